@@ -149,6 +149,7 @@ def make_folds(
     }
     parallel = settings.trainings_at_once
     before = [] if settings.reads_codes else train_samples_first(session, pairs, parallel=parallel)
+    session = replace(session, parallel=parallel if len(pairs) == 1 else 1)  # several pairs keep the processes busy
     return reused_in_order(make_pairs(session, pairs, _make_pair, parallel=parallel), before)
 
 

@@ -7,9 +7,12 @@ described by models that are finished.
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 from audio.recordings.manifest import Manifest
 from foundation.errors import InputError
+from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.methods.method import Made, Method
 from pipelines.methods.study import Codec, Study
 from pipelines.methods.table import METHODS, inputs_of
@@ -30,17 +33,9 @@ def compare_methods(
     methods = settings.compare.all_methods
     inputs = inputs_of(methods) if settings.compare.input else {}
     needed = (*methods, *(METHODS[name] for name in sorted({*inputs.values()} - {each.name for each in methods})))
-    study = Study(
-        session=session,
-        manifest=manifest,
-        options=settings,
-        wanted=frozenset(method.name for method in needed),
-        codec=codec,
-        unlabelled=tuple(unlabelled),
-        task=probe_task(manifest, settings.probe),
-    )
-    functions = dict.fromkeys(method.features for method in needed)
-    made = {function: make_features(study, function, needed) for function in functions}
+    pair = Pair(fold="", place=session.place, manifest=manifest, settings=settings, unlabelled=tuple(unlabelled))
+    before = _train_at_the_same_time(session, pair, codec, needed)
+    made = _make_methods(session, pair, codec, needed)
     entries = [each.features for each in made.values()]
     labelled = frozenset(method.name for method in methods if method.labels == "train")
     names = [method.name for method in methods]
@@ -50,7 +45,52 @@ def compare_methods(
     )
     scores = {method.head.name: made[method.features].features for method in methods if method.head}
     together = collect_probes(session, manifest, rows, settings.probe, scores=scores, folds_by=by)
-    return [*(entry for each in made.values() for entry in each.trained), *entries, *rows, together]
+    new = {entry.folder for entry in before if not entry.reused}
+    found = [*(entry for each in made.values() for entry in each.trained), *entries, *rows, together]
+    return [replace(entry, reused=entry.reused and entry.folder not in new) for entry in found]
+
+
+def _make_methods(
+    session: Session, pair: Pair, codec: Codec, methods: Sequence[Method]
+) -> dict[Callable[[Study], Made], Made]:
+    """Train methods, and make their features, by the functions that make them."""
+    study = Study(
+        session=session,
+        manifest=pair.manifest,
+        options=pair.settings,
+        wanted=frozenset(method.name for method in methods),
+        codec=codec,
+        unlabelled=tuple(pair.unlabelled),
+        task=probe_task(pair.manifest, pair.settings.probe),
+    )
+    functions = dict.fromkeys(method.features for method in methods)
+    return {function: make_features(study, function, methods) for function in functions}
+
+
+def _train_at_the_same_time(session: Session, pair: Pair, codec: Codec, methods: Sequence[Method]) -> list[Entry]:
+    """Train the networks of methods in ``session.parallel`` processes, and compute their features; they are reused.
+
+    Methods of one family are made one after the other, because one may need what another trains.
+    """
+    families = dict.fromkeys(_family(method) for method in methods if method.training)
+    if session.parallel == 1 or len(families) < 2:
+        return []
+    pairs, make = {family: replace(pair, training=family) for family in families}, partial(_make_family, codec)
+    made = make_pairs(session, pairs, make, parallel=session.parallel, what="families of methods")
+    return [entry for entries in made.values() for entry in entries.values()]
+
+
+def _family(method: Method) -> str:
+    """Return the group of options of the methods that are trained with those of ``method``; "" if it is not trained."""
+    return method.training.option.partition(".")[0] if method.training else ""
+
+
+def _make_family(codec: Codec, session: Session, pair: Pair) -> dict[str, Entry]:
+    compared = pair.settings.compare.all_methods
+    functions = {method.features for method in compared if _family(method) == pair.training}
+    methods = [method for method in compared if method.features in functions]
+    made = _make_methods(session, pair, codec, methods).values()
+    return {entry.stage: entry for each in made for entry in (*each.trained, each.features)}
 
 
 def make_features(study: Study, features: Callable[[Study], Made], methods: Sequence[Method]) -> Made:

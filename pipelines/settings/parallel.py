@@ -1,6 +1,6 @@
 """The number of trainings that a run makes at the same time, each in a process of its own.
 
-They are those of different folds and seeds, or language models of samples.
+They are those of different folds and seeds, or of one, those of different methods, or language models of samples.
 """
 
 import os

@@ -53,6 +53,7 @@ class Session:
     tracking: Tracking = NO_TRACKING
     engine: EngineConfig = LOCAL  # of the workers
     shared: tuple[Path, ...] = ()  # files and folders that all workers must see, beside the store
+    parallel: int = 1  # trainings at the same time, each in a process of its own
 
     def obtain(
         self,
