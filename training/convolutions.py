@@ -50,9 +50,15 @@ def _difference(module: CONVOLUTIONS, remainder: int) -> float:
 
 
 def _computed(module: CONVOLUTIONS, sound: Tensor, *, enabled: bool) -> list[Tensor]:
-    """Give the output, and the gradients of a weighted sum of it by the input and the parameters."""
-    with torch.set_grad_enabled(True), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-        output = module(sound).float()
+    """Give the output in training and without gradients, and the gradients of a weighted sum of the former.
+
+    The gradients are by the input and the parameters. A module may compute in another way where none is wanted.
+    """
+    with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+        with torch.set_grad_enabled(True):
+            output = module(sound).float()
+        with torch.no_grad():
+            measured = module(sound).float()
     weights = torch.randn(output.shape, generator=torch.Generator().manual_seed(1))
     learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    return [output.detach(), *torch.autograd.grad((output * weights).sum(), [sound, *learned])]
+    return [output.detach(), measured, *torch.autograd.grad((output * weights).sum(), [sound, *learned])]

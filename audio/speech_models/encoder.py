@@ -26,10 +26,10 @@ from audio.speech_models.convolutions import Convolutions
 from audio.speech_models.description import REMEDY, describe_speech_model
 from audio.speech_models.similar_lengths import (
     EQUAL_RATIO,
-    make_activations_contiguous,
     read_by_length,
     similar_ratio,
 )
+from audio.speech_models.time_first import compute_time_first
 from audio.waveform import FloatArray
 from foundation.devices import copy_to
 from foundation.errors import InputError
@@ -54,7 +54,7 @@ class SpeechEncoder:
     def __init__(self, transformer: PreTrainedModel, *, normalises: bool) -> None:
         config = transformer.config
         config.mask_time_prob = config.mask_feature_prob = 0.0  # nothing is masked but what `states` is given
-        make_activations_contiguous(transformer.get_submodule("feature_extractor"))
+        compute_time_first(transformer.get_submodule("feature_extractor"))
         self.transformer = transformer
         self.normalises = normalises
         self.convolutions = Convolutions(kernels=tuple(config.conv_kernel), strides=tuple(config.conv_stride))

@@ -96,19 +96,3 @@ class ConvolutionsByLength(nn.Module):
         for layer in self.conv_layers.children():
             values = layer(values)
         return values.transpose(1, 2)  # (N, C, T) -> (N, T, C)
-
-
-def make_activations_contiguous(convolutions: nn.Module) -> None:
-    """Make values contiguous before each activation of the ``feature_extractor`` of a model of `transformers`.
-
-    It is done in training only. Layer normalisation leaves the values transposed. The next convolution would copy them
-    anyway, but the gradient of GELU took five times as long where values and gradients lie in memory in different
-    orders.
-    """
-    for layer in convolutions.get_submodule("conv_layers").children():
-        layer.get_submodule("activation").register_forward_pre_hook(_contiguous)
-
-
-def _contiguous(activation: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-    (values,) = inputs
-    return (values.contiguous() if values.requires_grad else values,)

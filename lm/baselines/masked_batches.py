@@ -23,9 +23,9 @@ class MaskedBatch:
     samples: Tensor  # (batch, time)
     lengths: Tensor  # (batch,) in samples; stays on the host, where it is used
     masked: Tensor  # (batch, frames) bool
-    negatives: Tensor  # (batch, frames, count) int64: numbers of frames of the same clip
+    places: Tensor  # (hidden,) int64: numbers of the masked frames in (batch, frames), clip after clip
+    negatives: Tensor  # (hidden, count) int64: for each masked frame, numbers of masked frames of the same clip
     temperature: float  # of the Gumbel softmax
-    hidden: int  # number of masked frames; known on the host, which saves a query to the GPU
 
     def to(self, device: torch.device) -> "MaskedBatch":
         """Return the same batch on a device."""
@@ -33,6 +33,7 @@ class MaskedBatch:
             self,
             samples=copy_to(self.samples, device),
             masked=copy_to(self.masked, device),
+            places=copy_to(self.places, device),
             negatives=copy_to(self.negatives, device),
         )
 
@@ -85,13 +86,14 @@ class MaskedBatches:
         negatives = draw_negatives(masked, self.targets.negatives, seed=seed)
         samples, lengths = trim_rows(samples, lengths, own)
         longest = int(frames[own].max())
+        masked, negatives = masked[own, :longest], negatives[own, :longest]
         return MaskedBatch(
             samples=samples,
             lengths=lengths,
-            masked=torch.from_numpy(masked[own, :longest]),
-            negatives=torch.from_numpy(negatives[own, :longest]),
+            masked=torch.from_numpy(masked),
+            places=torch.from_numpy(np.flatnonzero(masked)),
+            negatives=torch.from_numpy(negatives[masked]),
             temperature=self.targets.temperature_at(step / self.steps),
-            hidden=int(masked[own, :longest].sum()),
         )
 
     def _seed(self, step: int) -> int:

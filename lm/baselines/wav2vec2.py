@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from audio.padding import inside
 from audio.speech_models.convolutions import Convolutions
 from audio.speech_models.encoder import normalise
-from audio.speech_models.similar_lengths import ConvolutionsByLength, make_activations_contiguous
+from audio.speech_models.similar_lengths import ConvolutionsByLength
+from audio.speech_models.time_first import compute_time_first
 from foundation.errors import InputError
 from foundation.ranges import require, require_least
 from lm.baselines.masked_batches import MaskedBatch
@@ -33,7 +34,6 @@ from lm.baselines.masked_batches import MaskedBatch
 if TYPE_CHECKING:
     from transformers import Wav2Vec2Config as TransformersConfig
     from transformers import Wav2Vec2ForPreTraining
-    from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2ForPreTrainingOutput as Prediction
 
 GROUPS = 2  # codebooks of the targets
 TEMPERATURE = 0.1  # of the contrastive loss
@@ -87,29 +87,82 @@ class Wav2vec2Config:
         return convolutions + inputs + positions + self.layers * layer + 2 * width + targets + projections
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prediction:
+    """How near the prediction of each masked frame is to its target and to the negatives."""
+
+    # (masked, 1 + negatives): the cosine to the target first; minus infinity where a negative equals the target
+    similarities: Tensor
+    used: Tensor  # perplexity of the codes of the targets, divided by their number
+
+
 class MaskedPrediction(nn.Module):
-    """The model with the losses of its pre-training."""
+    """The model with the task of its pre-training.
+
+    ``forward`` of `transformers` compares all frames with negatives, the padding too, and copies every negative. Half
+    of a step's time went there in bfloat16. Here masked frames alone have targets, and one product of matrices gives
+    the similarities of all frames of a clip.
+    """
 
     def __init__(self, model: Wav2Vec2ForPreTraining) -> None:
         super().__init__()
         self.model = model
-        make_activations_contiguous(model.wav2vec2.feature_extractor)
+        compute_time_first(model.wav2vec2.feature_extractor)
         model.wav2vec2.set_submodule("feature_extractor", ConvolutionsByLength(model.wav2vec2.feature_extractor))
 
+    @property
+    def codes(self) -> int:
+        """Number of codes of all codebooks of targets."""
+        return GROUPS * int(self.model.config.num_codevectors_per_group)
+
     def forward(
-        self, samples: Tensor, lengths: Tensor, masked: Tensor, negatives: Tensor, temperature: float
+        self,
+        samples: Tensor,
+        lengths: Tensor,
+        masked: Tensor,
+        places: Tensor,
+        negatives: Tensor,
+        temperature: float,
     ) -> Prediction:
         """Predict the masked frames; for the arguments see `MaskedBatch`."""
-        first = torch.arange(len(masked), device=masked.device)[:, None, None] * masked.shape[1]
-        self.model.quantizer.temperature = temperature  # type: ignore[assignment]  # it is a number
-        with cast(ConvolutionsByLength, self.model.wav2vec2.feature_extractor).reading(lengths):
-            found = self.model(
+        model = self.model
+        model.quantizer.temperature = temperature  # type: ignore[assignment]  # it is a number
+        with cast(ConvolutionsByLength, model.wav2vec2.feature_extractor).reading(lengths):
+            found = model.wav2vec2(
                 normalise(samples, lengths),
                 attention_mask=inside(samples, lengths).long(),
                 mask_time_indices=masked,
-                sampled_negative_indices=negatives + first,
             )
-        return cast("Prediction", found)
+        features = model.dropout_features(found.extract_features).flatten(0, 1)[places]
+        quantised, perplexity = model.quantizer(features[None])
+        similarities = compare_with_targets(
+            model.project_hid(found.last_hidden_state), model.project_q(quantised[0]), places, negatives
+        )
+        return Prediction(similarities=similarities, used=perplexity / self.codes)
+
+
+def compare_with_targets(predicted: Tensor, targets: Tensor, places: Tensor, negatives: Tensor) -> Tensor:
+    """Compute the cosine similarity of the prediction of each masked frame to its target and to the negatives.
+
+    Args:
+        predicted: of all frames, ``(batch, frames, dim)``.
+        targets: of the masked frames, ``(masked, dim)``.
+        places: numbers of the masked frames among all frames of the batch, ``(masked,)``.
+        negatives: for each masked frame, numbers of masked frames of its clip, ``(masked, count)``.
+
+    Returns:
+        Similarities ``(masked, 1 + count)``, the target's first; minus infinity where a negative equals the target.
+    """
+    batch, frames, _ = predicted.shape
+    with torch.autocast(predicted.device.type, enabled=False):
+        of_frames = targets.new_zeros(batch * frames, targets.shape[1]).index_copy(0, places, targets)  # 0: no target
+        directions = nn.functional.normalize(predicted.float(), dim=-1)
+        wanted = nn.functional.normalize(of_frames.float(), dim=-1).view(batch, frames, -1)
+        cosines = (directions @ wanted.mT).flatten(0, 1)[places]  # (N, T, T) -> (N * T, T) -> (masked, T)
+    own = (places % frames)[:, None]
+    others = of_frames.detach()[(places - own[:, 0])[:, None] + negatives]  # (masked, count, dim)
+    equal = (others == targets.detach()[:, None]).all(-1)
+    return torch.cat([cosines.gather(1, own), cosines.gather(1, negatives).masked_fill(equal, -torch.inf)], dim=1)
 
 
 def create_masked_prediction(config: Wav2vec2Config, *, diversity_weight: float, seed: int) -> MaskedPrediction:
@@ -156,8 +209,8 @@ def transformers_config(config: Wav2vec2Config, *, diversity_weight: float = 0.0
 
 def predict(model: nn.Module, batch: MaskedBatch) -> Prediction:
     """Call a `MaskedPrediction`, or its wrapper, for a batch."""
-    found = model(batch.samples, batch.lengths, batch.masked, batch.negatives, batch.temperature)
-    return cast("Prediction", found)
+    found = model(batch.samples, batch.lengths, batch.masked, batch.places, batch.negatives, batch.temperature)
+    return cast(Prediction, found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,9 +224,12 @@ class MaskedLoss:
 
     def __call__(self, model: nn.Module, batch: MaskedBatch) -> tuple[Tensor, int]:
         """Compute the sum over the masked frames of the batch, and their number."""
-        found = predict(model, batch)
-        penalty = self.diversity_weight * cast(Tensor, found.diversity_loss)
-        return cast(Tensor, found.contrastive_loss) + penalty - penalty.detach(), batch.hidden
+        found, hidden = predict(model, batch), len(batch.places)
+        logits = found.similarities / TEMPERATURE
+        own = torch.zeros(hidden, dtype=torch.long, device=logits.device)
+        nats = nn.functional.cross_entropy(logits, own, reduction="sum")
+        penalty = self.diversity_weight * hidden * (1 - found.used)
+        return nats + penalty - penalty.detach(), hidden
 
 
 @torch.no_grad()
@@ -186,19 +242,13 @@ def measure_targets(model: MaskedPrediction, batches: Sequence[MaskedBatch]) -> 
     device, perplexities, right, total = model.model.device, [], 0, 0
     for batch in (each.to(device) for each in batches):
         found = predict(model, batch)
-        perplexities.append(float(cast(Tensor, found.codevector_perplexity)))
-        own, targets = cast(Tensor, found.projected_states), cast(Tensor, found.projected_quantized_states)
-        rows = torch.arange(len(own), device=device)[:, None, None]
-        others = targets[rows, batch.negatives]  # (batch, frames, count, dim)
-        differs = (others != targets[:, :, None]).any(-1)
-        near = nn.functional.cosine_similarity(own, targets, dim=-1)
-        rivals = nn.functional.cosine_similarity(own[:, :, None], others, dim=-1).masked_fill(~differs, -torch.inf)
-        counted = batch.masked & differs.any(-1)
-        right += int((near > rivals.amax(-1))[counted].sum())
+        perplexities.append(model.codes * float(found.used))
+        nearest_other = found.similarities[:, 1:].amax(1)
+        counted = nearest_other > -torch.inf
+        right += int((found.similarities[:, 0] > nearest_other)[counted].sum())
         total += int(counted.sum())
-    codes = GROUPS * int(model.model.config.num_codevectors_per_group)
     mean = sum(perplexities) / max(len(perplexities), 1)
-    return {"perplexity": mean, "codes": codes, "accuracy": right / max(total, 1)}
+    return {"perplexity": mean, "codes": model.codes, "accuracy": right / max(total, 1)}
 
 
 def save_pretrained(model: MaskedPrediction, folder: Path, *, sample_rate: int) -> None:

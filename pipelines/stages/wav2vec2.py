@@ -165,7 +165,7 @@ def wav2vec2(
     own, sizes = settings.pretraining, settings.model
     config = {"model": asdict(sizes), **asdict(own), "fit": numeric(own.fit), "sample_rate": sample_rate}
     keys = {f"extra_{place}": each.waveforms.key for place, each in enumerate(extra, start=1)}
-    recipe = Recipe("wav2vec2", 2, config=config, inputs={"waveforms": sound.waveforms.key, **keys})
+    recipe = Recipe("wav2vec2", 3, config=config, inputs={"waveforms": sound.waveforms.key, **keys})
 
     def make(folder: Path) -> None:
         train, held_out = (split_waveforms(sound.waveforms, sound.manifest, split)[0] for split in TRAINED_ON)
@@ -244,7 +244,7 @@ def wav2vec2_finetuned(
     config = {**asdict(settings), "fit": numeric(fit), "sample_rate": sample_rate, **labels.options}
     labels_hash = text_hash(json.dumps([train.labels, held_out.labels]))
     inputs = {"waveforms": sound.waveforms.key, "labels": labels_hash, "body": body.key}
-    recipe = Recipe("wav2vec2_finetuned", 3, config=config, inputs=inputs)
+    recipe = Recipe("wav2vec2_finetuned", 4, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
         batch_config = settings.batches.at_rate(sample_rate)

@@ -32,7 +32,15 @@ class WrongGradient(nn.Conv1d):
         return result
 
 
-@pytest.mark.parametrize("kind", [WrongOutput, WrongGradient])
+class WrongWithoutGradients(nn.Conv1d):
+    """Wrong in bfloat16 alone, and only where no gradient is wanted."""
+
+    def forward(self, sound: Tensor) -> Tensor:
+        result = super().forward(sound)
+        return result if torch.is_grad_enabled() or not torch.is_autocast_enabled("cpu") else result.flip(-1)
+
+
+@pytest.mark.parametrize("kind", [WrongOutput, WrongGradient, WrongWithoutGradients])
 def test_a_wrong_convolution_is_refused_by_name(kind: type[nn.Conv1d]) -> None:
     network = nn.Sequential(nn.Conv1d(1, 8, 3), nn.Sequential(kind(8, 8, 5)))
     with pytest.raises(

@@ -13,7 +13,6 @@ from audio.speech_models.similar_lengths import (
     SIMILAR_RATIO,
     ConvolutionsByLength,
     group_by_length,
-    make_activations_contiguous,
     read_by_length,
 )
 from lm.baselines.wav2vec2 import create_masked_prediction
@@ -61,7 +60,6 @@ def test_values_come_back_in_the_order_of_the_batch(ratio: float) -> None:
 def test_convolutions_by_length_have_the_frames_and_gradients_of_one_padded_batch(tmp_path: Path) -> None:
     save_checkpoint(tmp_path)
     plain, own = (Wav2Vec2Model.from_pretrained(tmp_path) for _ in range(2))
-    make_activations_contiguous(own.feature_extractor)
     grouped = ConvolutionsByLength(own.feature_extractor)
     assert [*grouped.state_dict()] == [*plain.feature_extractor.state_dict()]
     wanted, seen = plain.feature_extractor(SAMPLES), shapes_read(grouped)
@@ -79,23 +77,6 @@ def test_convolutions_by_length_have_the_frames_and_gradients_of_one_padded_batc
     torch.testing.assert_close(grouped(SAMPLES), wanted)  # without lengths, all samples count
 
 
-def test_values_are_contiguous_before_activations_in_training_only(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path)
-    encoder = load_speech_encoder(tmp_path, option="weights")
-    contiguous = list[bool]()
-    for layer in encoder.transformer.get_submodule("feature_extractor.conv_layers").children():
-        layer.get_submodule("activation").register_forward_pre_hook(
-            lambda module, inputs: contiguous.append(inputs[0].is_contiguous())
-        )
-    encoder.states(SAMPLES, torch.full((4,), 2000))
-    assert contiguous
-    assert all(contiguous)
-    contiguous.clear()
-    with torch.no_grad():
-        encoder.states(SAMPLES, torch.full((4,), 2000))
-    assert not any(contiguous)  # as transformers has them, so the states have the same bits
-
-
 def test_encoders_and_the_pre_training_read_clips_by_length(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "layer")
     save_checkpoint(tmp_path / "group", "hubert-base")
@@ -109,5 +90,6 @@ def test_encoders_and_the_pre_training_read_clips_by_length(tmp_path: Path) -> N
     frames = int(SMALL.convolutions.frames_of(LENGTHS).max())
     masked = torch.zeros(4, frames, dtype=torch.bool)
     masked[:, :4] = True
-    model(SAMPLES, LENGTHS, masked, torch.zeros(4, frames, 2, dtype=torch.long), 1.0)
+    places = masked.flatten().nonzero()[:, 0]
+    model(SAMPLES, LENGTHS, masked, places, torch.zeros(len(places), 2, dtype=torch.long), 1.0)
     assert seen == GROUPS

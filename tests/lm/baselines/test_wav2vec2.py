@@ -7,28 +7,42 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 from transformers import Wav2Vec2ForPreTraining
 
 from audio.speech_models.description import describe_speech_model
 from audio.speech_models.encoder import load_speech_encoder, normalise
 from foundation.configuration import build
 from foundation.errors import InputError
-from lm.baselines.masked_batches import TargetConfig, long_enough, masked_batches, validation_batches
-from lm.baselines.masking import MaskConfig
+from lm.baselines.masked_batches import (
+    MaskedBatch,
+    TargetConfig,
+    long_enough,
+    masked_batches,
+    validation_batches,
+)
+from lm.baselines.masking import MaskConfig, draw_negatives
 from lm.baselines.wav2vec2 import (
     MaskedLoss,
     MaskedPrediction,
     Wav2vec2Config,
+    compare_with_targets,
     create_masked_prediction,
     measure_targets,
     predict,
     save_pretrained,
     transformers_config,
 )
+from tests import reference
 from tests.lm.baselines.speech import BATCHES, RATE, SMALL, TARGETS, tones
 
 CLIPS, _ = tones(24)
 LOSS = MaskedLoss(diversity_weight=TARGETS.diversity_weight)
+
+
+def _clips(batch: MaskedBatch) -> Tensor:
+    """Return the row of each masked frame's clip."""
+    return batch.places // batch.masked.shape[1]
 
 
 def _model() -> MaskedPrediction:
@@ -43,7 +57,9 @@ def test_parts_together_are_the_whole() -> None:
         assert torch.equal(batch.lengths, whole.lengths[rows])
         assert torch.equal(batch.samples, whole.samples[rows, : batch.samples.shape[1]])
         assert torch.equal(batch.masked, whole.masked[rows, :frames])
-        assert torch.equal(batch.negatives, whole.negatives[rows, :frames])
+        assert torch.equal(batch.places, batch.masked.flatten().nonzero()[:, 0])
+        of_part = torch.arange(len(whole.lengths))[rows]
+        assert torch.equal(batch.negatives, whole.negatives[torch.isin(_clips(whole), of_part)])
         assert frames == int(SMALL.convolutions.frames_of(batch.lengths).max())
     again = masked_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS, steps=10).batch(3, 0, 1)
     assert torch.equal(again.masked, whole.masked)
@@ -57,24 +73,55 @@ def test_the_temperature_falls_by_the_same_factor() -> None:
 
 
 def test_the_loss_is_that_of_transformers_for_each_clip_alone() -> None:
-    """Padding changes nothing: the sum over a batch is the sum over its clips."""
+    """Padding changes nothing: loss and gradients of a batch are the sums over its clips."""
     model = _model().eval()
     theirs = Wav2Vec2ForPreTraining(transformers_config(SMALL)).eval()
     theirs.load_state_dict(model.model.state_dict())
     (batch, *_) = validation_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS)
-    with torch.no_grad():
-        total, count = LOSS(model, batch)
-        each = []
-        for row, length in enumerate(batch.lengths.tolist()):
-            frames = SMALL.convolutions.frames(length)
-            found = theirs(
-                normalise(batch.samples[row : row + 1, :length], batch.lengths[row : row + 1]),
-                mask_time_indices=batch.masked[row : row + 1, :frames],
-                sampled_negative_indices=batch.negatives[row : row + 1, :frames],
-            )
-            each.append(float(found.contrastive_loss))
+    total, count = LOSS(model, batch)
+    nats, used = list[Tensor](), list[Tensor]()
+    for row, length in enumerate(batch.lengths.tolist()):
+        frames = SMALL.convolutions.frames(length)
+        negatives = torch.zeros(1, frames, TARGETS.negatives, dtype=torch.long)
+        negatives[batch.masked[row : row + 1, :frames]] = batch.negatives[_clips(batch) == row]
+        found = theirs(
+            normalise(batch.samples[row : row + 1, :length], batch.lengths[row : row + 1]),
+            mask_time_indices=batch.masked[row : row + 1, :frames],
+            sampled_negative_indices=negatives,
+        )
+        nats.append(found.contrastive_loss)
+        used.append(found.codevector_perplexity)
     assert count == int(batch.masked.sum())
-    assert float(total) == pytest.approx(sum(each), rel=1e-4)
+    assert float(total.detach()) == pytest.approx(sum(float(each.detach()) for each in nats), rel=1e-4)
+    for each in (total, torch.stack(nats).sum()):
+        each.backward()  # type: ignore[no-untyped-call]  # torch's own
+    for name, parameter in theirs.named_parameters():
+        if parameter.grad is not None:
+            torch.testing.assert_close(model.model.get_parameter(name).grad, parameter.grad, atol=1e-4, rtol=1e-3)
+
+
+def test_the_codes_of_targets_are_counted_as_transformers_counts_them() -> None:
+    """The masked frames of the whole batch count, each once."""
+    model = _model().eval()
+    (batch, *_) = validation_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS)
+    with torch.no_grad():
+        found = predict(model, batch)
+        features = model.model.wav2vec2(normalise(batch.samples, batch.lengths)).extract_features
+        _, perplexity = model.model.quantizer(features, mask_time_indices=batch.masked)
+    assert float(found.used) * model.codes == pytest.approx(float(perplexity), rel=1e-4)
+
+
+def test_similarities_are_those_of_single_frames() -> None:
+    generator = torch.Generator().manual_seed(0)
+    masked = torch.rand(3, 9, generator=generator) < 0.6
+    places = masked.flatten().nonzero()[:, 0]
+    predicted = torch.randn(3, 9, 4, generator=generator)
+    targets = torch.randint(0, 2, (len(places), 4), generator=generator) + 0.5  # some are equal
+    negatives = torch.from_numpy(draw_negatives(masked.numpy(), 6, seed=0))[masked]
+    found = compare_with_targets(predicted, targets, places, negatives)
+    wanted = reference.similarities_of_masked_frames(predicted, targets, masked, negatives)
+    torch.testing.assert_close(found, wanted)
+    assert found[:, 1:].isinf().any()
 
 
 def test_the_penalty_is_minimised_but_not_reported() -> None:
@@ -116,7 +163,7 @@ def test_training_finds_the_hidden_frames_and_leaves_a_folder(tmp_path: Path) ->
     again = Wav2Vec2ForPreTraining.from_pretrained(tmp_path).eval()
     with torch.no_grad():
         found, wanted = (predict(each, validation[0]) for each in (MaskedPrediction(again), model))
-        torch.testing.assert_close(found.projected_states, wanted.projected_states)
+        torch.testing.assert_close(found.similarities, wanted.similarities)
 
 
 def test_accuracy_and_perplexity_of_targets_that_are_all_the_same() -> None:
