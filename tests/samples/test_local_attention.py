@@ -1,10 +1,12 @@
 import pytest
+import soundfile  # noqa: F401  loads libsndfile, which fairseq2 would otherwise look for in the system
 import torch
 from fairseq2.models.transformer import AttentionBiasCache, CausalAttentionBias
 from fairseq2.models.transformer.sdpa.torch import TorchSDPA
 from fairseq2.nn import BatchLayout
 from torch import Tensor
 
+from samples import local_attention
 from samples.local_attention import LocalAttention
 from tests.samples.reference import windowed_attention
 
@@ -35,6 +37,17 @@ def test_its_gradients_are_those_of_fairseq2() -> None:
         for attention in (LocalAttention(6), TorchSDPA(CausalAttentionBias(attn_window_len=6)))
     )
     torch.testing.assert_close(ours, theirs)
+
+
+def test_blocks_in_parts_have_the_bits_of_all_blocks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for scores in (1 << 40, 2 * 6 * 2 * 10, 1):  # all blocks, two blocks (6 matrices, 2 queries, 10 keys), one block
+        monkeypatch.setattr(local_attention, "CACHED_SCORES", scores)
+        q, k, v = sequences(43)
+        attended = attend(LocalAttention(8), q, k, v)
+        found.append([attended, *torch.autograd.grad(attended.square().sum(), [q, k, v])])
+    for parts in found[1:]:
+        assert all(torch.equal(one, whole) for one, whole in zip(parts, found[0], strict=True))
 
 
 def test_one_query_attends_to_all_keys_that_it_is_given() -> None:
