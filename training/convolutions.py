@@ -50,9 +50,9 @@ def _difference(module: CONVOLUTIONS, remainder: int) -> float:
 
 
 def _computed(module: CONVOLUTIONS, sound: Tensor, *, enabled: bool) -> list[Tensor]:
-    """Give the output in training and without gradients, and the gradients of a weighted sum of the former.
+    """Give the output in training, the output without gradients, and the gradients of a weighted sum of the first.
 
-    The gradients are by the input and the parameters. A module may compute in another way where none is wanted.
+    The gradients are by the input and the parameters. A module may compute both outputs in different ways.
     """
     with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
         with torch.set_grad_enabled(True):

@@ -23,8 +23,8 @@ class MaskedBatch:
     samples: Tensor  # (batch, time)
     lengths: Tensor  # (batch,) in samples; stays on the host, where it is used
     masked: Tensor  # (batch, frames) bool
-    places: Tensor  # (hidden,) int64: numbers of the masked frames in (batch, frames), clip after clip
-    negatives: Tensor  # (hidden, count) int64: for each masked frame, numbers of masked frames of the same clip
+    places: Tensor  # (masked,) int64: numbers of the masked frames in (batch, frames), clip after clip
+    negatives: Tensor  # (masked, count) int64: for each masked frame, numbers of masked frames of the same clip
     temperature: float  # of the Gumbel softmax
 
     def to(self, device: torch.device) -> "MaskedBatch":

@@ -93,15 +93,14 @@ class Prediction:
 
     # (masked, 1 + negatives): the cosine to the target first; minus infinity where a negative equals the target
     similarities: Tensor
-    used: Tensor  # perplexity of the codes of the targets, divided by their number
+    perplexity_share: Tensor  # perplexity of the targets' codes, divided by the number of codes
 
 
 class MaskedPrediction(nn.Module):
     """The model with the task of its pre-training.
 
-    ``forward`` of `transformers` compares all frames with negatives, the padding too, and copies every negative. Half
-    of a step's time went there in bfloat16. Here masked frames alone have targets, and one product of matrices gives
-    the similarities of all frames of a clip.
+    ``forward`` of `transformers` compares all frames with negatives, the padding too, and copies every negative and its
+    gradient. Here masked frames alone have targets, and one product of matrices gives all similarities of a clip.
     """
 
     def __init__(self, model: Wav2Vec2ForPreTraining) -> None:
@@ -111,7 +110,7 @@ class MaskedPrediction(nn.Module):
         model.wav2vec2.set_submodule("feature_extractor", ConvolutionsByLength(model.wav2vec2.feature_extractor))
 
     @property
-    def codes(self) -> int:
+    def total_codes(self) -> int:
         """Number of codes of all codebooks of targets."""
         return GROUPS * int(self.model.config.num_codevectors_per_group)
 
@@ -138,7 +137,7 @@ class MaskedPrediction(nn.Module):
         similarities = compare_with_targets(
             model.project_hid(found.last_hidden_state), model.project_q(quantised[0]), places, negatives
         )
-        return Prediction(similarities=similarities, used=perplexity / self.codes)
+        return Prediction(similarities=similarities, perplexity_share=perplexity / self.total_codes)
 
 
 def compare_with_targets(predicted: Tensor, targets: Tensor, places: Tensor, negatives: Tensor) -> Tensor:
@@ -224,12 +223,12 @@ class MaskedLoss:
 
     def __call__(self, model: nn.Module, batch: MaskedBatch) -> tuple[Tensor, int]:
         """Compute the sum over the masked frames of the batch, and their number."""
-        found, hidden = predict(model, batch), len(batch.places)
+        found, masked = predict(model, batch), len(batch.places)
         logits = found.similarities / TEMPERATURE
-        own = torch.zeros(hidden, dtype=torch.long, device=logits.device)
-        nats = nn.functional.cross_entropy(logits, own, reduction="sum")
-        penalty = self.diversity_weight * hidden * (1 - found.used)
-        return nats + penalty - penalty.detach(), hidden
+        first = torch.zeros(masked, dtype=torch.long, device=logits.device)  # place of the target
+        nats = nn.functional.cross_entropy(logits, first, reduction="sum")
+        penalty = self.diversity_weight * masked * (1 - found.perplexity_share)
+        return nats + penalty - penalty.detach(), masked
 
 
 @torch.no_grad()
@@ -242,13 +241,13 @@ def measure_targets(model: MaskedPrediction, batches: Sequence[MaskedBatch]) -> 
     device, perplexities, right, total = model.model.device, [], 0, 0
     for batch in (each.to(device) for each in batches):
         found = predict(model, batch)
-        perplexities.append(model.codes * float(found.used))
+        perplexities.append(model.total_codes * float(found.perplexity_share))
         nearest_other = found.similarities[:, 1:].amax(1)
         counted = nearest_other > -torch.inf
         right += int((found.similarities[:, 0] > nearest_other)[counted].sum())
         total += int(counted.sum())
     mean = sum(perplexities) / max(len(perplexities), 1)
-    return {"perplexity": mean, "codes": model.codes, "accuracy": right / max(total, 1)}
+    return {"perplexity": mean, "codes": model.total_codes, "accuracy": right / max(total, 1)}
 
 
 def save_pretrained(model: MaskedPrediction, folder: Path, *, sample_rate: int) -> None:

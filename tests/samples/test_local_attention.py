@@ -39,13 +39,19 @@ def test_its_gradients_are_those_of_fairseq2() -> None:
     torch.testing.assert_close(ours, theirs)
 
 
-def test_blocks_in_parts_have_the_bits_of_all_blocks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_blocks_in_parts_have_the_bits_of_all_blocks_at_once(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
+    """With the window and the width of heads of next_sample at 16 kHz."""
     found = []
-    for scores in (1 << 40, 2 * 6 * 2 * 10, 1):  # all blocks, two blocks (6 matrices, 2 queries, 10 keys), one block
-        monkeypatch.setattr(local_attention, "CACHED_SCORES", scores)
-        q, k, v = sequences(43)
-        attended = attend(LocalAttention(8), q, k, v)
-        found.append([attended, *torch.autograd.grad(attended.square().sum(), [q, k, v])])
+    for blocks in (100, 4, 1):
+        monkeypatch.setattr(local_attention, "CACHED_SCORES", blocks * 2 * 100 * 500)  # 2 matrices a block
+        generator = torch.Generator().manual_seed(0)
+        q, k, v = (torch.randn(1, 1023, 2, 32, generator=generator).to(dtype).requires_grad_() for _ in range(3))
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
+            attended = attend(LocalAttention(400), q, k, v)
+        found.append([attended, *torch.autograd.grad(attended.float().square().sum(), [q, k, v])])
     for parts in found[1:]:
         assert all(torch.equal(one, whole) for one, whole in zip(parts, found[0], strict=True))
 

@@ -8,7 +8,9 @@ from torch import Tensor
 from transformers import AutoModel, PreTrainedModel
 
 from audio.speech_models.time_first import TimeFirstConvolution, compute_time_first
+from foundation.errors import InputError
 from tests.audio.speech_models.checkpoints import save_checkpoint
+from training.convolutions import require_right_in_bfloat16
 
 SAMPLES = torch.randn(3, 1700, generator=torch.Generator().manual_seed(0))
 
@@ -40,6 +42,32 @@ def test_without_gradients_the_bits_are_those_of_transformers(tmp_path: Path, ki
     plain, changed = _both(tmp_path, kind)
     with torch.no_grad():
         wanted, found = (each.feature_extractor(SAMPLES) for each in (plain, changed))
+    assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_bfloat16_rounds_and_no_more(tmp_path: Path, training: bool) -> None:
+    _, changed = _both(tmp_path, "wav2vec2")
+    try:
+        require_right_in_bfloat16(changed.feature_extractor, "fit")
+    except InputError as error:
+        pytest.skip(f"training would refuse this processor: {error}")
+    changed.train(training)  # in training, transformers also computes gradients of the samples
+    found = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            values = changed.feature_extractor(SAMPLES).float()
+        learned = [*changed.feature_extractor.parameters()]
+        found.append([values.detach(), *torch.autograd.grad(values.square().sum(), learned)])
+    for exact, rounded in zip(*found, strict=True):
+        assert float((exact - rounded).norm() / exact.norm()) < 0.05
+
+
+def test_frozen_weights_have_the_bits_of_transformers(tmp_path: Path) -> None:
+    both = _both(tmp_path, "wav2vec2")
+    for each in both:
+        each.freeze_feature_encoder()
+    wanted, found = (each.train().feature_extractor(SAMPLES) for each in both)
     assert torch.equal(found, wanted)
 
 

@@ -79,7 +79,7 @@ def test_the_loss_is_that_of_transformers_for_each_clip_alone() -> None:
     theirs.load_state_dict(model.model.state_dict())
     (batch, *_) = validation_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS)
     total, count = LOSS(model, batch)
-    nats, used = list[Tensor](), list[Tensor]()
+    nats = list[Tensor]()
     for row, length in enumerate(batch.lengths.tolist()):
         frames = SMALL.convolutions.frames(length)
         negatives = torch.zeros(1, frames, TARGETS.negatives, dtype=torch.long)
@@ -90,14 +90,49 @@ def test_the_loss_is_that_of_transformers_for_each_clip_alone() -> None:
             sampled_negative_indices=negatives,
         )
         nats.append(found.contrastive_loss)
-        used.append(found.codevector_perplexity)
     assert count == int(batch.masked.sum())
     assert float(total.detach()) == pytest.approx(sum(float(each.detach()) for each in nats), rel=1e-4)
     for each in (total, torch.stack(nats).sum()):
         each.backward()  # type: ignore[no-untyped-call]  # torch's own
-    for name, parameter in theirs.named_parameters():
-        if parameter.grad is not None:
-            torch.testing.assert_close(model.model.get_parameter(name).grad, parameter.grad, atol=1e-4, rtol=1e-3)
+    _require_the_same_gradients(model.model, theirs)
+
+
+def _require_the_same_gradients(ours: Wav2Vec2ForPreTraining, theirs: Wav2Vec2ForPreTraining) -> None:
+    found, wanted = (
+        {name: each.grad for name, each in model.named_parameters() if each.grad is not None}
+        for model in (ours, theirs)
+    )
+    assert {*found} == {*wanted}
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(found[name], gradient, atol=1e-4, rtol=1e-3)
+
+
+def test_training_minimises_the_loss_of_transformers() -> None:
+    """With the penalty, and with targets that the Gumbel softmax draws: one clip whose frames are all masked."""
+    model = _model().train()
+    weight = TARGETS.diversity_weight
+    theirs = Wav2Vec2ForPreTraining(transformers_config(SMALL, diversity_weight=weight)).train()
+    theirs.load_state_dict(model.model.state_dict())
+    samples, lengths = torch.randn(1, 1500, generator=torch.Generator().manual_seed(0)), torch.tensor([1500])
+    masked = torch.ones(1, SMALL.convolutions.frames(1500), dtype=torch.bool)
+    negatives = torch.from_numpy(draw_negatives(masked.numpy(), TARGETS.negatives, seed=0))
+    batch = MaskedBatch(
+        samples=samples,
+        lengths=lengths,
+        masked=masked,
+        places=masked.flatten().nonzero()[:, 0],
+        negatives=negatives[0],
+        temperature=1.5,
+    )
+    theirs.set_gumbel_temperature(1.5)  # type: ignore[arg-type]  # it takes any number
+    torch.manual_seed(0)
+    total, _ = LOSS(model, batch)
+    torch.manual_seed(0)
+    found = theirs(normalise(samples, lengths), mask_time_indices=masked, sampled_negative_indices=negatives)
+    for each in (total, found.loss):
+        each.backward()
+    assert model.model.quantizer.weight_proj.weight.grad is not None
+    _require_the_same_gradients(model.model, theirs)
 
 
 def test_the_codes_of_targets_are_counted_as_transformers_counts_them() -> None:
@@ -108,19 +143,21 @@ def test_the_codes_of_targets_are_counted_as_transformers_counts_them() -> None:
         found = predict(model, batch)
         features = model.model.wav2vec2(normalise(batch.samples, batch.lengths)).extract_features
         _, perplexity = model.model.quantizer(features, mask_time_indices=batch.masked)
-    assert float(found.used) * model.codes == pytest.approx(float(perplexity), rel=1e-4)
+    assert float(found.perplexity_share) * model.total_codes == pytest.approx(float(perplexity), rel=1e-4)
 
 
-def test_similarities_are_those_of_single_frames() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_similarities_are_those_of_single_frames(dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(0)
     masked = torch.rand(3, 9, generator=generator) < 0.6
     places = masked.flatten().nonzero()[:, 0]
-    predicted = torch.randn(3, 9, 4, generator=generator)
-    targets = torch.randint(0, 2, (len(places), 4), generator=generator) + 0.5  # some are equal
+    predicted = torch.randn(3, 9, 4, generator=generator).to(dtype)
+    targets = (torch.randint(0, 2, (len(places), 4), generator=generator) + 0.5).to(dtype)  # some are equal
     negatives = torch.from_numpy(draw_negatives(masked.numpy(), 6, seed=0))[masked]
-    found = compare_with_targets(predicted, targets, places, negatives)
-    wanted = reference.similarities_of_masked_frames(predicted, targets, masked, negatives)
-    torch.testing.assert_close(found, wanted)
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
+        found = compare_with_targets(predicted, targets, places, negatives)
+    wanted = reference.similarities_of_masked_frames(predicted.float(), targets.float(), masked, negatives)
+    torch.testing.assert_close(found, wanted)  # in full precision in either case
     assert found[:, 1:].isinf().any()
 
 
