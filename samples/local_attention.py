@@ -11,8 +11,8 @@ Long-Document Transformer", 2020, arXiv:2004.05150)::
     block 2                       ....qqqq
 
 With windows of 400 samples a training step took 0.6 of the CPU time of PyTorch's fused attention over the same blocks,
-and a tenth of that over the whole sequence (bf16, one thread). A CPU computes some blocks at a time, whose scores stay
-in its cache: attention and its gradient take 0.6 of the time of all blocks at once.
+and a tenth of that over the whole sequence (bf16, one thread). A CPU computes a few blocks at a time, so that their
+scores stay in its cache. Attention and its gradient then take 0.6 of the time of all blocks at once.
 
 This module imports fairseq2, which takes seconds: import it inside functions.
 """
@@ -80,7 +80,7 @@ class LocalAttention(SDPA):
         return padded.view(batch, -1, self.block, heads, size).permute(1, 0, 3, 2, 4).flatten(1, 2)
 
     def _blocks_at_once(self, queries: Tensor) -> int:
-        """Return the number of blocks whose scores are computed at once: all on a GPU, which is faster with them."""
+        """Return the number of blocks whose scores are computed at once. A GPU computes all of them."""
         if queries.device.type != "cpu":
             return len(queries)
         scores = queries.shape[1] * self.block * (EARLIER_BLOCKS + 1) * self.block

@@ -24,11 +24,7 @@ from torch import Tensor, nn
 from audio.padding import inside
 from audio.speech_models.convolutions import Convolutions
 from audio.speech_models.description import REMEDY, describe_speech_model
-from audio.speech_models.similar_lengths import (
-    EQUAL_RATIO,
-    read_by_length,
-    similar_ratio,
-)
+from audio.speech_models.similar_lengths import EQUAL_RATIO, read_by_length, similar_ratio
 from audio.speech_models.time_first import compute_time_first
 from audio.waveform import FloatArray
 from foundation.devices import copy_to

@@ -89,7 +89,7 @@ class Wav2vec2Config:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prediction:
-    """How near the prediction of each masked frame is to its target and to the negatives."""
+    """Similarities of the predictions of masked frames to their targets and to the negatives."""
 
     # (masked, 1 + negatives): the cosine to the target first; minus infinity where a negative equals the target
     similarities: Tensor
@@ -159,7 +159,7 @@ def compare_with_targets(predicted: Tensor, targets: Tensor, places: Tensor, neg
         wanted = nn.functional.normalize(of_frames.float(), dim=-1).view(batch, frames, -1)
         cosines = (directions @ wanted.mT).flatten(0, 1)[places]  # (N, T, T) -> (N * T, T) -> (masked, T)
     own = (places % frames)[:, None]
-    others = of_frames.detach()[(places - own[:, 0])[:, None] + negatives]  # (masked, count, dim)
+    others = of_frames.detach()[places[:, None] - own + negatives]  # (masked, count, dim)
     equal = (others == targets.detach()[:, None]).all(-1)
     return torch.cat([cosines.gather(1, own), cosines.gather(1, negatives).masked_fill(equal, -torch.inf)], dim=1)
 

@@ -14,13 +14,7 @@ from audio.speech_models.description import describe_speech_model
 from audio.speech_models.encoder import load_speech_encoder, normalise
 from foundation.configuration import build
 from foundation.errors import InputError
-from lm.baselines.masked_batches import (
-    MaskedBatch,
-    TargetConfig,
-    long_enough,
-    masked_batches,
-    validation_batches,
-)
+from lm.baselines.masked_batches import MaskedBatch, TargetConfig, long_enough, masked_batches, validation_batches
 from lm.baselines.masking import MaskConfig, draw_negatives
 from lm.baselines.wav2vec2 import (
     MaskedLoss,
