@@ -11,14 +11,16 @@ import numpy as np
 
 from audio.blocks import equal_blocks
 from audio.decoding import BLOCK_VALUES, RecordingError, declared_length, mono_blocks, open_recording
+from audio.ffmpeg import decoder_version
 from audio.recordings.levels import as_text, block_peaks, join_levels, level_samples
 from audio.recordings.manifest import printable, writable
 from audio.trimming import NO_EDGES, Edges, Part, block_powers, find_edges
 from foundation.files import NO_PERMISSION, file_hash
 
 # Version of a measurement's meaning; the cache ignores other versions. 2: declared lengths of MP3 are ignored. 3: also
-# those of MP3 in WAV files, and numbers that stand for an unknown length in FLAC and AIFF.
-_VERSION = 3
+# those of MP3 in WAV files, and numbers that stand for an unknown length in FLAC and AIFF. 4: all of the sound is read
+# where streams are joined or a header declares too little.
+_VERSION = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +139,7 @@ def file_key(path: Path) -> str:
         status = path.stat()
     except (OSError, ValueError):  # there is no such file, or its name is invalid
         return ""
-    decoder = soundfile.__libsndfile_version__
+    decoder = f"{soundfile.__libsndfile_version__} {decoder_version()}"
     return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns, decoder, _VERSION])
 
 

@@ -8,13 +8,16 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from audio.ffmpeg import FFMPEG_EXTENSIONS
 from foundation.errors import InputError
 
 EXTENSIONS = (
     *("wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif", "aifc"),
     *("au", "snd", "caf", "w64", "rf64", "sph", "voc"),
+    *("mp2", "mp1", "mpga", "mpa", "bwf", "bw64", "nist"),
+    *FFMPEG_EXTENSIONS,  # set aside by name where FFmpeg's libraries are not installed
 )
-UNREADABLE = ("m4a", "aac", "wma", "amr")  # sound that libsndfile cannot decode: listed as set aside, not ignored
+MOST_NAMED = 20  # file types in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,19 +63,20 @@ def find_paths(root: Path, extensions: Collection[str], *, option: str, remedy: 
     """List the paths of the recordings below ``root``, sorted; ``option`` and ``remedy`` are for a message."""
     wanted = {extension.lower().lstrip(".") for extension in extensions}
     others: Counter[str] = Counter()
-    paths, unreadable = [], []
+    paths = []
     for path in _files(root):
         suffix = PurePosixPath(path).suffix.lower().lstrip(".")
         if suffix in wanted:
             paths.append(path)
         elif not (root / path).is_dir():
             others[suffix] += 1
-            unreadable += [path] if suffix in UNREADABLE else []
     if not paths:
         most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others.most_common(1) if suffix)
-        problem = f"{option}={root} holds no recordings{most}; looked for {' '.join(f'.{each}' for each in extensions)}"
+        named = " ".join(f".{each}" for each in list(extensions)[:MOST_NAMED])
+        more = f" and {len(extensions) - MOST_NAMED} more" if len(extensions) > MOST_NAMED else ""
+        problem = f"{option}={root} holds no recordings{most}; looked for {named}{more}"
         raise InputError(f"{problem}, in sub-folders too: check the path, convert other formats to WAV or FLAC{remedy}")
-    return sorted([*paths, *unreadable])  # inspection sets the unreadable ones aside
+    return sorted(paths)
 
 
 def _files(root: Path) -> Iterator[str]:

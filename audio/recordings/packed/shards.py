@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from audio.recordings.manifest import writable
 from audio.recordings.packed.columns import as_text
 from audio.recordings.packed.parts import Broken, DamageError, Facts, PackedFile, Parts, Sound
-from audio.recordings.recording_paths import EXTENSIONS, UNREADABLE
+from audio.recordings.recording_paths import EXTENSIONS
 from foundation.errors import InputError
 from foundation.files import open_regular
 from foundation.json_values import parse_json
@@ -63,7 +63,7 @@ def _member(archive: tarfile.TarFile, member: tarfile.TarInfo, seen: set[str]) -
         return
     key, ending = sample[1], sample[2].lower()
     last = ending.rpartition(".")[2]
-    if last not in EXTENSIONS and last not in UNREADABLE and ending not in (*TEXTS, JSON):
+    if last not in EXTENSIONS and ending not in (*TEXTS, JSON):
         return
     if name.casefold() in seen:
         yield Broken(name=name, reason="another member of the shard has the same name", key=key)

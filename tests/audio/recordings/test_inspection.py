@@ -49,6 +49,7 @@ def test_each_unfit_file_has_its_reason(folder: Path) -> None:
     assert fit["good.wav"].size == (folder / "good.wav").stat().st_size
     reasons = {each.path: each.reason for each in rejected}
     assert reasons.pop("cut.flac").startswith(("cannot be decoded", "damaged"))
+    assert "text" in reasons.pop("text.wav")
     assert reasons == {
         "infinite.wav": "holds values that are not finite",
         "nan.wav": "holds values that are not finite",
@@ -56,7 +57,6 @@ def test_each_unfit_file_has_its_reason(folder: Path) -> None:
         "same.wav": "duplicate of good.wav",
         "short.wav": "too short: 0.020 s, less than 0.05 s",
         "silent.wav": "silent: no sample exceeds 0.0001 of full scale",
-        "text.wav": "cannot be decoded: Format not recognised",
         "zero_bytes.wav": "empty",
         "zero_samples.wav": "empty",
     }
@@ -147,7 +147,7 @@ def test_an_mp3_that_cannot_be_decoded_to_its_end_is_damaged(tmp_path: Path) -> 
     sound = path.read_bytes()
     path.write_bytes(sound[: len(sound) // 2] + bytes(5_000) + sound[len(sound) // 2 :])
     _, rejected = inspect(tmp_path, ["a.mp3"], InspectionConfig())
-    assert rejected[0].reason.startswith("cannot be decoded")
+    assert rejected[0].reason.startswith(("cannot be decoded", "is damaged"))
 
 
 def test_every_mp3_of_the_instruments_is_fit(instruments: Path) -> None:
