@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from numbers import Real
@@ -145,7 +146,11 @@ class Recording:
                 kind = second_chance(window, self._path.suffix.lower().lstrip("."))
                 if kind is None:
                     raise
-        return FFmpegSound(window, kind), window
+        sound = FFmpegSound(window, kind)
+        if sound.choices > 1:
+            text = f"{self._path} has {sound.choices} audio streams: the first, or the one marked as default, is read"
+            warnings.warn(text, stacklevel=2)
+        return sound, window
 
     def _look_at(self, stream: Stream) -> int | None:
         """Compare a further stream to the first, and return the samples that it declares."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,6 +64,7 @@ _WITH_LENGTHS = frozenset(("mov", "wv", "tta", "ape", "tak", "mpc", "mpc8", "dsf
 _SLACK_SECONDS = 0.25  # that a whole file may be shorter than its header says: delays of encoders, last frames
 
 
+@cache
 def decoder_version() -> str:
     """Return the version of the installed PyAV, which brings its FFmpeg along; empty if there is none."""
     try:
@@ -126,6 +128,7 @@ class FFmpegSound:
             if stream is None:
                 raise UnreadableError("holds no sound: it has no audio stream")
             self._stream = stream
+            self.choices = len(self._container.streams.audio)  # audio streams, of which one is read
             self._blocks = self._decode()
             self._ahead = next(self._blocks, None)
         except BaseException:
@@ -138,7 +141,7 @@ class FFmpegSound:
 
     @property
     def declared(self) -> int | None:
-        """Samples that the header declares, if far fewer were decoded; otherwise None.
+        """Samples that the header declares, if some were decoded and far fewer than these; otherwise None.
 
         Lengths in such headers are rounded, and many count what encoders add.
         """
@@ -148,7 +151,7 @@ class FFmpegSound:
             seconds = float(self._stream.duration * self._stream.time_base)
         elif demuxer == "matroska" and all(stream.type == "audio" for stream in self._container.streams):
             seconds = (self._container.duration or 0) / 1e6  # of all streams; a video may go on in silence
-        is_short = self._decoded / self.samplerate < seconds - _SLACK_SECONDS
+        is_short = 0 < self._decoded / self.samplerate < seconds - _SLACK_SECONDS
         return round(seconds * self.samplerate) if is_short else None
 
     def read(self, frames: int, *, dtype: str, always_2d: bool) -> npt.NDArray[np.float32]:
