@@ -12,7 +12,7 @@ Large models of others have their weights in several files, shards, which ``mode
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -291,7 +291,7 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / shard for shard in shards]
 
 
-def _require_listed(shard: Path, own: Collection[str], every: Collection[str]) -> None:
+def _require_listed(shard: Path, own: Set[str], every: Set[str]) -> None:
     """Refuse a shard that lacks a tensor which the index places in it, or has one of another shard."""
     try:
         with safe_open(shard, framework="pt") as file:
@@ -311,7 +311,7 @@ def read_weights(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, Te
         InputError: as `weight_files` does.
         SafetensorError: a file is damaged; `whole` makes this one line.
     """
-    weights = {}
+    weights: dict[str, Tensor] = {}
     for path in weight_files(folder):
         with safe_open(path, framework="pt") as file:
             names = [name for name in file.keys() if not name.startswith(without)]  # noqa: SIM118  it is no mapping
