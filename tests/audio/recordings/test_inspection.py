@@ -66,7 +66,8 @@ def test_each_unfit_file_has_its_reason(folder: Path) -> None:
 
 def test_equal_files_of_different_labels_are_told(folder: Path) -> None:
     def reason(labels: dict[str, str]) -> str:
-        _, (found,) = inspect(folder, ["good.wav", "same.wav"], InspectionConfig(), labels=labels)
+        known = {path: {"label": label} for path, label in labels.items()}
+        _, (found,) = inspect(folder, ["good.wav", "same.wav"], InspectionConfig(), known=known)
         return found.reason
 
     assert reason({"good.wav": "cat", "same.wav": "cat"}) == "duplicate of good.wav"
@@ -144,11 +145,17 @@ def test_minus_zero_is_zero(tmp_path: Path) -> None:
     assert set(fit) == {"a.wav"}
 
 
-def test_equal_samples_of_different_labels_are_told(tmp_path: Path) -> None:
+def test_equal_samples_of_different_labels_groups_and_splits_are_told(tmp_path: Path) -> None:
     write_twins(tmp_path, {"a.flac": {}, "b.wav": {}})
-    labels = {"a.flac": "cat", "b.wav": "dog"}
-    _, (found,) = inspect(tmp_path, list(labels), InspectionConfig(), labels=labels)
-    assert all(each in found.reason for each in (*labels.values(), "a.flac", CONFLICT))
+    known = {
+        "a.flac": {"label": "cat", "group": "ann", "split": "train"},
+        "b.wav": {"label": "dog", "group": "ann", "split": "test"},
+    }
+    _, (found,) = inspect(tmp_path, list(known), InspectionConfig(), known=known)
+    assert all(each in found.reason for each in ("cat", "dog", "train", "test", "a.flac", CONFLICT))
+    assert "ann" not in found.reason
+    _, (unknown,) = inspect(tmp_path, list(known), InspectionConfig(), known={"b.wav": {"group": "ann"}})
+    assert CONFLICT not in unknown.reason
 
 
 def test_a_compressed_file_with_a_hole_is_damaged(tmp_path: Path) -> None:
