@@ -141,9 +141,10 @@ class Recording:
             try:
                 return _open_forward(self._file if whole else window), None if whole else window
             except LibsndfileError:
-                if reason := foreign_content(window):
+                suffix = self._path.suffix.lower().lstrip(".")
+                if reason := foreign_content(window, suffix):
                     raise UnreadableError(reason) from None
-                kind = second_chance(window, self._path.suffix.lower().lstrip("."))
+                kind = second_chance(window, suffix)
                 if kind is None:
                     raise
         sound = FFmpegSound(window, kind)

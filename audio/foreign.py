@@ -9,6 +9,7 @@ from audio.windows import Window
 _LFS = b"version https://git-lfs.github.com/spec/"
 _HTML = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
 _COMPRESSED_SPHERE = re.compile(rb"^sample_coding -s\d+ .*embedded-(shorten|shortpack|wavpack)", re.MULTILINE)
+HEADERLESS = ("raw", "pcm", "vox", "sln", "gsm", "g722")  # kinds of files that hold samples alone
 _HEAD = 1024  # bytes that are looked at
 _TEXT = re.compile(rb"[\t\n\r\f\x1b\x20-\x7e\x80-\xff]+")
 _MAGIC = (
@@ -36,8 +37,10 @@ def compressed_sphere(file: Window) -> str | None:
     return f"is a SPHERE file compressed by {found[1].decode()}: convert it by sph2pipe -f wav IN.sph OUT.wav"
 
 
-def foreign_content(file: Window) -> str | None:
+def foreign_content(file: Window, suffix: str) -> str | None:
     """Say what a file is that no decoder recognises; None if it may be a damaged recording."""
+    if suffix in HEADERLESS:
+        return "holds samples without a header, whose rate and kind only you know: convert it to WAV, such as by sox"
     head = file.at(0, _HEAD)
     if head.startswith(_LFS):
         return "is a Git LFS pointer, and not the recording: run git lfs pull"

@@ -27,6 +27,7 @@ _CHUNK = 1 << 20  # bytes read at once
 _RESYNC = 1 << 16  # bytes that are searched for a frame at a time
 _HEAD = 64  # bytes of a frame that show whether it is a header of the stream's length
 _DECODER_RESYNC = 1024  # bytes between frames over which libsndfile's decoder finds its way; it ends at more
+_BEGINNING = 8192  # bytes in which the first frames of a stream are looked for, if it has no other beginning
 _FEW = 3  # frames; encoders count the frames of a header differently, and a tail of fewer is no stream
 
 
@@ -99,6 +100,12 @@ def mpeg_streams(file: Window) -> tuple[Stream, ...]:
         end, following, declared = _walk(file, begin)
         streams.append(Stream(start=begin if streams else start, stop=end, unbounded=not declared))
     return tuple(streams)
+
+
+def frames_soon(file: Window) -> bool:
+    """Return whether frames begin within the first bytes: recorders of streams begin in the middle of a frame."""
+    found = _next_frame(file.part(0, _BEGINNING), 0)
+    return found is not None
 
 
 def _walk(file: Window, begin: int) -> tuple[int, int | None, bool]:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from audio.mpeg import frame_at, mpeg_streams
+from audio.mpeg import frame_at, frames_soon, mpeg_streams
 from audio.windows import Stream, UnreadableError, Window, skip_tags, without_tags
 
 _UNKNOWN_64 = 1 << 62  # larger 64-bit lengths stand for an unknown one
@@ -28,6 +28,7 @@ _STRAY_SOUND = (
     1024  # bytes behind more sound than that; fewer are some program's rubbish, and would be a crack of noise
 )
 _PADDING = 1 << 30  # zero bytes behind the sound; fewer are padding
+_LAST = 1 << 16  # bytes at the end in which a chunk is searched for
 _MAX_CHUNKS = 100_000  # before the sound; more are not looked at
 _MAX_HEADER = 1 << 20  # bytes before the sound that are copied into a corrected header
 _FLAC = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")  # with the begin of the block that must follow
@@ -94,7 +95,7 @@ def _first(file: Window) -> tuple[tuple[Stream, ...], int | None]:
         return _mp4(file)
     if file.at(skip_tags(file, 0) if head[:3] == b"ID3" else 0, 4) == b"fLaC":
         return _flac(file)
-    if head[:3] == b"ID3" or frame_at(file.at(skip_tags(file, 0), 4)):
+    if head[:3] == b"ID3" or frame_at(file.at(skip_tags(file, 0), 4)) or frames_soon(file):
         return mpeg_streams(file) or whole, None
     return whole, None
 
@@ -271,8 +272,14 @@ def _sound_end(
             explained = explain(place)
             if explained is not None:
                 return begin + length, explained if explained < file.size else None, length != declared
-    is_stray = there - declared < min(declared, _STRAY_SOUND)
-    return file.size, None, not is_stray
+    if there - declared < min(declared, _STRAY_SOUND):
+        return file.size, None, False
+    last = max(file.size - _LAST, begin + declared)
+    tail = file.at(last, _LAST)
+    chunks = sorted(last + place for name in _KNOWN_CHUNKS if (place := tail.find(name)) >= 0)
+    # a chunk behind sound of a wrong length is known by its own length, which leads to the end
+    ends = [place for place in chunks if explain(place) == file.size and _is_whole(file, place)]
+    return min(ends, default=file.size), None, True
 
 
 def _riff_rest(file: Window, order: str, place: int) -> int | None:
@@ -300,6 +307,12 @@ def _au_rest(file: Window, place: int) -> int | None:
     """Explain what follows the sound of an AU file, which has no chunks; see `_sound_end`."""
     place = _behind_tags(file, place)
     return min(place, file.size) if _is_end(file, place) else None
+
+
+def _is_whole(file: Window, place: int) -> bool:
+    """Return whether a chunk has the length that leads to the end of the file, in either order of bytes."""
+    lengths = (_chunk(file, place, order)[1] for order in "<>")
+    return any(0 <= file.size - place - 8 - length <= 1 for length in lengths)
 
 
 def _is_name(chunk: bytes) -> bool:

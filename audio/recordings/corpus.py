@@ -124,7 +124,7 @@ def build_manifest(
         engine=engine,
         cache=cache,
         progress=progress,
-        labels=_whole_labels(described),
+        known=_whole_recordings(described),
     )
     if set_aside:
         set_aside((*unmatched, *unfit))
@@ -150,10 +150,14 @@ def build_manifest(
     return Manifest(root=root, clips=divided), tuple(rejected)
 
 
-def _whole_labels(described: Described) -> dict[str, str]:
-    """Return the labels of whole recordings; those of parts of equal files may rightly differ."""
+def _whole_recordings(described: Described) -> dict[str, dict[str, str]]:
+    """Return what is known of whole recordings; the labels and groups of parts of equal files may rightly differ."""
     whole = {path: several[0] for path, several in described.items() if len(several) == 1 and several[0].span is None}
-    return {path: description.label for path, description in whole.items() if description.label}
+    names = ("label", "group", "split")
+    return {
+        path: {name: value for name in names if (value := getattr(description, name)) is not None}
+        for path, description in whole.items()
+    }
 
 
 def _require_divisible(described: Described, config: CorpusConfig) -> None:

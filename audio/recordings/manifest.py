@@ -32,6 +32,7 @@ class Clip:
     sample_rate: int  # Hz, of the file
     size: int  # bytes
     sha256: str  # of the file's bytes
+    samples_sha256: str = ""  # of its decoded samples: see `audio.recordings.measurement`; empty: not decoded
     label: str | None = None  # what a probe predicts
     group: str | None = None  # speaker, instrument, site: generalisation is tested across groups
     index: int | None = None  # position in a numbered series, for splits by index
@@ -42,6 +43,14 @@ class Clip:
     def seconds(self) -> float:
         """Duration of the clip in seconds."""
         return self.num_samples / self.sample_rate
+
+    @property
+    def hashes(self) -> frozenset[str]:
+        """Hashes by which the recording is known, wherever it lies and in whichever lossless format.
+
+        The bytes count as well, because another decoder may round the samples of MP3, Ogg and Opus in another way.
+        """
+        return frozenset(filter(None, (self.sha256, self.samples_sha256)))
 
     @property
     def part(self) -> Part:
@@ -114,8 +123,6 @@ class Manifest:
 
 _SEGMENT_COLUMNS = tuple(field.name for field in fields(Clip))  # of a manifest with segments
 _COLUMNS = tuple(name for name in _SEGMENT_COLUMNS if name != "segment")
-_LATER = ("start", "trimmed")  # manifests from before silent ends could be trimmed lack these columns
-_EARLIER_COLUMNS = tuple(name for name in _COLUMNS if name not in _LATER)
 _INTEGERS = ("segment", "start", "num_samples", "trimmed", "sample_rate", "size", "index")
 _OPTIONAL = ("segment", "label", "group", "index", "fold")
 LARGEST = 2**63 - 1  # largest whole number in a table or manifest
@@ -153,7 +160,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 def read_manifest(path: Path, root: Path) -> Manifest:
     """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now."""
-    found = _rows(path, _COLUMNS, _SEGMENT_COLUMNS, _EARLIER_COLUMNS)
+    found = _rows(path, _COLUMNS, _SEGMENT_COLUMNS)
     return Manifest(root=root, clips=tuple(_clip(row, where) for row, where in found))
 
 
@@ -195,7 +202,7 @@ def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _clip(cells: Mapping[str, str], where: str) -> Clip:
-    row: dict[str, Any] = {**dict.fromkeys(_LATER, "0"), **cells}
+    row: dict[str, Any] = {**cells}
     row |= {name: row.get(name) or None for name in _OPTIONAL}
     for name in _INTEGERS:
         text = row[name]
@@ -209,8 +216,8 @@ def _clip(cells: Mapping[str, str], where: str) -> Clip:
     return Clip(**row)
 
 
-def _rows(path: Path, columns: tuple[str, ...], *earlier: tuple[str, ...]) -> Iterator[tuple[dict[str, str], str]]:
-    """Give the cells of each row by column, and its ``file:line``; ``earlier`` headers are accepted as well.
+def _rows(path: Path, columns: tuple[str, ...], *others: tuple[str, ...]) -> Iterator[tuple[dict[str, str], str]]:
+    """Give the cells of each row by column, and its ``file:line``; ``others`` are accepted as headers as well.
 
     Lines end only at "\\n", because names may hold other characters at which str.splitlines splits.
     """
@@ -219,7 +226,7 @@ def _rows(path: Path, columns: tuple[str, ...], *earlier: tuple[str, ...]) -> It
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as a manifest ({error}); check the path, or build it again") from error
     found = tuple(header.split("\t"))
-    if found not in (columns, *earlier):
+    if found not in (columns, *others):
         raise InputError(f"{path}:1: the header is {header!r:.80}; it must be {' '.join(columns)}, separated by tabs")
     for number, line in enumerate(lines, start=2):
         cells = line.split("\t")

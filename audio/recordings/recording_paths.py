@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from audio.ffmpeg import FFMPEG_EXTENSIONS
+from audio.foreign import HEADERLESS
 from foundation.errors import InputError
 
 EXTENSIONS = (
     *("wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif", "aifc"),
     *("au", "snd", "caf", "w64", "rf64", "sph", "voc"),
     *("mp2", "mp1", "mpga", "mpa", "bwf", "bw64", "nist"),
+    *HEADERLESS,  # set aside by name
     *FFMPEG_EXTENSIONS,  # set aside by name where FFmpeg's libraries are not installed
 )
 MOST_NAMED = 20  # file types in a message

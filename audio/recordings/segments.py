@@ -197,5 +197,6 @@ def _clip(path: str, segment: int | None, piece: _Piece, found: Measurement) -> 
         sample_rate=found.sample_rate,
         size=found.size,
         sha256=found.sha256,
+        samples_sha256=found.samples_sha256,
         **piece.known.clip_fields(),
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from audio.recordings.inspection import InspectionConfig, inspect
+from audio.recordings.recording_paths import recordings_at
 
 SPHERE = """NIST_1A
    1024
@@ -42,6 +43,15 @@ def test_what_is_no_recording_is_named(tmp_path: Path, name: str, content: bytes
     fit, rejected = inspect(tmp_path, [name], InspectionConfig())
     assert not fit
     assert all(word in rejected[0].reason for word in words)
+
+
+@pytest.mark.parametrize("name", ["a.raw", "a.pcm"])
+def test_samples_without_a_header_are_listed(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(np.random.default_rng(0).integers(-9_000, 9_000, 5_000).astype("<i2").tobytes())
+    paths = recordings_at(tmp_path).paths
+    _, rejected = inspect(tmp_path, paths, InspectionConfig())
+    assert paths == (name,)
+    assert "header" in rejected[0].reason
 
 
 def test_random_bytes_are_not_called_text(tmp_path: Path) -> None:

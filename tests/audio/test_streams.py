@@ -212,6 +212,28 @@ def test_chunks_explain_what_follows_the_sound(tmp_path: Path, tail: bytes) -> N
     assert length(saved(tmp_path / "b.wav", odd + tail)) == 16_001
 
 
+@pytest.mark.parametrize("declared", [0, 4_000])
+def test_a_chunk_behind_sound_of_a_wrong_length_is_no_sound(tmp_path: Path, declared: int) -> None:
+    wav = bytearray(encoded("WAV"))
+    samples = decoded(tmp_path / "whole.wav", bytes(wav))[:, 0]
+    wav[40:44] = struct.pack("<I", declared)
+    assert np.array_equal(read(saved(tmp_path / "a.wav", bytes(wav) + LIST)).samples, samples)
+
+
+def test_rifx_is_read_to_its_end(tmp_path: Path) -> None:
+    samples = (1_000 * np.sin(np.arange(RATE))).astype(">i2")
+    form = struct.pack(">IHHIIHH", 16, 1, 1, RATE, 2 * RATE, 2, 16)
+    content = b"RIFX" + bytes(4) + b"WAVEfmt " + form + b"data" + bytes(4) + samples.tobytes()
+    assert np.array_equal(read(saved(tmp_path / "a.wav", content)).samples * 32_768, samples)
+
+
+@pytest.mark.parametrize("missing", [1, 100])
+def test_an_mp3_that_was_recorded_from_the_middle_of_a_frame_on_is_read(tmp_path: Path, missing: int) -> None:
+    bare = without_header(changing_mp3(rate=RATE, channels=1, mode="VARIABLE"))
+    whole = length(saved(tmp_path / "whole.mp3", bare))
+    assert whole - 2 * 576 <= length(saved(tmp_path / "a.mp3", bare[missing:])) < whole
+
+
 def test_a_header_without_sound_declares_none(tmp_path: Path) -> None:
     wav = bytearray(encoded("WAV")[:44])
     wav[40:44] = bytes(4)

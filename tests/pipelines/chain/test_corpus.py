@@ -39,4 +39,4 @@ def test_equal_sounds_of_different_labels_are_told(tmp_path: Path, capsys: pytes
     config = CorpusConfig(root=str(tmp_path), split=SplitConfig(validation_fraction=0, test_fraction=0))
     read_corpus(config, tmp_path / "store", workers=1, gang=Alone(torch.device("cpu")), terminal=Terminal())
     said = " ".join(capsys.readouterr().err.split())
-    assert "1 file set aside with the sound of another file and another label, such as dog/four.wav" in said
+    assert all(each in said for each in ("1 file set aside", "another label", "dog/four.wav"))
