@@ -37,6 +37,9 @@ class Clip:
     index: int | None = None  # position in a numbered series, for splits by index
     fold: str | None = None  # fold given by the data set
     split: Split = "train"
+    low_hz: float | None = None  # frequencies and channel that an annotation names; the sound has all of them
+    high_hz: float | None = None
+    channel: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -112,12 +115,14 @@ class Manifest:
         return None if self.has_segments and not self.trimmed_seconds else trim_db
 
 
-_SEGMENT_COLUMNS = tuple(field.name for field in fields(Clip))  # of a manifest with segments
+_NOTED = ("low_hz", "high_hz", "channel")  # of a manifest with annotations that have one of them
+_NOTED_COLUMNS = tuple(field.name for field in fields(Clip))
+_SEGMENT_COLUMNS = tuple(name for name in _NOTED_COLUMNS if name not in _NOTED)  # of a manifest with segments
 _COLUMNS = tuple(name for name in _SEGMENT_COLUMNS if name != "segment")
 _LATER = ("start", "trimmed")  # manifests from before silent ends could be trimmed lack these columns
 _EARLIER_COLUMNS = tuple(name for name in _COLUMNS if name not in _LATER)
 _INTEGERS = ("segment", "start", "num_samples", "trimmed", "sample_rate", "size", "index")
-_OPTIONAL = ("segment", "label", "group", "index", "fold")
+_OPTIONAL = ("segment", "label", "group", "index", "fold", *_NOTED)
 LARGEST = 2**63 - 1  # largest whole number in a table or manifest
 _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
 
@@ -143,8 +148,10 @@ def _sound_of(clip: Clip, split: Split) -> list[str | int]:
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write a manifest as TSV, atomically; the column of segments only if there are segments."""
+    """Write a manifest as TSV, atomically; the columns of segments and annotations only if there are any."""
     columns = _SEGMENT_COLUMNS if manifest.has_segments else _COLUMNS
+    if any(getattr(clip, name) is not None for clip in manifest.clips for name in _NOTED):
+        columns = _NOTED_COLUMNS
     rows = chain([columns], (_cells(clip, columns) for clip in manifest.clips))
     path.parent.mkdir(parents=True, exist_ok=True)
     with aside(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
@@ -153,7 +160,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 def read_manifest(path: Path, root: Path) -> Manifest:
     """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now."""
-    found = _rows(path, _COLUMNS, _SEGMENT_COLUMNS, _EARLIER_COLUMNS)
+    found = _rows(path, _COLUMNS, _SEGMENT_COLUMNS, _NOTED_COLUMNS, _EARLIER_COLUMNS)
     return Manifest(root=root, clips=tuple(_clip(row, where) for row, where in found))
 
 
@@ -202,11 +209,21 @@ def _clip(cells: Mapping[str, str], where: str) -> Clip:
         row[name] = None if text is None else whole_number(text)
         if text is not None and row[name] is None:
             raise InputError(f"{where}: {name} is {text!r:.40}; it must be a whole number: write the manifest again")
+    for name in ("low_hz", "high_hz"):
+        if row[name] is not None:
+            row[name] = _hertz(row[name], name, where)
     if row["sample_rate"] == 0:
         raise InputError(f"{where}: sample_rate is 0; it must be a positive number of Hz: write the manifest again")
     if row["split"] not in SPLITS:
         raise InputError(f"{where}: split is {row['split']!r:.40}; it must be one of {', '.join(SPLITS)}")
     return Clip(**row)
+
+
+def _hertz(text: str, name: str, where: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"{where}: {name} is {text!r:.40}; it must be a number: write the manifest again") from error
 
 
 def _rows(path: Path, columns: tuple[str, ...], *earlier: tuple[str, ...]) -> Iterator[tuple[dict[str, str], str]]:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -56,12 +56,17 @@ def recordings_at(place: Path) -> Recordings:
     return Recordings(root=place, paths=tuple(find_paths(place, EXTENSIONS, option="input", remedy="")))
 
 
-def find_paths(root: Path, extensions: Collection[str], *, option: str, remedy: str) -> list[str]:
-    """List the paths of the recordings below ``root``, sorted; ``option`` and ``remedy`` are for a message."""
+def find_paths(
+    root: Path, extensions: Collection[str], *, option: str, remedy: str, files: Iterable[str] | None = None
+) -> list[str]:
+    """List the paths of the recordings below ``root``, sorted; ``option`` and ``remedy`` are for a message.
+
+    ``files`` are all files below the root, if they are known.
+    """
     wanted = {extension.lower().lstrip(".") for extension in extensions}
     others: Counter[str] = Counter()
     paths, unreadable = [], []
-    for path in _files(root):
+    for path in files_below(root) if files is None else files:
         suffix = PurePosixPath(path).suffix.lower().lstrip(".")
         if suffix in wanted:
             paths.append(path)
@@ -75,7 +80,7 @@ def find_paths(root: Path, extensions: Collection[str], *, option: str, remedy: 
     return sorted([*paths, *unreadable])  # inspection sets the unreadable ones aside
 
 
-def _files(root: Path) -> Iterator[str]:
+def files_below(root: Path) -> Iterator[str]:
     """List the paths of all files and folders below ``root`` except hidden ones. Links are followed, each folder once.
 
     A folder may have a recording's name: the folder is then set aside by name, and the recordings in it are found as

@@ -106,7 +106,8 @@ def clips_of(
         try:
             base = _base(known, found, inspection)
         except InputError as error:
-            rejected.append(Rejected(path=clip_name(path, _span_seconds(known.span)), reason=str(error)))
+            reason = f"{error} ({known.where})" if known.where else str(error)
+            rejected.append(Rejected(path=clip_name(path, _span_seconds(known.span)), reason=reason))
             continue
         kept, left_out = _cut_into_usable(path, base, found, levels, config, inspection)
         pieces += kept
@@ -129,9 +130,9 @@ def _base(known: Description, found: Measurement, inspection: InspectionConfig) 
     length = found.num_samples / found.sample_rate
     end = known.span.end
     if known.span.start >= length:
-        raise InputError(f"begins behind the end of the recording, which is {length:.3f} s long")
+        raise InputError(f"begins behind the end of the recording: it is {length:.3f} s long")
     if end is not None and end > length + END_TOLERANCE_SECONDS:
-        raise InputError(f"ends behind the end of the recording, which is {length:.3f} s long")
+        raise InputError(f"ends behind the end of the recording: it is {length:.3f} s long")
     start = round(known.span.start * found.sample_rate)
     stop = found.num_samples if end is None else min(round(end * found.sample_rate), found.num_samples)
     part = Part(start=start, num_samples=max(stop - start, 0))
