@@ -5,10 +5,10 @@ from pipelines.commandline.command import command
 PATHS = frozenset(
     {"model", "output", "corpus.root", "corpus.table", "corpus.dataset", "corpus.shards", "store.root", "body.weights"}
 )
-TEXTS = frozenset({"corpus.pattern"})  # braces and asterisks mean something to Hydra
+TEXTS = frozenset({"corpus.pattern", "corpus.tier"})  # braces and asterisks mean something to Hydra
 
 OFTEN = (
-    *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),
+    *("corpus.root", "corpus.table", "corpus.annotations", "corpus.pattern", "corpus.labels", "corpus.split.by"),
     *("body.weights", "body.frozen_layers", "body.fit.steps", "body.fit.lr", "store.root"),
 )
 

@@ -22,11 +22,12 @@ PATHS = frozenset(
         *("hydra.run.dir", "hydra.sweep.dir"),
     }
 )
-TEXTS = frozenset({"corpus.pattern", "name"})  # braces and asterisks mean something to Hydra; a name may be a number
+# Braces and asterisks mean something to Hydra; a name may be a number.
+TEXTS = frozenset({"corpus.pattern", "corpus.tier", "name"})
 
 OFTEN = (
-    *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),
-    *("tokenizer.codebook_size", "tokenizer.patch.frames"),
+    *("corpus.root", "corpus.table", "corpus.annotations", "corpus.pattern", "corpus.labels", "corpus.split.by"),
+    *("audio.sample_rate", "tokenizer.codebook_size", "tokenizer.patch.frames"),
     *("lm.gpt.layers", "lm.gpt.model_dim", "lm.fit.steps", "vocoder.fit.steps"),
     *("compare.methods", "compare.folds", "listening.judged_clips", "store.root"),
 )

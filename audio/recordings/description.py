@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from audio.recordings.manifest import Split, whole_number
+from audio.trimming import Part
 from foundation.errors import InputError
 
 FIELDS = ("label", "group", "index", "fold", "split")
@@ -13,6 +14,7 @@ SPAN_FIELDS = ("start", "end")  # of a part of a recording, in seconds; only in 
 BAND_FIELDS = ("low_hz", "high_hz", "channel")  # that an annotation names; kept, and without effect on the sound
 LabelType = Literal["class", "number", "text"]  # a name of a class, a measured number, or what is said
 LONGEST_SECONDS = 1e9  # thirty years
+END_TOLERANCE_SECONDS = 0.1  # an end so close to the end of the file counts as the end: decoders differ, tables round
 
 SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -27,6 +29,21 @@ class Span:
 
     start: float
     end: float | None  # None: the end of the recording
+
+    def part(self, num_samples: int, sample_rate: int) -> Part:
+        """Return the samples of a recording of this length and rate.
+
+        Raises:
+            InputError: the span begins or ends behind the end of the recording.
+        """
+        length = num_samples / sample_rate
+        if self.start >= length:
+            raise InputError(f"begins behind the end of the recording: it is {length:.3f} s long")
+        if self.end is not None and self.end > length + END_TOLERANCE_SECONDS:
+            raise InputError(f"ends behind the end of the recording: it is {length:.3f} s long")
+        start = round(self.start * sample_rate)
+        stop = num_samples if self.end is None else min(round(self.end * sample_rate), num_samples)
+        return Part(start=start, num_samples=max(stop - start, 0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -54,6 +54,7 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Recordings], to
     require_same_codebook(model.format, encoders[0].format, owner=model.name)
     scored: list[ScoredRecording] = []
     rejected: list[Rejected] = []
+    rejected += [each for place in recordings for each in place.rejected]
     print(HEAD, flush=True)
     for encoder, place in zip(encoders, recordings, strict=True):
         work = partial(encode_recording, encoder)

@@ -43,8 +43,8 @@ def kaldi(folder: Path, shown: str) -> list[Tier]:
             continue
         times = {} if end == "-1" and start == "0" else {"start": start, "end": "" if end == "-1" else end}
         if times and not end:
-            found.append(Annotation(where=where, fields={}, recording=place, fault="no end; write utterance, recording, "
-                                    "start and end"))
+            fault = "no end; write utterance, recording, start and end"
+            found.append(Annotation(where=where, fields={}, recording=place, fault=fault))
             continue
         fields = {**times, "label": labels.get(utterance, ""), "group": groups.get(utterance, "")}
         found.append(Annotation(where=where, fields=fields, recording=place))
@@ -58,9 +58,9 @@ def kaldi(folder: Path, shown: str) -> list[Tier]:
 def _pairs(folder: Path, name: str, shown: str) -> Iterator[tuple[str, str, str]]:
     """Give the first word of each line, the rest, and the line's place."""
     for number, line in enumerate(read_text(folder / name).split("\n"), start=1):
-        first, *rest = line.split(maxsplit=1)[:2] or [""]
-        if first:
-            yield first, one_line(rest[0]) if rest and name != WAV_SCP else "".join(rest).strip(), f"{shown}/{name}:{number}"
+        if line.strip():
+            first, rest = (*line.split(maxsplit=1), "")[:2]
+            yield first, rest.strip() if name == WAV_SCP else one_line(rest), f"{shown}/{name}:{number}"
 
 
 def _scp_fault(place: str) -> str | None:

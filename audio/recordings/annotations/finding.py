@@ -55,7 +55,10 @@ _SUFFIXES: Mapping[str, Kind] = {".textgrid": "textgrid", ".eaf": "elan", ".rttm
 # Other annotations that people have beside recordings: what they are, and what makes a file of them that is read.
 _IMPORT = "import it into ELAN (File > Import), and save it as .eaf"
 UNREAD: Mapping[str, tuple[str, str]] = {
-    ".svl": ("layer of Sonic Visualiser", "export the layer as text, and awk -F'\\t' -v OFS='\\t' '{print $1, $1+$3, $4}'"),
+    ".svl": (
+        "layer of Sonic Visualiser",
+        "export the layer as text, and awk -F'\\t' -v OFS='\\t' '{print $1, $1+$3, $4}' layer.txt > a.txt",
+    ),
     ".boris": ("project of BORIS", "choose Observations > Export events > Praat TextGrid"),
     ".phn": ("TIMIT transcription", """awk -v OFS='\\t' '{print $1/16000, $2/16000, $3}' a.phn > a.txt"""),
     ".wrd": ("TIMIT transcription", """awk -v OFS='\\t' '{print $1/16000, $2/16000, $3}' a.wrd > a.txt"""),
@@ -162,7 +165,8 @@ def annotations_below(
     readings = [_read(kind, found[kind], places, config) for kind in wanted] if places else []
     if config.tier is not None:
         _require_tier([reading for reading in readings if reading.kind in _TIERED], config)
-        readings = [each for each in readings if each.kind not in _TIERED or each.has_tier] if len(wanted) > 1 else readings
+        if len(wanted) > 1:  # the tier chooses among the kinds
+            readings = [each for each in readings if each.kind not in _TIERED or each.has_tier]
     annotated = _joined(root, readings, config, option)
     if annotated is None:
         return Annotated(root=root, parts={}, rejected=(), notices=others) if others else None
@@ -184,7 +188,8 @@ def annotations_in(
         _require_tier([reading] if kind in _TIERED else [], config)
     if (annotated := _joined(root, [reading], config, option)) is None:
         reasons = _reasons(reading.rejected)
-        raise InputError(f"{option}={path}: no recording of it can be used ({reasons}); set corpus.root to their folder")
+        remedy = "set corpus.root to the folder of the recordings"
+        raise InputError(f"{option}={path}: no recording of it can be used ({reasons}); {remedy}")
     return annotated
 
 
@@ -219,7 +224,7 @@ def _read(kind: Kind, files: Sequence[str], places: "_Places", config: Annotatio
             reading.without_tier = reading.without_tier or str(error)
             reading.rejected += [_whole(each, str(error)) for each in own]
             continue
-        except _Unreadable as error:
+        except _UnreadableError as error:
             reading.rejected += [_whole(each, str(error)) for each in own or [name]]
             continue
         reading.files += 1
@@ -240,7 +245,7 @@ def _read(kind: Kind, files: Sequence[str], places: "_Places", config: Annotatio
     return reading
 
 
-class _Unreadable(InputError):
+class _UnreadableError(InputError):
     """A file of annotations that cannot be read; others go on."""
 
 
@@ -253,9 +258,9 @@ def _parsed(kind: Kind, path: Path, shown: str, config: AnnotationConfig) -> Tie
     try:
         found = list(_tiers(kind, path, shown, config))
     except OSError as error:
-        raise _Unreadable(f"{shown} cannot be read: {error.strerror or error}") from error
+        raise _UnreadableError(f"{shown} cannot be read: {error.strerror or error}") from error
     except InputError as error:
-        raise _Unreadable(str(error)) from error
+        raise _UnreadableError(str(error)) from error
     wanted = config.tier if kind in _TIERED else None
     return choose_tier(found, wanted, shown, config)
 
@@ -366,7 +371,7 @@ def _joined(root: Path, readings: Sequence[_Reading], config: AnnotationConfig, 
         _require_none_meant(readings, rejected, config, f"{option}={root}")
         return None
     base, described, outside = _below_one_root(root, parts)
-    notices = [*_notices(readings, parts.values()), *_agreements(agreeing, config)]
+    notices = [*_notices(readings, parts.values(), config), *_agreements(agreeing, config)]
     return Annotated(root=base, parts=described, rejected=(*rejected, *outside), notices=tuple(notices))
 
 
@@ -407,9 +412,7 @@ def _key(known: Description) -> tuple[float, float, str]:
     return (span.start if span else 0.0, end, known.label or "")
 
 
-def _contradiction(
-    recording: str, several: Sequence[_Reading], config: AnnotationConfig, at: str
-) -> InputError:
+def _contradiction(recording: str, several: Sequence[_Reading], config: AnnotationConfig, at: str) -> InputError:
     parts = ", ".join(f"{reading.kind} with {counted(len(reading.parts[recording]), 'part')}" for reading in several)
     option = f"{config.prefix}annotations"
     return InputError(
@@ -418,7 +421,9 @@ def _contradiction(
     )
 
 
-def _notices(readings: Sequence[_Reading], parts: Collection[Sequence[Description]]) -> Iterator[str]:
+def _notices(
+    readings: Sequence[_Reading], parts: Collection[Sequence[Description]], config: AnnotationConfig
+) -> Iterator[str]:
     """Say how many parts are used, and what is not a part, or has no effect."""
     files = ", ".join(counted(reading.files, NAMES[reading.kind]) for reading in readings if reading.files)
     every = [known for several in parts for known in several]
@@ -430,7 +435,8 @@ def _notices(readings: Sequence[_Reading], parts: Collection[Sequence[Descriptio
     if unlabelled := sum(known.label is None for known in every):
         yield f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips"
     if any(known.low_hz is not None or known.channel is not None for known in every):
-        yield "frequency bounds and channels of annotations are kept in the manifest, and cut nothing out of the sound"
+        kept = "kept in manifest.tsv" if config.prefix else "not kept"
+        yield f"frequency bounds and channels of annotations are {kept}, and cut nothing out of the sound"
 
 
 def _agreements(agreeing: Mapping[tuple[Kind, ...], int], config: AnnotationConfig) -> Iterator[str]:
@@ -446,9 +452,7 @@ def _unread_notices(unread: Mapping[str, int]) -> tuple[str, ...]:
     )
 
 
-def _below_one_root(
-    root: Path, parts: Mapping[str, Sequence[Description]]
-) -> tuple[Path, Parts, tuple[Rejected, ...]]:
+def _below_one_root(root: Path, parts: Mapping[str, Sequence[Description]]) -> tuple[Path, Parts, tuple[Rejected, ...]]:
     """Return the root, and the parts by path below it.
 
     A Kaldi folder holds no recordings: the common folder of those that it names is then the root.
@@ -486,7 +490,7 @@ class _Places:
         return self._elsewhere(file)
 
     def _elsewhere(self, file: str) -> list[str]:
-        """Return the only recording of a file's name in another folder, such as ``wav/a/1.wav`` for ``grid/a/1.lab``."""
+        """Return the only recording of a file's name in another folder: ``wav/a/1.wav`` for ``grid/a/1.lab``."""
         for name in _shortened(PurePosixPath(file).name):
             same = self._names.get(_fold(name), [])
             alike = [path for path in same if PurePosixPath(path).parent.name == PurePosixPath(file).parent.name]
@@ -510,7 +514,8 @@ class _Places:
 
     def why(self, file: str) -> str:
         """Say how many recordings have the name of a file, if it is not one."""
-        same = next((found for name in _shortened(PurePosixPath(file).name) if (found := self._names.get(_fold(name)))), [])
+        names = _shortened(PurePosixPath(file).name)
+        same = next((found for name in names if (found := self._names.get(_fold(name)))), [])
         return f"and {len(same)} recordings in other folders have this name" if same else f"in {self.root}"
 
     def named(self, name: str, file: str) -> str:
