@@ -88,11 +88,17 @@ class CorpusConfig:
             raise InputError("corpus.extensions is empty; name at least one, such as wav")
         self._require_annotations()
         fields = self.fields
-        described = bool(self.table) or self.is_packed or self.annotations not in ("auto", "none")  # not by names alone
+        described = bool(self.table) or self.is_packed  # by more than file names
         if self.labels == "pattern" and "label" not in fields and not described:
             raise InputError(f"corpus.labels=pattern, but corpus.pattern is {self.pattern!r}; put {{label}} into it")
+        if self.split.by != "group" or self.annotations == "none":  # annotations, which give groups, are found later
+            self.require_split_values()
+
+    def require_split_values(self) -> None:
+        """Refuse a split by values that neither names nor tables of recordings can have."""
         wanted = "split" if self.split.by == "table" else self.split.by
-        if wanted in ("group", "index", "fold", "split") and wanted not in fields and not described:
+        described = bool(self.table) or self.is_packed
+        if wanted in ("group", "index", "fold", "split") and wanted not in self.fields and not described:
             raise InputError(
                 f"corpus.split.by={self.split.by}, but nothing says which {wanted} a recording has; "
                 f"put {{{wanted}}} into corpus.pattern, or give a corpus.table with a column {wanted}"
@@ -310,6 +316,7 @@ def _in_recording(path: str, known: Description) -> Description:
 
 
 def _find_in_folder(config: CorpusConfig, option: str) -> tuple[Path, Described, tuple[Rejected, ...]]:
+    config.require_split_values()
     root = require_folder(config.root or "", option, option=option)
     paths = find_paths(root, config.extensions, option=option, remedy=", or set corpus.extensions")
     return root, dict.fromkeys(paths, (Description(),)), ()
