@@ -1,6 +1,7 @@
 """Work on each recording of a place, by this process or by several, and the telling of those that were set aside."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +33,11 @@ def each_recording(
         results = progress.each(in_order(work, passages, pool, remedy=remedy))
         for passage, result in zip(passages, results, strict=True):
             yield str(place.root / passage.name), result
+
+
+def rejected_annotations(recordings: Sequence[Recordings]) -> list[Rejected]:
+    """Return the annotations that cannot be used, with the paths of their recordings as the user can open them."""
+    return [replace(each, path=str(place.root / each.path)) for place in recordings for each in place.rejected]
 
 
 def tell_rejected(rejected: Sequence[Rejected], listed: Path | None, terminal: Terminal) -> None:

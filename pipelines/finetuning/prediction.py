@@ -23,7 +23,7 @@ from lm.baselines.clip_batches import StoredClips
 from lm.finetuning.body import FrontEnd
 from lm.finetuning.model import CLIPS_AT_ONCE, FineTunedModel
 from lm.finetuning.task import Row
-from pipelines.encoding.each_recording import each_recording, tell_rejected
+from pipelines.encoding.each_recording import each_recording, rejected_annotations, tell_rejected
 from pipelines.finetuning.prediction_options import PredictConfig
 
 
@@ -44,7 +44,7 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Recordings]
     terminal = Terminal()
     model = FineTunedModel.from_pretrained(settings.model, device=str(choose_device(settings.device)))
     rows: list[Row] = []
-    rejected = [each for place in recordings for each in place.rejected]
+    rejected = rejected_annotations(recordings)
     found = chain.from_iterable(
         each_recording(
             partial(read_recording, _reader(model, place.root, upsample=settings.upsample)),

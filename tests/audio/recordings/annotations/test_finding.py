@@ -175,7 +175,11 @@ def test_bad_rows_are_set_aside_with_their_line(folder: Path) -> None:
 def test_a_bad_row_of_a_selection_table_costs_no_other(folder: Path) -> None:
     raven(folder, "field", PARTS)
     table = folder / "field.Table.1.selections.txt"
-    rows = ["9\tSpectrogram 1\t1\tNaN\t3\t0\t1\towl", "10\tSpectrogram 1\t1\t\t3\t0\t1\towl", "11\tx\t1\t2\t1\t0\t1\towl"]
+    rows = [
+        "9\tSpectrogram 1\t1\tNaN\t3\t0\t1\towl",
+        "10\tSpectrogram 1\t1\t\t3\t0\t1\towl",
+        "11\tx\t1\t2\t1\t0\t1\towl",
+    ]
     table.write_text(table.read_text() + "\n".join(rows) + "\n")
     clips, rejected = corpus(folder)
     assert named(clips) == EXPECTED
@@ -336,7 +340,9 @@ def test_broken_files_are_set_aside_and_others_go_on(folder: Path) -> None:
         "binary.TextGrid": b"ooBinaryFile\x08TextGrid\0\0\0",
         "lies.TextGrid": textgrid_text({"birds": []}).replace("size = 1", "size = 1e300").encode(),
         "laughs.eaf": b'<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;&b;">]><a>&c;</a>',
-        "laughs16.eaf": '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY b "b">]><a>&b;</a>'.encode("utf-16"),
+        "laughs16.eaf": '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY b "b">]><a>&b;</a>'.encode(
+            "utf-16"
+        ),
         "other.eaf": b"<html></html>",
         "no.eaf": b"\x00\x01",
         "empty.eaf": b"",
