@@ -116,7 +116,7 @@ def lhotse(path: Path, shown: str) -> list[Tier]:
             continue
         try:
             found += _of_line(value, where, role, recordings)
-        except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
             problem = f"not as lhotse writes it ({type(error).__name__}: {error})"
             found.append(Annotation(where=where, fields={}, fault=f"{problem:.120}", recording=str(value.get("id"))))
     return [Tier(name="", annotations=found)]

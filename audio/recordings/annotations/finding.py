@@ -97,11 +97,19 @@ def kind_of(path: Path) -> Kind | None:
         return "kaldi" if (path / WAV_SCP).is_file() else None
     if unread := UNREAD.get(path.suffix.lower()):
         raise InputError(f"{path} is a {unread[0]}, which is not read: {unread[1]}")
-    if not path.is_file():
+    if not _is_file(path):
         return _SUFFIXES.get(path.suffix.lower())  # whoever reads it says that it is missing
     if path.name in KALDI_FILES and (path.name == WAV_SCP or (path.parent / WAV_SCP).is_file()):
         return "kaldi"
     return _kind_in_folder(path) or ("lhotse" if _role(path) else None)
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a path is a regular file; false for a path that no file can have, or that is not allowed."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _role(path: Path) -> str | None:
@@ -111,7 +119,7 @@ def _role(path: Path) -> str | None:
 def _kind_in_folder(path: Path) -> Kind | None:
     """Return the kind of a file below a folder of recordings; a manifest of recordings alone annotates nothing."""
     suffix = path.suffix.lower()
-    if suffix not in _LOOKED_INTO or not path.is_file():  # a pipe of this name would wait for ever
+    if suffix not in _LOOKED_INTO or not _is_file(path):  # a pipe of this name would wait for ever
         return None
     if path.name == WAV_SCP:
         return "kaldi"
@@ -233,7 +241,7 @@ def _read(kind: Kind, files: Sequence[str], places: "_Places", config: Annotatio
         reading.points += tier.points
         if kind == "elan" and not own:
             own = places.of_media(name)
-        named = any(each.recording is not None for each in tier.annotations)
+        named = {each.recording for each in tier.annotations if each.recording is not None}
         if not own and not named and kind not in ("kaldi", "lhotse", "rttm", "ctm"):
             reason = f"annotations without a recording: looked for {places.stem_of(name)}.* {places.why(name)}"
             reading.rejected.append(Rejected(path=name, reason=reason))
@@ -241,7 +249,7 @@ def _read(kind: Kind, files: Sequence[str], places: "_Places", config: Annotatio
         points = f" ({tier.points} points, which have no length)" if tier.points else ""
         reading.empty |= {each: f"{name}{points}" for each in own if not tier.annotations}
         for each in tier.annotations:
-            _add(each, own, name, places, reading, seen)
+            _add(each, own, name, places, reading, seen, renamed=len(named) == 1)
     return reading
 
 
@@ -302,15 +310,20 @@ def _add(
     places: "_Places",
     reading: _Reading,
     seen: dict[tuple[str, float, float | None], Description],
+    *,
+    renamed: bool,
 ) -> None:
-    """Add a part to its recordings, or the reason why it is left out."""
+    """Add a part to its recordings, or the reason why it is left out.
+
+    The only file that a table names may have another name now, which is that of the table: ``renamed``.
+    """
     recordings: Sequence[str] = own
     fault = each.fault
     if each.recording is not None and fault is None:
         try:
             recordings = [places.named(each.recording, file)]
-        except InputError as error:  # the only file of a table may have another name now
-            fault = None if own else str(error)
+        except InputError as error:
+            fault = None if own and renamed else str(error)
     try:
         known = None if fault else describe(each.fields, each.where)
     except InputError as error:
@@ -371,7 +384,8 @@ def _joined(root: Path, readings: Sequence[_Reading], config: AnnotationConfig, 
         _require_none_meant(readings, rejected, config, f"{option}={root}")
         return None
     base, described, outside = _below_one_root(root, parts)
-    notices = [*_notices(readings, parts.values(), config), *_agreements(agreeing, config)]
+    used = [reading for reading in readings if any(several[0] is reading for several in kinds.values())]
+    notices = [*_notices(used, parts.values(), config), *_agreements(agreeing, config)]
     return Annotated(root=base, parts=described, rejected=(*rejected, *outside), notices=tuple(notices))
 
 
@@ -536,7 +550,7 @@ class _Places:
         folder = Path(os.path.normpath(folder.absolute()))
         for base in (folder, self.root.absolute(), *list(folder.parents)[:3], Path.cwd()):
             path = Path(os.path.normpath(base / name))
-            if "\0" not in name and len(name) < 4096 and path.is_file():
+            if _is_file(path):
                 relative = [path.relative_to(root).as_posix() for root in self._roots if path.is_relative_to(root)]
                 return relative[0] if relative else str(path)
         last = PurePosixPath(name.replace("\\", "/")).name

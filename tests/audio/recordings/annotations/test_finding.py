@@ -384,3 +384,32 @@ def test_the_manifest_of_annotated_parts_is_read_again(folder: Path, tmp_path: P
     assert read_manifest(tmp_path / "manifest.tsv", folder) == manifest
     again = CorpusConfig(root=str(folder), table=str(tmp_path / "manifest.tsv"), split=ALL_TRAIN)
     assert build_manifest(again)[0] == manifest
+
+
+def test_lines_of_json_that_no_lhotse_writes_are_set_aside(folder: Path) -> None:
+    WRITERS["lhotse cuts"](folder, "field", PARTS)
+    lines = ['{"id": 1, "start": 1', '{"id": "b"}', '{"id": "c", "type": "MixedCut", "tracks": []}', "[1]"]
+    source = '{"id": "%s", "start": %s, "duration": 1, "recording": {"sources": [{"type": "%s", "source": "%s"}]}}'
+    lines += [
+        source % ("d", "1" + "0" * 400, "file", "field.wav"),
+        source % ("e", 1, "command", "sox x |"),
+        source % ("f", 1, "file", "x" * 300 + ".wav"),
+        source % ("g", 1, "file", "a\\ud800b"),
+        source % ("h", 1, "file", "a\\u0000b"),
+        source % ("i", 1, "file", "/root/" * 2000),
+    ]
+    path = folder / "field_cuts.jsonl"
+    path.write_text(path.read_text() + "\n".join(lines) + "\n")
+    clips, rejected = corpus(folder)
+    assert named(clips) == EXPECTED
+    assert len(rejected) == len(lines)
+    assert all(f"field_cuts.jsonl:{number}" in reasons(rejected) for number in range(3, 3 + len(lines)))
+
+
+def test_a_selection_table_of_a_renamed_recording_is_found_by_its_own_name(folder: Path) -> None:
+    head = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tSpecies"
+    (folder / "field.selections.txt").write_text(f"{head}\n1\t1\t2\told name.wav\twren\n")
+    assert named(corpus(folder)[0]) == [("field.wav#t=1,2", "wren")]
+    (folder / "field.selections.txt").write_text(f"{head}\n1\t1\t2\tfield.wav\twren\n2\t3\t4\tother.wav\twren\n")
+    with pytest.raises(InputError, match=r"File Offset"):
+        corpus(folder)
