@@ -8,7 +8,7 @@ PATHS = frozenset(
 TEXTS = frozenset({"corpus.pattern", "corpus.tier"})  # braces and asterisks mean something to Hydra
 
 OFTEN = (
-    *("corpus.root", "corpus.table", "corpus.annotations", "corpus.pattern", "corpus.labels", "corpus.split.by"),
+    *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),
     *("body.weights", "body.frozen_layers", "body.fit.steps", "body.fit.lr", "store.root"),
 )
 

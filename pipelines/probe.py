@@ -6,7 +6,7 @@ PATHS = frozenset({"model", "output", "corpus.root", "corpus.table", "corpus.dat
 TEXTS = frozenset({"corpus.pattern", "corpus.tier"})  # braces and asterisks mean something to Hydra
 
 OFTEN = (
-    *("corpus.root", "corpus.table", "corpus.annotations", "corpus.pattern", "corpus.labels", "corpus.split.by"),
+    *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),
     *("store.root", "probe.tries"),
 )
 

@@ -26,8 +26,8 @@ PATHS = frozenset(
 TEXTS = frozenset({"corpus.pattern", "corpus.tier", "name"})
 
 OFTEN = (
-    *("corpus.root", "corpus.table", "corpus.annotations", "corpus.pattern", "corpus.labels", "corpus.split.by"),
-    *("audio.sample_rate", "tokenizer.codebook_size", "tokenizer.patch.frames"),
+    *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),
+    *("tokenizer.codebook_size", "tokenizer.patch.frames"),
     *("lm.gpt.layers", "lm.gpt.model_dim", "lm.fit.steps", "vocoder.fit.steps"),
     *("compare.methods", "compare.folds", "listening.judged_clips", "store.root"),
 )

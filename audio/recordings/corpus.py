@@ -240,8 +240,9 @@ def _find_described(
     config: CorpusConfig, option: str, say: Callable[[str], None] | None
 ) -> tuple[Path, Described, tuple[Rejected, ...]]:
     annotated = _annotations_of_table(config) if config.table else _annotations_in_folder(config, option)
-    for notice in annotated.notices if annotated and say else ():
-        say(notice)
+    if annotated and say:
+        for notice in annotated.notices:
+            say(notice)
     if has_parts := annotated is not None and bool(annotated.parts):
         root, listed, left_out = annotated.root, annotated.parts, annotated.rejected
     else:

@@ -100,7 +100,7 @@ def recordings_at(place: Path, annotations: AnnotationConfig | None = None) -> R
         return _recording(place, config)
     files = list(files_below(place))
     named = [path for path in files if path.lower().endswith(_ENDINGS)]
-    found = None if config.kind == "none" else annotations_below(place, named, files, config, option="input")
+    found = annotations_below(place, named, files, config, option="input")
     paths = (
         find_paths(place, EXTENSIONS, option="input", remedy="", files=files)
         if named or not (found and found.parts)

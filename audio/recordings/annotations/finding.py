@@ -155,6 +155,8 @@ def annotations_below(
         InputError: annotations of the wanted kind are missing or not usable; several kinds or tiers contradict each
             other, and no option chooses.
     """
+    if config.kind == "none":
+        return None
     found: dict[Kind, list[str]] = defaultdict(list)
     unread: Counter[str] = Counter()
     for name in files:

@@ -50,14 +50,14 @@ def raven(text: str, shown: str, label: str | None, group: str | None) -> list[T
     parts = [_selection(where, cells, len(header), several=_begin_files(rows)) for where, cells in rows]
     columns = [label] if label and label.lower() in lower else _label_columns(header, rows)
 
-    def labelled(column: str | None) -> list[Annotation]:
+    def labelled(column: str) -> list[Annotation]:
         return [
             Annotation(
                 where=part.where,
                 fields={
                     **part.fields,
-                    "label": one_line((cells or {}).get((column or "").lower(), "")),
-                    "group": one_line((cells or {}).get((group or "").lower(), "")),
+                    "label": _cell(cells, column),
+                    "group": _cell(cells, group),
                 },
                 recording=part.recording,
                 fault=part.fault,
@@ -65,7 +65,12 @@ def raven(text: str, shown: str, label: str | None, group: str | None) -> list[T
             for part, (_, cells) in zip(parts, rows, strict=True)
         ]
 
-    return [Tier(name=column or "", annotations=labelled(column)) for column in columns or [None]]
+    return [Tier(name=column, annotations=labelled(column)) for column in columns or [""]]
+
+
+def _cell(cells: dict[str, str] | None, column: str | None) -> str:
+    """Return the text of a column; an empty text if there is no column, or no row."""
+    return one_line(cells.get(column.lower(), "")) if cells and column else ""
 
 
 def _begin_files(rows: list[tuple[str, dict[str, str] | None]]) -> bool:
