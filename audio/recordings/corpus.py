@@ -1,7 +1,7 @@
 """Building of a corpus from a folder or table of recordings: find the files, describe, inspect and split them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -244,6 +244,7 @@ def _find_described(
         for notice in annotated.notices:
             say(notice)
     if has_parts := annotated is not None and bool(annotated.parts):
+        _require_columns_of_annotations(config)
         root, listed, left_out = annotated.root, annotated.parts, annotated.rejected
     else:
         root, listed, left_out = _find_in_table(config) if config.table else _find_in_folder(config, option)
@@ -303,6 +304,16 @@ def _annotations_in_folder(config: CorpusConfig, option: str) -> Annotated | Non
     reason = "no annotations beside it, and other recordings have some (corpus.annotations=none uses all as a whole)"
     others = tuple(Rejected(path=path, reason=reason) for path in recordings if path not in listed)
     return replace(found, rejected=(*found.rejected, *others))
+
+
+def _require_columns_of_annotations(config: CorpusConfig) -> None:
+    """Refuse columns that annotations do not have."""
+    for name, column in asdict(config.columns).items():
+        if column is not None and name not in ("label", "group"):
+            problem = f"corpus.columns.{name}={column} has no effect on annotations"
+            raise InputError(
+                f"{problem}, of which only selection tables have columns, for label and group; leave it out"
+            )
 
 
 def _recordings(files: Sequence[str], extensions: Sequence[str]) -> list[str]:

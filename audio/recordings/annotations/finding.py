@@ -177,6 +177,8 @@ def annotations_below(
         _require_tier([reading for reading in readings if reading.kind in _TIERED], config)
         if len(wanted) > 1:  # the tier chooses among the kinds
             readings = [each for each in readings if each.kind not in _TIERED or each.has_tier]
+    if readings:
+        _require_group(readings, config)
     annotated = _joined(root, readings, config, option)
     if annotated is None:
         return Annotated(root=root, parts={}, rejected=(), notices=others) if others else None
@@ -196,6 +198,7 @@ def annotations_in(
     reading = _read(kind, [os.path.relpath(path.absolute(), root.absolute())], _Places(root, recordings), config)
     if config.tier is not None:
         _require_tier([reading] if kind in _TIERED else [], config)
+    _require_group([reading], config)
     if (annotated := _joined(root, [reading], config, option)) is None:
         reasons = _reasons(reading.rejected)
         remedy = "set corpus.root to the folder of the recordings"
@@ -346,6 +349,13 @@ def _add(
             problem = f"{each.where}: the same start and end as {first.where}, with another label"
             reason = f"annotation left out: {problem} ({known.label}, and there {first.label})"
             reading.rejected.append(Rejected(path=recording, reason=reason, segments=1))
+
+
+def _require_group(readings: Sequence[_Reading], config: AnnotationConfig) -> None:
+    """Refuse a column for groups where there are no columns."""
+    if config.group is not None and not any(reading.kind == "raven" for reading in readings):
+        option = f"{config.prefix}columns.group={config.group}"
+        raise InputError(f"{option} has no effect: no selection table was found; leave it out")
 
 
 def _require_tier(readings: Sequence[_Reading], config: AnnotationConfig) -> None:

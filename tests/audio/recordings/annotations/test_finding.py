@@ -10,6 +10,7 @@ import pytest
 from audio.recordings.annotations.annotation import AnnotationConfig
 from audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
 from audio.recordings.manifest import Clip, Rejected, read_manifest, write_manifest
+from audio.recordings.packed.options import ColumnConfig
 from audio.recordings.recording_paths import recordings_at
 from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
@@ -281,6 +282,12 @@ def test_columns_of_a_selection_table_can_be_chosen(folder: Path) -> None:
     (folder / "field.selections.txt").write_text("\n".join([head, *rows]) + "\n")
     assert {clip.label for clip in corpus(folder)[0]} == {"species0", "species1"}  # the usual name
     assert {clip.label for clip in corpus(folder, tier="Call")[0]} == {"call"}
+    chosen = ColumnConfig(label="Call", group="Individual")
+    assert [(clip.label, clip.group) for clip in corpus(folder, columns=chosen)[0]] == [
+        ("call", f"bird{number}") for number in range(4)
+    ]
+    with pytest.raises(InputError, match=r"corpus\.columns\.fold"):
+        corpus(folder, columns=ColumnConfig(fold="Call"))
     (folder / "field.selections.txt").write_text("\n".join([head.replace("Species", "Kind"), *rows]) + "\n")
     with pytest.raises(InputError, match=r"corpus\.tier="):
         corpus(folder)
@@ -319,6 +326,8 @@ def test_a_wanted_kind_that_is_missing_is_refused(folder: Path) -> None:
         corpus(folder, annotations="raven")
     with pytest.raises(InputError, match=r"corpus\.tier=birds"):
         corpus(folder, tier="birds")
+    with pytest.raises(InputError, match=r"corpus\.columns\.group=site"):
+        corpus(folder, columns=ColumnConfig(group="site"))
     with pytest.raises(InputError, match=r"corpus\.tier=birds"):
         corpus(folder, tier="birds", annotations="none")
 
