@@ -18,6 +18,7 @@ from audio.recordings.annotations.annotation import (
     MAX_BYTES,
     Annotation,
     AnnotationConfig,
+    AnnotationKind,
     Kind,
     NoTierError,
     Tier,
@@ -116,8 +117,11 @@ def _role(path: Path) -> str | None:
     return lhotse_role(first_line(path)) if path.name.lower().endswith(LHOTSE) else None
 
 
-def _kind_in_folder(path: Path) -> Kind | None:
-    """Return the kind of a file below a folder of recordings; a manifest of recordings alone annotates nothing."""
+def _kind_in_folder(path: Path, wanted: AnnotationKind = "auto") -> Kind | None:
+    """Return the kind of a file below a folder of recordings; a manifest of recordings alone annotates nothing.
+
+    Of a wanted kind, a single line that fits is enough; the others are set aside one by one.
+    """
     suffix = path.suffix.lower()
     if suffix not in _LOOKED_INTO or not _is_file(path):  # a pipe of this name would wait for ever
         return None
@@ -135,7 +139,10 @@ def _kind_in_folder(path: Path) -> Kind | None:
         if lines.is_raven(head.partition("\n")[0]):
             return "raven"
         if suffix == ".lab":
-            return "lab" if lines.is_lab(read_text(path)) else None
+            fits = lines.has_line(head, "lab") if wanted == "lab" else lines.is_lab(read_text(path))
+            return "lab" if fits else None
+        if suffix == ".txt" and wanted == "audacity":
+            return "audacity" if lines.has_line(head, "audacity") else None
         # The last line of the head may be cut off.
         beginning = head.rpartition("\n")[0] if len(head) >= _HEAD // 4 else head
         may_be = suffix == ".txt" and lines.is_label_track(beginning)
@@ -160,7 +167,7 @@ def annotations_below(
     found: dict[Kind, list[str]] = defaultdict(list)
     unread: Counter[str] = Counter()
     for name in files:
-        if (kind := _kind_in_folder(root / name)) is not None:
+        if (kind := _kind_in_folder(root / name, config.kind)) is not None:
             found[kind].append(name)
         elif (suffix := PurePosixPath(name).suffix.lower()) in UNREAD:
             unread[suffix] += 1

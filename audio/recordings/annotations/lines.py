@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import Literal
 
 from audio.recordings.annotations.annotation import NUMBER, Annotation, Tier, one_line, seconds
 from foundation.errors import InputError
@@ -137,6 +138,12 @@ def is_label_track(text: str) -> bool:
     found = [match for line in lines if (match := _TRACK.fullmatch(line))]
     decimals = all("." in match[3] and re.fullmatch(NUMBER, match[3].strip()) for match in found)
     return 3 * len(found) >= 2 * len(lines) and not decimals
+
+
+def has_line(text: str, kind: Literal["audacity", "lab"]) -> bool:
+    """Return whether any line of a text is one of a label track, or of a ``.lab``."""
+    pattern = _TRACK if kind == "audacity" else _LAB
+    return any(pattern.fullmatch(line) for line in text.split("\n"))
 
 
 def audacity(text: str, shown: str) -> list[Tier]:

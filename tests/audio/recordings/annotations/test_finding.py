@@ -422,3 +422,14 @@ def test_a_selection_table_of_a_renamed_recording_is_found_by_its_own_name(folde
     (folder / "field.selections.txt").write_text(f"{head}\n1\t1\t2\tfield.wav\twren\n2\t3\t4\tother.wav\twren\n")
     with pytest.raises(InputError, match=r"File Offset"):
         corpus(folder)
+
+
+def test_a_wanted_kind_is_read_also_where_nobody_would_guess_it(folder: Path) -> None:
+    text = "0.5\t1.5\n2\t3\t0.75\nhello\n"
+    (folder / "field.txt").write_text(text)
+    (folder / "README.txt").write_text("No track\n")
+    assert named(corpus(folder)[0]) == [("field.wav", None)]
+    clips, rejected = corpus(folder, annotations="audacity")
+    assert named(clips) == [("field.wav#t=0.5,1.5", None), ("field.wav#t=2,3", "0.75")]
+    assert "field.txt:3" in reasons(rejected)
+    assert len(rejected) == 1
