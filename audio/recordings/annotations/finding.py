@@ -100,7 +100,7 @@ def kind_of(path: Path) -> Kind | None:
         raise InputError(f"{path} is a {unread[0]}, which is not read: {unread[1]}")
     if not _is_file(path):
         return _SUFFIXES.get(path.suffix.lower())  # whoever reads it says that it is missing
-    if path.name in KALDI_FILES and (path.name == WAV_SCP or (path.parent / WAV_SCP).is_file()):
+    if path.name in KALDI_FILES and (path.name != "text" or (path.parent / WAV_SCP).is_file()):
         return "kaldi"
     return _kind_in_folder(path) or ("lhotse" if _role(path) else None)
 

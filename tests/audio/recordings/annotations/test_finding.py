@@ -433,3 +433,10 @@ def test_a_wanted_kind_is_read_also_where_nobody_would_guess_it(folder: Path) ->
     assert named(clips) == [("field.wav#t=0.5,1.5", None), ("field.wav#t=2,3", "0.75")]
     assert "field.txt:3" in reasons(rejected)
     assert len(rejected) == 1
+
+
+def test_a_kaldi_file_without_its_recordings_says_what_is_missing(folder: Path) -> None:
+    kaldi(folder, "field", PARTS)
+    (folder / "kaldi_field/wav.scp").unlink()
+    with pytest.raises(InputError, match=r"wav\.scp"):
+        corpus(folder, table=str(folder / "kaldi_field/segments"))
