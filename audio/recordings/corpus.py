@@ -18,6 +18,7 @@ from audio.recordings.recording_paths import (
     find_paths,
     listed_path,
     require_folder,
+    some_paths,
 )
 from audio.recordings.segments import SegmentConfig, clips_of
 from audio.recordings.split_lists import Described, split_by_lists
@@ -286,7 +287,7 @@ def _annotations_of_table(config: CorpusConfig) -> Annotated | None:
         return None
     beside = path if path.is_dir() else path.parent
     root = require_folder(config.root or str(beside), "corpus.root" if config.root else str(path))
-    recordings = _recordings(list(files_below(root)), config.extensions)
+    recordings = some_paths(root, config.extensions, list(files_below(root)))
     return annotations_in(path, kind, root, recordings, config.annotated, option="corpus.table")
 
 
@@ -296,7 +297,7 @@ def _annotations_in_folder(config: CorpusConfig, option: str) -> Annotated | Non
         return None
     root = require_folder(config.root or "", option, option=option)
     files = list(files_below(root))
-    recordings = _recordings(files, config.extensions)
+    recordings = some_paths(root, config.extensions, files)
     found = annotations_below(root, recordings, files, config.annotated, option=option)
     if found is None or not found.parts or found.root != root:
         return found
@@ -314,12 +315,6 @@ def _require_columns_of_annotations(config: CorpusConfig) -> None:
             raise InputError(
                 f"{problem}, of which only selection tables have columns, for label and group; leave it out"
             )
-
-
-def _recordings(files: Sequence[str], extensions: Sequence[str]) -> list[str]:
-    """Return the files that are recordings by their names, sorted."""
-    endings = tuple(f".{each.lower().lstrip('.')}" for each in extensions)
-    return sorted(path for path in files if path.lower().endswith(endings))
 
 
 def _in_recording(path: str, known: Description) -> Description:

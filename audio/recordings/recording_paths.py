@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -20,7 +20,6 @@ EXTENSIONS = (
     *("wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif", "aifc"),
     *("au", "snd", "caf", "w64", "rf64", "sph", "voc"),
 )
-_ENDINGS = tuple(f".{each}" for each in EXTENSIONS)
 UNREADABLE = ("m4a", "aac", "wma", "amr")  # sound that libsndfile cannot decode: listed as set aside, not ignored
 
 
@@ -99,13 +98,10 @@ def recordings_at(place: Path, annotations: AnnotationConfig | None = None) -> R
     if not place.is_dir():  # other kinds of files are set aside when they are read
         return _recording(place, config)
     files = list(files_below(place))
-    named = [path for path in files if path.lower().endswith(_ENDINGS)]
-    found = annotations_below(place, named, files, config, option="input")
-    paths = (
-        find_paths(place, EXTENSIONS, option="input", remedy="", files=files)
-        if named or not (found and found.parts)
-        else []
-    )
+    found = annotations_below(place, some_paths(place, EXTENSIONS, files), files, config, option="input")
+    if found and found.parts and found.root != place:  # a Kaldi folder, whose recordings lie elsewhere
+        return _with_parts(Recordings(root=place, paths=()), found)
+    paths = find_paths(place, EXTENSIONS, option="input", remedy="", files=files)
     return _with_parts(Recordings(root=place, paths=tuple(paths)), found)
 
 
@@ -123,7 +119,7 @@ def _recording(place: Path, config: AnnotationConfig) -> Recordings:
         return _with_parts(whole, found)
     if (kind := kind_of(place) if config.kind == "auto" else config.kind) is None:
         return whole
-    recordings = [path for path in files_below(place.parent) if path.lower().endswith(_ENDINGS)]
+    recordings = some_paths(place.parent, EXTENSIONS, list(files_below(place.parent)))
     found = annotations_in(place, kind, place.parent, recordings, config, option="input")
     return _with_parts(Recordings(root=place.parent, paths=()), found)
 
@@ -146,13 +142,13 @@ def _with_parts(recordings: Recordings, found: Annotated | None) -> Recordings:
             try:
                 parts.append(_passage(path, known, length, rate))
             except InputError as error:
-                start = (known.span or _WHOLE).start
-                rejected.append(Rejected(path=f"{path}#t={start:g}", reason=f"{error} ({known.where})", segments=1))
+                rejected.append(Rejected(path=path, reason=f"{error} ({known.where})", segments=1))
     paths = tuple(sorted({*recordings.paths, *found.parts})) if found.root == recordings.root else tuple(found.parts)
     return Recordings(root=found.root, paths=paths, parts=tuple(parts), rejected=tuple(rejected), notices=found.notices)
 
 
 _WHOLE = Span(start=0.0, end=None)
+_ENDINGS = tuple(f".{each}" for each in EXTENSIONS)
 
 
 def _passage(path: str, known: Description, num_samples: int, sample_rate: int) -> Passage:
@@ -186,6 +182,14 @@ def find_paths(
         problem = f"{option}={root} holds no recordings{most}; looked for {' '.join(f'.{each}' for each in extensions)}"
         raise InputError(f"{problem}, in sub-folders too: check the path, convert other formats to WAV or FLAC{remedy}")
     return sorted([*paths, *unreadable])  # inspection sets the unreadable ones aside
+
+
+def some_paths(root: Path, extensions: Collection[str], files: Sequence[str]) -> list[str]:
+    """List the recordings among the files below ``root`` as `find_paths` does; there may be none."""
+    try:
+        return find_paths(root, extensions, option="", remedy="", files=files)
+    except InputError:
+        return []
 
 
 def files_below(root: Path) -> Iterator[str]:

@@ -215,12 +215,13 @@ def test_a_label_comes_from_the_annotation_and_not_from_the_folder(tmp_path: Pat
 
 def test_recordings_without_annotations_are_listed(folder: Path) -> None:
     write_recording(folder / "marsh.wav", seed=1)
+    (folder / "pond.wma").write_bytes(b"no sound that is read")
     raven(folder, "field", PARTS)
     clips, rejected = corpus(folder)
     assert {clip.path for clip in clips} == {"field.wav"}
-    assert [each.path for each in rejected] == ["marsh.wav"]
+    assert [each.path for each in rejected] == ["marsh.wav", "pond.wma"]
     assert "corpus.annotations=none" in rejected[0].reason
-    assert [each.name for each in recordings_at(folder, AnnotationConfig()).passages][-1] == "marsh.wav"
+    assert [each.name for each in recordings_at(folder, AnnotationConfig()).passages][-2:] == ["marsh.wav", "pond.wma"]
     assert [clip.name for clip in corpus(folder, annotations="none")[0]] == ["field.wav", "marsh.wav"]
 
 
@@ -250,6 +251,15 @@ def test_empty_annotations_are_listed(folder: Path) -> None:
     (folder / "field.Table.1.selections.txt").unlink()
     with pytest.raises(InputError, match="annotations=none"):
         corpus(folder)
+
+
+def test_a_recording_whose_annotations_all_lie_behind_its_end_is_not_read_as_a_whole(folder: Path) -> None:
+    write_recording(folder / "marsh.wav", seed=1, seconds=1)
+    (folder / "marsh.txt").write_text("5\t6\twren\n7\t8\twren\n")
+    place = recordings_at(folder, AnnotationConfig())
+    assert [each.name for each in place.passages] == ["field.wav"]
+    assert [(each.path, each.segments) for each in place.rejected] == [("marsh.wav", 1)] * 2
+    assert "marsh.txt:2" in place.rejected[1].reason
 
 
 def test_equal_spans_with_two_labels_keep_the_first(folder: Path) -> None:
