@@ -191,6 +191,13 @@ def printable(text: str) -> str:
     return _UNWRITABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
+def _hertz(text: str, name: str, where: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"{where}: {name} is {text!r:.40}; it must be a number: write the manifest again") from error
+
+
 def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
     values = (getattr(clip, name) for name in columns)
     cells = tuple("" if value is None else str(value) for value in values)
@@ -217,13 +224,6 @@ def _clip(cells: Mapping[str, str], where: str) -> Clip:
     if row["split"] not in SPLITS:
         raise InputError(f"{where}: split is {row['split']!r:.40}; it must be one of {', '.join(SPLITS)}")
     return Clip(**row)
-
-
-def _hertz(text: str, name: str, where: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise InputError(f"{where}: {name} is {text!r:.40}; it must be a number: write the manifest again") from error
 
 
 def _rows(path: Path, columns: tuple[str, ...], *earlier: tuple[str, ...]) -> Iterator[tuple[dict[str, str], str]]:
