@@ -38,6 +38,9 @@ class Clip:
     index: int | None = None  # position in a numbered series, for splits by index
     fold: str | None = None  # fold given by the data set
     split: Split = "train"
+    low_hz: float | None = None  # frequencies and channel that an annotation names; the sound has all of them
+    high_hz: float | None = None
+    channel: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -121,10 +124,12 @@ class Manifest:
         return None if self.has_segments and not self.trimmed_seconds else trim_db
 
 
-_SEGMENT_COLUMNS = tuple(field.name for field in fields(Clip))  # of a manifest with segments
+_NOTED = ("low_hz", "high_hz", "channel")  # of a manifest with annotations that have one of them
+_NOTED_COLUMNS = tuple(field.name for field in fields(Clip))
+_SEGMENT_COLUMNS = tuple(name for name in _NOTED_COLUMNS if name not in _NOTED)  # of a manifest with segments
 _COLUMNS = tuple(name for name in _SEGMENT_COLUMNS if name != "segment")
 _INTEGERS = ("segment", "start", "num_samples", "trimmed", "sample_rate", "size", "index")
-_OPTIONAL = ("segment", "label", "group", "index", "fold")
+_OPTIONAL = ("segment", "label", "group", "index", "fold", *_NOTED)
 LARGEST = 2**63 - 1  # largest whole number in a table or manifest
 _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
 
@@ -150,8 +155,10 @@ def _sound_of(clip: Clip, split: Split) -> list[str | int]:
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write a manifest as TSV, atomically; the column of segments only if there are segments."""
+    """Write a manifest as TSV, atomically; the columns of segments and annotations only if there are any."""
     columns = _SEGMENT_COLUMNS if manifest.has_segments else _COLUMNS
+    if any(getattr(clip, name) is not None for clip in manifest.clips for name in _NOTED):
+        columns = _NOTED_COLUMNS
     rows = chain([columns], (_cells(clip, columns) for clip in manifest.clips))
     path.parent.mkdir(parents=True, exist_ok=True)
     with aside(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
@@ -160,7 +167,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 def read_manifest(path: Path, root: Path) -> Manifest:
     """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now."""
-    found = _rows(path, _COLUMNS, _SEGMENT_COLUMNS)
+    found = _rows(path, _COLUMNS, _SEGMENT_COLUMNS, _NOTED_COLUMNS)
     return Manifest(root=root, clips=tuple(_clip(row, where) for row, where in found))
 
 
@@ -191,6 +198,13 @@ def printable(text: str) -> str:
     return _UNWRITABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
+def _hertz(text: str, name: str, where: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"{where}: {name} is {text!r:.40}; it must be a number: write the manifest again") from error
+
+
 def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
     values = (getattr(clip, name) for name in columns)
     cells = tuple("" if value is None else str(value) for value in values)
@@ -209,6 +223,9 @@ def _clip(cells: Mapping[str, str], where: str) -> Clip:
         row[name] = None if text is None else whole_number(text)
         if text is not None and row[name] is None:
             raise InputError(f"{where}: {name} is {text!r:.40}; it must be a whole number: write the manifest again")
+    for name in ("low_hz", "high_hz"):
+        if row[name] is not None:
+            row[name] = _hertz(row[name], name, where)
     if row["sample_rate"] == 0:
         raise InputError(f"{where}: sample_rate is 0; it must be a positive number of Hz: write the manifest again")
     if row["split"] not in SPLITS:

@@ -201,7 +201,8 @@ def _source_config(source: str, own: CorpusConfig) -> CorpusConfig:
         return config
     cut = {name: getattr(own, name) for name in ("segment_seconds", "segment_overlap_seconds")}
     silence = own.segment_silence_dbfs
-    return replace(config, root=source, labels="none", extensions=own.extensions, segment_silence_dbfs=silence, **cut)
+    whole = replace(config, root=source, labels="none", annotations="none", extensions=own.extensions)
+    return replace(whole, segment_silence_dbfs=silence, **cut)
 
 
 def _hashes(manifest: Manifest) -> set[str]:

@@ -254,7 +254,7 @@ def test_a_folder_without_permission_is_named(tmp_path: Path, tone: Tone) -> Non
         ({"root": "x", "extensions": ()}, r"corpus\.extensions is empty"),
         ({"root": "x", "labels": "pattern"}, r"corpus\.labels=pattern, but corpus\.pattern is None"),
         ({"root": "x", "pattern": "{speaker}"}, r"the fields are \{label\}"),
-        ({"root": "x", "split": SplitConfig(by="group")}, r"corpus\.split\.by=group, but nothing says which group"),
+        ({"root": "x", "split": SplitConfig(by="fold")}, r"corpus\.split\.by=fold, but nothing says which fold"),
         ({"root": "x", "split": SplitConfig(by="table")}, r"corpus\.split\.by=table, but nothing says which split"),
     ],
 )

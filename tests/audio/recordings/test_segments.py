@@ -246,10 +246,13 @@ def test_a_table_names_parts_of_a_recording(tmp_path: Path) -> None:
         ("b.wav", "down", None),
     ]
     assert manifest.clips[1].part == Part(start=20_000, num_samples=12_000)
-    assert {each.path: each.reason for each in rejected} == {
-        "a.wav#t=9.9,10.5": "ends behind the end of the recording, which is 10.000 s long",
-        "a.wav#t=12,13": "begins behind the end of the recording, which is 10.000 s long",
-    }
+    reasons = {each.path: each.reason for each in rejected}
+    assert list(reasons) == ["a.wav#t=12,13", "a.wav#t=9.9,10.5"]
+    assert all("10.000 s" in reason for reason in reasons.values())
+    assert "begins" in reasons["a.wav#t=12,13"]
+    assert "t.csv:7" in reasons["a.wav#t=12,13"]
+    assert "ends" in reasons["a.wav#t=9.9,10.5"]
+    assert "t.csv:6" in reasons["a.wav#t=9.9,10.5"]
     write_manifest(manifest, tmp_path / "manifest.tsv")
     again = CorpusConfig(root=str(tmp_path), table=str(tmp_path / "manifest.tsv"), split=ALL_TRAIN)
     assert build_manifest(again)[0] == manifest

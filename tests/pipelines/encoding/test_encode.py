@@ -21,6 +21,7 @@ from audio.recordings.tables import read_table
 from foundation.errors import InputError
 from pipelines.encode import encode
 from tests.audio.formats import changing_mp3, without_header
+from tests.audio.recordings.annotations.annotated_files import PARTS, raven, write_recording
 from tests.hostile.audio_headers import mp3_of_estimated_length, wav
 from tests.hostile.special_files import at_most_seconds, write_special_files
 from tests.pipelines.tiny import save_tokenizer
@@ -65,6 +66,46 @@ def test_a_folder_becomes_shards_of_the_codes_that_the_tokenizer_gives(
         "complete.json",
         "job.json",
     ]
+
+
+def test_annotated_parts_are_rows(run_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    write_recording(folder / "field.wav")
+    write_recording(folder / "whole.wav", seed=1, seconds=1)
+    raven(folder, "field", PARTS)
+    table = folder / "field.Table.1.selections.txt"
+    table.write_text(
+        table.read_text() + "9\tSpectrogram 1\t1\t19\t25\t0\t1\towl\n10\tSpectrogram 1\t1\t3\t2\t0\t1\towl\n"
+    )
+    encode(options(run_folder, folder, tmp_path / "codes"))
+    *parts, whole = read_codes(tmp_path / "codes")[1]
+    assert [(clip.path, clip.span, clip.label, clip.group) for clip in parts] == [
+        ("field.wav", (start, end), label, "field") for start, end, label in PARTS
+    ]
+    assert (whole.name, whole.label) == ("whole.wav", None)
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    samples, rate = soundfile.read(folder / "field.wav", dtype="float32")
+    for clip, (start, end, _) in zip(parts, PARTS, strict=True):
+        soundfile.write(tmp_path / "cut.wav", samples[round(start * rate) : round(end * rate)], rate)
+        np.testing.assert_array_equal(clip.codes.values, tokenizer.encode_file(tmp_path / "cut.wav").values)
+    rejected = read_rejected(tmp_path / "codes.rejected.tsv")
+    assert len(rejected) == 2
+    assert all("selections.txt:" in each.reason for each in rejected)
+    encode(options(run_folder, folder, tmp_path / "units.txt", format="name_units"))
+    assert len((tmp_path / "units.txt").read_text().splitlines()) == 9
+    encode(options(run_folder, folder, tmp_path / "whole", annotations="none"))
+    assert [clip.name for clip in read_codes(tmp_path / "whole")[1]] == ["field.wav", "whole.wav"]
+    with pytest.raises(InputError, match="annotations=none"):
+        encode(options(run_folder, folder, tmp_path / "u.km", format="fairseq"))
+
+
+def test_another_label_or_part_is_another_job(run_folder: Path, tmp_path: Path) -> None:
+    write_recording(tmp_path / "in/field.wav")
+    raven(tmp_path / "in", "field", PARTS)
+    encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
+    raven(tmp_path / "in", "field", PARTS[:2])
+    with pytest.raises(InputError, match="codes"):
+        encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
 
 
 def test_any_number_of_workers_writes_the_same_bytes(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
