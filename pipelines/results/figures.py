@@ -35,7 +35,7 @@ _UNITS = {name: unit for unit, names in _NAMES.items() for name in names}
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One row: tidy data."""
+    """One row: tidy data, with the same names in results.json and in sweep.csv."""
 
     stage: str
     name: str
@@ -46,7 +46,10 @@ class Figure:
     high: float | None = None
     protocol: str | None = None  # how the clips were divided
     split: str | None = None
-    seeds: int = 1
+    count: int | None = None  # clips that the value is measured on
+    seeds: int = 1  # that the value is a mean of
+    fold: str | None = None  # None: all folds
+    seed: int | None = None  # None: all seeds
 
     @property
     def unit(self) -> str:
