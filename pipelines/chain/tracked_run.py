@@ -49,7 +49,7 @@ def figures(results: Results) -> dict[str, float]:
         "/".join(filter(None, (row.stage, row.name, row.of, _split(row)))): float(row.value)
         for row in results["figures"]
         if row.name not in COSTS
-        and row.fold is row.seed is None
+        and row.is_overall
         and "/layer_" not in (row.of or "")
         and "/all_" not in (row.of or "")
     }

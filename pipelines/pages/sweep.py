@@ -152,7 +152,7 @@ def _csv(runs: Runs) -> str:
         shared: dict[str, object] = {name: point.job.overrides.get(name, "") for name in runs.options}
         shared |= {"job": point.job.number, "codebook_size": point.job.codebook_size, "run": point.job.folder}
         shared |= {"nominal_bits_per_second": point.nominal_rate.value, "lm_bits_per_second": point.rate}
-        against = {None: point.results["figures"]}
+        against: dict[int | None, list[Figure]] = {None: point.results["figures"]}
         against |= {pair.other.job.number: [_difference(runs, pair)] for pair in runs.pairs if pair.one is point}
         for other, figures in against.items():
             for row in figures:
@@ -165,16 +165,7 @@ def _csv(runs: Runs) -> str:
 def _difference(runs: Runs, pair: RunPair) -> Figure:
     """Return the difference of two runs as a row; its interval holds for all pairs of the sweep at once."""
     tested = pair.one.figure(*runs.probe)
-    shared = {"protocol": tested.protocol, "count": tested.count, "seeds": tested.seeds} if tested else {}
     gain = pair.difference
-    return Figure(
-        stage="probe",
-        name="difference",
-        of=runs.judged,
-        value=gain.value,
-        low=gain.low,
-        high=gain.high,
-        artifact="",
-        split="test",
-        **shared,
-    )
+    row = Figure(stage="probe", name="difference", of=runs.judged, value=gain.value, artifact="", split="test")
+    row = replace(row, low=gain.low, high=gain.high)
+    return replace(row, protocol=tested.protocol, count=tested.count, seeds=tested.seeds) if tested else row

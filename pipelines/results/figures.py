@@ -56,6 +56,11 @@ class Figure:
         """The unit of the value."""
         return _UNITS.get(self.name, "ratio")
 
+    @property
+    def is_overall(self) -> bool:
+        """Whether the value is over all folds and seeds."""
+        return self.fold is None and self.seed is None
+
     def as_row(self) -> dict[str, object]:
         """Return the figure with its unit as plain values."""
         return {**asdict(self), "unit": self.unit}

@@ -121,8 +121,8 @@ class ProbedFolds:
         if len(self.names) > 1:
             return None
         parts = np.mean([rows[self.names[0], seed]["parts"] for seed in self.seeds], axis=0)
-        low, high = t_interval(parts, confidence=confidence)
-        return None if low is None or high is None else Estimate(value=value, low=low, high=high)
+        ends = t_interval(parts, confidence=confidence)
+        return None if ends[0] is None else Estimate(value=value, low=ends[0], high=ends[1])
 
     @cached_property
     def _on_validation(self) -> list[str]:

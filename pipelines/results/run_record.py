@@ -297,9 +297,7 @@ def figure_of(
         (
             row
             for row in results["figures"]
-            if (row.stage, row.name, row.of) == (stage, name, of)
-            and row.fold is row.seed is None
-            and split in (None, row.split)
+            if (row.stage, row.name, row.of) == (stage, name, of) and row.is_overall and split in (None, row.split)
         ),
         None,
     )

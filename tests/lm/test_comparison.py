@@ -341,7 +341,6 @@ def test_one_pair_has_the_interval_of_a_paired_difference() -> None:
     assert pair.difference.high - pair.difference.low == pytest.approx(2 * 1.96 * error, rel=0.1)
 
 
-@pytest.mark.slow
 def test_equal_settings_are_seldom_told_apart_however_many_pairs_there_are() -> None:
     """Without a correction, one of 28 pairs would differ in half of all sweeps."""
     told = 0
