@@ -140,7 +140,7 @@ def gap_remedy(comparison: ComparisonRecord) -> str:
     if not all(groups.get(split) for split in ("validation", "test")):
         return ""
     alone = "one group each: " if all(len(names) == 1 for names in groups.values()) else ""
-    return f" The clips come from other groups, {alone}compare.folds=group holds out each in turn."
+    return f" The clips come from other groups, {alone}wordless run with compare.folds=group holds out each."
 
 
 def standing(comparison: ComparisonRecord) -> list[str]:

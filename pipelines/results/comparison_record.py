@@ -121,7 +121,7 @@ def few_groups(comparison: Mapping[str, Any]) -> str | None:
     which, these = ("1 group", "this group") if groups == 1 else (f"{groups} groups", "these groups")
     return (
         f"The test clips come from {which}, and clips of one group are alike: the intervals and p values hold for "
-        f"{these}. For others, leave each group out (compare.folds=group) or repeat the run with other seeds."
+        f"{these}. For others, leave each group out (wordless run with compare.folds=group)."
     )
 
 
