@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from threading import Thread
 
@@ -257,11 +257,13 @@ def test_a_finished_folder_is_left_as_it_is(
 def test_text_units_are_those_of_the_parquet_file(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
     encode(options(run_folder, recordings, tmp_path / "codes.parquet"))
     expected = codes_at(tmp_path / "codes.parquet")
-    for kind in ("name_units", "jsonl"):
-        encode(options(run_folder, recordings, tmp_path / kind, format=kind))
-        found = read_units(tmp_path / kind, Tokenizer.from_pretrained(run_folder / "tokenizer").format)
+    for kind, deduplicate in product(("name_units", "fairseq", "jsonl"), (False, True)):
+        output = tmp_path / f"{kind}_{deduplicate}"
+        encode(options(run_folder, recordings, output, format=kind, deduplicate=deduplicate))
+        found = read_units(output, Tokenizer.from_pretrained(run_folder / "tokenizer").format)
         for clip, codes in zip(found, expected.values(), strict=True):
             np.testing.assert_array_equal(clip.codes.values, codes.values)
+            assert clip.codes.num_samples == codes.num_samples
 
 
 def test_deduplicated_units_never_repeat(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
