@@ -1,5 +1,6 @@
 """Paths of recordings: one file, or all files below a folder."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -49,10 +50,12 @@ class Recordings:
 
 def recordings_at(place: Path) -> Recordings:
     """Find the recording ``place``, or all recordings below the folder ``place``."""
-    if not os.path.lexists(place):
+    if is_missing(place):
         raise InputError(f"input={place} does not exist; name a recording, or a folder of recordings")
-    if not place.is_dir():  # other kinds of files are set aside when they are read
-        return Recordings(root=place.parent, paths=(place.name,))
+    if not os.path.isdir(place):  # noqa: PTH112  Path raises for long names
+        return Recordings(
+            root=place.parent, paths=(place.name,)
+        )  # what is no regular file is set aside when it is read
     return Recordings(root=place, paths=tuple(find_paths(place, EXTENSIONS, option="input", remedy="")))
 
 
@@ -61,11 +64,11 @@ def find_paths(root: Path, extensions: Collection[str], *, option: str, remedy: 
     wanted = {extension.lower().lstrip(".") for extension in extensions}
     others: Counter[str] = Counter()
     paths, unreadable = [], []
-    for path in _files(root):
+    for path in _files(root, unreadable):
         suffix = PurePosixPath(path).suffix.lower().lstrip(".")
         if suffix in wanted:
             paths.append(path)
-        elif not (root / path).is_dir():
+        elif not os.path.isdir(root / path):  # noqa: PTH112  Path raises for long names
             others[suffix] += 1
             unreadable += [path] if suffix in UNREADABLE else []
     if not paths:
@@ -75,14 +78,20 @@ def find_paths(root: Path, extensions: Collection[str], *, option: str, remedy: 
     return sorted([*paths, *unreadable])  # inspection sets the unreadable ones aside
 
 
-def _files(root: Path) -> Iterator[str]:
+def _files(root: Path, out_of_reach: list[str]) -> Iterator[str]:
     """List the paths of all files and folders below ``root`` except hidden ones. Links are followed, each folder once.
 
     A folder may have a recording's name: the folder is then set aside by name, and the recordings in it are found as
-    well.
+    well. A folder whose path is longer than the system allows is added to ``out_of_reach``.
     """
     entered = set()
-    for folder, subfolders, names in os.walk(root, onerror=_no_permission, followlinks=True):
+
+    def set_aside(error: OSError) -> None:
+        if error.errno != errno.ENAMETOOLONG:
+            raise InputError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
+        out_of_reach.append(str(PurePosixPath(error.filename).relative_to(PurePosixPath(root))))
+
+    for folder, subfolders, names in os.walk(root, onerror=set_aside, followlinks=True):
         status = Path(folder).stat()
         here = (status.st_dev, status.st_ino)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith(".")) if here not in entered else []
@@ -91,10 +100,6 @@ def _files(root: Path) -> Iterator[str]:
         entered.add(here)
         below = PurePosixPath(folder).relative_to(PurePosixPath(root))
         yield from (str(below / name) for name in (*subfolders, *names) if not name.startswith("."))
-
-
-def _no_permission(error: OSError) -> None:
-    raise InputError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
 
 
 def expand_home(text: str, source: str) -> Path:
@@ -125,7 +130,8 @@ def require_folder(text: str, source: str, *, option: str = "corpus.root") -> Pa
 def listed_path(root: Path, listed: str, where: str, *, remedy: str) -> str:
     """Return a listed path relative to the root, "/" between folders, "." and ".." resolved.
 
-    An absolute path may name the root as given, or with its links resolved.
+    An absolute path may name the root as given, or with its links resolved. A path that no file can have (too long, or
+    with a null character) is returned as well: inspection sets it aside with its reason.
 
     Raises:
         InputError: the path lies outside the root, or is not there; the message begins with ``where``.
@@ -135,6 +141,17 @@ def listed_path(root: Path, listed: str, where: str, *, remedy: str) -> str:
     found = [path.relative_to(own).as_posix() for own in roots if path.is_relative_to(own)]
     if not found:
         raise InputError(f"{where}: {listed} lies outside {root}; set corpus.root to a folder that holds it")
-    if not os.path.lexists(path):  # a broken link exists: it is set aside as other unreadable files are
+    if is_missing(path):
         raise InputError(f"{where}: {listed} is not there (looked in {root}); {remedy}")
     return found[0]
+
+
+def is_missing(path: Path) -> bool:
+    """Return whether nothing has this path. A broken link has it, and other errors are reasons to set a file aside."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):  # the name is too long, may not be looked up, or has a null character
+        return False
+    return False
