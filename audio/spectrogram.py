@@ -19,6 +19,7 @@ import torchaudio
 from torch import Tensor, nn
 
 from audio.blocks import equal_blocks
+from audio.channels import Channel, require_choice
 from audio.mean_removal import MeanRemoval, limit_range, subtract_mean
 from audio.waveform import FloatArray
 from foundation.errors import InputError
@@ -44,6 +45,7 @@ class SpectrogramConfig:
     # dB; floor relative to a recording's own loud values, for which the whole recording is needed
     dynamic_range: float | None = None
     remove_mean: MeanRemoval = "none"  # over time, per mel band; removes the channel; "clip" needs whole recordings
+    channel: Channel = "mean"  # of a recording that is read; "loudest" decodes a recording twice
 
     def __post_init__(self) -> None:
         require_rate(self.sample_rate)
@@ -67,6 +69,7 @@ class SpectrogramConfig:
         require(usable, "audio.dynamic_range", f"{self.dynamic_range} dB", rule)
         rule = "choose none, clip or running"
         require(self.remove_mean in get_args(MeanRemoval), "audio.remove_mean", repr(self.remove_mean), rule)
+        require_choice(self.channel, "audio.channel")
         rule = f"the logarithm needs a positive floor of at least {SMALLEST_FLOOR:g}, such as 1e-4"
         require(SMALLEST_FLOOR <= self.floor < np.inf, "audio.floor", self.floor, rule)
 

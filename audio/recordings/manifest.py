@@ -30,6 +30,7 @@ class Clip:
     num_samples: int  # used samples, at the file's rate
     trimmed: int = 0  # samples trimmed before and after them
     sample_rate: int  # Hz, of the file
+    channel: int | None = None  # of the file, from 0; None: the mean of all channels
     size: int  # bytes
     sha256: str  # of the file's bytes
     label: str | None = None  # what a probe predicts
@@ -46,7 +47,7 @@ class Clip:
     @property
     def part(self) -> Part:
         """The part of the file that is used."""
-        return Part(start=self.start, num_samples=self.num_samples)
+        return Part(start=self.start, num_samples=self.num_samples, channel=self.channel)
 
     @property
     def span(self) -> tuple[float, float] | None:
@@ -90,6 +91,12 @@ class Manifest:
         return tuple(clip for clip in self.clips if clip.split == split)
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the manifest's file; those of segments and channels only if there are any."""
+        there = [name for name in _IF_ANY if any(getattr(clip, name) is not None for clip in self.clips)]
+        return tuple(name for name in _ALL_COLUMNS if name not in _IF_ANY or name in there)
+
+    @property
     def has_segments(self) -> bool:
         """Whether any clip is a segment of a recording."""
         return any(clip.segment is not None for clip in self.clips)
@@ -112,12 +119,15 @@ class Manifest:
         return None if self.has_segments and not self.trimmed_seconds else trim_db
 
 
-_SEGMENT_COLUMNS = tuple(field.name for field in fields(Clip))  # of a manifest with segments
-_COLUMNS = tuple(name for name in _SEGMENT_COLUMNS if name != "segment")
+_ALL_COLUMNS = tuple(field.name for field in fields(Clip))
+_IF_ANY = ("segment", "channel")  # columns that a manifest without segments and chosen channels does not have
 _LATER = ("start", "trimmed")  # manifests from before silent ends could be trimmed lack these columns
-_EARLIER_COLUMNS = tuple(name for name in _COLUMNS if name not in _LATER)
-_INTEGERS = ("segment", "start", "num_samples", "trimmed", "sample_rate", "size", "index")
-_OPTIONAL = ("segment", "label", "group", "index", "fold")
+_HEADERS = [
+    tuple(name for name in _ALL_COLUMNS if name not in left_out)
+    for left_out in (_IF_ANY, _IF_ANY[:1], _IF_ANY[1:], (), (*_IF_ANY, *_LATER))
+]
+_INTEGERS = ("segment", "start", "num_samples", "trimmed", "sample_rate", "channel", "size", "index")
+_OPTIONAL = ("segment", "channel", "label", "group", "index", "fold")
 LARGEST = 2**63 - 1  # largest whole number in a table or manifest
 _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
 
@@ -139,12 +149,13 @@ def recordings_hash(manifest: Manifest) -> str:
 def _sound_of(clip: Clip, split: Split) -> list[str | int]:
     """Return what `audio_hash` says of a clip that stands in a split."""
     segment = [] if clip.segment is None else [clip.segment]
-    return [clip.path, clip.size, clip.sha256, clip.start, clip.num_samples, split, *segment]
+    channel = [] if clip.channel is None else [f"channel {clip.channel}"]
+    return [clip.path, clip.size, clip.sha256, clip.start, clip.num_samples, split, *segment, *channel]
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write a manifest as TSV, atomically; the column of segments only if there are segments."""
-    columns = _SEGMENT_COLUMNS if manifest.has_segments else _COLUMNS
+    """Write a manifest as TSV, atomically."""
+    columns = manifest.columns
     rows = chain([columns], (_cells(clip, columns) for clip in manifest.clips))
     path.parent.mkdir(parents=True, exist_ok=True)
     with aside(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
@@ -153,7 +164,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 def read_manifest(path: Path, root: Path) -> Manifest:
     """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now."""
-    found = _rows(path, _COLUMNS, _SEGMENT_COLUMNS, _EARLIER_COLUMNS)
+    found = _rows(path, *_HEADERS)
     return Manifest(root=root, clips=tuple(_clip(row, where) for row, where in found))
 
 

@@ -195,6 +195,7 @@ def _clip(path: str, segment: int | None, piece: _Piece, found: Measurement) -> 
         num_samples=piece.part.num_samples,
         trimmed=piece.trimmed,
         sample_rate=found.sample_rate,
+        channel=found.channel,
         size=found.size,
         sha256=found.sha256,
         **piece.known.clip_fields(),

@@ -154,6 +154,7 @@ def _read_source(
         folder=folder,
         option="unlabelled",
         listed=REJECTED_UNLABELLED,
+        audio=settings.audio,
     )
 
 

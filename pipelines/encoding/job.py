@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from audio.decoding import RecordingError, count_samples, declared_length, open_recording
-from audio.reading import read_blocks, resampled_length
+from audio.reading import resampled_length
 from audio.recordings.inspection import frequent_reasons
 from audio.recordings.manifest import Rejected, read_rejected, writable, write_rejected
 from audio.recordings.recording_paths import Recordings
@@ -25,6 +25,7 @@ from foundation.pools import in_order, open_pool
 from foundation.progress import Terminal
 from foundation.tasks import Pool
 from foundation.text import counted
+from pipelines.encoding.notices import Notices, ReadSound
 from pipelines.encoding.options import EncodeConfig
 from pipelines.store.work_folder import remove_work_folder, require_own, work_folder
 from tokenizer.codes import Codes, CodesFormat
@@ -105,14 +106,19 @@ def _encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Enco
         for shard, start in shards.items()
         if not shard.exists()
     }
-    paths = [path for several in missing.values() for path in several]
+    paths, notices = [path for several in missing.values() for path in several], Notices()
     with _workers(settings, recordings, encoder) as pool, terminal.working("encoding", total, "recordings") as progress:
         made = progress.each(in_order(partial(encode_recording, encoder), paths, pool), done=total - len(paths))
         for shard, several in missing.items():
-            _write(shard, list(islice(made, len(several))), encoder.format)
+            results = list(islice(made, len(several)))
+            _write(shard, results, encoder.format)
+            for clip in results:
+                if isinstance(clip, CodedClip):
+                    notices.add(clip)
         encoded = Encoded.of([*shards], encoder.format.sample_rate)
         rate = encoded.seconds / max(time.monotonic() - started, 1e-9)
         progress.note(f"{rate:,.0f} times real time" if rate >= 10 else f"{rate:.1f} times real time")
+    notices.tell(terminal)
     return encoded
 
 
@@ -128,14 +134,17 @@ def encode_recording(encoder: Encoder, path: str) -> CodedClip | Rejected:
     """Encode one recording, or say why it is set aside."""
     if not writable(path):
         return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
-    rate = encoder.format.sample_rate
+    tokenizer, rate = encoder.of_any_rates, encoder.format.sample_rate
+    sound = ReadSound(audio=tokenizer.front_end)
     try:
-        codes = encoder.of_any_rates.encode_blocks(read_blocks(encoder.root / path, rate), rate)
+        codes = tokenizer.encode_blocks(sound.blocks(encoder.root / path), rate)
     except RecordingError as error:
         return Rejected(path=path, reason=error.reason)
     except InputError as error:
         return Rejected(path=path, reason=str(error))
-    return CodedClip(path=path, codes=codes) if codes.num_samples else Rejected(path=path, reason="empty")
+    if not codes.num_samples:
+        return Rejected(path=path, reason="empty")
+    return CodedClip(path=path, codes=codes, notices=sound.notices)
 
 
 def _write(shard: Path, results: Sequence[CodedClip | Rejected], codes_format: CodesFormat) -> None:

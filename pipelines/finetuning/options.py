@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from audio.channels import Channel, require_choice
 from audio.recordings.corpus import CorpusConfig
 from audio.recordings.embedded import EmbeddedConfig
 from foundation.configuration import build
@@ -76,6 +77,7 @@ class CommandConfig:
     model: Path | None  # folder of a run; None: the body needs no run
     output: Path | None  # folder; None: a folder in the folder of the run
     upsample: bool  # whether recordings may have a lower rate than the body
+    channel: Channel | None = None  # of recordings; None: that of the run's tokenizer, or the mean of all
     shares: tuple[float, ...]  # of the training labels, ascending; the model of the largest share is saved
     seeds: int  # trainings of everything, with consecutive seeds from `seed` on
     seed: int
@@ -93,6 +95,8 @@ class CommandConfig:
 
     def __post_init__(self) -> None:
         require_trackers(self.tracking)
+        if self.channel is not None:
+            require_choice(self.channel, "channel")
         if self.output is not None:
             require_kind(self.output, (), possible="a folder")
         require_output(self.model, self.output, example="output=FOLDER")

@@ -6,6 +6,7 @@ from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
+from audio.channels import Channel
 from audio.decoding import RecordingError, open_recording
 from audio.reading import read_blocks
 from audio.recordings.inspection import frequent_reasons
@@ -36,6 +37,7 @@ class InputReader:
     sample_rate: int
     least_samples: int
     trim_db: float | None
+    channel: Channel
     upsample: bool
 
 
@@ -86,6 +88,7 @@ def _reader(model: FineTunedModel, root: Path, *, upsample: bool) -> InputReader
         sample_rate=rate,
         least_samples=least,
         trim_db=model.trim_db,
+        channel=model.channel,
         upsample=upsample,
     )
 
@@ -104,12 +107,13 @@ def read_recording(reader: InputReader, path: str) -> Array | Rejected:
         lower = "a lower sample rate than the model's, which upsample=true allows"
         return Rejected(path=path, reason=f"{lower}: {own_rate} Hz, and not {reader.sample_rate} Hz")
     if reader.trim_db is not None:  # as the corpus was trimmed: by the levels of the whole recording at its own rate
-        found = measure(reader.root, path)
+        found = measure(reader.root, path, reader.channel)
         if found.problem is not None:
             return Rejected(path=path, reason=found.problem)
         part = found.part(reader.trim_db)
     try:
-        inputs = reader.front_end(_counted(read_blocks(reader.root / path, reader.sample_rate, part=part), samples))
+        blocks = read_blocks(reader.root / path, reader.sample_rate, part=part, channel=reader.channel)
+        inputs = reader.front_end(_counted(blocks, samples))
     except RecordingError as error:
         return Rejected(path=path, reason=error.reason)
     except InputError as error:

@@ -20,6 +20,7 @@ OTHERS: dict[str, Any] = {
     "floor": 1e-4,
     "dynamic_range": None,
     "remove_mean": "none",
+    "channel": "mean",
 }
 
 

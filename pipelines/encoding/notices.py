@@ -1,0 +1,75 @@
+"""What the user should know of recordings that are encoded: why one is silent, and which bands are empty."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from audio.channels import ChannelPowers, cancelled
+from audio.decoding import open_recording
+from audio.reading import read_blocks
+from audio.recordings.inspection import InspectionConfig
+from audio.spectrogram import SpectrogramConfig
+from audio.waveform import FloatArray
+from foundation.progress import Terminal
+from foundation.text import counted
+from tokenizer.parquet import CodedClip
+
+
+@dataclass(kw_only=True)
+class ReadSound:
+    """A recording as a front end reads it, and what the user should know of it."""
+
+    audio: SpectrogramConfig
+    powers: ChannelPowers = field(default_factory=ChannelPowers)
+    peak: float = 0.0
+    own_rate: int = 0  # Hz, of the file
+
+    def blocks(self, path: Path) -> Iterator[FloatArray]:
+        """Read the blocks of a whole recording at the front end's rate."""
+        with open_recording(path) as recording:
+            self.own_rate = recording.samplerate
+        channel, rate = self.audio.channel, self.audio.sample_rate
+        for block in read_blocks(path, rate, channel=channel, powers=self.powers):
+            self.peak = max(self.peak, float(np.abs(block).max(initial=0)))
+            yield block
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Why the sound is silent or far softer than the recording, and that its upper bands are empty."""
+        found, silence = [], InspectionConfig().silence_peak
+        number = self.audio.channel if isinstance(self.audio.channel, int) else None
+        louder = self.powers.louder
+        if self.peak <= silence:
+            why = f"no sample exceeds {silence:g} of full scale" if louder is None else cancelled(number, louder)
+            found.append(f"silent: {why}")
+        elif louder is not None:
+            found.append(f"far softer than one of its channels: {cancelled(number, louder)}")
+        if self.own_rate / 2 < self.audio.highest:
+            found.append(
+                f"its rate is {self.own_rate} Hz and the model's {self.audio.sample_rate} Hz, so the bands above "
+                f"{self.own_rate / 2:g} Hz are empty; a model with audio.sample_rate={self.own_rate} has no empty bands"
+            )
+        return tuple(found)
+
+
+class Notices:
+    """Notices about recordings, each of which is told once with the number of recordings."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
+
+    def add(self, clip: CodedClip) -> None:
+        """Add the notices of a recording."""
+        for notice in clip.notices:
+            self._counts[notice] += 1
+            self._first.setdefault(notice, clip.path)
+
+    def tell(self, terminal: Terminal) -> None:
+        """Print a line for each notice."""
+        for notice, count in self._counts.items():
+            others = f" and {counted(count - 1, 'other recording')}" if count > 1 else ""
+            terminal.say(f"{self._first[notice]}{others}: {notice}")
