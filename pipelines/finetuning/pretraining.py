@@ -68,8 +68,8 @@ def _unknown(settings: FinetuneSettings) -> tuple[str, ...]:
 
 def channel_of(settings: FinetuneSettings, source: Source) -> Channel:
     """Return the channel of recordings that is read: the chosen one, or that of the run's tokenizer."""
-    if settings.command.channel is not None:
-        return settings.command.channel
+    if settings.command.audio.channel is not None:
+        return settings.command.audio.channel
     run = settings.command.model
     folders = [source.folder / "tokenizer", *([run / "tokenizer"] if run is not None else [])]
     tokenizer = next((folder for folder in folders if (folder / CONFIG).is_file()), None)
