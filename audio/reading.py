@@ -35,7 +35,7 @@ def upsampling_fault(from_rate: int, to_rate: int) -> str | None:
     """Say why a recording cannot be resampled; None if it can. A wrong header would make hours of seconds."""
     if to_rate <= MOST_TIMES * from_rate:
         return None
-    return f"has a rate of {from_rate} Hz, and the model's {to_rate} Hz is more than {MOST_TIMES} times as high"
+    return f"rate too low: {from_rate} Hz, and the model's {to_rate} Hz is more than {MOST_TIMES} times as high"
 
 
 def read(path: Path | str, sample_rate: int | None = None, *, channel: Channel = "mean") -> Waveform:
@@ -132,7 +132,7 @@ def _require_usable(blocks: Iterable[FloatArray], path: Path) -> Iterator[FloatA
 
 def _require_near(path: Path, from_rate: int, to_rate: int) -> None:
     if reason := upsampling_fault(from_rate, to_rate):
-        raise RecordingError(f"{path} {reason}; leave it out, or choose a lower audio.sample_rate", reason)
+        raise RecordingError(f"{path}: {reason}; leave it out, or choose a lower audio.sample_rate", reason)
 
 
 def resample_blocks(blocks: Iterable[FloatArray], from_rate: int, to_rate: int) -> Iterator[FloatArray]:
@@ -142,7 +142,7 @@ def resample_blocks(blocks: Iterable[FloatArray], from_rate: int, to_rate: int) 
     """
     require(min(from_rate, to_rate) > 0, "sample_rate", min(from_rate, to_rate), "it must be a positive number of Hz")
     if reason := upsampling_fault(from_rate, to_rate):
-        raise InputError(f"the sound {reason}; leave it out, or choose a lower rate")
+        raise InputError(f"sample {reason}; leave it out, or choose a lower rate")
     if from_rate == to_rate:
         yield from blocks
         return
