@@ -63,7 +63,8 @@ def find_paths(root: Path, extensions: Collection[str], *, option: str, remedy: 
     """List the paths of the recordings below ``root``, sorted; ``option`` and ``remedy`` are for a message."""
     wanted = {extension.lower().lstrip(".") for extension in extensions}
     others: Counter[str] = Counter()
-    paths, unreadable = [], []
+    paths: list[str] = []
+    unreadable: list[str] = []
     for path in _files(root, unreadable):
         suffix = PurePosixPath(path).suffix.lower().lstrip(".")
         if suffix in wanted:

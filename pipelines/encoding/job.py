@@ -114,7 +114,7 @@ def _encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Enco
             _write(shard, results, encoder.format)
             for clip in results:
                 if isinstance(clip, CodedClip):
-                    notices.add(clip)
+                    notices.add(clip.path, clip.notices)
         encoded = Encoded.of([*shards], encoder.format.sample_rate)
         rate = encoded.seconds / max(time.monotonic() - started, 1e-9)
         progress.note(f"{rate:,.0f} times real time" if rate >= 10 else f"{rate:.1f} times real time")
@@ -135,7 +135,8 @@ def encode_recording(encoder: Encoder, path: str) -> CodedClip | Rejected:
     if not writable(path):
         return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
     tokenizer, rate = encoder.of_any_rates, encoder.format.sample_rate
-    sound = ReadSound(audio=tokenizer.front_end)
+    audio = tokenizer.front_end
+    sound = ReadSound(channel=audio.channel, sample_rate=rate, highest=audio.highest)
     try:
         codes = tokenizer.encode_blocks(sound.blocks(encoder.root / path), rate)
     except RecordingError as error:

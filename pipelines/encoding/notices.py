@@ -1,38 +1,39 @@
 """What the user should know of recordings that are encoded: why one is silent, and which bands are empty."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from audio.channels import ChannelPowers, cancelled
+from audio.channels import Channel, ChannelPowers, cancelled
 from audio.decoding import open_recording
 from audio.reading import read_blocks
 from audio.recordings.inspection import InspectionConfig
-from audio.spectrogram import SpectrogramConfig
+from audio.trimming import Part
 from audio.waveform import FloatArray
 from foundation.progress import Terminal
 from foundation.text import counted
-from tokenizer.parquet import CodedClip
 
 
 @dataclass(kw_only=True)
 class ReadSound:
-    """A recording as a front end reads it, and what the user should know of it."""
+    """A recording as a model reads it, and what the user should know of it."""
 
-    audio: SpectrogramConfig
+    channel: Channel
+    sample_rate: int  # Hz, of the model
+    highest: float  # Hz; what lies above is not read
+    louder: int | None = None  # channel of a recording that was measured before; else the powers say it
     powers: ChannelPowers = field(default_factory=ChannelPowers)
     peak: float = 0.0
     own_rate: int = 0  # Hz, of the file
 
-    def blocks(self, path: Path) -> Iterator[FloatArray]:
-        """Read the blocks of a whole recording at the front end's rate."""
+    def blocks(self, path: Path, *, part: Part | None = None) -> Iterator[FloatArray]:
+        """Read the blocks of a whole recording, or of a part, at the model's rate."""
         with open_recording(path) as recording:
             self.own_rate = recording.samplerate
-        channel, rate = self.audio.channel, self.audio.sample_rate
-        for block in read_blocks(path, rate, channel=channel, powers=self.powers):
+        for block in read_blocks(path, self.sample_rate, part=part, channel=self.channel, powers=self.powers):
             self.peak = max(self.peak, float(np.abs(block).max(initial=0)))
             yield block
 
@@ -40,16 +41,16 @@ class ReadSound:
     def notices(self) -> tuple[str, ...]:
         """Why the sound is silent or far softer than the recording, and that its upper bands are empty."""
         found, silence = [], InspectionConfig().silence_peak
-        number = self.audio.channel if isinstance(self.audio.channel, int) else None
-        louder = self.powers.louder
+        number = self.channel if isinstance(self.channel, int) else None
+        louder = self.powers.louder if self.louder is None else self.louder
         if self.peak <= silence:
             why = f"no sample exceeds {silence:g} of full scale" if louder is None else cancelled(number, louder)
             found.append(f"silent: {why}")
         elif louder is not None:
             found.append(f"far softer than one of its channels: {cancelled(number, louder)}")
-        if self.own_rate / 2 < self.audio.highest:
+        if self.own_rate / 2 < self.highest:
             found.append(
-                f"its rate is {self.own_rate} Hz and the model's {self.audio.sample_rate} Hz, so the bands above "
+                f"its rate is {self.own_rate} Hz and the model's {self.sample_rate} Hz, so the bands above "
                 f"{self.own_rate / 2:g} Hz are empty; a model with audio.sample_rate={self.own_rate} has no empty bands"
             )
         return tuple(found)
@@ -62,11 +63,11 @@ class Notices:
         self._counts: Counter[str] = Counter()
         self._first: dict[str, str] = {}
 
-    def add(self, clip: CodedClip) -> None:
+    def add(self, path: str, notices: Iterable[str]) -> None:
         """Add the notices of a recording."""
-        for notice in clip.notices:
+        for notice in notices:
             self._counts[notice] += 1
-            self._first.setdefault(notice, clip.path)
+            self._first.setdefault(notice, path)
 
     def tell(self, terminal: Terminal) -> None:
         """Print a line for each notice."""

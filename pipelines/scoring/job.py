@@ -63,7 +63,7 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Recordings], to
             if isinstance(clip, Rejected):
                 rejected.append(Rejected(path=path, reason=clip.reason))
                 continue
-            notices.add(clip)
+            notices.add(path, clip.notices)
             scored.append(ScoredRecording(path=path, score=score(model, clip.codes)))
             print(scored[-1].line, flush=True)
     notices.tell(terminal)
