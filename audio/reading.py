@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from audio.blocks import equal_blocks, first_samples
-from audio.channels import Channel, ChannelPowers
+from audio.channels import Channel, ChannelPowers, require_choice
 from audio.cursor import cursor_before
 from audio.decoding import BLOCK_VALUES, RecordingError, mono_blocks, open_recording, require_channel, whole_rate
 from audio.trimming import Part
@@ -65,6 +65,7 @@ def chosen_channel(path: Path, channel: Channel) -> int | None:
     Raises:
         InputError: the file cannot be decoded, or has no channel of this number.
     """
+    require_choice(channel, "channel")
     if channel == "mean":
         return None
     with open_recording(path) as recording:
