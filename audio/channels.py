@@ -28,6 +28,7 @@ class ChannelPowers:
     """Energy of each channel of a recording, and of the samples that were read from them, summed block by block."""
 
     def __init__(self) -> None:
+        self.sample_rate = 0  # Hz, of the recording
         self._channels: npt.NDArray[np.float64] = np.zeros(1)
         self._read = 0.0
 

@@ -110,6 +110,8 @@ def read_blocks(
     number = chosen_channel(path, channel)
     with open_recording(path) as recording:
         _require_near(path, recording.samplerate, sample_rate)
+        if powers is not None:
+            powers.sample_rate = recording.samplerate
         size = max(round(block_seconds * recording.samplerate), 1)
         blocks = mono_blocks(recording, size, channel=number, powers=powers)
         yield from resample_blocks(_require_usable(blocks, path), recording.samplerate, sample_rate)

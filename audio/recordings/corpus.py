@@ -37,7 +37,7 @@ class CorpusConfig:
     dataset: str | None = None  # Arrow or Parquet files that hold the recordings: see audio.recordings.packed
     shards: str | None = None  # tar files that hold the recordings
     columns: ColumnConfig = field(default_factory=ColumnConfig)  # of the data set, for labels, groups, folds and splits
-    extensions: tuple[str, ...] = EXTENSIONS  # of files to look for, if no table lists them
+    extensions: tuple[str, ...] | None = None  # of files to look for, if no table lists them; None: all `EXTENSIONS`
     segment_seconds: float | None = None  # cut longer recordings into clips of this length; None: keep them whole
     segment_overlap_seconds: float = 0.0  # overlap of a segment with the previous one
     segment_silence_dbfs: float | None = None  # leave out segments in which no sample exceeds this level
@@ -69,7 +69,7 @@ class CorpusConfig:
         if not self.root and not self.table and not self.is_packed:
             problem = "neither corpus.root nor corpus.table is given; name the folder of your recordings"
             raise InputError(f"{problem}, corpus.root=PATH, or a table that lists them, corpus.table=FILE")
-        if not self.extensions:
+        if self.extensions == ():
             raise InputError("corpus.extensions is empty; name at least one, such as wav")
         fields = self.fields
         described = bool(self.table) or self.is_packed  # by more than file names
@@ -132,7 +132,7 @@ def build_manifest(
         engine=engine,
         cache=cache,
         progress=progress,
-        labels=_whole_labels(described),
+        known=_whole_recordings(described),
         channel=channel,
         sample_rate=sample_rate,
     )
@@ -162,10 +162,14 @@ def build_manifest(
     return Manifest(root=root, clips=divided), tuple(rejected)
 
 
-def _whole_labels(described: Described) -> dict[str, str]:
-    """Return the labels of whole recordings; those of parts of equal files may rightly differ."""
+def _whole_recordings(described: Described) -> dict[str, dict[str, str]]:
+    """Return what is known of whole recordings; the labels and groups of parts of equal files may rightly differ."""
     whole = {path: several[0] for path, several in described.items() if len(several) == 1 and several[0].span is None}
-    return {path: description.label for path, description in whole.items() if description.label}
+    names = ("label", "group", "split")
+    return {
+        path: {name: value for name in names if (value := getattr(description, name)) is not None}
+        for path, description in whole.items()
+    }
 
 
 def _require_divisible(described: Described, config: CorpusConfig) -> None:
@@ -240,7 +244,7 @@ def _find_described(config: CorpusConfig, option: str) -> tuple[Path, Described,
 
 def _find_in_folder(config: CorpusConfig, option: str) -> tuple[Path, Described, tuple[Rejected, ...]]:
     root = require_folder(config.root or "", option, option=option)
-    paths = find_paths(root, config.extensions, option=option, remedy=", or set corpus.extensions")
+    paths = find_paths(root, config.extensions or EXTENSIONS, option=option, remedy=", or set corpus.extensions")
     return root, dict.fromkeys(paths, (Description(),)), ()
 
 

@@ -33,6 +33,7 @@ class Clip:
     channel: int | None = None  # of the file, from 0; None: the mean of all channels
     size: int  # bytes
     sha256: str  # of the file's bytes
+    samples_sha256: str = ""  # of its decoded samples: see `audio.recordings.measurement`; empty: not decoded
     label: str | None = None  # what a probe predicts
     group: str | None = None  # speaker, instrument, site: generalisation is tested across groups
     index: int | None = None  # position in a numbered series, for splits by index
@@ -43,6 +44,14 @@ class Clip:
     def seconds(self) -> float:
         """Duration of the clip in seconds."""
         return self.num_samples / self.sample_rate
+
+    @property
+    def hashes(self) -> frozenset[str]:
+        """Hashes by which the recording is known, wherever it lies and in whichever lossless format.
+
+        The bytes count as well, because another decoder may round the samples of MP3, Ogg and Opus in another way.
+        """
+        return frozenset(filter(None, (self.sha256, self.samples_sha256)))
 
     @property
     def part(self) -> Part:
@@ -121,10 +130,8 @@ class Manifest:
 
 _ALL_COLUMNS = tuple(field.name for field in fields(Clip))
 _IF_ANY = ("segment", "channel")  # columns that a manifest without segments and chosen channels does not have
-_LATER = ("start", "trimmed")  # manifests from before silent ends could be trimmed lack these columns
 _HEADERS = [
-    tuple(name for name in _ALL_COLUMNS if name not in left_out)
-    for left_out in (_IF_ANY, _IF_ANY[:1], _IF_ANY[1:], (), (*_IF_ANY, *_LATER))
+    tuple(name for name in _ALL_COLUMNS if name not in left_out) for left_out in (_IF_ANY, _IF_ANY[:1], _IF_ANY[1:], ())
 ]
 _INTEGERS = ("segment", "start", "num_samples", "trimmed", "sample_rate", "channel", "size", "index")
 _OPTIONAL = ("segment", "channel", "label", "group", "index", "fold")
@@ -206,7 +213,7 @@ def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _clip(cells: Mapping[str, str], where: str) -> Clip:
-    row: dict[str, Any] = {**dict.fromkeys(_LATER, "0"), **cells}
+    row: dict[str, Any] = {**cells}
     row |= {name: row.get(name) or None for name in _OPTIONAL}
     for name in _INTEGERS:
         text = row[name]
@@ -220,8 +227,8 @@ def _clip(cells: Mapping[str, str], where: str) -> Clip:
     return Clip(**row)
 
 
-def _rows(path: Path, columns: tuple[str, ...], *earlier: tuple[str, ...]) -> Iterator[tuple[dict[str, str], str]]:
-    """Give the cells of each row by column, and its ``file:line``; ``earlier`` headers are accepted as well.
+def _rows(path: Path, columns: tuple[str, ...], *others: tuple[str, ...]) -> Iterator[tuple[dict[str, str], str]]:
+    """Give the cells of each row by column, and its ``file:line``; ``others`` are accepted as headers as well.
 
     Lines end only at "\\n", because names may hold other characters at which str.splitlines splits.
     """
@@ -230,7 +237,7 @@ def _rows(path: Path, columns: tuple[str, ...], *earlier: tuple[str, ...]) -> It
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as a manifest ({error}); check the path, or build it again") from error
     found = tuple(header.split("\t"))
-    if found not in (columns, *earlier):
+    if found not in (columns, *others):
         raise InputError(f"{path}:1: the header is {header!r:.80}; it must be {' '.join(columns)}, separated by tabs")
     for number, line in enumerate(lines, start=2):
         cells = line.split("\t")

@@ -9,13 +9,18 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from audio.ffmpeg import FFMPEG_EXTENSIONS
+from audio.foreign import HEADERLESS
 from foundation.errors import InputError
 
 EXTENSIONS = (
     *("wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif", "aifc"),
     *("au", "snd", "caf", "w64", "rf64", "sph", "voc"),
+    *("mp2", "mp1", "mpga", "mpa", "bwf", "bw64", "nist"),
+    *HEADERLESS,  # set aside by name
+    *FFMPEG_EXTENSIONS,  # set aside by name where FFmpeg's libraries are not installed
 )
-UNREADABLE = ("m4a", "aac", "wma", "amr")  # sound that libsndfile cannot decode: listed as set aside, not ignored
+MOST_NAMED = 20  # file types in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +58,8 @@ def recordings_at(place: Path) -> Recordings:
     if is_missing(place):
         raise InputError(f"input={place} does not exist; name a recording, or a folder of recordings")
     if not os.path.isdir(place):  # noqa: PTH112  Path raises for long names
-        return Recordings(
-            root=place.parent, paths=(place.name,)
-        )  # what is no regular file is set aside when it is read
+        # what is no regular file is set aside when it is read
+        return Recordings(root=place.parent, paths=(place.name,))
     return Recordings(root=place, paths=tuple(find_paths(place, EXTENSIONS, option="input", remedy="")))
 
 
@@ -64,19 +68,20 @@ def find_paths(root: Path, extensions: Collection[str], *, option: str, remedy: 
     wanted = {extension.lower().lstrip(".") for extension in extensions}
     others: Counter[str] = Counter()
     paths: list[str] = []
-    unreadable: list[str] = []
-    for path in _files(root, unreadable):
+    out_of_reach: list[str] = []
+    for path in _files(root, out_of_reach):
         suffix = PurePosixPath(path).suffix.lower().lstrip(".")
         if suffix in wanted:
             paths.append(path)
         elif not os.path.isdir(root / path):  # noqa: PTH112  Path raises for long names
             others[suffix] += 1
-            unreadable += [path] if suffix in UNREADABLE else []
     if not paths:
         most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others.most_common(1) if suffix)
-        problem = f"{option}={root} holds no recordings{most}; looked for {' '.join(f'.{each}' for each in extensions)}"
+        named = " ".join(f".{each}" for each in list(extensions)[:MOST_NAMED])
+        more = f" and {len(extensions) - MOST_NAMED} more" if len(extensions) > MOST_NAMED else ""
+        problem = f"{option}={root} holds no recordings{most}; looked for {named}{more}"
         raise InputError(f"{problem}, in sub-folders too: check the path, convert other formats to WAV or FLAC{remedy}")
-    return sorted([*paths, *unreadable])  # inspection sets the unreadable ones aside
+    return sorted([*paths, *out_of_reach])  # inspection sets aside what is out of reach
 
 
 def _files(root: Path, out_of_reach: list[str]) -> Iterator[str]:

@@ -198,5 +198,6 @@ def _clip(path: str, segment: int | None, piece: _Piece, found: Measurement) -> 
         channel=found.channel,
         size=found.size,
         sha256=found.sha256,
+        samples_sha256=found.samples_sha256,
         **piece.known.clip_fields(),
     )

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from audio.channels import Channel, ChannelPowers, cancelled
-from audio.decoding import open_recording
 from audio.reading import read_blocks
 from audio.recordings.inspection import InspectionConfig
 from audio.trimming import Part
@@ -27,12 +26,10 @@ class ReadSound:
     louder: int | None = None  # channel of a recording that was measured before; else the powers say it
     powers: ChannelPowers = field(default_factory=ChannelPowers)
     peak: float = 0.0
-    own_rate: int = 0  # Hz, of the file
+    own_rate: int | None = None  # Hz, of a file that was opened before
 
     def blocks(self, path: Path, *, part: Part | None = None) -> Iterator[FloatArray]:
         """Read the blocks of a whole recording, or of a part, at the model's rate."""
-        with open_recording(path) as recording:
-            self.own_rate = recording.samplerate
         for block in read_blocks(path, self.sample_rate, part=part, channel=self.channel, powers=self.powers):
             self.peak = max(self.peak, float(np.abs(block).max(initial=0)))
             yield block
@@ -48,10 +45,11 @@ class ReadSound:
             found.append(f"silent: {why}")
         elif louder is not None:
             found.append(f"far softer than one of its channels: {cancelled(number, louder)}")
-        if self.own_rate / 2 < self.highest:
+        rate = self.powers.sample_rate if self.own_rate is None else self.own_rate
+        if rate / 2 < self.highest:
             found.append(
-                f"its rate is {self.own_rate} Hz and the model's {self.sample_rate} Hz, so the bands above "
-                f"{self.own_rate / 2:g} Hz are empty; a model with audio.sample_rate={self.own_rate} has no empty bands"
+                f"its rate is {rate} Hz and the model's {self.sample_rate} Hz, so the bands above {rate / 2:g} Hz are "
+                f"empty; a model with audio.sample_rate={rate} has no empty bands"
             )
         return tuple(found)
 

@@ -119,7 +119,8 @@ def read_recording(reader: InputReader, path: str) -> ReadRecording | Rejected:
     if own_rate < reader.sample_rate and not reader.upsample:
         lower = "a lower sample rate than the model's, which upsample=true allows"
         return Rejected(path=path, reason=f"{lower}: {own_rate} Hz, and not {reader.sample_rate} Hz")
-    sound = ReadSound(channel=reader.channel, sample_rate=reader.sample_rate, highest=reader.sample_rate / 2)
+    rate = reader.sample_rate
+    sound = ReadSound(channel=reader.channel, sample_rate=rate, highest=rate / 2, own_rate=own_rate)
     if reader.trim_db is not None:  # as the corpus was trimmed: by the levels of the whole recording at its own rate
         found = measure(reader.root, path, reader.channel)
         if found.problem is not None:

@@ -224,7 +224,7 @@ def test_a_long_recording_alone_is_told_how_it_can_be_cut(tmp_path: Path) -> Non
 def test_text_named_wav_is_set_aside_before_recordings_are_counted(tmp_path: Path) -> None:
     record(tmp_path / "a.wav", (3.0, 0.5))
     (tmp_path / "notes.wav").write_text("no sound")
-    with pytest.raises(InputError, match=r"from \(1\); .*set aside before: 1 cannot be decoded"):
+    with pytest.raises(InputError, match=r"from \(1\); .*set aside before: 1 is text"):
         build_manifest(CorpusConfig(root=str(tmp_path)))
     (tmp_path / "a.wav").write_text("no sound either")
     with pytest.raises(InputError, match="none of its 2 recordings can be used"):

@@ -21,6 +21,7 @@ from audio.recordings.manifest import read_rejected
 from audio.recordings.tables import read_table
 from foundation.errors import InputError
 from pipelines.encode import encode
+from tests.audio.formats import changing_mp3, without_header
 from tests.hostile.audio_headers import mp3_of_estimated_length, wav
 from tests.hostile.special_files import at_most_seconds, write_special_files
 from tests.pipelines.tiny import save_tokenizer
@@ -172,7 +173,7 @@ def test_broken_files_are_set_aside(
     encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
     assert len(codes_at(tmp_path / "codes")) == 6
     rejected = {each.path: each.reason for each in read_rejected(tmp_path / "codes.rejected.tsv")}
-    assert "cannot be decoded" in rejected["broken.wav"]
+    assert "RIFF and then nothing" in rejected["broken.wav"]
     assert rejected["empty.wav"] == "empty"
     assert "not finite" in rejected["infinite.wav"]
     assert "dangling.wav" in rejected
@@ -203,6 +204,23 @@ def test_lengths_for_fairseq_are_those_that_are_decoded(run_folder: Path, tmp_pa
     encode(options(run_folder, tmp_path / "in", tmp_path / "units.km", format="fairseq"))
     rate = soundfile.info(path).samplerate
     assert (tmp_path / "units.tsv").read_text().split()[-1] == str(len(read(path, rate).samples))
+
+
+def test_sound_that_libsndfile_alone_would_lose_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    one, mp3 = (recordings / "a.wav").read_bytes(), changing_mp3(rate=16_000, channels=1, mode="VARIABLE")
+    (folder / "one.wav").write_bytes(one)
+    (folder / "joined.wav").write_bytes(one + one)
+    (folder / "piped.wav").write_bytes(one[:40] + bytes(4) + one[44:])
+    (folder / "long.mp3").write_bytes(without_header(mp3))
+    (folder / "film.mkv").write_bytes(bytes(range(256)))
+    encode(options(run_folder, folder, tmp_path / "codes"))
+    codes = codes_at(tmp_path / "codes")
+    assert codes["joined.wav"].num_samples == 2 * codes["one.wav"].num_samples
+    assert codes["piped.wav"].num_samples == codes["one.wav"].num_samples
+    assert codes["long.mp3"].num_samples >= 4 * codes["long.mp3"].format.sample_rate
+    assert [each.path for each in read_rejected(tmp_path / "codes.rejected.tsv")] == ["film.mkv"]
 
 
 def test_lengths_for_fairseq_of_a_recording_that_was_cut_off(
