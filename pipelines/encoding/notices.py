@@ -40,11 +40,13 @@ class ReadSound:
         found, silence = [], InspectionConfig().silence_peak
         number = self.channel if isinstance(self.channel, int) else None
         louder = self.powers.louder if self.louder is None else self.louder
+        why = f"no sample exceeds {silence:g} of full scale"
+        if louder is not None:
+            why = f"{cancelled(number, louder)}, where the model is made (wordless run, wordless finetune)"
         if self.peak <= silence:
-            why = f"no sample exceeds {silence:g} of full scale" if louder is None else cancelled(number, louder)
             found.append(f"silent: {why}")
         elif louder is not None:
-            found.append(f"far softer than one of its channels: {cancelled(number, louder)}")
+            found.append(f"far softer than one of its channels: {why}")
         rate = self.powers.sample_rate if self.own_rate is None else self.own_rate
         if rate / 2 < self.highest:
             found.append(
