@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from audio.decoding import BLOCK_VALUES, declared_length, mix_channels, open_recording
+from audio.decoding import BLOCK_VALUES, declared_length, mix_channels, open_recording, require_channel
 from audio.trimming import Part
 from audio.waveform import FloatArray
 
@@ -34,10 +34,12 @@ class Cursor:
                                 ^ recent   ^ position          recent samples can be read again
     """
 
-    def __init__(self, path: Path, state: tuple[object, ...]) -> None:
+    def __init__(self, path: Path, state: tuple[object, ...], channel: int | None = None) -> None:
         self.state = state  # of the file and the process; the cursor serves only this state
         self._stack = ExitStack()
         self._recording = self._stack.enter_context(open_recording(path))
+        self._name_errors(lambda: require_channel(self._recording, channel, path))
+        self._channel = channel
         exact = self._recording.format in _EXACT_FORMATS and self._recording.subtype in _EXACT_ENCODINGS
         self._exact = exact and not self._recording.is_joined
         self._position = 0
@@ -84,7 +86,8 @@ class Cursor:
 
     def _read(self, count: int) -> FloatArray:
         at_once = min(count, max(BLOCK_VALUES // self._recording.channels, 1))
-        block = mix_channels(self._name_errors(lambda: self._recording.read(at_once, dtype="float32", always_2d=True)))
+        block = self._name_errors(lambda: self._recording.read(at_once, dtype="float32", always_2d=True))
+        block = mix_channels(block, self._channel)
         self._position += len(block)
         self._ended = not len(block)
         if not self._exact:
@@ -106,14 +109,14 @@ _cursors: list[Cursor] = []  # the last cursor, if any; it is removed while in u
 
 
 @contextmanager
-def cursor_before(path: Path, start: int) -> Iterator[Cursor]:
-    """Give the last cursor if it can read from ``start`` on, else a new one."""
-    state = _state(path)
+def cursor_before(path: Path, part: Part) -> Iterator[Cursor]:
+    """Give the last cursor if it can read the part's channel from its start on, else a new one."""
+    state = (*_state(path), part.channel)
     cursor = _cursors.pop() if _cursors else None
-    if cursor is not None and not cursor.serves(state, start):
+    if cursor is not None and not cursor.serves(state, part.start):
         cursor.close()
         cursor = None
-    cursor = cursor or Cursor(path, state)
+    cursor = cursor or Cursor(path, state, part.channel)
     try:
         yield cursor
     except GeneratorExit:  # the reader stopped early

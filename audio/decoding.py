@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from audio.channels import ChannelPowers
 from audio.ffmpeg import FFmpegSound, kind_of, second_chance
 from audio.foreign import compressed_sphere, foreign_content
 from audio.streams import streams_of
@@ -30,15 +31,13 @@ from foundation.ranges import require
 if TYPE_CHECKING:
     from soundfile import SoundFile
 
-MIN_RATE, MAX_RATE = 1_000, 1_000_000  # Hz; recordings that declare another rate are set aside
+MIN_RATE, MAX_RATE = 1, 1_000_000  # Hz; recordings that declare another rate are set aside
 MAX_CHANNELS = 1_024
 BLOCK_VALUES = 1 << 18  # samples times channels to decode at a time, at most
 
 
 def whole_rate(sample_rate: object, *, least: int) -> int:
     """Return a rate in Hz of ``least`` to `MAX_RATE` as an int; libraries also give floats, and arrays of one number.
-
-    Samples at a rate below `MIN_RATE` are refused because resampling would make them thousands of times as many.
 
     Raises:
         InputError: the rate is no whole number, or out of range.
@@ -211,23 +210,43 @@ def _require_plausible(recording: Recording, path: Path) -> None:
     raise RecordingError(f"{path} {reason}; mend its header, or leave it out", reason)
 
 
-def mono_blocks(recording: SoundFile, block_samples: int) -> Iterator[FloatArray]:
-    """Give blocks of at most ``block_samples`` at the recording's own rate; each sample is the mean of the channels.
+def require_channel(recording: Recording, channel: int | None, path: Path) -> None:
+    """Refuse a recording without the channel that is to be read; None is the mean of all.
+
+    Raises:
+        RecordingError: the recording has fewer channels.
+    """
+    if channel is not None and channel >= recording.channels:
+        has = f"has {recording.channels} channel{'s' if recording.channels > 1 else ''}, which count from 0"
+        reason = f"{has}, and audio.channel={channel} chooses another"
+        raise RecordingError(f"{path} {reason}; leave it out, or choose audio.channel=mean or loudest", reason)
+
+
+def mono_blocks(
+    recording: Recording, block_samples: int, *, channel: int | None = None, powers: ChannelPowers | None = None
+) -> Iterator[FloatArray]:
+    """Give blocks of at most ``block_samples`` at the recording's own rate: a channel, or the mean of all (None).
 
     With many channels the blocks are shorter: `BLOCK_VALUES` are decoded at a time, whatever the header declares.
+    ``powers`` of several channels are summed.
     """
     at_once = min(block_samples, max(BLOCK_VALUES // recording.channels, 1))
     while len(block := recording.read(at_once, dtype="float32", always_2d=True)):
-        yield mix_channels(block)
+        read = mix_channels(block, channel)
+        if powers is not None and recording.channels > 1:
+            powers.add(block, read)
+        yield read
 
 
-def mix_channels(block: npt.NDArray[np.float32]) -> FloatArray:
-    """Average the channels: ``(samples, channels)`` -> ``(samples,)``."""
+def mix_channels(block: npt.NDArray[np.float32], channel: int | None = None) -> FloatArray:
+    """Take a channel, or average all (None): ``(samples, channels)`` -> ``(samples,)``."""
+    if channel is not None:
+        return np.ascontiguousarray(block[:, channel])
     total: FloatArray = block[:, 0]
     with np.errstate(over="ignore", invalid="ignore"):  # `unusable_peak` checks the sum, as it checks a single channel
         # column by column, because numpy's mean over a short last axis is slow
-        for channel in range(1, block.shape[1]):
-            total = total + block[:, channel]
+        for number in range(1, block.shape[1]):
+            total = total + block[:, number]
     return total / np.float32(block.shape[1]) if block.shape[1] > 1 else total
 
 

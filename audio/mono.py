@@ -3,33 +3,40 @@
 =====================================  ==============================================================================
 input                                  meaning
 =====================================  ==============================================================================
-floating point                         samples in [-1, 1]; beyond 100 they are refused
+floating point                         samples in [-1, 1]; beyond `audio.waveform.LOUDEST` they are refused, as in files
 int16, int32                           full scale is the largest number of the type, as in audio files
 one dimension                          mono
-two dimensions, one of 1 to 8          that dimension is the channels; they are averaged
+(samples, 1), (1, samples)             mono
+(samples, 2) to (samples, 8)           channels last, as soundfile reads a file
+(2, samples)                           stereo, channels first, as torchaudio reads a file
 =====================================  ==============================================================================
 
-All other inputs are ambiguous, and refused.
+Channels are averaged, unless ``audio.channel`` of the model chooses one. All other inputs are ambiguous, and refused:
+``(3, samples)`` and more rows are a batch for one library and channels for another. Several recordings go to
+``encode_batch``; several channels can be given last (``samples.T``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from audio.channels import Channel
 from audio.decoding import MIN_RATE, whole_rate
-from audio.waveform import FloatArray, Waveform
+from audio.waveform import FloatArray, Waveform, unusable_peak
 from foundation.errors import InputError
-from foundation.ranges import require
 
 Samples = npt.NDArray[np.generic] | torch.Tensor | Sequence[float] | Sequence[Sequence[float]]
-MAX_CHANNELS = 8
-LARGEST = 100.0  # of full scale; larger floating-point samples are integers that nobody scaled
+MAX_CHANNELS, STEREO = 8, 2
 FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
 
 
-def as_waveform(sound: Waveform | Samples, sample_rate: int | None, *, name: str = "samples") -> Waveform:
+def as_waveform(
+    sound: Waveform | Samples, sample_rate: int | None, *, channel: Channel = "mean", name: str = "samples"
+) -> Waveform:
     """Return a waveform as it is, and samples with their rate in Hz as a waveform.
 
     Raises:
@@ -40,34 +47,70 @@ def as_waveform(sound: Waveform | Samples, sample_rate: int | None, *, name: str
         if sample_rate is not None and sample_rate != sound.sample_rate:
             rule = "a Waveform has its own rate: leave sample_rate out, or give the samples alone (waveform.samples)"
             raise InputError(f"sample_rate is {sample_rate} Hz, and the waveform's is {sound.sample_rate} Hz; {rule}")
+        _require_usable(sound.samples, name)
         return sound
     if sample_rate is None:
         problem = "sample_rate is missing; samples alone do not say how fast they were taken"
         raise InputError(f"{problem}: give it in Hz")
-    return Waveform(samples=mono(sound, name=name), sample_rate=whole_rate(sample_rate, least=MIN_RATE))
+    rate = whole_rate(sample_rate, least=MIN_RATE)
+    return Waveform(samples=mono(sound, channel=channel, name=name), sample_rate=rate)
 
 
-def mono(samples: object, *, name: str = "samples") -> FloatArray:
-    """Convert ``(samples,)``, ``(samples, channels)`` or ``(channels, samples)`` to mono float32 ``(samples,)``.
+def each_recording(recordings: object, *, name: str = "recordings") -> Iterator[tuple[Any, str]]:
+    """Give each recording of a batch with its name for messages: waveforms, samples, or ``(batch, ..., samples)``.
 
     Raises:
-        InputError: the samples are not numbers, not finite, of a type whose full scale is unknown, of another shape, or
-            so large that they cannot be sound in [-1, 1].
+        InputError: it is one recording, or nothing that holds several.
+    """
+    if isinstance(recordings, Waveform) or not isinstance(recordings, Iterable) or isinstance(recordings, str | bytes):
+        given = type(recordings).__name__
+        raise InputError(f"{name} are of type {given}; give a list of recordings, or one recording to encode(...)")
+    for number, recording in enumerate(recordings):
+        if isinstance(recording, Real) or getattr(recording, "ndim", None) == 0:
+            raise InputError(f"{name} are the samples of one recording; give it to encode(...), or a list of several")
+        yield recording, f"{name}[{number}]"
+
+
+def mono(samples: object, *, channel: Channel = "mean", name: str = "samples") -> FloatArray:
+    """Convert samples to mono float32 ``(samples,)``; the table above lists the shapes.
+
+    Samples of one channel are returned whichever ``channel`` is wanted: somebody chose it before.
+
+    Raises:
+        InputError: the samples are not numbers, not finite, of a type whose full scale is unknown, of another shape,
+            without the channel, or so large that they cannot be sound in [-1, 1].
     """
     array = _array(samples, name)
     if array.ndim == 2:
-        wide = np.float64 if array.dtype == np.float64 else np.float32
-        array = array.mean(axis=_channels(array.shape, name), dtype=wide)
+        axis = _channels(array.shape, name)
+        array = _mixed(np.moveaxis(array, axis, 1), channel, name)
     elif array.ndim != 1:
-        raise InputError(f"{name} have {array.ndim} dimensions; give one recording (samples,) at a time")
+        shape = f"{name} have the shape {array.shape}"
+        raise InputError(f"{shape}; give one recording (samples,) at a time, or several to encode_batch(...)")
     with np.errstate(over="ignore"):
         converted: FloatArray = np.ascontiguousarray(array, dtype=np.float32)
-    if not np.isfinite(converted).all():
-        raise InputError(f"{name} hold numbers that are not finite in float32; sound lies in [-1, 1]")
-    peak = float(np.abs(converted).max(initial=0))
-    remedy = "sound lies in [-1, 1]: divide 16-bit numbers by 32768"
-    require(peak <= LARGEST, f"the largest of {name}", f"{peak:.3g}", remedy)
+    _require_usable(converted, name)
     return converted
+
+
+def _mixed(array: npt.NDArray[np.floating], channel: Channel, name: str) -> npt.NDArray[np.floating]:
+    """Average the channels, or take one: ``(samples, channels)`` -> ``(samples,)``."""
+    count = array.shape[1]
+    wide = np.float64 if array.dtype == np.float64 else np.float32
+    if channel == "mean" or count == 1:
+        mean: npt.NDArray[np.floating] = array.mean(axis=1, dtype=wide)
+        return mean
+    if channel == "loudest":
+        channel = int(np.argmax(np.square(array, dtype=np.float64).sum(0)))
+    if channel >= count:
+        problem = f"{name} have {count} channels, which count from 0"
+        raise InputError(f"{problem}, and audio.channel={channel} of the model chooses another; give that one")
+    return array[:, channel]
+
+
+def _require_usable(samples: FloatArray, name: str) -> None:
+    if reason := unusable_peak(float(np.abs(samples).max(initial=0))):
+        raise InputError(f"{name}: {reason}; sound lies in [-1, 1]: divide 16-bit numbers by 32768")
 
 
 def _array(samples: object, name: str) -> npt.NDArray[np.floating]:
@@ -91,8 +134,16 @@ def _array(samples: object, name: str) -> npt.NDArray[np.floating]:
 
 def _channels(shape: tuple[int, ...], name: str) -> int:
     """Return which of two axes is the channels."""
-    axes = [axis for axis in (0, 1) if shape[axis] == 1] or [axis for axis in (0, 1) if 1 < shape[axis] <= MAX_CHANNELS]
-    if len(axes) == 1 or shape == (1, 1):
-        return axes[0]
-    problem = f"{name} have the shape {shape}, in which channels cannot be told from samples"
-    raise InputError(f"{problem}; give one channel, or their mean: samples.mean(axis)")
+    rows, columns = shape
+    if rows == 1 or columns == 1:
+        return 0 if rows == 1 else 1
+    last, first = columns <= MAX_CHANNELS < rows, rows <= MAX_CHANNELS < columns
+    if last or (first and rows == STEREO):
+        return 1 if last else 0
+    problem = f"{name} have the shape {shape}"
+    if first:
+        raise InputError(
+            f"{problem}, which may be {rows} recordings or {rows} channels; give several recordings to "
+            "encode_batch(...), and channels last (samples.T)"
+        )
+    raise InputError(f"{problem}, in which channels cannot be told from samples; give one channel, or their mean")

@@ -2,7 +2,7 @@
 
 Memory depends neither on a recording's length nor on its header, and the samples do not depend on the block sizes::
 
-    file --libsndfile--> blocks --mean of channels--> blocks of any size --equal_blocks--> fixed size --soxr--> blocks
+    file --libsndfile--> blocks --mean or a channel--> blocks of any size --equal_blocks--> fixed size --soxr--> blocks
 """
 
 import os
@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from audio.blocks import equal_blocks, first_samples
+from audio.channels import Channel, ChannelPowers, require_choice
 from audio.cursor import cursor_before
-from audio.decoding import RecordingError, mono_blocks, open_recording, whole_rate
+from audio.decoding import BLOCK_VALUES, RecordingError, mono_blocks, open_recording, require_channel, whole_rate
 from audio.trimming import Part
-from audio.waveform import FloatArray, Waveform
+from audio.waveform import FloatArray, Waveform, unusable_peak
+from foundation.errors import InputError
 from foundation.ranges import require
 
-LOUDEST = 1e4  # of full scale; larger samples are not sound, and their squares may exceed the range of float32
+MOST_TIMES = 256  # as many samples after resampling; a lower rate has nothing to say to such a front end
 
 # Samples given to the resampler at a time: constant, so that results cannot depend on the caller's blocks.
 _RESAMPLER_BLOCK = 1 << 15
@@ -29,10 +31,18 @@ def resampled_length(num_samples: int, from_rate: int, to_rate: int) -> int:
     return -(-num_samples * to_rate // from_rate)
 
 
-def read(path: Path | str, sample_rate: int | None = None) -> Waveform:
+def upsampling_fault(from_rate: int, to_rate: int) -> str | None:
+    """Say why a recording cannot be resampled; None if it can. A wrong header would make hours of seconds."""
+    if to_rate <= MOST_TIMES * from_rate:
+        return None
+    return f"rate too low: {from_rate} Hz, and the model's {to_rate} Hz is more than {MOST_TIMES} times as high"
+
+
+def read(path: Path | str, sample_rate: int | None = None, *, channel: Channel = "mean") -> Waveform:
     """Read a whole recording, mono, at ``sample_rate`` Hz, or at its own rate; the samples are those of `read_blocks`.
 
-    A path that is text may begin with ``~``.
+    A path that is text may begin with ``~``. ``channel`` is the mean of all channels, the number of one from 0 on, or
+    the loudest.
 
     Raises:
         InputError: the rate is no whole number of Hz or out of range, or `read_blocks` refuses the file.
@@ -40,7 +50,7 @@ def read(path: Path | str, sample_rate: int | None = None) -> Waveform:
     if isinstance(path, str):
         path = Path(os.path.expanduser(path))  # noqa: PTH111  Path raises for unknown users
     rate = _own_rate(path) if sample_rate is None else whole_rate(sample_rate, least=1)
-    return Waveform(samples=_join(read_blocks(path, rate)), sample_rate=rate)
+    return Waveform(samples=_join(read_blocks(path, rate, channel=channel)), sample_rate=rate)
 
 
 def resampled(waveform: Waveform, sample_rate: int) -> Waveform:
@@ -49,8 +59,34 @@ def resampled(waveform: Waveform, sample_rate: int) -> Waveform:
     return Waveform(samples=_join(blocks), sample_rate=sample_rate)
 
 
+def chosen_channel(path: Path, channel: Channel) -> int | None:
+    """Return the number of the channel that is read; None: the mean of all. The loudest is found by decoding the file.
+
+    Raises:
+        InputError: the file cannot be decoded, or has no channel of this number.
+    """
+    require_choice(channel, "channel")
+    if channel == "mean":
+        return None
+    with open_recording(path) as recording:
+        if channel != "loudest":
+            require_channel(recording, channel, path)
+            return channel
+        powers = ChannelPowers()
+        if recording.channels > 1:
+            for _ in mono_blocks(recording, BLOCK_VALUES, powers=powers):
+                pass
+        return powers.loudest
+
+
 def read_blocks(
-    path: Path, sample_rate: int, *, block_seconds: float = 2.0, part: Part | None = None
+    path: Path,
+    sample_rate: int,
+    *,
+    block_seconds: float = 2.0,
+    part: Part | None = None,
+    channel: Channel = "mean",
+    powers: ChannelPowers | None = None,
 ) -> Iterator[FloatArray]:
     """Read mono blocks ``(samples,)`` float32 at ``sample_rate`` Hz in constant memory, which ``block_seconds`` bounds.
 
@@ -58,35 +94,36 @@ def read_blocks(
     exact seeking only the part is decoded. In others (MP3, Vorbis, Opus...) everything before the part is decoded and
     dropped; the file stays open behind the part, so reading the parts of a file in order of time decodes it once.
 
+    A part has a channel of its own. ``channel`` is that of a whole recording, which "loudest" decodes twice; its
+    ``powers`` are summed.
+
     Raises:
         InputError: on the first block, when the file cannot be opened; later, when it proves damaged, or holds a sample
             that `unusable_peak` refuses.
     """
     if part is not None:
-        with cursor_before(path, part.start) as cursor:
+        with cursor_before(path, part) as cursor:
             blocks = cursor.blocks(part, max(round(block_seconds * cursor.sample_rate), 1))
+            _require_near(path, cursor.sample_rate, sample_rate)
             yield from resample_blocks(_require_usable(blocks, path), cursor.sample_rate, sample_rate)
         return
+    number = chosen_channel(path, channel)
     with open_recording(path) as recording:
-        blocks = mono_blocks(recording, max(round(block_seconds * recording.samplerate), 1))
+        _require_near(path, recording.samplerate, sample_rate)
+        if powers is not None:
+            powers.sample_rate = recording.samplerate
+        size = max(round(block_seconds * recording.samplerate), 1)
+        blocks = mono_blocks(recording, size, channel=number, powers=powers)
         yield from resample_blocks(_require_usable(blocks, path), recording.samplerate, sample_rate)
 
 
-def read_beginning(path: Path, sample_rate: int, seconds: float, *, part: Part | None = None) -> Waveform:
+def read_beginning(
+    path: Path, sample_rate: int, seconds: float, *, part: Part | None = None, channel: Channel = "mean"
+) -> Waveform:
     """Read the first ``seconds`` of a recording or part, or all of a shorter one; only these are in memory."""
     wanted = round(seconds * sample_rate)
-    blocks = first_samples(read_blocks(path, sample_rate, part=part), wanted)
+    blocks = first_samples(read_blocks(path, sample_rate, part=part, channel=channel), wanted)
     return Waveform(samples=_join(blocks), sample_rate=sample_rate)
-
-
-def unusable_peak(peak: float) -> str | None:
-    """Say why a recording with this largest absolute sample is unusable; None if it is usable.
-
-    Up to `LOUDEST` the log-mel spectrogram of every front end is finite.
-    """
-    if not np.isfinite(peak):
-        return "holds values that are not finite"
-    return f"holds a sample of {peak:.3g} times full scale, more than {LOUDEST:g}" if peak > LOUDEST else None
 
 
 def _require_usable(blocks: Iterable[FloatArray], path: Path) -> Iterator[FloatArray]:
@@ -96,12 +133,19 @@ def _require_usable(blocks: Iterable[FloatArray], path: Path) -> Iterator[FloatA
         yield block
 
 
+def _require_near(path: Path, from_rate: int, to_rate: int) -> None:
+    if reason := upsampling_fault(from_rate, to_rate):
+        raise RecordingError(f"{path}: {reason}; leave it out, or choose a lower audio.sample_rate", reason)
+
+
 def resample_blocks(blocks: Iterable[FloatArray], from_rate: int, to_rate: int) -> Iterator[FloatArray]:
     """Resample a mono stream of blocks to `resampled_length` samples; block sizes do not change them.
 
     soxr rounds the length in its own way: its last sample is dropped, or a zero is appended.
     """
     require(min(from_rate, to_rate) > 0, "sample_rate", min(from_rate, to_rate), "it must be a positive number of Hz")
+    if reason := upsampling_fault(from_rate, to_rate):
+        raise InputError(f"sample {reason}; leave it out, or choose a lower rate")
     if from_rate == to_rate:
         yield from blocks
         return

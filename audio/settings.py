@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass, fields, replace
 
+from audio.channels import Channel
 from audio.mean_removal import MeanRemoval
 from audio.spectrogram import MAX_WINDOW, SpectrogramConfig, mel_filters, require_rate
 from foundation.errors import InputError
@@ -31,6 +32,7 @@ class AudioSettings:
     floor: float
     dynamic_range: float | None
     remove_mean: MeanRemoval
+    channel: Channel
 
     def __post_init__(self) -> None:
         require_rate(self.sample_rate)

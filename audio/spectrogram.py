@@ -19,6 +19,7 @@ import torchaudio
 from torch import Tensor, nn
 
 from audio.blocks import equal_blocks
+from audio.channels import Channel, require_choice
 from audio.mean_removal import MeanRemoval, limit_range, subtract_mean
 from audio.waveform import FloatArray
 from foundation.errors import InputError
@@ -26,7 +27,7 @@ from foundation.ranges import require
 
 MAX_WINDOW = 65_536  # samples
 MAX_MELS = 1024  # their weights with the longest window take 128 MiB
-MAX_RATE = 1_000_000  # Hz
+MIN_RATE, MAX_RATE = 2, 1_000_000  # Hz; torchaudio's mel filters end at a whole number of Hz, half the sample rate
 SMALLEST_FLOOR = 1e-30  # smaller values may be 0 in float32, and the logarithm of digital silence would not be finite
 
 
@@ -44,11 +45,12 @@ class SpectrogramConfig:
     # dB; floor relative to a recording's own loud values, for which the whole recording is needed
     dynamic_range: float | None = None
     remove_mean: MeanRemoval = "none"  # over time, per mel band; removes the channel; "clip" needs whole recordings
+    channel: Channel = "mean"  # of a recording that is read; "loudest" decodes a recording twice
 
     def __post_init__(self) -> None:
         require_rate(self.sample_rate)
         given = f"{self.hop_length} and audio.window_length {self.window_length} samples"
-        rule = "choose 0 < hop_length <= window_length, so that every sample is used"
+        rule = "choose 0 < hop_length <= window_length, so that every sample is used (audio.hop_ms and audio.window_ms)"
         require(0 < self.hop_length <= self.window_length, "audio.hop_length", given, rule)
         length, rule = self.window_length, f"choose at most {MAX_WINDOW}"
         require(length <= MAX_WINDOW, "audio.window_length", f"{length} samples", rule)
@@ -60,13 +62,16 @@ class SpectrogramConfig:
             )
         most = min(self.window_length // 2, MAX_MELS)
         bins = f"the window of {self.window_length} samples has frequency bins"
+        longer = -(-2000 * min(self.n_mels, MAX_MELS) // self.sample_rate)  # ms, for as many bins as bands
         rule = f"choose 1 to {most}: no more than {bins}, and no more than {MAX_MELS}"
+        rule += f"; or a longer window, such as audio.window_ms={longer}" if most < self.n_mels <= MAX_MELS else ""
         require(0 < self.n_mels <= most, "audio.n_mels", self.n_mels, rule)
         rule = "choose a positive one, such as 40, or null for none"
         usable = self.dynamic_range is None or self.dynamic_range > 0
         require(usable, "audio.dynamic_range", f"{self.dynamic_range} dB", rule)
         rule = "choose none, clip or running"
         require(self.remove_mean in get_args(MeanRemoval), "audio.remove_mean", repr(self.remove_mean), rule)
+        require_choice(self.channel, "audio.channel")
         rule = f"the logarithm needs a positive floor of at least {SMALLEST_FLOOR:g}, such as 1e-4"
         require(SMALLEST_FLOOR <= self.floor < np.inf, "audio.floor", self.floor, rule)
 
@@ -153,7 +158,8 @@ def frames_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int)
 
 def require_rate(sample_rate: int) -> None:
     """Refuse a sample rate that no front end can have."""
-    require(0 < sample_rate <= MAX_RATE, "audio.sample_rate", sample_rate, f"it must be 1 to {MAX_RATE} Hz")
+    rule = f"it must be {MIN_RATE} to {MAX_RATE} Hz"
+    require(MIN_RATE <= sample_rate <= MAX_RATE, "audio.sample_rate", sample_rate, rule)
 
 
 def require_ranges(ranges: tuple[float, float] | None, option: str) -> None:

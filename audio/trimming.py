@@ -36,6 +36,7 @@ class Part:
 
     start: int
     num_samples: int
+    channel: int | None = None  # from 0; None: the mean of all channels
 
     def __post_init__(self) -> None:
         for name, value in (("start", self.start), ("num_samples", self.num_samples)):

@@ -25,6 +25,17 @@ OTHER_SOUNDS = frozenset(
 )
 
 FloatArray = npt.NDArray[np.float32]
+LOUDEST = 100.0  # of full scale; larger floating-point samples are integers that nobody scaled, or damage
+
+
+def unusable_peak(peak: float) -> str | None:
+    """Say why sound with this largest absolute sample is unusable, in a file or in an array; None if it is usable.
+
+    Up to `LOUDEST` the log-mel spectrogram of every front end is finite.
+    """
+    if not np.isfinite(peak):
+        return "holds values that are not finite"
+    return f"holds a sample of {peak:.3g} times full scale, more than {LOUDEST:g}" if peak > LOUDEST else None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -53,16 +53,16 @@ class TransformerConfig:
         given, pair = f"{self.model_dim} and transformer.heads {self.heads}", 2 * self.heads
         rule = f"rotary positions turn pairs: choose a model_dim that is a multiple of 2 * heads = {pair}"
         require(self.model_dim % pair == 0, "transformer.model_dim", given, rule)
-        given = f"{self.context_ms}, {self.window} samples for each of {self.layers} layers"
-        rule = "each layer sees 2 samples or more: choose a longer context"
-        require(self.window >= 2, "transformer.context_ms", given, rule)
 
     def require_room(self, option: str) -> None:
-        """Refuse a context that leaves too few of the positions; ``option`` is the config's name.
+        """Refuse a context of too few samples, or too many for the positions; ``option`` is the config's name.
 
-        A config alone may have a longer context, because every run has such a config, and its default context of 100 ms
-        is too long at high sample rates.
+        A config alone may have such a context, because every run has a config, and its default context of 100 ms is too
+        long at high sample rates, and too short below 100 Hz.
         """
+        given = f"{self.context_ms}, {self.window} samples for each of {self.layers} layers"
+        rule = "each layer sees 2 samples or more: choose a longer context"
+        require(self.window >= 2, f"{option}.context_ms", given, rule)
         given = f"{self.context_ms}, {self.receptive_field} samples"
         rule = f"at most {MOST_CONTEXT} fit: choose a shorter context"
         require(self.receptive_field <= MOST_CONTEXT, f"{option}.context_ms", given, rule)

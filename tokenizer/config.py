@@ -119,7 +119,7 @@ def stored_config(config: TokenizerConfig) -> dict[str, Any]:
         del values["levels"]
     if config.speech_layer is None:
         del values["speech_layer"]
-    for name, before in (("remove_mean", "none"), ("dynamic_range", None)):
+    for name, before in (("remove_mean", "none"), ("dynamic_range", None), ("channel", "mean")):
         if values["audio"].get(name) == before:
             del values["audio"][name]
     return values

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from audio.waveform import FloatArray, Waveform
+from audio.waveform import FloatArray
 from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.ranges import require, require_least
@@ -161,7 +161,7 @@ def measure_stability(
     same, total = dict.fromkeys(changes, 0), 0
 
     def encode(samples: FloatArray) -> npt.NDArray[np.int32]:
-        return tokenizer.encode(Waveform(samples=samples, sample_rate=tokenizer.config.audio.sample_rate)).values
+        return tokenizer.encode_blocks([samples], tokenizer.config.audio.sample_rate).values  # louder than recordings
 
     for samples in clips:
         plain = encode(samples)

@@ -48,6 +48,7 @@ class CodedClip:
     label: str | None = None
     group: str | None = None
     offset_frames: int = 0  # frames skipped before the first patch: another view of the same sound
+    notices: tuple[str, ...] = ()  # what the user should know of the recording, such as why it is silent; not written
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from audio.mono import Samples, as_waveform
+from audio.mono import Samples, as_waveform, each_recording
 from audio.reading import read_blocks, resample_blocks
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import FloatArray, Waveform
@@ -50,12 +50,22 @@ class RateTokenizer:
 
     def encode(self, waveform: Waveform | Samples, sample_rate: int | None = None) -> Codes:
         """Encode a whole recording; see `Tokenizer.encode`."""
-        whole = as_waveform(waveform, sample_rate)
+        whole = as_waveform(waveform, sample_rate, channel=self.front_end.channel)
         return self.encode_blocks([whole.samples], whole.sample_rate)
+
+    def encode_batch(
+        self, recordings: Sequence[Waveform | Samples] | Samples, sample_rate: int | None = None
+    ) -> list[Codes]:
+        """Encode several recordings; see `Tokenizer.encode_batch`."""
+        return [
+            self.encode(as_waveform(each, sample_rate, channel=self.front_end.channel, name=name))
+            for each, name in each_recording(recordings)
+        ]
 
     def encode_file(self, path: Path | str) -> Codes:
         """Encode a recording that libsndfile can read."""
-        return self._gather(read_blocks(Path(path), self.format.sample_rate))
+        channel = self.front_end.channel
+        return self._gather(read_blocks(Path(path), self.format.sample_rate, channel=channel))
 
     def encode_blocks(self, blocks: Iterable[FloatArray], sample_rate: int) -> Codes:
         """Encode a waveform that arrives in blocks of any sizes.

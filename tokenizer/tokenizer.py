@@ -7,7 +7,7 @@ spectrogram, and a layer of a speech model for its samples.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from audio.blocks import equal_blocks
-from audio.mono import Samples, as_waveform
+from audio.mono import Samples, as_waveform, each_recording
 from audio.reading import read_blocks, resample_blocks
 from audio.spectrogram import LogMel, SpectrogramConfig
 from audio.waveform import FloatArray, Waveform
@@ -102,16 +102,31 @@ class Tokenizer(nn.Module):
         """Encode a whole recording: a `Waveform`, or samples with their rate in Hz. Other rates are resampled.
 
         Samples may be a NumPy array, a list or a tensor on any device, with one or several channels: see `audio.mono`.
+        Several recordings go to `encode_batch`.
 
         Raises:
             InputError: `audio.mono.as_waveform` refuses the samples or the rate.
         """
-        whole = as_waveform(waveform, sample_rate)
+        whole = as_waveform(waveform, sample_rate, channel=self.front_end.channel)
         return self.encode_blocks([whole.samples], whole.sample_rate)
+
+    def encode_batch(
+        self, recordings: Sequence[Waveform | Samples] | Samples, sample_rate: int | None = None
+    ) -> list[Codes]:
+        """Encode several recordings of any lengths, each as `encode` does: the codes do not depend on the others.
+
+        Recordings are waveforms, or samples that have one rate in Hz. An array or tensor is ``(batch, samples)``, or
+        ``(batch, channels, samples)``.
+        """
+        return [
+            self.encode(as_waveform(each, sample_rate, channel=self.front_end.channel, name=name))
+            for each, name in each_recording(recordings)
+        ]
 
     def encode_file(self, path: Path | str) -> Codes:
         """Encode a recording that libsndfile can read; see `encode_stream` for its use of memory."""
-        return self._gather(self.encode_stream(read_blocks(Path(path), self.config.audio.sample_rate)))
+        audio = self.config.audio
+        return self._gather(self.encode_stream(read_blocks(Path(path), audio.sample_rate, channel=audio.channel)))
 
     def encode_blocks(self, blocks: Iterable[FloatArray], sample_rate: int) -> Codes:
         """Encode a waveform that arrives in blocks of any sizes."""

@@ -1,11 +1,23 @@
-"""Text units of other projects: ``name|units``, fairseq's ``.km`` beside a manifest ``.tsv``, and JSON lines."""
+"""Text units of other projects: ``name|units``, fairseq's ``.km`` beside a manifest ``.tsv``, and JSON lines.
+
+Units without repeats need their durations, in codes, or the sound gets another length. JSON lines hold both, under the
+names of SlamKit. The other formats have a file beside them, as textlesslib writes it; and a file of lengths in samples,
+because the last code of a recording may reach beyond its end::
+
+    units.txt            a|3 7 3              units without repeats
+    units.txt.durations  a|2 1 1              codes of each unit: 3 3 7 3
+    units.txt.lengths    a|600                samples at the codes' rate, of at most 4 * samples_per_code
+    units.jsonl          {"file_name": "a.wav", "num_samples": 600, "units": [3, 7, 3], "duration": [2, 1, 1]}
+"""
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from itertools import count
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import count, pairwise
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import numpy as np
 
@@ -20,10 +32,12 @@ from tokenizer.shard_schema import BYTES_PER_CODE, require_room
 UnitsFormat = Literal["name_units", "fairseq", "jsonl"]
 MAX_LINE = 1 << 26  # bytes of a line: about 16 million units, 90 hours at 50 per second
 MAX_DIGITS = 18  # of a unit
+DURATIONS, LENGTHS = ".durations", ".lengths"  # added to the name of a text file, for the files beside it
+TEXTLESS = ".units"  # textlesslib writes x.units and x.durations
 
 
 def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, deduplicate: bool = False) -> None:
-    """Write codes as text; ``deduplicate`` merges repeats, as many unit language models expect.
+    """Write codes as text; ``deduplicate`` merges repeats, as many unit language models expect, and adds durations.
 
     In ``name|units`` the name is that of the file without its extension, with its folders if two files share the name.
 
@@ -32,13 +46,31 @@ def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, de
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     names: list[str] = []
-    with aside(path) as beside:
-        with beside.open("w", encoding="utf-8", newline="\n") as handle:
+    suffixes = [""] if kind == "jsonl" else ["", LENGTHS, *([DURATIONS] if deduplicate else [])]
+    for stale in {DURATIONS, LENGTHS} - set(suffixes):  # of an earlier file of the same name
+        _beside(path, stale).unlink(missing_ok=True)
+    with ExitStack() as stack:
+        # The last one is renamed first, so units are never there without their durations.
+        files = {suffix: stack.enter_context(aside(_beside(path, suffix))) for suffix in suffixes}
+        with ExitStack() as opened:
+            handles = {
+                suffix: opened.enter_context(file.open("w", encoding="utf-8", newline="\n"))
+                for suffix, file in files.items()
+            }
             for clip in clips:
                 names.append(clip.name)
-                handle.write(_line(clip, _units(clip, deduplicate), kind) + "\n")
+                units, durations = _units(clip, deduplicate)
+                numbers = {"": units, LENGTHS: [clip.codes.num_samples], DURATIONS: durations or []}
+                for suffix, handle in handles.items():
+                    line = " ".join(map(str, numbers[suffix]))
+                    handle.write((_json_line(clip, units, durations) if kind == "jsonl" else line) + "\n")
         if kind == "name_units":
-            _name(beside, _short_names(names))
+            for file in files.values():
+                _name(file, _short_names(names))
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
 
 
 def _name(path: Path, names: Iterable[str]) -> None:
@@ -57,39 +89,178 @@ def _short_names(paths: list[str]) -> list[str]:
     return [next((name for name in each if counts[name] == 1), each[-1]) for each in choices]
 
 
-def read_units(path: Path, format: CodesFormat) -> list[CodedClip]:
+def read_units(path: Path, format: CodesFormat, *, codes_per_unit: int | None = None) -> list[CodedClip]:
     """Read a ``name|units`` or JSON-lines file as codes of ``format``, because the text itself names no codebook.
 
+    Durations and lengths are read from the lines of JSON, or from the files beside the text. ``codes_per_unit`` is the
+    duration of each unit where none is given.
+
     Raises:
-        InputError: a line has another form or is longer than `MAX_LINE`, or a unit is outside the codebook; the message
-            names file and line. Also if the path is not a file, or the codes need more memory than there is.
+        InputError: a line has another form or is longer than `MAX_LINE`, a unit is outside the codebook, or durations
+            or lengths contradict the units; the message names file and line. Also if no unit of the file follows
+            itself, and nothing says how long the units are; if the path is not a file; or if the codes need more memory
+            than there is.
     """
     if not path.is_file():
         state = "is not a file" if path.is_symlink() or path.exists() else "is missing"
         raise InputError(f"{path} {state}; name a file of units, or Parquet that ends in .parquet")
     require_room(BYTES_PER_CODE * path.stat().st_size // 2, path)  # a unit has at least one digit and a space
-    lines = enumerate(_lines(path), 1)
-    return [_parse(line, format, where=f"{path}:{number}") for number, line in lines if line.strip()]
+    beside = {suffix: _numbers_beside(file) for suffix in (DURATIONS, LENGTHS) if (file := _found(path, suffix))}
+    clips: list[CodedClip] = []
+    codes, merged = 0, _MergedRepeats()
+    for number, text in enumerate(_lines(path), 1):
+        if text.strip():
+            line = _completed(_parse(text, path, number), beside)
+            merged.add(line)
+            if codes_per_unit is not None:
+                line = _with_durations(line, codes_per_unit)
+            _require_durations(line, format)
+            codes += len(line.units) if line.durations is None else sum(line.durations)
+            require_room(BYTES_PER_CODE * codes, path)
+            clips.append(_coded(line, format))
+    for own in (own for numbers in beside.values() for own in numbers.values()):
+        raise InputError(f"{own.where}: the units have no such line; write both files again")
+    if codes_per_unit is None:
+        merged.require_lengths(path)
+    return clips
 
 
-def _units(clip: CodedClip, deduplicate: bool) -> list[int]:
+@dataclass(frozen=True, kw_only=True)
+class _Numbers:
+    """A line of numbers in a file beside the units."""
+
+    name: str | None  # that the line begins with
+    values: list[int]
+    where: str  # file and line
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """A line of units, with what is known of their length."""
+
+    name: str
+    units: list[int]
+    number: int
+    where: str  # file and line
+    durations: list[int] | None = None  # of each unit, in codes
+    num_samples: int | None = None
+    durations_where: str = ""
+
+
+def _found(path: Path, suffix: str) -> Path | None:
+    """Return the file beside the units if there is one."""
+    others = [path.with_suffix(suffix)] if path.suffix == TEXTLESS and suffix == DURATIONS else []
+    return next((file for file in (_beside(path, suffix), *others) if file.is_file()), None)
+
+
+def _numbers_beside(path: Path) -> dict[int, _Numbers]:
+    """Read durations or lengths by the number of their line."""
+    found = {}
+    for number, line in enumerate(_lines(path), 1):
+        where = f"{path}:{number}"
+        if line.strip():
+            try:
+                name, values = _text_units(line, None)
+            except InputError as error:
+                problem = f"{where}: not a line of numbers ({first_line(error)})"
+                raise InputError(f"{problem}; write whole numbers, such as name|2 1 3") from error
+            found[number] = _Numbers(name=name, values=values, where=where)
+    return found
+
+
+def _completed(line: _Line, beside: Mapping[str, dict[int, _Numbers]]) -> _Line:
+    """Add the durations and the length that stand in files beside the units."""
+    for suffix, numbers in beside.items():
+        own = numbers.pop(line.number, None)
+        if own is None:
+            raise InputError(f"{line.where}: the file {suffix} beside it has no such line; write both files again")
+        if own.name is not None and own.name != line.name:
+            raise InputError(f"{own.where}: is of {own.name}, and {line.where} of {line.name}; write both files again")
+        if suffix == DURATIONS:
+            line = replace(line, durations=own.values, durations_where=own.where)
+        elif len(own.values) != 1:
+            raise InputError(f"{own.where}: has {len(own.values)} numbers; give one, the samples of the recording")
+        else:
+            line = replace(line, num_samples=own.values[0])
+    return line
+
+
+class _MergedRepeats:
+    """Evidence that the repeats of units were merged, from lines that do not say how long their sound is."""
+
+    def __init__(self) -> None:
+        self._neighbours = self._repeats = 0
+
+    def add(self, line: _Line) -> None:
+        """Compare each unit of a line with the next one."""
+        if line.durations is None and line.num_samples is None:
+            self._neighbours += max(len(line.units) - 1, 0)
+            self._repeats += sum(first == second for first, second in pairwise(line.units))
+
+    def require_lengths(self, path: Path) -> None:
+        """Refuse a file in which no unit follows itself: its sound would be shortened without a word."""
+        if self._neighbours and not self._repeats:
+            raise InputError(
+                f"{path} has no durations, and no unit in it follows itself, so its repeats were merged and the length "
+                f"of the sound is not known; write durations beside it ({path.name}{DURATIONS}, or duration in JSON "
+                "lines), or choose a number of codes for each unit, such as codes_per_unit=1"
+            )
+
+
+def _with_durations(line: _Line, codes_per_unit: int) -> _Line:
+    """Let each unit last for the same number of codes."""
+    if line.durations is not None:
+        problem = f"codes_per_unit={codes_per_unit}, and {line.durations_where} gives durations"
+        raise InputError(f"{problem}; leave codes_per_unit out")
+    return replace(line, durations=[codes_per_unit] * len(line.units), durations_where=line.where)
+
+
+def _require_durations(line: _Line, format: CodesFormat) -> None:
+    """Refuse durations that are not one number of codes for each unit."""
+    if line.durations is None:
+        return
+    where, count_of, units = line.durations_where, len(line.durations), len(line.units)
+    if format.streams != 1:
+        raise InputError(f"{where}: durations belong to units of one stream, and these codes have {format.streams}")
+    if count_of != units:
+        raise InputError(f"{where}: {count_of} durations, but {units} units; give one for each unit")
+    if odd := [duration for duration in line.durations if not 1 <= duration <= MAX_LINE]:
+        raise InputError(f"{where}: the duration {shortened(odd[0])} is no number of codes; give 1 or more")
+
+
+def _coded(line: _Line, format: CodesFormat) -> CodedClip:
+    """Repeat each unit for its duration, and check the codes against the length of the sound."""
+    try:
+        values = _values(line.units, format)
+    except InputError as error:
+        raise InputError(f"{line.where}: not a line of units of this codebook ({first_line(error)})") from error
+    if line.durations is not None:
+        values = np.repeat(values, line.durations, axis=0)
+    whole = len(values) * format.samples_per_code
+    num_samples = whole if line.num_samples is None else line.num_samples
+    if format.steps(num_samples) != len(values):
+        raise InputError(
+            f"{line.where}: its units stand for {len(values)} codes, and its length of {num_samples} samples takes "
+            f"{format.steps(num_samples)}; give durations if repeats were merged, or leave the length out"
+        )
+    return CodedClip(path=line.name, codes=Codes(values=values, num_samples=num_samples, format=format))
+
+
+def _units(clip: CodedClip, deduplicate: bool) -> tuple[list[int], list[int] | None]:
+    """Return the units, and their durations if repeats are merged."""
     if clip.codes.format.streams != 1:
         problem = f"{clip.name} has {clip.codes.format.streams} streams"
         raise InputError(f"{problem}; text units hold one: write Parquet (format=parquet) instead")
     values = clip.codes.values[:, 0]
-    if deduplicate and len(values):
-        values = values[np.concatenate([[True], values[1:] != values[:-1]])]
-    return [int(value) for value in values]
+    if not deduplicate:
+        return values.tolist(), None
+    starts = np.flatnonzero(np.append(True, values[1:] != values[:-1])) if len(values) else np.zeros(0, np.int64)
+    return values[starts].tolist(), np.diff(np.append(starts, len(values))).tolist()
 
 
-def _line(clip: CodedClip, units: list[int], kind: UnitsFormat) -> str:
-    text = " ".join(map(str, units))
-    match kind:
-        case "name_units" | "fairseq":
-            return text
-        case "jsonl":
-            row = {"file_name": clip.name, "num_samples": clip.codes.num_samples, "units": units}
-            return json.dumps(row, ensure_ascii=False)
+def _json_line(clip: CodedClip, units: list[int], durations: list[int] | None) -> str:
+    row = {"file_name": clip.name, "num_samples": clip.codes.num_samples, "units": units}
+    return json.dumps(row if durations is None else {**row, "duration": durations}, ensure_ascii=False)
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -109,16 +280,19 @@ def _lines(path: Path) -> Iterator[str]:
         raise InputError(f"{path} is not UTF-8 text; name a file of units, or Parquet that ends in .parquet") from error
 
 
-def _parse(line: str, format: CodesFormat, *, where: str) -> CodedClip:
+def _parse(text: str, path: Path, number: int) -> _Line:
+    where = f"{path}:{number}"
     try:
-        name, units = _json_units(line) if line.startswith("{") else _text_units(line, where)
-        require_clip_path(name)
-        values = _values(units, format)
-        codes = Codes(values=values, num_samples=len(values) * format.samples_per_code, format=format)
+        if text.startswith("{"):
+            line = _json_units(text, number, where)
+        else:
+            name, units = _text_units(text, where)
+            line = _Line(name=name or where, units=units, number=number, where=where)
+        require_clip_path(line.name)
     except InputError as error:
         problem = f"{where}: not a line of units ({first_line(error)})"
         raise InputError(f"{problem}; write name|1 2 3, or JSON with file_name and units") from error
-    return CodedClip(path=name, codes=codes)
+    return line
 
 
 def _values(units: list[int], format: CodesFormat) -> IntArray:
@@ -131,17 +305,38 @@ def _values(units: list[int], format: CodesFormat) -> IntArray:
     return np.array(units, dtype=np.int32).reshape(-1, format.streams)
 
 
-def _json_units(line: str) -> tuple[str, list[int]]:
-    row = parse_json(line)
+def _json_units(text: str, number: int, where: str) -> _Line:
+    row = parse_json(text)
     name, units = (row.get("file_name"), row.get("units")) if isinstance(row, dict) else (None, None)
-    if not isinstance(name, str) or not isinstance(units, list) or not all(type(unit) is int for unit in units):
+    if not isinstance(row, dict) or not isinstance(name, str) or not _whole_numbers(units):
         raise InputError("file_name is no text, or units are no list of whole numbers")
-    return name, units
+    durations = row.get("duration", row.get("durations"))
+    if durations is not None and not _whole_numbers(durations):
+        raise InputError("duration is no list of whole numbers")
+    num_samples = row.get("num_samples")
+    if num_samples is not None and not (type(num_samples) is int and num_samples >= 0):
+        raise InputError(f"num_samples is {shortened(num_samples)}, and not a whole number of 0 or more")
+    return _Line(
+        name=name,
+        units=units,
+        number=number,
+        where=where,
+        durations=durations,
+        num_samples=num_samples,
+        durations_where=where,
+    )
 
 
-def _text_units(line: str, where: str) -> tuple[str, list[int]]:
-    name, text = line.rsplit("|", 1) if "|" in line else (where, line)
-    return name, [_unit(word) for word in text.split()]
+def _whole_numbers(values: object) -> TypeGuard[list[int]]:
+    return isinstance(values, list) and all(type(value) is int for value in values)
+
+
+def _text_units(line: str, name: str | None) -> tuple[str | None, list[int]]:
+    """Parse ``name|1 2 3``, textlesslib's ``name<tab>1 2 3``, or units alone, which have the given name."""
+    separator = next((each for each in ("|", "\t") if each in line), None)
+    if separator is not None:
+        name, line = line.rsplit(separator, 1)
+    return name, [_unit(word) for word in line.split()]
 
 
 def _unit(word: str) -> int:

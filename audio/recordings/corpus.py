@@ -5,11 +5,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from audio.channels import Channel
 from audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
 from audio.recordings.annotations.finding import Annotated, annotations_below, annotations_in, kind_of
 from audio.recordings.description import FIELDS, Description, LabelType, Span, describe, number_of
 from audio.recordings.inspection import InspectionConfig, Progress, frequent_reasons, inspect
 from audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected
+from audio.recordings.notices import softer_notice
 from audio.recordings.packed.options import ColumnConfig
 from audio.recordings.recording_paths import (
     EXTENSIONS,
@@ -136,6 +138,9 @@ def build_manifest(
     progress: Progress | None = None,
     set_aside: Callable[[Sequence[Rejected]], None] | None = None,
     option: str = "corpus.root",
+    channel: Channel = "mean",
+    sample_rate: int | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> tuple[Manifest, tuple[Rejected, ...]]:
     """Build the corpus of a config; also return the files that were set aside with the reasons; both sorted by path.
 
@@ -145,6 +150,9 @@ def build_manifest(
         progress: called with the number of files done and in all.
         set_aside: called after inspection with the unusable files, also if the rest is not enough for a corpus.
         option: name of the option that holds the root, for messages.
+        channel: of each recording that is read.
+        sample_rate: of the front end, in Hz; None: it is not known.
+        notice: called with a sentence about recordings that lose most of their sound, as channels cancel.
 
     Raises:
         InputError: no recording is found or usable, a table names a missing file, or the splits cannot be made.
@@ -160,7 +168,11 @@ def build_manifest(
         cache=cache,
         progress=progress,
         known=_whole_recordings(described),
+        channel=channel,
+        sample_rate=sample_rate,
     )
+    if notice and (softer := softer_notice(fit)):
+        notice(softer)
     if set_aside:
         set_aside((*unmatched, *unfit))
     recordings = counted(len(described), "recording")

@@ -11,7 +11,8 @@ from foundation.errors import InputError
 
 FIELDS = ("label", "group", "index", "fold", "split")
 SPAN_FIELDS = ("start", "end")  # of a part of a recording, in seconds; only in tables
-BAND_FIELDS = ("low_hz", "high_hz", "channel")  # that an annotation names; kept, and without effect on the sound
+# Frequencies and channel that an annotation names; they are kept, and change nothing of the sound.
+BAND_FIELDS = ("low_hz", "high_hz", "annotated_channel")
 LabelType = Literal["class", "number", "text"]  # a name of a class, a measured number, or what is said
 LONGEST_SECONDS = 1e9  # thirty years
 END_TOLERANCE_SECONDS = 0.1  # an end so close to the end of the file counts as the end: decoders differ, tables round
@@ -58,7 +59,7 @@ class Description:
     span: Span | None = None  # None: the whole recording
     low_hz: float | None = None  # bounds of the frequencies that an annotation names
     high_hz: float | None = None
-    channel: str | None = None
+    annotated_channel: str | None = None
     where: str | None = field(default=None, compare=False)  # "file:line" of the row that names a part, for messages
 
     def clip_fields(self) -> dict[str, Any]:
@@ -84,7 +85,7 @@ def describe(fields: Mapping[str, str], where: str) -> Description:
         span=(span := _span(given, where)),
         low_hz=_hertz(given, "low_hz", where),
         high_hz=_hertz(given, "high_hz", where),
-        channel=given.get("channel"),
+        annotated_channel=given.get("annotated_channel"),
         where=where if span else None,
     )
 

@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from audio.reading import unusable_peak
+from audio.channels import Channel, cancelled
+from audio.reading import upsampling_fault
 from audio.recordings.manifest import Clip, Rejected
 from audio.recordings.measurement import Measurement, MeasurementCache, file_key, measure
 from audio.trimming import MAX_TRIM_DB, MIN_TRIM_DB
+from audio.waveform import unusable_peak
 from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
 from foundation.pools import ThisProcess, in_order, open_threads
@@ -57,18 +59,21 @@ def inspect(
     cache: Path | None = None,
     progress: Progress | None = None,
     known: Mapping[str, Mapping[str, str]] = NOTHING_KNOWN,
+    channel: Channel = "mean",
+    sample_rate: int | None = None,
 ) -> tuple[dict[str, Measurement], tuple[Rejected, ...]]:
     """Inspect ``paths`` below ``root``: measurements of the usable ones, reasons against the others, both sorted.
 
     Of files with the same samples the first is usable, in whichever format it is; the others are duplicates. ``known``
     has the label, group or split of some paths; where two such files have different ones, both are named.
+    ``sample_rate`` in Hz is that of the front end, which much lower rates do not reach; None: it is not known.
     Local workers are threads, because decoding, hashing and summing all release Python's lock.
     """
-    measured = dict(_measurements(root.resolve(), sorted(paths), workers, engine, cache, progress))
+    measured = dict(_measurements(root.resolve(), sorted(paths), channel, workers, engine, cache, progress))
     reasons: dict[str, str | None] = {}
     first: dict[str, str] = {}  # hash of samples -> path of the first file that is usable so far
     for path, found in measured.items():
-        reasons[path] = _fault(found, config)
+        reasons[path] = _fault(found, config, sample_rate)
         if reasons[path] is None and (original := first.setdefault(found.samples_sha256, path)) != path:
             same = "" if found.sha256 == measured[original].sha256 else " (the same samples in other bytes)"
             conflicts = _conflicts(known.get(original, {}), known.get(path, {}))
@@ -83,9 +88,11 @@ def _conflicts(kept: Mapping[str, str], dropped: Mapping[str, str]) -> str:
     return "".join(f"{CONFLICT}{name}: here {dropped[name]}, there {kept[name]}" for name in differing)
 
 
-def _fault(found: Measurement, config: InspectionConfig) -> str | None:
+def _fault(found: Measurement, config: InspectionConfig, sample_rate: int | None) -> str | None:
     if found.problem:
         return found.problem
+    if sample_rate is not None and (reason := upsampling_fault(found.sample_rate, sample_rate)):
+        return reason
     if not found.num_samples:
         return "empty"
     if found.declared_samples is not None and found.num_samples < found.declared_samples:
@@ -97,6 +104,8 @@ def _fault(found: Measurement, config: InspectionConfig) -> str | None:
         trimmed = " without its silent ends" if used < found.num_samples else ""
         return f"too short: {used / found.sample_rate:.3f} s{trimmed}, less than {config.min_seconds:g} s"
     if found.peak <= config.silence_peak:
+        if found.louder is not None:
+            return f"silent: {cancelled(found.channel, found.louder)}"
         return f"silent: no sample exceeds {config.silence_peak:g} of full scale"
     return None
 
@@ -117,6 +126,7 @@ def require_finite(values: npt.NDArray[np.generic], clip: Clip, what: str) -> No
 def _measurements(
     root: Path,
     paths: Sequence[str],
+    channel: Channel,
     workers: int,
     engine: EngineConfig,
     cache: Path | None,
@@ -124,11 +134,11 @@ def _measurements(
 ) -> Iterator[tuple[str, Measurement]]:
     """Give a measurement for each path, in order; those not in the cache are made, and appended to it one by one."""
     known = MeasurementCache(cache)
-    keys = [file_key(root / path) for path in paths]
+    keys = [file_key(root / path, channel) for path in paths]
     missing = [path for path, key in zip(paths, keys, strict=True) if known.get(key) is None]
     shared = [root, *(root / path for path in missing[:1])]
     with open_threads(engine, workers, shared=shared) if missing else nullcontext(ThisProcess()) as pool:
-        measured = in_order(partial(measure, root), missing, pool)
+        measured = in_order(partial(measure, root, channel=channel), missing, pool)
         for done, (path, key) in enumerate(zip(paths, keys, strict=True), start=1):
             yield path, known.get(key) or known.add(key, next(measured))
             if progress:

@@ -30,6 +30,7 @@ class Clip:
     num_samples: int  # used samples, at the file's rate
     trimmed: int = 0  # samples trimmed before and after them
     sample_rate: int  # Hz, of the file
+    channel: int | None = None  # of the file, from 0; None: the mean of all channels
     size: int  # bytes
     sha256: str  # of the file's bytes
     samples_sha256: str = ""  # of its decoded samples: see `audio.recordings.measurement`; empty: not decoded
@@ -40,7 +41,7 @@ class Clip:
     split: Split = "train"
     low_hz: float | None = None  # frequencies and channel that an annotation names; the sound has all of them
     high_hz: float | None = None
-    channel: str | None = None
+    annotated_channel: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -58,7 +59,7 @@ class Clip:
     @property
     def part(self) -> Part:
         """The part of the file that is used."""
-        return Part(start=self.start, num_samples=self.num_samples)
+        return Part(start=self.start, num_samples=self.num_samples, channel=self.channel)
 
     @property
     def span(self) -> tuple[float, float] | None:
@@ -102,6 +103,12 @@ class Manifest:
         return tuple(clip for clip in self.clips if clip.split == split)
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the manifest's file; those of segments and channels only if there are any."""
+        there = [name for name in _IF_ANY if any(getattr(clip, name) is not None for clip in self.clips)]
+        return tuple(name for name in _ALL_COLUMNS if name not in _IF_ANY or name in there)
+
+    @property
     def has_segments(self) -> bool:
         """Whether any clip is a segment of a recording."""
         return any(clip.segment is not None for clip in self.clips)
@@ -124,12 +131,11 @@ class Manifest:
         return None if self.has_segments and not self.trimmed_seconds else trim_db
 
 
-_NOTED = ("low_hz", "high_hz", "channel")  # of a manifest with annotations that have one of them
-_NOTED_COLUMNS = tuple(field.name for field in fields(Clip))
-_SEGMENT_COLUMNS = tuple(name for name in _NOTED_COLUMNS if name not in _NOTED)  # of a manifest with segments
-_COLUMNS = tuple(name for name in _SEGMENT_COLUMNS if name != "segment")
-_INTEGERS = ("segment", "start", "num_samples", "trimmed", "sample_rate", "size", "index")
-_OPTIONAL = ("segment", "label", "group", "index", "fold", *_NOTED)
+_ALL_COLUMNS = tuple(field.name for field in fields(Clip))
+# Columns that a manifest has only if any clip has a value: of segments, chosen channels and annotations.
+_IF_ANY = ("segment", "channel", "low_hz", "high_hz", "annotated_channel")
+_INTEGERS = ("segment", "start", "num_samples", "trimmed", "sample_rate", "channel", "size", "index")
+_OPTIONAL = (*_IF_ANY, "label", "group", "index", "fold")
 LARGEST = 2**63 - 1  # largest whole number in a table or manifest
 _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
 
@@ -151,14 +157,13 @@ def recordings_hash(manifest: Manifest) -> str:
 def _sound_of(clip: Clip, split: Split) -> list[str | int]:
     """Return what `audio_hash` says of a clip that stands in a split."""
     segment = [] if clip.segment is None else [clip.segment]
-    return [clip.path, clip.size, clip.sha256, clip.start, clip.num_samples, split, *segment]
+    channel = [] if clip.channel is None else [f"channel {clip.channel}"]
+    return [clip.path, clip.size, clip.sha256, clip.start, clip.num_samples, split, *segment, *channel]
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write a manifest as TSV, atomically; the columns of segments and annotations only if there are any."""
-    columns = _SEGMENT_COLUMNS if manifest.has_segments else _COLUMNS
-    if any(getattr(clip, name) is not None for clip in manifest.clips for name in _NOTED):
-        columns = _NOTED_COLUMNS
+    """Write a manifest as TSV, atomically."""
+    columns = manifest.columns
     rows = chain([columns], (_cells(clip, columns) for clip in manifest.clips))
     path.parent.mkdir(parents=True, exist_ok=True)
     with aside(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
@@ -167,7 +172,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 def read_manifest(path: Path, root: Path) -> Manifest:
     """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now."""
-    found = _rows(path, _COLUMNS, _SEGMENT_COLUMNS, _NOTED_COLUMNS)
+    found = _rows(path, _ALL_COLUMNS, if_any=_IF_ANY)
     return Manifest(root=root, clips=tuple(_clip(row, where) for row, where in found))
 
 
@@ -233,8 +238,10 @@ def _clip(cells: Mapping[str, str], where: str) -> Clip:
     return Clip(**row)
 
 
-def _rows(path: Path, columns: tuple[str, ...], *others: tuple[str, ...]) -> Iterator[tuple[dict[str, str], str]]:
-    """Give the cells of each row by column, and its ``file:line``; ``others`` are accepted as headers as well.
+def _rows(
+    path: Path, columns: tuple[str, ...], *, if_any: tuple[str, ...] = ()
+) -> Iterator[tuple[dict[str, str], str]]:
+    """Give the cells of each row by column, and its ``file:line``; the columns ``if_any`` may be missing.
 
     Lines end only at "\\n", because names may hold other characters at which str.splitlines splits.
     """
@@ -243,7 +250,7 @@ def _rows(path: Path, columns: tuple[str, ...], *others: tuple[str, ...]) -> Ite
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as a manifest ({error}); check the path, or build it again") from error
     found = tuple(header.split("\t"))
-    if found not in (columns, *others):
+    if found != tuple(name for name in columns if name in found or name not in if_any):
         raise InputError(f"{path}:1: the header is {header!r:.80}; it must be {' '.join(columns)}, separated by tabs")
     for number, line in enumerate(lines, start=2):
         cells = line.split("\t")

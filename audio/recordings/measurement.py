@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from audio.blocks import equal_blocks
+from audio.channels import Channel, ChannelPowers
 from audio.decoding import BLOCK_VALUES, RecordingError, declared_length, mono_blocks, open_recording
 from audio.ffmpeg import decoder_version
+from audio.reading import chosen_channel
 from audio.recordings.levels import as_text, block_peaks, join_levels, level_samples
 from audio.recordings.manifest import printable, writable
 from audio.trimming import NO_EDGES, Edges, Part, block_powers, find_edges
@@ -19,8 +21,8 @@ from foundation.files import NO_PERMISSION, file_hash
 
 # Version of a measurement's meaning; the cache ignores other versions. 2: declared lengths of MP3 are ignored. 3: also
 # those of MP3 in WAV files, and numbers that stand for an unknown length in FLAC and AIFF. 4: samples are hashed.
-# 5: all of the sound is read where streams are joined or a header declares too little.
-_VERSION = 5
+# 5: all of the sound is read where streams are joined or a header declares too little. 6: with the channel.
+_VERSION = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,17 +35,19 @@ class Measurement:
     num_samples: int  # decoded
     declared_samples: int | None  # by the file's header; None if it does not say
     sample_rate: int  # Hz
-    peak: float  # largest absolute sample of the mono mix; meaningless if not finite
+    channel: int | None = None  # that was measured; None: the mean of all, or the only one
+    louder: int | None = None  # a channel that is far louder, see `audio.channels.ChannelPowers`
+    peak: float  # largest absolute sample of the channel; meaningless if not finite
     finite: bool
-    edges: Edges  # of the mono mix
-    levels: str  # of the mono mix over time, as `audio.recordings.levels.as_text` writes them
+    edges: Edges  # of the channel
+    levels: str  # of the channel over time, as `audio.recordings.levels.as_text` writes them
     problem: str | None = None  # the reason if the file could not be decoded
 
     def part(self, trim_db: float | None) -> Part:
         """Return the part without ends more than ``trim_db`` below the loudest 20 ms; None trims nothing."""
         if trim_db is None:
-            return Part(start=0, num_samples=self.num_samples)
-        return self.edges.part(trim_db, self.num_samples, self.sample_rate)
+            return Part(start=0, num_samples=self.num_samples, channel=self.channel)
+        return replace(self.edges.part(trim_db, self.num_samples, self.sample_rate), channel=self.channel)
 
 
 _NOTHING = Measurement(
@@ -60,8 +64,11 @@ _NOTHING = Measurement(
 )  # known of a file that cannot be decoded
 
 
-def measure(root: Path, path: str) -> Measurement:
-    """Decode one file to its end, and hash it. An hour of sound needs 1.4 MB, for its power in each 20 ms."""
+def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement:
+    """Decode one file to its end, and hash it. An hour of sound needs 1.4 MB, for its power in each 20 ms.
+
+    The loudest channel is found by decoding the file before.
+    """
     if not writable(path):
         return replace(_NOTHING, problem="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
     try:
@@ -70,13 +77,16 @@ def measure(root: Path, path: str) -> Measurement:
     except OSError as error:
         return replace(_NOTHING, problem=f"cannot be read: {error.strerror}")
     num_samples, peak, finite, powers = 0, 0.0, True, [np.empty(0)]
-    peaks = []
+    peaks, of_channels = [], ChannelPowers()
     try:
+        number = chosen_channel(root / path, channel)
         with open_recording(root / path) as recording:
             heard = hashlib.sha256(f"{recording.samplerate} Hz".encode())
             step = level_samples(recording.samplerate)
             at_once = max(BLOCK_VALUES // (recording.channels * step), 1) * step  # whole blocks of 100 ms
-            for block in equal_blocks(mono_blocks(recording, at_once), at_once):
+            number = None if recording.channels == 1 else number
+            blocks = mono_blocks(recording, at_once, channel=number, powers=of_channels)
+            for block in equal_blocks(blocks, at_once):
                 heard.update(np.add(block, np.float32(0)))  # -0 becomes 0: only files of floats can hold it
                 largest = float(np.abs(block).max())
                 finite = finite and bool(np.isfinite(largest))
@@ -93,6 +103,8 @@ def measure(root: Path, path: str) -> Measurement:
         num_samples=num_samples,
         declared_samples=declared,
         sample_rate=sample_rate,
+        channel=number,
+        louder=of_channels.louder,
         peak=peak,
         finite=finite,
         edges=find_edges(np.concatenate(powers)),
@@ -144,8 +156,8 @@ class MeasurementCache:
             os.close(file)
 
 
-def file_key(path: Path) -> str:
-    """Return a key of a file's place, size, time of change and decoder; empty if there is no such file."""
+def file_key(path: Path, channel: Channel = "mean") -> str:
+    """Return a key of a file's place, size, time of change, channel and decoder; empty if there is no such file."""
     import soundfile  # as in `audio.decoding`
 
     try:
@@ -153,7 +165,7 @@ def file_key(path: Path) -> str:
     except (OSError, ValueError):  # there is no such file, or its name is invalid
         return ""
     decoder = f"{soundfile.__libsndfile_version__} {decoder_version()}"
-    return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns, decoder, _VERSION])
+    return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns, channel, decoder, _VERSION])
 
 
 def _entry(line: bytes) -> tuple[str, Measurement] | None:

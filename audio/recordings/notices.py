@@ -1,11 +1,13 @@
 """Notices about clips and splits that limit what the figures of a run mean, or that differ from the request."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from audio.recordings.manifest import SPLITS, Clip, Manifest, Split
+from audio.recordings.measurement import Measurement
 from audio.recordings.splits import SplitConfig
+from audio.spectrogram import SpectrogramConfig
 from audio.trimming import Part
 from foundation.text import counted
 
@@ -37,6 +39,34 @@ def length_notices(clips: Collection[Clip], segment_seconds: float | None) -> tu
         f"{counted(long, 'clip is', 'clips are')} longer than {LONG_SECONDS:g} s (the longest: "
         f"{max(lengths) / 60:.1f} minutes): corpus.segment_seconds=10 cuts them into clips of 10 s, each of which is "
         "probed and listened to",
+    )
+
+
+def upsampling_notices(clips: Collection[Clip], audio: SpectrogramConfig) -> tuple[str, ...]:
+    """Return a notice about recordings that are resampled to a higher rate, and hold nothing in the upper bands."""
+    rates = {clip.path: clip.sample_rate for clip in clips}
+    lower = Counter(rate for rate in rates.values() if rate / 2 < audio.highest)
+    if not lower:
+        return ()
+    (frequent, _), lowest = lower.most_common(1)[0], min(lower)
+    which = f"{lower.total()} of {counted(len(rates), 'recording')}" if lower.total() < len(rates) else "all recordings"
+    and_lower = f", down to {lowest} Hz" if lowest < frequent else ""
+    return (
+        f"{which} have a lower sample rate than the {audio.sample_rate} Hz of the front end (mostly {frequent} Hz"
+        f"{and_lower}), so their bands above {frequent / 2:g} Hz are empty: a model with audio.sample_rate={frequent}, "
+        f"or audio.f_max={frequent / 2:g}, has no empty bands",
+    )
+
+
+def softer_notice(found: Mapping[str, Measurement]) -> str | None:
+    """Return a notice about recordings that are read far softer than one of their channels; None if there is none."""
+    softer = {path: each.louder for path, each in found.items() if each.louder is not None}
+    if not softer:
+        return None
+    path, louder = next(iter(softer.items()))
+    return (
+        f"{counted(len(softer), 'recording')} such as {path} lose most of their sound, since channels cancel in their "
+        f"mean or another channel was chosen: audio.channel={louder} or audio.channel=loudest reads it"
     )
 
 

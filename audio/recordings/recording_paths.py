@@ -1,5 +1,6 @@
 """Paths of recordings: one file, or all files below a folder."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -97,10 +98,10 @@ def recordings_at(place: Path, annotations: AnnotationConfig | None = None) -> R
     ``place`` may also be a file of annotations. Without ``annotations``, and for a single recording unless they are of
     a chosen kind, recordings are whole.
     """
-    if not os.path.lexists(place):
+    if is_missing(place):
         raise InputError(f"input={place} does not exist; name a recording, or a folder of recordings")
     config = annotations or AnnotationConfig(kind="none")
-    if not place.is_dir():  # other kinds of files are set aside when they are read
+    if not os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
         return _recording(place, config)
     files = list(files_below(place))
     found = annotations_below(place, some_paths(place, EXTENSIONS, files), files, config, option="input")
@@ -177,9 +178,9 @@ def find_paths(
     paths = []
     for path in files_below(root) if files is None else files:
         suffix = PurePosixPath(path).suffix.lower().lstrip(".")
-        if suffix in wanted:
-            paths.append(path)
-        elif not (root / path).is_dir():
+        if suffix in wanted or _is_too_long(root / path):
+            paths.append(path)  # inspection sets aside what is out of reach
+        elif not os.path.isdir(root / path):  # noqa: PTH112  Path raises for long names
             others[suffix] += 1
     if not paths:
         most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others.most_common(1) if suffix)
@@ -205,7 +206,7 @@ def files_below(root: Path) -> Iterator[str]:
     well.
     """
     entered = set()
-    for folder, subfolders, names in os.walk(root, onerror=_no_permission, followlinks=True):
+    for folder, subfolders, names in os.walk(root, onerror=_unlisted, followlinks=True):
         status = Path(folder).stat()
         here = (status.st_dev, status.st_ino)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith(".")) if here not in entered else []
@@ -216,8 +217,19 @@ def files_below(root: Path) -> Iterator[str]:
         yield from (str(below / name) for name in (*subfolders, *names) if not name.startswith("."))
 
 
-def _no_permission(error: OSError) -> None:
-    raise InputError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
+def _is_too_long(path: Path) -> bool:
+    """Return whether the system takes no path of this length: a folder of a deep tree, which cannot be listed."""
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
+
+
+def _unlisted(error: OSError) -> None:
+    """Refuse a folder that may not be listed; one whose path is too long is set aside by `find_paths`."""
+    if error.errno != errno.ENAMETOOLONG:
+        raise InputError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
 
 
 def expand_home(text: str, source: str) -> Path:
@@ -248,7 +260,8 @@ def require_folder(text: str, source: str, *, option: str = "corpus.root") -> Pa
 def listed_path(root: Path, listed: str, where: str, *, remedy: str) -> str:
     """Return a listed path relative to the root, "/" between folders, "." and ".." resolved.
 
-    An absolute path may name the root as given, or with its links resolved.
+    An absolute path may name the root as given, or with its links resolved. A path that no file can have (too long, or
+    with a null character) is returned as well: inspection sets it aside with its reason.
 
     Raises:
         InputError: the path lies outside the root, or is not there; the message begins with ``where``.
@@ -258,6 +271,17 @@ def listed_path(root: Path, listed: str, where: str, *, remedy: str) -> str:
     found = [path.relative_to(own).as_posix() for own in roots if path.is_relative_to(own)]
     if not found:
         raise InputError(f"{where}: {listed} lies outside {root}; set corpus.root to a folder that holds it")
-    if not os.path.lexists(path):  # a broken link exists: it is set aside as other unreadable files are
+    if is_missing(path):
         raise InputError(f"{where}: {listed} is not there (looked in {root}); {remedy}")
     return found[0]
+
+
+def is_missing(path: Path) -> bool:
+    """Return whether nothing has this path. A broken link has it, and other errors are reasons to set a file aside."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):  # the name is too long, may not be looked up, or has a null character
+        return False
+    return False

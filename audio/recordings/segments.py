@@ -187,6 +187,7 @@ def _clip(path: str, segment: int | None, piece: _Piece, found: Measurement) -> 
         num_samples=piece.part.num_samples,
         trimmed=piece.trimmed,
         sample_rate=found.sample_rate,
+        channel=found.channel,
         size=found.size,
         sha256=found.sha256,
         samples_sha256=found.samples_sha256,

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import torch
 
+from audio.channels import Channel
 from audio.trimming import trim_ends
 from audio.waveform import Waveform
 from foundation.configuration import build
@@ -39,6 +40,7 @@ class _Saved:
     task: dict[str, object]
     weights_sha256: str
     trim_db: float | None = None  # models of earlier versions do not say it
+    channel: Channel = "mean"
 
 
 class FineTunedModel:
@@ -52,6 +54,7 @@ class FineTunedModel:
         self.head = head  # its name in the table
         self.task = task
         self.trim_db = trim_db  # corpus.inspection.trim_db of its clips; None: their ends were not trimmed
+        self.channel: Channel = "mean"  # of the recordings that it was trained on
         self.folder: Path | None = None  # that the model was loaded from; it holds what the front end reads
 
     @classmethod
@@ -68,6 +71,7 @@ class FineTunedModel:
             tied = [f"body.{name}" for name in network.body.tied]
             load_weights(network, folder, saved.weights_sha256, tied=tied)
         model = cls(network.to(device), body, saved.head, task, trim_db=saved.trim_db)
+        model.channel = saved.channel
         model.folder = folder
         return model
 
@@ -90,6 +94,7 @@ class FineTunedModel:
             "head": self.head,
             "task": asdict(self.task),
             "trim_db": self.trim_db,
+            "channel": self.channel,
         }
         card = model_card(self.network, self.body, self.head, self.task, trim_db=self.trim_db)
         write_model(folder, self.network, config, card=card)

@@ -71,6 +71,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             gang=gang,
             terminal=terminal,
             folder=folder,
+            audio=settings.audio,
         )
         unlabelled = read_unlabelled(settings, corpus.manifest, store, gang=gang, terminal=terminal, folder=folder)
         corpus = noted_weights(noted(corpus, unlabelled, settings), settings)

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from audio.channels import Channel
 from audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
 from audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
 from audio.recordings.inspection import CONFLICT
 from audio.recordings.manifest import Manifest, Rejected, write_rejected
-from audio.recordings.notices import division_notices, length_notices
+from audio.recordings.notices import division_notices, length_notices, upsampling_notices
+from audio.spectrogram import SpectrogramConfig
 from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
 from foundation.progress import Terminal
@@ -79,8 +81,12 @@ def read_corpus(
     folder: Path | None = None,
     option: str = "corpus.root",
     listed: str = REJECTED,
+    audio: SpectrogramConfig | None = None,
+    channel: Channel = "mean",
 ) -> Corpus:
     """Inspect and divide the recordings; rank 0 decodes them first, the others use its cached measurements.
+
+    ``audio`` is the front end that reads the recordings and chooses their channel; without one it is ``channel``.
 
     Raises:
         InputError: the recordings make no corpus. The files that were set aside are then listed in the run's
@@ -91,6 +97,7 @@ def read_corpus(
     if config.is_packed:
         option = "corpus.shards" if config.shards else "corpus.dataset"
     unfit: list[Rejected] = []
+    softer: list[str] = []
     try:
         with terminal.working("inspecting", 0, "files") as progress:
             manifest, rejected = build_manifest(
@@ -101,6 +108,9 @@ def read_corpus(
                 progress=progress.advance_to,
                 set_aside=unfit.extend,
                 option=option,
+                channel=channel if audio is None else audio.channel,
+                sample_rate=None if audio is None else audio.sample_rate,
+                notice=softer.append,
             )
     except InputError as error:
         if folder is None or not unfit:
@@ -112,7 +122,8 @@ def read_corpus(
         gang.barrier()
     name = corpus_name(config) if config.is_packed else _folder_name(manifest.root)
     name = "built-in corpus (eSpeak NG)" if manifest.root.parent == store / SYNTHESISED else name
-    notices = division_notices(manifest.clips, config.split)
+    upsampled = () if audio is None else upsampling_notices(manifest.clips, audio)
+    notices = (*division_notices(manifest.clips, config.split), *upsampled, *softer)
     lengths = length_notices(manifest.clips, config.segment_seconds)
     for line in (_summary(name, manifest, rejected, listed), *_conflicts(rejected, listed), *notices, *lengths):
         terminal.say(f"corpus    {line}")

@@ -106,7 +106,13 @@ def probe_run(config: dict[str, object]) -> None:
     recordings = corpus_config(settings.corpus, settings.embedded, store, require=require_labels, terminal=terminal)
     with open_gang(choose_device(settings.device)) as gang:
         corpus = read_corpus(
-            recordings, store, workers=settings.workers, engine=settings.engine, gang=gang, terminal=terminal
+            recordings,
+            store,
+            workers=settings.workers,
+            engine=settings.engine,
+            gang=gang,
+            terminal=terminal,
+            audio=Tokenizer.from_pretrained(rates[-1].tokenizer.folder).front_end,
         )
         whole = Fold(name="test", manifest=corpus.manifest)
         notices = require_probeable([whole], settings.probe, by=None)

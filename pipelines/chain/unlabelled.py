@@ -155,6 +155,7 @@ def _read_source(
         folder=folder,
         option="unlabelled",
         listed=REJECTED_UNLABELLED,
+        audio=settings.audio,
     )
 
 

@@ -13,6 +13,7 @@ from foundation.errors import InputError
 from foundation.files import aside, file_hash
 from foundation.json_values import find_object
 from foundation.progress import Terminal
+from foundation.text import counted
 from pipelines.decoding.options import DecodeConfig
 from pipelines.store.run_folder import open_synthesis, vocoder_of
 from pipelines.store.work_folder import JOB, REMEDY, require_own, work_folder
@@ -44,7 +45,10 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
     device = choose_device(settings.device)
     whole = load_tokenizer(tokenizer_folder, device=str(device))
     tokenizer = whole.finest
-    clips = _clips(settings.input, whole.format, owner=f"the tokenizer {tokenizer_folder}")
+    clips = _clips(settings, whole.format, owner=f"the tokenizer {tokenizer_folder}")
+    if settings.codes_per_unit is not None:
+        each = counted(settings.codes_per_unit, "code")
+        terminal.say(f"the units have no durations: each stands for {each}, so the length of the sounds is a guess")
     synthesis = open_synthesis(settings.model, tokenizer, settings.kind, settings.sampling, device=str(device))
     if settings.single:
         if len(clips) > 1:
@@ -61,18 +65,19 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
         _decode(list(_sounds(output, clips)), synthesis, settings, terminal)
 
 
-def _clips(path: Path, own: CodesFormat, *, owner: str) -> list[CodedClip]:
+def _clips(settings: DecodeConfig, own: CodesFormat, *, owner: str) -> list[CodedClip]:
     """Give the clips of codes or text units, in order; of several views of a sound, the first.
 
     Of codes at several rates, the finest are the ones that become sound.
     """
-    if path.is_dir() or path.suffix == ".parquet":
+    path = settings.input
+    if settings.holds_codes:
         codes_format, coded = read_codes(path)
         require_same_codebook(own, codes_format, owner=owner)
         clips = [clip for clip in coded if not clip.offset_frames]
     else:
         try:
-            clips = read_units(path, own)
+            clips = read_units(path, own, codes_per_unit=settings.codes_per_unit)
         except UnicodeDecodeError as error:
             rule = "name a .parquet file, or text units in UTF-8"
             raise InputError(f"input={path} is not text ({error}); {rule}") from error

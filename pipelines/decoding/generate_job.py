@@ -64,7 +64,7 @@ def _prompt(path: Path | None, tokenizer: Tokenizer | RateTokenizer) -> Prompt |
     """Encode a prompt and cut its sound to whole codes, of several rates those of the coarsest."""
     if path is None:
         return None
-    waveform = read(path, tokenizer.format.sample_rate)
+    waveform = read(path, tokenizer.format.sample_rate, channel=tokenizer.front_end.channel)
     codes = tokenizer.encode(waveform)
     steps = codes.num_samples // codes.format.samples_per_code
     if not steps:

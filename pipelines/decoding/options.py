@@ -13,6 +13,7 @@ from vocoder.kinds.kind import Kind
 from vocoder.kinds.table import BY_KEY, CHOICES
 from vocoder.sampling import EngineChoice, Sampling
 
+MOST_CODES_PER_UNIT = 1000
 NONE = "none"  # in place of a kind of sound: only codes
 
 
@@ -23,6 +24,7 @@ class DecodeConfig:
     model: Path  # folder of a run
     input: Path  # codes: a Parquet file, a codes folder, or text units
     output: Path  # a folder, or a .wav file for a single clip
+    codes_per_unit: int | None  # codes that a unit stands for; None: durations, or one code where repeats are kept
     synthesis: str  # key of a kind of sound
     group: str | None  # voice; null: the clip's group in the codes, else the average
     temperature: float
@@ -36,6 +38,20 @@ class DecodeConfig:
         match_choice(CHOICES, self.synthesis, option="synthesis")
         _ = self.sampling  # refuses values that are out of range
         require_kind(self.output, (".wav",), possible="a folder, or for a single clip a file ending in .wav")
+        if self.codes_per_unit is not None:
+            rule = f"choose 1 to {MOST_CODES_PER_UNIT} codes, or null"
+            given = self.codes_per_unit
+            require(1 <= given <= MOST_CODES_PER_UNIT, "codes_per_unit", given, rule)
+            if self.holds_codes:
+                raise InputError(
+                    f"codes_per_unit={given}, and input={self.input} holds codes, whose length is known; leave "
+                    "codes_per_unit out, or name text units"
+                )
+
+    @property
+    def holds_codes(self) -> bool:
+        """Whether the input is Parquet, and not text units."""
+        return self.input.is_dir() or self.input.suffix == ".parquet"
 
     @property
     def single(self) -> bool:

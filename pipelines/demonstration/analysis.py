@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from audio.channels import Channel
 from audio.decoding import RecordingError
 from audio.reading import read, read_beginning, resampled
 from audio.recordings.inspection import InspectionConfig
@@ -76,7 +77,8 @@ def analyse(models: DemoModels, path: Path, *, max_seconds: float) -> Analysis:
     Raises:
         InputError: the sound is broken, silent, too short or too long.
     """
-    waveform = read_sound(path, models.tokenizer.format.sample_rate, max_seconds=max_seconds)
+    audio = models.tokenizer.front_end
+    waveform = read_sound(path, audio.sample_rate, max_seconds=max_seconds, channel=audio.channel)
     codes = models.tokenizer.encode(waveform)
     step = 1 / codes.format.codes_per_second
     if waveform.seconds < step:
@@ -100,16 +102,17 @@ def _codes_for(
     """Return the ``codes`` of a sound as the probe reads them; it is trimmed if the clips of the probe were trimmed."""
     about, tokenizer, sound = predictor.about, models.tokenizer.finest, waveform
     if about.trim_db is not None:
-        sound = resampled(trim_ends(read(path), about.trim_db), tokenizer.format.sample_rate)
+        channel = tokenizer.front_end.channel
+        sound = resampled(trim_ends(read(path, channel=channel), about.trim_db), tokenizer.format.sample_rate)
     if about.recipe.assignments == "hard":
         return codes if sound is waveform else tokenizer.encode(sound)
     return soft_codes(tokenizer, torch.from_numpy(quantised_vectors(tokenizer, sound.samples)))
 
 
-def read_sound(path: Path, sample_rate: int, *, max_seconds: float) -> Waveform:
+def read_sound(path: Path, sample_rate: int, *, max_seconds: float, channel: Channel = "mean") -> Waveform:
     """Read a sound for the page; messages name the file without its folder, which the user does not know."""
     try:
-        waveform = read_beginning(path, sample_rate, max_seconds + BEYOND)
+        waveform = read_beginning(path, sample_rate, max_seconds + BEYOND, channel=channel)
     except RecordingError as error:
         raise InputError(str(error).replace(str(path), path.name)) from error
     if waveform.seconds > max_seconds:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from audio.decoding import RecordingError, count_samples, declared_length, open_recording
-from audio.reading import read_blocks, resampled_length
+from audio.reading import resampled_length
 from audio.recordings.inspection import frequent_reasons
 from audio.recordings.manifest import Rejected, read_rejected, writable, write_rejected
 from audio.recordings.recording_paths import Passage, Recordings
@@ -25,6 +25,7 @@ from foundation.pools import in_order, open_pool
 from foundation.progress import Terminal
 from foundation.tasks import Pool
 from foundation.text import counted
+from pipelines.encoding.notices import Notices, ReadSound
 from pipelines.encoding.options import EncodeConfig
 from pipelines.store.work_folder import remove_work_folder, require_own, work_folder
 from tokenizer.codes import Codes, CodesFormat
@@ -112,15 +113,20 @@ def _encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Enco
         for shard, start in shards.items()
         if not shard.exists()
     }
-    wanted = [passage for several in missing.values() for passage in several]
+    wanted, notices = [passage for several in missing.values() for passage in several], Notices()
     segments = bool(recordings.parts)
     with _workers(settings, recordings, encoder) as pool, terminal.working("encoding", total, "recordings") as progress:
         made = progress.each(in_order(partial(encode_recording, encoder), wanted, pool), done=total - len(wanted))
         for shard, several in missing.items():
-            _write(shard, list(islice(made, len(several))), encoder.format, segments=segments)
+            results = list(islice(made, len(several)))
+            _write(shard, results, encoder.format, segments=segments)
+            for clip in results:
+                if isinstance(clip, CodedClip):
+                    notices.add(clip.path, clip.notices)
         encoded = Encoded.of([*shards], encoder.format.sample_rate, recordings.rejected)
         rate = encoded.seconds / max(time.monotonic() - started, 1e-9)
         progress.note(f"{rate:,.0f} times real time" if rate >= 10 else f"{rate:.1f} times real time")
+    notices.tell(terminal)
     return encoded
 
 
@@ -137,9 +143,11 @@ def encode_recording(encoder: Encoder, passage: Passage) -> CodedClip | Rejected
     path, part = passage.path, passage.part
     if not writable(path):
         return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
-    rate = encoder.format.sample_rate
+    tokenizer, rate = encoder.of_any_rates, encoder.format.sample_rate
+    audio = tokenizer.front_end
+    sound = ReadSound(channel=audio.channel, sample_rate=rate, highest=audio.highest)
     try:
-        codes = encoder.of_any_rates.encode_blocks(read_blocks(encoder.root / path, rate, part=part), rate)
+        codes = tokenizer.encode_blocks(sound.blocks(encoder.root / path, part=part), rate)
     except RecordingError as error:
         return Rejected(path=passage.name, reason=error.reason)
     except InputError as error:
@@ -151,7 +159,9 @@ def encode_recording(encoder: Encoder, passage: Passage) -> CodedClip | Rejected
             return Rejected(path=passage.name, reason=reason)
     if not codes.num_samples:
         return Rejected(path=passage.name, reason="empty")
-    return CodedClip(path=path, codes=codes, span=passage.span, label=passage.label, group=passage.group)
+    return CodedClip(
+        path=path, codes=codes, span=passage.span, label=passage.label, group=passage.group, notices=sound.notices
+    )
 
 
 def _write(shard: Path, results: Sequence[CodedClip | Rejected], codes_format: CodesFormat, *, segments: bool) -> None:

@@ -11,7 +11,7 @@ from foundation.errors import InputError
 from foundation.ranges import require
 from pipelines.commandline.outputs import require_kind
 
-UNITS = (".txt", ".km", ".jsonl", ".ndjson", ".json", ".tsv", ".csv")  # usual suffixes of text units
+UNITS = (".txt", ".units", ".km", ".jsonl", ".ndjson", ".json", ".tsv", ".csv")  # usual suffixes of text units
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class EncodeConfig:
     tier: str | None = None  # of the annotations
     output: Path  # a .parquet file, a folder of shards, or a text file
     format: Literal["parquet", "name_units", "fairseq", "jsonl"]
-    deduplicate: bool  # merge repeated units; only for text, since durations are lost
+    deduplicate: bool  # merge repeated units, beside their durations; only for text
     workers: int  # 0: as many as cores if there is enough work
     engine: EngineConfig = LOCAL
     clips_per_shard: int

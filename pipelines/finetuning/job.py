@@ -22,7 +22,7 @@ from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.finetuning.clips import LabelledClips, labelled_clips, with_room
 from pipelines.finetuning.options import FinetuneSettings, finetune_settings
-from pipelines.finetuning.pretraining import require_unseen_labels
+from pipelines.finetuning.pretraining import channel_of, require_unseen_labels
 from pipelines.finetuning.results import write_results
 from pipelines.finetuning.stages import body_inputs
 from pipelines.finetuning.trials import Study, trials
@@ -47,7 +47,7 @@ def finetune_body(config: dict[str, object]) -> None:
     use_threads(command.threads)
     with open_gang(choose_device(command.device)) as gang:
         settings = with_precision(settings, gang)
-        corpus = _read(settings, gang, terminal)
+        corpus = _read(settings, pretrained, gang, terminal)
         clips, task = _learnable(settings, pretrained.body, corpus.manifest)
         notices = [*clips.notices, *require_unseen_labels(settings, pretrained, clips.manifest)]
         for notice in notices:
@@ -92,7 +92,7 @@ def _require_layers(settings: FinetuneSettings, source: Source) -> None:
         shared_tries(candidates, settings.command.probe.tries, of=f"the linear probe of body={settings.body.name}")
 
 
-def _read(settings: FinetuneSettings, gang: Gang, terminal: Terminal) -> Corpus:
+def _read(settings: FinetuneSettings, source: Source, gang: Gang, terminal: Terminal) -> Corpus:
     """Read the corpus; labels that the head cannot learn are refused before any recording is decoded."""
     command, head = settings.command, settings.head_options
 
@@ -103,7 +103,15 @@ def _read(settings: FinetuneSettings, gang: Gang, terminal: Terminal) -> Corpus:
     options = replace(command.corpus, label_type=head.label_type)
     recordings = corpus_config(options, command.embedded, store, require=require, terminal=terminal)
     workers, engine = command.workers, command.engine
-    return read_corpus(recordings, store, workers=workers, engine=engine, gang=gang, terminal=terminal)
+    return read_corpus(
+        recordings,
+        store,
+        workers=workers,
+        engine=engine,
+        gang=gang,
+        terminal=terminal,
+        channel=channel_of(settings, source),
+    )
 
 
 def _learnable(settings: FinetuneSettings, body: Body, manifest: Manifest) -> tuple[LabelledClips, Task]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from audio.channels import Channel, require_choice
 from audio.recordings.corpus import CorpusConfig
 from audio.recordings.embedded import EmbeddedConfig
 from foundation.configuration import build
@@ -70,12 +71,24 @@ class BodyConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChannelConfig:
+    """How recordings are read, where their body does not say it."""
+
+    channel: Channel | None  # None: that of the run's tokenizer, or the mean of all
+
+    def __post_init__(self) -> None:
+        if self.channel is not None:
+            require_choice(self.channel, "audio.channel")
+
+
+@dataclass(frozen=True, kw_only=True)
 class CommandConfig:
     """Options of the command outside body and head."""
 
     model: Path | None  # folder of a run; None: the body needs no run
     output: Path | None  # folder; None: a folder in the folder of the run
     upsample: bool  # whether recordings may have a lower rate than the body
+    audio: ChannelConfig
     shares: tuple[float, ...]  # of the training labels, ascending; the model of the largest share is saved
     seeds: int  # trainings of everything, with consecutive seeds from `seed` on
     seed: int

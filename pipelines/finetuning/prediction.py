@@ -6,8 +6,8 @@ from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
+from audio.channels import Channel
 from audio.decoding import RecordingError, open_recording
-from audio.reading import read_blocks
 from audio.recordings.inspection import frequent_reasons
 from audio.recordings.manifest import Rejected, writable
 from audio.recordings.measurement import measure
@@ -24,6 +24,7 @@ from lm.finetuning.body import FrontEnd
 from lm.finetuning.model import CLIPS_AT_ONCE, FineTunedModel
 from lm.finetuning.task import Row
 from pipelines.encoding.each_recording import each_recording, rejected_annotations, tell_rejected
+from pipelines.encoding.notices import Notices, ReadSound
 from pipelines.finetuning.prediction_options import PredictConfig
 
 
@@ -36,7 +37,16 @@ class InputReader:
     sample_rate: int
     least_samples: int
     trim_db: float | None
+    channel: Channel
     upsample: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReadRecording:
+    """The inputs of a recording, and what the user should know of it."""
+
+    inputs: Array
+    notices: tuple[str, ...]
 
 
 def predict_recordings(settings: PredictConfig, recordings: Sequence[Recordings]) -> None:
@@ -45,6 +55,7 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Recordings]
     model = FineTunedModel.from_pretrained(settings.model, device=str(choose_device(settings.device)))
     rows: list[Row] = []
     rejected = rejected_annotations(recordings)
+    notices = Notices()
     found = chain.from_iterable(
         each_recording(
             partial(read_recording, _reader(model, place.root, upsample=settings.upsample)),
@@ -57,7 +68,11 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Recordings]
     )
     while several := list(islice(found, CLIPS_AT_ONCE)):
         rejected += [Rejected(path=path, reason=read.reason) for path, read in several if isinstance(read, Rejected)]
-        rows += _predicted(model, [(path, read) for path, read in several if not isinstance(read, Rejected)])
+        whole = [(path, read) for path, read in several if not isinstance(read, Rejected)]
+        for path, read in whole:
+            notices.add(path, read.notices)
+        rows += _predicted(model, [(path, read.inputs) for path, read in whole])
+    notices.tell(terminal)
     tell_rejected(rejected, settings.rejected, terminal)
     if not rows:
         raise InputError(f"input={settings.input}: no recording can be read ({frequent_reasons(rejected)})")
@@ -86,11 +101,12 @@ def _reader(model: FineTunedModel, root: Path, *, upsample: bool) -> InputReader
         sample_rate=rate,
         least_samples=least,
         trim_db=model.trim_db,
+        channel=model.channel,
         upsample=upsample,
     )
 
 
-def read_recording(reader: InputReader, passage: Passage) -> Array | Rejected:
+def read_recording(reader: InputReader, passage: Passage) -> ReadRecording | Rejected:
     """Convert one recording or part of one to inputs, or say why it is set aside."""
     path = passage.path
     if not writable(path):
@@ -104,14 +120,16 @@ def read_recording(reader: InputReader, passage: Passage) -> Array | Rejected:
     if own_rate < reader.sample_rate and not reader.upsample:
         lower = "a lower sample rate than the model's, which upsample=true allows"
         return Rejected(path=path, reason=f"{lower}: {own_rate} Hz, and not {reader.sample_rate} Hz")
+    rate = reader.sample_rate
+    sound = ReadSound(channel=reader.channel, sample_rate=rate, highest=rate / 2, own_rate=own_rate)
     if reader.trim_db is not None and part is None:
         # As the corpus was trimmed: by the levels of the whole recording at its own rate. Parts are never trimmed.
-        found = measure(reader.root, path)
+        found = measure(reader.root, path, reader.channel)
         if found.problem is not None:
             return Rejected(path=path, reason=found.problem)
-        part = found.part(reader.trim_db)
+        part, sound.louder = found.part(reader.trim_db), found.louder
     try:
-        inputs = reader.front_end(_counted(read_blocks(reader.root / path, reader.sample_rate, part=part), samples))
+        inputs = reader.front_end(_counted(sound.blocks(reader.root / path, part=part), samples))
     except RecordingError as error:
         return Rejected(path=path, reason=error.reason)
     except InputError as error:
@@ -119,7 +137,7 @@ def read_recording(reader: InputReader, passage: Passage) -> Array | Rejected:
     if samples[0] < reader.least_samples:
         milliseconds = 1000 * reader.least_samples / reader.sample_rate
         return Rejected(path=path, reason=f"shorter than the {milliseconds:g} ms of a state")
-    return inputs
+    return ReadRecording(inputs=inputs, notices=sound.notices)
 
 
 def _counted(blocks: Iterable[FloatArray], samples: list[int]) -> Iterator[FloatArray]:

@@ -6,13 +6,16 @@ the labels of these clips, too; the others also know the clips of the run's ``un
 
 from pathlib import Path
 
+from audio.channels import Channel
 from audio.recordings.manifest import Manifest, read_manifest
 from audio.recordings.notices import overlap_notices, trained_on
 from foundation.errors import InputError
+from foundation.saved_models import CONFIG
 from lm.finetuning.body import Source
 from pipelines.chain.corpus import MANIFEST
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.finetuning.options import FinetuneSettings
+from tokenizer.rate_tokenizer import load_tokenizer
 
 
 def require_unseen_labels(settings: FinetuneSettings, source: Source, manifest: Manifest) -> tuple[str, ...]:
@@ -61,3 +64,13 @@ def _unknown(settings: FinetuneSettings) -> tuple[str, ...]:
         f"the weights of body={settings.body.name} learned labels, and no {MANIFEST} beside them lists the recordings: "
         "test clips and small shares of labels mean nothing if these recordings are among them",
     )
+
+
+def channel_of(settings: FinetuneSettings, source: Source) -> Channel:
+    """Return the channel of recordings that is read: the chosen one, or that of the run's tokenizer."""
+    if settings.command.audio.channel is not None:
+        return settings.command.audio.channel
+    run = settings.command.model
+    folders = [source.folder / "tokenizer", *([run / "tokenizer"] if run is not None else [])]
+    tokenizer = next((folder for folder in folders if (folder / CONFIG).is_file()), None)
+    return "mean" if tokenizer is None else load_tokenizer(tokenizer).front_end.channel

@@ -9,6 +9,7 @@ from foundation.tables import write_table
 from lm.finetuning.model import FineTunedModel
 from pipelines.chain.corpus import REJECTED, Corpus
 from pipelines.commandline.overrides import command_line
+from pipelines.finetuning.pretraining import channel_of
 from pipelines.finetuning.record import as_markdown, as_table, named_figures, summary
 from pipelines.finetuning.trials import Study, Trial
 from pipelines.results.comparison_table import print_table
@@ -52,6 +53,7 @@ def write_results(
     _write_predictions(folder / PREDICTIONS, study, saved)
     model = FineTunedModel.from_pretrained(saved.entry.folder)
     model.trim_db = study.clips.manifest.effective_trim_db(command.corpus.inspection.trim_db)
+    model.channel = channel_of(study.settings, study.source)
     model.save_pretrained(folder, front_end=study.source.folder)
     files = [folder / name for name in (FIGURES, TABLE, PREDICTIONS)]
     session.tracking.conclude(Outcome(figures=named_figures(table), files=files, pictures={}))

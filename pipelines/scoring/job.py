@@ -18,6 +18,7 @@ from lm.judging.scores import Score, score
 from lm.rate_model import load_language_model
 from pipelines.encoding.each_recording import each_recording, rejected_annotations, tell_rejected
 from pipelines.encoding.job import encode_recording
+from pipelines.encoding.notices import Notices
 from pipelines.scoring.options import ScoreConfig, submitted_name
 from tokenizer.codes import require_same_codebook
 from tokenizer.encoder import Encoder
@@ -55,6 +56,7 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Recordings], to
     scored: list[ScoredRecording] = []
     rejected: list[Rejected] = []
     rejected += rejected_annotations(recordings)
+    notices = Notices()
     print(HEAD, flush=True)
     for encoder, place in zip(encoders, recordings, strict=True):
         work = partial(encode_recording, encoder)
@@ -62,8 +64,10 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Recordings], to
             if isinstance(clip, Rejected):
                 rejected.append(Rejected(path=path, reason=clip.reason))
                 continue
+            notices.add(path, clip.notices)
             scored.append(ScoredRecording(path=path, score=score(model, clip.codes)))
             print(scored[-1].line, flush=True)
+    notices.tell(terminal)
     tell_rejected(rejected, settings.rejected, terminal)
     if not scored:
         raise InputError(f"input={settings.input}: no recording can be read ({frequent_reasons(rejected)})")

@@ -112,4 +112,6 @@ def _centroids(tokenizer: Tokenizer, codes: Codes) -> npt.NDArray[Any]:
 
 def _bottlenecks(tokenizer: Tokenizer, file: Path) -> npt.NDArray[Any]:
     """Compute the vectors that are quantised to codes: ``(time, streams * bottleneck)``."""
-    return quantised_vectors(tokenizer, read(file, tokenizer.config.audio.sample_rate).samples)
+    return quantised_vectors(
+        tokenizer, read(file, tokenizer.config.audio.sample_rate, channel=tokenizer.config.audio.channel).samples
+    )

@@ -16,7 +16,7 @@ from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.encoder import Encoder
 from vocoder.judging.figures import Figures, Original, beside, by_itself
 from vocoder.judging.intelligibility import HOW_TO_GET_PESQ, has_pesq
-from vocoder.judging.pitch import HOW_TO_GET_PITCH, has_pitch, pitch
+from vocoder.judging.pitch import HOW_TO_GET_PITCH, LEAST_RATE, has_pitch, pitch
 from vocoder.kinds.table import BY_KEY, JUDGED_KINDS, ORIGINAL
 from vocoder.kinds.wavenet import WAVENET
 from vocoder.runaway import RunawayGuard
@@ -76,17 +76,20 @@ def measure_clips(session: Session, tokenizer: Entry, vocoder: Entry, decoded: E
 
     The vocoder has the loudness of its training clips.
     """
-    with_pesq, with_pitch = has_pesq(), has_pitch()
+    encoder = Encoder(folder=tokenizer.folder, root=decoded.folder)
+    voices = encoder.format.sample_rate >= LEAST_RATE
+    with_pesq, with_pitch = has_pesq(), has_pitch() and voices
     inputs = {"tokenizer": tokenizer.key, "decoded": decoded.key}
     recipe = Recipe("judged", 2, config={"pesq": with_pesq, "pitch": with_pitch}, inputs=inputs)
 
     def make(folder: Path) -> None:
         if not with_pesq:
             session.terminal.say(f"judged    without PESQ: {HOW_TO_GET_PESQ}")
-        if not with_pitch:
+        if not voices:
+            session.terminal.say(f"judged    without pitch, which is that of voices: from {LEAST_RATE} Hz on")
+        elif not with_pitch:
             session.terminal.say(f"judged    without pitch: {HOW_TO_GET_PITCH}")
         paths = decoded_paths(decoded)
-        encoder = Encoder(folder=tokenizer.folder, root=decoded.folder)
         measure = partial(_measure, encoder, Vocoder.from_pretrained(vocoder.folder).guard, with_pesq, with_pitch)
         rows = session.each("judging", measure, range(len(paths)))
         clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=True)]

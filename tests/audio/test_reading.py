@@ -269,7 +269,7 @@ def test_a_named_pipe_is_refused_at_once_and_not_waited_for(tmp_path: Path) -> N
 
 def test_what_no_front_end_can_hear_is_refused_wherever_it_is_read(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.append(np.full(4_000, 0.1), 1e19), 8_000, subtype="FLOAT")
-    with pytest.raises(InputError, match=r"a\.wav holds a sample of 1e\+19 times full scale, more than 10000"):
+    with pytest.raises(InputError, match=r"a\.wav .*1e\+19"):
         read(tmp_path / "a.wav", 16_000)
     assert len(read_beginning(tmp_path / "a.wav", 8_000, 0.25, part=Part(start=0, num_samples=2_000)).samples) == 2_000
 

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.reading import LOUDEST
 from audio.spectrogram import SMALLEST_FLOOR, LogMel, SpectrogramConfig
+from audio.waveform import LOUDEST
 from foundation.errors import InputError
 from tests.reference import log_mel_frame
 

@@ -75,9 +75,7 @@ def _training_rate(model: WaveNet, crops: Crops, scale: Scale, device: torch.dev
     return scale.steps * scale.crops * scale.codes * CONFIG.samples_per_code / seconds
 
 
-def _plain_rate(
-    model: nn.Module, crops: Crops, scale: Scale, device: torch.device, *, compiled: bool = False
-) -> float:
+def _plain_rate(model: nn.Module, crops: Crops, scale: Scale, device: torch.device, *, compiled: bool = False) -> float:
     """Measure samples per second of a loop as in PyTorch's tutorials, over the same batches."""
     model = copy.deepcopy(model).to(device)  # the caller's model stays on its device
     if compiled:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from audio.waveform import LOUDEST
 from foundation.errors import InputError
 from tests.tokenizer.conftest import RATE, sound
 from tests.tokenizer.test_codes import FORMAT
@@ -36,8 +37,9 @@ def test_usage_counts_each_level_in_all_bands() -> None:
 
 
 def test_loud_recordings_are_measured(tokenizer: Tokenizer) -> None:
-    """Recordings may have samples up to 10,000; the limit for samples of callers of Python is lower."""
-    assert measure_stability(tokenizer, [2_000 * sound(0.5)], HealthConfig(), seed=0)["gain"] >= 0
+    """A gain may make the samples of a loud recording larger than any recording may have."""
+    loud = sound(0.5) * LOUDEST / np.abs(sound(0.5)).max()
+    assert measure_stability(tokenizer, [loud], HealthConfig(gain_db=6.0), seed=0)["gain"] >= 0
 
 
 def test_a_known_spectrogram_gives_the_same_bottlenecks(tokenizer: Tokenizer) -> None:

@@ -1,6 +1,7 @@
 """Encoding is the same however the sound arrives, and codes mean what the contract says."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from audio.waveform import Waveform
 from foundation.errors import InputError
 from tests.reference import encode_whole
 from tests.tokenizer.conftest import RATE, sound
+from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 
 LONG = sound(PATCHES_PER_BLOCK * 2.5 * 160 / RATE)  # two blocks and a half
@@ -165,3 +167,52 @@ def test_samples_of_any_kind_give_the_codes_of_their_waveform(tokenizer: Tokeniz
         assert np.array_equal(tokenizer.encode(same, RATE).values, expected)
     with pytest.raises(InputError, match="not finite"):
         tokenizer.encode(samples * np.nan, RATE)
+
+
+def test_a_batch_has_the_codes_of_its_recordings_alone(tokenizer: Tokenizer, rate_tokenizer: RateTokenizer) -> None:
+    sounds = [sound(seconds, seed) for seed, seconds in enumerate((0.5, 0.31, 0.5, 0.5))]
+    stereo = np.stack([sounds[0], 0.5 * sounds[0]], axis=1)
+    waveform = Waveform(samples=sounds[1], sample_rate=4_000)
+    together = np.stack([sounds[0], sounds[2], sounds[3]])
+    for model in (tokenizer, rate_tokenizer):
+        alone = [model.encode(each, RATE) for each in (*sounds, stereo)]
+        for found, expected in (
+            (model.encode_batch([*sounds, stereo], RATE), alone),
+            (model.encode_batch(torch.from_numpy(together), RATE), [alone[0], alone[2], alone[3]]),
+            (model.encode_batch(together[:, None], RATE), [alone[0], alone[2], alone[3]]),  # (batch, 1, samples)
+            (model.encode_batch([waveform]), [model.encode(waveform)]),
+            (model.encode_batch([], RATE), []),
+        ):
+            assert len(found) == len(expected)
+            for one, other in zip(found, expected, strict=True):
+                assert np.array_equal(one.values, other.values)
+                assert one.num_samples == other.num_samples
+
+
+@pytest.mark.parametrize(
+    "given", [sound(0.1), torch.zeros(800), [0.1, 0.2], Waveform(samples=sound(0.1), sample_rate=RATE)]
+)
+def test_one_recording_is_no_batch(tokenizer: Tokenizer, given: object) -> None:
+    with pytest.raises(InputError, match="encode"):
+        tokenizer.encode_batch(given, RATE)  # type: ignore[arg-type]  # not several
+
+
+def test_a_batch_names_the_recording_that_is_wrong(tokenizer: Tokenizer) -> None:
+    with pytest.raises(InputError, match=r"\[1\]"):
+        tokenizer.encode_batch([sound(0.1), np.array([np.nan])], RATE)
+
+
+def test_the_channel_of_the_front_end_is_read(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    quiet, loud = sound(0.4), 2 * sound(0.4, seed=1)
+    stereo = np.stack([quiet, loud], axis=1)
+    soundfile.write(tmp_path / "a.wav", stereo, RATE, subtype="FLOAT")
+    for channel, expected in ((0, quiet), (1, loud), ("loudest", loud), ("mean", (quiet + loud) / 2)):
+        config = replace(tokenizer.config, audio=replace(tokenizer.config.audio, channel=channel))
+        own = Tokenizer(config, tokenizer.mean, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids)
+        own.save_pretrained(tmp_path / str(channel))
+        own = Tokenizer.from_pretrained(tmp_path / str(channel))
+        wanted = tokenizer.encode(expected, RATE).values
+        assert np.array_equal(own.encode_file(tmp_path / "a.wav").values, wanted)
+        assert np.array_equal(own.encode(stereo, RATE).values, wanted)
+        assert np.array_equal(own.encode_batch([stereo.T], RATE)[0].values, wanted)
+        assert (own.format.codebook == tokenizer.format.codebook) == (channel == "mean")

@@ -31,9 +31,87 @@ def test_formats(tmp_path: Path) -> None:
     }
 
 
-def test_repeats_are_merged_on_demand(tmp_path: Path) -> None:
+def test_repeats_are_merged_on_demand_and_their_durations_are_written_beside_them(tmp_path: Path) -> None:
     write_units(tmp_path / "a.txt", [CLIP], "name_units", deduplicate=True)
     assert (tmp_path / "a.txt").read_text() == "a|3 7 3\n"
+    assert (tmp_path / "a.txt.durations").read_text() == "a|2 1 1\n"
+    write_units(tmp_path / "a.km", [CLIP], "fairseq", deduplicate=True)
+    assert (tmp_path / "a.km.durations").read_text() == "2 1 1\n"
+    write_units(tmp_path / "a.jsonl", [CLIP], "jsonl", deduplicate=True)
+    row = json.loads((tmp_path / "a.jsonl").read_text())
+    assert (row["units"], row["duration"]) == ([3, 7, 3], [2, 1, 1])
+
+
+@pytest.mark.parametrize("kind", ["name_units", "fairseq", "jsonl"])
+@pytest.mark.parametrize("deduplicate", [False, True])
+def test_units_are_read_back_as_the_same_codes_and_samples(tmp_path: Path, kind: str, deduplicate: bool) -> None:
+    rng = np.random.default_rng(0)
+    step = FORMAT.samples_per_code
+    clips = [
+        CodedClip(path=f"{number}.wav", codes=Codes(values=values, num_samples=len(values) * step - 7, format=FORMAT))
+        for number, size in enumerate((1, 50, 400))
+        for values in [rng.integers(0, 2, (size, 1)).astype(np.int32)]
+    ]
+    write_units(tmp_path / "a", clips, kind, deduplicate=deduplicate)  # type: ignore[arg-type]  # plain text
+    for read, clip in zip(read_units(tmp_path / "a", FORMAT), clips, strict=True):
+        np.testing.assert_array_equal(read.codes.values, clip.codes.values)
+        assert read.codes.num_samples == clip.codes.num_samples
+
+
+def test_units_of_an_earlier_call_leave_no_durations(tmp_path: Path) -> None:
+    write_units(tmp_path / "a.txt", [CLIP], "name_units", deduplicate=True)
+    write_units(tmp_path / "a.txt", [CLIP], "name_units")
+    assert read_units(tmp_path / "a.txt", FORMAT)[0].codes.values.tolist() == VALUES.tolist()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        *({"duration": [1, 2]}, {"duration": [0, 1, 1]}, {"duration": [-1, 1, 1]}, {"duration": [1.5, 1, 1]}),
+        *({"duration": [True, 1, 1]}, {"duration": "2 1 1"}, {"duration": [10**30, 1, 1]}, {"num_samples": 600}),
+        *({"duration": [2, 1, 1], "num_samples": 10**6}, {"num_samples": -1}, {"num_samples": 479.5}),
+    ],
+)
+def test_durations_that_contradict_the_units_are_refused(tmp_path: Path, row: dict[str, object]) -> None:
+    good, bad = {"file_name": "a", "units": [1, 1]}, {"file_name": "b", "units": [3, 7, 3], **row}
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps(good)}\n{json.dumps(bad)}\n")
+    with pytest.raises(InputError, match=r"a\.jsonl:2: "):
+        read_units(tmp_path / "a.jsonl", FORMAT)
+
+
+@pytest.mark.parametrize(
+    ("durations", "line"),
+    [
+        *(("a|2 1 1\nb|1\n", 2), ("a|2 1 1\nb|0 1 1\n", 2), ("a|2 1 1\nb|-1 1 1\n", 2), ("a|2 1 1\nb|1.5 1 1\n", 2)),
+        *(("a|2 1 1\n", 2), ("b|2 1 1\na|2 1 1\n", 1), ("a|2 1 1\nb|2 1 1\nc|1\n", 3)),
+    ],
+)
+def test_files_of_durations_that_contradict_the_units_are_refused(tmp_path: Path, durations: str, line: int) -> None:
+    (tmp_path / "a.txt").write_text("a|3 7 3\nb|3 7 3\n")
+    (tmp_path / "a.txt.durations").write_text(durations)
+    with pytest.raises(InputError, match=rf"a\.txt(\.durations)?:{line}: "):
+        read_units(tmp_path / "a.txt", FORMAT)
+
+
+def test_merged_repeats_without_durations_are_not_shortened_without_a_word(tmp_path: Path) -> None:
+    for name, text in (("a.txt", "a|3 7 3\nb|1 2\n"), ("a.jsonl", '{"file_name": "a", "units": [3, 7, 3]}\n')):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match="codes_per_unit"):
+            read_units(tmp_path / name, FORMAT)
+        first = read_units(tmp_path / name, FORMAT, codes_per_unit=2)[0]
+        assert first.codes.values[:, 0].tolist() == [3, 3, 7, 7, 3, 3]
+    (tmp_path / "a.txt.durations").write_text("a|2 1 1\nb|1 1\n")
+    with pytest.raises(InputError, match="codes_per_unit"):
+        read_units(tmp_path / "a.txt", FORMAT, codes_per_unit=2)
+
+
+def test_files_of_textlesslib_and_slamkit_are_read(tmp_path: Path) -> None:
+    (tmp_path / "x.units").write_text("a.wav\t3 7 3\n")
+    (tmp_path / "x.durations").write_text("a.wav\t2 1 1\n")
+    (tmp_path / "x.jsonl").write_text('{"units": [3, 7, 3], "duration": [2, 1, 1], "file_name": "a.wav"}\n')
+    for name in ("x.units", "x.jsonl"):
+        (clip,) = read_units(tmp_path / name, FORMAT)
+        assert (clip.path, clip.codes.values.tolist()) == ("a.wav", VALUES.tolist())
 
 
 @pytest.mark.parametrize("kind", ["name_units", "fairseq", "jsonl"])
@@ -48,7 +126,7 @@ def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> None
     write_units(tmp_path / "a.txt", (replace(CLIP, path=path) for path in paths), "name_units")
     names = [line.partition("|")[0] for line in (tmp_path / "a.txt").read_text().splitlines()]
     assert names == ["x/a", "y/a", "b", "z/c.wav", "z/c.flac"]
-    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "a.txt.lengths"]
 
 
 def test_odd_names_stay_on_one_line(tmp_path: Path) -> None:

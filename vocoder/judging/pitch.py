@@ -15,6 +15,7 @@ from foundation.compiling import compiling, importing
 from foundation.errors import InputError
 
 LOWEST, HIGHEST = 60.0, 500.0  # Hz: speaking voices, those of children included
+LEAST_RATE = 1_000  # Hz; sounds of lower rates, such as those of whales, have no pitch of a voice
 FRAME_SECONDS, HOP_SECONDS = 0.064, 0.01
 CENTS_PER_OCTAVE = 1200.0
 HOW_TO_GET_PITCH = "librosa and numba cannot be imported here: pip install librosa numba, on a Python that both support"
@@ -36,8 +37,10 @@ def pitch(waveform: Waveform) -> PitchArray:
     """Measure the fundamental frequency in Hz of each frame ``(frames,)``; nan where there is none.
 
     Raises:
-        InputError: librosa or numba cannot be imported.
+        InputError: librosa or numba cannot be imported, or the sample rate is below `LEAST_RATE`.
     """
+    if waveform.sample_rate < LEAST_RATE:
+        raise InputError(f"pitch is that of voices, from {LEAST_RATE} Hz on; the sound has {waveform.sample_rate} Hz")
     if not has_pitch():
         raise InputError(f"pitch cannot be measured; leave it out: {HOW_TO_GET_PITCH}")
     if not np.any(waveform.samples):

@@ -145,7 +145,7 @@ def _of_line(
     bounds = (start, start + duration)
     supervisions = value.get("supervisions") or []
     if not supervisions:
-        fields = {"start": repr(start), "end": repr(start + duration), "channel": _channel(value)}
+        fields = {"start": repr(start), "end": repr(start + duration), "annotated_channel": _channel(value)}
         yield Annotation(where=where, fields=fields, recording=place or name, fault=fault)
     for each in supervisions:
         yield _supervision(each, where, place or name, fault, first=start, bounds=bounds)
@@ -171,7 +171,7 @@ def _supervision(
         "end": repr(round(end, 9)),
         "label": "" if label is None else one_line(str(label)),
         "group": str(value.get("speaker") or ""),
-        "channel": _channel(value),
+        "annotated_channel": _channel(value),
     }
     return Annotation(where=where, fields=fields, recording=place, fault=fault)
 

@@ -467,7 +467,7 @@ def _notices(
         yield f"{counted(points, 'point')} without a length are not used"
     if unlabelled := sum(known.label is None for known in every):
         yield f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips"
-    if any(known.low_hz is not None or known.channel is not None for known in every):
+    if any(known.low_hz is not None or known.annotated_channel is not None for known in every):
         kept = "kept in manifest.tsv" if config.prefix else "not kept"
         yield f"frequency bounds and channels of annotations are {kept}, and cut nothing out of the sound"
 

@@ -98,7 +98,7 @@ def _selection(where: str, cells: dict[str, str] | None, columns: int, *, severa
             fault = f"{BEGIN!r}, {END!r} and {OFFSET!r} must be numbers of seconds"
     elif several:
         fault = "its time counts from the first of several files; export the column 'File Offset (s)' as well"
-    fields = {"start": start, "end": end, "channel": cells.get("channel", "").strip()}
+    fields = {"start": start, "end": end, "annotated_channel": cells.get("channel", "").strip()}
     fields |= {name: seconds(cells.get(f"{name[:-3]} freq (hz)", "")) for name in ("low_hz", "high_hz")}
     missing = [name for name, text in (("begin", start), ("end", end)) if not text]
     return Annotation(
@@ -217,7 +217,7 @@ def _timed_words(
             yield Annotation(where=where, fields={}, fault=f"{len(cells)} columns, and at least {least} are needed")
             continue
         name, channel, start, duration = cells[first : first + 4]
-        fields = {"start": start, "end": end_of(start, duration), "label": cells[label], "channel": channel}
+        fields = {"start": start, "end": end_of(start, duration), "label": cells[label], "annotated_channel": channel}
         yield Annotation(where=where, fields=fields, recording=name)
 
 

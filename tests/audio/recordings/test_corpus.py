@@ -1,5 +1,6 @@
 """From folders and tables to manifests, on tiny recordings and, where they are present, on real ones."""
 
+import json
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
 from audio.recordings.manifest import Rejected
+from audio.recordings.recording_paths import recordings_at
 from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
 from tests.audio.conftest import Tone
@@ -296,3 +298,54 @@ def test_esc10_folds(esc10: Path) -> None:
     assert (root, len(described), unmatched) == (esc10, 320, ())
     (known,) = described["001 - Dog bark/1-100032-A.ogg"]
     assert (known.label, known.fold) == ("001 - Dog bark", "1")
+
+
+IMPOSSIBLE = [
+    f"{'x' * 300}.wav",
+    "/".join(["deep"] * 1_000) + "/a.wav",
+    f"{'y' * 5_000}.wav",
+    "null\0.wav",
+    "\ud800.wav",
+]
+
+
+@pytest.mark.parametrize("path", IMPOSSIBLE)
+def test_a_listed_path_that_no_file_can_have_is_set_aside(tmp_path: Path, tone: Tone, path: str) -> None:
+    tone("a.wav")
+    (tmp_path / "table.jsonl").write_text("".join(f"{json.dumps({'path': each})}\n" for each in ("a.wav", path)))
+    manifest, rejected = build_manifest(CorpusConfig(table=str(tmp_path / "table.jsonl"), split=ALL_TRAIN))
+    assert [clip.path for clip in manifest.clips] == ["a.wav"]
+    assert [each.path for each in rejected] == [path]
+    assert rejected[0].reason
+
+
+def test_a_list_of_a_split_may_name_a_path_that_no_file_can_have(tmp_path: Path, tone: Tone) -> None:
+    tone("a.wav")
+    tone("b.wav")
+    (tmp_path / "test.txt").write_text(f"a.wav\n{IMPOSSIBLE[0]}\n{IMPOSSIBLE[1]}\n")
+    split = SplitConfig(by="lists", test=("test.txt",), validation_fraction=0)
+    manifest, _ = build_manifest(CorpusConfig(root=str(tmp_path), split=split))
+    assert {clip.path: clip.split for clip in manifest.clips} == {"a.wav": "test", "b.wav": "train"}
+
+
+def test_folders_and_files_beyond_the_longest_path_are_set_aside(tmp_path: Path, tone: Tone) -> None:
+    tone("a.wav")
+    here, part = os.open(tmp_path, os.O_RDONLY), "d" * 200
+    for _ in range(25):
+        os.mkdir(part, dir_fd=here)
+        for name in ("a.wav", "notes.txt"):
+            os.close(os.open(name, os.O_CREAT | os.O_WRONLY, dir_fd=here))
+        below = os.open(part, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    (tmp_path / "a.wav").unlink()
+    tone("a.wav")
+    manifest, rejected = build_manifest(CorpusConfig(root=str(tmp_path), split=ALL_TRAIN))
+    assert [clip.path for clip in manifest.clips] == ["a.wav"]
+    assert any("too long" in each.reason for each in rejected)
+    found = recordings_at(tmp_path)
+    assert set(found.paths) == {"a.wav", *(each.path for each in rejected)}
+    assert found.size > 0
+    assert found.state
+    assert recordings_at(Path("x" * 5_000)).size == 0  # set aside when it is read, as others of a list are

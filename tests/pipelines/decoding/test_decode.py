@@ -37,6 +37,7 @@ def options(model: Path, codes: Path, output: Path, **others: object) -> dict[st
         "model": str(model),
         "input": str(codes),
         "output": str(output),
+        "codes_per_unit": None,
         "synthesis": "wavenet",
         "group": None,
         "temperature": 1.0,
@@ -169,9 +170,36 @@ def test_text_units_sound_as_their_codes_do(
     write_units(tmp_path / "units.txt", clips[1:3], "name_units")
     decode(options(run_folder, tmp_path / "units.txt", tmp_path / "text", synthesis="griffin_lim"))
     assert sorted(sounds(tmp_path / "text")) == ["a.wav", "c.wav"]
-    (tmp_path / "bare.txt").write_text("1 2 3\n\n4 5\n")
+    (tmp_path / "bare.txt").write_text("1 2 2\n\n4 5\n")
     decode(options(run_folder, tmp_path / "bare.txt", tmp_path / "bare", synthesis="griffin_lim"))
     assert len(sounds(tmp_path / "bare")) == 2
+
+
+@pytest.mark.parametrize("kind", ["name_units", "fairseq", "jsonl"])
+def test_units_without_repeats_sound_as_long_as_their_codes(
+    kind: str, run_folder: Path, clips: list[CodedClip], tmp_path: Path
+) -> None:
+    write_units(tmp_path / "units", clips[:1], kind, deduplicate=True)  # type: ignore[arg-type]  # plain text
+    decode(options(run_folder, tmp_path / "units", tmp_path / "sound.wav", synthesis="griffin_lim"))
+    assert soundfile.info(tmp_path / "sound.wav").frames == clips[0].codes.num_samples
+
+
+def test_units_of_unknown_length_need_a_choice(
+    run_folder: Path, parquet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "units.txt").write_text("a|1 2 1 2\n")
+    wanted = options(run_folder, tmp_path / "units.txt", tmp_path / "sound.wav", synthesis="griffin_lim")
+    with pytest.raises(InputError, match="codes_per_unit"):
+        decode(wanted)
+    decode({**wanted, "codes_per_unit": 3})
+    samples_per_code = Tokenizer.from_pretrained(run_folder / "tokenizer").format.samples_per_code
+    assert soundfile.info(tmp_path / "sound.wav").frames == 12 * samples_per_code
+    assert "3 codes" in " ".join(capsys.readouterr().err.split())
+    for codes in (0, -1):
+        with pytest.raises(InputError, match="codes_per_unit"):
+            decode({**wanted, "output": str(tmp_path / "other.wav"), "codes_per_unit": codes})
+    with pytest.raises(InputError, match="codes_per_unit"):
+        decode(options(run_folder, parquet, tmp_path / "other", codes_per_unit=1))
 
 
 def test_one_clip_becomes_one_file(run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import time
-from itertools import pairwise
+from dataclasses import replace
+from itertools import pairwise, product
 from pathlib import Path
 from threading import Thread
 
@@ -316,11 +317,13 @@ def test_a_finished_folder_is_left_as_it_is(
 def test_text_units_are_those_of_the_parquet_file(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
     encode(options(run_folder, recordings, tmp_path / "codes.parquet"))
     expected = codes_at(tmp_path / "codes.parquet")
-    for kind in ("name_units", "jsonl"):
-        encode(options(run_folder, recordings, tmp_path / kind, format=kind))
-        found = read_units(tmp_path / kind, Tokenizer.from_pretrained(run_folder / "tokenizer").format)
+    for kind, deduplicate in product(("name_units", "fairseq", "jsonl"), (False, True)):
+        output = tmp_path / f"{kind}_{deduplicate}"
+        encode(options(run_folder, recordings, output, format=kind, deduplicate=deduplicate))
+        found = read_units(output, Tokenizer.from_pretrained(run_folder / "tokenizer").format)
         for clip, codes in zip(found, expected.values(), strict=True):
             np.testing.assert_array_equal(clip.codes.values, codes.values)
+            assert clip.codes.num_samples == codes.num_samples
 
 
 def test_deduplicated_units_never_repeat(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
@@ -426,3 +429,52 @@ def test_real_recordings_keep_their_length(run_folder: Path, esc10: Path, tmp_pa
     encode(options(run_folder, recording, tmp_path / "one.parquet"))
     (codes,) = codes_at(tmp_path / "one.parquet").values()
     assert codes.seconds == pytest.approx(soundfile.info(recording).duration, abs=1 / 4000)
+
+
+def opposed(folder: Path, rate: int) -> Path:
+    """Recordings whose channels cancel, almost cancel, or are silent; and two of a lower rate."""
+    folder.mkdir()
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, rate)
+    for name, other in (("cancel.wav", -noise), ("almost.wav", -0.95 * noise), ("fine.wav", 0.5 * noise)):
+        soundfile.write(folder / name, np.stack([noise, other], axis=1), rate, subtype="FLOAT")
+    soundfile.write(folder / "silent.wav", 0 * noise, rate)
+    for name in ("low_1.wav", "low_2.wav"):
+        soundfile.write(folder / name, noise, rate // 2)
+    return folder
+
+
+def test_the_log_says_why_there_is_silence_and_which_bands_are_empty(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rate = Tokenizer.from_pretrained(run_folder / "tokenizer").format.sample_rate
+    recordings = opposed(tmp_path / "in", rate)
+    for workers in (1, 2):
+        encode(options(run_folder, recordings, tmp_path / f"{workers}.parquet", workers=workers))
+        lines = [" ".join(line.split()) for line in capsys.readouterr().err.splitlines()]
+        told = " ".join(lines)
+        assert len(codes_at(tmp_path / f"{workers}.parquet")) == 6
+        assert "cancel.wav: silent" in told
+        assert "almost.wav: far softer" in told
+        assert "silent.wav: silent" in told
+        assert "fine.wav" not in told
+        assert told.count("low_1.wav and 1 other") == 1
+        assert f"audio.sample_rate={rate // 2}" in told
+        assert told.count("audio.channel=0") == 2
+
+
+def test_a_model_of_another_channel_encodes_that_channel(run_folder: Path, tmp_path: Path) -> None:
+    own = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    rate = own.format.sample_rate
+    recordings = opposed(tmp_path / "in", rate)
+    config = replace(own.config, audio=replace(own.config.audio, channel=1))
+    chosen = Tokenizer(config, own.mean, own.std, own.autoencoder, own.centroids)
+    chosen.save_pretrained(tmp_path / "run/tokenizer")
+    encode(options(tmp_path / "run", recordings, tmp_path / "codes.parquet"))
+    found = codes_at(tmp_path / "codes.parquet")
+    assert set(found) == {"cancel.wav", "almost.wav", "fine.wav"}
+    for name, codes in found.items():
+        channel = soundfile.read(recordings / name, dtype="float32")[0][:, 1]
+        np.testing.assert_array_equal(codes.values, own.encode(channel, rate).values)
+    left_out = read_rejected(tmp_path / "codes.parquet.rejected.tsv")
+    assert {each.path for each in left_out} == {"silent.wav", "low_1.wav", "low_2.wav"}
+    assert all("audio.channel=1" in each.reason for each in left_out)

@@ -93,6 +93,37 @@ def test_recordings_are_trimmed_as_the_clips_were(run_folder: Path, tones: Path,
     assert whole != pytest.approx(by_hand, abs=1e-4)
 
 
+def test_recordings_are_read_by_the_channel_of_the_clips(
+    run_folder: Path, tones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "opposed"
+    root.mkdir()
+    for path in tones.iterdir():
+        tone = soundfile.read(path)[0]
+        soundfile.write(root / path.name, np.stack([-tone, tone], axis=1), AUDIO.sample_rate)
+    folder = tmp_path / "model"
+    place = (f"output={folder}", f"store.root={tmp_path / 'store'}", "beside=[]")
+    finetune_body(composed(f"model={run_folder}", f"corpus.root={root}", "audio.channel=1", *place))
+    assert FineTunedModel.from_pretrained(folder).channel == 1
+    table = predicted(folder, str(root), tmp_path / "two.json")
+    rows = {Path(row["path"]).name: row["probability"] for row in json.loads(table.read_text())}
+    tested = [line.split("\t") for line in (folder / "predictions.tsv").read_text().splitlines()[1:]]
+    assert [rows[path] for path, *_ in tested] == pytest.approx([float(line[3]) for line in tested], abs=1e-4)
+    assert "silent" not in capsys.readouterr().err
+    model = FineTunedModel.from_pretrained(folder)
+    model.channel = "mean"
+    model.save_pretrained(tmp_path / "mean", front_end=folder)
+    predicted(tmp_path / "mean", str(root), tmp_path / "mean.json")
+    told = " ".join(capsys.readouterr().err.split())
+    assert "26 other recordings: silent" in told
+    assert "audio.channel=0" in told
+    with pytest.raises(InputError, match=r"audio\.channel=1"):  # the tones have one channel
+        predicted(folder, str(tones), tmp_path / "one.json")
+    assert "audio.channel=1" in (tmp_path / "one.json.rejected.tsv").read_text()
+    with pytest.raises(InputError, match=r"audio\.channel"):
+        finetune_body(composed(f"model={run_folder}", f"corpus.root={root}", "audio.channel=-1", *place))
+
+
 def test_recordings_of_a_lower_rate_are_set_aside_unless_allowed(
     classifier: Finetuned, tones: Path, tmp_path: Path
 ) -> None:

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 
 from audio.recordings.manifest import read_rejected
 from foundation.errors import InputError
@@ -147,3 +149,14 @@ def test_the_command_line_takes_brackets(run_folder: Path, recordings: Path) -> 
     assert [line.split("  ")[-1] for line in done.stdout.splitlines()[1:]] == [
         str(recordings / name) for name in ("a.wav", "b.flac")
     ]
+
+
+def test_the_log_says_why_there_is_silence(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 8_000)
+    soundfile.write(tmp_path / "cancel.wav", np.stack([noise, -noise], axis=1), 8_000)
+    score(options(run_folder, tmp_path))
+    told = " ".join(capsys.readouterr().err.split())
+    assert "cancel.wav: silent" in told
+    assert "audio.channel=0" in told

@@ -106,7 +106,7 @@ def test_kinds_that_agree_are_used_once(folder: Path) -> None:
     find_recordings(config, say=said.append)
     clips, _ = corpus(folder)
     assert named(clips) == EXPECTED
-    assert {(clip.low_hz, clip.high_hz, clip.channel) for clip in clips} == {(500.0, 1800.0, "1")}
+    assert {(clip.low_hz, clip.high_hz, clip.annotated_channel) for clip in clips} == {(500.0, 1800.0, "1")}
     assert any("raven" in line and "audacity" in line for line in said)
     for kind in ("raven", "audacity", "textgrid", "kaldi"):
         assert named(corpus(folder, annotations=kind)[0]) == EXPECTED

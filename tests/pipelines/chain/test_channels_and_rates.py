@@ -1,0 +1,128 @@
+"""Recordings of several channels, of lower rates than the front end, and of very low rates, through the chain."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from audio.recordings.corpus import CorpusConfig
+from audio.recordings.manifest import read_manifest, read_rejected
+from audio.recordings.notices import upsampling_notices
+from audio.recordings.splits import SplitConfig
+from audio.spectrogram import SpectrogramConfig
+from foundation.progress import Terminal
+from pipelines.chain.corpus import Corpus, read_corpus
+from pipelines.encode import encode
+from tests.pipelines.encoding.test_encode import options
+from tests.pipelines.tiny_chain import PROCESSES, TINY
+from tokenizer.parquet import read_codes
+from tokenizer.tokenizer import Tokenizer
+from training.gangs import Alone
+
+
+def corpus_of(folder: Path, audio: SpectrogramConfig) -> Corpus:
+    gang, terminal = Alone(torch.device("cpu")), Terminal(silent=True)
+    config = CorpusConfig(root=str(folder), split=SplitConfig(validation_fraction=0, test_fraction=0))
+    return read_corpus(config, folder / "store", workers=1, gang=gang, terminal=terminal, audio=audio)
+
+
+def write(path: Path, rate: int, *, channels: int = 1, seed: int = 0) -> None:
+    noise = np.random.default_rng(seed).uniform(-0.3, 0.3, (rate // 2, channels))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, noise, rate)
+
+
+def test_recordings_of_a_lower_rate_than_the_front_end_are_noticed_once(tmp_path: Path) -> None:
+    for number, rate in enumerate((8_000, 8_000, 4_000, 16_000, 44_100)):
+        write(tmp_path / f"{number}.wav", rate, seed=number)
+    corpus = corpus_of(tmp_path, SpectrogramConfig(sample_rate=16_000))
+    (notice,) = corpus.notices
+    for told in ("3 of 5 recordings", "audio.sample_rate=8000", "4000 Hz"):
+        assert told in notice
+    clips = corpus.manifest.clips
+    assert not upsampling_notices(clips, SpectrogramConfig(sample_rate=4_000, n_mels=20))
+    assert not upsampling_notices(clips, SpectrogramConfig(sample_rate=16_000, f_max=2_000.0))  # no band is empty
+    segments = tuple(replace(clip, segment=number) for clip in clips for number in range(3))
+    assert upsampling_notices(segments, SpectrogramConfig(sample_rate=16_000)) == (notice,)  # recordings are counted
+
+
+def test_the_channel_of_the_front_end_is_that_of_the_corpus(tmp_path: Path) -> None:
+    write(tmp_path / "one.wav", 16_000)
+    write(tmp_path / "two.wav", 16_000, channels=2, seed=1)
+    corpus = corpus_of(tmp_path, SpectrogramConfig(channel=1))
+    assert [(clip.path, clip.channel) for clip in corpus.manifest.clips] == [("two.wav", 1)]
+    assert "audio.channel=1" in corpus.rejected[0].reason
+
+
+def run_on(folder: Path, place: Path, *words: str) -> dict[str, object]:
+    """The figures of a tiny run on the recordings of a folder."""
+    tiny = [word for word in TINY if not word.startswith("embedded.")]
+    corpus = (
+        f"corpus.root='{folder}'",
+        "corpus.pattern='{label}_{group}_{index}.wav'",
+        f"store.root='{place / 'store'}'",
+    )
+    process = PROCESSES.Process(target=_run, args=([*tiny, *corpus, "threads=1", *words], place / "run"))
+    process.start()
+    process.join(300)
+    assert process.exitcode == 0
+    results: dict[str, object] = json.loads((place / "run/results.json").read_text())
+    return results
+
+
+def _run(words: list[str], folder: Path) -> None:
+    from hydra import compose, initialize_config_module
+
+    from pipelines.chain.chain import run_chain
+    from pipelines.commandline.refusals import resolved
+
+    with initialize_config_module("conf", version_base="1.3"):
+        config = resolved(compose("run", overrides=words))
+    folder.mkdir(parents=True)
+    run_chain(config, folder)
+
+
+def write_calls(folder: Path, rate: int, seconds: float, *, opposed: bool = False) -> Path:
+    """Rising and falling calls of five animals, with a period of a tenth to a third of the rate."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    time = np.arange(round(rate * seconds)) / rate
+    for label, (first, change) in {"up": (0.1, 0.1), "down": (0.3, -0.1)}.items():
+        for number in range(20):
+            phase = 2 * np.pi * rate * (first + change * time / seconds) * time
+            call = 0.3 * np.sin(phase) * np.hanning(len(time)) + rng.normal(0, 0.01, len(time))
+            samples = np.stack([call, -call], axis=1) if opposed else call
+            soundfile.write(folder / f"{label}_g{number % 5}_{number}.wav", samples, rate)
+    return folder
+
+
+@pytest.mark.slow
+def test_recordings_of_200_hz_go_through_the_chain(tmp_path: Path) -> None:
+    calls = write_calls(tmp_path / "in", 200, 12.0)
+    run_on(calls, tmp_path, "audio.sample_rate=200", "audio.window_ms=640", "audio.hop_ms=80")
+    manifest = read_manifest(tmp_path / "run/manifest.tsv", calls)
+    assert {clip.sample_rate for clip in manifest.clips} == {200}
+    encode(options(tmp_path / "run", calls, tmp_path / "codes.parquet"))
+    assert {clip.codes.num_samples for clip in read_codes(tmp_path / "codes.parquet")[1]} == {2_400}
+
+
+@pytest.mark.slow
+def test_a_chosen_channel_goes_through_the_chain(tmp_path: Path) -> None:
+    calls = write_calls(tmp_path / "in", 8_000, 0.5, opposed=True)
+    soundfile.write(calls / "up_g0_99.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 4_000), 8_000)
+    run_on(calls, tmp_path, "audio.sample_rate=8000", "audio.channel=1")
+    manifest = read_manifest(tmp_path / "run/manifest.tsv", calls)
+    assert {clip.channel for clip in manifest.clips} == {1}
+    (rejected,) = read_rejected(tmp_path / "run/rejected.tsv")
+    assert rejected.path == "up_g0_99.wav"
+    tokenizer = Tokenizer.from_pretrained(tmp_path / "run/tokenizer")
+    assert tokenizer.front_end.channel == 1
+    encode(options(tmp_path / "run", calls, tmp_path / "codes.parquet"))
+    found = {clip.path: clip.codes.values for clip in read_codes(tmp_path / "codes.parquet")[1]}
+    assert len(found) == 40
+    samples = soundfile.read(calls / "up_g0_0.wav", dtype="float32")[0]
+    assert np.array_equal(found["up_g0_0.wav"], tokenizer.encode(samples[:, 1], 8_000).values)
