@@ -130,7 +130,10 @@ def parse_values(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
         try:
             override = parser.parse_override(word)
             values[_key(override)] = tuple(_values(override, parser))
-        except (HydraException, OmegaConfBaseException):  # Hydra refuses the word as well, or it was written by another version
+        except (
+            HydraException,
+            OmegaConfBaseException,
+        ):  # Hydra refuses the word as well, or it was written by another version
             name, _, value = word.partition("=")
             values[name.lstrip("+")] = (value,)
     return values

@@ -1,8 +1,8 @@
 """Names of runs: ``name=wake`` writes the folder ``runs/wake``, and the same command resumes there.
 
-Hydra writes the words of a command into the folder of its run or sweep. A command with other options is refused, because
-it would overwrite the results of the first one. Options are compared by their values, not by how they were written.
-A sweep can grow: a command with other values of an option that the sweep is over adds jobs to it.
+Hydra writes the words of a command into the folder of its run or sweep. A command with other options is refused, since it
+would overwrite the results of the first one. Options are compared by their values, not by how they were written. A
+sweep can grow: a command with other values of an option that the sweep is over adds jobs to it.
 """
 
 import os

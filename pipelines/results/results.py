@@ -28,6 +28,7 @@ from tokenizer.config import TokenizerConfig
 from training.record import TrainingRecord
 from vocoder.kinds.wavenet import WAVENET
 
+KMEANS = "kmeans.json"
 FoldSeed = tuple[str, int]  # the test fold, and the seed
 
 TRAINED = ("autoencoder", "lm", "vocoder")  # stages with a training curve
@@ -105,8 +106,9 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, o
     content: dict[str, object] = {"curves": curves}
     if "health" in entries:
         health = entries["health"].read_json("health.json")
-        kmeans = entries["tokenizer"].read_json("kmeans.json")
-        content["codebook"] = {key: health[key] for key in ("counts", "stability", "verdict")} | {"kmeans": kmeans}
+        content["codebook"] = {key: health[key] for key in ("counts", "stability", "verdict")}
+        if (entries["tokenizer"].folder / KMEANS).is_file():  # a tokenizer of another run has no record of its k-means
+            content["codebook"] |= {"kmeans": entries["tokenizer"].read_json(KMEANS)}
     if "code_table" in entries:
         content["codes"] = entries["code_table"].read_json(CODE_TABLE)
     if "listening" in entries:

@@ -28,7 +28,7 @@ NOTHING: Final = object()  # the value of an option that a recipe does not have
 MANIFESTS: Final = ("manifest", "recordings")  # inputs that are hashes of the list of recordings
 # Stage -> the group of options that it reads; of any other stage, the name itself stands before its options.
 GROUPS: Final = {
-    **{stage: "tokenizer" for stage in ("sample", "heard_sample", "autoencoder", "tokenizer")},
+    **dict.fromkeys(("sample", "heard_sample", "autoencoder", "tokenizer"), "tokenizer"),
     **{stage: f"baselines.{stage}" for stage in ("simclr", "supervised")},
     "views": "lm.views",
     "upsampler": "lm",

@@ -304,7 +304,10 @@ def test_jobs_are_named_by_what_is_swept() -> None:
 
 def test_a_value_more_is_a_job_more() -> None:
     before = plan(["seed=1", "tokenizer.codebook_size=64,256"], [])
-    for words in (["tokenizer.codebook_size=1024,64", "seed=1", "workers=2"], ["seed=1", "tokenizer.codebook_size=1024"]):
+    for words in (
+        ["tokenizer.codebook_size=1024,64", "seed=1", "workers=2"],
+        ["seed=1", "tokenizer.codebook_size=1024"],
+    ):
         jobs = plan(words, before)
         assert (jobs[0].number, jobs[0].folder) == (2, "codebook_size=1024")
         assert jobs[1:] == ([before[0]] if len(jobs) > 1 else [])

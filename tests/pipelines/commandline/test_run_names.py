@@ -118,7 +118,7 @@ def test_other_values_are_other_options(one: str, other: str, tmp_path: Path) ->
     folder = write_words(tmp_path / "wake", one)
     (folder / "manifest.tsv").touch()
     require_same_run(folder, [one, one], "run")
-    with pytest.raises(InputError, match="x|lm"):
+    with pytest.raises(InputError, match=r"x|lm"):
         require_same_run(folder, [other], "run")
 
 

@@ -23,7 +23,9 @@ def made(store: Store, recipe: Recipe) -> str:
     return recipe.key
 
 
-def lm_of(store: Store, tokenizer: Recipe = TOKENIZER, config: Mapping[str, object] = LM, recordings: str = "a") -> Recipe:
+def lm_of(
+    store: Store, tokenizer: Recipe = TOKENIZER, config: Mapping[str, object] = LM, recordings: str = "a"
+) -> Recipe:
     """The recipe of a language model whose codes are in the store."""
     codes = Recipe("codes", 1, config={}, inputs={"tokenizer": tokenizer.key, "manifest": recordings})
     for recipe in (tokenizer, codes):
@@ -77,7 +79,9 @@ def test_the_nearest_entry_is_the_one_that_is_named(store: Store) -> None:
     assert why == "threads=1 (the store has threads=2)"
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"config": 7}', b'{"inputs": [1], "config": null}', b"\xff", b"[" * 99999])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"config": 7}', b'{"inputs": [1], "config": null}', b"\xff", b"[" * 99999]
+)
 def test_damaged_entries_are_left_out(store: Store, content: bytes) -> None:
     damaged = lm_of(store, config={**LM, "threads": 3})
     made(store, damaged)
