@@ -33,6 +33,7 @@ from pipelines.commandline.run_names import sweep_words
 from pipelines.results.sweep_jobs import Job, conclude, forget, job_in, note, options, plan, read_jobs, relative
 
 SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"  # others choose values as they go
+FOLDERS = "hydra.callbacks.sweep.folders"  # option with the names of the jobs' folders, which hydra.sweep.subdir reads
 
 
 class SweepPage(Callback):
@@ -57,15 +58,16 @@ class SweepPage(Callback):
                 forget(sweep)
             if config.hydra.sweeper._target_ != SWEEPER:
                 forget(sweep)
-                return _name_folders(config, "hydra.sweep.subdir=${hydra.job.num}")
+                if FOLDERS in str(OmegaConf.to_container(config.hydra.sweep, resolve=False)):
+                    _pass_on(config, "hydra.sweep.subdir=${hydra.job.num}")
+                return
             before = read_jobs(sweep)
             self._planned = tuple(plan(sweep_words(config), before))
             folders = ",".join(quote(job.folder) for job in self._planned)
-            _name_folders(config, f"++hydra.callbacks.sweep.folders=[{folders}]")
+            _pass_on(config, f"++{FOLDERS}=[{folders}]")
             new = sum(job not in before for job in self._planned)
             if before and new:
                 _print(f"sweep     {sweep} has {counted(len(before), 'job')}, and gets {new} more")
-        return None
 
     def on_job_start(self, config: DictConfig, *, task_function: TaskFunction, **kwargs: Any) -> None:
         """Record the start of the job, in its own process, and print it."""
@@ -102,14 +104,14 @@ class SweepPage(Callback):
             finish(_sweep(config), command=command_line("run"), own=own)
 
     def _job(self, config: DictConfig) -> Job:
-        number = config.hydra.job.num
+        number: int = config.hydra.job.num
         if self._planned:
             return self._planned[number]
         overrides = options(list(config.hydra.overrides.task))
         return Job(number=number, overrides=overrides, folder="", codebook_size=None)
 
 
-def _name_folders(config: DictConfig, word: str) -> None:
+def _pass_on(config: DictConfig, word: str) -> None:
     """Pass an option to the configs of all jobs."""
     with read_write(config):
         config.hydra.overrides.hydra.append(word)

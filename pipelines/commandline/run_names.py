@@ -1,8 +1,8 @@
 """Names of runs: ``name=wake`` writes the folder ``runs/wake``, and the same command resumes there.
 
-Hydra writes the words of a command into the folder of its run or sweep. A command with other options is refused, since it
-would overwrite the results of the first one. Options are compared by their values, not by how they were written. A
-sweep can grow: a command with other values of an option that the sweep is over adds jobs to it.
+Hydra writes the words of a command into the folder of its run or sweep. A command with other options is refused, so
+that it does not overwrite the results of the first one. Options are compared by their values, not by how they were
+written. A sweep can grow: a command with other values of an option that the sweep is over adds jobs to it.
 """
 
 import os
@@ -65,6 +65,8 @@ def require_same_run(folder: Path, words: Iterable[str], mode: Mode) -> None:
         differences = ", ".join(_difference(option, old.get(option), new.get(option)) for option in differing)
         problem = f"{folder} holds a {mode} of another command; this one is {differences}"
         more = ", give it other values of the options that it is over" if mode == "sweep" else ""
+        if mode == "run" and "lm.fit.steps" in differing:
+            more = f", train its language model further under another name (lm.start={folder})"
         raise InputError(f"name={name}: {problem}: repeat the first command to resume it{more}, {remedy}")
 
 

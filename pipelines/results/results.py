@@ -106,9 +106,10 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, o
     content: dict[str, object] = {"curves": curves}
     if "health" in entries:
         health = entries["health"].read_json("health.json")
-        content["codebook"] = {key: health[key] for key in ("counts", "stability", "verdict")}
+        codebook = {key: health[key] for key in ("counts", "stability", "verdict")}
         if (entries["tokenizer"].folder / KMEANS).is_file():  # a tokenizer of another run has no record of its k-means
-            content["codebook"] |= {"kmeans": entries["tokenizer"].read_json(KMEANS)}
+            codebook["kmeans"] = entries["tokenizer"].read_json(KMEANS)
+        content["codebook"] = codebook
     if "code_table" in entries:
         content["codes"] = entries["code_table"].read_json(CODE_TABLE)
     if "listening" in entries:

@@ -91,18 +91,23 @@ def differences(new: Made, old: Made, entries: "_Entries") -> list[Difference]:
 
     def follow(via: str, name: str, new: str, old: str, depth: int) -> None:
         keys, others = new.split(), old.split()
+        if not new or not old:  # an input that only some entries have, such as views
+            return add("" if via == name else via, f"with {name}" if new else f"without {name}", "", "")
         if len(keys) != len(others) or depth == DEEPEST:
-            add(via, "other recordings" if name in MANIFESTS else f"other {name}", "", "")
-            return
+            return add_input(via, name)
         for key, other in zip(keys, others, strict=True):
             if key == other or (key, other) in seen:
                 continue
             seen.add((key, other))
             one, two = entries.of(key), entries.of(other)
             if one is None or two is None or one.get("stage") != two.get("stage"):
-                add(via, "other recordings" if name in MANIFESTS else f"other {name}", "", "")
+                add_input(via, name)
             else:
                 compare(one, two, via, depth + 1)
+        return None
+
+    def add_input(via: str, name: str) -> None:
+        add("" if via == name else via, "other recordings" if name in MANIFESTS else f"another {name}", "", "")
 
     def add(via: str, name: str, new: str, old: str) -> None:
         found.setdefault((name, new, old), Difference(via=via, name=name, new=new, old=old))
