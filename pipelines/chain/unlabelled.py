@@ -157,7 +157,7 @@ def _starts(settings: RunSettings) -> Iterator[_Start]:
     """Give each model that a run begins with."""
     if (start := settings.tokenizer.start) is not None:
         owner = run_of_start(start, TOKENIZER, option=TOKENS)
-        notice = f"The tokenizer is that of {start} and was not trained on these recordings ({TOKENS})"
+        notice = f"The tokenizer is that of {start}, used as it is ({TOKENS})"
         yield _Start(option=TOKENS, given=start, owner=owner, readers="its tokenizer's weights", notice=notice)
     if (start := settings.lm.start) is not None:
         owner = run_of_start(start, LANGUAGE_MODEL, option=LM)

@@ -48,7 +48,8 @@ def require_same_run(folder: Path, words: Iterable[str], mode: Mode) -> None:
         raise InputError(f"name={name}: {folder} exists and is no folder; choose another name")
     if not folder.exists():
         return
-    remedy = f"choose another name, or delete it: wordless runs --delete {name}"
+    delete = f"wordless runs --delete {name}" if mode == "run" else f"rm -r {folder}"
+    remedy = f"choose another name, or delete it: {delete}"
     if all(path.name in NOTES for path in folder.iterdir()):  # of a run that failed before it wrote anything
         return
     before = read_words(folder, mode)

@@ -160,7 +160,7 @@ def _require_starts(settings: "RunSettings") -> None:
     if model is not None:
         if not settings.trains_lm:
             raise InputError(f"{LM}={model}, but this run trains no language model: add lm to stages, or leave it out")
-        require_same_gpt(model, settings.lm.gpt)
+        require_same_gpt(model, settings.lm.gpt, codebook_size=settings.tokenizer.codebook_size)
 
 
 def _require_one_run(settings: "RunSettings") -> None:

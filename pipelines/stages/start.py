@@ -53,20 +53,26 @@ def tokenizer_hash(start: str) -> str:
     return f"{saved.fingerprints.tokenizer} {saved.fingerprints.codebook}"
 
 
-def require_same_gpt(start: str, wanted: GPTConfig) -> None:
-    """Refuse a language model of another architecture, or of several rates.
+def require_same_gpt(start: str, wanted: GPTConfig, *, codebook_size: int) -> None:
+    """Refuse a language model of another architecture, or of a codebook of another size.
+
+    Codebooks of one size can be different: `stages.language_model` compares them when there is one.
 
     Raises:
         InputError: with each option that differs, and the options that make them equal.
     """
     folder = start_folder(start, LANGUAGE_MODEL, option=LM)
-    gpt = (find_object(folder / CONFIG) or {}).get("gpt")
+    content = find_object(folder / CONFIG) or {}
+    gpt, codes = content.get("gpt"), content.get("codes")
     try:
         found = build(GPTConfig, gpt if isinstance(gpt, dict) else {}, name="lm.gpt")
     except InputError as error:
         raise InputError(f"{LM}={start}: {folder / CONFIG} is damaged: {error}; copy it again from its run") from error
     own, other = ({name: value for name, value in asdict(each).items() if name not in FREE} for each in (wanted, found))
-    _require_equal(LM, start, {f"lm.gpt.{name}": (value, other[name]) for name, value in own.items()})
+    values = {f"lm.gpt.{name}": (value, other[name]) for name, value in own.items()}
+    if isinstance(codes, dict) and isinstance(size := codes.get("codebook_size"), int):
+        values["tokenizer.codebook_size"] = codebook_size, size
+    _require_equal(LM, start, values)
 
 
 def require_same_tokenizer(start: str, wanted: TokenizerConfig) -> None:

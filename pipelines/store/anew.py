@@ -78,16 +78,19 @@ def differences(new: Made, old: Made, entries: "_Entries") -> list[Difference]:
 
     def compare(new: Made, old: Made, via: str, depth: int) -> None:
         stage = str(new.get("stage"))
+        inputs, before = (_mapping(each.get("inputs")) for each in (new, old))
+        if inputs and before and not inputs.keys() & before.keys():  # made in another way, from other options
+            return add(via, f"with {', '.join(inputs)} in the place of {', '.join(before)}", "", "")
         values, others = (dict(_flat(each.get("config"))) for each in (new, old))
         values["version of its code"], others["version of its code"] = new.get("version"), old.get("version")
         for name in dict.fromkeys([*values, *others]):
             one, two = values.get(name, NOTHING), others.get(name, NOTHING)
             if type(one) is not type(two) or one != two:
                 add(via, _option(stage, name), _short(one), _short(two))
-        inputs, before = (_mapping(each.get("inputs")) for each in (new, old))
         for name in dict.fromkeys([*inputs, *before]):
             if inputs.get(name) != before.get(name):
                 follow(via or name, name, str(inputs.get(name, "")), str(before.get(name, "")), depth)
+        return None
 
     def follow(via: str, name: str, new: str, old: str, depth: int) -> None:
         keys, others = new.split(), old.split()
@@ -181,4 +184,5 @@ def _part(via: str, found: list[Difference]) -> str:
     new = ", ".join(f"{each.name}={each.new}" if each.new else each.name for each in shown)
     old = ", ".join(f"{each.name}={each.old}" for each in shown if each.new)
     rest = f", and {more} more" if more > 0 else ""
-    return f"{f'because {via} differ: ' if via else ''}{new}{rest}{f' (the store has {old})' if old else ''}"
+    because = f"because {via} {'differ' if via.endswith('s') else 'differs'}: " if via else ""
+    return f"{because}{new}{rest}{f' (the store has {old})' if old else ''}"

@@ -66,6 +66,9 @@ def test_what_differs_before_the_stage_is_found_there(store: Store) -> None:
     assert "autoencoder" in why_anew(store.root, replace(TOKENIZER, inputs={"autoencoder": "f" * 16}))
     views = replace(lm_of(store), inputs={**lm_of(store).inputs, "views": "f" * 16})
     assert why_anew(store.root, views) == "with views"
+    copied = Recipe("tokenizer", 1, config={}, inputs={"start": "0123"})
+    assert "start" in why_anew(store.root, copied)
+    assert "codebook_size" not in why_anew(store.root, copied)
     both = why_anew(store.root, lm_of(store, other, config={**LM, "threads": 1}))
     assert "threads=1" in both
     assert "tokenizer.codebook_size=128" in both
