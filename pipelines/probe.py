@@ -3,7 +3,7 @@
 from pipelines.commandline.command import command
 
 PATHS = frozenset({"model", "output", "corpus.root", "corpus.table", "corpus.dataset", "corpus.shards", "store.root"})
-TEXTS = frozenset({"corpus.pattern"})  # braces and asterisks mean something to Hydra
+TEXTS = frozenset({"corpus.pattern", "corpus.tier"})  # braces and asterisks mean something to Hydra
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),

@@ -24,7 +24,8 @@ PATHS = frozenset(
         *("hydra.run.dir", "hydra.sweep.dir"),
     }
 )
-TEXTS = frozenset({"corpus.pattern", "name"})  # braces and asterisks mean something to Hydra; a name may be a number
+# Braces and asterisks mean something to Hydra; a name may be a number.
+TEXTS = frozenset({"corpus.pattern", "corpus.tier", "name"})
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),
