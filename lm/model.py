@@ -50,6 +50,7 @@ class _Saved:
     gpt: GPTConfig
     codes: CodesFormat
     look_ahead: int = LOOK_AHEAD  # of an upsampler
+    began_at: str | None = None
     weights_sha256: str
 
 
@@ -81,6 +82,7 @@ class LanguageModel:
         self.format = codes_format  # of several rates, if this is an upsampler
         self.predicted = codes_format.formats[-1]  # format of the codes that it predicts
         self.name = name  # name in messages
+        self.began_at: str | None = None  # SHA-256 of the weights that training began with; None: random weights
 
     @classmethod
     def create(
@@ -105,6 +107,7 @@ class LanguageModel:
             model = cls.create(saved.gpt, saved.codes, seed=0, look_ahead=saved.look_ahead)
             load_weights(model.gpt, folder, saved.weights_sha256, tied=TIED)
         model.name = f"the language model {folder}"
+        model.began_at = saved.began_at
         model.gpt.to(device)
         return model
 
@@ -113,7 +116,10 @@ class LanguageModel:
         config: dict[str, object] = {"gpt": asdict(self.gpt.config), "codes": self.format.as_dict()}
         if self.gpt.conditions is not None:
             config["look_ahead"] = self.gpt.conditions.look_ahead
-        write_model(Path(folder).expanduser(), self.gpt, config, card=model_card(self.gpt, self.format))
+        if self.began_at is not None:
+            config["began_at"] = self.began_at
+        card = model_card(self.gpt, self.format, began_at=self.began_at)
+        write_model(Path(folder).expanduser(), self.gpt, config, card=card)
 
     def generate(
         self,

@@ -24,7 +24,7 @@ of another are refused.
 | codebook | {codes.codebook_size} codes x {codes.streams} stream(s), {codes.codes_per_second:g} time steps per second |
 | fingerprint of the tokenizer | `{codes.tokenizer}` |
 | fingerprint of the codebook | `{codes.codebook}` |
-
+{start}
 ```python
 import wordless
 
@@ -128,8 +128,11 @@ def export_card(gpt: GPT, codes_format: CodesFormat) -> str:
     return _EXPORT.format(tokens=gpt.vocabulary, codes=_escaped(codes_format), new=new)
 
 
-def model_card(gpt: GPT, codes_format: CodesFormat) -> str:
-    """Write Markdown with the model's sizes, its codebook and how to call it."""
+def model_card(gpt: GPT, codes_format: CodesFormat, *, began_at: str | None = None) -> str:
+    """Write Markdown with the model's sizes, its codebook and how to call it.
+
+    ``began_at`` is the SHA-256 of the weights that its training began with.
+    """
     predicted = codes_format.formats[-1]
     card = _CARD if gpt.conditions is None else _UPSAMPLER_CARD
     return card.format(
@@ -139,6 +142,7 @@ def model_card(gpt: GPT, codes_format: CodesFormat) -> str:
         codes=_escaped(predicted),
         coarser=", ".join(f"{each.codes_per_second:g}" for each in codes_format.formats[:-1]),
         conditions=gpt.conditions,
+        start="" if began_at is None else f"| training began at the weights with the SHA-256 | `{began_at[:16]}` |\n",
     )
 
 

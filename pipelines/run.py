@@ -18,6 +18,8 @@ PATHS = frozenset(
             "store.root",
             "ast.model.weights",
             "wav2vec2.weights",
+            "tokenizer.start",
+            "lm.start",
         ),
         *("hydra.run.dir", "hydra.sweep.dir"),
     }

@@ -93,7 +93,7 @@ def overlap_notices(
     """Return what the manifest of a run in the folder ``owner`` means for other recordings, a sentence each.
 
     ``readers`` names, in the plural, the models of the run that are used. ``unlabelled`` are the clips that the run was
-    pre-trained on beside its corpus.
+    pre-trained on beside its corpus, itself or before it began.
     """
     test = tested.of("test")
     notices = []
@@ -107,8 +107,8 @@ def overlap_notices(
         )
     if shared := trained_on(test, unlabelled):
         notices.append(
-            f"{shared} of {len(test)} test clips are among the unlabelled recordings of {owner}: the models that it "
-            "pre-trained have heard them"
+            f"{shared} of {len(test)} test clips are among the unlabelled recordings of {owner}, or those of the "
+            "models that it began with: the models that it pre-trained have heard them"
         )
     if bool(trained.trimmed_seconds) != bool(tested.trimmed_seconds):
         where = f"of {owner}" if trained.trimmed_seconds else "that are probed"

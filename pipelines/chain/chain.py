@@ -20,7 +20,14 @@ from pipelines.chain.representations import compare_methods
 from pipelines.chain.run_output import require_own_parts, write_run_folder
 from pipelines.chain.sounds import make_continuations, make_sounds
 from pipelines.chain.tracked_run import conclude, open_tracking
-from pipelines.chain.unlabelled import noted, noted_weights, read_unlabelled, require_sources, shared_paths
+from pipelines.chain.unlabelled import (
+    noted,
+    noted_starts,
+    noted_weights,
+    read_unlabelled,
+    require_sources,
+    shared_paths,
+)
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_log import LOG
@@ -74,7 +81,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             audio=settings.audio,
         )
         unlabelled = read_unlabelled(settings, corpus.manifest, store, gang=gang, terminal=terminal, folder=folder)
-        corpus = noted_weights(noted(corpus, unlabelled, settings), settings)
+        corpus = noted_starts(noted_weights(noted(corpus, unlabelled, settings), settings), settings, folder)
         terminal.say(f"audio     {rates(settings)}")
         seconds = corpus.manifest.seconds + sum(each.seconds for each in unlabelled)
         session = Session(

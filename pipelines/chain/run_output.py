@@ -10,7 +10,7 @@ from foundation.files import replace_folder, write_aside
 from pipelines.chain.corpus import MANIFEST, REJECTED, Corpus
 from pipelines.chain.next_samples import measure_speed
 from pipelines.chain.probe_folder import write_probe
-from pipelines.chain.unlabelled import write_unlabelled
+from pipelines.chain.unlabelled import write_started, write_unlabelled
 from pipelines.commandline.run_names import link_latest
 from pipelines.pages.run_words import summary
 from pipelines.pages.runs import RUNS, write_runs_page
@@ -69,6 +69,7 @@ def write_run_folder(
     write_manifest(corpus.manifest, folder / MANIFEST)
     write_rejected(corpus.rejected, folder / REJECTED)
     write_unlabelled(unlabelled, folder)
+    write_started(settings, corpus.manifest.root, folder)
     first = next(iter(made.values()))
     only = first if len(made) == 1 else {}  # models of several folds stay in the store
     for part, stages in PARTS.items():

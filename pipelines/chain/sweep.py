@@ -8,8 +8,9 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,49 +18,108 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from foundation.errors import InputError
+from foundation.progress import append_line
+from foundation.text import counted, escape
 from pipelines.commandline.claims import hold
 from pipelines.commandline.command import leave
 from pipelines.commandline.folder_callback import ending_the_command
-from pipelines.commandline.overrides import command_line
+from pipelines.commandline.overrides import command_line, quote
 from pipelines.commandline.refusals import os_problem
-from pipelines.results.sweep_jobs import Job, conclude, forget, note, options, read_jobs, relative
+from pipelines.commandline.run_log import LOG
+from pipelines.commandline.run_names import sweep_words
+from pipelines.results.sweep_jobs import Job, conclude, forget, job_in, note, options, plan, read_jobs, relative
+
+SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"  # others choose values as they go
+FOLDERS = "hydra.callbacks.sweep.folders"  # option with the names of the jobs' folders, which hydra.sweep.subdir reads
 
 
 class SweepPage(Callback):
-    """Hydra callback that records the jobs of a sweep, and writes ``sweep.html`` and ``sweep.csv`` at its end."""
+    """Hydra callback that records the jobs of a sweep, and writes ``sweep.html`` and ``sweep.csv`` at its end.
+
+    Launchers pass this object to the processes of the jobs, with the jobs that it has planned.
+    """
+
+    def __init__(self, folders: Sequence[str] = ()) -> None:
+        """``folders`` are for ``hydra.sweep.subdir``: `on_multirun_start` fills them in."""
+        self._planned: tuple[Job, ...] = ()
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Remove the records of an earlier sweep in the same folder."""
-        forget(_sweep(config))
+        """Plan the jobs and their folders.
+
+        The jobs of earlier commands in the folder stay part of a sweep that has a name, whose options `ClaimedFolder`
+        has compared. In any other folder their records are removed, and their runs stay.
+        """
+        sweep = _sweep(config)
+        with ending_the_command(config):
+            if OmegaConf.select(config, "name") is None:
+                forget(sweep)
+            if config.hydra.sweeper._target_ != SWEEPER:
+                forget(sweep)
+                if FOLDERS in str(OmegaConf.to_container(config.hydra.sweep, resolve=False)):
+                    _pass_on(config, "hydra.sweep.subdir=${hydra.job.num}")
+                return
+            before = read_jobs(sweep)
+            self._planned = tuple(plan(sweep_words(config), before))
+            folders = ",".join(quote(job.folder) for job in self._planned)
+            _pass_on(config, f"++{FOLDERS}=[{folders}]")
+            new = sum(job not in before for job in self._planned)
+            if before and new:
+                _print(f"sweep     {sweep} has {counted(len(before), 'job')}, and gets {new} more")
 
     def on_job_start(self, config: DictConfig, *, task_function: TaskFunction, **kwargs: Any) -> None:
-        """Record the start of the job, in its own process."""
+        """Record the start of the job, in its own process, and print it."""
         if config.hydra.mode is RunMode.MULTIRUN:
-            sweep, size = _sweep(config), OmegaConf.select(config, "tokenizer.codebook_size")
-            job = Job(
-                number=config.hydra.job.num,
-                overrides=options(list(config.hydra.overrides.task)),
-                folder=relative(Path(config.hydra.runtime.output_dir), sweep),
+            sweep, folder = _sweep(config), Path(config.hydra.runtime.output_dir)
+            size = OmegaConf.select(config, "tokenizer.codebook_size")
+            job = replace(
+                self._job(config),
+                folder=relative(folder, sweep),
                 codebook_size=size if isinstance(size, int) else None,
+                state="unfinished",
+                reason=None,
+                bug=False,
             )
             with ending_the_command(config):
                 note(sweep, job)
+                of = f" of {len(self._planned)}" if self._planned else ""
+                line = f"job {config.hydra.job.num + 1}{of}{f': {job.name}' if job.name else ''}"
+                _print(line)
+                append_line(folder / LOG, line)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Record the end of the job; `going_on` has recorded the reason of a failure."""
         if config.hydra.mode is RunMode.MULTIRUN and job_return.status is JobStatus.COMPLETED:
             with ending_the_command(config):
-                conclude(_sweep(config), config.hydra.job.num)
+                conclude(_sweep(config), self._job(config).number)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write the page, print its path, and exit with an error if a job failed."""
         if os.environ.get("RANK", "0") != "0":  # under torchrun only rank 0 writes the page
             return
         with ending_the_command(config):
-            finish(_sweep(config), command=command_line("run"))
+            own = [job.number for job in self._planned] or None
+            finish(_sweep(config), command=command_line("run"), own=own)
+
+    def _job(self, config: DictConfig) -> Job:
+        number: int = config.hydra.job.num
+        if self._planned:
+            return self._planned[number]
+        overrides = options(list(config.hydra.overrides.task))
+        return Job(number=number, overrides=overrides, folder="", codebook_size=None)
+
+
+def _pass_on(config: DictConfig, word: str) -> None:
+    """Pass an option to the configs of all jobs."""
+    with read_write(config):
+        config.hydra.overrides.hydra.append(word)
+
+
+def _print(line: str) -> None:
+    if os.environ.get("RANK", "0") == "0":
+        print(escape(line), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -84,12 +144,17 @@ def going_on() -> Iterator[None]:
         if problem is None:
             traceback.print_exc()
         reason = " ".join((str(problem) if problem else f"{type(error).__name__}: {error}").split())
-        print(f"wordless run: job {hydra.job.num} failed: {reason}", file=sys.stderr, flush=True)
-        conclude(Path(hydra.sweep.dir), hydra.job.num, reason=reason, bug=problem is None)
+        sweep = Path(hydra.sweep.dir)
+        job = job_in(sweep, Path(hydra.runtime.output_dir))
+        print(f"wordless run: job {job.name or job.number + 1} failed: {reason}", file=sys.stderr, flush=True)
+        conclude(sweep, job.number, reason=reason, bug=problem is None)
 
 
-def finish(sweep: Path, *, command: str) -> None:
-    """Write the page and the table of a sweep, and print what was computed, what was reused and what failed."""
+def finish(sweep: Path, *, command: str, own: Collection[int] | None = None) -> None:
+    """Write the page and the table of a sweep, and print what was computed, what was reused and what failed.
+
+    The command fails if a job of its ``own`` failed; None: all jobs are.
+    """
     from pipelines.pages.sweep import write_sweep  # matplotlib takes a second
     from pipelines.pages.sweep_points import reuse
 
@@ -98,9 +163,9 @@ def finish(sweep: Path, *, command: str) -> None:
     for stage, (computed, reused) in reuse(page.points).items():
         print(f"sweep     {stage:<12} computed {computed}, reused {reused} of {computed + reused}", file=sys.stderr)
     print(page.html, page.csv, sep="\n", flush=True)
-    if page.failures:
-        some = f"{len(page.failures)} of {len(jobs)} jobs failed, as {page.html.name} tells"
-        bug = any(job.bug for job in page.failures)
+    if failures := [job for job in page.failures if own is None or job.number in own]:
+        some = f"{len(failures)} of {len(jobs)} jobs failed, as {page.html.name} tells"
+        bug = any(job.bug for job in failures)
         rest = f"{resuming(command, sweep)} reuses what is finished"
         leave("run", f"{some}; {rest}", code=1 if bug else 2, everywhere=False)
 

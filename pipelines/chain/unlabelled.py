@@ -1,7 +1,7 @@
 """Recordings without labels that the GPT, SimCLR and wav2vec 2.0 are trained on beside the corpus."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -13,16 +13,18 @@ from audio.recordings.selection import SECONDS_PER_HOUR, first_hours, group_in_n
 from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
 from foundation.progress import Terminal
-from foundation.saved_models import learned_labels
+from foundation.saved_models import LANGUAGE_MODEL, TOKENIZER, learned_labels
 from foundation.text import counted, listed
 from pipelines.chain.corpus import MANIFEST, Corpus, corpus_config, read_corpus, seen_of
 from pipelines.results.run_record import RESULTS
 from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run import RunSettings
+from pipelines.stages.start import LM, TOKENS, gpt_hash, run_of_start
 from pipelines.store.store import SYNTHESISED
 from training.gangs import Gang
 
 UNLABELLED, REJECTED_UNLABELLED = "unlabelled.tsv", "rejected_unlabelled.tsv"  # in the folder of a run
+STARTED = "start.tsv"  # there, too: the clips that the models of tokenizer.start and lm.start were trained on
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 
 
@@ -80,10 +82,96 @@ def write_unlabelled(unlabelled: Sequence[Manifest], folder: Path) -> None:
         write_manifest(Manifest(root=unlabelled[0].root, clips=clips), folder / UNLABELLED)
 
 
+def write_started(settings: RunSettings, root: Path, folder: Path) -> None:
+    """List in the folder of a finished run the clips that the models it began with were trained on.
+
+    ``root`` is the folder of the corpus. A run that began with nothing, or with models of unknown recordings, has no
+    list.
+    """
+    (folder / STARTED).unlink(missing_ok=True)
+    owners = dict.fromkeys(start.owner for start in _starts(settings) if start.is_run)
+    heard = [
+        clip
+        for owner in owners
+        for clip in (*read_manifest(owner / MANIFEST, root).of("train"), *unlabelled_of_run(owner, root))
+    ]
+    if heard:
+        clips = {(clip.path, clip.sha256, clip.part): clip for clip in heard}
+        write_manifest(Manifest(root=root, clips=tuple(clips.values())), folder / STARTED)
+
+
 def unlabelled_of_run(folder: Path, root: Path) -> tuple[Clip, ...]:
-    """Return the clips that `write_unlabelled` listed, known by their hashes: their paths lie in other folders."""
-    listed = folder / UNLABELLED
-    return read_manifest(listed, root).clips if listed.is_file() else ()
+    """Return the clips that `write_unlabelled` and `write_started` listed.
+
+    They are known by their hashes: their paths lie in other folders.
+    """
+    lists = (folder / name for name in (UNLABELLED, STARTED))
+    return tuple(clip for listed in lists if listed.is_file() for clip in read_manifest(listed, root).clips)
+
+
+def noted_starts(corpus: Corpus, settings: RunSettings, folder: Path) -> Corpus:
+    """Return the corpus with notices for the report about the models that the run began with, and what they know.
+
+    Raises:
+        InputError: they lie in the ``folder`` of this run, which would replace them.
+    """
+    notices: list[str] = []
+    for start in _starts(settings):
+        if start.owner.resolve() == folder.resolve():
+            raise InputError(
+                f"{start.option}={start.given} is in the folder of this run, which would replace it; name another run"
+            )
+        notices.append(start.notice)
+        if start.is_run:
+            notices += overlap_notices(
+                _all_tested(corpus.manifest, settings),
+                read_manifest(start.owner / MANIFEST, corpus.manifest.root),
+                owner=start.owner,
+                readers=start.readers,
+                unlabelled=unlabelled_of_run(start.owner, corpus.manifest.root),
+            )
+        else:
+            notices.append(
+                f"no {MANIFEST} beside {start.option}={start.given} lists the recordings that it was trained on: "
+                "figures on test clips mean nothing if these are among them"
+            )
+    return replace(corpus, notices=(*corpus.notices, *notices))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Start:
+    """A model that a run begins with."""
+
+    option: str
+    given: str  # the value of the option
+    owner: Path  # folder of the run that made the model
+    readers: str  # in the plural, for `overlap_notices`
+    notice: str
+
+    @property
+    def is_run(self) -> bool:
+        """Whether a list of the recordings is there."""
+        return (self.owner / RESULTS).is_file() and (self.owner / MANIFEST).is_file()
+
+
+def _starts(settings: RunSettings) -> Iterator[_Start]:
+    """Give each model that a run begins with."""
+    if (start := settings.tokenizer.start) is not None:
+        owner = run_of_start(start, TOKENIZER, option=TOKENS)
+        notice = f"The tokenizer is that of {start}, used as it is ({TOKENS})"
+        yield _Start(option=TOKENS, given=start, owner=owner, readers="its tokenizer's weights", notice=notice)
+    if (start := settings.lm.start) is not None:
+        owner = run_of_start(start, LANGUAGE_MODEL, option=LM)
+        weights = f"the weights of {start} ({LM}), with the SHA-256 {gpt_hash(start)[:16]}"
+        notice = f"The training of the language model began with {weights}"
+        yield _Start(option=LM, given=start, owner=owner, readers="its language model's weights", notice=notice)
+
+
+def _all_tested(manifest: Manifest, settings: RunSettings) -> Manifest:
+    """Return the manifest with each clip that is a test clip of some fold among its test clips."""
+    if not settings.compare.folds:
+        return manifest
+    return replace(manifest, clips=tuple(replace(clip, split="test") for clip in manifest.clips))
 
 
 def noted_weights(corpus: Corpus, settings: RunSettings) -> Corpus:
@@ -102,9 +190,8 @@ def noted_weights(corpus: Corpus, settings: RunSettings) -> Corpus:
         )
     owner = folder.parent
     if (owner / RESULTS).is_file() and (owner / MANIFEST).is_file():  # a run made them
-        every_clip = tuple(replace(clip, split="test") for clip in manifest.clips)
         notices += overlap_notices(
-            replace(manifest, clips=every_clip) if settings.compare.folds else manifest,
+            _all_tested(manifest, settings),
             read_manifest(owner / MANIFEST, manifest.root),
             owner=owner,
             readers="the weights of wav2vec 2.0",

@@ -14,7 +14,7 @@ from foundation.errors import InputError
 from pipelines.commandline.claims import RUN_LOCK, SWEEP_LOCK, claim, is_held
 from pipelines.commandline.command import mendable
 from pipelines.commandline.overrides import quote
-from pipelines.commandline.run_names import Mode, require_name, require_same_run
+from pipelines.commandline.run_names import Mode, require_name, require_same_run, sweep_words
 
 CLOCK = "${now:"
 
@@ -23,8 +23,8 @@ class ClaimedFolder(Callback):
     """Gives each run and each sweep a folder that no other one writes at the same time.
 
     A folder that is named after the time, which is the default, is always a new one. ``name=`` replaces the time; the
-    folder is then new, or one that the same command began. Any other folder is used as it is, so that the same command
-    continues in the folder of its first call.
+    folder is then new, or one that the same command began, or that of a sweep that grows. Any other folder is used as
+    it is, so that the same command continues in the folder of its first call.
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -77,5 +77,6 @@ def _claim_named(config: DictConfig, mode: Mode, lock: str, name: str, *, timed:
     wanted = Path(config.hydra[mode].dir).with_name(name)
     if is_held(wanted):
         raise InputError(f"name={name}: another run is writing {wanted}; wait for it, or choose another name")
-    require_same_run(wanted, list(config.hydra.overrides.task), mode)
+    words = sweep_words(config) if mode == "sweep" else list(config.hydra.overrides.task)
+    require_same_run(wanted, words, mode)
     return claim(wanted, option="name", lock=lock, new=False)

@@ -11,11 +11,14 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
-from hydra.core.override_parser.types import Quote, QuotedString
-from omegaconf.errors import GrammarParseError
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.errors import HydraException
+from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 from omegaconf.grammar_parser import parse
 
 from foundation.errors import InputError
@@ -33,6 +36,7 @@ INFOS = frozenset({"all", "config", "defaults", "defaults-tree", "plugins", "sea
 
 QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 ALREADY_QUOTED = re.compile(rf"{QUOTED}(?:,{QUOTED})*", re.DOTALL)
+NOT_PLAIN = re.compile(r"""[][{},:'"=]|^\s|\s$""")  # characters that a text in a list or group would be quoted for
 _TYPED: ContextVar[tuple[str, ...] | None] = ContextVar("_TYPED", default=None)
 
 
@@ -110,3 +114,66 @@ def without_interpolation(text: str) -> str:
     except GrammarParseError:
         return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
     return text
+
+
+def parse_values(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Parse options to their values: one, or of an option that is swept all, in the order in which Hydra sweeps.
+
+    Each value has one spelling, however it was quoted or written: ``1e-3`` is ``0.001``, ``[a, "b"]`` is ``[a,b]``, and
+    ``range(1,3)`` are ``1`` and ``2``. Of an option that is named twice the last value counts, as for Hydra. A list of
+    one value is spelled as this value, because some options take both. A deletion is an option with a ``~``.
+    """
+    there = GlobalHydra.instance()
+    parser = OverridesParser.create(config_loader=there.config_loader() if there.is_initialized() else None)
+    values: dict[str, tuple[str, ...]] = {}
+    for word in words:
+        try:
+            override = parser.parse_override(word)
+            values[_key(override)] = tuple(_values(override, parser))
+        except (
+            HydraException,
+            OmegaConfBaseException,
+        ):  # Hydra refuses the word as well, or it was written by another version
+            name, _, value = word.partition("=")
+            values[name.lstrip("+")] = (value,)
+    return values
+
+
+def _key(override: Override) -> str:
+    return f"{'~' * override.is_delete()}{override.get_key_element().lstrip('+~')}"
+
+
+def _values(override: Override, parser: OverridesParser) -> Iterator[str]:
+    if not override.is_discrete_sweep():  # of an interval Hydra's own sweeper knows no values
+        yield override.get_value_string() if override.is_sweep_override() else spell(override.value())
+        return
+    for text in override.sweep_string_iterator():
+        yield spell(parser.parse_override(f"{override.key_or_group}={text}").value())
+
+
+def spell(value: object, *, inside: bool = False) -> str:
+    """Spell a parsed value in one way; a text ``inside`` a list or group is quoted where it needs it."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case float() if value.is_integer() and abs(value) < 1e16:
+            return str(int(value))
+        case list() | tuple():
+            return spell(value[0]) if len(value) == 1 else f"[{','.join(spell(each, inside=True) for each in value)}]"
+        case dict():
+            parts = sorted(f"{name}:{spell(each, inside=True)}" for name, each in value.items())
+            return f"{{{','.join(parts)}}}"
+        case str() if _is_ambiguous(value) or (inside and NOT_PLAIN.search(value)):
+            return repr(value)
+        case _:
+            return str(value)
+
+
+def _is_ambiguous(text: str) -> bool:
+    """Return whether a text looks like another kind of value: the label ``"1"`` is not the number 1."""
+    with suppress(ValueError):
+        float(text)
+        return True
+    return text.lower() in ("null", "true", "false")

@@ -1,24 +1,29 @@
 """Names of runs: ``name=wake`` writes the folder ``runs/wake``, and the same command resumes there.
 
-Hydra writes the words of a command into the folder of its run or sweep. A command with other words is refused, because
-it would overwrite the results of the first one.
+Hydra writes the words of a command into the folder of its run or sweep. A command with other options is refused, so
+that it does not overwrite the results of the first one. Options are compared by their values, not by how they were
+written. A sweep can grow: a command with other values of an option that the sweep is over adds jobs to it.
 """
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import yaml
+from omegaconf import DictConfig
 
 from foundation.errors import InputError
+from foundation.json_values import find_object
 from pipelines.commandline.claims import NOTES
+from pipelines.commandline.overrides import parse_values
 
 LATEST: Final = "latest"  # a link beside run folders to the run that finished last
 WORDS: Final = Path(".hydra/overrides.yaml")  # in the folder of a run
 SWEEP_WORDS: Final = Path("multirun.yaml")  # in the folder of a sweep
+JOBS: Final = ".jobs"  # folder of the records of a sweep's jobs, in the folder of the sweep
 NAME = re.compile(r"\w[\w.+-]{0,99}")
 # Options that say where and how fast a run computes, and not what; the same run may have other values of them.
 ELSEWHERE = frozenset(
@@ -43,20 +48,49 @@ def require_same_run(folder: Path, words: Iterable[str], mode: Mode) -> None:
         raise InputError(f"name={name}: {folder} exists and is no folder; choose another name")
     if not folder.exists():
         return
-    remedy = f"choose another name, or delete it: wordless runs --delete {name}"
+    delete = f"wordless runs --delete {name}" if mode == "run" else f"rm -r {folder}"
+    remedy = f"choose another name, or delete it: {delete}"
     if all(path.name in NOTES for path in folder.iterdir()):  # of a run that failed before it wrote anything
         return
     before = read_words(folder, mode)
     if before is None:
         raise InputError(f"name={name}: {folder} holds something that is no {mode}; choose another name")
-    old, new = (frozenset(word for word in each if option_of(word) not in ELSEWHERE) for each in (before, words))
-    if old != new:
-        differences = [
-            *(f"with {word}" for word in sorted(new - old)),
-            *(f"without {word}" for word in sorted(old - new)),
-        ]
-        problem = f"{folder} holds a {mode} of another command; this one is {', '.join(differences)}"
-        raise InputError(f"name={name}: {problem}: repeat the first command to resume it, {remedy}")
+    old, new = _values(before), _values(words)
+    if mode == "sweep":  # Hydra's record has the last command alone
+        for option, value in _job_values(folder):
+            old.setdefault(option, {})[value] = None
+    swept = {option for option in old.keys() & new.keys() if len(old[option]) > 1 or len(new[option]) > 1}
+    growing = swept if mode == "sweep" else set()
+    differing = [option for option in sorted({*old, *new} - growing) if old.get(option) != new.get(option)]
+    if differing:
+        differences = ", ".join(_difference(option, old.get(option), new.get(option)) for option in differing)
+        problem = f"{folder} holds a {mode} of another command; this one is {differences}"
+        more = ", give it other values of the options that it is over" if mode == "sweep" else ""
+        if mode == "run" and "lm.fit.steps" in differing:
+            more = f", train its language model further under another name (lm.start={folder})"
+        raise InputError(f"name={name}: {problem}: repeat the first command to resume it{more}, {remedy}")
+
+
+def _values(words: Iterable[str]) -> dict[str, dict[str, None]]:
+    """Return the values of each option that says what is computed, each value once and in order."""
+    parsed = parse_values(list(words))
+    return {option: dict.fromkeys(values) for option, values in parsed.items() if option not in ELSEWHERE}
+
+
+def _job_values(sweep: Path) -> Iterator[tuple[str, str]]:
+    """Give the options of all jobs of a sweep, those of earlier commands, too."""
+    for path in (sweep / JOBS).glob("*.json"):
+        options = (find_object(path) or {}).get("overrides")
+        yield from (
+            (option, str(value))
+            for option, value in (options.items() if isinstance(options, dict) else ())
+            if option not in ELSEWHERE
+        )
+
+
+def _difference(option: str, old: Iterable[str] | None, new: Iterable[str] | None) -> str:
+    before, now = (f"{option}={','.join(each)}" if each else "" for each in (old, new))
+    return f"with {now} instead of {before}" if before and now else f"with {now}" if now else f"without {before}"
 
 
 def read_words(folder: Path, mode: Mode = "run") -> list[str] | None:
@@ -64,10 +98,21 @@ def read_words(folder: Path, mode: Mode = "run") -> list[str] | None:
     with suppress(OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
         content = yaml.safe_load((folder / (WORDS if mode == "run" else SWEEP_WORDS)).read_text(encoding="utf-8"))
         if mode == "sweep":
-            content = content["hydra"]["overrides"]["task"] if isinstance(content, dict) else None
+            hydra = content["hydra"]
+            content = [*_sweeper_words(hydra), *hydra["overrides"]["task"]]
         if isinstance(content, list):
             return [str(word) for word in content]
     return None
+
+
+def sweep_words(config: DictConfig) -> list[str]:
+    """Return the options of a sweep: those of its experiment, then those of the command line."""
+    return [*_sweeper_words(config.hydra), *config.hydra.overrides.task]
+
+
+def _sweeper_words(hydra: Mapping[str, Any]) -> list[str]:
+    sweeper = hydra.get("sweeper") or {}
+    return [f"{name}={value}" for name, value in (sweeper.get("params") or {}).items()]
 
 
 def option_of(word: str) -> str:

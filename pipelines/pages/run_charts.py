@@ -32,7 +32,8 @@ def report_charts(results: Results) -> Iterator[tuple[str, Markup]]:
         yield f"curve_{name}", training_chart(name, {"": record}, unigram)
     if "codebook" in results:
         yield "usage", _code_usage(results["codebook"]["counts"])
-        yield "kmeans", _kmeans_objective(results["codebook"]["kmeans"]["objective"])
+        if "kmeans" in results["codebook"]:
+            yield "kmeans", _kmeans_objective(results["codebook"]["kmeans"]["objective"])
     if samples := results.get("next_sample"):
         for name, records in samples["trainings"].items():
             yield f"curve_next_sample_{name}", training_chart(name, records)

@@ -13,7 +13,14 @@ from foundation.saved_models import rate_folder
 from pipelines.stages.codes import codes
 from pipelines.stages.health import health
 from pipelines.stages.speech_layer import state_decoder, state_sample
-from pipelines.stages.tokenizer import TokenizerSettings, autoencoder, codebook, frame_sample, input_sample
+from pipelines.stages.tokenizer import (
+    TokenizerSettings,
+    autoencoder,
+    codebook,
+    frame_sample,
+    input_sample,
+    started_tokenizer,
+)
 from pipelines.store.session import Session, rate_prefix
 from pipelines.store.store import MODEL, Entry, Recipe
 from tokenizer.rate_tokenizer import RateTokenizer
@@ -28,7 +35,7 @@ class Codebook:
     patch_frames: int
     sample: Entry
     inputs: Entry | None  # the same columns in other dynamic ranges
-    autoencoder: Entry
+    autoencoder: Entry  # of a tokenizer that was not trained here, the tokenizer itself
     tokenizer: Entry
     codes: Entry
     health: Entry
@@ -60,17 +67,23 @@ def make_codebook(
 ) -> Codebook:
     """Train the autoencoder and the codebook of one rate, encode the corpus, and measure the codebook's health.
 
-    With the ``layer`` of a speech model, codes are clusters of its states, whose decoder is trained.
+    With the ``layer`` of a speech model, codes are clusters of its states, whose decoder is trained. With
+    ``settings.start`` the tokenizer of an earlier run is used as it is, and the sample has only the statistics of
+    frames, which other networks read.
     """
     inputs = None
-    if layer is None:
+    if settings.start is not None:
+        sample = frame_sample(session, manifest, audio, settings)
+        trained = tokens = started_tokenizer(session, settings.start)
+    elif layer is None:
         sample = frame_sample(session, manifest, audio, settings)
         inputs = input_sample(session, manifest, audio, settings)
         trained = autoencoder(session, sample, audio, settings, inputs)
+        tokens = codebook(session, sample, trained, audio, settings, layer)
     else:
         sample = state_sample(session, manifest, audio, settings, layer)
         trained = state_decoder(session, sample, audio, settings, layer)
-    tokens = codebook(session, sample, trained, audio, settings, layer)
+        tokens = codebook(session, sample, trained, audio, settings, layer)
     coded = codes(session, manifest, tokens)
     healthy = health(session, manifest, tokens, coded, settings.health, seed=seed)
     return Codebook(

@@ -33,6 +33,7 @@ from tokenizer.config import TokenizerConfig
 from training.record import TrainingRecord
 from vocoder.kinds.wavenet import WAVENET
 
+KMEANS = "kmeans.json"
 FoldSeed = tuple[str, int]  # the test fold, and the seed
 
 TRAINED = ("autoencoder", "lm", "vocoder")  # stages with a training curve
@@ -114,8 +115,10 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, o
     content: dict[str, object] = {"curves": curves}
     if "health" in entries:
         health = entries["health"].read_json("health.json")
-        kmeans = entries["tokenizer"].read_json("kmeans.json")
-        content["codebook"] = {key: health[key] for key in ("counts", "stability", "verdict")} | {"kmeans": kmeans}
+        codebook = {key: health[key] for key in ("counts", "stability", "verdict")}
+        if (entries["tokenizer"].folder / KMEANS).is_file():  # a tokenizer of another run has no record of its k-means
+            codebook["kmeans"] = entries["tokenizer"].read_json(KMEANS)
+        content["codebook"] = codebook
     if "code_table" in entries:
         content["codes"] = entries["code_table"].read_json(CODE_TABLE)
     if "listening" in entries:

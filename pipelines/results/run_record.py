@@ -59,11 +59,16 @@ class CorpusRecord(DivisionRecord):
     groups: dict[str, int]
 
 
-class CodebookRecord(TypedDict):
+class ClusteredRecord(TypedDict, total=False):
+    """The entry that a run with the tokenizer of another run lacks."""
+
+    kmeans: KMeansSummary
+
+
+class CodebookRecord(ClusteredRecord):
     """Use and health of the codebook."""
 
     counts: list[int]  # uses of each code
-    kmeans: KMeansSummary
     stability: dict[str, float]  # ratio of codes that stay the same, by change
     verdict: str | None  # description of a collapse
 

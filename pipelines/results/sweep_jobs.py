@@ -6,15 +6,18 @@ Launchers run jobs in this process, in others, or on other machines, which share
 import json
 import os
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain, count, product
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from foundation.files import write_aside
 from foundation.text import escape_values
+from pipelines.commandline.overrides import parse_values
+from pipelines.commandline.run_names import ELSEWHERE, JOBS
 
-NOTES = ".jobs"
-QUOTED = re.compile(r"""(['"]).*\1""", re.DOTALL)
+MOST_CHARACTERS = 100  # of the name of a job's folder
 State = Literal["unfinished", "finished", "failed"]
 
 
@@ -23,43 +26,98 @@ class Job:
     """The record of one job, without its results."""
 
     number: int
-    overrides: dict[str, str]  # option -> value, as they were given for this job
+    overrides: dict[str, str]  # option -> value, each in one spelling
     folder: str  # of the run, relative to the sweep's
     codebook_size: int | None
+    name: str = ""  # the options that are swept, for people: codebook_size=64; empty if there are none
     state: State = "unfinished"  # also after the process was killed
     reason: str | None = None  # of a failure, in one line
     bug: bool = False  # not an error that the user can correct
 
 
 def options(words: list[str]) -> dict[str, str]:
-    """Parse Hydra's override words to option -> value, without quotes and ``+``."""
-    pairs = (word.lstrip("+").partition("=") for word in words)
-    return {name: value[1:-1] if QUOTED.fullmatch(value) else value for name, _, value in pairs}
+    """Parse the override words of one job to option -> value, each in one spelling."""
+    return {name: ",".join(values) for name, values in parse_values(words).items()}
+
+
+def plan(words: Sequence[str], before: Sequence[Job]) -> list[Job]:
+    """List the jobs of the command ``words``, in Hydra's order.
+
+    A job with the options of one of the jobs ``before`` has its number and folder; the others follow. Options that do
+    not decide results, such as ``workers``, are no part of a job, unless the command sweeps over them.
+    """
+    values = parse_values(words)
+    own = [option for option, each in values.items() if len(each) > 1 or option not in ELSEWHERE]
+    combinations = [dict(zip(own, each, strict=True)) for each in product(*(values[option] for option in own))]
+    swept = _differing([*(job.overrides for job in before), *combinations])
+    known, taken = list(before), {job.folder for job in before}
+    numbers, planned = count(max((job.number for job in before), default=-1) + 1), []
+    for overrides in combinations:
+        job = next((job for job in known if job.overrides == overrides), None)
+        if job is None:
+            number, name = next(numbers), ", ".join(_named(overrides, swept))
+            folder = _free(name.replace(", ", ",") or str(number), taken)
+            job = Job(number=number, overrides=overrides, folder=folder, codebook_size=None, name=name)
+            taken.add(folder)
+        else:
+            known.remove(job)  # a value that is given twice is two jobs
+        planned.append(job)
+    return planned
+
+
+def _differing(jobs: Sequence[dict[str, str]]) -> list[str]:
+    """List the options that differ between jobs."""
+    names = dict.fromkeys(name for job in jobs for name in job)
+    return [name for name in names if len({job.get(name) for job in jobs}) > 1]
+
+
+def _named(overrides: dict[str, str], swept: Sequence[str]) -> Iterable[str]:
+    """Give the swept options, each with as much of the end of its name as tells it from the others."""
+    for option in swept:
+        if option in overrides:
+            parts = option.split(".")
+            ends = (".".join(parts[-length:]) for length in range(1, len(parts) + 1))
+            short = next(
+                end for end in ends if end == option or sum(f".{each}".endswith(f".{end}") for each in swept) == 1
+            )
+            yield f"{short}={overrides[option]}"
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Return a name of a folder that no other job has."""
+    wanted = re.sub(r"[^\w.+=,@-]", "_", name)[:MOST_CHARACTERS]
+    others = (f"{wanted}_{number}" for number in count(2))
+    return next(each for each in chain([wanted], others) if each not in taken)
 
 
 def note(sweep: Path, job: Job) -> None:
     """Write a job's record."""
-    path = sweep / NOTES / f"{job.number}.json"
+    path = sweep / JOBS / f"{job.number}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_aside(path, json.dumps(asdict(job)))
 
 
+def job_in(sweep: Path, folder: Path) -> Job:
+    """Return the job whose run is in a folder."""
+    return next(job for job in read_jobs(sweep) if job.folder == relative(folder, sweep))
+
+
 def conclude(sweep: Path, number: int, *, reason: str | None = None, bug: bool = False) -> None:
     """Record the end of a job; a failed job stays failed."""
-    job = read_job(sweep / NOTES / f"{number}.json")
+    job = read_job(sweep / JOBS / f"{number}.json")
     if job.state == "unfinished":
         note(sweep, replace(job, state="failed" if reason else "finished", reason=reason, bug=bug))
 
 
 def forget(sweep: Path) -> None:
     """Remove the records of an earlier sweep in the same folder; its runs stay."""
-    for path in (sweep / NOTES).glob("*.json"):
+    for path in (sweep / JOBS).glob("*.json"):
         path.unlink()
 
 
 def read_jobs(sweep: Path) -> list[Job]:
     """Read all jobs of the sweep, in their order."""
-    return sorted((read_job(path) for path in (sweep / NOTES).glob("*.json")), key=lambda job: job.number)
+    return sorted((read_job(path) for path in (sweep / JOBS).glob("*.json")), key=lambda job: job.number)
 
 
 def read_job(path: Path) -> Job:

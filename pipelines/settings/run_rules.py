@@ -13,6 +13,7 @@ from pipelines.settings.gang import processes, require_equal_share, require_shar
 from pipelines.settings.model_memory import require_memory
 from pipelines.settings.parallel import require_parallel, require_processes
 from pipelines.settings.speech_layer import require_speech_layer
+from pipelines.stages.start import LM, TOKENS, require_same_gpt, require_same_tokenizer
 from pipelines.tracking.table import require_trackers
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def require_run(settings: "RunSettings") -> None:
     _require_same_frames(settings)
     settings.lm.gpt.require_room(settings.tokenizer.config(settings.audio).streams)
     settings.vocoder.crops.look_ahead(settings.vocoder.wavenet)
+    _require_starts(settings)
     _require_equal_shares(settings)
     require_sharding(settings.lm)
     _require_pairs(settings)
@@ -136,6 +138,29 @@ def _require_rates(settings: "RunSettings") -> None:
             f"tokenizer.rates is {list(rates)} and lm.contrast_weight {settings.lm.contrast_weight}; the models of "
             "several rates only predict codes: choose lm.contrast_weight=0 or tokenizer.rates=null"
         )
+
+
+def _require_starts(settings: "RunSettings") -> None:
+    """Refuse models to begin with that this run does not have, and those of other sizes."""
+    tokens, model, rates = settings.tokenizer.start, settings.lm.start, settings.tokenizer.rates
+    for option, start in ((TOKENS, tokens), (LM, model)):
+        if start is not None and rates is not None:
+            raise InputError(
+                f"{option}={start} and tokenizer.rates={list(rates)}: a run begins with models of one rate; leave one "
+                "of the options out"
+            )
+    if tokens is not None:
+        if settings.tokenizer.features != "autoencoder" or settings.vocoder.codebook_sizes is not None:
+            raise InputError(
+                f"{TOKENS}={tokens} is used as it is, and tokenizer.features={settings.tokenizer.features} "
+                f"vocoder.codebook_sizes={settings.vocoder.codebook_sizes} make codes of other kinds: choose "
+                "tokenizer.features=autoencoder and vocoder.codebook_sizes=null"
+            )
+        require_same_tokenizer(tokens, settings.tokenizer.config(settings.audio))
+    if model is not None:
+        if not settings.trains_lm:
+            raise InputError(f"{LM}={model}, but this run trains no language model: add lm to stages, or leave it out")
+        require_same_gpt(model, settings.lm.gpt, codebook_size=settings.tokenizer.codebook_size)
 
 
 def _require_one_run(settings: "RunSettings") -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from torch import nn
 
+from foundation.errors import InputError
 from foundation.ranges import require, require_least
+from foundation.saved_models import LANGUAGE_MODEL
 from lm.batches import MIN_PAIRS, BatchConfig, TokenBatch, TrainingBatches, fitting_batches, loss, validation_batches
 from lm.conditions import LOOK_AHEAD, require_look_ahead
 from lm.contrast import ContrastConfig
@@ -15,6 +17,7 @@ from lm.gpt import GPT, GPTConfig
 from lm.model import LanguageModel
 from lm.perplexity import perplexities
 from lm.sequences import CodeSequences
+from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
@@ -41,6 +44,7 @@ class LanguageModelSettings:
     gpt: GPTConfig
     batches: BatchConfig
     fit: ShardableFitConfig
+    start: str | None = None  # folder or address of a model whose weights training begins with; None: random weights
 
     def __post_init__(self) -> None:
         require_least(self, "lm", "batch_tokens", "validation_windows", least=1)
@@ -103,14 +107,30 @@ def language_model(
     The codes of each source of ``unlabelled`` clips are used for training as well; validation uses only the corpus.
     """
     fit = settings.fit
-    recipe = Recipe("lm", 1, config=config_of(settings), inputs=inputs_of(corpus, unlabelled))
+    began_at = {"start": gpt_hash(settings.start)} if settings.start is not None else {}
+    recipe = Recipe("lm", 1, config=config_of(settings), inputs=inputs_of(corpus, unlabelled) | began_at)
 
     def make(folder: Path) -> None:
         model = LanguageModel.create(settings.gpt, read_codes(corpus.codes.folder)[0], seed=fit.seed)
+        if settings.start is not None:
+            begin_at(model, settings.start)
         clips, more = read_views(corpus), [views for source in unlabelled for views in read_views(source).train]
         train_model(session, folder, model, clips, settings, more=more, stage=recipe.stage)
 
     return session.obtain(recipe, f"GPT, {fit.summary}", make, files=FILES, together=True)
+
+
+def begin_at(model: LanguageModel, start: str) -> None:
+    """Give an untrained model the weights of another one, which must be of the same codebook."""
+    other = LanguageModel.from_pretrained(start_folder(start, LANGUAGE_MODEL, option=LM))
+    if other.format.codebook != model.format.codebook:
+        raise InputError(
+            f"{LM}={start} belongs to codebook {other.format.codebook}, and the codes of this run to codebook "
+            f"{model.format.codebook}, where the same numbers mean other sounds: use the tokenizer of that model, "
+            f"{TOKENS}={start}, or repeat the options and recordings of its run"
+        )
+    model.gpt.load_state_dict(other.gpt.state_dict())
+    model.began_at = gpt_hash(start)
 
 
 def train_model(

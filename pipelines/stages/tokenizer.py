@@ -17,10 +17,11 @@ from audio.spectrogram import SpectrogramConfig, require_ranges
 from foundation.devices import local_gpus
 from foundation.errors import InputError
 from foundation.ranges import require, require_least
-from foundation.saved_models import write_tensors
+from foundation.saved_models import TOKENIZER, write_tensors
 from foundation.seeds import require_seed
 from foundation.tasks import Pool
 from foundation.threads import one_thread
+from pipelines.stages.start import TOKENS, start_folder, tokenizer_hash
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
@@ -33,6 +34,7 @@ from tokenizer.patches import PatchConfig
 from tokenizer.rates import MOST_RATES
 from tokenizer.sample import FrameSample, LogMelReader, PatchBatches, draw_sample, normalised_patches, read_log_mel
 from tokenizer.speech_layer import FOLDER, ChosenLayer
+from tokenizer.tokenizer import Tokenizer
 from training.state import FitConfig
 
 SAMPLE, AUTOENCODER = "sample.safetensors", "autoencoder.safetensors"
@@ -59,6 +61,7 @@ class TokenizerSettings:
     health: HealthConfig
     dynamic_ranges: tuple[float, float] | None = None  # dB: random range of each of the autoencoder's clips
     seed: int
+    start: str | None = None  # folder or address of a tokenizer that is used as it is; None: one is trained
 
     def __post_init__(self) -> None:
         require_ranges(self.dynamic_ranges, "tokenizer.dynamic_ranges")
@@ -289,6 +292,16 @@ def codebook(
     title = f"k-means, {levels}{settings.codebook_size} codes"
     copied = [] if layer is None else [f"{FOLDER}/*"]
     return session.obtain(recipe, title, make, files=[*MODEL, "kmeans.json", *copied])
+
+
+def started_tokenizer(session: Session, start: str) -> Entry:
+    """Copy the tokenizer of an earlier run; the entry is a complete tokenizer folder, without a record of k-means."""
+    recipe = Recipe("tokenizer", 1, config={}, inputs={"start": tokenizer_hash(start)})
+
+    def make(folder: Path) -> None:
+        Tokenizer.from_pretrained(start_folder(start, TOKENIZER, option=TOKENS)).save_pretrained(folder)
+
+    return session.obtain(recipe, f"copy of {start}", make, files=MODEL)
 
 
 def patches_of(sample: Entry, split: str, height: int, *, columns_of: Entry | None = None) -> Tensor:

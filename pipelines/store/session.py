@@ -17,6 +17,7 @@ from foundation.pools import in_order, open_pool
 from foundation.progress import Terminal
 from foundation.tasks import Pool
 from pipelines.commandline.claims import keep_claimed
+from pipelines.store.anew import why_anew
 from pipelines.store.store import ENTRY, Entry, Recipe, Store, checkpoints_of, write_json
 from pipelines.store.training_curve import CURVE, training_name
 from pipelines.store.users import note_user
@@ -87,6 +88,8 @@ class Session:
             if reused:
                 self.terminal.say(f"reused    {recipe.stage:<12} {recipe.key}")
             elif leader or together:
+                if leader and not self.store.partial(recipe).exists() and (why := why_anew(self.store.root, recipe)):
+                    self.terminal.say(f"{recipe.stage:<9} computed anew: {why}")
                 making = self.store.making(recipe, files) if leader else nullcontext(self.store.partial(recipe))
                 with self.terminal.computing(f"{recipe.stage:<12} {recipe.key}", title), making as partial:
                     make(partial)

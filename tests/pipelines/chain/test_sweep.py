@@ -22,7 +22,7 @@ from pipelines.chain.sweep import finish, resuming
 from pipelines.pages.sweep import Written, write_sweep
 from pipelines.pages.sweep_points import Runs, pareto, swept
 from pipelines.pages.sweep_words import sweep_gap
-from pipelines.results.sweep_jobs import Job, conclude, note, options, read_jobs
+from pipelines.results.sweep_jobs import Job, conclude, note, options, plan, read_jobs
 from tests.pipelines.pages_apart import Page, figure
 from tests.pipelines.tiny_chain import TINY, called, entries
 
@@ -416,6 +416,31 @@ def test_words_become_options() -> None:
     assert options(["a.b=1", "+c='x, y'", "d=e=f"]) == {"a.b": "1", "c": "x, y", "d": "e=f"}
 
 
+def test_jobs_are_named_by_what_is_swept() -> None:
+    jobs = plan(["lm.fit.lr=1e-3,2e-3", "vocoder.fit.lr=1,2", "lm=tiny", "corpus.root=a/b,'c d'", "workers=3"], [])
+    assert [job.number for job in jobs] == list(range(8))
+    assert jobs[1].name == "lm.fit.lr=0.001, vocoder.fit.lr=1, root=c d"
+    assert jobs[0].folder == "lm.fit.lr=0.001,vocoder.fit.lr=1,root=a_b"
+    assert len({job.folder for job in jobs}) == 8
+    assert jobs[0].overrides == {"lm.fit.lr": "0.001", "vocoder.fit.lr": "1", "lm": "tiny", "corpus.root": "a/b"}
+    assert [job.folder for job in plan(["seed=1"], [])] == ["0"]
+    assert [job.folder for job in plan(["x='a/b','a?b',a_b"], [])] == ["x=a_b", "x=a_b_2", "x=a_b_3"]
+
+
+def test_a_value_more_is_a_job_more() -> None:
+    before = plan(["seed=1", "tokenizer.codebook_size=64,256"], [])
+    for words in (
+        ["tokenizer.codebook_size=1024,64", "seed=1", "workers=2"],
+        ["seed=1", "tokenizer.codebook_size=1024"],
+    ):
+        jobs = plan(words, before)
+        assert (jobs[0].number, jobs[0].folder) == (2, "codebook_size=1024")
+        assert jobs[1:] == ([before[0]] if len(jobs) > 1 else [])
+    wider = plan(["seed=1,2", "tokenizer.codebook_size=64"], before)
+    assert wider[0] == before[0]
+    assert wider[1].folder == "seed=2,codebook_size=64"
+
+
 def test_only_options_that_differ_are_swept() -> None:
     words = [{"a": "1", "b": size, "tokenizer.codebook_size": size} for size in ("2", "3")]
     jobs = [Job(number=n, overrides=each, folder=str(n), codebook_size=None) for n, each in enumerate(words)]
@@ -449,6 +474,19 @@ wish: null
 hydra:
   sweep: {dir: a sweep, subdir: "job ${hydra.job.num}"}
   callbacks: {sweep: {_target_: pipelines.chain.sweep.SweepPage}}
+"""
+NAMED = """
+defaults: [override hydra/job_logging: none, override hydra/hydra_logging: none, _self_]
+tokenizer: {codebook_size: 2}
+seed: 0
+name: null
+hydra:
+  sweep:
+    dir: "sweeps/${now:%Y}"
+    subdir: ${oc.select:'hydra.callbacks.sweep.folders[${hydra.job.num}]'}
+  callbacks:
+    folder: {_target_: pipelines.commandline.folder_callback.ClaimedFolder}
+    sweep: {_target_: pipelines.chain.sweep.SweepPage, folders: []}
 """
 SCRIPT = """
 import json
@@ -502,7 +540,9 @@ def test_a_sweep_goes_on_after_a_failure(project: Path, launcher: str) -> None:
     words = ["-m", f"hydra/launcher={launcher}"]
     done = tried(project, *words, "tokenizer.codebook_size=2,3,4,5")
     assert done.returncode == 1, done.stderr  # one of the failures is a bug
-    assert "job 1 failed: three is refused" in done.stderr
+    assert "job codebook_size=3 failed: three is refused" in done.stderr
+    assert "job 2 of 4: codebook_size=3" in done.stderr.splitlines()
+    assert "job 4 of 4: codebook_size=5" in (project / "a sweep/job 3/log.txt").read_text()
     assert "KeyError: 'a bug'" in done.stderr
     assert "2 of 4 jobs failed" in done.stderr
     assert done.stdout.splitlines() == ["a sweep/sweep.html", "a sweep/sweep.csv"]
@@ -512,6 +552,35 @@ def test_a_sweep_goes_on_after_a_failure(project: Path, launcher: str) -> None:
     again = tried(project, *words, "tokenizer.codebook_size=2,3")
     assert again.returncode == 2, again.stderr  # nothing but the user's own
     assert "1 of 2 jobs failed" in again.stderr  # the jobs of the first sweep are no part of the second
+
+
+def test_a_sweep_of_the_same_name_grows(project: Path) -> None:
+    """Its folders and its table hold the jobs of all commands, whichever way an option is written."""
+    (project / "conf/try.yaml").write_text(NAMED)
+
+    def swept(*words: str) -> tuple[int, str, list[tuple[str, str, float]]]:
+        done = tried(project, "-m", "name=s", *words)
+        assert (project / "sweeps/s/sweep.csv").exists(), done.stderr
+        with (project / "sweeps/s/sweep.csv").open() as file:
+            rows = [(row["job"], row["run"], float(row["value"])) for row in csv.DictReader(file)]
+        return done.returncode, done.stderr, rows
+
+    two = [("0", "codebook_size=2", 2.0), ("1", "codebook_size=5", 5.0)]
+    assert swept("tokenizer.codebook_size=2,5", "seed=1e-3")[::2] == (0, two)
+    code, said, rows = swept("seed=0.001", "tokenizer.codebook_size=6")
+    assert (code, rows) == (0, [*two, ("2", "codebook_size=6", 6.0)])
+    assert "job 1 of 1: codebook_size=6" in said
+    code, said, rows = swept("seed='0.001'", "tokenizer.codebook_size=7")
+    assert (code, len(rows)) == (2, 3)
+    assert "seed='0.001'" in said
+    assert "seed=0.001" in said
+    code, said, rows = swept("seed=0.0010", "tokenizer.codebook_size=choice(9,2,5)")
+    assert (code, [row[0] for row in rows]) == (0, ["0", "1", "2", "3"])
+    assert "job 3 of 3: codebook_size=5" in said
+    code, said, rows = swept("seed=0.001", "tokenizer.codebook_size=3")  # refused by the task
+    assert (code, len(rows)) == (2, 4)
+    assert "1 of 5 jobs failed" in said
+    assert swept("seed=0.001", "tokenizer.codebook_size=range(5,7)")[0] == 0  # what failed is not among them
 
 
 def test_a_single_run_fails_as_it_did_before(project: Path) -> None:
@@ -555,8 +624,8 @@ def test_an_experiment_is_a_sweep_by_itself(tmp_path: Path) -> None:
     assert (made.count("autoencoder"), made.count("lm"), made.count("vocoder")) == (1, 2, 0)
     page = Page((tmp_path / "sweep/sweep.html").read_text(encoding="utf-8"))
     links = [str(link["href"]) for link in page.named("a")]
-    assert links == ["0/report.html", "1/report.html"]
-    assert all((tmp_path / "sweep" / link).is_file() for link in links)
+    assert [unquote(link) for link in links] == ["codebook_size=4/report.html", "codebook_size=8/report.html"]
+    assert all((tmp_path / "sweep" / unquote(link)).is_file() for link in links)
     with (tmp_path / "sweep/sweep.csv").open() as file:
         rows = list(csv.DictReader(file))
     splits = {(row["job"], row["split"]) for row in rows if (row["name"], row["of"]) == ("accuracy", "gpt")}

@@ -182,7 +182,9 @@ def test_a_name_is_a_folder_in_which_the_same_command_resumes(project: Path) -> 
     assert wishes(project / "runs") == {"1e5": "a"}
     code, told = ended(begin(project, "name=1e5", "wish=b"))
     assert (code, told.count("\n")) == (2, 1)
-    assert "name=1e5: runs/1e5 holds a run of another command; this one is with wish=b, without wish=a" in told
+    assert "name=1e5: runs/1e5 holds a run of another command" in told
+    assert "wish=b" in told
+    assert "wish=a" in told
     assert wishes(project / "runs") == {"1e5": "a"}
     assert ended(begin(project, "-m", "name=both", "wish=x,y"))[0] == 0
     assert sorted(wishes(project / "sweeps/both").values()) == ["x", "y"]

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from foundation.errors import InputError
+from pipelines.commandline.overrides import parse_values, spell
 from pipelines.commandline.run_names import (
     link_latest,
     option_of,
@@ -48,8 +51,15 @@ def test_the_same_options_in_any_order_resume(tmp_path: Path) -> None:
 def test_another_run_is_not_overwritten(tmp_path: Path) -> None:
     folder = write_words(tmp_path / "wake", "seed=1", "name=wake")
     (folder / "manifest.tsv").touch()
-    with pytest.raises(InputError, match=r"this one is with lm=tiny, with seed=2, without seed=1: .*--delete wake"):
+    with pytest.raises(InputError, match=r"lm=tiny.*seed=2.*seed=1.*--delete wake"):
         require_same_run(folder, ["seed=2", "lm=tiny"], "run")
+
+
+def test_more_steps_of_a_named_run_are_another_run_that_begins_with_it(tmp_path: Path) -> None:
+    folder = write_words(tmp_path / "wake", "lm.fit.steps=500")
+    (folder / "manifest.tsv").touch()
+    with pytest.raises(InputError, match=rf"lm\.fit\.steps=1000 .*lm\.start={folder}"):
+        require_same_run(folder, ["lm.fit.steps=1000"], "run")
 
 
 def test_a_run_that_failed_before_it_wrote_anything_leaves_its_name_to_others(tmp_path: Path) -> None:
@@ -72,9 +82,58 @@ def test_a_sweep_is_told_by_its_own_record(tmp_path: Path) -> None:
     content = {"hydra": {"overrides": {"task": ["tokenizer.codebook_size=64,256", "name=codes"]}}}
     (tmp_path / "codes/multirun.yaml").write_text(yaml.safe_dump(content))
     (tmp_path / "codes/0").mkdir()
-    require_same_run(tmp_path / "codes", ["tokenizer.codebook_size=64,256"], "sweep")
-    with pytest.raises(InputError, match="a sweep of another command"):
-        require_same_run(tmp_path / "codes", ["tokenizer.codebook_size=64,512"], "sweep")
+    for sizes in ("64,256", "64,512", "512", "choice(64,1)"):
+        require_same_run(tmp_path / "codes", [f"tokenizer.codebook_size={sizes}"], "sweep")
+    for others in (["seed=1"], ["lm=tiny,small"]):
+        with pytest.raises(InputError, match=others[0]):
+            require_same_run(tmp_path / "codes", ["tokenizer.codebook_size=64,512", *others], "sweep")
+
+
+SAME = [
+    ("lm.fit.lr=1e-3", "lm.fit.lr=0.0010"),
+    ("lm.fit.lr=1", "++lm.fit.lr=1.0"),
+    ("stages=[a,b]", "stages=[ 'a', \"b\" ]"),
+    ("stages=[a]", "stages=a"),
+    ("seed=1,2", "seed=choice(1, 2)"),
+    ("seed=1,2", "seed=range(1,3)"),
+    ("x=null", "x=NULL"),
+    ("x=true", "x=True"),
+    ("x={a: 1, b: 2}", "x={b:2,a:1}"),
+    ("corpus.root='a b'", 'corpus.root="a b"'),
+    ("tokenizer.codebook_size=1_000", "tokenizer.codebook_size=1000"),
+    ("~x", "~x"),
+]
+OTHER = [
+    ("x=1", "x='1'"),
+    ("x=null", "x='null'"),
+    ("x=true", "x=1"),
+    ("x=[a,b]", "x=[b,a]"),
+    ("x=['a,b',c]", "x=[a,b,c]"),
+    ("x=1", "~x"),
+    ("x=${y}", "x=y"),
+    ("lm.fit.lr=1e-3", "lm.fit.lr=1e-4"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_options_are_compared_by_their_values(one: str, other: str) -> None:
+    assert parse_values(["z=0", one]) == parse_values(["z=0", other])
+
+
+@pytest.mark.parametrize(("one", "other"), OTHER)
+def test_other_values_are_other_options(one: str, other: str, tmp_path: Path) -> None:
+    folder = write_words(tmp_path / "wake", one)
+    (folder / "manifest.tsv").touch()
+    require_same_run(folder, [one, one], "run")
+    with pytest.raises(InputError, match=r"x|lm"):
+        require_same_run(folder, [other], "run")
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(), st.lists))
+def test_a_value_has_one_spelling_and_others_another(value: object) -> None:
+    assert spell([value, 1]) == spell((value, 1.0))
+    assert spell(value) != spell([value, value])
+    assert isinstance(value, list) or spell([value]) == spell(value)
 
 
 @pytest.mark.parametrize("content", ["", "{", "a: 1", "!!python/object:os.system {}", "3"])

@@ -1,0 +1,119 @@
+"""Why a stage is computed anew."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipelines.store.anew import NEWEST, why_anew
+from pipelines.store.store import ENTRY, Recipe, Store
+from tests.pipelines.tiny import session_of
+
+TOKENIZER = Recipe("tokenizer", 1, config={"size": 256, "iterations": 30}, inputs={"autoencoder": "0123456789abcdef"})
+LM = {"gpt": {"layers": 6, "dims": (1, 2)}, "fit": {"steps": 500}, "threads": 2}
+
+
+def made(store: Store, recipe: Recipe) -> str:
+    """The key of a new entry."""
+    with store.making(recipe, ["done"]) as folder:
+        (folder / "done").write_text(recipe.stage)
+    return recipe.key
+
+
+def lm_of(
+    store: Store, tokenizer: Recipe = TOKENIZER, config: Mapping[str, object] = LM, recordings: str = "a"
+) -> Recipe:
+    """The recipe of a language model whose codes are in the store."""
+    codes = Recipe("codes", 1, config={}, inputs={"tokenizer": tokenizer.key, "manifest": recordings})
+    for recipe in (tokenizer, codes):
+        if store.find(recipe) is None:
+            made(store, recipe)
+    return Recipe("lm", 1, config=config, inputs={"codes": codes.key, "views": ""})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path)
+    made(store, lm_of(store))
+    return store
+
+
+def test_the_first_of_its_stage_has_no_reason(store: Store) -> None:
+    assert not why_anew(store.root, replace(TOKENIZER, stage="vocoder"))
+    assert not why_anew(store.root / "nowhere", TOKENIZER)
+
+
+def test_options_are_named_with_both_values(store: Store) -> None:
+    why = why_anew(store.root, lm_of(store, config={**LM, "threads": 1}))
+    assert why == "threads=1 (the store has threads=2)"
+    why = why_anew(store.root, lm_of(store, config={**LM, "fit": {"steps": 1000}, "gpt": {"layers": 6}}))
+    assert "lm.fit.steps=1000" in why
+    assert "lm.fit.steps=500" in why
+    assert "lm.gpt.dims=[1, 2]" in why
+    assert "layers" not in why
+    assert "version" in why_anew(store.root, replace(lm_of(store), version=2))
+
+
+def test_what_differs_before_the_stage_is_found_there(store: Store) -> None:
+    other = replace(TOKENIZER, config={"size": 128, "iterations": 30})
+    why = why_anew(store.root, lm_of(store, other))
+    assert why.startswith("because codes differ: tokenizer.codebook_size=128")
+    assert "tokenizer.codebook_size=256" in why
+    assert "recordings" in why_anew(store.root, lm_of(store, recordings="b"))
+    assert "autoencoder" in why_anew(store.root, replace(TOKENIZER, inputs={"autoencoder": "f" * 16}))
+    views = replace(lm_of(store), inputs={**lm_of(store).inputs, "views": "f" * 16})
+    assert why_anew(store.root, views) == "with views"
+    copied = Recipe("tokenizer", 1, config={}, inputs={"start": "0123"})
+    assert "start" in why_anew(store.root, copied)
+    assert "codebook_size" not in why_anew(store.root, copied)
+    both = why_anew(store.root, lm_of(store, other, config={**LM, "threads": 1}))
+    assert "threads=1" in both
+    assert "tokenizer.codebook_size=128" in both
+
+
+def test_the_nearest_entry_is_the_one_that_is_named(store: Store) -> None:
+    near = lm_of(store, config={**LM, "fit": {"steps": 7}})
+    far = lm_of(store, recordings="b", config={**LM, "threads": 9, "gpt": {"layers": 3}})
+    for recipe in (near, far):
+        made(store, recipe)
+    assert why_anew(store.root, lm_of(store, config={**LM, "fit": {"steps": 8}, "threads": 1})).count("=") == 4
+    why = why_anew(store.root, lm_of(store, config={**LM, "fit": {"steps": 7}, "threads": 1}))
+    assert why == "threads=1 (the store has threads=2)"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"config": 7}', b'{"inputs": [1], "config": null}', b"\xff", b"[" * 99999]
+)
+def test_damaged_entries_are_left_out(store: Store, content: bytes) -> None:
+    damaged = lm_of(store, config={**LM, "threads": 3})
+    made(store, damaged)
+    (store.folder(damaged) / ENTRY).write_bytes(content)
+    os.mkfifo(store.root / "lm" / ("0" * 16))
+    assert why_anew(store.root, lm_of(store, config={**LM, "threads": 1})) == "threads=1 (the store has threads=2)"
+    for folder in store.root.glob("codes/*"):
+        (folder / ENTRY).write_bytes(content)
+    assert "codes" in why_anew(store.root, Recipe("lm", 1, config=LM, inputs={"codes": "f" * 16, "views": ""}))
+
+
+def test_only_the_newest_entries_are_read(store: Store) -> None:
+    (old,) = (store.root / "lm").glob("????????????????")
+    os.utime(old, (1, 1))
+    for number in range(NEWEST):
+        newer = shutil.copytree(old, old.with_name(f"{number:016x}"))
+        (newer / ENTRY).write_text("{}")
+        os.utime(newer, (2, 2))
+    assert "threads=2" not in why_anew(store.root, lm_of(store, config={**LM, "threads": 1}))
+
+
+def test_a_stage_says_why_it_is_computed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    session = session_of(tmp_path)
+    for size in (256, 128, 128):
+        recipe = replace(TOKENIZER, config={"size": size, "iterations": 30})
+        session.obtain(recipe, "k-means", lambda folder: (folder / "done").touch(), files=["done"])
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if "computed anew" in line]
+    assert told.startswith("tokenizer")
+    assert "tokenizer.codebook_size=128" in told
+    assert "256" in told

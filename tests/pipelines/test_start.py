@@ -1,0 +1,165 @@
+"""Runs that begin with models of an earlier run: its tokenizer, and the weights of its language model."""
+
+import json
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from audio.recordings.manifest import Manifest, read_manifest, write_manifest
+from foundation.errors import InputError
+from foundation.files import file_hash
+from foundation.saved_models import LANGUAGE_MODEL, TOKENIZER
+from lm.model import LanguageModel
+from pipelines.chain.corpus import MANIFEST, Corpus
+from pipelines.chain.unlabelled import STARTED, noted_starts, unlabelled_of_run, write_started
+from pipelines.results.run_record import read_results
+from pipelines.settings.run import RunSettings, run_settings
+from pipelines.stages.language_model import begin_at
+from pipelines.stages.start import LM, TOKENS, require_same_gpt, require_same_tokenizer, start_folder
+from tests.killing import Kill
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny import AUDIO, GPT, tiny_tokenizer
+from tests.pipelines.tiny_chain import CHECKPOINTS, composed, entries, run, stored
+
+STAGES = "stages=[tokenizer,lm,report]"
+
+
+@pytest.mark.parametrize("place", ["", "lm"])
+def test_a_run_and_its_part_are_found(run_folder: Path, place: str) -> None:
+    assert start_folder(str(run_folder / place), LANGUAGE_MODEL, option=LM) == run_folder / "lm"
+
+
+def test_folders_without_the_model_are_refused(run_folder: Path, tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "nowhere", run_folder / "vocoder"):
+        with pytest.raises(InputError, match=LM):
+            start_folder(str(place), LANGUAGE_MODEL, option=LM)
+    with pytest.raises(InputError, match=TOKENS):
+        start_folder(str(run_folder / "lm"), TOKENIZER, option=TOKENS)
+
+
+def test_other_sizes_are_refused_with_the_options_that_mend_them(run_folder: Path) -> None:
+    require_same_gpt(str(run_folder), replace(GPT, dropout=0.5), codebook_size=8)
+    with pytest.raises(InputError, match=r"lm\.gpt\.layers=3.* add .*lm\.gpt\.layers=1"):
+        require_same_gpt(str(run_folder), replace(GPT, layers=3), codebook_size=8)
+    with pytest.raises(InputError, match=r"tokenizer\.codebook_size=16.* add tokenizer\.codebook_size=8"):
+        require_same_gpt(str(run_folder), GPT, codebook_size=16)
+    config = tiny_tokenizer(0).config
+    require_same_tokenizer(str(run_folder), config)
+    other = replace(config, codebook_size=9, audio=replace(AUDIO, f_min=20.0))
+    words = r"audio\.f_min=0\.0 .*tokenizer\.codebook_size=8"
+    with pytest.raises(InputError, match=words):
+        require_same_tokenizer(str(run_folder), other)
+    damaged = json.loads((run_folder / "lm/config.json").read_text()) | {"gpt": {"layers": "many"}}
+    with pytest.raises(InputError, match=r"lm\.gpt\.layers"):
+        require_same_gpt(str(_copied(run_folder, damaged)), GPT, codebook_size=8)
+
+
+def _copied(run_folder: Path, config: object) -> Path:
+    folder = shutil.copytree(run_folder, run_folder.with_name("damaged"), dirs_exist_ok=True)
+    (folder / "lm/config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_training_begins_with_the_weights(run_folder: Path, other_run: Path, tmp_path: Path) -> None:
+    there = LanguageModel.from_pretrained(run_folder / "lm")
+    model = LanguageModel.create(GPT, there.format, seed=5)
+    begin_at(model, str(run_folder))
+    own, other = model.gpt.state_dict(), there.gpt.state_dict()
+    assert all(torch.equal(value, other[name]) for name, value in own.items())
+    model.save_pretrained(tmp_path / "lm")
+    saved = LanguageModel.from_pretrained(tmp_path / "lm")
+    assert saved.began_at == file_hash(run_folder / "lm/model.safetensors")
+    assert saved.began_at[:16] in (tmp_path / "lm/README.md").read_text()
+    with pytest.raises(InputError, match=TOKENS):  # the same sizes, and another codebook
+        begin_at(model, str(other_run))
+
+
+def test_options_that_a_start_has_no_use_for_are_refused(finished_run: FinishedRun, tmp_path: Path) -> None:
+    start = finished_run.folder
+    for words, option in (
+        ((f"lm.start='{start}'", "stages=[tokenizer]"), r"lm\.start"),
+        ((f"lm.start='{start}'", "lm.gpt.layers=3"), r"lm\.gpt\.layers"),
+        ((f"tokenizer.start='{start}'", "tokenizer.codebook_size=9"), r"tokenizer\.codebook_size=8"),
+        ((f"tokenizer.start='{start}'", "tokenizer.rates=[4,2]"), r"tokenizer\.rates"),
+        ((f"tokenizer.start='{start}'", "vocoder.codebook_sizes=[4,8]"), r"vocoder\.codebook_sizes"),
+    ):
+        with pytest.raises(InputError, match=option):
+            run_settings(composed(tmp_path, STAGES, *words))
+
+
+def settings_of(store: Path, *words: str) -> RunSettings:
+    return run_settings(composed(store, STAGES, *words))
+
+
+def test_what_the_first_model_has_heard_is_known_of_the_second(finished_run: FinishedRun, tmp_path: Path) -> None:
+    """Its test clips, too, which may be training clips of the run that it began with."""
+    own, start = shutil.copytree(finished_run.folder, tmp_path / "own"), finished_run.folder
+    manifest = read_manifest(start / MANIFEST, tmp_path)
+    turned = replace(manifest, clips=tuple(replace(each, split="test") for each in manifest.of("train")))
+    settings = settings_of(tmp_path, f"lm.start='{start}'")
+    notices = noted_starts(Corpus(name="own", manifest=turned, rejected=()), settings, own).notices
+    assert str(start) in notices[0]
+    assert str(len(turned.clips)) in notices[1]
+    with pytest.raises(InputError, match=LM):
+        noted_starts(Corpus(name="own", manifest=turned, rejected=()), settings, start)
+    write_manifest(Manifest(root=tmp_path, clips=()), own / MANIFEST)
+    write_started(settings, tmp_path, own)
+    heard = {clip.sha256 for clip in unlabelled_of_run(own, tmp_path)}
+    assert heard == {clip.sha256 for clip in manifest.of("train")}
+    again = settings_of(tmp_path, f"lm.start='{own}'")  # which has its own clips, and those of the first run
+    (_, *known) = noted_starts(Corpus(name="own", manifest=turned, rejected=()), again, tmp_path).notices
+    assert any(str(len(turned.clips)) in each for each in known)
+    write_started(settings_of(tmp_path), tmp_path, own)
+    assert not (own / STARTED).exists()
+    shutil.rmtree(own / "vocoder")
+    (own / MANIFEST).unlink()
+    assert any(
+        MANIFEST in each for each in noted_starts(Corpus(name="o", manifest=turned, rejected=()), again, start).notices
+    )
+
+
+@pytest.fixture(scope="module")
+def store(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of their own for runs that add entries."""
+    return shutil.copytree(finished_run.store, tmp_path_factory.mktemp("start") / "store")
+
+
+def test_more_steps_begin_with_the_weights_of_the_run(finished_run: FinishedRun, store: Path, tmp_path: Path) -> None:
+    """Killed and resumed, they are the same bytes; the codes are those of the run."""
+    words = (STAGES, "lm.fit.steps=6", "lm.fit.validate_every=3", f"lm.start='{finished_run.folder}'", *CHECKPOINTS)
+    before = stored(store)
+    other = shutil.copytree(store, tmp_path / "store")
+    kill = Kill(path="lm/*.checkpoints/fit.safetensors", count=4)
+    assert run(other, tmp_path / "killed", *words, kill=kill) == -signal.SIGKILL
+    assert run(other, tmp_path / "resumed", *words) == 0
+    assert run(store, tmp_path / "run", *words) == 0
+    assert stored(other) == stored(store)
+    new = {name.partition("/")[0] for name in stored(store).keys() - before.keys()}
+    assert new == {"lm"}
+    began_at = file_hash(finished_run.folder / "lm/model.safetensors")
+    config = json.loads((tmp_path / "run/lm/config.json").read_text())
+    assert config["began_at"] == began_at
+    assert json.loads((tmp_path / "run/lm/entry.json").read_text())["inputs"]["start"] == began_at
+    results = read_results(tmp_path / "run")
+    assert any(began_at[:16] in notice for notice in results["corpus"]["notices"])
+    assert [point["step"] for point in results["curves"]["lm"]["curve"]] == [3, 6]
+    assert began_at[:16] in (tmp_path / "run/report.html").read_text()
+
+
+def test_a_model_is_trained_further_on_other_recordings(finished_run: FinishedRun, store: Path, tmp_path: Path) -> None:
+    """With the tokenizer of its run, which no k-means of this run made."""
+    start = finished_run.folder
+    words = (STAGES, "embedded.seed=1", f"lm.start='{start}'")
+    assert run(store, tmp_path / "refused", *words) != 0  # a tokenizer of its own makes other codes
+    assert run(store, tmp_path / "run", *words, f"tokenizer.start='{start}'") == 0
+    made, own = tmp_path / "run", tmp_path / "run/tokenizer"
+    assert file_hash(own / "model.safetensors") == file_hash(start / "tokenizer/model.safetensors")
+    heard = {clip.sha256 for clip in unlabelled_of_run(made, tmp_path)}
+    assert heard == {clip.sha256 for clip in read_manifest(start / MANIFEST, tmp_path).of("train")}
+    assert "codebook" in read_results(made)
+    assert (made / "report.html").is_file()
+    assert sum(entry.parent.name == "autoencoder" for entry in entries(store)) == 2  # of the first run, and the refused
