@@ -80,7 +80,7 @@ class ProbeRunConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Rate:
+class RateModels:
     """The models of one rate, and the methods that read them."""
 
     tokenizer: Entry
@@ -98,7 +98,7 @@ def probe_settings(config: Mapping[str, object]) -> ProbeRunConfig:
 def probe_run(config: dict[str, object]) -> None:
     """Encode the recordings, pool every representation, probe each method, save and print how they compare."""
     settings = probe_settings(config)
-    rates = _parts(settings.model, settings.compare)
+    rates = models_of_run(settings.model, settings.compare)
     store = settings.store.root
     require_space(store, "store.root=PATH", reused=True)
     terminal = Terminal()
@@ -121,7 +121,7 @@ def probe_run(config: dict[str, object]) -> None:
             engine=settings.engine,
             shared=(*corpus.shared, *models),
         )
-        pooled = _features(session, corpus.manifest, rates, settings.compare)
+        pooled = pooled_features(session, corpus.manifest, rates, settings.compare)
         inputs = inputs_of(METHODS[rate.gpt] for rate in rates) if settings.compare.input else {}
         methods = probe_methods(session, corpus.manifest, pooled, settings.probe, labelled=(), inputs=inputs)
         entry = collect_probes(session, corpus.manifest, methods, settings.probe)
@@ -138,8 +138,19 @@ def probe_run(config: dict[str, object]) -> None:
     _save(settings, path, measured, record, terminal)
 
 
-def _features(session: Session, manifest: Manifest, rates: Sequence[_Rate], reading: ReadingConfig) -> list[Entry]:
-    """Pool the representations of all clips, averaged over their hearings; codes and states of each rate."""
+def pooled_features(
+    session: Session,
+    manifest: Manifest,
+    rates: Sequence[RateModels],
+    reading: ReadingConfig,
+    *,
+    attentive: bool = False,
+    surprise: bool = False,
+) -> list[Entry]:
+    """Pool the representations of all clips, averaged over their hearings; codes and states of each rate.
+
+    ``attentive`` and ``surprise`` add candidates of the GPT: see `lm.embeddings.layer_features`.
+    """
     vectors, finest = reading.vectors, rates[-1].tokenizer
     config = Tokenizer.from_pretrained(finest.folder).config
     heard = open_heard(heard_frames(session, manifest, config.audio, vectors), vectors)
@@ -153,13 +164,23 @@ def _features(session: Session, manifest: Manifest, rates: Sequence[_Rate], read
         coded = HeardCodes(codes=codes(session, manifest, rate.tokenizer), heard=others, vectors=vectors)
         joined = replace(coded, coarser=tuple(coarser))
         made.append(code_features(session, coded, of=rate.bag))
-        made.append(gpt_features(session, joined, rate.model, states=reading.states, of=rate.gpt))
+        made.append(
+            gpt_features(
+                session,
+                joined,
+                rate.model,
+                states=reading.states,
+                attentive=attentive,
+                surprise=surprise,
+                of=rate.gpt,
+            )
+        )
         coarser.append(coded)
     return made
 
 
 def _soft_features(
-    session: Session, manifest: Manifest, rates: Sequence[_Rate], reading: ReadingConfig, heard: HeardFrames | None
+    session: Session, manifest: Manifest, rates: Sequence[RateModels], reading: ReadingConfig, heard: HeardFrames | None
 ) -> list[Entry]:
     """Pool soft codes and the states of the GPT that reads them."""
     [rate] = rates
@@ -195,7 +216,7 @@ def notices_since_the_run(model: Path, manifest: Manifest) -> tuple[str, ...]:
     return overlap_notices(manifest, trained, owner=model, unlabelled=unlabelled)
 
 
-def _parts(folder: Path, reading: ReadingConfig) -> list[_Rate]:
+def models_of_run(folder: Path, reading: ReadingConfig) -> list[RateModels]:
     """Return tokenizer and language model of each rate of a run, coarse to fine; most runs have one."""
     tokenizer, model = part_of(folder, "tokenizer"), part_of(folder, "lm")
     loaded, language_model = load_tokenizer(tokenizer), load_language_model(model)
@@ -216,10 +237,10 @@ def _parts(folder: Path, reading: ReadingConfig) -> list[_Rate]:
     ]
 
 
-def _rate(tokenizer: Path, model: Path, codes_format: CodesFormat, *, bag: str, gpt: str) -> _Rate:
+def _rate(tokenizer: Path, model: Path, codes_format: CodesFormat, *, bag: str, gpt: str) -> RateModels:
     """Return the models of one rate as entries; their keys are fingerprints of their content."""
     weights = file_hash(model / "model.safetensors")[:16]
-    return _Rate(
+    return RateModels(
         tokenizer=Entry(stage="tokenizer", key=codes_format.codebook, folder=tokenizer, reused=True),
         model=Entry(stage="lm", key=weights, folder=model, reused=True),
         bag=bag,

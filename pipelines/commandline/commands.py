@@ -3,6 +3,7 @@
 COMMANDS = {
     "run": "the whole chain: recordings -> codes -> language model -> vocoder -> report.html",
     "encode": "recordings -> codes (Parquet, or text units that other tools read)",
+    "embed": "recordings -> feature vectors, such as those that the run's probe reads (NumPy, Parquet)",
     "generate": "a language model continues a prompt, or speaks from silence",
     "decode": "codes -> sound",
     "score": "how probable does the language model find recordings? nats, bits per second, perplexity",
