@@ -11,9 +11,15 @@ from lm.probing.probe import MethodResult
 FIGURES = ("penalty", "validation_accuracy", "test_accuracy", "low", "high")  # of a candidate
 
 
-def method_record(result: MethodResult, curve: Sequence[LearningPoint], *, multi_label: bool) -> dict[str, object]:
-    """Return the probes of one method as plain values: the winner, its candidates and its learning curve."""
+def method_record(
+    result: MethodResult, curve: Sequence[LearningPoint], *, multi_label: bool, probabilities: bool
+) -> dict[str, object]:
+    """Return the probes of one method as plain values: the winner, its candidates and its learning curve.
+
+    ``probabilities`` says whether the scores are such; the values of ridge regression are none.
+    """
     winner = result.winner
+    certain = np.round(winner.scores.max(1).astype(np.float64), 6).tolist()  # (test clips,)
     # Mean average precision of resampled clips is computed from scores; for accuracy the predictions do.
     scores = {"scores": np.round(winner.scores.astype(np.float64), 6).tolist()} if multi_label else {}
     return {
@@ -23,6 +29,7 @@ def method_record(result: MethodResult, curve: Sequence[LearningPoint], *, multi
         "macro_f1": winner.macro_f1,
         "mean_average_precision": winner.mean_average_precision,
         "predictions": winner.predictions,
+        "probabilities": certain if probabilities and not multi_label else None,  # of the predictions
         **scores,
         "tries": len(result.tries),
         "candidates": [

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from audio.recordings.corpus import CorpusConfig
 from audio.recordings.embedded import EmbeddedConfig
@@ -31,6 +32,7 @@ from pipelines.methods.table import METHODS, inputs_of
 from pipelines.results.comparison import comparison
 from pipelines.results.comparison_record import few_groups
 from pipelines.results.comparison_table import as_markdown, as_table, print_table
+from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.own_options import own_options
 from pipelines.settings.run import choose_workers
@@ -135,7 +137,7 @@ def probe_run(config: dict[str, object]) -> None:
     name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
     # one file for each corpus and set of options
     path = settings.output or settings.model / PROBES / f"{name}_{entry.key[:8]}.json"
-    _save(settings, path, measured, record, terminal)
+    _save(settings, path, measured, record, corpus.manifest, terminal)
 
 
 def pooled_features(
@@ -192,20 +194,28 @@ def _soft_features(
 
 
 def _save(
-    settings: ProbeRunConfig, path: Path, measured: object, record: Mapping[str, object], terminal: Terminal
+    settings: ProbeRunConfig,
+    path: Path,
+    measured: Mapping[str, Any],
+    record: Mapping[str, object],
+    manifest: Manifest,
+    terminal: Terminal,
 ) -> None:
-    """Write the figures as JSON and the table as Markdown beside them, and print their paths."""
+    """Write the figures as JSON, beside them the table as Markdown and the predictions, and print their paths."""
+    predictions = path.with_suffix(f".{PREDICTIONS}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, measured)
         write_aside(path.with_suffix(".md"), as_markdown(record))
+        per_fold, separator = {("test", settings.probe.seed): measured}, settings.probe.label_separator
+        write_predictions(predictions, per_fold, manifest, by="split", separator=separator)
     except OSError as error:
         if settings.output is not None or error.errno not in NO_PERMISSION:
             raise
         return terminal.say(
             f"the figures are not saved, since {path.parent} cannot be written; choose output=FILE.json"
         )
-    terminal.say(f"figures: {path}, and as a table: {path.with_suffix('.md')}")
+    terminal.say(f"figures: {path}, and as a table: {path.with_suffix('.md')}; predictions: {predictions}")
 
 
 def notices_since_the_run(model: Path, manifest: Manifest) -> tuple[str, ...]:
