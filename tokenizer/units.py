@@ -1,5 +1,6 @@
-"""Text units of other projects: ``name|units``, fairseq's ``.km`` beside a manifest ``.tsv``, and JSON lines."""
+"""Text units of other projects: ``name|units``, fairseq's ``.km`` beside a manifest ``.tsv``, JSON lines, and times."""
 
+import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -8,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from foundation.errors import InputError
 from foundation.files import aside
@@ -15,9 +17,11 @@ from foundation.json_values import parse_json, shortened
 from foundation.saved_models import first_line
 from tokenizer.codes import Codes, CodesFormat, IntArray
 from tokenizer.parquet import CodedClip, require_clip_path
+from tokenizer.rates import split_rates
 from tokenizer.shard_schema import BYTES_PER_CODE, require_room
 
-UnitsFormat = Literal["name_units", "fairseq", "jsonl"]
+UnitsFormat = Literal["name_units", "fairseq", "jsonl", "times"]
+TIMES = ("path", "start", "end", "code", "stream", "rate")  # columns of "times"
 MAX_LINE = 1 << 26  # bytes of a line: about 16 million units, 90 hours at 50 per second
 MAX_DIGITS = 18  # of a unit
 
@@ -26,11 +30,14 @@ def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, de
     """Write codes as text; ``deduplicate`` merges repeats, as many unit language models expect.
 
     In ``name|units`` the name is that of the file without its extension, with its folders if two files share the name.
+    See `_write_times` for ``times``.
 
     Raises:
-        InputError: the codes have several streams, which these formats cannot represent.
+        InputError: the codes have several streams, which the other formats cannot represent.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "times":
+        return _write_times(path, clips, deduplicate)
     names: list[str] = []
     with aside(path) as beside:
         with beside.open("w", encoding="utf-8", newline="\n") as handle:
@@ -39,6 +46,41 @@ def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, de
                 handle.write(_line(clip, _units(clip, deduplicate), kind) + "\n")
         if kind == "name_units":
             _name(beside, _short_names(names))
+
+
+def _write_times(path: Path, clips: Iterable[CodedClip], deduplicate: bool) -> None:
+    """Write a table with a row for each code, separated by commas if the path ends in .csv, otherwise by tabs.
+
+    ``start`` and ``end`` are seconds within the file, and the last code ends with the sound. Streams and rates are
+    numbered from 1. Merged repeats are one row, which lasts as long as they do.
+    """
+    with aside(path) as beside, beside.open("w", encoding="utf-8", newline="") as handle:
+        delimiter = "," if path.suffix.lower() == ".csv" else "\t"
+        quoting = (
+            csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
+        )  # names hold no tabs: see `encode_recording`
+        table = csv.writer(handle, delimiter=delimiter, quoting=quoting, quotechar=None if quoting else '"')
+        table.writerow(TIMES)
+        for clip in clips:
+            table.writerows(_timed_rows(clip, deduplicate))
+
+
+def _timed_rows(clip: CodedClip, deduplicate: bool) -> Iterator[tuple[str | int, ...]]:
+    begin = 0.0 if clip.span is None else clip.span[0]
+    for rate, codes in enumerate(split_rates(clip.codes), 1):
+        times = codes.times + begin
+        for stream, values in enumerate(codes.values.T, 1):
+            first = _first_of_run(values) if deduplicate else np.ones(len(values), bool)
+            starts = np.flatnonzero(first)
+            ends = [*(starts[1:] - 1), len(values) - 1]
+            for start, end in zip(starts, ends, strict=False):
+                seconds = (f"{times[start, 0]:.6f}", f"{times[end, 1]:.6f}")
+                yield clip.path, *seconds, int(values[start]), stream, rate
+
+
+def _first_of_run(values: IntArray) -> npt.NDArray[np.bool_]:
+    """Return whether each value ``(time,)`` differs from the one before it."""
+    return np.concatenate([np.ones(min(len(values), 1), bool), values[1:] != values[:-1]])
 
 
 def _name(path: Path, names: Iterable[str]) -> None:
@@ -77,12 +119,12 @@ def _units(clip: CodedClip, deduplicate: bool) -> list[int]:
         problem = f"{clip.name} has {clip.codes.format.streams} streams"
         raise InputError(f"{problem}; text units hold one: write Parquet (format=parquet) instead")
     values = clip.codes.values[:, 0]
-    if deduplicate and len(values):
-        values = values[np.concatenate([[True], values[1:] != values[:-1]])]
+    if deduplicate:
+        values = values[_first_of_run(values)]
     return [int(value) for value in values]
 
 
-def _line(clip: CodedClip, units: list[int], kind: UnitsFormat) -> str:
+def _line(clip: CodedClip, units: list[int], kind: Literal["name_units", "fairseq", "jsonl"]) -> str:
     text = " ".join(map(str, units))
     match kind:
         case "name_units" | "fairseq":
