@@ -151,7 +151,7 @@ class GPT(nn.Module):
         if not self.by_step:
             return self.code_logits(logits, first=0)
         codes: Tensor = logits[..., : self.vocabulary.codes]
-        return codes.reshape(len(codes), -1, self.vocabulary.codebook_size)  # (N, T, S * K) -> (N, T * S, K)
+        return codes.reshape(codes.shape[0], -1, self.vocabulary.codebook_size)  # (N, T, S * K) -> (N, T * S, K)
 
     def step_logits(self, steps: Tensor, conditions: Tensor | None, state_bag: IncrementalStateBag) -> Tensor:
         """Map tokens ``(batch, time, streams)`` to logits of the time step after each ``(batch, time, streams, K)``."""
