@@ -60,6 +60,7 @@ class MethodResult:
     of: str
     winner: ProbeResult
     candidates: tuple[ProbeResult, ...]
+    probabilities: bool = True  # whether scores are such; the values of ridge regression are not
 
     @property
     def tries(self) -> tuple[Try, ...]:
@@ -80,7 +81,8 @@ def probe_method(
         return probe(candidates[name], task, config, of=name, tries=shared[name])
 
     results = tuple(side_by_side(probe_one, candidates, threads=threads))
-    return MethodResult(of=of, winner=best_candidate(results), candidates=results)
+    probable = config.classifier == "logistic"
+    return MethodResult(of=of, winner=best_candidate(results), candidates=results, probabilities=probable)
 
 
 def probe(

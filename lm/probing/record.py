@@ -11,15 +11,9 @@ from lm.probing.probe import MethodResult
 FIGURES = ("penalty", "validation_accuracy", "test_accuracy", "low", "high")  # of a candidate
 
 
-def method_record(
-    result: MethodResult, curve: Sequence[LearningPoint], *, multi_label: bool, probabilities: bool
-) -> dict[str, object]:
-    """Return the probes of one method as plain values: the winner, its candidates and its learning curve.
-
-    ``probabilities`` says whether the scores are such; the values of ridge regression are none.
-    """
+def method_record(result: MethodResult, curve: Sequence[LearningPoint], *, multi_label: bool) -> dict[str, object]:
+    """Return the probes of one method as plain values: the winner, its candidates and its learning curve."""
     winner = result.winner
-    certain = np.round(winner.scores.max(1).astype(np.float64), 6).tolist()  # (test clips,)
     # Mean average precision of resampled clips is computed from scores; for accuracy the predictions do.
     scores = {"scores": np.round(winner.scores.astype(np.float64), 6).tolist()} if multi_label else {}
     return {
@@ -29,9 +23,9 @@ def method_record(
         "macro_f1": winner.macro_f1,
         "mean_average_precision": winner.mean_average_precision,
         "predictions": winner.predictions,
-        "probabilities": certain if probabilities and not multi_label else None,  # of the predictions
         **scores,
         "tries": len(result.tries),
+        "probabilities": _probabilities(result, multi_label=multi_label),
         "candidates": [
             {"of": candidate.of, **{name: getattr(candidate, name) for name in FIGURES}}
             for candidate in result.candidates
@@ -39,3 +33,11 @@ def method_record(
         ],
         "learning_curve": [asdict(point) for point in curve],
     }
+
+
+def _probabilities(result: MethodResult, *, multi_label: bool) -> list[float] | None:
+    """List the probability of each answer; None if the scores are no probabilities, or a clip has several answers."""
+    if multi_label or not result.probabilities:
+        return None
+    rounded: list[float] = np.round(result.winner.scores.max(1).astype(np.float64), 6).tolist()
+    return rounded

@@ -92,9 +92,7 @@ def _probe(
             result = probe_method(candidates, task, config, of=of, threads=threads)
             winner, of_curve = result.winner, replace(config, learning_curve=shares)
             curve = learning_curve(candidates[winner.of], task, winner, of_curve, threads=threads)
-        probable = config.classifier == "logistic"
-        record = method_record(result, curve, multi_label=task.multi_label, probabilities=probable)
-        write_json(folder / PROBE, record)
+        write_json(folder / PROBE, method_record(result, curve, multi_label=task.multi_label))
 
     title = f"{of}: linear probes of {len(task.classes)} classes, {counted(len(candidates), 'candidate')}"
     return replace(session.obtain(recipe, title, make, files=[PROBE]), stage=f"probed_{of}")
@@ -128,7 +126,7 @@ def collect_probes(
         rows = [entry.read_json(PROBE) for entry in probed]
         for of, entry in heads:
             result = scored_method(load_file(entry.folder / SCORES)[CLASS_SCORES], task, config, of=of)
-            rows.append(method_record(result, (), multi_label=task.multi_label, probabilities=True))
+            rows.append(method_record(result, (), multi_label=task.multi_label))
         require_equal_counts({str(row["of"]): cast(int, row["tries"]) for row in rows})
         write_json(folder / PROBE, {**_describe(task, manifest), "methods": rows})
 
