@@ -63,6 +63,14 @@ class MethodResult:
     probabilities: bool = True  # whether scores are such; the values of ridge regression are not
 
     @property
+    def certainty(self) -> list[float] | None:
+        """The probability of each answer; None if scores are no probabilities, or a clip has several answers."""
+        if not self.probabilities or any(isinstance(answer, tuple) for answer in self.winner.predictions):
+            return None
+        rounded: list[float] = np.round(self.winner.scores.max(1).astype(np.float64), 6).tolist()
+        return rounded
+
+    @property
     def tries(self) -> tuple[Try, ...]:
         """Every try of every candidate."""
         return tuple(each for candidate in self.candidates for each in candidate.tries)

@@ -25,7 +25,7 @@ def method_record(result: MethodResult, curve: Sequence[LearningPoint], *, multi
         "predictions": winner.predictions,
         **scores,
         "tries": len(result.tries),
-        "probabilities": _probabilities(result, multi_label=multi_label),
+        "probabilities": result.certainty,
         "candidates": [
             {"of": candidate.of, **{name: getattr(candidate, name) for name in FIGURES}}
             for candidate in result.candidates
@@ -33,11 +33,3 @@ def method_record(result: MethodResult, curve: Sequence[LearningPoint], *, multi
         ],
         "learning_curve": [asdict(point) for point in curve],
     }
-
-
-def _probabilities(result: MethodResult, *, multi_label: bool) -> list[float] | None:
-    """List the probability of each answer; None if the scores are no probabilities, or a clip has several answers."""
-    if multi_label or not result.probabilities:
-        return None
-    rounded: list[float] = np.round(result.winner.scores.max(1).astype(np.float64), 6).tolist()
-    return rounded
