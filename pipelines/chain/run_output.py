@@ -65,7 +65,7 @@ def write_run_folder(
     """
     folder, terminal = session.folder, session.terminal
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in (PROBE, COMPARISON, PREDICTIONS):  # left by an earlier run in this folder with other stages
+    for stale in (PROBE, COMPARISON):  # left by an earlier run in this folder with other stages
         (folder / stale).unlink(missing_ok=True)
     write_manifest(corpus.manifest, folder / MANIFEST)
     write_rejected(corpus.rejected, folder / REJECTED)
@@ -78,6 +78,7 @@ def write_run_folder(
     replace_folder(folder / SAMPLE_SOUNDS, sounds.folder if sounds else None)
     if "probe" in only:
         write_aside(folder / PROBE, (only["probe"].folder / PROBE).read_bytes())  # `wordless embed` reads the layer
+    (folder / PREDICTIONS).unlink(missing_ok=True)  # of an earlier run in this folder
     if probed := {place: entries["probe"].read_json(PROBE) for place, entries in made.items() if "probe" in entries}:
         by, separator = settings.compare.folds or "split", settings.probe.label_separator
         write_predictions(folder / PREDICTIONS, probed, corpus.manifest, by=by, separator=separator)
