@@ -99,7 +99,7 @@ class _RealRotation(nn.Module):
     def forward(self, seqs: Tensor, seqs_layout: object, *, state_bag: object = None) -> Tensor:
         """Turn ``(batch, positions, heads, dim)``."""
         cosine, sine = self.turns[: seqs.shape[1], None].unbind(-1)  # (T, 1, dim / 2)
-        first, second = seqs.unflatten(-1, (-1, 2)).unbind(-1)  # (N, T, H, dim / 2)
+        first, second = seqs[..., 0::2], seqs[..., 1::2]  # (N, T, H, dim / 2)
         turned = torch.stack([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
         return turned.flatten(-2)
 
@@ -119,5 +119,6 @@ class _CausalAttention(nn.Module):
         needs_weights: bool = False,
     ) -> tuple[Tensor, None]:
         """Attend: queries, keys and values ``(batch, positions, heads, dim)`` -> the same shape."""
-        heads = (each.transpose(1, 2) for each in (q, k, v))  # (N, T, H, D) -> (N, H, T, D)
-        return nn.functional.scaled_dot_product_attention(*heads, is_causal=True).transpose(1, 2), None
+        query, key, value = (each.transpose(1, 2) for each in (q, k, v))  # (N, T, H, D) -> (N, H, T, D)
+        attended = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return attended.transpose(1, 2), None

@@ -22,7 +22,8 @@ def write_onnx(model: nn.Module, example: Tensor, file: Path, *, input_name: str
     # torch.export takes a length of 1 for a special case; the written file takes it as any other
     lengths = {axis: torch.export.Dim(name, min=2, max=most) for axis, (name, most) in axes.items()}
     registration = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level, _ = registration.level, registration.setLevel(logging.ERROR)  # it says that torchvision is not installed
+    level = registration.level
+    registration.setLevel(logging.ERROR)  # it says that torchvision is not installed
     try:
         with redirect_stdout(StringIO()), torch.no_grad():  # its progress
             program = torch.onnx.export(

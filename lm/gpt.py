@@ -145,6 +145,15 @@ class GPT(nn.Module):
         decoded: Tensor = self.transformer.decoder(*self._embed(tokens, conditions))
         return decoded
 
+    def decoded_steps(self, steps: Tensor) -> Tensor:
+        """Compute `decoded` of the tokens of each position ``(batch, positions, tokens)``, which are summed.
+
+        Only for layers that ask for no layout of the batch: see `foundation.causal_transformer.make_exportable`.
+        """
+        frontend = cast("TransformerEmbeddingFrontend", self.transformer.decoder_frontend)
+        decoded: Tensor = self.transformer.decoder(frontend.embed(steps).sum(2), cast("BatchLayout", None))
+        return decoded
+
     def logits(self, decoded: Tensor) -> Tensor:
         """Compute from `decoded` the logits of the following codes, code by code ``(batch, codes, codebook_size)``."""
         logits = self.transformer.final_proj(decoded)

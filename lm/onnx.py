@@ -31,6 +31,5 @@ class CodesToLogits(nn.Module):
         begin = torch.full_like(codes[:, :1, 0], vocabulary.bos)  # (N, 1)
         tokens = torch.cat([begin, (codes + first).flatten(1)], dim=1)
         steps = vocabulary.steps(tokens) if self.gpt.by_step else tokens[..., None]  # (N, positions, tokens of each)
-        embedded = self.gpt.transformer.decoder_frontend.embed(steps).sum(2)
-        states = self.gpt.transformer.decoder(embedded, None)  # no layout: its layers read full rows
+        states = self.gpt.decoded_steps(steps)
         return self.gpt.logits(states)[:, : tokens.shape[1]]

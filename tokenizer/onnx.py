@@ -64,7 +64,8 @@ class Spectrum(nn.Module):
     def forward(self, samples: Tensor) -> Tensor:
         """``(batch, left_context + time * hop_length)`` -> log-mel ``(batch, time, mels)``."""
         parts = nn.functional.conv1d(samples[:, None], self.waves, stride=self.hop)  # (N, 2 * bins, T)
-        power = parts.square().unflatten(1, (2, -1)).sum(1)  # (N, bins, T)
+        real, imaginary = parts.chunk(2, dim=1)
+        power = real.square() + imaginary.square()  # (N, bins, T)
         return torch.log(power.transpose(1, 2) @ self.filters + self.floor)
 
 

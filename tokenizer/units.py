@@ -55,11 +55,10 @@ def _write_times(path: Path, clips: Iterable[CodedClip], deduplicate: bool) -> N
     numbered from 1. Merged repeats are one row, which lasts as long as they do.
     """
     with aside(path) as beside, beside.open("w", encoding="utf-8", newline="") as handle:
-        delimiter = "," if path.suffix.lower() == ".csv" else "\t"
-        quoting = (
-            csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
-        )  # names hold no tabs: see `encode_recording`
-        table = csv.writer(handle, delimiter=delimiter, quoting=quoting, quotechar=None if quoting else '"')
+        if path.suffix.lower() == ".csv":
+            table = csv.writer(handle)
+        else:  # names hold no tabs
+            table = csv.writer(handle, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None)
         table.writerow(TIMES)
         for clip in clips:
             table.writerows(_timed_rows(clip, deduplicate))

@@ -26,9 +26,9 @@ from foundation.saved_models import PROBE as PROBE_KIND
 from foundation.text import counted
 from lm.embeddings import States
 from lm.features_file import write_vectors
+from lm.model import LanguageModel
 from lm.pooling import ALL_POOLINGS, FloatArray, Pooling
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
-from lm.rate_model import load_language_model
 from lm.vectors import ONE_HEARING
 from pipelines.chain.probe_job import RateModels, models_of_run, pooled_features
 from pipelines.embedding.options import ALL, EmbedConfig
@@ -171,7 +171,7 @@ def _with(recipe: VectorRecipe, layer: str, pooling: str | None) -> VectorRecipe
 
 def _layers(rate: RateModels) -> tuple[str, ...]:
     """Name the layers of a language model, and those that lie side by side."""
-    count = load_language_model(rate.model.folder).gpt.config.layers
+    count = LanguageModel.from_pretrained(rate.model.folder).gpt.config.layers
     each = [f"{name}_{number}" for name in ("layer", "inner") for number in range(1, count + 1)]
     together = ["all_layers", "all_inner"]
     return (*each, *together, *(layer_of(f"/{with_input(f'{name}:')}") for name in together), SURPRISE)

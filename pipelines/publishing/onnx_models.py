@@ -108,7 +108,8 @@ def _write_tokenizer(tokenizer: Tokenizer, folder: Path, run: Path) -> dict[str,
 def _log_mel(tokenizer: Tokenizer, samples: FloatArray) -> Tensor:
     """Compute log-mel of whole patches ``(1, frames, mels)`` as the tokenizer reads it."""
     padded = np.pad(samples, (0, -len(samples) % tokenizer.config.samples_per_code))
-    return tokenizer.log_mel(torch.from_numpy(padded)[None])
+    frames: Tensor = tokenizer.log_mel(torch.from_numpy(padded)[None])
+    return frames
 
 
 def _recordings(sample_rate: int, run: Path) -> Iterator[FloatArray]:
