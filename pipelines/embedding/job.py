@@ -214,7 +214,7 @@ def _recordings(
         with terminal.working("inspecting", 0, "files") as progress:
             manifest, rejected = build_manifest(
                 corpus,
-                workers=max(settings.workers, 1),
+                workers=LOCAL.workers(settings.workers, enough=True),
                 cache=settings.work / "inspected.jsonl",
                 progress=progress.advance_to,
                 set_aside=unfit.extend,
