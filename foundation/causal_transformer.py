@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor, nn
+
 if TYPE_CHECKING:
     from fairseq2.models.transformer_lm import TransformerLM
 
@@ -65,3 +68,57 @@ def create_causal_transformer(
             init_std_scale="none",  # the other choices shrink the query and key projections as well
         )
     )
+
+
+def make_exportable(model: nn.Module) -> None:
+    """Replace the parts of fairseq2's layers within a model that no exported file can express.
+
+    Rotary positions are complex numbers there, and attention asks whether the rows have one length, which is not known
+    in an exported model. Its layers then ignore the layout of a batch, and read full rows from the first position.
+    """
+    from fairseq2.models.transformer import SDPA
+    from fairseq2.nn import RotaryEncoder
+
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, RotaryEncoder):
+                setattr(module, name, _RealRotation(child.freqs[1:].detach().clone()))  # the first row is of padding
+            elif isinstance(child, SDPA):
+                setattr(module, name, _CausalAttention())
+
+
+class _RealRotation(nn.Module):
+    """Rotary positions in real numbers: pairs ``(a, b)`` are turned by the angle of their position."""
+
+    turns: Tensor
+
+    def __init__(self, turns: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("turns", turns, persistent=False)  # cosine and sine (positions, dim / 2, 2)
+
+    def forward(self, seqs: Tensor, seqs_layout: object, *, state_bag: object = None) -> Tensor:
+        """Turn ``(batch, positions, heads, dim)``."""
+        cosine, sine = self.turns[: seqs.shape[1], None].unbind(-1)  # (T, 1, dim / 2)
+        first, second = seqs[..., 0::2], seqs[..., 1::2]  # (N, T, H, dim / 2)
+        turned = torch.stack([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
+        return turned.flatten(-2)
+
+
+class _CausalAttention(nn.Module):
+    """Attention of each position to those up to it."""
+
+    def forward(
+        self,
+        q: Tensor,
+        q_layout: object,
+        k: Tensor,
+        k_layout: object,
+        v: Tensor,
+        bias_cache: object,
+        *,
+        needs_weights: bool = False,
+    ) -> tuple[Tensor, None]:
+        """Attend: queries, keys and values ``(batch, positions, heads, dim)`` -> the same shape."""
+        query, key, value = (each.transpose(1, 2) for each in (q, k, v))  # (N, T, H, D) -> (N, H, T, D)
+        attended = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return attended.transpose(1, 2), None

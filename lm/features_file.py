@@ -20,10 +20,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from foundation.errors import InputError
+from foundation.files import aside
 from foundation.saved_models import first_line
 from foundation.text import counted
 
@@ -81,6 +84,27 @@ def read_features(file: Path) -> FeaturesFile:
         raise InputError(f"{file} has no features beside the paths; add an array (clips, dims) for each layer")
     converted = {key: _floats(file, key, arrays[key], known) for key in sorted(arrays)}
     return FeaturesFile(file=file, paths=known, arrays=converted)
+
+
+def write_vectors(file: Path, paths: Sequence[str], arrays: Mapping[str, FloatArray]) -> None:
+    """Write arrays ``(clips, dims)`` by layer or ``layer:pooling`` as `read_features` reads them, whole or not at all.
+
+    ``paths`` name the clips of the rows. The suffix of the file decides its format.
+    """
+    with aside(file) as beside:
+        match file.suffix:
+            case ".npz":
+                with beside.open("wb") as handle:  # NumPy would add its suffix to a name
+                    np.savez(handle, allow_pickle=False, **{PATHS: np.array(paths, np.str_), **arrays})
+            case ".safetensors":
+                save_file(dict(arrays), beside, metadata={PATHS: json.dumps(list(paths))})
+            case _:
+                pq.write_table(pa.table({PATH: list(paths), **{key: _lists(arrays[key]) for key in arrays}}), beside)
+
+
+def _lists(array: FloatArray) -> pa.Array:
+    """Convert an array ``(clips, dims)`` to a column of lists."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(array.ravel()), array.shape[1])
 
 
 def _read_npz(file: Path) -> Content:

@@ -145,13 +145,22 @@ class GPT(nn.Module):
         decoded: Tensor = self.transformer.decoder(*self._embed(tokens, conditions))
         return decoded
 
+    def decoded_steps(self, steps: Tensor) -> Tensor:
+        """Compute `decoded` of the tokens of each position ``(batch, positions, tokens)``, which are summed.
+
+        Only for layers that ask for no layout of the batch: see `foundation.causal_transformer.make_exportable`.
+        """
+        frontend = cast("TransformerEmbeddingFrontend", self.transformer.decoder_frontend)
+        decoded: Tensor = self.transformer.decoder(frontend.embed(steps).sum(2), cast("BatchLayout", None))
+        return decoded
+
     def logits(self, decoded: Tensor) -> Tensor:
         """Compute from `decoded` the logits of the following codes, code by code ``(batch, codes, codebook_size)``."""
         logits = self.transformer.final_proj(decoded)
         if not self.by_step:
             return self.code_logits(logits, first=0)
         codes: Tensor = logits[..., : self.vocabulary.codes]
-        return codes.reshape(len(codes), -1, self.vocabulary.codebook_size)  # (N, T, S * K) -> (N, T * S, K)
+        return codes.reshape(codes.shape[0], -1, self.vocabulary.codebook_size)  # (N, T, S * K) -> (N, T * S, K)
 
     def step_logits(self, steps: Tensor, conditions: Tensor | None, state_bag: IncrementalStateBag) -> Tensor:
         """Map tokens ``(batch, time, streams)`` to logits of the time step after each ``(batch, time, streams, K)``."""

@@ -82,7 +82,7 @@ class Vocabulary:
         """
         begin = pad(tokens[:, :1], (0, self.streams - 1), value=self.pad)  # (N, 1) -> (N, S)
         whole = tokens[:, 1 : 1 + (tokens.shape[1] - 1) // self.streams * self.streams]
-        return torch.cat([begin.unsqueeze(1), whole.reshape(len(whole), -1, self.streams)], dim=1)
+        return torch.cat([begin.unsqueeze(1), whole.reshape(whole.shape[0], -1, self.streams)], dim=1)
 
     def over_codes(self, states: Tensor) -> Tensor:
         """Repeat states of begin-of-sequence and time steps ``(..., 1 + time, dim)`` for each of their codes."""

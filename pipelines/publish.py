@@ -1,15 +1,25 @@
-"""``wordless publish``: the models of a run on the Hugging Face hub."""
+"""``wordless publish``: the models of a run on the Hugging Face hub, or as ONNX files."""
+
+from importlib.util import find_spec
 
 from foundation.configuration import build
+from foundation.errors import InputError
 from pipelines.commandline.command import command
+from pipelines.commandline.outputs import require_space
 from pipelines.publishing.contents import require_finished
 from pipelines.publishing.options import PublishConfig
 from pipelines.publishing.upload import require_uploadable
+from pipelines.store.run_folder import is_finetuned
+from pipelines.store.work_folder import require_new
+
+ONNX = ("onnx", "onnxscript", "onnxruntime")  # libraries that write and run ONNX files
 
 
 def publish(config: dict[str, object]) -> None:
     """Show what would be uploaded, or upload it."""
     settings = build(PublishConfig, config, name="")
+    if settings.format == "onnx":
+        return _write_onnx(settings)
     require_finished(settings.run)
     if settings.upload:
         require_uploadable(settings)
@@ -18,7 +28,24 @@ def publish(config: dict[str, object]) -> None:
     publish_models(settings)
 
 
-main = command("publish", publish, paths=frozenset({"run"}), texts=frozenset({"repo"}))
+def _write_onnx(settings: PublishConfig) -> None:
+    if missing := [name for name in ONNX if find_spec(name) is None]:
+        raise InputError(
+            f"format=onnx needs {', '.join(missing)}, not installed here; call: pip install 'wordless[onnx]'"
+        )
+    require_finished(settings.run)
+    assert settings.output is not None, "the options demand one"
+    if is_finetuned(settings.run):
+        raise InputError(f"run={settings.run} is a fine-tuned model, which is not written as ONNX; name a run")
+    require_new(settings.output)
+    require_space(settings.output.parent, "output=PATH")
+    settings.output.parent.mkdir(parents=True, exist_ok=True)
+    from pipelines.publishing.onnx_models import write_onnx_models
+
+    write_onnx_models(settings)
+
+
+main = command("publish", publish, paths=frozenset({"run", "output"}), texts=frozenset({"repo"}))
 
 if __name__ == "__main__":
     main()

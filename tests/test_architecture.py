@@ -56,6 +56,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
         *(_COMMANDLINE, _TRACKING, _STORE, "pipelines.encoding"),
         *(_STAGES, _SETTINGS, _RESULTS, "pipelines.chain"),
     ),
+    "embedding": (_COMMANDLINE, _STORE, _METHODS, _SETTINGS, "pipelines.chain"),
 }
 BELOW = tuple(set(PACKAGES) - {"pipelines", "wordless"})  # the packages below the commands
 

@@ -6,7 +6,7 @@ reach beyond the recording (its patch is padded with zeros); ``num_samples`` say
 
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -128,10 +128,28 @@ class Codes:
                 f"has codes 0 to {self.format.codebook_size - 1}: these codes are of another tokenizer"
             )
 
+    def __len__(self) -> int:
+        """Count the time steps."""
+        return len(self.values)
+
+    def __bool__(self) -> bool:
+        """Return true: codes of no sound are codes, too, and not missing ones."""
+        return True
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Return the values ``(time, streams)`` for `numpy.asarray`, which copies them only where it must."""
+        return np.array(self.values, dtype=dtype, copy=copy)
+
     @property
     def seconds(self) -> float:
         """Duration of the sound in seconds."""
         return self.num_samples / self.format.sample_rate
+
+    @property
+    def times(self) -> npt.NDArray[np.float64]:
+        """Begin and end of each time step in seconds ``(time, 2)``; the last one ends with the sound."""
+        borders = np.minimum(np.arange(len(self.values) + 1) * self.format.samples_per_code, self.num_samples)
+        return np.stack([borders[:-1], borders[1:]], axis=1) / self.format.sample_rate
 
     def crop(self, start: int, stop: int) -> "Codes":
         """Return time steps ``[start, stop)`` as separate codes."""

@@ -33,7 +33,7 @@ COLUMNS = pa.schema(
 SPAN_COLUMNS = ("start", "end")  # seconds within the file ``path``; only in files with segments
 SPANS = pa.schema([(name, pa.float64()) for name in SPAN_COLUMNS])
 TEXTS = ("path", "split", "label", "group")
-OPTIONAL = ("label", "group", *SPAN_COLUMNS)  # columns with missing values
+OPTIONAL = ("split", "label", "group", *SPAN_COLUMNS)  # columns with missing values
 
 
 def choose_columns(*, segments: bool) -> pa.Schema:

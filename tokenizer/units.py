@@ -1,4 +1,4 @@
-"""Text units of other projects: ``name|units``, fairseq's ``.km`` beside a manifest ``.tsv``, and JSON lines.
+"""Text units of other projects: ``name|units``, fairseq's ``.km`` beside a manifest ``.tsv``, JSON lines, times.
 
 Units without repeats need their durations, in codes, or the sound gets another length. JSON lines hold both, under the
 names of SlamKit. The other formats have a file beside them, as textlesslib writes it; and a file of lengths in samples,
@@ -10,6 +10,7 @@ because the last code of a recording may reach beyond its end::
     units.jsonl          {"file_name": "a.wav", "num_samples": 600, "units": [3, 7, 3], "duration": [2, 1, 1]}
 """
 
+import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, TypeGuard
 
 import numpy as np
+import numpy.typing as npt
 
 from foundation.errors import InputError
 from foundation.files import aside
@@ -27,9 +29,11 @@ from foundation.json_values import parse_json, shortened
 from foundation.saved_models import first_line
 from tokenizer.codes import Codes, CodesFormat, IntArray
 from tokenizer.parquet import CodedClip, require_clip_path
+from tokenizer.rates import split_rates
 from tokenizer.shard_schema import BYTES_PER_CODE, require_room
 
-UnitsFormat = Literal["name_units", "fairseq", "jsonl"]
+UnitsFormat = Literal["name_units", "fairseq", "jsonl", "times"]
+TIMES = ("path", "start", "end", "code", "stream", "rate")  # columns of "times"
 MAX_LINE = 1 << 26  # bytes of a line: about 16 million units, 90 hours at 50 per second
 MAX_DIGITS = 18  # of a unit
 DURATIONS, LENGTHS = ".durations", ".lengths"  # added to the name of a text file, for the files beside it
@@ -40,11 +44,14 @@ def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, de
     """Write codes as text; ``deduplicate`` merges repeats, as many unit language models expect, and adds durations.
 
     In ``name|units`` the name is that of the file without its extension, with its folders if two files share the name.
+    See `_write_times` for ``times``.
 
     Raises:
-        InputError: the codes have several streams, which these formats cannot represent.
+        InputError: the codes have several streams, which the other formats cannot represent.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "times":
+        return _write_times(path, clips, deduplicate)
     names: list[str] = []
     suffixes = [""] if kind == "jsonl" else ["", LENGTHS, *([DURATIONS] if deduplicate else [])]
     for stale in {DURATIONS, LENGTHS} - set(suffixes):  # of an earlier file of the same name
@@ -71,6 +78,40 @@ def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, de
 
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
+
+
+def _write_times(path: Path, clips: Iterable[CodedClip], deduplicate: bool) -> None:
+    """Write a table with a row for each code, separated by commas if the path ends in .csv, otherwise by tabs.
+
+    ``start`` and ``end`` are seconds within the file, and the last code ends with the sound. Streams and rates are
+    numbered from 1. Merged repeats are one row, which lasts as long as they do.
+    """
+    with aside(path) as beside, beside.open("w", encoding="utf-8", newline="") as handle:
+        if path.suffix.lower() == ".csv":
+            table = csv.writer(handle)
+        else:  # names hold no tabs
+            table = csv.writer(handle, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None)
+        table.writerow(TIMES)
+        for clip in clips:
+            table.writerows(_timed_rows(clip, deduplicate))
+
+
+def _timed_rows(clip: CodedClip, deduplicate: bool) -> Iterator[tuple[str | int, ...]]:
+    begin = 0.0 if clip.span is None else clip.span[0]
+    for rate, codes in enumerate(split_rates(clip.codes), 1):
+        times = codes.times + begin
+        for stream, values in enumerate(codes.values.T, 1):
+            first = _first_of_run(values) if deduplicate else np.ones(len(values), bool)
+            starts = np.flatnonzero(first)
+            ends = [*(starts[1:] - 1), len(values) - 1]
+            for start, end in zip(starts, ends, strict=False):
+                seconds = (f"{times[start, 0]:.6f}", f"{times[end, 1]:.6f}")
+                yield clip.path, *seconds, int(values[start]), stream, rate
+
+
+def _first_of_run(values: IntArray) -> npt.NDArray[np.bool_]:
+    """Return whether each value ``(time,)`` differs from the one before it."""
+    return np.concatenate([np.ones(min(len(values), 1), bool), values[1:] != values[:-1]])
 
 
 def _name(path: Path, names: Iterable[str]) -> None:
@@ -254,7 +295,7 @@ def _units(clip: CodedClip, deduplicate: bool) -> tuple[list[int], list[int] | N
     values = clip.codes.values[:, 0]
     if not deduplicate:
         return values.tolist(), None
-    starts = np.flatnonzero(np.append(True, values[1:] != values[:-1])) if len(values) else np.zeros(0, np.int64)
+    starts = np.flatnonzero(_first_of_run(values))
     return values[starts].tolist(), np.diff(np.append(starts, len(values))).tolist()
 
 

@@ -17,6 +17,8 @@ class Score:
     codes: int  # of all streams
     seconds: float  # of sound
     log_probability: float  # of all codes together, in nats
+    # the same for each second of the sound: of one recording, it can be compared over tokenizers
+    log_probability_per_second: float
     nats_per_code: float  # minus the log-probability divided by the number of codes
     bits_per_second: float  # that the model needs to write the codes
     perplexity: float  # exp(nats per code)
@@ -36,6 +38,7 @@ def score(model: LanguageModel | RateLanguageModel, codes: Codes) -> Score:
         codes=count,
         seconds=codes.seconds,
         log_probability=log_probability,
+        log_probability_per_second=log_probability / codes.seconds,
         nats_per_code=nats,
         bits_per_second=bits_per_second(nats, codes.format),
         perplexity=math.exp(nats),

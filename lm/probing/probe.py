@@ -63,6 +63,15 @@ class MethodResult:
     of: str
     winner: ProbeResult
     candidates: tuple[ProbeResult, ...]
+    probabilities: bool = True  # whether scores are such; the values of ridge regression are not
+
+    @property
+    def certainty(self) -> list[float] | None:
+        """The probability of each answer; None if scores are no probabilities, or a clip has several answers."""
+        if not self.probabilities or any(isinstance(answer, tuple) for answer in self.winner.predictions):
+            return None
+        rounded: list[float] = np.round(self.winner.scores.max(1).astype(np.float64), 6).tolist()
+        return rounded
 
     @property
     def tries(self) -> tuple[Try, ...]:
@@ -83,7 +92,8 @@ def probe_method(
         return probe(candidates[name], task, config, of=name, tries=shared[name])
 
     results = tuple(side_by_side(probe_one, candidates, threads=threads))
-    return MethodResult(of=of, winner=best_candidate(results), candidates=results)
+    probable = config.classifier == "logistic"
+    return MethodResult(of=of, winner=best_candidate(results), candidates=results, probabilities=probable)
 
 
 def probe(

@@ -31,6 +31,7 @@ def method_record(result: MethodResult, curve: Sequence[LearningPoint], task: Pr
         "predictions": winner.predictions,
         **scores,
         "tries": len(result.tries),
+        "probabilities": result.certainty,
         "candidates": [
             {"of": candidate.of, **{name: getattr(candidate, name) for name in FIGURES}}
             for candidate in result.candidates

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from audio.recordings.corpus import CorpusConfig
 from audio.recordings.embedded import EmbeddedConfig
@@ -32,6 +33,7 @@ from pipelines.pages.run_words import gap
 from pipelines.results.comparison import comparison
 from pipelines.results.comparison_record import few_groups
 from pipelines.results.comparison_table import as_markdown, as_table, print_table
+from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.own_options import own_options
 from pipelines.settings.run import choose_workers
@@ -81,7 +83,7 @@ class ProbeRunConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Rate:
+class RateModels:
     """The models of one rate, and the methods that read them."""
 
     tokenizer: Entry
@@ -99,7 +101,7 @@ def probe_settings(config: Mapping[str, object]) -> ProbeRunConfig:
 def probe_run(config: dict[str, object]) -> None:
     """Encode the recordings, pool every representation, probe each method, save and print how they compare."""
     settings = probe_settings(config)
-    rates = _parts(settings.model, settings.compare)
+    rates = models_of_run(settings.model, settings.compare)
     store = settings.store.root
     require_space(store, "store.root=PATH", reused=True)
     terminal = Terminal()
@@ -128,7 +130,7 @@ def probe_run(config: dict[str, object]) -> None:
             engine=settings.engine,
             shared=(*corpus.shared, *models),
         )
-        pooled = _features(session, corpus.manifest, rates, settings.compare)
+        pooled = pooled_features(session, corpus.manifest, rates, settings.compare)
         inputs = inputs_of(METHODS[rate.gpt] for rate in rates) if settings.compare.input else {}
         methods = probe_methods(session, corpus.manifest, pooled, settings.probe, labelled=(), inputs=inputs)
         entry = collect_probes(session, corpus.manifest, methods, settings.probe)
@@ -144,11 +146,22 @@ def probe_run(config: dict[str, object]) -> None:
     name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
     # one file for each corpus and set of options
     path = settings.output or settings.model / PROBES / f"{name}_{entry.key[:8]}.json"
-    _save(settings, path, measured, record, terminal)
+    _save(settings, path, measured, record, corpus.manifest, terminal)
 
 
-def _features(session: Session, manifest: Manifest, rates: Sequence[_Rate], reading: ReadingConfig) -> list[Entry]:
-    """Pool the representations of all clips, averaged over their hearings; codes and states of each rate."""
+def pooled_features(
+    session: Session,
+    manifest: Manifest,
+    rates: Sequence[RateModels],
+    reading: ReadingConfig,
+    *,
+    attentive: bool = False,
+    surprise: bool = False,
+) -> list[Entry]:
+    """Pool the representations of all clips, averaged over their hearings; codes and states of each rate.
+
+    ``attentive`` and ``surprise`` add candidates of the GPT: see `lm.embeddings.layer_features`.
+    """
     vectors, finest = reading.vectors, rates[-1].tokenizer
     config = Tokenizer.from_pretrained(finest.folder).config
     heard = open_heard(heard_frames(session, manifest, config.audio, vectors), vectors)
@@ -162,13 +175,23 @@ def _features(session: Session, manifest: Manifest, rates: Sequence[_Rate], read
         coded = HeardCodes(codes=codes(session, manifest, rate.tokenizer), heard=others, vectors=vectors)
         joined = replace(coded, coarser=tuple(coarser))
         made.append(code_features(session, coded, of=rate.bag))
-        made.append(gpt_features(session, joined, rate.model, states=reading.states, of=rate.gpt))
+        made.append(
+            gpt_features(
+                session,
+                joined,
+                rate.model,
+                states=reading.states,
+                attentive=attentive,
+                surprise=surprise,
+                of=rate.gpt,
+            )
+        )
         coarser.append(coded)
     return made
 
 
 def _soft_features(
-    session: Session, manifest: Manifest, rates: Sequence[_Rate], reading: ReadingConfig, heard: HeardFrames | None
+    session: Session, manifest: Manifest, rates: Sequence[RateModels], reading: ReadingConfig, heard: HeardFrames | None
 ) -> list[Entry]:
     """Pool soft codes and the states of the GPT that reads them."""
     [rate] = rates
@@ -180,20 +203,28 @@ def _soft_features(
 
 
 def _save(
-    settings: ProbeRunConfig, path: Path, measured: object, record: Mapping[str, object], terminal: Terminal
+    settings: ProbeRunConfig,
+    path: Path,
+    measured: Mapping[str, Any],
+    record: Mapping[str, object],
+    manifest: Manifest,
+    terminal: Terminal,
 ) -> None:
-    """Write the figures as JSON and the table as Markdown beside them, and print their paths."""
+    """Write the figures as JSON, beside them the table as Markdown and the predictions, and print their paths."""
+    predictions = path.with_suffix(f".{PREDICTIONS}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, measured)
         write_aside(path.with_suffix(".md"), as_markdown(record))
+        per_fold, separator = {("test", settings.probe.seed): measured}, settings.probe.label_separator
+        write_predictions(predictions, per_fold, manifest, by="split", separator=separator)
     except OSError as error:
         if settings.output is not None or error.errno not in NO_PERMISSION:
             raise
         return terminal.say(
             f"the figures are not saved, since {path.parent} cannot be written; choose output=FILE.json"
         )
-    terminal.say(f"figures: {path}, and as a table: {path.with_suffix('.md')}")
+    terminal.say(f"figures: {path}, and as a table: {path.with_suffix('.md')}; predictions: {predictions}")
 
 
 def notices_since_the_run(model: Path, manifest: Manifest) -> tuple[str, ...]:
@@ -204,7 +235,7 @@ def notices_since_the_run(model: Path, manifest: Manifest) -> tuple[str, ...]:
     return overlap_notices(manifest, trained, owner=model, unlabelled=unlabelled)
 
 
-def _parts(folder: Path, reading: ReadingConfig) -> list[_Rate]:
+def models_of_run(folder: Path, reading: ReadingConfig) -> list[RateModels]:
     """Return tokenizer and language model of each rate of a run, coarse to fine; most runs have one."""
     tokenizer, model = part_of(folder, "tokenizer"), part_of(folder, "lm")
     loaded, language_model = load_tokenizer(tokenizer), load_language_model(model)
@@ -225,10 +256,10 @@ def _parts(folder: Path, reading: ReadingConfig) -> list[_Rate]:
     ]
 
 
-def _rate(tokenizer: Path, model: Path, codes_format: CodesFormat, *, bag: str, gpt: str) -> _Rate:
+def _rate(tokenizer: Path, model: Path, codes_format: CodesFormat, *, bag: str, gpt: str) -> RateModels:
     """Return the models of one rate as entries; their keys are fingerprints of their content."""
     weights = file_hash(model / "model.safetensors")[:16]
-    return _Rate(
+    return RateModels(
         tokenizer=Entry(stage="tokenizer", key=codes_format.codebook, folder=tokenizer, reused=True),
         model=Entry(stage="lm", key=weights, folder=model, reused=True),
         bag=bag,

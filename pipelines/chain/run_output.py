@@ -15,6 +15,7 @@ from pipelines.commandline.run_names import link_latest
 from pipelines.pages.run_words import summary
 from pipelines.pages.runs import RUNS, write_runs_page
 from pipelines.results.comparison_table import as_markdown
+from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.results import FoldSeed, write_results
 from pipelines.results.run_record import CODE_SOUNDS, RESAMPLES, RESULTS, SAMPLE_SOUNDS, Provenance, read_results
 from pipelines.settings.run import RunSettings
@@ -78,6 +79,10 @@ def write_run_folder(
     replace_folder(folder / SAMPLE_SOUNDS, sounds.folder if sounds else None)
     if "probe" in only:
         write_aside(folder / PROBE, (only["probe"].folder / PROBE).read_bytes())  # `wordless embed` reads the layer
+    (folder / PREDICTIONS).unlink(missing_ok=True)  # of an earlier run in this folder
+    if probed := {place: entries["probe"].read_json(PROBE) for place, entries in made.items() if "probe" in entries}:
+        by, separator = settings.compare.folds or "split", settings.probe.label_separator
+        write_predictions(folder / PREDICTIONS, probed, corpus.manifest, by=by, separator=separator)
     write_probe(folder, only, corpus.manifest, settings)
     write_results(
         folder,

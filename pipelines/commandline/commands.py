@@ -3,6 +3,7 @@
 COMMANDS = {
     "run": "the whole chain: recordings -> codes -> language model -> vocoder -> report.html",
     "encode": "recordings -> codes (Parquet, or text units that other tools read)",
+    "embed": "recordings -> feature vectors, such as those that the run's probe reads (NumPy, Parquet)",
     "generate": "a language model continues a prompt, or speaks from silence",
     "decode": "codes -> sound",
     "score": "how probable does the language model find recordings? nats, bits per second, perplexity",
@@ -10,7 +11,7 @@ COMMANDS = {
     "finetune": "train a body, pre-trained or not, to predict classes, numbers or text from labelled recordings",
     "predict": "what a fine-tuned model predicts for recordings",
     "demo": "a page in the browser with the spectrogram, codes, predicted label and continuation of your sounds",
-    "publish": "the models of a run on the Hugging Face hub, with a model card",
+    "publish": "the models of a run on the Hugging Face hub, with a model card, or as ONNX files",
     "report": "draw report.html from the results of a run",
     "runs": "the runs so far with their options and figures; --delete NAME, --prune",
     "store": "what a store holds, and whether it is as it was written: wordless store --verify",

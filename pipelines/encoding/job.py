@@ -66,11 +66,11 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
     device = str(choose_device(settings.device))
     encoder = Encoder(folder=tokenizer_folder, root=recordings.root, device=device)
     codes_format = encoder.format
-    if settings.format != "parquet" and codes_format.streams > 1:
+    if settings.format not in ("parquet", "times") and codes_format.streams > 1:
         has = f"{len(codes_format.rates)} rates" if codes_format.rates else str(codes_format.streams)
         raise InputError(
             f"format={settings.format} holds one stream, and the tokenizer {tokenizer_folder} has {has}; choose "
-            "format=parquet"
+            "format=parquet or times"
         )
     if settings.format == "fairseq" and recordings.parts:
         problem = f"format=fairseq lists whole recordings, and {counted(len(recordings.parts), 'part')} are annotated"

@@ -23,7 +23,7 @@ class EncodeConfig:
     annotations: AnnotationKind = "auto"  # of other tools beside the recordings: each part is encoded
     tier: str | None = None  # of the annotations
     output: Path  # a .parquet file, a folder of shards, or a text file
-    format: Literal["parquet", "name_units", "fairseq", "jsonl"]
+    format: Literal["parquet", "name_units", "fairseq", "jsonl", "times"]
     deduplicate: bool  # merge repeated units, beside their durations; only for text
     workers: int  # 0: as many as cores if there is enough work
     engine: EngineConfig = LOCAL
@@ -45,15 +45,18 @@ class EncodeConfig:
         require(self.clips_per_shard >= 1, "clips_per_shard", self.clips_per_shard, "a shard holds at least 1")
         if self.format == "parquet":
             if self.deduplicate:
-                remedy = "choose format=name_units, fairseq or jsonl"
+                remedy = "choose format=name_units, fairseq, jsonl or times"
                 raise InputError(f"deduplicate=true, but format=parquet keeps durations; {remedy}")
             possible = "a file ending in .parquet, or a folder of shards"
             if self.output.suffix.lower() in UNITS:
-                possible += "; text units need format=name_units, fairseq or jsonl"
+                possible += "; text units need format=name_units, fairseq, jsonl or times"
             return require_kind(self.output, (".parquet",), possible=possible)
         if self.output.suffix.lower() == ".parquet":
             problem = f"output={self.output}, but format={self.format} is text"
             raise InputError(f"{problem}; name a text file, or format=parquet")
+        if self.format == "times":
+            rule = "name a table ending in .tsv or .csv"
+            require(self.output.suffix.lower() in (".tsv", ".csv"), "output", self.output, rule)
         if self.format == "fairseq" and self.output.suffix == ".tsv":
             raise InputError(f"output={self.output}, but its .tsv will list the recordings; name the units .km")
         require_kind(self.output, UNITS, possible="a text file, such as units.txt, .km or .jsonl")

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from foundation.errors import InputError
 from foundation.hub import HubAddress, require_repo
 from foundation.ranges import require
+from pipelines.commandline.outputs import require_kind
 
 Part = Literal["tokenizer", "lm", "vocoder", "probe"]  # folders of a run that may be published
+ONNX_PARTS: tuple[Part, ...] = ("tokenizer", "lm")
 LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,39}")
 
 
@@ -17,7 +20,9 @@ class PublishConfig:
     """Options of ``wordless publish``."""
 
     run: Path  # folder of a finished run
-    repo: str  # user/name on the hub
+    format: Literal["hub", "onnx"] = "hub"
+    output: Path | None = None  # folder of the ONNX files
+    repo: str  # user/name on the hub; empty: none
     upload: bool  # False: only show what would be uploaded
     private: bool
     parts: tuple[Part, ...] | None  # None: all that the run has
@@ -25,13 +30,28 @@ class PublishConfig:
     licence: str | None  # of the models
 
     def __post_init__(self) -> None:
-        require_repo(self.repo, option="repo")
+        if self.format == "onnx":
+            self._require_onnx_options()
+        else:
+            require_repo(self.repo, option="repo")
+            require(self.output is None, "output", self.output, "only format=onnx writes files: leave it out")
         rule = "name each part once, the tokenizer among them: no other model can be used without it"
         parts = list(self.parts or ())
         fitting = self.parts is None or (len({*parts}) == len(parts) and "tokenizer" in parts)
         require(fitting, "parts", parts, rule)
         rule = "name it as the hub does, such as cc-by-4.0, apache-2.0 or other"
         require(self.licence is None or bool(LICENCE.fullmatch(self.licence)), "licence", self.licence, rule)
+
+    def _require_onnx_options(self) -> None:
+        """Refuse options of the hub beside those of ONNX files, and parts that no ONNX file can be made of."""
+        if self.output is None:
+            raise InputError("output is not given; format=onnx writes into a folder: output=FOLDER")
+        require_kind(self.output, (), possible="a folder")
+        for name in ("repo", "upload", "report", "licence"):
+            rule = "it is for the hub, and format=onnx writes files: leave it out"
+            require(not getattr(self, name), name, getattr(self, name), rule)
+        others = [part for part in self.parts or () if part not in ONNX_PARTS]
+        require(not others, "parts", others, "of these no ONNX file is made: choose tokenizer and lm")
 
     @property
     def address(self) -> HubAddress:

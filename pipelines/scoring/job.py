@@ -1,5 +1,6 @@
 """The work of ``wordless score``, once its options are checked."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -81,7 +82,8 @@ def _summary(scored: Sequence[ScoredRecording], output: Path | None) -> str:
     nats = -sum(each.score.log_probability for each in scored)
     seconds = sum(each.score.seconds for each in scored)
     written = f": {output}" if output else ""
-    return f"{counted(len(scored), 'recording')}, {seconds:.1f} s of sound, {nats / codes:.3f} nats per code{written}"
+    figures = f"{nats / codes:.3f} nats per code, {nats / seconds / math.log(2):.1f} bits per second"
+    return f"{counted(len(scored), 'recording')}, {seconds:.1f} s of sound, {figures}{written}"
 
 
 def write_scores(output: Path, scored: Sequence[ScoredRecording]) -> None:

@@ -40,7 +40,9 @@ def remove_work_folder(folder: Path) -> None:
     """Remove a filled folder, `JOB` last, so that an interrupted removal is recognised; another command may help."""
     with suppress(FileNotFoundError):
         for path in folder.iterdir():
-            if path.name != JOB:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != JOB:
                 path.unlink(missing_ok=True)
         (folder / JOB).unlink(missing_ok=True)
         folder.rmdir()

@@ -4,22 +4,27 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pytest
+import torch
 
 import wordless
 from foundation.configuration import build
 from foundation.errors import InputError
+from foundation.onnx_files import run_onnx, write_onnx
+from lm.onnx import CodesToLogits
 from pipelines.commandline.claims import hold
 from pipelines.publish import publish
 from pipelines.publishing.options import PublishConfig
 from tests.hub import HubServer, serving, use_hub
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import sweep
+from tests.pipelines.tiny import GPT, save_rates_run, sweep, tiny_tokenizer
 from tests.pipelines.tiny_chain import called
+from tokenizer.tokenizer import Tokenizer
 
 PARTS = ("tokenizer", "lm", "vocoder", "probe")
 MODELS = {f"{part}/{name}" for part in PARTS for name in ("config.json", "model.safetensors", "README.md")} - {
@@ -162,3 +167,99 @@ def test_an_upload_needs_a_user_and_a_network(
     hub.server_close()
     with pytest.raises(InputError, match=r"the Hugging Face hub cannot serve hf://user/name .*check the network"):
         publish(options(finished_run.folder, upload=True))
+
+
+# ONNX
+
+
+def samples_of(length: int, rate: int) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+    noise = np.random.default_rng(0).standard_normal((2, length)).astype(np.float32)
+    return [sweep(length / rate, rate, low=low) + 0.02 * row for low, row in zip((100, 200), noise, strict=True)]
+
+
+def test_onnx_files_give_the_codes_and_logits_of_a_run(finished_run: FinishedRun, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs pip install 'wordless[onnx]'")
+    folder = tmp_path / "onnx"
+    done = called(f"run={finished_run.folder}", "format=onnx", f"output={folder}", command="publish")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["lm.onnx", "onnx.json", "tokenizer.onnx"]
+    card = json.loads((folder / "onnx.json").read_text())
+    assert card["tokenizer"]["checked"]["equal"] == card["tokenizer"]["checked"]["codes"] > 0
+    tokenizer = wordless.Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
+    model = wordless.LanguageModel.from_pretrained(finished_run.folder / "lm")
+    encoder, decoder = (onnxruntime.InferenceSession(folder / f"{part}.onnx") for part in ("tokenizer", "lm"))
+    for length in (1, 4001, 8000):  # samples; the batch and the length are others than in the export
+        sounds = samples_of(length, tokenizer.format.sample_rate)
+        (codes,) = encoder.run(None, {"samples": np.stack(sounds)})
+        for own, sound in zip(codes, sounds, strict=True):
+            np.testing.assert_array_equal(own, tokenizer.encode(sound, tokenizer.format.sample_rate).values)
+        (logits,) = decoder.run(None, {"codes": codes})
+        tokens = torch.stack([model.tokens(own.astype(np.int32)) for own in codes])
+        with torch.no_grad():
+            np.testing.assert_allclose(logits, model.gpt(tokens).numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("changes", [{"remove_mean": "clip"}, {"remove_mean": "running"}, {"dynamic_range": 40.0}])
+def test_onnx_of_other_front_ends(changes: dict[str, Any], run: Path, tmp_path: Path) -> None:
+    """A dynamic range is relative to a recording's loud values, which the file does not look for: it reads log-mel."""
+    pytest.importorskip("onnxruntime", reason="needs pip install 'wordless[onnx]'")
+    own = tiny_tokenizer(0)
+    config = replace(own.config, audio=replace(own.config.audio, **changes))
+    Tokenizer(config, own.mean, own.std, own.autoencoder, own.centroids).save_pretrained(run / "tokenizer")
+    publish(options(run, repo="", parts=["tokenizer"], format="onnx", output=str(tmp_path / "onnx")))
+    card = json.loads((tmp_path / "onnx" / "onnx.json").read_text())["tokenizer"]
+    assert card["checked"]["equal"] == card["checked"]["codes"]
+    assert card["front_end_in_file"] is ("dynamic_range" not in changes)
+    assert card["input"]["name"] == ("log_mel" if "dynamic_range" in changes else "samples")
+    assert {name: card["front_end"][name] for name in changes} == changes
+
+
+@pytest.mark.parametrize("interleaving", ["flattening", "parallel"])
+def test_onnx_of_several_streams(interleaving: Literal["flattening", "parallel"], tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="needs pip install 'wordless[onnx]'")
+    model = wordless.LanguageModel.create(
+        replace(GPT, interleaving=interleaving), tiny_tokenizer(0, mels=8).format, seed=0
+    )
+    axes = {0: ("batch", None), 1: ("time", model.gpt.capacity)}
+    example = torch.zeros(2, 7, 2, dtype=torch.int64)
+    write_onnx(CodesToLogits(model), example, tmp_path / "lm.onnx", input_name="codes", output_name="logits", axes=axes)
+    codes = torch.randint(8, (3, 11, 2))
+    (logits,) = run_onnx(tmp_path / "lm.onnx", [codes])
+    tokens = torch.stack([model.tokens(each.numpy().astype(np.int32)) for each in codes])
+    with torch.no_grad():
+        np.testing.assert_allclose(logits, model.gpt(tokens).numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"output": None}, "output"),
+        ({"output": "x.onnx"}, "output"),
+        ({"repo": "user/name"}, "repo"),
+        ({"upload": True}, "upload"),
+        ({"licence": "mit"}, "licence"),
+        ({"parts": ["tokenizer", "vocoder"]}, "parts.*vocoder"),
+        ({"format": "hub", "repo": "user/name"}, "output"),
+        ({"format": "hub", "output": None}, "repo"),
+    ],
+)
+def test_options_of_onnx_and_of_the_hub_are_kept_apart(changes: dict[str, object], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        build(PublishConfig, options(Path("x"), **{"repo": "", "format": "onnx", "output": "x", **changes}), name="")
+
+
+def test_onnx_without_its_libraries_names_the_install_line(
+    finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.publish.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"wordless\[onnx\]"):
+        publish(options(finished_run.folder, repo="", format="onnx", output=str(tmp_path / "x")))
+
+
+def test_codes_of_several_rates_are_not_written_as_onnx(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="needs pip install 'wordless[onnx]'")
+    run = save_rates_run(tmp_path / "run", seed=0)
+    (run / "results.json").write_text("{}")
+    with pytest.raises(InputError, match="run="):
+        publish(options(run, repo="", format="onnx", output=str(tmp_path / "x")))
+    assert not (tmp_path / "x").exists()

@@ -67,3 +67,27 @@ def test_codes_of_another_codebook_are_refused_by_name() -> None:
         InputError, match=r"the model belongs to codebook book, the codes to codebook other.*wordless encode"
     ):
         require_same_codebook(FORMAT, replace(FORMAT, codebook="other"), owner="the model")
+
+
+def test_numpy_reads_codes_and_copies_as_it_is_told() -> None:
+    own = codes(3)
+    assert len(own) == 3
+    assert np.shares_memory(np.asarray(own), own.values)
+    assert not np.shares_memory(np.array(own), own.values)
+    assert np.shares_memory(np.array(own, copy=None), own.values)
+    assert np.asarray(own, np.int64).tolist() == own.values.tolist()
+    assert np.asarray(own, np.float32).dtype == np.float32
+    with pytest.raises(ValueError, match="copy"):
+        np.array(own, np.int64, copy=False)
+    assert np.array_equal(np.concatenate([own, own]), np.concatenate([own.values, own.values]))
+    assert codes(0)  # codes of no sound are not missing
+
+
+@given(steps=st.integers(0, 9), missing=st.integers(0, 159))
+def test_times_of_codes_cover_the_sound(steps: int, missing: int) -> None:
+    own = codes(steps, max(steps * 160 - missing, 0))
+    assert own.times.shape == (steps, 2)
+    assert own.times[:, 1].tolist()[:-1] == own.times[:, 0].tolist()[1:]
+    if steps:
+        assert (own.times[0, 0], own.times[-1, 1]) == (0, own.seconds)
+        assert (own.times[:, 1] > own.times[:, 0]).all()

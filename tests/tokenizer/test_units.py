@@ -1,5 +1,6 @@
 """Text units: what others write and read."""
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -159,3 +160,42 @@ def test_several_streams_have_no_text(tmp_path: Path) -> None:
     clip = CodedClip(path="a", codes=Codes(values=np.zeros((1, 2), np.int32), num_samples=160, format=TWO_STREAMS))
     with pytest.raises(InputError, match="2 streams"):
         write_units(tmp_path / "a", [clip], "jsonl")
+
+
+@pytest.mark.parametrize(("suffix", "delimiter"), [("tsv", "\t"), ("csv", ",")])
+def test_times_of_codes(tmp_path: Path, suffix: str, delimiter: str) -> None:
+    """600 samples at 16 kHz: the last of the four codes of 10 ms ends with the sound."""
+    segment = replace(CLIP, path='a, "b".wav', span=(2.0, 2.0375))
+    write_units(tmp_path / f"a.{suffix}", [CLIP, segment], "times")
+    with (tmp_path / f"a.{suffix}").open(newline="") as file:
+        quoting = csv.QUOTE_MINIMAL if suffix == "csv" else csv.QUOTE_NONE
+        head, *rows = csv.reader(file, delimiter=delimiter, quoting=quoting)
+    assert head == ["path", "start", "end", "code", "stream", "rate"]
+    assert [row[0] for row in rows] == ["dir/a.wav"] * 4 + ['a, "b".wav'] * 4
+    assert [[float(cell) for cell in row[1:]] for row in rows[:4]] == [
+        [0, 0.01, 3, 1, 1],
+        [0.01, 0.02, 3, 1, 1],
+        [0.02, 0.03, 7, 1, 1],
+        [0.03, 0.0375, 3, 1, 1],
+    ]
+    assert [float(cell) for cell in rows[-1][1:]] == [2.03, 2.0375, 3, 1, 1]
+
+
+def test_times_of_runs(tmp_path: Path) -> None:
+    write_units(tmp_path / "a.tsv", [CLIP], "times", deduplicate=True)
+    _, *lines = (tmp_path / "a.tsv").read_text().splitlines()
+    assert [[float(cell) for cell in line.split("\t")[1:4]] for line in lines] == [
+        [0, 0.02, 3],
+        [0.02, 0.03, 7],
+        [0.03, 0.0375, 3],
+    ]
+
+
+def test_times_of_several_streams(tmp_path: Path) -> None:
+    clip = CodedClip(path="a", codes=Codes(values=np.array([[1, 2]], np.int32), num_samples=160, format=TWO_STREAMS))
+    write_units(tmp_path / "a.tsv", [clip], "times")
+    _, *lines = (tmp_path / "a.tsv").read_text().splitlines()
+    assert [line.split("\t")[1:] for line in lines] == [
+        ["0.000000", "0.010000", "1", "1", "1"],
+        ["0.000000", "0.010000", "2", "2", "1"],
+    ]

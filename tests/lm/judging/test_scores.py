@@ -33,6 +33,7 @@ def test_a_score_is_the_sum_of_what_each_code_costs(model: LanguageModel) -> Non
     assert found.log_probability == pytest.approx(one_at_a_time(model, codes.values.tolist()), rel=1e-4)
     assert (found.codes, found.seconds) == (6 * streams, pytest.approx(0.12))
     assert found.nats_per_code == pytest.approx(-found.log_probability / (6 * streams))
+    assert found.log_probability_per_second == pytest.approx(found.log_probability / 0.12)
     assert found.perplexity == pytest.approx(math.exp(found.nats_per_code))
     assert found.bits_per_second == pytest.approx(-found.log_probability / math.log(2) / found.seconds)
 

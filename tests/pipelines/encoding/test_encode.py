@@ -1,5 +1,6 @@
 """``wordless encode``, on recordings of several formats."""
 
+import csv
 import json
 import multiprocessing
 import os
@@ -25,7 +26,7 @@ from tests.audio.formats import changing_mp3, without_header
 from tests.audio.recordings.annotations.annotated_files import PARTS, raven, write_recording
 from tests.hostile.audio_headers import mp3_of_estimated_length, wav
 from tests.hostile.special_files import at_most_seconds, write_special_files
-from tests.pipelines.tiny import save_tokenizer
+from tests.pipelines.tiny import save_rates_run, save_tokenizer
 from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes, shard_path
 from tokenizer.tokenizer import Tokenizer
@@ -478,3 +479,29 @@ def test_a_model_of_another_channel_encodes_that_channel(run_folder: Path, tmp_p
     left_out = read_rejected(tmp_path / "codes.parquet.rejected.tsv")
     assert {each.path for each in left_out} == {"silent.wav", "low_1.wav", "low_2.wav"}
     assert all("audio.channel=1" in each.reason for each in left_out)
+
+
+def test_recordings_of_no_corpus_have_no_split(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    encode(options(run_folder, recordings, tmp_path / "codes.parquet"))
+    assert {clip.split for clip in read_codes(tmp_path / "codes.parquet")[1]} == {None}
+
+
+@pytest.mark.parametrize("rates", [False, True])
+def test_codes_with_times(rates: bool, run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    """Each recording is covered from its begin to its end, at every rate."""
+    run = save_rates_run(tmp_path / "run", seed=0) if rates else run_folder
+    encode(options(run, recordings, tmp_path / "codes.parquet"))
+    encode(options(run, recordings, tmp_path / "codes.csv", format="times", deduplicate=True))
+    with (tmp_path / "codes.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for path, codes in codes_at(tmp_path / "codes.parquet").items():
+        for rate in ("1", "2", "3") if rates else ("1",):
+            own = [row for row in rows if (row["path"], row["rate"]) == (path, rate)]
+            assert float(own[0]["start"]) == 0
+            assert float(own[-1]["end"]) == pytest.approx(codes.seconds, abs=1e-6)
+            assert all(one["end"] == other["start"] and one["code"] != other["code"] for one, other in pairwise(own))
+
+
+def test_times_are_a_table(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"output.*\.tsv"):
+        encode(options(run_folder, recordings, tmp_path / "codes.txt", format="times"))

@@ -36,7 +36,9 @@ def test_lines_and_tables_hold_the_models_probabilities(
         for name in ("a.wav", "b.flac", "c.ogg", "d.wav", "more of them/a.wav", "more of them/e.wav")
     ]
     for row in rows:
-        nats = model.log_probabilities(tokenizer.encode_file(Path(row["path"]))).astype(float)
+        codes = tokenizer.encode_file(Path(row["path"]))
+        nats = model.log_probabilities(codes).astype(float)
+        assert row["log_probability_per_second"] == pytest.approx(nats.sum() / codes.seconds, rel=1e-6)
         assert row["log_probability"] == pytest.approx(nats.sum(), rel=1e-6)
         assert row["nats_per_code"] == pytest.approx(-nats.mean(), rel=1e-6)
     assert pq.read_table(tmp_path / "scores.parquet").to_pylist() == rows

@@ -1,0 +1,28 @@
+"""``wordless embed``: recordings -> feature vectors, in files that other programs read."""
+
+from foundation.configuration import build
+from pipelines.commandline.command import command
+from pipelines.commandline.outputs import require_space
+from pipelines.embedding.options import EmbedConfig
+from pipelines.store.run_folder import part_of, run_of
+from pipelines.store.work_folder import require_new
+
+
+def embed(config: dict[str, object]) -> None:
+    """Compute the vectors of all recordings; files that cannot be read are set aside."""
+    settings = build(EmbedConfig, config, name="")
+    part_of(settings.model, "lm")
+    run = run_of(settings.model)
+    settings.require_input()
+    require_new(settings.output)
+    require_space(settings.output.parent, "output=PATH")
+    settings.output.parent.mkdir(parents=True, exist_ok=True)
+    from pipelines.embedding.job import embed_recordings  # seconds of imports, which a mistake need not wait for
+
+    embed_recordings(settings, run)
+
+
+main = command("embed", embed, paths=frozenset({"model", "input", "output", "root"}))
+
+if __name__ == "__main__":
+    main()

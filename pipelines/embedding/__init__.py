@@ -1,0 +1,1 @@
+"""``wordless embed``: feature vectors of recordings."""

@@ -1,0 +1,217 @@
+"""`wordless embed`: the vectors that the probe of a run reads, in files that other programs read."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_module
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.preprocessing import StandardScaler
+
+from audio.recordings.corpus import build_manifest
+from audio.recordings.manifest import read_manifest, read_rejected
+from foundation.errors import InputError
+from foundation.progress import Terminal
+from lm.features_file import FeaturesFile, read_features
+from lm.probing.fitted import FittedProbe
+from pipelines.chain.corpus import corpus_config
+from pipelines.chain.probe_job import probe_settings
+from pipelines.commandline.refusals import resolved
+from pipelines.embed import embed
+from pipelines.store.store import SYNTHESISED
+from pipelines.store.stored_features import FEATURES, features_by_method
+from pipelines.store.work_folder import work_folder
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny import save_rates_run
+from tests.pipelines.tiny_chain import called, entries
+
+
+def call(*words: str) -> None:
+    with initialize_config_module("conf", version_base="1.3"):
+        config = compose("embed", overrides=list(words))
+    embed({str(key): value for key, value in config.items() if key != "hydra"})
+
+
+def recordings_of_run(finished_run: FinishedRun) -> Path:
+    """The folder of the built-in corpus."""
+    (root,) = (path for path in (finished_run.store / SYNTHESISED).iterdir() if path.is_dir())
+    return root
+
+
+@pytest.fixture(scope="module")
+def embedded(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> FeaturesFile:
+    """What embed writes of the recordings that a run was made of, with its default options."""
+    output = tmp_path_factory.mktemp("embedded") / "x.npz"
+    call(f"model={finished_run.folder}", f"input={recordings_of_run(finished_run)}", f"output={output}")
+    assert sorted(path.name for path in output.parent.iterdir()) == ["x.npz"]
+    return read_features(output)
+
+
+def test_the_vectors_are_those_that_the_probe_of_the_run_read(
+    embedded: FeaturesFile, finished_run: FinishedRun
+) -> None:
+    chosen = FittedProbe.from_pretrained(finished_run.folder / "probe").description.of
+    files = [folder / FEATURES for folder in entries(finished_run.store) if folder.parent.name == "gpt_features"]
+    stored = features_by_method(files)["gpt"][chosen]
+    clips = read_manifest(finished_run.folder / "manifest.tsv", finished_run.store).clips
+    (own,) = embedded.ordered([clip.name for clip in clips]).values()
+    assert [*embedded.arrays] == [chosen.removeprefix("gpt/")]
+    np.testing.assert_array_equal(own, stored)
+
+
+@pytest.mark.parametrize("classifier", ["logistic", "ridge"])
+def test_scikit_learn_gives_the_accuracy_of_the_tool(
+    classifier: Literal["logistic", "ridge"], finished_run: FinishedRun, tmp_path: Path
+) -> None:
+    """As docs/figures.md describes it: vectors, standardised on train, the chosen penalty, and test."""
+    sounds = ["embedded.voices=8", "embedded.words=6", "embedded.takes=2", f"store.root={tmp_path / 'store'}"]
+    words = [f"model={finished_run.folder}", *sounds, f"output={tmp_path / 'probe.json'}"]
+    fast = ["probe.tries=12", "probe.resamples=10", "probe.learning_curve=[]"]
+    done = called(*words, *fast, f"probe.classifier={classifier}", command="probe")
+    assert done.returncode == 0, done.stderr
+    probed = json.loads((tmp_path / "probe.json").read_text())
+    found = next(row for row in probed["methods"] if row["of"] == "gpt")
+    layer, pooling = found["chosen"].removeprefix("gpt/").split(":")
+    (root,) = (path for path in (tmp_path / "store" / SYNTHESISED).iterdir() if path.is_dir())
+    output = tmp_path / "x.parquet"
+    call(f"model={finished_run.folder}", f"input={root}", f"output={output}", f"layer={layer}", f"pooling={pooling}")
+    embedded = read_features(output)
+
+    with initialize_config_module("conf", version_base="1.3"):
+        settings = probe_settings(resolved(compose("probe", overrides=words)))
+    described = corpus_config(
+        settings.corpus, settings.embedded, settings.store.root, require=None, terminal=Terminal()
+    )
+    clips = build_manifest(described)[0].clips
+    (vectors,) = embedded.ordered([clip.name for clip in clips]).values()
+    rows = {split: [row for row, clip in enumerate(clips) if clip.split == split] for split in ("train", "test")}
+    labels = np.array([clip.label for clip in clips])
+
+    scaler = StandardScaler().fit(vectors[rows["train"]])
+    train, test = (scaler.transform(vectors[rows[split]]) for split in ("train", "test"))
+    match classifier:
+        case "logistic":
+            model = LogisticRegression(C=found["penalty"], max_iter=1000).fit(train, labels[rows["train"]])
+        case "ridge":
+            model = RidgeClassifier(alpha=1 / found["penalty"]).fit(train, labels[rows["train"]])
+    assert 0.2 < found["test_accuracy"] < 1  # some answers are wrong, or equality would say little
+    assert model.score(test, labels[rows["test"]]) == found["test_accuracy"]
+    assert model.predict(test).tolist() == found["predictions"]
+
+
+@pytest.mark.parametrize("suffix", ["npz", "parquet", "safetensors"])
+def test_each_format_holds_the_same_vectors(suffix: str, run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    whole, own = tmp_path / "whole.npz", tmp_path / f"own.{suffix}"
+    for output in (whole, own):
+        call(f"model='{run_folder}'", f"input={recordings}", f"output={output}", "layer=all")
+    one, other = read_features(whole), read_features(own)
+    assert one.paths == other.paths == tuple(sorted(str(path.relative_to(recordings)) for path in found(recordings)))
+    assert {*one.arrays} == {"layer_1:mean", "layer_1:thirds", "all_layers:mean", "all_layers:thirds"}
+    for key, values in one.arrays.items():
+        np.testing.assert_array_equal(other.arrays[key], values)
+
+
+def found(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "dims"),
+    [
+        ([], "layer_1:mean", 8),
+        (["pooling=thirds"], "layer_1:thirds", 24),
+        (["layer=inner_1", "pooling=thirds_max"], "inner_1:thirds_max", 64),
+        (["layer=all_layers", "pooling=attentive"], "all_layers:attentive", 8),
+        (["layer=all_and_surprise"], "all_and_surprise:thirds", 27),
+        (["layer=all_layers_with_input"], "all_layers_with_input:mean", 16),
+        (["method=bag_of_codes"], "bag_of_codes:mean", 8),
+        (["method=bottleneck", "pooling=max"], "bottleneck:max", 4),
+        (["method=log_mel"], "log_mel:mean", 16),
+    ],
+)
+def test_layers_poolings_and_methods(
+    words: list[str], key: str, dims: int, run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    call(f"model='{run_folder}'", f"input={recordings / 'a.wav'}", f"output={tmp_path / 'x.npz'}", *words)
+    content = read_features(tmp_path / "x.npz")
+    assert {name: values.shape for name, values in content.arrays.items()} == {key: (1, dims)}
+    assert content.paths == ("a.wav",)
+
+
+def test_the_parts_that_a_table_names_have_a_row_each(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    table = tmp_path / "table.tsv"
+    table.write_text("path\tstart\tend\tsplit\na.wav\t0\t0.2\ttest\na.wav\t0.2\t0.5\ttrain\nb.flac\t\t\ttest\n")
+    output = tmp_path / "x.npz"
+    call(f"model='{run_folder}'", f"input={table}", f"root={recordings}", f"output={output}")
+    assert read_features(output).paths == ("a.wav#t=0,0.2", "a.wav#t=0.2,0.5", "b.flac")
+
+
+def test_a_recording_has_the_same_vector_beside_others(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    for name, place in (("one.npz", recordings / "b.flac"), ("all.npz", recordings)):
+        call(f"model='{run_folder}'", f"input={place}", f"output={tmp_path / name}")
+    (one,) = read_features(tmp_path / "one.npz").ordered(["b.flac"]).values()
+    (beside,) = read_features(tmp_path / "all.npz").ordered(["b.flac"]).values()
+    np.testing.assert_allclose(one, beside, atol=1e-6)
+
+
+def test_codes_of_several_rates_have_a_method_for_each(recordings: Path, tmp_path: Path) -> None:
+    run = save_rates_run(tmp_path / "run", seed=0)
+    call(f"model={run}", f"input={recordings}", f"output={tmp_path / 'x.npz'}", "method=gpt_of_rate_2")
+    (array,) = read_features(tmp_path / "x.npz").arrays.values()
+    assert array.shape == (6, 8)
+    with pytest.raises(InputError, match=r"method.*gpt_of_rate_1"):
+        call(f"model={run}", f"input={recordings}", f"output={tmp_path / 'y.npz'}", "method=gpt")
+
+
+def test_broken_files_are_listed_and_cost_nothing_else(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    shutil.copytree(recordings, tmp_path / "some")
+    (tmp_path / "some" / "broken.wav").write_bytes(b"no sound")
+    call(f"model='{run_folder}'", f"input={tmp_path / 'some'}", f"output={tmp_path / 'x.npz'}")
+    assert len(read_features(tmp_path / "x.npz").paths) == 6
+    (rejected,) = read_rejected(tmp_path / "x.npz.rejected.tsv")
+    assert rejected.path == "broken.wav"
+    assert {path.name for path in tmp_path.iterdir()} == {"some", "x.npz", "x.npz.rejected.tsv"}
+
+
+def test_nothing_but_broken_files(run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.wav").write_bytes(b"no sound")
+    with pytest.raises(InputError, match="input"):
+        call(f"model='{run_folder}'", f"input={tmp_path / 'broken.wav'}", f"output={tmp_path / 'x.npz'}")
+    assert [each.path for each in read_rejected(tmp_path / "x.npz.rejected.tsv")] == ["broken.wav"]
+    assert not (tmp_path / "x.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["layer=layer_9"], "layer"),
+        (["pooling=median"], "pooling"),
+        (["method=wav2vec2"], "method"),
+        (["method=bag_of_codes", "layer=layer_1"], "layer"),
+        (["output=x.csv"], "npz"),
+        (["root=somewhere"], "root"),
+        (["input=nowhere"], "nowhere"),
+        (["input=nowhere.tsv"], "nowhere.tsv"),
+    ],
+)
+def test_refusals_name_the_option(
+    words: list[str], named: str, run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=named):
+        call(f"model='{run_folder}'", f"input={recordings}", f"output={tmp_path / 'x.npz'}", *words)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_killed_command_goes_on(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    """What it left is a folder beside the output, which the same command continues with and removes."""
+    words = (f"model='{run_folder}'", f"input={recordings}")
+    call(*words, f"output={tmp_path / 'whole.npz'}")
+    place = tmp_path / "x.npz.partial"
+    with work_folder(place, {"command": "embed"}):
+        (place / "store" / "codes").mkdir(parents=True)
+    call(*words, f"output={tmp_path / 'x.npz'}")
+    assert (tmp_path / "x.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+    assert not place.exists()

@@ -1,0 +1,88 @@
+"""docs/figures.md: its lines of Python work in the folder of a run, and its tables name the columns that there are."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines.pages.sweep import write_sweep
+from pipelines.results.sweep_jobs import Job
+from pipelines.store.store import SYNTHESISED
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny_chain import called
+
+pandas = pytest.importorskip("pandas", reason="needs pip install 'wordless[dev]'")
+PAGE = (Path(__file__).parents[3] / "docs/figures.md").read_text(encoding="utf-8")
+SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+FILES = {
+    "sweep.csv": "Figures of a sweep: sweep.csv",
+    "predictions.parquet": "Predictions: predictions.parquet",
+    "codes.tsv": "Codes: wordless encode",
+    "scores.tsv": "Scores: wordless score",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of a run with everything that the page reads beside it."""
+    place = tmp_path_factory.mktemp("figures") / "run"
+    shutil.copytree(finished_run.folder, place)
+    (recordings,) = (path for path in (finished_run.store / SYNTHESISED).iterdir() if path.is_dir())
+    for command, output, more in (
+        ("embed", "vectors.npz", ()),
+        ("encode", "codes.tsv", ("format=times",)),
+        ("score", "scores.tsv", ()),
+    ):
+        words = (f"model={place}", f"input={recordings}", f"output={place / output}", *more)
+        done = called(*words, command=command)
+        assert done.returncode == 0, done.stderr
+    job = Job(number=0, folder=".", overrides={"tokenizer.codebook_size": "8"}, state="finished", codebook_size=8)
+    write_sweep(place, [job], command="wordless run -m tokenizer.codebook_size=8")
+    return place
+
+
+@pytest.mark.parametrize("title", [title for title in SECTIONS if not title.startswith("Models")])
+def test_lines_of_python_work(title: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    names: dict[str, object] = {}
+    (code,) = re.findall(r"```python\n(.*?)```", SECTIONS[title], re.DOTALL)
+    exec(compile(code, title, "exec"), names)
+    for name in ("tested", "validation"):
+        assert name not in names or len(names[name])  # type: ignore[arg-type]  # a table
+    if "accuracy" in names:
+        assert names["accuracy"] == names["probe"]["test_accuracy"]  # type: ignore[index]  # as the page reads it
+
+
+def columns_of(section: str) -> set[str]:
+    """The names in the first column of the tables."""
+    return {name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall(r"`(.+?)`", row)}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_column_is_named(file: str, folder: Path) -> None:
+    match file.rpartition(".")[2]:
+        case "parquet":
+            found = {*pandas.read_parquet(folder / file).columns}
+        case kind:
+            found = {*pandas.read_csv(folder / file, sep="," if kind == "csv" else "\t").columns}
+    known = columns_of(SECTIONS[FILES[file]])
+    if file == "sweep.csv":
+        known |= columns_of(SECTIONS["Figures of a run: results.json"])
+    assert known - found <= {"tokenizer.codebook_size"}
+    assert found <= known
+
+
+def test_results_and_sweeps_have_the_same_names(folder: Path) -> None:
+    figures = pandas.DataFrame(pandas.read_json(folder / "results.json", typ="series")["figures"])
+    assert {*figures.columns} == columns_of(SECTIONS["Figures of a run: results.json"])
+    assert {*figures.columns} <= {*pandas.read_csv(folder / "sweep.csv").columns}
+
+
+def test_lines_of_onnx_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime", reason="needs pip install 'wordless[onnx]'")
+    done = called(f"run={folder}", "format=onnx", f"output={folder / 'onnx'}", command="publish")
+    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(folder)
+    (code,) = re.findall(r"```python\n(.*?)```", SECTIONS["Models: ONNX"], re.DOTALL)
+    exec(compile(code, "Models: ONNX", "exec"), {})

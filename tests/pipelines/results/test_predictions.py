@@ -1,0 +1,63 @@
+"""The table of what probes answered for each test clip."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from audio.recordings.manifest import Clip, Manifest, read_manifest
+from foundation.json_values import find_object
+from pipelines.results.predictions import write_predictions
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny_chain import called
+
+
+def test_a_run_writes_the_answer_of_each_probe_for_each_test_clip(finished_run: FinishedRun) -> None:
+    rows = pq.read_table(finished_run.folder / "predictions.parquet").to_pylist()
+    probed = find_object(finished_run.folder / "probe.json") or {}
+    methods = {row["of"]: row for row in probed["methods"]}  # type: ignore[attr-defined]  # as the run wrote it
+    clips = {clip.name: clip for clip in read_manifest(finished_run.folder / "manifest.tsv", Path()).of("test")}
+    assert {row["method"] for row in rows} == {*methods}
+    for of, found in methods.items():
+        own = [row for row in rows if row["method"] == of]
+        assert {row["clip"] for row in own} == {*clips}
+        right = sum(row["prediction"] == row["label"] for row in own) / len(own)
+        assert right == pytest.approx(found["test_accuracy"])
+        assert all(0 < row["probability"] <= 1 for row in own)
+        assert {(row["seed"], row["fold"], row["split"], row["candidate"]) for row in own} == {
+            (0, None, "test", found["chosen"])
+        }
+    for row in rows:
+        clip = clips[row["clip"]]
+        assert (row["path"], row["label"], row["group"]) == (clip.path, clip.label, clip.group)
+        assert row["end"] - row["start"] == pytest.approx(clip.seconds)
+
+
+def test_ridge_has_no_probabilities(finished_run: FinishedRun, tmp_path: Path) -> None:
+    """Nor are its values passed off as such; another corpus gets its table beside its figures."""
+    corpus = ["embedded.voices=5", "embedded.words=2", "embedded.takes=2", f"store.root={finished_run.store}"]
+    fast = ["probe.tries=12", "probe.resamples=10", "probe.learning_curve=[]", "probe.classifier=ridge"]
+    output = tmp_path / "x.json"
+    done = called(f"model={finished_run.folder}", f"output={output}", *corpus, *fast, command="probe")
+    assert done.returncode == 0, done.stderr
+    rows = pq.read_table(tmp_path / "x.predictions.parquet").to_pylist()
+    assert len(rows) == 4 * 4  # test clips, methods
+    assert {row["probability"] for row in rows} == {None}
+
+
+def test_folds_seeds_parts_and_several_labels(tmp_path: Path) -> None:
+    clip = Clip(
+        path="a.wav", segment=1, start=8000, num_samples=4000, sample_rate=8000, size=0, sha256="", label="dog;rain"
+    )
+    row = {"of": "head", "chosen": "head", "tries": 0, "probabilities": None, "predictions": [["rain"]]}
+    probed = {"clips": ["a.wav#t=1,1.5"], "truth": [["dog", "rain"]], "methods": [row]}
+    per_fold = {("one", 0): probed, ("one", 1): probed}
+    manifest = Manifest(root=tmp_path, clips=(clip,))
+    write_predictions(tmp_path / "x.parquet", per_fold, manifest, by="fold", separator=";")
+    first, second = pq.read_table(tmp_path / "x.parquet").to_pylist()
+    assert first == {
+        **{"clip": "a.wav#t=1,1.5", "path": "a.wav", "start": 1.0, "end": 1.5, "group": None},
+        **{"label": "dog;rain", "prediction": "rain", "probability": None},
+        **{"method": "head", "candidate": None, "fold": "one", "seed": 0, "split": "test"},
+    }
+    assert second == {**first, "seed": 1}
