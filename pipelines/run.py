@@ -6,6 +6,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from pipelines.chain.sweep import going_on
 from pipelines.commandline.command import command
+from pipelines.commandline.overrides import COLUMNS
 from pipelines.commandline.run_log import logged
 
 PATHS = frozenset(
@@ -22,7 +23,8 @@ PATHS = frozenset(
         *("hydra.run.dir", "hydra.sweep.dir"),
     }
 )
-TEXTS = frozenset({"corpus.pattern", "name"})  # braces and asterisks mean something to Hydra; a name may be a number
+# braces and asterisks mean something to Hydra; a name may be a number
+TEXTS = frozenset({"corpus.pattern", "name", *COLUMNS})
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),

@@ -62,7 +62,7 @@ def corpus_config(
         return replace(config, root=str(root), table=table)
     if config.is_packed:
         config = unpacked_corpus(config, store, terminal=terminal)
-    _, described, _ = find_recordings(config, option=option)
+    _, described, _ = find_recordings(config, option=option, say=lambda line: terminal.say(f"corpus    {line}"))
     if require is not None:
         require([description.label for several in described.values() for description in several])
     return config

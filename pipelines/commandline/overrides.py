@@ -21,6 +21,9 @@ from omegaconf.grammar_parser import parse
 from foundation.errors import InputError
 
 HYDRA_PATHS = frozenset({"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"})
+COLUMNS = frozenset(  # names of columns, which may be numbers; labels may be a list, so they are left to Hydra
+    f"corpus.columns.{name}" for name in ("audio", "group", "fold", "split", "index", "start", "end", "duration")
+)
 SWITCHES = frozenset(
     {"-h", "--help", "--hydra-help", "--version", "-r", "--run", "-m", "--multirun", "--resolve"}
     | {"-sc", "--shell-completion"}
