@@ -51,8 +51,13 @@ def remember(words: Sequence[str]) -> Iterator[None]:
 
 def command_line(command: str) -> str:
     """Return ``wordless <command>`` with the words that the user typed, quoted for a shell."""
+    return shlex.join(["wordless", command, *typed_words()])
+
+
+def typed_words() -> Sequence[str]:
+    """Return the words as the user typed them."""
     words = _TYPED.get()
-    return shlex.join(["wordless", command, *(sys.argv[1:] if words is None else words)])
+    return sys.argv[1:] if words is None else words
 
 
 def prepare(words: Sequence[str], paths: frozenset[str], texts: frozenset[str] = frozenset()) -> list[str]:
@@ -60,7 +65,7 @@ def prepare(words: Sequence[str], paths: frozenset[str], texts: frozenset[str] =
     switches, options = separate(words)
     for word in options:
         if not word.startswith("~") and "=" not in word:
-            raise InputError(f"{word!r} is not an option; options are written name=value, such as seed=1 (see --help)")
+            raise InputError(f"{word!r} is not an option; options are written OPTION=VALUE (see --help)")
     return [*switches, *(quote_option(option, paths | HYDRA_PATHS, texts) for option in options)]
 
 
@@ -88,7 +93,7 @@ def known_switch(word: str) -> str:
     if name in SWITCHES | SWITCHES_WITH_VALUE:
         return word
     meant = f"{name.lstrip('-').replace('-', '_')}={value or 'value'}"
-    raise InputError(f"{word} is not a switch; options are written name=value without dashes: {meant} (see --help)")
+    raise InputError(f"{word} is not a switch; options are written without dashes: {meant} (see --help)")
 
 
 def quote_option(word: str, paths: frozenset[str], texts: frozenset[str]) -> str:

@@ -92,7 +92,7 @@ def test_switches_come_first_wherever_they_were() -> None:
 
 @pytest.mark.parametrize(
     ("word", "told"),
-    [("--seed=1", "seed=1"), ("--seed", "seed=value"), ("--store-root=x", "store_root=x"), ("smoke", "name=value")],
+    [("--seed=1", "seed=1"), ("--seed", "seed=value"), ("--store-root=x", "store_root=x"), ("smoke", "OPTION=VALUE")],
 )
 def test_what_is_no_option_is_refused(word: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
