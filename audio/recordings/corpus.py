@@ -291,7 +291,7 @@ def _find_in_table(
         say(f"{path.name}: its recordings are in {root} (corpus.root names another folder)")
     described: dict[str, list[Description]] = {}
     relatives: dict[tuple[str, str | None], str] = {}  # of each path as it is written, which many rows may share
-    missing: dict[str, str] = {}  # path as it is written -> why it is missing, with its line
+    missing: dict[str, Row] = {}  # the first row of each path that is not there
     listed: set[tuple[str, Span | None]] = set()
     left_out = [Rejected(path=row.path, reason=row.set_aside) for row in table.rows if row.set_aside]
     if len(left_out) == len(table.rows):
@@ -302,8 +302,8 @@ def _find_in_table(
         if place not in relatives:
             try:
                 relatives[place] = _relative(root, row)
-            except MissingRecordingError as error:
-                missing.setdefault(row.path, str(error))
+            except MissingRecordingError:
+                missing.setdefault(row.path, row)
                 continue
         relative = relatives[place]
         rows = described.setdefault(relative, [])
@@ -315,9 +315,9 @@ def _find_in_table(
         listed.add((relative, row.description.span))
         rows.append(row.description)
     if missing and (config.missing == "stop" or not described):
-        raise InputError(_missing_files(missing, len(missing) + len(described), config))
+        raise InputError(_missing_files(missing, len(missing) + len(described), root))
     kind = "not there, though the table lists it"
-    left_out += [Rejected(path=each, reason=reason, kind=kind) for each, reason in missing.items()]
+    left_out += [Rejected(path=row.path, reason=f"{kind} ({row.where})", kind=kind) for row in missing.values()]
     labelled = any(known.label for rows in described.values() for known in rows)
     if config.label_type == "text" and config.labels != "none" and "label" not in config.fields and not labelled:
         raise InputError(
@@ -332,12 +332,15 @@ def _relative(root: Path, row: Row) -> str:
     return listed_path(root, spelling_of(row, root) or row.path, row.where, remedy="fix the row, or set corpus.root")
 
 
-def _missing_files(missing: Mapping[str, str], files: int, config: CorpusConfig) -> str:
+def _missing_files(missing: Mapping[str, Row], files: int, root: Path) -> str:
     """Say how many files of a table are missing, with the place of the first in the table."""
-    problem, *_ = next(iter(missing.values())).partition("; ")
-    several = f": {len(missing)} of {counted(files, 'file')} are missing, such as {', '.join(islice(missing, 3))}"
-    remedy = "; set corpus.missing=list, which sets missing files aside" if len(missing) < files else ""
-    return f"{problem}{several if files > 1 else ''}; fix the rows, or set corpus.root{remedy}"
+    first = next(iter(missing.values()))
+    several = f"{len(missing)} of {counted(files, 'file')} are missing, such as {', '.join(islice(missing, 3))}"
+    remedy = ", or set them aside by corpus.missing=list" if len(missing) < files else ""
+    return (
+        f"{first.where}: {first.path} is not there (looked in {root}){f': {several}' if files > 1 else ''}; fix the "
+        f"rows, or set corpus.root{remedy}"
+    )
 
 
 def _merge(named: Description, listed: Description) -> Description:

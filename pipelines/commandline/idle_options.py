@@ -35,9 +35,8 @@ def require_effect(command: str, config: Mapping[str, object], words: Sequence[s
 
 def idle(command: str, config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Give options that have no effect, as patterns of their names, and why."""
-    match config:
-        case {"corpus": {"split": Mapping()} as corpus}:
-            yield from _idle_in_corpus(corpus, config)
+    if isinstance(corpus := config.get("corpus"), Mapping):
+        yield from _idle_in_corpus(corpus, config)
     if command == "run":
         stages = config.get("stages") or ()
         for stage in OF_STAGES:
@@ -77,7 +76,7 @@ def _idle_in_corpus(corpus: Mapping[str, object], config: Mapping[str, object]) 
         case {"compare": {"folds": str(folds)}}:
             for name in DIVISION:
                 yield f"corpus.split.{name}", f"compare.folds={folds} divides the recordings"
-    split = corpus["split"]
+    split = corpus.get("split")
     if not isinstance(split, Mapping):
         return
     named = [name for name in ("validation", "test") if split.get(name)]
