@@ -96,7 +96,8 @@ class CorpusConfig:
         if self.missing == "list" and not self.table:
             raise InputError("corpus.missing=list has no effect without a corpus.table; leave it out")
         if self.labels == "none":
-            for option, value in (("columns.label", self.columns.label), ("label_names", self.label_names)):
+            label = None if self.is_packed else self.columns.label  # that of a data set is a preset's
+            for option, value in (("columns.label", label), ("label_names", self.label_names)):
                 if value:
                     raise InputError(
                         f"corpus.{option}={value} has no effect with corpus.labels=none; leave one of them out"

@@ -151,6 +151,8 @@ def test_a_corpus_that_will_not_do(
             "corpus.pattern={label}.wav, but neither corpus.root nor corpus.table says where",
         ),
         ("corpus.labels=none", "corpus.labels=none, but neither corpus.root nor corpus.table says where"),
+        ("corpus.columns.group=speaker", "corpus.columns.group=speaker"),
+        ("corpus.missing=list", "corpus.missing=list"),
         ("corpus.extensions=[wav]", "corpus.extensions=['wav'], but neither corpus.root nor corpus.table says where"),
         ("threads=9223372036854775807", "threads is 9223372036854775807; choose null"),
         ("tokenizer.batch_size=9223372036854775807", "tokenizer.batch_size is 9223372036854775807; it must be at most"),
