@@ -12,7 +12,7 @@ _OTHERS = (  # first bytes -> what the file is, and what to do
     (b"\xd0\xcf\x11\xe0", "an Excel workbook", "save the table as CSV"),
     (b"PAR1", "a Parquet file", "give it as corpus.dataset if it holds sound, or save the table as CSV"),
 )
-_PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml")
+_PAGES = (b"<!doctype", b"<html", b"<head", b"<!--", b"<?xml")
 _LOOKED_AT = 400  # bytes
 
 

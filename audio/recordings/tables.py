@@ -7,7 +7,7 @@
 * fairseq TSV, as its wav2vec manifests are written: the first line is the root folder, the others are
   ``path<TAB>num_samples``.
 * JSONL (``.jsonl``, ``.json``, ``.ndjson``), an object for each recording, as NeMo writes it; or one JSON document: a
-  list of objects, an object with such a list in it, or an object with a key for each recording.
+  list of objects, an object with such a list in it, or an object with a key for each recording or for each column.
 
 `ColumnConfig` names the columns. For those that it does not name, well-known names are tried, in any case (`KNOWN`);
 all other columns are ignored. ``start`` and ``end``, in seconds, name a part of the recording; several rows may name
@@ -58,6 +58,8 @@ _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 _CSV_DELIMITERS, _TSV_DELIMITERS = ",;\t|", "\t,;|"
 _BAR = "|"
 _FAIRSEQ_ROW = re.compile(r"[^\t]*\t\s*\d+\s*")
+_SPACE_AFTER_QUOTE = re.compile(r"""(?<=[^\s",;|])"[ ]+(?=[,;|\t\r\n]|$)""")  # which strict CSV does not allow
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _BETWEEN = re.compile(r"[\s:,]*")  # values of a JSON document
 
 
@@ -154,7 +156,7 @@ def _reader(text: str, path: Path, delimiter: str) -> Iterator[list[str]]:
     """Read the cells of each line; only CSV uses quotes, or a table that quotes its header, as R writes it."""
     quoted = delimiter != _BAR and (path.suffix.lower() == ".csv" or delimiter != "\t" or text.startswith('"'))
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    lines = io.StringIO(text, newline="")
+    lines = io.StringIO(_SPACE_AFTER_QUOTE.sub('"', text) if quoted else text, newline="")
     return csv.reader(lines, delimiter=delimiter, quoting=quoting, skipinitialspace=quoted, strict=True)
 
 
@@ -248,10 +250,17 @@ def _separated(text: str, path: Path, delimiter: str, header: Sequence[str], *, 
                 if len(values) != len(header):
                     problem = f"{len(values)} values under a header of {len(header)} columns"
                     raise InputError(f"{where}: {problem}; give one for each")
-                yield _Cells(values=dict(zip(header, values, strict=True)), where=where)
+                cells = map(_unquoted, values) if delimiter == "\t" else values
+                yield _Cells(values=dict(zip(header, cells, strict=True)), where=where)
     except csv.Error as error:
         number = lines.line_num  # type: ignore[attr-defined]
         raise InputError(f"{path}:{number}: {error}; fix the line, or write a tab-separated .tsv") from error
+
+
+def _unquoted(cell: str) -> str:
+    """Return a cell of a TSV without quotation marks around it, which spreadsheets write around commas."""
+    found = _QUOTED.fullmatch(cell.strip())
+    return found[1].replace('""', '"') if found else cell
 
 
 def _is_fairseq(first: str, rest: str, *, known: bool) -> bool:
@@ -306,6 +315,9 @@ def _document_rows(text: str, whole: object, start: int) -> Iterator[tuple[objec
     if isinstance(whole, list):
         yield from ((_of_path(value), place) for _, value, place in _members(text, start))
         return
+    if isinstance(whole, dict) and (column := _column_of_recordings(whole)):
+        yield from _column_rows(text, whole, column, start)
+        return
     if not isinstance(whole, dict) or not whole or _names_recording(whole):
         yield whole, start
         return
@@ -324,6 +336,29 @@ def _document_rows(text: str, whole: object, start: int) -> Iterator[tuple[objec
         yield from (({PATH: key, "label": value}, place) for key, value, place in _members(text, start))
     else:
         yield whole, start
+
+
+def _column_of_recordings(whole: Mapping[str, object]) -> str | None:
+    """Return the column of recordings if an object has a list or an object for each column, as pandas writes them."""
+    columns = {name: value for name, value in whole.items() if isinstance(value, list | dict)}
+    found = next((column for name in KNOWN[PATH] if (column := _find(name, list(columns)))), None)
+    rows = columns.get(found or "")
+    inner = rows.values() if isinstance(rows, dict) else rows if isinstance(rows, list) else ()
+    return found if found and inner and not any(isinstance(each, list | dict) for each in inner) else None
+
+
+def _column_rows(text: str, whole: Mapping[str, object], column: str, start: int) -> Iterator[tuple[object, int]]:
+    """Give the rows of an object of columns, each with the place of its recording."""
+    begin = next(place for name, _, place in _members(text, start) if name == column)
+    for number, (key, _, place) in enumerate(_members(text, begin)):
+        row = {}
+        for name, values in whole.items():
+            match values:
+                case dict():
+                    row[name] = values.get(key)
+                case [*several] if number < len(several):
+                    row[name] = several[number]
+        yield row, place
 
 
 def _members(text: str, start: int) -> Iterator[tuple[str, object, int]]:

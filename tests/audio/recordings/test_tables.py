@@ -82,7 +82,9 @@ def test_empty_cells_say_nothing(tmp_path: Path) -> None:
         ("t.csv", "path,label,path\na.wav,up,b.wav\n", 1, "path"),
         ("t.jsonl", "[" * 100_000, 1, "too deeply nested"),
         ("t.jsonl", '{"path": "a", "label": ' + '{"a": ' * 100_000 + "1", 1, "too deeply nested"),
-        ("t.jsonl", '{"path": {"of": "a"}}', 1, "path"),
+        ("t.jsonl", '{"path": {"of": "a"}}\n{"path": "b"}', 1, "path"),
+        ("t.json", '{"path": {"of": 3}}', 1, "path is 3"),
+        ("t.json", '{"path": [\n"a",\n"b"], "index": [0, "x"]}', 3, "index is 'x'"),
         ("t.jsonl", '{"path": 3}', 1, "path is 3"),
         ("t.jsonl", '{"path": "a", "label": ["up"]}', 1, 'label is ["up"]'),
         ("t.jsonl", '{"path": "a", "index": ' + "9" * 5000 + "}", 1, "JSON"),
@@ -108,6 +110,7 @@ UP = Description(label="up", group="anna")
     ("name", "text"),
     [
         ("t.csv", 'path, label, group\na b.wav, "up", "anna"\n'),
+        ("t.csv", '"path" , "label" , "group"\n"a b.wav" , "up" , "anna" \n'),
         ("t.csv", 'path; label; group\n"a b.wav"; "up"; anna \n'),
         ("t.csv", 'path|label|group\na b.wav|up|anna\n'),
         ("t.csv", 'path\t label\t group\na b.wav\t "up"\t "anna"\n'),
@@ -122,6 +125,9 @@ UP = Description(label="up", group="anna")
         ("t.jsonl", '\ufeff{"path": "a b.wav", "label": "up", "group": "anna"}\r{"path": "b.wav"}\r'),
         ("t.json", '[\n  {\n    "path": "a b.wav",\n    "label": "up",\n    "group": "anna"\n  }\n]\n'),
         ("t.json", '{\n  "path": "a b.wav",\n  "label": "up",\n  "group": "anna"\n}\n{\n  "path": "b.wav"\n}\n'),
+        ("t.txt", 'path\tlabel\tgroup\n"a b.wav"\t"up"\tanna\n'),
+        ("t.json", '{"path": {"0": "a b.wav", "1": "b.wav"}, "label": {"0": "up"}, "group": {"0": "anna"}}'),
+        ("t.json", '{"path": ["a b.wav", "b.wav"], "label": ["up", null], "speaker": ["anna", null], "note": "x"}'),
         ("t.json", '{"version": 1, "clips": [{"file": "a b.wav", "label": "up", "speaker": "anna"}]}'),
         ("t.json", '{"a b.wav": {"label": "up", "speaker": "anna"}, "b.wav": {}}'),
         ("t.json", '{"utterance-1": {"wav": "a b.wav", "label": "up", "speaker": "anna"}}'),
@@ -130,6 +136,14 @@ UP = Description(label="up", group="anna")
 def test_each_way_of_writing_says_the_same(tmp_path: Path, name: str, text: str | bytes) -> None:
     row = rows(tmp_path, name, text)[0]
     assert (row.path.strip(), row.description) == ("a b.wav", UP)
+
+
+def test_quotation_marks_within_a_cell_stay(tmp_path: Path) -> None:
+    (first, second) = rows(tmp_path, "t.tsv", 'path\tlabel\n"a" b.wav\tso "far"\nc.wav\t"say ""no"", no"\n')
+    assert (first.path, first.description.label) == ('"a" b.wav', 'so "far"')
+    assert second.description.label == 'say "no", no'
+    (only,) = rows(tmp_path, "t.csv", 'path,label\na.wav, "say ""no"" , no"\n')
+    assert only.description.label == 'say "no" , no'
 
 
 def test_a_json_document_may_give_labels_by_file_or_rows_by_split(tmp_path: Path) -> None:
