@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from audio.decoding import BLOCK_VALUES, mix_channels, open_recording
+from audio.decoding import BLOCK_VALUES, declared_length, mix_channels, open_recording
 from audio.trimming import Part
 from audio.waveform import FloatArray
 
@@ -38,8 +38,11 @@ class Cursor:
         self.state = state  # of the file and the process; the cursor serves only this state
         self._stack = ExitStack()
         self._recording = self._stack.enter_context(open_recording(path))
-        self._exact = self._recording.format in _EXACT_FORMATS and self._recording.subtype in _EXACT_ENCODINGS
+        exact = self._recording.format in _EXACT_FORMATS and self._recording.subtype in _EXACT_ENCODINGS
+        self._exact = exact and not self._recording.is_joined
         self._position = 0
+        self._length = declared_length(self._recording)  # None: the end shows when it is reached
+        self._ended = False
         self._recent: deque[FloatArray] = deque()
 
     @property
@@ -51,7 +54,7 @@ class Cursor:
     @property
     def at_end(self) -> bool:
         """Whether the whole file has been read."""
-        return bool(self._position >= self._recording.frames)
+        return self._ended or (self._length is not None and self._position >= self._length)
 
     def serves(self, state: tuple[object, ...], start: int) -> bool:
         """Return whether sample ``start`` of the file in this state can be read without decoding from the beginning."""
@@ -61,7 +64,7 @@ class Cursor:
         """Give a part in mono blocks of at most ``size`` samples, at the file's own rate."""
         if self._exact and part.start != self._position:
             self._name_errors(lambda: self._recording.seek(part.start))
-            self._position = part.start
+            self._position, self._ended = part.start, False
         while part.start > self._position:
             if not len(self._read(min(part.start - self._position, size))):
                 return
@@ -83,6 +86,7 @@ class Cursor:
         at_once = min(count, max(BLOCK_VALUES // self._recording.channels, 1))
         block = mix_channels(self._name_errors(lambda: self._recording.read(at_once, dtype="float32", always_2d=True)))
         self._position += len(block)
+        self._ended = not len(block)
         if not self._exact:
             self._recent.append(block)
             while sum(map(len, self._recent)) - len(self._recent[0]) >= _RECENT_SAMPLES:

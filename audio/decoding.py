@@ -1,14 +1,16 @@
-"""Opening of recordings with libsndfile: no memory is allocated because of a header, and errors name the file.
+"""Opening of recordings: no memory is allocated because of a header, and errors name the file.
 
-libsndfile is loaded when the first recording is opened, so networks run on machines without it.
+libsndfile is loaded when the first recording is opened, so networks run on machines without it. FFmpeg's libraries read
+what libsndfile does not, where they are installed.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +18,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from audio.ffmpeg import FFmpegSound, kind_of, second_chance
+from audio.foreign import compressed_sphere, foreign_content
+from audio.streams import streams_of
 from audio.waveform import FloatArray
+from audio.windows import Stream, UnreadableError, Window
 from foundation.errors import InputError
 from foundation.files import open_regular
 from foundation.ranges import require
@@ -57,9 +63,116 @@ class RecordingError(InputError):
         self.reason = reason
 
 
+class Recording:
+    """An open recording, read from start to end: all its streams, one after the other."""
+
+    def __init__(self, path: Path, file: int) -> None:
+        """Open the first stream of a file, and look at the others.
+
+        Raises:
+            UnreadableError: no decoder reads a stream, or a stream has another rate or number of channels than the
+                first.
+        """
+        self._path, self._file = path, file
+        self._streams = streams_of(file)
+        self._current = 0  # number of the open stream
+        self._position = 0  # in the open stream, in samples
+        self._sound, self._window = self._open(self._streams[0])
+        self.samplerate: int = self._sound.samplerate  # Hz
+        self.channels: int = self._sound.channels
+        self.format: str = self._sound.format  # as libsndfile names it
+        self.subtype: str = self._sound.subtype
+        self._lengths: list[int | None] = []  # that the headers of several streams declare, in samples
+        try:
+            if self.is_joined:
+                self._lengths = [_declared(self._sound), *map(self._look_at, self._streams[1:])]
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether the file holds several streams."""
+        return len(self._streams) > 1
+
+    @property
+    def declared(self) -> int | None:
+        """Samples that the headers of all streams declare; None where one does not say."""
+        lengths = self._lengths or [_declared(self._sound)]
+        return None if None in lengths else sum(length for length in lengths if length is not None)
+
+    def read(self, frames: int, *, dtype: str, always_2d: bool) -> npt.NDArray[np.float32]:
+        """Read the next samples of all channels ``(samples, channels)``: at most ``frames``, and none at the end.
+
+        The arguments are those of soundfile, and ``dtype`` is "float32".
+        """
+        while True:
+            # libFLAC takes whatever follows the last sample for damage
+            left = self._sound.frames - self._position if self._sound.format == "FLAC" else frames
+            block: npt.NDArray[np.float32] = self._sound.read(min(frames, left), dtype=dtype, always_2d=always_2d)
+            self._position += len(block)
+            if self._window is not None and self._window.failure is not None:
+                raise self._window.failure
+            if len(block) or self._current + 1 == len(self._streams):
+                return block
+            self._sound.close()
+            self._current, self._position = self._current + 1, 0
+            self._sound, self._window = self._open(self._streams[self._current])
+
+    def seek(self, sample: int) -> None:
+        """Go to a sample of a recording that is not joined, in a format with exact seeking."""
+        self._sound.seek(sample)
+        self._position = sample
+
+    def close(self) -> None:
+        """Close the decoder; the file stays open."""
+        self._sound.close()
+
+    def _open(self, stream: Stream) -> tuple[Any, Window | None]:
+        """Open a stream: by libsndfile, or by FFmpeg what libsndfile does not read."""
+        from soundfile import LibsndfileError
+
+        window = Window(self._file, stream)
+        if reason := compressed_sphere(window):
+            raise UnreadableError(reason)
+        kind = kind_of(window)
+        if kind is None:
+            whole = stream == Stream(start=0, stop=os.fstat(self._file).st_size)
+            try:
+                return _open_forward(self._file if whole else window), None if whole else window
+            except LibsndfileError:
+                suffix = self._path.suffix.lower().lstrip(".")
+                if reason := foreign_content(window, suffix):
+                    raise UnreadableError(reason) from None
+                kind = second_chance(window, suffix)
+                if kind is None:
+                    raise
+        sound = FFmpegSound(window, kind)
+        if sound.choices > 1:
+            text = f"{self._path} has {sound.choices} audio streams: the first, or the one marked as default, is read"
+            warnings.warn(text, stacklevel=2)
+        return sound, window
+
+    def _look_at(self, stream: Stream) -> int | None:
+        """Compare a further stream to the first, and return the samples that it declares."""
+        from soundfile import LibsndfileError
+
+        try:
+            sound, _ = self._open(stream)
+        except LibsndfileError as error:
+            cause = str(error.error_string).strip().rstrip(".")
+            reason = f"is joined: a stream begins at byte {stream.start} that cannot be decoded: {cause}"
+            raise UnreadableError(reason) from error
+        with sound:
+            if (sound.samplerate, sound.channels) != (self.samplerate, self.channels):
+                own, other = (f"{each.samplerate} Hz, channels: {each.channels}" for each in (self, sound))
+                raise UnreadableError(f"is joined: a stream begins at byte {stream.start} ({other}) behind one ({own})")
+            return _declared(sound)
+
+
 @contextmanager
-def open_recording(path: Path) -> Iterator[SoundFile]:
-    """Open a recording with libsndfile; errors inside the block, including those of decoding, name the file.
+def open_recording(path: Path) -> Iterator[Recording]:
+    """Open a recording; errors inside the block, including those of decoding, name the file.
 
     Raises:
         RecordingError: the file is missing, unreadable, not a regular file, of an unknown format or damaged, or
@@ -71,9 +184,11 @@ def open_recording(path: Path) -> Iterator[SoundFile]:
         with open_regular(path) as file:
             if not os.pread(file, 1, 0):
                 raise RecordingError(f"{path} is empty; record it again, or leave it out", "empty")
-            with _open_forward(file) as recording:
+            with closing(Recording(path, file)) as recording:
                 _require_plausible(recording, path)
                 yield recording
+    except UnreadableError as error:
+        raise RecordingError(f"{path} {error}; replace it, or leave it out", str(error)) from error
     except OSError as error:
         cause = error.strerror or str(error)
         message = f"{path} cannot be read: {cause}; check path and permissions"
@@ -84,7 +199,7 @@ def open_recording(path: Path) -> Iterator[SoundFile]:
         raise RecordingError(message, f"cannot be decoded: {cause}") from error
 
 
-def _require_plausible(recording: SoundFile, path: Path) -> None:
+def _require_plausible(recording: Recording, path: Path) -> None:
     """Refuse a header whose rate or channels would cause filters or blocks of an unreasonable size."""
     rate, channels = recording.samplerate, recording.channels
     if not MIN_RATE <= rate <= MAX_RATE:
@@ -116,18 +231,25 @@ def mix_channels(block: npt.NDArray[np.float32]) -> FloatArray:
     return total / np.float32(block.shape[1]) if block.shape[1] > 1 else total
 
 
-def declared_length(recording: SoundFile) -> int | None:
-    """Return the samples that an open recording's header declares; None where the header does not say.
+def declared_length(recording: Recording) -> int | None:
+    """Return the samples that an open recording's header declares; None where the header does not say."""
+    return recording.declared
+
+
+def _declared(sound: SoundFile | FFmpegSound) -> int | None:
+    """Return the samples that the header of an open stream declares; None where the header does not say.
 
     For MP3, also inside a WAV file, the length is an estimate from size and bit rate. A FLAC file that was written into
     a pipe declares no length, since its encoder could not go back to the header; libsndfile then returns the largest
     number. For a truncated file libsndfile returns the remaining length. Its log has the declared length, unless that
     is a placeholder of a program that wrote into a pipe.
     """
-    frames: int = recording.frames
-    if recording.subtype.startswith("MPEG") or (recording.format == "FLAC" and frames == _UNKNOWN_LENGTH):
+    if isinstance(sound, FFmpegSound):
+        return sound.declared
+    frames: int = sound.frames
+    if sound.subtype.startswith("MPEG") or (sound.format == "FLAC" and frames == _UNKNOWN_LENGTH):
         return None
-    log = recording.extra_info
+    log = sound.extra_info
     file = re.search(r"^Length : (\d+)", log, re.MULTILINE)
     for found in re.finditer(r"^ *(?:data|SSND|Data [Ss]ize) *: (\d+)(?: \(should be (\d+)\))?", log, re.MULTILINE):
         declared, there = int(found[1]), int(found[2] or (file or found)[1])
@@ -147,8 +269,8 @@ def count_samples(path: Path) -> int:
         return sum(map(len, mono_blocks(recording, BLOCK_VALUES)))
 
 
-def _open_forward(file: int) -> SoundFile:
-    """Open a file descriptor to be read only from start to end.
+def _open_forward(file: int | Window) -> SoundFile:
+    """Open a file descriptor or a window to be read only from start to end.
 
     soundfile seeks after each block of a file that can seek. In MP3 and Opus libsndfile's seek is inexact, and the
     blocks then differ from the whole (by half of full scale in MP3). A file that says it cannot seek has no such seeks.

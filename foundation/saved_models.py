@@ -5,27 +5,30 @@ A network is built and its weights are read only after these three agree::
     config.json           the architecture, and so the number of weights
     model.safetensors     its size on disk, then the names, shapes and types in its header
     the network           the names, shapes and types of its tensors
+
+Large models of others have their weights in several files, shards, which ``model.safetensors.index.json`` lists.
 """
 
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_file, save_model
 from torch import Tensor, nn
 
 from foundation.errors import InputError
 from foundation.files import aside, file_hash, write_aside
 from foundation.hub import fetch, hub_address, short_address
-from foundation.json_values import find_object, parse_json, read_object
+from foundation.json_values import find_object, parse_json, read_json, read_object, shortened
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+INDEX = f"{WEIGHTS}.index.json"  # in a Hugging Face folder whose weights are in shards: the shard of each tensor
 PREPROCESSOR = "preprocessor_config.json"  # beside them in a Hugging Face folder: how inputs are prepared
 MAX_HEADER = 8 << 20  # bytes; the header of a network with 10,000 tensors takes 1 MB
 MAX_REASON = 300  # characters
@@ -247,9 +250,82 @@ def require_tensors(weights: Path, wanted: Mapping[str, Tensor], *, tied: Collec
 
 def hugging_face_hash(folder: Path) -> str:
     """Compute the hash of the files of a model's Hugging Face folder, wherever it lies."""
-    files = [folder / name for name in (CONFIG, WEIGHTS, PREPROCESSOR)]
-    hashes = [file_hash(file) if file.is_file() else None for file in files]
+    hashes = [file_hash(file) if file.is_file() else None for file in hugging_face_files(folder)]
     return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
+
+
+def hugging_face_files(folder: Path) -> list[Path]:
+    """Return the files that a model is read from in its Hugging Face folder, some of which may not be there."""
+    whole = [folder / name for name in (CONFIG, WEIGHTS, PREPROCESSOR)]
+    weights = weight_files(folder)
+    return whole if not weights or weights == [folder / WEIGHTS] else [*whole, folder / INDEX, *weights]
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files with the weights of a Hugging Face folder: ``model.safetensors``, or the shards of its index.
+
+    The list is empty if there is neither. No tensor is read.
+
+    Raises:
+        InputError: the index is damaged, a shard is missing or no file beside it, or does not have the tensors that the
+            index places there.
+    """
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if not (folder / INDEX).is_file():
+        return []
+    places = read_json(folder / INDEX).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise InputError(f"{folder / INDEX} has no weight_map, which names the file of each tensor; copy it again")
+    for name, shard in places.items():
+        plain = isinstance(shard, str) and shard == PurePosixPath(shard).name and "\\" not in shard
+        if not plain or not str(shard).endswith(".safetensors"):  # a file of another kind could run code
+            problem = f"{folder / INDEX} names {shortened(shard)} as the file of the tensor {shortened(name)}"
+            raise InputError(f"{problem}; it must be a safetensors file beside the index")
+    shards = sorted({str(shard) for shard in places.values()})
+    if missing := [shard for shard in shards if not (folder / shard).is_file()]:
+        problem = f"{INDEX} lists {len(shards)} files, of which {len(missing)} are missing, such as {missing[0]}"
+        raise InputError(f"{folder} lacks weights: {problem}; copy or download the whole folder again")
+    for shard in shards:
+        _require_listed(folder / shard, {name for name, place in places.items() if place == shard}, places.keys())
+    return [folder / shard for shard in shards]
+
+
+def _require_listed(shard: Path, own: Set[str], every: Set[str]) -> None:
+    """Refuse a shard that lacks a tensor which the index places in it, or has one of another shard."""
+    try:
+        with safe_open(shard, framework="pt") as file:
+            there = set(file.keys())
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{shard} is cut short or is not a safetensors file ({first_line(error)})") from error
+    if lacking := sorted(own - there):
+        raise InputError(f"{shard} has no tensor {lacking[0]!r}, which {INDEX} places there; copy the folder again")
+    if twice := sorted(there & every - own):
+        raise InputError(f"{shard} has a tensor {twice[0]!r}, which {INDEX} places in another file; copy both again")
+
+
+def read_weights(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, Tensor]:
+    """Read the weights of a Hugging Face folder, without those whose names begin with ``without``.
+
+    Raises:
+        InputError: as `weight_files` does.
+        SafetensorError: a file is damaged; `whole` makes this one line.
+    """
+    weights: dict[str, Tensor] = {}
+    for path in weight_files(folder):
+        with safe_open(path, framework="pt") as file:
+            names = [name for name in file.keys() if not name.startswith(without)]  # noqa: SIM118  it is no mapping
+            weights |= {name: file.get_tensor(name) for name in names}
+    return weights
+
+
+def weight_names(folder: Path) -> list[str]:
+    """List the names of the weights of a Hugging Face folder; no tensor is read."""
+    names: list[str] = []
+    for path in weight_files(folder):
+        with safe_open(path, framework="pt") as file:
+            names += file.keys()
+    return names
 
 
 def learned_labels(folder: Path) -> bool:

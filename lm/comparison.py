@@ -8,10 +8,15 @@ Every fold has the same weight, however many clips it has.
 
 Clips of one speaker are not independent. Where a single split has enough speakers, whole speakers are resampled, with
 all of their clips (the cluster bootstrap; Field and Welsh, "Bootstrapping clustered data", 2007).
+
+Two figures on different clips, such as validation and test, are not paired: `independent_difference` combines their
+intervals. Many settings on the same clips make many pairs: `all_pairs` gives intervals that hold for all of them at
+once, so that one pair in twenty is not found to differ by chance.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -105,6 +110,29 @@ class Difference:
     p: float  # two-sided, over clips
     fold_low: float | None  # paired t interval over folds; None for a single fold
     fold_high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A value with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether all of the interval is on one side of zero, so that a difference is more than chance."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairDifference:
+    """The difference ``one`` minus ``other`` of two settings (columns), with an interval that holds for all pairs."""
+
+    one: int
+    other: int
+    difference: Estimate
 
 
 def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
@@ -254,6 +282,52 @@ def difference(values: FloatArray, draws: FloatArray, one: int, other: int, *, c
     fold_low, fold_high = t_interval(per_fold, confidence=confidence)
     value, p = float(per_fold.mean()), two_sided_p(clipwise)
     return Difference(value=value, low=low, high=high, p=p, fold_low=fold_low, fold_high=fold_high)
+
+
+def independent_difference(one: Estimate, other: Estimate) -> Estimate:
+    """Compute ``one`` minus ``other`` of figures on different clips, with the interval that follows from their own.
+
+    The distances of both values from the ends of their intervals add in squares: for two proportions, Newcombe's hybrid
+    interval ("Interval estimation for the difference between independent proportions", 1998, method 10); for any two
+    independent estimates, Zou and Donner ("Construction of confidence limits about effect measures", 2008). Where the
+    intervals are over whole groups, so is that of the difference.
+    """
+    value = one.value - other.value
+    below = np.hypot(one.value - one.low, other.high - other.value)
+    above = np.hypot(one.high - one.value, other.value - other.low)
+    return Estimate(value=value, low=value - float(below), high=value + float(above))
+
+
+def all_pairs(
+    values: FloatArray, draws: FloatArray, *, resampled: int, confidence: float
+) -> tuple[PairDifference, ...]:
+    """Compare every pair of settings that were measured on the same clips, with simultaneous intervals.
+
+    All intervals contain the true differences at once with probability ``confidence``. Their half width is a standard
+    error times the quantile of the largest deviation of all pairs in units of its standard error, over the resamples
+    (single-step max-t; Westfall and Young, "Resampling-Based Multiple Testing", 1993; Hothorn, Bretz and Westfall,
+    "Simultaneous inference in general parametric models", 2008). One more clip on which a pair disagrees is added to
+    its variance (as Agresti and Min, 2005, do for paired proportions): a few clips do not separate two settings.
+
+    Args:
+        values: of each setting ``(settings,)``.
+        draws: of `bootstrap`, ``(resamples, settings)``: all settings on the same resamples.
+        resampled: number of the things that are drawn: clips, or whole groups.
+        confidence: probability mass of all intervals together.
+    """
+    pairs = [*combinations(range(len(values)), 2)]
+    if not pairs:
+        return ()
+    one, other = np.array(pairs).T
+    differences, drawn = values[one] - values[other], draws[:, one] - draws[:, other]
+    errors = np.sqrt(drawn.var(0) + 1 / resampled**2)
+    largest = (np.abs(drawn - drawn.mean(0)) / errors).max(1)
+    single = float(stdtrit(resampled, (1 + confidence) / 2))  # where no resample differs, the quantile is 0
+    halves = max(float(np.quantile(largest, confidence)), single) * errors
+    return tuple(
+        PairDifference(one=a, other=b, difference=Estimate(value=value, low=value - half, high=value + half))
+        for (a, b), value, half in zip(pairs, differences.tolist(), halves.tolist(), strict=True)
+    )
 
 
 def t_interval(values: FloatArray, *, confidence: float) -> tuple[float, float] | tuple[None, None]:

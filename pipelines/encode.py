@@ -14,7 +14,7 @@ def encode(config: dict[str, object]) -> None:
     """Encode recordings; files that cannot be read are set aside."""
     settings = build(EncodeConfig, config, name="")
     tokenizer_folder = part_of(settings.model, "tokenizer")
-    recordings = recordings_at(settings.input)
+    recordings = recordings_at(settings.input, settings.annotated)
     # Output and shards stand side by side only where a call was killed between writing the one and removing the others.
     if not settings.in_shards and not (settings.shards / JOB).exists():
         with suppress(OSError):
@@ -27,7 +27,7 @@ def encode(config: dict[str, object]) -> None:
     encode_recordings(settings, recordings, tokenizer_folder)
 
 
-main = command("encode", encode, paths=frozenset({"model", "input", "output"}))
+main = command("encode", encode, paths=frozenset({"model", "input", "output"}), texts=frozenset({"tier"}))
 
 if __name__ == "__main__":
     main()

@@ -6,7 +6,7 @@ from pipelines.commandline.overrides import COLUMNS
 PATHS = frozenset(
     {"model", "output", "corpus.root", "corpus.table", "corpus.dataset", "corpus.shards", "store.root", "body.weights"}
 )
-TEXTS = frozenset({"corpus.pattern", *COLUMNS})  # braces and asterisks mean something to Hydra
+TEXTS = frozenset({"corpus.pattern", "corpus.tier", *COLUMNS})  # braces and asterisks mean something to Hydra
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from audio.recordings.annotations.annotation import AnnotationConfig
 from foundation.configuration import build
 from foundation.hub import fetch, hub_address
 from pipelines.commandline.command import command
@@ -14,7 +15,7 @@ from pipelines.store.work_folder import require_new
 def predict(config: dict[str, object]) -> None:
     """Print a line for each recording; files that cannot be read are set aside."""
     settings = build(PredictConfig, config, name="")
-    recordings = recordings_of(settings.input)
+    recordings = recordings_of(settings.input, AnnotationConfig(kind=settings.annotations, tier=settings.tier))
     if address := hub_address(settings.model):
         settings = replace(settings, model=fetch(address, "finetuned", ""))
     if settings.output is not None:
@@ -29,7 +30,7 @@ def predict(config: dict[str, object]) -> None:
     predict_recordings(settings, recordings)
 
 
-main = command("predict", predict, paths=frozenset({"model", "input", "output"}))
+main = command("predict", predict, paths=frozenset({"model", "input", "output"}), texts=frozenset({"tier"}))
 
 if __name__ == "__main__":
     main()

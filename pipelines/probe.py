@@ -4,7 +4,7 @@ from pipelines.commandline.command import command
 from pipelines.commandline.overrides import COLUMNS
 
 PATHS = frozenset({"model", "output", "corpus.root", "corpus.table", "corpus.dataset", "corpus.shards", "store.root"})
-TEXTS = frozenset({"corpus.pattern", *COLUMNS})  # braces and asterisks mean something to Hydra
+TEXTS = frozenset({"corpus.pattern", "corpus.tier", *COLUMNS})  # braces and asterisks mean something to Hydra
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),

@@ -23,8 +23,8 @@ PATHS = frozenset(
         *("hydra.run.dir", "hydra.sweep.dir"),
     }
 )
-# braces and asterisks mean something to Hydra; a name may be a number
-TEXTS = frozenset({"corpus.pattern", "name", *COLUMNS})
+# Braces and asterisks mean something to Hydra; a name may be a number.
+TEXTS = frozenset({"corpus.pattern", "corpus.tier", "name", *COLUMNS})
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),

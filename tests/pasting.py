@@ -46,7 +46,7 @@ case " $* " in
 esac
 case " $* " in
   *" unlabelled="*) ;;
-  *" corpus.root="* | *" corpus.table="* | *" corpus.dataset="* | *" corpus.shards="*)  # the built-in corpus is not used
+  *" corpus.root="* | *" corpus.table="* | *" corpus.dataset="* | *" corpus.shards="*)
     mapfile -t more < <(printf '%s\n' "${{more[@]}}" | grep -v '^embedded[.]') ;;
 esac
 case " $* " in *" {folds[1]}"*) more+=({folds[0]}) ;; esac

@@ -27,7 +27,7 @@ from audio.waveform import FloatArray
 from foundation.errors import InputError
 from foundation.files import aside
 from foundation.ranges import require, require_least
-from foundation.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_hash
+from foundation.saved_models import hugging_face_files, hugging_face_hash
 from foundation.threads import one_thread
 
 FOLDER = "speech_model"  # of the model's copy, in the folder of a tokenizer
@@ -122,10 +122,10 @@ class SpeechLayer(nn.Module):
     def save_copy(self, tokenizer: Path) -> None:
         """Copy the model's files, byte by byte, into the folder of a tokenizer; `open_copy` reads them."""
         (tokenizer / FOLDER).mkdir(parents=True, exist_ok=True)
-        for name in (CONFIG, WEIGHTS, PREPROCESSOR):
-            if (self.folder / name).is_file():
-                with aside(tokenizer / FOLDER / name) as beside:
-                    shutil.copyfile(self.folder / name, beside)
+        for path in hugging_face_files(self.folder):
+            if path.is_file():
+                with aside(tokenizer / FOLDER / path.name) as beside:
+                    shutil.copyfile(path, beside)
 
 
 def open_copy(config: SpeechLayerConfig, tokenizer: Path) -> SpeechLayer:

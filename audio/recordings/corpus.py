@@ -1,11 +1,13 @@
 """Building of a corpus from a folder or table of recordings: find the files, describe, inspect and split them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
+from audio.recordings.annotations.finding import Annotated, annotations_below, annotations_in, kind_of
 from audio.recordings.description import FIELDS, Description, LabelType, Span, describe, number_of
 from audio.recordings.inspection import InspectionConfig, Progress, frequent_reasons, inspect
 from audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected
@@ -14,9 +16,11 @@ from audio.recordings.recording_paths import (
     EXTENSIONS,
     MissingRecordingError,
     expand_home,
+    files_below,
     find_paths,
     listed_path,
     require_folder,
+    some_paths,
 )
 from audio.recordings.segments import SegmentConfig, clips_of
 from audio.recordings.split_lists import Described, split_by_lists
@@ -41,11 +45,13 @@ class CorpusConfig:
     label_type: LabelType = "class"  # number, text: only classes are spread evenly over the splits
     label_names: Mapping[str, str] | None = None  # other names of some labels, such as {"0": zero}
     table: str | None = None  # TSV, CSV, fairseq TSV or JSONL that lists the recordings: see audio.recordings.tables
+    annotations: AnnotationKind = "auto"  # of other tools beside the recordings: see audio.recordings.annotations
+    tier: str | None = None  # of TextGrids, ELAN documents and selection tables, if several have labels
     dataset: str | None = None  # Arrow or Parquet files that hold the recordings: see audio.recordings.packed
     shards: str | None = None  # tar files that hold the recordings
     columns: ColumnConfig = field(default_factory=ColumnConfig)  # of the table or data set
     missing: Literal["stop", "list"] = "stop"  # list: files of a table that are not there are set aside
-    extensions: tuple[str, ...] = EXTENSIONS  # of files to look for, if no table lists them
+    extensions: tuple[str, ...] | None = None  # of files to look for, if no table lists them; None: all `EXTENSIONS`
     segment_seconds: float | None = None  # cut longer recordings into clips of this length; None: keep them whole
     segment_overlap_seconds: float = 0.0  # overlap of a segment with the previous one
     segment_silence_dbfs: float | None = None  # leave out segments in which no sample exceeds this level
@@ -67,6 +73,12 @@ class CorpusConfig:
         return bool(self.dataset or self.shards)
 
     @property
+    def annotated(self) -> AnnotationConfig:
+        """Options of annotations; in selection tables ``columns`` name the label and the group, too."""
+        label = self.tier or (self.columns.label if isinstance(self.columns.label, str) else None)
+        return AnnotationConfig(kind=self.annotations, tier=label, group=self.columns.group, prefix="corpus.")
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """Fields of the description that file names give."""
         return () if self.pattern is None else Template(self.pattern).fields
@@ -78,14 +90,21 @@ class CorpusConfig:
         if not self.root and not self.table and not self.is_packed:
             problem = "neither corpus.root nor corpus.table is given; name the folder of your recordings"
             raise InputError(f"{problem}, corpus.root=PATH, or a table that lists them, corpus.table=FILE")
-        if not self.extensions:
+        if self.extensions == ():
             raise InputError("corpus.extensions is empty; name at least one, such as wav")
+        self._require_annotations()
         fields = self.fields
         described = bool(self.table) or self.is_packed  # by more than file names
         if self.labels == "pattern" and "label" not in fields and not described:
             raise InputError(f"corpus.labels=pattern, but corpus.pattern is {self.pattern!r}; put {{label}} into it")
+        if self.split.by != "group" or self.annotations == "none":  # annotations, which give groups, are found later
+            self.require_split_values()
+
+    def require_split_values(self) -> None:
+        """Refuse a split by values that neither names nor tables of recordings can have."""
         wanted = "split" if self.split.by == "table" else self.split.by
-        if wanted in ("group", "index", "fold", "split") and wanted not in fields and not described:
+        described = bool(self.table) or self.is_packed
+        if wanted in ("group", "index", "fold", "split") and wanted not in self.fields and not described:
             raise InputError(
                 f"corpus.split.by={self.split.by}, but nothing says which {wanted} a recording has; "
                 f"put {{{wanted}}} into corpus.pattern, or give a corpus.table with a column {wanted}"
@@ -110,6 +129,16 @@ class CorpusConfig:
             if self.shards and self.columns.audio is not None:
                 problem = f"corpus.columns.audio={self.columns.audio} has no effect on corpus.shards"
                 raise InputError(f"{problem}, whose recordings are known by their endings; leave it out")
+
+    def _require_annotations(self) -> None:
+        """Refuse options of annotations where none are looked for."""
+        for option, value in (("annotations", self.annotations), ("tier", self.tier)):
+            if value in ("auto", "none", None):
+                continue
+            if self.is_packed:
+                raise InputError(f"corpus.{option}={value} has no effect on a data set or on shards; leave it out")
+            if self.annotations == "none":
+                raise InputError(f"corpus.{option}={value} has no effect with corpus.annotations=none; leave one out")
 
     def _require_one_source(self) -> None:
         """Refuse an empty data set, and two of them."""
@@ -155,7 +184,7 @@ def build_manifest(
         engine=engine,
         cache=cache,
         progress=progress,
-        labels=_whole_labels(described),
+        known=_whole_recordings(described),
     )
     if set_aside:
         set_aside((*unmatched, *unfit))
@@ -181,10 +210,14 @@ def build_manifest(
     return Manifest(root=root, clips=divided), tuple(rejected)
 
 
-def _whole_labels(described: Described) -> dict[str, str]:
-    """Return the labels of whole recordings; those of parts of equal files may rightly differ."""
+def _whole_recordings(described: Described) -> dict[str, dict[str, str]]:
+    """Return what is known of whole recordings; the labels and groups of parts of equal files may rightly differ."""
     whole = {path: several[0] for path, several in described.items() if len(several) == 1 and several[0].span is None}
-    return {path: description.label for path, description in whole.items() if description.label}
+    names = ("label", "group", "split")
+    return {
+        path: {name: value for name in names if (value := getattr(description, name)) is not None}
+        for path, description in whole.items()
+    }
 
 
 def _require_divisible(described: Described, config: CorpusConfig) -> None:
@@ -223,8 +256,8 @@ def find_recordings(
 ) -> tuple[Path, Described, tuple[Rejected, ...]]:
     """Find the root, the descriptions of each recording by path, and the files that do not fit the pattern.
 
-    A recording has several descriptions if a table names several parts of it. Nothing is decoded, so that most mistakes
-    show quickly. ``say`` gets sentences about what was found though nobody named it.
+    A recording has several descriptions if a table or annotations name several parts of it. Nothing is decoded, so that
+    most mistakes show quickly. ``say`` gets sentences about annotations, and what was found though nobody named it.
     """
     root, described, unmatched = _find_described(config, option, say)
     if config.split.by != "lists":
@@ -236,10 +269,23 @@ def find_recordings(
 def _find_described(
     config: CorpusConfig, option: str, say: Callable[[str], None] | None
 ) -> tuple[Path, Described, tuple[Rejected, ...]]:
-    root, listed, left_out = _find_in_table(config, say) if config.table else _find_in_folder(config, option)
+    annotated = _annotations_of_table(config) if config.table else _annotations_in_folder(config, option)
+    if annotated and say:
+        for notice in annotated.notices:
+            say(notice)
+    if has_parts := annotated is not None and bool(annotated.parts):
+        _require_columns_of_annotations(config)
+        root, listed, left_out = annotated.root, annotated.parts, annotated.rejected
+    else:
+        root, listed, left_out = _find_in_table(config, say) if config.table else _find_in_folder(config, option)
+
+    def complete(path: str, known: Description) -> Description:
+        known = _in_recording(path, known) if has_parts else known
+        return replace(known, label=_label(path, known, config, from_folder=not has_parts))
+
     if config.pattern is None:
-        _require_label_names(listed, config, say)
-        labelled = {path: tuple(_set_label(path, known, config) for known in each) for path, each in listed.items()}
+        completed = {path: tuple(complete(path, known) for known in each) for path, each in listed.items()}
+        labelled = _with_label_names(completed, config, say)
         _require_labels(labelled, config)
         return root, labelled, left_out
     template = Template(config.pattern)
@@ -254,27 +300,75 @@ def _find_described(
         for path, fields in matched.items()
         if (named := describe(fields, str(root / path)))
     }
-    if config.table and merged == listed:
+    if config.table and not has_parts and merged == listed:
         raise InputError(
             f"corpus.pattern={config.pattern} has no effect: corpus.table={config.table} gives "
             f"{' and '.join(template.fields) or 'everything'} for each recording; leave the pattern out"
         )
-    _require_label_names(merged, config, say)
-    described = {path: tuple(_set_label(path, known, config) for known in each) for path, each in merged.items()}
+    completed = {path: tuple(complete(path, known) for known in each) for path, each in merged.items()}
+    described = _with_label_names(completed, config, say)
     _require_labels(described, config)
     reason = f"name does not fit corpus.pattern {config.pattern}"
     others = (Rejected(path=path, reason=reason) for path in sorted(listed.keys() - matched.keys()))
     return root, described, (*left_out, *others)
 
 
+def _annotations_of_table(config: CorpusConfig) -> Annotated | None:
+    """Return the recordings of ``table`` if it is a file of annotations; None: it is another table."""
+    if config.annotations == "none":
+        return None
+    path = expand_home(config.table or "", "corpus.table")
+    kind = kind_of(path) if config.annotations == "auto" else config.annotations
+    if kind is None:
+        if config.tier is not None:
+            raise InputError(f"corpus.tier={config.tier} has no effect: corpus.table={path} has no tiers; leave it out")
+        return None
+    beside = path if path.is_dir() else path.parent
+    root = require_folder(config.root or str(beside), "corpus.root" if config.root else str(path))
+    recordings = some_paths(root, config.extensions or EXTENSIONS, list(files_below(root)))
+    return annotations_in(path, kind, root, recordings, config.annotated, option="corpus.table")
+
+
+def _annotations_in_folder(config: CorpusConfig, option: str) -> Annotated | None:
+    """Return the annotated recordings of ``root``; if there are any, the others are set aside."""
+    if config.annotations == "none":
+        return None
+    root = require_folder(config.root or "", option, option=option)
+    files = list(files_below(root))
+    recordings = some_paths(root, config.extensions or EXTENSIONS, files)
+    found = annotations_below(root, recordings, files, config.annotated, option=option)
+    if found is None or not found.parts or found.root != root:
+        return found
+    listed = {each.path for each in found.rejected if not each.segments} | found.parts.keys()
+    reason = "no annotations beside it, and other recordings have some (corpus.annotations=none uses all as a whole)"
+    others = tuple(Rejected(path=path, reason=reason) for path in recordings if path not in listed)
+    return replace(found, rejected=(*found.rejected, *others))
+
+
+def _require_columns_of_annotations(config: CorpusConfig) -> None:
+    """Refuse columns that annotations do not have."""
+    for name, column in asdict(config.columns).items():
+        if column is not None and name not in ("label", "group"):
+            problem = f"corpus.columns.{name}={column} has no effect on annotations"
+            raise InputError(
+                f"{problem}, of which only selection tables have columns, for label and group; leave it out"
+            )
+
+
+def _in_recording(path: str, known: Description) -> Description:
+    """Return a part with a group: all parts of a recording stay in one split."""
+    return replace(known, group=known.group or str(PurePosixPath(path).with_suffix("")))
+
+
 def _find_in_folder(config: CorpusConfig, option: str) -> tuple[Path, Described, tuple[Rejected, ...]]:
+    config.require_split_values()
     root = require_folder(config.root or "", option, option=option)
     for name, columns in config.columns.named.items():
         raise InputError(
             f"corpus.columns.{name}={columns[0]} has no effect on {option}={root}, which has no table; give the table "
             "with this column as corpus.table=FILE, or leave the column out"
         )
-    paths = find_paths(root, config.extensions, option=option, remedy=", or set corpus.extensions")
+    paths = find_paths(root, config.extensions or EXTENSIONS, option=option, remedy=", or set corpus.extensions")
     return root, dict.fromkeys(paths, (Description(),)), ()
 
 
@@ -350,34 +444,34 @@ def _merge(named: Description, listed: Description) -> Description:
     return replace(listed, **{name: getattr(named, name) for name in unknown})
 
 
-def _set_label(path: str, known: Description, config: CorpusConfig) -> Description:
-    label = _label(path, known, config)
-    names = config.label_names or {}
-    return replace(known, label=None if label is None else names.get(label, label))
-
-
-def _label(path: str, known: Description, config: CorpusConfig) -> str | None:
+def _label(path: str, known: Description, config: CorpusConfig, *, from_folder: bool) -> str | None:
     match config.labels:
         case "none":
             return None
-        case "folder" if known.label is None and config.label_type != "text":  # a folder's name is no text
+        case "folder" if known.label is None and from_folder and config.label_type != "text":  # a name is no text
             return PurePosixPath(path).parent.name or None
         case _:
             return known.label
 
 
-def _require_label_names(described: Described, config: CorpusConfig, say: Callable[[str], None] | None) -> None:
-    """Refuse other names for labels that no recording has."""
-    if not config.label_names:
-        return
-    labels = {_label(path, known, config) for path, several in described.items() for known in several} - {None}
-    unknown = [name for name in config.label_names if name not in labels]
-    there = ", ".join(sorted(str(label) for label in labels)) or "(none)"
-    problem = f"corpus.label_names has {', '.join(unknown)}, which no recording has as its label"
-    if len(unknown) == len(config.label_names):
-        raise InputError(f"{problem}; the labels are {there:.400}")
-    if unknown and say:
-        say(f"{problem}; the labels are {there:.400}")
+def _with_label_names(described: Described, config: CorpusConfig, say: Callable[[str], None] | None) -> Described:
+    """Give labels their other names; names for labels that no recording has are refused."""
+    names = config.label_names
+    if not names:
+        return described
+    labels = {known.label for several in described.values() for known in several} - {None}
+    if unknown := [name for name in names if name not in labels]:
+        there = ", ".join(sorted(str(label) for label in labels)) or "(none)"
+        problem = f"corpus.label_names has {', '.join(unknown)}, which no recording has as its label"
+        if len(unknown) == len(names):
+            raise InputError(f"{problem}; the labels are {there:.400}")
+        if say:
+            say(f"{problem}; the labels are {there:.400}")
+    renamed = {label: names.get(label, label) for label in labels if label}
+    return {
+        path: tuple(replace(known, label=renamed.get(known.label or "")) for known in each)
+        for path, each in described.items()
+    }
 
 
 def _require_labels(described: Described, config: CorpusConfig) -> None:

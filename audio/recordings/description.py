@@ -2,16 +2,19 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from audio.recordings.manifest import Split, whole_number
+from audio.trimming import Part
 from foundation.errors import InputError
 
 FIELDS = ("label", "group", "index", "fold", "split")
 SPAN_FIELDS = ("start", "end")  # of a part of a recording, in seconds; only in tables
+BAND_FIELDS = ("low_hz", "high_hz", "channel")  # that an annotation names; kept, and without effect on the sound
 LabelType = Literal["class", "number", "text"]  # a name of a class, a measured number, or what is said
 LONGEST_SECONDS = 1e9  # thirty years
+END_TOLERANCE_SECONDS = 0.1  # an end so close to the end of the file counts as the end: decoders differ, tables round
 
 SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -27,6 +30,21 @@ class Span:
     start: float
     end: float | None  # None: the end of the recording
 
+    def part(self, num_samples: int, sample_rate: int) -> Part:
+        """Return the samples of a recording of this length and rate.
+
+        Raises:
+            InputError: the span begins or ends behind the end of the recording.
+        """
+        length = num_samples / sample_rate
+        if self.start >= length:
+            raise InputError(f"begins behind the end of the recording: it is {length:.3f} s long")
+        if self.end is not None and self.end > length + END_TOLERANCE_SECONDS:
+            raise InputError(f"ends behind the end of the recording: it is {length:.3f} s long")
+        start = round(self.start * sample_rate)
+        stop = num_samples if self.end is None else min(round(self.end * sample_rate), num_samples)
+        return Part(start=start, num_samples=max(stop - start, 0))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Description:
@@ -38,15 +56,22 @@ class Description:
     fold: str | None = None
     split: Split | None = None
     span: Span | None = None  # None: the whole recording
+    low_hz: float | None = None  # bounds of the frequencies that an annotation names
+    high_hz: float | None = None
+    channel: str | None = None
+    where: str | None = field(default=None, compare=False)  # "file:line" of the row that names a part, for messages
 
     def clip_fields(self) -> dict[str, Any]:
         """Return the fields of a `Clip` by name; without a known split, the split is train."""
-        return {**{name: getattr(self, name) for name in FIELDS}, "split": self.split or "train"}
+        return {**{name: getattr(self, name) for name in (*FIELDS, *BAND_FIELDS)}, "split": self.split or "train"}
+
+
+_READ = (*FIELDS, *SPAN_FIELDS, *BAND_FIELDS)
 
 
 def describe(fields: Mapping[str, str], where: str) -> Description:
     """Parse the fields of a description; empty text means unknown. Errors begin with ``where`` ("table.tsv:3")."""
-    given = {name: text.strip() for name in (*FIELDS, *SPAN_FIELDS) if (text := fields.get(name, "")).strip()}
+    given = {name: text.strip() for name in _READ if (text := fields.get(name, "")).strip()}
     for name, text in given.items():
         if not text.isprintable():
             raise InputError(f"{where}: {name} is {text!r:.80}; leave tabs, line breaks and control characters out")
@@ -56,7 +81,11 @@ def describe(fields: Mapping[str, str], where: str) -> Description:
         index=_index(given["index"], where) if "index" in given else None,
         fold=given.get("fold"),
         split=split_of(given["split"], where) if "split" in given else None,
-        span=_span(given, where),
+        span=(span := _span(given, where)),
+        low_hz=_hertz(given, "low_hz", where),
+        high_hz=_hertz(given, "high_hz", where),
+        channel=given.get("channel"),
+        where=where if span else None,
     )
 
 
@@ -96,6 +125,14 @@ def _span(given: Mapping[str, str], where: str) -> Span | None:
     if end is not None and end <= start:
         raise InputError(f"{where}: end is {end:g} and start {start:g}; a part of a recording ends after it begins")
     return Span(start=start, end=end) if start or end is not None else None
+
+
+def _hertz(given: Mapping[str, str], name: str, where: str) -> float | None:
+    if name not in given:
+        return None
+    if (number := number_of(given[name])) is None or number < 0:
+        raise InputError(f"{where}: {name} is {given[name]!r:.40}; it must be a number of Hz, 0 or more, such as 2000")
+    return number
 
 
 def _seconds(text: str, name: str, where: str) -> float:

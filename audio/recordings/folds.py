@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from audio.recordings.manifest import Clip, Manifest, Split
-from audio.recordings.splits import require_whole_groups
+from audio.recordings.splits import overlapping_clips, require_whole_groups
 from foundation.errors import InputError
 
 FoldBy = Literal["group", "fold"]
@@ -34,7 +34,7 @@ def folds(
 
     Raises:
         InputError: a clip has no group (or fold), there are fewer than three of them, ``at_most`` is below one, or a
-            group would be both in training and in test.
+            group or a sound would be both in training and in test.
     """
     values = _values(manifest.clips, by)
     if at_most is not None and at_most < 1:
@@ -43,6 +43,7 @@ def folds(
     made = tuple(_fold(manifest, by, values, place * len(values) // count) for place in range(count))
     for fold in () if shared_groups else made:
         require_disjoint_groups(fold.manifest)
+    _require_whole_recordings(made, by)
     return made
 
 
@@ -50,6 +51,25 @@ def require_disjoint_groups(manifest: Manifest) -> None:
     """Refuse a division that does not test generalisation across groups."""
     remedy = "keep each group in one split or fold, or allow it with corpus.split.shared_groups=true"
     require_whole_groups(manifest.clips, f", so what is measured is not how well an unheard one is told; {remedy}")
+
+
+def _require_whole_recordings(made: Sequence[Fold], by: FoldBy) -> None:
+    """Refuse folds that divide a recording by groups, or that have the same sound in two given folds."""
+    first: dict[str, Clip] = {}
+    for clip in made[0].manifest.clips if by == "group" else ():
+        other = first.setdefault(clip.path, clip)
+        if other.group != clip.group:
+            raise InputError(
+                f"{clip.path} holds parts of the groups {other.group!r} and {clip.group!r}, and folds by group would "
+                "have one in training and the other in test: give both groups one name in the table, or measure on "
+                "one split (compare.folds=null)"
+            )
+    for fold in made if by == "fold" else ():
+        if found := sorted(overlapping_clips(fold.manifest.clips)):
+            raise InputError(
+                f"{found[0]} overlaps a part of its recording in another fold, so that fold {fold.name!r} would test "
+                "what it is trained on: give both parts the same fold, or shorten one of them"
+            )
 
 
 def _fold(manifest: Manifest, by: FoldBy, values: Sequence[str], place: int) -> Fold:

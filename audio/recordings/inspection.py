@@ -1,4 +1,4 @@
-"""Inspection of every file: its length, the hash of its bytes, and whether it is usable.
+"""Inspection of every file: its length, the hashes of its bytes and samples, and whether it is usable.
 
 Measurements are cached by path, size and time of change. Whether a recording is usable is decided anew each time, so
 that other thresholds need no second decoding.
@@ -25,8 +25,8 @@ from foundation.errors import InputError
 from foundation.pools import ThisProcess, in_order, open_threads
 from foundation.ranges import require
 
-CONFLICT = ", with another label: here"  # in the reason against a duplicate
-NO_LABELS: Mapping[str, str] = {}
+CONFLICT = ", with another "  # in the reason against a duplicate
+NOTHING_KNOWN: Mapping[str, Mapping[str, str]] = {}
 Progress = Callable[[int, int], None]  # files done, files in all
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _TRIM_RULE = f"choose {MIN_TRIM_DB:g} to {MAX_TRIM_DB:g} dB, such as 40, or null to cut nothing off"
@@ -58,20 +58,23 @@ def inspect(
     engine: EngineConfig = LOCAL,
     cache: Path | None = None,
     progress: Progress | None = None,
-    labels: Mapping[str, str] = NO_LABELS,
+    known: Mapping[str, Mapping[str, str]] = NOTHING_KNOWN,
 ) -> tuple[dict[str, Measurement], tuple[Rejected, ...]]:
     """Inspect ``paths`` below ``root``: measurements of the usable ones, reasons against the others, both sorted.
 
-    ``labels`` are known for some paths; where two equal files have different ones, both are named.
+    Of files with the same samples the first is usable, in whichever format it is; the others are duplicates. ``known``
+    has the label, group or split of some paths; where two such files have different ones, both are named.
     Local workers are threads, because decoding, hashing and summing all release Python's lock.
     """
     measured = dict(_measurements(root.resolve(), sorted(paths), workers, engine, cache, progress))
     reasons: dict[str, str | None] = {}
-    first: dict[str, str] = {}  # hash -> path of the first file that is usable so far
+    first: dict[str, str] = {}  # hash of samples -> path of the first file that is usable so far
     for path, found in measured.items():
         reasons[path] = _fault(found, config)
-        if reasons[path] is None and (original := first.setdefault(found.sha256, path)) != path:
-            reasons[path] = f"duplicate of {original}" + _conflict(labels.get(original), labels.get(path))
+        if reasons[path] is None and (original := first.setdefault(found.samples_sha256, path)) != path:
+            same = "" if found.sha256 == measured[original].sha256 else " (the same samples in other bytes)"
+            conflicts = _conflicts(known.get(original, {}), known.get(path, {}))
+            reasons[path] = f"duplicate of {original}{same}{conflicts}"
     fit = {path: found for path, found in measured.items() if reasons[path] is None}
     alike = {path for path, found in measured.items() if reasons[path] and not _fault(found, config)}
     rejected = (
@@ -82,9 +85,10 @@ def inspect(
     return fit, tuple(rejected)
 
 
-def _conflict(kept: str | None, dropped: str | None) -> str:
-    """Say that two equal files have different labels, of which the first counts."""
-    return f"{CONFLICT} {dropped}, there {kept}" if kept and dropped and kept != dropped else ""
+def _conflicts(kept: Mapping[str, str], dropped: Mapping[str, str]) -> str:
+    """Say in what the descriptions of two files of the same sound differ; the first counts."""
+    differing = [name for name, value in kept.items() if dropped.get(name, value) != value]
+    return "".join(f"{CONFLICT}{name}: here {dropped[name]}, there {kept[name]}" for name in differing)
 
 
 def _fault(found: Measurement, config: InspectionConfig) -> str | None:

@@ -32,16 +32,28 @@ class Clip:
     sample_rate: int  # Hz, of the file
     size: int  # bytes
     sha256: str  # of the file's bytes
+    samples_sha256: str = ""  # of its decoded samples: see `audio.recordings.measurement`; empty: not decoded
     label: str | None = None  # what a probe predicts
     group: str | None = None  # speaker, instrument, site: generalisation is tested across groups
     index: int | None = None  # position in a numbered series, for splits by index
     fold: str | None = None  # fold given by the data set
     split: Split = "train"
+    low_hz: float | None = None  # frequencies and channel that an annotation names; the sound has all of them
+    high_hz: float | None = None
+    channel: str | None = None
 
     @property
     def seconds(self) -> float:
         """Duration of the clip in seconds."""
         return self.num_samples / self.sample_rate
+
+    @property
+    def hashes(self) -> frozenset[str]:
+        """Hashes by which the recording is known, wherever it lies and in whichever lossless format.
+
+        The bytes count as well, because another decoder may round the samples of MP3, Ogg and Opus in another way.
+        """
+        return frozenset(filter(None, (self.sha256, self.samples_sha256)))
 
     @property
     def part(self) -> Part:
@@ -114,12 +126,12 @@ class Manifest:
         return None if self.has_segments and not self.trimmed_seconds else trim_db
 
 
-_SEGMENT_COLUMNS = tuple(field.name for field in fields(Clip))  # of a manifest with segments
+_NOTED = ("low_hz", "high_hz", "channel")  # of a manifest with annotations that have one of them
+_NOTED_COLUMNS = tuple(field.name for field in fields(Clip))
+_SEGMENT_COLUMNS = tuple(name for name in _NOTED_COLUMNS if name not in _NOTED)  # of a manifest with segments
 _COLUMNS = tuple(name for name in _SEGMENT_COLUMNS if name != "segment")
-_LATER = ("start", "trimmed")  # manifests from before silent ends could be trimmed lack these columns
-_EARLIER_COLUMNS = tuple(name for name in _COLUMNS if name not in _LATER)
 _INTEGERS = ("segment", "start", "num_samples", "trimmed", "sample_rate", "size", "index")
-_OPTIONAL = ("segment", "label", "group", "index", "fold")
+_OPTIONAL = ("segment", "label", "group", "index", "fold", *_NOTED)
 LARGEST = 2**63 - 1  # largest whole number in a table or manifest
 _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
 
@@ -145,8 +157,10 @@ def _sound_of(clip: Clip, split: Split) -> list[str | int]:
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write a manifest as TSV, atomically; the column of segments only if there are segments."""
+    """Write a manifest as TSV, atomically; the columns of segments and annotations only if there are any."""
     columns = _SEGMENT_COLUMNS if manifest.has_segments else _COLUMNS
+    if any(getattr(clip, name) is not None for clip in manifest.clips for name in _NOTED):
+        columns = _NOTED_COLUMNS
     rows = chain([columns], (_cells(clip, columns) for clip in manifest.clips))
     path.parent.mkdir(parents=True, exist_ok=True)
     with aside(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
@@ -155,7 +169,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 def read_manifest(path: Path, root: Path) -> Manifest:
     """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now."""
-    found = _rows(path, _COLUMNS, _SEGMENT_COLUMNS, _EARLIER_COLUMNS)
+    found = _rows(path, _COLUMNS, _SEGMENT_COLUMNS, _NOTED_COLUMNS)
     return Manifest(root=root, clips=tuple(_clip(row, where) for row, where in found))
 
 
@@ -186,6 +200,13 @@ def printable(text: str) -> str:
     return _UNWRITABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
+def _hertz(text: str, name: str, where: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"{where}: {name} is {text!r:.40}; it must be a number: write the manifest again") from error
+
+
 def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
     values = (getattr(clip, name) for name in columns)
     cells = tuple("" if value is None else str(value) for value in values)
@@ -197,13 +218,16 @@ def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _clip(cells: Mapping[str, str], where: str) -> Clip:
-    row: dict[str, Any] = {**dict.fromkeys(_LATER, "0"), **cells}
+    row: dict[str, Any] = {**cells}
     row |= {name: row.get(name) or None for name in _OPTIONAL}
     for name in _INTEGERS:
         text = row[name]
         row[name] = None if text is None else whole_number(text)
         if text is not None and row[name] is None:
             raise InputError(f"{where}: {name} is {text!r:.40}; it must be a whole number: write the manifest again")
+    for name in ("low_hz", "high_hz"):
+        if row[name] is not None:
+            row[name] = _hertz(row[name], name, where)
     if row["sample_rate"] == 0:
         raise InputError(f"{where}: sample_rate is 0; it must be a positive number of Hz: write the manifest again")
     if row["split"] not in SPLITS:
@@ -211,8 +235,8 @@ def _clip(cells: Mapping[str, str], where: str) -> Clip:
     return Clip(**row)
 
 
-def _rows(path: Path, columns: tuple[str, ...], *earlier: tuple[str, ...]) -> Iterator[tuple[dict[str, str], str]]:
-    """Give the cells of each row by column, and its ``file:line``; ``earlier`` headers are accepted as well.
+def _rows(path: Path, columns: tuple[str, ...], *others: tuple[str, ...]) -> Iterator[tuple[dict[str, str], str]]:
+    """Give the cells of each row by column, and its ``file:line``; ``others`` are accepted as headers as well.
 
     Lines end only at "\\n", because names may hold other characters at which str.splitlines splits.
     """
@@ -221,7 +245,7 @@ def _rows(path: Path, columns: tuple[str, ...], *earlier: tuple[str, ...]) -> It
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as a manifest ({error}); check the path, or build it again") from error
     found = tuple(header.split("\t"))
-    if found not in (columns, *earlier):
+    if found not in (columns, *others):
         raise InputError(f"{path}:1: the header is {header!r:.80}; it must be {' '.join(columns)}, separated by tabs")
     for number, line in enumerate(lines, start=2):
         cells = line.split("\t")

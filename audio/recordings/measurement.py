@@ -1,4 +1,4 @@
-"""Measurement of a recording by decoding it once: length, hash, peak, and loudness over time."""
+"""Measurement of a recording by decoding it once: length, hashes, peak, and loudness over time."""
 
 import hashlib
 import json
@@ -11,14 +11,16 @@ import numpy as np
 
 from audio.blocks import equal_blocks
 from audio.decoding import BLOCK_VALUES, RecordingError, declared_length, mono_blocks, open_recording
+from audio.ffmpeg import decoder_version
 from audio.recordings.levels import as_text, block_peaks, join_levels, level_samples
 from audio.recordings.manifest import printable, writable
 from audio.trimming import NO_EDGES, Edges, Part, block_powers, find_edges
 from foundation.files import NO_PERMISSION, file_hash
 
 # Version of a measurement's meaning; the cache ignores other versions. 2: declared lengths of MP3 are ignored. 3: also
-# those of MP3 in WAV files, and numbers that stand for an unknown length in FLAC and AIFF.
-_VERSION = 3
+# those of MP3 in WAV files, and numbers that stand for an unknown length in FLAC and AIFF. 4: samples are hashed.
+# 5: all of the sound is read where streams are joined or a header declares too little.
+_VERSION = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,8 @@ class Measurement:
     """The result of decoding one file."""
 
     size: int  # bytes
-    sha256: str
+    sha256: str  # of the file's bytes
+    samples_sha256: str  # of the mono mix and its rate: equal for the same sound in another format, or with other tags
     num_samples: int  # decoded
     declared_samples: int | None  # by the file's header; None if it does not say
     sample_rate: int  # Hz
@@ -44,7 +47,16 @@ class Measurement:
 
 
 _NOTHING = Measurement(
-    size=0, sha256="", num_samples=0, declared_samples=0, sample_rate=1, peak=0, finite=True, edges=NO_EDGES, levels=""
+    size=0,
+    sha256="",
+    samples_sha256="",
+    num_samples=0,
+    declared_samples=0,
+    sample_rate=1,
+    peak=0,
+    finite=True,
+    edges=NO_EDGES,
+    levels="",
 )  # known of a file that cannot be decoded
 
 
@@ -61,9 +73,11 @@ def measure(root: Path, path: str) -> Measurement:
     peaks = []
     try:
         with open_recording(root / path) as recording:
+            heard = hashlib.sha256(f"{recording.samplerate} Hz".encode())
             step = level_samples(recording.samplerate)
             at_once = max(BLOCK_VALUES // (recording.channels * step), 1) * step  # whole blocks of 100 ms
             for block in equal_blocks(mono_blocks(recording, at_once), at_once):
+                heard.update(np.add(block, np.float32(0)))  # -0 becomes 0: only files of floats can hold it
                 largest = float(np.abs(block).max())
                 finite = finite and bool(np.isfinite(largest))
                 num_samples, peak = num_samples + len(block), max(peak, largest if finite else 0.0)
@@ -75,6 +89,7 @@ def measure(root: Path, path: str) -> Measurement:
     return Measurement(
         size=size,
         sha256=sha256,
+        samples_sha256=heard.hexdigest(),
         num_samples=num_samples,
         declared_samples=declared,
         sample_rate=sample_rate,
@@ -137,7 +152,7 @@ def file_key(path: Path) -> str:
         status = path.stat()
     except (OSError, ValueError):  # there is no such file, or its name is invalid
         return ""
-    decoder = soundfile.__libsndfile_version__
+    decoder = f"{soundfile.__libsndfile_version__} {decoder_version()}"
     return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns, decoder, _VERSION])
 
 

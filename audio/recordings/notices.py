@@ -43,12 +43,13 @@ def length_notices(clips: Collection[Clip], segment_seconds: float | None) -> tu
 def trained_on(clips: Collection[Clip], trained: Iterable[Clip]) -> int:
     """Count the clips that share sound with a training clip of a run.
 
-    Recordings are known by the bytes of their files, wherever they lie.
+    Recordings are known by their bytes or samples (`Clip.hashes`), wherever they lie.
     """
     known: dict[str, list[Part]] = {}
     for clip in trained:
-        known.setdefault(clip.sha256, []).append(clip.part)
-    return sum(any(clip.part.overlaps(part) for part in known.get(clip.sha256, ())) for clip in clips)
+        for each in clip.hashes:
+            known.setdefault(each, []).append(clip.part)
+    return sum(any(clip.part.overlaps(part) for each in clip.hashes for part in known.get(each, ())) for clip in clips)
 
 
 def overlap_notices(

@@ -5,18 +5,50 @@ import os
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+from audio.decoding import RecordingError, count_samples, declared_length, open_recording
+from audio.ffmpeg import FFMPEG_EXTENSIONS
+from audio.foreign import HEADERLESS
+from audio.recordings.annotations.annotation import AnnotationConfig
+from audio.recordings.annotations.finding import Annotated, annotations_below, annotations_in, kind_of
+from audio.recordings.description import Description, Span
+from audio.recordings.manifest import Rejected, clip_name
+from audio.trimming import Part
 from foundation.errors import InputError
 
 EXTENSIONS = (
     *("wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif", "aifc"),
     *("au", "snd", "caf", "w64", "rf64", "sph", "voc"),
+    *("mp2", "mp1", "mpga", "mpa", "bwf", "bw64", "nist"),
+    *HEADERLESS,  # set aside by name
+    *FFMPEG_EXTENSIONS,  # set aside by name where FFmpeg's libraries are not installed
 )
-UNREADABLE = ("m4a", "aac", "wma", "amr")  # sound that libsndfile cannot decode: listed as set aside, not ignored
+MOST_NAMED = 20  # file types in a message
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Passage:
+    """A recording, or a part of one that an annotation names."""
+
+    path: str  # of the file, relative to the root
+    part: Part | None = None  # at the file's rate; None: the whole recording
+    sample_rate: int | None = None  # Hz, of the file; known for a part
+    label: str | None = None
+    group: str | None = None
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """Begin and end of a part in seconds; None: the whole recording."""
+        return None if self.part is None or self.sample_rate is None else self.part.span(self.sample_rate)
+
+    @property
+    def name(self) -> str:
+        """The path, and for a part also its span, as a clip of the corpus is named."""
+        return clip_name(self.path, self.span)
 
 
 class MissingRecordingError(InputError):
@@ -25,10 +57,20 @@ class MissingRecordingError(InputError):
 
 @dataclass(frozen=True, kw_only=True)
 class Recordings:
-    """Paths relative to ``root``, "/" between folders, sorted."""
+    """Paths relative to ``root``, "/" between folders, sorted; some may have parts."""
 
     root: Path
     paths: tuple[str, ...]
+    parts: tuple[Passage, ...] = ()  # of annotated recordings, in order of path and time
+    rejected: tuple[Rejected, ...] = ()  # annotations that cannot be used
+    notices: tuple[str, ...] = ()  # sentences about annotations
+
+    @property
+    def passages(self) -> tuple[Passage, ...]:
+        """What a command reads: the parts, and each recording without parts as a whole; sorted by path."""
+        annotated = {part.path for part in self.parts} | {each.path for each in self.rejected}
+        whole = (Passage(path=path) for path in self.paths if path not in annotated)
+        return tuple(sorted((*self.parts, *whole), key=lambda each: each.path))
 
     @property
     def size(self) -> int:
@@ -43,6 +85,8 @@ class Recordings:
             status = self._status(path)
             known = f"{status.st_size} {status.st_mtime_ns}" if status else "missing"
             digest.update(f"{path!r} {known}\n".encode())
+        for part in self.parts:
+            digest.update(f"{part.name!r} {part.label!r} {part.group!r}\n".encode())
         return digest.hexdigest()
 
     def _status(self, path: str) -> os.stat_result | None:
@@ -53,35 +97,114 @@ class Recordings:
             return None
 
 
-def recordings_at(place: Path) -> Recordings:
-    """Find the recording ``place``, or all recordings below the folder ``place``."""
+def recordings_at(place: Path, annotations: AnnotationConfig | None = None) -> Recordings:
+    """Find the recording ``place``, or all recordings below the folder ``place``, and their annotated parts.
+
+    ``place`` may also be a file of annotations. Without ``annotations``, and for a single recording unless they are of
+    a chosen kind, recordings are whole.
+    """
     if not os.path.lexists(place):
         raise InputError(f"input={place} does not exist; name a recording, or a folder of recordings")
+    config = annotations or AnnotationConfig(kind="none")
     if not place.is_dir():  # other kinds of files are set aside when they are read
-        return Recordings(root=place.parent, paths=(place.name,))
-    return Recordings(root=place, paths=tuple(find_paths(place, EXTENSIONS, option="input", remedy="")))
+        return _recording(place, config)
+    files = list(files_below(place))
+    found = annotations_below(place, some_paths(place, EXTENSIONS, files), files, config, option="input")
+    if found and found.parts and found.root != place:  # a Kaldi folder, whose recordings lie elsewhere
+        return _with_parts(Recordings(root=place, paths=()), found)
+    paths = find_paths(place, EXTENSIONS, option="input", remedy="", files=files)
+    return _with_parts(Recordings(root=place, paths=tuple(paths)), found)
 
 
-def find_paths(root: Path, extensions: Collection[str], *, option: str, remedy: str) -> list[str]:
-    """List the paths of the recordings below ``root``, sorted; ``option`` and ``remedy`` are for a message."""
+def _recording(place: Path, config: AnnotationConfig) -> Recordings:
+    """Find one recording, or those that a file of annotations names."""
+    whole = Recordings(root=place.parent, paths=(place.name,))
+    if config.kind == "none":
+        return whole
+    files = list(files_below(place.parent)) if place.name.lower().endswith(_ENDINGS) else []
+    if files:
+        chosen = config.kind != "auto"
+        found = annotations_below(place.parent, [place.name], files, config, option="input") if chosen else None
+        if found is not None:  # the files of other recordings are none of this one
+            found = replace(found, rejected=tuple(each for each in found.rejected if each.path == place.name))
+        return _with_parts(whole, found)
+    if (kind := kind_of(place) if config.kind == "auto" else config.kind) is None:
+        return whole
+    recordings = some_paths(place.parent, EXTENSIONS, list(files_below(place.parent)))
+    found = annotations_in(place, kind, place.parent, recordings, config, option="input")
+    return _with_parts(Recordings(root=place.parent, paths=()), found)
+
+
+def _with_parts(recordings: Recordings, found: Annotated | None) -> Recordings:
+    """Add the annotated parts to recordings; parts behind the end of a recording are set aside."""
+    if found is None:
+        return recordings
+    parts: list[Passage] = []
+    rejected = list(found.rejected)
+    for path, several in sorted(found.parts.items()):
+        try:
+            with open_recording(found.root / path) as recording:
+                rate, length = recording.samplerate, declared_length(recording)
+            length = count_samples(found.root / path) if length is None else length
+        except RecordingError as error:
+            rejected.append(Rejected(path=path, reason=error.reason))
+            continue
+        for known in sorted(several, key=lambda each: (each.span or _WHOLE).start):
+            try:
+                parts.append(_passage(path, known, length, rate))
+            except InputError as error:
+                rejected.append(Rejected(path=path, reason=f"{error} ({known.where})", segments=1))
+    paths = tuple(sorted({*recordings.paths, *found.parts})) if found.root == recordings.root else tuple(found.parts)
+    return Recordings(root=found.root, paths=paths, parts=tuple(parts), rejected=tuple(rejected), notices=found.notices)
+
+
+_WHOLE = Span(start=0.0, end=None)
+_ENDINGS = tuple(f".{each}" for each in EXTENSIONS)
+
+
+def _passage(path: str, known: Description, num_samples: int, sample_rate: int) -> Passage:
+    group = known.group or str(PurePosixPath(path).with_suffix(""))
+    if known.span is None:
+        return Passage(path=path, label=known.label, group=group)
+    part = known.span.part(num_samples, sample_rate)
+    whole = part.num_samples == num_samples
+    return Passage(path=path, part=None if whole else part, sample_rate=sample_rate, label=known.label, group=group)
+
+
+def find_paths(
+    root: Path, extensions: Collection[str], *, option: str, remedy: str, files: Iterable[str] | None = None
+) -> list[str]:
+    """List the paths of the recordings below ``root``, sorted; ``option`` and ``remedy`` are for a message.
+
+    ``files`` are all files below the root, if they are known.
+    """
     wanted = {extension.lower().lstrip(".") for extension in extensions}
     others: Counter[str] = Counter()
-    paths, unreadable = [], []
-    for path in _files(root):
+    paths = []
+    for path in files_below(root) if files is None else files:
         suffix = PurePosixPath(path).suffix.lower().lstrip(".")
         if suffix in wanted:
             paths.append(path)
         elif not (root / path).is_dir():
             others[suffix] += 1
-            unreadable += [path] if suffix in UNREADABLE else []
     if not paths:
         most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others.most_common(1) if suffix)
-        problem = f"{option}={root} holds no recordings{most}; looked for {' '.join(f'.{each}' for each in extensions)}"
+        named = " ".join(f".{each}" for each in list(extensions)[:MOST_NAMED])
+        more = f" and {len(extensions) - MOST_NAMED} more" if len(extensions) > MOST_NAMED else ""
+        problem = f"{option}={root} holds no recordings{most}; looked for {named}{more}"
         raise InputError(f"{problem}, in sub-folders too: check the path, convert other formats to WAV or FLAC{remedy}")
-    return sorted([*paths, *unreadable])  # inspection sets the unreadable ones aside
+    return sorted(paths)
 
 
-def _files(root: Path) -> Iterator[str]:
+def some_paths(root: Path, extensions: Collection[str], files: Sequence[str]) -> list[str]:
+    """List the recordings among the files below ``root`` as `find_paths` does; there may be none."""
+    try:
+        return find_paths(root, extensions, option="", remedy="", files=files)
+    except InputError:
+        return []
+
+
+def files_below(root: Path) -> Iterator[str]:
     """List the paths of all files and folders below ``root`` except hidden ones. Links are followed, each folder once.
 
     A folder may have a recording's name: the folder is then set aside by name, and the recordings in it are found as

@@ -14,11 +14,11 @@ ROUNDING = 1e-6  # seconds by which sums of lengths may differ from the wanted h
 
 
 def without_copies(manifest: Manifest, known: Collection[str]) -> Manifest:
-    """Leave out the clips of files with the same bytes as a known file, wherever the files lie.
+    """Leave out the clips of recordings with the same bytes or samples as a known one, wherever the files lie.
 
-    ``known`` holds the SHA-256 of files. A copy in another format has other bytes and is not recognised.
+    ``known`` holds `Clip.hashes`. A lossy copy, such as the MP3 of a WAV file, has other samples and is not recognised.
     """
-    return replace(manifest, clips=tuple(clip for clip in manifest.clips if clip.sha256 not in known))
+    return replace(manifest, clips=tuple(clip for clip in manifest.clips if clip.hashes.isdisjoint(known)))
 
 
 def group_in_name(clip: Clip, pattern: str | None) -> str | None:

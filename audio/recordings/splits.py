@@ -2,16 +2,16 @@
 
 Clips whose names are given for a split come first. A split without clips is then drawn from the rest by seeded hash,
 with its fraction; the remaining clips train. Units are never cut: all clips of a group (speaker, site...) stay
-together, as do the segments of one recording. Each label is drawn separately, so that every split gets some. A label
-with too few clips or groups for every split is used for training only, because it could not be learned otherwise. If
-all labels are like that, they are drawn together.
+together, as do the parts of one recording, also if they are of several groups: such groups are one unit. Each label is
+drawn separately, so that every split gets some. A label with too few clips or groups for every split is used for
+training only, because it could not be learned otherwise. If all labels are like that, they are drawn together.
 
 If there are fewer recordings than splits to fill, as with one long recording, each recording is divided in time::
 
     recording   |----------- train -----------|- validation -|- test -|
 
-Each label is divided so separately. A segment that overlaps a segment of another split is set aside, so that no sound
-is in two splits.
+Each label is divided so separately. However clips got their splits, a segment that overlaps a segment of another split
+is set aside, so that no sound is in two splits.
 """
 
 import hashlib
@@ -100,16 +100,16 @@ def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip,
     nameless = [clip for clip, split in zip(clips, named, strict=True) if not split]
     rejected = [Rejected(path=clip.name, reason=reason) for clip in nameless]
     if in_stretches(kept, config):
-        final, overlapping = _divide_in_time(kept, config)
-        _check_filled(final, config)
-        return final, (*rejected, *overlapping)
-    drawn = _draw(kept, config)
-    final = tuple(
-        _in_split(clip, drawn.get(_unit(clip, config), "train")) if clip.split == "train" else clip for clip in kept
-    )
+        divided = _divide_in_time(kept, config)
+    else:
+        drawn = _draw(kept, config)
+        divided = [
+            _in_split(clip, drawn.get(_unit(clip, config), "train")) if clip.split == "train" else clip for clip in kept
+        ]
+        _check_groups(divided, config)
+    final, others = _without_shared_sound(divided, config)
     _check_filled(final, config)
-    _check_groups(final, config)
-    return final, tuple(rejected)
+    return final, (*rejected, *others)
 
 
 def _in_split(clip: Clip, split: Split) -> Clip:
@@ -196,18 +196,47 @@ def _unfilled_splits(clips: Collection[Clip], config: SplitConfig) -> list[Split
 def _draw(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split]:
     """Draw units from train (unit -> split) for the splits that have no clip yet."""
     wanted = _unfilled_splits(clips, config)
-    units: dict[str, list[Clip]] = defaultdict(list)
-    for clip in clips:
-        if clip.split == "train":
-            units[_unit(clip, config)].append(clip)
+    units = _units([clip for clip in clips if clip.split == "train"], config)
     chosen: dict[str, Split] = {}
     for names in _strata(units, smallest=len(wanted) + 1):
         chosen |= _draw_stratum(names, wanted, config)
-    return chosen
+    return {_unit(clip, config): split for whole, split in chosen.items() for clip in units[whole]}
+
+
+def _units(clips: Iterable[Clip], config: SplitConfig) -> dict[str, list[Clip]]:
+    """Return the clips of each unit that must stay together.
+
+    Groups that share a recording are one unit, whose name is the first of theirs in sorted order. Folds are not joined:
+    who gives a fold to each part of a recording has divided it.
+    """
+    units: dict[str, list[Clip]] = defaultdict(list)
+    of_recording: dict[str, str] = {}  # a unit of each recording
+    joined: dict[str, str] = {}  # unit -> the unit that it is a part of
+    for clip in clips:
+        unit = _unit(clip, config)
+        units[unit].append(clip)
+        if config.by != "fold":
+            first, second = sorted((_whole(unit, joined), _whole(of_recording.setdefault(clip.path, unit), joined)))
+            if first != second:
+                joined[second] = first
+    whole: dict[str, list[Clip]] = defaultdict(list)
+    for unit, own in units.items():
+        whole[_whole(unit, joined)] += own
+    return whole
+
+
+def _whole(unit: str, joined: dict[str, str]) -> str:
+    """Follow a unit to the one that it is a part of in the end; the way is shortened for the next time."""
+    way = []
+    while unit in joined:
+        way.append(unit)
+        unit = joined[unit]
+    joined.update(dict.fromkeys(way, unit))
+    return unit
 
 
 def _unit(clip: Clip, config: SplitConfig) -> str:
-    """Return the unit that must stay together: the clip's fold or group, or its recording alone."""
+    """Return the smallest unit that must stay together: the clip's fold or group, or its recording alone."""
     if config.by == "fold":
         return f"fold {clip.fold}"
     if clip.group is None or config.shared_groups or config.by == "index":
@@ -246,8 +275,8 @@ def _counts(total: int, wanted: Sequence[Split], config: SplitConfig) -> dict[Sp
     return counts
 
 
-def _divide_in_time(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip, ...], list[Rejected]]:
-    """Divide each recording in time into train, validation and test; also return segments that overlap two splits."""
+def _divide_in_time(clips: Sequence[Clip], config: SplitConfig) -> list[Clip]:
+    """Divide each recording in time into train, validation and test; segments at a border may overlap two splits."""
     wanted = _unfilled_splits(clips, config)
     splits: dict[str, Split] = {}
     for sequence in _sequences(clips, smallest=len(wanted) + 1):
@@ -255,14 +284,34 @@ def _divide_in_time(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[C
         held_out = [split for split in wanted for _ in range(counts[split])]
         last = sequence[len(sequence) - len(held_out) :]
         splits |= {clip.name: split for clip, split in zip(last, held_out, strict=True)}
-    divided = [replace(clip, split=splits.get(clip.name, clip.split)) for clip in clips]
-    overlapping = _overlapping_clips(divided)
-    rejected = [
-        Rejected(path=clip.name, reason=f"overlaps a segment of another split than {clip.split}", segments=1)
-        for clip in divided
-        if clip.name in overlapping
-    ]
-    return tuple(clip for clip in divided if clip.name not in overlapping), rejected
+    return [_in_split(clip, splits.get(clip.name, clip.split)) for clip in clips]
+
+
+def _without_shared_sound(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip, ...], list[Rejected]]:
+    """Set aside clips whose sound another split has as well, or, with groups named for splits, whose recording it has.
+
+    A recording of several groups stays in the split for which one of them is named, test before validation before
+    train: the user's choice of groups to test holds, and training loses a few parts.
+    """
+    splits: dict[str, set[Split]] = defaultdict(set)
+    for clip in clips:
+        splits[clip.path].add(clip.split)
+    cut = [clip for clip in clips if len(splits[clip.path]) > 1]
+    if not cut:
+        return tuple(clips), []
+    if config.by == "group":
+        held = {clip.path: max(splits[clip.path], key=SPLITS.index) for clip in cut}
+        reasons = {
+            clip.name: f"is of group {clip.group} in {clip.split}, and its recording holds a group in {held[clip.path]}"
+            for clip in cut
+            if clip.split != held[clip.path]
+        }
+    else:
+        overlap = overlapping_clips(cut)
+        told = "overlaps a segment of another split than"
+        reasons = {clip.name: f"{told} {clip.split}" for clip in cut if clip.name in overlap}
+    rejected = [Rejected(path=name, reason=reason, segments=1) for name, reason in reasons.items()]
+    return tuple(clip for clip in clips if clip.name not in reasons), rejected
 
 
 def _sequences(clips: Sequence[Clip], *, smallest: int) -> list[list[Clip]]:
@@ -283,7 +332,7 @@ def _sequences(clips: Sequence[Clip], *, smallest: int) -> list[list[Clip]]:
     return []
 
 
-def _overlapping_clips(clips: Collection[Clip]) -> set[str]:
+def overlapping_clips(clips: Collection[Clip]) -> set[str]:
     """Name the clips that overlap an earlier clip of their recording in another split; the earlier clip stays."""
     ends: dict[str, dict[Split, int]] = defaultdict(dict)  # end of the last clip that each split keeps
     overlapping = set()
@@ -304,6 +353,8 @@ def _check_filled(clips: Sequence[Clip], config: SplitConfig) -> None:
         if split not in filled and config.fraction(split) > 0:
             groups = {clip.group for clip in clips if clip.group is not None} if not config.shared_groups else set()
             whole = f" in {len(groups)} groups, which stay whole" if groups else ""
+            if groups and (units := len(_units(clips, config))) < len(groups):
+                whole += f", {units} without those that share recordings"
             raise InputError(
                 f"{split} split: too few clips to draw it from ({len(clips)}{whole}); {_more(clips, bool(groups))}, or "
                 f"do without it (corpus.split.{split}_fraction=0)"

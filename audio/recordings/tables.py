@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from audio.recordings.description import SPAN_FIELDS, Description, LabelType, describe, split_named
+from audio.recordings.description import BAND_FIELDS, FIELDS, SPAN_FIELDS, Description, LabelType, describe, split_named
 from audio.recordings.manifest import whole_number
 from audio.recordings.packed.options import SEPARATOR, ColumnConfig
 from audio.recordings.recording_paths import EXTENSIONS
@@ -41,17 +41,13 @@ Say = Callable[[str], None]
 PATH = "path"  # the column of recordings, whatever its name in the table
 TEXTS = ("text", "sentence", "transcript", "transcription", "normalized_text", "normalized_transcription")
 KNOWN: Mapping[str, tuple[str, ...]] = {  # well-known names of columns, the first one first
+    **{name: (name,) for name in (*FIELDS, *SPAN_FIELDS, *BAND_FIELDS)},
     PATH: (
         *("path", "audio_filepath", "file_name", "filename", "filepath", "file_path", "audio_path", "audio_file"),
         *("wav", "wav_path", "wav_filename", "slice_file_name", "audio", "file"),
     ),
     "label": ("label", "command", "category", "class", "class_name"),
     "group": ("group", "speaker", "speaker_id", "client_id"),
-    "index": ("index",),
-    "fold": ("fold",),
-    "split": ("split",),
-    "start": ("start",),
-    "end": ("end",),
 }
 _EXCERPTS = "slice_file_name"  # UrbanSound8K: start and end are places in a recording that this file is an excerpt of
 _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
@@ -416,7 +412,7 @@ def _row(
 
 def _as_text(value: object, field: str, where: str) -> str:
     """Write a value of a row as text; only JSON has other values."""
-    if value is None:
+    if value is None or (field in BAND_FIELDS and isinstance(value, dict | list)):  # several channels are no channel
         return ""
     if isinstance(value, dict | list) or (field == PATH and not isinstance(value, str)):
         kind = "text" if field == PATH else "text or a number"

@@ -9,7 +9,7 @@ from foundation.configuration import render
 from foundation.errors import InputError
 from foundation.json_values import read_json
 from foundation.ranges import require
-from foundation.saved_models import CONFIG, PREPROCESSOR, WEIGHTS
+from foundation.saved_models import CONFIG, INDEX, PREPROCESSOR, WEIGHTS, weight_files
 
 NAMES = {"wav2vec2": "wav2vec 2.0", "hubert": "HuBERT", "wavlm": "WavLM", "data2vec-audio": "data2vec"}
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -53,13 +53,13 @@ def describe_speech_model(folder: Path, *, option: str) -> SpeechModel:
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in NAMES:
         raise InputError(f"{given} holds a model of type {render(kind)}; give one of type {', '.join(NAMES)}")
-    _require_weights(folder, given)
+    size = _require_weights(folder, given)
     inputs = _values(folder / PREPROCESSOR, given) if (folder / PREPROCESSOR).is_file() else {}
     try:
         found = describe_values(config, inputs, folder=folder)
     except InputError as error:
         raise InputError(f"{given} holds a damaged description ({error}); {REMEDY}") from error
-    if (size := (folder / WEIGHTS).stat().st_size) < LEAST_BYTES * found.layers * found.width**2:
+    if size < LEAST_BYTES * found.layers * found.width**2:
         problem = f"{given} describes {found.layers} layers of {found.width} dimensions, and {WEIGHTS} has {size} bytes"
         raise InputError(f"{problem}, which are too few; {REMEDY}")
     return found
@@ -91,16 +91,23 @@ def _values(file: Path, given: str) -> dict[str, object]:
         raise InputError(f"{problem}; {REMEDY}: nothing is downloaded") from error
 
 
-def _require_weights(folder: Path, given: str) -> None:
-    if (folder / WEIGHTS).is_file():
-        return
+def _require_weights(folder: Path, given: str) -> int:
+    """Return how many bytes the weights have; refuse a folder without weights in safetensors."""
+    try:
+        files = weight_files(folder)
+    except InputError as error:
+        raise InputError(f"{given} holds weights that cannot be used: {error}") from error
+    if files:
+        return sum(path.stat().st_size for path in files)
     pickled = sorted(path.name for pattern in PICKLED for path in folder.glob(pattern))
     if pickled:
         raise InputError(
             f"{given} holds pickled weights alone ({pickled[0]}), which could run code when they are read; save them "
             "as safetensors, with AutoModel.from_pretrained(FOLDER).save_pretrained(OTHER_FOLDER) of transformers"
         )
-    raise InputError(f"{given} holds no weights (there is no {WEIGHTS}); {REMEDY}")
+    others = sorted(path.name for path in folder.glob("*.safetensors"))
+    listed = f" that lists {others[0]}" if others else ""
+    raise InputError(f"{given} holds no weights (there is no {WEIGHTS}, and no {INDEX}{listed}); {REMEDY}")
 
 
 def _whole(values: Mapping[str, object], name: str, otherwise: int, *, most: int) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -29,7 +29,7 @@ from audio.speech_models.time_first import compute_time_first
 from audio.waveform import FloatArray
 from foundation.devices import copy_to
 from foundation.errors import InputError
-from foundation.saved_models import CONFIG, WEIGHTS, require_finite, whole
+from foundation.saved_models import CONFIG, WEIGHTS, read_weights, require_finite, weight_names, whole
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -201,11 +201,11 @@ def _without(folder: Path, beginnings: Collection[str], given: Path) -> Iterator
 
     ``given`` names the folder in messages.
     """
-    with whole(given, "speech model", remedy=REMEDY), safe_open(folder / WEIGHTS, framework="pt") as file:
-        names = list(file.keys())
-        kept = [name for name in names if not name.startswith((*beginnings,))]
-        weights = {} if kept == names else {name: file.get_tensor(name) for name in kept}
-    if not weights:
+    unwanted = tuple(beginnings)
+    with whole(given, "speech model", remedy=REMEDY):
+        copied = any(name.startswith(unwanted) for name in weight_names(folder))
+        weights = read_weights(folder, without=unwanted) if copied else {}
+    if not copied:
         yield folder
         return
     with TemporaryDirectory() as place:

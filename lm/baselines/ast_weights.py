@@ -13,13 +13,22 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from foundation.configuration import render
 from foundation.errors import InputError
 from foundation.json_values import read_json
-from foundation.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_hash, require_finite, whole
+from foundation.saved_models import (
+    CONFIG,
+    INDEX,
+    PREPROCESSOR,
+    WEIGHTS,
+    hugging_face_hash,
+    read_weights,
+    require_finite,
+    weight_files,
+    whole,
+)
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE
 
 Size = Literal["tiny", "small", "base"]  # the sizes of DeiT: 192, 384 and 768 wide
@@ -69,10 +78,10 @@ def pretrained_weights(folder: Path, size: Size, *, grid: tuple[int, int], optio
     config = require_weights(folder, size, option=option)
     kind = _kind(f"{option}={folder}", config)
     with whole(Path(f"{option}={folder}"), "AST, DeiT or ViT", remedy=REMEDY):
-        numbers = (folder / WEIGHTS).stat().st_size // 4  # they are read at once
+        numbers = sum(path.stat().st_size for path in weight_files(folder)) // 4  # they are read at once
         if numbers > LAYERS * MOST_NUMBERS_OF_A_LAYER:
             raise InputError(f"{WEIGHTS} has {numbers} numbers; a model of {LAYERS} layers has fewer")
-        stored = {name: tensor for name, tensor in load_file(folder / WEIGHTS).items() if not name.startswith(_HEADS)}
+        stored = read_weights(folder, without=_HEADS)
         renamed = {_PREFIX.sub("", name): tensor.float() for name, tensor in stored.items()}  # as without a head
         tensors = {name: tensor for name, tensor in renamed.items() if not name.startswith(_HEADS)}
         require_finite(tensors)
@@ -106,8 +115,12 @@ def require_weights(folder: Path, size: Size, *, option: str = OPTION) -> dict[s
                 f"{given} has {name} {render(found)}, and {own_size}={size} takes {value}; set {own_size} to the size "
                 "of the weights (tiny, small and base are 192, 384 and 768 wide), or give other weights"
             )
-    if not (folder / WEIGHTS).is_file():
-        raise InputError(f"{given} holds no whole weights (there is no {WEIGHTS}); {REMEDY}")
+    try:
+        files = weight_files(folder)
+    except InputError as error:
+        raise InputError(f"{given} holds no whole weights: {error}") from error
+    if not files:
+        raise InputError(f"{given} holds no whole weights (there is no {WEIGHTS} and no {INDEX}); {REMEDY}")
     return config
 
 

@@ -41,10 +41,9 @@ def divisions(task: ProbeTask) -> Iterator[Rows]:
         yield {"train": fitted, "validation": known[held_out]}
 
 
-def mean_over_divisions(task: ProbeTask, reached: Callable[[Rows], Sequence[float]]) -> npt.NDArray[np.float64]:
-    """Average what ``reached`` finds in each division; every part has the same weight."""
-    means: npt.NDArray[np.float64] = np.mean([reached(rows) for rows in divisions(task)], axis=0)
-    return means
+def over_divisions(task: ProbeTask, reached: Callable[[Rows], Sequence[float]]) -> npt.NDArray[np.float64]:
+    """List what ``reached`` finds in each division ``(parts, tries)``; in the mean every part has the same weight."""
+    return np.array([reached(rows) for rows in divisions(task)], np.float64)
 
 
 def _parts(task: ProbeTask, rows: RowArray) -> list[str]:

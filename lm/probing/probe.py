@@ -19,7 +19,7 @@ from sklearn.metrics import f1_score
 from foundation.errors import InputError
 from lm.comparison import Hits, Outcome, Rankings, bootstrap, measure, outcome_interval
 from lm.probing.config import ProbeConfig, penalty_grid, shared_tries
-from lm.probing.cross_validation import Rows, mean_over_divisions
+from lm.probing.cross_validation import Rows, over_divisions
 from lm.probing.logistic import LogisticProbe, powered, rotate_to_row_space, side_by_side, standardise, tolerance_of
 from lm.probing.ridge import RidgeProbe
 from lm.probing.task import BoolArray, ProbeTask
@@ -42,7 +42,10 @@ class ProbeResult:
 
     of: str  # the candidate
     penalty: float | None  # the C chosen on validation; None: the method has its own scores
-    validation_accuracy: float
+    validation_accuracy: float  # what chose it: on validation clips, or the mean over the parts of cross-validation
+    validation_clips: int  # that it was measured on
+    validation_scores: FloatArray | None  # (validation clips, classes), probabilities; None after cross-validation
+    parts: tuple[float, ...]  # accuracy on each part of cross-validation; empty where validation clips chose
     test_accuracy: float
     low: float  # bootstrap interval of the test accuracy, over test clips or whole groups of them
     high: float
@@ -97,14 +100,15 @@ def probe(
     standard = standardise(features, task.rows)
     if config.choose_by == "validation":
         return fit_penalties(standard, targets, task, config, of=of, penalties=penalties)
-    reached = mean_over_divisions(task, partial(_accuracies, features, task, config, penalties))
+    reached = over_divisions(task, partial(_accuracies, features, task, config, penalties))
     tried = tuple(
         Try(of=of, penalty=penalty, validation_accuracy=float(mean))
-        for penalty, mean in zip(penalties, reached, strict=True)
+        for penalty, mean in zip(penalties, reached.mean(0), strict=True)
     )
     best = max(tried, key=lambda each: each.validation_accuracy)
-    *_, scores = _scores(standard, "test", targets["train"], task, config, penalties[: tried.index(best) + 1])
-    return _result(of, best, scores, task, config, tried)
+    place = tried.index(best)
+    *_, scores = _scores(standard, "test", targets["train"], task, config, penalties[: place + 1])
+    return _result(of, best, scores, task, config, tried, parts=tuple(reached[:, place].tolist()))
 
 
 def _accuracies(
@@ -171,15 +175,16 @@ def fit_penalties(
     """
     classifier, prepared, _ = create_classifier(features, targets["train"], task, config)
     tries: list[Try] = []
-    scores = np.zeros((0, 0), np.float32)
+    scores = on_validation = np.zeros((0, 0), np.float32)
     for penalty in penalties:
         classifier.fit(penalty)
-        reached = accuracy(classifier.scores(prepared["validation"]), targets["validation"], task)
+        judged = classifier.scores(prepared["validation"])
+        reached = accuracy(judged, targets["validation"], task)
         if not tries or reached > max(each.validation_accuracy for each in tries):
-            scores = classifier.scores(prepared["test"])
+            scores, on_validation = classifier.scores(prepared["test"]), judged
         tries.append(Try(of=of, penalty=penalty, validation_accuracy=reached))
     best = max(tries, key=lambda each: each.validation_accuracy)
-    return _result(of, best, scores, task, config, tuple(tries))
+    return _result(of, best, scores, task, config, tuple(tries), validation_scores=on_validation)
 
 
 def scores_of_others(
@@ -207,7 +212,7 @@ def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, o
         raise InputError(f"{of} scores {scores.shape[1]} classes; the labels name {len(task.classes)}: make it anew")
     validation, test = task.rows["validation"], task.rows["test"]
     given = Try(of=of, penalty=0.0, validation_accuracy=accuracy(scores[validation], task.targets[validation], task))
-    result = _result(of, given, scores[test], task, config, ())
+    result = _result(of, given, scores[test], task, config, (), validation_scores=scores[validation])
     return MethodResult(of=of, winner=result, candidates=(result,))
 
 
@@ -243,8 +248,11 @@ def _result(
     task: ProbeTask,
     config: ProbeConfig,
     tries: tuple[Try, ...],
+    *,
+    validation_scores: FloatArray | None = None,
+    parts: tuple[float, ...] = (),
 ) -> ProbeResult:
-    """Build the result of the best try from its scores ``(clips, classes)`` on test."""
+    """Build the result of the best try from its scores ``(clips, classes)`` on test and on validation."""
     targets = task.targets[task.rows["test"]]
     reached = outcome(scores, targets, task)
     groups = task.test_groups
@@ -255,6 +263,9 @@ def _result(
         of=of,
         penalty=best.penalty if tries else None,
         validation_accuracy=best.validation_accuracy,
+        validation_clips=len(task.rows["validation"]) + (len(task.rows["train"]) if parts else 0),
+        validation_scores=validation_scores,
+        parts=parts,
         test_accuracy=float(measure(reached)[0, 0]),
         low=low,
         high=high,

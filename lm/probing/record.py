@@ -6,22 +6,28 @@ from dataclasses import asdict
 import numpy as np
 
 from lm.probing.learning_curve import LearningPoint
-from lm.probing.probe import MethodResult
+from lm.probing.probe import FloatArray, MethodResult, answers
+from lm.probing.task import ProbeTask
 
 FIGURES = ("penalty", "validation_accuracy", "test_accuracy", "low", "high")  # of a candidate
 
 
-def method_record(result: MethodResult, curve: Sequence[LearningPoint], *, multi_label: bool) -> dict[str, object]:
+def method_record(result: MethodResult, curve: Sequence[LearningPoint], task: ProbeTask) -> dict[str, object]:
     """Return the probes of one method as plain values: the winner, its candidates and its learning curve."""
     winner = result.winner
     # Mean average precision of resampled clips is computed from scores; for accuracy the predictions do.
-    scores = {"scores": np.round(winner.scores.astype(np.float64), 6).tolist()} if multi_label else {}
+    scores: dict[str, object] = {"scores": _rounded(winner.scores)} if task.multi_label else {}
+    if winner.validation_scores is not None:
+        scores["validation_predictions"] = task.names(answers(winner.validation_scores, task))
+        scores |= {"validation_scores": _rounded(winner.validation_scores)} if task.multi_label else {}
     return {
         "of": result.of,
         "chosen": winner.of,
         **{name: getattr(winner, name) for name in FIGURES},
         "macro_f1": winner.macro_f1,
         "mean_average_precision": winner.mean_average_precision,
+        "validation_clips": winner.validation_clips,
+        "parts": winner.parts,
         "predictions": winner.predictions,
         **scores,
         "tries": len(result.tries),
@@ -32,3 +38,8 @@ def method_record(result: MethodResult, curve: Sequence[LearningPoint], *, multi
         ],
         "learning_curve": [asdict(point) for point in curve],
     }
+
+
+def _rounded(scores: FloatArray) -> list[list[float]]:
+    rounded: list[list[float]] = np.round(scores.astype(np.float64), 6).tolist()
+    return rounded

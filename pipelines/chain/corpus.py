@@ -62,7 +62,7 @@ def corpus_config(
         return replace(config, root=str(root), table=table)
     if config.is_packed:
         config = unpacked_corpus(config, store, terminal=terminal)
-    _, described, _ = find_recordings(config, option=option, say=lambda line: terminal.say(f"corpus    {line}"))
+    _, described, _ = find_recordings(config, option=option, say=lambda notice: terminal.say(f"corpus    {notice}"))
     if require is not None:
         require([description.label for several in described.values() for description in several])
     return config
@@ -120,10 +120,11 @@ def read_corpus(
 
 
 def _conflicts(rejected: Sequence[Rejected], listed: str) -> Iterator[str]:
-    """Count the equal files of different labels."""
+    """Count the files of equal sound and different labels, groups or splits."""
     if found := [each.path for each in rejected if CONFLICT in each.reason]:
         files = counted(len(found), "file")
-        yield f"{files} set aside with the sound of another file and another label, such as {found[0]}: see {listed}"
+        differing = "another label, group or split"
+        yield f"{files} set aside with the sound of another file and {differing}, such as {found[0]}: see {listed}"
 
 
 def _folder_name(root: Path) -> str:

@@ -29,7 +29,9 @@ def unpacked_corpus(config: CorpusConfig, store: Path, *, terminal: Terminal) ->
     place = _place(data_set, store / UNPACKED, terminal)
     if not is_unpacked(data_set, place):
         _unpack(data_set, place, store, terminal)
-    table = label_table(data_set, place, config.columns, own_splits=config.split.by == "table")
+    table, notices = label_table(data_set, place, config.columns, own_splits=config.split.by == "table")
+    for notice in notices:
+        terminal.say(f"corpus    {data_set.name}: {notice}")
     unpacked = replace(config, root=str(place.sounds), table=str(table))
     return unpacked if config.labels == "none" else replace(unpacked, labels="pattern")  # no folder's name is a label
 

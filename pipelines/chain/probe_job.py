@@ -28,6 +28,7 @@ from pipelines.commandline.outputs import require_kind, require_space
 from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.signals import LOG_MEL, SIGNALS
 from pipelines.methods.table import METHODS, inputs_of
+from pipelines.pages.run_words import gap
 from pipelines.results.comparison import comparison
 from pipelines.results.comparison_record import few_groups
 from pipelines.results.comparison_table import as_markdown, as_table, print_table
@@ -130,6 +131,8 @@ def probe_run(config: dict[str, object]) -> None:
     measured = entry.read_json(PROBE)
     record = comparison({("test", settings.probe.seed): measured}, by="split", config=settings.probe)
     print_table(as_table(record))
+    if found := gap(record):
+        terminal.say(f"probe     {found}")
     if few := few_groups(record):
         terminal.say(f"probe     {few}")
     name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"

@@ -16,7 +16,7 @@ from pipelines.pages.run_words import summary
 from pipelines.pages.runs import RUNS, write_runs_page
 from pipelines.results.comparison_table import as_markdown
 from pipelines.results.results import FoldSeed, write_results
-from pipelines.results.run_record import CODE_SOUNDS, RESULTS, SAMPLE_SOUNDS, Provenance, read_results
+from pipelines.results.run_record import CODE_SOUNDS, RESAMPLES, RESULTS, SAMPLE_SOUNDS, Provenance, read_results
 from pipelines.settings.run import RunSettings
 from pipelines.stages.next_sample import NEXT_SAMPLE, ModelName
 from pipelines.store.session import Session
@@ -64,7 +64,7 @@ def write_run_folder(
     """
     folder, terminal = session.folder, session.terminal
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in (PROBE, COMPARISON):  # left by an earlier run in this folder with other stages
+    for stale in (PROBE, COMPARISON, RESAMPLES):  # left by an earlier run in this folder with other stages
         (folder / stale).unlink(missing_ok=True)
     write_manifest(corpus.manifest, folder / MANIFEST)
     write_rejected(corpus.rejected, folder / REJECTED)

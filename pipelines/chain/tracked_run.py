@@ -10,6 +10,7 @@ from pipelines.chain.unlabelled import UNLABELLED
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_log import LOG
 from pipelines.commandline.run_names import SWEEP_WORDS
+from pipelines.results.figures import Figure
 from pipelines.results.provenance import tracked_run
 from pipelines.results.run_record import COSTS, RESULTS, Results, read_results
 from pipelines.settings.run import RunSettings
@@ -40,9 +41,19 @@ def conclude(tracking: Tracking, folder: Path) -> None:
 
 
 def figures(results: Results) -> dict[str, float]:
-    """Name the figures of a run as ``stage/figure/of``, without costs and without the layers of each network."""
+    """Name the figures of a run as ``stage/figure/of``; those of probes on validation end with that word.
+
+    Costs, the layers of each network and single folds and seeds are left out.
+    """
     return {
-        "/".join(filter(None, (row.stage, row.name, row.of))): float(row.value)
+        "/".join(filter(None, (row.stage, row.name, row.of, _split(row)))): float(row.value)
         for row in results["figures"]
-        if row.name not in COSTS and "/layer_" not in (row.of or "") and "/all_" not in (row.of or "")
+        if row.name not in COSTS
+        and row.is_overall
+        and "/layer_" not in (row.of or "")
+        and "/all_" not in (row.of or "")
     }
+
+
+def _split(row: Figure) -> str:
+    return "validation" if (row.stage, row.split) == ("probe", "validation") else ""

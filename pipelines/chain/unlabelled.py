@@ -46,8 +46,9 @@ def read_unlabelled(
 ) -> tuple[Manifest, ...]:
     """Read the recordings of each source of ``unlabelled``: all of them for training, and without labels.
 
-    Left out are files that the corpus or an earlier source holds as well, and those whose names give a held-out group.
-    ``unlabelled_hours`` limits the sound of all sources together. Unusable files are listed in the run's ``folder``.
+    Left out are recordings that the corpus or an earlier source holds as well, in any lossless format, and those whose
+    names give a held-out group. ``unlabelled_hours`` limits the sound of all sources together. Unusable files
+    are listed in the run's ``folder``.
 
     Raises:
         InputError: a source has no usable recording of its own, or there are fewer hours than wanted.
@@ -56,14 +57,14 @@ def read_unlabelled(
         (folder / REJECTED_UNLABELLED).unlink(missing_ok=True)  # left by an earlier run in this folder
     if not settings.unlabelled or settings.unlabelled_hours == 0:
         return ()
-    known, found, rejected = {clip.sha256 for clip in corpus.clips}, [], []
+    known, found, rejected = _hashes(corpus), [], []
     held_out = _held_out_groups(corpus, settings)
     for source in settings.unlabelled:
         read = _read_source(source, settings, store, gang=gang, terminal=terminal, folder=folder)
         rejected += [replace(each, path=f"{source}/{each.path}") for each in read.rejected]
         unheard = _without_held_out(source, read, held_out, settings.corpus, terminal)
         found.append(_own_clips(source, unheard, known, terminal))
-        known |= {clip.sha256 for clip in found[-1].clips}
+        known |= _hashes(found[-1])
     if folder is not None and not gang.rank:
         write_rejected(rejected, folder / REJECTED_UNLABELLED)
     if settings.unlabelled_hours is not None:
@@ -200,7 +201,12 @@ def _source_config(source: str, own: CorpusConfig) -> CorpusConfig:
         return config
     cut = {name: getattr(own, name) for name in ("segment_seconds", "segment_overlap_seconds")}
     silence = own.segment_silence_dbfs
-    return replace(config, root=source, labels="none", extensions=own.extensions, segment_silence_dbfs=silence, **cut)
+    whole = replace(config, root=source, labels="none", annotations="none", extensions=own.extensions)
+    return replace(whole, segment_silence_dbfs=silence, **cut)
+
+
+def _hashes(manifest: Manifest) -> set[str]:
+    return {each for clip in manifest.clips for each in clip.hashes}
 
 
 def _own_clips(source: str, read: Corpus, known: set[str], terminal: Terminal) -> Manifest:
@@ -209,7 +215,7 @@ def _own_clips(source: str, read: Corpus, known: set[str], terminal: Terminal) -
     if copies := len(read.manifest.clips) - len(own.clips):
         clips = f"{copies:,} of {counted(len(read.manifest.clips), 'clip')}"
         terminal.say(
-            f"corpus    {read.name}: {clips} left out, because the corpus or an earlier folder has the same file"
+            f"corpus    {read.name}: {clips} left out, because the corpus or an earlier folder has the same sound"
         )
     if not own.clips:
         raise InputError(

@@ -4,14 +4,15 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from audio.recordings.annotations.annotation import AnnotationConfig
 from audio.recordings.manifest import writable
 from audio.recordings.recording_paths import Recordings, expand_home, recordings_at
 from foundation.errors import InputError
 
 
-def recordings_of(text: str) -> tuple[Recordings, ...]:
-    """Find the recordings of each named place; ``[a.wav,b.wav]`` names several."""
-    return tuple(recordings_at(place) for place in _places(text))
+def recordings_of(text: str, annotations: AnnotationConfig | None = None) -> tuple[Recordings, ...]:
+    """Find the recordings of each named place, and their annotated parts; ``[a.wav,b.wav]`` names several."""
+    return tuple(recordings_at(place, annotations) for place in _places(text))
 
 
 def _places(text: str) -> list[Path]:

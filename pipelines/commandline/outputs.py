@@ -17,7 +17,7 @@ BYTES_PER_SECOND = 60_000
 ARRAYS = ("npz", "npy", "pt", "pth", "bin", "ckpt", "pkl", "pickle", "h5", "hdf5", "mat", "onnx", "safetensors")
 TABLES = ("parquet", "arrow", "feather", "csv", "tsv", "json", "jsonl", "ndjson", "txt", "km", "xlsx", "yaml", "yml")
 PAGES = ("html", "md", "pdf", "png", "svg", "jpg", "jpeg")
-SOUNDS = (*EXTENSIONS, "aac", "m4a", "wma", "mp4", "webm", "raw", "pcm")
+SOUNDS = EXTENSIONS
 ARCHIVES = ("zip", "tar", "gz", "tgz", "bz2", "xz", "zst", "7z")
 FILES = frozenset(f".{suffix}" for suffix in (*ARRAYS, *TABLES, *PAGES, *SOUNDS, *ARCHIVES))
 

@@ -1,12 +1,13 @@
 """Work on each recording of a place, by this process or by several, and the telling of those that were set aside."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from audio.recordings.inspection import frequent_reasons
 from audio.recordings.manifest import Rejected, write_rejected
-from audio.recordings.recording_paths import Recordings
+from audio.recordings.recording_paths import Passage, Recordings
 from foundation.engine import LOCAL
 from foundation.pools import in_order, open_pool
 from foundation.progress import Terminal
@@ -16,19 +17,27 @@ R = TypeVar("R")
 
 
 def each_recording(
-    work: Callable[[str], R], place: Recordings, *, workers: int, title: str, terminal: Terminal
+    work: Callable[[Passage], R], place: Recordings, *, workers: int, title: str, terminal: Terminal
 ) -> Iterator[tuple[str, R]]:
-    """Give the path of each recording as the user can open it, with the result of ``work`` for its path in the place.
+    """Give the path of each recording as the user can open it, with the result of ``work`` for it; a part has a name.
 
     ``workers`` is a number of processes, 0 for as many as cores if there is enough work.
     """
     fitting = LOCAL.workers(workers, enough=place.size > BYTES_FOR_WORKERS)
-    total = len(place.paths)
+    passages = place.passages
+    for notice in place.notices:
+        terminal.say(notice)
+    total = len(passages)
     with open_pool(LOCAL, min(fitting, total)) as pool, terminal.working(title, total, "recordings") as progress:
         remedy = "call the same command with workers=1, which reads all recordings again"
-        results = progress.each(in_order(work, place.paths, pool, remedy=remedy))
-        for path, result in zip(place.paths, results, strict=True):
-            yield str(place.root / path), result
+        results = progress.each(in_order(work, passages, pool, remedy=remedy))
+        for passage, result in zip(passages, results, strict=True):
+            yield str(place.root / passage.name), result
+
+
+def rejected_annotations(recordings: Sequence[Recordings]) -> list[Rejected]:
+    """Return the annotations that cannot be used, with the paths of their recordings as the user can open them."""
+    return [replace(each, path=str(place.root / each.path)) for place in recordings for each in place.rejected]
 
 
 def tell_rejected(rejected: Sequence[Rejected], listed: Path | None, terminal: Terminal) -> None:

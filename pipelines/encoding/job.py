@@ -17,7 +17,7 @@ from audio.decoding import RecordingError, count_samples, declared_length, open_
 from audio.reading import read_blocks, resampled_length
 from audio.recordings.inspection import frequent_reasons
 from audio.recordings.manifest import Rejected, read_rejected, writable, write_rejected
-from audio.recordings.recording_paths import Recordings
+from audio.recordings.recording_paths import Passage, Recordings
 from foundation.devices import choose_device
 from foundation.errors import InputError
 from foundation.files import aside, write_aside
@@ -45,12 +45,12 @@ class Encoded:
     rejected: Sequence[Rejected]
 
     @classmethod
-    def of(cls, shards: Sequence[Path], sample_rate: int) -> "Encoded":
-        """Count the content of the shards."""
+    def of(cls, shards: Sequence[Path], sample_rate: int, rejected_before: Sequence[Rejected]) -> "Encoded":
+        """Count the content of the shards; ``rejected_before`` are annotations that were not encoded."""
         lists = [path for shard in shards if (path := _rejected_path(shard)).exists()]
         lengths = [read_num_samples(shard) for shard in shards]
         seconds = sum(int(each.sum()) for each in lengths) / sample_rate
-        rejected = [each for path in lists for each in read_rejected(path)]
+        rejected = [*rejected_before, *(each for path in lists for each in read_rejected(path))]
         return cls(shards=shards, clips=sum(map(len, lengths)), seconds=seconds, rejected=rejected)
 
     def read(self) -> Iterator[CodedClip]:
@@ -71,6 +71,11 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
             f"format={settings.format} holds one stream, and the tokenizer {tokenizer_folder} has {has}; choose "
             "format=parquet"
         )
+    if settings.format == "fairseq" and recordings.parts:
+        problem = f"format=fairseq lists whole recordings, and {counted(len(recordings.parts), 'part')} are annotated"
+        raise InputError(f"{problem}; choose another format, or whole recordings with annotations=none")
+    for notice in recordings.notices:
+        terminal.say(notice)
     clips_per_shard = settings.clips_per_shard
     job = {"codebook": codes_format.codebook, "recordings": recordings.state, "clips_per_shard": clips_per_shard}
     require_own(settings.shards, job)
@@ -82,7 +87,8 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
     if encoded.rejected:
         reasons = frequent_reasons(encoded.rejected)
         terminal.say(f"{len(encoded.rejected)} set aside ({reasons}): {settings.rejected}")
-    terminal.say(f"{counted(encoded.clips, 'recording')}, {encoded.seconds:.1f} s of sound: {settings.output}")
+    clips = counted(encoded.clips, "part" if recordings.parts else "recording")
+    terminal.say(f"{clips}, {encoded.seconds:.1f} s of sound: {settings.output}")
 
 
 def _is_whole(settings: EncodeConfig) -> bool:
@@ -97,20 +103,22 @@ def _is_whole(settings: EncodeConfig) -> bool:
 
 def _encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Encoder, terminal: Terminal) -> Encoded:
     """Write the shards that are missing; the shard of a recording depends only on its place in the list."""
-    started, total = time.monotonic(), len(recordings.paths)
+    passages = recordings.passages
+    started, total = time.monotonic(), len(passages)
     starts = range(0, total, settings.clips_per_shard)
     shards = {shard_path(settings.shards, number): start for number, start in enumerate(starts)}
     missing = {
-        shard: recordings.paths[start : start + settings.clips_per_shard]
+        shard: passages[start : start + settings.clips_per_shard]
         for shard, start in shards.items()
         if not shard.exists()
     }
-    paths = [path for several in missing.values() for path in several]
+    wanted = [passage for several in missing.values() for passage in several]
+    segments = bool(recordings.parts)
     with _workers(settings, recordings, encoder) as pool, terminal.working("encoding", total, "recordings") as progress:
-        made = progress.each(in_order(partial(encode_recording, encoder), paths, pool), done=total - len(paths))
+        made = progress.each(in_order(partial(encode_recording, encoder), wanted, pool), done=total - len(wanted))
         for shard, several in missing.items():
-            _write(shard, list(islice(made, len(several))), encoder.format)
-        encoded = Encoded.of([*shards], encoder.format.sample_rate)
+            _write(shard, list(islice(made, len(several))), encoder.format, segments=segments)
+        encoded = Encoded.of([*shards], encoder.format.sample_rate, recordings.rejected)
         rate = encoded.seconds / max(time.monotonic() - started, 1e-9)
         progress.note(f"{rate:,.0f} times real time" if rate >= 10 else f"{rate:.1f} times real time")
     return encoded
@@ -121,30 +129,38 @@ def _workers(settings: EncodeConfig, recordings: Recordings, encoder: Encoder) -
     workers = settings.engine.workers(settings.workers, enough=recordings.size > BYTES_FOR_WORKERS)
     shared = [encoder.folder, recordings.root / recordings.paths[0]]
     gpu = encoder.device.startswith("cuda")
-    return open_pool(settings.engine, min(workers, len(recordings.paths)), shared=shared, gpu=gpu)
+    return open_pool(settings.engine, max(min(workers, len(recordings.passages)), 1), shared=shared, gpu=gpu)
 
 
-def encode_recording(encoder: Encoder, path: str) -> CodedClip | Rejected:
-    """Encode one recording, or say why it is set aside."""
+def encode_recording(encoder: Encoder, passage: Passage) -> CodedClip | Rejected:
+    """Encode one recording or part of one, or say why it is set aside."""
+    path, part = passage.path, passage.part
     if not writable(path):
         return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
     rate = encoder.format.sample_rate
     try:
-        codes = encoder.of_any_rates.encode_blocks(read_blocks(encoder.root / path, rate), rate)
+        codes = encoder.of_any_rates.encode_blocks(read_blocks(encoder.root / path, rate, part=part), rate)
     except RecordingError as error:
-        return Rejected(path=path, reason=error.reason)
+        return Rejected(path=passage.name, reason=error.reason)
     except InputError as error:
-        return Rejected(path=path, reason=str(error))
-    return CodedClip(path=path, codes=codes) if codes.num_samples else Rejected(path=path, reason="empty")
+        return Rejected(path=passage.name, reason=str(error))
+    if part is not None and passage.sample_rate:
+        whole = resampled_length(part.num_samples, passage.sample_rate, rate)
+        if codes.num_samples < whole:
+            reason = f"damaged: the recording ends after {codes.num_samples} of the part's {whole} samples at {rate} Hz"
+            return Rejected(path=passage.name, reason=reason)
+    if not codes.num_samples:
+        return Rejected(path=passage.name, reason="empty")
+    return CodedClip(path=path, codes=codes, span=passage.span, label=passage.label, group=passage.group)
 
 
-def _write(shard: Path, results: Sequence[CodedClip | Rejected], codes_format: CodesFormat) -> None:
+def _write(shard: Path, results: Sequence[CodedClip | Rejected], codes_format: CodesFormat, *, segments: bool) -> None:
     """Write the rejections before the shard, so that an existing shard always has them."""
     rejected = [result for result in results if isinstance(result, Rejected)]
     _rejected_path(shard).unlink(missing_ok=True)
     if rejected:
         write_rejected(rejected, _rejected_path(shard))
-    write_shard(shard, [result for result in results if isinstance(result, CodedClip)], codes_format)
+    write_shard(shard, [result for result in results if isinstance(result, CodedClip)], codes_format, segments=segments)
 
 
 def _rejected_path(shard: Path) -> Path:

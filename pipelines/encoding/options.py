@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
 from foundation.devices import Device
 from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
@@ -19,6 +20,8 @@ class EncodeConfig:
 
     model: Path  # folder of a run
     input: Path  # a recording, or a folder of them
+    annotations: AnnotationKind = "auto"  # of other tools beside the recordings: each part is encoded
+    tier: str | None = None  # of the annotations
     output: Path  # a .parquet file, a folder of shards, or a text file
     format: Literal["parquet", "name_units", "fairseq", "jsonl"]
     deduplicate: bool  # merge repeated units; only for text, since durations are lost
@@ -26,6 +29,11 @@ class EncodeConfig:
     engine: EngineConfig = LOCAL
     clips_per_shard: int
     device: Device
+
+    @property
+    def annotated(self) -> AnnotationConfig:
+        """Options of annotations."""
+        return AnnotationConfig(kind=self.annotations, tier=self.tier)
 
     @property
     def manifest(self) -> Path:

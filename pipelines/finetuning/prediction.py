@@ -11,7 +11,7 @@ from audio.reading import read_blocks
 from audio.recordings.inspection import frequent_reasons
 from audio.recordings.manifest import Rejected, writable
 from audio.recordings.measurement import measure
-from audio.recordings.recording_paths import Recordings
+from audio.recordings.recording_paths import Passage, Recordings
 from audio.waveform import FloatArray
 from foundation.arrays import Array
 from foundation.devices import choose_device
@@ -23,7 +23,7 @@ from lm.baselines.clip_batches import StoredClips
 from lm.finetuning.body import FrontEnd
 from lm.finetuning.model import CLIPS_AT_ONCE, FineTunedModel
 from lm.finetuning.task import Row
-from pipelines.encoding.each_recording import each_recording, tell_rejected
+from pipelines.encoding.each_recording import each_recording, rejected_annotations, tell_rejected
 from pipelines.finetuning.prediction_options import PredictConfig
 
 
@@ -44,7 +44,7 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Recordings]
     terminal = Terminal()
     model = FineTunedModel.from_pretrained(settings.model, device=str(choose_device(settings.device)))
     rows: list[Row] = []
-    rejected: list[Rejected] = []
+    rejected = rejected_annotations(recordings)
     found = chain.from_iterable(
         each_recording(
             partial(read_recording, _reader(model, place.root, upsample=settings.upsample)),
@@ -90,11 +90,12 @@ def _reader(model: FineTunedModel, root: Path, *, upsample: bool) -> InputReader
     )
 
 
-def read_recording(reader: InputReader, path: str) -> Array | Rejected:
-    """Convert one recording to inputs, or say why it is set aside."""
+def read_recording(reader: InputReader, passage: Passage) -> Array | Rejected:
+    """Convert one recording or part of one to inputs, or say why it is set aside."""
+    path = passage.path
     if not writable(path):
         return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
-    samples, part = [0], None
+    samples, part = [0], passage.part
     try:
         with open_recording(reader.root / path) as recording:
             own_rate = recording.samplerate
@@ -103,7 +104,8 @@ def read_recording(reader: InputReader, path: str) -> Array | Rejected:
     if own_rate < reader.sample_rate and not reader.upsample:
         lower = "a lower sample rate than the model's, which upsample=true allows"
         return Rejected(path=path, reason=f"{lower}: {own_rate} Hz, and not {reader.sample_rate} Hz")
-    if reader.trim_db is not None:  # as the corpus was trimmed: by the levels of the whole recording at its own rate
+    if reader.trim_db is not None and part is None:
+        # As the corpus was trimmed: by the levels of the whole recording at its own rate. Parts are never trimmed.
         found = measure(reader.root, path)
         if found.problem is not None:
             return Rejected(path=path, reason=found.problem)

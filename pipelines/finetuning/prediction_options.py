@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from audio.recordings.annotations.annotation import AnnotationKind
 from foundation.devices import Device
 from foundation.errors import InputError
 from foundation.hub import is_on_hub
@@ -19,6 +20,8 @@ class PredictConfig:
 
     model: Path  # folder of a fine-tuned model, or its address on the hub
     input: str  # a recording, a folder of them, or several in brackets: [a.wav,b.wav]
+    annotations: AnnotationKind = "auto"  # of other tools beside the recordings: each part is predicted
+    tier: str | None = None  # of the annotations
     output: Path | None  # a table; None: the lines are only printed
     upsample: bool = False  # whether recordings may have a lower rate than the model
     device: Device

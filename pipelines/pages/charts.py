@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from pipelines.pages.phrasing import number, percent
-from pipelines.pages.svg import BLUE, FONT_SIZE, INK, MUTED, PAPER, inline_svg, shortened
+from pipelines.pages.svg import BLUE, FONT_SIZE, INK, MUTED, PAPER, WIDTH, inline_svg, shortened
 
 FloatArray = npt.NDArray[np.float64]
 LEGEND_LETTERS = 46  # that fit beside each other
@@ -25,6 +25,9 @@ LEGEND_ROW = 15.75  # CSS pixels
 LEGEND_ROWS = 3  # for which a chart of curves has room; each other row makes it higher
 TITLE_LENGTH = 26  # characters that fit above a panel of two columns
 SMALL = 8.5  # CSS pixels, of a heat map's labels
+CELL = 17.0  # CSS pixels of a heat map's field, in which three digits can be read
+MAX_WRITTEN, MAX_NAMED = 40, 60  # names of a heat map whose fields hold text, and whose names can be read
+HEAT, BRIGHT = "cividis", 0.5  # colours of a heat map, and the value above which black can be read on them
 SHADES = 48  # of a colour map; more cannot be told apart and make the page larger
 
 
@@ -166,21 +169,51 @@ def curve_chart(panels: Sequence[Panel], *, name: str, title: str, height: float
     return inline_svg(draw, name=name, description=description, height=height + more_rows * LEGEND_ROW)
 
 
-def heat_map(names: Sequence[str], values: FloatArray, *, name: str, title: str, left: str, across: str) -> Markup:
-    """Draw values ``(rows, columns)`` from 0 to 1 as colours; rows and columns have the same names."""
+def heat_map(
+    names: Sequence[str],
+    values: FloatArray,
+    cells: Sequence[Sequence[str]],
+    *,
+    name: str,
+    title: str,
+    left: str,
+    across: str,
+    scale: str,
+) -> Markup:
+    """Draw values ``(rows, columns)`` from 0 to 1 as colours, with their scale; rows and columns have the same names.
+
+    ``cells`` are written into the fields of up to `MAX_WRITTEN` names. More than `MAX_NAMED` names are left out.
+    """
+    count, written = len(names), len(names) <= MAX_WRITTEN
+    side = CELL if written else max(CELL * MAX_WRITTEN / count, 2.0)  # CSS pixels of a field
+    labels = [shortened(label, 18) if count <= MAX_NAMED else "" for label in names]
 
     def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        axes.imshow(values, cmap="cividis", vmin=0, vmax=1, interpolation="none", aspect="auto")
-        labels = [shortened(label, 14) for label in names]
-        axes.set_yticks(range(len(names)), labels, fontsize=SMALL, color=INK)
-        axes.set_xticks(range(len(names)), labels, fontsize=SMALL, color=INK, rotation=90)
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
+        axes, bar = figure.subplots(2, 1, height_ratios=(side * count, 9))
+        axes.imshow(values, cmap=HEAT, vmin=0, vmax=1, interpolation="none", aspect="auto")
+        axes.set_yticks(range(count), labels, fontsize=SMALL, color=INK)
+        axes.set_xticks(range(count), labels, fontsize=SMALL, color=INK, rotation=90)
         axes.set_xlabel(across)
         axes.set_title(left)
+        for row, texts in enumerate(cells if written else ()):
+            for column, text in enumerate(texts):
+                colour = "black" if values[row, column] > BRIGHT else "white"
+                axes.text(column, row, text, ha="center", va="center", fontsize=SMALL - 1, color=colour)
+        bar.imshow(np.linspace(0, 1, SHADES)[None], cmap=HEAT, extent=(0, 1, 0, 1), aspect="auto")
+        bar.set_yticks([])
+        bar.set_xlabel(scale)
+        _write_percent(bar.xaxis)
+        for each in (axes, bar):
+            each.tick_params(length=0)
+            each.spines[:].set_visible(False)
 
-    return inline_svg(draw, name=name, description=title, height=120 + 13 * len(names))
+    width, height = max(WIDTH, 100 + side * count), 190 + side * count
+    drawn = inline_svg(draw, name=name, description=title, height=height, width=width)
+    if width <= WIDTH:
+        return drawn
+    # A chart wider than a phone keeps its size, so that its text can be read, and scrolls.
+    region = Markup('<div class="scrolled" role="region" tabindex="0" aria-label="{}">{}</div>')
+    return region.format(title.partition(":")[0], Markup('<div style="width: {:.0f}px">{}</div>').format(width, drawn))
 
 
 def spectrogram_chart(pictures: Sequence[Picture], *, name: str, title: str, height: float) -> Markup:

@@ -36,7 +36,8 @@ KINDS: dict[str, tuple[str, Look]] = {
 }
 NUMBER = re.compile(r"_(\d+)$")  # of a layer
 INNER = re.compile(r"/(all_)?inner(_|$)")  # of activations within a layer
-MAX_GROUPS, MAX_CLASSES = 40, 40  # rows that can be read
+MAX_GROUPS = 40  # rows that can be read
+MAX_CLASSES = 400  # of a confusion matrix: two pixels each
 MAX_PANELS = 8
 MAX_CONFUSIONS = 3  # that a description names
 
@@ -205,5 +206,14 @@ def _confusion_matrix(of: str, classes: Sequence[str], counts: Counts) -> Markup
     listed = "; ".join(f"{true} taken for {answer}, {count:g} times" for (true, answer), count in worst)
     judge = "the GPT's probe" if of == GPT else full_name(of)
     title = f"Confusion matrix of {judge}, {len(classes)} classes: {listed or 'no confusion'}"
-    left, across = "class of the clip", "answer of the probe"
-    return heat_map(classes, rates(counts), name="confusion", title=title, left=left, across=across)
+    cells = [[(f"{count:.0f}" if count >= 100 else f"{count:.2g}") if count else "" for count in row] for row in counts]
+    return heat_map(
+        classes,
+        rates(counts),
+        cells,
+        name="confusion",
+        title=title,
+        left="class of the clip",
+        across="answer of the probe",
+        scale="share of the clips of a class",
+    )

@@ -27,6 +27,7 @@ FILTERS = (
     run_words.candidates,
     run_words.each_seed,
     run_words.few_clips,
+    run_words.gap,
     run_words.setting,
     run_words.standing,
     comparison_record.chosen_by,

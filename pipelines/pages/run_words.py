@@ -4,17 +4,29 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from foundation.text import listed, plural
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import shown_in
 from pipelines.pages.language_words import language_lines
 from pipelines.pages.next_sample_words import sample_lines, sample_sentence
-from pipelines.pages.phrasing import counted, duration, full_name, metric_of, number, percent, points, significance
+from pipelines.pages.phrasing import (
+    counted,
+    duration,
+    full_name,
+    heading,
+    metric_of,
+    number,
+    percent,
+    points,
+    significance,
+)
 from pipelines.results.comparison_record import (
     ComparisonRecord,
     DifferenceRow,
     MethodRow,
     few_groups,
     fold_noun,
+    gap_shown,
     has_folds,
     method_of,
     references,
@@ -24,6 +36,7 @@ from pipelines.store.stored_features import GPT
 
 MAX_FOLDS = 8  # that a sentence names
 FEW_CLIPS = 50  # test clips; at 80 % accuracy the interval is then 11 points to each side
+MAX_GROUPS = 3  # that a sentence names
 MAX_LINES = 12  # methods, and differences of a reference, in a terminal
 
 
@@ -89,6 +102,47 @@ def few_clips(comparison: ComparisonRecord) -> str | None:
     )
 
 
+def validation_and_test(row: MethodRow, comparison: ComparisonRecord) -> str:
+    """Write a method's validation and test figure, with their clips and the groups of the clips."""
+    judged = f"{percent(row['validation'])} ({_clips(row['validation_clips'], 'validation', comparison)})"
+    interval = f"{percent(row['low'])} to {percent(row['high'])}"
+    tested = f"{percent(row['value'])} ({interval}; {_clips(comparison.get('clips', 0), 'test', comparison)})"
+    return f"validation {judged}, test {tested}"
+
+
+def _clips(count: int, split: str, comparison: ComparisonRecord) -> str:
+    """Write the clips of a split, and their groups: "80 clips, group b"."""
+    names = comparison.get("split_groups", {}).get(split, [])
+    several = f"{plural(len(names), 'group')} {listed(names)}" if len(names) <= MAX_GROUPS else f"{len(names)} groups"
+    return f"{counted(count, 'clip')}, {several}" if names else counted(count, "clip")
+
+
+def gap(comparison: ComparisonRecord) -> str | None:
+    """Warn of validation and test figures that differ by more than chance; None if they do for no method."""
+    methods = comparison["methods"]
+    apart = sorted(filter(gap_shown, methods), key=lambda row: -abs(row["gap"]))
+    if not apart:
+        return None
+    shown = next((row for of in references(comparison) for row in apart if row["of"] == of), apart[0])
+    interval = f"{points(shown['gap_low'])} to {points(shown['gap_high'])}"
+    tried = f" Validation chose among {comparison['tries']} tries, so its figure is a little too high by itself."
+    return (
+        f"Validation and test differ by more than chance for {len(apart)} of {counted(len(methods), 'method')}. "
+        f"{heading(shown['of'])}: {validation_and_test(shown, comparison)}, a gap of {points(shown['gap'])} points "
+        f"({interval}, for all methods at once).{tried if shown['gap'] > 0 and 'tries' in comparison else ''}"
+        f"{gap_remedy(comparison)}"
+    )
+
+
+def gap_remedy(comparison: ComparisonRecord) -> str:
+    """Say what figures over single groups are worth, and how each group is tested; "" where folds do so already."""
+    groups = comparison.get("split_groups", {})
+    if not all(groups.get(split) for split in ("validation", "test")):
+        return ""
+    alone = "one group each: " if all(len(names) == 1 for names in groups.values()) else ""
+    return f" The clips come from other groups, {alone}wordless run with compare.folds=group holds out each."
+
+
 def standing(comparison: ComparisonRecord) -> list[str]:
     """Write which methods are worse than the GPT, which are better, and which the test clips do not separate.
 
@@ -138,13 +192,17 @@ def _method_lines(comparison: ComparisonRecord) -> Iterator[str]:
         yield setting(comparison)
     if warning := few_clips(comparison):
         yield f"Warning: {warning}"
+    if found := gap(comparison):
+        yield f"Warning: {found}"
     if few := few_groups(comparison):
         yield few
     shown = comparison["methods"][:MAX_LINES]
     width = max((len(full_name(row["of"])) for row in shown), default=0)
     for row in shown:
         value = f"{percent(row['value'])} ({percent(row['low'])} to {percent(row['high'])})"
-        yield f"{full_name(row['of']):{width}}  {value}  macro F1 {percent(row.get('macro_f1'))}  {candidates(row)}"
+        judged = f"validation {percent(row.get('validation'))}"
+        others = f"macro F1 {percent(row.get('macro_f1'))}  {judged}  {candidates(row)}"
+        yield f"{full_name(row['of']):{width}}  {value}  {others}"
     rows = comparison.get("differences", [])
     for each in [row for of in references(comparison) for row in [row for row in rows if row["of"] == of][:MAX_LINES]]:
         against = f"{full_name(each['of'])} against {full_name(each['against'])}"

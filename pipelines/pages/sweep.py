@@ -1,7 +1,7 @@
 """``sweep.html`` and ``sweep.csv``: all runs of a sweep beside each other.
 
 The page holds its styles and charts, runs no script and fetches nothing; it links to the report of each run. It is
-drawn from the runs' ``results.json`` alone: the same results give the same bytes.
+drawn from the runs' ``results.json`` and ``resamples.safetensors`` alone: the same results give the same bytes.
 """
 
 import csv
@@ -17,18 +17,18 @@ from foundation.files import write_aside
 from pipelines.pages.environment import draw
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.sweep_charts import sweep_charts
-from pipelines.pages.sweep_methods import probed_methods
-from pipelines.pages.sweep_points import BAG, SOUND, Point, Runs, reuse, swept
-from pipelines.pages.sweep_words import doubt, verdict
+from pipelines.pages.sweep_points import BAG, SOUND, Point, RunPair, Runs, reuse, swept
+from pipelines.pages.sweep_words import sweep_gap, verdict
 from pipelines.results.figures import Figure
-from pipelines.results.run_record import read_results
+from pipelines.results.run_record import read_resamples, read_results
 from pipelines.results.sweep_jobs import Job
 from pipelines.store.run_folder import REPORT
-from pipelines.store.stored_features import GPT
 from vocoder.kinds.table import CHOICES, ORIGINAL
 from vocoder.kinds.wavenet import WAVENET
 
-CSV_COLUMNS = ("stage", "figure", "of", "value", "low", "high", "unit", "protocol", "split", "seeds", "run", "artifact")
+CSV_COLUMNS = (*Figure.__dataclass_fields__, "unit")  # as in results.json
+
+MAX_PAIRS = 60  # rows of the table of pairs; sweep.csv has all
 
 Column = tuple[str, Callable[[Point], Figure | None]]  # heading, reader
 
@@ -59,7 +59,10 @@ def _outcome(sweep: Path, job: Job) -> Point | Job:
     if job.state == "unfinished":
         return replace(job, state="failed", reason="it was stopped before its end")
     try:
-        return job if job.state == "failed" else Point(job=job, results=read_results(sweep / job.folder))
+        folder = sweep / job.folder
+        if job.state == "failed":
+            return job
+        return Point(job=job, results=read_results(folder), resamples=read_resamples(folder))
     except InputError as error:
         return replace(job, state="failed", reason=str(error))
 
@@ -69,12 +72,13 @@ def _page(sweep: Path, runs: Runs, failures: list[Job], *, command: str, csv: st
         "sweep.html.jinja",
         runs=runs,
         verdict=verdict(runs),
-        doubt=doubt(runs),
+        gap=sweep_gap(runs),
         charts=dict(sweep_charts(runs)),
         columns=[*_run_columns(runs)],
         sounding=[point for point in runs.points if any(point.figure(*figure) for figure in SOUND)],
         sound_columns=[*_sound_columns()],
-        probe_columns=[_column(full_name(of), "probe", runs.metric, of) for of in probed_methods(runs)],
+        probes=[*_probes(runs)],
+        shown_pairs=runs.pairs[:MAX_PAIRS],
         report_of=lambda job: quote(f"{job.folder}/{REPORT}") if (sweep / job.folder / REPORT).is_file() else None,
         failures=failures,
         stages=reuse(runs.points),
@@ -84,11 +88,21 @@ def _page(sweep: Path, runs: Runs, failures: list[Job], *, command: str, csv: st
     )
 
 
+def _probes(runs: Runs) -> Iterator[tuple[Point, str, Figure | None, Figure | None, Figure | None]]:
+    """List each run with each probed method: its figure on test, the one on validation that chose, and the gap."""
+    for point in runs.points:
+        for of in runs.methods:
+            name = ("probe", runs.metric, of)
+            if tested := point.figure(*name):
+                yield point, of, tested, point.figure(*name, split="validation"), point.figure("probe", "gap", of)
+
+
 def _run_columns(runs: Runs) -> Iterator[Column]:
     """List the columns of the table of runs; those of probes and language models where a run has them."""
     if runs.best:
-        for of in (GPT, BAG):
-            yield _column(f"{full_name(runs.metric)} of {full_name(of)}", "probe", runs.metric, of)
+        yield f"{full_name(runs.judged)} on validation", lambda point: point.figure(*runs.probe, split="validation")
+        for of in dict.fromkeys((runs.judged, BAG)):
+            yield _column(f"{full_name(of)} on test", "probe", runs.metric, of)
     if any(math.isfinite(point.rate) for point in runs.points):
         yield _column("LM bit/s", "lm", "bits_per_second")
         yield _column("LM perplexity", "lm", "perplexity")
@@ -117,16 +131,41 @@ def _column(heading: str, stage: str, name: str, of: str | None = None) -> Colum
 
 
 def _csv(runs: Runs) -> str:
-    """Write tidy CSV: one row for each figure of each run, with the run's swept options and bitrates."""
+    """Write tidy CSV: one row for each figure of each run, with the run's swept options and bitrates.
+
+    A difference of two runs has the job of the higher one, and the other in the column ``against_job``.
+    """
     written = io.StringIO()
-    head = ["job", *runs.options, "codebook_size", "nominal_bits_per_second", "lm_bits_per_second", *CSV_COLUMNS]
-    writer = csv.DictWriter(written, head, lineterminator="\n", extrasaction="ignore")
+    head = [
+        "job",
+        "against_job",
+        "run",
+        *runs.options,
+        "codebook_size",
+        "nominal_bits_per_second",
+        "lm_bits_per_second",
+    ]
+    columns = dict.fromkeys([*head, *CSV_COLUMNS])  # the seed may be both an option and a column
+    writer = csv.DictWriter(written, [*columns], lineterminator="\n")
     writer.writeheader()
     for point in runs.finished:
         shared: dict[str, object] = {name: point.job.overrides.get(name, "") for name in runs.options}
         shared |= {"job": point.job.number, "codebook_size": point.job.codebook_size, "run": point.job.folder}
         shared |= {"nominal_bits_per_second": point.nominal_rate.value, "lm_bits_per_second": point.rate}
-        for row in point.results["figures"]:
-            cells = {**row.as_row(), **shared, "figure": row.name}
-            writer.writerow({name: "" if value != value else value for name, value in cells.items()})  # no NaN
+        against: dict[int | None, list[Figure]] = {None: point.results["figures"]}
+        against |= {pair.other.job.number: [_difference(runs, pair)] for pair in runs.pairs if pair.one is point}
+        for other, figures in against.items():
+            for row in figures:
+                known = {name: value for name, value in row.as_row().items() if value is not None}
+                cells = {**shared, **known, "against_job": other}
+                writer.writerow({name: "" if value != value else value for name, value in cells.items()})  # no NaN
     return written.getvalue()
+
+
+def _difference(runs: Runs, pair: RunPair) -> Figure:
+    """Return the difference of two runs as a row; its interval holds for all pairs of the sweep at once."""
+    tested = pair.one.figure(*runs.probe)
+    gain = pair.difference
+    row = Figure(stage="probe", name="difference", of=runs.judged, value=gain.value, artifact="", split="test")
+    row = replace(row, low=gain.low, high=gain.high)
+    return replace(row, protocol=tested.protocol, count=tested.count, seeds=tested.seeds) if tested else row

@@ -79,11 +79,16 @@ def _panels(runs: Runs) -> Iterator[Panel]:
     """Make a panel for the probe, the error and the stability, where runs have these figures and differ in them."""
     if runs.best is not None:
         look, value = Look(colour=INK, marker="o", filled=False, size=11), runs.best.value(*runs.probe)
-        ring = Series(label="best", look=look, places=[_place(runs, runs.best)], values=[value])
+        ring = Series(
+            label="chosen on validation" if runs.by_validation else "best",
+            look=look,
+            places=[_place(runs, runs.best)],
+            values=[value],
+        )
         bag, plain = ("probe", runs.metric, BAG), Look(colour=ORANGE, dashes="--", marker="s", size=4, width=1.3)
         curves = (
-            Curve(label="GPT", figure=runs.probe, look=LINE, interval=True),
-            Curve(label=full_name(BAG), figure=bag, look=plain, interval=True),
+            Curve(label=full_name(runs.judged), figure=runs.probe, look=LINE, interval=True),
+            *([] if runs.judged == BAG else [Curve(label=full_name(BAG), figure=bag, look=plain, interval=True)]),
         )
         panel = _panel(runs, f"{full_name(runs.metric)} on test", curves)
         yield replace(panel, series=[ring, *panel.series], percent=True)
@@ -142,6 +147,6 @@ def _bitrate(runs: Runs) -> Markup:
         best = _values([point for point in line if point in front], runs.probe, interval=False)
         series.append(replace(all_runs, label=shortened(name, 40), look=look, names=names, bars=True))
         series.append(replace(best, look=replace(look, filled=True)))
-    title = f"{full_name(runs.metric)} of the GPT's probe on test"
+    title = f"{full_name(runs.metric)} of the probe on test: {full_name(runs.judged)}"
     panel = Panel(title=title, series=series, across="bits per second, by the language model", percent=True)
     return curve_chart([panel], name="bitrate", title=title, height=300)

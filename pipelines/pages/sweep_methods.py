@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
-from pipelines.methods.table import ROWS
 from pipelines.pages.charts import Panel, Series, curve_chart, dot_chart
 from pipelines.pages.comparison_charts import line_look
 from pipelines.pages.phrasing import full_name
@@ -27,7 +26,7 @@ def methods_chart(runs: Runs) -> Markup | None:
     the names of ablations, have a row for each run. None for a single value, and where the probes of all methods but
     the GPT and the bag of codes are the same in each run: the chart of figures by run has these two.
     """
-    names = probed_methods(runs)
+    names = runs.methods
     if len(runs.values) < 2 or not any(_depends(runs, of) for of in names if of not in (GPT, BAG)):
         return None
     if not runs.is_ordered:
@@ -46,14 +45,6 @@ def _rows(runs: Runs, names: Sequence[str]) -> Markup:
     rows, across = [runs.short_name(point.job) for point in runs.points], f"test {full_name(runs.metric)}"
     height = max(21.0, ROW_HEIGHT * len(names))
     return dot_chart(rows, series, name="methods", title="Methods by run", across=across, row_height=height)
-
-
-def probed_methods(runs: Runs) -> list[str]:
-    """List the methods that any run has probed, in the order of the table of methods."""
-    rows = [row for point in runs.points for row in point.results["figures"]]
-    found = dict.fromkeys(row.of for row in rows if (row.stage, row.name) == ("probe", runs.metric) and row.of)
-    names = [of for of in found if "/" not in of]
-    return sorted(names, key=lambda of: [*ROWS].index(of) if of in ROWS else len(ROWS))
 
 
 def _depends(runs: Runs, of: str) -> bool:

@@ -4,12 +4,17 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
+from lm.comparison import Estimate, all_pairs
 from pipelines.methods.codes import BAG_OF_CODES
+from pipelines.methods.table import ROWS
+from pipelines.results.comparison_record import MethodRow, method_of
 from pipelines.results.figures import Figure
-from pipelines.results.run_record import Results, figure_of
+from pipelines.results.run_record import Resamples, Results, figure_of
 from pipelines.results.sweep_jobs import Job
 from pipelines.store.stored_features import GPT
 from vocoder.kinds.wavenet import WAVENET
@@ -29,16 +34,17 @@ SOUND: tuple[FigureName, ...] = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Point:
     """One finished run."""
 
     job: Job
     results: Results
+    resamples: Resamples = field(default_factory=dict)
 
-    def figure(self, stage: str, name: str, of: str | None = None) -> Figure | None:
-        """Find a figure by its name."""
-        return figure_of(self.results, stage, name, of)
+    def figure(self, stage: str, name: str, of: str | None = None, *, split: str | None = None) -> Figure | None:
+        """Find a figure by its name; of probes that of test, unless another split is asked for."""
+        return figure_of(self.results, stage, name, of, split=split)
 
     def estimate(self, stage: str, name: str, of: str | None = None) -> list[float]:
         """Find the value of a figure and the ends of its interval; NaN where the run lacks them."""
@@ -64,16 +70,34 @@ class Point:
 
     @property
     def choose_by(self) -> str | None:
-        """How its probes were chosen; None in older runs."""
+        """How its probes were chosen."""
         comparison = self.results.get("comparison")
         return comparison.get("choose_by") if comparison else None
 
     @property
-    def validation(self) -> float:
-        """Value of the GPT's best layer on validation; NaN where it is unknown."""
+    def clips_key(self) -> str | None:
+        """Key of its test clips and resamples."""
         comparison = self.results.get("comparison")
-        layers = comparison.get("layers", {}).get(GPT, []) if comparison else []
-        return max((row["validation"] for row in layers), default=math.nan)
+        return comparison.get("clips_key") if comparison else None
+
+    def method(self, of: str) -> MethodRow | None:
+        """Return the row of a method in its comparison."""
+        comparison = self.results.get("comparison")
+        return method_of(comparison, of) if comparison else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPair:
+    """Two runs on the same test clips: how far the judged method is better in ``one`` than in ``other``."""
+
+    one: Point  # of the higher figure
+    other: Point
+    difference: Estimate  # its interval holds for all pairs of the sweep at once
+
+    @property
+    def differs(self) -> bool:
+        """Whether the difference is more than chance."""
+        return self.difference.excludes_zero
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -104,25 +128,79 @@ class Runs:
     @cached_property
     def metric(self) -> str:
         """Name of the figure by which probes are judged."""
-        names = (name for name in METRICS for point in self.finished if point.figure("probe", name, GPT))
-        return next(names, METRICS[0])
+        found = {row.name for point in self.finished for row in point.results["figures"] if row.stage == "probe"}
+        return next((name for name in METRICS if name in found), METRICS[0])
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """The methods that any run has probed, in the order of the table of methods."""
+        rows = [row for point in self.finished for row in point.results["figures"]]
+        found = dict.fromkeys(row.of for row in rows if (row.stage, row.name) == ("probe", self.metric) and row.of)
+        names = [of for of in found if "/" not in of]
+        return sorted(names, key=lambda of: [*ROWS].index(of) if of in ROWS else len(ROWS))
+
+    @cached_property
+    def judged(self) -> str:
+        """The method whose probe judges the runs: the GPT, or else the bag of codes, or the first."""
+        return next((of for of in (GPT, BAG, *self.methods) if of in self.methods), GPT)
 
     @property
     def probe(self) -> FigureName:
-        """Name of the GPT's probe."""
-        return ("probe", self.metric, GPT)
+        """Name of the figure that judges the runs."""
+        return ("probe", self.metric, self.judged)
+
+    def validation(self, point: Point) -> float:
+        """Find the figure that chose the candidate of the judged method; NaN where the run lacks it."""
+        row = point.figure(*self.probe, split="validation")
+        return row.value if row else math.nan
 
     @property
     def by_validation(self) -> bool:
-        """Whether validation chooses the best run; test chooses where a run does not know its validation."""
-        return all(math.isfinite(point.validation) for point in self._comparable)
+        """Whether validation chooses a run; test chooses where a run does not know its validation."""
+        return all(math.isfinite(self.validation(point)) for point in self._comparable)
 
     @cached_property
     def best(self) -> Point | None:
-        """The run with the best probe of the GPT, the first among equals; None without probes."""
+        """The run that validation chooses, the first among equals; None without probes."""
         if self.by_validation:
-            return max(self._comparable, key=lambda point: point.validation, default=None)
+            return max(self._comparable, key=self.validation, default=None)
         return max(self._probed, key=lambda point: point.value(*self.probe), default=None)
+
+    @cached_property
+    def paired(self) -> list[Point]:
+        """The probed runs that share test clips and resamples: the largest set of them."""
+        known = [point for point in self._probed if point.clips_key and self.judged in point.resamples]
+        keys = Counter(point.clips_key for point in known).most_common(1)
+        return [point for point in known if point.clips_key == keys[0][0]]
+
+    @cached_property
+    def pairs(self) -> list[RunPair]:
+        """Every pair of runs that share test clips, the largest difference first."""
+        if len(self.paired) < 2:
+            return []
+        first = self.paired[0].results["comparison"]
+        groups = first.get("split_groups", {}).get("test", [])
+        found = all_pairs(
+            np.array([point.value(*self.probe) for point in self.paired]),
+            np.stack([point.resamples[self.judged] for point in self.paired], axis=1).astype(np.float64),
+            resampled=len(groups) if first.get("resampled") == "group" else first.get("clips", 1),
+            confidence=first.get("confidence", 0.95),
+        )
+        pairs = []
+        for pair in found:
+            one, other, gain = self.paired[pair.one], self.paired[pair.other], pair.difference
+            if gain.value < 0:
+                one, other, gain = other, one, Estimate(value=-gain.value, low=-gain.high, high=-gain.low)
+            pairs.append(RunPair(one=one, other=other, difference=gain))
+        return sorted(pairs, key=lambda pair: -pair.difference.value)
+
+    @cached_property
+    def winner(self) -> Point | None:
+        """The run that is better than each other probed run by more than chance; None if no run is shown to be."""
+        if not self.pairs or len(self.paired) < len(self._probed):
+            return None
+        wins = Counter(pair.one for pair in self.pairs if pair.differs)
+        return next((point for point in self.paired if wins[point] == len(self.paired) - 1), None)
 
     @cached_property
     def apart(self) -> list[Point]:
@@ -131,7 +209,7 @@ class Runs:
 
     @property
     def best_line(self) -> list[Point]:
-        """The line of the best run."""
+        """The line of the run that validation chooses."""
         return next(line for line in self.lines.values() if self.best in line)
 
     @property
@@ -146,8 +224,10 @@ class Runs:
 
     @property
     def best_is_inside(self) -> bool:
-        """Whether the best run has runs with smaller and with larger values beside it."""
-        return self.best is not None and self.is_ordered and self.best not in (self.best_line[0], self.best_line[-1])
+        """Whether the chosen run has smaller and larger values beside it, both ends of which are shown to be worse."""
+        ends = [self.best_line[0], self.best_line[-1]] if self.best is not None and self.is_ordered else []
+        worse = [pair.other for pair in self.pairs if pair.one is self.best and pair.differs]
+        return bool(ends) and all(end in worse for end in ends)
 
     @property
     def _probed(self) -> list[Point]:

@@ -1,44 +1,100 @@
-"""The sentences of a sweep's page: which run is best, how the others differ, and what the intervals leave open."""
+"""The sentences of a sweep's page: whether a run is shown to be best, which one validation chooses, and by what."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from pipelines.pages.phrasing import full_name, number, percent, points
-from pipelines.pages.sweep_points import RECOGNISED, FigureName, Point, Runs
+from foundation.text import plural
+from pipelines.pages.phrasing import counted, full_name, number, percent, points
+from pipelines.pages.run_words import gap_remedy, validation_and_test
+from pipelines.pages.sweep_points import RECOGNISED, FigureName, Point, RunPair, Runs
+from pipelines.results.comparison_record import gap_shown
 from vocoder.kinds.wavenet import WAVENET
 
 SHOWN = 0.0005  # a smaller difference would be written as 0.0 points
-MAX_OTHERS = 3  # runs that are compared with the best where values have no order
+MAX_OTHERS = 3  # runs that are compared with the chosen one where values have no order, or that a sentence names
+MAX_PAIRS = 4  # that a sentence names
 ERROR: FigureName = ("tokenizer", "quantised_mse", None)
 STABILITY: FigureName = ("tokenizer", "stability", "noise")
 
 
-def verdict(runs: Runs) -> str:
-    """Write the sentences above the charts."""
+def verdict(runs: Runs) -> list[str]:
+    """Write the sentences above the charts, the headline first."""
     if not runs.points:
-        return "No job of this sweep has finished."
+        return ["No job of this sweep has finished."]
     if runs.best is None:
         recognised = [point for point in runs.points if point.figure(*RECOGNISED)]
-        return _recognition(runs, recognised) if len(recognised) > 1 else _ends(runs)
+        return [_recognition(runs, recognised) if len(recognised) > 1 else _ends(runs)]
     line, best = runs.best_line, runs.best
-    value = f"{percent(best.value(*runs.probe))} test {full_name(runs.metric)}"
-    sentences = [f"Best on {'validation' if runs.by_validation else 'test'}: {runs.name(best.job)}, with {value}."]
+    sentences = [*_standing(runs), _chosen(runs, best)]
     if runs.apart:
         names = "; ".join(runs.name(point.job) for point in runs.apart)
         sentences.append(f"Left out, because other clips choose their probes (probe.choose_by): {names}.")
-    if runs.is_ordered and len(line) > 1 and not runs.best_is_inside:
+    if runs.is_ordered and len(line) > 1 and best in (line[0], line[-1]):
         end = "largest" if best is line[-1] else "smallest"
         sentences.append(f"It is the {end} value that finished; values beyond it may be better.")
     ends = (line[0], line[-1])
     others = [point for point in runs.rivals if point in ends or not runs.is_ordered][:MAX_OTHERS]
     if others:
         sentences.append(f"Compared with it: {'; '.join(_difference(runs, other, best) for other in others)}.")
-    return " ".join(sentences)
+    return sentences
 
 
-def doubt(runs: Runs) -> str:
-    """Write which runs of the best run's line may be as good; "" if none may."""
-    return _reaching(runs, runs.rivals, runs.best, runs.probe) if runs.best else ""
+def _standing(runs: Runs) -> Iterator[str]:
+    """Write whether a run is shown to be best on test, and which pairs of runs differ."""
+    judge = f"{full_name(runs.metric)} of {full_name(runs.judged)} on test"
+    if not runs.pairs:
+        if len(runs.points) > 1:
+            yield f"No value is shown to be best by {judge}: the runs share no test clips, so no pair was compared."
+        return
+    apart = [pair for pair in runs.pairs if pair.differs]
+    if runs.winner is not None:
+        yield f"{runs.name(runs.winner.job)} is shown to be best by {judge}."
+    else:
+        yield f"No value of {' and '.join(runs.options) or 'the sweep'} is shown to be best by {judge}."
+    if not apart:
+        yield f"None of {counted(len(runs.pairs), 'pair')} of runs differs by more than chance on the same test clips."
+        return
+    more = f"; {len(apart) - MAX_PAIRS} more in the table of pairs" if len(apart) > MAX_PAIRS else ""
+    yield (
+        f"{len(apart)} of {counted(len(runs.pairs), 'pair')} of runs {plural(len(apart), 'differs', 'differ')} by more "
+        f"than chance on the same test clips: {'; '.join(pair_words(runs, pair) for pair in apart[:MAX_PAIRS])}{more}."
+    )
+
+
+def pair_words(runs: Runs, pair: RunPair) -> str:
+    """Write by how many points one run is better than another, with the interval that holds for all pairs."""
+    one, other = (runs.short_name(point.job) for point in (pair.one, pair.other))
+    low, high = points(pair.difference.low), points(pair.difference.high)
+    return f"{one} is better than {other} by {points(pair.difference.value)} points ({low} to {high})"
+
+
+def _chosen(runs: Runs, best: Point) -> str:
+    """Write which run validation chooses, by which figure, and what it reaches on test."""
+    if not runs.by_validation:
+        return f"Highest on test, which should not choose: {runs.name(best.job)}, {percent(best.value(*runs.probe))}."
+    chosen = f"Validation chooses {runs.name(best.job)}"
+    row, comparison = best.method(runs.judged), best.results.get("comparison")
+    if row and comparison and "validation" in row:
+        return f"{chosen}: {validation_and_test(row, comparison)}."
+    return f"{chosen}: validation {percent(runs.validation(best))}, test {percent(best.value(*runs.probe))}."
+
+
+def sweep_gap(runs: Runs) -> str | None:
+    """Warn of runs whose validation and test differ by more than chance; None without any."""
+    judged = [(point, row) for point in runs.points if (row := point.method(runs.judged))]
+    apart = [(point, row) for point, row in judged if gap_shown(row)]
+    if not apart:
+        return None
+    shown = [
+        f"{runs.short_name(point.job)}: {validation_and_test(row, point.results['comparison'])}"
+        for point, row in apart[:MAX_OTHERS]
+    ]
+    more = f"; and {len(apart) - MAX_OTHERS} more" if len(apart) > MAX_OTHERS else ""
+    return (
+        f"In {len(apart)} of {counted(len(judged), 'run')} validation and test of {full_name(runs.judged)} differ by "
+        f"more than chance, so what validation chooses need not be good on test: {'; '.join(shown)}{more}."
+        f"{gap_remedy(apart[0][0].results['comparison'])}"
+    )
 
 
 def _reaching(runs: Runs, others: Sequence[Point], best: Point, figure: FigureName) -> str:
@@ -48,7 +104,7 @@ def _reaching(runs: Runs, others: Sequence[Point], best: Point, figure: FigureNa
 
 
 def _difference(runs: Runs, other: Point, best: Point) -> str:
-    """Write how far another run is from the best one, in its probe and in the stability of its codes."""
+    """Write how far another run is from the chosen one, in its probe and in the stability of its codes."""
     gain = other.value(*runs.probe) - best.value(*runs.probe)
     stability = other.value(*STABILITY) - best.value(*STABILITY)
     if not math.isfinite(gain):

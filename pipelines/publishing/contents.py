@@ -70,7 +70,11 @@ def choose_parts(run: Path, wanted: Collection[Part] | None, config: Mapping[str
 
 def model_files(run: Path, parts: Iterable[str]) -> dict[str, Path]:
     """Return the files of the models by their paths in the repository."""
-    found = sorted(path for part in parts for path in (run / part).rglob("*") if path.name in MODEL_FILES)
+    from foundation.saved_models import INDEX, weight_files  # seconds of imports, which a refusal need not wait for
+
+    below = [path for part in parts for path in (run / part).rglob("*")]
+    shards = [shard for path in below if path.name == INDEX for shard in (path, *weight_files(path.parent))]
+    found = sorted({*shards, *(path for path in below if path.name in MODEL_FILES)})
     for path in found:
         with open_regular(path):  # refuses what cannot be read, before anything is uploaded
             pass

@@ -3,6 +3,10 @@
 Every fold has the same weight. Intervals and p values come from `lm.comparison`: a bootstrap of clips within the folds,
 and Student's t over the folds and over the seeds. On a single split whose test clips have enough groups, whole groups
 are drawn. With several seeds, a clip counts as right by the share of seeds that answer it right.
+
+Beside each test figure stands the validation figure that chose the method's candidate, and the gap: validation minus
+test, with an interval that holds for all methods at once (Bonferroni). Where it excludes 0, the two sets of clips
+differ by more than chance.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,10 +16,25 @@ from typing import Any, cast
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from lm.comparison import FloatArray, difference, measure, outcome_interval, t_interval
+from lm.comparison import (
+    Estimate,
+    FloatArray,
+    difference,
+    independent_difference,
+    measure,
+    outcome_interval,
+    t_interval,
+)
 from lm.probing.config import ProbeConfig
 from pipelines.methods.table import row_of
-from pipelines.results.comparison_record import ComparisonRecord, DifferenceRow, LayerRow, MethodRow, SharePoint
+from pipelines.results.comparison_record import (
+    ComparisonRecord,
+    DifferenceRow,
+    LayerRow,
+    MethodRow,
+    SharePoint,
+    ValidationRow,
+)
 from pipelines.results.probed_folds import (
     By,
     Probed,
@@ -44,7 +63,12 @@ def comparison(
         InputError: the probes are not comparable: they differ in methods, candidates, classes or numbers of tries, a
             seed of a fold is missing, or folds by group test a group twice.
     """
-    folds = ProbedFolds(probes=per_fold, config=config, by=by)
+    return comparison_of(ProbedFolds(probes=per_fold, config=config, by=by), references=references)
+
+
+def comparison_of(folds: ProbedFolds, *, references: Sequence[str]) -> ComparisonRecord:
+    """Build the section from probed folds, as `comparison` does; they keep the resamples for further figures."""
+    by, config = folds.by, folds.config
     require_alike(folds)
     if by == "group":
         require_groups_apart(folds)
@@ -59,7 +83,13 @@ def comparison(
         "classes": list(first["classes"]),
         "clips": sum(outcome.clips for outcome in folds.outcomes),
         "unlabelled": first["unlabelled"],
-        "notices": sorted({notice for one in per_fold.values() for notice in one["notices"]}),
+        "split_groups": {
+            split: sorted({group for group in first[key] if group is not None})
+            for split, key in (("validation", "validation_groups"), ("test", "groups"))
+            if by == "split"
+        },
+        "clips_key": folds.clips_key,
+        "notices": sorted({notice for one in folds.probes.values() for notice in one["notices"]}),
         "tries": max(tries_by_method(first).values()),
         "classifier": config.classifier,
         "choose_by": config.choose_by,
@@ -89,6 +119,7 @@ def _method(folds: ProbedFolds, of: str) -> MethodRow:
         "high": high,
         "macro_f1": float(np.mean([row["macro_f1"] for row in rows.values()])),
         "mean_average_precision": float(np.mean([row["mean_average_precision"] for row in rows.values()])),
+        **_validation(folds, of),
         "folds": dict(zip(folds.names, mine.tolist(), strict=True)),
         "fold_spread": float(mine.std(ddof=1)) if len(mine) > 1 else 0.0,
         "seeds": folds.by_seed(of),
@@ -99,6 +130,24 @@ def _method(folds: ProbedFolds, of: str) -> MethodRow:
         },
         "groups": _groups(folds, number),
     }
+
+
+def _validation(folds: ProbedFolds, of: str) -> ValidationRow:
+    """Measure one method on validation, and the gap to test."""
+    confidence, number = folds.config.confidence, folds.methods.index(of)
+    found = folds.validation(of, confidence=confidence)
+    row: ValidationRow = {
+        "validation": folds.validation_value(of),
+        "validation_low": found.low if found else None,
+        "validation_high": found.high if found else None,
+        "validation_clips": sum(folds.rows(of)[name, folds.seeds[0]]["validation_clips"] for name in folds.names),
+    }
+    together = 1 - (1 - confidence) / len(folds.methods)
+    if (judged := folds.validation(of, confidence=together)) is None:
+        return row
+    low, high = outcome_interval(folds.outcomes, folds.draws[:, number], together, groups=folds.groups)
+    gap = independent_difference(judged, Estimate(value=float(folds.values[:, number].mean()), low=low, high=high))
+    return {**row, "gap": gap.value, "gap_low": gap.low, "gap_high": gap.high}
 
 
 def _groups(folds: ProbedFolds, number: int) -> dict[str, float]:

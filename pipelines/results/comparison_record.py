@@ -9,7 +9,19 @@ from pipelines.store.stored_features import GPT
 from training.record import TrainingRecord
 
 
-class MethodRow(TypedDict, total=False):
+class ValidationRow(TypedDict, total=False):
+    """The figure that chose a method's candidates, and how far it is from test."""
+
+    validation: float  # mean over folds and seeds, in the comparison's metric
+    validation_low: float | None  # interval over validation clips or their groups, or over parts of cross-validation
+    validation_high: float | None
+    validation_clips: int  # over all folds; after cross-validation those of train and validation
+    gap: float  # validation minus test
+    gap_low: float  # interval that holds for all methods at once
+    gap_high: float
+
+
+class MethodRow(ValidationRow, total=False):
     """One way to represent a clip, with a linear probe on it. Values are ratios, means over the folds."""
 
     of: str
@@ -71,6 +83,8 @@ class ComparisonRecord(TypedDict, total=False):
     seeds: list[int]
     classes: list[str]
     clips: int  # of test, with a label
+    split_groups: dict[str, list[str]]  # groups of the clips of validation and test, of a single split
+    clips_key: str  # runs with the same key have the same test clips and resamples
     unlabelled: int  # clips
     notices: list[str]  # limits of the folds, a sentence each
     tries: int  # for each method
@@ -100,14 +114,21 @@ def references(comparison: ComparisonRecord) -> list[str]:
 
 
 def few_groups(comparison: Mapping[str, Any]) -> str | None:
-    """Say what intervals over clips leave open if a single split tests few groups; None if it tests one or many."""
+    """Say what intervals over clips leave open if a single split tests few groups; None if it tests many."""
     groups = max((len(row.get("groups", {})) for row in comparison["methods"]), default=0)
-    if comparison.get("by") != "split" or not 1 < groups < MANY_GROUPS:
+    if comparison.get("by") != "split" or not 1 <= groups < MANY_GROUPS:
         return None
+    which, these = ("1 group", "this group") if groups == 1 else (f"{groups} groups", "these groups")
     return (
-        f"The test clips come from {groups} groups, and clips of one group are alike: the intervals and p values hold "
-        "for these groups. For others, leave each group out (compare.folds=group) or repeat the run with other seeds."
+        f"The test clips come from {which}, and clips of one group are alike: the intervals and p values hold for "
+        f"{these}. For others, leave each group out (wordless run with compare.folds=group)."
     )
+
+
+def gap_shown(row: Mapping[str, Any]) -> bool:
+    """Return whether validation and test of a method differ by more than chance (`pipelines.results.comparison`)."""
+    low, high = row.get("gap_low"), row.get("gap_high")
+    return low is not None and high is not None and (low > 0 or high < 0)
 
 
 def resampled_noun(comparison: ComparisonRecord) -> str:

@@ -11,9 +11,14 @@ from pipelines.methods.table import row_of
 from pipelines.results.comparison_record import few_groups
 from pipelines.store.stored_features import GPT
 
-HEADINGS = ("method", "on test", "interval", "by fold", "by seed", "macro F1", "mean AP", "ahead by", "p", "chosen")
+# fmt: off
+HEADINGS = (
+    "method", "on test", "interval", "validation", "clips", "by fold", "by seed", "macro F1", "mean AP", "ahead by",
+    "p", "chosen",
+)
+# fmt: on
 WIDEST = 10_000  # columns of a terminal, for a table that may take what it needs
-IN_TERMINAL = ("method", "on test", "interval", "ahead by", "p", "chosen")
+IN_TERMINAL = ("method", "on test", "interval", "validation", "ahead by", "p", "chosen")
 
 
 def as_markdown(section: Mapping[str, Any]) -> str:
@@ -56,6 +61,8 @@ def _cells(section: Mapping[str, Any]) -> Iterator[list[str]]:
             row["of"],
             f"{row['value']:.1%}",
             f"{row['low']:.1%} - {row['high']:.1%}",
+            f"{row['validation']:.1%}",
+            f"{row['validation_clips']:,}",
             _each(row["folds"]),
             _each(row.get("seeds", {})),
             f"{row['macro_f1']:.3f}",

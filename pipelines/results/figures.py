@@ -35,7 +35,7 @@ _UNITS = {name: unit for unit, names in _NAMES.items() for name in names}
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One row: tidy data."""
+    """One row: tidy data, with the same names in results.json and in sweep.csv."""
 
     stage: str
     name: str
@@ -46,12 +46,20 @@ class Figure:
     high: float | None = None
     protocol: str | None = None  # how the clips were divided
     split: str | None = None
-    seeds: int = 1
+    count: int | None = None  # clips that the value is measured on
+    seeds: int = 1  # that the value is a mean of
+    fold: str | None = None  # None: all folds
+    seed: int | None = None  # None: all seeds
 
     @property
     def unit(self) -> str:
         """The unit of the value."""
         return _UNITS.get(self.name, "ratio")
+
+    @property
+    def is_overall(self) -> bool:
+        """Whether the value is over all folds and seeds."""
+        return self.fold is None and self.seed is None
 
     def as_row(self) -> dict[str, object]:
         """Return the figure with its unit as plain values."""

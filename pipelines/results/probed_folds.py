@@ -1,6 +1,6 @@
 """The probes of every fold and seed of a run, and whether they can be compared."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -9,7 +9,20 @@ from typing import Any, Literal
 import numpy as np
 
 from foundation.errors import InputError
-from lm.comparison import FloatArray, Hits, IndexArray, Outcome, Rankings, bootstrap, by_fold, whole_groups
+from foundation.json_values import list_hash
+from lm.comparison import (
+    Estimate,
+    FloatArray,
+    Hits,
+    IndexArray,
+    Outcome,
+    Rankings,
+    bootstrap,
+    by_fold,
+    outcome_interval,
+    t_interval,
+    whole_groups,
+)
 from lm.probing.config import ProbeConfig, require_equal_counts
 
 By = Literal["group", "fold", "split"]
@@ -58,7 +71,7 @@ class ProbedFolds:
     @cached_property
     def outcomes(self) -> list[Outcome]:
         """The outcomes of every method on the test clips of each fold, over the seeds."""
-        return [_outcome(self, name) for name in self.names]
+        return [_outcome(self, name, self.methods) for name in self.names]
 
     @cached_property
     def values(self) -> FloatArray:
@@ -82,6 +95,53 @@ class ProbedFolds:
         """The number of each test clip's group if whole groups are resampled: folds have their t interval for that."""
         return whole_groups(self.first["groups"]) if self.by == "split" else None
 
+    @property
+    def clips_key(self) -> str:
+        """Hash of the test clips, their labels and groups, and of the resamples: runs of one key are paired."""
+        drawn = {"resamples": self.config.resamples, "seed": self.config.seed, "by": self.by}
+        tested = [[name, *(self.of_fold(name)[0][key] for key in ("clips", "truth", "groups"))] for name in self.names]
+        return list_hash([drawn, *tested])[:16]
+
+    def validation_value(self, of: str) -> float:
+        """Return the figure that chose a method's candidates: its mean over folds and seeds."""
+        rows = self.rows(of)
+        return float(np.mean([[rows[name, seed]["validation_accuracy"] for seed in self.seeds] for name in self.names]))
+
+    def validation(self, of: str, *, confidence: float) -> Estimate | None:
+        """Return the figure that chose a method's candidates, with its interval; None where it has none.
+
+        Validation clips are resampled like test clips. Cross-validation has Student's interval over its parts; the
+        parts of several folds share clips, and give none.
+        """
+        value, rows = self.validation_value(of), self.rows(of)
+        if of in self._on_validation:
+            draws = self._validation_draws[:, self._on_validation.index(of)]
+            low, high = outcome_interval(self._validation_outcomes, draws, confidence, groups=self._validation_groups)
+            return Estimate(value=value, low=low, high=high)
+        if len(self.names) > 1:
+            return None
+        parts = np.mean([rows[self.names[0], seed]["parts"] for seed in self.seeds], axis=0)
+        ends = t_interval(parts, confidence=confidence)
+        return None if ends[0] is None else Estimate(value=value, low=ends[0], high=ends[1])
+
+    @cached_property
+    def _on_validation(self) -> list[str]:
+        """The methods whose candidates validation clips chose, and not cross-validation."""
+        return [of for of in self.methods if all("validation_predictions" in row for row in self.rows(of).values())]
+
+    @cached_property
+    def _validation_outcomes(self) -> list[Outcome]:
+        return [_outcome(self, name, self._on_validation, "validation_") for name in self.names]
+
+    @cached_property
+    def _validation_groups(self) -> list[IndexArray] | None:
+        return whole_groups(self.first["validation_groups"]) if self.by == "split" else None
+
+    @cached_property
+    def _validation_draws(self) -> FloatArray:
+        resamples, seed = self.config.resamples, self.config.seed
+        return bootstrap(self._validation_outcomes, resamples=resamples, seed=seed, groups=self._validation_groups)
+
 
 def require_alike(folds: ProbedFolds) -> None:
     """Refuse different classes, methods, candidates or tries, and different test clips of the seeds of a fold."""
@@ -94,6 +154,7 @@ def require_alike(folds: ProbedFolds) -> None:
             ("methods or candidates", _offered(probed), _offered(folds.first)),
             ("numbers of tries", tries_by_method(probed), tries_by_method(folds.first)),
             *(("test clips", probed[key], folds.of_fold(name)[0][key]) for key in ("clips", "truth")),
+            ("validation clips", probed["validation_truth"], folds.of_fold(name)[0]["validation_truth"]),
         ):
             if one != other:
                 raise InputError(
@@ -123,12 +184,14 @@ def tries_by_method(probed: Probed) -> dict[str, int]:
     return {row["of"]: row["tries"] for row in probed["methods"]}
 
 
-def _outcome(folds: ProbedFolds, name: str) -> Outcome:
+def _outcome(folds: ProbedFolds, name: str, methods: Sequence[str], split: Literal["", "validation_"] = "") -> Outcome:
+    """Build the outcome of some methods on the test clips, or the validation clips, of one fold."""
     first = folds.of_fold(name)[0]
-    rows = [[folds.rows(of)[name, seed] for seed in folds.seeds] for of in folds.methods]  # (methods, seeds)
+    rows = [[folds.rows(of)[name, seed] for seed in folds.seeds] for of in methods]  # (methods, seeds)
     if first["multi_label"]:
-        several = np.array([[name in names for name in first["classes"]] for names in first["truth"]], bool)
-        scores = np.array([[row["scores"] for row in seeds] for seeds in rows], np.float64)
+        several = np.array([[name in names for name in first["classes"]] for names in first[f"{split}truth"]], bool)
+        scores = np.array([[row[f"{split}scores"] for row in seeds] for seeds in rows], np.float64)
         return Rankings(truth=several, scores=scores)
-    truth = np.array(first["truth"])
-    return Hits(hits=np.array([np.mean([np.array(row["predictions"]) == truth for row in seeds], 0) for seeds in rows]))
+    truth = np.array(first[f"{split}truth"])
+    right = [np.mean([np.array(row[f"{split}predictions"]) == truth for row in seeds], 0) for seeds in rows]
+    return Hits(hits=np.array(right))

@@ -1,7 +1,7 @@
 """Type checks of plain values from a JSON file against records, so that pages can rely on the types."""
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -12,7 +12,7 @@ from foundation.errors import InputError
 def require_record(kind: Any, value: object, place: str) -> None:
     """Refuse a value of another type, and a record that lacks a key; records may have more keys.
 
-    A record is a ``TypedDict``, or a dataclass, all of whose fields are required.
+    A record is a ``TypedDict``, or a dataclass, whose fields without a default are required.
     """
     origin, parts = get_origin(kind), get_args(kind)
     if is_typeddict(kind) or is_dataclass(kind):
@@ -32,7 +32,11 @@ def require_record(kind: Any, value: object, place: str) -> None:
 
 def _require_keys(kind: Any, value: object, place: str) -> None:
     values = _of_type(dict, value, place)
-    required = {field.name for field in fields(kind)} if is_dataclass(kind) else kind.__required_keys__
+    required = (
+        {field.name for field in fields(kind) if field.default is MISSING}
+        if is_dataclass(kind)
+        else kind.__required_keys__
+    )
     if missing := sorted(required - values.keys()):
         raise InputError(f"{place} has no {missing[0]!r}")
     for key, part in get_type_hints(kind).items():

@@ -6,17 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+from safetensors.numpy import save
+
 from audio.recordings.manifest import SPLITS, Manifest, Rejected
 from foundation.configuration import build
+from foundation.files import write_aside
 from pipelines.methods.picture import PictureRecord
 from pipelines.methods.table import METHODS
-from pipelines.results.comparison import best_poolings, comparison
+from pipelines.results.comparison import best_poolings, comparison_of
 from pipelines.results.comparison_record import ComparisonRecord
 from pipelines.results.figures import Figure
 from pipelines.results.next_sample import next_sample_figures, next_sample_record
 from pipelines.results.next_sample_record import SpeedRecord
+from pipelines.results.probed_folds import ProbedFolds
 from pipelines.results.rates import rates_figures, rates_record
-from pipelines.results.run_record import RESULTS, Provenance
+from pipelines.results.run_record import RESAMPLES, RESULTS, Provenance
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.results.zerospeech import zerospeech_figures, zerospeech_record
 from pipelines.settings.run import RunSettings
@@ -69,10 +74,14 @@ def write_results(
         content["rates"] = rates
         figures = [*rates_figures(rates, only, protocol=protocol), *figures]
     if all("probe" in entries for entries in made.values()):
-        compared = _comparison(made, settings)
+        probed = {place: entries["probe"].read_json(PROBE) for place, entries in made.items()}
+        folds = ProbedFolds(probes=probed, config=settings.probe, by=settings.compare.folds or "split")
+        compared = _comparison(folds, made, settings)
         content["comparison"] = compared
         layers = _layers(only["probe"], compared["protocol"]) if only else ()
-        figures = [*_compared(compared, made), *layers, *figures]
+        figures = [*_compared(compared, made), *_each_probe(folds, compared, made), *layers, *figures]
+        draws = dict(zip(folds.methods, folds.draws.T.astype(np.float32), strict=True))
+        write_aside(folder / RESAMPLES, save({of: np.ascontiguousarray(each) for of, each in draws.items()}))
     if tests := zerospeech_record(made, settings.probe):
         content["zerospeech"] = tests
         figures = [*zerospeech_figures(tests, made), *figures]
@@ -135,9 +144,10 @@ def _on_validation(entries: Mapping[str, Entry], settings: RunSettings, protocol
             yield Figure(stage="lm", name=name, value=value, artifact=lm.key, **shared)
 
 
-def _comparison(made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSettings) -> ComparisonRecord:
+def _comparison(
+    folds: ProbedFolds, made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSettings
+) -> ComparisonRecord:
     """Build the comparison of the methods over folds and seeds, with the training curves of their models."""
-    probed = {place: entries["probe"].read_json(PROBE) for place, entries in made.items()}
     first = min(seed for _, seed in made)
     trainings = {
         stage: {
@@ -147,8 +157,7 @@ def _comparison(made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSetti
         for stage in ("lm", *(name for name, method in METHODS.items() if method.training))
         if all(stage in entries for entries in made.values())
     }
-    by = settings.compare.folds or "split"
-    compared = comparison(probed, by=by, config=settings.probe, references=settings.compare.references or (GPT,))
+    compared = comparison_of(folds, references=settings.compare.references or (GPT,))
     return {**compared, "trainings": trainings, "pictures": list(_pictures(next(iter(made.values()))))}
 
 
@@ -165,14 +174,39 @@ def _compared(compared: ComparisonRecord, made: Mapping[FoldSeed, Mapping[str, E
     shared: dict[str, Any] = {"stage": "probe", "protocol": compared["protocol"], "split": "test"}
     shared |= {"artifact": keys, "seeds": len(compared["seeds"])}
     for row in compared["methods"]:
-        yield Figure(name=metric, of=row["of"], value=row["value"], low=row["low"], high=row["high"], **shared)
+        own = {**shared, "of": row["of"], "count": compared["clips"]}
+        yield Figure(name=metric, value=row["value"], low=row["low"], high=row["high"], **own)
         others = {"macro_f1": row["macro_f1"], "mean_average_precision": row["mean_average_precision"]}
         for name, value in others.items():
             if name != metric and value is not None:
-                yield Figure(name=name, of=row["of"], value=value, **shared)
+                yield Figure(name=name, value=value, **own)
+    for row in compared["methods"]:
+        own = {**shared, "of": row["of"], "split": "validation", "count": row["validation_clips"]}
+        low, high = row["validation_low"], row["validation_high"]
+        yield Figure(name=metric, value=row["validation"], low=low, high=high, **own)
+        if "gap" in row:
+            own = {**shared, "of": row["of"], "split": "validation - test"}
+            yield Figure(name="gap", value=row["gap"], low=row["gap_low"], high=row["gap_high"], **own)
     for one in compared["differences"]:
         of = f"{one['of']} - {one['against']}"
         yield Figure(name="difference", of=of, value=one["value"], low=one["low"], high=one["high"], **shared)
+
+
+def _each_probe(
+    folds: ProbedFolds, compared: ComparisonRecord, made: Mapping[FoldSeed, Mapping[str, Entry]]
+) -> Iterator[Figure]:
+    """Give the test and validation figure of each method in each fold with each seed, where there are several."""
+    metric = compared["metric"]
+    for of in folds.methods if len(made) > 1 else ():
+        for (fold, seed), row in folds.rows(of).items():
+            shared: dict[str, Any] = {"stage": "probe", "protocol": compared["protocol"], "fold": fold, "seed": seed}
+            shared |= {"name": metric, "of": of, "artifact": made[fold, seed]["probe"].key}
+            tested = len(folds.probes[fold, seed]["clips"])
+            yield Figure(
+                value=row["test_accuracy"], low=row["low"], high=row["high"], split="test", count=tested, **shared
+            )
+            judged = row["validation_clips"]
+            yield Figure(value=row["validation_accuracy"], split="validation", count=judged, **shared)
 
 
 def _rate(tokenizer: Entry) -> float:

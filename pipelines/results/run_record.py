@@ -23,12 +23,14 @@ from tokenizer.kmeans_report import KMeansSummary
 from training.record import TrainingRecord
 
 RESULTS = "results.json"
+RESAMPLES = "resamples.safetensors"  # resampled test figures of each method, which pair the runs of a sweep
 PICTURES = "listening/pictures.safetensors"
 CODE_SOUNDS = "code_sounds"  # folder of the sounds of codes
 SAMPLE_SOUNDS = "next_sample_sounds"  # folder of the sounds of language models of samples
 COSTS = ("seconds", "peak_memory")  # the table of stages holds these
 
 Pictures = dict[str, npt.NDArray[np.float32 | np.int32]]
+Resamples = dict[str, npt.NDArray[np.float32]]
 
 
 class RejectedRow(TypedDict):
@@ -243,8 +245,17 @@ def read_results(folder: Path) -> Results:
         raise InputError(f"{path} is damaged: {error}; write it again: repeat the run's command") from error
     results = cast(dict[str, Any], escape_values(content))
     names = [field.name for field in fields(Figure)]
-    figures = [Figure(**{name: row[name] for name in names}) for row in results["figures"]]
+    figures = [Figure(**{name: row[name] for name in names if name in row}) for row in results["figures"]]
     return cast(Results, results | {"figures": figures})
+
+
+def read_resamples(folder: Path) -> Resamples:
+    """Read the resampled test figures ``(resamples,)`` of each method; empty for a run without probes.
+
+    Raises:
+        InputError: the file is broken.
+    """
+    return _read_arrays(folder / RESAMPLES)
 
 
 def read_pictures(folder: Path) -> Pictures:
@@ -253,11 +264,14 @@ def read_pictures(folder: Path) -> Pictures:
     Raises:
         InputError: the file is broken.
     """
-    path = folder / PICTURES
+    return _read_arrays(folder / PICTURES)
+
+
+def _read_arrays(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return cast(Pictures, load_file(path))
+        return dict(load_file(path))
     except SafetensorError as error:
         raise InputError(f"{path} cannot be read ({error}); write it again: repeat the run's command") from error
 
@@ -272,9 +286,21 @@ def rows(figures: Iterable[Figure], stage: str) -> list[Figure]:
     return [row for row in figures if row.stage == stage and row.name not in COSTS]
 
 
-def figure_of(results: Results, stage: str, name: str, of: str | None = None) -> Figure | None:
-    """Return the first figure of this name."""
-    return next((row for row in results["figures"] if (row.stage, row.name, row.of) == (stage, name, of)), None)
+def figure_of(
+    results: Results, stage: str, name: str, of: str | None = None, *, split: str | None = None
+) -> Figure | None:
+    """Return the first figure of this name that is over all folds and seeds.
+
+    Probes have figures of several splits: the first is that of test.
+    """
+    return next(
+        (
+            row
+            for row in results["figures"]
+            if (row.stage, row.name, row.of) == (stage, name, of) and row.is_overall and split in (None, row.split)
+        ),
+        None,
+    )
 
 
 def value_of(results: Results, stage: str, name: str, of: str | None = None) -> float | None:

@@ -16,7 +16,7 @@ from foundation.tables import write_table
 from foundation.text import counted, escape
 from lm.judging.scores import Score, score
 from lm.rate_model import load_language_model
-from pipelines.encoding.each_recording import each_recording, tell_rejected
+from pipelines.encoding.each_recording import each_recording, rejected_annotations, tell_rejected
 from pipelines.encoding.job import encode_recording
 from pipelines.scoring.options import ScoreConfig, submitted_name
 from tokenizer.codes import require_same_codebook
@@ -54,6 +54,7 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Recordings], to
     require_same_codebook(model.format, encoders[0].format, owner=model.name)
     scored: list[ScoredRecording] = []
     rejected: list[Rejected] = []
+    rejected += rejected_annotations(recordings)
     print(HEAD, flush=True)
     for encoder, place in zip(encoders, recordings, strict=True):
         work = partial(encode_recording, encoder)

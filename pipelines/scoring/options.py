@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
 from audio.recordings.recording_paths import Recordings
 from foundation.devices import Device
 from foundation.errors import InputError
@@ -21,6 +22,8 @@ class ScoreConfig:
 
     model: Path  # folder of a run
     input: str  # a recording, a folder of them, or several in brackets: [a.wav,b.wav]
+    annotations: AnnotationKind = "auto"  # of other tools beside the recordings: each part is scored
+    tier: str | None = None  # of the annotations
     output: Path | None  # a table; None: the lines are only printed
     device: Device
     workers: int  # processes; 0: as many as cores if there is enough work
@@ -40,7 +43,7 @@ class ScoreConfig:
 
     def recordings(self) -> tuple[Recordings, ...]:
         """Find the recordings of each named place."""
-        return recordings_of(self.input)
+        return recordings_of(self.input, AnnotationConfig(kind=self.annotations, tier=self.tier))
 
     def require_names(self, recordings: Sequence[Recordings]) -> None:
         """Refuse folders and names that the output cannot hold, before anything is scored."""
@@ -48,7 +51,7 @@ class ScoreConfig:
             return
         require_writable_folders(recordings, self.output)
         if self.output.suffix.lower() == ".txt":
-            _require_submittable([path for place in recordings for path in place.paths], self.output)
+            _require_submittable([each.name for place in recordings for each in place.passages], self.output)
 
 
 def submitted_name(path: str) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from audio.recordings.embedded import PATTERN
-from audio.recordings.recording_paths import EXTENSIONS
 from audio.settings import AudioSettings
 from foundation.configuration import build
 from foundation.errors import InputError
@@ -25,7 +24,7 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
     if isinstance(corpus, Mapping):
         _require_one_place(corpus)
     if isinstance(corpus, Mapping) and all(corpus.get(name) is None for name in (*LISTED, *PACKED)):
-        for name, plain in (("pattern", None), ("labels", "folder"), ("extensions", list(EXTENSIONS))):
+        for name, plain in (("pattern", None), ("labels", "folder"), ("extensions", None)):
             if corpus.get(name, plain) != plain:
                 raise InputError(
                     f"corpus.{name}={corpus[name]}, but neither corpus.root nor corpus.table says where the recordings "
@@ -35,7 +34,7 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
         for name, column in columns.items() if isinstance(columns, Mapping) else ():
             if column is not None:
                 raise InputError(
-                    f"corpus.columns.{name}={column}, but no corpus.table, corpus.dataset or corpus.shards has columns: "
+                    f"corpus.columns.{name}={column}, but there is no corpus.table, corpus.dataset or corpus.shards: "
                     "name one of them, or leave the column out"
                 )
         return {**config, "corpus": {**corpus, "root": EMBEDDED, "pattern": PATTERN, "labels": "pattern"}}

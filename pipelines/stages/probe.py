@@ -82,7 +82,7 @@ def _probe(
     """Probe one method, with a learning curve over shares of the labels."""
     solver = tolerance_options(len(task.rows["train"]), logistic=config.classifier == "logistic")
     solver |= {"ridge": RIDGE_VERSION} if config.classifier == "ridge" else {}
-    recipe = Recipe("probed", 3, config={**_options(config), **solver, **_resampled(task), "of": of}, inputs=inputs)
+    recipe = Recipe("probed", 4, config={**_options(config), **solver, **_resampled(task), "of": of}, inputs=inputs)
 
     def make(folder: Path) -> None:
         # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
@@ -92,7 +92,7 @@ def _probe(
             result = probe_method(candidates, task, config, of=of, threads=threads)
             winner, of_curve = result.winner, replace(config, learning_curve=shares)
             curve = learning_curve(candidates[winner.of], task, winner, of_curve, threads=threads)
-        write_json(folder / PROBE, method_record(result, curve, multi_label=task.multi_label))
+        write_json(folder / PROBE, method_record(result, curve, task))
 
     title = f"{of}: linear probes of {len(task.classes)} classes, {counted(len(candidates), 'candidate')}"
     return replace(session.obtain(recipe, title, make, files=[PROBE]), stage=f"probed_{of}")
@@ -120,13 +120,13 @@ def collect_probes(
         "labels": _labels_hash(manifest),
         **_parts_hash(task),
     }
-    recipe = Recipe("probe", 5, config={**_options(config), **_resampled(task)}, inputs=inputs)
+    recipe = Recipe("probe", 6, config={**_options(config), **_resampled(task)}, inputs=inputs)
 
     def make(folder: Path) -> None:
         rows = [entry.read_json(PROBE) for entry in probed]
         for of, entry in heads:
             result = scored_method(load_file(entry.folder / SCORES)[CLASS_SCORES], task, config, of=of)
-            rows.append(method_record(result, (), multi_label=task.multi_label))
+            rows.append(method_record(result, (), task))
         require_equal_counts({str(row["of"]): cast(int, row["tries"]) for row in rows})
         write_json(folder / PROBE, {**_describe(task, manifest), "methods": rows})
 
@@ -158,7 +158,7 @@ def _labels_hash(manifest: Manifest) -> str:
 
 
 def _describe(task: ProbeTask, manifest: Manifest) -> dict[str, object]:
-    test = task.rows["test"]
+    test, validation = task.rows["test"], task.rows["validation"]
     clips = [manifest.clips[row] for row in test]
     return {
         "classes": task.classes,
@@ -166,6 +166,8 @@ def _describe(task: ProbeTask, manifest: Manifest) -> dict[str, object]:
         "clips": [clip.name for clip in clips],
         "groups": [clip.group for clip in clips],
         "truth": task.names(task.targets[test]),
+        "validation_groups": [manifest.clips[row].group for row in validation],
+        "validation_truth": task.names(task.targets[validation]),
         "unlabelled": task.unlabelled,
         "notices": task.notices,
     }

@@ -235,7 +235,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_sound_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no sound")
-    with pytest.raises(InputError, match=r"text\.wav cannot be decoded \(Format not recognised\)"):
+    with pytest.raises(InputError, match=r"text\.wav is text"):
         read(tmp_path / "text.wav", 16_000)
 
 
@@ -279,4 +279,5 @@ def test_why_a_file_is_unfit_survives_the_way_to_another_process(tmp_path: Path)
     with pytest.raises(RecordingError) as refused:
         read(tmp_path / "text.wav", 16_000)
     again = copy.copy(refused.value)  # made again as a worker process has it made
-    assert (str(again), again.reason) == (str(refused.value), "cannot be decoded: Format not recognised")
+    assert again.reason
+    assert (str(again), again.reason) == (str(refused.value), refused.value.reason)

@@ -12,16 +12,19 @@ from sklearn.metrics import average_precision_score, f1_score, r2_score
 
 from lm.comparison import (
     Decisions,
+    Estimate,
     Hits,
     Outcome,
     Predictions,
     Rankings,
     Ratios,
+    all_pairs,
     average_precision,
     bootstrap,
     bootstrap_pairs,
     by_fold,
     difference,
+    independent_difference,
     interval,
     measure,
     outcome_interval,
@@ -298,3 +301,69 @@ def test_determination_of_resamples_is_that_of_the_repeated_clips() -> None:
             assert found[row, method] == pytest.approx(wanted)
     alike = Predictions(truth=np.ones(3), predicted=np.ones((1, 3)))
     assert np.isnan(measure(alike)).all()
+
+
+def wilson(right: int, clips: int) -> Estimate:
+    """A share of right answers with Wilson's score interval."""
+    found = binomtest(right, clips).proportion_ci(method="wilson")
+    return Estimate(value=right / clips, low=found.low, high=found.high)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "low", "high"),
+    [  # table II of Newcombe (1998), method 10
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((10, 10), (0, 20), 0.6791, 1.0),
+    ],
+)
+def test_the_difference_of_two_proportions_is_newcombes(
+    one: tuple[int, int], other: tuple[int, int], low: float, high: float
+) -> None:
+    found = independent_difference(wilson(*one), wilson(*other))
+    assert (found.low, found.high) == pytest.approx((low, high), abs=2e-4)
+
+
+def measured(hits: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Values and resamples of settings ``(settings, clips)``."""
+    fold = Hits(hits=hits.astype(np.float64))
+    return measure(fold)[0], bootstrap([fold], resamples=1000, seed=seed)
+
+
+def test_one_pair_has_the_interval_of_a_paired_difference() -> None:
+    rng = np.random.default_rng(0)
+    one = rng.random(400) < 0.7
+    hits = np.stack([one, np.where(rng.random(400) < 0.3, rng.random(400) < 0.5, one)])
+    values, draws = measured(hits)
+    (pair,) = all_pairs(values, draws, resampled=400, confidence=0.95)
+    error = (hits[0].astype(float) - hits[1]).std() / 20
+    assert pair.difference.value == pytest.approx(values[0] - values[1])
+    assert pair.difference.high - pair.difference.low == pytest.approx(2 * 1.96 * error, rel=0.1)
+
+
+def test_equal_settings_are_seldom_told_apart_however_many_pairs_there_are() -> None:
+    """Without a correction, one of 28 pairs would differ in half of all sweeps."""
+    told = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        clips = np.clip(rng.random(200) + 0.2, 0, 1)  # easy and hard ones
+        values, draws = measured(rng.random((8, 200)) < clips, seed)
+        pairs = all_pairs(values, draws, resampled=200, confidence=0.95)
+        told += any(pair.difference.excludes_zero for pair in pairs)
+    assert told <= 20  # 10 are expected
+
+
+@pytest.mark.parametrize(("right", "differs"), [(3, False), (9, True)])
+def test_a_few_clips_do_not_separate_two_settings(right: int, differs: bool) -> None:
+    """An exact test needs at least six clips that one setting alone answers right."""
+    hits = np.zeros((2, 100), bool)
+    hits[:, :50], hits[0, 50 : 50 + right] = True, True
+    (pair,) = all_pairs(*measured(hits), resampled=100, confidence=0.95)
+    assert pair.difference.excludes_zero == differs
+
+
+def test_equal_answers_do_not_differ_and_one_setting_has_no_pair() -> None:
+    hits = np.ones((2, 30), bool)
+    (pair,) = all_pairs(*measured(hits), resampled=30, confidence=0.95)
+    assert pair.difference.low < 0 == pair.difference.value < pair.difference.high
+    assert all_pairs(*measured(hits[:1]), resampled=30, confidence=0.95) == ()

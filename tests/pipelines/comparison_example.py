@@ -74,6 +74,13 @@ def _method(of: str, kind: str, accuracy: float, folds: dict[str, float], groups
     chosen = {} if of.endswith("_head") else dict(zip(folds, candidates, strict=True))
     row = {"of": of, "kind": kind, "value": value, "low": value - 0.018, "high": value + 0.017, "chosen": chosen}
     spread = float(np.std(list(folds.values())))
+    row |= {
+        "validation": value + 0.05,
+        "validation_low": value,
+        "validation_high": value + 0.1,
+        "validation_clips": 300,
+    }
+    row |= {"gap": 0.05, "gap_low": -0.01, "gap_high": 0.11}
     return row | {"macro_f1": value - 0.006, "folds": folds, "fold_spread": spread, "groups": groups}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -10,16 +11,19 @@ import pytest
 from rich.console import Console
 
 from foundation.errors import InputError
+from lm.comparison import Estimate, independent_difference
 from lm.probing.config import ProbeConfig
 from pipelines.methods.table import row_of
+from pipelines.pages.run_words import gap
 from pipelines.results.comparison import comparison
-from pipelines.results.comparison_record import few_groups
+from pipelines.results.comparison_record import few_groups, gap_shown
 from pipelines.results.comparison_table import as_markdown, as_table
 from pipelines.results.probed_folds import Probed
 
 CONFIG = ProbeConfig(resamples=300, confidence=0.9)
 CLASSES = ["one", "six", "two"]
 FOLDS = {"ann": 40, "bob": 60, "cem": 80}  # test clips
+VALIDATION = 60  # clips, of a speaker of their own
 RIGHT = {"log_mel": 0.4, "gpt": 0.8, "simclr": 0.6, "supervised_head": 0.9}
 
 
@@ -27,26 +31,31 @@ def drawn(name: str, seed: int) -> dict[str, Any]:
     """What a fold's probes could have written."""
     rng = np.random.default_rng([FOLDS[name], seed])
     truth = [CLASSES[number % 3] for number in range(FOLDS[name])]
+    held_out = [CLASSES[number % 3] for number in range(VALIDATION)]
     return {
         "classes": CLASSES,
         "multi_label": False,
         "clips": [f"{name}/{number}.wav" for number in range(len(truth))],
         "groups": [name] * len(truth),
         "truth": truth,
+        "validation_groups": ["dan"] * VALIDATION,
+        "validation_truth": held_out,
         "unlabelled": 5,
         "notices": [],
-        "methods": [_row(of, share, truth, rng) for of, share in RIGHT.items()],
+        "methods": [_row(of, share, truth, held_out, rng) for of, share in RIGHT.items()],
     }
 
 
-def _row(of: str, share: float, truth: list[str], rng: np.random.Generator) -> dict[str, Any]:
+def _answers(truth: list[str], right: list[bool]) -> list[str]:
+    return [label if hit else CLASSES[CLASSES.index(label) - 1] for label, hit in zip(truth, right, strict=True)]
+
+
+def _row(of: str, share: float, truth: list[str], held_out: list[str], rng: np.random.Generator) -> dict[str, Any]:
     right = rng.random(len(truth)) < share
-    answers = [
-        label if hit else CLASSES[CLASSES.index(label) - 1] for label, hit in zip(truth, right.tolist(), strict=True)
-    ]
     layers = [f"gpt/layer_{n}:{p}" for n in (1, 2) for p in ("mean", "thirds")] + ["gpt/all_layers:mean"]
     keys = {"gpt": layers, "supervised_head": []}.get(of, [f"{of}:mean"])
     accuracy = float(right.mean())
+    judged = [bool(number < round(share * VALIDATION)) for number in range(VALIDATION)]
     low, high = max(accuracy - 0.05, 0), min(accuracy + 0.05, 1)
     shared = {"validation_accuracy": accuracy, "test_accuracy": accuracy, "low": low, "high": high, "penalty": 0.1}
     return {
@@ -55,7 +64,11 @@ def _row(of: str, share: float, truth: list[str], rng: np.random.Generator) -> d
         **shared,
         "macro_f1": accuracy,
         "mean_average_precision": accuracy,
-        "predictions": answers,
+        "validation_accuracy": float(np.mean(judged)),
+        "validation_predictions": _answers(held_out, judged),
+        "validation_clips": VALIDATION,
+        "parts": [],
+        "predictions": _answers(truth, right.tolist()),
         "tries": 36 if keys else 0,
         "candidates": [{"of": key, **shared, "validation_accuracy": place / 10} for place, key in enumerate(keys)],
         "learning_curve": [{"share": s, "clips": round(100 * s), **shared} for s in (0.1, 1.0)] if keys else [],
@@ -184,13 +197,87 @@ def of_speakers(speakers: int) -> Probed:
     return probed
 
 
+def row_of_method(found: Any, of: str) -> dict[str, Any]:
+    row: dict[str, Any] = next(row for row in found["methods"] if row["of"] == of)
+    return row
+
+
+def planted(of: str, *, right: int) -> Any:
+    """A single split with another number of right answers on the validation clips of one method."""
+    probed = drawn("ann", 0)
+    row = row_of_method(probed, of)
+    judged = [number < right for number in range(VALIDATION)]
+    row |= {"validation_predictions": _answers(probed["validation_truth"], judged), "validation_accuracy": right / 60}
+    return comparison({("test", 0): probed}, by="split", config=CONFIG)
+
+
+def test_the_figure_that_chose_stands_beside_that_of_test() -> None:
+    row = row_of_method(planted("log_mel", right=24), "log_mel")
+    assert row["validation"] == 0.4
+    assert row["validation_low"] < 0.4 < row["validation_high"]
+    assert row["validation_clips"] == VALIDATION
+    assert row["gap"] == pytest.approx(0.4 - row["value"])
+
+
+@pytest.mark.parametrize(("right", "shown"), [(24, False), (58, True), (2, True)])
+def test_a_gap_beyond_chance_is_shown_with_the_speakers(right: int, shown: bool) -> None:
+    found = planted("log_mel", right=right)  # about 40 % of its test clips are right
+    assert [row["of"] for row in found["methods"] if gap_shown(row)] == ["log_mel"] * shown
+    assert found["split_groups"] == {"validation": ["dan"], "test": ["ann"]}
+    warning = gap(found)
+    assert (warning is not None) == shown
+    if warning:
+        assert all(part in warning for part in ("dan", "ann", "compare.folds=group", "60 clips"))
+
+
+def test_one_gap_in_many_methods_may_be_chance() -> None:
+    """The interval holds for all methods at once."""
+    row = row_of_method(planted("log_mel", right=24), "log_mel")
+    tested = Estimate(value=row["value"], low=row["low"], high=row["high"])
+    judged = Estimate(value=0.4, low=row["validation_low"], high=row["validation_high"])
+    alone = independent_difference(judged, tested)
+    assert row["gap_low"] < alone.low < alone.high < row["gap_high"]
+
+
+def test_folds_have_a_validation_figure_too() -> None:
+    row = row_of_method(section(2), "gpt")
+    assert row["validation"] == pytest.approx(0.8)
+    assert row["validation_clips"] == 3 * VALIDATION
+    assert not section()["split_groups"]
+
+
+def test_cross_validation_has_the_interval_of_its_parts() -> None:
+    probed = drawn("ann", 0)
+    for row in probed["methods"]:
+        del row["validation_predictions"]
+        row |= {"parts": [0.5, 0.6, 0.7], "validation_accuracy": 0.6}
+    row = row_of_method(comparison({("test", 0): probed}, by="split", config=CONFIG), "gpt")
+    assert (row["validation_low"], row["validation_high"]) == pytest.approx((0.6 - 0.168585, 0.6 + 0.168585), rel=1e-4)
+    folds = {(name, 0): drawn(name, 0) for name in FOLDS}
+    for each in folds.values():
+        for row in each["methods"]:
+            del row["validation_predictions"]
+    row = row_of_method(comparison(folds, by="group", config=CONFIG), "gpt")
+    assert row["validation_low"] is None
+    assert "gap" not in row
+
+
+def test_the_same_clips_and_resamples_have_one_key() -> None:
+    def key(config: ProbeConfig = CONFIG, **changes: Any) -> str:
+        probed = {**drawn("ann", 0), **changes}
+        return comparison({("test", 0): probed}, by="split", config=config)["clips_key"]
+
+    others = [key(clips=["x"] * 40), key(groups=["x"] * 40), key(replace(CONFIG, seed=1))]
+    assert key() == key(notices=["another run"])
+    assert key() not in others
+
+
 @pytest.mark.parametrize(("speakers", "resampled"), [(1, "clip"), (5, "clip"), (20, "group")])
 def test_clips_of_many_speakers_are_drawn_by_speaker(speakers: int, resampled: str) -> None:
     found: Any = comparison({("test", 0): of_speakers(speakers)}, by="split", config=CONFIG)
     assert found["resampled"] == resampled
     assert found["methods"][0]["value"] == 1 - 1 / speakers
-    assert (few_groups(found) is not None) == (speakers == 5)
-    assert ("come from 5 groups" in as_markdown(found)) == (speakers == 5)
+    assert (few_groups(found) is not None) == (speakers < 20)
 
 
 def test_speakers_who_are_all_understood_count_once_each() -> None:

@@ -6,7 +6,7 @@ import torch
 
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import FloatArray
-from tests.audio.speech_models.checkpoints import save_checkpoint
+from tests.audio.speech_models.checkpoints import save_checkpoint, split_weights
 from tests.tokenizer.conftest import sound
 from tokenizer.autoencoder import AutoencoderConfig
 from tokenizer.config import TokenizerConfig
@@ -19,9 +19,13 @@ RATE, WIDTH, CODES = 16_000, 32, 12
 AUDIO = SpectrogramConfig(sample_rate=RATE, window_length=100, hop_length=40, n_mels=16)
 
 
-def speech_tokenizer(folder: Path, kind: str = "hubert", *, layer: int = 2, levels: int = 1) -> Tokenizer:
+def speech_tokenizer(
+    folder: Path, kind: str = "hubert", *, layer: int = 2, levels: int = 1, shards: int = 1
+) -> Tokenizer:
     """Codes of a checkpoint that is written into ``folder``, fitted on the states of a sound; the decoder is random."""
     save_checkpoint(folder, kind)
+    if shards > 1:
+        split_weights(folder, shards)
     chosen = ChosenLayer(folder=folder, layer=layer, width=WIDTH, option="wav2vec2.weights")
     config = TokenizerConfig(
         audio=AUDIO,

@@ -15,6 +15,7 @@ from audio.speech_models import encoder as reading
 from audio.speech_models.encoder import load_speech_encoder
 from foundation.errors import InputError
 from foundation.saved_models import CONFIG, PREPROCESSOR, WEIGHTS
+from pipelines.publishing.contents import linked, model_files
 from tests.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
 from tests.reference import nearest_by_level, states_by_window
 from tests.tokenizer.speech import CODES, RATE, speech, speech_tokenizer
@@ -46,6 +47,19 @@ def test_a_code_is_the_nearest_centroid_of_the_state_of_its_own_window(layer: in
     assert (len(codes.values), codes.num_samples, codes.format.samples_per_code) == (200, len(SOUND), STRIDE)
     assert codes.values.tolist() == [nearest_by_level(state, tokenizer.codebooks.numpy()) for state in found]
     assert len(np.unique(codes.values)) > 4
+
+
+def test_a_speech_model_in_shards_gives_the_same_codes_and_is_copied_whole(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    sharded = speech_tokenizer(tmp_path / "weights", shards=2)
+    sharded.save_pretrained(tmp_path / "run/tokenizer")
+    shutil.rmtree(tmp_path / "weights")
+    again = Tokenizer.from_pretrained(tmp_path / "run/tokenizer")
+    assert np.array_equal(again.encode(SOUND, RATE).values, tokenizer.encode(SOUND, RATE).values)
+    published = model_files(tmp_path / "run", ["tokenizer"])
+    with linked(published) as folder:
+        Tokenizer.from_pretrained(folder / "tokenizer")
 
 
 @pytest.mark.parametrize("kind", KINDS)

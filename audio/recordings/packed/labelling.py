@@ -1,8 +1,9 @@
 """The table of an unpacked data set: labels, groups, folds and splits of its recordings, from chosen columns."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from audio.recordings.inspection import frequent_reasons
 from audio.recordings.manifest import Rejected, Split
@@ -10,14 +11,17 @@ from audio.recordings.packed.data_set import PackedDataSet, require_columns
 from audio.recordings.packed.options import SEPARATOR, ColumnConfig
 from audio.recordings.packed.places import known_split
 from audio.recordings.packed.unpacking import Unpacked, UnpackedRow
+from audio.recordings.recording_paths import EXTENSIONS
 from foundation.errors import InputError
 from foundation.files import locked, write_aside
 from foundation.json_values import list_hash
-from foundation.text import counted
+from foundation.text import counted, listed
 
 
-def label_table(data_set: PackedDataSet, place: Unpacked, columns: ColumnConfig, *, own_splits: bool) -> Path:
-    """Write a JSONL table beside the unpacked data set, unless it is there, and return its path.
+def label_table(
+    data_set: PackedDataSet, place: Unpacked, columns: ColumnConfig, *, own_splits: bool
+) -> tuple[Path, tuple[str, ...]]:
+    """Write a JSONL table beside the unpacked data set, unless it is there; return its path and notices for people.
 
     With ``own_splits`` each recording has the data set's own split. A data set with a single split has none: all
     recordings are then training clips, of which validation and test clips can be drawn.
@@ -27,19 +31,47 @@ def label_table(data_set: PackedDataSet, place: Unpacked, columns: ColumnConfig,
     """
     rows = [(row, file.split) for number, file in enumerate(data_set.files) for row in place.rows(number)]
     there = {name for row, _ in rows for name in row.fields}
-    broken = [Rejected(path=row.path, reason=row.reason) for row, _ in rows if row.reason]
-    if len(broken) == len(rows):
-        recordings, reasons = counted(len(rows), "recording"), frequent_reasons(broken) or "there are none"
-        raise InputError(
-            f"{data_set.option}={data_set.name}: none of its {recordings} can be used ({reasons}); check the files"
-        )
+    if all(row.reason for row, _ in rows):
+        raise InputError(f"{data_set.option}={data_set.name}: {_nothing([row for row, _ in rows])}")
     require_columns(there, columns, f"{data_set.option}={data_set.name}")
     text = "".join(f"{json.dumps(line)}\n" for line in _lines(rows, columns, own_splits))
     path = place.folder.with_name(f"{place.folder.name}.{list_hash([text])[:8]}.jsonl")
     if not path.is_file():
         with locked(place.folder.with_suffix(".lock")):
             write_aside(path, text)
-    return path
+    return path, _missing_facts([row for row, _ in rows], columns)
+
+
+def _nothing(rows: Sequence[UnpackedRow]) -> str:
+    """Say why a data set has no recording that can be used."""
+    broken = [Rejected(path=row.path, reason=row.reason) for row in rows if not row.members]
+    others: Counter[str] = Counter()
+    for row in rows:
+        kind = PurePosixPath(row.path).name
+        if row.members and kind.startswith("*"):
+            others[kind.removeprefix("*") or "without an ending"] += row.members
+    members = ", ".join(f"{kind} {count}" for kind, count in others.most_common())
+    there = f"; its other members are {members}" if members else ""
+    if broken:
+        recordings = counted(len(broken), "recording")
+        return f"none of its {recordings} can be used ({frequent_reasons(broken)}){there}; check the files"
+    known = " ".join(f".{each}" for each in EXTENSIONS)
+    return f"it holds no recordings{there}; recordings end in {known}: convert others to WAV or FLAC"
+
+
+def _missing_facts(rows: Sequence[UnpackedRow], columns: ColumnConfig) -> tuple[str, ...]:
+    """Return a notice if some recordings have no label, group or fold, and others have."""
+    known: Counter[str] = Counter()
+    without: dict[str, str] = {}  # a recording without each
+    usable = [row for row in rows if not row.reason]
+    named = {"label": columns.labels, "group": columns.group, "fold": columns.fold}
+    for row in usable:
+        there = _described(row, columns)
+        known.update(there.keys())
+        for name in (name for name, column in named.items() if column and name not in there):
+            without.setdefault(name, row.path)
+    counts = [f"{len(usable) - known[name]} have no {name} (such as {path})" for name, path in without.items()]
+    return (f"of {counted(len(usable), 'recording')} in it, {listed(counts)}",) if counts else ()
 
 
 def _lines(

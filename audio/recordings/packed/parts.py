@@ -16,7 +16,9 @@ class Sound:
     """The bytes of one recording, which are written as they are."""
 
     name: str  # of the file to write, below the folder of the packed file; "/" between folders
-    key: str  # of its sample: `Facts` with this key are about this recording
+    # of its sample: `Facts` with this key are about this recording, and so are those with a key that ends at an earlier
+    # dot of the file's name: see `audio.recordings.packed.unpacking`
+    key: str
     blocks: Iterable[bytes]  # raises `DamageError` where they cannot be read
 
 
@@ -35,6 +37,7 @@ class Broken:
     name: str
     reason: str
     key: str | None = None
+    members: int = 0  # that it stands for, if they are neither sounds nor facts
 
 
 Part = Sound | Facts | Broken

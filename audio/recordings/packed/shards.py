@@ -1,13 +1,18 @@
-"""Recordings in WebDataset shards: tar files in which the members of a sample share the name before the first dot.
+"""Recordings in WebDataset shards: tar files in which the members of a sample share the name before a dot.
 
-``a/0001.flac`` is the recording, ``a/0001.cls``, ``a/0001.txt`` and ``a/0001.json`` are its facts, in any order. The
-standard library reads them: `webdataset` would decode members by their endings, and some of its endings are pickles.
+``a/0001.flac`` is the recording, ``a/0001.cls``, ``a/0001.txt`` and ``a/0001.json`` are its facts, in any order. Names
+may hold further dots. The ending is what follows the last one: ``008 Track 2.0.json`` is about ``008 Track 2.0.flac``.
+WebDataset itself divides names at the first dot: ``a.json`` is about ``a.left.flac`` and ``a.right.flac``, too.
+
+The standard library reads shards: `webdataset` would decode members by their endings, and some of its endings are
+pickles.
 """
 
 import os
 import re
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from lzma import LZMAError
@@ -16,23 +21,27 @@ from pathlib import PurePosixPath
 from audio.recordings.manifest import writable
 from audio.recordings.packed.columns import as_text
 from audio.recordings.packed.parts import Broken, DamageError, Facts, PackedFile, Parts, Sound
-from audio.recordings.recording_paths import EXTENSIONS, UNREADABLE
+from audio.recordings.recording_paths import EXTENSIONS
 from foundation.errors import InputError
 from foundation.files import open_regular
 from foundation.json_values import parse_json
+from foundation.text import counted
 
 TEXTS = ("cls", "txt", "text", "transcript", "id", "index")  # endings of members that hold one value
 JSON = "json"
+MOST_KINDS, MORE_KINDS = 20, "others"  # unknown endings of members that are listed, and the name of all further ones
 MAX_FACT_BYTES = 1 << 20  # of a member that is no recording
 MAX_PARTS, MAX_PART_BYTES, MAX_BYTES = 32, 200, 1024  # of a name; file systems take 255 bytes between two "/"
 BLOCK = 1 << 20  # bytes read at once
-_SAMPLE = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)", re.DOTALL)  # key and ending, as WebDataset divides names
+_SAMPLE = re.compile(r"((?:.*/)?[^./][^/]*)\.([^./]+)", re.DOTALL)  # key and ending
+_HIDDEN = re.compile(r"(?:.*/)?\.[^/]*", re.DOTALL)
 _COMPRESSED = (b"\x1f\x8b", b"BZ", b"\xfd7")  # first bytes of gzip, bzip2 and xz
 _ERRORS = (tarfile.TarError, EOFError, zlib.error, LZMAError, OSError, ValueError, OverflowError)
 
 
 def read_shard(file: PackedFile) -> Parts:
     """Give the sounds and facts of a shard in its order, and its members with unsafe names as broken."""
+    others = _Others()
     try:
         with (
             open_regular(file.path) as handle,
@@ -42,28 +51,50 @@ def read_shard(file: PackedFile) -> Parts:
         ):
             seen: set[str] = set()
             while member := archive.next():
-                yield from _member(archive, member, seen)
+                yield from _member(archive, member, seen, others)
                 archive.members = []  # type: ignore[attr-defined]  # a list that grows with the shard otherwise
             _require_end(handle, archive)
     except DamageError as error:
         yield Broken(name="the rest of the shard", reason=str(error))
     except OSError as error:
         yield Broken(name="the shard", reason=f"cannot be read: {error.strerror or error}")
+    yield from others.parts()
 
 
-def _member(archive: tarfile.TarFile, member: tarfile.TarInfo, seen: set[str]) -> Parts:
+class _Others:
+    """Members of unknown endings: they may have been meant to be sounds or facts."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
+
+    def add(self, name: str, ending: str) -> None:
+        kind = f"*.{ending}" if ending else "*"
+        kind = kind if kind in self._counts or len(self._counts) < MOST_KINDS else MORE_KINDS
+        self._counts[kind] += 1
+        self._first.setdefault(kind, name)
+
+    def parts(self) -> Parts:
+        """Give a part for each ending."""
+        for kind, count in self._counts.items():
+            first = f"such as {self._first[kind]}" if count > 1 else self._first[kind]
+            reason = f"not read, because the ending is not one of sound or facts: {counted(count, 'member')}, {first}"
+            yield Broken(name=kind, reason=reason, members=count)
+
+
+def _member(archive: tarfile.TarFile, member: tarfile.TarInfo, seen: set[str], others: _Others) -> Parts:
     name = member.name
     if member.isdir():
         return
-    sample = _SAMPLE.fullmatch(name)
     if reason := _fault(member):
         yield Broken(name=name, reason=reason)
         return
-    if sample is None:  # hidden files, and notes without an ending
+    if _HIDDEN.fullmatch(name):
         return
-    key, ending = sample[1], sample[2].lower()
-    last = ending.rpartition(".")[2]
-    if last not in EXTENSIONS and last not in UNREADABLE and ending not in (*TEXTS, JSON):
+    sample = _SAMPLE.fullmatch(name)
+    key, ending = (sample[1], sample[2].lower()) if sample else (name, "")
+    if ending not in (*EXTENSIONS, *TEXTS, JSON):
+        others.add(name, ending)
         return
     if name.casefold() in seen:
         yield Broken(name=name, reason="another member of the shard has the same name", key=key)

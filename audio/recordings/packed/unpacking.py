@@ -8,12 +8,22 @@
 The key is a hash of the packed files' names and contents, and of the columns that are read. The folder appears complete
 or not at all; until then it ends in ``.partial``. A packed file whose rows are there is finished, so a killed run
 unpacks the others alone.
+
+The facts of a recording are those whose key is its name before the ending, and those whose key ends at an earlier dot
+of this name, as in WebDataset. If several say a value, the longest key counts::
+
+    008 Track 2.0.flac   008 Track 2.0.json
+    a.left.flac          a.left.json, then a.json
+
+Where the longest key has facts, a shorter one that is the name of another recording counts no longer: with
+``Track 2.flac`` and ``Track 2.0.flac``, each has the facts of its own name.
 """
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import ChainMap
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audio.recordings.packed.contents import content_hashes
@@ -22,8 +32,9 @@ from audio.recordings.packed.parts import Broken, DamageError, Facts, PackedFile
 from foundation.errors import InputError
 from foundation.files import flush_folder, locked, named_write_errors, remove, write_aside
 from foundation.json_values import list_hash
+from foundation.text import counted
 
-VERSION = 1  # of the layout: raise it when the same files are unpacked in another way
+VERSION = 2  # of the layout: raise it when the same files are unpacked in another way
 SOUNDS, ROWS = "sounds", "rows"
 Progress = Callable[[int], None]  # bytes that were written since the last call
 
@@ -35,6 +46,7 @@ class UnpackedRow:
     path: str  # below the folder of sounds; of a part that was set aside, its packed file and its name
     size: int = 0  # bytes
     reason: str = ""  # why it was set aside; empty: it was not
+    members: int = 0  # of a packed file that the row stands for, if they are not read
     fields: dict[str, str]
 
 
@@ -124,16 +136,32 @@ def _unpack_file(data_set: PackedDataSet, partial: Unpacked, number: int, progre
     folder = partial.sounds / file.name
     remove(folder)
     rows, facts, faults = _write_parts(data_set.read(file), file, folder, progress)
+    sounds = {key for key, _ in rows if key is not None}
+    described = facts.keys() | faults
+    told: set[str] = set()  # keys of facts about recordings
     finished = []
     for key, row in rows:
-        if key is not None and key in faults:  # the fault is a row of its own
+        keys = [] if key is None else _keys(key, described, sounds)
+        told.update(keys)
+        if not faults.isdisjoint(keys):  # the fault is a row of its own
             if not row.reason:  # otherwise the path may be that of another part
                 remove(partial.sounds / row.path)
             continue
-        finished.append(UnpackedRow(path=row.path, size=row.size, reason=row.reason, fields=facts.get(key or "", {})))
+        finished.append(replace(row, fields=dict(ChainMap(*(facts.get(each, {}) for each in keys)))))
+    if alone := [key for key in facts if key not in told]:
+        such = f"no recording has their names: facts of {counted(len(alone), 'sample')}, such as {alone[0]}"
+        finished.append(UnpackedRow(path=f"{file.name}/{alone[0]}", reason=such, members=len(alone), fields={}))
     os.sync()  # one call for all recordings; flushing each by itself took 8 ms a file
     lines = [json.dumps({name: getattr(row, name) for name in UnpackedRow.__slots__}) for row in finished]
     write_aside(partial.folder / ROWS / f"{number:05d}.jsonl", "".join(f"{line}\n" for line in lines))
+
+
+def _keys(name: str, described: Collection[str], sounds: Collection[str]) -> list[str]:
+    """Return the keys whose facts are about the recording of this name without its ending, the longest first."""
+    folder, slash, base = name.rpartition("/")
+    words = base.split(".")
+    shorter = [f"{folder}{slash}{'.'.join(words[:count])}" for count in range(len(words) - 1, 0, -1)]
+    return [name, *(key for key in shorter if name not in described or key not in sounds)]
 
 
 def _write_parts(
@@ -149,7 +177,8 @@ def _write_parts(
                 facts.setdefault(part.key, {}).update(part.fields)
             case Broken():
                 faults |= {part.key} if part.key is not None else set()
-                rows.append((None, UnpackedRow(path=f"{file.name}/{part.name}", reason=part.reason, fields={})))
+                path = f"{file.name}/{part.name}"
+                rows.append((None, UnpackedRow(path=path, reason=part.reason, members=part.members, fields={})))
             case Sound():
                 path = f"{file.name}/{part.name}"
                 try:

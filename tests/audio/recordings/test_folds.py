@@ -84,3 +84,21 @@ def test_a_group_in_train_and_test_is_caught() -> None:
     clips = tuple(leaked if clip.path == leaked.path else clip for clip in fold.manifest.clips)
     with pytest.raises(InputError, match="group 'a' stands in two splits"):
         require_disjoint_groups(replace(fold.manifest, clips=clips))
+
+
+def test_folds_by_group_divide_no_recording() -> None:
+    whole = corpus(["a", "b", "c", "d"])
+    shared = tuple(replace(clip, path="one.wav", segment=number) for number, clip in enumerate(whole.clips[:2]))
+    with pytest.raises(InputError, match=r"one\.wav.*'a'.*'b'"):
+        folds(replace(whole, clips=(*shared, *whole.clips[2:])), "group")
+
+
+def test_given_folds_share_no_sound() -> None:
+    whole = corpus([*"abc"], ["1", "2", "3"])
+    parts = tuple(
+        replace(clip, path="one.wav", segment=n, start=n, num_samples=2) for n, clip in enumerate(whole.clips)
+    )
+    with pytest.raises(InputError, match=r"one\.wav.*another fold"):
+        folds(replace(whole, clips=parts), "fold")
+    apart = tuple(replace(clip, num_samples=1) for clip in parts)
+    assert len(folds(replace(whole, clips=apart), "fold")) == 3

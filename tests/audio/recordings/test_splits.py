@@ -2,12 +2,14 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.recordings.manifest import SPLITS, Clip
+from audio.recordings.manifest import SPLITS, Clip, Split
 from audio.recordings.notices import division_notices
 from audio.recordings.splits import SplitConfig, index_range, split_clips
 from foundation.errors import InputError
@@ -139,6 +141,66 @@ def test_thousands_of_names_are_looked_up_and_not_compared() -> None:
 def test_rare_labels_are_drawn_together() -> None:
     divided, _ = split_clips([clip(f"{n}.wav", label=f"{n}") for n in range(20)], SplitConfig())
     assert Counter(each.split for each in divided) == {"train": 16, "validation": 2, "test": 2}
+
+
+def parts(path: str, *groups: str | None, step: int = 10) -> list[Clip]:
+    """Parts of a recording of ten samples each, one after the other, of these groups."""
+    return [
+        replace(clip(path, group=group), segment=number, start=step * number, num_samples=10)
+        for number, group in enumerate(groups)
+    ]
+
+
+@pytest.mark.parametrize("by", ["hash", "group"])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_recording_of_several_groups_stays_in_one_split(by: Literal["hash", "group"], seed: int) -> None:
+    clips = [each for number in range(8) for each in parts(f"{number}.wav", f"s{2 * number}", f"s{2 * number + 1}")]
+    clips += [*parts("8.wav", "s1", "s2"), *(parts("9.wav", None, "s15") if by == "hash" else ())]
+    divided, rejected = split_clips(clips, SplitConfig(by=by, seed=seed))
+    assert not rejected
+    assert len(divided) == len(clips)
+    for field in ("path", "group"):
+        found = splits_of([each for each in divided if getattr(each, field)], field)
+        assert {len(splits) for splits in found.values()} == {1}
+    assert {each.split for each in divided} == set(SPLITS)
+
+
+def test_groups_that_all_share_recordings_are_one_unit() -> None:
+    clips = [each for number in range(4) for each in parts(f"{number}.wav", f"s{number}", f"s{number + 1}")]
+    with pytest.raises(InputError, match=r"in 5 groups.* 1 "):
+        split_clips(clips, SplitConfig(by="group"))
+
+
+def test_a_recording_of_a_group_to_test_trains_nothing() -> None:
+    """The named groups keep their splits; what others have in the same recording is set aside."""
+    clips = [
+        *(*parts("a.wav", "ann", "bob"), *parts("b.wav", "bob")),
+        *(*parts("c.wav", "cyd", "ann"), *parts("d.wav", "cyd")),
+    ]
+    divided, rejected = split_clips(clips, SplitConfig(by="group", test=("ann",), validation=("cyd",)))
+    assert {(each.path, each.group): each.split for each in divided} == {
+        ("a.wav", "ann"): "test",
+        ("b.wav", "bob"): "train",
+        ("c.wav", "ann"): "test",
+        ("d.wav", "cyd"): "validation",
+    }
+    assert [each.path.partition("#")[0] for each in rejected] == ["a.wav", "c.wav"]
+    assert ["bob" in rejected[0].reason, "cyd" in rejected[1].reason] == [True, True]
+
+
+def test_overlapping_parts_of_a_table_stand_in_one_split() -> None:
+    order: list[tuple[Split, ...]] = [("train", "validation", "test"), ("validation", "test", "train")]
+    clips = [
+        replace(each, split=split)
+        for number, splits in enumerate(order)
+        for each, split in zip(parts(f"{number}.wav", None, None, None, step=8), splits, strict=True)
+    ]
+    config = SplitConfig(by="table")
+    divided, rejected = split_clips(clips, config)
+    assert [(each.path, each.start) for each in divided] == [("0.wav", 0), ("0.wav", 16), ("1.wav", 0), ("1.wav", 16)]
+    assert len(rejected) == 2
+    apart = tuple(replace(each, start=10 * each.start) for each in clips)
+    assert split_clips(apart, config) == (apart, ())
 
 
 def test_another_seed_draws_others() -> None:

@@ -38,7 +38,7 @@ def test_without_a_description_of_inputs_they_are_those_of_transformers(tmp_path
         ({"config.json": "{"}, r"has no config\.json that can be read"),
         ({"config.json": {"model_type": "bert"}}, r"holds a model of type bert; give one of type wav2vec2, hubert"),
         ({"config.json": {}}, "holds a model of type null"),
-        ({"config.json": {"model_type": "hubert"}}, r"holds no weights \(there is no model\.safetensors\)"),
+        ({"config.json": {"model_type": "hubert"}}, r"holds no weights .*model\.safetensors"),
         (
             {"config.json": {"model_type": "hubert"}, "pytorch_model.bin": "x"},
             r"holds pickled weights alone \(pytorch_model\.bin\), which could run code",

@@ -1,5 +1,6 @@
 """Encoders against the same models as transformers runs them: on one clip at a time, without padding."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoFeatureExtractor
+from transformers import AutoFeatureExtractor, AutoModel
 
 from audio.speech_models import encoder as reading
-from audio.speech_models.encoder import SpeechEncoder, load_speech_encoder
+from audio.speech_models.description import describe_speech_model
+from audio.speech_models.encoder import SpeechEncoder, load_speech_encoder, load_transformer
 from foundation.errors import InputError
-from tests.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
+from foundation.saved_models import hugging_face_hash
+from tests.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint, split_weights
 
 LENGTHS = (2000, 900, 1333, 7)
 ALL = (0, 1, 2, 3)
@@ -84,6 +87,65 @@ def test_hidden_frames_are_hidden_and_nothing_else(tmp_path: Path) -> None:
         plain, hidden = (own.states(samples, lengths, masked=each)[0] for each in (None, masked))
     assert not torch.allclose(plain[0], hidden[0], atol=1e-3)
     torch.testing.assert_close(plain[1], hidden[1])
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert-base"])
+@pytest.mark.parametrize("new", [(), ("encoder.layers.2", "wav2vec2.encoder.layers.2")])
+def test_weights_in_shards_are_those_of_one_file(kind: str, new: tuple[str, ...], tmp_path: Path) -> None:
+    """They are also read where weights of some names are left out, as for a new head."""
+    for name in ("one", "several"):
+        save_checkpoint(tmp_path / name, kind)
+    split_weights(tmp_path / "several", 3)
+    one, several = (load_transformer(AutoModel, tmp_path / name, option="w", new=new) for name in ("one", "several"))
+    wanted, found = one.state_dict(), several.state_dict()
+    assert wanted.keys() == found.keys()
+    assert all(torch.equal(tensor, found[name]) for name, tensor in wanted.items())
+    assert load_speech_encoder(tmp_path / "several", option="w").layers == 3
+
+
+def test_the_hash_of_weights_in_shards_depends_on_every_shard(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path)
+    whole = hugging_face_hash(tmp_path)
+    shards = split_weights(tmp_path)
+    hashes = {whole, hugging_face_hash(tmp_path)}
+    for shard in shards:
+        save_file({name: tensor + 1 for name, tensor in load_file(shard).items()}, shard, metadata={"format": "pt"})
+        hashes.add(hugging_face_hash(tmp_path))
+    assert len(hashes) == 4
+
+
+def test_shards_that_are_not_whole_are_refused_by_name(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path)
+    first, second = split_weights(tmp_path)
+    content, index = first.read_bytes(), tmp_path / "model.safetensors.index.json"
+    places = json.loads(index.read_text())["weight_map"]
+    tensors = load_file(first)
+    lacking = min(tensors)
+
+    def told() -> str:
+        with pytest.raises(InputError) as refused:
+            describe_speech_model(tmp_path, option="weights")
+        assert str(refused.value).startswith(f"weights={tmp_path} ")
+        return str(refused.value)
+
+    first.unlink()
+    assert first.name in told()
+    save_file({name: tensor for name, tensor in tensors.items() if name != lacking}, first)
+    assert all(each in told() for each in (first.name, lacking))
+    save_file({**tensors, **dict([*load_file(second).items()][:1])}, first)
+    assert first.name in told()
+    first.write_bytes(content[:100])
+    assert first.name in told()
+    first.write_bytes(content)
+    describe_speech_model(tmp_path, option="weights")
+    for shard in ("../other.safetensors", "/model.safetensors", "pytorch_model.bin", "a\\b.safetensors", 3, "."):
+        index.write_text(json.dumps({"weight_map": {**places, lacking: shard}}))
+        assert index.name in told()
+    for damaged in ("{", "[]", "{}", '{"weight_map": {}}', '{"weight_map": [1]}'):
+        index.write_text(damaged)
+        assert index.name in told()
+    index.unlink()
+    assert first.name in told()
 
 
 def test_weights_that_do_not_belong_to_the_config_are_refused(tmp_path: Path) -> None:

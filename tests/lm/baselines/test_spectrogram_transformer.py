@@ -22,6 +22,7 @@ from lm.baselines.spectrogram_transformer import (
     load_classifier,
     save_classifier,
 )
+from tests.audio.speech_models.checkpoints import split_weights
 
 TINY_SIZES = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768}
 
@@ -108,6 +109,17 @@ def test_weights_of_an_ast_are_its_own(frames: int, tmp_path: Path) -> None:
     if frames == 126:
         sound = filter_banks(126)
         torch.testing.assert_close(encoder(sound, torch.tensor([126])), saved((sound + 6) / 10).pooler_output)
+
+
+def test_weights_of_an_ast_may_be_in_shards(tmp_path: Path) -> None:
+    perturbed(ASTModel(ASTConfig(**TINY_SIZES, max_length=126))).save_pretrained(tmp_path)
+    whole = create_ast(AstConfig(weights=str(tmp_path)), 126, seed=0).state_dict()
+    first, _ = split_weights(tmp_path)
+    found = create_ast(AstConfig(weights=str(tmp_path)), 126, seed=0).state_dict()
+    assert all(torch.equal(tensor, found[name]) for name, tensor in whole.items())
+    first.unlink()
+    with pytest.raises(InputError, match=first.name):
+        create_ast(AstConfig(weights=str(tmp_path)), 126, seed=0)
 
 
 @torch.no_grad()

@@ -49,6 +49,9 @@ def test_the_choice_is_that_of_scikit_learn(dim: int, power: float) -> None:
         own = cross_val_score(model, features[known], wanted, groups=groups, cv=by, scoring=right).mean()
         assert tried.validation_accuracy == pytest.approx(own, abs=0.011), penalty  # a clip may lie on the border
     assert found.penalty == max(found.tries, key=lambda each: each.validation_accuracy).penalty
+    assert len(found.parts) == len({*groups})
+    assert np.mean(found.parts) == pytest.approx(found.validation_accuracy)
+    assert (found.validation_clips, found.validation_scores) == (len(known), None)
 
 
 def test_the_accuracies_of_logistic_regression_are_scikit_learns() -> None:

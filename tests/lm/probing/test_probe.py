@@ -15,6 +15,7 @@ from lm.probing.logistic import rotate_to_row_space
 from lm.probing.probe import (
     MethodResult,
     ProbeResult,
+    accuracy,
     best_candidate,
     probe,
     probe_method,
@@ -67,6 +68,10 @@ def test_noise_is_told_apart_by_chance() -> None:
     result = probe(_noise(task), task, CONFIG, of="noise")
     assert result.test_accuracy == pytest.approx(1 / 3, abs=0.1)
     assert result.low < result.test_accuracy < result.high
+    assert result.validation_scores is not None
+    rows = task.rows["validation"]
+    assert accuracy(result.validation_scores, task.targets[rows], task) == result.validation_accuracy
+    assert (result.validation_clips, result.parts) == (len(rows), ())
 
 
 def test_scale_and_offset_of_a_feature_do_not_matter() -> None:

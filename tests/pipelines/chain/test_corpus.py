@@ -27,7 +27,7 @@ def test_where_every_file_is_refused_the_reasons_are_written_and_named(tmp_path:
     assert "\n" not in str(refusal.value)
     listed = read_rejected(tmp_path / "run" / "rejected.tsv")
     assert [each.path for each in listed] == ["a.wav", "b.wav", "tab\\there.wav"]
-    assert listed[0].reason == "cannot be decoded: Format not recognised"
+    assert "no sound, but a.wav" in listed[0].reason
 
 
 def test_equal_sounds_of_different_labels_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,4 +39,4 @@ def test_equal_sounds_of_different_labels_are_told(tmp_path: Path, capsys: pytes
     config = CorpusConfig(root=str(tmp_path), split=SplitConfig(validation_fraction=0, test_fraction=0))
     read_corpus(config, tmp_path / "store", workers=1, gang=Alone(torch.device("cpu")), terminal=Terminal())
     said = " ".join(capsys.readouterr().err.split())
-    assert "1 file set aside with the sound of another file and another label, such as dog/four.wav" in said
+    assert all(each in said for each in ("1 file set aside", "another label", "dog/four.wav"))

@@ -118,6 +118,29 @@ def test_shards_have_labels_in_their_members(tmp_path: Path) -> None:
     assert corpus.name == tmp_path.name
 
 
+def test_shards_say_which_members_are_not_read_and_how_many_recordings_have_no_facts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = [("x.lab", b"?"), ("y.lab", b"?"), ("lone.wav", sound(30)), ("gone.cls", b"1")]
+    write_tar(tmp_path / "a.tar", [*samples(takes(9)), *others])
+    config = CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(label="cls", group="speaker"))
+    corpus_config(config, EmbeddedConfig(), tmp_path / "store", require=None, terminal=Terminal())
+    told = capsys.readouterr().err
+    assert all(each in told for each in ("10 recordings", "1 have no label (such as a/lone.wav)", "1 have no group"))
+    corpus = read(replace(config, split=SplitConfig(shared_groups=True)), tmp_path / "store")
+    reasons = {each.path: each.reason for each in corpus.rejected}
+    assert set(reasons) == {"a/*.lab", "a/gone"}
+    assert "2 members" in reasons["a/*.lab"]
+
+
+def test_a_shard_without_recordings_says_what_it_holds(tmp_path: Path) -> None:
+    members = [(f"{number}.{ending}", b"?") for number in range(12) for ending in ("qqq", "lab")]
+    write_tar(tmp_path / "a.tar", [*members, ("notes", b"?")])
+    with pytest.raises(InputError) as raised:
+        read(CorpusConfig(shards=str(tmp_path / "a.tar")), tmp_path / "store")
+    assert all(each in str(raised.value) for each in (".qqq 12", ".lab 12", "without an ending 1"))
+
+
 def test_a_pattern_reads_the_names_that_recordings_had(tmp_path: Path) -> None:
     write_parquet(tmp_path / "d.parquet", takes(12))
     config = CorpusConfig(dataset=str(tmp_path / "d.parquet"), pattern="{label}_{index}.wav", labels="pattern")
@@ -144,9 +167,9 @@ def test_broken_members_stand_in_the_list_with_broken_files(tmp_path: Path) -> N
     corpus = read(config, tmp_path / "store")
     reasons = {each.path: each.reason for each in corpus.rejected}
     assert reasons.pop("a/x.json").startswith("it is not JSON")
+    assert "no sound" in reasons.pop("a/noise.wav")
     assert reasons == {
         "a/../up.wav": "its name leads out of the shard",
-        "a/noise.wav": "cannot be decoded: Format not recognised",
         "a/twin.wav": "duplicate of a/clip_00.wav",
     }
     assert len(corpus.manifest.clips) == 10

@@ -12,18 +12,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from pipelines.chain.sweep import finish, resuming
 from pipelines.pages.sweep import Written, write_sweep
-from pipelines.pages.sweep_points import Point, pareto, swept
+from pipelines.pages.sweep_points import Runs, pareto, swept
+from pipelines.pages.sweep_words import sweep_gap
 from pipelines.results.sweep_jobs import Job, conclude, note, options, read_jobs
 from tests.pipelines.pages_apart import Page, figure
 from tests.pipelines.tiny_chain import TINY, called, entries
 
 SIZES = (16, 32, 64, 128, 256, 512, 1024, 2048)
+GAP = 0.02  # of validation and test: no more than chance
 RATE = 50.0  # codes per second
 HOSTILE = "<script>alert('1')</script> & $x_1$"
 
@@ -44,21 +48,49 @@ def at(size: int, *, shift: float = 0.0) -> dict[str, object]:
         ),
         figure("lm", "perplexity", 2 ** (0.6 * bits), "codes"),
         figure("lm", "bits_per_second", RATE * 0.6 * bits, "bit/s"),
-        probed("gpt", gpt),
-        probed("bag_of_codes", bag),
-        probed("log_mel", 0.5),
+        *probed("gpt", gpt),
+        *probed("bag_of_codes", bag),
+        *probed("log_mel", 0.5),
     ]
     stages = [
         {"stage": "autoencoder", "key": "a", "seconds": 9.0, "peak_memory": 1e9, "reused": size != 16},
         {"stage": "lm", "key": "b", "seconds": 9.0, "peak_memory": 1e9, "reused": False},
     ]
-    layers = [{"of": f"gpt/layer_{number}", "validation": gpt + 0.02 * number, "test": gpt} for number in (1, 2)]
-    return {"figures": rows, "stages": stages, "comparison": {"layers": {"gpt": layers}}}
+    return {
+        "figures": rows,
+        "stages": stages,
+        "comparison": compared({"gpt": gpt, "bag_of_codes": bag, "log_mel": 0.5}),
+    }
 
 
-def probed(of: str, accuracy: float) -> dict[str, object]:
+def probed(of: str, accuracy: float, *, gap: float = GAP) -> list[dict[str, object]]:
+    """A method's figures on test and on validation, and the gap between them."""
     row = figure("probe", "accuracy", accuracy, "ratio", of=of)
-    return row | {"low": accuracy - 0.03, "high": accuracy + 0.03}
+    ends = {"low": accuracy - 0.03, "high": accuracy + 0.03, "count": 300}
+    judged = {"value": accuracy + gap, "low": accuracy + gap - 0.05, "high": accuracy + gap + 0.05}
+    apart = figure("probe", "gap", gap, "ratio", of=of) | {"low": gap - 0.09, "high": gap + 0.09}
+    return [row | ends, row | judged | {"split": "validation", "count": 100}, apart | {"split": "validation - test"}]
+
+
+def compared(values: Mapping[str, float], *, gap: float = GAP) -> dict[str, Any]:
+    """The section "comparison" of these methods, of one speaker each for validation and test."""
+    methods = [
+        {"of": of, "value": value, "low": value - 0.03, "high": value + 0.03, "gap": gap}
+        | {"validation": value + gap, "validation_clips": 100, "gap_low": gap - 0.09, "gap_high": gap + 0.09}
+        for of, value in values.items()
+    ]
+    groups = {"validation": ["bea"], "test": ["cem"]}
+    return {"methods": methods, "clips": 300, "clips_key": "k", "split_groups": groups, "confidence": 0.95}
+
+
+def resamples(content: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    """Resampled values of each method: mostly the difficulty of the clips, which the runs share."""
+    shared = np.random.default_rng(0).normal(0, 0.02, 1000)
+    draws = {}
+    for row in content.get("comparison", {}).get("methods", []):
+        own = np.random.default_rng(int(1e6 * row["value"])).normal(0, 0.004, 1000)
+        draws[row["of"]] = (row["value"] + shared + own).astype(np.float32)
+    return draws
 
 
 def add(
@@ -74,6 +106,7 @@ def add(
     note(sweep, Job(number=number, overrides=dict(overrides), folder=str(number), codebook_size=size))
     if content is not None:
         (folder / "results.json").write_text(json.dumps(content))
+        save_file(resamples(content), folder / "resamples.safetensors")
         (folder / "report.html").write_text("<!DOCTYPE html>")
         conclude(sweep, number)
 
@@ -93,27 +126,124 @@ def written(sweep: Path) -> tuple[Page, list[dict[str, str]], Written]:
         return Page(made.html.read_text(encoding="utf-8")), list(csv.DictReader(file)), made
 
 
-def test_the_page_says_which_size_is_best_and_what_the_others_lose(tmp_path: Path) -> None:
-    page, _, _ = written(sizes(tmp_path))
-    lost = 100 * 0.011 * 16
+def runs_of(made: Written) -> Runs:
+    return Runs(options=swept([point.job for point in made.points]), finished=made.points)
+
+
+def differing(made: Written) -> set[tuple[str, str]]:
+    """Pairs of runs that differ by more than chance, the better one first."""
+    runs = runs_of(made)
+    return {(runs.short_name(pair.one.job), runs.short_name(pair.other.job)) for pair in runs.pairs if pair.differs}
+
+
+def test_the_page_says_which_pairs_differ_and_that_no_size_is_best(tmp_path: Path) -> None:
+    """256 codes are best by a point, which is less than chance for 28 pairs."""
+    page, rows, made = written(sizes(tmp_path))
+    found = differing(made)
+    assert {("256", other) for other in ("16", "32", "64", "1024", "2048")} <= found
+    assert not {("256", "128"), ("256", "512"), ("128", "512"), ("512", "128")} & found
+    assert runs_of(made).winner is None
+    assert runs_of(made).best_is_inside
+    pairs = [row for row in rows if row["against_job"]]
+    assert len(pairs) == 28
+    for row in pairs:
+        one, other = SIZES[int(row["job"])], SIZES[int(row["against_job"])]
+        assert (row["name"], row["of"], row["split"]) == ("difference", "gpt", "test")
+        assert ((str(one), str(other)) in found) == (float(row["low"]) > 0)
+    text = page.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "No value of tokenizer.codebook_size" in text
+    assert f"of {len(pairs)} pairs" in text
+    assert f"+{100 * 0.011 * 16:.1f} points" in text
+
+
+def test_the_figure_that_chose_stands_beside_that_of_test(tmp_path: Path) -> None:
+    page, rows, _ = written(sizes(tmp_path))
+    text = page.text.replace("\N{NO-BREAK SPACE}", " ")
     assert (
-        "Best on validation: tokenizer.codebook_size=256, with 72.0 % test accuracy. Compared with it: "
-        f"tokenizer.codebook_size=16: −{lost:.1f} points, +20.0 points of codes that stay the same under noise; "
-        f"tokenizer.codebook_size=2048: −{100 * 0.011 * 9:.1f} points, −15.0 points of codes that stay the same under "
-        "noise."
-    ) in page.text.replace("\N{NO-BREAK SPACE}", " ")
-    assert "an optimum inside the range" in page.text
-    assert (
-        "The intervals of these runs reach the best value, too: tokenizer.codebook_size=128; "
-        "tokenizer.codebook_size=512."
-    ) in page.text
+        "Validation chooses tokenizer.codebook_size=256: validation 74.0 % (100 clips, group bea), test 72.0 %" in text
+    )
+    for of in ("gpt", "bag_of_codes", "log_mel"):
+        found = {split: [row for row in rows if (row["of"], row["name"]) == (of, "accuracy") and row["split"] == split]
+                 for split in ("validation", "test")}  # fmt: skip
+        assert {split: {row["count"] for row in each} for split, each in found.items()} == {
+            "validation": {"100"},
+            "test": {"300"},
+        }
+        for judged, tested in zip(found["validation"], found["test"], strict=True):
+            assert float(judged["value"]) == pytest.approx(float(tested["value"]) + GAP)
+            assert float(judged["low"]) < float(judged["value"]) < float(judged["high"])
+
+
+def test_rows_of_the_table_have_the_names_of_results_json(tmp_path: Path) -> None:
+    _, rows, made = written(sizes(tmp_path, SIZES[:2]))
+    assert set(made.points[0].results["figures"][0].as_row()) <= set(rows[0])
+
+
+def test_a_size_that_beats_each_other_is_best(tmp_path: Path) -> None:
+    _, _, made = written(sizes(tmp_path, (16, 64, 256)))
+    winner = runs_of(made).winner
+    assert winner is not None
+    assert winner.job.codebook_size == 256
+
+
+def test_equal_runs_do_not_differ(tmp_path: Path) -> None:
+    for number in range(3):
+        add(tmp_path, number, {"seed": str(number)}, at(256), 256)
+    _, rows, made = written(tmp_path)
+    assert len(runs_of(made).pairs) == 3
+    assert not differing(made)
+    assert {row["seed"] for row in rows} == {"0", "1", "2"}  # the option is a column of results.json, too
+
+
+@pytest.mark.parametrize(("gap", "shown"), [(0.02, False), (0.3, True), (-0.3, True)])
+def test_a_gap_of_validation_and_test_is_told_with_the_speakers(tmp_path: Path, gap: float, shown: bool) -> None:
+    for number, size in enumerate((16, 64, 256)):
+        content = at(size)
+        content["comparison"] = compared({"gpt": 0.5}, gap=gap)
+        add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, content, size)
+    page, _, made = written(tmp_path)
+    warning = sweep_gap(runs_of(made))
+    assert (warning is not None) == shown
+    if warning:
+        assert all(part in warning for part in ("bea", "cem", "compare.folds=group", "3 of 3"))
+        assert " ".join(warning.split()) in page.text
+
+
+def test_runs_on_other_test_clips_are_not_paired(tmp_path: Path) -> None:
+    for number, size in enumerate((16, 64, 256)):
+        content: Any = at(size)
+        content["comparison"]["clips_key"] = "another" if size == 256 else "k"
+        add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, content, size)
+    made = written(tmp_path)[2]
+    runs = runs_of(made)
+    assert [point.job.codebook_size for point in runs.paired] == [16, 64]
+    assert runs.winner is None  # 64 codes beat 16, and nobody knows about 256
+
+
+def test_a_sweep_without_a_gpt_is_judged_by_its_codes(tmp_path: Path) -> None:
+    for number, size in enumerate((16, 64, 256)):
+        content: Any = at(size)
+        content["figures"] = [row for row in content["figures"] if row["of"] != "gpt"]
+        content["comparison"]["methods"] = content["comparison"]["methods"][1:]
+        add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, content, size)
+    page, _, made = written(tmp_path)
+    assert runs_of(made).judged == "bag_of_codes"
+    assert len(runs_of(made).pairs) == 3
+    assert "Validation chooses tokenizer.codebook_size=256" in page.text
+
+
+def test_broken_resamples_are_named(tmp_path: Path) -> None:
+    sweep = sizes(tmp_path, SIZES[:3])
+    (sweep / "1/resamples.safetensors").write_bytes(b"{")
+    made = written(sweep)[2]
+    assert [job.number for job in made.failures] == [1]
+    assert "resamples.safetensors" in str(made.failures[0].reason)
 
 
 def test_a_best_value_at_an_end_is_told_to_be_one(tmp_path: Path) -> None:
-    page, _, _ = written(sizes(tmp_path, SIZES[:3]))
-    assert "Best on validation: tokenizer.codebook_size=64, with" in page.text
+    page, _, made = written(sizes(tmp_path, SIZES[:3]))
     assert "It is the largest value that finished" in page.text
-    assert "inside the range" not in page.text
+    assert not runs_of(made).best_is_inside
 
 
 def test_every_row_links_to_its_report(tmp_path: Path) -> None:
@@ -143,10 +273,12 @@ def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
 
 def test_the_table_is_tidy(tmp_path: Path) -> None:
     _, rows, made = written(sizes(tmp_path))
-    assert len(rows) == sum(len(point.results["figures"]) for point in made.points)
-    keys = [(row["job"], row["stage"], row["figure"], row["of"], row["split"]) for row in rows]
+    assert len([row for row in rows if not row["against_job"]]) == sum(
+        len(point.results["figures"]) for point in made.points
+    )
+    keys = [(row["job"], row["against_job"], row["stage"], row["name"], row["of"], row["split"]) for row in rows]
     assert len(set(keys)) == len(keys)
-    found = [row for row in rows if (row["figure"], row["of"], row["split"]) == ("accuracy", "gpt", "test")]
+    found = [row for row in rows if (row["name"], row["of"], row["split"]) == ("accuracy", "gpt", "test")]
     assert [int(row["tokenizer.codebook_size"]) for row in found] == list(SIZES)
     for row in found:
         bits = math.log2(int(row["codebook_size"]))
@@ -198,9 +330,10 @@ def test_any_option_can_be_swept(tmp_path: Path) -> None:
     for number, (name, shift) in enumerate({"tiny": 0.0, "small": 0.05, HOSTILE: -0.2}.items()):
         add(tmp_path, number, {"lm": name}, at(256, shift=shift), 256)
     page, rows, _ = written(tmp_path)
-    assert "Best on validation: lm=small, with 77.0 % test accuracy" in page.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "Validation chooses lm=small" in page.text
     assert "lm=tiny: −5.0 points;" in page.text  # its codes are as stable
-    assert page.text.index("lm=tiny") < page.text.index(HOSTILE)
+    table = page.text.partition("The runs")[2]
+    assert table.index("tiny") < table.index(HOSTILE)
     assert {row["lm"] for row in rows} == {"tiny", "small", HOSTILE}
     assert "codebook size" not in page.text.partition("The runs")[0]
 
@@ -212,7 +345,7 @@ def test_runs_that_other_clips_choose_are_not_compared(tmp_path: Path) -> None:
         content["comparison"]["choose_by"] = by
         add(tmp_path, number, {"ablation": name}, content, 256)
     text = written(tmp_path)[0].text
-    assert "Best on validation: ablation=wider, with" in text
+    assert "Validation chooses ablation=wider" in text
     assert "Left out, because other clips choose their probes (probe.choose_by): ablation=one_speaker." in text
     assert text.partition("Left out")[2].partition("The runs")[0].count("ablation=one_speaker") == 1
 
@@ -222,7 +355,7 @@ def test_two_options_make_lines(tmp_path: Path) -> None:
         content = at(size, shift=0.02 if lm == "small" else 0)
         add(tmp_path, number, {"lm": lm, "tokenizer.codebook_size": str(size)}, content, size)
     page, rows, _ = written(tmp_path)
-    assert "Best on validation: tokenizer.codebook_size=256, lm=small" in page.text
+    assert "Validation chooses tokenizer.codebook_size=256, lm=small" in page.text
     assert {(row["lm"], row["tokenizer.codebook_size"]) for row in rows} == set(
         product(("tiny", "small"), map(str, SIZES))
     )
@@ -257,7 +390,6 @@ def test_a_sweep_of_vocoders_compares_what_is_recognised(tmp_path: Path) -> None
     assert "recognised most often with ablation=null (62.5 %), least often with ablation=embedding (40.0 %)" in words
     assert "ablation=null 3.25 62.5 % 50.0 % 30.0 % – 0.700" in " ".join(words.split())
     assert "ablation=embedding 3.25 40.0 % 50.0 % – – 0.700" in " ".join(words.split())
-    assert "The intervals of these runs" not in words
     assert len(page.named("svg")) == 1
 
 
@@ -278,13 +410,6 @@ def test_strange_figures_are_drawn_too(tmp_path: Path) -> None:
     page, rows, _ = written(tmp_path)
     assert "–" in page.text
     assert {row["value"] for row in rows} == {"", "0.0"}
-
-
-def test_validation_is_that_of_the_best_layer() -> None:
-    layers = {"gpt": [{"of": "gpt/layer_1", "validation": 0.5}, {"of": "gpt/layer_2", "validation": 0.6}]}
-    job = Job(number=0, overrides={}, folder="0", codebook_size=None)
-    results = {"figures": [], "comparison": {"layers": layers}}
-    assert Point(job=job, results=results).validation == 0.6  # type: ignore[arg-type]  # as JSON gives it
 
 
 def test_words_become_options() -> None:
@@ -432,4 +557,9 @@ def test_an_experiment_is_a_sweep_by_itself(tmp_path: Path) -> None:
     links = [str(link["href"]) for link in page.named("a")]
     assert links == ["0/report.html", "1/report.html"]
     assert all((tmp_path / "sweep" / link).is_file() for link in links)
-    assert "Best on validation" in page.text
+    with (tmp_path / "sweep/sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    splits = {(row["job"], row["split"]) for row in rows if (row["name"], row["of"]) == ("accuracy", "gpt")}
+    assert splits == set(product("01", ("validation", "test")))
+    (pair,) = [row for row in rows if row["against_job"]]
+    assert (pair["name"], pair["of"]) == ("difference", "gpt")

@@ -11,6 +11,7 @@ import soundfile
 import torch
 
 from audio.recordings.manifest import SPLITS, Clip, Manifest, Split, read_manifest, read_rejected, write_manifest
+from audio.recordings.notices import trained_on
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from pipelines.chain.corpus import MANIFEST, REJECTED, Corpus
@@ -142,6 +143,36 @@ def test_files_of_the_corpus_and_of_an_earlier_folder_are_left_out(tmp_path: Pat
     shutil.copytree(one, two)
     with pytest.raises(InputError, match=r"unlabelled=.*two: the corpus or an earlier folder has all of its files"):
         read(settings, tmp_path, corpus)
+
+
+def test_files_of_the_corpus_are_known_in_other_formats(tmp_path: Path) -> None:
+    """Test recordings that stand in the unlabelled folder as FLAC, or in another earlier one, are left out as well."""
+    one, two = sounds(tmp_path / "one", "a.wav", "b.wav", "c.wav"), sounds(tmp_path / "two", "d.wav")
+    for name in ("a", "b"):
+        samples, rate = soundfile.read(one / f"{name}.wav", dtype="int16")
+        soundfile.write(two / f"{name}.flac", samples, rate)
+    whole, _ = read(settings_of(tmp_path, f"unlabelled=[{one},{sounds(tmp_path / 'three', 'x.wav')}]"), tmp_path)
+    corpus = replace(whole, clips=tuple(replace(clip, split="test") for clip in whole.clips[:1]))
+    (first,) = read(settings_of(tmp_path, f"unlabelled=[{two}]"), tmp_path, corpus)
+    assert [clip.path for clip in first.clips] == ["b.flac", "d.wav"]
+    _, second = read(settings_of(tmp_path, f"unlabelled=[{one},{two}]"), tmp_path, corpus)
+    assert [clip.path for clip in second.clips] == ["d.wav"]
+
+
+def test_recordings_that_a_run_was_trained_on_are_known_in_other_formats(tmp_path: Path) -> None:
+    own, flac = sounds(tmp_path / "own", "a.wav", "b.wav"), tmp_path / "flac"
+    flac.mkdir()
+    samples, rate = soundfile.read(own / "b.wav", dtype="int16")
+    soundfile.write(flac / "other.flac", samples, rate)
+    sounds(flac, "new.wav")
+    (trained,), (tested,) = (read(settings_of(tmp_path, f"unlabelled=[{each}]"), tmp_path) for each in (own, flac))
+    assert trained_on(tested.clips, trained.clips) == 1
+    write_manifest(trained, tmp_path / MANIFEST)
+    assert trained_on(tested.clips, read_manifest(tmp_path / MANIFEST, own).clips) == 1
+    part = trained.clips[1].num_samples // 2
+    heard = replace(trained.clips[1], num_samples=part, segment=0)
+    later = replace(tested.clips[1], start=part, num_samples=part, segment=1)
+    assert trained_on([later], [heard]) == 0
 
 
 GROUPED = ("corpus.pattern='{label}_{group}_*.wav'", "corpus.labels=pattern")

@@ -20,6 +20,8 @@ from audio.recordings.manifest import read_rejected
 from audio.recordings.tables import read_table
 from foundation.errors import InputError
 from pipelines.encode import encode
+from tests.audio.formats import changing_mp3, without_header
+from tests.audio.recordings.annotations.annotated_files import PARTS, raven, write_recording
 from tests.hostile.audio_headers import mp3_of_estimated_length, wav
 from tests.hostile.special_files import at_most_seconds, write_special_files
 from tests.pipelines.tiny import save_tokenizer
@@ -64,6 +66,46 @@ def test_a_folder_becomes_shards_of_the_codes_that_the_tokenizer_gives(
         "complete.json",
         "job.json",
     ]
+
+
+def test_annotated_parts_are_rows(run_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    write_recording(folder / "field.wav")
+    write_recording(folder / "whole.wav", seed=1, seconds=1)
+    raven(folder, "field", PARTS)
+    table = folder / "field.Table.1.selections.txt"
+    table.write_text(
+        table.read_text() + "9\tSpectrogram 1\t1\t19\t25\t0\t1\towl\n10\tSpectrogram 1\t1\t3\t2\t0\t1\towl\n"
+    )
+    encode(options(run_folder, folder, tmp_path / "codes"))
+    *parts, whole = read_codes(tmp_path / "codes")[1]
+    assert [(clip.path, clip.span, clip.label, clip.group) for clip in parts] == [
+        ("field.wav", (start, end), label, "field") for start, end, label in PARTS
+    ]
+    assert (whole.name, whole.label) == ("whole.wav", None)
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    samples, rate = soundfile.read(folder / "field.wav", dtype="float32")
+    for clip, (start, end, _) in zip(parts, PARTS, strict=True):
+        soundfile.write(tmp_path / "cut.wav", samples[round(start * rate) : round(end * rate)], rate)
+        np.testing.assert_array_equal(clip.codes.values, tokenizer.encode_file(tmp_path / "cut.wav").values)
+    rejected = read_rejected(tmp_path / "codes.rejected.tsv")
+    assert len(rejected) == 2
+    assert all("selections.txt:" in each.reason for each in rejected)
+    encode(options(run_folder, folder, tmp_path / "units.txt", format="name_units"))
+    assert len((tmp_path / "units.txt").read_text().splitlines()) == 9
+    encode(options(run_folder, folder, tmp_path / "whole", annotations="none"))
+    assert [clip.name for clip in read_codes(tmp_path / "whole")[1]] == ["field.wav", "whole.wav"]
+    with pytest.raises(InputError, match="annotations=none"):
+        encode(options(run_folder, folder, tmp_path / "u.km", format="fairseq"))
+
+
+def test_another_label_or_part_is_another_job(run_folder: Path, tmp_path: Path) -> None:
+    write_recording(tmp_path / "in/field.wav")
+    raven(tmp_path / "in", "field", PARTS)
+    encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
+    raven(tmp_path / "in", "field", PARTS[:2])
+    with pytest.raises(InputError, match="codes"):
+        encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
 
 
 def test_any_number_of_workers_writes_the_same_bytes(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
@@ -171,7 +213,7 @@ def test_broken_files_are_set_aside(
     encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
     assert len(codes_at(tmp_path / "codes")) == 6
     rejected = {each.path: each.reason for each in read_rejected(tmp_path / "codes.rejected.tsv")}
-    assert "cannot be decoded" in rejected["broken.wav"]
+    assert "RIFF and then nothing" in rejected["broken.wav"]
     assert rejected["empty.wav"] == "empty"
     assert "not finite" in rejected["infinite.wav"]
     assert "dangling.wav" in rejected
@@ -202,6 +244,23 @@ def test_lengths_for_fairseq_are_those_that_are_decoded(run_folder: Path, tmp_pa
     encode(options(run_folder, tmp_path / "in", tmp_path / "units.km", format="fairseq"))
     rate = soundfile.info(path).samplerate
     assert (tmp_path / "units.tsv").read_text().split()[-1] == str(len(read(path, rate).samples))
+
+
+def test_sound_that_libsndfile_alone_would_lose_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    one, mp3 = (recordings / "a.wav").read_bytes(), changing_mp3(rate=16_000, channels=1, mode="VARIABLE")
+    (folder / "one.wav").write_bytes(one)
+    (folder / "joined.wav").write_bytes(one + one)
+    (folder / "piped.wav").write_bytes(one[:40] + bytes(4) + one[44:])
+    (folder / "long.mp3").write_bytes(without_header(mp3))
+    (folder / "film.mkv").write_bytes(bytes(range(256)))
+    encode(options(run_folder, folder, tmp_path / "codes"))
+    codes = codes_at(tmp_path / "codes")
+    assert codes["joined.wav"].num_samples == 2 * codes["one.wav"].num_samples
+    assert codes["piped.wav"].num_samples == codes["one.wav"].num_samples
+    assert codes["long.mp3"].num_samples >= 4 * codes["long.mp3"].format.sample_rate
+    assert [each.path for each in read_rejected(tmp_path / "codes.rejected.tsv")] == ["film.mkv"]
 
 
 def test_lengths_for_fairseq_of_a_recording_that_was_cut_off(

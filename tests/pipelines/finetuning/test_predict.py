@@ -47,6 +47,27 @@ def test_the_table_has_the_predictions_of_the_test_clips(
     assert printed[0] == f"{rows['high_0.wav']['label']}\t{tones / 'high_0.wav'}"
 
 
+def test_annotated_parts_are_predicted_as_if_they_were_cut(classifier: Finetuned, tones: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    sounds = [soundfile.read(tones / name, dtype="float32")[0] for name in ("high_0.wav", "low_0.wav")]
+    rate = AUDIO.sample_rate
+    silence = np.zeros(rate, np.float32)
+    soundfile.write(tmp_path / "in/field.wav", np.concatenate([sounds[0], silence, sounds[1]]), rate, subtype="FLOAT")
+    first, second = len(sounds[0]) / rate, (len(sounds[0]) + len(silence)) / rate
+    end = second + len(sounds[1]) / rate
+    (tmp_path / "in/field.txt").write_text(f"0\t{first}\thigh\n{second}\t{end}\tlow\n")
+    predict(
+        {"model": str(classifier.folder), "input": str(tmp_path / "in"), "output": str(tmp_path / "parts.json")}
+        | {"device": "cpu", "workers": 1}
+    )
+    rows = json.loads((tmp_path / "parts.json").read_text())
+    table = predicted(classifier.folder, str(tones), tmp_path / "whole.json")
+    whole = {Path(row["path"]).name: row for row in json.loads(table.read_text())}
+    assert ["#t=" in row["path"] for row in rows] == [True, True]
+    for row, name in zip(rows, ("high_0.wav", "low_0.wav"), strict=True):
+        assert row["probability"] == pytest.approx(whole[name]["probability"], abs=1e-3)
+
+
 def test_recordings_are_trimmed_as_the_clips_were(run_folder: Path, tones: Path, tmp_path: Path) -> None:
     root = tmp_path / "padded"
     root.mkdir()

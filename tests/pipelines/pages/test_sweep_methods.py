@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from pipelines.pages.sweep_methods import methods_chart, probed_methods, shifts
+from pipelines.pages.sweep_methods import methods_chart, shifts
 from pipelines.pages.sweep_points import Point, Runs, swept
 from pipelines.results.figures import Figure
 from pipelines.results.sweep_jobs import Job
@@ -58,7 +58,7 @@ def test_each_source_has_panels_of_its_own() -> None:
 
 
 def test_methods_stand_in_the_order_of_their_table() -> None:
-    assert probed_methods(runs(ACCURACY)) == ["gpt", "simclr", "bag_of_codes"]
+    assert runs(ACCURACY).methods == ["gpt", "simclr", "bag_of_codes"]
 
 
 def test_nothing_is_drawn_where_only_the_gpt_and_its_codes_differ() -> None:

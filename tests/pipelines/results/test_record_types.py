@@ -20,7 +20,10 @@ FIGURE = {
     "unit": "codes",
     "protocol": None,
     "split": None,
+    "count": None,
     "seeds": 1,
+    "fold": None,
+    "seed": None,
     "artifact": "k",
 }
 

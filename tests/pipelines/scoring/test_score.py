@@ -10,6 +10,7 @@ from audio.recordings.manifest import read_rejected
 from foundation.errors import InputError
 from lm.model import LanguageModel
 from pipelines.score import score
+from tests.audio.recordings.annotations.annotated_files import PARTS, audacity, write_recording
 from tests.pipelines.tiny_chain import called
 from tokenizer.tokenizer import Tokenizer
 
@@ -53,6 +54,24 @@ def test_several_places_are_named_in_brackets(
     score(options(run_folder, f"[{recordings / 'a.wav'}, {recordings / 'more of them'}]"))
     paths = [line.split("  ")[-1] for line in capsys.readouterr().out.splitlines()[1:]]
     assert paths == [str(recordings / name) for name in ("a.wav", "more of them/a.wav", "more of them/e.wav")]
+
+
+def test_annotated_parts_have_lines(run_folder: Path, tmp_path: Path) -> None:
+    write_recording(tmp_path / "in/field.wav")
+    audacity(tmp_path / "in", "field", PARTS)
+    track = tmp_path / "in/field.txt"
+    track.write_text(track.read_text() + "3\t2\towl\n")
+    score(options(run_folder, tmp_path / "in", output=str(tmp_path / "scores.json")))
+    rows = json.loads((tmp_path / "scores.json").read_text())
+    assert [row["path"] for row in rows] == [
+        str(tmp_path / f"in/field.wav#t={start:g},{end:g}") for start, end, _ in PARTS
+    ]
+    assert [row["seconds"] for row in rows] == pytest.approx([1.2] * len(PARTS))
+    (rejected,) = read_rejected(tmp_path / "scores.json.rejected.tsv")
+    assert rejected.path == str(tmp_path / "in/field.wav")
+    assert "field.txt:17" in rejected.reason
+    score(options(run_folder, tmp_path / "in", output=str(tmp_path / "whole.json"), annotations="none"))
+    assert len(json.loads((tmp_path / "whole.json").read_text())) == 1
 
 
 def test_files_that_cannot_be_read_are_set_aside(

@@ -134,6 +134,9 @@ def test_every_method_has_as_many_tries_and_the_best_layer_is_chosen(tmp_path: P
     assert found["unlabelled"] == 12
     right = np.mean([one == other for one, other in zip(rows["gpt"]["predictions"], found["truth"], strict=True)])
     assert rows["gpt"]["test_accuracy"] == pytest.approx(right)
+    assert found["validation_truth"] == [clip.label for clip in manifest.of("validation") if clip.label]
+    answered = zip(rows["gpt"]["validation_predictions"], found["validation_truth"], strict=True)
+    assert rows["gpt"]["validation_accuracy"] == pytest.approx(np.mean([one == other for one, other in answered]))
     assert [point["share"] for point in rows["gpt"]["learning_curve"]] == [0.1, 1.0]
     assert rows["gpt"]["learning_curve"][1]["test_accuracy"] == rows["gpt"]["test_accuracy"]
 

@@ -109,9 +109,20 @@ def test_broken_facts_are_set_aside_with_their_sample(name: str, content: bytes,
     assert [(part.name, told in part.reason, part.key) for part in parts] == [(name, True, name[0])]
 
 
-def test_hidden_members_and_those_of_other_kinds_are_left_alone(tmp_path: Path) -> None:
-    read = Read(write_tar(tmp_path / "a.tar", [("a.wav", sound(0)), ("a.pyd", b"cos\n"), ("a/._b.wav", b"?")]))
-    assert (list(read.sounds), read.facts, read.broken) == (["a.wav"], {}, {})
+def test_hidden_members_are_left_alone_and_those_of_other_kinds_are_counted(tmp_path: Path) -> None:
+    others = [("a.pyd", b"cos\n"), ("b.PYD", b"cos\n"), ("a/._b.wav", b"?"), ("a/.b", b"?"), ("README", b"?")]
+    path = write_tar(tmp_path / "a.tar", [("a.wav", sound(0)), *others])
+    read = Read(path)
+    assert (list(read.sounds), read.facts, set(read.broken)) == (["a.wav"], {}, {"*.pyd", "*"})
+    assert all(each in read.broken["*.pyd"] for each in ("2 members", "a.pyd"))
+    data_set = open_shards(str(path))
+    broken = [part for part in data_set.read(data_set.files[0]) if isinstance(part, Broken)]
+    assert [(part.members, part.key) for part in broken] == [(2, None), (1, None)]
+
+
+def test_a_thousand_kinds_of_members_are_few_lines(tmp_path: Path) -> None:
+    read = Read(write_tar(tmp_path / "a.tar", [(f"a.{number}", b"") for number in range(1_000)]))
+    assert len(read.broken) < 30
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])

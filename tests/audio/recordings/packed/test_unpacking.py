@@ -207,3 +207,52 @@ def test_broken_parts_are_rows_with_their_reasons(tmp_path: Path) -> None:
     assert rows["a/y.wav"] == "another part of the file has the same name"
     assert len(list(place.sounds.rglob("*.wav"))) == 4  # with the folder y.wav
     assert not (tmp_path / "up.wav").exists()
+
+
+def facts_of(folder: Path, *members: tuple[str, bytes]) -> dict[str, dict[str, str]]:
+    """The facts of each recording of a shard by the name of its file; of other rows those that are set aside."""
+    place = unpacked(open_shards(str(write_tar(folder / "a.tar", members))), folder / "cache")
+    return {row.path.partition("/")[2]: row.fields if not row.reason else {"set aside": ""} for row in place.rows(0)}
+
+
+def test_names_of_members_may_hold_dots(tmp_path: Path) -> None:
+    """Both readings of names: the ending follows the last dot, and WebDataset divides at the first."""
+    names = ("008 Track 2.0", "008 Track 2.1", "v1.5/a.b.c", "plain", "2024.01.31 12.30")
+    members = [(f"{name}.flac", sound(number)) for number, name in enumerate(names)]
+    members += [(f"{name}.json", b'{"speaker": "%d"}' % number) for number, name in enumerate(names)]
+    members += [(f"{name}.cls", b"%d" % number) for number, name in enumerate(names)]
+    assert facts_of(tmp_path, *members) == {
+        f"{name}.flac": {"cls": f"{number}", "speaker": f"{number}"} for number, name in enumerate(names)
+    }
+
+
+def test_sounds_of_several_parts_share_the_facts_of_their_sample(tmp_path: Path) -> None:
+    sounds = [(f"x/a.{name}.flac", sound(number)) for number, name in enumerate(("left", "right.v2"))]
+    facts = [("x/a.json", b'{"speaker": "s", "side": "?"}'), ("x/a.left.json", b'{"side": "l"}'), ("x/a.cls", b"7")]
+    assert facts_of(tmp_path, *facts, *sounds) == {
+        "x/a.left.flac": {"speaker": "s", "side": "l", "cls": "7"},
+        "x/a.right.v2.flac": {"speaker": "s", "side": "?", "cls": "7"},
+    }
+
+
+def test_facts_of_another_recording_are_not_inherited(tmp_path: Path) -> None:
+    sounds = [(f"{name}.wav", sound(number)) for number, name in enumerate(("2", "2.0", "2.1", "2.0.1"))]
+    facts = [("2.json", b'{"speaker": "s", "label": "x"}'), ("2.0.json", b'{"label": "y"}'), ("2.0.1.cls", b"1")]
+    assert facts_of(tmp_path, *sounds, *facts) == {
+        "2.wav": {"speaker": "s", "label": "x"},
+        "2.0.wav": {"label": "y"},
+        "2.1.wav": {"speaker": "s", "label": "x"},  # as WebDataset has it: nothing else says anything about it
+        "2.0.1.wav": {"cls": "1"},
+    }
+
+
+def test_facts_of_no_recording_are_listed(tmp_path: Path) -> None:
+    found = facts_of(tmp_path, ("a.wav", sound(0)), ("a.cls", b"1"), ("b.cls", b"1"), ("a.other.cls", b"2"))
+    assert found == {"a.wav": {"cls": "1"}, "b": {"set aside": ""}}
+
+
+def test_a_broken_fact_sets_aside_the_sounds_it_is_about(tmp_path: Path) -> None:
+    sounds = [(f"{name}.wav", sound(number)) for number, name in enumerate(("a.left", "b", "b.1", "c"))]
+    found = facts_of(tmp_path, *sounds, ("a.json", b"{"), ("b.json", b"{"), ("b.1.cls", b"1"), ("c.cls", b"1"))
+    assert found.pop("a.json") == found.pop("b.json") == {"set aside": ""}
+    assert found == {"b.1.wav": {"cls": "1"}, "c.wav": {"cls": "1"}}
