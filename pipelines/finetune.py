@@ -1,11 +1,12 @@
 """``wordless finetune``: a head on a pre-trained body, trained on labels."""
 
 from pipelines.commandline.command import command
+from pipelines.commandline.overrides import COLUMNS
 
 PATHS = frozenset(
     {"model", "output", "corpus.root", "corpus.table", "corpus.dataset", "corpus.shards", "store.root", "body.weights"}
 )
-TEXTS = frozenset({"corpus.pattern", "corpus.tier"})  # braces and asterisks mean something to Hydra
+TEXTS = frozenset({"corpus.pattern", "corpus.tier", *COLUMNS})  # braces and asterisks mean something to Hydra
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),

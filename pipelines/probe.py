@@ -1,9 +1,10 @@
 """``wordless probe``: what do the representations of a trained run know of labelled recordings?"""
 
 from pipelines.commandline.command import command
+from pipelines.commandline.overrides import COLUMNS
 
 PATHS = frozenset({"model", "output", "corpus.root", "corpus.table", "corpus.dataset", "corpus.shards", "store.root"})
-TEXTS = frozenset({"corpus.pattern", "corpus.tier"})  # braces and asterisks mean something to Hydra
+TEXTS = frozenset({"corpus.pattern", "corpus.tier", *COLUMNS})  # braces and asterisks mean something to Hydra
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),

@@ -6,6 +6,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from pipelines.chain.sweep import going_on
 from pipelines.commandline.command import command
+from pipelines.commandline.overrides import COLUMNS
 from pipelines.commandline.run_log import logged
 
 PATHS = frozenset(
@@ -25,7 +26,7 @@ PATHS = frozenset(
     }
 )
 # Braces and asterisks mean something to Hydra; a name may be a number.
-TEXTS = frozenset({"corpus.pattern", "corpus.tier", "name"})
+TEXTS = frozenset({"corpus.pattern", "corpus.tier", "name", *COLUMNS})
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),

@@ -44,6 +44,11 @@ case " $* " in
   *" --help "*) ;;
   *) [ -f "$MORE/$1" ] && mapfile -t more < "$MORE/$1" ;;
 esac
+case " $* " in
+  *" unlabelled="*) ;;
+  *" corpus.root="* | *" corpus.table="* | *" corpus.dataset="* | *" corpus.shards="*)
+    mapfile -t more < <(printf '%s\n' "${{more[@]}}" | grep -v '^embedded[.]') ;;
+esac
 case " $* " in *" {folds[1]}"*) more+=({folds[0]}) ;; esac
 case " $* " in *" {sizes[1]} "*) more+=({sizes[0]}) ;; esac
 PYTHONPATH={root} exec {python} -m pipelines.cli "$@" "${{more[@]}}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -15,6 +16,7 @@ from audio.recordings.notices import softer_notice
 from audio.recordings.packed.options import ColumnConfig
 from audio.recordings.recording_paths import (
     EXTENSIONS,
+    MissingRecordingError,
     expand_home,
     files_below,
     find_paths,
@@ -25,7 +27,8 @@ from audio.recordings.recording_paths import (
 from audio.recordings.segments import SegmentConfig, clips_of
 from audio.recordings.split_lists import Described, split_by_lists
 from audio.recordings.splits import SplitConfig, split_clips
-from audio.recordings.tables import read_table
+from audio.recordings.table_folders import folder_of, spelling_of
+from audio.recordings.tables import Row, read_table
 from audio.recordings.templates import Template
 from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
@@ -48,7 +51,8 @@ class CorpusConfig:
     tier: str | None = None  # of TextGrids, ELAN documents and selection tables, if several have labels
     dataset: str | None = None  # Arrow or Parquet files that hold the recordings: see audio.recordings.packed
     shards: str | None = None  # tar files that hold the recordings
-    columns: ColumnConfig = field(default_factory=ColumnConfig)  # of the data set, for labels, groups, folds and splits
+    columns: ColumnConfig = field(default_factory=ColumnConfig)  # of the table or data set
+    missing: Literal["stop", "list"] = "stop"  # list: files of a table that are not there are set aside
     extensions: tuple[str, ...] | None = None  # of files to look for, if no table lists them; None: all `EXTENSIONS`
     segment_seconds: float | None = None  # cut longer recordings into clips of this length; None: keep them whole
     segment_overlap_seconds: float = 0.0  # overlap of a segment with the previous one
@@ -84,6 +88,7 @@ class CorpusConfig:
     def __post_init__(self) -> None:
         _ = self.segments  # refuses contradictory values
         self._require_one_source()
+        self._require_effect()
         if not self.root and not self.table and not self.is_packed:
             problem = "neither corpus.root nor corpus.table is given; name the folder of your recordings"
             raise InputError(f"{problem}, corpus.root=PATH, or a table that lists them, corpus.table=FILE")
@@ -106,6 +111,26 @@ class CorpusConfig:
                 f"corpus.split.by={self.split.by}, but nothing says which {wanted} a recording has; "
                 f"put {{{wanted}}} into corpus.pattern, or give a corpus.table with a column {wanted}"
             )
+
+    def _require_effect(self) -> None:
+        """Refuse options that change nothing beside the others."""
+        if self.missing == "list" and not self.table:
+            raise InputError("corpus.missing=list has no effect without a corpus.table; leave it out")
+        if self.labels == "none":
+            label = None if self.is_packed else self.columns.label  # that of a data set is a preset's
+            for option, value in (("columns.label", label), ("label_names", self.label_names)):
+                if value:
+                    raise InputError(
+                        f"corpus.{option}={value} has no effect with corpus.labels=none; leave one of them out"
+                    )
+        if self.is_packed:
+            for name, columns in self.columns.named.items():
+                if name in ("index", "start", "end", "duration"):
+                    problem = f"corpus.columns.{name}={columns[0]} has no effect on data sets and shards"
+                    raise InputError(f"{problem}, only on a corpus.table; leave it out")
+            if self.shards and self.columns.audio is not None:
+                problem = f"corpus.columns.audio={self.columns.audio} has no effect on corpus.shards"
+                raise InputError(f"{problem}, whose recordings are known by their endings; leave it out")
 
     def _require_annotations(self) -> None:
         """Refuse options of annotations where none are looked for."""
@@ -244,7 +269,7 @@ def find_recordings(
     """Find the root, the descriptions of each recording by path, and the files that do not fit the pattern.
 
     A recording has several descriptions if a table or annotations name several parts of it. Nothing is decoded, so that
-    most mistakes show quickly. ``say`` gets sentences about annotations.
+    most mistakes show quickly. ``say`` gets sentences about annotations, and what was found though nobody named it.
     """
     root, described, unmatched = _find_described(config, option, say)
     if config.split.by != "lists":
@@ -264,14 +289,16 @@ def _find_described(
         _require_columns_of_annotations(config)
         root, listed, left_out = annotated.root, annotated.parts, annotated.rejected
     else:
-        root, listed, left_out = _find_in_table(config) if config.table else _find_in_folder(config, option)
+        root, listed, left_out = _find_in_table(config, say) if config.table else _find_in_folder(config, option)
 
     def complete(path: str, known: Description) -> Description:
-        return _set_label(path, _in_recording(path, known) if has_parts else known, config, from_folder=not has_parts)
+        known = _in_recording(path, known) if has_parts else known
+        return replace(known, label=_label(path, known, config, from_folder=not has_parts))
 
     if config.pattern is None:
-        labelled = {path: tuple(complete(path, known) for known in each) for path, each in listed.items()}
-        _require_labels(labelled, config.label_type)
+        completed = {path: tuple(complete(path, known) for known in each) for path, each in listed.items()}
+        labelled = _with_label_names(completed, config, say)
+        _require_labels(labelled, config)
         return root, labelled, left_out
     template = Template(config.pattern)
     matched = {path: fields for path in listed if (fields := template.match(path)) is not None}
@@ -280,12 +307,19 @@ def _find_described(
             f"corpus.pattern is {config.pattern!r}, which fits none of {counted(len(listed), 'file')} below {root}, "
             f"such as {min(listed)!r}; write the pattern after such a name"
         )
-    described = {
-        path: tuple(complete(path, _merge(named, known)) for known in listed[path])
+    merged = {
+        path: tuple(_merge(named, known) for known in listed[path])
         for path, fields in matched.items()
         if (named := describe(fields, str(root / path)))
     }
-    _require_labels(described, config.label_type)
+    if config.table and not has_parts and merged == listed:
+        raise InputError(
+            f"corpus.pattern={config.pattern} has no effect: corpus.table={config.table} gives "
+            f"{' and '.join(template.fields) or 'everything'} for each recording; leave the pattern out"
+        )
+    completed = {path: tuple(complete(path, known) for known in each) for path, each in merged.items()}
+    described = _with_label_names(completed, config, say)
+    _require_labels(described, config)
     reason = f"name does not fit corpus.pattern {config.pattern}"
     others = (Rejected(path=path, reason=reason) for path in sorted(listed.keys() - matched.keys()))
     return root, described, (*left_out, *others)
@@ -341,27 +375,44 @@ def _in_recording(path: str, known: Description) -> Description:
 def _find_in_folder(config: CorpusConfig, option: str) -> tuple[Path, Described, tuple[Rejected, ...]]:
     config.require_split_values()
     root = require_folder(config.root or "", option, option=option)
+    for name, columns in config.columns.named.items():
+        raise InputError(
+            f"corpus.columns.{name}={columns[0]} has no effect on {option}={root}, which has no table; give the table "
+            "with this column as corpus.table=FILE, or leave the column out"
+        )
     paths = find_paths(root, config.extensions or EXTENSIONS, option=option, remedy=", or set corpus.extensions")
     return root, dict.fromkeys(paths, (Description(),)), ()
 
 
-def _find_in_table(config: CorpusConfig) -> tuple[Path, Described, tuple[Rejected, ...]]:
+def _find_in_table(
+    config: CorpusConfig, say: Callable[[str], None] | None
+) -> tuple[Path, Described, tuple[Rejected, ...]]:
     path = expand_home(config.table or "", "corpus.table")
-    table = read_table(path)
+    columns = None if config.is_packed else config.columns  # those of a data set are in the table by their usual names
+    table = read_table(path, columns, label_type=config.label_type, say=say)
     if not table.rows:
         raise InputError(f"corpus.table={path} lists no recordings; give it a row for each")
-    root = require_folder(config.root or table.root or str(path.parent), "corpus.root" if config.root else f"{path}")
+    base = require_folder(config.root or table.root or str(path.parent), "corpus.root" if config.root else f"{path}")
+    root = folder_of(table.rows, base, around=not config.root and table.root is None)
+    if root != base and say:
+        say(f"{path.name}: its recordings are in {root} (corpus.root names another folder)")
     described: dict[str, list[Description]] = {}
-    relatives: dict[str, str] = {}  # of each path as it is written, which many rows may share
+    relatives: dict[tuple[str, str | None], str] = {}  # of each path as it is written, which many rows may share
+    missing: dict[str, Row] = {}  # the first row of each path that is not there
     listed: set[tuple[str, Span | None]] = set()
-    left_out = tuple(Rejected(path=row.path, reason=row.set_aside) for row in table.rows if row.set_aside)
+    left_out = [Rejected(path=row.path, reason=row.set_aside) for row in table.rows if row.set_aside]
     if len(left_out) == len(table.rows):
         reasons = frequent_reasons(left_out)
         raise InputError(f"corpus.table={path}: none of its {counted(len(left_out), 'row')} can be used ({reasons})")
     for row in (row for row in table.rows if not row.set_aside):
-        if row.path not in relatives:
-            relatives[row.path] = listed_path(root, row.path, row.where, remedy="fix the row, or set corpus.root")
-        relative = relatives[row.path]
+        place = (row.path, row.description.fold)
+        if place not in relatives:
+            try:
+                relatives[place] = _relative(root, row)
+            except MissingRecordingError:
+                missing.setdefault(row.path, row)
+                continue
+        relative = relatives[place]
         rows = described.setdefault(relative, [])
         if (relative, row.description.span) in listed:
             problem = f"{row.where}: {relative} is listed twice"
@@ -370,7 +421,33 @@ def _find_in_table(config: CorpusConfig) -> tuple[Path, Described, tuple[Rejecte
             raise InputError(f"{row.where}: no split; corpus.split.by=table needs train, validation or test here")
         listed.add((relative, row.description.span))
         rows.append(row.description)
-    return root, {path: tuple(rows) for path, rows in sorted(described.items())}, left_out
+    if missing and (config.missing == "stop" or not described):
+        raise InputError(_missing_files(missing, len(missing) + len(described), root))
+    kind = "not there, though the table lists it"
+    left_out += [Rejected(path=row.path, reason=f"{kind} ({row.where})", kind=kind) for row in missing.values()]
+    labelled = any(known.label for rows in described.values() for known in rows)
+    if config.label_type == "text" and config.labels != "none" and "label" not in config.fields and not labelled:
+        raise InputError(
+            f"corpus.label_type=text, but no row of corpus.table={path} has a text; name its column, "
+            f"corpus.columns.label=NAME (the columns are {', '.join(table.columns) or 'path'!s:.800})"
+        )
+    return root, {path: tuple(rows) for path, rows in sorted(described.items())}, tuple(left_out)
+
+
+def _relative(root: Path, row: Row) -> str:
+    """Return the path of a row relative to the root, as it is spelt on the disk."""
+    return listed_path(root, spelling_of(row, root) or row.path, row.where, remedy="fix the row, or set corpus.root")
+
+
+def _missing_files(missing: Mapping[str, Row], files: int, root: Path) -> str:
+    """Say how many files of a table are missing, with the place of the first in the table."""
+    first = next(iter(missing.values()))
+    several = f"{len(missing)} of {counted(files, 'file')} are missing, such as {', '.join(islice(missing, 3))}"
+    remedy = ", or set them aside by corpus.missing=list" if len(missing) < files else ""
+    return (
+        f"{first.where}: {first.path} is not there (looked in {root}){f': {several}' if files > 1 else ''}; fix the "
+        f"rows, or set corpus.root{remedy}"
+    )
 
 
 def _merge(named: Description, listed: Description) -> Description:
@@ -379,25 +456,45 @@ def _merge(named: Description, listed: Description) -> Description:
     return replace(listed, **{name: getattr(named, name) for name in unknown})
 
 
-def _set_label(path: str, known: Description, config: CorpusConfig, *, from_folder: bool) -> Description:
-    label = _label(path, known, config) if from_folder or config.labels == "none" else known.label
-    names = config.label_names or {}
-    return replace(known, label=None if label is None else names.get(label, label))
-
-
-def _label(path: str, known: Description, config: CorpusConfig) -> str | None:
+def _label(path: str, known: Description, config: CorpusConfig, *, from_folder: bool) -> str | None:
     match config.labels:
         case "none":
             return None
-        case "folder" if known.label is None:
+        case "folder" if known.label is None and from_folder and config.label_type != "text":  # a name is no text
             return PurePosixPath(path).parent.name or None
         case _:
             return known.label
 
 
-def _require_labels(described: Described, kind: LabelType) -> None:
-    """Refuse labels that are no numbers, if they must be."""
-    for path, several in described.items() if kind == "number" else ():
+def _with_label_names(described: Described, config: CorpusConfig, say: Callable[[str], None] | None) -> Described:
+    """Give labels their other names; names for labels that no recording has are refused."""
+    names = config.label_names
+    if not names:
+        return described
+    labels = {known.label for several in described.values() for known in several} - {None}
+    if unknown := [name for name in names if name not in labels]:
+        there = ", ".join(sorted(str(label) for label in labels)) or "(none)"
+        problem = f"corpus.label_names has {', '.join(unknown)}, which no recording has as its label"
+        if len(unknown) == len(names):
+            raise InputError(f"{problem}; the labels are {there:.400}")
+        if say:
+            say(f"{problem}; the labels are {there:.400}")
+    renamed = {label: names.get(label, label) for label in labels if label}
+    return {
+        path: tuple(replace(known, label=renamed.get(known.label or "")) for known in each)
+        for path, each in described.items()
+    }
+
+
+def _require_labels(described: Described, config: CorpusConfig) -> None:
+    """Refuse labels that are no numbers, if they must be, and recordings without any text."""
+    labelled = any(known.label for several in described.values() for known in several)
+    if config.label_type == "text" and config.labels != "none" and not labelled:
+        raise InputError(
+            "corpus.label_type=text, but no recording has a text, and names of folders are none; give the texts in a "
+            'corpus.table, or in file names, corpus.pattern="{label}_*.wav" (also of folders: "{label}/*")'
+        )
+    for path, several in described.items() if config.label_type == "number" else ():
         for label in (known.label for known in several if known.label is not None):
             if number_of(label) is None:
                 raise InputError(

@@ -92,11 +92,15 @@ def describe(fields: Mapping[str, str], where: str) -> Description:
 
 def split_of(name: str, where: str) -> Split:
     """Return the split that a name stands for, in any case."""
-    for split, names in SPLIT_NAMES.items():
-        if name.lower() in names:
-            return split
+    if split := split_named(name):
+        return split
     known = ", ".join(name for split in get_args(Split) for name in SPLIT_NAMES[split])
     raise InputError(f"{where}: split is {name!r:.40}; write one of {known}")
+
+
+def split_named(name: str) -> Split | None:
+    """Return the split that a name stands for, in any case; None: it stands for no split."""
+    return next((split for split, names in SPLIT_NAMES.items() if name.lower() in names), None)
 
 
 def number_of(label: str) -> float | None:

@@ -5,7 +5,8 @@ that other thresholds need no second decoding.
 """
 
 import math
-from collections import Counter
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from foundation.ranges import require
 CONFLICT = ", with another "  # in the reason against a duplicate
 NOTHING_KNOWN: Mapping[str, Mapping[str, str]] = {}
 Progress = Callable[[int, int], None]  # files done, files in all
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _TRIM_RULE = f"choose {MIN_TRIM_DB:g} to {MAX_TRIM_DB:g} dB, such as 40, or null to cut nothing off"
 
 
@@ -70,16 +72,19 @@ def inspect(
     Local workers are threads, because decoding, hashing and summing all release Python's lock.
     """
     measured = dict(_measurements(root.resolve(), sorted(paths), channel, workers, engine, cache, progress))
-    reasons: dict[str, str | None] = {}
+    fit: dict[str, Measurement] = {}
+    rejected: list[Rejected] = []
     first: dict[str, str] = {}  # hash of samples -> path of the first file that is usable so far
     for path, found in measured.items():
-        reasons[path] = _fault(found, config, sample_rate)
-        if reasons[path] is None and (original := first.setdefault(found.samples_sha256, path)) != path:
+        if reason := _fault(found, config, sample_rate):
+            rejected.append(Rejected(path=path, reason=reason))
+        elif (original := first.setdefault(found.samples_sha256, path)) != path:
             same = "" if found.sha256 == measured[original].sha256 else " (the same samples in other bytes)"
-            conflicts = _conflicts(known.get(original, {}), known.get(path, {}))
-            reasons[path] = f"duplicate of {original}{same}{conflicts}"
-    fit = {path: found for path, found in measured.items() if reasons[path] is None}
-    return fit, tuple(Rejected(path=path, reason=reason) for path, reason in reasons.items() if reason)
+            reason = f"duplicate of {original}{same}{_conflicts(known.get(original, {}), known.get(path, {}))}"
+            rejected.append(Rejected(path=path, reason=reason, kind="duplicate of another file"))
+        else:
+            fit[path] = found
+    return fit, tuple(rejected)
 
 
 def _conflicts(kept: Mapping[str, str], dropped: Mapping[str, str]) -> str:
@@ -111,9 +116,24 @@ def _fault(found: Measurement, config: InspectionConfig, sample_rate: int | None
 
 
 def frequent_reasons(rejected: Sequence[Rejected], *, most: int = 3) -> str:
-    """Count the most frequent reasons, for messages; numbers within a reason are ignored."""
-    counts = Counter(each.reason.partition(":")[0].partition(" of ")[0] for each in rejected)
-    return "; ".join(f"{count} {reason}" for reason, count in counts.most_common(most))
+    """Count the most frequent reasons, for messages; those that differ in numbers alone are one.
+
+    A reason is written whole if all of its kind are equal, else what stands before its colon.
+    """
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for each in rejected:
+        reasons[_NUMBER.sub("#", each.kind or each.reason.partition(": ")[0])].append(each.kind or each.reason)
+    frequent = sorted(reasons.values(), key=len, reverse=True)[:most]
+    return "; ".join(f"{len(each)} {_summary(each)}" for each in frequent)
+
+
+def _summary(reasons: Sequence[str]) -> str:
+    """Return what reasons of one kind have in common; of those that differ in numbers, the first."""
+    if len({*reasons}) == 1:
+        return reasons[0]
+    kinds = {reason.partition(": ")[0] for reason in reasons}
+    first = reasons[0].partition(": ")[0]
+    return first if len(kinds) == 1 else f"such as: {first}"
 
 
 def require_finite(values: npt.NDArray[np.generic], clip: Clip, what: str) -> None:

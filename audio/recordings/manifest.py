@@ -6,7 +6,7 @@ folder is not in it: the same recordings in another folder are the same corpus, 
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -89,6 +89,8 @@ class Rejected:
     reason: str
     # number of the file's segments that are left out; 0: the whole file, or one part that a table names
     segments: int = 0
+    # what reasons of this kind have in common, for counts; "": what stands before the colon
+    kind: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

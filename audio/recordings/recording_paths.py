@@ -4,9 +4,11 @@ import errno
 import hashlib
 import os
 import stat
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from audio.decoding import RecordingError, count_samples, declared_length, open_recording
@@ -48,6 +50,10 @@ class Passage:
     def name(self) -> str:
         """The path, and for a part also its span, as a clip of the corpus is named."""
         return clip_name(self.path, self.span)
+
+
+class MissingRecordingError(InputError):
+    """A table or a list names a recording that is not there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,13 +272,13 @@ def listed_path(root: Path, listed: str, where: str, *, remedy: str) -> str:
     Raises:
         InputError: the path lies outside the root, or is not there; the message begins with ``where``.
     """
-    path = Path(os.path.normpath(root.absolute() / listed))
+    path = Path(os.path.normpath(root.absolute() / (on_disk(root, listed) or listed)))
     roots = [Path(os.path.normpath(root.absolute())), root.resolve()]
     found = [path.relative_to(own).as_posix() for own in roots if path.is_relative_to(own)]
     if not found:
         raise InputError(f"{where}: {listed} lies outside {root}; set corpus.root to a folder that holds it")
     if is_missing(path):
-        raise InputError(f"{where}: {listed} is not there (looked in {root}); {remedy}")
+        raise MissingRecordingError(f"{where}: {listed} is not there (looked in {root}); {remedy}")
     return found[0]
 
 
@@ -285,3 +291,39 @@ def is_missing(path: Path) -> bool:
     except (OSError, ValueError):  # the name is too long, may not be looked up, or has a null character
         return False
     return False
+
+
+def on_disk(root: Path, listed: str) -> str | None:
+    """Return a listed path as it is spelt on this disk; None: it is not there.
+
+    Other systems write backslashes between folders, and letters with marks in another form of Unicode (NFC, NFD).
+    """
+    plain = dict.fromkeys((listed, listed.strip(), listed.strip().replace("\\", "/")))
+    for spelling in plain:
+        for form in (spelling, *(unicodedata.normalize(form, spelling) for form in ("NFC", "NFD"))):
+            if os.path.lexists(os.path.normpath(root / form)):
+                return form
+    found = (_in_mixed_forms(root, spelling) for spelling in plain if not spelling.isascii())
+    return next((spelling for spelling in found if spelling), None)
+
+
+def _in_mixed_forms(root: Path, listed: str) -> str | None:
+    """Find a path whose folders and name may each be in another form of Unicode."""
+    place, here = root / PurePosixPath(listed).anchor, PurePosixPath(listed)
+    for part in here.parts[bool(here.anchor) :]:
+        if not os.path.lexists(place / part):
+            try:
+                names = _composed_names(str(place), place.stat().st_mtime_ns)
+            except (OSError, ValueError):  # no folder, none that may be listed, or no path at all
+                return None
+            part = names.get(unicodedata.normalize("NFC", part), "")
+        if not part:
+            return None
+        place /= part
+    return str(place.relative_to(root)) if not here.anchor else str(place)
+
+
+@lru_cache(maxsize=4)
+def _composed_names(folder: str, changed_ns: int) -> dict[str, str]:
+    """Return the names in a folder by their composed forms."""
+    return {unicodedata.normalize("NFC", name): name for name in os.listdir(folder)}  # noqa: PTH208  names alone

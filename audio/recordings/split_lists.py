@@ -15,6 +15,7 @@ from audio.recordings.description import Description
 from audio.recordings.manifest import SPLITS, Rejected, Split
 from audio.recordings.recording_paths import listed_path
 from audio.recordings.splits import SplitConfig
+from audio.recordings.table_text import read_text
 from foundation.errors import InputError
 
 Described = dict[str, tuple[Description, ...]]  # descriptions of each recording, or of its parts, by path
@@ -50,15 +51,8 @@ def split_by_lists(root: Path, described: Described, config: SplitConfig) -> tup
 def _lines(root: Path, name: str, split: Split) -> Iterator[tuple[str, str]]:
     """Give the path of each line of a list, relative to the root, and the line's place."""
     file = root / name
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        problem = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise InputError(
-            f"corpus.split.{split} names the list {name!r}, and {file} cannot be read ({problem}); name a text file "
-            "below corpus.root with a path in each line"
-        ) from error
-    for number, line in enumerate(lines, start=1):
+    text = read_text(file, f"corpus.split.{split}={name}, the list {file},")
+    for number, line in enumerate(text.split("\n"), start=1):
         if path := line.strip():
             where = f"{file}:{number}"
             yield listed_path(root, path, where, remedy="remove the line, or add the file"), where

@@ -97,8 +97,8 @@ def require_labels(labels: Sequence[str | None]) -> None:
     classes = {label for label in labels if label is not None}
     labelled = sum(label is not None for label in labels)
     remedy = (
-        "put each class into its own sub-folder, set corpus.pattern, or leave probes out: "
-        "stages=[tokenizer,lm,vocoder,report]"
+        "put each class into its own sub-folder, set corpus.pattern, name the column of a table "
+        "(corpus.columns.label), or leave probes out: stages=[tokenizer,lm,vocoder,report]"
     )
     if not classes:
         raise InputError(f"{len(labels)} of {len(labels)} recordings have no label, which a probe predicts; {remedy}")

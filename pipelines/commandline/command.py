@@ -24,7 +24,8 @@ from foundation.parent import end_with_parent, is_started_by_another
 from foundation.text import escape
 from pipelines.commandline.claims import claims
 from pipelines.commandline.help import command_help, help_request
-from pipelines.commandline.overrides import prepare, quote, remember
+from pipelines.commandline.idle_options import require_effect
+from pipelines.commandline.overrides import prepare, quote, remember, typed_words
 from pipelines.commandline.refusals import add_advice, explain, options_of, os_problem, resolved
 
 Task = Callable[[dict[str, object]], None]
@@ -89,7 +90,9 @@ def _job(name: str, task: Task, paths: frozenset[str], *, full: bool) -> Callabl
         if is_started_by_another():
             end_with_parent()
         with mendable(name, paths, config, full=full):
-            task(resolved(config))
+            values = resolved(config)
+            require_effect(name, values, typed_words())
+            task(values)
 
     job.__module__ = f"pipelines.{name}"  # Hydra names the job after it
     return job

@@ -24,6 +24,9 @@ from omegaconf.grammar_parser import parse
 from foundation.errors import InputError
 
 HYDRA_PATHS = frozenset({"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"})
+COLUMNS = frozenset(  # names of columns, which may be numbers; labels may be a list, so they are left to Hydra
+    f"corpus.columns.{name}" for name in ("audio", "group", "fold", "split", "index", "start", "end", "duration")
+)
 SWITCHES = frozenset(
     {"-h", "--help", "--hydra-help", "--version", "-r", "--run", "-m", "--multirun", "--resolve"}
     | {"-sc", "--shell-completion"}
@@ -52,8 +55,13 @@ def remember(words: Sequence[str]) -> Iterator[None]:
 
 def command_line(command: str) -> str:
     """Return ``wordless <command>`` with the words that the user typed, quoted for a shell."""
+    return shlex.join(["wordless", command, *typed_words()])
+
+
+def typed_words() -> Sequence[str]:
+    """Return the words as the user typed them."""
     words = _TYPED.get()
-    return shlex.join(["wordless", command, *(sys.argv[1:] if words is None else words)])
+    return sys.argv[1:] if words is None else words
 
 
 def prepare(words: Sequence[str], paths: frozenset[str], texts: frozenset[str] = frozenset()) -> list[str]:
@@ -61,7 +69,7 @@ def prepare(words: Sequence[str], paths: frozenset[str], texts: frozenset[str] =
     switches, options = separate(words)
     for word in options:
         if not word.startswith("~") and "=" not in word:
-            raise InputError(f"{word!r} is not an option; options are written name=value, such as seed=1 (see --help)")
+            raise InputError(f"{word!r} is not an option; options are written OPTION=VALUE (see --help)")
     return [*switches, *(quote_option(option, paths | HYDRA_PATHS, texts) for option in options)]
 
 
@@ -89,7 +97,7 @@ def known_switch(word: str) -> str:
     if name in SWITCHES | SWITCHES_WITH_VALUE:
         return word
     meant = f"{name.lstrip('-').replace('-', '_')}={value or 'value'}"
-    raise InputError(f"{word} is not a switch; options are written name=value without dashes: {meant} (see --help)")
+    raise InputError(f"{word} is not a switch; options are written without dashes: {meant} (see --help)")
 
 
 def quote_option(word: str, paths: frozenset[str], texts: frozenset[str]) -> str:

@@ -39,7 +39,8 @@ def explain(error: Exception, *, name: str, words: Sequence[str]) -> InputError:
     """Turn an error of Hydra or OmegaConf about the ``words`` of the command ``name`` into an `InputError`."""
     match error:
         case OverrideParseException():
-            remedy = "in quotes, a value may hold anything: \"name='value'\""
+            option = error.override.partition("=")[0] or "OPTION"
+            remedy = f"in quotes, a value may hold anything: \"{option}='VALUE'\""
             return InputError(f"{error.override!r} does not parse: {first_line(error)}; {remedy}")
         case MissingConfigException():
             return missing_option(error)

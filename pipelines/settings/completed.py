@@ -30,6 +30,13 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
                     f"corpus.{name}={corpus[name]}, but neither corpus.root nor corpus.table says where the recordings "
                     f"are: add corpus.root=PATH; the built-in corpus takes no corpus.{name}"
                 )
+        columns = corpus.get("columns")
+        for name, column in columns.items() if isinstance(columns, Mapping) else ():
+            if column is not None:
+                raise InputError(
+                    f"corpus.columns.{name}={column}, but there is no corpus.table, corpus.dataset or corpus.shards: "
+                    "name one of them, or leave the column out"
+                )
         return {**config, "corpus": {**corpus, "root": EMBEDDED, "pattern": PATTERN, "labels": "pattern"}}
     return dict(config)
 

@@ -23,7 +23,7 @@ from pipelines.stages.stored_arrays import filter_banks, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import TIMINGS, Entry, Store
 from tests.pipelines.tiny import AUDIO, LISTENING, playback_of, sweep
-from tests.pipelines.tiny_chain import TINY, called_at_once
+from tests.pipelines.tiny_chain import OWN, called_at_once
 from tokenizer.parquet import CodedClip, read_codes
 from training.gangs import Alone
 
@@ -151,7 +151,7 @@ def test_one_recording_runs_through_the_whole_chain(tmp_path: Path) -> None:
     table = path.with_name("clips.csv")
     table.write_text("\n".join(["path,start,end,label", *rows, "field.ogg,30,32,odd"]) + "\n")
     words = [
-        *TINY,
+        *OWN,
         f"corpus.table={table}",
         "corpus=folder",
         "corpus.segment_seconds=1",
@@ -180,7 +180,7 @@ def test_one_recording_runs_through_the_whole_chain(tmp_path: Path) -> None:
 def test_half_an_hour_in_one_or_two_recordings_runs_through_the_chain(tmp_path: Path, files: tuple[str, ...]) -> None:
     for name in files:
         record(tmp_path / "in" / name, 1800.0 / len(files), 16_000)
-    words = [*TINY, "corpus=folder", f"corpus.root={tmp_path / 'in'}", "corpus.segment_seconds=10"]
+    words = [*OWN, "corpus=folder", f"corpus.root={tmp_path / 'in'}", "corpus.segment_seconds=10"]
     stages = "stages=[tokenizer,lm,vocoder,report]"
     done = called_at_once(tmp_path, *words, f"store.root={tmp_path / 'store'}", stages)
     assert done.returncode == 0, done.stderr

@@ -29,7 +29,7 @@ from pipelines.stages.tokenizer import frame_sample, input_sample
 from pipelines.store.session import Session
 from pipelines.store.store import TIMINGS, Entry, Store
 from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, playback_of, sweep
-from tests.pipelines.tiny_chain import TINY, called_at_once, composed
+from tests.pipelines.tiny_chain import OWN, called_at_once, composed
 from tokenizer.health import HealthConfig
 from tokenizer.views import ViewsConfig
 from training.gangs import Alone
@@ -155,7 +155,7 @@ def test_a_run_says_how_much_it_cut_off_and_another_cuts_differently_without_lis
     root: Path, tmp_path: Path
 ) -> None:
     words = ("corpus=folder", f"corpus.root={root}", "stages=[tokenizer,report]", f"store.root={tmp_path / 'store'}")
-    done = called_at_once(tmp_path / "a", *TINY, *words, "corpus.inspection.trim_db=30")
+    done = called_at_once(tmp_path / "a", *OWN, *words, "corpus.inspection.trim_db=30")
     assert done.returncode == 0, done.stderr
     said = re.search(r"9 clips, 0\.1 minutes, 0 set aside, ([0-9.]+) s of silent ends cut off", done.stderr)
     assert said is not None, done.stderr
@@ -164,7 +164,7 @@ def test_a_run_says_how_much_it_cut_off_and_another_cuts_differently_without_lis
     assert f"{results['corpus']['trimmed_seconds']:.1f}" == said[1]
     assert f"{said[1]} s of silence at the ends" in (tmp_path / "a" / "run" / "report.html").read_text()
     heard = (tmp_path / "store" / "inspected.jsonl").read_bytes()
-    whole = called_at_once(tmp_path / "b", *TINY, *words)
+    whole = called_at_once(tmp_path / "b", *OWN, *words)
     assert whole.returncode == 0, whole.stderr
     assert "cut off" not in whole.stderr + (tmp_path / "b" / "run" / "report.html").read_text()
     assert (tmp_path / "store" / "inspected.jsonl").read_bytes() == heard

@@ -31,6 +31,7 @@ TINY = (
     *("listening.clips=1", "listening.judged_clips=2", "listening.continuations=1", "probe.resamples=10"),
     *("listening.seconds=0.2", "listening.continuation_seconds=0.2"),
 )
+OWN = tuple(word for word in TINY if not word.startswith("embedded."))  # for recordings that are not built in
 CHECKPOINTS = tuple(f"{part}.fit.checkpoint_minutes=0" for part in ("tokenizer", "lm", "vocoder"))  # at each step
 
 

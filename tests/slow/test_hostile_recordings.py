@@ -11,7 +11,7 @@ from tests.hostile.audio_files import write_honest_files, write_hostile_files
 from tests.hostile.measured import Measured, measured
 from tests.hostile.tables import hostile_tables, outcome
 from tests.pipelines.tiny import save_run
-from tests.pipelines.tiny_chain import TINY
+from tests.pipelines.tiny_chain import OWN
 from tokenizer.parquet import read_codes
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def listed(root: Path) -> set[str]:
 
 
 def run(root: Path, place: Path) -> Measured:
-    words = [*TINY, *QUICK, f"corpus.root={root}", f"store.root={place / 'store'}", f"hydra.run.dir={place / 'run'}"]
+    words = [*OWN, *QUICK, f"corpus.root={root}", f"store.root={place / 'store'}", f"hydra.run.dir={place / 'run'}"]
     return measured("-m", "pipelines.run", *words)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from audio.recordings.packed.options import SEPARATOR
 from foundation.errors import InputError
 from foundation.json_values import find_object
 
 METADATA = b"huggingface"  # key of the features in the metadata of an Arrow schema
-SEPARATOR = ";"  # between several labels of a recording, as in probe.label_separator
 NO_CLASS = -1  # a class label that is not known
 _SOUND = "bytes"  # the field of an audio column that holds the bytes of a recording
 

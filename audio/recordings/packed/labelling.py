@@ -7,9 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from audio.recordings.inspection import frequent_reasons
 from audio.recordings.manifest import Rejected, Split
-from audio.recordings.packed.columns import SEPARATOR
 from audio.recordings.packed.data_set import PackedDataSet, require_columns
-from audio.recordings.packed.options import ColumnConfig
+from audio.recordings.packed.options import SEPARATOR, ColumnConfig
 from audio.recordings.packed.places import known_split
 from audio.recordings.packed.unpacking import Unpacked, UnpackedRow
 from audio.recordings.recording_paths import EXTENSIONS

@@ -15,7 +15,8 @@ import soundfile
 
 from audio.decoding import count_samples
 from audio.mono import mono
-from audio.recordings.inspection import CONFLICT, InspectionConfig, inspect
+from audio.recordings.inspection import CONFLICT, InspectionConfig, frequent_reasons, inspect
+from audio.recordings.manifest import Rejected
 from audio.recordings.measurement import MeasurementCache, file_key, measure
 from audio.waveform import LOUDEST, unusable_peak
 from foundation.errors import InputError
@@ -275,7 +276,7 @@ def test_a_rate_that_no_recording_has_is_set_aside(tmp_path: Path) -> None:
 INSPECT = """
 import sys
 from pathlib import Path
-from audio.recordings.inspection import InspectionConfig, inspect
+from audio.recordings.inspection import InspectionConfig, frequent_reasons, inspect
 fit, rejected = inspect(Path(sys.argv[1]), sys.argv[2:], InspectionConfig())
 print(*fit)
 for each in rejected: print(each.path, each.reason, sep="\\t")
@@ -426,3 +427,24 @@ def test_a_file_without_a_key_is_not_cached(folder: Path, tmp_path: Path) -> Non
     assert MeasurementCache(cache).add(file_key(folder / "missing.wav"), found) == found
     assert MeasurementCache(cache).get(file_key(folder / "also_missing.wav")) is None
     assert not cache.exists()
+
+
+def test_frequent_reasons_are_whole_unless_they_differ() -> None:
+    reasons = {
+        "declares a sample rate of 5 Hz, which is not within 100 to 9": 2,
+        "too short: 0.010 s, less than 0.05 s": 1,
+        "too short: 0.020 s, less than 0.05 s": 3,
+    }
+    rejected = [Rejected(path="a", reason=reason) for reason, count in reasons.items() for _ in range(count)]
+    rejected += [Rejected(path="a", reason=f"duplicate of {name}", kind="duplicate") for name in "abc"]
+    assert frequent_reasons(rejected, most=2) == "4 too short; 3 duplicate"
+    assert frequent_reasons(rejected[:2]) == "2 declares a sample rate of 5 Hz, which is not within 100 to 9"
+    assert frequent_reasons(rejected[:3]).endswith("1 too short: 0.010 s, less than 0.05 s")
+
+
+def test_duplicates_are_counted_together(tmp_path: Path, tone: Tone) -> None:
+    content = tone("0.wav").read_bytes()
+    for number in range(1, 4):
+        (tmp_path / f"{number}.wav").write_bytes(content)
+    _, rejected = inspect(tmp_path, [f"{number}.wav" for number in range(4)], InspectionConfig())
+    assert frequent_reasons(rejected).startswith("3 duplicate")

@@ -1,5 +1,6 @@
 """Splits by the lists of a data set, in a folder like Speech Commands."""
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,10 +102,22 @@ def test_lists_that_contradict_the_folder_are_refused_by_line(
 
 
 def test_lists_that_cannot_be_read_are_refused(commands: Write, tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"corpus\.split\.validation names the list 'validation_list\.txt', and .*No such"
-    ):
+    with pytest.raises(InputError, match=r"corpus\.split\.validation.*validation_list\.txt"):
         find_recordings(commands(testing_list=TEST))
-    (tmp_path / "validation_list.txt").write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match="it is not text in UTF-8"):
+    (tmp_path / "validation_list.txt").write_bytes(b"a.wav\n\xff")
+    with pytest.raises(InputError, match=r"validation_list\.txt:2"):
         find_recordings(commands(testing_list=TEST))
+    (tmp_path / "validation_list.txt").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(InputError, match=r"validation_list\.txt:1: .*git lfs pull"):
+        find_recordings(commands(testing_list=TEST))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_of_other_systems_are_read(commands: Write, tmp_path: Path, tone: Tone, encoding: str) -> None:
+    name = "bed/0\N{LATIN SMALL LETTER E WITH ACUTE}_nohash_0.wav"
+    tone(name)
+    written = unicodedata.normalize("NFD", VALIDATION + name).replace("/", "\\").replace("\n", "\r")
+    config = commands(testing_list=TEST)
+    (tmp_path / "validation_list.txt").write_text(written, encoding=encoding, newline="")
+    manifest, _ = build_manifest(config)
+    assert divided(manifest)["validation"] == [*VALIDATION.split()[:1], name, *VALIDATION.split()[1:]]

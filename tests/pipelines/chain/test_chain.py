@@ -27,6 +27,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import ENTRY, Store
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import (
+    OWN,
     PROCESSES,
     TINY,
     called,
@@ -315,7 +316,7 @@ def test_a_folder_with_some_broken_files(finished_run: FinishedRun, tmp_path: Pa
     (root / "zero" / "empty.wav").touch()
     shutil.copy(source, root / "zero" / "once more.wav")
     words = ("corpus=folder", f"corpus.root={root}", "stages=[probe,report]", f"store.root={tmp_path / 'store'}")
-    done = called_at_once(tmp_path, *TINY, *words)
+    done = called_at_once(tmp_path, *OWN, *words)
     assert done.returncode == 0, done.stderr
     assert "my recordings: 20 clips, " in done.stderr
     assert "5 set aside" in done.stderr

@@ -25,7 +25,7 @@ from tests.audio.recordings.packed.packed_files import (
     write_parquet,
     write_tar,
 )
-from tests.pipelines.tiny_chain import CHECKPOINTS, TINY, called_at_once, entries, refusal
+from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called_at_once, entries, refusal
 from training.gangs import Alone
 
 OWN_SPLITS = SplitConfig(by="table", shared_groups=True)
@@ -208,7 +208,7 @@ def test_a_data_set_that_does_not_fit_on_the_disk_is_refused_before_it_is_unpack
     assert not list(small_disk.rglob("*.wav"))
 
 
-WORDS = (*TINY, *CHECKPOINTS, "stages=[tokenizer,lm,report]", "corpus=dataset", "corpus.columns.group=speaker")
+WORDS = (*OWN, *CHECKPOINTS, "stages=[tokenizer,lm,report]", "corpus=dataset", "corpus.columns.group=speaker")
 
 
 def test_a_run_makes_codes_of_a_data_set_offline(tmp_path: Path) -> None:

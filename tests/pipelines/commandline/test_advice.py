@@ -6,13 +6,17 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import OverrideParseException
 
+from foundation.errors import InputError
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.refusals import MENTION, OWNERS, add_advice, is_option, options_of
+from pipelines.commandline.overrides import prepare
+from pipelines.commandline.refusals import MENTION, OWNERS, add_advice, explain, is_option, options_of
 
 ROOT = Path(__file__).parents[3]
-# The form of an option, and an argument of a Python function.
-NOT_OPTIONS = {("pipelines/commandline/overrides.py", "name"), ("tokenizer/parquet.py", "segments")}
+# An argument of a Python function.
+NOT_OPTIONS = {("tokenizer/parquet.py", "segments")}
 PACKAGES = ("foundation", "benchmarks", "training", "audio", "tokenizer", "lm", "vocoder", "pipelines")
 
 
@@ -109,3 +113,18 @@ def test_the_commands_themselves_say_it(
         assert len(told.splitlines()) == 1, told
         assert told.startswith(f"wordless {command}: ")
         assert all(is_option(mention, options_of(command)) for mention in MENTION.findall(told)), told
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("word", ["device=a(b", "model=[x", "smoke", "workers='"])
+def test_words_that_do_not_parse_name_options_of_the_command_alone(command: str, word: str) -> None:
+    try:
+        prepare([word], frozenset())
+        OverridesParser.create().parse_overrides([word])
+    except OverrideParseException as error:
+        message = str(explain(error, name=command, words=[word]))
+    except InputError as error:
+        message = str(error)
+    assert word in message
+    assert set(MENTION.findall(message)) <= {word.partition("=")[0]}
+    assert command != "encode" or "option of wordless" not in add_advice(command, message)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from foundation.errors import InputError
-from pipelines.commandline.overrides import prepare
+from pipelines.commandline.overrides import COLUMNS, prepare
 
 PATHS = frozenset({"corpus.root", "input"})
 AWKWARD = [
@@ -92,8 +92,15 @@ def test_switches_come_first_wherever_they_were() -> None:
 
 @pytest.mark.parametrize(
     ("word", "told"),
-    [("--seed=1", "seed=1"), ("--seed", "seed=value"), ("--store-root=x", "store_root=x"), ("smoke", "name=value")],
+    [("--seed=1", "seed=1"), ("--seed", "seed=value"), ("--store-root=x", "store_root=x"), ("smoke", "OPTION=VALUE")],
 )
 def test_what_is_no_option_is_refused(word: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         prepare([word], PATHS)
+
+
+def test_names_of_columns_may_be_numbers_and_hold_anything() -> None:
+    words = ["corpus.columns.audio=1", "corpus.columns.start=Begin Time (s)", "corpus.columns.label=[tempo,key]"]
+    assert prepare(words, PATHS, COLUMNS) == [
+        "corpus.columns.audio='1'", "corpus.columns.start='Begin Time (s)'", "corpus.columns.label=[tempo,key]"
+    ]  # fmt: skip

@@ -16,7 +16,7 @@ import soundfile
 from pipelines.commandline.refusals import os_problem
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny import sweep
-from tests.pipelines.tiny_chain import ROOT, TINY, called_at_once, composed, refusal, stored
+from tests.pipelines.tiny_chain import OWN, ROOT, TINY, called_at_once, composed, refusal, stored
 
 
 def write(path: Path, *, low: float = 200, seconds: float = 0.4) -> None:
@@ -97,7 +97,7 @@ def test_a_corpus_that_will_not_do(
     root = tmp_path / "my (recordings), a=b"
     corpus(root)
     done = called_at_once(
-        tmp_path / "run", *TINY, "corpus=folder", f"corpus.root={root}", f"store.root={tmp_path / 'store'}", *words
+        tmp_path / "run", *OWN, "corpus=folder", f"corpus.root={root}", f"store.root={tmp_path / 'store'}", *words
     )
     line = refusal(done)
     assert any(each.replace("{root}", str(root)) in line for each in told.split("|")), line
@@ -151,6 +151,8 @@ def test_a_corpus_that_will_not_do(
             "corpus.pattern={label}.wav, but neither corpus.root nor corpus.table says where",
         ),
         ("corpus.labels=none", "corpus.labels=none, but neither corpus.root nor corpus.table says where"),
+        ("corpus.columns.group=speaker", "corpus.columns.group=speaker"),
+        ("corpus.missing=list", "corpus.missing=list"),
         ("corpus.extensions=[wav]", "corpus.extensions=['wav'], but neither corpus.root nor corpus.table says where"),
         ("threads=9223372036854775807", "threads is 9223372036854775807; choose null"),
         ("tokenizer.batch_size=9223372036854775807", "tokenizer.batch_size is 9223372036854775807; it must be at most"),

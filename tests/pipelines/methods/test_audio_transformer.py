@@ -14,7 +14,7 @@ from pipelines.methods.audio_transformer import AUDIO_TRANSFORMER
 from pipelines.pages.method_pictures import method_pictures
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, run, stored
+from tests.pipelines.tiny_chain import OWN, TINY, Kill, called_at_once, composed, run, stored
 from tests.training.test_gangs import losses, together
 
 SMALL = (
@@ -110,7 +110,7 @@ def test_recordings_that_are_shorter_than_a_patch_are_set_aside_and_counted(tmp_
         "corpus.split.test_fraction=0.3",
     )
     words = (*words, "corpus.inspection.min_seconds=0.01", "audio_transformer.model.patch_ms=40", ONE)
-    done = called_at_once(tmp_path, *TINY, *SMALL, "stages=[probe]", f"store.root={tmp_path / 'store'}", *words)
+    done = called_at_once(tmp_path, *OWN, *SMALL, "stages=[probe]", f"store.root={tmp_path / 'store'}", *words)
     assert done.returncode == 0, done.stderr
     rejected = (tmp_path / "run/rejected.tsv").read_text()
     assert rejected.count("too short: 0.030 s, less than 0.04 s") == 2

@@ -48,3 +48,11 @@ def test_a_seed_that_becomes_too_large_is_named(tmp_path: Path) -> None:
     settings = run_settings(composed(tmp_path, f"lm.fit.seed={MAX_SEED}", "seeds=2", "stages=[lm,probe]"))
     with pytest.raises(InputError, match=rf"^lm\.fit\.seed is {MAX_SEED + 1}"):
         settings.with_seed(1)
+
+
+def test_columns_of_a_table_are_named_by_names_or_numbers(tmp_path: Path) -> None:
+    words = ("corpus.table=t.csv", "corpus.columns.audio='1'", "corpus.columns.label=3", "corpus.missing=list")
+    corpus = run_settings(composed(tmp_path, *words)).corpus
+    assert corpus.columns.named == {"audio": ("1",), "label": ("3",)}
+    several = run_settings(composed(tmp_path, "corpus.table=t.csv", "corpus.columns.label=[tempo,key]")).corpus
+    assert several.columns.labels == ("tempo", "key")

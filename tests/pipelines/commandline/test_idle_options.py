@@ -1,0 +1,103 @@
+"""Typed options that change nothing are refused, with the option that makes them idle; all others are not."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_module
+
+from foundation.errors import InputError
+from pipelines.commandline.idle_options import require_effect
+from pipelines.commandline.refusals import resolved
+from tests.pipelines.tiny_chain import TINY, called_at_once, refusal
+
+MADE = {  # what must be given of each command
+    "run": (),
+    "probe": ("model=x",),
+    "finetune": ("model=x", "corpus.root=x"),
+    "decode": ("model=x", "input=x", "output=x"),
+    "generate": ("model=x", "output=x"),
+}
+
+
+def check(command: str, words: Sequence[str]) -> None:
+    overrides = [*MADE[command], *(word for word in words if word != "-m")]
+    with initialize_config_module("conf", version_base="1.3"):
+        config = resolved(compose(command, overrides=overrides))
+    require_effect(command, config, words)
+
+
+FOLDS = "compare.folds=group"
+BY_GROUP = ("corpus.root=x", "corpus.split.by=group")
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "option", "cause"),
+    [
+        ("run", ("corpus.root=x", "embedded.voices=4"), "embedded.voices", "corpus.root=x"),
+        ("run", ("corpus.table=t.csv", "embedded.label=text"), "embedded.label", "corpus.table=t.csv"),
+        ("probe", ("corpus.dataset=d", "embedded.words=3"), "embedded.words", "corpus.dataset=d"),
+        ("finetune", ("embedded.takes=2",), "embedded.takes", "corpus.root=x"),
+        ("run", ("corpus.table=t.csv", "corpus.extensions=[wav]"), "corpus.extensions", "corpus.table=t.csv"),
+        ("run", ("corpus.shards=a.tar", "corpus.extensions=[wav]"), "corpus.extensions", "corpus.shards=a.tar"),
+        ("run", ("corpus.root=x", FOLDS, "corpus.split.test=[a]"), "corpus.split.test", FOLDS),
+        ("run", ("corpus.root=x", FOLDS, "corpus.split.test_fraction=0.3"), "corpus.split.test_fraction", FOLDS),
+        (
+            "run",
+            (*BY_GROUP, "corpus.split.test=[a]", "corpus.split.test_fraction=0.3"),
+            "corpus.split.test_fraction",
+            "corpus.split.test ",
+        ),
+        (
+            "run",
+            (*BY_GROUP, "corpus.split.test=[a]", "corpus.split.validation=[b]", "corpus.split.seed=3"),
+            "corpus.split.seed",
+            "drawn",
+        ),
+        ("run", ("compare.hearing_rates=0.1",), "compare.hearing_rates", "compare.hearings"),
+        ("run", ("probe.classifier=ridge", "probe.max_iterations=9"), "probe.max_iterations", "probe.classifier"),
+        ("run", ("zerospeech.rounds=2",), "zerospeech.rounds", "stages"),
+        ("run", ("rates.seconds=2",), "rates.seconds", "stages"),
+        ("finetune", ("beside=[scratch]", "probe.tries=9"), "probe.tries", "beside"),
+        ("decode", ("synthesis=griffin_lim", "temperature=0.5"), "temperature", "griffin_lim"),
+        ("decode", ("temperature=0", "top_p=0.5"), "top_p", "temperature=0"),
+        ("generate", ("synthesis=none", "vocoder_temperature=0.5"), "vocoder_temperature", "none"),
+        ("generate", ("synthesis=griffin_lim", "postfilter=0.5"), "postfilter", "griffin_lim"),
+        ("generate", ("include_prompt=false",), "include_prompt", "prompt"),
+        ("generate", ("temperature=0", "top_k=5"), "top_k", "temperature=0"),
+    ],
+)
+def test_an_option_without_an_effect_is_refused(command: str, words: tuple[str, ...], option: str, cause: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check(command, words)
+    assert str(caught.value).startswith(f"{option} ")
+    assert cause in str(caught.value)
+    check(command, [*words, "-m"])  # a sweep may have jobs in which it is read
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("run", TINY),
+        ("run", ("experiment=smoke", "corpus.root=x")),  # the preset sets embedded.voices
+        ("run", ("corpus.root=x", "embedded.voices=52")),  # the default
+        ("run", ("corpus.root=x", "embedded.voices=4", "unlabelled=[embedded]")),
+        ("run", ("corpus.root=x", "corpus.extensions=[wav]")),
+        ("run", ("corpus.table=t.csv", "corpus.extensions=[wav]", "unlabelled=[more]")),
+        ("run", (*BY_GROUP, "corpus.split.test=[a]", "corpus.split.validation_fraction=0.3", "corpus.split.seed=3")),
+        ("run", ("corpus=fsdd", "corpus.root=x", FOLDS)),
+        ("run", ("corpus.root=x", FOLDS, "corpus.split.shared_groups=true")),
+        ("run", ("stages=[zerospeech]", "zerospeech.rounds=2")),
+        ("decode", ("temperature=0.5", "top_p=0.5")),
+        ("generate", ("synthesis=griffin_lim", "temperature=0.5", "top_k=3")),
+        ("generate", ("prompt=a.wav", "include_prompt=false")),
+    ],
+)
+def test_options_with_an_effect_are_not(command: str, words: tuple[str, ...]) -> None:
+    check(command, words)
+
+
+def test_the_command_itself_refuses(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    line = refusal(called_at_once(tmp_path / "run", *TINY, f"corpus.root={tmp_path / 'in'}"))
+    assert "embedded.voices" in line
