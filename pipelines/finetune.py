@@ -16,7 +16,10 @@ OFTEN = (
 
 def finetune(config: dict[str, object]) -> None:
     """Fine-tune a body on the corpus that a composed config describes."""
-    from pipelines.finetuning.job import finetune_body  # seconds of imports, which a misspelt option need not wait for
+    from pipelines.settings.recordings import require_recordings
+
+    require_recordings(config)
+    from pipelines.finetuning.job import finetune_body  # seconds of imports, which a mistake need not wait for
 
     finetune_body(config)
 

@@ -14,7 +14,10 @@ OFTEN = (
 
 def probe(config: dict[str, object]) -> None:
     """Probe the models of a run on the corpus that a composed config describes."""
-    from pipelines.chain.probe_job import probe_run  # seconds of imports, which a misspelt option need not wait for
+    from pipelines.settings.recordings import require_recordings
+
+    require_recordings(config)
+    from pipelines.chain.probe_job import probe_run  # seconds of imports, which a mistake need not wait for
 
     probe_run(config)
 

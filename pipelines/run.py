@@ -38,10 +38,13 @@ OFTEN = (
 
 def run(config: dict[str, object]) -> None:
     """Run the chain that a composed config describes."""
-    from pipelines.chain.chain import run_chain  # seconds of imports, which a misspelt option need not wait for
-
     folder = Path(HydraConfig.get().runtime.output_dir)
     with going_on(), logged(folder):
+        from pipelines.settings.recordings import require_recordings
+
+        require_recordings(config)
+        from pipelines.chain.chain import run_chain  # seconds of imports, which a mistake need not wait for
+
         run_chain(config, folder)
 
 

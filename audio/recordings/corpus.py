@@ -34,6 +34,7 @@ from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
 from foundation.text import counted
 
+Found = tuple[Path, Described, tuple[Rejected, ...]]  # root, recordings by path, and files that were set aside
 FEW = 20  # recordings; so few are inspected in moments, even long ones
 
 
@@ -157,6 +158,7 @@ class CorpusConfig:
 def build_manifest(
     config: CorpusConfig,
     *,
+    found: Found | None = None,
     workers: int = 1,
     engine: EngineConfig = LOCAL,
     cache: Path | None = None,
@@ -170,6 +172,7 @@ def build_manifest(
     """Build the corpus of a config; also return the files that were set aside with the reasons; both sorted by path.
 
     Args:
+        found: what `find_recordings` returned for the config; None: it is called now.
         workers: threads that decode, or tasks of the engine that decode at the same time.
         cache: JSONL file with the measurements of inspection, so that unchanged files are not decoded again.
         progress: called with the number of files done and in all.
@@ -182,7 +185,7 @@ def build_manifest(
     Raises:
         InputError: no recording is found or usable, a table names a missing file, or the splits cannot be made.
     """
-    root, described, unmatched = find_recordings(config, option=option)
+    root, described, unmatched = found or find_recordings(config, option=option)
     _require_divisible(described, config)
     fit, unfit = inspect(
         root,
@@ -265,7 +268,7 @@ def _split_by_type(clips: Sequence[Clip], config: CorpusConfig) -> tuple[tuple[C
 
 def find_recordings(
     config: CorpusConfig, *, option: str = "corpus.root", say: Callable[[str], None] | None = None
-) -> tuple[Path, Described, tuple[Rejected, ...]]:
+) -> Found:
     """Find the root, the descriptions of each recording by path, and the files that do not fit the pattern.
 
     A recording has several descriptions if a table or annotations name several parts of it. Nothing is decoded, so that
@@ -278,10 +281,9 @@ def find_recordings(
     return root, divided, (*unmatched, *unlisted)
 
 
-def _find_described(
-    config: CorpusConfig, option: str, say: Callable[[str], None] | None
-) -> tuple[Path, Described, tuple[Rejected, ...]]:
-    annotated = _annotations_of_table(config) if config.table else _annotations_in_folder(config, option)
+def _find_described(config: CorpusConfig, option: str, say: Callable[[str], None] | None) -> Found:
+    folder = None if config.table else _Folder.of(config, option)
+    annotated = _annotations_of_table(config) if folder is None else _annotations_in_folder(config, folder)
     if annotated and say:
         for notice in annotated.notices:
             say(notice)
@@ -289,7 +291,7 @@ def _find_described(
         _require_columns_of_annotations(config)
         root, listed, left_out = annotated.root, annotated.parts, annotated.rejected
     else:
-        root, listed, left_out = _find_in_table(config, say) if config.table else _find_in_folder(config, option)
+        root, listed, left_out = _find_in_table(config, say) if folder is None else _find_in_folder(config, folder)
 
     def complete(path: str, known: Description) -> Description:
         known = _in_recording(path, known) if has_parts else known
@@ -341,14 +343,27 @@ def _annotations_of_table(config: CorpusConfig) -> Annotated | None:
     return annotations_in(path, kind, root, recordings, config.annotated, option="corpus.table")
 
 
-def _annotations_in_folder(config: CorpusConfig, option: str) -> Annotated | None:
-    """Return the annotated recordings of ``root``; if there are any, the others are set aside."""
+@dataclass(frozen=True, kw_only=True)
+class _Folder:
+    """The folder of a corpus without a table, and the files below it."""
+
+    root: Path
+    files: Sequence[str]
+    option: str  # that named the folder
+
+    @classmethod
+    def of(cls, config: CorpusConfig, option: str) -> "_Folder":
+        root = require_folder(config.root or "", option, option=option)
+        return cls(root=root, files=list(files_below(root)), option=option)
+
+
+def _annotations_in_folder(config: CorpusConfig, folder: _Folder) -> Annotated | None:
+    """Return the annotated recordings of a folder; if there are any, the others are set aside."""
     if config.annotations == "none":
         return None
-    root = require_folder(config.root or "", option, option=option)
-    files = list(files_below(root))
+    root, files = folder.root, folder.files
     recordings = some_paths(root, config.extensions or EXTENSIONS, files)
-    found = annotations_below(root, recordings, files, config.annotated, option=option)
+    found = annotations_below(root, recordings, files, config.annotated, option=folder.option)
     if found is None or not found.parts or found.root != root:
         return found
     listed = {each.path for each in found.rejected if not each.segments} | found.parts.keys()
@@ -372,21 +387,20 @@ def _in_recording(path: str, known: Description) -> Description:
     return replace(known, group=known.group or str(PurePosixPath(path).with_suffix("")))
 
 
-def _find_in_folder(config: CorpusConfig, option: str) -> tuple[Path, Described, tuple[Rejected, ...]]:
+def _find_in_folder(config: CorpusConfig, folder: _Folder) -> Found:
     config.require_split_values()
-    root = require_folder(config.root or "", option, option=option)
+    root, option = folder.root, folder.option
     for name, columns in config.columns.named.items():
         raise InputError(
             f"corpus.columns.{name}={columns[0]} has no effect on {option}={root}, which has no table; give the table "
             "with this column as corpus.table=FILE, or leave the column out"
         )
-    paths = find_paths(root, config.extensions or EXTENSIONS, option=option, remedy=", or set corpus.extensions")
+    wanted, remedy = config.extensions or EXTENSIONS, ", or set corpus.extensions"
+    paths = find_paths(root, wanted, option=option, remedy=remedy, files=folder.files)
     return root, dict.fromkeys(paths, (Description(),)), ()
 
 
-def _find_in_table(
-    config: CorpusConfig, say: Callable[[str], None] | None
-) -> tuple[Path, Described, tuple[Rejected, ...]]:
+def _find_in_table(config: CorpusConfig, say: Callable[[str], None] | None) -> Found:
     path = expand_home(config.table or "", "corpus.table")
     columns = None if config.is_packed else config.columns  # those of a data set are in the table by their usual names
     table = read_table(path, columns, label_type=config.label_type, say=say)

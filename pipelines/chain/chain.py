@@ -12,7 +12,7 @@ from foundation.progress import Terminal
 from foundation.text import listed
 from foundation.threads import use_threads
 from lm.probing.task import require_labels
-from pipelines.chain.corpus import corpus_config, read_corpus
+from pipelines.chain.corpus import find_corpus, read_corpus
 from pipelines.chain.language_tests import judge_language_model, require_language_tests
 from pipelines.chain.next_samples import add_sample_sounds, train_on_samples, train_samples_first
 from pipelines.chain.pairs import Pair, make_pairs, reused_in_order
@@ -64,7 +64,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     require = require_labels if "probe" in settings.stages else None
     require_sources(settings)
     undivided = replace(settings.corpus, split=WHOLE) if settings.compare.folds else settings.corpus
-    recordings = corpus_config(undivided, settings.embedded, store, require=require, terminal=terminal)
+    recordings = find_corpus(undivided, settings.embedded, store, require=require, terminal=terminal)
     with open_gang(choose_device(settings.device)) as gang:
         settings = with_precision(settings, gang)
         if gang.rank == 0:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audio.channels import Channel
-from audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
+from audio.recordings.corpus import CorpusConfig, Found, build_manifest, find_recordings
 from audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
 from audio.recordings.inspection import CONFLICT
 from audio.recordings.manifest import Manifest, Rejected, write_rejected
@@ -38,12 +38,20 @@ class Corpus:
         return seen_of(self.manifest)
 
 
+@dataclass(frozen=True, kw_only=True)
+class FoundCorpus:
+    """Options of a corpus, and its recordings before any is decoded."""
+
+    config: CorpusConfig
+    found: Found | None = None  # None: the built-in corpus, whose files need no check
+
+
 def seen_of(manifest: Manifest) -> tuple[Path, ...]:
     """Return what workers must see of a corpus: its folder and a recording of it."""
     return manifest.root, manifest.root / manifest.clips[0].path
 
 
-def corpus_config(
+def find_corpus(
     config: CorpusConfig,
     embedded: EmbeddedConfig,
     store: Path,
@@ -51,8 +59,8 @@ def corpus_config(
     require: Callable[[Sequence[str | None]], None] | None,
     terminal: Terminal,
     option: str = "corpus.root",
-) -> CorpusConfig:
-    """Return the corpus options; faults of folder, names or labels are refused before any recording is decoded.
+) -> FoundCorpus:
+    """Find the recordings; faults of folder, names or labels are refused before any recording is decoded.
 
     ``require`` refuses labels that cannot be learned; None accepts all. ``option`` names the option of the folder in
     messages.
@@ -61,17 +69,17 @@ def corpus_config(
         terminal.say("corpus    the built-in corpus; its voices are synthesised once, which takes some seconds")
         root = embedded_corpus(embedded, store / SYNTHESISED)
         table = None if embedded.label == "word" else str(label_table(embedded, root))
-        return replace(config, root=str(root), table=table)
+        return FoundCorpus(config=replace(config, root=str(root), table=table))
     if config.is_packed:
         config = unpacked_corpus(config, store, terminal=terminal)
-    _, described, _ = find_recordings(config, option=option, say=lambda notice: terminal.say(f"corpus    {notice}"))
+    found = find_recordings(config, option=option, say=lambda notice: terminal.say(f"corpus    {notice}"))
     if require is not None:
-        require([description.label for several in described.values() for description in several])
-    return config
+        require([description.label for several in found[1].values() for description in several])
+    return FoundCorpus(config=config, found=found)
 
 
 def read_corpus(
-    config: CorpusConfig,
+    recordings: FoundCorpus,
     store: Path,
     *,
     workers: int,
@@ -92,6 +100,7 @@ def read_corpus(
         InputError: the recordings make no corpus. The files that were set aside are then listed in the run's
             ``folder``, in the file ``listed``. ``option`` names the option of the recordings' folder in the message.
     """
+    config = recordings.config
     if gang.rank:
         gang.barrier()
     if config.is_packed:
@@ -102,6 +111,7 @@ def read_corpus(
         with terminal.working("inspecting", 0, "files") as progress:
             manifest, rejected = build_manifest(
                 config,
+                found=recordings.found,
                 workers=engine.workers(workers, enough=True),
                 engine=engine,
                 cache=store / "inspected.jsonl",

@@ -23,7 +23,7 @@ from foundation.saved_models import rate_folder
 from lm.probing.config import ProbeConfig
 from lm.probing.task import require_labels
 from lm.rate_model import load_language_model
-from pipelines.chain.corpus import MANIFEST, corpus_config, read_corpus
+from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.commandline.outputs import require_kind, require_space
 from pipelines.methods.rates import BAGS, STATES
@@ -105,7 +105,7 @@ def probe_run(config: dict[str, object]) -> None:
     store = settings.store.root
     require_space(store, "store.root=PATH", reused=True)
     terminal = Terminal()
-    recordings = corpus_config(settings.corpus, settings.embedded, store, require=require_labels, terminal=terminal)
+    recordings = find_corpus(settings.corpus, settings.embedded, store, require=require_labels, terminal=terminal)
     with open_gang(choose_device(settings.device)) as gang:
         corpus = read_corpus(
             recordings,

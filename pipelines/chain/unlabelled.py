@@ -15,7 +15,7 @@ from foundation.errors import InputError
 from foundation.progress import Terminal
 from foundation.saved_models import LANGUAGE_MODEL, TOKENIZER, learned_labels
 from foundation.text import counted, listed
-from pipelines.chain.corpus import MANIFEST, Corpus, corpus_config, read_corpus, seen_of
+from pipelines.chain.corpus import MANIFEST, Corpus, find_corpus, read_corpus, seen_of
 from pipelines.results.run_record import RESULTS
 from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run import RunSettings
@@ -231,9 +231,9 @@ def _read_source(
 ) -> Corpus:
     """Read a folder as the corpus is read, with its lengths and silence; embedded words are never cut."""
     config = _source_config(source, settings.corpus)
-    config = corpus_config(config, settings.embedded, store, require=None, terminal=terminal, option="unlabelled")
+    recordings = find_corpus(config, settings.embedded, store, require=None, terminal=terminal, option="unlabelled")
     return read_corpus(
-        config,
+        recordings,
         store,
         workers=settings.workers,
         engine=settings.engine,

@@ -14,6 +14,7 @@ from audio.recordings.corpus import CorpusConfig, build_manifest
 from audio.recordings.inspection import InspectionConfig, frequent_reasons
 from audio.recordings.manifest import Manifest, Rejected, write_rejected
 from audio.recordings.splits import SplitConfig
+from audio.spectrogram import SpectrogramConfig
 from foundation.configuration import match_choice
 from foundation.devices import choose_device
 from foundation.engine import LOCAL
@@ -47,6 +48,7 @@ from pipelines.store.stored_features import (
     with_input,
 )
 from pipelines.store.work_folder import remove_work_folder, work_folder
+from tokenizer.tokenizer import Tokenizer
 from training.gangs import Alone
 
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # no clip is held out
@@ -88,7 +90,8 @@ def embed_recordings(settings: EmbedConfig, run: Path) -> None:
     rates = models_of_run(run, wanted.reading)
     with work_folder(settings.work, {"command": "embed"}):
         try:
-            manifest, rejected = _recordings(settings, _probe_of(run), terminal)
+            front_end = Tokenizer.from_pretrained(rates[-1].tokenizer.folder).front_end
+            manifest, rejected = _recordings(settings, front_end, _probe_of(run), terminal)
             session = Session(
                 store=Store(settings.work / "store"),
                 gang=Alone(choose_device(settings.device)),
@@ -197,7 +200,7 @@ def _chosen(method: str, run: Path, probe: ProbeDescription | None) -> str | Non
 
 
 def _recordings(
-    settings: EmbedConfig, probe: ProbeDescription | None, terminal: Terminal
+    settings: EmbedConfig, audio: SpectrogramConfig, probe: ProbeDescription | None, terminal: Terminal
 ) -> tuple[Manifest, tuple[Rejected, ...]]:
     """Find and inspect the recordings, by the rules of a run; write the list of those that are set aside."""
     root, table = _places(settings)
@@ -219,6 +222,8 @@ def _recordings(
                 progress=progress.advance_to,
                 set_aside=unfit.extend,
                 option="input",
+                channel=audio.channel,
+                sample_rate=audio.sample_rate,
             )
     except InputError as error:
         if not unfit:

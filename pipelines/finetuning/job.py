@@ -17,7 +17,7 @@ from lm.finetuning.body import RANDOM, Body, Source, freeze
 from lm.finetuning.task import Task
 from lm.pooling import POOLINGS
 from lm.probing.config import shared_tries
-from pipelines.chain.corpus import Corpus, corpus_config, read_corpus
+from pipelines.chain.corpus import Corpus, find_corpus, read_corpus
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.finetuning.clips import LabelledClips, labelled_clips, with_room
@@ -101,7 +101,7 @@ def _read(settings: FinetuneSettings, source: Source, gang: Gang, terminal: Term
 
     store = command.store.root
     options = replace(command.corpus, label_type=head.label_type)
-    recordings = corpus_config(options, command.embedded, store, require=require, terminal=terminal)
+    recordings = find_corpus(options, command.embedded, store, require=require, terminal=terminal)
     workers, engine = command.workers, command.engine
     return read_corpus(
         recordings,

@@ -15,7 +15,7 @@ from audio.recordings.packed.options import ColumnConfig
 from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
 from foundation.progress import Terminal
-from pipelines.chain.corpus import Corpus, corpus_config, read_corpus
+from pipelines.chain.corpus import Corpus, find_corpus, read_corpus
 from tests.audio.recordings.packed.packed_files import (
     Take,
     samples,
@@ -34,8 +34,8 @@ LABEL = ColumnConfig(label="label", group="speaker")
 
 def read(config: CorpusConfig, store: Path) -> Corpus:
     silent = Terminal(silent=True)
-    config = corpus_config(config, EmbeddedConfig(), store, require=None, terminal=silent)
-    return read_corpus(config, store, workers=1, gang=Alone(torch.device("cpu")), terminal=silent)
+    recordings = find_corpus(config, EmbeddedConfig(), store, require=None, terminal=silent)
+    return read_corpus(recordings, store, workers=1, gang=Alone(torch.device("cpu")), terminal=silent)
 
 
 def splits(corpus: Corpus) -> Counter[str]:
@@ -124,7 +124,7 @@ def test_shards_say_which_members_are_not_read_and_how_many_recordings_have_no_f
     others = [("x.lab", b"?"), ("y.lab", b"?"), ("lone.wav", sound(30)), ("gone.cls", b"1")]
     write_tar(tmp_path / "a.tar", [*samples(takes(9)), *others])
     config = CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(label="cls", group="speaker"))
-    corpus_config(config, EmbeddedConfig(), tmp_path / "store", require=None, terminal=Terminal())
+    find_corpus(config, EmbeddedConfig(), tmp_path / "store", require=None, terminal=Terminal())
     told = capsys.readouterr().err
     assert all(each in told for each in ("10 recordings", "1 have no label (such as a/lone.wav)", "1 have no group"))
     corpus = read(replace(config, split=SplitConfig(shared_groups=True)), tmp_path / "store")

@@ -17,7 +17,7 @@ from foundation.errors import InputError
 from foundation.progress import Terminal
 from lm.features_file import FeaturesFile, read_features
 from lm.probing.fitted import FittedProbe
-from pipelines.chain.corpus import corpus_config
+from pipelines.chain.corpus import find_corpus
 from pipelines.chain.probe_job import probe_settings
 from pipelines.commandline.refusals import resolved
 from pipelines.embed import embed
@@ -82,10 +82,8 @@ def test_scikit_learn_gives_the_accuracy_of_the_tool(
 
     with initialize_config_module("conf", version_base="1.3"):
         settings = probe_settings(resolved(compose("probe", overrides=words)))
-    described = corpus_config(
-        settings.corpus, settings.embedded, settings.store.root, require=None, terminal=Terminal()
-    )
-    clips = build_manifest(described)[0].clips
+    described = find_corpus(settings.corpus, settings.embedded, settings.store.root, require=None, terminal=Terminal())
+    clips = build_manifest(described.config)[0].clips
     (vectors,) = embedded.ordered([clip.name for clip in clips]).values()
     rows = {split: [row for row, clip in enumerate(clips) if clip.split == split] for split in ("train", "test")}
     labels = np.array([clip.label for clip in clips])
