@@ -224,6 +224,16 @@ def require_codes(given: object, name: str) -> None:
         raise InputError(f"{name} is of type {type(given).__name__}; give Codes, such as Tokenizer.encode returns")
 
 
+def require_sound(given: object, name: str) -> None:
+    """Refuse `Codes` where samples are wanted: NumPy would take their numbers for samples.
+
+    Raises:
+        InputError: codes were given.
+    """
+    if isinstance(given, Codes):
+        raise InputError(f"{name} is of type Codes; give the sound: a Waveform, or samples with their rate")
+
+
 def require_same_codebook(wanted: CodesFormat, given: CodesFormat, *, owner: str) -> None:
     """Refuse codes of another codebook than that of ``owner`` (such as "the language model runs/x/lm")."""
     if given.codebook != wanted.codebook:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from audio.mono import Samples, as_waveform, each_recording
+from audio.mono import Samples, each_recording
 from audio.reading import read_blocks, resample_blocks
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import FloatArray, Waveform
@@ -19,7 +19,7 @@ from foundation.saved_models import TOKENIZER, holds_rates, model_folder
 from tokenizer.codes import Codes, GatheredCodes
 from tokenizer.model_card import rates_card
 from tokenizer.rates import combined_format, join_rates, read_rates, require_saved_format, writing_rates
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer import Tokenizer, sound_for
 
 Turn = list[list[tuple[Tensor, int]]]  # blocks of codes of each rate that cover the same samples; see `encode_stream`
 
@@ -50,7 +50,7 @@ class RateTokenizer:
 
     def encode(self, waveform: Waveform | Samples, sample_rate: int | None = None) -> Codes:
         """Encode a whole recording; see `Tokenizer.encode`."""
-        whole = as_waveform(waveform, sample_rate, channel=self.front_end.channel)
+        whole = sound_for(self.front_end, waveform, sample_rate, name="samples")
         return self.encode_blocks([whole.samples], whole.sample_rate)
 
     def encode_batch(
@@ -58,7 +58,7 @@ class RateTokenizer:
     ) -> list[Codes]:
         """Encode several recordings; see `Tokenizer.encode_batch`."""
         return [
-            self.encode(as_waveform(each, sample_rate, channel=self.front_end.channel, name=name))
+            self.encode(sound_for(self.front_end, each, sample_rate, name=name))
             for each, name in each_recording(recordings)
         ]
 

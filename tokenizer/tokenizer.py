@@ -107,7 +107,7 @@ class Tokenizer(nn.Module):
         Raises:
             InputError: `audio.mono.as_waveform` refuses the samples or the rate.
         """
-        whole = as_waveform(waveform, sample_rate, channel=self.front_end.channel)
+        whole = sound_for(self.front_end, waveform, sample_rate, name="samples")
         return self.encode_blocks([whole.samples], whole.sample_rate)
 
     def encode_batch(
@@ -119,7 +119,7 @@ class Tokenizer(nn.Module):
         ``(batch, channels, samples)``.
         """
         return [
-            self.encode(as_waveform(each, sample_rate, channel=self.front_end.channel, name=name))
+            self.encode(sound_for(self.front_end, each, sample_rate, name=name))
             for each, name in each_recording(recordings)
         ]
 
@@ -335,6 +335,17 @@ class Tokenizer(nn.Module):
         for block, covered in stream:
             gathered.add(block, covered)
         return gathered.codes
+
+
+def sound_for(audio: SpectrogramConfig, given: Waveform | Samples, sample_rate: int | None, *, name: str) -> Waveform:
+    """Return what a caller gave as a waveform of the front end's channel, at its own rate.
+
+    Raises:
+        InputError: codes were given, whose numbers NumPy would take for samples; or `as_waveform` refuses it.
+    """
+    if isinstance(given, Codes):
+        raise InputError(f"{name} is of type Codes; give the sound: a Waveform, or samples with their rate")
+    return as_waveform(given, sample_rate, channel=audio.channel, name=name)
 
 
 def _describe(codebook: str, levels: int, codebook_size: int) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 from audio.mono import Samples, as_waveform
 from audio.waveform import Waveform
 from foundation.errors import InputError
-from tokenizer.codes import CodeMeanings, Codes, IntArray
+from tokenizer.codes import CodeMeanings, Codes, IntArray, require_sound
 from vocoder.frames import frames_of, log_mel_of
 from vocoder.generation import CHUNK_FRAMES
 from vocoder.postfilter import PostFilter, in_force
@@ -86,6 +86,7 @@ class Rendering:
 
 def prompt_waveform(prompt: Waveform | Samples, own_rate: int, sample_rate: int | None = None) -> Waveform:
     """Return a prompt as a waveform; samples without a ``sample_rate`` have the vocoder's own."""
+    require_sound(prompt, "prompt")
     known = isinstance(prompt, Waveform) or sample_rate is not None
     return as_waveform(prompt, sample_rate if known else own_rate, name="prompt")
 

@@ -163,7 +163,7 @@ def test_the_shortest_length_is_that_without_the_ends(tmp_path: Path) -> None:
     fit, rejected = inspect(tmp_path, ["a.wav"], config)
     assert not fit
     assert rejected[0].reason == "too short: 0.200 s without its silent ends, less than 0.25 s"
-    with pytest.raises(InputError, match=r"none of its 1 recording can be used \(1 too short\)"):
+    with pytest.raises(InputError, match="1 too short"):
         clips(tmp_path, 30, min_seconds=0.25)
 
 

@@ -59,7 +59,7 @@ def test_commands_do_the_same_with_a_run_on_the_hub(
     for name, model in {"local": run_folder, "hub": RUN}.items():
         place = tmp_path / name
         encode(encoding(model, recordings, place / "codes.parquet"))
-        fixed = {"model": str(model), "device": "cpu", "engine": "auto", **DECODING}
+        fixed = {"model": str(model), "device": "cpu", "engine": "auto", "codes_per_unit": None, **DECODING}
         decode({**fixed, "input": str(place / "codes.parquet"), "output": str(place / "sounds")})
         generate(generating(Path(str(model)), place / "more", prompt=str(recordings / "a.wav")))
         capsys.readouterr()

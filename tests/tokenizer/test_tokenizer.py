@@ -216,3 +216,11 @@ def test_the_channel_of_the_front_end_is_read(tokenizer: Tokenizer, tmp_path: Pa
         assert np.array_equal(own.encode(stereo, RATE).values, wanted)
         assert np.array_equal(own.encode_batch([stereo.T], RATE)[0].values, wanted)
         assert (own.format.codebook == tokenizer.format.codebook) == (channel == "mean")
+
+
+def test_codes_are_no_sound(tokenizer: Tokenizer) -> None:
+    """NumPy would take their numbers for samples."""
+    codes = tokenizer.encode(LONG, RATE)
+    for wrong in (codes, [codes]):
+        with pytest.raises(InputError, match="Codes"):
+            tokenizer.encode_batch(wrong, RATE) if isinstance(wrong, list) else tokenizer.encode(wrong, RATE)  # type: ignore[arg-type]  # what callers give all the same

@@ -78,7 +78,7 @@ def test_weights_of_a_folder_are_needed_whole(tmp_path: Path) -> None:
     ):
         AstOptions().open({}, weights=str(tmp_path))
     (tmp_path / "pytorch_model.bin").touch()
-    with pytest.raises(InputError, match=r"body\.weights=.* holds no whole weights \(there is no model\.safetensors\)"):
+    with pytest.raises(InputError, match=r"body\.weights=.*model\.safetensors"):
         AstOptions(model=AstConfig(size="base")).open({}, weights=str(tmp_path))
     with pytest.raises(InputError, match=r"body\.augmentation\.crop is 0\.5"):
         AstOptions(augmentation=AugmentationConfig(crop=0.5))
