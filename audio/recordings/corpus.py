@@ -211,8 +211,8 @@ def build_manifest(
         )
     clips: list[Clip] = []
     unused = [*unfit]
-    for path, found in fit.items():
-        own, left_out = clips_of(path, described[path], found, config.segments, config.inspection)
+    for path, measured in fit.items():
+        own, left_out = clips_of(path, described[path], measured, config.segments, config.inspection)
         clips += own
         unused += left_out
     if not clips:
