@@ -1,0 +1,53 @@
+"""Weights of a trained WaveNet for the codes of another tokenizer of the same front end.
+
+A tokenizer normalises each mel band of a log-mel ``m`` by the mean and standard deviation of its own training
+recordings. The trained network, the start, reads ``x = (m - mean) / std``; the new network reads
+``x' = (m - mean') / std'``. Both are affine in the same ``m``::
+
+    x = a x' + b,    a = std' / std,    b = (mean' - mean) / std
+
+The first convolution over the frames is linear, so this network computes from ``x'`` what the start computes from ``x``::
+
+    W'[:, band, tap] = a[band] W[:, band, tap]
+    bias' = bias + sum over bands and taps of b[band] W[:, band, tap]
+
+Nothing else depends on the tokenizer: a codebook, an autoencoder and the length of a patch are not part of the network.
+"""
+
+import torch
+
+from tokenizer.tokenizer import Tokenizer
+from vocoder.wavenet.network import FrameConditions, WaveNet, WaveNetConfig, create_wavenet
+
+FIRST = "conditions.convolutions.0"
+GROUPS, PROJECTION = "conditions.groups.weight", "conditions.group_projection.weight"
+
+
+@torch.no_grad()
+def transferred(start: WaveNet, config: WaveNetConfig, *, known: Tokenizer, new: Tokenizer, seed: int) -> WaveNet:
+    """Create a network for the tokenizer ``new`` that computes what ``start`` computes for its tokenizer ``known``.
+
+    It computes what the start computes for a clip of an unknown group, the average of the start's groups, whatever the
+    group. The projection of the groups of ``config`` begins at zero, and their vectors begin at random.
+
+    ``config`` has the start's sizes and the condition ``meaning``; both tokenizers have the same front end.
+    """
+    model, trained = create_wavenet(config, seed=seed), start.conditions
+    assert isinstance(trained, FrameConditions), "a vocoder is conditioned on codes"
+    weights = start.state_dict()
+    mean, std, own_mean, own_std = (each.double() for each in (known.mean, known.std, new.mean, new.std))
+    filters, bias = (weights[f"{FIRST}.{name}"].double() for name in ("weight", "bias"))
+    bands = filters[:, : config.n_mels]  # (channels, bands, taps); the inputs after them are positions within a code
+    bias = bias + bands.sum(dim=2) @ ((own_mean - mean) / std)
+    if start.config.groups:
+        bias += trained.group_projection(trained.group_vectors(None, 1))[0].double()
+    filters[:, : config.n_mels] = bands * (own_std / std)[:, None]
+    weights |= {f"{FIRST}.weight": filters.float(), f"{FIRST}.bias": bias.float()}
+    own = model.state_dict()
+    for name in own:
+        if name == PROJECTION:
+            own[name] = torch.zeros_like(own[name])
+        elif name != GROUPS:
+            own[name] = weights[name]
+    model.load_state_dict(own)
+    return model
