@@ -80,8 +80,8 @@ def tokenizer_beside(start: str) -> Path:
         if isinstance(fingerprints, dict) and fingerprints.get("tokenizer") == saved.tokenizer:
             return each
     raise InputError(
-        f"{VOICE}={start}: {folder} is not tokenizer {saved.tokenizer}, which says what the vocoder's inputs mean; copy "
-        "the folder tokenizer of its run beside it"
+        f"{VOICE}={start}: {folder} is not tokenizer {saved.tokenizer}, which says what the vocoder's inputs mean; "
+        "copy the folder tokenizer of its run beside it"
     )
 
 

@@ -45,8 +45,8 @@ class VocoderSettings:
         require(self.wavenet.condition != "none", "vocoder.wavenet.condition", self.wavenet.condition, rule)
         if not self.fit.steps and self.start is None:
             raise InputError(
-                f"vocoder.fit.steps is 0 and {VOICE} null: random weights make no sound; choose 1 step or more, or name "
-                f"a vocoder whose weights are used, {VOICE}=runs/<date>_<time>"
+                f"vocoder.fit.steps is 0 and {VOICE} null: random weights make no sound; choose 1 step or more, or "
+                f"name a vocoder whose weights are used, {VOICE}=runs/<date>_<time>"
             )
         if self.codebook_sizes is None:
             return

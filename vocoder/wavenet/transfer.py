@@ -6,7 +6,8 @@ recordings. The trained network, the start, reads ``x = (m - mean) / std``; the 
 
     x = a x' + b,    a = std' / std,    b = (mean' - mean) / std
 
-The first convolution over the frames is linear, so this network computes from ``x'`` what the start computes from ``x``::
+The first convolution over the frames is linear, so these weights compute from ``x'`` what the start's compute from
+``x``::
 
     W'[:, band, tap] = a[band] W[:, band, tap]
     bias' = bias + sum over bands and taps of b[band] W[:, band, tap]
