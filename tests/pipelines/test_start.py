@@ -31,6 +31,7 @@ from pipelines.stages.start import (
     tokenizer_beside,
 )
 from pipelines.stages.vocoder import begun_at
+from tests.hub import store_in_cache, use_hub
 from tests.killing import Kill
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import AUDIO, GPT, save_rates_run, sweep, tiny_tokenizer
@@ -225,6 +226,21 @@ def test_the_voice_of_a_run_of_several_rates_has_its_finest_tokenizer(tmp_path: 
     codes = own.encode(Waveform(samples=sweep(0.5, AUDIO.sample_rate), sample_rate=AUDIO.sample_rate))
     vocoder = Vocoder(begun_at(str(folder), config, own, seed=0), own.format.tokenizer)
     assert len(vocoder.decode(codes, own, group="anna").samples) == codes.num_samples
+
+
+@pytest.mark.parametrize("address", ["hf://anna/voice", "hf://anna/voice/vocoder"])
+def test_a_voice_of_the_hub_comes_with_its_tokenizer(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    use_hub(monkeypatch, tmp_path)
+    for repo, source in (("anna/voice", run_folder), ("anna/alone", run_folder / "vocoder")):
+        store_in_cache(tmp_path, repo, source)
+    folder = tokenizer_beside(address)
+    assert Tokenizer.from_pretrained(folder).format == Tokenizer.from_pretrained(run_folder / "tokenizer").format
+    config = Vocoder.from_pretrained(run_folder / "vocoder").model.config
+    require_same_voice(address, config, AUDIO)
+    with pytest.raises(InputError, match="tokenizer"):
+        require_same_voice("hf://anna/alone", config, AUDIO)
 
 
 def test_keys_name_the_voice_and_only_where_there_is_one(

@@ -13,6 +13,11 @@ The first convolution over the frames is linear, so these weights compute from `
     bias' = bias + sum over bands and taps of b[band] W[:, band, tap]
 
 Nothing else depends on the tokenizer: a codebook, an autoencoder and the length of a patch are not part of the network.
+
+Only frames beyond the ends of a clip differ. They are zeros for both networks, which are the average level of the
+recordings of each. They reach ``condition_layers`` frames into a clip. Measured with a start of 250 steps on synthetic
+voices, and 40 spoken digits at their own level, 20 dB quieter, 12 dB louder and noisy: the cross entropy of the first
+and last 20 ms changed by -0.09 to +0.12 nats per sample, of 2 to 5, and mostly fell. So they stay zeros.
 """
 
 import torch
