@@ -118,7 +118,8 @@ def begun_at(start: str, config: WaveNetConfig, tokenizer: Tokenizer, *, seed: i
     vocoder = Vocoder.from_pretrained(start_folder(start, VOCODER, option=VOICE))
     known = Tokenizer.from_pretrained(tokenizer_beside(start))
     vocoder.require_tokenizer(known)
-    return transferred(vocoder.model, config, known=known, new=tokenizer, seed=seed)
+    heard, own = (known.mean, known.std), (tokenizer.mean, tokenizer.std)
+    return transferred(vocoder.model, config, known=heard, new=own, seed=seed)
 
 
 def _crops(

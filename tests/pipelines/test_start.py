@@ -201,7 +201,7 @@ def test_a_voice_is_refused_without_its_tokenizer_or_absolute_levels(run_folder:
         require_same_voice(str(folder), config, AUDIO)
     for changes, option in (({"remove_mean": "clip"}, "remove_mean"), ({"dynamic_range": 40.0}, "dynamic_range")):
         own = tiny_tokenizer(0)
-        audio = replace(AUDIO, **changes)  # type: ignore[arg-type]  # a test's shorthand
+        audio = replace(AUDIO, **changes)
         other = Tokenizer(replace(own.config, audio=audio), own.mean, own.std, own.autoencoder, own.centroids)
         other.save_pretrained(folder / "tokenizer")
         Vocoder(create_wavenet(config, seed=0), other.format.tokenizer).save_pretrained(folder / "vocoder")

@@ -21,17 +21,18 @@ and last 20 ms changed by -0.09 to +0.12 nats per sample, of 2 to 5, and mostly 
 """
 
 import torch
+from torch import Tensor
 
-from tokenizer.tokenizer import Tokenizer
 from vocoder.wavenet.network import FrameConditions, WaveNet, WaveNetConfig, create_wavenet
 
 FIRST = "conditions.convolutions.0"
+Statistics = tuple[Tensor, Tensor]  # mean and standard deviation of the log-mel of each mel band
 GROUPS, PROJECTION = "conditions.groups.weight", "conditions.group_projection.weight"
 
 
 @torch.no_grad()
-def transferred(start: WaveNet, config: WaveNetConfig, *, known: Tokenizer, new: Tokenizer, seed: int) -> WaveNet:
-    """Create a network for the tokenizer ``new`` that computes what ``start`` computes for its tokenizer ``known``.
+def transferred(start: WaveNet, config: WaveNetConfig, *, known: Statistics, new: Statistics, seed: int) -> WaveNet:
+    """Create a network for a tokenizer with the statistics ``new`` that computes what ``start`` does with ``known``.
 
     It computes what the start computes for a clip of an unknown group, the average of the start's groups, whatever the
     group. The projection of the groups of ``config`` begins at zero, and their vectors begin at random.
@@ -41,7 +42,7 @@ def transferred(start: WaveNet, config: WaveNetConfig, *, known: Tokenizer, new:
     model, trained = create_wavenet(config, seed=seed), start.conditions
     assert isinstance(trained, FrameConditions), "a vocoder is conditioned on codes"
     weights = start.state_dict()
-    mean, std, own_mean, own_std = (each.double() for each in (known.mean, known.std, new.mean, new.std))
+    mean, std, own_mean, own_std = (each.double() for each in (*known, *new))
     filters, bias = (weights[f"{FIRST}.{name}"].double() for name in ("weight", "bias"))
     bands = filters[:, : config.n_mels]  # (channels, bands, taps); the inputs after them are positions within a code
     bias = bias + bands.sum(dim=2) @ ((own_mean - mean) / std)

@@ -39,6 +39,10 @@ def trained(config: WaveNetConfig) -> WaveNet:
     return model.eval()
 
 
+def converted(start: WaveNet, config: WaveNetConfig, known: Tokenizer, new: Tokenizer) -> WaveNet:
+    return transferred(start, config, known=(known.mean, known.std), new=(new.mean, new.std), seed=3)
+
+
 def inputs(own: Tokenizer, config: WaveNetConfig, log_mel: Tensor) -> Tensor:
     """The conditions of a network at log-mel ``(batch, frames, mels)``, normalised by its own tokenizer."""
     frames = own.normalise(log_mel)
@@ -56,7 +60,7 @@ def test_the_same_sound_has_the_same_logits(heard: tuple[str], groups: tuple[str
     known, new = tokenizer(1), tokenizer(2, frames=2 if code_position else 4)
     start = trained(sizes(groups=heard, code_position=code_position))
     config = sizes(groups=groups, code_position=code_position, patch_frames=new.patch_frames, group_channels=5)
-    model = transferred(start, config, known=known, new=new, seed=3).eval()
+    model = converted(start, config, known, new).eval()
     assert model.config == config
     generator = torch.Generator().manual_seed(4)
     log_mel = -6 + 3 * torch.randn(3, FRAMES, AUDIO.n_mels, generator=generator)
@@ -75,7 +79,7 @@ def test_the_same_sound_has_the_same_logits(heard: tuple[str], groups: tuple[str
 def test_new_groups_are_learned() -> None:
     """They begin alike, and the first steps tell them apart."""
     known, new = tokenizer(1), tokenizer(2)
-    model = transferred(trained(sizes()), sizes(groups=("dan", "eve")), known=known, new=new, seed=3)
+    model = converted(trained(sizes()), sizes(groups=("dan", "eve")), known, new)
     previous, frames = torch.zeros(2, 2 * AUDIO.hop_length, dtype=torch.int64), torch.zeros(2, 2, AUDIO.n_mels)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
     for _ in range(3):
@@ -90,5 +94,5 @@ def test_new_groups_are_learned() -> None:
 def test_one_tokenizer_keeps_the_weights() -> None:
     own = tokenizer(1)
     start = trained(sizes())
-    model = transferred(start, replace(start.config, patch_frames=8), known=own, new=own, seed=3)
+    model = converted(start, replace(start.config, patch_frames=8), own, own)
     assert all(torch.equal(value, start.state_dict()[name]) for name, value in model.state_dict().items())
