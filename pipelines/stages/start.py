@@ -17,7 +17,7 @@ from foundation.json_values import find_object, read_object
 from foundation.saved_models import HASH, LANGUAGE_MODEL, TOKENIZER, VOCODER, ModelKind
 from lm.gpt import GPTConfig
 from tokenizer.config import SavedTokenizer, TokenizerConfig
-from vocoder.vocoder import SavedVocoder
+from vocoder.vocoder import SavedVocoder, Vocoder
 from vocoder.wavenet.network import WaveNetConfig
 
 LM, TOKENS, VOICE = "lm.start", "tokenizer.start", "vocoder.start"
@@ -124,8 +124,8 @@ def require_same_voice(start: str, wanted: WaveNetConfig, audio: SpectrogramConf
     """Refuse a vocoder of other sizes or another front end than those of the run; its codes may be others.
 
     Raises:
-        InputError: it reads learned vectors of codes, or log-mel relative to each recording; or with each option that
-            differs, and the options that make them equal.
+        InputError: it reads learned vectors of codes, or log-mel relative to each recording; or it is damaged; or with
+            each option that differs, and the options that make them equal.
     """
     found, folder = saved_vocoder(start).wavenet, tokenizer_beside(start)
     if found.condition != "meaning":
@@ -146,6 +146,10 @@ def require_same_voice(start: str, wanted: WaveNetConfig, audio: SpectrogramConf
     free = {*FILLED_IN, *(() if wanted.code_position else ("patch_frames",))}
     values |= {f"vocoder.wavenet.{name}": (own[name], other[name]) for name in own if name not in free}
     _require_equal(VOICE, start, values)
+    try:
+        Vocoder.from_pretrained(start_folder(start, VOCODER, option=VOICE))
+    except InputError as error:  # now, and not after the tokenizer's training
+        raise InputError(f"{VOICE}={start}: {error}") from error
 
 
 def _saved_tokenizer(start: str) -> SavedTokenizer:

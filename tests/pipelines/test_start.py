@@ -193,6 +193,10 @@ def test_a_voice_is_refused_without_its_tokenizer_or_absolute_levels(run_folder:
     config = Vocoder.from_pretrained(run_folder / "vocoder").model.config
     require_same_voice(str(run_folder / "vocoder"), replace(config, groups=(), patch_frames=8), AUDIO)
     folder = shutil.copytree(run_folder, tmp_path / "voice")
+    weights = (folder / "vocoder/model.safetensors").read_bytes()
+    (folder / "vocoder/model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    with pytest.raises(InputError, match=VOICE):
+        require_same_voice(str(folder), config, AUDIO)
     tiny_tokenizer(5).save_pretrained(folder / "tokenizer")  # of another run
     with pytest.raises(InputError, match=VOICE):
         require_same_voice(str(folder), config, AUDIO)
