@@ -12,7 +12,8 @@
 `ColumnConfig` names the columns. For those that it does not name, well-known names are tried, in any case (`KNOWN`);
 all other columns are ignored. ``start`` and ``end``, in seconds, name a part of the recording; several rows may name
 parts of one file. ``duration`` beside a start, which may be called ``offset``, is the length of the part if there is no
-end; beside ``onset``, ``offset`` is the end. In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows of segments name parts.
+end; beside ``onset``, ``offset`` is the end. In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows
+of segments name parts.
 
 A JSON row with ``set_aside``, a reason, names a recording that is left out, and that need not be there.
 
@@ -31,7 +32,16 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeGuard
 
-from audio.recordings.description import BAND_FIELDS, FIELDS, SPAN_FIELDS, Description, LabelType, describe, split_named
+from audio.recordings.description import (
+    BAND_FIELDS,
+    FIELDS,
+    PATH_COLUMNS,
+    SPAN_FIELDS,
+    Description,
+    LabelType,
+    describe,
+    split_named,
+)
 from audio.recordings.manifest import whole_number
 from audio.recordings.packed.options import SEPARATOR, ColumnConfig
 from audio.recordings.recording_paths import EXTENSIONS
@@ -44,10 +54,7 @@ PATH = "path"  # the column of recordings, whatever its name in the table
 TEXTS = ("text", "sentence", "transcript", "transcription", "normalized_text", "normalized_transcription")
 KNOWN: Mapping[str, tuple[str, ...]] = {  # well-known names of columns, the first one first
     **{name: (name,) for name in (*FIELDS, *SPAN_FIELDS, *BAND_FIELDS)},
-    PATH: (
-        *("path", "audio_filepath", "file_name", "filename", "filepath", "file_path", "audio_path", "audio_file"),
-        *("wav", "wav_path", "wav_filename", "slice_file_name", "audio", "file"),
-    ),
+    PATH: PATH_COLUMNS,
     "label": ("label", "command", "category", "class", "class_name"),
     "group": ("group", "speaker", "speaker_id", "client_id"),
 }
