@@ -166,7 +166,7 @@ def annotations_below(
         return None
     found: dict[Kind, list[str]] = defaultdict(list)
     unread: Counter[str] = Counter()
-    for name in files:
+    for name in sorted(files):  # of equal parts the first file counts, in whichever order a disk lists them
         if (kind := _kind_in_folder(root / name, config.kind)) is not None:
             found[kind].append(name)
         elif (suffix := PurePosixPath(name).suffix.lower()) in UNREAD:

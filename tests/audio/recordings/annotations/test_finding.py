@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from audio.recordings.annotations.annotation import AnnotationConfig
+from audio.recordings.annotations.finding import annotations_below
 from audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
 from audio.recordings.manifest import Clip, Rejected, read_manifest, write_manifest
 from audio.recordings.packed.options import ColumnConfig
@@ -593,3 +594,13 @@ def test_pointers_and_pages_are_told_from_annotations(folder: Path, suffix: str,
     (folder / f"field.{suffix}").write_text(content)
     with pytest.raises(InputError, match=told):
         corpus(folder)
+
+
+def test_the_order_of_a_disk_decides_nothing(folder: Path) -> None:
+    names = [f"field.{number}.txt" for number in range(2)]
+    for number, name in enumerate(names):
+        (folder / name).write_text(f"0\t1\tlabel{number}\n")
+    for files in (names, names[::-1]):
+        found = annotations_below(folder, ["field.wav"], files, AnnotationConfig(), option="corpus.root")
+        assert found is not None
+        assert [known.label for known in found.parts["field.wav"]] == ["label0"]
