@@ -78,8 +78,13 @@ class CorpusConfig:
     @property
     def annotated(self) -> AnnotationConfig:
         """Options of annotations; in selection tables ``columns`` name the label and the group, too."""
-        label = self.tier or (self.columns.label if isinstance(self.columns.label, str) else None)
-        return AnnotationConfig(kind=self.annotations, tier=label, group=self.columns.group, prefix="corpus.")
+        return AnnotationConfig(
+            kind=self.annotations,
+            tier=self.tier or ",".join(self.columns.labels) or None,
+            tier_option="tier" if self.tier else "columns.label",
+            group=self.columns.group,
+            prefix="corpus.",
+        )
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -366,14 +371,19 @@ def _annotations_in_folder(config: CorpusConfig, folder: _Folder) -> Annotated |
     found = annotations_below(root, recordings, files, config.annotated, option=folder.option)
     if found is None or not found.parts or found.root != root:
         return found
-    listed = {each.path for each in found.rejected if not each.segments} | found.parts.keys()
+    listed = {each.path for each in found.rejected} | found.parts.keys()
     reason = "no annotations beside it, and other recordings have some (corpus.annotations=none uses all as a whole)"
     others = tuple(Rejected(path=path, reason=reason) for path in recordings if path not in listed)
     return replace(found, rejected=(*found.rejected, *others))
 
 
 def _require_columns_of_annotations(config: CorpusConfig) -> None:
-    """Refuse columns that annotations do not have."""
+    """Refuse columns that annotations do not have, and two options for the labels."""
+    if config.tier and config.columns.labels:
+        problem = (
+            f"corpus.columns.label={','.join(config.columns.labels)} has no effect beside corpus.tier={config.tier}"
+        )
+        raise InputError(f"{problem}, which names the labels of the annotations; leave one of them out")
     for name, column in asdict(config.columns).items():
         if column is not None and name not in ("label", "group"):
             problem = f"corpus.columns.{name}={column} has no effect on annotations"
