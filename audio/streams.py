@@ -14,9 +14,10 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 
+from audio.flac import corrected_header
 from audio.mpeg import frame_at, frames_soon, mpeg_streams
 from audio.windows import Stream, UnreadableError, Window, skip_tags, without_tags
 
@@ -44,8 +45,13 @@ _KNOWN_CHUNKS = frozenset(  # behind the sound, they explain the rest even where
     )
 )
 
-_open_streams: dict[tuple[int, ...], tuple[Stream, ...]] = {}  # of the files that were opened last
-_MOST_KNOWN = 256
+
+@dataclass(frozen=True)
+class _OpenFile:
+    """The state of a file, by which its streams are remembered; they are read from the file ``number``."""
+
+    state: tuple[int, ...]
+    number: int = field(compare=False)
 
 
 def streams_of(file: int) -> tuple[Stream, ...]:
@@ -56,18 +62,15 @@ def streams_of(file: int) -> tuple[Stream, ...]:
     """
     status = os.fstat(file)
     state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-    if state not in _open_streams:
-        while len(_open_streams) >= _MOST_KNOWN:
-            _open_streams.pop(next(iter(_open_streams)), None)
-        _open_streams[state] = _streams(file, status.st_size)
-    return _open_streams[state]
+    return _streams(_OpenFile(state, file), status.st_size)
 
 
-def _streams(file: int, size: int) -> tuple[Stream, ...]:
+@lru_cache(maxsize=256)  # of the files that were opened last, by any thread
+def _streams(opened: _OpenFile, size: int) -> tuple[Stream, ...]:
     streams: list[Stream] = []
     start = 0
     while start < size:
-        window = Window(file, Stream(start=start, stop=size))
+        window = Window(opened.number, Stream(start=start, stop=size))
         found, following = _first(window)
         streams += _moved(found, start)
         if following is None:
@@ -135,7 +138,10 @@ def _mp4(file: Window) -> tuple[tuple[Stream, ...], int | None]:
 
 
 def _flac(file: Window) -> tuple[tuple[Stream, ...], int | None]:
-    """End at the next header of a FLAC file, without the tags before it, which libsndfile takes for damage."""
+    """End at the next header of a FLAC file, without the tags before it, which libsndfile takes for damage.
+
+    A header that declares fewer samples than follow is replaced by one that declares no number.
+    """
     begin = skip_tags(file, 0)
     found = [place for mark in _FLAC if (place := file.find(mark, begin + 4)) is not None]
     following = min(found, default=None)
@@ -145,6 +151,8 @@ def _flac(file: Window) -> tuple[tuple[Stream, ...], int | None]:
     tag = tail + before.at(tail, stop - tail).rfind(b"ID3")
     if following is not None and tag >= tail and skip_tags(before, tag) == stop:
         stop = tag
+    if header := corrected_header(file, begin, stop):
+        return (Stream(start=begin + len(header), stop=stop, header=header),), following
     return (Stream(start=0, stop=stop),), following
 
 
