@@ -1,7 +1,7 @@
 """Where the sound of a file lies: joined streams, and lengths in headers that are wrong.
 
-libsndfile reads one stream, as long as its header says. Files hold more than that: Ogg, FLAC, MP3 and WAV files are
-joined by ``cat``, the 32-bit length of a WAV file wraps above 4 GiB, and recorders that died or wrote into a pipe leave
+libsndfile reads one stream, as long as its header says. Files hold more than that: files of most kinds are joined by
+``cat``, the 32-bit length of a WAV file wraps above 4 GiB, and recorders that died or wrote into a pipe leave
 a length of 0 in the header. Only headers, frames and pages are looked at here, and nothing is decoded::
 
     WAV    RIFF fmt data|==== declared ====|---- more sound ----|     read to the end, below a header of the true length
@@ -12,6 +12,7 @@ a length of 0 in the header. Only headers, frames and pages are looked at here, 
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,28 @@ _MAX_HEADER = 1 << 20  # bytes before the sound that are copied into a corrected
 _FLAC = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")  # with the begin of the block that must follow
 _OGG_CODECS = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")
 _MPEG_TAGS = (0x50, 0x55)  # encodings of WAV files
+_WAVPACK_INITIAL, _WAVPACK_FINAL = 0x800, 0x1000  # flags of the first and the last block of the same samples
+_LONGEST_BEGIN = 96  # bytes of a header that are compared
+_HEADERS = tuple(  # other kinds: first bytes, and more of a header, so that no sound looks like it
+    (name, re.compile(re.escape(name) + more, re.DOTALL))
+    for name, more in (
+        (b"\x1a\x45\xdf\xa3", rb".{0,64}?\x42\x82.(matroska|webm)"),
+        (b"FLV\x01", rb"[\0-\x05]\0\0\0\x09\0\0\0\0"),
+        (b"TTA1", rb"[\x01\x02]\0[\x01-\x20]\0[\x08\x10\x18\x20]\0"),
+        (b"#!AMR", rb"(-WB)?\n"),
+        (b"RIFF", rb".{4}AVI LIST"),
+        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", rb"\xa6\xd9\x00\xaa\x00\x62\xce\x6c"),  # Windows Media
+        (b"riff\x2e\x91\xcf\x11", rb".{16}wave\xf3\xac\xd3\x11"),  # Wave64
+        (b"NIST_1A\n", rb"[ 0-9]{7}\n"),
+        (b"Creative Voice File\x1a", b""),
+        (b".RMF", rb"\0\0\0[\x10\x12]\0[\0\x01]"),
+        (b"MPCKSH", rb".{5}\x08"),
+        (b"MAC ", rb".\x0f\0\0\x34\0\0\0"),
+        (b"DSD \x1c", rb"\0{7}"),
+        (b"FRM8", rb".{8}DSD "),
+        (b"tBaK\x01", rb".\0\0"),
+    )
+)
 _KNOWN_CHUNKS = frozenset(  # behind the sound, they explain the rest even where their lengths are wrong
     (
         *(b"LIST", b"list", b"INFO", b"id3 ", b"ID3 ", b"bext", b"cue ", b"plst", b"fact", b"PEAK", b"smpl", b"inst"),
@@ -94,13 +117,48 @@ def _first(file: Window) -> tuple[tuple[Stream, ...], int | None]:
             return _au(file)
         case b"OggS":
             return _ogg(file)
+        case b"wvpk":
+            return _wavpack(file)
     if head[4:8] == b"ftyp":
         return _mp4(file)
     if file.at(skip_tags(file, 0) if head[:3] == b"ID3" else 0, 4) == b"fLaC":
         return _flac(file)
     if head[:3] == b"ID3" or frame_at(file.at(skip_tags(file, 0), 4)) or frames_soon(file):
         return mpeg_streams(file) or whole, None
-    return whole, None
+    return _until_own_header(file)
+
+
+def _until_own_header(file: Window) -> tuple[tuple[Stream, ...], int | None]:
+    """End at the next header of the kind that the file begins with."""
+    begin = file.at(0, _LONGEST_BEGIN)
+    for name, header in _HEADERS:
+        if not header.match(begin):
+            continue
+        place = file.find(name, len(name))
+        while place is not None and not header.match(file.at(place, _LONGEST_BEGIN)):
+            place = file.find(name, place + 1)
+        return (Stream(start=0, stop=file.size if place is None else place),), place
+    return (Stream(start=0, stop=file.size),), None
+
+
+def _wavpack(file: Window) -> tuple[tuple[Stream, ...], int | None]:
+    """End at the first block that begins a recording behind others, whose samples are counted on."""
+    place, behind_sound = 0, False
+    while place < file.size:
+        block = file.at(place, 32)
+        if block[:4] != b"wvpk" or len(block) < 32:
+            found = file.find(b"wvpk", place + 1)
+            if found is None:
+                break
+            place = found
+            continue
+        length, index, samples, flags = struct.unpack("<4xI8xIII4x", block)
+        begins = samples and flags & _WAVPACK_INITIAL and not index and not block[10]
+        if begins and behind_sound:
+            return (Stream(start=0, stop=place),), place
+        behind_sound = behind_sound or bool(samples and flags & _WAVPACK_FINAL)
+        place += 8 + length
+    return (Stream(start=0, stop=file.size),), None
 
 
 def _ogg(file: Window) -> tuple[tuple[Stream, ...], int | None]:

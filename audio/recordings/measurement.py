@@ -21,8 +21,9 @@ from foundation.files import NO_PERMISSION, file_hash
 
 # Version of a measurement's meaning; the cache ignores other versions. 2: declared lengths of MP3 are ignored. 3: also
 # those of MP3 in WAV files, and numbers that stand for an unknown length in FLAC and AIFF. 4: samples are hashed.
-# 5: all of the sound is read where streams are joined or a header declares too little. 6: with the channel.
-_VERSION = 6
+# 5: all of the sound is read where streams are joined or a header declares too little. 6: with the channel. 7: joined
+# files of more kinds, FLAC that declares too little, and lengths that AVI and Flash video declare.
+_VERSION = 7
 
 
 @dataclass(frozen=True, kw_only=True)
