@@ -206,10 +206,10 @@ def some_paths(root: Path, extensions: Collection[str], files: Sequence[str]) ->
 
 
 def files_below(root: Path) -> Iterator[str]:
-    """List the paths of all files and folders below ``root`` except hidden ones. Links are followed, each folder once.
+    """List the paths of all files and folders below ``root`` except hidden ones; those of each folder in order.
 
-    A folder may have a recording's name: the folder is then set aside by name, and the recordings in it are found as
-    well.
+    Links are followed, each folder once. A folder may have a recording's name: the folder is then set aside by name,
+    and the recordings in it are found as well.
     """
     entered = set()
     for folder, subfolders, names in os.walk(root, onerror=_unlisted, followlinks=True):
@@ -220,7 +220,7 @@ def files_below(root: Path) -> Iterator[str]:
             continue
         entered.add(here)
         below = PurePosixPath(folder).relative_to(PurePosixPath(root))
-        yield from (str(below / name) for name in (*subfolders, *names) if not name.startswith("."))
+        yield from (str(below / name) for name in (*subfolders, *sorted(names)) if not name.startswith("."))
 
 
 def _is_too_long(path: Path) -> bool:
