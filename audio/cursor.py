@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audio.channels import ChannelPowers
-from audio.decoding import BLOCK_VALUES, declared_length, mix_channels, open_recording, require_channel
+from audio.decoding import BLOCK_VALUES, mix_channels, open_recording, require_channel
 from audio.trimming import Part
 from audio.waveform import FloatArray
 
@@ -45,7 +45,7 @@ class Cursor:
         exact = self._recording.format in _EXACT_FORMATS and self._recording.subtype in _EXACT_ENCODINGS
         self._exact = exact and not self._recording.is_joined
         self._position = 0
-        self._length = declared_length(self._recording)  # None: the end shows when it is reached
+        self._length = self._recording.declared  # None: the end shows when it is reached
         self._ended = False
         self._recent: deque[npt.NDArray[np.float32]] = deque()  # (samples, channels)
 

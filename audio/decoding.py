@@ -253,11 +253,6 @@ def mix_channels(block: npt.NDArray[np.float32], channel: int | None = None) -> 
     return total / np.float32(block.shape[1]) if block.shape[1] > 1 else total
 
 
-def declared_length(recording: Recording) -> int | None:
-    """Return the samples that an open recording's header declares; None where the header does not say."""
-    return recording.declared
-
-
 def _declared(sound: SoundFile | FFmpegSound) -> int | None:
     """Return the samples that the header of an open stream declares; None where the header does not say.
 

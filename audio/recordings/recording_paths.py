@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from audio.decoding import RecordingError, count_samples, declared_length, open_recording
+from audio.decoding import RecordingError, count_samples, open_recording
 from audio.ffmpeg import FFMPEG_EXTENSIONS
 from audio.foreign import HEADERLESS
 from audio.recordings.annotations.annotation import AnnotationConfig
@@ -145,7 +145,7 @@ def _with_parts(recordings: Recordings, found: Annotated | None) -> Recordings:
     for path, several in sorted(found.parts.items()):
         try:
             with open_recording(found.root / path) as recording:
-                rate, length = recording.samplerate, declared_length(recording)
+                rate, length = recording.samplerate, recording.declared
             length = count_samples(found.root / path) if length is None else length
         except RecordingError as error:
             rejected.append(Rejected(path=path, reason=error.reason))

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from audio.cursor import Cursor
-from audio.decoding import RecordingError, count_samples, declared_length, open_recording
+from audio.decoding import RecordingError, count_samples, open_recording
 from audio.reading import read, read_beginning, read_blocks
 from audio.recordings.inspection import InspectionConfig, inspect
 from audio.streams import streams_of
@@ -65,7 +65,7 @@ def test_an_mp3_without_a_header_of_its_length_is_read_to_its_end(
         estimated = decoded(tmp_path / "estimated.mp3", tagged + without_header(mp3)).mean(axis=1)
         assert same(read(path).samples[: len(estimated)], estimated)
         with open_recording(path) as recording:
-            assert declared_length(recording) is None
+            assert recording.declared is None
 
 
 def test_an_mp3_in_a_wav_file_is_read_to_its_end(tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ def test_a_length_above_4_gib_wraps_and_is_known(tmp_path: Path, tail: bytes) ->
         file.seek(44 + size)
         file.write(tail)
     with open_recording(path) as recording:
-        assert declared_length(recording) == size // 4
+        assert recording.declared == size // 4
     part = Part(start=size // 4 - 100, num_samples=200)
     assert sum(map(len, read_blocks(path, RATE, part=part))) == 100
 
