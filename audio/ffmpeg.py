@@ -52,6 +52,7 @@ _DEMUXERS = (  # no playlists and no devices: a file must not make FFmpeg open o
     "dtshd,tta,wv,ape,mpc,mpc8,shn,tak,dsf,iff,mlp,truehd,rm,oma,caf,w64,wav"
 )
 _ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"
+_MAX_CHUNKS = 1_000  # before the sound; more are not looked at
 _UNKNOWN_32, _UNKNOWN_64 = 0x7EFF_0000, 1 << 62  # larger lengths stand for an unknown one
 _MAGIC = (  # first bytes, their place, and a name of the kind
     (b"\x1a\x45\xdf\xa3", 0, "Matroska or WebM"),
@@ -253,7 +254,8 @@ def _declared_share(file: Window) -> float:
     FFmpeg shortens the length that these kinds declare to what is there.
     """
     place = 12
-    while (name := file.at(place, 4)) and file.at(0, 12)[8:] == b"AVI ":
+    for _ in range(_MAX_CHUNKS if file.at(8, 4) == b"AVI " else 0):
+        name = file.at(place, 4)
         length = int.from_bytes(file.at(place + 4, 4), "little")
         if name == b"LIST" and file.at(place + 8, 4) == b"movi":
             return _share(length if length < _UNKNOWN_32 else 0, file.size - place - 8)
