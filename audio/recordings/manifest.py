@@ -91,6 +91,7 @@ class Rejected:
     segments: int = 0
     # what reasons of this kind have in common, for counts; "": what stands before the colon
     kind: str = field(default="", compare=False)
+    original: str | None = field(default=None, compare=False)  # path of the first file with the same samples
 
 
 @dataclass(frozen=True, kw_only=True)
