@@ -109,7 +109,7 @@ class Manifest:
     def columns(self) -> tuple[str, ...]:
         """The columns of the manifest's file; those of segments and channels only if there are any."""
         there = [name for name in _IF_ANY if any(getattr(clip, name) is not None for clip in self.clips)]
-        return tuple(name for name in _ALL_COLUMNS if name not in _IF_ANY or name in there)
+        return tuple(name for name in (*_ALL_COLUMNS, _NAME) if name not in _IF_ANY or name in there)
 
     @property
     def has_segments(self) -> bool:
@@ -135,6 +135,7 @@ class Manifest:
 
 
 _ALL_COLUMNS = tuple(field.name for field in fields(Clip))
+_NAME = "clip"  # last column: the clip's name, as in predictions and vectors; for other programs, and ignored here
 # Columns that a manifest has only if any clip has a value: of segments, chosen channels and annotations.
 _IF_ANY = ("segment", "channel", "low_hz", "high_hz", "annotated_channel")
 _INTEGERS = ("segment", "start", "num_samples", "trimmed", "sample_rate", "channel", "size", "index")
@@ -175,7 +176,9 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 def read_manifest(path: Path, root: Path) -> Manifest:
     """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now."""
-    found = _rows(path, _ALL_COLUMNS, if_any=(*_IF_ANY, "samples_sha256"))  # earlier runs did not know it
+    found = _rows(
+        path, (*_ALL_COLUMNS, _NAME), if_any=(*_IF_ANY, "samples_sha256", _NAME)
+    )  # earlier runs lack these two
     return Manifest(root=root, clips=tuple(_clip(row, where) for row, where in found))
 
 
@@ -214,7 +217,7 @@ def _hertz(text: str, name: str, where: str) -> float:
 
 
 def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
-    values = (getattr(clip, name) for name in columns)
+    values = (clip.name if name == _NAME else getattr(clip, name) for name in columns)
     cells = tuple("" if value is None else str(value) for value in values)
     for name, cell in zip(columns, cells, strict=True):
         if not writable(cell):
@@ -224,7 +227,7 @@ def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _clip(cells: Mapping[str, str], where: str) -> Clip:
-    row: dict[str, Any] = {**cells}
+    row: dict[str, Any] = {name: cell for name, cell in cells.items() if name != _NAME}
     row |= {name: row.get(name) or None for name in _OPTIONAL}
     for name in _INTEGERS:
         text = row[name]
