@@ -24,6 +24,7 @@ from pipelines.embed import embed
 from pipelines.store.store import SYNTHESISED
 from pipelines.store.stored_features import FEATURES, features_by_method
 from pipelines.store.work_folder import work_folder
+from tests.audio.recordings.annotations.annotated_files import PARTS, elan, textgrid_text, write_recording
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import save_rates_run
 from tests.pipelines.tiny_chain import called, entries
@@ -145,6 +146,76 @@ def test_the_parts_that_a_table_names_have_a_row_each(run_folder: Path, recordin
     output = tmp_path / "x.npz"
     call(f"model='{run_folder}'", f"input={table}", f"root={recordings}", f"output={output}")
     assert read_features(output).paths == ("a.wav#t=0,0.2", "a.wav#t=0.2,0.5", "b.flac")
+
+
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording with two tiers, and one without annotations."""
+    folder = tmp_path_factory.mktemp("annotated")
+    write_recording(folder / "field.wav")
+    write_recording(folder / "other.wav", seed=1, seconds=1)
+    tiers = {"birds": PARTS, "calls": [(0.5, 1.5, "call"), (3.0, 4.0, "song")]}
+    (folder / "field.TextGrid").write_text(textgrid_text(tiers))
+    return folder
+
+
+CALLS = ("field.wav#t=0.5,1.5", "field.wav#t=3,4")
+
+
+@pytest.mark.parametrize(
+    ("place", "words", "paths"),
+    [
+        ("", ["tier=calls"], (*CALLS, "other.wav")),
+        ("", ["annotations=textgrid", "tier=calls"], (*CALLS, "other.wav")),
+        ("", ["annotations=none"], ("field.wav", "other.wav")),
+        ("field.wav", ["tier=calls"], CALLS),
+        ("field.wav", [], ("field.wav",)),
+        ("field.TextGrid", ["tier=calls"], CALLS),
+    ],
+)
+def test_a_tier_is_chosen_and_annotations_are_left_out(
+    place: str, words: list[str], paths: tuple[str, ...], annotated: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    call(f"model='{run_folder}'", f"input={annotated / place}", f"output={tmp_path / 'x.npz'}", *words)
+    assert read_features(tmp_path / "x.npz").paths == paths
+
+
+def test_annotations_of_another_tool(run_folder: Path, tmp_path: Path) -> None:
+    write_recording(tmp_path / "in" / "field.wav")
+    elan(tmp_path / "in", "field", PARTS[:3])
+    call(f"model='{run_folder}'", f"input={tmp_path / 'in'}", f"output={tmp_path / 'x.npz'}")
+    assert len(read_features(tmp_path / "x.npz").paths) == 3
+
+
+@pytest.mark.parametrize(
+    ("place", "words", "named"),
+    [
+        ("", [], ("tier=", "annotations=none")),
+        ("", ["tier=nobody"], ("tier=nobody",)),
+        ("field.TextGrid", [], ("tier=",)),
+        ("field.TextGrid", ["root=/nowhere"], ("root=",)),
+        ("other.wav", ["tier=calls"], ("tier=calls",)),
+        ("field.wav", ["annotations=none", "tier=calls"], ("tier=calls", "annotations=none")),
+    ],
+)
+def test_refusals_name_the_options_of_the_command(
+    place: str, words: list[str], named: tuple[str, ...], annotated: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as refused:
+        call(f"model='{run_folder}'", f"input={annotated / place}", f"output={tmp_path / 'x.npz'}", *words)
+    assert all(name in str(refused.value) for name in named)
+    assert "corpus." not in str(refused.value)
+
+
+def test_missing_files_of_a_table(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    table, output = tmp_path / "table.tsv", tmp_path / "x.npz"
+    table.write_text("path\na.wav\nnobody.wav\n")
+    call(f"model='{run_folder}'", f"input={table}", f"root={recordings}", f"output={output}")
+    assert read_features(output).paths == ("a.wav",)
+    assert [each.path for each in read_rejected(tmp_path / "x.npz.rejected.tsv")] == ["nobody.wav"]
+    with pytest.raises(InputError, match=r"\broot\b") as refused:
+        call(f"model='{run_folder}'", f"input={table}", f"output={tmp_path / 'y.npz'}")
+    assert "corpus." not in str(refused.value)
 
 
 def test_a_recording_has_the_same_vector_beside_others(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
