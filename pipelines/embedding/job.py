@@ -121,6 +121,9 @@ def wanted_vectors(settings: EmbedConfig, run: Path) -> Wanted:
     layers = _layers(rate) if rate is not None and rate.gpt == settings.method else ()
     chosen = _chosen(settings.method, run, probe)
     if settings.layer is not None:
+        if not layers and settings.layer != ALL:
+            remedy = "leave layer out, or choose the method of a language model, such as method="
+            raise InputError(f"layer={settings.layer}, but {settings.method} has no layers; {remedy}{rates[-1].gpt}")
         match_choice((ALL, *layers), settings.layer, option="layer")
     if settings.pooling is not None:
         match_choice((*ALL_POOLINGS, *((ATTENTIVE,) if layers else ())), settings.pooling, option="pooling")
@@ -204,8 +207,12 @@ def _recordings(
     probe: ProbeDescription | None,
     terminal: Terminal,
 ) -> tuple[Manifest, tuple[Rejected, ...]]:
-    """Inspect the recordings, by the rules of a run; write the list of those that are set aside."""
-    inspection = InspectionConfig(trim_db=None if probe is None else probe.trim_db)
+    """Inspect the recordings, and write the list of those that cannot be read.
+
+    Nothing is trained on them, so copies, silent and short recordings have their rows, too.
+    """
+    trim_db = None if probe is None else probe.trim_db
+    inspection = InspectionConfig(min_seconds=0, silence_peak=-1, trim_db=trim_db)
     unfit: list[Rejected] = []
     settings.rejected.unlink(missing_ok=True)  # of an earlier call
     try:
@@ -220,6 +227,7 @@ def _recordings(
                 option="input",
                 channel=audio.channel,
                 sample_rate=audio.sample_rate,
+                duplicates=True,
             )
     except InputError as error:
         if not unfit:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+import soundfile
 from hydra import compose, initialize_config_module
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.preprocessing import StandardScaler
@@ -245,6 +246,44 @@ def test_broken_files_are_listed_and_cost_nothing_else(run_folder: Path, recordi
     assert {path.name for path in tmp_path.iterdir()} == {"some", "x.npz", "x.npz.rejected.tsv"}
 
 
+@pytest.mark.parametrize("method", ["gpt", "bottleneck", "log_mel"])
+@pytest.mark.parametrize("layer", ["null", "all"])
+def test_copies_silence_and_short_recordings_have_a_row_each(
+    method: str, layer: str, run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "some"
+    folder.mkdir()
+    shutil.copy(recordings / "a.wav", folder / "a.wav")
+    shutil.copy(recordings / "a.wav", folder / "b.wav")
+    samples, rate = soundfile.read(recordings / "a.wav", dtype="int16")
+    soundfile.write(folder / "c.flac", samples, rate)
+    soundfile.write(folder / "silent.wav", np.zeros(rate), rate)
+    soundfile.write(folder / "short.wav", samples[: rate // 50], rate)
+    soundfile.write(folder / "empty.wav", samples[:0], rate)
+    words = (f"method={method}", f"layer={layer}")
+    call(f"model='{run_folder}'", f"input={folder}", f"output={tmp_path / 'x.npz'}", *words)
+    content = read_features(tmp_path / "x.npz")
+    assert content.paths == ("a.wav", "b.wav", "c.flac", "short.wav", "silent.wav")
+    for array in content.arrays.values():
+        assert np.isfinite(array).all()
+        np.testing.assert_allclose(array[1:3], array[[0, 0]], atol=1e-6)
+    assert [each.path for each in read_rejected(tmp_path / "x.npz.rejected.tsv")] == ["empty.wav"]
+
+
+def test_silent_ends_of_nothing_but_silence(finished_run: FinishedRun, recordings: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished_run.folder, run)
+    file = run / "probe" / "config.json"
+    saved = json.loads(file.read_text())
+    saved["probe"]["trim_db"] = 40.0
+    file.write_text(json.dumps(saved))
+    (tmp_path / "some").mkdir()
+    shutil.copy(recordings / "a.wav", tmp_path / "some" / "a.wav")
+    soundfile.write(tmp_path / "some" / "silent.wav", np.zeros(8000), 8000)
+    call(f"model={run}", f"input={tmp_path / 'some'}", f"output={tmp_path / 'x.npz'}")
+    assert read_features(tmp_path / "x.npz").paths == ("a.wav", "silent.wav")
+
+
 def test_nothing_but_broken_files(run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.wav").write_bytes(b"no sound")
     with pytest.raises(InputError, match="input"):
@@ -259,7 +298,8 @@ def test_nothing_but_broken_files(run_folder: Path, tmp_path: Path) -> None:
         (["layer=layer_9"], "layer"),
         (["pooling=median"], "pooling"),
         (["method=wav2vec2"], "method"),
-        (["method=bag_of_codes", "layer=layer_1"], "layer"),
+        (["method=bag_of_codes", "layer=layer_1"], "layer.*bag_of_codes.*method=gpt"),
+        (["method=log_mel", "layer=layer_1"], "layer.*log_mel.*method=gpt"),
         (["output=x.csv"], "npz"),
         (["root=somewhere"], "root"),
         (["input=nowhere"], "nowhere"),
