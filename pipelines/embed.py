@@ -13,16 +13,17 @@ def embed(config: dict[str, object]) -> None:
     settings = build(EmbedConfig, config, name="")
     part_of(settings.model, "lm")
     run = run_of(settings.model)
-    settings.require_input()
+    notices: list[str] = []
+    found = settings.recordings(notices.append)
     require_new(settings.output)
     require_space(settings.output.parent, "output=PATH")
     settings.output.parent.mkdir(parents=True, exist_ok=True)
     from pipelines.embedding.job import embed_recordings  # seconds of imports, which a mistake need not wait for
 
-    embed_recordings(settings, run)
+    embed_recordings(settings, run, found, notices)
 
 
-main = command("embed", embed, paths=frozenset({"model", "input", "output", "root"}))
+main = command("embed", embed, paths=frozenset({"model", "input", "output", "root"}), texts=frozenset({"tier"}))
 
 if __name__ == "__main__":
     main()

@@ -173,6 +173,7 @@ def build_manifest(
     channel: Channel = "mean",
     sample_rate: int | None = None,
     notice: Callable[[str], None] | None = None,
+    duplicates: bool = False,
 ) -> tuple[Manifest, tuple[Rejected, ...]]:
     """Build the corpus of a config; also return the files that were set aside with the reasons; both sorted by path.
 
@@ -186,6 +187,7 @@ def build_manifest(
         channel: of each recording that is read.
         sample_rate: of the front end, in Hz; None: it is not known.
         notice: called with a sentence about recordings that lose most of their sound, as channels cancel.
+        duplicates: whether files with the samples of another file are used, too.
 
     Raises:
         InputError: no recording is found or usable, a table names a missing file, or the splits cannot be made.
@@ -203,6 +205,7 @@ def build_manifest(
         known=_whole_recordings(described),
         channel=channel,
         sample_rate=sample_rate,
+        duplicates=duplicates,
     )
     merged, unfit = _with_parts_of_twins(described, unfit)
     if notice and (softer := softer_notice(fit)):
@@ -212,8 +215,8 @@ def build_manifest(
     recordings = counted(len(described), "recording")
     if not fit:
         raise InputError(
-            f"{option}={root}: none of its {recordings} can be used ({frequent_reasons(unfit)}); "
-            "check the files, or loosen corpus.inspection"
+            f"{option}={root}: none of its {recordings} can be used ({frequent_reasons(unfit)}); check the files"
+            f"{', or loosen corpus.inspection' if option == 'corpus.root' else ''}"
         )
     clips: list[Clip] = []
     unused = [*unfit]

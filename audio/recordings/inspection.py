@@ -31,6 +31,7 @@ CONFLICT = ", with another "  # in the reason against a duplicate
 NOTHING_KNOWN: Mapping[str, Mapping[str, str]] = {}
 Progress = Callable[[int, int], None]  # files done, files in all
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_SILENCE_RULE = "choose 0 <= silence_peak < 1, or -1 to use silent recordings, too"
 _TRIM_RULE = f"choose {MIN_TRIM_DB:g} to {MAX_TRIM_DB:g} dB, such as 40, or null to cut nothing off"
 
 
@@ -39,13 +40,14 @@ class InspectionConfig:
     """Requirements of a usable recording."""
 
     min_seconds: float = 0.05  # shorter recordings, without their trimmed ends, are set aside
-    silence_peak: float = 1e-4  # of full scale; a recording that never exceeds it is silent (three steps of 16 bits)
+    # of full scale; a recording that never exceeds it is silent (three steps of 16 bits); -1: none is
+    silence_peak: float = 1e-4
     trim_db: float | None = None  # trim ends this many dB below a recording's loudest 20 ms; None: no trimming
 
     def __post_init__(self) -> None:
         for name, holds, rule in (
             ("min_seconds", 0 <= self.min_seconds < math.inf, "choose 0 seconds or more"),
-            ("silence_peak", 0 <= self.silence_peak < 1, "choose 0 <= silence_peak < 1"),
+            ("silence_peak", self.silence_peak == -1 or 0 <= self.silence_peak < 1, _SILENCE_RULE),
             ("trim_db", self.trim_db is None or MIN_TRIM_DB <= self.trim_db <= MAX_TRIM_DB, _TRIM_RULE),
         ):
             require(holds, f"corpus.inspection.{name}", getattr(self, name), rule)
@@ -63,10 +65,12 @@ def inspect(
     known: Mapping[str, Mapping[str, str]] = NOTHING_KNOWN,
     channel: Channel = "mean",
     sample_rate: int | None = None,
+    duplicates: bool = False,
 ) -> tuple[dict[str, Measurement], tuple[Rejected, ...]]:
     """Inspect ``paths`` below ``root``: measurements of the usable ones, reasons against the others, both sorted.
 
-    Of files with the same samples the first is usable, in whichever format it is; the others are duplicates. ``known``
+    Of files with the same samples the first is usable, in whichever format it is; the others are duplicates, which are
+    usable, too, only with ``duplicates``. ``known``
     has the label, group or split of some paths; where two such files have different ones, both are named.
     ``sample_rate`` in Hz is that of the front end, which much lower rates do not reach; None: it is not known.
     Local workers are threads, because decoding, hashing and summing all release Python's lock.
@@ -78,7 +82,7 @@ def inspect(
     for path, found in measured.items():
         if reason := _fault(found, config, sample_rate):
             rejected.append(Rejected(path=path, reason=reason))
-        elif (original := first.setdefault(found.samples_sha256, path)) != path:
+        elif not duplicates and (original := first.setdefault(found.samples_sha256, path)) != path:
             same = "" if found.sha256 == measured[original].sha256 else " (the same samples in other bytes)"
             reason = f"duplicate of {original}{same}{conflicts(known.get(original, {}), known.get(path, {}))}"
             rejected.append(Rejected(path=path, reason=reason, kind="duplicate of another file", original=original))

@@ -101,12 +101,15 @@ class Recordings:
 def recordings_at(place: Path, annotations: AnnotationConfig | None = None) -> Recordings:
     """Find the recording ``place``, or all recordings below the folder ``place``, and their annotated parts.
 
-    ``place`` may also be a file of annotations. Without ``annotations``, and for a single recording unless they are of
-    a chosen kind, recordings are whole.
+    ``place`` may also be a file of annotations. Without ``annotations``, and for a single recording unless a kind or a
+    tier is chosen, recordings are whole.
     """
     if is_missing(place):
         raise InputError(f"input={place} does not exist; name a recording, or a folder of recordings")
     config = annotations or AnnotationConfig(kind="none")
+    if config.kind == "none" and config.tier is not None:
+        problem = f"{config.prefix}tier={config.tier} has no effect with {config.prefix}annotations=none"
+        raise InputError(f"{problem}; leave one of them out")
     if not os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
         return _recording(place, config)
     files = list(files_below(place))
@@ -124,16 +127,26 @@ def _recording(place: Path, config: AnnotationConfig) -> Recordings:
         return whole
     files = list(files_below(place.parent)) if place.name.lower().endswith(_ENDINGS) else []
     if files:
-        chosen = config.kind != "auto"
+        chosen = config.kind != "auto" or config.tier is not None
         found = annotations_below(place.parent, [place.name], files, config, option="input") if chosen else None
         if found is not None:  # the files of other recordings are none of this one
             found = replace(found, rejected=tuple(each for each in found.rejected if each.path == place.name))
+        if found is None or not found.parts:
+            _require_no_tier(place, config)
         return _with_parts(whole, found)
     if (kind := kind_of(place) if config.kind == "auto" else config.kind) is None:
+        _require_no_tier(place, config)
         return whole
     recordings = some_paths(place.parent, EXTENSIONS, list(files_below(place.parent)))
     found = annotations_in(place, kind, place.parent, recordings, config, option="input")
     return _with_parts(Recordings(root=place.parent, paths=()), found)
+
+
+def _require_no_tier(place: Path, config: AnnotationConfig) -> None:
+    """Refuse a tier where no annotations were found."""
+    if config.tier is not None:
+        problem = f"{config.prefix}tier={config.tier} has no effect on {place}, beside which no annotations of it lie"
+        raise InputError(f"{problem}; leave it out, or name the file of annotations")
 
 
 def _with_parts(recordings: Recordings, found: Annotated | None) -> Recordings:

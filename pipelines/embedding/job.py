@@ -4,22 +4,19 @@ The stages of `wordless probe` compute the features, in a small store beside the
 command, or until a killed command is called again. So the vectors of the clips of a run are those that its probe read.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from audio.recordings.corpus import CorpusConfig, build_manifest
+from audio.recordings.corpus import Found, build_manifest
 from audio.recordings.inspection import InspectionConfig, frequent_reasons
 from audio.recordings.manifest import Manifest, Rejected, write_rejected
-from audio.recordings.splits import SplitConfig
 from audio.spectrogram import SpectrogramConfig
 from foundation.configuration import match_choice
 from foundation.devices import choose_device
 from foundation.engine import LOCAL
 from foundation.errors import InputError
-from foundation.files import write_aside
 from foundation.json_values import find_object
 from foundation.progress import Terminal
 from foundation.saved_models import CONFIG
@@ -51,7 +48,6 @@ from pipelines.store.work_folder import remove_work_folder, work_folder
 from tokenizer.tokenizer import Tokenizer
 from training.gangs import Alone
 
-WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # no clip is held out
 ATTENTIVE, SURPRISE = "attentive", "all_and_surprise"  # a pooling and a layer: see `lm.embeddings.layer_features`
 
 
@@ -83,15 +79,17 @@ class Wanted:
         return self.layer in (None, layer_of(key)) and self.pooling in (None, pooling_of(key))
 
 
-def embed_recordings(settings: EmbedConfig, run: Path) -> None:
-    """Compute the vectors of all recordings with the models of a run, and write the output."""
+def embed_recordings(settings: EmbedConfig, run: Path, found: Found, notices: Sequence[str]) -> None:
+    """Compute the vectors of the recordings that were found with the models of a run, and write the output."""
     terminal = Terminal()
+    for notice in notices:
+        terminal.say(notice)
     wanted = wanted_vectors(settings, run)
     rates = models_of_run(run, wanted.reading)
     with work_folder(settings.work, {"command": "embed"}):
         try:
             front_end = Tokenizer.from_pretrained(rates[-1].tokenizer.folder).front_end
-            manifest, rejected = _recordings(settings, front_end, _probe_of(run), terminal)
+            manifest, rejected = _recordings(settings, found, front_end, _probe_of(run), terminal)
             session = Session(
                 store=Store(settings.work / "store"),
                 gang=Alone(choose_device(settings.device)),
@@ -123,6 +121,9 @@ def wanted_vectors(settings: EmbedConfig, run: Path) -> Wanted:
     layers = _layers(rate) if rate is not None and rate.gpt == settings.method else ()
     chosen = _chosen(settings.method, run, probe)
     if settings.layer is not None:
+        if not layers and settings.layer != ALL:
+            remedy = "leave layer out, or choose the method of a language model, such as method="
+            raise InputError(f"layer={settings.layer}, but {settings.method} has no layers; {remedy}{rates[-1].gpt}")
         match_choice((ALL, *layers), settings.layer, option="layer")
     if settings.pooling is not None:
         match_choice((*ALL_POOLINGS, *((ATTENTIVE,) if layers else ())), settings.pooling, option="pooling")
@@ -200,23 +201,25 @@ def _chosen(method: str, run: Path, probe: ProbeDescription | None) -> str | Non
 
 
 def _recordings(
-    settings: EmbedConfig, audio: SpectrogramConfig, probe: ProbeDescription | None, terminal: Terminal
+    settings: EmbedConfig,
+    found: Found,
+    audio: SpectrogramConfig,
+    probe: ProbeDescription | None,
+    terminal: Terminal,
 ) -> tuple[Manifest, tuple[Rejected, ...]]:
-    """Find and inspect the recordings, by the rules of a run; write the list of those that are set aside."""
-    root, table = _places(settings)
-    corpus = CorpusConfig(
-        root=None if root is None else str(root),
-        table=None if table is None else str(table),
-        labels="none",
-        inspection=InspectionConfig(trim_db=None if probe is None else probe.trim_db),
-        split=WHOLE,
-    )
+    """Inspect the recordings, and write the list of those that cannot be read.
+
+    Nothing is trained on them, so copies, silent and short recordings have their rows, too.
+    """
+    trim_db = None if probe is None else probe.trim_db
+    inspection = InspectionConfig(min_seconds=0, silence_peak=-1, trim_db=trim_db)
     unfit: list[Rejected] = []
     settings.rejected.unlink(missing_ok=True)  # of an earlier call
     try:
         with terminal.working("inspecting", 0, "files") as progress:
             manifest, rejected = build_manifest(
-                corpus,
+                replace(settings.corpus, inspection=inspection),
+                found=found,
                 workers=LOCAL.workers(settings.workers, enough=True),
                 cache=settings.work / "inspected.jsonl",
                 progress=progress.advance_to,
@@ -224,6 +227,7 @@ def _recordings(
                 option="input",
                 channel=audio.channel,
                 sample_rate=audio.sample_rate,
+                duplicates=True,
             )
     except InputError as error:
         if not unfit:
@@ -233,17 +237,6 @@ def _recordings(
     if rejected:
         write_rejected(rejected, settings.rejected)
     return manifest, rejected
-
-
-def _places(settings: EmbedConfig) -> tuple[Path | None, Path | None]:
-    """Return the folder of the recordings and the table that lists them; one recording gets a table of its own."""
-    if settings.is_table:
-        return settings.root, settings.input
-    if settings.input.is_dir():
-        return settings.input, None
-    table = settings.work / "recording.jsonl"
-    write_aside(table, json.dumps({"path": settings.input.name}) + "\n")
-    return settings.input.parent, table
 
 
 def _vectors(

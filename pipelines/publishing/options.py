@@ -33,6 +33,9 @@ class PublishConfig:
         if self.format == "onnx":
             self._require_onnx_options()
         else:
+            if not self.repo:
+                problem = "repo is not given; name a repository of the Hugging Face hub: repo=user/name"
+                raise InputError(f"{problem}, or write ONNX files into a folder: format=onnx output=FOLDER")
             require_repo(self.repo, option="repo")
             require(self.output is None, "output", self.output, "only format=onnx writes files: leave it out")
         rule = "name each part once, the tokenizer among them: no other model can be used without it"
@@ -47,9 +50,9 @@ class PublishConfig:
         if self.output is None:
             raise InputError("output is not given; format=onnx writes into a folder: output=FOLDER")
         require_kind(self.output, (), possible="a folder")
-        for name in ("repo", "upload", "report", "licence"):
+        for name, plain in (("repo", ""), ("upload", False), ("private", True), ("report", False), ("licence", None)):
             rule = "it is for the hub, and format=onnx writes files: leave it out"
-            require(not getattr(self, name), name, getattr(self, name), rule)
+            require(getattr(self, name) == plain, name, getattr(self, name), rule)
         others = [part for part in self.parts or () if part not in ONNX_PARTS]
         require(not others, "parts", others, "of these no ONNX file is made: choose tokenizer and lm")
 

@@ -193,7 +193,8 @@ def _compared(compared: ComparisonRecord, made: Mapping[FoldSeed, Mapping[str, E
             yield Figure(name="gap", value=row["gap"], low=row["gap_low"], high=row["gap_high"], **own)
     for one in compared["differences"]:
         of = f"{one['of']} - {one['against']}"
-        yield Figure(name="difference", of=of, value=one["value"], low=one["low"], high=one["high"], **shared)
+        own = {**shared, "of": of, "count": compared["clips"]}
+        yield Figure(name="difference", value=one["value"], low=one["low"], high=one["high"], **own)
 
 
 def _each_probe(

@@ -8,7 +8,7 @@ import heapq
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -24,8 +24,15 @@ LISTED: Final = 10_000  # entries of the stage that are looked at
 DEEPEST: Final = 16  # stages from an input to what differs, and groups of options inside each other
 SHOWN: Final = 4  # differences in a line
 CHARACTERS: Final = 60  # of a value in a line
-NOTHING: Final = object()  # the value of an option that a recipe does not have
-MANIFESTS: Final = ("manifest", "recordings")  # inputs that are hashes of the list of recordings
+NOTHING: Final = object()  # the value of an option that a recipe does not have, as options at their default may be
+# Inputs of stages whose names are no words for a message.
+INPUTS: Final = {
+    "manifest": "recordings",  # the hash of their list
+    "methods": "compared methods",
+    "scores": "scores of the classifiers",
+    "parts": "parts of cross-validation",
+}
+ABOUT: Final = ("of", "method")  # in a config: the method that an entry is about, which is no option
 # Stage -> the group of options that it reads; of any other stage, the name itself stands before its options.
 GROUPS: Final = {
     **dict.fromkeys(("sample", "heard_sample", "autoencoder", "tokenizer"), "tokenizer"),
@@ -33,13 +40,20 @@ GROUPS: Final = {
     "views": "lm.views",
     "upsampler": "lm",
     "health": "tokenizer.health",
+    "probed": "probe",
 }
+# Names in the recipes of vectors -> the group of options, whatever the method is.
+COMPARED: Final = ("methods", "layers", "poolings", "hearings", "hearing_rates", "states", "attentive", "surprise")
 # Names in the recipes of tokenizers -> the options.
 RENAMED: Final = {
     "tokenizer.size": "tokenizer.codebook_size",
     "tokenizer.iterations": "tokenizer.kmeans_iterations",
     "tokenizer.frames": "tokenizer.patch.frames",
     "tokenizer.columns": "tokenizer.sample_patches",
+    "probe.ridge": "version of ridge regression",
+    "probe.tolerance": "tolerance of logistic regression",
+    "probe.resampled": "unit of the bootstrap",
+    "probe.unbiased": "version of the intervals",
 }
 KEY: Final = re.compile(r"[0-9a-f]{16}")
 EVERYWHERE: Final = ("audio", "threads", "processes")  # options of the whole run
@@ -60,12 +74,14 @@ class Difference:
 def why_anew(root: Path, recipe: Recipe) -> str:
     """Describe how ``recipe`` differs from the nearest entry of its stage in the store ``root``.
 
-    Of several entries, the one with the fewest differences is the nearest, and of equals the newest. The text is empty
-    if the store has no other entry of the stage that can be read.
+    Of several entries about the same method, the one with the fewest differences is the nearest, and of equals the
+    newest. The text is empty if the store has no other such entry that can be read.
     """
     made: Made = json.loads(json.dumps(vars(recipe)))  # as entries hold it: lists in the place of tuples
     entries = _Entries(root)
-    found = (differences(made, other, entries) for other in entries.newest(recipe.stage))
+    found = (
+        differences(made, other, entries) for other in entries.newest(recipe.stage) if _about(other) == _about(made)
+    )
     nearest = min((each for each in found if each), key=len, default=[])
     ways = dict.fromkeys(each.via for each in nearest)
     return "; ".join(_part(via, [each for each in nearest if each.via == via]) for via in ways)
@@ -80,7 +96,7 @@ def differences(new: Made, old: Made, entries: "_Entries") -> list[Difference]:
         stage = str(new.get("stage"))
         inputs, before = (_mapping(each.get("inputs")) for each in (new, old))
         if inputs and before and not inputs.keys() & before.keys():  # made in another way, from other options
-            return add(via, f"with {', '.join(inputs)} in the place of {', '.join(before)}", "", "")
+            return add(via, _origin(stage, inputs, before), "", "")
         values, others = (dict(_flat(each.get("config"))) for each in (new, old))
         values["version of its code"], others["version of its code"] = new.get("version"), old.get("version")
         for name in dict.fromkeys([*values, *others]):
@@ -89,28 +105,29 @@ def differences(new: Made, old: Made, entries: "_Entries") -> list[Difference]:
                 add(via, _option(stage, name), _short(one), _short(two))
         for name in dict.fromkeys([*inputs, *before]):
             if inputs.get(name) != before.get(name):
-                follow(via or name, name, str(inputs.get(name, "")), str(before.get(name, "")), depth)
+                follow(stage, via or name, name, str(inputs.get(name, "")), str(before.get(name, "")), depth)
         return None
 
-    def follow(via: str, name: str, new: str, old: str, depth: int) -> None:
+    def follow(stage: str, via: str, name: str, new: str, old: str, depth: int) -> None:
         keys, others = new.split(), old.split()
         if not new or not old:  # an input that only some entries have, such as views
-            return add("" if via == name else via, f"with {name}" if new else f"without {name}", "", "")
+            return add("" if via == name else via, _added(stage, name, there=bool(new)), "", "")
         if len(keys) != len(others) or depth == DEEPEST:
-            return add_input(via, name)
+            return add_input(stage, via, name)
         for key, other in zip(keys, others, strict=True):
             if key == other or (key, other) in seen:
                 continue
             seen.add((key, other))
             one, two = entries.of(key), entries.of(other)
-            if one is None or two is None or one.get("stage") != two.get("stage"):
-                add_input(via, name)
+            if one is None or two is None or (one.get("stage"), _about(one)) != (two.get("stage"), _about(two)):
+                add_input(stage, via, name)
             else:
                 compare(one, two, via, depth + 1)
         return None
 
-    def add_input(via: str, name: str) -> None:
-        add("" if via == name else via, "other recordings" if name in MANIFESTS else f"another {name}", "", "")
+    def add_input(stage: str, via: str, name: str) -> None:
+        what = f"the model {stage}.start differs" if name == "start" else _differing(name)
+        add("" if via == name else via, what, "", "")
 
     def add(via: str, name: str, new: str, old: str) -> None:
         found.setdefault((name, new, old), Difference(via=via, name=name, new=new, old=old))
@@ -164,17 +181,46 @@ def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}
 
 
+def _about(made: Made) -> list[object]:
+    """Return the method that an entry is about; entries about others are no earlier versions of it."""
+    config = _mapping(made.get("config"))
+    return [config.get(name) for name in ABOUT]
+
+
+def _differing(name: str) -> str:
+    """Say that an input differs."""
+    words = INPUTS.get(name, name)
+    return f"the {words} {'differ' if words.endswith('s') else 'differs'}"
+
+
+def _origin(stage: str, inputs: Iterable[str], before: Iterable[str]) -> str:
+    """Say from what a stage is made now, where the entry of the store was made from something else."""
+    for names, comes in ((inputs, "comes"), (before, "does not come")):
+        if "start" in names:
+            return f"the {stage} {comes} from {stage}.start"
+    new, old = (" and ".join(INPUTS.get(name, name) for name in names) for names in (inputs, before))
+    return f"the {stage} is made from {new}, not from {old}"
+
+
+def _added(stage: str, name: str, *, there: bool) -> str:
+    """Say that a stage has an input that the entry of the store did not have, or the other way round."""
+    if name == "start":
+        return f"the {stage} {'comes' if there else 'does not come'} from {stage}.start"
+    return f"the {stage} {'also reads' if there else 'does not read'} {INPUTS.get(name, name)}"
+
+
 def _option(stage: str, name: str) -> str:
     """Return the name of an option on the command line, as far as the recipe tells it."""
     first = name.partition(".")[0]
     if first in EVERYWHERE or first.startswith("version"):
         return name
-    option = f"{GROUPS.get(stage, stage)}.{name}"
+    group = "compare" if stage.endswith("_features") and first in COMPARED else GROUPS.get(stage, stage)
+    option = f"{group}.{name}"
     return RENAMED.get(option, option)
 
 
 def _short(value: object) -> str:
-    text = "nothing" if value is NOTHING else json.dumps(value).strip('"')
+    text = "default" if value is NOTHING else json.dumps(value).strip('"')
     return text if len(text) <= CHARACTERS else f"{text[:CHARACTERS]}..."
 
 
@@ -184,5 +230,5 @@ def _part(via: str, found: list[Difference]) -> str:
     new = ", ".join(f"{each.name}={each.new}" if each.new else each.name for each in shown)
     old = ", ".join(f"{each.name}={each.old}" for each in shown if each.new)
     rest = f", and {more} more" if more > 0 else ""
-    because = f"because {via} {'differ' if via.endswith('s') else 'differs'}: " if via else ""
+    because = f"because {_differing(via)}: " if via else ""
     return f"{because}{new}{rest}{f' (the store has {old})' if old else ''}"

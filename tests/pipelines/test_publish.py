@@ -237,10 +237,12 @@ def test_onnx_of_several_streams(interleaving: Literal["flattening", "parallel"]
         ({"output": "x.onnx"}, "output"),
         ({"repo": "user/name"}, "repo"),
         ({"upload": True}, "upload"),
+        ({"private": False}, "private"),
+        ({"report": True}, "report"),
         ({"licence": "mit"}, "licence"),
         ({"parts": ["tokenizer", "vocoder"]}, "parts.*vocoder"),
         ({"format": "hub", "repo": "user/name"}, "output"),
-        ({"format": "hub", "output": None}, "repo"),
+        ({"format": "hub", "output": None}, "repo.*format=onnx"),
     ],
 )
 def test_options_of_onnx_and_of_the_hub_are_kept_apart(changes: dict[str, object], named: str) -> None:

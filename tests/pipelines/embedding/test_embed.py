@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+import soundfile
 from hydra import compose, initialize_config_module
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.preprocessing import StandardScaler
@@ -24,6 +25,7 @@ from pipelines.embed import embed
 from pipelines.store.store import SYNTHESISED
 from pipelines.store.stored_features import FEATURES, features_by_method
 from pipelines.store.work_folder import work_folder
+from tests.audio.recordings.annotations.annotated_files import PARTS, elan, textgrid_text, write_recording
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import save_rates_run
 from tests.pipelines.tiny_chain import called, entries
@@ -147,6 +149,76 @@ def test_the_parts_that_a_table_names_have_a_row_each(run_folder: Path, recordin
     assert read_features(output).paths == ("a.wav#t=0,0.2", "a.wav#t=0.2,0.5", "b.flac")
 
 
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording with two tiers, and one without annotations."""
+    folder = tmp_path_factory.mktemp("annotated")
+    write_recording(folder / "field.wav")
+    write_recording(folder / "other.wav", seed=1, seconds=1)
+    tiers = {"birds": PARTS, "calls": [(0.5, 1.5, "call"), (3.0, 4.0, "song")]}
+    (folder / "field.TextGrid").write_text(textgrid_text(tiers))
+    return folder
+
+
+CALLS = ("field.wav#t=0.5,1.5", "field.wav#t=3,4")
+
+
+@pytest.mark.parametrize(
+    ("place", "words", "paths"),
+    [
+        ("", ["tier=calls"], (*CALLS, "other.wav")),
+        ("", ["annotations=textgrid", "tier=calls"], (*CALLS, "other.wav")),
+        ("", ["annotations=none"], ("field.wav", "other.wav")),
+        ("field.wav", ["tier=calls"], CALLS),
+        ("field.wav", [], ("field.wav",)),
+        ("field.TextGrid", ["tier=calls"], CALLS),
+    ],
+)
+def test_a_tier_is_chosen_and_annotations_are_left_out(
+    place: str, words: list[str], paths: tuple[str, ...], annotated: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    call(f"model='{run_folder}'", f"input={annotated / place}", f"output={tmp_path / 'x.npz'}", *words)
+    assert read_features(tmp_path / "x.npz").paths == paths
+
+
+def test_annotations_of_another_tool(run_folder: Path, tmp_path: Path) -> None:
+    write_recording(tmp_path / "in" / "field.wav")
+    elan(tmp_path / "in", "field", PARTS[:3])
+    call(f"model='{run_folder}'", f"input={tmp_path / 'in'}", f"output={tmp_path / 'x.npz'}")
+    assert len(read_features(tmp_path / "x.npz").paths) == 3
+
+
+@pytest.mark.parametrize(
+    ("place", "words", "named"),
+    [
+        ("", [], ("tier=", "annotations=none")),
+        ("", ["tier=nobody"], ("tier=nobody",)),
+        ("field.TextGrid", [], ("tier=",)),
+        ("field.TextGrid", ["root=/nowhere"], ("root=",)),
+        ("other.wav", ["tier=calls"], ("tier=calls",)),
+        ("field.wav", ["annotations=none", "tier=calls"], ("tier=calls", "annotations=none")),
+    ],
+)
+def test_refusals_name_the_options_of_the_command(
+    place: str, words: list[str], named: tuple[str, ...], annotated: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as refused:
+        call(f"model='{run_folder}'", f"input={annotated / place}", f"output={tmp_path / 'x.npz'}", *words)
+    assert all(name in str(refused.value) for name in named)
+    assert "corpus." not in str(refused.value)
+
+
+def test_missing_files_of_a_table(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    table, output = tmp_path / "table.tsv", tmp_path / "x.npz"
+    table.write_text("path\na.wav\nnobody.wav\n")
+    call(f"model='{run_folder}'", f"input={table}", f"root={recordings}", f"output={output}")
+    assert read_features(output).paths == ("a.wav",)
+    assert [each.path for each in read_rejected(tmp_path / "x.npz.rejected.tsv")] == ["nobody.wav"]
+    with pytest.raises(InputError, match=r"\broot\b") as refused:
+        call(f"model='{run_folder}'", f"input={table}", f"output={tmp_path / 'y.npz'}")
+    assert "corpus." not in str(refused.value)
+
+
 def test_a_recording_has_the_same_vector_beside_others(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
     for name, place in (("one.npz", recordings / "b.flac"), ("all.npz", recordings)):
         call(f"model='{run_folder}'", f"input={place}", f"output={tmp_path / name}")
@@ -174,6 +246,44 @@ def test_broken_files_are_listed_and_cost_nothing_else(run_folder: Path, recordi
     assert {path.name for path in tmp_path.iterdir()} == {"some", "x.npz", "x.npz.rejected.tsv"}
 
 
+@pytest.mark.parametrize("method", ["gpt", "bottleneck", "log_mel"])
+@pytest.mark.parametrize("layer", ["null", "all"])
+def test_copies_silence_and_short_recordings_have_a_row_each(
+    method: str, layer: str, run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "some"
+    folder.mkdir()
+    shutil.copy(recordings / "a.wav", folder / "a.wav")
+    shutil.copy(recordings / "a.wav", folder / "b.wav")
+    samples, rate = soundfile.read(recordings / "a.wav", dtype="int16")
+    soundfile.write(folder / "c.flac", samples, rate)
+    soundfile.write(folder / "silent.wav", np.zeros(rate), rate)
+    soundfile.write(folder / "short.wav", samples[: rate // 50], rate)
+    soundfile.write(folder / "empty.wav", samples[:0], rate)
+    words = (f"method={method}", f"layer={layer}")
+    call(f"model='{run_folder}'", f"input={folder}", f"output={tmp_path / 'x.npz'}", *words)
+    content = read_features(tmp_path / "x.npz")
+    assert content.paths == ("a.wav", "b.wav", "c.flac", "short.wav", "silent.wav")
+    for array in content.arrays.values():
+        assert np.isfinite(array).all()
+        np.testing.assert_allclose(array[1:3], array[[0, 0]], atol=1e-6)
+    assert [each.path for each in read_rejected(tmp_path / "x.npz.rejected.tsv")] == ["empty.wav"]
+
+
+def test_silent_ends_of_nothing_but_silence(finished_run: FinishedRun, recordings: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished_run.folder, run)
+    file = run / "probe" / "config.json"
+    saved = json.loads(file.read_text())
+    saved["probe"]["trim_db"] = 40.0
+    file.write_text(json.dumps(saved))
+    (tmp_path / "some").mkdir()
+    shutil.copy(recordings / "a.wav", tmp_path / "some" / "a.wav")
+    soundfile.write(tmp_path / "some" / "silent.wav", np.zeros(8000), 8000)
+    call(f"model={run}", f"input={tmp_path / 'some'}", f"output={tmp_path / 'x.npz'}")
+    assert read_features(tmp_path / "x.npz").paths == ("a.wav", "silent.wav")
+
+
 def test_nothing_but_broken_files(run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.wav").write_bytes(b"no sound")
     with pytest.raises(InputError, match="input"):
@@ -188,7 +298,8 @@ def test_nothing_but_broken_files(run_folder: Path, tmp_path: Path) -> None:
         (["layer=layer_9"], "layer"),
         (["pooling=median"], "pooling"),
         (["method=wav2vec2"], "method"),
-        (["method=bag_of_codes", "layer=layer_1"], "layer"),
+        (["method=bag_of_codes", "layer=layer_1"], "layer.*bag_of_codes.*method=gpt"),
+        (["method=log_mel", "layer=layer_1"], "layer.*log_mel.*method=gpt"),
         (["output=x.csv"], "npz"),
         (["root=somewhere"], "root"),
         (["input=nowhere"], "nowhere"),

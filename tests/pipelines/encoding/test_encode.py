@@ -23,7 +23,7 @@ from audio.recordings.tables import read_table
 from foundation.errors import InputError
 from pipelines.encode import encode
 from tests.audio.formats import changing_mp3, without_header
-from tests.audio.recordings.annotations.annotated_files import PARTS, raven, write_recording
+from tests.audio.recordings.annotations.annotated_files import PARTS, raven, textgrid, write_recording
 from tests.hostile.audio_headers import mp3_of_estimated_length, wav
 from tests.hostile.special_files import at_most_seconds, write_special_files
 from tests.pipelines.tiny import save_rates_run, save_tokenizer
@@ -99,6 +99,26 @@ def test_annotated_parts_are_rows(run_folder: Path, tmp_path: Path) -> None:
     assert [clip.name for clip in read_codes(tmp_path / "whole")[1]] == ["field.wav", "whole.wav"]
     with pytest.raises(InputError, match="annotations=none"):
         encode(options(run_folder, folder, tmp_path / "u.km", format="fairseq"))
+
+
+def test_a_tier_of_a_single_recording_is_read_or_refused(run_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    write_recording(folder / "field.wav")
+    write_recording(folder / "other.wav", seed=1, seconds=1)
+    textgrid(folder, "field", PARTS)
+    (folder / "unknown.bin").write_bytes((folder / "other.wav").read_bytes())
+    encode(options(run_folder, folder / "field.wav", tmp_path / "codes", tier="birds"))
+    assert [clip.label for clip in read_codes(tmp_path / "codes")[1]] == [label for *_, label in PARTS]
+    for name in ("other.wav", "unknown.bin"):
+        with pytest.raises(InputError, match="tier=birds"):
+            encode(options(run_folder, folder / name, tmp_path / "x", tier="birds"))
+    with pytest.raises(InputError, match="tier=nobody"):
+        encode(options(run_folder, folder / "field.wav", tmp_path / "x", tier="nobody"))
+    for place in (folder, folder / "field.wav"):
+        with pytest.raises(InputError, match="tier=birds"):
+            encode(options(run_folder, place, tmp_path / "x", tier="birds", annotations="none"))
+    with pytest.raises(InputError, match="annotations=raven"):
+        encode(options(run_folder, folder / "field.wav", tmp_path / "x", annotations="raven"))
 
 
 def test_another_label_or_part_is_another_job(run_folder: Path, tmp_path: Path) -> None:

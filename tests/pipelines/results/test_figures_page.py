@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file
 
 from pipelines.pages.sweep import write_sweep
 from pipelines.results.sweep_jobs import Job
@@ -71,6 +72,21 @@ def test_every_column_is_named(file: str, folder: Path) -> None:
         known |= columns_of(SECTIONS["Figures of a run: results.json"])
     assert known - found <= {"tokenizer.codebook_size"}
     assert found <= known
+
+
+def test_figures_of_probes_have_a_count_except_gaps(folder: Path) -> None:
+    figures = pandas.DataFrame(pandas.read_json(folder / "results.json", typ="series")["figures"])
+    rows = figures[(figures.stage == "probe") & (figures["name"] != "gap")]
+    assert "difference" in {*rows["name"]}
+    assert (rows["count"] > 0).all()
+    assert figures[figures["name"] == "gap"]["count"].isna().all()
+
+
+def test_resamples_are_those_of_the_probed_methods(folder: Path) -> None:
+    figures = pandas.DataFrame(pandas.read_json(folder / "results.json", typ="series")["figures"])
+    arrays = load_file(folder / "resamples.safetensors")
+    assert {*arrays} == {*figures[(figures.stage == "probe") & (figures["name"] == "accuracy")].of}
+    assert len({array.shape for array in arrays.values()}) == 1
 
 
 def test_results_and_sweeps_have_the_same_names(folder: Path) -> None:
