@@ -12,7 +12,6 @@ import yaml
 from foundation.errors import InputError
 from pipelines.commandline.option_index import index
 
-SWEEP = frozenset({"-m", "--multirun"})
 PLACES = ("table", "root", "dataset", "shards")
 OF_STAGES = ("zerospeech", "rates", "next_sample")  # groups of options that one stage alone reads
 DIVISION = ("by", "train", "validation", "test", "validation_fraction", "test_fraction", "seed")
@@ -20,12 +19,7 @@ OF_WAVENET = ("temperature", "top_p", "vocoder_temperature", "postfilter", "engi
 
 
 def require_effect(command: str, config: Mapping[str, object], words: Sequence[str]) -> None:
-    """Refuse typed options that the command does not read with this config, unless they have their default value.
-
-    In a sweep they may have an effect in other jobs.
-    """
-    if SWEEP & {*words}:
-        return
+    """Refuse typed options that the command does not read with this config, unless they have their default value."""
     typed = [word.partition("=")[0].lstrip("+") for word in words if "=" in word and not word.startswith("-")]
     for pattern, reason in idle(command, config):
         for option in typed:

@@ -470,6 +470,7 @@ def test_the_front_is_what_no_other_beats(points: list[tuple[float, float]]) -> 
 CONFIG = """
 defaults: [override hydra/job_logging: none, override hydra/hydra_logging: none, _self_]
 tokenizer: {codebook_size: 1}
+compare: {hearings: 1, hearing_rates: 0.25}
 wish: null
 hydra:
   sweep: {dir: a sweep, subdir: "job ${hydra.job.num}"}
@@ -552,6 +553,17 @@ def test_a_sweep_goes_on_after_a_failure(project: Path, launcher: str) -> None:
     again = tried(project, *words, "tokenizer.codebook_size=2,3")
     assert again.returncode == 2, again.stderr  # nothing but the user's own
     assert "1 of 2 jobs failed" in again.stderr  # the jobs of the first sweep are no part of the second
+
+
+@pytest.mark.parametrize("mode", ["-m", "hydra.mode=MULTIRUN"])  # an experiment sets the latter
+def test_a_sweep_may_have_jobs_that_do_not_read_an_option(project: Path, mode: str) -> None:
+    words = ("compare.hearing_rates=0.1", "tokenizer.codebook_size=5")
+    done = tried(project, mode, "compare.hearings=1,2", *words)
+    assert done.returncode == 0, done.stderr
+    with (project / "a sweep/sweep.csv").open() as file:
+        assert [row["compare.hearings"] for row in csv.DictReader(file)] == ["1", "2"]
+    alone = tried(project, *words)
+    assert (alone.returncode, "compare.hearing_rates" in alone.stderr) == (2, True)
 
 
 def test_a_sweep_of_the_same_name_grows(project: Path) -> None:
