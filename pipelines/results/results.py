@@ -81,7 +81,7 @@ def write_results(
         content["comparison"] = compared
         layers = _layers(only["probe"], compared["protocol"]) if only else ()
         figures = [*_compared(compared, made), *_each_probe(folds, compared, made), *layers, *figures]
-        draws = dict(zip(folds.methods, folds.draws.T.astype(np.float32), strict=True))
+        draws = dict(zip(folds.methods, folds.paired_draws.T.astype(np.float32), strict=True))
         write_aside(folder / RESAMPLES, save({of: np.ascontiguousarray(each) for of, each in draws.items()}))
     if tests := zerospeech_record(made, settings.probe):
         content["zerospeech"] = tests

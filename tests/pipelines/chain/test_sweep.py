@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 from pipelines.chain.sweep import finish, resuming
 from pipelines.pages.sweep import Written, write_sweep
 from pipelines.pages.sweep_points import Runs, pareto, swept
-from pipelines.pages.sweep_words import sweep_gap
+from pipelines.pages.sweep_words import sweep_gap, verdict
 from pipelines.results.sweep_jobs import Job, conclude, note, options, plan, read_jobs
 from tests.pipelines.pages_apart import Page, figure
 from tests.pipelines.tiny_chain import TINY, called, entries
@@ -218,6 +218,28 @@ def test_runs_on_other_test_clips_are_not_paired(tmp_path: Path) -> None:
     runs = runs_of(made)
     assert [point.job.codebook_size for point in runs.paired] == [16, 64]
     assert runs.winner is None  # 64 codes beat 16, and nobody knows about 256
+    ((cause, left),) = runs.unpaired.items()
+    assert [point.job.codebook_size for point in left] == [256]
+    assert "test clips" in cause
+    assert cause in " ".join(verdict(runs))
+
+
+def test_runs_with_fewer_resamples_are_paired(tmp_path: Path) -> None:
+    sweep = sizes(tmp_path, (16, 256))
+    few = {of: draws[:100] for of, draws in resamples(at(256)).items()}
+    save_file(few, sweep / "1/resamples.safetensors")
+    runs = runs_of(written(sweep)[2])
+    assert len(runs.pairs) == 1
+    assert not runs.unpaired
+
+
+def test_what_a_run_lacks_for_a_pair_is_named(tmp_path: Path) -> None:
+    sweep = sizes(tmp_path, (16, 64, 256))
+    (sweep / "1/resamples.safetensors").unlink()
+    runs = runs_of(written(sweep)[2])
+    ((cause, left),) = runs.unpaired.items()
+    assert [point.job.codebook_size for point in left] == [64]
+    assert "resamples.safetensors" in cause
 
 
 def test_a_sweep_without_a_gpt_is_judged_by_its_codes(tmp_path: Path) -> None:
