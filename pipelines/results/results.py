@@ -202,7 +202,8 @@ def _each_probe(
     metric = compared["metric"]
     for of in folds.methods if len(made) > 1 else ():
         for (fold, seed), row in folds.rows(of).items():
-            shared: dict[str, Any] = {"stage": "probe", "protocol": compared["protocol"], "fold": fold, "seed": seed}
+            shared: dict[str, Any] = {"stage": "probe", "protocol": compared["protocol"], "seed": seed}
+            shared |= {"fold": None if folds.by == "split" else fold}
             shared |= {"name": metric, "of": of, "artifact": made[fold, seed]["probe"].key}
             tested = len(folds.probes[fold, seed]["clips"])
             yield Figure(
