@@ -50,7 +50,8 @@ class SweepPage(Callback):
         """Plan the jobs and their folders.
 
         The jobs of earlier commands in the folder stay part of a sweep that has a name, whose options `ClaimedFolder`
-        has compared. In any other folder their records are removed, and their runs stay.
+        has compared, but for failed jobs that this command does not repeat: their values may be mistyped. In any other
+        folder the records of earlier jobs are removed, and their runs stay.
         """
         sweep = _sweep(config)
         with ending_the_command(config):
@@ -65,9 +66,13 @@ class SweepPage(Callback):
             self._planned = tuple(plan(sweep_words(config), before))
             folders = ",".join(quote(job.folder) for job in self._planned)
             _pass_on(config, f"++{FOLDERS}=[{folders}]")
-            new = sum(job not in before for job in self._planned)
-            if before and new:
-                _print(f"sweep     {sweep} has {counted(len(before), 'job')}, and gets {new} more")
+            dropped = [job for job in before if job.state == "failed" and job not in self._planned]
+            forget(sweep, dropped)
+            for job in dropped:
+                _print(f"sweep     leaves out job {job.name or job.number}, which failed: {job.reason}")
+            kept, new = len(before) - len(dropped), sum(job not in before for job in self._planned)
+            if kept and new:
+                _print(f"sweep     {sweep} has {counted(kept, 'job')}, and gets {new} more")
 
     def on_job_start(self, config: DictConfig, *, task_function: TaskFunction, **kwargs: Any) -> None:
         """Record the start of the job, in its own process, and print it."""

@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -91,7 +93,8 @@ def _job(name: str, task: Task, paths: frozenset[str], *, full: bool) -> Callabl
             end_with_parent()
         with mendable(name, paths, config, full=full):
             values = resolved(config)
-            require_effect(name, values, typed_words())
+            if HydraConfig.get().mode is not RunMode.MULTIRUN:  # another job of a sweep may read the option
+                require_effect(name, values, typed_words())
             task(values)
 
     job.__module__ = f"pipelines.{name}"  # Hydra names the job after it

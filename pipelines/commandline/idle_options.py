@@ -12,20 +12,19 @@ import yaml
 from foundation.errors import InputError
 from pipelines.commandline.option_index import index
 
-SWEEP = frozenset({"-m", "--multirun"})
 PLACES = ("table", "root", "dataset", "shards")
 OF_STAGES = ("zerospeech", "rates", "next_sample")  # groups of options that one stage alone reads
+# Options of the comparison that only probes read, and those that also the probe reads that names decoded sounds.
+OF_PROBES = ("features*", "references", "states", "input", "assignments", "attentive", "surprise")
+OF_JUDGES = ("methods", "layers", "poolings", "hearings", "hearing_rates")
+# Options of the training of a tokenizer. The sample of patches has the statistics of frames, which other networks read.
+OF_TRAINED_TOKENS = ("fit.*", "kmeans_iterations", "batch_size", "max_formants", "dynamic_ranges")
 DIVISION = ("by", "train", "validation", "test", "validation_fraction", "test_fraction", "seed")
 OF_WAVENET = ("temperature", "top_p", "vocoder_temperature", "postfilter", "engine")
 
 
 def require_effect(command: str, config: Mapping[str, object], words: Sequence[str]) -> None:
-    """Refuse typed options that the command does not read with this config, unless they have their default value.
-
-    In a sweep they may have an effect in other jobs.
-    """
-    if SWEEP & {*words}:
-        return
+    """Refuse typed options that the command does not read with this config, unless they have their default value."""
     typed = [word.partition("=")[0].lstrip("+") for word in words if "=" in word and not word.startswith("-")]
     for pattern, reason in idle(command, config):
         for option in typed:
@@ -38,10 +37,7 @@ def idle(command: str, config: Mapping[str, object]) -> Iterator[tuple[str, str]
     if isinstance(corpus := config.get("corpus"), Mapping):
         yield from _idle_in_corpus(corpus, config)
     if command == "run":
-        stages = config.get("stages") or ()
-        for stage in OF_STAGES:
-            if isinstance(stages, Sequence) and stage not in stages:
-                yield f"{stage}.*", f"stages does not have {stage}"
+        yield from _idle_in_run(config)
     match config:
         case {"compare": {"hearings": 1}}:
             yield "compare.hearing_rates", "compare.hearings is 1, and one hearing has the rate of the recording"
@@ -64,11 +60,37 @@ def idle(command: str, config: Mapping[str, object]) -> Iterator[tuple[str, str]
                 yield name, "temperature=0 always takes the most probable one"
 
 
+def _idle_in_run(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    stages = _names(config.get("stages"))
+    for stage in OF_STAGES:
+        if stage not in stages:
+            yield f"{stage}.*", f"stages does not have {stage}"
+    if "probe" not in stages:
+        judges = "vocoder" in stages or "rates" in stages
+        for name in OF_PROBES if judges else (*OF_PROBES, *OF_JUDGES):
+            yield f"compare.{name}", "stages does not have probe"
+    match config:
+        case {"compare": {"methods": methods}} if "gpt" not in _names(methods):
+            for name in ("attentive", "surprise"):
+                yield f"compare.{name}", "only the GPT offers it, and compare.methods does not have gpt"
+    match config:
+        case {"lm": {"contrast_weight": 0 | 0.0}}:
+            yield "lm.contrast.*", "lm.contrast_weight is 0"
+    match config:
+        case {"tokenizer": {"start": str(start)}}:
+            for name in OF_TRAINED_TOKENS:
+                yield f"tokenizer.{name}", f"the tokenizer of tokenizer.start={start} is used as it is"
+
+
+def _names(value: object) -> Sequence[object]:
+    """Return the names in a list; a single one needs no brackets."""
+    return [value] if isinstance(value, str) else value if isinstance(value, Sequence) else []
+
+
 def _idle_in_corpus(corpus: Mapping[str, object], config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     place = next((f"corpus.{name}={corpus[name]}" for name in PLACES if corpus.get(name)), None)
-    unlabelled, stages = config.get("unlabelled") or (), config.get("stages") or ()
-    spoken = isinstance(unlabelled, Sequence) and "embedded" in unlabelled
-    if place and not spoken and not (isinstance(stages, Sequence) and "zerospeech" in stages):
+    unlabelled = _names(config.get("unlabelled"))
+    if place and "embedded" not in unlabelled and "zerospeech" not in _names(config.get("stages")):
         yield "embedded.*", f"{place} names other recordings than the built-in corpus"
     if place and not place.startswith("corpus.root=") and not unlabelled:
         yield "corpus.extensions", f"{place} lists the recordings"

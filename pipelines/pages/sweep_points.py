@@ -14,7 +14,7 @@ from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import ROWS
 from pipelines.results.comparison_record import MethodRow, method_of
 from pipelines.results.figures import Figure
-from pipelines.results.run_record import Resamples, Results, figure_of
+from pipelines.results.run_record import RESAMPLES, RESULTS, Resamples, Results, figure_of
 from pipelines.results.sweep_jobs import Job
 from pipelines.store.stored_features import GPT
 from vocoder.kinds.wavenet import WAVENET
@@ -76,7 +76,7 @@ class Point:
 
     @property
     def clips_key(self) -> str | None:
-        """Key of its test clips and resamples."""
+        """Key of its test clips, with their labels and groups."""
         comparison = self.results.get("comparison")
         return comparison.get("clips_key") if comparison else None
 
@@ -164,14 +164,30 @@ class Runs:
         """The run that validation chooses, the first among equals; None without probes."""
         if self.by_validation:
             return max(self._comparable, key=self.validation, default=None)
-        return max(self._probed, key=lambda point: point.value(*self.probe), default=None)
+        return max(self.probed, key=lambda point: point.value(*self.probe), default=None)
 
     @cached_property
     def paired(self) -> list[Point]:
-        """The probed runs that share test clips and resamples: the largest set of them."""
-        known = [point for point in self._probed if point.clips_key and self.judged in point.resamples]
+        """The probed runs that share test clips: the largest set of them."""
+        known = [point for point in self.probed if point.clips_key and self.judged in point.resamples]
         keys = Counter(point.clips_key for point in known).most_common(1)
         return [point for point in known if point.clips_key == keys[0][0]]
+
+    @cached_property
+    def unpaired(self) -> dict[str, list[Point]]:
+        """The other probed runs, which no pair has, by the cause."""
+        causes: dict[str, list[Point]] = {}
+        for point in self.probed:
+            if point in self.paired:
+                continue
+            if not point.clips_key:
+                cause = f"{RESULTS} does not say which test clips they have"
+            elif self.judged not in point.resamples:
+                cause = f"{RESAMPLES} lacks {self.judged}"
+            else:
+                cause = f"their test clips, labels or groups are not those of {self.name(self.paired[0].job)}"
+            causes.setdefault(cause, []).append(point)
+        return causes
 
     @cached_property
     def pairs(self) -> list[RunPair]:
@@ -180,9 +196,10 @@ class Runs:
             return []
         first = self.paired[0].results["comparison"]
         groups = first.get("split_groups", {}).get("test", [])
+        drawn = [point.resamples[self.judged] for point in self.paired]  # fewer are the first of more
         found = all_pairs(
             np.array([point.value(*self.probe) for point in self.paired]),
-            np.stack([point.resamples[self.judged] for point in self.paired], axis=1).astype(np.float64),
+            np.stack([draws[: min(map(len, drawn))] for draws in drawn], axis=1).astype(np.float64),
             resampled=len(groups) if first.get("resampled") == "group" else first.get("clips", 1),
             confidence=first.get("confidence", 0.95),
         )
@@ -197,7 +214,7 @@ class Runs:
     @cached_property
     def winner(self) -> Point | None:
         """The run that is better than each other probed run by more than chance; None if no run is shown to be."""
-        if not self.pairs or len(self.paired) < len(self._probed):
+        if not self.pairs or len(self.paired) < len(self.probed):
             return None
         wins = Counter(pair.one for pair in self.pairs if pair.differs)
         return next((point for point in self.paired if wins[point] == len(self.paired) - 1), None)
@@ -205,7 +222,7 @@ class Runs:
     @cached_property
     def apart(self) -> list[Point]:
         """The probed runs whose validation is of other clips than that of most runs, so that it cannot be compared."""
-        return [point for point in self._probed if self.by_validation and point not in self._comparable]
+        return [point for point in self.probed if self.by_validation and point not in self._comparable]
 
     @property
     def best_line(self) -> list[Point]:
@@ -230,14 +247,15 @@ class Runs:
         return bool(ends) and all(end in worse for end in ends)
 
     @property
-    def _probed(self) -> list[Point]:
+    def probed(self) -> list[Point]:
+        """The runs whose probe of the judged method has a figure."""
         return [point for point in self.finished if math.isfinite(point.value(*self.probe))]
 
     @cached_property
     def _comparable(self) -> list[Point]:
         """The probed runs that choose as most of them do, or as the first: by cross-validation or validation clips."""
-        by = Counter(point.choose_by for point in self._probed).most_common(1)
-        return [point for point in self._probed if point.choose_by == by[0][0]]
+        by = Counter(point.choose_by for point in self.probed).most_common(1)
+        return [point for point in self.probed if point.choose_by == by[0][0]]
 
     def first(self, point: Point) -> str:
         """Value of the first option; "" where no option was swept."""

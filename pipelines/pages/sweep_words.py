@@ -25,7 +25,7 @@ def verdict(runs: Runs) -> list[str]:
         recognised = [point for point in runs.points if point.figure(*RECOGNISED)]
         return [_recognition(runs, recognised) if len(recognised) > 1 else _ends(runs)]
     line, best = runs.best_line, runs.best
-    sentences = [*_standing(runs), _chosen(runs, best)]
+    sentences = [*_standing(runs), *_unpaired(runs), _chosen(runs, best)]
     if runs.apart:
         names = "; ".join(runs.name(point.job) for point in runs.apart)
         sentences.append(f"Left out, because other clips choose their probes (probe.choose_by): {names}.")
@@ -44,7 +44,7 @@ def _standing(runs: Runs) -> Iterator[str]:
     judge = f"{full_name(runs.metric)} of {full_name(runs.judged)} on test"
     if not runs.pairs:
         if len(runs.points) > 1:
-            yield f"No value is shown to be best by {judge}: the runs share no test clips, so no pair was compared."
+            yield f"No value is shown to be best by {judge}: no pair of runs can be compared."
         return
     apart = [pair for pair in runs.pairs if pair.differs]
     if runs.winner is not None:
@@ -59,6 +59,14 @@ def _standing(runs: Runs) -> Iterator[str]:
         f"{len(apart)} of {counted(len(runs.pairs), 'pair')} of runs {plural(len(apart), 'differs', 'differ')} by more "
         f"than chance on the same test clips: {'; '.join(pair_words(runs, pair) for pair in apart[:MAX_PAIRS])}{more}."
     )
+
+
+def _unpaired(runs: Runs) -> Iterator[str]:
+    """Write which runs no pair has, and why."""
+    for cause, left in runs.unpaired.items():
+        yield f"In no pair, because {cause}: {'; '.join(runs.name(point.job) for point in left)}."
+    if len(runs.probed) == 1 < len(runs.points):
+        yield f"Only {runs.name(runs.probed[0].job)} has a probe."
 
 
 def pair_words(runs: Runs, pair: RunPair) -> str:

@@ -84,7 +84,7 @@ class ComparisonRecord(TypedDict, total=False):
     classes: list[str]
     clips: int  # of test, with a label
     split_groups: dict[str, list[str]]  # groups of the clips of validation and test, of a single split
-    clips_key: str  # runs with the same key have the same test clips and resamples
+    clips_key: str  # runs with the same key have the same test clips, labels and groups
     unlabelled: int  # clips
     notices: list[str]  # limits of the folds, a sentence each
     tries: int  # for each method

@@ -27,6 +27,7 @@ from lm.probing.config import ProbeConfig, require_equal_counts
 
 By = Literal["group", "fold", "split"]
 Probed = Mapping[str, Any]  # the content of probe.json
+PAIRED_SEED = 0  # of the resamples that pair runs
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,16 +92,25 @@ class ProbedFolds:
         return bootstrap(self.outcomes, resamples=self.config.resamples, seed=self.config.seed, groups=self.groups)
 
     @cached_property
+    def paired_draws(self) -> FloatArray:
+        """As `draws`, on resamples that do not depend on a seed: runs on the same clips are paired by them.
+
+        Fewer resamples are the first of more.
+        """
+        if self.config.seed == PAIRED_SEED:
+            return self.draws
+        return bootstrap(self.outcomes, resamples=self.config.resamples, seed=PAIRED_SEED, groups=self.groups)
+
+    @cached_property
     def groups(self) -> list[IndexArray] | None:
         """The number of each test clip's group if whole groups are resampled: folds have their t interval for that."""
         return whole_groups(self.first["groups"]) if self.by == "split" else None
 
     @property
     def clips_key(self) -> str:
-        """Hash of the test clips, their labels and groups, and of the resamples: runs of one key are paired."""
-        drawn = {"resamples": self.config.resamples, "seed": self.config.seed, "by": self.by}
+        """Hash of the test clips with their labels, groups and folds: runs of one key are paired."""
         tested = [[name, *(self.of_fold(name)[0][key] for key in ("clips", "truth", "groups"))] for name in self.names]
-        return list_hash([drawn, *tested])[:16]
+        return list_hash([self.by, *tested])[:16]
 
     def validation_value(self, of: str) -> float:
         """Return the figure that chose a method's candidates: its mean over folds and seeds."""

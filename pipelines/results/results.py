@@ -81,7 +81,7 @@ def write_results(
         content["comparison"] = compared
         layers = _layers(only["probe"], compared["protocol"]) if only else ()
         figures = [*_compared(compared, made), *_each_probe(folds, compared, made), *layers, *figures]
-        draws = dict(zip(folds.methods, folds.draws.T.astype(np.float32), strict=True))
+        draws = dict(zip(folds.methods, folds.paired_draws.T.astype(np.float32), strict=True))
         write_aside(folder / RESAMPLES, save({of: np.ascontiguousarray(each) for of, each in draws.items()}))
     if tests := zerospeech_record(made, settings.probe):
         content["zerospeech"] = tests
@@ -204,7 +204,8 @@ def _each_probe(
     metric = compared["metric"]
     for of in folds.methods if len(made) > 1 else ():
         for (fold, seed), row in folds.rows(of).items():
-            shared: dict[str, Any] = {"stage": "probe", "protocol": compared["protocol"], "fold": fold, "seed": seed}
+            shared: dict[str, Any] = {"stage": "probe", "protocol": compared["protocol"], "seed": seed}
+            shared |= {"fold": None if folds.by == "split" else fold}
             shared |= {"name": metric, "of": of, "artifact": made[fold, seed]["probe"].key}
             tested = len(folds.probes[fold, seed]["clips"])
             yield Figure(

@@ -92,7 +92,7 @@ def _free(name: str, taken: set[str]) -> str:
 
 def note(sweep: Path, job: Job) -> None:
     """Write a job's record."""
-    path = sweep / JOBS / f"{job.number}.json"
+    path = _record(sweep, job.number)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_aside(path, json.dumps(asdict(job)))
 
@@ -104,15 +104,19 @@ def job_in(sweep: Path, folder: Path) -> Job:
 
 def conclude(sweep: Path, number: int, *, reason: str | None = None, bug: bool = False) -> None:
     """Record the end of a job; a failed job stays failed."""
-    job = read_job(sweep / JOBS / f"{number}.json")
+    job = read_job(_record(sweep, number))
     if job.state == "unfinished":
         note(sweep, replace(job, state="failed" if reason else "finished", reason=reason, bug=bug))
 
 
-def forget(sweep: Path) -> None:
-    """Remove the records of an earlier sweep in the same folder; its runs stay."""
-    for path in (sweep / JOBS).glob("*.json"):
-        path.unlink()
+def forget(sweep: Path, jobs: Iterable[Job] | None = None) -> None:
+    """Remove the records of an earlier sweep in the same folder, or of some of its jobs; their runs stay."""
+    for path in (sweep / JOBS).glob("*.json") if jobs is None else (_record(sweep, job.number) for job in jobs):
+        path.unlink(missing_ok=True)
+
+
+def _record(sweep: Path, number: int) -> Path:
+    return sweep / JOBS / f"{number}.json"
 
 
 def read_jobs(sweep: Path) -> list[Job]:

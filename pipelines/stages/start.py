@@ -53,7 +53,10 @@ def run_of_start(start: str, kind: ModelKind, *, option: str) -> Path:
 
 def gpt_hash(start: str) -> str:
     """Return the hash of the weights of ``lm.start``, as its config names it; loading checks it."""
-    return str((find_object(start_folder(start, LANGUAGE_MODEL, option=LM) / CONFIG) or {}).get(HASH))
+    path = start_folder(start, LANGUAGE_MODEL, option=LM) / CONFIG
+    if not isinstance(found := (find_object(path) or {}).get(HASH), str):
+        raise InputError(f"{LM}={start}: {path} is damaged: {HASH} is {render(found)}; copy it again from its run")
+    return found
 
 
 def tokenizer_hash(start: str) -> str:

@@ -18,7 +18,7 @@ from pipelines.pages.run_words import gap
 from pipelines.results.comparison import comparison
 from pipelines.results.comparison_record import few_groups, gap_shown
 from pipelines.results.comparison_table import as_markdown, as_table
-from pipelines.results.probed_folds import Probed
+from pipelines.results.probed_folds import Probed, ProbedFolds
 
 CONFIG = ProbeConfig(resamples=300, confidence=0.9)
 CLASSES = ["one", "six", "two"]
@@ -262,14 +262,20 @@ def test_cross_validation_has_the_interval_of_its_parts() -> None:
     assert "gap" not in row
 
 
-def test_the_same_clips_and_resamples_have_one_key() -> None:
+def test_the_same_clips_have_one_key_and_one_set_of_draws() -> None:
     def key(config: ProbeConfig = CONFIG, **changes: Any) -> str:
         probed = {**drawn("ann", 0), **changes}
         return comparison({("test", 0): probed}, by="split", config=config)["clips_key"]
 
-    others = [key(clips=["x"] * 40), key(groups=["x"] * 40), key(replace(CONFIG, seed=1))]
-    assert key() == key(notices=["another run"])
+    others = [key(clips=["x"] * 40), key(groups=["x"] * 40)]
+    assert key() == key(notices=["another run"]) == key(replace(CONFIG, seed=1, resamples=20))
     assert key() not in others
+    probes = {("test", 0): drawn("ann", 0)}
+    seeded = [ProbedFolds(probes=probes, config=replace(CONFIG, seed=seed), by="split") for seed in (0, 1)]
+    assert not np.array_equal(seeded[0].draws, seeded[1].draws)
+    assert np.array_equal(seeded[0].paired_draws, seeded[1].paired_draws)
+    fewer = ProbedFolds(probes=probes, config=replace(CONFIG, resamples=20, seed=2), by="split")
+    assert np.array_equal(fewer.paired_draws, seeded[0].paired_draws[:20])
 
 
 @pytest.mark.parametrize(("speakers", "resampled"), [(1, "clip"), (5, "clip"), (20, "group")])

@@ -24,6 +24,7 @@ from pipelines.stages.start import (
     LM,
     TOKENS,
     VOICE,
+    gpt_hash,
     require_same_gpt,
     require_same_tokenizer,
     require_same_voice,
@@ -72,6 +73,16 @@ def test_other_sizes_are_refused_with_the_options_that_mend_them(run_folder: Pat
     damaged = json.loads((run_folder / "lm/config.json").read_text()) | {"gpt": {"layers": "many"}}
     with pytest.raises(InputError, match=r"lm\.gpt\.layers"):
         require_same_gpt(str(_copied(run_folder, damaged)), GPT, codebook_size=8)
+
+
+def test_weights_without_a_hash_are_refused(run_folder: Path) -> None:
+    """A key would have the word None in the place of the hash."""
+    config = json.loads((run_folder / "lm/config.json").read_text())
+    assert gpt_hash(str(run_folder)) == config["weights_sha256"]
+    for damage in ({}, {"weights_sha256": None}):
+        kept = {name: value for name, value in config.items() if name != "weights_sha256"}
+        with pytest.raises(InputError, match="weights_sha256"):
+            gpt_hash(str(_copied(run_folder, kept | damage)))
 
 
 def _copied(run_folder: Path, config: object) -> Path:

@@ -136,7 +136,6 @@ def test_a_corpus_that_will_not_do(
         ("vocoder.crops.crop_codes=3", "codes of look-ahead are not counted: choose at least 4"),
         ("lm.fit.accumulation=3", "lm.batches.batch_size is 4, to be shared by 3 (processes times accumulation"),
         ("lm.contrast_weight=-1", "lm.contrast_weight is -1.0; choose 0"),
-        ("lm.contrast.temperature=0", "contrast.temperature is 0.0; it must be positive"),
         ("vocoder.fit.accumulation=3", "vocoder.crops.batch_size is 2, to be shared by 3 (processes times"),
         (
             "probe.tries=5",
@@ -179,6 +178,7 @@ def test_an_option_that_will_not_do(word: str, told: str, tmp_path: Path) -> Non
         (("compare.methods=[ast]", "ast.fit.accumulation=3"), "ast.batches.batch_size is "),
         (("compare.methods=[simclr]", "baselines.simclr.fit.accumulation=5"), "baselines.simclr.batches.batch_size"),
         (("tokenizer.rates=[4,2]", "compare.assignments=soft"), "the models of several rates read hard codes: choose"),
+        (("lm.contrast_weight=1", "lm.contrast.temperature=0"), "contrast.temperature is 0.0"),
         (("lm.contrast_weight=1", "lm.views.offsets=false"), "lm.views makes no other view of a clip: raise lm.views"),
         (
             ("lm.contrast_weight=1", "tokenizer.patch.frames=1"),

@@ -1,6 +1,7 @@
 """The table of what probes answered for each test clip."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -9,7 +10,7 @@ from audio.recordings.manifest import Clip, Manifest, read_manifest
 from foundation.json_values import find_object
 from pipelines.results.predictions import write_predictions
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import called
+from tests.pipelines.tiny_chain import called, run
 
 
 def test_a_run_writes_the_answer_of_each_probe_for_each_test_clip(finished_run: FinishedRun) -> None:
@@ -31,6 +32,16 @@ def test_a_run_writes_the_answer_of_each_probe_for_each_test_clip(finished_run: 
         clip = clips[row["clip"]]
         assert (row["path"], row["label"], row["group"]) == (clip.path, clip.label, clip.group)
         assert row["end"] - row["start"] == pytest.approx(clip.seconds)
+
+
+def test_seeds_on_a_single_split_have_no_fold(finished_run: FinishedRun, tmp_path: Path) -> None:
+    words = ["stages=[probe,report]", "seeds=2", "compare.methods=[log_mel]", "probe.learning_curve=[]"]
+    assert run(finished_run.store, tmp_path / "run", *words) == 0
+    table = pq.read_table(tmp_path / "run/predictions.parquet").to_pylist()
+    figures: Any = (find_object(tmp_path / "run/results.json") or {})["figures"]
+    single = [row for row in figures if row["stage"] == "probe" and row["seed"] is not None]
+    assert {(row["fold"], row["seed"]) for row in single} == {(None, 0), (None, 1)}
+    assert {(row["fold"], row["seed"]) for row in table} == {(None, 0), (None, 1)}
 
 
 def test_ridge_has_no_probabilities(finished_run: FinishedRun, tmp_path: Path) -> None:
