@@ -75,7 +75,7 @@ def test_a_sound_model_of_another_kind_is_called_by_its_name(run: Path, wanted: 
 def test_the_remedy_names_no_folder_that_is_not_there(run: Path, tmp_path: Path) -> None:
     alone = (run / "lm").rename(tmp_path / "model")
     try:
-        with pytest.raises(InputError, match="holds a language model, not a vocoder; name the folder vocoder of a run"):
+        with pytest.raises(InputError, match=r"language model.*vocoder"):
             Vocoder.from_pretrained(alone)
     finally:
         alone.rename(run / "lm")

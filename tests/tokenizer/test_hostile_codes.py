@@ -135,7 +135,7 @@ def test_a_small_file_that_tells_of_very_many_codes_is_refused_before_they_are_r
     path.write_bytes(path.read_bytes().replace(variable_length(MANY + 1), variable_length(MOST)))  # in the footer
     assert path.stat().st_size < 10_000
     before = pa.total_allocated_bytes()
-    assert f"a row group of {MOST} values" in refused(path)
+    assert f"{MOST} values" in refused(path)
     assert pa.total_allocated_bytes() == before
 
 
@@ -161,7 +161,7 @@ def test_what_is_no_codes_folder_is_refused(tmp_path: Path) -> None:
     assert len(list(read_codes(tmp_path)[1])) == 1
     shard_path(tmp_path, 0).unlink()
     shard_path(tmp_path, 0).mkdir()
-    with pytest.raises(InputError, match="is not a file"):
+    with pytest.raises(InputError, match="not a file"):
         read_codes(tmp_path)
 
 
@@ -170,7 +170,7 @@ def test_what_is_no_codes_folder_is_refused(tmp_path: Path) -> None:
 )
 def test_every_field_of_a_format_must_agree(name: str, value: int) -> None:
     changed: dict[str, Any] = {name: value}
-    with pytest.raises(InputError, match=rf"the model has {name} \d+, the codes have {name} {value}, .* altered"):
+    with pytest.raises(InputError, match=rf"{name}\b.*\b\d+\b.*{name}\b.*\b{value}\b"):
         require_same_codebook(FORMAT, replace(FORMAT, **changed), owner="the model")
     with pytest.raises(InputError, match="tokenizer"):
         require_same_codebook(FORMAT, replace(FORMAT, tokenizer="another"), owner="the model")
@@ -257,7 +257,7 @@ def test_odd_lines_of_units_are_named(tmp_path: Path, line: str, told: str) -> N
     (tmp_path / "a.txt").write_text(f"ok|1 2\n{line}\n")
     with pytest.raises(InputError) as error:
         read_units(tmp_path / "a.txt", ONE_STREAM)
-    assert f"{tmp_path / 'a.txt'}:2: not a line of units" in str(error.value)
+    assert f"{tmp_path / 'a.txt'}:2: " in str(error.value)
     assert told in str(error.value)
     assert len(str(error.value)) < 500
 
@@ -265,5 +265,5 @@ def test_odd_lines_of_units_are_named(tmp_path: Path, line: str, told: str) -> N
 def test_what_is_no_file_of_units_is_refused(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for path in (tmp_path, tmp_path / "loop", Path("/dev/zero")):
-        with pytest.raises(InputError, match="is not a file"):
+        with pytest.raises(InputError, match="not a file"):
             read_units(path, ONE_STREAM)

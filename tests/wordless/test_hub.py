@@ -88,7 +88,7 @@ def test_a_local_folder_of_that_name_wins(offline: Path, run: Path) -> None:
     other = save_run(Path("user/name"), seed=1)
     loaded = wordless.Tokenizer.from_pretrained(str(other / "tokenizer"))
     assert loaded.format != wordless.Tokenizer.from_pretrained("hf://user/name").format
-    with pytest.raises(wordless.InputError, match=r"user/name/config\.json is missing.*user/name/tokenizer"):
+    with pytest.raises(wordless.InputError, match=r"user/name/config\.json\b.*missing.*user/name/tokenizer\b"):
         wordless.Tokenizer.from_pretrained("user/name")
 
 
@@ -118,7 +118,7 @@ def test_what_the_cache_lacks_is_refused_offline(offline: Path, part: str, name:
 def test_a_download_that_was_cut_is_refused_offline(offline: Path, run: Path) -> None:
     snapshot = store_in_cache(offline / "home", "user/cut", run)
     (snapshot / "lm/model.safetensors").unlink()
-    with pytest.raises(wordless.InputError, match="lacks the weights of lm; unset HF_HUB_OFFLINE to download"):
+    with pytest.raises(wordless.InputError, match=r"\blm\b.*HF_HUB_OFFLINE\b"):
         wordless.LanguageModel.from_pretrained("user/cut")
 
 
@@ -140,6 +140,6 @@ def test_only_safe_files_of_the_part_are_downloaded(run: Path, tmp_path: Path, m
     # The server is gone: the cache answers, and what it lacks is refused at once.
     assert wordless.LanguageModel.from_pretrained("user/name").format.codebook_size == 8
     began = time.monotonic()
-    with pytest.raises(wordless.InputError, match=r"does not answer: ConnectionError.*check the network to download"):
+    with pytest.raises(wordless.InputError, match=r"ConnectionError\b.*network"):
         wordless.Vocoder.from_pretrained("user/name")
     assert time.monotonic() - began < 5

@@ -246,9 +246,9 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
 
 
 def test_a_device_and_a_name_that_no_file_can_have_are_no_tables() -> None:
-    with pytest.raises(InputError, match=r"corpus\.table=/dev/zero is a device"):
+    with pytest.raises(InputError, match=r"corpus\.table=/dev/zero\b.*device"):
         read_table(Path("/dev/zero"))
-    with pytest.raises(InputError, match="is not a path; name a file"):
+    with pytest.raises(InputError, match=r"path.* file"):
         read_table(Path("null\0.tsv"))
 
 

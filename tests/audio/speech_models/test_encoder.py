@@ -164,5 +164,5 @@ def test_weights_that_do_not_belong_to_the_config_are_refused(tmp_path: Path) ->
         with pytest.raises(InputError, match=message):
             load_speech_encoder(tmp_path, option="weights")
     (tmp_path / "model.safetensors").write_bytes(b"no weights" * 10_000)
-    with pytest.raises(InputError, match=r"weights=\S+ holds a damaged speech model"):
+    with pytest.raises(InputError, match=r"weights=\S+ .*damaged"):
         load_speech_encoder(tmp_path, option="weights")
