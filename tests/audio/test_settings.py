@@ -72,9 +72,8 @@ def test_lengths_that_will_not_do_are_refused(values: dict[str, object], told: s
 
 def test_empty_bands_are_refused_with_what_would_do() -> None:
     told = (
-        r"audio\.n_mels is 80, and 5 bands are empty: a window of 400 samples \(8\.333 ms\) gives one frequency "
-        r"per 120 Hz, and each band needs one: choose fewer bands \(audio\.n_mels=(\d+)\) or a longer window "
-        r"\(audio\.window_ms=([\d.]+)\)"
+        r"audio\.n_mels\b.*\b80\b.*\b5 bands\b.*\b400 samples\b.*\b8\.333 ms\b.*\b120 Hz\b.*"
+        r"\baudio\.n_mels=(\d+)\b.*\baudio\.window_ms=([\d.]+)\b"
     )
     values: dict[str, object] = {"sample_rate": 48_000, "window_length": 400, "hop_length": 160, "n_mels": 80}
     with pytest.raises(InputError, match=told) as refused:

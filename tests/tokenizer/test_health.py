@@ -74,7 +74,7 @@ def test_a_collapse_warns_or_stops() -> None:
     fallen, fine = Usage(counts=(100, 1, 1, 0)), Usage(counts=(5, 5, 5, 5))
     config = HealthConfig(min_perplexity_ratio=0.5)
     assert collapse(fine, config) is None
-    assert "has collapsed: perplexity 1.1 of 4" in str(collapse(fallen, config))
+    assert "perplexity 1.1 of 4" in str(collapse(fallen, config))
     with pytest.raises(InputError, match="collapsed"):
         collapse(fallen, replace(config, gate="stop"))
 

@@ -348,7 +348,7 @@ class SpoiltAtStep2(Slope):
 
 
 def test_a_loss_that_is_not_finite_says_whether_the_data_are_to_blame(tmp_path: Path) -> None:
-    told = "at step 2 is nan: 1 values of its batch are not finite, though they were when they were written"
+    told = r"\bstep 2\b.*\bnan\b.*\b1 values\b.*finite"
     for accumulation in (1, 2):
         config = replace(CONFIG, steps=5, accumulation=accumulation)
         with pytest.raises(InputError, match=told):

@@ -184,7 +184,7 @@ def test_refuses_offsets_that_end_elsewhere() -> None:
 
 def test_refuses_crops_with_nothing_to_count() -> None:
     clips, table = numbered([500])
-    with pytest.raises(InputError, match=r"\b4\b"):
+    with pytest.raises(InputError, match=r"crop_codes\b.*\b4\b"):
         Crops(clips, table, tiny_config(), CropsConfig(crop_codes=3, context_codes=2))
 
 

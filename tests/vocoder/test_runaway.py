@@ -157,5 +157,5 @@ def test_good_sound_after_a_silent_past_is_not_blamed_for_it() -> None:
 
 
 def test_refuses_an_empty_range() -> None:
-    with pytest.raises(InputError, match="lowest"):
+    with pytest.raises(InputError, match=r"loudness\b.*\[0, -10\]"):
         LoudnessRange(lowest=0, highest=-10)

