@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
-from audio.decoding import BLOCK_VALUES, declared_length, mix_channels, open_recording, require_channel
+from audio.channels import ChannelPowers
+from audio.decoding import BLOCK_VALUES, mix_channels, open_recording, require_channel
 from audio.trimming import Part
 from audio.waveform import FloatArray
 
@@ -22,7 +24,7 @@ _EXACT_ENCODINGS = frozenset(
     # samples that do not depend on other samples
     {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"}
 )
-_RECENT_SAMPLES = 1 << 22  # kept by a cursor, 16 MB: the last 95 s at 44.1 kHz can be read again without decoding
+_RECENT_VALUES = 1 << 22  # kept by a cursor, 16 MB: the last 95 s of mono at 44.1 kHz are read again without decoding
 
 
 class Cursor:
@@ -43,9 +45,9 @@ class Cursor:
         exact = self._recording.format in _EXACT_FORMATS and self._recording.subtype in _EXACT_ENCODINGS
         self._exact = exact and not self._recording.is_joined
         self._position = 0
-        self._length = declared_length(self._recording)  # None: the end shows when it is reached
+        self._length = self._recording.declared  # None: the end shows when it is reached
         self._ended = False
-        self._recent: deque[FloatArray] = deque()
+        self._recent: deque[npt.NDArray[np.float32]] = deque()  # (samples, channels)
 
     @property
     def sample_rate(self) -> int:
@@ -62,8 +64,15 @@ class Cursor:
         """Return whether sample ``start`` of the file in this state can be read without decoding from the beginning."""
         return self.state == state and (self._exact or start >= self._position - sum(map(len, self._recent)))
 
-    def blocks(self, part: Part, size: int) -> Iterator[FloatArray]:
-        """Give a part in mono blocks of at most ``size`` samples, at the file's own rate."""
+    def blocks(self, part: Part, size: int, powers: ChannelPowers | None = None) -> Iterator[FloatArray]:
+        """Give a part in mono blocks of at most ``size`` samples, at the file's own rate; its ``powers`` are summed."""
+        for block in self._blocks_of_all_channels(part, size):
+            read = mix_channels(block, self._channel)
+            if powers is not None and block.shape[1] > 1:
+                powers.add(block, read)
+            yield read
+
+    def _blocks_of_all_channels(self, part: Part, size: int) -> Iterator[npt.NDArray[np.float32]]:
         if self._exact and part.start != self._position:
             self._name_errors(lambda: self._recording.seek(part.start))
             self._position, self._ended = part.start, False
@@ -84,15 +93,14 @@ class Cursor:
         """Close the file."""
         self._stack.close()
 
-    def _read(self, count: int) -> FloatArray:
+    def _read(self, count: int) -> npt.NDArray[np.float32]:
         at_once = min(count, max(BLOCK_VALUES // self._recording.channels, 1))
         block = self._name_errors(lambda: self._recording.read(at_once, dtype="float32", always_2d=True))
-        block = mix_channels(block, self._channel)
         self._position += len(block)
         self._ended = not len(block)
         if not self._exact:
             self._recent.append(block)
-            while sum(map(len, self._recent)) - len(self._recent[0]) >= _RECENT_SAMPLES:
+            while sum(each.size for each in self._recent) - self._recent[0].size >= _RECENT_VALUES:
                 self._recent.popleft()
         return block
 
@@ -111,7 +119,7 @@ _cursors: list[Cursor] = []  # the last cursor, if any; it is removed while in u
 @contextmanager
 def cursor_before(path: Path, part: Part) -> Iterator[Cursor]:
     """Give the last cursor if it can read the part's channel from its start on, else a new one."""
-    state = (*_state(path), part.channel)
+    state = (*file_state(path), part.channel)
     cursor = _cursors.pop() if _cursors else None
     if cursor is not None and not cursor.serves(state, part.start):
         cursor.close()
@@ -137,7 +145,7 @@ def _keep(cursor: Cursor) -> None:
         _cursors.pop(0).close()
 
 
-def _state(path: Path) -> tuple[object, ...]:
+def file_state(path: Path) -> tuple[object, ...]:
     """Identify the file's content and the process; a forked process would share the position of an open file."""
     try:
         status = path.stat()

@@ -146,6 +146,7 @@ class Recording:
                 kind = second_chance(window, suffix)
                 if kind is None:
                     raise
+                window.seek(0)
         sound = FFmpegSound(window, kind)
         if sound.choices > 1:
             text = f"{self._path} has {sound.choices} audio streams: the first, or the one marked as default, is read"
@@ -162,6 +163,8 @@ class Recording:
             cause = str(error.error_string).strip().rstrip(".")
             reason = f"is joined: a stream begins at byte {stream.start} that cannot be decoded: {cause}"
             raise UnreadableError(reason) from error
+        except UnreadableError as error:
+            raise UnreadableError(f"is joined: a stream begins at byte {stream.start}, which {error}") from error
         with sound:
             if (sound.samplerate, sound.channels) != (self.samplerate, self.channels):
                 own, other = (f"{each.samplerate} Hz, channels: {each.channels}" for each in (self, sound))
@@ -248,11 +251,6 @@ def mix_channels(block: npt.NDArray[np.float32], channel: int | None = None) -> 
         for number in range(1, block.shape[1]):
             total = total + block[:, number]
     return total / np.float32(block.shape[1]) if block.shape[1] > 1 else total
-
-
-def declared_length(recording: Recording) -> int | None:
-    """Return the samples that an open recording's header declares; None where the header does not say."""
-    return recording.declared
 
 
 def _declared(sound: SoundFile | FFmpegSound) -> int | None:

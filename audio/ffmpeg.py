@@ -51,11 +51,14 @@ _DEMUXERS = (  # no playlists and no devices: a file must not make FFmpeg open o
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,ogg,aac,loas,asf,avi,flv,live_flv,mpeg,mpegts,amr,amrnb,amrwb,ac3,eac3,dts,"
     "dtshd,tta,wv,ape,mpc,mpc8,shn,tak,dsf,iff,mlp,truehd,rm,oma,caf,w64,wav"
 )
+_ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"
+_MAX_CHUNKS = 1_000  # before the sound; more are not looked at
+_UNKNOWN_32, _UNKNOWN_64 = 0x7EFF_0000, 1 << 62  # larger lengths stand for an unknown one
 _MAGIC = (  # first bytes, their place, and a name of the kind
     (b"\x1a\x45\xdf\xa3", 0, "Matroska or WebM"),
     (b"ftyp", 4, "MP4"),
     (b"moov", 4, "MP4"),
-    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", 0, "Windows Media"),
+    (_ASF, 0, "Windows Media"),
     (b"#!AMR", 0, "AMR"),
     (b"wvpk", 0, "WavPack"),
     (b"MAC ", 0, "Monkey's Audio"),
@@ -81,7 +84,7 @@ _UNKNOWN_TO_LIBSNDFILE = (  # kinds that libsndfile reads in part: FFmpeg gets t
     (b".mp3", 28, "MP3 in CAF"),
     (b"opus", 28, "Opus in CAF"),
 )
-_WITH_LENGTHS = frozenset(("mov", "wv", "tta", "ape", "tak", "mpc", "mpc8", "dsf"))  # demuxers of kinds that declare it
+_WITH_LENGTHS = frozenset(("mov", "wv", "tta", "ape", "tak", "mpc", "mpc8", "dsf"))  # demuxers whose streams declare it
 _SLACK_SECONDS = 0.25  # that a whole file may be shorter than its header says: delays of encoders, last frames
 
 
@@ -157,7 +160,10 @@ class FFmpegSound:
             raise
         if self._ahead is None:
             self._container.close()
+            if seconds := self._declared_seconds:
+                raise UnreadableError(f"is damaged: nothing of its {seconds:.3f} s can be decoded")
             raise UnreadableError("holds no sound: its audio stream is empty")
+        self._share = _declared_share(file)
         self.channels: int = self._ahead.shape[1]
 
     @property
@@ -166,14 +172,20 @@ class FFmpegSound:
 
         Lengths in such headers are rounded, and many count what encoders add.
         """
-        seconds = 0.0
+        decoded = self._decoded / self.samplerate
+        seconds = max(self._declared_seconds, decoded * self._share)
+        is_short = 0 < decoded < seconds - _SLACK_SECONDS
+        return round(seconds * self.samplerate) if is_short else None
+
+    @property
+    def _declared_seconds(self) -> float:
+        """Length that the header declares; 0 of kinds in which it is missing, or computed by FFmpeg."""
         demuxer = self._container.format.name.split(",")[0]
         if demuxer in _WITH_LENGTHS and self._stream.duration and self._stream.time_base:
-            seconds = float(self._stream.duration * self._stream.time_base)
-        elif demuxer == "matroska" and all(stream.type == "audio" for stream in self._container.streams):
-            seconds = (self._container.duration or 0) / 1e6  # of all streams; a video may go on in silence
-        is_short = 0 < self._decoded / self.samplerate < seconds - _SLACK_SECONDS
-        return round(seconds * self.samplerate) if is_short else None
+            return float(self._stream.duration * self._stream.time_base)
+        if demuxer in ("matroska", "flv") and all(stream.type == "audio" for stream in self._container.streams):
+            return (self._container.duration or 0) / 1e6  # of all streams; a video may go on in silence
+        return 0.0
 
     def read(self, frames: int, *, dtype: str, always_2d: bool) -> npt.NDArray[np.float32]:
         """Return the next samples ``(samples, channels)``: at most ``frames``, and none at the end."""
@@ -234,6 +246,29 @@ class FFmpegSound:
                 yield from (frame for frame in packet.decode() if isinstance(frame, av.AudioFrame))
             except self._errors as error:
                 damage = error
+
+
+def _declared_share(file: Window) -> float:
+    """Return how many times as many bytes of sound an AVI or Windows Media file declares as it holds; 1: it is whole.
+
+    FFmpeg shortens the length that these kinds declare to what is there.
+    """
+    place = 12
+    for _ in range(_MAX_CHUNKS if file.at(8, 4) == b"AVI " else 0):
+        name = file.at(place, 4)
+        length = int.from_bytes(file.at(place + 4, 4), "little")
+        if name == b"LIST" and file.at(place + 8, 4) == b"movi":
+            return _share(length if length < _UNKNOWN_32 else 0, file.size - place - 8)
+        place += 8 + length + length % 2
+    if file.at(0, len(_ASF)) == _ASF:
+        place = int.from_bytes(file.at(16, 8), "little")  # behind the header: the sound
+        length = int.from_bytes(file.at(place + 16, 8), "little")
+        return _share(length if length < _UNKNOWN_64 else 0, file.size - place)
+    return 1.0
+
+
+def _share(declared: int, there: int) -> float:
+    return declared / there if declared > there > 0 else 1.0
 
 
 def _cause(error: Any) -> str:

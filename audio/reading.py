@@ -7,13 +7,15 @@ Memory depends neither on a recording's length nor on its header, and the sample
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from audio.blocks import equal_blocks, first_samples
 from audio.channels import Channel, ChannelPowers, require_choice
-from audio.cursor import cursor_before
+from audio.cursor import cursor_before, file_state
 from audio.decoding import BLOCK_VALUES, RecordingError, mono_blocks, open_recording, require_channel, whole_rate
 from audio.trimming import Part
 from audio.waveform import FloatArray, Waveform, unusable_peak
@@ -68,15 +70,35 @@ def chosen_channel(path: Path, channel: Channel) -> int | None:
     require_choice(channel, "channel")
     if channel == "mean":
         return None
-    with open_recording(path) as recording:
-        if channel != "loudest":
+    if channel != "loudest":
+        with open_recording(path) as recording:
             require_channel(recording, channel, path)
-            return channel
-        powers = ChannelPowers()
+        return channel
+    return _loudest(path, file_state(path))
+
+
+@lru_cache(maxsize=256)
+def _loudest(path: Path, state: tuple[object, ...]) -> int:
+    """Return the loudest channel of a file in this state; a file with many annotated parts is decoded once."""
+    powers = ChannelPowers()
+    with open_recording(path) as recording:
         if recording.channels > 1:
             for _ in mono_blocks(recording, BLOCK_VALUES, powers=powers):
                 pass
-        return powers.loudest
+    return powers.loudest
+
+
+def _with_channel(part: Part, path: Path, channel: Channel) -> Part:
+    """Return a part with the channel that is read.
+
+    Raises:
+        InputError: the part has another channel than the chosen one.
+    """
+    if part.channel is None:
+        return replace(part, channel=chosen_channel(path, channel))
+    agrees = not isinstance(channel, int) or channel == part.channel
+    require(agrees, "channel", channel, f"the part has channel {part.channel}; give only one of them")
+    return part
 
 
 def read_blocks(
@@ -94,16 +116,19 @@ def read_blocks(
     exact seeking only the part is decoded. In others (MP3, Vorbis, Opus...) everything before the part is decoded and
     dropped; the file stays open behind the part, so reading the parts of a file in order of time decodes it once.
 
-    A part has a channel of its own. ``channel`` is that of a whole recording, which "loudest" decodes twice; its
-    ``powers`` are summed.
+    ``channel`` is also that of a part, unless the part names one. The loudest is that of the whole file, which is
+    decoded once more to find it. ``powers`` of what is read are summed.
 
     Raises:
-        InputError: on the first block, when the file cannot be opened; later, when it proves damaged, or holds a sample
-            that `unusable_peak` refuses.
+        InputError: on the first block, when the file cannot be opened, or the part names another channel; later, when
+            it proves damaged, or holds a sample that `unusable_peak` refuses.
     """
     if part is not None:
+        part = _with_channel(part, path, channel)
         with cursor_before(path, part) as cursor:
-            blocks = cursor.blocks(part, max(round(block_seconds * cursor.sample_rate), 1))
+            if powers is not None:
+                powers.sample_rate = cursor.sample_rate
+            blocks = cursor.blocks(part, max(round(block_seconds * cursor.sample_rate), 1), powers)
             _require_near(path, cursor.sample_rate, sample_rate)
             yield from resample_blocks(_require_usable(blocks, path), cursor.sample_rate, sample_rate)
         return

@@ -1,7 +1,7 @@
 """Where the sound of a file lies: joined streams, and lengths in headers that are wrong.
 
-libsndfile reads one stream, as long as its header says. Files hold more than that: Ogg, FLAC, MP3 and WAV files are
-joined by ``cat``, the 32-bit length of a WAV file wraps above 4 GiB, and recorders that died or wrote into a pipe leave
+libsndfile reads one stream, as long as its header says. Files hold more than that: files of most kinds are joined by
+``cat``, the 32-bit length of a WAV file wraps above 4 GiB, and recorders that died or wrote into a pipe leave
 a length of 0 in the header. Only headers, frames and pages are looked at here, and nothing is decoded::
 
     WAV    RIFF fmt data|==== declared ====|---- more sound ----|     read to the end, below a header of the true length
@@ -12,11 +12,13 @@ a length of 0 in the header. Only headers, frames and pages are looked at here, 
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 
+from audio.flac import corrected_header
 from audio.mpeg import frame_at, frames_soon, mpeg_streams
 from audio.windows import Stream, UnreadableError, Window, skip_tags, without_tags
 
@@ -34,6 +36,28 @@ _MAX_HEADER = 1 << 20  # bytes before the sound that are copied into a corrected
 _FLAC = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")  # with the begin of the block that must follow
 _OGG_CODECS = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")
 _MPEG_TAGS = (0x50, 0x55)  # encodings of WAV files
+_WAVPACK_INITIAL, _WAVPACK_FINAL = 0x800, 0x1000  # flags of the first and the last block of the same samples
+_LONGEST_BEGIN = 96  # bytes of a header that are compared
+_HEADERS = tuple(  # other kinds: first bytes, and more of a header, so that no sound looks like it
+    (name, re.compile(re.escape(name) + more, re.DOTALL))
+    for name, more in (
+        (b"\x1a\x45\xdf\xa3", rb".{0,64}?\x42\x82.(matroska|webm)"),
+        (b"FLV\x01", rb"[\0-\x05]\0\0\0\x09\0\0\0\0"),
+        (b"TTA1", rb"[\x01\x02]\0[\x01-\x20]\0[\x08\x10\x18\x20]\0"),
+        (b"#!AMR", rb"(-WB)?\n"),
+        (b"RIFF", rb".{4}AVI LIST"),
+        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", rb"\xa6\xd9\x00\xaa\x00\x62\xce\x6c"),  # Windows Media
+        (b"riff\x2e\x91\xcf\x11", rb".{16}wave\xf3\xac\xd3\x11"),  # Wave64
+        (b"NIST_1A\n", rb"[ 0-9]{7}\n"),
+        (b"Creative Voice File\x1a", b""),
+        (b".RMF", rb"\0\0\0[\x10\x12]\0[\0\x01]"),
+        (b"MPCKSH", rb".{5}\x08"),
+        (b"MAC ", rb".\x0f\0\0\x34\0\0\0"),
+        (b"DSD \x1c", rb"\0{7}"),
+        (b"FRM8", rb".{8}DSD "),
+        (b"tBaK\x01", rb".\0\0"),
+    )
+)
 _KNOWN_CHUNKS = frozenset(  # behind the sound, they explain the rest even where their lengths are wrong
     (
         *(b"LIST", b"list", b"INFO", b"id3 ", b"ID3 ", b"bext", b"cue ", b"plst", b"fact", b"PEAK", b"smpl", b"inst"),
@@ -44,8 +68,13 @@ _KNOWN_CHUNKS = frozenset(  # behind the sound, they explain the rest even where
     )
 )
 
-_open_streams: dict[tuple[int, ...], tuple[Stream, ...]] = {}  # of the files that were opened last
-_MOST_KNOWN = 256
+
+@dataclass(frozen=True)
+class _OpenFile:
+    """The state of a file, by which its streams are remembered; they are read from the file ``number``."""
+
+    state: tuple[int, ...]
+    number: int = field(compare=False)
 
 
 def streams_of(file: int) -> tuple[Stream, ...]:
@@ -56,18 +85,15 @@ def streams_of(file: int) -> tuple[Stream, ...]:
     """
     status = os.fstat(file)
     state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-    if state not in _open_streams:
-        while len(_open_streams) >= _MOST_KNOWN:
-            _open_streams.pop(next(iter(_open_streams)), None)
-        _open_streams[state] = _streams(file, status.st_size)
-    return _open_streams[state]
+    return _streams(_OpenFile(state, file), status.st_size)
 
 
-def _streams(file: int, size: int) -> tuple[Stream, ...]:
+@lru_cache(maxsize=256)  # of the files that were opened last, by any thread
+def _streams(opened: _OpenFile, size: int) -> tuple[Stream, ...]:
     streams: list[Stream] = []
     start = 0
     while start < size:
-        window = Window(file, Stream(start=start, stop=size))
+        window = Window(opened.number, Stream(start=start, stop=size))
         found, following = _first(window)
         streams += _moved(found, start)
         if following is None:
@@ -91,13 +117,48 @@ def _first(file: Window) -> tuple[tuple[Stream, ...], int | None]:
             return _au(file)
         case b"OggS":
             return _ogg(file)
+        case b"wvpk":
+            return _wavpack(file)
     if head[4:8] == b"ftyp":
         return _mp4(file)
     if file.at(skip_tags(file, 0) if head[:3] == b"ID3" else 0, 4) == b"fLaC":
         return _flac(file)
     if head[:3] == b"ID3" or frame_at(file.at(skip_tags(file, 0), 4)) or frames_soon(file):
         return mpeg_streams(file) or whole, None
-    return whole, None
+    return _until_own_header(file)
+
+
+def _until_own_header(file: Window) -> tuple[tuple[Stream, ...], int | None]:
+    """End at the next header of the kind that the file begins with."""
+    begin = file.at(0, _LONGEST_BEGIN)
+    for name, header in _HEADERS:
+        if not header.match(begin):
+            continue
+        place = file.find(name, len(name))
+        while place is not None and not header.match(file.at(place, _LONGEST_BEGIN)):
+            place = file.find(name, place + 1)
+        return (Stream(start=0, stop=file.size if place is None else place),), place
+    return (Stream(start=0, stop=file.size),), None
+
+
+def _wavpack(file: Window) -> tuple[tuple[Stream, ...], int | None]:
+    """End at the first block that begins a recording behind others, whose samples are counted on."""
+    place, behind_sound = 0, False
+    while place < file.size:
+        block = file.at(place, 32)
+        if block[:4] != b"wvpk" or len(block) < 32:
+            found = file.find(b"wvpk", place + 1)
+            if found is None:
+                break
+            place = found
+            continue
+        length, index, samples, flags = struct.unpack("<4xI8xIII4x", block)
+        begins = samples and flags & _WAVPACK_INITIAL and not index and not block[10]
+        if begins and behind_sound:
+            return (Stream(start=0, stop=place),), place
+        behind_sound = behind_sound or bool(samples and flags & _WAVPACK_FINAL)
+        place += 8 + length
+    return (Stream(start=0, stop=file.size),), None
 
 
 def _ogg(file: Window) -> tuple[tuple[Stream, ...], int | None]:
@@ -135,7 +196,10 @@ def _mp4(file: Window) -> tuple[tuple[Stream, ...], int | None]:
 
 
 def _flac(file: Window) -> tuple[tuple[Stream, ...], int | None]:
-    """End at the next header of a FLAC file, without the tags before it, which libsndfile takes for damage."""
+    """End at the next header of a FLAC file, without the tags before it, which libsndfile takes for damage.
+
+    A header that declares fewer samples than follow is replaced by one that declares no number.
+    """
     begin = skip_tags(file, 0)
     found = [place for mark in _FLAC if (place := file.find(mark, begin + 4)) is not None]
     following = min(found, default=None)
@@ -145,6 +209,8 @@ def _flac(file: Window) -> tuple[tuple[Stream, ...], int | None]:
     tag = tail + before.at(tail, stop - tail).rfind(b"ID3")
     if following is not None and tag >= tail and skip_tags(before, tag) == stop:
         stop = tag
+    if header := corrected_header(file, begin, stop):
+        return (Stream(start=begin + len(header), stop=stop, header=header),), following
     return (Stream(start=0, stop=stop),), following
 
 

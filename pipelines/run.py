@@ -21,6 +21,7 @@ PATHS = frozenset(
             "wav2vec2.weights",
             "tokenizer.start",
             "lm.start",
+            "vocoder.start",
         ),
         *("hydra.run.dir", "hydra.sweep.dir"),
     }

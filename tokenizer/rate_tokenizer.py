@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from audio.mono import Samples, each_recording
+from audio.mono import Samples
 from audio.reading import read_blocks, resample_blocks
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import FloatArray, Waveform
@@ -19,7 +19,7 @@ from foundation.saved_models import TOKENIZER, holds_rates, model_folder
 from tokenizer.codes import Codes, GatheredCodes
 from tokenizer.model_card import rates_card
 from tokenizer.rates import combined_format, join_rates, read_rates, require_saved_format, writing_rates
-from tokenizer.tokenizer import Tokenizer, sound_for
+from tokenizer.tokenizer import Tokenizer, sound_for, sounds_for
 
 Turn = list[list[tuple[Tensor, int]]]  # blocks of codes of each rate that cover the same samples; see `encode_stream`
 
@@ -57,10 +57,8 @@ class RateTokenizer:
         self, recordings: Sequence[Waveform | Samples] | Samples, sample_rate: int | None = None
     ) -> list[Codes]:
         """Encode several recordings; see `Tokenizer.encode_batch`."""
-        return [
-            self.encode(sound_for(self.front_end, each, sample_rate, name=name))
-            for each, name in each_recording(recordings)
-        ]
+        sounds = sounds_for(self.front_end, recordings, sample_rate)
+        return [self.encode_blocks([each.samples], each.sample_rate) for each in sounds]
 
     def encode_file(self, path: Path | str) -> Codes:
         """Encode a recording that libsndfile can read."""

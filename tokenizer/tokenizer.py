@@ -118,10 +118,8 @@ class Tokenizer(nn.Module):
         Recordings are waveforms, or samples that have one rate in Hz. An array or tensor is ``(batch, samples)``, or
         ``(batch, channels, samples)``.
         """
-        return [
-            self.encode(sound_for(self.front_end, each, sample_rate, name=name))
-            for each, name in each_recording(recordings)
-        ]
+        sounds = sounds_for(self.front_end, recordings, sample_rate)
+        return [self.encode_blocks([each.samples], each.sample_rate) for each in sounds]
 
     def encode_file(self, path: Path | str) -> Codes:
         """Encode a recording that libsndfile can read; see `encode_stream` for its use of memory."""
@@ -346,6 +344,14 @@ def sound_for(audio: SpectrogramConfig, given: Waveform | Samples, sample_rate: 
     if isinstance(given, Codes):
         raise InputError(f"{name} is of type Codes; give the sound: a Waveform, or samples with their rate")
     return as_waveform(given, sample_rate, channel=audio.channel, name=name)
+
+
+def sounds_for(
+    audio: SpectrogramConfig, recordings: Sequence[Waveform | Samples] | Samples, sample_rate: int | None
+) -> Iterator[Waveform]:
+    """Give each recording of a batch as `sound_for` does; errors have its number."""
+    for each, name in each_recording(recordings):
+        yield sound_for(audio, each, sample_rate, name=name)
 
 
 def _describe(codebook: str, levels: int, codebook_size: int) -> str:

@@ -23,6 +23,7 @@ from typing import Literal, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
+from audio.recordings.sound_names import without_span
 from foundation.errors import InputError
 from foundation.files import aside
 from foundation.json_values import parse_json, shortened
@@ -123,9 +124,12 @@ def _name(path: Path, names: Iterable[str]) -> None:
         handle.writelines(f"{name}|{line}" for name, line in zip(names, lines, strict=True))
 
 
-def _short_names(paths: list[str]) -> list[str]:
-    """Choose the shortest of file name, path without extension and path that no other file has."""
-    choices = [(Path(path).stem, str(PurePosixPath(path).with_suffix("")), path) for path in paths]
+def _short_names(names: list[str]) -> list[str]:
+    """Choose the shortest of file name, path without extension and path that no other clip has; parts keep spans."""
+    choices = [
+        (Path(path).stem + span, str(PurePosixPath(path).with_suffix("")) + span, path + span)
+        for path, span in map(without_span, names)
+    ]
     counts = Counter(name for each in choices for name in set(each))
     return [next((name for name in each if counts[name] == 1), each[-1]) for each in choices]
 

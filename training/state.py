@@ -45,7 +45,8 @@ class FitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require_positive(self, "fit", "steps", "lr", "accumulation", "validate_every", "clip_norm")
+        require_least(self, "fit", "steps", least=self.least_steps)
+        require_positive(self, "fit", "lr", "accumulation", "validate_every", "clip_norm")
         require_seed(self.seed, "fit.seed")
         require_least(self, "fit", "warmup_steps", "weight_decay", "checkpoint_minutes", least=0)
         if not 0 <= self.final_lr_ratio <= 1:
@@ -54,6 +55,11 @@ class FitConfig:
             raise InputError(f"fit.ema_decay is {self.ema_decay}; choose 0 (none) or a value below 1, such as 0.999")
         if self.max_minutes is not None and self.max_minutes <= 0:
             raise InputError(f"fit.max_minutes is {self.max_minutes}; choose a positive ceiling, or null for none")
+
+    @property
+    def least_steps(self) -> int:
+        """Smallest number of steps."""
+        return 1
 
     @property
     def summary(self) -> str:
@@ -88,6 +94,15 @@ class ShardableFitConfig(FitConfig):
     """Options of training a model that may be too large for the memory of one process."""
 
     sharding: Sharding = "none"  # fsdp: each process holds a share of weights, gradients and moments
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartableFitConfig(FitConfig):
+    """Options of a training that may begin with trained weights, which need no step."""
+
+    @property
+    def least_steps(self) -> int:
+        return 0
 
 
 class Training:

@@ -14,7 +14,7 @@ A conditional WaveNet that turns codes into sound: {known}.
 - {config.sample_rate} Hz, {config.levels} mu-law levels, {config.samples_per_code} samples per code
 - {config.layers} layers, {parameters:,} parameters, receptive field {config.receptive_field:,} samples
 - groups heard in training: {groups}
-
+{start}
 ```python
 import wordless
 
@@ -29,8 +29,11 @@ them: ask those whom it can be taken for.
 """
 
 
-def model_card(model: WaveNet, tokenizer: str) -> str:
-    """Write Markdown with the network's sizes, its tokenizer (``tokenizer`` is a fingerprint) and how to call it."""
+def model_card(model: WaveNet, tokenizer: str, *, began_at: str | None = None) -> str:
+    """Write Markdown with the network's sizes, its tokenizer (``tokenizer`` is a fingerprint) and how to call it.
+
+    ``began_at`` is the SHA-256 of the weights that its training began with.
+    """
     config = model.config
     owner = f"tokenizer `{escape_markdown(tokenizer)}`"
     known = f"those of {owner}, whatever the size of its codebook"
@@ -41,4 +44,5 @@ def model_card(model: WaveNet, tokenizer: str) -> str:
         config=config,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         groups=", ".join(map(escape_markdown, config.groups)) or "none",
+        start="" if began_at is None else f"- training began at the weights with the SHA-256 `{began_at[:16]}`\n",
     )

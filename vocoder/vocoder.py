@@ -31,12 +31,13 @@ NO_GROUPS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Saved:
+class SavedVocoder:
     """The content of ``config.json``."""
 
     tokenizer: str
     wavenet: WaveNetConfig
     loudness: LoudnessRange | None = None  # older folders do not have it
+    began_at: str | None = None
     weights_sha256: str
 
 
@@ -50,6 +51,7 @@ class Vocoder:
         engine: ``auto`` takes the fastest that is available.
         postfilter: share of the spectral difference to the codes that `vocoder.postfilter` corrects, if the front end
             keeps levels; 0: no filter.
+        began_at: SHA-256 of the weights that training began with; None: random weights.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class Vocoder:
         loudness: LoudnessRange | None = None,
         engine: EngineChoice = "auto",
         postfilter: float = 1.0,
+        began_at: str | None = None,
     ) -> None:
         require_strength(postfilter)
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.engine = engine
         self.postfilter = postfilter
+        self.began_at = began_at
         self.guard = None if loudness is None else RunawayGuard(loudness)  # counts over all decoded sounds
 
     @classmethod
@@ -78,20 +82,29 @@ class Vocoder:
         """
         folder = model_folder(folder, VOCODER)
         remedy = "copy it again from its run, or train it again (wordless run)"
-        with reading(folder, VOCODER, _Saved, remedy=remedy) as saved:
+        with reading(folder, VOCODER, SavedVocoder, remedy=remedy) as saved:
             require_size(folder / WEIGHTS, saved.wavenet.parameters)
             model = WaveNet(saved.wavenet)
             load_weights(model, folder, saved.weights_sha256)
-        return cls(model.to(device), saved.tokenizer, loudness=saved.loudness, engine=engine, postfilter=postfilter)
+        return cls(
+            model.to(device),
+            saved.tokenizer,
+            loudness=saved.loudness,
+            engine=engine,
+            postfilter=postfilter,
+            began_at=saved.began_at,
+        )
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write `model.safetensors`, a model card and, last, `config.json`: a folder with a config is complete."""
-        config = {
+        config: dict[str, object] = {
             "tokenizer": self.tokenizer,
             "wavenet": asdict(self.model.config),
             "loudness": None if self.guard is None else asdict(self.guard.loudness),
         }
-        card = model_card(self.model, self.tokenizer)
+        if self.began_at is not None:
+            config["began_at"] = self.began_at
+        card = model_card(self.model, self.tokenizer, began_at=self.began_at)
         write_model(Path(folder).expanduser(), self.model, config, card=card, ensure_ascii=False)
 
     @property

@@ -10,8 +10,8 @@ from audio.channels import Channel
 from audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
 from audio.recordings.annotations.finding import Annotated, annotations_below, annotations_in, kind_of
 from audio.recordings.description import FIELDS, Description, LabelType, Span, describe, number_of
-from audio.recordings.inspection import InspectionConfig, Progress, frequent_reasons, inspect
-from audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected
+from audio.recordings.inspection import InspectionConfig, Progress, conflicts, frequent_reasons, inspect
+from audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected, clip_name
 from audio.recordings.notices import softer_notice
 from audio.recordings.packed.options import ColumnConfig
 from audio.recordings.recording_paths import (
@@ -24,7 +24,7 @@ from audio.recordings.recording_paths import (
     require_folder,
     some_paths,
 )
-from audio.recordings.segments import SegmentConfig, clips_of
+from audio.recordings.segments import SegmentConfig, clips_of, span_seconds
 from audio.recordings.split_lists import Described, split_by_lists
 from audio.recordings.splits import SplitConfig, split_clips
 from audio.recordings.table_folders import folder_of, spelling_of
@@ -78,8 +78,13 @@ class CorpusConfig:
     @property
     def annotated(self) -> AnnotationConfig:
         """Options of annotations; in selection tables ``columns`` name the label and the group, too."""
-        label = self.tier or (self.columns.label if isinstance(self.columns.label, str) else None)
-        return AnnotationConfig(kind=self.annotations, tier=label, group=self.columns.group, prefix="corpus.")
+        return AnnotationConfig(
+            kind=self.annotations,
+            tier=self.tier or ",".join(self.columns.labels) or None,
+            tier_option="tier" if self.tier else "columns.label",
+            group=self.columns.group,
+            prefix="corpus.",
+        )
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -199,6 +204,7 @@ def build_manifest(
         channel=channel,
         sample_rate=sample_rate,
     )
+    merged, unfit = _with_parts_of_twins(described, unfit)
     if notice and (softer := softer_notice(fit)):
         notice(softer)
     if set_aside:
@@ -212,7 +218,7 @@ def build_manifest(
     clips: list[Clip] = []
     unused = [*unfit]
     for path, measured in fit.items():
-        own, left_out = clips_of(path, described[path], measured, config.segments, config.inspection)
+        own, left_out = clips_of(path, merged[path], measured, config.segments, config.inspection)
         clips += own
         unused += left_out
     if not clips:
@@ -228,11 +234,42 @@ def build_manifest(
 def _whole_recordings(described: Described) -> dict[str, dict[str, str]]:
     """Return what is known of whole recordings; the labels and groups of parts of equal files may rightly differ."""
     whole = {path: several[0] for path, several in described.items() if len(several) == 1 and several[0].span is None}
-    names = ("label", "group", "split")
-    return {
-        path: {name: value for name in names if (value := getattr(description, name)) is not None}
-        for path, description in whole.items()
-    }
+    return {path: _names(description) for path, description in whole.items()}
+
+
+def _names(known: Description) -> dict[str, str]:
+    """Return the label, group and split of a description, if they are known."""
+    return {name: value for name in ("label", "group", "split") if (value := getattr(known, name)) is not None}
+
+
+def _with_parts_of_twins(
+    described: Described, unfit: Sequence[Rejected]
+) -> tuple[dict[str, tuple[Description, ...]], tuple[Rejected, ...]]:
+    """Give the parts of files with the same samples to the first of them; only equal parts are set aside."""
+    merged, rejected = {path: tuple(each) for path, each in described.items()}, list[Rejected]()
+    for each in unfit:
+        original, own = each.original, described[each.path]
+        if original is None or all(known.span is None for known in (*merged[original], *own)):
+            rejected.append(each)
+            continue
+        group, its_group = _group_of(each.path), _group_of(original)
+        named = [replace(known, group=its_group) if known.group == group else known for known in own]
+        there = {known.span: known for known in merged[original]}
+        moved = tuple(known for known in named if known.span not in there)
+        merged[original] += moved
+        used = f"; parts of it that are used as parts of that file: {len(moved)}" if moved else ""
+        rejected.append(replace(each, reason=f"{each.reason}{used}"))
+        for known in named:
+            if (first := there.get(known.span)) and (different := conflicts(_names(first), _names(known))):
+                path, other = (clip_name(name, span_seconds(known.span)) for name in (each.path, original))
+                reason = f"duplicate of {other}{different}"
+                rejected.append(Rejected(path=path, reason=reason, kind="duplicate of another part"))
+    return merged, tuple(rejected)
+
+
+def _group_of(path: str) -> str:
+    """Return the group of the parts of a recording, if annotations give no other."""
+    return str(PurePosixPath(path).with_suffix(""))
 
 
 def _require_divisible(described: Described, config: CorpusConfig) -> None:
@@ -366,14 +403,19 @@ def _annotations_in_folder(config: CorpusConfig, folder: _Folder) -> Annotated |
     found = annotations_below(root, recordings, files, config.annotated, option=folder.option)
     if found is None or not found.parts or found.root != root:
         return found
-    listed = {each.path for each in found.rejected if not each.segments} | found.parts.keys()
+    listed = {each.path for each in found.rejected} | found.parts.keys()
     reason = "no annotations beside it, and other recordings have some (corpus.annotations=none uses all as a whole)"
     others = tuple(Rejected(path=path, reason=reason) for path in recordings if path not in listed)
     return replace(found, rejected=(*found.rejected, *others))
 
 
 def _require_columns_of_annotations(config: CorpusConfig) -> None:
-    """Refuse columns that annotations do not have."""
+    """Refuse columns that annotations do not have, and two options for the labels."""
+    if config.tier and config.columns.labels:
+        problem = (
+            f"corpus.columns.label={','.join(config.columns.labels)} has no effect beside corpus.tier={config.tier}"
+        )
+        raise InputError(f"{problem}, which names the labels of the annotations; leave one of them out")
     for name, column in asdict(config.columns).items():
         if column is not None and name not in ("label", "group"):
             problem = f"corpus.columns.{name}={column} has no effect on annotations"
@@ -384,7 +426,7 @@ def _require_columns_of_annotations(config: CorpusConfig) -> None:
 
 def _in_recording(path: str, known: Description) -> Description:
     """Return a part with a group: all parts of a recording stay in one split."""
-    return replace(known, group=known.group or str(PurePosixPath(path).with_suffix("")))
+    return replace(known, group=known.group or _group_of(path))
 
 
 def _find_in_folder(config: CorpusConfig, folder: _Folder) -> Found:

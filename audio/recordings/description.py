@@ -13,6 +13,10 @@ FIELDS = ("label", "group", "index", "fold", "split")
 SPAN_FIELDS = ("start", "end")  # of a part of a recording, in seconds; only in tables
 # Frequencies and channel that an annotation names; they are kept, and change nothing of the sound.
 BAND_FIELDS = ("low_hz", "high_hz", "annotated_channel")
+PATH_COLUMNS = (  # well-known names of the column of recordings, the first one first
+    *("path", "audio_filepath", "file_name", "filename", "filepath", "file_path", "audio_path", "audio_file"),
+    *("wav", "wav_path", "wav_filename", "slice_file_name", "audio", "file"),
+)
 LabelType = Literal["class", "number", "text"]  # a name of a class, a measured number, or what is said
 LONGEST_SECONDS = 1e9  # thirty years
 END_TOLERANCE_SECONDS = 0.1  # an end so close to the end of the file counts as the end: decoders differ, tables round

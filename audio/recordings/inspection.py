@@ -80,14 +80,14 @@ def inspect(
             rejected.append(Rejected(path=path, reason=reason))
         elif (original := first.setdefault(found.samples_sha256, path)) != path:
             same = "" if found.sha256 == measured[original].sha256 else " (the same samples in other bytes)"
-            reason = f"duplicate of {original}{same}{_conflicts(known.get(original, {}), known.get(path, {}))}"
-            rejected.append(Rejected(path=path, reason=reason, kind="duplicate of another file"))
+            reason = f"duplicate of {original}{same}{conflicts(known.get(original, {}), known.get(path, {}))}"
+            rejected.append(Rejected(path=path, reason=reason, kind="duplicate of another file", original=original))
         else:
             fit[path] = found
     return fit, tuple(rejected)
 
 
-def _conflicts(kept: Mapping[str, str], dropped: Mapping[str, str]) -> str:
+def conflicts(kept: Mapping[str, str], dropped: Mapping[str, str]) -> str:
     """Say in what the descriptions of two files of the same sound differ; the first counts."""
     differing = [name for name, value in kept.items() if dropped.get(name, value) != value]
     return "".join(f"{CONFLICT}{name}: here {dropped[name]}, there {kept[name]}" for name in differing)

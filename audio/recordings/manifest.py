@@ -91,6 +91,7 @@ class Rejected:
     segments: int = 0
     # what reasons of this kind have in common, for counts; "": what stands before the colon
     kind: str = field(default="", compare=False)
+    original: str | None = field(default=None, compare=False)  # path of the first file with the same samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +175,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 def read_manifest(path: Path, root: Path) -> Manifest:
     """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now."""
-    found = _rows(path, _ALL_COLUMNS, if_any=_IF_ANY)
+    found = _rows(path, _ALL_COLUMNS, if_any=(*_IF_ANY, "samples_sha256"))  # earlier runs did not know it
     return Manifest(root=root, clips=tuple(_clip(row, where) for row, where in found))
 
 
@@ -253,7 +254,9 @@ def _rows(
         raise InputError(f"{path} cannot be read as a manifest ({error}); check the path, or build it again") from error
     found = tuple(header.split("\t"))
     if found != tuple(name for name in columns if name in found or name not in if_any):
-        raise InputError(f"{path}:1: the header is {header!r:.80}; it must be {' '.join(columns)}, separated by tabs")
+        raise InputError(
+            f"{path}:1: the header is {header!r:.80}; it must be {' '.join(columns)}, separated by tabs: build it again"
+        )
     for number, line in enumerate(lines, start=2):
         cells = line.split("\t")
         if len(cells) != len(found):

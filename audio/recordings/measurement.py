@@ -11,7 +11,7 @@ import numpy as np
 
 from audio.blocks import equal_blocks
 from audio.channels import Channel, ChannelPowers
-from audio.decoding import BLOCK_VALUES, RecordingError, declared_length, mono_blocks, open_recording
+from audio.decoding import BLOCK_VALUES, RecordingError, mono_blocks, open_recording
 from audio.ffmpeg import decoder_version
 from audio.reading import chosen_channel
 from audio.recordings.levels import as_text, block_peaks, join_levels, level_samples
@@ -21,8 +21,9 @@ from foundation.files import NO_PERMISSION, file_hash
 
 # Version of a measurement's meaning; the cache ignores other versions. 2: declared lengths of MP3 are ignored. 3: also
 # those of MP3 in WAV files, and numbers that stand for an unknown length in FLAC and AIFF. 4: samples are hashed.
-# 5: all of the sound is read where streams are joined or a header declares too little. 6: with the channel.
-_VERSION = 6
+# 5: all of the sound is read where streams are joined or a header declares too little. 6: with the channel. 7: joined
+# files of more kinds, FLAC that declares too little, and lengths that AVI and Flash video declare.
+_VERSION = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,9 @@ class Measurement:
 
     size: int  # bytes
     sha256: str  # of the file's bytes
-    samples_sha256: str  # of the mono mix and its rate: equal for the same sound in another format, or with other tags
+    samples_sha256: (
+        str  # of the channel that is read and its rate: equal for the same sound in another format, or with other tags
+    )
     num_samples: int  # decoded
     declared_samples: int | None  # by the file's header; None if it does not say
     sample_rate: int  # Hz
@@ -93,7 +96,7 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement:
                 num_samples, peak = num_samples + len(block), max(peak, largest if finite else 0.0)
                 powers.append(block_powers(block, recording.samplerate))
                 peaks.append(block_peaks(block, recording.samplerate))
-            declared, sample_rate = declared_length(recording), recording.samplerate
+            declared, sample_rate = recording.declared, recording.samplerate
     except RecordingError as error:
         return replace(_NOTHING, problem=printable(error.reason), size=size, sha256=sha256)
     return Measurement(

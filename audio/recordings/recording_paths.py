@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from audio.decoding import RecordingError, count_samples, declared_length, open_recording
+from audio.decoding import RecordingError, count_samples, open_recording
 from audio.ffmpeg import FFMPEG_EXTENSIONS
 from audio.foreign import HEADERLESS
 from audio.recordings.annotations.annotation import AnnotationConfig
@@ -145,7 +145,7 @@ def _with_parts(recordings: Recordings, found: Annotated | None) -> Recordings:
     for path, several in sorted(found.parts.items()):
         try:
             with open_recording(found.root / path) as recording:
-                rate, length = recording.samplerate, declared_length(recording)
+                rate, length = recording.samplerate, recording.declared
             length = count_samples(found.root / path) if length is None else length
         except RecordingError as error:
             rejected.append(Rejected(path=path, reason=error.reason))
@@ -206,10 +206,10 @@ def some_paths(root: Path, extensions: Collection[str], files: Sequence[str]) ->
 
 
 def files_below(root: Path) -> Iterator[str]:
-    """List the paths of all files and folders below ``root`` except hidden ones. Links are followed, each folder once.
+    """List the paths of all files and folders below ``root`` except hidden ones; those of each folder in order.
 
-    A folder may have a recording's name: the folder is then set aside by name, and the recordings in it are found as
-    well.
+    Links are followed, each folder once. A folder may have a recording's name: the folder is then set aside by name,
+    and the recordings in it are found as well.
     """
     entered = set()
     for folder, subfolders, names in os.walk(root, onerror=_unlisted, followlinks=True):
@@ -220,7 +220,7 @@ def files_below(root: Path) -> Iterator[str]:
             continue
         entered.add(here)
         below = PurePosixPath(folder).relative_to(PurePosixPath(root))
-        yield from (str(below / name) for name in (*subfolders, *names) if not name.startswith("."))
+        yield from (str(below / name) for name in (*subfolders, *sorted(names)) if not name.startswith("."))
 
 
 def _is_too_long(path: Path) -> bool:

@@ -106,7 +106,7 @@ def clips_of(
             base = _base(known, found, inspection)
         except InputError as error:
             reason = f"{error} ({known.where})" if known.where else str(error)
-            rejected.append(Rejected(path=clip_name(path, _span_seconds(known.span)), reason=reason))
+            rejected.append(Rejected(path=clip_name(path, span_seconds(known.span)), reason=reason))
             continue
         kept, left_out = _cut_into_usable(path, base, found, levels, config, inspection)
         pieces += kept
@@ -130,7 +130,8 @@ def _base(known: Description, found: Measurement, inspection: InspectionConfig) 
     return _Piece(part=part, known=known, whole=part.num_samples == found.num_samples)
 
 
-def _span_seconds(span: Span | None) -> tuple[float, float] | None:
+def span_seconds(span: Span | None) -> tuple[float, float] | None:
+    """Return begin and end for a name; an open end counts as the begin."""
     return None if span is None else (span.start, span.start if span.end is None else span.end)
 
 

@@ -60,9 +60,15 @@ def _short_hash(text: str) -> str:
 
 def _without_extension(name: str) -> str:
     """Remove an audio extension, and no other: a clip may have the name take.1"""
-    path = _SPAN.sub("", name)
+    path, span = without_span(name)
     brief = path.rpartition(".")[0] if Path(path).suffix.lower().lstrip(".") in EXTENSIONS else path
-    return _with_span(brief + name[len(path) :])
+    return _with_span(brief + span)
+
+
+def without_span(name: str) -> tuple[str, str]:
+    """Divide a clip's name into its path and the text of its span, which is empty for a whole recording."""
+    path = _SPAN.sub("", name)
+    return path, name[len(path) :]
 
 
 def _with_span(name: str) -> str:

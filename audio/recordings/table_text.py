@@ -6,13 +6,18 @@ from foundation.errors import InputError
 
 _MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _OTHERS = (  # first bytes -> what the file is, and what to do
-    (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the table", "fetch the file by git lfs pull"),
+    (
+        b"version https://git-lfs.github.com/spec/",
+        "a Git LFS pointer, not the file itself",
+        "fetch the file by git lfs pull",
+    ),
     (b"\x1f\x8b", "compressed by gzip", "unpack it by gunzip"),
     (b"PK\x03\x04", "a ZIP archive or an Excel workbook", "save the table as CSV"),
     (b"\xd0\xcf\x11\xe0", "an Excel workbook", "save the table as CSV"),
     (b"PAR1", "a Parquet file", "give it as corpus.dataset if it holds sound, or save the table as CSV"),
 )
-_PAGES = (b"<!doctype", b"<html", b"<head", b"<!--", b"<?xml")
+_PAGES = (b"<!doctype html", b"<html", b"<head")
+_XML = (b"<!doctype", b"<!--", b"<?xml")
 _LOOKED_AT = 400  # bytes
 
 
@@ -34,7 +39,7 @@ def read_text(path: Path, named: str) -> str:
         raise
     except ValueError as error:  # the path has a null character, or a character that UTF-8 cannot encode
         raise InputError(f"{named!r:.200} is not a path; name a file") from error
-    _require_text(content, path)
+    require_text(content, str(path))
     encoding = _encoding(content)
     try:
         text = content.decode(encoding)
@@ -45,12 +50,19 @@ def read_text(path: Path, named: str) -> str:
     return text if "\n" in text else text.replace("\r", "\n")
 
 
-def _require_text(content: bytes, path: Path) -> None:
+def require_text(content: bytes, shown: str, *, xml: bool = False) -> None:
+    """Refuse the content of files of other kinds; ``shown`` names the file, which may be an XML document.
+
+    Raises:
+        InputError: the content is of another kind, such as a Git LFS pointer or a web page.
+    """
     for start, kind, remedy in _OTHERS:
         if content.startswith(start):
-            raise InputError(f"{path}:1: it is {kind}; {remedy}")
-    if content[:_LOOKED_AT].removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_PAGES):
-        raise InputError(f"{path}:1: it is a web page or an XML document, not the table; download the file itself")
+            raise InputError(f"{shown}:1: it is {kind}; {remedy}")
+    begin = content[:_LOOKED_AT].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if begin.startswith(_PAGES if xml else (*_PAGES, *_XML)):
+        other = "" if xml else " or an XML document"
+        raise InputError(f"{shown}:1: it is a web page{other}, not the text; download the file itself")
 
 
 def _encoding(content: bytes) -> str:

@@ -2,8 +2,8 @@
 
 * TSV (``.tsv``, ``.txt``) or CSV (``.csv``): a header that names the columns. Cells are separated by tabs, commas,
   semicolons, as spreadsheets write them in countries with a decimal comma, or ``|``; the header shows which.
-  A table without a header has its columns named by numbers, from 1. If ``|`` separates them, as in LJSpeech, the first
-  column names the recording, and the last one is the text.
+  A table without a header has as many cells in each of its first lines, and its columns are named by numbers, from 1.
+  If ``|`` separates them, as in LJSpeech, the first column names the recording, and the last one is the text.
 * fairseq TSV, as its wav2vec manifests are written: the first line is the root folder, the others are
   ``path<TAB>num_samples``.
 * JSONL (``.jsonl``, ``.json``, ``.ndjson``), an object for each recording, as NeMo writes it; or one JSON document: a
@@ -11,12 +11,14 @@
 
 `ColumnConfig` names the columns. For those that it does not name, well-known names are tried, in any case (`KNOWN`);
 all other columns are ignored. ``start`` and ``end``, in seconds, name a part of the recording; several rows may name
-parts of one file. In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows of segments name parts.
+parts of one file. ``duration`` beside a start, which may be called ``offset``, is the length of the part if there is no
+end; beside ``onset``, ``offset`` is the end. In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows
+of segments name parts.
 
 A JSON row with ``set_aside``, a reason, names a recording that is left out, and that need not be there.
 
-Lengths of recordings in a table are ignored, because recordings are decoded and measured. ``duration`` without
-``offset`` is such a length, unless `ColumnConfig` names it.
+Lengths of recordings in a table are ignored, because recordings are decoded and measured. ``duration`` without a start
+is such a length, unless `ColumnConfig` names it.
 """
 
 import csv
@@ -26,10 +28,20 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, TypeGuard
 
-from audio.recordings.description import BAND_FIELDS, FIELDS, SPAN_FIELDS, Description, LabelType, describe, split_named
+from audio.recordings.description import (
+    BAND_FIELDS,
+    FIELDS,
+    PATH_COLUMNS,
+    SPAN_FIELDS,
+    Description,
+    LabelType,
+    describe,
+    split_named,
+)
 from audio.recordings.manifest import whole_number
 from audio.recordings.packed.options import SEPARATOR, ColumnConfig
 from audio.recordings.recording_paths import EXTENSIONS
@@ -42,10 +54,7 @@ PATH = "path"  # the column of recordings, whatever its name in the table
 TEXTS = ("text", "sentence", "transcript", "transcription", "normalized_text", "normalized_transcription")
 KNOWN: Mapping[str, tuple[str, ...]] = {  # well-known names of columns, the first one first
     **{name: (name,) for name in (*FIELDS, *SPAN_FIELDS, *BAND_FIELDS)},
-    PATH: (
-        *("path", "audio_filepath", "file_name", "filename", "filepath", "file_path", "audio_path", "audio_file"),
-        *("wav", "wav_path", "wav_filename", "slice_file_name", "audio", "file"),
-    ),
+    PATH: PATH_COLUMNS,
     "label": ("label", "command", "category", "class", "class_name"),
     "group": ("group", "speaker", "speaker_id", "client_id"),
 }
@@ -53,6 +62,8 @@ _EXCERPTS = "slice_file_name"  # UrbanSound8K: start and end are places in a rec
 _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 _CSV_DELIMITERS, _TSV_DELIMITERS = ",;\t|", "\t,;|"
 _BAR = "|"
+_FIRST_LINES = 50  # show which delimiter gives each line as many cells
+_OF_A_RUN = {"start", "num_samples", "sample_rate"}  # columns of a run's manifest, where a start is a sample
 _FAIRSEQ_ROW = re.compile(r"[^\t]*\t\s*\d+\s*")
 _SPACE_AFTER_QUOTE = re.compile(r"""(?<=[^\s",;|])"[ ]+(?=[,;|\t\r\n]|$)""")  # which strict CSV does not allow
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
@@ -99,10 +110,11 @@ def read_table(
     named = columns or ColumnConfig()
     text = read_text(path, f"corpus.table={path}")
     if path.suffix.lower() in _JSON_SUFFIXES:
-        cells = list(_json_cells(text, path))
+        cells = list(_json_cells(text, path, KNOWN[PATH] if named.audio is None else (named.audio,)))
         header = list(dict.fromkeys(name for each in cells for name in each.values))
         chosen = _choose(header, named, label_type, path, say) if cells else {}
-        rows = (_row(each, chosen, set_aside=each.values.get("set_aside")) for each in cells)
+        samples = _counts_samples(header, named)
+        rows = (_row(each, chosen, samples=samples, set_aside=each.values.get("set_aside")) for each in cells)
         return Table(rows=tuple(rows), columns=tuple(header))
     first, _, rest = text.partition("\n")
     delimiter, header, has_header = _layout(text, path, named)
@@ -114,27 +126,49 @@ def read_table(
         named, header = _without_header(header, named, label_type, path, say)
     chosen = _choose(header, named, label_type, path, say)
     lines = _separated(text, path, delimiter, header, has_header=has_header)
-    rows = (_row(each, chosen, decimal_comma=delimiter == ";") for each in lines)
+    samples = _counts_samples(header, named)
+    rows = (_row(each, chosen, samples=samples, decimal_comma=delimiter == ";") for each in lines)
     return Table(rows=tuple(rows), columns=tuple(header))
+
+
+def _counts_samples(header: Sequence[str], named: ColumnConfig) -> bool:
+    """Return whether a table is the manifest of a run, whose starts are samples, and nobody named its times."""
+    ours = "segment" in header or {"trimmed", "sha256"}.issubset(header)
+    return ours and _OF_A_RUN.issubset(header) and not {*SPAN_FIELDS, "duration"} & named.named.keys()
 
 
 def _layout(text: str, path: Path, named: ColumnConfig) -> tuple[str, list[str], bool]:
     """Return the delimiter of a table, the cells of its first line, and whether they are a header.
 
-    The first delimiter that finds a column of recordings counts, else the one that finds most cells.
+    The first delimiter that finds a column of recordings counts. Without one, texts may have commas: the delimiter
+    counts that gives most of the first lines as many cells as the very first, ``|`` before the others.
     """
-    headers = {}
-    for delimiter in _CSV_DELIMITERS if path.suffix.lower() == ".csv" else _TSV_DELIMITERS:
-        try:
-            headers[delimiter] = [name.strip() for name in next(_reader(text, path, delimiter), [])]
-        except csv.Error:  # reported with its line when the rows are read
-            headers[delimiter] = []
-    found = next((each for each in headers if _knows(headers[each], named)), None)
-    delimiter = found or max(headers, key=lambda each: len(headers[each]))
-    header = headers[delimiter]
+    delimiters = _CSV_DELIMITERS if path.suffix.lower() == ".csv" else _TSV_DELIMITERS
+    beginnings = {delimiter: _first_lines(text, path, delimiter) for delimiter in delimiters}
+
+    def fitness(delimiter: str) -> tuple[float, bool, int]:
+        counts = [len(cells) for cells in beginnings[delimiter]]
+        equal = sum(count == counts[0] for count in counts) / len(counts) if counts[0] > 1 else 0.0
+        return equal, delimiter == _BAR and equal > 0, counts[0]
+
+    found = next((each for each in delimiters if _knows(beginnings[each][0], named)), None)
+    delimiter = found or max(delimiters, key=fitness)
+    header = beginnings[delimiter][0]
     numbered = any(name.isdecimal() and not _find(name, header) for several in named.named.values() for name in several)
     bars = named.audio is None and found is None and delimiter == _BAR
     return delimiter, header, not (numbered or bars)
+
+
+def _first_lines(text: str, path: Path, delimiter: str) -> list[list[str]]:
+    """Return the cells of the first lines that are not empty; a line that cannot be read has none."""
+    found: list[list[str]] = []
+    try:
+        for cells in islice(_reader(text, path, delimiter), _FIRST_LINES):
+            if cells or not found:
+                found.append([cell.strip() for cell in cells])
+    except csv.Error:  # reported with its line when the rows are read
+        found.append([])
+    return found or [[]]
 
 
 def _knows(header: Sequence[str], named: ColumnConfig) -> bool:
@@ -195,15 +229,22 @@ def _choose(
         for field, names in KNOWN.items()
         if field not in chosen and (column := _known(field, names, header, label_type, path))
     }
-    if guessed.get(PATH) == _EXCERPTS:
+    path_column = chosen.get(PATH, (guessed.get(PATH, ""),))[0]
+    if is_excerpt := path_column.lower() == _EXCERPTS:
         guessed = {field: column for field, column in guessed.items() if field not in SPAN_FIELDS}
     if not {"start", "end", "duration"} & {*chosen, *guessed} and (offset := _find("offset", header)):
-        length = _find("duration", header)
-        guessed |= {"start": offset, **({"duration": length} if length else {})}
+        onset = _find("onset", header)
+        guessed |= {"start": onset, "end": offset} if onset else {"start": offset}
+    has_length = not is_excerpt and "start" in {*chosen, *guessed} and not {"end", "duration"} & {*chosen, *guessed}
+    if has_length and (length := _find("duration", header)):
+        guessed["duration"] = length
     if say and (told := [f"{field}: {name}" for field, name in guessed.items() if name.lower() != field]):
         say(f"{path.name}: columns by well-known names: {', '.join(told)} (corpus.columns names others)")
     chosen |= {field: (column,) for field, column in guessed.items()}
     if PATH not in chosen and header:
+        if path.suffix.lower() in _JSON_SUFFIXES:
+            problem = f"no key of recordings among {list(header)!s:.400}; give the object of each recording a key path"
+            raise InputError(f"{path}:1: {problem}, or name the key of the recordings by corpus.columns.audio=KEY")
         raise InputError(
             f"{path}:1: no column of recordings among {list(header)!s:.400}; write a header with the column path, or "
             "name the column of the recordings by corpus.columns.audio=NAME, or NUMBER without a header"
@@ -280,11 +321,14 @@ def _fairseq_rows(text: str, path: Path) -> Iterator[Row]:
         yield _row(_Cells(values={PATH: name}, where=f"{path}:{number}"), {PATH: (PATH,)})
 
 
-def _json_cells(text: str, path: Path) -> Iterator[_Cells]:
-    """Give the rows of JSON: an object after the other, or those of one document."""
+def _json_cells(text: str, path: Path, names: Sequence[str]) -> Iterator[_Cells]:
+    """Give the rows of JSON: an object after the other, or those of one document.
+
+    ``names`` are the keys that may name a recording.
+    """
     ends = [found.start() for found in re.finditer("\n", text)]
     values = list(_json_values(text, path, ends))
-    for value, place in _document_rows(text, *values[0]) if len(values) == 1 else values:
+    for value, place in _document_rows(text, *values[0], names) if len(values) == 1 else values:
         where = f"{path}:{bisect_left(ends, place) + 1}"
         if not isinstance(value, dict):
             raise InputError(f"{where}: {json.dumps(value):.80}; write one JSON object for each recording")
@@ -306,18 +350,19 @@ def _json_values(text: str, path: Path, ends: Sequence[int]) -> Iterator[tuple[o
         yield value, start
 
 
-def _document_rows(text: str, whole: object, start: int) -> Iterator[tuple[object, int]]:
+def _document_rows(text: str, whole: object, start: int, names: Sequence[str]) -> Iterator[tuple[object, int]]:
     """Give the rows of one JSON document and their places: a list, an object with lists, or an object of rows."""
     if isinstance(whole, list):
         yield from ((_of_path(value), place) for _, value, place in _members(text, start))
         return
-    if isinstance(whole, dict) and (column := _column_of_recordings(whole)):
+    if isinstance(whole, dict) and (column := _column_of_recordings(whole, names)):
         yield from _column_rows(text, whole, column, start)
         return
-    if not isinstance(whole, dict) or not whole or _names_recording(whole):
+    if not isinstance(whole, dict) or not whole or _names_recording(whole, names):
         yield whole, start
         return
     lists = {key: value for key, value in whole.items() if _is_list_of_rows(value)}
+    lists = {key: rows for key, rows in lists.items() if any(_names_recording(row, names) for row in rows)} or lists
     splits = {key: split for key in lists if (split := split_named(key))}
     if len(lists) == 1 or (lists and len(splits) == len(lists)):
         for key, value, place in _members(text, start):
@@ -327,17 +372,17 @@ def _document_rows(text: str, whole: object, start: int) -> Iterator[tuple[objec
     elif not lists and all(isinstance(value, dict) for value in whole.values()):
         for key, value, place in _members(text, start):
             row = value if isinstance(value, dict) else {}
-            yield (row if _names_recording(row) else {PATH: key, **row}), place
+            yield (row if _names_recording(row, names) else {PATH: key, **row}), place
     elif not lists and all(PurePosixPath(key).suffix.lower().lstrip(".") in EXTENSIONS for key in whole):
         yield from (({PATH: key, "label": value}, place) for key, value, place in _members(text, start))
     else:
         yield whole, start
 
 
-def _column_of_recordings(whole: Mapping[str, object]) -> str | None:
+def _column_of_recordings(whole: Mapping[str, object], names: Sequence[str]) -> str | None:
     """Return the column of recordings if an object has a list or an object for each column, as pandas writes them."""
     columns = {name: value for name, value in whole.items() if isinstance(value, list | dict)}
-    found = next((column for name in KNOWN[PATH] if (column := _find(name, list(columns)))), None)
+    found = next((column for name in names if (column := _find(name, list(columns)))), None)
     rows = columns.get(found or "")
     inner = rows.values() if isinstance(rows, dict) else rows if isinstance(rows, list) else ()
     return found if found and inner and not any(isinstance(each, list | dict) for each in inner) else None
@@ -379,17 +424,24 @@ def _of_path(value: object) -> object:
     return {PATH: value} if isinstance(value, str) else value
 
 
-def _names_recording(row: Mapping[str, object]) -> bool:
-    return any(name.lower() in KNOWN[PATH] and not isinstance(value, list) for name, value in row.items())
+def _names_recording(row: Mapping[str, object], names: Sequence[str]) -> bool:
+    lower = {name.lower() for name in names}
+    return any(name.lower() in lower and not isinstance(value, list) for name, value in row.items())
 
 
-def _is_list_of_rows(value: object) -> bool:
+def _is_list_of_rows(value: object) -> TypeGuard[list[dict[str, object]]]:
     return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
 
 
 def _row(
-    cells: _Cells, chosen: Mapping[str, Sequence[str]], *, decimal_comma: bool = False, set_aside: object = None
+    cells: _Cells,
+    chosen: Mapping[str, Sequence[str]],
+    *,
+    samples: bool = False,
+    decimal_comma: bool = False,
+    set_aside: object = None,
 ) -> Row:
+    """Return a row of a table; ``samples``: it is one of a run's manifest, whose times are samples."""
     where = cells.where
     values = cells.values
     texts = {field: [_as_text(values.get(name), field, where) for name in names] for field, names in chosen.items()}
@@ -400,7 +452,7 @@ def _row(
     if decimal_comma:
         spans = {name: fields[name].replace(",", ".") for name in (*SPAN_FIELDS, "duration") if name in fields}
         fields |= spans
-    if "num_samples" in values and "sample_rate" in values:
+    if samples:
         fields = _in_seconds(fields, values)
     fields = _with_end(fields)
     if not fields.get(PATH, "").strip():

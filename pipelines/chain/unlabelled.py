@@ -13,18 +13,18 @@ from audio.recordings.selection import SECONDS_PER_HOUR, first_hours, group_in_n
 from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
 from foundation.progress import Terminal
-from foundation.saved_models import LANGUAGE_MODEL, TOKENIZER, learned_labels
+from foundation.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER, learned_labels
 from foundation.text import counted, listed
 from pipelines.chain.corpus import MANIFEST, Corpus, find_corpus, read_corpus, seen_of
 from pipelines.results.run_record import RESULTS
 from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run import RunSettings
-from pipelines.stages.start import LM, TOKENS, gpt_hash, run_of_start
+from pipelines.stages.start import LM, TOKENS, VOICE, gpt_hash, run_of_start, saved_vocoder
 from pipelines.store.store import SYNTHESISED
 from training.gangs import Gang
 
 UNLABELLED, REJECTED_UNLABELLED = "unlabelled.tsv", "rejected_unlabelled.tsv"  # in the folder of a run
-STARTED = "start.tsv"  # there, too: the clips that the models of tokenizer.start and lm.start were trained on
+STARTED = "start.tsv"  # there, too: the clips that the models it began with (such as lm.start) were trained on
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 
 
@@ -165,6 +165,13 @@ def _starts(settings: RunSettings) -> Iterator[_Start]:
         weights = f"the weights of {start} ({LM}), with the SHA-256 {gpt_hash(start)[:16]}"
         notice = f"The training of the language model began with {weights}"
         yield _Start(option=LM, given=start, owner=owner, readers="its language model's weights", notice=notice)
+    if (start := settings.vocoder.start) is not None:
+        owner = run_of_start(start, VOCODER, option=VOICE)
+        weights = f"the weights of {start} ({VOICE}), with the SHA-256 {saved_vocoder(start).weights_sha256[:16]}"
+        notice = f"The training of the vocoder began with {weights}"
+        if not settings.vocoder.fit.steps:
+            notice = f"The vocoder has {weights}, converted to the codes of this run and trained no further"
+        yield _Start(option=VOICE, given=start, owner=owner, readers="its vocoder's weights", notice=notice)
 
 
 def _all_tested(manifest: Manifest, settings: RunSettings) -> Manifest:

@@ -66,8 +66,9 @@ def require_same_run(folder: Path, words: Iterable[str], mode: Mode) -> None:
         differences = ", ".join(_difference(option, old.get(option), new.get(option)) for option in differing)
         problem = f"{folder} holds a {mode} of another command; this one is {differences}"
         more = ", give it other values of the options that it is over" if mode == "sweep" else ""
-        if mode == "run" and "lm.fit.steps" in differing:
-            more = f", train its language model further under another name (lm.start={folder})"
+        for part, model in (("lm", "language model"), ("vocoder", "vocoder")):
+            if mode == "run" and f"{part}.fit.steps" in differing:
+                more = f", train its {model} further under another name ({part}.start={folder})"
         raise InputError(f"name={name}: {problem}: repeat the first command to resume it{more}, {remedy}")
 
 

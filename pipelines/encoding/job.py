@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from audio.decoding import RecordingError, count_samples, declared_length, open_recording
+from audio.decoding import RecordingError, count_samples, open_recording
 from audio.reading import resampled_length
 from audio.recordings.inspection import frequent_reasons
 from audio.recordings.manifest import Rejected, read_rejected, writable, write_rejected
@@ -224,7 +224,7 @@ def _write_fairseq_manifest(file: Path, recordings: Recordings, encoded: Encoded
 def _count_samples(path: Path, codes: Codes) -> int:
     """Count the samples of a recording at its own rate: those of its header, if as many were encoded."""
     with open_recording(path) as recording:
-        declared, rate = declared_length(recording), recording.samplerate
+        declared, rate = recording.declared, recording.samplerate
     if declared is not None and resampled_length(declared, rate, codes.format.sample_rate) == codes.num_samples:
         return declared
     return count_samples(path)

@@ -112,7 +112,8 @@ def _costs(made: Mapping[FoldSeed, Mapping[str, Entry]]) -> Iterator[Figure]:
 def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, object]:
     """Collect the figures that exist once if everything was trained once."""
     curves = {stage: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED}
-    content: dict[str, object] = {"curves": curves}
+    # A training that took no step has no curve.
+    content: dict[str, object] = {"curves": {stage: record for stage, record in curves.items() if record["curve"]}}
     if "health" in entries:
         health = entries["health"].read_json("health.json")
         codebook = {key: health[key] for key in ("counts", "stability", "verdict")}

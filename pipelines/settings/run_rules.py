@@ -13,7 +13,7 @@ from pipelines.settings.gang import processes, require_equal_share, require_shar
 from pipelines.settings.model_memory import require_memory
 from pipelines.settings.parallel import require_parallel, require_processes
 from pipelines.settings.speech_layer import require_speech_layer
-from pipelines.stages.start import LM, TOKENS, require_same_gpt, require_same_tokenizer
+from pipelines.stages.start import LM, TOKENS, VOICE, require_same_gpt, require_same_tokenizer, require_same_voice
 from pipelines.tracking.table import require_trackers
 
 if TYPE_CHECKING:
@@ -161,6 +161,10 @@ def _require_starts(settings: "RunSettings") -> None:
         if not settings.trains_lm:
             raise InputError(f"{LM}={model}, but this run trains no language model: add lm to stages, or leave it out")
         require_same_gpt(model, settings.lm.gpt, codebook_size=settings.tokenizer.codebook_size)
+    if (voice := settings.vocoder.start) is not None:
+        if "vocoder" not in settings.stages:
+            raise InputError(f"{VOICE}={voice}, but this run has no vocoder: add vocoder to stages, or leave it out")
+        require_same_voice(voice, settings.vocoder.wavenet, settings.audio)
 
 
 def _require_one_run(settings: "RunSettings") -> None:

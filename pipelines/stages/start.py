@@ -1,23 +1,32 @@
-"""Models of an earlier run that a run begins with: the options ``tokenizer.start`` and ``lm.start``.
+"""Models of an earlier run that a run begins with: ``tokenizer.start``, ``lm.start`` and ``vocoder.start``.
 
 A key has the hash of what a model begins with, and not the place where it lies.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
+from audio.spectrogram import SpectrogramConfig
 from foundation.configuration import build, render
 from foundation.errors import InputError
 from foundation.hub import CONFIG, fetch, hub_address
 from foundation.json_values import find_object, read_object
-from foundation.saved_models import HASH, LANGUAGE_MODEL, TOKENIZER, ModelKind
+from foundation.saved_models import HASH, LANGUAGE_MODEL, TOKENIZER, VOCODER, ModelKind
 from lm.gpt import GPTConfig
 from tokenizer.config import SavedTokenizer, TokenizerConfig
+from vocoder.vocoder import SavedVocoder, Vocoder
+from vocoder.wavenet.network import WaveNetConfig
 
-LM, TOKENS = "lm.start", "tokenizer.start"
+LM, TOKENS, VOICE = "lm.start", "tokenizer.start", "vocoder.start"
 FREE = ("dropout", "init_std")  # options of a GPT that its weights do not depend on
+# What decides a log-mel, beside its highest frequency.
+HEARD = ("sample_rate", "window_length", "hop_length", "n_mels", "f_min", "floor", "remove_mean", "dynamic_range")
+# What a WaveNet has of its front end, compared above, and of its codes and groups, which may differ from the start's.
+FILLED_IN = ("sample_rate", "hop_length", "n_mels", "codebook", "codebook_size", "streams", "groups", "group_channels")
+T = TypeVar("T")
 _from_hub = cache(fetch)  # asked for several times
 
 
@@ -51,6 +60,29 @@ def tokenizer_hash(start: str) -> str:
     """Return the fingerprints of ``tokenizer.start``, as its config names them; loading checks them."""
     saved = _saved_tokenizer(start)
     return f"{saved.fingerprints.tokenizer} {saved.fingerprints.codebook}"
+
+
+def saved_vocoder(start: str) -> SavedVocoder:
+    """Return the config of ``vocoder.start``, which names the hash of its weights; loading checks it."""
+    return _read(SavedVocoder, start_folder(start, VOCODER, option=VOICE), VOICE, start)
+
+
+def tokenizer_beside(start: str) -> Path:
+    """Return the folder of the tokenizer of ``vocoder.start``, which lies beside it; of several rates, of its rate."""
+    vocoder, saved = start_folder(start, VOCODER, option=VOICE), saved_vocoder(start)
+    folder = vocoder.absolute().parent / TOKENIZER.part
+    if address := hub_address(start):
+        place = PurePosixPath(address.folder)
+        above = "/".join((place.parent if place.name == VOCODER.part else place).parts)
+        folder = _from_hub(replace(address, folder=above), TOKENIZER.part)
+    for each in (folder, *folder.glob("rate_*")):
+        fingerprints = (find_object(each / CONFIG) or {}).get("fingerprints")
+        if isinstance(fingerprints, dict) and fingerprints.get("tokenizer") == saved.tokenizer:
+            return each
+    raise InputError(
+        f"{VOICE}={start}: {folder} is not tokenizer {saved.tokenizer}, which says what the vocoder's inputs mean; "
+        "copy the folder tokenizer of its run beside it"
+    )
 
 
 def require_same_gpt(start: str, wanted: GPTConfig, *, codebook_size: int) -> None:
@@ -88,12 +120,47 @@ def require_same_tokenizer(start: str, wanted: TokenizerConfig) -> None:
     _require_equal(TOKENS, start, {name: (value, other[name]) for name, value in own.items()})
 
 
-def _saved_tokenizer(start: str) -> SavedTokenizer:
-    folder = start_folder(start, TOKENIZER, option=TOKENS)
+def require_same_voice(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig) -> None:
+    """Refuse a vocoder of other sizes or another front end than those of the run; its codes may be others.
+
+    Raises:
+        InputError: it reads learned vectors of codes, or log-mel relative to each recording; or it is damaged; or with
+            each option that differs, and the options that make them equal.
+    """
+    found, folder = saved_vocoder(start).wavenet, tokenizer_beside(start)
+    if found.condition != "meaning":
+        raise InputError(
+            f"{VOICE}={start} has vocoder.wavenet.condition={found.condition}, whose inputs are the codes of one "
+            "codebook; name a vocoder with the condition meaning"
+        )
+    heard = _read(SavedTokenizer, folder, VOICE, start).audio
+    for name, none in (("remove_mean", "none"), ("dynamic_range", None)):
+        if getattr(heard, name) != none:
+            raise InputError(
+                f"{VOICE}={start} was made with audio.{name}={getattr(heard, name)}: its log-mel says nothing of the "
+                f"absolute level; name one with audio.{name}={render(none)}"
+            )
+    values = {f"audio.{name}": (getattr(audio, name), getattr(heard, name)) for name in HEARD}
+    values["audio.f_max"] = audio.highest, heard.highest
+    own, other = asdict(wanted), asdict(found)
+    free = {*FILLED_IN, *(() if wanted.code_position else ("patch_frames",))}
+    values |= {f"vocoder.wavenet.{name}": (own[name], other[name]) for name in own if name not in free}
+    _require_equal(VOICE, start, values)
     try:
-        return read_object(SavedTokenizer, folder / CONFIG)
+        Vocoder.from_pretrained(start_folder(start, VOCODER, option=VOICE))
+    except InputError as error:  # now, and not after the tokenizer's training
+        raise InputError(f"{VOICE}={start}: {error}") from error
+
+
+def _saved_tokenizer(start: str) -> SavedTokenizer:
+    return _read(SavedTokenizer, start_folder(start, TOKENIZER, option=TOKENS), TOKENS, start)
+
+
+def _read(saved: type[T], folder: Path, option: str, start: str) -> T:
+    try:
+        return read_object(saved, folder / CONFIG)
     except InputError as error:
-        raise InputError(f"{TOKENS}={start}: {folder} is damaged: {error}; copy it again from its run") from error
+        raise InputError(f"{option}={start}: {folder} is damaged: {error}; copy it again from its run") from error
 
 
 def _options(config: Mapping[str, object], group: str = "tokenizer") -> Iterator[tuple[str, object]]:

@@ -10,6 +10,8 @@ import numpy as np
 from audio.recordings.manifest import Manifest, Split
 from foundation.errors import InputError
 from foundation.ranges import require
+from foundation.saved_models import VOCODER
+from pipelines.stages.start import VOICE, saved_vocoder, start_folder, tokenizer_beside
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, text_hash
@@ -17,11 +19,12 @@ from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.codes import IntArray
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
-from training.state import FitConfig
+from training.state import StartableFitConfig
 from vocoder.crops import Crops, CropsConfig, OtherCodes, VocoderClips, loss
 from vocoder.runaway import LoudnessRange
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNetConfig, create_wavenet
+from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig, create_wavenet
+from vocoder.wavenet.transfer import transferred
 
 VALIDATION_BATCHES = 8
 
@@ -34,11 +37,17 @@ class VocoderSettings:
     crops: CropsConfig
     condition_on_groups: bool  # speakers or others, if the manifest has them: each gets its own voice
     codebook_sizes: tuple[int, ...] | None  # random codebook sizes of training crops; None: the run's own
-    fit: FitConfig
+    fit: StartableFitConfig
+    start: str | None = None  # folder or address of a vocoder whose weights training begins with; None: random weights
 
     def __post_init__(self) -> None:
         rule = "a vocoder needs codes: choose meaning or embedding; experiment=next_sample trains WaveNet without codes"
         require(self.wavenet.condition != "none", "vocoder.wavenet.condition", self.wavenet.condition, rule)
+        if not self.fit.steps and self.start is None:
+            raise InputError(
+                f"vocoder.fit.steps is 0 and {VOICE} null: random weights make no sound; choose 1 step or more, or "
+                f"name a vocoder whose weights are used, {VOICE}=runs/<date>_<time>"
+            )
         if self.codebook_sizes is None:
             return
         sizes = list(self.codebook_sizes)
@@ -64,7 +73,10 @@ class CodedIn:
 def vocoder(
     session: Session, manifest: Manifest, coded: Sequence[CodedIn], waveforms_entry: Entry, settings: VocoderSettings
 ) -> Entry:
-    """Train a WaveNet on the decoded log-mel of one or several codebooks; the entry is a vocoder folder."""
+    """Train a WaveNet on the decoded log-mel of one or several codebooks; the entry is a vocoder folder.
+
+    With ``settings.start`` its training begins with the weights of an earlier vocoder, and may take no step.
+    """
     groups: dict[str, str | None] = {}
     config = settings.wavenet
     if settings.condition_on_groups:
@@ -79,20 +91,35 @@ def vocoder(
         del crops["input_noise"]  # entries without it keep their key
     options = {"groups": text_hash(json.dumps(groups, sort_keys=True)), "crops": crops, "fit": numeric(settings.fit)}
     inputs = {"codes": " ".join(each.codes.key for each in coded), "waveforms": waveforms_entry.key}
+    start = None if settings.start is None else saved_vocoder(settings.start)
+    if start is not None:
+        inputs["start"] = f"{start.weights_sha256} {start.tokenizer}"
     recipe = Recipe("vocoder", 3, config={"wavenet": asdict(config), **options}, inputs=inputs)
 
     def make(folder: Path) -> None:
+        tokenizer = Tokenizer.from_pretrained(coded[0].tokenizer.folder)
         model = create_wavenet(config, seed=settings.fit.seed)
+        if settings.start is not None:
+            model = begun_at(settings.start, config, tokenizer, seed=settings.fit.seed)
         train, validation = (_crops(manifest, split, coded, waveforms_entry, config, settings) for split in TRAINED_ON)
         held_out = [validation.batch(step) for step in range(VALIDATION_BATCHES)]
         session.train("vocoder", "vocoder.fit", model, train, held_out, loss, settings.fit, folder)
         if session.gang.rank == 0:
             loudness = LoudnessRange.of(train.clips.sounds, config.sample_rate)
-            fingerprint = Tokenizer.from_pretrained(coded[0].tokenizer.folder).format.tokenizer
-            Vocoder(model, fingerprint, loudness=loudness).save_pretrained(folder)
+            began_at = None if start is None else start.weights_sha256
+            Vocoder(model, tokenizer.format.tokenizer, loudness=loudness, began_at=began_at).save_pretrained(folder)
 
     title = f"WaveNet, {settings.fit.summary}"
     return session.obtain(recipe, title, make, files=[*MODEL, CURVE], together=True)
+
+
+def begun_at(start: str, config: WaveNetConfig, tokenizer: Tokenizer, *, seed: int) -> WaveNet:
+    """Create the network of a tokenizer with the weights of an earlier vocoder of the same front end and sizes."""
+    vocoder = Vocoder.from_pretrained(start_folder(start, VOCODER, option=VOICE))
+    known = Tokenizer.from_pretrained(tokenizer_beside(start))
+    vocoder.require_tokenizer(known)
+    heard, own = (known.mean, known.std), (tokenizer.mean, tokenizer.std)
+    return transferred(vocoder.model, config, known=heard, new=own, seed=seed)
 
 
 def _crops(

@@ -196,8 +196,8 @@ class Session:
         if tracking.channels and (entry.folder / CURVE).is_file():
             recipe = entry.read_json(ENTRY).get("config")
             fit = recipe.get("fit") if isinstance(recipe, dict) else None
-            points = stored_points(entry.read_rows(CURVE, "curve"), fit)
-            tracking.complete(TrackedTraining(name=name, key=entry.key), points)
+            if points := stored_points(entry.read_rows(CURVE, "curve"), fit):  # none of a training without steps
+                tracking.complete(TrackedTraining(name=name, key=entry.key), points)
 
     def _waiting(self, recipe: Recipe) -> None:
         self.terminal.say(f"waiting   {recipe.stage:<12} {recipe.key}  another process is making it")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio.channels import Channel
+from audio.channels import Channel, ChannelPowers
 from audio.decoding import RecordingError
 from audio.reading import MOST_TIMES, read, read_beginning, read_blocks, resample_blocks
 from audio.recordings.corpus import CorpusConfig, build_manifest
@@ -59,6 +59,28 @@ def test_parts_of_several_channels_of_a_file_are_read_in_turn(tmp_path: Path) ->
                 part = Part(start=start, num_samples=500, channel=channel)
                 blocks = [*read_blocks(tmp_path / name, RATE, part=part)]
                 assert np.array_equal(np.concatenate(blocks), there[start : start + 500, channel])
+
+
+@pytest.mark.parametrize("kind", ["wav", "ogg", "mp3"])
+def test_parts_that_name_no_channel_have_the_chosen_one(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"a.{kind}"
+    soft, loud = noise(1), noise(2, 0.3)
+    loud[1_000:2_000] = 0  # here the other one is louder; the loudest of the file is read all the same
+    soundfile.write(path, np.stack([soft, loud], axis=1), RATE)
+    for channel, number in ((0, 0), (1, 1), ("loudest", 1), ("mean", None)):
+        whole = read(path, channel=channel).samples
+        for start in (500, 1_000, 1_000):  # the same part again
+            part, powers = Part(start=start, num_samples=1_000), ChannelPowers()
+            blocks = [*read_blocks(path, RATE, part=part, channel=channel, powers=powers)]
+            assert np.array_equal(np.concatenate(blocks), whole[start : start + 1_000])
+            assert powers.sample_rate == RATE
+            assert powers.loudest == (1 if start == 500 else 0)
+        named = Part(start=0, num_samples=9, channel=1)
+        if number == 0:
+            with pytest.raises(InputError):
+                next(read_blocks(path, RATE, part=named, channel=channel))
+        else:
+            assert len(next(read_blocks(path, RATE, part=named, channel=channel))) == 9
 
 
 def test_a_file_without_the_channel_is_set_aside(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """Sound that libsndfile does not read: M4A, WebM and other kinds, with FFmpeg's libraries and without them."""
 
+import io
 import re
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ av = pytest.importorskip("av", reason="needs pip install 'wordless[formats]'")
 RATE = 48_000
 SECONDS = 2
 TONE = 440  # Hz
+FORMATS = {".aac": "adts", ".mpg": "mpeg"}  # that FFmpeg does not choose by the name
 # file, encoder, most samples that the encoder adds, most samples by which the sound is shifted, largest error
 KINDS = (
     ("a.m4a", "aac", 2_048, 0, 0.02),
@@ -41,32 +44,73 @@ KINDS = (
 )
 
 
-def tone(count: int, rate: int = RATE) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return 0.3 * np.sin(2 * np.pi * TONE * np.arange(count) / rate)
+JOINED = (
+    *((name, codec, RATE) for name, codec, *_ in KINDS),
+    *((name, "pcm_s16le", RATE) for name in ("a.avi", "a.w64", "a.voc", "a.caf")),
+    *((name, "pcm_s16be", RATE) for name in ("a.au", "a.aiff")),
+    ("a.avi", "libmp3lame", RATE),
+    ("a.flv", "aac", RATE),
+    ("a.flv", "libmp3lame", 44_100),
+    ("a.amr", "libopencore_amrnb", 8_000),
+    ("a.asf", "libmp3lame", 44_100),
+    ("a.rm", "ac3", RATE),
+    ("a.eac3", "eac3", RATE),
+    ("a.mpg", "mp2", RATE),
+)
+
+
+def tone(count: int, rate: int = RATE, frequency: float = TONE) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return 0.3 * np.sin(2 * np.pi * frequency * np.arange(count) / rate)
+
+
+class _Pipe(io.RawIOBase):
+    """A file in which nothing can be changed afterwards."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.write_bytes(b"")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        with self._path.open("ab") as file:
+            return file.write(content)
 
 
 def write(
-    path: Path, codec: str, *, tracks: int = 1, channels: int = 1, video: bool = False, rate: int = RATE, **options: str
+    path: Path,
+    codec: str,
+    *,
+    tracks: int = 1,
+    channels: int = 1,
+    video: bool = False,
+    rate: int = RATE,
+    frequency: float = TONE,
+    container: str | None = None,
+    pipe: bool = False,
+    **options: str,
 ) -> Path:
     """Two seconds of a tone by FFmpeg's encoders; a second track is silent; a video comes first."""
     layout = "mono" if channels == 1 else "stereo"
-    with av.open(str(path), "w", format="adts" if path.suffix == ".aac" else None, options=options) as container:
-        pictures = container.add_stream("mpeg4", rate=10) if video else None
-        streams = [container.add_stream(codec, rate=rate, layout=layout) for _ in range(tracks)]
+    kind = container or FORMATS.get(path.suffix)
+    with av.open(_Pipe(path) if pipe else str(path), "w", format=kind, options=options) as output:
+        pictures = output.add_stream("mpeg4", rate=10) if video else None
+        streams = [output.add_stream(codec, rate=rate, layout=layout) for _ in range(tracks)]
         if pictures is not None:
             pictures.width = pictures.height = 64
             pictures.pix_fmt = "yuv420p"
             for number in range(10 * SECONDS):
                 picture = av.VideoFrame(64, 64, "yuv420p")
                 picture.pts, picture.time_base = number, Fraction(1, 10)
-                container.mux(pictures.encode(picture))
-            container.mux(pictures.encode(None))
+                output.mux(pictures.encode(picture))
+            output.mux(pictures.encode(None))
         for number, stream in enumerate(streams):
-            samples = tone(SECONDS * rate, rate).astype(np.float32)[None].repeat(channels, 0) * (number == 0)
+            samples = tone(SECONDS * rate, rate, frequency).astype(np.float32)[None].repeat(channels, 0) * (number == 0)
             frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
             frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
-            container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
+            output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
     return path
 
 
@@ -107,6 +151,42 @@ def test_a_video_without_sound_says_so(tmp_path: Path) -> None:
         read(write(tmp_path / "a.mp4", "aac", tracks=0, video=True))
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "rate"),
+    [
+        *((name, codec, RATE) for name, codec, *_ in KINDS if name.endswith((".wv", ".tta", ".mka", ".webm", ".m4a"))),
+        ("a.avi", "pcm_s16le", RATE),
+        ("a.avi", "aac", RATE),
+        ("a.avi", "adpcm_ms", 44_100),
+        ("a.flv", "aac", RATE),
+        ("a.flv", "libmp3lame", 44_100),
+        ("a.asf", "libmp3lame", 44_100),
+        ("a.wma", "aac", RATE),
+        ("a.w64", "pcm_s16le", RATE),
+    ],
+)
+def test_a_file_of_a_kind_that_declares_its_length_is_damaged_where_it_is_cut_off(
+    tmp_path: Path, name: str, codec: str, rate: int
+) -> None:
+    path = write(tmp_path / name, codec, rate=rate)
+    content = path.read_bytes()
+    assert inspect(tmp_path, [name], InspectionConfig())[1] == ()
+    cuts = [f"{share}{name}" for share in (4, 2)]
+    for cut, share in zip(cuts, (4, 2), strict=True):
+        (tmp_path / cut).write_bytes(content[: len(content) // share])
+    fit, rejected = inspect(tmp_path, cuts, InspectionConfig())
+    assert not fit
+    assert all("damaged" in each.reason or "cannot be decoded" in each.reason for each in rejected)
+
+
+@pytest.mark.parametrize(("kind", "codec"), [("avi", "aac"), ("flv", "aac"), ("asf", "aac"), ("matroska", "flac")])
+def test_a_file_that_was_written_into_a_pipe_is_whole(tmp_path: Path, kind: str, codec: str) -> None:
+    write(tmp_path / "a.wav", codec, container=kind, pipe=True)
+    fit, rejected = inspect(tmp_path, ["a.wav"], InspectionConfig())
+    assert (list(fit), rejected) == (["a.wav"], ())
+    assert fit["a.wav"].num_samples >= SECONDS * RATE
+
+
 @pytest.mark.parametrize("name", ["a.m4a", "a.mka", "a.wv"])
 def test_a_file_that_is_cut_off_or_has_a_hole_is_set_aside(tmp_path: Path, name: str) -> None:
     codec = {kind: codec for kind, codec, *_ in KINDS}[name]
@@ -121,11 +201,31 @@ def test_a_file_that_is_cut_off_or_has_a_hole_is_set_aside(tmp_path: Path, name:
     assert all(re.search("damaged|decoded", each.reason) for each in rejected)
 
 
-def test_joined_files_are_read_one_after_the_other(tmp_path: Path) -> None:
-    content = write(tmp_path / "a.m4a", "aac").read_bytes()
-    (tmp_path / "b.m4a").write_bytes(content + content)
-    alone = read(tmp_path / "a.m4a").samples
-    assert np.array_equal(read(tmp_path / "b.m4a").samples, np.concatenate([alone, alone]))
+@pytest.mark.parametrize(("name", "codec", "rate"), JOINED, ids=[f"{name}-{codec}" for name, codec, _ in JOINED])
+def test_joined_files_are_read_one_after_the_other(tmp_path: Path, name: str, codec: str, rate: int) -> None:
+    first = write(tmp_path / f"1{name}", codec, rate=rate)
+    second = write(tmp_path / f"2{name}", codec, rate=rate, frequency=1_000)
+    joined = tmp_path / name
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    wanted = np.concatenate([read(first).samples, read(second).samples])
+    samples = read(joined).samples
+    if first.suffix in (".aac", ".ac3", ".eac3", ".mpg", ".mp2"):  # frames without a header: the first ones overlap
+        assert len(samples) == len(wanted)
+        assert np.abs(samples - wanted)[: RATE + 9_000].max() < 1e-6
+        assert np.abs(samples - wanted)[-RATE:].max() < 0.01
+    else:
+        assert np.array_equal(samples, wanted)
+    fit, rejected = inspect(tmp_path, [name], InspectionConfig())
+    assert (list(fit), rejected) == ([name], ())
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.wv", "wavpack"), ("a.mka", "flac"), ("a.w64", "pcm_s16le")])
+def test_a_joined_file_of_another_rate_is_set_aside_by_its_place(tmp_path: Path, name: str, codec: str) -> None:
+    first, second = (write(tmp_path / f"{rate}{name}", codec, rate=rate).read_bytes() for rate in (48_000, 44_100))
+    (tmp_path / name).write_bytes(first + second)
+    (tmp_path / f"broken{name}").write_bytes(first + second[:100] + bytes(len(second) - 100))
+    _, rejected = inspect(tmp_path, [name, f"broken{name}"], InspectionConfig())
+    assert str(len(first)) in rejected[0].reason
 
 
 def test_content_decides_and_not_the_name(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Sound that libsndfile alone loses: joined streams, estimated lengths of MP3, and headers that declare too little."""
 
 import struct
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 import soundfile
 
 from audio.cursor import Cursor
-from audio.decoding import RecordingError, count_samples, declared_length, open_recording
+from audio.decoding import RecordingError, count_samples, open_recording
 from audio.reading import read, read_beginning, read_blocks
 from audio.recordings.inspection import InspectionConfig, inspect
 from audio.streams import streams_of
@@ -63,7 +65,7 @@ def test_an_mp3_without_a_header_of_its_length_is_read_to_its_end(
         estimated = decoded(tmp_path / "estimated.mp3", tagged + without_header(mp3)).mean(axis=1)
         assert same(read(path).samples[: len(estimated)], estimated)
         with open_recording(path) as recording:
-            assert declared_length(recording) is None
+            assert recording.declared is None
 
 
 def test_an_mp3_in_a_wav_file_is_read_to_its_end(tmp_path: Path) -> None:
@@ -128,6 +130,62 @@ def test_mp3s_with_and_without_headers_are_joined(tmp_path: Path) -> None:
     assert length(saved(tmp_path / "b.mp3", bare + one)) == SAMPLES + alone
     assert length(saved(tmp_path / "c.mp3", bare + bare)) == 2 * alone
     assert length(saved(tmp_path / "d.mp3", id3v2() + bare + id3v1() + id3v2() + one + ape())) == SAMPLES + alone
+
+
+@pytest.mark.parametrize("kind", ["NIST", "VOC", "W64"])
+def test_joined_files_with_headers_of_their_own_are_divided(tmp_path: Path, kind: str) -> None:
+    """The second header was decoded as a burst of noise."""
+    contents = [encoded(kind, "PCM_16", seed=seed) for seed in range(3)]
+    alone = [decoded(tmp_path / f"{number}.x", content)[:, 0] for number, content in enumerate(contents)]
+    assert same(read(saved(tmp_path / "a.x", b"".join(contents))).samples, np.concatenate(alone))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("declared", [1, 5_000, SAMPLES - 1])
+def test_flac_whose_header_declares_too_few_samples_is_read_to_its_end(
+    tmp_path: Path, channels: int, declared: int
+) -> None:
+    whole = encoded("FLAC", channels=channels)
+    flac = bytearray(whole)
+    flac[22:26] = declared.to_bytes(4, "big")
+    known = decoded(tmp_path / "known.flac", whole).mean(axis=1)
+    for number, content in enumerate((flac, id3v2() + flac, flac + id3v1(), flac + flac)):
+        path = saved(tmp_path / f"{number}.flac", bytes(content))
+        samples = read(path).samples
+        assert same(samples[:SAMPLES], known)
+        assert len(samples) == SAMPLES * (2 if number == 3 else 1)
+        (found,) = inspect(tmp_path, [path.name], InspectionConfig())[0].values()
+        assert found.num_samples == len(samples)
+    part = Part(start=9_000, num_samples=4_000)
+    assert same(np.concatenate([*read_blocks(tmp_path / "0.flac", RATE, part=part)]), known[9_000:13_000])
+
+
+def test_a_shorter_last_frame_and_other_blocks_of_flac_are_found(tmp_path: Path) -> None:
+    for rate in (9_000, 200, 12_288):  # the last frame is short, the only one, or whole
+        flac = bytearray(encoded("FLAC", rate=rate))
+        flac[22:26] = (100).to_bytes(4, "big")
+        assert length(saved(tmp_path / "a.flac", bytes(flac))) == rate
+    flac = bytearray(encoded("FLAC"))
+    flac[22:26] = (SAMPLES + 5_000).to_bytes(4, "big")  # cut off, as the header says
+    assert inspect(tmp_path, [saved(tmp_path / "cut.flac", bytes(flac)).name], InspectionConfig())[1]
+
+
+def test_threads_may_open_many_files(tmp_path: Path) -> None:
+    """The streams of files that were opened before are forgotten at some time, also while others are looked up."""
+    content = encoded("WAV", rate=1_000)
+    paths = [saved(tmp_path / f"{number}.wav", content) for number in range(300)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert set(pool.map(streams_at, paths * 30)) == {1}
+    finally:
+        sys.setswitchinterval(before)
+
+
+def streams_at(path: Path) -> int:
+    with path.open("rb") as file:
+        return len(streams_of(file.fileno()))
 
 
 def test_flac_from_a_pipe_is_joined_and_may_have_tags(tmp_path: Path) -> None:
@@ -254,7 +312,7 @@ def test_a_length_above_4_gib_wraps_and_is_known(tmp_path: Path, tail: bytes) ->
         file.seek(44 + size)
         file.write(tail)
     with open_recording(path) as recording:
-        assert declared_length(recording) == size // 4
+        assert recording.declared == size // 4
     part = Part(start=size // 4 - 100, num_samples=200)
     assert sum(map(len, read_blocks(path, RATE, part=part))) == 100
 

@@ -1,4 +1,4 @@
-"""Runs that begin with models of an earlier run: its tokenizer, and the weights of its language model."""
+"""Runs that begin with models of an earlier run: its tokenizer, and the weights of its language model and vocoder."""
 
 import json
 import shutil
@@ -10,22 +10,38 @@ import pytest
 import torch
 
 from audio.recordings.manifest import Manifest, read_manifest, write_manifest
+from audio.waveform import Waveform
 from foundation.errors import InputError
 from foundation.files import file_hash
-from foundation.saved_models import LANGUAGE_MODEL, TOKENIZER
+from foundation.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER
 from lm.model import LanguageModel
 from pipelines.chain.corpus import MANIFEST, Corpus
 from pipelines.chain.unlabelled import STARTED, noted_starts, unlabelled_of_run, write_started
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings, run_settings
 from pipelines.stages.language_model import begin_at
-from pipelines.stages.start import LM, TOKENS, require_same_gpt, require_same_tokenizer, start_folder
+from pipelines.stages.start import (
+    LM,
+    TOKENS,
+    VOICE,
+    require_same_gpt,
+    require_same_tokenizer,
+    require_same_voice,
+    start_folder,
+    tokenizer_beside,
+)
+from pipelines.stages.vocoder import begun_at
+from tests.hub import store_in_cache, use_hub
 from tests.killing import Kill
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import AUDIO, GPT, tiny_tokenizer
+from tests.pipelines.tiny import AUDIO, GPT, save_rates_run, sweep, tiny_tokenizer
 from tests.pipelines.tiny_chain import CHECKPOINTS, composed, entries, run, stored
+from tokenizer.tokenizer import Tokenizer
+from vocoder.vocoder import Vocoder
+from vocoder.wavenet.network import create_wavenet
 
 STAGES = "stages=[tokenizer,lm,report]"
+SOUND = ("stages=[tokenizer,vocoder,report]", "listening.judged_clips=0", "tokenizer.codebook_size=16")
 
 
 @pytest.mark.parametrize("place", ["", "lm"])
@@ -86,6 +102,14 @@ def test_options_that_a_start_has_no_use_for_are_refused(finished_run: FinishedR
         ((f"tokenizer.start='{start}'", "tokenizer.codebook_size=9"), r"tokenizer\.codebook_size=8"),
         ((f"tokenizer.start='{start}'", "tokenizer.rates=[4,2]"), r"tokenizer\.rates"),
         ((f"tokenizer.start='{start}'", "vocoder.codebook_sizes=[4,8]"), r"vocoder\.codebook_sizes"),
+        ((f"vocoder.start='{start}'",), r"vocoder\.start"),  # a run without a vocoder
+        ((*SOUND, f"vocoder.start='{start}'", "vocoder.wavenet.layers=4"), r"add vocoder\.wavenet\.layers=2"),
+        ((*SOUND, f"vocoder.start='{start}'", "audio.hop_ms=5"), r"add audio\.hop_length=80"),
+        ((*SOUND, f"vocoder.start='{start}'", "audio.remove_mean=clip"), r"add audio\.remove_mean=none"),
+        ((*SOUND, f"vocoder.start='{start}'", "vocoder.wavenet.condition=embedding"), r"condition=meaning"),
+        ((*SOUND, "vocoder.fit.steps=0"), r"vocoder\.start"),
+        ((*SOUND, f"vocoder.start='{start}'", "vocoder.fit.steps=-1"), r"vocoder\.fit\.steps"),
+        ((STAGES, "lm.fit.steps=0"), r"lm\.fit\.steps"),
     ):
         with pytest.raises(InputError, match=option):
             run_settings(composed(tmp_path, STAGES, *words))
@@ -163,3 +187,108 @@ def test_a_model_is_trained_further_on_other_recordings(finished_run: FinishedRu
     assert "codebook" in read_results(made)
     assert (made / "report.html").is_file()
     assert sum(entry.parent.name == "autoencoder" for entry in entries(store)) == 2  # of the first run, and the refused
+
+
+def test_a_voice_is_refused_without_its_tokenizer_or_absolute_levels(run_folder: Path, tmp_path: Path) -> None:
+    config = Vocoder.from_pretrained(run_folder / "vocoder").model.config
+    require_same_voice(str(run_folder / "vocoder"), replace(config, groups=(), patch_frames=8), AUDIO)
+    folder = shutil.copytree(run_folder, tmp_path / "voice")
+    weights = (folder / "vocoder/model.safetensors").read_bytes()
+    (folder / "vocoder/model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    with pytest.raises(InputError, match=VOICE):
+        require_same_voice(str(folder), config, AUDIO)
+    tiny_tokenizer(5).save_pretrained(folder / "tokenizer")  # of another run
+    with pytest.raises(InputError, match=VOICE):
+        require_same_voice(str(folder), config, AUDIO)
+    shutil.rmtree(folder / "tokenizer")
+    with pytest.raises(InputError, match=VOICE):
+        require_same_voice(str(folder), config, AUDIO)
+    for changes, option in (({"remove_mean": "clip"}, "remove_mean"), ({"dynamic_range": 40.0}, "dynamic_range")):
+        own = tiny_tokenizer(0)
+        audio = replace(AUDIO, **changes)
+        other = Tokenizer(replace(own.config, audio=audio), own.mean, own.std, own.autoencoder, own.centroids)
+        other.save_pretrained(folder / "tokenizer")
+        Vocoder(create_wavenet(config, seed=0), other.format.tokenizer).save_pretrained(folder / "vocoder")
+        with pytest.raises(InputError, match=option):
+            require_same_voice(str(folder), config, audio)
+    embedded = replace(config, condition="embedding", codebook="book", codebook_size=8)
+    tiny_tokenizer(0).save_pretrained(folder / "tokenizer")
+    fingerprint = tiny_tokenizer(0).format.tokenizer
+    Vocoder(create_wavenet(embedded, seed=0), fingerprint).save_pretrained(folder / "vocoder")
+    with pytest.raises(InputError, match="embedding"):
+        require_same_voice(str(folder), embedded, AUDIO)
+    (folder / "vocoder/config.json").write_text('{"wavenet": {"layers": "many"}}')
+    with pytest.raises(InputError, match=VOICE):
+        require_same_voice(str(folder), config, AUDIO)
+
+
+def test_the_voice_of_a_run_of_several_rates_has_its_finest_tokenizer(tmp_path: Path) -> None:
+    folder = save_rates_run(tmp_path / "rates", seed=0)
+    assert tokenizer_beside(str(folder)) == folder / "tokenizer/rate_3"
+    config = Vocoder.from_pretrained(start_folder(str(folder), VOCODER, option=VOICE)).model.config
+    own = tiny_tokenizer(3)
+    codes = own.encode(Waveform(samples=sweep(0.5, AUDIO.sample_rate), sample_rate=AUDIO.sample_rate))
+    vocoder = Vocoder(begun_at(str(folder), config, own, seed=0), own.format.tokenizer)
+    assert len(vocoder.decode(codes, own, group="anna").samples) == codes.num_samples
+
+
+@pytest.mark.parametrize("address", ["hf://anna/voice", "hf://anna/voice/vocoder"])
+def test_a_voice_of_the_hub_comes_with_its_tokenizer(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    use_hub(monkeypatch, tmp_path)
+    for repo, source in (("anna/voice", run_folder), ("anna/alone", run_folder / "vocoder")):
+        store_in_cache(tmp_path, repo, source)
+    folder = tokenizer_beside(address)
+    assert Tokenizer.from_pretrained(folder).format == Tokenizer.from_pretrained(run_folder / "tokenizer").format
+    config = Vocoder.from_pretrained(run_folder / "vocoder").model.config
+    require_same_voice(address, config, AUDIO)
+    with pytest.raises(InputError, match="tokenizer"):
+        require_same_voice("hf://anna/alone", config, AUDIO)
+
+
+def test_keys_name_the_voice_and_only_where_there_is_one(
+    finished_run: FinishedRun, store: Path, tmp_path: Path
+) -> None:
+    """No step is needed: the weights serve a codebook of another size, of codes of another length."""
+    start = f"vocoder.start='{finished_run.folder / 'vocoder'}'"
+    words = (*SOUND, "tokenizer.patch.frames=4", "vocoder.crops.crop_codes=6", "vocoder.fit.steps=0")
+    assert run(store, tmp_path / "run", *words, start) == 0
+    made = tmp_path / "run"
+    began_at = file_hash(finished_run.folder / "vocoder/model.safetensors")
+    assert json.loads((made / "vocoder/config.json").read_text())["began_at"] == began_at
+    assert began_at in json.loads((made / "vocoder/entry.json").read_text())["inputs"]["start"]
+    assert "start" not in json.loads((finished_run.folder / "vocoder/entry.json").read_text())["inputs"]
+    for text in (made / "vocoder/README.md", made / "report.html"):
+        assert began_at[:16] in text.read_text()
+    results = read_results(made)
+    assert "vocoder" not in results["curves"]
+    heard = {clip.sha256 for clip in unlabelled_of_run(made, tmp_path)}
+    assert heard == {clip.sha256 for clip in read_manifest(finished_run.folder / MANIFEST, tmp_path).of("train")}
+    tokenizer, vocoder = (
+        Tokenizer.from_pretrained(made / "tokenizer"),
+        Vocoder.from_pretrained(made / "vocoder"),
+    )
+    codes = tokenizer.encode(Waveform(samples=sweep(0.3, 8000), sample_rate=8000))
+    sound = vocoder.decode(codes, tokenizer, group=vocoder.model.config.groups[0])
+    assert len(sound.samples) == codes.num_samples
+    before = {entry for entry in entries(store) if entry.parent.name == "vocoder"}
+    assert run(store, tmp_path / "more", *words, start, "vocoder.fit.steps=8") == 0
+    assert run(store, tmp_path / "none", *words, "vocoder.fit.steps=8") == 0
+    assert len({entry for entry in entries(store) if entry.parent.name == "vocoder"} - before) == 2
+
+
+@pytest.mark.slow
+def test_a_voice_is_trained_further_for_several_codebooks(
+    finished_run: FinishedRun, store: Path, tmp_path: Path
+) -> None:
+    """Killed and resumed, it is the same bytes."""
+    sizes = ("vocoder.codebook_sizes=[4,8]", "vocoder.fit.steps=6", "vocoder.fit.validate_every=3")
+    words = (*SOUND, *sizes, f"vocoder.start='{finished_run.folder}'", *CHECKPOINTS)
+    other = shutil.copytree(store, tmp_path / "store")
+    kill = Kill(path="vocoder/*.checkpoints/fit.safetensors", count=4)
+    assert run(other, tmp_path / "killed", *words, kill=kill) == -signal.SIGKILL
+    assert run(other, tmp_path / "resumed", *words) == 0
+    assert run(store, tmp_path / "run", *words) == 0
+    assert stored(other) == stored(store)
+    assert [point["step"] for point in read_results(tmp_path / "run")["curves"]["vocoder"]["curve"]] == [3, 6]

@@ -43,6 +43,20 @@ def test_repeats_are_merged_on_demand_and_their_durations_are_written_beside_the
     assert (row["units"], row["duration"]) == ([3, 7, 3], [2, 1, 1])
 
 
+def test_units_of_parts_keep_their_spans(tmp_path: Path) -> None:
+    clips = [
+        replace(CLIP, path=path, span=span)
+        for path, span in (
+            *(("x/a.wav", span) for span in ((0.5, 1.25), (1.5, 2.0))),
+            *(("x/b.wav", span) for span in ((1.0, 2.0), None)),
+            ("y/b.wav", (1.0, 2.0)),
+        )
+    ]
+    write_units(tmp_path / "a.txt", clips, "name_units")
+    names = [read.path for read in read_units(tmp_path / "a.txt", FORMAT, codes_per_unit=1)]
+    assert names == ["a#t=0.5,1.25", "a#t=1.5,2", "x/b#t=1,2", "b", "y/b#t=1,2"]
+
+
 @pytest.mark.parametrize("kind", ["name_units", "fairseq", "jsonl"])
 @pytest.mark.parametrize("deduplicate", [False, True])
 def test_units_are_read_back_as_the_same_codes_and_samples(tmp_path: Path, kind: str, deduplicate: bool) -> None:

@@ -14,7 +14,7 @@ ctm       NIST ``.ctm``                                                   the wo
 lab       ``.lab`` of HTK (100 ns) or in seconds                          the text
 ========  ==============================================================  ==========================================
 
-`formats` reads one file, and `finding` finds the files beside the recordings. The readers are our own, because each
-has few lines: ``praatio`` reads no Latin-1 and ``textgrid`` no UTF-8 with a mark, ``pympi-ling`` accepts a document
-type with entities, and ``crowsetta`` brings pandas, pandera and SciPy.
+`lines`, `tiers` and `data_folders` read one file, and `finding` finds the files beside the recordings. The readers are
+our own, because each has few lines: ``praatio`` reads no Latin-1 and ``textgrid`` no UTF-8 with a mark, ``pympi-ling``
+accepts a document type with entities, and ``crowsetta`` brings pandas, pandera and SciPy.
 """

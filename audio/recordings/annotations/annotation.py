@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from audio.recordings.table_text import require_text
 from foundation.errors import InputError
 
 Kind = Literal["raven", "elan", "textgrid", "audacity", "kaldi", "lhotse", "rttm", "ctm", "lab"]
@@ -22,6 +23,7 @@ class AnnotationConfig:
 
     kind: AnnotationKind = "auto"
     tier: str | None = None  # tier, or column of a selection table, that has the labels; None: the only one
+    tier_option: str = "tier"  # the option that named the tier, for messages
     group: str | None = None  # column of a selection table that has the groups
     prefix: str = ""  # of the options' names in messages: "corpus." where they are options of the corpus
 
@@ -52,10 +54,21 @@ class NoTierError(InputError):
 
 def read_text(path: Path) -> str:
     """Read text in UTF-8 or UTF-16 with a mark, in UTF-8, or else in Latin-1; line ends become line feeds."""
-    content = path.open("rb").read(MAX_BYTES + 1)
+    return decoded(read_bytes(path)).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_bytes(path: Path, *, xml: bool = False) -> bytes:
+    """Read the bytes of a text, which may be an XML document.
+
+    Raises:
+        InputError: the file is too long, or of another kind: a Git LFS pointer, a web page...
+    """
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise InputError(f"{path.name}:1: more than {MAX_BYTES >> 20} MiB of text; divide the file")
-    return decoded(content).replace("\r\n", "\n").replace("\r", "\n")
+    require_text(content, path.name, xml=xml)
+    return content
 
 
 def decoded(content: bytes) -> str:

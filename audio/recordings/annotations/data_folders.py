@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import IO, Any, Literal, cast
 
 from audio.recordings.annotations.annotation import Annotation, Tier, one_line, read_text
+from audio.recordings.description import PATH_COLUMNS
 from foundation.errors import InputError
 
 WAV_SCP = "wav.scp"
 KALDI_FILES = (WAV_SCP, "segments", "utt2spk", "text", "utt2label")
 LHOTSE = (".jsonl", ".jsonl.gz")
 MAX_LINE = 1 << 26  # bytes of a line of JSON
+_HARMLESS = ("Resample",)  # transforms after which the times are the same, and the sound as well
 Role = Literal["recordings", "supervisions", "cuts"]
 
 
@@ -29,10 +31,11 @@ def kaldi(folder: Path, shown: str) -> list[Tier]:
     labels, groups = ({key: value for key, value, _ in files.get(name, ())} for name in (label_file, "utt2spk"))
     recordings = {key: (value, where) for key, value, where in files[WAV_SCP]}
     segments = files.get("segments", [(name, f"{name} 0 -1", where) for name, (_, where) in recordings.items()])
+    cut = {text.split(maxsplit=1)[0] for _, text, _ in segments if text}
     found: list[Annotation] = []
     unusable: dict[str, int] = {}
     for utterance, text, where in segments:
-        name, start, end = (text.split() + [""] * 3)[:3]
+        name, start, end, channel = (text.split() + [""] * 4)[:4]
         place, _ = recordings.get(name, (None, ""))
         if place is None:
             fault = f"{name!r:.60} is not in {WAV_SCP}"
@@ -46,12 +49,16 @@ def kaldi(folder: Path, shown: str) -> list[Tier]:
             fault = "no end; write utterance, recording, start and end"
             found.append(Annotation(where=where, fields={}, recording=place, fault=fault))
             continue
-        fields = {**times, "label": labels.get(utterance, ""), "group": groups.get(utterance, "")}
+        described = {"label": labels.get(utterance, ""), "group": groups.get(utterance, "")}
+        fields = {**times, **described, "annotated_channel": channel}
         found.append(Annotation(where=where, fields=fields, recording=place))
-    for name, count in unusable.items():
-        place, where = recordings[name]
-        fault = f"{_scp_fault(place)} ({count} of the parts)"
-        found.append(Annotation(where=where, fields={}, recording=name, fault=fault))
+    for name, (place, where) in recordings.items():
+        if unusual := _scp_fault(place):
+            fault = f"{unusual} ({unusable.get(name, 0)} of the parts)"
+            found.append(Annotation(where=where, fields={}, recording=name, fault=fault))
+        elif name not in cut:
+            fault = "no line of segments names the recording"
+            found.append(Annotation(where=where, fields={}, recording=place, fault=fault))
     return [Tier(name="", annotations=found)]
 
 
@@ -83,6 +90,8 @@ def lhotse_role(first: str) -> Role | None:
         return None
     if not isinstance(value, dict) or "id" not in value:
         return None
+    if any(isinstance(text, str) and name.lower() in PATH_COLUMNS for name, text in value.items()):
+        return None  # a row of a table, which names its recording itself
     if "sources" in value and "sampling_rate" in value:
         return "recordings"
     if "recording_id" in value and "start" in value and "duration" in value:
@@ -189,7 +198,18 @@ def _source(recording: Mapping[str, Any]) -> tuple[str, str | None]:
     kind, place = str(sources[0]["type"]), str(sources[0]["source"])
     if kind != "file":
         return "", f"its recording is of the type {kind!r:.20} ({place!r:.60}), and only files are read"
+    changes = [each for each in recording.get("transforms") or () if _name_of(each) not in _HARMLESS]
+    if changes:
+        names = ", ".join(map(_name_of, changes))
+        return (
+            "",
+            f"its recording is changed when it is read ({names:.60}), and files are read as they are; save its sound",
+        )
     return place, None
+
+
+def _name_of(transform: object) -> str:
+    return str(transform["name"] if isinstance(transform, dict) and "name" in transform else transform)
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -9,13 +9,12 @@ import os
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from audio.recordings.annotations import lines, tiers
 from audio.recordings.annotations.annotation import (
     KINDS,
-    MAX_BYTES,
     Annotation,
     AnnotationConfig,
     AnnotationKind,
@@ -24,6 +23,7 @@ from audio.recordings.annotations.annotation import (
     Tier,
     choose_tier,
     decoded,
+    read_bytes,
     read_text,
 )
 from audio.recordings.annotations.data_folders import (
@@ -35,7 +35,7 @@ from audio.recordings.annotations.data_folders import (
     lhotse,
     lhotse_role,
 )
-from audio.recordings.description import Description, describe
+from audio.recordings.description import SPAN_FIELDS, Description, describe
 from audio.recordings.manifest import Rejected
 from foundation.errors import InputError
 from foundation.text import counted
@@ -166,7 +166,7 @@ def annotations_below(
         return None
     found: dict[Kind, list[str]] = defaultdict(list)
     unread: Counter[str] = Counter()
-    for name in files:
+    for name in sorted(files):  # of equal parts the first file counts, in whichever order a disk lists them
         if (kind := _kind_in_folder(root / name, config.kind)) is not None:
             found[kind].append(name)
         elif (suffix := PurePosixPath(name).suffix.lower()) in UNREAD:
@@ -189,12 +189,7 @@ def annotations_below(
     annotated = _joined(root, readings, config, option)
     if annotated is None:
         return Annotated(root=root, parts={}, rejected=(), notices=others) if others else None
-    return Annotated(
-        root=annotated.root,
-        parts=annotated.parts,
-        rejected=annotated.rejected,
-        notices=(*annotated.notices, *others),
-    )
+    return replace(annotated, notices=(*annotated.notices, *others))
 
 
 def annotations_in(
@@ -260,9 +255,38 @@ def _read(kind: Kind, files: Sequence[str], places: "_Places", config: Annotatio
             continue
         points = f" ({tier.points} points, which have no length)" if tier.points else ""
         reading.empty |= {each: f"{name}{points}" for each in own if not tier.annotations}
-        for each in tier.annotations:
-            _add(each, own, name, places, reading, seen, renamed=len(named) == 1)
+        for origin, recordings in _by_origin(kind, places.root / name, own).items():
+            for each in tier.annotations:
+                _add(_later(each, origin), recordings, name, places, reading, seen, renamed=len(named) == 1)
     return reading
+
+
+def _by_origin(kind: Kind, path: Path, own: Sequence[str]) -> dict[float, list[str]]:
+    """Return the recordings of a file by the second at which its time begins in them, which ELAN can move."""
+    media = tiers.media_of(read_bytes(path, xml=True), path.name) if kind == "elan" and own else ()
+    origins: dict[float, list[str]] = defaultdict(list)
+    for recording in own:
+        name = PurePosixPath(recording).name
+        same = [each for each in media if _fold(name) in map(_fold, each.files)]
+        alike = [each for each in media if _fold(_stem(name)) in map(_fold, map(_stem, each.files))]
+        medium = next(iter([*same, *alike]), media[0] if len(media) == 1 else None)
+        origins[medium.origin if medium else 0.0].append(recording)
+    return origins or {0.0: []}
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem
+
+
+def _later(each: Annotation, seconds: float) -> Annotation:
+    """Return a part that begins later in its recording."""
+    if not seconds or each.fault:
+        return each
+    try:
+        times = {name: repr(round(float(each.fields[name]) + seconds, 9)) for name in SPAN_FIELDS}
+    except ValueError:  # reported when the part is described
+        return each
+    return replace(each, fields={**each.fields, **times})
 
 
 class _UnreadableError(InputError):
@@ -300,19 +324,11 @@ def _tiers(kind: Kind, path: Path, shown: str, config: AnnotationConfig) -> list
         case "textgrid":
             return tiers.textgrid(read_text(path), shown)
         case "elan":
-            return tiers.elan(_bytes(path), shown)
+            return tiers.elan(read_bytes(path, xml=True), shown)
         case "kaldi":
             return kaldi(path.parent, str(PurePosixPath(shown).parent))
         case "lhotse":
             return lhotse(path, shown)
-
-
-def _bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise InputError(f"{path.name}:1: more than {MAX_BYTES >> 20} MiB; divide the document")
-    return content
 
 
 def _add(
@@ -331,11 +347,11 @@ def _add(
     """
     recordings: Sequence[str] = own
     fault = each.fault
-    if each.recording is not None and fault is None:
+    if each.recording is not None:
         try:
             recordings = [places.named(each.recording, file)]
         except InputError as error:
-            fault = None if own and renamed else str(error)
+            fault = fault or (None if own and renamed else str(error))
     try:
         known = None if fault else describe(each.fields, each.where)
     except InputError as error:
@@ -354,6 +370,8 @@ def _add(
             reading.repeats += 1
         else:
             problem = f"{each.where}: the same start and end as {first.where}, with another label"
+            if known.annotated_channel != first.annotated_channel:  # one clip would have two labels
+                problem += " for another channel, and a part has the sound of all channels; write one file for each"
             reason = f"annotation left out: {problem} ({known.label}, and there {first.label})"
             reading.rejected.append(Rejected(path=recording, reason=reason, segments=1))
 
@@ -367,7 +385,7 @@ def _require_group(readings: Sequence[_Reading], config: AnnotationConfig) -> No
 
 def _require_tier(readings: Sequence[_Reading], config: AnnotationConfig) -> None:
     """Refuse a tier that no file has."""
-    option = f"{config.prefix}tier={config.tier}"
+    option = f"{config.prefix}{config.tier_option}={config.tier}"
     if not readings:
         raise InputError(f"{option} has no effect: no file with tiers or columns was found; leave it out")
     if not any(reading.has_tier for reading in readings):
@@ -534,7 +552,8 @@ class _Places:
 
     def of_media(self, file: str) -> list[str]:
         """Return the recording that an ELAN document names."""
-        for name in tiers.media_of(_bytes(self.root / file), file):
+        media = tiers.media_of(read_bytes(self.root / file, xml=True), file)
+        for name in (name for each in media for name in each.urls):
             try:
                 return [self.named(name, file)]
             except InputError:

@@ -1,7 +1,9 @@
 """Annotations in tiers: Praat TextGrids and ELAN documents."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, NoReturn
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -98,6 +100,12 @@ def elan(content: bytes, shown: str) -> list[Tier]:
     root = _parsed(content, shown)
     if root.tag != "ANNOTATION_DOCUMENT":
         raise InputError(f"{shown}:1: an XML document of {root.tag!r:.40}, and not an ANNOTATION_DOCUMENT of ELAN")
+    if (unit := next((each.get("TIME_UNITS") for each in root.iter("HEADER")), None)) not in (None, "milliseconds"):
+        raise InputError(f"{shown}:1: its times are {unit!r:.40}, and only milliseconds are read; save it in ELAN")
+    _media(root, shown)  # refuses an origin that is no number
+    participants = {
+        tier.get("TIER_ID"): (tier.get("PARTICIPANT"), tier.get("PARENT_REF")) for tier in root.iter("TIER")
+    }
     slots = {slot.get("TIME_SLOT_ID"): slot.get("TIME_VALUE") for slot in root.iter("TIME_SLOT")}
     found = {each.get("ANNOTATION_ID"): each for each in root.iter() if each.tag in _ANNOTATIONS}
     return [
@@ -107,22 +115,57 @@ def elan(content: bytes, shown: str) -> list[Tier]:
             gaps=sum(each is None for each in several),
         )
         for tier in root.iter("TIER")
-        for several in [list(_annotations(tier, found, slots, shown))]
+        for speaker in [_participant(tier.get("TIER_ID"), participants)]
+        for several in [list(_annotations(tier, found, slots, speaker, shown))]
     ]
 
 
-def media_of(content: bytes, shown: str) -> tuple[str, ...]:
-    """Return the recordings that an ELAN document names, as it writes them."""
-    media = _parsed(content, shown).iter("MEDIA_DESCRIPTOR")
-    names = [each.get(name, "") for each in media for name in ("RELATIVE_MEDIA_URL", "MEDIA_URL")]
-    return tuple(re.sub(r"^file:/{0,2}(?=/|\.)", "", name) for name in names if name)
+@dataclass(frozen=True, kw_only=True)
+class Medium:
+    """A recording that an ELAN document names."""
+
+    urls: tuple[str, ...]  # as the document writes them
+    origin: float  # seconds of the recording at which the document's time begins: media are aligned by these
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the file, without folders."""
+        return tuple(PurePosixPath(url.replace("\\", "/")).name for url in self.urls)
+
+
+def media_of(content: bytes, shown: str) -> tuple[Medium, ...]:
+    """Return the recordings that an ELAN document names."""
+    return _media(_parsed(content, shown), shown)
+
+
+def _media(root: Element, shown: str) -> tuple[Medium, ...]:
+    media = []
+    for each in root.iter("MEDIA_DESCRIPTOR"):
+        urls = [each.get(name, "") for name in ("RELATIVE_MEDIA_URL", "MEDIA_URL")]
+        origin = each.get("TIME_ORIGIN", "").strip() or "0"
+        if re.fullmatch(r"[-+]?\d{1,15}", origin) is None:
+            where = f"{shown}:{each.get('line')}"
+            raise InputError(f"{where}: TIME_ORIGIN is {origin!r:.40}; it must be a whole number of milliseconds")
+        plain = tuple(re.sub(r"^file:/{0,2}(?=/|\.)", "", url) for url in urls if url)
+        media.append(Medium(urls=plain, origin=int(origin) / 1000))
+    return tuple(media)
+
+
+def _participant(name: str | None, participants: Mapping[str | None, tuple[str | None, str | None]]) -> str:
+    """Return the speaker of a tier, or that of the nearest tier above which names one."""
+    for _ in participants:  # parents that go in a circle end
+        speaker, parent = participants.get(name, (None, None))
+        if speaker and speaker.strip():
+            return one_line(speaker)
+        name = parent
+    return ""
 
 
 _ANNOTATIONS = ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION")
 
 
 def _annotations(
-    tier: Element, found: dict[str | None, Element], slots: dict[str | None, str | None], shown: str
+    tier: Element, found: dict[str | None, Element], slots: dict[str | None, str | None], speaker: str, shown: str
 ) -> Iterator[Annotation | None]:
     for each in (each for each in tier.iter() if each.tag in _ANNOTATIONS):
         where, label = f"{shown}:{each.get('line')}", one_line("".join(each.itertext()))
@@ -143,7 +186,7 @@ def _annotations(
             yield Annotation(where=where, fields={}, fault="one of its time slots has no time; align it in ELAN")
             continue
         start, end = (_milliseconds(str(time)) for time in times)
-        yield Annotation(where=where, fields={"start": start, "end": end, "label": label})
+        yield Annotation(where=where, fields={"start": start, "end": end, "label": label, "group": speaker})
 
 
 def _milliseconds(text: str) -> str:

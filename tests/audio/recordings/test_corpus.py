@@ -2,11 +2,15 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
+from audio.recordings.inspection import CONFLICT
 from audio.recordings.manifest import Rejected
 from audio.recordings.recording_paths import recordings_at
 from audio.recordings.splits import SplitConfig
@@ -348,3 +352,58 @@ def test_folders_and_files_beyond_the_longest_path_are_set_aside(tmp_path: Path,
     assert found.size > 0
     assert found.state
     assert recordings_at(Path("x" * 5_000)).size == 0  # set aside when it is read, as others of a list are
+
+
+def test_parts_of_files_with_the_same_sound_are_parts_of_the_first(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).integers(-9_000, 9_000, 48_000, np.int16)
+    for name in ("a.wav", "b.flac", "c.wav"):
+        soundfile.write(tmp_path / name, samples, 8_000)
+    soundfile.write(tmp_path / "d.wav", samples[::-1], 8_000)
+    table = tmp_path / "t.csv"
+    table.write_text(
+        "path,start,end,label\na.wav,0,1,t\nb.flac,2,4,u\nb.flac,0,1,v\nc.wav,2,4,u\nc.wav,4,,w\nd.wav,,,t\n"
+    )
+    manifest, rejected = build_manifest(CorpusConfig(table=str(table), split=ALL_TRAIN))
+    assert [(clip.name, clip.label) for clip in manifest.clips] == [
+        ("a.wav#t=0,1", "t"),
+        ("a.wav#t=2,4", "u"),
+        ("a.wav#t=4,6", "w"),
+        ("d.wav", "t"),
+    ]
+    reasons = {each.path: each.reason for each in rejected}
+    assert set(reasons) == {"b.flac", "b.flac#t=0,1", "c.wav"}
+    assert all("a.wav" in reason for reason in reasons.values())
+    assert CONFLICT in reasons["b.flac#t=0,1"]
+    assert CONFLICT not in reasons["c.wav"]
+
+
+def test_annotations_of_files_with_the_same_sound_are_of_the_first(tmp_path: Path, tone: Tone) -> None:
+    shutil.copy(tone("a.wav", seconds=1), tmp_path / "b.wav")
+    (tmp_path / "a.txt").write_text("0\t0.5\tx\n")
+    (tmp_path / "b.txt").write_text("0\t0.5\ty\n0.2\t0.6\tz\n")
+    manifest, rejected = build_manifest(CorpusConfig(root=str(tmp_path), split=ALL_TRAIN))
+    assert [(clip.path, clip.label, clip.group) for clip in manifest.clips] == [
+        ("a.wav", "x", "a"),
+        ("a.wav", "z", "a"),
+    ]
+    assert sum(CONFLICT in each.reason for each in rejected) == 1
+    assert not any("group" in each.reason for each in rejected)
+
+
+def test_the_order_in_a_folder_does_not_choose_the_label(
+    tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tone("a.wav")
+    for number in range(8):
+        (tmp_path / f"a.s{number}.txt").write_text(f"0\t1\tlabel{number}\n")
+    walk = os.walk
+    for turn in (1, -1):
+        monkeypatch.setattr(
+            os,
+            "walk",
+            lambda *args, turn=turn, **named: (
+                (at, into, sorted(names)[::turn]) for at, into, names in walk(*args, **named)
+            ),
+        )
+        _, described, _ = find_recordings(CorpusConfig(root=str(tmp_path)))
+        assert described["a.wav"][0].label == "label0"

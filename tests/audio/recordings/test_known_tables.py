@@ -112,19 +112,47 @@ def test_urban_sound_8k(tmp_path: Path, tone: Tone) -> None:
     ]
 
 
-def test_lj_speech(tmp_path: Path, tone: Tone) -> None:
+def test_urban_sound_8k_with_its_column_named(tmp_path: Path, tone: Tone) -> None:
+    tone("100263-2-0-117.wav")
+    table = tmp_path / "UrbanSound8K.csv"
+    table.write_text("slice_file_name,start,end,duration,class\n100263-2-0-117.wav,58.5,62.5,4,children_playing\n")
+    for name in ("slice_file_name", "Slice_File_Name"):
+        (clip,) = clips(table, columns=ColumnConfig(audio=name))
+        assert (clip.segment, clip.label) == (None, "children_playing")
+
+
+LJ_SPEECH = (  # the first lines of the data set: a text with commas, and one without
+    "LJ001-0001|Printing, in the only sense with which we are at present concerned, differs from most if not from all "
+    "the arts and crafts represented in the Exhibition|Printing, in the only sense with which we are at present "
+    "concerned, differs from most if not from all the arts and crafts represented in the Exhibition\n"
+    "LJ001-0002|in being comparatively modern.|in being comparatively modern.\n"
+)
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.txt"])
+def test_lj_speech(tmp_path: Path, tone: Tone, name: str) -> None:
+    for take in ("LJ001-0001.wav", "LJ001-0002.wav"):
+        tone(f"LJSpeech-1.1/wavs/{take}")
+    table = tmp_path / "LJSpeech-1.1" / name
+    table.write_text(LJ_SPEECH)
+    first, second = facts(table, label_type="text")
+    assert (first[0], second) == ("LJ001-0001.wav", ("LJ001-0002.wav", "in being comparatively modern.", None))
+    assert str(first[1]).startswith("Printing, in the only sense")
+    assert facts(table, label_type="text", columns=ColumnConfig(audio="1", label=3)) == [first, second]
+    assert [label for _, label, _ in facts(table)] == [None, None]
+    assert "corpus.columns.label=3" in told(table, label_type="text")
+    table.write_text(LJ_SPEECH.partition("\n")[0])
+    assert facts(table, label_type="text") == [first]
+
+
+def test_lj_speech_with_quotation_marks(tmp_path: Path, tone: Tone) -> None:
     for name in ("LJ001-0001.wav", "LJ001-0002.wav"):
         tone(f"LJSpeech-1.1/wavs/{name}")
     table = tmp_path / "LJSpeech-1.1/metadata.csv"
     table.write_text('LJ001-0001|"Printing," in 2|"Printing," in two\nLJ001-0002|in being|in being\n')
-    assert facts(table, label_type="text") == [
-        ("LJ001-0001.wav", '"Printing," in two', None),
-        ("LJ001-0002.wav", "in being", None),
-    ]
+    assert [label for _, label, _ in facts(table, label_type="text")] == ['"Printing," in two', "in being"]
     written = facts(table, label_type="text", columns=ColumnConfig(label=2))
     assert [label for _, label, _ in written] == ['"Printing," in 2', "in being"]
-    assert [label for _, label, _ in facts(table)] == [None, None]
-    assert "corpus.columns.label=3" in told(table, label_type="text")
 
 
 def test_nemo(tmp_path: Path, tone: Tone) -> None:

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audio.recordings.description import Description, LabelType, Span
+from audio.recordings.manifest import Clip, Manifest, write_manifest
 from audio.recordings.packed.options import ColumnConfig
 from audio.recordings.tables import Row, read_table
 from foundation.errors import InputError
@@ -42,6 +43,34 @@ def test_a_table_with_semicolons_has_decimal_commas(tmp_path: Path) -> None:
     assert first.path == "a, b.wav"
     assert first.description == Description(label="up, down", span=Span(start=2.5, end=4.25))
     assert second.description == Description(label="up", span=Span(start=3.5, end=None))
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "options"),
+    [
+        ("start,duration", "1.0,0.5", {}),
+        ("offset,duration", "1.0,0.5", {}),
+        ("begin,duration", "1.0,0.5", {"start": "begin"}),
+        ("start,end,duration", "1.0,1.5,9", {}),
+        ("onset,offset", "1.0,1.5", {}),
+        ("onset,length", "1.0,0.5", {"start": "onset", "duration": "length"}),
+        ("start,end,num_samples,sample_rate", "1.0,1.5,64000,16000", {}),
+        ("onset,finish,num_samples,sample_rate", "1.0,1.5,64000,16000", {"start": "onset", "end": "finish"}),
+        ("segment,start,num_samples,sample_rate", "0,16000,8000,16000", {}),
+        ("segment,start,num_samples,sample_rate,from,to", "0,9,9,16000,1,1.5", {"start": "from", "end": "to"}),
+    ],
+)
+def test_columns_of_time_name_a_part(tmp_path: Path, header: str, cells: str, options: dict[str, str]) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"path,{header},label\na.wav,{cells},up\n")
+    (row,) = read_table(path, ColumnConfig(**options)).rows  # type: ignore[arg-type]  # of texts alone
+    assert row.description == Description(label="up", span=Span(start=1.0, end=1.5))
+
+
+def test_a_manifest_of_whole_recordings_names_no_parts(tmp_path: Path) -> None:
+    clip = Clip(path="a.wav", start=160, num_samples=8000, sample_rate=16000, size=9, sha256="0", samples_sha256="1")
+    write_manifest(Manifest(root=tmp_path, clips=(clip,)), tmp_path / "manifest.tsv")
+    assert [row.description.span for row in read_table(tmp_path / "manifest.tsv").rows] == [None]
 
 
 def test_a_fairseq_manifest_names_its_root(tmp_path: Path) -> None:
@@ -144,6 +173,29 @@ def test_quotation_marks_within_a_cell_stay(tmp_path: Path) -> None:
     assert second.description.label == 'say "no", no'
     (only,) = rows(tmp_path, "t.csv", 'path,label\na.wav, "say ""no"" , no"\n')
     assert only.description.label == 'say "no" , no'
+
+
+@pytest.mark.parametrize(
+    ("document", "audio"),
+    [
+        ({"data": [{"audio": "r0.wav", "label": "a"}], "meta": [{"x": 1}]}, None),
+        ({"meta": [{"x": 1}], "train": [{"audio": "r0.wav", "label": "a"}], "notes": []}, None),
+        ({"data": [{"snd": "r0.wav", "label": "a"}], "meta": [{"x": 1}]}, "snd"),
+        ({"snd": ["r0.wav"], "label": ["a"]}, "snd"),
+    ],
+)
+def test_other_lists_of_a_json_document_hide_no_table(tmp_path: Path, document: object, audio: str | None) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(document))
+    (row,) = read_table(path, ColumnConfig(audio=audio)).rows
+    assert (row.path, row.description.label) == ("r0.wav", "a")
+
+
+def test_json_without_recordings_advises_keys(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        rows(tmp_path, "t.json", '[{"x": "r0.wav"}]')
+    assert "corpus.columns.audio" in str(caught.value)
+    assert "header" not in str(caught.value)
 
 
 def test_a_json_document_may_give_labels_by_file_or_rows_by_split(tmp_path: Path) -> None:

@@ -55,11 +55,12 @@ def test_another_run_is_not_overwritten(tmp_path: Path) -> None:
         require_same_run(folder, ["seed=2", "lm=tiny"], "run")
 
 
-def test_more_steps_of_a_named_run_are_another_run_that_begins_with_it(tmp_path: Path) -> None:
-    folder = write_words(tmp_path / "wake", "lm.fit.steps=500")
+@pytest.mark.parametrize("part", ["lm", "vocoder"])
+def test_more_steps_of_a_named_run_are_another_run_that_begins_with_it(tmp_path: Path, part: str) -> None:
+    folder = write_words(tmp_path / "wake", f"{part}.fit.steps=500")
     (folder / "manifest.tsv").touch()
-    with pytest.raises(InputError, match=rf"lm\.fit\.steps=1000 .*lm\.start={folder}"):
-        require_same_run(folder, ["lm.fit.steps=1000"], "run")
+    with pytest.raises(InputError, match=rf"{part}\.fit\.steps=1000 .*{part}\.start={folder}"):
+        require_same_run(folder, [f"{part}.fit.steps=1000"], "run")
 
 
 def test_a_run_that_failed_before_it_wrote_anything_leaves_its_name_to_others(tmp_path: Path) -> None:

@@ -480,6 +480,29 @@ def test_a_model_of_another_channel_encodes_that_channel(run_folder: Path, tmp_p
     assert all("audio.channel=1" in each.reason for each in left_out)
 
 
+def test_annotated_parts_are_of_the_channel_of_the_model(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    rate = own.format.sample_rate
+    (tmp_path / "in").mkdir()
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 3 * rate).astype(np.float32)
+    soundfile.write(tmp_path / "in/a.wav", np.stack([noise, -noise], axis=1), rate, subtype="FLOAT")
+    (tmp_path / "in/a.txt").write_text("0.5\t1.5\tcall\n1\t2\tsong\n")
+    for channel, sound in ((0, noise), (1, -noise), ("loudest", noise), ("mean", 0 * noise)):
+        config = replace(own.config, audio=replace(own.config.audio, channel=channel))
+        folder = tmp_path / str(channel)
+        Tokenizer(config, own.mean, own.std, own.autoencoder, own.centroids).save_pretrained(folder / "run/tokenizer")
+        encode(options(folder / "run", tmp_path / "in", folder / "codes.parquet", annotations="audacity"))
+        parts = list(read_codes(folder / "codes.parquet")[1])
+        assert [clip.label for clip in parts] == ["call", "song"]
+        for clip, start in zip(parts, (rate // 2, rate), strict=True):
+            np.testing.assert_array_equal(clip.codes.values, own.encode(sound[start : start + rate], rate).values)
+        told = capsys.readouterr().err
+        assert " Hz" not in told
+        assert ("silent" in told) == (channel == "mean")
+
+
 def test_recordings_of_no_corpus_have_no_split(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
     encode(options(run_folder, recordings, tmp_path / "codes.parquet"))
     assert {clip.split for clip in read_codes(tmp_path / "codes.parquet")[1]} == {None}

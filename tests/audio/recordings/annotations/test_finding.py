@@ -1,5 +1,7 @@
 """Annotations beside recordings become labelled clips; what is not usable is listed, and contradictions are refused."""
 
+import gzip
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 
 from audio.recordings.annotations.annotation import AnnotationConfig
+from audio.recordings.annotations.finding import annotations_below
 from audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
 from audio.recordings.manifest import Clip, Rejected, read_manifest, write_manifest
 from audio.recordings.packed.options import ColumnConfig
@@ -21,6 +24,9 @@ from tests.audio.recordings.annotations.annotated_files import (
     audacity,
     elan,
     kaldi,
+    lhotse,
+    lhotse_recording,
+    lhotse_supervision,
     raven,
     textgrid,
     textgrid_text,
@@ -450,3 +456,151 @@ def test_a_kaldi_file_without_its_recordings_says_what_is_missing(folder: Path) 
     (folder / "kaldi_field/wav.scp").unlink()
     with pytest.raises(InputError, match=r"wav\.scp"):
         corpus(folder, table=str(folder / "kaldi_field/segments"))
+
+
+ELAN = """<?xml version="1.0" encoding="UTF-8"?>
+<ANNOTATION_DOCUMENT><HEADER MEDIA_FILE="" TIME_UNITS="milliseconds">@MEDIUM@</HEADER><TIME_ORDER>
+<TIME_SLOT TIME_SLOT_ID="t1" TIME_VALUE="0"/><TIME_SLOT TIME_SLOT_ID="t2" TIME_VALUE="1000"/></TIME_ORDER>
+<TIER TIER_ID="words" PARTICIPANT="Bob"/><TIER TIER_ID="calls" PARENT_REF="words"><ANNOTATION>
+<ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" TIME_SLOT_REF1="t1" TIME_SLOT_REF2="t2"><ANNOTATION_VALUE>hi</ANNOTATION_VALUE>
+</ALIGNABLE_ANNOTATION></ANNOTATION></TIER></ANNOTATION_DOCUMENT>
+"""
+
+
+def medium(name: str, origin: str) -> str:
+    return f'<MEDIA_DESCRIPTOR MEDIA_URL="file:///C:/x/{name}" TIME_ORIGIN="{origin}" MIME_TYPE="audio/x-wav"/>'
+
+
+@pytest.mark.parametrize(
+    "media",
+    [
+        medium("field.wav", "2000"),
+        medium("field.mp4", "0") + medium("field.wav", "2000"),
+        medium("video.mp4", "2000"),
+        medium("video.mp4", "0") + medium("field.mp4", "2000"),
+    ],
+)
+def test_an_elan_document_begins_where_its_medium_is_aligned(folder: Path, media: str) -> None:
+    (folder / "field.eaf").write_text(ELAN.replace("@MEDIUM@", media))
+    assert named(corpus(folder)[0]) == [("field.wav#t=2,3", "hi")]
+
+
+def test_the_participant_of_an_elan_tier_is_the_group(folder: Path) -> None:
+    (folder / "field.eaf").write_text(ELAN.replace("@MEDIUM@", ""))
+    assert [(clip.name, clip.group) for clip in corpus(folder)[0]] == [("field.wav#t=0,1", "Bob")]
+
+
+@pytest.mark.parametrize(("old", "new"), [("@MEDIUM@", medium("field.wav", "soon")), ("milliseconds", "PAL-frames")])
+def test_times_of_elan_that_are_no_milliseconds_are_set_aside(folder: Path, old: str, new: str) -> None:
+    write_recording(folder / "marsh.wav", seed=1)
+    audacity(folder, "marsh", PARTS[:1])
+    (folder / "field.eaf").write_text(ELAN.replace(old, new))
+    clips, rejected = corpus(folder)
+    assert {clip.path for clip in clips} == {"marsh.wav"}
+    assert [each.path for each in rejected] == ["field.wav"]
+    assert (new if old != "@MEDIUM@" else "soon") in rejected[0].reason
+
+
+@pytest.mark.parametrize(("name", "left_out"), [("Speed", True), ("Tempo", True), ("Resample", False)])
+def test_lhotse_recordings_that_are_changed_when_read_are_set_aside(folder: Path, name: str, left_out: bool) -> None:
+    write_recording(folder / "marsh.wav", seed=1)
+    for stem in ("field", "marsh"):
+        lhotse(folder, stem, PARTS[:2])
+    recording = {**lhotse_recording("field"), "transforms": [{"name": name, "kwargs": {"factor": 1.1}}]}
+    with gzip.open(folder / "field_recordings.jsonl.gz", "wt") as file:
+        file.write(json.dumps(recording))
+    clips, rejected = corpus(folder)
+    assert {clip.path for clip in clips} == {"marsh.wav"} | ({"field.wav"} if not left_out else set())
+    assert (name in reasons(rejected)) == left_out
+
+
+def test_sides_of_a_call_with_equal_times_say_so(folder: Path) -> None:
+    recording = lhotse_recording("field")
+    lines = [
+        {"id": f"c{side}", "start": 0.0, "duration": 2.0, "channel": side, "recording": recording, "type": "MonoCut"}
+        | {"supervisions": [{**lhotse_supervision(side, "field", 0.0, 2.0, f"word{side}"), "channel": side}]}
+        for side in range(2)
+    ]
+    (folder / "calls.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    clips, rejected = corpus(folder)
+    assert named(clips) == [("field.wav#t=0,2", "word0")]
+    assert "channel" in reasons(rejected)
+
+
+def test_a_table_with_keys_of_lhotse_and_paths_is_a_table(folder: Path) -> None:
+    row = {"id": "1", "recording_id": "r", "path": "field.wav", "start": 1, "duration": 1, "label": "wren"}
+    (folder / "t.jsonl").write_text(json.dumps(row))
+    assert named(corpus(folder, table=str(folder / "t.jsonl"))[0]) == [("field.wav#t=1,2", "wren")]
+
+
+def test_kaldi_channels_are_kept_and_recordings_without_segments_listed(folder: Path) -> None:
+    kaldi(folder, "field", PARTS[:1])
+    write_recording(folder / "marsh.wav", seed=1)
+    data = folder / "kaldi_field"
+    (data / "wav.scp").write_text("rec ../field.wav\nlone ../marsh.wav\npipe sox x.wav - |\n")
+    (data / "segments").write_text("u0 rec 0 1 B\n")
+    clips, rejected = corpus(folder)
+    assert [(clip.name, clip.annotated_channel) for clip in clips] == [("field.wav#t=0,1", "B")]
+    assert sorted(each.path for each in rejected) == ["marsh.wav", "pipe"]
+    assert all(each in reasons(rejected) for each in ("wav.scp:2", "segments", "wav.scp:3", "sox"))
+
+
+def test_recordings_with_faulty_annotations_alone_have_one_reason(folder: Path) -> None:
+    write_recording(folder / "marsh.wav", seed=1)
+    audacity(folder, "field", PARTS)
+    (folder / "marsh.txt").write_text("2\t1\twren\n")
+    rejected = corpus(folder)[1]
+    assert [each.path for each in rejected] == ["marsh.wav"]
+    assert "marsh.txt:1" in rejected[0].reason
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"columns": ColumnConfig(label="Nope")}, ["corpus.columns.label=Nope", "birds"]),
+        ({"columns": ColumnConfig(label=3)}, ["corpus.columns.label=3"]),
+        ({"columns": ColumnConfig(label=("birds", "calls"))}, ["corpus.columns.label=birds,calls"]),
+        (
+            {"columns": ColumnConfig(label="birds"), "tier": "calls"},
+            ["corpus.columns.label=birds", "corpus.tier=calls"],
+        ),
+        ({"tier": "Nope"}, ["corpus.tier=Nope"]),
+    ],
+)
+def test_labels_of_annotations_are_named_by_one_option(folder: Path, options: Any, told: Sequence[str]) -> None:
+    (folder / "field.TextGrid").write_text(textgrid_text({"birds": PARTS, "calls": PARTS[:2]}))
+    assert len(corpus(folder, columns=ColumnConfig(label="calls"))[0]) == 2
+    with pytest.raises(InputError) as error:
+        corpus(folder, **options)
+    assert all(each in str(error.value) for each in told)
+
+
+@pytest.mark.parametrize("label", ["call", 3, ("a", "b")])
+def test_a_column_of_labels_is_refused_where_annotations_have_no_columns(folder: Path, label: Any) -> None:
+    audacity(folder, "field", PARTS)
+    with pytest.raises(InputError, match=r"corpus\.columns\.label="):
+        corpus(folder, columns=ColumnConfig(label=label))
+
+
+@pytest.mark.parametrize("suffix", ["TextGrid", "eaf", "rttm"])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "LFS"),
+        ("<!DOCTYPE html>\n<html><body>404</body></html>\n", "web page"),
+    ],
+)
+def test_pointers_and_pages_are_told_from_annotations(folder: Path, suffix: str, content: str, told: str) -> None:
+    (folder / f"field.{suffix}").write_text(content)
+    with pytest.raises(InputError, match=told):
+        corpus(folder)
+
+
+def test_the_order_of_a_disk_decides_nothing(folder: Path) -> None:
+    names = [f"field.{number}.txt" for number in range(2)]
+    for number, name in enumerate(names):
+        (folder / name).write_text(f"0\t1\tlabel{number}\n")
+    for files in (names, names[::-1]):
+        found = annotations_below(folder, ["field.wav"], files, AnnotationConfig(), option="corpus.root")
+        assert found is not None
+        assert [known.label for known in found.parts["field.wav"]] == ["label0"]
