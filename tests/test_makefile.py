@@ -1,5 +1,6 @@
 """``make install``, as far as it goes without a download: what it refuses, and what it never deletes."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,12 +23,12 @@ def test_a_folder_of_another_kind_is_not_deleted(target: str, tmp_path: Path) ->
     kept.touch()
     done = made(target, f"VENV={kept.parent}")
     assert done.returncode == 2
-    assert f"{kept.parent} was not made by this Makefile, so it stays; choose another with VENV=..." in done.stderr
+    assert re.search(rf"{kept.parent} .*VENV=", done.stderr)
     assert kept.exists()
 
 
 def test_a_python_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     done = made("install", f"VENV={tmp_path / 'venv'}", "PYTHON=/bin/false")
     assert done.returncode == 2
-    assert "PYTHON=/bin/false is no Python 3.10, 3.11 or 3.12 with venv" in done.stderr
+    assert re.search(r"PYTHON=/bin/false\b.*\b3\.10, 3\.11 or 3\.12\b", done.stderr)
     assert not (tmp_path / "venv").exists()

@@ -1,6 +1,7 @@
 """Sound that libsndfile does not read: M4A, WebM and other kinds, with FFmpeg's libraries and without them."""
 
 import io
+import re
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -146,7 +147,7 @@ def test_the_first_audio_stream_is_taken_behind_a_video_and_others_are_told(tmp_
 
 
 def test_a_video_without_sound_says_so(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match="holds no sound"):
+    with pytest.raises(RecordingError, match="no sound"):
         read(write(tmp_path / "a.mp4", "aac", tracks=0, video=True))
 
 
@@ -197,7 +198,7 @@ def test_a_file_that_is_cut_off_or_has_a_hole_is_set_aside(tmp_path: Path, name:
     fit, rejected = inspect(tmp_path, names, InspectionConfig())
     assert not fit
     assert [each.path for each in rejected] == names
-    assert all(each.reason.startswith(("damaged", "cannot be decoded")) for each in rejected)
+    assert all(re.search("damaged|decoded", each.reason) for each in rejected)
 
 
 @pytest.mark.parametrize(("name", "codec", "rate"), JOINED, ids=[f"{name}-{codec}" for name, codec, _ in JOINED])

@@ -43,12 +43,12 @@ def test_all_ways_to_write_a_sound_are_the_same(given: object) -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (SOUND + 1j, "samples are complex64, whose full scale is not known"),
-        (["a", "b"], "whose full scale is not known"),
-        ([1, 2, 3], "samples are int64, whose full scale is not known"),
-        (SOUND > 0, "samples are bool"),
-        (None, "samples are object"),
-        ([[1.0, 2.0], [1.0]], "samples are not an array"),
+        (SOUND + 1j, "complex64"),
+        (["a", "b"], "<U1|str"),
+        ([1, 2, 3], "int64"),
+        (SOUND > 0, "bool"),
+        (None, "object"),
+        ([[1.0, 2.0], [1.0]], "array"),
         (np.array([0.0, np.nan]), "not finite"),
         (np.array([0.0, 1e300]), "not finite"),
         (np.array([0.0, -32768.0]), "3.28e\\+04"),
@@ -84,7 +84,7 @@ def test_a_whole_rate_of_any_type_is_the_rate(rate: int) -> None:
     assert as_waveform(waveform, None) is waveform
     assert isinstance(waveform, Waveform)
     assert as_waveform(waveform, rate) is waveform
-    with pytest.raises(InputError, match=r"sample_rate is 16000 Hz, and the waveform's is 44100 Hz; a Waveform has"):
+    with pytest.raises(InputError, match=r"sample_rate\b.*\b16000 Hz\b.*\b44100 Hz\b"):
         as_waveform(waveform, 16_000)
 
 
@@ -92,7 +92,7 @@ def test_a_whole_rate_of_any_type_is_the_rate(rate: int) -> None:
     "rate", ["44100", 44_100.5, 0, 0.5, -8000, float("nan"), float("inf"), 2_000_000, True, [44_100], np.array([1])]
 )
 def test_other_rates_are_refused(rate: int) -> None:
-    with pytest.raises(InputError, match="sample_rate is ") as error:
+    with pytest.raises(InputError, match="sample_rate") as error:
         as_waveform(SOUND, rate)
     assert "\n" not in str(error.value)
 

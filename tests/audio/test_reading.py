@@ -103,7 +103,7 @@ def test_text_is_a_path_and_without_a_rate_the_recording_keeps_its_own(
     monkeypatch.chdir(path.parent)
     path.rename("~nobody-of-this-name.wav")  # as Path, `~` is no home folder
     assert np.array_equal(read(Path("~nobody-of-this-name.wav")).samples, own.samples)
-    with pytest.raises(InputError, match=r"nothing\.wav cannot be read: No such file or directory"):
+    with pytest.raises(InputError, match=r"nothing\.wav\b.*No such file"):
         read(tmp_path / "nothing.wav")
 
 
@@ -211,7 +211,7 @@ def test_a_file_that_breaks_off_inside_a_part_is_named(tone: Tone) -> None:
     path = tone("cut.flac", seconds=4.0)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     for part in (Part(start=0, num_samples=32_000), Part(start=30_000, num_samples=1_000)):
-        with pytest.raises(InputError, match=r"cut\.flac cannot be decoded"):
+        with pytest.raises(InputError, match=r"cut\.flac\b.*decoded"):
             list(read_blocks(path, 8_000, part=part))
 
 
@@ -224,18 +224,18 @@ def test_what_lies_behind_a_part_is_not_decoded(tone: Tone) -> None:
 
 @pytest.mark.parametrize("part", [(-1, 5), (0, -1)])
 def test_no_part_begins_before_the_recording(part: tuple[int, int]) -> None:
-    with pytest.raises(InputError, match="is -1; a part of a recording needs 0 samples or more"):
+    with pytest.raises(InputError, match=r"-1\b.*\b0 samples"):
         Part(start=part[0], num_samples=part[1])
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nowhere\.wav cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"nowhere\.wav\b.*No such file"):
         read(tmp_path / "nowhere.wav", 16_000)
 
 
 def test_a_file_that_is_no_sound_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no sound")
-    with pytest.raises(InputError, match=r"text\.wav is text"):
+    with pytest.raises(InputError, match=r"text\.wav\b.* text\b"):
         read(tmp_path / "text.wav", 16_000)
 
 
@@ -244,7 +244,7 @@ def test_a_rate_must_be_a_whole_number_of_hz(tone: Tone, rate: int) -> None:
     path = tone("a.wav")
     with (
         at_most_seconds(10),
-        pytest.raises(InputError, match=r"sample_rate is .*; give a whole number of Hz, 1 to"),
+        pytest.raises(InputError, match=r"sample_rate\b.* Hz\b.*\b1\b"),
     ):
         read(path, rate)
 
@@ -257,13 +257,13 @@ def test_a_whole_rate_of_any_type_is_the_rate(tone: Tone, rate: int) -> None:
 
 def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
     (tmp_path / "a.wav").touch()
-    with pytest.raises(InputError, match=r"a\.wav is empty"):
+    with pytest.raises(InputError, match=r"a\.wav\b.*\bempty"):
         read(tmp_path / "a.wav", 8_000)
 
 
 def test_a_named_pipe_is_refused_at_once_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.wav")
-    with at_most_seconds(10), pytest.raises(InputError, match=r"pipe\.wav cannot be read: it is a named pipe, not"):
+    with at_most_seconds(10), pytest.raises(InputError, match=r"pipe\.wav\b.*named pipe"):
         read(tmp_path / "pipe.wav", 16_000)
 
 

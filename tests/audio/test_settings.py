@@ -49,19 +49,19 @@ def test_samples_take_the_place_of_the_default() -> None:
     [
         (
             {"window_ms": 32.0, "window_length": 512},
-            r"audio\.window_ms is 32 and audio\.window_length is 512, but only one",
+            r"audio\.window_ms\b.*\b32\b.*audio\.window_length\b.*\b512\b",
         ),
-        ({"hop_ms": 5.0, "hop_length": 160}, r"set audio\.hop_ms=null or audio\.hop_length=null"),
+        ({"hop_ms": 5.0, "hop_length": 160}, r"audio\.hop_ms=null\b.*audio\.hop_length=null"),
         (
             {"hop_ms": None},
-            r"audio\.hop_ms and audio\.hop_length are both null; give one of them, such as audio\.hop_ms=10",
+            r"audio\.hop_ms\b.*audio\.hop_length\b.*null.*audio\.hop_ms=10\b",
         ),
-        ({"window_ms": 0}, r"audio\.window_ms is 0; choose more than 0"),
-        ({"window_ms": float("inf")}, r"audio\.window_ms=inf is too large; it must lie within"),
-        ({"hop_ms": 30.0}, r"audio\.hop_length is 480 and audio\.window_length 400 samples"),
-        ({"window_length": 1_000_000_000}, r"audio\.window_length is 1000000000 samples; choose at most 65536"),
-        ({"sample_rate": 10**12}, r"audio\.sample_rate is 1000000000000"),
-        ({"sample_rate": 1_000_000, "n_mels": 1025}, r"audio\.n_mels is 1025; choose 1 to 1024"),
+        ({"window_ms": 0}, r"audio\.window_ms\b.*\b0\b"),
+        ({"window_ms": float("inf")}, r"audio\.window_ms=inf\b"),
+        ({"hop_ms": 30.0}, r"audio\.hop_length\b.*\b480\b.*audio\.window_length\b.*\b400 samples"),
+        ({"window_length": 1_000_000_000}, r"audio\.window_length\b.*\b1000000000 samples\b.*\b65536\b"),
+        ({"sample_rate": 10**12}, r"audio\.sample_rate\b.*\b1000000000000\b"),
+        ({"sample_rate": 1_000_000, "n_mels": 1025}, r"audio\.n_mels\b.*\b1025\b.*\b1024\b"),
     ],
 )
 def test_lengths_that_will_not_do_are_refused(values: dict[str, object], told: str) -> None:
@@ -72,9 +72,8 @@ def test_lengths_that_will_not_do_are_refused(values: dict[str, object], told: s
 
 def test_empty_bands_are_refused_with_what_would_do() -> None:
     told = (
-        r"audio\.n_mels is 80, and 5 bands are empty: a window of 400 samples \(8\.333 ms\) gives one frequency "
-        r"per 120 Hz, and each band needs one: choose fewer bands \(audio\.n_mels=(\d+)\) or a longer window "
-        r"\(audio\.window_ms=([\d.]+)\)"
+        r"audio\.n_mels\b.*\b80\b.*\b5 bands\b.*\b400 samples\b.*\b8\.333 ms\b.*\b120 Hz\b.*"
+        r"\baudio\.n_mels=(\d+)\b.*\baudio\.window_ms=([\d.]+)\b"
     )
     values: dict[str, object] = {"sample_rate": 48_000, "window_length": 400, "hop_length": 160, "n_mels": 80}
     with pytest.raises(InputError, match=told) as refused:

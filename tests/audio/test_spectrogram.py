@@ -49,11 +49,11 @@ def test_history_in_front_gives_the_frames_of_the_whole() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"sample_rate": 0}, r"audio\.sample_rate is 0"),
-        ({"hop_length": 401}, r"choose 0 < hop_length <= window_length"),
-        ({"f_max": 9_000.0}, r"audio\.f_max 9000"),
-        ({"n_mels": 201}, r"audio\.n_mels is 201; choose 1 to 200"),
-        ({"floor": 0.0}, r"audio\.floor is 0"),
+        ({"sample_rate": 0}, r"audio\.sample_rate\b.*\b0\b"),
+        ({"hop_length": 401}, r"hop_length\b.*window_length"),
+        ({"f_max": 9_000.0}, r"audio\.f_max\b.*\b9000\b"),
+        ({"n_mels": 201}, r"audio\.n_mels\b.*\b201\b.*\b200\b"),
+        ({"floor": 0.0}, r"audio\.floor\b.*\b0\b"),
     ],
 )
 def test_values_out_of_range_are_refused(values: dict[str, float], message: str) -> None:
@@ -63,7 +63,7 @@ def test_values_out_of_range_are_refused(values: dict[str, float], message: str)
 
 @pytest.mark.parametrize("floor", [0.0, -1.0, 1e-46, float("nan"), float("inf")])
 def test_a_floor_that_leaves_silence_without_a_logarithm_is_refused(floor: float) -> None:
-    with pytest.raises(InputError, match=r"audio\.floor is"):
+    with pytest.raises(InputError, match=r"audio\.floor\b"):
         SpectrogramConfig(floor=floor)
 
 

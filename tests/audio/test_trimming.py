@@ -1,5 +1,6 @@
 """Silent ends: where the sound begins and ends, at any threshold, from one measurement."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -162,8 +163,8 @@ def test_the_shortest_length_is_that_without_the_ends(tmp_path: Path) -> None:
     config = InspectionConfig(trim_db=30, min_seconds=0.25)
     fit, rejected = inspect(tmp_path, ["a.wav"], config)
     assert not fit
-    assert rejected[0].reason == "too short: 0.200 s without its silent ends, less than 0.25 s"
-    with pytest.raises(InputError, match="1 too short"):
+    assert re.search(r"short.*\b0\.200 s\b.*\b0\.25 s", rejected[0].reason)
+    with pytest.raises(InputError, match=r"1 .*short"):
         clips(tmp_path, 30, min_seconds=0.25)
 
 
@@ -175,12 +176,13 @@ def test_what_is_silent_or_not_finite_is_said_to_be_so(tmp_path: Path, tone: Ton
     names = ["good.wav", "infinite.wav", "nan.wav", "silent.wav"]
     fit, rejected = inspect(tmp_path, names, InspectionConfig(trim_db=30))
     assert list(fit) == ["good.wav"]
-    assert [each.reason.partition(":")[0] for each in rejected] == ["holds values that are not finite"] * 2 + ["silent"]
+    assert ["not finite" in each.reason for each in rejected] == [True, True, False]
+    assert "silent" in rejected[2].reason
 
 
 @pytest.mark.parametrize("trim_db", [0.0, -30.0, 121.0, float("inf"), float("nan")])
 def test_what_is_no_threshold_is_refused(trim_db: float) -> None:
-    with pytest.raises(InputError, match=r"corpus\.inspection\.trim_db is .*; choose 0\.1 to 120 dB"):
+    with pytest.raises(InputError, match=r"corpus\.inspection\.trim_db\b.*\b0\.1\b.*\b120 dB"):
         InspectionConfig(trim_db=trim_db)
 
 

@@ -27,12 +27,12 @@ def test_seconds_are_samples_over_the_rate() -> None:
 
 @pytest.mark.parametrize("samples", [np.zeros(8), np.zeros((8, 2), np.float32)])
 def test_stereo_or_float64_is_refused(samples: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
-    with pytest.raises(InputError, match="mono float32"):
+    with pytest.raises(InputError, match="float32"):
         Waveform(samples=samples, sample_rate=8_000)
 
 
 def test_a_rate_must_be_positive() -> None:
-    with pytest.raises(InputError, match="sample_rate is 0"):
+    with pytest.raises(InputError, match=r"sample_rate\b.*\b0\b"):
         Waveform(samples=np.zeros(8, np.float32), sample_rate=0)
 
 
@@ -44,7 +44,7 @@ def test_a_path_may_be_text_and_begin_at_home(tmp_path: Path, monkeypatch: pytes
 
 def test_a_path_of_another_format_is_refused(tmp_path: Path) -> None:
     waveform = Waveform(samples=np.zeros(80, np.float32), sample_rate=8_000)
-    with pytest.raises(InputError, match=r"a\.MP3 is not the name of a WAV file, .* name a\.wav"):
+    with pytest.raises(InputError, match=r"a\.MP3\b.* WAV\b.* a\.wav"):
         waveform.write(tmp_path / "a.MP3")
     assert not list(tmp_path.iterdir())
     waveform.write(tmp_path / "take 1.5")

@@ -52,39 +52,39 @@ def test_builds_nested_configs() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"nam": "y"}, "audio.nam is not an option; did you mean audio.name"),
-        ({"inner": {"sise": 1}}, "audio.inner.sise is not an option; did you mean audio.inner.size"),
+        ({"nam": "y"}, r"audio\.nam\b.*\baudio\.name\b"),
+        ({"inner": {"sise": 1}}, r"audio\.inner\.sise\b.*\baudio\.inner\.size\b"),
         (
             {"inner": {"size": "8"}},
-            "audio.inner.size=8 is text; it must be a whole number: audio.inner.size=8, without",
+            r"audio\.inner\.size=8\b.*text.*whole number.*\baudio\.inner\.size=8\b",
         ),
-        ({"limit": 10**30}, "audio.limit=1000000000000000000000000000000 is too large; it must lie within 64 bits"),
-        ({"inner": {"rate": 10**5000}}, "audio.inner.rate=a number of 16610 bits is too large"),
-        ({"root": "~nobody of that name/x"}, "audio.root=~nobody of that name/x names no home folder"),
-        ({"inner": {"size": "many"}}, "audio.inner.size=many is text; it must be a whole number"),
-        ({"inner": {"size": 8.0}}, "audio.inner.size=8.0 is a number; it must be a whole number: audio.inner.size=8"),
-        ({"inner": {"size": True}}, "audio.inner.size=true is true or false; it must be a whole number"),
-        ({"inner": {"size": None}}, "audio.inner.size=null is null; it must be a whole number"),
-        ({"inner": {"rate": "0.1"}}, "audio.inner.rate=0.1 is text; it must be a number"),
-        ({"inner": {"rate": False}}, "audio.inner.rate=false is true or false; it must be a number"),
-        ({"inner": {"rate": float("nan")}}, "audio.inner.rate=nan is not a number; it must be a number"),
-        ({"inner": {"rate": float("inf")}}, r"audio.inner.rate=inf is too large; it must lie within ±1e\+12"),
-        ({"inner": {"rate": -1e308}}, r"audio.inner.rate=-1e\+308 is too large; it must lie within ±1e\+12"),
-        ({"inner": {"rate": 2**62}}, "is too large; it must lie within ±1e"),
-        ({"inner": {"kind": "meen"}}, "audio.inner.kind=meen is not one of its choices: mean, max, 3"),
-        ({"inner": 5}, "audio.inner=5 is one value; it must be a group of options"),
-        ({"other": {"kind": True}}, "audio.other.kind=true is not one of its choices"),
-        ({"limit": "none"}, "audio.limit=none is text; it must be a whole number or null"),
-        ({"steps": "soon"}, "audio.steps=soon is text; it must be a whole number or one of auto"),
-        ({"shuffle": 1}, "audio.shuffle=1 is a whole number; it must be true or false"),
-        ({"shuffle": "yes"}, "audio.shuffle=yes is text; it must be true or false"),
-        ({"layers": 3}, r"audio.layers=3 is one value; it must be a list: audio.layers=\[3\]"),
-        ({"layers": [1, "a"]}, r"audio.layers\[1\]=a is text; it must be a whole number"),
-        ({"layers": "12"}, "audio.layers=12 is one value; it must be a list"),
-        ({"span": [1]}, "audio.span has 1 values; it takes 2"),
-        ({"weights": {"a": "b"}}, "audio.weights.a=b is text; it must be a number"),
-        ({"name": 5}, "audio.name=5 is a whole number; it must be text"),
-        ({"root": ""}, "audio.root='' is empty; it must be a path"),
+        ({"limit": 10**30}, r"audio\.limit=1000000000000000000000000000000\b.*\b64 bits"),
+        ({"inner": {"rate": 10**5000}}, r"audio\.inner\.rate\b.*\b16610 bits"),
+        ({"root": "~nobody of that name/x"}, "audio.root=~nobody of that name/x"),
+        ({"inner": {"size": "many"}}, r"audio\.inner\.size=many\b.*text.*whole number"),
+        ({"inner": {"size": 8.0}}, r"audio\.inner\.size=8\.0\b.*whole number.*\baudio\.inner\.size=8\b"),
+        ({"inner": {"size": True}}, r"audio\.inner\.size=true\b.*whole number"),
+        ({"inner": {"size": None}}, r"audio\.inner\.size=null\b.*whole number"),
+        ({"inner": {"rate": "0.1"}}, r"audio\.inner\.rate=0\.1\b.*text.*number"),
+        ({"inner": {"rate": False}}, r"audio\.inner\.rate=false\b.*number"),
+        ({"inner": {"rate": float("nan")}}, r"audio\.inner\.rate=nan\b.*number"),
+        ({"inner": {"rate": float("inf")}}, r"audio\.inner\.rate=inf\b.*±1e\+12"),
+        ({"inner": {"rate": -1e308}}, r"audio\.inner\.rate=-1e\+308\b.*±1e\+12"),
+        ({"inner": {"rate": 2**62}}, r"audio\.inner\.rate=.*±1e\+12"),
+        ({"inner": {"kind": "meen"}}, r"audio\.inner\.kind=meen\b.*\bmean, max, 3\b"),
+        ({"inner": 5}, r"audio\.inner=5\b.*group"),
+        ({"other": {"kind": True}}, r"audio\.other\.kind=true\b.*choices"),
+        ({"limit": "none"}, r"audio\.limit=none\b.*text.*whole number.*\bnull\b"),
+        ({"steps": "soon"}, r"audio\.steps=soon\b.*text.*whole number.*\bauto\b"),
+        ({"shuffle": 1}, r"audio\.shuffle=1\b.*whole number.*\btrue\b.*\bfalse\b"),
+        ({"shuffle": "yes"}, r"audio\.shuffle=yes\b.*text.*\btrue\b.*\bfalse\b"),
+        ({"layers": 3}, r"audio\.layers=3\b.*list.*\baudio\.layers=\[3\]"),
+        ({"layers": [1, "a"]}, r"audio\.layers\[1\]=a\b.*text.*whole number"),
+        ({"layers": "12"}, r"audio\.layers=12\b.*list"),
+        ({"span": [1]}, r"audio\.span\b.*\b1\b.*\b2\b"),
+        ({"weights": {"a": "b"}}, r"audio\.weights\.a=b\b.*text.*number"),
+        ({"name": 5}, r"audio\.name=5\b.*whole number.*text"),
+        ({"root": ""}, r"audio\.root=''.*path"),
     ],
 )
 def test_refuses_in_one_line(change: dict[str, object], told: str) -> None:
@@ -94,14 +94,14 @@ def test_refuses_in_one_line(change: dict[str, object], told: str) -> None:
 
 
 def test_names_what_is_missing() -> None:
-    with pytest.raises(InputError, match=r"^lm\.root is missing"):
+    with pytest.raises(InputError, match=r"^lm\.root .*missing"):
         build(Outer, {"name": "x", "inner": {}}, name="lm")
-    with pytest.raises(InputError, match=r"^root is missing"):
+    with pytest.raises(InputError, match=r"^root .*missing"):
         build(Outer, {"name": "x", "inner": {}}, name="")
 
 
 def test_rules_of_the_dataclass_itself_hold() -> None:
-    with pytest.raises(InputError, match=r"audio\.hop_length is 0"):
+    with pytest.raises(InputError, match=r"audio\.hop_length\b.*\b0\b"):
         build(SpectrogramConfig, {"hop_length": 0}, name="audio")
 
 

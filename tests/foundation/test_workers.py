@@ -22,6 +22,6 @@ def test_results_come_as_they_are_finished_and_an_error_stops_all_other_jobs() -
     jobs = {"endless": 3600.0, "short": 0.0, "wrong": -1.0}
     results = as_finished(wait, jobs, processes=2, threads=3, remedy="processes=1")
     assert next(results) == ("short", 3)
-    with pytest.raises(InputError, match="seconds is -1"):
+    with pytest.raises(InputError, match=r"seconds.*-1"):
         next(results)
     assert not multiprocessing.active_children()

@@ -31,8 +31,9 @@ def test_every_path_runs_on_a_cpu_without_fairseq2_faiss_and_libsndfile(tmp_path
     assert found["device"].startswith("no GPU")
     assert set(found["checks"]) == set(CHECKS)
     assert all(each["agrees"] for each in found["checks"].values())
-    assert found["checks"]["gpt_states"]["left_out"] == ["the GPT: fairseq2 is not installed"]
-    assert "faiss is not installed" in found["checks"]["kmeans"]["left_out"][0]
+    (left_out,) = found["checks"]["gpt_states"]["left_out"]
+    assert "fairseq2" in left_out
+    assert "faiss" in found["checks"]["kmeans"]["left_out"][0]
     rates = found["checks"]["wavenet_training"]["rates"]
     assert rates["ratio_to_plain"] == pytest.approx(rates["samples_per_second"] / rates["plain_samples_per_second"])
     assert rates["share_of_memory_bandwidth"] > 0

@@ -208,7 +208,7 @@ def test_shares_of_pairs_together_are_the_whole_batch_and_keep_pairs_together() 
             assert share.pairs is not None
             for row, clip in enumerate(share.pairs.clips.tolist()):
                 assert [_clip_of(share, row), _clip_of(share, row + 2)] == [clip, clip]
-    with pytest.raises(InputError, match=r"batch_size is 12, to be shared by 4 .*, in pairs; choose a multiple of 8"):
+    with pytest.raises(InputError, match=r"batch_size\b.*\b12\b.*\b4\b.*\b8\b"):
         batches.batch(0, 0, 4)
 
 
@@ -244,7 +244,7 @@ def _clip_of(batch: TokenBatch, row: int) -> int:
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
-    with pytest.raises(InputError, match="batch_size is 6, to be shared by 4"):
+    with pytest.raises(InputError, match=r"batch_size\b.*\b6\b.*\b4\b"):
         _training(_sequences()).batch(0, 0, 4)
 
 
@@ -257,7 +257,7 @@ def test_values_out_of_range_are_refused(name: str, value: float) -> None:
 def test_clips_without_codes_are_refused() -> None:
     with pytest.raises(InputError, match="0 clips"):
         CodeSequences.of([])
-    with pytest.raises(InputError, match="sequence 1 has no code"):
+    with pytest.raises(InputError, match=r"sequence 1\b.*code"):
         CodeSequences.of([[random_codes(3).values], [random_codes(0).values]])
 
 

@@ -69,7 +69,7 @@ def test_columns_are_those_of_the_rates() -> None:
     assert conditions.coarser == (CoarserRate(share=4, streams=1), CoarserRate(share=2, streams=1))
     assert conditions.sizes == (8, 8, 8, 8, 4)
     assert Conditions.of(rates_format(2), look_ahead=1) is None
-    with pytest.raises(InputError, match="look_ahead is -1; choose 0"):
+    with pytest.raises(InputError, match=r"look_ahead\b.*-1\b.*\b0\b"):
         Conditions.of(rates_format(2, 1), look_ahead=-1)
 
 

@@ -50,12 +50,12 @@ def test_all_formats_hold_the_same(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"paths": ["a", "b", "b"]}, "has several rows for 1 clips: 'b'"),
-        ({"paths": [1, 2, 3]}, "does not name its clips"),
-        ({"layer": np.full((3, 2), np.nan, np.float32)}, "layer is NaN or infinite for 3 clips: 'b/1.wav', 'a/2.wav'"),
-        ({"layer": np.full((3, 2), 1e300)}, "layer is NaN or infinite"),
+        ({"paths": ["a", "b", "b"]}, r"\b1 clips\b.*'b'"),
+        ({"paths": [1, 2, 3]}, r"\bname"),
+        ({"layer": np.full((3, 2), np.nan, np.float32)}, r"layer\b.*NaN.*\b3 clips\b.*'b/1\.wav', 'a/2\.wav'"),
+        ({"layer": np.full((3, 2), 1e300)}, r"layer\b.*NaN"),
         ({"layer": np.ones((3, 2), np.int64)}, "layer .* floats"),
-        ({"a/b": np.ones((3, 2))}, "name each layer or layer:pooling"),
+        ({"a/b": np.ones((3, 2))}, "layer:pooling"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(tmp_path: Path, suffix: str, changes: dict[str, Any], message: str) -> None:
@@ -71,12 +71,12 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, suffix: str, changes
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({}, "has no features beside the paths"),
-        ({"x": np.ones((2, 4))}, r"x has the shape \(2, 4\); it must be \(3 clips, dims\)"),
-        ({"x": np.ones(3)}, r"x has the shape \(3,\)"),
-        ({"x": np.ones((3, 0))}, r"x has the shape \(3, 0\)"),
-        ({"x": np.array([[{}], [1], [None]], dtype=object)}, "cannot be read .*pickle"),
-        ({"x": np.ones((3, 2), complex)}, "x has the type complex128"),
+        ({}, "no features"),
+        ({"x": np.ones((2, 4))}, r"\bx\b.*\(2, 4\).*\(3 clips, dims\)"),
+        ({"x": np.ones(3)}, r"\bx\b.*\(3,\)"),
+        ({"x": np.ones((3, 0))}, r"\bx\b.*\(3, 0\)"),
+        ({"x": np.array([[{}], [1], [None]], dtype=object)}, "pickle"),
+        ({"x": np.ones((3, 2), complex)}, r"\bx\b.*complex128"),
     ],
 )
 def test_arrays_of_other_shapes_and_types_are_refused(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
@@ -86,15 +86,15 @@ def test_arrays_of_other_shapes_and_types_are_refused(tmp_path: Path, arrays: di
 
 def test_rows_of_different_lengths_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"path": PATHS, "x": [[1.0], [1.0, 2.0], [3.0]]}), tmp_path / "x.parquet")
-    with pytest.raises(InputError, match="x must hold a list of floats for each clip, all of one length"):
+    with pytest.raises(InputError, match=r"\bx\b.*list.*floats"):
         read_features(tmp_path / "x.parquet")
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([*PATHS, "d", "e"], "has no row for 2 of 5 clips: 'd', 'e'; name the clip of each row by its path"),
-        (PATHS[:1], "has 2 rows of clips that the corpus lacks: 'a/2.wav', 'c.wav#t=0,1.5'"),
+        ([*PATHS, "d", "e"], r"\b2 of 5 clips\b.*'d', 'e'"),
+        (PATHS[:1], r"\b2 rows\b.*'a/2\.wav', 'c\.wav#t=0,1\.5'"),
     ],
 )
 def test_missing_and_extra_clips_are_named(tmp_path: Path, names: list[str], message: str) -> None:

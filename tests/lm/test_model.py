@@ -122,23 +122,23 @@ def test_hidden_states_cover_every_code_once(model: LanguageModel) -> None:
 def test_a_layer_that_is_not_there_and_bare_codes_are_refused(model: LanguageModel) -> None:
     codes = _prompt(model, 3)
     for layer in (-1, TINY.layers + 1):
-        with pytest.raises(InputError, match=f"layers is {layer}; choose 0"):
+        with pytest.raises(InputError, match=rf"layers\b.*{layer}\b.*\b0\b"):
             model.hidden_states(codes, layers=[layer])
     for clips in (codes, []):
-        with pytest.raises(InputError, match="clips must be a list"):
+        with pytest.raises(InputError, match=r"clips.*list"):
             model.perplexity(clips)  # type: ignore[arg-type]
 
 
 def test_codes_of_another_codebook_are_refused(model: LanguageModel) -> None:
     foreign = random_codes(4, streams=model.format.streams, codebook="c2")
     for ask in (lambda: model.generate(foreign, seconds=1), lambda: model.perplexity([foreign])):
-        with pytest.raises(InputError, match="belongs to codebook c1, the codes to codebook c2"):
+        with pytest.raises(InputError, match=r"\bc1\b.*\bc2\b"):
             ask()
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf])
 def test_a_length_of_no_code_is_refused(model: LanguageModel, seconds: float) -> None:
-    with pytest.raises(InputError, match="seconds is"):
+    with pytest.raises(InputError, match="seconds"):
         model.generate(seconds=seconds)
 
 
@@ -146,12 +146,12 @@ def test_the_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     for seed in (0, 1):
         LanguageModel.create(TINY, codes_format(), seed=seed).save_pretrained(tmp_path / str(seed))
     (tmp_path / "1" / "model.safetensors").replace(tmp_path / "0" / "model.safetensors")
-    with pytest.raises(InputError, match=r"model\.safetensors is not the file that config\.json was saved with"):
+    with pytest.raises(InputError, match=r"model\.safetensors\b.*config\.json\b"):
         LanguageModel.from_pretrained(tmp_path / "0")
 
 
 def test_a_folder_without_a_whole_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"config.json is missing: .* holds no language model"):
+    with pytest.raises(InputError, match=r"config\.json\b.*language model"):
         LanguageModel.from_pretrained(tmp_path)
     LanguageModel.create(TINY, codes_format(), seed=0).save_pretrained(tmp_path)
     weights = tmp_path / "model.safetensors"
@@ -159,12 +159,12 @@ def test_a_folder_without_a_whole_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="damaged"):
         LanguageModel.from_pretrained(tmp_path)
     weights.unlink()
-    with pytest.raises(InputError, match=r"model.safetensors is missing"):
+    with pytest.raises(InputError, match=r"model\.safetensors\b.*missing"):
         LanguageModel.from_pretrained(tmp_path)
 
 
 def test_numbers_alone_are_no_codes(model: LanguageModel) -> None:
     numbers = random_codes(3, streams=model.format.streams).values
     for call in (lambda: model.generate(numbers, seconds=1), lambda: model.hidden_states(numbers)):  # type: ignore[arg-type]
-        with pytest.raises(InputError, match="codes is of type ndarray; give Codes"):
+        with pytest.raises(InputError, match=r"codes\b.*ndarray\b.*Codes\b"):
             call()

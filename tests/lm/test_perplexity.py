@@ -38,5 +38,5 @@ def test_two_codebooks_have_no_common_frequencies() -> None:
 
 
 def test_nothing_to_count_is_refused() -> None:
-    with pytest.raises(InputError, match="1 train and 0 validation clips"):
+    with pytest.raises(InputError, match=r"\b1 train\b.*\b0 validation\b"):
         unigram_perplexity([random_codes(3)], [])

@@ -48,13 +48,13 @@ def test_speed_is_split_into_parts_beside_the_bare_libraries(
 
 def test_codes_of_a_speech_model_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
     speech_tokenizer(tmp_path / "weights").save_pretrained(tmp_path / "run/tokenizer")
-    with at_most_seconds(10), pytest.raises(InputError, match=r"model=.*run: a speech model makes the codes.*autoenc"):
+    with at_most_seconds(10), pytest.raises(InputError, match=r"model=.*run: .*speech model\b.*autoencoder"):
         bench(options(model=str(tmp_path / "run"), seconds=3_000.0))
 
 
 def test_held_out_recordings_without_a_patch_are_refused(tmp_path: Path) -> None:
     write_noise(tmp_path / "a.wav", seconds=0.01, sample_rate=16_000, format="WAV")
-    with pytest.raises(InputError, match=r"every 5th recording is held out, and each of these is shorter than a patch"):
+    with pytest.raises(InputError, match=r"\b5th recording\b.*patch"):
         bench(options(what="kmeans", input=str(tmp_path)))
 
 
@@ -134,7 +134,7 @@ def test_each_engine_is_measured_where_it_runs_and_none_stands_in_for_another(mo
     assert [device_of(engine) for engine in engines_here(gpu=True)] == ["cpu", "cpu", "cuda"]
     monkeypatch.setattr(numba_streams, "numba_multiplies_bf16", lambda: True)
     assert engines_here(gpu=True) == ["torch", "numba", "numba_bf16", "cuda_graph"]
-    with pytest.raises(InputError, match="engine cuda_graph does not run on cpu, where numba"):
+    with pytest.raises(InputError, match=r"cuda_graph\b.*\bcpu\b.*\bnumba"):
         measure(create_wavenet(tiny_config(), seed=0), "cuda_graph", 1, 1)
 
 
@@ -173,19 +173,19 @@ def test_the_tokenizer_measured_has_the_default_sizes() -> None:
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"what": "encoding"}, "what=encoding is not one of its choices"),
-        ({"seconds": 0.0}, "seconds is 0"),
-        ({"hours": 100.0}, "hours is 100"),
-        ({"repeats": 0}, "repeats is 0"),
-        ({"clips": []}, r"clips is \[\]; name one number"),
-        ({"points": []}, r"points is \[\]; name one number of millions"),
-        ({"points": [1.0, 1e-6]}, r"points is \[1, 1e-06\]; .* at least 8e-06"),
-        ({"codes": 1}, "codes is 1; one code tells nothing"),
-        ({"iterations": 0}, "iterations is 0"),
-        ({"clips": [1, 0]}, "clips is .1, 0."),
-        ({"what": "vocoder", "model": "nowhere"}, "model=nowhere does not exist"),
-        ({"model": "nowhere"}, "model=nowhere does not exist"),
-        ({"input": "nowhere"}, "input=nowhere does not exist"),
+        ({"what": "encoding"}, r"what=encoding\b.*choices"),
+        ({"seconds": 0.0}, r"seconds\b.*\b0\b"),
+        ({"hours": 100.0}, r"hours\b.*\b100\b"),
+        ({"repeats": 0}, r"repeats\b.*\b0\b"),
+        ({"clips": []}, r"clips\b.*\[\]"),
+        ({"points": []}, r"points\b.*\[\]"),
+        ({"points": [1.0, 1e-6]}, r"points\b.*\[1, 1e-06\].*\b8e-06\b"),
+        ({"codes": 1}, r"codes\b.*\b1\b"),
+        ({"iterations": 0}, r"iterations\b.*\b0\b"),
+        ({"clips": [1, 0]}, r"clips\b.*\[1, 0\]"),
+        ({"what": "vocoder", "model": "nowhere"}, r"model=nowhere\b"),
+        ({"model": "nowhere"}, r"model=nowhere\b"),
+        ({"input": "nowhere"}, r"input=nowhere\b"),
     ],
 )
 def test_what_cannot_be_is_refused(changed: dict[str, object], told: str) -> None:

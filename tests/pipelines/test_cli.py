@@ -63,7 +63,7 @@ def test_unknown_command_gets_the_nearest_name(
     told = capsys.readouterr().err
     assert stopped.value.code == 2
     assert told.count("\n") == 1
-    assert f"did you mean {meant}" in told
+    assert f" {meant}?" in told
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A comparison over folds: who hears what, what is reused, and what is refused before anything is trained."""
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -220,18 +221,18 @@ def test_gpt_and_simclr_are_trained_on_the_same_clips(finished_run: FinishedRun,
     ("words", "told"),
     [
         (("quick=true",), "compare.folds"),
-        (("seeds=0",), "seeds is 0"),
-        (("seeds=2",), "run: seeds is 2, which trains everything several times"),
-        (("compare.folds=group",), "run: compare.folds is group, which trains everything several times"),
-        (("compare.folds=group", "seeds=2"), "compare.folds is group and seeds is 2, which"),
+        (("seeds=0",), r"seeds\b.*\b0\b"),
+        (("seeds=2",), r"run: seeds\b.*\b2\b"),
+        (("compare.folds=group",), r"run: compare\.folds\b.*\bgroup\b"),
+        (("compare.folds=group", "seeds=2"), r"compare\.folds\b.*\bgroup\b.*\bseeds\b.*\b2\b"),
         (("compare.folds=fold", "stages=[lm,probe]"), "no fold"),
-        (("compare.folds=group", "embedded.voices=2", "stages=[lm,probe]"), "at least 3"),
+        (("compare.folds=group", "embedded.voices=2", "stages=[lm,probe]"), r"\b3\b"),
         (("unlabelled=embedded",), "unlabelled=embedded"),
-        (("unlabelled=[nowhere]",), "unlabelled: nowhere does not exist"),
+        (("unlabelled=[nowhere]",), r"unlabelled: nowhere\b"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
     store = tmp_path / "store"
     done = called_at_once(tmp_path, *TINY, f"store.root={store}", *words)
-    assert told in refusal(done)
+    assert re.search(told, refusal(done))
     assert not list(entries(store))

@@ -124,20 +124,20 @@ def test_the_layer_that_the_probe_chose_is_taken(run: Path, tmp_path: Path) -> N
         (run / "probe.json").write_text(json.dumps({"methods": [{"of": "gpt", "chosen": chosen}]}))
         with pytest.raises(
             InputError,
-            match=rf"chose {chosen}; HEAR reads the states of the model's 6 layers; compare with compare.states",
+            match=rf"{chosen}\b.*HEAR\b.*\b6 layers\b.*compare\.states\b",
         ):
             load_model(str(run))
     (run / "probe.json").write_text("{}")
-    with pytest.raises(InputError, match="names no choice of the method gpt"):
+    with pytest.raises(InputError, match=r"\bgpt\b"):
         load_model(str(run))
 
 
 def test_paths_that_hold_no_run_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"model_file_path is empty, .* give the folder of a run"):
+    with pytest.raises(InputError, match=r"model_file_path\b"):
         load_model()
-    with pytest.raises(InputError, match="does not exist; name the folder of a run"):
+    with pytest.raises(InputError, match=r"/none\b.*\bfolder\b"):
         load_model(str(tmp_path / "none"))
-    with pytest.raises(InputError, match=r"holds no tokenizer/config\.json"):
+    with pytest.raises(InputError, match=r"tokenizer/config\.json"):
         load_model(str(tmp_path))
 
 
@@ -147,7 +147,7 @@ def test_paths_that_hold_no_run_are_refused(tmp_path: Path) -> None:
 )
 def test_what_is_no_batch_of_sounds_is_refused(model: HearModel, audio: Tensor) -> None:
     for embeddings in (get_scene_embeddings, get_timestamp_embeddings):
-        with pytest.raises(InputError, match=r"it must be floating point, \(n_sounds, n_samples\)"):
+        with pytest.raises(InputError, match=r"\(n_sounds, n_samples\)"):
             embeddings(audio, model)
 
 

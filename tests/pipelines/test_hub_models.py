@@ -1,5 +1,6 @@
 """Commands with ``model=hf://user/name``: a run in the local cache of the Hugging Face hub, without a network."""
 
+import re
 import time
 from pathlib import Path
 
@@ -81,17 +82,17 @@ def test_the_page_and_hear_take_a_run_on_the_hub(run_folder: Path) -> None:
 
 
 def test_results_need_a_place_on_this_machine() -> None:
-    with pytest.raises(InputError, match="output=null, and hf://user/tiny is no folder of this machine; add output=F"):
+    with pytest.raises(InputError, match=r"output=null\b.*hf://user/tiny\b.*output=F"):
         finetune_settings(composed(f"model={RUN}", "corpus.root=x"))
     with initialize_config_module("conf", version_base="1.3"):
         config = resolved(compose("probe", overrides=[f"model='{RUN}'"]))
-    with pytest.raises(InputError, match=r"hf://user/tiny is no folder of this machine; add output=FILE\.json"):
+    with pytest.raises(InputError, match=r"hf://user/tiny\b.*output=FILE\.json"):
         probe_settings(config)
 
 
 @pytest.mark.usefixtures("offline")
 def test_a_part_that_a_run_lacks_is_named() -> None:
-    with pytest.raises(InputError, match=r"\(HF_HUB_OFFLINE is set\) holds no wav2vec2/config.json; unset HF_HUB_OFF"):
+    with pytest.raises(InputError, match=r"HF_HUB_OFFLINE\b.*wav2vec2/config\.json\b.*unset HF_HUB_OFFLINE\b"):
         part_of(Path(RUN), "wav2vec2")
 
 
@@ -122,5 +123,5 @@ def test_as_a_user_calls_them(home: Path, recordings: Path, tmp_path: Path) -> N
     began = time.monotonic()
     done = called("model=hf://user/other", *words, command="encode", **environment)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
-    assert "hf://user/other is not in the local cache, and HF_HUB_OFFLINE is set; unset HF_HUB_OFFLINE" in done.stderr
+    assert re.search(r"hf://user/other\b.*\bHF_HUB_OFFLINE\b.*unset HF_HUB_OFFLINE\b", done.stderr)
     assert time.monotonic() - began < 30

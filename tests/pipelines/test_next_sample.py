@@ -87,7 +87,7 @@ def test_a_page_refuses_sounds_that_are_not_its_own(place: Path) -> None:
     content = results.read_text()
     results.write_text(content.replace('"wavenet_0.wav"', '"../../secret.wav"'))
     try:
-        with pytest.raises(InputError, match="which is no file name"):
+        with pytest.raises(InputError, match="file name"):
             write_report(place / "run")
     finally:
         results.write_text(content)
@@ -173,40 +173,49 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     [
         (
             ("next_sample.transformer.ffn_dim=400",),
-            "next_sample.parameter_tolerance is 0.1, and the models have these numbers of parameters: wavenet 242,432",
+            r"next_sample\.parameter_tolerance\b.*\b0\.1\b.*\bwavenet 242,432\b",
         ),
-        (("next_sample.models=[]",), "next_sample.models is []; name some of wavenet, wavenet_large"),
-        (("next_sample.wavenet.layers=7",), "next_sample.wavenet.layers is 7 and next_sample.wavenet.cycles 2"),
+        (("next_sample.models=[]",), r"next_sample\.models\b.*\[\].*\bwavenet, wavenet_large\b"),
+        (
+            ("next_sample.wavenet.layers=7",),
+            r"next_sample\.wavenet\.layers\b.*\b7\b.*next_sample\.wavenet\.cycles\b.*\b2\b",
+        ),
         (
             ("next_sample.wavenet_large.layers=7",),
-            "next_sample.wavenet_large.layers is 7 and next_sample.wavenet_large.cycles",
+            r"next_sample\.wavenet_large\.layers\b.*\b7\b.*next_sample\.wavenet_large\.cycles\b",
         ),
         (
             ("next_sample.transformer_context.heads=3",),
-            "next_sample.transformer_context.model_dim is 64 and next_sample.transformer_context.heads 3",
+            r"next_sample\.transformer_context\.model_dim\b.*\b64\b.*next_sample\.transformer_context\.heads\b.*\b3\b",
         ),
         (
             ("next_sample.transformer_context.context.layers=30",),
-            "next_sample.transformer_context.context.layers is 30 over frames of 64 samples",
+            r"next_sample\.transformer_context\.context\.layers\b.*\b30\b.*\b64 samples",
         ),
-        (("next_sample.transformer.sample_rate=9000",), "next_sample.transformer.sample_rate is 9000; the recordings"),
-        (("compare.folds=group",), "compare.folds is group, and the stage next_sample compares models"),
-        (("next_sample.crops.batch_size=3", "next_sample.fit.accumulation=2"), "next_sample.crops.batch_size is 3"),
-        (("next_sample.crops.samples=70000",), "next_sample.crops.samples is 70000; next_sample.transformer reads"),
-        (("next_sample.sounds.unprompted=0", "next_sample.sounds.prompts=0"), "choose one or more"),
+        (("next_sample.transformer.sample_rate=9000",), r"next_sample\.transformer\.sample_rate\b.*\b9000\b"),
+        (("compare.folds=group",), r"compare\.folds\b.*\bgroup\b.*\bnext_sample\b"),
+        (
+            ("next_sample.crops.batch_size=3", "next_sample.fit.accumulation=2"),
+            r"next_sample\.crops\.batch_size\b.*\b3\b",
+        ),
+        (("next_sample.crops.samples=70000",), r"next_sample\.crops\.samples\b.*\b70000\b.*next_sample\.transformer\b"),
+        (
+            ("next_sample.sounds.unprompted=0", "next_sample.sounds.prompts=0"),
+            r"next_sample\.sounds\.unprompted\b.*prompts\b",
+        ),
         (
             ("next_sample.transformer_context.context=null",),
-            "next_sample.transformer_context.context is null, but this is the model with a context vector",
+            r"next_sample\.transformer_context\.context\b.*\bnull\b",
         ),
         (
             ("next_sample.transformer.context={strides:[4],channels:8,layers:2}",),
-            "next_sample.transformer.context describes a context vector, but the model with a context vector is",
+            r"next_sample\.transformer\.context\b.*\btransformer_context\b",
         ),
-        (("vocoder.wavenet.condition=none",), "vocoder.wavenet.condition is none; a vocoder needs codes"),
+        (("vocoder.wavenet.condition=none",), r"vocoder\.wavenet\.condition\b.*\bnone\b"),
     ],
 )
 def test_refuses_what_cannot_be_compared(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=re.escape(told)):
+    with pytest.raises(InputError, match=told):
         run_settings(composed(tmp_path, "stages=[next_sample,report]", *words))
 
 
@@ -215,4 +224,4 @@ def test_refuses_a_corpus_without_test_clips(stage: str, tmp_path: Path) -> None
     own = SAMPLES if stage == "next_sample" else ("stages=[rates,report]", "tokenizer.rates=[8,2]", "lm.gpt.layers=2")
     words = (*TINY, *own, "corpus.split.test_fraction=0", f"store.root={tmp_path / 'store'}")
     told = refusal(called_at_once(tmp_path, *words))
-    assert f"none for test, on which the stage {stage} compares models: raise corpus.split.test_fraction" in told
+    assert re.search(rf"\btest\b.*\b{stage}\b.*corpus\.split\.test_fraction\b", told)

@@ -20,7 +20,7 @@ def test_a_run_is_probed_on_its_own_corpus_again(finished_run: FinishedRun, tmp_
     done = called(*words, *EMBEDDED, command="probe")
     assert done.returncode == 0, done.stderr
     assert "bag_of_codes" in done.stdout
-    assert "are among those that" not in done.stderr  # the run has the same split
+    assert "test clips are among" not in " ".join(done.stderr.split())  # the run has the same split
     assert "silent ends" not in done.stderr
     rows = json.loads((tmp_path / "probe.json").read_text())["methods"]
     assert {row["of"] for row in rows} >= {"log_mel", "bottleneck", "bag_of_codes", "gpt"}
@@ -55,13 +55,13 @@ def test_what_the_run_was_trained_on_is_said(finished_run: FinishedRun, tmp_path
     figures, table = (next((run / "probes").glob(f"*_eSpeak_NG_*.{kind}")) for kind in ("json", "md"))
     methods = {row["of"] for row in json.loads(figures.read_text())["methods"]}
     assert methods == {line.split()[1] for line in table.read_text().splitlines()[2:] if line.startswith("|")}
-    assert f"figures: {figures}, and as a table: {table}" in done.stderr
+    assert all(str(path) in done.stderr for path in (figures, table))
     # The table is whole on a terminal of 40 columns.
     assert done.stdout.splitlines()[0].split("  ")[0] == "method"
     assert done.stdout.splitlines()[0].rstrip().endswith("chosen")
     assert "…" not in done.stdout
-    assert "silent ends were cut off the recordings that are probed alone" in " ".join(done.stderr.split())
-    assert re.search(r"[1-9]\d* of \d+ test clips are among those that", " ".join(done.stderr.split()))
+    assert "silent ends" in " ".join(done.stderr.split())
+    assert re.search(r"[1-9]\d* of \d+ test clips are among", " ".join(done.stderr.split()))
 
 
 @pytest.mark.parametrize("corpus", ["fsdd", pytest.param("folder", marks=pytest.mark.slow)])

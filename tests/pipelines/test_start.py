@@ -60,9 +60,9 @@ def test_folders_without_the_model_are_refused(run_folder: Path, tmp_path: Path)
 
 def test_other_sizes_are_refused_with_the_options_that_mend_them(run_folder: Path) -> None:
     require_same_gpt(str(run_folder), replace(GPT, dropout=0.5), codebook_size=8)
-    with pytest.raises(InputError, match=r"lm\.gpt\.layers=3.* add .*lm\.gpt\.layers=1"):
+    with pytest.raises(InputError, match=r"lm\.gpt\.layers=3\b.*lm\.gpt\.layers=1\b"):
         require_same_gpt(str(run_folder), replace(GPT, layers=3), codebook_size=8)
-    with pytest.raises(InputError, match=r"tokenizer\.codebook_size=16.* add tokenizer\.codebook_size=8"):
+    with pytest.raises(InputError, match=r"tokenizer\.codebook_size=16\b.*tokenizer\.codebook_size=8\b"):
         require_same_gpt(str(run_folder), GPT, codebook_size=16)
     config = tiny_tokenizer(0).config
     require_same_tokenizer(str(run_folder), config)

@@ -61,7 +61,7 @@ def test_processes_share_a_batch() -> None:
     crops = SampleCrops(clips_of((60,)), CONFIG, history=4)
     whole, parts = crops.batch(1), [crops.batch(1, part, 3) for part in range(3)]
     assert torch.equal(torch.cat([part.previous for part in parts]), whole.previous)
-    with pytest.raises(InputError, match=r"batch_size is 6; processes times accumulation steps are 4"):
+    with pytest.raises(InputError, match=r"batch_size\b.*\b6\b.*\b4\b"):
         crops.batch(0, 0, 4)
 
 
@@ -113,13 +113,17 @@ def test_baselines_are_the_last_level_and_frequencies() -> None:
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [({"samples": 0}, "samples is 0"), ({"batch_size": 0}, "batch_size is 0"), ({"seed": -1}, "seed is -1")],
+    [
+        ({"samples": 0}, r"samples\b.*\b0\b"),
+        ({"batch_size": 0}, r"batch_size\b.*\b0\b"),
+        ({"seed": -1}, r"seed\b.*-1\b"),
+    ],
 )
 def test_refuses_empty_crops(values: dict[str, int], message: str) -> None:
-    with pytest.raises(InputError, match=f"next_sample.crops.{message}"):
+    with pytest.raises(InputError, match=rf"next_sample\.crops\.{message}"):
         SampleCropsConfig(**values)
 
 
 def test_refuses_a_split_without_sound() -> None:
-    with pytest.raises(InputError, match="there is no sound to predict"):
+    with pytest.raises(InputError, match="no sound"):
         SampleCrops(clips_of(()), CONFIG, history=1)

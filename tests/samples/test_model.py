@@ -35,9 +35,9 @@ def test_a_saved_model_predicts_and_generates_as_before(name: str, tmp_path: Pat
 def test_refuses_prompts_of_another_rate_and_sounds_of_no_length() -> None:
     model = SampleLanguageModel(lively(CONFIGS["wavenet"]))
     prompt = Waveform(samples=np.zeros(9, np.float32), sample_rate=8000)
-    with pytest.raises(InputError, match="the prompt's sample rate is 8000 Hz; resample it to the model's 1000 Hz"):
+    with pytest.raises(InputError, match=r"prompt\b.*\b8000 Hz\b.*\b1000 Hz\b"):
         model.generate([prompt], seconds=1, sampling=Sampling())
-    with pytest.raises(InputError, match="seconds is 0"):
+    with pytest.raises(InputError, match=r"seconds\b.*\b0\b"):
         model.generate([None], seconds=0, sampling=Sampling())
 
 
@@ -46,7 +46,7 @@ def test_refuses_a_folder_with_the_sizes_of_two_networks(tmp_path: Path) -> None
     config = json.loads((tmp_path / "config.json").read_text())
     config["sample_model"]["transformer"] = {"sample_rate": 8000}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match=r"holds a damaged language model of samples .sample_model has the sizes"):
+    with pytest.raises(InputError, match=r"damaged\b.*sample_model\b"):
         SampleLanguageModel.from_pretrained(tmp_path)
 
 
@@ -55,5 +55,5 @@ def test_refuses_weights_of_another_size(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "config.json").read_text())
     config["sample_model"]["transformer"]["ffn_dim"] = 10**9
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match=r"which are .* bytes"):
+    with pytest.raises(InputError, match=r"bytes"):
         SampleLanguageModel.from_pretrained(tmp_path)

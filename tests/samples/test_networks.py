@@ -133,8 +133,8 @@ def test_the_context_of_the_default_sizes() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_dim": 6}, "transformer.model_dim is 6 and transformer.heads 2"),
-        ({"layers": 0}, "transformer.layers is 0"),
+        ({"model_dim": 6}, r"transformer\.model_dim\b.*\b6\b.*transformer\.heads\b.*\b2\b"),
+        ({"layers": 0}, r"transformer\.layers\b.*\b0\b"),
     ],
 )
 def test_refuses_transformers_of_impossible_sizes(changes: dict[str, object], message: str) -> None:
@@ -145,14 +145,14 @@ def test_refuses_transformers_of_impossible_sizes(changes: dict[str, object], me
 def test_a_model_refuses_a_context_that_leaves_no_room() -> None:
     with pytest.raises(InputError, match=r"transformer\.context_ms"):
         create_transformer(replace(TRANSFORMER, context_ms=3.0), seed=0)  # a sample for each layer
-    with pytest.raises(InputError, match=r"context_ms is 2000\.0, \d+ samples; at most 16384 fit"):
+    with pytest.raises(InputError, match=r"context_ms\b.*\b2000\.0\b.*\b16384\b"):
         create_transformer(replace(TRANSFORMER, sample_rate=16_000, context_ms=2000.0), seed=0)
 
 
 def test_refuses_other_sizes() -> None:
-    with pytest.raises(InputError, match=r"^wavenet.layers is 5 and wavenet.cycles 2"):
+    with pytest.raises(InputError, match=r"^wavenet\.layers\b.*\b5\b.*wavenet\.cycles\b.*\b2\b"):
         replace(WAVENET, layers=5)
-    with pytest.raises(InputError, match=r"context.strides is "):
+    with pytest.raises(InputError, match=r"context\.strides\b"):
         ContextConfig(strides=())
-    with pytest.raises(InputError, match=r"context.layers is 15 over frames of 64 samples"):
+    with pytest.raises(InputError, match=r"context\.layers\b.*\b15\b.*\b64 samples"):
         ContextConfig(layers=15)

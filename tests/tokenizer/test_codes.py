@@ -39,9 +39,9 @@ def test_a_prompt_and_what_follows_are_one_sound() -> None:
     whole = join_codes(codes(2), codes(3, 400))
     assert np.array_equal(whole.values, np.concatenate([codes(2).values, codes(3).values]))
     assert whole.num_samples == 320 + 400
-    with pytest.raises(InputError, match="the prompt belongs to codebook book"):
+    with pytest.raises(InputError, match=r"prompt\b.*\bbook\b"):
         join_codes(codes(2), replace(codes(3), format=replace(FORMAT, codebook="other")))
-    with pytest.raises(InputError, match="a part is of type list; give Codes"):
+    with pytest.raises(InputError, match=r"\blist\b.*\bCodes\b"):
         join_codes(codes(2), [1, 2])  # type: ignore[arg-type]
 
 
@@ -51,21 +51,19 @@ def test_rates() -> None:
 
 
 def test_values_outside_the_codebook_are_refused() -> None:
-    with pytest.raises(InputError, match="codes 0 to 15"):
+    with pytest.raises(InputError, match=r"\b0\b.*\b15\b"):
         Codes(values=np.full((1, 2), 16, np.int32), num_samples=160, format=FORMAT)
 
 
 def test_shape_and_length_are_checked() -> None:
     with pytest.raises(InputError, match=r"\(time, 2\)"):
         Codes(values=np.zeros((3, 1), np.int32), num_samples=480, format=FORMAT)
-    with pytest.raises(InputError, match="takes 4 time steps"):
+    with pytest.raises(InputError, match=r"\b4 time steps"):
         codes(3, 481)
 
 
 def test_codes_of_another_codebook_are_refused_by_name() -> None:
-    with pytest.raises(
-        InputError, match=r"the model belongs to codebook book, the codes to codebook other.*wordless encode"
-    ):
+    with pytest.raises(InputError, match=r"\bmodel\b.*\bbook\b.*\bother\b.*wordless encode\b"):
         require_same_codebook(FORMAT, replace(FORMAT, codebook="other"), owner="the model")
 
 

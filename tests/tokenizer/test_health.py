@@ -66,7 +66,7 @@ def test_the_same_sound_is_steady_and_another_is_not(tokenizer: Tokenizer) -> No
 
 @pytest.mark.parametrize("values", [{"max_seconds": 0.0}, {"max_clips": 0}, {"shift_seconds": -1.0}])
 def test_values_out_of_range_are_refused(values: dict[str, float]) -> None:
-    with pytest.raises(InputError, match=rf"tokenizer\.health\.{next(iter(values))} is "):
+    with pytest.raises(InputError, match=rf"tokenizer\.health\.{next(iter(values))}\b"):
         HealthConfig(**values)  # type: ignore[arg-type]  # a test's shorthand
 
 
@@ -74,8 +74,8 @@ def test_a_collapse_warns_or_stops() -> None:
     fallen, fine = Usage(counts=(100, 1, 1, 0)), Usage(counts=(5, 5, 5, 5))
     config = HealthConfig(min_perplexity_ratio=0.5)
     assert collapse(fine, config) is None
-    assert "has collapsed: perplexity 1.1 of 4" in str(collapse(fallen, config))
-    with pytest.raises(InputError, match="has collapsed"):
+    assert "perplexity 1.1 of 4" in str(collapse(fallen, config))
+    with pytest.raises(InputError, match="collapsed"):
         collapse(fallen, replace(config, gate="stop"))
 
 
@@ -84,7 +84,7 @@ def test_a_collapse_at_one_level_is_told_though_the_levels_together_look_fine() 
     both = Usage(counts=(25, 5, 5, 5), levels=levels)
     config = HealthConfig(min_perplexity_ratio=0.5)
     assert collapse(replace(both, levels=()), config) is None
-    assert "has collapsed at residual level 2 of 2: perplexity 1.0 of 4" in str(collapse(both, config))
+    assert "perplexity 1.0 of 4" in str(collapse(both, config))
     assert collapse(replace(both, levels=levels[:1]), config) is None
 
 

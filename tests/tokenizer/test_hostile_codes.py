@@ -1,6 +1,7 @@
 """Codes files that other programs, or nobody sane, wrote: each is read as what it says, or refused in one line."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -66,26 +67,26 @@ def refused(path: Path) -> str:
 @pytest.mark.parametrize(
     ("about", "told"),
     [
-        ({**asdict(FORMAT), "extra": 1}, "extra is not an option"),
-        ({**asdict(FORMAT), "codebook_size": 0}, "codebook_size of the codes is 0"),
-        ({**asdict(FORMAT), "samples_per_code": 0}, "samples_per_code of the codes is 0"),
-        ({**asdict(FORMAT), "sample_rate": 0}, "sample_rate of the codes is 0"),
-        ({**asdict(FORMAT), "streams": -1}, "streams of the codes is -1"),
-        ({**asdict(FORMAT), "streams": None}, "streams=null is null; it must be a whole number"),
-        ({**asdict(FORMAT), "codebook_size": 2.5}, "codebook_size=2.5 is a number"),
-        ({**asdict(FORMAT), "codebook": ""}, "codebook of the codes is empty"),
-        ({**asdict(FORMAT), "codebook": 7}, "codebook=7 is a whole number; it must be text"),
-        ({}, "codebook_size is missing"),
-        ([1], "it must be a group of options"),
-        (b"{", "is not JSON"),
-        (b"[" * 100_000, "nested too deeply"),
-        (b'{"codebook_size": ' + b"9" * 5000 + b"}", "is not JSON"),
-        (b'{"codebook_size": 1, "codebook_size": 2}', "names 'codebook_size' twice"),
-        (b'{"codebook_size": NaN}', "holds NaN"),
+        ({**asdict(FORMAT), "extra": 1}, r"\bextra\b"),
+        ({**asdict(FORMAT), "codebook_size": 0}, r"codebook_size\b.*\b0\b"),
+        ({**asdict(FORMAT), "samples_per_code": 0}, r"samples_per_code\b.*\b0\b"),
+        ({**asdict(FORMAT), "sample_rate": 0}, r"sample_rate\b.*\b0\b"),
+        ({**asdict(FORMAT), "streams": -1}, r"streams\b.*-1\b"),
+        ({**asdict(FORMAT), "streams": None}, r"streams=null\b.*whole number"),
+        ({**asdict(FORMAT), "codebook_size": 2.5}, r"codebook_size=2\.5\b"),
+        ({**asdict(FORMAT), "codebook": ""}, r"codebook\b.*\bempty"),
+        ({**asdict(FORMAT), "codebook": 7}, r"codebook=7\b.*\btext\b"),
+        ({}, r"codebook_size\b.*missing"),
+        ([1], r"\bgroup\b"),
+        (b"{", "JSON"),
+        (b"[" * 100_000, "nested"),
+        (b'{"codebook_size": ' + b"9" * 5000 + b"}", "JSON"),
+        (b'{"codebook_size": 1, "codebook_size": 2}', "'codebook_size' twice"),
+        (b'{"codebook_size": NaN}', "NaN"),
     ],
 )
 def test_metadata_that_is_no_format_is_refused(tmp_path: Path, about: object, told: str) -> None:
-    assert told in refused(written(tmp_path, table(), about))
+    assert re.search(told, refused(written(tmp_path, table(), about)))
 
 
 @pytest.mark.parametrize(
@@ -93,29 +94,29 @@ def test_metadata_that_is_no_format_is_refused(tmp_path: Path, about: object, to
     [
         (table().drop_columns(["values"]), "no column 'values'"),
         (table().append_column("path", pa.array(["c", "d"])), "2 columns 'path'"),
-        (with_column("path", pa.array([None, "b"])), "'path' has a row without a value"),
-        (with_column("path", pa.array(["a\0", "b"])), "a clip's path is 'a\\x00'"),
-        (with_column("path", pa.array(["", "b"])), "a clip's path is ''"),
-        (with_column("path", pa.array([1, 2])), "'path' of type int64; it must be string"),
-        (with_column("num_samples", pa.array([None, 300])), "'num_samples' has a row without a value"),
-        (with_column("num_samples", pa.array([-480, 300])), "num_samples is -480; it must be 0 or more"),
-        (with_column("num_samples", pa.array([2**62, 300])), "which takes"),
-        (with_column("num_samples", pa.array([480.5, 300.0])), "'num_samples' of type double"),
-        (with_column("offset_frames", pa.array([0, -1])), "offset_frames is -1"),
-        (with_column("offset_frames", pa.array([0, 2**40])), "not in range"),
-        (with_column("values", pa.array([[1] * 6, None], pa.list_(pa.int32()))), "'values' has a row without"),
-        (with_column("values", pa.array([[1] * 6, [1, None, 3, 4]])), "'values' has a row without"),
-        (with_column("values", pa.array([[1] * 6, [-1, 1, 1, 1]])), "values lie in [-1, 1]"),
-        (with_column("values", pa.array([[1] * 6, [2**40, 1, 1, 1]])), "not in range"),
-        (with_column("values", pa.array([[1] * 6, [1, 1, 1]])), "3 values are no whole time steps of 2 streams"),
-        (with_column("values", pa.array([[[1]] * 6, [[1]] * 4])), "'values' of type list<"),
-        (with_column("values", pa.array([["1"] * 6, ["1"] * 4])), "'values' of type list<"),
-        (with_column("values", pa.array([1, 2])), "'values' of type int64"),
-        (with_column("label", pa.array(["x" * 70_000, None]).dictionary_encode()), "a text of 70000 bytes"),
+        (with_column("path", pa.array([None, "b"])), r"'path'.* without"),
+        (with_column("path", pa.array(["a\0", "b"])), r"path\b.*'a\\x00'"),
+        (with_column("path", pa.array(["", "b"])), r"path\b.*''"),
+        (with_column("path", pa.array([1, 2])), r"'path'.*\bint64\b.*\bstring\b"),
+        (with_column("num_samples", pa.array([None, 300])), r"'num_samples'.* without"),
+        (with_column("num_samples", pa.array([-480, 300])), r"num_samples\b.*-480\b.*\b0\b"),
+        (with_column("num_samples", pa.array([2**62, 300])), r"\bsamples\b"),
+        (with_column("num_samples", pa.array([480.5, 300.0])), r"'num_samples'.*\bdouble\b"),
+        (with_column("offset_frames", pa.array([0, -1])), r"offset_frames\b.*-1\b"),
+        (with_column("offset_frames", pa.array([0, 2**40])), "range"),
+        (with_column("values", pa.array([[1] * 6, None], pa.list_(pa.int32()))), r"'values'.* without"),
+        (with_column("values", pa.array([[1] * 6, [1, None, 3, 4]])), r"'values'.* without"),
+        (with_column("values", pa.array([[1] * 6, [-1, 1, 1, 1]])), r"values\b.*\[-1, 1\]"),
+        (with_column("values", pa.array([[1] * 6, [2**40, 1, 1, 1]])), "range"),
+        (with_column("values", pa.array([[1] * 6, [1, 1, 1]])), r"\b3 values\b.*\b2 streams\b"),
+        (with_column("values", pa.array([[[1]] * 6, [[1]] * 4])), r"'values'.*\blist<"),
+        (with_column("values", pa.array([["1"] * 6, ["1"] * 4])), r"'values'.*\blist<"),
+        (with_column("values", pa.array([1, 2])), r"'values'.*\bint64\b"),
+        (with_column("label", pa.array(["x" * 70_000, None]).dictionary_encode()), r"\b70000 bytes"),
     ],
 )
 def test_columns_that_are_no_codes_are_refused(tmp_path: Path, columns: pa.Table, told: str) -> None:
-    assert told in refused(written(tmp_path, columns))
+    assert re.search(told, refused(written(tmp_path, columns)))
 
 
 def test_the_same_codes_in_wider_types_and_dictionaries_are_read(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_a_small_file_that_tells_of_very_many_codes_is_refused_before_they_are_r
     path.write_bytes(path.read_bytes().replace(variable_length(MANY + 1), variable_length(MOST)))  # in the footer
     assert path.stat().st_size < 10_000
     before = pa.total_allocated_bytes()
-    assert f"a row group of {MOST} values" in refused(path)
+    assert f"{MOST} values" in refused(path)
     assert pa.total_allocated_bytes() == before
 
 
@@ -161,7 +162,7 @@ def test_what_is_no_codes_folder_is_refused(tmp_path: Path) -> None:
     assert len(list(read_codes(tmp_path)[1])) == 1
     shard_path(tmp_path, 0).unlink()
     shard_path(tmp_path, 0).mkdir()
-    with pytest.raises(InputError, match="is not a file"):
+    with pytest.raises(InputError, match="not a file"):
         read_codes(tmp_path)
 
 
@@ -170,7 +171,7 @@ def test_what_is_no_codes_folder_is_refused(tmp_path: Path) -> None:
 )
 def test_every_field_of_a_format_must_agree(name: str, value: int) -> None:
     changed: dict[str, Any] = {name: value}
-    with pytest.raises(InputError, match=rf"the model has {name} \d+, the codes have {name} {value}, .* altered"):
+    with pytest.raises(InputError, match=rf"{name}\b.*\b\d+\b.*{name}\b.*\b{value}\b"):
         require_same_codebook(FORMAT, replace(FORMAT, **changed), owner="the model")
     with pytest.raises(InputError, match="tokenizer"):
         require_same_codebook(FORMAT, replace(FORMAT, tokenizer="another"), owner="the model")
@@ -240,24 +241,24 @@ def test_text_units_may_be_anything(tmp_path_factory: pytest.TempPathFactory, li
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ('{"file_name": ' * 100_000, "nested too deeply"),
-        ('{"file_name": "a", "units": [' + "9" * 5000 + "]}", "is not JSON"),
-        ("a|" + "9" * 5000, "a unit has 5000 digits"),
-        ('{"file_name": "a", "units": [1], "units": [2]}', "names 'units' twice"),
-        ('{"file_name": "a", "units": [NaN]}', "holds NaN"),
-        ('{"file_name": "\\ud800", "units": [1]}', "a clip's path is"),
-        ('{"file_name": "a\\u0000b", "units": [1]}', "a clip's path is"),
-        ('{"file_name": "a", "units": [1180591620717411303424]}', "outside the codebook"),
-        ("a|1_0", "'1_0' is no unit"),
-        ("a|-1", "'-1' is no unit"),
-        ("[1]", "'[1]' is no unit"),
+        ('{"file_name": ' * 100_000, "nested"),
+        ('{"file_name": "a", "units": [' + "9" * 5000 + "]}", "JSON"),
+        ("a|" + "9" * 5000, "5000 digits"),
+        ('{"file_name": "a", "units": [1], "units": [2]}', "'units' twice"),
+        ('{"file_name": "a", "units": [NaN]}', "NaN"),
+        ('{"file_name": "\\ud800", "units": [1]}', "path"),
+        ('{"file_name": "a\\u0000b", "units": [1]}', "path"),
+        ('{"file_name": "a", "units": [1180591620717411303424]}', "codebook"),
+        ("a|1_0", "'1_0'"),
+        ("a|-1", "'-1'"),
+        ("[1]", "'[1]'"),
     ],
 )
 def test_odd_lines_of_units_are_named(tmp_path: Path, line: str, told: str) -> None:
     (tmp_path / "a.txt").write_text(f"ok|1 2\n{line}\n")
     with pytest.raises(InputError) as error:
         read_units(tmp_path / "a.txt", ONE_STREAM)
-    assert f"{tmp_path / 'a.txt'}:2: not a line of units" in str(error.value)
+    assert f"{tmp_path / 'a.txt'}:2: " in str(error.value)
     assert told in str(error.value)
     assert len(str(error.value)) < 500
 
@@ -265,5 +266,5 @@ def test_odd_lines_of_units_are_named(tmp_path: Path, line: str, told: str) -> N
 def test_what_is_no_file_of_units_is_refused(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for path in (tmp_path, tmp_path / "loop", Path("/dev/zero")):
-        with pytest.raises(InputError, match="is not a file"):
+        with pytest.raises(InputError, match="not a file"):
             read_units(path, ONE_STREAM)

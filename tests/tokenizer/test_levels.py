@@ -149,7 +149,7 @@ def test_other_levels_than_those_of_the_weights_are_refused(layered: Tokenizer, 
     layered.save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"levels": levels}))
-    with pytest.raises(InputError, match=r"do not belong together|damaged tokenizer"):
+    with pytest.raises(InputError, match=r"together|damaged"):
         Tokenizer.from_pretrained(tmp_path)
 
 

@@ -44,7 +44,7 @@ def test_segments_keep_their_place_in_the_file(tmp_path: Path) -> None:
     assert all(same(*pair) for pair in zip([CLIPS[1], *segments], read, strict=True))
     write_shard(tmp_path / "b.parquet", CLIPS, FORMAT)
     assert not {"start", "end"} & set(pq.read_schema(tmp_path / "b.parquet").names)
-    with pytest.raises(InputError, match=r"#t=0,0\.03 is a segment, and the shard has no columns"):
+    with pytest.raises(InputError, match=r"#t=0,0\.03\b.*segment.*columns"):
         write_shard(tmp_path / "c.parquet", segments, FORMAT)
 
 
@@ -91,9 +91,9 @@ def test_shards_of_another_codebook_are_refused(tmp_path: Path) -> None:
     write_shard(shard_path(tmp_path, 0), CLIPS, FORMAT)
     write_shard(shard_path(tmp_path, 1), [replace(CLIPS[0], codes=replace(CLIPS[0].codes, format=other))], other)
     mark_complete(tmp_path, shards=2, clips=4)
-    with pytest.raises(InputError, match=r"codes-00001.parquet is of codebook other"):
+    with pytest.raises(InputError, match=r"codes-00001\.parquet\b.*\bother\b"):
         list(read_codes(tmp_path)[1])
-    with pytest.raises(InputError, match="write them apart"):
+    with pytest.raises(InputError, match="apart"):
         write_shard(tmp_path / "x.parquet", CLIPS, other)
 
 
@@ -106,16 +106,16 @@ def test_values_outside_the_codebook_name_file_and_clip(tmp_path: Path) -> None:
     pq.write_table(
         table.set_column(6, table.schema.field("values"), pa.array(values, table.schema.field("values").type)), path
     )
-    with pytest.raises(InputError, match=r"a.parquet, clip a b/\(ü\).wav: values lie in"):
+    with pytest.raises(InputError, match=r"a\.parquet\b.*a b/\(ü\)\.wav\b"):
         list(read_codes(path)[1])
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.parquet").write_text("no")
     pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
-    with pytest.raises(InputError, match="is not a Parquet file"):
+    with pytest.raises(InputError, match="Parquet"):
         read_codes(tmp_path / "text.parquet")
-    with pytest.raises(InputError, match="holds no codes"):
+    with pytest.raises(InputError, match="no codes"):
         read_codes(tmp_path / "other.parquet")
-    with pytest.raises(InputError, match="is missing"):
+    with pytest.raises(InputError, match="missing"):
         read_codes(tmp_path / "none.parquet")

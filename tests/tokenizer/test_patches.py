@@ -24,6 +24,6 @@ def test_a_patch_is_frames_of_one_band() -> None:
 
 
 def test_bands_must_divide_the_mels() -> None:
-    with pytest.raises(InputError, match=r"tokenizer.patch.mels is 3; it must divide audio.n_mels=8"):
+    with pytest.raises(InputError, match=r"tokenizer\.patch\.mels\b.*\b3\b.*audio\.n_mels=8\b"):
         PatchConfig(mels=3).height(8)
     assert PatchConfig().height(8) == 8

@@ -92,7 +92,7 @@ def test_parts_that_were_padded_to_whole_codes_end_with_the_shortest() -> None:
     codes = join_rates(parts)
     assert codes.num_samples == 120
     assert [len(each.values) for each in split_rates(codes)] == [2, 3]
-    with pytest.raises(InputError, match="join the codes of one recording"):
+    with pytest.raises(InputError, match="one recording"):
         join_rates([counted_codes(format_of(80), 240, first=0), parts[1]])
 
 
@@ -112,10 +112,10 @@ def test_bits_of_all_rates_together() -> None:
 @pytest.mark.parametrize(
     ("formats", "reason"),
     [
-        ((format_of(80), format_of(30)), "each next rate an equal part"),
-        ((format_of(40), format_of(80)), "each next rate an equal part"),
-        ((format_of(80), format_of(80)), "each next rate an equal part"),
-        ((format_of(80), format_of(40, codebook_size=8)), "all rates of a tokenizer must have the same"),
+        ((format_of(80), format_of(30)), "equal part"),
+        ((format_of(40), format_of(80)), "equal part"),
+        ((format_of(80), format_of(80)), "equal part"),
+        ((format_of(80), format_of(40, codebook_size=8)), r"\b100 codes\b.*\b8\b"),
     ],
 )
 def test_rates_that_do_not_nest_are_refused(formats: tuple[CodesFormat, ...], reason: str) -> None:
@@ -126,7 +126,7 @@ def test_rates_that_do_not_nest_are_refused(formats: tuple[CodesFormat, ...], re
 def test_an_altered_format_is_refused() -> None:
     whole = combined_format([format_of(80), format_of(40)])
     for changed in ({"streams": 4}, {"samples_per_code": 160}, {"rates": whole.rates[:1]}):
-        with pytest.raises(InputError, match="a time step has"):
+        with pytest.raises(InputError, match="time step"):
             replace(whole, **changed)  # type: ignore[arg-type]  # of several types
 
 
@@ -174,22 +174,22 @@ def test_folders_that_do_not_belong_together_are_refused(
     rate_tokenizer: RateTokenizer, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     rate_tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(InputError, match=r"a tokenizer for each of several rates; name one of them.*rate_1"):
+    with pytest.raises(InputError, match=r"tokenizer\b.*rates\b.*rate_1\b"):
         Tokenizer.from_pretrained(tmp_path)
     other = fitted(PatchConfig(frames=2), 16)
     other.centroids += 1
     Tokenizer(other.config, other.mean, other.std, other.autoencoder, other.centroids).save_pretrained(
         tmp_path / "rate_3"
     )
-    with pytest.raises(InputError, match="the files do not belong together"):
+    with pytest.raises(InputError, match="together"):
         RateTokenizer.from_pretrained(tmp_path)
     shutil.rmtree(tmp_path / "rate_3")
-    with pytest.raises(InputError, match=r"config.json is missing"):
+    with pytest.raises(InputError, match=r"config\.json\b.*missing"):
         RateTokenizer.from_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     for rates in (2, 0, 10**9, "three", None):
         (tmp_path / "config.json").write_text(json.dumps({**config, "rates": rates}))
-        with pytest.raises(InputError, match="a damaged tokenizer of several rates"):
+        with pytest.raises(InputError, match="damaged"):
             RateTokenizer.from_pretrained(tmp_path)
 
 
@@ -198,7 +198,7 @@ def test_tokenizers_of_different_front_ends_are_refused(rate_tokenizer: RateToke
     audio = SpectrogramConfig(sample_rate=RATE, window_length=200, hop_length=80, n_mels=24, f_min=50)
     config = replace(finest.config, audio=audio)
     other = Tokenizer(config, finest.mean, finest.std, finest.autoencoder, finest.centroids)
-    with pytest.raises(InputError, match="differ in their front end"):
+    with pytest.raises(InputError, match="front end"):
         RateTokenizer([coarse, other])
 
 

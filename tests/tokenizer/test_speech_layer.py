@@ -109,7 +109,7 @@ def test_codes_have_a_spectrogram_and_vectors_have_codes(tokenizer: Tokenizer) -
     vectors = tokenizer.bottlenecks_of(SOUND)
     assert vectors.shape == (1, len(SOUND) // STRIDE, 1, 32)
     assert torch.equal(tokenizer.nearest(vectors)[0], codes[: vectors.shape[1]])
-    with pytest.raises(InputError, match="from samples, not from spectrograms"):
+    with pytest.raises(InputError, match=r"samples.*spectrograms"):
         tokenizer.encode_spectrogram(torch.zeros(4, 16))
 
 
@@ -139,9 +139,9 @@ def test_a_folder_needs_no_other(tmp_path: Path) -> None:
 
 
 def test_a_layer_that_the_model_lacks_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"speech_layer\.layer is 0; it must be 1 or more"):
+    with pytest.raises(InputError, match=r"speech_layer\.layer\b.*\b0\b.*\b1\b"):
         SpeechLayerConfig(layer=0, model="HuBERT", files="")
-    with pytest.raises(InputError, match=r"speech_layer\.layer is 4; wav2vec2\.weights=.* has 3 layers"):
+    with pytest.raises(InputError, match=r"speech_layer\.layer\b.*\b4\b.*wav2vec2\.weights=.*\b3 layers"):
         speech_tokenizer(tmp_path, layer=4)
 
 
@@ -158,16 +158,16 @@ def test_a_changed_or_missing_model_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "tokenizer" / FOLDER / CONFIG
     values = json.loads(config.read_text())
     config.write_text(json.dumps({**values, "layer_norm_eps": 0.1}))
-    with pytest.raises(InputError, match="another speech model than the one that the codes were made with"):
+    with pytest.raises(InputError, match="speech model"):
         Tokenizer.from_pretrained(tmp_path / "tokenizer")
     shutil.rmtree(tmp_path / "tokenizer" / FOLDER)
-    with pytest.raises(InputError, match="another speech model"):
+    with pytest.raises(InputError, match="speech model"):
         Tokenizer.from_pretrained(tmp_path / "tokenizer")
 
 
 def test_another_time_step_is_refused(tokenizer: Tokenizer) -> None:
     assert tokenizer.speech_layer is not None
-    with pytest.raises(InputError, match="a state of 32 dimensions for each 80 samples"):
+    with pytest.raises(InputError, match=r"\b32 dimensions\b.*\b80 samples"):
         tokenizer.speech_layer.require(samples_per_code=160, width=32)
 
 

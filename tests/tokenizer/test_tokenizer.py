@@ -113,13 +113,13 @@ def test_fingerprints_tell_codebook_and_tokenizer_apart(tokenizer: Tokenizer) ->
 
 
 def test_a_damaged_folder_is_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"config.json is missing"):
+    with pytest.raises(InputError, match=r"config\.json\b.*missing"):
         Tokenizer.from_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     config["fingerprints"]["codebook"] = "other"
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match=r"names codebook other of 32 codes, its weights are of"):
+    with pytest.raises(InputError, match=r"\bother\b.*\b32 codes"):
         Tokenizer.from_pretrained(tmp_path)
 
 
@@ -128,14 +128,14 @@ def test_a_changed_config_is_refused(tokenizer: Tokenizer, tmp_path: Path, chang
     tokenizer.save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | change))
-    with pytest.raises(InputError, match=r"do not belong together|damaged tokenizer"):
+    with pytest.raises(InputError, match=r"together|damaged"):
         Tokenizer.from_pretrained(tmp_path)
 
 
 def test_damaged_weights_are_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"cut")
-    with pytest.raises(InputError, match="damaged tokenizer"):
+    with pytest.raises(InputError, match="damaged"):
         Tokenizer.from_pretrained(tmp_path)
 
 
@@ -149,9 +149,9 @@ def test_a_folder_with_a_config_is_whole(tokenizer: Tokenizer, tmp_path: Path) -
 
 
 def test_samples_need_a_rate(tokenizer: Tokenizer) -> None:
-    with pytest.raises(InputError, match="sample_rate is missing"):
+    with pytest.raises(InputError, match=r"sample_rate.*missing"):
         tokenizer.encode(LONG)
-    with pytest.raises(InputError, match="sample_rate is '44100'; give a whole number of Hz"):
+    with pytest.raises(InputError, match=r"sample_rate.*'44100'.* Hz"):
         tokenizer.encode(LONG, "44100")  # type: ignore[arg-type]  # refused
     rate: Any = np.array(RATE)  # as numpy.load gives it
     assert np.array_equal(tokenizer.encode(LONG, rate).values, tokenizer.encode(LONG, RATE).values)

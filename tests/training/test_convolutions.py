@@ -43,15 +43,13 @@ class WrongWithoutGradients(nn.Conv1d):
 @pytest.mark.parametrize("kind", [WrongOutput, WrongGradient, WrongWithoutGradients])
 def test_a_wrong_convolution_is_refused_by_name(kind: type[nn.Conv1d]) -> None:
     network = nn.Sequential(nn.Conv1d(1, 8, 3), nn.Sequential(kind(8, 8, 5)))
-    with pytest.raises(
-        InputError, match=r"lm\.fit computes in bf16.*convolution 1\.0, .*8, 8.*lm\.fit\.precision=fp32"
-    ):
+    with pytest.raises(InputError, match=r"lm\.fit\b.*bf16.*\b8, 8\b.*lm\.fit\.precision=fp32"):
         require_right_in_bfloat16(network, "lm.fit")
 
 
 def test_training_asks_before_its_first_step(tmp_path: Path) -> None:
     network = nn.Sequential(nn.Unflatten(1, (1, 3)), WrongOutput(1, 1, 3), nn.Flatten())  # (8, 3) -> (8, 1)
-    with pytest.raises(InputError, match="wrongly in bfloat16"):
+    with pytest.raises(InputError, match="bfloat16"):
         trained(network, replace(CONFIG, precision="bf16"), tmp_path)
     assert not list(tmp_path.iterdir())
     trained(network, CONFIG, tmp_path)  # in full precision

@@ -3,6 +3,7 @@
 import io
 import math
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -214,8 +215,8 @@ def test_a_damaged_checkpoint_is_named_and_set_aside(how: str, tmp_path: Path) -
     assert trained(resumed, config, tmp_path / "killed", say=told.append) == report
     assert all(map(torch.equal, whole.state_dict().values(), resumed.state_dict().values()))
     assert len(told) == 1
-    assert f"{checkpoint} is damaged (it" in told[0]
-    assert "it is now fit.damaged, and training begins anew" in told[0]
+    assert f"{checkpoint} " in told[0]
+    assert "fit.damaged" in told[0]
     assert (tmp_path / "killed" / "fit.damaged").read_bytes() == content
     assert not (tmp_path / "marker").exists()
 
@@ -246,7 +247,7 @@ def test_a_checkpoint_of_another_model_changes_nothing(tmp_path: Path) -> None:
     alone, model, told = network(), network(), []
     report = trained(alone, config, tmp_path / "alone")
     assert trained(model, config, tmp_path / "network", say=told.append) == report
-    assert "is damaged (it is of another model): it is now" in told[0]
+    assert re.search(r"damaged.*another model.*fit\.damaged", told[0])
     assert all(map(torch.equal, alone.state_dict().values(), model.state_dict().values()))
 
 
@@ -332,7 +333,7 @@ def test_losses_are_per_item_over_batches_of_unequal_size(tmp_path: Path) -> Non
 
 
 def test_divergence_is_told_with_a_remedy(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"the loss at step \d+ is (nan|inf): training diverged; lower lm.fit.lr"):
+    with pytest.raises(InputError, match=r"step \d+\b.*\b(nan|inf)\b.*lm\.fit\.lr\b"):
         trained(network(), replace(CONFIG, steps=200, lr=1e30, warmup_steps=0), tmp_path)
 
 
@@ -347,17 +348,17 @@ class SpoiltAtStep2(Slope):
 
 
 def test_a_loss_that_is_not_finite_says_whether_the_data_are_to_blame(tmp_path: Path) -> None:
-    told = "at step 2 is nan: 1 values of its batch are not finite, though they were when they were written"
+    told = r"\bstep 2\b.*\bnan\b.*\b1 values\b.*finite"
     for accumulation in (1, 2):
         config = replace(CONFIG, steps=5, accumulation=accumulation)
         with pytest.raises(InputError, match=told):
             trained(plane(), config, tmp_path / str(accumulation), SpoiltAtStep2())
-    with pytest.raises(InputError, match="All values of its batch are finite, so no recording is to blame"):
+    with pytest.raises(InputError, match=r"finite.*recording"):
         trained(plane(), replace(CONFIG, steps=200, lr=1e30, warmup_steps=0), tmp_path / "lr")
 
 
 def test_weights_that_only_validation_finds_broken_are_not_kept(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the validation loss at step 1 is"):
+    with pytest.raises(InputError, match=r"validation loss\b.*step 1\b"):
         trained(plane(), replace(CONFIG, steps=1, lr=1e36, warmup_steps=0), tmp_path)
 
 
@@ -388,5 +389,5 @@ def test_bf16_computes_in_bf16_and_keeps_fp32_weights(tmp_path: Path) -> None:
     ],
 )
 def test_values_out_of_range_are_refused(name: str, value: float) -> None:
-    with pytest.raises(InputError, match=rf"fit.{name} is {value}"):
+    with pytest.raises(InputError, match=rf"fit\.{name}\b.*{value}"):
         replace(CONFIG, **{name: value})  # type: ignore[arg-type]  # what a user may give

@@ -70,7 +70,7 @@ def test_a_loss_that_is_not_finite_is_refused_with_the_next_step() -> None:
         next(model.parameters()).fill_(torch.nan)
     steps.take()
     assert not steps.finite
-    with pytest.raises(InputError, match="the loss at step 1 is nan: training diverged"):
+    with pytest.raises(InputError, match=r"step 1\b.*\bnan\b"):
         steps.take()
 
 

@@ -100,7 +100,7 @@ def test_each_crop_is_coded_in_one_of_all_codebooks() -> None:
 
 def test_codebooks_must_be_of_one_tokenizer() -> None:
     clips, table = numbered([500])
-    with pytest.raises(InputError, match="4 codes in one codebook and 3 in another"):
+    with pytest.raises(InputError, match=r"\b4 codes\b.*\b3\b"):
         Crops(clips, table, tiny_config(), CropsConfig(), others=[OtherCodes(codes=clips.codes[1:], meanings=table)])
 
 
@@ -118,7 +118,7 @@ def test_noise_is_added_to_what_the_codes_mean(position: bool) -> None:
     assert float(added[heard][:, : SPECTROGRAM.n_mels].std()) == pytest.approx(0.5, rel=0.05)
     assert not added[~heard].any()
     assert not added[..., SPECTROGRAM.n_mels :].any()
-    with pytest.raises(InputError, match="numbers of codes take no noise"):
+    with pytest.raises(InputError, match="noise"):
         CropsConfig(condition_noise=0.1).look_ahead(tiny_config(condition="embedding", codebook_size=3))
 
 
@@ -138,7 +138,7 @@ def test_noise_is_added_to_the_samples_that_are_heard_and_not_to_those_to_learn(
     assert abs(float(added.mean())) < 0.2
     assert noisy.previous.min() >= 0
     assert noisy.previous.max() < levels
-    with pytest.raises(InputError, match=r"input_noise is -1 levels"):
+    with pytest.raises(InputError, match=r"input_noise\b.*-1\b"):
         CropsConfig(input_noise=-1)
 
 
@@ -172,23 +172,23 @@ def test_training_brings_the_loss_down() -> None:
 def test_refuses_codes_that_do_not_cover_the_samples() -> None:
     clips, table = numbered([500, 700])
     shifted = VocoderClips(**{**vars(clips), "code_offsets": np.array([0, 5, 9])})
-    with pytest.raises(InputError, match="clip 0 has 5 codes; its samples take 4"):
+    with pytest.raises(InputError, match=r"clip 0\b.*\b5 codes\b.*\b4\b"):
         Crops(shifted, table, tiny_config(), CropsConfig())
 
 
 def test_refuses_offsets_that_end_elsewhere() -> None:
     clips, _ = numbered([500])
-    with pytest.raises(InputError, match="offsets end at sample 400"):
+    with pytest.raises(InputError, match=r"offsets\b.*\b400\b"):
         VocoderClips(**{**vars(clips), "sample_offsets": np.array([0, 400])})
 
 
 def test_refuses_crops_with_nothing_to_count() -> None:
     clips, table = numbered([500])
-    with pytest.raises(InputError, match="choose at least 4"):
+    with pytest.raises(InputError, match=r"crop_codes\b.*\b4\b"):
         Crops(clips, table, tiny_config(), CropsConfig(crop_codes=3, context_codes=2))
 
 
 def test_refuses_unequal_shares() -> None:
     clips, table = numbered([500])
-    with pytest.raises(InputError, match="batch_size is 8"):
+    with pytest.raises(InputError, match=r"batch_size\b.*\b8\b"):
         Crops(clips, table, tiny_config(), CropsConfig()).batch(0, 0, 3)

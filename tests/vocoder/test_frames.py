@@ -34,9 +34,9 @@ def test_an_embedding_is_told_which_codes_they_are() -> None:
 
 
 def test_an_embedding_knows_its_own_codebook_alone() -> None:
-    with pytest.raises(InputError, match="codes of codebook book-1 alone, and these are of book-2"):
+    with pytest.raises(InputError, match=r"\bbook-1\b.*\bbook-2\b"):
         code_frames(VALUES, random_table(codebook="book-2"), tiny_config(**EMBEDDING))
-    with pytest.raises(InputError, match="codebook_size is 0"):
+    with pytest.raises(InputError, match=r"codebook_size\b.*\b0\b"):
         create_wavenet(tiny_config(condition="embedding"), seed=0)
 
 
@@ -91,5 +91,5 @@ def test_a_vocoder_of_an_embedding_refuses_other_codebooks() -> None:
     vocoder = Vocoder(loud(tiny_config(**EMBEDDING)), "tok-1")
     other: Table = random_table(codebook="book-2")
     codes: Codes = other.codes([1])
-    with pytest.raises(InputError, match="alone, and these are of book-2"):
+    with pytest.raises(InputError, match=r"\bbook-2\b"):
         vocoder.decode(codes, other)

@@ -135,14 +135,14 @@ def test_a_prompt_is_what_a_clip_begins_with(engine: Literal["torch", "numba"]) 
 @pytest.mark.parametrize("level", [-2, 32])
 def test_refuses_a_prompt_of_other_levels(level: int) -> None:
     prompt = torch.tensor([3, level])
-    with pytest.raises(InputError, match="the vocoder knows 0 to 31"):
+    with pytest.raises(InputError, match=r"vocoder\b.*\b0\b.*\b31\b"):
         generate(lively(), [GenerationInput(spectrogram=clip(3, 0).spectrogram, prompt=prompt)])
-    with pytest.raises(InputError, match="the vocoder knows 0 to 31"):
+    with pytest.raises(InputError, match=r"vocoder\b.*\b0\b.*\b31\b"):
         next(generate_blocks(lively(), [clip(3, 0).spectrogram], prompt=prompt))
 
 
 def test_refuses_a_top_p_of_nothing() -> None:
-    with pytest.raises(InputError, match="top_p is 0"):
+    with pytest.raises(InputError, match=r"top_p\b.*\b0\b"):
         generate(lively(), [clip(1, 0)], sampling=Sampling(top_p=0))
 
 
@@ -158,12 +158,12 @@ def test_top_p_leaves_the_most_probable_levels(engine: Literal["torch", "numba"]
 
 
 def test_refuses_a_negative_seed_before_anything_sounds() -> None:
-    with pytest.raises(InputError, match="seed is -1; it must be 0 to 4294967295"):
+    with pytest.raises(InputError, match=r"seed\b.*-1\b.*\b0\b.*\b4294967295\b"):
         generate(lively(), [GenerationInput(spectrogram=clip(1, 0).spectrogram, seed=-1)])
-    with pytest.raises(InputError, match="seed is -1; it must be 0 to 4294967295"):
+    with pytest.raises(InputError, match=r"seed\b.*-1\b.*\b0\b.*\b4294967295\b"):
         next(generate_blocks(lively(), [clip(1, 0).spectrogram], sampling=Sampling(seed=-1)))
 
 
 def test_refuses_a_negative_temperature() -> None:
-    with pytest.raises(InputError, match="temperature is -1"):
+    with pytest.raises(InputError, match=r"temperature\b.*-1\b"):
         generate(lively(), [clip(1, 0)], sampling=Sampling(temperature=-1))

@@ -159,11 +159,11 @@ def test_a_stream_goes_on_from_a_prompt_as_the_whole_does() -> None:
 def test_refuses_what_it_cannot_filter() -> None:
     own = PostFilter(SPECTROGRAM, strength=1.0)
     own.expect(torch.zeros(2, SPECTROGRAM.n_mels))
-    with pytest.raises(InputError, match="240 samples to filter and 2 frames of meaning"):
+    with pytest.raises(InputError, match=r"\b240 samples\b.*\b2 frames"):
         own.filter(torch.zeros(3 * HOP))
-    with pytest.raises(InputError, match=r"81 samples to filter.*whole frames of 80 samples"):
+    with pytest.raises(InputError, match=r"\b81 samples\b.*\b80 samples"):
         own.filter(torch.zeros(HOP + 1))
-    with pytest.raises(InputError, match=r"postfilter is 1\.5; choose 0 .* to 1"):
+    with pytest.raises(InputError, match=r"postfilter\b.*\b1\.5\b.*\b0\b.*\b1\b"):
         Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1", postfilter=1.5)
 
 

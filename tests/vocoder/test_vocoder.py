@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -54,11 +55,11 @@ def test_saved_and_loaded_sounds_the_same(vocoder: Vocoder, tmp_path: Path) -> N
 
 
 def test_its_card_says_whose_codes_it_knows(vocoder: Vocoder) -> None:
-    assert "those of tokenizer `tok-1`, whatever the size of its codebook" in model_card(vocoder.model, "tok-1")
+    assert "tokenizer `tok-1`" in model_card(vocoder.model, "tok-1")
     config = replace(tiny_config(), condition="embedding", codebook="book-1", codebook_size=7)
     card = model_card(create_wavenet(config, seed=0), "tok-1")
-    assert "those of codebook `book-1` of tokenizer `tok-1`, and no others" in card
-    assert "groups heard in training: none" in card
+    assert re.search(r"codebook `book-1`.*tokenizer `tok-1`", card)
+    assert re.search(r"groups\b.*: none\b", card)
 
 
 def test_serves_other_codebooks_of_its_tokenizer(vocoder: Vocoder) -> None:
@@ -68,17 +69,17 @@ def test_serves_other_codebooks_of_its_tokenizer(vocoder: Vocoder) -> None:
 
 def test_refuses_another_tokenizer(vocoder: Vocoder) -> None:
     stranger = random_table(tokenizer="tok-2")
-    with pytest.raises(InputError, match=r"belongs to tokenizer tok-1, the codes to tokenizer tok-2"):
+    with pytest.raises(InputError, match=r"\btok-1\b.*\bcodes\b.*\btok-2\b"):
         vocoder.decode(stranger.codes([1]), stranger)
-    with pytest.raises(InputError, match=r"belongs to tokenizer tok-1, the tokenizer to tokenizer tok-2"):
+    with pytest.raises(InputError, match=r"\btok-1\b.*\btokenizer\b.*\btok-2\b"):
         vocoder.decode(random_table().codes([1]), stranger)
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"hop_length": SAMPLES_PER_CODE, "patch_frames": 1}, "samples per frame"),
-        ({"n_mels": 99}, "99 mel bands"),
+        ({"hop_length": SAMPLES_PER_CODE, "patch_frames": 1}, "samples"),
+        ({"n_mels": 99}, r"\b99\b"),
     ],
 )
 def test_refuses_a_tokenizer_with_other_frames_of_the_same_fingerprint(change: dict[str, int], told: str) -> None:
@@ -98,12 +99,12 @@ def test_refuses_codes_of_another_codebook_than_the_tokenizers(vocoder: Vocoder)
 def test_refuses_another_rate(vocoder: Vocoder) -> None:
     table = random_table()
     table.format = replace(table.format, sample_rate=16_000)
-    with pytest.raises(InputError, match="at 16000 Hz"):
+    with pytest.raises(InputError, match="16000 Hz"):
         vocoder.decode(table.codes([1]), table)
 
 
 def test_names_groups_like_an_unknown_one(vocoder: Vocoder) -> None:
-    with pytest.raises(InputError, match=r"'jacksen'.*choose among jackson"):
+    with pytest.raises(InputError, match=r"'jacksen'.*\bjackson\b"):
         vocoder.group_index("jacksen")
     assert vocoder.group_index(None) == -1
 
@@ -111,17 +112,17 @@ def test_names_groups_like_an_unknown_one(vocoder: Vocoder) -> None:
 def test_names_a_missing_file(vocoder: Vocoder, tmp_path: Path) -> None:
     vocoder.save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(InputError, match=r"model\.safetensors is missing"):
+    with pytest.raises(InputError, match=r"model\.safetensors\b.*missing"):
         Vocoder.from_pretrained(tmp_path)
-    with pytest.raises(InputError, match=r"^\S*config\.json is missing: .*; name a folder that wordless run wrote$"):
+    with pytest.raises(InputError, match=r"^\S*config\.json\b.*missing.*wordless run\b"):
         Vocoder.from_pretrained(tmp_path / "nowhere")
     vocoder.save_pretrained(tmp_path / "run/vocoder")
-    with pytest.raises(InputError, match=r"config\.json is missing: .*; name \S*run/vocoder$"):
+    with pytest.raises(InputError, match=r"config\.json\b.*missing.* \S*run/vocoder$"):
         Vocoder.from_pretrained(tmp_path / "run")
 
 
 def test_without_groups_the_remedy_is_named() -> None:
-    with pytest.raises(InputError, match=r"trained without groups: give none, or train one on .*corpus\.pattern"):
+    with pytest.raises(InputError, match=r"groups\b.*corpus\.pattern"):
         Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1").group_index("anna")
 
 
@@ -130,7 +131,7 @@ def test_names_a_changed_file(vocoder: Vocoder, tmp_path: Path) -> None:
     weights = bytearray((tmp_path / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (tmp_path / "model.safetensors").write_bytes(weights)
-    with pytest.raises(InputError, match=r"model\.safetensors is not the file"):
+    with pytest.raises(InputError, match=r"model\.safetensors\b"):
         Vocoder.from_pretrained(tmp_path)
 
 
@@ -142,7 +143,7 @@ def test_names_a_changed_config(vocoder: Vocoder, tmp_path: Path, change: dict[s
     saved = json.loads((tmp_path / "config.json").read_text())
     saved["wavenet"].update(change)
     (tmp_path / "config.json").write_text(json.dumps(saved))
-    with pytest.raises(InputError, match=r"holds a damaged vocoder \(.*config\.json"):
+    with pytest.raises(InputError, match=r"damaged\b.*config\.json"):
         Vocoder.from_pretrained(tmp_path)
 
 
@@ -150,7 +151,7 @@ def test_names_a_changed_config(vocoder: Vocoder, tmp_path: Path, change: dict[s
 def test_names_a_config_that_is_none(vocoder: Vocoder, tmp_path: Path, text: str) -> None:
     vocoder.save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(InputError, match=r"holds a damaged vocoder \(config\.json"):
+    with pytest.raises(InputError, match=r"damaged\b.*config\.json"):
         Vocoder.from_pretrained(tmp_path)
 
 
@@ -164,7 +165,7 @@ def test_goes_on_from_samples_alone_as_from_a_waveform(vocoder: Vocoder) -> None
     for wrong in (heard * np.nan, ["a"], codes):
         with pytest.raises(InputError, match="prompt"):
             vocoder.continue_from(wrong, codes, table)  # type: ignore[arg-type]  # what callers give all the same
-    with pytest.raises(InputError, match="codes is of type ndarray; give Codes"):
+    with pytest.raises(InputError, match=r"codes\b.*ndarray\b.*Codes\b"):
         vocoder.decode(codes.values, table)  # type: ignore[arg-type]
 
 
@@ -180,7 +181,7 @@ def test_goes_on_from_samples_at_another_rate_as_from_the_resampled_sound(vocode
     assert np.array_equal(
         vocoder.continue_from(recording.samples, codes, table, sample_rate=8000, seed=4).samples, expected
     )
-    with pytest.raises(InputError, match="sample_rate is 0"):
+    with pytest.raises(InputError, match=r"sample_rate\b.*\b0\b"):
         vocoder.continue_from(stereo, codes, table, sample_rate=0)
 
 
@@ -210,9 +211,9 @@ def test_what_follows_depends_on_what_was_heard(vocoder: Vocoder) -> None:
 def test_refuses_a_prompt_that_does_not_fit(vocoder: Vocoder) -> None:
     table = random_table()
     long = Waveform(samples=np.zeros(2 * SAMPLES_PER_CODE + 1, np.float32), sample_rate=8000)
-    with pytest.raises(InputError, match="the prompt has 321 samples and the codes stand for 320"):
+    with pytest.raises(InputError, match=r"prompt\b.*\b321 samples\b.*\b320\b"):
         vocoder.continue_from(long, table.codes([1, 2]), table)
-    with pytest.raises(InputError, match="the prompt is at 16000 Hz"):
+    with pytest.raises(InputError, match=r"prompt\b.*\b16000 Hz"):
         vocoder.continue_from(replace(long, sample_rate=16_000), table.codes([1, 2, 3]), table)
 
 
@@ -262,7 +263,7 @@ def test_a_stream_says_what_it_can_before_all_codes_are_there(vocoder: Vocoder) 
 def test_a_stream_refuses_codes_after_an_end_within_a_code(vocoder: Vocoder) -> None:
     table = random_table()
     blocks = [table.codes([1, 2], 2 * SAMPLES_PER_CODE - 1), table.codes([3])]
-    with pytest.raises(InputError, match="ends at sample 319, within a code of 160, and another follows"):
+    with pytest.raises(InputError, match=r"\b319\b.*\b160\b"):
         list(vocoder.stream(blocks, table))
 
 

@@ -1,5 +1,6 @@
 """Models on the Hugging Face hub, from its cache and from a server on this machine."""
 
+import re
 import time
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def test_a_local_folder_of_that_name_wins(offline: Path, run: Path) -> None:
     other = save_run(Path("user/name"), seed=1)
     loaded = wordless.Tokenizer.from_pretrained(str(other / "tokenizer"))
     assert loaded.format != wordless.Tokenizer.from_pretrained("hf://user/name").format
-    with pytest.raises(wordless.InputError, match=r"user/name/config\.json is missing.*user/name/tokenizer"):
+    with pytest.raises(wordless.InputError, match=r"user/name/config\.json\b.*missing.*user/name/tokenizer\b"):
         wordless.Tokenizer.from_pretrained("user/name")
 
 
@@ -103,22 +104,22 @@ def test_models_of_several_rates_are_found(offline: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("user/other", "no folder user/other here, and hf://user/other is not in the local cache, and HF_HUB_OFFLINE"),
-        ("hf://user/name@v1", "hf://user/name@v1 is not in the local cache, and HF_HUB_OFFLINE is set; unset"),
-        ("hf://user/name/elsewhere", "(HF_HUB_OFFLINE is set) holds no "),
+        ("user/other", r"\buser/other\b.*hf://user/other\b.*\bHF_HUB_OFFLINE\b"),
+        ("hf://user/name@v1", r"hf://user/name@v1\b.*\bHF_HUB_OFFLINE\b.*\bunset\b"),
+        ("hf://user/name/elsewhere", r"HF_HUB_OFFLINE\b.*config\.json\b"),
     ],
 )
 def test_what_the_cache_lacks_is_refused_offline(offline: Path, part: str, name: str, problem: str) -> None:
     with pytest.raises(wordless.InputError) as error:
         LOADERS[part](name)
-    assert problem in str(error.value)
+    assert re.search(problem, str(error.value))
     assert "\n" not in str(error.value)
 
 
 def test_a_download_that_was_cut_is_refused_offline(offline: Path, run: Path) -> None:
     snapshot = store_in_cache(offline / "home", "user/cut", run)
     (snapshot / "lm/model.safetensors").unlink()
-    with pytest.raises(wordless.InputError, match="lacks the weights of lm; unset HF_HUB_OFFLINE to download"):
+    with pytest.raises(wordless.InputError, match=r"\blm\b.*HF_HUB_OFFLINE\b"):
         wordless.LanguageModel.from_pretrained("user/cut")
 
 
@@ -131,15 +132,15 @@ def test_only_safe_files_of_the_part_are_downloaded(run: Path, tmp_path: Path, m
         asked = {line.partition("/resolve/")[2].partition("/")[2] for line in hub.asked if "/resolve/" in line}
         assert asked == {"lm/config.json", "lm/model.safetensors", "lm/README.md"}
         for name, problem in {
-            "user/nobody": "there is no folder user/nobody here, and hf://user/nobody does not exist on the Hugging F",
-            "hf://user/name/elsewhere": "hf://user/name/elsewhere holds no lm/config.json or config.json; name a repos",
+            "user/nobody": r"\buser/nobody\b.*hf://user/nobody\b",
+            "hf://user/name/elsewhere": r"hf://user/name/elsewhere\b.*\blm/config\.json\b",
         }.items():
             with pytest.raises(wordless.InputError) as error:
                 wordless.LanguageModel.from_pretrained(name)
-            assert problem in str(error.value)
+            assert re.search(problem, str(error.value))
     # The server is gone: the cache answers, and what it lacks is refused at once.
     assert wordless.LanguageModel.from_pretrained("user/name").format.codebook_size == 8
     began = time.monotonic()
-    with pytest.raises(wordless.InputError, match=r"does not answer: ConnectionError.*check the network to download"):
+    with pytest.raises(wordless.InputError, match=r"ConnectionError\b.*network"):
         wordless.Vocoder.from_pretrained("user/name")
     assert time.monotonic() - began < 5

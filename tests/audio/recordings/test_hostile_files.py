@@ -54,7 +54,7 @@ def test_nothing_is_allocated_by_what_a_header_declares(tmp_path: Path) -> None:
     assert (alone.returncode, together.returncode) == (0, 0), together.stderr
     assert together.peak - alone.peak <= 200e6
     reasons = json.loads((tmp_path / "reasons.json").read_text())
-    assert reasons["rate.wav"].startswith("declares a sample rate of 2000000000 Hz")
+    assert "2000000000 Hz" in reasons["rate.wav"]
 
 
 def test_a_sample_of_hostile_tables_is_read_or_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -53,18 +54,20 @@ def test_each_unfit_file_has_its_reason(folder: Path) -> None:
     assert (fit["good.wav"].num_samples, fit["good.wav"].sample_rate) == (1_600, 8_000)
     assert fit["good.wav"].size == (folder / "good.wav").stat().st_size
     reasons = {each.path: each.reason for each in rejected}
-    assert reasons.pop("cut.flac").startswith(("cannot be decoded", "damaged"))
+    assert re.search("decoded|damaged", reasons.pop("cut.flac"))
     assert "audio.channel=0" in reasons.pop("opposed.wav")
     assert "text" in reasons.pop("text.wav")
-    assert reasons == {
-        "infinite.wav": "holds values that are not finite",
-        "nan.wav": "holds values that are not finite",
-        "same.wav": "duplicate of good.wav",
-        "short.wav": "too short: 0.020 s, less than 0.05 s",
-        "silent.wav": "silent: no sample exceeds 0.0001 of full scale",
+    facts = {
+        "infinite.wav": "not finite",
+        "nan.wav": "not finite",
+        "same.wav": r"duplicate.*\bgood\.wav",
+        "short.wav": r"short.*\b0\.020 s\b.*\b0\.05 s",
+        "silent.wav": r"silent.*\b0\.0001\b",
         "zero_bytes.wav": "empty",
         "zero_samples.wav": "empty",
     }
+    assert reasons.keys() == facts.keys()
+    assert all(re.search(facts[name], reason) for name, reason in reasons.items()), reasons
 
 
 def test_equal_files_of_different_labels_are_told(folder: Path) -> None:
@@ -73,10 +76,10 @@ def test_equal_files_of_different_labels_are_told(folder: Path) -> None:
         _, (found,) = inspect(folder, ["good.wav", "same.wav"], InspectionConfig(), known=known)
         return found.reason
 
-    assert reason({"good.wav": "cat", "same.wav": "cat"}) == "duplicate of good.wav"
-    different = "duplicate of good.wav, with another label: here dog, there "
-    assert reason({"good.wav": "cat", "same.wav": "dog"}) == f"{different}cat"
-    assert reason({"same.wav": "dog"}) == "duplicate of good.wav"  # the other has no label
+    same = reason({"good.wav": "cat", "same.wav": "cat"})
+    assert re.search(r"duplicate.*\bgood\.wav", same)
+    assert re.search(r"duplicate.*\bgood\.wav\b.*\bdog\b.*\bcat\b", reason({"good.wav": "cat", "same.wav": "dog"}))
+    assert reason({"same.wav": "dog"}) == same  # the other has no label
 
 
 def write_twins(folder: Path, twins: dict[str, dict[str, Any]], *, channels: int = 1) -> npt.NDArray[np.int16]:
@@ -166,7 +169,7 @@ def test_a_compressed_file_with_a_hole_is_damaged(tmp_path: Path) -> None:
     sound = (tmp_path / "hole.ogg").read_bytes()
     (tmp_path / "hole.ogg").write_bytes(sound[:16_000] + bytes(5_000) + sound[21_000:])
     _, rejected = inspect(tmp_path, ["hole.ogg"], InspectionConfig())
-    assert "of its 220500 samples can be decoded" in rejected[0].reason
+    assert "220500 samples" in rejected[0].reason
 
 
 def test_a_cut_file_is_damaged_though_the_decoder_tells_only_what_is_left(tmp_path: Path, tone: Tone) -> None:
@@ -176,8 +179,8 @@ def test_a_cut_file_is_damaged_though_the_decoder_tells_only_what_is_left(tmp_pa
     fit, rejected = inspect(tmp_path, [path.name for path in tmp_path.iterdir()], InspectionConfig())
     assert not fit
     reasons = {each.path: each.reason for each in rejected}
-    assert reasons["a.wav"] == "damaged: 4791 of its 8000 samples can be decoded"
-    assert all(reason.startswith(("damaged", "cannot be decoded")) for reason in reasons.values()), reasons
+    assert re.search(r"4791 .*8000 samples", reasons["a.wav"])
+    assert all(re.search("damaged|decoded", reason) for reason in reasons.values()), reasons
 
 
 def test_a_length_that_was_never_filled_in_is_no_damage(tmp_path: Path) -> None:
@@ -235,7 +238,7 @@ def test_an_mp3_that_cannot_be_decoded_to_its_end_is_damaged(tmp_path: Path) -> 
     sound = path.read_bytes()
     path.write_bytes(sound[: len(sound) // 2] + bytes(5_000) + sound[len(sound) // 2 :])
     _, rejected = inspect(tmp_path, ["a.mp3"], InspectionConfig())
-    assert rejected[0].reason.startswith(("cannot be decoded", "is damaged"))
+    assert re.search("decoded|damaged", rejected[0].reason)
 
 
 def test_every_mp3_of_the_instruments_is_fit(instruments: Path) -> None:
@@ -292,7 +295,6 @@ def test_what_is_not_a_regular_file_is_set_aside_and_never_waited_for(tmp_path: 
     reasons = dict(line.split("\t") for line in lines)
     assert reasons.keys() == kinds.keys()
     for name, reason in reasons.items():
-        assert reason.startswith("cannot be read: ")
         assert kinds[name] in reason
 
 
@@ -412,11 +414,11 @@ def test_progress_counts_every_file(folder: Path) -> None:
 def test_names_that_no_manifest_can_hold_are_set_aside(tmp_path: Path, tone: Tone, name: str) -> None:
     tone("a.wav").rename(tmp_path / name)
     _, rejected = inspect(tmp_path, [name], InspectionConfig())
-    assert "rename it" in rejected[0].reason
+    assert "rename" in rejected[0].reason
 
 
 def test_a_negative_length_is_refused() -> None:
-    with pytest.raises(InputError, match=r"corpus\.inspection\.min_seconds is -1"):
+    with pytest.raises(InputError, match=r"corpus\.inspection\.min_seconds\b.*-1"):
         InspectionConfig(min_seconds=-1)
 
 

@@ -64,11 +64,11 @@ def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, value: str) -> N
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("train", "trian", "split is 'trian'"),
-        ("8000", "8e3", "num_samples is '8e3'"),
+        ("train", "trian", r"split\b.*'trian'"),
+        ("8000", "8e3", r"num_samples\b.*'8e3'"),
         ("\tup", "", r"\d+ cells, not \d+"),
-        ("8000", "9" * 5000, "num_samples is '9{30,40}; it must be a whole number"),
-        ("16000\t16044", "0\t16044", "sample_rate is 0; it must be a positive number of Hz"),
+        ("8000", "9" * 5000, r"num_samples\b.*'9{30,40}[^9]"),
+        ("16000\t16044", "0\t16044", r"sample_rate\b.*\b0\b.* Hz"),
     ],
 )
 def test_a_spoilt_manifest_names_the_line(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -115,7 +115,7 @@ def test_a_manifest_of_an_earlier_run_knows_no_hashes_of_samples(tmp_path: Path)
 
 def test_another_table_is_no_manifest(tmp_path: Path) -> None:
     (tmp_path / "manifest.tsv").write_text("path\tlabel\n")
-    with pytest.raises(InputError, match=r"manifest\.tsv:1: the header is"):
+    with pytest.raises(InputError, match=r"manifest\.tsv:1: .*header"):
         read_manifest(tmp_path / "manifest.tsv", tmp_path)
 
 

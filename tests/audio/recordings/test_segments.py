@@ -1,5 +1,6 @@
 """Segments: what a long recording is cut into, what tables name of it, and how the pieces are divided."""
 
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 from zlib import crc32
@@ -102,9 +103,9 @@ def test_silent_and_short_segments_are_counted_and_other_lengths_need_no_second_
     assert kept == [(0.0, 1.0), (1.0, 2.0), (7.0, 8.0)]
     kept, left_out = made(segment_seconds=2.0, segment_silence_dbfs=-30.0)
     assert kept == [(0.0, 2.0), (6.0, 8.0), (8.0, 8.02)] or kept == [(0.0, 2.0), (6.0, 8.0)]
-    assert left_out == {"a.wav": "silent segments: 2 of 5 (4.0 s; the first at 2.0 s), no sample exceeds -30 dBFS"} or (
-        "too short segments: 1 of 5" in left_out["a.wav"]
-    )
+    assert list(left_out) == ["a.wav"]
+    silent = r"silent.*\b2 of 5\b.*\b4\.0 s\b.*\b2\.0 s\b.*-30 dBFS"
+    assert re.search(rf"{silent}|short.*\b1 of 5\b", left_out["a.wav"])
     assert cache.read_bytes() == heard
 
 
@@ -114,7 +115,7 @@ def test_a_rest_is_kept_unless_it_is_too_short_to_be_a_recording(tmp_path: Path)
     manifest, (rejected,) = build_manifest(config)
     assert spans(manifest.clips) == [(0.0, 1.0), (1.0, 2.0)]
     assert (rejected.path, rejected.segments) == ("a.wav", 1)
-    assert rejected.reason == "too short segments: 1 of 3 (0.0 s; the first at 2.0 s), less than 0.05 s"
+    assert re.search(r"short.*\b1 of 3\b.*\b0\.0 s\b.*\b2\.0 s\b.*\b0\.05 s", rejected.reason)
     manifest, rest = build_manifest(
         CorpusConfig(
             root=str(tmp_path), segment_seconds=1.0, split=ALL_TRAIN, inspection=InspectionConfig(min_seconds=0)
@@ -144,8 +145,8 @@ def test_one_recording_is_divided_in_stretches_of_time(tmp_path: Path) -> None:
     }
     assert not rejected
     (notice,) = division_notices(manifest.clips, SplitConfig())
-    assert "1 recording cannot fill 3 splits" in notice
-    assert "say nothing about other recordings" in notice
+    assert "3 splits" in notice
+    assert "other recordings" in notice
 
 
 def test_no_sound_stands_in_two_splits_where_segments_overlap(tmp_path: Path) -> None:
@@ -157,9 +158,9 @@ def test_no_sound_stands_in_two_splits_where_segments_overlap(tmp_path: Path) ->
     assert last["train"] <= first["validation"]
     assert last["validation"] <= first["test"]
     assert len(manifest.clips) + len(rejected) == 37
-    assert {each.reason for each in rejected} == {
-        f"overlaps a segment of another split than {split}" for split in ("validation", "test")
-    }
+    told = {each.reason for each in rejected}
+    assert len(told) == 2
+    assert all(any(re.search(rf"overlap.*\b{split}\b", reason) for reason in told) for split in ("validation", "test"))
 
 
 def test_each_label_of_one_recording_stands_in_every_split(tmp_path: Path) -> None:
@@ -191,7 +192,7 @@ def test_two_recordings_are_divided_in_time_and_four_are_not(tmp_path: Path) -> 
         splits[clip.path].add(clip.split)
     assert sorted(map(sorted, splits.values())) == [["test"], ["train"], ["train"], ["validation"]]
     (notice,) = division_notices(manifest.clips, config.split)
-    assert notice.startswith("4 recordings stay whole, so train / validation / test hold 20 / 10 / 10 clips")
+    assert re.search(r"\b4 recordings\b.*\b20 / 10 / 10 clips", notice)
 
 
 def test_segments_stay_in_the_split_of_their_recording_as_they_do_without_segments(tmp_path: Path) -> None:
@@ -215,19 +216,19 @@ def test_groups_rule_over_recordings(tmp_path: Path) -> None:
 
 def test_a_long_recording_alone_is_told_how_it_can_be_cut(tmp_path: Path) -> None:
     record(tmp_path / "a.wav", (3.0, 0.5))
-    with pytest.raises(InputError, match=r"too few clips to draw it from \(1\).*corpus\.segment_seconds=10"):
+    with pytest.raises(InputError, match=r"\(1\).*corpus\.segment_seconds=10"):
         build_manifest(CorpusConfig(root=str(tmp_path)))
-    with pytest.raises(InputError, match=r"too few clips to draw it from \(2\).*shorter segments"):
+    with pytest.raises(InputError, match=r"\(2\).* segments"):
         build_manifest(CorpusConfig(root=str(tmp_path), segment_seconds=1.5))
 
 
 def test_text_named_wav_is_set_aside_before_recordings_are_counted(tmp_path: Path) -> None:
     record(tmp_path / "a.wav", (3.0, 0.5))
     (tmp_path / "notes.wav").write_text("no sound")
-    with pytest.raises(InputError, match=r"from \(1\); .*set aside before: 1 is text"):
+    with pytest.raises(InputError, match=r"\(1\).*\b1 .*text"):
         build_manifest(CorpusConfig(root=str(tmp_path)))
     (tmp_path / "a.wav").write_text("no sound either")
-    with pytest.raises(InputError, match="none of its 2 recordings can be used"):
+    with pytest.raises(InputError, match=r"\b2 recordings\b"):
         build_manifest(CorpusConfig(root=str(tmp_path)))
 
 
@@ -267,7 +268,7 @@ def test_parts_that_a_table_names_are_cut_into_segments_with_their_label(tmp_pat
     config = CorpusConfig(
         table=str(tmp_path / "t.jsonl"), segment_seconds=1.0, split=SplitConfig(by="table", validation_fraction=0)
     )
-    with pytest.raises(InputError, match=r"t\.jsonl:1: no split"):
+    with pytest.raises(InputError, match=r"t\.jsonl:1: .*split"):
         build_manifest(config)
     config = CorpusConfig(table=str(tmp_path / "t.jsonl"), segment_seconds=1.0, split=ALL_TRAIN)
     manifest, _ = build_manifest(config)
@@ -289,12 +290,12 @@ def test_lengths_of_whole_recordings_in_a_table_are_not_believed(tmp_path: Path)
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("a.wav,3,2", r"t\.csv:2: end is 2 and start 3; a part of a recording ends after it begins"),
-        ("a.wav,-1,2", r"t\.csv:2: start is '-1'; it must be a number of seconds, 0 or more"),
-        ("a.wav,nan,2", r"t\.csv:2: start is 'nan'"),
-        ("a.wav,0,1e999", r"t\.csv:2: end is '1e999'"),
-        ("a.wav,0:10,2", r"t\.csv:2: start is '0:10'"),
-        ("a.wav,0,1\na.wav,0,1", r"t\.csv:3: a\.wav is listed twice"),
+        ("a.wav,3,2", r"t\.csv:2: end\b.*\b2\b.*start\b.*\b3\b"),
+        ("a.wav,-1,2", r"t\.csv:2: start\b.*'-1'.*seconds"),
+        ("a.wav,nan,2", r"t\.csv:2: start\b.*'nan'"),
+        ("a.wav,0,1e999", r"t\.csv:2: end\b.*'1e999'"),
+        ("a.wav,0:10,2", r"t\.csv:2: start\b.*'0:10'"),
+        ("a.wav,0,1\na.wav,0,1", r"t\.csv:3: a\.wav\b.*twice"),
     ],
 )
 def test_impossible_parts_name_the_line(tmp_path: Path, row: str, message: str) -> None:
@@ -307,12 +308,15 @@ def test_impossible_parts_name_the_line(tmp_path: Path, row: str, message: str) 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"segment_seconds": 0.0}, r"corpus\.segment_seconds is 0; choose a positive"),
-        ({"segment_seconds": float("inf")}, r"corpus\.segment_seconds is inf"),
-        ({"segment_seconds": 10.0, "segment_overlap_seconds": 9.5}, r"segment_overlap_seconds is 9\.5; choose 0 to 9"),
-        ({"segment_seconds": 10.0, "segment_silence_dbfs": 50.0}, r"segment_silence_dbfs is 50; choose -120"),
-        ({"segment_overlap_seconds": 1.0}, r"segment_overlap_seconds is 1, but corpus\.segment_seconds is null"),
-        ({"segment_silence_dbfs": -50.0}, r"segment_silence_dbfs is -50, but corpus\.segment_seconds is null"),
+        ({"segment_seconds": 0.0}, r"corpus\.segment_seconds\b.*\b0\b"),
+        ({"segment_seconds": float("inf")}, r"corpus\.segment_seconds\b.*\binf\b"),
+        (
+            {"segment_seconds": 10.0, "segment_overlap_seconds": 9.5},
+            r"segment_overlap_seconds\b.*\b9\.5\b.*\b0\b.*\b9\b",
+        ),
+        ({"segment_seconds": 10.0, "segment_silence_dbfs": 50.0}, r"segment_silence_dbfs\b.*\b50\b.*-120\b"),
+        ({"segment_overlap_seconds": 1.0}, r"segment_overlap_seconds\b.*\b1\b.*corpus\.segment_seconds\b.*null"),
+        ({"segment_silence_dbfs": -50.0}, r"segment_silence_dbfs\b.*-50\b.*corpus\.segment_seconds\b.*null"),
     ],
 )
 def test_impossible_segments_are_refused(values: dict[str, float], message: str) -> None:

@@ -42,7 +42,7 @@ def test_a_part_is_that_of_a_loop_and_contains_every_smaller_part(
             found.append(names(first_hours(sources, hours, option="hours")))
             assert found[-1] == wanted
         else:
-            with pytest.raises(InputError, match="shorter than the first clip"):
+            with pytest.raises(InputError, match="first clip"):
                 first_hours(sources, hours, option="hours")
     if len(found) == 2:
         assert all(set(few) <= set(many) for few, many in zip(*found, strict=True))
@@ -51,9 +51,9 @@ def test_a_part_is_that_of_a_loop_and_contains_every_smaller_part(
 def test_all_hours_are_all_clips() -> None:
     source = manifest(a=1_800_000, b=1_800_000)
     assert first_hours([source], 1, option="hours") == (source,)
-    with pytest.raises(InputError, match=r"hours=1\.5, but the unlabelled recordings hold 1 hours"):
+    with pytest.raises(InputError, match=r"hours=1\.5\b.*\b1 hours"):
         first_hours([source], 1.5, option="hours")
-    with pytest.raises(InputError, match=r"hours=1\.8, but the unlabelled recordings hold 1\.7999 hours"):
+    with pytest.raises(InputError, match=r"hours=1\.8\b.*\b1\.7999 hours"):
         first_hours([manifest(a=6_479_900)], 1.8, option="hours")
 
 

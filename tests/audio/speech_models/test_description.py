@@ -20,7 +20,7 @@ def test_a_folder_of_transformers_is_described(kind: str, tmp_path: Path) -> Non
     assert (found.convolutions.stride, found.convolutions.receptive_field) == (STRIDE, FIELD)
     assert found.name in ("wav2vec 2.0", "HuBERT", "WavLM", "data2vec")
     found.require_rate(8000, option=OPTION)
-    with pytest.raises(InputError, match=r"weights=\S+ was trained at 8000 Hz, .* set audio.sample_rate=8000"):
+    with pytest.raises(InputError, match=r"weights=\S+ .*\b8000 Hz\b.* audio\.sample_rate=8000"):
         found.require_rate(16_000, option=OPTION)
 
 
@@ -34,34 +34,34 @@ def test_without_a_description_of_inputs_they_are_those_of_transformers(tmp_path
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, r"has no config\.json that can be read .*nothing is downloaded"),
-        ({"config.json": "{"}, r"has no config\.json that can be read"),
-        ({"config.json": {"model_type": "bert"}}, r"holds a model of type bert; give one of type wav2vec2, hubert"),
-        ({"config.json": {}}, "holds a model of type null"),
-        ({"config.json": {"model_type": "hubert"}}, r"holds no weights .*model\.safetensors"),
+        ({}, r"config\.json\b.*download"),
+        ({"config.json": "{"}, r"config\.json\b"),
+        ({"config.json": {"model_type": "bert"}}, r"\bbert\b.*\bwav2vec2, hubert\b"),
+        ({"config.json": {}}, r"\bnull\b"),
+        ({"config.json": {"model_type": "hubert"}}, r"weights\b.*model\.safetensors"),
         (
             {"config.json": {"model_type": "hubert"}, "pytorch_model.bin": "x"},
-            r"holds pickled weights alone \(pytorch_model\.bin\), which could run code",
+            r"pickle.*\(pytorch_model\.bin\)",
         ),
         (
             {"config.json": {"model_type": "hubert", "num_hidden_layers": 0}, "model.safetensors": "x"},
-            r"holds a damaged description \(num_hidden_layers is 0",
+            r"damaged .*num_hidden_layers\b.*\b0\b",
         ),
         (
             {"config.json": {"model_type": "hubert", "conv_stride": [5, "2"]}, "model.safetensors": "x"},
-            r"conv_stride is .*not a list of whole numbers",
+            r"conv_stride\b.* whole numbers",
         ),
         (
             {"config.json": {"model_type": "hubert", "conv_stride": [5, 2]}, "model.safetensors": "x"},
-            r"give as many of both",
+            r"kernels.*strides",
         ),
         (
             {"config.json": {"model_type": "wavlm"}, "model.safetensors": "x", "preprocessor_config.json": "[]"},
-            r"has no preprocessor_config\.json that can be read",
+            r"preprocessor_config\.json\b",
         ),
         (
             {"config.json": {"model_type": "wavlm", "hidden_size": 50_000}, "model.safetensors": "x"},
-            r"describes 12 layers of 50000 dimensions, and model\.safetensors has 1 bytes",
+            r"\b12 layers\b.*\b50000\b.*model\.safetensors\b.*\b1 bytes",
         ),
     ],
 )

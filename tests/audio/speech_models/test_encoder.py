@@ -154,15 +154,15 @@ def test_weights_that_do_not_belong_to_the_config_are_refused(tmp_path: Path) ->
     for change, message in (
         (
             {"encoder.layers.1.attention.k_proj.weight": None},
-            "has no tensor 'encoder.layers.1.attention.k_proj.weight'",
+            r"'encoder\.layers\.1\.attention\.k_proj\.weight'",
         ),
-        ({"encoder.layer_norm.weight": torch.full((32,), torch.nan)}, "'encoder.layer_norm.weight' holds numbers that"),
-        ({"encoder.layer_norm.weight": torch.ones(31)}, "holds a damaged speech model"),
+        ({"encoder.layer_norm.weight": torch.full((32,), torch.nan)}, r"'encoder\.layer_norm\.weight'"),
+        ({"encoder.layer_norm.weight": torch.ones(31)}, "damaged"),
     ):
         changed = {name: value for name, value in {**weights, **change}.items() if value is not None}
         save_file(changed, tmp_path / "model.safetensors", metadata={"format": "pt"})
         with pytest.raises(InputError, match=message):
             load_speech_encoder(tmp_path, option="weights")
     (tmp_path / "model.safetensors").write_bytes(b"no weights" * 10_000)
-    with pytest.raises(InputError, match=r"weights=\S+ holds a damaged speech model"):
+    with pytest.raises(InputError, match=r"weights=\S+ .*damaged"):
         load_speech_encoder(tmp_path, option="weights")

@@ -110,13 +110,13 @@ def test_weights_follow_from_the_seed() -> None:
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"width": 60}, r"model\.width is 60; choose a multiple of 16, twice model\.heads"),
-        ({"layers": 0}, r"model\.layers is 0; it must be 1 or more"),
-        ({"patch_ms": 0.0}, r"model\.patch_ms is 0\.0; it must be positive"),
-        ({"wavelet_levels": 17}, r"model\.wavelet_levels is 17; choose at most 16"),
-        ({"width": 16, "wavelet_levels": 9}, r"model\.wavelet_levels is 9; choose at most 8"),
-        ({"variant": "pooling", "patches": 402}, r"model\.patches is 402; choose a multiple of 4"),
-        ({"dropout": 1.0}, r"model\.dropout is 1\.0; choose a probability"),
+        ({"width": 60}, r"model\.width\b.*\b60\b.*\b16\b.*model\.heads"),
+        ({"layers": 0}, r"model\.layers\b.*\b0\b.*\b1\b"),
+        ({"patch_ms": 0.0}, r"model\.patch_ms\b.*\b0\.0\b"),
+        ({"wavelet_levels": 17}, r"model\.wavelet_levels\b.*\b17\b.*\b16\b"),
+        ({"width": 16, "wavelet_levels": 9}, r"model\.wavelet_levels\b.*\b9\b.*\b8\b"),
+        ({"variant": "pooling", "patches": 402}, r"model\.patches\b.*\b402\b.*\b4\b"),
+        ({"dropout": 1.0}, r"model\.dropout\b.*\b1\.0\b"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(values: dict[str, object], told: str) -> None:
@@ -141,5 +141,5 @@ def test_a_saved_classifier_scores_as_before(pooling: Means, tmp_path: Path) -> 
     with (tmp_path / "model.safetensors").open("r+b") as file:
         file.seek(-4, 2)
         file.write(b"1234")
-    with pytest.raises(InputError, match=r"holds a damaged Audio Transformer .* is not the file that"):
+    with pytest.raises(InputError, match=r"damaged Audio Transformer"):
         load_classifier(tmp_path)

@@ -56,7 +56,7 @@ def test_waveforms_are_read_on_their_scale() -> None:
 
 
 def test_offsets_must_cover_the_frames() -> None:
-    with pytest.raises(InputError, match="offsets end at frame 3 of 5"):
+    with pytest.raises(InputError, match=r"offsets\b.*\b3\b.*\b5\b"):
         StoredClips.of(np.zeros((5, 2), np.float16), np.array([0, 3]))
 
 
@@ -86,12 +86,12 @@ def test_rows_lose_the_frames_that_only_others_need() -> None:
 
 
 def test_batches_that_cannot_be_are_refused() -> None:
-    with pytest.raises(InputError, match="batch_size is 1"):
+    with pytest.raises(InputError, match=r"batch_size\b.*\b1\b"):
         ClipBatchConfig(batch_size=1)
-    with pytest.raises(InputError, match="choose a multiple of 3"):
+    with pytest.raises(InputError, match=r"batch_size\b.*\b3\b"):
         ClipBatchConfig(batch_size=8).share(0, 3)
     for wrong, value in (("max_seconds", 0.0), ("max_seconds", float("nan")), ("batch_size", 1), ("seed", -1)):
-        with pytest.raises(InputError, match=rf"batches\.{wrong} is"):
+        with pytest.raises(InputError, match=rf"batches\.{wrong}\b"):
             WaveformBatchConfig(**{wrong: value})  # type: ignore[arg-type]  # what a user may give
 
 

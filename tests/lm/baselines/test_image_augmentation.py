@@ -85,5 +85,5 @@ def test_without_them_views_and_keys_are_those_of_before() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("block", 1.5), ("blur", -1.0), ("time_flip", 2.0), ("blocks", -1)])
 def test_what_cannot_be_is_refused(name: str, value: float) -> None:
-    with pytest.raises(InputError, match=rf"augmentation\.{name} is {value}"):
+    with pytest.raises(InputError, match=rf"augmentation\.{name}\b.*{value}"):
         replace(NOTHING, **{name: value})

@@ -44,7 +44,7 @@ def test_parts_together_are_the_whole() -> None:
     for part, batch in enumerate(parts):
         assert batch.targets.tolist() == whole.targets[part::2].tolist()
         assert torch.equal(batch.inputs, whole.inputs[part::2, : batch.inputs.shape[1]])
-    with pytest.raises(InputError, match=r"batches\.batch_size is 4, to be shared by 3"):
+    with pytest.raises(InputError, match=r"batches\.batch_size\b.*\b4\b.*\b3\b"):
         training().batch(0, 0, 3)
 
 
@@ -84,9 +84,9 @@ def test_lengths_stay_on_the_host() -> None:
 
 def test_clips_without_a_label_are_refused() -> None:
     views = ClipViews(CLIPS, WaveformBatchConfig(batch_size=4).at_rate(50), unchanged)
-    with pytest.raises(InputError, match="8 train clips and 3 labels"):
+    with pytest.raises(InputError, match=r"\b8 train clips\b.*\b3 labels"):
         LabelledBatches(views=views, targets=TARGETS[:3])
-    with pytest.raises(InputError, match="0 validation clips"):
+    with pytest.raises(InputError, match=r"\b0 validation clips"):
         validation_batches(CLIPS.of_rows([]), TARGETS[:0], batch_size=4)
 
 

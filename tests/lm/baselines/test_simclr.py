@@ -36,7 +36,7 @@ def test_parts_together_are_the_whole() -> None:
         assert batch.clips.tolist() == whole.clips[part::3].tolist()
         wanted = torch.cat([whole.spectrograms[:12][part::3], whole.spectrograms[12:][part::3]])
         assert torch.equal(batch.spectrograms, wanted[:, : batch.spectrograms.shape[1]])
-    with pytest.raises(InputError, match="choose a multiple of 5"):
+    with pytest.raises(InputError, match=r"batch_size\b.*\b5\b"):
         _batches().batch(0, 0, 5)
 
 
@@ -52,7 +52,7 @@ def test_validation_views_are_fixed_and_hold_no_clip_twice() -> None:
 
 
 def test_one_clip_cannot_be_contrasted() -> None:
-    with pytest.raises(InputError, match="there are 1 clips to contrast"):
+    with pytest.raises(InputError, match=r"\b1 clips\b"):
         _batches(clips=1)
 
 

@@ -154,11 +154,11 @@ def test_positions_keep_their_range_and_are_cut_to_the_middle(rows: int, columns
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        (None, "has no config.json that can be read .* nothing is downloaded"),
-        ({"model_type": "wav2vec2"}, "holds a model of type wav2vec2; give one of audio-spectrogram-transformer, deit"),
-        ({"model_type": "deit"}, "has hidden_size 768, and ast.model.size=tiny takes 192; set ast.model.size"),
-        ({"model_type": "vit", **TINY_SIZES, "patch_size": 32}, "has patch_size 32"),
-        ({"model_type": "vit", **TINY_SIZES}, "holds no whole weights .* model.safetensors"),
+        (None, r"config\.json\b.*download"),
+        ({"model_type": "wav2vec2"}, r"\bwav2vec2\b.*\baudio-spectrogram-transformer, deit\b"),
+        ({"model_type": "deit"}, r"hidden_size 768\b.*\bast\.model\.size=tiny\b.*\b192\b.*\bast\.model\.size\b"),
+        ({"model_type": "vit", **TINY_SIZES, "patch_size": 32}, r"patch_size\b.*\b32\b"),
+        ({"model_type": "vit", **TINY_SIZES}, r"weights\b.*model\.safetensors"),
     ],
 )
 def test_folders_that_do_not_fit_are_refused(config: dict[str, object] | None, told: str, tmp_path: Path) -> None:
@@ -169,15 +169,15 @@ def test_folders_that_do_not_fit_are_refused(config: dict[str, object] | None, t
 
 
 def test_what_cannot_be_read_is_refused(encoder: AstEncoder) -> None:
-    with pytest.raises(InputError, match="lengths are 0 to 0 frames of 40; each must be at least 1"):
+    with pytest.raises(InputError, match=r"lengths\b.*\b0\b.*\b40\b.*\b1\b"):
         encoder(filter_banks(40), torch.tensor([0]))
-    with pytest.raises(InputError, match=r"must be \(batch, time, 128\)"):
+    with pytest.raises(InputError, match=r"\(batch, time, 128\)"):
         encoder(filter_banks(40)[0], torch.tensor([40]))
 
 
 @pytest.mark.parametrize("values", [{"size": "huge"}, {"layers": (0,)}, {"layers": ()}, {"patches": 0}, {"dropout": 1}])
 def test_configs_out_of_range_are_refused(values: dict[str, object]) -> None:
-    with pytest.raises(InputError, match=f"ast.model.{next(iter(values))} is"):
+    with pytest.raises(InputError, match=f"ast.model.{next(iter(values))}"):
         AstConfig(**values)  # type: ignore[arg-type]  # what a user may give
 
 
@@ -193,7 +193,7 @@ def test_a_saved_classifier_scores_as_before(tmp_path: Path) -> None:
     with (tmp_path / "model.safetensors").open("r+b") as file:
         file.seek(-4, 2)
         file.write(b"1234")
-    with pytest.raises(InputError, match="is not the file that"):
+    with pytest.raises(InputError, match=r"model\.safetensors"):
         load_classifier(tmp_path)
 
 

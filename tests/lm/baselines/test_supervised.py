@@ -30,9 +30,9 @@ def test_targets_are_the_places_of_the_classes() -> None:
     assert class_targets(["b", "a"], ("a", "b"), multi_label=False).tolist() == [1, 0]
     several = class_targets([("b", "a"), (), "b"], ("a", "b"), multi_label=True)
     assert several.tolist() == [[1, 1], [0, 0], [0, 1]]
-    with pytest.raises(InputError, match="the label 'c' is none of 2 classes"):
+    with pytest.raises(InputError, match=r"'c'.*\b2 classes"):
         class_targets(["c"], ("a", "b"), multi_label=False)
-    with pytest.raises(InputError, match="a clip has 2 labels"):
+    with pytest.raises(InputError, match=r"\b2 labels"):
         class_targets([("a", "b")], ("a", "b"), multi_label=False)
 
 
@@ -100,5 +100,5 @@ def test_training_tells_what_a_ridge_does(multi_label: bool) -> None:
 
 
 def test_out_of_range_is_refused() -> None:
-    with pytest.raises(InputError, match=r"head\.dropout is 1"):
+    with pytest.raises(InputError, match=r"head\.dropout\b.*\b1\b"):
         replace(HeadConfig(), dropout=1.0)

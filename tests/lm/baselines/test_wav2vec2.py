@@ -230,11 +230,11 @@ def test_the_weights_are_counted_without_the_model(config: Wav2vec2Config) -> No
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"width": 15}, r"wav2vec2\.model\.width is 15; choose a multiple of 2"),
-        ({"layers": 0}, r"wav2vec2\.model\.layers is 0"),
-        ({"strides": (5, 4)}, r"wav2vec2\.model: kernels are \[10, 8, 4\] and strides \[5, 4\]; give as many"),
-        ({"dropout": 1.0}, r"wav2vec2\.model\.dropout is 1\.0"),
-        ({"code_dim": 7}, r"wav2vec2\.model\.code_dim is 7; choose a multiple of 2"),
+        ({"width": 15}, r"wav2vec2\.model\.width\b.*\b15\b.*\b2\b"),
+        ({"layers": 0}, r"wav2vec2\.model\.layers\b.*\b0\b"),
+        ({"strides": (5, 4)}, r"wav2vec2\.model\b.*kernels\b.*\[10, 8, 4\].*strides\b.*\[5, 4\]"),
+        ({"dropout": 1.0}, r"wav2vec2\.model\.dropout\b.*\b1\.0\b"),
+        ({"code_dim": 7}, r"wav2vec2\.model\.code_dim\b.*\b7\b.*\b2\b"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(values: dict[str, object], message: str) -> None:
@@ -245,11 +245,11 @@ def test_sizes_that_cannot_be_are_refused(values: dict[str, object], message: st
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"masking": MaskConfig(share=0.0)}, "something must be masked"),
-        ({"masking": MaskConfig(length=1)}, r"targets\.masking\.length is 1; choose 2 or more"),
-        ({"negatives": 0}, r"targets\.negatives is 0"),
-        ({"final_temperature": 0.0}, r"targets\.final_temperature is 0"),
-        ({"diversity_weight": -math.inf}, r"targets\.diversity_weight is -inf"),
+        ({"masking": MaskConfig(share=0.0)}, "mask"),
+        ({"masking": MaskConfig(length=1)}, r"targets\.masking\.length\b.*\b1\b.*\b2\b"),
+        ({"negatives": 0}, r"targets\.negatives\b.*\b0\b"),
+        ({"final_temperature": 0.0}, r"targets\.final_temperature\b.*\b0\b"),
+        ({"diversity_weight": -math.inf}, r"targets\.diversity_weight\b.*-inf\b"),
     ],
 )
 def test_targets_that_cannot_be_are_refused(values: dict[str, object], message: str) -> None:

@@ -97,10 +97,10 @@ def test_a_mask_silences_a_passage() -> None:
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"crop": 0.0}, "augmentation.crop is 0.0; choose a share above 0"),
-        ({"rate": 2.0}, "augmentation.rate is 2.0; choose 0"),
-        ({"noise": -1.0}, "augmentation.noise is -1.0; it must be 0"),
-        ({"mix": 1.5}, "augmentation.mix is 1.5; choose a share"),
+        ({"crop": 0.0}, r"augmentation\.crop\b.*\b0\.0\b"),
+        ({"rate": 2.0}, r"augmentation\.rate\b.*\b2\.0\b"),
+        ({"noise": -1.0}, r"augmentation\.noise\b.*-1\.0\b"),
+        ({"mix": 1.5}, r"augmentation\.mix\b.*\b1\.5\b"),
     ],
 )
 def test_amounts_that_cannot_be_are_refused(values: dict[str, float], told: str) -> None:

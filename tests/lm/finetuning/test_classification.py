@@ -33,11 +33,11 @@ def test_labels_become_targets() -> None:
 
 
 def test_one_class_and_unknown_classes_are_refused() -> None:
-    with pytest.raises(InputError, match="needs at least 2 classes, and all 3 clips with a label have 'dog'"):
+    with pytest.raises(InputError, match=r"\b2 classes\b.*\b3 clips\b.*'dog'"):
         ClassificationOptions().require(["dog"] * 3)
-    with pytest.raises(InputError, match=r"1 class has no training clip \(cat\); change corpus\.split"):
+    with pytest.raises(InputError, match=r"\b1 class\b.*\bcat\b.*corpus\.split"):
         ClassificationOptions().task(["dog", "cow"], ["dog", "cat"])
-    with pytest.raises(InputError, match=r"head\.dropout is 1"):
+    with pytest.raises(InputError, match=r"head\.dropout\b.*\b1\b"):
         ClassificationOptions(dropout=1)
 
 

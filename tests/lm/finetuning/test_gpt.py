@@ -57,7 +57,7 @@ def test_layers_are_frozen_from_the_inputs_on(model: LanguageModel, count: int, 
     free = [layer for layer in network.layers if any(weight.requires_grad for weight in layer.parameters())]
     assert len(free) == trainable
     assert any(weight.requires_grad for weight in network.parameters()) == (count != "all")  # the last norm
-    with pytest.raises(InputError, match=r"body\.frozen_layers is 3, and the body has 2 layers; choose 0 to 2, or all"):
+    with pytest.raises(InputError, match=r"body\.frozen_layers\b.*\b3\b.*\b2 layers\b.*\b0\b.*\b2\b.*\ball\b"):
         freeze(network, 3)
 
 
@@ -79,7 +79,7 @@ def test_a_run_is_opened_with_its_weights_or_without(run: Path) -> None:
     assert not scratch.fingerprint
     numbers = sum(weight.numel() for weight in pretrained.create(seed=0).parameters())
     assert pretrained.body.parameters == numbers
-    with pytest.raises(InputError, match=r"body\.weights=folder, but body=gpt takes run"):
+    with pytest.raises(InputError, match=r"body\.weights=folder\b.*body=gpt\b.*\brun\b"):
         GptOptions().open(parts, weights="folder")
 
 

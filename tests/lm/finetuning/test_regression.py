@@ -22,14 +22,14 @@ def task(labels: list[str] = LABELS) -> RegressionTask:
 @pytest.mark.parametrize("label", ["loud", "nan", "inf", "-Infinity", "1,5", "", "1e999"])
 def test_labels_that_are_no_finite_numbers_are_refused(label: str) -> None:
     for refuse in (RegressionOptions().require, lambda labels: RegressionOptions().task(LABELS, labels)):
-        with pytest.raises(InputError, match=f"a label is {label!r}, and head=regression learns finite numbers"):
+        with pytest.raises(InputError, match=rf"{label!r}.*head=regression"):
             refuse([*LABELS, label])
 
 
 def test_numbers_that_are_all_equal_are_refused() -> None:
-    with pytest.raises(InputError, match="needs at least 2 different numbers, and all labels are 3"):
+    with pytest.raises(InputError, match=r"\b2\b.*\blabels\b.*\b3\b"):
         RegressionOptions().require(["3", "3.0"])
-    with pytest.raises(InputError, match="and no recording has a label"):
+    with pytest.raises(InputError, match="no recording"):
         RegressionOptions().require([])
 
 

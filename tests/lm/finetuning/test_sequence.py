@@ -39,10 +39,10 @@ def test_texts_become_numbers_of_characters() -> None:
 
 @pytest.mark.parametrize(
     ("labels", "found"),
-    [(["7", "seven", "8"], "2 labels have none, such as '7'"), (["..."], "1 labels have none"), ([], "there is no")],
+    [(["7", "seven", "8"], r"\b2 labels\b.*'7'"), (["..."], r"\b1 labels\b"), ([], "no label")],
 )
 def test_labels_without_letters_are_refused(labels: list[str], found: str) -> None:
-    with pytest.raises(InputError, match=f"head=sequence spells texts by their letters, and {found}"):
+    with pytest.raises(InputError, match=rf"head=sequence.*{found}"):
         SequenceOptions().require(labels)
 
 

@@ -70,19 +70,19 @@ def test_all_weights_are_counted(network: AstNetwork) -> None:
 
 def test_weights_of_a_folder_are_needed_whole(tmp_path: Path) -> None:
     assert AstOptions().open({}, weights="none").fingerprint == ""
-    with pytest.raises(InputError, match=r"body\.weights=.* has no config\.json that can be read"):
+    with pytest.raises(InputError, match=r"body\.weights=.*config\.json\b"):
         AstOptions().open({}, weights=str(tmp_path))
     (tmp_path / "config.json").write_text('{"model_type": "deit"}')
     with pytest.raises(
-        InputError, match=r"hidden_size 768, and body\.model\.size=tiny takes 192; set body\.model\.size"
+        InputError, match=r"hidden_size\b.*\b768\b.*body\.model\.size=tiny\b.*\b192\b.*body\.model\.size"
     ):
         AstOptions().open({}, weights=str(tmp_path))
     (tmp_path / "pytorch_model.bin").touch()
     with pytest.raises(InputError, match=r"body\.weights=.*model\.safetensors"):
         AstOptions(model=AstConfig(size="base")).open({}, weights=str(tmp_path))
-    with pytest.raises(InputError, match=r"body\.augmentation\.crop is 0\.5"):
+    with pytest.raises(InputError, match=r"body\.augmentation\.crop\b.*\b0\.5\b"):
         AstOptions(augmentation=AugmentationConfig(crop=0.5))
-    with pytest.raises(InputError, match=r"body\.model\.weights is here; body\.weights names them"):
+    with pytest.raises(InputError, match=r"body\.model\.weights\b.*\bhere\b.*body\.weights\b"):
         AstOptions(model=AstConfig(weights="here"))
 
 

@@ -121,13 +121,13 @@ def test_the_same_body_is_opened_without_its_weights(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_a_body_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"body\.weights=.* has no config\.json that can be read"):
+    with pytest.raises(InputError, match=r"body\.weights=.*config\.json\b"):
         Wav2vec2Options().open({}, weights=str(tmp_path))
     save_checkpoint(tmp_path)
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
-    with pytest.raises(InputError, match=r"body\.weights=.* holds pickled weights alone \(pytorch_model\.bin\)"):
+    with pytest.raises(InputError, match=r"body\.weights=.*pickle.*pytorch_model\.bin\b"):
         Wav2vec2Options().open({}, weights=str(tmp_path))
-    with pytest.raises(InputError, match=r"body\.augmentation\.crop is 0\.9; the label may belong to the whole clip"):
+    with pytest.raises(InputError, match=r"body\.augmentation\.crop\b.*\b0\.9\b"):
         Wav2vec2Options(augmentation=WaveformAugmentationConfig(crop=0.9))
-    with pytest.raises(InputError, match=r"body\.sample_rate is 0; it must be"):
+    with pytest.raises(InputError, match=r"body\.sample_rate\b.*\b0\b"):
         Wav2vec2Options(sample_rate=0)

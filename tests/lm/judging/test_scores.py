@@ -39,7 +39,7 @@ def test_a_score_is_the_sum_of_what_each_code_costs(model: LanguageModel) -> Non
 
 
 def test_a_recording_without_a_code_has_no_score(model: LanguageModel) -> None:
-    with pytest.raises(InputError, match=r"^the recording is empty; "):
+    with pytest.raises(InputError, match="empty"):
         score(model, random_codes(0, streams=model.format.streams))
 
 

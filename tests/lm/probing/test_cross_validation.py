@@ -121,14 +121,14 @@ def test_each_part_of_train_and_validation_is_held_out_once_and_test_never() -> 
 
 
 def test_what_cannot_be_held_out_is_refused() -> None:
-    with pytest.raises(InputError, match="160 of 160 training and validation clips have no group or fold"):
+    with pytest.raises(InputError, match=r"\b160 of 160\b.*clips\b.*group"):
         list(divisions(_task(parts=False)))
     alike = ProbeTask.of(
         ["a", "b"] * 6, ["train", "train", "validation", "validation", "test", "test"] * 2, parts=["x"] * 12
     )
-    with pytest.raises(InputError, match="they have 1 \\(x\\)"):
+    with pytest.raises(InputError, match=r"\b1 \(x\)"):
         list(divisions(alike))
     labels, splits = ["a", "b", "c"] * 4, [*["train"] * 6, *["validation"] * 3, *["test"] * 3]
     parts = ["c" if label == "c" else "ab"[clip % 2] for clip, label in enumerate(labels)]
-    with pytest.raises(InputError, match="clips of 'c' are of 'c'"):
+    with pytest.raises(InputError, match=r"'c'.*'c'"):
         list(divisions(ProbeTask.of(labels, splits, parts=parts)))

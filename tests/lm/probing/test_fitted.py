@@ -82,11 +82,11 @@ def test_chance_is_the_accuracy_of_the_most_frequent_class() -> None:
 def test_vectors_of_another_size_and_damaged_files_are_refused(tmp_path: Path) -> None:
     task = _task(3)
     fitted = _fitted(task, _features(task, 6), ProbeConfig(), (1.0,))
-    with pytest.raises(InputError, match=r"features have the shape \(1, 5\); gpt/layer_1:mean has 6 numbers a sound"):
+    with pytest.raises(InputError, match=r"\(1, 5\).*gpt/layer_1:mean\b.*\b6\b"):
         fitted.scores(np.zeros((1, 5), np.float32))
     fitted.save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[:-8])
-    with pytest.raises(InputError, match="holds a damaged probe"):
+    with pytest.raises(InputError, match="damaged probe"):
         FittedProbe.from_pretrained(tmp_path)
 
 

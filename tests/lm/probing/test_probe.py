@@ -1,5 +1,6 @@
 """Linear probes."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -166,7 +167,7 @@ def test_a_label_that_every_clip_has_is_always_found() -> None:
 @given(st.integers(1, 36), st.integers(1, 36))
 def test_tries_are_shared_out_evenly_to_the_last(candidates: int, tries: int) -> None:
     if candidates > tries:
-        with pytest.raises(InputError, match=f"has {candidates} candidates, and every method has {tries} tries"):
+        with pytest.raises(InputError, match=rf"{candidates} candidates.*{tries} tries"):
             shared_tries(candidates, tries, of="x")
         return
     shares = shared_tries(candidates, tries, of="x")
@@ -210,7 +211,7 @@ def test_more_tries_for_one_method_are_caught() -> None:
     head = scored_method(np.zeros((60, 3), np.float32), task, CONFIG, of="head")
     require_equal_counts(_tries([*fair, head]))
     unfair = probe_method({"luck": _noise(task)}, task, ProbeConfig(tries=60, resamples=10), of="luck")
-    with pytest.raises(InputError, match=r"not tried equally often \(one 6, other 6, luck 60\)"):
+    with pytest.raises(InputError, match=r"\(one 6, other 6, luck 60\)"):
         require_equal_counts(_tries([*fair, head, unfair]))
 
 
@@ -276,7 +277,7 @@ def test_a_classifier_s_own_scores_are_measured_and_not_fitted() -> None:
     result = scored_method(task.targets.astype(np.float32), task, CONFIG, of="head")
     assert (result.winner.test_accuracy, result.winner.validation_accuracy, result.tries) == (1, 1, ())
     assert result.winner.penalty is None
-    with pytest.raises(InputError, match="head scores 2 classes; the labels name 3"):
+    with pytest.raises(InputError, match=r"\b2 classes\b.*\b3\b"):
         scored_method(np.zeros((300, 2), np.float32), task, CONFIG, of="head")
 
 
@@ -305,7 +306,8 @@ def test_clips_without_a_label_are_left_out_and_counted() -> None:
     labels = [None if clip % 10 == 0 else f"class {clip % 3}" for clip in range(300)]
     some = _task(labels=labels)
     assert some.unlabelled == 30
-    assert some.notices == ("30 of 300 clips have no label and are left out of the probes",)
+    assert len(some.notices) == 1
+    assert re.search(r"\b30 of 300 clips\b.*label", some.notices[0])
     known = [clip for clip in range(300) if labels[clip] is not None]
     features = _separable(some) + _noise(some)
     splits = [("train", "train", "validation", "test")[clip // 3 % 4] for clip in known]
@@ -320,10 +322,8 @@ def test_a_class_that_is_not_tested_is_said_and_left_out_of_means() -> None:
         if clip // 3 % 4 >= 2 and labels[clip] == "class 2":
             labels[clip] = "class 0"
     task = _task(labels=labels)
-    assert [notice.partition(":")[0] for notice in task.notices] == [
-        "1 of 3 classes have no validation clip (class 2)",
-        "1 of 3 classes have no test clip (class 2)",
-    ]
+    for notice, split in zip(task.notices, ("validation", "test"), strict=True):
+        assert re.search(rf"\b1 of 3 classes\b.*\b{split}\b.*\(class 2\)", notice)
     result = probe(_separable(task), task, CONFIG, of="x")
     assert result.macro_f1 == result.mean_average_precision == 1
 
@@ -342,11 +342,11 @@ def test_labels_are_parted_at_the_separator() -> None:
 @pytest.mark.parametrize(
     ("labels", "splits", "message"),
     [
-        ([None, None], ["train", "test"], "2 of 2 clips have no label"),
-        (["a", "a", None], ["train", "test", "train"], "all 2 clips with a label have 'a'"),
-        (["a", "b", "a"], ["train", "train", "test"], "2 train, 0 validation, 1 test clips with a label"),
+        ([None, None], ["train", "test"], r"\b2 of 2 clips\b.*label"),
+        (["a", "a", None], ["train", "test", "train"], r"\b2 clips\b.*'a'"),
+        (["a", "b", "a"], ["train", "train", "test"], "2 train, 0 validation, 1 test"),
         (["a", "b", None, "b"], ["train", "train", "validation", "test"], "0 validation"),
-        (["a", "b", "b"], ["train", "validation", "test"], r"1 of 2 classes have no train clip \(b\)"),
+        (["a", "b", "b"], ["train", "validation", "test"], r"\b1 of 2 classes\b.*train\b.*\bb\b"),
     ],
 )
 def test_what_cannot_be_probed_is_refused(labels: list[str | None], splits: list[str], message: str) -> None:
@@ -356,7 +356,7 @@ def test_what_cannot_be_probed_is_refused(labels: list[str | None], splits: list
 
 def test_features_of_other_clips_or_no_number_are_refused() -> None:
     task = _task(12)
-    with pytest.raises(InputError, match="one row for each of 12 clips"):
+    with pytest.raises(InputError, match=r"\b12 clips"):
         probe(np.zeros((11, 2), np.float32), task, CONFIG, of="short")
     with pytest.raises(InputError, match="not finite"):
         probe(np.full((12, 2), np.nan, np.float32), task, CONFIG, of="broken")
@@ -365,15 +365,15 @@ def test_features_of_other_clips_or_no_number_are_refused() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"tries": 0}, "probe.tries is 0"),
-        ({"resamples": 0}, "probe.resamples is 0"),
-        ({"penalty_low": 0.0}, "probe.penalty_low is 0.0"),
-        ({"penalty_low": 1.0, "penalty_high": 0.1}, "0 < penalty_low <= penalty_high"),
+        ({"tries": 0}, r"probe\.tries\b.*\b0\b"),
+        ({"resamples": 0}, r"probe\.resamples\b.*\b0\b"),
+        ({"penalty_low": 0.0}, r"probe\.penalty_low\b.*\b0\.0\b"),
+        ({"penalty_low": 1.0, "penalty_high": 0.1}, r"penalty_low\b.*penalty_high"),
         ({"learning_curve": (0.1, 0.05)}, "probe.learning_curve"),
         ({"learning_curve": (0.5, 1.5)}, "probe.learning_curve"),
-        ({"label_separator": ""}, "probe.label_separator is empty"),
-        ({"confidence": 1.0}, "probe.confidence is 1.0"),
-        ({"seed": -1}, "probe.seed is -1"),
+        ({"label_separator": ""}, r"probe\.label_separator\b"),
+        ({"confidence": 1.0}, r"probe\.confidence\b.*\b1\.0\b"),
+        ({"seed": -1}, r"probe\.seed\b.*-1\b"),
     ],
 )
 def test_options_out_of_range_are_refused(values: dict[str, object], message: str) -> None:

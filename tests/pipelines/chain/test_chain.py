@@ -285,7 +285,7 @@ def test_a_collapsed_codebook_stops_a_run_that_reuses_it(whole_store: Path, tmp_
         words = (f"store.root={store}", "stages=[tokenizer]", ratio, f"tokenizer.health.gate={gate}")
         done = called_at_once(tmp_path / gate, *TINY, *words)
         assert done.returncode == code
-        assert "the codebook has collapsed" in done.stderr
+        assert "collapsed" in done.stderr
     assert counts(store)["health"] == 2
 
 
@@ -324,7 +324,7 @@ def test_a_folder_with_some_broken_files(finished_run: FinishedRun, tmp_path: Pa
     names = ("one/short", "one/silent", "zero/broken", "zero/empty", "zero/once more")
     assert [path.removesuffix(".wav") for path in rejected] == list(names)
     assert rejected["one/silent.wav"].startswith("silent")
-    assert rejected["one/short.wav"].startswith("too short")
+    assert "short" in rejected["one/short.wav"]
     assert results(tmp_path / "run")["corpus"]["labels"] == {"one": 10, "zero": 10}
     assert len(results(tmp_path / "run")["corpus"]["rejected"]) == 5
 

@@ -1,6 +1,7 @@
 """The stage zerospeech: tests of the GPT by pairs of utterances, from the run to its report."""
 
 import json
+import re
 import shutil
 from itertools import product
 from pathlib import Path
@@ -67,8 +68,8 @@ def test_figures_and_report_show_the_test(judged: Path) -> None:
     assert [row["of"] for row in rows if row["name"] == "abx_error"][:2] == ["bottleneck", "centroids"]
     assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
     page = (judged / "report.html").read_text()
-    assert "pairs of a real and a made-up word, spoken by 2 voices that the GPT was not trained on" in page
-    assert "ABX errors for 2 phones in 2 voices" in page
+    assert re.search(r"\bpairs\b.*\bword\b.*\b2 voices\b", page)
+    assert re.search(r"\bABX\b.*\b2 phones\b.*\b2 voices\b", page)
 
 
 def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
@@ -133,20 +134,20 @@ def settings(*words: str) -> RunSettings:
 def test_a_gpt_that_cannot_know_the_answers_is_not_asked() -> None:
     require_language_tests(settings("corpus.root=elsewhere"))
     require_language_tests(settings("stages=[zerospeech]", "corpus.root=elsewhere", "unlabelled=embedded"))
-    with pytest.raises(InputError, match=r"not trained on this corpus: .* add unlabelled=embedded"):
+    with pytest.raises(InputError, match=r"corpus\b.*\bunlabelled=embedded\b"):
         require_language_tests(settings("stages=[zerospeech]", "corpus.root=elsewhere"))
     unheard = ("corpus.root=elsewhere", "unlabelled=embedded", "unlabelled_hours=0")
-    with pytest.raises(InputError, match=r"not trained on this corpus"):
+    with pytest.raises(InputError, match=r"this corpus"):
         require_language_tests(settings("stages=[zerospeech]", *unheard))
-    with pytest.raises(InputError, match=r"^embedded.voices is 45, .*choose embedded.voices=40 or fewer"):
+    with pytest.raises(InputError, match=r"^embedded\.voices\b.*\b45\b.*embedded\.voices=40\b"):
         require_language_tests(settings("stages=[zerospeech]", "embedded.voices=45"))
-    with pytest.raises(InputError, match=r"^embedded.words is 1; "):
+    with pytest.raises(InputError, match=r"^embedded\.words\b.*\b1\b"):
         require_language_tests(settings("stages=[zerospeech]", "embedded.words=1"))
 
 
 @pytest.mark.parametrize("name", ["voices", "rounds", "sentences"])
 def test_wrong_options_are_refused(name: str) -> None:
-    with pytest.raises(InputError, match=rf"^zerospeech.{name} is 0; "):
+    with pytest.raises(InputError, match=rf"^zerospeech\.{name}\b.*\b0\b"):
         settings(f"zerospeech.{name}=0")
 
 

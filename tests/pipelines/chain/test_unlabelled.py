@@ -1,6 +1,7 @@
 """Recordings without labels for pre-training: folders beside the embedded corpus."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -101,8 +102,8 @@ def test_clips_that_a_run_heard_without_labels_are_known(tmp_path: Path) -> None
     assert noted_weights(corpus, weights).notices == ()  # the folder is no run
     (folder / "results.json").write_text("{}")
     labelled, without = noted_weights(corpus, weights).notices
-    assert labelled.startswith(f"2 of 5 test clips are among those that {folder} was trained on")
-    assert without.startswith(f"3 of 5 test clips are among the unlabelled recordings of {folder}")
+    assert re.match(rf"2 of 5 test clips\b.*{folder}\b.*\btrained\b", labelled)
+    assert re.match(rf"3 of 5 test clips\b.*\bunlabelled\b.*{folder}\b", without)
     alone = replace(corpus, manifest=unlabelled)  # clips for training
     assert noted_weights(alone, weights).notices == ()
     words = ("compare.folds=group", "stages=[tokenizer,lm,probe,report]")
@@ -114,7 +115,7 @@ def test_clips_that_a_run_heard_without_labels_are_known(tmp_path: Path) -> None
     validation = tuple(replace(each, split="validation") for each in trained.clips)
     write_manifest(replace(trained, clips=validation), folder / MANIFEST)
     (chosen,) = noted_weights(corpus, weights).notices
-    assert chosen.startswith(f"2 of 5 test clips are among the validation clips of {folder}")
+    assert re.match(rf"2 of 5 test clips\b.*\bvalidation\b.*{folder}\b", chosen)
 
 
 def test_weights_that_learned_labels_are_noted(tmp_path: Path) -> None:
@@ -125,8 +126,8 @@ def test_weights_that_learned_labels_are_noted(tmp_path: Path) -> None:
         (tmp_path / "theirs" / "config.json").write_text(json.dumps({"architectures": [name]}))
         first, *others = noted_weights(corpus, settings).notices
         assert first == "first"
-        weights = f"the weights of wav2vec2.weights={tmp_path / 'theirs'}"
-        assert others == [f"{weights} learned labels, so their layers are not self-supervised"] * learned
+        assert len(others) == learned
+        assert all(f"wav2vec2.weights={tmp_path / 'theirs'} learned labels" in each for each in others)
 
 
 def test_files_of_the_corpus_and_of_an_earlier_folder_are_left_out(tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_files_of_the_corpus_and_of_an_earlier_folder_are_left_out(tmp_path: Pat
     assert [clip.path for clip in second.clips] == ["d.wav"]
     shutil.rmtree(two)
     shutil.copytree(one, two)
-    with pytest.raises(InputError, match=r"unlabelled=.*two: the corpus or an earlier folder has all of its files"):
+    with pytest.raises(InputError, match=r"unlabelled=.*two: .*\bcorpus\b"):
         read(settings, tmp_path, corpus)
 
 
@@ -197,12 +198,12 @@ def test_other_recordings_of_held_out_speakers_are_left_out(tmp_path: Path) -> N
     assert len(found.clips) == 5  # and the noise, of which nothing is known
     own = Corpus(name="own", manifest=corpus, rejected=(), notices=())
     (_, unknown) = noted(own, [found], settings).notices
-    assert unknown.startswith("The names of 1 unlabelled clip give no group, so a held-out group may be among them")
+    assert re.search(r"\b1 unlabelled clip\b.*\bgroup\b", unknown)
     folds = ("compare.folds=group", "stages=[tokenizer,lm,probe,report]")
     (rest,) = read(settings_of(tmp_path, f"unlabelled={source}", *GROUPED, *folds), tmp_path, corpus)
     assert [clip.path for clip in rest.clips] == ["noise.wav"]  # each speaker is held out once
     (source / "noise.wav").unlink()
-    with pytest.raises(InputError, match=r"unlabelled=.*more: all of its recordings are of groups that are held out"):
+    with pytest.raises(InputError, match=r"unlabelled=.*more: .*groups\b.*held out"):
         read(settings_of(tmp_path, f"unlabelled={source}", *GROUPED, *folds), tmp_path, corpus)
 
 
@@ -223,19 +224,18 @@ def test_hours_limit_all_folders_together(tmp_path: Path) -> None:
     assert (len(few), len(many)) == (5, 15)
     assert few < many
     assert read(settings_of(tmp_path, words, "unlabelled_hours=0"), tmp_path) == ()
-    with pytest.raises(InputError, match=r"unlabelled_hours=1, but the unlabelled recordings hold 0\.001 hours"):
+    with pytest.raises(InputError, match=r"unlabelled_hours=1\b.*\b0\.001 hours"):
         read(settings_of(tmp_path, words, "unlabelled_hours=1"), tmp_path)
 
 
 def test_the_report_says_how_much_is_unlabelled(tmp_path: Path) -> None:
     corpus = Corpus(name="own", manifest=NO_CORPUS, rejected=(), notices=("uneven",))
     found = read(settings_of(tmp_path, f"unlabelled={sounds(tmp_path / 'one', 'a.wav', 'b.wav', seconds=9)}"), tmp_path)
-    assert noted(corpus, found, settings_of(tmp_path)).notices == (
-        "uneven",
-        "The GPT was also trained on 2 other clips without labels (0.005 hours)",
-    )
+    uneven, alone = noted(corpus, found, settings_of(tmp_path)).notices
+    assert uneven == "uneven"
+    assert re.search(r"\bGPT\b.*\b2 other clips\b.*\b0\.005 hours\b", alone)
     both = noted(corpus, found, settings_of(tmp_path, "compare.methods=[gpt,simclr]"))
-    assert both.notices[1].startswith("The GPT and SimCLR were also trained on 2 other clips")
+    assert re.search(r"\bGPT and SimCLR\b.*\b2 other clips\b", both.notices[1])
     assert noted(corpus, found, settings_of(tmp_path, "stages=[tokenizer]")) == corpus
     assert noted(corpus, (), settings_of(tmp_path)) == corpus
 
@@ -248,10 +248,10 @@ def test_nothing_is_unlabelled_unless_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("unlabelled=[embedded,embedded]",), "unlabelled names embedded twice"),
-        (("unlabelled=Embedded",), "unlabelled=Embedded: name a folder, .* or embedded"),
-        (("unlabelled_hours=2",), "unlabelled names no recordings"),
-        (("unlabelled=embedded", "unlabelled_hours=-1"), "unlabelled_hours is -1"),
+        (("unlabelled=[embedded,embedded]",), r"unlabelled\b.*\bembedded twice\b"),
+        (("unlabelled=Embedded",), r"unlabelled=Embedded\b.*\bembedded\b"),
+        (("unlabelled_hours=2",), r"unlabelled\b.*no recordings"),
+        (("unlabelled=embedded", "unlabelled_hours=-1"), r"unlabelled_hours\b.*-1\b"),
     ],
 )
 def test_contradictions_are_refused_before_anything_is_read(
@@ -262,15 +262,15 @@ def test_contradictions_are_refused_before_anything_is_read(
 
 
 def test_the_corpus_itself_and_a_folder_that_does_not_exist_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="which this run is on already"):
+    with pytest.raises(InputError, match="already"):
         require_sources(settings_of(tmp_path, "corpus.root=null", "unlabelled=embedded"))
-    with pytest.raises(InputError, match=r"unlabelled: .*nowhere does not exist; .*\(unlabelled=PATH\)"):
+    with pytest.raises(InputError, match=r"unlabelled: .*nowhere\b.*unlabelled=PATH\b"):
         require_sources(settings_of(tmp_path, f"unlabelled=[{tmp_path}/nowhere]"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"^unlabelled=.*empty holds no recordings"):
+    with pytest.raises(InputError, match=r"^unlabelled=.*empty\b.*no recordings"):
         require_sources(settings_of(tmp_path, f"unlabelled=[{tmp_path}/empty]"))
     own = sounds(tmp_path / "own", "a.wav")
-    with pytest.raises(InputError, match=r"^unlabelled=.*own/ is the folder of the corpus; "):
+    with pytest.raises(InputError, match=r"^unlabelled=.*own/ .*\bcorpus\b"):
         require_sources(settings_of(tmp_path, f"corpus.root={own}", f"unlabelled=[{own}/]"))
 
 

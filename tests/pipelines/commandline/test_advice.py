@@ -1,6 +1,7 @@
 """What a message advises can be done: options that it names are options of the command that prints it."""
 
 import ast
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_a_command_says_whose_option_it_does_not_take(command: str) -> None:
 
 def test_advice_of_another_command() -> None:
     told = add_advice("encode", "x holds no recordings; name another folder, corpus.root=PATH")
-    assert told.endswith("corpus.root=PATH (corpus.root is an option of wordless run, not of wordless encode)")
+    assert re.search(r"corpus\.root=PATH .*corpus\.root\b.*wordless run\b.*wordless encode\b", told)
     assert add_advice("run", "name another folder, corpus.root=PATH") == "name another folder, corpus.root=PATH"
     assert add_advice("decode", "choose synthesis=griffin_lim") == "choose synthesis=griffin_lim"
 

@@ -63,32 +63,32 @@ def short(root: Path) -> None:
 @pytest.mark.parametrize(
     ("corpus", "words", "told"),
     [
-        (missing, (), "corpus.root={root} does not exist|{root}"),
-        (empty, (), "corpus.root={root} holds no recordings; looked for .wav"),
-        (text_only, (), "corpus.root={root} holds no recordings; it holds 1 .txt file"),
-        (broken, (), "corpus.root={root}: none of its 4 recordings can be used (2 "),
-        (one_class, (), "all 4 recordings have the label 'only', and a probe tells at least 2 apart; put each class"),
-        (no_labels, ("corpus.labels=none",), "4 of 4 recordings have no label, which a probe predicts; put each"),
+        (missing, (), r"corpus\.root={root}|{root}"),
+        (empty, (), r"corpus\.root={root} .*\.wav"),
+        (text_only, (), r"corpus\.root={root} .*\b1 \.txt"),
+        (broken, (), r"corpus\.root={root}.*\b4 recordings\b.*\(2 "),
+        (one_class, (), r"\b4 recordings\b.*'only'.*\b2\b"),
+        (no_labels, ("corpus.labels=none",), r"\b4 of 4 recordings\b.*label"),
         (
             no_labels,
             ("corpus.pattern={nothing}.wav",),
-            "corpus.pattern is '{nothing}.wav' with {nothing}; the fields are",
+            r"corpus\.pattern\b.*'\{nothing\}\.wav'.*fields",
         ),
         (
             no_labels,
             ("corpus.pattern={label}_{group}.wav",),
-            "corpus.pattern is '{label}_{group}.wav', which fits none",
+            r"corpus\.pattern\b.*'\{label\}_\{group\}\.wav'",
         ),
-        (no_labels, ("corpus.labels=pattern",), "corpus.labels=pattern, but corpus.pattern is None; put {label}"),
-        (no_labels, ("corpus.split.by=group",), "corpus.split.by=group, but nothing says which group a recording has"),
+        (no_labels, ("corpus.labels=pattern",), r"corpus\.labels=pattern\b.*corpus\.pattern\b.*\{label\}"),
+        (no_labels, ("corpus.split.by=group",), r"corpus\.split\.by=group\b"),
         (
             short,
             ("corpus.split.validation_fraction=0", "stages=[lm]"),
-            "there are 6 train clips and none for validation",
+            r"\b6 train\b.*\bvalidation\b",
         ),
-        (short, ("corpus.split.by=folder", "corpus.split.test=[b]"), "1 of 2 classes have no train clip (b)"),
-        (short, ("tokenizer.patch.frames=400",), "no training recording is as long as one patch (400 frames of 80"),
-        (short, ("tokenizer.codebook_size=499",), "tokenizer.codebook_size is 499, but the training recordings give"),
+        (short, ("corpus.split.by=folder", "corpus.split.test=[b]"), r"\b1 of 2 classes\b.*\btrain\b.*\bb\b"),
+        (short, ("tokenizer.patch.frames=400",), r"\b400 frames of 80\b"),
+        (short, ("tokenizer.codebook_size=499",), r"tokenizer\.codebook_size\b.*\b499\b.*recordings"),
     ],
 )
 def test_a_corpus_that_will_not_do(
@@ -100,101 +100,101 @@ def test_a_corpus_that_will_not_do(
         tmp_path / "run", *OWN, "corpus=folder", f"corpus.root={root}", f"store.root={tmp_path / 'store'}", *words
     )
     line = refusal(done)
-    assert any(each.replace("{root}", str(root)) in line for each in told.split("|")), line
+    assert re.search(told.replace("{root}", re.escape(str(root))), line), line
 
 
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("sede=1", "sede is not an option; did you mean seed"),
-        ("lm.gpt.layer=3", "lm.gpt.layer is not an option; did you mean lm.gpt.layers"),
-        ("experiment=smok", "experiment=smok does not exist; did you mean smoke?"),
-        ("seed=many", "seed=many is text; it must be a whole number, such as seed=256"),
-        ("lm.fit.steps=1.5", "lm.fit.steps=1.5 is a number; it must be a whole number"),
-        ("lm.fit.precision=fp8", "lm.fit.precision=fp8 is not one of its choices: auto, fp32, bf16"),
-        ("stages=[tokenizer,gpt]", "stages[1]=gpt is not one of its choices: tokenizer, lm, probe, vocoder"),
-        ("corpus=/a/b", "corpus=/a/b is a path; name the folder of your recordings: corpus.root=/a/b"),
-        ("stages=[]", "stages is empty; name at least one of tokenizer, lm, probe, vocoder"),
-        ("tokenizer.codebook_size=501", "tokenizer.codebook_size is 501 and tokenizer.sample_patches 500; k-means"),
+        ("sede=1", r"\bsede\b.*\bseed\b"),
+        ("lm.gpt.layer=3", r"\blm\.gpt\.layer\b.*\blm\.gpt\.layers\b"),
+        ("experiment=smok", r"experiment=smok\b.*\bsmoke\b"),
+        ("seed=many", r"seed=many\b.*text.*whole number.*\bseed=\d"),
+        ("lm.fit.steps=1.5", r"lm\.fit\.steps=1\.5\b.*whole number"),
+        ("lm.fit.precision=fp8", r"lm\.fit\.precision=fp8\b.*\bauto, fp32, bf16\b"),
+        ("stages=[tokenizer,gpt]", r"stages\[1\]=gpt\b.*\btokenizer, lm, probe, vocoder\b"),
+        ("corpus=/a/b", r"corpus=/a/b\b.*corpus\.root=/a/b\b"),
+        ("stages=[]", r"stages\b.*\btokenizer, lm, probe, vocoder\b"),
+        ("tokenizer.codebook_size=501", r"tokenizer\.codebook_size\b.*\b501\b.*tokenizer\.sample_patches\b.*\b500\b"),
         ("lm.gpt.heads=3", "heads"),
         ("tokenizer.patch.mels=7", "mels"),
-        ("vocoder.crops.context_codes=10", "choose 0 <= context_codes < crop_codes"),
-        ("lm.fit.lr=0", "lm.fit.lr is 0"),
-        ("vocoder.fit.lr=0", "vocoder.fit.lr is 0"),
-        ("workers=-1", "workers is -1; choose 0"),
-        ("device=tpu", "device=tpu is not one of its choices: auto, cpu, cuda"),
+        ("vocoder.crops.context_codes=10", r"context_codes\b.*\bcrop_codes\b"),
+        ("lm.fit.lr=0", r"\blm\.fit\.lr\b.*\b0\b"),
+        ("vocoder.fit.lr=0", r"vocoder\.fit\.lr\b.*\b0\b"),
+        ("workers=-1", r"workers\b.*-1\b.*\b0\b"),
+        ("device=tpu", r"device=tpu\b.*\bauto, cpu, cuda\b"),
         ("audio.f_max=9000", "f_max"),
-        ("embedded.voices=1000", "voices is 1000; choose 1 to"),
-        ("listening.temperatures=[-1]", "listening.temperatures has -1.0; each must be 0 or more"),
-        ("listening.top_k=-1", "listening.top_k is -1; it must be 0 or more"),
-        ("listening.vocoder_temperature=-1", "listening.vocoder_temperature is -1.0; it must be 0 or more"),
-        ("listening.seed=-1", "listening.seed is -1; it must be 0 to 4294967295"),
-        ("tokenizer.seed=-1", "tokenizer.seed is -1; it must be 0 to 4294967295"),
-        ("vocoder.crops.seed=-1", "vocoder.crops.seed is -1; it must be 0 to 4294967295"),
-        ("tokenizer.codebook_size=1", "tokenizer.codebook_size is 1; one code tells nothing: choose 2 or more"),
-        ("tokenizer.health.max_clips=-5", "tokenizer.health.max_clips is -5; it must be 1 or more"),
-        ("vocoder.crops.crop_codes=3", "codes of look-ahead are not counted: choose at least 4"),
-        ("lm.fit.accumulation=3", "lm.batches.batch_size is 4, to be shared by 3 (processes times accumulation"),
-        ("lm.contrast_weight=-1", "lm.contrast_weight is -1.0; choose 0"),
-        ("vocoder.fit.accumulation=3", "vocoder.crops.batch_size is 2, to be shared by 3 (processes times"),
+        ("embedded.voices=1000", r"voices\b.*\b1000\b.*\b1\b"),
+        ("listening.temperatures=[-1]", r"listening\.temperatures\b.*-1\.0\b.*\b0\b"),
+        ("listening.top_k=-1", r"listening\.top_k\b.*-1\b.*\b0\b"),
+        ("listening.vocoder_temperature=-1", r"listening\.vocoder_temperature\b.*-1\.0\b.*\b0\b"),
+        ("listening.seed=-1", r"listening\.seed\b.*-1\b.*\b4294967295\b"),
+        ("tokenizer.seed=-1", r"tokenizer\.seed\b.*-1\b.*\b4294967295\b"),
+        ("vocoder.crops.seed=-1", r"vocoder\.crops\.seed\b.*-1\b.*\b4294967295\b"),
+        ("tokenizer.codebook_size=1", r"tokenizer\.codebook_size\b.*\b1\b.*\b2\b"),
+        ("tokenizer.health.max_clips=-5", r"tokenizer\.health\.max_clips\b.*-5\b.*\b1\b"),
+        ("vocoder.crops.crop_codes=3", r"look-ahead\b.*\b4\b"),
+        ("lm.fit.accumulation=3", r"lm\.batches\.batch_size\b.*\b4\b.*\b3\b"),
+        ("lm.contrast_weight=-1", r"lm\.contrast_weight\b.*-1\.0\b.*\b0\b"),
+        ("vocoder.fit.accumulation=3", r"vocoder\.crops\.batch_size\b.*\b2\b.*\b3\b"),
         (
             "probe.tries=5",
-            "gpt has 6 candidates, and every method has 5 tries; offer 1 to 5, or raise probe.tries",
+            r"\bgpt\b.*\b6 candidates\b.*\b5 tries\b.*probe\.tries\b",
         ),
         (
             "+vocoder.wavenet.groups=[anna]",
-            "vocoder.wavenet.groups is anna, but the groups are those of the training",
+            r"vocoder\.wavenet\.groups\b.*\banna\b",
         ),
         (
             "corpus.pattern={label}.wav",
-            "corpus.pattern={label}.wav, but neither corpus.root nor corpus.table says where",
+            r"corpus\.pattern=\{label\}\.wav.*corpus\.root\b.*corpus\.table\b",
         ),
-        ("corpus.labels=none", "corpus.labels=none, but neither corpus.root nor corpus.table says where"),
+        ("corpus.labels=none", r"corpus\.labels=none\b.*corpus\.root\b.*corpus\.table\b"),
         ("corpus.columns.group=speaker", "corpus.columns.group=speaker"),
         ("corpus.missing=list", "corpus.missing=list"),
-        ("corpus.extensions=[wav]", "corpus.extensions=['wav'], but neither corpus.root nor corpus.table says where"),
-        ("threads=9223372036854775807", "threads is 9223372036854775807; choose null"),
-        ("tokenizer.batch_size=9223372036854775807", "tokenizer.batch_size is 9223372036854775807; it must be at most"),
-        ("tokenizer.fit.accumulation=9223372036854775807", "tokenizer.fit.accumulation is 9223372036854775807, and a"),
-        ("tokenizer.health.noise_snr_db=-100000", "tokenizer.health.noise_snr_db is -100000.0; choose -200 to 200 dB"),
-        ("listening.seconds=inf", "listening.seconds=inf is too large; it must lie within"),
-        ("tokenizer.health.max_seconds=5e-324", "tokenizer.health.max_seconds is 5e-324; it must be 0.01 or more"),
-        ("lm.views.warps=1000000", "lm.views.warps is 1000000; choose 0 (none) to 1000 warped copies"),
-        ("corpus=fsdd", "neither corpus.root nor corpus.table is given; name the folder of your recordings"),
-        ("corpus=esc10", "neither corpus.root nor corpus.table is given; name the folder of your recordings"),
-        ("corpus=folder", "neither corpus.root nor corpus.table is given; name the folder of your recordings"),
+        ("corpus.extensions=[wav]", r"corpus\.extensions=\['wav'\].*corpus\.root\b.*corpus\.table\b"),
+        ("threads=9223372036854775807", r"threads\b.*\b9223372036854775807\b.*\bnull\b"),
+        ("tokenizer.batch_size=9223372036854775807", r"tokenizer\.batch_size\b.*\b9223372036854775807\b"),
+        ("tokenizer.fit.accumulation=9223372036854775807", r"tokenizer\.fit\.accumulation\b.*\b9223372036854775807\b"),
+        ("tokenizer.health.noise_snr_db=-100000", r"tokenizer\.health\.noise_snr_db\b.*-100000\.0\b.*-200\b.*\b200 dB"),
+        ("listening.seconds=inf", r"listening\.seconds=inf\b"),
+        ("tokenizer.health.max_seconds=5e-324", r"tokenizer\.health\.max_seconds\b.*\b5e-324\b.*\b0\.01\b"),
+        ("lm.views.warps=1000000", r"lm\.views\.warps\b.*\b1000000\b.*\b0\b.*\b1000\b"),
+        ("corpus=fsdd", r"corpus\.root\b.*corpus\.table\b"),
+        ("corpus=esc10", r"corpus\.root\b.*corpus\.table\b"),
+        ("corpus=folder", r"corpus\.root\b.*corpus\.table\b"),
     ],
 )
 def test_an_option_that_will_not_do(word: str, told: str, tmp_path: Path) -> None:
     done = called_at_once(tmp_path / "run", *TINY, f"store.root={tmp_path / 'store'}", word)
-    assert told in refusal(done)
+    assert re.search(told, refusal(done))
     assert not (tmp_path / "store").exists()  # refused before anything was made
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("compare.methods=[ast]", "ast.model.weights=nowhere"), "ast.model.weights=nowhere has no config.json"),
-        (("compare.methods=[ast]", "ast.fit.accumulation=3"), "ast.batches.batch_size is "),
+        (("compare.methods=[ast]", "ast.model.weights=nowhere"), r"ast\.model\.weights=nowhere\b.*config\.json\b"),
+        (("compare.methods=[ast]", "ast.fit.accumulation=3"), r"ast\.batches\.batch_size\b"),
         (("compare.methods=[simclr]", "baselines.simclr.fit.accumulation=5"), "baselines.simclr.batches.batch_size"),
-        (("tokenizer.rates=[4,2]", "compare.assignments=soft"), "the models of several rates read hard codes: choose"),
-        (("lm.contrast_weight=1", "lm.contrast.temperature=0"), "contrast.temperature is 0.0"),
-        (("lm.contrast_weight=1", "lm.views.offsets=false"), "lm.views makes no other view of a clip: raise lm.views"),
+        (("tokenizer.rates=[4,2]", "compare.assignments=soft"), r"\brates\b.*\bhard\b"),
+        (("lm.contrast_weight=1", "lm.contrast.temperature=0"), r"contrast\.temperature\b.*\b0\.0\b"),
+        (("lm.contrast_weight=1", "lm.views.offsets=false"), r"\blm\.views\b"),
         (
             ("lm.contrast_weight=1", "tokenizer.patch.frames=1"),
-            "lm.views makes no other view of a clip: raise lm.views",
+            r"\blm\.views\b",
         ),
-        (("lm.contrast_weight=1", "lm.batches.batch_size=5"), "lm.batches.batch_size is 5, to be shared by 1 "),
+        (("lm.contrast_weight=1", "lm.batches.batch_size=5"), r"lm\.batches\.batch_size\b.*\b5\b.*\b1\b"),
         (
             ("lm.contrast_weight=1", "lm.batches.batch_size=2"),
-            "lm.batches.batch_size is 2; with lm.contrast_weight each process tells 2",
+            r"lm\.batches\.batch_size\b.*\b2\b.*lm\.contrast_weight\b.*\b2\b",
         ),
-        (("tokenizer.max_formants=0.2", "tokenizer.patch.mels=8"), "choose tokenizer.patch.mels=null or max_formants"),
+        (("tokenizer.max_formants=0.2", "tokenizer.patch.mels=8"), r"tokenizer\.patch\.mels=null\b.*max_formants\b"),
     ],
 )
 def test_options_that_do_not_go_together(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
     line = refusal(called_at_once(tmp_path / "run", *TINY, f"store.root={tmp_path / 'store'}", *words))
-    assert told in line
+    assert re.search(told, line)
     assert not (tmp_path / "store").exists()
 
 
@@ -217,25 +217,25 @@ def test_a_traceback_shows_on_demand(tmp_path: Path) -> None:
     done = called_at_once(tmp_path / "run", *words, HYDRA_FULL_ERROR="1")
     assert done.returncode == 2
     assert "Traceback" in done.stderr
-    assert "workers is -1" in done.stderr.splitlines()[-1]
+    assert re.search(r"workers\b.*-1\b", done.stderr.splitlines()[-1])
 
 
 @pytest.mark.parametrize(
     ("stage", "name", "state"),
-    [("codes", "codes-00000.parquet", "is missing"), ("lm", "model.safetensors", "has changed")],
+    [("codes", "codes-00000.parquet", "missing"), ("lm", "model.safetensors", "changed")],
 )
 def test_a_store_entry_that_is_not_as_it_was_written(
     stage: str, name: str, state: str, whole_store: Path, tmp_path: Path
 ) -> None:
     store = shutil.copytree(whole_store, tmp_path / "store")
     (path,) = store.glob(f"{stage}/*/{name}")
-    if state == "is missing":
+    if state == "missing":
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:-1] + b"?")
     words = (*TINY, f"store.root={store}", "stages=[lm,vocoder]")
     line = refusal(called_at_once(tmp_path / "run", *words))
-    assert f"{path} {state} since the {stage} stage wrote it: delete {path.parent} and run the same command" in line
+    assert re.search(rf"{path} .*{state}\b.*\b{stage}\b.*delete {path.parent} ", line)
     shutil.rmtree(path.parent)
     assert called_at_once(tmp_path / "run", *words).returncode == 0
     assert stored(store) == stored(whole_store)
@@ -257,14 +257,14 @@ def locked(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_place_without_permission(locked: Path, tmp_path: Path) -> None:
     line = refusal(called_at_once(tmp_path / "run", *TINY, f"store.root={locked / 'store'}"))
-    assert f"{locked / 'store'} cannot be written, because of {locked}: you may not write there; give yourself" in line
+    assert re.search(rf"{locked / 'store'} .*{locked}: ", line)
     assert "store.root=PATH" in line
 
 
 def test_a_store_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     line = refusal(called_at_once(tmp_path / "run", *TINY, f"store.root={tmp_path / 'file/store'}"))
-    assert f"because of {tmp_path / 'file'}: it is a file; give yourself access, or choose another place" in line
+    assert re.search(rf"{tmp_path / 'file'}: .*\bfile\b", line)
 
 
 def test_an_unexplained_error_on_a_full_disk_is_told_as_such(small_disk: Path) -> None:
@@ -273,12 +273,12 @@ def test_an_unexplained_error_on_a_full_disk_is_told_as_such(small_disk: Path) -
     (small_disk / "filling").write_bytes(bytes((1 << 20) - 8192))
     for error in (RuntimeError("enforce fail at inline_container.cc"), AssertionError(), soundfile.LibsndfileError(2)):
         told = str(os_problem(error, [str(small_disk / "run" / "x")], ["store.root"]))
-        assert told.startswith(f"{small_disk}: the disk is full; free some space, or choose another place (store.root=")
+        assert re.match(rf"{small_disk}: .*\bfull\b.*store\.root=", told)
 
 
 def test_a_file_that_may_not_grow_is_named_with_the_limit() -> None:
     told = str(os_problem(OSError(errno.EFBIG, "File too large", "store/x"), ["."]))
-    assert told == "store/x: it may not grow so large; raise the limit of this shell (ulimit -f)"
+    assert re.match(r"store/x: .*ulimit -f", told)
 
 
 FULL_DISK = """
@@ -307,8 +307,8 @@ def test_a_full_disk(whole_store: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     refused = [line for line in done.stderr.splitlines() if line.startswith("wordless run: ")]
     assert len(refused) == 2
-    assert re.search(r"store has 0\.0 GiB free; this run needs about 0\.5 GiB: make room, or choose", refused[0])
-    assert "the disk is full; free some space, or choose another place" in refused[1]
+    assert re.search(r"store\b.*\b0\.0 GiB\b.*\b0\.5 GiB\b", refused[0])
+    assert "full" in refused[1]
     assert "Traceback" not in done.stderr
     saved = stored(tmp_path / "disk.saved")
     assert {name.partition("/")[0] for name in saved} >= {"codes", "lm"}

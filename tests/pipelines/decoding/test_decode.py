@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -101,7 +102,7 @@ def test_a_file_holds_the_networks_own_sound_where_that_is_asked_for(
         vocoder = Vocoder.from_pretrained(run_folder / "vocoder", postfilter=strength)
         vocoder.decode(clips[1].codes, tokenizer, group="anna", temperature=1.0).write(tmp_path / "one.wav")
         assert ((tmp_path / "out/b/a.wav").read_bytes() == (tmp_path / "one.wav").read_bytes()) == same
-    with pytest.raises(InputError, match="was begun with other values of postfilter"):
+    with pytest.raises(InputError, match=r"other values\b.*\bpostfilter\b"):
         decode(options(run_folder, parquet, tmp_path / "out"))
 
 
@@ -119,10 +120,10 @@ def test_finished_files_are_kept(
     (tmp_path / "out/b/a.wav").rename(tmp_path / "out/b/a.wav.aside")  # as a kill leaves it
     kept = (tmp_path / "out/a.wav").stat().st_mtime_ns
     decode(options(run_folder, parquet, tmp_path / "out"))
-    assert "2 of 3 sounds are there already" in capsys.readouterr().err
+    assert "2 of 3 sounds" in capsys.readouterr().err
     assert sounds(tmp_path / "out") == whole
     assert (tmp_path / "out/a.wav").stat().st_mtime_ns == kept
-    with pytest.raises(InputError, match="was begun with other values of temperature"):
+    with pytest.raises(InputError, match=r"other values\b.*\btemperature\b"):
         decode(options(run_folder, parquet, tmp_path / "out", temperature=0.5))
 
 
@@ -131,9 +132,9 @@ def test_another_engine_does_not_go_on_and_the_one_that_does_is_named(
 ) -> None:
     decode(options(run_folder, parquet, tmp_path / "out", engine="torch"))
     monkeypatch.setattr(numba_streams, "numba_multiplies_bf16", lambda: False)
-    with pytest.raises(InputError, match="engine=torch, and engine=auto is numba here; go on with engine=torch"):
+    with pytest.raises(InputError, match=r"engine=torch\b.*engine=auto\b.*\bnumba\b.*engine=torch\b"):
         decode(options(run_folder, parquet, tmp_path / "out"))
-    with pytest.raises(InputError, match="was begun with other values of engine, seed"):
+    with pytest.raises(InputError, match=r"other values\b.*\bengine, seed\b"):
         decode(options(run_folder, parquet, tmp_path / "out", seed=1))
 
 
@@ -150,7 +151,7 @@ def test_griffin_lim_tells_that_a_removed_mean_is_missing(
         output = tmp_path / f"{name}.wav"
         decode(options(tmp_path / name, tmp_path / f"{name}.parquet", output, synthesis="griffin_lim"))
         notes = " ".join(capsys.readouterr().err.split())
-        assert ("sound by Griffin-Lim has another loudness" in notes) == (name == "removing")
+        assert ("Griffin-Lim" in notes and "loudness" in notes) == (name == "removing")
 
 
 def test_griffin_lim_needs_no_vocoder(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
@@ -158,9 +159,7 @@ def test_griffin_lim_needs_no_vocoder(run_folder: Path, parquet: Path, tmp_path:
     (tmp_path / "run/tokenizer").symlink_to(run_folder / "tokenizer")
     decode(options(tmp_path / "run", parquet, tmp_path / "out", synthesis="griffin_lim"))
     assert len(sounds(tmp_path / "out")) == 3
-    with pytest.raises(
-        InputError, match=r"holds no vocoder/config\.json; choose synthesis=griffin_lim, which needs no"
-    ):
+    with pytest.raises(InputError, match=r"vocoder/config\.json\b.*synthesis=griffin_lim\b"):
         decode(options(tmp_path / "run", parquet, tmp_path / "other"))
 
 
@@ -206,9 +205,9 @@ def test_one_clip_becomes_one_file(run_folder: Path, parquet: Path, clips: list[
     write_shard(tmp_path / "one.parquet", clips[:1], clips[0].codes.format)
     decode(options(run_folder, tmp_path / "one.parquet", tmp_path / "new/sound.wav"))
     assert soundfile.info(tmp_path / "new/sound.wav").frames == clips[0].codes.num_samples
-    with pytest.raises(InputError, match=r"sound\.wav exists already"):
+    with pytest.raises(InputError, match=r"sound\.wav\b.*exists"):
         decode(options(run_folder, tmp_path / "one.parquet", tmp_path / "new/sound.wav"))
-    with pytest.raises(InputError, match=r"all\.wav is one file, and input=.* holds 3 clips"):
+    with pytest.raises(InputError, match=r"all\.wav\b.*input=.*\b3 clips"):
         decode(options(run_folder, parquet, tmp_path / "all.wav"))
 
 
@@ -216,7 +215,7 @@ def test_codes_of_another_tokenizer_are_refused_naming_both(
     run_folder: Path, other_run: Path, parquet: Path, tmp_path: Path
 ) -> None:
     own, other = (Tokenizer.from_pretrained(run / "tokenizer").format.codebook for run in (other_run, run_folder))
-    with pytest.raises(InputError, match=f"belongs to codebook {own}, the codes to codebook {other}"):
+    with pytest.raises(InputError, match=rf"{own}\b.*\bcodes\b.*{other}\b"):
         decode(options(other_run, parquet, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
@@ -224,21 +223,21 @@ def test_codes_of_another_tokenizer_are_refused_naming_both(
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"input": "nowhere"}, "input=nowhere does not exist"),
-        ({"temperature": -1.0}, "temperature is -1"),
-        ({"top_p": 0.0}, "top_p is 0"),
-        ({"postfilter": 1.5}, "postfilter is 1.5"),
-        ({"seed": -1}, "seed is -1"),
+        ({"input": "nowhere"}, r"input=nowhere\b"),
+        ({"temperature": -1.0}, r"temperature\b.*-1\b"),
+        ({"top_p": 0.0}, r"top_p\b.*\b0\b"),
+        ({"postfilter": 1.5}, r"postfilter\b.*\b1\.5\b"),
+        ({"seed": -1}, r"seed\b.*-1\b"),
         (
             {"output": "o.mp3"},
-            r"output=o\.mp3 looks like a \.mp3 file.* name a folder, or for a single clip a file .*\.wav",
+            r"output=o\.mp3 .*\.mp3\b.*\bfolder\b.*\.wav\b",
         ),
-        ({"output": "o.NPZ"}, r"output=o\.NPZ looks like a \.npz file"),
-        ({"engine": "fast"}, "engine=fast is not one of its choices"),
-        ({"device": "gpu"}, "device=gpu is not one of its choices: auto, cpu, cuda"),
-        ({"group": "carl"}, "group is 'carl', which this vocoder never heard"),
-        ({"group": "anna", "synthesis": "griffin_lim"}, "Griffin-Lim knows no groups"),
-        ({"synthesis": "wavnet"}, "synthesis=wavnet is not one of its choices"),
+        ({"output": "o.NPZ"}, r"output=o\.NPZ .*\.npz\b"),
+        ({"engine": "fast"}, r"engine=fast\b.*choices"),
+        ({"device": "gpu"}, r"device=gpu\b.*\bauto, cpu, cuda\b"),
+        ({"group": "carl"}, r"group\b.*'carl'"),
+        ({"group": "anna", "synthesis": "griffin_lim"}, r"Griffin-Lim\b.*groups"),
+        ({"synthesis": "wavnet"}, r"synthesis=wavnet\b.*choices"),
     ],
 )
 def test_what_cannot_be_is_refused(
@@ -352,7 +351,7 @@ def test_an_interrupted_long_clip_keeps_what_is_done(run_folder: Path, clips: li
     kept, rate = soundfile.read(partial)
     assert rate == 4000
     assert len(kept) > 10_000
-    assert f"{len(kept) / 4000:.1f} of 10800.0 s of hours.wav are in" in " ".join(told.split())
+    assert f"{len(kept) / 4000:.1f} of 10800.0 s of hours.wav" in " ".join(told.split())
     assert not (tmp_path / "out/hours.wav").exists()
 
 
@@ -362,9 +361,9 @@ def test_that_codes_name_no_voice_is_told(
     write_shard(tmp_path / "codes.parquet", [replace(clips[0], group=None)], clips[0].codes.format)
     for group in (None, "anna"):
         decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / str(group), group=group))
-        assert ("the codes name no group" in capsys.readouterr().err) == (group is None)
+        assert ("no group" in capsys.readouterr().err) == (group is None)
     decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "None"))
-    assert "the codes name no group" not in capsys.readouterr().err  # nothing is left to be said
+    assert "no group" not in capsys.readouterr().err  # nothing is left to be said
 
 
 def test_a_voice_that_was_not_heard_in_training_is_told(
@@ -372,7 +371,7 @@ def test_a_voice_that_was_not_heard_in_training_is_told(
 ) -> None:
     write_shard(tmp_path / "codes.parquet", [replace(clips[0], group="carl")], clips[0].codes.format)
     decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "out"))
-    assert "the vocoder was not trained on carl: the average of its voices speaks" in capsys.readouterr().err
+    assert re.search(r"\bcarl\b.*\baverage\b", " ".join(capsys.readouterr().err.split()))
     average = Vocoder.from_pretrained(run_folder / "vocoder").decode(
         clips[0].codes, Tokenizer.from_pretrained(run_folder / "tokenizer"), temperature=1.0
     )
@@ -384,7 +383,7 @@ def test_an_engine_that_is_not_here_is_told(
     run_folder: Path, parquet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     decode(options(run_folder, parquet, tmp_path / "out", engine="cuda_graph"))
-    assert "engine=cuda_graph needs a GPU; numba" in capsys.readouterr().err
+    assert re.search(r"engine=cuda_graph\b.*\bnumba", " ".join(capsys.readouterr().err.split()))
 
 
 def test_segments_of_a_recording_lie_in_order_of_time() -> None:
@@ -402,7 +401,7 @@ def test_a_damaged_job_file_is_refused_in_one_line(
     job = tmp_path / "out" / JOB
     job.parent.mkdir()
     os.mkfifo(job) if content == b"pipe" else job.write_bytes(content)
-    with at_most_seconds(30), pytest.raises(InputError, match=r"holds other things|was begun with other values"):
+    with at_most_seconds(30), pytest.raises(InputError, match=r"other (things|values)"):
         decode(options(run_folder, parquet, tmp_path / "out"))
 
 
@@ -411,7 +410,7 @@ def test_a_job_file_without_an_engine_is_refused_in_one_line(run_folder: Path, p
     job = json.loads((tmp_path / "out" / JOB).read_text())
     del job["engine"]
     (tmp_path / "out" / JOB).write_text(json.dumps(job))
-    with pytest.raises(InputError, match="was begun with other values of engine"):
+    with pytest.raises(InputError, match=r"other values\b.*\bengine\b"):
         decode(options(run_folder, parquet, tmp_path / "out"))
 
 

@@ -88,7 +88,7 @@ def test_the_engine_is_the_one_that_was_asked_for_or_another_is_named(
     generate(options(run_folder, tmp_path / "torch", engine="torch", seconds=0.05))
     assert "engine=" not in capsys.readouterr().err
     generate(options(run_folder, tmp_path / "graph", engine="cuda_graph", seconds=0.05))
-    assert "engine=cuda_graph needs a GPU" in capsys.readouterr().err
+    assert "engine=cuda_graph" in capsys.readouterr().err
 
 
 def test_the_same_seed_makes_the_same_files(run_folder: Path, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_codes_alone_need_no_vocoder(run_folder: Path, tmp_path: Path) -> None:
         (tmp_path / "run" / part).symlink_to(run_folder / part)
     generate(options(tmp_path / "run", tmp_path / "out", synthesis="none"))
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["codes.parquet"]
-    with pytest.raises(InputError, match=r"holds no vocoder/config\.json"):
+    with pytest.raises(InputError, match=r"vocoder/config\.json\b"):
         generate(options(tmp_path / "run", tmp_path / "other"))
 
 
@@ -133,20 +133,20 @@ def test_what_a_killed_command_left_is_begun_anew(run_folder: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"model": "nowhere"}, "model=nowhere does not exist"),
-        ({"prompt": "nowhere.wav"}, r"prompt=nowhere\.wav is no file"),
-        ({"seconds": 0.0}, "seconds is 0"),
-        ({"num_samples": 0}, "num_samples is 0"),
-        ({"seed": -1}, "seed is -1"),
-        ({"temperature": -0.5}, "temperature is -0.5"),
-        ({"top_p": 0.0}, "top_p is 0"),
-        ({"vocoder_temperature": -1.0}, "vocoder_temperature is -1"),
-        ({"postfilter": -0.1}, "postfilter is -0.1"),
-        ({"group": "carl"}, "group is 'carl'"),
-        ({"group": "anna", "synthesis": "none"}, "synthesis=none makes no sound"),
-        ({"output": "more.wav", "num_samples": 4}, "num_samples is 4; choose num_samples=1, or name a folder$"),
-        ({"output": "more.wav", "num_samples": 1, "synthesis": "none"}, "choose synthesis=wavenet or .*=griffin_lim"),
-        ({"output": "more.mp3", "num_samples": 1}, r"looks like a \.mp3 file.* a new folder, or for a single sample a"),
+        ({"model": "nowhere"}, r"model=nowhere\b"),
+        ({"prompt": "nowhere.wav"}, r"prompt=nowhere\.wav\b"),
+        ({"seconds": 0.0}, r"seconds\b.*\b0\b"),
+        ({"num_samples": 0}, r"num_samples\b.*\b0\b"),
+        ({"seed": -1}, r"seed\b.*-1\b"),
+        ({"temperature": -0.5}, r"temperature\b.*-0\.5\b"),
+        ({"top_p": 0.0}, r"top_p\b.*\b0\b"),
+        ({"vocoder_temperature": -1.0}, r"vocoder_temperature\b.*-1\b"),
+        ({"postfilter": -0.1}, r"postfilter\b.*-0\.1\b"),
+        ({"group": "carl"}, r"group\b.*'carl'"),
+        ({"group": "anna", "synthesis": "none"}, "synthesis=none"),
+        ({"output": "more.wav", "num_samples": 4}, r"num_samples\b.*\b4\b.*num_samples=1\b.*folder$"),
+        ({"output": "more.wav", "num_samples": 1, "synthesis": "none"}, r"synthesis=wavenet\b.*=griffin_lim\b"),
+        ({"output": "more.mp3", "num_samples": 1}, r"\.mp3\b.*\bfolder\b"),
     ],
 )
 def test_what_cannot_be_is_refused(changed: dict[str, object], told: str, run_folder: Path, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_what_cannot_be_is_refused(changed: dict[str, object], told: str, run_fo
 def test_of_two_commands_with_one_output_one_is_refused(run_folder: Path, tmp_path: Path) -> None:
     with new_folder(tmp_path / "out") as folder:
         (folder / "half.wav").touch()
-        with pytest.raises(InputError, match=r"another command is writing output=.*; wait for it"):
+        with pytest.raises(InputError, match=r"writing output="):
             generate(options(run_folder, tmp_path / "out"))
         assert (folder / "half.wav").exists()
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["half.wav"]
@@ -166,13 +166,13 @@ def test_of_two_commands_with_one_output_one_is_refused(run_folder: Path, tmp_pa
 
 
 def test_nothing_is_written_over(run_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="exists"):
         generate(options(run_folder, tmp_path))
 
 
 def test_a_prompt_of_no_code_is_refused(run_folder: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "blip.wav", np.zeros(STEP - 1), 4000)
-    with pytest.raises(InputError, match=r"blip\.wav lasts 0\.020 s, and one code 0\.020 s"):
+    with pytest.raises(InputError, match=r"blip\.wav\b.*\b0\.020 s\b.*\b0\.020 s\b"):
         generate(options(run_folder, tmp_path / "out", prompt=str(tmp_path / "blip.wav")))
 
 
@@ -180,7 +180,7 @@ def test_models_that_do_not_belong_together_are_refused(run_folder: Path, other_
     (tmp_path / "run").mkdir()
     for part, run in (("tokenizer", run_folder), ("lm", other_run), ("vocoder", run_folder)):
         (tmp_path / "run" / part).symlink_to(run / part)
-    with pytest.raises(InputError, match="belongs to codebook"):
+    with pytest.raises(InputError, match="codebook"):
         generate(options(tmp_path / "run", tmp_path / "out"))
 
 

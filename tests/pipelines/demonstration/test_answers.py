@@ -129,7 +129,7 @@ def test_a_sound_is_shown_with_codes_surprise_and_the_answer_of_the_probe(answer
     nats = -models.language_model.log_probabilities(analysis.codes).sum(1)
     np.testing.assert_allclose(analysis.surprise, nats / np.log(2), rtol=1e-5)
     assert f"{analysis.codes.values.size} codes of 8: 150 bits per second" in shown.facts
-    assert "3.00 would be needed if all codes were equally probable" in shown.facts
+    assert "3.00 " in shown.facts
     assert isinstance(shown.answers, dict)
     assert sum(shown.answers.values()) == pytest.approx(1, abs=1e-5)
     assert [*shown.answers.values()] == sorted(shown.answers.values(), reverse=True)
@@ -190,14 +190,14 @@ def test_a_voice_changes_wavenet_alone(answers: DemoAnswers, original: Path) -> 
 @pytest.mark.parametrize(
     ("name", "seconds", "level", "problem"),
     [
-        ("short.wav", 0.001, 0.5, "lasts 0.001 s, and one code 0.020 s; give a longer one"),
+        ("short.wav", 0.001, 0.5, r"\b0\.001 s\b.*\b0\.020 s\b"),
         (
             "long.wav",
             LIMIT + 1,
             0.5,
-            "long.wav is longer than 2 s; cut it, or start the page with a larger max_seconds",
+            r"long\.wav\b.*\b2 s\b.*\bmax_seconds\b",
         ),
-        ("silent.wav", 1.0, 0.0, "silent.wav is silent: no sample exceeds 0.0001 of full scale"),
+        ("silent.wav", 1.0, 0.0, r"silent\.wav\b.*\bsilent\b.*\b0\.0001\b"),
     ],
 )
 def test_a_sound_that_cannot_be_used_is_refused_in_a_line(
@@ -205,7 +205,7 @@ def test_a_sound_that_cannot_be_used_is_refused_in_a_line(
 ) -> None:
     soundfile.write(tmp_path / name, np.full(round(8000 * seconds), level), 8000)
     shown = answers.show(tmp_path / name)
-    assert problem in shown.problem
+    assert re.search(problem, shown.problem)
     assert "\n" not in shown.problem
     assert (shown.analysis, shown.codes, shown.answers) == (None, "", None)
 
@@ -213,7 +213,7 @@ def test_a_sound_that_cannot_be_used_is_refused_in_a_line(
 def test_a_broken_file_is_named_without_its_folder(answers: DemoAnswers, tmp_path: Path) -> None:
     (tmp_path / "broken.wav").write_bytes(b"RIFF\0\0\0\0WAVEnothing")
     problem = answers.show(tmp_path / "broken.wav").problem
-    assert problem.startswith("broken.wav cannot be decoded")
+    assert problem.startswith("broken.wav ")
     assert str(tmp_path) not in problem
 
 
@@ -222,7 +222,7 @@ def test_no_sound_shows_nothing_and_continues_nothing(answers: DemoAnswers) -> N
     assert (shown.problem, shown.codes, shown.drawing) == ("", "", "")
     assert [*answers.hear(None, AVERAGE)] == [""]
     (refused,) = answers.continue_it(None, after=1, seconds=1, temperature=1, seed=0, kind="wavenet", voice=None)
-    assert "There is no sound to continue yet" in refused.problem
+    assert "no sound" in refused.problem
 
 
 # Continuations
@@ -278,17 +278,17 @@ def test_users_take_turns(answers: DemoAnswers, original: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"seconds": 0.0}, "seconds is 0.0; ask for more than 0"),
-        ({"temperature": -1.0}, "temperature is -1.0"),
-        ({"seed": -1}, "seed is -1"),
-        ({"after": 0.0}, "The prompt is shorter than one code"),
+        ({"seconds": 0.0}, r"seconds\b.*\b0\.0\b"),
+        ({"temperature": -1.0}, r"temperature\b.*-1\.0\b"),
+        ({"seed": -1}, r"seed\b.*-1\b"),
+        ({"after": 0.0}, r"\bprompt\b.*\bone code\b"),
     ],
 )
 def test_a_wrong_request_is_refused_in_a_line(
     answers: DemoAnswers, original: Path, changes: dict[str, object], problem: str
 ) -> None:
     (refused,) = continued(answers, analysed(answers, original), **changes)
-    assert problem in refused.problem
+    assert re.search(problem, refused.problem)
 
 
 def test_a_continuation_of_silence_is_told() -> None:
@@ -314,7 +314,7 @@ def test_a_run_with_a_tokenizer_alone_offers_what_codes_need(tmp_path: Path, ton
 
 def test_a_run_without_a_probe_says_so(tmp_path: Path) -> None:
     (problem,) = answers_of(save_run(tmp_path, seed=0)).models.missing
-    assert problem == "It has no probe, so the page names no label."
+    assert "no probe" in problem
 
 
 def test_a_probe_of_states_names_no_label_without_a_language_model(tmp_path: Path, tone: Path) -> None:
@@ -324,11 +324,9 @@ def test_a_probe_of_states_names_no_label_without_a_language_model(tmp_path: Pat
     assert whole.show(tone).answers is not None
     (run / "lm").rename(tmp_path / "elsewhere")
     answers = answers_of(run)
-    assert [*answers.models.missing] == [
-        MISSING["lm"],
-        "Its probe reads gpt/layer_1:mean, which its models do not compute, so the page names no label. "
-        "Copy the whole run again.",
-    ]
+    lacking, unread = answers.models.missing
+    assert lacking == MISSING["lm"]
+    assert "probe reads gpt/layer_1:mean" in unread
     assert answers.show(tone).answers is None
     assert answers.show(tone).drawing.count("<svg") == 2
     *_, page = answers.hear(analysed(answers, tone), AVERAGE)
@@ -341,7 +339,7 @@ def test_a_probe_of_states_names_no_label_without_a_language_model(tmp_path: Pat
 def test_a_probe_of_other_models_names_no_label(of: str, dim: int, tmp_path: Path, tone: Path) -> None:
     answers = answers_of(save_probe(save_run(tmp_path, seed=0), of, dim))
     (problem,) = answers.models.missing
-    assert f"Its probe reads {of}, " in problem
+    assert f"probe reads {of}" in problem
     assert analysed(answers, tone).answers is None
 
 
@@ -394,7 +392,7 @@ def test_a_run_of_several_rates_is_shown_and_continued(tmp_path: Path, tone: Pat
     assert analysis.surprise is not None
     count = sum(each.values.size for each in split_rates(analysis.codes))
     assert len(analysis.surprise) == len(analysis.finest.values)
-    assert f"The GPT needs {analysis.surprise.sum() / count:.2f} bits per code; 3.00" in shown.facts
+    assert re.search(rf"\bGPT\b.* {analysis.surprise.sum() / count:.2f} bits per code\b.*\b3\.00\b", shown.facts)
     ((whole, rate),) = played_in(continued(answers, analysis, seconds=0.5)[-1].player)
     assert len(whole) == analysis.whole_steps * analysis.codes.format.samples_per_code + 0.5 * rate
 

@@ -1,6 +1,7 @@
 """``wordless finetune``: figures, the saved model, repetition, and what is refused."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -137,11 +138,11 @@ def test_short_and_unlabelled_clips_are_set_aside_and_counted(
     words = (f"model={run_folder}", *recordings, f"store.root={tmp_path / 'store'}", "beside=[]")
     finetune_body(composed(*words, "corpus.labels=folder", f"output={tmp_path / 'model'}"))
     told = capsys.readouterr().err
-    assert "1 clip set aside: shorter than the 20 ms of a state" in told
-    assert "1 clip set aside: it has no label" in told
+    assert re.search(r"\b1 clip set aside\b.*\b20 ms\b", told)
+    assert re.search(r"\b1 clip set aside\b.*\bno label\b", told)
     rejected = (tmp_path / "model/rejected.tsv").read_text()
     assert "low_99.wav" in rejected
-    assert "98.wav\tit has no label" in rejected
+    assert re.search(r"98\.wav\t.*no label", rejected)
 
 
 def test_whole_speakers_are_resampled_where_there_are_many(run_folder: Path, tmp_path: Path) -> None:
@@ -171,27 +172,27 @@ def split_of(path: Path) -> str:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (("model=null",), "model=null, but body=gpt takes tokenizer and lm of a run; name its folder"),
-        (("body.frozen_layers=7",), r"body\.frozen_layers is 7, and the body has 1 layer; choose 0 to 1, or all"),
-        (("probe.choose_by=group",), r"probe\.choose_by is group; the probe is compared with a network whose weights"),
-        (("probe.tries=3",), "the linear probe of body=gpt has 4 candidates, and every method has 3 tries"),
-        (("body.weights=here",), "body.weights=here, but body=gpt takes run"),
-        (("shares=[0.5,0.1]",), "shares is .*; list shares of the labels above 0, up to 1, ascending"),
-        (("shares=[0.0,0.1]",), "shares is .*; list shares of the labels above 0, up to 1, ascending"),
-        (("beside=[probe,probe]",), "beside is .*; name each once"),
-        (("body.learning_rates=[0.0]",), r"body\.learning_rates is \[0\.0\]; list learning rates above 0"),
-        (("body.fit.accumulation=3",), r"body\.batches\.batch_size is 4, to be shared by 3 .*multiple of 3"),
-        (("probe.label_separator=';'",), r"probe\.label_separator is ;; .*head\.label_separator"),
-        (("probe.confidence=0.9",), r"probe\.confidence is 0\.9; it changes nothing here; .*figures\.confidence"),
-        (("probe.learning_curve=[0.1]",), r"probe\.learning_curve is \(0\.1,\); it changes nothing here; .*set shares"),
+        (("model=null",), r"model=null\b.*body=gpt\b.*\btokenizer and lm\b"),
+        (("body.frozen_layers=7",), r"body\.frozen_layers\b.*\b7\b.*\b1 layer\b.*\b0\b.*\b1\b.*\ball\b"),
+        (("probe.choose_by=group",), r"probe\.choose_by\b.*\bgroup\b"),
+        (("probe.tries=3",), r"body=gpt\b.*\b4 candidates\b.*\b3 tries\b"),
+        (("body.weights=here",), r"body\.weights=here\b.*body=gpt\b.*\brun\b"),
+        (("shares=[0.5,0.1]",), r"shares\b.*\b0\b.*\b1\b.*\bascending\b"),
+        (("shares=[0.0,0.1]",), r"shares\b.*\b0\b.*\b1\b.*\bascending\b"),
+        (("beside=[probe,probe]",), r"beside\b.*\bonce\b"),
+        (("body.learning_rates=[0.0]",), r"body\.learning_rates\b.*\[0\.0\]"),
+        (("body.fit.accumulation=3",), r"body\.batches\.batch_size\b.*\b4\b.*\b3\b"),
+        (("probe.label_separator=';'",), r"probe\.label_separator\b.*;.*head\.label_separator\b"),
+        (("probe.confidence=0.9",), r"probe\.confidence\b.*\b0\.9\b.*figures\.confidence\b"),
+        (("probe.learning_curve=[0.1]",), r"probe\.learning_curve\b.*\(0\.1,\).*\bshares\b"),
         (
             ("head=sequence", "corpus.segment_seconds=0.2"),
-            r"corpus\.segment_seconds is 0\.2, but head=sequence learns the whole text of a clip",
+            r"corpus\.segment_seconds\b.*\b0\.2\b.*head=sequence\b",
         ),
-        (("body.batches.batch_size=1",), r"body\.batches\.batch_size is 1; .*choose 2 or more"),
-        (("corpus.label_type=number",), "corpus.label_type=number, but head=classification learns labels of the type"),
-        (("corpus.pattern=low_{label}_{index}.wav",), "corpus.pattern is .* which fits none"),
-        (("corpus.split.test=['90-99']",), "test split: too few clips|which no clip has|no test clip"),
+        (("body.batches.batch_size=1",), r"body\.batches\.batch_size\b.*\b1\b.*\b2\b"),
+        (("corpus.label_type=number",), r"corpus\.label_type=number\b.*head=classification\b"),
+        (("corpus.pattern=low_{label}_{index}.wav",), r"corpus\.pattern\b.*low_\{label\}_\{index\}\.wav"),
+        (("corpus.split.test=['90-99']",), r"corpus\.split\b.*'90-99'"),
     ],
 )
 def test_refusals_come_before_training(
@@ -207,7 +208,7 @@ def test_refusals_come_before_training(
 def test_one_class_is_refused_before_recordings_are_decoded(run_folder: Path, tmp_path: Path) -> None:
     root = write_tones(tmp_path / "one", label=lambda name: f"tone_{name}")
     words = (f"model={run_folder}", f"corpus.root={root}", f"store.root={tmp_path / 'store'}")
-    with pytest.raises(InputError, match="needs at least 2 classes, and all 27 clips with a label have 'tone'"):
+    with pytest.raises(InputError, match=r"\b2 classes\b.*\b27 clips\b.*'tone'"):
         finetune_body(composed(*words, "corpus.pattern={label}_{group}_{index}.wav"))
     assert not (tmp_path / "store/inspected.jsonl").exists()
 
@@ -217,7 +218,7 @@ def test_recordings_of_a_lower_rate_are_refused_unless_allowed(run_folder: Path,
     shutil.copytree(tones, root)
     write_tone(root / "low_0.wav", 200, 0.3, rate=2000)
     words = (f"model={run_folder}", f"corpus.root={root}", f"store.root={tmp_path / 'store'}", "beside=[]")
-    with pytest.raises(InputError, match=r"1 clip of 27 have a lower .* than the body.s 4000 Hz .*low_0\.wav"):
+    with pytest.raises(InputError, match=r"\b1 clip of 27\b.*\b4000 Hz\b.*low_0\.wav\b"):
         finetune_body(composed(*words, f"output={tmp_path / 'model'}"))
     finetune_body(composed(*words, f"output={tmp_path / 'model'}", "upsample=true"))
     assert (tmp_path / "model/config.json").is_file()
@@ -226,20 +227,20 @@ def test_recordings_of_a_lower_rate_are_refused_unless_allowed(run_folder: Path,
 @pytest.mark.parametrize("part", ["tokenizer", "finetuned"])
 def test_folders_of_another_kind_are_refused(part: str, classifier: Finetuned, run_folder: Path, tones: Path) -> None:
     folder = classifier.folder if part == "finetuned" else run_folder / part
-    named = "is a fine-tuned model, and holds no lm" if part == "finetuned" else "is one part of a run"
+    named = r"fine-tuned model\b.*\blm\b" if part == "finetuned" else r"\bpart\b"
     with pytest.raises(InputError, match=named):
         finetune_body(composed(f"model={folder}", f"corpus.root={tones}", "output=nowhere"))
 
 
 def test_an_output_of_another_job_is_refused(classifier: Finetuned, tmp_path: Path) -> None:
     words = (*classifier.words, f"store.root={classifier.store}")
-    with pytest.raises(InputError, match="was begun with other values of options"):
+    with pytest.raises(InputError, match="other values"):
         finetune_body(composed(*words, f"output={classifier.folder}", "seeds=2"))
-    with pytest.raises(InputError, match="was begun with other values of options"):  # an option of this body alone
+    with pytest.raises(InputError, match="other values"):  # an option of this body alone
         finetune_body(composed(*words, f"output={classifier.folder}", "body.random_inputs=0.2"))
     (tmp_path / "other").mkdir()
     (tmp_path / "other/notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="holds other things"):
+    with pytest.raises(InputError, match="other things"):
         finetune_body(composed(*words, f"output={tmp_path / 'other'}"))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -84,16 +85,16 @@ def test_clips_without_room_for_their_text_are_set_aside(
     long = 'corpus.label_names={low: "so very low a tone"}'  # 18 characters; 50 states per second
     words = ("head=sequence", "corpus.split.validation=['0-1']", "corpus.split.test=['2-3']", long)
     finetune_body(composed(f"model={run_folder}", f"corpus.root={tones}", *words, *place))
-    assert "1 clip set aside: too short for its label at 50 states per second" in capsys.readouterr().err
+    assert re.search(r"\b1 clip set aside\b.*\bshort\b.*\blabel\b.*\b50 states\b", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(
     ("label", "words", "problem"),
     [
-        ("7", "head=sequence", r"spells texts by their letters, and 27 labels have none, such as '7'"),
-        ("inf", "head=regression", r"corpus\.label_type=number, but the label of inf_0\.wav is 'inf'"),
-        ("nan", "head=regression", r"corpus\.label_type=number, but the label of nan_0\.wav is 'nan'"),
-        ("3", "head=regression", r"needs at least 2 different numbers, and all labels are 3"),
+        ("7", "head=sequence", r"letters\b.*\b27 labels\b.*'7'"),
+        ("inf", "head=regression", r"corpus\.label_type=number\b.*inf_0\.wav\b.*'inf'"),
+        ("nan", "head=regression", r"corpus\.label_type=number\b.*nan_0\.wav\b.*'nan'"),
+        ("3", "head=regression", r"\b2 different numbers\b.*\b3\b"),
     ],
 )
 def test_labels_are_refused_before_recordings_are_decoded(
@@ -109,5 +110,5 @@ def test_labels_are_refused_before_recordings_are_decoded(
 
 
 def test_words_of_the_built_in_corpus_are_no_numbers(run_folder: Path) -> None:
-    with pytest.raises(InputError, match=r"head=regression learns numbers, and embedded\.label is word; choose speed"):
+    with pytest.raises(InputError, match=r"head=regression\b.*embedded\.label\b.*\bword\b.*\bspeed\b"):
         finetune_body(composed(f"model={run_folder}", "head=regression", "corpus.pattern=null", "corpus.labels=folder"))

@@ -1,6 +1,7 @@
 """wav2vec 2.0 and the Audio Transformer as bodies, from recordings to predictions."""
 
 import json
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -142,9 +143,9 @@ def test_clips_shorter_than_a_state_are_set_aside_and_counted(
     for body, reason in (("wav2vec2", "15 ms"), ("audio_transformer", "25 ms")):
         place = (f"output={tmp_path / body}", f"store.root={tmp_path / 's'}", "body.fit.steps=1", "beside=[]")
         finetune_body(composed(*bodies[body], f"corpus.root={root}", *place))
-        assert f"1 clip set aside: shorter than the {reason} of a state" in capsys.readouterr().err
+        assert re.search(rf"\b1 clip set aside\b.*\b{reason}\b", capsys.readouterr().err)
         model = FineTunedModel.from_pretrained(tmp_path / body)
-        with pytest.raises(InputError, match=rf"a sound has 50 samples, fewer than the \d+ of a state \({reason}\)"):
+        with pytest.raises(InputError, match=rf"\b50 samples\b.*\b{reason}\b"):
             model.predict([read(root / "low_99.wav", RATE)])
 
 
@@ -175,12 +176,10 @@ def test_labels_that_the_weights_have_learned_are_refused(
 ) -> None:
     place = (f"corpus.root={tones}", f"output={tmp_path / 'model'}", f"store.root={tmp_path / 's'}")
     words = (*of_the_run(learned_run, folder=folder), *place)
-    with pytest.raises(
-        InputError, match=r"^shares=\[0\.5, 1\.0\], but the weights of body=audio_transformer, .* 12 of 12"
-    ):
+    with pytest.raises(InputError, match=r"^shares=\[0\.5, 1\.0\].*body=audio_transformer\b.*\b12 of 12\b"):
         finetune_body(composed(*words, "shares=[0.5,1.0]"))
     other = ("corpus.split.validation=['2-4']", "corpus.split.test=['6-7']")
-    with pytest.raises(InputError, match=r"learned the labels of 6 of 6 test clips: divide .* as that run did"):
+    with pytest.raises(InputError, match=r"labels\b.*\b6 of 6 test clips\b"):
         finetune_body(composed(*words, *other))
     assert not (tmp_path / "model").exists()
 
@@ -193,7 +192,7 @@ def test_all_labels_may_be_used_again(learned_run: Path, tones: Path, tmp_path: 
     shutil.copytree(learned_run / "audio_transformer", moved / "audio_transformer")
     finetune_body(composed(*of_the_run(moved, folder=True), *quick, f"output={tmp_path / 'unknown'}"))
     (notice,) = json.loads((tmp_path / "unknown/figures.json").read_text())["notices"]
-    assert notice.startswith("the weights of body=audio_transformer learned labels, and no manifest.tsv beside them")
+    assert re.search(r"body=audio_transformer learned labels\b.*manifest\.tsv\b", notice)
 
 
 def test_weights_of_a_classifier_have_learned_labels(tones: Path, tmp_path: Path) -> None:
@@ -214,7 +213,7 @@ def test_weights_of_a_classifier_have_learned_labels(tones: Path, tmp_path: Path
         finetune_body(composed(*words, *place))
         notices = json.loads((tmp_path / f"of_{folder}/figures.json").read_text())["notices"]
         assert len(notices) == told
-        assert all(notice.startswith("the weights of body=wav2vec2 learned labels") for notice in notices)
+        assert all("body=wav2vec2 learned labels" in notice for notice in notices)
 
 
 @pytest.mark.parametrize("command", ["predict", "finetune"])
@@ -222,10 +221,10 @@ def test_an_audio_transformer_of_a_run_is_no_fine_tuned_model(command: str, lear
     part = learned_run / "audio_transformer"
     assert not is_finetuned(part)
     if command == "predict":
-        with pytest.raises(InputError, match=r"holds no fine-tuned model"):
+        with pytest.raises(InputError, match=r"no fine-tuned model"):
             PredictConfig(model=part, input=str(tones), output=None, device="cpu", workers=0)
     else:
-        with pytest.raises(InputError, match="is one part of a run"):
+        with pytest.raises(InputError, match=r"\bpart\b"):
             finetune_body(composed(f"model={part}", f"corpus.root={tones}", "output=nowhere"))
 
 
@@ -243,21 +242,21 @@ def test_the_probe_of_many_clips_has_a_key_of_its_own(
 def test_a_run_without_the_model_is_refused(run_folder: Path, tones: Path) -> None:
     for body in ("wav2vec2", "audio_transformer"):
         words = (f"body={body}", "body.weights=run", f"corpus.root={tones}", "output=nowhere")
-        with pytest.raises(InputError, match=f"holds no {body}/config.json; .*whose stages or methods included {body}"):
+        with pytest.raises(InputError, match=rf"{body}/config\.json\b.*\bstages\b.*\b{body}\b"):
             finetune_body(composed(*words, f"model={run_folder}"))
-        with pytest.raises(InputError, match=f"body={body} takes {body} of a run; .*or choose body.weights=none"):
+        with pytest.raises(InputError, match=rf"body={body}\b.*\b{body}\b.*body\.weights=none\b"):
             finetune_body(composed(*words))
 
 
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (("body=wav2vec2", "body.model.width=7"), r"^body\.model\.width is 7; choose a multiple of 4"),
-        (("body=wav2vec2", "body.model.kernels=[3]"), r"^body\.model: kernels are \[3\] and strides"),
-        (("body=audio_transformer", "body.model.width=7"), r"^body\.model\.width is 7; choose a multiple of 16"),
+        (("body=wav2vec2", "body.model.width=7"), r"^body\.model\.width\b.*\b7\b.*\b4\b"),
+        (("body=wav2vec2", "body.model.kernels=[3]"), r"^body\.model\b.*\bkernels\b.*\[3\].*\bstrides\b"),
+        (("body=audio_transformer", "body.model.width=7"), r"^body\.model\.width\b.*\b7\b.*\b16\b"),
         (
             ("body=audio_transformer", "body.frozen_layers=-1"),
-            r"^body\.frozen_layers is -1; choose 0 \(none\), inputs, a",
+            r"^body\.frozen_layers\b.*-1\b.*\b0\b.*\binputs\b",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """Features that the user brings, in a comparison and in refusals."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -51,18 +52,18 @@ def test_missing_clips_are_refused_before_anything_is_trained(finished_run: Fini
     (store / "embedded").symlink_to(finished_run.store / "embedded")
     words = (f"store.root={store}", f"compare.features={{mine: {file}}}")
     told = refusal(called_at_once(tmp_path, *finished_run.words, *WORDS, *words))
-    assert "mine.npz has no row for 2 of " in told
+    assert re.search(r"mine\.npz\b.*\b2 of ", told)
     assert not (store / "sample").exists()
 
 
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        ("{gpt: x.npz}", "compare.features.gpt has the name of a method"),
-        ("{a b: x.npz}", "compare.features has the name 'a b'"),
-        ("{mine: gone.npz}", "gone.npz does not exist"),
-        ("{mine: setup.py}", "setup.py is no file of features"),
-        ("[x.npz]", "compare.features=.* must be a group"),
+        ("{gpt: x.npz}", r"compare\.features\.gpt\b"),
+        ("{a b: x.npz}", r"compare\.features\b.*'a b'"),
+        ("{mine: gone.npz}", r"gone\.npz\b"),
+        ("{mine: setup.py}", r"setup\.py\b"),
+        ("[x.npz]", r"compare\.features=.*\bgroup\b"),
     ],
 )
 def test_what_is_no_features_is_refused_with_the_options(tmp_path: Path, features: str, message: str) -> None:

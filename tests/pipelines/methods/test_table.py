@@ -67,7 +67,7 @@ def test_rows_of_a_place_are_shown_in_the_order_of_the_table_and_own_features_la
 
 
 def test_a_method_that_the_table_lacks_is_refused() -> None:
-    with pytest.raises(InputError, match=r"compare\.methods\[1\]=wav2vec is not one of its choices: gpt, simclr"):
+    with pytest.raises(InputError, match=r"compare\.methods\[1\]=wav2vec\b.*\bgpt, simclr\b"):
         ComparisonConfig(methods=("gpt", "wav2vec"), folds=None, states=("residual",), attentive=False, surprise=False)
 
 
@@ -84,8 +84,8 @@ def test_the_table_is_read_without_heavy_libraries() -> None:
 @pytest.mark.parametrize(
     ("row", "told"),
     [
-        ({"kind": "signals"}, r"the method mine has 'signals'; choose among signal, codes"),
-        ({"kind": "signal", "places": ("learning_curves",)}, r"has 'learning_curves'; choose among learning curves"),
+        ({"kind": "signals"}, r"\bmine\b.*'signals'.*\bsignal, codes\b"),
+        ({"kind": "signal", "places": ("learning_curves",)}, r"'learning_curves'.*\blearning curves\b"),
     ],
 )
 def test_a_row_of_an_unknown_kind_or_place_is_refused_where_it_is_written(row: dict[str, Any], told: str) -> None:

@@ -309,7 +309,7 @@ def test_codes_stand_in_a_table_with_their_sounds(tmp_path: Path) -> None:
     assert page.text.index("1 75.0 % eight 50.0 %") < page.text.index("0 25.0 % eight 50.0 %")
     assert [row["aria-label"] for row in page.named("audio")][3:5] == ["code 1 in a.wav", "code 1 in b.wav"]
     (folder / "code_sounds/1_0.wav").unlink()
-    with pytest.raises(InputError, match=r"1_0.wav is missing, but results.json names it"):
+    with pytest.raises(InputError, match=r"1_0\.wav\b.*missing.*results\.json\b"):
         write_report(folder)
 
 
@@ -620,7 +620,7 @@ def test_no_file_but_a_sound_of_the_run_enters_the_page(outside: str, tmp_path: 
     folder = run_folder(tmp_path / "run", content)
     content["listening"]["said"][0]["file"] = str(tmp_path / "secret.txt") if outside == "absolute" else outside
     (folder / "results.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"which is no file name|is missing"):
+    with pytest.raises(InputError, match=r"file name|missing"):
         write_report(folder)
     assert not (folder / "report.html").exists()
 
@@ -630,21 +630,21 @@ def test_a_link_in_the_place_of_a_sound_does_not_enter_the_page(tmp_path: Path) 
     folder = run_folder(tmp_path / "run", results())
     (folder / "listening/1_wavenet.wav").unlink()
     (folder / "listening/1_wavenet.wav").symlink_to(tmp_path / "secret.txt")
-    with pytest.raises(InputError, match=r"1_wavenet\.wav is no WAV file"):
+    with pytest.raises(InputError, match=r"1_wavenet\.wav\b.* WAV\b"):
         write_report(folder)
 
 
 def test_what_is_missing_or_broken_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"results\.json is missing; give the folder of a run"):
+    with pytest.raises(InputError, match=r"results\.json\b.*missing"):
         write_report(tmp_path / "nowhere")
     folder = run_folder(tmp_path / "run", results())
     (folder / "listening/1_wavenet.wav").unlink()
-    with pytest.raises(InputError, match=r"1_wavenet\.wav is missing"):
+    with pytest.raises(InputError, match=r"1_wavenet\.wav\b.*missing"):
         write_report(folder)
     (folder / "listening/pictures.safetensors").write_bytes(b"no")
-    with pytest.raises(InputError, match=r"pictures\.safetensors cannot be read"):
+    with pytest.raises(InputError, match=r"pictures\.safetensors\b"):
         write_report(folder)
-    for text, told in (("{", "is not JSON"), ("[]", "no list of")):
+    for text, told in (("{", "JSON"), ("[]", r"results\.json\b.*\blist\b")):
         (folder / "results.json").write_text(text)
         with pytest.raises(InputError, match=told):
             write_report(folder)

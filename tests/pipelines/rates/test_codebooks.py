@@ -50,12 +50,12 @@ def test_the_front_end_is_described_with_all_rates(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["tokenizer.rates=[8,3,2]"], r"tokenizer.rates is \[8, 3, 2\]; name 2 to 4 numbers of frames per patch"),
-        (["tokenizer.rates=[2]"], "name 2 to 4 numbers"),
-        (["tokenizer.rates=[32,16,8,4,2]"], "name 2 to 4 numbers"),
-        (["tokenizer.rates=[2,4]"], "each a multiple of the next"),
-        (["tokenizer.rates=[2,0]"], "name 2 to 4 numbers"),
-        (["tokenizer.rates=[8,4]"], r"tokenizer.patch.frames 2; .*: add tokenizer.patch.frames=4"),
+        (["tokenizer.rates=[8,3,2]"], r"tokenizer\.rates\b.*\[8, 3, 2\].*\b2\b.*\b4\b"),
+        (["tokenizer.rates=[2]"], r"tokenizer\.rates\b.*\[2\].*\b2\b.*\b4\b"),
+        (["tokenizer.rates=[32,16,8,4,2]"], r"tokenizer\.rates\b.*\[32, 16, 8, 4, 2\].*\b2\b.*\b4\b"),
+        (["tokenizer.rates=[2,4]"], r"tokenizer\.rates\b.*multiple"),
+        (["tokenizer.rates=[2,0]"], r"tokenizer\.rates\b.*\[2, 0\].*\b2\b.*\b4\b"),
+        (["tokenizer.rates=[8,4]"], r"tokenizer\.patch\.frames\b.*\b2\b.*tokenizer\.patch\.frames=4\b"),
     ],
 )
 def test_rates_that_do_not_fit_are_refused(words: list[str], message: str, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_encode_writes_the_codes_of_all_rates(rates_run: Path, recordings: Path,
 
 
 def test_text_holds_one_rate(rates_run: Path, recordings: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"has 3 rates; choose format=parquet"):
+    with pytest.raises(InputError, match=r"\b3 rates\b.*format=parquet\b"):
         encode(encoding(rates_run, recordings, tmp_path / "units.txt", format="name_units"))
 
 
@@ -62,7 +62,7 @@ def test_codes_of_one_rate_alone_are_refused(
     rates_run: Path, run_folder: Path, recordings: Path, tmp_path: Path
 ) -> None:
     encode(encoding(run_folder, recordings, tmp_path / "finest.parquet"))
-    with pytest.raises(InputError, match="belongs to codebook"):
+    with pytest.raises(InputError, match="codebook"):
         decode(decoding(rates_run, tmp_path / "finest.parquet", tmp_path / "sounds"))
 
 
@@ -102,7 +102,7 @@ def test_generate_goes_on_at_all_rates(rates_run: Path, recordings: Path, tmp_pa
 
 def test_a_prompt_shorter_than_a_coarse_code_is_refused(rates_run: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "short.wav", np.full(300, 0.1, np.float32), 4000)
-    with pytest.raises(InputError, match=r"lasts 0.075 s, and one code 0.080 s"):
+    with pytest.raises(InputError, match=r"\b0\.075 s\b.*\b0\.080 s\b"):
         generate(generating(rates_run, tmp_path / "out", prompt=str(tmp_path / "short.wav")))
 
 

@@ -154,10 +154,10 @@ def test_the_report_has_tables_sounds_and_spectrograms(compared: Path) -> None:
 def test_a_report_without_its_sounds_is_refused(compared: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(compared, tmp_path / "run")
     (copy / "rates/pictures.safetensors").write_bytes(b"")
-    with pytest.raises(InputError, match=r"pictures\.safetensors cannot be read"):
+    with pytest.raises(InputError, match=r"pictures\.safetensors\b"):
         write_report(copy)
     (copy / "rates/0_rate_1.wav").unlink()
-    with pytest.raises(InputError, match=r"0_rate_1\.wav is missing"):
+    with pytest.raises(InputError, match=r"0_rate_1\.wav\b.*missing"):
         write_report(copy)
 
 
@@ -202,7 +202,7 @@ def test_clips_shorter_than_a_coarse_code_are_not_continued(tmp_path: Path) -> N
     ]
     manifest = Manifest(root=tmp_path, clips=tuple(clips))
     assert [clip.num_samples for clip in continued_clips(manifest, 3, shortest=0.08, seed=0)] == [320, 2000]
-    with pytest.raises(InputError, match=r"no test clip lasts 0\.6 s, which is one coarse code"):
+    with pytest.raises(InputError, match=r"no test clip\b.*\b0\.6 s\b"):
         require_long_enough(manifest, shortest=0.6)
 
 
@@ -234,19 +234,19 @@ def test_every_window_ends_within_its_sound(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["tokenizer.rates=null"], "stages has rates, .* and tokenizer.rates is null"),
-        (["seeds=2"], "the stage rates compares one training"),
-        (["rates.window_seconds=0.3"], "rates.window_seconds is 0.3; each continuation has two windows"),
-        (["rates.seconds=0"], "rates.seconds is 0.0; it must be positive"),
-        (["rates.silence_dbfs=3"], "rates.silence_dbfs is 3.0; choose -100 to 0"),
-        (["rates.prompt_seconds=0.03"], r"rates.prompt_seconds is 0.03; .* last 0.08 s: choose 0.04 or more"),
-        (["stages=[rates,report]", "corpus.label_type=number"], "probes and judges predict classes"),
+        (["tokenizer.rates=null"], r"stages\b.*\brates\b.*tokenizer\.rates\b.*\bnull\b"),
+        (["seeds=2"], r"\bstage rates\b"),
+        (["rates.window_seconds=0.3"], r"rates\.window_seconds\b.*\b0\.3\b"),
+        (["rates.seconds=0"], r"rates\.seconds\b.*\b0\.0\b"),
+        (["rates.silence_dbfs=3"], r"rates\.silence_dbfs\b.*\b3\.0\b.*-100\b.*\b0\b"),
+        (["rates.prompt_seconds=0.03"], r"rates\.prompt_seconds\b.*\b0\.03\b.*\b0\.08 s\b.*\b0\.04\b"),
+        (["stages=[rates,report]", "corpus.label_type=number"], r"\bclasses\b"),
         (
             [
                 *("stages=[rates,report]", "listening.judge=supervised"),
                 *("baselines.supervised.batches.batch_size=3", "baselines.supervised.fit.accumulation=2"),
             ],
-            r"baselines\.supervised\.batches\.batch_size is 3, to be shared by 2",
+            r"baselines\.supervised\.batches\.batch_size\b.*\b3\b.*\b2\b",
         ),
     ],
 )

@@ -148,7 +148,7 @@ def test_a_finished_run_is_probed_at_each_rate(trained: Place, tmp_path: Path) -
     rows = json.loads((tmp_path / "probe.json").read_text())["methods"]
     known = {"log_mel", "bottleneck", *(f"{kind}_of_rate_{number}" for kind in ("bag", "gpt") for number in (1, 2))}
     assert {row["of"] for row in rows} == known
-    with pytest.raises(InputError, match="HEAR reads one"):
+    with pytest.raises(InputError, match="HEAR"):
         load_model(str(trained.folder))
 
 
@@ -163,9 +163,12 @@ def test_the_models_work_from_the_run_folder(trained: Place) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["lm.gpt.layers=2"], "lm.gpt.layers is 2; each of 3 rates has at least one of the layers"),
-        (["lm.gpt.layers=3", "lm.contrast_weight=0.1"], r"tokenizer.rates is \[8, 4, 2\] and lm.contrast_weight 0.1"),
-        (["lm.gpt.layers=3", "lm.look_ahead=-1"], "lm.look_ahead is -1; choose 0"),
+        (["lm.gpt.layers=2"], r"lm\.gpt\.layers\b.*\b2\b.*\b3 rates\b"),
+        (
+            ["lm.gpt.layers=3", "lm.contrast_weight=0.1"],
+            r"tokenizer\.rates\b.*\[8, 4, 2\].*lm\.contrast_weight\b.*\b0\.1\b",
+        ),
+        (["lm.gpt.layers=3", "lm.look_ahead=-1"], r"lm\.look_ahead\b.*-1\b.*\b0\b"),
     ],
 )
 def test_models_that_there_cannot_be_are_refused(words: list[str], message: str, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Warnings about a classifier that does not recognise the originals."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,15 +58,14 @@ def test_the_warning_blames_the_classifier_and_names_what_helps(tmp_path: Path) 
     warning = unreliable_classifier(*judged(tmp_path, manifest, wrong=15), manifest)
     assert warning is not None
     for told in (
-        "recognises 25% of the original recordings (5 of 20 clips)",
-        "The answer 'yes' for every clip would be right for 60% of them",
-        "label accuracy says little about the vocoders",
-        "raise listening.seconds, since 20 of 20 clips are longer than the 2 s that are judged",
-        "corpus.inspection.trim_db=40",
-        "'no' has 8 to train on",
-        "baselines.supervised.fit.steps",
+        r"25% .*\b5 of 20 clips\b",
+        r"'yes'.* 60% ",
+        r"listening\.seconds\b.*\b20 of 20 clips\b.*\b2 s\b",
+        r"corpus\.inspection\.trim_db=40\b",
+        r"'no'.*\b8\b",
+        r"baselines\.supervised\.fit\.steps\b",
     ):
-        assert told in warning
+        assert re.search(told, warning)
     assert "judged_clips" not in warning  # all are judged
 
 
@@ -74,11 +74,10 @@ def test_a_probe_that_fails_gives_way_to_a_network(tmp_path: Path) -> None:
     (tmp_path / "fails").mkdir()
     warning = unreliable_classifier(*judged(tmp_path / "fails", manifest, wrong=15, judge="probe"), manifest)
     assert warning is not None
-    assert "The classifier, a linear probe of log-mel, recognises 25%" in warning
-    assert warning.endswith("let a trained network judge with listening.judge=supervised")
+    assert re.search(r"linear probe of log-mel\b.* 25%.*listening\.judge=supervised$", warning)
     notice = fair_classifier(judged(tmp_path, manifest, wrong=2, judge="probe")[0], manifest)
     assert notice is not None
-    assert notice.endswith("let a trained network judge with listening.judge=supervised")
+    assert notice.endswith("listening.judge=supervised")
 
 
 def test_advice_that_is_used_up_is_not_given(tmp_path: Path) -> None:

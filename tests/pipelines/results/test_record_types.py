@@ -36,12 +36,12 @@ def written(folder: Path, content: object) -> Path:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ({"figures": [1]}, r"figures\[0\] is a whole number; it must be an object"),
-        ({"figures": [{**FIGURE, "value": "x"}]}, r"figures\[0\].value is x, text; it must be a number"),
-        ({"figures": [{"stage": "lm"}]}, r"figures\[0\] has no 'artifact'"),
-        ({"figures": [], "corpus": []}, "corpus is a list; it must be an object"),
-        ({"figures": [], "stages": {}}, "stages is a group of options; it must be a list"),
-        ({"figures": [], "versions": {"torch": 2}}, "versions.torch is 2, a whole number; it must be text"),
+        ({"figures": [1]}, r"figures\[0\].*whole number.*object"),
+        ({"figures": [{**FIGURE, "value": "x"}]}, r"figures\[0\]\.value\b.*\bx\b.*text.*number"),
+        ({"figures": [{"stage": "lm"}]}, r"figures\[0\].*'artifact'"),
+        ({"figures": [], "corpus": []}, r"corpus\b.*\blist\b.*\bobject\b"),
+        ({"figures": [], "stages": {}}, r"stages\b.*\bgroup\b.*\blist\b"),
+        ({"figures": [], "versions": {"torch": 2}}, r"versions\.torch\b.*\b2\b.*\btext\b"),
     ],
 )
 def test_results_of_another_kind_are_named(tmp_path: Path, content: object, told: str) -> None:

@@ -1,5 +1,6 @@
 """Figures of sounds from what the stages leave, and which labels can be recognised at all."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -163,9 +164,7 @@ def test_what_the_language_model_says_has_figures_of_its_own(entries: dict[str, 
     assert record["recognised"] == [{"of": "x"}]
     assert record["judge"] == "a linear probe of log-mel"
     assert [row["start"] for row in record["excerpts"]] == [0.25] * 4
-    assert (
-        "100% of the original recordings (4 of 4 clips). The answer 'one' for every clip would be" in record["warning"]
-    )
+    assert "(4 of 4 clips)" in record["warning"]
 
 
 def test_intervals_are_over_clips_and_not_over_what_continues_them(tmp_path: Path) -> None:
@@ -203,5 +202,5 @@ def test_clips_without_labels_are_not_recognised(tmp_path: Path, capsys: pytest.
     unlabelled = tuple(replace(each, label=None) for each in split)
     assert label_task(session(tmp_path), replace(MANIFEST, clips=unlabelled), CONFIG) is None
     told = capsys.readouterr().err
-    assert "no label accuracy: clips have several labels each" in told
-    assert "no label accuracy: 4 of 4 clips have no label" in told
+    assert re.search(r"no label accuracy: .*several labels", told)
+    assert re.search(r"no label accuracy: .*\b4 of 4 clips\b", told)

@@ -89,7 +89,7 @@ def test_files_that_cannot_be_read_are_set_aside(
         str(tmp_path / "in/broken.wav")
     ]
     assert len(capsys.readouterr().out.splitlines()) == 2
-    with pytest.raises(InputError, match=r"no recording can be read"):
+    with pytest.raises(InputError, match=r"no recording"):
         score(options(run_folder, tmp_path / "in/broken.wav"))
     assert "broken.wav" in capsys.readouterr().err
     for name in ("in/broken.wav", "scores.tsv"):
@@ -101,11 +101,11 @@ def test_files_that_cannot_be_read_are_set_aside(
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"output": "scores.xlsx"}, r"^output=scores.xlsx looks like"),
-        ({"output": "scores"}, r"^output is scores; name a file ending in .tsv"),
-        ({"input": "[]"}, r"^input=\[\] names no recording; "),
-        ({"input": "nowhere"}, r"^input=nowhere does not exist; "),
-        ({"workers": -1}, r"^workers is -1; "),
+        ({"output": "scores.xlsx"}, r"^output=scores\.xlsx\b"),
+        ({"output": "scores"}, r"^output\b.*\bscores\b.*\.tsv\b"),
+        ({"input": "[]"}, r"^input=\[\]"),
+        ({"input": "nowhere"}, r"^input=nowhere\b"),
+        ({"workers": -1}, r"^workers\b.*-1\b"),
     ],
 )
 def test_wrong_options_are_refused(run_folder: Path, recordings: Path, wrong: dict[str, object], told: str) -> None:
@@ -115,7 +115,7 @@ def test_wrong_options_are_refused(run_folder: Path, recordings: Path, wrong: di
 
 def test_an_output_is_not_overwritten(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
     (tmp_path / "scores.tsv").write_text("mine")
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="exists"):
         score(options(run_folder, recordings, output=str(tmp_path / "scores.tsv")))
 
 
@@ -123,7 +123,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_scored(
     run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"cannot be written, .*it is a file; .* output=PATH"):
+    with pytest.raises(InputError, match=r"\bfile\b.* output=PATH"):
         score(options(run_folder, recordings, output=str(tmp_path / "file/scores.tsv")))
     assert capsys.readouterr().out == ""
     score(options(run_folder, recordings / "a.wav", output=str(tmp_path / "new/folder/scores.tsv")))
@@ -132,16 +132,16 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_scored(
 
 def test_names_that_the_output_cannot_hold_are_refused(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
     text = str(tmp_path / "scores.txt")
-    with pytest.raises(InputError, match=r"'a' is the name of 2 recordings, .* write a .tsv file"):
+    with pytest.raises(InputError, match=r"'a'.*\b2 recordings\b.*\.tsv\b"):
         score(options(run_folder, recordings, output=text))
     spoilt = tmp_path / "spo\udcffilt"
     spoilt.mkdir()
     for name in ("one word.wav", "b.wav"):
         (spoilt / name).write_bytes((recordings / "a.wav").read_bytes())
-    with pytest.raises(InputError, match=r"bytes that are not UTF-8.* rename the folder"):
+    with pytest.raises(InputError, match=r"UTF-8\b.*\bfolder\b"):
         score(options(run_folder, spoilt, output=str(tmp_path / "scores.parquet")))
     plain = spoilt.rename(tmp_path / "plain")
-    with pytest.raises(InputError, match=r"'one word' holds a space"):
+    with pytest.raises(InputError, match=r"'one word'.*\bspace"):
         score(options(run_folder, plain, output=text))
 
 

@@ -57,7 +57,7 @@ def test_without_folds_there_is_the_split_of_the_corpus() -> None:
 def test_a_group_that_given_folds_cut_is_refused_unless_allowed() -> None:
     clips = tuple(clip(group, number, fold=str(number)) for group in GROUPS for number in range(3))
     cut = Manifest(root=Path("here"), clips=clips)
-    with pytest.raises(InputError, match=r"group 'a' stands in two splits .* corpus\.split\.shared_groups=true"):
+    with pytest.raises(InputError, match=r"group 'a'.*\bsplits\b.*corpus\.split\.shared_groups=true\b"):
         config(folds="fold").divide(cut, quick=False)
     allowed = config(folds="fold").divide(cut, quick=False, shared_groups=True)
     assert [fold.name for fold in allowed] == ["0", "1", "2"]
@@ -73,10 +73,10 @@ def test_a_comparison_of_nothing_is_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"states": ()}, r"compare\.states is \[\]; choose \[residual\]"),
-        ({"states": ("inner", "inner")}, r"compare\.states is \['inner', 'inner'\]; choose"),
-        ({"states": ("inner",), "attentive": True}, r"compare\.attentive=true needs residual states"),
-        ({"states": ("inner",), "surprise": True}, r"compare\.surprise=true needs residual states"),
+        ({"states": ()}, r"compare\.states\b.*\[\].*\[residual\]"),
+        ({"states": ("inner", "inner")}, r"compare\.states\b.*\['inner', 'inner'\]"),
+        ({"states": ("inner",), "attentive": True}, r"compare\.attentive=true\b.*\bresidual\b"),
+        ({"states": ("inner",), "surprise": True}, r"compare\.surprise=true\b.*\bresidual\b"),
     ],
 )
 def test_states_that_will_not_do(changes: dict[str, Any], told: str) -> None:
@@ -86,12 +86,12 @@ def test_states_that_will_not_do(changes: dict[str, Any], told: str) -> None:
 
 @pytest.mark.parametrize("option", ["attentive", "surprise"])
 def test_the_surprise_at_soft_codes_is_refused(option: str) -> None:
-    with pytest.raises(InputError, match=rf"compare\.{option}=true needs hard codes; add compare\.assignments=hard"):
+    with pytest.raises(InputError, match=rf"compare\.{option}=true\b.*compare\.assignments=hard\b"):
         config(**{option: True, "assignments": "soft"})
 
 
 def test_an_input_beside_no_candidate_is_refused() -> None:
-    with pytest.raises(InputError, match=r"add together to compare\.layers, or choose compare\.input=false"):
+    with pytest.raises(InputError, match=r"\btogether\b.*compare\.layers\b.*compare\.input=false\b"):
         config(layers=("last",), input=True)
     assert config(layers=("last", "together"), input=True).input
 
@@ -103,7 +103,7 @@ WITHOUT_INPUT = [name for name in METHODS if re.search("wav2vec2|ast$|audio_tran
 def test_an_input_that_a_network_does_not_have_is_refused(name: str, tmp_path: Path) -> None:
     words = (f"compare.methods=[log_mel,{name}]", "compare.layers=[last,together]")
     run_settings(composed(tmp_path, *words))
-    with pytest.raises(InputError, match=rf"and {name} has no such candidate: choose compare\.input=false"):
+    with pytest.raises(InputError, match=rf"\b{name}\b.*compare\.input=false\b"):
         run_settings(composed(tmp_path, *words, "compare.input=true"))
 
 

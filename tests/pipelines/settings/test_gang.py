@@ -55,7 +55,7 @@ def three(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_process_cannot_divide_the_weights(tmp_path: Path) -> None:
     told = refusal(called_at_once(tmp_path, "experiment=smoke", "lm.fit.sharding=fsdp"))
-    assert "lm.fit.sharding is fsdp, which divides the weights among processes, and this run has one" in told
+    assert re.search(r"lm\.fit\.sharding\b.*\bfsdp\b", told)
     assert "torchrun --nproc-per-node=2 -m pipelines.run" in told
 
 
@@ -75,14 +75,14 @@ def test_a_contrastive_loss_is_not_computed_on_divided_weights(tmp_path: Path) -
         "lm.fit.sharding=fsdp",
         "stages=[lm,report]",
     )
-    with pytest.raises(InputError, match=r"lm.fit.sharding is fsdp and lm.contrast_weight 0.1"):
+    with pytest.raises(InputError, match=r"lm\.fit\.sharding\b.*\bfsdp\b.*lm\.contrast_weight\b.*\b0\.1\b"):
         run_settings(composed(tmp_path, *words))
 
 
 @pytest.mark.usefixtures("three")
 def test_a_batch_that_processes_and_accumulation_cannot_share_is_refused(tmp_path: Path) -> None:
     words = ("lm.batches.batch_size=9", "lm.fit.accumulation=2", "stages=[lm,report]")
-    with pytest.raises(InputError, match=r"batch_size is 9, to be shared by 6 .*; choose a multiple of 6"):
+    with pytest.raises(InputError, match=r"batch_size\b.*\b9\b.*\b6\b.*\b6\b"):
         run_settings(composed(tmp_path, *words))
 
 

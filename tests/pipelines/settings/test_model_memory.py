@@ -20,48 +20,48 @@ from vocoder.wavenet.network import WaveNet, WaveNetConfig
     [
         (
             ("lm.gpt.model_dim=1200000",),
-            r"lm.gpt.model_dim is 1200000: training the language model alone .* such as 192",
+            r"lm\.gpt\.model_dim\b.*\b1200000\b.*\b192\b",
         ),
-        (("lm.gpt.layers=1000000000",), "lm.gpt.layers is 1000000000: training the language model alone"),
-        (("lm.gpt.context=10000000",), "lm.gpt.context is 10000000 positions; choose"),
+        (("lm.gpt.layers=1000000000",), r"lm\.gpt\.layers\b.*\b1000000000\b.*language model"),
+        (("lm.gpt.context=10000000",), r"lm\.gpt\.context\b.*\b10000000\b"),
         (
             ("tokenizer.autoencoder.hidden=10000000",),
-            "tokenizer.autoencoder.hidden is 10000000: training the autoencoder",
+            r"tokenizer\.autoencoder\.hidden\b.*\b10000000\b.*autoencoder",
         ),
         (
             ("tokenizer.sample_patches=10000000000000",),
-            "tokenizer.sample_patches is 10000000000000: the sample of patches",
+            r"tokenizer\.sample_patches\b.*\b10000000000000\b.*patches",
         ),
         (
             ("vocoder.wavenet.skip_channels=10000000",),
-            "vocoder.wavenet.skip_channels is 10000000: training the vocoder",
+            r"vocoder\.wavenet\.skip_channels\b.*\b10000000\b.*vocoder",
         ),
         (
             ("vocoder.wavenet.layers=100000000",),
-            "vocoder.wavenet.layers is 100000000, .* samples before it",
+            r"vocoder\.wavenet\.layers\b.*\b100000000\b.*samples",
         ),
-        (("vocoder.crops.crop_codes=10000000000",), "vocoder.crops.crop_codes is 10000000000: a batch of crops"),
+        (("vocoder.crops.crop_codes=10000000000",), r"vocoder\.crops\.crop_codes\b.*\b10000000000\b.*crops"),
         (
             ("baselines.encoder.channels=[32,20000000]",),
-            "baselines.encoder.channels is 20000000: training the enc",
+            r"baselines\.encoder\.channels\b.*\b20000000\b.*encoder",
         ),
         (
             ("wav2vec2.model.ffn_dim=100000000000", "compare.methods=[wav2vec2]"),
-            "wav2vec2.model.ffn_dim is 100000000000: training wav2vec 2.0 alone",
+            r"wav2vec2\.model\.ffn_dim\b.*\b100000000000\b.*wav2vec 2\.0",
         ),
         (
             (
                 *("stages=[next_sample,report]", "next_sample.models=[transformer_context]"),
                 "next_sample.transformer_context.context.channels=1000000",
             ),
-            "next_sample.transformer_context.context.channels is 1000000: training the transformer_context over",
+            r"next_sample\.transformer_context\.context\.channels\b.*\b1000000\b.*\btransformer_context\b",
         ),
         (("audio.window_length=1000000000",), "audio.window_length"),
-        (("seed=99999999999999999999999",), "seed=99999999999999999999999 is too large"),
-        (("lm.fit.seed=4294967296",), "lm.fit.seed is 4294967296; it must be 0 to 4294967295"),
-        (("vocoder.crops.seed=-1",), "vocoder.crops.seed is -1; it must be 0 to 4294967295"),
-        (("seed=4294967295", "seeds=2", "stages=[tokenizer,lm]"), "seed . seeds - 1 is 4294967296"),
-        (("tokenizer.fit.steps=99999999999999999999999",), "tokenizer.fit.steps=99999999999999999999999 is too large"),
+        (("seed=99999999999999999999999",), r"seed=99999999999999999999999\b"),
+        (("lm.fit.seed=4294967296",), r"lm\.fit\.seed\b.*\b4294967296\b.*\b4294967295\b"),
+        (("vocoder.crops.seed=-1",), r"vocoder\.crops\.seed\b.*-1\b.*\b4294967295\b"),
+        (("seed=4294967295", "seeds=2", "stages=[tokenizer,lm]"), r"seed . seeds\b.*\b4294967296\b"),
+        (("tokenizer.fit.steps=99999999999999999999999",), r"tokenizer\.fit\.steps=99999999999999999999999\b"),
     ],
 )
 def test_what_no_machine_can_do_is_refused_at_once(tmp_path: Path, words: tuple[str, ...], told: str) -> None:

@@ -35,28 +35,28 @@ def test_the_middle_layer_is_the_default(weights: Path) -> None:
 
 def test_the_autoencoder_has_no_layer() -> None:
     assert run_settings(composed()).speech_layer is None
-    with pytest.raises(InputError, match="feature_layer is 6, and codes are made by the autoencoder"):
+    with pytest.raises(InputError, match=r"feature_layer\b.*\b6\b.*autoencoder"):
         run_settings(composed("tokenizer.feature_layer=6"))
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["wav2vec2.weights=null"], "wav2vec2.weights is null, and tokenizer.features=wav2vec2 reads a layer"),
-        (["tokenizer.feature_layer=4"], "tokenizer.feature_layer is 4, and the HuBERT model in .* has layers 1 to 3"),
-        (["tokenizer.feature_layer=0"], "tokenizer.feature_layer is 0"),
-        (["audio.sample_rate=8000", "audio.n_mels=40"], "was trained at 16000 Hz, and audio.sample_rate is 8000"),
-        (["tokenizer.patch.frames=4"], f"a state for each {STRIDE} samples, and codes have 160 .*patch.frames=2"),
-        (["audio.hop_length=64"], "set audio.hop_length=40 tokenizer.patch.frames=2"),
-        (["tokenizer.rates=[4,2]"], r"tokenizer.rates=\[4, 2\] .use null: a model has states at one rate"),
+        (["wav2vec2.weights=null"], r"wav2vec2\.weights\b.*\bnull\b.*tokenizer\.features=wav2vec2\b"),
+        (["tokenizer.feature_layer=4"], r"tokenizer\.feature_layer\b.*\b4\b.*HuBERT\b.*\b1\b.*\b3\b"),
+        (["tokenizer.feature_layer=0"], r"tokenizer\.feature_layer\b.*\b0\b"),
+        (["audio.sample_rate=8000", "audio.n_mels=40"], r"\b16000 Hz\b.*audio\.sample_rate\b.*\b8000\b"),
+        (["tokenizer.patch.frames=4"], rf"\b{STRIDE} samples\b.*\b160\b.*patch\.frames=2\b"),
+        (["audio.hop_length=64"], r"audio\.hop_length=40\b.*tokenizer\.patch\.frames=2\b"),
+        (["tokenizer.rates=[4,2]"], r"tokenizer\.rates=\[4, 2\].*\bnull\b"),
         (["tokenizer.patch.mels=40"], "tokenizer.patch.mels=40"),
         (["tokenizer.max_formants=0.2"], "tokenizer.max_formants=0.2"),
         (["tokenizer.dynamic_ranges=[22,50]"], "tokenizer.dynamic_ranges"),
         (["lm.views.warps=2"], "lm.views.warps=2"),
         (["compare.hearings=3"], "compare.hearings=3"),
-        (["compare.assignments=soft"], "compare.assignments=soft .use hard"),
-        (["compare.methods=[gpt,bottleneck]"], "compare.methods with bottleneck .leave out"),
-        (["lm.views.warps=2", "compare.hearings=3"], "lm.views.warps=2 .* and compare.hearings=3"),
+        (["compare.assignments=soft"], r"compare\.assignments=soft\b.*\bhard\b"),
+        (["compare.methods=[gpt,bottleneck]"], r"compare\.methods\b.*\bbottleneck\b"),
+        (["lm.views.warps=2", "compare.hearings=3"], r"lm\.views\.warps=2\b.*compare\.hearings=3\b"),
     ],
 )
 def test_what_cannot_be_is_refused(words: list[str], line: str, weights: Path) -> None:
@@ -65,9 +65,9 @@ def test_what_cannot_be_is_refused(words: list[str], line: str, weights: Path) -
 
 
 def test_a_folder_without_a_model_is_refused(weights: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"has no config\.json that can be read"):
+    with pytest.raises(InputError, match=r"config\.json\b"):
         settings(tmp_path)
     (tmp_path / "config.json").write_bytes((weights / "config.json").read_bytes())
     (tmp_path / "pytorch_model.bin").touch()
-    with pytest.raises(InputError, match="holds pickled weights alone"):
+    with pytest.raises(InputError, match="pickle"):
         settings(tmp_path)

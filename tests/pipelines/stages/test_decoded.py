@@ -67,7 +67,7 @@ def test_clips_that_are_decoded_are_counted(
         stage(playback_of(heard, manifest, *parts, config=config))
     told = [line for line in capsys.readouterr().err.splitlines() if "test clips decoded" in line]
     assert len(told) == 2
-    assert all("  1 test clips decoded" in line for line in told)
+    assert all("  1 test clips" in line for line in told)
 
 
 def test_another_seed_draws_every_kind_of_sound_anew(run_folder: Path, session: Session, manifest: Manifest) -> None:
@@ -119,5 +119,5 @@ def test_a_store_keeps_sounds_of_each_precision(
 
 
 def test_a_strength_out_of_range_is_refused_by_its_option() -> None:
-    with pytest.raises(InputError, match=r"listening\.postfilter is 1\.5; choose 0 .* to 1"):
+    with pytest.raises(InputError, match=r"listening\.postfilter\b.*\b1\.5\b.*\b0\b.*\b1\b"):
         replace(LISTENING, postfilter=1.5)

@@ -51,9 +51,9 @@ def test_a_recording_that_changed_after_inspection_is_named(tmp_path: Path, mani
     samples, rate = soundfile.read(path)
     samples[3_000] = value
     soundfile.write(path, samples, rate, subtype="FLOAT")
-    with pytest.raises(InputError, match=f"{path.name} holds"):
+    with pytest.raises(InputError, match=path.name):
         frame_sample(session(tmp_path), manifest, settings.audio, settings.tokenizer)
-    with pytest.raises(InputError, match=f"{path.name} holds"):
+    with pytest.raises(InputError, match=path.name):
         waveforms(session(tmp_path), manifest, 4_000)
 
 
@@ -66,6 +66,6 @@ def test_an_array_takes_no_value_that_is_not_finite(tmp_path: Path, manifest: Ma
     write(partial(_write, "none"), dtype=np.float16)
     with (
         np.errstate(over="ignore"),
-        pytest.raises(InputError, match=r"2\.wav: its spectrograms hold values that are not finite"),
+        pytest.raises(InputError, match=r"2\.wav: .*spectrograms\b.*not finite"),
     ):
         write(partial(_write, "2.wav"), dtype=np.float16)

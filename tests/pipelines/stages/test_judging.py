@@ -1,5 +1,6 @@
 """What is measured of decoded clips."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -53,4 +54,4 @@ def test_without_librosa_all_but_pitch_is_measured(
     found = figures_of_a_sweep(run_folder, tmp_path / "without")
     assert (found["pitch_error"], found["voicing_error"]) == (None, None)
     assert found["log_mel_distance"] == 0
-    assert "judged    without pitch: librosa and numba cannot be imported" in capsys.readouterr().err
+    assert re.search(r"without pitch\b.*\blibrosa and numba\b", capsys.readouterr().err)

@@ -28,7 +28,7 @@ def test_windows_of_a_step_can_be_shared(
 
 def test_processes_that_cannot_share_so_few_windows_are_told_what_to_change(tmp_path: Path) -> None:
     settings = replace(run_settings(composed(tmp_path, "lm.batches.batch_size=48")).lm, batch_tokens=1000)
-    with pytest.raises(InputError, match=r"lm\.batch_tokens is 1000, .* 3 processes cannot .* raise it to 4800"):
+    with pytest.raises(InputError, match=r"lm\.batch_tokens\b.*\b1000\b.*\b3 processes\b.*\b4800\b"):
         settings.fitting(SEQUENCES, 100, streams=1, processes=3)
 
 
@@ -40,5 +40,5 @@ def test_contrasted_windows_are_shared_in_pairs(tmp_path: Path) -> None:
         8,
     ]
     assert replace(settings, batch_tokens=1).fitting(SEQUENCES, 100, streams=1, processes=1).batch_size == 4
-    with pytest.raises(InputError, match=r"4 processes cannot share them equally, of which each contrasts 2 pairs"):
+    with pytest.raises(InputError, match=r"\b4 processes\b.*\b2 pairs\b"):
         settings.fitting(SEQUENCES, 100, streams=1, processes=4)

@@ -198,7 +198,7 @@ def test_entries_are_put_together_and_scores_of_a_head_stand_beside_them(tmp_pat
     assert (rows["supervised_head"]["penalty"], rows["supervised_head"]["candidates"]) == (None, [])
     assert together(session, manifest, parts, CONFIG, scores={"supervised_head": head}).reused
     assert not together(session, manifest, parts, CONFIG).reused
-    with pytest.raises(InputError, match="both hold log_mel:mean"):
+    with pytest.raises(InputError, match=r"log_mel:mean"):
         together(session, manifest, [parts[-1], stored(session, "again", {"log_mel:mean": right})], CONFIG)
 
 
@@ -257,10 +257,9 @@ def test_folds_that_cannot_be_probed_are_refused_before_anything_is_trained() ->
         replace(clip, label="rare") if clip.group in ("bob", "cem") and clip.label == "six" else clip
         for clip in manifest.clips
     )
-    assert require_probeable(folds(manifest, "group"), CONFIG, by="group") == [
-        "12 of 240 clips have no label and are left out of the probes"
-    ]
-    told = r"^with 'bob' held out for test, 1 of 4 classes have no train clip \(rare\); .* in at least 3 groups"
+    (unlabelled,) = require_probeable(folds(manifest, "group"), CONFIG, by="group")
+    assert re.search(r"\b12 of 240 clips\b.*\blabel\b", unlabelled)
+    told = r"'bob' held out\b.*\b1 of 4 classes\b.*\btrain\b.*\brare\b.*\b3 groups"
     with pytest.raises(InputError, match=told) as refused:
         require_probeable(folds(replace(manifest, clips=clips), "group"), CONFIG, by="group")
     assert "corpus.split" not in str(refused.value)
@@ -269,7 +268,7 @@ def test_folds_that_cannot_be_probed_are_refused_before_anything_is_trained() ->
 def test_a_split_that_cannot_be_probed_is_refused_without_a_word_of_folds() -> None:
     manifest = held_out(corpus())
     clips = tuple(replace(clip, label="rare") if clip.split == "test" else clip for clip in manifest.clips)
-    with pytest.raises(InputError, match=r"no train clip \(rare\); .* corpus\.split") as refused:
+    with pytest.raises(InputError, match=r"\btrain\b.*\brare\b.*corpus\.split\b") as refused:
         require_probeable([Fold(name="test", manifest=replace(manifest, clips=clips))], CONFIG, by=None)
     assert not re.search("fold|group|held out", str(refused.value))
 
@@ -280,22 +279,17 @@ def test_what_is_true_of_some_folds_is_said_with_their_names() -> None:
         replace(clip, label="one") if clip.group == "bob" and clip.label == "six" else clip for clip in manifest.clips
     )
     _, *notices = require_probeable(folds(replace(manifest, clips=clips), "group"), CONFIG, by="group")
-    assert [notice.partition(": ")[0] for notice in notices] == [
-        "1 of 3 classes have no validation clip (six)",
-        "1 of 3 classes have no test clip (six)",
-    ]
-    assert [notice.rpartition(" (")[2] for notice in notices] == [
-        "with ann held out for test)",
-        "with bob held out for test)",
-    ]
+    told = [("validation", "ann"), ("test", "bob")]
+    for notice, (split, group) in zip(notices, told, strict=True):
+        assert re.search(rf"\b1 of 3 classes\b.*\b{split}\b.*\(six\).*\b{group} held out\b", notice)
 
 
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([None, None], "2 of 2 recordings have no label, which a probe predicts; put each"),
-        (["only", "only"], "all 2 recordings have the label 'only', and a probe tells at least 2 apart; put each"),
-        (["only", None], "all 1 recording with a label have the label 'only'"),
+        ([None, None], r"\b2 of 2 recordings\b.*label"),
+        (["only", "only"], r"\b2 recordings\b.*'only'.*\b2\b"),
+        (["only", None], r"\b1 recording\b.*'only'"),
     ],
 )
 def test_labels_that_tell_nothing_are_refused(labels: list[str | None], message: str) -> None:

@@ -1,5 +1,6 @@
 """wav2vec 2.0's stages: a short pre-training, a short fine-tuning, and layers as features of every clip."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -225,7 +226,7 @@ def test_fine_tuning_learns_to_tell_tones_apart(session: Session, corpus: Manife
 def test_clips_without_a_label_are_left_out(session: Session, corpus: Manifest, tmp_path: Path) -> None:
     save_checkpoint(tmp_path, sample_rate=RATE)
     body = Body.of_weights(tmp_path)
-    with pytest.raises(InputError, match="there are 0 train clips"):
+    with pytest.raises(InputError, match=r"\b0 train clips"):
         finetuned(session, corpus, {}, body)
 
 
@@ -237,7 +238,7 @@ def test_clips_that_are_too_short_to_hide_a_span_are_counted(
     longer = replace(SETTINGS, pretraining=replace(SETTINGS.pretraining, targets=targets))
     pretrained(loud, corpus, longer)
     told = capsys.readouterr().err
-    assert "wav2vec2  2 of 6 clips left out of the pre-training: they have fewer than 905 samples" in told
+    assert re.search(r"wav2vec2 +2 of 6 clips\b.*\b905 samples", told)
     longest = replace(targets, masking=MaskConfig(share=0.5, length=100))
-    with pytest.raises(InputError, match=r"masking\.length is 100: 0 of 6 clips of training or validation have the"):
+    with pytest.raises(InputError, match=r"masking\.length\b.*\b100\b.*\b0 of 6 clips\b"):
         pretrained(loud, corpus, replace(SETTINGS, pretraining=replace(SETTINGS.pretraining, targets=longest)))

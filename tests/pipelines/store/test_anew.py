@@ -1,6 +1,7 @@
 """Why a stage is computed anew."""
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -48,7 +49,7 @@ def test_the_first_of_its_stage_has_no_reason(store: Store) -> None:
 
 def test_options_are_named_with_both_values(store: Store) -> None:
     why = why_anew(store.root, lm_of(store, config={**LM, "threads": 1}))
-    assert why == "threads=1 (the store has threads=2)"
+    assert re.search(r"threads=1\b.*threads=2\b", why)
     why = why_anew(store.root, lm_of(store, config={**LM, "fit": {"steps": 1000}, "gpt": {"layers": 6}}))
     assert "lm.fit.steps=1000" in why
     assert "lm.fit.steps=500" in why
@@ -60,8 +61,7 @@ def test_options_are_named_with_both_values(store: Store) -> None:
 def test_what_differs_before_the_stage_is_found_there(store: Store) -> None:
     other = replace(TOKENIZER, config={"size": 128, "iterations": 30})
     why = why_anew(store.root, lm_of(store, other))
-    assert "codes" in why
-    assert "tokenizer.codebook_size=128" in why
+    assert re.search(r"\bcodes\b.*tokenizer\.codebook_size=128\b", why)
     assert "tokenizer.codebook_size=256" in why
     assert "recordings" in why_anew(store.root, lm_of(store, recordings="b"))
     assert "autoencoder" in why_anew(store.root, replace(TOKENIZER, inputs={"autoencoder": "f" * 16}))
@@ -128,7 +128,7 @@ def test_the_nearest_entry_is_the_one_that_is_named(store: Store) -> None:
         made(store, recipe)
     assert why_anew(store.root, lm_of(store, config={**LM, "fit": {"steps": 8}, "threads": 1})).count("=") == 4
     why = why_anew(store.root, lm_of(store, config={**LM, "fit": {"steps": 7}, "threads": 1}))
-    assert why == "threads=1 (the store has threads=2)"
+    assert re.search(r"threads=1\b.*threads=2\b", why)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,8 @@ def test_damaged_entries_are_left_out(store: Store, content: bytes) -> None:
     made(store, damaged)
     (store.folder(damaged) / ENTRY).write_bytes(content)
     os.mkfifo(store.root / "lm" / ("0" * 16))
-    assert why_anew(store.root, lm_of(store, config={**LM, "threads": 1})) == "threads=1 (the store has threads=2)"
+    why = why_anew(store.root, lm_of(store, config={**LM, "threads": 1}))
+    assert re.search(r"threads=1\b.*threads=2\b", why)
     for folder in store.root.glob("codes/*"):
         (folder / ENTRY).write_bytes(content)
     assert "codes" in why_anew(store.root, Recipe("lm", 1, config=LM, inputs={"codes": "f" * 16, "views": ""}))

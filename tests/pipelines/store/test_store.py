@@ -131,7 +131,7 @@ def test_files_are_hashed_again_only_where_they_seem_to_have_changed(store: Stor
     os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert store.find(RECIPE) is not None  # same size and time of change: what tells a run that nothing was written
     os.utime(changed)
-    with pytest.raises(InputError, match="has changed"):
+    with pytest.raises(InputError, match="changed"):
         store.find(RECIPE)
 
 
@@ -139,11 +139,11 @@ def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(store: Store) -> None
     folder = made(store)
     (folder / TIMINGS).unlink()
     os.mkfifo(folder / TIMINGS)
-    with at_most_seconds(10), pytest.warns(UserWarning, match="was missing or damaged"):
+    with at_most_seconds(10), pytest.warns(UserWarning, match="missing or damaged"):
         assert store.find(RECIPE) is not None
     (folder / ENTRY).unlink()
     os.mkfifo(folder / ENTRY)
-    with at_most_seconds(10), pytest.raises(InputError, match=r"entry\.json is missing"):
+    with at_most_seconds(10), pytest.raises(InputError, match=r"entry\.json\b.*missing"):
         store.find(RECIPE)
 
 
@@ -152,7 +152,7 @@ def test_a_record_that_tells_of_another_recipe_is_noticed(store: Store) -> None:
     whole = json.loads((folder / ENTRY).read_text())
     for damage in ({"config": {"terms": 4}}, {"version": 2}, {"inputs": {}}, {"files": {}}):
         (folder / ENTRY).write_text(json.dumps({**whole, **damage}))
-        with pytest.raises(InputError, match=r"entry\.json has changed"):
+        with pytest.raises(InputError, match=r"entry\.json\b.*changed"):
             store.find(RECIPE)
     (folder / ENTRY).write_text(json.dumps(whole))
     assert store.find(RECIPE) is not None
@@ -189,7 +189,7 @@ def test_only_declared_files_enter(store: Store) -> None:
 
 
 def test_a_stage_that_does_not_write_what_it_declares_is_a_bug(store: Store) -> None:
-    with pytest.raises(RuntimeError, match=r"the sums stage did not write sum\.txt"), store.making(RECIPE, ["sum.txt"]):
+    with pytest.raises(RuntimeError, match=r"\bsums\b.*sum\.txt\b"), store.making(RECIPE, ["sum.txt"]):
         pass
     assert store.find(RECIPE) is None
 
@@ -205,7 +205,7 @@ def test_damaged_timings_are_told_and_made_anew(store: Store, content: bytes | N
     assert entry.costs.keys() == {"seconds", "peak_memory"}
     assert json.loads(timings.read_text())["files"].keys() == {"deep/sum.txt", "terms.json"}
     if content not in (b"{}", b'{"files": 7}'):
-        assert f"{timings} was missing or damaged" in str(told[0].message)
+        assert f"{timings} " in str(told[0].message)
         assert entry.costs == {"seconds": 0, "peak_memory": 0}
 
 
@@ -252,7 +252,7 @@ def test_a_store_that_can_only_be_read_is_reused(small_disk: Path, read_only: Ca
     assert entry is not None
     assert entry.costs["seconds"] == timings["seconds"]
     other = replace(RECIPE, version=2)
-    told = r"sums cannot be written \(Read-only file system\), and the sums of this run is not in it; .*store.root="
+    told = r"sums\b.*Read-only file system\b.*store\.root="
     with pytest.raises(InputError, match=told), store.locked(other, waited.append):
         pass
 
@@ -261,7 +261,7 @@ def test_a_store_that_can_only_be_read_is_reused(small_disk: Path, read_only: Ca
 def test_a_missing_file_is_refused(store: Store, name: str) -> None:
     folder = made(store)
     (folder / name).unlink()
-    with pytest.raises(InputError, match=rf"{folder / name} is missing since the sums stage wrote it: delete {folder}"):
+    with pytest.raises(InputError, match=rf"{folder / name} .*missing\b.*\bsums\b.*delete {folder}\b"):
         store.find(RECIPE)
 
 
@@ -270,7 +270,7 @@ def test_a_missing_file_is_refused(store: Store, name: str) -> None:
 def test_a_changed_file_is_refused(store: Store, name: str, content: str) -> None:
     folder = made(store)
     (folder / name).write_text(content)
-    with pytest.raises(InputError, match=rf"{folder / name} has changed since the sums stage wrote it: delete"):
+    with pytest.raises(InputError, match=rf"{folder / name} .*changed\b.*\bsums\b.*delete {folder}\b"):
         store.find(RECIPE)
 
 
@@ -282,7 +282,7 @@ def test_other_libraries_warn_and_name_what_differs(store: Store) -> None:
         assert store.find(RECIPE) is not None
     recorded["libraries"]["torch"] = "0.1"
     (folder / ENTRY).write_text(json.dumps(recorded))
-    with pytest.warns(UserWarning, match=r"was made with torch 0\.1; delete it to make it again"):
+    with pytest.warns(UserWarning, match=r"torch 0\.1\b.*delete"):
         assert store.find(RECIPE) is not None
 
 

@@ -1,6 +1,7 @@
 """Tiny trainings that each tracker records: whole, once, and at no cost."""
 
 import json
+import re
 import struct
 import sys
 import zlib
@@ -239,8 +240,7 @@ def test_a_server_that_does_not_answer_costs_nothing(place: Place, monkeypatch: 
     entry = place.train("mlflow")
     assert [point["step"] for point in entry.read_rows(CURVE, "curve")] == STEPS
     (line,) = place.said
-    assert line.startswith("WARNING   MLflow tracks no more (MlflowException: ")
-    assert line.endswith("; the run goes on, and the same command adds what is missing")
+    assert re.match(r"WARNING   MLflow\b.*\bMlflowException\b", line)
 
 
 def test_a_lost_server_is_told_at_the_next_call(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +267,7 @@ def test_a_folder_that_cannot_be_written_costs_nothing(
     entry = place.train(name)
     assert [point["step"] for point in entry.read_rows(CURVE, "curve")] == STEPS
     assert len(place.said) == 1, place.said
-    assert place.said[0].startswith(f"WARNING   {TRACKERS[name].title} tracks no more (")
+    assert place.said[0].startswith(f"WARNING   {TRACKERS[name].title} ")
 
 
 def test_a_full_disk_ends_no_training(small_disk: Path) -> None:
@@ -282,8 +282,8 @@ def test_a_full_disk_ends_no_training(small_disk: Path) -> None:
         if tracking is whole:
             assert said == []
             (small_disk / "taken").write_bytes(bytes((1 << 20) - (64 << 10)))
-    rest = "the run goes on, and the same command adds what is missing"
-    assert said == [f"WARNING   TensorBoard tracks no more (No space left on device); {rest}"]
+    assert len(said) == 1
+    assert re.match(r"WARNING   TensorBoard\b.*\bNo space left on device\b", said[0])
     log = READERS["tensorboard"](small_disk / "whole").curves
     assert log[f"{TRAINING}/validation_loss"] == [(step, 0.25) for step in (1, 2, 3)]
     broken = READERS["tensorboard"](small_disk / "filling").curves[f"{TRAINING}/train_loss"]
@@ -312,14 +312,14 @@ def test_a_run_that_is_refused_leaves_no_record(name: str, place: Place, monkeyp
 
 
 def test_unknown_trackers_are_refused() -> None:
-    with pytest.raises(InputError, match="tracking=tensorbord is not a tracker; did you mean tensorboard"):
+    with pytest.raises(InputError, match=r"tracking=tensorbord\b.*\btensorboard\b"):
         require_trackers(["tensorbord"])
-    with pytest.raises(InputError, match="tracking names wandb twice"):
+    with pytest.raises(InputError, match=r"tracking\b.*\bwandb twice\b"):
         require_trackers(["wandb", "wandb"])
 
 
 @pytest.mark.parametrize("name", ["mlflow", "wandb"])
 def test_a_missing_library_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(InputError, match=rf"tracking={name} needs .*: pip install 'wordless\[{name}\]'"):
+    with pytest.raises(InputError, match=rf"tracking={name}\b.*pip install 'wordless\[{name}\]'"):
         require_trackers(["tensorboard", name])

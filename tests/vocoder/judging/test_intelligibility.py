@@ -41,7 +41,7 @@ def test_of_too_little_speech_there_is_no_figure(samples: np.ndarray) -> None:
 
 
 def test_sounds_of_other_rates_are_refused() -> None:
-    with pytest.raises(InputError, match="8000 and 16000 Hz"):
+    with pytest.raises(InputError, match=r"\b8000\b.*\b16000 Hz"):
         stoi(sound(speech()), sound(speech(), 16_000))
 
 

@@ -55,7 +55,7 @@ def test_distance_compares_the_length_of_the_shorter() -> None:
 
 
 def test_distance_refuses_what_cannot_be_compared() -> None:
-    with pytest.raises(InputError, match="sample_rate is 16000"):
+    with pytest.raises(InputError, match=r"sample_rate\b.*\b16000\b"):
         log_mel_distance(
             Waveform(samples=waveform(noise()).samples, sample_rate=16_000), waveform(noise()), SPECTROGRAM
         )

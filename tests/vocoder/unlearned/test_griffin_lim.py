@@ -136,7 +136,7 @@ def test_no_samples_no_sound() -> None:
 
 
 def test_refuses_more_samples_than_frames_cover() -> None:
-    with pytest.raises(InputError, match="num_samples is 801"):
+    with pytest.raises(InputError, match=r"num_samples\b.*\b801\b"):
         codes_of_frames(torch.zeros(10, 64), FINE, num_samples=801)
 
 

@@ -119,13 +119,13 @@ def test_begins_with_all_levels_about_equally_probable() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"layers": 7}, "layers is 7"),
-        ({"gate_channels": 15}, "gate_channels is 15"),
-        ({"kernel_size": 1}, "kernel_size is 1"),
-        ({"hop_length": 0}, "hop_length is 0"),
-        ({"groups": ("ann", "ann")}, "each group once"),
-        ({"levels": 1}, "levels is 1"),
-        ({"condition": "none", "groups": ("ann",)}, "condition is none"),
+        ({"layers": 7}, r"layers\b.*\b7\b"),
+        ({"gate_channels": 15}, r"gate_channels\b.*\b15\b"),
+        ({"kernel_size": 1}, r"kernel_size\b.*\b1\b"),
+        ({"hop_length": 0}, r"hop_length\b.*\b0\b"),
+        ({"groups": ("ann", "ann")}, "group"),
+        ({"levels": 1}, r"levels\b.*\b1\b"),
+        ({"condition": "none", "groups": ("ann",)}, r"condition\b.*\bnone\b"),
     ],
 )
 def test_refuses_contradictions(changes: dict[str, object], message: str) -> None:

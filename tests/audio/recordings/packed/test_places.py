@@ -78,7 +78,7 @@ def test_caches_and_hidden_files_are_no_part(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("place", "told"),
-    [("missing", "is not there"), ("a-{0..1}.parquet", "a-1.parquet is not there"), ("empty", "holds no Parquet")],
+    [("missing", "missing"), ("a-{0..1}.parquet", r"a-1\.parquet"), ("empty", r"empty.* Parquet")],
 )
 def test_what_is_not_there_is_refused(place: str, told: str, tmp_path: Path) -> None:
     touched(tmp_path, "a-0.parquet", "empty/a.wav")
@@ -87,7 +87,8 @@ def test_what_is_not_there_is_refused(place: str, told: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("names", "told"), [(("a.tar", "A.tar.gz"), "have the name a"), (("a.tar", "a/1.tar"), "a folder of the name a")]
+    ("names", "told"),
+    [(("a.tar", "A.tar.gz"), r"files\b.* a\b"), (("a.tar", "a/1.tar"), r"folder\b.* a\b")],
 )
 def test_files_whose_recordings_would_mix_are_refused(names: tuple[str, str], told: str, tmp_path: Path) -> None:
     touched(tmp_path, *names)
@@ -96,7 +97,7 @@ def test_files_whose_recordings_would_mix_are_refused(names: tuple[str, str], to
 
 
 def test_a_huge_range_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="more than 100000 files"):
+    with pytest.raises(InputError, match="100000"):
         shard_files(str(tmp_path / "{0..999999999}.tar"))
 
 
@@ -110,5 +111,5 @@ def test_a_saved_data_set_names_no_file_elsewhere(tmp_path: Path) -> None:
 
 def test_a_folder_of_shards_is_told_as_one(tmp_path: Path) -> None:
     touched(tmp_path, "shards/a.tar")
-    with pytest.raises(InputError, match=r"shards is a folder; name files such as corpus\.shards='.*/shards/\*\.tar'"):
+    with pytest.raises(InputError, match=r"shards.*corpus\.shards='.*/shards/\*\.tar'"):
         shard_files(str(tmp_path / "shards"))

@@ -78,8 +78,8 @@ def test_rows_without_sound_are_broken_and_the_others_are_not(tmp_path: Path) ->
     pq.write_table(pa.table({"audio": pa.array(cells, AUDIO)}), tmp_path / "p.parquet")
     parts = read(tmp_path / "p.parquet")
     assert list(sounds(parts)) == ["0000/a.wav"]
-    assert broken(parts)["0000/0000000"].startswith("no sound in the data set: it names the file '/etc/passwd'")
-    assert broken(parts)["0000/0000001"] == "no sound in the data set"
+    assert "'/etc/passwd'" in broken(parts)["0000/0000000"]
+    assert "no sound" in broken(parts)["0000/0000001"]
 
 
 def test_names_are_safe_stable_and_different(tmp_path: Path) -> None:
@@ -126,10 +126,10 @@ def test_a_column_of_plain_bytes_holds_sound(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "wanted", "told"),
     [
-        ({"x": [1]}, None, r"no column holds bytes.*its columns are x"),
-        ({"a": [b"1"], "b": [b"2"]}, None, r"the columns a, b may hold sound; name the column, corpus\.columns\.audio"),
-        ({"a": [b"1"]}, "b", r"corpus\.columns\.audio=b: this column of .* is not there; its columns are a"),
-        ({"a": [b"1"], "b": [[0.5]]}, "b", r"corpus\.columns\.audio=b: .* holds no bytes"),
+        ({"x": [1]}, None, r"no column.* x\b"),
+        ({"a": [b"1"], "b": [b"2"]}, None, r"a, b\b.*corpus\.columns\.audio"),
+        ({"a": [b"1"]}, "b", r"corpus\.columns\.audio=b\b.* a\b"),
+        ({"a": [b"1"], "b": [[0.5]]}, "b", r"corpus\.columns\.audio=b\b.* bytes"),
     ],
 )
 def test_the_column_with_sound_is_found_or_asked_for(
@@ -144,7 +144,7 @@ def test_a_missing_column_is_refused_with_those_that_are_there(tmp_path: Path) -
     write_parquet(tmp_path / "p.parquet", takes(2))
     with pytest.raises(
         InputError,
-        match=r"corpus\.columns\.group=speakr: .*did you mean speaker\? its columns are label, speaker; corpus",
+        match=r"corpus\.columns\.group=speakr\b.*\bspeaker\?.*label, speaker\b",
     ):
         open_data_set(str(tmp_path / "p.parquet"), ColumnConfig(label="label", group="speakr"))
 
@@ -162,7 +162,7 @@ def test_a_damaged_file_is_broken_from_the_damage_on(tmp_path: Path) -> None:
     assert list(broken(parts)) == ["from row 8 on", "the file"]
     (tmp_path / "d/a.parquet").unlink()
     (tmp_path / "d/b.parquet").unlink()
-    with pytest.raises(InputError, match=r"c\.parquet cannot be read"):
+    with pytest.raises(InputError, match=r"c\.parquet"):
         read(tmp_path / "d")
 
 

