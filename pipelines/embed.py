@@ -13,10 +13,12 @@ def embed(config: dict[str, object]) -> None:
     settings = build(EmbedConfig, config, name="")
     part_of(settings.model, "lm")
     run = run_of(settings.model)
-    notices: list[str] = []
-    found = settings.recordings(notices.append)
     require_new(settings.output)
     require_space(settings.output.parent, "output=PATH")
+    from pipelines.embedding.inputs import find_inputs
+
+    notices: list[str] = []
+    found = find_inputs(settings, notices.append)
     settings.output.parent.mkdir(parents=True, exist_ok=True)
     from pipelines.embedding.job import embed_recordings  # seconds of imports, which a mistake need not wait for
 

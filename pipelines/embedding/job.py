@@ -29,6 +29,7 @@ from lm.pooling import ALL_POOLINGS, FloatArray, Pooling
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.vectors import ONE_HEARING
 from pipelines.chain.probe_job import RateModels, models_of_run, pooled_features
+from pipelines.embedding.inputs import corpus_of
 from pipelines.embedding.options import ALL, EmbedConfig
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
 from pipelines.settings.comparison import ReadingConfig
@@ -218,7 +219,7 @@ def _recordings(
     try:
         with terminal.working("inspecting", 0, "files") as progress:
             manifest, rejected = build_manifest(
-                replace(settings.corpus, inspection=inspection),
+                replace(corpus_of(settings), inspection=inspection),
                 found=found,
                 workers=LOCAL.workers(settings.workers, enough=True),
                 cache=settings.work / "inspected.jsonl",

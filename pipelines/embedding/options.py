@@ -1,28 +1,18 @@
 """Options of ``wordless embed``."""
 
-import os
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
+from audio.recordings.annotations.annotation import AnnotationKind
 from audio.recordings.annotations.finding import kind_of
-from audio.recordings.corpus import CorpusConfig, Found, find_recordings
-from audio.recordings.description import Description, Span
-from audio.recordings.recording_paths import EXTENSIONS, Passage, recordings_at
-from audio.recordings.splits import SplitConfig
+from audio.recordings.recording_paths import EXTENSIONS
 from foundation.devices import Device
-from foundation.errors import InputError
 from foundation.ranges import require
 from pipelines.commandline.outputs import require_kind
 
 WRITTEN = (".npz", ".parquet", ".safetensors")
 TABLES = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".ndjson")
 ALL = "all"  # layer: every candidate
-WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # no clip is held out
-# Options of a corpus -> those of this command, in messages about the tables that both read.
-OWN_OPTIONS = {"corpus.table": "input", **{f"corpus.{name}": name for name in ("root", "annotations", "tier")}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,55 +54,3 @@ class EmbedConfig:
     def rejected(self) -> Path:
         """The list of files that were set aside."""
         return self.output.with_name(f"{self.output.name}.rejected.tsv")
-
-    @property
-    def corpus(self) -> CorpusConfig:
-        """The recordings as a corpus without labels and splits."""
-        if not self.is_table:
-            return CorpusConfig(root=str(self.input), labels="none", annotations="none", split=WHOLE)
-        return CorpusConfig(
-            root=None if self.root is None else str(self.root),
-            table=str(self.input),
-            labels="none",
-            annotations=self.annotations,
-            tier=self.tier,
-            missing="list",
-            split=WHOLE,
-        )
-
-    def recordings(self, say: Callable[[str], None]) -> Found:
-        """Find the recordings and their annotated parts; ``say`` gets sentences about annotations.
-
-        Raises:
-            InputError: the input is not there or holds no recordings, or an option has no effect on it.
-        """
-        if self.is_table:
-            if not os.path.lexists(self.input):
-                problem = f"input={self.input} does not exist"
-                raise InputError(f"{problem}; name a recording, a folder or a table of recordings")
-            try:
-                return find_recordings(self.corpus, option="input", say=say)
-            except InputError as error:
-                raise InputError(_with_own_options(str(error))) from error
-        if self.root is not None:
-            raise InputError(f"root={self.root}, but input={self.input} is no table that lists recordings")
-        found = recordings_at(self.input, AnnotationConfig(kind=self.annotations, tier=self.tier))
-        for notice in found.notices:
-            say(notice)
-        described: dict[str, tuple[Description, ...]] = {}
-        for passage in found.passages:
-            described[passage.path] = (*described.get(passage.path, ()), Description(span=_span_of(passage)))
-        return found.root, described, found.rejected
-
-
-def _span_of(passage: Passage) -> Span | None:
-    """Return the span of an annotated part, which may be the whole recording; None: no annotation names a part."""
-    if passage.span is not None:
-        return Span(start=passage.span[0], end=passage.span[1])
-    return None if passage.sample_rate is None else Span(start=0, end=None)
-
-
-def _with_own_options(message: str) -> str:
-    """Name the options of this command where a message names those of a corpus."""
-    names = "|".join(map(re.escape, OWN_OPTIONS))
-    return re.sub(rf"\b({names})\b(?!\.)", lambda found: OWN_OPTIONS[found.group()], message)

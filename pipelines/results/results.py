@@ -245,7 +245,8 @@ def _layers(entry: Entry, protocol: str) -> Iterator[Figure]:
         for of, each in best_poolings(row["candidates"]).items():
             if "/" in of:
                 low, high = each["low"], each["high"]
-                yield Figure(name=metric, of=of, value=each["test_accuracy"], low=low, high=high, **shared)
+                own = {**shared, "of": of, "count": len(probed["clips"])}
+                yield Figure(name=metric, value=each["test_accuracy"], low=low, high=high, **own)
 
 
 def _corpus(manifest: Manifest, rejected: Sequence[Rejected], name: str) -> dict[str, object]:

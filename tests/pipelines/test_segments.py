@@ -16,7 +16,7 @@ from audio.recordings.corpus import CorpusConfig
 from audio.recordings.manifest import SPLITS, Clip, Manifest, read_manifest
 from audio.recordings.splits import SplitConfig
 from foundation.progress import Terminal
-from pipelines.chain.corpus import Corpus, read_corpus
+from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
 from pipelines.stages.codes import codes
 from pipelines.stages.decoded import decode_clips
 from pipelines.stages.features import signal_features
@@ -44,7 +44,9 @@ def record(path: Path, seconds: float, rate: int) -> Path:
 
 
 def corpus_of(config: CorpusConfig, store: Path) -> Corpus:
-    return read_corpus(config, store, workers=1, gang=Alone(torch.device("cpu")), terminal=Terminal(silent=True))
+    return read_corpus(
+        FoundCorpus(config=config), store, workers=1, gang=Alone(torch.device("cpu")), terminal=Terminal(silent=True)
+    )
 
 
 def session_in(place: Path) -> Session:
@@ -139,7 +141,7 @@ def test_long_clips_are_advised_to_be_cut(tmp_path: Path, capsys: pytest.Capture
     for seconds, advised in ((None, True), (10.0, False)):
         config = CorpusConfig(root=str(tmp_path / "in"), segment_seconds=seconds, split=ALL_TRAIN)
         gang = Alone(torch.device("cpu"))
-        read_corpus(config, tmp_path / "store", workers=1, gang=gang, terminal=Terminal())
+        read_corpus(FoundCorpus(config=config), tmp_path / "store", workers=1, gang=gang, terminal=Terminal())
         told = capsys.readouterr().err
         assert bool(re.search(r"\b1 clip\b.*\b60 s\b", told)) is advised
         assert ("corpus.segment_seconds=10 " in told) is advised

@@ -16,7 +16,7 @@ from audio.recordings.manifest import Manifest, read_manifest, write_manifest
 from audio.recordings.splits import SplitConfig
 from foundation.progress import Terminal
 from lm.baselines.spectrogram_transformer import AstConfig
-from pipelines.chain.corpus import Corpus, read_corpus
+from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
 from pipelines.settings.run import run_settings
 from pipelines.stages.codes import codes, views
 from pipelines.stages.decoded import decode_clips
@@ -56,7 +56,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def corpus_of(root: Path, store: Path, trim_db: float | None) -> Corpus:
     config = CorpusConfig(root=str(root), inspection=InspectionConfig(trim_db=trim_db), split=RECORDED)
-    return read_corpus(config, store, workers=1, gang=Alone(torch.device("cpu")), terminal=Terminal(silent=True))
+    return read_corpus(
+        FoundCorpus(config=config), store, workers=1, gang=Alone(torch.device("cpu")), terminal=Terminal(silent=True)
+    )
 
 
 @pytest.fixture(scope="module")

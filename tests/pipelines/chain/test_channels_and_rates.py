@@ -15,7 +15,7 @@ from audio.recordings.notices import upsampling_notices
 from audio.recordings.splits import SplitConfig
 from audio.spectrogram import SpectrogramConfig
 from foundation.progress import Terminal
-from pipelines.chain.corpus import Corpus, read_corpus
+from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
 from pipelines.encode import encode
 from tests.pipelines.encoding.test_encode import options
 from tests.pipelines.tiny_chain import PROCESSES, TINY
@@ -27,7 +27,9 @@ from training.gangs import Alone
 def corpus_of(folder: Path, audio: SpectrogramConfig) -> Corpus:
     gang, terminal = Alone(torch.device("cpu")), Terminal(silent=True)
     config = CorpusConfig(root=str(folder), split=SplitConfig(validation_fraction=0, test_fraction=0))
-    return read_corpus(config, folder / "store", workers=1, gang=gang, terminal=terminal, audio=audio)
+    return read_corpus(
+        FoundCorpus(config=config), folder / "store", workers=1, gang=gang, terminal=terminal, audio=audio
+    )
 
 
 def write(path: Path, rate: int, *, channels: int = 1, seed: int = 0) -> None:

@@ -12,7 +12,7 @@ from audio.recordings.manifest import read_rejected
 from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
 from foundation.progress import Terminal
-from pipelines.chain.corpus import read_corpus
+from pipelines.chain.corpus import FoundCorpus, read_corpus
 from training.gangs import Alone
 
 
@@ -23,7 +23,9 @@ def test_where_every_file_is_refused_the_reasons_are_written_and_named(tmp_path:
     config = CorpusConfig(root=str(tmp_path / "in"))
     alone, silent = Alone(torch.device("cpu")), Terminal(silent=True)
     with pytest.raises(InputError, match=r"\b3 recordings\b.*run/rejected\.tsv") as refusal:
-        read_corpus(config, tmp_path, workers=1, gang=alone, terminal=silent, folder=tmp_path / "run")
+        read_corpus(
+            FoundCorpus(config=config), tmp_path, workers=1, gang=alone, terminal=silent, folder=tmp_path / "run"
+        )
     assert "\n" not in str(refusal.value)
     listed = read_rejected(tmp_path / "run" / "rejected.tsv")
     assert [each.path for each in listed] == ["a.wav", "b.wav", "tab\\there.wav"]
@@ -37,6 +39,8 @@ def test_equal_sounds_of_different_labels_are_told(tmp_path: Path, capsys: pytes
         soundfile.write(tmp_path / name, rng.uniform(-0.5, 0.5, 4_000), 8_000)
     (tmp_path / "dog" / "four.wav").write_bytes((tmp_path / "cat" / "one.wav").read_bytes())
     config = CorpusConfig(root=str(tmp_path), split=SplitConfig(validation_fraction=0, test_fraction=0))
-    read_corpus(config, tmp_path / "store", workers=1, gang=Alone(torch.device("cpu")), terminal=Terminal())
+    read_corpus(
+        FoundCorpus(config=config), tmp_path / "store", workers=1, gang=Alone(torch.device("cpu")), terminal=Terminal()
+    )
     said = " ".join(capsys.readouterr().err.split())
     assert all(each in said for each in ("1 file", "label", "dog/four.wav"))
