@@ -48,7 +48,7 @@ def test_seeds_on_a_single_split_have_no_fold(finished_run: FinishedRun, tmp_pat
 
 def test_ridge_has_no_probabilities(finished_run: FinishedRun, tmp_path: Path) -> None:
     """Nor are its values passed off as such; another corpus gets its table beside its figures."""
-    corpus = ["embedded.voices=5", "embedded.words=2", "embedded.takes=2", f"store.root={finished_run.store}"]
+    corpus = ["embedded.voices=5", "embedded.words=2", "embedded.takes=2", f"store.root={tmp_path / 'store'}"]
     fast = ["probe.tries=12", "probe.resamples=10", "probe.learning_curve=[]", "probe.classifier=ridge"]
     output = tmp_path / "x.json"
     done = called(f"model={finished_run.folder}", f"output={output}", *corpus, *fast, command="probe")
