@@ -33,7 +33,7 @@ class ChannelPowers:
         self._read = 0.0
 
     def add(self, block: npt.NDArray[np.floating], read: FloatArray) -> None:
-        """Add a block ``(samples, channels)`` and what was read from it ``(samples,)``."""
+        """Add the power of a block ``(samples, channels)``, and that of the samples ``(samples,)`` read from it."""
         with np.errstate(over="ignore", invalid="ignore"):  # samples that are not finite are refused elsewhere
             self._channels = self._channels + np.square(block, dtype=np.float64).sum(0)
             self._read += float(np.square(read, dtype=np.float64).sum())
@@ -45,7 +45,7 @@ class ChannelPowers:
 
     @property
     def louder(self) -> int | None:
-        """The loudest channel, if the samples that were read are far softer than it explains: channels cancel.
+        """The loudest channel, if what was read is far too soft for it: channels cancel, or another channel was read.
 
         The mean of ``n`` channels of which one sounds alone has ``1 / n**2`` of its power.
         """

@@ -74,7 +74,7 @@ def each_recording(recordings: object, *, name: str = "recordings") -> Iterator[
 def mono(samples: object, *, channel: Channel = "mean", name: str = "samples") -> FloatArray:
     """Convert samples to mono float32 ``(samples,)``; the table above lists the shapes.
 
-    Samples of one channel are returned whichever ``channel`` is wanted: somebody chose it before.
+    Samples of a single channel are returned whatever ``channel`` is: the caller has chosen the channel already.
 
     Raises:
         InputError: the samples are not numbers, not finite, of a type whose full scale is unknown, of another shape,

@@ -22,7 +22,7 @@ from audio.waveform import FloatArray, Waveform, unusable_peak
 from foundation.errors import InputError
 from foundation.ranges import require
 
-MOST_TIMES = 256  # as many samples after resampling; a lower rate has nothing to say to such a front end
+MOST_TIMES = 256  # largest ratio of rates in resampling; beyond it, nearly all mel bands would be empty
 
 # Samples given to the resampler at a time: constant, so that results cannot depend on the caller's blocks.
 _RESAMPLER_BLOCK = 1 << 15
@@ -34,7 +34,7 @@ def resampled_length(num_samples: int, from_rate: int, to_rate: int) -> int:
 
 
 def upsampling_fault(from_rate: int, to_rate: int) -> str | None:
-    """Say why a recording cannot be resampled; None if it can. A wrong header would make hours of seconds."""
+    """Return why a recording is not resampled; None if it is. A wrong header would turn seconds into hours."""
     if to_rate <= MOST_TIMES * from_rate:
         return None
     return f"rate too low: {from_rate} Hz, and the model's {to_rate} Hz is more than {MOST_TIMES} times as high"

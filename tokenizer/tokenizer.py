@@ -27,7 +27,7 @@ from foundation.devices import copy_to
 from foundation.errors import InputError
 from tokenizer.assignments import spacings_of
 from tokenizer.autoencoder import Autoencoder, StateDecoder
-from tokenizer.codes import Codes, CodesFormat, GatheredCodes
+from tokenizer.codes import Codes, CodesFormat, GatheredCodes, require_sound
 from tokenizer.config import SavedTokenizer, TokenizerConfig, fingerprint, stored_config, weight_shapes
 from tokenizer.model_card import LEVELS, MODEL_CARD, SPEECH_LAYER
 from tokenizer.patches import from_patches, to_patches
@@ -341,8 +341,7 @@ def sound_for(audio: SpectrogramConfig, given: Waveform | Samples, sample_rate: 
     Raises:
         InputError: codes were given, whose numbers NumPy would take for samples; or `as_waveform` refuses it.
     """
-    if isinstance(given, Codes):
-        raise InputError(f"{name} is of type Codes; give the sound: a Waveform, or samples with their rate")
+    require_sound(given, name)
     return as_waveform(given, sample_rate, channel=audio.channel, name=name)
 
 

@@ -109,7 +109,7 @@ def _idle_in_corpus(corpus: Mapping[str, object], config: Mapping[str, object]) 
 
 
 def _is_default(command: str, option: str, config: Mapping[str, object]) -> bool:
-    """Return whether an option has the value that it has if nobody sets it."""
+    """Return whether an option has its default value."""
     value: object = config
     for name in option.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None

@@ -18,7 +18,7 @@ OWN_OPTIONS = {"corpus.table": "input", **{f"corpus.{name}": name for name in ("
 
 
 def corpus_of(settings: EmbedConfig) -> CorpusConfig:
-    """The recordings as a corpus without labels and splits."""
+    """Return the options of a corpus without labels and splits that holds the recordings."""
     if not settings.is_table:
         return CorpusConfig(root=str(settings.input), labels="none", annotations="none", split=WHOLE)
     return CorpusConfig(

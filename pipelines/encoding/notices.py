@@ -57,7 +57,7 @@ class ReadSound:
 
 
 class Notices:
-    """Notices about recordings, each of which is told once with the number of recordings."""
+    """Notices about recordings. Each notice is printed once, with the number of recordings."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()

@@ -298,7 +298,7 @@ def _whole(recording: str, reason: str) -> Rejected:
 
 
 def _parsed(kind: Kind, path: Path, shown: str, config: AnnotationConfig) -> Tier:
-    """Read a file, and choose the tier; a fault of the file is told from a choice that the user must make."""
+    """Read a file and choose the tier. A faulty file raises `_UnreadableError`, a missing choice `InputError`."""
     try:
         found = list(_tiers(kind, path, shown, config))
     except OSError as error:
@@ -475,7 +475,7 @@ def _contradiction(recording: str, several: Sequence[_Reading], config: Annotati
 def _notices(
     readings: Sequence[_Reading], parts: Collection[Sequence[Description]], config: AnnotationConfig
 ) -> Iterator[str]:
-    """Say how many parts are used, and what is not a part, or has no effect."""
+    """Give sentences on the number of parts, on what is no part, and on what has no effect."""
     files = ", ".join(counted(reading.files, NAMES[reading.kind]) for reading in readings if reading.files)
     every = [known for several in parts for known in several]
     yield f"{counted(len(every), 'annotated part')} of {counted(len(parts), 'recording')} from {files}"

@@ -62,7 +62,7 @@ def read_shard(file: PackedFile) -> Parts:
 
 
 class _Others:
-    """Members of unknown endings: they may have been meant to be sounds or facts."""
+    """Members with unknown endings, which somebody may have meant as sounds or facts."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
