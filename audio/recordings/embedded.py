@@ -40,6 +40,13 @@ _VARIANTS = (
     *("shelby", "Reed", "Mario", "m6", "m7", "m8", "adam", "antonio", "benjamin", "boris", "david", "ed", "ian"),
     *("john", "max", "miguel", "norbert", "paul", "pedro", "travis", "victor", "robert", "marcelo", "sandro"),
 )
+# Variants and languages of the second corpus, which shares no voice with the first: for models that others begin with.
+_OTHER_VARIANTS = (
+    *("steph2", "Diogo", "steph3", "Gene2", "zac", "Henrique", "klatt", "klatt2", "klatt3", "klatt4", "klatt5"),
+    *("klatt6", "Hugo", "Marco", "Nguyen", "caleb", "announcer", "edward", "edward2", "gustave", "iven", "iven2"),
+    *("iven3", "iven4", "kaukovalta", "michel", "mike2", "pablo", "quincy", "rob"),
+)
+_OTHER_ACCENTS = ("en-us", "de", "es", "fr", "it", "nl", "pl", "pt", "sv", "fi", "tr", "id", "cs")
 _ACCENTS = ("en-us", "en", "en-gb-scotland", "en-029", "en-gb-x-rp", "en-us-nyc", "en-gb-x-gbclan", "en-gb-x-gbcwmd")
 _WAV_HEADER = 44  # bytes
 _VOLUME = 60  # percent; at 100 a tenth of the variants clip
@@ -47,7 +54,13 @@ _SPEEDS = (130, 210)  # words per minute, least and most
 _PITCHES = (30, 70)  # of 100; 50 is the voice's own
 _STEPS = np.sqrt([2.0, 3.0])  # between the takes' places in the two ranges, modulo 1
 
-VOICES = tuple(f"{_ACCENTS[number % len(_ACCENTS)]}+{variant}" for number, variant in enumerate(_VARIANTS))
+
+def _voices(accents: Sequence[str], variants: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{accents[number % len(accents)]}+{variant}" for number, variant in enumerate(variants))
+
+
+VOICES, OTHER_VOICES = _voices(_ACCENTS, _VARIANTS), _voices(_OTHER_ACCENTS, _OTHER_VARIANTS)
+OTHER_WORDS = WORDS[len(DEFAULT) :]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +72,33 @@ class EmbeddedConfig:
     takes: int = 3  # of each word by each voice, at different speeds and pitches
     sentences: int = 0  # that each voice speaks instead of words; 0: words
     label: Literal["word", "text", "speed", "pitch"] = "word"  # what the label of a clip says
+    other: bool = False  # whether voices and words are others than those of the default corpus
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, value, most in (("voices", self.voices, len(VOICES)), ("words", self.words, len(WORDS))):
-            require(1 <= value <= most, f"embedded.{name}", value, f"choose 1 to {most}")
+        spoken = (("voices", self.voices, self.all_voices), ("words", self.words, self.all_words))
+        for name, value, among in spoken:
+            rule = f"choose 1 to {len(among)}{' with embedded.other' if self.other else ''}"
+            require(1 <= value <= len(among), f"embedded.{name}", value, rule)
         require(1 <= self.takes <= 100, "embedded.takes", self.takes, "choose 1 to 100")
         rule = f"choose 0 (single words) to {MOST_SENTENCES}"
         require(0 <= self.sentences <= MOST_SENTENCES, "embedded.sentences", self.sentences, rule)
+        if self.other and self.sentences:
+            raise InputError(
+                f"embedded.other is true and embedded.sentences {self.sentences}: the other voices speak words; choose "
+                "embedded.sentences=0"
+            )
         require_seed(self.seed, "embedded.seed")
+
+    @property
+    def all_voices(self) -> tuple[str, ...]:
+        """The voices that the first ``voices`` are taken from."""
+        return OTHER_VOICES if self.other else VOICES
+
+    @property
+    def all_words(self) -> tuple[str, ...]:
+        """The words that the first ``words`` are taken from."""
+        return OTHER_WORDS if self.other else WORDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +120,13 @@ def utterances(config: EmbeddedConfig) -> tuple[Utterance, ...]:
     """
     if config.sentences:
         return tuple(each for voice in range(config.voices) for each in _sentences(config, voice))
-    places = product(range(config.voices), range(config.words), range(config.takes))
-    return tuple(
-        utterance(WORDS[word], f"{WORDS[word]}_{VOICES[voice]}_{take}", voice, place=word, take=take, seed=config.seed)
-        for voice, word, take in places
-    )
+    words, voices, seed = config.all_words, config.all_voices, config.seed
+
+    def spoken(voice: int, word: int, take: int) -> Utterance:
+        name = f"{words[word]}_{voices[voice]}_{take}"
+        return utterance(words[word], name, voice, place=word, take=take, seed=seed, voices=voices)
+
+    return tuple(spoken(*place) for place in product(range(config.voices), range(config.words), range(config.takes)))
 
 
 def _sentences(config: EmbeddedConfig, voice: int) -> Iterator[Utterance]:
@@ -148,7 +181,9 @@ def speak(spoken: Sequence[Utterance], cache: Path, *, seed: int, phones: bool =
     return folder
 
 
-def utterance(text: str, name: str, voice: int, *, place: int, take: int = 0, seed: int) -> Utterance:
+def utterance(
+    text: str, name: str, voice: int, *, place: int, take: int = 0, seed: int, voices: Sequence[str] = VOICES
+) -> Utterance:
     """Return what to say, in which voice, at a speed and pitch that follow from seed, voice, place and take.
 
     ``place`` is the number of the word or sentence. Utterances of one place have one speed and pitch in each take.
@@ -158,7 +193,7 @@ def utterance(text: str, name: str, voice: int, *, place: int, take: int = 0, se
     return Utterance(
         file=f"{name}.wav",
         text=text,
-        voice=VOICES[voice],
+        voice=voices[voice],
         speed=round(float(np.interp(speed, (0, 1), _SPEEDS))),
         pitch=round(float(np.interp(pitch, (0, 1), _PITCHES))),
     )

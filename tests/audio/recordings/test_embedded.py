@@ -12,7 +12,16 @@ import pytest
 import soundfile
 
 from audio.recordings.corpus import CorpusConfig, build_manifest
-from audio.recordings.embedded import PATTERN, VOICES, EmbeddedConfig, embedded_corpus, label_table, utterances
+from audio.recordings.embedded import (
+    OTHER_VOICES,
+    OTHER_WORDS,
+    PATTERN,
+    VOICES,
+    EmbeddedConfig,
+    embedded_corpus,
+    label_table,
+    utterances,
+)
 from audio.recordings.words import DEFAULT, WORDS
 from foundation.errors import InputError
 
@@ -160,3 +169,12 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"file.* cache folder"):
         embedded_corpus(SMALL, tmp_path / "file")
+
+
+def test_other_voices_and_words_are_in_no_default_corpus() -> None:
+    other = utterances(EmbeddedConfig(other=True, voices=len(OTHER_VOICES), words=len(OTHER_WORDS), takes=1))
+    default = utterances(EmbeddedConfig())
+    assert not {each.voice for each in other} & {each.voice for each in default}
+    assert not {each.text for each in other} & {each.text for each in default}
+    with pytest.raises(InputError):
+        EmbeddedConfig(other=True)  # there are fewer of these voices
