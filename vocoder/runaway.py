@@ -89,7 +89,7 @@ class RunawayGuard:
 
 
 def history(sample_rate: int) -> int:
-    """Return how many samples before a block `RunawayGuard.fault` needs; every window then holds a part of the block."""
+    """Return how many samples before a block `RunawayGuard.fault` needs: every window then holds a part of it."""
     return (STEPS_PER_WINDOW - 1) * _step(sample_rate)
 
 
