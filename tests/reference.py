@@ -192,6 +192,34 @@ def postfiltered(
     return np.clip(changed[length : length + len(samples)], -1, 1)
 
 
+# Vocoder: judging
+
+
+def periodicity_by_lag(
+    samples: npt.NDArray[np.float32], original: npt.NDArray[np.float32], sample_rate: int
+) -> float | None:
+    """Frame by frame and lag by lag: reference of `vocoder.judging.periodicity`, for two sounds of one length."""
+    window, longest = round(0.025 * sample_rate), round(sample_rate / 60)
+    starts = range(0, len(samples) - window - longest + 1, round(0.01 * sample_rate))
+
+    def frame(of: npt.NDArray[np.float32], start: int) -> npt.NDArray[np.float64]:
+        part = of[start : start + window + longest].astype(np.float64)
+        centred: npt.NDArray[np.float64] = part - part.mean()
+        return centred
+
+    powers = [float(np.mean(frame(original, start) ** 2)) for start in starts]
+    highest = []
+    for start, power in zip(starts, powers, strict=True):
+        if power > 0 and 10 * math.log10(power / max(powers)) >= -40:
+            part, found = frame(samples, start), 0.0
+            for lag in range(round(sample_rate / 400), longest + 1):
+                one, other = part[:window], part[lag : lag + window]
+                length = math.sqrt(float(one @ one) * float(other @ other))
+                found = max(found, float(one @ other) / length if length > 1e-9 else 0.0)
+            highest.append(found)
+    return sum(highest) / len(highest) if highest else None
+
+
 # Vocoder: sounds that nothing is trained for, of all frames at once
 
 
