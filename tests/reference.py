@@ -166,10 +166,33 @@ def postfiltered(
     config: SpectrogramConfig,
     *,
     strength: float,
+    passes: int = 1,
     prompt: int = 0,
     bound: float = 20.0,
 ) -> npt.NDArray[np.float64]:
     """Frame by frame and bin by bin: reference of `vocoder.postfilter.PostFilter`, for a sound of whole frames."""
+    sound = samples.astype(np.float64)
+    for _ in range(passes):
+        sound = _filtered_once(sound, log_mel, config, strength=strength, prompt=prompt, bound=bound)
+    return np.array([*sound[:prompt], *(limited_sample(float(sample)) for sample in sound[prompt:])])
+
+
+def limited_sample(sample: float) -> float:
+    """Reference of `vocoder.limiter.limited`."""
+    room = 1 - 2**-14 - 0.9
+    above = max(abs(sample) - 0.9, 0)
+    return math.copysign(0.9 + room * math.tanh(above / room), sample) if above else sample
+
+
+def _filtered_once(
+    samples: npt.NDArray[np.float64],
+    log_mel: npt.NDArray[np.float32],
+    config: SpectrogramConfig,
+    *,
+    strength: float,
+    prompt: int,
+    bound: float,
+) -> npt.NDArray[np.float64]:
     length, hop = config.window_length, config.hop_length
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
     beyond = math.ceil((length - hop) / hop)  # frames that begin before the end, and hear nothing after it
@@ -188,8 +211,8 @@ def postfiltered(
         window = sound[start : start + length] * hann
         added[start : start + length] += (np.fft.irfft(np.fft.rfft(window) * gains, n=length) - window) * hann
         weight[start : start + length] += hann**2
-    changed = sound + added / np.maximum(weight, 0.1)
-    return np.clip(changed[length : length + len(samples)], -1, 1)
+    changed: npt.NDArray[np.float64] = sound + added / np.maximum(weight, 0.1)
+    return changed[length : length + len(samples)]
 
 
 # Vocoder: judging

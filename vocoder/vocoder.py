@@ -20,7 +20,7 @@ from vocoder.generation import GenerationInput, Progress, generate, generate_blo
 from vocoder.model_card import model_card
 from vocoder.rendering import Rendering, prompt_waveform
 from vocoder.runaway import LoudnessRange, RunawayGuard
-from vocoder.sampling import TEMPERATURE, EngineChoice, Sampling, require_strength
+from vocoder.sampling import PASSES, TEMPERATURE, EngineChoice, Sampling, require_passes, require_strength
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 
 SAMPLING = Sampling()
@@ -51,6 +51,7 @@ class Vocoder:
         engine: ``auto`` takes the fastest that is available.
         postfilter: share of the spectral difference to the codes that `vocoder.postfilter` corrects, if the front end
             keeps levels; 0: no filter.
+        postfilter_passes: how often the sound is filtered.
         began_at: SHA-256 of the weights that training began with; None: random weights.
     """
 
@@ -62,19 +63,28 @@ class Vocoder:
         loudness: LoudnessRange | None = None,
         engine: EngineChoice = "auto",
         postfilter: float = 1.0,
+        postfilter_passes: int = PASSES,
         began_at: str | None = None,
     ) -> None:
         require_strength(postfilter)
+        require_passes(postfilter_passes)
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.engine = engine
         self.postfilter = postfilter
+        self.postfilter_passes = postfilter_passes
         self.began_at = began_at
         self.guard = None if loudness is None else RunawayGuard(loudness)  # counts over all decoded sounds
 
     @classmethod
     def from_pretrained(
-        cls, folder: Path | str, *, device: str = "cpu", engine: EngineChoice = "auto", postfilter: float = 1.0
+        cls,
+        folder: Path | str,
+        *,
+        device: str = "cpu",
+        engine: EngineChoice = "auto",
+        postfilter: float = 1.0,
+        postfilter_passes: int = PASSES,
     ) -> "Vocoder":
         """Load a vocoder that `save_pretrained` wrote; files that are missing or were changed are refused.
 
@@ -92,6 +102,7 @@ class Vocoder:
             loudness=saved.loudness,
             engine=engine,
             postfilter=postfilter,
+            postfilter_passes=postfilter_passes,
             began_at=saved.began_at,
         )
 
@@ -240,8 +251,8 @@ class Vocoder:
                 with it, in the network's mu-law levels.
 
         Yields:
-            The sound of some frames, as soon as these and the look-ahead frames have arrived; with a post-filter,
-            ``window_length - hop_length`` samples later.
+            The sound of some frames, as soon as these and the look-ahead frames have arrived; with a post-filter, its
+            delay later; see `vocoder.postfilter`.
 
         Raises:
             InputError: a block ends within a code and another follows; and see `decode`.
@@ -259,7 +270,9 @@ class Vocoder:
         yield from (self._waveform(samples) for samples in rendering.samples(levels) if len(samples))
 
     def _rendering(self, tokenizer: CodeMeanings, prompt: Waveform | Samples | None) -> Rendering:
-        return Rendering(tokenizer, self.model.config, postfilter=self.postfilter, prompt=prompt)
+        return Rendering(
+            tokenizer, self.model.config, postfilter=self.postfilter, passes=self.postfilter_passes, prompt=prompt
+        )
 
     def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Codes]:
         for codes in blocks:

@@ -20,7 +20,7 @@ OF_JUDGES = ("methods", "layers", "poolings", "hearings", "hearing_rates")
 # Options of the training of a tokenizer. The sample of patches has the statistics of frames, which other networks read.
 OF_TRAINED_TOKENS = ("fit.*", "kmeans_iterations", "batch_size", "max_formants", "dynamic_ranges")
 DIVISION = ("by", "train", "validation", "test", "validation_fraction", "test_fraction", "seed")
-OF_WAVENET = ("temperature", "top_p", "vocoder_temperature", "postfilter", "engine")
+OF_WAVENET = ("temperature", "top_p", "vocoder_temperature", "postfilter", "postfilter_passes", "engine")
 
 
 def require_effect(command: str, config: Mapping[str, object], words: Sequence[str]) -> None:
@@ -58,6 +58,10 @@ def idle(command: str, config: Mapping[str, object]) -> Iterator[tuple[str, str]
         case {"temperature": 0 | 0.0}:
             for name in ("top_k", "top_p"):
                 yield name, "temperature=0 always takes the most probable one"
+    match config:
+        case {"postfilter": 0 | 0.0} | {"listening": {"postfilter": 0 | 0.0}}:
+            for name in ("postfilter_passes", "listening.postfilter_passes"):
+                yield name, "with postfilter=0 there is no filter"
 
 
 def _idle_in_run(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:

@@ -30,6 +30,7 @@ class DecodeConfig:
     temperature: float
     top_p: float
     postfilter: float  # strength of WaveNet's post-filter
+    postfilter_passes: int
     seed: int
     device: Device
     engine: EngineChoice
@@ -71,6 +72,7 @@ class DecodeConfig:
             top_p=self.top_p,
             seed=self.seed,
             postfilter=self.postfilter,
+            postfilter_passes=self.postfilter_passes,
             engine=self.engine,
             group=self.group,
         )
@@ -94,6 +96,7 @@ class GenerateConfig:
     synthesis: str  # key of a kind of sound, or none: codes only
     vocoder_temperature: float
     postfilter: float  # strength of WaveNet's post-filter
+    postfilter_passes: int
     group: str | None  # voice; null: the average
     device: Device
     engine: EngineChoice
@@ -137,6 +140,7 @@ class GenerateConfig:
             temperature=self.vocoder_temperature,
             seed=self.seed,
             postfilter=self.postfilter,
+            postfilter_passes=self.postfilter_passes,
             engine=self.engine,
             group=self.group,
         )

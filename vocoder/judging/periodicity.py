@@ -63,7 +63,7 @@ def _frames(waveform: Waveform, length: int, size: int) -> Iterator[Array]:
 
 
 def _correlations(frames: Array, window: int, lags: range) -> Array:
-    """Return the highest correlation of the first window of each frame ``(frames, samples)`` with those ``lags`` later."""
+    """Return the highest correlation of the first window of ``(frames, samples)`` with the windows ``lags`` later."""
     points = 1 << (frames.shape[1] + window).bit_length()
     first = np.fft.rfft(frames[:, :window], points).conj()
     products = np.fft.irfft(np.fft.rfft(frames, points) * first, points)[:, lags.start : lags.stop]

@@ -81,6 +81,8 @@ BY_GROUP = ("corpus.root=x", "corpus.split.by=group")
         ("decode", ("temperature=0", "top_p=0.5"), "top_p", "temperature=0"),
         ("generate", ("synthesis=none", "vocoder_temperature=0.5"), "vocoder_temperature", "none"),
         ("generate", ("synthesis=griffin_lim", "postfilter=0.5"), "postfilter", "griffin_lim"),
+        ("decode", ("postfilter=0", "postfilter_passes=3"), "postfilter_passes", "postfilter=0"),
+        ("run", ("listening.postfilter=0", "listening.postfilter_passes=3"), "listening.postfilter_passes", "filter"),
         ("generate", ("include_prompt=false",), "include_prompt", "prompt"),
         ("generate", ("temperature=0", "top_k=5"), "top_k", "temperature=0"),
     ],
