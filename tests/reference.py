@@ -356,6 +356,19 @@ def decode_whole(tokenizer: Tokenizer, values: npt.NDArray[np.int32]) -> npt.NDA
     return spectrogram
 
 
+def gain_of_patches(tokenizer: Tokenizer, columns: Tensor) -> float:
+    """Decibels from decoded to true power of patches ``(n, frames, mels)``, value by value."""
+    floor, true, decoded = tokenizer.front_end.floor, 0.0, 0.0
+    for column in columns:
+        with torch.inference_mode():
+            points = tokenizer.bottlenecks(tokenizer.normalise(column)[None])[0, 0].numpy()  # (bands, bottleneck)
+        codes = [code for point in points for code in nearest_by_level(point, tokenizer.codebooks.numpy())]
+        log_mel = tokenizer.denormalise(torch.from_numpy(decode_whole(tokenizer, np.array([codes], np.int32))))
+        true += sum(max(math.exp(value) - floor, 0) for value in column.flatten().tolist())
+        decoded += sum(max(math.exp(value) - floor, 0) for value in log_mel.flatten().tolist())
+    return 10 * math.log10(true / decoded)
+
+
 def nearest_by_distance(points: npt.NDArray[np.float32], centroids: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     """The nearest centroid of each point, by all distances."""
     squares = ((points[:, None].astype(np.float64) - centroids[None].astype(np.float64)) ** 2).sum(-1)

@@ -37,7 +37,7 @@ def in_force(strength: float, config: SpectrogramConfig) -> float:
     With ``remove_mean`` the levels are relative to the recording's mean, and with ``dynamic_range`` only loud values
     are known.
     """
-    return strength if config.remove_mean == "none" and config.dynamic_range is None else 0.0
+    return strength if config.keeps_levels else 0.0
 
 
 class PostFilter:

@@ -213,3 +213,16 @@ def test_a_stream_says_nothing_empty() -> None:
     pieces = [piece.samples for piece in own.stream([codes], table)]
     assert all(len(piece) for piece in pieces)
     assert np.array_equal(np.concatenate(pieces), own.decode(codes, table).samples)
+
+
+def test_the_filter_makes_sound_as_loud_as_the_gain_of_the_codes_says() -> None:
+    table, own = random_table(), Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1")
+    codes = table.codes([code % 12 for code in range(40)])
+    powers = []
+    for gain in (0.0, 3.0):
+        table.gain = gain
+        powers.append(float(np.mean(own.decode(codes, table, seed=5).samples ** 2)))
+    assert 10 * math.log10(powers[1] / powers[0]) == pytest.approx(3, abs=0.5)
+    blocks = [codes.crop(start, start + 9) for start in range(0, 40, 9)]
+    pieces = [piece.samples for piece in own.stream(blocks, table, Sampling(seed=5))]
+    assert np.array_equal(np.concatenate(pieces), own.decode(codes, table, seed=5).samples)
