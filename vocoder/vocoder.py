@@ -10,8 +10,10 @@ from torch import Tensor
 
 from audio.mono import Samples
 from audio.reading import resampled
+from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
 from foundation.errors import InputError
+from foundation.ranges import require
 from foundation.saved_models import VOCODER, WEIGHTS, load_weights, model_folder, reading, require_size, write_model
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_codes, require_same_codebook
 from vocoder.continuing import after
@@ -34,11 +36,20 @@ NO_GROUPS = (
 class SavedVocoder:
     """The content of ``config.json``."""
 
-    tokenizer: str
+    tokenizer: str = ""  # fingerprint; empty: of none, but start weights for all tokenizers of the front end log_mel
+    log_mel: SpectrogramConfig | None = None  # of start weights, which read it as it is, without normalisation
     wavenet: WaveNetConfig
     loudness: LoudnessRange | None = None  # older folders do not have it
     began_at: str | None = None
     weights_sha256: str
+
+    def __post_init__(self) -> None:
+        audio, sizes = self.log_mel, ("sample_rate", "hop_length", "n_mels")
+        if audio is None:
+            require(bool(self.tokenizer), "tokenizer", "missing", "it is the fingerprint of the vocoder's tokenizer")
+            return
+        wrong = [name for name in sizes if getattr(audio, name) != getattr(self.wavenet, name)]
+        require(not wrong, "log_mel", f"of another {' and '.join(wrong)} than wavenet", "they must be equal")
 
 
 class Vocoder:
@@ -46,7 +57,8 @@ class Vocoder:
 
     Args:
         model: the trained network.
-        tokenizer: fingerprint of the front end and autoencoder that it was trained with, `CodesFormat.tokenizer`.
+        tokenizer: fingerprint of the front end and autoencoder that it was trained with, `CodesFormat.tokenizer`;
+            empty: start weights, for all tokenizers of a front end.
         loudness: of its training recordings; None: unknown, and runaway sound is not drawn again.
         engine: ``auto`` takes the fastest that is available.
         postfilter: share of the spectral difference to the codes that `vocoder.postfilter` corrects, if the front end
@@ -297,6 +309,11 @@ class Vocoder:
 
     def _require_format(self, given: CodesFormat, thing: str) -> None:
         config = self.model.config
+        if not self.tokenizer:
+            raise InputError(
+                "these are start weights, which serve no tokenizer before a run converts them to its own: name their "
+                "folder in vocoder.start (wordless run)"
+            )
         if given.tokenizer != self.tokenizer:
             raise InputError(
                 f"the vocoder belongs to tokenizer {self.tokenizer}, {thing} to tokenizer {given.tokenizer}: "

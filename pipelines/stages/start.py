@@ -17,8 +17,10 @@ from foundation.json_values import find_object, read_object
 from foundation.saved_models import HASH, LANGUAGE_MODEL, TOKENIZER, VOCODER, ModelKind
 from lm.gpt import GPTConfig
 from tokenizer.config import SavedTokenizer, TokenizerConfig
+from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import SavedVocoder, Vocoder
 from vocoder.wavenet.network import WaveNetConfig
+from vocoder.wavenet.transfer import Statistics, as_it_is
 
 LM, TOKENS, VOICE = "lm.start", "tokenizer.start", "vocoder.start"
 FREE = ("dropout", "init_std")  # options of a GPT that its weights do not depend on
@@ -88,6 +90,23 @@ def tokenizer_beside(start: str) -> Path:
     )
 
 
+def front_end_of(start: str) -> SpectrogramConfig:
+    """Return the front end of ``vocoder.start``: that of start weights, or of the tokenizer beside a vocoder."""
+    if (own := saved_vocoder(start).log_mel) is not None:
+        return own
+    return _read(SavedTokenizer, tokenizer_beside(start), VOICE, start).audio
+
+
+def statistics_of(start: str) -> Statistics:
+    """Return mean and standard deviation by which ``vocoder.start`` normalises the log-mel that it reads."""
+    saved = saved_vocoder(start)
+    if saved.log_mel is not None:
+        return as_it_is(saved.log_mel.n_mels)
+    tokenizer = Tokenizer.from_pretrained(tokenizer_beside(start))
+    Vocoder.from_pretrained(start_folder(start, VOCODER, option=VOICE)).require_tokenizer(tokenizer)
+    return tokenizer.mean, tokenizer.std
+
+
 def require_same_gpt(start: str, wanted: GPTConfig, *, codebook_size: int) -> None:
     """Refuse a language model of another architecture, or of a codebook of another size.
 
@@ -130,19 +149,7 @@ def require_same_voice(start: str, wanted: WaveNetConfig, audio: SpectrogramConf
         InputError: it reads learned vectors of codes, or log-mel relative to each recording; or it is damaged; or with
             each option that differs, and the options that make them equal.
     """
-    found, folder = saved_vocoder(start).wavenet, tokenizer_beside(start)
-    if found.condition != "meaning":
-        raise InputError(
-            f"{VOICE}={start} has vocoder.wavenet.condition={found.condition}, whose inputs are the codes of one "
-            "codebook; name a vocoder with the condition meaning"
-        )
-    heard = _read(SavedTokenizer, folder, VOICE, start).audio
-    for name, none in (("remove_mean", "none"), ("dynamic_range", None)):
-        if getattr(heard, name) != none:
-            raise InputError(
-                f"{VOICE}={start} was made with audio.{name}={getattr(heard, name)}: its log-mel says nothing of the "
-                f"absolute level; name one with audio.{name}={render(none)}"
-            )
+    found, heard = require_absolute(start)
     values = {f"audio.{name}": (getattr(audio, name), getattr(heard, name)) for name in HEARD}
     values["audio.f_max"] = audio.highest, heard.highest
     own, other = asdict(wanted), asdict(found)
@@ -153,6 +160,27 @@ def require_same_voice(start: str, wanted: WaveNetConfig, audio: SpectrogramConf
         Vocoder.from_pretrained(start_folder(start, VOCODER, option=VOICE))
     except InputError as error:  # now, and not after the tokenizer's training
         raise InputError(f"{VOICE}={start}: {error}") from error
+
+
+def require_absolute(start: str) -> tuple[WaveNetConfig, SpectrogramConfig]:
+    """Return the network and the front end of a vocoder that others can begin with, whatever their codes.
+
+    Raises:
+        InputError: it reads learned vectors of codes, or log-mel relative to each recording; or it is damaged.
+    """
+    found, heard = saved_vocoder(start).wavenet, front_end_of(start)
+    if found.condition != "meaning":
+        raise InputError(
+            f"{VOICE}={start} has vocoder.wavenet.condition={found.condition}, whose inputs are the codes of one "
+            "codebook; name a vocoder with the condition meaning"
+        )
+    for name, none in (("remove_mean", "none"), ("dynamic_range", None)):
+        if getattr(heard, name) != none:
+            raise InputError(
+                f"{VOICE}={start} was made with audio.{name}={getattr(heard, name)}: its log-mel says nothing of the "
+                f"absolute level; name one with audio.{name}={render(none)}"
+            )
+    return found, heard
 
 
 def _saved_tokenizer(start: str) -> SavedTokenizer:

@@ -11,7 +11,7 @@ from audio.recordings.manifest import Manifest, Split
 from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.saved_models import VOCODER
-from pipelines.stages.start import VOICE, saved_vocoder, start_folder, tokenizer_beside
+from pipelines.stages.start import VOICE, saved_vocoder, start_folder, statistics_of
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, text_hash
@@ -116,10 +116,8 @@ def vocoder(
 def begun_at(start: str, config: WaveNetConfig, tokenizer: Tokenizer, *, seed: int) -> WaveNet:
     """Create the network of a tokenizer with the weights of an earlier vocoder of the same front end and sizes."""
     vocoder = Vocoder.from_pretrained(start_folder(start, VOCODER, option=VOICE))
-    known = Tokenizer.from_pretrained(tokenizer_beside(start))
-    vocoder.require_tokenizer(known)
-    heard, own = (known.mean, known.std), (tokenizer.mean, tokenizer.std)
-    return transferred(vocoder.model, config, known=heard, new=own, seed=seed)
+    own = tokenizer.mean, tokenizer.std
+    return transferred(vocoder.model, config, known=statistics_of(start), new=own, seed=seed)
 
 
 def _crops(

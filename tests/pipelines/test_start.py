@@ -17,6 +17,7 @@ from foundation.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER
 from lm.model import LanguageModel
 from pipelines.chain.corpus import MANIFEST, Corpus
 from pipelines.chain.unlabelled import STARTED, noted_starts, unlabelled_of_run, write_started
+from pipelines.publish import publish
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings, run_settings
 from pipelines.stages.language_model import begin_at
@@ -28,6 +29,7 @@ from pipelines.stages.start import (
     require_same_gpt,
     require_same_tokenizer,
     require_same_voice,
+    saved_vocoder,
     start_folder,
     tokenizer_beside,
 )
@@ -231,6 +233,39 @@ def test_a_voice_is_refused_without_its_tokenizer_or_absolute_levels(run_folder:
     (folder / "vocoder/config.json").write_text('{"wavenet": {"layers": "many"}}')
     with pytest.raises(InputError, match=VOICE):
         require_same_voice(str(folder), config, AUDIO)
+
+
+@pytest.fixture(scope="module")
+def packed(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The vocoder of the finished run as start weights for every tokenizer."""
+    output = tmp_path_factory.mktemp("packed") / "voice"
+    words = {"upload": False, "private": True, "repo": "", "parts": None, "report": False, "licence": "apache-2.0"}
+    publish({"run": str(finished_run.folder), "format": "start", "output": str(output), **words})
+    return output
+
+
+def test_packed_weights_compute_what_the_vocoder_of_the_run_does(finished_run: FinishedRun, packed: Path) -> None:
+    """They have no tokenizer, and fit one with other statistics as well as the vocoder that they were made of."""
+    assert {path.name for path in packed.iterdir()} == {"config.json", "model.safetensors", "README.md"}
+    own = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
+    config = replace(saved_vocoder(str(packed)).wavenet, groups=("anna", "ben"), patch_frames=own.patch_frames)
+    other = Tokenizer(own.config, own.mean + 1, 2 * own.std, own.autoencoder, own.centroids)
+    for tokenizer in (own, other):
+        models = [begun_at(str(start), config, tokenizer, seed=0) for start in (packed, finished_run.folder)]
+        for (name, value), wanted in zip(models[0].state_dict().items(), models[1].state_dict().values(), strict=True):
+            torch.testing.assert_close(value, wanted, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_the_card_of_packed_weights_says_what_they_were_made_of(packed: Path) -> None:
+    card = (packed / "README.md").read_text()
+    for word in ("license: apache-2.0", file_hash(packed / "model.safetensors"), "wordless run", "eSpeak"):
+        assert word in card
+
+
+def test_packed_weights_decode_nothing_by_themselves(finished_run: FinishedRun, packed: Path) -> None:
+    tokenizer = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
+    with pytest.raises(InputError, match=r"vocoder\.start"):
+        Vocoder.from_pretrained(packed).require_tokenizer(tokenizer)
 
 
 def test_the_voice_of_a_run_of_several_rates_has_its_finest_tokenizer(tmp_path: Path) -> None:
