@@ -41,6 +41,7 @@ class SavedVocoder:
     wavenet: WaveNetConfig
     loudness: LoudnessRange | None = None  # older folders do not have it
     began_at: str | None = None
+    steps: int | None = None
     weights_sha256: str
 
     def __post_init__(self) -> None:
@@ -64,6 +65,7 @@ class Vocoder:
         postfilter: share of the spectral difference to the codes that `vocoder.postfilter` corrects, if the front end
             keeps levels; 0: no filter.
         began_at: SHA-256 of the weights that training began with; None: random weights.
+        steps: of training, from the weights that it began with; None: unknown.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Vocoder:
         engine: EngineChoice = "auto",
         postfilter: float = 1.0,
         began_at: str | None = None,
+        steps: int | None = None,
     ) -> None:
         require_strength(postfilter)
         self.model = model.eval()
@@ -82,6 +85,7 @@ class Vocoder:
         self.engine = engine
         self.postfilter = postfilter
         self.began_at = began_at
+        self.steps = steps
         self.guard = None if loudness is None else RunawayGuard(loudness)  # counts over all decoded sounds
 
     @classmethod
@@ -105,6 +109,7 @@ class Vocoder:
             engine=engine,
             postfilter=postfilter,
             began_at=saved.began_at,
+            steps=saved.steps,
         )
 
     def save_pretrained(self, folder: Path | str) -> None:
@@ -114,9 +119,9 @@ class Vocoder:
             "wavenet": asdict(self.model.config),
             "loudness": None if self.guard is None else asdict(self.guard.loudness),
         }
-        if self.began_at is not None:
-            config["began_at"] = self.began_at
-        card = model_card(self.model, self.tokenizer, began_at=self.began_at)
+        known = {"began_at": self.began_at, "steps": self.steps}
+        config |= {name: value for name, value in known.items() if value is not None}
+        card = model_card(self.model, self.tokenizer, began_at=self.began_at, steps=self.steps)
         write_model(Path(folder).expanduser(), self.model, config, card=card, ensure_ascii=False)
 
     @property

@@ -1,11 +1,13 @@
-"""Models of an earlier run that a run begins with: ``tokenizer.start``, ``lm.start`` and ``vocoder.start``.
+"""Models that a run begins with: ``tokenizer.start``, ``lm.start`` and ``vocoder.start``.
 
+They are those of an earlier run; the weights of a vocoder may also ship with the package (``vocoder.start=universal``).
 A key has the hash of what a model begins with, and not the place where it lies.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import cache
+from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -15,6 +17,7 @@ from foundation.errors import InputError
 from foundation.hub import CONFIG, fetch, hub_address
 from foundation.json_values import find_object, read_object
 from foundation.saved_models import HASH, LANGUAGE_MODEL, TOKENIZER, VOCODER, ModelKind
+from foundation.text import listed
 from lm.gpt import GPTConfig
 from tokenizer.config import SavedTokenizer, TokenizerConfig
 from tokenizer.tokenizer import Tokenizer
@@ -28,6 +31,8 @@ FREE = ("dropout", "init_std")  # options of a GPT that its weights do not depen
 HEARD = ("sample_rate", "window_length", "hop_length", "n_mels", "f_min", "floor", "remove_mean", "dynamic_range")
 # What a WaveNet has of its front end, compared above, and of its codes and groups, which may differ from the start's.
 FILLED_IN = ("sample_rate", "hop_length", "n_mels", "codebook", "codebook_size", "streams", "groups", "group_channels")
+UNIVERSAL, NONE = "universal", "none"  # values of vocoder.start: weights that ship with the package, and random ones
+SHIPPED = Path(str(files("vocoder"))) / UNIVERSAL  # a folder of start weights for each sample rate
 T = TypeVar("T")
 _from_hub = cache(fetch)  # asked for several times
 
@@ -149,17 +154,57 @@ def require_same_voice(start: str, wanted: WaveNetConfig, audio: SpectrogramConf
         InputError: it reads learned vectors of codes, or log-mel relative to each recording; or it is damaged; or with
             each option that differs, and the options that make them equal.
     """
-    found, heard = require_absolute(start)
-    values = {f"audio.{name}": (getattr(audio, name), getattr(heard, name)) for name in HEARD}
-    values["audio.f_max"] = audio.highest, heard.highest
-    own, other = asdict(wanted), asdict(found)
-    free = {*FILLED_IN, *(() if wanted.code_position else ("patch_frames",))}
-    values |= {f"vocoder.wavenet.{name}": (own[name], other[name]) for name in own if name not in free}
-    _require_equal(VOICE, start, values)
+    _require_equal(VOICE, start, _other_options(start, wanted, audio))
     try:
         Vocoder.from_pretrained(start_folder(start, VOCODER, option=VOICE))
     except InputError as error:  # now, and not after the tokenizer's training
         raise InputError(f"{VOICE}={start}: {error}") from error
+
+
+def is_shipped(start: str) -> bool:
+    """Return whether a folder has start weights that ship with the package."""
+    return Path(start).parent == SHIPPED
+
+
+def shipped_voice(wanted: WaveNetConfig, audio: SpectrogramConfig, *, shipped: Path = SHIPPED) -> Path | str:
+    """Return the folder with the shipped start weights for a vocoder, or the reason why there are none for it.
+
+    ``shipped`` has a folder for each sample rate.
+
+    Raises:
+        InputError: the weights are damaged.
+    """
+    folder = shipped / f"{audio.sample_rate}"
+    if not folder.is_dir():
+        rates = sorted(int(each.name) for each in shipped.glob("[0-9]*"))
+        return (
+            f"they are for {listed([f'{rate:,} Hz' for rate in rates]) or 'no rate'}, and not for {audio.sample_rate:,}"
+        )
+    if wanted.condition != "meaning":
+        return f"they read log-mel, and vocoder.wavenet.condition is {wanted.condition}"
+    try:
+        other = _different(_other_options(str(folder), wanted, audio))
+        Vocoder.from_pretrained(folder)
+    except InputError as error:
+        raise InputError(
+            f"{VOICE}={UNIVERSAL}: the start weights in {folder} are damaged, install Wordless again or choose "
+            f"{VOICE}=null ({error})"
+        ) from error
+    if other:
+        own, theirs = (", ".join(f"{name}={render(pair[at])}" for name, pair in other.items()) for at in (0, 1))
+        return f"they are for {theirs}, and this run has {own}"
+    return folder
+
+
+def _other_options(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig) -> dict[str, tuple[object, object]]:
+    """Return what a vocoder to begin with must share with that of a run: both values of each option."""
+    found, heard = require_absolute(start)
+    values: dict[str, tuple[object, object]]
+    values = {f"audio.{name}": (getattr(audio, name), getattr(heard, name)) for name in HEARD}
+    values["audio.f_max"] = audio.highest, heard.highest
+    own, other = asdict(wanted), asdict(found)
+    free = {*FILLED_IN, *(() if wanted.code_position else ("patch_frames",))}
+    return values | {f"vocoder.wavenet.{name}": (own[name], other[name]) for name in own if name not in free}
 
 
 def require_absolute(start: str) -> tuple[WaveNetConfig, SpectrogramConfig]:
@@ -203,9 +248,12 @@ def _options(config: Mapping[str, object], group: str = "tokenizer") -> Iterator
             yield f"{group}.{name}", value
 
 
+def _different(values: Mapping[str, tuple[object, object]]) -> dict[str, tuple[object, object]]:
+    return {name: pair for name, pair in values.items() if pair[0] != pair[1]}
+
+
 def _require_equal(option: str, start: str, values: Mapping[str, tuple[object, object]]) -> None:
-    other = {name: pair for name, pair in values.items() if pair[0] != pair[1]}
-    if not other:
+    if not (other := _different(values)):
         return
     own = ", ".join(f"{name}={render(mine)}" for name, (mine, _) in other.items())
     words = " ".join(f"{name}={render(theirs)}" for name, (_, theirs) in other.items())
