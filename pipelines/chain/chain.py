@@ -27,6 +27,7 @@ from pipelines.chain.unlabelled import (
     read_unlabelled,
     require_sources,
     shared_paths,
+    voice_notices,
 )
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
@@ -83,6 +84,8 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         unlabelled = read_unlabelled(settings, corpus.manifest, store, gang=gang, terminal=terminal, folder=folder)
         corpus = noted_starts(noted_weights(noted(corpus, unlabelled, settings), settings), settings, folder)
         terminal.say(f"audio     {rates(settings)}")
+        for notice in voice_notices(settings):
+            terminal.say(f"vocoder   {notice}")
         seconds = corpus.manifest.seconds + sum(each.seconds for each in unlabelled)
         session = Session(
             store=Store(store),
