@@ -149,8 +149,8 @@ class Playback:
         """Decode the clips' codes to each kind of sound, one kind after the other."""
         for kind, synthesis in syntheses.items():
             with self.session.terminal.working(title, 1, "samples") as progress:
-                groups = [clip.group for clip in clips]
-                sounds = synthesis.sounds(codes, groups, progress=progress.advance_to)
+                groups, names = [clip.group for clip in clips], [clip.name for clip in clips]
+                sounds = synthesis.sounds(codes, groups, names=names, progress=progress.advance_to)
             yield kind, sounds
 
 
