@@ -34,7 +34,7 @@ def compare_methods(
     inputs = inputs_of(methods) if settings.compare.input else {}
     needed = (*methods, *(METHODS[name] for name in sorted({*inputs.values()} - {each.name for each in methods})))
     pair = Pair(fold="", place=session.place, manifest=manifest, settings=settings, unlabelled=tuple(unlabelled))
-    before = _train_at_the_same_time(session, pair, codec, needed)
+    session = session.after(_train_at_the_same_time(session, pair, codec, needed))
     made = _make_methods(session, pair, codec, needed)
     entries = [each.features for each in made.values()]
     labelled = frozenset(method.name for method in methods if method.labels == "train")
@@ -45,9 +45,7 @@ def compare_methods(
     )
     scores = {method.head.name: made[method.features].features for method in methods if method.head}
     together = collect_probes(session, manifest, rows, settings.probe, scores=scores, folds_by=by)
-    new = {entry.folder for entry in before if not entry.reused}
-    found = [*(entry for each in made.values() for entry in each.trained), *entries, *rows, together]
-    return [replace(entry, reused=entry.reused and entry.folder not in new) for entry in found]
+    return [*(entry for each in made.values() for entry in each.trained), *entries, *rows, together]
 
 
 def _make_methods(
@@ -68,14 +66,18 @@ def _make_methods(
 
 
 def _train_at_the_same_time(session: Session, pair: Pair, codec: Codec, methods: Sequence[Method]) -> list[Entry]:
-    """Train the networks of methods in ``session.parallel`` processes, and compute their features; they are reused.
+    """Train the networks of methods in ``session.parallel`` processes, and compute their features.
 
     Methods of one family are made one after the other, because one may need what another trains.
     """
     families = dict.fromkeys(_family(method) for method in methods if method.training)
     if session.parallel == 1 or len(families) < 2:
         return []
-    pairs, make = {family: replace(pair, training=family) for family in families}, partial(_make_family, codec)
+    make = partial(_make_family, codec)
+    pairs = {family: replace(pair, training=family) for family in families}
+    pairs = {family: each for family, each in pairs.items() if not session.contains(partial(make, pair=each))}
+    if len(pairs) < 2:
+        return []
     made = make_pairs(session, pairs, make, parallel=session.parallel, what="families of methods")
     return [entry for entries in made.values() for entry in entries.values()]
 
