@@ -17,7 +17,7 @@ from pipelines.chain.corpus import find_corpus, read_corpus
 from pipelines.chain.language_tests import judge_language_model, require_language_tests
 from pipelines.chain.next_samples import add_sample_sounds, train_on_samples, train_samples_first
 from pipelines.chain.pairs import Pair, make_pairs, reused_in_order
-from pipelines.chain.representations import compare_methods
+from pipelines.chain.representations import compare_methods, probe_some
 from pipelines.chain.run_output import require_own_parts, write_run_folder
 from pipelines.chain.sounds import make_continuations, make_sounds, make_vocoder, measure_sounds
 from pipelines.chain.tracked_run import conclude, open_tracking
@@ -51,8 +51,7 @@ from pipelines.tracking.tracking import NO_TRACKING, tracked
 from training.gangs import open_gang
 from training.precision import with_precision
 
-VOCODER = "vocoder"
-PARTS = (VOCODER, "language model")  # of a run, made from codes; for people
+PARTS = ("vocoder", "language model", "other methods")  # of a run; the first take longest
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # for a corpus that is divided into folds
 
 
@@ -206,34 +205,48 @@ def _make_coded(
     pair = Pair(fold="", place=session.place, manifest=manifest, settings=settings, unlabelled=tuple(unlabelled))
     with limited_threads(settings.part_threads):
         session = session.after(_make_parts_at_once(session, pair, codec))
-        codec, learned = _make_language(session, manifest, settings, unlabelled, codec)
-        made += learned
+        codec, learned = _train_language(session, manifest, settings, unlabelled, codec)
+        made += [*learned, *_describe_codes(session, manifest, settings, codec)]
+        if "probe" in settings.stages:
+            made += compare_methods(session, manifest, settings, codec, unlabelled=unlabelled)
+        if "rates" in settings.stages:
+            made += make_continuations(session, manifest, settings, codec)
         if "vocoder" in settings.stages:
             made += make_sounds(session, manifest, settings, codec)
     return made
 
 
 def _make_parts_at_once(session: Session, pair: Pair, codec: Codec) -> list[Entry]:
-    """Make vocoder and language model, with all that needs one of them alone, at the same time.
+    """Make the missing `PARTS` at the same time; return nothing if they are to be made one after the other.
 
-    Return nothing if they are made one after the other, as they are if the store already has one of the parts.
+    The parts are those of the run that do not need each other. A process that has finished one begins the next.
     """
     parallel = pair.settings.parts_at_once
-    pairs = {part: replace(pair, training=part) for part in PARTS}
-    if parallel < 2 or any(session.contains(partial(_make_part, codec, 1, pair=each)) for each in pairs.values()):
+    if parallel == 1:
         return []
-    made = make_pairs(session, pairs, partial(_make_part, codec, parallel - 1), parallel=2, what="parts of the run")
+    parts = [replace(pair, training=part) for part in PARTS]
+    pairs = {each.training: each for each in parts if not session.contains(partial(_make_part, codec, 1, pair=each))}
+    if len(pairs) < 2:
+        return []
+    processes = min(parallel, len(pairs))
+    make = partial(_make_part, codec, 1 + parallel - processes)
+    made = make_pairs(session, pairs, make, parallel=processes, what="parts of the run")
     return [entry for entries in made.values() for entry in entries.values()]
 
 
 def _make_part(codec: Codec, parallel: int, session: Session, pair: Pair) -> dict[str, Entry]:
-    """Make one of `PARTS`; the language model's may train ``parallel`` methods at the same time."""
-    if pair.training == VOCODER:
-        playback, made = make_vocoder(session, pair.manifest, pair.settings, codec)
-        made += measure_sounds(playback, codec)
-    else:
-        several = replace(session, parallel=parallel)
-        _, made = _make_language(several, pair.manifest, pair.settings, pair.unlabelled, codec)
+    """Make one of `PARTS`, which may train ``parallel`` methods at the same time."""
+    session, settings = replace(session, parallel=parallel), pair.settings
+    match pair.training:
+        case "vocoder":
+            playback, made = make_vocoder(session, pair.manifest, settings, codec)
+            made += measure_sounds(playback, codec)
+        case "language model":
+            codec, made = _train_language(session, pair.manifest, settings, pair.unlabelled, codec)
+            made += probe_some(session, pair, codec, reading_models=True)
+        case _:
+            made = _describe_codes(session, pair.manifest, settings, codec)
+            made += probe_some(session, pair, codec, reading_models=False)
     return {entry.stage: entry for entry in made}
 
 
@@ -256,10 +269,10 @@ def _make_codes(session: Session, manifest: Manifest, settings: RunSettings) -> 
     return codec, made
 
 
-def _make_language(
+def _train_language(
     session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Sequence[Manifest], codec: Codec
 ) -> tuple[Codec, list[Entry]]:
-    """Make what is learned from codes, and needs no vocoder: language models, their tests, and probes."""
+    """Train the language models of codes, and judge them by tests of words and sentences."""
     wanted = settings.stages
     made: list[Entry | None] = []
     model = rates = None
@@ -277,14 +290,14 @@ def _make_language(
         if "zerospeech" in wanted:
             trained_on = [coded, *(each.codes for each in others)]
             made += judge_language_model(session, settings, tokens, trained_on, model)
-    codec = replace(codec, lm=model, rates=rates)
-    if "report" in wanted and not settings.compare.folds and settings.seeds == 1 and manifest.of("test"):
-        made.append(code_table(session, manifest, tokens, separator=settings.probe.label_separator))
-    if "probe" in wanted:
-        made += compare_methods(session, manifest, settings, codec, unlabelled=unlabelled)
-    if "rates" in wanted:
-        made += make_continuations(session, manifest, settings, codec)
-    return codec, [*filter(None, made)]
+    return replace(codec, lm=model, rates=rates), [*filter(None, made)]
+
+
+def _describe_codes(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> list[Entry]:
+    """Find sounds and labels of the codes for the report of a run of one split and seed."""
+    if "report" not in settings.stages or settings.compare.folds or settings.seeds > 1 or not manifest.of("test"):
+        return []
+    return [code_table(session, manifest, codec.tokenizer, separator=settings.probe.label_separator)]
 
 
 def make_codebooks(session: Session, manifest: Manifest, settings: RunSettings) -> list[Codebook]:
