@@ -37,6 +37,23 @@ from pipelines.store.store import Entry
 
 def make_sounds(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> list[Entry]:
     """Make the vocoder, sounds to listen to, and the figures of a larger number of clips."""
+    playback, made = make_vocoder(session, manifest, settings, codec)
+    measured = measure_sounds(playback, codec)
+    if codec.rates is None:
+        sounds_entry = listening(playback, codec.lm)
+    else:
+        sounds_entry = listening(playback, codec.rates.together, codec.rate_tokenizer)
+    made += [*measured, sounds_entry]
+    if measured:
+        decoded, *_ = measured
+        made += _recognise(playback, settings, codec, decoded, sounds_entry)
+    return made
+
+
+def make_vocoder(
+    session: Session, manifest: Manifest, settings: RunSettings, codec: Codec
+) -> tuple[Playback, list[Entry]]:
+    """Train the vocoder; return the models that decode test clips, and the entries. No language model is needed."""
     sound = waveforms(session, manifest, settings.audio.sample_rate)
     coded = list(_coded(session, manifest, settings, codec))
     wavenet = vocoder(session, manifest, coded, sound, settings.vocoder)
@@ -48,15 +65,16 @@ def make_sounds(session: Session, manifest: Manifest, settings: RunSettings, cod
         audio=settings.audio,
         config=settings.listening,
     )
-    if codec.rates is None:
-        sounds_entry = listening(playback, codec.lm)
-    else:
-        sounds_entry = listening(playback, codec.rates.together, codec.rate_tokenizer)
     others = [entry for each in coded for entry in (each.tokenizer, each.codes) if settings.vocoder.codebook_sizes]
-    made = [sound, *others, wavenet, sounds_entry]
-    if settings.listening.judged_clips:
-        made += _figures(playback, settings, codec, sounds_entry)
-    return made
+    return playback, [sound, *others, wavenet]
+
+
+def measure_sounds(playback: Playback, codec: Codec) -> list[Entry]:
+    """Decode the clips that are judged, and measure their sounds; no entries if none are judged."""
+    if not playback.config.judged_clips:
+        return []
+    decoded = decode_clips(playback)
+    return [decoded, measure_clips(playback.session, codec.tokenizer, playback.vocoder, decoded)]
 
 
 def make_continuations(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> list[Entry]:
@@ -87,21 +105,21 @@ def _coded(session: Session, manifest: Manifest, settings: RunSettings, codec: C
         yield CodedIn(*named)
 
 
-def _figures(playback: Playback, settings: RunSettings, codec: Codec, sounds_entry: Entry) -> list[Entry]:
-    """Decode clips and measure them; if clips have labels, also the labels that a classifier recognises."""
+def _recognise(
+    playback: Playback, settings: RunSettings, codec: Codec, decoded: Entry, sounds_entry: Entry
+) -> list[Entry]:
+    """If clips have labels, recognise those of decoded clips by a classifier."""
     session, manifest = playback.session, playback.manifest
-    decoded = decode_clips(playback)
-    made = [decoded, measure_clips(session, codec.tokenizer, playback.vocoder, decoded)]
     task = label_task(session, manifest, settings.probe)
     if task is None:
-        return made
+        return []
     judge, learned = _judge(session, manifest, settings, codec, task)
     labels = recognise_labels(session, judge, decoded, sounds_entry, task.classes)
     if warning := unreliable_classifier(labels, decoded, manifest):
         session.terminal.say(f"WARNING   {warning}")
     if notice := fair_classifier(labels, manifest):
         session.terminal.say(f"vocoder   {notice}")
-    return [*made, *learned, labels]
+    return [*learned, labels]
 
 
 def _judge(

@@ -19,7 +19,7 @@ from tests.killing import PROCESSES, Kill, arm
 ROOT = Path(__file__).parents[2]
 STEPS = 8
 TINY = (
-    "experiment=smoke",
+    *("experiment=smoke", "parallel=1"),
     *("embedded.voices=5", "embedded.words=2", "embedded.takes=2"),
     *("tokenizer.codebook_size=8", "tokenizer.sample_patches=500"),
     *("lm.gpt.model_dim=16", "lm.gpt.ffn_dim=32", "lm.batches.batch_size=4"),
