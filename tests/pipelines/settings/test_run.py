@@ -70,7 +70,10 @@ UNHEARD = ("embedded.words=null", "embedded.takes=null")  # sentences, which the
         ((), False),  # words
         ((*UNHEARD, "corpus.root=x"), False),
         ((*UNHEARD, "corpus.dataset=x"), False),
-        ((*UNHEARD, "tokenizer.rates=[8,4,2]", "lm.gpt.layers=3"), False),  # it would need a GPT of one rate beside the others
+        (
+            (*UNHEARD, "tokenizer.rates=[8,4,2]", "lm.gpt.layers=3"),
+            False,
+        ),  # it would need a GPT of one rate beside the others
     ],
 )
 def test_a_run_on_the_built_in_sentences_tests_word_order(words: tuple[str, ...], tested: bool, tmp_path: Path) -> None:
