@@ -102,17 +102,17 @@ class EmbeddedConfig:
         return OTHER_WORDS if self.other else WORDS
 
 
-def fill_in(options: Mapping[str, object]) -> dict[str, object]:
+def fill_in(options: Mapping[str, object], *, alone: bool = True) -> dict[str, object]:
     """Replace options that are null: the voices speak sentences, unless words, takes or other voices are asked for.
 
-    The last voices do not speak sentences, so that they can test a language model of the others.
+    The last voices do not speak sentences, so that they can test a language model of the others. A corpus that is not
+    ``alone``, but joins other recordings for pre-training, has words.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    if "sentences" not in given:
-        given["sentences"] = 0 if "words" in given or "takes" in given or given.get("other") else SENTENCES
-    if "voices" not in given:
-        speaking = VOICES_OF_SENTENCES if given["sentences"] else len(OTHER_VOICES if given.get("other") else VOICES)
-        given["voices"] = speaking
+    of_words = not alone or "words" in given or "takes" in given or bool(given.get("other"))
+    sentences = given.setdefault("sentences", 0 if of_words else SENTENCES)
+    every = len(OTHER_VOICES if given.get("other") else VOICES)
+    given.setdefault("voices", VOICES_OF_SENTENCES if sentences else every)
     return given
 
 

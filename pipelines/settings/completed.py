@@ -22,29 +22,32 @@ def with_choices(config: Mapping[str, object]) -> dict[str, object]:
     With the built-in sentences the language model is also tested by their word order, if there are voices left that
     can speak the test.
     """
-    values = dict(config)
+    values, corpus = dict(config), config.get("corpus")
+    alone = isinstance(corpus, Mapping) and _is_embedded(corpus)
     if isinstance(embedded := values.get("embedded"), Mapping):
-        values["embedded"] = fill_in(embedded)
+        values["embedded"] = fill_in(embedded, alone=alone)
     if "stages" in values and values["stages"] is None:
-        values["stages"] = [*STAGES[:-1], *(["zerospeech"] if _tests_word_order(values) else []), STAGES[-1]]
+        tests = ["zerospeech"] if alone and _has_unheard_voices(values) else []
+        values["stages"] = [*STAGES[:-1], *tests, STAGES[-1]]
     return values
 
 
-def _tests_word_order(values: Mapping[str, object]) -> bool:
+def _has_unheard_voices(values: Mapping[str, object]) -> bool:
+    """Return whether the corpus has sentences, and leaves the voices out that test a GPT of one rate."""
     match values:
         case {
-            "corpus": Mapping() as corpus,
             "embedded": {"sentences": int(sentences), "voices": int(voices)},
             "zerospeech": {"voices": int(unheard)},
             "tokenizer": {"rates": None},
         }:
-            return _is_embedded(corpus) and sentences > 0 and voices + unheard <= len(VOICES)
+            return sentences > 0 and voices + unheard <= len(VOICES)
     return False
 
 
 def _is_embedded(corpus: Mapping[object, object]) -> bool:
     """Return whether no other recordings are named."""
-    return all(corpus.get(name) is None for name in (*LISTED, *PACKED))
+    named = [corpus.get(name) for name in (*LISTED, *PACKED)]
+    return all(name is None or name == EMBEDDED for name in named)
 
 
 def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:

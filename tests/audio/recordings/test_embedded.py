@@ -201,3 +201,8 @@ def test_voices_speak_sentences_unless_words_are_asked_for(
     config = build(EmbeddedConfig, fill_in({**nothing, **given}), name="embedded")
     assert (config.sentences, config.voices) == (sentences, voices)
     assert config.words == given.get("words", EmbeddedConfig().words)
+
+
+def test_words_join_other_recordings() -> None:
+    assert fill_in({"sentences": None, "voices": None}, alone=False) == {"sentences": 0, "voices": len(VOICES)}
+    assert fill_in({"sentences": 5, "voices": None}, alone=False) == {"sentences": 5, "voices": 40}
