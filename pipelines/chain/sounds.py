@@ -15,13 +15,14 @@ from pipelines.settings.run import RunSettings
 from pipelines.stages.baselines import supervised
 from pipelines.stages.codes import codes
 from pipelines.stages.decoded import decode_clips, measure_clips
-from pipelines.stages.features import signal_features
+from pipelines.stages.features import HeardCodes, code_features, signal_features
 from pipelines.stages.labels import Labels
 from pipelines.stages.listening import listening
 from pipelines.stages.playback import Playback
 from pipelines.stages.probe import probe_methods
 from pipelines.stages.recognition import (
     LOG_MEL,
+    PROBED,
     Judge,
     create_network_judge,
     create_probe_judge,
@@ -126,16 +127,21 @@ def _judge(
     session: Session, manifest: Manifest, settings: RunSettings, codec: Codec, task: ProbeTask
 ) -> tuple[Judge, list[Entry]]:
     """Return the classifier of labels and the entries it is made from, which the comparison may have made."""
-    if settings.listening.judge == "supervised":
+    name = settings.listening.judge
+    if name == "supervised":
         shown = spectrograms(session, manifest, settings.audio, codec.sample)
         classifier = supervised(session, shown, Labels.of(manifest, task), settings.baselines)
         judge = create_network_judge(classifier, codec.sample, settings.audio, settings.baselines.encoder)
         return judge, [shown, classifier]
-    methods = (SIGNALS & {*settings.compare.methods}) | {LOG_MEL}
-    features = signal_features(session, manifest, codec.tokenizer, codec.autoencoder.key, methods)
+    if name == "codes":
+        features = code_features(session, HeardCodes(codes=codec.codes))
+    else:
+        methods = (SIGNALS & {*settings.compare.methods}) | {LOG_MEL}
+        features = signal_features(session, manifest, codec.tokenizer, codec.autoencoder.key, methods)
     config = replace(settings.probe, choose_by="validation")
-    (chosen,) = probe_methods(session, manifest, [features], config, labelled=(), only=[LOG_MEL])
-    made = [features, chosen]
-    if settings.compare.vectors != ONE_HEARING or config != settings.probe:  # the comparison has others of these names
+    (chosen,) = probe_methods(session, manifest, [features], config, labelled=(), only=[PROBED[name][0]])
+    made, compare = [features, chosen], settings.compare
+    if compare.vectors != ONE_HEARING or compare.assignments != "hard" or config != settings.probe:
+        # the comparison has others of these names
         made = [replace(entry, stage=f"judging_{entry.stage}") for entry in made]
-    return create_probe_judge(codec.tokenizer, features, chosen, task, config), made
+    return create_probe_judge(name, codec.tokenizer, features, chosen, task, config), made

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from foundation.text import listed, plural
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import shown_in
-from pipelines.pages.language_words import language_lines
+from pipelines.pages.language_words import language_lines, pair_test_sentence
 from pipelines.pages.next_sample_words import sample_lines, sample_sentence
 from pipelines.pages.phrasing import (
     counted,
@@ -50,13 +50,15 @@ def summary(results: Results) -> list[str]:
 
 
 def opening(results: Results) -> list[str]:
-    """Write two sentences: what the run learned from, and how good a linear probe of the GPT is."""
-    comparison = results.get("comparison")
+    """Write what the run learned from, and what the GPT knows: by pairs of recordings, or by a linear probe."""
+    comparison, pairs = results.get("comparison"), results.get("zerospeech", {}).get("pairs")
     verb = f"learned {number(len(results['codebook']['counts']))} codes from" if "codebook" in results else "read"
     sentences = [f"This run {verb} {_recordings(results)}."]
     if comparison and has_folds(comparison):
         sentences.append(setting(comparison))
-    if comparison and (gpt := method_of(comparison, GPT)):
+    if pairs:
+        sentences.append(pair_test_sentence(pairs))
+    elif comparison and (gpt := method_of(comparison, GPT)):
         bag, reached = method_of(comparison, BAG_OF_CODES.name), f"{percent(gpt['value'])} test {metric_of(comparison)}"
         beside = f"; {percent(bag['value'])} on counts of codes, without the order of codes" if bag else ""
         sentences.append(f"A linear probe on the GPT's states reaches {reached}{beside}.")

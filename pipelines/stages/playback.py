@@ -24,8 +24,12 @@ from vocoder.postfilter import in_force
 from vocoder.sampling import PASSES, EngineChoice, Sampling, require_passes, require_strength
 from vocoder.synthesis import Synthesis, create_synthesis
 
-JudgeName = Literal["probe", "supervised"]
-JUDGES: dict[JudgeName, str] = {"probe": "a linear probe of log-mel", "supervised": "a supervised network"}
+JudgeName = Literal["probe", "codes", "supervised"]
+JUDGES: dict[JudgeName, str] = {
+    "probe": "a linear probe of log-mel",
+    "codes": "a linear probe of the codes of the sound",
+    "supervised": "a supervised network",
+}
 PLAYED: tuple[Split, ...] = ("test",)
 
 
