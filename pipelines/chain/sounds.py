@@ -115,9 +115,9 @@ def _judge(
         return judge, [shown, classifier]
     methods = (SIGNALS & {*settings.compare.methods}) | {LOG_MEL}
     features = signal_features(session, manifest, codec.tokenizer, codec.autoencoder.key, methods)
-    config = replace(settings.probe, choose_by="validation")
-    (chosen,) = probe_methods(session, manifest, [features], config, labelled=(), only=[LOG_MEL])
+    # Of one hearing, features and probe are those of the comparison, and computed once.
+    (chosen,) = probe_methods(session, manifest, [features], settings.probe, labelled=(), only=[LOG_MEL])
     made = [features, chosen]
-    if settings.compare.vectors != ONE_HEARING or config != settings.probe:  # the comparison has others of these names
+    if settings.compare.vectors != ONE_HEARING:  # the comparison has others of these names
         made = [replace(entry, stage=f"judging_{entry.stage}") for entry in made]
-    return create_probe_judge(codec.tokenizer, features, chosen, task, config), made
+    return create_probe_judge(codec.tokenizer, features, chosen, task, settings.probe), made
