@@ -138,10 +138,9 @@ def _judge(
     else:
         methods = (SIGNALS & {*settings.compare.methods}) | {LOG_MEL}
         features = signal_features(session, manifest, codec.tokenizer, codec.autoencoder.key, methods)
-    config = replace(settings.probe, choose_by="validation")
-    (chosen,) = probe_methods(session, manifest, [features], config, labelled=(), only=[PROBED[name][0]])
+    # Of one hearing, features and probe are those of the comparison, and computed once.
+    (chosen,) = probe_methods(session, manifest, [features], settings.probe, labelled=(), only=[PROBED[name][0]])
     made, compare = [features, chosen], settings.compare
-    if compare.vectors != ONE_HEARING or compare.assignments != "hard" or config != settings.probe:
-        # the comparison has others of these names
+    if compare.vectors != ONE_HEARING or compare.assignments != "hard":  # the comparison has others of these names
         made = [replace(entry, stage=f"judging_{entry.stage}") for entry in made]
-    return create_probe_judge(name, codec.tokenizer, features, chosen, task, config), made
+    return create_probe_judge(name, codec.tokenizer, features, chosen, task, settings.probe), made

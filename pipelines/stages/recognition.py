@@ -1,7 +1,8 @@
 """Labels that a judge, a classifier of recordings, recognises in decoded sound.
 
-The judge was trained on the training clips and chosen on the validation clips. It classifies decoded test clips and
-their originals. Of a continuation it gets only the new part, because the prompt is a recording.
+The judge was trained on the training clips. Validation clips or cross-validation chose it, and no test clip did. It
+classifies decoded test clips and their originals. Of a continuation it gets only the new part, because the prompt is a
+recording.
 """
 
 from collections import Counter
@@ -20,8 +21,8 @@ from audio.spectrogram import SpectrogramConfig
 from foundation.errors import InputError
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.pooling import FloatArray
-from lm.probing.config import ProbeConfig, penalties_up_to
-from lm.probing.probe import scores_of_others
+from lm.probing.config import ProbeConfig
+from lm.probing.probe import fitted_penalties, scores_of_others
 from lm.probing.task import ProbeTask
 from pipelines.stages.baselines import create_block_reader, score_last_block
 from pipelines.stages.decoded import decoded_paths, wav_name
@@ -73,7 +74,7 @@ def create_probe_judge(
         found = probe.read_json(PROBE)
         chosen, penalty = str(found["chosen"]), float(str(found["penalty"]))
         candidates = features_by_method([features.folder / FEATURES])[of]
-        penalties = penalties_up_to(penalty, list(candidates), chosen, config, of=of)
+        penalties = fitted_penalties(penalty, task, config)
         return scores_of_others(candidates[chosen], pooled[chosen], task, config, penalties=penalties)
 
     return Judge(name=name, inputs={"probe": probe.key}, describe=describe, scores=scores)

@@ -78,7 +78,7 @@ BY_GROUP = ("corpus.root=x", "corpus.split.by=group")
             "corpus.split.seed",
             "drawn",
         ),
-        ("finetune", ("beside=[scratch]", "probe.tries=9"), "probe.tries", "beside"),
+        ("finetune", ("beside=[scratch]", "probe.penalties=9"), "probe.penalties", "beside"),
         ("decode", ("synthesis=griffin_lim", "temperature=0.5"), "temperature", "griffin_lim"),
         ("decode", ("temperature=0", "top_p=0.5"), "top_p", "temperature=0"),
         ("generate", ("synthesis=none", "vocoder_temperature=0.5"), "vocoder_temperature", "none"),
