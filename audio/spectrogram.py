@@ -81,6 +81,11 @@ class SpectrogramConfig:
         return self.sample_rate / 2 if self.f_max is None else self.f_max
 
     @property
+    def keeps_levels(self) -> bool:
+        """Whether log-mel says how loud a band is, and not only how loud beside the rest of its recording."""
+        return self.remove_mean == "none" and self.dynamic_range is None
+
+    @property
     def left_context(self) -> int:
         """Samples before its own hop that a frame uses: window_length - hop_length."""
         return self.window_length - self.hop_length
@@ -123,6 +128,11 @@ class LogMel(nn.Module):
         """
         decibels = self.config.dynamic_range if dynamic_range is None else dynamic_range
         return subtract_mean(limit_range(pieces, decibels), self.config.remove_mean)
+
+
+def mel_power(log_mel: Tensor, config: SpectrogramConfig) -> Tensor:
+    """Compute the power of unnormalised log-mel, without the floor; of the same shape."""
+    return (log_mel.exp() - config.floor).clamp(min=0)
 
 
 def mel_filters(config: SpectrogramConfig) -> Tensor:

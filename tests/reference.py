@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -11,6 +11,8 @@ import numpy.typing as npt
 import soundfile
 import soxr
 import torch
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn.functional import conv1d, pad
 from transformers import PreTrainedModel
@@ -166,10 +168,33 @@ def postfiltered(
     config: SpectrogramConfig,
     *,
     strength: float,
+    passes: int = 1,
     prompt: int = 0,
     bound: float = 20.0,
 ) -> npt.NDArray[np.float64]:
     """Frame by frame and bin by bin: reference of `vocoder.postfilter.PostFilter`, for a sound of whole frames."""
+    sound = samples.astype(np.float64)
+    for _ in range(passes):
+        sound = _filtered_once(sound, log_mel, config, strength=strength, prompt=prompt, bound=bound)
+    return np.array([*sound[:prompt], *(limited_sample(float(sample)) for sample in sound[prompt:])])
+
+
+def limited_sample(sample: float) -> float:
+    """Reference of `vocoder.limiter.limited`."""
+    room = 1 - 2**-14 - 0.9
+    above = max(abs(sample) - 0.9, 0)
+    return math.copysign(0.9 + room * math.tanh(above / room), sample) if above else sample
+
+
+def _filtered_once(
+    samples: npt.NDArray[np.float64],
+    log_mel: npt.NDArray[np.float32],
+    config: SpectrogramConfig,
+    *,
+    strength: float,
+    prompt: int,
+    bound: float,
+) -> npt.NDArray[np.float64]:
     length, hop = config.window_length, config.hop_length
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
     beyond = math.ceil((length - hop) / hop)  # frames that begin before the end, and hear nothing after it
@@ -188,8 +213,36 @@ def postfiltered(
         window = sound[start : start + length] * hann
         added[start : start + length] += (np.fft.irfft(np.fft.rfft(window) * gains, n=length) - window) * hann
         weight[start : start + length] += hann**2
-    changed = sound + added / np.maximum(weight, 0.1)
-    return np.clip(changed[length : length + len(samples)], -1, 1)
+    changed: npt.NDArray[np.float64] = sound + added / np.maximum(weight, 0.1)
+    return changed[length : length + len(samples)]
+
+
+# Vocoder: judging
+
+
+def periodicity_by_lag(
+    samples: npt.NDArray[np.float32], original: npt.NDArray[np.float32], sample_rate: int
+) -> float | None:
+    """Frame by frame and lag by lag: reference of `vocoder.judging.periodicity`, for two sounds of one length."""
+    window, longest = round(0.025 * sample_rate), round(sample_rate / 60)
+    starts = range(0, len(samples) - window - longest + 1, round(0.01 * sample_rate))
+
+    def frame(of: npt.NDArray[np.float32], start: int) -> npt.NDArray[np.float64]:
+        part = of[start : start + window + longest].astype(np.float64)
+        centred: npt.NDArray[np.float64] = part - part.mean()
+        return centred
+
+    powers = [float(np.mean(frame(original, start) ** 2)) for start in starts]
+    highest = []
+    for start, power in zip(starts, powers, strict=True):
+        if power > 0 and 10 * math.log10(power / max(powers)) >= -40:
+            part, found = frame(samples, start), 0.0
+            for lag in range(round(sample_rate / 400), longest + 1):
+                one, other = part[:window], part[lag : lag + window]
+                length = math.sqrt(float(one @ one) * float(other @ other))
+                found = max(found, float(one @ other) / length if length > 1e-9 else 0.0)
+            highest.append(found)
+    return sum(highest) / len(highest) if highest else None
 
 
 # Vocoder: sounds that nothing is trained for, of all frames at once
@@ -305,6 +358,19 @@ def decode_whole(tokenizer: Tokenizer, values: npt.NDArray[np.int32]) -> npt.NDA
     return spectrogram
 
 
+def gain_of_patches(tokenizer: Tokenizer, columns: Tensor) -> float:
+    """Decibels from decoded to true power of patches ``(n, frames, mels)``, value by value."""
+    floor, true, decoded = tokenizer.front_end.floor, 0.0, 0.0
+    for column in columns:
+        with torch.inference_mode():
+            points = tokenizer.bottlenecks(tokenizer.normalise(column)[None])[0, 0].numpy()  # (bands, bottleneck)
+        codes = [code for point in points for code in nearest_by_level(point, tokenizer.codebooks.numpy())]
+        log_mel = tokenizer.denormalise(torch.from_numpy(decode_whole(tokenizer, np.array([codes], np.int32))))
+        true += sum(max(math.exp(value) - floor, 0) for value in column.flatten().tolist())
+        decoded += sum(max(math.exp(value) - floor, 0) for value in log_mel.flatten().tolist())
+    return 10 * math.log10(true / decoded)
+
+
 def nearest_by_distance(points: npt.NDArray[np.float32], centroids: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     """The nearest centroid of each point, by all distances."""
     squares = ((points[:, None].astype(np.float64) - centroids[None].astype(np.float64)) ** 2).sum(-1)
@@ -368,3 +434,54 @@ def template_expression(pattern: str) -> re.Pattern[str]:
         for token in tokens
     )
     return re.compile(body + r"(?:\.[^./]+)?", re.DOTALL)
+
+
+# Linear probes: the choice of a candidate and of a penalty
+
+Division = tuple[list[int], list[int]]  # the clips that are fitted, and those that judge
+
+
+def divided(rows: Mapping[str, npt.NDArray[np.int64]], parts: Sequence[str | None] | None) -> list[Division]:
+    """Divide the clips into fitted and judging ones: by split, or for each part of training and validation."""
+    if parts is None:
+        return [([*rows["train"]], [*rows["validation"]])]
+    known = [*rows["train"], *rows["validation"]]
+    names = sorted({str(parts[row]) for row in known})
+    return [
+        ([row for row in known if parts[row] != name], [row for row in known if parts[row] == name]) for name in names
+    ]
+
+
+def two_steps(
+    candidates: Mapping[str, npt.NDArray[np.float32]],
+    targets: npt.NDArray[np.bool_],
+    divisions: Sequence[Division],
+    few: Sequence[float],
+    many: Sequence[float],
+) -> tuple[str, float]:
+    """Choose the candidate by ridge regression with a few penalties, then a penalty for logistic regression."""
+    labels = targets.argmax(1)
+
+    def judge(of: str, penalty: float, *, ridge: bool) -> float:
+        shares = []
+        for fitted, judging in divisions:
+            scaler = StandardScaler().fit(candidates[of][fitted])
+            train, others = (scaler.transform(candidates[of][rows].astype(np.float64)) for rows in (fitted, judging))
+            if ridge:
+                answers = Ridge(alpha=1 / penalty).fit(train, targets[fitted].astype(float)).predict(others).argmax(1)
+            else:
+                model = LogisticRegression(C=penalty, max_iter=1000, tol=1e-3)
+                answers = model.fit(train, labels[fitted]).predict(others)
+            shares.append(float(np.mean(answers == labels[judging])))
+        return float(np.mean(shares))
+
+    chosen, best = "", -1.0
+    for of in candidates:
+        for penalty in few:
+            if (reached := judge(of, penalty, ridge=True)) > best:
+                chosen, best = of, reached
+    penalty, best = 0.0, -1.0
+    for each in many:
+        if (reached := judge(chosen, each, ridge=False)) > best:
+            penalty, best = each, reached
+    return chosen, penalty

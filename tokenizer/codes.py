@@ -211,6 +211,10 @@ class CodeMeanings(Protocol):
     def patch_frames(self) -> int:
         """Spectrogram frames per code; samples_per_code = patch_frames * hop_length."""
 
+    @property
+    def gain(self) -> float:
+        """Gain in dB that sound of the codes needs; see `tokenizer.make_up_gain`."""
+
     def spectrogram(self, values: Tensor) -> Tensor:
         """Decode codes ``(batch, time, streams)`` to normalised log-mel ``(batch, time * patch_frames, mels)``."""
 

@@ -93,6 +93,7 @@ class SavedTokenizer:
     codebook_size: int
     levels: int = 1  # older folders do not have this entry
     speech_layer: SpeechLayerConfig | None = None  # nor this one
+    gain: float = 0.0  # dB, of sound of the codes
     fingerprints: Fingerprints
 
     @property

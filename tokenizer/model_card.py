@@ -27,6 +27,7 @@ codes = tokenizer.encode(samples, sample_rate)  # mono or stereo, float or int16
 | mel bands | {config.audio.n_mels} |
 | patch | {config.patch.frames} frames of {config.height} mel bands |
 | bottleneck | {config.autoencoder.bottleneck} |
+| make-up gain of sound of the codes | {gain:g} dB |
 {speech_layer}{levels}| fingerprint of front end and autoencoder | {format.tokenizer} |
 | fingerprint of the codebook | {format.codebook} |
 """

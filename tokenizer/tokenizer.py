@@ -25,6 +25,7 @@ from audio.waveform import FloatArray, Waveform
 from foundation import saved_models
 from foundation.devices import copy_to
 from foundation.errors import InputError
+from foundation.ranges import require
 from tokenizer.assignments import spacings_of
 from tokenizer.autoencoder import Autoencoder, StateDecoder
 from tokenizer.codes import Codes, CodesFormat, GatheredCodes, require_sound
@@ -33,6 +34,7 @@ from tokenizer.model_card import LEVELS, MODEL_CARD, SPEECH_LAYER
 from tokenizer.patches import from_patches, to_patches
 from tokenizer.speech_layer import SpeechLayer, open_copy
 
+MOST_GAIN = 20.0  # dB: more is no mean of logarithms, but damage
 PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste more padding on short ones
 
 
@@ -41,7 +43,8 @@ class Tokenizer(nn.Module):
 
     Inputs may be on any device. Outputs are returned on the input's device. ``mean`` and ``std`` ``(mels,)`` are of the
     training frames' log-mel, ``centroids`` are the codebook ``([levels,] codebook_size, bottleneck)``. With a
-    ``speech_layer``, bottlenecks are its states, and ``autoencoder`` is their decoder alone.
+    ``speech_layer``, bottlenecks are its states, and ``autoencoder`` is their decoder alone. Sound of the codes needs a
+    ``gain`` in dB: see `tokenizer.make_up_gain`.
     """
 
     mean: Tensor
@@ -56,11 +59,14 @@ class Tokenizer(nn.Module):
         autoencoder: Autoencoder | StateDecoder,
         centroids: Tensor,
         speech_layer: SpeechLayer | None = None,
+        *,
+        gain: float = 0.0,
     ) -> None:
         super().__init__()
+        require_gain(gain)
         if speech_layer is not None:
             speech_layer.require(samples_per_code=config.samples_per_code, width=config.autoencoder.bottleneck)
-        self.config = config
+        self.config, self.gain = config, gain
         self.speech_layer = speech_layer
         self.log_mel = LogMel(config.audio)
         self.autoencoder = autoencoder
@@ -272,10 +278,12 @@ class Tokenizer(nn.Module):
         A speech model is copied into the folder ``speech_model``.
         """
         fingerprints = {"tokenizer": self.format.tokenizer, "codebook": self.format.codebook}
-        config = {**stored_config(self.config), "fingerprints": fingerprints}
+        config = {**stored_config(self.config), "gain": self.gain, "fingerprints": fingerprints}
         levels = LEVELS.format(config=self.config) if self.config.levels > 1 else ""
         source = SPEECH_LAYER.format(layer=self.config.speech_layer) if self.config.speech_layer else ""
-        card = MODEL_CARD.format(config=self.config, format=self.format, levels=levels, speech_layer=source)
+        card = MODEL_CARD.format(
+            config=self.config, format=self.format, gain=self.gain, levels=levels, speech_layer=source
+        )
         folder = Path(folder).expanduser()
         if self.speech_layer is not None:
             self.speech_layer.save_copy(folder)
@@ -298,7 +306,9 @@ class Tokenizer(nn.Module):
             own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
             autoencoder.load_state_dict(own)
             layer = None if config.speech_layer is None else open_copy(config.speech_layer, folder)
-            tokenizer = cls(config, weights["mean"], weights["std"], autoencoder, weights["centroids"], layer)
+            tokenizer = cls(
+                config, weights["mean"], weights["std"], autoencoder, weights["centroids"], layer, gain=saved.gain
+            )
             saved_models.require_finite(tokenizer._weights())
             if not bool((tokenizer.std > 0).all()):
                 raise InputError("the tensor 'std' holds numbers that are not above 0")
@@ -351,6 +361,11 @@ def sounds_for(
     """Give each recording of a batch as `sound_for` does; errors have its number."""
     for each, name in each_recording(recordings):
         yield sound_for(audio, each, sample_rate, name=name)
+
+
+def require_gain(gain: float) -> None:
+    """Refuse a make-up gain that no codebook needs."""
+    require(abs(gain) <= MOST_GAIN, "gain", f"{gain} dB", f"it must be between {-MOST_GAIN:g} and {MOST_GAIN:g} dB")
 
 
 def _describe(codebook: str, levels: int, codebook_size: int) -> str:

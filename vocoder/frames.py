@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from audio.spectrogram import mel_power
 from foundation.errors import InputError
 from foundation.threads import one_thread
 from tokenizer.codes import CodeMeanings, IntArray
@@ -58,9 +59,16 @@ def frames_of(values: IntArray, tokenizer: CodeMeanings, config: WaveNetConfig) 
 
 @torch.inference_mode()
 def log_mel_of(values: IntArray, tokenizer: CodeMeanings) -> Tensor:
-    """Decode codes ``(time, streams)`` to unnormalised log-mel ``(frames, mels)``."""
+    """Decode codes ``(time, streams)`` to unnormalised log-mel ``(frames, mels)`` of the sound that they are to become.
+
+    It has the power of the training recordings: the tokenizer's make-up gain is in it.
+    """
     with one_thread():
-        return tokenizer.denormalise(tokenizer.spectrogram(_batch(values))[0])
+        log_mel = tokenizer.denormalise(tokenizer.spectrogram(_batch(values))[0])
+        if not tokenizer.gain:
+            return log_mel
+        power = mel_power(log_mel, tokenizer.front_end) * 10 ** (tokenizer.gain / 10)
+        return torch.log(power + tokenizer.front_end.floor)
 
 
 def _batch(values: IntArray) -> Tensor:

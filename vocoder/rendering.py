@@ -32,16 +32,24 @@ class Rendering:
         tokenizer: decodes the codes.
         config: of the network.
         postfilter: strength of the filter, if the tokenizer's front end keeps levels.
+        passes: of the filter.
         prompt: recorded beginning of the sound.
     """
 
     def __init__(
-        self, tokenizer: CodeMeanings, config: WaveNetConfig, *, postfilter: float, prompt: Waveform | Samples | None
+        self,
+        tokenizer: CodeMeanings,
+        config: WaveNetConfig,
+        *,
+        postfilter: float,
+        passes: int,
+        prompt: Waveform | Samples | None,
     ) -> None:
         self.tokenizer, self.config = tokenizer, config
         self.prompt = None if prompt is None else _levels(prompt_waveform(prompt, config.sample_rate), config)
-        strength, begin = in_force(postfilter, tokenizer.front_end), 0 if self.prompt is None else len(self.prompt)
-        self.filter = PostFilter(tokenizer.front_end, strength=strength, prompt=begin) if strength else None
+        audio, begin = tokenizer.front_end, 0 if self.prompt is None else len(self.prompt)
+        strength = in_force(postfilter, audio)
+        self.filter = PostFilter(audio, strength=strength, passes=passes, prompt=begin) if strength else None
         self.num_samples = 0  # of all codes so far
 
     def frames(self, blocks: Iterable[Codes]) -> Iterator[Tensor]:

@@ -11,6 +11,8 @@ from foundation.ranges import require
 from foundation.seeds import require_seed
 
 TEMPERATURE = 0.7  # a classifier recognises most decoded validation clips from 0.5 to 0.7: docs/results.md
+PASSES = 2  # of the post-filter: a WaveNet of minutes is recognised as often as its codes only from the second pass on
+MOST_PASSES = 8
 
 EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]
 
@@ -23,6 +25,7 @@ class Sampling:
     top_p: float = 1.0  # draws among the most probable levels that together reach this probability
     seed: int = 0  # of the random numbers; a `Synthesis` derives one for each sound from it and the sound's name
     postfilter: float = 1.0  # strength of WaveNet's post-filter
+    postfilter_passes: int = PASSES
     engine: EngineChoice = "auto"  # what computes WaveNet's samples
     group: str | None = None  # voice of all clips; None: each clip's own where it is known, else the average
 
@@ -31,9 +34,16 @@ class Sampling:
         require(0 <= self.temperature < math.inf, "temperature", self.temperature, rule)
         require(0 < self.top_p <= 1, "top_p", self.top_p, "choose a probability above 0, 1 for all levels")
         require_strength(self.postfilter)
+        require_passes(self.postfilter_passes)
         require_seed(self.seed, "seed")
 
 
 def require_strength(strength: float, *, option: str = "postfilter") -> None:
     """Refuse what is no share of the difference."""
     require(0 <= strength <= 1, option, strength, "choose 0 (WaveNet's own sound) to 1 (all that is missing)")
+
+
+def require_passes(passes: int, *, option: str = "postfilter_passes") -> None:
+    """Refuse a number of passes that the post-filter does not make."""
+    rule = f"choose 1 to {MOST_PASSES} passes; a strength of 0 turns the post-filter off"
+    require(passes in range(1, MOST_PASSES + 1), option, passes, rule)

@@ -220,8 +220,18 @@ def create_synthesis(
     if kind.import_stream is not None:
         return Unlearned(kind.import_stream(), tokenizer, sampling, name=kind.title)
     assert folder is not None, "learned kinds are created from a folder"
-    vocoder = Vocoder.from_pretrained(folder, device=device, engine=sampling.engine, postfilter=sampling.postfilter)
-    return Trained(vocoder, tokenizer, sampling)
+    return Trained(load_vocoder(folder, sampling, device=device), tokenizer, sampling)
+
+
+def load_vocoder(folder: Path, sampling: Sampling, *, device: str) -> Vocoder:
+    """Load a trained vocoder with the engine and the post-filter of some sampling options."""
+    return Vocoder.from_pretrained(
+        folder,
+        device=device,
+        engine=sampling.engine,
+        postfilter=sampling.postfilter,
+        postfilter_passes=sampling.postfilter_passes,
+    )
 
 
 @contextmanager

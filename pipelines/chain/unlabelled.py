@@ -19,7 +19,7 @@ from pipelines.chain.corpus import MANIFEST, Corpus, find_corpus, read_corpus, s
 from pipelines.results.run_record import RESULTS
 from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run import RunSettings
-from pipelines.stages.start import LM, TOKENS, VOICE, gpt_hash, run_of_start, saved_vocoder
+from pipelines.stages.start import LM, TOKENS, UNIVERSAL, VOICE, gpt_hash, is_shipped, run_of_start, saved_vocoder
 from pipelines.store.store import SYNTHESISED
 from training.gangs import Gang
 
@@ -135,7 +135,28 @@ def noted_starts(corpus: Corpus, settings: RunSettings, folder: Path) -> Corpus:
                 f"no {MANIFEST} beside {start.option}={start.given} lists the recordings that it was trained on: "
                 "figures on test clips mean nothing if these are among them"
             )
+    if (voice := settings.vocoder.start) is None or is_shipped(voice):
+        notices += voice_notices(settings)
     return replace(corpus, notices=(*corpus.notices, *notices))
+
+
+def voice_notices(settings: RunSettings) -> tuple[str, ...]:
+    """Say where the vocoder begins and how far it is trained, and why the weights that ship do not serve it."""
+    own = settings.vocoder
+    if "vocoder" not in settings.stages:
+        return ()
+    trained, ships = f"trained {counted(own.fit.steps, 'step')}", f"that ship with Wordless ({VOICE}={UNIVERSAL})"
+    if own.start is None:
+        why = "" if own.unfit is None else f": of the weights {ships}, {own.unfit}"
+        return (f"WaveNet begins with random weights and is {trained}{why}",)
+    place = ships if is_shipped(own.start) else f"of {own.start} ({VOICE})"
+    weights = f"the weights {place}, with the SHA-256 {saved_vocoder(own.start).weights_sha256[:16]}"
+    notice = f"WaveNet begins with {weights}, and is {trained}"
+    if not own.fit.steps:
+        notice = f"WaveNet has {weights}, converted to the codes of this run and trained no further"
+    if is_shipped(own.start) and settings.corpus.root == EMBEDDED and settings.embedded.other:
+        return notice, "embedded.other names the voices and words that these weights were trained on: test clips, too"
+    return (notice,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,12 +186,8 @@ def _starts(settings: RunSettings) -> Iterator[_Start]:
         weights = f"the weights of {start} ({LM}), with the SHA-256 {gpt_hash(start)[:16]}"
         notice = f"The training of the language model began with {weights}"
         yield _Start(option=LM, given=start, owner=owner, readers="its language model's weights", notice=notice)
-    if (start := settings.vocoder.start) is not None:
-        owner = run_of_start(start, VOCODER, option=VOICE)
-        weights = f"the weights of {start} ({VOICE}), with the SHA-256 {saved_vocoder(start).weights_sha256[:16]}"
-        notice = f"The training of the vocoder began with {weights}"
-        if not settings.vocoder.fit.steps:
-            notice = f"The vocoder has {weights}, converted to the codes of this run and trained no further"
+    if (start := settings.vocoder.start) is not None and not is_shipped(start):
+        owner, (notice, *_) = run_of_start(start, VOCODER, option=VOICE), voice_notices(settings)
         yield _Start(option=VOICE, given=start, owner=owner, readers="its vocoder's weights", notice=notice)
 
 

@@ -99,6 +99,7 @@ def _job(settings: DecodeConfig, clips: Sequence[CodedClip], tokenizer: Tokenize
     for clip in clips:
         digest.update(repr((clip.name, clip.group, clip.codes.num_samples)).encode() + clip.codes.values.tobytes())
     folder = vocoder_of(settings.model, settings.kind)
+    strength = in_force(settings.postfilter, tokenizer.front_end) if folder else None
     return {
         "input": digest.hexdigest(),
         "codebook": tokenizer.format.codebook,
@@ -106,7 +107,8 @@ def _job(settings: DecodeConfig, clips: Sequence[CodedClip], tokenizer: Tokenize
         "group": settings.group,
         "temperature": settings.temperature if folder else None,
         "top_p": settings.top_p if folder else None,
-        "postfilter": in_force(settings.postfilter, tokenizer.front_end) if folder else None,
+        "postfilter": strength,
+        "postfilter_passes": settings.postfilter_passes if strength else None,
         "engine": choose_engine(settings.engine, device).engine if folder else None,
         "seed": settings.seed,
     }

@@ -35,6 +35,7 @@ class DecodeConfig:
     temperature: float
     top_p: float
     postfilter: float  # strength of WaveNet's post-filter
+    postfilter_passes: int
     seed: int
     device: Device
     engine: EngineChoice
@@ -76,6 +77,7 @@ class DecodeConfig:
             top_p=self.top_p,
             seed=self.seed,
             postfilter=self.postfilter,
+            postfilter_passes=self.postfilter_passes,
             engine=self.engine,
             group=self.group,
         )
@@ -99,6 +101,7 @@ class GenerateConfig:
     synthesis: str  # key of a kind of sound, or none: codes only
     vocoder_temperature: float
     postfilter: float  # strength of WaveNet's post-filter
+    postfilter_passes: int
     group: str | None  # voice; null: the average
     device: Device
     engine: EngineChoice
@@ -142,6 +145,7 @@ class GenerateConfig:
             temperature=self.vocoder_temperature,
             seed=self.seed,
             postfilter=self.postfilter,
+            postfilter_passes=self.postfilter_passes,
             engine=self.engine,
             group=self.group,
         )

@@ -21,7 +21,7 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds.kind import Kind
 from vocoder.kinds.table import KINDS
 from vocoder.sampling import Sampling
-from vocoder.synthesis import Synthesis, Trained, Unlearned
+from vocoder.synthesis import Synthesis, Trained, Unlearned, load_vocoder
 from vocoder.vocoder import Vocoder
 
 T = TypeVar("T")
@@ -64,12 +64,7 @@ class DemoModels:
         model = _if_there(own / "lm", lambda folder: load_language_model(folder, device=device))
         if model is not None:
             require_same_codebook(model.format, tokenizer.format, owner=model.name)
-        vocoder = _if_there(
-            own / "vocoder",
-            lambda folder: Vocoder.from_pretrained(
-                folder, device=device, engine=sampling.engine, postfilter=sampling.postfilter
-            ),
-        )
+        vocoder = _if_there(own / "vocoder", lambda folder: load_vocoder(folder, sampling, device=device))
         if vocoder is not None:
             vocoder.require_tokenizer(tokenizer.finest)
         probe = _if_there(own / PROBE_KIND.part, FittedProbe.from_pretrained)

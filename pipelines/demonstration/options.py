@@ -20,6 +20,7 @@ class DemoConfig:
     max_seconds: float  # of a sound
     vocoder_temperature: float
     postfilter: float  # strength of WaveNet's post-filter
+    postfilter_passes: int
     device: Device
     engine: EngineChoice
 
@@ -33,4 +34,9 @@ class DemoConfig:
     @property
     def sampling(self) -> Sampling:
         """Sampling options of the sound."""
-        return Sampling(temperature=self.vocoder_temperature, postfilter=self.postfilter, engine=self.engine)
+        return Sampling(
+            temperature=self.vocoder_temperature,
+            postfilter=self.postfilter,
+            postfilter_passes=self.postfilter_passes,
+            engine=self.engine,
+        )

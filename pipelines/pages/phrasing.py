@@ -30,6 +30,7 @@ NAMES = {
     "pitch_error": "error of the pitch",
     "pitch_error_clips": "clips with a pitch in both",
     "voicing_error": "frames of wrong voicing",
+    "periodicity": "periodicity, how much of a voice there is",
     "runaway_clips": "clips with runaway noise",
     "recoded_perplexity": "perplexity of the re-encoded sound",
     "distinct_1": "different codes",

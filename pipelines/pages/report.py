@@ -32,8 +32,8 @@ from vocoder.kinds.wavenet import WAVENET
 # fmt: off
 SOUND_FIGURES = (
     "bits_per_sample", "label_accuracy", "stoi", "stoi_clips", "pesq", "pesq_clips", "mel_cepstral_distortion",
-    "log_mel_distance", "pitch_error", "pitch_error_clips", "voicing_error", "code_agreement", "rms", "peak", "dc",
-    "clipping", "silence", "clipped_clips", "silent_clips", "runaway_clips",
+    "log_mel_distance", "pitch_error", "pitch_error_clips", "voicing_error", "periodicity", "code_agreement", "rms",
+    "peak", "dc", "clipping", "silence", "clipped_clips", "silent_clips", "runaway_clips",
 )
 # fmt: on
 MAX_PICTURES = 6  # clips

@@ -54,7 +54,9 @@ class Figure:
     @property
     def unit(self) -> str:
         """The unit of the value."""
-        return _UNITS.get(self.name, "ratio")
+        if self.name.endswith("_difference_clips"):
+            return "clips"
+        return _UNITS.get(self.name.removesuffix("_difference"), "ratio")
 
     @property
     def is_overall(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from audio.recordings.manifest import Manifest
 from lm.comparison import Hits, bootstrap, by_fold, difference, interval, outcome_interval
@@ -19,10 +20,11 @@ from pipelines.stages.listening import LISTENING
 from pipelines.stages.playback import JUDGES
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry
-from vocoder.kinds.table import ORIGINAL, UNLEARNED
+from vocoder.kinds.table import BY_KEY, ORIGINAL, UNLEARNED
 from vocoder.kinds.wavenet import WAVENET
 
 COUNTED = ("stoi", "pesq", "pitch_error")  # figures that some clips lack: their clips are counted
+PAIRED = (*COUNTED, "voicing_error", "periodicity")  # figures whose differences between kinds have an interval
 
 Row = Mapping[str, Any]
 
@@ -52,8 +54,13 @@ def sound_figures(
         figures = [row["sounds"][kind] for row in rows if kind in row["sounds"]]
         for name in dict.fromkeys(name for row in figures for name in row):
             yield from _mean(name, kind, [row[name] for row in figures], config, shared(of))
-    for name in COUNTED:
-        yield from _paired(name, [row["sounds"] for row in rows], config, shared(of))
+    sounds: list[Mapping[str, Row]] = [row["sounds"] for row in rows]
+    for name in PAIRED:
+        for rival in (kind.key for kind in UNLEARNED):
+            yield from _paired(name, WAVENET.key, rival, sounds, config, shared(of))
+    for kind in BY_KEY:
+        yield from _paired("rms", kind, ORIGINAL, sounds, config, shared(of))
+        yield from _ratio("periodicity", kind, ORIGINAL, sounds, config, shared(of))
     yield from _of_language(entries["listening"], config, shared("listening"))
 
 
@@ -102,21 +109,39 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Row) 
         yield Figure(name="label_accuracy_ratio", of=of, value=value, low=low, high=high, **shared)
 
 
-def _paired(name: str, sounds: Sequence[Mapping[str, Row]], config: ProbeConfig, shared: Row) -> Iterator[Figure]:
-    """Compare WaveNet with the kinds without learning on the clips whose sounds both have the figure.
+def _paired(
+    name: str, one: str, other: str, sounds: Sequence[Mapping[str, Row]], config: ProbeConfig, shared: Row
+) -> Iterator[Figure]:
+    """Compare two kinds of sound on the clips whose sounds both have the figure.
 
     Each kind lacks it for other clips, so their means are of different clips and say little about each other.
     """
-    for rival in (kind.key for kind in UNLEARNED):
-        both = [[kinds.get(key, {}).get(name) for key in (WAVENET.key, rival)] for kinds in sounds]
-        known = np.array([pair for pair in both if None not in pair], np.float64)
-        if len(known) > 1:
-            outcome = Hits(hits=known.T)
-            draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
-            found = difference(by_fold([outcome]), draws, 0, 1, confidence=config.confidence)
-            of = f"{WAVENET.key} - {rival}"
-            yield Figure(name=f"{name}_difference", of=of, value=found.value, low=found.low, high=found.high, **shared)
-            yield Figure(name=f"{name}_difference_clips", of=of, value=len(known), **shared)
+    known = _both(name, one, other, sounds)
+    if len(known) > 1:
+        outcome = Hits(hits=known.T)
+        draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
+        found = difference(by_fold([outcome]), draws, 0, 1, confidence=config.confidence)
+        of = f"{one} - {other}"
+        yield Figure(name=f"{name}_difference", of=of, value=found.value, low=found.low, high=found.high, **shared)
+        yield Figure(name=f"{name}_difference_clips", of=of, value=len(known), **shared)
+
+
+def _ratio(
+    name: str, one: str, other: str, sounds: Sequence[Mapping[str, Row]], config: ProbeConfig, shared: Row
+) -> Iterator[Figure]:
+    """Divide the mean of a figure of one kind of sound by that of another, on the clips that have both."""
+    known = _both(name, one, other, sounds)
+    if len(known) > 1 and known[:, 1].all():
+        draws = bootstrap([Hits(hits=known.T)], resamples=config.resamples, seed=config.seed)
+        low, high = interval(draws[:, 0] / draws[:, 1], config.confidence)
+        of, value = f"{one} / {other}", float(known[:, 0].mean() / known[:, 1].mean())
+        yield Figure(name=f"{name}_ratio", of=of, value=value, low=low, high=high, **shared)
+
+
+def _both(name: str, one: str, other: str, sounds: Sequence[Mapping[str, Row]]) -> npt.NDArray[np.float64]:
+    """Collect a figure of two kinds of sound ``(clips, 2)``, of the clips that have both."""
+    pairs = [[kinds.get(kind, {}).get(name) for kind in (one, other)] for kinds in sounds]
+    return np.array([pair for pair in pairs if None not in pair], np.float64).reshape(-1, 2)
 
 
 def _mean(name: str, of: str, values: Sequence[float | None], config: ProbeConfig, shared: Row) -> Iterator[Figure]:

@@ -18,7 +18,7 @@ from pipelines.methods.method import Method
 from pipelines.rates.continuations import RatesConfig
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.completed import with_embedded_corpus, with_samples
-from pipelines.settings.parallel import choose_parallel
+from pipelines.settings.parallel import choose_parallel, part_threads
 from pipelines.settings.run_rules import require_run
 from pipelines.settings.speech_layer import choose_layer
 from pipelines.stages.audio_transformer import AudioTransformerSettings
@@ -27,12 +27,14 @@ from pipelines.stages.language_model import LanguageModelSettings
 from pipelines.stages.next_sample import NextSampleSettings
 from pipelines.stages.playback import ListeningConfig
 from pipelines.stages.spectrogram_transformer import AstSettings
+from pipelines.stages.start import NONE, is_shipped, shipped_voice
 from pipelines.stages.tokenizer import TokenizerSettings
-from pipelines.stages.vocoder import VocoderSettings
+from pipelines.stages.vocoder import STEPS, STEPS_FROM_SHIPPED, VocoderSettings
 from pipelines.stages.wav2vec2 import Wav2vec2Settings
 from pipelines.stages.zerospeech import ZerospeechConfig
 from pipelines.store.store import StoreConfig
 from tokenizer.speech_layer import ChosenLayer
+from vocoder.wavenet.network import WaveNetConfig
 
 T = TypeVar("T")
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "rates", "next_sample", "report"]
@@ -69,7 +71,7 @@ class RunSettings:
     device: Device
     workers: int
     engine: EngineConfig = LOCAL
-    threads: int | None  # per process; None: as many as it may use. Part of a training's key
+    threads: int | None  # per process; None: as many as it may use, see `part_threads`. Part of a training's key
     parallel: int | None  # trainings at the same time; None: as many as the cores allow with `threads` each
     store: StoreConfig
     name: str | None = None  # of the folder; the command line has used it before
@@ -140,6 +142,23 @@ class RunSettings:
         return choose_parallel(self.parallel, threads=self.threads, device=self.device, engine=self.engine)
 
     @property
+    def has_two_parts(self) -> bool:
+        """Whether the run has a vocoder, and a language model or probes; both need codes, and not each other."""
+        return "vocoder" in self.stages and (self.trains_lm or self.trains_rates or bool(self.probed_methods))
+
+    @property
+    def part_threads(self) -> int | None:
+        """The number of threads of each of two parts; None: as many as before."""
+        return part_threads(self.threads, device=self.device) if self.has_two_parts else self.threads
+
+    @property
+    def parts_at_once(self) -> int:
+        """Largest number of trainings at the same time if the run makes its two parts at the same time; else 1."""
+        if not self.has_two_parts or self.engine.name != "local":
+            return 1
+        return choose_parallel(self.parallel, threads=self.part_threads, device=self.device, engine=self.engine)
+
+    @property
     def judges(self) -> bool:
         """Whether decoded clips, or continuations at several rates, are judged."""
         return "rates" in self.stages or ("vocoder" in self.stages and self.listening.judged_clips > 0)
@@ -156,7 +175,7 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
     for name in ("stages", "unlabelled", "tracking"):  # a single value needs no brackets
         if isinstance(values.get(name), str):
             values[name] = [values[name]]
-    return _with_readable_clips(build(RunSettings, _with_local_weights(values), name=""))
+    return _with_readable_clips(build(RunSettings, _with_voice(_with_local_weights(values)), name=""))
 
 
 def _with_local_weights(values: Mapping[str, object]) -> dict[str, object]:
@@ -168,6 +187,28 @@ def _with_local_weights(values: Mapping[str, object]) -> dict[str, object]:
         elif name == "weights" and isinstance(value, str):
             found[name] = local_weights(value)
     return found
+
+
+def _with_voice(values: Mapping[str, object]) -> dict[str, object]:
+    """Return the values with the folder of the vocoder's start weights, if these ship and serve it, and its steps."""
+    vocoder = values.get("vocoder")
+    if not isinstance(vocoder, Mapping):
+        return dict(values)
+    filled = dict(vocoder)
+    if filled.get("start") == NONE:
+        filled["start"] = None
+    match values:
+        case {"stages": [*stages], "vocoder": {"start": "universal", "wavenet": wavenet}, "audio": audio}:
+            filled["start"] = None
+            if "vocoder" in stages:
+                network = build(WaveNetConfig, wavenet, name="vocoder.wavenet")
+                found = shipped_voice(network, build(SpectrogramConfig, audio, name="audio"))
+                filled |= {"unfit": found} if isinstance(found, str) else {"start": str(found)}
+    fit = filled.get("fit")
+    if isinstance(fit, Mapping) and fit.get("steps", 1) is None:
+        begun = isinstance(filled.get("start"), str) and is_shipped(str(filled["start"]))
+        filled["fit"] = {**fit, "steps": STEPS_FROM_SHIPPED if begun else STEPS}
+    return {**values, "vocoder": filled}
 
 
 def _with_readable_clips(settings: RunSettings) -> RunSettings:

@@ -16,6 +16,7 @@ from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.encoder import Encoder
 from vocoder.judging.figures import Figures, Original, beside, by_itself
 from vocoder.judging.intelligibility import HOW_TO_GET_PESQ, has_pesq
+from vocoder.judging.periodicity import periodicity
 from vocoder.judging.pitch import HOW_TO_GET_PITCH, LEAST_RATE, has_pitch, pitch
 from vocoder.kinds.table import BY_KEY, JUDGED_KINDS, ORIGINAL
 from vocoder.kinds.wavenet import WAVENET
@@ -80,7 +81,7 @@ def measure_clips(session: Session, tokenizer: Entry, vocoder: Entry, decoded: E
     voices = encoder.format.sample_rate >= LEAST_RATE
     with_pesq, with_pitch = has_pesq(), has_pitch() and voices
     inputs = {"tokenizer": tokenizer.key, "decoded": decoded.key}
-    recipe = Recipe("judged", 2, config={"pesq": with_pesq, "pitch": with_pitch}, inputs=inputs)
+    recipe = Recipe("judged", 3, config={"pesq": with_pesq, "pitch": with_pitch}, inputs=inputs)
 
     def make(folder: Path) -> None:
         if not with_pesq:
@@ -105,7 +106,10 @@ def _measure(
     codes = {kind: encoder.tokenizer.encode(sound) for kind, sound in sounds.items()}
     contour = pitch(sounds[ORIGINAL]) if with_pitch else None
     original = Original(waveform=sounds[ORIGINAL], codes=codes[ORIGINAL], pitch=contour)
-    figures = {kind: by_itself(sound, guard) for kind, sound in sounds.items()}
+    figures = {
+        kind: {"periodicity": periodicity(sound, sounds[ORIGINAL]), **by_itself(sound, guard)}
+        for kind, sound in sounds.items()
+    }
     audio = encoder.tokenizer.config.audio
     for kind in BY_KEY:
         figures[kind] |= beside(original, sounds[kind], codes[kind], audio, with_pesq=with_pesq)

@@ -21,11 +21,15 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.kinds.table import KINDS
 from vocoder.postfilter import in_force
-from vocoder.sampling import EngineChoice, Sampling, require_strength
+from vocoder.sampling import PASSES, EngineChoice, Sampling, require_passes, require_strength
 from vocoder.synthesis import Synthesis, create_synthesis
 
-JudgeName = Literal["probe", "supervised"]
-JUDGES: dict[JudgeName, str] = {"probe": "a linear probe of log-mel", "supervised": "a supervised network"}
+JudgeName = Literal["probe", "codes", "supervised"]
+JUDGES: dict[JudgeName, str] = {
+    "probe": "a linear probe of log-mel",
+    "codes": "a linear probe of the codes of the sound",
+    "supervised": "a supervised network",
+}
 PLAYED: tuple[Split, ...] = ("test",)
 
 
@@ -47,6 +51,7 @@ class ListeningConfig:
     seed: int
     engine: EngineChoice = "auto"  # of the vocoder
     postfilter: float = 1.0  # strength of its post-filter
+    postfilter_passes: int = PASSES
 
     def __post_init__(self) -> None:
         require_positive(self, "listening", "clips", "seconds", "continuation_seconds", "prompt_seconds")
@@ -62,6 +67,7 @@ class ListeningConfig:
             value = getattr(self, name)
             require(0 <= value < math.inf, f"listening.{name}", value, "it must be 0 or more")
         require_strength(self.postfilter, option="listening.postfilter")
+        require_passes(self.postfilter_passes, option="listening.postfilter_passes")
         for temperature in self.temperatures:
             if not 0 <= temperature < math.inf:
                 raise InputError(f"listening.temperatures has {temperature}; each must be 0 or more")
@@ -105,7 +111,9 @@ class Playback:
         the clips' groups.
         """
         engine = choose_engine(self.config.engine, self.session.gang.device.type).engine
-        here = {"postfilter": in_force(self.config.postfilter, self.audio), "precision": precision(engine)}
+        strength = in_force(self.config.postfilter, self.audio)
+        filtered = {"postfilter": strength, "postfilter_passes": self.config.postfilter_passes if strength else 0}
+        here = {**filtered, "precision": precision(engine)}
         kinds = {kind.key: kind.version for kind in KINDS if kind.version}
         models = {"tokenizer": self.tokenizer.key, "vocoder": self.vocoder.key}
         return Recipe(
@@ -120,7 +128,11 @@ class Playback:
         device, own = str(self.session.gang.device), self.config
         tokenizer = Tokenizer.from_pretrained(self.tokenizer.folder, device=device)
         sampling = Sampling(
-            temperature=own.vocoder_temperature, seed=own.seed, postfilter=own.postfilter, engine=own.engine
+            temperature=own.vocoder_temperature,
+            seed=own.seed,
+            postfilter=own.postfilter,
+            postfilter_passes=own.postfilter_passes,
+            engine=own.engine,
         )
         folder = self.vocoder.folder
         create = partial(create_synthesis, tokenizer=tokenizer, sampling=sampling, folder=folder, device=device)

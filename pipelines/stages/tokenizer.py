@@ -30,6 +30,7 @@ from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import TOGETHER, fit_codebooks, write_bottlenecks
 from tokenizer.health import HealthConfig
 from tokenizer.kmeans_report import kmeans_summary
+from tokenizer.make_up_gain import measure_gain
 from tokenizer.patches import PatchConfig
 from tokenizer.rates import MOST_RATES
 from tokenizer.sample import FrameSample, LogMelReader, PatchBatches, draw_sample, normalised_patches, read_log_mel
@@ -258,7 +259,7 @@ def codebook(
     config = {"size": settings.codebook_size, "iterations": settings.kmeans_iterations, "seed": settings.seed}
     if settings.levels > 1:  # entries of one level keep their key
         config["levels"] = settings.levels
-    recipe = Recipe("tokenizer", 1, config=config, inputs={"autoencoder": trained.key})
+    recipe = Recipe("tokenizer", 2, config=config, inputs={"autoencoder": trained.key})
 
     def make(folder: Path) -> None:
         drawn, tokenizer_config = load_file(sample.folder / SAMPLE), settings.config(audio, layer)
@@ -285,6 +286,7 @@ def codebook(
             speech_layer=None if layer is None else layer.open(),
         )
         written.unlink(missing_ok=True)
+        tokenizer.gain = measure_gain(tokenizer, drawn["train"], None if layer is None else drawn[STATES["train"]])
         tokenizer.save_pretrained(folder)
         write_json(folder / "kmeans.json", kmeans_summary(reports))
 
@@ -296,7 +298,7 @@ def codebook(
 
 def started_tokenizer(session: Session, start: str) -> Entry:
     """Copy the tokenizer of an earlier run; the entry is a complete tokenizer folder, without a record of k-means."""
-    recipe = Recipe("tokenizer", 1, config={}, inputs={"start": tokenizer_hash(start)})
+    recipe = Recipe("tokenizer", 2, config={}, inputs={"start": tokenizer_hash(start)})
 
     def make(folder: Path) -> None:
         Tokenizer.from_pretrained(start_folder(start, TOKENIZER, option=TOKENS)).save_pretrained(folder)

@@ -30,7 +30,15 @@ from tests.pipelines.scoring.test_score import options as scoring
 from tests.pipelines.tiny_chain import called
 
 RUN = "hf://user/tiny"
-DECODING = {"synthesis": "wavenet", "group": None, "temperature": 0.7, "top_p": 1.0, "postfilter": 1.0, "seed": 0}
+DECODING = {
+    "synthesis": "wavenet",
+    "group": None,
+    "temperature": 0.7,
+    "top_p": 1.0,
+    "postfilter": 1.0,
+    "postfilter_passes": 2,
+    "seed": 0,
+}
 
 
 @pytest.fixture(scope="module")

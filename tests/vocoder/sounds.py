@@ -25,6 +25,7 @@ class Table:
     def __init__(self, patches: Tensor, *, tokenizer: str = "tok-1", codebook: str = "book-1") -> None:
         self.patches = patches
         self.front_end = SPECTROGRAM
+        self.gain = 0.0
         self.patch_frames = patches.shape[1]
         self.format = CodesFormat(
             codebook_size=len(patches),

@@ -21,7 +21,7 @@ from tests.vocoder.sounds import (
     tiny_config,
 )
 from tokenizer.codes import Codes
-from vocoder.judging.metrics import log_mel_distance
+from vocoder.judging.metrics import FULL_SCALE, log_mel_distance
 from vocoder.postfilter import PostFilter, in_force
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
@@ -37,9 +37,10 @@ def filtered(
     *,
     frames: int = 64,
     strength: float = 1.0,
+    passes: int = 1,
     prompt: int = 0,
 ) -> Tensor:
-    own = PostFilter(config, strength=strength, prompt=prompt)
+    own = PostFilter(config, strength=strength, passes=passes, prompt=prompt)
     own.expect(meant)
     pieces = torch.split(samples, frames * config.hop_length)
     return torch.cat([*(own.filter(piece) for piece in pieces), own.finish()])
@@ -62,12 +63,15 @@ def drawn(frames: int, config: SpectrogramConfig, *, seed: int = 0) -> tuple[Ten
         replace(SPECTROGRAM, window_length=82, hop_length=33),
     ],
 )
-@pytest.mark.parametrize(("strength", "prompt"), [(1.0, 0), (0.4, 0), (1.0, 333)])
-def test_equals_the_reference(config: SpectrogramConfig, strength: float, prompt: int) -> None:
+@pytest.mark.parametrize(
+    ("strength", "passes", "prompt"), [(1.0, 1, 0), (0.4, 1, 0), (1.0, 1, 333), (1.0, 2, 0), (0.6, 3, 0), (1.0, 2, 333)]
+)
+def test_equals_the_reference(config: SpectrogramConfig, strength: float, passes: int, prompt: int) -> None:
     samples, meant = drawn(9, config)
-    found = filtered(samples, meant, config, frames=2, strength=strength, prompt=prompt)  # a prompt ends in some piece
-    wanted = postfiltered(samples.numpy(), meant.numpy(), config, strength=strength, prompt=prompt)
-    np.testing.assert_allclose(found, wanted, atol=2e-5)
+    own = {"strength": strength, "passes": passes, "prompt": prompt}
+    found = filtered(samples, meant, config, frames=2, **own)  # type: ignore[arg-type]  # a prompt ends in some piece
+    wanted = postfiltered(samples.numpy(), meant.numpy(), config, **own)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found, wanted, atol=5e-5)
 
 
 @settings(deadline=None, max_examples=30)
@@ -76,16 +80,41 @@ def test_equals_the_reference(config: SpectrogramConfig, strength: float, prompt
     together=st.integers(1, 40),
     window=st.sampled_from([80, 120, 200, 500]),
     prompt=st.integers(0, 3000),
+    passes=st.integers(1, 3),
     seed=st.integers(0, 99),
 )
-def test_pieces_give_the_whole(total: int, together: int, window: int, prompt: int, seed: int) -> None:
+def test_pieces_give_the_whole(total: int, together: int, window: int, prompt: int, passes: int, seed: int) -> None:
     config = replace(SPECTROGRAM, window_length=window)
     samples, meant = drawn(total, config, seed=seed)
-    whole = filtered(samples, meant, config, prompt=prompt)
+    whole = filtered(samples, meant, config, passes=passes, prompt=prompt)
     assert len(whole) == len(samples)
     assert torch.equal(whole[:prompt], samples[:prompt])
-    pieces = filtered(samples, meant, config, frames=together, prompt=prompt)
-    torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-6)
+    pieces = filtered(samples, meant, config, frames=together, passes=passes, prompt=prompt)
+    torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-5)
+
+
+def test_each_pass_comes_nearer_and_delays_the_stream() -> None:
+    samples, meant = drawn(40, SPECTROGRAM)
+    audible = meant.clamp(min=-6)  # the floor hides what is softer
+    left, delays = [], []
+    for passes in (1, 2, 3):
+        sound = filtered(samples, audible, SPECTROGRAM, passes=passes)
+        left.append(float((LogMel(SPECTROGRAM)(sound.unsqueeze(0))[0] - audible).abs().mean()))
+        own = PostFilter(SPECTROGRAM, strength=1.0, passes=passes)
+        own.expect(audible)
+        delays.append(len(samples) - len(own.filter(samples)))
+    assert left[0] > 1.1 * left[1] > 1.1 * left[2]
+    assert delays == [120, 280, 440]  # window - hop, and then whole frames of 80 samples
+
+
+def test_what_is_made_louder_does_not_clip() -> None:
+    samples, _ = drawn(12, SPECTROGRAM)
+    meant = LogMel(SPECTROGRAM)(samples.unsqueeze(0))[0] + math.log(30)
+    sound = filtered(samples, meant, SPECTROGRAM)
+    assert float(samples.abs().max()) < 1
+    assert 0.95 < float(sound.abs().max()) < FULL_SCALE
+    kept = filtered(torch.ones(12 * HOP), meant, SPECTROGRAM, prompt=500)[:500]
+    assert torch.equal(kept, torch.ones(500))  # a recording may
 
 
 def test_sound_that_is_as_meant_stays_as_it_is() -> None:
@@ -139,11 +168,11 @@ def test_a_vocoder_filters_what_it_says_and_not_what_it_heard() -> None:
     plain, own = Vocoder(model, "tok-1", postfilter=0), Vocoder(model, "tok-1", postfilter=0.7)
     raw = plain.decode(codes, table, seed=5)
     meant = table.denormalise(table.spectrogram(torch.from_numpy(codes.values).long()[None])[0])
-    wanted = postfiltered(raw.samples, meant.numpy(), SPECTROGRAM, strength=0.7)
+    wanted = postfiltered(raw.samples, meant.numpy(), SPECTROGRAM, strength=0.7, passes=2)
     np.testing.assert_allclose(own.decode(codes, table, seed=5).samples, wanted, atol=2e-5)
     heard = Waveform(samples=raw.samples[:1001], sample_rate=8000)
     more = own.continue_from(heard, codes, table, seed=5)
-    wanted = postfiltered(raw.samples, meant.numpy(), SPECTROGRAM, strength=0.7, prompt=1001)
+    wanted = postfiltered(raw.samples, meant.numpy(), SPECTROGRAM, strength=0.7, passes=2, prompt=1001)
     np.testing.assert_allclose(more.samples, wanted[1001:], atol=2e-5)
 
 
@@ -157,7 +186,7 @@ def test_a_stream_goes_on_from_a_prompt_as_the_whole_does() -> None:
 
 
 def test_refuses_what_it_cannot_filter() -> None:
-    own = PostFilter(SPECTROGRAM, strength=1.0)
+    own = PostFilter(SPECTROGRAM, strength=1.0, passes=2)
     own.expect(torch.zeros(2, SPECTROGRAM.n_mels))
     with pytest.raises(InputError, match=r"\b240 samples\b.*\b2 frames"):
         own.filter(torch.zeros(3 * HOP))
@@ -165,6 +194,9 @@ def test_refuses_what_it_cannot_filter() -> None:
         own.filter(torch.zeros(HOP + 1))
     with pytest.raises(InputError, match=r"postfilter\b.*\b1\.5\b.*\b0\b.*\b1\b"):
         Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1", postfilter=1.5)
+    for passes in (0, -1, 9):
+        with pytest.raises(InputError, match=rf"postfilter_passes\b.*{passes}\b"):
+            Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1", postfilter_passes=passes)
 
 
 def test_levels_are_known_where_nothing_is_taken_off() -> None:
@@ -181,3 +213,16 @@ def test_a_stream_says_nothing_empty() -> None:
     pieces = [piece.samples for piece in own.stream([codes], table)]
     assert all(len(piece) for piece in pieces)
     assert np.array_equal(np.concatenate(pieces), own.decode(codes, table).samples)
+
+
+def test_the_filter_makes_sound_as_loud_as_the_gain_of_the_codes_says() -> None:
+    table, own = random_table(), Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1")
+    codes = table.codes([code % 12 for code in range(40)])
+    powers = []
+    for gain in (0.0, 3.0):
+        table.gain = gain
+        powers.append(float(np.mean(own.decode(codes, table, seed=5).samples ** 2)))
+    assert 10 * math.log10(powers[1] / powers[0]) == pytest.approx(3, abs=0.5)
+    blocks = [codes.crop(start, start + 9) for start in range(0, 40, 9)]
+    pieces = [piece.samples for piece in own.stream(blocks, table, Sampling(seed=5))]
+    assert np.array_equal(np.concatenate(pieces), own.decode(codes, table, seed=5).samples)

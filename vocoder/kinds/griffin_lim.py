@@ -16,5 +16,5 @@ GRIFFIN_LIM = Kind(
     marker="o",
     import_stream=_import_stream,
     played_first=True,
-    version=1,
+    version=2,
 )

@@ -17,5 +17,5 @@ NOISE_VOCODER = Kind(
     "pitch and voicing measure the voice.",
     marker="x",
     import_stream=_import_stream,
-    version=0,
+    version=1,
 )

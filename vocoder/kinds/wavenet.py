@@ -9,5 +9,5 @@ WAVENET = Kind(
     marker="D",
     import_stream=None,
     played_first=True,
-    version=0,
+    version=1,
 )

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from audio.spectrogram import SpectrogramConfig
 from tokenizer.codes import CodeMeanings, Codes
+from vocoder.limiter import limited
 from vocoder.short_time import analyse, synthesise
 from vocoder.unlearned.frame_blocks import CodeFrames, FrameNumbers, frame_blocks, overlapping_frames
 from vocoder.unlearned.mel_inversion import linear_power
@@ -30,7 +31,7 @@ def stream(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iterator[
     reach = overlapping_frames(config)
     for block in frame_blocks(len(log_mel), before=ITERATIONS * reach, after=(ITERATIONS + 1) * reach):
         samples = _block(log_mel[block.first : block.last], cycles.of(block), config)
-        yield block.inner(samples, config.hop_length, codes.num_samples).clamp(-1, 1)
+        yield limited(block.inner(samples, config.hop_length, codes.num_samples))
 
 
 @torch.inference_mode()

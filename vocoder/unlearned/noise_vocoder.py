@@ -11,6 +11,7 @@ from torch import Tensor
 
 from audio.spectrogram import SpectrogramConfig
 from tokenizer.codes import CodeMeanings, Codes
+from vocoder.limiter import limited
 from vocoder.short_time import analyse, hann, synthesise
 from vocoder.unlearned.frame_blocks import CodeFrames, FrameNumbers, frame_blocks, overlapping_frames
 from vocoder.unlearned.mel_inversion import linear_power
@@ -24,7 +25,7 @@ def stream(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iterator[
     # The first windows of a block reach back to the noise before it, and its last samples lie in the windows after it.
     for block in frame_blocks(len(log_mel), before=reach, after=reach):
         samples = _block(log_mel[block.first : block.last], noise.of(block).flatten(), config)
-        yield block.inner(samples, config.hop_length, codes.num_samples).clamp(-1, 1)
+        yield limited(block.inner(samples, config.hop_length, codes.num_samples))
 
 
 @torch.inference_mode()

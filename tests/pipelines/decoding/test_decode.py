@@ -45,6 +45,7 @@ def options(model: Path, codes: Path, output: Path, **others: object) -> dict[st
         "temperature": 1.0,
         "top_p": 1.0,
         "postfilter": 1.0,
+        "postfilter_passes": 2,
         "seed": 0,
         "device": "cpu",
         "engine": "auto",
@@ -246,6 +247,7 @@ def test_codes_of_another_tokenizer_are_refused_naming_both(
         ({"temperature": -1.0}, r"temperature\b.*-1\b"),
         ({"top_p": 0.0}, r"top_p\b.*\b0\b"),
         ({"postfilter": 1.5}, r"postfilter\b.*\b1\.5\b"),
+        ({"postfilter_passes": 0}, r"postfilter_passes\b.*\b0\b"),
         ({"seed": -1}, r"seed\b.*-1\b"),
         (
             {"output": "o.mp3"},

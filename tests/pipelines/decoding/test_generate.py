@@ -39,6 +39,7 @@ def options(model: Path, output: Path, **others: object) -> dict[str, object]:
         "synthesis": "wavenet",
         "vocoder_temperature": 1.0,
         "postfilter": 1.0,
+        "postfilter_passes": 2,
         "group": None,
         "device": "cpu",
         "engine": "auto",

@@ -52,6 +52,7 @@ def options(model: Path, **changes: object) -> DemoConfig:
         "max_seconds": LIMIT,
         "vocoder_temperature": 0.7,
         "postfilter": 1.0,
+        "postfilter_passes": 2,
         "device": "cpu",
         "engine": "auto",
     }

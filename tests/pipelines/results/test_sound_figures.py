@@ -136,6 +136,31 @@ def test_kinds_are_compared_on_the_clips_that_both_can_be_measured_on(entries: d
     assert ("stoi_difference", "wavenet - noise_vocoder") not in found  # it has no figure of its own
 
 
+def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Entry]) -> None:
+    sounds = [
+        {
+            "original": {"rms": -20.0, "periodicity": 0.8},
+            "wavenet": {"rms": -22.0 - number, "periodicity": 0.4 + 0.1 * number},
+            "griffin_lim": {"periodicity": None, "pitch_error": 50.0},
+        }
+        for number in range(3)
+    ]
+    rows = [{"path": f"{number}.wav", "sounds": each} for number, each in enumerate(sounds)]
+    write_json(entries["judged"].folder / JUDGED, {"clips": rows})
+    found = figures(entries)
+    level, voice = found["rms_difference", "wavenet - original"], found["periodicity_ratio", "wavenet / original"]
+    assert (level.value, level.unit) == (-3, "dB re full scale")
+    assert voice.value == pytest.approx(0.5 / 0.8)
+    assert level.low is not None
+    assert level.high is not None
+    assert voice.low is not None
+    assert voice.high is not None
+    assert -4 <= level.low < -3 < level.high <= -2
+    assert 0.5 <= voice.low < voice.value < voice.high <= 0.75
+    assert ("periodicity_ratio", "griffin_lim / original") not in found
+    assert found["rms_difference_clips", "wavenet - original"].unit == "clips"
+
+
 def test_blocks_that_were_drawn_again_are_counted(entries: dict[str, Entry]) -> None:
     assert ("runaway_blocks", "wavenet") not in figures(entries)
     write_json(entries["decoded"].folder / GUARD, {"found": 3, "left": 1})

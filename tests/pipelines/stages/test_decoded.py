@@ -41,17 +41,21 @@ def parts_of(run_folder: Path) -> list[Entry]:
     return [Entry(stage=part, key=part, folder=run_folder / part, reused=True) for part in ("tokenizer", "vocoder")]
 
 
-def test_a_store_keeps_sounds_of_each_strength_of_the_post_filter(
+def test_a_store_keeps_sounds_of_each_strength_and_number_of_passes_of_the_post_filter(
     run_folder: Path, session: Session, manifest: Manifest
 ) -> None:
-    parts, strengths = parts_of(run_folder), (0.0, 0.5, 1.0)
+    parts, strengths = parts_of(run_folder), (0.0, 0.5, 1.0, 1.0)
     for stage in (decode_clips, partial(listening, model=None)):
         made = [
-            stage(playback_of(session, manifest, *parts, config=replace(LISTENING, postfilter=strength)))
-            for strength in strengths
+            stage(
+                playback_of(
+                    session, manifest, *parts, config=replace(LISTENING, postfilter=strength, postfilter_passes=passes)
+                )
+            )
+            for strength, passes in zip(strengths, (2, 2, 2, 1), strict=True)
         ]
-        assert len({entry.key for entry in made}) == 3
-        assert len({(entry.folder / "0_wavenet.wav").read_bytes() for entry in made}) == 3
+        assert len({entry.key for entry in made}) == 4
+        assert len({(entry.folder / "0_wavenet.wav").read_bytes() for entry in made}) == 4
         assert len({(entry.folder / "0_griffin_lim.wav").read_bytes() for entry in made}) == 1
     said = [entry.read_json(LISTENING_RECORD)["postfilter"] for entry in made]
     assert said == list(strengths)
@@ -139,3 +143,5 @@ def test_a_store_keeps_sounds_of_each_precision(
 def test_a_strength_out_of_range_is_refused_by_its_option() -> None:
     with pytest.raises(InputError, match=r"listening\.postfilter\b.*\b1\.5\b.*\b0\b.*\b1\b"):
         replace(LISTENING, postfilter=1.5)
+    with pytest.raises(InputError, match=r"listening\.postfilter_passes\b.*\b0\b.*\b1\b"):
+        replace(LISTENING, postfilter_passes=0)

@@ -54,4 +54,5 @@ def test_without_librosa_all_but_pitch_is_measured(
     found = figures_of_a_sweep(run_folder, tmp_path / "without")
     assert (found["pitch_error"], found["voicing_error"]) == (None, None)
     assert found["log_mel_distance"] == 0
+    assert found["periodicity"] > 0.9  # needs no library
     assert re.search(r"without pitch\b.*\blibrosa and numba\b", capsys.readouterr().err)
