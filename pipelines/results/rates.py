@@ -7,7 +7,8 @@ from typing import Any, cast
 import numpy as np
 
 from audio.recordings.manifest import Manifest
-from foundation.configuration import build
+from foundation.json_values import read_object
+from foundation.saved_models import CONFIG
 from lm.comparison import Hits, bootstrap, difference, measure, whole_groups
 from lm.probing.config import ProbeConfig
 from pipelines.rates.continuations import CONTINUATIONS, FLAT, MODELS, RATES, RatesConfig
@@ -18,7 +19,7 @@ from pipelines.results.rates_record import ContinuedRow, JudgedRow, RateRow, Rat
 from pipelines.stages.playback import JUDGES, JudgeName
 from pipelines.store.store import Entry
 from pipelines.store.training_curve import CURVE
-from tokenizer.config import TokenizerConfig
+from tokenizer.config import SavedTokenizer
 from tokenizer.parquet import read_codes
 
 Row = Mapping[str, Any]
@@ -116,9 +117,7 @@ def _rate(entries: Mapping[str, Entry], number: int, *, count: int, flat: bool =
     """Return the codes of a rate, and the model that predicts them: that of the rate, or the ``flat`` GPT."""
     model = "lm" if flat else "rate_1_lm" if number == 1 else f"rate_{number}_upsampler"
     prefix = _prefix(number, count)
-    values = entries[f"{prefix}tokenizer"].read_json("config.json")
-    del values["fingerprints"]
-    config = build(TokenizerConfig, values, name="tokenizer")
+    config = read_object(SavedTokenizer, entries[f"{prefix}tokenizer"].folder / CONFIG).config
     health: Row = entries[f"{prefix}health"].read_json("health.json")
     rate = config.audio.sample_rate / config.samples_per_code * config.streams
     return cast(

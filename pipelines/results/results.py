@@ -10,8 +10,9 @@ import numpy as np
 from safetensors.numpy import save
 
 from audio.recordings.manifest import SPLITS, Manifest, Rejected
-from foundation.configuration import build
 from foundation.files import write_aside
+from foundation.json_values import read_object
+from foundation.saved_models import CONFIG
 from pipelines.methods.picture import PictureRecord
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import best_poolings, comparison_of
@@ -29,7 +30,7 @@ from pipelines.stages.code_table import CODE_TABLE
 from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import GPT, PROBE
 from pipelines.store.training_curve import CURVE
-from tokenizer.config import TokenizerConfig
+from tokenizer.config import SavedTokenizer
 from training.record import TrainingRecord
 from vocoder.kinds.wavenet import WAVENET
 
@@ -217,9 +218,7 @@ def _each_probe(
 
 def _rate(tokenizer: Entry) -> float:
     """Compute the codes per second over all streams."""
-    values = tokenizer.read_json("config.json")
-    del values["fingerprints"]
-    config = build(TokenizerConfig, values, name="tokenizer")
+    config = read_object(SavedTokenizer, tokenizer.folder / CONFIG).config
     return config.audio.sample_rate / config.samples_per_code * config.streams
 
 

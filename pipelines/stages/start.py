@@ -67,9 +67,9 @@ def gpt_hash(start: str) -> str:
 
 
 def tokenizer_hash(start: str) -> str:
-    """Return the fingerprints of ``tokenizer.start``, as its config names them; loading checks them."""
+    """Return the fingerprints and the gain of ``tokenizer.start``, as its config names them; loading checks them."""
     saved = _saved_tokenizer(start)
-    return f"{saved.fingerprints.tokenizer} {saved.fingerprints.codebook}"
+    return f"{saved.fingerprints.tokenizer} {saved.fingerprints.codebook} {saved.gain}"
 
 
 def saved_vocoder(start: str) -> SavedVocoder:
