@@ -198,7 +198,7 @@ def _with_voice(values: Mapping[str, object]) -> dict[str, object]:
     if filled.get("start") == NONE:
         filled["start"] = None
     match values:
-        case {"stages": [*stages], "vocoder": {"start": "universal", "wavenet": wavenet}, "audio": audio}:
+        case {"stages": [*stages], "vocoder": {"start": "universal", "wavenet": dict(wavenet)}, "audio": dict(audio)}:
             filled["start"] = None
             if "vocoder" in stages:
                 network = build(WaveNetConfig, wavenet, name="vocoder.wavenet")
