@@ -16,7 +16,7 @@ from foundation.text import escape
 
 R = TypeVar("R")
 SECONDS_BETWEEN_LINES = 15.0
-SECONDS_BETWEEN_SHARED_LINES = 60.0  # where several processes write lines
+SECONDS_BETWEEN_SHARED_LINES = 30.0  # where several processes write lines
 
 
 class Progress:

@@ -85,9 +85,9 @@ class Session:
         if together:
             recipe = replace(recipe, config={**recipe.config, "threads": self._threads(), "processes": self.gang.size})
         if self.finds_only:
-            if (found := self.store.find(recipe)) is None:
+            if (known := self.store.find(recipe)) is None:
                 raise MissingEntryError
-            return found
+            return known
         with self.store.locked(recipe, self._waiting) if leader else nullcontext():
             if leader:
                 note_user(self.store.folder(recipe), self.user or self.folder, self.store.root)

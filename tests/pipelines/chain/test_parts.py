@@ -1,0 +1,113 @@
+"""Vocoder and language model at the same time: the bytes of one after the other, and one line for an error."""
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from foundation.threads import use_threads
+from pipelines.settings.run import run_settings
+from tests.killing import Call, call
+from tests.pipelines.tiny_chain import TINY, composed, stored
+
+PARTS = ("threads=1", "vocoder.fit.steps=24", "compare.methods=[log_mel,bag_of_codes,gpt]")
+SAVED = ("lm.fit.checkpoint_minutes=0", "vocoder.fit.checkpoint_minutes=0")
+AT_ONCE = "parallel=2"
+
+
+def words(place: Path, *more: str) -> tuple[str, ...]:
+    return (*TINY, *PARTS, *SAVED, f"store.root={place / 'store'}", f"hydra.run.dir={place / 'run'}", *more)
+
+
+def stages(place: Path) -> list[tuple[str, str, bool]]:
+    rows = json.loads((place / "run/results.json").read_text())["stages"]
+    return [(row["stage"], row["key"], row["reused"]) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def one_after_the_other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("parts")
+    assert call("run", *words(place), place=place).code == 0
+    return place
+
+
+def without(place: Path, folder: Path, *made: str) -> Path:
+    """Copy the store of a finished run without the entries of some stages, and of those that read them."""
+    shutil.copytree(place / "store", folder / "store")
+    later = ("decoded", "judged", "listening", "recognised", "gpt_features")
+    for stage in (*made, *later):
+        shutil.rmtree(folder / "store" / stage)
+    return folder
+
+
+@pytest.mark.slow
+def test_both_orders_give_the_same_bytes(one_after_the_other: Path, tmp_path: Path) -> None:
+    shutil.copytree(one_after_the_other / "store/embedded", tmp_path / "store/embedded")
+    assert call("run", *words(tmp_path, AT_ONCE), place=tmp_path).code == 0
+    log = (tmp_path / "run/log.txt").read_text().splitlines()
+    assert any(line.startswith("vocoder  finished ") for line in log)
+    assert any(line.startswith("language model  finished ") for line in log)
+    assert any(line.startswith("other methods  finished ") for line in log)
+    assert stored(tmp_path / "store") == stored(one_after_the_other / "store")
+    assert stages(tmp_path) == stages(one_after_the_other)
+    curves = {path.name for path in (tmp_path / "run/tensorboard").iterdir()}
+    assert curves == {path.name for path in (one_after_the_other / "run/tensorboard").iterdir()}
+    (tmp_path / "run/log.txt").unlink()
+    assert call("run", *words(tmp_path, AT_ONCE), place=tmp_path).code == 0
+    assert not [line for line in (tmp_path / "run/log.txt").read_text().splitlines() if "at the same time" in line]
+    assert all(reused for _, _, reused in stages(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_leaves_no_process_and_resumes_to_the_same_bytes(
+    number: signal.Signals, one_after_the_other: Path, tmp_path: Path
+) -> None:
+    without(one_after_the_other, tmp_path, "lm", "vocoder")
+    running = Call("run", *words(tmp_path, AT_ONCE, "tracking=[]"), place=tmp_path)
+    while not list(tmp_path.glob("store/vocoder/*.checkpoints/fit.safetensors")):
+        assert not running.ended_within(0.05), running.told
+    running.end(number)
+    done = running.wait()  # it waits for all processes of the run
+    assert done.code == (130 if number is signal.SIGINT else -number), done.told
+    assert "Traceback" not in done.told
+    assert call("run", *words(tmp_path, AT_ONCE), place=tmp_path).code == 0
+    assert stored(tmp_path / "store") == stored(one_after_the_other / "store")
+
+
+@pytest.mark.slow
+def test_an_error_of_the_vocoder_ends_the_run_in_one_line(one_after_the_other: Path, tmp_path: Path) -> None:
+    without(one_after_the_other, tmp_path, "lm", "vocoder")
+    (damaged,) = tmp_path.glob("store/waveforms/*/samples.npy")
+    damaged.write_bytes(b"damaged")
+    done = call("run", *words(tmp_path, AT_ONCE), place=tmp_path)
+    assert done.code == 2, done.told
+    assert f"wordless run: {damaged} " in done.told
+    assert "Traceback" not in done.told
+
+
+def test_threads_of_both_parts_are_half_of_the_cores_in_any_order(tmp_path: Path) -> None:
+    half = max(use_threads(None) // 2, 1)
+    for parallel in ("1", "null"):
+        settings = run_settings(composed(tmp_path, f"parallel={parallel}", "device=cpu"))
+        assert settings.part_threads == half
+    assert run_settings(composed(tmp_path, "stages=[tokenizer,lm]", "device=cpu")).part_threads is None
+    assert run_settings(composed(tmp_path, "threads=3", "device=cpu")).part_threads == 3
+
+
+def test_both_parts_need_cores_for_their_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.settings.parallel.cores", lambda: 2)
+    monkeypatch.setattr("pipelines.settings.parallel.machine_memory", lambda: 2**40)
+
+    def at_once(*words: str) -> int:
+        return run_settings(composed(tmp_path, "device=cpu", *words)).parts_at_once
+
+    assert at_once("parallel=null", "threads=1") == 2
+    assert at_once("parallel=null", "threads=2") == 1
+    assert at_once("parallel=1", "threads=1") == 1
+    assert at_once("parallel=null", "threads=1", "stages=[tokenizer,vocoder]") == 1
+    assert at_once("parallel=2", "threads=4") == 2
+    monkeypatch.setattr("pipelines.settings.parallel.machine_memory", lambda: 3 * 2**30)
+    assert at_once("parallel=null", "threads=1") == 1
