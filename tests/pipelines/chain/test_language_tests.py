@@ -72,6 +72,30 @@ def test_figures_and_report_show_the_test(judged: Path) -> None:
     assert re.search(r"\bABX\b.*\b2 phones\b.*\b2 voices\b", page)
 
 
+def test_sentences_are_tested_by_their_word_order(tmp_path: Path) -> None:
+    """The default corpus in small: its GPT prefers the sentences that the oracle finds more probable, one by one."""
+    words = ("embedded.words=null", "embedded.takes=null", "embedded.voices=5", "embedded.sentences=4")
+    tests = ("zerospeech.voices=2", "zerospeech.sentences=3", "stages=[tokenizer,lm,zerospeech,report]")
+    assert run(tmp_path / "store", tmp_path / "run", *words, *tests) == 0
+    content = json.loads((tmp_path / "run/results.json").read_text())
+    found = content["zerospeech"]["pairs"]
+    assert (found["test"], found["items"], found["pairs"], found["voices"]) == ("word_order", 3, 6, 2)
+    config = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=3, seed=0)
+    asked = config.pairs(EmbeddedConfig(voices=5, sentences=4))
+    spoken = speak(asked.utterances, tmp_path / "store/embedded", seed=0)
+    tokenizer = Tokenizer.from_pretrained(tmp_path / "run/tokenizer")
+    gpt = LanguageModel.from_pretrained(tmp_path / "run/lm")
+    score = {
+        each.file: float(gpt.log_probabilities(tokenizer.encode_file(spoken / each.file)).mean())
+        for each in asked.utterances
+    }
+    assert found["models"][0]["value"] == pytest.approx(
+        np.mean([score[pair.right] > score[pair.wrong] for pair in asked.pairs])
+    )
+    assert len({clip for clip in content["corpus"]["labels"]}) <= 5  # last words
+    assert "6 pairs" in (tmp_path / "run/report.html").read_text().partition("</header>")[0]
+
+
 def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
     accuracies = {name: [[0.0, 1.0, 0.5, 1.0], [1.0, 1.0, 0.5, 0.0]] for name in MODELS}
     entries: list[dict[str, Any]] = [
