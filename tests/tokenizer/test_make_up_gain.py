@@ -61,7 +61,7 @@ def test_where_levels_are_unknown_there_is_none(tokenizer: Tokenizer) -> None:
     columns = columns_of(tokenizer, sound(1.0))
     parts = (tokenizer.mean, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids)
     for changes in ({"remove_mean": "clip"}, {"dynamic_range": 40.0}):
-        audio = replace(tokenizer.config.audio, **changes)  # type: ignore[arg-type]  # both are options of it
+        audio = replace(tokenizer.config.audio, **changes)
         relative = Tokenizer(replace(tokenizer.config, audio=audio), *parts)
         assert measure_gain(relative, columns) == 0
     assert measure_gain(tokenizer, columns_of(tokenizer, np.zeros(RATE))) == 0  # silence
