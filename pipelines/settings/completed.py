@@ -46,8 +46,7 @@ def _has_unheard_voices(values: Mapping[str, object]) -> bool:
 
 def _is_embedded(corpus: Mapping[object, object]) -> bool:
     """Return whether no other recordings are named."""
-    named = [corpus.get(name) for name in (*LISTED, *PACKED)]
-    return all(name is None or name == EMBEDDED for name in named)
+    return all(corpus.get(name) is None for name in (*LISTED, *PACKED))
 
 
 def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:

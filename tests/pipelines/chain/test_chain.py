@@ -164,14 +164,9 @@ def test_a_probe_of_codes_may_name_the_labels_of_sounds(finished_run: FinishedRu
     made = {row["stage"]: row["reused"] for row in results(folder)["stages"]}
     reused = [made[stage] for stage in ("code_features", "probed_bag_of_codes", "recognised")]
     assert reused == [True, True, False]  # the comparison's probe names the labels
-    entry = next((tmp_path / "store" / "recognised").glob(f"{stage_key(folder, 'recognised')}*"))
-    clips = json.loads((entry / "recognised.json").read_text())["clips"]
+    (key,) = [row["key"] for row in results(folder)["stages"] if row["stage"] == "recognised"]
+    clips = json.loads((tmp_path / "store" / "recognised" / key / "recognised.json").read_text())["clips"]
     assert [set(clip["heard"]) for clip in clips] == [{*JUDGED_KINDS}] * 2
-
-
-def stage_key(folder: Path, stage: str) -> str:
-    """The key of the entry of a stage."""
-    return next(str(row["key"]) for row in results(folder)["stages"] if row["stage"] == stage)
 
 
 def test_every_figure_names_an_entry_of_the_store(finished_run: FinishedRun) -> None:
