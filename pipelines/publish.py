@@ -1,4 +1,4 @@
-"""``wordless publish``: the models of a run on the Hugging Face hub, or as ONNX files."""
+"""``wordless publish``: the models of a run on the Hugging Face hub, as ONNX files, or as start weights."""
 
 from importlib.util import find_spec
 
@@ -18,8 +18,8 @@ ONNX = ("onnx", "onnxscript", "onnxruntime")  # libraries that write and run ONN
 def publish(config: dict[str, object]) -> None:
     """Show what would be uploaded, or upload it."""
     settings = build(PublishConfig, config, name="")
-    if settings.format == "onnx":
-        return _write_onnx(settings)
+    if settings.format != "hub":
+        return _write_files(settings)
     require_finished(settings.run)
     if settings.upload:
         require_uploadable(settings)
@@ -28,18 +28,24 @@ def publish(config: dict[str, object]) -> None:
     publish_models(settings)
 
 
-def _write_onnx(settings: PublishConfig) -> None:
-    if missing := [name for name in ONNX if find_spec(name) is None]:
+def _write_files(settings: PublishConfig) -> None:
+    missing = [name for name in ONNX if find_spec(name) is None] if settings.format == "onnx" else []
+    if missing:
         raise InputError(
             f"format=onnx needs {', '.join(missing)}, not installed here; call: pip install 'wordless[onnx]'"
         )
     require_finished(settings.run)
     assert settings.output is not None, "the options demand one"
     if is_finetuned(settings.run):
-        raise InputError(f"run={settings.run} is a fine-tuned model, which is not written as ONNX; name a run")
+        problem = f"run={settings.run} is a fine-tuned model, of which format={settings.format} writes nothing"
+        raise InputError(f"{problem}; name a run")
     require_new(settings.output)
     require_space(settings.output.parent, "output=PATH")
     settings.output.parent.mkdir(parents=True, exist_ok=True)
+    if settings.format == "start":
+        from pipelines.publishing.start_weights import write_start_weights
+
+        return write_start_weights(settings)
     from pipelines.publishing.onnx_models import write_onnx_models
 
     write_onnx_models(settings)

@@ -1,6 +1,6 @@
 """The model card beside a vocoder."""
 
-from foundation.text import escape_markdown
+from foundation.text import counted, escape_markdown
 from vocoder.wavenet.network import WaveNet
 
 _CARD = """---
@@ -14,7 +14,8 @@ A conditional WaveNet that turns codes into sound: {known}.
 - {config.sample_rate} Hz, {config.levels} mu-law levels, {config.samples_per_code} samples per code
 - {config.layers} layers, {parameters:,} parameters, receptive field {config.receptive_field:,} samples
 - groups heard in training: {groups}
-{start}
+- {training}
+
 ```python
 import wordless
 
@@ -29,20 +30,23 @@ them: ask those whom it can be taken for.
 """
 
 
-def model_card(model: WaveNet, tokenizer: str, *, began_at: str | None = None) -> str:
+def model_card(model: WaveNet, tokenizer: str, *, began_at: str | None = None, steps: int | None = None) -> str:
     """Write Markdown with the network's sizes, its tokenizer (``tokenizer`` is a fingerprint) and how to call it.
 
-    ``began_at`` is the SHA-256 of the weights that its training began with.
+    ``began_at`` is the SHA-256 of the weights that its training began with, None for random ones; ``steps`` is its
+    length, None if that is unknown.
     """
     config = model.config
     owner = f"tokenizer `{escape_markdown(tokenizer)}`"
     known = f"those of {owner}, whatever the size of its codebook"
     if config.condition == "embedding":
         known = f"those of codebook `{escape_markdown(config.codebook)}` of {owner}, and no others"
+    start = "random weights" if began_at is None else f"the weights with the SHA-256 `{began_at[:16]}`"
+    length = "some steps" if steps is None else counted(steps, "step")
     return _CARD.format(
         known=known,
         config=config,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         groups=", ".join(map(escape_markdown, config.groups)) or "none",
-        start="" if began_at is None else f"- training began at the weights with the SHA-256 `{began_at[:16]}`\n",
+        training=f"training began with {start}, and took {length}",
     )

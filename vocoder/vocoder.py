@@ -10,8 +10,10 @@ from torch import Tensor
 
 from audio.mono import Samples
 from audio.reading import resampled
+from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
 from foundation.errors import InputError
+from foundation.ranges import require
 from foundation.saved_models import VOCODER, WEIGHTS, load_weights, model_folder, reading, require_size, write_model
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_codes, require_same_codebook
 from vocoder.continuing import after
@@ -34,11 +36,21 @@ NO_GROUPS = (
 class SavedVocoder:
     """The content of ``config.json``."""
 
-    tokenizer: str
+    tokenizer: str = ""  # fingerprint; empty: of none, but start weights for all tokenizers of the front end log_mel
+    log_mel: SpectrogramConfig | None = None  # of start weights, which read it as it is, without normalisation
     wavenet: WaveNetConfig
     loudness: LoudnessRange | None = None  # older folders do not have it
     began_at: str | None = None
+    steps: int | None = None
     weights_sha256: str
+
+    def __post_init__(self) -> None:
+        audio, sizes = self.log_mel, ("sample_rate", "hop_length", "n_mels")
+        if audio is None:
+            require(bool(self.tokenizer), "tokenizer", "missing", "it is the fingerprint of the vocoder's tokenizer")
+            return
+        wrong = [name for name in sizes if getattr(audio, name) != getattr(self.wavenet, name)]
+        require(not wrong, "log_mel", f"of another {' and '.join(wrong)} than wavenet", "they must be equal")
 
 
 class Vocoder:
@@ -46,13 +58,15 @@ class Vocoder:
 
     Args:
         model: the trained network.
-        tokenizer: fingerprint of the front end and autoencoder that it was trained with, `CodesFormat.tokenizer`.
+        tokenizer: fingerprint of the front end and autoencoder that it was trained with, `CodesFormat.tokenizer`;
+            empty: start weights, for all tokenizers of a front end.
         loudness: of its training recordings; None: unknown, and runaway sound is not drawn again.
         engine: ``auto`` takes the fastest that is available.
         postfilter: share of the spectral difference to the codes that `vocoder.postfilter` corrects, if the front end
             keeps levels; 0: no filter.
         postfilter_passes: how often the sound is filtered.
         began_at: SHA-256 of the weights that training began with; None: random weights.
+        steps: of training, from the weights that it began with; None: unknown.
     """
 
     def __init__(
@@ -65,6 +79,7 @@ class Vocoder:
         postfilter: float = 1.0,
         postfilter_passes: int = PASSES,
         began_at: str | None = None,
+        steps: int | None = None,
     ) -> None:
         require_strength(postfilter)
         require_passes(postfilter_passes)
@@ -74,6 +89,7 @@ class Vocoder:
         self.postfilter = postfilter
         self.postfilter_passes = postfilter_passes
         self.began_at = began_at
+        self.steps = steps
         self.guard = None if loudness is None else RunawayGuard(loudness)  # counts over all decoded sounds
 
     @classmethod
@@ -104,6 +120,7 @@ class Vocoder:
             postfilter=postfilter,
             postfilter_passes=postfilter_passes,
             began_at=saved.began_at,
+            steps=saved.steps,
         )
 
     def save_pretrained(self, folder: Path | str) -> None:
@@ -113,9 +130,9 @@ class Vocoder:
             "wavenet": asdict(self.model.config),
             "loudness": None if self.guard is None else asdict(self.guard.loudness),
         }
-        if self.began_at is not None:
-            config["began_at"] = self.began_at
-        card = model_card(self.model, self.tokenizer, began_at=self.began_at)
+        known = {"began_at": self.began_at, "steps": self.steps}
+        config |= {name: value for name, value in known.items() if value is not None}
+        card = model_card(self.model, self.tokenizer, began_at=self.began_at, steps=self.steps)
         write_model(Path(folder).expanduser(), self.model, config, card=card, ensure_ascii=False)
 
     @property
@@ -310,6 +327,11 @@ class Vocoder:
 
     def _require_format(self, given: CodesFormat, thing: str) -> None:
         config = self.model.config
+        if not self.tokenizer:
+            raise InputError(
+                "these are start weights, which serve no tokenizer before a run converts them to its own: name their "
+                "folder in vocoder.start (wordless run)"
+            )
         if given.tokenizer != self.tokenizer:
             raise InputError(
                 f"the vocoder belongs to tokenizer {self.tokenizer}, {thing} to tokenizer {given.tokenizer}: "

@@ -83,6 +83,8 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         unlabelled = read_unlabelled(settings, corpus.manifest, store, gang=gang, terminal=terminal, folder=folder)
         corpus = noted_starts(noted_weights(noted(corpus, unlabelled, settings), settings), settings, folder)
         terminal.say(f"audio     {rates(settings)}")
+        if settings.vocoder.unfit is not None:
+            terminal.say(f"vocoder   begins with random weights: of those that ship, {settings.vocoder.unfit}")
         seconds = corpus.manifest.seconds + sum(each.seconds for each in unlabelled)
         session = Session(
             store=Store(store),

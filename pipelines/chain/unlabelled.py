@@ -19,7 +19,7 @@ from pipelines.chain.corpus import MANIFEST, Corpus, find_corpus, read_corpus, s
 from pipelines.results.run_record import RESULTS
 from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run import RunSettings
-from pipelines.stages.start import LM, TOKENS, VOICE, gpt_hash, run_of_start, saved_vocoder
+from pipelines.stages.start import LM, TOKENS, UNIVERSAL, VOICE, gpt_hash, is_shipped, run_of_start, saved_vocoder
 from pipelines.store.store import SYNTHESISED
 from training.gangs import Gang
 
@@ -130,12 +130,21 @@ def noted_starts(corpus: Corpus, settings: RunSettings, folder: Path) -> Corpus:
                 readers=start.readers,
                 unlabelled=unlabelled_of_run(start.owner, corpus.manifest.root),
             )
-        else:
+        elif not is_shipped(start.given):
             notices.append(
                 f"no {MANIFEST} beside {start.option}={start.given} lists the recordings that it was trained on: "
                 "figures on test clips mean nothing if these are among them"
             )
+    if "vocoder" in settings.stages and settings.vocoder.start is None:
+        notices.append(begun_at_random(settings))
     return replace(corpus, notices=(*corpus.notices, *notices))
+
+
+def begun_at_random(settings: RunSettings) -> str:
+    """Say that the vocoder begins with random weights, and why those that ship do not serve it."""
+    steps, why = counted(settings.vocoder.fit.steps, "step"), settings.vocoder.unfit
+    reason = "" if why is None else f"; of the weights that ship with Wordless ({VOICE}={UNIVERSAL}), {why}"
+    return f"WaveNet began with random weights, and was trained {steps}{reason}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,11 +175,14 @@ def _starts(settings: RunSettings) -> Iterator[_Start]:
         notice = f"The training of the language model began with {weights}"
         yield _Start(option=LM, given=start, owner=owner, readers="its language model's weights", notice=notice)
     if (start := settings.vocoder.start) is not None:
-        owner = run_of_start(start, VOCODER, option=VOICE)
-        weights = f"the weights of {start} ({VOICE}), with the SHA-256 {saved_vocoder(start).weights_sha256[:16]}"
-        notice = f"The training of the vocoder began with {weights}"
-        if not settings.vocoder.fit.steps:
-            notice = f"The vocoder has {weights}, converted to the codes of this run and trained no further"
+        owner, steps = run_of_start(start, VOCODER, option=VOICE), settings.vocoder.fit.steps
+        weights = f"the weights that ship with Wordless ({VOICE}={UNIVERSAL})"
+        if not is_shipped(start):
+            weights = f"the weights of {start} ({VOICE})"
+        weights = f"{weights}, with the SHA-256 {saved_vocoder(start).weights_sha256[:16]}"
+        notice = f"WaveNet began with {weights}, and was trained {counted(steps, 'step')}"
+        if not steps:
+            notice = f"WaveNet has {weights}, converted to the codes of this run and trained no further"
         yield _Start(option=VOICE, given=start, owner=owner, readers="its vocoder's weights", notice=notice)
 
 

@@ -20,8 +20,8 @@ class PublishConfig:
     """Options of ``wordless publish``."""
 
     run: Path  # folder of a finished run
-    format: Literal["hub", "onnx"] = "hub"
-    output: Path | None = None  # folder of the ONNX files
+    format: Literal["hub", "onnx", "start"] = "hub"
+    output: Path | None = None  # folder of the ONNX files, or of the start weights
     repo: str  # user/name on the hub; empty: none
     upload: bool  # False: only show what would be uploaded
     private: bool
@@ -30,14 +30,19 @@ class PublishConfig:
     licence: str | None  # of the models
 
     def __post_init__(self) -> None:
-        if self.format == "onnx":
-            self._require_onnx_options()
+        if self.format != "hub":
+            self._require_folder_options()
         else:
             if not self.repo:
                 problem = "repo is not given; name a repository of the Hugging Face hub: repo=user/name"
                 raise InputError(f"{problem}, or write ONNX files into a folder: format=onnx output=FOLDER")
             require_repo(self.repo, option="repo")
-            require(self.output is None, "output", self.output, "only format=onnx writes files: leave it out")
+            require(
+                self.output is None,
+                "output",
+                self.output,
+                "only format=onnx and format=start write files: leave it out",
+            )
         rule = "name each part once, the tokenizer among them: no other model can be used without it"
         parts = list(self.parts or ())
         fitting = self.parts is None or (len({*parts}) == len(parts) and "tokenizer" in parts)
@@ -45,14 +50,19 @@ class PublishConfig:
         rule = "name it as the hub does, such as cc-by-4.0, apache-2.0 or other"
         require(self.licence is None or bool(LICENCE.fullmatch(self.licence)), "licence", self.licence, rule)
 
-    def _require_onnx_options(self) -> None:
-        """Refuse options of the hub beside those of ONNX files, and parts that no ONNX file can be made of."""
+    def _require_folder_options(self) -> None:
+        """Refuse options of the hub beside those of files in a folder, and parts that these files are not made of."""
         if self.output is None:
-            raise InputError("output is not given; format=onnx writes into a folder: output=FOLDER")
+            raise InputError(f"output is not given; format={self.format} writes into a folder: output=FOLDER")
         require_kind(self.output, (), possible="a folder")
-        for name, plain in (("repo", ""), ("upload", False), ("private", True), ("report", False), ("licence", None)):
-            rule = "it is for the hub, and format=onnx writes files: leave it out"
+        for name, plain in (("repo", ""), ("upload", False), ("private", True), ("report", False)):
+            rule = f"it is for the hub, and format={self.format} writes files: leave it out"
             require(getattr(self, name) == plain, name, getattr(self, name), rule)
+        if self.format == "start":
+            rule = "start weights are made of the vocoder and its tokenizer: leave it out"
+            require(self.parts is None, "parts", list(self.parts or ()), rule)
+            return
+        require(self.licence is None, "licence", self.licence, "ONNX files have no card: leave it out")
         others = [part for part in self.parts or () if part not in ONNX_PARTS]
         require(not others, "parts", others, "of these no ONNX file is made: choose tokenizer and lm")
 

@@ -27,12 +27,14 @@ from pipelines.stages.language_model import LanguageModelSettings
 from pipelines.stages.next_sample import NextSampleSettings
 from pipelines.stages.playback import ListeningConfig
 from pipelines.stages.spectrogram_transformer import AstSettings
+from pipelines.stages.start import NONE, is_shipped, shipped_voice
 from pipelines.stages.tokenizer import TokenizerSettings
-from pipelines.stages.vocoder import VocoderSettings
+from pipelines.stages.vocoder import STEPS, STEPS_FROM_SHIPPED, VocoderSettings
 from pipelines.stages.wav2vec2 import Wav2vec2Settings
 from pipelines.stages.zerospeech import ZerospeechConfig
 from pipelines.store.store import StoreConfig
 from tokenizer.speech_layer import ChosenLayer
+from vocoder.wavenet.network import WaveNetConfig
 
 T = TypeVar("T")
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "rates", "next_sample", "report"]
@@ -156,7 +158,7 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
     for name in ("stages", "unlabelled", "tracking"):  # a single value needs no brackets
         if isinstance(values.get(name), str):
             values[name] = [values[name]]
-    return _with_readable_clips(build(RunSettings, _with_local_weights(values), name=""))
+    return _with_readable_clips(build(RunSettings, _with_voice(_with_local_weights(values)), name=""))
 
 
 def _with_local_weights(values: Mapping[str, object]) -> dict[str, object]:
@@ -168,6 +170,28 @@ def _with_local_weights(values: Mapping[str, object]) -> dict[str, object]:
         elif name == "weights" and isinstance(value, str):
             found[name] = local_weights(value)
     return found
+
+
+def _with_voice(values: Mapping[str, object]) -> dict[str, object]:
+    """Return the values with the folder of the vocoder's start weights, if these ship and serve it, and its steps."""
+    vocoder = values.get("vocoder")
+    if not isinstance(vocoder, Mapping):
+        return dict(values)
+    filled = dict(vocoder)
+    if filled.get("start") == NONE:
+        filled["start"] = None
+    match values:
+        case {"stages": [*stages], "vocoder": {"start": "universal", "wavenet": wavenet}, "audio": audio}:
+            filled["start"] = None
+            if "vocoder" in stages:
+                network = build(WaveNetConfig, wavenet, name="vocoder.wavenet")
+                found = shipped_voice(network, build(SpectrogramConfig, audio, name="audio"))
+                filled |= {"unfit": found} if isinstance(found, str) else {"start": str(found)}
+    fit = filled.get("fit")
+    if isinstance(fit, Mapping) and fit.get("steps", 1) is None:
+        begun = isinstance(filled.get("start"), str) and is_shipped(str(filled["start"]))
+        filled["fit"] = {**fit, "steps": STEPS_FROM_SHIPPED if begun else STEPS}
+    return {**values, "vocoder": filled}
 
 
 def _with_readable_clips(settings: RunSettings) -> RunSettings:

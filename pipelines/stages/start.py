@@ -1,11 +1,13 @@
-"""Models of an earlier run that a run begins with: ``tokenizer.start``, ``lm.start`` and ``vocoder.start``.
+"""Models that a run begins with: ``tokenizer.start``, ``lm.start`` and ``vocoder.start``.
 
+They are those of an earlier run; the weights of a vocoder may also ship with the package (``vocoder.start=universal``).
 A key has the hash of what a model begins with, and not the place where it lies.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import cache
+from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -15,10 +17,13 @@ from foundation.errors import InputError
 from foundation.hub import CONFIG, fetch, hub_address
 from foundation.json_values import find_object, read_object
 from foundation.saved_models import HASH, LANGUAGE_MODEL, TOKENIZER, VOCODER, ModelKind
+from foundation.text import listed
 from lm.gpt import GPTConfig
 from tokenizer.config import SavedTokenizer, TokenizerConfig
+from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import SavedVocoder, Vocoder
 from vocoder.wavenet.network import WaveNetConfig
+from vocoder.wavenet.transfer import Statistics, as_it_is
 
 LM, TOKENS, VOICE = "lm.start", "tokenizer.start", "vocoder.start"
 FREE = ("dropout", "init_std")  # options of a GPT that its weights do not depend on
@@ -26,6 +31,8 @@ FREE = ("dropout", "init_std")  # options of a GPT that its weights do not depen
 HEARD = ("sample_rate", "window_length", "hop_length", "n_mels", "f_min", "floor", "remove_mean", "dynamic_range")
 # What a WaveNet has of its front end, compared above, and of its codes and groups, which may differ from the start's.
 FILLED_IN = ("sample_rate", "hop_length", "n_mels", "codebook", "codebook_size", "streams", "groups", "group_channels")
+UNIVERSAL, NONE = "universal", "none"  # values of vocoder.start: weights that ship with the package, and random ones
+SHIPPED = Path(str(files("vocoder"))) / UNIVERSAL  # a folder of start weights for each sample rate
 T = TypeVar("T")
 _from_hub = cache(fetch)  # asked for several times
 
@@ -88,6 +95,23 @@ def tokenizer_beside(start: str) -> Path:
     )
 
 
+def front_end_of(start: str) -> SpectrogramConfig:
+    """Return the front end of ``vocoder.start``: that of start weights, or of the tokenizer beside a vocoder."""
+    if (own := saved_vocoder(start).log_mel) is not None:
+        return own
+    return _read(SavedTokenizer, tokenizer_beside(start), VOICE, start).audio
+
+
+def statistics_of(start: str) -> Statistics:
+    """Return mean and standard deviation by which ``vocoder.start`` normalises the log-mel that it reads."""
+    saved = saved_vocoder(start)
+    if saved.log_mel is not None:
+        return as_it_is(saved.log_mel.n_mels)
+    tokenizer = Tokenizer.from_pretrained(tokenizer_beside(start))
+    Vocoder.from_pretrained(start_folder(start, VOCODER, option=VOICE)).require_tokenizer(tokenizer)
+    return tokenizer.mean, tokenizer.std
+
+
 def require_same_gpt(start: str, wanted: GPTConfig, *, codebook_size: int) -> None:
     """Refuse a language model of another architecture, or of a codebook of another size.
 
@@ -130,29 +154,78 @@ def require_same_voice(start: str, wanted: WaveNetConfig, audio: SpectrogramConf
         InputError: it reads learned vectors of codes, or log-mel relative to each recording; or it is damaged; or with
             each option that differs, and the options that make them equal.
     """
-    found, folder = saved_vocoder(start).wavenet, tokenizer_beside(start)
+    _require_equal(VOICE, start, _other_options(start, wanted, audio))
+    try:
+        Vocoder.from_pretrained(start_folder(start, VOCODER, option=VOICE))
+    except InputError as error:  # now, and not after the tokenizer's training
+        raise InputError(f"{VOICE}={start}: {error}") from error
+
+
+def is_shipped(start: str) -> bool:
+    """Return whether a folder has start weights that ship with the package."""
+    return Path(start).parent == SHIPPED
+
+
+def shipped_voice(wanted: WaveNetConfig, audio: SpectrogramConfig, *, shipped: Path = SHIPPED) -> Path | str:
+    """Return the folder with the shipped start weights for a vocoder, or the reason why there are none for it.
+
+    ``shipped`` has a folder for each sample rate.
+
+    Raises:
+        InputError: the weights are damaged.
+    """
+    folder = shipped / f"{audio.sample_rate}"
+    if not folder.is_dir():
+        rates = sorted(int(each.name) for each in shipped.glob("[0-9]*"))
+        return (
+            f"they are for {listed([f'{rate:,} Hz' for rate in rates]) or 'no rate'}, and not for {audio.sample_rate:,}"
+        )
+    if wanted.condition != "meaning":
+        return f"they read log-mel, and vocoder.wavenet.condition is {wanted.condition}"
+    try:
+        other = _different(_other_options(str(folder), wanted, audio))
+        Vocoder.from_pretrained(folder)
+    except InputError as error:
+        raise InputError(
+            f"{VOICE}={UNIVERSAL}: the start weights in {folder} are damaged, install Wordless again or choose "
+            f"{VOICE}=null ({error})"
+        ) from error
+    if other:
+        own, theirs = (", ".join(f"{name}={render(pair[at])}" for name, pair in other.items()) for at in (0, 1))
+        return f"they are for {theirs}, and this run has {own}"
+    return folder
+
+
+def _other_options(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig) -> dict[str, tuple[object, object]]:
+    """Return what a vocoder to begin with must share with that of a run: both values of each option."""
+    found, heard = require_absolute(start)
+    values: dict[str, tuple[object, object]]
+    values = {f"audio.{name}": (getattr(audio, name), getattr(heard, name)) for name in HEARD}
+    values["audio.f_max"] = audio.highest, heard.highest
+    own, other = asdict(wanted), asdict(found)
+    free = {*FILLED_IN, *(() if wanted.code_position else ("patch_frames",))}
+    return values | {f"vocoder.wavenet.{name}": (own[name], other[name]) for name in own if name not in free}
+
+
+def require_absolute(start: str) -> tuple[WaveNetConfig, SpectrogramConfig]:
+    """Return the network and the front end of a vocoder that others can begin with, whatever their codes.
+
+    Raises:
+        InputError: it reads learned vectors of codes, or log-mel relative to each recording; or it is damaged.
+    """
+    found, heard = saved_vocoder(start).wavenet, front_end_of(start)
     if found.condition != "meaning":
         raise InputError(
             f"{VOICE}={start} has vocoder.wavenet.condition={found.condition}, whose inputs are the codes of one "
             "codebook; name a vocoder with the condition meaning"
         )
-    heard = _read(SavedTokenizer, folder, VOICE, start).audio
     for name, none in (("remove_mean", "none"), ("dynamic_range", None)):
         if getattr(heard, name) != none:
             raise InputError(
                 f"{VOICE}={start} was made with audio.{name}={getattr(heard, name)}: its log-mel says nothing of the "
                 f"absolute level; name one with audio.{name}={render(none)}"
             )
-    values = {f"audio.{name}": (getattr(audio, name), getattr(heard, name)) for name in HEARD}
-    values["audio.f_max"] = audio.highest, heard.highest
-    own, other = asdict(wanted), asdict(found)
-    free = {*FILLED_IN, *(() if wanted.code_position else ("patch_frames",))}
-    values |= {f"vocoder.wavenet.{name}": (own[name], other[name]) for name in own if name not in free}
-    _require_equal(VOICE, start, values)
-    try:
-        Vocoder.from_pretrained(start_folder(start, VOCODER, option=VOICE))
-    except InputError as error:  # now, and not after the tokenizer's training
-        raise InputError(f"{VOICE}={start}: {error}") from error
+    return found, heard
 
 
 def _saved_tokenizer(start: str) -> SavedTokenizer:
@@ -175,9 +248,12 @@ def _options(config: Mapping[str, object], group: str = "tokenizer") -> Iterator
             yield f"{group}.{name}", value
 
 
+def _different(values: Mapping[str, tuple[object, object]]) -> dict[str, tuple[object, object]]:
+    return {name: pair for name, pair in values.items() if pair[0] != pair[1]}
+
+
 def _require_equal(option: str, start: str, values: Mapping[str, tuple[object, object]]) -> None:
-    other = {name: pair for name, pair in values.items() if pair[0] != pair[1]}
-    if not other:
+    if not (other := _different(values)):
         return
     own = ", ".join(f"{name}={render(mine)}" for name, (mine, _) in other.items())
     words = " ".join(f"{name}={render(theirs)}" for name, (_, theirs) in other.items())

@@ -11,7 +11,7 @@ from audio.recordings.manifest import Manifest, Split
 from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.saved_models import VOCODER
-from pipelines.stages.start import VOICE, saved_vocoder, start_folder, tokenizer_beside
+from pipelines.stages.start import VOICE, saved_vocoder, start_folder, statistics_of
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, text_hash
@@ -27,6 +27,7 @@ from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig, creat
 from vocoder.wavenet.transfer import transferred
 
 VALIDATION_BATCHES = 8
+STEPS, STEPS_FROM_SHIPPED = 300, 0  # vocoder.fit.steps=null, from other weights and from those that ship
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +40,17 @@ class VocoderSettings:
     codebook_sizes: tuple[int, ...] | None  # random codebook sizes of training crops; None: the run's own
     fit: StartableFitConfig
     start: str | None = None  # folder or address of a vocoder whose weights training begins with; None: random weights
+    unfit: str | None = None  # filled in: why the weights that ship with the package do not serve this vocoder
 
     def __post_init__(self) -> None:
         rule = "a vocoder needs codes: choose meaning or embedding; experiment=next_sample trains WaveNet without codes"
         require(self.wavenet.condition != "none", "vocoder.wavenet.condition", self.wavenet.condition, rule)
         if not self.fit.steps and self.start is None:
+            why = "" if self.unfit is None else f" (of the weights that ship, {self.unfit})"
             raise InputError(
-                f"vocoder.fit.steps is 0 and {VOICE} null: random weights make no sound; choose 1 step or more, or "
-                f"name a vocoder whose weights are used, {VOICE}=runs/<date>_<time>"
+                f"vocoder.fit.steps is 0 and training begins with random weights, which make no sound{why}: choose 1 "
+                f"step or more, such as vocoder.fit.steps={STEPS}, or name a vocoder whose weights are used, "
+                f"{VOICE}=runs/<date>_<time>"
             )
         if self.codebook_sizes is None:
             return
@@ -93,7 +97,7 @@ def vocoder(
     inputs = {"codes": " ".join(each.codes.key for each in coded), "waveforms": waveforms_entry.key}
     start = None if settings.start is None else saved_vocoder(settings.start)
     if start is not None:
-        inputs["start"] = f"{start.weights_sha256} {start.tokenizer}"
+        inputs["start"] = f"{start.weights_sha256} {start.tokenizer}".strip()
     recipe = Recipe("vocoder", 3, config={"wavenet": asdict(config), **options}, inputs=inputs)
 
     def make(folder: Path) -> None:
@@ -107,7 +111,10 @@ def vocoder(
         if session.gang.rank == 0:
             loudness = LoudnessRange.of(train.clips.sounds, config.sample_rate)
             began_at = None if start is None else start.weights_sha256
-            Vocoder(model, tokenizer.format.tokenizer, loudness=loudness, began_at=began_at).save_pretrained(folder)
+            made = Vocoder(
+                model, tokenizer.format.tokenizer, loudness=loudness, began_at=began_at, steps=settings.fit.steps
+            )
+            made.save_pretrained(folder)
 
     title = f"WaveNet, {settings.fit.summary}"
     return session.obtain(recipe, title, make, files=[*MODEL, CURVE], together=True)
@@ -116,10 +123,8 @@ def vocoder(
 def begun_at(start: str, config: WaveNetConfig, tokenizer: Tokenizer, *, seed: int) -> WaveNet:
     """Create the network of a tokenizer with the weights of an earlier vocoder of the same front end and sizes."""
     vocoder = Vocoder.from_pretrained(start_folder(start, VOCODER, option=VOICE))
-    known = Tokenizer.from_pretrained(tokenizer_beside(start))
-    vocoder.require_tokenizer(known)
-    heard, own = (known.mean, known.std), (tokenizer.mean, tokenizer.std)
-    return transferred(vocoder.model, config, known=heard, new=own, seed=seed)
+    own = tokenizer.mean, tokenizer.std
+    return transferred(vocoder.model, config, known=statistics_of(start), new=own, seed=seed)
 
 
 def _crops(

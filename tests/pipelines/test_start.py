@@ -17,6 +17,7 @@ from foundation.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER
 from lm.model import LanguageModel
 from pipelines.chain.corpus import MANIFEST, Corpus
 from pipelines.chain.unlabelled import STARTED, noted_starts, unlabelled_of_run, write_started
+from pipelines.publish import publish
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings, run_settings
 from pipelines.stages.language_model import begin_at
@@ -24,10 +25,13 @@ from pipelines.stages.start import (
     LM,
     TOKENS,
     VOICE,
+    front_end_of,
     gpt_hash,
     require_same_gpt,
     require_same_tokenizer,
     require_same_voice,
+    saved_vocoder,
+    shipped_voice,
     start_folder,
     tokenizer_beside,
 )
@@ -231,6 +235,97 @@ def test_a_voice_is_refused_without_its_tokenizer_or_absolute_levels(run_folder:
     (folder / "vocoder/config.json").write_text('{"wavenet": {"layers": "many"}}')
     with pytest.raises(InputError, match=VOICE):
         require_same_voice(str(folder), config, AUDIO)
+
+
+@pytest.fixture(scope="module")
+def packed(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The vocoder of the finished run as start weights for every tokenizer."""
+    output = tmp_path_factory.mktemp("packed") / "voice"
+    words = {"upload": False, "private": True, "repo": "", "parts": None, "report": False, "licence": "apache-2.0"}
+    publish({"run": str(finished_run.folder), "format": "start", "output": str(output), **words})
+    return output
+
+
+def test_packed_weights_compute_what_the_vocoder_of_the_run_does(finished_run: FinishedRun, packed: Path) -> None:
+    """They have no tokenizer, and fit one with other statistics as well as the vocoder that they were made of."""
+    assert {path.name for path in packed.iterdir()} == {"config.json", "model.safetensors", "README.md"}
+    own = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
+    config = replace(saved_vocoder(str(packed)).wavenet, groups=("anna", "ben"), patch_frames=own.patch_frames)
+    other = Tokenizer(own.config, own.mean + 1, 2 * own.std, own.autoencoder, own.centroids)
+    for tokenizer in (own, other):
+        models = [begun_at(str(start), config, tokenizer, seed=0) for start in (packed, finished_run.folder)]
+        for (name, value), wanted in zip(models[0].state_dict().items(), models[1].state_dict().values(), strict=True):
+            torch.testing.assert_close(value, wanted, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_the_card_of_packed_weights_says_what_they_were_made_of(packed: Path) -> None:
+    card = (packed / "README.md").read_text()
+    for word in ("license: apache-2.0", file_hash(packed / "model.safetensors"), "wordless run", "eSpeak"):
+        assert word in card
+
+
+def test_packed_weights_decode_nothing_by_themselves(finished_run: FinishedRun, packed: Path) -> None:
+    tokenizer = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
+    with pytest.raises(InputError, match=r"vocoder\.start"):
+        Vocoder.from_pretrained(packed).require_tokenizer(tokenizer)
+
+
+def test_shipped_weights_serve_the_front_end_and_sizes_that_they_were_made_with(packed: Path, tmp_path: Path) -> None:
+    saved = saved_vocoder(str(packed))
+    wavenet, audio = saved.wavenet, front_end_of(str(packed))
+    shipped = tmp_path / "shipped"
+    folder = Path(shutil.copytree(packed, shipped / f"{audio.sample_rate}"))
+    for fit in (wavenet, replace(wavenet, groups=("anna",), patch_frames=8)):
+        assert shipped_voice(fit, audio, shipped=shipped) == folder
+    assert shipped_voice(wavenet, replace(audio, f_max=audio.sample_rate / 2), shipped=shipped) == folder
+    for own, heard, word in (
+        (replace(wavenet, layers=4), audio, "vocoder.wavenet.layers=4"),
+        (replace(wavenet, skip_channels=7), audio, "vocoder.wavenet.skip_channels=7"),
+        (replace(wavenet, condition="embedding", codebook="book", codebook_size=8), audio, "embedding"),
+        (wavenet, replace(audio, n_mels=20), "audio.n_mels=20"),
+        (wavenet, replace(audio, hop_length=20), "audio.hop_length=20"),
+        (wavenet, replace(audio, window_length=audio.window_length + 2), "audio.window_length"),
+        (wavenet, replace(audio, f_max=1000.0), "audio.f_max=1000"),
+        (wavenet, replace(audio, floor=1e-6), "audio.floor=1e-06"),
+        (wavenet, replace(audio, remove_mean="clip"), "audio.remove_mean=clip"),
+        (wavenet, replace(audio, dynamic_range=40.0), "audio.dynamic_range=40"),
+        (wavenet, replace(audio, sample_rate=44_100), f"{audio.sample_rate:,} Hz"),
+    ):
+        reason = shipped_voice(own, heard, shipped=shipped)
+        assert isinstance(reason, str)
+        assert word in reason
+
+
+@pytest.mark.parametrize("damaged", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1, 2", None])
+def test_damaged_shipped_weights_are_one_line(
+    packed: Path, tmp_path: Path, damaged: str, content: bytes | None
+) -> None:
+    saved, audio = saved_vocoder(str(packed)), front_end_of(str(packed))
+    folder = Path(shutil.copytree(packed, tmp_path / f"{audio.sample_rate}"))
+    (folder / damaged).unlink() if content is None else (folder / damaged).write_bytes(content)
+    with pytest.raises(InputError, match=r"^vocoder\.start=universal.*install") as caught:
+        shipped_voice(saved.wavenet, audio, shipped=tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_number_of_steps_follows_from_the_weights(finished_run: FinishedRun, packed: Path, tmp_path: Path) -> None:
+    """A run whose front end or sizes have no shipped weights says so, and random weights make no sound."""
+    null = "vocoder.fit.steps=null"
+    for start, steps in (("null", 300), ("none", 300), (f"'{packed}'", 300), ("universal", 300)):  # of tiny sizes
+        settings = run_settings(composed(tmp_path, *SOUND, null, f"vocoder.start={start}"))
+        assert settings.vocoder.fit.steps == steps
+        assert (settings.vocoder.unfit is not None) == (start == "universal")
+    with pytest.raises(InputError, match=r"^vocoder\.fit\.steps is 0.*random"):
+        run_settings(composed(tmp_path, *SOUND, "vocoder.fit.steps=0", "vocoder.start=universal"))
+    settings = settings_of(tmp_path, null)  # without a vocoder
+    assert settings.vocoder.start is None
+    notices = noted_starts(
+        Corpus(name="own", manifest=Manifest(root=tmp_path, clips=()), rejected=()),
+        run_settings(composed(tmp_path, *SOUND)),
+        tmp_path,
+    ).notices
+    assert any("random" in each and "vocoder.start=universal" in each for each in notices)
 
 
 def test_the_voice_of_a_run_of_several_rates_has_its_finest_tokenizer(tmp_path: Path) -> None:
