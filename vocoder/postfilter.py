@@ -171,7 +171,7 @@ class _Pass:
         kept = len(sound) - config.left_context
         self.recent, self.correction = sound[kept:], total[:, kept:]
         correction, weight = total[:, :kept]
-        done = sound[:kept] + correction / weight.clamp(min=LEAST_WEIGHT)
+        done: Tensor = sound[:kept] + correction / weight.clamp(min=LEAST_WEIGHT)
         silent = min(self.before, len(done))
         self.before -= silent
         return done[silent:]

@@ -149,8 +149,8 @@ def _voice(clips: VocoderClips, tokenizer: Tokenizer) -> VoiceHead | None:
         first, last = clips.code_offsets[clip : clip + 2]
         most = min(round(VOICE_SECONDS_PER_CLIP * rate), left)
         last = min(last, first + -(-most // tokenizer.format.samples_per_code))
-        samples = clips.samples[start : min(stop, start + most)].astype(np.float32) / 32_768
-        chosen.append((samples, log_mel_of(clips.codes[first:last], tokenizer)))
+        samples = clips.samples[start : min(stop, start + most)] / 32_768
+        chosen.append((samples.astype(np.float32), log_mel_of(clips.codes[first:last], tokenizer)))
         left -= len(samples)
         if left <= 0:
             break
