@@ -119,7 +119,7 @@ def _decode(tokenizer: Tokenizer, seconds: float, sound: Path) -> None:
     values = np.random.default_rng(0).integers(format.codebook_size, size=(steps, format.streams), dtype=np.int32)
     codes = Codes(values=values, num_samples=steps * format.samples_per_code, format=format)
     with wav_file(sound, format.sample_rate) as file:
-        for piece in create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).stream(codes, None):
+        for piece in create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).stream(codes, None, name=""):
             file.write(piece.samples)
 
 

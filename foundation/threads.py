@@ -18,6 +18,25 @@ def use_threads(count: int | None) -> int:
 
 
 @contextmanager
+def limited_threads(count: int | None) -> Iterator[None]:
+    """Set the threads of PyTorch, FAISS and BLAS as `use_threads` does, until the block ends."""
+    if count is None:
+        yield
+        return
+    before, variable = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+    with threadpool_limits(count):
+        os.environ["OMP_NUM_THREADS"] = str(count)
+        torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+            del os.environ["OMP_NUM_THREADS"]
+            if variable is not None:
+                os.environ["OMP_NUM_THREADS"] = variable
+
+
+@contextmanager
 def one_thread() -> Iterator[None]:
     """Limit PyTorch to one thread; a step of WaveNet took three times as long on two threads as on one."""
     before = torch.get_num_threads()

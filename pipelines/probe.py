@@ -8,7 +8,7 @@ TEXTS = frozenset({"corpus.pattern", "corpus.tier", *COLUMNS})  # braces and ast
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),
-    *("store.root", "probe.tries"),
+    *("store.root", "probe.choose_by"),
 )
 
 

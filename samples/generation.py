@@ -7,7 +7,7 @@ Both read no more of the past than they can see, silence before its beginning::
     result                               [ new levels ]
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -29,38 +29,55 @@ SampleModel = SampleWaveNet | SampleTransformer
 
 @torch.inference_mode()
 def continue_levels(
-    model: SampleModel, known: Tensor, samples: int, *, sampling: Sampling, progress: Progress | None = None
+    model: SampleModel,
+    known: Tensor,
+    samples: int,
+    *,
+    sampling: Sampling,
+    seeds: Sequence[int] | None = None,
+    progress: Progress | None = None,
 ) -> Tensor:
     """Generate the levels ``(clips, samples)`` int64 that follow ``known (clips, time)``, which may be empty.
 
-    Clip ``i`` has the seed of ``sampling`` plus i.
+    Each clip has a seed of its own; None: clip ``i`` has the seed of ``sampling`` plus i.
     """
+    seeds = range(sampling.seed, sampling.seed + len(known)) if seeds is None else seeds
     history = model.config.history + 1
     read = pad(known, (max(history - known.shape[1], 0), 0), value=silence())[:, -history:]
     if isinstance(model, SampleWaveNet):
-        return _by_engine(model, read, samples, sampling, progress)
-    return _by_cache(model, read, samples, sampling, progress)
+        return _by_engine(model, read, samples, sampling, seeds, progress)
+    return _by_cache(model, read, samples, sampling, seeds, progress)
 
 
 def _by_engine(
-    model: SampleWaveNet, read: Tensor, samples: int, sampling: Sampling, progress: Progress | None
+    model: SampleWaveNet,
+    read: Tensor,
+    samples: int,
+    sampling: Sampling,
+    seeds: Sequence[int],
+    progress: Progress | None,
 ) -> Tensor:
     frames = torch.zeros(-(-(read.shape[1] + samples) // FRAME), 0)
     inputs = [
-        GenerationInput(spectrogram=frames, prompt=clip, seed=sampling.seed + number)
-        for number, clip in enumerate(read.cpu())
+        GenerationInput(spectrogram=frames, prompt=clip, seed=seed)
+        for clip, seed in zip(read.cpu(), seeds, strict=True)
     ]
     levels = generate(model.network, inputs, sampling=sampling, engine=sampling.engine, progress=progress)
     return torch.stack(levels)[:, read.shape[1] :][:, :samples].long()
 
 
 def _by_cache(
-    model: SampleTransformer, read: Tensor, samples: int, sampling: Sampling, progress: Progress | None
+    model: SampleTransformer,
+    read: Tensor,
+    samples: int,
+    sampling: Sampling,
+    seeds: Sequence[int],
+    progress: Progress | None,
 ) -> Tensor:
     device = model.embedding.weight.device
     cached = CachedTransformer(model, read[:, :-1].to(device))
     previous, levels = read[:, -1].to(device), torch.zeros(len(read), samples, dtype=torch.int64)
-    generators = [torch.Generator().manual_seed(sampling.seed + clip) for clip in range(len(read))]
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     with one_thread():
         for first in range(0, samples, DRAWS_TOGETHER):
             count = min(DRAWS_TOGETHER, samples - first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -95,6 +96,7 @@ class SampleLanguageModel:
         *,
         seconds: float,
         sampling: Sampling,
+        seeds: Sequence[int] | None = None,
         progress: Progress | None = None,
     ) -> list[Waveform]:
         """Generate the sound that follows each prompt, without the prompts; None: a sound from its beginning.
@@ -102,14 +104,18 @@ class SampleLanguageModel:
         Args:
             prompts: recordings at the model's sample rate.
             seconds: length of each sound.
-            sampling: temperature and top_p; clip ``i`` has its seed plus i; ``engine`` is that of a WaveNet.
+            sampling: temperature and top_p; ``engine`` is that of a WaveNet.
+            seeds: of each sound; None: sound ``i`` has the seed of ``sampling`` plus i.
             progress: called with the samples done and the samples in all.
 
         Raises:
-            InputError: a prompt has another rate, or nothing is to be generated.
+            InputError: a prompt has another rate, there are more or fewer seeds than prompts, or nothing is to be
+                generated.
         """
         rate = self.sample_rate
         require(bool(prompts), "prompts", prompts, "ask for one sound or more")
+        if seeds is not None and len(seeds) != len(prompts):
+            raise InputError(f"there are {len(seeds)} seeds for {len(prompts)} prompts; give one each, or none")
         num_samples = samples_to_generate(seconds, rate)
         for prompt in prompts:
             given = prompt.sample_rate if prompt else rate
@@ -117,5 +123,5 @@ class SampleLanguageModel:
         known = [torch.zeros(0) if prompt is None else torch.from_numpy(prompt.samples) for prompt in prompts]
         longest = max(map(len, known))
         levels = torch.stack([encode(torch.nn.functional.pad(each, (longest - len(each), 0))) for each in known])
-        made = continue_levels(self.model, levels, num_samples, sampling=sampling, progress=progress)
+        made = continue_levels(self.model, levels, num_samples, sampling=sampling, seeds=seeds, progress=progress)
         return [Waveform(samples=each.numpy(), sample_rate=rate) for each in decode(made)]

@@ -29,8 +29,8 @@ MORE: dict[str, tuple[str, ...]] = {
         *("baselines.simclr.fit.warmup_steps=1", "baselines.supervised.fit.warmup_steps=1"),
         *("baselines.simclr.fit.validate_every=2", "baselines.supervised.fit.validate_every=2"),
     ),
-    "finetune": ("body.fit.steps=4", "body.fit.validate_every=2", "body.fit.warmup_steps=2", "probe.tries=12"),
-    "probe": ("probe.tries=12", "probe.resamples=10"),
+    "finetune": ("body.fit.steps=4", "body.fit.validate_every=2", "body.fit.warmup_steps=2", "probe.penalties=3"),
+    "probe": ("probe.penalties=3", "probe.resamples=10"),
     "demo": ("port=0", "browser=false"),
 }
 FOLDS = ("quick=true", "compare.folds=")  # two folds are enough where a command asks for folds

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -11,6 +11,8 @@ import numpy.typing as npt
 import soundfile
 import soxr
 import torch
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn.functional import conv1d, pad
 from transformers import PreTrainedModel
@@ -491,3 +493,54 @@ def template_expression(pattern: str) -> re.Pattern[str]:
         for token in tokens
     )
     return re.compile(body + r"(?:\.[^./]+)?", re.DOTALL)
+
+
+# Linear probes: the choice of a candidate and of a penalty
+
+Division = tuple[list[int], list[int]]  # the clips that are fitted, and those that judge
+
+
+def divided(rows: Mapping[str, npt.NDArray[np.int64]], parts: Sequence[str | None] | None) -> list[Division]:
+    """Divide the clips into fitted and judging ones: by split, or for each part of training and validation."""
+    if parts is None:
+        return [([*rows["train"]], [*rows["validation"]])]
+    known = [*rows["train"], *rows["validation"]]
+    names = sorted({str(parts[row]) for row in known})
+    return [
+        ([row for row in known if parts[row] != name], [row for row in known if parts[row] == name]) for name in names
+    ]
+
+
+def two_steps(
+    candidates: Mapping[str, npt.NDArray[np.float32]],
+    targets: npt.NDArray[np.bool_],
+    divisions: Sequence[Division],
+    few: Sequence[float],
+    many: Sequence[float],
+) -> tuple[str, float]:
+    """Choose the candidate by ridge regression with a few penalties, then a penalty for logistic regression."""
+    labels = targets.argmax(1)
+
+    def judge(of: str, penalty: float, *, ridge: bool) -> float:
+        shares = []
+        for fitted, judging in divisions:
+            scaler = StandardScaler().fit(candidates[of][fitted])
+            train, others = (scaler.transform(candidates[of][rows].astype(np.float64)) for rows in (fitted, judging))
+            if ridge:
+                answers = Ridge(alpha=1 / penalty).fit(train, targets[fitted].astype(float)).predict(others).argmax(1)
+            else:
+                model = LogisticRegression(C=penalty, max_iter=1000, tol=1e-3)
+                answers = model.fit(train, labels[fitted]).predict(others)
+            shares.append(float(np.mean(answers == labels[judging])))
+        return float(np.mean(shares))
+
+    chosen, best = "", -1.0
+    for of in candidates:
+        for penalty in few:
+            if (reached := judge(of, penalty, ridge=True)) > best:
+                chosen, best = of, reached
+    penalty, best = 0.0, -1.0
+    for each in many:
+        if (reached := judge(chosen, each, ridge=False)) > best:
+            penalty, best = each, reached
+    return chosen, penalty

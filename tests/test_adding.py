@@ -63,7 +63,7 @@ def test_the_kind_of_sound_makes_all_samples(imported: dict[str, ModuleType]) ->
     assert isinstance(kind, Kind)
     codes = table.codes([1, 2, 3])
     syntheses = [create_synthesis(kind, table, Sampling(seed=seed)) for seed in (0, 1)]
-    one, other = (synthesis.sounds([codes], [None])[0].samples for synthesis in syntheses)
+    one, other = (synthesis.sounds([codes], [None], names=["a"])[0].samples for synthesis in syntheses)
     assert len(one) == codes.num_samples
     assert np.abs(one).max() > 0
     assert not np.array_equal(one, other)

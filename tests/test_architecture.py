@@ -50,7 +50,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "results": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS),
     "pages": (_STORE, _METHODS, _RESULTS),
     "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.pages"),
-    "publishing": (*(_COMMANDLINE, _STORE, _RESULTS), "pipelines.pages", "pipelines.demonstration"),
+    "publishing": (*(_COMMANDLINE, _STORE, _STAGES, _RESULTS), "pipelines.pages", "pipelines.demonstration"),
     "chain": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
     "finetuning": (
         *(_COMMANDLINE, _TRACKING, _STORE, "pipelines.encoding"),
@@ -241,6 +241,7 @@ def test_a_wheel_holds_the_packages_and_the_configs_but_no_tests(wheel: Path) ->
     held = set(zipfile.ZipFile(wheel).namelist())
     data = [*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "pipelines/pages").glob("*.jinja"), *ROOT.glob("*/py.typed")]
     data += (ROOT / "pipelines/demonstration").glob("*.js")
+    data += [path for path in (ROOT / "vocoder/universal").glob("*/*") if path.is_file()]  # start weights
     assert {path.parent.name for path in data if path.name == "py.typed"} >= {"wordless", *ARROWS["wordless"]}
     wanted = {path.as_posix() for path in SOURCES} | {path.relative_to(ROOT).as_posix() for path in data}
     assert not wanted - held

@@ -132,6 +132,7 @@ class VocoderBatch:
     spectrogram: Tensor  # (batch, frames, inputs) float32, conditions of the codes; zeros beyond a clip's end
     groups: Tensor  # (batch,) int64
     counted: int  # number of targets that the loss counts; known on the host, which saves a query to the GPU
+    by_crop: bool = False  # whether each crop weighs the same in the loss; False: each counted target
 
     def to(self, device: torch.device) -> "VocoderBatch":
         return replace(
@@ -160,6 +161,10 @@ class Crops:
     The same step always has the same crops, so the first few steps are a fixed validation set. With ``others``, the
     codebook of each crop is random, with equal chances. A network trained on codebooks of several sizes generalises
     better to other codebooks.
+
+    With ``turns``, the index of each clip's group, crops are drawn from the groups in turn, in a random order of the
+    groups, and each crop weighs the same: the mean loss over crops is the mean over groups of each group's mean. So no
+    group decides a validation because its recordings are longer or more.
     """
 
     def __init__(
@@ -170,6 +175,7 @@ class Crops:
         config: CropsConfig,
         *,
         others: Sequence[OtherCodes] = (),
+        turns: npt.NDArray[np.int64] | None = None,
     ) -> None:
         self.clips = clips
         self.coded = (OtherCodes(codes=clips.codes, meanings=meanings), *others)
@@ -177,7 +183,11 @@ class Crops:
         self.config = config
         self.look_ahead = config.look_ahead(model)
         self.code_counts = np.diff(clips.code_offsets)
-        self.code_ends = np.cumsum(self.code_counts)
+        self.by_crop = turns is not None
+        self.code_ends = [np.cumsum(self.code_counts)]  # of the clips that take the same turn
+        if turns is not None:
+            order = np.random.default_rng(config.seed).permutation(np.unique(turns))
+            self.code_ends = [np.cumsum(np.where(turns == group, self.code_counts, 0)) for group in order]
         self._require_alignment()
 
     def _require_alignment(self) -> None:
@@ -208,8 +218,8 @@ class Crops:
 
     def _draw(self, step: int, example: int) -> _Crop:
         rng = np.random.default_rng([self.config.seed, step, example])
-        code = rng.integers(self.code_ends[-1])
-        clip = int(np.searchsorted(self.code_ends, code, side="right"))
+        ends = self.code_ends[(step * self.config.batch_size + example) % len(self.code_ends)]
+        clip = int(np.searchsorted(ends, rng.integers(ends[-1]), side="right"))
         count = int(self.code_counts[clip])
         start = int(rng.integers(max(count - self.config.crop_codes, 0) + 1))
         group = UNKNOWN_GROUP if rng.random() < self.config.group_dropout else int(self.clips.groups[clip])
@@ -245,6 +255,7 @@ class Crops:
             spectrogram=self._spectrogram(crops, codes),
             groups=torch.tensor([crop.group for crop in crops]),
             counted=int((targets != NOT_COUNTED).sum()),
+            by_crop=self.by_crop,
         )
 
     def _levels(self, crop: _Crop, codes: int) -> tuple[Tensor, Tensor]:
@@ -289,9 +300,15 @@ class Crops:
 
 
 def loss(model: nn.Module, batch: VocoderBatch) -> tuple[Tensor, int]:
-    """Compute the summed cross entropy of the counted samples in nats, and their number."""
+    """Compute the summed cross entropy of the counted samples in nats, and their number.
+
+    Of a batch ``by_crop``, compute the sum of each crop's mean, and the number of crops.
+    """
     logits = model(batch.previous, batch.spectrogram, batch.groups)  # (N, K, T)
     rows = logits.transpose(1, 2).flatten(0, 1).float()  # (N, K, T) -> (N * T, K): contiguous, as the network made it
     targets = batch.targets.flatten()
+    if batch.by_crop:
+        each = cross_entropy(rows, targets, ignore_index=NOT_COUNTED, reduction="none").view_as(batch.targets)
+        return (each.sum(dim=1) / (batch.targets != NOT_COUNTED).sum(dim=1)).sum(), len(each)  # (N, T) -> (N,)
     total = cross_entropy(rows, targets, ignore_index=NOT_COUNTED, reduction="sum")
     return total, batch.counted

@@ -23,7 +23,7 @@ from foundation.seeds import require_seed
 from foundation.threads import one_thread
 from vocoder.engines.choice import Engine, choose_engine, create_streams, side_by_side
 from vocoder.frames import mean_level
-from vocoder.runaway import RunawayGuard, history, retries, retry_seed
+from vocoder.runaway import ATTEMPTS, Fault, RunawayGuard, history, retry_seed, retry_temperature
 from vocoder.sampling import EngineChoice, Sampling
 from vocoder.wavenet.mu_law import decode
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet
@@ -67,7 +67,8 @@ def generate(
         inputs: one for each clip; their seeds and groups count, not those of ``sampling``.
         sampling: temperature and top_p.
         engine: ``auto`` takes the fastest that is available.
-        guard: draws runaway or silent chunks again at a lower temperature; None: they are kept.
+        guard: draws runaway chunks again at a lower temperature, and silent ones at a higher temperature; None: they
+            are kept.
         progress: called after every chunk with the steps done and the steps in all.
 
     Raises:
@@ -184,28 +185,36 @@ class _Run:
     def _guarded(
         self, guard: RunawayGuard, windows: Sequence[Tensor], conditions: Tensor, given: Tensor, draws: Tensor
     ) -> Tensor:
-        """Generate levels; those of runaway clips are drawn again, those of the other clips do not change."""
+        """Generate levels; those of runaway or silent clips are drawn again, those of the other clips do not change.
+
+        Each clip has its own temperature for the next attempt; clips with the same one are drawn together.
+        """
         go_back = self.streams.bookmark()
         levels = self.streams.advance(conditions, given, draws, self.sampling)
-        odd = self._odd(guard, windows, given, levels)
-        guard.found += len(odd)
-        for attempt, temperature in retries(self.sampling.temperature):
-            if not odd:
+        faults = self._faults(guard, windows, given, levels)
+        guard.found += len(faults)
+        heat = dict.fromkeys(faults, self.sampling.temperature)
+        for attempt in range(1, ATTEMPTS + 1):
+            if not faults or not self.sampling.temperature:  # at 0 the result would be the same
                 break
-            draws, fixed = torch.zeros(levels.shape), levels.clone()
-            for clip in odd:
-                seed = retry_seed(self.clips[clip].seed, self.time, attempt)
-                draws[clip] = torch.rand(levels.shape[1], generator=torch.Generator().manual_seed(seed))
-                fixed[clip] = given[clip]
-            go_back()
-            levels = self.streams.advance(conditions, fixed, draws, replace(self.sampling, temperature=temperature))
-            odd = self._odd(guard, windows, given, levels)
-        guard.left += len(odd)
+            heat = {clip: retry_temperature(heat[clip], fault) for clip, fault in faults.items()}
+            for temperature in sorted(set(heat.values())):
+                draws, fixed = torch.zeros(levels.shape), levels.clone()
+                for clip in (clip for clip, own in heat.items() if own == temperature):
+                    seed = retry_seed(self.clips[clip].seed, self.time, attempt)
+                    draws[clip] = torch.rand(levels.shape[1], generator=torch.Generator().manual_seed(seed))
+                    fixed[clip] = given[clip]
+                go_back()
+                levels = self.streams.advance(conditions, fixed, draws, replace(self.sampling, temperature=temperature))
+            faults = self._faults(guard, windows, given, levels)
+        guard.left += len(faults)
         return levels
 
-    def _odd(self, guard: RunawayGuard, windows: Sequence[Tensor], given: Tensor, levels: Tensor) -> list[int]:
+    def _faults(
+        self, guard: RunawayGuard, windows: Sequence[Tensor], given: Tensor, levels: Tensor
+    ) -> dict[int, Fault]:
         """Return the clips whose chunk was drawn, not given, and is too loud or wrongly silent."""
-        config, found = self.model.config, []
+        config, found = self.model.config, dict[int, Fault]()
         for clip, window in enumerate(windows):
             own = window[config.look_ahead_frames : len(window) - config.look_ahead_frames]
             samples = len(own) * config.hop_length
@@ -214,8 +223,9 @@ class _Run:
                 continue
             sound = decode(torch.cat([self.recent[clip], levels[clip, :samples]]), levels=config.levels)
             before = self.recent.shape[1] + known
-            if guard.odd(sound, config.sample_rate, meant=mean_level(own, config), before=before):
-                found.append(clip)
+            fault = guard.fault(sound, config.sample_rate, meant=mean_level(own, config), before=before)
+            if fault is not None:
+                found[clip] = fault
         return found
 
     def _conditions(self, windows: Sequence[Tensor], frames: int) -> Tensor:

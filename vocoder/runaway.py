@@ -9,8 +9,9 @@ mean more than the average level of the recordings. A window that began before t
 samples in it are odd too, because drawing them again cannot improve older samples.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +26,10 @@ QUARTERS_TOGETHER = 64  # quarters of windows of a recording that are squared at
 LOWEST_SHARE, HIGHEST_SHARE = 0.005, 0.995  # quantiles, so that a few odd recordings do not matter
 LOUDER = QUIETER = 6.0  # dB
 ATTEMPTS = 2  # at drawing a block again
-COOLER = 0.8  # factor of the temperature for each attempt
+COOLER, WARMER = 0.8, 1 / 0.8  # factors of the temperature for each attempt: after loud sound, after silence
 FLOOR = 1e-12  # power of digital silence: -120 dBFS
+
+Fault = Literal["loud", "silent"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +61,8 @@ class RunawayGuard:
         self.found = 0  # blocks that ran away or fell silent
         self.left = 0  # blocks for which every attempt did so
 
-    def odd(self, samples: Tensor, sample_rate: int, *, meant: float, before: int = 0) -> bool:
-        """Return whether some half second is too loud, or wrongly silent.
+    def fault(self, samples: Tensor, sample_rate: int, *, meant: float, before: int = 0) -> Fault | None:
+        """Return whether some half second is too loud, or else wrongly silent.
 
         Args:
             samples: ``(samples,)`` float, those in question and the half second before them.
@@ -71,8 +74,11 @@ class RunawayGuard:
         new = _windows(torch.arange(len(samples)) >= before, sample_rate)
         power, new = power[new.any(dim=1)], new[new.any(dim=1)]
         whole, own = _decibels(power.mean(dim=1)), _decibels((power * new).sum(dim=1) / new.sum(dim=1))
-        too_loud = bool((torch.minimum(whole, own) > self.loudness.highest + LOUDER).any())
-        return too_loud or (meant > 0 and bool((torch.maximum(whole, own) < self.loudness.lowest - QUIETER).any()))
+        if bool((torch.minimum(whole, own) > self.loudness.highest + LOUDER).any()):
+            return "loud"
+        if meant > 0 and bool((torch.maximum(whole, own) < self.loudness.lowest - QUIETER).any()):
+            return "silent"
+        return None
 
     def notice(self) -> str | None:
         """Describe what was found; None if nothing was."""
@@ -83,7 +89,7 @@ class RunawayGuard:
 
 
 def history(sample_rate: int) -> int:
-    """Return how many samples before a block `RunawayGuard.odd` needs; every window then holds a part of the block."""
+    """Return how many samples before a block `RunawayGuard.fault` needs: every window then holds a part of it."""
     return (STEPS_PER_WINDOW - 1) * _step(sample_rate)
 
 
@@ -117,10 +123,17 @@ def _decibels(power: Tensor) -> Tensor:
     return 10 * power.clamp(min=FLOOR).log10()
 
 
-def retries(temperature: float) -> Iterator[tuple[int, float]]:
-    """Give attempts and their temperatures; none at temperature 0, where the result would be the same."""
-    if temperature > 0:
-        yield from ((attempt, temperature * COOLER**attempt) for attempt in range(1, ATTEMPTS + 1))
+def retry_temperature(temperature: float, fault: Fault) -> float:
+    """Return the temperature of the next attempt at a block, after one at ``temperature`` that was loud or silent.
+
+    A network runs away after improbable levels, which a lower temperature avoids. In silence the most probable level
+    is silence again, which a lower temperature makes more probable still.
+    """
+    match fault:
+        case "loud":
+            return temperature * COOLER
+        case "silent":
+            return temperature * WARMER
 
 
 def retry_seed(seed: int, time: int, attempt: int) -> int:

@@ -23,7 +23,7 @@ class Sampling:
 
     temperature: float = TEMPERATURE  # divides the logits; 1: as learned; 0 always takes the most probable level
     top_p: float = 1.0  # draws among the most probable levels that together reach this probability
-    seed: int = 0  # of each clip
+    seed: int = 0  # of the random numbers; a `Synthesis` derives one for each sound from it and the sound's name
     postfilter: float = 1.0  # strength of WaveNet's post-filter
     postfilter_passes: int = PASSES
     engine: EngineChoice = "auto"  # what computes WaveNet's samples

@@ -11,6 +11,7 @@ import numpy as np
 
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
+from foundation.seeds import sound_seed
 from tokenizer.codes import CodeMeanings, Codes, join_codes
 from vocoder.continuing import Prompt, after, pieces_after
 from vocoder.generation import Progress
@@ -42,6 +43,7 @@ class Synthesis(Protocol):
         codes: Sequence[Codes],
         groups: Sequence[str | None],
         *,
+        names: Sequence[str],
         prompts: Sequence[Prompt | None] | None = None,
         progress: Progress | None = None,
     ) -> list[Waveform]:
@@ -50,6 +52,7 @@ class Synthesis(Protocol):
         Args:
             codes: of each clip; after a prompt, the new codes alone.
             groups: each clip's own group; a group that is unknown sounds like the average.
+            names: of the sounds; the random numbers of a sound follow from its name and the seed of the sampling.
             prompts: what each clip continues, which the sound leaves out; None: nothing.
             progress: called with the steps done and the steps in all.
 
@@ -57,10 +60,10 @@ class Synthesis(Protocol):
             InputError: codes and tokenizer do not belong together.
         """
 
-    def stream(self, codes: Codes, group: str | None) -> Iterator[Waveform]:
+    def stream(self, codes: Codes, group: str | None, *, name: str) -> Iterator[Waveform]:
         """Decode one clip as `sounds` does, piece by piece, in constant memory."""
 
-    def continued(self, prompt: Prompt, blocks: Iterable[Codes], group: str | None) -> Iterator[Waveform]:
+    def continued(self, prompt: Prompt, blocks: Iterable[Codes], group: str | None, *, name: str) -> Iterator[Waveform]:
         """Decode the codes that follow a prompt as they arrive: the sound of `sounds` after the prompt, in pieces.
 
         The prompt holds whole codes, and so do all blocks except the last.
@@ -87,6 +90,7 @@ class Trained:
         codes: Sequence[Codes],
         groups: Sequence[str | None],
         *,
+        names: Sequence[str],
         prompts: Sequence[Prompt | None] | None = None,
         progress: Progress | None = None,
     ) -> list[Waveform]:
@@ -98,16 +102,17 @@ class Trained:
             self.sampling,
             prompts=[prompt.waveform if prompt else None for prompt in past],
             groups=[self._voice(group) for group in groups],
+            seeds=[sound_seed(self.sampling.seed, name) for name in names],
             progress=progress,
         )
         starts = [len(prompt.waveform.samples) if prompt else 0 for prompt in past]
         return [after(sound, start) for sound, start in zip(whole, starts, strict=True)]
 
-    def stream(self, codes: Codes, group: str | None) -> Iterator[Waveform]:
-        return self.vocoder.stream([codes], self.tokenizer, replace(self.sampling, group=self._voice(group)))
+    def stream(self, codes: Codes, group: str | None, *, name: str) -> Iterator[Waveform]:
+        return self.vocoder.stream([codes], self.tokenizer, self._sampling(group, name))
 
-    def continued(self, prompt: Prompt, blocks: Iterable[Codes], group: str | None) -> Iterator[Waveform]:
-        past, sampling = prompt.end(self._past_steps()), replace(self.sampling, group=self._voice(group))
+    def continued(self, prompt: Prompt, blocks: Iterable[Codes], group: str | None, *, name: str) -> Iterator[Waveform]:
+        past, sampling = prompt.end(self._past_steps()), self._sampling(group, name)
         sound = self.vocoder.stream(chain([past.codes], blocks), self.tokenizer, sampling, prompt=past.waveform)
         yield from pieces_after(sound, len(past.waveform.samples))
 
@@ -117,6 +122,10 @@ class Trained:
             yield notice
         if self.vocoder.postfilter and not in_force(self.vocoder.postfilter, self.tokenizer.front_end):
             yield _unfiltered(self.tokenizer.front_end)
+
+    def _sampling(self, group: str | None, name: str) -> Sampling:
+        """Return the sampling of one sound."""
+        return replace(self.sampling, group=self._voice(group), seed=sound_seed(self.sampling.seed, name))
 
     def _voice(self, own: str | None) -> str | None:
         return self.sampling.group or (own if own in self.groups else None)
@@ -159,27 +168,30 @@ class Unlearned:
         codes: Sequence[Codes],
         groups: Sequence[str | None],
         *,
+        names: Sequence[str],
         prompts: Sequence[Prompt | None] | None = None,
         progress: Progress | None = None,
     ) -> list[Waveform]:
         """Decode each clip; a prompt is decoded with its clip, and cut off."""
         made, total = list[Waveform](), sum(clip.num_samples for clip in codes)
-        for clip, prompt in zip(codes, prompts or [None] * len(codes), strict=True):
+        for clip, name, prompt in zip(codes, names, prompts or [None] * len(codes), strict=True):
             joined, start = (join_codes(prompt.codes, clip), prompt.codes.num_samples) if prompt else (clip, 0)
-            pieces = [np.zeros(0, np.float32), *(piece.samples for piece in self.stream(joined))]
+            pieces = [np.zeros(0, np.float32), *(piece.samples for piece in self.stream(joined, name=name))]
             whole = Waveform(samples=np.concatenate(pieces), sample_rate=clip.format.sample_rate)
             made.append(after(whole, start))
             if progress is not None:
                 progress(sum(len(sound.samples) for sound in made), total)
         return made
 
-    def stream(self, codes: Codes, group: str | None = None) -> Iterator[Waveform]:
-        for piece in self.make(codes, self.tokenizer, seed=self.seed):
+    def stream(self, codes: Codes, group: str | None = None, *, name: str) -> Iterator[Waveform]:
+        for piece in self.make(codes, self.tokenizer, seed=sound_seed(self.seed, name)):
             yield Waveform(samples=piece.numpy(), sample_rate=codes.format.sample_rate)
 
-    def continued(self, prompt: Prompt, blocks: Iterable[Codes], group: str | None = None) -> Iterator[Waveform]:
+    def continued(
+        self, prompt: Prompt, blocks: Iterable[Codes], group: str | None = None, *, name: str
+    ) -> Iterator[Waveform]:
         """Wait for the last block, because these functions take the codes of a whole sound, and then give the sound."""
-        yield from pieces_after(self.stream(join_codes(prompt.codes, *blocks)), prompt.codes.num_samples)
+        yield from pieces_after(self.stream(join_codes(prompt.codes, *blocks), name=name), prompt.codes.num_samples)
 
     def notices(self) -> Iterator[str]:
         """Give a notice if the codes have no mean: the sound then lacks its level."""

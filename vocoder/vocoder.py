@@ -187,21 +187,25 @@ class Vocoder:
         sampling: Sampling = SAMPLING,
         *,
         groups: Sequence[str | None] | None = None,
+        seeds: Sequence[int] | None = None,
         prompts: Sequence[Waveform | Samples | None] | None = None,
         progress: Progress | None = None,
     ) -> list[Waveform]:
-        """Decode several clips; on the CPU each sounds as `decode` with the same sampling decodes it alone.
+        """Decode several clips; on the CPU each sounds as `decode` with the same sampling and seed decodes it alone.
 
         Args:
-            sampling: temperature, top_p and seed of each clip; engine and post-filter are those of the vocoder.
+            sampling: temperature and top_p of each clip; engine and post-filter are those of the vocoder.
             groups: of each clip; None: that of ``sampling``.
+            seeds: of each clip; None: that of ``sampling``, so that all clips are drawn with the same random numbers.
+                `foundation.seeds.sound_seed` derives a seed from a clip's name.
             prompts: the recorded beginning of each clip, as in `continue_from`; None: no clip has one.
 
         For the other arguments and errors see `decode` and `continue_from`.
         """
         groups = [sampling.group] * len(codes) if groups is None else groups
+        seeds = [sampling.seed] * len(codes) if seeds is None else seeds
         prompts = [None] * len(codes) if prompts is None else prompts
-        for name, given in (("groups", groups), ("prompts", prompts)):
+        for name, given in (("groups", groups), ("seeds", seeds), ("prompts", prompts)):
             if len(given) != len(codes):
                 raise InputError(f"there are {len(given)} {name} for {len(codes)} clips; give one each, or none")
         codes = [*self._belonging(codes, tokenizer)]
@@ -211,10 +215,10 @@ class Vocoder:
             GenerationInput(
                 spectrogram=torch.cat([*rendering.frames([clip]), no_frames]),
                 group=self.group_index(group),
-                seed=sampling.seed,
+                seed=seed,
                 prompt=rendering.prompt,
             )
-            for clip, group, rendering in zip(codes, groups, renderings, strict=True)
+            for clip, group, seed, rendering in zip(codes, groups, seeds, renderings, strict=True)
         ]
         levels = generate(
             self.model, inputs, sampling=sampling, engine=self.engine, guard=self.guard, progress=progress

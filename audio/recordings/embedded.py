@@ -1,7 +1,7 @@
-"""The embedded corpus: spoken digits and other words by many eSpeak NG voices, synthesised locally and offline.
+"""The embedded corpus: sentences, or single words, by many eSpeak NG voices, synthesised locally and offline.
 
-File ``{word}_{voice}_{take}.wav``: label = word, group = voice. Takes of a word by a voice differ in speed and pitch.
-With ``sentences`` the voices speak sentences instead: label = last word of the sentence (`matrix_sentences`).
+File ``{label}_{voice}_{number}.wav``: group = voice. The label of a sentence is its last word (`matrix_sentences`).
+In a corpus of words the label is the word, and takes of a word by a voice differ in speed and pitch.
 The engine's silence is kept: 12 ms before the word and at most 14 ms after it (measured over 104 voices).
 """
 
@@ -12,7 +12,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import product
@@ -61,11 +61,12 @@ def _voices(accents: Sequence[str], variants: Sequence[str]) -> tuple[str, ...]:
 
 VOICES, OTHER_VOICES = _voices(_ACCENTS, _VARIANTS), _voices(_OTHER_ACCENTS, _OTHER_VARIANTS)
 OTHER_WORDS = WORDS[len(DEFAULT) :]
+SENTENCES, VOICES_OF_SENTENCES = 40, 40  # of the default corpus: 48 minutes
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedConfig:
-    """Size of the corpus: by default 33 minutes of sound, synthesised in 5 s; 300 words in 4 takes are 8.5 hours."""
+    """Size of a corpus of words, by default 33 minutes in 5 s of synthesis, or of sentences: see `fill_in`."""
 
     voices: int = len(VOICES)  # number of voices, from the first
     words: int = len(DEFAULT)  # number of words, from the first; the ten digits come first
@@ -99,6 +100,20 @@ class EmbeddedConfig:
     def all_words(self) -> tuple[str, ...]:
         """The words that the first ``words`` are taken from."""
         return OTHER_WORDS if self.other else WORDS
+
+
+def fill_in(options: Mapping[str, object], *, alone: bool = True) -> dict[str, object]:
+    """Replace options that are null: the voices speak sentences, unless words, takes or other voices are asked for.
+
+    The last voices do not speak sentences, so that they can test a language model of the others. A corpus that is not
+    ``alone``, but joins other recordings for pre-training, has words.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    of_words = not alone or "words" in given or "takes" in given or bool(given.get("other"))
+    sentences = given.setdefault("sentences", 0 if of_words else SENTENCES)
+    every = len(OTHER_VOICES if given.get("other") else VOICES)
+    given.setdefault("voices", VOICES_OF_SENTENCES if sentences else every)
+    return given
 
 
 @dataclass(frozen=True, kw_only=True)

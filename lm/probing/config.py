@@ -1,6 +1,6 @@
-"""Options of the probes, and the tries that all methods share: a try is one penalty for one candidate."""
+"""Options of the probes, and the penalties that all methods are tried with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,12 @@ from foundation.ranges import require
 from foundation.seeds import require_seed
 
 FEWEST_RESAMPLES = 10  # fewer would give an interval without width, or nearly so
-BOUNDS = {"tries": (1, 10_000), "max_iterations": (1, 100_000), "resamples": (FEWEST_RESAMPLES, 1_000_000)}
+BOUNDS = {
+    "layer_penalties": (1, 1_000),
+    "penalties": (1, 1_000),
+    "max_iterations": (1, 100_000),
+    "resamples": (FEWEST_RESAMPLES, 1_000_000),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,12 +24,14 @@ class ProbeConfig:
     """Options of probes and of their intervals."""
 
     classifier: Literal["logistic", "ridge"] = "logistic"  # the same for all methods
-    # what chooses: the validation clips, or cross-validation that holds out each group or given fold once
-    choose_by: Literal["validation", "group", "fold"] = "validation"
+    # what chooses: the validation clips, or cross-validation over five folds of whole groups, or over given folds;
+    # auto: over groups where they can be held out, else the validation clips
+    choose_by: Literal["auto", "validation", "group", "fold"] = "auto"
     # of the features' magnitudes, before they are standardised: 0.5 is the signed square root (power normalisation,
     # Perronnin et al., "Improving the Fisher kernel for large-scale image classification", 2010)
     power: float = 1.0
-    tries: int = 36  # (candidate, penalty) pairs per method, for any number of candidates
+    layer_penalties: int = 3  # of each candidate of each method, for the choice of the candidate by ridge regression
+    penalties: int = 6  # of the chosen candidate of each method, and of each point of its learning curve
     penalty_low: float = 1e-4  # C, the strongest regularisation
     penalty_high: float = 10.0
     max_iterations: int = 100  # of logistic regression's L-BFGS for each C, starting from the previous solution
@@ -32,7 +39,7 @@ class ProbeConfig:
     learning_curve: tuple[float, ...] = (0.01, 0.05, 0.1, 1.0)  # shares of the train labels, ascending; empty: none
     resamples: int = 1000  # of the test clips, for intervals
     confidence: float = 0.95  # probability mass of the intervals
-    seed: int = 0  # of the resamples, and of the labelled clips of a share
+    seed: int = 0  # of the resamples, the folds of whole groups, and the labelled clips of a share
 
     def __post_init__(self) -> None:
         for name, (least, most) in BOUNDS.items():
@@ -52,41 +59,18 @@ class ProbeConfig:
         require_seed(self.seed, "probe.seed")
 
 
-def shared_tries(candidates: int, tries: int, *, of: str) -> tuple[int, ...]:
-    """Divide a method's tries among its candidates; the first ones get one more if the division leaves a rest.
-
-    Raises:
-        InputError: there are no candidates, or more than tries.
-    """
-    if not 1 <= candidates <= tries:
-        problem = f"{of} has {candidates} candidates, and every method has {tries} tries"
-        raise InputError(f"{problem}; offer 1 to {tries}, or raise probe.tries, which is the same for all methods")
-    return tuple(tries // candidates + (place < tries % candidates) for place in range(candidates))
-
-
 def penalty_grid(count: int, config: ProbeConfig) -> tuple[float, ...]:
     """Return ``count`` values of C, ascending: the middles of equal parts of the range, on a log scale.
 
-    The ends of the range would be poor choices: a candidate with two tries would try only them, and nothing in between.
+    The ends of the range would be poor choices: two penalties would be only them, and nothing in between.
     """
     low, high = np.log([config.penalty_low, config.penalty_high])
     return tuple(np.exp(low + (high - low) * (np.arange(count) + 0.5) / count).tolist())
 
 
 def require_equal_counts(counts: Mapping[str, int]) -> None:
-    """Refuse a comparison of methods with different numbers of tries; 0 means that a method has its own scores."""
+    """Refuse a comparison of methods with different numbers of penalties; 0 means that a method has its own scores."""
     tried = {of: count for of, count in counts.items() if count}
     if len(set(tried.values())) > 1:
         found = ", ".join(f"{of} {count}" for of, count in tried.items())
-        raise InputError(f"the methods were not tried equally often ({found}); give all as many tries")
-
-
-def penalties_up_to(
-    penalty: float, candidates: Sequence[str], chosen_one: str, config: ProbeConfig, *, of: str
-) -> tuple[float, ...]:
-    """Return the penalties that `probe_method` fits for one of a method's candidates, up to the chosen one.
-
-    Each fit starts from the previous solution, so fitting these in turn gives the weights that validation judged.
-    """
-    tries = dict(zip(candidates, shared_tries(len(candidates), config.tries, of=of), strict=True))
-    return tuple(each for each in penalty_grid(tries[chosen_one], config) if each <= penalty)
+        raise InputError(f"the methods were not tried with equally many penalties ({found}); give all as many")

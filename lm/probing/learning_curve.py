@@ -1,9 +1,10 @@
 """Learning curves: test accuracy of a probe with a share of the labels, for the candidate that won with all of them.
 
 Only labels of training clips are scarce. The features of all training clips are used for standardising. The candidate
-is the one that won with all labels; the penalty of each share is chosen with all labels of validation. Every share
-except the whole gives all of a method's tries to the one candidate, so the number of tries is the same for every method
-at every point. With few labels it matters which clips have one, so each share except the whole is drawn several times.
+is the one that won with all labels. All points have one grid of penalties, that of the second step of the probe
+(`lm.probing.probe`), and the point of all labels is the probe itself. The penalty of each smaller share is chosen with
+all labels of validation, because a few labelled clips cannot be divided into folds. With few labels it matters which
+clips have one, so each share except the whole is drawn several times.
 """
 
 from collections.abc import Sequence
@@ -109,5 +110,5 @@ def _fit_with_labels(
         task,
         replace(config, resamples=FEWEST_RESAMPLES),  # the interval is of all draws together
         of=of,
-        penalties=penalty_grid(config.tries, config),
+        penalties=penalty_grid(config.penalties, config),
     )

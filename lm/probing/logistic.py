@@ -1,6 +1,6 @@
 """Logistic regression on pooled features, refitted quickly for a series of penalties.
 
-Features are standardised with statistics of train. If there are more features than training clips, they are first
+Features are standardised with statistics of train. If there are many more features than training clips, they are first
 rotated into the row space of the training clips. With an L2 penalty the best weights lie in that space: a part outside
 it changes no training prediction and only costs, and a rotation changes neither inner products nor norms. So the fit is
 the same, with as many dimensions as there are training clips.
@@ -27,6 +27,10 @@ R = TypeVar("R")
 # limit is enough: their sampling error is larger than what remains, and fits take less than half as many iterations.
 MANY_CLIPS = 20_000
 TOLERANCE, TOLERANCE_OF_MANY = 1e-4, 1e-3
+# A fold of cross-validation only ranks penalties. With 3,384 training clips its accuracies differed by 0.2 points in
+# the mean from those with a tenth of this limit, and fits took a quarter of the time.
+TOLERANCE_OF_FOLDS = 1e-3
+ROTATED = 2_000  # see `rotate_to_row_space`; from the numbers of operations of about 200 iterations for 30 classes
 
 # Directions in which training clips vary by less than a millionth of their largest deviation are rounding errors.
 SMALLEST_VARIANCE = 1e-12
@@ -53,12 +57,16 @@ def powered(features: FloatArray, power: float) -> FloatArray:
 
 
 def rotate_to_row_space(features: Mapping[str, FloatArray]) -> tuple[dict[str, FloatArray], FloatArray | None]:
-    """Rotate ``(clips, dim)`` to ``(clips, directions)`` in each split if train has fewer clips than dimensions.
+    """Rotate ``(clips, dim)`` to ``(clips, directions)`` in each split if train has far fewer clips than dimensions.
+
+    The rotation itself costs about ``clips ** 3``: it is worth its time where it saves ``clips ** 2 / ROTATED``
+    dimensions or more. For 3,384 clips of 3,456 dimensions it took three times as long as all fits without it.
 
     Returns:
         The features, and the matrix ``(dim, directions)`` that rotated them; None if they are unchanged.
     """
-    if features["train"].shape[1] <= len(features["train"]):
+    clips, dim = features["train"].shape
+    if dim - clips <= clips**2 / ROTATED:
         return dict(features), None
     train = features["train"].astype(np.float64)
     variances, left = np.linalg.eigh(train @ train.T)  # of a Gram matrix: squares of the singular values

@@ -2,14 +2,21 @@
 
 Alain and Bengio, "Understanding intermediate layers using linear classifier probes", 2016 (arXiv:1610.01644). The same
 protocol for every method: frozen features, standardised on train, no augmentation, one kind of linear classifier. A
-method may offer several candidates (layers, poolings). All methods have the same number of tries, which their
-candidates share; a try is one penalty for one candidate. Validation, or cross-validation over the groups of training
-and validation, chooses among the tries. In both cases the winner is fitted on train, and test is measured once.
-Test results of the other candidates are computed for charts by layer, and choose nothing.
+method may offer several candidates (layers, poolings). There are two steps, with equally many penalties for all
+methods:
+
+1. Every candidate is tried with a few penalties, and the best one is chosen. Ridge regression judges, also where the
+   probe is a logistic regression: it has a closed form, and a fit of logistic regression for every layer, penalty and
+   fold would take ten times as long as all the rest.
+2. The chosen candidate is tried with more penalties, by the wanted classifier.
+
+In both steps cross-validation over whole groups of training and validation clips judges, or validation clips do
+(`lm.probing.cross_validation`). The winner is fitted on train, and test is measured once. Test results of the
+candidates of the first step are computed for charts by layer, and choose nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -18,9 +25,17 @@ from sklearn.metrics import f1_score
 
 from foundation.errors import InputError
 from lm.comparison import Hits, Outcome, Rankings, bootstrap, measure, outcome_interval
-from lm.probing.config import ProbeConfig, penalty_grid, shared_tries
+from lm.probing.config import ProbeConfig, penalty_grid
 from lm.probing.cross_validation import Rows, over_divisions
-from lm.probing.logistic import LogisticProbe, powered, rotate_to_row_space, side_by_side, standardise, tolerance_of
+from lm.probing.logistic import (
+    TOLERANCE_OF_FOLDS,
+    LogisticProbe,
+    powered,
+    rotate_to_row_space,
+    side_by_side,
+    standardise,
+    tolerance_of,
+)
 from lm.probing.ridge import RidgeProbe
 from lm.probing.task import BoolArray, ProbeTask
 
@@ -58,11 +73,11 @@ class ProbeResult:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MethodResult:
-    """The results of one method: all its candidates, and the one that validation chose."""
+    """The results of one method: all its candidates, and the chosen one."""
 
     of: str
-    winner: ProbeResult
-    candidates: tuple[ProbeResult, ...]
+    winner: ProbeResult  # of the second step
+    candidates: tuple[ProbeResult, ...]  # of the first step; empty: the method has its own scores
     probabilities: bool = True  # whether scores are such; the values of ridge regression are not
 
     @property
@@ -74,51 +89,71 @@ class MethodResult:
         return rounded
 
     @property
-    def tries(self) -> tuple[Try, ...]:
-        """Every try of every candidate."""
-        return tuple(each for candidate in self.candidates for each in candidate.tries)
+    def layer_penalties(self) -> int:
+        """The number of penalties of each candidate in the first step."""
+        return len(self.candidates[0].tries) if self.candidates else 0
 
 
 def probe_method(
     candidates: Mapping[str, FloatArray], task: ProbeTask, config: ProbeConfig, *, of: str, threads: int = 1
 ) -> MethodResult:
-    """Probe every candidate ``(clips, dim)`` of the method ``of``; all methods have the same number of tries.
+    """Choose among the candidates ``(clips, dim)`` of the method ``of``, then among penalties for the chosen one.
 
-    ``threads`` candidates are looked up and probed side by side, which changes no result.
+    ``threads`` candidates or folds are fitted side by side, which changes no result.
+
+    Raises:
+        InputError: there are no candidates.
     """
-    shared = dict(zip(candidates, shared_tries(len(candidates), config.tries, of=of), strict=True))
+    if not candidates:
+        raise InputError(f"{of} has no features to probe; give it at least one layer and pooling")
 
-    def probe_one(name: str) -> ProbeResult:
-        return probe(candidates[name], task, config, of=name, tries=shared[name])
+    def judge(name: str) -> ProbeResult:
+        return probe_candidate(candidates[name], task, config, of=name)
 
-    results = tuple(side_by_side(probe_one, candidates, threads=threads))
-    probable = config.classifier == "logistic"
-    return MethodResult(of=of, winner=best_candidate(results), candidates=results, probabilities=probable)
+    judged = tuple(side_by_side(judge, candidates, threads=threads))
+    chosen = best_candidate(judged).of
+    winner = probe(candidates[chosen], task, config, of=chosen, threads=threads)
+    return MethodResult(of=of, winner=winner, candidates=judged, probabilities=config.classifier == "logistic")
 
 
-def probe(
-    features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str, tries: int | None = None
-) -> ProbeResult:
-    """Fit one candidate on train, choose C on validation (the strongest regularisation among equals), test once.
+def probe_candidate(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str) -> ProbeResult:
+    """Judge one candidate ``(clips, dim)`` in the first step: ridge regression with the few penalties of all."""
+    ridge = replace(config, classifier="ridge", penalties=config.layer_penalties)
+    return probe(features, task, ridge, of=of)
 
-    ``features (clips, dim)`` have a row for each clip of the task; ``tries`` None means all tries of a method.
+
+def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str, threads: int = 1) -> ProbeResult:
+    """Choose C for one candidate (the strongest regularisation among equals), fit it on train, test once.
+
+    ``features (clips, dim)`` have a row for each clip of the task; ``threads`` folds are fitted side by side.
     """
     _require_rows(features, task, of)
     targets = {split: task.targets[rows] for split, rows in task.rows.items()}
-    penalties = penalty_grid(tries or config.tries, config)
+    penalties = penalty_grid(config.penalties, config)
     features = powered(features, config.power)  # the same for each division
     standard = standardise(features, task.rows)
-    if config.choose_by == "validation":
+    if task.parts is None:
         return fit_penalties(standard, targets, task, config, of=of, penalties=penalties)
-    reached = over_divisions(task, partial(_accuracies, features, task, config, penalties))
+    reached = over_divisions(task, partial(_accuracies, features, task, config, penalties), threads=threads)
     tried = tuple(
         Try(of=of, penalty=penalty, validation_accuracy=float(mean))
         for penalty, mean in zip(penalties, reached.mean(0), strict=True)
     )
     best = max(tried, key=lambda each: each.validation_accuracy)
     place = tried.index(best)
-    *_, scores = _scores(standard, "test", targets["train"], task, config, penalties[: place + 1])
+    *_, scores = _scores(standard, "test", targets["train"], task, config, fitted_penalties(best.penalty, task, config))
     return _result(of, best, scores, task, config, tried, parts=tuple(reached[:, place].tolist()))
+
+
+def fitted_penalties(penalty: float, task: ProbeTask, config: ProbeConfig) -> tuple[float, ...]:
+    """Return the penalties to fit in turn, so that the last fit is that of the winner with the chosen ``penalty``.
+
+    Validation clips judge fits of which each starts from the previous solution. Cross-validation judges other fits, so
+    the winner is fitted once.
+    """
+    if task.parts is not None:
+        return (penalty,)
+    return tuple(each for each in penalty_grid(config.penalties, config) if each <= penalty)
 
 
 def _accuracies(
@@ -129,7 +164,8 @@ def _accuracies(
     ``features (clips, dim)`` are already raised to ``config.power``.
     """
     standard = standardise(features, rows)
-    scores = _scores(standard, "validation", task.targets[rows["train"]], task, config, penalties)
+    targets = task.targets[rows["train"]]
+    scores = _scores(standard, "validation", targets, task, config, penalties, tolerance=TOLERANCE_OF_FOLDS)
     return [accuracy(each, task.targets[rows["validation"]], task) for each in scores]
 
 
@@ -140,18 +176,27 @@ def _scores(
     task: ProbeTask,
     config: ProbeConfig,
     penalties: Sequence[float],
+    *,
+    tolerance: float | None = None,
 ) -> Iterator[FloatArray]:
     """Give the scores ``(clips, classes)`` of a split after the fit of each penalty in turn to ``targets`` of train."""
-    classifier, prepared, _ = create_classifier(standard, targets, task, config)
+    classifier, prepared, _ = create_classifier(standard, targets, task, config, tolerance=tolerance)
     for penalty in penalties:
         classifier.fit(penalty)
         yield classifier.scores(prepared[split])
 
 
 def create_classifier(
-    standard: Mapping[str, FloatArray], targets: BoolArray, task: ProbeTask, config: ProbeConfig
+    standard: Mapping[str, FloatArray],
+    targets: BoolArray,
+    task: ProbeTask,
+    config: ProbeConfig,
+    *,
+    tolerance: float | None = None,
 ) -> tuple[LogisticProbe | RidgeProbe, Mapping[str, FloatArray], FloatArray | None]:
     """Create the classifier of train's standardised features ``(clips, dim)``.
+
+    ``tolerance`` is where fits of logistic regression may stop; None: that of the size of the task.
 
     Returns:
         The classifier; the features that it reads, by split; and the matrix that rotated them, None if none did.
@@ -164,7 +209,7 @@ def create_classifier(
         targets,
         multi_label=task.multi_label,
         max_iterations=config.max_iterations,
-        tolerance=tolerance_of(len(task.rows["train"])),
+        tolerance=tolerance or tolerance_of(len(task.rows["train"])),
     )
     return classifier, rotated, rotation
 
@@ -223,11 +268,11 @@ def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, o
     validation, test = task.rows["validation"], task.rows["test"]
     given = Try(of=of, penalty=0.0, validation_accuracy=accuracy(scores[validation], task.targets[validation], task))
     result = _result(of, given, scores[test], task, config, (), validation_scores=scores[validation])
-    return MethodResult(of=of, winner=result, candidates=(result,))
+    return MethodResult(of=of, winner=result, candidates=())
 
 
 def best_candidate(results: Sequence[ProbeResult]) -> ProbeResult:
-    """Return the candidate that is best on validation; the first among equals."""
+    """Return the candidate that was judged best; the first among equals."""
     return max(results, key=lambda result: result.validation_accuracy)
 
 

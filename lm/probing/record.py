@@ -13,7 +13,7 @@ FIGURES = ("penalty", "validation_accuracy", "test_accuracy", "low", "high")  # 
 
 
 def method_record(result: MethodResult, curve: Sequence[LearningPoint], task: ProbeTask) -> dict[str, object]:
-    """Return the probes of one method as plain values: the winner, its candidates and its learning curve."""
+    """Return the probes of one method as plain values: the winner, all candidates and its learning curve."""
     winner = result.winner
     # Mean average precision of resampled clips is computed from scores; for accuracy the predictions do.
     scores: dict[str, object] = {"scores": _rounded(winner.scores)} if task.multi_label else {}
@@ -30,12 +30,12 @@ def method_record(result: MethodResult, curve: Sequence[LearningPoint], task: Pr
         "parts": winner.parts,
         "predictions": winner.predictions,
         **scores,
-        "tries": len(result.tries),
+        "layer_penalties": result.layer_penalties,
+        "penalties": len(winner.tries),
         "probabilities": result.certainty,
         "candidates": [
             {"of": candidate.of, **{name: getattr(candidate, name) for name in FIGURES}}
             for candidate in result.candidates
-            if candidate.tries
         ],
         "learning_curve": [asdict(point) for point in curve],
     }

@@ -1,16 +1,17 @@
-"""Linear probes of numbers: ridge regression of pooled features, with the tries of all other probes.
+"""Linear probes of numbers: ridge regression of pooled features, in the two steps of all other probes.
 
-A method's candidates share its tries, as for classes (`lm.probing.probe`). The squared error on validation chooses
-candidate and penalty, and the winner is fitted on train.
+A candidate is chosen with a few penalties, and a penalty for the chosen one among more, as for classes
+(`lm.probing.probe`). The squared error on validation chooses in both steps, and the winner is fitted on train.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from lm.probing.config import ProbeConfig, penalty_grid, shared_tries
+from lm.probing.config import ProbeConfig, penalty_grid
 from lm.probing.logistic import side_by_side, standardise
 from lm.probing.ridge import RidgeProbe
 from lm.probing.task import RowArray
@@ -33,19 +34,20 @@ def probe_numbers(
     rows: Mapping[str, RowArray],
     config: ProbeConfig,
     *,
-    of: str,
     threads: int,
 ) -> NumberProbe:
     """Probe every candidate ``(clips, dim)`` for ``values (clips,)``; return the best one on validation.
 
     ``rows`` are the clips of train, validation and test.
     """
-    tries = dict(zip(candidates, shared_tries(len(candidates), config.tries, of=of), strict=True))
 
-    def probe_one(name: str) -> NumberProbe:
-        return _probe(candidates[name], values, rows, penalty_grid(tries[name], config), of=name, power=config.power)
+    def probe_one(name: str, count: int) -> NumberProbe:
+        return _probe(candidates[name], values, rows, penalty_grid(count, config), of=name, power=config.power)
 
-    return min(side_by_side(probe_one, candidates, threads=threads), key=lambda each: each.validation_error)
+    judge = partial(probe_one, count=config.layer_penalties)
+    judged = side_by_side(judge, candidates, threads=threads)
+    chosen = min(judged, key=lambda each: each.validation_error).of
+    return probe_one(chosen, config.penalties)
 
 
 def _probe(

@@ -27,7 +27,8 @@ class ProbeTask:
     multi_label: bool  # whether a clip may have several labels
     unlabelled: int  # number of clips that are left out
     notices: tuple[str, ...]  # limits of the figures, a line each
-    parts: Sequence[str | None] | None = None  # of each clip: what cross-validation holds out together
+    # of each clip: what cross-validation holds out together; None: the validation clips choose
+    parts: Sequence[str | None] | None = None
     groups: Sequence[str | None] | None = None  # of each clip: such as speakers, whose clips are alike
 
     @classmethod
@@ -38,7 +39,6 @@ class ProbeTask:
         *,
         label_separator: str | None = None,
         remedy: str = "change corpus.split so that each has any",
-        parts: Sequence[str | None] | None = None,
         groups: Sequence[str | None] | None = None,
     ) -> "ProbeTask":
         """Build a task from each clip's label and split; with a separator, a label names several classes ("dog;rain").
@@ -77,7 +77,6 @@ class ProbeTask:
             multi_label=label_separator is not None,
             unlabelled=unlabelled,
             notices=tuple(_notices(len(classes), absent, unlabelled=unlabelled, clips=len(labels))),
-            parts=parts,
             groups=groups,
         )
 

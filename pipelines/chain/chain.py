@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from audio.recordings.manifest import Manifest
@@ -10,15 +11,15 @@ from foundation.devices import choose_device
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from foundation.text import listed
-from foundation.threads import use_threads
+from foundation.threads import limited_threads, use_threads
 from lm.probing.task import require_labels
 from pipelines.chain.corpus import find_corpus, read_corpus
 from pipelines.chain.language_tests import judge_language_model, require_language_tests
 from pipelines.chain.next_samples import add_sample_sounds, train_on_samples, train_samples_first
 from pipelines.chain.pairs import Pair, make_pairs, reused_in_order
-from pipelines.chain.representations import compare_methods
+from pipelines.chain.representations import compare_methods, probe_some
 from pipelines.chain.run_output import require_own_parts, write_run_folder
-from pipelines.chain.sounds import make_continuations, make_sounds
+from pipelines.chain.sounds import make_continuations, make_sounds, make_vocoder, measure_sounds
 from pipelines.chain.tracked_run import conclude, open_tracking
 from pipelines.chain.unlabelled import (
     noted,
@@ -27,6 +28,7 @@ from pipelines.chain.unlabelled import (
     read_unlabelled,
     require_sources,
     shared_paths,
+    voice_notices,
 )
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
@@ -37,6 +39,7 @@ from pipelines.rates.continuations import require_long_enough
 from pipelines.rates.language_models import rate_corpora, rate_models
 from pipelines.results.provenance import provenance
 from pipelines.results.results import FoldSeed
+from pipelines.settings.completed import with_choices
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
 from pipelines.stages.code_table import code_table
@@ -50,11 +53,13 @@ from pipelines.tracking.tracking import NO_TRACKING, tracked
 from training.gangs import open_gang
 from training.precision import with_precision
 
+PARTS = ("vocoder", "language model", "other methods")  # of a run; the first take longest
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # for a corpus that is divided into folds
 
 
 def run_chain(config: dict[str, object], folder: Path) -> None:
     """Make or reuse the entries of the wanted stages, and write the run's ``folder``."""
+    config = with_choices(config)  # the run's record says what was chosen
     settings = run_settings(config)
     require_language_tests(settings)
     store = settings.store.root
@@ -83,8 +88,8 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         unlabelled = read_unlabelled(settings, corpus.manifest, store, gang=gang, terminal=terminal, folder=folder)
         corpus = noted_starts(noted_weights(noted(corpus, unlabelled, settings), settings), settings, folder)
         terminal.say(f"audio     {rates(settings)}")
-        if settings.vocoder.unfit is not None:
-            terminal.say(f"vocoder   begins with random weights: of those that ship, {settings.vocoder.unfit}")
+        for notice in voice_notices(settings):
+            terminal.say(f"vocoder   {notice}")
         seconds = corpus.manifest.seconds + sum(each.seconds for each in unlabelled)
         session = Session(
             store=Store(store),
@@ -201,19 +206,86 @@ def _make_coded(
     session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Sequence[Manifest]
 ) -> list[Entry]:
     """Make the entries of all stages that need codes."""
-    wanted = settings.stages
+    codec, made = _make_codes(session, manifest, settings)
+    pair = Pair(fold="", place=session.place, manifest=manifest, settings=settings, unlabelled=tuple(unlabelled))
+    with limited_threads(settings.part_threads):
+        session = session.after(_make_parts_at_once(session, pair, codec))
+        codec, learned = _train_language(session, manifest, settings, unlabelled, codec)
+        made += [*learned, *_describe_codes(session, manifest, settings, codec)]
+        if "probe" in settings.stages:
+            made += compare_methods(session, manifest, settings, codec, unlabelled=unlabelled)
+        if "rates" in settings.stages:
+            made += make_continuations(session, manifest, settings, codec)
+        if "vocoder" in settings.stages:
+            made += make_sounds(session, manifest, settings, codec)
+    return made
+
+
+def _make_parts_at_once(session: Session, pair: Pair, codec: Codec) -> list[Entry]:
+    """Make the missing `PARTS` at the same time; return nothing if they are to be made one after the other.
+
+    The parts are those of the run that do not need each other. A process that has finished one begins the next.
+    """
+    parallel = pair.settings.parts_at_once
+    if parallel == 1:
+        return []
+    parts = [replace(pair, training=part) for part in PARTS]
+    pairs = {each.training: each for each in parts if not session.contains(partial(_make_part, codec, 1, pair=each))}
+    if len(pairs) < 2:
+        return []
+    processes = min(parallel, len(pairs))
+    make = partial(_make_part, codec, 1 + parallel - processes)
+    made = make_pairs(session, pairs, make, parallel=processes, what="parts of the run")
+    return [entry for entries in made.values() for entry in entries.values()]
+
+
+def _make_part(codec: Codec, parallel: int, session: Session, pair: Pair) -> dict[str, Entry]:
+    """Make one of `PARTS`, which may train ``parallel`` methods at the same time."""
+    session, settings = replace(session, parallel=parallel), pair.settings
+    match pair.training:
+        case "vocoder":
+            playback, made = make_vocoder(session, pair.manifest, settings, codec)
+            made += measure_sounds(playback, codec)
+        case "language model":
+            codec, made = _train_language(session, pair.manifest, settings, pair.unlabelled, codec)
+            made += probe_some(session, pair, codec, reading_models=True)
+        case _:
+            made = _describe_codes(session, pair.manifest, settings, codec)
+            made += probe_some(session, pair, codec, reading_models=False)
+    return {entry.stage: entry for entry in made}
+
+
+def _make_codes(session: Session, manifest: Manifest, settings: RunSettings) -> tuple[Codec, list[Entry]]:
+    """Make the codes of all rates."""
     codebooks = make_codebooks(session, manifest, settings)
     *coarser, finest = codebooks
-    made: list[Entry | None] = [*finest.entries]
-    tokenizers = rates = None
+    made, tokenizers = [*finest.entries], None
     if coarser:
         tokenizers = rate_tokenizer(session, [each.tokenizer for each in codebooks])
         made += [*(entry for number, each in enumerate(coarser, 1) for entry in each.named(number)), tokenizers]
+    codec = Codec(
+        sample=finest.sample,
+        autoencoder=finest.autoencoder,
+        tokenizer=finest.tokenizer,
+        codes=finest.codes,
+        codebooks=tuple(codebooks),
+        rate_tokenizer=tokenizers,
+    )
+    return codec, made
+
+
+def _train_language(
+    session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Sequence[Manifest], codec: Codec
+) -> tuple[Codec, list[Entry]]:
+    """Train the language models of codes, and judge them by tests of words and sentences."""
+    wanted = settings.stages
+    made: list[Entry | None] = []
+    model = rates = None
     if settings.trains_rates:
-        corpora = rate_corpora(session, manifest, codebooks, unlabelled, settings.lm.views)
+        corpora = rate_corpora(session, manifest, codec.codebooks, unlabelled, settings.lm.views)
         rates = rate_models(session, corpora, settings.lm)
         made += rates.entries
-    tokens, coded, model = finest.tokenizer, finest.codes, None
+    tokens, coded = codec.tokenizer, codec.codes
     if settings.trains_lm:
         own = _coded(session, manifest, tokens, settings, coded)
         others = [_coded(session, each, tokens, settings) for each in unlabelled]
@@ -223,25 +295,14 @@ def _make_coded(
         if "zerospeech" in wanted:
             trained_on = [coded, *(each.codes for each in others)]
             made += judge_language_model(session, settings, tokens, trained_on, model)
-    codec = Codec(
-        sample=finest.sample,
-        autoencoder=finest.autoencoder,
-        tokenizer=tokens,
-        codes=coded,
-        lm=model,
-        codebooks=tuple(codebooks),
-        rates=rates,
-        rate_tokenizer=tokenizers,
-    )
-    if "report" in wanted and not settings.compare.folds and settings.seeds == 1 and manifest.of("test"):
-        made.append(code_table(session, manifest, tokens, separator=settings.probe.label_separator))
-    if "probe" in wanted:
-        made += compare_methods(session, manifest, settings, codec, unlabelled=unlabelled)
-    if "rates" in wanted:
-        made += make_continuations(session, manifest, settings, codec)
-    if "vocoder" in wanted:
-        made += make_sounds(session, manifest, settings, codec)
-    return [*filter(None, made)]
+    return replace(codec, lm=model, rates=rates), [*filter(None, made)]
+
+
+def _describe_codes(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> list[Entry]:
+    """Find sounds and labels of the codes for the report of a run of one split and seed."""
+    if "report" not in settings.stages or settings.compare.folds or settings.seeds > 1 or not manifest.of("test"):
+        return []
+    return [code_table(session, manifest, codec.tokenizer, separator=settings.probe.label_separator)]
 
 
 def make_codebooks(session: Session, manifest: Manifest, settings: RunSettings) -> list[Codebook]:

@@ -1,7 +1,7 @@
 """The folds and seeds of a run, one after the other or several at the same time; the entries have the same bytes.
 
-Trainings of one fold and seed that do not need each other can be made at the same time, too: of methods that are
-compared, and of language models of samples.
+Trainings of one fold and seed that do not need each other can be made at the same time, too: vocoder and language
+model, those of methods that are compared, and language models of samples.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -10,8 +10,8 @@ from threadpoolctl import threadpool_limits
 from audio.recordings.manifest import Manifest
 from foundation.saved_models import CONFIG
 from foundation.saved_models import PROBE as KIND
-from lm.probing.config import penalties_up_to
 from lm.probing.fitted import FittedProbe, VectorRecipe
+from lm.probing.probe import fitted_penalties
 from pipelines.settings.run import RunSettings
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.probe import probe_task
@@ -35,10 +35,11 @@ def write_probe(folder: Path, made: Mapping[str, Entry], manifest: Manifest, set
     method, candidates = found
     row = rows[method]
     config, compare, chosen = settings.probe, settings.compare, str(row["chosen"])
+    task = probe_task(manifest, config)
     with threadpool_limits(1):  # more threads round sums in another way
         probe = FittedProbe.fit(
             candidates[chosen],
-            probe_task(manifest, config),
+            task,
             config,
             of=chosen,
             recipe=VectorRecipe(
@@ -48,7 +49,7 @@ def write_probe(folder: Path, made: Mapping[str, Entry], manifest: Manifest, set
                 attentive=compare.attentive,
                 surprise=compare.surprise,
             ),
-            penalties=penalties_up_to(float(row["penalty"]), list(candidates), chosen, config, of=method),
+            penalties=fitted_penalties(float(row["penalty"]), task, config),
             test_accuracy=float(row["test_accuracy"]),
             trim_db=manifest.effective_trim_db(settings.corpus.inspection.trim_db),
         )

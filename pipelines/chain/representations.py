@@ -6,7 +6,7 @@ described by models that are finished.
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -31,23 +31,53 @@ def compare_methods(
     SimCLR and wav2vec 2.0 are also trained on ``unlabelled``, as the GPT is.
     """
     methods = settings.compare.all_methods
+    pair = Pair(fold="", place=session.place, manifest=manifest, settings=settings, unlabelled=tuple(unlabelled))
+    made, rows = _probe(session, pair, codec, methods)
+    scores = {method.head.name: made[method.features].features for method in methods if method.head}
+    by = settings.compare.folds
+    together = collect_probes(session, manifest, rows, settings.probe, scores=scores, folds_by=by)
+    return [*_entries(made), *rows, together]
+
+
+def probe_some(session: Session, pair: Pair, codec: Codec, *, reading_models: bool) -> list[Entry]:
+    """Train and probe the compared methods that read language models of codes, or all others.
+
+    So both can be made at the same time; `compare_methods` collects them.
+    """
+    probed = pair.settings.probed_methods
+    methods = [method for method in probed if (method.reads_lm or method.reads_rates) == reading_models]
+    if not methods:
+        return []
+    made, rows = _probe(session, pair, codec, methods)
+    return [*_entries(made), *rows]
+
+
+def _probe(
+    session: Session, pair: Pair, codec: Codec, methods: Sequence[Method]
+) -> tuple[dict[Callable[[Study], Made], Made], Sequence[Entry]]:
+    """Return what methods made, and their probes."""
+    settings = pair.settings
     inputs = inputs_of(methods) if settings.compare.input else {}
     needed = (*methods, *(METHODS[name] for name in sorted({*inputs.values()} - {each.name for each in methods})))
-    pair = Pair(fold="", place=session.place, manifest=manifest, settings=settings, unlabelled=tuple(unlabelled))
-    before = _train_at_the_same_time(session, pair, codec, needed)
+    session = session.after(_train_at_the_same_time(session, pair, codec, needed))
     made = _make_methods(session, pair, codec, needed)
-    entries = [each.features for each in made.values()]
-    labelled = frozenset(method.name for method in methods if method.labels == "train")
-    names = [method.name for method in methods]
-    by = settings.compare.folds
     rows = probe_methods(
-        session, manifest, entries, settings.probe, only=names, labelled=labelled, inputs=inputs, folds_by=by
+        session,
+        pair.manifest,
+        [each.features for each in made.values()],
+        settings.probe,
+        only=[method.name for method in methods],
+        labelled=frozenset(method.name for method in methods if method.labels == "train"),
+        inputs=inputs,
+        folds_by=settings.compare.folds,
     )
-    scores = {method.head.name: made[method.features].features for method in methods if method.head}
-    together = collect_probes(session, manifest, rows, settings.probe, scores=scores, folds_by=by)
-    new = {entry.folder for entry in before if not entry.reused}
-    found = [*(entry for each in made.values() for entry in each.trained), *entries, *rows, together]
-    return [replace(entry, reused=entry.reused and entry.folder not in new) for entry in found]
+    return made, rows
+
+
+def _entries(made: Mapping[Callable[[Study], Made], Made]) -> list[Entry]:
+    """List the trained models of methods, and then their features."""
+    trained = [entry for each in made.values() for entry in each.trained]
+    return [*trained, *(each.features for each in made.values())]
 
 
 def _make_methods(
@@ -68,14 +98,18 @@ def _make_methods(
 
 
 def _train_at_the_same_time(session: Session, pair: Pair, codec: Codec, methods: Sequence[Method]) -> list[Entry]:
-    """Train the networks of methods in ``session.parallel`` processes, and compute their features; they are reused.
+    """Train the networks of methods in ``session.parallel`` processes, and compute their features.
 
     Methods of one family are made one after the other, because one may need what another trains.
     """
     families = dict.fromkeys(_family(method) for method in methods if method.training)
     if session.parallel == 1 or len(families) < 2:
         return []
-    pairs, make = {family: replace(pair, training=family) for family in families}, partial(_make_family, codec)
+    make = partial(_make_family, codec)
+    pairs = {family: replace(pair, training=family) for family in families}
+    pairs = {family: each for family, each in pairs.items() if not session.contains(partial(make, pair=each))}
+    if len(pairs) < 2:
+        return []
     made = make_pairs(session, pairs, make, parallel=session.parallel, what="families of methods")
     return [entry for entries in made.values() for entry in entries.values()]
 

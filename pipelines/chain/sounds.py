@@ -15,13 +15,14 @@ from pipelines.settings.run import RunSettings
 from pipelines.stages.baselines import supervised
 from pipelines.stages.codes import codes
 from pipelines.stages.decoded import decode_clips, measure_clips
-from pipelines.stages.features import signal_features
+from pipelines.stages.features import HeardCodes, code_features, signal_features
 from pipelines.stages.labels import Labels
 from pipelines.stages.listening import listening
 from pipelines.stages.playback import Playback
 from pipelines.stages.probe import probe_methods
 from pipelines.stages.recognition import (
     LOG_MEL,
+    PROBED,
     Judge,
     create_network_judge,
     create_probe_judge,
@@ -37,6 +38,23 @@ from pipelines.store.store import Entry
 
 def make_sounds(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> list[Entry]:
     """Make the vocoder, sounds to listen to, and the figures of a larger number of clips."""
+    playback, made = make_vocoder(session, manifest, settings, codec)
+    measured = measure_sounds(playback, codec)
+    if codec.rates is None:
+        sounds_entry = listening(playback, codec.lm)
+    else:
+        sounds_entry = listening(playback, codec.rates.together, codec.rate_tokenizer)
+    made += [*measured, sounds_entry]
+    if measured:
+        decoded, *_ = measured
+        made += _recognise(playback, settings, codec, decoded, sounds_entry)
+    return made
+
+
+def make_vocoder(
+    session: Session, manifest: Manifest, settings: RunSettings, codec: Codec
+) -> tuple[Playback, list[Entry]]:
+    """Train the vocoder; return the models that decode test clips, and the entries. No language model is needed."""
     sound = waveforms(session, manifest, settings.audio.sample_rate)
     coded = list(_coded(session, manifest, settings, codec))
     wavenet = vocoder(session, manifest, coded, sound, settings.vocoder)
@@ -48,15 +66,16 @@ def make_sounds(session: Session, manifest: Manifest, settings: RunSettings, cod
         audio=settings.audio,
         config=settings.listening,
     )
-    if codec.rates is None:
-        sounds_entry = listening(playback, codec.lm)
-    else:
-        sounds_entry = listening(playback, codec.rates.together, codec.rate_tokenizer)
     others = [entry for each in coded for entry in (each.tokenizer, each.codes) if settings.vocoder.codebook_sizes]
-    made = [sound, *others, wavenet, sounds_entry]
-    if settings.listening.judged_clips:
-        made += _figures(playback, settings, codec, sounds_entry)
-    return made
+    return playback, [sound, *others, wavenet]
+
+
+def measure_sounds(playback: Playback, codec: Codec) -> list[Entry]:
+    """Decode the clips that are judged, and measure their sounds; no entries if none are judged."""
+    if not playback.config.judged_clips:
+        return []
+    decoded = decode_clips(playback)
+    return [decoded, measure_clips(playback.session, codec.tokenizer, playback.vocoder, decoded)]
 
 
 def make_continuations(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> list[Entry]:
@@ -87,37 +106,41 @@ def _coded(session: Session, manifest: Manifest, settings: RunSettings, codec: C
         yield CodedIn(*named)
 
 
-def _figures(playback: Playback, settings: RunSettings, codec: Codec, sounds_entry: Entry) -> list[Entry]:
-    """Decode clips and measure them; if clips have labels, also the labels that a classifier recognises."""
+def _recognise(
+    playback: Playback, settings: RunSettings, codec: Codec, decoded: Entry, sounds_entry: Entry
+) -> list[Entry]:
+    """If clips have labels, recognise those of decoded clips by a classifier."""
     session, manifest = playback.session, playback.manifest
-    decoded = decode_clips(playback)
-    made = [decoded, measure_clips(session, codec.tokenizer, playback.vocoder, decoded)]
     task = label_task(session, manifest, settings.probe)
     if task is None:
-        return made
+        return []
     judge, learned = _judge(session, manifest, settings, codec, task)
     labels = recognise_labels(session, judge, decoded, sounds_entry, task.classes)
     if warning := unreliable_classifier(labels, decoded, manifest):
         session.terminal.say(f"WARNING   {warning}")
     if notice := fair_classifier(labels, manifest):
         session.terminal.say(f"vocoder   {notice}")
-    return [*made, *learned, labels]
+    return [*learned, labels]
 
 
 def _judge(
     session: Session, manifest: Manifest, settings: RunSettings, codec: Codec, task: ProbeTask
 ) -> tuple[Judge, list[Entry]]:
     """Return the classifier of labels and the entries it is made from, which the comparison may have made."""
-    if settings.listening.judge == "supervised":
+    name = settings.listening.judge
+    if name == "supervised":
         shown = spectrograms(session, manifest, settings.audio, codec.sample)
         classifier = supervised(session, shown, Labels.of(manifest, task), settings.baselines)
         judge = create_network_judge(classifier, codec.sample, settings.audio, settings.baselines.encoder)
         return judge, [shown, classifier]
-    methods = (SIGNALS & {*settings.compare.methods}) | {LOG_MEL}
-    features = signal_features(session, manifest, codec.tokenizer, codec.autoencoder.key, methods)
-    config = replace(settings.probe, choose_by="validation")
-    (chosen,) = probe_methods(session, manifest, [features], config, labelled=(), only=[LOG_MEL])
-    made = [features, chosen]
-    if settings.compare.vectors != ONE_HEARING or config != settings.probe:  # the comparison has others of these names
+    if name == "codes":
+        features = code_features(session, HeardCodes(codes=codec.codes))
+    else:
+        methods = (SIGNALS & {*settings.compare.methods}) | {LOG_MEL}
+        features = signal_features(session, manifest, codec.tokenizer, codec.autoencoder.key, methods)
+    # Of one hearing, features and probe are those of the comparison, and computed once.
+    (chosen,) = probe_methods(session, manifest, [features], settings.probe, labelled=(), only=[PROBED[name][0]])
+    made, compare = [features, chosen], settings.compare
+    if compare.vectors != ONE_HEARING or compare.assignments != "hard":  # the comparison has others of these names
         made = [replace(entry, stage=f"judging_{entry.stage}") for entry in made]
-    return create_probe_judge(codec.tokenizer, features, chosen, task, config), made
+    return create_probe_judge(name, codec.tokenizer, features, chosen, task, settings.probe), made

@@ -130,21 +130,33 @@ def noted_starts(corpus: Corpus, settings: RunSettings, folder: Path) -> Corpus:
                 readers=start.readers,
                 unlabelled=unlabelled_of_run(start.owner, corpus.manifest.root),
             )
-        elif not is_shipped(start.given):
+        else:
             notices.append(
                 f"no {MANIFEST} beside {start.option}={start.given} lists the recordings that it was trained on: "
                 "figures on test clips mean nothing if these are among them"
             )
-    if "vocoder" in settings.stages and settings.vocoder.start is None:
-        notices.append(begun_at_random(settings))
+    if (voice := settings.vocoder.start) is None or is_shipped(voice):
+        notices += voice_notices(settings)
     return replace(corpus, notices=(*corpus.notices, *notices))
 
 
-def begun_at_random(settings: RunSettings) -> str:
-    """Say that the vocoder begins with random weights, and why those that ship do not serve it."""
-    steps, why = counted(settings.vocoder.fit.steps, "step"), settings.vocoder.unfit
-    reason = "" if why is None else f"; of the weights that ship with Wordless ({VOICE}={UNIVERSAL}), {why}"
-    return f"WaveNet began with random weights, and was trained {steps}{reason}"
+def voice_notices(settings: RunSettings) -> tuple[str, ...]:
+    """Say where the vocoder begins and how far it is trained, and why the weights that ship do not serve it."""
+    own = settings.vocoder
+    if "vocoder" not in settings.stages:
+        return ()
+    trained, ships = f"trained {counted(own.fit.steps, 'step')}", f"that ship with Wordless ({VOICE}={UNIVERSAL})"
+    if own.start is None:
+        why = "" if own.unfit is None else f": of the weights {ships}, {own.unfit}"
+        return (f"WaveNet begins with random weights and is {trained}{why}",)
+    place = ships if is_shipped(own.start) else f"of {own.start} ({VOICE})"
+    weights = f"the weights {place}, with the SHA-256 {saved_vocoder(own.start).weights_sha256[:16]}"
+    notice = f"WaveNet begins with {weights}, and is {trained}"
+    if not own.fit.steps:
+        notice = f"WaveNet has {weights}, converted to the codes of this run and trained no further"
+    if is_shipped(own.start) and settings.corpus.root == EMBEDDED and settings.embedded.other:
+        return notice, "embedded.other names the voices and words that these weights were trained on: test clips, too"
+    return (notice,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,15 +186,8 @@ def _starts(settings: RunSettings) -> Iterator[_Start]:
         weights = f"the weights of {start} ({LM}), with the SHA-256 {gpt_hash(start)[:16]}"
         notice = f"The training of the language model began with {weights}"
         yield _Start(option=LM, given=start, owner=owner, readers="its language model's weights", notice=notice)
-    if (start := settings.vocoder.start) is not None:
-        owner, steps = run_of_start(start, VOCODER, option=VOICE), settings.vocoder.fit.steps
-        weights = f"the weights that ship with Wordless ({VOICE}={UNIVERSAL})"
-        if not is_shipped(start):
-            weights = f"the weights of {start} ({VOICE})"
-        weights = f"{weights}, with the SHA-256 {saved_vocoder(start).weights_sha256[:16]}"
-        notice = f"WaveNet began with {weights}, and was trained {counted(steps, 'step')}"
-        if not steps:
-            notice = f"WaveNet has {weights}, converted to the codes of this run and trained no further"
+    if (start := settings.vocoder.start) is not None and not is_shipped(start):
+        owner, (notice, *_) = run_of_start(start, VOCODER, option=VOICE), voice_notices(settings)
         yield _Start(option=VOICE, given=start, owner=owner, readers="its vocoder's weights", notice=notice)
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from foundation.errors import InputError
 from pipelines.commandline.option_index import index
+from pipelines.settings.completed import with_choices
 
 PLACES = ("table", "root", "dataset", "shards")
 OF_STAGES = ("zerospeech", "rates", "next_sample")  # groups of options that one stage alone reads
@@ -19,6 +20,7 @@ OF_PROBES = ("features*", "references", "states", "input", "assignments", "atten
 OF_JUDGES = ("methods", "layers", "poolings", "hearings", "hearing_rates")
 # Options of the training of a tokenizer. The sample of patches has the statistics of frames, which other networks read.
 OF_TRAINED_TOKENS = ("fit.*", "kmeans_iterations", "batch_size", "max_formants", "dynamic_ranges")
+OF_WORDS = ("words", "takes")  # of the built-in corpus
 DIVISION = ("by", "train", "validation", "test", "validation_fraction", "test_fraction", "seed")
 OF_WAVENET = ("temperature", "top_p", "vocoder_temperature", "postfilter", "postfilter_passes", "engine")
 
@@ -34,6 +36,11 @@ def require_effect(command: str, config: Mapping[str, object], words: Sequence[s
 
 def idle(command: str, config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Give options that have no effect, as patterns of their names, and why."""
+    config = with_choices(config)
+    match config:
+        case {"embedded": {"sentences": int(sentences)}} if sentences > 0:
+            for name in OF_WORDS:
+                yield f"embedded.{name}", f"embedded.sentences is {sentences}, and words are spoken without sentences"
     if isinstance(corpus := config.get("corpus"), Mapping):
         yield from _idle_in_corpus(corpus, config)
     if command == "run":

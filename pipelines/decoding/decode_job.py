@@ -167,8 +167,12 @@ def _batches(sounds: Sequence[Sound], synthesis: Synthesis) -> Iterator[Sequence
 
 def _write_batch(batch: Sequence[Sound], synthesis: Synthesis, advance: Callable[[float], None]) -> None:
     codes, groups = [sound.clip.codes for sound in batch], [sound.clip.group for sound in batch]
-    total = _seconds(batch)
-    made = synthesis.sounds(codes, groups, progress=lambda done, steps: advance(total * done / max(steps, 1)))
+    total, names = _seconds(batch), [sound.clip.name for sound in batch]
+
+    def progress(done: int, steps: int) -> None:
+        advance(total * done / max(steps, 1))
+
+    made = synthesis.sounds(codes, groups, names=names, progress=progress)
     for sound, waveform in zip(batch, made, strict=True):
         waveform.write(sound.path)
 
@@ -181,7 +185,7 @@ def _write_stream(sound: Sound, synthesis: Synthesis, advance: Callable[[float],
     with aside(sound.path) as beside:
         try:
             with wav_file(beside, codes.format.sample_rate) as file:
-                for piece in synthesis.stream(codes, sound.clip.group):
+                for piece in synthesis.stream(codes, sound.clip.group, name=sound.clip.name):
                     file.write(piece.samples)
                     made += piece.seconds
                     advance(made)

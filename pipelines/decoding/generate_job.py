@@ -9,7 +9,7 @@ from foundation.errors import InputError
 from foundation.progress import Terminal
 from lm.rate_model import load_language_model
 from lm.sampling import Sampling
-from pipelines.decoding.options import GenerateConfig
+from pipelines.decoding.options import GenerateConfig, sample_name
 from pipelines.store.run_folder import open_synthesis, part_of
 from pipelines.store.work_folder import new_folder
 from tokenizer.codes import Codes, join_codes, require_same_codebook
@@ -84,11 +84,12 @@ def _sounds(prompt: Prompt | None, codes: list[Codes], synthesis: Synthesis, ter
 
         past = prompt.finest if prompt else None
         finest = [split_rates(each)[-1] for each in codes]
-        return synthesis.sounds(finest, [None] * clips, prompts=[past] * clips, progress=advance)
+        names = [sample_name(number) for number in range(clips)]
+        return synthesis.sounds(finest, [None] * clips, names=names, prompts=[past] * clips, progress=advance)
 
 
 def _write(folder: Path, codes: list[Codes], sounds: list[Waveform]) -> None:
-    names = [f"sample_{number}.wav" for number in range(len(codes))]
+    names = [sample_name(number) for number in range(len(codes))]
     rows = [CodedClip(path=name, codes=each, split="test") for name, each in zip(names, codes, strict=True)]
     for name, sound in zip(names, sounds, strict=False):
         sound.write(folder / name)

@@ -17,6 +17,11 @@ MOST_CODES_PER_UNIT = 1000
 NONE = "none"  # in place of a kind of sound: only codes
 
 
+def sample_name(number: int) -> str:
+    """Return the file name of a generated sound, from which the random numbers of its vocoder follow."""
+    return f"sample_{number}.wav"
+
+
 @dataclass(frozen=True, kw_only=True)
 class DecodeConfig:
     """Options of ``wordless decode``."""

@@ -24,6 +24,7 @@ from vocoder.kinds.table import BY_KEY
 
 T = TypeVar("T")
 AVERAGE = "average of all voices"
+SOUND = "sound"  # name of the decoded sound, from which its random numbers follow
 LEAD_SECONDS = 1.5  # of the prompt, played while the first pieces of a continuation are made
 QUIET = "Most of the continuation is silence. Continue earlier in the sound, or choose another seed or temperature."
 
@@ -89,7 +90,7 @@ class DemoAnswers:
             waiting = [PlayedSound(title=each.heading, note="", sound=None) for each in kinds[place:]]
             yield players([*made, *waiting])
             synthesis = self.models.synthesis(kind, group=group_of(voice) if kind.learned else None)
-            (sound,) = self._alone(lambda: synthesis.sounds([analysis.finest], [None]))  # noqa: B023  called at once
+            (sound,) = self._alone(lambda: synthesis.sounds([analysis.finest], [None], names=[SOUND]))  # noqa: B023  called at once
             made.append(PlayedSound(title=kind.heading, note=kind.explanation, sound=sound))
         yield players(made)
 

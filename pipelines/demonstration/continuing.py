@@ -11,6 +11,7 @@ from foundation.ranges import require
 from foundation.seeds import require_seed
 from lm.model import LanguageModel
 from lm.sampling import Sampling
+from pipelines.decoding.options import sample_name
 from pipelines.demonstration.analysis import Analysis
 from pipelines.demonstration.models import DemoModels
 from tokenizer.codes import Codes
@@ -71,7 +72,8 @@ def continue_sound(models: DemoModels, prompt: Prompt, request: Request) -> Iter
     else:
         codes = iter(model.generate_batch([prompt.codes], seconds=length, sampling=sampling, seed=seed))
     synthesis = models.synthesis(request.kind, group=request.group, seed=seed)
-    return synthesis.continued(prompt.finest, (split_rates(each)[-1] for each in codes), None)
+    finest = (split_rates(each)[-1] for each in codes)
+    return synthesis.continued(prompt.finest, finest, None, name=sample_name(0))
 
 
 def mostly_silent(prompt: Waveform, more: Waveform) -> bool:

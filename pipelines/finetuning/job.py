@@ -15,8 +15,6 @@ from foundation.progress import Terminal
 from foundation.threads import use_threads
 from lm.finetuning.body import RANDOM, Body, Source, freeze
 from lm.finetuning.task import Task
-from lm.pooling import POOLINGS
-from lm.probing.config import shared_tries
 from pipelines.chain.corpus import Corpus, find_corpus, read_corpus
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
@@ -82,14 +80,9 @@ def _open(settings: FinetuneSettings) -> Source:
 
 
 def _require_layers(settings: FinetuneSettings, source: Source) -> None:
-    """Refuse damaged weights, to freeze more layers than there are, and a probe of more candidates than tries."""
+    """Refuse damaged weights, and to freeze more layers than there are."""
     network = source.create(seed=0)
     freeze(network, settings.body.frozen_layers)
-    if "probe" in settings.command.beside and not settings.head_options.reads_whole_clips:
-        candidates = len(network.layers) * len(
-            POOLINGS
-        )  # each layer, and all layers side by side instead of the inputs
-        shared_tries(candidates, settings.command.probe.tries, of=f"the linear probe of body={settings.body.name}")
 
 
 def _read(settings: FinetuneSettings, source: Source, gang: Gang, terminal: Terminal) -> Corpus:

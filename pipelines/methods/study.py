@@ -75,13 +75,13 @@ class Options(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Codec:
-    """The entries that a run makes before it compares anything."""
+    """The entries that a run makes before it compares anything; language models are missing until they are trained."""
 
     sample: Entry
     autoencoder: Entry
     tokenizer: Entry
     codes: Entry
-    lm: Entry | None  # the language model, where the GPT is compared
+    lm: Entry | None = None  # the language model, where it is trained
     codebooks: tuple[Codebook, ...] = ()  # of each rate, coarse to fine
     rates: RateModels | None = None  # the language models of several rates
     rate_tokenizer: Entry | None = None  # of several rates

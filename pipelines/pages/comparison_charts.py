@@ -108,13 +108,13 @@ def in_order(rows: Sequence[LayerRow]) -> list[LayerRow]:
 
 def _layers(comparison: ComparisonRecord, names: Sequence[str]) -> Markup:
     panels = [_layer_panel(full_name(of), in_order(comparison["layers"][of])) for of in names]
-    columns, title = min(2, len(names)), f"{metric_of(comparison).capitalize()} by layer"
+    columns, title = min(2, len(names)), f"{metric_of(comparison).capitalize()} by layer, with ridge regression"
     height = 60 + 125 * -(-len(names) // columns)
     return curve_chart(panels, name="layers", title=title, height=height, columns=columns)
 
 
 def _layer_panel(title: str, rows: Sequence[LayerRow]) -> Panel:
-    """Draw one method; the layer that is best on validation is filled."""
+    """Draw one method; the layer that was judged best is filled."""
     places, test, validation = range(len(rows)), [row["test"] for row in rows], [row["validation"] for row in rows]
     best = max(places, key=lambda place: validation[place])
     judged, hollow = Look(colour=MUTED, dashes="--", marker="x", size=4), Look(dashes="-", marker="o", filled=False)

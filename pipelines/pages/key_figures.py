@@ -6,9 +6,11 @@ from functools import partial
 
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import shown_in
+from pipelines.pages.language_words import CODES
 from pipelines.pages.phrasing import full_name, metric_of, number, percent, points, quantity
 from pipelines.results.comparison_record import ComparisonRecord, method_of
 from pipelines.results.run_record import Results, value_of
+from pipelines.results.zerospeech_record import PairTestRecord
 from pipelines.store.stored_features import GPT
 from vocoder.kinds.griffin_lim import GRIFFIN_LIM
 from vocoder.kinds.table import ORIGINAL, UNLEARNED
@@ -35,6 +37,7 @@ def key_figures(results: Results) -> list[KeyFigure]:
     distance = {f"{{}} by {GRIFFIN_LIM.title}": of("vocoder", "log_mel_distance", GRIFFIN_LIM.key)}
     wavenet, decibels = WAVENET.title, partial(quantity, unit="dB")
     return [
+        *_pair_figures(results.get("zerospeech", {}).get("pairs")),
         *_figure("codebook perplexity", of("tokenizer", "perplexity"), number, {"of {} codes": size}),
         *_figure("language model perplexity", of("lm", "perplexity"), number, {"{} by frequencies alone": unigram}),
         *_figure("bits per second", of("lm", "bits_per_second"), number, {"{} without a language model": coded}),
@@ -42,6 +45,15 @@ def key_figures(results: Results) -> list[KeyFigure]:
         *_figure(f"of {wavenet}'s clips recognised", of("vocoder", "label_accuracy", WAVENET.key), percent, labels),
         *_figure(f"{wavenet}'s log-mel distance", of("vocoder", "log_mel_distance", WAVENET.key), decibels, distance),
     ]
+
+
+def _pair_figures(test: PairTestRecord | None) -> list[KeyFigure]:
+    """List how often the GPT is right about pairs of recordings, beside what codes alone know."""
+    if test is None:
+        return []
+    values = {row["of"]: row["value"] for row in test["models"]}
+    beside = {f"{{}} by {full_name(name)} alone": values.get(name) for name in CODES}
+    return _figure(f"right in {full_name(test['test'])}", values.get(GPT), percent, beside)
 
 
 def _probe_figures(comparison: ComparisonRecord) -> list[KeyFigure]:

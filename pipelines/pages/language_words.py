@@ -2,25 +2,34 @@
 
 from collections.abc import Iterator, Sequence
 
-from pipelines.pages.phrasing import counted, full_name, percent
+from foundation.text import listed
+from pipelines.pages.phrasing import counted, full_name, percent, points
 from pipelines.results.zerospeech_record import AbxRecord, JudgedRow, PairTestRecord, ZerospeechRecord
 from pipelines.store.stored_features import GPT
 
-QUESTIONS = {  # test -> both utterances of a pair, the right one, what an item is
-    "spot_the_word": ("a real and a made-up word", "the real word", "word"),
-    "word_order": ("a sentence and the same words in another order", "the sentence", "sentence"),
+QUESTIONS = {  # test -> the right utterance of a pair, the wrong one, what an item is
+    "spot_the_word": ("the real word", "the made-up word", "word"),
+    "word_order": ("the sentence", "the same words in another order", "sentence"),
 }
-UNKNOWN = ("two recordings", "the right one", "item")
+UNKNOWN = ("the right recording", "the wrong one", "item")
+CODES = ("unigram", "bigram")  # models that know which codes, and which pairs of codes, are frequent
 
 
 def pair_test_sentence(test: PairTestRecord) -> str:
-    """Write what a test asks, and how often the GPT is right."""
-    pair, right, _ = QUESTIONS.get(test["test"], UNKNOWN)
-    row = next((row for row in test["models"] if row["of"] == GPT), None)
-    share = percent(row["value"]) if row else "an unknown share"
-    asked = f"Of {counted(test['pairs'], 'pair')} of {pair}, spoken by {counted(test['voices'], 'voice')}"
-    answer = f"the GPT finds {right} more probable in {share}; guessing gives {percent(0.5)}"
-    return f"{asked} that the GPT was not trained on, {answer}."
+    """Write how often the GPT is right, and how far it is ahead of models of the codes alone."""
+    right, wrong, _ = QUESTIONS.get(test["test"], UNKNOWN)
+    values = {row["of"]: row["value"] for row in test["models"]}
+    asked = f"{counted(test['pairs'], 'pair')} by {counted(test['voices'], 'voice')} that it was not trained on"
+    answer = f"The GPT finds {right} more probable than {wrong} in {percent(values.get(GPT))} of {asked}"
+    ahead = {row["against"]: row for row in test["advantages"]}
+    behind = [
+        f"{full_name(name)} {percent(values.get(name))} (GPT {points(row['value'])} points, interval "
+        f"{points(row['low'])} to {points(row['high'])})"
+        for name in CODES
+        if (row := ahead.get(name))
+    ]
+    codes = f" Codes alone: {listed(behind)}." if behind else ""
+    return f"{answer}; guessing gives {percent(0.5)}.{codes}"
 
 
 def item_noun(test: PairTestRecord) -> str:
@@ -41,9 +50,8 @@ def abx_sentence(test: AbxRecord) -> str:
 
 
 def language_lines(tests: ZerospeechRecord) -> Iterator[str]:
-    """Write each test in a sentence, and a line for each model or representation."""
+    """Write a line for each model or representation; the sentence on pairs is in the opening of the page."""
     if pairs := tests.get("pairs"):
-        yield pair_test_sentence(pairs)
         yield from _lines(pairs["models"])
     if phones := tests.get("phones"):
         yield abx_sentence(phones)

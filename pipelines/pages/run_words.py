@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from foundation.text import listed, plural
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import shown_in
-from pipelines.pages.language_words import language_lines
+from pipelines.pages.language_words import language_lines, pair_test_sentence
 from pipelines.pages.next_sample_words import sample_lines, sample_sentence
 from pipelines.pages.phrasing import (
     counted,
@@ -50,13 +50,15 @@ def summary(results: Results) -> list[str]:
 
 
 def opening(results: Results) -> list[str]:
-    """Write two sentences: what the run learned from, and how good a linear probe of the GPT is."""
-    comparison = results.get("comparison")
+    """Write what the run learned from, and what the GPT knows: by pairs of recordings, or by a linear probe."""
+    comparison, pairs = results.get("comparison"), results.get("zerospeech", {}).get("pairs")
     verb = f"learned {number(len(results['codebook']['counts']))} codes from" if "codebook" in results else "read"
     sentences = [f"This run {verb} {_recordings(results)}."]
     if comparison and has_folds(comparison):
         sentences.append(setting(comparison))
-    if comparison and (gpt := method_of(comparison, GPT)):
+    if pairs:
+        sentences.append(pair_test_sentence(pairs))
+    elif comparison and (gpt := method_of(comparison, GPT)):
         bag, reached = method_of(comparison, BAG_OF_CODES.name), f"{percent(gpt['value'])} test {metric_of(comparison)}"
         beside = f"; {percent(bag['value'])} on counts of codes, without the order of codes" if bag else ""
         sentences.append(f"A linear probe on the GPT's states reaches {reached}{beside}.")
@@ -83,7 +85,8 @@ def setting(comparison: ComparisonRecord) -> str:
         counted(len(comparison.get("seeds", [])), "seed"),
         counted(comparison.get("clips", 0), "test clip"),
         counted(len(comparison["classes"]), "class", "classes"),
-        f"{counted(comparison.get('tries', 0), 'try', 'tries')} per method",
+        f"{counted(comparison.get('layer_penalties', 0), 'penalty', 'penalties')} per layer and pooling, "
+        f"{comparison.get('penalties', 0)} for the chosen one",
     ]
     unlabelled = comparison.get("unlabelled", 0)
     left_out = f"; {counted(unlabelled, 'clip')} without a label left out" if unlabelled else ""
@@ -112,7 +115,8 @@ def validation_and_test(row: MethodRow, comparison: ComparisonRecord) -> str:
 
 def _clips(count: int, split: str, comparison: ComparisonRecord) -> str:
     """Write the clips of a split, and their groups: "80 clips, group b"."""
-    names = comparison.get("split_groups", {}).get(split, [])
+    own = split == "test" or comparison.get("choose_by", "validation") == "validation"  # else of training, too
+    names = comparison.get("split_groups", {}).get(split, []) if own else []
     several = f"{plural(len(names), 'group')} {listed(names)}" if len(names) <= MAX_GROUPS else f"{len(names)} groups"
     return f"{counted(count, 'clip')}, {several}" if names else counted(count, "clip")
 
@@ -125,11 +129,11 @@ def gap(comparison: ComparisonRecord) -> str | None:
         return None
     shown = next((row for of in references(comparison) for row in apart if row["of"] == of), apart[0])
     interval = f"{points(shown['gap_low'])} to {points(shown['gap_high'])}"
-    tried = f" Validation chose among {comparison['tries']} tries, so its figure is a little too high by itself."
+    tried = " The figure on validation is that of the best penalty, so it is a little too high by itself."
     return (
         f"Validation and test differ by more than chance for {len(apart)} of {counted(len(methods), 'method')}. "
         f"{heading(shown['of'])}: {validation_and_test(shown, comparison)}, a gap of {points(shown['gap'])} points "
-        f"({interval}, for all methods at once).{tried if shown['gap'] > 0 and 'tries' in comparison else ''}"
+        f"({interval}, for all methods at once).{tried if shown['gap'] > 0 else ''}"
         f"{gap_remedy(comparison)}"
     )
 

@@ -13,10 +13,10 @@ from audio.spectrogram import SpectrogramConfig
 from foundation.files import file_hash, write_aside
 from foundation.saved_models import CARD, VOCODER, WEIGHTS, write_model
 from foundation.text import escape_markdown
+from pipelines.commandline.idle_options import PLACES
 from pipelines.publishing.contents import choose_parts
 from pipelines.publishing.options import PublishConfig
 from pipelines.results.run_record import Results, read_results
-from pipelines.settings.completed import LISTED, PACKED
 from pipelines.stages.start import VOICE, require_absolute, start_folder, statistics_of
 from pipelines.store.work_folder import new_folder
 from vocoder.vocoder import Vocoder
@@ -78,7 +78,7 @@ def write_start_weights(settings: PublishConfig) -> None:
 def _card(settings: PublishConfig, results: Results, model: WaveNet, audio: SpectrogramConfig, *, sha256: str) -> str:
     made, corpus, curve = results.get("provenance"), results["corpus"], results["curves"].get("vocoder")
     place = made["config"].get("corpus") if made else None
-    spoken = isinstance(place, Mapping) and not any(place.get(name) for name in (*LISTED, *PACKED))
+    spoken = isinstance(place, Mapping) and not any(place.get(name) for name in PLACES)
     data = ModelCardData(library_name="wordless", license=settings.licence, tags=["audio", "vocoder", "wavenet"])
     return _CARD.format(
         front_matter=data.to_yaml(),

@@ -123,7 +123,7 @@ def continuations(
     }
     options = {name: value for name, value in asdict(config).items() if name != "silence_dbfs"}  # decides only results
     options |= {"griffin_lim": GRIFFIN_LIM.version}
-    recipe = Recipe("rate_continuations", 6, config=options, inputs=inputs)
+    recipe = Recipe("rate_continuations", 7, config=options, inputs=inputs)
     clips = continued_clips(manifest, config.clips, shortest=shortest, seed=config.seed)
 
     def make(folder: Path) -> None:
@@ -142,15 +142,15 @@ def continuations(
         for of in MODELS:
             with session.terminal.working(f"continuing by {of}", len(prompts), "clips") as progress:
                 codes = _continued(models, of, prompts, config)
-                rows += _write_sounds(folder, models, of, prompts, codes, config)
+                rows += _write_sounds(folder, models, of, clips, prompts, codes, config)
                 progress.advance_to(len(prompts))
             finest[of] = [each.values for each in codes]
-        _write_pictures(folder, models.tokenizer, excerpts[: config.shown], config)
+        _write_pictures(folder, models.tokenizer, clips, excerpts[: config.shown], config)
         places = [excerpt_row(clip, excerpt) for clip, excerpt in zip(clips, excerpts, strict=True)]
         content = {
             "clips": places,
             "said": rows,
-            "coded": _write_coded(folder, models.tokenizer, excerpts, config),
+            "coded": _write_coded(folder, models.tokenizer, clips, excerpts, config),
             "diversity": diversities(finest, seed=config.seed),
             "frames": _frames(models.tokenizer),
         }
@@ -228,13 +228,13 @@ def _shuffled(sequences: Sequence[IntArray], *, seed: int) -> list[IntArray]:
 
 
 def _write_coded(
-    folder: Path, tokenizer: RateTokenizer, excerpts: Sequence[Excerpt], config: RatesConfig
+    folder: Path, tokenizer: RateTokenizer, clips: Sequence[Clip], excerpts: Sequence[Excerpt], config: RatesConfig
 ) -> list[dict[str, object]]:
     """Write the sound of the finest codes of each recording, with which continuations are compared."""
     codes = [split_rates(tokenizer.encode(excerpt.waveform))[-1] for excerpt in excerpts]
     synthesis = create_synthesis(GRIFFIN_LIM, tokenizer.finest, SoundSampling(seed=config.seed))
-    rows: list[dict[str, object]] = []
-    for number, sound in enumerate(synthesis.sounds(codes, [None] * len(codes))):
+    names, rows = [clip.name for clip in clips], list[dict[str, object]]()
+    for number, sound in enumerate(synthesis.sounds(codes, [None] * len(codes), names=names)):
         file = f"{number}_coded.wav"
         sound.write(folder / file)
         windows = max(int(sound.seconds / config.window_seconds + 1e-9), 1)
@@ -243,12 +243,19 @@ def _write_coded(
 
 
 def _write_sounds(
-    folder: Path, models: _Models, of: str, prompts: Sequence[Prompt], codes: Sequence[Codes], config: RatesConfig
+    folder: Path,
+    models: _Models,
+    of: str,
+    clips: Sequence[Clip],
+    prompts: Sequence[Prompt],
+    codes: Sequence[Codes],
+    config: RatesConfig,
 ) -> list[dict[str, object]]:
     """Write the sound of each continuation behind its prompt, and describe it."""
     past = [prompt.finest for prompt in prompts for _ in range(config.continuations)]
     synthesis = create_synthesis(GRIFFIN_LIM, models.tokenizer.finest, SoundSampling(seed=config.seed))
-    sounds = synthesis.sounds(codes, [None] * len(codes), prompts=past)
+    names = [f"{clip.name} continuation {number}" for clip in clips for number in range(config.continuations)]
+    sounds = synthesis.sounds(codes, [None] * len(codes), names=names, prompts=past)
     rows: list[dict[str, object]] = []
     for place, (prompt, new) in enumerate(zip(past, sounds, strict=True)):
         clip, number = divmod(place, config.continuations)
@@ -267,7 +274,9 @@ def window_levels(sound: Waveform, config: RatesConfig, windows: int) -> list[fl
 
 
 @torch.inference_mode()
-def _write_pictures(folder: Path, tokenizer: RateTokenizer, excerpts: Sequence[Excerpt], config: RatesConfig) -> None:
+def _write_pictures(
+    folder: Path, tokenizer: RateTokenizer, clips: Sequence[Clip], excerpts: Sequence[Excerpt], config: RatesConfig
+) -> None:
     """Write the sound of each rate's codes, and their spectrograms, for the clips that the report shows."""
     found: dict[str, Tensor] = {}
     for clip, excerpt in enumerate(excerpts):
@@ -280,6 +289,6 @@ def _write_pictures(folder: Path, tokenizer: RateTokenizer, excerpts: Sequence[E
             spectrogram = own.denormalise(own.spectrogram(torch.from_numpy(codes.values)[None]))
             found[f"{clip}:rate_{number}"] = finest.normalise(spectrogram)[0, : len(found[f"{clip}:original"])]
             synthesis = create_synthesis(GRIFFIN_LIM, own, SoundSampling(seed=config.seed))
-            synthesis.sounds([codes], [None])[0].write(folder / f"{clip}_rate_{number}.wav")
+            synthesis.sounds([codes], [None], names=[clips[clip].name])[0].write(folder / f"{clip}_rate_{number}.wav")
     with aside(folder / PICTURES) as beside:
         save_file({name: picture.cpu().contiguous() for name, picture in found.items()}, beside)

@@ -23,6 +23,7 @@ TOO_WEAK = 0.8  # label accuracy on originals below which figures of decoded sou
 OFTEN = 0.25  # share of clips longer than their judged excerpts above which longer excerpts may help
 BETTER: dict[JudgeName, str] = {  # remedies for a weak judge
     "probe": "let a trained network judge with listening.judge=supervised",
+    "codes": "let a trained network judge with listening.judge=supervised",
     "supervised": "train the classifier longer with baselines.supervised.fit.steps",
 }
 SIGNIFICANT = 0.05  # significance level against always giving the most frequent label

@@ -39,9 +39,9 @@ from pipelines.results.probed_folds import (
     By,
     Probed,
     ProbedFolds,
+    penalties_by_method,
     require_alike,
     require_groups_apart,
-    tries_by_method,
 )
 from pipelines.store.stored_features import GPT
 
@@ -60,8 +60,8 @@ def comparison(
         references: rows that every other row is compared with, as far as the probes have them.
 
     Raises:
-        InputError: the probes are not comparable: they differ in methods, candidates, classes or numbers of tries, a
-            seed of a fold is missing, or folds by group test a group twice.
+        InputError: the probes are not comparable: they differ in methods, candidates, classes or numbers of penalties,
+            a seed of a fold is missing, or folds by group test a group twice.
     """
     return comparison_of(ProbedFolds(probes=per_fold, config=config, by=by), references=references)
 
@@ -90,9 +90,10 @@ def comparison_of(folds: ProbedFolds, *, references: Sequence[str]) -> Compariso
         },
         "clips_key": folds.clips_key,
         "notices": sorted({notice for one in folds.probes.values() for notice in one["notices"]}),
-        "tries": max(tries_by_method(first).values()),
+        "layer_penalties": max(penalties_by_method(first, "layer_penalties").values()),
+        "penalties": max(penalties_by_method(first, "penalties").values()),
         "classifier": config.classifier,
-        "choose_by": config.choose_by,
+        "choose_by": folds.choose_by,
         "confidence": config.confidence,
         "resampled": "clip" if folds.groups is None else "group",
         "methods": sorted((_method(folds, of) for of in folds.methods), key=lambda row: -row["value"]),
@@ -126,7 +127,7 @@ def _method(folds: ProbedFolds, of: str) -> MethodRow:
         "chosen": {
             name if len(folds.seeds) == 1 else f"{name}, seed {seed}": row["chosen"]
             for (name, seed), row in rows.items()
-            if row["tries"]
+            if row["penalties"]
         },
         "groups": _groups(folds, number),
     }

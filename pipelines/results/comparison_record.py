@@ -8,6 +8,8 @@ from pipelines.methods.picture import PictureRecord
 from pipelines.store.stored_features import GPT
 from training.record import TrainingRecord
 
+LAYER_CHOICE = "Ridge regression chooses layer and pooling, and the chart by layer shows its figures."
+
 
 class ValidationRow(TypedDict, total=False):
     """The figure that chose a method's candidates, and how far it is from test."""
@@ -87,9 +89,10 @@ class ComparisonRecord(TypedDict, total=False):
     clips_key: str  # runs with the same key have the same test clips, labels and groups
     unlabelled: int  # clips
     notices: list[str]  # limits of the folds, a sentence each
-    tries: int  # for each method
+    layer_penalties: int  # of each candidate of each method, for the choice of the candidate
+    penalties: int  # of the chosen candidate of each method
     classifier: str  # of every method
-    choose_by: str  # what chose layer, pooling and penalty: validation, group or fold
+    choose_by: str  # what chose layer, pooling and penalty: validation, group, fold, or auto where folds differ
     confidence: float
     resampled: str  # what the bootstrap draws: clip or group; clip where absent
     methods: list[MethodRow]  # the best first
@@ -145,10 +148,14 @@ def chosen_by(comparison: ComparisonRecord) -> str:
     """Write what chose layer, pooling and penalty, as a sentence."""
     by = comparison.get("choose_by", "validation")
     if by == "validation":
-        return "Validation clips choose layer, pooling and penalty."
+        return f"Validation clips choose layer, pooling and penalty. {LAYER_CHOICE}"
+    parts = {"group": "five folds of whole groups", "fold": "the given folds"}.get(
+        by, "five folds of whole groups, where there are as many,"
+    )
     return (
-        f"Cross-validation chooses layer, pooling and penalty: it leaves out each {by} of the training and validation "
-        "clips once. For a method that was trained on labels, validation clips choose. The winner is fitted on train."
+        f"Cross-validation over {parts} of the training and validation clips chooses layer, pooling and penalty. "
+        f"{LAYER_CHOICE} For a method that was trained on labels, validation clips choose. The winner is fitted on "
+        "train."
     )
 
 

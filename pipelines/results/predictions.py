@@ -59,7 +59,7 @@ def _rows(
     separator: str | None,
 ) -> Iterator[dict[str, object]]:
     """Give the rows of one method in one fold with one seed."""
-    of = {"method": row["of"], "candidate": row["chosen"] if row["tries"] else None, **place}
+    of = {"method": row["of"], "candidate": row["chosen"] if row["penalties"] else None, **place}
     probabilities = row["probabilities"] or [None] * len(clips)
     for clip, label, answer, probability in zip(clips, truth, row["predictions"], probabilities, strict=True):
         start, end = clip.part.span(clip.sample_rate)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from lm.comparison import (
 from lm.probing.config import ProbeConfig, require_equal_counts
 
 By = Literal["group", "fold", "split"]
+Step = Literal["layer_penalties", "penalties"]  # of the choice: the candidate, then the penalty
+STEPS: tuple[Step, ...] = get_args(Step)
 Probed = Mapping[str, Any]  # the content of probe.json
 PAIRED_SEED = 0  # of the resamples that pair runs
 
@@ -68,6 +70,12 @@ class ProbedFolds:
     def rows(self, of: str) -> dict[tuple[str, int], Mapping[str, Any]]:
         """Return the results of one method for each fold and seed."""
         return {place: next(row for row in self.probes[place]["methods"] if row["of"] == of) for place in self.places}
+
+    @property
+    def choose_by(self) -> str:
+        """What chose candidates and penalties; "auto" where it differs between folds."""
+        found = {probed["choose_by"] for probed in self.probes.values()}
+        return found.pop() if len(found) == 1 else "auto"
 
     @cached_property
     def outcomes(self) -> list[Outcome]:
@@ -154,7 +162,7 @@ class ProbedFolds:
 
 
 def require_alike(folds: ProbedFolds) -> None:
-    """Refuse different classes, methods, candidates or tries, and different test clips of the seeds of a fold."""
+    """Refuse different classes, methods, candidates or penalties, and different test clips of the seeds of a fold."""
     missing = [f"{name!r} with seed {seed}" for name, seed in folds.places if (name, seed) not in folds.probes]
     if missing or not folds.probes:
         raise InputError(f"a comparison lacks the probes of {', '.join(missing) or 'any fold'}; run them first")
@@ -162,7 +170,10 @@ def require_alike(folds: ProbedFolds) -> None:
         for what, one, other in (
             ("classes", probed["classes"], folds.first["classes"]),
             ("methods or candidates", _offered(probed), _offered(folds.first)),
-            ("numbers of tries", tries_by_method(probed), tries_by_method(folds.first)),
+            *(
+                ("numbers of penalties", penalties_by_method(probed, step), penalties_by_method(folds.first, step))
+                for step in STEPS
+            ),
             *(("test clips", probed[key], folds.of_fold(name)[0][key]) for key in ("clips", "truth")),
             ("validation clips", probed["validation_truth"], folds.of_fold(name)[0]["validation_truth"]),
         ):
@@ -170,7 +181,8 @@ def require_alike(folds: ProbedFolds) -> None:
                 raise InputError(
                     f"fold {name!r} with seed {seed} has other {what} than what it is compared with; probe all alike"
                 )
-    require_equal_counts(tries_by_method(folds.first))
+    for step in STEPS:
+        require_equal_counts(penalties_by_method(folds.first, step))
 
 
 def require_groups_apart(folds: ProbedFolds) -> None:
@@ -189,9 +201,9 @@ def _offered(probed: Probed) -> dict[str, list[str]]:
     return {row["of"]: [each["of"] for each in row["candidates"]] for row in probed["methods"]}
 
 
-def tries_by_method(probed: Probed) -> dict[str, int]:
-    """Return how many settings cross-validation or validation compared for each method."""
-    return {row["of"]: row["tries"] for row in probed["methods"]}
+def penalties_by_method(probed: Probed, step: Step) -> dict[str, int]:
+    """Return with how many penalties each candidate, or the chosen candidate, of each method was tried."""
+    return {row["of"]: row[step] for row in probed["methods"]}
 
 
 def _outcome(folds: ProbedFolds, name: str, methods: Sequence[str], split: Literal["", "validation_"] = "") -> Outcome:

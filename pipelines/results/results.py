@@ -224,7 +224,7 @@ def _rate(tokenizer: Entry) -> float:
 
 
 def _bits_per_sample(entry: Entry, shared: Mapping[str, Any]) -> Iterator[Figure]:
-    """Give the cross entropy of a sample's mu-law level, given earlier levels and codes, over validation crops.
+    """Give the cross entropy of a sample's mu-law level, given earlier levels and codes: the mean of groups' means.
 
     It is that of the kept weights, and comparable between vocoders of one sample rate, number of levels and set of
     crops.

@@ -1,9 +1,9 @@
-"""Values of a composed config that follow from other values: the embedded corpus, and window and hop in samples."""
+"""Values of a composed config that follow from others: the embedded corpus, stages, and window and hop in samples."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from audio.recordings.embedded import PATTERN
+from audio.recordings.embedded import PATTERN, VOICES, fill_in
 from audio.settings import AudioSettings
 from foundation.configuration import build
 from foundation.errors import InputError
@@ -13,6 +13,41 @@ EMBEDDED_SOURCE = "embedded"  # in `unlabelled`, for the embedded corpus
 
 LISTED = ("root", "table")  # options of the corpus that name recordings on the disk
 PACKED = ("dataset", "shards")  # those that name files with recordings inside
+STAGES = ("tokenizer", "lm", "probe", "vocoder", "report")  # of a run that names none
+
+
+def with_choices(config: Mapping[str, object]) -> dict[str, object]:
+    """Return the config with values in place of null, where other options decide them: of `embedded`, and `stages`.
+
+    With the built-in sentences the language model is also tested by their word order, if there are voices left that
+    can speak the test.
+    """
+    values, corpus = dict(config), config.get("corpus")
+    alone = isinstance(corpus, Mapping) and _is_embedded(corpus)
+    if isinstance(embedded := values.get("embedded"), Mapping):
+        values["embedded"] = fill_in(embedded, alone=alone)
+    if "stages" in values and values["stages"] is None:
+        tests = ["zerospeech"] if alone and _has_unheard_voices(values) else []
+        values["stages"] = [*STAGES[:-1], *tests, STAGES[-1]]
+    return values
+
+
+def _has_unheard_voices(values: Mapping[str, object]) -> bool:
+    """Return whether the corpus has sentences, and leaves the voices out that test a GPT of one rate."""
+    match values:
+        case {
+            "embedded": {"sentences": int(sentences), "voices": int(voices)},
+            "zerospeech": {"voices": int(unheard)},
+            "tokenizer": {"rates": None},
+        }:
+            return sentences > 0 and voices + unheard <= len(VOICES)
+    return False
+
+
+def _is_embedded(corpus: Mapping[object, object]) -> bool:
+    """Return whether no other recordings are named."""
+    named = [corpus.get(name) for name in (*LISTED, *PACKED)]
+    return all(name is None or name == EMBEDDED for name in named)
 
 
 def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
@@ -20,10 +55,11 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
 
     Options for the user's own recordings are refused without their place, and so are two places.
     """
+    config = with_choices(config)
     corpus = config.get("corpus")
     if isinstance(corpus, Mapping):
         _require_one_place(corpus)
-    if isinstance(corpus, Mapping) and all(corpus.get(name) is None for name in (*LISTED, *PACKED)):
+    if isinstance(corpus, Mapping) and _is_embedded(corpus):
         for name, plain in (("pattern", None), ("labels", "folder"), ("extensions", None)):
             if corpus.get(name, plain) != plain:
                 raise InputError(

@@ -1,6 +1,7 @@
 """The number of trainings that a run makes at the same time, each in a process of its own.
 
-They are those of different folds and seeds, or of one, those of different methods, or language models of samples.
+They are those of different folds and seeds, or of one, vocoder and language model, those of different methods, or
+language models of samples.
 """
 
 import os
@@ -11,6 +12,7 @@ from foundation.errors import InputError
 from foundation.memory import machine_memory
 from foundation.parent import is_started_by_another
 from foundation.ranges import require
+from foundation.threads import use_threads
 
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
 PROCESS_BYTES = 2 * 2**30  # of main memory for each process, generously rounded
@@ -61,10 +63,21 @@ def choose_parallel(parallel: int | None, *, threads: int | None, device: Device
     return max(min(cores() // threads, machine_memory() // PROCESS_BYTES), 1)
 
 
+def part_threads(threads: int | None, *, device: Device) -> int | None:
+    """Return the threads of vocoder and language model in a run that has both; None: as many as before.
+
+    Threads decide the rounding of weights, and `parallel` must not. So the number is the same for a run that makes them
+    one after the other: half of the cores, unless it is given.
+    """
+    if threads is not None or _shares_trainings() or choose_device(device).type != "cpu":
+        return threads
+    return max(use_threads(None) // 2, 1)
+
+
 def obstacle(threads: int | None, device: Device, engine: EngineConfig = LOCAL) -> str:
     """Say why trainings are made one after the other unless a number is given; empty if there is no reason."""
     if threads is None:
-        return "parallel=null needs a number of threads, such as threads=1"
+        return "threads is null; with a number of threads, such as threads=1, several are made at the same time"
     if is_started_by_another():
         return "this process is one of several, which share the cores"
     if _starts_clusters(engine):

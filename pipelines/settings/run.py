@@ -18,7 +18,7 @@ from pipelines.methods.method import Method
 from pipelines.rates.continuations import RatesConfig
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.completed import with_embedded_corpus, with_samples
-from pipelines.settings.parallel import choose_parallel
+from pipelines.settings.parallel import choose_parallel, part_threads
 from pipelines.settings.run_rules import require_run
 from pipelines.settings.speech_layer import choose_layer
 from pipelines.stages.audio_transformer import AudioTransformerSettings
@@ -71,7 +71,7 @@ class RunSettings:
     device: Device
     workers: int
     engine: EngineConfig = LOCAL
-    threads: int | None  # per process; None: as many as it may use. Part of a training's key
+    threads: int | None  # per process; None: as many as it may use, see `part_threads`. Part of a training's key
     parallel: int | None  # trainings at the same time; None: as many as the cores allow with `threads` each
     store: StoreConfig
     name: str | None = None  # of the folder; the command line has used it before
@@ -140,6 +140,23 @@ class RunSettings:
     def trainings_at_once(self) -> int:
         """Largest number of folds and seeds, or of models of samples, that are trained at the same time."""
         return choose_parallel(self.parallel, threads=self.threads, device=self.device, engine=self.engine)
+
+    @property
+    def has_two_parts(self) -> bool:
+        """Whether the run has a vocoder, and a language model or probes; both need codes, and not each other."""
+        return "vocoder" in self.stages and (self.trains_lm or self.trains_rates or bool(self.probed_methods))
+
+    @property
+    def part_threads(self) -> int | None:
+        """The number of threads of each of two parts; None: as many as before."""
+        return part_threads(self.threads, device=self.device) if self.has_two_parts else self.threads
+
+    @property
+    def parts_at_once(self) -> int:
+        """Largest number of trainings at the same time if the run makes its two parts at the same time; else 1."""
+        if not self.has_two_parts or self.engine.name != "local":
+            return 1
+        return choose_parallel(self.parallel, threads=self.part_threads, device=self.device, engine=self.engine)
 
     @property
     def judges(self) -> bool:

@@ -6,7 +6,6 @@ from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.seeds import require_seeds
 from lm.batches import MIN_PAIRS
-from lm.probing.config import shared_tries
 from pipelines.methods.table import METHODS
 from pipelines.settings.completed import EMBEDDED_SOURCE
 from pipelines.settings.gang import processes, require_equal_share, require_sharding
@@ -71,9 +70,8 @@ def _require_classes(settings: "RunSettings") -> None:
 
 
 def _require_comparable(settings: "RunSettings") -> None:
-    """Refuse methods that cannot be made, or that offer more candidates than a probe has tries."""
+    """Refuse methods that cannot be made."""
     for method in settings.probed_methods:
-        shared_tries(method.candidates(settings), settings.probe.tries, of=method.name)
         method.require_options(settings)
 
 

@@ -34,7 +34,7 @@ def decode_clips(playback: Playback) -> Entry:
     session, own = playback.session, playback.config
     clips = playback.choose(own.judged_clips)
     options = {"seconds": own.seconds, "vocoder_temperature": own.vocoder_temperature, "seed": own.seed}
-    recipe = playback.recipe("decoded", 5, clips, {"clips": own.judged_clips, **options})
+    recipe = playback.recipe("decoded", 6, clips, {"clips": own.judged_clips, **options})
 
     def make(folder: Path) -> None:
         tokenizer, syntheses = playback.open()

@@ -43,7 +43,7 @@ from pipelines.store.stored_features import (
 )
 from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes, CodesFormat
-from tokenizer.encoder import Encoder
+from tokenizer.encoder import Encoder, encode_clip
 from tokenizer.parquet import read_codes
 from tokenizer.rates import join_rates
 from tokenizer.signals import PATCHES_AT_ONCE, log_mel_pieces, signals, whole_patches
@@ -211,6 +211,12 @@ def code_features(session: Session, coded: CodesOfClips, *, of: str = BAG_OF_COD
         write_features(folder, coded.pooled(bags))
 
     return session.obtain(recipe, "bags of codes", make, files=[FEATURES])
+
+
+def bag_features(encoder: Encoder, clip: Clip, *, poolings: Sequence[Pooling] = POOLINGS) -> dict[str, FloatArray]:
+    """Encode a clip and compute its bag of codes, as `code_features` does for the stored codes of a corpus."""
+    bags = bags_of_codes(encode_clip(encoder, (clip, 0)).codes, poolings)
+    return {f"{BAG_OF_CODES}:{pooling}": bag for pooling, bag in bags.items()}
 
 
 def gpt_features(

@@ -27,6 +27,7 @@ class _Generated:
     """The codes of one generated sound."""
 
     clip: int | None  # index of the prompt
+    of: str  # name of the prompt's clip
     number: int  # among the sounds of this clip and temperature
     temperature: float
     prompt: Prompt | None
@@ -40,7 +41,16 @@ class _Generated:
     @property
     def file(self) -> str:
         clip = "" if self.clip is None else f"{self.clip}_"
-        return f"{clip}{self.kind}_{self.temperature:g}_{self.number}.wav"
+        return f"{clip}{self._title}.wav"
+
+    @property
+    def name(self) -> str:
+        """The name that the random numbers of the sound follow from, whatever the place of its clip."""
+        return f"{self.of} {self._title}"
+
+    @property
+    def _title(self) -> str:
+        return f"{self.kind}_{self.temperature:g}_{self.number}"
 
 
 def language_sounds(
@@ -49,12 +59,12 @@ def language_sounds(
     tokenizer: Tokenizer | RateTokenizer,
     synthesis: Synthesis,
     model_folder: Path,
-    prompts: Sequence[tuple[Prompt, str | None]],
+    prompts: Sequence[tuple[str, Prompt, str | None]],
     config: ListeningConfig,
 ) -> dict[str, object]:
     """Write WAV files into ``folder``; return a row for each (``said``), and their diversity (``diversity``).
 
-    Each prompt comes with the group whose voice continues it.
+    Each prompt comes with the name of its clip, and the group whose voice continues it.
     """
     model = load_language_model(model_folder, device=str(session.gang.device))
     rows = [row for value in config.temperatures for row in _generate(model, prompts, config, temperature=value)]
@@ -63,7 +73,8 @@ def language_sounds(
     with session.terminal.working("generating continuations", 1, "samples") as progress:
         codes, groups = [split_rates(row.codes)[-1] for row in rows], [row.group for row in rows]
         past = [row.prompt.finest if row.prompt else None for row in rows]
-        new = synthesis.sounds(codes, groups, prompts=past, progress=progress.advance_to)
+        names = [row.name for row in rows]
+        new = synthesis.sounds(codes, groups, names=names, prompts=past, progress=progress.advance_to)
     again = []
     for row, more in zip(rows, new, strict=True):
         sound = joined_sound(row.prompt.waveform, more) if row.prompt else more
@@ -76,26 +87,26 @@ def language_sounds(
 
 def _generate(
     model: LanguageModel | RateLanguageModel,
-    prompts: Sequence[tuple[Prompt, str | None]],
+    prompts: Sequence[tuple[str, Prompt, str | None]],
     config: ListeningConfig,
     *,
     temperature: float,
 ) -> list[_Generated]:
-    wanted: list[tuple[int | None, Prompt | None, str | None, int]] = [
-        (clip, prompt, group, number)
-        for clip, (prompt, group) in enumerate(prompts)
+    wanted: list[tuple[int | None, str, Prompt | None, str | None, int]] = [
+        (clip, name, prompt, group, number)
+        for clip, (name, prompt, group) in enumerate(prompts)
         for number in range(config.continuations)
     ]
-    wanted += [(None, None, None, number) for number in range(config.unconditional)]
+    wanted += [(None, "", None, None, number) for number in range(config.unconditional)]
     codes = model.generate_batch(
-        [prompt.codes if prompt else None for _, prompt, _, _ in wanted],
+        [prompt.codes if prompt else None for _, _, prompt, _, _ in wanted],
         seconds=config.continuation_seconds,
         sampling=Sampling(temperature=temperature, top_k=config.top_k),
         seed=config.seed,
     )
     return [
-        _Generated(clip=clip, number=number, temperature=temperature, prompt=prompt, group=group, codes=own)
-        for (clip, prompt, group, number), own in zip(wanted, codes, strict=True)
+        _Generated(clip=clip, of=name, number=number, temperature=temperature, prompt=prompt, group=group, codes=own)
+        for (clip, name, prompt, group, number), own in zip(wanted, codes, strict=True)
     ]
 
 

@@ -36,7 +36,7 @@ def listening(playback: Playback, model: Entry | None, rates: Entry | None = Non
     clips = playback.choose_long(config.clips)
     options = {name: value for name, value in asdict(config).items() if name not in NOT_IN_KEY}
     of_rates = {"rates": rates.key} if rates else {}
-    recipe = playback.recipe("listening", 9, clips, options, lm=model.key if model else "", **of_rates)
+    recipe = playback.recipe("listening", 10, clips, options, lm=model.key if model else "", **of_rates)
 
     def make(folder: Path) -> None:
         tokenizer, syntheses = playback.open()
@@ -51,7 +51,7 @@ def listening(playback: Playback, model: Entry | None, rates: Entry | None = Non
                 least = config.prompt_seconds
                 prompts = [Prompt.of_excerpt(excerpt, coder, least_seconds=least) for excerpt in excerpts]
                 sounds["prompt"] = [prompt.waveform for prompt in prompts]
-                voiced = [(prompt, clip.group) for prompt, clip in zip(prompts, clips, strict=True)]
+                voiced = [(clip.name, prompt, clip.group) for prompt, clip in zip(prompts, clips, strict=True)]
                 wavenet = syntheses[WAVENET.key]
                 generated = language_sounds(session, folder, coder, wavenet, model.folder, voiced, config)
         for kind, waveforms in sounds.items():

@@ -10,7 +10,7 @@ from audio.recordings.choosing import choose_randomly
 from audio.recordings.manifest import Clip, Manifest, audio_hash
 from audio.waveform import Waveform
 from foundation.ranges import require, require_least, require_positive
-from foundation.seeds import require_seed
+from foundation.seeds import require_seed, sound_seed
 from pipelines.stages.playback import PLAYED
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
@@ -60,7 +60,7 @@ def generate_sample_sounds(
     options = {name: value for name, value in asdict(config).items() if name != "engine"}
     recipe = Recipe(
         "next_sample_sounds",
-        2,
+        3,
         config={**options, "sample_rate": sample_rate, "precision": precision(engine)},
         inputs={**{name: entry.key for name, entry in models}, "manifest": audio_hash(manifest, PLAYED)},
     )
@@ -69,7 +69,8 @@ def generate_sample_sounds(
         excerpts = [_excerpt(manifest, clip, sample_rate, config.prompt_seconds) for clip in clips]
         rows = [_write(folder, ORIGINAL, sound, clip=number) for number, sound in enumerate(excerpts)]
         for name, entry in models:
-            rows += _generate(session, folder, name, entry, [_first_half(each) for each in excerpts], config)
+            prompts = [(clip.name, _first_half(each)) for clip, each in zip(clips, excerpts, strict=True)]
+            rows += _generate(session, folder, name, entry, prompts, config)
         # Without labels and groups, which can change while the sound stays: the results take them from the manifest.
         write_json(folder / SAMPLE_SOUNDS, {"sounds": rows, "clips": [{"path": clip.name} for clip in clips]})
 
@@ -89,14 +90,23 @@ def _first_half(sound: Waveform) -> Waveform:
 
 
 def _generate(
-    session: Session, folder: Path, name: str, entry: Entry, prompts: Sequence[Waveform], config: SampleSoundsConfig
+    session: Session,
+    folder: Path,
+    name: str,
+    entry: Entry,
+    prompts: Sequence[tuple[str, Waveform]],
+    config: SampleSoundsConfig,
 ) -> list[dict[str, object]]:
-    """Generate a model's sounds side by side, write them, and describe them."""
+    """Generate a model's sounds side by side, write them, and describe them; prompts come with their clips' names."""
     model = SampleLanguageModel.from_pretrained(entry.folder, device=str(session.gang.device))
-    wanted: list[Waveform | None] = [None] * config.unprompted + list(prompts)
+    wanted: list[Waveform | None] = [*[None] * config.unprompted, *(prompt for _, prompt in prompts)]
+    of = [*(f"unprompted {number}" for number in range(config.unprompted)), *(clip for clip, _ in prompts)]
+    seeds = [sound_seed(config.seed, each) for each in of]
     sampling = Sampling(temperature=config.temperature, seed=config.seed, engine=config.engine)
     with session.terminal.working(f"sounds of {name}", 1, "samples") as progress:
-        made = model.generate(wanted, seconds=config.seconds, sampling=sampling, progress=progress.advance_to)
+        made = model.generate(
+            wanted, seconds=config.seconds, sampling=sampling, seeds=seeds, progress=progress.advance_to
+        )
     rows = []
     for number, (prompt, more) in enumerate(zip(wanted, made, strict=True)):
         clip = None if prompt is None else number - config.unprompted

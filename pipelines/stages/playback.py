@@ -24,8 +24,12 @@ from vocoder.postfilter import in_force
 from vocoder.sampling import PASSES, EngineChoice, Sampling, require_passes, require_strength
 from vocoder.synthesis import Synthesis, create_synthesis
 
-JudgeName = Literal["probe", "supervised"]
-JUDGES: dict[JudgeName, str] = {"probe": "a linear probe of log-mel", "supervised": "a supervised network"}
+JudgeName = Literal["probe", "codes", "supervised"]
+JUDGES: dict[JudgeName, str] = {
+    "probe": "a linear probe of log-mel",
+    "codes": "a linear probe of the codes of the sound",
+    "supervised": "a supervised network",
+}
 PLAYED: tuple[Split, ...] = ("test",)
 
 
@@ -149,8 +153,8 @@ class Playback:
         """Decode the clips' codes to each kind of sound, one kind after the other."""
         for kind, synthesis in syntheses.items():
             with self.session.terminal.working(title, 1, "samples") as progress:
-                groups = [clip.group for clip in clips]
-                sounds = synthesis.sounds(codes, groups, progress=progress.advance_to)
+                groups, names = [clip.group for clip in clips], [clip.name for clip in clips]
+                sounds = synthesis.sounds(codes, groups, names=names, progress=progress.advance_to)
             yield kind, sounds
 
 

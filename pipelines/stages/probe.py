@@ -1,7 +1,6 @@
-"""Linear probes of all representations, on the same clips and splits, with the same number of tries."""
+"""Linear probes of all representations, on the same clips and splits, with equally many penalties."""
 
 import json
-from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from foundation.json_values import list_hash
 from foundation.text import counted
 from lm.pooling import FloatArray
 from lm.probing.config import ProbeConfig, require_equal_counts
-from lm.probing.cross_validation import divisions
+from lm.probing.cross_validation import with_parts
 from lm.probing.learning_curve import learning_curve
 from lm.probing.logistic import tolerance_options
 from lm.probing.probe import probe_method, scored_method
@@ -42,7 +41,7 @@ def probe_methods(
     inputs: Mapping[str, str] | None = None,
     folds_by: str | None = None,
 ) -> tuple[Entry, ...]:
-    """Probe every method, one at a time, with the same number of tries; an entry ``probed_METHOD`` for each.
+    """Probe every method, one at a time, with equally many penalties; an entry ``probed_METHOD`` for each.
 
     The key of an entry depends on its method alone, so a sweep or a larger comparison probes only new methods.
 
@@ -62,11 +61,11 @@ def probe_methods(
             own_input = (inputs or {}).get(of)
             candidates = found if own_input is None else found.with_input(by_method[own_input])
             features = " ".join(keys[file] for file in candidates.files)
-            read = {"features": features, "labels": _labels_hash(manifest), **_parts_hash(task)}
+            judged = replace(task, parts=None) if of in labelled else task
+            read = {"features": features, "labels": _labels_hash(manifest), **_parts_hash(judged)}
             read |= {} if own_input is None else {"input": own_input}
             shares = tuple(share for share in config.learning_curve if share == 1 or of not in labelled)
-            own = replace(config, choose_by="validation") if of in labelled else config
-            entries.append(_probe(session, task, own, of, candidates, read, shares))
+            entries.append(_probe(session, judged, config, of, candidates, read, shares))
     return tuple(entries)
 
 
@@ -81,8 +80,8 @@ def _probe(
 ) -> Entry:
     """Probe one method, with a learning curve over shares of the labels."""
     solver = tolerance_options(len(task.rows["train"]), logistic=config.classifier == "logistic")
-    solver |= {"ridge": RIDGE_VERSION} if config.classifier == "ridge" else {}
-    recipe = Recipe("probed", 4, config={**_options(config), **solver, **_resampled(task), "of": of}, inputs=inputs)
+    solver |= {"ridge": RIDGE_VERSION}  # chooses the candidate, whatever the classifier
+    recipe = Recipe("probed", 5, config={**_options(config), **solver, **_resampled(task), "of": of}, inputs=inputs)
 
     def make(folder: Path) -> None:
         # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
@@ -110,7 +109,7 @@ def collect_probes(
     """Collect the entries of `probe_methods` in ``probe.json``.
 
     ``scores`` has, by method, entries with ``scores.safetensors``: class probabilities ``scores (clips, classes)`` of a
-    classifier's own, classes in the order of their names. Different numbers of tries are refused.
+    classifier's own, classes in the order of their names. Different numbers of penalties are refused.
     """
     task = probe_task(manifest, config, folds_by=folds_by)
     heads = sorted((scores or {}).items())
@@ -120,31 +119,27 @@ def collect_probes(
         "labels": _labels_hash(manifest),
         **_parts_hash(task),
     }
-    recipe = Recipe("probe", 6, config={**_options(config), **_resampled(task)}, inputs=inputs)
+    recipe = Recipe("probe", 7, config={**_options(config), **_resampled(task)}, inputs=inputs)
 
     def make(folder: Path) -> None:
         rows = [entry.read_json(PROBE) for entry in probed]
         for of, entry in heads:
             result = scored_method(load_file(entry.folder / SCORES)[CLASS_SCORES], task, config, of=of)
             rows.append(method_record(result, (), task))
-        require_equal_counts({str(row["of"]): cast(int, row["tries"]) for row in rows})
-        write_json(folder / PROBE, {**_describe(task, manifest), "methods": rows})
+        for step in ("layer_penalties", "penalties"):
+            require_equal_counts({str(row["of"]): cast(int, row[step]) for row in rows})
+        write_json(folder / PROBE, {**_describe(task, manifest, config), "methods": rows})
 
     return session.obtain(recipe, f"{len(probed) + len(heads)} methods side by side", make, files=[PROBE])
 
 
 def _options(config: ProbeConfig) -> dict[str, object]:
-    """Return the recipe's options; those that came later leave no trace at their default, so entries keep their key."""
-    plain = ProbeConfig()
-    later = {name: getattr(config, name) for name in ("classifier", "choose_by", "power")}
-    kept = {name: value for name, value in asdict(config).items() if name not in later}
-    changed = {name: value for name, value in later.items() if value != getattr(plain, name)}
-    # Intervals of mean average precision once had the bootstrap's bias; those of accuracy have none.
-    return {**kept, **changed, **({} if config.label_separator is None else {"unbiased": True})}
+    """Return the recipe's options; what chooses is in `_parts_hash`."""
+    return {name: value for name, value in asdict(config).items() if name != "choose_by"}
 
 
 def _resampled(task: ProbeTask) -> dict[str, object]:
-    """Return the recipe's option where whole groups are resampled; where clips are, entries keep their earlier key."""
+    """Return the recipe's option where whole groups are resampled."""
     return {} if task.test_groups is None else {"resampled": "groups"}
 
 
@@ -157,7 +152,7 @@ def _labels_hash(manifest: Manifest) -> str:
     return list_hash([clip.name, clip.split, clip.label, clip.group] for clip in manifest.clips)
 
 
-def _describe(task: ProbeTask, manifest: Manifest) -> dict[str, object]:
+def _describe(task: ProbeTask, manifest: Manifest, config: ProbeConfig) -> dict[str, object]:
     test, validation = task.rows["test"], task.rows["validation"]
     clips = [manifest.clips[row] for row in test]
     return {
@@ -170,22 +165,31 @@ def _describe(task: ProbeTask, manifest: Manifest) -> dict[str, object]:
         "validation_truth": task.names(task.targets[validation]),
         "unlabelled": task.unlabelled,
         "notices": task.notices,
+        "choose_by": _chosen_by(task, config),
     }
+
+
+def _chosen_by(task: ProbeTask, config: ProbeConfig) -> str:
+    """Say what chose among candidates and penalties: what ``auto`` has become."""
+    if task.parts is None:
+        return "validation"
+    return "fold" if config.choose_by == "fold" else "group"
 
 
 def probe_task(manifest: Manifest, config: ProbeConfig, *, folds_by: str | None = None) -> ProbeTask:
     """Build the task of the probes; ``folds_by`` names the basis of the folds, if the clips are divided into folds.
 
-    As in the comparison of methods, intervals are over groups on a single split alone.
+    As in the comparison of methods, intervals are over groups on a single split alone. The parts of cross-validation
+    are those that ``config.choose_by`` asks for.
     """
     labels, splits = [clip.label for clip in manifest.clips], [clip.split for clip in manifest.clips]
-    by = config.choose_by
-    parts = None if by == "validation" else [getattr(clip, by) for clip in manifest.clips]
     separator, remedy = config.label_separator, "change corpus.split so that each has any"
-    groups = [clip.group for clip in manifest.clips] if folds_by is None else None
+    groups, folds = [clip.group for clip in manifest.clips], [clip.fold for clip in manifest.clips]
+    resampled = groups if folds_by is None else None
     if folds_by is not None:
         remedy = f"record clips with these labels in at least 3 {folds_by}s, of which two are held out at once"
-    return ProbeTask.of(labels, splits, label_separator=separator, remedy=remedy, parts=parts, groups=groups)
+    task = ProbeTask.of(labels, splits, label_separator=separator, remedy=remedy, groups=resampled)
+    return with_parts(task, config, groups=groups, folds=folds)
 
 
 def require_probeable(folds: Sequence[Fold], config: ProbeConfig, *, by: str | None) -> list[str]:
@@ -198,8 +202,6 @@ def require_probeable(folds: Sequence[Fold], config: ProbeConfig, *, by: str | N
     for fold in folds:
         try:
             task = probe_task(fold.manifest, config, folds_by=by)
-            if task.parts is not None:
-                deque(divisions(task), maxlen=0)  # refuses parts that cannot be held out
         except InputError as error:
             if by is None:
                 raise

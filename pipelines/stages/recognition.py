@@ -1,7 +1,8 @@
 """Labels that a judge, a classifier of recordings, recognises in decoded sound.
 
-The judge was trained on the training clips and chosen on the validation clips. It classifies decoded test clips and
-their originals. Of a continuation it gets only the new part, because the prompt is a recording.
+The judge was trained on the training clips. Validation clips or cross-validation chose it, and no test clip did. It
+classifies decoded test clips and their originals. Of a continuation it gets only the new part, because the prompt is a
+recording.
 """
 
 from collections import Counter
@@ -20,12 +21,12 @@ from audio.spectrogram import SpectrogramConfig
 from foundation.errors import InputError
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.pooling import FloatArray
-from lm.probing.config import ProbeConfig, penalties_up_to
-from lm.probing.probe import scores_of_others
+from lm.probing.config import ProbeConfig
+from lm.probing.probe import fitted_penalties, scores_of_others
 from lm.probing.task import ProbeTask
 from pipelines.stages.baselines import create_block_reader, score_last_block
 from pipelines.stages.decoded import decoded_paths, wav_name
-from pipelines.stages.features import audio_features
+from pipelines.stages.features import BAG_OF_CODES, audio_features, bag_features
 from pipelines.stages.listening import LISTENING
 from pipelines.stages.playback import JUDGES, JudgeName
 from pipelines.stages.probe import probe_task
@@ -36,8 +37,13 @@ from tokenizer.encoder import Encoder
 from vocoder.kinds.table import JUDGED_KINDS
 
 RECOGNISED = "recognised.json"
-LOG_MEL = "log_mel"  # the method of the judging probe
+LOG_MEL = "log_mel"
 Describe = Callable[[Clip], dict[str, FloatArray]]
+# judges that are linear probes -> the method whose features they read, and the function that computes them
+PROBED: dict[JudgeName, tuple[str, Callable[[Encoder, Clip], dict[str, FloatArray]]]] = {
+    "probe": (LOG_MEL, audio_features),
+    "codes": (BAG_OF_CODES, bag_features),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,24 +57,27 @@ class Judge:
     scores: Callable[[Mapping[str, FloatArray]], FloatArray]  # pooled features (sounds, dim) -> (sounds, classes)
 
 
-def create_probe_judge(tokenizer: Entry, features: Entry, probe: Entry, task: ProbeTask, config: ProbeConfig) -> Judge:
-    """Return the linear probe of log-mel that is best on validation, with mean and thirds of one hearing as candidates.
+def create_probe_judge(
+    name: JudgeName, tokenizer: Entry, features: Entry, probe: Entry, task: ProbeTask, config: ProbeConfig
+) -> Judge:
+    """Return the linear probe that is best on validation, with mean and thirds of one hearing as candidates.
 
-    The probe's key also depends on the features and the labels. It is fitted again, since the store keeps its figures
-    and not its weights.
+    It reads log-mel, or codes of the sound. The probe's key also depends on the features and the labels. It is fitted
+    again, since the store keeps its figures and not its weights.
     """
+    of, read = PROBED[name]
 
     def describe(root: Path, device: str) -> Describe:
-        return partial(audio_features, Encoder(folder=tokenizer.folder, root=root, device=device))
+        return partial(read, Encoder(folder=tokenizer.folder, root=root, device=device))
 
     def scores(pooled: Mapping[str, FloatArray]) -> FloatArray:
         found = probe.read_json(PROBE)
         chosen, penalty = str(found["chosen"]), float(str(found["penalty"]))
-        candidates = features_by_method([features.folder / FEATURES])[LOG_MEL]
-        penalties = penalties_up_to(penalty, list(candidates), chosen, config, of=LOG_MEL)
+        candidates = features_by_method([features.folder / FEATURES])[of]
+        penalties = fitted_penalties(penalty, task, config)
         return scores_of_others(candidates[chosen], pooled[chosen], task, config, penalties=penalties)
 
-    return Judge(name="probe", inputs={"probe": probe.key}, describe=describe, scores=scores)
+    return Judge(name=name, inputs={"probe": probe.key}, describe=describe, scores=scores)
 
 
 def create_network_judge(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from audio.recordings.manifest import Manifest, Split
+from audio.recordings.manifest import Clip, Manifest, Split
 from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.saved_models import VOCODER
@@ -30,7 +30,7 @@ from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig, create_wavenet
 from vocoder.wavenet.transfer import transferred
 
-VALIDATION_BATCHES = 8
+VALIDATION_CROPS = 64
 VOICE_SECONDS = 100.0  # of training recordings from which voicing and pitch are learned
 VOICE_SECONDS_PER_CLIP = 5.0
 STEPS, STEPS_FROM_SHIPPED = 300, 0  # vocoder.fit.steps=null, from other weights and from those that ship
@@ -87,10 +87,11 @@ def vocoder(
 
     With ``settings.start`` its training begins with the weights of an earlier vocoder, and may take no step.
     """
-    groups: dict[str, str | None] = {}
+    # Groups of validation clips weigh the same in the choice of the best step, whether or not they are conditions.
+    told = TRAINED_ON if settings.condition_on_groups else ("validation",)
+    groups = {clip.name: clip.group for split in told for clip in manifest.of(split)}
     config = settings.wavenet
     if settings.condition_on_groups:
-        groups = {clip.name: clip.group for split in TRAINED_ON for clip in manifest.of(split)}
         names = {clip.group for clip in manifest.of("train") if clip.group is not None}
         config = replace(config, groups=tuple(sorted(names)))
     if config.condition == "embedding":
@@ -112,7 +113,7 @@ def vocoder(
         if settings.start is not None:
             model = begun_at(settings.start, config, tokenizer, seed=settings.fit.seed)
         train, validation = (_crops(manifest, split, coded, waveforms_entry, config, settings) for split in TRAINED_ON)
-        held_out = [validation.batch(step) for step in range(VALIDATION_BATCHES)]
+        held_out = [validation.batch(step) for step in range(-(-VALIDATION_CROPS // settings.crops.batch_size))]
         session.train("vocoder", "vocoder.fit", model, train, held_out, loss, settings.fit, folder)
         if session.gang.rank == 0:
             loudness = LoudnessRange.of(train.clips.sounds, config.sample_rate)
@@ -165,7 +166,7 @@ def _crops(
     config: WaveNetConfig,
     settings: VocoderSettings,
 ) -> Crops:
-    """Make crops of one split; validation crops have their own group and no noise."""
+    """Make crops of one split; validation crops have their own group and no noise, and come from groups in turn."""
     crops = settings.crops if split == "train" else settings.crops.undisturbed
     first, *others = (Tokenizer.from_pretrained(each.tokenizer.folder) for each in coded)
     values, *more = (_values(manifest, split, each.codes) for each in coded)
@@ -173,7 +174,14 @@ def _crops(
     other_codes = [
         OtherCodes(codes=np.concatenate(each), meanings=tokenizer) for each, tokenizer in zip(more, others, strict=True)
     ]
-    return Crops(clips, first, config, crops, others=other_codes)
+    turns = _turns(manifest.of(split)) if split == "validation" else None
+    return Crops(clips, first, config, crops, others=other_codes, turns=turns)
+
+
+def _turns(clips: Sequence[Clip]) -> npt.NDArray[np.int64] | None:
+    """Return the index of each clip's group, those without a group being one; None if all are of one group."""
+    names, turns = np.unique([clip.group or "" for clip in clips], return_inverse=True)
+    return turns if len(names) > 1 else None
 
 
 def _values(manifest: Manifest, split: Split, codes_entry: Entry) -> list[IntArray]:

@@ -39,6 +39,10 @@ def rate_prefix(number: int) -> str:
     return f"rate_{number}_"
 
 
+class MissingEntryError(Exception):
+    """An entry that the store does not have, and that was only to be found."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """The resources of every stage."""
@@ -55,6 +59,8 @@ class Session:
     engine: EngineConfig = LOCAL  # of the workers
     shared: tuple[Path, ...] = ()  # files and folders that all workers must see, beside the store
     parallel: int = 1  # trainings at the same time, each in a process of its own
+    made: frozenset[Path] = frozenset()  # folders of entries that other processes of this run made
+    finds_only: bool = False  # whether a missing entry raises `MissingEntryError`, and none is made
 
     def obtain(
         self,
@@ -78,16 +84,21 @@ class Session:
         leader = self.gang.rank == 0
         if together:
             recipe = replace(recipe, config={**recipe.config, "threads": self._threads(), "processes": self.gang.size})
+        if self.finds_only:
+            if (found := self.store.find(recipe)) is None:
+                raise MissingEntryError
+            return found
         with self.store.locked(recipe, self._waiting) if leader else nullcontext():
             if leader:
                 note_user(self.store.folder(recipe), self.user or self.folder, self.store.root)
                 keep_claimed()
             entry = self.store.find(recipe) if leader else None
             # Rank 0's look at the store decides for all: another run may finish the entry at any moment.
-            reused = self.gang.sum([float(entry is not None)])[0] > 0
+            found = self.gang.sum([float(entry is not None)])[0] > 0
+            reused = found and self.store.folder(recipe) not in self.made
             if reused:
                 self.terminal.say(f"reused    {recipe.stage:<12} {recipe.key}")
-            elif leader or together:
+            elif not found and (leader or together):
                 if leader and not self.store.partial(recipe).exists() and (why := why_anew(self.store.root, recipe)):
                     self.terminal.say(f"{recipe.stage:<9} computed anew: {why}")
                 making = self.store.making(recipe, files) if leader else nullcontext(self.store.partial(recipe))
@@ -98,6 +109,19 @@ class Session:
         if leader:
             self._track(entry, self._training_name(training or recipe.stage), self.tracking)
         return entry
+
+    def contains(self, find: Callable[["Session"], object]) -> bool:
+        """Return whether the store has every entry that ``find`` obtains; nothing is made, printed or tracked."""
+        silent = Terminal(silent=True)
+        try:
+            find(replace(self, terminal=silent, tracking=NO_TRACKING, parallel=1, finds_only=True))
+        except MissingEntryError:
+            return False
+        return True
+
+    def after(self, others: Iterable[Entry]) -> "Session":
+        """Return the same session after other processes of this run made entries, which do not count as reused."""
+        return replace(self, made=self.made | {entry.folder for entry in others if not entry.reused})
 
     def alone(self) -> "Session":
         """Return the same session without the other processes, for work that is too small to share."""

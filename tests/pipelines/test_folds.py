@@ -31,7 +31,8 @@ FOLDS = (
         "tokenizer.max_formants=0.1",
         "compare.attentive=true",
         "compare.surprise=true",
-        "probe.tries=24",
+        "probe.layer_penalties=2",
+        "probe.penalties=4",
         "compare.states=[residual,inner]",
     ),
     *("compare.hearings=3", "compare.poolings=[thirds,thirds_max]"),
@@ -84,9 +85,10 @@ def probed(compared: Path) -> list[dict[str, dict[str, Any]]]:
     return [{row["of"]: row for row in json.loads(path.read_text())["methods"]} for path in paths]
 
 
-def test_each_fold_is_probed_with_as_many_tries_for_each_method(compared: Path) -> None:
+def test_each_fold_is_probed_with_as_many_penalties_for_each_method(compared: Path) -> None:
     for rows in probed(compared):
-        assert {row["tries"] for of, row in rows.items() if of != "supervised_head"} == {24}
+        tried = {(row["layer_penalties"], row["penalties"]) for of, row in rows.items() if of != "supervised_head"}
+        assert tried == {(2, 4)}
 
 
 def test_every_method_offers_as_many_candidates_as_were_counted(compared: Path) -> None:

@@ -80,7 +80,7 @@ def test_the_models_work_from_the_run_folder(layered: Place) -> None:
     more = LanguageModel.from_pretrained(layered.folder / "lm").generate(codes, seconds=0.1)
     assert more.values.shape[1] == 2
     sound = Vocoder.from_pretrained(layered.folder / "vocoder").decode(more, tokenizer)
-    for made in (sound, *create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).sounds([more], [None])):
+    for made in (sound, *create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).sounds([more], [None], names=["more"])):
         assert len(made.samples) == more.num_samples == 800
         assert np.isfinite(made.samples).all()
 

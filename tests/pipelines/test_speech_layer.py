@@ -83,7 +83,7 @@ def test_commands_read_the_codes_of_the_run(speaking: Place, tmp_path: Path) -> 
     assert np.array_equal(tokenizer.encode_file(recordings / clip.path).values, clip.codes.values)
     more = LanguageModel.from_pretrained(speaking.folder / "lm").generate(clip.codes, seconds=0.1)
     sound = Vocoder.from_pretrained(speaking.folder / "vocoder").decode(more, tokenizer)
-    for made in (sound, *create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).sounds([more], [None])):
+    for made in (sound, *create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).sounds([more], [None], names=["more"])):
         assert len(made.samples) == more.num_samples == 800
         assert np.isfinite(made.samples).all()
 

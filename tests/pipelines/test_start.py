@@ -16,13 +16,14 @@ from foundation.files import file_hash
 from foundation.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER
 from lm.model import LanguageModel
 from pipelines.chain.corpus import MANIFEST, Corpus
-from pipelines.chain.unlabelled import STARTED, noted_starts, unlabelled_of_run, write_started
+from pipelines.chain.unlabelled import STARTED, noted_starts, unlabelled_of_run, voice_notices, write_started
 from pipelines.publish import publish
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings, run_settings
 from pipelines.stages.language_model import begin_at
 from pipelines.stages.start import (
     LM,
+    SHIPPED,
     TOKENS,
     VOICE,
     front_end_of,
@@ -326,6 +327,48 @@ def test_the_number_of_steps_follows_from_the_weights(finished_run: FinishedRun,
         tmp_path,
     ).notices
     assert any("random" in each and "vocoder.start=universal" in each for each in notices)
+
+
+SHIPPED_RATES = sorted(int(folder.name) for folder in SHIPPED.glob("[0-9]*"))
+DEFAULT = ("vocoder=small", "vocoder.wavenet.layers=16", "vocoder.fit.steps=null")  # beside the tiny chain
+FRONT_END = {8_000: "audio.n_mels=64", 16_000: "audio.n_mels=80"}  # of corpus=fsdd, and the default one
+
+
+@pytest.mark.parametrize("rate", SHIPPED_RATES)
+def test_shipped_weights_are_whole_and_small(rate: int) -> None:
+    folder = SHIPPED / f"{rate}"
+    assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors", "README.md"}
+    assert (folder / "model.safetensors").stat().st_size <= 3_000_000
+    card = (folder / "README.md").read_text()
+    for word in (saved_vocoder(str(folder)).weights_sha256, "license: apache-2.0", "experiment=universal_vocoder"):
+        assert word in card
+
+
+@pytest.mark.parametrize("rate", SHIPPED_RATES)
+def test_the_default_sizes_begin_with_shipped_weights(rate: int, tmp_path: Path) -> None:
+    words = (*SOUND, *DEFAULT, f"audio.sample_rate={rate}", FRONT_END[rate])
+    settings = run_settings(composed(tmp_path, *words))
+    assert settings.vocoder.start == str(SHIPPED / f"{rate}")
+    assert settings.vocoder.fit.steps == 0
+    assert len(voice_notices(settings)) == 1
+    assert run_settings(composed(tmp_path, *words, "vocoder.fit.steps=7")).vocoder.fit.steps == 7
+    heard = run_settings(composed(tmp_path, *words, "embedded.other=true"))  # what the weights were trained on
+    assert any("embedded.other" in each for each in voice_notices(heard))
+
+
+@pytest.mark.parametrize("rate", SHIPPED_RATES[:1])
+def test_a_run_has_a_voice_without_training(rate: int, store: Path, tmp_path: Path) -> None:
+    """Its report and the model say where the voice comes from, and its key names the weights."""
+    assert run(store, tmp_path / "run", *SOUND, *DEFAULT, f"audio.sample_rate={rate}", FRONT_END[rate]) == 0
+    sha256 = saved_vocoder(str(SHIPPED / f"{rate}")).weights_sha256
+    made = tmp_path / "run"
+    entry = json.loads((made / "vocoder/entry.json").read_text())
+    assert entry["inputs"]["start"] == sha256
+    assert str(SHIPPED) not in json.dumps(entry)
+    vocoder = Vocoder.from_pretrained(made / "vocoder")
+    assert (vocoder.began_at, vocoder.steps) == (sha256, 0)
+    for text in ("results.json", "report.html", "vocoder/README.md"):
+        assert sha256[:16] in (made / text).read_text()
 
 
 def test_the_voice_of_a_run_of_several_rates_has_its_finest_tokenizer(tmp_path: Path) -> None:

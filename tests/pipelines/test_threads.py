@@ -1,6 +1,7 @@
 """The number of threads: part of the key of every training, and of nothing else but what is made of trainings."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from foundation.errors import InputError
 from foundation.files import file_hash
-from foundation.threads import use_threads
+from foundation.threads import limited_threads, use_threads
 from lm.gpt import GPTConfig
 from pipelines.settings.run import run_settings
 from pipelines.stages.features import HeardCodes, random_gpt_features
@@ -114,3 +115,15 @@ def test_without_a_number_the_process_decides(whole_store: Path) -> None:
 def test_no_threads_at_all_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"threads\b.*\b0\b.*\bnull\b"):
         run_settings(composed(tmp_path, "threads=0"))
+
+
+def test_limited_threads_end_with_their_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    before = torch.get_num_threads()
+    with limited_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+        assert os.environ["OMP_NUM_THREADS"] == str(before + 1)
+    assert torch.get_num_threads() == before
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    with limited_threads(None):
+        assert torch.get_num_threads() == before

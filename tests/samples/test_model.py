@@ -28,6 +28,9 @@ def test_a_saved_model_predicts_and_generates_as_before(name: str, tmp_path: Pat
     for sound, wanted in zip(sounds, expected, strict=True):
         np.testing.assert_array_equal(sound.samples, wanted.samples)
         assert (len(sound.samples), sound.sample_rate) == (20, RATE)
+    seeds = [model.generate([prompt], seconds=0.02, sampling=sampling, seeds=[seed])[0].samples for seed in (4, 9)]
+    both = model.generate([prompt, prompt], seconds=0.02, sampling=sampling, seeds=[9, 4])
+    np.testing.assert_array_equal([sound.samples for sound in both], seeds[::-1])
     assert again.engine("torch") == ("torch" if name == "wavenet" else CACHED)
     assert f"{config.parameters:,} parameters" in (tmp_path / "README.md").read_text()
 
@@ -39,6 +42,8 @@ def test_refuses_prompts_of_another_rate_and_sounds_of_no_length() -> None:
         model.generate([prompt], seconds=1, sampling=Sampling())
     with pytest.raises(InputError, match=r"seconds\b.*\b0\b"):
         model.generate([None], seconds=0, sampling=Sampling())
+    with pytest.raises(InputError, match=r"\b2 seeds\b.*\b1 prompts\b"):
+        model.generate([None], seconds=1, sampling=Sampling(), seeds=[1, 2])
 
 
 def test_refuses_a_folder_with_the_sizes_of_two_networks(tmp_path: Path) -> None:

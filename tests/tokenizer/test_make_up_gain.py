@@ -45,7 +45,7 @@ def test_sound_of_codes_has_the_level_of_the_recording() -> None:
     tokenizer.gain = measure_gain(tokenizer, columns_of(tokenizer, recording.samples))
     wanted = sound_levels(recording).rms
     for kind in UNLEARNED:
-        (made,) = create_synthesis(kind, tokenizer, Sampling()).sounds([codes], [None])
+        (made,) = create_synthesis(kind, tokenizer, Sampling()).sounds([codes], [None], names=["a"])
         assert sound_levels(made).rms == pytest.approx(wanted, abs=1.5)
         assert sound_levels(made).clipping == 0
     assert quiet == 0

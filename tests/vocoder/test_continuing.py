@@ -8,6 +8,7 @@ import torch
 
 from audio.excerpts import Excerpt
 from audio.waveform import Waveform
+from foundation.seeds import sound_seed
 from tests.vocoder.sounds import SAMPLES_PER_CODE, Table, clips_of_own_meaning, random_table, tiny_config
 from tokenizer.codes import Codes
 from vocoder.continuing import Prompt, after, joined_sound
@@ -57,7 +58,7 @@ def test_no_step_at_the_joint_is_larger_than_those_of_the_prompt(trained: tuple[
     vocoder, table = trained
     prompt = prompt_of(table, tone, 6)
     more = table.codes(list(range(tone * STEPS + 6, tone * STEPS + 10)))
-    new = Trained(vocoder, table, Sampling(temperature=0)).sounds([more], [None], prompts=[prompt])[0]
+    new = Trained(vocoder, table, Sampling(temperature=0)).sounds([more], [None], names=["a"], prompts=[prompt])[0]
     whole = joined_sound(prompt.waveform, new)
     assert np.array_equal(whole.samples[: len(prompt.waveform.samples)], prompt.waveform.samples)
     assert len(new.samples) == more.num_samples
@@ -73,7 +74,7 @@ def test_no_step_at_the_joint_is_larger_than_those_of_the_prompt(trained: tuple[
 def test_only_the_end_of_a_long_prompt_is_heard_and_nothing_changes(trained: tuple[Vocoder, Table]) -> None:
     vocoder, table = trained
     prompt, more = prompt_of(table, 2, 10), table.codes([30, 31])
-    heard = Trained(vocoder, table, Sampling(temperature=0)).sounds([more], [None], prompts=[prompt])[0]
+    heard = Trained(vocoder, table, Sampling(temperature=0)).sounds([more], [None], names=["a"], prompts=[prompt])[0]
     codes = table.codes([*prompt.codes.values[:, 0].tolist(), 30, 31])
     whole = vocoder.continue_from(prompt.waveform, codes, table, temperature=0)
     np.testing.assert_array_equal(heard.samples, whole.samples)
@@ -88,9 +89,9 @@ def test_without_a_prompt_a_sound_begins() -> None:
     codes = table.codes([1, 2])
     prompt = Prompt(waveform=vocoder.decode(codes, table), codes=codes)
     alone, after_prompt = Trained(vocoder, table, Sampling(seed=3)).sounds(
-        [codes, codes], [None, None], prompts=[None, prompt]
+        [codes, codes], [None, None], names=["a", "b"], prompts=[None, prompt]
     )
-    np.testing.assert_array_equal(alone.samples, vocoder.decode(codes, table, seed=3).samples)
+    np.testing.assert_array_equal(alone.samples, vocoder.decode(codes, table, seed=sound_seed(3, "a")).samples)
     assert len(after_prompt.samples) == codes.num_samples
     assert len(after(alone, 100).samples) == codes.num_samples - 100
 
@@ -102,7 +103,7 @@ def test_codes_that_arrive_one_by_one_sound_as_all_at_once(trained: tuple[Vocode
     sampling = Sampling(seed=3)
     synthesis = Unlearned(stream(), table, sampling, name=kind) if stream else Trained(vocoder, table, sampling)
     prompt, values = prompt_of(table, 2, 6), [30, 31, 3, 4, 5, 40] * 12
-    (whole,) = synthesis.sounds([table.codes(values, 11_500)], [None], prompts=[prompt])
+    (whole,) = synthesis.sounds([table.codes(values, 11_500)], [None], names=["a"], prompts=[prompt])
     last = 11_500 - (len(values) - 1) * SAMPLES_PER_CODE
     blocks = [table.codes([value]) for value in values[:-1]] + [table.codes(values[-1:], last)]
     taken: list[int] = []
@@ -112,7 +113,7 @@ def test_codes_that_arrive_one_by_one_sound_as_all_at_once(trained: tuple[Vocode
             taken.append(1)
             yield block
 
-    pieces = synthesis.continued(prompt, arriving(), None)
+    pieces = synthesis.continued(prompt, arriving(), None, name="a")
     first = next(pieces)
     assert (len(taken) < len(blocks)) == (kind == "wavenet")  # its sound begins while codes arrive
     streamed = np.concatenate([first.samples, *(piece.samples for piece in pieces)])

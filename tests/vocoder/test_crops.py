@@ -67,6 +67,31 @@ def test_parts_together_are_the_whole() -> None:
     torch.testing.assert_close(sum(total for total, _ in parts), whole[0][0])
 
 
+def test_groups_take_turns_and_weigh_the_same_whatever_the_length_of_their_clips() -> None:
+    lengths, groups = [9000, 300, 200, 700], np.array([4, 7, 7, 2])
+    clips, table = numbered(lengths)
+    config = CropsConfig(batch_size=4, crop_codes=6)
+    crops = Crops(clips, table, tiny_config(), config, turns=groups)
+    model, found = create_wavenet(tiny_config(), seed=0), dict[int, list[float]]()
+    torch.nn.init.normal_(model.output.bias)  # losses of crops differ
+    with torch.no_grad():
+        for step in range(3):  # 12 crops, 4 of each group
+            batch = crops.batch(step)
+            logits = model(batch.previous, batch.spectrogram, batch.groups).log_softmax(dim=1)
+            for row, targets in enumerate(batch.targets):
+                counted = targets != NOT_COUNTED
+                own = -logits[row].T[counted].gather(1, targets[counted, None]).mean()
+                first = int(batch.spectrogram[row, 0, 0]) - 1
+                clip = int(np.searchsorted(clips.code_offsets, first, side="right")) - 1
+                found.setdefault(int(groups[clip]), []).append(float(own))
+        sums = [loss(model, crops.batch(step)) for step in range(3)]
+    assert {group: len(each) for group, each in found.items()} == {2: 4, 4: 4, 7: 4}
+    mean = sum(float(total) for total, _ in sums) / sum(count for _, count in sums)
+    assert mean == pytest.approx(np.mean([np.mean(each) for each in found.values()]), rel=1e-5)
+    parts = [loss(model, crops.batch(1, part, 2)) for part in range(2)]
+    assert sum(float(total.detach()) for total, _ in parts) == pytest.approx(float(sums[1][0]), rel=1e-5)
+
+
 def test_batch_is_a_function_of_seed_and_step() -> None:
     clips, table = numbered([5000, 3000])
     config = CropsConfig(batch_size=4, crop_codes=6)

@@ -8,6 +8,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from foundation.seeds import sound_seed
 from tests.vocoder.sounds import SAMPLES_PER_CODE, random_table
 from vocoder.continuing import Prompt
 from vocoder.kinds.kind import Kind
@@ -33,23 +34,26 @@ def test_sound_is_as_long_as_its_codes_and_the_same_in_pieces_and_after_a_prompt
     synthesis = create_synthesis(kind, table, Sampling(seed=3))
     codes = table.codes([1, 2, 3], 3 * SAMPLES_PER_CODE - 37)
     sound, empty = synthesis.sounds(
-        [codes, table.codes([])], [None, "anna"], progress=lambda done, steps: progress.append((done, steps))
+        [codes, table.codes([])],
+        [None, "anna"],
+        names=["a", "b"],
+        progress=lambda done, steps: progress.append((done, steps)),
     )
     assert (len(sound.samples), len(empty.samples)) == (codes.num_samples, 0)
     assert progress[-1] == (codes.num_samples, codes.num_samples)
-    pieces = [piece.samples for piece in synthesis.stream(codes, None)]
+    pieces = [piece.samples for piece in synthesis.stream(codes, None, name="a")]
     assert np.array_equal(np.concatenate(pieces), sound.samples)
     begun = Prompt.beginning(sound, codes, 1)
-    more = synthesis.sounds([codes.crop(1, 3)], [None], prompts=[begun])[0]
+    more = synthesis.sounds([codes.crop(1, 3)], [None], names=["a"], prompts=[begun])[0]
     assert np.array_equal(more.samples, sound.samples[SAMPLES_PER_CODE:])
     assert synthesis.side_by_side([3, 1, 2]) == [[1], [2], [0]]
 
 
 @pytest.mark.parametrize("vocoder", [griffin_lim, noise_vocoder])
-def test_a_kind_is_the_vocoder_of_its_name(vocoder: ModuleType) -> None:
+def test_a_kind_is_the_vocoder_of_its_name_and_draws_from_the_name_of_the_sound(vocoder: ModuleType) -> None:
     table = random_table()
     codes = table.codes([1, 2, 3])
     kind = BY_KEY[vocoder.__name__.rpartition(".")[2]]
-    made = create_synthesis(kind, table, Sampling(seed=5)).sounds([codes], [None])[0]
-    pieces = [piece.numpy() for piece in vocoder.stream(codes, table, seed=5)]
+    made = create_synthesis(kind, table, Sampling(seed=5)).sounds([codes], [None], names=["a"])[0]
+    pieces = [piece.numpy() for piece in vocoder.stream(codes, table, seed=sound_seed(5, "a"))]
     assert np.array_equal(made.samples, np.concatenate(pieces))

@@ -58,13 +58,13 @@ def test_memory_of_the_range_does_not_grow_with_a_recording() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rms", "meant", "odd"),
-    [(0.1, 1.0, False), (0.3, 1.0, True), (0.3, -1.0, True), (1e-4, 1.0, True), (1e-4, -1.0, False)],
+    ("rms", "meant", "fault"),
+    [(0.1, 1.0, None), (0.3, 1.0, "loud"), (0.3, -1.0, "loud"), (1e-4, 1.0, "silent"), (1e-4, -1.0, None)],
 )
-def test_half_a_second_too_loud_or_silent_is_odd(rms: float, meant: float, odd: bool) -> None:
+def test_half_a_second_too_loud_or_silent_is_a_fault(rms: float, meant: float, fault: str | None) -> None:
     guard = RunawayGuard(LoudnessRange(lowest=-40, highest=-18))
     samples = np.concatenate([noise(1, 0.1), noise(0.5, rms)])
-    assert guard.odd(torch.from_numpy(samples), RATE, meant=meant) is odd
+    assert guard.fault(torch.from_numpy(samples), RATE, meant=meant) == fault
 
 
 def of_two_minds(loud: float) -> WaveNet:
@@ -98,6 +98,46 @@ def test_a_block_that_runs_away_is_drawn_again_cooler(engine: Literal["torch", "
     assert all(torch.equal(one, other) for one, other in zip(after, again, strict=True))
     alone = generate(model, inputs[1:2], engine=engine, guard=RunawayGuard(guard.loudness))
     assert torch.equal(alone[0], after[1])
+
+
+def drawn_again(model: WaveNet, clip: GenerationInput, guard: RunawayGuard) -> torch.Tensor:
+    """One block of a network without memory, attempt after attempt: what `generate` should give."""
+    steps, temperature, seed, levels = len(clip.spectrogram) * HOP, 1.0, clip.seed, torch.zeros(0)
+    for attempt in range(3):
+        draws = torch.rand(steps, generator=torch.Generator().manual_seed(seed))
+        cumulative = torch.softmax(model.output.bias.detach() / temperature, dim=0).cumsum(0)
+        levels = torch.searchsorted(cumulative, draws * cumulative[-1], right=True)
+        fault = guard.fault(decode(levels, levels=16), RATE, meant=float(clip.spectrogram.mean()))
+        if fault is None:
+            break
+        temperature *= {"loud": 0.8, "silent": 1 / 0.8}[fault]
+        seed = int(np.random.SeedSequence([clip.seed, 0, attempt + 1]).generate_state(1)[0])
+    return levels.to(torch.int32)
+
+
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+@pytest.mark.parametrize(
+    ("loud", "lowest", "highest", "found"),
+    [
+        (1e-4, -23, 0, 5),  # all are silent first, then one after the other comes right at a higher temperature
+        (1e-3, -31, -31, 2),  # one is loud and one is silent, of five in one batch
+    ],
+)
+def test_silent_blocks_are_drawn_again_warmer_and_loud_ones_cooler(
+    engine: Literal["torch", "numba"], loud: float, lowest: float, highest: float, found: int
+) -> None:
+    model, loudness = of_two_minds(loud), LoudnessRange(lowest=lowest, highest=highest)
+    audible = torch.ones(20, SPECTROGRAM.n_mels)  # means more than the average level, so silence is wrong
+    inputs = [GenerationInput(spectrogram=audible, seed=seed) for seed in range(5)]
+    guard = RunawayGuard(loudness)
+    drawn = generate(model, inputs, engine=engine, guard=guard)
+    expected = [drawn_again(model, each, RunawayGuard(loudness)) for each in inputs]
+    assert all(torch.equal(*pair) for pair in zip(drawn, expected, strict=True))
+    assert (guard.found, guard.left) == (found, 0)
+    before = generate(model, inputs, engine=engine)
+    assert sum(not torch.equal(*pair) for pair in zip(drawn, before, strict=True)) == found
+    backwards = generate(model, inputs[::-1], engine=engine, guard=RunawayGuard(loudness))
+    assert all(torch.equal(*pair) for pair in zip(drawn, backwards[::-1], strict=True))
 
 
 def test_what_stays_odd_is_left_and_counted() -> None:
@@ -146,14 +186,14 @@ def test_each_block_that_stays_odd_counts_once() -> None:
 def test_only_what_is_in_question_is_judged(first: float, second: float, odd: bool, before: int) -> None:
     guard = RunawayGuard(LoudnessRange(lowest=-40, highest=-18))
     samples = torch.from_numpy(np.concatenate([noise(before / RATE, first), noise(1, second)]))
-    assert guard.odd(samples, RATE, meant=1.0, before=before) is odd
+    assert guard.fault(samples, RATE, meant=1.0, before=before) == ("loud" if odd else None)
 
 
 def test_good_sound_after_a_silent_past_is_not_blamed_for_it() -> None:
     guard = RunawayGuard(LoudnessRange(lowest=-40, highest=-18))
     silent = np.zeros(3000)
-    assert not guard.odd(torch.from_numpy(np.concatenate([silent, noise(0.2, 0.1)])), RATE, meant=1.0, before=3000)
-    assert guard.odd(torch.from_numpy(np.concatenate([silent, noise(0.2, 1e-4)])), RATE, meant=1.0, before=3000)
+    assert not guard.fault(torch.from_numpy(np.concatenate([silent, noise(0.2, 0.1)])), RATE, meant=1.0, before=3000)
+    assert guard.fault(torch.from_numpy(np.concatenate([silent, noise(0.2, 1e-4)])), RATE, meant=1.0, before=3000)
 
 
 def test_refuses_an_empty_range() -> None:

@@ -40,6 +40,12 @@ def test_batch_equals_one_by_one(vocoder: Vocoder) -> None:
     together = vocoder.decode_batch(codes, table, Sampling(seed=3), groups=["jackson", None, "george"])
     for sound, one, group in zip(together, codes, ["jackson", None, "george"], strict=True):
         assert np.array_equal(sound.samples, vocoder.decode(one, table, group=group, seed=3).samples)
+    seeds = [7, 8, 9]
+    together = vocoder.decode_batch(codes, table, Sampling(seed=3), seeds=seeds)
+    for sound, one, seed in zip(together, codes, seeds, strict=True):
+        assert np.array_equal(sound.samples, vocoder.decode(one, table, seed=seed).samples)
+    with pytest.raises(InputError, match=r"\b2 seeds\b.*\b3 clips\b"):
+        vocoder.decode_batch(codes, table, seeds=[7, 8])
 
 
 def test_saved_and_loaded_sounds_the_same(vocoder: Vocoder, tmp_path: Path) -> None:

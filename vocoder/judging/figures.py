@@ -30,7 +30,7 @@ def by_itself(sound: Waveform, guard: RunawayGuard | None) -> Figures:
     """Measure the faults of a sound; ``runaway_clips`` is None without a guard that knows what is too loud."""
     levels, samples = sound_levels(sound), torch.from_numpy(sound.samples)
     # Silence has its own figure; older vocoders have no loudness range.
-    loud = None if guard is None else float(guard.odd(samples, sound.sample_rate, meant=0.0))
+    loud = None if guard is None else float(guard.fault(samples, sound.sample_rate, meant=0.0) == "loud")
     return {
         **asdict(levels),
         "silent_clips": float(levels.silence == 1),

@@ -124,7 +124,7 @@ class RegressionTask:
         threads: int,
     ) -> Probed:
         """Fit ridge regressions on the rows of train; validation chooses layer, pooling and penalty."""
-        best = probe_numbers(candidates, self._normalised(labels), rows, config, of="probe", threads=threads)
+        best = probe_numbers(candidates, self._normalised(labels), rows, config, threads=threads)
         return Probed(outputs=list(best.predicted[:, None, None]), chosen=best.of)
 
     def constant(self, labels: Sequence[str]) -> FloatArray:

@@ -19,10 +19,12 @@ from audio.recordings.embedded import (
     VOICES,
     EmbeddedConfig,
     embedded_corpus,
+    fill_in,
     label_table,
     utterances,
 )
 from audio.recordings.words import DEFAULT, WORDS
+from foundation.configuration import build
 from foundation.errors import InputError
 
 SMALL = EmbeddedConfig(voices=4, words=3, takes=2)
@@ -178,3 +180,29 @@ def test_other_voices_and_words_are_in_no_default_corpus() -> None:
     assert not {each.text for each in other} & {each.text for each in default}
     with pytest.raises(InputError):
         EmbeddedConfig(other=True)  # there are fewer of these voices
+
+
+@pytest.mark.parametrize(
+    ("given", "sentences", "voices"),
+    [
+        ({}, 40, 40),  # the last 12 voices speak the tests
+        ({"voices": 3}, 40, 3),
+        ({"words": 5}, 0, len(VOICES)),
+        ({"takes": 1, "voices": 3}, 0, 3),
+        ({"other": True}, 0, len(OTHER_VOICES)),
+        ({"sentences": 0}, 0, len(VOICES)),
+        ({"sentences": 7, "words": 5}, 7, 40),
+    ],
+)
+def test_voices_speak_sentences_unless_words_are_asked_for(
+    given: dict[str, object], sentences: int, voices: int
+) -> None:
+    nothing = dict.fromkeys(("voices", "sentences", "words", "takes"))
+    config = build(EmbeddedConfig, fill_in({**nothing, **given}), name="embedded")
+    assert (config.sentences, config.voices) == (sentences, voices)
+    assert config.words == given.get("words", EmbeddedConfig().words)
+
+
+def test_words_join_other_recordings() -> None:
+    assert fill_in({"sentences": None, "voices": None}, alone=False) == {"sentences": 0, "voices": len(VOICES)}
+    assert fill_in({"sentences": 5, "voices": None}, alone=False) == {"sentences": 5, "voices": 40}

@@ -121,7 +121,7 @@ def test_outputs_of_a_ridge_probe_keep_the_order_of_its_values(several: bool) ->
     rows = {"train": np.arange(20), "validation": np.arange(20, 30), "test": np.arange(30, 40)}
     task = SEVERAL.task(["a", "b"], []) if several else one("a", "b")
     assert isinstance(task, PooledTask)
-    probed = task.probe({"far": far}, labels, rows, ProbeConfig(tries=4, classifier="ridge"), threads=1)
+    probed = task.probe({"far": far}, labels, rows, ProbeConfig(penalties=4, classifier="ridge"), threads=1)
     of_a = np.concatenate(probed.outputs)[:, 0]
     assert len({*of_a.tolist()}) == 10
     assert np.array_equal(np.argsort(of_a), np.argsort(far[rows["test"], 0]))
@@ -136,6 +136,6 @@ def test_a_probe_answers_in_the_form_of_the_head() -> None:
     rows = {"train": np.arange(20), "validation": np.arange(20, 30), "test": np.arange(30, 40)}
     task = one("a", "b")
     assert isinstance(task, PooledTask)
-    probed = task.probe(candidates, labels, rows, ProbeConfig(tries=4), threads=1)
+    probed = task.probe(candidates, labels, rows, ProbeConfig(penalties=4), threads=1)
     assert probed.chosen == "clear"
     assert [row["label"] for row in task.rows(probed.outputs)] == labels[30:]

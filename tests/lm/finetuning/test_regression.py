@@ -97,7 +97,7 @@ def test_a_ridge_probe_reads_a_linear_feature() -> None:
     rows = {"train": np.arange(40), "validation": np.arange(40, 60), "test": np.arange(60, 80)}
     candidates = {"noise": rng.normal(size=(80, 6)).astype(np.float32), "linear": features}
     assert isinstance(own, PooledTask)
-    probed = own.probe(candidates, labels, rows, ProbeConfig(tries=8), threads=1)
+    probed = own.probe(candidates, labels, rows, ProbeConfig(penalties=8), threads=1)
     assert probed.chosen == "linear"
     fit, _ = own.figures(probed.outputs, labels[60:], FIGURES)
     assert fit.value > 0.99

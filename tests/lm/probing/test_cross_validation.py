@@ -1,9 +1,12 @@
-"""Choice by cross-validation over groups, and ridge regression, against scikit-learn's own."""
+"""Choice by cross-validation over whole groups, and ridge regression, against scikit-learn's own."""
 
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, average_precision_score, make_scorer
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
@@ -12,20 +15,20 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from foundation.errors import InputError
 from lm.probing.config import ProbeConfig, penalty_grid
-from lm.probing.cross_validation import divisions
+from lm.probing.cross_validation import FOLDS, divisions, with_parts
 from lm.probing.probe import probe
 from lm.probing.ridge import RidgeProbe
 from lm.probing.task import ProbeTask
 
 GROUPS = ("ann", "bob", "cem", "dee", "eve")
 SPLIT = {"ann": "train", "bob": "train", "cem": "train", "dee": "validation", "eve": "test"}
-CONFIG = ProbeConfig(tries=5, resamples=10, classifier="ridge", choose_by="group", penalty_high=1.0)
+CONFIG = ProbeConfig(penalties=5, resamples=10, classifier="ridge", choose_by="group", penalty_high=1.0)
 
 
 def _task(clips: int = 200, *, parts: bool = True) -> ProbeTask:
     groups = [GROUPS[clip % 5] for clip in range(clips)]
     labels = ["abc"[clip // 5 % 3] for clip in range(clips)]
-    return ProbeTask.of(labels, [SPLIT[group] for group in groups], parts=groups if parts else None)
+    return replace(ProbeTask.of(labels, [SPLIT[group] for group in groups]), parts=groups if parts else None)
 
 
 def _features(task: ProbeTask, dim: int) -> np.ndarray:
@@ -61,7 +64,7 @@ def test_the_accuracies_of_logistic_regression_are_scikit_learns() -> None:
     found = probe(features, task, config, of="x")
     known = np.concatenate([task.rows["train"], task.rows["validation"]])
     groups = [task.parts[row] for row in known]  # type: ignore[index]  # there are parts
-    for tried, penalty in zip(found.tries, penalty_grid(config.tries, config), strict=True):
+    for tried, penalty in zip(found.tries, penalty_grid(config.penalties, config), strict=True):
         model = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=2000, tol=1e-6))
         classes = task.targets[known].argmax(1)
         own = cross_val_score(model, features[known], classes, groups=groups, cv=LeaveOneGroupOut()).mean()
@@ -72,12 +75,12 @@ def test_several_labels_are_chosen_by_mean_average_precision() -> None:
     rng = np.random.default_rng(0)
     groups = [GROUPS[clip % 5] for clip in range(200)]
     names = [";".join(name for name in "abc" if rng.random() < 0.4) or "a" for _ in groups]
-    task = ProbeTask.of(names, [SPLIT[group] for group in groups], parts=groups, label_separator=";")
+    task = replace(ProbeTask.of(names, [SPLIT[group] for group in groups], label_separator=";"), parts=groups)
     features, config = _features(task, 30), replace(CONFIG, classifier="ridge")
     found = probe(features, task, config, of="x")
     known = np.concatenate([task.rows["train"], task.rows["validation"]])
     by_group = np.array([groups[row] for row in known])
-    for tried, penalty in zip(found.tries, penalty_grid(config.tries, config), strict=True):
+    for tried, penalty in zip(found.tries, penalty_grid(config.penalties, config), strict=True):
         each = []
         for group in sorted({*by_group}):
             fitted, held_out = known[by_group != group], known[by_group == group]
@@ -105,8 +108,9 @@ def test_the_winner_is_fitted_on_train_alone(classifier: str) -> None:
     features = _features(task, 20)
     found = probe(features, task, config, of="x")
     penalty = found.penalty or 0.0
-    alone = replace(config, choose_by="validation", tries=1, penalty_low=penalty, penalty_high=penalty)
-    np.testing.assert_allclose(found.scores, probe(features, task, alone, of="x").scores, atol=0.02)
+    alone = replace(config, penalties=1, penalty_low=penalty, penalty_high=penalty)
+    validated = probe(features, replace(task, parts=None), alone, of="x")
+    np.testing.assert_allclose(found.scores, validated.scores, atol=0.02)
 
 
 def test_each_part_of_train_and_validation_is_held_out_once_and_test_never() -> None:
@@ -120,15 +124,98 @@ def test_each_part_of_train_and_validation_is_held_out_once_and_test_never() -> 
         assert len(rows["train"]) + len(rows["validation"]) == 160
 
 
-def test_what_cannot_be_held_out_is_refused() -> None:
-    with pytest.raises(InputError, match=r"\b160 of 160\b.*clips\b.*group"):
-        list(divisions(_task(parts=False)))
-    alike = ProbeTask.of(
-        ["a", "b"] * 6, ["train", "train", "validation", "validation", "test", "test"] * 2, parts=["x"] * 12
-    )
+# Parts
+
+
+def _spoken(sizes: dict[str, int], labels: str = "ab", *, splits: str = "train") -> tuple[ProbeTask, list[str | None]]:
+    """Clips of speakers, each with all labels in turn; one more speaker is tested."""
+    groups = [name for name, count in {**sizes, "tested": 4}.items() for _ in range(count)]
+    named = [labels[number % len(labels)] for number in range(len(groups))]
+    first = next(iter(sizes))
+    places = ["test" if name == "tested" else "validation" if name == first else splits for name in groups]
+    return ProbeTask.of(named, places), [*groups]
+
+
+def _folds(task: ProbeTask) -> list[list[int]]:
+    return [rows["validation"].tolist() for rows in divisions(task)]
+
+
+@given(st.lists(st.integers(2, 9), min_size=5, max_size=30), st.integers(0, 3))
+@settings(max_examples=40, deadline=None)
+def test_folds_hold_whole_groups_of_about_the_same_number_of_clips(sizes: list[int], seed: int) -> None:
+    task, groups = _spoken({f"speaker {number}": count for number, count in enumerate(sizes)})
+    config = ProbeConfig(seed=seed)
+    folded = with_parts(task, config, groups=groups, folds=[])
+    folds = _folds(folded)
+    assert len(folds) == FOLDS
+    assert sorted(chain(*folds)) == sorted([*task.rows["train"], *task.rows["validation"]])
+    members = [{groups[row] for row in fold} for fold in folds]
+    assert sum(map(len, members)) == len(set().union(*members)) == len(sizes)
+    assert max(map(len, folds)) - min(map(len, folds)) <= max(sizes) + 1
+    assert not {*task.rows["test"]} & {*chain(*folds)}
+    again = with_parts(task, config, groups=groups, folds=[])
+    assert again.parts == folded.parts
+
+
+def test_another_seed_makes_other_folds() -> None:
+    task, groups = _spoken({f"speaker {number}": 4 for number in range(20)})
+    made = [with_parts(task, ProbeConfig(seed=seed), groups=groups, folds=[]) for seed in (0, 1)]
+    assert {frozenset(fold) for fold in _folds(made[0])} != {frozenset(fold) for fold in _folds(made[1])}
+
+
+def test_folds_share_classes_where_each_group_has_one() -> None:
+    """As in recordings of single sources: five dogs and five bells give a dog and a bell to each fold."""
+    groups: list[str | None] = [f"{kind} {clip // 2}" for kind in ("dog", "bell") for clip in range(12)]
+    labels = [str(group).split()[0] for group in groups]
+    splits = [
+        "test" if str(group).endswith(" 5") else "validation" if clip == 0 else "train"
+        for clip, group in enumerate(groups)
+    ]
+    task = with_parts(ProbeTask.of(labels, splits), ProbeConfig(), groups=groups, folds=[])
+    for fold in _folds(task):
+        assert sorted(labels[row] for row in fold) == ["bell", "bell", "dog", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("speakers", "unnamed", "labels", "wanted"),
+    [(5, False, "ab", True), (4, False, "ab", False), (5, True, "ab", False), (30, False, "ab", True)],
+)
+def test_groups_are_held_out_where_there_are_enough(speakers: int, unnamed: bool, labels: str, wanted: bool) -> None:
+    task, groups = _spoken({f"speaker {number}": 4 for number in range(speakers)}, labels)
+    if unnamed:
+        groups[7] = None
+    found = with_parts(task, ProbeConfig(choose_by="auto"), groups=groups, folds=[])
+    assert (found.parts is not None) == wanted
+
+
+def test_a_class_of_one_group_leaves_the_choice_to_validation_clips() -> None:
+    labels = [*"abab" * 6, "c", "c", "c"]
+    groups: list[str | None] = [*(f"speaker {clip // 4}" for clip in range(24)), "speaker 0", "speaker 0", "speaker 5"]
+    splits = [*(["train"] * 16), *(["validation"] * 4), *(["test"] * 4), "train", "train", "test"]
+    task = ProbeTask.of(labels, splits)
+    assert with_parts(task, ProbeConfig(), groups=groups, folds=[]).parts is None
+    with pytest.raises(InputError, match=r"'c'.*speaker 0"):
+        with_parts(task, ProbeConfig(choose_by="group"), groups=groups, folds=[])
+
+
+@pytest.mark.parametrize("by", ["group", "fold"])
+def test_what_cannot_be_held_out_is_refused(by: str) -> None:
+    config = ProbeConfig(choose_by=by)  # type: ignore[arg-type]  # any text
+    task = _task(parts=False)
+    none: list[str | None] = [None] * 200
+    with pytest.raises(InputError, match=rf"\b160 of 160\b.*clips\b.*{by}"):
+        with_parts(task, config, groups=none, folds=none)
+    alike: list[str | None] = ["x"] * 200
     with pytest.raises(InputError, match=r"\b1 \(x\)"):
-        list(divisions(alike))
+        with_parts(task, config, groups=alike, folds=alike)
+    many: list[str | None] = [f"{clip // 2}" for clip in range(200)]
+    if by == "fold":
+        with pytest.raises(InputError, match=r"\b100\b.*\b50\b"):
+            with_parts(task, config, groups=many, folds=many)
+
+
+def test_a_given_fold_with_all_clips_of_a_class_is_refused() -> None:
     labels, splits = ["a", "b", "c"] * 4, [*["train"] * 6, *["validation"] * 3, *["test"] * 3]
-    parts = ["c" if label == "c" else "ab"[clip % 2] for clip, label in enumerate(labels)]
+    parts: list[str | None] = ["c" if label == "c" else "ab"[clip % 2] for clip, label in enumerate(labels)]
     with pytest.raises(InputError, match=r"'c'.*'c'"):
-        list(divisions(ProbeTask.of(labels, splits, parts=parts)))
+        with_parts(ProbeTask.of(labels, splits), ProbeConfig(choose_by="fold"), groups=parts, folds=parts)

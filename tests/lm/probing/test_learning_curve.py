@@ -13,7 +13,7 @@ from lm.probing.logistic import standardise
 from lm.probing.probe import fit_penalties, probe
 from lm.probing.task import ProbeTask
 
-CONFIG = ProbeConfig(tries=4, resamples=20, learning_curve=(0.01, 0.2, 1.0))
+CONFIG = ProbeConfig(penalties=4, resamples=20, learning_curve=(0.01, 0.2, 1.0))
 
 
 @st.composite
@@ -69,7 +69,7 @@ def test_more_labels_help_and_all_are_the_winner_s_own() -> None:
 def test_a_share_is_drawn_several_times() -> None:
     task = ProbeTask.of([f"class {clip % 2}" for clip in range(400)], [*["train"] * 200, *["validation", "test"] * 100])
     features = np.random.default_rng(0).standard_normal((400, 8)).astype(np.float32) + task.targets[:, :1]
-    config = ProbeConfig(tries=4, resamples=1000, learning_curve=(0.001, 0.01, 0.1))
+    config = ProbeConfig(penalties=4, resamples=1000, learning_curve=(0.001, 0.01, 0.1))
     fewest, few, some = learning_curve(features, task, probe(features, task, config, of="x"), config)
     assert [point.clips for point in (fewest, few, some)] == [2, 2, 20]  # one of each class
     assert (fewest.test_accuracy, fewest.low, fewest.high) == (few.test_accuracy, few.low, few.high)
@@ -79,7 +79,7 @@ def test_a_share_is_drawn_several_times() -> None:
     for draw in range(DRAWS):
         kept = label_order(task.targets[train], seed=config.seed, draw=draw).first(0.1)
         own = {**targets, "train": targets["train"][kept]}
-        grid = penalty_grid(config.tries, config)
+        grid = penalty_grid(config.penalties, config)
         found = fit_penalties({**scaled, "train": scaled["train"][kept]}, own, task, config, of="x", penalties=grid)
         reached.append(found.test_accuracy)
     assert some.test_accuracy == np.mean(reached)
@@ -94,7 +94,7 @@ def test_intervals_are_over_speakers_where_there_are_many() -> None:
     splits = ["train", "validation", *["test"] * 18] * (2 * MANY_GROUPS)
     voices = np.random.default_rng(0).standard_normal((2 * MANY_GROUPS, 8))
     features = (voices[speakers] + 0.5 * (speakers % 2)[:, None]).astype(np.float32)
-    config, widths = ProbeConfig(tries=4, resamples=1000, learning_curve=(0.2,)), []
+    config, widths = ProbeConfig(penalties=4, resamples=1000, learning_curve=(0.2,)), []
     for groups in (None, [str(number) for number in speakers]):
         task = ProbeTask.of(labels, splits, groups=groups)
         [point] = learning_curve(features, task, probe(features, task, config, of="x"), config)

@@ -11,21 +11,25 @@ from sklearn.linear_model import LogisticRegression
 
 from foundation.errors import InputError
 from lm.comparison import MANY_GROUPS
-from lm.probing.config import ProbeConfig, penalties_up_to, penalty_grid, require_equal_counts, shared_tries
+from lm.probing.config import ProbeConfig, penalty_grid, require_equal_counts
+from lm.probing.cross_validation import with_parts
 from lm.probing.logistic import rotate_to_row_space
 from lm.probing.probe import (
     MethodResult,
     ProbeResult,
     accuracy,
     best_candidate,
+    fitted_penalties,
     probe,
+    probe_candidate,
     probe_method,
     scored_method,
     scores_of_others,
 )
 from lm.probing.task import ProbeTask
+from tests.reference import divided, two_steps
 
-CONFIG = ProbeConfig(tries=6, resamples=200)
+CONFIG = ProbeConfig(penalties=6, resamples=200)
 
 
 def _task(clips: int = 300, classes: int = 3, *, labels: list[str | None] | None = None) -> ProbeTask:
@@ -90,7 +94,7 @@ def test_nothing_is_learned_from_what_is_held_out(split: str) -> None:
     features = _separable(task) + _noise(task)
     changed = features.copy()
     changed[task.rows[split]] += 100
-    one, other = (probe(x, task, ProbeConfig(tries=1, resamples=10), of="x") for x in (features, changed))
+    one, other = (probe(x, task, ProbeConfig(penalties=1, resamples=10), of="x") for x in (features, changed))
     if split == "validation":
         np.testing.assert_array_equal(one.scores, other.scores)
     else:
@@ -164,18 +168,6 @@ def test_a_label_that_every_clip_has_is_always_found() -> None:
 # Tries
 
 
-@given(st.integers(1, 36), st.integers(1, 36))
-def test_tries_are_shared_out_evenly_to_the_last(candidates: int, tries: int) -> None:
-    if candidates > tries:
-        with pytest.raises(InputError, match=rf"{candidates} candidates.*{tries} tries"):
-            shared_tries(candidates, tries, of="x")
-        return
-    shares = shared_tries(candidates, tries, of="x")
-    assert (len(shares), sum(shares)) == (candidates, tries)
-    assert max(shares) - min(shares) <= 1
-    assert list(shares) == sorted(shares, reverse=True)
-
-
 @given(st.integers(1, 40))
 def test_penalties_are_spread_over_the_range(count: int) -> None:
     grid = penalty_grid(count, CONFIG)
@@ -185,32 +177,53 @@ def test_penalties_are_spread_over_the_range(count: int) -> None:
 
 
 @pytest.mark.parametrize("candidates", [1, 4, 6])
-def test_every_method_is_tried_equally_often(candidates: int) -> None:
+def test_every_candidate_and_every_chosen_one_is_tried_equally_often(candidates: int) -> None:
+    """A method with one candidate has no more penalties for it than another has for its chosen one."""
     task = _task(60)
     result = probe_method({f"x/{n}": _noise(task, seed=n) for n in range(candidates)}, task, CONFIG, of="x")
-    assert len(result.tries) == len({(each.of, each.penalty) for each in result.tries}) == CONFIG.tries
+    assert [len({each.penalty for each in one.tries}) for one in result.candidates] == [3] * candidates
+    assert [len({each.penalty for each in result.winner.tries}), result.layer_penalties] == [6, 3]
+
+
+@pytest.mark.parametrize("by", ["validation", "group"])
+def test_candidate_and_penalty_are_those_of_a_double_loop(by: str) -> None:
+    """The oracle fits scikit-learn's classifiers for each candidate, penalty and fold."""
+    plain, rng = _task(240), np.random.default_rng(1)
+    groups = [f"speaker {number}" for number in np.arange(240) // 12]
+    config = replace(CONFIG, choose_by=by, max_iterations=1000)
+    task = with_parts(plain, config, groups=groups, folds=groups)
+    clear = plain.targets @ rng.standard_normal((3, 8))
+    candidates = {
+        f"x/{place}": (clear + noise * rng.standard_normal((240, 8))).astype(np.float32)
+        for place, noise in enumerate((3.0, 1.2, 2.0))
+    }
+    found = probe_method(candidates, task, config, of="x")
+    layers, penalties = penalty_grid(config.layer_penalties, config), penalty_grid(config.penalties, config)
+    divisions = divided(task.rows, task.parts)
+    chosen, penalty = two_steps(candidates, task.targets, divisions, layers, penalties)
+    assert (found.winner.of, found.winner.penalty) == (chosen, pytest.approx(penalty))
 
 
 def test_candidates_that_are_probed_side_by_side_reach_the_same() -> None:
     task = _task(60)
     candidates = {f"x/{n}": _noise(task, features=5 + n, seed=n) for n in range(5)}
     alone, together = (probe_method(candidates, task, CONFIG, of="x", threads=threads) for threads in (1, 3))
-    for one, other in zip(alone.candidates, together.candidates, strict=True):
+    for one, other in zip((*alone.candidates, alone.winner), (*together.candidates, together.winner), strict=True):
         assert (one.of, one.tries, one.low, one.high) == (other.of, other.tries, other.low, other.high)
         np.testing.assert_array_equal(one.scores, other.scores)
 
 
 def _tries(results: list[MethodResult]) -> dict[str, int]:
-    return {result.of: len(result.tries) for result in results}
+    return {result.of: len(result.winner.tries) for result in results}
 
 
-def test_more_tries_for_one_method_are_caught() -> None:
+def test_more_penalties_for_one_method_are_caught() -> None:
     """The mutation: noise that is tried ten times as often."""
     task = _task(60)
     fair = [probe_method({of: _noise(task)}, task, CONFIG, of=of) for of in ("one", "other")]
     head = scored_method(np.zeros((60, 3), np.float32), task, CONFIG, of="head")
     require_equal_counts(_tries([*fair, head]))
-    unfair = probe_method({"luck": _noise(task)}, task, ProbeConfig(tries=60, resamples=10), of="luck")
+    unfair = probe_method({"luck": _noise(task)}, task, ProbeConfig(penalties=60, resamples=10), of="luck")
     with pytest.raises(InputError, match=r"\(one 6, other 6, luck 60\)"):
         require_equal_counts(_tries([*fair, head, unfair]))
 
@@ -232,7 +245,7 @@ def test_the_best_on_validation_is_chosen_and_the_first_among_equals() -> None:
     good = _separable(task)
     candidates = {"layer_0": _noise(task, 5), "layer_1": good, "layer_2": good.copy()}
     assert probe_method(candidates, task, CONFIG, of="x").winner.of == "layer_1"
-    assert best_candidate([probe(x, task, CONFIG, of=of) for of, x in candidates.items()]).of == "layer_1"
+    assert best_candidate([probe_candidate(x, task, CONFIG, of=of) for of, x in candidates.items()]).of == "layer_1"
 
 
 def _result_of_shuffled_labels(features: np.ndarray, clips: int, seed: int) -> MethodResult:
@@ -259,7 +272,7 @@ def test_other_sounds_are_scored_as_test_clips_are(dims: int) -> None:
     candidates = {"noise": _noise(task), "x": _separable(task, dims) + 2 * _noise(task, dims)}
     result = probe_method(candidates, task, CONFIG, of="x").winner
     assert result.penalty is not None
-    penalties = penalties_up_to(result.penalty, list(candidates), result.of, CONFIG, of="x")
+    penalties = fitted_penalties(result.penalty, task, CONFIG)
     assert penalties[-1] == result.penalty
     features = candidates[result.of]
     test = features[task.rows["test"]].copy()
@@ -275,7 +288,7 @@ def test_other_sounds_are_scored_as_test_clips_are(dims: int) -> None:
 def test_a_classifier_s_own_scores_are_measured_and_not_fitted() -> None:
     task = _task()
     result = scored_method(task.targets.astype(np.float32), task, CONFIG, of="head")
-    assert (result.winner.test_accuracy, result.winner.validation_accuracy, result.tries) == (1, 1, ())
+    assert (result.winner.test_accuracy, result.winner.validation_accuracy, result.winner.tries) == (1, 1, ())
     assert result.winner.penalty is None
     with pytest.raises(InputError, match=r"\b2 classes\b.*\b3\b"):
         scored_method(np.zeros((300, 2), np.float32), task, CONFIG, of="head")
@@ -365,7 +378,8 @@ def test_features_of_other_clips_or_no_number_are_refused() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"tries": 0}, r"probe\.tries\b.*\b0\b"),
+        ({"layer_penalties": 0}, r"probe\.layer_penalties\b.*\b0\b"),
+        ({"penalties": 0}, r"probe\.penalties\b.*\b0\b"),
         ({"resamples": 0}, r"probe\.resamples\b.*\b0\b"),
         ({"penalty_low": 0.0}, r"probe\.penalty_low\b.*\b0\.0\b"),
         ({"penalty_low": 1.0, "penalty_high": 0.1}, r"penalty_low\b.*penalty_high"),

@@ -42,6 +42,7 @@ from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from training.gangs import Alone
 from training.precision import choose_precision, with_precision
+from vocoder.kinds.table import JUDGED_KINDS
 from vocoder.vocoder import Vocoder
 
 FEATURES = ("signal_features", "code_features", "gpt_features", "random_gpt_features")
@@ -150,6 +151,26 @@ def test_label_accuracy_has_an_interval(finished_run: FinishedRun) -> None:
     heard = results(finished_run.folder)["listening"]
     assert (heard["judged_clips"], heard["judge"]) == (2, "a linear probe of log-mel")
     assert {sum(row["classes"].values()) for row in heard["recognised"] if row["of"] == "unconditional"} == {2}
+
+
+def test_a_probe_of_codes_may_name_the_labels_of_sounds(finished_run: FinishedRun, tmp_path: Path) -> None:
+    shutil.copytree(finished_run.store, tmp_path / "store")
+    words = (*TINY, f"store.root={tmp_path / 'store'}", "listening.judge=codes")
+    done = called_at_once(tmp_path / "place", *words)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "place" / "run"
+    assert "codes" in results(folder)["listening"]["judge"]
+    made = {row["stage"]: row["reused"] for row in results(folder)["stages"]}
+    reused = [made[stage] for stage in ("code_features", "probed_bag_of_codes", "recognised")]
+    assert reused == [True, True, False]  # the comparison's probe names the labels
+    entry = next((tmp_path / "store" / "recognised").glob(f"{stage_key(folder, 'recognised')}*"))
+    clips = json.loads((entry / "recognised.json").read_text())["clips"]
+    assert [set(clip["heard"]) for clip in clips] == [{*JUDGED_KINDS}] * 2
+
+
+def stage_key(folder: Path, stage: str) -> str:
+    """The key of the entry of a stage."""
+    return next(str(row["key"]) for row in results(folder)["stages"] if row["stage"] == stage)
 
 
 def test_every_figure_names_an_entry_of_the_store(finished_run: FinishedRun) -> None:

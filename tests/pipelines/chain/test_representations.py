@@ -63,7 +63,7 @@ def probed(made: dict[str, Entry]) -> dict[str, dict[str, Any]]:
 
 def test_ast_its_head_and_an_untrained_one_are_probed(made: dict[str, Entry]) -> None:
     rows = probed(made)
-    assert {of: row["tries"] for of, row in rows.items()} == {"ast": 12, "random_ast": 12, "ast_head": 0}
+    assert {of: row["penalties"] for of, row in rows.items()} == {"ast": 3, "random_ast": 3, "ast_head": 0}
     layers = {f"layer_{layer}:{pooling}" for layer in (1, 12) for pooling in POOLINGS}
     for of in ("ast", "random_ast"):
         assert {each["of"] for each in rows[of]["candidates"]} == {

@@ -58,7 +58,9 @@ BY_GROUP = ("corpus.root=x", "corpus.split.by=group")
         ),
         ("run", ("compare.hearing_rates=0.1",), "compare.hearing_rates", "compare.hearings"),
         ("run", ("probe.classifier=ridge", "probe.max_iterations=9"), "probe.max_iterations", "probe.classifier"),
-        ("run", ("zerospeech.rounds=2",), "zerospeech.rounds", "stages"),
+        ("run", ("embedded.words=9", "zerospeech.rounds=2"), "zerospeech.rounds", "stages"),
+        ("run", ("embedded.words=9", "embedded.sentences=9"), "embedded.words", "embedded.sentences"),
+        ("probe", ("embedded.takes=9", "embedded.sentences=9"), "embedded.takes", "embedded.sentences"),
         ("run", ("rates.seconds=2",), "rates.seconds", "stages"),
         ("run", ("stages=[tokenizer,lm]", "compare.methods=[gpt]"), "compare.methods", "stages"),
         ("run", ("stages=[tokenizer,vocoder]", "compare.states=[inner]"), "compare.states", "stages"),
@@ -76,7 +78,7 @@ BY_GROUP = ("corpus.root=x", "corpus.split.by=group")
             "corpus.split.seed",
             "drawn",
         ),
-        ("finetune", ("beside=[scratch]", "probe.tries=9"), "probe.tries", "beside"),
+        ("finetune", ("beside=[scratch]", "probe.penalties=9"), "probe.penalties", "beside"),
         ("decode", ("synthesis=griffin_lim", "temperature=0.5"), "temperature", "griffin_lim"),
         ("decode", ("temperature=0", "top_p=0.5"), "top_p", "temperature=0"),
         ("generate", ("synthesis=none", "vocoder_temperature=0.5"), "vocoder_temperature", "none"),
@@ -99,7 +101,10 @@ def test_an_option_without_an_effect_is_refused(command: str, words: tuple[str, 
     [
         ("run", TINY),
         ("run", ("experiment=smoke", "corpus.root=x")),  # the preset sets embedded.voices
-        ("run", ("corpus.root=x", "embedded.voices=52")),  # the default
+        ("run", ("corpus.root=x", "embedded.voices=null")),  # the default
+        ("run", ("zerospeech.sentences=9",)),  # the built-in sentences are tested
+        ("run", ("embedded.words=9", "embedded.takes=1")),
+        ("run", ("experiment=smoke", "embedded.sentences=9")),  # the preset sets words
         ("run", ("corpus.root=x", "embedded.voices=4", "unlabelled=[embedded]")),
         ("run", ("corpus.root=x", "corpus.extensions=[wav]")),
         ("run", ("corpus.table=t.csv", "corpus.extensions=[wav]", "unlabelled=[more]")),

@@ -43,5 +43,5 @@ def test_every_group_and_choice_is_explained(command: str) -> None:
 def test_an_explanation_is_written_once_for_all_namesakes() -> None:
     options = index("run").options
     assert options["lm.fit.steps"].explanation == options["tokenizer.fit.steps"].explanation
-    assert index("probe").options["probe.tries"].explanation == options["probe.tries"].explanation
+    assert index("probe").options["probe.penalties"].explanation == options["probe.penalties"].explanation
     assert options["lm.fit.steps"].value == "500"

@@ -137,10 +137,7 @@ def test_a_corpus_that_will_not_do(
         ("lm.fit.accumulation=3", r"lm\.batches\.batch_size\b.*\b4\b.*\b3\b"),
         ("lm.contrast_weight=-1", r"lm\.contrast_weight\b.*-1\.0\b.*\b0\b"),
         ("vocoder.fit.accumulation=3", r"vocoder\.crops\.batch_size\b.*\b2\b.*\b3\b"),
-        (
-            "probe.tries=5",
-            r"\bgpt\b.*\b6 candidates\b.*\b5 tries\b.*probe\.tries\b",
-        ),
+        ("probe.penalties=0", r"probe\.penalties\b.*\b0\b.*\b1\b"),
         (
             "+vocoder.wavenet.groups=[anna]",
             r"vocoder\.wavenet\.groups\b.*\banna\b",

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from audio.recordings.sound_names import partial_name, sound_names
 from foundation.errors import InputError
 from foundation.files import write_aside
+from foundation.seeds import sound_seed
 from pipelines.decode import decode
 from pipelines.decoding import decode_job
 from pipelines.store.work_folder import JOB
@@ -89,7 +90,8 @@ def test_a_file_holds_what_the_vocoder_says_in_the_clips_own_voice(
     decode(options(run_folder, parquet, tmp_path / "out", seed=3, temperature=0.7))
     tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
     vocoder = Vocoder.from_pretrained(run_folder / "vocoder")
-    expected = vocoder.decode(clips[1].codes, tokenizer, group="anna", seed=3, temperature=0.7)
+    seed = sound_seed(3, "b/a.wav")
+    expected = vocoder.decode(clips[1].codes, tokenizer, group="anna", seed=seed, temperature=0.7)
     expected.write(tmp_path / "expected.wav")
     assert (tmp_path / "out/b/a.wav").read_bytes() == (tmp_path / "expected.wav").read_bytes()
 
@@ -101,10 +103,27 @@ def test_a_file_holds_the_networks_own_sound_where_that_is_asked_for(
     tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
     for strength, same in ((0.0, True), (1.0, False)):
         vocoder = Vocoder.from_pretrained(run_folder / "vocoder", postfilter=strength)
-        vocoder.decode(clips[1].codes, tokenizer, group="anna", temperature=1.0).write(tmp_path / "one.wav")
+        seed = sound_seed(0, "b/a.wav")
+        own = vocoder.decode(clips[1].codes, tokenizer, group="anna", seed=seed, temperature=1.0)
+        own.write(tmp_path / "one.wav")
         assert ((tmp_path / "out/b/a.wav").read_bytes() == (tmp_path / "one.wav").read_bytes()) == same
     with pytest.raises(InputError, match=r"other values\b.*\bpostfilter\b"):
         decode(options(run_folder, parquet, tmp_path / "out"))
+
+
+@pytest.mark.parametrize("synthesis", ["wavenet", "griffin_lim", "noise_vocoder"])
+def test_a_sound_follows_from_its_name_and_not_from_the_other_clips(
+    run_folder: Path, clips: list[CodedClip], tmp_path: Path, synthesis: str
+) -> None:
+    same = [replace(clips[0], path=path) for path in ("a.wav", "b.wav", "c.wav")]
+    for name, some in (("all", same), ("turned", same[::-1]), ("alone", same[1:2])):
+        write_shard(tmp_path / f"{name}.parquet", some, clips[0].codes.format)
+        decode(options(run_folder, tmp_path / f"{name}.parquet", tmp_path / name, synthesis=synthesis))
+    decode(options(run_folder, tmp_path / "alone.parquet", tmp_path / "one.wav", synthesis=synthesis))
+    made = sounds(tmp_path / "all")
+    assert len({*made.values()}) == 3  # one recording under three names
+    assert sounds(tmp_path / "turned") == made
+    assert sounds(tmp_path / "alone") == {"b.wav": made["b.wav"]} == {"b.wav": (tmp_path / "one.wav").read_bytes()}
 
 
 def test_another_seed_gives_other_sounds(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
@@ -322,7 +341,9 @@ def test_a_long_clip_by_griffin_lim_is_made_in_blocks(
     several = [long_clip(clips[0], 2.0), replace(long_clip(clips[1], 3.1), path="long.wav")]
     write_shard(tmp_path / "codes.parquet", several, clips[0].codes.format)
     tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
-    whole = np.concatenate([piece.numpy() for piece in griffin_lim.stream(several[1].codes, tokenizer, seed=2)])
+    whole = np.concatenate(
+        [piece.numpy() for piece in griffin_lim.stream(several[1].codes, tokenizer, seed=sound_seed(2, "long.wav"))]
+    )
     monkeypatch.setattr(frame_blocks, "BLOCK_FRAMES", 71)
     decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "out", synthesis="griffin_lim", seed=2))
     decoded, _ = soundfile.read(tmp_path / "out/long.wav", dtype="float32")
@@ -374,8 +395,9 @@ def test_a_voice_that_was_not_heard_in_training_is_told(
     write_shard(tmp_path / "codes.parquet", [replace(clips[0], group="carl")], clips[0].codes.format)
     decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "out"))
     assert re.search(r"\bcarl\b.*\baverage\b", " ".join(capsys.readouterr().err.split()))
+    tokenizer, seed = Tokenizer.from_pretrained(run_folder / "tokenizer"), sound_seed(0, "a.wav")
     average = Vocoder.from_pretrained(run_folder / "vocoder").decode(
-        clips[0].codes, Tokenizer.from_pretrained(run_folder / "tokenizer"), temperature=1.0
+        clips[0].codes, tokenizer, temperature=1.0, seed=seed
     )
     average.write(tmp_path / "average.wav")
     assert (tmp_path / "out/a.wav").read_bytes() == (tmp_path / "average.wav").read_bytes()

@@ -12,6 +12,7 @@ import soundfile
 from audio.reading import read
 from foundation.errors import InputError
 from lm.model import LanguageModel
+from pipelines.decode import decode
 from pipelines.generate import generate
 from pipelines.store.work_folder import new_folder
 from tokenizer.codes import Codes
@@ -90,6 +91,23 @@ def test_the_engine_is_the_one_that_was_asked_for_or_another_is_named(
     assert "engine=" not in capsys.readouterr().err
     generate(options(run_folder, tmp_path / "graph", engine="cuda_graph", seconds=0.05))
     assert "engine=cuda_graph" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("synthesis", ["wavenet", "griffin_lim"])
+def test_decoding_the_generated_codes_gives_their_sounds_again(
+    run_folder: Path, tmp_path: Path, synthesis: str
+) -> None:
+    generate(options(run_folder, tmp_path / "out", num_samples=3, seed=5, synthesis=synthesis))
+    generate(options(run_folder, tmp_path / "sound.wav", num_samples=1, seed=5, synthesis=synthesis))
+    own = {"model": str(run_folder), "input": str(tmp_path / "out/codes.parquet"), "output": str(tmp_path / "again")}
+    decode(
+        {**own, "codes_per_unit": None, "synthesis": synthesis, "group": None, "temperature": 1.0, "top_p": 1.0}
+        | {"postfilter": 1.0, "seed": 5, "device": "cpu", "engine": "auto"}
+    )
+    for number in range(3):
+        made, again = (tmp_path / folder / f"sample_{number}.wav" for folder in ("out", "again"))
+        assert made.read_bytes() == again.read_bytes()
+    assert (tmp_path / "sound.wav").read_bytes() == (tmp_path / "out/sample_0.wav").read_bytes()
 
 
 def test_the_same_seed_makes_the_same_files(run_folder: Path, tmp_path: Path) -> None:

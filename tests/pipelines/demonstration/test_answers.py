@@ -174,7 +174,7 @@ def test_players_hold_the_recording_and_each_kind_of_sound(answers: DemoAnswers,
     (recording, rate), *decoded = played_in(pages[-1])
     np.testing.assert_array_equal(recording, soundfile.read(original, dtype="int16")[0])
     for kind, (samples, own) in zip(answers.models.kinds, decoded, strict=True):
-        (sound,) = answers.models.synthesis(kind).sounds([analysis.finest], [None])
+        (sound,) = answers.models.synthesis(kind).sounds([analysis.finest], [None], names=["sound"])
         assert own == rate == sound.sample_rate
         assert np.abs(samples / 32768 - np.clip(sound.samples, -1, 1)).max() < 1e-4
         assert samples.any()
@@ -241,7 +241,7 @@ def test_pieces_are_the_sound_that_generate_makes(answers: DemoAnswers, original
     prompt = prompt_of(analysis, 9, models.tokenizer)
     assert models.language_model is not None
     codes = models.language_model.generate_batch([prompt.codes], seconds=1.5, sampling=request.sampling, seed=3)
-    (sound,) = models.synthesis(kind, seed=3).sounds(codes, [None], prompts=[prompt])
+    (sound,) = models.synthesis(kind, seed=3).sounds(codes, [None], names=["sample_0.wav"], prompts=[prompt])
     start = len(prompt.waveform.samples)
     assert len(whole) == start + len(sound.samples)
     assert np.abs(whole[start:] / 32768 - np.clip(sound.samples, -1, 1)).max() < 1e-4

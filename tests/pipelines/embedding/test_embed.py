@@ -71,7 +71,7 @@ def test_scikit_learn_gives_the_accuracy_of_the_tool(
     """As docs/figures.md describes it: vectors, standardised on train, the chosen penalty, and test."""
     sounds = ["embedded.voices=8", "embedded.words=6", "embedded.takes=2", f"store.root={tmp_path / 'store'}"]
     words = [f"model={finished_run.folder}", *sounds, f"output={tmp_path / 'probe.json'}"]
-    fast = ["probe.tries=12", "probe.resamples=10", "probe.learning_curve=[]"]
+    fast = ["probe.penalties=3", "probe.resamples=10", "probe.learning_curve=[]"]
     done = called(*words, *fast, f"probe.classifier={classifier}", command="probe")
     assert done.returncode == 0, done.stderr
     probed = json.loads((tmp_path / "probe.json").read_text())

@@ -175,7 +175,6 @@ def split_of(path: Path) -> str:
         (("model=null",), r"model=null\b.*body=gpt\b.*\btokenizer and lm\b"),
         (("body.frozen_layers=7",), r"body\.frozen_layers\b.*\b7\b.*\b1 layer\b.*\b0\b.*\b1\b.*\ball\b"),
         (("probe.choose_by=group",), r"probe\.choose_by\b.*\bgroup\b"),
-        (("probe.tries=3",), r"body=gpt\b.*\b4 candidates\b.*\b3 tries\b"),
         (("body.weights=here",), r"body\.weights=here\b.*body=gpt\b.*\brun\b"),
         (("shares=[0.5,0.1]",), r"shares\b.*\b0\b.*\b1\b.*\bascending\b"),
         (("shares=[0.0,0.1]",), r"shares\b.*\b0\b.*\b1\b.*\bascending\b"),
@@ -253,7 +252,7 @@ def test_ast_needs_no_run(tmp_path: Path) -> None:
             write_tone(root / f"{label}_{number}.wav", pitch, 0.2 + 0.05 * number, rate=16_000, seed=number)
     place = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}")
     words = ("body=ast", "body.model.patches=6", "body.fit.steps=2", f"corpus.root={root}", "beside=[probe]")
-    words = (*words, "probe.tries=26", "body.fit.precision=auto")
+    words = (*words, "probe.penalties=3", "body.fit.precision=auto")
     finetune_body(composed(*words, *place))
     (entry,) = (tmp_path / "store").glob("finetuned/*/entry.json")
     assert json.loads(entry.read_text())["config"]["fit"]["precision"] == choose_precision(Alone(torch.device("cpu")))

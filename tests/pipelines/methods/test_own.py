@@ -37,7 +37,7 @@ def test_own_features_are_compared_like_any_other(finished_run: FinishedRun, tmp
     done = called_at_once(tmp_path, *finished_run.words, *WORDS, *words)
     assert done.returncode == 0, done.stderr
     rows = {row["of"]: row for row in json.loads((tmp_path / "run/probe.json").read_text())["methods"]}
-    assert {row["tries"] for row in rows.values()} == {12}
+    assert {(row["layer_penalties"], row["penalties"]) for row in rows.values()} == {(2, 3)}
     assert [each["of"] for each in rows["mine"]["candidates"]] == ["mine/layer_1:mean", "mine/layer_2:given"]
     assert (rows["mine"]["chosen"], rows["mine"]["test_accuracy"]) == ("mine/layer_2:given", 1.0)
     found = json.loads((tmp_path / "run/results.json").read_text())["comparison"]

@@ -117,7 +117,11 @@ def test_continuations_are_those_of_the_models(compared: Path) -> None:
     )
     synthesis = create_synthesis(GRIFFIN_LIM, tokenizer.finest, SoundSampling(seed=own.seed))
     for of, codes in (("rates", [split_rates(each)[-1] for each in rates]), ("flat", flat)):
-        sounds = synthesis.sounds(codes, [None] * len(codes), prompts=[prompt.finest for prompt in prompts])
+        names = [
+            f"{clip['path']} continuation {number}" for clip in content["clips"] for number in range(own.continuations)
+        ]
+        past = [prompt.finest for prompt in prompts]
+        sounds = synthesis.sounds(codes, [None] * len(codes), names=names, prompts=past)
         for row, sound in zip((row for row in content["said"] if row["of"] == of), sounds, strict=True):
             written = soundfile.read(compared / "rates" / row["file"], dtype="float32")[0]
             new = written[round(row["prompt_seconds"] * rate) :]

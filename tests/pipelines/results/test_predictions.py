@@ -49,7 +49,7 @@ def test_seeds_on_a_single_split_have_no_fold(finished_run: FinishedRun, tmp_pat
 def test_ridge_has_no_probabilities(finished_run: FinishedRun, tmp_path: Path) -> None:
     """Nor are its values passed off as such; another corpus gets its table beside its figures."""
     corpus = ["embedded.voices=5", "embedded.words=2", "embedded.takes=2", f"store.root={tmp_path / 'store'}"]
-    fast = ["probe.tries=12", "probe.resamples=10", "probe.learning_curve=[]", "probe.classifier=ridge"]
+    fast = ["probe.penalties=3", "probe.resamples=10", "probe.learning_curve=[]", "probe.classifier=ridge"]
     output = tmp_path / "x.json"
     done = called(f"model={finished_run.folder}", f"output={output}", *corpus, *fast, command="probe")
     assert done.returncode == 0, done.stderr
@@ -62,7 +62,7 @@ def test_folds_seeds_parts_and_several_labels(tmp_path: Path) -> None:
     clip = Clip(
         path="a.wav", segment=1, start=8000, num_samples=4000, sample_rate=8000, size=0, sha256="", label="dog;rain"
     )
-    row = {"of": "head", "chosen": "head", "tries": 0, "probabilities": None, "predictions": [["rain"]]}
+    row = {"of": "head", "chosen": "head", "penalties": 0, "probabilities": None, "predictions": [["rain"]]}
     probed = {"clips": ["a.wav#t=1,1.5"], "truth": [["dog", "rain"]], "methods": [row]}
     per_fold = {("one", 0): probed, ("one", 1): probed}
     manifest = Manifest(root=tmp_path, clips=(clip,))

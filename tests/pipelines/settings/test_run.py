@@ -56,3 +56,31 @@ def test_columns_of_a_table_are_named_by_names_or_numbers(tmp_path: Path) -> Non
     assert corpus.columns.named == {"audio": ("1",), "label": ("3",)}
     several = run_settings(composed(tmp_path, "corpus.table=t.csv", "corpus.columns.label=[tempo,key]")).corpus
     assert several.columns.labels == ("tempo", "key")
+
+
+UNHEARD = ("embedded.words=null", "embedded.takes=null")  # sentences, which the tiny chain replaces by words
+
+
+@pytest.mark.parametrize(
+    ("words", "tested"),
+    [
+        (UNHEARD, True),
+        ((*UNHEARD, "embedded.voices=41"), False),  # the test needs 12 voices that are not trained on
+        ((*UNHEARD, "embedded.voices=50", "zerospeech.voices=2"), True),
+        ((), False),  # words
+        ((*UNHEARD, "corpus.root=x"), False),
+        ((*UNHEARD, "corpus.dataset=x"), False),
+        (
+            (*UNHEARD, "tokenizer.rates=[8,4,2]", "lm.gpt.layers=3"),
+            False,
+        ),  # it would need a GPT of one rate beside the others
+    ],
+)
+def test_a_run_on_the_built_in_sentences_tests_word_order(words: tuple[str, ...], tested: bool, tmp_path: Path) -> None:
+    stages = run_settings(composed(tmp_path, *words)).stages
+    assert [stage for stage in stages if stage != "zerospeech"] == ["tokenizer", "lm", "probe", "vocoder", "report"]
+    assert ("zerospeech" in stages) == tested
+
+
+def test_named_stages_are_the_stages(tmp_path: Path) -> None:
+    assert run_settings(composed(tmp_path, *UNHEARD, "stages=[lm]")).stages == ("lm",)

@@ -11,7 +11,7 @@ import torch
 from audio.recordings.manifest import Clip, Manifest
 from foundation.errors import InputError
 from foundation.progress import Terminal
-from pipelines.stages.decoded import decode_clips, wav_name
+from pipelines.stages.decoded import decode_clips, decoded_paths, wav_name
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.stages.listening import listening
 from pipelines.store.session import Session
@@ -72,6 +72,24 @@ def test_clips_that_are_decoded_are_counted(
     told = [line for line in capsys.readouterr().err.splitlines() if "test clips decoded" in line]
     assert len(told) == 2
     assert all("  1 test clips" in line for line in told)
+
+
+def test_a_sound_follows_from_its_clips_name_and_not_from_the_other_clips(
+    run_folder: Path, session: Session, manifest: Manifest, tmp_path: Path
+) -> None:
+    (clip,) = manifest.clips
+    soundfile.write(tmp_path / "b.wav", sweep(0.2, 4000), 4000)  # the same recording under another name
+    pair = replace(manifest, clips=(clip, replace(clip, path="b.wav")))
+    parts, config = parts_of(run_folder), replace(LISTENING, clips=2, judged_clips=2, engine="numba")
+    together, apart = (
+        decode_clips(playback_of(session, each, *parts, config=config))
+        for each in (pair, replace(pair, clips=pair.clips[1:]))
+    )
+    first = {path: number for number, path in enumerate(decoded_paths(together))}
+    for kind in JUDGED_KINDS:
+        one, other = ((together.folder / wav_name(first[name], kind)).read_bytes() for name in ("a.wav", "b.wav"))
+        assert (one == other) == (kind == "original")
+        assert (apart.folder / wav_name(0, kind)).read_bytes() == other
 
 
 def test_another_seed_draws_every_kind_of_sound_anew(run_folder: Path, session: Session, manifest: Manifest) -> None:

@@ -35,7 +35,7 @@ def said(run_folder: Path, tmp_path: Path) -> list[dict[str, Any]]:
     )
     tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
     loud = Waveform(samples=np.sign(sweep(0.4, RATE)).astype(np.float32), sample_rate=RATE)
-    prompts = [(Prompt(waveform=loud, codes=tokenizer.encode(loud)), None)]
+    prompts = [("loud.wav", Prompt(waveform=loud, codes=tokenizer.encode(loud)), None)]
     config = replace(LISTENING, continuation_seconds=0.2, unconditional=1)
     wavenet = create_synthesis(WAVENET, tokenizer, Sampling(temperature=0), folder=run_folder / "vocoder")
     rows = language_sounds(session, tmp_path, tokenizer, wavenet, run_folder / "lm", prompts, config)["said"]

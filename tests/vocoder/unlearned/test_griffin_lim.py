@@ -21,9 +21,6 @@ from tests.vocoder.sounds import (
 )
 from tokenizer.codes import Codes
 from vocoder.judging.metrics import log_mel_distance
-from vocoder.kinds.griffin_lim import GRIFFIN_LIM
-from vocoder.sampling import Sampling
-from vocoder.synthesis import create_synthesis
 from vocoder.unlearned import frame_blocks, griffin_lim
 from vocoder.unlearned.frame_blocks import BLOCK_FRAMES, CodeFrames
 
@@ -46,7 +43,8 @@ def codes_of_frames(log_mel: torch.Tensor, config: SpectrogramConfig, *, num_sam
 
 
 def decode(codes: Codes, table: Table, *, seed: int = 0) -> Waveform:
-    return create_synthesis(GRIFFIN_LIM, table, Sampling(seed=seed)).sounds([codes], [None])[0]
+    pieces = [np.zeros(0, np.float32), *(piece.numpy() for piece in griffin_lim.stream(codes, table, seed=seed))]
+    return Waveform(samples=np.concatenate(pieces), sample_rate=codes.format.sample_rate)
 
 
 def envelope(samples: np.ndarray) -> np.ndarray:

@@ -22,14 +22,12 @@ from tests.vocoder.sounds import (
 from tokenizer.codes import Codes
 from vocoder.frames import log_mel_of
 from vocoder.judging.metrics import log_mel_distance
-from vocoder.kinds.noise_vocoder import NOISE_VOCODER
-from vocoder.sampling import Sampling
-from vocoder.synthesis import create_synthesis
-from vocoder.unlearned import frame_blocks
+from vocoder.unlearned import frame_blocks, noise_vocoder
 
 
 def decode(codes: Codes, table: Table, *, seed: int = 0) -> Waveform:
-    return create_synthesis(NOISE_VOCODER, table, Sampling(seed=seed)).sounds([codes], [None])[0]
+    pieces = [np.zeros(0, np.float32), *(piece.numpy() for piece in noise_vocoder.stream(codes, table, seed=seed))]
+    return Waveform(samples=np.concatenate(pieces), sample_rate=codes.format.sample_rate)
 
 
 @pytest.mark.parametrize("index", [0, 1])

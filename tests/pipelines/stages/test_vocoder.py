@@ -1,0 +1,72 @@
+"""Training of a tiny vocoder."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from audio.recordings.manifest import Clip, Manifest, Split
+from foundation.progress import Terminal
+from pipelines.stages.codes import codes
+from pipelines.stages.stored_arrays import waveforms
+from pipelines.stages.vocoder import CodedIn, VocoderSettings, vocoder
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Store
+from pipelines.store.training_curve import CURVE
+from training.gangs import Alone
+from training.state import StartableFitConfig
+from vocoder.crops import CropsConfig
+from vocoder.vocoder import Vocoder
+
+RATE = 4000
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    gang = Alone(torch.device("cpu"))
+    return Session(store=Store(tmp_path / "store"), gang=gang, terminal=Terminal(), folder=tmp_path, workers=1)
+
+
+def clip_of(folder: Path, name: str, seconds: float, level: float, *, split: Split, group: str | None) -> Clip:
+    samples = level * np.random.default_rng(0).standard_normal(round(seconds * RATE))
+    soundfile.write(folder / name, samples, RATE)
+    sizes = {"num_samples": len(samples), "sample_rate": RATE, "size": len(samples)}
+    return Clip(path=name, sha256=name, split=split, group=group, **sizes)
+
+
+def trained(session: Session, run_folder: Path, *clips: Clip) -> Entry:
+    """One step, after which all trainings on the same training clips have the same weights."""
+    manifest = Manifest(root=session.folder, clips=clips)
+    tokenizer = Entry(stage="tokenizer", key="tokenizer", folder=run_folder / "tokenizer", reused=True)
+    settings = VocoderSettings(
+        wavenet=replace(Vocoder.from_pretrained(run_folder / "vocoder").model.config, groups=()),
+        crops=CropsConfig(batch_size=2, crop_codes=20),  # longer than the clips, so that each crop is a whole clip
+        condition_on_groups=False,
+        codebook_sizes=None,
+        fit=StartableFitConfig(steps=1, lr=0.1, warmup_steps=0),
+    )
+    coded = CodedIn(tokenizer=tokenizer, codes=codes(session, manifest, tokenizer))
+    return vocoder(session, manifest, [coded], waveforms(session, manifest, RATE), settings)
+
+
+def test_each_group_weighs_the_same_in_the_validation_loss(session: Session, run_folder: Path, tmp_path: Path) -> None:
+    train = clip_of(tmp_path, "train.wav", 0.1, 0.1, split="train", group="carl")
+    long = clip_of(tmp_path, "long.wav", 0.2, 0.003, split="validation", group="anna")
+    short = clip_of(tmp_path, "short.wav", 0.05, 0.3, split="validation", group="ben")
+    losses = {
+        name: trained(session, run_folder, train, *held_out).read_json(CURVE)["curve"][0]["validation_loss"]
+        for name, held_out in {
+            "anna": [long],
+            "ben": [short],
+            "both": [long, short],
+            "one": [long, replace(short, group="anna")],
+            "none": [replace(long, group=None), replace(short, group=None)],
+        }.items()
+    }
+    assert losses["both"] == pytest.approx((losses["anna"] + losses["ben"]) / 2, rel=1e-5)
+    assert abs(losses["anna"] - losses["ben"]) > 0.1
+    assert losses["one"] == losses["none"]  # the mean over samples, to which the long clip contributes more
+    assert abs(losses["one"] - losses["anna"]) < abs(losses["one"] - losses["ben"])
