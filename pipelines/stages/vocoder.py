@@ -105,7 +105,7 @@ def vocoder(
     start = None if settings.start is None else saved_vocoder(settings.start)
     if start is not None:
         inputs["start"] = f"{start.weights_sha256} {start.tokenizer}".strip()
-    recipe = Recipe("vocoder", 4, config={"wavenet": asdict(config), **options}, inputs=inputs)
+    recipe = Recipe("vocoder", 5, config={"wavenet": asdict(config), **options}, inputs=inputs)
 
     def make(folder: Path) -> None:
         tokenizer = Tokenizer.from_pretrained(coded[0].tokenizer.folder)
