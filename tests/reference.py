@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 from audio.spectrogram import SpectrogramConfig
 from tokenizer.tokenizer import Tokenizer
 from vocoder.generation import GenerationInput
+from vocoder.pitch_comb import STRONGEST, UNVOICED, VOICED, VoiceHead
 from vocoder.short_time import analyse, hann, synthesise
 from vocoder.unlearned.mel_inversion import linear_power
 from vocoder.wavenet.mu_law import silence
@@ -243,6 +244,64 @@ def periodicity_by_lag(
                 found = max(found, float(one @ other) / length if length > 1e-9 else 0.0)
             highest.append(found)
     return sum(highest) / len(highest) if highest else None
+
+
+def pitch_combed(
+    samples: npt.NDArray[np.float32],
+    log_mel: npt.NDArray[np.float32],
+    head: VoiceHead,
+    config: SpectrogramConfig,
+    *,
+    prompt: int = 0,
+) -> npt.NDArray[np.float64]:
+    """Lag by lag and sample by sample: reference of `vocoder.pitch_comb.PitchComb`, for a sound of whole frames."""
+    rate, hop = config.sample_rate, config.hop_length
+    lags = list(range(round(rate / 400), round(rate / 60) + 1))
+    window = round(0.04 * rate)
+    before = np.zeros(window + lags[-1])
+    sound = np.concatenate([before, samples.astype(np.float64)])
+    result, path = sound.copy(), np.zeros(len(lags))
+    last_lag, last_strength, total, count = float(lags[-1]), 0.0, np.zeros(config.n_mels), 0.0
+    for frame in range(len(log_mel)):
+        total, count = 0.98 * total + log_mel[frame].astype(np.float64), 0.98 * count + 1
+        inputs = [1.0, *log_mel[frame].astype(np.float64), *(total / count)]
+        voicing, octaves = (
+            sum(a * b for a, b in zip(row, inputs, strict=True)) for row in (head.voicing, head.octaves)
+        )
+        gate = min(max((voicing - UNVOICED) / (VOICED - UNVOICED), 0), 1)
+        end = len(before) + (frame + 1) * hop
+        new = sound[end - window : end]
+        found = []
+        for lag in lags:
+            old = sound[end - window - lag : end - lag]
+            scale = math.sqrt((new @ new) * (old @ old))
+            found.append(new @ old / scale if scale >= 1e-10 * window else 0.0)
+        pitches = [math.log2(rate / lag) for lag in lags]
+        values = [
+            value - 0.05 * (pitches[0] - pitch) - abs(pitch - octaves)
+            for value, pitch in zip(found, pitches, strict=True)
+        ]
+        path = np.array(
+            [
+                max(path[j] - 6 * abs(pitches[i] - pitches[j]) for j in range(len(lags))) + gate * values[i]
+                for i in range(len(lags))
+            ]
+        )
+        path -= path.max()
+        best = int(path.argmax())
+        lag = float(lags[best])
+        if 0 < best < len(lags) - 1 and (bend := found[best - 1] - 2 * found[best] + found[best + 1]) < 0:
+            lag += min(max((found[best - 1] - found[best + 1]) / (2 * bend), -0.5), 0.5)
+        strength = 0.0 if frame * hop < prompt else STRONGEST * gate
+        for step in range(1, hop + 1):
+            place = end - hop + step - 1
+            g = last_strength + (strength - last_strength) * step / hop
+            earlier = place - (last_lag + (lag - last_lag) * step / hop)
+            low = math.floor(earlier)
+            periodic = (low + 1 - earlier) * result[low] + (earlier - low) * result[low + 1]
+            result[place] = (1 - g) * sound[place] + g * periodic
+        last_lag, last_strength = lag, strength
+    return result[len(before) :]
 
 
 # Vocoder: sounds that nothing is trained for, of all frames at once

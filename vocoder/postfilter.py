@@ -12,6 +12,9 @@ Voice, pitch and fine structure stay those of the network; Griffin-Lim has the s
 Windows overlap, so a frame gets its spectrum only in part; a second pass over the filtered sound corrects most of what
 is left. The last samples also lie in windows that reach beyond the end; these windows use the gains of the last frame.
 
+For voices `vocoder.pitch_comb` comes before the last pass, which then corrects the envelope alone, and no valleys
+between harmonics.
+
 A pass returns samples ``left_context`` later than it takes them, and the next one waits for whole frames of them. With
 windows of 25 ms and hops of 10 ms, one pass delays a stream by 15 ms, two by 35 ms, and each more by 20 ms. A pass
 takes less than 1 ms of one core for a second of sound at 16 kHz.
@@ -26,8 +29,10 @@ from audio.spectrogram import LogMel, SpectrogramConfig, mel_filters
 from foundation.errors import InputError
 from foundation.threads import one_thread
 from vocoder.limiter import limited
+from vocoder.pitch_comb import PitchComb, VoiceHead
 from vocoder.short_time import LEAST_WEIGHT, hann, overlap_add, windows
 
+ENVELOPE = 160.0  # Hz from the peak to the end of the triangle that smooths the gains of the last pass
 BOUND = 20 * math.log(10) / 10  # limit of the difference of log powers: 20 dB, up or down
 
 
@@ -49,18 +54,32 @@ class PostFilter:
         passes: how often the sound is filtered, which `Vocoder` checks.
         prompt: samples at the beginning that are a recording. They and frames that overlap them are not filtered; the
             filter fades in within a window, so nothing clicks.
+        voice: predicts voicing and pitch for the pitch comb; None: no comb.
     """
 
-    def __init__(self, config: SpectrogramConfig, *, strength: float, passes: int, prompt: int = 0) -> None:
+    def __init__(
+        self,
+        config: SpectrogramConfig,
+        *,
+        strength: float,
+        passes: int,
+        prompt: int = 0,
+        voice: VoiceHead | None = None,
+    ) -> None:
         self.hop_length, self.untouched = config.hop_length, prompt
-        self.passes = [_Pass(config, strength=strength, prompt=prompt) for _ in range(passes)]
+        self.passes: list[_Pass | PitchComb] = [
+            _Pass(config, strength=strength, prompt=prompt, smooth=voice is not None and number == passes - 1)
+            for number in range(passes)
+        ]
+        if voice is not None:
+            self.passes.insert(passes - 1, PitchComb(config, voice, prompt=prompt))
         self.expected = 0  # frames that are still to be filtered
 
     def expect(self, log_mel: Tensor) -> None:
         """Add target frames ``(frames, mels)``, natural-log mel power as of `LogMel`."""
         self.expected += len(log_mel)
         for each in self.passes:
-            each.targets.append(log_mel.float().cpu())
+            each.expect(log_mel)
 
     @torch.inference_mode()
     def filter(self, samples: Tensor) -> Tensor:
@@ -98,11 +117,11 @@ class PostFilter:
 class _Pass:
     """One pass of the filter, over samples that arrive in pieces of any sizes; see `PostFilter`."""
 
-    def __init__(self, config: SpectrogramConfig, *, strength: float, prompt: int) -> None:
+    def __init__(self, config: SpectrogramConfig, *, strength: float, prompt: int, smooth: bool) -> None:
         self.config, self.strength = config, strength
         self.log_mel = LogMel(config)
         self.window = hann(config)
-        self.spread = _spread(config)
+        self.spread = _smoothed(_spread(config), config) if smooth else _spread(config)
         self.targets: list[Tensor] = []  # log-mel of future frames, in blocks
         self.waiting = torch.zeros(0)  # samples of a frame that is not whole yet
         # frames still to leave unfiltered
@@ -111,6 +130,10 @@ class _Pass:
         self.correction = torch.zeros(2, config.left_context)  # their correction by the frames so far, and its weight
         self.before = config.left_context  # how many of them lie before the sound's beginning
         self.gains = torch.ones(1, config.window_length // 2 + 1)  # of the last frame
+
+    def expect(self, log_mel: Tensor) -> None:
+        """Add target frames ``(frames, mels)``."""
+        self.targets.append(log_mel.float().cpu())
 
     def filter(self, samples: Tensor) -> Tensor:
         """Filter the whole frames among the samples ``(time,)`` so far; return those that no later frame changes."""
@@ -169,3 +192,11 @@ def _spread(config: SpectrogramConfig) -> Tensor:
     filters = mel_filters(config)  # (bins, mels)
     shares: Tensor = filters / filters.sum(dim=1, keepdim=True).clamp(min=1e-6)
     return shares.T
+
+
+def _smoothed(spread: Tensor, config: SpectrogramConfig) -> Tensor:
+    """Average the shares ``(mels, bins)`` of neighbouring bins, weighted by a triangle over the frequency."""
+    places = torch.arange(spread.shape[1]) * config.sample_rate / config.window_length  # Hz
+    weights = (1 - (places[:, None] - places).abs() / ENVELOPE).clamp(min=0.0)
+    smoothed: Tensor = spread @ (weights / weights.sum(dim=0))
+    return smoothed

@@ -18,6 +18,7 @@ from foundation.errors import InputError
 from tokenizer.codes import CodeMeanings, Codes, IntArray, require_sound
 from vocoder.frames import frames_of, log_mel_of
 from vocoder.generation import CHUNK_FRAMES
+from vocoder.pitch_comb import VoiceHead
 from vocoder.postfilter import PostFilter, in_force
 from vocoder.wavenet import mu_law
 from vocoder.wavenet.network import WaveNetConfig
@@ -33,6 +34,7 @@ class Rendering:
         config: of the network.
         postfilter: strength of the filter, if the tokenizer's front end keeps levels.
         passes: of the filter.
+        voice: predicts the pitch of the filter's comb; None: no comb.
         prompt: recorded beginning of the sound.
     """
 
@@ -43,13 +45,16 @@ class Rendering:
         *,
         postfilter: float,
         passes: int,
+        voice: VoiceHead | None,
         prompt: Waveform | Samples | None,
     ) -> None:
         self.tokenizer, self.config = tokenizer, config
         self.prompt = None if prompt is None else _levels(prompt_waveform(prompt, config.sample_rate), config)
         audio, begin = tokenizer.front_end, 0 if self.prompt is None else len(self.prompt)
         strength = in_force(postfilter, audio)
-        self.filter = PostFilter(audio, strength=strength, passes=passes, prompt=begin) if strength else None
+        self.filter = (
+            PostFilter(audio, strength=strength, passes=passes, prompt=begin, voice=voice) if strength else None
+        )
         self.num_samples = 0  # of all codes so far
 
     def frames(self, blocks: Iterable[Codes]) -> Iterator[Tensor]:

@@ -20,6 +20,7 @@ from vocoder.continuing import after
 from vocoder.engines.choice import Chosen, choose_engine, side_by_side
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
 from vocoder.model_card import model_card
+from vocoder.pitch_comb import VoiceHead
 from vocoder.rendering import Rendering, prompt_waveform
 from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.sampling import PASSES, TEMPERATURE, EngineChoice, Sampling, require_passes, require_strength
@@ -40,6 +41,7 @@ class SavedVocoder:
     log_mel: SpectrogramConfig | None = None  # of start weights, which read it as it is, without normalisation
     wavenet: WaveNetConfig
     loudness: LoudnessRange | None = None  # older folders do not have it
+    voice: VoiceHead | None = None
     began_at: str | None = None
     steps: int | None = None
     weights_sha256: str
@@ -61,6 +63,8 @@ class Vocoder:
         tokenizer: fingerprint of the front end and autoencoder that it was trained with, `CodesFormat.tokenizer`;
             empty: start weights, for all tokenizers of a front end.
         loudness: of its training recordings; None: unknown, and runaway sound is not drawn again.
+        voice: predicts voicing and pitch from codes, for the post-filter's pitch comb; None: no comb, as for training
+            recordings without a voice.
         engine: ``auto`` takes the fastest that is available.
         postfilter: share of the spectral difference to the codes that `vocoder.postfilter` corrects, if the front end
             keeps levels; 0: no filter.
@@ -75,6 +79,7 @@ class Vocoder:
         tokenizer: str,
         *,
         loudness: LoudnessRange | None = None,
+        voice: VoiceHead | None = None,
         engine: EngineChoice = "auto",
         postfilter: float = 1.0,
         postfilter_passes: int = PASSES,
@@ -86,6 +91,7 @@ class Vocoder:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.engine = engine
+        self.voice = voice
         self.postfilter = postfilter
         self.postfilter_passes = postfilter_passes
         self.began_at = began_at
@@ -116,6 +122,7 @@ class Vocoder:
             model.to(device),
             saved.tokenizer,
             loudness=saved.loudness,
+            voice=saved.voice,
             engine=engine,
             postfilter=postfilter,
             postfilter_passes=postfilter_passes,
@@ -129,6 +136,7 @@ class Vocoder:
             "tokenizer": self.tokenizer,
             "wavenet": asdict(self.model.config),
             "loudness": None if self.guard is None else asdict(self.guard.loudness),
+            "voice": None if self.voice is None else asdict(self.voice),
         }
         known = {"began_at": self.began_at, "steps": self.steps}
         config |= {name: value for name, value in known.items() if value is not None}
@@ -292,7 +300,12 @@ class Vocoder:
 
     def _rendering(self, tokenizer: CodeMeanings, prompt: Waveform | Samples | None) -> Rendering:
         return Rendering(
-            tokenizer, self.model.config, postfilter=self.postfilter, passes=self.postfilter_passes, prompt=prompt
+            tokenizer,
+            self.model.config,
+            postfilter=self.postfilter,
+            passes=self.postfilter_passes,
+            voice=self.voice,
+            prompt=prompt,
         )
 
     def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Codes]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from audio.recordings.manifest import Clip, Manifest, Split
 from foundation.errors import InputError
@@ -22,12 +23,16 @@ from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from training.state import StartableFitConfig
 from vocoder.crops import Crops, CropsConfig, OtherCodes, VocoderClips, loss
+from vocoder.frames import log_mel_of
+from vocoder.pitch_comb import VoiceHead, fit_head
 from vocoder.runaway import LoudnessRange
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig, create_wavenet
 from vocoder.wavenet.transfer import transferred
 
 VALIDATION_CROPS = 64
+VOICE_SECONDS = 100.0  # of training recordings from which voicing and pitch are learned
+VOICE_SECONDS_PER_CLIP = 5.0
 STEPS, STEPS_FROM_SHIPPED = 300, 0  # vocoder.fit.steps=null, from other weights and from those that ship
 
 
@@ -100,7 +105,7 @@ def vocoder(
     start = None if settings.start is None else saved_vocoder(settings.start)
     if start is not None:
         inputs["start"] = f"{start.weights_sha256} {start.tokenizer}".strip()
-    recipe = Recipe("vocoder", 4, config={"wavenet": asdict(config), **options}, inputs=inputs)
+    recipe = Recipe("vocoder", 5, config={"wavenet": asdict(config), **options}, inputs=inputs)
 
     def make(folder: Path) -> None:
         tokenizer = Tokenizer.from_pretrained(coded[0].tokenizer.folder)
@@ -112,9 +117,13 @@ def vocoder(
         session.train("vocoder", "vocoder.fit", model, train, held_out, loss, settings.fit, folder)
         if session.gang.rank == 0:
             loudness = LoudnessRange.of(train.clips.sounds, config.sample_rate)
-            began_at = None if start is None else start.weights_sha256
             made = Vocoder(
-                model, tokenizer.format.tokenizer, loudness=loudness, began_at=began_at, steps=settings.fit.steps
+                model,
+                tokenizer.format.tokenizer,
+                loudness=loudness,
+                voice=_voice(train.clips, tokenizer),
+                began_at=None if start is None else start.weights_sha256,
+                steps=settings.fit.steps,
             )
             made.save_pretrained(folder)
 
@@ -127,6 +136,26 @@ def begun_at(start: str, config: WaveNetConfig, tokenizer: Tokenizer, *, seed: i
     vocoder = Vocoder.from_pretrained(start_folder(start, VOCODER, option=VOICE))
     own = tokenizer.mean, tokenizer.std
     return transferred(vocoder.model, config, known=statistics_of(start), new=own, seed=seed)
+
+
+def _voice(clips: VocoderClips, tokenizer: Tokenizer) -> VoiceHead | None:
+    """Learn voicing and pitch from some training recordings and their codes; None if the codes keep no levels."""
+    audio = tokenizer.front_end
+    if not audio.keeps_levels:
+        return None
+    rate, left = audio.sample_rate, round(VOICE_SECONDS * audio.sample_rate)
+    chosen = list[tuple[npt.NDArray[np.float32], Tensor]]()
+    for clip in np.random.default_rng(0).permutation(len(clips.groups)):
+        start, stop = clips.sample_offsets[clip : clip + 2]
+        first, last = clips.code_offsets[clip : clip + 2]
+        most = min(round(VOICE_SECONDS_PER_CLIP * rate), left)
+        last = min(last, first + -(-most // tokenizer.format.samples_per_code))
+        samples = clips.samples[start : min(stop, start + most)] / 32_768
+        chosen.append((samples.astype(np.float32), log_mel_of(clips.codes[first:last], tokenizer)))
+        left -= len(samples)
+        if left <= 0:
+            break
+    return fit_head(chosen, audio)
 
 
 def _crops(
