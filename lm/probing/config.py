@@ -30,8 +30,8 @@ class ProbeConfig:
     # of the features' magnitudes, before they are standardised: 0.5 is the signed square root (power normalisation,
     # Perronnin et al., "Improving the Fisher kernel for large-scale image classification", 2010)
     power: float = 1.0
-    layer_penalties: int = 3  # of each candidate of each method, for the choice of the candidate by ridge regression
-    penalties: int = 6  # of the chosen candidate of each method, and of each point of its learning curve
+    layer_penalties: int = 2  # of each candidate of each method, for the choice of the candidate by ridge regression
+    penalties: int = 5  # of the chosen candidate of each method, and of each point of its learning curve
     penalty_low: float = 1e-4  # C, the strongest regularisation
     penalty_high: float = 10.0
     max_iterations: int = 100  # of logistic regression's L-BFGS for each C, starting from the previous solution

@@ -24,7 +24,7 @@ def test_a_run_is_probed_on_its_own_corpus_again(finished_run: FinishedRun, tmp_
     assert "silent ends" not in done.stderr
     rows = json.loads((tmp_path / "probe.json").read_text())["methods"]
     assert {row["of"] for row in rows} >= {"log_mel", "bottleneck", "bag_of_codes", "gpt"}
-    assert {(row["layer_penalties"], row["penalties"]) for row in rows} == {(3, 6)}
+    assert {(row["layer_penalties"], row["penalties"]) for row in rows} == {(2, 5)}
     assert "GPT ahead by" in " ".join(done.stdout.split())
 
 

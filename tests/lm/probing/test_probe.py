@@ -29,7 +29,7 @@ from lm.probing.probe import (
 from lm.probing.task import ProbeTask
 from tests.reference import divided, two_steps
 
-CONFIG = ProbeConfig(penalties=6, resamples=200)
+CONFIG = ProbeConfig(layer_penalties=3, penalties=6, resamples=200)
 
 
 def _task(clips: int = 300, classes: int = 3, *, labels: list[str | None] | None = None) -> ProbeTask:
