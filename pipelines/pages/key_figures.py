@@ -7,12 +7,11 @@ from functools import partial
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import shown_in
 from pipelines.pages.language_words import CODES
-from pipelines.pages.phrasing import full_name, metric_of, number, percent, points, quantity
+from pipelines.pages.phrasing import full_name, metric_of, number, percent, points
 from pipelines.results.comparison_record import ComparisonRecord, method_of
 from pipelines.results.run_record import Results, value_of
 from pipelines.results.zerospeech_record import PairTestRecord
 from pipelines.store.stored_features import GPT
-from vocoder.kinds.griffin_lim import GRIFFIN_LIM
 from vocoder.kinds.table import ORIGINAL, UNLEARNED
 from vocoder.kinds.wavenet import WAVENET
 
@@ -31,19 +30,19 @@ def key_figures(results: Results) -> list[KeyFigure]:
     of = partial(value_of, results)
     size = len(results["codebook"]["counts"]) if "codebook" in results else None
     comparison = results.get("comparison")
-    unigram, coded = of("lm", "unigram_perplexity"), of("tokenizer", "bits_per_second")
+    unigram = of("lm", "unigram_perplexity")
     kinds = {"{} of the originals": ORIGINAL, **{f"{{}} by {kind.title}": kind.key for kind in reversed(UNLEARNED)}}
-    labels = {note: of("vocoder", "label_accuracy", kind) for note, kind in kinds.items()}
-    distance = {f"{{}} by {GRIFFIN_LIM.title}": of("vocoder", "log_mel_distance", GRIFFIN_LIM.key)}
-    wavenet, decibels = WAVENET.title, partial(quantity, unit="dB")
+    labels, periodicities = (
+        {note: of("vocoder", name, kind) for note, kind in kinds.items()} for name in ("label_accuracy", "periodicity")
+    )
+    wavenet = WAVENET.title
     return [
         *_pair_figures(results.get("zerospeech", {}).get("pairs")),
         *_figure("codebook perplexity", of("tokenizer", "perplexity"), number, {"of {} codes": size}),
         *_figure("language model perplexity", of("lm", "perplexity"), number, {"{} by frequencies alone": unigram}),
-        *_figure("bits per second", of("lm", "bits_per_second"), number, {"{} without a language model": coded}),
         *(_probe_figures(comparison) if comparison else []),
         *_figure(f"of {wavenet}'s clips recognised", of("vocoder", "label_accuracy", WAVENET.key), percent, labels),
-        *_figure(f"{wavenet}'s log-mel distance", of("vocoder", "log_mel_distance", WAVENET.key), decibels, distance),
+        *_figure(f"periodicity of {wavenet}'s voice", of("vocoder", "periodicity", WAVENET.key), number, periodicities),
     ]
 
 
