@@ -208,8 +208,9 @@ def _make_coded(
     """Make the entries of all stages that need codes."""
     codec, made = _make_codes(session, manifest, settings)
     pair = Pair(fold="", place=session.place, manifest=manifest, settings=settings, unlabelled=tuple(unlabelled))
+    parallel = settings.parts_at_once
     with limited_threads(settings.part_threads):
-        session = session.after(_make_parts_at_once(session, pair, codec))
+        session = session.after(_make_parts_at_once(session, pair, codec, parallel=parallel))
         codec, learned = _train_language(session, manifest, settings, unlabelled, codec)
         made += [*learned, *_describe_codes(session, manifest, settings, codec)]
         if "probe" in settings.stages:
@@ -221,12 +222,11 @@ def _make_coded(
     return made
 
 
-def _make_parts_at_once(session: Session, pair: Pair, codec: Codec) -> list[Entry]:
+def _make_parts_at_once(session: Session, pair: Pair, codec: Codec, *, parallel: int) -> list[Entry]:
     """Make the missing `PARTS` at the same time; return nothing if they are to be made one after the other.
 
     The parts are those of the run that do not need each other. A process that has finished one begins the next.
     """
-    parallel = pair.settings.parts_at_once
     if parallel == 1:
         return []
     parts = [replace(pair, training=part) for part in PARTS]

@@ -60,18 +60,20 @@ def choose_parallel(parallel: int | None, *, threads: int | None, device: Device
         return parallel
     if threads is None or obstacle(threads, device, engine):
         return 1
-    return max(min(cores() // threads, machine_memory() // PROCESS_BYTES), 1)
+    return _processes(threads)
 
 
-def part_threads(threads: int | None, *, device: Device) -> int | None:
+def part_threads(threads: int | None, *, device: Device, engine: EngineConfig = LOCAL) -> int | None:
     """Return the threads of vocoder and language model in a run that has both; None: as many as before.
 
     Threads decide the rounding of weights, and `parallel` must not. So the number is the same for a run that makes them
-    one after the other: half of the cores, unless it is given.
+    one after the other by ``parallel=1``, or because it is a job of a sweep: half of the cores, unless it is given.
+    Where options, torchrun or the size of the machine always have the parts made one after the other, each has all.
     """
-    if threads is not None or _shares_trainings() or choose_device(device).type != "cpu":
+    if threads is not None or engine.name != "local" or _shares_trainings() or choose_device(device).type != "cpu":
         return threads
-    return max(use_threads(None) // 2, 1)
+    half = max(use_threads(None) // 2, 1)
+    return half if _processes(half) > 1 else None
 
 
 def obstacle(threads: int | None, device: Device, engine: EngineConfig = LOCAL) -> str:
@@ -83,6 +85,11 @@ def obstacle(threads: int | None, device: Device, engine: EngineConfig = LOCAL) 
     if _starts_clusters(engine):
         return "each process would start a Ray cluster of all cores; engine.address=auto names a running one"
     return "all processes would share the GPU" if choose_device(device).type == "cuda" else ""
+
+
+def _processes(threads: int) -> int:
+    """Return the number of processes with ``threads`` each for which this machine has cores and memory; at least 1."""
+    return max(min(cores() // threads, machine_memory() // PROCESS_BYTES), 1)
 
 
 def _starts_clusters(engine: EngineConfig) -> bool:

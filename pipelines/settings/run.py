@@ -146,10 +146,12 @@ class RunSettings:
         """Whether the run has a vocoder, and a language model or probes; both need codes, and not each other."""
         return "vocoder" in self.stages and (self.trains_lm or self.trains_rates or bool(self.probed_methods))
 
-    @property
+    @cached_property  # the answer stays the same inside of a part, which computes with fewer threads
     def part_threads(self) -> int | None:
         """The number of threads of each of two parts; None: as many as before."""
-        return part_threads(self.threads, device=self.device) if self.has_two_parts else self.threads
+        if not self.has_two_parts:
+            return self.threads
+        return part_threads(self.threads, device=self.device, engine=self.engine)
 
     @property
     def parts_at_once(self) -> int:

@@ -3,11 +3,13 @@
 import json
 import shutil
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
-from foundation.threads import use_threads
+from foundation.threads import limited_threads
 from pipelines.settings.run import run_settings
 from tests.killing import Call, call
 from tests.pipelines.tiny_chain import TINY, composed, stored
@@ -88,13 +90,58 @@ def test_an_error_of_the_vocoder_ends_the_run_in_one_line(one_after_the_other: P
     assert "Traceback" not in done.told
 
 
-def test_threads_of_both_parts_are_half_of_the_cores_in_any_order(tmp_path: Path) -> None:
-    half = max(use_threads(None) // 2, 1)
-    for parallel in ("1", "null"):
-        settings = run_settings(composed(tmp_path, f"parallel={parallel}", "device=cpu"))
-        assert settings.part_threads == half
-    assert run_settings(composed(tmp_path, "stages=[tokenizer,lm]", "device=cpu")).part_threads is None
-    assert run_settings(composed(tmp_path, "threads=3", "device=cpu")).part_threads == 3
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Pretend a machine with a number of cores, and as many threads, until the test ends."""
+
+    def pretend(number: int, *, memory: int = 2**40) -> None:
+        monkeypatch.setattr("pipelines.settings.parallel.cores", lambda: number)
+        monkeypatch.setattr("pipelines.settings.parallel.machine_memory", lambda: memory)
+        torch.set_num_threads(number)
+
+    before = torch.get_num_threads()
+    yield pretend
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("number", "threads", "at_once"), [(2, 1, 2), (3, 1, 3), (5, 2, 2), (8, 4, 2), (16, 8, 2)])
+def test_parts_use_no_more_threads_than_there_are_cores(
+    number: int, threads: int, at_once: int, tmp_path: Path, machine: Callable[..., None]
+) -> None:
+    machine(number)
+    settings = run_settings(composed(tmp_path, "parallel=null", "device=cpu"))
+    with limited_threads(settings.part_threads):
+        assert torch.get_num_threads() == threads
+        assert (settings.part_threads, settings.parts_at_once) == (threads, at_once)
+    assert run_settings(composed(tmp_path, "parallel=1", "device=cpu")).part_threads == threads
+
+
+def test_parts_that_are_never_made_at_the_same_time_keep_all_threads(
+    tmp_path: Path, machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_parts(*words: str) -> int | None:
+        return run_settings(composed(tmp_path, "parallel=null", "device=cpu", *words)).part_threads
+
+    machine(8)
+    assert of_parts() == 4
+    assert of_parts("threads=3") == 3
+    assert of_parts("stages=[tokenizer,lm]") is None
+    machine(8, memory=3 * 2**30)
+    assert of_parts() is None
+    machine(1)
+    assert of_parts() is None
+    machine(8)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert of_parts() is None
+
+
+def test_parts_of_a_run_with_ray_keep_all_threads(tmp_path: Path, machine: Callable[..., None]) -> None:
+    pytest.importorskip("ray", reason="engine.name=ray needs Ray: pip install 'wordless[ray]'")
+    machine(8)
+    words = ("parallel=null", "device=cpu", "engine.name=ray", "engine.address=auto")
+    settings = run_settings(composed(tmp_path, *words))
+    assert (settings.part_threads, settings.parts_at_once) == (None, 1)
 
 
 def test_both_parts_need_cores_for_their_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
