@@ -184,16 +184,20 @@ def speak(spoken: Sequence[Utterance], cache: Path, *, seed: int, phones: bool =
     With ``phones`` the texts are phonemes in eSpeak's notation, such as ``[[h'aUs]]``, and the folder has the times of
     all phones: see `read_phones`.
     """
-    request = {"seed": seed, "volume": _VOLUME, "utterances": [asdict(each) for each in spoken]}
-    request |= {"phones": True} if phones else {}
-    text = json.dumps({"engine": _engine_version(), **request}, sort_keys=True)
-    folder = cache / f"embedded-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    request, folder = _request(spoken, seed=seed, phones=phones), speech_folder(spoken, cache, seed=seed, phones=phones)
     if not _whole(folder, len(spoken), phones=phones):
         with locked(folder.with_suffix(".lock")):
             if not _whole(folder, len(spoken), phones=phones):
                 _check_voices({each.voice for each in spoken})
                 _speak(request, folder)
     return folder
+
+
+def speech_folder(spoken: Sequence[Utterance], cache: Path, *, seed: int, phones: bool = False) -> Path:
+    """Return the folder that `speak` makes; its name is a hash of the request and of the engine's version."""
+    request = {"engine": _engine_version(), **_request(spoken, seed=seed, phones=phones)}
+    text = json.dumps(request, sort_keys=True)
+    return cache / f"embedded-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def utterance(
@@ -227,6 +231,11 @@ def read_phones(folder: Path) -> dict[str, list[tuple[str, float, float]]]:
         file: [(str(name), float(start), float(end)) for name, start, end in phones]
         for file, phones in json.loads((folder / PHONES).read_text()).items()
     }
+
+
+def _request(spoken: Sequence[Utterance], *, seed: int, phones: bool) -> dict[str, object]:
+    request = {"seed": seed, "volume": _VOLUME, "utterances": [asdict(each) for each in spoken]}
+    return {**request, "phones": True} if phones else request
 
 
 def _speak(request: dict[str, object], folder: Path) -> None:

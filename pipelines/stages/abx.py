@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from audio.reading import read
-from audio.recordings.embedded import EmbeddedConfig, read_phones, speak
+from audio.recordings.embedded import EmbeddedConfig, read_phones, speak, speech_folder
 from foundation.threads import one_thread
 from lm.embeddings import states_over_time
 from lm.judging.abx import Token, abx_errors, token_frames
@@ -44,12 +44,13 @@ def abx(
     There are no pairs if there is one voice, or if codes are so long that few phones have one.
     """
     asked = config.pairs(embedded).utterances
-    folder = speak(asked, cache, seed=config.seed, phones=True)
+    folder = speech_folder(asked, cache, seed=config.seed, phones=True)
     inputs = {"tokenizer": tokens.key, "lm": model_entry.key, "utterances": folder.name}
     recipe = Recipe("abx", 1, config={**asdict(config), "untrained": seed}, inputs=inputs)
 
     @one_thread()
     def make(partial: Path) -> None:
+        speak(asked, cache, seed=config.seed, phones=True)
         codes = encode_utterances(session, tokens, folder, [each.file for each in asked])
         phones, voices = read_phones(folder), {each.file: each.voice for each in asked}
         record: dict[str, object] = {"representations": [], "voices": len({*voices.values()})}

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from audio.recordings.embedded import VOICES, EmbeddedConfig, speak
+from audio.recordings.embedded import VOICES, EmbeddedConfig, speak, speech_folder
 from audio.recordings.spoken_pairs import SpokenPairs, held_out_voices, sentence_pairs, word_pairs
 from audio.recordings.words import WORDS
 from foundation.errors import InputError
@@ -90,13 +90,15 @@ def spoken_pairs(
     """
     test: Test = "word_order" if embedded.sentences else "spot_the_word"
     asked = config.pairs(embedded)
-    folder = speak(asked.utterances, cache, seed=config.seed, phones=test == "spot_the_word")
+    phones = test == "spot_the_word"
+    folder = speech_folder(asked.utterances, cache, seed=config.seed, phones=phones)
     inputs = {"tokenizer": tokens.key, "lm": model_entry.key, "utterances": folder.name}
     inputs |= {"codes": " ".join(entry.key for entry in trained_on)}
     recipe = Recipe("spoken_pairs", 1, config={**asdict(config), "test": test, "untrained": seed}, inputs=inputs)
 
     @one_thread()
     def make(partial: Path) -> None:
+        speak(asked.utterances, cache, seed=config.seed, phones=phones)
         codes = encode_utterances(session, tokens, folder, [each.file for each in asked.utterances])
         models = _models(session, trained_on, model_entry, seed=seed)
         pairs = [(pair.item, pair.right, pair.wrong) for pair in asked.pairs]

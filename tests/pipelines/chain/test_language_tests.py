@@ -3,25 +3,31 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from audio.recordings.embedded import EmbeddedConfig, speak
 from audio.recordings.matrix_sentences import SLOTS
 from foundation.errors import InputError
+from foundation.progress import Terminal
 from lm.model import LanguageModel
 from pipelines.chain.language_tests import require_language_tests
 from pipelines.results.zerospeech import abx_test, pair_test, zerospeech_figures
 from pipelines.settings.run import RunSettings, run_settings
-from pipelines.stages.zerospeech import MODELS, ZerospeechConfig
-from pipelines.store.store import Entry
+from pipelines.stages.abx import abx
+from pipelines.stages.zerospeech import MODELS, ZerospeechConfig, spoken_pairs
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Store
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run
 from tokenizer.tokenizer import Tokenizer
+from training.gangs import Alone
 
 WORDS = ("stages=[zerospeech,report]", "zerospeech.voices=2", "zerospeech.rounds=1")
 
@@ -95,6 +101,26 @@ def test_sentences_are_tested_by_their_word_order(tmp_path: Path) -> None:
     )
     assert set(content["corpus"]["labels"]) <= {*SLOTS[-1]}  # last words
     assert "6 pairs" in (tmp_path / "run/report.html").read_text().partition("</header>")[0]
+
+
+@pytest.mark.parametrize("stage", [spoken_pairs, abx])
+def test_a_look_up_of_the_tests_speaks_nothing(stage: Callable[..., Entry], tmp_path: Path) -> None:
+    session = Session(
+        store=Store(tmp_path / "store"),
+        gang=Alone(torch.device("cpu")),
+        terminal=Terminal(silent=True),
+        folder=tmp_path / "run",
+        workers=1,
+    )
+    tokens, lm = (Entry(stage=name, key=name, folder=tmp_path / name, reused=False) for name in ("tokenizer", "lm"))
+    config, embedded = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=3, seed=0), EmbeddedConfig(words=2)
+    trained_on = [[]] if stage is spoken_pairs else []
+
+    def find(session: Session) -> Entry:
+        return stage(session, tokens, *trained_on, lm, config, embedded=embedded, cache=tmp_path / "speech", seed=0)
+
+    assert not session.contains(find)
+    assert not (tmp_path / "speech").exists()
 
 
 def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
