@@ -53,7 +53,8 @@ from pipelines.tracking.tracking import NO_TRACKING, tracked
 from training.gangs import open_gang
 from training.precision import with_precision
 
-PARTS = ("vocoder", "language model", "other methods")  # of a run; the first take longest
+TESTS = "tests of the language model"
+PARTS = ("vocoder", "language model", "other methods", TESTS)  # of a run; the first take longest, the last one waits
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # for a corpus that is divided into folds
 
 
@@ -225,11 +226,12 @@ def _make_coded(
 def _make_parts_at_once(session: Session, pair: Pair, codec: Codec, *, parallel: int) -> list[Entry]:
     """Make the missing `PARTS` at the same time; return nothing if they are to be made one after the other.
 
-    The parts are those of the run that do not need each other. A process that has finished one begins the next.
+    The parts are those of the run that do not need each other, but for `TESTS`, which waits for the language model in
+    the store. A process that has finished one begins the next.
     """
     if parallel == 1:
         return []
-    parts = [replace(pair, training=part) for part in PARTS]
+    parts = [replace(pair, training=part) for part in PARTS if part != TESTS or "zerospeech" in pair.settings.stages]
     pairs = {each.training: each for each in parts if not session.contains(partial(_make_part, codec, 1, pair=each))}
     if len(pairs) < 2:
         return []
@@ -247,11 +249,13 @@ def _make_part(codec: Codec, parallel: int, session: Session, pair: Pair) -> dic
             playback, made = make_vocoder(session, pair.manifest, settings, codec)
             made += measure_sounds(playback, codec)
         case "language model":
-            codec, made = _train_language(session, pair.manifest, settings, pair.unlabelled, codec)
+            codec, made = _train_language(session, pair.manifest, settings, pair.unlabelled, codec, tested=False)
             made += probe_some(session, pair, codec, reading_models=True)
-        case _:
+        case "other methods":
             made = _describe_codes(session, pair.manifest, settings, codec)
             made += probe_some(session, pair, codec, reading_models=False)
+        case _:
+            _, made = _train_language(session, pair.manifest, settings, pair.unlabelled, codec)
     return {entry.stage: entry for entry in made}
 
 
@@ -275,10 +279,15 @@ def _make_codes(session: Session, manifest: Manifest, settings: RunSettings) -> 
 
 
 def _train_language(
-    session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Sequence[Manifest], codec: Codec
+    session: Session,
+    manifest: Manifest,
+    settings: RunSettings,
+    unlabelled: Sequence[Manifest],
+    codec: Codec,
+    *,
+    tested: bool = True,
 ) -> tuple[Codec, list[Entry]]:
-    """Train the language models of codes, and judge them by tests of words and sentences."""
-    wanted = settings.stages
+    """Train the language models of codes, and if ``tested`` judge them by the run's tests of words and sentences."""
     made: list[Entry | None] = []
     model = rates = None
     if settings.trains_rates:
@@ -292,7 +301,7 @@ def _train_language(
         model = language_model(session, own, settings.lm, unlabelled=others)
         more = [(entry, place) for place, each in enumerate(others) for entry in (each.codes, each.views) if entry]
         made += [own.views, *(unlabelled_entry(*each) for each in more), model]
-        if "zerospeech" in wanted:
+        if tested and "zerospeech" in settings.stages:
             trained_on = [coded, *(each.codes for each in others)]
             made += judge_language_model(session, settings, tokens, trained_on, model)
     return replace(codec, lm=model, rates=rates), [*filter(None, made)]

@@ -63,6 +63,20 @@ def test_both_orders_give_the_same_bytes(one_after_the_other: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_tests_of_the_language_model_go_on_beside_its_probes(tmp_path: Path) -> None:
+    tested = ("stages=[tokenizer,lm,probe,zerospeech,vocoder,report]", "zerospeech.voices=2", "zerospeech.sentences=3")
+    spoken = ("embedded.words=null", "embedded.takes=null", "embedded.sentences=4")
+    for name, more in (("one", ()), ("two", (AT_ONCE,))):
+        assert call("run", *words(tmp_path / name, *tested, *spoken, *more), place=tmp_path).code == 0
+    lines = (tmp_path / "two/run/log.txt").read_text().splitlines()
+    made = dict(line.split("  finished ")[::-1] for line in lines if "  finished " in line)
+    where = {title.split()[0]: part for title, part in made.items()}
+    assert where["spoken_pairs"] != where["gpt_features"] == where["lm"]
+    assert stored(tmp_path / "two/store") == stored(tmp_path / "one/store")
+    assert stages(tmp_path / "two") == stages(tmp_path / "one")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_run_leaves_no_process_and_resumes_to_the_same_bytes(
     number: signal.Signals, one_after_the_other: Path, tmp_path: Path
