@@ -20,7 +20,7 @@ from vocoder.continuing import Prompt, after
 from vocoder.engines.choice import Chosen, choose_engine, side_by_side
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
 from vocoder.model_card import model_card
-from vocoder.pitch_comb import VoiceHead
+from vocoder.pitch_comb import VoiceHead, resolves_pitch
 from vocoder.rendering import Rendering, prompt_waveform
 from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.sampling import PASSES, TEMPERATURE, EngineChoice, Sampling, require_passes, require_strength
@@ -28,8 +28,8 @@ from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 
 SAMPLING = Sampling()
 NO_GROUPS = (
-    "it was trained without groups: give none, or train one on a corpus whose groups are named (corpus.pattern with "
-    "{group}, or corpus.table)"
+    "it has one voice, since it was trained without groups: give none, or train one (vocoder.fit.steps above 0) on a "
+    "corpus whose groups are named (corpus.pattern with {group}, or corpus.table)"
 )
 
 
@@ -47,6 +47,12 @@ class SavedVocoder:
     weights_sha256: str
 
     def __post_init__(self) -> None:
+        if self.voice is not None:
+            inputs, rate = 1 + 2 * self.wavenet.n_mels, self.wavenet.sample_rate
+            for name, weights in (("voicing", self.voice.voicing), ("octaves", self.voice.octaves)):
+                rule = f"it must be {inputs}: a constant, and two for each of wavenet's {self.wavenet.n_mels} mel bands"
+                require(len(weights) == inputs, f"voice.{name}", f"a list of {len(weights)}", rule)
+            require(resolves_pitch(rate), "voice", f"at {rate} Hz", "this rate resolves no pitch: it must be null")
         audio, sizes = self.log_mel, ("sample_rate", "hop_length", "n_mels")
         if audio is None:
             require(bool(self.tokenizer), "tokenizer", "missing", "it is the fingerprint of the vocoder's tokenizer")
@@ -140,7 +146,9 @@ class Vocoder:
         }
         known = {"began_at": self.began_at, "steps": self.steps}
         config |= {name: value for name, value in known.items() if value is not None}
-        card = model_card(self.model, self.tokenizer, began_at=self.began_at, steps=self.steps)
+        card = model_card(
+            self.model, self.tokenizer, began_at=self.began_at, steps=self.steps, comb=self.voice is not None
+        )
         write_model(Path(folder).expanduser(), self.model, config, card=card, ensure_ascii=False)
 
     @property

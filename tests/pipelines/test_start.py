@@ -419,8 +419,12 @@ def test_keys_name_the_voice_and_only_where_there_is_one(
         Vocoder.from_pretrained(made / "vocoder"),
     )
     codes = tokenizer.encode(Waveform(samples=sweep(0.3, 8000), sample_rate=8000))
-    sound = vocoder.decode(codes, tokenizer, group=vocoder.model.config.groups[0])
-    assert len(sound.samples) == codes.num_samples
+    assert len(vocoder.decode(codes, tokenizer).samples) == codes.num_samples
+    trained = Vocoder.from_pretrained(finished_run.folder / "vocoder").model.config.groups
+    assert trained and not vocoder.model.config.groups  # without a step all groups would sound alike
+    assert not any(group in (made / "vocoder/README.md").read_text() for group in trained)
+    with pytest.raises(InputError, match=rf"^group\b.*{trained[0]}"):
+        vocoder.decode(codes, tokenizer, group=trained[0])
     before = {entry for entry in entries(store) if entry.parent.name == "vocoder"}
     assert run(store, tmp_path / "more", *words, start, "vocoder.fit.steps=8") == 0
     assert run(store, tmp_path / "none", *words, "vocoder.fit.steps=8") == 0
