@@ -88,7 +88,7 @@ class PitchComb:
             self.targets.append(inputs @ self.weights)
 
     def hear(self, samples: Tensor, log_mel: Tensor) -> None:
-        """Read the recording before the sound, whole frames ``(samples,)`` and ``(frames, mels)``: its pitch goes on."""
+        """Go on from a recording that comes before the sound: whole frames ``(samples,)``, and ``(frames, mels)``."""
         self.untouched += len(log_mel)
         self.expect(log_mel)
         self.filter(samples)
