@@ -51,7 +51,7 @@ def _write_files(settings: PublishConfig) -> None:
     write_onnx_models(settings)
 
 
-main = command("publish", publish, paths=frozenset({"run", "output"}), texts=frozenset({"repo"}))
+main = command("publish", publish, paths=frozenset({"run", "output"}), texts=frozenset({"repo", "description"}))
 
 if __name__ == "__main__":
     main()

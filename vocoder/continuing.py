@@ -89,6 +89,10 @@ class Prompt:
         stop = len(self.codes.values)
         return Prompt.within(self.waveform, self.codes, max(stop - steps, 0), stop)
 
+    def without_end(self, steps: int) -> "Prompt":
+        """Return the prompt without its last time steps; nothing of it if it has no more."""
+        return Prompt.within(self.waveform, self.codes, 0, max(len(self.codes.values) - steps, 0))
+
 
 def joined_sound(prompt: Waveform, more: Waveform) -> Waveform:
     """Join a recording and its continuation into one sound."""

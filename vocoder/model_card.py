@@ -15,6 +15,7 @@ A conditional WaveNet that turns codes into sound: {known}.
 - {config.layers} layers, {parameters:,} parameters, receptive field {config.receptive_field:,} samples
 - groups heard in training: {groups}
 - {training}
+- pitch comb: {comb}
 
 ```python
 import wordless
@@ -30,11 +31,13 @@ them: ask those whom it can be taken for.
 """
 
 
-def model_card(model: WaveNet, tokenizer: str, *, began_at: str | None = None, steps: int | None = None) -> str:
+def model_card(
+    model: WaveNet, tokenizer: str, *, began_at: str | None = None, steps: int | None = None, comb: bool = False
+) -> str:
     """Write Markdown with the network's sizes, its tokenizer (``tokenizer`` is a fingerprint) and how to call it.
 
     ``began_at`` is the SHA-256 of the weights that its training began with, None for random ones; ``steps`` is its
-    length, None if that is unknown.
+    length, None if that is unknown. ``comb`` says whether it has a head that predicts the pitch of a comb.
     """
     config = model.config
     owner = f"tokenizer `{escape_markdown(tokenizer)}`"
@@ -49,4 +52,5 @@ def model_card(model: WaveNet, tokenizer: str, *, began_at: str | None = None, s
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         groups=", ".join(map(escape_markdown, config.groups)) or "none",
         training=f"training began with {start}, and took {length}",
+        comb="yes, it gives the sound of voices their periodicity" if comb else "none",
     )

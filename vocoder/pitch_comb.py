@@ -13,6 +13,9 @@ voices from low ones. A prompt is not changed, and its pitch is continued.
 
 A sample depends only on what came before it: there is no delay. Valleys between harmonics lose power, so a post-filter
 of the envelope follows.
+
+`vocoder.judging.periodicity` judges this sound. It shares no code with the comb, although both search the same pitches
+by a normalised correlation: a judge that changed together with the comb would not notice the comb's faults.
 """
 
 from collections.abc import Iterable
@@ -38,6 +41,8 @@ LOUD = 1e-4  # least power of a voiced frame, relative to the recording's loudes
 SILENT = 1e-10  # least power of a window that can correlate
 PENALTY = 300.0  # of the linear predictions' weights, on standardised inputs
 LEAST_FRAMES = 1_000  # voiced frames that a prediction needs
+# Frames before a sound's own that matter: older ones weigh 4e-5 in the running mean, and the best paths have met.
+REMEMBERED = 500
 LEAST_LAG = 8  # samples of the shortest period; lower rates resolve no pitch
 
 Array = npt.NDArray[np.float64]
@@ -51,9 +56,9 @@ class VoiceHead:
     octaves: tuple[float, ...]  # binary logarithm of the pitch in Hz
 
 
-def resolves_pitch(config: SpectrogramConfig) -> bool:
-    """Return whether periods of voices have samples enough at the rate of the front end."""
-    return round(config.sample_rate / HIGHEST) >= LEAST_LAG
+def resolves_pitch(sample_rate: int) -> bool:
+    """Return whether periods of voices have samples enough at a rate."""
+    return round(sample_rate / HIGHEST) >= LEAST_LAG
 
 
 class PitchComb:
@@ -81,6 +86,12 @@ class PitchComb:
         for frame in log_mel.double().cpu().numpy():  # one by one: products of other shapes round differently
             inputs = np.concatenate([[1.0], frame, self.mean.add(frame)])
             self.targets.append(inputs @ self.weights)
+
+    def hear(self, samples: Tensor, log_mel: Tensor) -> None:
+        """Go on from a recording that comes before the sound: whole frames ``(samples,)``, and ``(frames, mels)``."""
+        self.untouched += len(log_mel)
+        self.expect(log_mel)
+        self.filter(samples)
 
     def filter(self, samples: Tensor) -> Tensor:
         """Filter the next samples ``(samples,)``; return those of all frames that are whole."""
@@ -141,9 +152,9 @@ class _Tracker:
         self.shortest, self.longest = round(rate / HIGHEST), round(rate / LOWEST)
         self.lags = np.arange(self.shortest, self.longest + 1)
         self.octaves = np.log2(rate / self.lags)  # of the pitch, binary logarithm of Hz
-        self.jump = OCTAVE_JUMP * np.abs(self.octaves[:, None] - self.octaves)
+        self.costs = OCTAVE_JUMP * self.octaves
         self.window = max(round(rate * WINDOW_SECONDS), config.hop_length)
-        self.points = 1 << (2 * self.window + self.longest).bit_length()
+        self.points = 1 << (self.window + self.longest - 1).bit_length()  # no lag wraps around
         self.recent = np.zeros(self.window + self.longest)
         self.score = np.zeros(len(self.lags))
 
@@ -160,7 +171,10 @@ class _Tracker:
         value = found - LONGER * (self.octaves[0] - self.octaves)
         if octaves is not None:
             value = value - OCTAVE_OFF * np.abs(self.octaves - octaves)
-        self.score = (self.score - self.jump).max(axis=1) + weight * value
+        # The best way to each lag costs the distance of the two pitches: a running maximum from either side.
+        shorter = np.maximum.accumulate(self.score - self.costs) + self.costs
+        longer = np.maximum.accumulate((self.score + self.costs)[::-1])[::-1] - self.costs
+        self.score = np.maximum(shorter, longer) + weight * value
         self.score -= self.score.max()
         best = int(self.score.argmax())
         return self.lags[best] + _peak(found, best), float(found[best])
@@ -194,7 +208,7 @@ def fit_head(clips: Iterable[tuple[npt.NDArray[np.float32], Tensor]], config: Sp
         clips: samples ``(samples,)`` and the log-mel ``(frames, mels)`` of their codes.
         config: the front end.
     """
-    if not resolves_pitch(config):
+    if not resolves_pitch(config.sample_rate):
         return None
     inputs, voiced, octaves = list[Array](), list[Array](), list[Array]()
     for samples, log_mel in clips:

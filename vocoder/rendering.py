@@ -16,6 +16,7 @@ from audio.mono import Samples, as_waveform
 from audio.waveform import Waveform
 from foundation.errors import InputError
 from tokenizer.codes import CodeMeanings, Codes, IntArray, require_sound
+from vocoder.continuing import Prompt
 from vocoder.frames import frames_of, log_mel_of
 from vocoder.generation import CHUNK_FRAMES
 from vocoder.pitch_comb import VoiceHead
@@ -36,6 +37,7 @@ class Rendering:
         passes: of the filter.
         voice: predicts the pitch of the filter's comb; None: no comb.
         prompt: recorded beginning of the sound.
+        before: recording before the prompt, in whole codes, which only the filter's comb reads; None: there is none.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Rendering:
         passes: int,
         voice: VoiceHead | None,
         prompt: Waveform | Samples | None,
+        before: Prompt | None = None,
     ) -> None:
         self.tokenizer, self.config = tokenizer, config
         self.prompt = None if prompt is None else _levels(prompt_waveform(prompt, config.sample_rate), config)
@@ -55,6 +58,9 @@ class Rendering:
         self.filter = (
             PostFilter(audio, strength=strength, passes=passes, prompt=begin, voice=voice) if strength else None
         )
+        if self.filter is not None and before is not None:
+            heard = mu_law.decode(_levels(before.waveform, config), levels=config.levels)
+            self.filter.hear(heard, log_mel_of(before.codes.values, tokenizer))
         self.num_samples = 0  # of all codes so far
 
     def frames(self, blocks: Iterable[Codes]) -> Iterator[Tensor]:

@@ -16,6 +16,7 @@ from tokenizer.codes import CodeMeanings, Codes, join_codes
 from vocoder.continuing import Prompt, after, pieces_after
 from vocoder.generation import Progress
 from vocoder.kinds.kind import Kind, Stream
+from vocoder.pitch_comb import REMEMBERED
 from vocoder.postfilter import in_force
 from vocoder.runaway import RunawayGuard
 from vocoder.sampling import Sampling
@@ -95,12 +96,14 @@ class Trained:
         progress: Progress | None = None,
     ) -> list[Waveform]:
         """Decode each clip to sound; after a prompt, the network's past is the prompt's own samples."""
-        past = [prompt.end(self._past_steps()) if prompt else None for prompt in prompts or [None] * len(codes)]
+        prompts = prompts or [None] * len(codes)
+        past = [prompt.end(self._past_steps()) if prompt else None for prompt in prompts]
         whole = self.vocoder.decode_batch(
             [join_codes(prompt.codes, new) if prompt else new for prompt, new in zip(past, codes, strict=True)],
             self.tokenizer,
             self.sampling,
             prompts=[prompt.waveform if prompt else None for prompt in past],
+            before=[self._before(prompt) if prompt else None for prompt in prompts],
             groups=[self._voice(group) for group in groups],
             seeds=[sound_seed(self.sampling.seed, name) for name in names],
             progress=progress,
@@ -113,7 +116,8 @@ class Trained:
 
     def continued(self, prompt: Prompt, blocks: Iterable[Codes], group: str | None, *, name: str) -> Iterator[Waveform]:
         past, sampling = prompt.end(self._past_steps()), self._sampling(group, name)
-        sound = self.vocoder.stream(chain([past.codes], blocks), self.tokenizer, sampling, prompt=past.waveform)
+        codes, before = chain([past.codes], blocks), self._before(prompt)
+        sound = self.vocoder.stream(codes, self.tokenizer, sampling, prompt=past.waveform, before=before)
         yield from pieces_after(sound, len(past.waveform.samples))
 
     def notices(self) -> Iterator[str]:
@@ -129,6 +133,10 @@ class Trained:
 
     def _voice(self, own: str | None) -> str | None:
         return self.sampling.group or (own if own in self.groups else None)
+
+    def _before(self, prompt: Prompt) -> Prompt:
+        """Return what the pitch comb reads of a prompt before the end that the network reads."""
+        return prompt.without_end(self._past_steps()).end(-(-REMEMBERED // self.vocoder.model.config.patch_frames))
 
     def _past_steps(self) -> int:
         """Return the time steps at the end of a prompt that influence the new sound, by samples or by frames."""

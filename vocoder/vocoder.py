@@ -16,11 +16,11 @@ from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.saved_models import VOCODER, WEIGHTS, load_weights, model_folder, reading, require_size, write_model
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_codes, require_same_codebook
-from vocoder.continuing import after
+from vocoder.continuing import Prompt, after
 from vocoder.engines.choice import Chosen, choose_engine, side_by_side
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
 from vocoder.model_card import model_card
-from vocoder.pitch_comb import VoiceHead
+from vocoder.pitch_comb import VoiceHead, resolves_pitch
 from vocoder.rendering import Rendering, prompt_waveform
 from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.sampling import PASSES, TEMPERATURE, EngineChoice, Sampling, require_passes, require_strength
@@ -28,8 +28,8 @@ from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 
 SAMPLING = Sampling()
 NO_GROUPS = (
-    "it was trained without groups: give none, or train one on a corpus whose groups are named (corpus.pattern with "
-    "{group}, or corpus.table)"
+    "it has one voice, since it was trained without groups: give none, or train one (vocoder.fit.steps above 0) on a "
+    "corpus whose groups are named (corpus.pattern with {group}, or corpus.table)"
 )
 
 
@@ -47,6 +47,12 @@ class SavedVocoder:
     weights_sha256: str
 
     def __post_init__(self) -> None:
+        if self.voice is not None:
+            inputs, rate = 1 + 2 * self.wavenet.n_mels, self.wavenet.sample_rate
+            for name, weights in (("voicing", self.voice.voicing), ("octaves", self.voice.octaves)):
+                rule = f"it must be {inputs}: a constant, and two for each of wavenet's {self.wavenet.n_mels} mel bands"
+                require(len(weights) == inputs, f"voice.{name}", f"a list of {len(weights)}", rule)
+            require(resolves_pitch(rate), "voice", f"at {rate} Hz", "this rate resolves no pitch: it must be null")
         audio, sizes = self.log_mel, ("sample_rate", "hop_length", "n_mels")
         if audio is None:
             require(bool(self.tokenizer), "tokenizer", "missing", "it is the fingerprint of the vocoder's tokenizer")
@@ -140,7 +146,9 @@ class Vocoder:
         }
         known = {"began_at": self.began_at, "steps": self.steps}
         config |= {name: value for name, value in known.items() if value is not None}
-        card = model_card(self.model, self.tokenizer, began_at=self.began_at, steps=self.steps)
+        card = model_card(
+            self.model, self.tokenizer, began_at=self.began_at, steps=self.steps, comb=self.voice is not None
+        )
         write_model(Path(folder).expanduser(), self.model, config, card=card, ensure_ascii=False)
 
     @property
@@ -189,6 +197,7 @@ class Vocoder:
         groups: Sequence[str | None] | None = None,
         seeds: Sequence[int] | None = None,
         prompts: Sequence[Waveform | Samples | None] | None = None,
+        before: Sequence[Prompt | None] | None = None,
         progress: Progress | None = None,
     ) -> list[Waveform]:
         """Decode several clips; on the CPU each sounds as `decode` with the same sampling and seed decodes it alone.
@@ -199,17 +208,20 @@ class Vocoder:
             seeds: of each clip; None: that of ``sampling``, so that all clips are drawn with the same random numbers.
                 `foundation.seeds.sound_seed` derives a seed from a clip's name.
             prompts: the recorded beginning of each clip, as in `continue_from`; None: no clip has one.
+            before: the recording before each prompt, in whole codes: the network does not read it, but the pitch comb
+                goes on from it; None: there is none.
 
         For the other arguments and errors see `decode` and `continue_from`.
         """
         groups = [sampling.group] * len(codes) if groups is None else groups
         seeds = [sampling.seed] * len(codes) if seeds is None else seeds
         prompts = [None] * len(codes) if prompts is None else prompts
-        for name, given in (("groups", groups), ("seeds", seeds), ("prompts", prompts)):
+        before = [None] * len(codes) if before is None else before
+        for name, given in (("groups", groups), ("seeds", seeds), ("prompts", prompts), ("before", before)):
             if len(given) != len(codes):
                 raise InputError(f"there are {len(given)} {name} for {len(codes)} clips; give one each, or none")
         codes = [*self._belonging(codes, tokenizer)]
-        renderings = [self._rendering(tokenizer, prompt) for prompt in prompts]
+        renderings = [self._rendering(tokenizer, *each) for each in zip(prompts, before, strict=True)]
         no_frames = torch.zeros(0, self.model.config.condition_inputs)  # of a clip without codes
         inputs = [
             GenerationInput(
@@ -269,6 +281,7 @@ class Vocoder:
         sampling: Sampling = SAMPLING,
         *,
         prompt: Waveform | Samples | None = None,
+        before: Prompt | None = None,
     ) -> Iterator[Waveform]:
         """Decode codes that arrive in blocks: the sound of `decode` in pieces, in constant memory.
 
@@ -278,6 +291,7 @@ class Vocoder:
             sampling: temperature, top_p, seed and group; engine and post-filter are those of the vocoder.
             prompt: recorded beginning of the sound, at the vocoder's rate. Unlike in `continue_from`, the result begins
                 with it, in the network's mu-law levels.
+            before: the recording before the prompt, as in `decode_batch`.
 
         Yields:
             The sound of some frames, as soon as these and the look-ahead frames have arrived; with a post-filter, its
@@ -286,7 +300,7 @@ class Vocoder:
         Raises:
             InputError: a block ends within a code and another follows; and see `decode`.
         """
-        rendering = self._rendering(tokenizer, prompt)
+        rendering = self._rendering(tokenizer, prompt, before)
         levels = generate_blocks(
             self.model,
             rendering.frames(self._belonging(blocks, tokenizer)),
@@ -298,7 +312,9 @@ class Vocoder:
         )
         yield from (self._waveform(samples) for samples in rendering.samples(levels) if len(samples))
 
-    def _rendering(self, tokenizer: CodeMeanings, prompt: Waveform | Samples | None) -> Rendering:
+    def _rendering(
+        self, tokenizer: CodeMeanings, prompt: Waveform | Samples | None, before: Prompt | None
+    ) -> Rendering:
         return Rendering(
             tokenizer,
             self.model.config,
@@ -306,6 +322,7 @@ class Vocoder:
             passes=self.postfilter_passes,
             voice=self.voice,
             prompt=prompt,
+            before=before,
         )
 
     def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Codes]:

@@ -10,6 +10,7 @@ from foundation.files import replace_folder, write_aside
 from pipelines.chain.corpus import MANIFEST, REJECTED, Corpus
 from pipelines.chain.next_samples import measure_speed
 from pipelines.chain.probe_folder import write_probe
+from pipelines.chain.sounds import comb_notice
 from pipelines.chain.unlabelled import write_started, write_unlabelled
 from pipelines.commandline.run_names import link_latest
 from pipelines.pages.run_words import summary
@@ -89,7 +90,7 @@ def write_run_folder(
         manifest=corpus.manifest,
         rejected=corpus.rejected,
         name=corpus.name,
-        notices=corpus.notices,
+        notices=(*corpus.notices, *([comb_notice(first["vocoder"], settings)] if "vocoder" in first else [])),
         settings=settings,
         made=made,
         source=source,

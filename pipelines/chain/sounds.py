@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from audio.recordings.manifest import Manifest
+from foundation.saved_models import CONFIG
 from lm.probing.task import ProbeTask
 from lm.vectors import ONE_HEARING
 from pipelines.methods.signals import SIGNALS
@@ -34,6 +35,7 @@ from pipelines.stages.tokenizer import codebook
 from pipelines.stages.vocoder import CodedIn, vocoder
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
+from vocoder.postfilter import in_force
 
 
 def make_sounds(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> list[Entry]:
@@ -68,6 +70,18 @@ def make_vocoder(
     )
     others = [entry for each in coded for entry in (each.tokenizer, each.codes) if settings.vocoder.codebook_sizes]
     return playback, [sound, *others, wavenet]
+
+
+def comb_notice(wavenet: Entry, settings: RunSettings) -> str:
+    """Say whether the vocoder's sound has a pitch comb, from which most of its voice comes, and why if not."""
+    strength = settings.listening.postfilter
+    if wavenet.read_json(CONFIG).get("voice") is None:
+        why = "its codes or its training recordings have too little of a voice"
+    elif not in_force(strength, settings.audio):
+        why = f"its post-filter is off (listening.postfilter={strength:g})"
+    else:
+        return "WaveNet's sound passes a pitch comb, from which most of its voice comes"
+    return f"WaveNet's sound has no pitch comb, because {why}"
 
 
 def measure_sounds(playback: Playback, codec: Codec) -> list[Entry]:

@@ -28,6 +28,7 @@ class PublishConfig:
     parts: tuple[Part, ...] | None  # None: all that the run has
     report: bool  # whether to upload report.html, which contains recordings
     licence: str | None  # of the models
+    description: str | None = None  # Markdown about data and licences, for the card of start weights
 
     def __post_init__(self) -> None:
         if self.format != "hub":
@@ -49,6 +50,11 @@ class PublishConfig:
         require(fitting, "parts", parts, rule)
         rule = "name it as the hub does, such as cc-by-4.0, apache-2.0 or other"
         require(self.licence is None or bool(LICENCE.fullmatch(self.licence)), "licence", self.licence, rule)
+
+        if self.description is not None:
+            rule = "only the card of start weights has it: leave it out, or choose format=start"
+            require(self.format == "start", "description", repr(self.description), rule)
+            require(bool(self.description.strip()), "description", "empty", "write a sentence, or leave it out")
 
     def _require_folder_options(self) -> None:
         """Refuse options of the hub beside those of files in a folder, and parts that these files are not made of."""

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from huggingface_hub import ModelCardData
 
 from audio.spectrogram import SpectrogramConfig
+from foundation.errors import InputError
 from foundation.files import file_hash, write_aside
 from foundation.saved_models import CARD, VOCODER, WEIGHTS, write_model
 from foundation.text import escape_markdown
@@ -20,7 +21,6 @@ from pipelines.results.run_record import Results, read_results
 from pipelines.stages.start import VOICE, require_absolute, start_folder, statistics_of
 from pipelines.store.work_folder import new_folder
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.network import WaveNet
 from vocoder.wavenet.transfer import as_it_is, transferred
 
 _CARD = """---
@@ -36,7 +36,8 @@ nothing by itself: `wordless run vocoder.start=FOLDER` converts it to the codes 
 | front end | {audio.sample_rate:,} Hz, {audio.n_mels} mel bands from {audio.f_min:g} to {audio.highest:g} Hz, \
 windows of {audio.window_length} samples every {audio.hop_length}, floor {audio.floor:g} |
 | network | {config.layers} layers, {parameters:,} parameters, {config.levels} mu-law levels |
-| trained on | {clips:,} clips, {hours:.2f} hours: {corpus} |
+| trained on{last} | {clips:,} clips, {hours:.2f} hours: {corpus} |
+| training began with | {start} |
 | training | {training} |
 | command | `{command}` |
 | commit | {commit} |
@@ -49,6 +50,13 @@ _ESPEAK = """
 The recordings are those of the built-in corpus, spoken by [eSpeak NG](https://github.com/espeak-ng/espeak-ng). Its
 licence, GPL-3.0-or-later, covers the program, which Wordless calls in a process of its own and does not contain. The
 sound that it makes is no copy of the program. No recording of a person is among them, and none is part of this folder.
+"""
+_DESCRIBED = """
+## Data and licences
+
+{description}
+
+No recording is part of this folder.
 """
 _OTHERS = """
 ## Data and licences
@@ -65,26 +73,41 @@ def write_start_weights(settings: PublishConfig) -> None:
     results = read_results(settings.run)
     choose_parts(settings.run, ("tokenizer", "vocoder"), {})
     config, audio = require_absolute(run)
-    trained, known = Vocoder.from_pretrained(start_folder(run, VOCODER, option=VOICE)).model, statistics_of(run)
+    vocoder, known = Vocoder.from_pretrained(start_folder(run, VOCODER, option=VOICE)), statistics_of(run)
+    if vocoder.steps == 0:
+        raise InputError(
+            f"run={run} took no step of its vocoder's training (vocoder.fit.steps=0): its weights are those that "
+            f"{VOICE} named, for which this run's card would be wrong; publish a run whose vocoder was trained"
+        )
     for_all = replace(config, groups=())  # of a start with groups: their average
-    model = transferred(trained, for_all, known=known, new=as_it_is(config.n_mels), seed=0)
+    model = transferred(vocoder.model, for_all, known=known, new=as_it_is(config.n_mels), seed=0)
     with new_folder(output) as folder:
         write_model(folder, model, {"log_mel": asdict(audio), "wavenet": asdict(for_all)})
-        write_aside(folder / CARD, _card(settings, results, model, audio, sha256=file_hash(folder / WEIGHTS)))
+        write_aside(folder / CARD, _card(settings, results, vocoder, audio, sha256=file_hash(folder / WEIGHTS)))
     for path in sorted(output.iterdir()):
         print(f"{path.stat().st_size / 1e6:>10,.3f} MB  {path}", flush=True)
 
 
-def _card(settings: PublishConfig, results: Results, model: WaveNet, audio: SpectrogramConfig, *, sha256: str) -> str:
+def _card(settings: PublishConfig, results: Results, vocoder: Vocoder, audio: SpectrogramConfig, *, sha256: str) -> str:
+    """Write the card of ``vocoder``, packed as weights of this hash; it knows the last of several trainings best."""
     made, corpus, curve = results.get("provenance"), results["corpus"], results["curves"].get("vocoder")
     place = made["config"].get("corpus") if made else None
     spoken = isinstance(place, Mapping) and not any(place.get(name) for name in PLACES)
+    config, began_at = replace(vocoder.model.config, groups=()), vocoder.began_at
+    start = (
+        "random weights" if began_at is None else f"the weights of an earlier vocoder, with the SHA-256 `{began_at}`"
+    )
+    rights = _ESPEAK if spoken and began_at is None else _OTHERS
+    if settings.description is not None:
+        rights = _DESCRIBED.format(description=settings.description.strip())
     data = ModelCardData(library_name="wordless", license=settings.licence, tags=["audio", "vocoder", "wavenet"])
     return _CARD.format(
         front_matter=data.to_yaml(),
         audio=audio,
-        config=model.config,
-        parameters=model.config.parameters,
+        config=config,
+        parameters=config.parameters,
+        start=start,
+        last="" if began_at is None else " last",
         clips=corpus["clips"]["train"],
         hours=corpus["seconds"]["train"] / 3600,
         corpus=escape_markdown(corpus["name"]),
@@ -92,5 +115,5 @@ def _card(settings: PublishConfig, results: Results, model: WaveNet, audio: Spec
         command="unknown" if made is None else made["command"],
         commit="unknown" if made is None else made["commit"],
         sha256=sha256,
-        rights=_ESPEAK if spoken else _OTHERS,
+        rights=rights,
     )

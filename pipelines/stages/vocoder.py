@@ -42,7 +42,7 @@ class VocoderSettings:
 
     wavenet: WaveNetConfig  # groups are filled in from the training clips
     crops: CropsConfig
-    condition_on_groups: bool  # speakers or others, if the manifest has them: each gets its own voice
+    condition_on_groups: bool  # speakers or others, if the manifest has them: each gets its own voice by training
     codebook_sizes: tuple[int, ...] | None  # random codebook sizes of training crops; None: the run's own
     fit: StartableFitConfig
     start: str | None = None  # folder or address of a vocoder whose weights training begins with; None: random weights
@@ -85,13 +85,14 @@ def vocoder(
 ) -> Entry:
     """Train a WaveNet on the decoded log-mel of one or several codebooks; the entry is a vocoder folder.
 
-    With ``settings.start`` its training begins with the weights of an earlier vocoder, and may take no step.
+    With ``settings.start`` its training begins with the weights of an earlier vocoder, and may take no step. Without a
+    step there are no groups, because their voices would all be the average.
     """
     # Groups of validation clips weigh the same in the choice of the best step, whether or not they are conditions.
     told = TRAINED_ON if settings.condition_on_groups else ("validation",)
     groups = {clip.name: clip.group for split in told for clip in manifest.of(split)}
     config = settings.wavenet
-    if settings.condition_on_groups:
+    if settings.condition_on_groups and (settings.fit.steps or settings.start is None):  # all groups begin alike
         names = {clip.group for clip in manifest.of("train") if clip.group is not None}
         config = replace(config, groups=tuple(sorted(names)))
     if config.condition == "embedding":

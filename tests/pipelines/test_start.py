@@ -1,6 +1,7 @@
 """Runs that begin with models of an earlier run: its tokenizer, and the weights of its language model and vocoder."""
 
 import json
+import re
 import shutil
 import signal
 from dataclasses import replace
@@ -261,8 +262,43 @@ def test_packed_weights_compute_what_the_vocoder_of_the_run_does(finished_run: F
 
 def test_the_card_of_packed_weights_says_what_they_were_made_of(packed: Path) -> None:
     card = (packed / "README.md").read_text()
-    for word in ("license: apache-2.0", file_hash(packed / "model.safetensors"), "wordless run", "eSpeak"):
+    for word in (
+        "license: apache-2.0",
+        file_hash(packed / "model.safetensors"),
+        "wordless run",
+        "eSpeak",
+        "No recording of a person",
+        "random weights",
+    ):
         assert word in card
+
+
+def test_a_card_does_not_vouch_for_the_weights_that_a_training_began_with(
+    finished_run: FinishedRun, tmp_path: Path
+) -> None:
+    """The finished run is of eSpeak; what its vocoder began with may have heard anybody."""
+    folder = Path(shutil.copytree(finished_run.folder, tmp_path / "run"))
+    sha256, config = "5" * 64, json.loads((folder / "vocoder/config.json").read_text())
+    (folder / "vocoder/config.json").write_text(json.dumps(config | {"began_at": sha256}))
+    base = {"upload": False, "private": True, "repo": "", "parts": None, "report": False, "licence": None}
+    words = base | {"run": str(folder), "format": "start"}
+    publish(words | {"output": str(tmp_path / "plain")})
+    card = (tmp_path / "plain/README.md").read_text()
+    assert sha256 in card
+    assert "No recording of a person" not in card
+    said = "eSpeak NG voices, then CC BY 4.0 and Apache-2.0 recordings, 50 % each: see [here](https://example.org)."
+    publish(words | {"output": str(tmp_path / "described"), "description": said})
+    card = (tmp_path / "described/README.md").read_text()
+    assert said in card
+    assert sha256 in card
+    (folder / "vocoder/config.json").write_text(json.dumps(config | {"began_at": sha256, "steps": 0}))
+    with pytest.raises(InputError, match=r"^run=.*vocoder\.fit\.steps=0") as caught:
+        publish(words | {"output": str(tmp_path / "none")})
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "none").exists()
+    for changes in ({"format": "hub", "repo": "user/name"}, {"format": "onnx", "output": str(tmp_path / "onnx")}):
+        with pytest.raises(InputError, match=r"^description\b.*format=start"):
+            publish(words | changes | {"description": said})
 
 
 def test_packed_weights_decode_nothing_by_themselves(finished_run: FinishedRun, packed: Path) -> None:
@@ -412,6 +448,7 @@ def test_keys_name_the_voice_and_only_where_there_is_one(
         assert began_at[:16] in text.read_text()
     results = read_results(made)
     assert "vocoder" not in results["curves"]
+    assert ["pitch comb" in notice for notice in results["corpus"]["notices"]].count(True) == 1
     heard = {clip.sha256 for clip in unlabelled_of_run(made, tmp_path)}
     assert heard == {clip.sha256 for clip in read_manifest(finished_run.folder / MANIFEST, tmp_path).of("train")}
     tokenizer, vocoder = (
@@ -419,8 +456,13 @@ def test_keys_name_the_voice_and_only_where_there_is_one(
         Vocoder.from_pretrained(made / "vocoder"),
     )
     codes = tokenizer.encode(Waveform(samples=sweep(0.3, 8000), sample_rate=8000))
-    sound = vocoder.decode(codes, tokenizer, group=vocoder.model.config.groups[0])
-    assert len(sound.samples) == codes.num_samples
+    assert len(vocoder.decode(codes, tokenizer).samples) == codes.num_samples
+    trained = Vocoder.from_pretrained(finished_run.folder / "vocoder").model.config.groups
+    assert trained
+    assert not vocoder.model.config.groups  # without a step all groups would sound alike
+    assert not any(group in (made / "vocoder/README.md").read_text() for group in trained)
+    with pytest.raises(InputError, match=rf"^group\b.*{re.escape(trained[0])}"):
+        vocoder.decode(codes, tokenizer, group=trained[0])
     before = {entry for entry in entries(store) if entry.parent.name == "vocoder"}
     assert run(store, tmp_path / "more", *words, start, "vocoder.fit.steps=8") == 0
     assert run(store, tmp_path / "none", *words, "vocoder.fit.steps=8") == 0

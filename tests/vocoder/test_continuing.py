@@ -9,11 +9,12 @@ import torch
 from audio.excerpts import Excerpt
 from audio.waveform import Waveform
 from foundation.seeds import sound_seed
-from tests.vocoder.sounds import SAMPLES_PER_CODE, Table, clips_of_own_meaning, random_table, tiny_config
+from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, Table, clips_of_own_meaning, random_table, tiny_config
 from tokenizer.codes import Codes
 from vocoder.continuing import Prompt, after, joined_sound
 from vocoder.crops import Crops, CropsConfig, loss
 from vocoder.kinds.table import BY_KEY
+from vocoder.pitch_comb import REMEMBERED, PitchComb, VoiceHead
 from vocoder.sampling import Sampling
 from vocoder.synthesis import Trained, Unlearned
 from vocoder.vocoder import Vocoder
@@ -81,6 +82,48 @@ def test_only_the_end_of_a_long_prompt_is_heard_and_nothing_changes(trained: tup
     assert len(prompt.end(3).waveform.samples) == 3 * SAMPLES_PER_CODE
     assert prompt.end(3).codes.values.tolist() == prompt.codes.values[-3:].tolist()
     assert prompt.end(99).codes.num_samples == prompt.codes.num_samples
+
+
+def voiced(seed: int) -> VoiceHead:
+    """A head whose pitch depends on the running mean of the codes' log-mel."""
+    slopes = 0.01 * np.random.default_rng(seed).standard_normal(2 * SPECTROGRAM.n_mels)
+    nothing = (0.0,) * len(slopes)
+    return VoiceHead(voicing=(1.0, *nothing), octaves=(7.2, *map(float, slopes)))
+
+
+@pytest.mark.parametrize("length", [2, 5, 10])
+def test_the_comb_reads_the_whole_prompt(trained: tuple[Vocoder, Table], length: int) -> None:
+    """Its path of periods and its running mean go on, although the network reads only the end."""
+    plain, table = trained
+    vocoder = Vocoder(plain.model, "tok-1", voice=voiced(0))
+    prompt = prompt_of(table, 2, length)
+    more = table.codes([30, 31, 3, 4, 50, 51] * 3)
+    synthesis = Trained(vocoder, table, Sampling(temperature=0))
+    joined = table.codes([*prompt.codes.values[:, 0].tolist(), *more.values[:, 0].tolist()])
+    whole = vocoder.continue_from(prompt.waveform, joined, table, temperature=0)
+    heard, alone = synthesis.sounds([more, more], [None, None], names=["a", "b"], prompts=[prompt, None])
+    np.testing.assert_array_equal(heard.samples, whole.samples)
+    blocks = [table.codes([value]) for value in more.values[:, 0].tolist()]
+    pieces = [piece.samples for piece in synthesis.continued(prompt, blocks, None, name="a")]
+    np.testing.assert_array_equal(np.concatenate(pieces), heard.samples)
+    assert np.array_equal(alone.samples, vocoder.decode(more, table, temperature=0).samples)
+    unvoiced = plain.continue_from(prompt.waveform, joined, table, temperature=0)
+    assert not np.allclose(unvoiced.samples, whole.samples, atol=1e-3)
+
+
+def test_what_a_comb_has_forgotten_makes_no_difference() -> None:
+    """Frames before the last ones of a long recording do not change the pitch."""
+    frames, hop = REMEMBERED + 80, SPECTROGRAM.hop_length
+    draw = np.random.default_rng(1)
+    samples = torch.from_numpy(draw.normal(0, 0.1, frames * hop).astype(np.float32))
+    log_mel = torch.from_numpy(draw.normal(-4, 2, (frames, SPECTROGRAM.n_mels)).astype(np.float32))
+    made = []
+    for first in (0, 40):  # of the frames before the last 40
+        comb = PitchComb(SPECTROGRAM, voiced(2))
+        comb.hear(samples[first * hop : -40 * hop], log_mel[first:-40])
+        comb.expect(log_mel[-40:])
+        made.append(comb.filter(samples[-40 * hop :]).numpy())
+    np.testing.assert_allclose(made[0], made[1], atol=1e-3)
 
 
 def test_without_a_prompt_a_sound_begins() -> None:

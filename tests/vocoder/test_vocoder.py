@@ -15,6 +15,7 @@ from foundation.errors import InputError
 from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
 from tokenizer.codes import Codes
 from vocoder.model_card import model_card
+from vocoder.pitch_comb import VoiceHead
 from vocoder.runaway import LoudnessRange
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
@@ -130,6 +131,31 @@ def test_names_a_missing_file(vocoder: Vocoder, tmp_path: Path) -> None:
 def test_without_groups_the_remedy_is_named() -> None:
     with pytest.raises(InputError, match=r"groups\b.*corpus\.pattern"):
         Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1").group_index("anna")
+
+
+@pytest.mark.parametrize("name", ["voicing", "octaves"])
+@pytest.mark.parametrize("numbers", [[], [0.5], [0.5] * 40, [0.5] * 42, ["a"] * 41, [1e300] * 41, None, [None] * 41])
+def test_a_damaged_voice_is_refused_in_one_line(tmp_path: Path, name: str, numbers: object) -> None:
+    inputs = 1 + 2 * tiny_config().n_mels
+    assert inputs == 41
+    head = VoiceHead(voicing=(0.5,) * inputs, octaves=(0.1,) * inputs)
+    Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1", voice=head).save_pretrained(tmp_path)
+    assert "pitch comb: yes" in (tmp_path / "README.md").read_text()
+    assert Vocoder.from_pretrained(tmp_path).voice == head
+    saved = json.loads((tmp_path / "config.json").read_text())
+    saved["voice"][name] = numbers
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    with pytest.raises(InputError, match=rf"damaged\b.*{name}") as caught:
+        Vocoder.from_pretrained(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_voice_at_a_rate_without_pitch_is_refused(tmp_path: Path) -> None:
+    config = tiny_config(sample_rate=400)
+    head = VoiceHead(voicing=(0.5,) * 41, octaves=(0.1,) * 41)
+    Vocoder(create_wavenet(config, seed=0), "tok-1", voice=head).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"damaged\b.*voice\b.*400 Hz"):
+        Vocoder.from_pretrained(tmp_path)
 
 
 def test_names_a_changed_file(vocoder: Vocoder, tmp_path: Path) -> None:
