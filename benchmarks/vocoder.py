@@ -52,11 +52,10 @@ class Speeds:
 
 
 def measure_vocoder(
-    vocoder_folder: Path | None, *, clips: Sequence[int], repeats: int, picture: Path | None
+    vocoder_folder: Path, *, clips: Sequence[int], repeats: int, picture: Path | None
 ) -> dict[str, object]:
-    """Measure, print tables, draw a roofline; the default WaveNet with random weights where none is given."""
-    random = create_wavenet(WaveNetConfig(), seed=0).eval()
-    model = random if vocoder_folder is None else Vocoder.from_pretrained(vocoder_folder).model
+    """Measure, print tables, draw a roofline."""
+    model = Vocoder.from_pretrained(vocoder_folder).model.eval()
     counts, console = [count for count in (1, 2) if count <= cores_here()], Console()
     machines, rates = [measure_machine(count) for count in counts], list[Rate]()
     for row in _rates(model, clips, machines, repeats):

@@ -53,10 +53,6 @@ class VectorConfig:
         """The same of a method with layers; the default layers add nothing."""
         return self.key if self.layers == ONE_HEARING.layers else {**self.key, "layers": self.layers}
 
-    def of_network(self, count: int) -> int:
-        """Count the vectors of a network of ``count`` layers."""
-        return len(self.keys(count, layer="", together=""))
-
     def size(self, width: int) -> int:
         """Return the numbers that all poolings of frames ``(time, width)`` give."""
         return width * sum(pooled_parts(pooling) for pooling in self.poolings)

@@ -13,6 +13,7 @@ from pipelines.store.run_folder import part_of
 from pipelines.store.store import write_json
 
 MILLION = 1_000_000
+DEFAULT_RATE = "16000"  # Hz; of the voice that a default run begins with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,9 @@ class BenchConfig:
     codes: int  # of k-means
     iterations: int  # of k-means
     repeats: int
-    model: Path | None  # folder of a run; null: a tokenizer of the default size with random weights
+    model: (
+        Path | None
+    )  # folder of a run; null: a tokenizer with random weights, or the voice that ships
     output: Path | None  # JSON file
 
     def __post_init__(self) -> None:
@@ -78,9 +81,11 @@ def bench(config: dict[str, object]) -> None:
             measured = measure_memory(folder, hours=settings.hours)
         case "vocoder":
             from benchmarks.vocoder import measure_vocoder
+            from pipelines.stages.start import SHIPPED
 
             picture = None if settings.output is None else settings.output.with_suffix(".png")
-            measured = measure_vocoder(folder, clips=settings.clips, repeats=settings.repeats, picture=picture)
+            voice = SHIPPED / DEFAULT_RATE if folder is None else folder
+            measured = measure_vocoder(voice, clips=settings.clips, repeats=settings.repeats, picture=picture)
     if settings.output is not None:
         write_json(settings.output, measured)
 

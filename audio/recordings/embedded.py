@@ -77,6 +77,11 @@ class EmbeddedConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.other and self.sentences:  # before the voices, whose number follows from the sentences
+            raise InputError(
+                f"embedded.other is true and embedded.sentences {self.sentences}: the other voices speak words; choose "
+                "embedded.sentences=0"
+            )
         spoken = (("voices", self.voices, self.all_voices), ("words", self.words, self.all_words))
         for name, value, among in spoken:
             rule = f"choose 1 to {len(among)}{' with embedded.other' if self.other else ''}"
@@ -84,11 +89,6 @@ class EmbeddedConfig:
         require(1 <= self.takes <= 100, "embedded.takes", self.takes, "choose 1 to 100")
         rule = f"choose 0 (single words) to {MOST_SENTENCES}"
         require(0 <= self.sentences <= MOST_SENTENCES, "embedded.sentences", self.sentences, rule)
-        if self.other and self.sentences:
-            raise InputError(
-                f"embedded.other is true and embedded.sentences {self.sentences}: the other voices speak words; choose "
-                "embedded.sentences=0"
-            )
         require_seed(self.seed, "embedded.seed")
 
     @property
@@ -102,17 +102,21 @@ class EmbeddedConfig:
         return OTHER_WORDS if self.other else WORDS
 
 
-def fill_in(options: Mapping[str, object], *, alone: bool = True) -> dict[str, object]:
-    """Replace options that are null: the voices speak sentences, unless words, takes or other voices are asked for.
+def fill_in(
+    options: Mapping[str, object], *, alone: bool = True, voices: int = VOICES_OF_SENTENCES
+) -> dict[str, object]:
+    """Replace options that are null: ``voices`` speak sentences, unless words are asked for.
 
-    The last voices do not speak sentences, so that they can test a language model of the others. A corpus that is not
-    ``alone``, but joins other recordings for pre-training, has words.
+    Words are asked for by their number, by takes, other voices, or labels other than words, which many takes and voices
+    vary. The last voices do not speak sentences, so that they can test a language model of the others. A corpus that is
+    not ``alone``, but joins other recordings for pre-training, has words.
     """
     given = {name: value for name, value in options.items() if value is not None}
     of_words = not alone or "words" in given or "takes" in given or bool(given.get("other"))
+    of_words |= given.get("label", "word") != "word"
     sentences = given.setdefault("sentences", 0 if of_words else SENTENCES)
     every = len(OTHER_VOICES if given.get("other") else VOICES)
-    given.setdefault("voices", VOICES_OF_SENTENCES if sentences else every)
+    given.setdefault("voices", voices if sentences else every)
     return given
 
 

@@ -39,7 +39,7 @@ from pipelines.rates.continuations import require_long_enough
 from pipelines.rates.language_models import rate_corpora, rate_models
 from pipelines.results.provenance import provenance
 from pipelines.results.results import FoldSeed
-from pipelines.settings.completed import with_choices
+from pipelines.settings.completed import EMBEDDED, with_choices, without_test
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
 from pipelines.stages.code_table import code_table
@@ -60,7 +60,7 @@ WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # for a corpus that
 
 def run_chain(config: dict[str, object], folder: Path) -> None:
     """Make or reuse the entries of the wanted stages, and write the run's ``folder``."""
-    config = with_choices(config)  # the run's record says what was chosen
+    named, config = config.get("stages") is not None, with_choices(config)  # the run's record says what was chosen
     settings = run_settings(config)
     require_language_tests(settings)
     store = settings.store.root
@@ -89,6 +89,8 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         unlabelled = read_unlabelled(settings, corpus.manifest, store, gang=gang, terminal=terminal, folder=folder)
         corpus = noted_starts(noted_weights(noted(corpus, unlabelled, settings), settings), settings, folder)
         terminal.say(f"audio     {rates(settings)}")
+        if settings.corpus.root == EMBEDDED and not named and (why := without_test(config)):
+            terminal.say(f"notice    word order is not tested: {why}")
         for notice in voice_notices(settings):
             terminal.say(f"vocoder   {notice}")
         seconds = corpus.manifest.seconds + sum(each.seconds for each in unlabelled)

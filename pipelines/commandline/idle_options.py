@@ -11,7 +11,7 @@ import yaml
 
 from foundation.errors import InputError
 from pipelines.commandline.option_index import index
-from pipelines.settings.completed import with_choices
+from pipelines.settings.completed import with_choices, without_test
 
 PLACES = ("table", "root", "dataset", "shards")
 OF_STAGES = ("zerospeech", "rates", "next_sample")  # groups of options that one stage alone reads
@@ -20,6 +20,7 @@ OF_PROBES = ("features*", "references", "states", "input", "assignments", "atten
 OF_JUDGES = ("methods", "layers", "poolings", "hearings", "hearing_rates")
 # Options of the training of a tokenizer. The sample of patches has the statistics of frames, which other networks read.
 OF_TRAINED_TOKENS = ("fit.*", "kmeans_iterations", "batch_size", "max_formants", "dynamic_ranges")
+OF_TRAINED_VOICES = ("fit.[!s]*", "fit.seed", "crops.*", "codebook_sizes")  # of a vocoder's training, beside fit.steps
 OF_WORDS = ("words", "takes")  # of the built-in corpus
 DIVISION = ("by", "train", "validation", "test", "validation_fraction", "test_fraction", "seed")
 OF_WAVENET = ("temperature", "top_p", "vocoder_temperature", "postfilter", "postfilter_passes", "engine")
@@ -28,6 +29,8 @@ OF_WAVENET = ("temperature", "top_p", "vocoder_temperature", "postfilter", "post
 def require_effect(command: str, config: Mapping[str, object], words: Sequence[str]) -> None:
     """Refuse typed options that the command does not read with this config, unless they have their default value."""
     typed = [word.partition("=")[0].lstrip("+") for word in words if "=" in word and not word.startswith("-")]
+    if not typed:
+        return
     for pattern, reason in idle(command, config):
         for option in typed:
             if fnmatchcase(option, pattern) and not _is_default(command, option, config):
@@ -75,7 +78,8 @@ def _idle_in_run(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     stages = _names(config.get("stages"))
     for stage in OF_STAGES:
         if stage not in stages:
-            yield f"{stage}.*", f"stages does not have {stage}"
+            why = without_test(config) if stage == "zerospeech" else None
+            yield f"{stage}.*", f"stages does not have {stage}{'' if why is None else f' ({why})'}"
     if "probe" not in stages:
         judges = "vocoder" in stages or "rates" in stages
         for name in OF_PROBES if judges else (*OF_PROBES, *OF_JUDGES):
@@ -91,6 +95,17 @@ def _idle_in_run(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         case {"tokenizer": {"start": str(start)}}:
             for name in OF_TRAINED_TOKENS:
                 yield f"tokenizer.{name}", f"the tokenizer of tokenizer.start={start} is used as it is"
+    if "vocoder" in stages:
+        yield from _idle_in_vocoder(config)
+
+
+def _idle_in_vocoder(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    from pipelines.settings.run import STEPS, completed  # a second of imports, which other commands need not wait for
+
+    match completed(config):
+        case {"vocoder": {"fit": {"steps": 0}}}:
+            for name in OF_TRAINED_VOICES:
+                yield f"vocoder.{name}", f"WaveNet is trained 0 steps, and vocoder.fit.steps={STEPS} would train it"
 
 
 def _names(value: object) -> Sequence[object]:

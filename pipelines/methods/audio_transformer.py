@@ -30,11 +30,6 @@ def _settings(options: Options, variant: Variant | None = None) -> AudioTransfor
     return own if variant is None else replace(own, model=replace(own.model, variant=variant))
 
 
-def _candidates(options: Options) -> int:
-    """Count the candidates: layers, and all of them side by side."""
-    return options.compare.vectors.of_network(_settings(options).model.layers)
-
-
 def _network(options: Options) -> Network:
     model = _settings(options).model
     parameters = model.parameters(options.audio.sample_rate)
@@ -79,7 +74,6 @@ def _describe(variant: Variant | None, line: Line) -> Method:
         row=Row(name=name, kind="supervised", title=title, line=line, places=("learning curves",)),
         head=Row(name=f"{name}_head", kind="supervised", title=f"{title}, own head", places=("summary",)),
         labels="train",
-        candidates=_candidates,
         features=partial(_features, name, variant),
         training=Training(option=NAME, options=_settings, loss="nats per clip", network=_network),
         shortest=_shortest,
@@ -101,7 +95,6 @@ RANDOM_AUDIO_TRANSFORMER = Method(
         title=f"{TITLE}, untrained",
         line=Line(marker="8", filled=False, dashes=":"),
     ),
-    candidates=_candidates,
     features=_untrained_features,
     shortest=_shortest,
     require_options=partial(refuse_input, f"random_{NAME}"),

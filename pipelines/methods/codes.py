@@ -49,19 +49,6 @@ def _untrained_states(study: Study) -> Made:
     return Made(trained=(*study.heard_entries, *study.coded_entries), features=entry)
 
 
-def _untrained_candidates(options: Options) -> int:
-    """Count the candidates: layers, and all of them side by side."""
-    return options.compare.vectors.of_network(options.lm.gpt.layers) * len(options.compare.states)
-
-
-def _candidates(options: Options) -> int:
-    """Count the candidates; two options of the comparison add to those of the untrained GPT."""
-    own = options.compare
-    layers = replace(own.vectors, poolings=("mean",)).of_network(options.lm.gpt.layers)
-    weighted = layers * own.attentive + own.surprise
-    return _untrained_candidates(options) + weighted
-
-
 def size_of_states(options: Options, gpt: GPTConfig | None = None) -> int:
     """Return the size of the vectors of a GPT's states; by default of the run's own GPT."""
     own, gpt = options.compare, gpt or options.lm.gpt
@@ -99,7 +86,6 @@ BAG_OF_CODES = Method(
 GPT = Method(
     row=Row(name="gpt", kind="codes", title="GPT", line=Line(marker="D"), places=("learning curves", "groups")),
     input="bag_of_codes",
-    candidates=_candidates,
     reads_lm=True,
     vector_size=_size,
     features=_states,
@@ -119,7 +105,6 @@ RANDOM_GPT = Method(
         places=("summary",),
     ),
     input="bag_of_codes",
-    candidates=_untrained_candidates,
     vector_size=size_of_states,
     features=_untrained_states,
 )

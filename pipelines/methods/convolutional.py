@@ -20,11 +20,6 @@ def _settings(options: Options) -> BaselineSettings:
     return options.group(BaselineSettings)
 
 
-def _candidates(options: Options) -> int:
-    """Count the candidates: blocks, and all of them side by side."""
-    return options.compare.vectors.of_network(len(_settings(options).encoder.channels))
-
-
 def _simclr(study: Study) -> Made:
     from pipelines.stages.baselines import simclr
     from pipelines.stages.language_model import unlabelled_entry
@@ -85,7 +80,6 @@ SIMCLR = Method(
         places=("learning curves", "groups", "summary", "key figures"),
     ),
     input="log_mel",
-    candidates=_candidates,
     features=_simclr,
     training=Training(
         option="baselines.simclr",
@@ -107,7 +101,6 @@ SUPERVISED = Method(
     ),
     labels="train",
     input="log_mel",
-    candidates=_candidates,
     features=_supervised,
     training=Training(
         option="baselines.supervised", options=lambda options: _settings(options).supervised, loss="nats per clip"
@@ -118,6 +111,5 @@ RANDOM_CONV = Method(
         name="random_conv", kind="untrained", title="CNN, untrained", line=Line(marker="s", filled=False, dashes=":")
     ),
     input="log_mel",
-    candidates=_candidates,
     features=_untrained,
 )

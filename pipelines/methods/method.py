@@ -93,8 +93,6 @@ class Method:
     reads_lm: bool = False  # whether its features are made by the run's language model
     reads_rates: bool = False  # whether they are made by the language models of several rates
     labels: Literal["none", "train"] = "none"  # labels used in its training; with "train" no learning curve
-    # how many keys it writes, from the options
-    candidates: Callable[[Options], int] = lambda options: len(options.compare.vectors.poolings)
     # about how many numbers of 32 bits it stores for a clip; the default is that of convolutional encoders, as measured
     vector_size: Callable[[Options], int] = lambda options: options.compare.vectors.size(ENCODER_WIDTH)
     features: Callable[[Study], Made]  # methods with the same function are made by one call

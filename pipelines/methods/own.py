@@ -39,7 +39,6 @@ def own_method(name: str, file: Path) -> Method:
         raise InputError(f"compare.features has the name {name!r}; use up to 40 letters, digits, '_', '.' and '-'")
     return Method(
         row=own_row(name),
-        candidates=lambda options: len(_checked(file).arrays),
         vector_size=lambda options: sum(values.shape[1] for values in _checked(file).arrays.values()),
         features=partial(_features, name, file),
         require_clips=partial(_require_clips, file),

@@ -51,13 +51,6 @@ def _require_rate(name: str, number: int, options: Options) -> tuple[int, ...]:
     return rates
 
 
-def _candidates(name: str, number: int, options: Options) -> int:
-    """Count the candidates: layers, and all of them side by side."""
-    rates, own = _require_rate(name, number, options), options.compare
-    layers = options.lm.divided(len(rates))[number - 1].gpt.layers
-    return own.vectors.of_network(layers) * len(own.states)
-
-
 def _size(name: str, number: int, options: Options) -> int:
     rates = _require_rate(name, number, options)
     return size_of_states(options, options.lm.divided(len(rates))[number - 1].gpt)
@@ -88,7 +81,6 @@ def _gpt(number: int) -> Method:
         row=Row(name=name, kind="codes", title=f"GPT, rate {number}", line=Line(marker=MARKERS[number - 1])),
         input=f"bag_of_rate_{number}",
         reads_rates=True,
-        candidates=partial(_candidates, name, number),
         vector_size=partial(_size, name, number),
         features=partial(_states, number),
         require_options=partial(_require_options, name, number),

@@ -10,14 +10,6 @@ if TYPE_CHECKING:
     from pipelines.methods.study import Options, Study
 
 
-def _log_mel_candidates(options: Options) -> int:
-    """Count the candidates: removing a mean gives a second kind of log-mel; a constant mean is left out."""
-    removal = options.audio.remove_mean
-    poolings = options.compare.vectors.poolings
-    left_out = removal == "clip" and "mean" in poolings
-    return len(poolings) * (1 if removal == "none" else 2) - left_out
-
-
 def _log_mel_size(options: Options) -> int:
     return options.compare.vectors.size(options.audio.n_mels) * (1 if options.audio.remove_mean == "none" else 2)
 
@@ -50,7 +42,6 @@ LOG_MEL = Method(
         line=Line(marker="X", filled=False, dashes=":"),
         places=("learning curves",),
     ),
-    candidates=_log_mel_candidates,
     vector_size=_log_mel_size,
     features=_features,
 )

@@ -20,11 +20,6 @@ def _settings(options: Options) -> AstSettings:
     return options.group(AstSettings)
 
 
-def _candidates(options: Options) -> int:
-    """Count the candidates; the class token is one more."""
-    return len(set(_settings(options).model.layers)) * len(options.compare.vectors.poolings) + 1
-
-
 def _features(study: Study) -> Made:
     from pipelines.stages.spectrogram_transformer import ast, ast_features
     from pipelines.stages.stored_arrays import filter_banks
@@ -66,7 +61,6 @@ AST = Method(
     ),
     head=Row(name="ast_head", kind="supervised", title="AST, own head"),
     labels="train",
-    candidates=_candidates,
     features=_features,
     training=Training(option="ast", options=_settings, loss="nats per clip"),
     require_options=_require_weights,
@@ -75,7 +69,6 @@ RANDOM_AST = Method(
     row=Row(
         name="random_ast", kind="untrained", title="AST, untrained", line=Line(marker="H", filled=False, dashes=":")
     ),
-    candidates=_candidates,
     features=_untrained_features,
     require_options=partial(refuse_input, "random_ast"),
 )

@@ -26,11 +26,6 @@ def _without_weights(options: Options) -> Wav2vec2Settings:
     return replace(_settings(options), weights=None)
 
 
-def _candidates(settings: Callable[[Options], Wav2vec2Settings], options: Options) -> int:
-    """Count the candidates: layers, and all of them side by side."""
-    return options.compare.vectors.of_network(settings(options).layers)
-
-
 def _size(settings: Callable[[Options], Wav2vec2Settings], options: Options) -> int:
     own = settings(options)
     return options.compare.vectors.network_size(own.layers, own.width)
@@ -108,7 +103,6 @@ WAV2VEC2 = Method(
         line=Line(marker="P"),
         places=("learning curves", "groups", "summary", "key figures"),
     ),
-    candidates=partial(_candidates, _settings),
     vector_size=partial(_size, _settings),
     features=_features,
     training=Training(
@@ -127,7 +121,6 @@ RANDOM_WAV2VEC2 = Method(
         title="wav2vec 2.0, untrained",
         line=Line(marker="X", dashes=":"),
     ),
-    candidates=partial(_candidates, _without_weights),
     vector_size=partial(_size, _without_weights),
     features=_untrained_features,
     require_options=partial(refuse_input, "random_wav2vec2"),
@@ -149,7 +142,6 @@ FINETUNED = Method(
         places=("groups", "summary", "key figures"),
     ),
     labels="train",
-    candidates=partial(_candidates, _settings),
     vector_size=partial(_size, _settings),
     features=_finetuned_features,
     training=Training(

@@ -70,6 +70,7 @@ def write_report(folder: Path) -> Path:
         sources=report_sounds.embedded_sounds(folder, [*clips, *of_samples], unconditional, before=before),
         silence=silence_warning([*(sound for clip in clips for sound in clip.continuations), *unconditional]),
         excerpts=report_sounds.excerpt_sentence(results),
+        filtered=report_sounds.filter_sentences(results),
         spectrograms=list(_spectrograms(folder, clips)),
         samples=results.get("next_sample"),
         sample_sounds=list(zip(of_samples, _sample_spectrograms(folder, of_samples), strict=True)),

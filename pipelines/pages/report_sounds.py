@@ -12,6 +12,7 @@ from foundation.json_values import shortened
 from pipelines.pages.phrasing import counted, heading
 from pipelines.results.run_record import RESULTS, SAMPLE_SOUNDS, ClipRecord, ExcerptRecord, Results, is_cut
 from vocoder.kinds.table import KINDS, ORIGINAL
+from vocoder.kinds.wavenet import WAVENET
 
 TITLES = {ORIGINAL: "Original", **{kind.key: kind.heading for kind in KINDS}, "prompt": "Prompt"}
 LISTENING = "listening"  # folder of a run
@@ -132,6 +133,25 @@ def excerpt_sentence(results: Results) -> str | None:
     if not cut:
         return None
     return f"Long clips are cut to their loudest {cut[0]['seconds']:g} s: {len(cut)} of {counted(len(clips), 'clip')}."
+
+
+def filter_sentences(results: Results) -> list[str]:
+    """List which figures of decoded sound the post-filter and its pitch comb decide; none without the filter."""
+    record = results.get("listening", {})
+    if not record.get("postfilter", 0):
+        return []
+    found = []
+    if any(row.name == "periodicity" and row.of == WAVENET.key for row in results["figures"]):
+        found.append(
+            "The pitch comb sets the periodicity, so noise through it has as much: judge the voice by the errors of "
+            "pitch and voicing."
+        )
+    if record.get("judge_name") == "codes":
+        found.append(
+            "The judge reads the codes that the post-filter steers towards; listening.judge=supervised is independent "
+            "of it."
+        )
+    return found
 
 
 def sound_path(folder: Path, file: str, *, part: str = LISTENING) -> Path:

@@ -168,6 +168,7 @@ class ListeningRecord(TypedDict, total=False):
     diversity: list[DiversityRow]
     recognised: list[HeardRow]
     judge: str  # the judging classifier, in words
+    judge_name: str  # its name in the option listening.judge
     judged_clips: int  # number of clips in the figures
     excerpts: list[ExcerptRecord]  # of the judged clips
     warning: str | None  # the classifier does not recognise the originals

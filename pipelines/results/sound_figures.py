@@ -76,6 +76,7 @@ def listening_record(entries: Mapping[str, Entry], manifest: Manifest) -> dict[s
     }
     if "recognised" in entries:
         record["recognised"] = entries["recognised"].read_rows(RECOGNISED, "said")
+        record["judge_name"] = judge_of(entries["recognised"])
         record["judge"] = JUDGES[judge_of(entries["recognised"])]
         record["warning"] = unreliable_classifier(entries["recognised"], entries["decoded"], manifest)
     if "judged" in entries:

@@ -17,7 +17,7 @@ from lm.probing.config import ProbeConfig
 from pipelines.methods.method import Method
 from pipelines.rates.continuations import RatesConfig
 from pipelines.settings.comparison import ComparisonConfig
-from pipelines.settings.completed import with_embedded_corpus, with_samples
+from pipelines.settings.completed import EMBEDDED, with_embedded_corpus, with_samples
 from pipelines.settings.parallel import choose_parallel, part_threads
 from pipelines.settings.run_rules import require_run
 from pipelines.settings.speech_layer import choose_layer
@@ -173,11 +173,16 @@ class RunSettings:
 
 def run_settings(config: Mapping[str, object]) -> RunSettings:
     """Build the settings from a composed config; without root and table the corpus is the embedded one."""
+    return _with_readable_clips(build(RunSettings, _with_local_weights(completed(config)), name=""))
+
+
+def completed(config: Mapping[str, object]) -> dict[str, object]:
+    """Return the config with all values that follow from others; the steps of the vocoder are among them."""
     values = with_samples(with_embedded_corpus(config))
     for name in ("stages", "unlabelled", "tracking"):  # a single value needs no brackets
         if isinstance(values.get(name), str):
             values[name] = [values[name]]
-    return _with_readable_clips(build(RunSettings, _with_voice(_with_local_weights(values)), name=""))
+    return _with_voice(values)
 
 
 def _with_local_weights(values: Mapping[str, object]) -> dict[str, object]:
@@ -192,7 +197,11 @@ def _with_local_weights(values: Mapping[str, object]) -> dict[str, object]:
 
 
 def _with_voice(values: Mapping[str, object]) -> dict[str, object]:
-    """Return the values with the folder of the vocoder's start weights, if these ship and serve it, and its steps."""
+    """Return the values with the folder of the vocoder's start weights, if these ship and serve it, and its steps.
+
+    The weights that ship were trained on voices like those of the built-in corpus, and need no steps there. Other
+    recordings have voices of their own.
+    """
     vocoder = values.get("vocoder")
     if not isinstance(vocoder, Mapping):
         return dict(values)
@@ -209,7 +218,8 @@ def _with_voice(values: Mapping[str, object]) -> dict[str, object]:
     fit = filled.get("fit")
     if isinstance(fit, Mapping) and fit.get("steps", 1) is None:
         begun = isinstance(filled.get("start"), str) and is_shipped(str(filled["start"]))
-        filled["fit"] = {**fit, "steps": STEPS_FROM_SHIPPED if begun else STEPS}
+        built_in = isinstance(corpus := values.get("corpus"), Mapping) and corpus.get("root") == EMBEDDED
+        filled["fit"] = {**fit, "steps": STEPS_FROM_SHIPPED if begun and built_in else STEPS}
     return {**values, "vocoder": filled}
 
 

@@ -33,7 +33,7 @@ from vocoder.wavenet.transfer import transferred
 VALIDATION_CROPS = 64
 VOICE_SECONDS = 100.0  # of training recordings from which voicing and pitch are learned
 VOICE_SECONDS_PER_CLIP = 5.0
-STEPS, STEPS_FROM_SHIPPED = 300, 0  # vocoder.fit.steps=null, from other weights and from those that ship
+STEPS, STEPS_FROM_SHIPPED = 300, 0  # vocoder.fit.steps=null; and for built-in voices from weights that ship
 
 
 @dataclass(frozen=True, kw_only=True)

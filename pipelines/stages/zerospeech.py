@@ -47,7 +47,12 @@ class ZerospeechConfig:
         require(1 <= self.sentences <= 500, "zerospeech.sentences", self.sentences, "choose 1 to 500")
 
     def require_unheard(self, embedded: EmbeddedConfig) -> None:
-        """Refuse voices that the corpus has, too."""
+        """Refuse voices that the corpus has, too, and a corpus without the words of the tests."""
+        if embedded.other:
+            raise InputError(
+                "embedded.other is true, and the stage zerospeech asks for words of the default corpus, which are not "
+                "trained on then: choose embedded.other=false, or leave zerospeech out of stages"
+            )
         left = len(VOICES) - self.voices
         if embedded.voices > left:
             raise InputError(

@@ -39,7 +39,6 @@ def test_a_single_hearing_leaves_no_trace_in_keys() -> None:
 def test_layers_are_each_the_last_or_all_side_by_side(layers: tuple[str, ...], names: list[str]) -> None:
     config = VectorConfig(layers=layers, poolings=("max",))  # type: ignore[arg-type]  # any texts
     assert config.keys(3, layer="layer", together="all") == [f"{name}:max" for name in names]
-    assert config.of_network(3) == len(names)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hydra import compose, initialize_config_module
 
 from benchmarks import peer, roofline, vocoder
 from benchmarks.memory import measure_memory
@@ -17,6 +18,7 @@ from benchmarks.sounds import random_tokenizer, write_noise
 from benchmarks.vocoder import device_of, engines_here, measure, multiply_adds, rate, weight_bytes
 from foundation.errors import InputError
 from pipelines.bench import bench
+from pipelines.commandline.refusals import resolved
 from tests.hostile.special_files import at_most_seconds
 from tests.tokenizer.speech import speech_tokenizer
 from tests.vocoder.sounds import tiny_config
@@ -125,6 +127,16 @@ def test_every_engine_is_measured_beside_the_machine(
     assert {row["precision"] for row in measured["training"]} == {"fp32", "bf16"}
     assert "sgemm" in capsys.readouterr().out
     assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_default_voice_is_measured_where_no_run_is_named(tmp_path: Path) -> None:
+    bench(options(what="vocoder", output=str(tmp_path / "vocoder.json")))
+    config = json.loads((tmp_path / "vocoder.json").read_text())["vocoder"]["config"]
+    with initialize_config_module("conf", version_base="1.3"):
+        default = resolved(compose("run"))["vocoder"]["wavenet"]  # type: ignore[index]
+    for name in ("sample_rate", "layers", "residual_channels", "gate_channels", "skip_channels"):
+        assert config[name] == default[name]
 
 
 def test_each_engine_is_measured_where_it_runs_and_none_stands_in_for_another(monkeypatch: pytest.MonkeyPatch) -> None:

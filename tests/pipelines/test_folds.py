@@ -91,13 +91,6 @@ def test_each_fold_is_probed_with_as_many_penalties_for_each_method(compared: Pa
         assert tried == {(2, 4)}
 
 
-def test_every_method_offers_as_many_candidates_as_were_counted(compared: Path) -> None:
-    settings = run_settings(composed(compared / "store", *FOLDS))
-    counted = {method.name: method.candidates(settings) for method in settings.compare.all_methods}
-    for rows in probed(compared):
-        assert {of: len(row["candidates"]) for of, row in rows.items() if of != "supervised_head"} == counted
-
-
 def test_pooling_by_surprise_and_surprise_itself_are_candidates_where_they_are_asked_for(compared: Path) -> None:
     for rows in probed(compared):
         found = {each["of"] for each in rows["gpt"]["candidates"]}

@@ -180,6 +180,9 @@ def test_other_voices_and_words_are_in_no_default_corpus() -> None:
     assert not {each.text for each in other} & {each.text for each in default}
     with pytest.raises(InputError):
         EmbeddedConfig(other=True)  # there are fewer of these voices
+    for voices in (3, 40):
+        with pytest.raises(InputError, match=r"^embedded\.other\b.*embedded\.sentences=0"):
+            EmbeddedConfig(other=True, sentences=40, voices=voices)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +195,10 @@ def test_other_voices_and_words_are_in_no_default_corpus() -> None:
         ({"other": True}, 0, len(OTHER_VOICES)),
         ({"sentences": 0}, 0, len(VOICES)),
         ({"sentences": 7, "words": 5}, 7, 40),
+        ({"label": "word"}, 40, 40),
+        ({"label": "speed"}, 0, len(VOICES)),
+        ({"label": "text"}, 0, len(VOICES)),
+        ({"label": "pitch", "sentences": 7}, 7, 40),
     ],
 )
 def test_voices_speak_sentences_unless_words_are_asked_for(

@@ -192,6 +192,9 @@ def test_a_gpt_that_cannot_know_the_answers_is_not_asked() -> None:
         require_language_tests(settings("stages=[zerospeech]", *unheard))
     with pytest.raises(InputError, match=r"^embedded\.voices\b.*\b45\b.*embedded\.voices=40\b"):
         require_language_tests(settings("stages=[zerospeech]", "embedded.voices=45"))
+    for words in ((), ("corpus.root=elsewhere", "unlabelled=embedded")):
+        with pytest.raises(InputError, match=r"^embedded\.other\b.*zerospeech\b"):
+            require_language_tests(settings("stages=[zerospeech]", "embedded.other=true", *words))
     with pytest.raises(InputError, match=r"^embedded\.words\b.*\b1\b"):
         require_language_tests(settings("stages=[zerospeech]", "embedded.words=1"))
 

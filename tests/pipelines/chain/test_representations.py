@@ -69,9 +69,6 @@ def test_ast_its_head_and_an_untrained_one_are_probed(made: dict[str, Entry]) ->
         assert {each["of"] for each in rows[of]["candidates"]} == {
             f"{of}/{name}" for name in {*layers, "class_token:mean"}
         }
-    settings = run_settings(composed(made["probe"].folder, *WORDS))
-    counted = {of: METHODS[of].candidates(settings) for of in ("ast", "random_ast")}
-    assert {of: len(rows[of]["candidates"]) for of in counted} == counted
     assert len(rows["ast_head"]["predictions"]) == len(rows["ast"]["predictions"]) > 0
 
 

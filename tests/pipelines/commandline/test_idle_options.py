@@ -66,6 +66,17 @@ BY_GROUP = ("corpus.root=x", "corpus.split.by=group")
         ("run", ("stages=[tokenizer,vocoder]", "compare.states=[inner]"), "compare.states", "stages"),
         ("run", ("stages=tokenizer", "compare.features={own: x.npz}"), "compare.features", "stages"),
         ("run", ("compare.methods=[log_mel]", "compare.surprise=true"), "compare.surprise", "compare.methods"),
+        ("run", ("vocoder.fit.lr=1e-3",), "vocoder.fit.lr", "vocoder.fit.steps=300"),
+        ("run", ("vocoder.fit.keep=last",), "vocoder.fit.keep", "vocoder.fit.steps=300"),
+        ("run", ("vocoder.crops.batch_size=4", "stages=vocoder"), "vocoder.crops.batch_size", "vocoder.fit.steps=300"),
+        ("run", ("vocoder.codebook_sizes=[32,64]",), "vocoder.codebook_sizes", "vocoder.fit.steps=300"),
+        (
+            "run",
+            ("corpus.root=x", "vocoder.start=y", "vocoder.fit.steps=0", "vocoder.crops.seed=4"),
+            "vocoder.crops.seed",
+            "vocoder.fit.steps=300",
+        ),
+        ("run", ("zerospeech.voices=20", "embedded.voices=50"), "zerospeech.voices", "embedded.voices=50"),
         ("run", ("lm.contrast.temperature=0.1",), "lm.contrast.temperature", "lm.contrast_weight"),
         ("run", (*STARTED, "tokenizer.fit.steps=5"), "tokenizer.fit.steps", "tokenizer.start=x"),
         ("run", (*STARTED, "tokenizer.kmeans_iterations=5"), "tokenizer.kmeans_iterations", "tokenizer.start=x"),
@@ -102,6 +113,12 @@ def test_an_option_without_an_effect_is_refused(command: str, words: tuple[str, 
         ("run", TINY),
         ("run", ("experiment=smoke", "corpus.root=x")),  # the preset sets embedded.voices
         ("run", ("corpus.root=x", "embedded.voices=null")),  # the default
+        ("run", ("vocoder.fit.lr=1e-3", "vocoder.fit.steps=5")),
+        ("run", ("vocoder.fit.lr=1e-3", "vocoder.start=null")),
+        ("run", ("vocoder.fit.lr=1e-3", "corpus.root=x")),
+        ("run", ("vocoder.fit.steps=0",)),
+        ("run", ("experiment=vocoder_ablations", "vocoder.fit.lr=1e-3")),
+        ("run", ("zerospeech.voices=20",)),  # fewer voices are trained on
         ("run", ("zerospeech.sentences=9",)),  # the built-in sentences are tested
         ("run", ("embedded.words=9", "embedded.takes=1")),
         ("run", ("experiment=smoke", "embedded.sentences=9")),  # the preset sets words

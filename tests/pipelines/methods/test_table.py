@@ -23,11 +23,10 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
-def test_each_method_is_an_option_and_counts_its_candidates(method: Method, tmp_path: Path) -> None:
+def test_each_method_is_an_option(method: Method, tmp_path: Path) -> None:
     rates = ("tokenizer.rates=[16,8,4,2]", "lm.gpt.layers=4") if method in (*BAGS, *STATES) else ()
     settings = run_settings(composed(tmp_path, f"compare.methods=[{method.name}]", *rates))
     assert settings.compare.all_methods == (method,)
-    assert method.candidates(settings) > 0
     assert (method.head is not None) <= (method.labels == "train")  # a head was trained with labels
     if method.training:
         assert method.training.options(settings).batches.batch_size > 0

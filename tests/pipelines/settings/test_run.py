@@ -5,9 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_module
 
 from foundation.errors import InputError
 from foundation.seeds import MAX_SEED
+from pipelines.commandline.refusals import resolved
+from pipelines.settings.completed import with_choices
 from pipelines.settings.run import RunSettings, run_settings
 from tests.pipelines.tiny_chain import composed
 
@@ -67,6 +70,8 @@ UNHEARD = ("embedded.words=null", "embedded.takes=null")  # sentences, which the
         (UNHEARD, True),
         ((*UNHEARD, "embedded.voices=41"), False),  # the test needs 12 voices that are not trained on
         ((*UNHEARD, "embedded.voices=50", "zerospeech.voices=2"), True),
+        ((*UNHEARD, "embedded.voices=null", "zerospeech.voices=20"), True),
+        ((*UNHEARD, "embedded.label=speed"), False),  # words, which vary more
         ((), False),  # words
         ((*UNHEARD, "corpus.root=x"), False),
         ((*UNHEARD, "corpus.dataset=x"), False),
@@ -80,6 +85,59 @@ def test_a_run_on_the_built_in_sentences_tests_word_order(words: tuple[str, ...]
     stages = run_settings(composed(tmp_path, *words)).stages
     assert [stage for stage in stages if stage != "zerospeech"] == ["tokenizer", "lm", "probe", "vocoder", "report"]
     assert ("zerospeech" in stages) == tested
+
+
+def _composed(*words: str) -> dict[str, object]:
+    """The config of a run of the default size."""
+    with initialize_config_module("conf", version_base="1.3"):
+        return resolved(compose("run", overrides=list(words)))
+
+
+def test_more_test_voices_leave_fewer_for_training(tmp_path: Path) -> None:
+    for unheard, voices in ((5, 40), (12, 40), (20, 32), (51, 1)):
+        words = (*UNHEARD, "embedded.voices=null", f"zerospeech.voices={unheard}")
+        assert run_settings(composed(tmp_path, *words)).embedded.voices == voices
+    with pytest.raises(InputError, match=r"^zerospeech\.voices\b.*\b51\b"):
+        run_settings(composed(tmp_path, *UNHEARD, "embedded.voices=null", "zerospeech.voices=52"))
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        ((), (2e-3, "codes", 4)),
+        (("lm.fit.lr=3e-3", "listening.judge=supervised", "listening.clips=9"), (3e-3, "supervised", 9)),
+        (("embedded.words=3",), (1e-3, "probe", 6)),
+        (("corpus.root=x",), (1e-3, "probe", 6)),
+        (("corpus.table=x",), (1e-3, "probe", 6)),
+        (("corpus.root=x", "unlabelled=embedded"), (1e-3, "probe", 6)),
+        (("experiment=codebook_sweep",), (1e-3, "probe", 6)),  # of words
+        (("experiment=spoken_sentences",), (1e-3, "codes", 4)),  # it names its learning rate
+    ],
+)
+def test_what_was_measured_on_the_sentences_holds_for_them_alone(
+    words: tuple[str, ...], chosen: tuple[float, str, int]
+) -> None:
+    config = _composed(*words)
+    settings = run_settings(config)
+    assert (settings.lm.fit.lr, settings.listening.judge, settings.listening.clips) == chosen
+    assert with_choices(config)["lm"]["fit"]["lr"] == chosen[0]  # type: ignore[index]  # recorded
+
+
+@pytest.mark.parametrize(
+    ("words", "steps"),
+    [
+        ((), 0),
+        (("corpus.root=x",), 300),
+        (("corpus.table=x",), 300),
+        (("corpus.root=x", "vocoder.fit.steps=0"), 0),
+        (("corpus.root=x", "audio.sample_rate=24000"), 300),
+        (("vocoder.start=null",), 300),
+    ],
+)
+def test_built_in_voices_alone_need_no_training_of_the_voice_that_ships(words: tuple[str, ...], steps: int) -> None:
+    vocoder = run_settings(_composed(*words)).vocoder
+    assert vocoder.fit.steps == steps
+    assert (vocoder.start is None) == any(word.startswith(("audio", "vocoder.start")) for word in words)
 
 
 def test_named_stages_are_the_stages(tmp_path: Path) -> None:
