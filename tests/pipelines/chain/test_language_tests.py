@@ -114,7 +114,7 @@ def test_a_look_up_of_the_tests_speaks_nothing(stage: Callable[..., Entry], tmp_
     )
     tokens, lm = (Entry(stage=name, key=name, folder=tmp_path / name, reused=False) for name in ("tokenizer", "lm"))
     config, embedded = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=3, seed=0), EmbeddedConfig(words=2)
-    trained_on = [[]] if stage is spoken_pairs else []
+    trained_on: list[list[Entry]] = [[]] if stage is spoken_pairs else []
 
     def find(session: Session) -> Entry:
         return stage(session, tokens, *trained_on, lm, config, embedded=embedded, cache=tmp_path / "speech", seed=0)

@@ -65,7 +65,7 @@ def test_both_orders_give_the_same_bytes(one_after_the_other: Path, tmp_path: Pa
 @pytest.mark.slow
 def test_tests_of_the_language_model_go_on_beside_its_probes(tmp_path: Path) -> None:
     tested = ("stages=[tokenizer,lm,probe,zerospeech,vocoder,report]", "zerospeech.voices=2", "zerospeech.sentences=3")
-    spoken = ("embedded.words=null", "embedded.takes=null", "embedded.sentences=4")
+    spoken = ("embedded.words=null", "embedded.takes=null", "embedded.sentences=4", "lm.fit.steps=200")
     for name, more in (("one", ()), ("two", (AT_ONCE,))):
         assert call("run", *words(tmp_path / name, *tested, *spoken, *more), place=tmp_path).code == 0
     lines = (tmp_path / "two/run/log.txt").read_text().splitlines()
