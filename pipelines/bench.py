@@ -29,9 +29,7 @@ class BenchConfig:
     codes: int  # of k-means
     iterations: int  # of k-means
     repeats: int
-    model: (
-        Path | None
-    )  # folder of a run; null: a tokenizer with random weights, or the voice that ships
+    model: Path | None  # folder of a run; null: a tokenizer with random weights, or the voice that ships
     output: Path | None  # JSON file
 
     def __post_init__(self) -> None:

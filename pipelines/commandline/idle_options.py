@@ -100,7 +100,8 @@ def _idle_in_run(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 
 
 def _idle_in_vocoder(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    from pipelines.settings.run import STEPS, completed  # a second of imports, which other commands need not wait for
+    from pipelines.settings.run import completed  # a second of imports, which other commands need not wait for
+    from pipelines.stages.vocoder import STEPS
 
     match completed(config):
         case {"vocoder": {"fit": {"steps": 0}}}:

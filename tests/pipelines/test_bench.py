@@ -129,6 +129,7 @@ def test_every_engine_is_measured_beside_the_machine(
     assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_the_default_voice_is_measured_where_no_run_is_named(tmp_path: Path) -> None:
     bench(options(what="vocoder", output=str(tmp_path / "vocoder.json")))
