@@ -193,9 +193,9 @@ class _Run:
         levels = self.streams.advance(conditions, given, draws, self.sampling)
         faults = self._faults(guard, windows, given, levels)
         guard.found += len(faults)
-        heat = dict.fromkeys(faults, self.sampling.heat)
+        heat = dict.fromkeys(faults, self.sampling.temperature)
         for attempt in range(1, ATTEMPTS + 1):
-            if not faults or not self.sampling.heat:  # at 0 the result would be the same
+            if not faults or not self.sampling.temperature:  # at 0 the result would be the same
                 break
             heat = {clip: retry_temperature(heat[clip], fault) for clip, fault in faults.items()}
             for temperature in sorted(set(heat.values())):

@@ -4,14 +4,13 @@ This module does not import PyTorch: commands check their options before that im
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from foundation.ranges import require
 from foundation.seeds import require_seed
 
-# Temperatures where none is chosen, best on validation clips: docs/results.md.
-WITH_COMB, WITHOUT_COMB = 1.0, 0.7  # where the pitch comb is in force, and elsewhere
+TEMPERATURE = 1.0  # with post-filter and pitch comb best on validation clips; colder sampling hums: docs/results.md
 PASSES = 2  # of the post-filter: a WaveNet of minutes is recognised as often as its codes only from the second pass on
 MOST_PASSES = 8
 
@@ -22,7 +21,7 @@ EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]
 class Sampling:
     """Sampling options of a vocoder. Griffin-Lim and other kinds without learning use only the seed."""
 
-    temperature: float | None = None  # divides the logits; 1: as learned; 0: the most probable level; None: see `heat`
+    temperature: float = TEMPERATURE  # divides the logits; 1: as learned; 0 always takes the most probable level
     top_p: float = 1.0  # draws among the most probable levels that together reach this probability
     seed: int = 0  # of the random numbers; a `Synthesis` derives one for each sound from it and the sound's name
     postfilter: float = 1.0  # strength of WaveNet's post-filter
@@ -31,26 +30,12 @@ class Sampling:
     group: str | None = None  # voice of all clips; None: each clip's own where it is known, else the average
 
     def __post_init__(self) -> None:
-        require_temperature(self.temperature)
+        rule = "choose 0 (the most probable) or more, 1 as learned"
+        require(0 <= self.temperature < math.inf, "temperature", self.temperature, rule)
         require(0 < self.top_p <= 1, "top_p", self.top_p, "choose a probability above 0, 1 for all levels")
         require_strength(self.postfilter)
         require_passes(self.postfilter_passes)
         require_seed(self.seed, "seed")
-
-    @property
-    def heat(self) -> float:
-        """The temperature; where none is chosen, that of sound without a pitch comb."""
-        return WITHOUT_COMB if self.temperature is None else self.temperature
-
-    def where(self, comb: bool) -> "Sampling":
-        """Return the sampling with a temperature: the chosen one, else that of sound with or without a pitch comb."""
-        return replace(self, temperature=WITH_COMB if comb and self.temperature is None else self.heat)
-
-
-def require_temperature(temperature: float | None, *, option: str = "temperature") -> None:
-    """Refuse a temperature below 0; None leaves the choice to the vocoder."""
-    rule = "choose 0 (the most probable) or more, 1 as learned"
-    require(temperature is None or 0 <= temperature < math.inf, option, temperature, rule)
 
 
 def require_strength(strength: float, *, option: str = "postfilter") -> None:

@@ -21,10 +21,9 @@ from vocoder.engines.choice import Chosen, choose_engine, side_by_side
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
 from vocoder.model_card import model_card
 from vocoder.pitch_comb import VoiceHead, resolves_pitch
-from vocoder.postfilter import in_force
 from vocoder.rendering import Rendering, prompt_waveform
 from vocoder.runaway import LoudnessRange, RunawayGuard
-from vocoder.sampling import PASSES, EngineChoice, Sampling, require_passes, require_strength
+from vocoder.sampling import PASSES, TEMPERATURE, EngineChoice, Sampling, require_passes, require_strength
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 
 SAMPLING = Sampling()
@@ -167,7 +166,7 @@ class Vocoder:
         tokenizer: CodeMeanings,
         *,
         group: str | None = None,
-        temperature: float | None = None,
+        temperature: float = TEMPERATURE,
         top_p: float = 1.0,
         seed: int = 0,
         progress: Progress | None = None,
@@ -178,8 +177,7 @@ class Vocoder:
             codes: from any codebook of the vocoder's tokenizer.
             tokenizer: decodes the codes to log-mel.
             group: one of the training groups; None: their average.
-            temperature: 1 is the model's distribution, less is safer and duller, 0 takes the most probable level. None:
-                that of `vocoder.sampling` for sound with or without a pitch comb.
+            temperature: 1 is the model's distribution, less is safer and duller, 0 takes the most probable level.
             top_p: draw among the most probable levels that together reach this probability.
             seed: the same seed gives the same sound.
             progress: called with the steps done and the steps in all.
@@ -235,12 +233,7 @@ class Vocoder:
             for clip, group, seed, rendering in zip(codes, groups, seeds, renderings, strict=True)
         ]
         levels = generate(
-            self.model,
-            inputs,
-            sampling=sampling.where(self._combs(tokenizer)),
-            engine=self.engine,
-            guard=self.guard,
-            progress=progress,
+            self.model, inputs, sampling=sampling, engine=self.engine, guard=self.guard, progress=progress
         )
         return [self._waveform(rendering.whole(each)) for rendering, each in zip(renderings, levels, strict=True)]
 
@@ -252,7 +245,7 @@ class Vocoder:
         *,
         sample_rate: int | None = None,
         group: str | None = None,
-        temperature: float | None = None,
+        temperature: float = TEMPERATURE,
         top_p: float = 1.0,
         seed: int = 0,
         progress: Progress | None = None,
@@ -313,15 +306,11 @@ class Vocoder:
             rendering.frames(self._belonging(blocks, tokenizer)),
             group=self.group_index(sampling.group),
             prompt=rendering.prompt,
-            sampling=sampling.where(self._combs(tokenizer)),
+            sampling=sampling,
             engine=self.engine,
             guard=self.guard,
         )
         yield from (self._waveform(samples) for samples in rendering.samples(levels) if len(samples))
-
-    def _combs(self, tokenizer: CodeMeanings) -> bool:
-        """Return whether the pitch comb is in force."""
-        return self.voice is not None and in_force(self.postfilter, tokenizer.front_end) > 0
 
     def _rendering(
         self, tokenizer: CodeMeanings, prompt: Waveform | Samples | None, before: Prompt | None

@@ -11,7 +11,7 @@ from foundation.ranges import require
 from pipelines.commandline.outputs import require_kind
 from vocoder.kinds.kind import Kind
 from vocoder.kinds.table import BY_KEY, CHOICES
-from vocoder.sampling import EngineChoice, Sampling, require_temperature
+from vocoder.sampling import EngineChoice, Sampling
 
 MOST_CODES_PER_UNIT = 1000
 NONE = "none"  # in place of a kind of sound: only codes
@@ -32,7 +32,7 @@ class DecodeConfig:
     codes_per_unit: int | None  # codes that a unit stands for; None: durations, or one code where repeats are kept
     synthesis: str  # key of a kind of sound
     group: str | None  # voice; null: the clip's group in the codes, else the average
-    temperature: float | None
+    temperature: float
     top_p: float
     postfilter: float  # strength of WaveNet's post-filter
     postfilter_passes: int
@@ -99,7 +99,7 @@ class GenerateConfig:
     max_repeats: int
     seed: int
     synthesis: str  # key of a kind of sound, or none: codes only
-    vocoder_temperature: float | None
+    vocoder_temperature: float
     postfilter: float  # strength of WaveNet's post-filter
     postfilter_passes: int
     group: str | None  # voice; null: the average
@@ -111,7 +111,8 @@ class GenerateConfig:
         require(0 < self.seconds < math.inf, "seconds", self.seconds, rule)
         require(self.num_samples >= 1, "num_samples", self.num_samples, "ask for at least 1")
         match_choice((*CHOICES, NONE), self.synthesis, option="synthesis")
-        require_temperature(self.vocoder_temperature, option="vocoder_temperature")
+        temperature = self.vocoder_temperature
+        require(0 <= temperature < math.inf, "vocoder_temperature", temperature, "choose 0 or more, 1 as learned")
         _ = self.sampling  # refuses values that are out of range
         require_kind(self.output, (".wav",), possible="a new folder, or for a single sample a file ending in .wav")
         if self.single and self.num_samples > 1:

@@ -18,7 +18,7 @@ class DemoConfig:
     port: int  # 0: any free port
     browser: bool  # whether to open the page
     max_seconds: float  # of a sound
-    vocoder_temperature: float | None
+    vocoder_temperature: float
     postfilter: float  # strength of WaveNet's post-filter
     postfilter_passes: int
     device: Device

@@ -21,7 +21,7 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.kinds.table import KINDS
 from vocoder.postfilter import in_force
-from vocoder.sampling import PASSES, EngineChoice, Sampling, require_passes, require_strength, require_temperature
+from vocoder.sampling import PASSES, EngineChoice, Sampling, require_passes, require_strength
 from vocoder.synthesis import Synthesis, create_synthesis
 
 JudgeName = Literal["probe", "codes", "supervised"]
@@ -47,7 +47,7 @@ class ListeningConfig:
     continuations: int  # of each clip at each temperature
     unconditional: int  # unprompted sounds, at each temperature
     top_k: int
-    vocoder_temperature: float | None
+    vocoder_temperature: float
     seed: int
     engine: EngineChoice = "auto"  # of the vocoder
     postfilter: float = 1.0  # strength of its post-filter
@@ -61,11 +61,11 @@ class ListeningConfig:
             "continuations",
             "unconditional",
             "top_k",
+            "vocoder_temperature",
             "prompt_seconds",
         ):
             value = getattr(self, name)
             require(0 <= value < math.inf, f"listening.{name}", value, "it must be 0 or more")
-        require_temperature(self.vocoder_temperature, option="listening.vocoder_temperature")
         require_strength(self.postfilter, option="listening.postfilter")
         require_passes(self.postfilter_passes, option="listening.postfilter_passes")
         for temperature in self.temperatures:

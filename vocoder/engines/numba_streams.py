@@ -67,7 +67,7 @@ class NumbaStreams:
 
     def _run(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, logits: FloatArray) -> Tensor:
         """Generate levels ``(clips, samples)``; fills ``logits (clips, samples, padded levels)`` unless it is empty."""
-        draw = Draw(sampling.heat, float(sampling.top_p))
+        draw = Draw(float(sampling.temperature), float(sampling.top_p))
         fixed, uniform = given.contiguous().numpy(), draws.contiguous().numpy()
         levels = np.zeros_like(fixed)
 

@@ -134,9 +134,9 @@ def _unsorted_writes() -> Iterator[None]:
 
 def draw_levels(logits: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
     """Draw levels ``(batch,)`` from logits ``(batch, levels)`` and uniform draws ``(batch, 1)`` in [0, 1)."""
-    if sampling.heat == 0:
+    if sampling.temperature == 0:
         return logits.argmax(dim=1)
-    probabilities = torch.softmax(logits / sampling.heat, dim=1)
+    probabilities = torch.softmax(logits / sampling.temperature, dim=1)
     if sampling.top_p < 1:
         probabilities = _nucleus(probabilities, sampling.top_p)
     cumulative = probabilities.cumsum(dim=1)
