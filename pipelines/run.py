@@ -1,5 +1,6 @@
 """``wordless run``: recordings -> codes -> language model -> vocoder -> probes -> report."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -35,6 +36,18 @@ OFTEN = (
     *("lm.gpt.layers", "lm.gpt.model_dim", "lm.fit.steps", "vocoder.fit.steps"),
     *("compare.methods", "compare.folds", "listening.judged_clips", "store.root"),
 )
+OF_TRAINED_VOICES = ("fit.[!s]*", "fit.seed", "crops.*", "codebook_sizes")  # of a vocoder's training, beside fit.steps
+
+
+def idle(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Give the options of a vocoder's training that takes no step, which other options decide."""
+    from pipelines.settings.run import completed  # a second of imports
+    from pipelines.stages.vocoder import STEPS
+
+    match completed(config):
+        case {"stages": [*stages], "vocoder": {"fit": {"steps": 0}}} if "vocoder" in stages:
+            for name in OF_TRAINED_VOICES:
+                yield f"vocoder.{name}", f"WaveNet is trained 0 steps, and vocoder.fit.steps={STEPS} would train it"
 
 
 def run(config: dict[str, object]) -> None:
@@ -49,7 +62,7 @@ def run(config: dict[str, object]) -> None:
         run_chain(config, folder)
 
 
-main = command("run", run, paths=PATHS, texts=TEXTS, often=OFTEN)
+main = command("run", run, paths=PATHS, texts=TEXTS, often=OFTEN, idle=idle)
 
 if __name__ == "__main__":
     main()

@@ -30,6 +30,7 @@ from pipelines.chain.unlabelled import (
     shared_paths,
     voice_notices,
 )
+from pipelines.commandline.choices import with_choices, without_test
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_log import LOG
@@ -39,7 +40,7 @@ from pipelines.rates.continuations import require_long_enough
 from pipelines.rates.language_models import rate_corpora, rate_models
 from pipelines.results.provenance import provenance
 from pipelines.results.results import FoldSeed
-from pipelines.settings.completed import EMBEDDED, with_choices, without_test
+from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
 from pipelines.stages.code_table import code_table

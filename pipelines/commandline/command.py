@@ -26,7 +26,7 @@ from foundation.parent import end_with_parent, is_started_by_another
 from foundation.text import escape
 from pipelines.commandline.claims import claims
 from pipelines.commandline.help import command_help, help_request
-from pipelines.commandline.idle_options import require_effect
+from pipelines.commandline.idle_options import Idle, require_effect
 from pipelines.commandline.overrides import prepare, quote, remember, typed_words
 from pipelines.commandline.refusals import add_advice, explain, options_of, os_problem, resolved
 
@@ -37,12 +37,19 @@ SECONDS_TO_BE_ENDED = 5.0  # torchrun looks after its processes ten times a seco
 
 
 def command(
-    name: str, task: Task, *, paths: frozenset[str], texts: frozenset[str] = frozenset(), often: tuple[str, ...] = ()
+    name: str,
+    task: Task,
+    *,
+    paths: frozenset[str],
+    texts: frozenset[str] = frozenset(),
+    often: tuple[str, ...] = (),
+    idle: Idle | None = None,
 ) -> Callable[[], None]:
     """Return a ``main()`` that composes ``conf/<name>.yaml`` with the command line and passes the config to ``task``.
 
     ``paths`` and ``texts`` name the options whose values are paths or plain texts. Such values need no quoting, and a
-    sweep does not split them at commas. If ``often`` lists options, ``--help`` shows only these and the groups.
+    sweep does not split them at commas. If ``often`` lists options, ``--help`` shows only these and the groups. ``idle``
+    gives options of this command that have no effect, beside those of `idle_options`.
     """
 
     def main() -> None:
@@ -63,7 +70,7 @@ def command(
                     print(command_help(name, topic, sys.argv[1:], often=often), flush=True)
                     return
                 run = hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)
-                run(_job(name, task, paths, full=full))()
+                run(_job(name, task, paths, idle, full=full))()
             except (HydraException, OmegaConfBaseException) as error:
                 raise explain(error, name=name, words=sys.argv[1:]) from error
             sys.stdout.flush()
@@ -85,7 +92,9 @@ def open_streams() -> None:
     sys.stderr = sys.stderr or os.fdopen(STDERR_DESCRIPTOR, "w")
 
 
-def _job(name: str, task: Task, paths: frozenset[str], *, full: bool) -> Callable[[DictConfig], None]:
+def _job(
+    name: str, task: Task, paths: frozenset[str], idle: Idle | None, *, full: bool
+) -> Callable[[DictConfig], None]:
     """Return the task as the function of one composed config that Hydra calls."""
 
     def job(config: DictConfig) -> None:
@@ -94,7 +103,7 @@ def _job(name: str, task: Task, paths: frozenset[str], *, full: bool) -> Callabl
         with mendable(name, paths, config, full=full):
             values = resolved(config)
             if HydraConfig.get().mode is not RunMode.MULTIRUN:  # another job of a sweep may read the option
-                require_effect(name, values, typed_words())
+                require_effect(name, values, typed_words(), idle)
             task(values)
 
     job.__module__ = f"pipelines.{name}"  # Hydra names the job after it

@@ -4,14 +4,15 @@ Contradictions of values are refused where the values are used. Here are options
 set them as well, so only the typed words count.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import chain
 
 import yaml
 
 from foundation.errors import InputError
+from pipelines.commandline.choices import with_choices, without_test
 from pipelines.commandline.option_index import index
-from pipelines.settings.completed import with_choices, without_test
 
 PLACES = ("table", "root", "dataset", "shards")
 OF_STAGES = ("zerospeech", "rates", "next_sample")  # groups of options that one stage alone reads
@@ -20,18 +21,23 @@ OF_PROBES = ("features*", "references", "states", "input", "assignments", "atten
 OF_JUDGES = ("methods", "layers", "poolings", "hearings", "hearing_rates")
 # Options of the training of a tokenizer. The sample of patches has the statistics of frames, which other networks read.
 OF_TRAINED_TOKENS = ("fit.*", "kmeans_iterations", "batch_size", "max_formants", "dynamic_ranges")
-OF_TRAINED_VOICES = ("fit.[!s]*", "fit.seed", "crops.*", "codebook_sizes")  # of a vocoder's training, beside fit.steps
 OF_WORDS = ("words", "takes")  # of the built-in corpus
 DIVISION = ("by", "train", "validation", "test", "validation_fraction", "test_fraction", "seed")
 OF_WAVENET = ("temperature", "top_p", "vocoder_temperature", "postfilter", "postfilter_passes", "engine")
 
 
-def require_effect(command: str, config: Mapping[str, object], words: Sequence[str]) -> None:
-    """Refuse typed options that the command does not read with this config, unless they have their default value."""
+Idle = Callable[[Mapping[str, object]], Iterable[tuple[str, str]]]  # patterns of options without effect, and why
+
+
+def require_effect(command: str, config: Mapping[str, object], words: Sequence[str], more: Idle | None = None) -> None:
+    """Refuse typed options that the command does not read with this config, unless they have their default value.
+
+    ``more`` names further ones, those of a command whose options must be resolved first.
+    """
     typed = [word.partition("=")[0].lstrip("+") for word in words if "=" in word and not word.startswith("-")]
     if not typed:
         return
-    for pattern, reason in idle(command, config):
+    for pattern, reason in chain(idle(command, config), more(config) if more is not None else ()):
         for option in typed:
             if fnmatchcase(option, pattern) and not _is_default(command, option, config):
                 raise InputError(f"{option} has no effect: {reason}; leave it out")
@@ -95,18 +101,6 @@ def _idle_in_run(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         case {"tokenizer": {"start": str(start)}}:
             for name in OF_TRAINED_TOKENS:
                 yield f"tokenizer.{name}", f"the tokenizer of tokenizer.start={start} is used as it is"
-    if "vocoder" in stages:
-        yield from _idle_in_vocoder(config)
-
-
-def _idle_in_vocoder(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    from pipelines.settings.run import completed  # a second of imports, which other commands need not wait for
-    from pipelines.stages.vocoder import STEPS
-
-    match completed(config):
-        case {"vocoder": {"fit": {"steps": 0}}}:
-            for name in OF_TRAINED_VOICES:
-                yield f"vocoder.{name}", f"WaveNet is trained 0 steps, and vocoder.fit.steps={STEPS} would train it"
 
 
 def _names(value: object) -> Sequence[object]:

@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_module
 from foundation.errors import InputError
 from pipelines.commandline.idle_options import require_effect
 from pipelines.commandline.refusals import resolved
+from pipelines.run import idle
 from tests.pipelines.tiny_chain import TINY, called_at_once, refusal
 
 MADE = {  # what must be given of each command
@@ -24,7 +25,7 @@ def check(command: str, words: Sequence[str]) -> None:
     overrides = [*MADE[command], *words]
     with initialize_config_module("conf", version_base="1.3"):
         config = resolved(compose(command, overrides=overrides))
-    require_effect(command, config, words)
+    require_effect(command, config, words, idle if command == "run" else None)
 
 
 FOLDS = "compare.folds=group"

@@ -9,8 +9,8 @@ from hydra import compose, initialize_config_module
 
 from foundation.errors import InputError
 from foundation.seeds import MAX_SEED
+from pipelines.commandline.choices import with_choices
 from pipelines.commandline.refusals import resolved
-from pipelines.settings.completed import with_choices
 from pipelines.settings.run import RunSettings, run_settings
 from tests.pipelines.tiny_chain import composed
 
