@@ -49,7 +49,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "settings": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS),
     "results": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS),
     "pages": (_STORE, _METHODS, _RESULTS),
-    "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.pages"),
+    "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.decoding", "pipelines.pages"),
     "publishing": (*(_COMMANDLINE, _STORE, _STAGES, _RESULTS), "pipelines.pages", "pipelines.demonstration"),
     "chain": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
     "finetuning": (

@@ -48,8 +48,8 @@ def command(
     """Return a ``main()`` that composes ``conf/<name>.yaml`` with the command line and passes the config to ``task``.
 
     ``paths`` and ``texts`` name the options whose values are paths or plain texts. Such values need no quoting, and a
-    sweep does not split them at commas. If ``often`` lists options, ``--help`` shows only these and the groups. ``idle``
-    gives options of this command that have no effect, beside those of `idle_options`.
+    sweep does not split them at commas. If ``often`` lists options, ``--help`` shows only these and the groups.
+    ``idle`` gives options of this command that have no effect, beside those of `idle_options`.
     """
 
     def main() -> None:

@@ -37,6 +37,7 @@ def own_method(name: str, file: Path) -> Method:
     """Make a method of the comparison from a file of `lm.features_file`; its name stands in keys and charts."""
     if not NAME.fullmatch(name):
         raise InputError(f"compare.features has the name {name!r}; use up to 40 letters, digits, '_', '.' and '-'")
+    _checked(file)
     return Method(
         row=own_row(name),
         vector_size=lambda options: sum(values.shape[1] for values in _checked(file).arrays.values()),

@@ -109,10 +109,8 @@ def test_what_is_trained_on_other_threads_is_another_entry(tmp_path: Path) -> No
 def test_without_a_number_the_process_decides(whole_store: Path) -> None:
     (record,) = whole_store.glob("lm/*/entry.json")
     config = json.loads(record.read_text())["config"]
-    assert (config["threads"], config["processes"]) == (
-        max(torch.get_num_threads() // 2, 1),
-        1,
-    )  # half: of vocoder and language model
+    half = max(torch.get_num_threads() // 2, 1)  # the vocoder is made at the same time
+    assert (config["threads"], config["processes"]) == (half, 1)
 
 
 def test_no_threads_at_all_are_refused(tmp_path: Path) -> None:

@@ -44,4 +44,4 @@ def test_an_explanation_is_written_once_for_all_namesakes() -> None:
     options = index("run").options
     assert options["lm.fit.steps"].explanation == options["tokenizer.fit.steps"].explanation
     assert index("probe").options["probe.penalties"].explanation == options["probe.penalties"].explanation
-    assert options["lm.fit.steps"].value == "500"
+    assert options["lm.fit.steps"].value == "300"
