@@ -11,7 +11,6 @@ from itertools import chain
 import yaml
 
 from foundation.errors import InputError
-from pipelines.commandline.choices import with_choices, without_test
 from pipelines.commandline.option_index import index
 
 PLACES = ("table", "root", "dataset", "shards")
@@ -45,6 +44,8 @@ def require_effect(command: str, config: Mapping[str, object], words: Sequence[s
 
 def idle(command: str, config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Give options that have no effect, as patterns of their names, and why."""
+    from pipelines.commandline.choices import with_choices  # and NumPy, which --help does without
+
     config = with_choices(config)
     match config:
         case {"embedded": {"sentences": int(sentences)}} if sentences > 0:
@@ -81,6 +82,8 @@ def idle(command: str, config: Mapping[str, object]) -> Iterator[tuple[str, str]
 
 
 def _idle_in_run(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    from pipelines.commandline.choices import without_test
+
     stages = _names(config.get("stages"))
     for stage in OF_STAGES:
         if stage not in stages:
