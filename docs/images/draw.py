@@ -3,9 +3,11 @@
     wordless run name=pictures
     python docs/images/draw.py pictures runs/pictures
     python docs/images/draw.py chart FOLDER/sweep.html "Methods by run" fsdd_readings
+    python docs/images/draw.py sounds voice recording=a.wav Griffin-Lim=b.wav
 
 ``pictures`` draws the first screens of the report and of the page of ``wordless demo``; ``chart`` draws the chart of a
-page whose description begins with the given words. The script needs Chromium with its chromedriver, and ``pip install
+page whose description begins with the given words; ``sounds`` draws spectrograms of sounds of one rate, one below the
+other. The script needs Chromium with its chromedriver, and ``pip install
 selenium 'wordless[demo]'``.
 """
 
@@ -15,10 +17,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+import soundfile
 from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -102,6 +106,23 @@ def draw_chart(driver: webdriver.Chrome, page: Path, words: str, name: str) -> N
     write(chart.screenshot_as_png, name)
 
 
+def draw_sounds(name: str, sounds: Sequence[tuple[str, str, str]]) -> None:
+    """Draw power spectrograms of 25 ms windows in dB, down to 80 dB below the loudest value of each."""
+    figure, axes = plt.subplots(len(sounds), sharex=True, figsize=(8, 1.7 * len(sounds)), layout="constrained")
+    for axis, (title, _, path) in zip(axes, sounds, strict=True):
+        samples, rate = soundfile.read(path)
+        window = round(0.025 * rate)
+        power = axis.specgram(samples, NFFT=window, Fs=rate, noverlap=window * 3 // 4, cmap="magma")[3]
+        high = power.get_array().max()
+        power.set_clim(high - 80, high)
+        axis.set_ylabel("Hz")
+        axis.set_title(title, loc="left", fontsize=10)
+    axes[-1].set_xlabel("seconds")
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=110)
+    write(drawn.getvalue(), name)
+
+
 def main() -> None:
     """Draw what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -112,7 +133,13 @@ def main() -> None:
     chart.add_argument("page", type=Path, help="report.html or sweep.html")
     chart.add_argument("words", help="the beginning of the chart's description")
     chart.add_argument("name", help="of the PNG file, without its ending")
+    sounds = commands.add_parser("sounds", help="spectrograms of sounds")
+    sounds.add_argument("name", help="of the PNG file, without its ending")
+    sounds.add_argument("sounds", nargs="+", metavar="TITLE=FILE")
     given = parser.parse_args()
+    if given.command == "sounds":
+        draw_sounds(given.name, [each.rpartition("=") for each in given.sounds])
+        return
     if given.command == "chart":
         with chromium() as driver:
             draw_chart(driver, given.page, given.words, given.name)
