@@ -48,7 +48,7 @@ from vocoder.vocoder import Vocoder
 FEATURES = ("signal_features", "code_features", "gpt_features", "random_gpt_features")
 STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health", "views", "lm", "code_table", *FEATURES, "probe")
 JUDGING_STAGES = ("decoded", "judged", "recognised")
-SOUND_STAGES = ("waveforms", "vocoder", "listening", *JUDGING_STAGES)
+SOUND_STAGES = ("waveforms", "vocoder", *JUDGING_STAGES[:2], "listening", *JUDGING_STAGES[2:])
 METHODS = ("bag_of_codes", "bottleneck", "gpt", "log_mel", "random_gpt")
 IN_THE_LOG = (*STAGES[:-1], *("probed" for _ in METHODS), "probe", *SOUND_STAGES)
 REUSED = (*IN_THE_LOG[:-1], "signal_features", "probed", "recognised")  # the comparison's probe judges
