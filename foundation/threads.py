@@ -24,9 +24,8 @@ def limited_threads(count: int | None) -> Iterator[None]:
         yield
         return
     before, variable = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
-    with threadpool_limits(count):
-        os.environ["OMP_NUM_THREADS"] = str(count)
-        torch.set_num_threads(count)
+    with threadpool_limits(count):  # remembers the numbers of BLAS and sets them again at the end
+        use_threads(count)
         try:
             yield
         finally:

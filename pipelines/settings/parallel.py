@@ -64,7 +64,7 @@ def choose_parallel(parallel: int | None, *, threads: int | None, device: Device
 
 
 def part_threads(threads: int | None, *, device: Device, engine: EngineConfig = LOCAL) -> int | None:
-    """Return the threads of vocoder and language model in a run that has both; None: as many as before.
+    """Return the threads of vocoder and language model in a run that has both; None: each library's own number.
 
     Threads decide the rounding of weights, and `parallel` must not. So the number is the same for a run that makes them
     one after the other by ``parallel=1``, or because it is a job of a sweep: half of the cores, unless it is given.

@@ -148,7 +148,7 @@ class RunSettings:
 
     @cached_property  # the answer stays the same inside of a part, which computes with fewer threads
     def part_threads(self) -> int | None:
-        """The number of threads of each of two parts; None: as many as before."""
+        """The number of threads of each of two parts; None: each library's own number."""
         if not self.has_two_parts:
             return self.threads
         return part_threads(self.threads, device=self.device, engine=self.engine)
