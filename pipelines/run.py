@@ -1,6 +1,6 @@
 """``wordless run``: recordings -> codes -> language model -> vocoder -> probes -> report."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -39,9 +39,11 @@ OFTEN = (
 OF_TRAINED_VOICES = ("fit.[!s]*", "fit.seed", "crops.*", "codebook_sizes")  # of a vocoder's training, beside fit.steps
 
 
-def idle(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+def idle(config: Mapping[str, object], typed: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Give the options of a vocoder's training that takes no step, which other options decide."""
-    from pipelines.settings.run import completed  # a second of imports
+    if not any(option.startswith("vocoder.") for option in typed):
+        return
+    from pipelines.settings.run import completed  # PyTorch, which a mistake in other options need not wait for
     from pipelines.stages.vocoder import STEPS
 
     match completed(config):

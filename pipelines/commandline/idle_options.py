@@ -25,7 +25,8 @@ DIVISION = ("by", "train", "validation", "test", "validation_fraction", "test_fr
 OF_WAVENET = ("temperature", "top_p", "vocoder_temperature", "postfilter", "postfilter_passes", "engine")
 
 
-Idle = Callable[[Mapping[str, object]], Iterable[tuple[str, str]]]  # patterns of options without effect, and why
+# From a config and the names of the typed options: patterns of options without effect, and why.
+Idle = Callable[[Mapping[str, object], Sequence[str]], Iterable[tuple[str, str]]]
 
 
 def require_effect(command: str, config: Mapping[str, object], words: Sequence[str], more: Idle | None = None) -> None:
@@ -36,7 +37,7 @@ def require_effect(command: str, config: Mapping[str, object], words: Sequence[s
     typed = [word.partition("=")[0].lstrip("+") for word in words if "=" in word and not word.startswith("-")]
     if not typed:
         return
-    for pattern, reason in chain(idle(command, config), more(config) if more is not None else ()):
+    for pattern, reason in chain(idle(command, config), more(config, typed) if more is not None else ()):
         for option in typed:
             if fnmatchcase(option, pattern) and not _is_default(command, option, config):
                 raise InputError(f"{option} has no effect: {reason}; leave it out")
