@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foundation.devices import copy_to
-from foundation.errors import InputError
-from foundation.ranges import require, require_least
-from foundation.seeds import require_seed
 from lm.sequences import CodeSequences, IndexArray
 from lm.vocabulary import Vocabulary
 from lm.windows import Window, windows
 from tokenizer.codes import IntArray
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
+from wordless.base.ranges import require, require_least
+from wordless.base.seeds import require_seed
 
 MIN_WINDOWS = 4  # per step, for windows of any length
 MIN_PAIRS = 2  # contrasted at a time by each process

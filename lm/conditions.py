@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foundation.ranges import require
 from tokenizer.codes import CodesFormat, IntArray
+from wordless.base.ranges import require
 
 LOOK_AHEAD = 1  # code
 MOST_AHEAD = 64  # codes; each is an embedding table of the codebook

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from foundation.ranges import require_positive
 from lm.pooling import Means, pool_batch, pooling_parts
+from wordless.base.ranges import require_positive
 
 
 @dataclass(frozen=True, kw_only=True)

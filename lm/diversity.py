@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from foundation.ranges import require
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
 from tokenizer.codes import Codes, IntArray
 from tokenizer.rates import split_rates
+from wordless.base.ranges import require
 
 NGRAMS = (1, 2, 3)
 

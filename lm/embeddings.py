@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foundation.devices import copy_to
-from foundation.errors import InputError
 from lm.model import LanguageModel, Reading
 from lm.pooling import POOLINGS, FloatArray, Means, Pooling, assemble, means_of, pool, pooling_weights, takes_max
 from lm.vectors import ONE_HEARING, VectorConfig
 from lm.windows import Window, windows
 from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
 
 States = Literal["residual", "inner"]  # of each layer, which probes may read
 RESIDUAL: tuple[States, ...] = ("residual",)

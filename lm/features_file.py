@@ -25,10 +25,10 @@ import pyarrow.parquet as pq
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from foundation.errors import InputError
-from foundation.files import aside
-from foundation.saved_models import first_line
-from foundation.text import counted
+from wordless.base.errors import InputError
+from wordless.base.files import aside
+from wordless.base.saved_models import first_line
+from wordless.base.text import counted
 
 FloatArray = npt.NDArray[np.float32]
 Array = npt.NDArray[Any]

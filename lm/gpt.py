@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
-from foundation.causal_transformer import create_causal_transformer
-from foundation.ranges import require, require_least
 from lm.conditions import ConditionEmbedding, Conditions
 from lm.vocabulary import Vocabulary
 from tokenizer.codes import CodesFormat
+from wordless.base.causal_transformer import create_causal_transformer
+from wordless.base.ranges import require, require_least
 
 if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend
@@ -148,7 +148,7 @@ class GPT(nn.Module):
     def decoded_steps(self, steps: Tensor) -> Tensor:
         """Compute `decoded` of the tokens of each position ``(batch, positions, tokens)``, which are summed.
 
-        Only for layers that ask for no layout of the batch: see `foundation.causal_transformer.make_exportable`.
+        Only for layers that ask for no layout of the batch: see `wordless.base.causal_transformer.make_exportable`.
         """
         frontend = cast("TransformerEmbeddingFrontend", self.transformer.decoder_frontend)
         decoded: Tensor = self.transformer.decoder(frontend.embed(steps).sum(2), cast("BatchLayout", None))

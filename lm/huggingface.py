@@ -11,11 +11,11 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
-from foundation.errors import InputError
-from foundation.files import write_aside
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from lm.model_card import export_card
+from wordless.base.errors import InputError
+from wordless.base.files import write_aside
 
 ROTATED = ("q_proj.weight", "k_proj.weight")
 _NAMES = {  # parts of names

@@ -14,18 +14,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from foundation.errors import InputError
-from foundation.ranges import require, samples_to_generate
-from foundation.saved_models import (
-    LANGUAGE_MODEL,
-    WEIGHTS,
-    load_weights,
-    model_folder,
-    reading,
-    require_size,
-    write_model,
-)
-from foundation.seeds import require_seed
 from lm.batches import loss, validation_batches
 from lm.conditions import LOOK_AHEAD, Conditions
 from lm.generation import continue_codes, stream_codes
@@ -37,6 +25,18 @@ from lm.windows import Window, windows
 from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes, CodesFormat, IntArray, join_codes, require_codes, require_same_codebook
 from tokenizer.rates import split_rates
+from wordless.base.errors import InputError
+from wordless.base.ranges import require, samples_to_generate
+from wordless.base.saved_models import (
+    LANGUAGE_MODEL,
+    WEIGHTS,
+    load_weights,
+    model_folder,
+    reading,
+    require_size,
+    write_model,
+)
+from wordless.base.seeds import require_seed
 
 # The output projection is the embedding; safetensors keeps one of the two names.
 TIED = ("transformer.decoder_frontend.embed.weight", "transformer.final_proj.weight")

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from foundation.text import escape_markdown
 from lm.gpt import GPT
 from tokenizer.codes import CodesFormat
+from wordless.base.text import escape_markdown
 
 _CARD = """---
 library_name: wordless

@@ -5,9 +5,9 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from foundation.causal_transformer import make_exportable
-from foundation.errors import InputError
 from lm.model import LanguageModel
+from wordless.base.causal_transformer import make_exportable
+from wordless.base.errors import InputError
 
 
 class CodesToLogits(nn.Module):

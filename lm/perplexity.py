@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from foundation.errors import InputError
 from lm.model import LanguageModel
 from tokenizer.codes import Codes, CodesFormat, require_same_codebook
 from tokenizer.rates import split_rates
+from wordless.base.errors import InputError
 
 
 def unigram_perplexity(train: Sequence[Codes], validation: Sequence[Codes]) -> float:

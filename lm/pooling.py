@@ -14,10 +14,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from foundation.devices import copy_to
-from foundation.errors import InputError
 from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]
 F = TypeVar("F", bound=np.floating)

@@ -14,16 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from foundation.errors import InputError
-from foundation.ranges import samples_to_generate
-from foundation.saved_models import LANGUAGE_MODEL, holds_rates, model_folder
-from foundation.seeds import require_seed
 from lm.generation import continue_codes
 from lm.model import LanguageModel
 from lm.model_card import rates_card
 from lm.sampling import Sampling
 from tokenizer.codes import Codes, IntArray, join_codes, require_codes, require_same_codebook
 from tokenizer.rates import combined_format, join_rates, read_rates, require_saved_format, split_rates, writing_rates
+from wordless.base.errors import InputError
+from wordless.base.ranges import samples_to_generate
+from wordless.base.saved_models import LANGUAGE_MODEL, holds_rates, model_folder
+from wordless.base.seeds import require_seed
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from foundation.ranges import require
 from tokenizer.codes import IntArray
+from wordless.base.ranges import require
 
 FloatArray = npt.NDArray[np.float64]
 MaskArray = npt.NDArray[np.bool_]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from foundation.errors import InputError
 from tokenizer.codes import IntArray
+from wordless.base.errors import InputError
 
 IndexArray = npt.NDArray[np.int64]
 

@@ -11,9 +11,9 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from foundation.errors import InputError
-from foundation.ranges import require
 from lm.pooling import POOLINGS, FloatArray, Pooling, pooled_parts
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
 
 Layers = Literal["each", "last", "together"]
 CLASS_SCORES = "scores"  # beside the vectors of a network with a head: class probabilities ``(classes,)``

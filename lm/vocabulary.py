@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from foundation.errors import InputError
 from tokenizer.codes import CodesFormat, IntArray
+from wordless.base.errors import InputError
 
 TokenArray = npt.NDArray[np.int64]
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from audio.recordings.recording_paths import recordings_at
-from foundation.configuration import build
-from foundation.ranges import require
 from pipelines.commandline.command import command
 from pipelines.commandline.outputs import require_kind
 from pipelines.store.run_folder import part_of
 from pipelines.store.store import write_json
+from wordless.audio.recordings.recording_paths import recordings_at
+from wordless.base.configuration import build
+from wordless.base.ranges import require
 
 MILLION = 1_000_000
 DEFAULT_RATE = "16000"  # Hz; of the voice that a default run begins with
@@ -59,11 +59,11 @@ def bench(config: dict[str, object]) -> None:
     # Seconds of imports, which a mistake need not wait for.
     match settings.what:
         case "encode":
-            from benchmarks.encode import measure_encoding
+            from pipelines.benchmarks.encode import measure_encoding
 
             measured = measure_encoding(folder, recordings, seconds=settings.seconds, repeats=settings.repeats)
         case "kmeans":
-            from benchmarks.kmeans import measure_kmeans
+            from pipelines.benchmarks.kmeans import measure_kmeans
 
             measured = measure_kmeans(
                 folder,
@@ -74,11 +74,11 @@ def bench(config: dict[str, object]) -> None:
                 repeats=settings.repeats,
             )
         case "memory":
-            from benchmarks.memory import measure_memory
+            from pipelines.benchmarks.memory import measure_memory
 
             measured = measure_memory(folder, hours=settings.hours)
         case "vocoder":
-            from benchmarks.vocoder import measure_vocoder
+            from pipelines.benchmarks.vocoder import measure_vocoder
             from pipelines.stages.start import SHIPPED
 
             picture = None if settings.output is None else settings.output.with_suffix(".png")

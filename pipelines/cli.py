@@ -7,9 +7,9 @@ import os
 import sys
 from importlib import import_module
 
-from foundation.nearest import suggestion
-from foundation.versions import installed_version
 from pipelines.commandline.commands import COMMANDS, MODULES
+from wordless.base.nearest import suggestion
+from wordless.base.versions import installed_version
 
 EXAMPLES = """\
   wordless run                                              the built-in corpus; some minutes on a laptop

@@ -1,11 +1,11 @@
 """``wordless decode``: codes -> sound, one WAV file for each clip."""
 
-from foundation.configuration import build
-from foundation.errors import InputError
 from pipelines.commandline.command import command
 from pipelines.decoding.options import DecodeConfig
 from pipelines.store.run_folder import part_of, vocoder_of
 from pipelines.store.work_folder import require_new
+from wordless.base.configuration import build
+from wordless.base.errors import InputError
 
 
 def decode(config: dict[str, object]) -> None:

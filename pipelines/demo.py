@@ -2,12 +2,12 @@
 
 from importlib.util import find_spec
 
-from foundation.configuration import build
-from foundation.errors import InputError
-from foundation.hub import is_on_hub
 from pipelines.commandline.command import command
 from pipelines.demonstration.options import DemoConfig
 from pipelines.store.run_folder import part_of, run_of
+from wordless.base.configuration import build
+from wordless.base.errors import InputError
+from wordless.base.hub import is_on_hub
 
 
 def demo(config: dict[str, object]) -> None:

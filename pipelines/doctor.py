@@ -19,14 +19,14 @@ from packaging.utils import canonicalize_name
 from rich.console import Console
 from rich.markup import escape
 
-from foundation.configuration import build
-from foundation.devices import cores, multiplies_bf16
-from foundation.memory import machine_memory
-from foundation.versions import version_of
 from pipelines.commandline.command import command
 from pipelines.commandline.outputs import BASE_BYTES
 from pipelines.commandline.refusals import existing
 from pipelines.store.store import StoreConfig
+from wordless.base.configuration import build
+from wordless.base.devices import cores, multiplies_bf16
+from wordless.base.memory import machine_memory
+from wordless.base.versions import version_of
 
 State = Literal["ok", "optional", "missing"]
 

@@ -1,11 +1,11 @@
 """``wordless embed``: recordings -> feature vectors, in files that other programs read."""
 
-from foundation.configuration import build
 from pipelines.commandline.command import command
 from pipelines.commandline.outputs import require_space
 from pipelines.embedding.options import EmbedConfig
 from pipelines.store.run_folder import part_of, run_of
 from pipelines.store.work_folder import require_new
+from wordless.base.configuration import build
 
 
 def embed(config: dict[str, object]) -> None:

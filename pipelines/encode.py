@@ -2,12 +2,12 @@
 
 from contextlib import suppress
 
-from audio.recordings.recording_paths import recordings_at
-from foundation.configuration import build
 from pipelines.commandline.command import command
 from pipelines.encoding.options import EncodeConfig
 from pipelines.store.run_folder import part_of
 from pipelines.store.work_folder import JOB, require_new
+from wordless.audio.recordings.recording_paths import recordings_at
+from wordless.base.configuration import build
 
 
 def encode(config: dict[str, object]) -> None:

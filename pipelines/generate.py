@@ -1,11 +1,11 @@
 """``wordless generate``: a language model continues a prompt, or speaks from silence."""
 
-from foundation.configuration import build
-from foundation.errors import InputError
 from pipelines.commandline.command import command
 from pipelines.decoding.options import GenerateConfig
 from pipelines.store.run_folder import part_of, vocoder_of
 from pipelines.store.work_folder import require_new
+from wordless.base.configuration import build
+from wordless.base.errors import InputError
 
 
 def generate(config: dict[str, object]) -> None:

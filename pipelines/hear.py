@@ -20,12 +20,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from audio.mono import mono
-from audio.waveform import Waveform
-from foundation.configuration import render
-from foundation.errors import InputError
-from foundation.json_values import read_json
-from foundation.saved_models import holds_rates
 from lm.embeddings import embed, states_over_time
 from lm.model import LanguageModel
 from lm.pooling import ALL_POOLINGS, Pooling, pooled_parts
@@ -33,6 +27,12 @@ from pipelines.store.run_folder import part_of, run_of
 from pipelines.store.stored_features import GPT, PROBE, WITH_INPUT
 from tokenizer.codes import Codes, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.mono import mono
+from wordless.audio.waveform import Waveform
+from wordless.base.configuration import render
+from wordless.base.errors import InputError
+from wordless.base.json_values import read_json
+from wordless.base.saved_models import holds_rates
 
 
 class HearModel(nn.Module):

@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from audio.recordings.annotations.annotation import AnnotationConfig
-from foundation.configuration import build
-from foundation.hub import fetch, hub_address
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import recordings_of, require_writable_folders
 from pipelines.commandline.outputs import require_space
 from pipelines.finetuning.prediction_options import PredictConfig
 from pipelines.store.work_folder import require_new
+from wordless.audio.recordings.annotations.annotation import AnnotationConfig
+from wordless.base.configuration import build
+from wordless.base.hub import fetch, hub_address
 
 
 def predict(config: dict[str, object]) -> None:

@@ -2,8 +2,6 @@
 
 from importlib.util import find_spec
 
-from foundation.configuration import build
-from foundation.errors import InputError
 from pipelines.commandline.command import command
 from pipelines.commandline.outputs import require_space
 from pipelines.publishing.contents import require_finished
@@ -11,6 +9,8 @@ from pipelines.publishing.options import PublishConfig
 from pipelines.publishing.upload import require_uploadable
 from pipelines.store.run_folder import is_finetuned
 from pipelines.store.work_folder import require_new
+from wordless.base.configuration import build
+from wordless.base.errors import InputError
 
 ONNX = ("onnx", "onnxscript", "onnxruntime")  # libraries that write and run ONNX files
 

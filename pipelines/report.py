@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from foundation.configuration import build
 from pipelines.commandline.command import command
+from wordless.base.configuration import build
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foundation.configuration import build
-from foundation.errors import InputError
-from foundation.text import counted, escape, escape_line
 from pipelines.commandline.command import command
 from pipelines.commandline.run_names import LATEST
 from pipelines.store.store import StoreConfig
+from wordless.base.configuration import build
+from wordless.base.errors import InputError
+from wordless.base.text import counted, escape, escape_line
 
 if TYPE_CHECKING:
     from pipelines.store.unused import StoredEntry
@@ -90,7 +90,6 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def delete_run(root: Path, name: str, *, question: bool) -> None:
     """Delete the folder of a run after a question; its entries stay in the store."""
-    from foundation.files import remove
     from pipelines.commandline.claims import hold, is_held
     from pipelines.commandline.run_names import relink_latest
     from pipelines.pages.runs import write_runs_page
@@ -98,6 +97,7 @@ def delete_run(root: Path, name: str, *, question: bool) -> None:
     from pipelines.store.run_folder import FINETUNED
     from pipelines.store.unused import folder_size
     from pipelines.store.work_folder import JOB
+    from wordless.base.files import remove
 
     folder = root / name
     if not is_run(folder):

@@ -1,11 +1,11 @@
 """``wordless score``: the log-probability of recordings under a finished run's GPT."""
 
-from foundation.configuration import build
 from pipelines.commandline.command import command
 from pipelines.commandline.outputs import require_space
 from pipelines.scoring.options import ScoreConfig
 from pipelines.store.run_folder import part_of
 from pipelines.store.work_folder import require_new
+from wordless.base.configuration import build
 
 
 def score(config: dict[str, object]) -> None:

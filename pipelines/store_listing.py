@@ -5,12 +5,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from foundation.configuration import build
-from foundation.errors import InputError
-from foundation.text import escape
 from pipelines.commandline.command import command
 from pipelines.store.store import ENTRY, SYNTHESISED, UNPACKED, StoreConfig, faults
 from pipelines.store.unused import folder_size
+from wordless.base.configuration import build
+from wordless.base.errors import InputError
+from wordless.base.text import escape
 
 KEY = re.compile("[0-9a-f]{16}")  # the final name of an entry's folder
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-import audio  # noqa: F401  before anything loads PyTorch: OpenMP's threads are to wait, not to spin
+import wordless  # noqa: F401  before anything loads PyTorch: OpenMP's threads are to wait, not to spin
 
 ROOT = Path(__file__).parents[1]
 OMP_NUM_THREADS, THREADS = os.environ.get("OMP_NUM_THREADS"), torch.get_num_threads()

@@ -1,6 +1,6 @@
-"""Import librosa's pitch module under the lock of `foundation.compiling`, for the server of `tests.killing`."""
+"""Import librosa's pitch module under the lock of `wordless.base.compiling`, for the server of `tests.killing`."""
 
-from foundation.compiling import importing
+from wordless.base.compiling import importing
 
 with importing("librosa.core.pitch"):
     import librosa.core.pitch  # noqa: F401

@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.nn.functional import conv1d, pad
 from transformers import PreTrainedModel
 
-from audio.spectrogram import SpectrogramConfig
 from tokenizer.tokenizer import Tokenizer
 from vocoder.generation import GenerationInput
 from vocoder.pitch_comb import STRONGEST, UNVOICED, VOICED, VoiceHead
@@ -25,6 +24,7 @@ from vocoder.short_time import analyse, hann, synthesise
 from vocoder.unlearned.mel_inversion import linear_power
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet
+from wordless.audio.spectrogram import SpectrogramConfig
 
 # Language model: drawing codes
 
@@ -140,7 +140,7 @@ def generated_by_the_parallel_model(model: WaveNet, clip: GenerationInput, tempe
 
 
 def read_whole(path: Path, sample_rate: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """A recording decoded, mixed and resampled in one piece: reference of `audio.reading.read`."""
+    """A recording decoded, mixed and resampled in one piece: reference of `wordless.audio.reading.read`."""
     samples, from_rate = soundfile.read(path, dtype="float32", always_2d=True)
     resampled = soxr.resample(samples.mean(axis=1), from_rate, sample_rate, quality="HQ")
     length = math.ceil(len(samples) * sample_rate / from_rate)
@@ -339,7 +339,7 @@ def log_mel_frame(
     samples: np.ndarray[tuple[int], np.dtype[np.float32]], frame: int, config: SpectrogramConfig
 ) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """Log-mel of the window that ends where hop ``frame`` ends, by the sum of the discrete Fourier transform and by
-    triangles between equal steps of the HTK mel scale: reference of `audio.spectrogram.LogMel`.
+    triangles between equal steps of the HTK mel scale: reference of `wordless.audio.spectrogram.LogMel`.
     """
     length, stop = config.window_length, (frame + 1) * config.hop_length
     window = np.array([samples[time] if time >= 0 else 0.0 for time in range(stop - length, stop)])
@@ -469,7 +469,7 @@ def regression_by_adamw(
     ema_decay: float,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Weights and their moving average after a step on the mean squared error of each batch ``(x, y)``, by the formula
-    of AdamW (Loshchilov & Hutter, 2019) with gradients worked out on paper: reference of `training.fit.fit`.
+    of AdamW (Loshchilov & Hutter, 2019) with gradients worked out on paper: reference of `wordless.training.fit.fit`.
     """
     average, first, second = weights.copy(), np.zeros_like(weights), np.zeros_like(weights)
     for step, ((x, y), rate) in enumerate(zip(batches, rates, strict=True), 1):
@@ -485,7 +485,7 @@ def regression_by_adamw(
 
 
 def template_expression(pattern: str) -> re.Pattern[str]:
-    """A file-name pattern as a regular expression: reference of `audio.recordings.templates.Template.match`."""
+    """File-name pattern as an expression: reference of `Template.match` in `wordless.audio.recordings.templates`."""
     expressions = {"**": ".*?", "*": "[^/]*?", "{index}": r"(?P<index>\d+)"}
     tokens = re.findall(r"\{[^{}]*\}|\*\*|\*|[^*{}]+", pattern)
     body = "".join(

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import yaml
 
-from foundation.errors import InputError
 from pipelines.methods.method import Method
 from pipelines.tracking.tracker import CurvePoint, Outcome, TrackedRun, TrackedTraining
 from tests.vocoder.sounds import random_table
 from vocoder.kinds.kind import Kind
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
+from wordless.base.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/adding.md").read_text(encoding="utf-8")

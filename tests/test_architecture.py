@@ -16,19 +16,7 @@ from pipelines.commandline.commands import COMMANDS
 from tests.pipelines.tiny_chain import TINY
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = (
-    "foundation",
-    "benchmarks",
-    "training",
-    "audio",
-    "tokenizer",
-    "lm",
-    "vocoder",
-    "samples",
-    "pipelines",
-    "conf",
-    "wordless",
-)
+PACKAGES = ("tokenizer", "lm", "vocoder", "pipelines", "conf", "wordless")
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 _COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS = (
@@ -37,6 +25,7 @@ _COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS 
 )
 # folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up: no circle is possible
 FOLDERS: dict[str, tuple[str, ...]] = {
+    "benchmarks": (),
     "commandline": (),
     "tracking": (),
     "store": (_TRACKING, "pipelines.commandline.claims"),  # its entries belong to folders that a command claims
@@ -58,36 +47,38 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     ),
     "embedding": (_COMMANDLINE, _STORE, _METHODS, _SETTINGS, "pipelines.chain"),
 }
-BELOW = tuple(set(PACKAGES) - {"pipelines", "wordless"})  # the packages below the commands
+BELOW = ("tokenizer", "lm", "vocoder", "wordless")  # the packages below the commands
+_AUDIO, _BASE = "wordless.audio", "wordless.base"
 
 # file or package -> which of our modules it may import; the longest matching name counts
 ARROWS = {
-    "foundation": ("foundation",),
-    "training": ("training", "foundation"),
-    "audio": ("audio", "foundation"),
-    "tokenizer": ("tokenizer", "audio", "foundation"),
+    "wordless/base": (_BASE,),
+    "wordless/training": ("wordless.training", _BASE),
+    "wordless/audio": (_AUDIO, _BASE),
+    "tokenizer": ("tokenizer", _AUDIO, _BASE),
     # the layout of codes, and how near a sound is to each: no tokenizer
-    "lm": ("lm", "tokenizer.codes", "tokenizer.rates", "tokenizer.assignments", "foundation"),
-    "lm/baselines": ("lm", "tokenizer.codes", "audio", "foundation"),
+    "lm": ("lm", "tokenizer.codes", "tokenizer.rates", "tokenizer.assignments", _BASE),
+    "lm/baselines": ("lm", "tokenizer.codes", _AUDIO, _BASE),
     # a fine-tuned model reads recordings as its body was trained to: by a tokenizer or by a front end of its own
-    "lm/finetuning": ("lm", "tokenizer", "audio", "foundation"),
-    "vocoder": ("vocoder", "tokenizer.codes", "tokenizer.rates", "audio", "foundation"),
-    "samples": ("samples", "vocoder", "audio", "foundation"),
-    "benchmarks": ("benchmarks", "vocoder", "tokenizer", "audio", "foundation"),
+    "lm/finetuning": ("lm", "tokenizer", _AUDIO, _BASE),
+    "lm/samples": ("lm.samples", "vocoder", _AUDIO, _BASE),
+    "vocoder": ("vocoder", "tokenizer.codes", "tokenizer.rates", _AUDIO, _BASE),
     "pipelines": (*BELOW, "pipelines"),
-    **{f"pipelines/{folder}": (*BELOW, f"pipelines.{folder}", *below) for folder, below in FOLDERS.items()},
+    **{f"pipelines/{folder}": (*BELOW, "conf", f"pipelines.{folder}", *below) for folder, below in FOLDERS.items()},
     "conf": (),
     # the models, for users of Python: no command
-    "wordless": ("audio", "tokenizer", "lm", "vocoder", "foundation"),
+    "wordless": ("wordless", "tokenizer", "lm", "vocoder"),
 }
 # library -> the files and packages that may import it
 KEEPERS = {
     "hydra": ("pipelines",),
     "omegaconf": ("pipelines",),
-    "faiss": ("tokenizer/codebook.py", "benchmarks/kmeans.py"),
+    "faiss": ("tokenizer/codebook.py", "pipelines/benchmarks/kmeans.py"),
     "fairseq2": (
-        *("foundation/causal_transformer.py", "lm/gpt.py", "training/gangs.py", "training/sharding.py"),
-        *("samples/transformer.py", "samples/local_attention.py", "samples/generation.py"),  # its layers and its cache
+        *("wordless/base/causal_transformer.py", "lm/gpt.py"),
+        *("wordless/training/gangs.py", "wordless/training/sharding.py"),
+        # its layers and its cache
+        *("lm/samples/transformer.py", "lm/samples/local_attention.py", "lm/samples/generation.py"),
     ),
     "sklearn": ("lm", "pipelines"),
     "librosa": ("vocoder/judging/pitch.py", "pipelines/methods/mfcc.py", "pipelines/methods/chroma.py"),  # under a lock
@@ -98,14 +89,14 @@ KEEPERS = {
     "starlette": ("pipelines/demonstration/server.py",),
     "datasets": (),  # their files are read by pyarrow and tarfile: no decoder, no pickle, no download
     "webdataset": (),
-    "ray": ("foundation/ray_pool.py",),
-    "huggingface_hub": ("foundation/hub.py", "pipelines/publishing"),
+    "ray": ("wordless/base/ray_pool.py",),
+    "huggingface_hub": ("wordless/base/hub.py", "pipelines/publishing"),
     "mlflow": ("pipelines/tracking/mlflow.py",),
     "wandb": ("pipelines/tracking/wandb.py",),
     "tensorboard": ("pipelines/tracking/event_files.py",),
-    "rich": ("pipelines", "benchmarks", "foundation/progress.py"),
+    "rich": ("pipelines", "wordless/base/progress.py"),
 }
-VAGUE = {"utils", "util", "helpers", "helper", "manager", "misc", "common", "base"}
+VAGUE = {"utils", "util", "helpers", "helper", "manager", "misc", "common"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +166,7 @@ def test_libraries_stay_where_they_are_kept() -> None:
     )
 
 
-@pytest.mark.parametrize("package", ["audio", "tokenizer", "vocoder"])
+@pytest.mark.parametrize("package", ["wordless/audio", "tokenizer", "vocoder"])
 def test_all_but_the_language_model_import_without_fairseq2(package: str) -> None:
     modules = [path.with_suffix("").as_posix().replace("/", ".") for path in SOURCES if lies_in(path, package)]
     blocked = "import sys; sys.modules.update({'fairseq2': None, 'fairseq2n': None, 'hydra': None})"
@@ -242,7 +233,7 @@ def test_a_wheel_holds_the_packages_and_the_configs_but_no_tests(wheel: Path) ->
     data = [*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "pipelines/pages").glob("*.jinja"), *ROOT.glob("*/py.typed")]
     data += (ROOT / "pipelines/demonstration").glob("*.js")
     data += [path for path in (ROOT / "vocoder/universal").glob("*/*") if path.is_file()]  # start weights
-    assert {path.parent.name for path in data if path.name == "py.typed"} >= {"wordless", *ARROWS["wordless"]}
+    assert {path.parent.name for path in data if path.name == "py.typed"} >= {*ARROWS["wordless"]}
     wanted = {path.as_posix() for path in SOURCES} | {path.relative_to(ROOT).as_posix() for path in data}
     assert not wanted - held
     assert not [name for name in held if name.startswith(("tests", "docs"))]

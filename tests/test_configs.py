@@ -16,10 +16,10 @@ from pipelines.chain.chain import rates
 from pipelines.commandline.refusals import resolved
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.run import RunSettings, run_settings
-from tests.audio.speech_models.checkpoints import save_checkpoint
-from training.gangs import Alone
-from training.precision import with_precision
-from training.state import FitConfig
+from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
+from wordless.training.gangs import Alone
+from wordless.training.precision import with_precision
+from wordless.training.state import FitConfig
 
 CONF = Path(__file__).parents[1] / "conf"
 SIZED = ("tokenizer", "lm", "vocoder", "baselines", "ast", "audio_transformer", "wav2vec2", "next_sample")
@@ -119,7 +119,7 @@ def test_precision_of_every_training_follows_the_devices(monkeypatch: pytest.Mon
     settings = run_settings(composed(*words))
     assert {fit.precision for _, fit in trainings(settings)} == {"auto"}
     for supported, precision in ((True, "bf16"), (False, "fp32")):
-        monkeypatch.setattr("training.precision.multiplies_bf16", lambda device, found=supported: found)
+        monkeypatch.setattr("wordless.training.precision.multiplies_bf16", lambda device, found=supported: found)
         found = with_precision(settings, Alone(torch.device("cpu")))
         assert {fit.precision for _, fit in trainings(found)} == {precision}
 

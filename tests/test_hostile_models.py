@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio.waveform import Waveform
 from lm.model import LanguageModel
 from pipelines.hear import load_model
 from tests.hostile.codes_files import codes_files
@@ -19,6 +18,7 @@ from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
 from vocoder.vocoder import Vocoder
+from wordless.audio.waveform import Waveform
 
 LOADERS: dict[str, Callable[[Path], object]] = {
     "tokenizer": Tokenizer.from_pretrained,

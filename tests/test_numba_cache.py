@@ -1,4 +1,4 @@
-"""Whatever reads or writes numba's cache on the disk holds the lock of `foundation.compiling`."""
+"""Whatever reads or writes numba's cache on the disk holds the lock of `wordless.base.compiling`."""
 
 import fcntl
 import json
@@ -30,8 +30,8 @@ def use_chroma() -> None:
 
 
 def use_pitch() -> None:
-    from audio.waveform import Waveform
     from vocoder.judging.pitch import pitch
+    from wordless.audio.waveform import Waveform
 
     pitch(Waveform(samples=SOUND, sample_rate=8000))
 

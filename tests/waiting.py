@@ -1,10 +1,10 @@
-"""Work in another thread that waits for the lock of `foundation.compiling`."""
+"""Work in another thread that waits for the lock of `wordless.base.compiling`."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from foundation.compiling import compiling
+from wordless.base.compiling import compiling
 
 SOON = 60.0  # seconds
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from foundation.devices import copy_to
-from foundation.ranges import require
+from wordless.base.devices import copy_to
+from wordless.base.ranges import require
 
 
 @dataclass(frozen=True, kw_only=True)

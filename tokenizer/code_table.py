@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from audio.waveform import FloatArray
 from tokenizer.patches import to_patches
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.waveform import FloatArray
 
 IntArray = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.float64]

@@ -9,8 +9,8 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from foundation.ranges import require
 from tokenizer.kmeans_report import KMeansReport
+from wordless.base.ranges import require
 
 FloatArray = npt.NDArray[np.float32]
 

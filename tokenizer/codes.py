@@ -13,9 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from audio.spectrogram import SpectrogramConfig
-from foundation.errors import InputError
-from foundation.ranges import require
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
 
 IntArray = npt.NDArray[np.int32]
 MAX_STREAMS = 4096
@@ -219,7 +219,7 @@ class CodeMeanings(Protocol):
         """Decode codes ``(batch, time, streams)`` to normalised log-mel ``(batch, time * patch_frames, mels)``."""
 
     def denormalise(self, spectrogram: Tensor) -> Tensor:
-        """Undo the normalisation of log-mel ``(..., mels)``; see `audio.spectrogram.LogMel` for the resulting units."""
+        """Undo the normalisation of log-mel ``(..., mels)``; units as in `wordless.audio.spectrogram.LogMel`."""
 
 
 def require_codes(given: object, name: str) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audio.spectrogram import SpectrogramConfig
-from foundation.errors import InputError
-from foundation.ranges import require
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, StateDecoder
 from tokenizer.patches import PatchConfig
 from tokenizer.speech_layer import SpeechLayerConfig
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
 
 FINGERPRINT_LENGTH = 16  # hexadecimal digits: 64 bits
 

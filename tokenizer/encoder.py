@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from audio.blocks import skip_samples
-from audio.reading import read_blocks
-from audio.recordings.heard_frames import HeardFrames
-from audio.recordings.manifest import Clip
 from tokenizer.codes import CodesFormat
 from tokenizer.parquet import CodedClip
 from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
 from tokenizer.signals import codes_of_frames
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.blocks import skip_samples
+from wordless.audio.reading import read_blocks
+from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.manifest import Clip
 
 Job = tuple[Clip, int]  # a clip, and the frames of it to skip
 

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audio.waveform import FloatArray
-from foundation.arrays import allocate
-from foundation.threads import one_thread
 from tokenizer.autoencoder import Autoencoder, StateDecoder
 from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.config import TokenizerConfig
 from tokenizer.kmeans_report import KMeansReport
 from tokenizer.speech_layer import SpeechLayer
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.waveform import FloatArray
+from wordless.base.arrays import allocate
+from wordless.base.threads import one_thread
 
 TOGETHER = 8192  # patches that are encoded in one call; their number decides how products are rounded
 

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from audio.waveform import FloatArray
-from foundation.devices import copy_to
-from foundation.errors import InputError
-from foundation.ranges import require, require_least
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.waveform import FloatArray
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
+from wordless.base.ranges import require, require_least
 
 LEAST_SECONDS = 0.01  # of a clip that is encoded again
 MOST_DB = 200  # largest change of a recording; 24 bits span 144 dB

@@ -11,9 +11,9 @@ import math
 import torch
 from torch import Tensor
 
-from audio.spectrogram import mel_power
-from foundation.threads import one_thread
 from tokenizer.tokenizer import MOST_GAIN, Tokenizer
+from wordless.audio.spectrogram import mel_power
+from wordless.base.threads import one_thread
 
 PATCHES = 16_384  # that are measured
 TOGETHER = 1024  # patches that are decoded in one call

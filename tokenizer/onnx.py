@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from audio.spectrogram import SpectrogramConfig, mel_filters
-from foundation.errors import InputError
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.spectrogram import SpectrogramConfig, mel_filters
+from wordless.base.errors import InputError
 
 
 class SoundToCodes(nn.Module):
@@ -44,7 +44,7 @@ class SoundToCodes(nn.Module):
 
 
 class Spectrum(nn.Module):
-    """`audio.spectrogram.LogMel.frames` in real numbers: a convolution with the cosine and sine of each frequency."""
+    """`LogMel.frames` in real numbers: a convolution with the cosine and sine of each frequency."""
 
     waves: Tensor
     filters: Tensor

@@ -14,15 +14,15 @@ import pyarrow as pa
 import pyarrow.compute  # as pa.compute
 import pyarrow.parquet as pq
 
-from audio.recordings.manifest import clip_name
-from foundation.configuration import build
-from foundation.errors import InputError
-from foundation.files import aside, write_aside
-from foundation.json_values import parse_json, read_json, shortened
-from foundation.saved_models import first_line
 from tokenizer import shard_schema
 from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
 from tokenizer.parquet_layout import row_groups
+from wordless.audio.recordings.manifest import clip_name
+from wordless.base.configuration import build
+from wordless.base.errors import InputError
+from wordless.base.files import aside, write_aside
+from wordless.base.json_values import parse_json, read_json, shortened
+from wordless.base.saved_models import first_line
 
 # Errors of pyarrow for damaged files.
 UNREADABLE = (pa.ArrowException, OSError, UnicodeError, LookupError, OverflowError, MemoryError)

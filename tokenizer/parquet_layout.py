@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from foundation.errors import InputError
+from wordless.base.errors import InputError
 
 MAGIC, ENCRYPTED = b"PAR1", b"PARE"
 MAX_FOOTER = 1 << 26  # bytes

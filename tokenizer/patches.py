@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from foundation.ranges import require
+from wordless.base.ranges import require
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audio.waveform import Waveform
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.waveform import Waveform
 
 
 @torch.inference_mode()

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from torch import Tensor
 
-from audio.mono import Samples
-from audio.reading import read_blocks, resample_blocks
-from audio.spectrogram import SpectrogramConfig
-from audio.waveform import FloatArray, Waveform
-from foundation.errors import InputError
-from foundation.saved_models import TOKENIZER, holds_rates, model_folder
 from tokenizer.codes import Codes, GatheredCodes
 from tokenizer.model_card import rates_card
 from tokenizer.rates import combined_format, join_rates, read_rates, require_saved_format, writing_rates
 from tokenizer.tokenizer import Tokenizer, sound_for, sounds_for
+from wordless.audio.mono import Samples
+from wordless.audio.reading import read_blocks, resample_blocks
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.waveform import FloatArray, Waveform
+from wordless.base.errors import InputError
+from wordless.base.saved_models import TOKENIZER, holds_rates, model_folder
 
 Turn = list[list[tuple[Tensor, int]]]  # blocks of codes of each rate that cover the same samples; see `encode_stream`
 

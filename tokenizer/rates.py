@@ -21,11 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-from foundation.errors import InputError
-from foundation.files import write_aside
-from foundation.json_values import read_object
-from foundation.saved_models import CARD, CONFIG, rate_folder, whole
 from tokenizer.codes import Codes, CodesFormat, IntArray, RateFormat
+from wordless.base.errors import InputError
+from wordless.base.files import write_aside
+from wordless.base.json_values import read_object
+from wordless.base.saved_models import CARD, CONFIG, rate_folder, whole
 
 MOST_RATES = 4  # of a tokenizer
 FINGERPRINT_LENGTH = 16  # hexadecimal digits

@@ -10,17 +10,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from audio.reading import read_blocks
-from audio.recordings.inspection import require_finite
-from audio.recordings.manifest import Clip
-from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
-from audio.warping import warp
-from foundation.pools import in_order
-from foundation.seeds import named_seed
-from foundation.tasks import Pool
 from tokenizer.autoencoder import PatchBatch
 from tokenizer.patches import to_patches
 from tokenizer.speech_layer import SpeechLayer
+from wordless.audio.reading import read_blocks
+from wordless.audio.recordings.inspection import require_finite
+from wordless.audio.recordings.manifest import Clip
+from wordless.audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
+from wordless.audio.warping import warp
+from wordless.base.pools import in_order
+from wordless.base.seeds import named_seed
+from wordless.base.tasks import Pool
 
 FloatArray = npt.NDArray[np.float32]
 WHOLE_BYTES = 2**20  # of log-mel that a worker may send back: that of a clip of 40 s by default

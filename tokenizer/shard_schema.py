@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from foundation.errors import InputError
-from foundation.memory import machine_memory
 from tokenizer.parquet_layout import RowGroup
+from wordless.base.errors import InputError
+from wordless.base.memory import machine_memory
 
 MAX_GROUP_CODES = 100_000_000  # of a row group, which is read at once: 0.4 GB; 270 hours at 100 codes per second
 MAX_GROUP_ROWS = 1 << 20  # clips

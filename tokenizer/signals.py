@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audio.mean_removal import subtract_mean
-from audio.spectrogram import LogMel, log_mel_stream
-from audio.waveform import FloatArray
 from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.mean_removal import subtract_mean
+from wordless.audio.spectrogram import LogMel, log_mel_stream
+from wordless.audio.waveform import FloatArray
 
 PATCHES_AT_ONCE = 500
 

@@ -21,14 +21,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from audio.speech_models.description import describe_speech_model
-from audio.speech_models.encoder import load_speech_encoder
-from audio.waveform import FloatArray
-from foundation.errors import InputError
-from foundation.files import aside
-from foundation.ranges import require, require_least
-from foundation.saved_models import hugging_face_files, hugging_face_hash
-from foundation.threads import one_thread
+from wordless.audio.speech_models.description import describe_speech_model
+from wordless.audio.speech_models.encoder import load_speech_encoder
+from wordless.audio.waveform import FloatArray
+from wordless.base.errors import InputError
+from wordless.base.files import aside
+from wordless.base.ranges import require, require_least
+from wordless.base.saved_models import hugging_face_files, hugging_face_hash
+from wordless.base.threads import one_thread
 
 FOLDER = "speech_model"  # of the model's copy, in the folder of a tokenizer
 

@@ -17,15 +17,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from audio.blocks import equal_blocks
-from audio.mono import Samples, as_waveform, each_recording
-from audio.reading import read_blocks, resample_blocks
-from audio.spectrogram import LogMel, SpectrogramConfig
-from audio.waveform import FloatArray, Waveform
-from foundation import saved_models
-from foundation.devices import copy_to
-from foundation.errors import InputError
-from foundation.ranges import require
 from tokenizer.assignments import spacings_of
 from tokenizer.autoencoder import Autoencoder, StateDecoder
 from tokenizer.codes import Codes, CodesFormat, GatheredCodes, require_sound
@@ -33,6 +24,15 @@ from tokenizer.config import SavedTokenizer, TokenizerConfig, fingerprint, store
 from tokenizer.model_card import LEVELS, MODEL_CARD, SPEECH_LAYER
 from tokenizer.patches import from_patches, to_patches
 from tokenizer.speech_layer import SpeechLayer, open_copy
+from wordless.audio.blocks import equal_blocks
+from wordless.audio.mono import Samples, as_waveform, each_recording
+from wordless.audio.reading import read_blocks, resample_blocks
+from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.waveform import FloatArray, Waveform
+from wordless.base import saved_models
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
 
 MOST_GAIN = 20.0  # dB: more is no mean of logarithms, but damage
 PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste more padding on short ones
@@ -107,11 +107,12 @@ class Tokenizer(nn.Module):
     def encode(self, waveform: Waveform | Samples, sample_rate: int | None = None) -> Codes:
         """Encode a whole recording: a `Waveform`, or samples with their rate in Hz. Other rates are resampled.
 
-        Samples may be a NumPy array, a list or a tensor on any device, with one or several channels: see `audio.mono`.
+        Samples may be a NumPy array, a list or a tensor on any device, with one or several channels: see
+        `wordless.audio.mono`.
         Several recordings go to `encode_batch`.
 
         Raises:
-            InputError: `audio.mono.as_waveform` refuses the samples or the rate.
+            InputError: `wordless.audio.mono.as_waveform` refuses the samples or the rate.
         """
         whole = sound_for(self.front_end, waveform, sample_rate, name="samples")
         return self.encode_blocks([whole.samples], whole.sample_rate)

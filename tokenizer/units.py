@@ -23,15 +23,15 @@ from typing import Literal, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from audio.recordings.sound_names import without_span
-from foundation.errors import InputError
-from foundation.files import aside
-from foundation.json_values import parse_json, shortened
-from foundation.saved_models import first_line
 from tokenizer.codes import Codes, CodesFormat, IntArray
 from tokenizer.parquet import CodedClip, require_clip_path
 from tokenizer.rates import split_rates
 from tokenizer.shard_schema import BYTES_PER_CODE, require_room
+from wordless.audio.recordings.sound_names import without_span
+from wordless.base.errors import InputError
+from wordless.base.files import aside
+from wordless.base.json_values import parse_json, shortened
+from wordless.base.saved_models import first_line
 
 UnitsFormat = Literal["name_units", "fairseq", "jsonl", "times"]
 TIMES = ("path", "start", "end", "code", "stream", "rate")  # columns of "times"

@@ -1,7 +1,7 @@
 """Views of a training clip: other codes of the same sound, which only pre-training sees.
 
 A view is the same sound cut into patches from another frame on, or warped: played at another speed, by a speaker with
-other formants. Views are for training alone. `audio.recordings.hearings` are the versions of
+other formants. Views are for training alone. `wordless.audio.recordings.hearings` are the versions of
 clips that probes read.
 """
 
@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audio.reading import read_blocks
-from audio.recordings.manifest import Clip
-from audio.spectrogram import frames_stream, require_ranges
-from audio.warping import warp
-from foundation.errors import InputError
-from foundation.ranges import require
-from foundation.seeds import named_seed, require_seed
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder, encode_clip
 from tokenizer.parquet import CodedClip
 from tokenizer.signals import short_together
+from wordless.audio.reading import read_blocks
+from wordless.audio.recordings.manifest import Clip
+from wordless.audio.spectrogram import frames_stream, require_ranges
+from wordless.audio.warping import warp
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
+from wordless.base.seeds import named_seed, require_seed
 
 MOST_WARPS = 1000  # copies of each training clip; training sees no use in more, and their encoding takes hours
 FRAMES_AT_ONCE = 3000  # pieces of a long recording, each warped separately

@@ -15,10 +15,10 @@ from typing import Protocol
 
 import numpy as np
 
-from audio.excerpts import Excerpt, block_energies, half_energy
-from audio.waveform import Waveform
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.rates import split_rates
+from wordless.audio.excerpts import Excerpt, block_energies, half_energy
+from wordless.audio.waveform import Waveform
 
 
 class Coder(Protocol):

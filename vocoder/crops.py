@@ -23,14 +23,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from foundation.devices import copy_to
-from foundation.errors import InputError
-from foundation.ranges import require
-from foundation.seeds import require_seed
 from tokenizer.codes import CodeMeanings
 from vocoder.frames import code_frames
 from vocoder.wavenet.mu_law import encode, silence
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNetConfig
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
+from wordless.base.seeds import require_seed
 
 NOT_COUNTED = -100  # target of a sample that the loss ignores
 

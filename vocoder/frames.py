@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from audio.spectrogram import mel_power
-from foundation.errors import InputError
-from foundation.threads import one_thread
 from tokenizer.codes import CodeMeanings, IntArray
 from vocoder.wavenet.network import WaveNetConfig
+from wordless.audio.spectrogram import mel_power
+from wordless.base.errors import InputError
+from wordless.base.threads import one_thread
 
 
 def code_frames(values: Tensor, meanings: CodeMeanings, config: WaveNetConfig) -> Tensor:

@@ -17,16 +17,16 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
-from foundation.devices import copy_to
-from foundation.errors import InputError
-from foundation.seeds import require_seed
-from foundation.threads import one_thread
 from vocoder.engines.choice import Engine, choose_engine, create_streams, side_by_side
 from vocoder.frames import mean_level
 from vocoder.runaway import ATTEMPTS, Fault, RunawayGuard, history, retry_seed, retry_temperature
 from vocoder.sampling import EngineChoice, Sampling
 from vocoder.wavenet.mu_law import decode
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
+from wordless.base.seeds import require_seed
+from wordless.base.threads import one_thread
 
 CHUNK_FRAMES = 64  # frames whose conditions and random numbers are made together
 TO_DRAW = -1  # marks a level that is to be drawn

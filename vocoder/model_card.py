@@ -1,7 +1,7 @@
 """The model card beside a vocoder."""
 
-from foundation.text import counted, escape_markdown
 from vocoder.wavenet.network import WaveNet
+from wordless.base.text import counted, escape_markdown
 
 _CARD = """---
 library_name: wordless

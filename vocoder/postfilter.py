@@ -3,7 +3,7 @@
 Sampled sound is noisier than a recording, and its formants are weaker. The codes give the target level of each mel band
 in each frame, so each frame's spectrum is multiplied by the missing gain::
 
-    samples      ...| hop t-1 | hop t   |                 frames as `audio.spectrogram` puts them
+    samples      ...| hop t-1 | hop t   |                 frames as `wordless.audio.spectrogram` puts them
     window t        [------------------]                  present: log-mel of it
     gain         exp(strength / 2 * (target - present))   of each band, within bounds, spread over the Fourier bins
     correction   [------------------]                     windowed, added where the frame was
@@ -25,12 +25,12 @@ import math
 import torch
 from torch import Tensor
 
-from audio.spectrogram import LogMel, SpectrogramConfig, mel_filters
-from foundation.errors import InputError
-from foundation.threads import one_thread
 from vocoder.limiter import limited
 from vocoder.pitch_comb import PitchComb, VoiceHead
 from vocoder.short_time import LEAST_WEIGHT, hann, overlap_add, windows
+from wordless.audio.spectrogram import LogMel, SpectrogramConfig, mel_filters
+from wordless.base.errors import InputError
+from wordless.base.threads import one_thread
 
 ENVELOPE = 160.0  # Hz from the peak to the end of the triangle that smooths the gains of the last pass
 BOUND = 20 * math.log(10) / 10  # limit of the difference of log powers: 20 dB, up or down

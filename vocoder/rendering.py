@@ -12,9 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audio.mono import Samples, as_waveform
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from tokenizer.codes import CodeMeanings, Codes, IntArray, require_sound
 from vocoder.continuing import Prompt
 from vocoder.frames import frames_of, log_mel_of
@@ -23,6 +20,9 @@ from vocoder.pitch_comb import VoiceHead
 from vocoder.postfilter import PostFilter, in_force
 from vocoder.wavenet import mu_law
 from vocoder.wavenet.network import WaveNetConfig
+from wordless.audio.mono import Samples, as_waveform
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 CODES_TOGETHER = 32  # codes that are looked up in one call
 

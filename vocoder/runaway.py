@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from foundation.errors import InputError
+from wordless.base.errors import InputError
 
 SECONDS = 0.5
 STEPS_PER_WINDOW = 4  # windows overlap by three quarters

@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from foundation.ranges import require
-from foundation.seeds import require_seed
+from wordless.base.ranges import require
+from wordless.base.seeds import require_seed
 
 TEMPERATURE = 1.0  # with post-filter and pitch comb best on validation clips; colder sampling hums: docs/results.md
 PASSES = 2  # of the post-filter: a WaveNet of minutes is recognised as often as its codes only from the second pass on

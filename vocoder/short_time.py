@@ -1,4 +1,4 @@
-"""Short-time spectra in the frames of `audio.spectrogram`: they are not centred, so nothing is shifted in time.
+"""Short-time spectra in the frames of `wordless.audio.spectrogram`: not centred, so nothing is shifted in time.
 
 ::
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import fold, pad
 
-from audio.spectrogram import SpectrogramConfig
+from wordless.audio.spectrogram import SpectrogramConfig
 
 LEAST_WEIGHT = 0.1  # limit for the last samples, which only the fading end of one window covers
 

@@ -9,9 +9,6 @@ from typing import Protocol
 
 import numpy as np
 
-from audio.spectrogram import SpectrogramConfig
-from audio.waveform import Waveform
-from foundation.seeds import sound_seed
 from tokenizer.codes import CodeMeanings, Codes, join_codes
 from vocoder.continuing import Prompt, after, pieces_after
 from vocoder.generation import Progress
@@ -21,6 +18,9 @@ from vocoder.postfilter import in_force
 from vocoder.runaway import RunawayGuard
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.waveform import Waveform
+from wordless.base.seeds import sound_seed
 
 NAMED = 5  # groups that a notice names
 

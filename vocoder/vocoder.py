@@ -8,13 +8,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from audio.mono import Samples
-from audio.reading import resampled
-from audio.spectrogram import SpectrogramConfig
-from audio.waveform import Waveform
-from foundation.errors import InputError
-from foundation.ranges import require
-from foundation.saved_models import VOCODER, WEIGHTS, load_weights, model_folder, reading, require_size, write_model
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_codes, require_same_codebook
 from vocoder.continuing import Prompt, after
 from vocoder.engines.choice import Chosen, choose_engine, side_by_side
@@ -25,6 +18,13 @@ from vocoder.rendering import Rendering, prompt_waveform
 from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.sampling import PASSES, TEMPERATURE, EngineChoice, Sampling, require_passes, require_strength
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig
+from wordless.audio.mono import Samples
+from wordless.audio.reading import resampled
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
+from wordless.base.saved_models import VOCODER, WEIGHTS, load_weights, model_folder, reading, require_size, write_model
 
 SAMPLING = Sampling()
 NO_GROUPS = (
@@ -206,7 +206,7 @@ class Vocoder:
             sampling: temperature and top_p of each clip; engine and post-filter are those of the vocoder.
             groups: of each clip; None: that of ``sampling``.
             seeds: of each clip; None: that of ``sampling``, so that all clips are drawn with the same random numbers.
-                `foundation.seeds.sound_seed` derives a seed from a clip's name.
+                `wordless.base.seeds.sound_seed` derives a seed from a clip's name.
             prompts: the recorded beginning of each clip, as in `continue_from`; None: no clip has one.
             before: the recording before each prompt, in whole codes: the network does not read it, but the pitch comb
                 goes on from it; None: there is none.
@@ -253,7 +253,8 @@ class Vocoder:
         """Continue a sound without a click: the network's past is the sound itself.
 
         Args:
-            waveform: the sound to continue: a `Waveform` at the vocoder's rate, or samples as `audio.mono` takes them.
+            waveform: the sound to continue: a `Waveform` at the vocoder's rate, or samples as `wordless.audio.mono`
+                takes them.
             codes: of that sound and of its continuation, as one (`tokenizer.codes.join_codes`).
             sample_rate: of the samples, in Hz: they are resampled as `Tokenizer.encode` resamples them. None: the
                 vocoder's.

@@ -7,10 +7,6 @@ from pathlib import Path
 
 import torch
 
-from audio.reading import read_blocks
-from audio.recordings.hearings import AS_RECORDED, Hearing, hearings
-from audio.recordings.manifest import Clip
-from audio.waveform import FloatArray
 from lm.baselines.filter_bank import PATCH, SAMPLE_RATE, STRIDE, filter_bank_stream, patches_of
 from lm.baselines.spectrogram_transformer import (
     AstClassifier,
@@ -23,6 +19,10 @@ from lm.baselines.spectrogram_transformer import (
 from lm.baselines.supervised import class_scores
 from lm.pooling import RunningPools
 from lm.vectors import CLASS_SCORES, ONE_HEARING, VectorConfig, average
+from wordless.audio.reading import read_blocks
+from wordless.audio.recordings.hearings import AS_RECORDED, Hearing, hearings
+from wordless.audio.recordings.manifest import Clip
+from wordless.audio.waveform import FloatArray
 
 PATCHES_AT_ONCE = 100  # that are read of a recording at once and written to disk
 

@@ -15,10 +15,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from foundation.configuration import render
-from foundation.errors import InputError
-from foundation.json_values import read_json
-from foundation.saved_models import (
+from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE
+from wordless.base.configuration import render
+from wordless.base.errors import InputError
+from wordless.base.json_values import read_json
+from wordless.base.saved_models import (
     CONFIG,
     INDEX,
     PREPROCESSOR,
@@ -29,7 +30,6 @@ from foundation.saved_models import (
     weight_files,
     whole,
 )
-from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE
 
 Size = Literal["tiny", "small", "base"]  # the sizes of DeiT: 192, 384 and 768 wide
 HEADS: dict[Size, int] = {"tiny": 3, "small": 6, "base": 12}

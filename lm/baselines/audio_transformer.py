@@ -22,14 +22,14 @@ from typing import Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
-from audio.padding import inside
-from foundation.devices import copy_to
-from foundation.errors import InputError
-from foundation.ranges import require, require_least
-from foundation.saved_models import WEIGHTS, ModelKind, load_weights, reading, require_size, write_model
 from lm.baselines.multirate import decompose, pool_pairs
 from lm.baselines.supervised import Classifier, HeadConfig, attach_head
 from lm.pooling import pooling_parts
+from wordless.audio.padding import inside
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
+from wordless.base.ranges import require, require_least
+from wordless.base.saved_models import WEIGHTS, ModelKind, load_weights, reading, require_size, write_model
 
 Variant = Literal["plain", "pooling", "wavelet"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)

@@ -8,10 +8,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from audio.blocks import equal_blocks
-from audio.recordings.hearings import Hearing, hearings
-from audio.recordings.manifest import Clip
-from audio.waveform import FloatArray
 from lm.baselines.audio_transformer import (
     AudioTransformer,
     AudioTransformerConfig,
@@ -20,6 +16,10 @@ from lm.baselines.audio_transformer import (
 )
 from lm.baselines.block_features import pool_blocks
 from lm.vectors import ONE_HEARING, VectorConfig, average
+from wordless.audio.blocks import equal_blocks
+from wordless.audio.recordings.hearings import Hearing, hearings
+from wordless.audio.recordings.manifest import Clip
+from wordless.audio.waveform import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from audio.padding import inside
-from audio.warping import warp
-from foundation.ranges import require
 from lm.baselines.clip_batches import MakeView
 from lm.baselines.image_augmentation import blur, draw_share, flip_bands, flip_time
+from wordless.audio.padding import inside
+from wordless.audio.warping import warp
+from wordless.base.ranges import require
 
 NATS_PER_DB = math.log(10) / 10  # of power
 

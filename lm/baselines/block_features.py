@@ -12,15 +12,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from audio.recordings.heard_frames import HeardFrames
-from audio.recordings.manifest import Clip
-from foundation.devices import copy_to
-from foundation.saved_models import CONFIG, WEIGHTS
 from lm.baselines.encoder import BlockEncoder, ConvEncoder, ConvEncoderConfig, create_encoder
 from lm.baselines.spectrogram_reader import PIECE_FRAMES, SpectrogramReader
 from lm.baselines.supervised import class_scores
 from lm.pooling import FloatArray, Pooling, RunningPools
 from lm.vectors import ONE_HEARING, VectorConfig, average
+from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.manifest import Clip
+from wordless.base.devices import copy_to
+from wordless.base.saved_models import CONFIG, WEIGHTS
 
 FRAMES_AT_ONCE = 8192  # of the clips that share a batch, in all of their hearings, padding included
 

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from foundation.errors import InputError
-from foundation.ranges import require, require_least
-from foundation.seeds import require_seed
 from lm.batches import shuffled_batches
 from lm.sequences import IndexArray
+from wordless.base.errors import InputError
+from wordless.base.ranges import require, require_least
+from wordless.base.seeds import require_seed
 
 FrameArray = npt.NDArray[np.float16 | np.float32 | np.int16 | np.int32]
 # frames of clips (batch, time, ...), their lengths (batch,), and a generator of all random choices -> a view of each

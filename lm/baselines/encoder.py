@@ -17,11 +17,11 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from audio.padding import inside, join_groups
-from foundation.devices import copy_to
-from foundation.errors import InputError
-from foundation.ranges import require
 from lm.baselines.spectrogram_reader import PIECE_FRAMES
+from wordless.audio.padding import inside, join_groups
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
 
 Frames = tuple[Tensor, Tensor]  # (batch, time, dim), and the number of frames of each clip (batch,)
 CLIPS_AT_ONCE = 24  # in one convolution on a CPU; a larger number pads short clips with more silence

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torchaudio.compliance import kaldi
 
-from audio.waveform import FloatArray
+from wordless.audio.waveform import FloatArray
 
 SAMPLE_RATE = 16_000  # Hz
 N_MELS = 128

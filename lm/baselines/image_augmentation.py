@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from audio.padding import inside
+from wordless.audio.padding import inside
 
 REACH = 3.0  # standard deviations after which a Gaussian is cut
 SMALLEST = 1e-3  # standard deviation; a smaller one would divide by zero, and blurs nothing

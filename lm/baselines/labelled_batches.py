@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foundation.devices import copy_to
-from foundation.errors import InputError
 from lm.baselines.clip_batches import ClipViews, StoredClips
 from lm.sequences import IndexArray
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

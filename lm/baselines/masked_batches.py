@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audio.speech_models.convolutions import Convolutions
-from foundation.devices import copy_to
-from foundation.ranges import require, require_least, require_positive
 from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, StoredClips, trim_rows
 from lm.baselines.masking import MaskConfig, draw_masks, draw_negatives
+from wordless.audio.speech_models.convolutions import Convolutions
+from wordless.base.devices import copy_to
+from wordless.base.ranges import require, require_least, require_positive
 
 MASKS = 2  # second word of the seeds of masks: see `lm.baselines.clip_batches`
 LEAST_FRAMES = 2  # of a masked span: each frame is told from others

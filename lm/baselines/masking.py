@@ -8,8 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from foundation.ranges import require, require_least
-from foundation.seeds import MAX_SEED, numpy_seed
+from wordless.base.ranges import require, require_least
+from wordless.base.seeds import MAX_SEED, numpy_seed
 
 FrameCounts = npt.NDArray[np.int64]  # (batch,)
 Masks = npt.NDArray[np.bool_]  # (batch, frames)

@@ -17,7 +17,7 @@ counted from the start of a clip, and steps beyond its end take no part in a mea
 import torch
 from torch import Tensor
 
-from audio.padding import inside
+from wordless.audio.padding import inside
 
 
 def pool_pairs(states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from foundation.devices import copy_to
-from foundation.errors import InputError
 from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, MakeView, StoredClips
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
 from lm.contrast import ContrastConfig, nt_xent, project, projection_head
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
 
 
 class SimCLR(nn.Module):

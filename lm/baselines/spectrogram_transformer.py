@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from audio.padding import inside, join_groups
-from foundation.devices import copy_to
-from foundation.errors import InputError
-from foundation.ranges import require
-from foundation.saved_models import CONFIG, FINE_TUNED_AST, WEIGHTS, load_weights, reading, write_model
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, HEADS, LAYERS, OPTION, Size, Statistics, pretrained_weights
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE, frames_of
+from wordless.audio.padding import inside, join_groups
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
+from wordless.base.saved_models import CONFIG, FINE_TUNED_AST, WEIGHTS, load_weights, reading, write_model
 
 if TYPE_CHECKING:
     from transformers import ASTModel

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 
-from audio.speech_models.description import describe_speech_model
-from audio.speech_models.encoder import MASK_EMBEDDING, SpeechEncoder, load_transformer
-from foundation.files import write_aside
-from foundation.saved_models import PREPROCESSOR
 from lm.baselines.masking import NO_MASKS, MaskConfig, training_masks
 from lm.pooling import pool_batch
+from wordless.audio.speech_models.description import describe_speech_model
+from wordless.audio.speech_models.encoder import MASK_EMBEDDING, SpeechEncoder, load_transformer
+from wordless.base.files import write_aside
+from wordless.base.saved_models import PREPROCESSOR
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import torch
 
-from audio.recordings.hearings import Hearing, hearings
-from audio.recordings.inspection import require_finite
-from audio.recordings.manifest import Clip
-from audio.speech_models.encoder import SpeechEncoder, load_speech_encoder
-from audio.waveform import FloatArray
 from lm.baselines.speech_classifier import SpeechClassifier, load_speech_classifier
 from lm.baselines.supervised import class_scores
 from lm.pooling import RunningPools
 from lm.vectors import CLASS_SCORES, ONE_HEARING, VectorConfig, average
+from wordless.audio.recordings.hearings import Hearing, hearings
+from wordless.audio.recordings.inspection import require_finite
+from wordless.audio.recordings.manifest import Clip
+from wordless.audio.speech_models.encoder import SpeechEncoder, load_speech_encoder
+from wordless.audio.waveform import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from foundation.errors import InputError
-from foundation.ranges import require
 from lm.baselines.clip_batches import StoredClips
 from lm.baselines.encoder import BlockEncoder, ConvEncoderConfig, create_encoder
 from lm.baselines.labelled_batches import LabelledBatch
 from lm.pooling import Means, pool_batch, pooling_parts
 from lm.vectors import VectorConfig
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
 
 Label = str | Sequence[str]  # a class, or any number of classes
 

@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
-from audio.padding import inside
-from audio.speech_models.convolutions import Convolutions
-from audio.speech_models.encoder import normalise
-from audio.speech_models.similar_lengths import ConvolutionsByLength
-from audio.speech_models.time_first import compute_time_first
-from foundation.errors import InputError
-from foundation.ranges import require, require_least
 from lm.baselines.masked_batches import MaskedBatch
+from wordless.audio.padding import inside
+from wordless.audio.speech_models.convolutions import Convolutions
+from wordless.audio.speech_models.encoder import normalise
+from wordless.audio.speech_models.similar_lengths import ConvolutionsByLength
+from wordless.audio.speech_models.time_first import compute_time_first
+from wordless.base.errors import InputError
+from wordless.base.ranges import require, require_least
 
 if TYPE_CHECKING:
     from transformers import Wav2Vec2Config as TransformersConfig
@@ -251,7 +251,7 @@ def measure_targets(model: MaskedPrediction, batches: Sequence[MaskedBatch]) -> 
 
 
 def save_pretrained(model: MaskedPrediction, folder: Path, *, sample_rate: int) -> None:
-    """Write the folder of `audio.speech_models`, in the layout of Hugging Face."""
+    """Write the folder of `wordless.audio.speech_models`, in the layout of Hugging Face."""
     from transformers import Wav2Vec2FeatureExtractor
 
     inputs = Wav2Vec2FeatureExtractor(  # type: ignore[no-untyped-call]  # transformers' own

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from audio.padding import inside
-from audio.reading import resample_blocks
-from foundation.ranges import require
 from lm.baselines.augmentation import draw_passages, draw_spread
 from lm.baselines.clip_batches import MakeView
+from wordless.audio.padding import inside
+from wordless.audio.reading import resample_blocks
+from wordless.base.ranges import require
 
 RATE = 10_000  # of the resampler's input; only its ratio to the output's rate counts
 

@@ -6,8 +6,8 @@ from importlib.util import find_spec
 import numpy as np
 import torch
 
-from foundation.errors import InputError
 from lm.pooling import FloatArray
+from wordless.base.errors import InputError
 
 SPACE, SILENCE = " ", "<silence>"  # the decoder wants a token for silence; a space is one
 BLANK = "<blank>"

@@ -17,12 +17,12 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from torch import Tensor, nn
 
-from foundation.arrays import Array
-from foundation.errors import InputError
-from foundation.text import counted
 from lm.baselines.clip_batches import MakeView
 from lm.finetuning.reading import Reading
 from lm.pooling import FloatArray
+from wordless.base.arrays import Array
+from wordless.base.errors import InputError
+from wordless.base.text import counted
 
 FrozenLayers = int | Literal["inputs", "all"]
 RunPart = Literal["tokenizer", "lm", "wav2vec2", "audio_transformer"]

@@ -2,10 +2,10 @@
 
 from torch import nn
 
-from foundation.text import escape_markdown
 from lm.finetuning.bodies.table import BODIES
 from lm.finetuning.body import Body
 from lm.finetuning.task import Task
+from wordless.base.text import escape_markdown
 
 _CARD = """---
 library_name: wordless
@@ -26,7 +26,7 @@ A body that gives states over time to a recording ({body}), and a head that pred
 
 ```python
 from pathlib import Path
-from audio.reading import read
+from wordless.audio.reading import read
 from lm.finetuning.model import FineTunedModel
 
 model = FineTunedModel.from_pretrained("path/of/this/folder")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foundation.ranges import require
-from foundation.seeds import require_seed
 from lm.comparison import IndexArray, Outcome, bootstrap, measure, outcome_interval
+from wordless.base.ranges import require
+from wordless.base.seeds import require_seed
 
 Groups = Sequence[IndexArray]  # of the test clips, if whole groups are resampled: `lm.comparison.whole_groups`
 

@@ -7,14 +7,6 @@ from typing import TypeVar
 
 import torch
 
-from audio.channels import Channel
-from audio.trimming import trim_ends
-from audio.waveform import Waveform
-from foundation.configuration import build
-from foundation.errors import InputError
-from foundation.files import replace_folder
-from foundation.nearest import suggestion
-from foundation.saved_models import FINE_TUNED, WEIGHTS, load_weights, model_folder, reading, write_model
 from lm.baselines.clip_batches import StoredClips
 from lm.baselines.labelled_batches import batches_by_length
 from lm.finetuning.bodies.table import BODIES
@@ -24,6 +16,14 @@ from lm.finetuning.heads.table import HEADS
 from lm.finetuning.network import FineTunedNetwork, create_network
 from lm.finetuning.task import Row, Task
 from lm.pooling import FloatArray
+from wordless.audio.channels import Channel
+from wordless.audio.trimming import trim_ends
+from wordless.audio.waveform import Waveform
+from wordless.base.configuration import build
+from wordless.base.errors import InputError
+from wordless.base.files import replace_folder
+from wordless.base.nearest import suggestion
+from wordless.base.saved_models import FINE_TUNED, WEIGHTS, load_weights, model_folder, reading, write_model
 
 T = TypeVar("T")
 CLIPS_AT_ONCE = 32  # whose outputs are computed together

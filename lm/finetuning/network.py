@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from foundation.devices import copy_to
 from lm.baselines.labelled_batches import LabelledBatch
 from lm.finetuning.body import Body, BodyNetwork
 from lm.finetuning.reading import Reading, read_states
 from lm.finetuning.task import Task
+from wordless.base.devices import copy_to
 
 
 class FineTunedNetwork(nn.Module):

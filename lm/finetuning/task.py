@@ -11,12 +11,12 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from audio.recordings.description import LabelType
 from lm.finetuning.figures import Figure, FigureConfig, Groups
 from lm.pooling import FloatArray
 from lm.probing.config import ProbeConfig
 from lm.probing.task import BoolArray
 from lm.sequences import IndexArray
+from wordless.audio.recordings.description import LabelType
 
 Row = Mapping[str, str | float]  # columns of a table of predictions
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audio.waveform import FloatArray, in_16_bits
-from foundation.arrays import Array
-from foundation.ranges import require
 from lm.baselines.waveform_augmentation import WaveformAugmentationConfig
+from wordless.audio.waveform import FloatArray, in_16_bits
+from wordless.base.arrays import Array
+from wordless.base.ranges import require
 
 SAMPLE_TYPE = np.dtype(np.int16)
 UNCHANGED = WaveformAugmentationConfig(crop=1.0, rate=0.0, mix=0.0, noise=0.0, time_masks=0)

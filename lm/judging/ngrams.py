@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from foundation.errors import InputError
-from foundation.ranges import require
 from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
 
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # of the bigram's prior, in counts
 FloatArray = npt.NDArray[np.float64]

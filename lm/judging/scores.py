@@ -3,11 +3,11 @@
 import math
 from dataclasses import dataclass
 
-from foundation.ranges import require
 from lm.model import LanguageModel
 from lm.perplexity import bits_per_second
 from lm.rate_model import RateLanguageModel
 from tokenizer.codes import Codes
+from wordless.base.ranges import require
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-from foundation.errors import InputError
-from foundation.ranges import require
-from foundation.seeds import require_seed
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
+from wordless.base.seeds import require_seed
 
 FEWEST_RESAMPLES = 10  # fewer would give an interval without width, or nearly so
 BOUNDS = {

@@ -11,10 +11,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from foundation.errors import InputError
 from lm.probing.config import ProbeConfig
 from lm.probing.logistic import side_by_side
 from lm.probing.task import ProbeTask, RowArray
+from wordless.base.errors import InputError
 
 Rows = Mapping[str, RowArray]
 Names = Sequence[str | None]

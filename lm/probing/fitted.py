@@ -14,8 +14,6 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from foundation.errors import InputError
-from foundation.saved_models import PROBE, WEIGHTS, load_weights, model_folder, reading, require_size, write_model
 from lm.embeddings import RESIDUAL, States
 from lm.pooling import FloatArray
 from lm.probing.config import ProbeConfig
@@ -24,6 +22,8 @@ from lm.probing.probe import create_classifier
 from lm.probing.task import ProbeTask
 from lm.vectors import ONE_HEARING, VectorConfig
 from tokenizer.assignments import Assignments
+from wordless.base.errors import InputError
+from wordless.base.saved_models import PROBE, WEIGHTS, load_weights, model_folder, reading, require_size, write_model
 
 Answer = Literal["one", "several", "value"]  # one class, several classes, or values that are no probabilities
 

@@ -23,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import f1_score
 
-from foundation.errors import InputError
 from lm.comparison import Hits, Outcome, Rankings, bootstrap, measure, outcome_interval
 from lm.probing.config import ProbeConfig, penalty_grid
 from lm.probing.cross_validation import Rows, over_divisions
@@ -38,6 +37,7 @@ from lm.probing.logistic import (
 )
 from lm.probing.ridge import RidgeProbe
 from lm.probing.task import BoolArray, ProbeTask
+from wordless.base.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]
 

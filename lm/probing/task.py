@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from foundation.errors import InputError
-from foundation.text import counted
 from lm.comparison import IndexArray, whole_groups
+from wordless.base.errors import InputError
+from wordless.base.text import counted
 
 BoolArray = npt.NDArray[np.bool_]
 RowArray = npt.NDArray[np.int64]

@@ -5,13 +5,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from audio.recordings.manifest import Manifest
-from audio.recordings.splits import SplitConfig
-from foundation.devices import choose_device
-from foundation.errors import InputError
-from foundation.progress import Terminal
-from foundation.text import listed
-from foundation.threads import limited_threads, use_threads
 from lm.probing.task import require_labels
 from pipelines.chain.corpus import find_corpus, read_corpus
 from pipelines.chain.language_tests import judge_language_model, require_language_tests
@@ -51,8 +44,15 @@ from pipelines.stages.probe import require_probeable
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.tracking.tracking import NO_TRACKING, tracked
-from training.gangs import open_gang
-from training.precision import with_precision
+from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.base.devices import choose_device
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
+from wordless.base.text import listed
+from wordless.base.threads import limited_threads, use_threads
+from wordless.training.gangs import open_gang
+from wordless.training.precision import with_precision
 
 TESTS = "tests of the language model"
 PARTS = ("vocoder", "language model", "other methods", TESTS)  # of a run; the first take longest, the last one waits

@@ -4,21 +4,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from audio.channels import Channel
-from audio.recordings.corpus import CorpusConfig, Found, build_manifest, find_recordings
-from audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
-from audio.recordings.inspection import CONFLICT
-from audio.recordings.manifest import Manifest, Rejected, write_rejected
-from audio.recordings.notices import division_notices, length_notices, upsampling_notices
-from audio.spectrogram import SpectrogramConfig
-from foundation.engine import LOCAL, EngineConfig
-from foundation.errors import InputError
-from foundation.progress import Terminal
-from foundation.text import counted
 from pipelines.chain.packed_corpus import corpus_name, unpacked_corpus
 from pipelines.settings.completed import EMBEDDED
 from pipelines.store.store import SYNTHESISED
-from training.gangs import Gang
+from wordless.audio.channels import Channel
+from wordless.audio.recordings.corpus import CorpusConfig, Found, build_manifest, find_recordings
+from wordless.audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
+from wordless.audio.recordings.inspection import CONFLICT
+from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
+from wordless.audio.recordings.notices import division_notices, length_notices, upsampling_notices
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.base.engine import LOCAL, EngineConfig
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
+from wordless.base.text import counted
+from wordless.training.gangs import Gang
 
 MANIFEST, REJECTED = "manifest.tsv", "rejected.tsv"  # in the folder of a run
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from foundation.errors import InputError
 from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run import RunSettings
 from pipelines.stages.abx import ERRORS, abx
 from pipelines.stages.zerospeech import spoken_pairs
 from pipelines.store.session import Session
 from pipelines.store.store import SYNTHESISED, Entry
+from wordless.base.errors import InputError
 
 
 def require_language_tests(settings: RunSettings) -> None:

@@ -8,7 +8,7 @@ from typing import cast
 
 import torch
 
-from audio.recordings.manifest import Manifest
+from lm.samples.model import SampleLanguageModel
 from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.results.next_sample_record import SpeedRecord
 from pipelines.results.results import FoldSeed
@@ -18,8 +18,8 @@ from pipelines.stages.next_sample_sounds import generate_sample_sounds
 from pipelines.stages.stored_arrays import waveforms, waveforms_for_test
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
-from samples.model import SampleLanguageModel
 from vocoder.sampling import EngineChoice, Sampling
+from wordless.audio.recordings.manifest import Manifest
 
 Made = Mapping[str, Entry]  # by stage
 LONG_ENOUGH = 0.1  # seconds that a measurement takes at least

@@ -7,14 +7,14 @@ from glob import has_magic
 from pathlib import Path
 from typing import Final
 
-from audio.recordings.corpus import CorpusConfig
-from audio.recordings.packed.data_set import PackedDataSet, open_data_set, open_shards
-from audio.recordings.packed.labelling import label_table
-from audio.recordings.packed.unpacking import Unpacked, is_unpacked, missing_bytes, unpack, unpacked_place
-from foundation.progress import Terminal
-from foundation.text import counted
 from pipelines.commandline.outputs import require_space
 from pipelines.store.store import UNPACKED
+from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.packed.data_set import PackedDataSet, open_data_set, open_shards
+from wordless.audio.recordings.packed.labelling import label_table
+from wordless.audio.recordings.packed.unpacking import Unpacked, is_unpacked, missing_bytes, unpack, unpacked_place
+from wordless.base.progress import Terminal
+from wordless.base.text import counted
 
 MEGABYTE: Final = 1_000_000
 

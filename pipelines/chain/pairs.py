@@ -13,17 +13,17 @@ from typing import TypeVar
 
 import torch
 
-from audio.recordings.manifest import Manifest
-from foundation.engine import EngineConfig
-from foundation.progress import Terminal
-from foundation.text import counted
-from foundation.workers import as_finished
 from pipelines.commandline.claims import keep_claimed
 from pipelines.settings.run import RunSettings
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.tracking.tracking import NO_TRACKING, TrackedElsewhere
-from training.gangs import Alone
+from wordless.audio.recordings.manifest import Manifest
+from wordless.base.engine import EngineConfig
+from wordless.base.progress import Terminal
+from wordless.base.text import counted
+from wordless.base.workers import as_finished
+from wordless.training.gangs import Alone
 
 K = TypeVar("K")
 Made = dict[str, Entry]  # by stage

@@ -7,9 +7,6 @@ from typing import Any, cast
 
 from threadpoolctl import threadpool_limits
 
-from audio.recordings.manifest import Manifest
-from foundation.saved_models import CONFIG
-from foundation.saved_models import PROBE as KIND
 from lm.probing.fitted import FittedProbe, VectorRecipe
 from lm.probing.probe import fitted_penalties
 from pipelines.settings.run import RunSettings
@@ -17,6 +14,9 @@ from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.probe import probe_task
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES, GPT, PROBE, StoredFeatures, features_by_method
+from wordless.audio.recordings.manifest import Manifest
+from wordless.base.saved_models import CONFIG
+from wordless.base.saved_models import PROBE as KIND
 
 
 def write_probe(folder: Path, made: Mapping[str, Entry], manifest: Manifest, settings: RunSettings) -> None:

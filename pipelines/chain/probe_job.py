@@ -6,20 +6,6 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from audio.recordings.corpus import CorpusConfig
-from audio.recordings.embedded import EmbeddedConfig
-from audio.recordings.folds import Fold
-from audio.recordings.heard_frames import HeardFrames
-from audio.recordings.manifest import Manifest, read_manifest
-from audio.recordings.notices import overlap_notices
-from foundation.configuration import build
-from foundation.devices import Device, choose_device
-from foundation.engine import LOCAL, EngineConfig
-from foundation.files import NO_PERMISSION, file_hash, write_aside
-from foundation.hub import is_on_hub
-from foundation.progress import Terminal
-from foundation.ranges import require
-from foundation.saved_models import rate_folder
 from lm.probing.config import ProbeConfig
 from lm.probing.task import require_labels
 from lm.rate_model import load_language_model
@@ -49,7 +35,21 @@ from pipelines.store.stored_features import GPT, PROBE
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.rate_tokenizer import load_tokenizer
 from tokenizer.tokenizer import Tokenizer
-from training.gangs import open_gang
+from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.embedded import EmbeddedConfig
+from wordless.audio.recordings.folds import Fold
+from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.manifest import Manifest, read_manifest
+from wordless.audio.recordings.notices import overlap_notices
+from wordless.base.configuration import build
+from wordless.base.devices import Device, choose_device
+from wordless.base.engine import LOCAL, EngineConfig
+from wordless.base.files import NO_PERMISSION, file_hash, write_aside
+from wordless.base.hub import is_on_hub
+from wordless.base.progress import Terminal
+from wordless.base.ranges import require
+from wordless.base.saved_models import rate_folder
+from wordless.training.gangs import open_gang
 
 PROBES = "probes"  # folder for the figures of other corpora
 

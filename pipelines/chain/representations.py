@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from audio.recordings.manifest import Manifest
-from foundation.errors import InputError
 from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.methods.method import Made, Method
 from pipelines.methods.study import Codec, Study
@@ -21,6 +19,8 @@ from pipelines.stages.probe import collect_probes, probe_methods, probe_task
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES, features_by_method
+from wordless.audio.recordings.manifest import Manifest
+from wordless.base.errors import InputError
 
 
 def compare_methods(

@@ -4,9 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from audio.recordings.manifest import Manifest, write_manifest, write_rejected
-from foundation.errors import InputError
-from foundation.files import replace_folder, write_aside
 from pipelines.chain.corpus import MANIFEST, REJECTED, Corpus
 from pipelines.chain.next_samples import measure_speed
 from pipelines.chain.probe_folder import write_probe
@@ -24,6 +21,9 @@ from pipelines.stages.next_sample import NEXT_SAMPLE, ModelName
 from pipelines.store.session import Session
 from pipelines.store.store import ENTRY, Entry
 from pipelines.store.stored_features import PROBE
+from wordless.audio.recordings.manifest import Manifest, write_manifest, write_rejected
+from wordless.base.errors import InputError
+from wordless.base.files import replace_folder, write_aside
 
 COMPARISON = "comparison.md"
 # folder of a run -> the stages whose entry is copied there, the first that the run has

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from audio.recordings.manifest import Manifest
-from foundation.saved_models import CONFIG
 from lm.probing.task import ProbeTask
 from lm.vectors import ONE_HEARING
 from pipelines.methods.signals import SIGNALS
@@ -36,6 +34,8 @@ from pipelines.stages.vocoder import CodedIn, vocoder
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from vocoder.postfilter import in_force
+from wordless.audio.recordings.manifest import Manifest
+from wordless.base.saved_models import CONFIG
 
 
 def make_sounds(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> list[Entry]:

@@ -20,9 +20,6 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from foundation.errors import InputError
-from foundation.progress import append_line
-from foundation.text import counted, escape
 from pipelines.commandline.claims import hold
 from pipelines.commandline.command import leave
 from pipelines.commandline.folder_callback import ending_the_command
@@ -31,6 +28,9 @@ from pipelines.commandline.refusals import os_problem
 from pipelines.commandline.run_log import LOG
 from pipelines.commandline.run_names import sweep_words
 from pipelines.results.sweep_jobs import Job, conclude, forget, job_in, note, options, plan, read_jobs, relative
+from wordless.base.errors import InputError
+from wordless.base.progress import append_line
+from wordless.base.text import counted, escape
 
 SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"  # others choose values as they go
 FOLDERS = "hydra.callbacks.sweep.folders"  # option with the names of the jobs' folders, which hydra.sweep.subdir reads

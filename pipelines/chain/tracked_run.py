@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from foundation.progress import Terminal
 from pipelines.chain.corpus import MANIFEST, REJECTED
 from pipelines.chain.run_output import COMPARISON
 from pipelines.chain.unlabelled import UNLABELLED
@@ -17,6 +16,7 @@ from pipelines.settings.run import RunSettings
 from pipelines.store.run_folder import REPORT
 from pipelines.tracking.tracker import Outcome
 from pipelines.tracking.tracking import Tracking, open_trackers
+from wordless.base.progress import Terminal
 
 FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, REJECTED, UNLABELLED, LOG)
 

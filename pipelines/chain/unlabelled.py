@@ -5,23 +5,29 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from audio.recordings.corpus import CorpusConfig, find_recordings
-from audio.recordings.manifest import Clip, Manifest, read_manifest, write_manifest, write_rejected
-from audio.recordings.notices import overlap_notices
-from audio.recordings.recording_paths import expand_home, require_folder
-from audio.recordings.selection import SECONDS_PER_HOUR, first_hours, group_in_name, without_copies, without_groups
-from audio.recordings.splits import SplitConfig
-from foundation.errors import InputError
-from foundation.progress import Terminal
-from foundation.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER, learned_labels
-from foundation.text import counted, listed
 from pipelines.chain.corpus import MANIFEST, Corpus, find_corpus, read_corpus, seen_of
 from pipelines.results.run_record import RESULTS
 from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run import RunSettings
 from pipelines.stages.start import LM, TOKENS, UNIVERSAL, VOICE, gpt_hash, is_shipped, run_of_start, saved_vocoder
 from pipelines.store.store import SYNTHESISED
-from training.gangs import Gang
+from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from wordless.audio.recordings.manifest import Clip, Manifest, read_manifest, write_manifest, write_rejected
+from wordless.audio.recordings.notices import overlap_notices
+from wordless.audio.recordings.recording_paths import expand_home, require_folder
+from wordless.audio.recordings.selection import (
+    SECONDS_PER_HOUR,
+    first_hours,
+    group_in_name,
+    without_copies,
+    without_groups,
+)
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
+from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER, learned_labels
+from wordless.base.text import counted, listed
+from wordless.training.gangs import Gang
 
 UNLABELLED, REJECTED_UNLABELLED = "unlabelled.tsv", "rejected_unlabelled.tsv"  # in the folder of a run
 STARTED = "start.tsv"  # there, too: the clips that the models it began with (such as lm.start) were trained on

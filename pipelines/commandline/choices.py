@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from audio.recordings.embedded import VOICES, VOICES_OF_SENTENCES, fill_in
+from wordless.audio.recordings.embedded import VOICES, VOICES_OF_SENTENCES, fill_in
 
 LISTED = ("root", "table")  # options of the corpus that name recordings on the disk
 PACKED = ("dataset", "shards")  # those that name files with recordings inside

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
 
-from foundation.errors import InputError
+from wordless.base.errors import InputError
 
 RUN_LOCK = ".lock"
 SWEEP_LOCK = ".sweep.lock"

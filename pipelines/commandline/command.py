@@ -21,14 +21,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from foundation.errors import InputError
-from foundation.parent import end_with_parent, is_started_by_another
-from foundation.text import escape
 from pipelines.commandline.claims import claims
 from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.idle_options import Idle, require_effect
 from pipelines.commandline.overrides import prepare, quote, remember, typed_words
 from pipelines.commandline.refusals import add_advice, explain, options_of, os_problem, resolved
+from wordless.base.errors import InputError
+from wordless.base.parent import end_with_parent, is_started_by_another
+from wordless.base.text import escape
 
 Task = Callable[[dict[str, object]], None]
 FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra's own variable: "1" asks for tracebacks

@@ -10,11 +10,11 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from foundation.errors import InputError
 from pipelines.commandline.claims import RUN_LOCK, SWEEP_LOCK, claim, is_held
 from pipelines.commandline.command import mendable
 from pipelines.commandline.overrides import quote
 from pipelines.commandline.run_names import Mode, require_name, require_same_run, sweep_words
+from wordless.base.errors import InputError
 
 CLOCK = "${now:"
 

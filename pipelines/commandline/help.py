@@ -10,13 +10,13 @@ from pathlib import Path
 from hydra import compose, initialize_config_module
 from omegaconf import open_dict
 
-from foundation.errors import InputError
-from foundation.nearest import suggestion
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import HELP
 from pipelines.commandline.option_index import HYDRA, Group, Index, group_by_section, index
 from pipelines.commandline.overrides import quote, separate
 from pipelines.commandline.refusals import leaves, plain
+from wordless.base.errors import InputError
+from wordless.base.nearest import suggestion
 
 ALL = "all"  # the topic of every option
 CONFIG_DIR = ("-cd", "--config-dir")

@@ -10,8 +10,8 @@ from itertools import chain
 
 import yaml
 
-from foundation.errors import InputError
 from pipelines.commandline.option_index import index
+from wordless.base.errors import InputError
 
 PLACES = ("table", "root", "dataset", "shards")
 OF_STAGES = ("zerospeech", "rates", "next_sample")  # groups of options that one stage alone reads

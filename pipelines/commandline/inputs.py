@@ -4,10 +4,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from audio.recordings.annotations.annotation import AnnotationConfig
-from audio.recordings.manifest import writable
-from audio.recordings.recording_paths import Recordings, expand_home, recordings_at
-from foundation.errors import InputError
+from wordless.audio.recordings.annotations.annotation import AnnotationConfig
+from wordless.audio.recordings.manifest import writable
+from wordless.audio.recordings.recording_paths import Recordings, expand_home, recordings_at
+from wordless.base.errors import InputError
 
 
 def recordings_of(text: str, annotations: AnnotationConfig | None = None) -> tuple[Recordings, ...]:

@@ -21,7 +21,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 from omegaconf.grammar_parser import parse
 
-from foundation.errors import InputError
+from wordless.base.errors import InputError
 
 HYDRA_PATHS = frozenset({"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"})
 COLUMNS = frozenset(  # names of columns, which may be numbers; labels may be a list, so they are left to Hydra

@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from foundation.errors import InputError
-from foundation.progress import append_line
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.refusals import os_problem
+from wordless.base.errors import InputError
+from wordless.base.progress import append_line
 
 LOG: Final = "log.txt"
 

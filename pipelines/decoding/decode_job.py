@@ -6,14 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from audio.recordings.sound_names import partial_name, sound_names
-from audio.waveform import wav_file
-from foundation.devices import choose_device
-from foundation.errors import InputError
-from foundation.files import aside, file_hash
-from foundation.json_values import find_object
-from foundation.progress import Terminal
-from foundation.text import counted
 from pipelines.decoding.options import DecodeConfig
 from pipelines.store.run_folder import open_synthesis, vocoder_of
 from pipelines.store.work_folder import JOB, REMEDY, require_own, work_folder
@@ -26,6 +18,14 @@ from tokenizer.units import read_units
 from vocoder.engines.choice import choose_engine
 from vocoder.postfilter import in_force
 from vocoder.synthesis import Synthesis, speaking, unknown_groups
+from wordless.audio.recordings.sound_names import partial_name, sound_names
+from wordless.audio.waveform import wav_file
+from wordless.base.devices import choose_device
+from wordless.base.errors import InputError
+from wordless.base.files import aside, file_hash
+from wordless.base.json_values import find_object
+from wordless.base.progress import Terminal
+from wordless.base.text import counted
 
 LONG_SECONDS = 60.0  # a clip from this length on is made alone, and written as it is made
 

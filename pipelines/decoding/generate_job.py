@@ -2,11 +2,6 @@
 
 from pathlib import Path
 
-from audio.reading import read
-from audio.waveform import Waveform
-from foundation.devices import choose_device
-from foundation.errors import InputError
-from foundation.progress import Terminal
 from lm.rate_model import load_language_model
 from lm.sampling import Sampling
 from pipelines.decoding.options import GenerateConfig, sample_name
@@ -19,6 +14,11 @@ from tokenizer.rates import split_rates
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.synthesis import Synthesis, speaking
+from wordless.audio.reading import read
+from wordless.audio.waveform import Waveform
+from wordless.base.devices import choose_device
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
 
 
 def generate_sounds(settings: GenerateConfig) -> None:

@@ -4,14 +4,14 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from foundation.configuration import match_choice
-from foundation.devices import Device
-from foundation.errors import InputError
-from foundation.ranges import require
 from pipelines.commandline.outputs import require_kind
 from vocoder.kinds.kind import Kind
 from vocoder.kinds.table import BY_KEY, CHOICES
 from vocoder.sampling import EngineChoice, Sampling
+from wordless.base.configuration import match_choice
+from wordless.base.devices import Device
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
 
 MOST_CODES_PER_UNIT = 1000
 NONE = "none"  # in place of a kind of sound: only codes

@@ -8,13 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audio.channels import Channel
-from audio.decoding import RecordingError
-from audio.reading import read, read_beginning, resampled
-from audio.recordings.inspection import InspectionConfig
-from audio.trimming import trim_ends
-from audio.waveform import FloatArray, Waveform
-from foundation.errors import InputError
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
 from pipelines.demonstration.models import DemoModels
@@ -24,6 +17,13 @@ from tokenizer.codes import Codes
 from tokenizer.pictures import pictures
 from tokenizer.rates import split_rates
 from tokenizer.signals import quantised_vectors, soft_codes
+from wordless.audio.channels import Channel
+from wordless.audio.decoding import RecordingError
+from wordless.audio.reading import read, read_beginning, resampled
+from wordless.audio.recordings.inspection import InspectionConfig
+from wordless.audio.trimming import trim_ends
+from wordless.audio.waveform import FloatArray, Waveform
+from wordless.base.errors import InputError
 
 SILENT = InspectionConfig().silence_peak  # of full scale
 BEYOND = 0.1  # seconds that are read of a longer sound, to see that it is longer

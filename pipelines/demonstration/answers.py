@@ -11,8 +11,6 @@ from typing import TypeVar
 import numpy as np
 from markupsafe import Markup
 
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from pipelines.demonstration.analysis import Analysis, analyse
 from pipelines.demonstration.continuing import Request, continue_sound, mostly_silent, prompt_of
 from pipelines.demonstration.drawing import draw_sound
@@ -21,6 +19,8 @@ from pipelines.demonstration.players import PlayedSound, StreamText, players
 from tokenizer.rates import split_rates
 from vocoder.continuing import joined_sound
 from vocoder.kinds.table import BY_KEY
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 T = TypeVar("T")
 AVERAGE = "average of all voices"

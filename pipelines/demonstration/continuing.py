@@ -5,10 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audio.waveform import FloatArray, Waveform
-from foundation.errors import InputError
-from foundation.ranges import require
-from foundation.seeds import require_seed
 from lm.model import LanguageModel
 from lm.sampling import Sampling
 from pipelines.decoding.options import sample_name
@@ -18,6 +14,10 @@ from tokenizer.codes import Codes
 from tokenizer.rates import split_rates
 from vocoder.continuing import Coder, Prompt
 from vocoder.kinds.kind import Kind
+from wordless.audio.waveform import FloatArray, Waveform
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
+from wordless.base.seeds import require_seed
 
 MOST_SECONDS = 30.0  # of new sound
 QUIET_DB = 30.0  # a block this far below the prompt's loudest block counts as silence

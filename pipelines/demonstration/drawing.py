@@ -7,10 +7,10 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from audio.waveform import FloatArray
 from pipelines.demonstration.analysis import Analysis
 from pipelines.pages.charts import Picture, draw_picture
 from pipelines.pages.svg import BLUE, MUTED, inline_svg
+from wordless.audio.waveform import FloatArray
 
 WIDTHS = {"narrow": 350.0, "wide": 780.0}  # class of the drawing -> CSS pixels; the page shows one of them
 STYLE = """

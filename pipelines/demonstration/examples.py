@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from foundation.errors import InputError
 from pipelines.pages.report_sounds import TITLES, clip_sounds, sound_path
 from pipelines.results.run_record import RESULTS, read_results
 from vocoder.kinds.table import ORIGINAL
+from wordless.base.errors import InputError
 
 MOST = 6
 

@@ -5,10 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from foundation.devices import choose_device
-from foundation.errors import InputError
-from foundation.saved_models import CONFIG
-from foundation.saved_models import PROBE as PROBE_KIND
 from lm.model import LanguageModel
 from lm.probing.fitted import FittedProbe
 from lm.rate_model import RateLanguageModel, load_language_model
@@ -23,6 +19,10 @@ from vocoder.kinds.table import KINDS
 from vocoder.sampling import Sampling
 from vocoder.synthesis import Synthesis, Trained, Unlearned, load_vocoder
 from vocoder.vocoder import Vocoder
+from wordless.base.devices import choose_device
+from wordless.base.errors import InputError
+from wordless.base.saved_models import CONFIG
+from wordless.base.saved_models import PROBE as PROBE_KIND
 
 T = TypeVar("T")
 MISSING = {

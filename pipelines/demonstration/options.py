@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from foundation.devices import Device
-from foundation.ranges import require
 from vocoder.sampling import EngineChoice, Sampling
+from wordless.base.devices import Device
+from wordless.base.ranges import require
 
 LONGEST = 600.0  # seconds of a sound: the page draws it whole, and keeps it in memory
 

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from markupsafe import Markup
 
-from audio.waveform import FloatArray, Waveform
+from wordless.audio.waveform import FloatArray, Waveform
 
 STYLE = """
 .players { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); gap: .75rem 1rem; }

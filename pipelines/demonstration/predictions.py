@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audio.waveform import FloatArray
-from foundation.errors import InputError
 from lm.embeddings import layer_features
 from lm.model import LanguageModel
 from lm.pooling import bags_of_codes
@@ -15,6 +13,8 @@ from pipelines.stages.features import BAG_OF_CODES
 from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with_input
 from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes, CodesFormat
+from wordless.audio.waveform import FloatArray
+from wordless.base.errors import InputError
 
 TRIED_STEPS = 3  # of the codes that a probe is tried with; poolings over thirds need no more
 

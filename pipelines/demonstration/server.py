@@ -9,11 +9,11 @@ import warnings
 import webbrowser
 from pathlib import Path
 
-from foundation.errors import InputError
-from foundation.text import escape
 from pipelines.demonstration.local_requests import LocalRequestsOnly, OwnSourcesOnly
 from pipelines.demonstration.options import DemoConfig
 from pipelines.store.run_folder import run_of
+from wordless.base.errors import InputError
+from wordless.base.text import escape
 
 HOST = "127.0.0.1"
 LARGEST_FILE = "500mb"

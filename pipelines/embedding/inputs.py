@@ -4,13 +4,13 @@ import os
 import re
 from collections.abc import Callable
 
-from audio.recordings.annotations.annotation import AnnotationConfig
-from audio.recordings.corpus import CorpusConfig, Found, find_recordings
-from audio.recordings.description import Description, Span
-from audio.recordings.recording_paths import Passage, recordings_at
-from audio.recordings.splits import SplitConfig
-from foundation.errors import InputError
 from pipelines.embedding.options import EmbedConfig
+from wordless.audio.recordings.annotations.annotation import AnnotationConfig
+from wordless.audio.recordings.corpus import CorpusConfig, Found, find_recordings
+from wordless.audio.recordings.description import Description, Span
+from wordless.audio.recordings.recording_paths import Passage, recordings_at
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.base.errors import InputError
 
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # no clip is held out
 # Options of a corpus -> those of this command, in messages about the tables that both read.

@@ -9,19 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from audio.recordings.corpus import Found, build_manifest
-from audio.recordings.inspection import InspectionConfig, frequent_reasons
-from audio.recordings.manifest import Manifest, Rejected, write_rejected
-from audio.spectrogram import SpectrogramConfig
-from foundation.configuration import match_choice
-from foundation.devices import choose_device
-from foundation.engine import LOCAL
-from foundation.errors import InputError
-from foundation.json_values import find_object
-from foundation.progress import Terminal
-from foundation.saved_models import CONFIG
-from foundation.saved_models import PROBE as PROBE_KIND
-from foundation.text import counted
 from lm.embeddings import States
 from lm.features_file import write_vectors
 from lm.model import LanguageModel
@@ -47,7 +34,20 @@ from pipelines.store.stored_features import (
 )
 from pipelines.store.work_folder import remove_work_folder, work_folder
 from tokenizer.tokenizer import Tokenizer
-from training.gangs import Alone
+from wordless.audio.recordings.corpus import Found, build_manifest
+from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
+from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.base.configuration import match_choice
+from wordless.base.devices import choose_device
+from wordless.base.engine import LOCAL
+from wordless.base.errors import InputError
+from wordless.base.json_values import find_object
+from wordless.base.progress import Terminal
+from wordless.base.saved_models import CONFIG
+from wordless.base.saved_models import PROBE as PROBE_KIND
+from wordless.base.text import counted
+from wordless.training.gangs import Alone
 
 ATTENTIVE, SURPRISE = "attentive", "all_and_surprise"  # a pooling and a layer: see `lm.embeddings.layer_features`
 

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from audio.recordings.annotations.annotation import AnnotationKind
-from audio.recordings.annotations.finding import kind_of
-from audio.recordings.recording_paths import EXTENSIONS
-from foundation.devices import Device
-from foundation.ranges import require
 from pipelines.commandline.outputs import require_kind
+from wordless.audio.recordings.annotations.annotation import AnnotationKind
+from wordless.audio.recordings.annotations.finding import kind_of
+from wordless.audio.recordings.recording_paths import EXTENSIONS
+from wordless.base.devices import Device
+from wordless.base.ranges import require
 
 WRITTEN = (".npz", ".parquet", ".safetensors")
 TABLES = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".ndjson")

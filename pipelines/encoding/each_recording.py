@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from audio.recordings.inspection import frequent_reasons
-from audio.recordings.manifest import Rejected, write_rejected
-from audio.recordings.recording_paths import Passage, Recordings
-from foundation.engine import LOCAL
-from foundation.pools import in_order, open_pool
-from foundation.progress import Terminal
 from pipelines.encoding.job import BYTES_FOR_WORKERS
+from wordless.audio.recordings.inspection import frequent_reasons
+from wordless.audio.recordings.manifest import Rejected, write_rejected
+from wordless.audio.recordings.recording_paths import Passage, Recordings
+from wordless.base.engine import LOCAL
+from wordless.base.pools import in_order, open_pool
+from wordless.base.progress import Terminal
 
 R = TypeVar("R")
 

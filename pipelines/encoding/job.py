@@ -13,18 +13,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from audio.decoding import RecordingError, count_samples, open_recording
-from audio.reading import resampled_length
-from audio.recordings.inspection import frequent_reasons
-from audio.recordings.manifest import Rejected, read_rejected, writable, write_rejected
-from audio.recordings.recording_paths import Passage, Recordings
-from foundation.devices import choose_device
-from foundation.errors import InputError
-from foundation.files import aside, write_aside
-from foundation.pools import in_order, open_pool
-from foundation.progress import Terminal
-from foundation.tasks import Pool
-from foundation.text import counted
 from pipelines.encoding.notices import Notices, ReadSound
 from pipelines.encoding.options import EncodeConfig
 from pipelines.store.work_folder import remove_work_folder, require_own, work_folder
@@ -32,6 +20,18 @@ from tokenizer.codes import Codes, CodesFormat
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, read_codes, read_num_samples, shard_path, write_shard
 from tokenizer.units import write_units
+from wordless.audio.decoding import RecordingError, count_samples, open_recording
+from wordless.audio.reading import resampled_length
+from wordless.audio.recordings.inspection import frequent_reasons
+from wordless.audio.recordings.manifest import Rejected, read_rejected, writable, write_rejected
+from wordless.audio.recordings.recording_paths import Passage, Recordings
+from wordless.base.devices import choose_device
+from wordless.base.errors import InputError
+from wordless.base.files import aside, write_aside
+from wordless.base.pools import in_order, open_pool
+from wordless.base.progress import Terminal
+from wordless.base.tasks import Pool
+from wordless.base.text import counted
 
 BYTES_FOR_WORKERS = 100e6  # 16-bit sound that one process encodes while a worker starts
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from audio.channels import Channel, ChannelPowers, cancelled
-from audio.reading import read_blocks
-from audio.recordings.inspection import InspectionConfig
-from audio.trimming import Part
-from audio.waveform import FloatArray
-from foundation.progress import Terminal
-from foundation.text import counted
+from wordless.audio.channels import Channel, ChannelPowers, cancelled
+from wordless.audio.reading import read_blocks
+from wordless.audio.recordings.inspection import InspectionConfig
+from wordless.audio.trimming import Part
+from wordless.audio.waveform import FloatArray
+from wordless.base.progress import Terminal
+from wordless.base.text import counted
 
 
 @dataclass(kw_only=True)

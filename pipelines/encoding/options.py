@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
-from foundation.devices import Device
-from foundation.engine import LOCAL, EngineConfig
-from foundation.errors import InputError
-from foundation.ranges import require
 from pipelines.commandline.outputs import require_kind
+from wordless.audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
+from wordless.base.devices import Device
+from wordless.base.engine import LOCAL, EngineConfig
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
 
 UNITS = (".txt", ".units", ".km", ".jsonl", ".ndjson", ".json", ".tsv", ".csv")  # usual suffixes of text units
 

@@ -7,16 +7,16 @@ from functools import cached_property
 
 import numpy as np
 
-from audio.reading import resampled_length
-from audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected, Split
-from foundation.errors import InputError
-from foundation.text import counted
 from lm.comparison import whole_groups
 from lm.finetuning.body import Body
 from lm.finetuning.figures import Groups
 from lm.finetuning.task import HeadOptions, Task
 from lm.sequences import IndexArray
 from pipelines.store.store import text_hash
+from wordless.audio.reading import resampled_length
+from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected, Split
+from wordless.base.errors import InputError
+from wordless.base.text import counted
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,12 +7,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from audio.recordings.manifest import Manifest, recordings_hash
-from foundation.devices import choose_device
-from foundation.errors import InputError
-from foundation.hub import local_weights
-from foundation.progress import Terminal
-from foundation.threads import use_threads
 from lm.finetuning.body import RANDOM, Body, Source, freeze
 from lm.finetuning.task import Task
 from pipelines.chain.corpus import Corpus, find_corpus, read_corpus
@@ -31,8 +25,14 @@ from pipelines.store.session import Session
 from pipelines.store.store import Store, text_hash
 from pipelines.store.work_folder import work_folder
 from pipelines.tracking.tracking import NO_TRACKING, Tracking, open_trackers, tracked
-from training.gangs import Gang, open_gang
-from training.precision import with_precision
+from wordless.audio.recordings.manifest import Manifest, recordings_hash
+from wordless.base.devices import choose_device
+from wordless.base.errors import InputError
+from wordless.base.hub import local_weights
+from wordless.base.progress import Terminal
+from wordless.base.threads import use_threads
+from wordless.training.gangs import Gang, open_gang
+from wordless.training.precision import with_precision
 
 
 def finetune_body(config: dict[str, object]) -> None:

@@ -5,16 +5,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from audio.channels import Channel, require_choice
-from audio.recordings.corpus import CorpusConfig
-from audio.recordings.embedded import EmbeddedConfig
-from foundation.configuration import build
-from foundation.devices import Device
-from foundation.engine import LOCAL, EngineConfig
-from foundation.errors import InputError
-from foundation.nearest import suggestion
-from foundation.ranges import require
-from foundation.seeds import require_seeds
 from lm.baselines.clip_batches import WaveformBatchConfig
 from lm.finetuning.bodies.table import BODIES
 from lm.finetuning.body import BodyOptions, FrozenLayers, require_frozen_layers
@@ -30,7 +20,17 @@ from pipelines.settings.parallel import require_processes
 from pipelines.store.run_folder import require_output
 from pipelines.store.store import StoreConfig
 from pipelines.tracking.table import require_trackers
-from training.state import FitConfig
+from wordless.audio.channels import Channel, require_choice
+from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.embedded import EmbeddedConfig
+from wordless.base.configuration import build
+from wordless.base.devices import Device
+from wordless.base.engine import LOCAL, EngineConfig
+from wordless.base.errors import InputError
+from wordless.base.nearest import suggestion
+from wordless.base.ranges import require
+from wordless.base.seeds import require_seeds
+from wordless.training.state import FitConfig
 
 T = TypeVar("T")
 Opponent = Literal["scratch", "probe"]

@@ -6,19 +6,6 @@ from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
-from audio.channels import Channel
-from audio.decoding import RecordingError, open_recording
-from audio.recordings.inspection import frequent_reasons
-from audio.recordings.manifest import Rejected, writable
-from audio.recordings.measurement import measure
-from audio.recordings.recording_paths import Passage, Recordings
-from audio.waveform import FloatArray
-from foundation.arrays import Array
-from foundation.devices import choose_device
-from foundation.errors import InputError
-from foundation.progress import Terminal
-from foundation.tables import write_table
-from foundation.text import counted, escape
 from lm.baselines.clip_batches import StoredClips
 from lm.finetuning.body import FrontEnd
 from lm.finetuning.model import CLIPS_AT_ONCE, FineTunedModel
@@ -26,6 +13,19 @@ from lm.finetuning.task import Row
 from pipelines.encoding.each_recording import each_recording, rejected_annotations, tell_rejected
 from pipelines.encoding.notices import Notices, ReadSound
 from pipelines.finetuning.prediction_options import PredictConfig
+from wordless.audio.channels import Channel
+from wordless.audio.decoding import RecordingError, open_recording
+from wordless.audio.recordings.inspection import frequent_reasons
+from wordless.audio.recordings.manifest import Rejected, writable
+from wordless.audio.recordings.measurement import measure
+from wordless.audio.recordings.recording_paths import Passage, Recordings
+from wordless.audio.waveform import FloatArray
+from wordless.base.arrays import Array
+from wordless.base.devices import choose_device
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
+from wordless.base.tables import write_table
+from wordless.base.text import counted, escape
 
 
 @dataclass(frozen=True, kw_only=True)

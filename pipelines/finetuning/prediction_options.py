@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from audio.recordings.annotations.annotation import AnnotationKind
-from foundation.devices import Device
-from foundation.errors import InputError
-from foundation.hub import is_on_hub
-from foundation.ranges import require
 from pipelines.commandline.outputs import require_kind
 from pipelines.store.run_folder import is_finetuned
+from wordless.audio.recordings.annotations.annotation import AnnotationKind
+from wordless.base.devices import Device
+from wordless.base.errors import InputError
+from wordless.base.hub import is_on_hub
+from wordless.base.ranges import require
 
 TABLES = (".tsv", ".json", ".parquet")
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from foundation.text import counted
 from lm.comparison import t_interval
 from lm.finetuning.figures import Figure
 from pipelines.finetuning.trials import Trial
+from wordless.base.text import counted
 
 BASELINE = "the same answer for every clip"
 

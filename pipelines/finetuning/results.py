@@ -3,9 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from audio.recordings.manifest import SPLITS, write_rejected
-from foundation.files import write_aside
-from foundation.tables import write_table
 from lm.finetuning.model import FineTunedModel
 from pipelines.chain.corpus import REJECTED, Corpus
 from pipelines.commandline.overrides import command_line
@@ -17,6 +14,9 @@ from pipelines.results.provenance import provenance
 from pipelines.store.session import Session
 from pipelines.store.store import write_json
 from pipelines.tracking.tracker import Outcome
+from wordless.audio.recordings.manifest import SPLITS, write_rejected
+from wordless.base.files import write_aside
+from wordless.base.tables import write_table
 
 FIGURES, TABLE, PREDICTIONS = "figures.json", "figures.md", "predictions.tsv"
 

@@ -8,11 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audio.reading import read_blocks
-from audio.recordings.manifest import Clip, Manifest, recordings_hash
-from foundation.arrays import Array, write_array
-from foundation.errors import InputError
-from foundation.saved_models import CARD, CONFIG, WEIGHTS
 from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, StoredClips, WaveformBatchConfig
 from lm.baselines.labelled_batches import LabelledBatches, validation_batches
 from lm.finetuning.body import Body, BodyNetwork, FrontEnd, FrozenLayers, Source, freeze
@@ -29,7 +24,12 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
 from pipelines.store.stored_features import FEATURES, stacked_rows, write_features
 from pipelines.store.training_curve import CURVE, numeric
-from training.state import FitConfig
+from wordless.audio.reading import read_blocks
+from wordless.audio.recordings.manifest import Clip, Manifest, recordings_hash
+from wordless.base.arrays import Array, write_array
+from wordless.base.errors import InputError
+from wordless.base.saved_models import CARD, CONFIG, WEIGHTS
+from wordless.training.state import FitConfig
 
 INPUTS, OFFSETS = "inputs.npy", "offsets.npy"
 OUTPUTS, STEPS = "outputs.npy", "steps.npy"  # of validation and test clips: (sum of steps, width), steps of each

@@ -6,8 +6,6 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from foundation.configuration import move_seeds
-from foundation.text import counted
 from lm.finetuning.body import FrozenLayers, Source
 from lm.finetuning.figures import Figure
 from lm.finetuning.task import PooledTask, Task
@@ -20,6 +18,8 @@ from pipelines.finetuning.probes import chosen_candidate, probed
 from pipelines.finetuning.stages import Training, body_features, finetuned, least_loss, read_outputs
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
+from wordless.base.configuration import move_seeds
+from wordless.base.text import counted
 
 Arm = Literal["finetuned", "scratch", "probe"]
 TITLES: dict[Arm, str] = {"finetuned": "fine-tuned", "scratch": "from scratch", "probe": "linear probe"}

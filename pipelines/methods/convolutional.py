@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from foundation.errors import InputError
 from pipelines.methods.method import Line, Made, Method, Row, Training
+from wordless.base.errors import InputError
 
 if TYPE_CHECKING:
-    from audio.recordings.manifest import Manifest
     from pipelines.methods.study import Options, Study
     from pipelines.stages.baselines import BaselineSettings
     from pipelines.store.store import Entry
+    from wordless.audio.recordings.manifest import Manifest
 
 
 def _settings(options: Options) -> BaselineSettings:

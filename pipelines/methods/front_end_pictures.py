@@ -19,8 +19,8 @@ def front_end_pictures(folder: Path, tensor: str, sample_rate: int, *, title: st
     """Draw the front end whose weights ``(filters, samples)`` are a tensor of the model in ``folder``."""
     from safetensors.numpy import load_file
 
-    from foundation.saved_models import WEIGHTS
     from lm.baselines.front_end_filters import FilterBank
+    from wordless.base.saved_models import WEIGHTS
 
     bank = FilterBank.of(load_file(folder / WEIGHTS)[tensor], sample_rate)
     return [_spectra(bank, title), _gallery(bank, title)]

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
-from foundation.errors import InputError
 from pipelines.methods.picture import PictureRecord
 from pipelines.store.store import Entry
+from wordless.base.errors import InputError
 
 if TYPE_CHECKING:
-    from audio.recordings.manifest import Manifest
-    from audio.spectrogram import SpectrogramConfig
     from pipelines.methods.study import Options, Study, TrainingOptions
     from pipelines.stages.features import Frames
+    from wordless.audio.recordings.manifest import Manifest
+    from wordless.audio.spectrogram import SpectrogramConfig
 
 # "own": vectors that the user brings. Charts order and colour methods by kind.
 Kind = Literal["signal", "codes", "self_supervised", "supervised", "untrained", "own"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from foundation.compiling import importing
 from pipelines.methods.method import Line, Row, describe_frame_method
+from wordless.base.compiling import importing
 
 if TYPE_CHECKING:
     from lm.pooling import FloatArray

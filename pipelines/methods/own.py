@@ -8,15 +8,15 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foundation.errors import InputError
-from foundation.files import file_hash
 from pipelines.methods.method import Line, Made, Method, Row
 from pipelines.store.store import Recipe, text_hash
+from wordless.base.errors import InputError
+from wordless.base.files import file_hash
 
 if TYPE_CHECKING:
-    from audio.recordings.manifest import Manifest
     from lm.features_file import FeaturesFile
     from pipelines.methods.study import Study
+    from wordless.audio.recordings.manifest import Manifest
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 MARKERS = "Pphd<>*8"  # of matplotlib

@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from foundation.errors import InputError
 from pipelines.methods.codes import size_of_codes, size_of_states
 from pipelines.methods.method import Line, Made, Method, Row
+from wordless.base.errors import InputError
 
 if TYPE_CHECKING:
     from pipelines.methods.study import Options, Study

@@ -4,9 +4,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, TypeVar
 
-from audio.recordings.heard_frames import HeardFrames
-from audio.recordings.manifest import Manifest
-from audio.spectrogram import SpectrogramConfig
 from lm.embeddings import States
 from lm.probing.task import ProbeTask
 from lm.vectors import VectorConfig
@@ -21,7 +18,10 @@ from pipelines.stages.stored_arrays import heard_frames, open_heard, spectrogram
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tokenizer.assignments import Assignments
-from training.state import FitConfig
+from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.training.state import FitConfig
 
 T = TypeVar("T")
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import soundfile
 from markupsafe import Markup
 
-from audio.loudness import equally_loud
-from audio.waveform import Waveform
 from pipelines.pages.phrasing import duration, percent
 from pipelines.pages.report_sounds import ClipSounds, Sound, sound_path
 from pipelines.pages.sound_charts import code_strip, sound_spectrograms
 from pipelines.results.run_record import Pictures
 from vocoder.kinds.table import ORIGINAL
 from vocoder.kinds.wavenet import WAVENET
+from wordless.audio.loudness import equally_loud
+from wordless.audio.waveform import Waveform
 
 MOSTLY_SILENT = 0.5  # share of silent frames in the new part of a continuation
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from foundation.text import listed
 from pipelines.pages.phrasing import counted, full_name, percent, points
 from pipelines.results.zerospeech_record import AbxRecord, JudgedRow, PairTestRecord, ZerospeechRecord
 from pipelines.store.stored_features import GPT
+from wordless.base.text import listed
 
 QUESTIONS = {  # test -> the right utterance of a pair, the wrong one, what an item is
     "spot_the_word": ("the real word", "the made-up word", "word"),

@@ -2,10 +2,10 @@
 
 import math
 
-from foundation.text import plural
 from pipelines.methods.table import ROWS
 from pipelines.results.comparison_record import ComparisonRecord
 from vocoder.kinds.table import KINDS
+from wordless.base.text import plural
 
 NAMES = {
     **{name: row.title for name, row in ROWS.items()},

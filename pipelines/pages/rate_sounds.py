@@ -10,13 +10,13 @@ from markupsafe import Markup
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from foundation.errors import InputError
 from pipelines.pages.charts import Picture, spectrogram_chart
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.report_sounds import Sound, embedded, sound_path
 from pipelines.pages.sound_charts import sound_spectrograms
 from pipelines.results.rates_record import RatesRecord
 from pipelines.results.run_record import Results
+from wordless.base.errors import InputError
 
 PART = "rates"  # folder in the folder of a run
 PICTURES = "pictures.safetensors"

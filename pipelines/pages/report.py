@@ -11,8 +11,6 @@ from pathlib import Path
 import soundfile
 from markupsafe import Markup
 
-from audio.recordings.manifest import SPLITS
-from foundation.files import write_aside
 from pipelines.pages import report_sounds, run_words
 from pipelines.pages.code_sounds import CodeSounds, code_sounds
 from pipelines.pages.environment import draw
@@ -28,6 +26,8 @@ from pipelines.results.run_record import DiversityRow, Pictures, Results, read_p
 from pipelines.store.run_folder import REPORT
 from vocoder.kinds.table import JUDGED_KINDS, KINDS
 from vocoder.kinds.wavenet import WAVENET
+from wordless.audio.recordings.manifest import SPLITS
+from wordless.base.files import write_aside
 
 # fmt: off
 SOUND_FIGURES = (

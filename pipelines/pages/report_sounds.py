@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from foundation.errors import InputError
-from foundation.files import open_regular
-from foundation.json_values import shortened
 from pipelines.pages.phrasing import counted, heading
 from pipelines.results.run_record import RESULTS, SAMPLE_SOUNDS, ClipRecord, ExcerptRecord, Results, is_cut
 from vocoder.kinds.table import KINDS, ORIGINAL
 from vocoder.kinds.wavenet import WAVENET
+from wordless.base.errors import InputError
+from wordless.base.files import open_regular
+from wordless.base.json_values import shortened
 
 TITLES = {ORIGINAL: "Original", **{kind.key: kind.heading for kind in KINDS}, "prompt": "Prompt"}
 LISTENING = "listening"  # folder of a run

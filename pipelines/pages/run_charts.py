@@ -12,7 +12,7 @@ from pipelines.pages.comparison_charts import comparison_charts
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.svg import BLUE, GREEN, ORANGE
 from pipelines.results.run_record import Results, value_of
-from training.record import TrainingRecord
+from wordless.training.record import TrainingRecord
 
 LOSSES = {
     "autoencoder": "squared error per value",

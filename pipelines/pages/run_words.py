@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from foundation.text import listed, plural
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import shown_in
 from pipelines.pages.language_words import language_lines, pair_test_sentence
@@ -33,6 +32,7 @@ from pipelines.results.comparison_record import (
 )
 from pipelines.results.run_record import MachineRecord, Provenance, Results
 from pipelines.store.stored_features import GPT
+from wordless.base.text import listed, plural
 
 MAX_FOLDS = 8  # that a sentence names
 FEW_CLIPS = 50  # test clips; at 80 % accuracy the interval is then 11 points to each side

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from foundation.errors import InputError
-from foundation.files import write_aside
 from pipelines.pages.environment import draw
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.sweep_charts import sweep_charts
@@ -25,6 +23,8 @@ from pipelines.results.sweep_jobs import Job
 from pipelines.store.run_folder import REPORT
 from vocoder.kinds.table import CHOICES, ORIGINAL
 from vocoder.kinds.wavenet import WAVENET
+from wordless.base.errors import InputError
+from wordless.base.files import write_aside
 
 CSV_COLUMNS = (*Figure.__dataclass_fields__, "unit")  # as in results.json
 

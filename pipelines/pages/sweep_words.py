@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from foundation.text import plural
 from pipelines.pages.phrasing import counted, full_name, number, percent, points
 from pipelines.pages.run_words import gap_remedy, validation_and_test
 from pipelines.pages.sweep_points import RECOGNISED, FigureName, Point, RunPair, Runs
 from pipelines.results.comparison_record import gap_shown
 from vocoder.kinds.wavenet import WAVENET
+from wordless.base.text import plural
 
 SHOWN = 0.0005  # a smaller difference would be written as 0.0 points
 MAX_OTHERS = 3  # runs that are compared with the chosen one where values have no order, or that a sentence names

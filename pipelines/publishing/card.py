@@ -6,8 +6,6 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from audio.recordings.manifest import SPLITS
-from foundation.text import escape_markdown, listed
 from pipelines.demonstration.models import DemoModels
 from pipelines.pages.key_figures import key_figures
 from pipelines.pages.phrasing import duration, number, percent
@@ -15,6 +13,8 @@ from pipelines.publishing.options import PublishConfig
 from pipelines.results.comparison_table import as_markdown
 from pipelines.results.run_record import Results, value_of
 from tokenizer.rate_tokenizer import RateTokenizer
+from wordless.audio.recordings.manifest import SPLITS
+from wordless.base.text import escape_markdown, listed
 
 TAGS = ("audio", "discrete-units")
 _FENCE = re.compile(r"^```.*?^```\n+", re.MULTILINE | re.DOTALL)

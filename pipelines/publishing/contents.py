@@ -10,12 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
-from foundation.errors import InputError
-from foundation.files import open_regular
-from foundation.hub import CONFIG
 from pipelines.commandline.claims import is_held
 from pipelines.publishing.options import Part
 from pipelines.store.run_folder import is_finetuned
+from wordless.base.errors import InputError
+from wordless.base.files import open_regular
+from wordless.base.hub import CONFIG
 
 RESULTS = "results.json"  # is written last
 CARD = "README.md"
@@ -70,7 +70,7 @@ def choose_parts(run: Path, wanted: Collection[Part] | None, config: Mapping[str
 
 def model_files(run: Path, parts: Iterable[str]) -> dict[str, Path]:
     """Return the files of the models by their paths in the repository."""
-    from foundation.saved_models import INDEX, weight_files  # seconds of imports, which a refusal need not wait for
+    from wordless.base.saved_models import INDEX, weight_files  # seconds of imports, which a refusal need not wait for
 
     below = [path for part in parts for path in (run / part).rglob("*")]
     shards = [shard for path in below if path.name == INDEX for shard in (path, *weight_files(path.parent))]

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard
 
-from foundation.errors import InputError
-from foundation.text import escape, escape_markdown
 from lm.finetuning.model import FineTunedModel
 from pipelines.publishing.card import RIGHTS, front_matter, without_examples
 from pipelines.publishing.contents import CARD, Publication, linked, model_files
 from pipelines.publishing.options import PublishConfig
+from wordless.base.errors import InputError
+from wordless.base.text import escape, escape_markdown
 
 TABLE = "figures.md"  # of wordless finetune
 _USE = """## Use

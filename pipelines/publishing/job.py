@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from foundation.text import counted, escape
 from pipelines.publishing.finetuned import finetuned
 from pipelines.publishing.options import PublishConfig
 from pipelines.publishing.upload import upload
 from pipelines.publishing.whole_run import whole_run
 from pipelines.store.run_folder import is_finetuned
+from wordless.base.text import counted, escape
 
 
 def publish_models(settings: PublishConfig) -> None:

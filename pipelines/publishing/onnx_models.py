@@ -10,11 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audio.reading import read
-from audio.waveform import FloatArray
-from foundation.errors import InputError
-from foundation.files import write_aside
-from foundation.onnx_files import run_onnx, write_onnx
 from lm.model import LanguageModel
 from lm.onnx import CodesToLogits
 from lm.rate_model import load_language_model
@@ -26,6 +21,11 @@ from tokenizer.codes import require_same_codebook
 from tokenizer.onnx import LogMelToCodes, SoundToCodes, reads_sound, require_expressible
 from tokenizer.rate_tokenizer import load_tokenizer
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.reading import read
+from wordless.audio.waveform import FloatArray
+from wordless.base.errors import InputError
+from wordless.base.files import write_aside
+from wordless.base.onnx_files import run_onnx, write_onnx
 
 CARD = "onnx.json"
 CLOSE = 1e-4  # largest difference of logits

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from foundation.errors import InputError
-from foundation.hub import HubAddress, require_repo
-from foundation.ranges import require
 from pipelines.commandline.outputs import require_kind
+from wordless.base.errors import InputError
+from wordless.base.hub import HubAddress, require_repo
+from wordless.base.ranges import require
 
 Part = Literal["tokenizer", "lm", "vocoder", "probe"]  # folders of a run that may be published
 ONNX_PARTS: tuple[Part, ...] = ("tokenizer", "lm")

@@ -9,11 +9,6 @@ from dataclasses import asdict, replace
 
 from huggingface_hub import ModelCardData
 
-from audio.spectrogram import SpectrogramConfig
-from foundation.errors import InputError
-from foundation.files import file_hash, write_aside
-from foundation.saved_models import CARD, VOCODER, WEIGHTS, write_model
-from foundation.text import escape_markdown
 from pipelines.commandline.idle_options import PLACES
 from pipelines.publishing.contents import choose_parts
 from pipelines.publishing.options import PublishConfig
@@ -22,6 +17,11 @@ from pipelines.stages.start import VOICE, require_absolute, start_folder, statis
 from pipelines.store.work_folder import new_folder
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.transfer import as_it_is, transferred
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.base.errors import InputError
+from wordless.base.files import file_hash, write_aside
+from wordless.base.saved_models import CARD, VOCODER, WEIGHTS, write_model
+from wordless.base.text import escape_markdown
 
 _CARD = """---
 {front_matter}

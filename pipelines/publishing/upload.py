@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from foundation.errors import InputError
-from foundation.hub import OFFLINE, SECONDS_TO_ANSWER, HubAddress, hub_errors
 from pipelines.publishing.options import PublishConfig
+from wordless.base.errors import InputError
+from wordless.base.hub import OFFLINE, SECONDS_TO_ANSWER, HubAddress, hub_errors
 
 
 def require_uploadable(settings: PublishConfig) -> None:

@@ -4,8 +4,6 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from foundation.errors import InputError
-from foundation.text import escape
 from pipelines.demonstration.models import DemoModels
 from pipelines.publishing.card import run_card
 from pipelines.publishing.contents import CARD, Publication, choose_parts, linked, model_files
@@ -13,6 +11,8 @@ from pipelines.publishing.options import PublishConfig
 from pipelines.results.run_record import COSTS, Results, read_results
 from pipelines.store.run_folder import REPORT
 from vocoder.sampling import Sampling
+from wordless.base.errors import InputError
+from wordless.base.text import escape
 
 FIGURES = "figures.json"
 

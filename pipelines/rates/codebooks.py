@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from audio.recordings.manifest import Manifest
-from audio.spectrogram import SpectrogramConfig
-from foundation.saved_models import rate_folder
 from pipelines.stages.codes import codes
 from pipelines.stages.health import health
 from pipelines.stages.speech_layer import state_decoder, state_sample
@@ -26,6 +23,9 @@ from pipelines.store.store import MODEL, Entry, Recipe
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.speech_layer import ChosenLayer
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.base.saved_models import rate_folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,14 +15,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from audio.excerpts import Excerpt, read_loudest
-from audio.recordings.choosing import choose_randomly
-from audio.recordings.manifest import Clip, Manifest, audio_hash
-from audio.waveform import Waveform
-from foundation.errors import InputError
-from foundation.files import aside
-from foundation.ranges import require, require_positive
-from foundation.seeds import require_seed
 from lm.diversity import NGRAMS, distinct_ngrams
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
@@ -38,6 +30,14 @@ from vocoder.continuing import Prompt, joined_sound
 from vocoder.kinds.griffin_lim import GRIFFIN_LIM
 from vocoder.sampling import Sampling as SoundSampling
 from vocoder.synthesis import create_synthesis
+from wordless.audio.excerpts import Excerpt, read_loudest
+from wordless.audio.recordings.choosing import choose_randomly
+from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
+from wordless.base.files import aside
+from wordless.base.ranges import require, require_positive
+from wordless.base.seeds import require_seed
 
 CONTINUATIONS = "continuations.json"
 PICTURES = "pictures.safetensors"

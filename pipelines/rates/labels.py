@@ -6,12 +6,12 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
-from audio.recordings.manifest import Clip
 from pipelines.rates.continuations import CONTINUATIONS, RatesConfig
 from pipelines.stages.playback import JUDGES
 from pipelines.stages.recognition import Judge, name_labels, new_part, whole
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
+from wordless.audio.recordings.manifest import Clip
 
 LABELS = "labels.json"
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from audio.recordings.manifest import Manifest
-from foundation.saved_models import rate_folder
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
 from pipelines.rates.codebooks import Codebook, at_rate
@@ -31,6 +29,8 @@ from pipelines.store.store import MODEL, Entry, Recipe
 from tokenizer.codes import Codes
 from tokenizer.rates import join_rates
 from tokenizer.views import ViewsConfig
+from wordless.audio.recordings.manifest import Manifest
+from wordless.base.saved_models import rate_folder
 
 
 @dataclass(frozen=True, kw_only=True)

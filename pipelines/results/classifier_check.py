@@ -10,13 +10,13 @@ from typing import cast
 
 from scipy.stats import binom
 
-from audio.recordings.manifest import Manifest
 from pipelines.results.run_record import is_cut
 from pipelines.stages.decoded import CLIPS
 from pipelines.stages.playback import JUDGES, JudgeName
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry
 from vocoder.kinds.table import ORIGINAL
+from wordless.audio.recordings.manifest import Manifest
 
 GOOD_ENOUGH = 0.95  # label accuracy on originals above which mistakes come from the sound rather than the classifier
 TOO_WEAK = 0.8  # label accuracy on originals below which figures of decoded sound mean little

@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 from lm.comparison import MANY_GROUPS
 from pipelines.methods.picture import PictureRecord
 from pipelines.store.stored_features import GPT
-from training.record import TrainingRecord
+from wordless.training.record import TrainingRecord
 
 LAYER_CHOICE = "Ridge regression chooses layer and pooling, and the chart by layer shows its figures."
 

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from audio.recordings.manifest import Manifest
 from lm.comparison import t_interval
+from lm.samples.counts import BASELINES
 from pipelines.results.figures import Figure
 from pipelines.results.next_sample_record import (
     IntervalRecord,
@@ -21,8 +21,8 @@ from pipelines.stages.next_sample import NEXT_SAMPLE, SCORES
 from pipelines.stages.next_sample_sounds import SAMPLE_SOUNDS
 from pipelines.store.store import Entry
 from pipelines.store.training_curve import CURVE
-from samples.counts import BASELINES
-from training.record import TrainingRecord
+from wordless.audio.recordings.manifest import Manifest
+from wordless.training.record import TrainingRecord
 
 Made = Mapping[tuple[str, int], Mapping[str, Entry]]  # by test fold and seed, then by stage
 Rows = Sequence[Mapping[str, Any]]  # of one model, for each seed

@@ -2,7 +2,7 @@
 
 from typing import TypedDict
 
-from training.record import TrainingRecord
+from wordless.training.record import TrainingRecord
 
 
 class SpeedRecord(TypedDict):

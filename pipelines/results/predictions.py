@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audio.recordings.manifest import Clip, Manifest
-from foundation.files import aside
 from pipelines.results.probed_folds import By, Probed
+from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.base.files import aside
 
 PREDICTIONS = "predictions.parquet"  # in the folder of a run
 _SCHEMA = pa.schema(

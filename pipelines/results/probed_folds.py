@@ -8,8 +8,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from foundation.errors import InputError
-from foundation.json_values import list_hash
 from lm.comparison import (
     Estimate,
     FloatArray,
@@ -24,6 +22,8 @@ from lm.comparison import (
     whole_groups,
 )
 from lm.probing.config import ProbeConfig, require_equal_counts
+from wordless.base.errors import InputError
+from wordless.base.json_values import list_hash
 
 By = Literal["group", "fold", "split"]
 Step = Literal["layer_penalties", "penalties"]  # of the choice: the candidate, then the penalty

@@ -12,15 +12,15 @@ from datetime import datetime, timezone
 from math import prod
 from pathlib import Path
 
-from foundation.devices import cores
-from foundation.memory import machine_memory
-from foundation.saved_models import read_header
-from foundation.versions import installed_version
 from pipelines.results.run_record import MachineRecord, Provenance
 from pipelines.store.store import Entry, library_versions
 from pipelines.store.training_curve import CURVE
 from pipelines.tracking.tracker import TrackedRun
-from training.gangs import Gang
+from wordless.base.devices import cores
+from wordless.base.memory import machine_memory
+from wordless.base.saved_models import read_header
+from wordless.base.versions import installed_version
+from wordless.training.gangs import Gang
 
 CHECKOUT = Path(__file__).parents[2]
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation: no parameters

@@ -6,9 +6,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from audio.recordings.manifest import Manifest
-from foundation.json_values import read_object
-from foundation.saved_models import CONFIG
 from lm.comparison import Hits, bootstrap, difference, measure, whole_groups
 from lm.probing.config import ProbeConfig
 from pipelines.rates.continuations import CONTINUATIONS, FLAT, MODELS, RATES, RatesConfig
@@ -21,6 +18,9 @@ from pipelines.store.store import Entry
 from pipelines.store.training_curve import CURVE
 from tokenizer.config import SavedTokenizer
 from tokenizer.parquet import read_codes
+from wordless.audio.recordings.manifest import Manifest
+from wordless.base.json_values import read_object
+from wordless.base.saved_models import CONFIG
 
 Row = Mapping[str, Any]
 

@@ -5,8 +5,8 @@ from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from foundation.configuration import describe_type, kind_of, render
-from foundation.errors import InputError
+from wordless.base.configuration import describe_type, kind_of, render
+from wordless.base.errors import InputError
 
 
 def require_record(kind: Any, value: object, place: str) -> None:

@@ -9,10 +9,6 @@ from typing import Any, cast
 import numpy as np
 from safetensors.numpy import save
 
-from audio.recordings.manifest import SPLITS, Manifest, Rejected
-from foundation.files import write_aside
-from foundation.json_values import read_object
-from foundation.saved_models import CONFIG
 from pipelines.methods.picture import PictureRecord
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import best_poolings, comparison_of
@@ -31,8 +27,12 @@ from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import GPT, PROBE
 from pipelines.store.training_curve import CURVE
 from tokenizer.config import SavedTokenizer
-from training.record import TrainingRecord
 from vocoder.kinds.wavenet import WAVENET
+from wordless.audio.recordings.manifest import SPLITS, Manifest, Rejected
+from wordless.base.files import write_aside
+from wordless.base.json_values import read_object
+from wordless.base.saved_models import CONFIG
+from wordless.training.record import TrainingRecord
 
 KMEANS = "kmeans.json"
 FoldSeed = tuple[str, int]  # the test fold, and the seed

@@ -7,8 +7,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
-from foundation.errors import InputError
-from foundation.text import escape_line
 from pipelines.commandline.claims import RUN_LOCK, is_held
 from pipelines.commandline.option_index import HYDRA, index
 from pipelines.commandline.run_names import ELSEWHERE, WORDS, option_of, read_words
@@ -17,6 +15,8 @@ from pipelines.results.run_record import RESULTS, Results, read_results, value_o
 from pipelines.store.stored_features import GPT
 from pipelines.store.unused import folder_size
 from vocoder.kinds.wavenet import WAVENET
+from wordless.base.errors import InputError
+from wordless.base.text import escape_line
 
 State = Literal["finished", "running", "unfinished", "damaged"]
 

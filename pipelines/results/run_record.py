@@ -11,8 +11,6 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from foundation.errors import InputError
-from foundation.text import escape_values
 from pipelines.results.comparison_record import ComparisonRecord
 from pipelines.results.figures import Figure
 from pipelines.results.next_sample_record import NextSampleRecord
@@ -20,7 +18,9 @@ from pipelines.results.rates_record import RatesRecord
 from pipelines.results.record_types import require_record
 from pipelines.results.zerospeech_record import ZerospeechRecord
 from tokenizer.kmeans_report import KMeansSummary
-from training.record import TrainingRecord
+from wordless.base.errors import InputError
+from wordless.base.text import escape_values
+from wordless.training.record import TrainingRecord
 
 RESULTS = "results.json"
 RESAMPLES = "resamples.safetensors"  # resampled test figures of each method, which pair the runs of a sweep

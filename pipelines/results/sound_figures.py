@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audio.recordings.manifest import Manifest
 from lm.comparison import Hits, bootstrap, by_fold, difference, interval, outcome_interval
 from lm.probing.config import ProbeConfig
 from pipelines.results.classifier_check import judge_of, read_labelled_rows, unreliable_classifier
@@ -22,6 +21,7 @@ from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry
 from vocoder.kinds.table import BY_KEY, ORIGINAL, UNLEARNED
 from vocoder.kinds.wavenet import WAVENET
+from wordless.audio.recordings.manifest import Manifest
 
 COUNTED = ("stoi", "pesq", "pitch_error")  # figures that some clips lack: their clips are counted
 PAIRED = (*COUNTED, "voicing_error", "periodicity")  # figures whose differences between kinds have an interval

@@ -12,10 +12,10 @@ from itertools import chain, count, product
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from foundation.files import write_aside
-from foundation.text import escape_values
 from pipelines.commandline.overrides import parse_values
 from pipelines.commandline.run_names import ELSEWHERE, JOBS
+from wordless.base.files import write_aside
+from wordless.base.text import escape_values
 
 MOST_CHARACTERS = 100  # of the name of a job's folder
 State = Literal["unfinished", "finished", "failed"]

@@ -6,15 +6,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from audio.recordings.inspection import frequent_reasons
-from audio.recordings.manifest import Rejected
-from audio.recordings.recording_paths import Recordings
-from foundation.devices import choose_device
-from foundation.errors import InputError
-from foundation.files import write_aside
-from foundation.progress import Terminal
-from foundation.tables import write_table
-from foundation.text import counted, escape
 from lm.judging.scores import Score, score
 from lm.rate_model import load_language_model
 from pipelines.encoding.each_recording import each_recording, rejected_annotations, tell_rejected
@@ -23,6 +14,15 @@ from pipelines.encoding.notices import Notices
 from pipelines.scoring.options import ScoreConfig, submitted_name
 from tokenizer.codes import require_same_codebook
 from tokenizer.encoder import Encoder
+from wordless.audio.recordings.inspection import frequent_reasons
+from wordless.audio.recordings.manifest import Rejected
+from wordless.audio.recordings.recording_paths import Recordings
+from wordless.base.devices import choose_device
+from wordless.base.errors import InputError
+from wordless.base.files import write_aside
+from wordless.base.progress import Terminal
+from wordless.base.tables import write_table
+from wordless.base.text import counted, escape
 
 HEAD = f"{'log p, nats':>12} {'nats/code':>10} {'bits/s':>9} {'perplexity':>11}  recording"
 

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
-from audio.recordings.recording_paths import Recordings
-from foundation.devices import Device
-from foundation.errors import InputError
-from foundation.ranges import require
 from pipelines.commandline.inputs import recordings_of, require_writable_folders
 from pipelines.commandline.outputs import require_kind
+from wordless.audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
+from wordless.audio.recordings.recording_paths import Recordings
+from wordless.base.devices import Device
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
 
 TABLES = (".tsv", ".json", ".parquet", ".txt")
 

@@ -5,10 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from audio.recordings.folds import Fold, folds
-from audio.recordings.manifest import Manifest
-from foundation.configuration import match_choice
-from foundation.errors import InputError
 from lm.embeddings import States
 from lm.pooling import Pooling
 from lm.vectors import ONE_HEARING, Layers, VectorConfig
@@ -16,6 +12,10 @@ from pipelines.methods.method import Method
 from pipelines.methods.own import own_method
 from pipelines.methods.table import METHODS, ROWS
 from tokenizer.assignments import Assignments
+from wordless.audio.recordings.folds import Fold, folds
+from wordless.audio.recordings.manifest import Manifest
+from wordless.base.configuration import match_choice
+from wordless.base.errors import InputError
 
 QUICK_FOLDS = 2  # of a quick comparison
 

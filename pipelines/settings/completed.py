@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from audio.recordings.embedded import PATTERN
-from audio.settings import AudioSettings
-from foundation.configuration import build
-from foundation.errors import InputError
 from pipelines.commandline.choices import LISTED, PACKED, is_embedded, with_choices
+from wordless.audio.recordings.embedded import PATTERN
+from wordless.audio.settings import AudioSettings
+from wordless.base.configuration import build
+from wordless.base.errors import InputError
 
 EMBEDDED = "<embedded corpus>"  # stands for the root, which is known after the synthesis
 EMBEDDED_SOURCE = "embedded"  # in `unlabelled`, for the embedded corpus

@@ -2,8 +2,8 @@
 
 import os
 
-from foundation.errors import InputError
 from pipelines.stages.language_model import LanguageModelSettings
+from wordless.base.errors import InputError
 
 
 def processes() -> int:

@@ -7,10 +7,6 @@ from typing import Any, cast
 
 import torch
 
-from audio.spectrogram import SpectrogramConfig
-from foundation.devices import Device
-from foundation.errors import InputError
-from foundation.memory import machine_memory
 from lm.vocabulary import Vocabulary
 from pipelines.methods.method import Network
 from pipelines.stages.baselines import BaselineSettings
@@ -19,6 +15,10 @@ from pipelines.stages.next_sample import NextSampleSettings
 from pipelines.stages.tokenizer import TokenizerSettings
 from pipelines.stages.vocoder import VocoderSettings
 from vocoder.wavenet.mu_law import LEVELS
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.base.devices import Device
+from wordless.base.errors import InputError
+from wordless.base.memory import machine_memory
 
 BYTES = 4  # of a float32 number
 TRAINED = 4  # numbers for each weight: itself, its gradient and two moments of AdamW

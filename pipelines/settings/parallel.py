@@ -6,13 +6,13 @@ language models of samples.
 
 import os
 
-from foundation.devices import Device, choose_device, cores
-from foundation.engine import LOCAL, EngineConfig
-from foundation.errors import InputError
-from foundation.memory import machine_memory
-from foundation.parent import is_started_by_another
-from foundation.ranges import require
-from foundation.threads import use_threads
+from wordless.base.devices import Device, choose_device, cores
+from wordless.base.engine import LOCAL, EngineConfig
+from wordless.base.errors import InputError
+from wordless.base.memory import machine_memory
+from wordless.base.parent import is_started_by_another
+from wordless.base.ranges import require
+from wordless.base.threads import use_threads
 
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
 PROCESS_BYTES = 2 * 2**30  # of main memory for each process, generously rounded

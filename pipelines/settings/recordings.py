@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from audio.recordings.corpus import CorpusConfig, find_recordings
-from audio.recordings.splits import SplitConfig
-from foundation.configuration import build
 from pipelines.settings.completed import EMBEDDED, with_embedded_corpus
+from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.base.configuration import build
 
 
 def require_recordings(config: Mapping[str, object]) -> None:

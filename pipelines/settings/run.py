@@ -5,14 +5,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, TypeVar, get_args
 
-from audio.recordings.corpus import CorpusConfig
-from audio.recordings.embedded import EmbeddedConfig
-from audio.spectrogram import SpectrogramConfig
-from foundation.configuration import build, move_seeds
-from foundation.devices import Device
-from foundation.engine import LOCAL, EngineConfig
-from foundation.errors import InputError
-from foundation.hub import local_weights
 from lm.probing.config import ProbeConfig
 from pipelines.methods.method import Method
 from pipelines.rates.continuations import RatesConfig
@@ -35,6 +27,14 @@ from pipelines.stages.zerospeech import ZerospeechConfig
 from pipelines.store.store import StoreConfig
 from tokenizer.speech_layer import ChosenLayer
 from vocoder.wavenet.network import WaveNetConfig
+from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.embedded import EmbeddedConfig
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.base.configuration import build, move_seeds
+from wordless.base.devices import Device
+from wordless.base.engine import LOCAL, EngineConfig
+from wordless.base.errors import InputError
+from wordless.base.hub import local_weights
 
 T = TypeVar("T")
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "rates", "next_sample", "report"]

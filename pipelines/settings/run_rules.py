@@ -2,9 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from foundation.errors import InputError
-from foundation.ranges import require
-from foundation.seeds import require_seeds
 from lm.batches import MIN_PAIRS
 from pipelines.methods.table import METHODS
 from pipelines.settings.completed import EMBEDDED_SOURCE
@@ -14,6 +11,9 @@ from pipelines.settings.parallel import require_parallel, require_processes
 from pipelines.settings.speech_layer import require_speech_layer
 from pipelines.stages.start import LM, TOKENS, VOICE, require_same_gpt, require_same_tokenizer, require_same_voice
 from pipelines.tracking.table import require_trackers
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
+from wordless.base.seeds import require_seeds
 
 if TYPE_CHECKING:
     from pipelines.settings.run import RunSettings

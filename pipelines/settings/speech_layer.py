@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from foundation.errors import InputError
-from foundation.text import listed
 from pipelines.stages.tokenizer import TokenizerSettings
 from pipelines.stages.wav2vec2 import OPTION, Wav2vec2Settings
 from tokenizer.speech_layer import ChosenLayer
+from wordless.base.errors import InputError
+from wordless.base.text import listed
 
 if TYPE_CHECKING:
     from pipelines.settings.run import RunSettings

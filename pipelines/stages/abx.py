@@ -9,9 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from audio.reading import read
-from audio.recordings.embedded import EmbeddedConfig, read_phones, speak, speech_folder
-from foundation.threads import one_thread
 from lm.embeddings import states_over_time
 from lm.judging.abx import Token, abx_errors, token_frames
 from lm.model import LanguageModel
@@ -21,6 +18,9 @@ from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.codes import Codes
 from tokenizer.signals import quantised_vectors
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.reading import read
+from wordless.audio.recordings.embedded import EmbeddedConfig, read_phones, speak, speech_folder
+from wordless.base.threads import one_thread
 
 ERRORS = "abx.json"
 CODES = "codes"

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from audio.recordings.manifest import Manifest, recordings_hash
 from lm.baselines.audio_transformer import (
     AudioTransformerConfig,
     SavedAudioTransformer,
@@ -30,7 +29,8 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
 from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
 from pipelines.store.training_curve import numeric
-from training.state import FitConfig
+from wordless.audio.recordings.manifest import Manifest, recordings_hash
+from wordless.training.state import FitConfig
 
 VALIDATION_SECONDS = 30  # of a validation clip, from its beginning, at most
 

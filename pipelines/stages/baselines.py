@@ -8,10 +8,6 @@ from pathlib import Path
 
 from torch import nn
 
-from audio.recordings.heard_frames import HeardFrames
-from audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
-from audio.spectrogram import SpectrogramConfig
-from foundation.saved_models import CONFIG, WEIGHTS, write_tensors
 from lm.baselines import simclr as contrasting
 from lm.baselines.augmentation import AugmentationConfig, augmenting
 from lm.baselines.block_features import EncoderLoader, block_features, clips_together, head_scores
@@ -30,7 +26,11 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json
 from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
 from pipelines.store.training_curve import CURVE, numeric
-from training.state import FitConfig
+from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.base.saved_models import CONFIG, WEIGHTS, write_tensors
+from wordless.training.state import FitConfig
 
 TRAINED = (WEIGHTS, CONFIG, CURVE)  # files of a trained encoder
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from audio.reading import read_beginning
-from audio.recordings.choosing import choose_evenly
-from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
-from audio.waveform import FloatArray, Waveform
-from foundation.threads import one_thread
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.code_table import CodeTable, Information, chance, information, label_counts
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.reading import read_beginning
+from wordless.audio.recordings.choosing import choose_evenly
+from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
+from wordless.audio.waveform import FloatArray, Waveform
+from wordless.base.threads import one_thread
 
 CODE_TABLE = "code_table.json"
 SPLITS: tuple[Split, ...] = ("test",)

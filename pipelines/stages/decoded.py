@@ -8,8 +8,6 @@ from pathlib import Path
 
 import soundfile
 
-from audio.reading import read
-from audio.waveform import Waveform
 from pipelines.stages.playback import Playback, excerpt_row
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
@@ -23,6 +21,8 @@ from vocoder.kinds.wavenet import WAVENET
 from vocoder.runaway import RunawayGuard
 from vocoder.synthesis import speaking
 from vocoder.vocoder import Vocoder
+from wordless.audio.reading import read
+from wordless.audio.waveform import Waveform
 
 CLIPS = "clips.json"  # the clips, and the starts of their excerpts
 GUARD = "guard.json"  # runaway blocks of WaveNet's sound, if the vocoder has a guard

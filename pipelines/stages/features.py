@@ -19,12 +19,6 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from audio.reading import read_blocks, resampled_length
-from audio.recordings.heard_frames import HeardFrames
-from audio.recordings.hearings import Hearing, hearings
-from audio.recordings.inspection import require_finite
-from audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash, recordings_hash
-from foundation.threads import one_thread
 from lm.embeddings import RESIDUAL, States, layer_features
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
@@ -48,6 +42,12 @@ from tokenizer.parquet import read_codes
 from tokenizer.rates import join_rates
 from tokenizer.signals import PATCHES_AT_ONCE, log_mel_pieces, signals, whole_patches
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.reading import read_blocks, resampled_length
+from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.hearings import Hearing, hearings
+from wordless.audio.recordings.inspection import require_finite
+from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash, recordings_hash
+from wordless.base.threads import one_thread
 
 BAG_OF_CODES = "bag_of_codes"  # the method
 CLIPS_AT_ONCE = 1 << 15  # whose codes are in memory; batches of a GPT do not reach across them, so it decides last bits

@@ -5,17 +5,17 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from audio.reading import read_beginning
-from audio.recordings.choosing import choose_evenly
-from audio.recordings.manifest import Clip, Manifest
-from audio.waveform import FloatArray
-from foundation.errors import InputError
-from foundation.threads import one_thread
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.health import HealthConfig, measure_health
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.reading import read_beginning
+from wordless.audio.recordings.choosing import choose_evenly
+from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.waveform import FloatArray
+from wordless.base.errors import InputError
+from wordless.base.threads import one_thread
 
 HEALTH = "health.json"
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audio.recordings.manifest import Manifest
 from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, MakeView
 from lm.baselines.labelled_batches import LabelledBatch, LabelledBatches, validation_batches
 from lm.baselines.supervised import Label, LabelledSplit
 from lm.probing.task import ProbeTask
+from wordless.audio.recordings.manifest import Manifest
 
 VALIDATION_FRAMES = 3000  # of a clip, from its beginning, at most
 

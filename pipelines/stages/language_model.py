@@ -6,9 +6,6 @@ from pathlib import Path
 
 from torch import nn
 
-from foundation.errors import InputError
-from foundation.ranges import require, require_least
-from foundation.saved_models import LANGUAGE_MODEL
 from lm.batches import MIN_PAIRS, BatchConfig, TokenBatch, TrainingBatches, fitting_batches, loss, validation_batches
 from lm.conditions import LOOK_AHEAD, require_look_ahead
 from lm.contrast import ContrastConfig
@@ -24,8 +21,11 @@ from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from tokenizer.views import ViewsConfig
-from training.state import ShardableFitConfig
-from training.steps import LossFunction
+from wordless.base.errors import InputError
+from wordless.base.ranges import require, require_least
+from wordless.base.saved_models import LANGUAGE_MODEL
+from wordless.training.state import ShardableFitConfig
+from wordless.training.steps import LossFunction
 
 PERPLEXITY = "perplexity.json"
 FILES = (*MODEL, CURVE, PERPLEXITY)

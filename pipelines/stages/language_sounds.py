@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from audio.waveform import Waveform
 from lm.diversity import diversity
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel, load_language_model
@@ -18,6 +17,7 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.judging.metrics import code_agreement, sound_levels
 from vocoder.synthesis import Synthesis
+from wordless.audio.waveform import Waveform
 
 CONTINUATION, UNCONDITIONAL = "continuation", "unconditional"
 

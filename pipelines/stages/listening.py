@@ -6,8 +6,6 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from audio.waveform import Waveform
-from foundation.files import aside
 from pipelines.stages.decoded import wav_name
 from pipelines.stages.language_sounds import language_sounds
 from pipelines.stages.playback import Playback, excerpt_row
@@ -21,6 +19,8 @@ from vocoder.judging.metrics import code_agreement, log_mel_distance, sound_leve
 from vocoder.kinds.table import BY_KEY, ORIGINAL
 from vocoder.kinds.wavenet import WAVENET
 from vocoder.synthesis import speaking
+from wordless.audio.waveform import Waveform
+from wordless.base.files import aside
 
 LISTENING = "listening.json"
 PICTURES = "pictures.safetensors"

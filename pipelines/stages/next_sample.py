@@ -5,22 +5,22 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from audio.recordings.manifest import Manifest, Split
-from foundation.errors import InputError
-from foundation.ranges import require, require_positive
-from foundation.seeds import require_seed
-from foundation.threads import one_thread
+from lm.samples.counts import BASELINES, count_pairs, create_baseline, table_size
+from lm.samples.crops import SampleClips, SampleCrops, SampleCropsConfig, loss, score
+from lm.samples.model import SampleConfig, SampleLanguageModel, create_sample_model
+from lm.samples.transformer import POSITIONS, TransformerConfig
+from lm.samples.wavenet import SampleWaveNetConfig
 from pipelines.stages.next_sample_sounds import SampleSoundsConfig
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
-from samples.counts import BASELINES, count_pairs, create_baseline, table_size
-from samples.crops import SampleClips, SampleCrops, SampleCropsConfig, loss, score
-from samples.model import SampleConfig, SampleLanguageModel, create_sample_model
-from samples.transformer import POSITIONS, TransformerConfig
-from samples.wavenet import SampleWaveNetConfig
-from training.state import FitConfig
+from wordless.audio.recordings.manifest import Manifest, Split
+from wordless.base.errors import InputError
+from wordless.base.ranges import require, require_positive
+from wordless.base.seeds import require_seed
+from wordless.base.threads import one_thread
+from wordless.training.state import FitConfig
 
 ModelName = Literal["wavenet", "wavenet_large", "transformer", "transformer_context"]
 EQUAL: tuple[ModelName, ...] = ("wavenet", "transformer", "transformer_context")  # have about as many parameters

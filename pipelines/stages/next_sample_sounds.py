@@ -5,20 +5,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from audio.excerpts import read_loudest
-from audio.recordings.choosing import choose_randomly
-from audio.recordings.manifest import Clip, Manifest, audio_hash
-from audio.waveform import Waveform
-from foundation.ranges import require, require_least, require_positive
-from foundation.seeds import require_seed, sound_seed
+from lm.samples.model import SampleLanguageModel
 from pipelines.stages.playback import PLAYED
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
-from samples.model import SampleLanguageModel
 from vocoder.continuing import joined_sound
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.judging.metrics import sound_levels
 from vocoder.sampling import EngineChoice, Sampling
+from wordless.audio.excerpts import read_loudest
+from wordless.audio.recordings.choosing import choose_randomly
+from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash
+from wordless.audio.waveform import Waveform
+from wordless.base.ranges import require, require_least, require_positive
+from wordless.base.seeds import require_seed, sound_seed
 
 SAMPLE_SOUNDS = "sounds.json"
 ORIGINAL = "original"  # the recording that models continue

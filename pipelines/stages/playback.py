@@ -6,14 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from audio.excerpts import Excerpt, read_loudest
-from audio.recordings.choosing import choose_randomly
-from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
-from audio.spectrogram import SpectrogramConfig
-from audio.waveform import Waveform
-from foundation.errors import InputError
-from foundation.ranges import require, require_positive
-from foundation.seeds import require_seed
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
 from tokenizer.codes import Codes
@@ -23,6 +15,14 @@ from vocoder.kinds.table import KINDS
 from vocoder.postfilter import in_force
 from vocoder.sampling import PASSES, EngineChoice, Sampling, require_passes, require_strength
 from vocoder.synthesis import Synthesis, create_synthesis
+from wordless.audio.excerpts import Excerpt, read_loudest
+from wordless.audio.recordings.choosing import choose_randomly
+from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
+from wordless.base.ranges import require, require_positive
+from wordless.base.seeds import require_seed
 
 JudgeName = Literal["probe", "codes", "supervised"]
 JUDGES: dict[JudgeName, str] = {

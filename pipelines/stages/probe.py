@@ -10,11 +10,6 @@ import torch
 from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
 
-from audio.recordings.folds import Fold
-from audio.recordings.manifest import Manifest
-from foundation.errors import InputError
-from foundation.json_values import list_hash
-from foundation.text import counted
 from lm.pooling import FloatArray
 from lm.probing.config import ProbeConfig, require_equal_counts
 from lm.probing.cross_validation import with_parts
@@ -28,6 +23,11 @@ from lm.vectors import CLASS_SCORES
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json
 from pipelines.store.stored_features import FEATURES, PROBE, SCORES, features_by_method
+from wordless.audio.recordings.folds import Fold
+from wordless.audio.recordings.manifest import Manifest
+from wordless.base.errors import InputError
+from wordless.base.json_values import list_hash
+from wordless.base.text import counted
 
 
 def probe_methods(

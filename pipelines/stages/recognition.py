@@ -16,9 +16,6 @@ import numpy as np
 import soundfile
 from threadpoolctl import threadpool_limits
 
-from audio.recordings.manifest import Clip, Manifest
-from audio.spectrogram import SpectrogramConfig
-from foundation.errors import InputError
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.pooling import FloatArray
 from lm.probing.config import ProbeConfig
@@ -35,6 +32,9 @@ from pipelines.store.store import Entry, Recipe, write_json
 from pipelines.store.stored_features import FEATURES, PROBE, features_by_method, stacked_rows
 from tokenizer.encoder import Encoder
 from vocoder.kinds.table import JUDGED_KINDS
+from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.base.errors import InputError
 
 RECOGNISED = "recognised.json"
 LOG_MEL = "log_mel"

@@ -11,10 +11,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from audio.reading import read_blocks, resampled_length
-from audio.recordings.heard_frames import HeardFrames
-from audio.recordings.inspection import require_finite
-from audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
 from lm.filtered import filtered
 from lm.model import LanguageModel
 from lm.pooling import FloatArray, Pooling, RunningPools
@@ -28,6 +24,10 @@ from tokenizer.assignments import SoftCodes
 from tokenizer.codes import CodesFormat
 from tokenizer.encoder import Encoder
 from tokenizer.signals import bottlenecks_of_frames, log_mel_pieces, signals, soft_codes
+from wordless.audio.reading import read_blocks, resampled_length
+from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.inspection import require_finite
+from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
 
 FILTERED = "filtered_codes"
 SOFT = "soft, 2"  # with the version of soft codes, in the keys of their readers; raise it when their values change

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import torch
 
-from audio.recordings.manifest import Manifest, recordings_hash
-from foundation.ranges import require
 from lm.baselines.ast_features import AstReader, ast_layers, patches_along
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, is_audio_model, weights_hash
 from lm.baselines.augmentation import AugmentationConfig, augmenting
@@ -27,7 +25,9 @@ from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, spli
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
 from pipelines.store.training_curve import CURVE, numeric
-from training.state import FitConfig
+from wordless.audio.recordings.manifest import Manifest, recordings_hash
+from wordless.base.ranges import require
+from wordless.training.state import FitConfig
 
 
 @dataclass(frozen=True, kw_only=True)

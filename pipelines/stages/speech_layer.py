@@ -9,12 +9,6 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from audio.recordings.manifest import Manifest, Split, audio_hash
-from audio.spectrogram import SpectrogramConfig
-from foundation.errors import InputError
-from foundation.saved_models import write_tensors
-from foundation.text import counted
-from foundation.threads import one_thread
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.stages.tokenizer import AUTOENCODER, SAMPLE, STATES, TokenizerSettings, columns_config, patches_of
 from pipelines.store.session import Session
@@ -23,6 +17,12 @@ from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.autoencoder import PatchBatch, reconstruction_loss
 from tokenizer.sample import FrameSample, PatchBatches, draw_states, read_speech_states
 from tokenizer.speech_layer import ChosenLayer, SpeechLayer
+from wordless.audio.recordings.manifest import Manifest, Split, audio_hash
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.base.errors import InputError
+from wordless.base.saved_models import write_tensors
+from wordless.base.text import counted
+from wordless.base.threads import one_thread
 
 
 def state_sample(

@@ -11,19 +11,19 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from audio.spectrogram import SpectrogramConfig
-from foundation.configuration import build, render
-from foundation.errors import InputError
-from foundation.hub import CONFIG, fetch, hub_address
-from foundation.json_values import find_object, read_object
-from foundation.saved_models import HASH, LANGUAGE_MODEL, TOKENIZER, VOCODER, ModelKind
-from foundation.text import listed
 from lm.gpt import GPTConfig
 from tokenizer.config import SavedTokenizer, TokenizerConfig
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import SavedVocoder, Vocoder
 from vocoder.wavenet.network import WaveNetConfig
 from vocoder.wavenet.transfer import Statistics, as_it_is
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.base.configuration import build, render
+from wordless.base.errors import InputError
+from wordless.base.hub import CONFIG, fetch, hub_address
+from wordless.base.json_values import find_object, read_object
+from wordless.base.saved_models import HASH, LANGUAGE_MODEL, TOKENIZER, VOCODER, ModelKind
+from wordless.base.text import listed
 
 LM, TOKENS, VOICE = "lm.start", "tokenizer.start", "vocoder.start"
 FREE = ("dropout", "init_std")  # options of a GPT that its weights do not depend on

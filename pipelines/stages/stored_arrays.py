@@ -19,14 +19,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from audio.reading import read_blocks, resampled_length
-from audio.recordings.heard_frames import CLIPS, FRAMES, OFFSETS, HeardFrames
-from audio.recordings.hearings import Hearing, hearings
-from audio.recordings.inspection import require_finite
-from audio.recordings.manifest import Clip, Manifest, Split, audio_hash, recordings_hash
-from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
-from audio.waveform import in_16_bits
-from foundation.arrays import Array, allocate, fill, write_array
 from lm.baselines.ast_features import patches_along, stored_filter_banks
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics
 from lm.baselines.clip_batches import StoredClips
@@ -35,6 +27,14 @@ from lm.baselines.spectrogram_reader import SpectrogramReader, statistics
 from lm.vectors import VectorConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
+from wordless.audio.reading import read_blocks, resampled_length
+from wordless.audio.recordings.heard_frames import CLIPS, FRAMES, OFFSETS, HeardFrames
+from wordless.audio.recordings.hearings import Hearing, hearings
+from wordless.audio.recordings.inspection import require_finite
+from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash, recordings_hash
+from wordless.audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
+from wordless.audio.waveform import in_16_bits
+from wordless.base.arrays import Array, allocate, fill, write_array
 
 TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # in the order of the array
 SAMPLES = "samples.npy"

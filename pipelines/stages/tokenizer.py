@@ -12,15 +12,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from audio.recordings.manifest import Manifest, Split, audio_hash
-from audio.spectrogram import SpectrogramConfig, require_ranges
-from foundation.devices import local_gpus
-from foundation.errors import InputError
-from foundation.ranges import require, require_least
-from foundation.saved_models import TOKENIZER, write_tensors
-from foundation.seeds import require_seed
-from foundation.tasks import Pool
-from foundation.threads import one_thread
 from pipelines.stages.start import TOKENS, start_folder, tokenizer_hash
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
@@ -36,7 +27,16 @@ from tokenizer.rates import MOST_RATES
 from tokenizer.sample import FrameSample, LogMelReader, PatchBatches, draw_sample, normalised_patches, read_log_mel
 from tokenizer.speech_layer import FOLDER, ChosenLayer
 from tokenizer.tokenizer import Tokenizer
-from training.state import FitConfig
+from wordless.audio.recordings.manifest import Manifest, Split, audio_hash
+from wordless.audio.spectrogram import SpectrogramConfig, require_ranges
+from wordless.base.devices import local_gpus
+from wordless.base.errors import InputError
+from wordless.base.ranges import require, require_least
+from wordless.base.saved_models import TOKENIZER, write_tensors
+from wordless.base.seeds import require_seed
+from wordless.base.tasks import Pool
+from wordless.base.threads import one_thread
+from wordless.training.state import FitConfig
 
 SAMPLE, AUTOENCODER = "sample.safetensors", "autoencoder.safetensors"
 STATES = {"train": "train_states", "validation": "validation_states"}  # tensors of the sample, with a speech layer

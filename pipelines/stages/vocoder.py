@@ -9,10 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from audio.recordings.manifest import Clip, Manifest, Split
-from foundation.errors import InputError
-from foundation.ranges import require
-from foundation.saved_models import VOCODER
 from pipelines.stages.start import VOICE, saved_vocoder, start_folder, statistics_of
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
 from pipelines.store.session import Session
@@ -21,7 +17,6 @@ from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.codes import IntArray
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
-from training.state import StartableFitConfig
 from vocoder.crops import Crops, CropsConfig, OtherCodes, VocoderClips, loss
 from vocoder.frames import log_mel_of
 from vocoder.pitch_comb import VoiceHead, fit_head
@@ -29,6 +24,11 @@ from vocoder.runaway import LoudnessRange
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig, create_wavenet
 from vocoder.wavenet.transfer import transferred
+from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
+from wordless.base.saved_models import VOCODER
+from wordless.training.state import StartableFitConfig
 
 VALIDATION_CROPS = 64
 VOICE_SECONDS = 100.0  # of training recordings from which voicing and pitch are learned

@@ -9,13 +9,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from audio.recordings.manifest import Manifest, recordings_hash
-from audio.speech_models.convolutions import Convolutions
-from audio.speech_models.description import SpeechModel, describe_speech_model
-from foundation.errors import InputError
-from foundation.ranges import require
-from foundation.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_hash
-from foundation.text import counted
 from lm.baselines.clip_batches import StoredClips, WaveformBatchConfig
 from lm.baselines.masked_batches import TargetConfig, as_read, long_enough, masked_batches, validation_batches
 from lm.baselines.masking import MaskConfig
@@ -37,7 +30,14 @@ from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveform
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json
 from pipelines.store.training_curve import CURVE, numeric
-from training.state import FitConfig
+from wordless.audio.recordings.manifest import Manifest, recordings_hash
+from wordless.audio.speech_models.convolutions import Convolutions
+from wordless.audio.speech_models.description import SpeechModel, describe_speech_model
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
+from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_hash
+from wordless.base.text import counted
+from wordless.training.state import FitConfig
 
 OPTION = "wav2vec2.weights"
 TARGETS = "targets.json"  # use of the codes of targets, on validation clips
@@ -159,8 +159,8 @@ def wav2vec2(
 ) -> Entry:
     """Pre-train wav2vec 2.0 on the training clips and on each ``extra`` source of clips.
 
-    The entry is a folder of `audio.speech_models`. Clips in which no span of frames can be hidden are left out, and
-    counted in the log.
+    The entry is a folder of `wordless.audio.speech_models`. Clips in which no span of frames can be hidden are left
+    out, and counted in the log.
     """
     own, sizes = settings.pretraining, settings.model
     config = {"model": asdict(sizes), **asdict(own), "fit": numeric(own.fit), "sample_rate": sample_rate}

@@ -8,13 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from audio.recordings.embedded import VOICES, EmbeddedConfig, speak, speech_folder
-from audio.recordings.spoken_pairs import SpokenPairs, held_out_voices, sentence_pairs, word_pairs
-from audio.recordings.words import WORDS
-from foundation.errors import InputError
-from foundation.ranges import require
-from foundation.text import counted
-from foundation.threads import one_thread
 from lm.judging.ngrams import Unigram, fit_bigram
 from lm.judging.pairs import Scorer, item_accuracies, mean_log_probability
 from lm.model import LanguageModel
@@ -23,6 +16,13 @@ from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import read_codes
+from wordless.audio.recordings.embedded import VOICES, EmbeddedConfig, speak, speech_folder
+from wordless.audio.recordings.spoken_pairs import SpokenPairs, held_out_voices, sentence_pairs, word_pairs
+from wordless.audio.recordings.words import WORDS
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
+from wordless.base.text import counted
+from wordless.base.threads import one_thread
 
 PAIRS = "pairs.json"
 MODELS = ("gpt", "bigram", "unigram", "random_gpt")

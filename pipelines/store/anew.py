@@ -16,8 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from foundation.json_values import find_object
 from pipelines.store.store import ENTRY, Recipe
+from wordless.base.json_values import find_object
 
 NEWEST: Final = 50  # entries of the stage that are read
 LISTED: Final = 10_000  # entries of the stage that are looked at

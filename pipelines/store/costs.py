@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from foundation.files import write_aside
-from foundation.memory import peak_memory
+from wordless.base.files import write_aside
+from wordless.base.memory import peak_memory
 
 BEGUN = "begun.json"
 RESET_PEAK = "5"  # value that resets the peak of resident memory, see Linux's proc(5)

@@ -9,13 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from foundation.errors import InputError
-from foundation.hub import HubAddress, fetch, fetch_run, hub_address, is_on_hub
-from foundation.json_values import find_object
 from vocoder.kinds.griffin_lim import GRIFFIN_LIM
 from vocoder.kinds.kind import Kind
 from vocoder.kinds.wavenet import WAVENET
 from vocoder.sampling import Sampling
+from wordless.base.errors import InputError
+from wordless.base.hub import HubAddress, fetch, fetch_run, hub_address, is_on_hub
+from wordless.base.json_values import find_object
 
 if TYPE_CHECKING:
     from tokenizer.tokenizer import Tokenizer

@@ -10,12 +10,6 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from foundation.devices import cores
-from foundation.engine import LOCAL, EngineConfig
-from foundation.errors import InputError
-from foundation.pools import in_order, open_pool
-from foundation.progress import Terminal
-from foundation.tasks import Pool
 from pipelines.commandline.claims import keep_claimed
 from pipelines.store.anew import why_anew
 from pipelines.store.store import ENTRY, Entry, Recipe, Store, checkpoints_of, write_json
@@ -24,10 +18,16 @@ from pipelines.store.users import note_user
 from pipelines.tracking.curves import LiveCurve, stored_points
 from pipelines.tracking.tracker import TrackedTraining
 from pipelines.tracking.tracking import NO_TRACKING, Tracking
-from training.fit import fit
-from training.gangs import Alone, Gang
-from training.state import FitConfig, Sharding
-from training.steps import B, Batches, LossFunction
+from wordless.base.devices import cores
+from wordless.base.engine import LOCAL, EngineConfig
+from wordless.base.errors import InputError
+from wordless.base.pools import in_order, open_pool
+from wordless.base.progress import Terminal
+from wordless.base.tasks import Pool
+from wordless.training.fit import fit
+from wordless.training.gangs import Alone, Gang
+from wordless.training.state import FitConfig, Sharding
+from wordless.training.steps import B, Batches, LossFunction
 
 J = TypeVar("J")
 R = TypeVar("R")

@@ -18,11 +18,11 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation.errors import InputError
-from foundation.files import NO_PERMISSION, file_hash, flush_folder, remove, write_aside
-from foundation.json_values import find_object
-from foundation.versions import version_of
 from pipelines.store.costs import measured
+from wordless.base.errors import InputError
+from wordless.base.files import NO_PERMISSION, file_hash, flush_folder, remove, write_aside
+from wordless.base.json_values import find_object
+from wordless.base.versions import version_of
 
 ENTRY = "entry.json"
 TIMINGS = "timings.json"

@@ -13,10 +13,10 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from foundation.errors import InputError
-from foundation.files import aside
 from lm.pooling import FloatArray
 from lm.vectors import CLASS_SCORES
+from wordless.base.errors import InputError
+from wordless.base.files import aside
 
 ROWS_AT_ONCE = 1024  # clips whose vectors are stacked at once
 FEATURES = "features.safetensors"  # in an entry

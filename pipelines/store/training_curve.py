@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from training.state import FitConfig
+from wordless.training.state import FitConfig
 
 CURVE = "curve.json"
 NAMES = {
@@ -27,7 +27,7 @@ def numeric(config: FitConfig) -> dict[str, object]:
     """Return the options of a training config that decide the weights, and so belong to an entry's key.
 
     Raises:
-        ValueError: ``precision`` is ``auto``; call `training.precision.with_precision` on the settings first.
+        ValueError: ``precision`` is ``auto``; call `wordless.training.precision.with_precision` on the settings first.
     """
     if config.precision == "auto":
         raise ValueError("a key needs the meaning of precision=auto: call with_precision on the settings first")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from foundation.files import remove
 from pipelines.store.users import USERS, Users, read_users
+from wordless.base.files import remove
 
 KEY = re.compile("[0-9a-f]{16}")  # the name of an entry's folder
 DELETED: Final = ".deleted"  # an entry whose deletion has begun

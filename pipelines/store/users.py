@@ -19,10 +19,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from foundation.configuration import build
-from foundation.errors import InputError
-from foundation.files import NO_PERMISSION, write_aside
-from foundation.json_values import find_object
+from wordless.base.configuration import build
+from wordless.base.errors import InputError
+from wordless.base.files import NO_PERMISSION, write_aside
+from wordless.base.json_values import find_object
 
 USERS: Final = ".users"
 

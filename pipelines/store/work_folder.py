@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from foundation.errors import InputError
-from foundation.json_values import find_object
 from pipelines.store.store import write_json
+from wordless.base.errors import InputError
+from wordless.base.json_values import find_object
 
 JOB = "job.json"
 REMEDY = "choose another output=..., or delete it"

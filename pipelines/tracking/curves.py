@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 
-from foundation.configuration import build
-from foundation.errors import InputError
 from pipelines.tracking.tracker import CurvePoint
-from training.record import Point
-from training.state import FitConfig
+from wordless.base.configuration import build
+from wordless.base.errors import InputError
+from wordless.training.record import Point
+from wordless.training.state import FitConfig
 
 
 class LiveCurve:

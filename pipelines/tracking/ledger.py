@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from foundation.files import write_aside
-from foundation.json_values import find_object
 from pipelines.tracking.tracker import CurvePoint, TrackedRun, TrackedTraining
+from wordless.base.files import write_aside
+from wordless.base.json_values import find_object
 
 FOLDER: Final = "tracking"  # in a run folder
 # Options that say where and how a run computes; the same tracked run may have other values of them.

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from foundation.errors import InputError
-from foundation.nearest import suggestion
 from pipelines.tracking.mlflow import MLFLOW
 from pipelines.tracking.tensorboard import TENSORBOARD
 from pipelines.tracking.tracker import TrackerKind
 from pipelines.tracking.wandb import WANDB
+from wordless.base.errors import InputError
+from wordless.base.nearest import suggestion
 
 TRACKERS: dict[str, TrackerKind] = {kind.name: kind for kind in (TENSORBOARD, MLFLOW, WANDB)}
 

@@ -8,9 +8,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from foundation.files import remove
 from pipelines.tracking.event_files import append_picture, append_scalars, append_text, event_file, steps_in
 from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, TrackedTraining, TrackerKind
+from wordless.base.files import remove
 
 FOLDER = "tensorboard"  # in a run folder
 RUN = "run"  # in `FOLDER`

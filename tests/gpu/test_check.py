@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from foundation.devices import copy_to, local_gpus
 from tests.gpu.check import CHECKS
 from tests.gpu.lloyd import lloyd
+from wordless.base.devices import copy_to, local_gpus
 
 ROOT = Path(__file__).parents[2]
 ABSENT = ("fairseq2", "fairseq2n", "faiss", "hydra", "omegaconf", "soundfile", "soxr", "espeakng_loader", "librosa")

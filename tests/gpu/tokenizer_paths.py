@@ -5,14 +5,14 @@ from functools import partial
 import numpy as np
 import torch
 
-from benchmarks.sounds import random_tokenizer
+from pipelines.benchmarks.sounds import random_tokenizer
 from tests.gpu.finding import CPU, Finding, Scale, missing, relative, seconds_of
 from tests.gpu.lloyd import lloyd
 from tests.gpu.training import trained
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
 from tokenizer.sample import PatchBatches
 from tokenizer.tokenizer import Tokenizer
-from training.state import FitConfig
+from wordless.training.state import FitConfig
 
 PATCH = 160  # values
 COMPARED_STEPS = 5

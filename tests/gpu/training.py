@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from foundation.progress import Progress
-from training.fit import B, Batches, LossFunction, fit
-from training.gangs import Alone
-from training.state import FitConfig
+from wordless.base.progress import Progress
+from wordless.training.fit import B, Batches, LossFunction, fit
+from wordless.training.gangs import Alone
+from wordless.training.state import FitConfig
 
 
 def trained(

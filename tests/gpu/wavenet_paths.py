@@ -8,18 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.sounds import random_tokenizer
-from benchmarks.vocoder import weight_bytes
+from pipelines.benchmarks.sounds import random_tokenizer
+from pipelines.benchmarks.vocoder import weight_bytes
 from tests.gpu.finding import CPU, Finding, Scale, bandwidth, relative, seconds_of
 from tests.gpu.plain_wavenet import PlainWaveNet
 from tests.gpu.training import trained
-from training.state import FitConfig
 from vocoder.crops import Crops, CropsConfig, VocoderClips, loss
 from vocoder.engines.choice import choose_engine, create_streams, precision
 from vocoder.engines.torch_streams import draw_levels
 from vocoder.generation import GenerationInput, generate
 from vocoder.sampling import EngineChoice, Sampling
 from vocoder.wavenet.network import WaveNet, WaveNetConfig, create_wavenet
+from wordless.training.state import FitConfig
 
 CONFIG = WaveNetConfig()
 BF16_BYTES = 2

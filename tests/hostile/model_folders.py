@@ -201,7 +201,7 @@ def _set_header_length(path: Path, length: int) -> None:
 
 def _save(folder: Path, tensors: dict[str, Tensor]) -> None:
     """Write weights, and their hash into the config where that has one: who alters on purpose does so, too."""
-    from foundation.files import file_hash
+    from wordless.base.files import file_hash
 
     save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, folder / WEIGHTS)
     config = json.loads((folder / CONFIG).read_text())

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from foundation.errors import InputError
+from wordless.base.errors import InputError
 
 MOST_CHARACTERS = 1000  # of a message
 

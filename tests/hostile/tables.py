@@ -6,9 +6,9 @@ import json
 import random
 from pathlib import Path
 
-from audio.recordings.corpus import CorpusConfig, build_manifest
-from audio.recordings.splits import SplitConfig
-from foundation.errors import InputError
+from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.base.errors import InputError
 
 VALUES = (
     *(

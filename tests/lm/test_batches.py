@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundation.errors import InputError
 from lm.batches import UNCOUNTED, BatchConfig, TokenBatch, TrainingBatches, loss, validation_batches
 from lm.gpt import GPT, GPTConfig, create_gpt
 from lm.sequences import CodeSequences
 from lm.vocabulary import Vocabulary
 from tests.lm.tiny import random_codes
+from wordless.base.errors import InputError
 
 LENGTHS = (3, 12, 40, 7, 25, 1, 18, 9)  # time steps
 

@@ -6,10 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.errors import InputError
 from lm.conditions import CoarserRate, ConditionEmbedding, Conditions
 from tests.lm.tiny import rates_format
 from tests.reference import covering_codes
+from wordless.base.errors import InputError
 
 DRAWING = """
 [               a0                  ][               a1                  ]

@@ -8,7 +8,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.errors import InputError
 from lm.batches import BatchConfig, TrainingBatches, loss, validation_batches
 from lm.contrast import ContrastConfig, nt_xent
 from lm.contrasted_gpt import ContrastedGPT, ContrastedLoss, create_contrasted
@@ -18,6 +17,7 @@ from lm.sequences import CodeSequences
 from lm.vocabulary import Vocabulary
 from tests.lm.reference import nt_xent_by_loops
 from tests.lm.tiny import TINY, random_codes
+from wordless.base.errors import InputError
 
 CONTRAST = ContrastConfig(hidden=16, dim=8, temperature=0.2)
 VOCABULARY = Vocabulary(codebook_size=7, streams=3)

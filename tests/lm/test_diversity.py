@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.errors import InputError
 from lm.diversity import distinct_ngrams, perplexity_of
+from wordless.base.errors import InputError
 
 
 def codes(*values: int) -> np.ndarray:

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from foundation.errors import InputError
 from lm.embeddings import embed, embed_attentively, layer_features, states_over_time
 from lm.model import LanguageModel
 from lm.pooling import ALL_POOLINGS, POOLINGS, FloatArray, Pooling, pool
@@ -18,6 +17,7 @@ from tests.lm import reference
 from tests.lm.tiny import TINY, random_codes, random_rates, rates_format
 from tokenizer.assignments import SoftCodes, spacings_of
 from tokenizer.codes import IntArray
+from wordless.base.errors import InputError
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 60, 10_000])

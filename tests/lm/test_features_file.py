@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from foundation.errors import InputError
 from lm.features_file import READERS, read_features
+from wordless.base.errors import InputError
 
 PATHS = ["b/1.wav", "a/2.wav", "c.wav#t=0,1.5"]
 ARRAYS = {

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from foundation.errors import InputError
 from lm.gpt import CachedGPT, GPTConfig, create_gpt
 from lm.model import LanguageModel
 from lm.vocabulary import Vocabulary
 from tests.lm import reference
 from tests.lm.tiny import TINY, codes_format, random_codes
+from wordless.base.errors import InputError
 
 
 def _inputs(model: LanguageModel, *, steps: int = 7, seed: int = 0) -> torch.Tensor:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from foundation.errors import InputError
 from lm.huggingface import export_huggingface
 from lm.model import LanguageModel
 from tests.lm.tiny import TINY, codes_format, random_codes
+from wordless.base.errors import InputError
 
 
 @pytest.fixture(params=[1, 3], ids=["one_stream", "three_streams"])

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from foundation.errors import InputError
 from lm.model import LanguageModel
 from lm.sampling import Sampling
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tokenizer.codes import Codes
+from wordless.base.errors import InputError
 
 
 def _prompt(model: LanguageModel, steps: int, seed: int = 0) -> Codes:

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from foundation.errors import InputError
 from lm.perplexity import bits_per_second, unigram_perplexity
 from tests.lm.tiny import codes_format, random_codes
 from tokenizer.codes import Codes
+from wordless.base.errors import InputError
 
 
 def _codes(values: list[list[int]]) -> Codes:

@@ -6,7 +6,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.errors import InputError
 from lm.pooling import (
     ALL_POOLINGS,
     POOLINGS,
@@ -22,6 +21,7 @@ from lm.pooling import (
 from tests.lm.reference import pooled_by_loops
 from tests.lm.tiny import random_codes
 from tokenizer.assignments import SoftCodes, soft_assignments, spacings_of
+from wordless.base.errors import InputError
 
 
 def test_mean_and_thirds_of_nine_steps() -> None:

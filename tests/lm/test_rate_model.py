@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from foundation.errors import InputError
 from lm.batches import UNCOUNTED, BatchConfig, TrainingBatches, loss, validation_batches
 from lm.embeddings import layer_features
 from lm.gpt import CachedGPT
@@ -23,6 +22,7 @@ from lm.windows import Window
 from tests.lm.tiny import TINY, random_codes, random_rates, rates_format
 from tokenizer.codes import Codes, join_codes
 from tokenizer.rates import combined_format, join_rates, split_rates
+from wordless.base.errors import InputError
 
 LAYOUTS = {"one_stream": (1, "flattening"), "flattening": (2, "flattening"), "parallel": (2, "parallel")}
 

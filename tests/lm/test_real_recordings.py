@@ -7,7 +7,6 @@ import pytest
 import soundfile
 import torch
 
-from audio.spectrogram import LogMel, SpectrogramConfig
 from lm.batches import BatchConfig, TrainingBatches, loss
 from lm.embeddings import embed
 from lm.gpt import GPTConfig
@@ -18,6 +17,7 @@ from lm.probing.config import ProbeConfig
 from lm.probing.probe import ProbeTask, best_candidate, probe
 from lm.sequences import CodeSequences
 from tokenizer.codes import Codes, CodesFormat
+from wordless.audio.spectrogram import LogMel, SpectrogramConfig
 
 BANDS = CodesFormat(
     codebook_size=20, streams=1, samples_per_code=160, sample_rate=8000, tokenizer="log-mel", codebook="loudest band"

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from foundation.errors import InputError
 from lm.sampling import LONGEST_LOOP, LoopGuard, Sampling, draw, probabilities
 from tests import reference
+from wordless.base.errors import InputError
 
 LOGITS = arrays(np.float64, st.tuples(st.integers(1, 3), st.integers(1, 8)), elements=st.integers(-8, 8))
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from foundation.errors import InputError
 from lm.vectors import ONE_HEARING, VectorConfig, average
+from wordless.base.errors import InputError
 
 
 def test_vectors_are_averaged_over_hearings_key_by_key() -> None:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.errors import InputError
 from lm.vocabulary import Vocabulary
+from wordless.base.errors import InputError
 
 
 @given(size=st.integers(2, 50), streams=st.integers(1, 4), steps=st.integers(0, 20), seed=st.integers(0, 100))

@@ -11,13 +11,12 @@ import pytest
 import soundfile
 from hydra import compose, initialize_config_module
 
-from benchmarks import peer, roofline, vocoder
-from benchmarks.memory import measure_memory
-from benchmarks.roofline import Machine
-from benchmarks.sounds import random_tokenizer, write_noise
-from benchmarks.vocoder import device_of, engines_here, measure, multiply_adds, rate, weight_bytes
-from foundation.errors import InputError
 from pipelines.bench import bench
+from pipelines.benchmarks import peer, roofline, vocoder
+from pipelines.benchmarks.memory import measure_memory
+from pipelines.benchmarks.roofline import Machine
+from pipelines.benchmarks.sounds import random_tokenizer, write_noise
+from pipelines.benchmarks.vocoder import device_of, engines_here, measure, multiply_adds, rate, weight_bytes
 from pipelines.commandline.refusals import resolved
 from tests.hostile.special_files import at_most_seconds
 from tests.tokenizer.speech import speech_tokenizer
@@ -26,6 +25,7 @@ from tokenizer.config import TokenizerConfig
 from vocoder.engines import numba_streams
 from vocoder.engines.numba_streams import TOGETHER
 from vocoder.wavenet.network import WaveNetConfig, create_wavenet
+from wordless.base.errors import InputError
 
 
 def options(**others: object) -> dict[str, object]:

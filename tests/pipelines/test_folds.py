@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 import torch
 
-from audio.recordings.manifest import Manifest, read_manifest
-from foundation.progress import Terminal
 from pipelines.chain.chain import make_stages
 from pipelines.settings.run import run_settings
 from pipelines.store.session import Session
@@ -20,7 +18,9 @@ from pipelines.store.store import Store
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored
 from tokenizer.parquet import read_codes
-from training.gangs import Alone
+from wordless.audio.recordings.manifest import Manifest, read_manifest
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 FOLDS = (
     *("stages=[tokenizer,lm,probe,report]", "compare.folds=group", "quick=true"),

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from foundation.errors import InputError
 from lm.embeddings import embed
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
@@ -18,6 +17,7 @@ from pipelines import hear
 from pipelines.hear import HearModel, get_scene_embeddings, get_timestamp_embeddings, load_model
 from tests.pipelines.tiny import AUDIO, sweep, tiny_tokenizer
 from tokenizer.tokenizer import Tokenizer
+from wordless.base.errors import InputError
 
 STEP = 80  # samples per code
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio.waveform import FloatArray
-from foundation.errors import InputError
 from pipelines.settings.run import run_settings
-from tests.audio.speech_models.checkpoints import save_checkpoint
 from tests.pipelines.tiny_chain import called_at_once, composed, refusal
+from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
+from wordless.audio.waveform import FloatArray
+from wordless.base.errors import InputError
 
 RATE = 4000
 WORDS = {"bed": 300, "cat": 900}  # with the pitch of each

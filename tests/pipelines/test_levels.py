@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from audio.reading import read
-from foundation.errors import InputError
 from lm.model import LanguageModel
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
@@ -23,6 +21,8 @@ from vocoder.kinds.griffin_lim import GRIFFIN_LIM
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder import Vocoder
+from wordless.audio.reading import read
+from wordless.base.errors import InputError
 
 STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health")
 

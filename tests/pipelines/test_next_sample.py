@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from foundation.errors import InputError
+from lm.samples.model import SampleLanguageModel
 from pipelines.pages.report import write_report
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
-from samples.model import SampleLanguageModel
 from tests.killing import Call, call
 from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored
 from tests.pipelines.tiny_samples import SAMPLES
-from tests.training.test_gangs import losses, together
+from tests.wordless.training.test_gangs import losses, together
+from wordless.base.errors import InputError
 
 MODELS = ["wavenet", "wavenet_large", "transformer", "transformer_context"]
 ONE = ("next_sample.models=[transformer_context]", "stages=[next_sample]")

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from foundation.errors import InputError
 from lm.model import LanguageModel
 from pipelines.results.run_record import read_results
 from pipelines.store.store import faults
 from tests.pipelines.tiny_chain import TINY, called_at_once, entries, refusal, run, stored
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
+from wordless.base.errors import InputError
 
 NO_REPORT = "stages=[tokenizer,lm,probe,vocoder]"
 READERS: dict[str, Callable[[Path], object]] = {

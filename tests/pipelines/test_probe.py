@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from audio.recordings.manifest import read_manifest
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import called
+from wordless.audio.recordings.manifest import read_manifest
 
 EMBEDDED = ("embedded.voices=5", "embedded.words=2", "embedded.takes=2", "probe.resamples=10")
 

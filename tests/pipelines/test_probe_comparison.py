@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from foundation.errors import InputError
 from lm.comparison import Estimate, independent_difference
 from lm.probing.config import ProbeConfig
 from pipelines.methods.table import row_of
@@ -19,6 +18,7 @@ from pipelines.results.comparison import comparison
 from pipelines.results.comparison_record import few_groups, gap_shown
 from pipelines.results.comparison_table import as_markdown, as_table
 from pipelines.results.probed_folds import Probed, ProbedFolds
+from wordless.base.errors import InputError
 
 CONFIG = ProbeConfig(resamples=300, confidence=0.9)
 CLASSES = ["one", "six", "two"]

@@ -13,9 +13,6 @@ import pytest
 import torch
 
 import wordless
-from foundation.configuration import build
-from foundation.errors import InputError
-from foundation.onnx_files import run_onnx, write_onnx
 from lm.onnx import CodesToLogits
 from pipelines.commandline.claims import hold
 from pipelines.publish import publish
@@ -25,6 +22,9 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_rates_run, sweep, tiny_tokenizer
 from tests.pipelines.tiny_chain import called
 from tokenizer.tokenizer import Tokenizer
+from wordless.base.configuration import build
+from wordless.base.errors import InputError
+from wordless.base.onnx_files import run_onnx, write_onnx
 
 PARTS = ("tokenizer", "lm", "vocoder", "probe")
 MODELS = {f"{part}/{name}" for part in PARTS for name in ("config.json", "model.safetensors", "README.md")} - {

@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from audio.reading import read
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.option_index import index
 from tests.pasting import bash, environment, set_up
 from tests.pipelines.conftest import FinishedRun
 from tests.printed import ROOT, Printed, printed
+from wordless.audio.reading import read
 
 TUTORIALS = ("your_folder", "long_recordings", "annotations", "vocoder", "own_features", "codebook_sizes")
 FOLLOWED = ("README.md", "docs/index.md", *(f"docs/tutorials/{name}.md" for name in TUTORIALS))

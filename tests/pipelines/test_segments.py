@@ -12,10 +12,6 @@ import pytest
 import soundfile
 import torch
 
-from audio.recordings.corpus import CorpusConfig
-from audio.recordings.manifest import SPLITS, Clip, Manifest, read_manifest
-from audio.recordings.splits import SplitConfig
-from foundation.progress import Terminal
 from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
 from pipelines.stages.codes import codes
 from pipelines.stages.decoded import decode_clips
@@ -26,8 +22,12 @@ from pipelines.store.store import TIMINGS, Entry, Store
 from tests.pipelines.tiny import AUDIO, LISTENING, playback_of, sweep
 from tests.pipelines.tiny_chain import OWN, called_at_once
 from tokenizer.parquet import CodedClip, read_codes
-from training.gangs import Alone
 from vocoder.kinds.table import ORIGINAL
+from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, read_manifest
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 

@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio.reading import read
-from foundation.errors import InputError
 from lm.model import LanguageModel
 from pipelines.encode import encode
-from tests.audio.speech_models.checkpoints import save_checkpoint
 from tests.pipelines.encoding.test_encode import options
 from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, Kill, run, stored
+from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds.griffin_lim import GRIFFIN_LIM
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder import Vocoder
+from wordless.audio.reading import read
+from wordless.base.errors import InputError
 
 CODES = ("tokenizer.features=wav2vec2", "tokenizer.feature_layer=2", "tokenizer.patch.frames=1")
 KILLS = (

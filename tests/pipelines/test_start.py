@@ -10,11 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from audio.recordings.manifest import Manifest, read_manifest, write_manifest
-from audio.waveform import Waveform
-from foundation.errors import InputError
-from foundation.files import file_hash
-from foundation.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER
 from lm.model import LanguageModel
 from pipelines.chain.corpus import MANIFEST, Corpus
 from pipelines.chain.unlabelled import STARTED, noted_starts, unlabelled_of_run, voice_notices, write_started
@@ -46,6 +41,11 @@ from tests.pipelines.tiny_chain import CHECKPOINTS, composed, entries, run, stor
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
+from wordless.audio.recordings.manifest import Manifest, read_manifest, write_manifest
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
+from wordless.base.files import file_hash
+from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER
 
 STAGES = "stages=[tokenizer,lm,report]"
 SOUND = ("stages=[tokenizer,vocoder,report]", "listening.judged_clips=0", "tokenizer.codebook_size=16")

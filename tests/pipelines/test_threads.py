@@ -8,9 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from foundation.errors import InputError
-from foundation.files import file_hash
-from foundation.threads import limited_threads, use_threads
 from lm.gpt import GPTConfig
 from pipelines.settings.run import run_settings
 from pipelines.stages.features import HeardCodes, random_gpt_features
@@ -21,6 +18,9 @@ from tests.pipelines.tiny_chain import composed, entries, run, stored
 from tokenizer.codebook import fit_codebook
 from tokenizer.codes import Codes
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
+from wordless.base.errors import InputError
+from wordless.base.files import file_hash
+from wordless.base.threads import limited_threads, use_threads
 
 INDEPENDENT = {  # of the number of threads, byte for byte
     *("sample", "autoencoder", "tokenizer", "codes", "views", "health", "waveforms", "spectrograms"),

@@ -10,11 +10,6 @@ import pytest
 import soundfile
 import torch
 
-from audio.recordings.corpus import CorpusConfig
-from audio.recordings.inspection import InspectionConfig
-from audio.recordings.manifest import Manifest, read_manifest, write_manifest
-from audio.recordings.splits import SplitConfig
-from foundation.progress import Terminal
 from lm.baselines.spectrogram_transformer import AstConfig
 from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
 from pipelines.settings.run import run_settings
@@ -32,7 +27,12 @@ from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, playback_of, sweep
 from tests.pipelines.tiny_chain import OWN, called_at_once, composed
 from tokenizer.health import HealthConfig
 from tokenizer.views import ViewsConfig
-from training.gangs import Alone
+from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.inspection import InspectionConfig
+from wordless.audio.recordings.manifest import Manifest, read_manifest, write_manifest
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 RATES = (4_000, 8_000, 11_025)  # the first is the front end's own
 RECORDED = SplitConfig(by="folder", validation=("validation",), test=("test",), shared_groups=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.audio.speech_models.checkpoints import save_checkpoint
 from tests.pipelines.tiny_chain import TINY, Kill, run, stored
-from tests.training.test_gangs import losses, together
+from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
+from tests.wordless.training.test_gangs import losses, together
 
 STEPS = 6
 TRAININGS = ("wav2vec2.pretraining", "wav2vec2.finetuning")

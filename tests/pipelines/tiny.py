@@ -5,10 +5,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audio.recordings.manifest import Manifest
-from audio.spectrogram import SpectrogramConfig
-from audio.waveform import FloatArray
-from foundation.progress import Terminal
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
@@ -21,9 +17,13 @@ from tokenizer.patches import PatchConfig
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.rates import combined_format
 from tokenizer.tokenizer import Tokenizer
-from training.gangs import Alone
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import WaveNet, WaveNetConfig
+from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.waveform import FloatArray
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 AUDIO = SpectrogramConfig(sample_rate=4000, window_length=100, hop_length=40, n_mels=16)
 PATCH = PatchConfig(frames=2)

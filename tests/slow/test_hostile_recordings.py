@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from audio.recordings.inspection import frequent_reasons
-from audio.recordings.manifest import Rejected, printable, read_manifest, read_rejected
 from tests.hostile.audio_files import write_honest_files, write_hostile_files
 from tests.hostile.measured import Measured, measured
 from tests.hostile.tables import hostile_tables, outcome
 from tests.pipelines.tiny import save_run
 from tests.pipelines.tiny_chain import OWN
 from tokenizer.parquet import read_codes
+from wordless.audio.recordings.inspection import frequent_reasons
+from wordless.audio.recordings.manifest import Rejected, printable, read_manifest, read_rejected
 
 pytestmark = pytest.mark.slow
 ABOVE_BASELINE = 200e6  # bytes

@@ -13,7 +13,7 @@ import torch
 
 from lm.model import LanguageModel
 from tests.pipelines.tiny_chain import CHECKPOINTS, ROOT, STEPS, TINY, entries, run, stored
-from tests.training.test_gangs import EACH_STEP, FP32, TORCHRUN, losses
+from tests.wordless.training.test_gangs import EACH_STEP, FP32, TORCHRUN, losses
 
 pytestmark = pytest.mark.slow
 

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from audio.spectrogram import LogMel, SpectrogramConfig
-from audio.waveform import FloatArray
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, reconstruction_loss
 from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.config import TokenizerConfig
@@ -13,6 +11,8 @@ from tokenizer.patches import PatchConfig
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.waveform import FloatArray
 
 RATE = 8_000
 

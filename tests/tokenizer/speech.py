@@ -4,16 +4,16 @@ from pathlib import Path
 
 import torch
 
-from audio.spectrogram import SpectrogramConfig
-from audio.waveform import FloatArray
-from tests.audio.speech_models.checkpoints import save_checkpoint, split_weights
 from tests.tokenizer.conftest import sound
+from tests.wordless.audio.speech_models.checkpoints import save_checkpoint, split_weights
 from tokenizer.autoencoder import AutoencoderConfig
 from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import fit_codebooks
 from tokenizer.patches import PatchConfig
 from tokenizer.speech_layer import ChosenLayer
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.waveform import FloatArray
 
 RATE, WIDTH, CODES = 16_000, 32, 12
 AUDIO = SpectrogramConfig(sample_rate=RATE, window_length=100, hop_length=40, n_mels=16)

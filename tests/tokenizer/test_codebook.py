@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from foundation.errors import InputError
 from tests.reference import nearest_by_distance, nearest_by_level
 from tokenizer.codebook import fit_codebook, fit_residual_codebooks, nearest
 from tokenizer.kmeans_report import kmeans_summary
+from wordless.base.errors import InputError
 
 
 def clusters(points: int, centres: int) -> np.ndarray:

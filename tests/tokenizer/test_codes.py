@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.errors import InputError
 from tokenizer.codes import Codes, CodesFormat, join_codes, require_same_codebook
+from wordless.base.errors import InputError
 
 FORMAT = CodesFormat(
     codebook_size=16, streams=2, samples_per_code=160, sample_rate=16_000, tokenizer="front", codebook="book"

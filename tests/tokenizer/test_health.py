@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from audio.waveform import LOUDEST
-from foundation.errors import InputError
 from tests.tokenizer.conftest import RATE, sound
 from tests.tokenizer.test_codes import FORMAT
 from tokenizer.codes import Codes
 from tokenizer.health import HealthConfig, Usage, collapse, measure_fidelity, measure_stability, measure_usage
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.waveform import LOUDEST
+from wordless.base.errors import InputError
 
 
 def test_perplexity_of_known_distributions() -> None:

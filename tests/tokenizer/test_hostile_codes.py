@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundation.errors import InputError
 from tests.tokenizer.test_codes import FORMAT, codes
 from tokenizer.codes import require_same_codebook
 from tokenizer.parquet import METADATA_KEY, CodedClip, read_codes, read_num_samples, shard_path, write_shard
 from tokenizer.units import read_units
+from wordless.base.errors import InputError
 
 ONE_STREAM = replace(FORMAT, streams=1)
 

@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from audio.spectrogram import LogMel, SpectrogramConfig
-from foundation.errors import InputError
 from tests.reference import decode_whole
 from tests.tokenizer.conftest import RATE, sound
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
@@ -24,6 +22,8 @@ from tokenizer.parquet import CodedClip
 from tokenizer.patches import PatchConfig
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from tokenizer.units import write_units
+from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.base.errors import InputError
 
 LONG = sound(PATCHES_PER_BLOCK * 2.5 * 160 / RATE)  # two blocks and a half
 LAYERED = ["layered", "banded_layered"]

@@ -7,8 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from tests.reference import gain_of_patches
 from tests.tokenizer.conftest import RATE, fitted, sound
 from tokenizer.make_up_gain import PATCHES, measure_gain
@@ -18,6 +16,8 @@ from vocoder.judging.metrics import sound_levels
 from vocoder.kinds.table import UNLEARNED
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 
 def columns_of(tokenizer: Tokenizer, samples: np.ndarray) -> Tensor:

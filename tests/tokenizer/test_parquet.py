@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from foundation.errors import InputError
 from tests.tokenizer.test_codes import FORMAT, codes
 from tokenizer.parquet import CodedClip, mark_complete, read_codes, read_num_samples, shard_path, write_shard
+from wordless.base.errors import InputError
 
 CLIPS = [
     CodedClip(path="a b/(ü).wav", codes=codes(3), split="train", label="x", group="g"),

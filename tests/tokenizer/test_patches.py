@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.errors import InputError
 from tokenizer.patches import PatchConfig, from_patches, to_patches
+from wordless.base.errors import InputError
 
 
 @given(steps=st.integers(0, 4), frames=st.integers(1, 4), streams=st.integers(1, 3), height=st.integers(1, 4))

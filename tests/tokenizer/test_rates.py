@@ -11,9 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio.spectrogram import SpectrogramConfig
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from tests.tokenizer.conftest import RATE, fitted, sound
 from tokenizer.codes import Codes, CodesFormat, join_codes
 from tokenizer.parquet import CodedClip, read_codes, write_shard
@@ -21,6 +18,9 @@ from tokenizer.patches import PatchConfig
 from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
 from tokenizer.rates import combined_format, join_rates, split_rates
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 LONG = sound(PATCHES_PER_BLOCK * 8 * 2.3 * 80 / RATE)  # two blocks of the coarsest rate and a part of a third
 

@@ -8,10 +8,6 @@ import pytest
 import soundfile
 import torch
 
-from audio.recordings.manifest import Clip
-from audio.spectrogram import SpectrogramConfig
-from foundation.engine import LOCAL
-from foundation.pools import ThisProcess, open_pool
 from tokenizer.autoencoder import PatchBatch, reconstruction_loss
 from tokenizer.sample import (
     LogMelReader,
@@ -22,6 +18,10 @@ from tokenizer.sample import (
     normalised_patches,
     read_log_mel,
 )
+from wordless.audio.recordings.manifest import Clip
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.base.engine import LOCAL
+from wordless.base.pools import ThisProcess, open_pool
 
 
 def test_a_short_stream_is_kept_whole() -> None:

@@ -10,19 +10,19 @@ import soundfile
 import torch
 from transformers import HubertModel
 
-from audio.reading import resample_blocks
-from audio.speech_models import encoder as reading
-from audio.speech_models.encoder import load_speech_encoder
-from foundation.errors import InputError
-from foundation.saved_models import CONFIG, PREPROCESSOR, WEIGHTS
 from pipelines.publishing.contents import linked, model_files
-from tests.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
 from tests.reference import nearest_by_level, states_by_window
 from tests.tokenizer.speech import CODES, RATE, speech, speech_tokenizer
+from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
 from tokenizer.sample import draw_states
 from tokenizer.signals import quantised_vectors
 from tokenizer.speech_layer import FOLDER, SpeechLayerConfig
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.reading import resample_blocks
+from wordless.audio.speech_models import encoder as reading
+from wordless.audio.speech_models.encoder import load_speech_encoder
+from wordless.base.errors import InputError
+from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS
 
 SOUND = speech()
 

@@ -12,12 +12,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from tests.reference import encode_whole
 from tests.tokenizer.conftest import RATE, sound
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 LONG = sound(PATCHES_PER_BLOCK * 2.5 * 160 / RATE)  # two blocks and a half
 

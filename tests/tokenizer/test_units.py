@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foundation.errors import InputError
 from tests.tokenizer.test_codes import FORMAT as TWO_STREAMS
 from tokenizer.codes import Codes
 from tokenizer.parquet import CodedClip
 from tokenizer.units import read_units, write_units
+from wordless.base.errors import InputError
 
 FORMAT = replace(TWO_STREAMS, streams=1)
 VALUES = np.array([[3], [3], [7], [3]], np.int32)

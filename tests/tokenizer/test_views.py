@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from foundation.errors import InputError
 from tokenizer.views import View, ViewsConfig
+from wordless.base.errors import InputError
 
 
 def config(**changes: Any) -> ViewsConfig:

@@ -6,9 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from audio.excerpts import Excerpt
-from audio.waveform import Waveform
-from foundation.seeds import sound_seed
 from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, Table, clips_of_own_meaning, random_table, tiny_config
 from tokenizer.codes import Codes
 from vocoder.continuing import Prompt, after, joined_sound
@@ -19,6 +16,9 @@ from vocoder.sampling import Sampling
 from vocoder.synthesis import Trained, Unlearned
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
+from wordless.audio.excerpts import Excerpt
+from wordless.audio.waveform import Waveform
+from wordless.base.seeds import sound_seed
 
 RATE = 8000
 STEPS = 12

@@ -4,7 +4,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundation.errors import InputError
 from tests.vocoder.sounds import (
     PATCH_FRAMES,
     SAMPLES_PER_CODE,
@@ -17,6 +16,7 @@ from tests.vocoder.sounds import (
 from vocoder.crops import NOT_COUNTED, Crops, CropsConfig, OtherCodes, VocoderClips, loss
 from vocoder.wavenet.mu_law import encode, silence
 from vocoder.wavenet.network import create_wavenet
+from wordless.base.errors import InputError
 
 
 def numbered(lengths: list[int]) -> tuple[VocoderClips, Table]:

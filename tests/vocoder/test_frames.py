@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from foundation.errors import InputError
 from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
 from tokenizer.codes import Codes
 from vocoder.frames import code_frames, mean_level
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import WaveNetConfig, create_wavenet
+from wordless.base.errors import InputError
 
 EMBEDDING = {"condition": "embedding", "codebook": "book-1", "codebook_size": 12, "streams": 1}
 VALUES = torch.tensor([[[3], [0], [11]]])

@@ -5,13 +5,13 @@ from typing import Literal
 import pytest
 import torch
 
-from foundation.errors import InputError
 from tests.reference import generated_by_the_parallel_model
 from tests.vocoder.sounds import SPECTROGRAM, tiny_config
 from vocoder import generation
 from vocoder.generation import GenerationInput, generate, generate_blocks
 from vocoder.sampling import Sampling
 from vocoder.wavenet.network import WaveNet, create_wavenet
+from wordless.base.errors import InputError
 
 HOP = SPECTROGRAM.hop_length
 

@@ -8,7 +8,6 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from foundation.seeds import sound_seed
 from tests.vocoder.sounds import SAMPLES_PER_CODE, random_table
 from vocoder.continuing import Prompt
 from vocoder.kinds.kind import Kind
@@ -16,6 +15,7 @@ from vocoder.kinds.table import BY_KEY, KINDS, ORIGINAL, UNLEARNED
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
 from vocoder.unlearned import griffin_lim, noise_vocoder
+from wordless.base.seeds import sound_seed
 
 
 def test_each_kind_has_a_key_and_a_marker_of_its_own() -> None:

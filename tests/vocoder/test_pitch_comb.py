@@ -7,8 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from audio.spectrogram import LogMel, SpectrogramConfig
-from audio.waveform import Waveform
 from tests.reference import pitch_combed
 from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, random_table, tiny_config
 from vocoder.judging.periodicity import periodicity
@@ -16,6 +14,8 @@ from vocoder.pitch_comb import PitchComb, VoiceHead, fit_head
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
+from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.waveform import Waveform
 
 HOP, RATE, MELS = SPECTROGRAM.hop_length, SPECTROGRAM.sample_rate, SPECTROGRAM.n_mels
 

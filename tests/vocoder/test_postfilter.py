@@ -8,9 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from audio.spectrogram import LogMel, SpectrogramConfig
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from tests.reference import postfiltered
 from tests.vocoder.sounds import (
     SAMPLES_PER_CODE,
@@ -26,6 +23,9 @@ from vocoder.postfilter import PostFilter, in_force
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
+from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 HOP = SPECTROGRAM.hop_length
 

@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundation.errors import InputError
 from tests.vocoder.sounds import SPECTROGRAM, tiny_config
 from vocoder.generation import GenerationInput, generate
 from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.wavenet.mu_law import decode, encode
 from vocoder.wavenet.network import WaveNet, create_wavenet
+from wordless.base.errors import InputError
 
 RATE = SPECTROGRAM.sample_rate
 HOP = SPECTROGRAM.hop_length

@@ -8,10 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from audio.mono import as_waveform
-from audio.reading import resampled
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
 from tokenizer.codes import Codes
 from vocoder.model_card import model_card
@@ -20,6 +16,10 @@ from vocoder.runaway import LoudnessRange
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
+from wordless.audio.mono import as_waveform
+from wordless.audio.reading import resampled
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 
 @pytest.fixture

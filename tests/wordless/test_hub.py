@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import wordless
-from foundation.hub import HubAddress, hub_address
 from lm.rate_model import load_language_model
 from tests.hub import serving, store_in_cache, use_hub
 from tests.pipelines.tiny import AUDIO, save_rates_run, save_run, sweep
 from tokenizer.rate_tokenizer import load_tokenizer
+from wordless.base.hub import HubAddress, hub_address
 
 LOADERS = {
     "tokenizer": wordless.Tokenizer.from_pretrained,

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foundation.devices import multiplies_bf16
 from vocoder.engines.kernels import (
     PADDING,
     Draw,
@@ -23,6 +22,7 @@ from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet
 from vocoder.wavenet.stepper import matrices
+from wordless.base.devices import multiplies_bf16
 
 NEVER = -1e30  # the logit of padding levels
 TOGETHER = 16  # clips at most that share a reading of the weights; more are no faster, and exceed the caches

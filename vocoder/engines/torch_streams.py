@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from foundation.devices import copy_to
-from foundation.threads import one_thread
 from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet
 from vocoder.wavenet.stepper import Stepper
+from wordless.base.devices import copy_to
+from wordless.base.threads import one_thread
 
 # A clip must not depend on its company, but narrow products round differently from wide ones: with MKL rows were
 # equal to the last bit from 4 rows on. So a clip alone has three silent companions, for up to a third of its speed.

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 import numpy as np
 import soxr
 
-from audio.waveform import FloatArray, Waveform
-from foundation.errors import InputError
+from wordless.audio.waveform import FloatArray, Waveform
+from wordless.base.errors import InputError
 
 NARROW_BAND, WIDE_BAND = 8_000, 16_000  # Hz, the two rates of PESQ
 HOW_TO_GET_PESQ = "pip install 'wordless[pesq]', which needs a C compiler"

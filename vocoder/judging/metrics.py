@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torchaudio.functional import create_dct
 
-from audio.spectrogram import LogMel, SpectrogramConfig
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from tokenizer.codes import Codes, require_same_codebook
+from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 DECIBELS_PER_NAT = 10 / math.log(10)  # of power
 FULL_SCALE = 1 - 2**-15  # the largest 16-bit sample: at or above it a sound is clipped

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from audio.waveform import Waveform
-from foundation.errors import InputError
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 LOWEST, HIGHEST = 60.0, 400.0  # Hz
 WINDOW_SECONDS, HOP_SECONDS = 0.025, 0.01

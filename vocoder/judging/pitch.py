@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audio.waveform import Waveform
-from foundation.compiling import compiling, importing
-from foundation.errors import InputError
+from wordless.audio.waveform import Waveform
+from wordless.base.compiling import compiling, importing
+from wordless.base.errors import InputError
 
 LOWEST, HIGHEST = 60.0, 500.0  # Hz: speaking voices, those of children included
 LEAST_RATE = 1_000  # Hz; sounds of lower rates, such as those of whales, have no pitch of a voice

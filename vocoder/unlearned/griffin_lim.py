@@ -13,12 +13,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from audio.spectrogram import SpectrogramConfig
 from tokenizer.codes import CodeMeanings, Codes
 from vocoder.limiter import limited
 from vocoder.short_time import analyse, synthesise
 from vocoder.unlearned.frame_blocks import CodeFrames, FrameNumbers, frame_blocks, overlapping_frames
 from vocoder.unlearned.mel_inversion import linear_power
+from wordless.audio.spectrogram import SpectrogramConfig
 
 MOMENTUM = 0.99
 ITERATIONS = 32

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from audio.spectrogram import SpectrogramConfig, mel_filters
+from wordless.audio.spectrogram import SpectrogramConfig, mel_filters
 
 STEPS = 50  # 200 changed the distance on real digits by 0.004 dB, 20 by 0.03
 

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from foundation.errors import InputError
-from foundation.ranges import require, require_positive
 from vocoder.wavenet.gated_layer import gated_layer
 from vocoder.wavenet.mu_law import LEVELS, companded_scale
+from wordless.base.errors import InputError
+from wordless.base.ranges import require, require_positive
 
 MAX_CYCLE = 24  # layers per cycle at most: the last dilation is 2 ** 23 samples
 MAX_RECEPTIVE_FIELD = 1_000_000  # samples: a minute at 16 kHz

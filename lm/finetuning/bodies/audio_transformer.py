@@ -13,9 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foundation.files import file_hash
-from foundation.ranges import require
-from foundation.saved_models import WEIGHTS
 from lm.baselines.audio_transformer import (
     AudioTransformer,
     AudioTransformerConfig,
@@ -28,6 +25,9 @@ from lm.baselines.waveform_augmentation import WaveformAugmentationConfig, augme
 from lm.finetuning.body import RANDOM, RUN, BodyNetwork, FrontEnd, RunPart, Source
 from lm.finetuning.reading import Reading
 from lm.finetuning.waveforms import SAMPLE_TYPE, UNCHANGED, WaveformFrontEnd, require_whole_clips, waveform_key
+from wordless.base.files import file_hash
+from wordless.base.ranges import require
+from wordless.base.saved_models import WEIGHTS
 
 
 class AudioTransformerNetwork(BodyNetwork):

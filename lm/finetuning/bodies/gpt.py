@@ -13,11 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foundation.arrays import Array
-from foundation.errors import InputError
-from foundation.files import file_hash
-from foundation.ranges import require
-from foundation.saved_models import WEIGHTS, holds_rates
 from lm.finetuning.body import RANDOM, RUN, BodyNetwork, FrontEnd, RunPart, Source
 from lm.finetuning.reading import Reading
 from lm.gpt import GPT, GPTConfig, create_gpt
@@ -25,6 +20,11 @@ from lm.model import TIED, LanguageModel
 from lm.pooling import FloatArray
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
+from wordless.base.arrays import Array
+from wordless.base.errors import InputError
+from wordless.base.files import file_hash
+from wordless.base.ranges import require
+from wordless.base.saved_models import WEIGHTS, holds_rates
 
 
 class GptNetwork(BodyNetwork):

@@ -13,10 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from audio.waveform import FloatArray
-from foundation.arrays import Array
-from foundation.ranges import require
-from foundation.saved_models import learned_labels
 from lm.baselines.ast_features import stored_pieces
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, LAYERS, is_audio_model, layer_norm_epsilon, weights_hash
 from lm.baselines.augmentation import AugmentationConfig, augmenting
@@ -24,6 +20,10 @@ from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, SAMPLE_RATE, STRIDE, 
 from lm.baselines.spectrogram_transformer import AstConfig, AstEncoder, create_ast
 from lm.finetuning.body import RANDOM, BodyNetwork, FrontEnd, RunPart, Source
 from lm.finetuning.reading import Reading
+from wordless.audio.waveform import FloatArray
+from wordless.base.arrays import Array
+from wordless.base.ranges import require
+from wordless.base.saved_models import learned_labels
 
 OPTION = "body.weights"  # names the folder of the weights in messages
 SAMPLES_PER_FRAME = 160

@@ -2,7 +2,7 @@
 
 The network and its pre-trained weights are those of a local Hugging Face folder, or of a run that pre-trained
 wav2vec 2.0. Without weights, the options give the sizes of a wav2vec 2.0. Each window of samples is normalised. In
-training, spans of frames are masked, as in the paper's fine-tuning. See `audio.speech_models`.
+training, spans of frames are masked, as in the paper's fine-tuning. See `wordless.audio.speech_models`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from audio.speech_models.architecture import Architecture
-from audio.speech_models.encoder import MASK_EMBEDDING, PIECE_FRAMES, SpeechEncoder
-from foundation.ranges import require
-from foundation.saved_models import hugging_face_hash, learned_labels
 from lm.baselines.masking import NO_MASKS, MaskConfig, training_masks
 from lm.baselines.wav2vec2 import Wav2vec2Config, transformers_config
 from lm.baselines.waveform_augmentation import WaveformAugmentationConfig, augmenting_waveforms
 from lm.finetuning.body import RANDOM, RUN, BodyNetwork, FrontEnd, RunPart, Source
 from lm.finetuning.reading import Reading
 from lm.finetuning.waveforms import SAMPLE_TYPE, UNCHANGED, WaveformFrontEnd, require_whole_clips, waveform_key
+from wordless.audio.speech_models.architecture import Architecture
+from wordless.audio.speech_models.encoder import MASK_EMBEDDING, PIECE_FRAMES, SpeechEncoder
+from wordless.base.ranges import require
+from wordless.base.saved_models import hugging_face_hash, learned_labels
 
 OPTION = "body.weights"
 

@@ -8,10 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from audio.recordings.description import LabelType
-from foundation.errors import InputError
-from foundation.ranges import require
-from foundation.text import counted
 from lm.baselines.supervised import class_loss, class_scores, class_targets
 from lm.comparison import Decisions, Hits, Rankings
 from lm.finetuning.figures import Figure, FigureConfig, Groups, figure
@@ -22,6 +18,10 @@ from lm.probing.config import FEWEST_RESAMPLES, ProbeConfig
 from lm.probing.probe import probe_method
 from lm.probing.task import BoolArray, ProbeTask
 from lm.sequences import IndexArray
+from wordless.audio.recordings.description import LabelType
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
+from wordless.base.text import counted
 
 SHOWN = 10  # classes in a summary
 LEAST_SHARE = 1e-6  # of a class, whose logarithm must be finite

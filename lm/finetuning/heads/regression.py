@@ -8,9 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from audio.recordings.description import LabelType, number_of
-from foundation.errors import InputError
-from foundation.ranges import require
 from lm.comparison import Predictions, Ratios
 from lm.finetuning.figures import Figure, FigureConfig, Groups, figure
 from lm.finetuning.heads.clip_head import ClipHead
@@ -20,6 +17,9 @@ from lm.probing.config import ProbeConfig
 from lm.probing.regression import probe_numbers
 from lm.probing.task import BoolArray
 from lm.sequences import IndexArray
+from wordless.audio.recordings.description import LabelType, number_of
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
 

@@ -20,9 +20,6 @@ import torch
 from torch import Tensor, nn
 from torchaudio.functional import edit_distance
 
-from audio.recordings.description import LabelType
-from foundation.errors import InputError
-from foundation.ranges import require, require_least
 from lm.comparison import Hits, Ratios
 from lm.finetuning.beam_search import beam_search, require_decoder
 from lm.finetuning.figures import Figure, FigureConfig, Groups, figure
@@ -30,6 +27,9 @@ from lm.finetuning.task import Row
 from lm.pooling import FloatArray
 from lm.probing.task import BoolArray
 from lm.sequences import IndexArray
+from wordless.audio.recordings.description import LabelType
+from wordless.base.errors import InputError
+from wordless.base.ranges import require, require_least
 
 BLANK = 0
 CERTAIN = 30.0  # logit of the only possible output

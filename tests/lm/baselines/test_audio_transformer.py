@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from foundation.errors import InputError
 from lm.baselines.audio_transformer import (
     VARIANTS,
     AudioTransformer,
@@ -22,6 +21,7 @@ from lm.baselines.audio_transformer import (
 )
 from lm.baselines.supervised import HeadConfig
 from lm.pooling import Means
+from wordless.base.errors import InputError
 
 TINY = AudioTransformerConfig(
     front_end=24, width=16, layers=3, heads=2, ffn_dim=32, pool_every=1, wavelet_levels=3, patches=8

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from foundation.errors import InputError
 from lm.baselines.augmentation import AugmentationConfig, augment
+from wordless.base.errors import InputError
 
 NOTHING = AugmentationConfig(crop=1, speed=0, formant=0, gain_db=0, mix=0, noise=0, time_masks=0, mel_masks=0)
 LENGTHS = torch.tensor([20, 31, 7, 40])

@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from foundation.saved_models import CONFIG, WEIGHTS
 from lm.baselines.block_features import head_scores
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.baselines.supervised import HeadConfig, class_scores, create_classifier
 from lm.pooling import POOLINGS, Pooling, pool
+from wordless.base.saved_models import CONFIG, WEIGHTS
 
 ENCODER = ConvEncoderConfig(channels=(4, 8), time_strides=(2, 1), mel_strides=(2, 2))
 LENGTHS = (5, 12, 31)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from foundation.errors import InputError
 from lm.baselines.clip_batches import ClipBatchConfig, Order, StoredClips, WaveformBatchConfig, trim_rows
+from wordless.base.errors import InputError
 
 LENGTHS = np.array([3, 8, 1, 5])
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from foundation.errors import InputError
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
+from wordless.base.errors import InputError
 
 CONFIG = ConvEncoderConfig(channels=(4, 8, 6), time_strides=(2, 2, 1), mel_strides=(2, 2, 2), bands=3)
 LENGTHS = torch.tensor([23, 9, 1, 16])

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from foundation.errors import InputError
 from lm.baselines.augmentation import AugmentationConfig, augment
 from lm.baselines.image_augmentation import blur, flip_bands, flip_time
 from tests.lm.baselines.reference import blurred_by_loops
+from wordless.base.errors import InputError
 
 NOTHING = AugmentationConfig(crop=1, speed=0, formant=0, gain_db=0, mix=0, noise=0, time_masks=0, mel_masks=0)
 LATER = ("blocks", "block", "blur", "time_flip", "mel_flip")

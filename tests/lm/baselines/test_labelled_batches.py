@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from foundation.errors import InputError
 from lm.baselines.clip_batches import ClipViews, StoredClips, WaveformBatchConfig
 from lm.baselines.labelled_batches import LabelledBatches, batches_by_length, validation_batches
+from wordless.base.errors import InputError
 
 LENGTHS = (3, 9, 1, 5, 7, 2, 8, 4)
 # an input is the number of its clip and its own number in the clip

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from foundation.errors import InputError
 from lm.baselines.masking import MaskConfig, draw_masks, draw_negatives
+from wordless.base.errors import InputError
 
 FRAMES = np.array([40, 12, 25])
 CONFIG = MaskConfig(share=0.5, length=5)

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from foundation.errors import InputError
 from lm.baselines.augmentation import AugmentationConfig, augmenting
 from lm.baselines.clip_batches import ClipBatchConfig, ClipViews
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.baselines.simclr import PairBatches, create_simclr, loss, validation_pairs
 from lm.contrast import ContrastConfig
 from tests.lm.baselines.sounds import MELS, ridges
+from wordless.base.errors import InputError
 
 ENCODER = ConvEncoderConfig(channels=(8, 16), time_strides=(2, 2), mel_strides=(2, 2))
 BATCHES = ClipBatchConfig(batch_size=12, max_frames=25, pool_batches=2)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import ASTConfig, ASTModel, DeiTConfig, DeiTModel, ViTConfig, ViTForImageClassification
 
-from foundation.errors import InputError
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, resize_positions
 from lm.baselines.filter_bank import filter_bank, filter_bank_stream, frames_of, patches_of
 from lm.baselines.spectrogram_transformer import (
@@ -22,7 +21,8 @@ from lm.baselines.spectrogram_transformer import (
     load_classifier,
     save_classifier,
 )
-from tests.audio.speech_models.checkpoints import split_weights
+from tests.wordless.audio.speech_models.checkpoints import split_weights
+from wordless.base.errors import InputError
 
 TINY_SIZES = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768}
 

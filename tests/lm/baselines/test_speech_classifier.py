@@ -17,8 +17,8 @@ from lm.baselines.speech_classifier import (
     save_speech_classifier,
 )
 from lm.baselines.supervised import ClassLoss, class_targets
-from tests.audio.speech_models.checkpoints import KINDS, save_checkpoint
 from tests.lm.baselines.speech import tones
+from tests.wordless.audio.speech_models.checkpoints import KINDS, save_checkpoint
 
 CLASSES = ("high", "low")
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from foundation.errors import InputError
 from lm.baselines.augmentation import AugmentationConfig, augmenting
 from lm.baselines.clip_batches import ClipBatchConfig, ClipViews
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.baselines.labelled_batches import LabelledBatch, LabelledBatches, validation_batches
 from lm.baselines.supervised import ClassLoss, HeadConfig, class_scores, class_targets, create_classifier
 from tests.lm.baselines.sounds import MELS, ridges
+from wordless.base.errors import InputError
 
 CLASSES = ("falls", "rises", "stays")
 ENCODER = ConvEncoderConfig(channels=(8, 16), time_strides=(2, 2), mel_strides=(2, 2))

@@ -10,10 +10,6 @@ import torch
 from torch import Tensor
 from transformers import Wav2Vec2ForPreTraining
 
-from audio.speech_models.description import describe_speech_model
-from audio.speech_models.encoder import load_speech_encoder, normalise
-from foundation.configuration import build
-from foundation.errors import InputError
 from lm.baselines.masked_batches import MaskedBatch, TargetConfig, long_enough, masked_batches, validation_batches
 from lm.baselines.masking import MaskConfig, draw_negatives
 from lm.baselines.wav2vec2 import (
@@ -29,6 +25,10 @@ from lm.baselines.wav2vec2 import (
 )
 from tests import reference
 from tests.lm.baselines.speech import BATCHES, RATE, SMALL, TARGETS, tones
+from wordless.audio.speech_models.description import describe_speech_model
+from wordless.audio.speech_models.encoder import load_speech_encoder, normalise
+from wordless.base.configuration import build
+from wordless.base.errors import InputError
 
 CLIPS, _ = tones(24)
 LOSS = MaskedLoss(diversity_weight=TARGETS.diversity_weight)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from audio.reading import resample_blocks
-from foundation.errors import InputError
 from lm.baselines.waveform_augmentation import RATE, WaveformAugmentationConfig, augment_waveforms
+from wordless.audio.reading import resample_blocks
+from wordless.base.errors import InputError
 
 NOTHING = WaveformAugmentationConfig(crop=1.0, rate=0.0, mix=0.0, noise=0.0, time_masks=0)
 LENGTHS = torch.tensor([400, 300, 120])

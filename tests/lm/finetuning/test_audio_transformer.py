@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from foundation.errors import InputError
 from lm.baselines.audio_transformer import (
     VARIANTS,
     AudioTransformerConfig,
@@ -21,6 +20,7 @@ from lm.finetuning.body import freeze
 from lm.finetuning.reading import read_states
 from tests.lm.finetuning.freezing import require_frozen_before
 from tests.pipelines.tiny import sweep
+from wordless.base.errors import InputError
 
 RATE, PATCH = 8000, 200
 

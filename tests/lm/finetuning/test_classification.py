@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from foundation.errors import InputError
 from lm.comparison import whole_groups
 from lm.finetuning.figures import FigureConfig
 from lm.finetuning.heads.classification import ClassificationOptions, ClassificationTask
 from lm.finetuning.task import PooledTask
 from lm.pooling import pool
 from lm.probing.config import ProbeConfig
+from wordless.base.errors import InputError
 
 FIGURES = FigureConfig(resamples=50)
 SEVERAL = ClassificationOptions(label_separator=";")

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from lm.embeddings import states_over_time
 from lm.finetuning.bodies.gpt import GptBody, GptNetwork, GptOptions, replace_codes
 from lm.finetuning.body import freeze
@@ -15,6 +13,8 @@ from lm.finetuning.reading import read_states
 from lm.model import LanguageModel
 from tests.lm.tiny import random_codes
 from tests.pipelines.tiny import AUDIO, save_run, sweep
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 
 def batch(model: LanguageModel, *steps: int) -> tuple[torch.Tensor, torch.Tensor]:

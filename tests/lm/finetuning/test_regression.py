@@ -5,11 +5,11 @@ import pytest
 import torch
 from sklearn.metrics import mean_absolute_error, r2_score
 
-from foundation.errors import InputError
 from lm.finetuning.figures import FigureConfig
 from lm.finetuning.heads.regression import RegressionOptions, RegressionTask
 from lm.finetuning.task import PooledTask
 from lm.probing.config import ProbeConfig
+from wordless.base.errors import InputError
 
 FIGURES = FigureConfig(resamples=200)
 LABELS = [str(number) for number in (10, 20, 30, 40, -5.5)]

@@ -6,7 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundation.errors import InputError
 from lm.comparison import measure
 from lm.finetuning.beam_search import beam_search
 from lm.finetuning.figures import FigureConfig
@@ -14,6 +13,7 @@ from lm.finetuning.heads.sequence import SequenceOptions, SequenceTask, error_ra
 from lm.finetuning.task import PooledTask
 from lm.pooling import FloatArray
 from tests.lm.finetuning.reference import edits, text_probabilities
+from wordless.base.errors import InputError
 
 FIGURES = FigureConfig(resamples=50)
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from audio.waveform import FloatArray
-from foundation.errors import InputError
 from lm.baselines.ast_weights import LAYERS
 from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.spectrogram_transformer import AstConfig
 from lm.finetuning.bodies.spectrogram_transformer import AstBody, AstNetwork, AstOptions, _log_energies
 from lm.finetuning.reading import read_states
 from tests.pipelines.tiny import sweep
+from wordless.audio.waveform import FloatArray
+from wordless.base.errors import InputError
 
 BODY = AstBody(ast=AstConfig(patches=4))
 

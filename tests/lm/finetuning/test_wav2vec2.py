@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from audio.speech_models.encoder import load_speech_encoder
-from foundation.errors import InputError
 from lm.baselines.masking import MaskConfig
 from lm.baselines.wav2vec2 import Wav2vec2Config
 from lm.baselines.waveform_augmentation import WaveformAugmentationConfig
 from lm.finetuning.bodies.wav2vec2 import SpeechNetwork, Wav2vec2Body, Wav2vec2Options
 from lm.finetuning.body import freeze
 from lm.finetuning.reading import read_states
-from tests.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
 from tests.lm.finetuning.freezing import require_frozen_before
 from tests.pipelines.tiny import sweep
+from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
+from wordless.audio.speech_models.encoder import load_speech_encoder
+from wordless.base.errors import InputError
 
 RATE = 16_000
 SIZES = Wav2vec2Config(

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from foundation.errors import InputError
 from lm.judging.ngrams import Bigram, Unigram, fit_bigram
 from tests.lm.judging.reference import bigram_log_probability, unigram_log_probability
 from tests.lm.tiny import codes_format, random_codes
 from tokenizer.codes import Codes
+from wordless.base.errors import InputError
 
 
 @pytest.mark.parametrize("streams", [1, 3])

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from foundation.errors import InputError
 from lm.judging.scores import score
 from lm.model import LanguageModel
 from tests.lm.tiny import random_codes
+from wordless.base.errors import InputError
 
 
 def one_at_a_time(model: LanguageModel, values: list[list[int]]) -> float:

@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from foundation.errors import InputError
 from lm.probing.config import ProbeConfig, penalty_grid
 from lm.probing.fitted import FittedProbe, VectorRecipe
 from lm.probing.probe import scores_of_others
 from lm.probing.task import ProbeTask
+from wordless.base.errors import InputError
 
 
 def _task(classes: int, *, several: bool = False) -> ProbeTask:

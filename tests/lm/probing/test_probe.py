@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from foundation.errors import InputError
 from lm.comparison import MANY_GROUPS
 from lm.probing.config import ProbeConfig, penalty_grid, require_equal_counts
 from lm.probing.cross_validation import with_parts
@@ -28,6 +27,7 @@ from lm.probing.probe import (
 )
 from lm.probing.task import ProbeTask
 from tests.reference import divided, two_steps
+from wordless.base.errors import InputError
 
 CONFIG = ProbeConfig(layer_penalties=3, penalties=6, resamples=200)
 

@@ -7,8 +7,8 @@ import pytest
 from scipy.linalg import LinAlgError, cho_factor
 from sklearn.linear_model import Ridge
 
-from foundation.errors import InputError
 from lm.probing.ridge import RidgeProbe, normal_equations
+from wordless.base.errors import InputError
 
 
 def _clips(clips: int, dim: int) -> tuple[np.ndarray, np.ndarray]:

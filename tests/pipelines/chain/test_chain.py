@@ -16,10 +16,6 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 
-from audio.reading import read
-from audio.recordings.manifest import Manifest, Split, read_manifest
-from foundation.files import file_hash
-from foundation.progress import Terminal
 from lm.model import LanguageModel
 from pipelines.chain.chain import make_stages
 from pipelines.settings.run import run_settings
@@ -40,10 +36,14 @@ from tests.pipelines.tiny_chain import (
 from tests.pipelines.tiny_samples import SAMPLES
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
-from training.gangs import Alone
-from training.precision import choose_precision, with_precision
 from vocoder.kinds.table import JUDGED_KINDS
 from vocoder.vocoder import Vocoder
+from wordless.audio.reading import read
+from wordless.audio.recordings.manifest import Manifest, Split, read_manifest
+from wordless.base.files import file_hash
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
+from wordless.training.precision import choose_precision, with_precision
 
 FEATURES = ("signal_features", "code_features", "gpt_features", "random_gpt_features")
 STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health", "views", "lm", "code_table", *FEATURES, "probe")

@@ -9,19 +9,19 @@ import pytest
 import soundfile
 import torch
 
-from audio.recordings.corpus import CorpusConfig
-from audio.recordings.manifest import read_manifest, read_rejected
-from audio.recordings.notices import upsampling_notices
-from audio.recordings.splits import SplitConfig
-from audio.spectrogram import SpectrogramConfig
-from foundation.progress import Terminal
 from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
 from pipelines.encode import encode
 from tests.pipelines.encoding.test_encode import options
 from tests.pipelines.tiny_chain import PROCESSES, TINY
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
-from training.gangs import Alone
+from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.manifest import read_manifest, read_rejected
+from wordless.audio.recordings.notices import upsampling_notices
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 
 def corpus_of(folder: Path, audio: SpectrogramConfig) -> Corpus:

@@ -7,13 +7,13 @@ import pytest
 import soundfile
 import torch
 
-from audio.recordings.corpus import CorpusConfig
-from audio.recordings.manifest import read_rejected
-from audio.recordings.splits import SplitConfig
-from foundation.errors import InputError
-from foundation.progress import Terminal
 from pipelines.chain.corpus import FoundCorpus, read_corpus
-from training.gangs import Alone
+from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.manifest import read_rejected
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 
 def test_where_every_file_is_refused_the_reasons_are_written_and_named(tmp_path: Path) -> None:

@@ -12,10 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from audio.recordings.embedded import EmbeddedConfig, speak
-from audio.recordings.matrix_sentences import SLOTS
-from foundation.errors import InputError
-from foundation.progress import Terminal
 from lm.model import LanguageModel
 from pipelines.chain.language_tests import require_language_tests
 from pipelines.results.zerospeech import abx_test, pair_test, zerospeech_figures
@@ -27,7 +23,11 @@ from pipelines.store.store import Entry, Store
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run
 from tokenizer.tokenizer import Tokenizer
-from training.gangs import Alone
+from wordless.audio.recordings.embedded import EmbeddedConfig, speak
+from wordless.audio.recordings.matrix_sentences import SLOTS
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 WORDS = ("stages=[zerospeech,report]", "zerospeech.voices=2", "zerospeech.rounds=1")
 

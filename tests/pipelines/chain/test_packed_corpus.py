@@ -9,15 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from audio.recordings.corpus import CorpusConfig
-from audio.recordings.embedded import EmbeddedConfig
-from audio.recordings.manifest import read_manifest, read_rejected
-from audio.recordings.packed.options import ColumnConfig
-from audio.recordings.splits import SplitConfig
-from foundation.errors import InputError
-from foundation.progress import Terminal
 from pipelines.chain.corpus import Corpus, find_corpus, read_corpus
-from tests.audio.recordings.packed.packed_files import (
+from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called_at_once, entries, refusal
+from tests.wordless.audio.recordings.packed.packed_files import (
     Take,
     samples,
     save_splits,
@@ -26,8 +20,14 @@ from tests.audio.recordings.packed.packed_files import (
     write_parquet,
     write_tar,
 )
-from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called_at_once, entries, refusal
-from training.gangs import Alone
+from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.embedded import EmbeddedConfig
+from wordless.audio.recordings.manifest import read_manifest, read_rejected
+from wordless.audio.recordings.packed.options import ColumnConfig
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 OWN_SPLITS = SplitConfig(by="table", shared_groups=True)
 LABEL = ColumnConfig(label="label", group="speaker")

@@ -11,9 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audio.recordings.manifest import read_manifest
-from foundation.engine import EngineConfig
-from foundation.errors import InputError
 from pipelines.chain.pairs import reused_in_order
 from pipelines.settings.parallel import choose_parallel, obstacle
 from pipelines.settings.run import run_settings
@@ -21,6 +18,9 @@ from pipelines.store.store import Entry
 from tests.killing import Call, call
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import TINY, composed, run, stored
+from wordless.audio.recordings.manifest import read_manifest
+from wordless.base.engine import EngineConfig
+from wordless.base.errors import InputError
 
 FOLDS = ("stages=[tokenizer,probe]", "compare.folds=group", "quick=true", "threads=1")
 TRAINED = ("compare.methods=[bag_of_codes,gpt,simclr]", "lm.fit.steps=400", "lm.fit.checkpoint_minutes=0")

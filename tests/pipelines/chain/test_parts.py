@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from foundation.threads import limited_threads
 from pipelines.settings.run import run_settings
 from tests.killing import Call, call
 from tests.pipelines.tiny_chain import TINY, composed, stored
+from wordless.base.threads import limited_threads
 
 PARTS = ("threads=1", "vocoder.fit.steps=24", "compare.methods=[log_mel,bag_of_codes,gpt]")
 SAVED = ("lm.fit.checkpoint_minutes=0", "vocoder.fit.checkpoint_minutes=0")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from audio.recordings.manifest import Clip, Manifest, read_manifest
 from lm.probing.fitted import FittedProbe
 from pipelines.chain.probe_folder import write_probe
 from pipelines.settings.run import run_settings
 from pipelines.store.store import Entry
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, entries, run
+from wordless.audio.recordings.manifest import Clip, Manifest, read_manifest
 
 
 def part_of_a_recording(clip: Clip) -> Clip:

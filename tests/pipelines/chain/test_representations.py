@@ -7,9 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-from audio.recordings.manifest import read_manifest
-from foundation.errors import InputError
-from foundation.progress import Terminal
 from lm.pooling import POOLINGS, FloatArray
 from pipelines.chain.chain import make_stages
 from pipelines.methods.method import Made, Method, Row
@@ -21,7 +18,10 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed
-from training.gangs import Alone
+from wordless.audio.recordings.manifest import read_manifest
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 WORDS = (
     *("stages=[probe]", "compare.methods=[ast,random_ast]", "probe.learning_curve=[]"),

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from foundation.errors import InputError
 from pipelines.chain.run_output import require_own_parts
 from pipelines.store.store import ENTRY
 from tests.pipelines.tiny_chain import called_at_once, refusal
+from wordless.base.errors import InputError
 
 
 def test_parts_of_an_earlier_run_may_be_replaced(tmp_path: Path) -> None:

@@ -11,10 +11,6 @@ import pytest
 import soundfile
 import torch
 
-from audio.recordings.manifest import SPLITS, Clip, Manifest, Split, read_manifest, read_rejected, write_manifest
-from audio.recordings.notices import trained_on
-from foundation.errors import InputError
-from foundation.progress import Terminal
 from pipelines.chain.corpus import MANIFEST, REJECTED, Corpus
 from pipelines.chain.unlabelled import (
     REJECTED_UNLABELLED,
@@ -29,7 +25,19 @@ from pipelines.chain.unlabelled import (
 from pipelines.settings.run import RunSettings, run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed
-from training.gangs import Alone
+from wordless.audio.recordings.manifest import (
+    SPLITS,
+    Clip,
+    Manifest,
+    Split,
+    read_manifest,
+    read_rejected,
+    write_manifest,
+)
+from wordless.audio.recordings.notices import trained_on
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 RATE = 8000
 NO_CORPUS = Manifest(root=Path(), clips=())

@@ -10,15 +10,15 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 
-from foundation.errors import InputError
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.overrides import prepare
 from pipelines.commandline.refusals import MENTION, OWNERS, add_advice, explain, is_option, options_of
+from wordless.base.errors import InputError
 
 ROOT = Path(__file__).parents[3]
 # An argument of a Python function.
 NOT_OPTIONS = {("tokenizer/parquet.py", "segments")}
-PACKAGES = ("foundation", "benchmarks", "training", "audio", "tokenizer", "lm", "vocoder", "pipelines")
+PACKAGES = ("wordless", "tokenizer", "lm", "vocoder", "pipelines")
 
 
 def messages(file: Path) -> Iterator[str]:

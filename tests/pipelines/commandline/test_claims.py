@@ -30,7 +30,7 @@ SCRIPT = """
 import json, os, time
 from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
-from foundation.errors import InputError
+from wordless.base.errors import InputError
 from pipelines.commandline.claims import keep_claimed
 from pipelines.commandline.command import command
 from pipelines.chain.sweep import going_on

@@ -28,7 +28,7 @@ hydra:
 """
 SCRIPT = """
 import errno, json, os, sys
-from foundation.errors import InputError
+from wordless.base.errors import InputError
 from pipelines.commandline.command import command
 
 def task(config):

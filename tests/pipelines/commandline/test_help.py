@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from foundation.errors import InputError
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.option_index import index
 from pipelines.run import OFTEN
+from wordless.base.errors import InputError
 
 
 @pytest.mark.parametrize(

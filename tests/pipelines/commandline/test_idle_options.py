@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_module
 
-from foundation.errors import InputError
 from pipelines.commandline.idle_options import require_effect
 from pipelines.commandline.refusals import resolved
 from pipelines.run import idle
 from tests.pipelines.tiny_chain import TINY, called_at_once, refusal
+from wordless.base.errors import InputError
 
 MADE = {  # what must be given of each command
     "run": (),

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from foundation.errors import InputError
 from pipelines.commandline.overrides import COLUMNS, prepare
+from wordless.base.errors import InputError
 
 PATHS = frozenset({"corpus.root", "input"})
 AWKWARD = [

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from foundation.errors import InputError
-from foundation.progress import Terminal
 from pipelines.commandline.overrides import remember
 from pipelines.commandline.run_log import LOG, logged
 from tests.pipelines.conftest import FinishedRun
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
 
 
 def failing(folder: Path, error: BaseException) -> None:

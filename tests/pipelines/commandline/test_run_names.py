@@ -7,7 +7,6 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.errors import InputError
 from pipelines.commandline.overrides import parse_values, spell
 from pipelines.commandline.run_names import (
     link_latest,
@@ -17,6 +16,7 @@ from pipelines.commandline.run_names import (
     require_name,
     require_same_run,
 )
+from wordless.base.errors import InputError
 
 
 def write_words(folder: Path, *words: str) -> Path:

@@ -16,10 +16,6 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.recordings.sound_names import partial_name, sound_names
-from foundation.errors import InputError
-from foundation.files import write_aside
-from foundation.seeds import sound_seed
 from pipelines.decode import decode
 from pipelines.decoding import decode_job
 from pipelines.store.work_folder import JOB
@@ -31,6 +27,10 @@ from tokenizer.units import write_units
 from vocoder.engines import numba_streams
 from vocoder.unlearned import frame_blocks, griffin_lim
 from vocoder.vocoder import Vocoder
+from wordless.audio.recordings.sound_names import partial_name, sound_names
+from wordless.base.errors import InputError
+from wordless.base.files import write_aside
+from wordless.base.seeds import sound_seed
 
 
 def options(model: Path, codes: Path, output: Path, **others: object) -> dict[str, object]:

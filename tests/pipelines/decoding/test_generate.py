@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio.reading import read
-from foundation.errors import InputError
 from lm.model import LanguageModel
 from pipelines.decode import decode
 from pipelines.generate import generate
@@ -18,6 +16,8 @@ from pipelines.store.work_folder import new_folder
 from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.reading import read
+from wordless.base.errors import InputError
 
 STEP = 80  # samples per code of the tiny tokenizer
 

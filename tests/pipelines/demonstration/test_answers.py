@@ -18,8 +18,6 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from lm.embeddings import layer_features
 from lm.model import LanguageModel
 from lm.pooling import bags_of_codes
@@ -40,6 +38,8 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds.griffin_lim import GRIFFIN_LIM
 from vocoder.kinds.kind import Kind
 from vocoder.kinds.wavenet import WAVENET
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 LIMIT = 2.0  # seconds of a sound
 

@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from foundation.errors import InputError
 from lm.probing.fitted import FittedProbe
 from pipelines.demo import demo
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.demonstration.test_answers import answers_of, options, save_probe
 from tests.pipelines.tiny import sweep
 from tests.pipelines.tiny_chain import ROOT
+from wordless.base.errors import InputError
 
 PATIENCE = 120  # seconds until a page that shows nothing counts as broken
 PLAYERS = "#sounds audio"

@@ -12,10 +12,6 @@ from hydra import compose, initialize_config_module
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 
-from audio.recordings.corpus import build_manifest
-from audio.recordings.manifest import read_manifest, read_rejected
-from foundation.errors import InputError
-from foundation.progress import Terminal
 from lm.features_file import FeaturesFile, read_features
 from lm.probing.fitted import FittedProbe
 from pipelines.chain.corpus import find_corpus
@@ -25,10 +21,14 @@ from pipelines.embed import embed
 from pipelines.store.store import SYNTHESISED
 from pipelines.store.stored_features import FEATURES, features_by_method
 from pipelines.store.work_folder import work_folder
-from tests.audio.recordings.annotations.annotated_files import PARTS, elan, textgrid_text, write_recording
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import save_rates_run
 from tests.pipelines.tiny_chain import called, entries
+from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, elan, textgrid_text, write_recording
+from wordless.audio.recordings.corpus import build_manifest
+from wordless.audio.recordings.manifest import read_manifest, read_rejected
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
 
 
 def call(*words: str) -> None:

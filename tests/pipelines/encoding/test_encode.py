@@ -18,20 +18,20 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio.reading import read
-from audio.recordings.manifest import read_rejected
-from audio.recordings.tables import read_table
-from foundation.errors import InputError
 from pipelines.encode import encode
-from tests.audio.formats import changing_mp3, without_header
-from tests.audio.recordings.annotations.annotated_files import PARTS, raven, textgrid, write_recording
 from tests.hostile.audio_headers import mp3_of_estimated_length, wav
 from tests.hostile.special_files import at_most_seconds, write_special_files
 from tests.pipelines.tiny import save_rates_run, save_tokenizer
+from tests.wordless.audio.formats import changing_mp3, without_header
+from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, raven, textgrid, write_recording
 from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes, shard_path
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
+from wordless.audio.reading import read
+from wordless.audio.recordings.manifest import read_rejected
+from wordless.audio.recordings.tables import read_table
+from wordless.base.errors import InputError
 
 
 def options(model: Path, recordings: Path, output: Path, **others: object) -> dict[str, object]:

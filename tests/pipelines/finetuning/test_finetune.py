@@ -10,9 +10,6 @@ import pytest
 import soundfile
 import torch
 
-from audio.reading import read
-from foundation.errors import InputError
-from foundation.files import file_hash
 from lm.comparison import Hits, bootstrap, outcome_interval, whole_groups
 from lm.finetuning.model import FineTunedModel
 from lm.model import LanguageModel
@@ -21,8 +18,11 @@ from tests.pipelines.finetuning.conftest import Finetuned
 from tests.pipelines.finetuning.tiny_finetuning import composed, write_tone, write_tones
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
-from training.gangs import Alone
-from training.precision import choose_precision
+from wordless.audio.reading import read
+from wordless.base.errors import InputError
+from wordless.base.files import file_hash
+from wordless.training.gangs import Alone
+from wordless.training.precision import choose_precision
 
 
 def test_every_opponent_has_a_figure_for_each_share(classifier: Finetuned) -> None:

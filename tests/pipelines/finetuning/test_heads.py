@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from audio.reading import read
-from foundation.errors import InputError
 from lm.finetuning.model import FineTunedModel
 from pipelines.finetuning.job import finetune_body
 from tests.pipelines.finetuning.tiny_finetuning import PITCHES, composed, write_tones
 from tests.pipelines.tiny import AUDIO
+from wordless.audio.reading import read
+from wordless.base.errors import InputError
 
 
 def figures(folder: Path) -> dict[str, list[str]]:

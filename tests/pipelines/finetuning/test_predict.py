@@ -10,9 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from audio.reading import read
-from foundation.configuration import build
-from foundation.errors import InputError
 from lm.finetuning.model import FineTunedModel
 from pipelines.commandline.inputs import recordings_of
 from pipelines.finetuning.job import finetune_body
@@ -25,6 +22,9 @@ from tests.pipelines.finetuning.conftest import Finetuned
 from tests.pipelines.finetuning.tiny_finetuning import composed, write_tone
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import called
+from wordless.audio.reading import read
+from wordless.base.configuration import build
+from wordless.base.errors import InputError
 
 
 def predicted(model: Path, source: str, output: Path, workers: int = 1) -> Path:

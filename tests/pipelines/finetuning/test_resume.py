@@ -11,7 +11,7 @@ from tests.killing import PROCESSES, Kill, arm
 from tests.pipelines.finetuning.conftest import Finetuned
 from tests.pipelines.finetuning.tiny_finetuning import PITCHES, QUICK, STEPS, composed, write_tones
 from tests.pipelines.tiny_chain import stored
-from tests.training.test_gangs import together
+from tests.wordless.training.test_gangs import together
 
 # Once in each stage, where it hurts: in the middle of training, between two files, before the last rename.
 KILLS = (

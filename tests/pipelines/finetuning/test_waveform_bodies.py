@@ -10,10 +10,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio.reading import read
-from audio.recordings.corpus import build_manifest
-from audio.recordings.manifest import write_manifest
-from foundation.errors import InputError
 from lm.baselines.audio_transformer import (
     AudioTransformerConfig,
     SavedAudioTransformer,
@@ -28,13 +24,17 @@ from pipelines.finetuning.job import finetune_body
 from pipelines.finetuning.options import finetune_settings
 from pipelines.finetuning.prediction_options import PredictConfig
 from pipelines.store.run_folder import is_finetuned
-from tests.audio.speech_models.checkpoints import save_checkpoint
 from tests.killing import Kill
 from tests.pipelines.finetuning.test_resume import ended, losses
 from tests.pipelines.finetuning.tiny_finetuning import PITCHES, QUICK, STEPS, composed, write_tones
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
-from tests.training.test_gangs import together
+from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
+from tests.wordless.training.test_gangs import together
+from wordless.audio.reading import read
+from wordless.audio.recordings.corpus import build_manifest
+from wordless.audio.recordings.manifest import write_manifest
+from wordless.base.errors import InputError
 
 RATE = AUDIO.sample_rate
 AUDIO_TRANSFORMER = (

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from foundation.errors import InputError
 from pipelines.methods.audio_transformer import AUDIO_TRANSFORMER
 from pipelines.pages.method_pictures import method_pictures
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import OWN, TINY, Kill, called_at_once, composed, run, stored
-from tests.training.test_gangs import losses, together
+from tests.wordless.training.test_gangs import losses, together
+from wordless.base.errors import InputError
 
 SMALL = (
     *("stages=[probe]", "audio_transformer=tiny", "audio_transformer.fit.steps=6"),

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio.recordings.manifest import read_manifest
-from foundation.errors import InputError
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import called_at_once, composed, refusal
+from wordless.audio.recordings.manifest import read_manifest
+from wordless.base.errors import InputError
 
 WORDS = ("stages=[probe,report]", "compare.methods=[bag_of_codes]")
 

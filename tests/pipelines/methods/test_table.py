@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from foundation.errors import InputError
 from pipelines.methods.method import Method, Row
 from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.table import METHODS, ROWS, shown_in
@@ -18,6 +17,7 @@ from pipelines.pages.phrasing import full_name
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny_chain import composed
+from wordless.base.errors import InputError
 
 ROOT = Path(__file__).parents[3]
 

@@ -19,8 +19,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from pipelines.pages import phrasing, run_words
 from pipelines.pages.charts import Picture
 from pipelines.pages.comparison_charts import confusions, in_order, layer_label, ranked_groups, rates
@@ -31,6 +29,8 @@ from pipelines.results.comparison_record import ComparisonRecord, LayerRow, gues
 from pipelines.results.run_record import Pictures
 from tests.pipelines.comparison_example import comparison_example
 from tests.pipelines.pages_apart import Page, figure
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 HOSTILE = "<script>alert('1')</script> & $x_1$ \"q\""
 SECTIONS = ["curves", "codebook", "comparison", "listening"]

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foundation.errors import InputError
-from foundation.files import file_hash
 from pipelines.chain.chain import rates
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
@@ -16,6 +14,8 @@ from tests.pipelines.tiny_chain import composed, run, stored
 from tokenizer.parquet import read_codes
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.tokenizer import Tokenizer
+from wordless.base.errors import InputError
+from wordless.base.files import file_hash
 
 ONE_RATE = ("sample", "autoencoder", "tokenizer", "codes", "health")
 

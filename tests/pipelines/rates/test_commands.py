@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio.reading import read
-from foundation.errors import InputError
 from lm.rate_model import RateLanguageModel
 from pipelines.decode import decode
 from pipelines.encode import encode
@@ -22,6 +20,8 @@ from tests.pipelines.scoring.test_score import options as scoring
 from tokenizer.parquet import read_codes
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.rates import split_rates
+from wordless.audio.reading import read
+from wordless.base.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,6 @@ import pytest
 import soundfile
 from safetensors.numpy import load_file
 
-from audio.recordings.manifest import Clip, Manifest
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
 from lm.sampling import Sampling
@@ -31,6 +28,9 @@ from vocoder.continuing import Prompt
 from vocoder.kinds.griffin_lim import GRIFFIN_LIM
 from vocoder.sampling import Sampling as SoundSampling
 from vocoder.synthesis import create_synthesis
+from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 METHODS = "compare.methods=[log_mel,bag_of_rate_1,gpt_of_rate_2]"
 WORDS = (

@@ -12,7 +12,6 @@ import pytest
 import torch
 from hydra import compose, initialize_config_module
 
-from foundation.errors import InputError
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
 from pipelines.chain.probe_job import probe_run
@@ -22,10 +21,11 @@ from pipelines.settings.run import run_settings
 from tests.killing import Kill
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, TINY, composed, run, stored
-from tests.training.test_gangs import EACH_STEP, FP32, losses, together
+from tests.wordless.training.test_gangs import EACH_STEP, FP32, losses, together
 from tokenizer.parquet import read_codes
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.rates import split_rates
+from wordless.base.errors import InputError
 
 RATES = ("tokenizer.rates=[8,2]", "lm.gpt.layers=3", "lm.views.warps=1")
 LAYERS = ("all_layers", "layer_1", "layer_2")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from audio.recordings.manifest import Clip, Manifest, Split
 from pipelines.results.classifier_check import fair_classifier, originals_recognised, unreliable_classifier
 from pipelines.settings.run import run_settings
 from pipelines.stages.decoded import CLIPS
@@ -14,6 +13,7 @@ from pipelines.stages.playback import JudgeName
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry, write_json
 from tests.pipelines.tiny_chain import composed
+from wordless.audio.recordings.manifest import Clip, Manifest, Split
 
 JUDGED = 20
 

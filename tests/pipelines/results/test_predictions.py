@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from audio.recordings.manifest import Clip, Manifest, read_manifest
-from foundation.json_values import find_object
 from pipelines.results.predictions import write_predictions
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import called, run
+from wordless.audio.recordings.manifest import Clip, Manifest, read_manifest
+from wordless.base.json_values import find_object
 
 
 def test_a_run_writes_the_answer_of_each_probe_for_each_test_clip(finished_run: FinishedRun) -> None:

@@ -16,8 +16,8 @@ from pipelines.results.provenance import CHECKOUT, commit_of, parameters, proven
 from pipelines.run import PATHS, TEXTS
 from pipelines.store.store import Entry, write_json
 from pipelines.store.training_curve import CURVE
-from training.gangs import Alone
 from vocoder.vocoder import Vocoder
+from wordless.training.gangs import Alone
 
 ODD_WORDS = (
     "corpus.root=/data/my {odd} 'words', \"and\" more",

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundation.errors import InputError
 from pipelines.results.run_record import read_results
+from wordless.base.errors import InputError
 
 FIGURE = {
     "stage": "lm",

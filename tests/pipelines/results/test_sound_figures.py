@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-from audio.recordings.manifest import Clip, Manifest
-from foundation.progress import Terminal
 from lm.probing.config import ProbeConfig
 from pipelines.results.figures import Figure
 from pipelines.results.sound_figures import listening_record, sound_figures
@@ -18,7 +16,9 @@ from pipelines.stages.listening import LISTENING
 from pipelines.stages.recognition import RECOGNISED, label_task
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json
-from training.gangs import Alone
+from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 CONFIG = ProbeConfig(resamples=200)
 LABELS = ("one", "two", "one", "two")

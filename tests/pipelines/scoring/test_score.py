@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from audio.recordings.manifest import read_rejected
-from foundation.errors import InputError
 from lm.model import LanguageModel
 from pipelines.score import score
-from tests.audio.recordings.annotations.annotated_files import PARTS, audacity, write_recording
 from tests.pipelines.tiny_chain import called
+from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, audacity, write_recording
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.recordings.manifest import read_rejected
+from wordless.base.errors import InputError
 
 
 def options(model: Path, recordings: Path | str, **others: object) -> dict[str, object]:

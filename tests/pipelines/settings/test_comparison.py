@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from audio.recordings.manifest import Clip, Manifest
-from foundation.errors import InputError
 from pipelines.methods.table import METHODS, inputs_of
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny_chain import composed
+from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.base.errors import InputError
 
 GROUPS = ("a", "b", "c", "d")
 

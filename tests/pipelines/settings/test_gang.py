@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_module
 
-from foundation.errors import InputError
 from pipelines.commandline.overrides import prepare
 from pipelines.commandline.refusals import resolved
 from pipelines.run import PATHS, TEXTS
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny_chain import ROOT, called_at_once, composed, refusal
+from wordless.base.errors import InputError
 
 MACHINES = 2  # in the script for Slurm
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from foundation.errors import InputError
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig
 from lm.gpt import GPT, GPTConfig
 from lm.vocabulary import Vocabulary
@@ -13,6 +12,7 @@ from pipelines.settings.run import run_settings
 from tests.pipelines.tiny_chain import composed
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from vocoder.wavenet.network import WaveNet, WaveNetConfig
+from wordless.base.errors import InputError
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_module
 
-from foundation.errors import InputError
-from foundation.seeds import MAX_SEED
 from pipelines.commandline.choices import with_choices
 from pipelines.commandline.refusals import resolved
 from pipelines.settings.run import RunSettings, run_settings
 from tests.pipelines.tiny_chain import composed
+from wordless.base.errors import InputError
+from wordless.base.seeds import MAX_SEED
 
 KEPT = ("corpus", "embedded", "probe", "listening", "rates", "zerospeech")
 

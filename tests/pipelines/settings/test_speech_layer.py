@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from foundation.errors import InputError
 from pipelines.settings.run import RunSettings, run_settings
-from tests.audio.speech_models.checkpoints import STRIDE, save_checkpoint
 from tests.test_configs import composed
+from tests.wordless.audio.speech_models.checkpoints import STRIDE, save_checkpoint
+from wordless.base.errors import InputError
 
 METHODS = "compare.methods=[log_mel,bag_of_codes,gpt,wav2vec2]"
 

@@ -11,12 +11,6 @@ import torch
 from safetensors.numpy import load_file
 from torch import Tensor
 
-from audio.recordings.hearings import hearings
-from audio.recordings.manifest import Clip, Manifest, Split
-from audio.waveform import FloatArray
-from foundation.errors import InputError
-from foundation.files import file_hash
-from foundation.progress import Terminal
 from lm.baselines.audio_transformer import VARIANTS, AudioTransformerConfig, create_audio_transformer, load_classifier
 from lm.baselines.clip_batches import WaveformBatchConfig
 from lm.baselines.supervised import ClassLoss, HeadConfig, Label, LabelledSplit
@@ -32,8 +26,14 @@ from pipelines.stages.labels import Labels
 from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from training.gangs import Alone
-from training.state import FitConfig
+from wordless.audio.recordings.hearings import hearings
+from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.audio.waveform import FloatArray
+from wordless.base.errors import InputError
+from wordless.base.files import file_hash
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
+from wordless.training.state import FitConfig
 
 RATE = 8000
 PATCH = 200  # samples

@@ -12,15 +12,6 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
-from audio.reading import read
-from audio.recordings.hearings import Hearing, hearings
-from audio.recordings.manifest import Clip, Manifest, Split
-from audio.spectrogram import LogMel
-from audio.waveform import FloatArray
-from foundation.configuration import build
-from foundation.errors import InputError
-from foundation.files import file_hash
-from foundation.progress import Terminal
 from lm.baselines.block_features import clips_together
 from lm.baselines.encoder import create_encoder
 from lm.baselines.spectrogram_reader import PIECE_FRAMES, SpectrogramReader, statistics
@@ -35,7 +26,16 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.pipelines.tiny import AUDIO, sweep
 from tests.test_configs import CONF
-from training.gangs import Alone
+from wordless.audio.reading import read
+from wordless.audio.recordings.hearings import Hearing, hearings
+from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.audio.spectrogram import LogMel
+from wordless.audio.waveform import FloatArray
+from wordless.base.configuration import build
+from wordless.base.errors import InputError
+from wordless.base.files import file_hash
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 SPLITS: tuple[Split, ...] = (*["train"] * 6, *["validation"] * 2, *["test"] * 2)
 CLASSES = ("falls", "rises")

@@ -8,13 +8,13 @@ import pytest
 import soundfile
 import torch
 
-from audio.reading import read_blocks
-from audio.recordings.manifest import Clip, read_manifest
-from audio.spectrogram import log_mel_stream
-from audio.warping import warp
 from tests.pipelines.conftest import FinishedRun
 from tokenizer.encoder import Encoder, encode_clip
 from tokenizer.views import View, encode_views
+from wordless.audio.reading import read_blocks
+from wordless.audio.recordings.manifest import Clip, read_manifest
+from wordless.audio.spectrogram import log_mel_stream
+from wordless.audio.warping import warp
 
 
 @pytest.fixture

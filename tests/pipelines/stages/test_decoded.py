@@ -8,9 +8,6 @@ import pytest
 import soundfile
 import torch
 
-from audio.recordings.manifest import Clip, Manifest
-from foundation.errors import InputError
-from foundation.progress import Terminal
 from pipelines.stages.decoded import decode_clips, decoded_paths, wav_name
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.stages.listening import listening
@@ -18,10 +15,13 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.pipelines.tiny import LISTENING, playback_of, sweep
 from tokenizer.tokenizer import Tokenizer
-from training.gangs import Alone
 from vocoder.engines import numba_streams
 from vocoder.kinds.table import JUDGED_KINDS
 from vocoder.vocoder import Vocoder
+from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 
 @pytest.fixture

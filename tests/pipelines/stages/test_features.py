@@ -9,17 +9,17 @@ import pytest
 import soundfile
 import torch
 
-from audio.mean_removal import MeanRemoval
-from audio.reading import read
-from audio.recordings.manifest import Clip
-from audio.spectrogram import LogMel
-from foundation.files import file_hash
 from lm.pooling import POOLINGS, pool
 from pipelines.stages.features import audio_features
 from tests.pipelines.tiny import AUDIO, save_tokenizer, sweep, tiny_tokenizer
 from tokenizer.encoder import Encoder
 from tokenizer.signals import PATCHES_AT_ONCE
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.mean_removal import MeanRemoval
+from wordless.audio.reading import read
+from wordless.audio.recordings.manifest import Clip
+from wordless.audio.spectrogram import LogMel
+from wordless.base.files import file_hash
 
 
 def whole_clip(path: Path) -> Clip:

@@ -8,12 +8,6 @@ import pytest
 import soundfile
 import torch
 
-from audio.recordings.corpus import CorpusConfig, build_manifest
-from audio.recordings.manifest import Clip, Manifest
-from audio.recordings.splits import SplitConfig
-from foundation.arrays import Array
-from foundation.errors import InputError
-from foundation.progress import Terminal
 from pipelines.settings.run import run_settings
 from pipelines.stages.stored_arrays import waveforms, write_clips
 from pipelines.stages.tokenizer import frame_sample
@@ -21,7 +15,13 @@ from pipelines.store.session import Session
 from pipelines.store.store import Store
 from tests.pipelines.tiny import sweep
 from tests.pipelines.tiny_chain import composed
-from training.gangs import Alone
+from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
+from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.base.arrays import Array
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 
 def session(folder: Path) -> Session:

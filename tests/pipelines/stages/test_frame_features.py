@@ -10,18 +10,18 @@ import soundfile
 import torch
 from safetensors.numpy import load_file
 
-from audio.reading import read
-from audio.recordings.hearings import hearings
-from audio.recordings.manifest import Clip, Manifest
-from foundation.errors import InputError
-from foundation.progress import Terminal
 from lm.pooling import POOLINGS, FloatArray, pool
 from lm.vectors import ONE_HEARING, VectorConfig
 from pipelines.stages.features import frame_features
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.pipelines.tiny import sweep
-from training.gangs import Alone
+from wordless.audio.reading import read
+from wordless.audio.recordings.hearings import hearings
+from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 
 def levels(samples: FloatArray, *, hop: int, spoil: bool = False) -> FloatArray:

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from audio.recordings.manifest import Clip, Manifest
-from audio.waveform import FloatArray
 from lm.baselines.spectrogram_transformer import AstConfig
 from lm.vectors import VectorConfig
 from pipelines.settings.run import run_settings
@@ -22,6 +20,8 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
 from tests.pipelines.tiny import save_tokenizer, session_of, sweep
 from tests.pipelines.tiny_chain import composed
+from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.waveform import FloatArray
 
 RATE = 4000
 Features = Callable[[Session, Manifest, VectorConfig, Path], object]
@@ -86,7 +86,7 @@ def test_other_hearings_have_other_keys(features: Features, tmp_path: Path, monk
     monkeypatch.setattr(Session, "obtain", stop)
     several = VectorConfig(hearings=3)
     before = [key(VectorConfig()), key(several)]
-    monkeypatch.setattr("audio.recordings.hearings.LATEST", 0.08)  # as if a new version had other hearings
+    monkeypatch.setattr("wordless.audio.recordings.hearings.LATEST", 0.08)  # as if a new version had other hearings
     after = [key(VectorConfig()), key(several)]
     assert after[0] == before[0]
     assert len({*before, *after}) == 3

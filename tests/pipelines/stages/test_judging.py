@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from audio.waveform import Waveform
-from foundation.progress import Terminal
 from pipelines.stages.decoded import CLIPS, JUDGED, measure_clips, wav_name
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json
 from tests.pipelines.tiny import sweep
-from training.gangs import Alone
 from vocoder.judging.figures import by_itself
 from vocoder.kinds.table import JUDGED_KINDS
 from vocoder.runaway import LoudnessRange, RunawayGuard
+from wordless.audio.waveform import Waveform
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 
 def test_only_a_vocoder_that_knows_its_loudness_says_what_ran_away() -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foundation.errors import InputError
 from lm.sequences import CodeSequences
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny_chain import composed
+from wordless.base.errors import InputError
 
 SEQUENCES = CodeSequences.of([[np.zeros((100, 1), np.int32)] for _ in range(5)])
 

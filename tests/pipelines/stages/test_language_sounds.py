@@ -9,20 +9,20 @@ import pytest
 import soundfile
 import torch
 
-from audio.waveform import Waveform
-from foundation.progress import Terminal
 from pipelines.stages.language_sounds import language_sounds
 from pipelines.stages.recognition import new_part
 from pipelines.store.session import Session
 from pipelines.store.store import Store
 from tests.pipelines.tiny import LISTENING, sweep
 from tokenizer.tokenizer import Tokenizer
-from training.gangs import Alone
 from vocoder.continuing import Prompt
 from vocoder.judging.metrics import sound_levels
 from vocoder.kinds.wavenet import WAVENET
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
+from wordless.audio.waveform import Waveform
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 RATE = 4000
 

@@ -8,17 +8,17 @@ import pytest
 import soundfile
 import torch
 
-from audio.reading import read
-from audio.recordings.manifest import Clip, Manifest
-from audio.waveform import FloatArray
-from foundation.progress import Terminal
 from pipelines.stages.decoded import CLIPS, decode_clips, decoded_paths
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.stages.listening import listening
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, playback_of, sweep
-from training.gangs import Alone
+from wordless.audio.reading import read
+from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.waveform import FloatArray
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 RATE = 4000
 STEP = PATCH.frames * AUDIO.hop_length

@@ -7,15 +7,15 @@ import pytest
 import soundfile
 import torch
 
-from audio.recordings.manifest import Clip, Manifest
-from foundation.progress import Terminal
+from lm.samples.model import SampleLanguageModel
 from pipelines.stages.next_sample_sounds import SAMPLE_SOUNDS, SampleSoundsConfig, generate_sample_sounds
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from samples.model import SampleLanguageModel
+from tests.lm.samples.tiny import CONFIGS, lively
 from tests.pipelines.tiny import sweep
-from tests.samples.tiny import CONFIGS, lively
-from training.gangs import Alone
+from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 
 @pytest.mark.parametrize("name", CONFIGS)

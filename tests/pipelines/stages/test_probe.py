@@ -12,10 +12,6 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from audio.recordings.folds import Fold, folds
-from audio.recordings.manifest import Clip, Manifest, Split
-from foundation.errors import InputError
-from foundation.progress import Terminal
 from lm.probing.config import ProbeConfig
 from lm.probing.task import require_labels
 from pipelines.methods.table import METHODS
@@ -24,7 +20,11 @@ from pipelines.stages.probe import collect_probes, probe_methods, require_probea
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, Store
 from pipelines.store.stored_features import features_by_method
-from training.gangs import Alone
+from wordless.audio.recordings.folds import Fold, folds
+from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 CONFIG = ProbeConfig(layer_penalties=2, penalties=5, resamples=50, learning_curve=(0.1, 1.0))
 OTHERWISE: dict[str, Any] = {  # another value for each option of CONFIG

@@ -10,8 +10,6 @@ import soundfile
 import torch
 from safetensors.numpy import load_file as read_features
 
-from audio.reading import read
-from audio.recordings.manifest import Clip, Manifest
 from lm.embeddings import embed
 from lm.filtered import filtered
 from lm.gpt import GPTConfig
@@ -28,6 +26,8 @@ from tokenizer.assignments import soft_assignments, spacings_of
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder
 from tokenizer.signals import quantised_vectors, signals, soft_codes, whole_patches
+from wordless.audio.reading import read
+from wordless.audio.recordings.manifest import Clip, Manifest
 
 
 def test_a_filter_is_evidence_times_prediction() -> None:

@@ -10,12 +10,6 @@ import soundfile
 import torch
 from safetensors.numpy import load_file
 
-from audio.reading import read
-from audio.recordings.manifest import Clip, Manifest, Split
-from audio.waveform import FloatArray
-from foundation.errors import InputError
-from foundation.files import file_hash
-from foundation.progress import Terminal
 from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.clip_batches import ClipBatchConfig
 from lm.baselines.filter_bank import filter_bank, frames_of
@@ -27,8 +21,14 @@ from pipelines.stages.spectrogram_transformer import AstSettings, ast, ast_featu
 from pipelines.stages.stored_arrays import filter_banks
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from training.gangs import Alone
-from training.state import FitConfig
+from wordless.audio.reading import read
+from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.audio.waveform import FloatArray
+from wordless.base.errors import InputError
+from wordless.base.files import file_hash
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
+from wordless.training.state import FitConfig
 
 RATE = 8000
 CONFIG = AstConfig(layers=(2, 12), patches=4)

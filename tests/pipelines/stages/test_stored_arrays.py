@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from audio.recordings.manifest import Clip, Manifest, Split
-from foundation.arrays import Array, fill
-from foundation.progress import Terminal
 from pipelines.stages.stored_arrays import kept_clips, kept_rows, read_clips, write_clips
 from pipelines.store.session import Session
 from pipelines.store.store import Store
-from training.gangs import Alone
+from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.base.arrays import Array, fill
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 SPLITS: tuple[Split, ...] = ("validation", "train", "test", "train", "validation")
 LENGTHS = {"train": 3, "validation": 7}

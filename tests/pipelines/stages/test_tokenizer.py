@@ -7,15 +7,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from audio.recordings.manifest import read_manifest
-from foundation.progress import Terminal
 from pipelines.settings.run import run_settings
 from pipelines.stages.tokenizer import frame_sample, input_sample
 from pipelines.store.session import Session
 from pipelines.store.store import Store
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed
-from training.gangs import Alone
+from wordless.audio.recordings.manifest import read_manifest
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 
 @pytest.mark.parametrize(("ranges", "alike"), [((40.0, 40.0), True), ((10.0, 20.0), False)])

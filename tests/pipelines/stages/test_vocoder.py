@@ -8,18 +8,18 @@ import pytest
 import soundfile
 import torch
 
-from audio.recordings.manifest import Clip, Manifest, Split
-from foundation.progress import Terminal
 from pipelines.stages.codes import codes
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.vocoder import CodedIn, VocoderSettings, vocoder
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.store.training_curve import CURVE
-from training.gangs import Alone
-from training.state import StartableFitConfig
 from vocoder.crops import CropsConfig
 from vocoder.vocoder import Vocoder
+from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
+from wordless.training.state import StartableFitConfig
 
 RATE = 4000
 

@@ -11,12 +11,6 @@ import soundfile
 import torch
 from safetensors.numpy import load_file
 
-from audio.recordings.hearings import hearings
-from audio.recordings.manifest import Clip, Manifest, Split
-from audio.speech_models.encoder import load_speech_encoder
-from foundation.errors import InputError
-from foundation.files import file_hash
-from foundation.progress import Terminal
 from lm.baselines.clip_batches import WaveformBatchConfig
 from lm.baselines.masking import MaskConfig
 from lm.baselines.speech_classifier import load_speech_classifier
@@ -38,10 +32,16 @@ from pipelines.stages.wav2vec2 import (
 )
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from tests.audio.speech_models.checkpoints import save_checkpoint
 from tests.lm.baselines.speech import RATE, SMALL, TARGETS
-from training.gangs import Alone
-from training.state import FitConfig
+from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
+from wordless.audio.recordings.hearings import hearings
+from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.audio.speech_models.encoder import load_speech_encoder
+from wordless.base.errors import InputError
+from wordless.base.files import file_hash
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
+from wordless.training.state import FitConfig
 
 BATCHES = WaveformBatchConfig(batch_size=4, max_seconds=0.5)
 SETTINGS = Wav2vec2Settings(

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.errors import InputError
 from pipelines.store.costs import BEGUN
 from pipelines.store.store import ENTRY, TIMINGS, Recipe, Store, checkpoints_of, is_finished, note_finished, write_json
 from tests.hostile.special_files import at_most_seconds
+from wordless.base.errors import InputError
 
 RECIPE = Recipe(stage="sums", version=1, config={"terms": 3, "seed": 0}, inputs={"manifest": "abc", "codes": "def"})
 FILES = ("terms.json", "deep/sum.txt")

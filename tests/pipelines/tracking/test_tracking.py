@@ -14,8 +14,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from foundation.errors import InputError
-from foundation.progress import Terminal
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, Store
 from pipelines.store.training_curve import CURVE, numeric
@@ -23,9 +21,11 @@ from pipelines.tracking.table import TRACKERS, require_trackers
 from pipelines.tracking.tracker import Outcome, State, TrackedRun, TrackedTraining
 from pipelines.tracking.tracking import Tracking, open_trackers, tracked
 from tests.pipelines.tracking.records import READERS, Record, prepare
-from training.gangs import Alone
-from training.record import Point
-from training.state import FitConfig
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
+from wordless.training.record import Point
+from wordless.training.state import FitConfig
 
 FIT = FitConfig(steps=8, lr=0.02, warmup_steps=2, validate_every=2, checkpoint_minutes=0)
 STEPS = [2, 4, 6, 8]

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 from numba import njit
 
-from foundation import compiling as locks
-from foundation.compiling import compiling
 from tests.waiting import SOON, assert_waits, beside
 from vocoder.engines import kernels
+from wordless.base import compiling as locks
+from wordless.base.compiling import compiling
 
 
 def test_the_kernel_is_compiled_by_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from vocoder.judging.intelligibility import has_pesq, pesq, stoi
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 RATE = 8000
 

@@ -4,9 +4,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.spectrogram import LogMel
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from tests.vocoder.sounds import SPECTROGRAM, random_table
 from vocoder.judging.metrics import (
     code_agreement,
@@ -14,6 +11,9 @@ from vocoder.judging.metrics import (
     mel_cepstral_distortion,
     sound_levels,
 )
+from wordless.audio.spectrogram import LogMel
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 
 def waveform(samples: object) -> Waveform:

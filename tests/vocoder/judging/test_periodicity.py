@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from tests.reference import periodicity_by_lag
 from vocoder.judging.periodicity import periodicity
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 
 def sound(samples: np.ndarray, sample_rate: int = 8000) -> Waveform:

@@ -3,9 +3,9 @@ import sys
 import numpy as np
 import pytest
 
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from vocoder.judging.pitch import has_pitch, pitch, pitch_error, voicing_error
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 RATE = 8000
 

@@ -4,9 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from audio.spectrogram import LogMel, SpectrogramConfig
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from tests.reference import griffin_lim_of_the_whole
 from tests.vocoder.sounds import (
     MEAN,
@@ -23,6 +20,9 @@ from tokenizer.codes import Codes
 from vocoder.judging.metrics import log_mel_distance
 from vocoder.unlearned import frame_blocks, griffin_lim
 from vocoder.unlearned.frame_blocks import BLOCK_FRAMES, CodeFrames
+from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 BOUND = 1e-5  # of full scale, a third of a step of 16 bits; 0 on the machines that were tried
 FINE = SpectrogramConfig(sample_rate=8000, window_length=200, hop_length=80, n_mels=64)

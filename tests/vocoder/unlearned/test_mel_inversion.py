@@ -2,9 +2,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio.spectrogram import mel_filters
 from tests.vocoder.sounds import SPECTROGRAM
 from vocoder.unlearned.mel_inversion import linear_power
+from wordless.audio.spectrogram import mel_filters
 
 
 def error(seed: int, frames: int) -> float:

@@ -4,9 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from audio.spectrogram import LogMel
-from audio.waveform import Waveform
-from foundation.errors import InputError
 from tests.reference import noise_vocoded_as_a_whole
 from tests.vocoder.sounds import (
     MEAN,
@@ -23,6 +20,9 @@ from tokenizer.codes import Codes
 from vocoder.frames import log_mel_of
 from vocoder.judging.metrics import log_mel_distance
 from vocoder.unlearned import frame_blocks, noise_vocoder
+from wordless.audio.spectrogram import LogMel
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 
 def decode(codes: Codes, table: Table, *, seed: int = 0) -> Waveform:

@@ -4,9 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.errors import InputError
 from tests.vocoder.sounds import tiny_config
 from vocoder.wavenet import mu_law
+from wordless.base.errors import InputError
 
 
 @given(st.lists(st.floats(-1, 1, width=32), min_size=1), st.sampled_from([16, 255, 256, 1024]))

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from foundation.errors import InputError
 from tests.vocoder.sounds import SPECTROGRAM, tiny_config
 from vocoder.wavenet.network import WaveNet, create_wavenet
+from wordless.base.errors import InputError
 
 HOP = SPECTROGRAM.hop_length
 

@@ -1,0 +1,606 @@
+"""Annotations beside recordings become labelled clips; what is not usable is listed, and contradictions are refused."""
+
+import gzip
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.wordless.audio.recordings.annotations.annotated_files import (
+    PARTS,
+    RATE,
+    WRITERS,
+    audacity,
+    elan,
+    kaldi,
+    lhotse,
+    lhotse_recording,
+    lhotse_supervision,
+    raven,
+    textgrid,
+    textgrid_text,
+    write_recording,
+)
+from wordless.audio.recordings.annotations.annotation import AnnotationConfig
+from wordless.audio.recordings.annotations.finding import annotations_below
+from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
+from wordless.audio.recordings.manifest import Clip, Rejected, read_manifest, write_manifest
+from wordless.audio.recordings.packed.options import ColumnConfig
+from wordless.audio.recordings.recording_paths import recordings_at
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.base.errors import InputError
+
+ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
+EXPECTED = [(f"field.wav#t={start:g},{end:g}", label) for start, end, label in PARTS]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_recording(tmp_path / "field.wav")
+    return tmp_path
+
+
+def corpus(folder: Path, **options: Any) -> tuple[Sequence[Clip], Sequence[Rejected]]:
+    where = {} if "table" in options else {"root": str(folder)}
+    manifest, rejected = build_manifest(CorpusConfig(**{"split": ALL_TRAIN, **where, **options}))
+    return manifest.clips, rejected
+
+
+def named(clips: Sequence[Clip]) -> list[tuple[str, str | None]]:
+    return [(clip.name, clip.label) for clip in clips]
+
+
+def reasons(rejected: Sequence[Rejected]) -> str:
+    return "\n".join(f"{each.path}: {each.reason}" for each in rejected)
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_folder_of_each_kind_gives_labelled_parts(folder: Path, writer: str) -> None:
+    WRITERS[writer](folder, "field", PARTS)
+    clips, rejected = corpus(folder)
+    assert named(clips) == EXPECTED
+    assert {clip.group for clip in clips} == {"field"}
+    assert [clip.part.span(RATE) for clip in clips] == [(start, end) for start, end, _ in PARTS]
+    assert not rejected
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_parts_are_read_for_encoding_as_for_a_corpus(folder: Path, writer: str) -> None:
+    WRITERS[writer](folder, "field", PARTS)
+    place = recordings_at(folder, AnnotationConfig())
+    assert [(each.name, each.label) for each in place.passages] == EXPECTED
+    assert {each.group for each in place.passages} == {"field"}
+    whole = recordings_at(folder, AnnotationConfig(kind="none"))
+    assert [each.name for each in whole.passages] == [each.name for each in recordings_at(folder).passages]
+    assert [each.name for each in whole.passages] == ["field.wav"]
+
+
+@pytest.mark.parametrize(
+    ("writer", "file"),
+    [
+        *[("raven", "field.Table.1.selections.txt"), ("audacity", "field.txt"), ("textgrid", "field.TextGrid")],
+        *[("elan", "field.eaf"), ("kaldi", "kaldi_field"), ("kaldi", "kaldi_field/wav.scp")],
+        *[("kaldi", "kaldi_field/segments"), ("kaldi", "kaldi_field/text"), ("rttm", "field.rttm")],
+        *[("lhotse", "field_supervisions.jsonl.gz"), ("lhotse cuts", "field_cuts.jsonl"), ("ctm", "field.ctm")],
+    ],
+)
+def test_a_table_may_be_a_file_of_annotations(folder: Path, writer: str, file: str) -> None:
+    WRITERS[writer](folder, "field", PARTS)
+    clips, _ = corpus(folder, table=str(folder / file))
+    assert named(clips) == EXPECTED
+    place = recordings_at(folder / file, AnnotationConfig())
+    if (folder / file).is_file():
+        assert [(each.name, each.label) for each in place.passages] == EXPECTED
+
+
+def test_a_kaldi_folder_without_recordings_is_a_root(folder: Path) -> None:
+    kaldi(folder, "field", PARTS)
+    clips, _ = corpus(folder, root=str(folder / "kaldi_field"))
+    assert named(clips) == EXPECTED
+    place = recordings_at(folder / "kaldi_field", AnnotationConfig())
+    assert [(each.name, each.label) for each in place.passages] == EXPECTED
+
+
+def test_kinds_that_agree_are_used_once(folder: Path) -> None:
+    for write in (raven, audacity, textgrid, kaldi):
+        write(folder, "field", PARTS)
+    said: list[str] = []
+    config = CorpusConfig(root=str(folder), split=ALL_TRAIN)
+    find_recordings(config, say=said.append)
+    clips, _ = corpus(folder)
+    assert named(clips) == EXPECTED
+    assert {(clip.low_hz, clip.high_hz, clip.annotated_channel) for clip in clips} == {(500.0, 1800.0, "1")}
+    assert any("raven" in line and "audacity" in line for line in said)
+    for kind in ("raven", "audacity", "textgrid", "kaldi"):
+        assert named(corpus(folder, annotations=kind)[0]) == EXPECTED
+
+
+def test_kinds_that_differ_are_refused_until_one_is_chosen(folder: Path) -> None:
+    raven(folder, "field", PARTS)
+    audacity(folder, "field", PARTS[:5])
+    with pytest.raises(InputError, match=r"corpus\.annotations=") as error:
+        corpus(folder)
+    assert "raven" in str(error.value)
+    assert "audacity" in str(error.value)
+    assert named(corpus(folder, annotations="audacity")[0]) == EXPECTED[:5]
+    with pytest.raises(InputError, match=r"annotations="):
+        recordings_at(folder, AnnotationConfig())
+
+
+def test_recordings_may_have_annotations_of_different_kinds(folder: Path) -> None:
+    write_recording(folder / "marsh.wav", seed=1)
+    raven(folder, "field", PARTS)
+    textgrid(folder, "marsh", PARTS[:2])
+    clips, _ = corpus(folder)
+    assert [clip.path for clip in clips] == ["field.wav"] * 8 + ["marsh.wav"] * 2
+
+
+def test_several_tiers_are_refused_until_one_is_chosen(folder: Path) -> None:
+    tiers = {"birds": PARTS, "weather": [(0.0, 3.0, "rain")]}
+    (folder / "field.TextGrid").write_text(textgrid_text(tiers))
+    with pytest.raises(InputError, match=r"corpus\.tier=") as error:
+        corpus(folder)
+    assert "weather" in str(error.value)
+    assert named(corpus(folder, tier="birds")[0]) == EXPECTED
+    assert named(corpus(folder, tier="weather")[0]) == [("field.wav#t=0,3", "rain")]
+    with pytest.raises(InputError, match="frogs") as error:
+        corpus(folder, tier="frogs")
+    assert "birds" in str(error.value)
+
+
+def test_a_file_without_the_tier_is_set_aside_by_name(folder: Path) -> None:
+    write_recording(folder / "marsh.wav", seed=1)
+    (folder / "field.TextGrid").write_text(textgrid_text({"birds": PARTS}))
+    (folder / "marsh.TextGrid").write_text(textgrid_text({"frogs": PARTS}))
+    clips, rejected = corpus(folder, tier="birds")
+    assert {clip.path for clip in clips} == {"field.wav"}
+    assert "frogs" in reasons(rejected)
+    assert [each.path for each in rejected] == ["marsh.wav"]
+
+
+def test_a_tier_chooses_among_the_kinds(folder: Path) -> None:
+    raven(folder, "field", PARTS[:3])
+    (folder / "field.TextGrid").write_text(textgrid_text({"birds": PARTS}))
+    assert named(corpus(folder, tier="birds")[0]) == EXPECTED
+
+
+def test_bad_rows_are_set_aside_with_their_line(folder: Path) -> None:
+    rows = ["0.5\t1.7\trobin", "3\t2\tlate", "4\t4\tpoint", "nan\t5\tx", "6\tinf\tx", "19\t25\tlong", "30\t31\tfar"]
+    rows += ["7\t8\twren", "-1\t2\tearly", "9\t10\trobin", "11\t12\trobin", "13\t14\tro\0bin"]
+    (folder / "field.txt").write_text("".join(f"{row}\n" for row in rows))
+    clips, rejected = corpus(folder)
+    assert [clip.label for clip in clips] == ["robin", "wren", "robin", "robin"]
+    lines = reasons(rejected)
+    for number in (2, 3, 4, 5, 6, 7, 9, 12):
+        assert f"field.txt:{number}" in lines, lines
+    assert len(rejected) == 8
+
+
+def test_a_bad_row_of_a_selection_table_costs_no_other(folder: Path) -> None:
+    raven(folder, "field", PARTS)
+    table = folder / "field.Table.1.selections.txt"
+    rows = [
+        "9\tSpectrogram 1\t1\tNaN\t3\t0\t1\towl",
+        "10\tSpectrogram 1\t1\t\t3\t0\t1\towl",
+        "11\tx\t1\t2\t1\t0\t1\towl",
+    ]
+    table.write_text(table.read_text() + "\n".join(rows) + "\n")
+    clips, rejected = corpus(folder)
+    assert named(clips) == EXPECTED
+    assert all(f"selections.txt:{number}" in reasons(rejected) for number in (18, 19, 20))
+
+
+def test_other_text_beside_recordings_changes_nothing(tmp_path: Path) -> None:
+    for number, label in enumerate(("dog", "cat")):
+        write_recording(tmp_path / label / "a.wav", seed=number, seconds=1.0)
+        (tmp_path / label / "a.txt").write_text("the dog said 1\t2 times\n")
+        (tmp_path / label / "a.lab").write_text("THE DOG SAID\n")
+        (tmp_path / label / "README.txt").write_text("")
+        (tmp_path / label / "f0.txt").write_text("0.01\t120.5\t0.9\n0.02\t121.5\t0.8\n")
+        (tmp_path / label / "notes.tsv").write_text("path\tstart\tlabel\na.wav\t1\tx\n")
+        (tmp_path / label / "list.jsonl").write_text('{"audio_filepath": "a.wav", "label": "x"}\n')
+        (tmp_path / label / "pitch.txt").write_text("0.5\t120.5\n0.6\t121.5\n")
+    clips, rejected = corpus(tmp_path)
+    assert named(clips) == [("cat/a.wav", "cat"), ("dog/a.wav", "dog")]
+    assert not rejected
+    assert [each.name for each in recordings_at(tmp_path, AnnotationConfig()).passages] == ["cat/a.wav", "dog/a.wav"]
+
+
+def test_a_label_comes_from_the_annotation_and_not_from_the_folder(tmp_path: Path) -> None:
+    write_recording(tmp_path / "monday/field.wav")
+    (tmp_path / "monday/field.txt").write_text("0.5\t1.5\twren\n2\t3\t\n")
+    assert named(corpus(tmp_path)[0]) == [("monday/field.wav#t=0.5,1.5", "wren"), ("monday/field.wav#t=2,3", None)]
+    assert {clip.group for clip in corpus(tmp_path)[0]} == {"monday/field"}
+    assert {clip.label for clip in corpus(tmp_path, labels="none")[0]} == {None}
+    pattern = "{group}/*.wav"
+    assert {clip.group for clip in corpus(tmp_path, pattern=pattern)[0]} == {"monday"}
+
+
+def test_recordings_without_annotations_are_listed(folder: Path) -> None:
+    write_recording(folder / "marsh.wav", seed=1)
+    (folder / "pond.wma").write_bytes(b"no sound that is read")
+    raven(folder, "field", PARTS)
+    clips, rejected = corpus(folder)
+    assert {clip.path for clip in clips} == {"field.wav"}
+    assert [each.path for each in rejected] == ["marsh.wav", "pond.wma"]
+    assert "corpus.annotations=none" in rejected[0].reason
+    assert [each.name for each in recordings_at(folder, AnnotationConfig()).passages][-2:] == ["marsh.wav", "pond.wma"]
+    assert [clip.name for clip in corpus(folder, annotations="none")[0]] == ["field.wav", "marsh.wav"]
+
+
+def test_parts_of_a_recording_stay_in_one_split(tmp_path: Path) -> None:
+    for number in range(6):
+        write_recording(tmp_path / f"site{number}.wav", seed=number)
+        raven(tmp_path, f"site{number}", PARTS)
+    clips, _ = corpus(tmp_path, split=SplitConfig())
+    splits = {(clip.path, clip.split) for clip in clips}
+    assert len(splits) == 6
+    assert {split for _, split in splits} == {"train", "validation", "test"}
+    chosen = SplitConfig(by="group", validation=("site0",), test=("site3",))
+    clips, _ = corpus(tmp_path, split=chosen)
+    assert {clip.path for clip in clips if clip.split == "test"} == {"site3.wav"}
+
+
+def test_empty_annotations_are_listed(folder: Path) -> None:
+    write_recording(folder / "marsh.wav", seed=1)
+    write_recording(folder / "shore.wav", seed=2)
+    raven(folder, "field", PARTS)
+    raven(folder, "marsh", [])
+    (folder / "shore.TextGrid").write_text(textgrid_text({"birds": []}))
+    clips, rejected = corpus(folder)
+    assert {clip.path for clip in clips} == {"field.wav"}
+    assert [each.path for each in rejected] == ["marsh.wav", "shore.wav"]
+    assert "marsh.Table.1.selections.txt" in rejected[0].reason
+    (folder / "field.Table.1.selections.txt").unlink()
+    with pytest.raises(InputError, match="annotations=none"):
+        corpus(folder)
+
+
+def test_a_recording_whose_annotations_all_lie_behind_its_end_is_not_read_as_a_whole(folder: Path) -> None:
+    write_recording(folder / "marsh.wav", seed=1, seconds=1)
+    (folder / "marsh.txt").write_text("5\t6\twren\n7\t8\twren\n")
+    place = recordings_at(folder, AnnotationConfig())
+    assert [each.name for each in place.passages] == ["field.wav"]
+    assert [(each.path, each.segments) for each in place.rejected] == [("marsh.wav", 1)] * 2
+    assert "marsh.txt:2" in place.rejected[1].reason
+
+
+def test_equal_spans_with_two_labels_keep_the_first(folder: Path) -> None:
+    (folder / "field.txt").write_text("0.5\t1.5\twren\n0.5\t1.5\trobin\n0.5\t1.5\twren\n1\t2\trobin\n")
+    clips, rejected = corpus(folder)
+    assert named(clips) == [("field.wav#t=0.5,1.5", "wren"), ("field.wav#t=1,2", "robin")]  # overlaps are kept
+    assert [each.path for each in rejected] == ["field.wav"]
+    assert "field.txt:2" in rejected[0].reason
+
+
+def test_a_selection_table_of_several_files_finds_them(tmp_path: Path) -> None:
+    for number in range(2):
+        write_recording(tmp_path / f"day/{number}.wav", seed=number, seconds=5)
+    head = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin Path\tFile Offset (s)\tCommon Name\tSpecies Code\tConfidence"
+    rows = [
+        "1\t1.0\t2.0\tC:\\rec\\day\\0.wav\t1.0\tWren\twren1\t0.9",
+        "2\t7.0\t8.5\tC:\\rec\\day\\1.wav\t2.0\tRobin\trob1\t0.8",
+        "3\t9.0\t9.5\tC:\\rec\\day\\2.wav\t2.0\tRobin\trob1\t0.8",
+    ]
+    (tmp_path / "BirdNET_SelectionTable.txt").write_text("\n".join([head, *rows]) + "\n")
+    clips, rejected = corpus(tmp_path)
+    assert named(clips) == [("day/0.wav#t=1,2", "Wren"), ("day/1.wav#t=2,3.5", "Robin")]
+    assert "2.wav" in reasons(rejected)
+    assert "BirdNET_SelectionTable.txt:4" in reasons(rejected)
+
+
+def test_columns_of_a_selection_table_can_be_chosen(folder: Path) -> None:
+    head = "Selection\tBegin Time (s)\tEnd Time (s)\tSpecies\tCall\tIndividual"
+    rows = [f"{n}\t{n}\t{n + 0.5}\tspecies{n % 2}\tcall\tbird{n}" for n in range(4)]
+    (folder / "field.selections.txt").write_text("\n".join([head, *rows]) + "\n")
+    assert {clip.label for clip in corpus(folder)[0]} == {"species0", "species1"}  # the usual name
+    assert {clip.label for clip in corpus(folder, tier="Call")[0]} == {"call"}
+    chosen = ColumnConfig(label="Call", group="Individual")
+    assert [(clip.label, clip.group) for clip in corpus(folder, columns=chosen)[0]] == [
+        ("call", f"bird{number}") for number in range(4)
+    ]
+    with pytest.raises(InputError, match=r"corpus\.columns\.fold"):
+        corpus(folder, columns=ColumnConfig(fold="Call"))
+    (folder / "field.selections.txt").write_text("\n".join([head.replace("Species", "Kind"), *rows]) + "\n")
+    with pytest.raises(InputError, match=r"corpus\.tier="):
+        corpus(folder)
+
+
+def test_annotations_may_lie_in_another_folder(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_recording(tmp_path / f"wav/{name}/1.wav", seed=ord(name))
+        (tmp_path / f"grids/{name}").mkdir(parents=True)
+        textgrid(tmp_path / f"grids/{name}", "1", PARTS[:2])
+    assert len(corpus(tmp_path)[0]) == 4
+    audacity(tmp_path, "nothing", PARTS)
+    clips, rejected = corpus(tmp_path)
+    assert len(clips) == 4
+    assert [each.path for each in rejected] == ["nothing.txt"]
+
+
+def test_commands_in_wav_scp_are_not_run(folder: Path) -> None:
+    kaldi(folder, "field", PARTS)
+    scp = folder / "kaldi_field/wav.scp"
+    evil = folder / "run"
+    scp.write_text(scp.read_text() + f"pipe touch {evil} |\nark foo.ark:123\nnone ../no.wav\n")
+    segments = folder / "kaldi_field/segments"
+    segments.write_text(segments.read_text() + "p1 pipe 1 2\nk1 ark 1 2\nn1 none 1 2\nq1 unknown 1 2\nm1 rec 3\n")
+    clips, rejected = corpus(folder)
+    assert named(clips) == EXPECTED
+    assert not evil.exists()
+    lines = reasons(rejected)
+    for where in ("wav.scp:2", "wav.scp:3", "segments:11", "segments:12", "segments:13"):
+        assert where in lines, lines
+
+
+def test_a_wanted_kind_that_is_missing_is_refused(folder: Path) -> None:
+    audacity(folder, "field", PARTS)
+    with pytest.raises(InputError, match=r"corpus\.annotations=raven"):
+        corpus(folder, annotations="raven")
+    with pytest.raises(InputError, match=r"corpus\.tier=birds"):
+        corpus(folder, tier="birds")
+    with pytest.raises(InputError, match=r"corpus\.columns\.group=site"):
+        corpus(folder, columns=ColumnConfig(group="site"))
+    with pytest.raises(InputError, match=r"corpus\.tier=birds"):
+        corpus(folder, tier="birds", annotations="none")
+
+
+@pytest.mark.parametrize(("suffix", "tool"), [(".svl", "Sonic Visualiser"), (".phn", "awk"), (".srt", "ELAN")])
+def test_kinds_that_are_not_read_are_named_with_a_way_out(folder: Path, suffix: str, tool: str) -> None:
+    (folder / f"field{suffix}").write_text("0 100 h#\n")
+    said: list[str] = []
+    find_recordings(CorpusConfig(root=str(folder)), say=said.append)
+    assert any(tool in line and suffix in line for line in said)
+    with pytest.raises(InputError, match=tool):
+        corpus(folder, table=str(folder / f"field{suffix}"))
+
+
+def test_broken_files_are_set_aside_and_others_go_on(folder: Path) -> None:
+    raven(folder, "field", PARTS)
+    for name, content in {
+        "cut.TextGrid": textgrid_text({"birds": PARTS}).encode()[:300],
+        "binary.TextGrid": b"ooBinaryFile\x08TextGrid\0\0\0",
+        "lies.TextGrid": textgrid_text({"birds": []}).replace("size = 1", "size = 1e300").encode(),
+        "laughs.eaf": b'<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;&b;">]><a>&c;</a>',
+        "laughs16.eaf": '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY b "b">]><a>&b;</a>'.encode(
+            "utf-16"
+        ),
+        "other.eaf": b"<html></html>",
+        "no.eaf": b"\x00\x01",
+        "empty.eaf": b"",
+    }.items():
+        write_recording(folder / f"{name.partition('.')[0]}.wav", seed=len(name) + len(content), seconds=1)
+        (folder / name).write_bytes(content)
+    clips, rejected = corpus(folder)
+    assert named(clips) == EXPECTED
+    listed = {each.path: each.reason for each in rejected}
+    assert len(listed) == 8
+    for path, reason in listed.items():
+        assert path.partition(".")[0] in reason, listed
+    assert "binary" in listed["binary.wav"]
+    assert "DOCTYPE" in listed["laughs.wav"]
+    assert "DOCTYPE" in listed["laughs16.wav"]
+
+
+def test_pipes_and_folders_named_as_annotations_are_left_alone(folder: Path) -> None:
+    os.mkfifo(folder / "field.TextGrid")
+    (folder / "field.eaf").mkdir()
+    os.mkfifo(folder / "field.jsonl")
+    (folder / "field.txt").symlink_to(folder / "missing.txt")
+    assert named(corpus(folder)[0]) == [("field.wav", None)]
+
+
+def test_an_elan_document_finds_its_recording_by_its_name(folder: Path) -> None:
+    elan(folder, "field", PARTS)
+    media = '<HEADER><MEDIA_DESCRIPTOR MEDIA_URL="file:///C:/x/field.wav" RELATIVE_MEDIA_URL="./field.wav"/></HEADER>'
+    document = (folder / "field.eaf").read_text().replace('<HEADER MEDIA_FILE=""/>', media)
+    (folder / "field.eaf").unlink()
+    (folder / "annotated by me.eaf").write_text(document)
+    assert named(corpus(folder)[0]) == EXPECTED
+
+
+def test_the_manifest_of_annotated_parts_is_read_again(folder: Path, tmp_path: Path) -> None:
+    raven(folder, "field", PARTS)
+    manifest, _ = build_manifest(CorpusConfig(root=str(folder), split=ALL_TRAIN))
+    write_manifest(manifest, tmp_path / "manifest.tsv")
+    assert read_manifest(tmp_path / "manifest.tsv", folder) == manifest
+    again = CorpusConfig(root=str(folder), table=str(tmp_path / "manifest.tsv"), split=ALL_TRAIN)
+    assert build_manifest(again)[0] == manifest
+
+
+def test_lines_of_json_that_no_lhotse_writes_are_set_aside(folder: Path) -> None:
+    WRITERS["lhotse cuts"](folder, "field", PARTS)
+    lines = ['{"id": 1, "start": 1', '{"id": "b"}', '{"id": "c", "type": "MixedCut", "tracks": []}', "[1]"]
+    source = '{"id": "%s", "start": %s, "duration": 1, "recording": {"sources": [{"type": "%s", "source": "%s"}]}}'
+    lines += [
+        source % ("d", "1" + "0" * 400, "file", "field.wav"),
+        source % ("e", 1, "command", "sox x |"),
+        source % ("f", 1, "file", "x" * 300 + ".wav"),
+        source % ("g", 1, "file", "a\\ud800b"),
+        source % ("h", 1, "file", "a\\u0000b"),
+        source % ("i", 1, "file", "/root/" * 2000),
+    ]
+    path = folder / "field_cuts.jsonl"
+    path.write_text(path.read_text() + "\n".join(lines) + "\n")
+    clips, rejected = corpus(folder)
+    assert named(clips) == EXPECTED
+    assert len(rejected) == len(lines)
+    assert all(f"field_cuts.jsonl:{number}" in reasons(rejected) for number in range(3, 3 + len(lines)))
+
+
+def test_a_selection_table_of_a_renamed_recording_is_found_by_its_own_name(folder: Path) -> None:
+    head = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tSpecies"
+    (folder / "field.selections.txt").write_text(f"{head}\n1\t1\t2\told name.wav\twren\n")
+    assert named(corpus(folder)[0]) == [("field.wav#t=1,2", "wren")]
+    (folder / "field.selections.txt").write_text(f"{head}\n1\t1\t2\tfield.wav\twren\n2\t3\t4\tother.wav\twren\n")
+    with pytest.raises(InputError, match=r"File Offset"):
+        corpus(folder)
+
+
+def test_a_wanted_kind_is_read_also_where_nobody_would_guess_it(folder: Path) -> None:
+    text = "0.5\t1.5\n2\t3\t0.75\nhello\n"
+    (folder / "field.txt").write_text(text)
+    (folder / "README.txt").write_text("No track\n")
+    assert named(corpus(folder)[0]) == [("field.wav", None)]
+    clips, rejected = corpus(folder, annotations="audacity")
+    assert named(clips) == [("field.wav#t=0.5,1.5", None), ("field.wav#t=2,3", "0.75")]
+    assert "field.txt:3" in reasons(rejected)
+    assert len(rejected) == 1
+
+
+def test_a_kaldi_file_without_its_recordings_says_what_is_missing(folder: Path) -> None:
+    kaldi(folder, "field", PARTS)
+    (folder / "kaldi_field/wav.scp").unlink()
+    with pytest.raises(InputError, match=r"wav\.scp"):
+        corpus(folder, table=str(folder / "kaldi_field/segments"))
+
+
+ELAN = """<?xml version="1.0" encoding="UTF-8"?>
+<ANNOTATION_DOCUMENT><HEADER MEDIA_FILE="" TIME_UNITS="milliseconds">@MEDIUM@</HEADER><TIME_ORDER>
+<TIME_SLOT TIME_SLOT_ID="t1" TIME_VALUE="0"/><TIME_SLOT TIME_SLOT_ID="t2" TIME_VALUE="1000"/></TIME_ORDER>
+<TIER TIER_ID="words" PARTICIPANT="Bob"/><TIER TIER_ID="calls" PARENT_REF="words"><ANNOTATION>
+<ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" TIME_SLOT_REF1="t1" TIME_SLOT_REF2="t2"><ANNOTATION_VALUE>hi</ANNOTATION_VALUE>
+</ALIGNABLE_ANNOTATION></ANNOTATION></TIER></ANNOTATION_DOCUMENT>
+"""
+
+
+def medium(name: str, origin: str) -> str:
+    return f'<MEDIA_DESCRIPTOR MEDIA_URL="file:///C:/x/{name}" TIME_ORIGIN="{origin}" MIME_TYPE="audio/x-wav"/>'
+
+
+@pytest.mark.parametrize(
+    "media",
+    [
+        medium("field.wav", "2000"),
+        medium("field.mp4", "0") + medium("field.wav", "2000"),
+        medium("video.mp4", "2000"),
+        medium("video.mp4", "0") + medium("field.mp4", "2000"),
+    ],
+)
+def test_an_elan_document_begins_where_its_medium_is_aligned(folder: Path, media: str) -> None:
+    (folder / "field.eaf").write_text(ELAN.replace("@MEDIUM@", media))
+    assert named(corpus(folder)[0]) == [("field.wav#t=2,3", "hi")]
+
+
+def test_the_participant_of_an_elan_tier_is_the_group(folder: Path) -> None:
+    (folder / "field.eaf").write_text(ELAN.replace("@MEDIUM@", ""))
+    assert [(clip.name, clip.group) for clip in corpus(folder)[0]] == [("field.wav#t=0,1", "Bob")]
+
+
+@pytest.mark.parametrize(("old", "new"), [("@MEDIUM@", medium("field.wav", "soon")), ("milliseconds", "PAL-frames")])
+def test_times_of_elan_that_are_no_milliseconds_are_set_aside(folder: Path, old: str, new: str) -> None:
+    write_recording(folder / "marsh.wav", seed=1)
+    audacity(folder, "marsh", PARTS[:1])
+    (folder / "field.eaf").write_text(ELAN.replace(old, new))
+    clips, rejected = corpus(folder)
+    assert {clip.path for clip in clips} == {"marsh.wav"}
+    assert [each.path for each in rejected] == ["field.wav"]
+    assert (new if old != "@MEDIUM@" else "soon") in rejected[0].reason
+
+
+@pytest.mark.parametrize(("name", "left_out"), [("Speed", True), ("Tempo", True), ("Resample", False)])
+def test_lhotse_recordings_that_are_changed_when_read_are_set_aside(folder: Path, name: str, left_out: bool) -> None:
+    write_recording(folder / "marsh.wav", seed=1)
+    for stem in ("field", "marsh"):
+        lhotse(folder, stem, PARTS[:2])
+    recording = {**lhotse_recording("field"), "transforms": [{"name": name, "kwargs": {"factor": 1.1}}]}
+    with gzip.open(folder / "field_recordings.jsonl.gz", "wt") as file:
+        file.write(json.dumps(recording))
+    clips, rejected = corpus(folder)
+    assert {clip.path for clip in clips} == {"marsh.wav"} | ({"field.wav"} if not left_out else set())
+    assert (name in reasons(rejected)) == left_out
+
+
+def test_sides_of_a_call_with_equal_times_say_so(folder: Path) -> None:
+    recording = lhotse_recording("field")
+    lines = [
+        {"id": f"c{side}", "start": 0.0, "duration": 2.0, "channel": side, "recording": recording, "type": "MonoCut"}
+        | {"supervisions": [{**lhotse_supervision(side, "field", 0.0, 2.0, f"word{side}"), "channel": side}]}
+        for side in range(2)
+    ]
+    (folder / "calls.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    clips, rejected = corpus(folder)
+    assert named(clips) == [("field.wav#t=0,2", "word0")]
+    assert "channel" in reasons(rejected)
+
+
+def test_a_table_with_keys_of_lhotse_and_paths_is_a_table(folder: Path) -> None:
+    row = {"id": "1", "recording_id": "r", "path": "field.wav", "start": 1, "duration": 1, "label": "wren"}
+    (folder / "t.jsonl").write_text(json.dumps(row))
+    assert named(corpus(folder, table=str(folder / "t.jsonl"))[0]) == [("field.wav#t=1,2", "wren")]
+
+
+def test_kaldi_channels_are_kept_and_recordings_without_segments_listed(folder: Path) -> None:
+    kaldi(folder, "field", PARTS[:1])
+    write_recording(folder / "marsh.wav", seed=1)
+    data = folder / "kaldi_field"
+    (data / "wav.scp").write_text("rec ../field.wav\nlone ../marsh.wav\npipe sox x.wav - |\n")
+    (data / "segments").write_text("u0 rec 0 1 B\n")
+    clips, rejected = corpus(folder)
+    assert [(clip.name, clip.annotated_channel) for clip in clips] == [("field.wav#t=0,1", "B")]
+    assert sorted(each.path for each in rejected) == ["marsh.wav", "pipe"]
+    assert all(each in reasons(rejected) for each in ("wav.scp:2", "segments", "wav.scp:3", "sox"))
+
+
+def test_recordings_with_faulty_annotations_alone_have_one_reason(folder: Path) -> None:
+    write_recording(folder / "marsh.wav", seed=1)
+    audacity(folder, "field", PARTS)
+    (folder / "marsh.txt").write_text("2\t1\twren\n")
+    rejected = corpus(folder)[1]
+    assert [each.path for each in rejected] == ["marsh.wav"]
+    assert "marsh.txt:1" in rejected[0].reason
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"columns": ColumnConfig(label="Nope")}, ["corpus.columns.label=Nope", "birds"]),
+        ({"columns": ColumnConfig(label=3)}, ["corpus.columns.label=3"]),
+        ({"columns": ColumnConfig(label=("birds", "calls"))}, ["corpus.columns.label=birds,calls"]),
+        (
+            {"columns": ColumnConfig(label="birds"), "tier": "calls"},
+            ["corpus.columns.label=birds", "corpus.tier=calls"],
+        ),
+        ({"tier": "Nope"}, ["corpus.tier=Nope"]),
+    ],
+)
+def test_labels_of_annotations_are_named_by_one_option(folder: Path, options: Any, told: Sequence[str]) -> None:
+    (folder / "field.TextGrid").write_text(textgrid_text({"birds": PARTS, "calls": PARTS[:2]}))
+    assert len(corpus(folder, columns=ColumnConfig(label="calls"))[0]) == 2
+    with pytest.raises(InputError) as error:
+        corpus(folder, **options)
+    assert all(each in str(error.value) for each in told)
+
+
+@pytest.mark.parametrize("label", ["call", 3, ("a", "b")])
+def test_a_column_of_labels_is_refused_where_annotations_have_no_columns(folder: Path, label: Any) -> None:
+    audacity(folder, "field", PARTS)
+    with pytest.raises(InputError, match=r"corpus\.columns\.label="):
+        corpus(folder, columns=ColumnConfig(label=label))
+
+
+@pytest.mark.parametrize("suffix", ["TextGrid", "eaf", "rttm"])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "LFS"),
+        ("<!DOCTYPE html>\n<html><body>404</body></html>\n", "web page"),
+    ],
+)
+def test_pointers_and_pages_are_told_from_annotations(folder: Path, suffix: str, content: str, told: str) -> None:
+    (folder / f"field.{suffix}").write_text(content)
+    with pytest.raises(InputError, match=told):
+        corpus(folder)
+
+
+def test_the_order_of_a_disk_decides_nothing(folder: Path) -> None:
+    names = [f"field.{number}.txt" for number in range(2)]
+    for number, name in enumerate(names):
+        (folder / name).write_text(f"0\t1\tlabel{number}\n")
+    for files in (names, names[::-1]):
+        found = annotations_below(folder, ["field.wav"], files, AnnotationConfig(), option="corpus.root")
+        assert found is not None
+        assert [known.label for known in found.parts["field.wav"]] == ["label0"]

@@ -1,0 +1,199 @@
+"""Recordings and their facts in tar shards."""
+
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.wordless.audio.recordings.packed.packed_files import samples, sound, takes, write_tar
+from wordless.audio.recordings.packed.data_set import open_shards
+from wordless.audio.recordings.packed.parts import Broken, DamageError, Facts, Sound
+
+
+class Read:
+    """What a shard holds."""
+
+    def __init__(self, path: Path) -> None:
+        self.sounds: dict[str, bytes] = {}
+        self.facts: dict[str, dict[str, str]] = {}
+        self.broken: dict[str, str] = {}
+        data_set = open_shards(str(path))
+        for part in data_set.read(data_set.files[0]):
+            match part:
+                case Sound():
+                    try:
+                        self.sounds[part.name] = b"".join(part.blocks)
+                    except DamageError as error:
+                        self.broken[part.name] = str(error)
+                case Facts():
+                    self.facts.setdefault(part.key, {}).update(part.fields)
+                case Broken():
+                    self.broken[part.name] = part.reason
+
+
+def test_members_of_one_name_are_a_sample(tmp_path: Path) -> None:
+    read = Read(write_tar(tmp_path / "a.tar", samples(takes(3))))
+    assert read.sounds == {each.path: each.content for each in takes(3)}
+    assert read.facts["clip_01"] == {"cls": "1", "speaker": "s0"}
+    assert not read.broken
+
+
+def test_samples_are_those_of_webdataset(tmp_path: Path) -> None:
+    """The oracle: keys and members as `webdataset` divides and groups them, without decoding."""
+    webdataset = pytest.importorskip("webdataset", reason="needs pip install 'wordless[datasets]'")
+    members = [
+        *("a/x.wav", "a/x.cls", "a/y.v2.wav", "a/y.txt", "b.c/z.flac", "b.c/z.json", "__meta__.wav", "noending"),
+        *("UP.WAV", "UP.CLS"),
+    ]
+    contents = [(name, b'{"label": 1}' if name.endswith("json") else b"7") for name in members]
+    path = write_tar(tmp_path / "a.tar", contents)
+    read = Read(path)
+    endings = ("wav", "flac")
+    wanted: dict[str, set[str]] = {}
+    for sample in webdataset.WebDataset(str(path), shardshuffle=False, empty_check=False):
+        found = {ending for ending in sample if ending.split(".")[-1] in endings}
+        wanted |= {sample["__key__"]: found} if found else {}
+    assert {f"{key}.{ending}".lower() for key, all_of in wanted.items() for ending in all_of} == {
+        name.lower() for name in read.sounds
+    }
+    assert read.facts == {"a/x": {"cls": "7"}, "a/y": {"txt": "7"}, "b.c/z": {"label": "1"}, "UP": {"cls": "7"}}
+
+
+def linked(name: str, kind: bytes) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, "/etc/passwd"
+    return member
+
+
+@pytest.mark.parametrize(
+    ("member", "told"),
+    [
+        ("../up.wav", "leads out"),
+        ("a/../../up.wav", "leads out"),
+        ("/tmp/up.wav", "is absolute"),
+        ("a\\..\\up.wav", "leads out"),
+        ("C:up.wav", "leads out"),
+        ("tab\there.wav", "control characters"),
+        ("not utf-8 \udcff.wav", "control characters"),
+        (f"{'l' * 240}.wav", "too long"),
+        ("/".join("d" * 40) + "/a.wav", "too long"),
+        (linked("a.wav", tarfile.SYMTYPE), "a link to '/etc/passwd'"),
+        (linked("a.wav", tarfile.LNKTYPE), "a link to '/etc/passwd'"),
+        (linked("a.wav", tarfile.FIFOTYPE), "not a regular file"),
+        (linked("a.wav", tarfile.CHRTYPE), "not a regular file"),
+    ],
+)
+def test_unsafe_members_are_set_aside(member: str | tarfile.TarInfo, told: str, tmp_path: Path) -> None:
+    content = b"" if isinstance(member, tarfile.TarInfo) else sound(0)
+    read = Read(write_tar(tmp_path / "a.tar", [(member, content), ("good.wav", sound(1))]))
+    assert read.sounds == {"good.wav": sound(1)}
+    assert [told in reason for reason in read.broken.values()] == [True]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.json", b"{no json", "JSON"),
+        ("a.json", b"[1]", "object"),
+        ("a.txt", b"\xff\xfe", "UTF-8"),
+        ("a.txt", b"x" * (1 << 21), "2097152 bytes"),
+        ("A.wav", sound(2), "same name"),
+    ],
+)
+def test_broken_facts_are_set_aside_with_their_sample(name: str, content: bytes, told: str, tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar", [("a.wav", sound(0)), (name, content), ("b.wav", sound(1))])
+    parts = [part for part in open_shards(str(path)).read(open_shards(str(path)).files[0]) if isinstance(part, Broken)]
+    assert [(part.name, told in part.reason, part.key) for part in parts] == [(name, True, name[0])]
+
+
+def test_hidden_members_are_left_alone_and_those_of_other_kinds_are_counted(tmp_path: Path) -> None:
+    others = [("a.pyd", b"cos\n"), ("b.PYD", b"cos\n"), ("a/._b.wav", b"?"), ("a/.b", b"?"), ("README", b"?")]
+    path = write_tar(tmp_path / "a.tar", [("a.wav", sound(0)), *others])
+    read = Read(path)
+    assert (list(read.sounds), read.facts, set(read.broken)) == (["a.wav"], {}, {"*.pyd", "*"})
+    assert all(each in read.broken["*.pyd"] for each in ("2 members", "a.pyd"))
+    data_set = open_shards(str(path))
+    broken = [part for part in data_set.read(data_set.files[0]) if isinstance(part, Broken)]
+    assert [(part.members, part.key) for part in broken] == [(2, None), (1, None)]
+
+
+def test_a_thousand_kinds_of_members_are_few_lines(tmp_path: Path) -> None:
+    read = Read(write_tar(tmp_path / "a.tar", [(f"a.{number}", b"") for number in range(1_000)]))
+    assert len(read.broken) < 30
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+def test_compressed_shards_are_read(mode: str, tmp_path: Path) -> None:
+    path = write_tar(tmp_path / f"a.tar.{mode[2:]}", samples(takes(3)), mode)
+    assert len(Read(path).sounds) == 3
+    path.write_bytes(path.read_bytes()[:-200])
+    assert Read(path).broken
+
+
+def members_of(count: int) -> bytes:
+    """The bytes of a tar file with so many recordings, and its end mark."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for each in takes(count):
+            member = tarfile.TarInfo(each.path)
+            member.size = len(each.content)
+            archive.addfile(member, io.BytesIO(each.content))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("part", [0.3, 0.5, 0.7])
+def test_a_shard_that_is_cut_off_keeps_its_whole_members(part: float, tmp_path: Path) -> None:
+    content = members_of(10)
+    (tmp_path / "a.tar").write_bytes(content[: round(len(content) * part)])
+    read = Read(tmp_path / "a.tar")
+    whole = {each.path: each.content for each in takes(10)}
+    assert 1 <= len(read.sounds) < 10
+    assert all(whole[name] == sound for name, sound in read.sounds.items())
+    assert read.broken
+
+
+def test_a_shard_that_is_cut_off_between_two_members_is_noticed(tmp_path: Path) -> None:
+    content = members_of(4)
+    (tmp_path / "a.tar").write_bytes(content[: tarfile.BLOCKSIZE * 8 * 2])
+    read = Read(tmp_path / "a.tar")
+    assert len(read.sounds) == 2
+    assert "end mark" in read.broken["the rest of the shard"]
+
+
+def test_a_damaged_header_is_noticed(tmp_path: Path) -> None:
+    """The standard library takes the first header that it does not understand for the end."""
+    content = bytearray(members_of(4))
+    header = tarfile.BLOCKSIZE * 8 * 2
+    assert bytes(content[header : header + 7]) == b"clip_02"
+    content[header : header + 512] = b"\x80" * 512
+    (tmp_path / "a.tar").write_bytes(content)
+    read = Read(tmp_path / "a.tar")
+    assert list(read.sounds) == ["clip_00.wav", "clip_01.wav"]
+    assert read.broken
+
+
+def test_what_is_no_shard_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(b"no tar file")
+    assert Read(tmp_path / "a.tar").broken["the rest of the shard"]
+    (tmp_path / "b.tar").write_bytes(gzip.compress(b"no tar file either"))
+    assert Read(tmp_path / "b.tar").broken
+
+
+def test_a_member_that_claims_to_be_huge_costs_nothing(tmp_path: Path) -> None:
+    member = tarfile.TarInfo("huge.wav")
+    member.size = 1 << 50
+    content = member.tobuf(format=tarfile.GNU_FORMAT) + sound(0)
+    (tmp_path / "a.tar").write_bytes(content)
+    read = Read(tmp_path / "a.tar")
+    assert not read.sounds
+    assert set(read.broken) == {"huge.wav", "the rest of the shard"}
+
+
+def test_facts_of_json_are_text(tmp_path: Path) -> None:
+    values = {"n": 3, "x": 1.5, "on": True, "none": None, "several": ["a", "b"], "deep": {"a": 1}, "cls": "not this"}
+    members = [("a.wav", sound(0)), ("a.cls", b"7\n"), ("a.json", json.dumps(values).encode())]
+    read = Read(write_tar(tmp_path / "a.tar", members))
+    assert read.facts["a"] == {"cls": "7", "n": "3", "x": "1.5", "on": "True", "several": "a;b"}

@@ -1,0 +1,266 @@
+"""Unpacking: once, whole or not at all, and resumed where a killed process left it."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.killing import PROCESSES, Kill, arm
+from tests.wordless.audio.recordings.packed.packed_files import (
+    samples,
+    save,
+    sound,
+    table,
+    takes,
+    write_parquet,
+    write_tar,
+)
+from wordless.audio.recordings.packed.contents import content_hashes
+from wordless.audio.recordings.packed.data_set import PackedDataSet, open_data_set, open_shards
+from wordless.audio.recordings.packed.options import ColumnConfig
+from wordless.audio.recordings.packed.unpacking import Unpacked, is_unpacked, missing_bytes, unpack, unpacked_place
+from wordless.base.errors import InputError
+from wordless.base.files import file_hash
+
+
+def unpacked(data_set: PackedDataSet, cache: Path) -> Unpacked:
+    place = unpacked_place(data_set, cache)
+    unpack(data_set, place)
+    return place
+
+
+def opened(place: Path) -> PackedDataSet:
+    return open_data_set(str(place), ColumnConfig())
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): file_hash(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def parquet(tmp_path: Path) -> Path:
+    """A data set of two files."""
+    for split, rows in (("train", takes(6)), ("test", takes(3, first=6))):
+        write_parquet(tmp_path / "data" / f"{split}-00000-of-00001.parquet", rows)
+    return tmp_path / "data"
+
+
+def test_sounds_are_written_byte_by_byte(parquet: Path, tmp_path: Path) -> None:
+    place = unpacked(opened(parquet), tmp_path / "cache")
+    rows = [row for number in range(2) for row in place.rows(number)]
+    found = {Path(row.path).name: (place.sounds / row.path).read_bytes() for row in rows}
+    assert found == {each.path: each.content for each in takes(9)}
+    assert rows[0].path == "test-00000-of-00001/0000/clip_06.wav"
+    assert rows[0].fields == {"label": "low", "speaker": "s0"}
+
+
+def test_the_same_contents_elsewhere_are_not_unpacked_again(parquet: Path, tmp_path: Path) -> None:
+    place = unpacked(opened(parquet), tmp_path / "cache")
+    shutil.copytree(parquet, tmp_path / "copy")
+    copy = opened(tmp_path / "copy")
+    assert unpacked_place(copy, tmp_path / "cache") == place
+    assert is_unpacked(copy, place)
+
+
+def test_other_contents_are_unpacked_beside(parquet: Path, tmp_path: Path) -> None:
+    first = unpacked(opened(parquet), tmp_path / "cache")
+    write_parquet(parquet / "test-00000-of-00001.parquet", takes(3, first=20))
+    second = unpacked(opened(parquet), tmp_path / "cache")
+    assert first != second
+    assert is_unpacked(opened(parquet), second)
+
+
+def test_other_names_of_classes_are_other_contents(tmp_path: Path) -> None:
+    """They stand beside the files where the files themselves do not say them."""
+    folder = save(tmp_path / "saved", [table(takes(4)).replace_schema_metadata(None)])
+    first = unpacked(opened(folder), tmp_path / "cache")
+    info = folder / "dataset_info.json"
+    info.write_text(info.read_text().replace('"low"', '"deep"'))
+    second = unpacked(opened(folder), tmp_path / "cache")
+    assert [[row.fields["label"] for row in place.rows(0)][:2] for place in (first, second)] == [
+        ["low", "high"],
+        ["deep", "high"],
+    ]
+
+
+def test_known_files_are_not_hashed_again(parquet: Path, tmp_path: Path) -> None:
+    paths = sorted(parquet.iterdir())
+    read: list[int] = []
+    first = content_hashes(paths, tmp_path / "cache", read.append)
+    assert first == [file_hash(path) for path in paths]
+    assert read == [path.stat().st_size for path in paths]
+    assert content_hashes(paths, tmp_path / "cache", read.append) == first
+    os.utime(paths[1], (1, 1))
+    assert content_hashes(paths, tmp_path / "cache", read.append) == first
+    assert read == [path.stat().st_size for path in (*paths, paths[1])]
+
+
+def test_recordings_that_somebody_removed_or_cut_are_unpacked_again(parquet: Path, tmp_path: Path) -> None:
+    place = unpacked(opened(parquet), tmp_path / "cache")
+    before, (first, second, *_) = files(place.folder), sorted(place.sounds.rglob("*.wav"))
+    first.unlink()
+    second.write_bytes(b"short")
+    assert not is_unpacked(opened(parquet), place)
+    assert missing_bytes(opened(parquet), place) > 0
+    assert files(unpacked(opened(parquet), tmp_path / "cache").folder) == before
+
+
+@pytest.mark.parametrize(
+    "kill",
+    [
+        Kill(path="*.wav", count=3),
+        Kill(path="*/clip_04.wav", written=100),
+        Kill(path="*/rows/00000.jsonl"),
+        Kill(path="*/train*/clip_01.wav"),
+        Kill(path="cache/dataset-????????????????"),
+    ],
+)
+def test_a_killed_unpacking_resumes_to_the_same_bytes(kill: Kill, parquet: Path, tmp_path: Path) -> None:
+    wanted = files(unpacked(opened(parquet), tmp_path / "other").folder)
+    process = PROCESSES.Process(target=_killed, args=(parquet, tmp_path, kill))
+    process.start()
+    process.join(60)
+    assert process.exitcode is not None
+    assert kill.ended(process.exitcode)
+    assert not is_unpacked(opened(parquet), unpacked_place(opened(parquet), tmp_path / "cache"))
+    place = unpacked(opened(parquet), tmp_path / "cache")
+    assert files(place.folder) == wanted
+    assert not list((tmp_path / "cache").glob("*.partial"))
+
+
+def _killed(parquet: Path, root: Path, kill: Kill) -> None:
+    arm(root, kill)
+    unpacked(opened(parquet), root / "cache")
+
+
+def test_two_processes_unpack_once(parquet: Path, tmp_path: Path) -> None:
+    processes = [PROCESSES.Process(target=_unpacked, args=(parquet, tmp_path)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    found = files(tmp_path / "cache")
+    assert files(unpacked(opened(parquet), tmp_path / "cache").folder.parent) == found
+    assert len([name for name in found if name.endswith(".wav")]) == 9
+
+
+def _unpacked(parquet: Path, root: Path) -> None:
+    unpacked(opened(parquet), root / "cache")
+
+
+def test_finished_files_are_not_unpacked_again(parquet: Path, tmp_path: Path) -> None:
+    data_set = opened(parquet)
+    process = PROCESSES.Process(target=_killed, args=(parquet, tmp_path, Kill(path="*/train*/clip_01.wav")))
+    process.start()
+    process.join(60)
+    place = unpacked_place(data_set, tmp_path / "cache")
+    assert missing_bytes(data_set, place) == data_set.sizes[1]
+    (finished,) = (tmp_path / "cache").glob("*.partial/sounds/*/*/clip_06.wav")
+    before = finished.stat()
+    unpack(data_set, place)
+    (after,) = place.sounds.rglob("clip_06.wav")
+    assert (after.stat().st_mtime_ns, after.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+def test_a_full_disk_is_named_and_the_rest_resumes(parquet: Path, small_disk: Path) -> None:
+    (small_disk / "filler").write_bytes(bytes(1_010_000))
+    with pytest.raises(OSError, match="No space left") as refusal:
+        unpacked(opened(parquet), small_disk / "cache")
+    assert str(small_disk) in str(refusal.value.filename)
+    (small_disk / "filler").unlink()
+    place = unpacked(opened(parquet), small_disk / "cache")
+    assert is_unpacked(opened(parquet), place)
+
+
+def test_a_data_set_that_changes_meanwhile_is_refused(parquet: Path, tmp_path: Path) -> None:
+    data_set, file = opened(parquet), parquet / "test-00000-of-00001.parquet"
+    wanted = files(unpacked(data_set, tmp_path / "other").folder)
+    place = unpacked_place(data_set, tmp_path / "cache")
+    file.rename(tmp_path / "before")
+    write_parquet(file, takes(3, first=20))
+    with pytest.raises(InputError, match="changed"):
+        unpack(data_set, place)
+    assert not place.folder.exists()
+    assert unpacked(opened(parquet), tmp_path / "cache") != place
+    (tmp_path / "before").replace(file)
+    assert files(unpacked(opened(parquet), tmp_path / "cache").folder) == wanted
+
+
+def test_a_part_that_is_set_aside_takes_no_other_with_it(tmp_path: Path) -> None:
+    members = [("y.wav/z.wav", sound(0)), ("y.wav", sound(1)), ("y.json", b"{")]
+    data_set = open_shards(str(write_tar(tmp_path / "a.tar", members)))
+    place = unpacked(data_set, tmp_path / "cache")
+    assert is_unpacked(data_set, place)
+    assert [row.path for row in place.rows(0) if not row.reason] == ["a/y.wav/z.wav"]
+
+
+def test_broken_parts_are_rows_with_their_reasons(tmp_path: Path) -> None:
+    members = [
+        *samples(takes(2)),
+        ("../up.wav", sound(5)),
+        ("x.wav", sound(6)),
+        ("x.json", b"{"),
+        ("y.wav/z.wav", b"z"),
+    ]
+    path = write_tar(tmp_path / "a.tar", [*members, ("y.wav", sound(7))])
+    place = unpacked(open_shards(str(path)), tmp_path / "cache")
+    rows = {row.path: row.reason for row in place.rows(0)}
+    assert {name for name, reason in rows.items() if not reason} == {
+        *("a/clip_00.wav", "a/clip_01.wav", "a/y.wav/z.wav")
+    }
+    assert "name" in rows["a/../up.wav"]
+    assert "JSON" in rows["a/x.json"]
+    assert "same name" in rows["a/y.wav"]
+    assert len(list(place.sounds.rglob("*.wav"))) == 4  # with the folder y.wav
+    assert not (tmp_path / "up.wav").exists()
+
+
+def facts_of(folder: Path, *members: tuple[str, bytes]) -> dict[str, dict[str, str]]:
+    """The facts of each recording of a shard by the name of its file; of other rows those that are set aside."""
+    place = unpacked(open_shards(str(write_tar(folder / "a.tar", members))), folder / "cache")
+    return {row.path.partition("/")[2]: row.fields if not row.reason else {"set aside": ""} for row in place.rows(0)}
+
+
+def test_names_of_members_may_hold_dots(tmp_path: Path) -> None:
+    """Both readings of names: the ending follows the last dot, and WebDataset divides at the first."""
+    names = ("008 Track 2.0", "008 Track 2.1", "v1.5/a.b.c", "plain", "2024.01.31 12.30")
+    members = [(f"{name}.flac", sound(number)) for number, name in enumerate(names)]
+    members += [(f"{name}.json", b'{"speaker": "%d"}' % number) for number, name in enumerate(names)]
+    members += [(f"{name}.cls", b"%d" % number) for number, name in enumerate(names)]
+    assert facts_of(tmp_path, *members) == {
+        f"{name}.flac": {"cls": f"{number}", "speaker": f"{number}"} for number, name in enumerate(names)
+    }
+
+
+def test_sounds_of_several_parts_share_the_facts_of_their_sample(tmp_path: Path) -> None:
+    sounds = [(f"x/a.{name}.flac", sound(number)) for number, name in enumerate(("left", "right.v2"))]
+    facts = [("x/a.json", b'{"speaker": "s", "side": "?"}'), ("x/a.left.json", b'{"side": "l"}'), ("x/a.cls", b"7")]
+    assert facts_of(tmp_path, *facts, *sounds) == {
+        "x/a.left.flac": {"speaker": "s", "side": "l", "cls": "7"},
+        "x/a.right.v2.flac": {"speaker": "s", "side": "?", "cls": "7"},
+    }
+
+
+def test_facts_of_another_recording_are_not_inherited(tmp_path: Path) -> None:
+    sounds = [(f"{name}.wav", sound(number)) for number, name in enumerate(("2", "2.0", "2.1", "2.0.1"))]
+    facts = [("2.json", b'{"speaker": "s", "label": "x"}'), ("2.0.json", b'{"label": "y"}'), ("2.0.1.cls", b"1")]
+    assert facts_of(tmp_path, *sounds, *facts) == {
+        "2.wav": {"speaker": "s", "label": "x"},
+        "2.0.wav": {"label": "y"},
+        "2.1.wav": {"speaker": "s", "label": "x"},  # as WebDataset has it: nothing else says anything about it
+        "2.0.1.wav": {"cls": "1"},
+    }
+
+
+def test_facts_of_no_recording_are_listed(tmp_path: Path) -> None:
+    found = facts_of(tmp_path, ("a.wav", sound(0)), ("a.cls", b"1"), ("b.cls", b"1"), ("a.other.cls", b"2"))
+    assert found == {"a.wav": {"cls": "1"}, "b": {"set aside": ""}}
+
+
+def test_a_broken_fact_sets_aside_the_sounds_it_is_about(tmp_path: Path) -> None:
+    sounds = [(f"{name}.wav", sound(number)) for number, name in enumerate(("a.left", "b", "b.1", "c"))]
+    found = facts_of(tmp_path, *sounds, ("a.json", b"{"), ("b.json", b"{"), ("b.1.cls", b"1"), ("c.cls", b"1"))
+    assert found.pop("a.json") == found.pop("b.json") == {"set aside": ""}
+    assert found == {"b.1.wav": {"cls": "1"}, "c.wav": {"cls": "1"}}

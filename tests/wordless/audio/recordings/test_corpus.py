@@ -1,0 +1,409 @@
+"""From folders and tables to manifests, on tiny recordings and, where they are present, on real ones."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.wordless.audio.conftest import Tone
+from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
+from wordless.audio.recordings.inspection import CONFLICT
+from wordless.audio.recordings.manifest import Rejected
+from wordless.audio.recordings.recording_paths import recordings_at
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.base.errors import InputError
+
+ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
+
+
+def labels(config: CorpusConfig) -> dict[str, str | None]:
+    _, described, _ = find_recordings(config)
+    return {path: known.label for path, (known,) in described.items()}
+
+
+def test_sub_folders_are_labels(tmp_path: Path, tone: Tone) -> None:
+    for name in ("dog/1.wav", "dog/2.FLAC", "cat (big)/ä 1.ogg", "loose.mp3", ".hidden/3.wav", "dog/._1.wav"):
+        tone(name, sample_rate=44_100)
+    (tmp_path / "dog" / "notes.txt").write_text("no sound")
+    assert labels(CorpusConfig(root=str(tmp_path))) == {
+        "cat (big)/ä 1.ogg": "cat (big)",
+        "dog/1.wav": "dog",
+        "dog/2.FLAC": "dog",
+        "loose.mp3": None,
+    }
+
+
+def test_labels_may_be_left_out(tmp_path: Path, tone: Tone) -> None:
+    tone("dog/1.wav")
+    assert labels(CorpusConfig(root=str(tmp_path), labels="none")) == {"dog/1.wav": None}
+    assert labels(CorpusConfig(root=str(tmp_path), pattern="{label}.wav", labels="pattern")) == {"dog/1.wav": "1"}
+
+
+def test_labels_may_have_other_names(tmp_path: Path, tone: Tone) -> None:
+    for name in ("7_a.wav", "8_a.wav"):
+        tone(name)
+    config = CorpusConfig(root=str(tmp_path), pattern="{label}_{group}.wav", label_names={"7": "seven"})
+    assert labels(config) == {"7_a.wav": "seven", "8_a.wav": "8"}
+
+
+def test_labels_that_must_be_numbers_are_checked(tmp_path: Path, tone: Tone) -> None:
+    for name in ("1.5_a.wav", "-2e3_a.wav"):
+        tone(name)
+    config = CorpusConfig(root=str(tmp_path), pattern="{label}_{group}.wav", label_type="number")
+    assert labels(config) == {"1.5_a.wav": "1.5", "-2e3_a.wav": "-2e3"}
+    tone("inf_a.wav")
+    with pytest.raises(InputError, match=r"corpus\.label_type=number\b.*inf_a\.wav.*\binf\b"):
+        labels(config)
+
+
+def test_only_classes_are_spread_over_the_splits(tmp_path: Path, tone: Tone) -> None:
+    for number in range(20):
+        tone(f"{number}_{number}.wav")
+        tone(f"0_{20 + number}.wav")
+    splits = {}
+    for kind in ("class", "number"):
+        config = CorpusConfig(root=str(tmp_path), pattern="{label}_{index}.wav", label_type=kind)
+        manifest, _ = build_manifest(config)
+        splits[kind] = {clip.label for clip in manifest.clips if clip.split == "test"}
+        assert len(manifest.of("test")) in (2, 4)
+    assert splits["class"] == {"0"}  # the other labels have one clip each, and train
+    assert len(splits["number"] - {"0"}) > 0
+
+
+def test_linked_folders_are_entered_once(tmp_path: Path, tone: Tone) -> None:
+    tone("corpus/dog/1.wav")
+    tone("elsewhere/2.wav")
+    (tmp_path / "corpus" / "loop").symlink_to(tmp_path / "corpus")
+    (tmp_path / "corpus" / "more").symlink_to(tmp_path / "elsewhere")
+    assert list(labels(CorpusConfig(root=str(tmp_path / "corpus")))) == ["dog/1.wav", "more/2.wav"]
+
+
+def test_files_that_the_pattern_does_not_fit_are_set_aside(tmp_path: Path, tone: Tone) -> None:
+    for name in ("yes_ann_0.wav", "no_bob_1.wav", "readme.wav"):
+        tone(name)
+    config = CorpusConfig(root=str(tmp_path), pattern="{label}_{group}_{index}.wav", split=ALL_TRAIN)
+    manifest, rejected = build_manifest(config)
+    assert [(each.label, each.group, each.index) for each in manifest.clips] == [("no", "bob", 1), ("yes", "ann", 0)]
+    assert [each.path for each in rejected] == ["readme.wav"]
+    assert "corpus.pattern {label}_{group}_{index}.wav" in rejected[0].reason
+
+
+def test_formats_that_cannot_be_read_are_set_aside_by_name(tmp_path: Path, tone: Tone) -> None:
+    tone("dog/1.wav")
+    (tmp_path / "dog" / "2.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(64))
+    (tmp_path / "dog" / "cover.png").write_bytes(b"\x89PNG")
+    manifest, rejected = build_manifest(CorpusConfig(root=str(tmp_path), split=ALL_TRAIN))
+    assert [clip.path for clip in manifest.clips] == ["dog/1.wav"]
+    assert [each.path for each in rejected] == ["dog/2.m4a"]
+
+
+def test_a_table_lists_and_describes(tmp_path: Path, tone: Tone) -> None:
+    for name in ("a.wav", "x/b.wav", "not listed.wav"):
+        tone(name)
+    table = tmp_path / "table.csv"
+    table.write_text("path,label,split\nx/../x/b.wav,up,test\na.wav,down,train\n")
+    config = CorpusConfig(table=str(table), split=SplitConfig(by="table", validation_fraction=0))
+    manifest, _ = build_manifest(config)
+    assert [(each.path, each.label, each.split) for each in manifest.clips] == [
+        ("a.wav", "down", "train"),
+        ("x/b.wav", "up", "test"),
+    ]
+
+
+def test_a_fairseq_table_brings_its_root(tmp_path: Path, tone: Tone) -> None:
+    tone("audio/a.wav")
+    (tmp_path / "train.tsv").write_text(f"{tmp_path / 'audio'}\na.wav\t800\n")
+    root, described, _ = find_recordings(CorpusConfig(table=str(tmp_path / "train.tsv")))
+    assert (root, list(described)) == (tmp_path / "audio", ["a.wav"])
+
+
+def test_a_jsonl_table_may_hold_absolute_paths(tmp_path: Path, tone: Tone) -> None:
+    path = tone("audio/a.wav")
+    (tmp_path / "t.jsonl").write_text(f'{{"audio_filepath": "{path}", "label": "up"}}\n')
+    assert labels(CorpusConfig(root=str(tmp_path / "audio"), table=str(tmp_path / "t.jsonl"))) == {"a.wav": "up"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path\na.wav\nb.wav\n", r"table\.tsv:3: b\.wav"),
+        ("path\na.wav\n./a.wav\n", r"table\.tsv:3: a\.wav.* twice"),
+        ("path\n../a.wav\n", r"table\.tsv:2: \.\./a\.wav"),
+        ("path\tlabel\n", r"table\.tsv.* no recordings"),
+    ],
+)
+def test_problems_of_a_table_name_the_line(tmp_path: Path, tone: Tone, text: str, message: str) -> None:
+    tone("corpus/a.wav")
+    tone("a.wav")
+    table = tmp_path / "table.tsv"
+    table.write_text(text)
+    with pytest.raises(InputError, match=message):
+        build_manifest(CorpusConfig(root=str(tmp_path / "corpus"), table=str(table)))
+
+
+def test_an_absolute_path_in_a_table_fits_a_root_given_in_any_way(
+    tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = tone("data/deep/a.wav")
+    (tmp_path / "link").symlink_to("data")
+    monkeypatch.chdir(tmp_path)
+    for root in ("data", f"../{tmp_path.name}/data", "link", str(tmp_path / "data"), str(tmp_path / "link")):
+        for path in (recording, Path("deep/a.wav"), (tmp_path / root / "deep/a.wav")):
+            Path("table.tsv").write_text(f"path\n{path}\n")
+            _, described, _ = find_recordings(CorpusConfig(root=root, table="table.tsv"))
+            assert list(described) == ["deep/a.wav"], (root, path)
+    Path("table.tsv").write_text(f"path\n{tmp_path / 'data2/a.wav'}\n")
+    with pytest.raises(InputError, match=r"data2/a\.wav.* data\b"):
+        find_recordings(CorpusConfig(root="data", table="table.tsv"))
+
+
+def test_what_is_no_regular_file_is_set_aside_in_a_folder_and_in_a_table(tmp_path: Path, tone: Tone) -> None:
+    for number in range(3):
+        tone(f"data/{number}.wav")
+    tone("data/folder.wav/inside.wav")
+    (tmp_path / "data/pipe.wav").unlink(missing_ok=True)
+    os.mkfifo(tmp_path / "data/pipe.wav")
+    (tmp_path / "data/broken.wav").symlink_to("nowhere.wav")
+    names = ["0.wav", "1.wav", "2.wav", "folder.wav/inside.wav"]
+    unfit = ["broken.wav", "folder.wav", "pipe.wav"]
+    (tmp_path / "table.csv").write_text("\n".join(["path", *names, *unfit]))
+    for config in (
+        CorpusConfig(root=str(tmp_path / "data"), split=ALL_TRAIN),
+        CorpusConfig(root=str(tmp_path / "data"), split=ALL_TRAIN, table=str(tmp_path / "table.csv")),
+    ):
+        told: list[Rejected] = []
+        manifest, rejected = build_manifest(config, set_aside=told.extend)
+        assert [clip.path for clip in manifest.clips] == names
+        assert [each.path for each in rejected] == unfit
+        assert sorted(told, key=lambda each: each.path) == list(rejected)
+
+
+@pytest.mark.parametrize(
+    ("root", "message"),
+    [("~nobody-of-this-name/data", "~nobody-of-this-name/data"), ("null\0", "path"), ("x" * 5000, "x{30}")],
+)
+def test_a_root_that_no_folder_can_be_is_refused(tmp_path: Path, root: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        find_recordings(CorpusConfig(root=root))
+    (tmp_path / "fairseq.tsv").write_text(f"{root}\na.wav\t16000\n")
+    with pytest.raises(InputError, match=message):
+        find_recordings(CorpusConfig(table=str(tmp_path / "fairseq.tsv")))
+
+
+def test_a_row_without_the_split_it_needs_is_named(tmp_path: Path, tone: Tone) -> None:
+    tone("a.wav")
+    (tmp_path / "table.tsv").write_text("path\tsplit\na.wav\t\n")
+    with pytest.raises(InputError, match=r"table\.tsv:2: .*corpus\.split\.by=table\b"):
+        find_recordings(CorpusConfig(table=str(tmp_path / "table.tsv"), split=SplitConfig(by="table")))
+
+
+def test_a_missing_root_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"corpus\.root: .*nowhere\b"):
+        build_manifest(CorpusConfig(root=str(tmp_path / "nowhere")))
+
+
+def test_a_file_is_no_root(tone: Tone) -> None:
+    with pytest.raises(InputError, match=r"a\.wav.* folder"):
+        build_manifest(CorpusConfig(root=str(tone("a.wav"))))
+
+
+def test_an_empty_folder_names_what_was_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "song.txt").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"1 \.txt.*\.wav \.flac"):
+        build_manifest(CorpusConfig(root=str(tmp_path)))
+
+
+def test_a_pattern_that_fits_nothing_shows_a_name(tmp_path: Path, tone: Tone) -> None:
+    tone("x/yes-0.wav")
+    with pytest.raises(InputError, match=r"\b1 file .*'x/yes-0\.wav'"):
+        build_manifest(CorpusConfig(root=str(tmp_path), pattern="{label}_{index}.wav"))
+
+
+def test_a_corpus_without_a_fit_recording_gives_the_reasons(tmp_path: Path, tone: Tone) -> None:
+    tone("short.wav", seconds=0.01)
+    for name in ("a.wav", "b.wav"):
+        (tmp_path / name).write_text(name)
+    with pytest.raises(InputError, match=r"\b3 recordings .*\(2 .*text.*; 1 .*short"):
+        build_manifest(CorpusConfig(root=str(tmp_path)))
+
+
+def test_a_split_that_cannot_be_made_shows_before_listening(tmp_path: Path, tone: Tone) -> None:
+    for name in ("a_ann.wav", "a_bob.wav"):
+        tone(name)
+    config = CorpusConfig(
+        root=str(tmp_path), pattern="{label}_{group}.wav", split=SplitConfig(by="group", test=("cy",))
+    )
+    with pytest.raises(InputError, match=r"group 'cy'.*'ann', 'bob'"):
+        build_manifest(config, progress=lambda done, total: pytest.fail(f"heard {done} of {total}"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_without_permission_is_named(tmp_path: Path, tone: Tone) -> None:
+    folder = tone("closed/a.wav").parent
+    folder.chmod(0)
+    try:
+        with pytest.raises(InputError, match=r"closed.*Permission denied"):
+            build_manifest(CorpusConfig(root=str(tmp_path)))
+    finally:
+        folder.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, r"corpus\.root.*corpus\.table"),
+        ({"root": "x", "extensions": ()}, r"corpus\.extensions"),
+        ({"root": "x", "labels": "pattern"}, r"corpus\.labels=pattern\b.*corpus\.pattern"),
+        ({"root": "x", "pattern": "{speaker}"}, r"\{label\}"),
+        ({"root": "x", "split": SplitConfig(by="fold")}, r"corpus\.split\.by=fold\b"),
+        ({"root": "x", "split": SplitConfig(by="table")}, r"corpus\.split\.by=table\b"),
+    ],
+)
+def test_contradictory_values_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        CorpusConfig(**values)  # type: ignore[arg-type]  # what a user may give
+
+
+def test_the_same_recordings_elsewhere_are_the_same_corpus(tmp_path: Path, tone: Tone) -> None:
+    for name in ("here/a.wav", "here/b/c.wav"):
+        path = tone(name)
+        copy = tmp_path / name.replace("here", "there")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    manifests = [
+        build_manifest(CorpusConfig(root=str(tmp_path / name), split=ALL_TRAIN), workers=workers)[0]
+        for name, workers in (("here", 1), ("there", 3))
+    ]
+    assert manifests[0].clips == manifests[1].clips
+
+
+def test_fsdd_official_split(fsdd: Path) -> None:
+    config = CorpusConfig(
+        root=str(fsdd),
+        pattern="{label}_{group}_{index}.wav",
+        split=SplitConfig(by="index", test=("0-4",), validation=("5-9",)),
+    )
+    manifest, rejected = build_manifest(config)
+    assert [len(manifest.of(split)) for split in ("train", "validation", "test")] == [2_000, 250, 250]
+    assert {each.group for each in manifest.clips} == {"george", "jackson", "lucas", "nicolas", "yweweler"}
+    assert not rejected
+
+
+def test_esc10_folds(esc10: Path) -> None:
+    config = CorpusConfig(
+        root=str(esc10), pattern="{fold}-{group}-*.ogg", split=SplitConfig(by="fold", test=("4",), validation=("1",))
+    )
+    root, described, unmatched = find_recordings(config)
+    assert (root, len(described), unmatched) == (esc10, 320, ())
+    (known,) = described["001 - Dog bark/1-100032-A.ogg"]
+    assert (known.label, known.fold) == ("001 - Dog bark", "1")
+
+
+IMPOSSIBLE = [
+    f"{'x' * 300}.wav",
+    "/".join(["deep"] * 1_000) + "/a.wav",
+    f"{'y' * 5_000}.wav",
+    "null\0.wav",
+    "\ud800.wav",
+]
+
+
+@pytest.mark.parametrize("path", IMPOSSIBLE)
+def test_a_listed_path_that_no_file_can_have_is_set_aside(tmp_path: Path, tone: Tone, path: str) -> None:
+    tone("a.wav")
+    (tmp_path / "table.jsonl").write_text("".join(f"{json.dumps({'path': each})}\n" for each in ("a.wav", path)))
+    manifest, rejected = build_manifest(CorpusConfig(table=str(tmp_path / "table.jsonl"), split=ALL_TRAIN))
+    assert [clip.path for clip in manifest.clips] == ["a.wav"]
+    assert [each.path for each in rejected] == [path]
+    assert rejected[0].reason
+
+
+def test_a_list_of_a_split_may_name_a_path_that_no_file_can_have(tmp_path: Path, tone: Tone) -> None:
+    tone("a.wav")
+    tone("b.wav")
+    (tmp_path / "test.txt").write_text(f"a.wav\n{IMPOSSIBLE[0]}\n{IMPOSSIBLE[1]}\n")
+    split = SplitConfig(by="lists", test=("test.txt",), validation_fraction=0)
+    manifest, _ = build_manifest(CorpusConfig(root=str(tmp_path), split=split))
+    assert {clip.path: clip.split for clip in manifest.clips} == {"a.wav": "test", "b.wav": "train"}
+
+
+def test_folders_and_files_beyond_the_longest_path_are_set_aside(tmp_path: Path, tone: Tone) -> None:
+    tone("a.wav")
+    here, part = os.open(tmp_path, os.O_RDONLY), "d" * 200
+    for _ in range(25):
+        os.mkdir(part, dir_fd=here)
+        for name in ("a.wav", "notes.txt"):
+            os.close(os.open(name, os.O_CREAT | os.O_WRONLY, dir_fd=here))
+        below = os.open(part, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    (tmp_path / "a.wav").unlink()
+    tone("a.wav")
+    manifest, rejected = build_manifest(CorpusConfig(root=str(tmp_path), split=ALL_TRAIN))
+    assert [clip.path for clip in manifest.clips] == ["a.wav"]
+    assert any("long" in each.reason for each in rejected)
+    found = recordings_at(tmp_path)
+    assert set(found.paths) == {"a.wav", *(each.path for each in rejected)}
+    assert found.size > 0
+    assert found.state
+    assert recordings_at(Path("x" * 5_000)).size == 0  # set aside when it is read, as others of a list are
+
+
+def test_parts_of_files_with_the_same_sound_are_parts_of_the_first(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).integers(-9_000, 9_000, 48_000, np.int16)
+    for name in ("a.wav", "b.flac", "c.wav"):
+        soundfile.write(tmp_path / name, samples, 8_000)
+    soundfile.write(tmp_path / "d.wav", samples[::-1], 8_000)
+    table = tmp_path / "t.csv"
+    table.write_text(
+        "path,start,end,label\na.wav,0,1,t\nb.flac,2,4,u\nb.flac,0,1,v\nc.wav,2,4,u\nc.wav,4,,w\nd.wav,,,t\n"
+    )
+    manifest, rejected = build_manifest(CorpusConfig(table=str(table), split=ALL_TRAIN))
+    assert [(clip.name, clip.label) for clip in manifest.clips] == [
+        ("a.wav#t=0,1", "t"),
+        ("a.wav#t=2,4", "u"),
+        ("a.wav#t=4,6", "w"),
+        ("d.wav", "t"),
+    ]
+    reasons = {each.path: each.reason for each in rejected}
+    assert set(reasons) == {"b.flac", "b.flac#t=0,1", "c.wav"}
+    assert all("a.wav" in reason for reason in reasons.values())
+    assert CONFLICT in reasons["b.flac#t=0,1"]
+    assert CONFLICT not in reasons["c.wav"]
+
+
+def test_annotations_of_files_with_the_same_sound_are_of_the_first(tmp_path: Path, tone: Tone) -> None:
+    shutil.copy(tone("a.wav", seconds=1), tmp_path / "b.wav")
+    (tmp_path / "a.txt").write_text("0\t0.5\tx\n")
+    (tmp_path / "b.txt").write_text("0\t0.5\ty\n0.2\t0.6\tz\n")
+    manifest, rejected = build_manifest(CorpusConfig(root=str(tmp_path), split=ALL_TRAIN))
+    assert [(clip.path, clip.label, clip.group) for clip in manifest.clips] == [
+        ("a.wav", "x", "a"),
+        ("a.wav", "z", "a"),
+    ]
+    assert sum(CONFLICT in each.reason for each in rejected) == 1
+    assert not any("group" in each.reason for each in rejected)
+
+
+def test_the_order_in_a_folder_does_not_choose_the_label(
+    tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tone("a.wav")
+    for number in range(8):
+        (tmp_path / f"a.s{number}.txt").write_text(f"0\t1\tlabel{number}\n")
+    walk = os.walk
+    for turn in (1, -1):
+        monkeypatch.setattr(
+            os,
+            "walk",
+            lambda *args, turn=turn, **named: (
+                (at, into, sorted(names)[::turn]) for at, into, names in walk(*args, **named)
+            ),
+        )
+        _, described, _ = find_recordings(CorpusConfig(root=str(tmp_path)))
+        assert described["a.wav"][0].label == "label0"

@@ -1,0 +1,452 @@
+"""Inspection: unfit files are set aside with the reason, alike with any number of workers, and heard only once."""
+
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+from tests.hostile.audio_headers import mp3_of_estimated_length, wav
+from tests.hostile.special_files import at_most_seconds, write_special_files
+from tests.wordless.audio.conftest import Tone
+from wordless.audio.decoding import count_samples
+from wordless.audio.mono import mono
+from wordless.audio.recordings.inspection import CONFLICT, InspectionConfig, frequent_reasons, inspect
+from wordless.audio.recordings.manifest import Rejected
+from wordless.audio.recordings.measurement import MeasurementCache, file_key, measure
+from wordless.audio.waveform import LOUDEST, unusable_peak
+from wordless.base.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tone: Tone) -> Path:
+    """A good recording, and one for each thing that can be wrong."""
+    good = tone("good.wav", seconds=0.2).read_bytes()
+    (tmp_path / "same.wav").write_bytes(good)
+    (tmp_path / "text.wav").write_text("no sound")
+    (tmp_path / "zero_bytes.wav").write_bytes(b"")
+    flac = tone("cut.flac", seconds=0.5)
+    flac.write_bytes(flac.read_bytes()[: flac.stat().st_size // 2])
+    soundfile.write(tmp_path / "zero_samples.wav", np.empty(0), 8_000)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(4_000), 8_000)
+    soundfile.write(tmp_path / "opposed.wav", np.array([[0.5, -0.5]] * 4_000), 8_000)
+    for name, value in (("nan.wav", np.nan), ("infinite.wav", np.inf)):
+        soundfile.write(tmp_path / name, np.append(np.full(4_000, 0.1), value), 8_000, subtype="FLOAT")
+    tone("short.wav", seconds=0.02)
+    return tmp_path
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.suffix in (".wav", ".flac"))
+
+
+def test_each_unfit_file_has_its_reason(folder: Path) -> None:
+    fit, rejected = inspect(folder, names(folder), InspectionConfig())
+    assert list(fit) == ["good.wav"]
+    assert (fit["good.wav"].num_samples, fit["good.wav"].sample_rate) == (1_600, 8_000)
+    assert fit["good.wav"].size == (folder / "good.wav").stat().st_size
+    reasons = {each.path: each.reason for each in rejected}
+    assert re.search("decoded|damaged", reasons.pop("cut.flac"))
+    assert "audio.channel=0" in reasons.pop("opposed.wav")
+    assert "text" in reasons.pop("text.wav")
+    facts = {
+        "infinite.wav": "not finite",
+        "nan.wav": "not finite",
+        "same.wav": r"duplicate.*\bgood\.wav",
+        "short.wav": r"short.*\b0\.020 s\b.*\b0\.05 s",
+        "silent.wav": r"silent.*\b0\.0001\b",
+        "zero_bytes.wav": "empty",
+        "zero_samples.wav": "empty",
+    }
+    assert reasons.keys() == facts.keys()
+    assert all(re.search(facts[name], reason) for name, reason in reasons.items()), reasons
+
+
+def test_equal_files_of_different_labels_are_told(folder: Path) -> None:
+    def reason(labels: dict[str, str]) -> str:
+        known = {path: {"label": label} for path, label in labels.items()}
+        _, (found,) = inspect(folder, ["good.wav", "same.wav"], InspectionConfig(), known=known)
+        return found.reason
+
+    same = reason({"good.wav": "cat", "same.wav": "cat"})
+    assert re.search(r"duplicate.*\bgood\.wav", same)
+    assert re.search(r"duplicate.*\bgood\.wav\b.*\bdog\b.*\bcat\b", reason({"good.wav": "cat", "same.wav": "dog"}))
+    assert reason({"same.wav": "dog"}) == same  # the other has no label
+
+
+def write_twins(folder: Path, twins: dict[str, dict[str, Any]], *, channels: int = 1) -> npt.NDArray[np.int16]:
+    """Write the same samples of 16 bits into files of several formats, whose options are those of soundfile."""
+    samples = np.random.default_rng(0).integers(-20_000, 20_000, (4_000, 1)).astype(np.int16).repeat(channels, axis=1)
+    for name, options in twins.items():
+        of_floats = options.get("subtype") in ("FLOAT", "DOUBLE")
+        soundfile.write(folder / name, samples / 32_768 if of_floats else samples, 8_000, **options)
+    return samples
+
+
+TWINS: dict[str, dict[str, Any]] = {
+    "a.flac": {},
+    "b.wav": {},
+    "c.aiff": {},
+    "d.au": {},
+    "e.caf": {},
+    "f.w64": {},
+    "g.sph": {"format": "NIST"},
+    "h.wav": {"format": "NIST"},  # as in TIMIT
+    "i.wav": {"subtype": "PCM_24"},
+    "j.flac": {"subtype": "PCM_24"},
+    "k.wav": {"subtype": "FLOAT"},
+    "l.wav": {"subtype": "DOUBLE"},
+}
+
+
+def test_the_same_samples_in_other_files_are_duplicates(tmp_path: Path) -> None:
+    """Another format, other tags, more bits and equal channels are the same sound; another rate or end is not."""
+    samples = write_twins(tmp_path, TWINS)
+    write_twins(tmp_path, {"m.wav": {}, "n.flac": {}}, channels=2)
+    with soundfile.SoundFile(tmp_path / "o.flac", "w", 8_000, 1) as tagged:
+        tagged.title = "another title"
+        tagged.write(samples)
+    soundfile.write(tmp_path / "other rate.wav", samples, 16_000)
+    soundfile.write(tmp_path / "other end.wav", samples[:-1], 8_000)
+    paths = [path.name for path in tmp_path.iterdir()]
+    fit, rejected = inspect(tmp_path, paths, InspectionConfig())
+    assert set(fit) == {"a.flac", "other rate.wav", "other end.wav"}
+    assert len(rejected) == len(TWINS) + 2
+    assert all("a.flac" in each.reason for each in rejected)
+
+
+@pytest.mark.parametrize("subtype", ["ULAW", "ALAW", "PCM_U8", "PCM_S8"])
+def test_few_bits_are_the_same_sound_as_the_sixteen_that_they_decode_to(subtype: str, tmp_path: Path) -> None:
+    file = {"ULAW": "z.sph", "PCM_S8": "z.aiff"}.get(subtype, "z.wav")
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 4_000)
+    soundfile.write(tmp_path / file, samples, 8_000, subtype=subtype, format="NIST" if file == "z.sph" else None)
+    decoded, _ = soundfile.read(tmp_path / file, dtype="int16")
+    soundfile.write(tmp_path / "a.flac", decoded, 8_000)
+    fit, _ = inspect(tmp_path, ["a.flac", file], InspectionConfig())
+    assert set(fit) == {"a.flac"}
+
+
+def test_long_recordings_are_hashed_alike_in_blocks_of_any_size(tmp_path: Path) -> None:
+    """One channel and eight are decoded in blocks of different lengths."""
+    mono = np.random.default_rng(0).integers(-20_000, 20_000, (100_003, 1)).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", mono, 8_000)
+    soundfile.write(tmp_path / "b.wav", mono.repeat(8, axis=1), 8_000)
+    fit, _ = inspect(tmp_path, ["a.wav", "b.wav"], InspectionConfig())
+    assert set(fit) == {"a.wav"}
+
+
+def test_minus_zero_is_zero(tmp_path: Path) -> None:
+    samples = np.tile(np.array([0.5, -0.0, 0.0], np.float32), 1_000)
+    soundfile.write(tmp_path / "a.wav", samples, 8_000, subtype="FLOAT")
+    soundfile.write(tmp_path / "b.flac", samples, 8_000)
+    fit, _ = inspect(tmp_path, ["a.wav", "b.flac"], InspectionConfig())
+    assert set(fit) == {"a.wav"}
+
+
+def test_equal_samples_of_different_labels_groups_and_splits_are_told(tmp_path: Path) -> None:
+    write_twins(tmp_path, {"a.flac": {}, "b.wav": {}})
+    known = {
+        "a.flac": {"label": "cat", "group": "ann", "split": "train"},
+        "b.wav": {"label": "dog", "group": "ann", "split": "test"},
+    }
+    _, (found,) = inspect(tmp_path, list(known), InspectionConfig(), known=known)
+    assert all(each in found.reason for each in ("cat", "dog", "train", "test", "a.flac", CONFLICT))
+    assert "ann" not in found.reason
+    _, (unknown,) = inspect(tmp_path, list(known), InspectionConfig(), known={"b.wav": {"group": "ann"}})
+    assert CONFLICT not in unknown.reason
+
+
+def test_a_compressed_file_with_a_hole_is_damaged(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "hole.ogg", np.random.default_rng(0).uniform(-0.4, 0.4, 220_500), 44_100)
+    sound = (tmp_path / "hole.ogg").read_bytes()
+    (tmp_path / "hole.ogg").write_bytes(sound[:16_000] + bytes(5_000) + sound[21_000:])
+    _, rejected = inspect(tmp_path, ["hole.ogg"], InspectionConfig())
+    assert "220500 samples" in rejected[0].reason
+
+
+def test_a_cut_file_is_damaged_though_the_decoder_tells_only_what_is_left(tmp_path: Path, tone: Tone) -> None:
+    for name in ("a.wav", "a.aiff", "a.au", "a.w64", "a.flac", "a.caf"):
+        whole = tone(name, seconds=1.0)
+        whole.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    fit, rejected = inspect(tmp_path, [path.name for path in tmp_path.iterdir()], InspectionConfig())
+    assert not fit
+    reasons = {each.path: each.reason for each in rejected}
+    assert re.search(r"4791 .*8000 samples", reasons["a.wav"])
+    assert all(re.search("damaged|decoded", reason) for reason in reasons.values()), reasons
+
+
+def test_a_length_that_was_never_filled_in_is_no_damage(tmp_path: Path) -> None:
+    for number, size in enumerate((0xFFFF_FFFF, 0x7FFF_FFFF, 0x7FFF_F000)):
+        (tmp_path / f"{number}.wav").write_bytes(wav(rate=8_000 + number, data_size=size))
+    fit, rejected = inspect(tmp_path, ["0.wav", "1.wav", "2.wav"], InspectionConfig())
+    assert not rejected
+    assert {found.num_samples for found in fit.values()} == {1_600}
+
+
+def test_a_flac_file_written_into_a_pipe_is_fit(tmp_path: Path) -> None:
+    """Its encoder could not go back to the header, which says 0 samples: an unknown number."""
+    soundfile.write(tmp_path / "a.flac", np.random.default_rng(0).uniform(-0.3, 0.3, 8_000), 8_000)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    content[21] &= 0xF0  # the number of samples has 36 bits
+    content[22:26] = bytes(4)
+    (tmp_path / "a.flac").write_bytes(content)
+    fit, rejected = inspect(tmp_path, ["a.flac"], InspectionConfig())
+    assert (rejected, fit["a.flac"].num_samples) == ((), 8_000)
+    assert count_samples(tmp_path / "a.flac") == 8_000
+
+
+def test_an_aiff_file_that_sox_wrote_into_a_pipe_is_fit(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.aiff", np.random.default_rng(0).uniform(-0.3, 0.3, 8_000), 8_000)
+    content = bytearray((tmp_path / "a.aiff").read_bytes())
+    size, frames = content.index(b"SSND") + 4, content.index(b"COMM") + 10
+    content[size : size + 4] = struct.pack(">I", 0x7F00_0008)
+    content[frames : frames + 4] = struct.pack(">I", 0x7F00_0000 // 2)
+    (tmp_path / "a.aiff").write_bytes(content)
+    fit, rejected = inspect(tmp_path, ["a.aiff"], InspectionConfig())
+    assert (rejected, fit["a.aiff"].num_samples) == ((), 8_000)
+
+
+def test_mp3_in_a_wav_file_is_fit_though_its_length_is_estimated(tmp_path: Path) -> None:
+    mp3 = mp3_of_estimated_length(tmp_path / "a.mp3").read_bytes()
+    extension = struct.pack("<HHIHHH", 12, 1, 2, 208, 1, 0)
+    (tmp_path / "a.wav").write_bytes(wav(tag=0x55, rate=22_050, bits=0, block_align=1, data=mp3, extension=extension))
+    with soundfile.SoundFile(tmp_path / "a.wav") as recording:
+        estimated = recording.frames
+    fit, rejected = inspect(tmp_path, ["a.wav"], InspectionConfig())
+    assert rejected == ()
+    assert 22_050 <= fit["a.wav"].num_samples < estimated
+
+
+def test_an_mp3_of_estimated_length_is_fit(tmp_path: Path) -> None:
+    path = mp3_of_estimated_length(tmp_path / "a.mp3")
+    with soundfile.SoundFile(path) as recording:
+        estimated = recording.frames
+    fit, _ = inspect(tmp_path, ["a.mp3"], InspectionConfig())
+    assert fit["a.mp3"].num_samples < estimated
+
+
+def test_an_mp3_that_cannot_be_decoded_to_its_end_is_damaged(tmp_path: Path) -> None:
+    path = mp3_of_estimated_length(tmp_path / "a.mp3")
+    sound = path.read_bytes()
+    path.write_bytes(sound[: len(sound) // 2] + bytes(5_000) + sound[len(sound) // 2 :])
+    _, rejected = inspect(tmp_path, ["a.mp3"], InspectionConfig())
+    assert re.search("decoded|damaged", rejected[0].reason)
+
+
+def test_every_mp3_of_the_instruments_is_fit(instruments: Path) -> None:
+    names = sorted(str(path.relative_to(instruments)) for path in instruments.rglob("*.mp3"))[::8]
+    fit, rejected = inspect(instruments, names, InspectionConfig())
+    assert (len(fit), rejected) == (len(names), ())
+
+
+def test_what_no_front_end_can_hear_is_set_aside(tmp_path: Path) -> None:
+    too_loud = (("1e19.wav", 1e19), ("just_too_loud.wav", LOUDEST + 1), ("minus.wav", -3e38))
+    for name, value in (*too_loud, ("loud.wav", LOUDEST)):
+        soundfile.write(tmp_path / name, np.append(np.full(4_000, 0.1), value), 8_000, subtype="FLOAT")
+    overflowing = np.full((4_000, 2), 3e38)  # each sample is finite, and the sum of two is not
+    soundfile.write(tmp_path / "sum.wav", overflowing, 8_000, subtype="FLOAT")
+    fit, rejected = inspect(tmp_path, sorted(path.name for path in tmp_path.iterdir()), InspectionConfig())
+    assert list(fit) == ["loud.wav"]
+    reasons = {each.path: each.reason for each in rejected}
+    assert set(reasons) == {"1e19.wav", "just_too_loud.wav", "minus.wav", "sum.wav"}
+    for name, value in too_loud:
+        assert reasons[name] == unusable_peak(abs(value))
+        with pytest.raises(InputError) as refused:  # arrays have the same limit and reason
+            mono(np.array([0.1, value]))
+        assert unusable_peak(abs(value)) in str(refused.value)  # type: ignore[operator]  # it is unusable
+    assert mono(np.array([LOUDEST]))[0] == LOUDEST
+
+
+def test_a_rate_that_no_recording_has_is_set_aside(tmp_path: Path) -> None:
+    rates = {"0.wav": 0, "1.wav": 1, "slow.wav": 999, "low.wav": 1_000, "high.wav": 1_000_000, "fast.wav": 1_000_001}
+    rates["2e9.wav"] = 2_000_000_000
+    for name, rate in rates.items():
+        (tmp_path / name).write_bytes(wav(rate=rate, samples=60_000))
+    fit, rejected = inspect(tmp_path, list(rates), InspectionConfig())
+    assert set(fit) == {"1.wav", "slow.wav", "low.wav", "high.wav"}
+    reasons = {each.path: each.reason for each in rejected}
+    assert "2000000000 Hz" in reasons["2e9.wav"]
+
+
+INSPECT = """
+import sys
+from pathlib import Path
+from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons, inspect
+fit, rejected = inspect(Path(sys.argv[1]), sys.argv[2:], InspectionConfig())
+print(*fit)
+for each in rejected: print(each.path, each.reason, sep="\\t")
+"""
+
+
+def test_what_is_not_a_regular_file_is_set_aside_and_never_waited_for(tmp_path: Path, tone: Tone) -> None:
+    tone("good.wav")
+    kinds = write_special_files(tmp_path)
+    called = [sys.executable, "-c", INSPECT, str(tmp_path), "good.wav", *kinds]  # a process that hangs can be ended
+    fit, *lines = subprocess.run(called, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
+    assert fit == "good.wav"
+    reasons = dict(line.split("\t") for line in lines)
+    assert reasons.keys() == kinds.keys()
+    for name, reason in reasons.items():
+        assert kinds[name] in reason
+
+
+def test_workers_change_nothing(folder: Path) -> None:
+    alone = inspect(folder, names(folder), InspectionConfig())
+    assert inspect(folder, names(folder)[::-1], InspectionConfig(), workers=4) == alone
+
+
+def test_what_was_heard_is_not_heard_again(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache" / "inspection.jsonl"
+    first = inspect(folder, names(folder), InspectionConfig(), cache=cache)
+    content = cache.read_bytes()
+    assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == first
+    assert cache.read_bytes() == content
+
+
+def test_a_cache_that_a_kill_cut_short_is_mended(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "inspection.jsonl"
+    whole = inspect(folder, names(folder), InspectionConfig(), cache=cache)
+    cache.write_bytes(cache.read_bytes()[:-300])
+    assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
+    length = cache.stat().st_size
+    assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
+    assert cache.stat().st_size == length
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_a_flipped_bit_in_the_cache_changes_nothing(number: int, folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "inspection.jsonl"
+    whole = inspect(folder, names(folder), InspectionConfig(), cache=cache)
+    content = bytearray(cache.read_bytes())
+    for place in range(number, len(content), 97):
+        content[place] ^= 1  # of a digit: another digit
+    cache.write_bytes(content)
+    assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
+
+
+def test_a_length_that_the_cache_tells_wrongly_is_not_believed(tmp_path: Path, tone: Tone) -> None:
+    cache = tmp_path / "inspection.jsonl"
+    tone("a.wav", seconds=0.2)
+    whole = inspect(tmp_path, ["a.wav"], InspectionConfig(), cache=cache)
+    cache.write_text(cache.read_text().replace('"num_samples": 1600', '"num_samples": 9600'))
+    assert inspect(tmp_path, ["a.wav"], InspectionConfig(), cache=cache) == whole
+
+
+def test_a_cache_of_nested_json_is_made_anew(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "inspection.jsonl"
+    cache.write_bytes(b"[" * 100_000)
+    inspect(folder, names(folder), InspectionConfig(), cache=cache)
+    assert "good.wav" in cache.read_text()
+
+
+def test_a_pipe_in_the_place_of_the_cache_is_not_waited_for(folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "inspection.jsonl")
+    with at_most_seconds(10), pytest.raises(OSError, match=r"inspection\.jsonl"):
+        inspect(folder, names(folder), InspectionConfig(), cache=tmp_path / "inspection.jsonl")
+
+
+def test_a_changed_file_is_heard_again(tmp_path: Path, tone: Tone) -> None:
+    cache = tmp_path / "inspection.jsonl"
+    tone("a.wav", seconds=0.2)
+    inspect(tmp_path, ["a.wav"], InspectionConfig(), cache=cache)
+    tone("a.wav", seconds=0.3)
+    fit, _ = inspect(tmp_path, ["a.wav"], InspectionConfig(), cache=cache)
+    assert fit["a.wav"].num_samples == 2_400
+
+
+def test_what_could_not_be_decoded_is_tried_again(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "inspection.jsonl"
+    inspect(folder, names(folder), InspectionConfig(), cache=cache)
+    assert "good.wav" in cache.read_text()
+    assert "text.wav" not in cache.read_text()
+
+
+def test_other_thresholds_judge_the_kept_measurements(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "inspection.jsonl"
+    inspect(folder, names(folder), InspectionConfig(), cache=cache)
+    length = cache.stat().st_size
+    fit, _ = inspect(folder, names(folder), InspectionConfig(min_seconds=0.01), cache=cache)
+    assert list(fit) == ["good.wav", "short.wav"]
+    assert cache.stat().st_size == length
+
+
+def test_a_measurement_of_before_ends_were_cut_off_is_made_anew(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "inspection.jsonl"
+    whole = inspect(folder, names(folder), InspectionConfig(), cache=cache)
+    entries = [json.loads(line) for line in cache.read_text().splitlines() if line]
+    for entry in entries:
+        del entry["found"]["edges"]
+    cache.write_text("".join(f"{json.dumps(entry)}\n" for entry in entries))
+    assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
+    length = cache.stat().st_size
+    assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
+    assert cache.stat().st_size == length
+
+
+def test_a_measurement_that_believed_the_length_of_an_mp3_is_made_anew(tmp_path: Path) -> None:
+    """Until version 2 a measurement held what libsndfile estimates, and its key did not name a version."""
+    mp3_of_estimated_length(tmp_path / "a.mp3")
+    cache = tmp_path / "inspection.jsonl"
+    inspect(tmp_path, ["a.mp3"], InspectionConfig(), cache=cache)
+    entry = json.loads(cache.read_text())
+    entry["key"] = json.dumps(json.loads(entry["key"])[:4])
+    entry["found"]["declared_samples"] = 10**6
+    cache.write_text(json.dumps(entry) + "\n")
+    fit, _ = inspect(tmp_path, ["a.mp3"], InspectionConfig(), cache=cache)
+    assert list(fit) == ["a.mp3"]
+
+
+def test_progress_counts_every_file(folder: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    inspect(folder, names(folder), InspectionConfig(), progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(done, len(names(folder))) for done in range(1, len(names(folder)) + 1)]
+
+
+@pytest.mark.parametrize("name", ["tab\there.wav", "line\nbreak.wav"])
+def test_names_that_no_manifest_can_hold_are_set_aside(tmp_path: Path, tone: Tone, name: str) -> None:
+    tone("a.wav").rename(tmp_path / name)
+    _, rejected = inspect(tmp_path, [name], InspectionConfig())
+    assert "rename" in rejected[0].reason
+
+
+def test_a_negative_length_is_refused() -> None:
+    with pytest.raises(InputError, match=r"corpus\.inspection\.min_seconds\b.*-1"):
+        InspectionConfig(min_seconds=-1)
+
+
+def test_a_file_without_a_key_is_not_cached(folder: Path, tmp_path: Path) -> None:
+    """A file may be out of reach while files are listed, and readable later: all such files have the same key."""
+    cache = tmp_path / "inspection.jsonl"
+    found = measure(folder, "good.wav")
+    assert MeasurementCache(cache).add(file_key(folder / "missing.wav"), found) == found
+    assert MeasurementCache(cache).get(file_key(folder / "also_missing.wav")) is None
+    assert not cache.exists()
+
+
+def test_frequent_reasons_are_whole_unless_they_differ() -> None:
+    reasons = {
+        "declares a sample rate of 5 Hz, which is not within 100 to 9": 2,
+        "too short: 0.010 s, less than 0.05 s": 1,
+        "too short: 0.020 s, less than 0.05 s": 3,
+    }
+    rejected = [Rejected(path="a", reason=reason) for reason, count in reasons.items() for _ in range(count)]
+    rejected += [Rejected(path="a", reason=f"duplicate of {name}", kind="duplicate") for name in "abc"]
+    assert frequent_reasons(rejected, most=2) == "4 too short; 3 duplicate"
+    assert frequent_reasons(rejected[:2]) == "2 declares a sample rate of 5 Hz, which is not within 100 to 9"
+    assert frequent_reasons(rejected[:3]).endswith("1 too short: 0.010 s, less than 0.05 s")
+
+
+def test_duplicates_are_counted_together(tmp_path: Path, tone: Tone) -> None:
+    content = tone("0.wav").read_bytes()
+    for number in range(1, 4):
+        (tmp_path / f"{number}.wav").write_bytes(content)
+    _, rejected = inspect(tmp_path, [f"{number}.wav" for number in range(4)], InspectionConfig())
+    assert frequent_reasons(rejected).startswith("3 duplicate")

@@ -1,0 +1,165 @@
+"""Manifests: an exact round trip, a hash that moves with the corpus, and errors that name the line."""
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from wordless.audio.recordings.manifest import (
+    SPLITS,
+    Clip,
+    Manifest,
+    Rejected,
+    audio_hash,
+    read_manifest,
+    read_rejected,
+    write_manifest,
+    write_rejected,
+)
+from wordless.audio.trimming import Part
+from wordless.base.errors import InputError
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\r\n"), min_size=1)
+COUNT = st.integers(0, 10**12)
+CLIPS = st.builds(
+    Clip,
+    path=TEXT,
+    segment=st.none() | COUNT,
+    start=COUNT,
+    num_samples=COUNT,
+    trimmed=COUNT,
+    sample_rate=st.integers(1, 10**6),
+    size=COUNT,
+    sha256=TEXT,
+    label=st.none() | TEXT,
+    group=st.none() | TEXT,
+    index=st.none() | COUNT,
+    fold=st.none() | TEXT,
+    split=st.sampled_from(SPLITS),
+)
+CLIP = Clip(
+    path="a b/(ü)\x85\u2028.wav", num_samples=8_000, sample_rate=16_000, size=16_044, sha256="0" * 64, label="up"
+)
+
+
+@given(st.lists(CLIPS))
+def test_a_manifest_is_read_as_it_was_written(clips: list[Clip]) -> None:
+    manifest = Manifest(root=Path("corpus"), clips=tuple(clips))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "manifest.tsv"
+        write_manifest(manifest, path)
+        assert read_manifest(path, Path("corpus")) == manifest
+
+
+@pytest.mark.parametrize("value", ["tab\t", "line\n", "return\r", "half \ud800"])
+def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(InputError, match="label of clip"):
+        write_manifest(Manifest(root=tmp_path, clips=(replace(CLIP, label=value),)), tmp_path / "manifest.tsv")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("train", "trian", r"split\b.*'trian'"),
+        ("8000", "8e3", r"num_samples\b.*'8e3'"),
+        ("\tup", "", r"\d+ cells, not \d+"),
+        ("8000", "9" * 5000, r"num_samples\b.*'9{30,40}[^9]"),
+        ("16000\t16044", "0\t16044", r"sample_rate\b.*\b0\b.* Hz"),
+    ],
+)
+def test_a_spoilt_manifest_names_the_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "manifest.tsv"
+    write_manifest(Manifest(root=tmp_path, clips=(CLIP,)), path)
+    path.write_bytes(path.read_bytes().replace(old.encode(), new.encode()))
+    with pytest.raises(InputError, match=rf"manifest\.tsv:2: {message}"):
+        read_manifest(path, tmp_path)
+
+
+def test_the_seconds_are_those_that_are_used() -> None:
+    cut = replace(CLIP, start=4_000, num_samples=8_000, trimmed=6_000)
+    manifest = Manifest(root=Path("/"), clips=(cut, replace(CLIP, num_samples=16_000)))
+    assert (manifest.seconds, manifest.trimmed_seconds) == (1.5, 0.375)
+    assert cut.part == Part(start=4_000, num_samples=8_000)
+
+
+def test_a_segment_has_a_name_of_its_own_and_a_whole_recording_keeps_its_path() -> None:
+    assert (CLIP.name, CLIP.span) == (CLIP.path, None)
+    long = replace(CLIP, path="a.wav", segment=0, start=160_000, num_samples=168_000)
+    assert (long.name, long.span) == ("a.wav#t=10,20.5", (10.0, 20.5))
+    neighbours = [replace(long, sample_rate=1_000_000, start=start) for start in (999_999, 1_000_000, 1_000_001)]
+    assert len({clip.name for clip in neighbours}) == 3
+
+
+def test_only_a_manifest_with_segments_has_a_column_for_them(tmp_path: Path) -> None:
+    write_manifest(Manifest(root=tmp_path, clips=(CLIP,)), tmp_path / "whole.tsv")
+    assert (tmp_path / "whole.tsv").read_text().startswith("path\tstart\tnum_samples\ttrimmed\t")
+    parts = tuple(replace(CLIP, segment=number, start=8_000 * number) for number in range(2))
+    write_manifest(Manifest(root=tmp_path, clips=(CLIP, *parts)), tmp_path / "parts.tsv")
+    assert (tmp_path / "parts.tsv").read_text().startswith("path\tsegment\tstart\t")
+    assert read_manifest(tmp_path / "parts.tsv", tmp_path).clips == (CLIP, *parts)
+
+
+def test_a_manifest_of_an_earlier_run_knows_no_hashes_of_samples(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.tsv"
+    write_manifest(Manifest(root=tmp_path, clips=(replace(CLIP, samples_sha256=""),)), path)
+    column = path.read_text().partition("\n")[0].split("\t").index("samples_sha256")
+    lines = [line.split("\t") for line in path.read_bytes().decode().removesuffix("\n").split("\n")]
+    kept = ("\t".join(line[:column] + line[column + 1 :]) + "\n" for line in lines)
+    path.write_bytes("".join(kept).encode())
+    assert read_manifest(path, tmp_path).clips == (replace(CLIP, samples_sha256=""),)
+
+
+def test_another_table_is_no_manifest(tmp_path: Path) -> None:
+    (tmp_path / "manifest.tsv").write_text("path\tlabel\n")
+    with pytest.raises(InputError, match=r"manifest\.tsv:1: .*header"):
+        read_manifest(tmp_path / "manifest.tsv", tmp_path)
+
+
+def test_rejected_files_are_read_as_they_were_written(tmp_path: Path) -> None:
+    rejected = (Rejected(path="a.wav", reason="empty"), Rejected(path="b c.wav", reason="too short: 0.01 s"))
+    write_rejected(rejected, tmp_path / "rejected.tsv")
+    assert read_rejected(tmp_path / "rejected.tsv") == rejected
+
+
+def test_odd_names_of_rejected_files_are_escaped(tmp_path: Path) -> None:
+    write_rejected([Rejected(path="a\t\udcff.wav", reason="empty")], tmp_path / "rejected.tsv")
+    assert read_rejected(tmp_path / "rejected.tsv")[0].path == r"a\t\udcff.wav"
+
+
+def test_the_hash_of_the_sound_is_of_what_is_heard_alone() -> None:
+    clip = Clip(path="a/b.wav", num_samples=10, sample_rate=8000, size=44, sha256="ab", label="a", group="b")
+    test = replace(clip, path="a/c.wav", split="test")
+    usual = audio_hash(Manifest(root=Path("/"), clips=(clip, test)), ("train",))
+
+    def hashed(*clips: Clip) -> str:
+        return audio_hash(Manifest(root=Path("elsewhere"), clips=clips), ("train",))
+
+    mended = replace(clip, label="b", group=None, index=3, fold="4")
+    assert hashed(mended, replace(test, sha256="cd")) == hashed(clip) == usual
+    others = ({"path": "b.wav"}, {"size": 45}, {"segment": 0}, {"sha256": "c"}, {"start": 1}, {"num_samples": 9})
+    for other in (replace(clip, **changes) for changes in others):  # type: ignore[arg-type]  # a test's shorthand
+        assert hashed(other) != usual
+    assert hashed(clip, replace(test, split="train")) != usual
+
+
+CELLS = st.text(max_size=10) | st.sampled_from(["", "0", "7", "9" * 5000, "train", "\t", "\r", "-1", "a.wav"])
+
+
+@given(rows=st.lists(st.lists(CELLS, min_size=10, max_size=13), max_size=3), binary=st.binary(max_size=50))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_manifest_holds_it_is_read_or_refused(tmp_path: Path, rows: list[list[str]], binary: bytes) -> None:
+    path = tmp_path / "manifest.tsv"
+    write_manifest(Manifest(root=tmp_path, clips=(CLIP,)), path)
+    table = "".join("\t".join(row) + "\n" for row in rows).encode("utf-8", "surrogatepass")
+    for content in (path.read_bytes() + table, path.read_bytes() + binary, binary):
+        path.write_bytes(content)
+        told = ""
+        try:
+            assert read_manifest(path, tmp_path).seconds >= 0
+        except InputError as error:
+            told = str(error)
+        assert not told or "manifest.tsv" in told

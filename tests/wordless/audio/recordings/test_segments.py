@@ -1,0 +1,324 @@
+"""Segments: what a long recording is cut into, what tables name of it, and how the pieces are divided."""
+
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
+from wordless.audio.recordings.inspection import InspectionConfig
+from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, write_manifest
+from wordless.audio.recordings.notices import division_notices
+from wordless.audio.recordings.segments import SegmentConfig
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.audio.trimming import Part
+from wordless.base.errors import InputError
+
+ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
+RATE = 8_000
+
+
+def record(path: Path, *stretches: tuple[float, float]) -> Path:
+    """Noise in stretches of (seconds, peak), at 8 kHz."""
+    rng = np.random.default_rng(crc32(path.name.encode()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = [peak * rng.uniform(-1, 1, round(seconds * RATE)) for seconds, peak in stretches]
+    soundfile.write(path, np.concatenate(noise), RATE)
+    return path
+
+
+def spans(clips: tuple[Clip, ...]) -> list[tuple[float, float] | None]:
+    return [clip.span for clip in clips]
+
+
+def of_splits(manifest: Manifest) -> dict[str, list[str]]:
+    """Names of the clips of each split."""
+    return {split: [clip.name for clip in manifest.of(split)] for split in SPLITS}
+
+
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 10**6),
+    st.sampled_from([1_000, 8_000, 11_025, 44_100]),
+    st.floats(0.01, 100),
+    st.floats(0, 0.9),
+)
+def test_segments_hold_every_sample_and_begin_where_their_seconds_say(
+    start: int, count: int, rate: int, seconds: float, overlap: float
+) -> None:
+    config = SegmentConfig(seconds=seconds, overlap_seconds=overlap * seconds)
+    if count > 50 * (seconds - config.overlap_seconds) * rate:
+        return
+    parts = config.cut(Part(start=start, num_samples=count), rate)
+    ends = [part.start + part.num_samples for part in parts]
+    assert parts[0].start == start
+    assert ends[-1] == start + count
+    assert all(part.num_samples > 0 for part in parts)
+    assert all(after.start <= end for after, end in zip(parts[1:], ends, strict=False))
+    assert all(abs(part.num_samples - seconds * rate) <= 1 for part in parts[:-1])
+    step = (seconds - config.overlap_seconds) * rate
+    if step >= 1:
+        assert all(abs(part.start - start - number * step) <= 0.5 for number, part in enumerate(parts))
+    if overlap == 0:
+        assert sum(part.num_samples for part in parts) == count or step < 1
+
+
+def test_a_segment_does_not_reach_into_the_next_file(tmp_path: Path) -> None:
+    for name in "abcd":
+        record(tmp_path / f"{name}.wav", (2.5, 0.5))
+    manifest, rejected = build_manifest(CorpusConfig(root=str(tmp_path), segment_seconds=1.0, split=ALL_TRAIN))
+    assert spans(manifest.clips) == [(0.0, 1.0), (1.0, 2.0), (2.0, 2.5)] * 4
+    assert [clip.path for clip in manifest.clips] == [f"{name}.wav" for name in "abcd" for _ in range(3)]
+    assert [clip.segment for clip in manifest.clips] == [0, 1, 2] * 4
+    assert not rejected
+
+
+def test_recordings_that_are_short_enough_stay_whole(tmp_path: Path) -> None:
+    for number in range(4):
+        record(tmp_path / f"{number}.wav", (0.5 + number / 10, 0.5))
+    plain, cut = (build_manifest(CorpusConfig(root=str(tmp_path), segment_seconds=wanted)) for wanted in (None, 1.0))
+    assert plain == cut
+
+
+def test_silent_and_short_segments_are_counted_and_other_lengths_need_no_second_listening(tmp_path: Path) -> None:
+    record(tmp_path / "in" / "a.wav", (2, 0.5), (3, 0.0), (2, 0.01), (1.02, 0.5))
+    cache = tmp_path / "inspected.jsonl"
+
+    def made(**options: float) -> tuple[list[tuple[float, float] | None], dict[str, str]]:
+        config = CorpusConfig(root=str(tmp_path / "in"), split=ALL_TRAIN, **options)  # type: ignore[arg-type]  # a shorthand
+        manifest, rejected = build_manifest(config, cache=cache)
+        return spans(manifest.clips), {each.path: each.reason for each in rejected if each.segments}
+
+    kept, left_out = made(segment_seconds=1.0)
+    assert kept == [(0.0, 1.0), (1.0, 2.0), (5.0, 6.0), (6.0, 7.0), (7.0, 8.0)]
+    assert set(left_out) == {"a.wav"}
+    heard = cache.read_bytes()
+    kept, left_out = made(segment_seconds=1.0, segment_silence_dbfs=-30.0)
+    assert kept == [(0.0, 1.0), (1.0, 2.0), (7.0, 8.0)]
+    kept, left_out = made(segment_seconds=2.0, segment_silence_dbfs=-30.0)
+    assert kept == [(0.0, 2.0), (6.0, 8.0), (8.0, 8.02)] or kept == [(0.0, 2.0), (6.0, 8.0)]
+    assert list(left_out) == ["a.wav"]
+    silent = r"silent.*\b2 of 5\b.*\b4\.0 s\b.*\b2\.0 s\b.*-30 dBFS"
+    assert re.search(rf"{silent}|short.*\b1 of 5\b", left_out["a.wav"])
+    assert cache.read_bytes() == heard
+
+
+def test_a_rest_is_kept_unless_it_is_too_short_to_be_a_recording(tmp_path: Path) -> None:
+    record(tmp_path / "a.wav", (2.02, 0.5))
+    config = CorpusConfig(root=str(tmp_path), segment_seconds=1.0, split=ALL_TRAIN)
+    manifest, (rejected,) = build_manifest(config)
+    assert spans(manifest.clips) == [(0.0, 1.0), (1.0, 2.0)]
+    assert (rejected.path, rejected.segments) == ("a.wav", 1)
+    assert re.search(r"short.*\b1 of 3\b.*\b0\.0 s\b.*\b2\.0 s\b.*\b0\.05 s", rejected.reason)
+    manifest, rest = build_manifest(
+        CorpusConfig(
+            root=str(tmp_path), segment_seconds=1.0, split=ALL_TRAIN, inspection=InspectionConfig(min_seconds=0)
+        )
+    )
+    assert (len(manifest.clips), rest) == (3, ())
+
+
+def test_silent_ends_are_cut_off_before_a_recording_is_cut_into_segments(tmp_path: Path) -> None:
+    record(tmp_path / "a.wav", (0.5, 0.0), (2.0, 0.5), (1.0, 0.0))
+    config = CorpusConfig(
+        root=str(tmp_path), segment_seconds=1.0, split=ALL_TRAIN, inspection=InspectionConfig(trim_db=40)
+    )
+    manifest, _ = build_manifest(config)
+    assert spans(manifest.clips) == [(0.5, 1.5), (1.5, 2.5)]
+    assert manifest.trimmed_seconds == 1.5
+
+
+def test_one_recording_is_divided_in_stretches_of_time(tmp_path: Path) -> None:
+    record(tmp_path / "a.wav", (20.0, 0.5))
+    manifest, rejected = build_manifest(CorpusConfig(root=str(tmp_path), segment_seconds=1.0))
+    borders = {split: (clips[0].span, clips[-1].span, len(clips)) for split in SPLITS if (clips := manifest.of(split))}
+    assert borders == {
+        "train": ((0.0, 1.0), (15.0, 16.0), 16),
+        "validation": ((16.0, 17.0), (17.0, 18.0), 2),
+        "test": ((18.0, 19.0), (19.0, 20.0), 2),
+    }
+    assert not rejected
+    (notice,) = division_notices(manifest.clips, SplitConfig())
+    assert "3 splits" in notice
+    assert "other recordings" in notice
+
+
+def test_no_sound_stands_in_two_splits_where_segments_overlap(tmp_path: Path) -> None:
+    record(tmp_path / "a.wav", (20.0, 0.5))
+    config = CorpusConfig(root=str(tmp_path), segment_seconds=2.0, segment_overlap_seconds=1.5)
+    manifest, rejected = build_manifest(config)
+    last = {split: max(clip.start + clip.num_samples for clip in manifest.of(split)) for split in SPLITS}
+    first = {split: min(clip.start for clip in manifest.of(split)) for split in SPLITS}
+    assert last["train"] <= first["validation"]
+    assert last["validation"] <= first["test"]
+    assert len(manifest.clips) + len(rejected) == 37
+    told = {each.reason for each in rejected}
+    assert len(told) == 2
+    assert all(any(re.search(rf"overlap.*\b{split}\b", reason) for reason in told) for split in ("validation", "test"))
+
+
+def test_each_label_of_one_recording_stands_in_every_split(tmp_path: Path) -> None:
+    """Half of the recording is of one label, the other half of another one; a third label is too rare to be divided."""
+    record(tmp_path / "a.wav", (42.0, 0.5))
+    labels = [*20 * ["day"], *20 * ["night"], *2 * ["dusk"]]
+    rows = [f"a.wav,{second},{second + 1},{label}" for second, label in enumerate(labels)]
+    (tmp_path / "t.csv").write_text("\n".join(["path,start,end,label", *rows]))
+    manifest, rejected = build_manifest(CorpusConfig(table=str(tmp_path / "t.csv")))
+    found = {split: Counter(clip.label for clip in manifest.of(split)) for split in SPLITS}
+    assert found["train"] == {"day": 16, "night": 16, "dusk": 2}
+    assert found["validation"] == found["test"] == {"day": 2, "night": 2}
+    assert [clip.start for clip in manifest.of("test")] == [RATE * second for second in (18, 19, 38, 39)]
+    assert not rejected
+
+
+def test_two_recordings_are_divided_in_time_and_four_are_not(tmp_path: Path) -> None:
+    for name in "ab":
+        record(tmp_path / f"{name}.wav", (10.0, 0.5))
+    config = CorpusConfig(root=str(tmp_path), segment_seconds=1.0)
+    manifest, _ = build_manifest(config)
+    found = {split: Counter(clip.path for clip in manifest.of(split)) for split in SPLITS}
+    assert found == {split: {"a.wav": count, "b.wav": count} for split, count in zip(SPLITS, (8, 1, 1), strict=True)}
+    for name in "cd":
+        record(tmp_path / f"{name}.wav", (10.0, 0.5))
+    manifest, _ = build_manifest(config)
+    splits = defaultdict(set)
+    for clip in manifest.clips:
+        splits[clip.path].add(clip.split)
+    assert sorted(map(sorted, splits.values())) == [["test"], ["train"], ["train"], ["validation"]]
+    (notice,) = division_notices(manifest.clips, config.split)
+    assert re.search(r"\b4 recordings\b.*\b20 / 10 / 10 clips", notice)
+
+
+def test_segments_stay_in_the_split_of_their_recording_as_they_do_without_segments(tmp_path: Path) -> None:
+    for number in range(12):
+        record(tmp_path / f"{number}.wav", (2.0, 0.5))
+    plain, cut = (build_manifest(CorpusConfig(root=str(tmp_path), segment_seconds=wanted))[0] for wanted in (None, 0.5))
+    assert {clip.path: clip.split for clip in plain.clips} == {clip.path: clip.split for clip in cut.clips}
+    assert len(cut.clips) == 48
+
+
+def test_groups_rule_over_recordings(tmp_path: Path) -> None:
+    for name in ("ann_0", "ann_1", "bob_0", "bob_1", "cyd_0", "cyd_1"):
+        record(tmp_path / f"{name}.wav", (2.0, 0.5))
+    config = CorpusConfig(root=str(tmp_path), pattern="{group}_{index}.wav", segment_seconds=0.5)
+    manifest, _ = build_manifest(config)
+    splits = defaultdict(set)
+    for clip in manifest.clips:
+        splits[clip.group].add(clip.split)
+    assert sorted(map(sorted, splits.values())) == [["test"], ["train"], ["validation"]]
+
+
+def test_a_long_recording_alone_is_told_how_it_can_be_cut(tmp_path: Path) -> None:
+    record(tmp_path / "a.wav", (3.0, 0.5))
+    with pytest.raises(InputError, match=r"\(1\).*corpus\.segment_seconds=10"):
+        build_manifest(CorpusConfig(root=str(tmp_path)))
+    with pytest.raises(InputError, match=r"\(2\).* segments"):
+        build_manifest(CorpusConfig(root=str(tmp_path), segment_seconds=1.5))
+
+
+def test_text_named_wav_is_set_aside_before_recordings_are_counted(tmp_path: Path) -> None:
+    record(tmp_path / "a.wav", (3.0, 0.5))
+    (tmp_path / "notes.wav").write_text("no sound")
+    with pytest.raises(InputError, match=r"\(1\).*\b1 .*text"):
+        build_manifest(CorpusConfig(root=str(tmp_path)))
+    (tmp_path / "a.wav").write_text("no sound either")
+    with pytest.raises(InputError, match=r"\b2 recordings\b"):
+        build_manifest(CorpusConfig(root=str(tmp_path)))
+
+
+def test_a_table_names_parts_of_a_recording(tmp_path: Path) -> None:
+    record(tmp_path / "a.wav", (10.0, 0.5))
+    record(tmp_path / "b.wav", (1.0, 0.5))
+    (tmp_path / "t.csv").write_text(
+        "path,start,end,label\na.wav,2.5,4,up\na.wav,0,2.5,down\na.wav,4,,up\nb.wav,,,down\na.wav,9.9,10.5,up\n"
+        "a.wav,12,13,up\n"
+    )
+    manifest, rejected = build_manifest(CorpusConfig(table=str(tmp_path / "t.csv"), split=ALL_TRAIN))
+    assert [(clip.name, clip.label, clip.segment) for clip in manifest.clips] == [
+        ("a.wav#t=0,2.5", "down", 0),
+        ("a.wav#t=2.5,4", "up", 1),
+        ("a.wav#t=4,10", "up", 2),
+        ("b.wav", "down", None),
+    ]
+    assert manifest.clips[1].part == Part(start=20_000, num_samples=12_000)
+    reasons = {each.path: each.reason for each in rejected}
+    assert list(reasons) == ["a.wav#t=12,13", "a.wav#t=9.9,10.5"]
+    assert all("10.000 s" in reason for reason in reasons.values())
+    assert "begins" in reasons["a.wav#t=12,13"]
+    assert "t.csv:7" in reasons["a.wav#t=12,13"]
+    assert "ends" in reasons["a.wav#t=9.9,10.5"]
+    assert "t.csv:6" in reasons["a.wav#t=9.9,10.5"]
+    write_manifest(manifest, tmp_path / "manifest.tsv")
+    again = CorpusConfig(root=str(tmp_path), table=str(tmp_path / "manifest.tsv"), split=ALL_TRAIN)
+    assert build_manifest(again)[0] == manifest
+
+
+def test_parts_that_a_table_names_are_cut_into_segments_with_their_label(tmp_path: Path) -> None:
+    record(tmp_path / "a.wav", (10.0, 0.5))
+    (tmp_path / "t.jsonl").write_text(
+        '{"audio_filepath": "a.wav", "offset": 1, "duration": 2.5, "label": "up"}\n'
+        '{"audio_filepath": "a.wav", "offset": 5.0, "duration": 0.5, "label": "down", "split": "test"}\n'
+    )
+    config = CorpusConfig(
+        table=str(tmp_path / "t.jsonl"), segment_seconds=1.0, split=SplitConfig(by="table", validation_fraction=0)
+    )
+    with pytest.raises(InputError, match=r"t\.jsonl:1: .*split"):
+        build_manifest(config)
+    config = CorpusConfig(table=str(tmp_path / "t.jsonl"), segment_seconds=1.0, split=ALL_TRAIN)
+    manifest, _ = build_manifest(config)
+    assert [(clip.span, clip.label) for clip in manifest.clips] == [
+        *(((1.0, 2.0), "up"), ((2.0, 3.0), "up"), ((3.0, 3.5), "up"), ((5.0, 5.5), "down")),
+    ]
+
+
+def test_lengths_of_whole_recordings_in_a_table_are_not_believed(tmp_path: Path) -> None:
+    record(tmp_path / "a.wav", (1.0, 0.5))
+    (tmp_path / "t.jsonl").write_text('{"audio_filepath": "a.wav", "duration": 0.9}\n')
+    manifest, _ = build_manifest(CorpusConfig(table=str(tmp_path / "t.jsonl"), split=ALL_TRAIN))
+    assert [(clip.name, clip.num_samples) for clip in manifest.clips] == [("a.wav", 8_000)]
+    (tmp_path / "t.jsonl").write_text('{"audio_filepath": "a.wav", "offset": 0, "duration": 1.05}\n')
+    manifest, _ = build_manifest(CorpusConfig(table=str(tmp_path / "t.jsonl"), split=ALL_TRAIN))
+    assert [(clip.name, clip.num_samples) for clip in manifest.clips] == [("a.wav", 8_000)]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("a.wav,3,2", r"t\.csv:2: end\b.*\b2\b.*start\b.*\b3\b"),
+        ("a.wav,-1,2", r"t\.csv:2: start\b.*'-1'.*seconds"),
+        ("a.wav,nan,2", r"t\.csv:2: start\b.*'nan'"),
+        ("a.wav,0,1e999", r"t\.csv:2: end\b.*'1e999'"),
+        ("a.wav,0:10,2", r"t\.csv:2: start\b.*'0:10'"),
+        ("a.wav,0,1\na.wav,0,1", r"t\.csv:3: a\.wav\b.*twice"),
+    ],
+)
+def test_impossible_parts_name_the_line(tmp_path: Path, row: str, message: str) -> None:
+    record(tmp_path / "a.wav", (1.0, 0.5))
+    (tmp_path / "t.csv").write_text(f"path,start,end\n{row}\n")
+    with pytest.raises(InputError, match=message):
+        build_manifest(CorpusConfig(table=str(tmp_path / "t.csv")))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"segment_seconds": 0.0}, r"corpus\.segment_seconds\b.*\b0\b"),
+        ({"segment_seconds": float("inf")}, r"corpus\.segment_seconds\b.*\binf\b"),
+        (
+            {"segment_seconds": 10.0, "segment_overlap_seconds": 9.5},
+            r"segment_overlap_seconds\b.*\b9\.5\b.*\b0\b.*\b9\b",
+        ),
+        ({"segment_seconds": 10.0, "segment_silence_dbfs": 50.0}, r"segment_silence_dbfs\b.*\b50\b.*-120\b"),
+        ({"segment_overlap_seconds": 1.0}, r"segment_overlap_seconds\b.*\b1\b.*corpus\.segment_seconds\b.*null"),
+        ({"segment_silence_dbfs": -50.0}, r"segment_silence_dbfs\b.*-50\b.*corpus\.segment_seconds\b.*null"),
+    ],
+)
+def test_impossible_segments_are_refused(values: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        CorpusConfig(root="x", **values)  # type: ignore[arg-type]  # what a user may give

@@ -1,0 +1,322 @@
+"""Splits: every protocol, groups kept whole, and errors that name what is wrong."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wordless.audio.recordings.manifest import SPLITS, Clip, Split
+from wordless.audio.recordings.notices import division_notices
+from wordless.audio.recordings.splits import SplitConfig, index_range, split_clips
+from wordless.base.errors import InputError
+
+
+def clip(path: str, **known: object) -> Clip:
+    return Clip(path=path, num_samples=1, sample_rate=1, size=1, sha256=path, **known)  # type: ignore[arg-type]  # a test's shorthand
+
+
+def digits(groups: Iterable[str] = ("ann", "bob", "cyd", "dan"), takes: int = 10) -> list[Clip]:
+    """Two labels, four speakers, ten takes."""
+    return [
+        clip(f"{label}_{group}_{index}.wav", label=label, group=group, index=index, fold=str(index % 5))
+        for label in ("no", "yes")
+        for group in groups
+        for index in range(takes)
+    ]
+
+
+def splits_of(clips: Sequence[Clip], field: str) -> dict[object, set[str]]:
+    found: dict[object, set[str]] = defaultdict(set)
+    for each in clips:
+        found[getattr(each, field)].add(each.split)
+    return found
+
+
+def test_index_ranges_give_the_official_split_of_digits() -> None:
+    divided, rejected = split_clips(digits(), SplitConfig(by="index", test=("0-2",), validation=("3-4", 6)))
+    indices = {split: {each.index for each in divided if each.split == split} for split in SPLITS}
+    assert indices == {"test": {0, 1, 2}, "validation": {3, 4, 6}, "train": {5, 7, 8, 9}}
+    assert not rejected
+
+
+def test_named_groups_are_held_out() -> None:
+    divided, _ = split_clips(digits(), SplitConfig(by="group", test=("ann",), validation=("cyd",)))
+    assert splits_of(divided, "group") == {"ann": {"test"}, "bob": {"train"}, "cyd": {"validation"}, "dan": {"train"}}
+
+
+def test_a_split_without_names_is_drawn_from_the_rest() -> None:
+    divided, _ = split_clips(digits(), SplitConfig(by="group", test=("ann",)))
+    found = splits_of(divided, "group")
+    assert found["ann"] == {"test"}
+    assert sorted(map(sorted, found.values())) == [["test"], ["train"], ["train"], ["validation"]]
+
+
+def test_folds_are_named_by_text_or_number() -> None:
+    config = SplitConfig(by="fold", test=(4,), validation=("0",), shared_groups=True)
+    divided, _ = split_clips(digits(), config)
+    assert splits_of(divided, "fold")["4"] == {"test"}
+    assert splits_of(divided, "fold")["0"] == {"validation"}
+
+
+def test_clips_in_no_split_are_set_aside() -> None:
+    config = SplitConfig(by="group", train=("ann",), validation=("bob",), test=("cyd",))
+    divided, rejected = split_clips(digits(), config)
+    assert len(divided) == 60
+    assert all("group" in each.reason for each in rejected)
+    assert len(rejected) == 20
+
+
+def test_folders_are_known_by_their_usual_names() -> None:
+    clips = [clip(f"{folder}/{number}.wav") for folder in ("train", "Dev", "testing", "extra") for number in range(3)]
+    divided, rejected = split_clips([*clips, clip("loose.wav")], SplitConfig(by="folder"))
+    assert Counter(each.split for each in divided) == {"train": 3, "validation": 3, "test": 3}
+    assert [each.path for each in rejected] == ["extra/0.wav", "extra/1.wav", "extra/2.wav", "loose.wav"]
+
+
+def test_folders_may_be_named_by_patterns() -> None:
+    clips = [clip(f"{folder}/a.wav") for folder in ("train-clean-100", "train-other", "dev-clean", "test-clean")]
+    divided, _ = split_clips(clips, SplitConfig(by="folder", validation=("dev-*",), test=("test-*",)))
+    assert [each.split for each in divided] == ["train", "train", "validation", "test"]
+
+
+def test_a_table_may_leave_validation_to_be_drawn() -> None:
+    clips = [clip(f"{n}.wav", split="test" if n < 10 else "train") for n in range(50)]
+    divided, _ = split_clips(clips, SplitConfig(by="table"))
+    assert Counter(each.split for each in divided) == {"train": 36, "validation": 4, "test": 10}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(0, 9)), min_size=13, max_size=60),
+    st.integers(0, 5),
+    st.sampled_from([0.0, 0.1, 0.4]),
+    st.sampled_from([0.0, 0.1, 0.4]),
+)
+def test_drawn_splits_are_whole_stable_and_filled(
+    known: list[tuple[str, int | None]], seed: int, validation: float, test: float
+) -> None:
+    clips = [
+        clip(f"{number}.wav", label=label, group=None if group is None else f"{label}{group}")
+        for number, (label, group) in enumerate(known)
+    ]
+    if len({each.group or each.path for each in clips}) < 9:
+        return
+    config = SplitConfig(seed=seed, validation_fraction=validation, test_fraction=test)
+    divided, rejected = split_clips(clips, config)
+    assert not rejected
+    assert [each.path for each in divided] == [each.path for each in clips]
+    assert all(len(splits) == 1 for group, splits in splits_of(divided, "group").items() if group)
+    wanted = {"train"} | ({"validation"} if validation else set()) | ({"test"} if test else set())
+    assert {each.split for each in divided} == wanted
+    shuffled, _ = split_clips(clips[::-1], config)
+    assert sorted(shuffled, key=lambda each: each.path) == sorted(divided, key=lambda each: each.path)
+
+
+def test_hash_gives_every_label_its_share() -> None:
+    clips = [clip(f"{label}/{n}.wav", label=label) for label in "abc" for n in range(40)]
+    divided, _ = split_clips(clips, SplitConfig())
+    shares = Counter((each.label, each.split) for each in divided)
+    assert all(shares[label, split] == (32 if split == "train" else 4) for label in "abc" for split in SPLITS)
+
+
+def test_a_rare_label_trains_where_others_suffice() -> None:
+    common = [clip(f"{label}/{n}.wav", label=label) for label in "ab" for n in range(20)]
+    rare = [clip(f"rare{label}/{n}.wav", label=f"rare{label}") for label in range(8) for n in range(label % 2 + 1)]
+    for seed in range(5):
+        divided, _ = split_clips([*common, *rare], SplitConfig(seed=seed))
+        assert {each.split for each in divided if each.path.startswith("rare")} == {"train"}
+        assert Counter(each.split for each in divided) == {"train": 32 + 12, "validation": 4, "test": 4}
+
+
+def test_thousands_of_names_are_looked_up_and_not_compared() -> None:
+    clips = [clip(f"{n}.wav", group=f"{n}") for n in range(20_000)]
+    config = SplitConfig(by="group", test=tuple(range(5_000)), validation=tuple(range(5_000, 10_000)))
+    divided, _ = split_clips(clips, config)  # takes minutes where each clip is compared with each name
+    assert Counter(each.split for each in divided) == {"train": 10_000, "validation": 5_000, "test": 5_000}
+
+
+def test_rare_labels_are_drawn_together() -> None:
+    divided, _ = split_clips([clip(f"{n}.wav", label=f"{n}") for n in range(20)], SplitConfig())
+    assert Counter(each.split for each in divided) == {"train": 16, "validation": 2, "test": 2}
+
+
+def parts(path: str, *groups: str | None, step: int = 10) -> list[Clip]:
+    """Parts of a recording of ten samples each, one after the other, of these groups."""
+    return [
+        replace(clip(path, group=group), segment=number, start=step * number, num_samples=10)
+        for number, group in enumerate(groups)
+    ]
+
+
+@pytest.mark.parametrize("by", ["hash", "group"])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_recording_of_several_groups_stays_in_one_split(by: Literal["hash", "group"], seed: int) -> None:
+    clips = [each for number in range(8) for each in parts(f"{number}.wav", f"s{2 * number}", f"s{2 * number + 1}")]
+    clips += [*parts("8.wav", "s1", "s2"), *(parts("9.wav", None, "s15") if by == "hash" else ())]
+    divided, rejected = split_clips(clips, SplitConfig(by=by, seed=seed))
+    assert not rejected
+    assert len(divided) == len(clips)
+    for field in ("path", "group"):
+        found = splits_of([each for each in divided if getattr(each, field)], field)
+        assert {len(splits) for splits in found.values()} == {1}
+    assert {each.split for each in divided} == set(SPLITS)
+
+
+def test_groups_that_all_share_recordings_are_one_unit() -> None:
+    clips = [each for number in range(4) for each in parts(f"{number}.wav", f"s{number}", f"s{number + 1}")]
+    with pytest.raises(InputError, match=r"in 5 groups.* 1 "):
+        split_clips(clips, SplitConfig(by="group"))
+
+
+def test_a_recording_of_a_group_to_test_trains_nothing() -> None:
+    """The named groups keep their splits; what others have in the same recording is set aside."""
+    clips = [
+        *(*parts("a.wav", "ann", "bob"), *parts("b.wav", "bob")),
+        *(*parts("c.wav", "cyd", "ann"), *parts("d.wav", "cyd")),
+    ]
+    divided, rejected = split_clips(clips, SplitConfig(by="group", test=("ann",), validation=("cyd",)))
+    assert {(each.path, each.group): each.split for each in divided} == {
+        ("a.wav", "ann"): "test",
+        ("b.wav", "bob"): "train",
+        ("c.wav", "ann"): "test",
+        ("d.wav", "cyd"): "validation",
+    }
+    assert [each.path.partition("#")[0] for each in rejected] == ["a.wav", "c.wav"]
+    assert ["bob" in rejected[0].reason, "cyd" in rejected[1].reason] == [True, True]
+
+
+def test_overlapping_parts_of_a_table_stand_in_one_split() -> None:
+    order: list[tuple[Split, ...]] = [("train", "validation", "test"), ("validation", "test", "train")]
+    clips = [
+        replace(each, split=split)
+        for number, splits in enumerate(order)
+        for each, split in zip(parts(f"{number}.wav", None, None, None, step=8), splits, strict=True)
+    ]
+    config = SplitConfig(by="table")
+    divided, rejected = split_clips(clips, config)
+    assert [(each.path, each.start) for each in divided] == [("0.wav", 0), ("0.wav", 16), ("1.wav", 0), ("1.wav", 16)]
+    assert len(rejected) == 2
+    apart = tuple(replace(each, start=10 * each.start) for each in clips)
+    assert split_clips(apart, config) == (apart, ())
+
+
+def test_another_seed_draws_others() -> None:
+    clips = [clip(f"{n}.wav") for n in range(50)]
+    drawn = [
+        {each.path for each in split_clips(clips, SplitConfig(seed=seed))[0] if each.split == "test"} for seed in (0, 1)
+    ]
+    assert drawn[0] != drawn[1]
+
+
+def test_three_groups_suffice_and_two_do_not() -> None:
+    divided, _ = split_clips(digits(["ann", "bob", "cyd"]), SplitConfig(by="group"))
+    assert sorted(map(sorted, splits_of(divided, "group").values())) == [["test"], ["train"], ["validation"]]
+    with pytest.raises(InputError, match=r"\(40 in 2 groups\b.*groups"):
+        split_clips(digits(["ann", "bob"]), SplitConfig(by="group"))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (SplitConfig(by="group", test=("anne",)), r"group 'anne'.*'ann', 'bob'"),
+        (SplitConfig(by="index", test=("0-9",)), r"corpus\.split\.by=index\b.*\b80 clips"),
+        (
+            SplitConfig(by="index", test=("0-4",), validation=("4-5",)),
+            r"index '4'.*\bvalidation\b.*\btest\b",
+        ),
+        (SplitConfig(by="fold", test=("0",), validation=("1",)), r"group 'ann'.* splits"),
+    ],
+)
+def test_splits_that_cannot_be_made_say_why(config: SplitConfig, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        split_clips(digits(), config)
+
+
+def test_a_clip_without_a_group_is_named() -> None:
+    with pytest.raises(InputError, match=r"b\.wav\b.*corpus\.split\.by=group\b"):
+        split_clips([clip("a.wav", group="x"), clip("b.wav")], SplitConfig(by="group"))
+
+
+def test_one_recording_is_too_few() -> None:
+    with pytest.raises(InputError, match=r"split\b.*\(1\)"):
+        split_clips([clip("a.wav")], SplitConfig())
+    divided, _ = split_clips([clip("a.wav")], SplitConfig(validation_fraction=0, test_fraction=0))
+    assert divided[0].split == "train"
+
+
+def test_groups_that_give_other_fractions_than_asked_are_named_with_what_else_could_be_done() -> None:
+    config = SplitConfig()
+    divided, _ = split_clips(digits(["ann", "bob", "cyd"]), config)
+    (notice,) = division_notices(divided, config)
+    assert re.search(r"\b3 groups\b.*\b20 / 20 / 20 clips\b.*\b80 / 10 / 10 %", notice)
+    assert "compare.folds=group" in notice
+    assert "corpus.split.shared_groups=true" in notice
+    shared = SplitConfig(shared_groups=True)
+    assert not division_notices(split_clips(digits(["ann", "bob", "cyd"]), shared)[0], shared)
+    many = digits([f"{number}" for number in range(20)])
+    assert not division_notices(split_clips(many, config)[0], config)
+    named = SplitConfig(by="group", validation=("ann",), test=("bob",))
+    assert not division_notices(split_clips(digits(["ann", "bob", "cyd"]), named)[0], named)
+    assert not division_notices(split_clips([clip(f"{n}.wav") for n in range(5)], config)[0], config)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"validation_fraction": 0.5, "test_fraction": 0.5}, r"0\.5\b.*train"),
+        ({"test_fraction": -0.1}, r"-0\.1\b"),
+        ({"by": "hash", "test": ("a",)}, r"hash.*names"),
+        ({"by": "index"}, r"index.*ranges"),
+        ({"by": "lists"}, r"lists.*files"),
+        ({"by": "index", "test": ("4-0",)}, r"index.*'4-0'"),
+        ({"by": "index", "test": ("a",)}, r"index.*'a'"),
+        ({"by": "group", "test": ("a",), "validation": ("a",)}, "group 'a'"),
+        ({"by": "group", "shared_groups": True}, "shared_groups"),
+    ],
+)
+def test_contradictory_values_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        SplitConfig(**values)  # type: ignore[arg-type]  # what a user may give
+
+
+NUMBERS = st.text("0123456789-", max_size=6) | st.sampled_from(["9" * 5000, "0-" + "9" * 5000, str(2**63), "\u0663"])
+
+
+@given(name=NUMBERS | st.text(max_size=5))
+def test_any_text_is_a_range_of_indices_or_refused(name: str) -> None:
+    told, found = "", range(1)
+    try:
+        found = index_range(name)
+    except InputError as error:
+        told = str(error)
+    assert 0 <= found.start < found.stop
+    assert not told or (told.startswith("corpus.split") and len(told) < 200)
+
+
+@given(
+    by=st.sampled_from(["hash", "group", "index", "folder", "fold", "table", "lists"]),
+    names=st.lists(st.text(max_size=5) | st.integers() | st.sampled_from([10**5000, "9" * 5000, "[", "*" * 50])),
+    fraction=st.floats(),
+)
+def test_whatever_names_and_fractions_are_given_clips_are_divided_or_refused(
+    by: str, names: list[str | int], fraction: float
+) -> None:
+    clips = [
+        clip(f"{number % 3}/{number}.wav", label="up", group=str(number % 4), index=number, fold=str(number))
+        for number in range(6)
+    ]
+    try:
+        config = SplitConfig(by=by, test=tuple(names), validation_fraction=fraction)  # type: ignore[arg-type]  # any text
+        divided, rejected = split_clips(clips, config)
+    except InputError:
+        return
+    assert len(divided) + len(rejected) == len(clips)
+
+
+def test_a_name_that_is_not_utf_8_is_drawn_as_others_are() -> None:
+    clips = [clip(f"{number}\udcff.wav") for number in range(20)]
+    assert {each.split for each in split_clips(clips, SplitConfig())[0]} == {"train", "validation", "test"}

@@ -1,0 +1,342 @@
+"""Tables: each format that is read, and errors that name file and line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from wordless.audio.recordings.description import Description, LabelType, Span
+from wordless.audio.recordings.manifest import Clip, Manifest, write_manifest
+from wordless.audio.recordings.packed.options import ColumnConfig
+from wordless.audio.recordings.tables import Row, read_table
+from wordless.base.errors import InputError
+
+
+def rows(folder: Path, name: str, text: str | bytes) -> tuple[Row, ...]:
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_table(path).rows
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.tsv", "path\tlabel\tgroup\tindex\tfold\tsplit\nx/a 1.wav\tup\tanna\t3\t1\tdev\n"),
+        ("t.csv", 'Path,Label,Group,Index,Fold,Split,Other\r\n"x/a 1.wav",up,anna,3,1,valid,"a, b"\r\n\r\n'),
+        ("t.csv", b"\xef\xbb\xbfsplit,path,fold,index,group,label\nVAL,x/a 1.wav,1,3,anna,up"),
+        ("t.csv", b'\xef\xbb\xbfPath;Label;Group;Index;Fold;Split;Other\r\n"x/a 1.wav";up;anna;3;1;dev;"a; b, c"\r\n'),
+        ("t.csv", "path\tlabel\tgroup\tindex\tfold\tsplit\nx/a 1.wav\tup\tanna\t3\t1\tdev\n"),
+        ("t.jsonl", '{"audio_filepath": "x/a 1.wav", "duration": 1.5, "command": "up", "speaker": "anna", "index": 3, '
+         '"fold": 1, "split": "validation", "text": null}\n\n'),
+    ],
+)  # fmt: skip
+def test_each_format_says_the_same(tmp_path: Path, name: str, text: str | bytes) -> None:
+    (row,) = rows(tmp_path, name, text)
+    assert row.path == "x/a 1.wav"
+    assert row.description == Description(label="up", group="anna", index=3, fold="1", split="validation")
+
+
+def test_a_table_with_semicolons_has_decimal_commas(tmp_path: Path) -> None:
+    first, second = rows(tmp_path, "t.csv", 'path;start;end;label\r\n"a, b.wav";2,5;4,25;up, down\r\na.wav;3.5;;up\r\n')
+    assert first.path == "a, b.wav"
+    assert first.description == Description(label="up, down", span=Span(start=2.5, end=4.25))
+    assert second.description == Description(label="up", span=Span(start=3.5, end=None))
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "options"),
+    [
+        ("start,duration", "1.0,0.5", {}),
+        ("offset,duration", "1.0,0.5", {}),
+        ("begin,duration", "1.0,0.5", {"start": "begin"}),
+        ("start,end,duration", "1.0,1.5,9", {}),
+        ("onset,offset", "1.0,1.5", {}),
+        ("onset,length", "1.0,0.5", {"start": "onset", "duration": "length"}),
+        ("start,end,num_samples,sample_rate", "1.0,1.5,64000,16000", {}),
+        ("onset,finish,num_samples,sample_rate", "1.0,1.5,64000,16000", {"start": "onset", "end": "finish"}),
+        ("segment,start,num_samples,sample_rate", "0,16000,8000,16000", {}),
+        ("segment,start,num_samples,sample_rate,from,to", "0,9,9,16000,1,1.5", {"start": "from", "end": "to"}),
+    ],
+)
+def test_columns_of_time_name_a_part(tmp_path: Path, header: str, cells: str, options: dict[str, str]) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"path,{header},label\na.wav,{cells},up\n")
+    (row,) = read_table(path, ColumnConfig(**options)).rows  # type: ignore[arg-type]  # of texts alone
+    assert row.description == Description(label="up", span=Span(start=1.0, end=1.5))
+
+
+def test_a_manifest_of_whole_recordings_names_no_parts(tmp_path: Path) -> None:
+    clip = Clip(path="a.wav", start=160, num_samples=8000, sample_rate=16000, size=9, sha256="0", samples_sha256="1")
+    write_manifest(Manifest(root=tmp_path, clips=(clip,)), tmp_path / "manifest.tsv")
+    assert [row.description.span for row in read_table(tmp_path / "manifest.tsv").rows] == [None]
+
+
+def test_a_fairseq_manifest_names_its_root(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("/data/audio\na.wav\t16000\nb/c.flac\t3200\n")
+    table = read_table(tmp_path / "train.tsv")
+    assert table.root == "/data/audio"
+    assert [row.path for row in table.rows] == ["a.wav", "b/c.flac"]
+    assert table.rows[1].where.endswith("train.tsv:3")
+
+
+def test_empty_cells_say_nothing(tmp_path: Path) -> None:
+    (row,) = rows(tmp_path, "t.tsv", "path\tlabel\tindex\na.wav\t\t\n")
+    assert row.description == Description()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line", "names"),
+    [
+        ("t.csv", "thing,label\na.wav,up\n", 1, "corpus.columns.audio"),
+        ("t.csv", "path,label\na.wav\n", 2, "2 columns"),
+        ("t.csv", 'path\n"a.wav\n', 2, ""),
+        ("t.tsv", "path\tindex\na.wav\tthree\n", 2, "index is 'three'"),
+        ("t.tsv", "path\tsplit\na.wav\ttest\nb.wav\ttset\n", 3, "split is 'tset'"),
+        ("t.tsv", "path\tlabel\n\tup\n", 2, "path"),
+        ("t.csv", 'path,label\na.wav,"two\nlines"\n', 3, r"label is 'two\nlines'"),
+        ("t.tsv", "/root\na.wav\tlong\n", 2, "fairseq"),
+        ("t.jsonl", '{"audio_filepath": "a"}\n{"audio_filepath": \n', 2, "JSON"),
+        ("t.jsonl", '{"path": "a"}\n[1]\n', 2, "object"),
+        ("t.jsonl", "[1]\n", 1, "object"),
+        ("t.json", '[\n{"path": "a"},\n1]\n', 3, "object"),
+        ("t.json", '[\n{"path": "a"},\n{"path": "b", "index": -1}]\n', 3, "index"),
+        ("t.json", '{\n"data": [{"path": "a"},\n\n{"path": "b", "split": "x"}]}', 4, "split"),
+        ("t.json", '[\n{"path": "a"},\n{"path" "b"}\n]', 3, "JSON"),
+        ("t.jsonl", '{"label": "up"}\n', 1, "corpus.columns.audio"),
+        ("t.csv", b"path\na.wav\n\xff.wav\n", 3, "UTF-8"),
+        ("t.tsv", "path\tindex\na.wav\t" + "9" * 5000, 2, "'999"),
+        ("t.tsv", f"path\tindex\na.wav\t{2**63}", 2, "'9223372036854775808'"),
+        ("t.csv", "path,label,path\na.wav,up,b.wav\n", 1, "path"),
+        ("t.jsonl", "[" * 100_000, 1, "nested"),
+        ("t.jsonl", '{"path": "a", "label": ' + '{"a": ' * 100_000 + "1", 1, "nested"),
+        ("t.jsonl", '{"path": {"of": "a"}}\n{"path": "b"}', 1, "path"),
+        ("t.json", '{"path": {"of": 3}}', 1, "path is 3"),
+        ("t.json", '{"path": [\n"a",\n"b"], "index": [0, "x"]}', 3, "index is 'x'"),
+        ("t.jsonl", '{"path": 3}', 1, "path is 3"),
+        ("t.jsonl", '{"path": "a", "label": ["up"]}', 1, 'label is ["up"]'),
+        ("t.jsonl", '{"path": "a", "index": ' + "9" * 5000 + "}", 1, "JSON"),
+        ("t.csv", "path,category,class\na.wav,dog,1\n", 1, "corpus.columns.label=category"),
+        ("t.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", 1, "git lfs pull"),
+        ("t.tsv", "\n <!DOCTYPE html>\n<html></html>", 1, "page"),
+        ("t.csv", b"PK\x03\x04\x14\x00", 1, "Excel"),
+        ("t.tsv", b"\x1f\x8b\x08\x00", 1, "gzip"),
+        ("t.csv", b"\xff\xfep\x00a\x00\x00\xd8", 1, "UTF-16"),
+    ],
+)
+def test_problems_name_the_line(tmp_path: Path, name: str, text: str | bytes, line: int, names: str) -> None:
+    with pytest.raises(InputError) as caught:
+        rows(tmp_path, name, text)
+    assert f"{name}:{line}: " in str(caught.value)
+    assert names in str(caught.value)
+
+
+UP = Description(label="up", group="anna")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.csv", 'path, label, group\na b.wav, "up", "anna"\n'),
+        ("t.csv", '"path" , "label" , "group"\n"a b.wav" , "up" , "anna" \n'),
+        ("t.csv", 'path; label; group\n"a b.wav"; "up"; anna \n'),
+        ("t.csv", 'path|label|group\na b.wav|up|anna\n'),
+        ("t.csv", 'path\t label\t group\na b.wav\t "up"\t "anna"\n'),
+        ("t.tsv", "path\tlabel\tgroup\na b.wav\t up \tanna\n"),
+        ("t.tsv", '"path"\t"label"\t"group"\n"a b.wav"\t"up"\t"anna"\n'),
+        ("t.txt", "path,label,group\na b.wav,up,anna\n"),
+        ("t.csv", "path,label,group\ra b.wav,up,anna\r"),
+        ("t.tsv", "path\tlabel\tgroup\ra b.wav\tup\tanna"),
+        ("t.txt", "path\tlabel\tgroup\r\na b.wav\tup\tanna\r\n".encode("utf-16")),
+        ("t.csv", "path,label,group\r\na b.wav,up,anna\r\n".encode("utf-16-le")),
+        ("t.csv", "path,label,group\r\na b.wav,up,anna\r\n".encode("utf-16-be")),
+        ("t.jsonl", '\ufeff{"path": "a b.wav", "label": "up", "group": "anna"}\r{"path": "b.wav"}\r'),
+        ("t.json", '[\n  {\n    "path": "a b.wav",\n    "label": "up",\n    "group": "anna"\n  }\n]\n'),
+        ("t.json", '{\n  "path": "a b.wav",\n  "label": "up",\n  "group": "anna"\n}\n{\n  "path": "b.wav"\n}\n'),
+        ("t.txt", 'path\tlabel\tgroup\n"a b.wav"\t"up"\tanna\n'),
+        ("t.json", '{"path": {"0": "a b.wav", "1": "b.wav"}, "label": {"0": "up"}, "group": {"0": "anna"}}'),
+        ("t.json", '{"path": ["a b.wav", "b.wav"], "label": ["up", null], "speaker": ["anna", null], "note": "x"}'),
+        ("t.json", '{"version": 1, "clips": [{"file": "a b.wav", "label": "up", "speaker": "anna"}]}'),
+        ("t.json", '{"a b.wav": {"label": "up", "speaker": "anna"}, "b.wav": {}}'),
+        ("t.json", '{"utterance-1": {"wav": "a b.wav", "label": "up", "speaker": "anna"}}'),
+    ],
+)  # fmt: skip
+def test_each_way_of_writing_says_the_same(tmp_path: Path, name: str, text: str | bytes) -> None:
+    row = rows(tmp_path, name, text)[0]
+    assert (row.path.strip(), row.description) == ("a b.wav", UP)
+
+
+def test_quotation_marks_within_a_cell_stay(tmp_path: Path) -> None:
+    (first, second) = rows(tmp_path, "t.tsv", 'path\tlabel\n"a" b.wav\tso "far"\nc.wav\t"say ""no"", no"\n')
+    assert (first.path, first.description.label) == ('"a" b.wav', 'so "far"')
+    assert second.description.label == 'say "no", no'
+    (only,) = rows(tmp_path, "t.csv", 'path,label\na.wav, "say ""no"" , no"\n')
+    assert only.description.label == 'say "no" , no'
+
+
+@pytest.mark.parametrize(
+    ("document", "audio"),
+    [
+        ({"data": [{"audio": "r0.wav", "label": "a"}], "meta": [{"x": 1}]}, None),
+        ({"meta": [{"x": 1}], "train": [{"audio": "r0.wav", "label": "a"}], "notes": []}, None),
+        ({"data": [{"snd": "r0.wav", "label": "a"}], "meta": [{"x": 1}]}, "snd"),
+        ({"snd": ["r0.wav"], "label": ["a"]}, "snd"),
+    ],
+)
+def test_other_lists_of_a_json_document_hide_no_table(tmp_path: Path, document: object, audio: str | None) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(document))
+    (row,) = read_table(path, ColumnConfig(audio=audio)).rows
+    assert (row.path, row.description.label) == ("r0.wav", "a")
+
+
+def test_json_without_recordings_advises_keys(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        rows(tmp_path, "t.json", '[{"x": "r0.wav"}]')
+    assert "corpus.columns.audio" in str(caught.value)
+    assert "header" not in str(caught.value)
+
+
+def test_a_json_document_may_give_labels_by_file_or_rows_by_split(tmp_path: Path) -> None:
+    labels = rows(tmp_path, "t.json", '{"a.wav": "up",\n "b.wav": 3}')
+    assert [(row.path, row.description.label) for row in labels] == [("a.wav", "up"), ("b.wav", "3")]
+    assert labels[1].where.endswith("t.json:2")
+    splits = rows(tmp_path, "t.json", '{"train": [{"path": "a.wav"}], "dev": [{"path": "b.wav"}]}')
+    assert [(row.path, row.description.split) for row in splits] == [("a.wav", "train"), ("b.wav", "validation")]
+    assert [row.path for row in rows(tmp_path, "t.json", '["a.wav", "b.wav"]')] == ["a.wav", "b.wav"]
+
+
+TABLE = "name\tSpecies\tsite\tbegin\tlength\tn\tpart\nb.wav\tcrow\tmarsh\t1.5\t2\t7\tdev\n"
+NAMED = ColumnConfig(
+    audio="name", label="species", group="site", start="begin", duration="length", index="n", split="part"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.tsv", TABLE),
+        ("t.csv", TABLE.replace("\t", ",")),
+        ("t.csv", TABLE.replace(".5", ",5").replace("\t", ";")),
+        ("t.jsonl", json.dumps(dict(zip(*(line.split("\t") for line in TABLE.splitlines()), strict=True)))),
+    ],
+)
+def test_columns_are_those_that_the_user_names(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    (row,) = read_table(tmp_path / name, NAMED).rows
+    span = Span(start=1.5, end=3.5)
+    known = Description(label="crow", group="marsh", index=7, split="validation", span=span)
+    assert (row.path, row.description) == ("b.wav", known)
+
+
+@pytest.mark.parametrize(("name", "text"), [("t.tsv", TABLE), ("t.json", '[{"name": "b.wav", "Species": "crow"}]')])
+def test_a_named_column_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    for columns in (
+        ColumnConfig(audio="name", group="speaker"),
+        ColumnConfig(audio="nome"),
+        ColumnConfig(label=("x", "y")),
+    ):
+        option, [column, *_] = next(each for each in columns.named.items() if each[1] != ("name",))
+        with pytest.raises(InputError) as caught:
+            read_table(tmp_path / name, columns)
+        assert all(each in str(caught.value) for each in (f"corpus.columns.{option}={column}", f"{name}:1", "Species"))
+
+
+def test_a_fairseq_manifest_has_no_columns(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("audio\na.wav\t16000\n")  # a folder with the name of a column
+    assert read_table(tmp_path / "t.tsv").root == "audio"
+    with pytest.raises(InputError, match=r"corpus\.columns\.group=speaker"):
+        read_table(tmp_path / "t.tsv", ColumnConfig(group="speaker"))
+
+
+def test_several_columns_are_one_label(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("path,tempo,key\na.wav,fast,C\nb.wav,,D\n")
+    table = read_table(tmp_path / "t.csv", ColumnConfig(label=("tempo", "key")))
+    assert [row.description.label for row in table.rows] == ["fast;C", "D"]
+
+
+def test_columns_without_a_header_have_numbers(tmp_path: Path) -> None:
+    for name, text in (("t.csv", "a.wav,ann,up\nb.wav,bob,down\n"), ("t.tsv", "a.wav\tann\tup\nb.wav\tbob\tdown\n")):
+        (tmp_path / name).write_text(text)
+        table = read_table(tmp_path / name, ColumnConfig(audio="1", label=3, group="2"))
+        assert [row.path for row in table.rows] == ["a.wav", "b.wav"]
+        assert [row.description for row in table.rows] == [
+            Description(label="up", group="ann"), Description(label="down", group="bob")
+        ]  # fmt: skip
+        with pytest.raises(InputError, match=r"corpus\.columns\.label=4"):
+            read_table(tmp_path / name, ColumnConfig(audio="1", label=4))
+
+
+@pytest.mark.parametrize(
+    ("text", "label_type", "label"),
+    [
+        ("path,text\na.wav,hello\n", "text", "hello"),
+        ("path,text\na.wav,hello\n", "class", None),
+        ("path,category\na.wav,dog\n", "class", "dog"),
+        ("path,category\na.wav,dog\n", "text", None),
+        ("path,category\na.wav,dog\n", "number", None),
+        ("path,label\na.wav,3\n", "number", "3"),
+        ("path,label\na.wav,hello\n", "text", "hello"),
+        ("path,transcript,sentence\na.wav,one,two\n", "text", "two"),
+    ],
+)
+def test_labels_of_well_known_names_fit_their_type(
+    tmp_path: Path, text: str, label_type: LabelType, label: str | None
+) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    told: list[str] = []
+    (row,) = read_table(tmp_path / "t.csv", label_type=label_type, say=told.append).rows
+    assert row.description.label == label
+    assert bool(told) == (label is not None and ",label" not in text)
+
+
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"corpus\.table=.*none\.tsv"):
+        read_table(tmp_path / "none.tsv")
+
+
+def test_a_device_and_a_name_that_no_file_can_have_are_no_tables() -> None:
+    with pytest.raises(InputError, match=r"corpus\.table=/dev/zero\b.*device"):
+        read_table(Path("/dev/zero"))
+    with pytest.raises(InputError, match=r"path.* file"):
+        read_table(Path("null\0.tsv"))
+
+
+CELLS = st.text(max_size=30) | st.sampled_from(["path", "index", "split", "label", "9" * 5000, "\0", "a.wav", "\ud800"])
+LINES = st.lists(st.lists(CELLS, max_size=5).map("\t".join) | st.lists(CELLS, max_size=5).map(",".join), max_size=6)
+OBJECTS = st.dictionaries(
+    st.sampled_from(["path", "audio_filepath", "label", "index", "split", "start", "end", "offset", "duration", "x"]),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | CELLS,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(CELLS, inner, max_size=3),
+        max_leaves=5,
+    ),
+)
+OURS = "path\tsegment\tstart\tnum_samples\tsample_rate"  # of a run's own manifest
+TABLES = (
+    st.binary(max_size=200)
+    | LINES.map(lambda lines: "\n".join(lines).encode("utf-8", "surrogatepass"))
+    | LINES.map(lambda lines: "\n".join(["path\tlabel\tindex", *lines]).encode("utf-8", "surrogatepass"))
+    | LINES.map(lambda lines: "\n".join(["path,start,end,fold,split", *lines]).encode("utf-8", "surrogatepass"))
+    | LINES.map(lambda lines: "\n".join([OURS, *lines]).encode("utf-8", "surrogatepass"))
+    | st.lists(OBJECTS.map(json.dumps), max_size=4).map(lambda lines: "\n".join(lines).encode())
+)
+
+
+@given(content=TABLES, suffix=st.sampled_from([".tsv", ".csv", ".jsonl", ".json", ".txt", ""]))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_table_holds_it_is_read_or_refused_with_its_name(
+    tmp_path: Path, content: bytes, suffix: str
+) -> None:
+    path = tmp_path / f"t{suffix}"
+    path.write_bytes(content)
+    told = ""
+    rows: tuple[Row, ...] = ()
+    try:
+        rows = read_table(path).rows
+    except InputError as error:
+        told = str(error)
+    assert all(row.path and row.where.startswith(str(path)) for row in rows)
+    assert not told or f"t{suffix}" in told

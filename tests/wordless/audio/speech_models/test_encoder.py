@@ -1,0 +1,168 @@
+"""Encoders against the same models as transformers runs them: on one clip at a time, without padding."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoFeatureExtractor, AutoModel
+
+from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint, split_weights
+from wordless.audio.speech_models import encoder as reading
+from wordless.audio.speech_models.description import describe_speech_model
+from wordless.audio.speech_models.encoder import SpeechEncoder, load_speech_encoder, load_transformer
+from wordless.base.errors import InputError
+from wordless.base.saved_models import hugging_face_hash
+
+LENGTHS = (2000, 900, 1333, 7)
+ALL = (0, 1, 2, 3)
+
+
+def reference(folder: Path, model: Any, samples: torch.Tensor) -> list[torch.Tensor]:
+    """States of one clip ``(frames, width)`` after each layer, with the inputs that transformers prepares."""
+    prepared = AutoFeatureExtractor.from_pretrained(folder)(samples.numpy(), sampling_rate=16_000, return_tensors="pt")
+    body = getattr(model, "wav2vec2", model)
+    with torch.no_grad():
+        return [each[0] for each in body(prepared.input_values, output_hidden_states=True).hidden_states]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("normalises", [True, False])
+def test_a_batch_has_the_states_of_each_clip_alone(kind: str, normalises: bool, tmp_path: Path) -> None:
+    model = save_checkpoint(tmp_path, kind, normalises=normalises)
+    own = load_speech_encoder(tmp_path, option="weights")
+    samples, lengths = 0.1 + 0.2 * torch.randn(4, 2000), torch.tensor(LENGTHS)
+    with torch.no_grad():
+        found = own.states(samples, lengths, layers=ALL)
+    assert found.shape == (4, 4, own.convolutions.frames(2000), 32)
+    for row, length in enumerate(LENGTHS[:3]):
+        frames = own.convolutions.frames(length)
+        wanted = reference(tmp_path, model, samples[row, :length])
+        for layer in ALL:
+            torch.testing.assert_close(found[layer, row, :frames], wanted[layer], atol=2e-5, rtol=1e-4)
+        assert not found[:, row, frames:].any()
+    assert not found[:, 3, 1:].any()  # shorter than the receptive field: a single frame
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert-base"])
+def test_a_recording_is_read_as_a_whole_or_in_pieces(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_checkpoint(tmp_path, kind, normalises=False)
+    own = load_speech_encoder(tmp_path, option="weights")
+    samples = torch.randn(STRIDE * 30 + 17)
+    frames = own.convolutions.frames(len(samples))
+    with torch.no_grad():
+        (whole,) = own.pieces(samples.numpy(), ALL, frames=frames)
+        for layer, wanted in enumerate(reference(tmp_path, model, samples)):
+            torch.testing.assert_close(whole[layer], wanted, atol=2e-5, rtol=1e-4)
+        monkeypatch.setattr(reading, "PIECE_FRAMES", 12)
+        parts = [*own.pieces(samples.numpy(), ALL, frames=frames)]
+    assert [part.shape[1] for part in parts] == [10, 10, 10]  # each sees only itself
+    alone = samples[10 * STRIDE : 19 * STRIDE + FIELD]
+    with torch.no_grad():
+        torch.testing.assert_close(parts[1], own.states(alone[None], torch.tensor([len(alone)]), layers=ALL)[:, 0])
+
+
+def test_silence_follows_a_recording_of_which_more_frames_are_asked(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path)
+    own = load_speech_encoder(tmp_path, option="weights")
+    samples = np.random.default_rng(0).normal(0, 0.1, 10 * STRIDE + 1).astype(np.float32)
+    with torch.no_grad():
+        (found,) = own.pieces(samples, [0], frames=11)
+    assert found.shape == (1, 11, 32)
+    assert own.convolutions.samples(11) == 10 * STRIDE + FIELD
+
+
+def test_hidden_frames_are_hidden_and_nothing_else(tmp_path: Path) -> None:
+    model = save_checkpoint(tmp_path)
+    own = SpeechEncoder(model.wav2vec2.train(), normalises=True)
+    samples, lengths, masked = torch.randn(2, 1000), torch.tensor([1000, 700]), torch.zeros(2, 12, dtype=torch.bool)
+    masked[0, 3:5] = True
+    torch.nn.Module.eval(own.transformer)
+    with torch.no_grad():
+        plain, hidden = (own.states(samples, lengths, masked=each)[0] for each in (None, masked))
+    assert not torch.allclose(plain[0], hidden[0], atol=1e-3)
+    torch.testing.assert_close(plain[1], hidden[1])
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert-base"])
+@pytest.mark.parametrize("new", [(), ("encoder.layers.2", "wav2vec2.encoder.layers.2")])
+def test_weights_in_shards_are_those_of_one_file(kind: str, new: tuple[str, ...], tmp_path: Path) -> None:
+    """They are also read where weights of some names are left out, as for a new head."""
+    for name in ("one", "several"):
+        save_checkpoint(tmp_path / name, kind)
+    split_weights(tmp_path / "several", 3)
+    one, several = (load_transformer(AutoModel, tmp_path / name, option="w", new=new) for name in ("one", "several"))
+    wanted, found = one.state_dict(), several.state_dict()
+    assert wanted.keys() == found.keys()
+    assert all(torch.equal(tensor, found[name]) for name, tensor in wanted.items())
+    assert load_speech_encoder(tmp_path / "several", option="w").layers == 3
+
+
+def test_the_hash_of_weights_in_shards_depends_on_every_shard(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path)
+    whole = hugging_face_hash(tmp_path)
+    shards = split_weights(tmp_path)
+    hashes = {whole, hugging_face_hash(tmp_path)}
+    for shard in shards:
+        save_file({name: tensor + 1 for name, tensor in load_file(shard).items()}, shard, metadata={"format": "pt"})
+        hashes.add(hugging_face_hash(tmp_path))
+    assert len(hashes) == 4
+
+
+def test_shards_that_are_not_whole_are_refused_by_name(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path)
+    first, second = split_weights(tmp_path)
+    content, index = first.read_bytes(), tmp_path / "model.safetensors.index.json"
+    places = json.loads(index.read_text())["weight_map"]
+    tensors = load_file(first)
+    lacking = min(tensors)
+
+    def told() -> str:
+        with pytest.raises(InputError) as refused:
+            describe_speech_model(tmp_path, option="weights")
+        assert str(refused.value).startswith(f"weights={tmp_path} ")
+        return str(refused.value)
+
+    first.unlink()
+    assert first.name in told()
+    save_file({name: tensor for name, tensor in tensors.items() if name != lacking}, first)
+    assert all(each in told() for each in (first.name, lacking))
+    save_file({**tensors, **dict([*load_file(second).items()][:1])}, first)
+    assert first.name in told()
+    first.write_bytes(content[:100])
+    assert first.name in told()
+    first.write_bytes(content)
+    describe_speech_model(tmp_path, option="weights")
+    for shard in ("../other.safetensors", "/model.safetensors", "pytorch_model.bin", "a\\b.safetensors", 3, "."):
+        index.write_text(json.dumps({"weight_map": {**places, lacking: shard}}))
+        assert index.name in told()
+    for damaged in ("{", "[]", "{}", '{"weight_map": {}}', '{"weight_map": [1]}'):
+        index.write_text(damaged)
+        assert index.name in told()
+    index.unlink()
+    assert first.name in told()
+
+
+def test_weights_that_do_not_belong_to_the_config_are_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, "hubert-base")
+    weights = load_file(tmp_path / "model.safetensors")
+    for change, message in (
+        (
+            {"encoder.layers.1.attention.k_proj.weight": None},
+            r"'encoder\.layers\.1\.attention\.k_proj\.weight'",
+        ),
+        ({"encoder.layer_norm.weight": torch.full((32,), torch.nan)}, r"'encoder\.layer_norm\.weight'"),
+        ({"encoder.layer_norm.weight": torch.ones(31)}, "damaged"),
+    ):
+        changed = {name: value for name, value in {**weights, **change}.items() if value is not None}
+        save_file(changed, tmp_path / "model.safetensors", metadata={"format": "pt"})
+        with pytest.raises(InputError, match=message):
+            load_speech_encoder(tmp_path, option="weights")
+    (tmp_path / "model.safetensors").write_bytes(b"no weights" * 10_000)
+    with pytest.raises(InputError, match=r"weights=\S+ .*damaged"):
+        load_speech_encoder(tmp_path, option="weights")

@@ -1,0 +1,267 @@
+"""Sound that libsndfile does not read: M4A, WebM and other kinds, with FFmpeg's libraries and without them."""
+
+import io
+import re
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.wordless.audio.conftest import Tone
+from wordless.audio.decoding import RecordingError, count_samples
+from wordless.audio.reading import read, read_beginning, read_blocks
+from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
+from wordless.audio.recordings.inspection import InspectionConfig, inspect
+from wordless.audio.recordings.measurement import file_key
+from wordless.audio.recordings.recording_paths import recordings_at
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.audio.trimming import Part
+
+av = pytest.importorskip("av", reason="needs pip install 'wordless[formats]'")
+RATE = 48_000
+SECONDS = 2
+TONE = 440  # Hz
+FORMATS = {".aac": "adts", ".mpg": "mpeg"}  # that FFmpeg does not choose by the name
+# file, encoder, most samples that the encoder adds, most samples by which the sound is shifted, largest error
+KINDS = (
+    ("a.m4a", "aac", 2_048, 0, 0.02),
+    ("a.mp4", "aac", 2_048, 0, 0.02),
+    ("a.3gp", "aac", 2_048, 0, 0.02),
+    ("a.mov", "pcm_s16le", 0, 0, 1e-4),
+    ("lossless.m4a", "alac", 0, 0, 1e-4),
+    ("a.webm", "libopus", 0, 0, 0.05),
+    ("a.mka", "flac", 0, 0, 1e-4),
+    ("a.mkv", "aac", 2_048, 0, 0.02),
+    ("a.wv", "wavpack", 0, 0, 0.005),
+    ("a.tta", "tta", 0, 0, 0.005),
+    ("a.oga", "flac", 0, 0, 1e-4),
+    ("a.aac", "aac", 3_072, 2_048, 0.02),  # this kind does not say what the encoder added
+    ("a.ac3", "ac3", 1_536, 1_536, 0.02),
+    ("a.mp2", "mp2", 2_304, 1_152, 0.02),  # which libsndfile reads
+)
+
+
+JOINED = (
+    *((name, codec, RATE) for name, codec, *_ in KINDS),
+    *((name, "pcm_s16le", RATE) for name in ("a.avi", "a.w64", "a.voc", "a.caf")),
+    *((name, "pcm_s16be", RATE) for name in ("a.au", "a.aiff")),
+    ("a.avi", "libmp3lame", RATE),
+    ("a.flv", "aac", RATE),
+    ("a.flv", "libmp3lame", 44_100),
+    ("a.amr", "libopencore_amrnb", 8_000),
+    ("a.asf", "libmp3lame", 44_100),
+    ("a.rm", "ac3", RATE),
+    ("a.eac3", "eac3", RATE),
+    ("a.mpg", "mp2", RATE),
+)
+
+
+def tone(count: int, rate: int = RATE, frequency: float = TONE) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return 0.3 * np.sin(2 * np.pi * frequency * np.arange(count) / rate)
+
+
+class _Pipe(io.RawIOBase):
+    """A file in which nothing can be changed afterwards."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.write_bytes(b"")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        with self._path.open("ab") as file:
+            return file.write(content)
+
+
+def write(
+    path: Path,
+    codec: str,
+    *,
+    tracks: int = 1,
+    channels: int = 1,
+    video: bool = False,
+    rate: int = RATE,
+    frequency: float = TONE,
+    container: str | None = None,
+    pipe: bool = False,
+    **options: str,
+) -> Path:
+    """Two seconds of a tone by FFmpeg's encoders; a second track is silent; a video comes first."""
+    layout = "mono" if channels == 1 else "stereo"
+    kind = container or FORMATS.get(path.suffix)
+    with av.open(_Pipe(path) if pipe else str(path), "w", format=kind, options=options) as output:
+        pictures = output.add_stream("mpeg4", rate=10) if video else None
+        streams = [output.add_stream(codec, rate=rate, layout=layout) for _ in range(tracks)]
+        if pictures is not None:
+            pictures.width = pictures.height = 64
+            pictures.pix_fmt = "yuv420p"
+            for number in range(10 * SECONDS):
+                picture = av.VideoFrame(64, 64, "yuv420p")
+                picture.pts, picture.time_base = number, Fraction(1, 10)
+                output.mux(pictures.encode(picture))
+            output.mux(pictures.encode(None))
+        for number, stream in enumerate(streams):
+            samples = tone(SECONDS * rate, rate, frequency).astype(np.float32)[None].repeat(channels, 0) * (number == 0)
+            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+            output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("name", "codec", "longer", "shift", "error"), KINDS, ids=[kind[0] for kind in KINDS])
+def test_sound_of_every_kind_is_where_it_was_and_as_long(
+    tmp_path: Path, name: str, codec: str, longer: int, shift: int, error: float
+) -> None:
+    sound = read(write(tmp_path / name, codec))
+    assert sound.sample_rate == RATE
+    assert SECONDS * RATE <= len(sound.samples) <= SECONDS * RATE + longer
+    middle = sound.samples[RATE : RATE + 4_000]
+    errors = [np.abs(middle - tone(2 * RATE)[RATE - by :][:4_000]).max() for by in range(shift + 1)]
+    assert min(errors) < error
+
+
+def test_any_rate_part_and_block_gives_the_samples_of_the_whole(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.m4a", "aac", channels=2, rate=44_100)
+    whole = read(path)
+    assert whole.sample_rate == 44_100
+    assert count_samples(path) == len(whole.samples)
+    for seconds in (0.01, 0.5, 60.0):
+        assert np.array_equal(np.concatenate(list(read_blocks(path, 44_100, block_seconds=seconds))), whole.samples)
+    part = Part(start=30_001, num_samples=20_000)
+    assert np.array_equal(np.concatenate(list(read_blocks(path, 44_100, part=part))), whole.samples[30_001:50_001])
+    assert np.array_equal(read_beginning(path, 44_100, 0.5).samples, whole.samples[:22_050])
+    assert abs(read(path, 16_000).seconds - whole.seconds) < 1e-3
+
+
+def test_the_first_audio_stream_is_taken_behind_a_video_and_others_are_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", "aac", tracks=2, video=True)
+    with pytest.warns(UserWarning, match="2 audio streams"):
+        sound = read(path)
+    assert np.abs(sound.samples[RATE:][:1_000]).max() > 0.25
+
+
+def test_a_video_without_sound_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="no sound"):
+        read(write(tmp_path / "a.mp4", "aac", tracks=0, video=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate"),
+    [
+        *((name, codec, RATE) for name, codec, *_ in KINDS if name.endswith((".wv", ".tta", ".mka", ".webm", ".m4a"))),
+        ("a.avi", "pcm_s16le", RATE),
+        ("a.avi", "aac", RATE),
+        ("a.avi", "adpcm_ms", 44_100),
+        ("a.flv", "aac", RATE),
+        ("a.flv", "libmp3lame", 44_100),
+        ("a.asf", "libmp3lame", 44_100),
+        ("a.wma", "aac", RATE),
+        ("a.w64", "pcm_s16le", RATE),
+    ],
+)
+def test_a_file_of_a_kind_that_declares_its_length_is_damaged_where_it_is_cut_off(
+    tmp_path: Path, name: str, codec: str, rate: int
+) -> None:
+    path = write(tmp_path / name, codec, rate=rate)
+    content = path.read_bytes()
+    assert inspect(tmp_path, [name], InspectionConfig())[1] == ()
+    cuts = [f"{share}{name}" for share in (4, 2)]
+    for cut, share in zip(cuts, (4, 2), strict=True):
+        (tmp_path / cut).write_bytes(content[: len(content) // share])
+    fit, rejected = inspect(tmp_path, cuts, InspectionConfig())
+    assert not fit
+    assert all("damaged" in each.reason or "cannot be decoded" in each.reason for each in rejected)
+
+
+@pytest.mark.parametrize(("kind", "codec"), [("avi", "aac"), ("flv", "aac"), ("asf", "aac"), ("matroska", "flac")])
+def test_a_file_that_was_written_into_a_pipe_is_whole(tmp_path: Path, kind: str, codec: str) -> None:
+    write(tmp_path / "a.wav", codec, container=kind, pipe=True)
+    fit, rejected = inspect(tmp_path, ["a.wav"], InspectionConfig())
+    assert (list(fit), rejected) == (["a.wav"], ())
+    assert fit["a.wav"].num_samples >= SECONDS * RATE
+
+
+@pytest.mark.parametrize("name", ["a.m4a", "a.mka", "a.wv"])
+def test_a_file_that_is_cut_off_or_has_a_hole_is_set_aside(tmp_path: Path, name: str) -> None:
+    codec = {kind: codec for kind, codec, *_ in KINDS}[name]
+    content = write(tmp_path / name, codec, movflags="faststart").read_bytes()
+    middle = len(content) // 2
+    (tmp_path / f"cut.{name}").write_bytes(content[:middle])
+    (tmp_path / f"hole.{name}").write_bytes(content[:middle] + bytes(300) + content[middle + 300 :])
+    names = [f"cut.{name}", f"hole.{name}"]
+    fit, rejected = inspect(tmp_path, names, InspectionConfig())
+    assert not fit
+    assert [each.path for each in rejected] == names
+    assert all(re.search("damaged|decoded", each.reason) for each in rejected)
+
+
+@pytest.mark.parametrize(("name", "codec", "rate"), JOINED, ids=[f"{name}-{codec}" for name, codec, _ in JOINED])
+def test_joined_files_are_read_one_after_the_other(tmp_path: Path, name: str, codec: str, rate: int) -> None:
+    first = write(tmp_path / f"1{name}", codec, rate=rate)
+    second = write(tmp_path / f"2{name}", codec, rate=rate, frequency=1_000)
+    joined = tmp_path / name
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    wanted = np.concatenate([read(first).samples, read(second).samples])
+    samples = read(joined).samples
+    if first.suffix in (".aac", ".ac3", ".eac3", ".mpg", ".mp2"):  # frames without a header: the first ones overlap
+        assert len(samples) == len(wanted)
+        assert np.abs(samples - wanted)[: RATE + 9_000].max() < 1e-6
+        assert np.abs(samples - wanted)[-RATE:].max() < 0.01
+    else:
+        assert np.array_equal(samples, wanted)
+    fit, rejected = inspect(tmp_path, [name], InspectionConfig())
+    assert (list(fit), rejected) == ([name], ())
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.wv", "wavpack"), ("a.mka", "flac"), ("a.w64", "pcm_s16le")])
+def test_a_joined_file_of_another_rate_is_set_aside_by_its_place(tmp_path: Path, name: str, codec: str) -> None:
+    first, second = (write(tmp_path / f"{rate}{name}", codec, rate=rate).read_bytes() for rate in (48_000, 44_100))
+    (tmp_path / name).write_bytes(first + second)
+    (tmp_path / f"broken{name}").write_bytes(first + second[:100] + bytes(len(second) - 100))
+    _, rejected = inspect(tmp_path, [name, f"broken{name}"], InspectionConfig())
+    assert str(len(first)) in rejected[0].reason
+
+
+def test_content_decides_and_not_the_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.m4a", "aac")
+    assert np.array_equal(read(path.rename(tmp_path / "a.wav")).samples, read(write(tmp_path / "b.m4a", "aac")).samples)
+
+
+def test_a_folder_with_such_recordings_is_a_corpus(tmp_path: Path, tone: Tone) -> None:
+    for name, codec in (("a.m4a", "aac"), ("b.webm", "libopus")):
+        write(tmp_path / name, codec)
+    tone("c.wav")
+    (tmp_path / "noise.mka").write_bytes(np.random.default_rng(0).bytes(2_000))
+    config = CorpusConfig(root=str(tmp_path), labels="none", split=SplitConfig(validation_fraction=0, test_fraction=0))
+    manifest, rejected = build_manifest(config)
+    assert [clip.path for clip in manifest.clips] == ["a.m4a", "b.webm", "c.wav"]
+    assert [each.path for each in rejected] == ["noise.mka"]
+    assert recordings_at(tmp_path).paths == ("a.m4a", "b.webm", "c.wav", "noise.mka")
+
+
+def test_without_the_libraries_the_reason_names_what_to_install(
+    tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.m4a", "aac")
+    tone("b.wav")
+    kinds = ("webm", "mp4", "mka", "mkv", "mov", "3gp", "wv", "ape", "spx", "wma", "amr", "ac3", "dts", "tta", "mpc")
+    for kind in kinds:
+        (tmp_path / f"c.{kind}").write_bytes(np.random.default_rng(0).bytes(2_000))
+    monkeypatch.setitem(sys.modules, "av", None)
+    fit, rejected = inspect(tmp_path, recordings_at(tmp_path).paths, InspectionConfig())
+    assert list(fit) == ["b.wav"]
+    assert {each.path for each in rejected} == {"a.m4a", *(f"c.{kind}" for kind in kinds)}
+    assert all("wordless[formats]" in each.reason for each in rejected)
+
+
+def test_a_measurement_is_made_anew_by_another_decoder(tone: Tone, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tone("a.wav")
+    key = file_key(path)
+    monkeypatch.setattr("wordless.audio.recordings.measurement.decoder_version", lambda: "another")
+    assert file_key(path) != key

@@ -1,0 +1,283 @@
+"""Reading: every format, rate and channel count, and the same samples however the stream was cut."""
+
+import copy
+import os
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.hostile.special_files import at_most_seconds
+from tests.reference import read_whole
+from tests.wordless.audio.conftest import Tone
+from wordless.audio.reading import (
+    RecordingError,
+    read,
+    read_beginning,
+    read_blocks,
+    resample_blocks,
+    resampled,
+    resampled_length,
+)
+from wordless.audio.trimming import Part
+from wordless.base.errors import InputError
+
+RATES = (8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000)
+
+
+def noise(count: int, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, count).astype(np.float32)
+
+
+@given(st.integers(0, 10**9), st.sampled_from(RATES), st.sampled_from(RATES))
+def test_resampled_length_is_the_fewest_samples_that_cover_the_recording(count: int, old: int, new: int) -> None:
+    length = resampled_length(count, old, new)
+    assert length * old >= count * new
+    assert (length - 1) * old < count * new
+
+
+@given(
+    st.integers(0, 70_000),
+    st.lists(st.integers(0, 70_000), max_size=8),
+    st.sampled_from([(44_100, 16_000), (8_000, 16_000), (16_000, 8_000), (16_000, 16_000)]),
+)
+def test_a_stream_cut_anyhow_gives_the_samples_of_the_whole(
+    count: int, cuts: list[int], rates: tuple[int, int]
+) -> None:
+    samples = noise(count)
+    cut = np.split(samples, sorted(min(place, count) for place in cuts))
+    streamed = np.concatenate([np.empty(0, np.float32), *resample_blocks(cut, *rates)])
+    assert np.array_equal(streamed, np.concatenate([np.empty(0, np.float32), *resample_blocks([samples], *rates)]))
+    assert len(streamed) == resampled_length(count, *rates)
+
+
+@pytest.mark.parametrize("block_seconds", [0.001, 0.01, 1.0, 60.0])
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3", "a.aiff", "a.opus"])
+def test_file_stream_and_array_agree(tone: Tone, name: str, block_seconds: float) -> None:
+    path = tone(name, seconds=0.6, sample_rate=48_000 if name == "a.opus" else 44_100, channels=2)
+    whole = read(path, 16_000)
+    blocks = list(read_blocks(path, 16_000, block_seconds=block_seconds))
+    assert np.array_equal(np.concatenate(blocks), whole.samples)
+    decoded, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    mixed = (decoded[:, 0] + decoded[:, 1]) / np.float32(2)
+    assert np.array_equal(np.concatenate(list(resample_blocks([mixed], rate, 16_000))), whole.samples)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+@pytest.mark.parametrize("sample_rate", RATES)
+def test_any_rate_and_channel_count_agree_with_the_slow_reference(tone: Tone, sample_rate: int, channels: int) -> None:
+    path = tone("a.wav", seconds=0.3, sample_rate=sample_rate, channels=channels)
+    samples = read(path, 16_000).samples
+    assert len(samples) == resampled_length(round(0.3 * sample_rate), sample_rate, 16_000)
+    assert np.abs(samples - read_whole(path, 16_000)).max() < 1e-6
+
+
+def test_a_tone_keeps_its_pitch_and_level(tmp_path: Path) -> None:
+    tone = np.sin(2 * np.pi * 1_000 * np.arange(44_100) / 44_100)
+    soundfile.write(tmp_path / "a.wav", 0.5 * tone, 44_100, subtype="FLOAT")
+    wanted = 0.5 * np.sin(2 * np.pi * 1_000 * np.arange(16_000) / 16_000)
+    samples = read(tmp_path / "a.wav", 16_000).samples
+    assert np.abs(samples - wanted)[500:-500].max() < 1e-3
+
+
+@pytest.mark.parametrize("name", ["ein Höhlen(tier) & 中文.wav", "a=b,c [d] '$x'.wav", "%41~.wav"])
+def test_odd_names_are_read(tone: Tone, name: str) -> None:
+    assert read(tone(name, seconds=0.1), 16_000).seconds == 0.1
+
+
+def test_text_is_a_path_and_without_a_rate_the_recording_keeps_its_own(
+    tone: Tone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tone("a.wav", seconds=0.6, sample_rate=11_025, channels=2)
+    own = read(path)
+    assert own.sample_rate == 11_025
+    assert np.array_equal(own.samples, read(path, 11_025).samples)
+    assert np.array_equal(resampled(own, 16_000).samples, read(path, 16_000).samples)
+    monkeypatch.setenv("HOME", str(path.parent))
+    assert np.array_equal(read("~/a.wav").samples, own.samples)
+    monkeypatch.chdir(path.parent)
+    path.rename("~nobody-of-this-name.wav")  # as Path, `~` is no home folder
+    assert np.array_equal(read(Path("~nobody-of-this-name.wav")).samples, own.samples)
+    with pytest.raises(InputError, match=r"nothing\.wav\b.*No such file"):
+        read(tmp_path / "nothing.wav")
+
+
+def test_an_ogg_clip_keeps_its_length(esc10: Path) -> None:
+    path = next(esc10.rglob("*.ogg"))
+    assert len(read(path, 16_000).samples) == resampled_length(soundfile.info(path).frames, 44_100, 16_000)
+
+
+def test_memory_does_not_grow_with_a_recording(tone: Tone) -> None:
+    path = tone("long.wav", seconds=600.0)
+    tracemalloc.start()
+    try:
+        samples = sum(len(block) for block in read_blocks(path, 16_000))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert samples == 600 * 16_000
+    assert peak < 2_000_000  # bytes; the whole would take 38 million
+
+
+def test_the_beginning_is_that_of_the_whole_and_no_more_is_read(tone: Tone) -> None:
+    path = tone("long.wav", seconds=600.0)
+    tracemalloc.start()
+    try:
+        beginning = read_beginning(path, 16_000, 3.0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2_000_000  # bytes
+    assert beginning.seconds == 3.0
+    assert np.array_equal(beginning.samples, read(path, 16_000).samples[:48_000])
+    short = tone("short.wav", seconds=0.5)
+    assert np.array_equal(read_beginning(short, 16_000, 3.0).samples, read(short, 16_000).samples)
+    assert read_beginning(short, 16_000, 0.0).seconds == 0
+
+
+@pytest.mark.parametrize("block_seconds", [0.01, 60.0])
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3", "a.opus"])
+def test_a_part_is_a_slice_of_the_whole(tone: Tone, name: str, block_seconds: float) -> None:
+    rate = 48_000
+    path = tone(name, seconds=0.6, sample_rate=rate, channels=2)
+    whole = read(path, rate).samples
+    for part in (Part(start=0, num_samples=len(whole)), Part(start=4_801, num_samples=12_345)):
+        blocks = list(read_blocks(path, rate, block_seconds=block_seconds, part=part))
+        assert np.array_equal(np.concatenate(blocks), whole[part.start : part.start + part.num_samples])
+
+
+def test_a_part_is_resampled_as_a_file_of_its_own(tone: Tone) -> None:
+    path, part = tone("a.wav", seconds=0.6, sample_rate=44_100), Part(start=999, num_samples=20_001)
+    alone = read(path, 44_100).samples[999:21_000]
+    expected = np.concatenate(list(resample_blocks([alone], 44_100, 16_000)))
+    assert np.array_equal(np.concatenate(list(read_blocks(path, 16_000, part=part))), expected)
+    assert np.array_equal(read_beginning(path, 16_000, 0.1, part=part).samples, expected[:1_600])
+    assert np.array_equal(read_beginning(path, 16_000, 3.0, part=part).samples, expected)
+    assert not list(read_blocks(path, 16_000, part=Part(start=20_000, num_samples=0)))
+
+
+PARTED = [
+    *(("a.wav", "PCM_16"), ("a.wav", "PCM_24"), ("a.wav", "FLOAT"), ("a.wav", "ULAW"), ("a.wav", "IMA_ADPCM")),
+    *(("a.flac", "PCM_16"), ("a.flac", "PCM_24"), ("a.aiff", "PCM_16"), ("a.au", "ALAW"), ("a.caf", "PCM_24")),
+    *(("a.w64", "DOUBLE"), ("a.rf64", "PCM_16"), ("a.ogg", None), ("a.mp3", None), ("a.opus", None)),
+]
+
+
+@pytest.mark.parametrize(("name", "subtype"), PARTED)
+def test_parts_in_any_order_are_slices_of_the_whole(tone: Tone, name: str, subtype: str | None) -> None:
+    path = tone(name, seconds=1.5, sample_rate=48_000, channels=2, subtype=subtype)
+    whole = read(path, 48_000).samples
+    starts = [0, 4_801, 20_000, 20_000, 17_777, 60_001, 3, 59_000]  # on, again, overlapping, back, on
+    for start in starts:
+        part = Part(start=start, num_samples=9_999)
+        blocks = list(read_blocks(path, 48_000, block_seconds=0.05, part=part))
+        assert np.array_equal(np.concatenate(blocks), whole[start : start + 9_999])
+        first = next(read_blocks(path, 48_000, block_seconds=0.05, part=part))  # a reader that wants no more
+        assert np.array_equal(first, whole[start : start + len(first)])
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.ogg"])
+def test_parts_that_are_read_side_by_side_do_not_disturb_each_other(tone: Tone, name: str) -> None:
+    path = tone(name, seconds=1.0, sample_rate=16_000)
+    whole = read(path, 16_000).samples
+    parts = [Part(start=start, num_samples=4_000) for start in (0, 4_000, 2_000)]
+    readers = [read_blocks(path, 16_000, block_seconds=0.05, part=part) for part in parts]
+    found = [np.concatenate(blocks) for blocks in zip(*zip(*readers, strict=True), strict=True)]
+    for part, samples in zip(parts, found, strict=True):
+        assert np.array_equal(samples, whole[part.start : part.start + 4_000])
+
+
+OPENED: list[str] = []
+
+
+def test_parts_in_order_of_time_cost_one_pass_and_a_changed_file_is_read_anew(tone: Tone) -> None:
+    path = tone("a.ogg", seconds=2.0, sample_rate=16_000)
+    sys.addaudithook(lambda event, values: OPENED.append(str(values[0])) if event == "open" else None)
+    OPENED.clear()
+    for start in range(0, 31_000, 1_000):
+        list(read_blocks(path, 16_000, part=Part(start=start, num_samples=1_500)))
+    assert OPENED.count(str(path)) == 1
+    path.write_bytes(tone("b.ogg", seconds=2.0, sample_rate=16_000).read_bytes())
+    blocks = list(read_blocks(path, 16_000, part=Part(start=31_000, num_samples=1_000)))
+    assert np.array_equal(np.concatenate(blocks), read(path, 16_000).samples[31_000:])
+
+
+def test_a_file_that_breaks_off_inside_a_part_is_named(tone: Tone) -> None:
+    path = tone("cut.flac", seconds=4.0)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    for part in (Part(start=0, num_samples=32_000), Part(start=30_000, num_samples=1_000)):
+        with pytest.raises(InputError, match=r"cut\.flac\b.*decoded"):
+            list(read_blocks(path, 8_000, part=part))
+
+
+def test_what_lies_behind_a_part_is_not_decoded(tone: Tone) -> None:
+    path = tone("cut.flac", seconds=4.0)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    blocks = list(read_blocks(path, 8_000, block_seconds=0.1, part=Part(start=800, num_samples=1_600)))
+    assert sum(map(len, blocks)) == 1_600
+
+
+@pytest.mark.parametrize("part", [(-1, 5), (0, -1)])
+def test_no_part_begins_before_the_recording(part: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match=r"-1\b.*\b0 samples"):
+        Part(start=part[0], num_samples=part[1])
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.wav\b.*No such file"):
+        read(tmp_path / "nowhere.wav", 16_000)
+
+
+def test_a_file_that_is_no_sound_is_named(tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("no sound")
+    with pytest.raises(InputError, match=r"text\.wav\b.* text\b"):
+        read(tmp_path / "text.wav", 16_000)
+
+
+@pytest.mark.parametrize("rate", [0, -1, 0.5, 8000.5, float("nan"), 10**9, "8000", True])
+def test_a_rate_must_be_a_whole_number_of_hz(tone: Tone, rate: int) -> None:
+    path = tone("a.wav")
+    with (
+        at_most_seconds(10),
+        pytest.raises(InputError, match=r"sample_rate\b.* Hz\b.*\b1\b"),
+    ):
+        read(path, rate)
+
+
+@pytest.mark.parametrize("rate", [8000.0, np.float32(8000), np.array(8000)])
+def test_a_whole_rate_of_any_type_is_the_rate(tone: Tone, rate: int) -> None:
+    path = tone("a.wav")
+    assert np.array_equal(read(path, rate).samples, read(path, 8000).samples)
+
+
+def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    with pytest.raises(InputError, match=r"a\.wav\b.*\bempty"):
+        read(tmp_path / "a.wav", 8_000)
+
+
+def test_a_named_pipe_is_refused_at_once_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    with at_most_seconds(10), pytest.raises(InputError, match=r"pipe\.wav\b.*named pipe"):
+        read(tmp_path / "pipe.wav", 16_000)
+
+
+def test_what_no_front_end_can_hear_is_refused_wherever_it_is_read(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.append(np.full(4_000, 0.1), 1e19), 8_000, subtype="FLOAT")
+    with pytest.raises(InputError, match=r"a\.wav .*1e\+19"):
+        read(tmp_path / "a.wav", 16_000)
+    assert len(read_beginning(tmp_path / "a.wav", 8_000, 0.25, part=Part(start=0, num_samples=2_000)).samples) == 2_000
+
+
+def test_why_a_file_is_unfit_survives_the_way_to_another_process(tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("no sound")
+    with pytest.raises(RecordingError) as refused:
+        read(tmp_path / "text.wav", 16_000)
+    again = copy.copy(refused.value)  # made again as a worker process has it made
+    assert again.reason
+    assert (str(again), again.reason) == (str(refused.value), refused.value.reason)

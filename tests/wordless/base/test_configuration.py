@@ -1,0 +1,165 @@
+"""Typed configs from plain values."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.base.configuration import build, qualify
+from wordless.base.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    size: int = 64
+    rate: float = 0.1
+    kind: Literal["mean", "max", 3] = "mean"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    name: str
+    root: Path
+    inner: Inner
+    other: Inner | None = None
+    limit: int | None = None
+    steps: int | Literal["auto"] = "auto"
+    shuffle: bool = False
+    layers: tuple[int, ...] = ()
+    span: tuple[float, float] = (0.0, 1.0)
+    weights: Mapping[str, float] | None = None
+
+
+INTEGERS = st.integers(-(2**63) + 1, 2**63 - 1)
+GOOD: dict[str, Any] = {"name": "x", "root": "a/b", "inner": {}}
+
+
+def test_builds_nested_configs() -> None:
+    values = {**GOOD, "inner": {"size": 8, "kind": 3}, "other": {"rate": 1}, "layers": [1, 2], "span": [1, 2.5]}
+    built = build(Outer, {**values, "weights": {"a": 1}, "steps": 5}, name="")
+    assert built.inner == Inner(size=8, kind=3)
+    assert built.other == Inner(rate=1.0)
+    assert (built.layers, built.span, built.weights, built.steps) == ((1, 2), (1.0, 2.5), {"a": 1.0}, 5)
+    assert built.root == Path("a/b")
+    assert isinstance(build(Inner, {"rate": 1}, name="").rate, float)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"nam": "y"}, r"audio\.nam\b.*\baudio\.name\b"),
+        ({"inner": {"sise": 1}}, r"audio\.inner\.sise\b.*\baudio\.inner\.size\b"),
+        (
+            {"inner": {"size": "8"}},
+            r"audio\.inner\.size=8\b.*text.*whole number.*\baudio\.inner\.size=8\b",
+        ),
+        ({"limit": 10**30}, r"audio\.limit=1000000000000000000000000000000\b.*\b64 bits"),
+        ({"inner": {"rate": 10**5000}}, r"audio\.inner\.rate\b.*\b16610 bits"),
+        ({"root": "~nobody of that name/x"}, "audio.root=~nobody of that name/x"),
+        ({"inner": {"size": "many"}}, r"audio\.inner\.size=many\b.*text.*whole number"),
+        ({"inner": {"size": 8.0}}, r"audio\.inner\.size=8\.0\b.*whole number.*\baudio\.inner\.size=8\b"),
+        ({"inner": {"size": True}}, r"audio\.inner\.size=true\b.*whole number"),
+        ({"inner": {"size": None}}, r"audio\.inner\.size=null\b.*whole number"),
+        ({"inner": {"rate": "0.1"}}, r"audio\.inner\.rate=0\.1\b.*text.*number"),
+        ({"inner": {"rate": False}}, r"audio\.inner\.rate=false\b.*number"),
+        ({"inner": {"rate": float("nan")}}, r"audio\.inner\.rate=nan\b.*number"),
+        ({"inner": {"rate": float("inf")}}, r"audio\.inner\.rate=inf\b.*±1e\+12"),
+        ({"inner": {"rate": -1e308}}, r"audio\.inner\.rate=-1e\+308\b.*±1e\+12"),
+        ({"inner": {"rate": 2**62}}, r"audio\.inner\.rate=.*±1e\+12"),
+        ({"inner": {"kind": "meen"}}, r"audio\.inner\.kind=meen\b.*\bmean, max, 3\b"),
+        ({"inner": 5}, r"audio\.inner=5\b.*group"),
+        ({"other": {"kind": True}}, r"audio\.other\.kind=true\b.*choices"),
+        ({"limit": "none"}, r"audio\.limit=none\b.*text.*whole number.*\bnull\b"),
+        ({"steps": "soon"}, r"audio\.steps=soon\b.*text.*whole number.*\bauto\b"),
+        ({"shuffle": 1}, r"audio\.shuffle=1\b.*whole number.*\btrue\b.*\bfalse\b"),
+        ({"shuffle": "yes"}, r"audio\.shuffle=yes\b.*text.*\btrue\b.*\bfalse\b"),
+        ({"layers": 3}, r"audio\.layers=3\b.*list.*\baudio\.layers=\[3\]"),
+        ({"layers": [1, "a"]}, r"audio\.layers\[1\]=a\b.*text.*whole number"),
+        ({"layers": "12"}, r"audio\.layers=12\b.*list"),
+        ({"span": [1]}, r"audio\.span\b.*\b1\b.*\b2\b"),
+        ({"weights": {"a": "b"}}, r"audio\.weights\.a=b\b.*text.*number"),
+        ({"name": 5}, r"audio\.name=5\b.*whole number.*text"),
+        ({"root": ""}, r"audio\.root=''.*path"),
+    ],
+)
+def test_refuses_in_one_line(change: dict[str, object], told: str) -> None:
+    with pytest.raises(InputError, match=told) as refused:
+        build(Outer, {**GOOD, **change}, name="audio")
+    assert "\n" not in str(refused.value)
+
+
+def test_names_what_is_missing() -> None:
+    with pytest.raises(InputError, match=r"^lm\.root .*missing"):
+        build(Outer, {"name": "x", "inner": {}}, name="lm")
+    with pytest.raises(InputError, match=r"^root .*missing"):
+        build(Outer, {"name": "x", "inner": {}}, name="")
+
+
+def test_rules_of_the_dataclass_itself_hold() -> None:
+    with pytest.raises(InputError, match=r"audio\.hop_length\b.*\b0\b"):
+        build(SpectrogramConfig, {"hop_length": 0}, name="audio")
+
+
+@given(
+    st.builds(
+        Outer,
+        name=st.text(),
+        root=st.just(Path("r")),
+        inner=st.builds(Inner, rate=st.floats(-1e12, 1e12)),
+        other=st.none() | st.builds(Inner, rate=st.floats(-1e12, 1e12)),
+        limit=st.none() | INTEGERS,
+        steps=INTEGERS | st.just("auto"),
+        shuffle=st.booleans(),
+        layers=st.lists(INTEGERS).map(tuple),
+        weights=st.none() | st.dictionaries(st.text(), st.floats(-1e12, 1e12)),
+    )
+)
+def test_plain_values_build_the_config_they_came_from(config: Outer) -> None:
+    plain = {**asdict(config), "root": str(config.root), "layers": list(config.layers)}
+    assert build(Outer, plain, name="") == config
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["size", "rate", "a"]), inner, max_size=2)
+    ),
+)
+
+
+@given(st.dictionaries(st.sampled_from([field.name for field in fields(Outer)]), JUNK))
+def test_junk_is_built_or_refused_in_one_line(values: dict[str, object]) -> None:
+    outcome: object
+    try:
+        outcome = build(Outer, values, name="")
+    except InputError as refused:
+        outcome = str(refused)
+    assert isinstance(outcome, Outer) or "\n" not in str(outcome)
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "full"),
+    [
+        ("lm.fit", "fit.lr is 0; see fit.steps", "lm.fit.lr is 0; see lm.fit.steps"),
+        ("lm.fit", "fit: give it", "lm.fit: give it"),
+        ("lm.fit", "fit.lr is 0, and at most 3 fit. Choose", "lm.fit.lr is 0, and at most 3 fit. Choose"),
+        ("lm.fit", "fitness.lr is 0", "fitness.lr is 0"),
+        ("lm.fit", "lm.fit.lr is 0", "lm.fit.lr is 0"),
+        ("tokenizer.fit", "fit.lr is 0, as in lm.fit.lr", "tokenizer.fit.lr is 0, as in lm.fit.lr"),
+        (
+            "a.wavenet_large",
+            "wavenet.layers is 0 and wavenet.cycles 2",
+            "a.wavenet_large.layers is 0 and a.wavenet_large.cycles 2",
+        ),
+        ("a.wavenet", "wavenet_large.layers is 0", "wavenet_large.layers is 0"),
+        ("a.large_wavenet", "wavenet.layers is 0", "wavenet.layers is 0"),
+        ("fit", "fit.lr is 0", "fit.lr is 0"),
+    ],
+)
+def test_messages_name_the_whole_option(name: str, message: str, full: str) -> None:
+    assert qualify(message, name) == full

@@ -1,0 +1,155 @@
+"""What is written under a name is whole."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+from safetensors.numpy import save_file
+
+from tests.hostile.special_files import at_most_seconds, write_special_files
+from wordless.base import files
+from wordless.base.errors import InputError
+from wordless.base.files import aside, file_hash, is_full, open_regular, os_number, replace_folder, write_aside
+
+
+def test_text_and_bytes_are_written_and_hashed(tmp_path: Path) -> None:
+    for content in ("ü\n", "ü\n".encode()):
+        write_aside(tmp_path / "a", content)
+        assert file_hash(tmp_path / "a") == hashlib.sha256("ü\n".encode()).hexdigest()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_fails_half_way_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    write_aside(tmp_path / "a", "old")
+    with pytest.raises(UnicodeEncodeError), aside(tmp_path / "a") as beside:
+        beside.write_text("new \udcff")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "old")]
+
+
+def test_every_library_s_file_may_be_read_by_whom_the_umask_allows(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with aside(tmp_path / "a") as beside:
+            save_file({"x": np.ones(3)}, beside)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
+    write_aside(tmp_path / "a", "content")
+    (tmp_path / "link").symlink_to("a")
+    with open_regular(tmp_path / "link") as file:
+        assert os.read(file, 100) == b"content"
+    special = tmp_path / "special"
+    special.mkdir()
+    kinds = write_special_files(special)
+    assert {"named pipe", "socket", "device", "folder"} <= set(kinds.values())
+    for name, kind in kinds.items():
+        with at_most_seconds(10), pytest.raises(OSError, match=kind):
+            file_hash(special / name)
+
+
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    for name in ("null\0", "surrogate\ud800"):
+        with pytest.raises(OSError, match="name"):
+            file_hash(tmp_path / name)
+
+
+def _array(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.ones(1 << 20))
+
+
+def _sound(path: Path) -> None:
+    soundfile.write(path, np.ones(1 << 20, np.float32), 8000, format="WAV")
+
+
+def _tensors(path: Path) -> None:
+    save_file({"x": np.ones(1 << 20)}, path)
+
+
+def _table(path: Path) -> None:
+    pq.write_table(pa.table({"x": np.random.default_rng(0).random(1 << 20)}), path)
+
+
+@pytest.mark.parametrize("write", [_array, _sound, _tensors, _table, lambda path: path.write_bytes(bytes(1 << 22))])
+@pytest.mark.parametrize("lacking", ["bytes", "inodes"])
+def test_every_library_s_full_disk_names_the_file(
+    lacking: str, write: Callable[[Path], None], small_disk: Path
+) -> None:
+    write_aside(small_disk / "kept", "old")
+    if lacking == "inodes":
+        while not is_full(small_disk):
+            (small_disk / str(len(list(small_disk.iterdir())))).touch()
+    before = sorted(small_disk.iterdir())
+    with pytest.raises(OSError, match="No space") as raised, aside(small_disk / "kept") as beside:
+        write(beside)
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(small_disk / "kept"))
+    assert sorted(small_disk.iterdir()) == before  # nothing half-written is left
+    assert (small_disk / "kept").read_text() == "old"
+
+
+def test_bad_input_is_no_full_disk(small_disk: Path) -> None:
+    (small_disk / "filling").write_bytes(bytes((1 << 20) - 8192))
+    with pytest.raises(InputError, match="clip"), aside(small_disk / "x"):
+        raise InputError("a clip has codes of another format")
+
+
+@pytest.mark.parametrize(
+    ("error", "number"),
+    [
+        (OSError(errno.EDQUOT, "quota"), errno.EDQUOT),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), errno.ENOSPC),
+        (RuntimeError(f"write failed: {os.strerror(errno.EDQUOT)}"), errno.EDQUOT),
+        (ValueError("Error writing bytes to file. Detail: [errno 28] ..."), errno.ENOSPC),
+        (ValueError("a value"), 0),
+    ],
+)
+def test_the_number_of_an_error_is_found_in_its_causes(error: Exception, number: int) -> None:
+    assert os_number(error) == number
+    outer = RuntimeError("a pool's")
+    outer.__cause__ = error
+    assert os_number(outer) == number
+
+
+@pytest.mark.parametrize("killed", ["rmtree", "copyfileobj"])
+def test_a_folder_is_replaced_whole(killed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill while the old folder is removed, or the new one is copied."""
+    for name, text in (("new", "2"), ("place", "1")):
+        (tmp_path / name / "deep").mkdir(parents=True)
+        for file in ("a", "deep/b"):
+            (tmp_path / name / file).write_text(text)
+
+    def kill(first: object, *others: object, **more: object) -> None:
+        if killed == "rmtree" and not Path(str(first)).exists():
+            return
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files.shutil, killed, kill)
+        with pytest.raises(KeyboardInterrupt):
+            replace_folder(tmp_path / "place", tmp_path / "new")
+    found = {(tmp_path / "place" / file).read_text() for file in ("a", "deep/b")}
+    assert found == {"2" if killed == "rmtree" else "1"}
+    replace_folder(tmp_path / "place", tmp_path / "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "place"]
+    replace_folder(tmp_path / "place", None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new"]
+
+
+def test_a_link_under_the_temporary_name_is_not_followed(tmp_path: Path) -> None:
+    """Somebody who can write into a shared store puts a link there, and waits for its owner."""
+    (tmp_path / "other").write_text("not ours")
+    (tmp_path / "a.aside").symlink_to("other")
+    write_aside(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+    assert not (tmp_path / "a").is_symlink()
+    assert (tmp_path / "other").read_text() == "not ours"

@@ -1,0 +1,117 @@
+"""Functions of clips in pools: results in order, work that is not begun too early, and work that is given up."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wordless.base.engine import LOCAL
+from wordless.base.errors import InputError
+from wordless.base.pools import ThisProcess, Threads, in_order, open_pool, open_threads
+from wordless.base.tasks import Pool
+
+
+def negative(number: int) -> int:
+    """The number below zero; the number 7 is refused."""
+    if number == 7:
+        raise InputError("the number is 7; choose another")
+    return -number
+
+
+def threads(_: int) -> int:
+    """The number of threads of this process."""
+    return torch.get_num_threads()
+
+
+@given(jobs=st.integers(0, 100), workers=st.integers(1, 4))
+def test_results_come_in_the_order_of_the_jobs(jobs: int, workers: int) -> None:
+    with open_threads(LOCAL, workers) as pool:
+        numbers = range(10, 10 + jobs)
+        assert list(in_order(negative, numbers, pool)) == [-number for number in numbers]
+
+
+def test_processes_give_what_one_process_gives() -> None:
+    jobs = range(100, 200)
+    with open_pool(LOCAL, 2) as pool:
+        assert list(in_order(negative, jobs, pool)) == list(in_order(negative, jobs, ThisProcess()))
+        assert {*in_order(threads, jobs, pool)} == {*in_order(threads, jobs, ThisProcess())} == {1}
+
+
+def interrupted(number: int) -> int:
+    """The number, after an interrupt as a terminal sends it to all processes of a command."""
+    os.kill(os.getpid(), signal.SIGINT)
+    return number
+
+
+def test_an_interrupt_leaves_it_to_the_main_process_to_end_the_workers() -> None:
+    with open_pool(LOCAL, 2) as pool:
+        assert list(in_order(interrupted, range(4), pool)) == [0, 1, 2, 3]
+
+
+def slow(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def _interrupt_while_workers_compute() -> None:
+    with open_pool(LOCAL, 2) as pool:
+        results = in_order(slow, [0.0] * 8 + [120.0] * 200, pool)
+        next(results)
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_of_the_main_process_ends_the_workers_at_once() -> None:
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        _interrupt_while_workers_compute()
+    assert time.monotonic() - began < 60
+
+
+def test_this_process_computes_a_clip_when_its_result_is_wanted() -> None:
+    results = in_order(negative, [6, 7], ThisProcess())
+    assert next(results) == -6
+    with pytest.raises(InputError, match="7"):
+        next(results)
+
+
+def _wait(begun: list[int], go: threading.Event, number: int) -> int:
+    begun.append(number)
+    assert go.wait(60)
+    return number
+
+
+@pytest.fixture
+def two_threads() -> Iterator[Pool]:
+    with ThreadPoolExecutor(2) as executor:
+        yield Threads(executor, 2)
+
+
+def test_only_so_many_tasks_are_handed_out_before_a_result_is_taken(two_threads: Pool) -> None:
+    go = threading.Event()
+    go.set()
+    begun: list[int] = []
+    results = in_order(partial(_wait, begun, go), range(1000), two_threads)
+    next(results)
+    time.sleep(0.1)
+    assert len(begun) <= two_threads.ahead
+    assert list(results) == list(range(1, 1000))
+
+
+def test_results_that_nobody_takes_end_the_work(two_threads: Pool) -> None:
+    go = threading.Event()
+    begun: list[int] = []
+    results = in_order(partial(_wait, begun, go), range(1000), two_threads)
+    taker = threading.Thread(target=lambda: next(results))
+    taker.start()
+    go.set()
+    taker.join()
+    results.close()  # type: ignore[attr-defined]  # a generator
+    assert len(begun) < 1000

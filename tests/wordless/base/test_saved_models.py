@@ -1,0 +1,83 @@
+"""Folders of models: each loader says which kind of model a folder holds instead of its own."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from lm.baselines.spectrogram_transformer import AstConfig, create_classifier, load_classifier, save_classifier
+from lm.finetuning.bodies.gpt import GptOptions
+from lm.finetuning.heads.classification import ClassificationOptions
+from lm.finetuning.model import FineTunedModel
+from lm.finetuning.network import create_network
+from lm.model import LanguageModel
+from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
+from lm.samples.model import SampleLanguageModel, create_sample_model
+from tests.lm.samples.tiny import TRANSFORMER
+from tests.pipelines.tiny import save_run
+from tokenizer.tokenizer import Tokenizer
+from vocoder.vocoder import Vocoder
+from wordless.base.errors import InputError
+from wordless.base.saved_models import KINDS, ModelKind
+
+LOADERS: dict[str, Callable[[Path], object]] = {
+    "tokenizer": Tokenizer.from_pretrained,
+    "lm": LanguageModel.from_pretrained,
+    "vocoder": Vocoder.from_pretrained,
+    "ast": load_classifier,
+    "next_sample_transformer": SampleLanguageModel.from_pretrained,
+    "finetuned": FineTunedModel.from_pretrained,
+    "probe": FittedProbe.from_pretrained,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a model of each kind."""
+    folder = save_run(tmp_path_factory.mktemp("kinds") / "run", seed=0)
+    config = AstConfig(size="tiny")
+    classifier = create_classifier(config, 16, 2, multi_label=False, seed=0)
+    SampleLanguageModel(create_sample_model(TRANSFORMER, seed=0)).save_pretrained(folder / "next_sample_transformer")
+    save_classifier(classifier, config, ["one", "two"], folder / "ast")
+    source = GptOptions().open({part: folder / part for part in ("tokenizer", "lm")}, weights="run")
+    task = ClassificationOptions().task(["one", "two"], [])
+    network = create_network(source.body, source.create(seed=0), task, seed=0)
+    tuned = FineTunedModel(network, source.body, "classification", task)
+    tuned.save_pretrained(folder / "finetuned", front_end=folder)
+    read = ProbeDescription(
+        of="gpt/layer_1:mean",
+        recipe=VectorRecipe(),
+        classes=("one", "two"),
+        dim=4,
+        power=1.0,
+        answer="one",
+        test_accuracy=0.5,
+        chance=0.5,
+    )
+    FittedProbe(nn.Linear(4, 2, dtype=torch.float64), read).save_pretrained(folder / "probe")
+    return folder
+
+
+@pytest.mark.parametrize("wanted", KINDS, ids=lambda kind: kind.part)
+@pytest.mark.parametrize("given", KINDS, ids=lambda kind: kind.part)
+def test_a_sound_model_of_another_kind_is_called_by_its_name(run: Path, wanted: ModelKind, given: ModelKind) -> None:
+    load, folder = LOADERS[wanted.part], run / given.part
+    if wanted == given:
+        load(folder)
+        return
+    with pytest.raises(InputError) as refusal:
+        load(folder)
+    facts = rf"^{folder} .*\b{given.name}\b.*\b{wanted.name}\b.* {run / wanted.part}$"
+    assert re.search(facts, str(refusal.value))
+
+
+def test_the_remedy_names_no_folder_that_is_not_there(run: Path, tmp_path: Path) -> None:
+    alone = (run / "lm").rename(tmp_path / "model")
+    try:
+        with pytest.raises(InputError, match=r"language model.*vocoder"):
+            Vocoder.from_pretrained(alone)
+    finally:
+        alone.rename(run / "lm")

@@ -1,0 +1,150 @@
+"""What each process of `test_sharding` does: python model_worker.py FOLDER STEP NAME..., under torchrun.
+
+Rank 1 kills itself before that step of the first training, as long as torchrun has not restarted it.
+"""
+
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Generic
+
+import torch
+from torch import nn
+
+from lm.batches import BatchConfig, TrainingBatches, validation_batches
+from lm.batches import loss as nats
+from lm.model import LanguageModel
+from lm.sequences import CodeSequences
+from tests.lm.tiny import TINY, codes_format, random_codes
+from tests.vocoder.sounds import clips_of_own_meaning, recordings, tiny_config
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, reconstruction_loss
+from tokenizer.sample import PatchBatches
+from vocoder.crops import Crops, CropsConfig
+from vocoder.crops import loss as cross_entropy
+from vocoder.wavenet.network import create_wavenet
+from wordless.base.progress import Progress
+from wordless.training.fit import fit
+from wordless.training.gangs import Gang, open_gang
+from wordless.training.record import TrainingRecord
+from wordless.training.state import FitConfig, Sharding
+from wordless.training.steps import B, Batches, LossFunction
+
+FIT = FitConfig(steps=6, lr=0.01, warmup_steps=2, validate_every=1, ema_decay=0.5, checkpoint_minutes=0)
+BF16 = replace(FIT, precision="bf16")
+TWICE = replace(FIT, accumulation=2)
+NEVER = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched(Generic[B]):
+    """Batches that note each step of each process, and kill a process before one of them."""
+
+    batches: Batches[B]
+    notes: Path
+    gang: Gang
+    killed_at: int
+
+    def batch(self, step: int, part: int, parts: int) -> B:
+        attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+        if step == self.killed_at and self.gang.rank == 1 and attempt == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        with self.notes.with_name(f"{self.notes.name}-{self.gang.rank}").open("a") as notes:
+            print(attempt, step, file=notes)
+        return self.batches.batch(step, part, parts)
+
+
+def fitted(
+    model: nn.Module,
+    batches: Batches[B],
+    held_out: list[B],
+    loss: LossFunction[B],
+    config: FitConfig,
+    folder: Path,
+    gang: Gang,
+    *,
+    sharding: Sharding = "none",
+) -> TrainingRecord:
+    """Call `fit` with a checkpoint beside the folder."""
+    return fit(
+        model,
+        batches,
+        held_out,
+        loss,
+        config,
+        gang=gang,
+        sharding=sharding,
+        checkpoint=folder.with_suffix(".checkpoints") / "fit.safetensors",
+        progress=Progress(lambda first, done, total: None, lambda note: None, config.steps),
+        track=lambda point: None,
+    )
+
+
+def autoencoder(config: FitConfig, folder: Path, gang: Gang, killed_at: int) -> TrainingRecord:
+    """Train on noise."""
+    patches = torch.randn(100, 12, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    model = Autoencoder(AutoencoderConfig(hidden=8, bottleneck=3), 12)
+    batches = PatchBatches(patches=patches, batch_size=16, seed=0)
+    watched = Watched(batches=batches, notes=folder, gang=gang, killed_at=killed_at)
+    held_out = [batches.batch(step, 0, 1) for step in range(50, 53)]
+    return fitted(model, watched, held_out, reconstruction_loss, config, folder, gang)
+
+
+def gpt(config: FitConfig, folder: Path, gang: Gang, killed_at: int, *, sharding: Sharding = "none") -> TrainingRecord:
+    """Train on random codes, and write the model; two processes have unequal numbers of validation batches."""
+    model = LanguageModel.create(replace(TINY, ffn_dim=30), codes_format(), seed=0)
+    sequences = CodeSequences.of([random_codes(20 + 5 * seed, seed=seed).values] for seed in range(12))
+    vocabulary, capacity = model.gpt.vocabulary, model.gpt.capacity
+    batches = TrainingBatches(sequences, vocabulary, BatchConfig(batch_size=8), capacity=capacity)
+    watched = Watched(batches=batches, notes=folder, gang=gang, killed_at=killed_at)
+    held_out = list(validation_batches(sequences, vocabulary, batch_size=8, capacity=capacity, at_most=24))
+    assert len(held_out) == 3
+    record = fitted(model.gpt, watched, held_out, nats, config, folder, gang, sharding=sharding)
+    if gang.rank == 0:
+        model.save_pretrained(folder)
+    return record
+
+
+def wavenet(config: FitConfig, folder: Path, gang: Gang, killed_at: int) -> TrainingRecord:
+    """Train on a few digits or tones."""
+    clips, meanings = clips_of_own_meaning(recordings(3))
+    crops = Crops(clips, meanings, tiny_config(), CropsConfig(batch_size=4, crop_codes=6))
+    watched = Watched(batches=crops, notes=folder, gang=gang, killed_at=killed_at)
+    held_out = [crops.batch(step) for step in range(50, 53)]
+    model: nn.Module = create_wavenet(tiny_config(), seed=0)
+    return fitted(model, watched, held_out, cross_entropy, config, folder, gang)
+
+
+TRAININGS = {
+    "autoencoder": partial(autoencoder, FIT),
+    "wavenet": partial(wavenet, FIT),
+    "gpt": partial(gpt, FIT),
+    "gpt_accumulated": partial(gpt, TWICE),
+    "gpt_bf16": partial(gpt, BF16),
+    "sharded": partial(gpt, FIT, sharding="fsdp"),
+    "sharded_accumulated": partial(gpt, TWICE, sharding="fsdp"),
+    "sharded_bf16": partial(gpt, BF16, sharding="fsdp"),
+}
+
+
+def train(name: str, folder: Path, gang: Gang, *, killed_at: int = NEVER) -> TrainingRecord:
+    """Do a training in ``folder/name``; rank 0 writes its record beside that."""
+    record = TRAININGS[name](folder / name, gang, killed_at)
+    if gang.rank == 0:
+        (folder / f"{name}.json").write_text(json.dumps(record))
+    return record
+
+
+def main(folder: Path, killed_at: int, names: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with open_gang(torch.device("cpu")) as gang:
+        for name in names:
+            train(name, folder, gang, killed_at=killed_at if name == names[0] else NEVER)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

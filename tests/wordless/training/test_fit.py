@@ -1,0 +1,393 @@
+"""The one training loop: against a loop on paper, and interrupted against never interrupted."""
+
+import io
+import math
+import pickle
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from tests.reference import regression_by_adamw
+from wordless.base.errors import InputError
+from wordless.base.progress import Progress
+from wordless.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from wordless.training.fit import fit
+from wordless.training.gangs import Alone
+from wordless.training.record import Point, TrainingRecord
+from wordless.training.state import FitConfig
+
+CONFIG = FitConfig(steps=12, lr=0.05, warmup_steps=4, validate_every=4, clip_norm=1.0, weight_decay=0.1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pairs:
+    """What is seen and what is to be said."""
+
+    x: Tensor  # (batch, 3)
+    y: Tensor  # (batch,)
+
+    def to(self, device: torch.device) -> "Pairs":
+        return Pairs(x=self.x.to(device), y=self.y.to(device))
+
+
+class Slope:
+    """Batches of 8 pairs on a plane with some noise, drawn anew for each step."""
+
+    def __init__(self, *, stop_at: int | None = None) -> None:
+        self.stop_at = stop_at  # raise before this step, as a kill would
+
+    def batch(self, step: int, part: int = 0, parts: int = 1) -> Pairs:
+        if step == self.stop_at:
+            raise KeyboardInterrupt
+        rng = np.random.default_rng([1, step])
+        x = rng.normal(size=(8, 3)).astype(np.float32)
+        y = (x @ np.array([1.0, -2.0, 0.5]) + 0.1 * rng.normal(size=8)).astype(np.float32)
+        return Pairs(x=torch.from_numpy(x[part::parts]), y=torch.from_numpy(y[part::parts]))
+
+
+def squared_error(model: nn.Module, batch: Pairs) -> tuple[Tensor, int]:
+    return ((model(batch.x)[:, 0] - batch.y) ** 2).sum(), len(batch.y)
+
+
+def plane() -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(3, 1, bias=False)
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1))
+
+
+def trained(
+    model: nn.Module,
+    config: FitConfig,
+    folder: Path,
+    batches: Slope | None = None,
+    validation: tuple[int, ...] = (100, 101, 102),
+    points: list[Point] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> TrainingRecord:
+    held_out = [Slope().batch(step) for step in validation]
+    return train_on(model, config, folder, held_out, batches, points, say)
+
+
+def train_on(
+    model: nn.Module,
+    config: FitConfig,
+    folder: Path,
+    held_out: list[Pairs],
+    batches: Slope | None = None,
+    points: list[Point] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> TrainingRecord:
+    return fit(
+        model,
+        batches or Slope(),
+        held_out,
+        squared_error,
+        config,
+        gang=Alone(torch.device("cpu")),
+        option="lm.fit",
+        checkpoint=folder / "fit.safetensors",
+        progress=Progress(lambda first, done, total: None, lambda note: None, config.steps),
+        track=([] if points is None else points).append,
+        say=say,
+    )
+
+
+@pytest.mark.parametrize("clip_norm", [0.2, 1e9])
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+@pytest.mark.parametrize("accumulation", [1, 4])
+def test_it_does_what_the_formulas_say(accumulation: int, ema_decay: float, clip_norm: float, tmp_path: Path) -> None:
+    config = replace(CONFIG, accumulation=accumulation, ema_decay=ema_decay, clip_norm=clip_norm, keep="last")
+    model = plane()
+    start = model.weight.detach().double().numpy()[0]
+    trained(model, config, tmp_path)
+    pairs = [Slope().batch(step) for step in range(config.steps)]
+    weights, average = regression_by_adamw(
+        start,
+        [(each.x.double().numpy(), each.y.double().numpy()) for each in pairs],
+        [config.learning_rate(step) for step in range(config.steps)],
+        weight_decay=config.weight_decay,
+        clip_norm=clip_norm,
+        ema_decay=ema_decay,
+    )
+    wanted = average if ema_decay else weights
+    np.testing.assert_allclose(model.weight.detach().numpy()[0], wanted, atol=1e-6)
+
+
+@given(
+    steps=st.integers(2, 500),
+    warmup=st.integers(0, 100),
+    low=st.floats(0, 1),
+    place=st.floats(0, 1),
+)
+def test_the_learning_rate_rises_in_a_line_and_falls_in_half_a_cosine(
+    steps: int, warmup: int, low: float, place: float
+) -> None:
+    config = FitConfig(steps=steps, lr=0.5, warmup_steps=warmup, final_lr_ratio=low)
+    step = min(int(place * steps), steps - 1)
+    rate = config.learning_rate(step)
+    if step < warmup:
+        assert rate == pytest.approx(0.5 * (step + 1) / warmup)
+    else:
+        angle = math.pi * (step - warmup) / max(steps - warmup, 1)
+        assert rate == pytest.approx(0.5 * (low + (1 - low) * (1 + math.cos(angle)) / 2))
+        assert 0.5 * low - 1e-12 <= config.learning_rate(step + 1) <= rate + 1e-12
+
+
+@pytest.mark.parametrize("stop_at", [1, 5, 8, 11])
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_interrupted_and_resumed_is_never_interrupted(keep: str, stop_at: int, tmp_path: Path) -> None:
+    config = replace(CONFIG, ema_decay=0.9, accumulation=2, checkpoint_minutes=0.0, keep=keep)  # type: ignore[arg-type]  # plain text
+    whole, halved = network(), network()
+    report = trained(whole, config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(halved, config, tmp_path / "halved", Slope(stop_at=stop_at))
+    other = network()
+    for parameter in other.parameters():
+        nn.init.zeros_(parameter)  # whatever the new process begins with
+    assert trained(other, config, tmp_path / "halved") == report
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name
+
+
+def test_a_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    config = replace(CONFIG, checkpoint_minutes=0.0)
+    whole, resumed = network(), network()
+    report = trained(whole, config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(resumed, config, tmp_path / "killed", Slope(stop_at=5))
+    (tmp_path / "killed" / "fit.safetensors.aside").write_bytes(b"half of a checkpoint")
+    assert trained(resumed, config, tmp_path / "killed") == report
+    assert all(map(torch.equal, whole.state_dict().values(), resumed.state_dict().values()))
+
+
+class Trap:
+    """Unpickling it leaves a file."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.marker,)
+
+
+def damaged(content: bytes, how: str, marker: Path) -> bytes:
+    """What a disk, or somebody else, may make of a checkpoint."""
+    if how == "flipped":
+        place = np.random.default_rng(len(content)).integers(len(content))
+        return content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :]
+    if how == "zeros":  # as a power failure may leave it
+        return bytes(len(content))
+    if how == "random":
+        return np.random.default_rng(0).bytes(1000)
+    if how == "pickle":
+        return pickle.dumps(Trap(marker))
+    if how == "torch":
+        stream = io.BytesIO()
+        torch.save({"model": Trap(marker)}, stream)
+        return stream.getvalue()
+    return {"empty": b"", "truncated": content[: len(content) // 2], "a byte short": content[:-1]}[how]
+
+
+@pytest.mark.parametrize("how", ["empty", "truncated", "a byte short", "flipped", "zeros", "random", "pickle", "torch"])
+def test_a_damaged_checkpoint_is_named_and_set_aside(how: str, tmp_path: Path) -> None:
+    config = replace(CONFIG, checkpoint_minutes=0.0, ema_decay=0.9)
+    whole, killed = network(), network()
+    report = trained(whole, config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(killed, config, tmp_path / "killed", Slope(stop_at=5))
+    checkpoint, told = tmp_path / "killed" / "fit.safetensors", []
+    content = damaged(checkpoint.read_bytes(), how, tmp_path / "marker")
+    checkpoint.write_bytes(content)
+    resumed = network()
+    assert trained(resumed, config, tmp_path / "killed", say=told.append) == report
+    assert all(map(torch.equal, whole.state_dict().values(), resumed.state_dict().values()))
+    assert len(told) == 1
+    assert f"{checkpoint} " in told[0]
+    assert "fit.damaged" in told[0]
+    assert (tmp_path / "killed" / "fit.damaged").read_bytes() == content
+    assert not (tmp_path / "marker").exists()
+
+
+def test_flipped_bits_are_noticed_wherever_they_are(tmp_path: Path) -> None:
+    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(True), "c": torch.zeros(0, 2)}
+    values = {"step": 5, "curve": [{"step": 4, "train_loss": 0.1, "validation_loss": math.inf}]}
+    write_checkpoint(tmp_path / "x", tensors, values)
+    content = (tmp_path / "x").read_bytes()
+    for place in range(0, 8 * len(content), 5):
+        flipped = bytearray(content)
+        flipped[place // 8] ^= 1 << place % 8
+        (tmp_path / "x").write_bytes(flipped)
+        with pytest.raises(CheckpointError):
+            read_checkpoint(tmp_path / "x")
+    (tmp_path / "x").write_bytes(content)
+    found, told = read_checkpoint(tmp_path / "x")
+    assert told == values
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+
+
+def test_a_checkpoint_of_another_model_changes_nothing(tmp_path: Path) -> None:
+    config = replace(CONFIG, checkpoint_minutes=0.0)
+    trained(plane(), config, tmp_path / "plane")
+    (tmp_path / "network").mkdir()
+    shutil.copy(tmp_path / "plane" / "fit.safetensors", tmp_path / "network")
+    alone, model, told = network(), network(), []
+    report = trained(alone, config, tmp_path / "alone")
+    assert trained(model, config, tmp_path / "network", say=told.append) == report
+    assert re.search(r"damaged.*another model.*fit\.damaged", told[0])
+    assert all(map(torch.equal, alone.state_dict().values(), model.state_dict().values()))
+
+
+def test_a_resumed_network_lies_in_memory_as_it_did(tmp_path: Path) -> None:
+    """Channels that lie last in memory: AdamW's fused step reads weights and moments in the order of memory."""
+
+    def images() -> nn.Sequential:
+        torch.manual_seed(0)
+        last = nn.Conv2d(4, 4, (1, 2), padding=(0, 1)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs
+        layers = (nn.Unflatten(1, (1, 1, 3)), nn.Conv2d(1, 4, (1, 2)), last, nn.Flatten(), nn.Linear(12, 1))
+        return nn.Sequential(*layers)
+
+    config = replace(CONFIG, checkpoint_minutes=0.0)
+    whole, killed, resumed = images(), images(), images()
+    report = trained(whole, config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(killed, config, tmp_path / "killed", Slope(stop_at=6))
+    assert trained(resumed, config, tmp_path / "killed") == report
+    assert all(map(torch.equal, whole.state_dict().values(), resumed.state_dict().values()))
+
+
+def test_best_keeps_the_weights_of_the_lowest_validation_loss(tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=40, lr=0.8, validate_every=1, warmup_steps=0, final_lr_ratio=1.0)
+    points: list[Point] = []
+    model = plane()
+    report = trained(model, config, tmp_path, points=points)
+    losses = [point["validation_loss"] for point in points]
+    assert points == report["curve"]
+    assert report["kept_step"] == 1 + int(np.argmin(losses)) < report["steps"]
+    with torch.no_grad():
+        held_out = [squared_error(model, Slope().batch(step)) for step in (100, 101, 102)]
+    assert sum(float(total) for total, _ in held_out) / sum(count for _, count in held_out) == pytest.approx(
+        min(losses)
+    )
+    assert not model.training
+
+
+def test_last_keeps_the_last_and_needs_no_validation(tmp_path: Path) -> None:
+    report = trained(plane(), CONFIG, tmp_path, validation=())
+    assert report["kept_step"] == report["steps"] == CONFIG.steps
+    assert all(math.isnan(point["validation_loss"]) for point in report["curve"])
+
+
+def test_validation_of_no_items_keeps_the_last_weights(tmp_path: Path) -> None:
+    nothing = Pairs(x=torch.zeros(0, 3), y=torch.zeros(0))
+    model, other = plane(), plane()
+    report = train_on(model, replace(CONFIG, keep="best"), tmp_path / "empty", [nothing])
+    trained(other, replace(CONFIG, keep="last"), tmp_path / "last")
+    assert report["kept_step"] == CONFIG.steps
+    assert torch.equal(model.weight, other.weight)
+
+
+@pytest.mark.parametrize("max_minutes", [None, 1e-9])
+def test_what_was_trained_to_its_end_is_not_trained_again(max_minutes: float | None, tmp_path: Path) -> None:
+    config = replace(CONFIG, max_minutes=max_minutes)
+    model, again = network(), network()
+    report = trained(model, config, tmp_path)
+    assert trained(again, config, tmp_path, Slope(stop_at=report["steps"] - 1)) == report
+    assert all(map(torch.equal, model.state_dict().values(), again.state_dict().values()))
+
+
+def test_losses_are_per_item_over_batches_of_unequal_size(tmp_path: Path) -> None:
+    points: list[Point] = []
+    config = replace(CONFIG, steps=1, lr=1e-12, keep="last")
+    model = plane()
+    pairs = [Slope().batch(100), Pairs(x=torch.ones(1, 3), y=torch.tensor([50.0]))]
+    with torch.no_grad():
+        wanted = sum(float(squared_error(model, each)[0]) for each in pairs) / 9
+        training_loss = float(squared_error(model, Slope().batch(0))[0]) / 8
+    fit(
+        model,
+        Slope(),
+        pairs,
+        squared_error,
+        config,
+        gang=Alone(torch.device("cpu")),
+        checkpoint=tmp_path / "fit.safetensors",
+        progress=Progress(lambda first, done, total: None, lambda note: None, 1),
+        track=points.append,
+    )
+    assert points[0]["validation_loss"] == pytest.approx(wanted, rel=1e-5)
+    assert points[0]["train_loss"] == pytest.approx(training_loss, rel=1e-5)
+
+
+def test_divergence_is_told_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"step \d+\b.*\b(nan|inf)\b.*lm\.fit\.lr\b"):
+        trained(network(), replace(CONFIG, steps=200, lr=1e30, warmup_steps=0), tmp_path)
+
+
+class SpoiltAtStep2(Slope):
+    """Batches of which one holds a value that is not finite, as a damaged file would give."""
+
+    def batch(self, step: int, part: int = 0, parts: int = 1) -> Pairs:
+        pairs = super().batch(step, part, parts)
+        if step == 2 and part == 0:
+            pairs.x[0, 0] = math.nan
+        return pairs
+
+
+def test_a_loss_that_is_not_finite_says_whether_the_data_are_to_blame(tmp_path: Path) -> None:
+    told = r"\bstep 2\b.*\bnan\b.*\b1 values\b.*finite"
+    for accumulation in (1, 2):
+        config = replace(CONFIG, steps=5, accumulation=accumulation)
+        with pytest.raises(InputError, match=told):
+            trained(plane(), config, tmp_path / str(accumulation), SpoiltAtStep2())
+    with pytest.raises(InputError, match=r"finite.*recording"):
+        trained(plane(), replace(CONFIG, steps=200, lr=1e30, warmup_steps=0), tmp_path / "lr")
+
+
+def test_weights_that_only_validation_finds_broken_are_not_kept(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"validation loss\b.*step 1\b"):
+        trained(plane(), replace(CONFIG, steps=1, lr=1e36, warmup_steps=0), tmp_path)
+
+
+def test_a_ceiling_in_minutes_marks_what_it_cut_short(tmp_path: Path) -> None:
+    report = trained(plane(), replace(CONFIG, max_minutes=1e-9), tmp_path)
+    assert report["cut_short"]
+    assert report["steps"] == 1
+    assert [point["step"] for point in report["curve"]] == [1]
+
+
+def test_bf16_computes_in_bf16_and_keeps_fp32_weights(tmp_path: Path) -> None:
+    exact, rounded = network(), network()
+    trained(exact, CONFIG, tmp_path / "fp32")
+    trained(rounded, replace(CONFIG, precision="bf16"), tmp_path / "bf16")
+    weights, others = exact.state_dict()["0.weight"], rounded.state_dict()["0.weight"]
+    assert others.dtype == torch.float32
+    assert not torch.equal(weights, others)
+    torch.testing.assert_close(weights, others, atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, 0) for name in ("steps", "lr", "accumulation", "validate_every", "clip_norm", "max_minutes")),
+        *((name, -1) for name in ("warmup_steps", "weight_decay", "checkpoint_minutes", "seed", "ema_decay")),
+        ("ema_decay", 1.0),
+        ("final_lr_ratio", 1.5),
+    ],
+)
+def test_values_out_of_range_are_refused(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=rf"fit\.{name}\b.*{value}"):
+        replace(CONFIG, **{name: value})  # type: ignore[arg-type]  # what a user may give

@@ -1,0 +1,207 @@
+"""Two processes under torchrun do together what one does alone."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.pipelines.tiny_chain import ROOT, STEPS, TINY, called, entries, run, stored
+
+WORKER = Path(__file__).with_name("gang_worker.py")
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+FP32 = ("lm.fit.precision=fp32", "vocoder.fit.precision=fp32", "lm.gpt.dropout=0")
+EACH_STEP = ("lm.fit.validate_every=1", "vocoder.fit.validate_every=1")  # so that the curve has each step's loss
+NO_REPORT = "stages=[tokenizer,lm,vocoder]"
+MADE_ALONE = ("sample", "autoencoder", "tokenizer", "codes", "views", "health", "waveforms")
+REFUSING = """
+import os, time
+from wordless.base.errors import InputError
+from pipelines.commandline.command import command
+
+def task(config):
+    if os.environ["RANK"] in config["runs"]:
+        raise InputError("a wish; it must be granted")
+    time.sleep(1)
+    if os.environ["RANK"] == "1":
+        raise RuntimeError("rank 0 has left")  # as the process group says when it waits for one that has ended
+    time.sleep(60)
+
+command("doctor", task, paths=frozenset())()
+"""
+
+WAITING = """
+import os, sys, time
+from pathlib import Path
+import torch
+from wordless.training.gangs import open_gang
+
+with open_gang(torch.device("cpu")) as gang:
+    gang.barrier()
+    Path(sys.argv[1], str(gang.rank)).write_text(str(os.getpid()))
+    if gang.rank == 0:
+        time.sleep(600)  # as while it encodes a corpus
+    gang.barrier()
+"""
+
+DIVERGING = """
+from dataclasses import replace
+from pathlib import Path
+import torch
+from wordless.base.errors import InputError
+from wordless.base.progress import Progress
+from tests.wordless.training.gang_worker import CONFIG, Noise, Rows, network, squared_error
+from wordless.training.fit import fit
+from wordless.training.gangs import open_gang
+
+class Damaged(Noise):
+    def batch(self, step, part=0, parts=1):
+        rows = super().batch(step, part, parts)
+        return replace(rows, x=rows.x * float("nan")) if step == 2 else rows
+
+with open_gang(torch.device("cpu")) as gang:
+    config, show = replace(CONFIG, validate_every=10, checkpoint_minutes=0.0), Progress(print, print, 10)
+    try:
+        fit(network(), Damaged(), [Noise().batch(50)], squared_error, config, gang=gang, progress=show,
+            checkpoint=Path("checkpoint.safetensors"), track=print)
+    except InputError as error:
+        Path(str(gang.rank)).write_text(str(error))
+"""
+
+
+def together(*words: str, cwd: Path = ROOT, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+    """A script or module with its arguments, in two processes."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [*TORCHRUN, *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=timeout
+    )
+
+
+def curve(store: Path, stage: str) -> list[dict[str, Any]]:
+    """Points of the one training curve of a stage."""
+    (path,) = store.glob(f"{stage}/*/curve.json")
+    points: list[dict[str, Any]] = json.loads(path.read_text())["curve"]
+    return points
+
+
+def losses(store: Path, stage: str) -> list[tuple[float, float]]:
+    """Training and validation loss at each point."""
+    return [(point["train_loss"], point["validation_loss"]) for point in curve(store, stage)]
+
+
+def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    subprocess.run([sys.executable, WORKER, one], cwd=ROOT, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    done = together(str(WORKER), str(two))
+    assert done.returncode == 0, done.stderr
+    # Several processes write to one stream, Gloo among them: not line by line.
+    assert all(f"rank {rank} sees what rank 0 made" in done.stdout for rank in (0, 1))
+    for name in ("plain", "accumulated"):
+        np.testing.assert_allclose(losses(two / "store", name), losses(one / "store", name), atol=1e-5)
+    for name in ("plain", "accumulated", "normalised"):
+        first, second = (json.loads((two / f"{name}-{rank}.json").read_text()) for rank in (0, 1))
+        assert first == second
+    alone = json.loads((one / "normalised-0.json").read_text())
+    # Batches are shared out equally here, so the mean of both shares' means is that of the whole.
+    np.testing.assert_allclose(first["0.running_mean"], alone["0.running_mean"], atol=1e-6)
+    logs = [path.name for path in two.glob("run/tensorboard/rows/events*")]
+    assert len({name.rpartition(".")[2] for name in logs}) == 1  # the process that wrote it: rank 0 alone
+
+
+@pytest.mark.slow
+def test_the_chain_makes_the_same_in_one_process_and_in_two(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert run(one, tmp_path / "alone", *FP32, *EACH_STEP, NO_REPORT) == 0
+    words = (*TINY, *FP32, *EACH_STEP, NO_REPORT, f"store.root={two}")
+    done = together("-m", "pipelines.run", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for stage in ("lm", "vocoder"):
+        assert len(losses(one, stage)) == STEPS
+        np.testing.assert_allclose(losses(two, stage), losses(one, stage), atol=1e-4)
+    assert {path.parent.name for path in entries(two)} == {path.parent.name for path in entries(one)}
+    # How many processes and threads there are decides the rounding of what they train, and so its key.
+    assert keys(two, MADE_ALONE) == keys(one, MADE_ALONE)
+    assert keys(two, ("lm", "vocoder")).isdisjoint(keys(one, ("lm", "vocoder")))
+    assert before_models(two) == before_models(one)
+    runs = [path for path in (tmp_path / "runs").iterdir() if path.is_dir() and not path.is_symlink()]
+    assert len(runs) == 1  # rank 0's alone
+    assert not (tmp_path / "outputs").exists()
+
+
+def keys(store: Path, stages: tuple[str, ...]) -> set[str]:
+    """Keys of the entries of some stages."""
+    return {path.name for path in entries(store) if path.parent.name in stages}
+
+
+def before_models(store: Path) -> dict[str, str]:
+    """What the stages made that one process makes, before any model is trained by several."""
+    return {path: digest for path, digest in stored(store).items() if path.split("/")[0] in MADE_ALONE}
+
+
+@pytest.mark.slow
+def test_the_smoke_experiment_learns_the_same_in_one_process_and_in_two(tmp_path: Path) -> None:
+    """The language model's loss over 100 steps, each from an empty store."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    smoke = ("experiment=smoke", "stages=[lm]", *FP32, "lm.fit.validate_every=1")
+    done = called(*smoke, f"store.root={one}", f"hydra.run.dir={tmp_path / 'alone'}")
+    assert done.returncode == 0, done.stderr
+    done = together("-m", "pipelines.run", *smoke, f"store.root={two}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(losses(one, "lm")) == 100
+    np.testing.assert_allclose(losses(two, "lm"), losses(one, "lm"), atol=1e-4)
+    assert before_models(two) == before_models(one)
+
+
+@pytest.mark.parametrize("ranks", ["0", "1", "01"])
+def test_what_one_process_refuses_ends_all_and_is_told_once(ranks: str, tmp_path: Path) -> None:
+    (tmp_path / "refusing.py").write_text(textwrap.dedent(REFUSING))
+    done = together("refusing.py", f"runs=rank_{ranks}", cwd=tmp_path)
+    assert done.returncode != 0
+    assert done.stderr.count("a wish; it must be granted") == 1
+    assert "RuntimeError" not in done.stderr
+
+
+@pytest.mark.slow
+def test_all_processes_refuse_a_loss_together_where_rank_0_saves_alone(tmp_path: Path) -> None:
+    (tmp_path / "diverging.py").write_text(textwrap.dedent(DIVERGING))
+    done = together("diverging.py", cwd=tmp_path, timeout=60)
+    assert done.returncode == 0, done.stderr
+    refused = [(tmp_path / rank).read_text() for rank in "01"]
+    assert refused[0] == refused[1]
+    assert re.search(r"step 2\b.*\bnan\b.*\b48 values\b.*finite", refused[0])
+
+
+def test_the_processes_of_a_killed_torchrun_end(tmp_path: Path) -> None:
+    (tmp_path / "waiting.py").write_text(textwrap.dedent(WAITING))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    torchrun = subprocess.Popen([*TORCHRUN, "waiting.py", str(tmp_path)], cwd=tmp_path, env=environment)
+    places = [tmp_path / rank for rank in "01"]
+    try:
+        while not all(place.exists() and place.read_text() for place in places):
+            assert torchrun.poll() is None
+            time.sleep(0.05)
+    finally:
+        torchrun.kill()
+        torchrun.wait()
+    ranks = [int(place.read_text()) for place in places]
+    deadline = time.monotonic() + 30  # half a second on an idle machine
+    while any(map(running, ranks)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [rank for rank in ranks if running(rank)]
+
+
+def running(pid: int) -> bool:
+    """Whether there is such a process that does more than wait for somebody to take note of its end."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return not state.strip().startswith("Z")

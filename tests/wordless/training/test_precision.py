@@ -1,0 +1,76 @@
+"""``precision=auto`` is bfloat16 where all devices have instructions for it, else full precision."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.wordless.training.test_fit import CONFIG, network, trained
+from wordless.training.gangs import Alone
+from wordless.training.precision import choose_precision, with_precision
+from wordless.training.state import FitConfig, Precision
+
+AUTO = replace(CONFIG, precision="auto")
+MEANINGS = pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])
+
+
+class Mixed(Alone):
+    """A process among others, one of which has a processor without the instructions."""
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        return [value + 1 for value in values]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Options of a stage, as in the settings of a run."""
+
+    fit: FitConfig
+    name: str = "x"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Options of a run."""
+
+    first: Stage
+    second: Stage
+    fit: FitConfig
+    stages: tuple[str, ...] = ("first", "second")
+
+
+def alone(kind: type[Alone] = Alone) -> Alone:
+    return kind(torch.device("cpu"))
+
+
+@MEANINGS
+def test_auto_is_replaced_at_every_depth_and_nothing_else_is(
+    supported: bool, precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wordless.training.precision.multiplies_bf16", lambda device: supported)
+    named = [replace(CONFIG, precision=each) for each in ("fp32", "bf16")]
+    settings = Run(first=Stage(fit=AUTO), second=Stage(fit=named[0]), fit=named[1])
+    expected = replace(settings, first=Stage(fit=replace(CONFIG, precision=precision)))
+    assert with_precision(settings, alone()) == expected
+
+
+@MEANINGS
+def test_auto_trains_the_weights_of_the_precision_that_it_stands_for(
+    supported: bool, precision: Precision, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("wordless.training.precision.multiplies_bf16", lambda device: supported)
+    chosen, named, other = network(), network(), network()
+    trained(chosen, AUTO, tmp_path / "auto")
+    trained(named, replace(CONFIG, precision=precision), tmp_path / "named")
+    trained(other, replace(CONFIG, precision="fp32" if supported else "bf16"), tmp_path / "other")
+    for name, weights in named.state_dict().items():
+        assert torch.equal(chosen.state_dict()[name], weights), name
+    assert not torch.equal(chosen.state_dict()["0.weight"], other.state_dict()["0.weight"])
+
+
+def test_one_processor_without_the_instructions_decides_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wordless.training.precision.multiplies_bf16", lambda device: True)
+    assert choose_precision(alone()) == "bf16"
+    assert choose_precision(alone(Mixed)) == "fp32"

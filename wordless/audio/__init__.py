@@ -1,0 +1,1 @@
+"""Everything about recordings: waveforms, spectrograms, manifests, splits and the embedded corpus."""

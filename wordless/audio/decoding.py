@@ -1,0 +1,299 @@
+"""Opening of recordings: no memory is allocated because of a header, and errors name the file.
+
+libsndfile is loaded when the first recording is opened, so networks run on machines without it. FFmpeg's libraries read
+what libsndfile does not, where they are installed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from wordless.audio.channels import ChannelPowers
+from wordless.audio.ffmpeg import FFmpegSound, kind_of, second_chance
+from wordless.audio.foreign import compressed_sphere, foreign_content
+from wordless.audio.streams import streams_of
+from wordless.audio.waveform import FloatArray
+from wordless.audio.windows import Stream, UnreadableError, Window
+from wordless.base.errors import InputError
+from wordless.base.files import open_regular
+from wordless.base.ranges import require
+
+if TYPE_CHECKING:
+    from soundfile import SoundFile
+
+MIN_RATE, MAX_RATE = 1, 1_000_000  # Hz; recordings that declare another rate are set aside
+MAX_CHANNELS = 1_024
+BLOCK_VALUES = 1 << 18  # samples times channels to decode at a time, at most
+
+
+def whole_rate(sample_rate: object, *, least: int) -> int:
+    """Return a rate in Hz of ``least`` to `MAX_RATE` as an int; libraries also give floats, and arrays of one number.
+
+    Raises:
+        InputError: the rate is no whole number, or out of range.
+    """
+    if getattr(sample_rate, "ndim", None) == 0:
+        sample_rate = cast(Any, sample_rate).item()
+    rule = f"give a whole number of Hz, {least} to {MAX_RATE}, such as 16000"
+    require(isinstance(sample_rate, Real) and not isinstance(sample_rate, bool), "sample_rate", repr(sample_rate), rule)
+    rate = float(cast(float, sample_rate))
+    require(rate.is_integer() and least <= rate <= MAX_RATE, "sample_rate", sample_rate, rule)
+    return int(rate)
+
+
+class RecordingError(InputError):
+    """A file that cannot be used as a recording; ``reason`` omits the file's name, for lists of such files.
+
+    The message alone restores the exception in another process; the reason follows as an attribute.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Recording:
+    """An open recording, read from start to end: all its streams, one after the other."""
+
+    def __init__(self, path: Path, file: int) -> None:
+        """Open the first stream of a file, and look at the others.
+
+        Raises:
+            UnreadableError: no decoder reads a stream, or a stream has another rate or number of channels than the
+                first.
+        """
+        self._path, self._file = path, file
+        self._streams = streams_of(file)
+        self._current = 0  # number of the open stream
+        self._position = 0  # in the open stream, in samples
+        self._sound, self._window = self._open(self._streams[0])
+        self.samplerate: int = self._sound.samplerate  # Hz
+        self.channels: int = self._sound.channels
+        self.format: str = self._sound.format  # as libsndfile names it
+        self.subtype: str = self._sound.subtype
+        self._lengths: list[int | None] = []  # that the headers of several streams declare, in samples
+        try:
+            if self.is_joined:
+                self._lengths = [_declared(self._sound), *map(self._look_at, self._streams[1:])]
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether the file holds several streams."""
+        return len(self._streams) > 1
+
+    @property
+    def declared(self) -> int | None:
+        """Samples that the headers of all streams declare; None where one does not say."""
+        lengths = self._lengths or [_declared(self._sound)]
+        return None if None in lengths else sum(length for length in lengths if length is not None)
+
+    def read(self, frames: int, *, dtype: str, always_2d: bool) -> npt.NDArray[np.float32]:
+        """Read the next samples of all channels ``(samples, channels)``: at most ``frames``, and none at the end.
+
+        The arguments are those of soundfile, and ``dtype`` is "float32".
+        """
+        while True:
+            # libFLAC takes whatever follows the last sample for damage
+            left = self._sound.frames - self._position if self._sound.format == "FLAC" else frames
+            block: npt.NDArray[np.float32] = self._sound.read(min(frames, left), dtype=dtype, always_2d=always_2d)
+            self._position += len(block)
+            if self._window is not None and self._window.failure is not None:
+                raise self._window.failure
+            if len(block) or self._current + 1 == len(self._streams):
+                return block
+            self._sound.close()
+            self._current, self._position = self._current + 1, 0
+            self._sound, self._window = self._open(self._streams[self._current])
+
+    def seek(self, sample: int) -> None:
+        """Go to a sample of a recording that is not joined, in a format with exact seeking."""
+        self._sound.seek(sample)
+        self._position = sample
+
+    def close(self) -> None:
+        """Close the decoder; the file stays open."""
+        self._sound.close()
+
+    def _open(self, stream: Stream) -> tuple[Any, Window | None]:
+        """Open a stream: by libsndfile, or by FFmpeg what libsndfile does not read."""
+        from soundfile import LibsndfileError
+
+        window = Window(self._file, stream)
+        if reason := compressed_sphere(window):
+            raise UnreadableError(reason)
+        kind = kind_of(window)
+        if kind is None:
+            whole = stream == Stream(start=0, stop=os.fstat(self._file).st_size)
+            try:
+                return _open_forward(self._file if whole else window), None if whole else window
+            except LibsndfileError:
+                suffix = self._path.suffix.lower().lstrip(".")
+                if reason := foreign_content(window, suffix):
+                    raise UnreadableError(reason) from None
+                kind = second_chance(window, suffix)
+                if kind is None:
+                    raise
+                window.seek(0)
+        sound = FFmpegSound(window, kind)
+        if sound.choices > 1:
+            text = f"{self._path} has {sound.choices} audio streams: the first, or the one marked as default, is read"
+            warnings.warn(text, stacklevel=2)
+        return sound, window
+
+    def _look_at(self, stream: Stream) -> int | None:
+        """Compare a further stream to the first, and return the samples that it declares."""
+        from soundfile import LibsndfileError
+
+        try:
+            sound, _ = self._open(stream)
+        except LibsndfileError as error:
+            cause = str(error.error_string).strip().rstrip(".")
+            reason = f"is joined: a stream begins at byte {stream.start} that cannot be decoded: {cause}"
+            raise UnreadableError(reason) from error
+        except UnreadableError as error:
+            raise UnreadableError(f"is joined: a stream begins at byte {stream.start}, which {error}") from error
+        with sound:
+            if (sound.samplerate, sound.channels) != (self.samplerate, self.channels):
+                own, other = (f"{each.samplerate} Hz, channels: {each.channels}" for each in (self, sound))
+                raise UnreadableError(f"is joined: a stream begins at byte {stream.start} ({other}) behind one ({own})")
+            return _declared(sound)
+
+
+@contextmanager
+def open_recording(path: Path) -> Iterator[Recording]:
+    """Open a recording; errors inside the block, including those of decoding, name the file.
+
+    Raises:
+        RecordingError: the file is missing, unreadable, not a regular file, of an unknown format or damaged, or
+            declares a rate or a number of channels out of range.
+    """
+    from soundfile import LibsndfileError
+
+    try:
+        with open_regular(path) as file:
+            if not os.pread(file, 1, 0):
+                raise RecordingError(f"{path} is empty; record it again, or leave it out", "empty")
+            with closing(Recording(path, file)) as recording:
+                _require_plausible(recording, path)
+                yield recording
+    except UnreadableError as error:
+        raise RecordingError(f"{path} {error}; replace it, or leave it out", str(error)) from error
+    except OSError as error:
+        cause = error.strerror or str(error)
+        message = f"{path} cannot be read: {cause}; check path and permissions"
+        raise RecordingError(message, f"cannot be read: {cause}") from error
+    except LibsndfileError as error:
+        cause = str(error.error_string).strip().rstrip(".")
+        message = f"{path} cannot be decoded ({cause}); replace it or convert it to WAV or FLAC"
+        raise RecordingError(message, f"cannot be decoded: {cause}") from error
+
+
+def _require_plausible(recording: Recording, path: Path) -> None:
+    """Refuse a header whose rate or channels would cause filters or blocks of an unreasonable size."""
+    rate, channels = recording.samplerate, recording.channels
+    if not MIN_RATE <= rate <= MAX_RATE:
+        reason = f"declares a sample rate of {rate} Hz, which is not within {MIN_RATE} to {MAX_RATE}"
+    elif channels > MAX_CHANNELS:
+        reason = f"declares {channels} channels, more than {MAX_CHANNELS}"
+    else:
+        return
+    raise RecordingError(f"{path} {reason}; mend its header, or leave it out", reason)
+
+
+def require_channel(recording: Recording, channel: int | None, path: Path) -> None:
+    """Refuse a recording without the channel that is to be read; None is the mean of all.
+
+    Raises:
+        RecordingError: the recording has fewer channels.
+    """
+    if channel is not None and channel >= recording.channels:
+        has = f"has {recording.channels} channel{'s' if recording.channels > 1 else ''}, which count from 0"
+        reason = f"{has}, and audio.channel={channel} chooses another"
+        raise RecordingError(f"{path} {reason}; leave it out, or choose audio.channel=mean or loudest", reason)
+
+
+def mono_blocks(
+    recording: Recording, block_samples: int, *, channel: int | None = None, powers: ChannelPowers | None = None
+) -> Iterator[FloatArray]:
+    """Give blocks of at most ``block_samples`` at the recording's own rate: a channel, or the mean of all (None).
+
+    With many channels the blocks are shorter: `BLOCK_VALUES` are decoded at a time, whatever the header declares.
+    ``powers`` of several channels are summed.
+    """
+    at_once = min(block_samples, max(BLOCK_VALUES // recording.channels, 1))
+    while len(block := recording.read(at_once, dtype="float32", always_2d=True)):
+        read = mix_channels(block, channel)
+        if powers is not None and recording.channels > 1:
+            powers.add(block, read)
+        yield read
+
+
+def mix_channels(block: npt.NDArray[np.float32], channel: int | None = None) -> FloatArray:
+    """Take a channel, or average all (None): ``(samples, channels)`` -> ``(samples,)``."""
+    if channel is not None:
+        return np.ascontiguousarray(block[:, channel])
+    total: FloatArray = block[:, 0]
+    with np.errstate(over="ignore", invalid="ignore"):  # `unusable_peak` checks the sum, as it checks a single channel
+        # column by column, because numpy's mean over a short last axis is slow
+        for number in range(1, block.shape[1]):
+            total = total + block[:, number]
+    return total / np.float32(block.shape[1]) if block.shape[1] > 1 else total
+
+
+def _declared(sound: SoundFile | FFmpegSound) -> int | None:
+    """Return the samples that the header of an open stream declares; None where the header does not say.
+
+    For MP3, also inside a WAV file, the length is an estimate from size and bit rate. A FLAC file that was written into
+    a pipe declares no length, since its encoder could not go back to the header; libsndfile then returns the largest
+    number. For a truncated file libsndfile returns the remaining length. Its log has the declared length, unless that
+    is a placeholder of a program that wrote into a pipe.
+    """
+    if isinstance(sound, FFmpegSound):
+        return sound.declared
+    frames: int = sound.frames
+    if sound.subtype.startswith("MPEG") or (sound.format == "FLAC" and frames == _UNKNOWN_LENGTH):
+        return None
+    log = sound.extra_info
+    file = re.search(r"^Length : (\d+)", log, re.MULTILINE)
+    for found in re.finditer(r"^ *(?:data|SSND|Data [Ss]ize) *: (\d+)(?: \(should be (\d+)\))?", log, re.MULTILINE):
+        declared, there = int(found[1]), int(found[2] or (file or found)[1])
+        if there + _HEADER_BYTES < declared < _PLACEHOLDER_BYTES:
+            return max(frames * declared // max(there, 1), frames + 1)
+    return frames
+
+
+_HEADER_BYTES = 128  # some programs count the header into the length of the data
+_PLACEHOLDER_BYTES = 0x7EFF_0000  # larger 32-bit lengths mean unknown: SoX writes 0x7F000008 into AIFF
+_UNKNOWN_LENGTH = (1 << 63) - 1  # samples: SF_COUNT_MAX of libsndfile
+
+
+def count_samples(path: Path) -> int:
+    """Count the samples of a recording at its own rate by decoding it: the header of a cut-off file counts more."""
+    with open_recording(path) as recording:
+        return sum(map(len, mono_blocks(recording, BLOCK_VALUES)))
+
+
+def _open_forward(file: int | Window) -> SoundFile:
+    """Open a file descriptor or a window to be read only from start to end.
+
+    soundfile seeks after each block of a file that can seek. In MP3 and Opus libsndfile's seek is inexact, and the
+    blocks then differ from the whole (by half of full scale in MP3). A file that says it cannot seek has no such seeks.
+    """
+    from soundfile import SoundFile
+
+    recording = SoundFile(file, closefd=False)
+    recording.seekable = lambda: False
+    return recording

@@ -1,0 +1,90 @@
+"""The loudest excerpt of a recording, for listening to recordings that are longer than wanted.
+
+A recording of a word is mostly silence around the word, so its first seconds may hold no sound at all. The excerpt
+begins at a multiple of ``step`` samples, which is the length of a code if the excerpt is to be encoded::
+
+    blocks of step samples  |....|....|....|..oO|OOOo|OOoo|....|....|
+    windows close to the loudest      [=========]
+                                 [=========]
+                            [=========]
+    excerpt: the middle one      [=========]
+
+The energies of all windows span a range from the softest to the loudest; a window in the highest 1 % of that range is
+close to the loudest. A constant noise or offset changes neither the range nor the choice. The middle one of the close
+windows leaves room on both sides of the sound, so that a soft beginning or end is not cut off.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from wordless.audio.blocks import equal_blocks, first_samples, skip_samples
+from wordless.audio.reading import read_beginning, read_blocks
+from wordless.audio.trimming import Part
+from wordless.audio.waveform import FloatArray, Waveform
+
+CLOSE = 0.99  # of the way from the softest window's energy to the loudest one's
+_BLOCKS_AT_ONCE = 64  # number of blocks whose energies are computed together
+
+Energies = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Excerpt:
+    """An excerpt of a recording, and its position."""
+
+    waveform: Waveform
+    start: int  # first sample, at the waveform's rate, relative to the beginning of the recording or part
+    whole: bool  # the excerpt is the whole recording
+
+    @property
+    def start_seconds(self) -> float:
+        """Start of the excerpt in seconds after the beginning of the recording or part."""
+        return self.start / self.waveform.sample_rate
+
+
+def read_loudest(path: Path, sample_rate: int, seconds: float, *, step: int, part: Part | None = None) -> Excerpt:
+    """Read the loudest ``seconds`` of a recording or part, or all of a shorter one; the same in every call.
+
+    The excerpt begins at a multiple of ``step`` samples. A longer recording is decoded twice, in constant memory except
+    for the energy of each block of ``step`` samples.
+    """
+    wanted = max(round(seconds * sample_rate), 1)
+    beginning = read_beginning(path, sample_rate, (wanted + 1) / sample_rate, part=part)
+    if len(beginning.samples) <= wanted:
+        return Excerpt(waveform=beginning, start=0, whole=True)
+    length, energies = block_energies(read_blocks(path, sample_rate, part=part), step)
+    start = step * loudest_window(energies, -(-wanted // step), starts=(length - wanted) // step + 1)
+    blocks = first_samples(skip_samples(read_blocks(path, sample_rate, part=part), start), wanted)
+    samples = np.concatenate([np.empty(0, np.float32), *blocks])
+    return Excerpt(waveform=Waveform(samples=samples, sample_rate=sample_rate), start=start, whole=False)
+
+
+def block_energies(blocks: Iterable[FloatArray], step: int) -> tuple[int, Energies]:
+    """Count a stream's samples, and sum the energy of every ``step`` of them: ``(blocks,)``; the last may be short."""
+    length, energies = 0, [np.empty(0)]
+    for block in equal_blocks(blocks, step * _BLOCKS_AT_ONCE):
+        length += len(block)
+        squares = np.square(block, dtype=np.float64)
+        energies.append(np.add.reduceat(squares, np.arange(0, len(squares), step)))
+    return length, np.concatenate(energies)
+
+
+def loudest_window(energies: Energies, blocks: int, *, starts: int) -> int:
+    """Return the first block of the loudest window of ``blocks`` blocks, among the first ``starts`` windows.
+
+    Of all windows that are `CLOSE` to the loudest, the middle one is chosen.
+    """
+    sums = np.convolve(energies, np.ones(blocks), "valid")[:starts]
+    softest, loudest = sums.min(), sums.max()
+    close = np.flatnonzero(sums >= softest + CLOSE * (loudest - softest))
+    return int(close[(len(close) - 1) // 2])
+
+
+def half_energy(energies: Energies) -> int:
+    """Return the block in which half of the energy is reached; for silence the middle block."""
+    passed = np.cumsum(energies)
+    return int(np.searchsorted(passed, passed[-1] / 2)) if passed[-1] > 0 else (len(energies) - 1) // 2

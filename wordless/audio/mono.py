@@ -1,0 +1,149 @@
+"""Conversion of samples from callers of the Python API (arrays, lists, tensors of several types) to mono float32.
+
+=====================================  ==============================================================================
+input                                  meaning
+=====================================  ==============================================================================
+floating point                         samples in [-1, 1]; beyond `waveform.LOUDEST` they are refused, as in files
+int16, int32                           full scale is the largest number of the type, as in audio files
+one dimension                          mono
+(samples, 1), (1, samples)             mono
+(samples, 2) to (samples, 8)           channels last, as soundfile reads a file
+(2, samples)                           stereo, channels first, as torchaudio reads a file
+=====================================  ==============================================================================
+
+Channels are averaged, unless ``audio.channel`` of the model chooses one. All other inputs are ambiguous, and refused:
+``(3, samples)`` and more rows are a batch for one library and channels for another. Several recordings go to
+``encode_batch``; several channels can be given last (``samples.T``).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from wordless.audio.channels import Channel
+from wordless.audio.decoding import MIN_RATE, whole_rate
+from wordless.audio.waveform import FloatArray, Waveform, unusable_peak
+from wordless.base.errors import InputError
+
+Samples = npt.NDArray[np.generic] | torch.Tensor | Sequence[float] | Sequence[Sequence[float]]
+MAX_CHANNELS, STEREO = 8, 2
+FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
+
+
+def as_waveform(
+    sound: Waveform | Samples, sample_rate: int | None, *, channel: Channel = "mean", name: str = "samples"
+) -> Waveform:
+    """Return a waveform as it is, and samples with their rate in Hz as a waveform.
+
+    Raises:
+        InputError: samples without a rate, a waveform with another rate than its own, a rate that `whole_rate` refuses,
+            or samples that `mono` refuses.
+    """
+    if isinstance(sound, Waveform):
+        if sample_rate is not None and sample_rate != sound.sample_rate:
+            rule = "a Waveform has its own rate: leave sample_rate out, or give the samples alone (waveform.samples)"
+            raise InputError(f"sample_rate is {sample_rate} Hz, and the waveform's is {sound.sample_rate} Hz; {rule}")
+        _require_usable(sound.samples, name)
+        return sound
+    if sample_rate is None:
+        problem = "sample_rate is missing; samples alone do not say how fast they were taken"
+        raise InputError(f"{problem}: give it in Hz")
+    rate = whole_rate(sample_rate, least=MIN_RATE)
+    return Waveform(samples=mono(sound, channel=channel, name=name), sample_rate=rate)
+
+
+def each_recording(recordings: object, *, name: str = "recordings") -> Iterator[tuple[Any, str]]:
+    """Give each recording of a batch with its name for messages: waveforms, samples, or ``(batch, ..., samples)``.
+
+    Raises:
+        InputError: it is one recording, or nothing that holds several.
+    """
+    if isinstance(recordings, Waveform) or not isinstance(recordings, Iterable) or isinstance(recordings, str | bytes):
+        given = type(recordings).__name__
+        raise InputError(f"{name} are of type {given}; give a list of recordings, or one recording to encode(...)")
+    for number, recording in enumerate(recordings):
+        if isinstance(recording, Real) or getattr(recording, "ndim", None) == 0:
+            raise InputError(f"{name} are the samples of one recording; give it to encode(...), or a list of several")
+        yield recording, f"{name}[{number}]"
+
+
+def mono(samples: object, *, channel: Channel = "mean", name: str = "samples") -> FloatArray:
+    """Convert samples to mono float32 ``(samples,)``; the table above lists the shapes.
+
+    Samples of a single channel are returned whatever ``channel`` is: the caller has chosen the channel already.
+
+    Raises:
+        InputError: the samples are not numbers, not finite, of a type whose full scale is unknown, of another shape,
+            without the channel, or so large that they cannot be sound in [-1, 1].
+    """
+    array = _array(samples, name)
+    if array.ndim == 2:
+        axis = _channels(array.shape, name)
+        array = _mixed(np.moveaxis(array, axis, 1), channel, name)
+    elif array.ndim != 1:
+        shape = f"{name} have the shape {array.shape}"
+        raise InputError(f"{shape}; give one recording (samples,) at a time, or several to encode_batch(...)")
+    with np.errstate(over="ignore"):
+        converted: FloatArray = np.ascontiguousarray(array, dtype=np.float32)
+    _require_usable(converted, name)
+    return converted
+
+
+def _mixed(array: npt.NDArray[np.floating], channel: Channel, name: str) -> npt.NDArray[np.floating]:
+    """Average the channels, or take one: ``(samples, channels)`` -> ``(samples,)``."""
+    count = array.shape[1]
+    wide = np.float64 if array.dtype == np.float64 else np.float32
+    if channel == "mean" or count == 1:
+        mean: npt.NDArray[np.floating] = array.mean(axis=1, dtype=wide)
+        return mean
+    if channel == "loudest":
+        channel = int(np.argmax(np.square(array, dtype=np.float64).sum(0)))
+    if channel >= count:
+        problem = f"{name} have {count} channels, which count from 0"
+        raise InputError(f"{problem}, and audio.channel={channel} of the model chooses another; give that one")
+    return array[:, channel]
+
+
+def _require_usable(samples: FloatArray, name: str) -> None:
+    if reason := unusable_peak(float(np.abs(samples).max(initial=0))):
+        raise InputError(f"{name}: {reason}; sound lies in [-1, 1]: divide 16-bit numbers by 32768")
+
+
+def _array(samples: object, name: str) -> npt.NDArray[np.floating]:
+    """Convert to floating-point numbers in [-1, 1] of any shape."""
+    if isinstance(samples, torch.Tensor):
+        there = samples.detach().cpu()
+        samples = (there.float() if there.dtype == torch.bfloat16 else there).numpy()
+    try:
+        array = np.asarray(samples)
+    except ValueError as error:  # lists of unequal lengths
+        raise InputError(f"{name} are not an array ({error}); give numbers (samples,)") from error
+    if np.issubdtype(array.dtype, np.floating):
+        return array
+    if array.dtype in FULL_SCALE:
+        return array.astype(np.float64) / FULL_SCALE[array.dtype]
+    if not array.size and array.dtype != object:
+        return array.astype(np.float32)
+    problem = f"{name} are {array.dtype}, whose full scale is not known"
+    raise InputError(f"{problem}; give floating point in [-1, 1], int16 or int32")
+
+
+def _channels(shape: tuple[int, ...], name: str) -> int:
+    """Return which of two axes is the channels."""
+    rows, columns = shape
+    if rows == 1 or columns == 1:
+        return 0 if rows == 1 else 1
+    last, first = columns <= MAX_CHANNELS < rows, rows <= MAX_CHANNELS < columns
+    if last or (first and rows == STEREO):
+        return 1 if last else 0
+    problem = f"{name} have the shape {shape}"
+    if first:
+        raise InputError(
+            f"{problem}, which may be {rows} recordings or {rows} channels; give several recordings to "
+            "encode_batch(...), and channels last (samples.T)"
+        )
+    raise InputError(f"{problem}, in which channels cannot be told from samples; give one channel, or their mean")

@@ -1,0 +1,316 @@
+"""The embedded corpus: sentences, or single words, by many eSpeak NG voices, synthesised locally and offline.
+
+File ``{label}_{voice}_{number}.wav``: group = voice. The label of a sentence is its last word (`matrix_sentences`).
+In a corpus of words the label is the word, and takes of a word by a voice differ in speed and pitch.
+The engine's silence is kept: 12 ms before the word and at most 14 ms after it (measured over 104 voices).
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from wordless.audio.recordings.matrix_sentences import MOST_SENTENCES, training_sentences
+from wordless.audio.recordings.words import DEFAULT, WORDS
+from wordless.base.errors import InputError
+from wordless.base.files import flush_folder, locked, named_write_errors, os_number, write_aside
+from wordless.base.ranges import require
+from wordless.base.seeds import require_seed
+from wordless.base.versions import version_of
+
+PATTERN = "{label}_{group}_{index}.wav"
+PHONES = "phones.json"  # that the engine writes beside the sounds
+
+# Variants that sound like persons, without robots, whispers and effects. Women's and men's voices alternate as long as
+# there are both, so that a smaller corpus has some of each.
+_VARIANTS = (
+    *("f1", "m1", "f2", "m2", "f3", "m3", "f4", "m4", "f5", "m5", "Alicia", "Alex", "Andrea", "Andy", "Annie", "Denis"),
+    *("anika", "Gene", "aunty", "Jacky", "belinda", "Lee", "linda", "Michael", "steph", "Mike", "grandma", "grandpa"),
+    *("shelby", "Reed", "Mario", "m6", "m7", "m8", "adam", "antonio", "benjamin", "boris", "david", "ed", "ian"),
+    *("john", "max", "miguel", "norbert", "paul", "pedro", "travis", "victor", "robert", "marcelo", "sandro"),
+)
+# Variants and languages of the second corpus, which shares no voice with the first: for models that others begin with.
+_OTHER_VARIANTS = (
+    *("steph2", "Diogo", "steph3", "Gene2", "zac", "Henrique", "klatt", "klatt2", "klatt3", "klatt4", "klatt5"),
+    *("klatt6", "Hugo", "Marco", "Nguyen", "caleb", "announcer", "edward", "edward2", "gustave", "iven", "iven2"),
+    *("iven3", "iven4", "kaukovalta", "michel", "mike2", "pablo", "quincy", "rob"),
+)
+_OTHER_ACCENTS = ("en-us", "de", "es", "fr", "it", "nl", "pl", "pt", "sv", "fi", "tr", "id", "cs")
+_ACCENTS = ("en-us", "en", "en-gb-scotland", "en-029", "en-gb-x-rp", "en-us-nyc", "en-gb-x-gbclan", "en-gb-x-gbcwmd")
+_WAV_HEADER = 44  # bytes
+_VOLUME = 60  # percent; at 100 a tenth of the variants clip
+_SPEEDS = (130, 210)  # words per minute, least and most
+_PITCHES = (30, 70)  # of 100; 50 is the voice's own
+_STEPS = np.sqrt([2.0, 3.0])  # between the takes' places in the two ranges, modulo 1
+
+
+def _voices(accents: Sequence[str], variants: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{accents[number % len(accents)]}+{variant}" for number, variant in enumerate(variants))
+
+
+VOICES, OTHER_VOICES = _voices(_ACCENTS, _VARIANTS), _voices(_OTHER_ACCENTS, _OTHER_VARIANTS)
+OTHER_WORDS = WORDS[len(DEFAULT) :]
+SENTENCES, VOICES_OF_SENTENCES = 40, 40  # of the default corpus: 48 minutes
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddedConfig:
+    """Size of a corpus of words, by default 33 minutes in 5 s of synthesis, or of sentences: see `fill_in`."""
+
+    voices: int = len(VOICES)  # number of voices, from the first
+    words: int = len(DEFAULT)  # number of words, from the first; the ten digits come first
+    takes: int = 3  # of each word by each voice, at different speeds and pitches
+    sentences: int = 0  # that each voice speaks instead of words; 0: words
+    label: Literal["word", "text", "speed", "pitch"] = "word"  # what the label of a clip says
+    other: bool = False  # whether voices and words are others than those of the default corpus
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.other and self.sentences:  # before the voices, whose number follows from the sentences
+            raise InputError(
+                f"embedded.other is true and embedded.sentences {self.sentences}: the other voices speak words; choose "
+                "embedded.sentences=0"
+            )
+        spoken = (("voices", self.voices, self.all_voices), ("words", self.words, self.all_words))
+        for name, value, among in spoken:
+            rule = f"choose 1 to {len(among)}{' with embedded.other' if self.other else ''}"
+            require(1 <= value <= len(among), f"embedded.{name}", value, rule)
+        require(1 <= self.takes <= 100, "embedded.takes", self.takes, "choose 1 to 100")
+        rule = f"choose 0 (single words) to {MOST_SENTENCES}"
+        require(0 <= self.sentences <= MOST_SENTENCES, "embedded.sentences", self.sentences, rule)
+        require_seed(self.seed, "embedded.seed")
+
+    @property
+    def all_voices(self) -> tuple[str, ...]:
+        """The voices that the first ``voices`` are taken from."""
+        return OTHER_VOICES if self.other else VOICES
+
+    @property
+    def all_words(self) -> tuple[str, ...]:
+        """The words that the first ``words`` are taken from."""
+        return OTHER_WORDS if self.other else WORDS
+
+
+def fill_in(
+    options: Mapping[str, object], *, alone: bool = True, voices: int = VOICES_OF_SENTENCES
+) -> dict[str, object]:
+    """Replace options that are null: ``voices`` speak sentences, unless words are asked for.
+
+    Words are asked for by their number, by takes, other voices, or labels other than words, which many takes and voices
+    vary. The last voices do not speak sentences, so that they can test a language model of the others. A corpus that is
+    not ``alone``, but joins other recordings for pre-training, has words.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    of_words = not alone or "words" in given or "takes" in given or bool(given.get("other"))
+    of_words |= given.get("label", "word") != "word"
+    sentences = given.setdefault("sentences", 0 if of_words else SENTENCES)
+    every = len(OTHER_VOICES if given.get("other") else VOICES)
+    given.setdefault("voices", voices if sentences else every)
+    return given
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterance:
+    """One clip to synthesise."""
+
+    file: str
+    text: str
+    voice: str
+    speed: int  # words per minute
+    pitch: int  # 0-100
+
+
+def utterances(config: EmbeddedConfig) -> tuple[Utterance, ...]:
+    """List all clips of the corpus in the order of synthesis.
+
+    A clip's speed and pitch depend on the seed and its own voice, word and take, so a larger corpus does not change
+    them.
+    """
+    if config.sentences:
+        return tuple(each for voice in range(config.voices) for each in _sentences(config, voice))
+    words, voices, seed = config.all_words, config.all_voices, config.seed
+
+    def spoken(voice: int, word: int, take: int) -> Utterance:
+        name = f"{words[word]}_{voices[voice]}_{take}"
+        return utterance(words[word], name, voice, place=word, take=take, seed=seed, voices=voices)
+
+    return tuple(spoken(*place) for place in product(range(config.voices), range(config.words), range(config.takes)))
+
+
+def _sentences(config: EmbeddedConfig, voice: int) -> Iterator[Utterance]:
+    """Give the sentences of one voice; every voice has sentences of its own."""
+    for number, sentence in enumerate(training_sentences(config.sentences, seed=[config.seed, voice])):
+        name = f"{sentence.label}_{VOICES[voice]}_{number}"
+        yield utterance(sentence.text, name, voice, place=number, seed=config.seed)
+
+
+def embedded_corpus(config: EmbeddedConfig, cache: Path) -> Path:
+    """Return the folder of the corpus's WAV files (22,050 Hz mono) below ``cache``, synthesised now if it is missing.
+
+    The folder appears complete or not at all. Two runs that need it at once synthesise it once.
+
+    Raises:
+        InputError: eSpeak NG is missing, lacks a voice, or fails.
+        OSError: the disk is full; nothing half-written is left.
+    """
+    return speak(utterances(config), cache, seed=config.seed)
+
+
+def label_table(config: EmbeddedConfig, folder: Path) -> Path:
+    """Return the table beside the corpus's folder with the label of each file, written now if it is missing.
+
+    Labels are texts, speeds or pitches. Speeds are words per minute. Pitches are eSpeak's: 0 to 100, where 50 is the
+    voice's own.
+    """
+    path = folder.with_name(f"{folder.name}.{config.label}.tsv")
+    if not path.is_file():
+        rows = [(each.file, {**asdict(each), "word": each.text.split()[-1]}) for each in utterances(config)]
+        text = "path\tlabel\n" + "".join(f"{file}\t{facts[config.label]}\n" for file, facts in rows)
+        with locked(folder.with_suffix(".lock")):
+            write_aside(path, text)
+    return path
+
+
+def speak(spoken: Sequence[Utterance], cache: Path, *, seed: int, phones: bool = False) -> Path:
+    """Return the folder of the utterances' WAV files below ``cache``, synthesised now if it is missing.
+
+    With ``phones`` the texts are phonemes in eSpeak's notation, such as ``[[h'aUs]]``, and the folder has the times of
+    all phones: see `read_phones`.
+    """
+    request, folder = _request(spoken, seed=seed, phones=phones), speech_folder(spoken, cache, seed=seed, phones=phones)
+    if not _whole(folder, len(spoken), phones=phones):
+        with locked(folder.with_suffix(".lock")):
+            if not _whole(folder, len(spoken), phones=phones):
+                _check_voices({each.voice for each in spoken})
+                _speak(request, folder)
+    return folder
+
+
+def speech_folder(spoken: Sequence[Utterance], cache: Path, *, seed: int, phones: bool = False) -> Path:
+    """Return the folder that `speak` makes; its name is a hash of the request and of the engine's version."""
+    request = {"engine": _engine_version(), **_request(spoken, seed=seed, phones=phones)}
+    text = json.dumps(request, sort_keys=True)
+    return cache / f"embedded-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def utterance(
+    text: str, name: str, voice: int, *, place: int, take: int = 0, seed: int, voices: Sequence[str] = VOICES
+) -> Utterance:
+    """Return what to say, in which voice, at a speed and pitch that follow from seed, voice, place and take.
+
+    ``place`` is the number of the word or sentence. Utterances of one place have one speed and pitch in each take.
+    """
+    # Multiples of irrational numbers spread the takes evenly, however many there are, from a random start.
+    speed, pitch = (np.random.default_rng([seed, voice, place]).random(2) + take * _STEPS) % 1.0
+    return Utterance(
+        file=f"{name}.wav",
+        text=text,
+        voice=voices[voice],
+        speed=round(float(np.interp(speed, (0, 1), _SPEEDS))),
+        pitch=round(float(np.interp(pitch, (0, 1), _PITCHES))),
+    )
+
+
+def transcribe(texts: Sequence[str], languages: Sequence[str]) -> dict[str, list[list[str]]]:
+    """Write texts in eSpeak's phonemes, by language: ``house`` is ``["h", "'aU", "s"]``; "'" and "," mark stress."""
+    _engine_version()
+    written = json.loads(_run_engine(json.dumps({"transcribe": list(texts), "languages": list(languages)})))
+    return {language: [text.strip().split("_") for text in each] for language, each in written.items()}
+
+
+def read_phones(folder: Path) -> dict[str, list[tuple[str, float, float]]]:
+    """Read the phones of each file of a folder of `speak`: name, begin and end in seconds."""
+    return {
+        file: [(str(name), float(start), float(end)) for name, start, end in phones]
+        for file, phones in json.loads((folder / PHONES).read_text()).items()
+    }
+
+
+def _request(spoken: Sequence[Utterance], *, seed: int, phones: bool) -> dict[str, object]:
+    request = {"seed": seed, "volume": _VOLUME, "utterances": [asdict(each) for each in spoken]}
+    return {**request, "phones": True} if phones else request
+
+
+def _speak(request: dict[str, object], folder: Path) -> None:
+    """Synthesise in a fresh process into a temporary folder, then rename the folder."""
+    for left in folder.parent.glob(f".{folder.name}*.aside"):  # left by killed runs; this process holds the lock
+        shutil.rmtree(left, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)  # a folder from which files were removed
+    # a unique name: a killed run's engine may still write
+    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.aside")
+    aside.mkdir()
+    try:
+        with named_write_errors(folder):
+            _run_engine(json.dumps({"folder": str(aside.resolve()), **request}))
+            os.sync()  # thousands of small files at once; the folder gets its name when they are on the disk
+            aside.replace(folder)
+            flush_folder(folder.parent)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def _run_engine(request: str) -> str:
+    """Run the engine on the request, and return what it prints.
+
+    The engine exits when its end of a pipe shows that this process is gone.
+    """
+    lifeline, held = os.pipe()
+    # without the variable that would give this engine the data of another eSpeak
+    environment = {name: value for name, value in os.environ.items() if name != "ESPEAK_DATA_PATH"}
+    engine = [sys.executable, str(Path(__file__).with_name("espeak_voice.py")), str(lifeline)]
+    try:
+        done = subprocess.run(
+            engine, input=request, text=True, capture_output=True, check=False, env=environment, pass_fds=[lifeline]
+        )
+    finally:
+        os.close(lifeline)
+        os.close(held)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        if number := os_number(RuntimeError(reason)):
+            raise OSError(number, os.strerror(number))
+        raise InputError(f"eSpeak NG failed ({reason}); run wordless doctor, or give recordings of your own")
+    return done.stdout
+
+
+def _whole(folder: Path, count: int, *, phones: bool) -> bool:
+    """Return whether the folder has all files; it was renamed last, but somebody may have removed files since."""
+    spoken = sum(path.stat().st_size > _WAV_HEADER for path in folder.glob("*.wav"))
+    return spoken == count and (not phones or (folder / PHONES).is_file())
+
+
+def _engine_version() -> str:
+    if (installed := version_of("espeakng-loader")) is None:
+        raise InputError("espeakng-loader is not installed; pip install espeakng-loader, or set corpus.root")
+    return installed
+
+
+def _check_voices(voices: set[str]) -> None:
+    """Refuse unknown voices. The engine silently ignores unknown variants, so the names are looked up in its data."""
+    languages, variants = _known_voices()
+    for voice in sorted(voices):
+        language, _, variant = voice.partition("+")
+        if language not in languages or variant not in variants:
+            problem = f"this eSpeak NG (espeakng-loader {_engine_version()}) has no voice {voice}"
+            raise InputError(f"{problem}; install espeakng-loader 0.2.4, or set corpus.root to recordings of your own")
+
+
+@cache
+def _known_voices() -> tuple[frozenset[str], frozenset[str]]:
+    import espeakng_loader  # imported here, so that a machine without it can still use its own recordings
+
+    data = Path(espeakng_loader.get_data_path())
+    languages = (path.name.lower() for path in (data / "lang").rglob("*") if path.is_file())
+    return frozenset(languages), frozenset(path.name for path in (data / "voices" / "!v").iterdir())

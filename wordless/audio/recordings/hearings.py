@@ -1,0 +1,86 @@
+"""Hearings: fixed versions of a recording, over which a comparison averages features (test-time augmentation).
+
+A slightly different voice gets other codes. The average over several versions of a recording depends less on the
+voice. The first hearing is the recording itself, and the second begins a few milliseconds later. All others also read
+it at another rate, as a tape that runs slower or faster: pitch, formants and tempo change together (Ko et al., "Audio
+augmentation for speech recognition", 2015). These two changes are made to samples, so every method can have them. A
+log-mel front end that limits the range of levels (``audio.dynamic_range``) has a wider or narrower range in each
+hearing, too.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wordless.audio.blocks import skip_samples
+from wordless.audio.reading import read_blocks, resampled_length
+from wordless.audio.recordings.manifest import Clip
+from wordless.audio.waveform import FloatArray
+
+LATEST = 0.02  # seconds: begins of hearings are spread from 0 to here
+RANGES = (0.75, 1.25)  # of the front end's own dynamic range: 30 to 50 dB for one of 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hearing:
+    """One way to listen to a recording."""
+
+    rate: float = 1.0  # samples per sample of the recording; a rate above 1 makes the sound slower and lower
+    skipped: float = 0.0  # seconds left out at the beginning
+    dynamic_range: float = 1.0  # ratio to the front end's own
+
+    def decibels(self, own: float | None) -> float | None:
+        """Return the dynamic range in dB for a front end of ``own`` dB; None: the front end has no limit."""
+        return None if own is None else own * self.dynamic_range
+
+    def num_samples(self, clip: Clip, sample_rate: int) -> int:
+        """Count the samples of a clip at the front end's ``sample_rate``: at least one is left."""
+        return self._read(clip, sample_rate) - self._skipped(clip, sample_rate)
+
+    def blocks(self, root: Path, clip: Clip, sample_rate: int) -> Iterator[FloatArray]:
+        """Read a clip below ``root`` as `wordless.audio.reading.read_blocks` does, in this hearing."""
+        blocks = read_blocks(root / clip.path, self._read_rate(sample_rate), part=clip.part)
+        skipped = self._skipped(clip, sample_rate)
+        return skip_samples(blocks, skipped) if skipped else blocks
+
+    def samples(self, root: Path, clip: Clip, sample_rate: int) -> FloatArray:
+        """Read a whole clip below ``root`` in this hearing ``(num_samples,)``, for methods that read waveforms."""
+        return np.concatenate([np.zeros(0, np.float32), *self.blocks(root, clip, sample_rate)])
+
+    def _read_rate(self, sample_rate: int) -> int:
+        return round(sample_rate * self.rate)
+
+    def _read(self, clip: Clip, sample_rate: int) -> int:
+        return resampled_length(clip.num_samples, clip.sample_rate, self._read_rate(sample_rate))
+
+    def _skipped(self, clip: Clip, sample_rate: int) -> int:
+        return min(round(self.skipped * sample_rate), self._read(clip, sample_rate) - 1)
+
+
+AS_RECORDED = Hearing()
+
+
+def hearings(count: int, *, spread: float) -> tuple[Hearing, ...]:
+    """List the first ``count`` hearings; the first is the recording as it is.
+
+    Rates lie between ``1 / (1 + spread)`` and ``1 + spread``, evenly on a log scale. All three amounts follow a Halton
+    sequence (Halton, 1960), which covers them evenly with 4, 8 or 16 hearings. They are rounded, because they are part
+    of keys, and processors differ in the last digit.
+    """
+    if count == 1:
+        return (AS_RECORDED,)
+    from scipy.stats.qmc import Halton  # slow to import
+
+    points = Halton(3, scramble=False).random(count)[1:]  # the first point is a corner
+    low, high = RANGES
+    others = (
+        Hearing(
+            rate=round(float(np.exp((2 * rate - 1) * np.log1p(spread))), 6),
+            skipped=round(float(skipped * LATEST), 6),
+            dynamic_range=round(float(low + (high - low) * share), 6),
+        )
+        for rate, skipped, share in points
+    )
+    return (AS_RECORDED, *others)

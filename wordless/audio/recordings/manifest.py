@@ -1,0 +1,272 @@
+"""Manifests: the recordings of a corpus, with their descriptions and splits.
+
+On disk a manifest is a tab-separated table with the fields of `Clip` as columns; `None` is an empty cell. The root
+folder is not in it: the same recordings in another folder are the same corpus, and have the same content hash.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from wordless.audio.trimming import Part
+from wordless.base.errors import InputError
+from wordless.base.files import aside, write_aside
+from wordless.base.json_values import list_hash
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clip:
+    """One recording of a corpus, or one segment of a recording."""
+
+    path: str  # of the file, relative to the corpus root, "/" between folders
+    segment: int | None = None  # number of the segment within its file, from 0; None: the whole recording
+    start: int = 0  # first used sample, at the file's rate
+    num_samples: int  # used samples, at the file's rate
+    trimmed: int = 0  # samples trimmed before and after them
+    sample_rate: int  # Hz, of the file
+    channel: int | None = None  # of the file, from 0; None: the mean of all channels
+    size: int  # bytes
+    sha256: str  # of the file's bytes
+    samples_sha256: str = ""  # of its decoded samples: see `wordless.audio.recordings.measurement`; empty: not decoded
+    label: str | None = None  # what a probe predicts
+    group: str | None = None  # speaker, instrument, site: generalisation is tested across groups
+    index: int | None = None  # position in a numbered series, for splits by index
+    fold: str | None = None  # fold given by the data set
+    split: Split = "train"
+    low_hz: float | None = None  # frequencies and channel that an annotation names; the sound has all of them
+    high_hz: float | None = None
+    annotated_channel: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the clip in seconds."""
+        return self.num_samples / self.sample_rate
+
+    @property
+    def hashes(self) -> frozenset[str]:
+        """Hashes by which the recording is known, wherever it lies and in whichever lossless format.
+
+        The bytes count as well, because another decoder may round the samples of MP3, Ogg and Opus in another way.
+        """
+        return frozenset(filter(None, (self.sha256, self.samples_sha256)))
+
+    @property
+    def part(self) -> Part:
+        """The part of the file that is used."""
+        return Part(start=self.start, num_samples=self.num_samples, channel=self.channel)
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """Begin and end of a segment within its file, in seconds; None: the clip is a whole recording."""
+        return None if self.segment is None else self.part.span(self.sample_rate)
+
+    @property
+    def name(self) -> str:
+        """Name of the clip, unique in the corpus: the path, and for a segment also its span."""
+        return clip_name(self.path, self.span)
+
+
+def clip_name(path: str, span: tuple[float, float] | None) -> str:
+    """Return the path, for a segment with its span: ``a/b.wav#t=10,20`` (a W3C media fragment, which browsers play).
+
+    Spans are in seconds with six decimals, so that no two segments of a file with a rate up to 1 MHz share a name.
+    """
+    seconds = ",".join(f"{each:.6f}".rstrip("0").rstrip(".") for each in span or ())
+    return path if span is None else f"{path}#t={seconds}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """A file, or segments of a file, that were set aside, and why."""
+
+    path: str  # relative to the corpus root; for a part that a table names, the name of the clip
+    reason: str
+    # number of the file's segments that are left out; 0: the whole file, or one part that a table names
+    segments: int = 0
+    # what reasons of this kind have in common, for counts; "": what stands before the colon
+    kind: str = field(default="", compare=False)
+    original: str | None = field(default=None, compare=False)  # path of the first file with the same samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A corpus: its root folder and its clips, sorted by path and start."""
+
+    root: Path
+    clips: tuple[Clip, ...]
+
+    def of(self, split: Split) -> tuple[Clip, ...]:
+        """Return the clips of one split, in order of path and start."""
+        return tuple(clip for clip in self.clips if clip.split == split)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the manifest's file; those of segments and channels only if there are any."""
+        there = [name for name in _IF_ANY if any(getattr(clip, name) is not None for clip in self.clips)]
+        return tuple(name for name in (*_ALL_COLUMNS, _NAME) if name not in _IF_ANY or name in there)
+
+    @property
+    def has_segments(self) -> bool:
+        """Whether any clip is a segment of a recording."""
+        return any(clip.segment is not None for clip in self.clips)
+
+    @property
+    def seconds(self) -> float:
+        """Duration of all clips in seconds."""
+        return sum(clip.seconds for clip in self.clips)
+
+    @property
+    def trimmed_seconds(self) -> float:
+        """Duration in seconds of all trimmed ends."""
+        return sum(clip.trimmed / clip.sample_rate for clip in self.clips)
+
+    def effective_trim_db(self, trim_db: float | None) -> float | None:
+        """Return how many dB below the loudest 20 ms the ends of recordings were cut off; None: they were not.
+
+        ``trim_db`` is that of `InspectionConfig`. Parts of recordings that a table names are never trimmed.
+        """
+        return None if self.has_segments and not self.trimmed_seconds else trim_db
+
+
+_ALL_COLUMNS = tuple(field.name for field in fields(Clip))
+_NAME = "clip"  # last column: the clip's name, as in predictions and vectors; for other programs, and ignored here
+# Columns that a manifest has only if any clip has a value: of segments, chosen channels and annotations.
+_IF_ANY = ("segment", "channel", "low_hz", "high_hz", "annotated_channel")
+_INTEGERS = ("segment", "start", "num_samples", "trimmed", "sample_rate", "channel", "size", "index")
+_OPTIONAL = (*_IF_ANY, "label", "group", "index", "fold")
+LARGEST = 2**63 - 1  # largest whole number in a table or manifest
+_UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
+
+
+def audio_hash(manifest: Manifest, splits: Collection[Split]) -> str:
+    """Compute the SHA-256 of the sound of some splits: its files, spans and rates, but not labels or groups.
+
+    The number of a segment is part of the hash, because a segment has another name than a recording trimmed to its
+    span.
+    """
+    return list_hash(_sound_of(clip, clip.split) for clip in manifest.clips if clip.split in splits)
+
+
+def recordings_hash(manifest: Manifest) -> str:
+    """Compute `audio_hash` of all recordings, in whichever split each stands."""
+    return list_hash(_sound_of(clip, "train") for clip in manifest.clips)
+
+
+def _sound_of(clip: Clip, split: Split) -> list[str | int]:
+    """Return what `audio_hash` says of a clip that stands in a split."""
+    segment = [] if clip.segment is None else [clip.segment]
+    channel = [] if clip.channel is None else [f"channel {clip.channel}"]
+    return [clip.path, clip.size, clip.sha256, clip.start, clip.num_samples, split, *segment, *channel]
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Write a manifest as TSV, atomically."""
+    columns = manifest.columns
+    rows = chain([columns], (_cells(clip, columns) for clip in manifest.clips))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with aside(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        file.writelines("\t".join(cells) + "\n" for cells in rows)
+
+
+def read_manifest(path: Path, root: Path) -> Manifest:
+    """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now."""
+    found = _rows(
+        path, (*_ALL_COLUMNS, _NAME), if_any=(*_IF_ANY, "samples_sha256", _NAME)
+    )  # earlier runs lack these two
+    return Manifest(root=root, clips=tuple(_clip(row, where) for row, where in found))
+
+
+def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
+    """Write ``rejected.tsv``: path and reason of each file that was set aside; unprintable characters are escaped."""
+    lines = ("\t".join(printable(cell) for cell in (each.path, each.reason)) + "\n" for each in rejected)
+    _write(path, "path\treason\n" + "".join(lines))
+
+
+def read_rejected(path: Path) -> tuple[Rejected, ...]:
+    """Read a file that `write_rejected` wrote."""
+    return tuple(Rejected(path=row["path"], reason=row["reason"]) for row, _ in _rows(path, ("path", "reason")))
+
+
+def whole_number(text: str) -> int | None:
+    """Parse decimal digits as a number from 0 to 2^63 - 1; None for all other text."""
+    number = int(text) if text.isdecimal() and len(text) < 20 else LARGEST + 1  # int() refuses 5,000 digits
+    return number if number <= LARGEST else None
+
+
+def writable(text: str) -> bool:
+    """Return whether a manifest can hold the text: no tab, no line break, valid Unicode."""
+    return _UNWRITABLE.search(text) is None
+
+
+def printable(text: str) -> str:
+    """Escape the characters that a manifest cannot hold, for messages."""
+    return _UNWRITABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
+
+def _hertz(text: str, name: str, where: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"{where}: {name} is {text!r:.40}; it must be a number: write the manifest again") from error
+
+
+def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
+    values = (clip.name if name == _NAME else getattr(clip, name) for name in columns)
+    cells = tuple("" if value is None else str(value) for value in values)
+    for name, cell in zip(columns, cells, strict=True):
+        if not writable(cell):
+            problem = f"{name} of clip {clip.path!r} is {cell!r}"
+            raise InputError(f"{problem}; leave tabs, line breaks and broken Unicode out")
+    return cells
+
+
+def _clip(cells: Mapping[str, str], where: str) -> Clip:
+    row: dict[str, Any] = {name: cell for name, cell in cells.items() if name != _NAME}
+    row |= {name: row.get(name) or None for name in _OPTIONAL}
+    for name in _INTEGERS:
+        text = row[name]
+        row[name] = None if text is None else whole_number(text)
+        if text is not None and row[name] is None:
+            raise InputError(f"{where}: {name} is {text!r:.40}; it must be a whole number: write the manifest again")
+    for name in ("low_hz", "high_hz"):
+        if row[name] is not None:
+            row[name] = _hertz(row[name], name, where)
+    if row["sample_rate"] == 0:
+        raise InputError(f"{where}: sample_rate is 0; it must be a positive number of Hz: write the manifest again")
+    if row["split"] not in SPLITS:
+        raise InputError(f"{where}: split is {row['split']!r:.40}; it must be one of {', '.join(SPLITS)}")
+    return Clip(**row)
+
+
+def _rows(
+    path: Path, columns: tuple[str, ...], *, if_any: tuple[str, ...] = ()
+) -> Iterator[tuple[dict[str, str], str]]:
+    """Give the cells of each row by column, and its ``file:line``; the columns ``if_any`` may be missing.
+
+    Lines end only at "\\n", because names may hold other characters at which str.splitlines splits.
+    """
+    try:
+        header, *lines = path.read_bytes().decode().removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as a manifest ({error}); check the path, or build it again") from error
+    found = tuple(header.split("\t"))
+    if found != tuple(name for name in columns if name in found or name not in if_any):
+        raise InputError(
+            f"{path}:1: the header is {header!r:.80}; it must be {' '.join(columns)}, separated by tabs: build it again"
+        )
+    for number, line in enumerate(lines, start=2):
+        cells = line.split("\t")
+        if len(cells) != len(found):
+            raise InputError(f"{path}:{number}: {len(cells)} cells, not {len(found)}; write the manifest again")
+        yield dict(zip(found, cells, strict=True)), f"{path}:{number}"
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_aside(path, text)

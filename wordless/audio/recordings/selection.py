@@ -1,0 +1,68 @@
+"""Selection of recordings for pre-training: copies are left out, and a part of given length is chosen."""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from math import floor
+
+from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.recordings.templates import Template
+from wordless.base.errors import InputError
+
+SECONDS_PER_HOUR = 3600.0
+ROUNDING = 1e-6  # seconds by which sums of lengths may differ from the wanted hours
+
+
+def without_copies(manifest: Manifest, known: Collection[str]) -> Manifest:
+    """Leave out the clips of recordings with the same bytes or samples as a known one, wherever the files lie.
+
+    ``known`` holds `Clip.hashes`. A lossy copy, such as the MP3 of a WAV file, has other samples and is not recognised.
+    """
+    return replace(manifest, clips=tuple(clip for clip in manifest.clips if clip.hashes.isdisjoint(known)))
+
+
+def group_in_name(clip: Clip, pattern: str | None) -> str | None:
+    """Return the group (speaker, site...) that a clip's file name gives by a pattern; None if it gives none."""
+    fields = None if pattern is None else Template(pattern).match(clip.path)
+    return (fields or {}).get("group")
+
+
+def without_groups(manifest: Manifest, groups: Collection[str], pattern: str | None) -> Manifest:
+    """Leave out the clips whose file names give one of these groups by a pattern."""
+    return replace(manifest, clips=tuple(clip for clip in manifest.clips if group_in_name(clip, pattern) not in groups))
+
+
+def first_hours(manifests: Sequence[Manifest], hours: float, *, option: str) -> tuple[Manifest, ...]:
+    """Select at most ``hours`` of sound from several manifests together.
+
+    Clips are taken in the order of the SHA-256 of their names, up to the first clip that does not fit. Such a part does
+    not depend on the place of the folders, and it contains every smaller part.
+
+    Raises:
+        InputError: the manifests hold less, or the first clip is longer; ``option`` names the option of the hours.
+    """
+    clips = [(clip, source) for source, manifest in enumerate(manifests) for clip in manifest.clips]
+    held = (sum(clip.seconds for clip, _ in clips) + ROUNDING) / SECONDS_PER_HOUR
+    if hours > held:
+        there = f"{floor(held * 1e4) / 1e4:g}"  # rounded down, so that this number of hours is accepted
+        raise InputError(
+            f"{option}={hours:.10g}, but the unlabelled recordings hold {there} hours: choose {option}=null (all), or "
+            "add folders to unlabelled; embedded.takes and embedded.words enlarge the built-in corpus"
+        )
+    chosen: list[set[str]] = [set() for _ in manifests]
+    left = hours * SECONDS_PER_HOUR
+    for clip, source in sorted(clips, key=lambda one: (_place(one[0]), one[1])):
+        left -= clip.seconds
+        if left < -ROUNDING:
+            break
+        chosen[source].add(clip.name)
+    if not any(chosen):
+        raise InputError(f"{option}={hours:g} is shorter than the first clip; choose more, or 0 (none)")
+    return tuple(
+        replace(manifest, clips=tuple(clip for clip in manifest.clips if clip.name in names))
+        for manifest, names in zip(manifests, chosen, strict=True)
+    )
+
+
+def _place(clip: Clip) -> bytes:
+    return hashlib.sha256(clip.name.encode(errors="surrogatepass")).digest()

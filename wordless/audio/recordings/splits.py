@@ -1,0 +1,392 @@
+"""Splits: training, validation and test clips.
+
+Clips whose names are given for a split come first. A split without clips is then drawn from the rest by seeded hash,
+with its fraction; the remaining clips train. Units are never cut: all clips of a group (speaker, site...) stay
+together, as do the parts of one recording, also if they are of several groups: such groups are one unit. Each label is
+drawn separately, so that every split gets some. A label with too few clips or groups for every split is used for
+training only, because it could not be learned otherwise. If all labels are like that, they are drawn together.
+
+If there are fewer recordings than splits to fill, as with one long recording, each recording is divided in time::
+
+    recording   |----------- train -----------|- validation -|- test -|
+
+Each label is divided so separately. However clips got their splits, a segment that overlaps a segment of another split
+is set aside, so that no sound is in two splits.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from wordless.audio.recordings.description import SPLIT_NAMES
+from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Rejected, Split, whole_number
+from wordless.base.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """Options of splitting.
+
+    ``train``, ``validation`` and ``test`` name values of ``by``: groups, folds, indices or ranges of them ("0-4"),
+    patterns of top folder names ("dev-*"), or text files that list clips (`split_lists.py`). With an
+    empty ``train`` all other clips train; otherwise clips that no split names are set aside.
+    """
+
+    by: Literal["hash", "group", "index", "folder", "fold", "table", "lists"] = "hash"
+    train: tuple[str | int, ...] = ()
+    validation: tuple[str | int, ...] = ()
+    test: tuple[str | int, ...] = ()
+    validation_fraction: float = 0.1  # drawn if no clip is named for it; at least one unit of each label
+    test_fraction: float = 0.1  # likewise
+    seed: int = 0
+    shared_groups: bool = False  # allow a group in several splits, as in some data sets
+
+    def __post_init__(self) -> None:
+        drawn = self.validation_fraction + self.test_fraction
+        if not (self.validation_fraction >= 0 and self.test_fraction >= 0 and drawn < 1):  # false for NaN
+            raise InputError(
+                f"corpus.split.validation_fraction is {self.validation_fraction} and test_fraction "
+                f"{self.test_fraction}; choose fractions of 0 or more that leave a part to train on"
+            )
+        for name in (*self.train, *self.validation, *self.test):
+            if isinstance(name, int) and abs(name) > LARGEST:
+                problem = f"corpus.split names a number of {name.bit_length()} bits"
+                raise InputError(f"{problem}; write numbers of at most 63 bits")
+        if self.by in ("hash", "table") and self.all_names:
+            raise InputError(f"corpus.split.by={self.by} takes no names; choose group, index, folder, fold or lists")
+        if self.by == "lists" and not (self.validation or self.test):
+            raise InputError(
+                "corpus.split.by=lists needs files; give corpus.split.test=[testing_list.txt] or validation"
+            )
+        if self.by == "index" and not (self.validation or self.test):
+            raise InputError("corpus.split.by=index needs ranges; give corpus.split.test=['0-4'] or validation")
+        if self.by == "group" and self.shared_groups:
+            raise InputError("corpus.split.by=group and shared_groups=true contradict each other; choose one of them")
+        for name, times in Counter(self.all_names).items():
+            if self.by == "index":
+                index_range(name)
+            if times > 1:
+                raise InputError(f"corpus.split names {self.by} {name!r} twice; name it for one split, once")
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """All names given for any split."""
+        return tuple(map(str, (*self.train, *self.validation, *self.test)))
+
+    def names(self, split: Split) -> tuple[str, ...]:
+        """Return the names given for a split; for folders the default is the usual names."""
+        if self.by == "folder" and not self.all_names:
+            return SPLIT_NAMES[split]
+        return tuple(map(str, {"train": self.train, "validation": self.validation, "test": self.test}[split]))
+
+    def fraction(self, split: Split) -> float:
+        """Return the share of clips to draw for a split; 0 for train, which gets the rest."""
+        return {"train": 0.0, "validation": self.validation_fraction, "test": self.test_fraction}[split]
+
+
+def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip, ...], tuple[Rejected, ...]]:
+    """Give the clips their splits; also return those that are in none.
+
+    Raises:
+        InputError: a split would be empty, a name fits no clip, a clip lacks the value it is split by, or a group is
+            cut.
+    """
+    named = _named_splits(clips, config)
+    kept = [_in_split(clip, split) for clip, split in zip(clips, named, strict=True) if split]
+    reason = f"in no split: no split names its {config.by}"
+    nameless = [clip for clip, split in zip(clips, named, strict=True) if not split]
+    rejected = [Rejected(path=clip.name, reason=reason) for clip in nameless]
+    if in_stretches(kept, config):
+        divided = _divide_in_time(kept, config)
+    else:
+        drawn = _draw(kept, config)
+        divided = [
+            _in_split(clip, drawn.get(_unit(clip, config), "train")) if clip.split == "train" else clip for clip in kept
+        ]
+        _check_groups(divided, config)
+    final, others = _without_shared_sound(divided, config)
+    _check_filled(final, config)
+    return final, (*rejected, *others)
+
+
+def _in_split(clip: Clip, split: Split) -> Clip:
+    """Return the clip in a split; most clips are in theirs already, and a copy of each would double the memory."""
+    return clip if clip.split == split else replace(clip, split=split)
+
+
+def in_stretches(clips: Collection[Clip], config: SplitConfig) -> bool:
+    """Return whether recordings are divided in time: there are segments, and fewer recordings than splits to fill."""
+    recordings = {clip.path for clip in clips}
+    segmented = any(clip.segment is not None for clip in clips)
+    return config.by == "hash" and segmented and len(recordings) <= len(_unfilled_splits(clips, config))
+
+
+def index_range(name: str) -> range:
+    """Parse a name of indices: "0-4" is 0 to 4, "7" is only 7."""
+    first, dash, last = name.partition("-")
+    begin, end = whole_number(first), whole_number(last if dash else first)
+    if begin is None or end is None or end < begin:
+        problem = f"corpus.split names the index {name!r:.40}"
+        raise InputError(f"{problem}; write a number such as '7' or a range such as '0-4'")
+    return range(begin, end + 1)
+
+
+def _named_splits(clips: Sequence[Clip], config: SplitConfig) -> list[Split | None]:
+    """Return the split that names each clip's value, or train if that gets the rest; None if no split does."""
+    match config.by:
+        case "hash":
+            return ["train" for _ in clips]
+        case "table" | "lists":  # their splits are known: see `wordless.audio.recordings.split_lists`
+            return [clip.split for clip in clips]
+        case _:
+            values = [_value(clip, config) for clip in clips]
+            example = {value: clip.path for value, clip in zip(values, clips, strict=True)}
+            named = _splits_by_value(example, config)
+            return [named[value] for value in values]
+
+
+def _splits_by_value(example: Mapping[str, str], config: SplitConfig) -> dict[str, Split | None]:
+    """Return the split that names each value; ``example`` has the path of a clip for each value."""
+    found: dict[str, list[Split]] = {value: [] for value in example}
+    for split in SPLITS:
+        for value in {value for name in config.names(split) for value in _find_values(name, example.keys(), config)}:
+            found[value].append(split)
+    for value, splits in found.items():
+        if len(splits) > 1:
+            several = " and ".join(splits)
+            raise InputError(f"corpus.split: {config.by} {value!r} of {example[value]} is named for {several}")
+    remaining: Split | None = None if config.names("train") else "train"
+    return {value: splits[0] if splits else remaining for value, splits in found.items()}
+
+
+def _find_values(name: str, values: Collection[str], config: SplitConfig) -> Collection[str]:
+    """Return the values that a name stands for: a group or fold itself, a range of indices, or a pattern of folders."""
+    if config.by in ("group", "fold"):
+        fitting = [name] if name in values else []
+    elif config.by == "index":
+        indices = index_range(name)
+        fitting = [value for value in values if int(value) in indices]
+    else:
+        fitting = [value for value in values if fnmatchcase(value.lower(), name.lower())]
+    if not fitting and name not in values and name in config.all_names:
+        raise InputError(f"corpus.split names {config.by} {name!r}, which no clip has; there are {_some(values)}")
+    return fitting
+
+
+def _value(clip: Clip, config: SplitConfig) -> str:
+    if config.by == "folder":
+        return clip.path.partition("/")[0] if "/" in clip.path else ""
+    value = {"group": clip.group, "fold": clip.fold, "index": clip.index}[config.by]
+    if value is None:
+        raise InputError(
+            f"{clip.path} has no {config.by}; corpus.split.by={config.by} needs one for every clip: "
+            f"put {{{config.by}}} into corpus.pattern, or a column {config.by} into corpus.table"
+        )
+    return str(value)
+
+
+def _unfilled_splits(clips: Collection[Clip], config: SplitConfig) -> list[Split]:
+    filled = {clip.split for clip in clips}
+    return [split for split in SPLITS if split not in filled and config.fraction(split) > 0]
+
+
+def _draw(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split]:
+    """Draw units from train (unit -> split) for the splits that have no clip yet."""
+    wanted = _unfilled_splits(clips, config)
+    units = _units([clip for clip in clips if clip.split == "train"], config)
+    chosen: dict[str, Split] = {}
+    for names in _strata(units, smallest=len(wanted) + 1):
+        chosen |= _draw_stratum(names, wanted, config)
+    return {_unit(clip, config): split for whole, split in chosen.items() for clip in units[whole]}
+
+
+def _units(clips: Iterable[Clip], config: SplitConfig) -> dict[str, list[Clip]]:
+    """Return the clips of each unit that must stay together.
+
+    Groups that share a recording are one unit, whose name is the first of theirs in sorted order. Folds are not joined:
+    who gives a fold to each part of a recording has divided it.
+    """
+    units: dict[str, list[Clip]] = defaultdict(list)
+    of_recording: dict[str, str] = {}  # a unit of each recording
+    joined: dict[str, str] = {}  # unit -> the unit that it is a part of
+    for clip in clips:
+        unit = _unit(clip, config)
+        units[unit].append(clip)
+        if config.by != "fold":
+            first, second = sorted((_whole(unit, joined), _whole(of_recording.setdefault(clip.path, unit), joined)))
+            if first != second:
+                joined[second] = first
+    whole: dict[str, list[Clip]] = defaultdict(list)
+    for unit, own in units.items():
+        whole[_whole(unit, joined)] += own
+    return whole
+
+
+def _whole(unit: str, joined: dict[str, str]) -> str:
+    """Follow a unit to the one that it is a part of in the end; the way is shortened for the next time."""
+    way = []
+    while unit in joined:
+        way.append(unit)
+        unit = joined[unit]
+    joined.update(dict.fromkeys(way, unit))
+    return unit
+
+
+def _unit(clip: Clip, config: SplitConfig) -> str:
+    """Return the smallest unit that must stay together: the clip's fold or group, or its recording alone."""
+    if config.by == "fold":
+        return f"fold {clip.fold}"
+    if clip.group is None or config.shared_groups or config.by == "index":
+        return f"clip {clip.path}"
+    return f"group {clip.group}"
+
+
+def _strata(units: dict[str, list[Clip]], *, smallest: int) -> list[list[str]]:
+    """Group units by the label of all their clips, without labels that have too few; one stratum if none has enough."""
+    strata: dict[str | None, list[str]] = defaultdict(list)
+    for unit, clips in units.items():
+        labels = {clip.label for clip in clips}
+        strata[labels.pop() if len(labels) == 1 else None].append(unit)
+    return [names for names in strata.values() if len(names) >= smallest] or [list(units)]
+
+
+def _draw_stratum(units: list[str], wanted: Sequence[Split], config: SplitConfig) -> dict[str, Split]:
+    """Draw from one stratum, in order of seeded hash; at least one unit for each wanted split and for train."""
+    if len(units) <= len(wanted):
+        return {}
+    ranked = sorted(
+        units, key=lambda unit: hashlib.sha256(f"{config.seed} {unit}".encode(errors="surrogatepass")).digest()
+    )
+    chosen: dict[str, Split] = {}
+    for split, count in _counts(len(units), wanted, config).items():
+        chosen |= dict.fromkeys(ranked[:count], split)
+        ranked = ranked[count:]
+    return chosen
+
+
+def _counts(total: int, wanted: Sequence[Split], config: SplitConfig) -> dict[Split, int]:
+    """Compute how many of ``total`` units each split gets: its fraction, at least one; at least one stays for train."""
+    counts: dict[Split, int] = {}
+    for left, split in zip(range(len(wanted), 0, -1), wanted, strict=True):
+        counts[split] = min(max(round(config.fraction(split) * total), 1), total - sum(counts.values()) - left)
+    return counts
+
+
+def _divide_in_time(clips: Sequence[Clip], config: SplitConfig) -> list[Clip]:
+    """Divide each recording in time into train, validation and test; segments at a border may overlap two splits."""
+    wanted = _unfilled_splits(clips, config)
+    splits: dict[str, Split] = {}
+    for sequence in _sequences(clips, smallest=len(wanted) + 1):
+        counts = _counts(len(sequence), wanted, config)
+        held_out = [split for split in wanted for _ in range(counts[split])]
+        last = sequence[len(sequence) - len(held_out) :]
+        splits |= {clip.name: split for clip, split in zip(last, held_out, strict=True)}
+    return [_in_split(clip, splits.get(clip.name, clip.split)) for clip in clips]
+
+
+def _without_shared_sound(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip, ...], list[Rejected]]:
+    """Set aside clips whose sound another split has as well, or, with groups named for splits, whose recording it has.
+
+    A recording of several groups stays in the split for which one of them is named, test before validation before
+    train: the user's choice of groups to test holds, and training loses a few parts.
+    """
+    splits: dict[str, set[Split]] = defaultdict(set)
+    for clip in clips:
+        splits[clip.path].add(clip.split)
+    cut = [clip for clip in clips if len(splits[clip.path]) > 1]
+    if not cut:
+        return tuple(clips), []
+    if config.by == "group":
+        held = {clip.path: max(splits[clip.path], key=SPLITS.index) for clip in cut}
+        reasons = {
+            clip.name: f"is of group {clip.group} in {clip.split}, and its recording holds a group in {held[clip.path]}"
+            for clip in cut
+            if clip.split != held[clip.path]
+        }
+    else:
+        overlap = overlapping_clips(cut)
+        told = "overlaps a segment of another split than"
+        reasons = {clip.name: f"{told} {clip.split}" for clip in cut if clip.name in overlap}
+    rejected = [Rejected(path=name, reason=reason, segments=1) for name, reason in reasons.items()]
+    return tuple(clip for clip in clips if clip.name not in reasons), rejected
+
+
+def _sequences(clips: Sequence[Clip], *, smallest: int) -> list[list[Clip]]:
+    """Return sequences of clips in order of time, one per recording and label, to be divided separately.
+
+    Sequences of fewer than ``smallest`` clips are used for training only. If all are like that, labels are merged, and
+    then recordings.
+    """
+    ordered = sorted(clips, key=lambda clip: (clip.path, clip.start))
+    by_label: dict[tuple[str, str | None], list[Clip]] = defaultdict(list)
+    by_recording: dict[str, list[Clip]] = defaultdict(list)
+    for clip in ordered:
+        by_label[clip.path, clip.label].append(clip)
+        by_recording[clip.path].append(clip)
+    for several in (list(by_label.values()), list(by_recording.values()), [ordered]):
+        if enough := [sequence for sequence in several if len(sequence) >= smallest]:
+            return enough
+    return []
+
+
+def overlapping_clips(clips: Collection[Clip]) -> set[str]:
+    """Name the clips that overlap an earlier clip of their recording in another split; the earlier clip stays."""
+    ends: dict[str, dict[Split, int]] = defaultdict(dict)  # end of the last clip that each split keeps
+    overlapping = set()
+    for clip in sorted(clips, key=lambda clip: (clip.path, clip.start, clip.num_samples)):
+        if any(clip.start < end for split, end in ends[clip.path].items() if split != clip.split):
+            overlapping.add(clip.name)
+        else:
+            end = ends[clip.path].get(clip.split, 0)
+            ends[clip.path][clip.split] = max(end, clip.start + clip.num_samples)
+    return overlapping
+
+
+def _check_filled(clips: Sequence[Clip], config: SplitConfig) -> None:
+    filled = {clip.split for clip in clips}
+    if "train" not in filled:
+        raise InputError(f"corpus.split.by={config.by} leaves none of {len(clips)} clips to train on; name fewer")
+    for split in ("validation", "test"):
+        if split not in filled and config.fraction(split) > 0:
+            groups = {clip.group for clip in clips if clip.group is not None} if not config.shared_groups else set()
+            whole = f" in {len(groups)} groups, which stay whole" if groups else ""
+            if groups and (units := len(_units(clips, config))) < len(groups):
+                whole += f", {units} without those that share recordings"
+            raise InputError(
+                f"{split} split: too few clips to draw it from ({len(clips)}{whole}); {_more(clips, bool(groups))}, or "
+                f"do without it (corpus.split.{split}_fraction=0)"
+            )
+
+
+def _more(clips: Sequence[Clip], in_groups: bool) -> str:
+    if in_groups:
+        return "add groups, let groups be divided (corpus.split.by=hash corpus.split.shared_groups=true)"
+    if any(clip.segment is not None for clip in clips):
+        return "add recordings, cut long ones into shorter segments (corpus.segment_seconds)"
+    return "add recordings, cut long ones up (corpus.segment_seconds=10)"
+
+
+def _check_groups(clips: Sequence[Clip], config: SplitConfig) -> None:
+    """Refuse a group in two splits, unless allowed. A split by index allows it: it cuts the series of every group."""
+    if not config.shared_groups and config.by != "index":
+        remedy = "; keep a group in one split, or allow it with corpus.split.shared_groups=true"
+        require_whole_groups(clips, remedy)
+
+
+def require_whole_groups(clips: Iterable[Clip], advice: str) -> None:
+    """Refuse a group whose clips stand in two splits; ``advice`` ends the message."""
+    first: dict[str, Clip] = {}
+    for clip in clips:
+        other = clip if clip.group is None else first.setdefault(clip.group, clip)
+        if other.split != clip.split:
+            places = f"{other.path} in {other.split}, {clip.path} in {clip.split}"
+            raise InputError(f"group {clip.group!r} stands in two splits ({places}){advice}")
+
+
+def _some(values: Collection[str], most: int = 8) -> str:
+    names = sorted(values)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more

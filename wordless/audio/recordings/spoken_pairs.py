@@ -1,0 +1,124 @@
+"""Pairs of utterances of which one is right: a real and a made-up word, or two orders of the same words.
+
+Both utterances of a pair have the same voice, speed and pitch. The words are those of the embedded corpus, spoken by
+its last voices, which a corpus with fewer voices does not have. The pairs follow ZeroSpeech 2021's tests sWUGGY (spot
+the word) and sBLIMP (acceptability) in small: Nguyen et al. 2020, arXiv:2011.11588.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from wordless.audio.recordings.embedded import VOICES, Utterance, transcribe, utterance
+from wordless.audio.recordings.matrix_sentences import order_pairs
+from wordless.audio.recordings.words import WORDS
+
+STRESS = ("'", ",")  # that begin the name of a stressed vowel
+Phonemes = tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpokenPair:
+    """Two utterances of one voice."""
+
+    item: str  # the word or sentence, of which there are pairs in all voices and with several made-up words
+    other: str  # what stands against the item, in words
+    voice: str
+    right: str  # file of the real word or the right order
+    wrong: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpokenPairs:
+    """Pairs, and all utterances that they need, each once."""
+
+    pairs: tuple[SpokenPair, ...]
+    utterances: tuple[Utterance, ...]
+
+
+def held_out_voices(count: int) -> range:
+    """Return the numbers of the last ``count`` voices."""
+    return range(len(VOICES) - count, len(VOICES))
+
+
+def word_pairs(voices: Sequence[int], *, words: int, known: int, rounds: int, seed: int) -> SpokenPairs:
+    """Pair each of the first ``words`` words with ``rounds`` made-up words, in every voice.
+
+    A made-up word is none of the first ``known`` words, those of the corpus. All words are given to the engine as
+    phonemes, the real ones too, so that nothing but the phonemes differs.
+    """
+    languages = {VOICES[voice]: VOICES[voice].partition("+")[0] for voice in voices}
+    written = {
+        language: {word: tuple(phonemes) for word, phonemes in zip(WORDS[:known], each, strict=True)}
+        for language, each in transcribe(WORDS[:known], sorted({*languages.values()})).items()
+    }
+    chosen = made_up_words(list(written.values()), WORDS[: min(words, known)], rounds=rounds)
+    pairs: list[SpokenPair] = []
+    spoken: dict[str, Utterance] = {}
+    for voice in voices:
+        name, phonemes = VOICES[voice], written[languages[VOICES[voice]]]
+        for word, donor in chosen:
+            right, wrong = (
+                utterance(f"[[{''.join(sound)}]]", f"{label}_{name}_0", voice, place=WORDS.index(word), seed=seed)
+                for label, sound in ((word, phonemes[word]), (f"{word}-{donor}", exchange(phonemes, word, donor)))
+            )
+            spoken |= {right.file: right, wrong.file: wrong}
+            other = f"{word} with the beginning of {donor}"
+            pairs.append(SpokenPair(item=word, other=other, voice=name, right=right.file, wrong=wrong.file))
+    return SpokenPairs(pairs=tuple(pairs), utterances=tuple(spoken.values()))
+
+
+def sentence_pairs(voices: Sequence[int], *, count: int, seed: int) -> SpokenPairs:
+    """Pair ``count`` held-out sentences with the same words in another order, in every voice."""
+    pairs, spoken = [], []
+    for voice in voices:
+        for number, (sentence, exchanged) in enumerate(order_pairs(count)):
+            right, wrong = (
+                utterance(each.text, f"{label}_{VOICES[voice]}_{number}", voice, place=number, seed=seed)
+                for label, each in (("right", sentence), ("wrong", exchanged))
+            )
+            spoken += [right, wrong]
+            pair = {"item": sentence.text, "other": exchanged.text, "voice": VOICES[voice]}
+            pairs.append(SpokenPair(**pair, right=right.file, wrong=wrong.file))
+    return SpokenPairs(pairs=tuple(pairs), utterances=tuple(spoken))
+
+
+def made_up_words(
+    accents: Sequence[Mapping[str, Phonemes]], words: Sequence[str], *, rounds: int
+) -> list[tuple[str, str]]:
+    """Choose (word, donor): the word with the beginning of the donor is a made-up word, in all accents.
+
+    In each round every word gives its beginning, the consonant before its stressed vowel, to one word at most. So the
+    made-up words of a round have the beginnings and the endings of the real ones, and frequencies of sounds do not
+    tell them apart. ``accents`` have the phonemes of all words of the corpus. A made-up word is none of them in any
+    accent; it may be an English word that the corpus lacks. Words that begin with a vowel or with two consonants are
+    left out.
+    """
+    words = [word for word in words if all(len(_beginning(each[word])) == 1 for each in accents)]
+    beginnings = np.array([_beginning(accents[0][word])[0] for word in words])
+    possible = np.array([[_is_made_up(accents, word, donor) for donor in words] for word in words])
+    chosen: list[tuple[str, str]] = []
+    for _ in range(rounds):
+        for word, donor in zip(*linear_sum_assignment(possible, maximize=True), strict=True):
+            if possible[word, donor]:
+                chosen.append((words[word], words[donor]))
+                # A word has no beginning twice. Two words with one ending may still give the same made-up word.
+                possible[word, beginnings == beginnings[donor]] = False
+    return chosen
+
+
+def exchange(phonemes: Mapping[str, Phonemes], word: str, donor: str) -> Phonemes:
+    """Return the word with the beginning of the donor."""
+    return _beginning(phonemes[donor]) + phonemes[word][len(_beginning(phonemes[word])) :]
+
+
+def _is_made_up(accents: Sequence[Mapping[str, Phonemes]], word: str, donor: str) -> bool:
+    return all(exchange(each, word, donor) not in each.values() for each in accents)
+
+
+def _beginning(phonemes: Phonemes) -> Phonemes:
+    """Return the phonemes before the first stressed vowel."""
+    stressed = next(number for number, name in enumerate(phonemes) if name.startswith(STRESS))
+    return phonemes[:stressed]

@@ -1,0 +1,493 @@
+"""Tables of recordings: TSV or CSV, fairseq manifests, JSONL, one JSON document. Every error names file and line.
+
+* TSV (``.tsv``, ``.txt``) or CSV (``.csv``): a header that names the columns. Cells are separated by tabs, commas,
+  semicolons, as spreadsheets write them in countries with a decimal comma, or ``|``; the header shows which.
+  A table without a header has as many cells in each of its first lines, and its columns are named by numbers, from 1.
+  If ``|`` separates them, as in LJSpeech, the first column names the recording, and the last one is the text.
+* fairseq TSV, as its wav2vec manifests are written: the first line is the root folder, the others are
+  ``path<TAB>num_samples``.
+* JSONL (``.jsonl``, ``.json``, ``.ndjson``), an object for each recording, as NeMo writes it; or one JSON document: a
+  list of objects, an object with such a list in it, or an object with a key for each recording or for each column.
+
+`ColumnConfig` names the columns. For those that it does not name, well-known names are tried, in any case (`KNOWN`);
+all other columns are ignored. ``start`` and ``end``, in seconds, name a part of the recording; several rows may name
+parts of one file. ``duration`` beside a start, which may be called ``offset``, is the length of the part if there is no
+end; beside ``onset``, ``offset`` is the end. In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows
+of segments name parts.
+
+A JSON row with ``set_aside``, a reason, names a recording that is left out, and that need not be there.
+
+Lengths of recordings in a table are ignored, because recordings are decoded and measured. ``duration`` without a start
+is such a length, unless `ColumnConfig` names it.
+"""
+
+import csv
+import io
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Literal, TypeGuard
+
+from wordless.audio.recordings.description import (
+    BAND_FIELDS,
+    FIELDS,
+    PATH_COLUMNS,
+    SPAN_FIELDS,
+    Description,
+    LabelType,
+    describe,
+    split_named,
+)
+from wordless.audio.recordings.manifest import whole_number
+from wordless.audio.recordings.packed.options import SEPARATOR, ColumnConfig
+from wordless.audio.recordings.recording_paths import EXTENSIONS
+from wordless.audio.recordings.table_text import read_text
+from wordless.base.errors import InputError
+from wordless.base.nearest import nearest, suggestion
+
+Say = Callable[[str], None]
+PATH = "path"  # the column of recordings, whatever its name in the table
+TEXTS = ("text", "sentence", "transcript", "transcription", "normalized_text", "normalized_transcription")
+KNOWN: Mapping[str, tuple[str, ...]] = {  # well-known names of columns, the first one first
+    **{name: (name,) for name in (*FIELDS, *SPAN_FIELDS, *BAND_FIELDS)},
+    PATH: PATH_COLUMNS,
+    "label": ("label", "command", "category", "class", "class_name"),
+    "group": ("group", "speaker", "speaker_id", "client_id"),
+}
+_EXCERPTS = "slice_file_name"  # UrbanSound8K: start and end are places in a recording that this file is an excerpt of
+_JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
+_CSV_DELIMITERS, _TSV_DELIMITERS = ",;\t|", "\t,;|"
+_BAR = "|"
+_FIRST_LINES = 50  # show which delimiter gives each line as many cells
+_OF_A_RUN = {"start", "num_samples", "sample_rate"}  # columns of a run's manifest, where a start is a sample
+_FAIRSEQ_ROW = re.compile(r"[^\t]*\t\s*\d+\s*")
+_SPACE_AFTER_QUOTE = re.compile(r"""(?<=[^\s",;|])"[ ]+(?=[,;|\t\r\n]|$)""")  # which strict CSV does not allow
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+_BETWEEN = re.compile(r"[\s:,]*")  # values of a JSON document
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One row of a table: a recording's path as written there, and its description."""
+
+    path: str
+    description: Description
+    where: str  # "file:line"
+    set_aside: str | None = None  # why the recording is left out; None: it is not
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table's rows in its order, the root folder if the table names one (fairseq), and the names of its columns."""
+
+    rows: tuple[Row, ...]
+    root: str | None = None
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Cells:
+    """The values of one row by column."""
+
+    values: Mapping[str, object]
+    where: str  # "file:line"
+
+
+def read_table(
+    path: Path, columns: ColumnConfig | None = None, *, label_type: LabelType = "class", say: Say | None = None
+) -> Table:
+    """Read any of the formats above; the extension and the first lines decide which.
+
+    ``say`` is told which columns are read although nobody named them.
+
+    Raises:
+        InputError: the table cannot be read, or a column is not there.
+    """
+    named = columns or ColumnConfig()
+    text = read_text(path, f"corpus.table={path}")
+    if path.suffix.lower() in _JSON_SUFFIXES:
+        cells = list(_json_cells(text, path, KNOWN[PATH] if named.audio is None else (named.audio,)))
+        header = list(dict.fromkeys(name for each in cells for name in each.values))
+        chosen = _choose(header, named, label_type, path, say) if cells else {}
+        samples = _counts_samples(header, named)
+        rows = (_row(each, chosen, samples=samples, set_aside=each.values.get("set_aside")) for each in cells)
+        return Table(rows=tuple(rows), columns=tuple(header))
+    first, _, rest = text.partition("\n")
+    delimiter, header, has_header = _layout(text, path, named)
+    if path.suffix.lower() != ".csv" and _is_fairseq(first, rest, known=_knows(header, named)):
+        for option in named.wanted.values():
+            raise InputError(f"{option}: {path} is a fairseq manifest, which has no such columns; leave it out")
+        return Table(rows=tuple(_fairseq_rows(rest, path)), root=first.strip())
+    if not has_header:
+        named, header = _without_header(header, named, label_type, path, say)
+    chosen = _choose(header, named, label_type, path, say)
+    lines = _separated(text, path, delimiter, header, has_header=has_header)
+    samples = _counts_samples(header, named)
+    rows = (_row(each, chosen, samples=samples, decimal_comma=delimiter == ";") for each in lines)
+    return Table(rows=tuple(rows), columns=tuple(header))
+
+
+def _counts_samples(header: Sequence[str], named: ColumnConfig) -> bool:
+    """Return whether a table is the manifest of a run, whose starts are samples, and nobody named its times."""
+    ours = "segment" in header or {"trimmed", "sha256"}.issubset(header)
+    return ours and _OF_A_RUN.issubset(header) and not {*SPAN_FIELDS, "duration"} & named.named.keys()
+
+
+def _layout(text: str, path: Path, named: ColumnConfig) -> tuple[str, list[str], bool]:
+    """Return the delimiter of a table, the cells of its first line, and whether they are a header.
+
+    The first delimiter that finds a column of recordings counts. Without one, texts may have commas: the delimiter
+    counts that gives most of the first lines as many cells as the very first, ``|`` before the others.
+    """
+    delimiters = _CSV_DELIMITERS if path.suffix.lower() == ".csv" else _TSV_DELIMITERS
+    beginnings = {delimiter: _first_lines(text, path, delimiter) for delimiter in delimiters}
+
+    def fitness(delimiter: str) -> tuple[float, bool, int]:
+        counts = [len(cells) for cells in beginnings[delimiter]]
+        equal = sum(count == counts[0] for count in counts) / len(counts) if counts[0] > 1 else 0.0
+        return equal, delimiter == _BAR and equal > 0, counts[0]
+
+    found = next((each for each in delimiters if _knows(beginnings[each][0], named)), None)
+    delimiter = found or max(delimiters, key=fitness)
+    header = beginnings[delimiter][0]
+    numbered = any(name.isdecimal() and not _find(name, header) for several in named.named.values() for name in several)
+    bars = named.audio is None and found is None and delimiter == _BAR
+    return delimiter, header, not (numbered or bars)
+
+
+def _first_lines(text: str, path: Path, delimiter: str) -> list[list[str]]:
+    """Return the cells of the first lines that are not empty; a line that cannot be read has none."""
+    found: list[list[str]] = []
+    try:
+        for cells in islice(_reader(text, path, delimiter), _FIRST_LINES):
+            if cells or not found:
+                found.append([cell.strip() for cell in cells])
+    except csv.Error:  # reported with its line when the rows are read
+        found.append([])
+    return found or [[]]
+
+
+def _knows(header: Sequence[str], named: ColumnConfig) -> bool:
+    """Return whether a header has the column of recordings."""
+    wanted = KNOWN[PATH] if named.audio is None else (named.audio,)
+    return any(_find(name, header) for name in wanted)
+
+
+def _find(name: str, header: Sequence[str]) -> str | None:
+    """Return the column of a name, as it is written there or in another case."""
+    return name if name in header else next((each for each in header if each.lower() == name.lower()), None)
+
+
+def _reader(text: str, path: Path, delimiter: str) -> Iterator[list[str]]:
+    """Read the cells of each line; only CSV uses quotes, or a table that quotes its header, as R writes it."""
+    quoted = delimiter != _BAR and (path.suffix.lower() == ".csv" or delimiter != "\t" or text.startswith('"'))
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    lines = io.StringIO(_SPACE_AFTER_QUOTE.sub('"', text) if quoted else text, newline="")
+    return csv.reader(lines, delimiter=delimiter, quoting=quoting, skipinitialspace=quoted, strict=True)
+
+
+def _without_header(
+    first: Sequence[str], named: ColumnConfig, label_type: LabelType, path: Path, say: Say | None
+) -> tuple[ColumnConfig, list[str]]:
+    """Return the columns of a table without a header, and their names, which are numbers."""
+    header = [str(number) for number in range(1, len(first) + 1)]
+    audio = named.audio or header[0]
+    texts = label_type == "text" and named.label is None and len(header) > 1
+    label = header[-1] if texts else named.label
+    if say and (named.audio is None or texts):
+        what = f", and column {label} is the text (corpus.columns.label={label})" if texts else ""
+        say(f"{path.name} has no header: column {audio} names the recordings (corpus.columns.audio={audio}){what}")
+    others = {name: getattr(named, name) for name in named.named if name not in ("audio", "label")}
+    return ColumnConfig(audio=audio, label=label, **others), header
+
+
+def _choose(
+    header: Sequence[str], named: ColumnConfig, label_type: LabelType, path: Path, say: Say | None
+) -> dict[str, tuple[str, ...]]:
+    """Return the columns of each field: those that are named, else those of well-known names.
+
+    Raises:
+        InputError: a named column is not there, a header names a column twice, or several columns may be the label.
+    """
+    chosen: dict[str, tuple[str, ...]] = {}
+    for option, names in named.named.items():
+        found = [_find(name, header) for name in names]
+        for name, column in zip(names, found, strict=True):
+            if column is None:
+                meant = f"{suggestion(name, header)} " if nearest(name, header) else ""
+                there = ", ".join(header[:40]) or "(none)"
+                raise InputError(
+                    f"corpus.columns.{option}={name}: {path}:1 has no such column; {meant}its columns are {there:.800}"
+                )
+        chosen[PATH if option == "audio" else option] = tuple(column for column in found if column is not None)
+    guessed = {
+        field: column
+        for field, names in KNOWN.items()
+        if field not in chosen and (column := _known(field, names, header, label_type, path))
+    }
+    path_column = chosen.get(PATH, (guessed.get(PATH, ""),))[0]
+    if is_excerpt := path_column.lower() == _EXCERPTS:
+        guessed = {field: column for field, column in guessed.items() if field not in SPAN_FIELDS}
+    if not {"start", "end", "duration"} & {*chosen, *guessed} and (offset := _find("offset", header)):
+        onset = _find("onset", header)
+        guessed |= {"start": onset, "end": offset} if onset else {"start": offset}
+    has_length = not is_excerpt and "start" in {*chosen, *guessed} and not {"end", "duration"} & {*chosen, *guessed}
+    if has_length and (length := _find("duration", header)):
+        guessed["duration"] = length
+    if say and (told := [f"{field}: {name}" for field, name in guessed.items() if name.lower() != field]):
+        say(f"{path.name}: columns by well-known names: {', '.join(told)} (corpus.columns names others)")
+    chosen |= {field: (column,) for field, column in guessed.items()}
+    if PATH not in chosen and header:
+        if path.suffix.lower() in _JSON_SUFFIXES:
+            problem = f"no key of recordings among {list(header)!s:.400}; give the object of each recording a key path"
+            raise InputError(f"{path}:1: {problem}, or name the key of the recordings by corpus.columns.audio=KEY")
+        raise InputError(
+            f"{path}:1: no column of recordings among {list(header)!s:.400}; write a header with the column path, or "
+            "name the column of the recordings by corpus.columns.audio=NAME, or NUMBER without a header"
+        )
+    for name in (name for several in chosen.values() for name in several):
+        if [each.lower() for each in header].count(name.lower()) > 1 and header.count(name) != 1:
+            raise InputError(f"{path}:1: the header names {name} twice; name each column once")
+    return chosen
+
+
+def _known(field: str, names: Sequence[str], header: Sequence[str], label_type: LabelType, path: Path) -> str | None:
+    """Return the column with the first of the well-known names of a field.
+
+    Labels of several meanings are not mixed up: of numbers and texts, names of classes are none.
+    """
+    if field != "label":
+        return next((column for name in names if (column := _find(name, header))), None)
+    if label_type != "class":
+        names = ("label", *(TEXTS if label_type == "text" else ()))
+    found = [column for name in names if (column := _find(name, header))]
+    is_text = [column.lower() in TEXTS for column in found]
+    if len(found) > 1 and not all(is_text):
+        raise InputError(
+            f"{path}:1: the columns {' and '.join(found)} may be the label; name one: corpus.columns.label={found[0]}"
+        )
+    return found[0] if found else None
+
+
+def _separated(text: str, path: Path, delimiter: str, header: Sequence[str], *, has_header: bool) -> Iterator[_Cells]:
+    """Give the rows of a table of separated values."""
+    lines = _reader(text, path, delimiter)
+    number = 1
+    try:
+        if has_header:
+            next(lines, None)
+        for values in lines:
+            number = lines.line_num  # type: ignore[attr-defined]  # of csv.reader, whose type has no public name
+            if any(value.strip() for value in values):
+                where = f"{path}:{number}"
+                if len(values) != len(header):
+                    problem = f"{len(values)} values under a header of {len(header)} columns"
+                    raise InputError(f"{where}: {problem}; give one for each")
+                cells = map(_unquoted, values) if delimiter == "\t" else values
+                yield _Cells(values=dict(zip(header, cells, strict=True)), where=where)
+    except csv.Error as error:
+        number = lines.line_num  # type: ignore[attr-defined]
+        raise InputError(f"{path}:{number}: {error}; fix the line, or write a tab-separated .tsv") from error
+
+
+def _unquoted(cell: str) -> str:
+    """Return a cell of a TSV without quotation marks around it, which spreadsheets write around commas."""
+    found = _QUOTED.fullmatch(cell.strip())
+    return found[1].replace('""', '"') if found else cell
+
+
+def _is_fairseq(first: str, rest: str, *, known: bool) -> bool:
+    """Return whether a table begins with a folder: a line without tabs, before lines of a path and a number."""
+    if "\t" in first or not first.strip():
+        return False
+    second = next((line for line in rest.split("\n", 100) if line.strip()), "")
+    return _FAIRSEQ_ROW.fullmatch(second.rstrip("\r")) is not None or (not known and "\t" in second)
+
+
+def _fairseq_rows(text: str, path: Path) -> Iterator[Row]:
+    for number, line in enumerate(text.split("\n"), start=2):
+        name, _, length = line.rstrip("\r").partition("\t")
+        if not line.strip():
+            continue
+        if not length.strip().isdecimal():
+            raise InputError(
+                f"{path}:{number}: {line!r:.80}; a fairseq manifest has path<TAB>number of samples here "
+                "(its first line is a folder; any other table begins with a header that has a column path)"
+            )
+        yield _row(_Cells(values={PATH: name}, where=f"{path}:{number}"), {PATH: (PATH,)})
+
+
+def _json_cells(text: str, path: Path, names: Sequence[str]) -> Iterator[_Cells]:
+    """Give the rows of JSON: an object after the other, or those of one document.
+
+    ``names`` are the keys that may name a recording.
+    """
+    ends = [found.start() for found in re.finditer("\n", text)]
+    values = list(_json_values(text, path, ends))
+    for value, place in _document_rows(text, *values[0], names) if len(values) == 1 else values:
+        where = f"{path}:{bisect_left(ends, place) + 1}"
+        if not isinstance(value, dict):
+            raise InputError(f"{where}: {json.dumps(value):.80}; write one JSON object for each recording")
+        yield _Cells(values=value, where=where)
+
+
+def _json_values(text: str, path: Path, ends: Sequence[int]) -> Iterator[tuple[object, int]]:
+    """Give each JSON value of a text and its place."""
+    decoder = json.JSONDecoder()
+    place = 0
+    while (start := _skip(text, place, r"\s*")) < len(text):
+        try:
+            value, place = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError) as error:
+            cause = "too deeply nested" if isinstance(error, RecursionError) else error
+            at = error.pos if isinstance(error, json.JSONDecodeError) and not place else start
+            line = bisect_left(ends, min(at, len(text.rstrip()))) + 1
+            raise InputError(f"{path}:{line}: not JSON ({cause}); write one object per line, or one list") from error
+        yield value, start
+
+
+def _document_rows(text: str, whole: object, start: int, names: Sequence[str]) -> Iterator[tuple[object, int]]:
+    """Give the rows of one JSON document and their places: a list, an object with lists, or an object of rows."""
+    if isinstance(whole, list):
+        yield from ((_of_path(value), place) for _, value, place in _members(text, start))
+        return
+    if isinstance(whole, dict) and (column := _column_of_recordings(whole, names)):
+        yield from _column_rows(text, whole, column, start)
+        return
+    if not isinstance(whole, dict) or not whole or _names_recording(whole, names):
+        yield whole, start
+        return
+    lists = {key: value for key, value in whole.items() if _is_list_of_rows(value)}
+    lists = {key: rows for key, rows in lists.items() if any(_names_recording(row, names) for row in rows)} or lists
+    splits = {key: split for key in lists if (split := split_named(key))}
+    if len(lists) == 1 or (lists and len(splits) == len(lists)):
+        for key, value, place in _members(text, start):
+            own = {"split": splits[key]} if key in splits and isinstance(value, list) else {}
+            rows = _members(text, place) if key in lists else ()
+            yield from ((own | row if isinstance(row, dict) else row, at) for _, row, at in rows)
+    elif not lists and all(isinstance(value, dict) for value in whole.values()):
+        for key, value, place in _members(text, start):
+            row = value if isinstance(value, dict) else {}
+            yield (row if _names_recording(row, names) else {PATH: key, **row}), place
+    elif not lists and all(PurePosixPath(key).suffix.lower().lstrip(".") in EXTENSIONS for key in whole):
+        yield from (({PATH: key, "label": value}, place) for key, value, place in _members(text, start))
+    else:
+        yield whole, start
+
+
+def _column_of_recordings(whole: Mapping[str, object], names: Sequence[str]) -> str | None:
+    """Return the column of recordings if an object has a list or an object for each column, as pandas writes them."""
+    columns = {name: value for name, value in whole.items() if isinstance(value, list | dict)}
+    found = next((column for name in names if (column := _find(name, list(columns)))), None)
+    rows = columns.get(found or "")
+    inner = rows.values() if isinstance(rows, dict) else rows if isinstance(rows, list) else ()
+    return found if found and inner and not any(isinstance(each, list | dict) for each in inner) else None
+
+
+def _column_rows(text: str, whole: Mapping[str, object], column: str, start: int) -> Iterator[tuple[object, int]]:
+    """Give the rows of an object of columns, each with the place of its recording."""
+    begin = next(place for name, _, place in _members(text, start) if name == column)
+    for number, (key, _, place) in enumerate(_members(text, begin)):
+        row = {}
+        for name, values in whole.items():
+            match values:
+                case dict():
+                    row[name] = values.get(key)
+                case [*several] if number < len(several):
+                    row[name] = several[number]
+        yield row, place
+
+
+def _members(text: str, start: int) -> Iterator[tuple[str, object, int]]:
+    """Give key, value and place of each member of the JSON list (without keys) or object that begins at ``start``."""
+    decoder = json.JSONDecoder()
+    keyed, place, key = text[start] == "{", start + 1, ""
+    while text[place := _skip(text, place)] not in "]}":
+        if keyed:
+            key, place = decoder.raw_decode(text, place)
+            place = _skip(text, place)
+        value, end = decoder.raw_decode(text, place)
+        yield key, value, place
+        place = end
+
+
+def _skip(text: str, place: int, between: str | re.Pattern[str] = _BETWEEN) -> int:
+    found = re.compile(between).match(text, place)
+    return found.end() if found else place
+
+
+def _of_path(value: object) -> object:
+    return {PATH: value} if isinstance(value, str) else value
+
+
+def _names_recording(row: Mapping[str, object], names: Sequence[str]) -> bool:
+    lower = {name.lower() for name in names}
+    return any(name.lower() in lower and not isinstance(value, list) for name, value in row.items())
+
+
+def _is_list_of_rows(value: object) -> TypeGuard[list[dict[str, object]]]:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
+
+
+def _row(
+    cells: _Cells,
+    chosen: Mapping[str, Sequence[str]],
+    *,
+    samples: bool = False,
+    decimal_comma: bool = False,
+    set_aside: object = None,
+) -> Row:
+    """Return a row of a table; ``samples``: it is one of a run's manifest, whose times are samples."""
+    where = cells.where
+    values = cells.values
+    texts = {field: [_as_text(values.get(name), field, where) for name in names] for field, names in chosen.items()}
+    fields = {
+        field: several[0] if len(several) == 1 else SEPARATOR.join(text for text in map(str.strip, several) if text)
+        for field, several in texts.items()
+    }
+    if decimal_comma:
+        spans = {name: fields[name].replace(",", ".") for name in (*SPAN_FIELDS, "duration") if name in fields}
+        fields |= spans
+    if samples:
+        fields = _in_seconds(fields, values)
+    fields = _with_end(fields)
+    if not fields.get(PATH, "").strip():
+        raise InputError(f"{where}: no path; each row names a recording (corpus.columns.audio names the column)")
+    if set_aside is not None and not isinstance(set_aside, str):
+        raise InputError(f"{where}: set_aside is {set_aside!r:.40}; write the reason as text")
+    return Row(path=fields[PATH], description=describe(fields, where), where=where, set_aside=set_aside)
+
+
+def _as_text(value: object, field: str, where: str) -> str:
+    """Write a value of a row as text; only JSON has other values."""
+    if value is None or (field in BAND_FIELDS and isinstance(value, dict | list)):  # several channels are no channel
+        return ""
+    if isinstance(value, dict | list) or (field == PATH and not isinstance(value, str)):
+        kind = "text" if field == PATH else "text or a number"
+        raise InputError(f"{where}: {field} is {json.dumps(value):.40}; it must be {kind}")
+    return str(value)
+
+
+def _in_seconds(fields: Mapping[str, str], values: Mapping[str, object]) -> dict[str, str]:
+    """Convert a row of a wordless manifest from samples to seconds; a whole recording is trimmed anew."""
+    others = {name: text for name, text in fields.items() if name not in SPAN_FIELDS}
+    names = ("segment", "start", "num_samples", "sample_rate")
+    segment, start, num_samples, sample_rate = (whole_number(str(values.get(name, ""))) for name in names)
+    if segment is None or start is None or num_samples is None or not sample_rate:
+        return others
+    return {**others, "start": repr(start / sample_rate), "end": repr((start + num_samples) / sample_rate)}
+
+
+def _with_end(fields: dict[str, str]) -> dict[str, str]:
+    """Replace a duration by the end."""
+    duration = fields.pop("duration", "").strip()
+    if not duration or fields.get("end", "").strip():
+        return fields
+    try:
+        return {**fields, "end": repr(float(fields.get("start") or 0) + float(duration))}
+    except ValueError:
+        return {**fields, "end": duration}

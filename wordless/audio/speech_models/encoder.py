@@ -1,0 +1,250 @@
+"""A speech model as an encoder: states of its layers over time. The models are those of `transformers`.
+
+Baevski et al., "wav2vec 2.0", 2020 (arXiv:2006.11477); Hsu et al., "HuBERT", 2021 (arXiv:2106.07447); Chen et al.,
+"WavLM", 2021 (arXiv:2110.13900); Baevski et al., "data2vec", 2022 (arXiv:2202.03555).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from logging import ERROR
+from pathlib import Path
+from shutil import copy
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from wordless.audio.padding import inside
+from wordless.audio.speech_models.convolutions import Convolutions
+from wordless.audio.speech_models.description import REMEDY, describe_speech_model
+from wordless.audio.speech_models.similar_lengths import EQUAL_RATIO, read_by_length, similar_ratio
+from wordless.audio.speech_models.time_first import compute_time_first
+from wordless.audio.waveform import FloatArray
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
+from wordless.base.saved_models import CONFIG, WEIGHTS, read_weights, require_finite, weight_names, whole
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+PIECE_FRAMES = 1500  # read at once: 30 seconds; a longer recording is read in equal pieces, which see only themselves
+LEAST_VARIANCE = 1e-7  # as transformers normalises
+MASK_EMBEDDING = "masked_spec_embed"  # stands for masked frames; models that were never masked have none
+
+
+class SpeechEncoder:
+    """An encoder of waveforms: the states of its layers over time.
+
+    Neither the other clips of a batch nor samples beyond a clip's end change anything. Clips of similar length are read
+    together. Where padding would change the states, only clips of equal length are. The encoder owns no weights: its
+    transformer may be a part of a model that is trained.
+    """
+
+    def __init__(self, transformer: PreTrainedModel, *, normalises: bool) -> None:
+        config = transformer.config
+        config.mask_time_prob = config.mask_feature_prob = 0.0  # nothing is masked but what `states` is given
+        compute_time_first(transformer.get_submodule("feature_extractor"))
+        self.transformer = transformer
+        self.normalises = normalises
+        self.convolutions = Convolutions(kernels=tuple(config.conv_kernel), strides=tuple(config.conv_stride))
+        # Group normalisation is over the whole clip; data2vec's positions and batch-normalised ones see what padding
+        # became; WavLM's attention takes masks of a deprecated kind.
+        self.takes_padding = (
+            config.model_type in ("wav2vec2", "hubert")
+            and config.feat_extract_norm == "layer"
+            and not getattr(config, "conv_pos_batch_norm", False)
+        )
+
+    @property
+    def width(self) -> int:
+        """Dimensions of a state."""
+        return int(self.transformer.config.hidden_size)
+
+    @property
+    def layers(self) -> int:
+        """Number of layers of the transformer."""
+        return int(self.transformer.config.num_hidden_layers)
+
+    def states(
+        self, samples: Tensor, lengths: Tensor, *, layers: Sequence[int] | None = None, masked: Tensor | None = None
+    ) -> Tensor:
+        """Compute the states after some layers, from 1 on; by default after the last one.
+
+        Args:
+            samples: ``(batch, time)``.
+            lengths: samples of each clip, ``(batch,)``; ``convolutions.frames_of`` gives the numbers of frames.
+            layers: numbers of layers; 0 is the input of the transformer.
+            masked: frames to hide, ``(batch, frames)`` bool.
+
+        Returns:
+            States ``(layers, batch, frames, width)``; zeros after a clip's last frame.
+        """
+        return self.read(self.prepare(samples, lengths), lengths, layers=layers, masked=masked)
+
+    def prepare(self, samples: Tensor, lengths: Tensor) -> Tensor:
+        """Prepare samples ``(batch, time)`` as the model expects them, with zeros after a clip's end."""
+        if self.normalises:
+            return normalise(samples, lengths)
+        return samples.masked_fill(~inside(samples, lengths), 0.0)
+
+    def read(
+        self, prepared: Tensor, lengths: Tensor, *, layers: Sequence[int] | None = None, masked: Tensor | None = None
+    ) -> Tensor:
+        """Compute `states` for samples of `prepare`."""
+        numbers = [self.layers] if layers is None else list(layers)
+        lengths = lengths.cpu().clamp(min=self.convolutions.receptive_field)
+        prepared = nn.functional.pad(prepared, (0, max(int(lengths.max()) - prepared.shape[1], 0)))
+        device = prepared.device
+
+        def read_group(rows: Tensor, longest: int) -> Tensor:
+            there = copy_to(rows, device)
+            hidden = None if masked is None else masked[there, : self.convolutions.frames(longest)]
+            return self._read(prepared[there, :longest], lengths[rows], numbers, hidden)
+
+        ratio = similar_ratio(device) if self.takes_padding else EQUAL_RATIO
+        return read_by_length(read_group, lengths, ratio=ratio).movedim(1, 0)
+
+    def _read(self, samples: Tensor, lengths: Tensor, layers: list[int], masked: Tensor | None) -> Tensor:
+        """Read clips, the last one without padding: ``(batch, layers, frames, width)``, zeros after a clip's end."""
+        unpadded = bool((lengths == samples.shape[1]).all())
+        found = self.transformer(
+            samples,
+            attention_mask=None if unpadded else inside(samples, lengths).long(),
+            mask_time_indices=masked,
+            output_hidden_states=True,
+        )
+        states = torch.stack([found.hidden_states[number] for number in layers], dim=1)
+        if unpadded:
+            return states
+        own = inside(states[:, 0], self.convolutions.frames_of(lengths))
+        return states.masked_fill(~own[:, None, :, None], 0.0)
+
+    def pieces(self, samples: FloatArray, layers: Sequence[int], *, frames: int) -> Iterator[Tensor]:
+        """Give the states ``(layers, frames, width)`` of one recording ``(num_samples,)``, piece by piece.
+
+        Samples are normalised over the whole recording, which is in memory. Silence follows it where ``frames`` need
+        more samples than it has.
+        """
+        device = self.transformer.device
+        prepared = self.prepare(copy_to(torch.from_numpy(samples)[None], device), torch.tensor([len(samples)]))
+        missing = self.convolutions.samples(frames) - len(samples)
+        prepared = nn.functional.pad(prepared, (0, max(missing, 0)))
+        for part in np.array_split(np.arange(frames), math.ceil(frames / PIECE_FRAMES)):
+            begin, last = int(part[0]) * self.convolutions.stride, int(part[-1]) == frames - 1
+            piece = prepared[:, begin:] if last else prepared[:, begin : begin + self.convolutions.samples(len(part))]
+            yield self.read(piece, torch.tensor([piece.shape[1]]), layers=layers)[:, 0]
+
+
+def normalise(samples: Tensor, lengths: Tensor) -> Tensor:
+    """Give each clip of samples ``(batch, time)`` mean 0 and variance 1, with zeros after its end."""
+    sounding, counts = inside(samples, lengths), copy_to(lengths, samples.device)
+    mean = samples.masked_fill(~sounding, 0.0).sum(1) / counts
+    centred = (samples - mean[:, None]).masked_fill(~sounding, 0.0)
+    return centred / (centred.square().sum(1) / counts + LEAST_VARIANCE).sqrt()[:, None]
+
+
+def load_transformer(
+    auto: Any, folder: Path, *, option: str, new: Collection[str] = (), seed: int = 0, **changes: object
+) -> PreTrainedModel:
+    """Load a model of transformers from a folder that `describe_speech_model` accepts, in evaluation mode.
+
+    Args:
+        auto: the class of transformers that loads such models, such as `AutoModel`.
+        folder: of the model.
+        option: names the folder in messages.
+        new: beginnings of the names of weights that follow from the seed, whether the folder has such weights or not.
+        seed: of those weights.
+        changes: to the model's config.
+
+    Raises:
+        InputError: the files are damaged, or do not belong together.
+    """
+    from transformers import AutoConfig
+
+    given = Path(f"{option}={folder}")
+    with (
+        _without(folder, new, given) as place,
+        whole(given, "speech model", remedy=REMEDY),
+        _quiet(),
+        torch.random.fork_rng(devices=[]),
+    ):
+        torch.manual_seed(seed)
+        config = AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, layerdrop=0.0, mask_feature_prob=0.0, **changes
+        )
+        model, found = auto.from_pretrained(
+            place,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+        lacking = [name for name in found["missing_keys"] if not name.startswith((*new, MASK_EMBEDDING))]
+        if lacking:
+            raise InputError(f"{WEIGHTS} has no tensor {min(lacking)!r}")
+        require_finite(model.state_dict())
+    return cast("PreTrainedModel", model.eval())
+
+
+@contextmanager
+def _without(folder: Path, beginnings: Collection[str], given: Path) -> Iterator[Path]:
+    """Give a folder without the weights whose names begin with ``beginnings``: a copy, if there are such weights.
+
+    ``given`` names the folder in messages.
+    """
+    unwanted = tuple(beginnings)
+    with whole(given, "speech model", remedy=REMEDY):
+        copied = any(name.startswith(unwanted) for name in weight_names(folder))
+        weights = read_weights(folder, without=unwanted) if copied else {}
+    if not copied:
+        yield folder
+        return
+    with TemporaryDirectory() as place:
+        try:
+            copy(folder / CONFIG, place)
+            save_file(weights, Path(place) / WEIGHTS, metadata={"format": "pt"})
+        except (OSError, SafetensorError) as error:
+            raise InputError(
+                f"{given} holds a classification head, and a copy without it cannot be written to {place} ({error}); "
+                "free disk space there, or name another folder by TMPDIR"
+            ) from error
+        yield Path(place)
+
+
+def load_speech_encoder(
+    folder: Path, *, option: str, device: str = "cpu", last_layer: int | None = None
+) -> SpeechEncoder:
+    """Load the encoder of a folder that `describe_speech_model` accepts.
+
+    With ``last_layer``, layers far above it are left out, so that its states take less time and memory.
+    """
+    from transformers import AutoModel
+
+    found = describe_speech_model(folder, option=option)
+    # One layer more is kept: some models normalise the states of their last layer, and of no other.
+    layers = found.layers if last_layer is None else min(last_layer + 1, found.layers)
+    transformer = load_transformer(AutoModel, folder, option=option, num_hidden_layers=layers)
+    nn.Module.to(transformer, device)
+    return SpeechEncoder(transformer, normalises=found.normalises)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence transformers, which lists weights of heads that are not used."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity(ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

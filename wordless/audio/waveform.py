@@ -1,0 +1,99 @@
+"""A mono waveform: samples and their sample rate; and the 16-bit PCM WAV files that are written piece by piece.
+
+libsndfile converts samples to bytes, and Python writes the bytes: on a full disk libsndfile reports only a failure,
+Python the reason.
+"""
+
+import io
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from wordless.base.errors import InputError
+from wordless.base.files import aside
+from wordless.base.ranges import require
+
+# Suffixes of other sound formats. Most players would refuse a WAV file with such a name.
+OTHER_SOUNDS = frozenset(
+    f".{suffix}"
+    for suffix in ("mp3", "flac", "ogg", "oga", "opus", "m4a", "aac", "mp4", "wma", "aiff", "aif", "au", "caf", "raw")
+)
+
+FloatArray = npt.NDArray[np.float32]
+LOUDEST = 100.0  # of full scale; larger floating-point samples are integers that nobody scaled, or damage
+
+
+def unusable_peak(peak: float) -> str | None:
+    """Say why sound with this largest absolute sample is unusable, in a file or in an array; None if it is usable.
+
+    Up to `LOUDEST` the log-mel spectrogram of every front end is finite.
+    """
+    if not np.isfinite(peak):
+        return "holds values that are not finite"
+    return f"holds a sample of {peak:.3g} times full scale, more than {LOUDEST:g}" if peak > LOUDEST else None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Waveform:
+    """Mono samples ``(samples,)`` float32, nominally in [-1, 1], at ``sample_rate`` Hz."""
+
+    samples: FloatArray
+    sample_rate: int
+
+    def __post_init__(self) -> None:
+        if self.samples.ndim != 1 or self.samples.dtype != np.float32:
+            problem = f"samples are {self.samples.dtype} of shape {self.samples.shape}"
+            raise InputError(f"{problem}; a waveform is mono float32 (samples,): average the channels and cast")
+        require(self.sample_rate > 0, "sample_rate", self.sample_rate, "it must be a positive number of Hz")
+
+    @property
+    def seconds(self) -> float:
+        """Duration in seconds."""
+        return len(self.samples) / self.sample_rate
+
+    def write(self, path: Path | str) -> None:
+        """Write a 16-bit PCM WAV file atomically; samples outside [-1, 1] are clipped."""
+        path = Path(path).expanduser()
+        if path.suffix.lower() in OTHER_SOUNDS:
+            raise InputError(f"{path} is not the name of a WAV file, which is what is written; name {path.stem}.wav")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside(path) as beside, wav_file(beside, self.sample_rate) as file:
+            file.write(self.samples)
+
+
+def in_16_bits(samples: FloatArray) -> npt.NDArray[np.int16]:
+    """Round samples to 16 bits; those outside [-1, 1) are clipped."""
+    return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
+
+
+class WavFile:
+    """A mono WAV file that is open for writing."""
+
+    def __init__(self, file: wave.Wave_write, sample_rate: int) -> None:
+        self._file = file
+        self._sample_rate = sample_rate
+
+    def write(self, samples: FloatArray) -> None:
+        """Append samples ``(time,)``; those outside [-1, 1] are clipped, as the format demands."""
+        import soundfile  # networks and machines without sound files need no libsndfile
+
+        encoded = io.BytesIO()
+        clipped = np.clip(samples, -1.0, 1.0)
+        soundfile.write(encoded, clipped, self._sample_rate, subtype="PCM_16", format="RAW", endian="LITTLE")
+        self._file.writeframesraw(encoded.getvalue())
+
+
+@contextmanager
+def wav_file(path: Path, sample_rate: int) -> Iterator[WavFile]:
+    """Open a mono WAV file for writing; its header is completed when the block ends."""
+    with path.open("wb") as file, wave.open(file) as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)  # bytes
+        writer.setframerate(sample_rate)
+        writer.writeframesraw(b"")  # writes the header, also if no samples follow
+        yield WavFile(writer, sample_rate)

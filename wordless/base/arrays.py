@@ -1,0 +1,43 @@
+"""Arrays in ``.npy`` files: allocated before they are filled in place, or written whole."""
+
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wordless.base.files import aside, named_write_errors
+
+ALLOCATED_AT_ONCE = 1 << 24  # bytes
+Array = npt.NDArray[Any]
+
+
+def allocate(file: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> None:
+    """Create an array of zeros on disk with all blocks: writing in place to a full disk would kill the process."""
+    with named_write_errors(file):
+        np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape).flush()
+        with file.open("r+b") as whole:
+            size = whole.seek(0, os.SEEK_END)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(whole.fileno(), 0, size)
+                return
+            begin = whole.seek(size - np.dtype(dtype).itemsize * math.prod(shape))  # macOS: behind the header
+            for place in range(begin, size, ALLOCATED_AT_ONCE):
+                whole.write(bytes(min(ALLOCATED_AT_ONCE, size - place)))
+
+
+def write_array(path: Path, array: Array) -> None:
+    """Write a ``.npy`` file whole or not at all."""
+    with aside(path) as beside, beside.open("wb") as file:
+        np.save(file, array)
+
+
+def fill(place: Array, pieces: Iterable[Array]) -> None:
+    """Write pieces one after another."""
+    start = 0
+    for piece in pieces:
+        place[start : start + len(piece)] = piece
+        start += len(piece)

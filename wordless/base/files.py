@@ -1,0 +1,217 @@
+"""Writing files and folders whole, opening only regular files, and hashing files."""
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from wordless.base.errors import InputError
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+# Write errors for which the file's name is reported; the system often omits the name.
+WRITE_ERRORS = (*NO_SPACE, errno.EFBIG, errno.EROFS, errno.EIO)
+LEAST_BYTES = 1 << 16  # below this many free bytes a disk counts as full
+_NUMBER = re.compile(r"\[errno (\d+)\]|\(os error (\d+)\)", re.IGNORECASE)  # Python's and Arrow's form, and Rust's
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``, renamed to ``path`` when the block ends and removed when the block raises.
+
+    The bytes are flushed to the disk before the rename, and the rename is flushed before this returns.
+
+    Raises:
+        OSError: the disk is full, or refuses the write in another way; ``filename`` is ``path``.
+    """
+    beside = path.with_name(path.name + ".aside")
+    try:
+        with named_write_errors(path):
+            remove(beside)  # left by a killed process, or a link that somebody put there: its target must stay
+            beside.touch()
+            mode = beside.stat().st_mode
+            yield beside
+            beside.chmod(mode)  # safetensors writes files that their owner alone may read
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+            beside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+    flush_folder(path.parent)
+
+
+@contextmanager
+def named_write_errors(path: Path) -> Iterator[None]:
+    """Turn a failed write into an `OSError` that names ``path``, whichever library wrote."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and not str(error.filename or path).startswith(str(path)):
+            raise  # the error names another file, such as an input file
+        number = os_number(error) or (errno.ENOSPC if is_full(path.parent) else 0)
+        if number in WRITE_ERRORS:
+            raise OSError(number, os.strerror(number), str(path)) from error
+        raise
+
+
+def write_aside(path: Path, content: str | bytes) -> None:
+    """Write bytes, or text as UTF-8, into a file beside ``path``, then rename the file to ``path``."""
+    with aside(path) as beside:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[int]:
+    """Open a regular file for reading and give its descriptor; links are followed.
+
+    Opening a named pipe waits for a writer, reading /dev/zero never ends, and opening a device may change it. So the
+    kind of file is checked before it is opened, and again afterwards, because another file may have taken its place.
+
+    Raises:
+        OSError: there is no such file, it may not be read, or it is a folder, a named pipe, a socket or a device.
+    """
+    try:
+        _require_regular(path, path.stat().st_mode)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError as error:  # the path has a null character, or a character that UTF-8 cannot encode
+        raise OSError(errno.EINVAL, "no file can have this name", str(path)) from error
+    try:
+        _require_regular(path, os.fstat(descriptor).st_mode)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _require_regular(path: Path, mode: int) -> None:
+    if stat.S_ISREG(mode):
+        return
+    kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
+    kind = kinds.get(stat.S_IFMT(mode), "device")
+    raise OSError(errno.EINVAL, f"it is a {kind}, not a regular file", str(path))
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a whole folder, if it exists; the target of a link stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def os_number(error: BaseException) -> int:
+    """Find the operating system's error number in an error or its causes; 0 where there is none.
+
+    Libraries that write files by themselves put the number, or the system's words for a full disk, into their message.
+    """
+    for each in causes(error):
+        if isinstance(each, OSError) and each.errno:
+            return each.errno
+        if found := _NUMBER.search(str(each)):
+            return int(found[1] or found[2])
+        for number in NO_SPACE:
+            if os.strerror(number) in str(each):
+                return number
+    return 0
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Give the error, its cause, the cause of the cause, and so on."""
+    seen: list[BaseException] = []
+    each: BaseException | None = error
+    while each is not None and each not in seen:
+        yield each
+        seen.append(each)
+        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
+
+
+def is_full(folder: Path) -> bool:
+    """Return whether the disk of ``folder`` has no room for another block or file; False where this is unknown."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < LEAST_BYTES or (disk.f_files > 0 and disk.f_favail == 0)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock, a file at ``path``, that the end of its process releases; wait for another process that holds it.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        problem = f"{path} cannot be written: {error.strerror}"
+        raise InputError(f"{problem}; choose another cache folder, or store.root=PATH") from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def file_hash(path: Path) -> str:
+    """Compute the SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with open_regular(path) as file:
+        while block := os.read(file, 1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush a folder's names to the disk; some network file systems refuse this, and flush by themselves."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def replace_folder(place: Path, source: Path | None) -> None:
+    """Put a copy of the folder ``source`` at ``place`` instead of what is there; None leaves nothing there.
+
+    The folder is whole at any moment, or absent, also if this process is killed.
+    """
+    beside, replaced = (place.with_name(f"{place.name}.{word}") for word in ("aside", "replaced"))
+    for left in (beside, replaced):  # by a killed process
+        shutil.rmtree(left, ignore_errors=True)
+    if source is not None:
+        try:
+            _copy(source, beside)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+    if place.exists():
+        place.rename(replaced)
+    if source is not None:
+        beside.rename(place)
+    flush_folder(place.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _copy(folder: Path, place: Path) -> None:
+    """Copy the files of a folder without their permissions: the source may be read-only, the copy can be changed."""
+    place.mkdir()
+    for path in sorted(folder.iterdir()):
+        copy = place / path.name
+        if path.is_dir():
+            _copy(path, copy)
+        else:
+            with named_write_errors(copy), path.open("rb") as source, copy.open("wb") as copied:
+                shutil.copyfileobj(source, copied, 1 << 20)
+                copied.flush()
+                os.fsync(copied.fileno())
+    flush_folder(place)

@@ -1,0 +1,237 @@
+"""Saved models on the Hugging Face hub: their addresses, and local copies of their files.
+
+An address is ``hf://user/name@revision/folder``, as `huggingface_hub` writes it; revision and folder may be left out.
+Files are downloaded into the cache of `huggingface_hub` (``HF_HOME``), and only those kinds that run no code.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from wordless.base.errors import InputError
+
+CONFIG = "config.json"  # each folder of a saved model has one
+SAFE_FILES = ("*.json", "*.safetensors", "README.md")  # what the models are loaded from; never a pickle or a script
+SECONDS_TO_ANSWER = 10.0
+OFFLINE = "HF_HUB_OFFLINE"
+SERVER_ERRORS = 500  # and above: statuses of a hub that is down
+_ADDRESS = re.compile(r"hf:/{1,2}([^/@]+/[^/@]+)(?:@([^/@]+))?((?:/[^/]+)*)/?")  # a `Path` keeps one of two slashes
+_SHORT = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:@([^/@]+))?", re.ASCII)
+_FORM = "write hf://user/name, hf://user/name@revision or hf://user/name/folder"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubAddress:
+    """A repository of the hub, or a folder in it."""
+
+    repo: str  # user/name
+    revision: str | None = None  # branch, tag or commit; None: main
+    folder: str = ""
+
+    def __str__(self) -> str:
+        revision = f"@{quote(self.revision, safe='')}" if self.revision else ""
+        return "/".join(filter(None, (f"hf://{self.repo}{revision}", self.folder)))
+
+
+def is_on_hub(name: Path | str | None) -> bool:
+    """Return whether a path or text is an address of the hub."""
+    return str(name).startswith("hf:/")
+
+
+def hub_address(name: Path | str) -> HubAddress | None:
+    """Return the address that a path or text is; None for everything else, such as a folder.
+
+    Raises:
+        InputError: it begins with hf:// and is no address.
+    """
+    if not is_on_hub(name):
+        return None
+    found = _ADDRESS.fullmatch(str(name))
+    folder = found[3].strip("/") if found else ""
+    if found is None or {".", ".."} & {*folder.split("/")}:
+        typed = str(name).replace("hf:/", "hf://", 1) if isinstance(name, Path) else name  # a Path drops a slash
+        raise InputError(f"{typed} is not an address of the Hugging Face hub; {_FORM}")
+    require_repo(found[1])
+    return HubAddress(repo=found[1], revision=unquote(found[2]) if found[2] else None, folder=folder)
+
+
+def short_address(name: Path | str) -> HubAddress | None:
+    """Return the address that a text ``user/name`` is; None for a `Path`, an existing folder and everything else."""
+    found = _SHORT.fullmatch(name) if isinstance(name, str) else None
+    if found is None or Path(str(name)).exists():
+        return None
+    try:
+        require_repo(found[1])
+    except InputError:  # the name of a folder that does not exist
+        return None
+    return HubAddress(repo=found[1], revision=unquote(found[2]) if found[2] else None)
+
+
+def require_repo(repo: str, *, option: str = "") -> None:
+    """Refuse what cannot be the name of a repository."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented, but not in __all__
+
+    given = f"{option}={repo}" if option else f"hf://{repo}"
+    rule = "a name is user/name, of letters, digits, -, _ and ., at most 96 characters"
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise InputError(f"{given} cannot be a repository of the Hugging Face hub: {rule}") from error
+    if repo.count("/") != 1:
+        raise InputError(f"{given} names no user of the Hugging Face hub: {rule}")
+
+
+def fetch(address: HubAddress, *parts: str) -> Path:
+    """Return a local copy of the first of ``parts`` that holds a saved model.
+
+    A part is a folder inside that of the address; "" is that folder itself. The hub is asked for newer files. If it
+    cannot be reached, or ``HF_HUB_OFFLINE=1`` is set, the files come from the local cache.
+
+    Raises:
+        InputError: no such repository, revision or part, no permission, or no network and no copy in the cache.
+    """
+    found = _look(address)
+    for part in parts:
+        place = "/".join(filter(None, (address.folder, part)))
+        if "/".join(filter(None, (place, CONFIG))) in found.files:
+            return found.download(place)
+    wanted = " or ".join(f"{part}/{CONFIG}" if part else CONFIG for part in parts)
+    raise InputError(f"{found.place} holds no {wanted}; {found.remedy}")
+
+
+def local_weights(weights: str) -> str:
+    """Return the local folder of weights: a copy of an address of the hub; every other text stays as it is."""
+    address = hub_address(weights)
+    return weights if address is None else str(fetch(address, ""))
+
+
+def fetch_run(address: HubAddress, part: str) -> Path:
+    """Return a local copy of all parts of a run, which must hold ``part``; raises as `fetch` does."""
+    fetch(address, part)
+    return _look(address).download(address.folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """The files of a repository, as the hub or the local cache lists them."""
+
+    address: HubAddress
+    files: frozenset[str]
+    obstacle: str = ""  # why the hub does not answer; "": it does
+
+    @property
+    def place(self) -> str:
+        """The place that was looked at, in words."""
+        return f"the local cache of {self.address} ({self.obstacle})" if self.obstacle else str(self.address)
+
+    @property
+    def remedy(self) -> str:
+        """What a user can do about a missing file."""
+        if self.obstacle:
+            return _reconnect(self.obstacle)
+        return f"name a repository that wordless publish wrote, or a folder in it: hf://{self.address.repo}/FOLDER"
+
+    def download(self, place: str) -> Path:
+        """Return the local folder ``place`` of the repository, with the files that may be downloaded."""
+        from huggingface_hub import snapshot_download
+
+        below = f"{escape(place)}/" if place else ""
+        with hub_errors(self.address):
+            root = snapshot_download(
+                self.address.repo,
+                revision=self.address.revision,
+                allow_patterns=[f"{below}{pattern}" for pattern in SAFE_FILES],
+                local_files_only=bool(self.obstacle),
+                library_name="wordless",
+            )
+        folder = Path(root) / place
+        if self.obstacle and not any(folder.rglob("*.safetensors")):  # a download of another part, or a cut one
+            raise InputError(f"{self.place} lacks the weights of {place or 'the model'}; {self.remedy}")
+        return folder
+
+
+def _look(address: HubAddress) -> _Found:
+    """List the files of a repository."""
+    from huggingface_hub import HfApi, constants
+
+    obstacle = f"{OFFLINE} is set" if constants.HF_HUB_OFFLINE else ""
+    if not obstacle:
+        with hub_errors(address):
+            try:
+                api = HfApi(library_name="wordless")
+                # `snapshot_download` asks the same question, and has no limit of time for it
+                info = api.model_info(address.repo, revision=address.revision, timeout=SECONDS_TO_ANSWER)
+                return _Found(address=address, files=frozenset(each.rfilename for each in info.siblings or ()))
+            except OSError as error:
+                if not _is_no_answer(error):
+                    raise
+                obstacle = f"the hub does not answer: {_reason(error)}"
+    return _Found(address=address, files=_cached(address, obstacle), obstacle=obstacle)
+
+
+def _cached(address: HubAddress, obstacle: str) -> frozenset[str]:
+    """List the files of a repository in the local cache."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        root = Path(snapshot_download(address.repo, revision=address.revision, local_files_only=True))
+    except LocalEntryNotFoundError as error:
+        raise InputError(f"{address} is not in the local cache, and {obstacle}; {_reconnect(obstacle)}") from error
+    return frozenset(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
+def _reconnect(obstacle: str) -> str:
+    first = f"unset {OFFLINE}" if obstacle.startswith(OFFLINE) else "check the network"
+    return f"{first} to download it, or name a folder on this machine"
+
+
+@contextmanager
+def hub_errors(address: HubAddress) -> Iterator[None]:
+    """Turn the hub's refusals and a lost network into one line that names the remedy."""
+    from huggingface_hub import constants, errors
+
+    page = f"{constants.ENDPOINT}/{address.repo}"
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise InputError(f"{address} is gated; ask for access at {page}, then log in: hf auth login") from error
+    except errors.RepositoryNotFoundError as error:
+        raise InputError(
+            f"{address} does not exist on the Hugging Face hub, or is private; check the name, or log in to an account "
+            "that may read it: hf auth login"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        problem = f"hf://{address.repo} has no revision {address.revision or 'main'}"
+        raise InputError(f"{problem}; name a branch, a tag or a commit of {page}") from error
+    except OSError as error:
+        if error.errno is not None:  # of the disk
+            raise
+        status = _status(error)
+        if status in (401, 403):
+            problem = f"the Hugging Face hub refuses access to {address} ({_reason(error)})"
+            raise InputError(f"{problem}; log in with a token that has the right: hf auth login") from error
+        problem = f"the Hugging Face hub cannot serve {address} ({_reason(error)})"
+        raise InputError(f"{problem}; check the network, and call again: finished files are kept") from error
+
+
+def _status(error: OSError) -> int | None:
+    """Return the HTTP status of an error; None without an answer."""
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _is_no_answer(error: OSError) -> bool:
+    """Return whether an error says that the hub cannot be reached, or is down; requests' errors have no number."""
+    status = _status(error)
+    return error.errno is None and (status is None or status >= SERVER_ERRORS)
+
+
+def _reason(error: OSError) -> str:
+    """Describe an error in a few words: its HTTP status, or its kind, since messages of connections are long."""
+    status = _status(error)
+    return type(error.__cause__ or error).__name__ if status is None else f"HTTP {status}"

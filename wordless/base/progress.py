@@ -1,0 +1,135 @@
+"""Progress of long work: bars in a terminal, a line from time to time elsewhere."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from wordless.base.text import escape
+
+R = TypeVar("R")
+SECONDS_BETWEEN_LINES = 15.0
+SECONDS_BETWEEN_SHARED_LINES = 30.0  # where several processes write lines
+
+
+class Progress:
+    """Progress of one piece of work."""
+
+    def __init__(self, show: Callable[[int, int, int], None], note: Callable[[str], None], total: int) -> None:
+        self._show = show
+        self._total = total
+        self._first = 0
+        self.note = note
+
+    def resume_at(self, done: int) -> None:
+        """Record that an earlier run did the first ``done`` items, so that they do not count as speed."""
+        self._first = done
+
+    def advance_to(self, done: int, total: int | None = None) -> None:
+        """Record that ``done`` items are done; ``total`` replaces a total that was not known before."""
+        self._show(self._first, done, self._total if total is None else total)
+
+    def each(self, results: Iterable[R], *, done: int = 0) -> Iterator[R]:
+        """Record each result as done, and give it; an earlier run did the first ``done`` items.
+
+        A result counts before it is given, because whoever takes the last one need not ask for more.
+        """
+        self.resume_at(done)
+        if done:
+            self.advance_to(done)
+        for number, result in enumerate(results, done + 1):
+            self.advance_to(number)
+            yield result
+
+
+class Terminal:
+    """The log of a run, for people to read. Silent in all processes except the first.
+
+    Where several processes share the log, ``place`` says in front of each line which part of the run it is about. There
+    are no bars then, because bars of several processes would overwrite each other. Each line is also appended to the
+    file ``log``.
+    """
+
+    def __init__(self, *, silent: bool = False, place: str = "", log: Path | None = None) -> None:
+        silent = silent or os.environ.get("RANK", "0") != "0"  # torchrun numbers the processes
+        self.console = Console(file=sys.stderr, quiet=silent, highlight=False, soft_wrap=True)
+        self.log = None if silent else log
+        self._place = place
+
+    def say(self, line: str) -> None:
+        """Print one line; control characters in it are escaped."""
+        told = escape(f"{self._place}  {line}" if self._place else line)
+        self.console.print(told, markup=False)
+        self.record(told)
+
+    def record(self, line: str) -> None:
+        """Append a line to the log without printing it."""
+        if self.log is not None:
+            append_line(self.log, line)
+
+    @contextmanager
+    def computing(self, what: str, title: str) -> Iterator[None]:
+        """Print what the block computes: before the block, or after it with its seconds if processes share the log."""
+        started = time.monotonic()
+        if not self._place:
+            self.say(f"computing {what}  {title}")
+        yield
+        if self._place:
+            self.say(f"finished  {what}  {title}, {time.monotonic() - started:.0f} s")
+
+    @contextmanager
+    def working(self, title: str, total: int, unit: str) -> Iterator[Progress]:
+        """Show the progress of ``total`` items of work."""
+        if self.console.is_terminal and not self._place:
+            with self._bars() as bars:
+                task = bars.add_task(f"{title} ({unit})", total=total, note="")
+                yield Progress(
+                    lambda first, done, total: bars.update(task, completed=done, total=total),
+                    lambda line: bars.update(task, note=line),
+                    total,
+                )
+        else:
+            note = (lambda line: None) if self._place else (lambda line: self.say(f"  {title}: {line}"))
+            yield Progress(self._lines(title, unit), note, total)
+
+    def _bars(self) -> Bars:
+        return Bars(
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            redirect_stdout=sys.stdout.isatty(),  # else rich would print a command's output, bound for a file, as log
+        )
+
+    def _lines(self, title: str, unit: str) -> Callable[[int, int, int], None]:
+        started = last = time.monotonic()
+        patience = SECONDS_BETWEEN_SHARED_LINES if self._place else SECONDS_BETWEEN_LINES
+
+        def show(first: int, done: int, total: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last < patience and (self._place or done < total):
+                return
+            last = now
+            rate = (done - first) / max(now - started, 1e-9)
+            left = (total - done) / max(rate, 1e-9)
+            self.say(f"  {title}: {done}/{total} {unit}, {rate:.1f} {unit}/s, {left:.0f} s left")
+
+        return show
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line to a file that several processes may share; a full disk does not end the work."""
+    with suppress(OSError), path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(f"{line}\n")

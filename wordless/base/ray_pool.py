@@ -1,0 +1,169 @@
+"""A Ray cluster as a pool: each task is a shard of clips, which another node computes again if its node is lost."""
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import ray
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from wordless.base.devices import cores
+from wordless.base.errors import InputError
+from wordless.base.tasks import Task, compute
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+ATTEMPTS = 4  # of a task whose node or process is lost, before the command ends with an error
+SECONDS_TO_CONNECT = 10.0
+SECONDS_TO_LOOK = 300.0  # for the first look of every node, which starts a process and imports PyTorch
+
+
+class RayPool:
+    """The processors, or the GPUs, of a Ray cluster."""
+
+    most_clips = 32
+
+    def __init__(self, workers: int, shared: Sequence[Path], *, gpu: bool, alone: bool) -> None:
+        """Use ``workers`` processors of the cluster that this process is connected to; 0: all.
+
+        A cluster that is ``alone`` was started for these workers.
+        """
+        kind = "GPU" if gpu else "CPU"
+        there = int(ray.cluster_resources().get(kind, 0))
+        if there < 1:
+            raise InputError(f"engine.name=ray: the cluster has no {kind}; start nodes with one, or choose device=cpu")
+        self.workers = min(workers or there, there)
+        # Waiting tasks keep all nodes busy; where others use the cluster, or it may grow, ``workers`` is a limit.
+        self.ahead = 16 * there if not workers or alone else self.workers
+        self._shared = shared
+        amounts = {"num_cpus": 1, "num_gpus": 1 if gpu else 0}
+        self._remote = ray.remote(**amounts, max_retries=ATTEMPTS - 1)(_compute)
+
+    @classmethod
+    def connect(cls, address: str | None, workers: int, *, shared: Sequence[Path], gpu: bool) -> "RayPool":
+        """Connect this process to a cluster, once; without an address to one that it starts on this machine.
+
+        Raises:
+            InputError: there is no cluster at the address, or one of its nodes does not see the shared paths.
+        """
+        if not ray.is_initialized():
+            _connect(address, workers)
+        here = [path.absolute() for path in shared if path.exists()]
+        _require_everywhere(here)
+        return cls(workers, here, gpu=gpu, alone=address is None)
+
+    def submit(self, work: Callable[[T], R], jobs: Sequence[T]) -> Task[R]:
+        """Send the jobs to a node."""
+        return _RayTask(self._remote.remote(work, jobs, self._shared, Path.cwd()))
+
+
+class _RayTask(Generic[R]):
+    """A task of Ray."""
+
+    def __init__(self, reference: "ray.ObjectRef[list[R]]") -> None:
+        self._reference = reference
+
+    def result(self) -> list[R]:
+        """Wait for the results, and raise the error of the clip that has one."""
+        try:
+            results: list[R] = ray.get(self._reference)
+            return results
+        except RayTaskError as error:
+            raise error.cause from error
+        except RayError as error:
+            raise InputError(
+                f"engine.name=ray lost a task {ATTEMPTS} times ({type(error).__name__}), most likely for lack of "
+                "memory or nodes; nothing finished is lost: go on with the same command"
+            ) from error
+
+    def cancel(self) -> None:
+        """Give up the task if no node has begun it."""
+        ray.cancel(self._reference)
+
+
+def _compute(work: Callable[[T], R], jobs: Sequence[T], shared: Sequence[Path], folder: Path) -> list[R]:
+    """Compute a shard on any node; a node that joined later is looked at here for the first time.
+
+    Relative paths begin in ``folder``, as in the command.
+    """
+    if folder.is_dir():
+        os.chdir(folder)
+    if missing := _unseen(shared):
+        raise InputError(_unseen_by(ray.util.get_node_ip_address(), missing[0]))
+    return compute(work, jobs)
+
+
+def _connect(address: str | None, workers: int) -> None:
+    """Connect to the cluster, or start one."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would send statistics of its use to its makers
+    quiet = partial(ray.init, log_to_driver=False, logging_level="ERROR")
+    if address is None:
+        return _start(quiet, workers or cores())
+    _require_open(address)
+    try:
+        quiet(address=address)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"engine.address={address} cannot be used ({reason}); this machine must be a node of the cluster: call "
+            f"`ray start --address={address}` here, or leave engine.address out"
+        ) from error
+
+
+def _start(quiet: Callable[..., object], processors: int) -> None:
+    """Start a cluster on this machine."""
+    try:
+        quiet(address="local", num_cpus=processors, include_dashboard=False)
+    except Exception as error:  # Ray raises a plain Exception where its processes take too long
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"engine.name=ray cannot start a cluster on this machine ({reason}); call `ray start --head`, add "
+            "engine.address=auto, or leave engine.name=ray out"
+        ) from error
+
+
+def _require_open(address: str) -> None:
+    """Refuse an address where nothing answers; Ray itself would try for a minute."""
+    host, _, port = address.rpartition(":")
+    if not host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"engine.address={address} does not answer ({error}); start the cluster with `ray start --head`, name the "
+            "address that it prints, or leave engine.address out"
+        ) from error
+
+
+def _require_everywhere(shared: Sequence[Path]) -> None:
+    """Refuse nodes that do not see the shared paths, before any clip is sent to them."""
+    look = ray.remote(num_cpus=0, max_retries=0)(_unseen)
+    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+    looks = {
+        host: look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(shared)
+        for node, host in nodes.items()
+    }
+    for host, found in looks.items():
+        try:
+            missing = ray.get(found, timeout=SECONDS_TO_LOOK)
+        except (RayError, GetTimeoutError) as error:
+            reason = str(error).strip().rpartition("\n")[2]
+            raise InputError(
+                f"engine.name=ray: node {host} cannot run Wordless ({reason}); install the same version there"
+            ) from error
+        if missing:
+            raise InputError(_unseen_by(host, missing[0]))
+
+
+def _unseen(shared: Sequence[Path]) -> list[Path]:
+    return [path for path in shared if not path.exists()]
+
+
+def _unseen_by(host: str, path: Path) -> str:
+    return f"engine.name=ray: node {host} does not see {path}; mount the folder there under the same path"

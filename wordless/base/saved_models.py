@@ -1,0 +1,341 @@
+"""Saved models: a folder with ``config.json`` and ``model.safetensors``, both of which may be damaged.
+
+A network is built and its weights are read only after these three agree::
+
+    config.json           the architecture, and so the number of weights
+    model.safetensors     its size on disk, then the names, shapes and types in its header
+    the network           the names, shapes and types of its tensors
+
+Large models of others have their weights in several files, shards, which ``model.safetensors.index.json`` lists.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Collection, Iterator, Mapping, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_model, save_file, save_model
+from torch import Tensor, nn
+
+from wordless.base.errors import InputError
+from wordless.base.files import aside, file_hash, write_aside
+from wordless.base.hub import fetch, hub_address, short_address
+from wordless.base.json_values import find_object, parse_json, read_json, read_object, shortened
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+INDEX = f"{WEIGHTS}.index.json"  # in a Hugging Face folder whose weights are in shards: the shard of each tensor
+PREPROCESSOR = "preprocessor_config.json"  # beside them in a Hugging Face folder: how inputs are prepared
+MAX_HEADER = 8 << 20  # bytes; the header of a network with 10,000 tensors takes 1 MB
+MAX_REASON = 300  # characters
+# what PyTorch, safetensors and Python raise when a file is damaged
+_DAMAGE = (OSError, RuntimeError, SafetensorError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+LABELLED = ("Classification", "ForCTC", "ForXVector")  # ends of the names of models of transformers that learned labels
+TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32"}
+SIZES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}  # bytes per number
+
+Header = dict[str, tuple[str, tuple[int, ...]]]  # type and shape of each tensor
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelKind:
+    """A kind of model that is saved in a folder."""
+
+    name: str  # in messages
+    part: str  # what a run calls the folder
+    key: str  # of config.json; no other kind has it
+
+
+TOKENIZER = ModelKind(name="tokenizer", part="tokenizer", key="autoencoder")
+LANGUAGE_MODEL = ModelKind(name="language model", part="lm", key="gpt")
+VOCODER = ModelKind(name="vocoder", part="vocoder", key="wavenet")
+FINE_TUNED_AST = ModelKind(name="fine-tuned AST", part="ast", key="ast")
+SAMPLE_MODEL = ModelKind(name="language model of samples", part="next_sample_transformer", key="sample_model")
+FINE_TUNED = ModelKind(name="fine-tuned model", part="finetuned", key="head")
+PROBE = ModelKind(name="probe", part="probe", key="probe")
+KINDS = (
+    TOKENIZER,
+    LANGUAGE_MODEL,
+    VOCODER,
+    FINE_TUNED_AST,
+    SAMPLE_MODEL,
+    FINE_TUNED,
+    PROBE,
+)  # that messages call by their names
+HASH = "weights_sha256"  # key of config.json: the hash of the weights
+RATES = "rates"  # key of config.json in a folder that holds a model for each of several rates, in folders of their own
+
+
+def model_folder(name: Path | str, kind: ModelKind) -> Path:
+    """Return the local folder of a saved model: the named folder, or a copy of one on the Hugging Face hub.
+
+    A text ``user/name`` is a repository of the hub unless there is such a folder; ``hf://user/name`` always is. A
+    repository holds the model itself, or a run with the model in the folder ``kind.part``.
+    """
+    if address := hub_address(name):
+        return fetch(address, kind.part, "")
+    if (address := short_address(name)) is None:
+        return Path(name).expanduser()
+    try:
+        return fetch(address, kind.part, "")
+    except InputError as error:
+        raise InputError(f"there is no folder {name} here, and {error}") from error
+
+
+def write_model(
+    folder: Path,
+    weights: nn.Module | Mapping[str, Tensor],
+    config: Mapping[str, object],
+    *,
+    card: str | None = None,
+    hashed: bool = True,
+    indent: int = 2,
+    ensure_ascii: bool = True,
+) -> None:
+    """Write model.safetensors, README.md and, last, config.json: a folder with a config.json is complete.
+
+    ``card`` is the text of README.md, None for none. With ``hashed`` the config ends with the hash of the weights,
+    `HASH`. ``indent`` and ``ensure_ascii`` are those of the JSON.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG).unlink(missing_ok=True)
+    if isinstance(weights, nn.Module):
+        with aside(folder / WEIGHTS) as beside:
+            save_model(weights, str(beside))
+    else:
+        write_tensors(folder / WEIGHTS, weights)
+    if card is not None:
+        write_aside(folder / CARD, card)
+    saved = {**config, HASH: file_hash(folder / WEIGHTS)} if hashed else config
+    write_aside(folder / CONFIG, json.dumps(saved, indent=indent, ensure_ascii=ensure_ascii) + "\n")
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors on any device into a safetensors file, whole or not at all."""
+    with aside(path) as beside:  # safetensors takes contiguous tensors only, and some networks lay theirs out for speed
+        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, beside)
+
+
+@contextmanager
+def reading(folder: Path, kind: ModelKind, config: type[T], *, remedy: str) -> Iterator[T]:
+    """Give a block the config of the model in ``folder``, and turn the block's errors into one line, as `whole` does.
+
+    Raises:
+        InputError: the folder lacks a file, holds a model of another kind, or holds a damaged one.
+    """
+    require_files(folder, kind)
+    with whole(folder, kind.name, remedy=remedy):
+        yield read_object(config, folder / CONFIG)
+
+
+def load_weights(model: nn.Module, folder: Path, sha256: str, *, tied: Collection[str] = ()) -> None:
+    """Load ``model.safetensors``, whose hash the config names, into a network; ``tied`` as in `require_tensors`."""
+    if sha256 != file_hash(folder / WEIGHTS):
+        raise InputError(f"{WEIGHTS} is not the file that {CONFIG} was saved with")
+    require_tensors(folder / WEIGHTS, model.state_dict(), tied=tied)
+    load_model(model, folder / WEIGHTS)
+    require_finite(model.state_dict())
+
+
+@contextmanager
+def whole(place: Path, what: str, *, remedy: str) -> Iterator[None]:
+    """Turn every error that damaged files cause into one line: ``place`` holds a damaged ``what``, and the remedy."""
+    try:
+        yield
+    except MemoryError as error:
+        raise InputError(f"{place} holds a damaged {what} (it takes more memory than there is); {remedy}") from error
+    except _DAMAGE as error:
+        raise InputError(f"{place} holds a damaged {what} ({first_line(error)}); {remedy}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its type if that is empty; at most `MAX_REASON` characters."""
+    line = str(error).strip().partition("\n")[0] or type(error).__name__
+    return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 3]}..."
+
+
+def require_files(folder: Path, kind: ModelKind) -> None:
+    """Refuse a folder that lacks a file, has something else in its place, or holds a model of another kind."""
+    if holds_rates(folder):
+        first = rate_folder(folder, 1)
+        raise InputError(f"{folder} holds a {kind.name} for each of several rates; name one of them, such as {first}")
+    for name in (CONFIG, WEIGHTS):
+        path = folder / name
+        if not path.is_file():
+            state = "is not a file" if path.is_symlink() or path.exists() else "is missing"
+            part = folder / kind.part
+            named = part if (part / name).is_file() else "a folder that wordless run wrote"
+            raise InputError(f"{path} {state}: {folder} holds no {kind.name}; name {named}")
+    keys = find_object(folder / CONFIG) or {}
+    if kind.key not in keys and (other := _kind_of(keys)):
+        beside = folder.absolute().parent / kind.part
+        named = beside if (beside / CONFIG).is_file() else f"the folder {kind.part} of a run"
+        raise InputError(f"{folder} holds {other}, not a {kind.name}; name {named}")
+
+
+def _kind_of(keys: Collection[str]) -> str | None:
+    """Name what the keys of a config.json belong to; None: to no model of ours."""
+    known = next((f"a {kind.name}" for kind in KINDS if kind.key in keys), None)
+    return known or ("another kind of model" if HASH in keys else None)
+
+
+def holds_rates(folder: Path) -> bool:
+    """Whether a folder holds a model for each of several rates."""
+    return (folder / CONFIG).is_file() and RATES in (find_object(folder / CONFIG) or {})
+
+
+def rate_folder(folder: Path, number: int) -> Path:
+    """Return the folder of the model of a rate; rate 1 is the coarsest."""
+    return folder / f"rate_{number}"
+
+
+def require_size(weights: Path, numbers: int) -> None:
+    """Refuse weights whose file is too small or too large for ``numbers`` float32 numbers.
+
+    After this check the network of the config is at most as large as the file, so it is safe to build.
+    """
+    size = weights.stat().st_size
+    if not 4 * numbers <= size <= 4 * numbers + MAX_HEADER:
+        problem = f"{CONFIG} describes {numbers} numbers, which are {4 * numbers} bytes"
+        raise InputError(f"{problem}, and {WEIGHTS} has {size} bytes")
+
+
+def read_header(weights: Path) -> Header:
+    """Read type and shape of every tensor of a safetensors file; no tensor is read."""
+    with weights.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        rest = weights.stat().st_size - 8
+        if not 0 < length <= min(rest, MAX_HEADER):
+            raise InputError(f"{weights.name} is cut short or is not a safetensors file")
+        content = parse_json(file.read(length))
+    if not isinstance(content, dict):
+        raise InputError(f"{weights.name} is not a safetensors file: its header is not an object")
+    header = {name: _entry(name, value) for name, value in content.items() if name != "__metadata__"}
+    if sum(SIZES[kind] * math.prod(shape) for kind, shape in header.values()) != rest - length:
+        raise InputError(f"{weights.name} does not have the size that its header gives")
+    return header
+
+
+def _entry(name: str, value: object) -> tuple[str, tuple[int, ...]]:
+    kind, shape = (value.get("dtype"), value.get("shape")) if isinstance(value, dict) else (None, None)
+    sizes = shape if isinstance(shape, list) else [None]
+    if isinstance(kind, str) and kind in SIZES and all(type(size) is int and size >= 0 for size in sizes):
+        return kind, tuple(sizes)
+    raise InputError(f"{WEIGHTS} gives the tensor {name!r} a type or shape that no wordless model has")
+
+
+def require_tensors(weights: Path, wanted: Mapping[str, Tensor], *, tied: Collection[str] = ()) -> None:
+    """Refuse weights whose tensors differ from those of the network, ``wanted``, in name, shape or type.
+
+    ``tied`` names tensors that are one tensor under several names; any of them may be missing.
+    """
+    header = read_header(weights)
+    if missing := sorted(wanted.keys() - header.keys() - set(tied)):
+        raise InputError(f"{WEIGHTS} has no tensor {missing[0]!r}, which the network of {CONFIG} has")
+    for name, (kind, shape) in header.items():
+        if name not in wanted:
+            raise InputError(f"{WEIGHTS} has a tensor {name!r}, which the network of {CONFIG} does not have")
+        own = wanted[name]
+        if shape != tuple(own.shape) or TYPES[kind] != str(own.dtype).removeprefix("torch."):
+            raise InputError(
+                f"{WEIGHTS} has {TYPES[kind]} numbers of shape {list(shape)} for {name!r}; the network of {CONFIG} has "
+                f"{str(own.dtype).removeprefix('torch.')} of shape {list(own.shape)}"
+            )
+
+
+def hugging_face_hash(folder: Path) -> str:
+    """Compute the hash of the files of a model's Hugging Face folder, wherever it lies."""
+    hashes = [file_hash(file) if file.is_file() else None for file in hugging_face_files(folder)]
+    return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
+
+
+def hugging_face_files(folder: Path) -> list[Path]:
+    """Return the files that a model is read from in its Hugging Face folder, some of which may not be there."""
+    whole = [folder / name for name in (CONFIG, WEIGHTS, PREPROCESSOR)]
+    weights = weight_files(folder)
+    return whole if not weights or weights == [folder / WEIGHTS] else [*whole, folder / INDEX, *weights]
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files with the weights of a Hugging Face folder: ``model.safetensors``, or the shards of its index.
+
+    The list is empty if there is neither. No tensor is read.
+
+    Raises:
+        InputError: the index is damaged, a shard is missing or no file beside it, or does not have the tensors that the
+            index places there.
+    """
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if not (folder / INDEX).is_file():
+        return []
+    places = read_json(folder / INDEX).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise InputError(f"{folder / INDEX} has no weight_map, which names the file of each tensor; copy it again")
+    for name, shard in places.items():
+        plain = isinstance(shard, str) and shard == PurePosixPath(shard).name and "\\" not in shard
+        if not plain or not str(shard).endswith(".safetensors"):  # a file of another kind could run code
+            problem = f"{folder / INDEX} names {shortened(shard)} as the file of the tensor {shortened(name)}"
+            raise InputError(f"{problem}; it must be a safetensors file beside the index")
+    shards = sorted({str(shard) for shard in places.values()})
+    if missing := [shard for shard in shards if not (folder / shard).is_file()]:
+        problem = f"{INDEX} lists {len(shards)} files, of which {len(missing)} are missing, such as {missing[0]}"
+        raise InputError(f"{folder} lacks weights: {problem}; copy or download the whole folder again")
+    for shard in shards:
+        _require_listed(folder / shard, {name for name, place in places.items() if place == shard}, places.keys())
+    return [folder / shard for shard in shards]
+
+
+def _require_listed(shard: Path, own: Set[str], every: Set[str]) -> None:
+    """Refuse a shard that lacks a tensor which the index places in it, or has one of another shard."""
+    try:
+        with safe_open(shard, framework="pt") as file:
+            there = set(file.keys())
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{shard} is cut short or is not a safetensors file ({first_line(error)})") from error
+    if lacking := sorted(own - there):
+        raise InputError(f"{shard} has no tensor {lacking[0]!r}, which {INDEX} places there; copy the folder again")
+    if twice := sorted(there & every - own):
+        raise InputError(f"{shard} has a tensor {twice[0]!r}, which {INDEX} places in another file; copy both again")
+
+
+def read_weights(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, Tensor]:
+    """Read the weights of a Hugging Face folder, without those whose names begin with ``without``.
+
+    Raises:
+        InputError: as `weight_files` does.
+        SafetensorError: a file is damaged; `whole` makes this one line.
+    """
+    weights: dict[str, Tensor] = {}
+    for path in weight_files(folder):
+        with safe_open(path, framework="pt") as file:
+            names = [name for name in file.keys() if not name.startswith(without)]  # noqa: SIM118  it is no mapping
+            weights |= {name: file.get_tensor(name) for name in names}
+    return weights
+
+
+def weight_names(folder: Path) -> list[str]:
+    """List the names of the weights of a Hugging Face folder; no tensor is read."""
+    names: list[str] = []
+    for path in weight_files(folder):
+        with safe_open(path, framework="pt") as file:
+            names += file.keys()
+    return names
+
+
+def learned_labels(folder: Path) -> bool:
+    """Return whether a Hugging Face folder holds a model that was trained with labels, as its config.json names it."""
+    names = (find_object(folder / CONFIG) or {}).get("architectures")
+    return isinstance(names, list) and any(str(name).endswith(LABELLED) for name in names)
+
+
+def require_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse weights that hold NaN or infinity: every output would be noise."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise InputError(f"the tensor {name!r} holds numbers that are not finite")

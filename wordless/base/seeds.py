@@ -1,0 +1,48 @@
+"""The range of every seed, and seeds derived from names."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from wordless.base.ranges import require
+
+MAX_SEED = 2**32 - 1  # the limit of NumPy and of the seeds that training derives from seed, step and rank
+
+
+def require_seed(seed: int, option: str) -> None:
+    """Refuse a seed that NumPy, PyTorch or scikit-learn does not accept."""
+    require(0 <= seed <= MAX_SEED, option, seed, f"it must be 0 to {MAX_SEED}; choose another seed")
+
+
+def require_seeds(seed: int, seeds: int) -> None:
+    """Refuse a number of trainings below 1, and a first or last seed that `require_seed` refuses."""
+    require(seeds >= 1, "seeds", seeds, "choose 1 or more")
+    require_seed(seed, "seed")
+    require_seed(seed + seeds - 1, "seed + seeds - 1")
+
+
+def named_seed(name: str) -> int:
+    """Derive a seed from a name, such as a clip's; it does not depend on other clips."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)
+
+
+def sound_seed(seed: int, name: str) -> int:
+    """Derive the seed of one sound from that of all sounds and the sound's name, such as that of its clip.
+
+    Clips that shared one sequence of random numbers would have errors at the same places, so that their figures vary
+    together, and intervals over clips are too narrow.
+    """
+    return int(np.random.SeedSequence([seed, named_seed(name)]).generate_state(1)[0])
+
+
+@contextmanager
+def numpy_seed(seed: int) -> Iterator[None]:
+    """Seed NumPy's global generator for a block, for libraries that draw from it; afterwards it is as it was."""
+    before = np.random.get_state()  # noqa: NPY002  # the generator of those libraries
+    np.random.seed(seed)  # noqa: NPY002  # as above
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002  # as above

@@ -1,0 +1,162 @@
+"""The processes that train together: a single one, or those that torchrun started, through fairseq2's gangs."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+
+import torch
+from torch import Tensor, nn
+
+from wordless.base.parent import end_with_parent
+from wordless.training.sharding import shard
+
+# Rank 0 may work alone for hours (encoding a corpus, clustering) while the others wait at a barrier.
+PATIENCE = timedelta(days=2)
+# Each process has its own running statistics. fairseq2's DDP on GPUs uses another class with the same statistics.
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+STEPS_BETWEEN_QUESTIONS = 10  # an answer of all processes makes the host wait for the GPU
+
+
+class Alone:
+    """A gang of one process: nothing has to be shared."""
+
+    rank, size = 0, 1
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        return model
+
+    def share_statistics(self, model: nn.Module) -> None:
+        return
+
+    def unsynchronised(self, wrapped: nn.Module) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def all_sum(self, values: Tensor) -> Tensor:
+        return values
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        return list(values)
+
+    def barrier(self) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
+class Together:
+    """The processes that torchrun started, which share each training step: gloo on CPUs, NCCL on GPUs."""
+
+    def __init__(self, device: torch.device) -> None:
+        import soundfile  # noqa: F401  it loads the libsndfile that fairseq2 needs
+        from fairseq2.gang import ProcessGroupGang, create_parallel_gangs
+
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # tensors made without naming a device are then on this one
+        root = ProcessGroupGang.create_default_process_group(device, timeout=PATIENCE)
+        self._gangs = create_parallel_gangs(root)
+        self.rank = self._gangs.dp.rank
+        self.size = self._gangs.dp.size
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """Wrap the model so that its backward pass averages gradients over the gang."""
+        if self.size == 1:
+            return model
+        if self.device.type == "cpu":
+            # fairseq2 would use batch normalisation over all processes, which PyTorch supports on GPUs only.
+            from torch.nn.parallel import DistributedDataParallel
+
+            return DistributedDataParallel(
+                model, process_group=self._gangs.rdp.as_process_group(), broadcast_buffers=False
+            )
+        from fairseq2.nn.ddp import to_ddp
+
+        return to_ddp(model, self._gangs)
+
+    def shard(self, model: nn.Module, *, dtype: torch.dtype) -> nn.Module:
+        """Divide the weights of a model among the gang; see `wordless.training.sharding.shard`."""
+        from fairseq2.gang import create_fsdp_gangs
+
+        return shard(model, create_fsdp_gangs(self._gangs), dtype=dtype)
+
+    @contextmanager
+    def unsynchronised(self, wrapped: nn.Module) -> Iterator[None]:
+        """Let the backward passes of this block keep each process's own gradients; the next pass shares all."""
+        from torch.distributed.fsdp import FSDPModule
+        from torch.nn.parallel import DistributedDataParallel
+
+        if isinstance(wrapped, FSDPModule):  # fairseq2 0.8.1 calls a method that PyTorch does not have
+            wrapped.set_requires_gradient_sync(False)
+            yield
+            wrapped.set_requires_gradient_sync(True)
+        elif isinstance(wrapped, DistributedDataParallel):
+            with wrapped.no_sync():
+                yield
+        else:  # a gang of one process
+            yield
+
+    def share_statistics(self, model: nn.Module) -> None:
+        """Give all processes the mean of their running statistics of batch normalisation."""
+        from fairseq2.gang import ReduceOperation
+
+        norms = [module for module in model.modules() if isinstance(module, NORMS)]
+        running = [each for norm in norms for each in (norm.running_mean, norm.running_var) if each is not None]
+        if self.size > 1 and running:
+            together = nn.utils.parameters_to_vector(running)
+            self._gangs.dp.all_reduce(together, ReduceOperation.SUM)
+            nn.utils.vector_to_parameters(together / self.size, running)
+
+    def all_sum(self, values: Tensor) -> Tensor:
+        """Sum the values of all processes in place; on a GPU the host does not wait for the result."""
+        from fairseq2.gang import ReduceOperation
+
+        self._gangs.dp.all_reduce(values, ReduceOperation.SUM)
+        return values
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Return the element-wise sum of the values of all processes."""
+        total = self.all_sum(torch.tensor(values, dtype=torch.float64, device=self.device))
+        return [float(value) for value in total.tolist()]
+
+    def barrier(self) -> None:
+        self._gangs.root.barrier()
+
+    def close(self) -> None:
+        self._gangs.close()
+
+
+Gang = Alone | Together
+
+
+def agreed(wish: bool, gang: Gang, step: int) -> bool:
+    """Return to all processes whether one of them wishes something; several processes are asked each tenth step."""
+    if gang.size > 1 and step % STEPS_BETWEEN_QUESTIONS:
+        return False
+    return gang.sum([float(wish)])[0] > 0
+
+
+@contextmanager
+def open_gang(device: torch.device) -> Iterator[Gang]:
+    """Give this process's gang, and close it at the end.
+
+    The gang is not closed where this process fails: the waiting processes would fail at once, before this one has
+    printed its error.
+    """
+    gang = current_gang(device)
+    yield gang
+    gang.close()
+
+
+def current_gang(device: torch.device) -> Gang:
+    """Return this process's gang: `Together` under torchrun, `Alone` otherwise."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        end_with_parent()
+        if device.type == "cuda":
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        return Together(device)
+    return Alone(device)

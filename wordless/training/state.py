@@ -1,0 +1,247 @@
+"""A training's config, the points of its curve, and all state that changes during training."""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from wordless.base.errors import InputError
+from wordless.base.ranges import require_least, require_positive
+from wordless.base.seeds import require_seed
+from wordless.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from wordless.training.record import Point
+from wordless.training.sharding import share
+
+STEP = "step"
+PROGRESS = ("step", "seconds", "curve", "running", "best_loss", "best_step", "cut_short")  # saved attributes
+Sharding = Literal["none", "fsdp"]
+Precision = Literal["fp32", "bf16"]
+MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # the optimizer state of a parameter in AdamW
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """Options of training: AdamW, linear warm-up and cosine decay."""
+
+    steps: int
+    lr: float  # peak learning rate
+    warmup_steps: int = 50
+    final_lr_ratio: float = 0.05  # of the peak, at the last step
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    accumulation: int = 1  # micro-steps per step: they divide the batch
+    # of products; weights stay fp32. auto: see `wordless.training.precision`
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    ema_decay: float = 0.0  # exponential moving average of the weights; 0 is none
+    validate_every: int = 100  # steps
+    keep: Literal["best", "last"] = "best"  # which weights are kept, by validation loss
+    max_minutes: float | None = None  # training ends early after this time, and results say so
+    checkpoint_minutes: float = 1.0  # between checkpoints
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_least(self, "fit", "steps", least=self.least_steps)
+        require_positive(self, "fit", "lr", "accumulation", "validate_every", "clip_norm")
+        require_seed(self.seed, "fit.seed")
+        require_least(self, "fit", "warmup_steps", "weight_decay", "checkpoint_minutes", least=0)
+        if not 0 <= self.final_lr_ratio <= 1:
+            raise InputError(f"fit.final_lr_ratio is {self.final_lr_ratio}; choose 0 (no learning) to 1 (no decay)")
+        if not 0 <= self.ema_decay < 1:
+            raise InputError(f"fit.ema_decay is {self.ema_decay}; choose 0 (none) or a value below 1, such as 0.999")
+        if self.max_minutes is not None and self.max_minutes <= 0:
+            raise InputError(f"fit.max_minutes is {self.max_minutes}; choose a positive ceiling, or null for none")
+
+    @property
+    def least_steps(self) -> int:
+        """Smallest number of steps."""
+        return 1
+
+    @property
+    def summary(self) -> str:
+        """Steps and precision, for people."""
+        return f"{self.steps} steps, {self.precision}"
+
+    def learning_rate(self, step: int) -> float:
+        """Compute the learning rate of ``step``: linear warm-up, then half a cosine down to ``final_lr_ratio``."""
+        if step < self.warmup_steps:
+            return self.lr * (step + 1) / self.warmup_steps
+        progress = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
+        low = self.final_lr_ratio
+        return self.lr * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Saved:
+    """A checkpoint that was read, and fits its training."""
+
+    weights: Mapping[str, Tensor]
+    moments: Mapping[int, Mapping[str, Tensor]]  # of each parameter, by number
+    progress: Mapping[str, object]  # attributes of the training
+
+    @property
+    def step(self) -> int:
+        """Number of steps that were taken before."""
+        return cast(int, self.progress[STEP])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardableFitConfig(FitConfig):
+    """Options of training a model that may be too large for the memory of one process."""
+
+    sharding: Sharding = "none"  # fsdp: each process holds a share of weights, gradients and moments
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartableFitConfig(FitConfig):
+    """Options of a training that may begin with trained weights, which need no step."""
+
+    @property
+    def least_steps(self) -> int:
+        return 0
+
+
+class Training:
+    """The state of a training, and its checkpoints."""
+
+    def __init__(self, model: nn.Module, config: FitConfig, option: str) -> None:
+        self.config = config
+        self.option = option
+        self.model = model
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
+        )
+        self.average = _copied(model) if config.ema_decay else {}
+        self.step = 0
+        self.seconds = 0.0
+        self.curve: list[Point] = []
+        self.running = [0.0, 0.0]  # summed loss and items since the last point
+        self.best_loss = math.inf
+        self.best_step = 0
+        self.best = self._weights()
+        self.cut_short = False  # by max_minutes
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint atomically; of sharded weights, the shares of this process."""
+        values = {name: getattr(self, name) for name in PROGRESS}
+        tensors = {**self._weights_by_name(), **self._moments()}
+        write_checkpoint(path, {name: share(value) for name, value in tensors.items()}, values)
+
+    def read(self, path: Path) -> Saved:
+        """Read a checkpoint, and change nothing.
+
+        Raises:
+            CheckpointError: the file is damaged, or belongs to another training.
+        """
+        tensors, values = read_checkpoint(path)
+        progress, kept = _progress(values), self._weights_by_name()
+        moments = self._moments_of({name: tensors[name] for name in tensors.keys() - kept.keys()})
+        if any(not _has_layout(tensors.get(name), share(value)) for name, value in kept.items()):
+            raise CheckpointError("it is of another model")
+        return Saved(weights={name: tensors[name] for name in kept}, moments=moments, progress=progress)
+
+    def restore(self, saved: Saved) -> None:
+        """Continue from what `read` gave."""
+        for name, value in self._weights_by_name().items():
+            share(value).copy_(saved.weights[name])  # in place: the memory layout decides how sums are rounded
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": saved.moments, "param_groups": groups})
+        vars(self).update(saved.progress)
+
+    def _weights_by_name(self) -> dict[str, Tensor]:
+        """Return a checkpoint's weights by name: the present ones, the best ones, and their average if there is one."""
+        parts = {"model": self.model.state_dict(), "best": self.best}
+        if self.config.ema_decay:
+            parts["average"] = self.average
+        return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+
+    def _moments(self) -> dict[str, Tensor]:
+        """Return AdamW's state of each parameter, as ``optimizer.<number of the parameter>.<name>``."""
+        state = self.optimizer.state_dict()["state"]
+        return {f"optimizer.{number}.{name}": value for number, own in state.items() for name, value in own.items()}
+
+    def _moments_of(self, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+        """Invert `_moments`; each tensor gets the memory layout of its parameter."""
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            of, _, rest = key.partition(".")
+            number, _, name = rest.partition(".")
+            if of != "optimizer" or not number.isdecimal() or int(number) >= len(parameters) or name not in MOMENTS:
+                raise CheckpointError("it is of another model")
+            parameter = parameters[int(number)]
+            moment = torch.zeros((), device=parameter.device) if name == STEP else torch.empty_like(parameter)
+            if not _has_layout(value, share(moment)):
+                raise CheckpointError("it is of another model")
+            share(moment).copy_(value)
+            state.setdefault(int(number), {})[name] = moment
+        return state
+
+    def update_average(self) -> None:
+        """Move the averaged weights towards the present ones; a young average follows faster."""
+        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
+        for name, value in self.model.state_dict().items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
+
+    def record(self, point: Point) -> None:
+        """Add a point, and keep the weights if they are the best so far."""
+        self.curve.append(point)
+        self.running = [0.0, 0.0]
+        if point["validation_loss"] < self.best_loss:
+            self.best_loss, self.best_step, self.best = point["validation_loss"], self.step, self._weights()
+
+    def evaluated_weights(self) -> dict[str, Tensor]:
+        """Return the averaged weights if averaging is on, else the present ones."""
+        return self.average if self.config.ema_decay else self._weights()
+
+    @contextmanager
+    def evaluated(self) -> Iterator[None]:
+        """Give the model the averaged weights, if averaging is on, until the block ends."""
+        if not self.config.ema_decay:
+            yield
+            return
+        present = _copied(self.model)
+        self.model.load_state_dict(self.average)
+        yield
+        self.model.load_state_dict(present)
+
+    def _weights(self) -> dict[str, Tensor]:
+        if not self.config.ema_decay:
+            return _copied(self.model)
+        return {name: value.clone() for name, value in self.average.items()}
+
+
+def _copied(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _has_layout(tensor: Tensor | None, other: Tensor) -> bool:
+    return tensor is not None and tensor.shape == other.shape and tensor.dtype == other.dtype
+
+
+def _progress(values: Mapping[str, Any]) -> dict[str, object]:
+    try:
+        total, items = values["running"]
+        return {
+            "step": int(values["step"]),
+            "seconds": float(values["seconds"]),
+            "curve": [_point(point) for point in values["curve"]],
+            "running": [float(total), float(items)],
+            "best_loss": float(values["best_loss"]),
+            "best_step": int(values["best_step"]),
+            "cut_short": bool(values["cut_short"]),
+        }
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError("it does not say how far the training came") from error
+
+
+def _point(values: Mapping[str, Any]) -> Point:
+    train, validation = float(values["train_loss"]), float(values["validation_loss"])
+    return Point(step=int(values["step"]), train_loss=train, validation_loss=validation)
