@@ -20,8 +20,8 @@ from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.run import RunSettings, run_settings
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.training.gangs import Alone
+from wordless.training.options import FitConfig
 from wordless.training.precision import with_precision
-from wordless.training.state import FitConfig
 
 CONF = Path(__file__).parents[1] / "conf"
 SIZED = ("tokenizer", "lm", "vocoder", "baselines", "ast", "audio_transformer", "wav2vec2", "next_sample")

@@ -19,8 +19,8 @@ from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.sampling import PASSES, TEMPERATURE, EngineChoice, Sampling
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 from wordless.audio.mono import Samples
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import resampled
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.ranges import require

@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream, subtract_mean
+from wordless.audio.spectrogram import LogMel, log_mel_stream, subtract_mean
 
 PIECE_FRAMES = 1024  # frames of a recording that are read at a time
 

@@ -15,9 +15,9 @@ from vocoder.postfilter import in_force
 from vocoder.sampling import MOST_PASSES, PASSES, EngineChoice, Sampling
 from vocoder.synthesis import Synthesis, create_synthesis
 from wordless.audio.excerpts import Excerpt, read_loudest
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from wordless.audio.recordings.selection import choose_randomly
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.audio.waveform import Waveform
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED

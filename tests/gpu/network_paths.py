@@ -17,7 +17,7 @@ from lm.pooling import POOLINGS
 from lm.vocabulary import Vocabulary
 from tests.gpu.finding import CPU, Finding, Scale, missing, relative, seconds_of
 from tests.gpu.training import trained
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 MELS, LONGEST = 80, 150
 COMPARED_STEPS = 2

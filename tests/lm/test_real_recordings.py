@@ -17,7 +17,8 @@ from lm.probing.config import ProbeConfig
 from lm.probing.probe import ProbeTask, best_candidate, probe
 from lm.sequences import CodeSequences
 from tokenizer.codes import Codes, CodesFormat
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import LogMel
 
 BANDS = CodesFormat(
     codebook_size=20, streams=1, samples_per_code=160, sample_rate=8000, tokenizer="log-mel", codebook="loudest band"

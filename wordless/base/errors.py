@@ -1,5 +1,8 @@
 """The exception for errors that a user can correct."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class InputError(ValueError):
     """Bad input: names the argument, its value, the rule and the remedy, in one line.
@@ -30,6 +33,15 @@ class InputError(ValueError):
         """Return the error with the dotted ``place`` of the config before the name of its option."""
         option = f"{place}.{self.option}" if place and self.option else self.option
         return _restored(self.message, option, self.value, self.rule, self.remedy)
+
+
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """Put a dotted ``place`` before the option that an error of the block names."""
+    try:
+        yield
+    except InputError as error:
+        raise error.within(place) from error
 
 
 def _restored(message: str, option: str, value: object, rule: str, remedy: str) -> InputError:
