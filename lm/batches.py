@@ -1,6 +1,4 @@
-"""The code sequences of a corpus in one array, with several views of each clip.
-
-Batches for the training loop, and the loss over them.
+"""Batches of codes for the training loop, and the loss over them. All codes of a corpus are in one array.
 
 The batch of a step is a function of (seed, step): the same examples for any number of processes, each of which takes a
 share. Random choices of an example come from a generator seeded by (seed, epoch, example).

@@ -3,12 +3,11 @@
 Chen, Kornblith, Norouzi and Hinton, "A simple framework for contrastive learning of visual representations", 2020
 (arXiv:2002.05709).
 
-Next-code prediction with an additional contrastive loss between two views of a clip.
-
-From a warped copy, next-code prediction learns only that such voices occur. The contrastive loss teaches the model's
-states that both copies are the same sound: two views of a passage are pulled together and other clips of the batch
-pushed away, on a projection head that is dropped after training. Each process contrasts within its share of a batch,
-and with accumulation within the share of a step, as in `lm.bodies.simclr`.
+SimCLR uses the loss (`lm.bodies.simclr`), and the GPT may add it to next-code prediction. From a warped copy, next-code
+prediction learns only that such voices occur. The contrastive loss teaches the model's states that both copies are the
+same sound: two views of a passage are pulled together and other clips of the batch pushed away, on a projection head
+that is dropped after training. Each process contrasts within its share of a batch, and with accumulation within the
+share of a step.
 """
 
 from dataclasses import dataclass

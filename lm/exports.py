@@ -1,10 +1,8 @@
-"""Export to the Hugging Face Llama layout, which `AutoModelForCausalLM` loads.
+"""Exports of the language model: the Hugging Face Llama layout, which `AutoModelForCausalLM` loads, and ONNX.
 
 The only real difference is the rotary embedding: fairseq2 rotates neighbouring pairs of a head's dimensions (as Su et
 al., 2021, arXiv:2104.09864, write them), Hugging Face rotates dimension ``i`` with ``i + head_dim / 2``. So the rows of
 the query and key projections are reordered.
-
-The language model as a module that ONNX can express: codes in, logits out.
 """
 
 import json

@@ -1,9 +1,4 @@
-"""The network of a fine-tuned model: a body and a head, and the loss that trains both.
-
-The model card that lies beside a fine-tuned model.
-
-A fine-tuned model: loading, saving, and predictions for recordings.
-"""
+"""A fine-tuned model, which is a body with a head: its network and loss, predictions for recordings, and its folder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,8 +14,8 @@ from lm.bodies.table import BODIES
 from lm.heads.head import Row, Task
 from lm.heads.table import HEADS
 from lm.probing.vectors import FloatArray
-from wordless.audio.channels import Channel
-from wordless.audio.trimming import trim_ends
+from wordless.audio.decoding import Channel
+from wordless.audio.levels import trim_ends
 from wordless.audio.waveform import Waveform
 from wordless.base.configuration import build
 from wordless.base.devices import copy_to

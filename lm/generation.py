@@ -1,8 +1,6 @@
-"""Sampling of the next code: temperature, top-k, nucleus, and a guard against loops.
+"""Continuation of code sequences in batches, with cached attention: temperature, top-k, nucleus, a guard against loops.
 
-All computation is float64 on the host, so that one seed draws the same codes on every device (given equal logits).
-
-Batched continuation of code sequences with cached attention.
+Sampling is float64 on the host, so that one seed draws the same codes on every device (given equal logits).
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,15 +1,14 @@
-"""The tokens of the language model: one for every code of every stream, begin-of-sequence, padding and, of a model that
-also reads backwards, the end from which it does so.
+"""What a GPT reads: the tokens of codes, and for a finer rate the coarser codes that cover each of them.
 
-A recording is read time-major, stream-minor, so that the position determines the stream::
+There is a token for every code of every stream, begin-of-sequence, padding and, of a model that also reads backwards,
+the end from which it does so. A recording is read time-major, stream-minor, so that the position determines the
+stream::
 
     codes     (0, stream 0)  (0, stream 1)  (1, stream 0)  (1, stream 1)  ...
     position        0              1              2              3
 
-What a GPT reads of coarser codes while it predicts codes of a finer rate: the codes that cover each of them.
-
-Such a GPT is an upsampler (Dhariwal et al., "Jukebox: A Generative Model for Music", 2020, arXiv:2005.00341). With two
-coarser rates and a look-ahead of one code::
+A GPT that reads coarser codes is an upsampler (Dhariwal et al., "Jukebox: A Generative Model for Music", 2020,
+arXiv:2005.00341). With two coarser rates and a look-ahead of one code::
 
     rate 1          [               a0                  ][               a1                  ]
     rate 2          [       b0       ][       b1        ][       b2       ][       b3        ]

@@ -1,1 +1,1 @@
-"""Bodies: one file for each, and the table of all."""
+"""Bodies: networks that turn sound into states over time. One file for each, and the table of all."""

@@ -1,6 +1,4 @@
-"""Inputs of AST (filter banks) and its features (states of its layers, pooled over time) for recordings.
-
-AST, the Audio Spectrogram Transformer, as a body: a state for each patch along time, ten per second.
+"""AST, the Audio Spectrogram Transformer, as a body, and its features for probes: ten states per second.
 
 A state is the mean over the patches of all frequencies, after the last normalisation. See
 `lm.bodies.spectrogram_transformer`.

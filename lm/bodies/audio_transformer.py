@@ -1,6 +1,19 @@
-"""Sequences of embeddings at several rates: average pooling, and a Haar decomposition of some dimensions.
+"""The Audio Transformer: a transformer over patches of a waveform, with a learned front end.
 
-::
+Verma and Berger, "Audio Transformers: Transformer Architectures for Large Scale Audio Understanding. Adieu
+Convolutions", 2021 (arXiv:2105.00335)::
+
+    samples    [ 25 ms ][ 25 ms ][ 25 ms ][ 25 ms ]    the end is padded with silence to a whole patch
+    front end  one wide layer (2,048), then 64 dimensions; a place is added
+    layers     [   0   ][   1   ][   2   ][   3   ]    plain: each layer has a state for each patch
+               [       0        ][       1        ]    pooling: the rate is halved after some layers
+                                                       wavelet: half of the dimensions have lower rates
+
+The layers are PyTorch's `nn.TransformerEncoderLayer`, whose attention is `scaled_dot_product_attention`. An encoder
+needs no more: fairseq2's layers would add caches, rotary positions and causal masks, and tie the saved weights to it.
+The three variants have the same parameters.
+
+The rates between layers, by average pooling and by a Haar decomposition of some dimensions::
 
     steps         [0][1][2][3][4][5][6]      a clip of seven steps
     pooled        [ 0 ][ 1 ][ 2 ][ 3]        half the rate; the last window has a single step
@@ -13,27 +26,9 @@
 A window mean that is held is a Haar wavelet transform without the details of the finer levels (Haar, 1910). Windows are
 counted from the start of a clip, and steps beyond its end take no part in a mean. Neither function has parameters.
 
-The Audio Transformer: a transformer over patches of a waveform, with a learned front end.
-
-Verma and Berger, "Audio Transformers: Transformer Architectures for Large Scale Audio Understanding. Adieu
-Convolutions", 2021 (arXiv:2105.00335)::
-
-    samples    [ 25 ms ][ 25 ms ][ 25 ms ][ 25 ms ]    the end is padded with silence to a whole patch
-    front end  one wide layer (2,048), then 64 dimensions; a place is added
-    layers     [   0   ][   1   ][   2   ][   3   ]    plain: each layer has a state for each patch
-               [       0        ][       1        ]    pooling: the rate is halved after some layers
-               see `lm.bodies.audio_transformer`            wavelet: half of the dimensions have lower rates
-
-The layers are PyTorch's `nn.TransformerEncoderLayer`, whose attention is `scaled_dot_product_attention`. An encoder
-needs no more: fairseq2's layers would add caches, rotary positions and causal masks, and tie the saved weights to it.
-The three variants have the same parameters.
-
-Features of the Audio Transformer: states of its layers on recordings, pooled over time.
-
-The Audio Transformer of waveforms as a body: a state for each patch, or for several with average pooling.
-
-Its pre-trained weights are those of a run with the method ``audio_transformer``, which learned them with the labels of
-its corpus. Each window is brought to mean 0 and the same level. See `lm.bodies.audio_transformer`.
+As a body it has a state for each patch, or for several with average pooling. Its pre-trained weights are those of a run
+with the method ``audio_transformer``, which learned them with the labels of its corpus. Each window is brought to mean
+0 and the same level.
 """
 
 import math
@@ -60,11 +55,10 @@ from lm.bodies.waveforms import (
 )
 from lm.heads.classification import HeadConfig
 from lm.probing.vectors import ONE_HEARING, VectorConfig, average, pooling_parts
-from wordless.audio.blocks import equal_blocks
 from wordless.audio.padding import inside
 from wordless.audio.recordings.hearings import Hearing, hearings
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.waveform import FloatArray
+from wordless.audio.waveform import FloatArray, equal_blocks
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash

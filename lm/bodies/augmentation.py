@@ -1,13 +1,10 @@
-"""Augmentations of images, applied to spectrograms ``(batch, time, mels)`` with zeros beyond each clip's length.
-
-Flips and Gaussian blur as in SimCLR (Chen et al., arXiv:2002.05709), which Verma and Smith (arXiv:2010.11459) apply to
-spectrograms. A flip in time reverses a sound; a flip of the bands exchanges high and low.
-
-Augmented views of normalised log-mel spectrograms: another speaker, another place, another time.
+"""Augmented views of normalised log-mel spectrograms: another speaker, another place, another time.
 
 Crops, mixtures and masks as in contrastive learning of audio (Saeed et al., arXiv:2010.10915; Niizumi et al., BYOL-A,
 arXiv:2103.06695) and in SpecAugment (Park et al., arXiv:1904.08779). Gain and mixtures are exact where the sound is
-well above the front end's floor. Blur and flips are those of images (`lm.bodies.augmentation`).
+well above the front end's floor. Flips and Gaussian blur are those of images in SimCLR (Chen et al., arXiv:2002.05709),
+which Verma and Smith (arXiv:2010.11459) apply to spectrograms: a flip in time reverses a sound, and a flip of the bands
+exchanges high and low. Spectrograms are ``(batch, time, mels)`` with zeros beyond each clip's length.
 """
 
 import math
@@ -18,7 +15,7 @@ from torch import Tensor, nn
 
 from lm.bodies.clips import MakeView
 from wordless.audio.padding import inside
-from wordless.audio.warping import warp
+from wordless.audio.spectrogram import warp
 from wordless.base.ranges import require
 
 REACH = 3.0  # standard deviations after which a Gaussian is cut

@@ -1,4 +1,11 @@
-"""How a body reads sound: the samples and inputs of a state, and windows for recordings longer than its context.
+"""What a body is: a network that gives states over time, and the reading of sound that it needs.
+
+::
+
+    sound --front end--> inputs (time, ...) --network--> states (time, dim) --head--> outputs
+
+Each body has one file in `lm.bodies`, with a description (`Body`), which ``config.json`` of a fine-tuned model holds,
+and its options on the command line (`BodyOptions`).
 
 State ``s`` reads the inputs ``[s * inputs_per_state, (s + 1) * inputs_per_state + shared_inputs)``::
 
@@ -6,16 +13,7 @@ State ``s`` reads the inputs ``[s * inputs_per_state, (s + 1) * inputs_per_state
     state 0  [---------------------------------------------]                        shared_inputs: also of state 1
     state 1                         [------------------------------------------]
 
-An input is a code, a frame or a sample. Windows overlap by half, as those of the language model (`lm.model`).
-
-What a body is: a network that gives states over time, and the reading of sound that it needs.
-
-::
-
-    sound --front end--> inputs (time, ...) --network--> states (time, dim) --head--> outputs
-
-Each body has one file in `lm.bodies`, with a description (`Body`), which ``config.json`` of a fine-tuned
-model holds, and its options on the command line (`BodyOptions`).
+An input is a code, a frame or a sample. Windows overlap by half, as those of the language model (`lm.windows`).
 """
 
 from abc import ABC, abstractmethod

@@ -1,7 +1,4 @@
-"""Spectrograms or waveforms of many clips, read in place from disk, and the order of clips in training.
-
-Batches of labelled clips for the training loop.
-"""
+"""Clips that are read in place from disk, and training batches of them, with or without labels."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence

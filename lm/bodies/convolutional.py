@@ -1,13 +1,10 @@
-"""Reading of recordings as normalised log-mel, piece by piece, in any process.
-
-A small convolutional encoder of log-mel spectrograms; every block can be probed.
+"""A small convolutional encoder of log-mel spectrograms; every block can be probed.
 
 Blocks of two 3 x 3 convolutions, as in VGG (Simonyan and Zisserman, arXiv:1409.1556) and in the CNNs of PANNs (Kong et
 al., arXiv:1912.10211). Frames beyond a clip's end are set to zero before each convolution and left out of the batch
 statistics, so a clip's frames do not depend on the other clips of the batch. Lengths on the host save a GPU from being
-asked for them in each block.
-
-Features of an encoder: states of each block on a recording, pooled over time as the recording is read.
+asked for them in each block. Recordings are
+read piece by piece, in any process.
 """
 
 import json
@@ -37,12 +34,11 @@ from lm.probing.vectors import (
     pool_batch,
     pooling_parts,
 )
-from wordless.audio.mean_removal import subtract_mean
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.reading import read_blocks, resampled_length
-from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
+from wordless.audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream, subtract_mean
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 from wordless.base.ranges import require

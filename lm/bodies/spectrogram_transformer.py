@@ -1,23 +1,20 @@
-"""The filter banks of the Audio Spectrogram Transformer: 128 mel bands, windows of 25 ms every 10 ms, 16 kHz.
+"""AST, the Audio Spectrogram Transformer: a vision transformer over patches of a filter bank.
 
-Patches are 16 frames long and begin every 10. The sound is padded with silence to whole patches, so that no end is lost
-and even the shortest clip has one::
+Gong, Chung and Glass, "AST: Audio Spectrogram Transformer", 2021 (arXiv:2104.01778). The transformer is that of
+`transformers`, imported inside functions because the import takes seconds. This module adds positions for clips of any
+length, and weights from local folders, of AST itself or of an image transformer.
+
+Its filter banks have 128 mel bands, and windows of 25 ms every 10 ms at 16 kHz. Patches are 16 frames long and begin
+every 10. The sound is padded with silence to whole patches, so that no end is lost and even the shortest clip has one::
 
     samples   |<- 1600 ->|<- 1600 ->|<- 1200 ->|
     patch 0   [-------- 2800 -------]          |
     patch 1              [-------- 2800 -------]
 
-Weights of an AST, DeiT or ViT in a local Hugging Face folder, adapted to the Audio Spectrogram Transformer.
-
-Gong, Chung and Glass, 2021 (arXiv:2104.01778), section 2.2: the three colour channels of an image transformer's patch
-embedding are summed to one. Its position embeddings are cropped to the middle if there are fewer patches than in its
-training, and interpolated if there are more. Nothing is downloaded.
-
-AST, the Audio Spectrogram Transformer: a vision transformer over patches of a filter bank.
-
-Gong, Chung and Glass, "AST: Audio Spectrogram Transformer", 2021 (arXiv:2104.01778). The transformer is that of
-`transformers`, imported inside functions because the import takes seconds. This module adds positions for clips of any
-length, and weights from local folders, of AST itself or of an image transformer.
+Pre-trained weights are those of an AST, DeiT or ViT in a local Hugging Face folder (section 2.2 of the paper): the
+three colour channels of an image transformer's patch embedding are summed to one. Its position embeddings are cropped
+to the middle if there are fewer patches than in its training, and interpolated if there are more. Nothing is
+downloaded.
 """
 
 from __future__ import annotations

@@ -1,12 +1,9 @@
-"""A speech model with a classification head, fine-tuned end to end. Model and head are those of `transformers`.
+"""wav2vec 2.0 and its kin (HuBERT, WavLM, data2vec-audio): as bodies, as classifiers of `transformers`, and for probes.
 
-Features of a speech model: states of its layers, pooled over time as a recording is read.
-
-wav2vec 2.0 and its kin (HuBERT, WavLM, data2vec-audio) as bodies: a state for each frame of the convolutions.
-
-The network and its pre-trained weights are those of a local Hugging Face folder, or of a run that pre-trained
-wav2vec 2.0. Without weights, the options give the sizes of a wav2vec 2.0. Each window of samples is normalised. In
-training, spans of frames are masked, as in the paper's fine-tuning. See `wordless.audio.speech_models`.
+A body has a state for each frame of the convolutions. The network and its pre-trained weights are those of a local
+Hugging Face folder, or of a run that pre-trained wav2vec 2.0. Without weights, the options give the sizes of a wav2vec
+2.0. Each window of samples is normalised. In training, spans of frames are masked, as in the paper's fine-tuning. See
+`wordless.audio.speech_models`.
 """
 
 from __future__ import annotations
@@ -37,11 +34,11 @@ from lm.probing.vectors import CLASS_SCORES, ONE_HEARING, RunningPools, VectorCo
 from wordless.audio.recordings.hearings import Hearing, hearings
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.speech_models.architecture import Architecture
 from wordless.audio.speech_models.description import describe_speech_model
 from wordless.audio.speech_models.encoder import (
     MASK_EMBEDDING,
     PIECE_FRAMES,
+    Architecture,
     SpeechEncoder,
     load_speech_encoder,
     load_transformer,

@@ -1,8 +1,4 @@
-"""Masked spans of frames, as wav2vec 2.0 hides them; drawn by `transformers` from a seed.
-
-Batches of the pre-training of wav2vec 2.0: clips with masked spans of frames, which follow from seed and step.
-
-wav2vec 2.0: self-supervised learning of waveforms by masked prediction, with the model of `transformers`.
+"""wav2vec 2.0: self-supervised learning of waveforms by masked prediction, with the model of `transformers`.
 
 Baevski, Zhou, Mohamed and Auli, "wav2vec 2.0: a framework for self-supervised learning of speech representations",
 2020 (arXiv:2006.11477)::
@@ -14,6 +10,8 @@ Baevski, Zhou, Mohamed and Auli, "wav2vec 2.0: a framework for self-supervised l
                                                                 among those of other masked frames of the clip
 
 The variant is that of the larger models, with layer normalisation throughout, because padding then changes nothing.
+
+Masked spans of frames are drawn by `transformers` from a seed, and a batch follows from seed and step.
 """
 
 from __future__ import annotations
@@ -29,11 +27,9 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.clips import ClipBatchConfig, ClipViews, StoredClips, trim_rows
-from wordless.audio.padding import inside
-from wordless.audio.speech_models.convolutions import Convolutions
-from wordless.audio.speech_models.encoder import normalise
-from wordless.audio.speech_models.similar_lengths import ConvolutionsByLength
-from wordless.audio.speech_models.time_first import compute_time_first
+from wordless.audio.padding import ConvolutionsByLength, inside
+from wordless.audio.speech_models.description import Convolutions
+from wordless.audio.speech_models.encoder import compute_time_first, normalise
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 from wordless.base.ranges import require, require_least, require_positive

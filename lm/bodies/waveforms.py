@@ -1,10 +1,8 @@
-"""Augmented views of waveforms: another speaker, another place, another time.
+"""Samples as inputs of bodies, and augmented views of them: another speaker, another place, another time.
 
 A clip is played at another rate, as a tape that runs slower or faster (Ko et al., "Audio augmentation for speech
 recognition", 2015), by the same resampler that reads recordings. Crops begin at any sample, so the same sound lies
 differently in its patches each time. Mixtures, noise and masks are those of `lm.bodies.augmentation`, for samples.
-
-What bodies that read samples share: the front end and the changes of training clips.
 """
 
 import math

@@ -1,7 +1,4 @@
-"""An encoder trained end to end with labels: a supervised baseline.
-
-Classification: one label for each clip, or several.
-"""
+"""Classification: one label for each clip, or several."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,12 +1,8 @@
-"""Figures of predictions on test clips, each with a bootstrap interval over the clips, or over their groups.
+"""What a head is: a module over the states of a body, what its outputs mean, and figures of them on test clips.
 
-What a head is: a module over the states of a body, and what its outputs mean.
-
-Each head has one file in `lm.heads`, with its options on the command line (`HeadOptions`) and its task
-(`Task`), which ``config.json`` of a fine-tuned model holds. Outputs of a clip are an array ``(steps, width)``; a head
-that reads a clip as a whole gives one step.
-
-The module of heads that read a clip as a whole: pooling over time, dropout and a linear layer.
+Each head has one file in `lm.heads`, with its options on the command line (`HeadOptions`) and its task (`Task`), which
+``config.json`` of a fine-tuned model holds. Outputs of a clip are an array ``(steps, width)``; a head that reads a clip
+as a whole gives one step. Each figure has a bootstrap interval over the clips, or over their groups.
 """
 
 import math

@@ -1,6 +1,4 @@
-"""Beam search over the outputs of CTC, by torchaudio's decoder, which needs the package flashlight-text.
-
-Sequence: the characters of a label's text, by connectionist temporal classification (CTC) over the body's states.
+"""Sequence: the characters of a label's text, by connectionist temporal classification (CTC) over the body's states.
 
 Graves et al., "Connectionist Temporal Classification: Labelling Unsegmented Sequence Data with Recurrent Neural
 Networks", 2006. Output 0 is the blank, output ``c`` the character ``characters[c - 1]``. Equal characters that follow
@@ -8,6 +6,8 @@ each other need a blank between them::
 
     outputs  - t t h - r e - e e -      "-" is the blank
     text       t   h   r e   e          "three"
+
+Beam search is that of torchaudio's decoder, which needs the package flashlight-text.
 """
 
 import math

@@ -1,15 +1,10 @@
-"""Figures of next-code prediction: the unigram baseline, and rates in bits.
-
-The log-probability of a recording under a language model, and the rates that follow from it.
-
-Judging by pairs: of two recordings of which one is right, a language model should find the right one more probable.
+"""Judging by probability: scores of recordings, perplexities, pairs of which one is right, and generated codes.
 
 The score of a recording is its log-probability divided by its number of codes, so that a longer recording is not less
-probable for its length alone. An item, such as a word, is in several pairs: in several voices, and against several
-made-up words. Its accuracy is the share of its pairs in which the right recording has the higher score; a tie counts
-half. Chance is 0.5. Items are what a bootstrap resamples, since the pairs of an item are not independent.
-
-Diversity of generated codes, and their perplexity under the model that generated them.
+probable for its length alone. Of two recordings of which one is right, a language model should find the right one more
+probable. An item, such as a word, is in several pairs: in several voices, and against several made-up words. Its
+accuracy is the share of its pairs in which the right recording has the higher score; a tie counts half. Chance is 0.5.
+Items are what a bootstrap resamples, since the pairs of an item are not independent.
 """
 
 import math

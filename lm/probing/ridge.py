@@ -1,12 +1,11 @@
-"""Ridge regression on pooled features: the least squares of targets 0 and 1, with an L2 penalty.
+"""Ridge regression on pooled features: the least squares of targets 0 and 1, or of numbers, with an L2 penalty.
 
 It has a closed form. With more features than clips it is solved in the space of the clips, otherwise in the space of
 the features; either way the inner products are computed once, and a penalty costs one factorisation of their matrix.
 
-Linear probes of numbers: ridge regression of pooled features, in the two steps of all other probes.
-
-A candidate is chosen with a few penalties, and a penalty for the chosen one among more, as for classes
-(`lm.probing.probe`). The squared error on validation chooses in both steps, and the winner is fitted on train.
+Probes of numbers have the two steps of all other probes (`lm.probing.probe`): a candidate is chosen with a few
+penalties, and a penalty for the chosen one among more. The squared error on validation chooses in both steps, and the
+winner is fitted on train.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,4 @@
-"""Options of the probes, and the penalties that all methods are tried with.
-
-The task of a probe: the labels of the clips of each split.
-"""
+"""The task of a probe: the labels of the clips of each split; and the options of probes, with their penalties."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,13 +1,11 @@
-"""Pooling of time steps to one vector per recording, the same for every compared representation.
+"""How a clip becomes a vector: frames are pooled over time, and vectors are averaged over hearings.
+
+Every method of a comparison has the same poolings and hearings:
 
 - ``mean``: the mean over the whole recording.
 - ``thirds``: the means over its three thirds, side by side.
 - ``max``: of each feature, the largest magnitude over time. It finds what happens once, however short it is.
 - ``thirds_max``: the three means, followed by the largest magnitudes.
-
-How a clip becomes a vector: frames are pooled over time, and vectors are averaged over hearings.
-
-Every method of a comparison has the same poolings and hearings.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

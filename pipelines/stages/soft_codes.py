@@ -1,10 +1,7 @@
 """Features of soft codes: how near the sound is to each code of the codebook. A hard code names the nearest alone.
 
-The bag of codes and the GPT can read them in the place of hard codes; a filter weighs them by the GPT's predictions.
-
-The GPT as a filter of codes: what was heard, weighed by what was to be expected.
-
-A code is a hard decision about a bottleneck that may lie between two centroids. A filter combines the evidence of the
+The bag of codes and the GPT can read them in the place of hard codes; a filter weighs them by the GPT's predictions. A
+code is a hard decision about a bottleneck that may lie between two centroids. A filter combines the evidence of the
 sound with the prediction from the past, as Bayes' rule does with a prior::
 
     f(k) = o(k) q(k) / sum over j of o(j) q(j)
@@ -33,7 +30,7 @@ from tokenizer.codes import CodesFormat
 from tokenizer.encoder import Encoder
 from tokenizer.signals import bottlenecks_of_frames, log_mel_pieces, signals, soft_codes
 from wordless.audio.reading import read_blocks, resampled_length
-from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
 

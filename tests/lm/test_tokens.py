@@ -1,7 +1,4 @@
-"""Tokens of codes.
-
-What an upsampler reads of coarser codes.
-"""
+"""Tokens of codes, and what an upsampler reads of coarser codes."""
 
 import numpy as np
 import pytest

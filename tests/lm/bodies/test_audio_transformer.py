@@ -1,9 +1,4 @@
-"""Window means against a loop over the formula, and the Haar decomposition against PyWavelets.
-
-The Audio Transformer against PyTorch's own encoder, its rates, and its saved form.
-
-The Audio Transformer as a body.
-"""
+"""The Audio Transformer against PyTorch's own encoder, its rates against loops and PyWavelets, and as a body."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""Views of spectrograms.
-
-Blur, flips and removed blocks of spectrograms, and their part in the keys of trainings.
-"""
+"""Views of spectrograms, and their part in the keys of trainings."""
 
 import math
 from dataclasses import asdict, replace

@@ -1,7 +1,4 @@
-"""Clips read in place, and the order in which training takes them.
-
-Batches of labelled clips.
-"""
+"""Clips read in place, the order in which training takes them, and labelled batches."""
 
 from pathlib import Path
 

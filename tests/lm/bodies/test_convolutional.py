@@ -1,7 +1,4 @@
-"""The convolutional encoder.
-
-What a supervised encoder's own head says of pooled features, beside what the whole classifier says.
-"""
+"""The convolutional encoder, and the scores of a supervised encoder's own head."""
 
 import json
 from pathlib import Path

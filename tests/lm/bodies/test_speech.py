@@ -1,7 +1,4 @@
-"""Fine-tuning of speech models: what is trained, what it learns, and the folder that it leaves.
-
-wav2vec 2.0 and its kin as bodies.
-"""
+"""Speech models as classifiers and as bodies."""
 
 from pathlib import Path
 

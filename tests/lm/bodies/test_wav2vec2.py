@@ -1,7 +1,4 @@
-"""Hidden spans and their negatives, drawn from a seed alone.
-
-Pre-training of wav2vec 2.0: its batches, its loss, and the folder that it leaves.
-"""
+"""Pre-training of wav2vec 2.0: hidden spans, batches, its loss, and the folder that it leaves."""
 
 import json
 import math

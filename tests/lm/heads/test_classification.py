@@ -1,7 +1,4 @@
-"""The supervised encoder: targets, batches, and what it learns.
-
-Classification: targets, figures, rows, probes and what is refused.
-"""
+"""Classification: targets, batches, figures, rows, probes and what is refused."""
 
 from dataclasses import replace
 

@@ -1,9 +1,4 @@
-"""The score of a recording: against a sum over codes by a loop, and the rates of each other.
-
-Judging by pairs of recordings, against a loop.
-
-The unigram baseline and rates in bits.
-"""
+"""Scores of recordings, pairs and perplexities, against loops."""
 
 import math
 

@@ -1,7 +1,4 @@
-"""Pooling over time.
-
-Vectors of clips: poolings, layers and hearings.
-"""
+"""Vectors of clips: pooling over time, layers and hearings."""
 
 import numpy as np
 import pytest
