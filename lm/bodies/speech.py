@@ -19,18 +19,19 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.body import RANDOM, RUN, BodyNetwork, FrontEnd, Reading, RunPart, Source
-from lm.bodies.wav2vec2 import NO_MASKS, MaskConfig, Wav2vec2Config, training_masks, transformers_config
+from lm.bodies.options import MaskConfig, Wav2vec2Config, WaveformAugmentationConfig
+from lm.bodies.wav2vec2 import NO_MASKS, training_masks, transformers_config
 from lm.bodies.waveforms import (
     SAMPLE_TYPE,
     UNCHANGED,
-    WaveformAugmentationConfig,
     WaveformFrontEnd,
     augmenting_waveforms,
     require_whole_clips,
     waveform_key,
 )
 from lm.heads.classification import class_scores
-from lm.probing.vectors import CLASS_SCORES, ONE_HEARING, RunningPools, VectorConfig, average, pool_batch
+from lm.options import ONE_HEARING, VectorConfig
+from lm.probing.vectors import CLASS_SCORES, RunningPools, average, pool_batch
 from wordless.audio.recordings.hearings import Hearing, hearings
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip

@@ -8,9 +8,9 @@ from threadpoolctl import threadpool_limits
 
 from lm.batches import IndexArray
 from lm.heads.head import PooledTask
+from lm.options import ProbeConfig
 from lm.probing.logistic import tolerance_options
 from lm.probing.ridge import RIDGE_VERSION
-from lm.probing.task import ProbeConfig
 from pipelines.finetuning.clips import LabelledClips, labels_key
 from pipelines.finetuning.stages import OUTPUTS, STEPS, write_outputs
 from pipelines.store.session import Session

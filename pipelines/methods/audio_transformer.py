@@ -13,7 +13,7 @@ from pipelines.methods.method import Line, Made, Method, Network, Row, Training,
 from pipelines.methods.picture import PictureRecord
 
 if TYPE_CHECKING:
-    from lm.bodies.audio_transformer import Variant
+    from lm.bodies.options import Variant
     from pipelines.methods.study import Options, Study
     from pipelines.stages.audio_transformer import AudioTransformerSettings
     from pipelines.store.store import Entry

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipelines.methods.method import Line, Made, Method, Row
 
 if TYPE_CHECKING:
-    from lm.gpt import GPTConfig
+    from lm.options import GPTConfig
     from pipelines.methods.study import Options, Study
 
 

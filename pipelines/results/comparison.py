@@ -16,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
+from lm.options import ProbeConfig
 from lm.probing.comparison import (
     Estimate,
     FloatArray,
@@ -25,7 +26,6 @@ from lm.probing.comparison import (
     outcome_interval,
     t_interval,
 )
-from lm.probing.task import ProbeConfig
 from pipelines.methods.table import row_of
 from pipelines.results.comparison_record import (
     ComparisonRecord,

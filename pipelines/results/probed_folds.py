@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from lm.options import ProbeConfig
 from lm.probing.comparison import (
     Estimate,
     FloatArray,
@@ -21,7 +22,7 @@ from lm.probing.comparison import (
     t_interval,
     whole_groups,
 )
-from lm.probing.task import ProbeConfig, require_equal_counts
+from lm.probing.task import require_equal_counts
 from wordless.base.errors import InputError
 from wordless.base.json_values import list_hash
 

@@ -14,7 +14,7 @@ from pipelines.stages.language_model import LanguageModelSettings
 from pipelines.stages.next_sample import NextSampleSettings
 from pipelines.stages.tokenizer import TokenizerSettings
 from pipelines.stages.vocoder import VocoderSettings
-from vocoder.wavenet.mu_law import LEVELS
+from vocoder.options import LEVELS
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.devices import Device
 from wordless.base.errors import InputError

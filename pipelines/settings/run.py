@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, TypeVar, get_args
 
-from lm.probing.task import ProbeConfig
+from lm.options import ProbeConfig
 from pipelines.methods.method import Method
 from pipelines.rates.continuations import RatesConfig
 from pipelines.settings.comparison import ComparisonConfig
@@ -26,7 +26,7 @@ from pipelines.stages.wav2vec2 import Wav2vec2Settings
 from pipelines.stages.zerospeech import ZerospeechConfig
 from pipelines.store.store import StoreConfig
 from tokenizer.speech_layer import ChosenLayer
-from vocoder.wavenet.network import WaveNetConfig
+from vocoder.options import WaveNetConfig
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig

@@ -10,18 +10,17 @@ from functools import partial
 from pathlib import Path
 
 from lm.bodies.audio_transformer import (
-    AudioTransformerConfig,
     SavedAudioTransformer,
     WaveformReader,
     create_classifier,
     save_classifier,
     waveform_features,
 )
-from lm.bodies.clips import WaveformBatchConfig
 from lm.bodies.convolutional import head_scores
-from lm.bodies.waveforms import WaveformAugmentationConfig, augmenting_waveforms
-from lm.heads.classification import ClassLoss, HeadConfig, LabelledSplit
-from lm.probing.vectors import ONE_HEARING, VectorConfig
+from lm.bodies.options import AudioTransformerConfig, HeadConfig, WaveformAugmentationConfig, WaveformBatchConfig
+from lm.bodies.waveforms import augmenting_waveforms
+from lm.heads.classification import ClassLoss, LabelledSplit
+from lm.options import ONE_HEARING, VectorConfig
 from pipelines.stages.baselines import TRAINED
 from pipelines.stages.features import hearings_key
 from pipelines.stages.labels import Labels

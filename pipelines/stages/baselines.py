@@ -9,10 +9,9 @@ from pathlib import Path
 from torch import nn
 
 from lm.bodies import simclr as contrasting
-from lm.bodies.augmentation import AugmentationConfig, augmenting
-from lm.bodies.clips import ClipBatchConfig, ClipViews
+from lm.bodies.augmentation import augmenting
+from lm.bodies.clips import ClipViews
 from lm.bodies.convolutional import (
-    ConvEncoderConfig,
     EncoderLoader,
     SpectrogramReader,
     block_features,
@@ -20,10 +19,11 @@ from lm.bodies.convolutional import (
     create_classifier,
     head_scores,
 )
+from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ConvEncoderConfig, HeadConfig
 from lm.bodies.simclr import PairBatches, create_simclr, validation_pairs
-from lm.contrast import ContrastConfig
-from lm.heads.classification import ClassLoss, HeadConfig, LabelledSplit
-from lm.probing.vectors import ONE_HEARING, FloatArray, VectorConfig
+from lm.heads.classification import ClassLoss, LabelledSplit
+from lm.options import ONE_HEARING, ContrastConfig, VectorConfig
+from lm.probing.vectors import FloatArray
 from pipelines.stages.features import heard_key
 from pipelines.stages.labels import Labels
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms, stored_std

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from lm.samples.counts import BASELINES, count_pairs, create_baseline, table_size
-from lm.samples.crops import SampleClips, SampleCrops, SampleCropsConfig, loss, score
+from lm.samples.crops import SampleClips, SampleCrops, loss, score
 from lm.samples.model import SampleConfig, SampleLanguageModel, create_sample_model
-from lm.samples.transformer import POSITIONS, TransformerConfig
-from lm.samples.wavenet import SampleWaveNetConfig
+from lm.samples.options import POSITIONS, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
 from pipelines.stages.next_sample_sounds import SampleSoundsConfig
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
 from pipelines.store.session import Session

@@ -12,12 +12,11 @@ from pathlib import Path
 import torch
 
 from lm.bodies.ast_body import AstReader, ast_layers, patches_along
-from lm.bodies.augmentation import AugmentationConfig, augmenting
-from lm.bodies.clips import ClipBatchConfig
+from lm.bodies.augmentation import augmenting
+from lm.bodies.options import AstConfig, AugmentationConfig, ClipBatchConfig
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
     N_MELS,
-    AstConfig,
     AstEncoder,
     create_classifier,
     frames_of,
@@ -26,7 +25,7 @@ from lm.bodies.spectrogram_transformer import (
     weights_hash,
 )
 from lm.heads.classification import ClassLoss, LabelledSplit
-from lm.probing.vectors import ONE_HEARING, VectorConfig
+from lm.options import ONE_HEARING, VectorConfig
 from pipelines.stages.features import hearings_key, network_features
 from pipelines.stages.labels import Labels
 from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, split_filter_banks

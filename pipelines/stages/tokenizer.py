@@ -21,8 +21,7 @@ from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import TOGETHER, fit_codebooks, write_bottlenecks
 from tokenizer.kmeans_report import kmeans_summary
 from tokenizer.make_up_gain import measure_gain
-from tokenizer.options import AutoencoderConfig, HealthConfig, PatchConfig
-from tokenizer.rates import MOST_RATES
+from tokenizer.options import MOST_RATES, AutoencoderConfig, HealthConfig, PatchConfig
 from tokenizer.sample import FrameSample, LogMelReader, PatchBatches, draw_sample, normalised_patches, read_log_mel
 from tokenizer.speech_layer import FOLDER, ChosenLayer
 from tokenizer.tokenizer import Tokenizer

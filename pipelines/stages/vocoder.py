@@ -17,12 +17,13 @@ from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.codes import IntArray
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder.crops import Crops, CropsConfig, OtherCodes, VocoderClips, loss
+from vocoder.crops import Crops, OtherCodes, VocoderClips, loss
 from vocoder.frames import log_mel_of
+from vocoder.options import CropsConfig, WaveNetConfig
 from vocoder.pitch_comb import VoiceHead, fit_head
 from vocoder.runaway import LoudnessRange
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig, create_wavenet
+from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, create_wavenet
 from vocoder.wavenet.transfer import transferred
 from wordless.audio.recordings.manifest import Clip, Manifest, Split
 from wordless.base.errors import InputError

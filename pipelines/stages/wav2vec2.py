@@ -9,13 +9,11 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from lm.bodies.clips import StoredClips, WaveformBatchConfig
+from lm.bodies.clips import StoredClips
+from lm.bodies.options import MaskConfig, TargetConfig, Wav2vec2Config, WaveformBatchConfig
 from lm.bodies.speech import SpeechReader, create_speech_classifier, save_speech_classifier, speech_layers
 from lm.bodies.wav2vec2 import (
-    MaskConfig,
     MaskedLoss,
-    TargetConfig,
-    Wav2vec2Config,
     as_read,
     create_masked_prediction,
     long_enough,
@@ -25,7 +23,7 @@ from lm.bodies.wav2vec2 import (
     validation_batches,
 )
 from lm.heads.classification import ClassLoss, LabelledSplit
-from lm.probing.vectors import ONE_HEARING, VectorConfig
+from lm.options import ONE_HEARING, VectorConfig
 from pipelines.stages.features import hearings_key, network_features
 from pipelines.stages.labels import Labels
 from pipelines.stages.language_model import unlabelled_entry
@@ -33,8 +31,9 @@ from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveform
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json
 from pipelines.store.training_curve import CURVE, numeric
+from wordless.audio.options import Convolutions
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
-from wordless.audio.speech_models.description import Convolutions, SpeechModel, describe_speech_model
+from wordless.audio.speech_models.description import SpeechModel, describe_speech_model
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
 from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_hash

@@ -11,11 +11,12 @@ import torch
 from safetensors.numpy import load_file
 from torch import Tensor
 
-from lm.bodies.audio_transformer import VARIANTS, AudioTransformerConfig, create_audio_transformer, load_classifier
-from lm.bodies.clips import WaveformBatchConfig
-from lm.bodies.waveforms import WaveformAugmentationConfig, augmenting_waveforms
-from lm.heads.classification import ClassLoss, HeadConfig, Label, LabelledSplit
-from lm.probing.vectors import POOLINGS, VectorConfig, pool
+from lm.bodies.audio_transformer import VARIANTS, create_audio_transformer, load_classifier
+from lm.bodies.options import AudioTransformerConfig, HeadConfig, WaveformAugmentationConfig, WaveformBatchConfig
+from lm.bodies.waveforms import augmenting_waveforms
+from lm.heads.classification import ClassLoss, Label, LabelledSplit
+from lm.options import POOLINGS, VectorConfig
+from lm.probing.vectors import pool
 from pipelines.stages.audio_transformer import (
     AudioTransformerSettings,
     audio_transformer,

@@ -12,8 +12,10 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
-from lm.bodies.convolutional import PIECE_FRAMES, SpectrogramReader, clips_together, create_encoder, statistics
-from lm.probing.vectors import ONE_HEARING, POOLINGS, VectorConfig, pool
+from lm.bodies.convolutional import SpectrogramReader, clips_together, create_encoder, statistics
+from lm.bodies.options import PIECE_FRAMES
+from lm.options import ONE_HEARING, POOLINGS, VectorConfig
+from lm.probing.vectors import pool
 from pipelines.commandline.refusals import resolved
 from pipelines.stages.baselines import BaselineSettings, baseline_features, simclr, supervised
 from pipelines.stages.labels import Labels

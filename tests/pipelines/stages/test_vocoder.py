@@ -14,7 +14,7 @@ from pipelines.stages.vocoder import CodedIn, VocoderSettings, vocoder
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.store.training_curve import CURVE
-from vocoder.crops import CropsConfig
+from vocoder.options import CropsConfig
 from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.manifest import Clip, Manifest, Split
 from wordless.base.progress import Terminal

@@ -11,11 +11,11 @@ import soundfile
 import torch
 from safetensors.numpy import load_file
 
-from lm.bodies.clips import WaveformBatchConfig
+from lm.bodies.options import MaskConfig, WaveformBatchConfig
 from lm.bodies.speech import load_speech_classifier
-from lm.bodies.wav2vec2 import MaskConfig
 from lm.heads.classification import Label
-from lm.probing.vectors import POOLINGS, VectorConfig, pool
+from lm.options import POOLINGS, VectorConfig
+from lm.probing.vectors import pool
 from pipelines.stages.labels import Labels
 from pipelines.stages.stored_arrays import split_waveforms, waveforms
 from pipelines.stages.wav2vec2 import (
