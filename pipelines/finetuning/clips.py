@@ -117,8 +117,8 @@ def _fault(clip: Clip, body: Body, options: HeadOptions, max_seconds: float) -> 
     if clip.label is None:
         return "it has no label"
     samples = resampled_length(clip.num_samples, clip.sample_rate, body.reading.sample_rate)
-    if samples < body.least_samples:
-        milliseconds = 1000 * body.least_samples / body.reading.sample_rate
+    if samples < body.reading.least_samples:
+        milliseconds = 1000 * body.reading.least_samples / body.reading.sample_rate
         return f"shorter than the {milliseconds:g} ms of a state"
     if options.reads_whole_clips and clip.split == "train" and clip.seconds > max_seconds:
         return f"longer than body.batches.max_seconds={max_seconds:g}, and a part of it would not fit its label"

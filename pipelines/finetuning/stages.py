@@ -41,14 +41,14 @@ OUTPUTS, STEPS = "outputs.npy", "steps.npy"  # of validation and test clips: (su
 def body_inputs(session: Session, manifest: Manifest, source: Source) -> Entry:
     """Write the inputs of every clip into one array, in the order of the manifest."""
     body = source.body
-    inputs = {"front_end": body.front_end_key, "recordings": recordings_hash(manifest)}
+    inputs = {"front_end": body.reading.key, "recordings": recordings_hash(manifest)}
     recipe = Recipe("body_inputs", 1, config={"body": body.name}, inputs=inputs)
 
     def make(folder: Path) -> None:
         lengths = [num_inputs(clip, body) for clip in manifest.clips]
         front_end = body.front_end(source.folder, device=str(session.gang.device))
-        write, kind, width = partial(_write_inputs, manifest.root, front_end, body), body.input_type, body.input_width
-        title = f"inputs of {body.name}"
+        write, title = partial(_write_inputs, manifest.root, front_end, body), f"inputs of {body.name}"
+        kind, width = body.reading.input_type, body.reading.input_width
         write_clips(session, title, folder / INPUTS, manifest.clips, lengths, write, dtype=kind, width=width)
 
     return session.obtain(recipe, f"inputs of {len(manifest.clips)} clips", make, files=[INPUTS, OFFSETS])
@@ -154,10 +154,9 @@ def finetuned(session: Session, clips: LabelledClips, inputs: Entry, train: Inde
     """Train body and head on the clips ``train``; the entry is the model and its outputs for the other splits."""
     source, task, fit = training.source, training.task, training.fit
     held_out, test = clips.rows["validation"], clips.rows["test"]
-    none_or_all, some = source.body.training_versions
     recipe = Recipe(
         "finetuned",
-        none_or_all if training.frozen_layers in (0, "all") else some,
+        5,
         config=training.recipe,
         inputs={
             "inputs": inputs.key,
