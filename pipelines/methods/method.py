@@ -17,8 +17,8 @@ from wordless.base.errors import InputError
 if TYPE_CHECKING:
     from pipelines.methods.study import Options, Study, TrainingOptions
     from pipelines.stages.features import Frames
+    from wordless.audio.options import SpectrogramConfig
     from wordless.audio.recordings.manifest import Manifest
-    from wordless.audio.spectrogram import SpectrogramConfig
 
 
 class LineRecord(TypedDict):
