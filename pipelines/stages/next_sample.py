@@ -15,7 +15,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
 from wordless.audio.recordings.manifest import Manifest, Split
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, within
 from wordless.base.ranges import require, require_positive
 from wordless.base.seeds import require_seed
 from wordless.base.threads import one_thread
@@ -75,7 +75,8 @@ class NextSampleSettings:
         for name in self.models:
             config = self.config(name)
             if isinstance(config, TransformerConfig):
-                config.require_room(f"next_sample.{name}")
+                with within(f"next_sample.{name}"):
+                    config.require_room()
                 most = POSITIONS - config.receptive_field + 1
                 rule = f"next_sample.{name} reads at most {POSITIONS} samples at once: choose {most} or fewer"
                 require(self.crops.samples <= most, "next_sample.crops.samples", self.crops.samples, rule)
