@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lm.options import BatchConfig
+from lm.options import MIN_PAIRS, BatchConfig
 from lm.tokens import Vocabulary
 from lm.windows import Window, windows
 from tokenizer.codes import IntArray
@@ -90,7 +90,6 @@ def _boundaries(lengths: list[int]) -> IndexArray:
 
 
 MIN_WINDOWS = 4  # per step, for windows of any length
-MIN_PAIRS = 2  # contrasted at a time by each process
 BACKWARD = 0.5  # share of the windows that are read backwards, of a model that reads both ways
 UNCOUNTED = -100  # target of a position that is not counted: torch's cross entropy ignores it
 ORDER, EXAMPLE = 0, 1  # second words of the seeds: the purpose of a generator

@@ -295,3 +295,6 @@ class ProbeConfig(Options):
         if self.label_separator == "":
             rule = "give what stands between labels, or null for one label"
             raise InputError(option="label_separator", value="", rule=rule)
+
+
+MIN_PAIRS = 2  # contrasted at a time by each process

@@ -11,7 +11,7 @@ from pipelines.rates.language_models import RateModels
 from pipelines.stages.codes import heard_codes
 from pipelines.stages.features import CodesOfClips, HeardCodes
 from pipelines.stages.labels import Labels
-from pipelines.stages.language_model import LanguageModelSettings
+from pipelines.stages.options import LanguageModelSettings
 from pipelines.stages.soft_codes import HeardSoftCodes
 from pipelines.stages.stored_arrays import heard_frames, open_heard, spectrograms
 from pipelines.store.session import Session

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lm.batches import MIN_PAIRS
+from lm.options import MIN_PAIRS
 from pipelines.methods.table import METHODS
 from pipelines.settings.completed import EMBEDDED_SOURCE
 from pipelines.settings.gang import processes, require_equal_share, require_sharding

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -19,13 +19,14 @@ from lm.bodies.convolutional import (
     create_classifier,
     head_scores,
 )
-from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ConvEncoderConfig, HeadConfig
+from lm.bodies.options import ConvEncoderConfig
 from lm.bodies.simclr import PairBatches, create_simclr, validation_pairs
 from lm.heads.classification import ClassLoss, LabelledSplit
-from lm.options import ONE_HEARING, ContrastConfig, VectorConfig
+from lm.options import ONE_HEARING, VectorConfig
 from lm.probing.vectors import FloatArray
 from pipelines.stages.features import heard_key
 from pipelines.stages.labels import Labels
+from pipelines.stages.options import BaselineSettings, SimclrSettings, SupervisedSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms, stored_std
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json
@@ -35,39 +36,8 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
 from wordless.base.saved_models import CONFIG, WEIGHTS, write_tensors
-from wordless.training.options import FitConfig
 
 TRAINED = (WEIGHTS, CONFIG, CURVE)  # files of a trained encoder
-
-
-@dataclass(frozen=True, kw_only=True)
-class SimclrSettings:
-    """Options of the stage that trains SimCLR."""
-
-    contrast: ContrastConfig
-    augmentation: AugmentationConfig
-    batches: ClipBatchConfig
-    fit: FitConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class SupervisedSettings:
-    """Options of the stage that trains the supervised encoder."""
-
-    head: HeadConfig
-    augmentation: AugmentationConfig
-    batches: ClipBatchConfig
-    fit: FitConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class BaselineSettings:
-    """Options of the baseline encoders of spectrograms."""
-
-    encoder: ConvEncoderConfig
-    simclr: SimclrSettings
-    supervised: SupervisedSettings
-    seed: int  # of the untrained encoder
 
 
 def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settings: BaselineSettings) -> Entry:

@@ -8,7 +8,8 @@ import torch
 from lm.model import LanguageModel
 from lm.options import GPTConfig
 from lm.rate_model import RateLanguageModel
-from pipelines.stages.playback import ListeningConfig, Playback
+from pipelines.stages.options import ListeningConfig
+from pipelines.stages.playback import Playback
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tokenizer.autoencoder import Autoencoder

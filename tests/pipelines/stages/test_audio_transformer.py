@@ -17,12 +17,9 @@ from lm.bodies.waveforms import augmenting_waveforms
 from lm.heads.classification import ClassLoss, Label, LabelledSplit
 from lm.options import POOLINGS, VectorConfig
 from lm.probing.vectors import pool
-from pipelines.stages.audio_transformer import (
-    AudioTransformerSettings,
-    audio_transformer,
-    audio_transformer_features,
-)
+from pipelines.stages.audio_transformer import audio_transformer, audio_transformer_features
 from pipelines.stages.labels import Labels
+from pipelines.stages.options import AudioTransformerSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store

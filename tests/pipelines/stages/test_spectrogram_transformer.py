@@ -16,7 +16,8 @@ from lm.heads.classification import Label
 from lm.options import POOLINGS
 from lm.probing.vectors import pool
 from pipelines.stages.labels import Labels
-from pipelines.stages.spectrogram_transformer import AstSettings, ast, ast_features
+from pipelines.stages.options import AstSettings
+from pipelines.stages.spectrogram_transformer import ast, ast_features
 from pipelines.stages.stored_arrays import filter_banks
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
