@@ -24,7 +24,7 @@ from vocoder.short_time import analyse, hann, synthesise
 from vocoder.unlearned.mel_inversion import linear_power
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet
-from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
 
 # Language model: drawing codes
 
@@ -61,7 +61,7 @@ def ends_in_a_loop(codes: Sequence[int], limit: int, streams: int, longest: int)
 
 
 def covering_codes(drawing: str, look_ahead: int) -> list[list[str]]:
-    """What an upsampler reads, off a drawing: see `lm.conditions`.
+    """What an upsampler reads, off a drawing: see `lm.tokens`.
 
     Each row of the drawing has the codes of a rate in brackets, ``[  a0  ][  a1  ]``, on one axis of time. The result
     has for each code of the last row the codes of each row above that covers it, and those that follow, "-" beyond the
@@ -89,7 +89,7 @@ def covering_codes(drawing: str, look_ahead: int) -> list[list[str]]:
 
 
 def similarities_of_masked_frames(predicted: Tensor, targets: Tensor, masked: Tensor, negatives: Tensor) -> Tensor:
-    """`lm.baselines.wav2vec2.compare_with_targets`, frame by frame."""
+    """`lm.bodies.wav2vec2.compare_with_targets`, frame by frame."""
     of_frame = dict(zip(map(tuple, masked.nonzero().tolist()), targets, strict=True))
     rows = []
     for (clip, frame), target, numbers in zip(of_frame, targets, negatives, strict=True):
@@ -485,7 +485,7 @@ def regression_by_adamw(
 
 
 def template_expression(pattern: str) -> re.Pattern[str]:
-    """File-name pattern as an expression: reference of `Template.match` in `wordless.audio.recordings.templates`."""
+    """File-name pattern as an expression: reference of `Template.match` in `wordless.audio.recordings.description`."""
     expressions = {"**": ".*?", "*": "[^/]*?", "{index}": r"(?P<index>\d+)"}
     tokens = re.findall(r"\{[^{}]*\}|\*\*|\*|[^*{}]+", pattern)
     body = "".join(

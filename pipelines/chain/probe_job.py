@@ -6,8 +6,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from lm.probing.config import ProbeConfig
-from lm.probing.task import require_labels
+from lm.probing.task import ProbeConfig, require_labels
 from lm.rate_model import load_language_model
 from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus
 from pipelines.chain.unlabelled import unlabelled_of_run
@@ -37,10 +36,10 @@ from tokenizer.rate_tokenizer import load_tokenizer
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
-from wordless.audio.recordings.folds import Fold
-from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Manifest, read_manifest
 from wordless.audio.recordings.notices import overlap_notices
+from wordless.audio.recordings.splits import Fold
 from wordless.base.configuration import build
 from wordless.base.devices import Device, choose_device
 from wordless.base.engine import LOCAL, EngineConfig

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import get_args
 
 from lm.embeddings import States
-from lm.features_file import write_vectors
 from lm.model import LanguageModel
-from lm.pooling import ALL_POOLINGS, FloatArray, Pooling
+from lm.probing.features_file import write_vectors
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
-from lm.vectors import ONE_HEARING
+from lm.probing.vectors import ALL_POOLINGS, ONE_HEARING, FloatArray, Pooling
 from pipelines.chain.probe_job import RateModels, models_of_run, pooled_features
 from pipelines.embedding.inputs import corpus_of
 from pipelines.embedding.options import ALL, EmbedConfig
@@ -34,10 +33,10 @@ from pipelines.store.stored_features import (
 )
 from pipelines.store.work_folder import remove_work_folder, work_folder
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import Found, build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
 from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.base.configuration import match_choice
 from wordless.base.devices import choose_device
 from wordless.base.engine import LOCAL
@@ -243,7 +242,7 @@ def _recordings(
 def _vectors(
     session: Session, manifest: Manifest, rates: Sequence[RateModels], settings: EmbedConfig, wanted: Wanted
 ) -> dict[str, FloatArray]:
-    """Compute the wanted arrays ``(clips, dims)``, named as `lm.features_file` describes."""
+    """Compute the wanted arrays ``(clips, dims)``, named as `lm.probing.features_file` describes."""
     recipe = wanted.recipe
     made = pooled_features(
         session, manifest, rates, wanted.reading, attentive=recipe.attentive, surprise=recipe.surprise

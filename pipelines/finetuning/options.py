@@ -5,13 +5,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from lm.baselines.clip_batches import WaveformBatchConfig
-from lm.finetuning.bodies.table import BODIES
-from lm.finetuning.body import BodyOptions, FrozenLayers, require_frozen_layers
-from lm.finetuning.figures import FigureConfig
-from lm.finetuning.heads.table import HEADS
-from lm.finetuning.task import HeadOptions
-from lm.probing.config import ProbeConfig
+from lm.bodies.body import BodyOptions, FrozenLayers, require_frozen_layers
+from lm.bodies.clips import WaveformBatchConfig
+from lm.bodies.table import BODIES
+from lm.heads.head import FigureConfig, HeadOptions
+from lm.heads.table import HEADS
+from lm.probing.task import ProbeConfig
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.gang import require_equal_share
@@ -20,7 +19,7 @@ from pipelines.settings.parallel import require_processes
 from pipelines.store.run_folder import require_output
 from pipelines.store.store import StoreConfig
 from pipelines.tracking.table import require_trackers
-from wordless.audio.channels import Channel, require_choice
+from wordless.audio.decoding import Channel, require_choice
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
 from wordless.base.configuration import build
@@ -30,7 +29,7 @@ from wordless.base.errors import InputError
 from wordless.base.nearest import suggestion
 from wordless.base.ranges import require
 from wordless.base.seeds import require_seeds
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 T = TypeVar("T")
 Opponent = Literal["scratch", "probe"]

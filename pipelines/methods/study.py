@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from lm.embeddings import States
 from lm.probing.task import ProbeTask
-from lm.vectors import VectorConfig
+from lm.probing.vectors import VectorConfig
 from pipelines.rates.codebooks import Codebook
 from pipelines.rates.language_models import RateModels
 from pipelines.stages.codes import heard_codes
@@ -18,10 +18,10 @@ from pipelines.stages.stored_arrays import heard_frames, open_heard, spectrogram
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tokenizer.assignments import Assignments
-from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Manifest
-from wordless.audio.spectrogram import SpectrogramConfig
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 T = TypeVar("T")
 

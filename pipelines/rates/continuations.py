@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lm.diversity import NGRAMS, distinct_ngrams
+from lm.generation import Sampling
+from lm.judging.scores import NGRAMS, distinct_ngrams
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
-from lm.sampling import Sampling
 from pipelines.stages.playback import excerpt_row
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
@@ -31,8 +31,8 @@ from vocoder.kinds.griffin_lim import GRIFFIN_LIM
 from vocoder.sampling import Sampling as SoundSampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.excerpts import Excerpt, read_loudest
-from wordless.audio.recordings.choosing import choose_randomly
 from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash
+from wordless.audio.recordings.selection import choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.files import aside

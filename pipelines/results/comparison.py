@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from lm.comparison import MANY_GROUPS
+from lm.probing.comparison import MANY_GROUPS
 from pipelines.methods.picture import PictureRecord
 from pipelines.results.figures import OF_LAYER, Figure, Figures
 from pipelines.store.stored_features import GPT

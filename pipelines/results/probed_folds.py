@@ -1,8 +1,8 @@
 """The comparison of methods, made from the probes of every fold and seed: rows of ``results.json``, and their protocol.
 
-Every fold has the same weight. Intervals and p values come from `lm.comparison`: a bootstrap of clips within the folds,
-and Student's t over the folds and over the seeds. On a single split whose test clips have enough groups, whole groups
-are drawn. With several seeds, a clip counts as right by the share of seeds that answer it right.
+Every fold has the same weight. Intervals and p values come from `lm.probing.comparison`: a bootstrap of clips within
+the folds, and Student's t over the folds and over the seeds. On a single split whose test clips have enough groups,
+whole groups are drawn. With several seeds, a clip counts as right by the share of seeds that answer it right.
 
 Beside each test figure stands the validation figure that chose the method's candidate, and the gap: validation minus
 test, with an interval that holds for all methods at once (Bonferroni). Where it excludes 0, the two sets of clips
@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from lm.comparison import (
+from lm.probing.comparison import (
     Estimate,
     FloatArray,
     Hits,
@@ -35,7 +35,7 @@ from lm.comparison import (
     t_interval,
     whole_groups,
 )
-from lm.probing.config import ProbeConfig, require_equal_counts
+from lm.probing.task import ProbeConfig, require_equal_counts
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import OF_LAYER, Figure, Figures
 from pipelines.store.stored_features import GPT, parts_of_key

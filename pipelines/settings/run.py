@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, TypeVar, get_args
 
-from lm.probing.config import ProbeConfig
+from lm.probing.task import ProbeConfig
 from pipelines.methods.method import Method
 from pipelines.rates.continuations import RatesConfig
 from pipelines.settings.comparison import ComparisonConfig
@@ -27,9 +27,9 @@ from pipelines.stages.zerospeech import ZerospeechConfig
 from pipelines.store.store import StoreConfig
 from tokenizer.speech_layer import ChosenLayer
 from vocoder.wavenet.network import WaveNetConfig
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.base.configuration import build, move_seeds
 from wordless.base.devices import Device
 from wordless.base.engine import LOCAL, EngineConfig

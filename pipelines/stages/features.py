@@ -22,8 +22,18 @@ from torch import Tensor
 from lm.embeddings import RESIDUAL, States, layer_features
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
-from lm.pooling import POOLINGS, FloatArray, Pooling, RunningPools, bags_of_codes, pool
-from lm.vectors import CLASS_SCORES, ONE_HEARING, VectorConfig, average
+from lm.probing.vectors import (
+    CLASS_SCORES,
+    ONE_HEARING,
+    POOLINGS,
+    FloatArray,
+    Pooling,
+    RunningPools,
+    VectorConfig,
+    average,
+    bags_of_codes,
+    pool,
+)
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
 from pipelines.store.stored_features import (
@@ -43,8 +53,7 @@ from tokenizer.rates import join_rates
 from tokenizer.signals import PATCHES_AT_ONCE, log_mel_pieces, signals, whole_patches
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read_blocks, resampled_length
-from wordless.audio.recordings.heard_frames import HeardFrames
-from wordless.audio.recordings.hearings import Hearing, hearings
+from wordless.audio.recordings.hearings import HeardFrames, Hearing, hearings
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash, recordings_hash
 from wordless.base.threads import one_thread

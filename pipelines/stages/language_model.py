@@ -6,25 +6,32 @@ from pathlib import Path
 
 from torch import nn
 
-from lm.batches import MIN_PAIRS, BatchConfig, TokenBatch, TrainingBatches, fitting_batches, loss, validation_batches
-from lm.conditions import LOOK_AHEAD, require_look_ahead
-from lm.contrast import ContrastConfig
-from lm.contrasted_gpt import ContrastedLoss, create_contrasted
+from lm.batches import (
+    MIN_PAIRS,
+    BatchConfig,
+    CodeSequences,
+    TokenBatch,
+    TrainingBatches,
+    fitting_batches,
+    loss,
+    validation_batches,
+)
+from lm.contrast import ContrastConfig, ContrastedLoss, create_contrasted
 from lm.gpt import GPT, GPTConfig
+from lm.judging.scores import perplexities
 from lm.model import LanguageModel
-from lm.perplexity import perplexities
-from lm.sequences import CodeSequences
+from lm.tokens import LOOK_AHEAD, require_look_ahead
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.codes import Codes
+from tokenizer.options import ViewsConfig
 from tokenizer.parquet import read_codes
-from tokenizer.views import ViewsConfig
 from wordless.base.errors import InputError
 from wordless.base.ranges import require, require_least
 from wordless.base.saved_models import LANGUAGE_MODEL
-from wordless.training.state import ShardableFitConfig
+from wordless.training.options import ShardableFitConfig
 from wordless.training.steps import LossFunction
 
 PERPLEXITY = "perplexity.json"

@@ -12,7 +12,7 @@ from tests.pipelines.tiny import AUDIO, sweep, tiny_tokenizer
 from tokenizer.encoder import Encoder, encode_clip
 from tokenizer.signals import bottlenecks_of_frames, codes_of_frames, log_mel_pieces, signals, whole_patches
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.mean_removal import MeanRemoval
+from wordless.audio.options import MeanRemoval
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel

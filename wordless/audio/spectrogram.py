@@ -7,88 +7,77 @@ Frame ``t`` ends where hop ``t`` ends, so it uses no sample from ``(t + 1) * hop
     [------ window 0 -]         |         |       frame 0
               [------ window 1 -]         |       frame 1
                         [------ window 2 -]       frame 2
+
+A recording's log-mel can be normalised: removal of its mean per mel band, and a floor relative to its loud values. In
+log-mel the channel, and much of the speaker, are a constant; so is the recording level.
+
+"Cepstral mean subtraction" in the log-mel domain (Atal, 1974; Furui, 1981). The mean of the whole clip needs the whole
+clip before its first frame. The running mean of all frames so far needs no later frame.
+
+`AudioSettings` are the user's options, in milliseconds. `warp` reads a spectrogram at another speed and with other
+formants, as of another speaker.
 """
 
+import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 import torch
 import torchaudio
 from torch import Tensor, nn
 
-from wordless.audio.blocks import equal_blocks
-from wordless.audio.channels import Channel, require_choice
-from wordless.audio.mean_removal import MeanRemoval, limit_range, subtract_mean
-from wordless.audio.waveform import FloatArray
-from wordless.base.errors import InputError
-from wordless.base.ranges import require
+from wordless.audio.options import MeanRemoval, SpectrogramConfig
+from wordless.audio.waveform import FloatArray, equal_blocks
 
-MAX_WINDOW = 65_536  # samples
-MAX_MELS = 1024  # their weights with the longest window take 128 MiB
-MIN_RATE, MAX_RATE = 2, 1_000_000  # Hz; torchaudio's mel filters end at a whole number of Hz, half the sample rate
-SMALLEST_FLOOR = 1e-30  # smaller values may be 0 in float32, and the logarithm of digital silence would not be finite
+LOUD = 0.99  # share of a recording's values below its loud values
 
 
-@dataclass(frozen=True, kw_only=True)
-class SpectrogramConfig:
-    """Options of the log-mel spectrogram of a mono signal."""
+def limit_range(pieces: Iterable[Tensor], decibels: float | None) -> Iterator[Tensor]:
+    """Raise the log-mel pieces ``(time, mels)`` of a recording to a floor ``decibels`` below its loud values.
 
-    sample_rate: int = 16_000  # Hz; recordings of another rate are resampled
-    window_length: int = 400  # samples; also the length of the Fourier transform
-    hop_length: int = 160  # samples between frames
-    n_mels: int = 80
-    f_min: float = 0.0  # Hz
-    f_max: float | None = None  # Hz; None is half the sample rate
-    floor: float = 1e-4  # added to the mel power before the logarithm: 80 dB below a full-scale tone in a window of 400
-    # dB; floor relative to a recording's own loud values, for which the whole recording is needed
-    dynamic_range: float | None = None
-    remove_mean: MeanRemoval = "none"  # over time, per mel band; removes the channel; "clip" needs whole recordings
-    channel: Channel = "mean"  # of a recording that is read; "loudest" decodes a recording twice
+    The floor hides the noise of a soft recording as it hides that of a loud one. Loud values are known only at the end,
+    so the recording's spectrogram is held in memory. None leaves the pieces unchanged.
+    """
+    if decibels is None:
+        yield from pieces
+        return
+    held = list(pieces)
+    if not any(piece.numel() for piece in held):
+        yield from held
+        return
+    values = torch.cat([piece.flatten() for piece in held])
+    loud = values.kthvalue(max(round(LOUD * len(values)), 1)).values
+    floor = loud - decibels * math.log(10) / 10
+    yield from (torch.logaddexp(piece, floor) for piece in held)
 
-    def __post_init__(self) -> None:
-        require_rate(self.sample_rate)
-        given = f"{self.hop_length} and audio.window_length {self.window_length} samples"
-        rule = "choose 0 < hop_length <= window_length, so that every sample is used (audio.hop_ms and audio.window_ms)"
-        require(0 < self.hop_length <= self.window_length, "audio.hop_length", given, rule)
-        length, rule = self.window_length, f"choose at most {MAX_WINDOW}"
-        require(length <= MAX_WINDOW, "audio.window_length", f"{length} samples", rule)
-        nyquist = self.sample_rate / 2
-        if not 0 <= self.f_min < self.highest <= nyquist:
-            raise InputError(
-                f"audio.f_min is {self.f_min} and audio.f_max {self.highest} Hz; choose 0 <= f_min < f_max <= "
-                f"{nyquist:g}, half of audio.sample_rate={self.sample_rate}"
-            )
-        most = min(self.window_length // 2, MAX_MELS)
-        bins = f"the window of {self.window_length} samples has frequency bins"
-        longer = -(-2000 * min(self.n_mels, MAX_MELS) // self.sample_rate)  # ms, for as many bins as bands
-        rule = f"choose 1 to {most}: no more than {bins}, and no more than {MAX_MELS}"
-        rule += f"; or a longer window, such as audio.window_ms={longer}" if most < self.n_mels <= MAX_MELS else ""
-        require(0 < self.n_mels <= most, "audio.n_mels", self.n_mels, rule)
-        rule = "choose a positive one, such as 40, or null for none"
-        usable = self.dynamic_range is None or self.dynamic_range > 0
-        require(usable, "audio.dynamic_range", f"{self.dynamic_range} dB", rule)
-        rule = "choose none, clip or running"
-        require(self.remove_mean in get_args(MeanRemoval), "audio.remove_mean", repr(self.remove_mean), rule)
-        require_choice(self.channel, "audio.channel")
-        rule = f"the logarithm needs a positive floor of at least {SMALLEST_FLOOR:g}, such as 1e-4"
-        require(SMALLEST_FLOOR <= self.floor < np.inf, "audio.floor", self.floor, rule)
 
-    @property
-    def highest(self) -> float:
-        """Upper edge of the highest mel band in Hz."""
-        return self.sample_rate / 2 if self.f_max is None else self.f_max
+def subtract_mean(pieces: Iterable[Tensor], how: MeanRemoval) -> Iterator[Tensor]:
+    """Subtract the mean per mel band from the pieces ``(time, mels)`` of one recording, given in order.
 
-    @property
-    def keeps_levels(self) -> bool:
-        """Whether log-mel says how loud a band is, and not only how loud beside the rest of its recording."""
-        return self.remove_mean == "none" and self.dynamic_range is None
+    "clip" holds the whole spectrogram in memory, the other two hold one piece. The mean is over all given frames,
+    including the silence that pads a last hop or patch.
+    """
+    match how:
+        case "none":
+            yield from pieces
+        case "clip":
+            held = list(pieces)
+            if held:
+                mean = torch.cat(held).mean(0)
+                yield from (piece - mean for piece in held)
+        case "running":
+            yield from _subtract_running_mean(pieces)
 
-    @property
-    def left_context(self) -> int:
-        """Samples before its own hop that a frame uses: window_length - hop_length."""
-        return self.window_length - self.hop_length
+
+def _subtract_running_mean(pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Subtract from frame t the mean of frames 0 to t."""
+    seen, total = 0, torch.zeros(())
+    for piece in pieces:
+        sums = piece.double().cumsum(0) + total  # (time, mels); fp64, so that rounding does not favour the last hour
+        counts = torch.arange(seen + 1, seen + 1 + len(piece), device=piece.device, dtype=torch.float64)
+        if len(piece):
+            seen, total = seen + len(piece), sums[-1]
+        yield piece - (sums / counts[:, None]).float()
 
 
 class LogMel(nn.Module):
@@ -166,13 +155,54 @@ def frames_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int)
             yield log_mel.frames(torch.from_numpy(samples)[None])[0]
 
 
-def require_rate(sample_rate: int) -> None:
-    """Refuse a sample rate that no front end can have."""
-    rule = f"it must be {MIN_RATE} to {MAX_RATE} Hz"
-    require(MIN_RATE <= sample_rate <= MAX_RATE, "audio.sample_rate", sample_rate, rule)
+def warp(
+    spectrograms: Tensor, lengths: Tensor, *, speeds: Tensor, formants: Tensor, starts: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Resample spectrograms at other points of time and mel, linearly between frames and between bands.
+
+    ::
+
+        frame t of the result is read at start + (t + 0.5) * speed - 0.5        clamped to the passage's frames
+        band  m                  is read at        (m + 0.5) * formant - 0.5    clamped to the lowest and highest band
+
+    A speed or formant of 1 changes no byte.
+
+    Args:
+        spectrograms: ``(batch, time, mels)``.
+        lengths: ``(batch,)`` int64, frames of each passage, 1 or more.
+        speeds: ``(batch,)``, above 1 for faster, which makes the result shorter.
+        formants: ``(batch,)``, above 1 for a lower voice.
+        starts: ``(batch,)`` int64, first frame of each passage; by default the first of all.
+
+    Returns:
+        ``(batch, longest new length, mels)``, zeros beyond the new lengths; and the new lengths, ``max(round(length /
+        speed), 1)``.
+    """
+    starts = torch.zeros_like(lengths) if starts is None else starts
+    warped = torch.round(lengths / speeds.double()).long().clamp(min=1)
+    steps = torch.arange(int(warped.max()))
+    at = (steps + 0.5) * speeds.double()[:, None] - 0.5  # float64, to distinguish the frames of an hour exactly
+    lower, share = _between(at, lengths[:, None])
+    upper = torch.minimum(lower + 1, lengths[:, None] - 1)
+    rows = torch.arange(len(spectrograms))[:, None]
+    first, second = (spectrograms[rows, starts[:, None] + index] for index in (lower, upper))
+    read = torch.lerp(first, second, share.to(spectrograms.dtype)[..., None])
+    if bool((formants != 1).any()):
+        read = read @ _band_weights(formants, spectrograms.shape[2]).to(spectrograms.dtype)
+    return read.masked_fill((steps >= warped[:, None])[..., None], 0.0), warped
 
 
-def require_ranges(ranges: tuple[float, float] | None, option: str) -> None:
-    """Refuse an invalid interval of dynamic ranges."""
-    if ranges is not None and not (len(ranges) == 2 and 0 < ranges[0] <= ranges[1]):
-        raise InputError(f"{option} is {list(ranges)} dB; give the narrowest and the widest, such as [22, 50], or null")
+def _band_weights(formants: Tensor, mels: int) -> Tensor:
+    """Compute the weight of each band in each band of the result ``(batch, mels, mels)``."""
+    at = (torch.arange(mels) + 0.5) * formants.double()[:, None] - 0.5
+    lower, share = _between(at, torch.tensor(mels))
+    weights = torch.zeros(len(formants), mels, mels, dtype=torch.float64)
+    weights.scatter_add_(1, lower[:, None], 1 - share[:, None])
+    return weights.scatter_add_(1, (lower + 1).clamp(max=mels - 1)[:, None], share[:, None])
+
+
+def _between(at: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the index below a position, clamped to the valid indices, and the position's distance from the index."""
+    clamped = torch.minimum(at.clamp(min=0), (count - 1).double())
+    lower = clamped.floor()
+    return lower.long(), clamped - lower

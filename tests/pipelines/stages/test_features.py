@@ -9,13 +9,13 @@ import pytest
 import soundfile
 import torch
 
-from lm.pooling import POOLINGS, pool
+from lm.probing.vectors import POOLINGS, pool
 from pipelines.stages.features import audio_features
 from tests.pipelines.tiny import AUDIO, save_tokenizer, sweep, tiny_tokenizer
 from tokenizer.encoder import Encoder
 from tokenizer.signals import PATCHES_AT_ONCE
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.mean_removal import MeanRemoval
+from wordless.audio.options import MeanRemoval
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel

@@ -12,16 +12,15 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from lm.probing.config import ProbeConfig
-from lm.probing.task import require_labels
+from lm.probing.task import ProbeConfig, require_labels
 from pipelines.methods.table import METHODS
 from pipelines.results.probed_folds import ProbedFolds, compare
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, Store
 from pipelines.store.stored_features import features_by_method
-from wordless.audio.recordings.folds import Fold, folds
 from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.audio.recordings.splits import Fold, folds
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.lm.baselines.reference import warped_by_loops
-from wordless.audio.warping import warp
+from tests.lm.reference import warped_by_loops
+from wordless.audio.spectrogram import warp
 
 
 def _spectrograms(clips: int, time: int, mels: int) -> torch.Tensor:

@@ -19,8 +19,8 @@ from lzma import LZMAError
 from pathlib import PurePosixPath
 
 from wordless.audio.recordings.manifest import writable
-from wordless.audio.recordings.packed.columns import as_text
-from wordless.audio.recordings.packed.parts import Broken, DamageError, Facts, PackedFile, Parts, Sound
+from wordless.audio.recordings.packed.files import Broken, DamageError, Facts, PackedFile, Parts, Sound
+from wordless.audio.recordings.packed.rows import as_text
 from wordless.audio.recordings.recording_paths import EXTENSIONS
 from wordless.base.errors import InputError
 from wordless.base.files import open_regular
@@ -79,7 +79,7 @@ class _Others:
         for kind, count in self._counts.items():
             first = f"such as {self._first[kind]}" if count > 1 else self._first[kind]
             reason = f"not read, because the ending is not one of sound or facts: {counted(count, 'member')}, {first}"
-            yield Broken(name=kind, reason=reason, members=count)
+            yield Broken(name=kind, reason=reason)
 
 
 def _member(archive: tarfile.TarFile, member: tarfile.TarInfo, seen: set[str], others: _Others) -> Parts:

@@ -5,9 +5,9 @@
     dataset-0123456789abcdef/sounds/train_00000/0000/...   recordings, byte by byte as they were packed
     dataset-0123456789abcdef/rows/00000.jsonl              for each packed file: its recordings and their facts
 
-The key is a hash of the packed files' names and contents, and of the columns that are read. The folder appears complete
-or not at all; until then it ends in ``.partial``. A packed file whose rows are there is finished, so a killed run
-unpacks the others alone.
+The key is a hash of the packed files' names, sizes and times of change, and of the columns that are read. The folder
+appears complete or not at all; until then it ends in ``.partial``. A packed file whose rows are there is finished, so a
+killed run unpacks the others alone.
 
 The facts of a recording are those whose key is its name before the ending, and those whose key ends at an earlier dot
 of this name, as in WebDataset. If several say a value, the longest key counts::
@@ -17,36 +17,129 @@ of this name, as in WebDataset. If several say a value, the longest key counts::
 
 Where the longest key has facts, a shorter one that is the name of another recording counts no longer: with
 ``Track 2.flac`` and ``Track 2.0.flac``, each has the facts of its own name.
+
+A table beside the folder has labels, groups, folds and splits of its recordings, from chosen columns.
 """
 
 import json
 import os
 from collections import ChainMap
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from wordless.audio.recordings.packed.contents import content_hashes
-from wordless.audio.recordings.packed.data_set import PackedDataSet
-from wordless.audio.recordings.packed.parts import Broken, DamageError, Facts, PackedFile, Parts, Sound
+from wordless.audio.recordings.description import SEPARATOR, ColumnConfig
+from wordless.audio.recordings.manifest import Split
+from wordless.audio.recordings.packed.files import (
+    Broken,
+    DamageError,
+    Facts,
+    PackedFile,
+    Parts,
+    Sound,
+    data_set_files,
+    known_split,
+    shard_files,
+)
+from wordless.audio.recordings.packed.rows import FileColumns, read_rows, sound_bytes, table_columns
+from wordless.audio.recordings.packed.shards import read_shard
 from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, remove, write_aside
 from wordless.base.json_values import list_hash
-from wordless.base.text import counted
+from wordless.base.nearest import nearest, suggestion
+from wordless.base.text import counted, listed
 
-VERSION = 2  # of the layout: raise it when the same files are unpacked in another way
+VERSION = 3  # of the layout: raise it when the same files are unpacked in another way
 SOUNDS, ROWS = "sounds", "rows"
 Progress = Callable[[int], None]  # bytes that were written since the last call
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
+class PackedDataSet:
+    """Files with recordings, in order."""
+
+    option: str  # that names them
+    name: str  # for people
+    files: tuple[PackedFile, ...]
+    # of each Arrow or Parquet file by its name, or why it is damaged; tar shards have none
+    columns: Mapping[str, FileColumns | str]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Bytes of each file's recordings, about; compressed shards take more."""
+        return tuple(self._size(file) for file in self.files)
+
+    def read(self, file: PackedFile) -> Parts:
+        """Give the recordings and facts of a file."""
+        match self.columns.get(file.name):
+            case None:
+                yield from read_shard(file)
+            case str() as reason:
+                yield Broken(name="the file", reason=reason)
+            case columns:
+                yield from read_rows(file, columns)
+
+    def _size(self, file: PackedFile) -> int:
+        match self.columns.get(file.name):
+            case None:
+                return file.path.stat().st_size
+            case str():
+                return 0
+            case columns:
+                return sound_bytes(file, columns)
+
+
+def open_data_set(place: str, columns: ColumnConfig) -> PackedDataSet:
+    """Open the Arrow or Parquet files of a data set; a damaged file is set aside when it is read.
+
+    Raises:
+        InputError: there are no such files, all are damaged, or a column is not there.
+    """
+    files = data_set_files(place)
+    found: dict[str, FileColumns | str] = {}
+    for file in files:
+        try:
+            found[file.name] = table_columns(file, columns.audio)
+        except DamageError as error:
+            found[file.name] = str(error)
+    readable = [each for each in found.values() if not isinstance(each, str)]
+    at = f"corpus.dataset={place}"
+    if not readable:
+        problem = f"{at}: {files[0].path} {found[files[0].name]}"
+        raise InputError(f"{problem}; name Parquet files, or Arrow files of save_to_disk")
+    require_columns({name for each in readable for name in each.classes}, columns, at)
+    return PackedDataSet(option="corpus.dataset", name=Path(place).resolve().name, files=tuple(files), columns=found)
+
+
+def open_shards(pattern: str) -> PackedDataSet:
+    """Open tar shards.
+
+    Raises:
+        InputError: one of them is not there.
+    """
+    return PackedDataSet(option="corpus.shards", name=Path(pattern).name, files=tuple(shard_files(pattern)), columns={})
+
+
+def require_columns(there: Collection[str], columns: ColumnConfig, place: str) -> None:
+    """Refuse columns that no file has."""
+    for column, option in columns.wanted.items():
+        if column not in there:
+            shown = sorted(there)
+            names = f"{', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''}" if shown else "(none)"
+            meant = f"{suggestion(column, there)} " if nearest(column, there) else ""
+            raise InputError(
+                f"{option}: {place} has no such column of text, numbers or classes; {meant}its columns are {names}; "
+                f"{option.partition('=')[0]}=null reads none"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class UnpackedRow:
     """A recording below the folder of sounds, or a part that was set aside."""
 
     path: str  # below the folder of sounds; of a part that was set aside, its packed file and its name
     size: int = 0  # bytes
     reason: str = ""  # why it was set aside; empty: it was not
-    members: int = 0  # of a packed file that the row stands for, if they are not read
     fields: dict[str, str]
 
 
@@ -74,15 +167,18 @@ class Unpacked:
             return False
 
 
-def unpacked_place(data_set: PackedDataSet, cache: Path, progress: Progress | None = None) -> Unpacked:
-    """Return where a data set is, or will be, unpacked; its files are hashed if they are not known.
-
-    ``progress`` is told how many bytes were hashed since the last call.
-    """
-    hashes = content_hashes([file.path for file in data_set.files], cache, progress)
-    named = [[file.name, content] for file, content in zip(data_set.files, hashes, strict=True)]
-    key = list_hash([VERSION, data_set.reading, *named])[:16]
-    return Unpacked(folder=cache / f"dataset-{key}")
+def unpacked_place(data_set: PackedDataSet, cache: Path) -> Unpacked:
+    """Return where a data set is, or will be, unpacked."""
+    columns = [
+        [name, each] if isinstance(each, str) else [name, each.audio, dict(each.classes)]
+        for name, each in data_set.columns.items()
+    ]
+    try:
+        states = [(file.name, file.path.stat()) for file in data_set.files]
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}; check path and permissions") from error
+    files = [[name, status.st_size, status.st_mtime_ns] for name, status in states]
+    return Unpacked(folder=cache / f"dataset-{list_hash([VERSION, columns, *files])[:16]}")
 
 
 def is_unpacked(data_set: PackedDataSet, place: Unpacked) -> bool:
@@ -93,7 +189,8 @@ def is_unpacked(data_set: PackedDataSet, place: Unpacked) -> bool:
 def missing_bytes(data_set: PackedDataSet, place: Unpacked) -> int:
     """Return about how many bytes `unpack` will write, without those that a killed process has finished."""
     begun = place if place.folder.is_dir() else _partial(place)
-    return sum(data_set.sizes[number] for number in missing_files(data_set, begun))
+    sizes = data_set.sizes
+    return sum(sizes[number] for number in missing_files(data_set, begun))
 
 
 def missing_files(data_set: PackedDataSet, place: Unpacked) -> list[int]:
@@ -150,10 +247,10 @@ def _unpack_file(data_set: PackedDataSet, partial: Unpacked, number: int, progre
         finished.append(replace(row, fields=dict(ChainMap(*(facts.get(each, {}) for each in keys)))))
     if alone := [key for key in facts if key not in told]:
         such = f"no recording has their names: facts of {counted(len(alone), 'sample')}, such as {alone[0]}"
-        finished.append(UnpackedRow(path=f"{file.name}/{alone[0]}", reason=such, members=len(alone), fields={}))
+        finished.append(UnpackedRow(path=f"{file.name}/{alone[0]}", reason=such, fields={}))
     os.sync()  # one call for all recordings; flushing each by itself took 8 ms a file
-    lines = [json.dumps({name: getattr(row, name) for name in UnpackedRow.__slots__}) for row in finished]
-    write_aside(partial.folder / ROWS / f"{number:05d}.jsonl", "".join(f"{line}\n" for line in lines))
+    lines = "".join(f"{json.dumps(asdict(row))}\n" for row in finished)
+    write_aside(partial.folder / ROWS / f"{number:05d}.jsonl", lines)
 
 
 def _keys(name: str, described: Collection[str], sounds: Collection[str]) -> list[str]:
@@ -178,7 +275,7 @@ def _write_parts(
             case Broken():
                 faults |= {part.key} if part.key is not None else set()
                 path = f"{file.name}/{part.name}"
-                rows.append((None, UnpackedRow(path=path, reason=part.reason, members=part.members, fields={})))
+                rows.append((None, UnpackedRow(path=path, reason=part.reason, fields={})))
             case Sound():
                 path = f"{file.name}/{part.name}"
                 try:
@@ -210,3 +307,71 @@ def _write(path: Path, sound: Sound) -> int:
         path.unlink(missing_ok=True)
         raise
     return size
+
+
+def label_table(
+    data_set: PackedDataSet, place: Unpacked, columns: ColumnConfig, *, own_splits: bool
+) -> tuple[Path, tuple[str, ...]]:
+    """Write a JSONL table beside the unpacked data set, unless it is there; return its path and notices for people.
+
+    With ``own_splits`` each recording has the data set's own split. A data set with a single split has none: all
+    recordings are then training clips, of which validation and test clips can be drawn.
+
+    Raises:
+        InputError: no recording can be used, or none has a value of a column.
+    """
+    at = f"{data_set.option}={data_set.name}"
+    rows = [(row, file.split) for number, file in enumerate(data_set.files) for row in place.rows(number)]
+    usable = [row for row, _ in rows if not row.reason]
+    if not usable:
+        first = "; ".join(f"{row.path}: {row.reason}" for row, _ in rows[:3])
+        problem = f"none of its {counted(len(rows), 'part')} can be used ({first})" if rows else "it is empty"
+        raise InputError(f"{at}: {problem}; check the files, and convert recordings of other kinds to WAV or FLAC")
+    require_columns({name for row, _ in rows for name in row.fields}, columns, at)
+    text = "".join(f"{json.dumps(line)}\n" for line in _lines(rows, columns, own_splits))
+    path = place.folder.with_name(f"{place.folder.name}.{list_hash([text])[:8]}.jsonl")
+    if not path.is_file():
+        with locked(place.folder.with_suffix(".lock")):
+            write_aside(path, text)
+    return path, _missing_facts(usable, columns)
+
+
+def _lines(
+    rows: Sequence[tuple[UnpackedRow, str | None]], columns: ColumnConfig, own_splits: bool
+) -> Iterator[dict[str, str]]:
+    named = [(row, row.fields.get(columns.split) if columns.split else split) for row, split in rows]
+    names = {name or "" for row, name in named if not row.reason}
+    divided = own_splits and len(names) > 1 and any(map(known_split, names))
+    for row, name in named:
+        fields = _described(row, columns)
+        split: Split | None = known_split(name or "") if divided else "train"
+        if reason := row.reason or _fault(fields, name, split):
+            yield {"path": row.path, "set_aside": reason}
+        else:
+            yield {"path": row.path, **fields, **({"split": split} if own_splits and split else {})}
+
+
+def _described(row: UnpackedRow, columns: ColumnConfig) -> dict[str, str]:
+    """Return label, group and fold of a recording, as far as they are known."""
+    label = SEPARATOR.join(text for column in columns.labels if (text := row.fields.get(column)))
+    found = {"label": label, "group": row.fields.get(columns.group or ""), "fold": row.fields.get(columns.fold or "")}
+    return {name: text for name, text in found.items() if text}
+
+
+def _fault(fields: dict[str, str], name: str | None, split: Split | None) -> str:
+    for field, text in fields.items():
+        if not text.isprintable():
+            return f"its {field} holds control characters"
+    return "" if split else f"in no split: {name or 'nothing'} of the data set is neither train, validation nor test"
+
+
+def _missing_facts(usable: Sequence[UnpackedRow], columns: ColumnConfig) -> tuple[str, ...]:
+    """Return a notice if some recordings have no label, group or fold, and others have."""
+    wanted = [name for name in ("label", "group", "fold") if name in columns.named]
+    without: dict[str, list[str]] = {name: [] for name in wanted}  # paths of recordings
+    for row in usable:
+        there = _described(row, columns)
+        for name in wanted:
+            without[name] += [] if name in there else [row.path]
+    counts = [f"{len(paths)} have no {name} (such as {paths[0]})" for name, paths in without.items() if paths]
+    return (f"of {counted(len(usable), 'recording')} in it, {listed(counts)}",) if counts else ()

@@ -1,0 +1,163 @@
+"""Levels of a recording over time: where its silent ends are, and which of its segments are silent.
+
+Trimming of silent ends: the sound lies between the first and the last block above a threshold.
+
+As librosa.effects.trim does (McFee et al., "librosa: Audio and music signal analysis in Python", SciPy 2015), but in
+blocks of 20 ms that do not overlap. The threshold is relative to the loudest block, so the recording level does not
+matter::
+
+    block          0    1    2    3    4    5    6    7
+    dB below it   70   35   48    9    0   20   44   44
+    rises          x    x         x    x                    louder than all blocks before them
+    falls                              x    x         x     louder than all blocks after them
+
+For any threshold, the first block above it is a rise and the last one a fall. So these few blocks are enough to trim a
+recording at every threshold without decoding it again.
+
+The peak of each tenth of a second is kept in one byte. Inspection decodes a recording once and keeps its levels (48 KB
+for an hour, as text). They show which of its segments are silent, for any length of segments and any threshold, without
+decoding the recording again::
+
+    peaks      0.4   0.3   0.0   0.002 0.5         largest absolute sample of each block
+    levels     15    20    255   107   12          half decibels below full scale, rounded towards the louder side
+    segment              |<------->|               its level is that of its loudest block, including the blocks at its
+    ends
+"""
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from wordless.audio.waveform import FloatArray, Part, Waveform
+
+MIN_TRIM_DB = 0.1  # depths of blocks are stored in tenths of a decibel
+MAX_TRIM_DB = 120.0  # 16 bits span 96
+_BLOCK_SECONDS = 0.02
+
+Powers = npt.NDArray[np.float64]
+Steps = tuple[tuple[int, int], ...]  # (block, tenths of a decibel below the loudest block)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edges:
+    """The rises and falls of a recording in order of time, less than `MAX_TRIM_DB` below its loudest block.
+
+    A recording that is silent or not finite has none. There are never more than 1200 of either.
+    """
+
+    rises: Steps
+    falls: Steps
+
+    @classmethod
+    def of(cls, rises: Iterable[Iterable[int]], falls: Iterable[Iterable[int]]) -> "Edges":
+        """Build edges from lists of pairs, as JSON gives them. Other lists raise `ValueError`."""
+        pairs = [tuple((block, depth) for block, depth in steps) for steps in (rises, falls)]
+        return cls(rises=pairs[0], falls=pairs[1])
+
+    def part(self, trim_db: float, num_samples: int, sample_rate: int) -> Part:
+        """Return the part from the first to the last block less than ``trim_db`` below the loudest (in tenths of dB).
+
+        Without edges the part is all ``num_samples``.
+        """
+        threshold = round(10 * trim_db)
+        loud = [block for block, depth in (*self.rises, *self.falls) if depth < threshold]
+        if not loud:
+            return Part(start=0, num_samples=num_samples)
+        size = block_samples(sample_rate)
+        start = min(loud) * size
+        return Part(start=start, num_samples=min((max(loud) + 1) * size, num_samples) - start)
+
+
+NO_EDGES = Edges(rises=(), falls=())
+
+
+def block_samples(sample_rate: int) -> int:
+    """Return the number of samples of a block."""
+    return max(round(_BLOCK_SECONDS * sample_rate), 1)
+
+
+def block_powers(samples: FloatArray, sample_rate: int) -> Powers:
+    """Compute the mean square ``(blocks,)`` of each block of mono samples; the last one may be shorter."""
+    size = block_samples(sample_rate)
+    starts = np.arange(0, len(samples), size)
+    lengths = np.minimum(len(samples) - starts, size)
+    with np.errstate(invalid="ignore"):  # samples that are not finite are set aside elsewhere
+        powers: Powers = np.add.reduceat(np.square(samples, dtype=np.float64), starts) / lengths
+    return powers
+
+
+def find_edges(powers: Powers) -> Edges:
+    """Find the edges of a recording from its blocks' powers ``(blocks,)``."""
+    loudest = float(powers.max(initial=0.0))
+    if not 0 < loudest < np.inf:
+        return NO_EDGES
+    with np.errstate(divide="ignore"):  # for silent blocks
+        decibels = 10 * np.log10(loudest / powers)
+    depths = np.floor(10 * np.minimum(decibels, MAX_TRIM_DB)).astype(np.int64)
+    last = len(depths) - 1
+    falls = tuple((last - block, depth) for block, depth in _steps(depths[::-1]))
+    return Edges(rises=_steps(depths), falls=falls[::-1])
+
+
+def trim_ends(waveform: Waveform, trim_db: float) -> Waveform:
+    """Return a recording at its own rate without the ends that ``corpus.inspection.trim_db`` cuts off."""
+    edges = find_edges(block_powers(waveform.samples, waveform.sample_rate))
+    part = edges.part(trim_db, len(waveform.samples), waveform.sample_rate)
+    return replace(waveform, samples=waveform.samples[part.start : part.start + part.num_samples])
+
+
+def _steps(depths: npt.NDArray[np.int64]) -> Steps:
+    """Find the blocks that are louder than all before them, and less than `MAX_TRIM_DB` below the loudest."""
+    quietest = round(10 * MAX_TRIM_DB)
+    before = np.minimum.accumulate(np.append(quietest, depths[:-1]))
+    return tuple((int(block), int(depths[block])) for block in np.flatnonzero(depths < before))
+
+
+_BLOCKS = 5  # of 20 ms
+SILENT = 255  # the level of digital silence, and of everything more than 127 dB below full scale
+
+Levels = npt.NDArray[np.uint8]
+
+
+def level_samples(sample_rate: int) -> int:
+    """Return the number of samples in a tenth of a second."""
+    return _BLOCKS * block_samples(sample_rate)
+
+
+def block_peaks(samples: FloatArray, sample_rate: int) -> FloatArray:
+    """Compute the largest absolute sample ``(blocks,)`` of each block of mono samples; the last may be shorter."""
+    starts = np.arange(0, len(samples), level_samples(sample_rate))
+    peaks: FloatArray = np.maximum.reduceat(np.abs(samples), starts) if len(samples) else np.empty(0, np.float32)
+    return peaks
+
+
+def join_levels(pieces: Iterable[FloatArray]) -> Levels:
+    """Convert a recording's peaks, pieces of ``(blocks,)``, to half decibels below full scale ``(blocks,)``.
+
+    Higher peaks count as full scale.
+    """
+    peaks = np.concatenate([np.empty(0), *pieces])
+    with np.errstate(divide="ignore"):  # for silent blocks
+        below = np.floor(-40 * np.log10(np.nan_to_num(peaks, posinf=1.0)))
+    levels: Levels = np.clip(below, 0, SILENT).astype(np.uint8)
+    return levels
+
+
+def loudest(levels: Levels, part: Part, sample_rate: int) -> float:
+    """Return the peak of a part, as a share of full scale: 0 for silence, otherwise at most half a decibel too loud."""
+    size = level_samples(sample_rate)
+    level = int(levels[part.start // size : -(-(part.start + part.num_samples) // size)].min(initial=SILENT))
+    return 0.0 if level == SILENT else float(10 ** (-level / 40))
+
+
+def as_text(levels: Levels) -> str:
+    """Write levels as ASCII text, for JSON."""
+    return base64.b64encode(levels.tobytes()).decode()
+
+
+def of_text(text: str) -> Levels:
+    """Parse levels that `as_text` wrote; any other text is a `ValueError`."""
+    return np.frombuffer(base64.b64decode(text, validate=True), np.uint8)

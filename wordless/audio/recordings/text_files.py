@@ -1,0 +1,106 @@
+"""The text of tables, lists and annotations as programs write them: UTF-8 or UTF-16, with any line ends."""
+
+from pathlib import Path
+
+from wordless.base.errors import InputError
+
+MAX_BYTES = 1 << 28  # of a file of annotations
+_MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_OTHERS = (  # first bytes -> what the file is, and what to do
+    (
+        b"version https://git-lfs.github.com/spec/",
+        "a Git LFS pointer, not the file itself",
+        "fetch the file by git lfs pull",
+    ),
+    (b"\x1f\x8b", "compressed by gzip", "unpack it by gunzip"),
+    (b"PK\x03\x04", "a ZIP archive or an Excel workbook", "save the table as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook", "save the table as CSV"),
+    (b"PAR1", "a Parquet file", "give it as corpus.dataset if it holds sound, or save the table as CSV"),
+)
+_PAGES = (b"<!doctype html", b"<html", b"<head")
+_XML = (b"<!doctype", b"<!--", b"<?xml")
+_LOOKED_AT = 400  # bytes
+
+
+def read_text(path: Path, named: str) -> str:
+    r"""Return the text of a table or list, with ``\n`` at the ends of its lines.
+
+    ``named`` says in messages which option names the file: ``corpus.table=FILE``.
+
+    Raises:
+        InputError: the file cannot be read, is of another kind, or is no text.
+    """
+    try:
+        if path.is_char_device() or path.is_block_device():  # reading /dev/zero never ends; a pipe of a shell ends
+            raise InputError(f"{named} is a device; name a file")
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{named} cannot be read: {error.strerror}; check the path") from error
+    except InputError:
+        raise
+    except ValueError as error:  # the path has a null character, or a character that UTF-8 cannot encode
+        raise InputError(f"{named!r:.200} is not a path; name a file") from error
+    _require_text(content, str(path))
+    encoding = _encoding(content)
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}:{line}: not {encoding[:6].upper()}; save the table as UTF-8 text") from error
+    text = text.removeprefix("\ufeff")
+    return text if "\n" in text else text.replace("\r", "\n")
+
+
+def read_annotation_text(path: Path) -> str:
+    r"""Return the text of a file of annotations, which may be in Latin-1, with ``\n`` at the ends of its lines."""
+    return decode(read_annotation_bytes(path)).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_annotation_bytes(path: Path, *, xml: bool = False) -> bytes:
+    """Read the bytes of a file of annotations, which may be an XML document.
+
+    Raises:
+        InputError: the file is too long, or of another kind: a Git LFS pointer, a web page...
+    """
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{path.name}:1: more than {MAX_BYTES >> 20} MiB of text; divide the file")
+    _require_text(content, path.name, xml=xml)
+    return content
+
+
+def decode(content: bytes) -> str:
+    """Decode the bytes of a text, which may end within a character; what is no Unicode is Latin-1."""
+    encoding = _encoding(content)
+    if encoding != "utf-8":
+        return content.decode(encoding, errors="replace").removeprefix("\ufeff")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if len(content) - error.start < 4:  # cut off within a character
+            return content[: error.start].decode("utf-8-sig")
+        return content.decode("latin-1")
+
+
+def _require_text(content: bytes, shown: str, *, xml: bool = False) -> None:
+    """Refuse the content of files of other kinds; ``shown`` names the file, which may be an XML document."""
+    for start, kind, remedy in _OTHERS:
+        if content.startswith(start):
+            raise InputError(f"{shown}:1: it is {kind}; {remedy}")
+    begin = content[:_LOOKED_AT].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if begin.startswith(_PAGES if xml else (*_PAGES, *_XML)):
+        other = "" if xml else " or an XML document"
+        raise InputError(f"{shown}:1: it is a web page{other}, not the text; download the file itself")
+
+
+def _encoding(content: bytes) -> str:
+    """Return the encoding that the first bytes show."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return encoding
+    begin = content[:_LOOKED_AT]
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):  # every second byte of Latin letters is zero
+        if len(begin) >= 4 and begin[first::2].count(0) > len(begin) / 3 and 0 not in begin[1 - first :: 2]:
+            return encoding
+    return "utf-8"
