@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from lm.probing.comparison import MANY_GROUPS
-from pipelines.methods.picture import PictureRecord
+from pipelines.methods.method import PictureRecord
 from pipelines.results.figures import OF_LAYER, Figure, Figures
 from pipelines.store.stored_features import GPT
 from wordless.training.record import TrainingRecord
