@@ -1,6 +1,10 @@
 """The config of a command for Hydra: the defaults of its options, beside the presets of ``conf/``."""
 
+from collections.abc import Sequence
+
+import hydra
 from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig
 
 from pipelines.commandline.commands import OPTIONS
 from pipelines.commandline.options import defaults, index, options_class
@@ -27,6 +31,8 @@ FOLDERS = {
 
 def register(command: str) -> None:
     """Make the config of a command known to Hydra under the command's name, and the default preset of each group."""
+    if command == "finetune":  # whose other options stand in conf/
+        register("probe")
     if command not in OPTIONS:
         return
     store, values, groups = ConfigStore.instance(), defaults(options_class(command)), index(command).groups
@@ -34,8 +40,14 @@ def register(command: str) -> None:
         if name in values:
             store.store(group.chosen, values.pop(name), group=name)
     chosen = [{name: group.chosen} for name, group in groups.items()]
-    hydra = FOLDERS if command == "run" else NO_FOLDER
-    store.store(command, {"defaults": ["_self_", *chosen, *QUIET], **values, "hydra": hydra})
+    folders = FOLDERS if command == "run" else NO_FOLDER
+    store.store(command, {"defaults": ["_self_", *chosen, *QUIET], **values, "hydra": folders})
+
+
+def compose(command: str, overrides: Sequence[str] = (), *, return_hydra_config: bool = False) -> DictConfig:
+    """Compose the config of a command; Hydra must be initialised with the package ``conf``."""
+    register(command)
+    return hydra.compose(command, overrides=list(overrides), return_hydra_config=return_hydra_config)
 
 
 def verbatim_options(command: str) -> frozenset[str]:

@@ -19,6 +19,7 @@ import conf
 from pipelines.commandline.commands import OPTIONS
 from wordless.base.errors import written
 from wordless.base.options import MEANING, REQUIRED, Meaning, choices_of
+from wordless.base.seeds import MAX_SEED
 
 FOLDER = Path(str(conf.__file__)).parent
 DEFAULT_PRESET = "The defaults."
@@ -147,7 +148,7 @@ def _explanation(meaning: Meaning, kind: object) -> str:
     values = _values(kind)
     choices = f"{' | '.join(values)}: " if values and values != ("true", "false") else ""
     bounds = meaning.range
-    limits = bounds is not None and bounds.least is not None and bounds.most is not None
+    limits = bounds is not None and bounds.least is not None and bounds.most is not None and bounds.most < MAX_SEED
     return f"{choices}{meaning.text}{f' ({bounds})' if limits else ''}"
 
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_module
+from hydra import initialize_config_module
 
 from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.composition import compose
 from pipelines.commandline.option_index import index
 from pipelines.commandline.refusals import leaves, plain
 
