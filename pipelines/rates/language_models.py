@@ -16,7 +16,6 @@ from pipelines.stages.codes import codes, views
 from pipelines.stages.language_model import (
     FILES,
     CodedCorpus,
-    LanguageModelSettings,
     TrainingClips,
     config_of,
     inputs_of,
@@ -24,11 +23,12 @@ from pipelines.stages.language_model import (
     read_views,
     train_model,
 )
+from pipelines.stages.options import LanguageModelSettings
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe
 from tokenizer.codes import Codes
+from tokenizer.options import ViewsConfig
 from tokenizer.rates import join_rates
-from tokenizer.views import ViewsConfig
 from wordless.audio.recordings.manifest import Manifest
 from wordless.base.saved_models import rate_folder
 

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lm.embeddings import States
-from lm.probing.vectors import ONE_HEARING, Layers, Pooling, VectorConfig
+from lm.options import ONE_HEARING, Layers, Pooling, States, VectorConfig
 from pipelines.methods.method import Method
 from pipelines.methods.own import own_method
 from pipelines.methods.table import METHODS, ROWS
-from tokenizer.assignments import Assignments
+from tokenizer.options import Assignments
 from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.recordings.splits import Fold, folds
 from wordless.base.configuration import match_choice
@@ -55,8 +54,6 @@ class ComparisonConfig(ReadingConfig):
 
     methods: tuple[str, ...]  # names in the table of methods
     folds: Literal["group", "fold"] | None  # None: the corpus's one split; else each group or given fold held out once
-    attentive: bool  # offer a pooling of residual states weighted by the GPT's surprise as well
-    surprise: bool  # offer all layers with the GPT's mean surprise in each third as well
     # rows that every other row is compared with; None: the GPT
     references: tuple[str, ...] | None = None
     features: Mapping[str, Path] | None = None  # more methods by name: files of `lm.probing.features_file`
@@ -66,11 +63,6 @@ class ComparisonConfig(ReadingConfig):
         self._require_hearings()
         if not self.all_methods:
             raise InputError(f"compare.methods is empty; name at least one of {', '.join(METHODS)}")
-        for option in ("attentive", "surprise"):
-            if getattr(self, option) and "residual" not in self.states:
-                raise InputError(f"compare.{option}=true needs residual states; add residual to compare.states")
-            if getattr(self, option) and self.assignments == "soft":
-                raise InputError(f"compare.{option}=true needs hard codes; add compare.assignments=hard")
         self._require_references()
 
     def _require_references(self) -> None:

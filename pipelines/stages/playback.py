@@ -1,11 +1,10 @@
 """Playback of test clips: their excerpts, and the sound of their codes, for listening and for figures."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
+from pipelines.stages.options import JudgeName, ListeningConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
 from tokenizer.codes import Codes
@@ -13,66 +12,20 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.kinds.table import KINDS
 from vocoder.postfilter import in_force
-from vocoder.sampling import PASSES, EngineChoice, Sampling, require_passes, require_strength
+from vocoder.sampling import Sampling
 from vocoder.synthesis import Synthesis, create_synthesis
 from wordless.audio.excerpts import Excerpt, read_loudest
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from wordless.audio.recordings.selection import choose_randomly
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.audio.waveform import Waveform
-from wordless.base.errors import InputError
-from wordless.base.ranges import require, require_positive
-from wordless.base.seeds import require_seed
 
-JudgeName = Literal["probe", "codes", "supervised"]
 JUDGES: dict[JudgeName, str] = {
     "probe": "a linear probe of log-mel",
     "codes": "a linear probe of the codes of the sound",
     "supervised": "a supervised network",
 }
 PLAYED: tuple[Split, ...] = ("test",)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListeningConfig:
-    """Options of the sounds to listen to, and of those that are measured."""
-
-    clips: int  # test clips to listen to
-    judged_clips: int  # test clips for the vocoder's figures; 0: only those to listen to, and no labels
-    judge: JudgeName = "probe"  # classifier of their sounds
-    seconds: float  # of each, at most: the loudest excerpt of a longer clip
-    continuation_seconds: float
-    prompt_seconds: float = 1.0  # least length of a prompt, where a clip is long enough
-    temperatures: tuple[float, ...]  # of the language model
-    continuations: int  # of each clip at each temperature
-    unconditional: int  # unprompted sounds, at each temperature
-    top_k: int
-    vocoder_temperature: float
-    seed: int
-    engine: EngineChoice = "auto"  # of the vocoder
-    postfilter: float = 1.0  # strength of its post-filter
-    postfilter_passes: int = PASSES
-
-    def __post_init__(self) -> None:
-        require_positive(self, "listening", "clips", "seconds", "continuation_seconds", "prompt_seconds")
-        require_seed(self.seed, "listening.seed")
-        for name in (
-            "judged_clips",
-            "continuations",
-            "unconditional",
-            "top_k",
-            "vocoder_temperature",
-            "prompt_seconds",
-        ):
-            value = getattr(self, name)
-            require(0 <= value < math.inf, f"listening.{name}", value, "it must be 0 or more")
-        require_strength(self.postfilter, option="listening.postfilter")
-        require_passes(self.postfilter_passes, option="listening.postfilter_passes")
-        for temperature in self.temperatures:
-            if not 0 <= temperature < math.inf:
-                raise InputError(f"listening.temperatures has {temperature}; each must be 0 or more")
-        if len(set(self.temperatures)) != len(self.temperatures):
-            raise InputError(f"listening.temperatures are {list(self.temperatures)}; name each once")
 
 
 @dataclass(frozen=True, kw_only=True)

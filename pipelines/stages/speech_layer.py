@@ -9,16 +9,17 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.stored_arrays import TRAINED_ON
-from pipelines.stages.tokenizer import AUTOENCODER, SAMPLE, STATES, TokenizerSettings, columns_config, patches_of
+from pipelines.stages.tokenizer import AUTOENCODER, SAMPLE, STATES, columns_config, patches_of
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.autoencoder import PatchBatch, reconstruction_loss
 from tokenizer.sample import FrameSample, PatchBatches, draw_states, read_speech_states
 from tokenizer.speech_layer import ChosenLayer, SpeechLayer
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Manifest, Split, audio_hash
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.base.errors import InputError
 from wordless.base.saved_models import write_tensors
 from wordless.base.text import counted

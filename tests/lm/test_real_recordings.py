@@ -7,16 +7,16 @@ import pytest
 import soundfile
 import torch
 
-from lm.batches import BatchConfig, CodeSequences, TrainingBatches, loss
+from lm.batches import CodeSequences, TrainingBatches, loss
 from lm.embeddings import embed
-from lm.gpt import GPTConfig
 from lm.judging.scores import unigram_perplexity
 from lm.model import LanguageModel
+from lm.options import BatchConfig, GPTConfig, ProbeConfig
 from lm.probing.probe import ProbeTask, best_candidate, probe
-from lm.probing.task import ProbeConfig
 from lm.probing.vectors import bags_of_codes
 from tokenizer.codes import Codes, CodesFormat
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import LogMel
 
 BANDS = CodesFormat(
     codebook_size=20, streams=1, samples_per_code=160, sample_rate=8000, tokenizer="log-mel", codebook="loudest band"
