@@ -19,7 +19,8 @@ from pipelines.results.run_record import read_results
 from pipelines.results.zerospeech import abx_figures, pair_figures
 from pipelines.settings.run import RunSettings, run_settings
 from pipelines.stages.abx import abx
-from pipelines.stages.zerospeech import MODELS, ZerospeechConfig, spoken_pairs
+from pipelines.stages.options import ZerospeechConfig
+from pipelines.stages.zerospeech import MODELS, spoken_pairs
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.pipelines.conftest import FinishedRun
