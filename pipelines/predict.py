@@ -1,15 +1,60 @@
 """``wordless predict``: what a fine-tuned model predicts for recordings."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pipelines.commandline.command import command
-from pipelines.commandline.inputs import recordings_of, require_writable_folders
-from pipelines.commandline.outputs import require_space
-from pipelines.finetuning.prediction_options import PredictConfig
-from pipelines.store.work_folder import require_new
-from wordless.audio.recordings.annotations.annotation import AnnotationConfig
+from pipelines.commandline.outputs import require_kind
+from pipelines.jobs.places import prepare_output, recordings_of, rejected_list, require_writable_folders
+from pipelines.store.run_folder import is_finetuned
+from wordless.audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
 from wordless.base.configuration import build
-from wordless.base.hub import fetch, hub_address
+from wordless.base.devices import Device
+from wordless.base.errors import InputError
+from wordless.base.hub import fetch, hub_address, is_on_hub
+from wordless.base.ranges import require
+
+TABLES = (".tsv", ".json", ".parquet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """Options of ``wordless predict``."""
+
+    model: Path  # folder of a fine-tuned model, or its address on the hub
+    input: str  # a recording, a folder of them, or several in brackets: [a.wav,b.wav]
+    annotations: AnnotationKind = "auto"  # of other tools beside the recordings: each part is predicted
+    tier: str | None = None  # of the annotations
+    output: Path | None  # a table; None: the lines are only printed
+    upsample: bool = False  # whether recordings may have a lower rate than the model
+    device: Device
+    workers: int  # processes; 0: as many as cores if there is enough work
+
+    def __post_init__(self) -> None:
+        require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
+        if self.output is not None:
+            possible = "a file ending in .tsv, .json or .parquet"
+            require_kind(self.output, TABLES, possible=possible)
+            require(self.output.suffix.lower() in TABLES, "output", self.output, f"name {possible}")
+        self._require_model()
+
+    def _require_model(self) -> None:
+        """Refuse a folder that cannot be a fine-tuned model; its files are checked when they are read."""
+        if is_on_hub(self.model):
+            return
+        if not self.model.is_dir():
+            state = "is a file" if self.model.exists() else "does not exist"
+            raise InputError(f"model={self.model} {state}; name a folder that wordless finetune wrote")
+        if not is_finetuned(self.model):
+            raise InputError(
+                f"model={self.model} holds no fine-tuned model; name a folder that wordless finetune wrote, such as "
+                "one in the folder finetuned of a run"
+            )
+
+    @property
+    def rejected(self) -> Path | None:
+        """The list of files that were set aside; None without an output."""
+        return None if self.output is None else rejected_list(self.output)
 
 
 def predict(config: dict[str, object]) -> None:
@@ -20,12 +65,8 @@ def predict(config: dict[str, object]) -> None:
         settings = replace(settings, model=fetch(address, "finetuned", ""))
     if settings.output is not None:
         require_writable_folders(recordings, settings.output)
-        require_new(settings.output)
-        require_space(settings.output.parent, "output=PATH")
-        settings.output.parent.mkdir(parents=True, exist_ok=True)
-    from pipelines.finetuning.prediction import (
-        predict_recordings,
-    )  # seconds of imports, which a mistake need not wait for
+        prepare_output(settings.output)
+    from pipelines.jobs.predict import predict_recordings  # seconds of imports, which a mistake need not wait for
 
     predict_recordings(settings, recordings)
 

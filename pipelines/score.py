@@ -1,11 +1,80 @@
 """``wordless score``: the log-probability of recordings under a finished run's GPT."""
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
 from pipelines.commandline.command import command
-from pipelines.commandline.outputs import require_space
-from pipelines.scoring.options import ScoreConfig
+from pipelines.commandline.outputs import require_kind
+from pipelines.jobs.places import prepare_output, recordings_of, rejected_list, require_writable_folders
 from pipelines.store.run_folder import part_of
-from pipelines.store.work_folder import require_new
+from wordless.audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
+from wordless.audio.recordings.recording_paths import Recordings
 from wordless.base.configuration import build
+from wordless.base.devices import Device
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
+
+TABLES = (".tsv", ".json", ".parquet", ".txt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConfig:
+    """Options of ``wordless score``."""
+
+    model: Path  # folder of a run
+    input: str  # a recording, a folder of them, or several in brackets: [a.wav,b.wav]
+    annotations: AnnotationKind = "auto"  # of other tools beside the recordings: each part is scored
+    tier: str | None = None  # of the annotations
+    output: Path | None  # a table; None: the lines are only printed
+    device: Device
+    workers: int  # processes; 0: as many as cores if there is enough work
+
+    def __post_init__(self) -> None:
+        require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
+        if self.output is None:
+            return
+        possible = "a file ending in .tsv, .json, .parquet or .txt"
+        require_kind(self.output, TABLES, possible=possible)
+        require(self.output.suffix.lower() in TABLES, "output", self.output, f"name {possible}")
+
+    @property
+    def rejected(self) -> Path | None:
+        """The list of files that were set aside; None without an output."""
+        return None if self.output is None else rejected_list(self.output)
+
+    def recordings(self) -> tuple[Recordings, ...]:
+        """Find the recordings of each named place."""
+        return recordings_of(self.input, AnnotationConfig(kind=self.annotations, tier=self.tier))
+
+    def require_names(self, recordings: Sequence[Recordings]) -> None:
+        """Refuse folders and names that the output cannot hold, before anything is scored."""
+        if self.output is None:
+            return
+        require_writable_folders(recordings, self.output)
+        if self.output.suffix.lower() == ".txt":
+            _require_submittable([each.name for place in recordings for each in place.passages], self.output)
+
+
+def submitted_name(path: str) -> str:
+    """Return a recording's name as ZeroSpeech 2021 writes it, without folder and suffix.
+
+    A line of ``lexical/dev.txt`` is ``aAaONTsOqWs -2.031``.
+    """
+    return PurePosixPath(path).stem
+
+
+def _require_submittable(paths: Sequence[str], output: Path) -> None:
+    """Refuse names with spaces, and equal names of several recordings, which a line of ``output`` could not tell."""
+    counts = Counter(map(submitted_name, paths))
+    for name, count in counts.items():
+        if count > 1 or len(name.split()) != 1:
+            problem = f"is the name of {count} recordings" if count > 1 else "holds a space"
+            raise InputError(
+                f"output={output}: {name!r} {problem}, and a line has a name without folder, suffix and spaces, and a "
+                "score; rename recordings, or write a .tsv file"
+            )
 
 
 def score(config: dict[str, object]) -> None:
@@ -15,10 +84,8 @@ def score(config: dict[str, object]) -> None:
     recordings = settings.recordings()
     settings.require_names(recordings)
     if settings.output is not None:
-        require_new(settings.output)
-        require_space(settings.output.parent, "output=PATH")
-        settings.output.parent.mkdir(parents=True, exist_ok=True)
-    from pipelines.scoring.job import score_recordings  # seconds of imports, which a mistake need not wait for
+        prepare_output(settings.output)
+    from pipelines.jobs.score import score_recordings  # seconds of imports, which a mistake need not wait for
 
     score_recordings(settings, recordings, tokenizer, model)
 

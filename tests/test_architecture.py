@@ -29,24 +29,23 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "commandline": (),
     "tracking": (),
     "store": (_TRACKING, "pipelines.commandline.claims"),  # its entries belong to folders that a command claims
-    "encoding": (_COMMANDLINE, _STORE),
-    "decoding": (_COMMANDLINE, _STORE),
-    "scoring": (_COMMANDLINE, _STORE, "pipelines.encoding"),
     "stages": (_STORE,),
     "rates": (_STORE, _STAGES),
     "methods": (_STORE, _STAGES, _RATES),
     "settings": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS),
     "results": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS),
     "pages": (_STORE, _METHODS, _RESULTS),
-    "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.decoding", "pipelines.pages"),
-    "publishing": (*(_COMMANDLINE, _STORE, _STAGES, _RESULTS), "pipelines.pages", "pipelines.demonstration"),
     "chain": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
     "finetuning": (
-        *(_COMMANDLINE, _TRACKING, _STORE, "pipelines.encoding"),
+        *(_COMMANDLINE, _TRACKING, _STORE),
         *(_STAGES, _SETTINGS, _RESULTS, "pipelines.chain"),
     ),
-    "embedding": (_COMMANDLINE, _STORE, _METHODS, _SETTINGS, "pipelines.chain"),
+    "jobs": (_COMMANDLINE, _STORE, _METHODS, _SETTINGS, "pipelines.chain"),
+    "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.pages", "pipelines.jobs"),
+    "publishing": (*(_COMMANDLINE, _STORE, _STAGES, _RESULTS), "pipelines.pages", "pipelines.demonstration"),
 }
+# The work of a command is in another file than its options, which are checked before PyTorch is imported.
+OPTIONS = tuple(f"pipelines.{name}" for name in ("encode", "decode", "generate", "embed", "score", "predict"))
 BELOW = ("tokenizer", "lm", "vocoder", "wordless")  # the packages below the commands
 _AUDIO, _BASE = "wordless.audio", "wordless.base"
 
@@ -65,6 +64,7 @@ ARROWS = {
     "vocoder": ("vocoder", "tokenizer.codes", "tokenizer.rates", _AUDIO, _BASE),
     "pipelines": (*BELOW, "pipelines"),
     **{f"pipelines/{folder}": (*BELOW, "conf", f"pipelines.{folder}", *below) for folder, below in FOLDERS.items()},
+    "pipelines/jobs": (*BELOW, "pipelines.jobs", *FOLDERS["jobs"], *OPTIONS),
     "conf": (),
     # the models, for users of Python: no command
     "wordless": ("wordless", "tokenizer", "lm", "vocoder"),

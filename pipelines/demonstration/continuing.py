@@ -7,9 +7,9 @@ import numpy as np
 
 from lm.model import LanguageModel
 from lm.sampling import Sampling
-from pipelines.decoding.options import sample_name
 from pipelines.demonstration.analysis import Analysis
 from pipelines.demonstration.models import DemoModels
+from pipelines.jobs.generate import sample_name
 from tokenizer.codes import Codes
 from tokenizer.rates import split_rates
 from vocoder.continuing import Coder, Prompt

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipelines.benchmarks.sounds import random_tokenizer
+from pipelines.benchmarks.measurement import random_tokenizer
 from pipelines.benchmarks.vocoder import weight_bytes
 from tests.gpu.finding import CPU, Finding, Scale, bandwidth, relative, seconds_of
 from tests.gpu.plain_wavenet import PlainWaveNet

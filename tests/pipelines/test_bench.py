@@ -12,11 +12,10 @@ import soundfile
 from hydra import compose, initialize_config_module
 
 from pipelines.bench import bench
-from pipelines.benchmarks import peer, roofline, vocoder
+from pipelines.benchmarks import vocoder
+from pipelines.benchmarks.measurement import random_tokenizer, write_noise
 from pipelines.benchmarks.memory import measure_memory
-from pipelines.benchmarks.roofline import Machine
-from pipelines.benchmarks.sounds import random_tokenizer, write_noise
-from pipelines.benchmarks.vocoder import device_of, engines_here, measure, multiply_adds, rate, weight_bytes
+from pipelines.benchmarks.vocoder import Machine, device_of, engines_here, measure, multiply_adds, rate, weight_bytes
 from pipelines.commandline.refusals import resolved
 from tests.hostile.special_files import at_most_seconds
 from tests.tokenizer.speech import speech_tokenizer
@@ -104,9 +103,9 @@ def test_ten_hours_take_little_more_memory_than_a_minute() -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure badly, but soon."""
     monkeypatch.setattr(vocoder, "SECONDS_EACH", 0.01)
-    monkeypatch.setattr(roofline, "MATRIX", 64)
-    monkeypatch.setattr(roofline, "READ_BYTES", {"weights": 10_000, "memory": 1_000_000})
-    monkeypatch.setattr(peer, "STEPS", 3)
+    monkeypatch.setattr(vocoder, "MATRIX", 64)
+    monkeypatch.setattr(vocoder, "READ_BYTES", {"weights": 10_000, "memory": 1_000_000})
+    monkeypatch.setattr(vocoder, "PEER_STEPS", 3)
 
 
 @pytest.mark.usefixtures("quick")

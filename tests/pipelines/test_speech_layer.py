@@ -10,7 +10,7 @@ import pytest
 
 from lm.model import LanguageModel
 from pipelines.encode import encode
-from tests.pipelines.encoding.test_encode import options
+from tests.pipelines.jobs.test_encode import options
 from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, Kill, run, stored
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.parquet import read_codes

@@ -1,9 +1,11 @@
-"""The recordings that a command names by ``input=``: a recording, a folder, or several of both."""
+"""Where a command over recordings reads and writes, checked before anything is computed."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipelines.commandline.outputs import require_space
+from pipelines.store.work_folder import require_new
 from wordless.audio.recordings.annotations.annotation import AnnotationConfig
 from wordless.audio.recordings.manifest import writable
 from wordless.audio.recordings.recording_paths import Recordings, expand_home, recordings_at
@@ -34,3 +36,15 @@ def require_writable_folders(recordings: Sequence[Recordings], output: Path) -> 
         if not writable(str(place.root)):
             problem = f"input={place.root} holds a tab, a line break or bytes that are not UTF-8"
             raise InputError(f"{problem}, which {output} cannot hold; rename the folder")
+
+
+def rejected_list(output: Path) -> Path:
+    """Return the file beside an output that lists the recordings that were set aside, with reasons."""
+    return output.with_name(f"{output.name}.rejected.tsv")
+
+
+def prepare_output(output: Path) -> None:
+    """Refuse an output that exists, or a disk without space or permission; create the folder above the output."""
+    require_new(output)
+    require_space(output.parent, "output=PATH")
+    output.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.decode import decode
-from pipelines.decoding import decode_job
+from pipelines.jobs import decode as decode_job
 from pipelines.store.work_folder import JOB
 from tests.hostile.special_files import at_most_seconds
 from tests.pipelines.tiny import sweep
