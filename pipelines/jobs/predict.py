@@ -12,10 +12,9 @@ from lm.finetuning.model import CLIPS_AT_ONCE, FineTunedModel
 from lm.finetuning.task import Row
 from pipelines.jobs.recordings import ReadSound, read_all
 from pipelines.predict import PredictConfig
-from wordless.audio.channels import Channel
-from wordless.audio.decoding import RecordingError, open_recording
+from wordless.audio.decoding import Channel, RecordingError, open_recording
+from wordless.audio.recordings.inspection import measure
 from wordless.audio.recordings.manifest import Rejected, writable
-from wordless.audio.recordings.measurement import measure
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import Array

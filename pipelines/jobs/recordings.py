@@ -8,13 +8,12 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from wordless.audio.channels import Channel, ChannelPowers, cancelled
+from wordless.audio.decoding import Channel, ChannelPowers, cancelled
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
 from wordless.audio.recordings.manifest import Rejected, write_rejected
 from wordless.audio.recordings.recording_paths import Passage, Recordings
-from wordless.audio.trimming import Part
-from wordless.audio.waveform import FloatArray
+from wordless.audio.waveform import FloatArray, Part
 from wordless.base.engine import LOCAL
 from wordless.base.errors import InputError
 from wordless.base.pools import in_order, open_pool

@@ -13,7 +13,7 @@ from pipelines.store.store import Entry, Recipe, is_finished, note_finished
 from tokenizer.encoder import Encoder, Job, encode_clip, encode_hearings
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, shard_path, write_shard
 from tokenizer.views import View, ViewsConfig, encode_views
-from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
 from wordless.base.pools import in_order
 
