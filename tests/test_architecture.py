@@ -65,6 +65,7 @@ ARROWS = {
     "pipelines": (*BELOW, "pipelines"),
     **{f"pipelines/{folder}": (*BELOW, "conf", f"pipelines.{folder}", *below) for folder, below in FOLDERS.items()},
     "pipelines/jobs": (*BELOW, "pipelines.jobs", *FOLDERS["jobs"], *OPTIONS),
+    "pipelines/publishing": (*BELOW, "pipelines.publishing", *FOLDERS["publishing"], "pipelines.publish"),
     "conf": (),
     # the models, for users of Python: no command
     "wordless": ("wordless", "tokenizer", "lm", "vocoder"),
@@ -90,7 +91,7 @@ KEEPERS = {
     "datasets": (),  # their files are read by pyarrow and tarfile: no decoder, no pickle, no download
     "webdataset": (),
     "ray": ("wordless/base/ray_pool.py",),
-    "huggingface_hub": ("wordless/base/hub.py", "pipelines/publishing"),
+    "huggingface_hub": ("wordless/base/hub.py", "pipelines/publish.py", "pipelines/publishing"),
     "mlflow": ("pipelines/tracking/mlflow.py",),
     "wandb": ("pipelines/tracking/wandb.py",),
     "tensorboard": ("pipelines/tracking/event_files.py",),
