@@ -44,7 +44,7 @@ PROCESSES.set_forkserver_preload(
             "pipelines.pages.report",
             "pipelines.pages.sweep",
         ),
-        *("tensorboard.compat.proto.event_pb2", "tensorboard.summary.writer.record_writer"),
+        "torch.utils.tensorboard",
         *("torch._dynamo", "fairseq2.models.llama", "fairseq2.models.transformer_lm"),
         *("fairseq2.composition", "conf", "omegaconf._impl"),
         *("hydra.core.utils", "hydra._internal.hydra", "hydra._internal.config_loader_impl"),

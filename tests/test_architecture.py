@@ -94,7 +94,7 @@ KEEPERS = {
     "huggingface_hub": ("wordless/base/hub.py", "pipelines/publish.py", "pipelines/publishing"),
     "mlflow": ("pipelines/tracking/mlflow.py",),
     "wandb": ("pipelines/tracking/wandb.py",),
-    "tensorboard": ("pipelines/tracking/event_files.py",),
+    "tensorboard": ("pipelines/tracking/tensorboard.py",),
     "rich": ("pipelines", "wordless/base/progress.py"),
 }
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "misc", "common"}
