@@ -38,7 +38,7 @@ class EventFiles:
             return []
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # slow to import
 
-        log = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+        log = EventAccumulator(str(folder), size_guidance={"scalars": 0}, purge_orphaned_data=False).Reload()
         return [(event.step, event.value) for event in log.Scalars("loss")] if "loss" in log.Tags()["scalars"] else []
 
     def add(self, curve: str, points: Sequence[CurvePoint]) -> None:

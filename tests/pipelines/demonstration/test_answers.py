@@ -23,12 +23,18 @@ from lm.model import LanguageModel
 from lm.pooling import bags_of_codes
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.vectors import VectorConfig
-from pipelines.demonstration.analysis import Analysis
-from pipelines.demonstration.answers import AVERAGE, ContinuationView, DemoAnswers
-from pipelines.demonstration.continuing import Request, mostly_silent, prompt_of
-from pipelines.demonstration.examples import examples_of
+from pipelines.demo import DemoConfig
+from pipelines.demonstration.answers import (
+    AVERAGE,
+    Analysis,
+    ContinuationView,
+    DemoAnswers,
+    Request,
+    mostly_silent,
+    prompt_of,
+)
 from pipelines.demonstration.models import MISSING, DemoModels
-from pipelines.demonstration.options import DemoConfig
+from pipelines.demonstration.server import examples_of
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_rates_run, save_run, save_tokenizer, sweep
 from tokenizer.assignments import Assignments

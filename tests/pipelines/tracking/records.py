@@ -59,13 +59,14 @@ def read_tensorboard(folder: Path) -> Record:
 
 
 def _log(folder: Path) -> EventAccumulator:
-    return EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+    # Files of the same second have no order by their names.
+    return EventAccumulator(str(folder), size_guidance={"scalars": 0}, purge_orphaned_data=False).Reload()
 
 
 def _scalars(folder: Path, training: str, tags: dict[str, str]) -> dict[str, Curve]:
     log = _log(folder)
     return {
-        f"{training}/{name}": [(event.step, event.value) for event in log.Scalars(tag)]
+        f"{training}/{name}": sorted((event.step, event.value) for event in log.Scalars(tag))
         for tag, name in tags.items()
         if tag in log.Tags()["scalars"]
     }

@@ -286,6 +286,7 @@ def test_a_folder_that_cannot_be_written_costs_nothing(
     assert place.said[0].startswith(f"WARNING   {TRACKERS[name].title} ")
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of TensorBoard's own thread
 def test_a_full_disk_ends_no_training(small_disk: Path) -> None:
     said: list[str] = []
     runs = [Place(root=small_disk, name=name).run for name in ("whole", "filling")]
