@@ -11,8 +11,8 @@ from typing import TypeVar
 import numpy as np
 from markupsafe import Markup
 
+from lm.generation import Sampling
 from lm.model import LanguageModel
-from lm.sampling import Sampling
 from pipelines.demonstration.analysis import Analysis, analyse
 from pipelines.demonstration.elements import PlayedSound, StreamText, draw_sound, players
 from pipelines.demonstration.models import DemoModels

@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, ModelCardData
 
-from lm.finetuning.model import FineTunedModel
+from lm.finetuned import FineTunedModel
 from pipelines.demonstration.models import DemoModels
 from pipelines.pages.key_figures import key_figures
 from pipelines.pages.phrasing import duration, number, percent
@@ -45,7 +45,7 @@ wordless predict model=hf://{repo} input=FOLDER output=table.tsv
 
 ```python
 import wordless
-from lm.finetuning.model import FineTunedModel
+from lm.finetuned import FineTunedModel
 
 model = FineTunedModel.from_pretrained("{repo}")
 rows = model.predict([wordless.read("a.wav", {rate})])

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from lm.finetuning.model import FineTunedModel
+from lm.finetuned import FineTunedModel
 from pipelines.finetuning.job import finetune_body
 from pipelines.jobs.places import recordings_of
 from pipelines.jobs.predict import predict_recordings
