@@ -45,7 +45,8 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "publishing": (*(_COMMANDLINE, _STORE, _STAGES, _RESULTS), "pipelines.pages", "pipelines.demonstration"),
 }
 # The work of a command is in another file than its options, which are checked before PyTorch is imported.
-OPTIONS = tuple(f"pipelines.{name}" for name in ("encode", "decode", "generate", "embed", "score", "predict"))
+COMMANDS_WITH_OPTIONS = ("encode", "decode", "generate", "embed", "score", "predict", "demo", "publish")
+OPTIONS = tuple(f"pipelines.{name}" for name in COMMANDS_WITH_OPTIONS)
 BELOW = ("tokenizer", "lm", "vocoder", "wordless")  # the packages below the commands
 _AUDIO, _BASE = "wordless.audio", "wordless.base"
 
@@ -65,8 +66,10 @@ ARROWS = {
     "vocoder": ("vocoder", "tokenizer.codes", "tokenizer.rates", _AUDIO, _BASE),
     "pipelines": (*BELOW, "pipelines"),
     **{f"pipelines/{folder}": (*BELOW, "conf", f"pipelines.{folder}", *below) for folder, below in FOLDERS.items()},
-    "pipelines/jobs": (*BELOW, "pipelines.jobs", *FOLDERS["jobs"], *OPTIONS),
-    "pipelines/publishing": (*BELOW, "pipelines.publishing", *FOLDERS["publishing"], "pipelines.publish"),
+    **{
+        f"pipelines/{folder}": (*BELOW, f"pipelines.{folder}", *FOLDERS[folder], *OPTIONS)
+        for folder in ("jobs", "demonstration", "publishing")
+    },
     "conf": (),
     # the models, for users of Python: no command
     "wordless": ("wordless", "tokenizer", "lm", "vocoder"),

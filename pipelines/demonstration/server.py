@@ -64,7 +64,6 @@ def serve(settings: DemoConfig) -> None:
         from pipelines.demonstration.answers import DemoAnswers
         from pipelines.demonstration.models import DemoModels
         from pipelines.demonstration.page import SCRIPT, STYLE, create_page
-        from pipelines.demonstration.server import examples_of
 
         models = DemoModels.of_run(settings)
         answers = DemoAnswers(models, max_seconds=settings.max_seconds)

@@ -11,6 +11,9 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+from PIL import Image
+
 from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, TrackerKind
 from wordless.base.files import remove
 
@@ -54,9 +57,6 @@ class EventFiles:
 
     def conclude(self, outcome: Outcome) -> None:
         """Write options, figures, the place of the report and pictures."""
-        import numpy as np
-        from PIL import Image
-
         remove(self._root / RUN)
         writer, run = self._writer(RUN), self._run
         commit = f", commit {run.commit}" if run.commit else ""
