@@ -4,34 +4,35 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.commandline.command import command
+from pipelines.commandline.inputs import InputOptions, recordings_of, require_writable_folders
 from pipelines.commandline.outputs import require_kind
-from pipelines.jobs.places import prepare_output, recordings_of, rejected_list, require_writable_folders
+from pipelines.jobs.outputs import prepare_output, rejected_list
 from pipelines.store.run_folder import is_finetuned
-from wordless.audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
 from wordless.base.configuration import build
-from wordless.base.devices import Device
 from wordless.base.errors import InputError
 from wordless.base.hub import fetch, hub_address, is_on_hub
+from wordless.base.options import REQUIRED, option
 from wordless.base.ranges import require
 
 TABLES = (".tsv", ".json", ".parquet")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig:
-    """Options of ``wordless predict``."""
+class PredictConfig(InputOptions):
+    """Options of ``wordless predict``.
 
-    model: Path  # folder of a fine-tuned model, or its address on the hub
-    input: str  # a recording, a folder of them, or several in brackets: [a.wav,b.wav]
-    annotations: AnnotationKind = "auto"  # of other tools beside the recordings: each part is predicted
-    tier: str | None = None  # of the annotations
-    output: Path | None  # a table; None: the lines are only printed
-    upsample: bool = False  # whether recordings may have a lower rate than the model
-    device: Device
-    workers: int  # processes; 0: as many as cores if there is enough work
+    example: wordless predict model=runs/x/finetuned/labels input=recordings output=table.tsv
+    """
+
+    model: Path = option(REQUIRED, "folder that wordless finetune wrote, or hf://user/name")
+    input: str = option(REQUIRED, "a recording, a folder of recordings, or several such as [a.wav,b.wav,folder]")
+    output: Path | None = option(None, "also writes a table: a .tsv, .json or .parquet file; null: no table")
+    upsample: bool = option(
+        False, "true: recordings may have a lower sample rate than the model; it then reads bands that are empty"
+    )
 
     def __post_init__(self) -> None:
-        require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
+        super().__post_init__()
         if self.output is not None:
             possible = "a file ending in .tsv, .json or .parquet"
             require_kind(self.output, TABLES, possible=possible)
@@ -60,7 +61,7 @@ class PredictConfig:
 def predict(config: dict[str, object]) -> None:
     """Print a line for each recording; files that cannot be read are set aside."""
     settings = build(PredictConfig, config, name="")
-    recordings = recordings_of(settings.input, AnnotationConfig(kind=settings.annotations, tier=settings.tier))
+    recordings = recordings_of(settings.input, settings.annotated)
     if address := hub_address(settings.model):
         settings = replace(settings, model=fetch(address, "finetuned", ""))
     if settings.output is not None:
@@ -71,7 +72,7 @@ def predict(config: dict[str, object]) -> None:
     predict_recordings(settings, recordings)
 
 
-main = command("predict", predict, paths=frozenset({"model", "input", "output"}), texts=frozenset({"tier"}))
+main = command("predict", predict)
 
 if __name__ == "__main__":
     main()

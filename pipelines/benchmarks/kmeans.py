@@ -11,8 +11,8 @@ import torch
 from rich.console import Console
 
 from pipelines.benchmarks.measurement import Timing, random_tokenizer, table, timed
-from tokenizer.autoencoder import AutoencoderConfig
 from tokenizer.codebook import fit_codebook, nearest
+from tokenizer.options import AutoencoderConfig
 from tokenizer.sample import Reservoir
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read

@@ -19,4 +19,21 @@ COMMANDS = {
     "bench": "speed and memory of a stage, such as: wordless bench encode",
 }
 
+# the dataclass with the options of each command
+OPTIONS = {
+    "encode": "pipelines.encode:EncodeConfig",
+    "embed": "pipelines.embed:EmbedConfig",
+    "generate": "pipelines.generate:GenerateConfig",
+    "decode": "pipelines.decode:DecodeConfig",
+    "score": "pipelines.score:ScoreConfig",
+    "predict": "pipelines.predict:PredictConfig",
+    "demo": "pipelines.demo:DemoConfig",
+    "publish": "pipelines.publish:PublishConfig",
+    "report": "pipelines.report:ReportConfig",
+    "runs": "pipelines.runs:RunsConfig",
+    "store": "pipelines.store_listing:ListingConfig",
+    "doctor": "pipelines.doctor:DoctorConfig",
+    "bench": "pipelines.bench:BenchConfig",
+}
+
 MODULES = {"store": "store_listing"}  # of commands whose module has another name

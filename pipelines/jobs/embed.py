@@ -33,13 +33,13 @@ from pipelines.store.stored_features import (
 )
 from pipelines.store.work_folder import remove_work_folder, work_folder
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig, Found, build_manifest, find_recordings
 from wordless.audio.recordings.description import Description, Span
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
 from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.base.configuration import match_choice
 from wordless.base.devices import choose_device
 from wordless.base.engine import LOCAL

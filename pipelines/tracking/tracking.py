@@ -20,8 +20,8 @@ from pipelines.tracking.wandb import WANDB
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.nearest import suggestion
+from wordless.training.options import FitConfig
 from wordless.training.record import Point
-from wordless.training.state import FitConfig
 
 TRACKERS: dict[str, TrackerKind] = {kind.name: kind for kind in (TENSORBOARD, MLFLOW, WANDB)}
 LONGEST_REASON = 200  # characters

@@ -1,15 +1,42 @@
-"""Where a command over recordings reads and writes, checked before anything is computed."""
+"""The options of commands that read recordings: a recording, a folder, or several of both."""
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.commandline.outputs import require_space
-from pipelines.store.work_folder import require_new
-from wordless.audio.recordings.annotations.annotation import AnnotationConfig
+from wordless.audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
 from wordless.audio.recordings.manifest import writable
 from wordless.audio.recordings.recording_paths import Recordings, expand_home, recordings_at
+from wordless.base.devices import Device
 from wordless.base.errors import InputError
+from wordless.base.options import Options, option
+
+MODEL = "folder of a run, or hf://user/name"
+DEVICE = "auto uses a GPU if there is one"
+ANNOTATIONS = (
+    "annotations of other tools beside recordings give labelled parts; auto: all kinds; none: whole recordings"
+)
+TIER = (
+    "tier of TextGrids or ELAN documents, or column of Raven selection tables, that has the labels; null: the only one"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputOptions(Options):
+    """Options of commands that read recordings with a trained model."""
+
+    annotations: AnnotationKind = option("auto", ANNOTATIONS)
+    tier: str | None = option(None, TIER)
+    device: Device = option("auto", DEVICE)
+    workers: int = option(
+        0, "processes that read recordings; 0: all cores if there is enough to do. No result depends on it", least=0
+    )
+
+    @property
+    def annotated(self) -> AnnotationConfig:
+        """Options of annotations."""
+        return AnnotationConfig(kind=self.annotations, tier=self.tier)
 
 
 def recordings_of(text: str, annotations: AnnotationConfig | None = None) -> tuple[Recordings, ...]:
@@ -36,15 +63,3 @@ def require_writable_folders(recordings: Sequence[Recordings], output: Path) -> 
         if not writable(str(place.root)):
             problem = f"input={place.root} holds a tab, a line break or bytes that are not UTF-8"
             raise InputError(f"{problem}, which {output} cannot hold; rename the folder")
-
-
-def rejected_list(output: Path) -> Path:
-    """Return the file beside an output that lists the recordings that were set aside, with reasons."""
-    return output.with_name(f"{output.name}.rejected.tsv")
-
-
-def prepare_output(output: Path) -> None:
-    """Refuse an output that exists, or a disk without space or permission; create the folder above the output."""
-    require_new(output)
-    require_space(output.parent, "output=PATH")
-    output.parent.mkdir(parents=True, exist_ok=True)
