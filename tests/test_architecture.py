@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.commands import COMMANDS, OPTIONS
 from tests.pipelines.tiny_chain import TINY
 
 ROOT = Path(__file__).parents[1]
@@ -45,8 +45,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "publishing": (*(_COMMANDLINE, _STORE, _STAGES, _RESULTS), "pipelines.pages", "pipelines.demonstration"),
 }
 # The work of a command is in another file than its options, which are checked before PyTorch is imported.
-COMMANDS_WITH_OPTIONS = ("encode", "decode", "generate", "embed", "score", "predict", "demo", "publish")
-OPTIONS = tuple(f"pipelines.{name}" for name in COMMANDS_WITH_OPTIONS)
+COMMAND_FILES = tuple(place.partition(":")[0] for place in OPTIONS.values())
 BELOW = ("tokenizer", "lm", "vocoder", "wordless")  # the packages below the commands
 _AUDIO, _BASE = "wordless.audio", "wordless.base"
 
@@ -67,7 +66,7 @@ ARROWS = {
     "pipelines": (*BELOW, "pipelines"),
     **{f"pipelines/{folder}": (*BELOW, "conf", f"pipelines.{folder}", *below) for folder, below in FOLDERS.items()},
     **{
-        f"pipelines/{folder}": (*BELOW, f"pipelines.{folder}", *FOLDERS[folder], *OPTIONS)
+        f"pipelines/{folder}": (*BELOW, f"pipelines.{folder}", *FOLDERS[folder], *COMMAND_FILES)
         for folder in ("jobs", "demonstration", "publishing")
     },
     "conf": (),

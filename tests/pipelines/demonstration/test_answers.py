@@ -55,11 +55,7 @@ def options(model: Path, **changes: object) -> DemoConfig:
         "port": 0,
         "browser": False,
         "max_seconds": LIMIT,
-        "vocoder_temperature": 0.7,
-        "postfilter": 1.0,
-        "postfilter_passes": 2,
         "device": "cpu",
-        "engine": "auto",
     }
     return DemoConfig(**(values | changes))  # type: ignore[arg-type]  # a test's shorthand
 
