@@ -21,7 +21,8 @@ from pipelines.pages.key_figures import key_figures
 from pipelines.pages.phrasing import duration, number, percent
 from pipelines.publish import Part, PublishConfig, find_repository
 from pipelines.results.comparison_table import as_markdown
-from pipelines.results.run_record import COSTS, Results, read_results, value_of
+from pipelines.results.figures import COSTS
+from pipelines.results.run_record import Results, read_results
 from pipelines.store.run_folder import REPORT, is_finetuned
 from tokenizer.rate_tokenizer import RateTokenizer
 from vocoder.sampling import Sampling
@@ -287,7 +288,7 @@ def _facts(models: DemoModels, results: Results) -> Iterator[tuple[str, str]]:
 
 
 def _compressed(results: Results) -> Iterator[str]:
-    found = value_of(results, "lm", "bits_per_second")
+    found = results["figures"].value("lm", "bits_per_second")
     if found is not None:
         yield f"({number(found)} with the probabilities of the GPT, on validation clips)"
 
