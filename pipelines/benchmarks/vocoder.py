@@ -14,8 +14,9 @@ from rich.console import Console
 from pipelines.benchmarks.measurement import table, timed
 from vocoder.engines.choice import Engine, choose_engine
 from vocoder.generation import GenerationInput, generate
+from vocoder.options import WaveNetConfig
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.network import WaveNet, WaveNetConfig
+from vocoder.wavenet.network import WaveNet
 from wordless.base.devices import cores as cores_here
 from wordless.base.errors import InputError
 
