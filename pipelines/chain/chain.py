@@ -8,12 +8,18 @@ from pathlib import Path
 from lm.probing.task import require_labels
 from pipelines.chain.corpus import find_corpus, read_corpus
 from pipelines.chain.language_tests import judge_language_model, require_language_tests
-from pipelines.chain.next_samples import add_sample_sounds, train_on_samples, train_samples_first
 from pipelines.chain.pairs import Pair, make_pairs, reused_in_order
 from pipelines.chain.representations import compare_methods, probe_some
-from pipelines.chain.run_output import require_own_parts, write_run_folder
-from pipelines.chain.sounds import make_continuations, make_sounds, make_vocoder, measure_sounds
-from pipelines.chain.tracked_run import conclude, open_tracking
+from pipelines.chain.run_output import conclude, open_tracking, require_own_parts, write_run_folder
+from pipelines.chain.sounds import (
+    add_sample_sounds,
+    make_continuations,
+    make_sounds,
+    make_vocoder,
+    measure_sounds,
+    train_on_samples,
+    train_samples_first,
+)
 from pipelines.chain.unlabelled import (
     noted,
     noted_starts,
@@ -36,8 +42,7 @@ from pipelines.results.results import FoldSeed
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
-from pipelines.stages.code_table import code_table
-from pipelines.stages.codes import codes, views
+from pipelines.stages.codes import code_table, codes, views
 from pipelines.stages.language_model import CodedCorpus, language_model, unlabelled_entry
 from pipelines.stages.next_sample import NEXT_SAMPLE
 from pipelines.stages.probe import require_probeable

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run import RunSettings
-from pipelines.stages.abx import ERRORS, abx
-from pipelines.stages.zerospeech import spoken_pairs
+from pipelines.stages.zerospeech import ERRORS, abx, spoken_pairs
 from pipelines.store.session import Session
 from pipelines.store.store import SYNTHESISED, Entry
 from wordless.base.errors import InputError

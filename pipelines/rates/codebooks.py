@@ -8,13 +8,13 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from pipelines.stages.codes import codes
-from pipelines.stages.health import health
 from pipelines.stages.speech_layer import state_decoder, state_sample
 from pipelines.stages.tokenizer import (
     TokenizerSettings,
     autoencoder,
     codebook,
     frame_sample,
+    health,
     input_sample,
     started_tokenizer,
 )

@@ -17,8 +17,7 @@ from pipelines.results.next_sample_record import (
     SpeedRecord,
 )
 from pipelines.settings.run import RunSettings
-from pipelines.stages.next_sample import NEXT_SAMPLE, SCORES
-from pipelines.stages.next_sample_sounds import SAMPLE_SOUNDS
+from pipelines.stages.next_sample import NEXT_SAMPLE, SAMPLE_SOUNDS, SCORES
 from pipelines.store.store import Entry
 from pipelines.store.training_curve import CURVE
 from wordless.audio.recordings.manifest import Manifest

@@ -22,7 +22,7 @@ from pipelines.results.run_record import RESAMPLES, RESULTS, Provenance
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.results.zerospeech import zerospeech_figures, zerospeech_record
 from pipelines.settings.run import RunSettings
-from pipelines.stages.code_table import CODE_TABLE
+from pipelines.stages.codes import CODE_TABLE
 from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import GPT, PROBE
 from pipelines.store.training_curve import CURVE

@@ -14,9 +14,8 @@ from lm.comparison import Hits, bootstrap, by_fold, difference, interval, outcom
 from lm.probing.config import ProbeConfig
 from pipelines.results.classifier_check import judge_of, read_labelled_rows, unreliable_classifier
 from pipelines.results.figures import Figure
-from pipelines.stages.decoded import CLIPS, GUARD, JUDGED
 from pipelines.stages.listening import LISTENING
-from pipelines.stages.playback import JUDGES
+from pipelines.stages.playback import CLIPS, GUARD, JUDGED, JUDGES
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry
 from vocoder.kinds.table import BY_KEY, ORIGINAL, UNLEARNED

@@ -9,8 +9,7 @@ from lm.comparison import FloatArray, Hits, bootstrap, bootstrap_pairs, differen
 from lm.probing.config import ProbeConfig
 from pipelines.results.figures import Figure
 from pipelines.results.zerospeech_record import AbxRecord, AdvantageRow, JudgedRow, PairTestRecord, ZerospeechRecord
-from pipelines.stages.abx import ERRORS
-from pipelines.stages.zerospeech import MODELS, PAIRS
+from pipelines.stages.zerospeech import ERRORS, MODELS, PAIRS
 from pipelines.store.store import Entry
 
 Made = Mapping[tuple[str, int], Mapping[str, Entry]]  # by test fold and seed, then by stage

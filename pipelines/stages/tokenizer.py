@@ -3,7 +3,9 @@
 Nothing is fitted on validation or test clips; validation clips only choose the kept weights.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -19,16 +21,20 @@ from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
 from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import TOGETHER, fit_codebooks, write_bottlenecks
-from tokenizer.health import HealthConfig
+from tokenizer.health import HealthConfig, measure_health
 from tokenizer.kmeans_report import kmeans_summary
 from tokenizer.make_up_gain import measure_gain
+from tokenizer.parquet import read_codes
 from tokenizer.patches import PatchConfig
 from tokenizer.rates import MOST_RATES
 from tokenizer.sample import FrameSample, LogMelReader, PatchBatches, draw_sample, normalised_patches, read_log_mel
 from tokenizer.speech_layer import FOLDER, ChosenLayer
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.recordings.manifest import Manifest, Split, audio_hash
+from wordless.audio.reading import read_beginning
+from wordless.audio.recordings.choosing import choose_evenly
+from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from wordless.audio.spectrogram import SpectrogramConfig, require_ranges
+from wordless.audio.waveform import FloatArray
 from wordless.base.devices import local_gpus
 from wordless.base.errors import InputError
 from wordless.base.ranges import require, require_least
@@ -311,3 +317,36 @@ def patches_of(sample: Entry, split: str, height: int, *, columns_of: Entry | No
     statistics = load_file(sample.folder / SAMPLE)
     columns = load_file((columns_of or sample).folder / SAMPLE)[split]
     return normalised_patches(columns, statistics["mean"], statistics["std"], height=height)
+
+
+HEALTH = "health.json"
+
+
+def health(
+    session: Session, manifest: Manifest, tokenizer_entry: Entry, codes_entry: Entry, config: HealthConfig, *, seed: int
+) -> Entry:
+    """Measure the codebook's usage, fidelity and stability on validation clips, and warn of a collapse."""
+    numeric = asdict(config)
+    del numeric["gate"]  # decides the reaction to a collapse, not the figures
+    recipe = Recipe("health", 2, config={**numeric, "seed": seed}, inputs={"codes": codes_entry.key})
+
+    @one_thread()
+    def make(folder: Path) -> None:
+        tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=str(session.gang.device))
+        held_out = (clip.codes for clip in read_codes(codes_entry.folder)[1] if clip.split == "validation")
+        chosen = choose_evenly(manifest.of("validation"), config.max_clips)
+        rate = tokenizer.config.audio.sample_rate
+        beginnings = partial(_beginnings, manifest, chosen, rate, config.max_seconds)
+        write_json(folder / HEALTH, measure_health(tokenizer, held_out, beginnings, config, seed=seed))
+
+    entry = session.obtain(recipe, "codebook health on validation clips", make, files=[HEALTH])
+    if verdict := entry.read_json(HEALTH)["verdict"]:
+        if config.gate == "stop":
+            raise InputError(str(verdict))
+        session.terminal.say(f"WARNING   {verdict}")
+    return entry
+
+
+def _beginnings(manifest: Manifest, clips: Sequence[Clip], sample_rate: int, seconds: float) -> Iterator[FloatArray]:
+    for clip in clips:
+        yield read_beginning(manifest.root / clip.path, sample_rate, seconds, part=clip.part).samples

@@ -14,7 +14,7 @@ from pipelines.commandline.claims import keep_claimed
 from pipelines.store.anew import why_anew
 from pipelines.store.store import ENTRY, Entry, Recipe, Store, checkpoints_of, write_json
 from pipelines.store.training_curve import CURVE, training_name
-from pipelines.store.users import note_user
+from pipelines.store.unused import note_user
 from pipelines.tracking.curves import LiveCurve, stored_points
 from pipelines.tracking.tracker import TrackedTraining
 from pipelines.tracking.tracking import NO_TRACKING, Tracking

@@ -16,8 +16,7 @@ from lm.model import LanguageModel
 from pipelines.chain.language_tests import require_language_tests
 from pipelines.results.zerospeech import abx_test, pair_test, zerospeech_figures
 from pipelines.settings.run import RunSettings, run_settings
-from pipelines.stages.abx import abx
-from pipelines.stages.zerospeech import MODELS, ZerospeechConfig, spoken_pairs
+from pipelines.stages.zerospeech import MODELS, ZerospeechConfig, abx, spoken_pairs
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.pipelines.conftest import FinishedRun

@@ -11,8 +11,8 @@ import torch
 from lm.probing.config import ProbeConfig
 from pipelines.results.figures import Figure
 from pipelines.results.sound_figures import listening_record, sound_figures
-from pipelines.stages.decoded import CLIPS, GUARD, JUDGED
 from pipelines.stages.listening import LISTENING
+from pipelines.stages.playback import CLIPS, GUARD, JUDGED
 from pipelines.stages.recognition import RECOGNISED, label_task
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json

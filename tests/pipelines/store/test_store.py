@@ -17,8 +17,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.store.costs import BEGUN
-from pipelines.store.store import ENTRY, TIMINGS, Recipe, Store, checkpoints_of, is_finished, note_finished, write_json
+from pipelines.store.store import (
+    BEGUN,
+    ENTRY,
+    TIMINGS,
+    Recipe,
+    Store,
+    checkpoints_of,
+    is_finished,
+    note_finished,
+    write_json,
+)
 from tests.hostile.special_files import at_most_seconds
 from wordless.base.errors import InputError
 
