@@ -100,7 +100,7 @@ def make_codebook(
 def rate_tokenizer(session: Session, tokenizers: Sequence[Entry]) -> Entry:
     """Write the tokenizers of all rates, coarse to fine, as one folder for `RateTokenizer`."""
     folders = [rate_folder(Path(), number) for number in range(1, len(tokenizers) + 1)]
-    inputs = {str(folder): entry.key for folder, entry in zip(folders, tokenizers, strict=True)}
+    inputs = {str(folder): entry for folder, entry in zip(folders, tokenizers, strict=True)}
     recipe = Recipe("rate_tokenizer", 1, config={}, inputs=inputs)
 
     def make(folder: Path) -> None:

@@ -93,11 +93,11 @@ def rate_models(session: Session, corpora: Sequence[RateCorpora], settings: Lang
 
 def upsampler(session: Session, corpora: Sequence[RateCorpora], settings: LanguageModelSettings) -> Entry:
     """Train a model of the last of some rates that reads the codes of the others; the entry is its folder."""
-    config = {**config_of(settings), "look_ahead": settings.look_ahead}
+    config = {"lm": {**config_of(settings), "look_ahead": settings.look_ahead}}
     inputs = {
-        f"rate_{number}_{name}": key
+        f"{name} of rate {number}": read
         for number, each in enumerate(corpora, 1)
-        for name, key in inputs_of(each.own, each.unlabelled).items()
+        for name, read in inputs_of(each.own, each.unlabelled).items()
     }
     recipe = Recipe("upsampler", 1, config=config, inputs=inputs)
 
@@ -131,7 +131,7 @@ def _joined(rates: Sequence[Sequence[Codes]]) -> list[Codes]:
 def _together(session: Session, models: Sequence[Entry]) -> Entry:
     """Write the models of all rates as one folder for `RateLanguageModel`."""
     folders = [rate_folder(Path(), number) for number in range(1, len(models) + 1)]
-    inputs = {str(folder): entry.key for folder, entry in zip(folders, models, strict=True)}
+    inputs = {str(folder): entry for folder, entry in zip(folders, models, strict=True)}
     recipe = Recipe("rate_lm", 1, config={}, inputs=inputs)
 
     def make(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """Encoding of recordings: every clip, its other hearings, and views of training clips; what each code stands for."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from itertools import accumulate, groupby, islice
 from operator import itemgetter
@@ -20,7 +19,7 @@ from tokenizer.views import View, ViewsConfig, encode_views
 from wordless.audio.reading import read_beginning
 from wordless.audio.recordings.choosing import choose_evenly
 from wordless.audio.recordings.heard_frames import HeardFrames
-from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Split, audio_hash
+from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.pools import in_order
 from wordless.base.threads import one_thread
@@ -31,7 +30,7 @@ J = TypeVar("J")
 
 def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry:
     """Encode every clip."""
-    inputs = {"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, SPLITS)}
+    inputs = {"tokenizer": tokenizer_entry, "recordings": audio_hash(manifest, SPLITS)}
     recipe = Recipe("codes", 2, config={}, inputs=inputs)
     jobs = [(clip, 0) for clip in manifest.clips]
     title = f"encoding {len(jobs)} clips"
@@ -41,8 +40,7 @@ def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry
 def heard_codes(session: Session, manifest: Manifest, tokenizer_entry: Entry, heard: HeardFrames) -> Entry:
     """Encode every clip in each of its stored hearings; those of a clip follow one after the other."""
     others = heard.hearings - 1
-    manifest_hash = audio_hash(manifest, SPLITS)
-    inputs = {"tokenizer": tokenizer_entry.key, "frames": heard.key, "manifest": manifest_hash}
+    inputs = {"tokenizer": tokenizer_entry, "frames": heard.key, "recordings": audio_hash(manifest, SPLITS)}
     recipe = Recipe("heard_codes", 1, config={}, inputs=inputs)
     title = f"encoding {len(manifest.clips)} clips in {others} other hearings"
     shards = _shards(manifest.clips)
@@ -68,10 +66,8 @@ def views(
     jobs = [(clip, view) for clip in clips for view in config.of(clip.name, coarsest or patch_frames)]
     if not jobs:
         return None
-    options = {name: value for name, value in asdict(config).items() if (name, value) != ("dynamic_ranges", None)}
-    if coarsest not in (None, patch_frames):  # entries of a single rate keep their key
-        options["coarsest"] = coarsest
-    inputs = {"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, ["train"])}
+    options = {"lm": {"views": config}, "coarsest": coarsest or patch_frames}
+    inputs = {"tokenizer": tokenizer_entry, "recordings": audio_hash(manifest, ["train"])}
     recipe = Recipe("views", 2, config=options, inputs=inputs)
     title = f"encoding {len(clips)} training clips in {len(jobs) // len(clips)} other view(s)"
     shards = [_by_clip(shard) for shard in _shards(jobs)]
@@ -125,7 +121,6 @@ def _encoded(
 
 
 CODE_TABLE = "code_table.json"
-TABLED: tuple[Split, ...] = ("test",)
 MAX_CLIPS, MAX_SECONDS = 400, 30.0  # clips, and of each its beginning
 SHOWN, EXAMPLES = 12, 3  # codes with sounds, and sounds of each
 SOUND_SECONDS = 0.3  # around the middle of a patch
@@ -138,8 +133,8 @@ def code_table(session: Session, manifest: Manifest, tokenizer_entry: Entry, *, 
     ``separator`` separates several labels of one clip. Such labels are left out, because a patch has one label here.
     """
     clips = choose_evenly(manifest.of("test"), MAX_CLIPS)
-    config = {"clips": [[clip.name, clip.label] for clip in clips], "separator": separator}
-    inputs = {"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, TABLED)}
+    config = {"clips": [[clip.name, clip.label] for clip in clips], "probe": {"label_separator": separator}}
+    inputs = {"tokenizer": tokenizer_entry, "recordings": audio_hash(manifest, ["test"])}
     recipe = Recipe("code_table", 2, config=config, inputs=inputs)
 
     @one_thread()

@@ -12,7 +12,7 @@ from lm.rate_model import RateLanguageModel, load_language_model
 from lm.sampling import Sampling
 from pipelines.stages.playback import ListeningConfig, Playback, excerpt_row, wav_name
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, write_json
+from pipelines.store.store import Entry, other_options, write_json
 from tokenizer.codes import Codes
 from tokenizer.pictures import pictures
 from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
@@ -22,13 +22,13 @@ from vocoder.continuing import Prompt, joined_sound
 from vocoder.judging.metrics import code_agreement, log_mel_distance, sound_levels
 from vocoder.kinds.table import BY_KEY, ORIGINAL
 from vocoder.kinds.wavenet import WAVENET
+from vocoder.postfilter import in_force
 from vocoder.synthesis import Synthesis, speaking
 from wordless.audio.waveform import Waveform
 from wordless.base.files import aside
 
 LISTENING = "listening.json"
 PICTURES = "pictures.safetensors"
-NOT_IN_KEY = ("judged_clips", "judge", "engine")  # options that do not decide this entry
 
 
 def listening(playback: Playback, model: Entry | None, rates: Entry | None = None) -> Entry:
@@ -38,9 +38,8 @@ def listening(playback: Playback, model: Entry | None, rates: Entry | None = Non
     """
     session, config = playback.session, playback.config
     clips = playback.choose_long(config.clips)
-    options = {name: value for name, value in asdict(config).items() if name not in NOT_IN_KEY}
-    of_rates = {"rates": rates.key} if rates else {}
-    recipe = playback.recipe("listening", 10, clips, options, lm=model.key if model else "", **of_rates)
+    options = other_options(config, "judged_clips", "judge", "engine")
+    recipe = playback.recipe("listening", 10, clips, options, lm=model, rates=rates)
 
     def make(folder: Path) -> None:
         tokenizer, syntheses = playback.open()
@@ -67,7 +66,9 @@ def listening(playback: Playback, model: Entry | None, rates: Entry | None = Non
         rows = [
             {**place, "sounds": each} for place, each in zip(places, _figures(sounds, codes, tokenizer), strict=True)
         ]
-        write_json(folder / LISTENING, {"clips": rows, "postfilter": recipe.config["postfilter"], **generated})
+        write_json(
+            folder / LISTENING, {"clips": rows, "postfilter": in_force(config.postfilter, playback.audio), **generated}
+        )
 
     files = ["*.wav", PICTURES, LISTENING]
     return session.obtain(recipe, f"{len(clips)} test clips decoded and continued", make, files=files)

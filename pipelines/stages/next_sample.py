@@ -11,11 +11,10 @@ from lm.samples.crops import SampleClips, SampleCrops, SampleCropsConfig, loss, 
 from lm.samples.model import SampleConfig, SampleLanguageModel, create_sample_model
 from lm.samples.transformer import POSITIONS, TransformerConfig
 from lm.samples.wavenet import SampleWaveNetConfig
-from pipelines.stages.playback import PLAYED
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
 from pipelines.store.session import Session
-from pipelines.store.store import MODEL, Entry, Recipe, write_json
-from pipelines.store.training_curve import CURVE, numeric
+from pipelines.store.store import MODEL, Entry, Recipe, some_options, write_json
+from pipelines.store.training_curve import CURVE
 from vocoder.continuing import joined_sound
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.judging.metrics import sound_levels
@@ -35,7 +34,6 @@ EQUAL: tuple[ModelName, ...] = ("wavenet", "transformer", "transformer_context")
 NEXT_SAMPLE = "next_sample"  # the stage; its entries of models are next_sample_<model>
 SCORES = "scores.json"
 VALIDATION_BATCHES = 8
-VERSIONS: dict[ModelName, int] = {"transformer_context": 2}  # of the stages of models; others have 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,8 +136,8 @@ def train_sample_model(
 ) -> Entry:
     """Train one model on the samples of training clips; the entry is a folder that `SampleLanguageModel` loads."""
     config, fit, stage = settings.config(name), settings.fit, f"{NEXT_SAMPLE}_{name}"
-    options = {"model": asdict(config), "crops": asdict(settings.crops), "fit": numeric(fit)}
-    recipe = Recipe(stage, VERSIONS.get(name, 1), config=options, inputs={"waveforms": waveforms_entry.key})
+    options = {name: config, **some_options(settings, "crops", "fit")}
+    recipe = Recipe(stage, 2, config={NEXT_SAMPLE: options}, inputs={"waveforms": waveforms_entry})
 
     def make(folder: Path) -> None:
         model = create_sample_model(config, seed=fit.seed)
@@ -169,9 +167,9 @@ def score_sample_models(
     """
     training, test = sounds
     crops = replace(settings.crops, seed=settings.test_seed)
-    inputs = {name: entry.key for name, entry in models} | {"waveforms": training.key, "test_waveforms": test.key}
-    options = {"crops": asdict(crops), "count": settings.test_crops}
-    recipe = Recipe(f"{NEXT_SAMPLE}_scores", 1, config=options, inputs=inputs)
+    inputs = {**dict(models), "waveforms": training, "test waveforms": test}
+    options = {"crops": crops, **some_options(settings, "test_crops")}
+    recipe = Recipe(f"{NEXT_SAMPLE}_scores", 1, config={NEXT_SAMPLE: options}, inputs=inputs)
     steps = -(-settings.test_crops // crops.batch_size)
 
     @one_thread()
@@ -230,13 +228,9 @@ def generate_sample_sounds(
     """Make WAV files of every model, and the prompts that they continue; ``sounds.json`` has a row for each file."""
     clips = choose_randomly(manifest.of("test"), config.prompts, seed=config.seed)
     engine = choose_engine(config.engine, session.gang.device.type).engine
-    options = {name: value for name, value in asdict(config).items() if name != "engine"}
-    recipe = Recipe(
-        "next_sample_sounds",
-        3,
-        config={**options, "sample_rate": sample_rate, "precision": precision(engine)},
-        inputs={**{name: entry.key for name, entry in models}, "manifest": audio_hash(manifest, PLAYED)},
-    )
+    options = {NEXT_SAMPLE: {"sounds": config}, "audio": {"sample_rate": sample_rate}, "precision": precision(engine)}
+    inputs = {**dict(models), "recordings": audio_hash(manifest, ["test"])}
+    recipe = Recipe("next_sample_sounds", 3, config=options, inputs=inputs)
 
     def make(folder: Path) -> None:
         excerpts = [_excerpt(manifest, clip, sample_rate, config.prompt_seconds) for clip in clips]

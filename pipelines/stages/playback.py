@@ -13,7 +13,7 @@ from typing import Literal
 import soundfile
 
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, write_json
+from pipelines.store.store import Entry, Recipe, some_options, write_json
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder
 from tokenizer.tokenizer import Tokenizer
@@ -32,7 +32,7 @@ from vocoder.vocoder import Vocoder
 from wordless.audio.excerpts import Excerpt, read_loudest
 from wordless.audio.reading import read
 from wordless.audio.recordings.choosing import choose_randomly
-from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
+from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash
 from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
@@ -45,7 +45,6 @@ JUDGES: dict[JudgeName, str] = {
     "codes": "a linear probe of the codes of the sound",
     "supervised": "a supervised network",
 }
-PLAYED: tuple[Split, ...] = ("test",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +117,7 @@ class Playback:
         return [clip for clip in clips if clip in longest]
 
     def recipe(
-        self, stage: str, version: int, clips: Sequence[Clip], config: Mapping[str, object], **inputs: str
+        self, stage: str, version: int, clips: Sequence[Clip], config: Mapping[str, object], **inputs: Entry | None
     ) -> Recipe:
         """Return the recipe of a stage that plays ``clips``, with its own ``config`` and ``inputs``.
 
@@ -128,14 +127,14 @@ class Playback:
         engine = choose_engine(self.config.engine, self.session.gang.device.type).engine
         strength = in_force(self.config.postfilter, self.audio)
         filtered = {"postfilter": strength, "postfilter_passes": self.config.postfilter_passes if strength else 0}
-        here = {**filtered, "precision": precision(engine)}
-        kinds = {kind.key: kind.version for kind in KINDS if kind.version}
-        models = {"tokenizer": self.tokenizer.key, "vocoder": self.vocoder.key}
+        options = {"listening": {**config, **filtered}, "precision": precision(engine)}
+        kinds = {f"version of {kind.key}": kind.version for kind in KINDS if kind.version}
+        read = {"tokenizer": self.tokenizer, "vocoder": self.vocoder, **inputs}
         return Recipe(
             stage,
             version,
-            config={**config, **here, **kinds, "groups": [clip.group for clip in clips]},
-            inputs={**models, "manifest": audio_hash(self.manifest, PLAYED), **inputs},
+            config={**options, **kinds, "groups": [clip.group for clip in clips]},
+            inputs={**read, "recordings": audio_hash(self.manifest, ["test"])},
         )
 
     def open(self) -> tuple[Tokenizer, dict[str, Synthesis]]:
@@ -188,8 +187,8 @@ def decode_clips(playback: Playback) -> Entry:
     """Write WAV files at the tokenizer's rate: each clip's original, and its codes decoded to every kind of sound."""
     session, own = playback.session, playback.config
     clips = playback.choose(own.judged_clips)
-    options = {"seconds": own.seconds, "vocoder_temperature": own.vocoder_temperature, "seed": own.seed}
-    recipe = playback.recipe("decoded", 6, clips, {"clips": own.judged_clips, **options})
+    options = some_options(own, "judged_clips", "seconds", "vocoder_temperature", "seed")
+    recipe = playback.recipe("decoded", 6, clips, options)
 
     def make(folder: Path) -> None:
         tokenizer, syntheses = playback.open()
@@ -235,7 +234,7 @@ def measure_clips(session: Session, tokenizer: Entry, vocoder: Entry, decoded: E
     encoder = Encoder(folder=tokenizer.folder, root=decoded.folder)
     voices = encoder.format.sample_rate >= LEAST_RATE
     with_pesq, with_pitch = has_pesq(), has_pitch() and voices
-    inputs = {"tokenizer": tokenizer.key, "decoded": decoded.key}
+    inputs = {"tokenizer": tokenizer, "decoded": decoded}
     recipe = Recipe("judged", 3, config={"pesq": with_pesq, "pitch": with_pitch}, inputs=inputs)
 
     def make(folder: Path) -> None:

@@ -5,7 +5,7 @@ A model is a folder in the layout of Hugging Face: the user's, or an entry of th
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,13 +23,13 @@ from lm.baselines.wav2vec2 import (
     save_pretrained,
 )
 from lm.vectors import ONE_HEARING, VectorConfig
-from pipelines.stages.features import hearings_key, network_features
+from pipelines.stages.features import hearings_hash, network_features
 from pipelines.stages.labels import Labels
 from pipelines.stages.language_model import unlabelled_entry
 from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveforms
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, text_hash, write_json
-from pipelines.store.training_curve import CURVE, numeric
+from pipelines.store.store import METHOD, Entry, Recipe, some_options, text_hash, write_json
+from pipelines.store.training_curve import CURVE
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
 from wordless.audio.speech_models.convolutions import Convolutions
 from wordless.audio.speech_models.description import SpeechModel, describe_speech_model
@@ -163,9 +163,9 @@ def wav2vec2(
     out, and counted in the log.
     """
     own, sizes = settings.pretraining, settings.model
-    config = {"model": asdict(sizes), **asdict(own), "fit": numeric(own.fit), "sample_rate": sample_rate}
-    keys = {f"extra_{place}": each.waveforms.key for place, each in enumerate(extra, start=1)}
-    recipe = Recipe("wav2vec2", 3, config=config, inputs={"waveforms": sound.waveforms.key, **keys})
+    config = {"wav2vec2": some_options(settings, "model", "pretraining"), "audio": {"sample_rate": sample_rate}}
+    inputs = {"waveforms": sound.waveforms, "unlabelled": [each.waveforms for each in extra]}
+    recipe = Recipe("wav2vec2", 3, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
         train, held_out = (split_waveforms(sound.waveforms, sound.manifest, split)[0] for split in TRAINED_ON)
@@ -194,9 +194,9 @@ def wav2vec2(
 def random_wav2vec2(session: Session, settings: Wav2vec2Settings, *, sample_rate: int) -> Entry:
     """Write the model before its pre-training: the same random weights."""
     seed, sizes = settings.pretraining.fit.seed, settings.model
-    recipe = Recipe(
-        "random_wav2vec2", 1, config={"model": asdict(sizes), "sample_rate": sample_rate, "seed": seed}, inputs={}
-    )
+    own = {"model": sizes, "pretraining": {"fit": {"seed": seed}}}
+    config = {"wav2vec2": own, "audio": {"sample_rate": sample_rate}}
+    recipe = Recipe("random_wav2vec2", 1, config=config, inputs={})
 
     def make(folder: Path) -> None:
         model = create_masked_prediction(sizes, diversity_weight=0.0, seed=seed)
@@ -241,9 +241,9 @@ def wav2vec2_finetuned(
         LabelledSplit.of(*split_waveforms(sound.waveforms, sound.manifest, split), labels.by_clip)
         for split in TRAINED_ON
     )
-    config = {**asdict(settings), "fit": numeric(fit), "sample_rate": sample_rate, **labels.options}
+    config = {"wav2vec2": {"finetuning": settings}, "audio": {"sample_rate": sample_rate}, **labels.options}
     labels_hash = text_hash(json.dumps([train.labels, held_out.labels]))
-    inputs = {"waveforms": sound.waveforms.key, "labels": labels_hash, "body": body.key}
+    inputs = {"waveforms": sound.waveforms, "labels": labels_hash, "body": body.key}
     recipe = Recipe("wav2vec2_finetuned", 4, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
@@ -281,8 +281,8 @@ def speech_features(
 
     A clip is in memory as a whole. Models that were trained on no clip of the corpus give all folds the same entry.
     """
-    config = {"method": method, **vectors.network_key, "sample_rate": sample_rate}
-    inputs = {"recordings": recordings_hash(manifest), "body": body.key, **hearings_key(vectors)}
+    config = {METHOD: method, "compare": vectors.network_key, "audio": {"sample_rate": sample_rate}}
+    inputs = {"recordings": recordings_hash(manifest), "hearings": hearings_hash(vectors), "body": body.key}
     recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)
     reader = SpeechReader(
         root=manifest.root,

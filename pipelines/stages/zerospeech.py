@@ -5,7 +5,7 @@ codes, bottlenecks and states of the GPT are those on the phones of words.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,9 +107,9 @@ def spoken_pairs(
     asked = config.pairs(embedded)
     phones = test == "spot_the_word"
     folder = speech_folder(asked.utterances, cache, seed=config.seed, phones=phones)
-    inputs = {"tokenizer": tokens.key, "lm": model_entry.key, "utterances": folder.name}
-    inputs |= {"codes": " ".join(entry.key for entry in trained_on)}
-    recipe = Recipe("spoken_pairs", 1, config={**asdict(config), "test": test, "untrained": seed}, inputs=inputs)
+    inputs = {"tokenizer": tokens, "lm": model_entry, "utterances": folder.name, "codes": trained_on}
+    options = {"zerospeech": config, "test": test, "lm": {"fit": {"seed": seed}}}
+    recipe = Recipe("spoken_pairs", 1, config=options, inputs=inputs)
 
     @one_thread()
     def make(partial: Path) -> None:
@@ -178,8 +178,8 @@ def abx(
     """
     asked = config.pairs(embedded).utterances
     folder = speech_folder(asked, cache, seed=config.seed, phones=True)
-    inputs = {"tokenizer": tokens.key, "lm": model_entry.key, "utterances": folder.name}
-    recipe = Recipe("abx", 1, config={**asdict(config), "untrained": seed}, inputs=inputs)
+    inputs = {"tokenizer": tokens, "lm": model_entry, "utterances": folder.name}
+    recipe = Recipe("abx", 1, config={"zerospeech": config, "lm": {"fit": {"seed": seed}}}, inputs=inputs)
 
     @one_thread()
     def make(partial: Path) -> None:

@@ -218,10 +218,16 @@ class Session:
     def _track(self, entry: Entry, name: str, tracking: Tracking) -> None:
         """Give trackers the whole curve of an entry, if it has one."""
         if tracking.channels and (entry.folder / CURVE).is_file():
-            recipe = entry.read_json(ENTRY).get("config")
-            fit = recipe.get("fit") if isinstance(recipe, dict) else None
+            fit = _fit_options(entry.read_json(ENTRY).get("config"))
             if points := stored_points(entry.read_rows(CURVE, "curve"), fit):  # none of a training without steps
                 tracking.complete(TrackedTraining(name=name, key=entry.key), points)
 
     def _waiting(self, recipe: Recipe) -> None:
         self.terminal.say(f"waiting   {recipe.stage:<12} {recipe.key}  another process is making it")
+
+
+def _fit_options(config: object) -> object:
+    """Return the options of a training in a recipe, which stand in the group ``fit`` of its model's options."""
+    if not isinstance(config, dict):
+        return None
+    return config.get("fit") or next(filter(None, map(_fit_options, config.values())), None)

