@@ -9,10 +9,10 @@ from tokenizer.parquet import CodedClip
 from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
 from tokenizer.signals import codes_of_frames
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.blocks import skip_samples
 from wordless.audio.reading import read_blocks
-from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Clip
+from wordless.audio.waveform import skip_samples
 
 Job = tuple[Clip, int]  # a clip, and the frames of it to skip
 

@@ -12,8 +12,7 @@ from torch import Tensor
 from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.mean_removal import subtract_mean
-from wordless.audio.spectrogram import LogMel, log_mel_stream
+from wordless.audio.spectrogram import LogMel, log_mel_stream, subtract_mean
 from wordless.audio.waveform import FloatArray
 
 PATCHES_AT_ONCE = 500

@@ -18,8 +18,7 @@ from tokenizer.parquet import CodedClip
 from tokenizer.signals import short_together
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.spectrogram import frames_stream, require_ranges
-from wordless.audio.warping import warp
+from wordless.audio.spectrogram import frames_stream, require_ranges, warp
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
 from wordless.base.seeds import named_seed, require_seed

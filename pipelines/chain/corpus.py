@@ -10,15 +10,25 @@ from typing import Final
 from pipelines.commandline.outputs import require_space
 from pipelines.settings.completed import EMBEDDED
 from pipelines.store.store import SYNTHESISED, UNPACKED
-from wordless.audio.channels import Channel
+from wordless.audio.decoding import Channel
 from wordless.audio.recordings.corpus import CorpusConfig, Found, build_manifest, find_recordings
 from wordless.audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
 from wordless.audio.recordings.inspection import CONFLICT
 from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
 from wordless.audio.recordings.notices import division_notices, length_notices, upsampling_notices
-from wordless.audio.recordings.packed import labelling
-from wordless.audio.recordings.packed.data_set import PackedDataSet, open_data_set, open_shards
-from wordless.audio.recordings.packed.unpacking import Unpacked, is_unpacked, missing_bytes, unpack, unpacked_place
+from wordless.audio.recordings.packed.unpacking import (
+    PackedDataSet,
+    Unpacked,
+    is_unpacked,
+    missing_bytes,
+    open_data_set,
+    open_shards,
+    unpack,
+    unpacked_place,
+)
+from wordless.audio.recordings.packed.unpacking import (
+    label_table as unpacked_table,
+)
 from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
@@ -186,7 +196,7 @@ def unpacked_corpus(config: CorpusConfig, store: Path, *, terminal: Terminal) ->
     place = _place(data_set, store / UNPACKED, terminal)
     if not is_unpacked(data_set, place):
         _unpack(data_set, place, store, terminal)
-    table, notices = labelling.label_table(data_set, place, config.columns, own_splits=config.split.by == "table")
+    table, notices = unpacked_table(data_set, place, config.columns, own_splits=config.split.by == "table")
     for notice in notices:
         terminal.say(f"corpus    {data_set.name}: {notice}")
     unpacked = replace(config, root=str(place.sounds), table=str(table))

@@ -17,11 +17,10 @@ from tokenizer.codes import Codes
 from tokenizer.pictures import pictures
 from tokenizer.rates import split_rates
 from tokenizer.signals import quantised_vectors, soft_codes
-from wordless.audio.channels import Channel
-from wordless.audio.decoding import RecordingError
+from wordless.audio.decoding import Channel, RecordingError
+from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read, read_beginning, resampled
 from wordless.audio.recordings.inspection import InspectionConfig
-from wordless.audio.trimming import trim_ends
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.errors import InputError
 

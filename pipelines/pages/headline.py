@@ -15,7 +15,7 @@ from pipelines.pages.sound_charts import code_strip, sound_spectrograms
 from pipelines.results.run_record import Pictures
 from vocoder.kinds.table import ORIGINAL
 from vocoder.kinds.wavenet import WAVENET
-from wordless.audio.loudness import equally_loud
+from wordless.audio.excerpts import equally_loud
 from wordless.audio.waveform import Waveform
 
 MOSTLY_SILENT = 0.5  # share of silent frames in the new part of a continuation

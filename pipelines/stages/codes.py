@@ -17,9 +17,9 @@ from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, shard_path, wr
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.views import View, ViewsConfig, encode_views
 from wordless.audio.reading import read_beginning
-from wordless.audio.recordings.choosing import choose_evenly
-from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
+from wordless.audio.recordings.selection import choose_evenly
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.pools import in_order
 from wordless.base.threads import one_thread

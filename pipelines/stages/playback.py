@@ -31,8 +31,8 @@ from vocoder.synthesis import Synthesis, create_synthesis, speaking
 from vocoder.vocoder import Vocoder
 from wordless.audio.excerpts import Excerpt, read_loudest
 from wordless.audio.reading import read
-from wordless.audio.recordings.choosing import choose_randomly
 from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash
+from wordless.audio.recordings.selection import choose_randomly
 from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError

@@ -32,8 +32,8 @@ from tokenizer.sample import FrameSample, LogMelReader, PatchBatches, draw_sampl
 from tokenizer.speech_layer import FOLDER, ChosenLayer
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read_beginning
-from wordless.audio.recordings.choosing import choose_evenly
 from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
+from wordless.audio.recordings.selection import choose_evenly
 from wordless.audio.spectrogram import SpectrogramConfig, require_ranges
 from wordless.audio.waveform import FloatArray
 from wordless.base.devices import local_gpus

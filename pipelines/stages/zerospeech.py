@@ -26,9 +26,8 @@ from tokenizer.parquet import read_codes
 from tokenizer.signals import quantised_vectors
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
-from wordless.audio.recordings.embedded import VOICES, EmbeddedConfig, read_phones, speak, speech_folder
+from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, read_phones, speak, speech_folder
 from wordless.audio.recordings.spoken_pairs import SpokenPairs, held_out_voices, sentence_pairs, word_pairs
-from wordless.audio.recordings.words import WORDS
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
 from wordless.base.text import counted

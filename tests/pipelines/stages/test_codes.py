@@ -13,8 +13,7 @@ from tokenizer.encoder import Encoder, encode_clip
 from tokenizer.views import View, encode_views
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.manifest import Clip, read_manifest
-from wordless.audio.spectrogram import log_mel_stream
-from wordless.audio.warping import warp
+from wordless.audio.spectrogram import log_mel_stream, warp
 
 
 @pytest.fixture
