@@ -141,7 +141,7 @@ class CodesOfClips(Protocol):
     @property
     def vectors(self) -> VectorConfig: ...
     @property
-    def inputs(self) -> Mapping[str, Entry | str | None]:
+    def inputs(self) -> Mapping[str, object]:
         """The inputs of a recipe."""
 
     @property
@@ -162,7 +162,7 @@ class HeardCodes:
     coarser: tuple["HeardCodes", ...] = ()  # the same clips at coarser rates, coarse to fine
 
     @property
-    def inputs(self) -> Mapping[str, Entry | str | None]:
+    def inputs(self) -> Mapping[str, object]:
         """The inputs of a recipe."""
         rates = enumerate(self.coarser, 1)
         coarser = {f"{name} of rate {number}": read for number, each in rates for name, read in each.inputs.items()}
@@ -294,8 +294,8 @@ def frame_features(
     function, so that a changed function is computed again; it does not contain the code of functions that it calls.
     """
     config = {"compare": vectors.key, **frames.keywords, "audio": {"sample_rate": sample_rate}}
-    inputs = {"recordings": recordings_hash(manifest), "function": text_hash(inspect.getsource(frames.func))}
-    inputs |= {"hearings": hearings_hash(vectors)}
+    function = text_hash(inspect.getsource(frames.func))
+    inputs = {"recordings": recordings_hash(manifest), "hearings": hearings_hash(vectors), "function": function}
     recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)
     work = partial(_pooled, frames, method, sample_rate, manifest.root, vectors)
 

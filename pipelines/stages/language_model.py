@@ -107,8 +107,8 @@ def language_model(
     The codes of each source of ``unlabelled`` clips are used for training as well; validation uses only the corpus.
     """
     fit = settings.fit
-    began_at = {LM: None if settings.start is None else gpt_hash(settings.start)}
-    recipe = Recipe("lm", 1, config={"lm": config_of(settings)}, inputs=inputs_of(corpus, unlabelled) | began_at)
+    start = None if settings.start is None else gpt_hash(settings.start)
+    recipe = Recipe("lm", 1, config={"lm": config_of(settings)}, inputs={**inputs_of(corpus, unlabelled), LM: start})
 
     def make(folder: Path) -> None:
         model = LanguageModel.create(settings.gpt, read_codes(corpus.codes.folder)[0], seed=fit.seed)
@@ -170,7 +170,7 @@ def config_of(settings: LanguageModelSettings) -> dict[str, object]:
     return other_options(settings, "views", "look_ahead", "start", *unread)
 
 
-def inputs_of(corpus: CodedCorpus, unlabelled: Sequence[CodedCorpus]) -> dict[str, Entry | str | None]:
+def inputs_of(corpus: CodedCorpus, unlabelled: Sequence[CodedCorpus]) -> dict[str, object]:
     """Return the inputs of a recipe."""
     named = {"": corpus, **{unlabelled_prefix(place): source for place, source in enumerate(unlabelled)}}
     return {

@@ -167,7 +167,7 @@ def score_sample_models(
     """
     training, test = sounds
     crops = replace(settings.crops, seed=settings.test_seed)
-    inputs = {**dict(models), "waveforms": training, "test waveforms": test}
+    inputs: dict[str, object] = {**dict(models), "waveforms": training, "test waveforms": test}
     options = {"crops": crops, **some_options(settings, "test_crops")}
     recipe = Recipe(f"{NEXT_SAMPLE}_scores", 1, config={NEXT_SAMPLE: options}, inputs=inputs)
     steps = -(-settings.test_crops // crops.batch_size)

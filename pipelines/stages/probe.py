@@ -74,13 +74,13 @@ def _probe(
     config: ProbeConfig,
     of: str,
     candidates: Mapping[str, FloatArray],
-    inputs: Mapping[str, Entry | Sequence[Entry] | str | None],
+    inputs: Mapping[str, object],
     shares: tuple[float, ...],
 ) -> Entry:
     """Probe one method, with a learning curve over shares of the labels."""
     # Ridge regression chooses the candidate, whatever the classifier.
-    solver = {"version of ridge regression": RIDGE_VERSION}
-    solver |= tolerance_options(len(task.rows["train"]), logistic=config.classifier == "logistic")
+    solver = tolerance_options(len(task.rows["train"]), logistic=config.classifier == "logistic")
+    solver |= {"version of ridge regression": RIDGE_VERSION}
     recipe = Recipe("probed", 5, config={**_options(config, task), **solver, METHOD: of}, inputs=inputs)
 
     def make(folder: Path) -> None:

@@ -48,7 +48,7 @@ class HeardSoftCodes:
     vectors: VectorConfig
 
     @property
-    def inputs(self) -> Mapping[str, Entry | str | None]:
+    def inputs(self) -> Mapping[str, object]:
         """The inputs of a recipe."""
         return _inputs(self.manifest, self.tokenizer, self.heard)
 
@@ -117,7 +117,7 @@ def filtered_features(
     return session.obtain(recipe, f"filtered codes of {len(manifest.clips)} clips", make, files=[FEATURES])
 
 
-def _inputs(manifest: Manifest, tokenizer: Entry, heard: HeardFrames | None) -> dict[str, Entry | str | None]:
+def _inputs(manifest: Manifest, tokenizer: Entry, heard: HeardFrames | None) -> dict[str, object]:
     recordings = audio_hash(manifest, SPLITS)
     return {"tokenizer": tokenizer, "recordings": recordings, "hearings": heard and heard.key, "soft codes": SOFT}
 

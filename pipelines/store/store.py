@@ -55,7 +55,7 @@ class Recipe:
     _: KW_ONLY
     # values and config dataclasses, under the names that options have on the command line: {"lm": {"gpt": GPTConfig()}}
     config: Mapping[str, object]
-    inputs: Mapping[str, "Entry | Sequence[Entry] | str | None"]  # entries, or hashes of content; None: no such input
+    inputs: Mapping[str, object]  # by name an entry, several entries, or a hash of content; None: no such input
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "config", _plain(self.config))
@@ -123,14 +123,16 @@ def _plain(value: object) -> object:
     return _plain(other_options(value, *NO_RESULT))
 
 
-def _input_key(read: Entry | Sequence[Entry] | str) -> str:
+def _input_key(read: object) -> str:
     """Return the keys of an input, or its content hash."""
     match read:
         case str():
             return read
         case Entry():
             return read.key
-    return " ".join(entry.key for entry in read)
+        case list() | tuple():
+            return " ".join(map(_input_key, read))
+    raise TypeError(f"a {type(read).__name__} is no input of a stage")
 
 
 @dataclass(frozen=True)
