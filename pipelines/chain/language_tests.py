@@ -27,8 +27,8 @@ def require_language_tests(settings: RunSettings) -> None:
 
 def judge_language_model(
     session: Session, settings: RunSettings, tokens: Entry, trained_on: Sequence[Entry], model: Entry
-) -> list[Entry]:
-    """Judge the GPT by pairs of utterances and, in a corpus of words, by its phones.
+) -> tuple[Entry, Entry | None]:
+    """Judge the GPT by pairs of utterances and, in a corpus of words with enough phones, by its phones.
 
     ``trained_on`` are the codes that the GPT was trained on.
     """
@@ -36,12 +36,12 @@ def judge_language_model(
     cache, seed = session.store.root / SYNTHESISED, settings.lm.fit.seed
     pairs = spoken_pairs(session, tokens, trained_on, model, tests, embedded=embedded, cache=cache, seed=seed)
     if embedded.sentences:
-        return [pairs]
+        return pairs, None
     phones = abx(session, tokens, model, tests, embedded=embedded, cache=cache, seed=seed)
     if not phones.read_json(ERRORS)["pairs"]:
         session.terminal.say(
             "notice    ABX is left out: no two phones stand between the same neighbours in two voices. It needs "
             "zerospeech.voices=2 or more, and codes that are shorter than most phones"
         )
-        return [pairs]
-    return [pairs, phones]
+        return pairs, None
+    return pairs, phones

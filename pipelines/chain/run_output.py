@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import get_args
 
 from threadpoolctl import threadpool_limits
 
@@ -15,6 +15,7 @@ from pipelines.chain.unlabelled import UNLABELLED, write_started, write_unlabell
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_log import LOG
 from pipelines.commandline.run_names import SWEEP_WORDS, link_latest
+from pipelines.methods.run_entries import RunEntries
 from pipelines.pages.run_words import summary
 from pipelines.pages.runs import RUNS, write_runs_page
 from pipelines.results.comparison_table import as_markdown
@@ -38,7 +39,7 @@ from pipelines.stages.next_sample import NEXT_SAMPLE, ModelName
 from pipelines.stages.probe import probe_task
 from pipelines.store.run_folder import REPORT
 from pipelines.store.session import Session
-from pipelines.store.store import ENTRY, Entry
+from pipelines.store.store import ENTRY
 from pipelines.store.stored_features import FEATURES, GPT, PROBE, StoredFeatures, features_by_method
 from pipelines.tracking.tracker import Outcome
 from pipelines.tracking.tracking import Tracking, open_trackers
@@ -80,7 +81,7 @@ def write_run_folder(
     corpus: Corpus,
     unlabelled: Sequence[Manifest],
     settings: RunSettings,
-    made: dict[FoldSeed, dict[str, Entry]],
+    made: Mapping[FoldSeed, RunEntries],
     source: Provenance,
 ) -> None:
     """Write the folder of a run: manifest, models, sounds, probe, results and report.
@@ -97,15 +98,15 @@ def write_run_folder(
     write_unlabelled(unlabelled, folder)
     write_started(settings, corpus.manifest.root, folder)
     first = next(iter(made.values()))
-    only = first if len(made) == 1 else {}  # models of several folds stay in the store
-    for part, stages in PARTS.items():
-        replace_folder(folder / part, next((only[stage].folder for stage in stages if stage in only), None))
-    sounds = first.get(SAMPLE_SOUNDS)
+    only = first if len(made) == 1 else RunEntries()  # models of several folds stay in the store
+    for part, names in PARTS.items():
+        replace_folder(folder / part, next((only.named[name].folder for name in names if name in only.named), None))
+    sounds = first.sample_sounds
     replace_folder(folder / SAMPLE_SOUNDS, sounds.folder if sounds else None)
-    if "probe" in only:
-        write_aside(folder / PROBE, (only["probe"].folder / PROBE).read_bytes())  # `wordless embed` reads the layer
+    if only.probe is not None:
+        write_aside(folder / PROBE, (only.probe.folder / PROBE).read_bytes())  # `wordless embed` reads the layer
     (folder / PREDICTIONS).unlink(missing_ok=True)  # of an earlier run in this folder
-    if probed := {place: entries["probe"].read_json(PROBE) for place, entries in made.items() if "probe" in entries}:
+    if probed := {place: entries.probe.read_json(PROBE) for place, entries in made.items() if entries.probe}:
         by, separator = settings.compare.folds or "split", settings.probe.label_separator
         write_predictions(folder / PREDICTIONS, probed, corpus.manifest, by=by, separator=separator)
     write_probe(folder, only, corpus.manifest, settings)
@@ -114,7 +115,7 @@ def write_run_folder(
         manifest=corpus.manifest,
         rejected=corpus.rejected,
         name=corpus.name,
-        notices=(*corpus.notices, *([comb_notice(first["vocoder"], settings)] if "vocoder" in first else [])),
+        notices=(*corpus.notices, *([comb_notice(first.vocoder, settings)] if first.vocoder else [])),
         settings=settings,
         made=made,
         source=source,
@@ -137,7 +138,7 @@ def write_run_folder(
         write_runs_page(folder.absolute().parent, finished=folder.absolute())
 
 
-def write_probe(folder: Path, made: Mapping[str, Entry], manifest: Manifest, settings: RunSettings) -> None:
+def write_probe(folder: Path, entries: RunEntries, manifest: Manifest, settings: RunSettings) -> None:
     """Fit the probe again that the comparison chose, and save it; the store keeps its figures and not its weights.
 
     A run without the stage ``probe``, or without a method whose vectors the run's own models make, has no such folder.
@@ -145,10 +146,10 @@ def write_probe(folder: Path, made: Mapping[str, Entry], manifest: Manifest, set
     place = folder / KIND.part
     if (place / CONFIG).is_file():  # of an earlier run in this folder
         shutil.rmtree(place, ignore_errors=True)
-    if "probe" not in made:
+    if entries.probe is None:
         return
-    rows = {str(row["of"]): row for row in cast(Sequence[Mapping[str, Any]], made["probe"].read_json(PROBE)["methods"])}
-    if (found := _method(made, settings, [*rows])) is None:
+    rows = {str(row["of"]): row for row in entries.probe.read_rows(PROBE, "methods")}
+    if (found := _method(entries, settings, [*rows])) is None:
         return
     method, candidates = found
     row = rows[method]
@@ -174,12 +175,9 @@ def write_probe(folder: Path, made: Mapping[str, Entry], manifest: Manifest, set
     probe.save_pretrained(place)
 
 
-def _method(
-    made: Mapping[str, Entry], settings: RunSettings, probed: Sequence[str]
-) -> tuple[str, StoredFeatures] | None:
+def _method(entries: RunEntries, settings: RunSettings, probed: Sequence[str]) -> tuple[str, StoredFeatures] | None:
     """Return the method and its candidates; of several rates, the GPT of the comparison is not the run's own."""
-    places = dict.fromkeys(entry.folder / FEATURES for entry in made.values())
-    methods = features_by_method([file for file in places if file.is_file()])
+    methods = features_by_method([made.features.folder / FEATURES for made in entries.methods])
     names = (BAG_OF_CODES,) if settings.tokenizer.rates else (GPT, BAG_OF_CODES)
     if (name := next((name for name in names if name in methods and name in probed), None)) is None:
         return None

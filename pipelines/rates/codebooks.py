@@ -4,7 +4,7 @@ Each rate is made by the stages of a run that has this rate alone, so the store 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from pipelines.stages.codes import codes
@@ -18,7 +18,7 @@ from pipelines.stages.tokenizer import (
     input_sample,
     started_tokenizer,
 )
-from pipelines.store.session import Session, rate_prefix
+from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.speech_layer import ChosenLayer
@@ -45,15 +45,6 @@ class Codebook:
         """The entries in the order of the data."""
         found = (getattr(self, field.name) for field in fields(self))
         return tuple(entry for entry in found if isinstance(entry, Entry))
-
-    def named(self, number: int) -> tuple[Entry, ...]:
-        """Return the entries with names of their own in a run that has several rates."""
-        return tuple(at_rate(entry, number) for entry in self.entries)
-
-
-def at_rate(entry: Entry, number: int) -> Entry:
-    """Return the entry of a rate under another name, because the finest rate has the same stage."""
-    return replace(entry, stage=f"{rate_prefix(number)}{entry.stage}")
 
 
 def make_codebook(

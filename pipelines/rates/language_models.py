@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
-from pipelines.rates.codebooks import Codebook, at_rate
+from pipelines.rates.codebooks import Codebook
 from pipelines.stages.codes import codes, views
 from pipelines.stages.language_model import (
     FILES,
@@ -40,11 +40,6 @@ class RateCorpora:
     own: CodedCorpus
     unlabelled: tuple[CodedCorpus, ...]  # of each source of clips without labels
 
-    @property
-    def views(self) -> tuple[Entry, ...]:
-        """The views of the corpus, if there are any."""
-        return (self.own.views,) if self.own.views else ()
-
 
 @dataclass(frozen=True, kw_only=True)
 class RateModels:
@@ -53,13 +48,6 @@ class RateModels:
     corpora: tuple[RateCorpora, ...]  # of each rate, coarse to fine
     models: tuple[Entry, ...]  # of each rate
     together: Entry  # a folder for `RateLanguageModel`
-
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        """The entries in the order of the data, with names of their own."""
-        rates = enumerate(zip(self.corpora, self.models, strict=True), 1)
-        named = (at_rate(entry, number) for number, (each, model) in rates for entry in (*each.views, model))
-        return (*named, self.together)
 
 
 def rate_corpora(

@@ -7,6 +7,7 @@ import numpy as np
 
 from lm.comparison import t_interval
 from lm.samples.counts import BASELINES
+from pipelines.methods.run_entries import RunEntries
 from pipelines.results.figures import Figure
 from pipelines.results.next_sample_record import (
     IntervalRecord,
@@ -23,9 +24,8 @@ from pipelines.store.training_curve import CURVE
 from wordless.audio.recordings.manifest import Manifest
 from wordless.training.record import TrainingRecord
 
-Made = Mapping[tuple[str, int], Mapping[str, Entry]]  # by test fold and seed, then by stage
+Made = Mapping[tuple[str, int], RunEntries]  # by test fold and seed
 Rows = Sequence[Mapping[str, Any]]  # of one model, for each seed
-SCORED, SOUNDS = f"{NEXT_SAMPLE}_scores", f"{NEXT_SAMPLE}_sounds"  # stages
 ASKED = (  # model -> its rivals
     ("transformer", ("wavenet", "wavenet_large")),
     ("transformer_context", ("transformer", "wavenet", "wavenet_large")),
@@ -38,9 +38,10 @@ def next_sample_record(
     """Summarise the scores of all seeds; the clips that the models continue have the manifest's labels."""
     known = {clip.name: clip for clip in manifest.clips}
     options, confidence = settings.next_sample, settings.probe.confidence
-    scored = [cast(dict[str, Any], entries[SCORED].read_json(SCORES))["rows"] for entries in made.values()]
+    scored = [cast(dict[str, Any], entry.read_json(SCORES))["rows"] for entry in _scores(made)]
     rows: dict[str, Rows] = {name: [each[name] for each in scored] for name in (*BASELINES, *options.models)}
-    first = next(iter(made.values()))
+    sounds = next(iter(made.values())).sample_sounds
+    assert sounds is not None, "the chain makes sounds of the first seed before it writes results"
     return NextSampleRecord(
         models=[_model(name, each, confidence, speeds.get(name)) for name, each in rows.items()],
         differences=list(_differences(rows, confidence)),
@@ -50,13 +51,17 @@ def next_sample_record(
         steps=options.fit.steps,
         crops=options.crops.batch_size,
         crop_samples=options.crops.samples,
-        trainings={name: _trainings(made, f"{NEXT_SAMPLE}_{name}") for name in options.models},
-        sounds=first[SOUNDS].read_rows(SAMPLE_SOUNDS, "sounds"),
+        trainings={name: _trainings(made, name) for name in options.models},
+        sounds=sounds.read_rows(SAMPLE_SOUNDS, "sounds"),
         clips=[
             SampleClipRecord(path=row["path"], label=known[row["path"]].label, group=known[row["path"]].group)
-            for row in first[SOUNDS].read_rows(SAMPLE_SOUNDS, "clips")
+            for row in sounds.read_rows(SAMPLE_SOUNDS, "clips")
         ],
     )
+
+
+def _scores(made: Made) -> list[Entry]:
+    return [entries.sample_scores for entries in made.values() if entries.sample_scores is not None]
 
 
 def _model(name: str, rows: Rows, confidence: float, speed: SpeedRecord | None) -> SampleModelRow:
@@ -95,14 +100,14 @@ def _interval(values: Sequence[float], confidence: float) -> IntervalRecord:
     return IntervalRecord(value=float(np.mean(values)), low=low, high=high)
 
 
-def _trainings(made: Made, stage: str) -> dict[str, TrainingRecord]:
-    curves = {seed: entries[stage].read_json(CURVE) for (_, seed), entries in made.items()}
+def _trainings(made: Made, name: str) -> dict[str, TrainingRecord]:
+    curves = {seed: entries.sample_models[name].read_json(CURVE) for (_, seed), entries in made.items()}
     return {f"seed {seed}": cast(TrainingRecord, curve) for seed, curve in curves.items()}
 
 
 def next_sample_figures(record: NextSampleRecord, made: Made) -> Iterator[Figure]:
     """Give the scores, sizes and speeds of all models, and the differences in accuracy."""
-    keys = " ".join(entries[SCORED].key for entries in made.values())
+    keys = " ".join(entry.key for entry in _scores(made))
     shared: dict[str, Any] = {"stage": NEXT_SAMPLE, "artifact": keys, "seeds": record["seeds"], "split": "test"}
     for row in record["models"]:
         yield Figure(name="accuracy", of=row["of"], **row["accuracy"], **shared)

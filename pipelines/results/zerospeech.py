@@ -7,27 +7,31 @@ import numpy as np
 
 from lm.comparison import FloatArray, Hits, bootstrap, bootstrap_pairs, difference, interval, measure
 from lm.probing.config import ProbeConfig
+from pipelines.methods.run_entries import RunEntries
 from pipelines.results.figures import Figure
 from pipelines.results.zerospeech_record import AbxRecord, AdvantageRow, JudgedRow, PairTestRecord, ZerospeechRecord
 from pipelines.stages.zerospeech import ERRORS, MODELS, PAIRS
 from pipelines.store.store import Entry
 
-Made = Mapping[tuple[str, int], Mapping[str, Entry]]  # by test fold and seed, then by stage
-SPOKEN_PAIRS, ABX = "spoken_pairs", "abx"  # the stages
+Made = Mapping[tuple[str, int], RunEntries]  # by test fold and seed
 
 
 def zerospeech_record(made: Made, config: ProbeConfig) -> ZerospeechRecord:
     """Summarise the tests of all folds and seeds; empty where there are none."""
     record: ZerospeechRecord = {}
-    if judged := _read(made, SPOKEN_PAIRS, PAIRS):
+    if judged := [entry.read_json(PAIRS) for entry in _pairs(made)]:
         record["pairs"] = pair_test(judged, config)
-    if discriminated := _read(made, ABX, ERRORS):
+    if discriminated := [entry.read_json(ERRORS) for entry in _phones(made)]:
         record["phones"] = abx_test(discriminated, config)
     return record
 
 
-def _read(made: Made, stage: str, file: str) -> list[dict[str, Any]]:
-    return [entries[stage].read_json(file) for entries in made.values() if stage in entries]
+def _pairs(made: Made) -> list[Entry]:
+    return [entries.spoken_pairs for entries in made.values() if entries.spoken_pairs is not None]
+
+
+def _phones(made: Made) -> list[Entry]:
+    return [entries.abx for entries in made.values() if entries.abx is not None]
 
 
 def pair_test(judged: list[dict[str, Any]], config: ProbeConfig) -> PairTestRecord:
@@ -102,13 +106,13 @@ def _mean_of_trainings(trainings: Sequence[Mapping[str, Sequence[float]]], names
 def zerospeech_figures(record: ZerospeechRecord, made: Made) -> Iterator[Figure]:
     """Give the accuracy of each model, and the ABX error of each representation."""
     if pairs := record.get("pairs"):
-        yield from _figures(pairs["test"], pairs["models"], made, SPOKEN_PAIRS)
+        yield from _figures(pairs["test"], pairs["models"], made, _pairs(made))
     if phones := record.get("phones"):
-        yield from _figures("abx_error", phones["representations"], made, ABX)
+        yield from _figures("abx_error", phones["representations"], made, _phones(made))
 
 
-def _figures(name: str, rows: Sequence[JudgedRow], made: Made, stage: str) -> Iterator[Figure]:
-    keys = " ".join(entries[stage].key for entries in made.values())
+def _figures(name: str, rows: Sequence[JudgedRow], made: Made, judged: Sequence[Entry]) -> Iterator[Figure]:
+    keys = " ".join(entry.key for entry in judged)
     for row in rows:
         yield Figure(
             stage="zerospeech",

@@ -159,11 +159,6 @@ def unlabelled_prefix(place: int) -> str:
     return f"unlabelled_{place + 1}_" if place else "unlabelled_"
 
 
-def unlabelled_entry(entry: Entry, place: int) -> Entry:
-    """Return the entry of a source of unlabelled clips under another name, because the corpus has the same stage."""
-    return replace(entry, stage=f"{unlabelled_prefix(place)}{entry.stage}")
-
-
 def config_of(settings: LanguageModelSettings) -> dict[str, object]:
     """Return the options that decide the weights."""
     unread = () if settings.contrasts else ("contrast",)

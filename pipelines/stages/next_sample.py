@@ -1,7 +1,7 @@
 """Language models of samples: training on the same crops, scores on the same test crops, and generated sounds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -158,7 +158,7 @@ def score_sample_models(
     session: Session,
     manifest: Manifest,
     sounds: tuple[Entry, Entry],
-    models: Sequence[tuple[ModelName, Entry]],
+    models: Mapping[str, Entry],
     settings: NextSampleSettings,
 ) -> Entry:
     """Measure models and baselines on the same test crops; ``sounds`` are the waveforms of training and of test clips.
@@ -167,7 +167,7 @@ def score_sample_models(
     """
     training, test = sounds
     crops = replace(settings.crops, seed=settings.test_seed)
-    inputs: dict[str, object] = {**dict(models), "waveforms": training, "test waveforms": test}
+    inputs: dict[str, object] = {**models, "waveforms": training, "test waveforms": test}
     options = {"crops": crops, **some_options(settings, "test_crops")}
     recipe = Recipe(f"{NEXT_SAMPLE}_scores", 1, config={NEXT_SAMPLE: options}, inputs=inputs)
     steps = -(-settings.test_crops // crops.batch_size)
@@ -176,7 +176,7 @@ def score_sample_models(
     def make(folder: Path) -> None:
         clips = _all_samples(test)
         rows: dict[str, dict[str, object]] = {}
-        for name, entry in models:
+        for name, entry in models.items():
             loaded = SampleLanguageModel.from_pretrained(entry.folder, device=str(session.gang.device))
             config = loaded.model.config
             batches = SampleCrops(clips, crops, history=config.history).batches(steps)
@@ -220,7 +220,7 @@ ORIGINAL = "original"  # the recording that models continue
 def generate_sample_sounds(
     session: Session,
     manifest: Manifest,
-    models: Sequence[tuple[str, Entry]],
+    models: Mapping[str, Entry],
     config: SampleSoundsConfig,
     *,
     sample_rate: int,
@@ -229,13 +229,13 @@ def generate_sample_sounds(
     clips = choose_randomly(manifest.of("test"), config.prompts, seed=config.seed)
     engine = choose_engine(config.engine, session.gang.device.type).engine
     options = {NEXT_SAMPLE: {"sounds": config}, "audio": {"sample_rate": sample_rate}, "precision": precision(engine)}
-    inputs = {**dict(models), "recordings": audio_hash(manifest, ["test"])}
+    inputs = {**models, "recordings": audio_hash(manifest, ["test"])}
     recipe = Recipe("next_sample_sounds", 3, config=options, inputs=inputs)
 
     def make(folder: Path) -> None:
         excerpts = [_excerpt(manifest, clip, sample_rate, config.prompt_seconds) for clip in clips]
         rows = [_write(folder, ORIGINAL, sound, clip=number) for number, sound in enumerate(excerpts)]
-        for name, entry in models:
+        for name, entry in models.items():
             prompts = [(clip.name, _first_half(each)) for clip, each in zip(clips, excerpts, strict=True)]
             rows += _generate(session, folder, name, entry, prompts, config)
         # Without labels and groups, which can change while the sound stays: the results take them from the manifest.

@@ -40,8 +40,8 @@ def probe_methods(
     labelled: Collection[str],
     inputs: Mapping[str, str] | None = None,
     folds_by: str | None = None,
-) -> tuple[Entry, ...]:
-    """Probe every method, one at a time, with equally many penalties; an entry ``probed_METHOD`` for each.
+) -> dict[str, Entry]:
+    """Probe every method, one at a time, with equally many penalties; an entry for each.
 
     The key of an entry depends on its method alone, so a sweep or a larger comparison probes only new methods.
 
@@ -55,7 +55,7 @@ def probe_methods(
     """
     task = probe_task(manifest, config, folds_by=folds_by)
     entry_of = {entry.folder / FEATURES: entry for entry in feature_entries}
-    entries, by_method = [], features_by_method(list(entry_of))
+    entries, by_method = dict[str, Entry](), features_by_method(list(entry_of))
     for of, found in by_method.items():
         if only is None or of in only:
             own_input = (inputs or {}).get(of)
@@ -64,8 +64,8 @@ def probe_methods(
             read = {"features": [entry_of[file] for file in candidates.files], **_labels(manifest, judged)}
             read |= {"input of the network": own_input}
             shares = tuple(share for share in config.learning_curve if share == 1 or of not in labelled)
-            entries.append(_probe(session, judged, config, of, candidates, read, shares))
-    return tuple(entries)
+            entries[of] = _probe(session, judged, config, of, candidates, read, shares)
+    return entries
 
 
 def _probe(
@@ -94,13 +94,13 @@ def _probe(
         write_json(folder / PROBE, method_record(result, curve, task))
 
     title = f"{of}: linear probes of {len(task.classes)} classes, {counted(len(candidates), 'candidate')}"
-    return replace(session.obtain(recipe, title, make, files=[PROBE]), stage=f"probed_{of}")
+    return session.obtain(recipe, title, make, files=[PROBE])
 
 
 def collect_probes(
     session: Session,
     manifest: Manifest,
-    probed: Sequence[Entry],
+    probed: Mapping[str, Entry],
     config: ProbeConfig,
     *,
     scores: Mapping[str, Entry] | None = None,
@@ -114,14 +114,14 @@ def collect_probes(
     task = probe_task(manifest, config, folds_by=folds_by)
     heads = sorted((scores or {}).items())
     inputs = {
-        "compared methods": probed,
+        "compared methods": [*probed.values()],
         "scores of the classifiers": [entry for _, entry in heads],
         **_labels(manifest, task),
     }
     recipe = Recipe("probe", 7, config=_options(config, task), inputs=inputs)
 
     def make(folder: Path) -> None:
-        rows = [entry.read_json(PROBE) for entry in probed]
+        rows = [entry.read_json(PROBE) for entry in probed.values()]
         for of, entry in heads:
             result = scored_method(load_file(entry.folder / SCORES)[CLASS_SCORES], task, config, of=of)
             rows.append(method_record(result, (), task))

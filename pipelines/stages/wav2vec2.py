@@ -25,7 +25,6 @@ from lm.baselines.wav2vec2 import (
 from lm.vectors import ONE_HEARING, VectorConfig
 from pipelines.stages.features import hearings_hash, network_features
 from pipelines.stages.labels import Labels
-from pipelines.stages.language_model import unlabelled_entry
 from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import METHOD, Entry, Recipe, some_options, text_hash, write_json
@@ -122,6 +121,15 @@ class Body:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainedBody:
+    """A speech model with the entries of its pre-training; none if it was pre-trained elsewhere."""
+
+    model: Body
+    trained: tuple[Entry, ...] = ()
+    unlabelled: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sound:
     """The stored samples of a corpus."""
 
@@ -141,16 +149,16 @@ def speech_body(
     settings: Wav2vec2Settings,
     *,
     sample_rate: int,
-) -> tuple[Body, tuple[Entry, ...]]:
+) -> TrainedBody:
     """Return the model of the user's folder, or one that is pre-trained, with the entries that it is made from."""
     if settings.weights is not None:
         found = settings.described
         session.terminal.say(f"wav2vec2  {OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions")
-        return Body.of_weights(found.folder), ()
+        return TrainedBody(model=Body.of_weights(found.folder))
     sound, *extra = (Sound.of(session, each, sample_rate) for each in (manifest, *unlabelled))
     trained = wav2vec2(session, sound, extra, settings, sample_rate=sample_rate)
-    more = (unlabelled_entry(each.waveforms, place) for place, each in enumerate(extra))
-    return Body.of_entry(trained), (sound.waveforms, *more, trained)
+    data = tuple(each.waveforms for each in extra)
+    return TrainedBody(model=Body.of_entry(trained), trained=(sound.waveforms, trained), unlabelled=data)
 
 
 def wav2vec2(

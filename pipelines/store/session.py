@@ -1,6 +1,6 @@
 """A run's session: its store, processes, terminal and folder, and the reuse or making of a stage."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -201,11 +201,11 @@ class Session:
             )
         return own
 
-    def track_others(self, entries: Iterable[Entry], place: str) -> None:
+    def track_others(self, entries: Mapping[str, Entry], place: str) -> None:
         """Give trackers the curves of entries that another process made for ``place``, as far as it could not."""
         own = replace(self, place=place)
-        for entry in entries:
-            own._track(entry, own._training_name(entry.stage), own.tracking.of_this_process)
+        for name, entry in entries.items():
+            own._track(entry, own._training_name(name), own.tracking.of_this_process)
 
     def _training_name(self, stage: str) -> str:
         return training_name(f"{self.prefix}{stage}", self.place)

@@ -14,6 +14,7 @@ import torch
 
 from lm.model import LanguageModel
 from pipelines.chain.language_tests import require_language_tests
+from pipelines.methods.run_entries import RunEntries
 from pipelines.results.zerospeech import abx_test, pair_test, zerospeech_figures
 from pipelines.settings.run import RunSettings, run_settings
 from pipelines.stages.zerospeech import MODELS, ZerospeechConfig, abx, spoken_pairs
@@ -146,14 +147,8 @@ def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
     assert row["trainings"] == pytest.approx([0.625, 0.625])
     means = sorted(np.mean(drawn) for drawn in product([0.5, 1, 0.5, 0.5], repeat=4))  # all samples with replacement
     assert [row["low"], row["high"]] == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=1e-9)
-    made: dict[tuple[str, int], dict[str, Entry]] = {
-        ("ann", 0): {},
-        ("ann", 1): {},
-        ("bob", 0): {},
-        ("bob", 1): {},
-    }  # two folds with two seeds each
-    for number, entries in enumerate(made.values()):
-        entries["spoken_pairs"] = Entry(stage="spoken_pairs", key=str(number), folder=Path(), reused=False)
+    entry = Entry(stage="spoken_pairs", key="a", folder=Path(), reused=False)
+    made = {(fold, seed): RunEntries(spoken_pairs=entry) for fold in ("ann", "bob") for seed in (0, 1)}
     assert {figure.seeds for figure in zerospeech_figures({"pairs": record}, made)} == {2}
 
 
