@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lm.generation import continue_codes
+from lm.generation import Sampling, continue_codes
 from lm.model import LanguageModel
 from lm.model_card import rates_card
-from lm.sampling import Sampling
 from tokenizer.codes import Codes, IntArray, join_codes, require_codes, require_same_codebook
 from tokenizer.rates import combined_format, join_rates, read_rates, require_saved_format, split_rates, writing_rates
 from wordless.base.errors import InputError

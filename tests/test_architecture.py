@@ -58,9 +58,10 @@ ARROWS = {
     "tokenizer": ("tokenizer", _AUDIO, _BASE),
     # the layout of codes, and how near a sound is to each: no tokenizer
     "lm": ("lm", "tokenizer.codes", "tokenizer.rates", "tokenizer.assignments", _BASE),
-    "lm/baselines": ("lm", "tokenizer.codes", _AUDIO, _BASE),
-    # a fine-tuned model reads recordings as its body was trained to: by a tokenizer or by a front end of its own
-    "lm/finetuning": ("lm", "tokenizer", _AUDIO, _BASE),
+    # bodies read recordings: by a tokenizer or by a front end of their own
+    "lm/bodies": ("lm", "tokenizer", _AUDIO, _BASE),
+    "lm/heads": ("lm", _AUDIO, _BASE),
+    "lm/finetuned": ("lm", _AUDIO, _BASE),
     "lm/samples": ("lm.samples", "vocoder", _AUDIO, _BASE),
     "vocoder": ("vocoder", "tokenizer.codes", "tokenizer.rates", _AUDIO, _BASE),
     "pipelines": (*BELOW, "pipelines"),
@@ -132,7 +133,7 @@ ALL = [found for file in SOURCES for found in imports(file)]
 
 
 def lies_in(file: Path, place: str) -> bool:
-    """Whether a file is ``place`` or lies in it; ``lm/baselines`` stands for a folder and for a file of that name."""
+    """Whether a file is ``place`` or lies in it; ``lm/bodies`` stands for a folder and for a file of that name."""
     return f"{file.as_posix()}/".startswith((f"{place}/", f"{place}.py/"))
 
 

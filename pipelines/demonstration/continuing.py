@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lm.generation import Sampling
 from lm.model import LanguageModel
-from lm.sampling import Sampling
 from pipelines.decoding.options import sample_name
 from pipelines.demonstration.analysis import Analysis
 from pipelines.demonstration.models import DemoModels

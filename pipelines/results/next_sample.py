@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from lm.comparison import t_interval
+from lm.probing.comparison import t_interval
 from lm.samples.counts import BASELINES
 from pipelines.methods.run_entries import RunEntries
 from pipelines.results.figures import Figure

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from lm.diversity import diversity
+from lm.generation import Sampling
+from lm.judging.scores import diversity
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel, load_language_model
-from lm.sampling import Sampling
 from pipelines.stages.playback import ListeningConfig, Playback, excerpt_row, wav_name
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, other_options, write_json

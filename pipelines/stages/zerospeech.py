@@ -16,7 +16,7 @@ import torch
 from lm.embeddings import states_over_time
 from lm.judging.abx import Token, abx_errors, token_frames
 from lm.judging.ngrams import Unigram, fit_bigram
-from lm.judging.pairs import Scorer, item_accuracies, mean_log_probability
+from lm.judging.scores import Scorer, item_accuracies, mean_log_probability
 from lm.model import LanguageModel
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
