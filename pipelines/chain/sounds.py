@@ -199,8 +199,8 @@ def train_on_samples(session: Session, manifest: Manifest, settings: RunSettings
         name: train_sample_model(session, manifest, sounds[0], options, name) for name in options.models
     }
     scores = score_sample_models(session, manifest, sounds, models, options)
-    waves = {"waveforms": sounds[0], "test_waveforms": sounds[1]}
-    return replace(entries, **waves, sample_models=models, sample_scores=scores)
+    training, test = sounds
+    return replace(entries, waveforms=training, test_waveforms=test, sample_models=models, sample_scores=scores)
 
 
 def add_sample_sounds(session: Session, pair: Pair, entries: RunEntries) -> RunEntries:

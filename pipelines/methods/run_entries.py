@@ -54,7 +54,7 @@ class RunEntries:
         return self.codebooks[-1]
 
     @cached_property
-    def named(self) -> Mapping[str, Entry]:
+    def named(self) -> dict[str, Entry]:
         """All entries by their names in ``results.json``, in the order of the data; a name is given once.
 
         Most are named after their stage. Before the stage stands what several entries of one stage differ in.

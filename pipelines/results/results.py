@@ -82,7 +82,7 @@ def write_results(
         folds = ProbedFolds(probes=probed, config=settings.probe, by=settings.compare.folds or "split")
         compared = _comparison(folds, made, settings)
         content["comparison"] = compared
-        layers = _layers(*probes.values(), compared["protocol"]) if only else ()
+        layers = _layers(next(iter(probes.values())), compared["protocol"]) if only else ()
         figures = [*_compared(compared, probes), *_each_probe(folds, compared, probes), *layers, *figures]
         draws = dict(zip(folds.methods, folds.paired_draws.T.astype(np.float32), strict=True))
         write_aside(folder / RESAMPLES, save({of: np.ascontiguousarray(each) for of, each in draws.items()}))
