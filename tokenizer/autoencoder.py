@@ -5,32 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tokenizer.options import AutoencoderConfig
 from wordless.base.devices import copy_to
-from wordless.base.ranges import require
-
-
-@dataclass(frozen=True, kw_only=True)
-class AutoencoderConfig:
-    """Sizes of the encoder and the decoder, which have three fully connected layers each."""
-
-    hidden: int = 256  # width of both hidden layers
-    bottleneck: int = 64  # dimensions of the vectors that k-means clusters
-
-    def __post_init__(self) -> None:
-        for name in ("hidden", "bottleneck"):
-            width = getattr(self, name)
-            require(width >= 1, f"tokenizer.autoencoder.{name}", width, "a layer has at least 1 unit")
-
-    def parameters(self, patch_size: int) -> int:
-        """Return the number of weights of an autoencoder for patches of this size."""
-        return self._three_layers(patch_size, self.bottleneck) + self.decoder_parameters(patch_size)
-
-    def decoder_parameters(self, patch_size: int) -> int:
-        """Return the number of weights of the decoder alone."""
-        return self._three_layers(self.bottleneck, patch_size)
-
-    def _three_layers(self, inputs: int, outputs: int) -> int:
-        return (inputs + 1) * self.hidden + (self.hidden + 1) * self.hidden + (self.hidden + 1) * outputs
 
 
 def three_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

@@ -15,8 +15,8 @@ from tokenizer.model_card import rates_card
 from tokenizer.rates import combined_format, join_rates, read_rates, require_saved_format, writing_rates
 from tokenizer.tokenizer import Tokenizer, sound_for, sounds_for
 from wordless.audio.mono import Samples
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resample_blocks
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.errors import InputError
 from wordless.base.saved_models import TOKENIZER, holds_rates, model_folder

@@ -26,7 +26,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
 
 LOWEST, HIGHEST = 60.0, 400.0  # Hz
 WINDOW_SECONDS = 0.04  # of the autocorrelation

@@ -28,7 +28,8 @@ from torch import Tensor
 from vocoder.limiter import limited
 from vocoder.pitch_comb import PitchComb, VoiceHead
 from vocoder.short_time import LEAST_WEIGHT, hann, overlap_add, windows
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig, mel_filters
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import LogMel, mel_filters
 from wordless.base.errors import InputError
 from wordless.base.threads import one_thread
 

@@ -18,7 +18,7 @@ from vocoder.postfilter import in_force
 from vocoder.runaway import RunawayGuard
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
-from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.waveform import Waveform
 from wordless.base.seeds import sound_seed
 

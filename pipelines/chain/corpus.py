@@ -11,6 +11,7 @@ from pipelines.commandline.outputs import require_space
 from pipelines.settings.completed import EMBEDDED
 from pipelines.store.store import SYNTHESISED, UNPACKED
 from wordless.audio.decoding import Channel
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig, Found, build_manifest, find_recordings
 from wordless.audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
 from wordless.audio.recordings.inspection import CONFLICT
@@ -29,7 +30,6 @@ from wordless.audio.recordings.packed.unpacking import (
 from wordless.audio.recordings.packed.unpacking import (
     label_table as unpacked_table,
 )
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
@@ -193,7 +193,7 @@ def unpacked_corpus(config: CorpusConfig, store: Path, *, terminal: Terminal) ->
         InputError: the data set cannot be read, has no such column, or does not fit on the disk of the store.
     """
     data_set = open_shards(config.shards) if config.shards else open_data_set(config.dataset or "", config.columns)
-    place = _place(data_set, store / UNPACKED, terminal)
+    place = unpacked_place(data_set, store / UNPACKED)
     if not is_unpacked(data_set, place):
         _unpack(data_set, place, store, terminal)
     table, notices = unpacked_table(data_set, place, config.columns, own_splits=config.split.by == "table")
@@ -209,13 +209,6 @@ def corpus_name(config: CorpusConfig) -> str:
     return next(
         (each.name for each in (place, *place.parents) if not has_magic(str(each)) and "{" not in each.name), ""
     )
-
-
-def _place(data_set: PackedDataSet, cache: Path, terminal: Terminal) -> Unpacked:
-    """Find the folder of the unpacked data set; its files are hashed the first time."""
-    total = sum(file.path.stat().st_size for file in data_set.files)
-    with _megabytes(terminal, "hashing", total) as add:
-        return unpacked_place(data_set, cache, add)
 
 
 def _unpack(data_set: PackedDataSet, place: Unpacked, store: Path, terminal: Terminal) -> None:

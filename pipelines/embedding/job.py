@@ -33,10 +33,10 @@ from pipelines.store.stored_features import (
 )
 from pipelines.store.work_folder import remove_work_folder, work_folder
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import Found, build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
 from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.base.configuration import match_choice
 from wordless.base.devices import choose_device
 from wordless.base.engine import LOCAL

@@ -29,7 +29,7 @@ from wordless.base.errors import InputError
 from wordless.base.nearest import suggestion
 from wordless.base.ranges import require
 from wordless.base.seeds import require_seeds
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 T = TypeVar("T")
 Opponent = Literal["scratch", "probe"]

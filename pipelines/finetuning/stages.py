@@ -32,7 +32,7 @@ from wordless.audio.recordings.manifest import Clip, Manifest, recordings_hash
 from wordless.base.arrays import Array, write_array
 from wordless.base.errors import InputError
 from wordless.base.saved_models import CARD, CONFIG, WEIGHTS
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 INPUTS, OFFSETS = "inputs.npy", "offsets.npy"
 OUTPUTS, STEPS = "outputs.npy", "steps.npy"  # of validation and test clips: (sum of steps, width), steps of each

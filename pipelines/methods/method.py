@@ -17,8 +17,8 @@ from wordless.base.errors import InputError
 if TYPE_CHECKING:
     from pipelines.methods.study import Options, Study, TrainingOptions
     from pipelines.stages.features import Frames
+    from wordless.audio.options import SpectrogramConfig
     from wordless.audio.recordings.manifest import Manifest
-    from wordless.audio.spectrogram import SpectrogramConfig
 
 # "own": vectors that the user brings. Charts order and colour methods by kind.
 Kind = Literal["signal", "codes", "self_supervised", "supervised", "untrained", "own"]

@@ -30,7 +30,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import METHOD, Entry, Recipe, text_hash
 from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 VALIDATION_SECONDS = 30  # of a validation clip, from its beginning, at most
 

@@ -19,22 +19,22 @@ from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, some_options, write_json
 from pipelines.store.training_curve import CURVE
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
+from tokenizer.autoencoder import Autoencoder, PatchBatch, reconstruction_loss
 from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import TOGETHER, fit_codebooks, write_bottlenecks
-from tokenizer.health import HealthConfig, measure_health
+from tokenizer.health import measure_health
 from tokenizer.kmeans_report import kmeans_summary
 from tokenizer.make_up_gain import measure_gain
+from tokenizer.options import AutoencoderConfig, HealthConfig, PatchConfig
 from tokenizer.parquet import read_codes
-from tokenizer.patches import PatchConfig
 from tokenizer.rates import MOST_RATES
 from tokenizer.sample import FrameSample, LogMelReader, PatchBatches, draw_sample, normalised_patches, read_log_mel
 from tokenizer.speech_layer import FOLDER, ChosenLayer
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.options import SpectrogramConfig, require_ranges
 from wordless.audio.reading import read_beginning
 from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from wordless.audio.recordings.selection import choose_evenly
-from wordless.audio.spectrogram import SpectrogramConfig, require_ranges
 from wordless.audio.waveform import FloatArray
 from wordless.base.devices import local_gpus
 from wordless.base.errors import InputError
@@ -43,7 +43,7 @@ from wordless.base.saved_models import TOKENIZER, write_tensors
 from wordless.base.seeds import require_seed
 from wordless.base.tasks import Pool
 from wordless.base.threads import one_thread
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 SAMPLE, AUTOENCODER = "sample.safetensors", "autoencoder.safetensors"
 STATES = {"train": "train_states", "validation": "validation_states"}  # tensors of the sample, with a speech layer

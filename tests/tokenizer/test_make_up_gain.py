@@ -10,7 +10,7 @@ from torch import Tensor
 from tests.reference import gain_of_patches
 from tests.tokenizer.conftest import RATE, fitted, sound
 from tokenizer.make_up_gain import PATCHES, measure_gain
-from tokenizer.patches import PatchConfig
+from tokenizer.options import PatchConfig
 from tokenizer.tokenizer import Tokenizer
 from vocoder.judging.metrics import sound_levels
 from vocoder.kinds.table import UNLEARNED

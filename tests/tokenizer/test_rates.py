@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from tests.tokenizer.conftest import RATE, fitted, sound
 from tokenizer.codes import Codes, CodesFormat, join_codes
+from tokenizer.options import PatchConfig
 from tokenizer.parquet import CodedClip, read_codes, write_shard
-from tokenizer.patches import PatchConfig
 from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
 from tokenizer.rates import combined_format, join_rates, split_rates
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
-from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 

@@ -9,7 +9,7 @@ from vocoder.judging.intelligibility import pesq, stoi
 from vocoder.judging.metrics import code_agreement, log_mel_distance, mel_cepstral_distortion, sound_levels
 from vocoder.judging.pitch import PitchArray, pitch, pitch_error, voicing_error
 from vocoder.runaway import RunawayGuard
-from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.waveform import Waveform
 
 CLIPPED = 1e-3  # share of its samples at full scale from which on a clip counts as clipped

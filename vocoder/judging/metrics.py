@@ -13,7 +13,8 @@ from torch import Tensor
 from torchaudio.functional import create_dct
 
 from tokenizer.codes import Codes, require_same_codebook
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 

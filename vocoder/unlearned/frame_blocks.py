@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tokenizer.codes import CodeMeanings, Codes, require_same_codebook
 from vocoder.frames import log_mel_of
-from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
 
 BLOCK_FRAMES = 2048  # 20 s at hops of 10 ms; shorter sounds are one block
 DRAWN_TOGETHER = 16  # PyTorch draws normal values in groups of 16; parts of a draw must be cut there

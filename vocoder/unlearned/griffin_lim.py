@@ -18,7 +18,7 @@ from vocoder.limiter import limited
 from vocoder.short_time import analyse, synthesise
 from vocoder.unlearned.frame_blocks import CodeFrames, FrameNumbers, frame_blocks, overlapping_frames
 from vocoder.unlearned.mel_inversion import linear_power
-from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
 
 MOMENTUM = 0.99
 ITERATIONS = 32

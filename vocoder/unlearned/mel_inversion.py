@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from wordless.audio.spectrogram import SpectrogramConfig, mel_filters
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import mel_filters
 
 STEPS = 50  # 200 changed the distance on real digits by 0.004 dB, 20 by 0.03
 

@@ -14,7 +14,7 @@ from vocoder.limiter import limited
 from vocoder.short_time import analyse, hann, synthesise
 from vocoder.unlearned.frame_blocks import CodeFrames, FrameNumbers, frame_blocks, overlapping_frames
 from vocoder.unlearned.mel_inversion import linear_power
-from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
 
 
 def stream(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iterator[Tensor]:

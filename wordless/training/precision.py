@@ -9,7 +9,8 @@ from typing import Any, TypeVar, cast
 
 from wordless.base.devices import multiplies_bf16
 from wordless.training.gangs import Gang
-from wordless.training.state import FitConfig, Precision
+from wordless.training.options import FitConfig
+from wordless.training.state import Precision
 
 T = TypeVar("T")
 

@@ -10,7 +10,8 @@ import torch
 
 from tests.pipelines.conftest import FinishedRun
 from tokenizer.encoder import Encoder, encode_clip
-from tokenizer.views import View, encode_views
+from tokenizer.options import View
+from tokenizer.views import encode_views
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.manifest import Clip, read_manifest
 from wordless.audio.spectrogram import log_mel_stream, warp

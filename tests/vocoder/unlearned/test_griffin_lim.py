@@ -20,7 +20,8 @@ from tokenizer.codes import Codes
 from vocoder.judging.metrics import log_mel_distance
 from vocoder.unlearned import frame_blocks, griffin_lim
 from vocoder.unlearned.frame_blocks import BLOCK_FRAMES, CodeFrames
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
