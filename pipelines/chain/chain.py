@@ -7,7 +7,6 @@ from pathlib import Path
 
 from lm.probing.task import require_labels
 from pipelines.chain.corpus import find_corpus, read_corpus
-from pipelines.chain.language_tests import judge_language_model, require_language_tests
 from pipelines.chain.pairs import Pair, make_pairs, reused_in_order
 from pipelines.chain.representations import compare_methods, probe_some
 from pipelines.chain.run_output import conclude, open_tracking, require_own_parts, write_run_folder
@@ -21,11 +20,11 @@ from pipelines.chain.sounds import (
     train_samples_first,
 )
 from pipelines.chain.unlabelled import (
+    find_sources,
     noted,
     noted_starts,
     noted_weights,
     read_unlabelled,
-    require_sources,
     shared_paths,
     voice_notices,
 )
@@ -39,15 +38,16 @@ from pipelines.rates.continuations import require_long_enough
 from pipelines.rates.language_models import rate_corpora, rate_models
 from pipelines.results.provenance import provenance
 from pipelines.results.results import FoldSeed
-from pipelines.settings.completed import EMBEDDED
+from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
 from pipelines.stages.codes import code_table, codes, views
 from pipelines.stages.language_model import CodedCorpus, language_model
 from pipelines.stages.next_sample import NEXT_SAMPLE
 from pipelines.stages.probe import require_probeable
+from pipelines.stages.zerospeech import ERRORS, abx, spoken_pairs
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Store
+from pipelines.store.store import SYNTHESISED, Entry, Store
 from pipelines.tracking.tracking import NO_TRACKING, tracked
 from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.recordings.splits import SplitConfig
@@ -74,9 +74,9 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     use_threads(settings.threads)
     terminal = Terminal(log=folder / LOG)
     require = require_labels if "probe" in settings.stages else None
-    require_sources(settings)
     undivided = replace(settings.corpus, split=WHOLE) if settings.compare.folds else settings.corpus
     recordings = find_corpus(undivided, settings.embedded, store, require=require, terminal=terminal)
+    sources = find_sources(settings, terminal)
     with open_gang(choose_device(settings.device)) as gang:
         settings = with_precision(settings, gang)
         if gang.rank == 0:
@@ -92,7 +92,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             folder=folder,
             audio=settings.audio,
         )
-        unlabelled = read_unlabelled(settings, corpus.manifest, store, gang=gang, terminal=terminal, folder=folder)
+        unlabelled = read_unlabelled(settings, corpus.manifest, sources, gang=gang, terminal=terminal, folder=folder)
         corpus = noted_starts(noted_weights(noted(corpus, unlabelled, settings), settings), settings, folder)
         terminal.say(f"audio     {rates(settings)}")
         if settings.corpus.root == EMBEDDED and not named and (why := without_test(config)):
@@ -337,3 +337,40 @@ def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
         )
     for method in settings.probed_methods:
         method.require_clips(manifest)
+
+
+def require_language_tests(settings: RunSettings) -> None:
+    """Refuse a GPT without the embedded corpus, or with the tests' voices, and words that give no pairs."""
+    if "zerospeech" not in settings.stages:
+        return
+    sources = () if settings.unlabelled_hours == 0 else settings.unlabelled or ()
+    if settings.corpus.root != EMBEDDED and EMBEDDED_SOURCE not in sources:
+        raise InputError(
+            "stages has zerospeech, which asks what the GPT learned from the built-in corpus, but the GPT is not "
+            "trained on this corpus: leave zerospeech out, add unlabelled=embedded and no "
+            "unlabelled_hours=0, or leave corpus.root out"
+        )
+    settings.zerospeech.require_unheard(settings.embedded)
+    settings.zerospeech.pairs(settings.embedded)
+
+
+def judge_language_model(
+    session: Session, settings: RunSettings, tokens: Entry, trained_on: Sequence[Entry], model: Entry
+) -> tuple[Entry, Entry | None]:
+    """Judge the GPT by pairs of utterances and, in a corpus of words with enough phones, by its phones.
+
+    ``trained_on`` are the codes that the GPT was trained on.
+    """
+    tests, embedded = settings.zerospeech, settings.embedded
+    cache, seed = session.store.root / SYNTHESISED, settings.lm.fit.seed
+    pairs = spoken_pairs(session, tokens, trained_on, model, tests, embedded=embedded, cache=cache, seed=seed)
+    if embedded.sentences:
+        return pairs, None
+    phones = abx(session, tokens, model, tests, embedded=embedded, cache=cache, seed=seed)
+    if not phones.read_json(ERRORS)["pairs"]:
+        session.terminal.say(
+            "notice    ABX is left out: no two phones stand between the same neighbours in two voices. It needs "
+            "zerospeech.voices=2 or more, and codes that are shorter than most phones"
+        )
+        return pairs, None
+    return pairs, phones

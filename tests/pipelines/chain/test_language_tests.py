@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from lm.model import LanguageModel
-from pipelines.chain.language_tests import require_language_tests
+from pipelines.chain.chain import require_language_tests
 from pipelines.methods.run_entries import RunEntries
 from pipelines.results.zerospeech import abx_test, pair_test, zerospeech_figures
 from pipelines.settings.run import RunSettings, run_settings
