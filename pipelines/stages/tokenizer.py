@@ -72,7 +72,7 @@ class TokenizerSettings:
     start: str | None = None  # folder or address of a tokenizer that is used as it is; None: one is trained
 
     def __post_init__(self) -> None:
-        require_ranges(self.dynamic_ranges, "tokenizer.dynamic_ranges")
+        require_ranges(self.dynamic_ranges)
         require_least(
             self, "tokenizer", "codebook_size", "levels", "sample_patches", "kmeans_iterations", "batch_size", least=1
         )
