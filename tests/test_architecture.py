@@ -82,7 +82,11 @@ KEEPERS = {
         *("lm/samples/transformer.py", "lm/samples/local_attention.py", "lm/samples/generation.py"),
     ),
     "sklearn": ("lm", "pipelines"),
-    "librosa": ("vocoder/judging/pitch.py", "pipelines/methods/mfcc.py", "pipelines/methods/chroma.py"),  # under a lock
+    "librosa": (
+        "vocoder/judging/pitch.py",
+        "pipelines/methods/signals.py",
+        "pipelines/methods/signals.py",
+    ),  # under a lock
     "numba": ("vocoder/engines/kernels.py",),
     "llvmlite": ("vocoder/engines/kernels.py",),
     "jinja2": ("pipelines/pages",),

@@ -153,14 +153,8 @@ def pooled_features(
     manifest: Manifest,
     rates: Sequence[RateModels],
     reading: ReadingConfig,
-    *,
-    attentive: bool = False,
-    surprise: bool = False,
 ) -> list[Entry]:
-    """Pool the representations of all clips, averaged over their hearings; codes and states of each rate.
-
-    ``attentive`` and ``surprise`` add candidates of the GPT: see `lm.embeddings.layer_features`.
-    """
+    """Pool the representations of all clips, averaged over their hearings; codes and states of each rate."""
     vectors, finest = reading.vectors, rates[-1].tokenizer
     config = Tokenizer.from_pretrained(finest.folder).config
     heard = open_heard(heard_frames(session, manifest, config.audio, vectors), vectors)
@@ -180,8 +174,6 @@ def pooled_features(
                 joined,
                 rate.model,
                 states=reading.states,
-                attentive=attentive,
-                surprise=surprise,
                 of=rate.gpt,
             )
         )

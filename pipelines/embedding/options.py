@@ -42,13 +42,11 @@ class EmbedConfig(InputOptions):
     layer: str | None = option(
         None,
         "layer_1, ... (states after a layer), inner_1, ... (inside it), all_layers, all_inner, both also with "
-        "_with_input (the bag of codes), all_and_surprise, all (every candidate); null: what the run's probe reads, "
-        "else the last layer",
+        "_with_input (the bag of codes), all (every candidate); null: what the run's probe reads, else the last layer",
     )
     pooling: str | None = option(
         None,
-        "mean, thirds, max, thirds_max or attentive, over time; attentive weighs states by the surprise of the model; "
-        "null: what the run's probe reads, else mean",
+        "mean, thirds, max or thirds_max, over time; null: what the run's probe reads, else mean",
     )
 
     def __post_init__(self) -> None:

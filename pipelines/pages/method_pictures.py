@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pipelines.methods.picture import ImageRecord, LineRecord
+from pipelines.methods.method import ImageRecord, LineRecord
 from pipelines.pages.charts import SHADES, SMALL
 from pipelines.pages.svg import BLUE, INK, inline_svg, shortened
 from pipelines.results.comparison_record import ComparisonRecord

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from lm.probing.comparison import MANY_GROUPS
-from pipelines.methods.picture import PictureRecord
+from pipelines.methods.method import PictureRecord
 from pipelines.store.stored_features import GPT
 from wordless.training.record import TrainingRecord
 

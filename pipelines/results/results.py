@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from safetensors.numpy import save
 
-from pipelines.methods.picture import PictureRecord
+from pipelines.methods.method import PictureRecord
 from pipelines.methods.run_entries import RunEntries
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import best_poolings, comparison_of

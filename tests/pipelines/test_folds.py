@@ -29,8 +29,6 @@ FOLDS = (
     *(
         "audio.remove_mean=clip",
         "tokenizer.max_formants=0.1",
-        "compare.attentive=true",
-        "compare.surprise=true",
         "probe.layer_penalties=2",
         "probe.penalties=4",
         "compare.states=[residual,inner]",
@@ -91,13 +89,6 @@ def test_each_fold_is_probed_with_as_many_penalties_for_each_method(compared: Pa
         assert tried == {(2, 4)}
 
 
-def test_pooling_by_surprise_and_surprise_itself_are_candidates_where_they_are_asked_for(compared: Path) -> None:
-    for rows in probed(compared):
-        found = {each["of"] for each in rows["gpt"]["candidates"]}
-        assert {f"gpt/{layer}:attentive" for layer in ("layer_1", "layer_2", "all_layers")} <= found
-        assert any(of.startswith("gpt/all_and_surprise:") for of in found)
-
-
 def test_inner_activations_are_candidates_where_they_are_asked_for(compared: Path) -> None:
     for rows in probed(compared):
         found = {each["of"] for each in rows["gpt"]["candidates"]}
@@ -144,8 +135,6 @@ def test_soft_codes_are_read_by_what_was_trained_before(compared: Path, tmp_path
     soft = (
         "compare.methods=[gpt,random_gpt]",
         "compare.input=true",
-        "compare.attentive=false",
-        "compare.surprise=false",
     )
     shutil.copytree(compared / "store", tmp_path / "store")
     assert run(tmp_path / "store", tmp_path / "run", *FOLDS, *soft, "compare.assignments=soft") == 0
