@@ -19,13 +19,12 @@ from pipelines.methods.run_entries import RunEntries
 from pipelines.pages.run_words import summary
 from pipelines.pages.runs import RUNS, write_runs_page
 from pipelines.results.comparison_table import as_markdown
-from pipelines.results.figures import Figure
+from pipelines.results.figures import COSTS, OF_LAYER, Figure
 from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.provenance import tracked_run
 from pipelines.results.results import FoldSeed, write_results
 from pipelines.results.run_record import (
     CODE_SOUNDS,
-    COSTS,
     RESAMPLES,
     RESULTS,
     SAMPLE_SOUNDS,
@@ -211,12 +210,9 @@ def figures(results: Results) -> dict[str, float]:
     Costs, the layers of each network and single folds and seeds are left out.
     """
     return {
-        "/".join(filter(None, (row.stage, row.name, row.of, _split(row)))): float(row.value)
-        for row in results["figures"]
-        if row.name not in COSTS
-        and row.is_overall
-        and "/layer_" not in (row.of or "")
-        and "/all_" not in (row.of or "")
+        "/".join(filter(None, (row.stage, row.name, row.subject, _split(row)))): float(row.value)
+        for row in results["figures"].overall
+        if row.name not in COSTS and not row.name.startswith(OF_LAYER)
     }
 
 
