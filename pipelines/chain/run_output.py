@@ -34,7 +34,8 @@ from pipelines.results.run_record import (
 )
 from pipelines.settings.run import RunSettings
 from pipelines.stages.features import BAG_OF_CODES
-from pipelines.stages.next_sample import NEXT_SAMPLE, ModelName
+from pipelines.stages.next_sample import NEXT_SAMPLE
+from pipelines.stages.options import ModelName
 from pipelines.stages.probe import probe_task
 from pipelines.store.run_folder import REPORT
 from pipelines.store.session import Session

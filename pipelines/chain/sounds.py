@@ -24,12 +24,8 @@ from pipelines.stages.codes import codes
 from pipelines.stages.features import HeardCodes, code_features, signal_features
 from pipelines.stages.labels import Labels
 from pipelines.stages.listening import listening
-from pipelines.stages.next_sample import (
-    ModelName,
-    generate_sample_sounds,
-    score_sample_models,
-    train_sample_model,
-)
+from pipelines.stages.next_sample import generate_sample_sounds, score_sample_models, train_sample_model
+from pipelines.stages.options import ModelName
 from pipelines.stages.playback import Playback, decode_clips, measure_clips
 from pipelines.stages.probe import probe_methods
 from pipelines.stages.recognition import (

@@ -8,16 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from pipelines.stages.codes import codes
+from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.speech_layer import state_decoder, state_sample
-from pipelines.stages.tokenizer import (
-    TokenizerSettings,
-    autoencoder,
-    codebook,
-    frame_sample,
-    health,
-    input_sample,
-    started_tokenizer,
-)
+from pipelines.stages.tokenizer import autoencoder, codebook, frame_sample, health, input_sample, started_tokenizer
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe
 from tokenizer.rate_tokenizer import RateTokenizer

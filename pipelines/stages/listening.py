@@ -10,7 +10,8 @@ from lm.generation import Sampling
 from lm.judging.scores import diversity
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel, load_language_model
-from pipelines.stages.playback import ListeningConfig, Playback, excerpt_row, wav_name
+from pipelines.stages.options import ListeningConfig
+from pipelines.stages.playback import Playback, excerpt_row, wav_name
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, other_options, write_json
 from tokenizer.codes import Codes

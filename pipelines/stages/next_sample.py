@@ -1,16 +1,13 @@
 """Language models of samples: training on the same crops, scores on the same test crops, and generated sounds."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal, cast, get_args
 
 from lm.samples.counts import BASELINES, count_pairs, create_baseline, table_size
-from lm.samples.crops import SampleClips, SampleCrops, SampleCropsConfig, loss, score
-from lm.samples.model import SampleConfig, SampleLanguageModel, create_sample_model
-from lm.samples.transformer import POSITIONS, TransformerConfig
-from lm.samples.wavenet import SampleWaveNetConfig
+from lm.samples.crops import SampleClips, SampleCrops, loss, score
+from lm.samples.model import SampleLanguageModel, create_sample_model
+from pipelines.stages.options import ModelName, NextSampleSettings, SampleSoundsConfig
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, some_options, write_json
@@ -18,117 +15,17 @@ from pipelines.store.training_curve import CURVE
 from vocoder.continuing import joined_sound
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.judging.metrics import sound_levels
-from vocoder.sampling import EngineChoice, Sampling
+from vocoder.sampling import Sampling
 from wordless.audio.excerpts import read_loudest
 from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from wordless.audio.recordings.selection import choose_randomly
 from wordless.audio.waveform import Waveform
-from wordless.base.errors import InputError
-from wordless.base.ranges import require, require_least, require_positive
-from wordless.base.seeds import require_seed, sound_seed
+from wordless.base.seeds import sound_seed
 from wordless.base.threads import one_thread
-from wordless.training.options import FitConfig
 
-ModelName = Literal["wavenet", "wavenet_large", "transformer", "transformer_context"]
-EQUAL: tuple[ModelName, ...] = ("wavenet", "transformer", "transformer_context")  # have about as many parameters
 NEXT_SAMPLE = "next_sample"  # the stage; its entries of models are next_sample_<model>
 SCORES = "scores.json"
 VALIDATION_BATCHES = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class SampleSoundsConfig:
-    """Options of the generated sounds."""
-
-    seconds: float  # of each sound, after its prompt
-    unprompted: int  # sounds of each model that begin in silence
-    prompts: int  # test clips that each model continues
-    prompt_seconds: float  # at most; of a shorter clip the first half
-    temperature: float
-    seed: int
-    engine: EngineChoice  # of the WaveNets
-
-    def __post_init__(self) -> None:
-        require_positive(self, "next_sample.sounds", "seconds", "prompt_seconds")
-        require_least(self, "next_sample.sounds", "unprompted", "prompts", least=0)
-        count = self.unprompted + self.prompts
-        require(count > 0, "next_sample.sounds.unprompted + next_sample.sounds.prompts", count, "choose one or more")
-        rule = "choose 0 (the most probable level) or more, 1 as learned"
-        require(0 <= self.temperature < math.inf, "next_sample.sounds.temperature", self.temperature, rule)
-        require_seed(self.seed, "next_sample.sounds.seed")
-
-
-@dataclass(frozen=True, kw_only=True)
-class NextSampleSettings:
-    """Options of the stage next_sample."""
-
-    models: tuple[ModelName, ...]
-    wavenet: SampleWaveNetConfig
-    wavenet_large: SampleWaveNetConfig
-    transformer: TransformerConfig
-    transformer_context: TransformerConfig
-    parameter_tolerance: float  # ratio by which the models in `EQUAL` may differ in parameters
-    crops: SampleCropsConfig
-    fit: FitConfig  # of every model
-    test_crops: int
-    test_seed: int  # of the test crops, which are the same for all seeds
-    sounds: SampleSoundsConfig
-
-    def __post_init__(self) -> None:
-        names = list(self.models)
-        rule = f"name some of {', '.join(get_args(ModelName))}, each once"
-        require(bool(names) and len({*names}) == len(names), "next_sample.models", names, rule)
-        require_positive(self, "next_sample", "test_crops")
-        require_seed(self.test_seed, "next_sample.test_seed")
-        self._require_context()
-        self._require_equal_sizes()
-
-    def _require_context(self) -> None:
-        """Refuse `transformer_context` without a context vector, and `transformer` with one."""
-        if self.transformer_context.context is None:
-            raise InputError(
-                "next_sample.transformer_context.context is null, but this is the model with a context vector: leave "
-                "the option out"
-            )
-        if self.transformer.context is not None:
-            raise InputError(
-                "next_sample.transformer.context describes a context vector, but the model with a context vector is "
-                "next_sample.transformer_context: choose null"
-            )
-
-    def require_positions(self) -> None:
-        """Refuse contexts, and crops with the past that a transformer reads, that are longer than its positions.
-
-        Only runs with the stage ask this: the default context of 100 ms is too long at high sample rates.
-        """
-        for name in self.models:
-            config = self.config(name)
-            if isinstance(config, TransformerConfig):
-                config.require_room(f"next_sample.{name}")
-                most = POSITIONS - config.receptive_field + 1
-                rule = f"next_sample.{name} reads at most {POSITIONS} samples at once: choose {most} or fewer"
-                require(self.crops.samples <= most, "next_sample.crops.samples", self.crops.samples, rule)
-
-    def _require_equal_sizes(self) -> None:
-        sizes = {name: self.config(name).parameters for name in self.models if name in EQUAL}
-        least, most = min(sizes.values(), default=1), max(sizes.values(), default=1)
-        if most > least * (1 + self.parameter_tolerance):
-            counted = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
-            raise InputError(
-                f"next_sample.parameter_tolerance is {self.parameter_tolerance}, and the models have these numbers of "
-                f"parameters: {counted}; change next_sample.transformer.ffn_dim, say, or raise the tolerance"
-            )
-
-    def require_rate(self, sample_rate: int) -> None:
-        """Refuse models of another sample rate than that of the run."""
-        for name in get_args(ModelName):
-            given = self.config(name).sample_rate
-            rule = f"the recordings have audio.sample_rate={sample_rate}: leave next_sample.{name}.sample_rate out"
-            require(given == sample_rate, f"next_sample.{name}.sample_rate", given, rule)
-
-    def config(self, name: ModelName) -> SampleConfig:
-        """Return the sizes of a model."""
-        return cast(SampleConfig, getattr(self, name))
 
 
 def train_sample_model(

@@ -17,7 +17,8 @@ from pipelines.chain.chain import require_language_tests
 from pipelines.methods.run_entries import RunEntries
 from pipelines.results.zerospeech import abx_test, pair_test, zerospeech_figures
 from pipelines.settings.run import RunSettings, run_settings
-from pipelines.stages.zerospeech import MODELS, ZerospeechConfig, abx, spoken_pairs
+from pipelines.stages.options import ZerospeechConfig
+from pipelines.stages.zerospeech import MODELS, abx, spoken_pairs
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.pipelines.conftest import FinishedRun

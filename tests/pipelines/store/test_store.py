@@ -31,7 +31,7 @@ from pipelines.store.store import (
 )
 from tests.hostile.special_files import at_most_seconds
 from wordless.base.errors import InputError
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 RECIPE = Recipe(stage="sums", version=1, config={"terms": 3, "seed": 0}, inputs={"manifest": "abc", "codes": "def"})
 FILES = ("terms.json", "deep/sum.txt")
