@@ -18,7 +18,7 @@ from pipelines.methods.run_entries import RunEntries
 from pipelines.settings.run import RunSettings
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from pipelines.tracking.tracking import NO_TRACKING, TrackedElsewhere
+from pipelines.tracking.tracking import Say, Tracking
 from wordless.audio.recordings.manifest import Manifest
 from wordless.base.engine import EngineConfig
 from wordless.base.progress import Terminal
@@ -90,7 +90,7 @@ def _make_apart(
     workers: int,
     engine: EngineConfig,
     shared: tuple[Path, ...],
-    tracked: TrackedElsewhere | None,
+    open_tracking: Callable[[Say], Tracking],
     pair: Pair,
 ) -> RunEntries:
     """Make the entries of a pair in a process of its own; ``places`` are the store, the run folder and its log."""
@@ -106,7 +106,7 @@ def _make_apart(
         place=pair.place,
         engine=engine,
         shared=shared,
-        tracking=tracked.open(terminal.say) if tracked else NO_TRACKING,
+        tracking=open_tracking(terminal.say),
     )
     return make(session, pair)
 

@@ -15,9 +15,8 @@ from pipelines.store.anew import why_anew
 from pipelines.store.store import ENTRY, Entry, Recipe, Store, checkpoints_of, write_json
 from pipelines.store.training_curve import CURVE, training_name
 from pipelines.store.unused import note_user
-from pipelines.tracking.curves import LiveCurve, stored_points
 from pipelines.tracking.tracker import TrackedTraining
-from pipelines.tracking.tracking import NO_TRACKING, Tracking
+from pipelines.tracking.tracking import NO_TRACKING, LiveCurve, Tracking, stored_points
 from wordless.base.devices import cores
 from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
@@ -202,10 +201,10 @@ class Session:
         return own
 
     def track_others(self, entries: Mapping[str, Entry], place: str) -> None:
-        """Give trackers the curves of entries that another process made for ``place``, as far as it could not."""
+        """Give trackers the curves of entries that another process made for ``place``."""
         own = replace(self, place=place)
         for name, entry in entries.items():
-            own._track(entry, own._training_name(name), own.tracking.of_this_process)
+            own._track(entry, own._training_name(name), own.tracking)
 
     def _training_name(self, stage: str) -> str:
         return training_name(f"{self.prefix}{stage}", self.place)

@@ -23,26 +23,15 @@ STEP = 80  # samples per code of the tiny tokenizer
 
 
 def options(model: Path, output: Path, **others: object) -> dict[str, object]:
-    """The config that the command line composes."""
+    """Options in place of the defaults."""
     return {
         "model": str(model),
         "output": str(output),
-        "prompt": None,
-        "include_prompt": True,
         "seconds": 0.21,
         "num_samples": 2,
-        "temperature": 0.9,
         "top_k": 0,
-        "top_p": 1.0,
-        "max_repeats": 0,
-        "seed": 0,
-        "synthesis": "wavenet",
         "vocoder_temperature": 1.0,
-        "postfilter": 1.0,
-        "postfilter_passes": 2,
-        "group": None,
         "device": "cpu",
-        "engine": "auto",
         **others,
     }
 

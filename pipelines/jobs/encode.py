@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipelines.encoding.notices import Notices, ReadSound
-from pipelines.encoding.options import EncodeConfig
+from pipelines.encode import EncodeConfig
+from pipelines.jobs.recordings import BYTES_FOR_WORKERS, Notices, ReadSound
 from pipelines.store.work_folder import remove_work_folder, require_own, work_folder
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.encoder import Encoder
@@ -32,8 +32,6 @@ from wordless.base.pools import in_order, open_pool
 from wordless.base.progress import Terminal
 from wordless.base.tasks import Pool
 from wordless.base.text import counted
-
-BYTES_FOR_WORKERS = 100e6  # 16-bit sound that one process encodes while a worker starts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.decode import decode
-from pipelines.decoding import decode_job
+from pipelines.jobs import decode as decode_job
 from pipelines.store.work_folder import JOB
 from tests.hostile.special_files import at_most_seconds
 from tests.pipelines.tiny import sweep
@@ -34,21 +34,13 @@ from wordless.base.seeds import sound_seed
 
 
 def options(model: Path, codes: Path, output: Path, **others: object) -> dict[str, object]:
-    """The config that the command line composes."""
+    """Options in place of the defaults."""
     return {
         "model": str(model),
         "input": str(codes),
         "output": str(output),
-        "codes_per_unit": None,
-        "synthesis": "wavenet",
-        "group": None,
         "temperature": 1.0,
-        "top_p": 1.0,
-        "postfilter": 1.0,
-        "postfilter_passes": 2,
-        "seed": 0,
         "device": "cpu",
-        "engine": "auto",
         **others,
     }
 

@@ -1,11 +1,14 @@
-"""Default sounds and a default tokenizer for measurements."""
+"""What all benchmarks share: a clock, tables, synthesised recordings, and a tokenizer of the default size."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
+from rich.table import Table
 
 from tokenizer.autoencoder import Autoencoder
 from tokenizer.config import TokenizerConfig
@@ -16,6 +19,34 @@ from wordless.audio.waveform import FloatArray
 
 CODEBOOK_SIZE = 256
 SYLLABLES_PER_SECOND = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """The fastest of several tries at one piece of work."""
+
+    seconds: float
+    cpu_seconds: float  # of this process; other processes do not change it
+
+
+def timed(work: Callable[[], object], repeats: int, *, warm_up: bool = True) -> Timing:
+    """Time the fastest of ``repeats`` runs, by default after one that warms up."""
+    if warm_up:
+        work()
+    tries = []
+    for _ in range(repeats):
+        began = time.perf_counter(), time.process_time()
+        work()
+        tries.append((time.perf_counter() - began[0], time.process_time() - began[1]))
+    return Timing(seconds=min(wall for wall, _ in tries), cpu_seconds=min(cpu for _, cpu in tries))
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """Make a table without lines; the first column is text, the others are numbers."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in columns:
+        made.add_column(name, justify="left" if name == columns[0] else "right", no_wrap=True)
+    return made
 
 
 def random_tokenizer() -> Tokenizer:

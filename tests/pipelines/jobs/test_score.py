@@ -18,8 +18,8 @@ from wordless.base.errors import InputError
 
 
 def options(model: Path, recordings: Path | str, **others: object) -> dict[str, object]:
-    """The config that the command line composes."""
-    return {"model": str(model), "input": str(recordings), "output": None, "device": "cpu", "workers": 1, **others}
+    """Options in place of the defaults."""
+    return {"model": str(model), "input": str(recordings), "device": "cpu", "workers": 1, **others}
 
 
 def test_lines_and_tables_hold_the_models_probabilities(

@@ -3,18 +3,17 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 from lm.bodies.body import FrontEnd, Reading
 from lm.bodies.clips import StoredClips
 from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
 from lm.heads.head import Row
-from pipelines.encoding.each_recording import each_recording, rejected_annotations, tell_rejected
-from pipelines.encoding.notices import Notices, ReadSound
-from pipelines.finetuning.prediction_options import PredictConfig
+from pipelines.jobs.recordings import ReadSound, read_all
+from pipelines.predict import PredictConfig
 from wordless.audio.decoding import Channel, RecordingError, open_recording
-from wordless.audio.recordings.inspection import frequent_reasons, measure
+from wordless.audio.recordings.inspection import measure
 from wordless.audio.recordings.manifest import Rejected, writable
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.waveform import FloatArray
@@ -51,39 +50,26 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Recordings]
     terminal = Terminal()
     model = FineTunedModel.from_pretrained(settings.model, device=str(choose_device(settings.device)))
     rows: list[Row] = []
-    rejected = rejected_annotations(recordings)
-    notices = Notices()
-    found = chain.from_iterable(
-        each_recording(
-            partial(read_recording, _reader(model, place.root, upsample=settings.upsample)),
-            place,
-            workers=settings.workers,
-            title="predicting",
-            terminal=terminal,
-        )
-        for place in recordings
+    read = read_all(
+        recordings,
+        lambda place: partial(read_recording, _reader(model, place.root, upsample=settings.upsample)),
+        option=f"input={settings.input}",
+        workers=settings.workers,
+        title="predicting",
+        listed=settings.rejected,
+        terminal=terminal,
     )
-    while several := list(islice(found, CLIPS_AT_ONCE)):
-        rejected += [Rejected(path=path, reason=read.reason) for path, read in several if isinstance(read, Rejected)]
-        whole = [(path, read) for path, read in several if not isinstance(read, Rejected)]
-        for path, read in whole:
-            notices.add(path, read.notices)
-        rows += _predicted(model, [(path, read.inputs) for path, read in whole])
-    notices.tell(terminal)
-    tell_rejected(rejected, settings.rejected, terminal)
-    if not rows:
-        raise InputError(f"input={settings.input}: no recording can be read ({frequent_reasons(rejected)})")
+    while several := list(islice(read, CLIPS_AT_ONCE)):
+        rows += _predicted(model, several)
     if settings.output is not None:
         write_table(settings.output, rows)
     written = f": {settings.output}" if settings.output else ""
     terminal.say(f"{counted(len(rows), 'recording')}{written}")
 
 
-def _predicted(model: FineTunedModel, read: Sequence[tuple[str, Array]]) -> Iterator[Row]:
+def _predicted(model: FineTunedModel, read: Sequence[tuple[str, ReadRecording]]) -> Iterator[Row]:
     """Give a row for each recording, and print its path and its prediction."""
-    if not read:
-        return
-    outputs = model.outputs(StoredClips.together([inputs for _, inputs in read]))
+    outputs = model.outputs(StoredClips.together([each.inputs for _, each in read]))
     for (path, _), row in zip(read, model.task.rows(outputs), strict=True):
         print(f"{next(iter(row.values()))}\t{escape(path)}", flush=True)
         yield {"path": path, **row}

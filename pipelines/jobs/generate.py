@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lm.generation import Sampling
 from lm.rate_model import load_language_model
-from pipelines.decoding.options import GenerateConfig, sample_name
+from pipelines.generate import GenerateConfig
 from pipelines.store.run_folder import open_synthesis, part_of
 from pipelines.store.work_folder import new_folder
 from tokenizer.codes import Codes, join_codes, require_same_codebook
@@ -19,6 +19,11 @@ from wordless.audio.waveform import Waveform
 from wordless.base.devices import choose_device
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
+
+
+def sample_name(number: int) -> str:
+    """Return the file name of a generated sound, from which the random numbers of its vocoder follow."""
+    return f"sample_{number}.wav"
 
 
 def generate_sounds(settings: GenerateConfig) -> None:

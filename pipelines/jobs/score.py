@@ -8,17 +8,13 @@ from pathlib import Path
 
 from lm.judging.scores import Score, score
 from lm.rate_model import load_language_model
-from pipelines.encoding.each_recording import each_recording, rejected_annotations, tell_rejected
-from pipelines.encoding.job import encode_recording
-from pipelines.encoding.notices import Notices
-from pipelines.scoring.options import ScoreConfig, submitted_name
+from pipelines.jobs.encode import encode_recording
+from pipelines.jobs.recordings import read_all
+from pipelines.score import ScoreConfig, submitted_name
 from tokenizer.codes import require_same_codebook
 from tokenizer.encoder import Encoder
-from wordless.audio.recordings.inspection import frequent_reasons
-from wordless.audio.recordings.manifest import Rejected
 from wordless.audio.recordings.recording_paths import Recordings
 from wordless.base.devices import choose_device
-from wordless.base.errors import InputError
 from wordless.base.files import write_aside
 from wordless.base.progress import Terminal
 from wordless.base.tables import write_table
@@ -52,26 +48,22 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Recordings], to
     terminal = Terminal()
     device = str(choose_device(settings.device))
     model = load_language_model(lm, device=device)
-    encoders = [Encoder(folder=tokenizer, root=place.root, device=device) for place in recordings]
-    require_same_codebook(model.format, encoders[0].format, owner=model.name)
+    encoders = {place.root: Encoder(folder=tokenizer, root=place.root, device=device) for place in recordings}
+    require_same_codebook(model.format, encoders[recordings[0].root].format, owner=model.name)
     scored: list[ScoredRecording] = []
-    rejected: list[Rejected] = []
-    rejected += rejected_annotations(recordings)
-    notices = Notices()
     print(HEAD, flush=True)
-    for encoder, place in zip(encoders, recordings, strict=True):
-        work = partial(encode_recording, encoder)
-        for path, clip in each_recording(work, place, workers=settings.workers, title="scoring", terminal=terminal):
-            if isinstance(clip, Rejected):
-                rejected.append(Rejected(path=path, reason=clip.reason))
-                continue
-            notices.add(path, clip.notices)
-            scored.append(ScoredRecording(path=path, score=score(model, clip.codes)))
-            print(scored[-1].line, flush=True)
-    notices.tell(terminal)
-    tell_rejected(rejected, settings.rejected, terminal)
-    if not scored:
-        raise InputError(f"input={settings.input}: no recording can be read ({frequent_reasons(rejected)})")
+    clips = read_all(
+        recordings,
+        lambda place: partial(encode_recording, encoders[place.root]),
+        option=f"input={settings.input}",
+        workers=settings.workers,
+        title="scoring",
+        listed=settings.rejected,
+        terminal=terminal,
+    )
+    for path, clip in clips:
+        scored.append(ScoredRecording(path=path, score=score(model, clip.codes)))
+        print(scored[-1].line, flush=True)
     if settings.output is not None:
         write_scores(settings.output, scored)
     terminal.say(_summary(scored, settings.output))

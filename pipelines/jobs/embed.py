@@ -4,7 +4,8 @@ The stages of `wordless probe` compute the features, in a small store beside the
 command, or until a killed command is called again. So the vectors of the clips of a run are those that its probe read.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -15,8 +16,7 @@ from lm.probing.features_file import write_vectors
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, FloatArray
 from pipelines.chain.probe_job import RateModels, models_of_run, pooled_features
-from pipelines.embedding.inputs import corpus_of
-from pipelines.embedding.options import ALL, EmbedConfig
+from pipelines.embed import ALL, EmbedConfig
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers
@@ -34,9 +34,12 @@ from pipelines.store.stored_features import (
 from pipelines.store.work_folder import remove_work_folder, work_folder
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.corpus import Found, build_manifest
+from wordless.audio.recordings.corpus import CorpusConfig, Found, build_manifest, find_recordings
+from wordless.audio.recordings.description import Description, Span
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
 from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
+from wordless.audio.recordings.recording_paths import Passage, Recordings
+from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.configuration import match_choice
 from wordless.base.devices import choose_device
 from wordless.base.engine import LOCAL
@@ -47,6 +50,10 @@ from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as PROBE_KIND
 from wordless.base.text import counted
 from wordless.training.gangs import Alone
+
+# Options of a corpus -> those of this command, in messages about the tables that both read.
+OWN_OPTIONS = {"corpus.table": "input", **{f"corpus.{name}": name for name in ("root", "annotations", "tier")}}
+WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # no clip is held out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +84,10 @@ class Wanted:
         return self.layer in (None, layer_of(key)) and self.pooling in (None, pooling_of(key))
 
 
-def embed_recordings(settings: EmbedConfig, run: Path, found: Found, notices: Sequence[str]) -> None:
-    """Compute the vectors of the recordings that were found with the models of a run, and write the output."""
+def embed_recordings(settings: EmbedConfig, run: Path, recordings: Recordings | None) -> None:
+    """Compute the vectors of the recordings, or of those of a table, with the models of a run; write the output."""
     terminal = Terminal()
-    for notice in notices:
-        terminal.say(notice)
+    found = find_inputs(settings, recordings, terminal.say)
     wanted = wanted_vectors(settings, run)
     rates = models_of_run(run, wanted.reading)
     with work_folder(settings.work, {"command": "embed"}):
@@ -106,6 +112,55 @@ def embed_recordings(settings: EmbedConfig, run: Path, found: Found, notices: Se
     for key, array in arrays.items():
         terminal.say(f"{key}: {counted(len(array), 'row')} of {array.shape[1]:,} numbers")
     terminal.say(f"{settings.output}")
+
+
+def corpus_of(settings: EmbedConfig) -> CorpusConfig:
+    """Return the options of a corpus without labels and splits that holds the recordings."""
+    if not settings.is_table:
+        return CorpusConfig(root=str(settings.input), labels="none", annotations="none", split=WHOLE)
+    return CorpusConfig(
+        root=None if settings.root is None else str(settings.root),
+        table=str(settings.input),
+        labels="none",
+        annotations=settings.annotations,
+        tier=settings.tier,
+        missing="list",
+        split=WHOLE,
+    )
+
+
+def find_inputs(settings: EmbedConfig, recordings: Recordings | None, say: Callable[[str], None]) -> Found:
+    """Describe the ``recordings`` and their annotated parts; None: those that a table lists.
+
+    ``say`` gets sentences about annotations.
+
+    Raises:
+        InputError: the table is wrong, or lists no recordings.
+    """
+    if recordings is None:
+        try:
+            return find_recordings(corpus_of(settings), option="input", say=say)
+        except InputError as error:
+            raise InputError(_with_own_options(str(error))) from error
+    for notice in recordings.notices:
+        say(notice)
+    described: dict[str, tuple[Description, ...]] = {}
+    for passage in recordings.passages:
+        described[passage.path] = (*described.get(passage.path, ()), Description(span=_span_of(passage)))
+    return recordings.root, described, recordings.rejected
+
+
+def _span_of(passage: Passage) -> Span | None:
+    """Return the span of an annotated part, which may be the whole recording; None: no annotation names a part."""
+    if passage.span is not None:
+        return Span(start=passage.span[0], end=passage.span[1])
+    return None if passage.sample_rate is None else Span(start=0, end=None)
+
+
+def _with_own_options(message: str) -> str:
+    """Name the options of this command where a message names those of a corpus."""
+    names = "|".join(map(re.escape, OWN_OPTIONS))
+    return re.sub(rf"\b({names})\b(?!\.)", lambda found: OWN_OPTIONS[found.group()], message)
 
 
 def wanted_vectors(settings: EmbedConfig, run: Path) -> Wanted:

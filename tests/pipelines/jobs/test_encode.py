@@ -35,13 +35,11 @@ from wordless.base.errors import InputError
 
 
 def options(model: Path, recordings: Path, output: Path, **others: object) -> dict[str, object]:
-    """The config that the command line composes."""
+    """Options in place of the defaults."""
     return {
         "model": str(model),
         "input": str(recordings),
         "output": str(output),
-        "format": "parquet",
-        "deduplicate": False,
         "device": "cpu",
         "workers": 1,
         "clips_per_shard": 2,
