@@ -16,7 +16,7 @@ from pipelines.methods.signals import SIGNALS
 from pipelines.rates.continuations import continuations
 from pipelines.rates.labels import window_labels
 from pipelines.results.classifier_check import fair_classifier, unreliable_classifier
-from pipelines.results.next_sample_record import SpeedRecord
+from pipelines.results.next_sample import Speed
 from pipelines.results.results import FoldSeed
 from pipelines.settings.run import RunSettings
 from pipelines.stages.baselines import supervised
@@ -206,13 +206,13 @@ def add_sample_sounds(session: Session, pair: Pair, entries: RunEntries) -> RunE
     return replace(entries, sample_sounds=sounds)
 
 
-def measure_speed(settings: RunSettings, entries: RunEntries, device: torch.device) -> dict[str, SpeedRecord]:
+def measure_speed(settings: RunSettings, entries: RunEntries, device: torch.device) -> dict[str, Speed]:
     """Measure the samples per second that each model generates for one sound, on this machine as it is now."""
     engine = settings.next_sample.sounds.engine
     return {name: _measure(model, device, engine) for name, model in entries.sample_models.items()}
 
 
-def _measure(entry: Entry, device: torch.device, engine: EngineChoice) -> SpeedRecord:
+def _measure(entry: Entry, device: torch.device, engine: EngineChoice) -> Speed:
     model = SampleLanguageModel.from_pretrained(entry.folder, device=str(device))
 
     def generate(samples: int) -> None:
@@ -221,7 +221,7 @@ def _measure(entry: Entry, device: torch.device, engine: EngineChoice) -> SpeedR
     samples = SAMPLES
     while (seconds := _seconds_more(generate, samples)) < LONG_ENOUGH and samples < MOST_SAMPLES:
         samples *= 10
-    return SpeedRecord(samples_per_second=samples / max(seconds, 1e-9), engine=model.engine(engine))
+    return Speed(samples_per_second=samples / max(seconds, 1e-9), engine=model.engine(engine))
 
 
 def _seconds_more(generate: Callable[[int], None], samples: int) -> float:
