@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from wordless.audio.recordings.recording_paths import EXTENSIONS
+from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.base.errors import InputError
 from wordless.base.files import existing
 

@@ -46,8 +46,8 @@ from wordless.audio.recordings.description import (
     describe,
     split_named,
 )
+from wordless.audio.recordings.folders import EXTENSIONS, on_disk
 from wordless.audio.recordings.manifest import whole_number
-from wordless.audio.recordings.recording_paths import EXTENSIONS, on_disk
 from wordless.audio.recordings.text_files import read_text
 from wordless.base.errors import InputError
 from wordless.base.nearest import nearest, suggestion
