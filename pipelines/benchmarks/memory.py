@@ -21,7 +21,7 @@ from pipelines.benchmarks.sounds import random_tokenizer, write_noise
 from pipelines.benchmarks.timing import table
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.kinds import GRIFFIN_LIM
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.waveform import wav_file

@@ -16,7 +16,7 @@ from tokenizer.rates import split_rates
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
 from vocoder.engines.choice import choose_engine
-from vocoder.postfilter import in_force
+from vocoder.filters import in_force
 from vocoder.synthesis import Synthesis, speaking, unknown_groups
 from wordless.audio.recordings.sound_names import partial_name, sound_names
 from wordless.audio.waveform import wav_file

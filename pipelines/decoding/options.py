@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.commandline.outputs import require_kind
-from vocoder.kinds.kind import Kind
-from vocoder.kinds.table import BY_KEY, CHOICES
+from vocoder.kinds import BY_KEY, CHOICES, Kind
 from vocoder.sampling import EngineChoice, Sampling
 from wordless.base.configuration import match_choice
 from wordless.base.devices import Device

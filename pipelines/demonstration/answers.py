@@ -18,7 +18,7 @@ from pipelines.demonstration.models import DemoModels
 from pipelines.demonstration.players import PlayedSound, StreamText, players
 from tokenizer.rates import split_rates
 from vocoder.continuing import joined_sound
-from vocoder.kinds.table import BY_KEY
+from vocoder.kinds import BY_KEY
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 

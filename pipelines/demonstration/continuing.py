@@ -13,7 +13,7 @@ from pipelines.demonstration.models import DemoModels
 from tokenizer.codes import Codes
 from tokenizer.rates import split_rates
 from vocoder.continuing import Coder, Prompt
-from vocoder.kinds.kind import Kind
+from vocoder.kinds import Kind
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.errors import InputError
 from wordless.base.ranges import require

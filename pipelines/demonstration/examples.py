@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipelines.pages.report_sounds import TITLES, clip_sounds, sound_path
 from pipelines.results.run_record import RESULTS, read_results
-from vocoder.kinds.table import ORIGINAL
+from vocoder.kinds import ORIGINAL
 from wordless.base.errors import InputError
 
 MOST = 6

@@ -14,8 +14,7 @@ from pipelines.store.run_folder import run_of
 from tokenizer.codes import require_same_codebook
 from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
 from tokenizer.tokenizer import Tokenizer
-from vocoder.kinds.kind import Kind
-from vocoder.kinds.table import KINDS
+from vocoder.kinds import KINDS, Kind
 from vocoder.sampling import Sampling
 from vocoder.synthesis import Synthesis, Trained, Unlearned, load_vocoder
 from vocoder.vocoder import Vocoder

@@ -15,7 +15,7 @@ from pipelines.demonstration.analysis import Analysis
 from pipelines.demonstration.answers import AVERAGE, ContinuationView, DemoAnswers
 from pipelines.demonstration.continuing import MOST_SECONDS
 from pipelines.demonstration.models import DemoModels
-from vocoder.kinds.kind import Kind
+from vocoder.kinds import Kind
 
 SCRIPT = Path(__file__).with_name("player.js")
 STYLE = f"""

@@ -12,8 +12,7 @@ from pipelines.results.comparison_record import ComparisonRecord, method_of
 from pipelines.results.run_record import Results, value_of
 from pipelines.results.zerospeech_record import PairTestRecord
 from pipelines.store.stored_features import GPT
-from vocoder.kinds.table import ORIGINAL, UNLEARNED
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.kinds import ORIGINAL, UNLEARNED, WAVENET
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import math
 
 from pipelines.methods.table import ROWS
 from pipelines.results.comparison_record import ComparisonRecord
-from vocoder.kinds.table import KINDS
+from vocoder.kinds import KINDS
 from wordless.base.text import plural
 
 NAMES = {

@@ -24,8 +24,7 @@ from pipelines.pages.sound_charts import reconstruction, reconstruction_png, sou
 from pipelines.results.comparison_record import has_folds, references
 from pipelines.results.run_record import DiversityRow, Pictures, Results, read_pictures, read_results, rows
 from pipelines.store.run_folder import REPORT
-from vocoder.kinds.table import JUDGED_KINDS, KINDS
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.base.files import write_aside
 

@@ -27,7 +27,7 @@ from tokenizer.parquet import read_codes
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.rates import split_rates
 from vocoder.continuing import Prompt, joined_sound
-from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.kinds import GRIFFIN_LIM
 from vocoder.sampling import Sampling as SoundSampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.excerpts import Excerpt, read_loudest

@@ -14,7 +14,7 @@ from pipelines.results.comparison_record import method_of
 from pipelines.results.run_record import RESULTS, Results, read_results, value_of
 from pipelines.store.stored_features import GPT
 from pipelines.store.unused import folder_size
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.kinds import WAVENET
 from wordless.base.errors import InputError
 from wordless.base.text import escape_line
 

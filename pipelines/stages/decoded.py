@@ -12,12 +12,20 @@ from pipelines.stages.playback import Playback, excerpt_row
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.encoder import Encoder
-from vocoder.judging.figures import Figures, Original, beside, by_itself
-from vocoder.judging.intelligibility import HOW_TO_GET_PESQ, has_pesq
-from vocoder.judging.periodicity import periodicity
-from vocoder.judging.pitch import HOW_TO_GET_PITCH, LEAST_RATE, has_pitch, pitch
-from vocoder.kinds.table import BY_KEY, JUDGED_KINDS, ORIGINAL
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.judging import (
+    HOW_TO_GET_PESQ,
+    HOW_TO_GET_PITCH,
+    LEAST_RATE,
+    Figures,
+    Original,
+    beside,
+    by_itself,
+    has_pesq,
+    has_pitch,
+    periodicity,
+    pitch,
+)
+from vocoder.kinds import BY_KEY, JUDGED_KINDS, ORIGINAL, WAVENET
 from vocoder.runaway import RunawayGuard
 from vocoder.synthesis import speaking
 from vocoder.vocoder import Vocoder

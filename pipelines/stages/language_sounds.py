@@ -15,7 +15,7 @@ from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.rates import split_rates
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
-from vocoder.judging.metrics import code_agreement, sound_levels
+from vocoder.judging import code_agreement, sound_levels
 from vocoder.synthesis import Synthesis
 from wordless.audio.waveform import Waveform
 

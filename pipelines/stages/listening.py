@@ -15,9 +15,8 @@ from tokenizer.pictures import pictures
 from tokenizer.rate_tokenizer import load_tokenizer
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt
-from vocoder.judging.metrics import code_agreement, log_mel_distance, sound_levels
-from vocoder.kinds.table import BY_KEY, ORIGINAL
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.judging import code_agreement, log_mel_distance, sound_levels
+from vocoder.kinds import BY_KEY, ORIGINAL, WAVENET
 from vocoder.synthesis import speaking
 from wordless.audio.waveform import Waveform
 from wordless.base.files import aside

@@ -11,7 +11,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from vocoder.continuing import joined_sound
 from vocoder.engines.choice import choose_engine, precision
-from vocoder.judging.metrics import sound_levels
+from vocoder.judging import sound_levels
 from vocoder.sampling import EngineChoice, Sampling
 from wordless.audio.excerpts import read_loudest
 from wordless.audio.recordings.choosing import choose_randomly

@@ -11,8 +11,8 @@ from pipelines.store.store import Entry, Recipe
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.engines.choice import choose_engine, precision
-from vocoder.kinds.table import KINDS
-from vocoder.postfilter import in_force
+from vocoder.filters import in_force
+from vocoder.kinds import KINDS
 from vocoder.sampling import PASSES, EngineChoice, Sampling, require_passes, require_strength
 from vocoder.synthesis import Synthesis, create_synthesis
 from wordless.audio.excerpts import Excerpt, read_loudest

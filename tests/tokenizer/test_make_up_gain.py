@@ -12,8 +12,8 @@ from tests.tokenizer.conftest import RATE, fitted, sound
 from tokenizer.make_up_gain import PATCHES, measure_gain
 from tokenizer.patches import PatchConfig
 from tokenizer.tokenizer import Tokenizer
-from vocoder.judging.metrics import sound_levels
-from vocoder.kinds.table import UNLEARNED
+from vocoder.judging import sound_levels
+from vocoder.kinds import UNLEARNED
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.waveform import Waveform

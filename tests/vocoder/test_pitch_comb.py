@@ -9,8 +9,8 @@ from torch import Tensor
 
 from tests.reference import pitch_combed
 from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, random_table, tiny_config
-from vocoder.judging.periodicity import periodicity
-from vocoder.pitch_comb import PitchComb, VoiceHead, fit_head
+from vocoder.filters import PitchComb, VoiceHead, fit_head
+from vocoder.judging import periodicity
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
@@ -171,7 +171,7 @@ def test_streams_batches_and_saved_vocoders_have_it(tmp_path: Path) -> None:
     vocoder.voice = None
     plain = vocoder.decode(codes, table, seed=3)
     assert not np.allclose(plain.samples, sound.samples, atol=0.01)
-    vocoder.postfilter = 0
+    vocoder.filters = 0
     vocoder.voice = says(1.0, 120)
     raw = vocoder.decode(codes, table, seed=3)
     vocoder.voice = None

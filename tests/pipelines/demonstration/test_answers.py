@@ -35,9 +35,7 @@ from tokenizer.assignments import Assignments
 from tokenizer.rates import split_rates
 from tokenizer.signals import quantised_vectors, soft_codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder.kinds.griffin_lim import GRIFFIN_LIM
-from vocoder.kinds.kind import Kind
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 

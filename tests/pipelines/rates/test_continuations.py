@@ -25,7 +25,7 @@ from tests.pipelines.tiny_chain import composed, run, stored
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.rates import split_rates
 from vocoder.continuing import Prompt
-from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.kinds import GRIFFIN_LIM
 from vocoder.sampling import Sampling as SoundSampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.recordings.manifest import Clip, Manifest
