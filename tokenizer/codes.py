@@ -213,7 +213,7 @@ class CodeMeanings(Protocol):
 
     @property
     def gain(self) -> float:
-        """Gain in dB that sound of the codes needs; see `tokenizer.make_up_gain`."""
+        """Gain in dB that sound of the codes needs; see `tokenizer.fitting.measure_gain`."""
 
     def spectrogram(self, values: Tensor) -> Tensor:
         """Decode codes ``(batch, time, streams)`` to normalised log-mel ``(batch, time * patch_frames, mels)``."""

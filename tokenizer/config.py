@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, StateDecoder
-from tokenizer.patches import PatchConfig
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchConfig, StateDecoder
 from tokenizer.speech_layer import SpeechLayerConfig
 from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.base.errors import InputError

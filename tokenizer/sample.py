@@ -10,8 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tokenizer.autoencoder import PatchBatch
-from tokenizer.patches import to_patches
+from tokenizer.autoencoder import PatchBatch, to_patches
 from tokenizer.speech_layer import SpeechLayer
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import require_finite

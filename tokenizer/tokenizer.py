@@ -18,11 +18,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tokenizer.assignments import spacings_of
-from tokenizer.autoencoder import Autoencoder, StateDecoder
+from tokenizer.autoencoder import Autoencoder, StateDecoder, from_patches, to_patches
 from tokenizer.codes import Codes, CodesFormat, GatheredCodes, require_sound
 from tokenizer.config import SavedTokenizer, TokenizerConfig, fingerprint, stored_config, weight_shapes
 from tokenizer.model_card import LEVELS, MODEL_CARD, SPEECH_LAYER
-from tokenizer.patches import from_patches, to_patches
 from tokenizer.speech_layer import SpeechLayer, open_copy
 from wordless.audio.blocks import equal_blocks
 from wordless.audio.mono import Samples, as_waveform, each_recording
@@ -44,7 +43,7 @@ class Tokenizer(nn.Module):
     Inputs may be on any device. Outputs are returned on the input's device. ``mean`` and ``std`` ``(mels,)`` are of the
     training frames' log-mel, ``centroids`` are the codebook ``([levels,] codebook_size, bottleneck)``. With a
     ``speech_layer``, bottlenecks are its states, and ``autoencoder`` is their decoder alone. Sound of the codes needs a
-    ``gain`` in dB: see `tokenizer.make_up_gain`.
+    ``gain`` in dB: see `tokenizer.fitting.measure_gain`.
     """
 
     mean: Tensor

@@ -24,9 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenizer.codes import Codes, CodesFormat, IntArray
-from tokenizer.parquet import CodedClip, require_clip_path
+from tokenizer.parquet import BYTES_PER_CODE, CodedClip, require_clip_path, require_room
 from tokenizer.rates import split_rates
-from tokenizer.shard_schema import BYTES_PER_CODE, require_room
 from wordless.audio.recordings.sound_names import without_span
 from wordless.base.errors import InputError
 from wordless.base.files import aside

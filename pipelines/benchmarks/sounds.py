@@ -7,9 +7,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchConfig
 from tokenizer.config import TokenizerConfig
-from tokenizer.patches import PatchConfig
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.audio.waveform import FloatArray

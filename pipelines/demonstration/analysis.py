@@ -14,9 +14,8 @@ from pipelines.demonstration.models import DemoModels
 from pipelines.demonstration.predictions import Predictor
 from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes
-from tokenizer.pictures import pictures
 from tokenizer.rates import split_rates
-from tokenizer.signals import quantised_vectors, soft_codes
+from tokenizer.signals import pictures, quantised_vectors, soft_codes
 from wordless.audio.channels import Channel
 from wordless.audio.decoding import RecordingError
 from wordless.audio.reading import read, read_beginning, resampled

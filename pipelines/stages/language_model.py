@@ -19,8 +19,8 @@ from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.codes import Codes
+from tokenizer.encoder import ViewsConfig
 from tokenizer.parquet import read_codes
-from tokenizer.views import ViewsConfig
 from wordless.base.errors import InputError
 from wordless.base.ranges import require, require_least
 from wordless.base.saved_models import LANGUAGE_MODEL

@@ -11,8 +11,8 @@ from pipelines.stages.language_sounds import language_sounds
 from pipelines.stages.playback import Playback, excerpt_row
 from pipelines.store.store import Entry, write_json
 from tokenizer.codes import Codes
-from tokenizer.pictures import pictures
 from tokenizer.rate_tokenizer import load_tokenizer
+from tokenizer.signals import pictures
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt
 from vocoder.judging import code_agreement, log_mel_distance, sound_levels

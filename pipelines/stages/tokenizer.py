@@ -16,13 +16,11 @@ from pipelines.stages.start import TOKENS, start_folder, tokenizer_hash
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, PatchConfig, reconstruction_loss
 from tokenizer.config import TokenizerConfig
-from tokenizer.fitting import TOGETHER, fit_codebooks, write_bottlenecks
+from tokenizer.fitting import TOGETHER, fit_codebooks, measure_gain, write_bottlenecks
 from tokenizer.health import HealthConfig
 from tokenizer.kmeans_report import kmeans_summary
-from tokenizer.make_up_gain import measure_gain
-from tokenizer.patches import PatchConfig
 from tokenizer.rates import MOST_RATES
 from tokenizer.sample import FrameSample, LogMelReader, PatchBatches, draw_sample, normalised_patches, read_log_mel
 from tokenizer.speech_layer import FOLDER, ChosenLayer

@@ -11,9 +11,8 @@ from lm.rate_model import RateLanguageModel
 from pipelines.stages.playback import ListeningConfig, Playback
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchConfig
 from tokenizer.config import TokenizerConfig
-from tokenizer.patches import PatchConfig
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.rates import combined_format
 from tokenizer.tokenizer import Tokenizer

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, reconstruction_loss
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchConfig, reconstruction_loss
 from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.config import TokenizerConfig
-from tokenizer.patches import PatchConfig
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
 from tokenizer.tokenizer import Tokenizer

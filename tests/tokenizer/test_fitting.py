@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchConfig
 from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import fit_codebooks, write_bottlenecks
-from tokenizer.patches import PatchConfig
 from wordless.audio.spectrogram import SpectrogramConfig
 
 SIZES = AutoencoderConfig(hidden=8, bottleneck=4)

@@ -14,12 +14,11 @@ from torch import Tensor
 
 from tests.reference import decode_whole
 from tests.tokenizer.conftest import RATE, sound
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchConfig
 from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.config import TokenizerConfig
 from tokenizer.health import measure_fidelity
 from tokenizer.parquet import CodedClip
-from tokenizer.patches import PatchConfig
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from tokenizer.units import write_units
 from wordless.audio.spectrogram import LogMel, SpectrogramConfig

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenizer.patches import PatchConfig, from_patches, to_patches
+from tokenizer.autoencoder import PatchConfig, from_patches, to_patches
 from wordless.base.errors import InputError
 
 

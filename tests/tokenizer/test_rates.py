@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tokenizer.conftest import RATE, fitted, sound
+from tokenizer.autoencoder import PatchConfig
 from tokenizer.codes import Codes, CodesFormat, join_codes
 from tokenizer.parquet import CodedClip, read_codes, write_shard
-from tokenizer.patches import PatchConfig
 from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
 from tokenizer.rates import combined_format, join_rates, split_rates
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
