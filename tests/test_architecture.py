@@ -76,7 +76,7 @@ KEEPERS = {
     "faiss": ("tokenizer/codebook.py", "pipelines/benchmarks/kmeans.py"),
     "fairseq2": (
         *("wordless/base/causal_transformer.py", "lm/gpt.py"),
-        *("wordless/training/gangs.py", "wordless/training/sharding.py"),
+        "wordless/training/gangs.py",
         # its layers and its cache
         *("lm/samples/transformer.py", "lm/samples/local_attention.py", "lm/samples/generation.py"),
     ),

@@ -17,9 +17,8 @@ from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
 from wordless.audio.warping import warp
-from wordless.base.pools import in_order
+from wordless.base.pools import Pool, in_order
 from wordless.base.seeds import named_seed
-from wordless.base.tasks import Pool
 
 FloatArray = npt.NDArray[np.float32]
 WHOLE_BYTES = 2**20  # of log-mel that a worker may send back: that of a clip of 40 s by default

@@ -130,7 +130,7 @@ def _observe(pieces: Iterable[Tensor], observer: Callable[[Tensor], None]) -> It
 
 @torch.inference_mode()
 def pictures(tokenizer: Tokenizer, originals: Sequence[Waveform], codes: Sequence[Codes]) -> dict[str, Tensor]:
-    """Compute what a tokenizer keeps of recordings, normalised log-mel ``(time, mels)``: original, autoencoded and quantised; and the codes."""
+    """Show what a tokenizer keeps: log-mel ``(time, mels)``, original, autoencoded and quantised; and the codes."""
     found = {}
     for number, (original, each) in enumerate(zip(originals, codes, strict=True)):
         padded = np.zeros(len(each.values) * each.format.samples_per_code, np.float32)

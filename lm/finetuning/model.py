@@ -22,8 +22,8 @@ from wordless.audio.waveform import Waveform
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder
-from wordless.base.nearest import suggestion
 from wordless.base.saved_models import FINE_TUNED, WEIGHTS, load_weights, model_folder, reading, write_model
+from wordless.base.text import suggestion
 
 T = TypeVar("T")
 CLIPS_AT_ONCE = 32  # whose outputs are computed together

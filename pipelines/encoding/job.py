@@ -28,9 +28,8 @@ from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.base.devices import choose_device
 from wordless.base.errors import InputError
 from wordless.base.files import aside, write_aside
-from wordless.base.pools import in_order, open_pool
+from wordless.base.pools import Pool, in_order, open_pool
 from wordless.base.progress import Terminal
-from wordless.base.tasks import Pool
 from wordless.base.text import counted
 
 BYTES_FOR_WORKERS = 100e6  # 16-bit sound that one process encodes while a worker starts

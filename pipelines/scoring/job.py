@@ -17,11 +17,11 @@ from tokenizer.encoder import Encoder
 from wordless.audio.recordings.inspection import frequent_reasons
 from wordless.audio.recordings.manifest import Rejected
 from wordless.audio.recordings.recording_paths import Recordings
+from wordless.base.arrays import write_table
 from wordless.base.devices import choose_device
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
 from wordless.base.progress import Terminal
-from wordless.base.tables import write_table
 from wordless.base.text import counted, escape
 
 HEAD = f"{'log p, nats':>12} {'nats/code':>10} {'bits/s':>9} {'perplexity':>11}  recording"

@@ -29,10 +29,10 @@ from wordless.audio.recordings.manifest import Manifest, Split, audio_hash
 from wordless.audio.spectrogram import SpectrogramConfig, require_ranges
 from wordless.base.devices import local_gpus
 from wordless.base.errors import InputError
+from wordless.base.pools import Pool
 from wordless.base.ranges import require, require_least
 from wordless.base.saved_models import TOKENIZER, write_tensors
 from wordless.base.seeds import require_seed
-from wordless.base.tasks import Pool
 from wordless.base.threads import one_thread
 from wordless.training.state import FitConfig
 

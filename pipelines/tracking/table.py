@@ -8,7 +8,7 @@ from pipelines.tracking.tensorboard import TENSORBOARD
 from pipelines.tracking.tracker import TrackerKind
 from pipelines.tracking.wandb import WANDB
 from wordless.base.errors import InputError
-from wordless.base.nearest import suggestion
+from wordless.base.text import suggestion
 
 TRACKERS: dict[str, TrackerKind] = {kind.name: kind for kind in (TENSORBOARD, MLFLOW, WANDB)}
 

@@ -11,7 +11,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from lm.samples.context import ContextConfig, ContextNetwork
 from tests.wordless.training.test_fit import CONFIG, trained
 from wordless.base.errors import InputError
-from wordless.training.convolutions import require_right_in_bfloat16
+from wordless.training.precision import require_right_in_bfloat16
 
 
 class WrongOutput(nn.Conv1d):

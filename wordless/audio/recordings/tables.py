@@ -47,7 +47,7 @@ from wordless.audio.recordings.packed.options import SEPARATOR, ColumnConfig
 from wordless.audio.recordings.recording_paths import EXTENSIONS
 from wordless.audio.recordings.table_text import read_text
 from wordless.base.errors import InputError
-from wordless.base.nearest import nearest, suggestion
+from wordless.base.text import nearest, suggestion
 
 Say = Callable[[str], None]
 PATH = "path"  # the column of recordings, whatever its name in the table

@@ -10,7 +10,7 @@ from transformers import AutoModel, PreTrainedModel
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.speech_models.time_first import TimeFirstConvolution, compute_time_first
 from wordless.base.errors import InputError
-from wordless.training.convolutions import require_right_in_bfloat16
+from wordless.training.precision import require_right_in_bfloat16
 
 SAMPLES = torch.randn(3, 1700, generator=torch.Generator().manual_seed(0))
 

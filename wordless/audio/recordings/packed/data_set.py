@@ -12,7 +12,7 @@ from wordless.audio.recordings.packed.rows import read_rows, sound_bytes, table_
 from wordless.audio.recordings.packed.shards import read_shard
 from wordless.base.errors import InputError
 from wordless.base.json_values import list_hash
-from wordless.base.nearest import nearest, suggestion
+from wordless.base.text import nearest, suggestion
 
 
 @dataclass(frozen=True, kw_only=True)
