@@ -5,16 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from lm.model import LanguageModel
-from lm.rate_model import RateLanguageModel
 from tokenizer.codes import Codes, IntArray
-from tokenizer.rates import split_rates
 from wordless.base.ranges import require
 
 NGRAMS = (1, 2, 3)
 
 
 def diversity(
-    model: LanguageModel | RateLanguageModel,
+    model: LanguageModel,
     prompts: Sequence[Codes | None],
     codes: Sequence[Codes],
     recoded: Sequence[Codes],
@@ -24,7 +22,7 @@ def diversity(
     ``recoded`` are the codes of the generated sounds: their perplexity says how plausible they are to the model. Of
     codes at several rates, n-grams are those of the finest, and the perplexity is that of all codes of a finest step.
     """
-    finest = [split_rates(each)[-1].values for each in codes]
+    finest = [each.finest.values for each in codes]
     return {
         **{f"distinct_{n}": distinct_ngrams(finest, n) for n in NGRAMS},
         "perplexity": _perplexity_after(model, prompts, codes),
@@ -32,9 +30,7 @@ def diversity(
     }
 
 
-def _perplexity_after(
-    model: LanguageModel | RateLanguageModel, prompts: Sequence[Codes | None], codes: Sequence[Codes]
-) -> float | None:
+def _perplexity_after(model: LanguageModel, prompts: Sequence[Codes | None], codes: Sequence[Codes]) -> float | None:
     found = [
         model.log_probabilities_after(prompt, each)
         for prompt, each in zip(prompts, codes, strict=True)

@@ -12,8 +12,7 @@ from lm.model import LanguageModel, Reading
 from lm.pooling import POOLINGS, FloatArray, Means, Pooling, assemble, means_of, pool, pooling_weights, takes_max
 from lm.vectors import ONE_HEARING, VectorConfig
 from lm.windows import Window, windows
-from tokenizer.assignments import SoftCodes
-from tokenizer.codes import Codes
+from tokenizer.codes import Codes, SoftCodes
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 

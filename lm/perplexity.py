@@ -7,7 +7,6 @@ import numpy as np
 
 from lm.model import LanguageModel
 from tokenizer.codes import Codes, CodesFormat, require_same_codebook
-from tokenizer.rates import split_rates
 from wordless.base.errors import InputError
 
 
@@ -36,7 +35,7 @@ def bits_per_second(nats_per_code: float, codes_format: CodesFormat) -> float:
 def perplexities(model: LanguageModel, train: Sequence[Codes], validation: Sequence[Codes]) -> dict[str, float]:
     """Measure a model on validation clips, beside the frequencies on train of the codes that it predicts."""
     nats = model.nats_per_code(validation)
-    known, held_out = ([split_rates(codes)[-1] for codes in clips] for clips in (train, validation))
+    known, held_out = ([codes.finest for codes in clips] for clips in (train, validation))
     return {
         "perplexity": math.exp(nats),
         "unigram_perplexity": unigram_perplexity(known, held_out),

@@ -14,8 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tokenizer.assignments import SoftCodes
-from tokenizer.codes import Codes
+from tokenizer.codes import Codes, SoftCodes
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 

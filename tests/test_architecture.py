@@ -56,13 +56,13 @@ ARROWS = {
     "wordless/training": ("wordless.training", _BASE),
     "wordless/audio": (_AUDIO, _BASE),
     "tokenizer": ("tokenizer", _AUDIO, _BASE),
-    # the layout of codes, and how near a sound is to each: no tokenizer
-    "lm": ("lm", "tokenizer.codes", "tokenizer.rates", "tokenizer.assignments", _BASE),
+    # codes and the folders of several rates: no tokenizer
+    "lm": ("lm", "tokenizer.codes", "tokenizer.rates", _BASE),
     "lm/baselines": ("lm", "tokenizer.codes", _AUDIO, _BASE),
     # a fine-tuned model reads recordings as its body was trained to: by a tokenizer or by a front end of its own
     "lm/finetuning": ("lm", "tokenizer", _AUDIO, _BASE),
     "lm/samples": ("lm.samples", "vocoder", _AUDIO, _BASE),
-    "vocoder": ("vocoder", "tokenizer.codes", "tokenizer.rates", _AUDIO, _BASE),
+    "vocoder": ("vocoder", "tokenizer.codes", _AUDIO, _BASE),
     "pipelines": (*BELOW, "pipelines"),
     **{f"pipelines/{folder}": (*BELOW, "conf", f"pipelines.{folder}", *below) for folder, below in FOLDERS.items()},
     "conf": (),

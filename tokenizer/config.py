@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchConfig, StateDecoder
+from tokenizer.codes import FINGERPRINT_LENGTH
 from tokenizer.speech_layer import SpeechLayerConfig
 from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
-
-FINGERPRINT_LENGTH = 16  # hexadecimal digits: 64 bits
 
 
 @dataclass(frozen=True, kw_only=True)

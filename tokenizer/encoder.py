@@ -11,7 +11,6 @@ from torch import Tensor
 
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import CodedClip
-from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
 from tokenizer.signals import codes_of_frames, short_together
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.blocks import skip_samples
@@ -41,22 +40,17 @@ class Encoder:
     @property
     def format(self) -> CodesFormat:
         """Meaning of the codes."""
-        return self.of_any_rates.format
+        return self.tokenizer.format
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer, loaded once in each process; of several rates, the finest."""
-        return self.of_any_rates.finest
-
-    @property
-    def of_any_rates(self) -> Tokenizer | RateTokenizer:
-        """The tokenizer, which may have several rates."""
+        """The tokenizer, loaded once in each process."""
         return _load(self.folder, self.device)
 
 
 @lru_cache(maxsize=1)
-def _load(folder: Path, device: str) -> Tokenizer | RateTokenizer:
-    return load_tokenizer(folder, device=device)
+def _load(folder: Path, device: str) -> Tokenizer:
+    return Tokenizer.from_pretrained(folder, device=device)
 
 
 def encode_clip(encoder: Encoder, job: Job) -> CodedClip:

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenizer.assignments import SoftCodes
-from tokenizer.codes import Codes
+from tokenizer.codes import Codes, SoftCodes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.mean_removal import subtract_mean
 from wordless.audio.spectrogram import LogMel, log_mel_stream

@@ -3,9 +3,10 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from lm.model import LanguageModel
 from lm.perplexity import bits_per_second
-from lm.rate_model import RateLanguageModel
 from tokenizer.codes import Codes
 from wordless.base.ranges import require
 
@@ -24,13 +25,13 @@ class Score:
     perplexity: float  # exp(nats per code)
 
 
-def score(model: LanguageModel | RateLanguageModel, codes: Codes) -> Score:
+def score(model: LanguageModel, codes: Codes) -> Score:
     """Score the codes of one recording, at all rates.
 
     Raises:
         InputError: the codes are of another codebook, or there are none.
     """
-    of_codes = model.log_probabilities(codes)
+    of_codes = np.concatenate([found.reshape(-1) for found in model.log_probabilities_of_rates(codes)])
     log_probability, count = float(of_codes.astype(float).sum()), of_codes.size
     require(count > 0, "the recording", "empty", "score a recording that is longer than one code")
     nats = -log_probability / count

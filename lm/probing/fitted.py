@@ -21,7 +21,7 @@ from lm.probing.logistic import powered
 from lm.probing.probe import create_classifier
 from lm.probing.task import ProbeTask
 from lm.vectors import ONE_HEARING, VectorConfig
-from tokenizer.assignments import Assignments
+from tokenizer.codes import Assignments
 from wordless.base.errors import InputError
 from wordless.base.saved_models import PROBE, WEIGHTS, load_weights, model_folder, reading, require_size, write_model
 

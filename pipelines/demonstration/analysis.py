@@ -9,12 +9,9 @@ import numpy as np
 import torch
 
 from lm.model import LanguageModel
-from lm.rate_model import RateLanguageModel
 from pipelines.demonstration.models import DemoModels
 from pipelines.demonstration.predictions import Predictor
-from tokenizer.assignments import SoftCodes
-from tokenizer.codes import Codes
-from tokenizer.rates import split_rates
+from tokenizer.codes import Codes, SoftCodes
 from tokenizer.signals import pictures, quantised_vectors, soft_codes
 from wordless.audio.channels import Channel
 from wordless.audio.decoding import RecordingError
@@ -42,7 +39,7 @@ class Analysis:
     @property
     def finest(self) -> Codes:
         """The codes of the finest rate, which become sound."""
-        return split_rates(self.codes)[-1]
+        return self.codes.finest
 
     @property
     def whole_steps(self) -> int:
@@ -56,7 +53,7 @@ class Analysis:
 
     def facts(self) -> str:
         """Describe the codes, and the surprise of the language model, in a sentence or two."""
-        form, count = self.codes.format, sum(each.values.size for each in split_rates(self.codes))
+        form, count = self.codes.format, sum(each.values.size for each in self.codes.by_rate)
         size = (
             f"{self.waveform.seconds:.2f} s of sound are {count} codes of {form.codebook_size}: "
             f"{form.bits_per_second:,.0f} bits per second."
@@ -82,7 +79,7 @@ def analyse(models: DemoModels, path: Path, *, max_seconds: float) -> Analysis:
     step = 1 / codes.format.codes_per_second
     if waveform.seconds < step:
         raise InputError(f"The sound lasts {waveform.seconds:.3f} s, and one code {step:.3f} s; give a longer one.")
-    finest = split_rates(codes)[-1]
+    finest = codes.finest
     predictor = models.predictor
     spectrograms = pictures(models.tokenizer.finest, [waveform], [finest])
     return Analysis(
@@ -124,7 +121,7 @@ def read_sound(path: Path, sample_rate: int, *, max_seconds: float, channel: Cha
     return waveform
 
 
-def surprise(model: LanguageModel | RateLanguageModel | None, codes: Codes) -> FloatArray | None:
+def surprise(model: LanguageModel | None, codes: Codes) -> FloatArray | None:
     """Compute the bits of each (finest) time step ``(time,)``: minus the log-probability of its codes, in base 2."""
     if model is None:
         return None

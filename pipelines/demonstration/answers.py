@@ -16,7 +16,6 @@ from pipelines.demonstration.continuing import Request, continue_sound, mostly_s
 from pipelines.demonstration.drawing import draw_sound
 from pipelines.demonstration.models import DemoModels
 from pipelines.demonstration.players import PlayedSound, StreamText, players
-from tokenizer.rates import split_rates
 from vocoder.continuing import joined_sound
 from vocoder.kinds import BY_KEY
 from wordless.audio.waveform import Waveform
@@ -166,6 +165,6 @@ def group_of(voice: str | None) -> str | None:
 
 def codes_text(analysis: Analysis) -> str:
     """Write the codes: those of a time step side by side with commas, a line for each of several rates."""
-    rates = split_rates(analysis.codes)
+    rates = analysis.codes.by_rate
     lines = [" ".join(",".join(map(str, step)) for step in each.values.tolist()) for each in rates]
     return lines[0] if len(lines) == 1 else "\n".join(f"rate {n}: {line}" for n, line in enumerate(lines, 1))

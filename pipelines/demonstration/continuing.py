@@ -5,13 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lm.model import LanguageModel
 from lm.sampling import Sampling
 from pipelines.decoding.options import sample_name
 from pipelines.demonstration.analysis import Analysis
 from pipelines.demonstration.models import DemoModels
-from tokenizer.codes import Codes
-from tokenizer.rates import split_rates
 from vocoder.continuing import Coder, Prompt
 from vocoder.kinds import Kind
 from wordless.audio.waveform import FloatArray, Waveform
@@ -66,13 +63,9 @@ def continue_sound(models: DemoModels, prompt: Prompt, request: Request) -> Iter
     model = models.language_model
     assert model is not None, "a run without a language model offers no continuation"
     length, sampling, seed = request.seconds, request.sampling, request.seed
-    codes: Iterator[Codes]
-    if isinstance(model, LanguageModel):
-        codes = model.stream(prompt.codes, seconds=length, sampling=sampling, seed=seed)
-    else:
-        codes = iter(model.generate_batch([prompt.codes], seconds=length, sampling=sampling, seed=seed))
+    codes = model.stream(prompt.codes, seconds=length, sampling=sampling, seed=seed)
     synthesis = models.synthesis(request.kind, group=request.group, seed=seed)
-    finest = (split_rates(each)[-1] for each in codes)
+    finest = (each.finest for each in codes)
     return synthesis.continued(prompt.finest, finest, None, name=sample_name(0))
 
 

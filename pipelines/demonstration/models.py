@@ -7,12 +7,10 @@ from typing import TypeVar
 
 from lm.model import LanguageModel
 from lm.probing.fitted import FittedProbe
-from lm.rate_model import RateLanguageModel, load_language_model
 from pipelines.demonstration.options import DemoConfig
 from pipelines.demonstration.predictions import Predictor
 from pipelines.store.run_folder import run_of
 from tokenizer.codes import require_same_codebook
-from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
 from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds import KINDS, Kind
 from vocoder.sampling import Sampling
@@ -36,8 +34,8 @@ UNREAD = "Its probe reads {}, which its models do not compute, so the page names
 class DemoModels:
     """The parts of a run that are there."""
 
-    tokenizer: Tokenizer | RateTokenizer
-    language_model: LanguageModel | RateLanguageModel | None
+    tokenizer: Tokenizer
+    language_model: LanguageModel | None
     probe: FittedProbe | None
     vocoder: Vocoder | None
     sampling: Sampling  # of the sound
@@ -59,8 +57,8 @@ class DemoModels:
         Raises:
             InputError: a part is damaged, or does not belong to the tokenizer.
         """
-        tokenizer = load_tokenizer(own / "tokenizer", device=device)
-        model = _if_there(own / "lm", lambda folder: load_language_model(folder, device=device))
+        tokenizer = Tokenizer.from_pretrained(own / "tokenizer", device=device)
+        model = _if_there(own / "lm", lambda folder: LanguageModel.from_pretrained(folder, device=device))
         if model is not None:
             require_same_codebook(model.format, tokenizer.format, owner=model.name)
         vocoder = _if_there(own / "vocoder", lambda folder: load_vocoder(folder, sampling, device=device))
@@ -113,9 +111,7 @@ def _if_there(folder: Path, opened: Callable[[Path], T]) -> T | None:
     return opened(folder) if (folder / CONFIG).is_file() else None
 
 
-def _feeds(
-    model: LanguageModel | RateLanguageModel | None, probe: FittedProbe, tokenizer: Tokenizer | RateTokenizer
-) -> bool:
+def _feeds(model: LanguageModel | None, probe: FittedProbe, tokenizer: Tokenizer) -> bool:
     """Return whether the models compute the features that a probe reads."""
     try:
         Predictor(probe=probe, language_model=model).require_features(tokenizer.finest.format)

@@ -8,11 +8,9 @@ from lm.embeddings import layer_features
 from lm.model import LanguageModel
 from lm.pooling import bags_of_codes
 from lm.probing.fitted import FittedProbe, ProbeDescription
-from lm.rate_model import RateLanguageModel
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with_input
-from tokenizer.assignments import SoftCodes
-from tokenizer.codes import Codes, CodesFormat
+from tokenizer.codes import Codes, CodesFormat, SoftCodes
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError
 
@@ -24,7 +22,7 @@ class Predictor:
     """A probe, and the language model whose states it may read."""
 
     probe: FittedProbe
-    language_model: LanguageModel | RateLanguageModel | None
+    language_model: LanguageModel | None
 
     @property
     def about(self) -> ProbeDescription:
@@ -50,7 +48,7 @@ class Predictor:
         counted = bags_of_codes(codes, recipe.vectors.poolings)
         bags: dict[str, FloatArray] = {pooling: bag[None] for pooling, bag in counted.items()}
         match method_of_key(self.about.of):
-            case "gpt" if isinstance(model, LanguageModel):
+            case "gpt" if model is not None and not model.coarser:
                 by_layer = layer_features(
                     model,
                     [codes],

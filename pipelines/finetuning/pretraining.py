@@ -10,7 +10,7 @@ from lm.finetuning.body import Source
 from pipelines.chain.corpus import MANIFEST
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.finetuning.options import FinetuneSettings
-from tokenizer.rate_tokenizer import load_tokenizer
+from tokenizer.tokenizer import Tokenizer
 from wordless.audio.channels import Channel
 from wordless.audio.recordings.manifest import Manifest, read_manifest
 from wordless.audio.recordings.notices import overlap_notices, trained_on
@@ -73,4 +73,4 @@ def channel_of(settings: FinetuneSettings, source: Source) -> Channel:
     run = settings.command.model
     folders = [source.folder / "tokenizer", *([run / "tokenizer"] if run is not None else [])]
     tokenizer = next((folder for folder in folders if (folder / CONFIG).is_file()), None)
-    return "mean" if tokenizer is None else load_tokenizer(tokenizer).front_end.channel
+    return "mean" if tokenizer is None else Tokenizer.from_pretrained(tokenizer).front_end.channel

@@ -17,7 +17,7 @@ from pipelines.stages.soft_codes import HeardSoftCodes
 from pipelines.stages.stored_arrays import heard_frames, open_heard, spectrograms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
-from tokenizer.assignments import Assignments
+from tokenizer.codes import Assignments
 from wordless.audio.recordings.heard_frames import HeardFrames
 from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.spectrogram import SpectrogramConfig

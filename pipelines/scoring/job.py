@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from lm.judging.scores import Score, score
-from lm.rate_model import load_language_model
+from lm.model import LanguageModel
 from pipelines.encoding.each_recording import each_recording, rejected_annotations, tell_rejected
 from pipelines.encoding.job import encode_recording
 from pipelines.encoding.notices import Notices
@@ -51,7 +51,7 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Recordings], to
     """Encode and score all recordings, print a line for each, and write the table."""
     terminal = Terminal()
     device = str(choose_device(settings.device))
-    model = load_language_model(lm, device=device)
+    model = LanguageModel.from_pretrained(lm, device=device)
     encoders = [Encoder(folder=tokenizer, root=place.root, device=device) for place in recordings]
     require_same_codebook(model.format, encoders[0].format, owner=model.name)
     scored: list[ScoredRecording] = []

@@ -11,7 +11,7 @@ from lm.vectors import ONE_HEARING, Layers, VectorConfig
 from pipelines.methods.method import Method
 from pipelines.methods.own import own_method
 from pipelines.methods.table import METHODS, ROWS
-from tokenizer.assignments import Assignments
+from tokenizer.codes import Assignments
 from wordless.audio.recordings.folds import Fold, folds
 from wordless.audio.recordings.manifest import Manifest
 from wordless.base.configuration import match_choice

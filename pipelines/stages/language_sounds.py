@@ -6,13 +6,10 @@ from pathlib import Path
 
 from lm.diversity import diversity
 from lm.model import LanguageModel
-from lm.rate_model import RateLanguageModel, load_language_model
 from lm.sampling import Sampling
 from pipelines.stages.playback import ListeningConfig
 from pipelines.store.session import Session
 from tokenizer.codes import Codes
-from tokenizer.rate_tokenizer import RateTokenizer
-from tokenizer.rates import split_rates
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.judging import code_agreement, sound_levels
@@ -56,7 +53,7 @@ class _Generated:
 def language_sounds(
     session: Session,
     folder: Path,
-    tokenizer: Tokenizer | RateTokenizer,
+    tokenizer: Tokenizer,
     synthesis: Synthesis,
     model_folder: Path,
     prompts: Sequence[tuple[str, Prompt, str | None]],
@@ -66,12 +63,12 @@ def language_sounds(
 
     Each prompt comes with the name of its clip, and the group whose voice continues it.
     """
-    model = load_language_model(model_folder, device=str(session.gang.device))
+    model = LanguageModel.from_pretrained(model_folder, device=str(session.gang.device))
     rows = [row for value in config.temperatures for row in _generate(model, prompts, config, temperature=value)]
     if not rows:
         return {}
     with session.terminal.working("generating continuations", 1, "samples") as progress:
-        codes, groups = [split_rates(row.codes)[-1] for row in rows], [row.group for row in rows]
+        codes, groups = [row.codes.finest for row in rows], [row.group for row in rows]
         past = [row.prompt.finest if row.prompt else None for row in rows]
         names = [row.name for row in rows]
         new = synthesis.sounds(codes, groups, names=names, prompts=past, progress=progress.advance_to)
@@ -86,7 +83,7 @@ def language_sounds(
 
 
 def _generate(
-    model: LanguageModel | RateLanguageModel,
+    model: LanguageModel,
     prompts: Sequence[tuple[str, Prompt, str | None]],
     config: ListeningConfig,
     *,
@@ -112,16 +109,14 @@ def _generate(
 
 def _describe(row: _Generated, new: Waveform, again: Codes) -> dict[str, object]:
     prompt = {"prompt_seconds": row.prompt.waveform.seconds} if row.prompt else {}
-    made, heard = split_rates(row.codes)[-1], split_rates(again)[-1]
+    made, heard = row.codes.finest, again.finest
     agreement = {"code_agreement": code_agreement(made, heard)} if len(heard.values) else {}
     figures = {**prompt, **agreement, **asdict(sound_levels(new))}
     about = {"kind": row.kind, "file": row.file, "clip": row.clip, "temperature": row.temperature}
     return {**about, "figures": figures}
 
 
-def _diversity(
-    model: LanguageModel | RateLanguageModel, rows: Sequence[_Generated], again: Sequence[Codes]
-) -> list[dict[str, object]]:
+def _diversity(model: LanguageModel, rows: Sequence[_Generated], again: Sequence[Codes]) -> list[dict[str, object]]:
     sets: dict[tuple[str, float], list[int]] = {}
     for number, row in enumerate(rows):
         sets.setdefault((row.kind, row.temperature), []).append(number)

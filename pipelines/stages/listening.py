@@ -11,7 +11,6 @@ from pipelines.stages.language_sounds import language_sounds
 from pipelines.stages.playback import Playback, excerpt_row
 from pipelines.store.store import Entry, write_json
 from tokenizer.codes import Codes
-from tokenizer.rate_tokenizer import load_tokenizer
 from tokenizer.signals import pictures
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt
@@ -46,7 +45,7 @@ def listening(playback: Playback, model: Entry | None, rates: Entry | None = Non
         with speaking([*syntheses.values()], lambda notice: session.terminal.say(f"listening {notice}")):
             sounds.update(playback.speak(syntheses, clips, codes, title="generating sound"))
             if model is not None:
-                coder = load_tokenizer(rates.folder, device=str(session.gang.device)) if rates else tokenizer
+                coder = Tokenizer.from_pretrained(rates.folder, device=str(session.gang.device)) if rates else tokenizer
                 least = config.prompt_seconds
                 prompts = [Prompt.of_excerpt(excerpt, coder, least_seconds=least) for excerpt in excerpts]
                 sounds["prompt"] = [prompt.waveform for prompt in prompts]

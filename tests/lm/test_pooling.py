@@ -20,7 +20,7 @@ from lm.pooling import (
 )
 from tests.lm.reference import pooled_by_loops
 from tests.lm.tiny import random_codes
-from tokenizer.assignments import SoftCodes, soft_assignments, spacings_of
+from tokenizer.codes import SoftCodes, soft_assignments, spacings_of
 from wordless.base.errors import InputError
 
 

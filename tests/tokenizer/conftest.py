@@ -7,7 +7,6 @@ import torch
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchConfig, reconstruction_loss
 from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.config import TokenizerConfig
-from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.spectrogram import LogMel, SpectrogramConfig
@@ -58,9 +57,9 @@ def tokenizer() -> Tokenizer:
 
 
 @pytest.fixture(scope="session")
-def rate_tokenizer() -> RateTokenizer:
+def rate_tokenizer() -> Tokenizer:
     """Codes of 8, 4 and 2 frames."""
-    return RateTokenizer([fitted(PatchConfig(frames=frames), 16) for frames in (8, 4, 2)])
+    return Tokenizer.of_rates([fitted(PatchConfig(frames=frames), 16) for frames in (8, 4, 2)])
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import numpy as np
 from safetensors.torch import load_file
 
 from lm.embeddings import layer_features
-from lm.rate_model import load_language_model
+from lm.model import LanguageModel
 from pipelines.methods.codes import GPT
 from pipelines.methods.method import Method
 from pipelines.settings.run import run_settings
@@ -30,7 +30,7 @@ def test_vectors_are_as_large_as_was_estimated_before_the_run(finished_run: Fini
 def test_states_by_surprise_are_estimated_too(finished_run: FinishedRun) -> None:
     options = ("compare.attentive=true", "compare.surprise=true", "compare.poolings=[mean,thirds_max]")
     settings = run_settings(composed(finished_run.store, *options))
-    model = load_language_model(finished_run.folder / "lm")
+    model = LanguageModel.from_pretrained(finished_run.folder / "lm")
     tokenizer = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
     codes = tokenizer.encode(np.random.default_rng(0).uniform(-0.5, 0.5, 8_000), 4_000)
     vectors = layer_features(model, [codes], vectors=settings.compare.vectors, attentive=True, surprise=True)
