@@ -485,7 +485,7 @@ def regression_by_adamw(
 
 
 def template_expression(pattern: str) -> re.Pattern[str]:
-    """File-name pattern as an expression: reference of `Template.match` in `wordless.audio.recordings.templates`."""
+    """File-name pattern as an expression: reference of `Template.match` in `wordless.audio.recordings.description`."""
     expressions = {"**": ".*?", "*": "[^/]*?", "{index}": r"(?P<index>\d+)"}
     tokens = re.findall(r"\{[^{}]*\}|\*\*|\*|[^*{}]+", pattern)
     body = "".join(

@@ -1,4 +1,4 @@
-"""README and docs/: their links lead somewhere, and docs/options.md names every method."""
+"""README and docs/: their links lead somewhere, and docs/guide.md names every method."""
 
 import re
 from pathlib import Path
@@ -29,9 +29,9 @@ def test_links_lead_to_files_and_headings(document: Path) -> None:
             assert not heading or heading in anchors(place), link
 
 
-def test_the_options_name_every_method() -> None:
-    page = (ROOT / "docs/options.md").read_text(encoding="utf-8")
-    table = page[page.index("| method | what is probed |") : page.index("### Codes at several rates")]
+def test_the_guide_names_every_method() -> None:
+    page = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
+    table = page[page.index("| method | what is probed |") : page.index("Methods that classify have")]
     named = set(re.findall(r"`(\w+)`", table))
     first_rate = {name for name in METHODS if "_of_rate_" not in name or name.endswith("_1")}  # the others are alike
     assert named == first_rate

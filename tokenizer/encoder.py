@@ -13,12 +13,11 @@ from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import CodedClip
 from tokenizer.signals import codes_of_frames, short_together
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.blocks import skip_samples
 from wordless.audio.reading import read_blocks
-from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.spectrogram import frames_stream, require_ranges
-from wordless.audio.warping import warp
+from wordless.audio.spectrogram import frames_stream, require_ranges, warp
+from wordless.audio.waveform import skip_samples
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
 from wordless.base.seeds import named_seed, require_seed

@@ -15,8 +15,7 @@ from tokenizer.speech_layer import SpeechLayer
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
-from wordless.audio.warping import warp
+from wordless.audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream, warp
 from wordless.base.pools import Pool, in_order
 from wordless.base.seeds import named_seed
 

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from tokenizer.codes import Codes, SoftCodes
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.mean_removal import subtract_mean
-from wordless.audio.spectrogram import LogMel, log_mel_stream
+from wordless.audio.spectrogram import LogMel, log_mel_stream, subtract_mean
 from wordless.audio.waveform import FloatArray, Waveform
 
 PATCHES_AT_ONCE = 500

@@ -25,11 +25,10 @@ from tokenizer.config import SavedTokenizer, TokenizerConfig, fingerprint, store
 from tokenizer.model_card import LEVELS, MODEL_CARD, SPEECH_LAYER, rates_card
 from tokenizer.rates import load_rates, save_rates
 from tokenizer.speech_layer import SpeechLayer, open_copy
-from wordless.audio.blocks import equal_blocks
 from wordless.audio.mono import Samples, as_waveform, each_recording
 from wordless.audio.reading import read_blocks, resample_blocks
 from wordless.audio.spectrogram import LogMel, SpectrogramConfig
-from wordless.audio.waveform import FloatArray, Waveform
+from wordless.audio.waveform import FloatArray, Waveform, equal_blocks
 from wordless.base import saved_models
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError

@@ -16,10 +16,9 @@ from lm.baselines.audio_transformer import (
 )
 from lm.baselines.block_features import pool_blocks
 from lm.vectors import ONE_HEARING, VectorConfig, average
-from wordless.audio.blocks import equal_blocks
 from wordless.audio.recordings.hearings import Hearing, hearings
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.waveform import FloatArray
+from wordless.audio.waveform import FloatArray, equal_blocks
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 from lm.baselines.clip_batches import MakeView
 from lm.baselines.image_augmentation import blur, draw_share, flip_bands, flip_time
 from wordless.audio.padding import inside
-from wordless.audio.warping import warp
+from wordless.audio.spectrogram import warp
 from wordless.base.ranges import require
 
 NATS_PER_DB = math.log(10) / 10  # of power

@@ -17,7 +17,7 @@ from lm.baselines.spectrogram_reader import PIECE_FRAMES, SpectrogramReader
 from lm.baselines.supervised import class_scores
 from lm.pooling import FloatArray, Pooling, RunningPools
 from lm.vectors import ONE_HEARING, VectorConfig, average
-from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Clip
 from wordless.base.devices import copy_to
 from wordless.base.saved_models import CONFIG, WEIGHTS

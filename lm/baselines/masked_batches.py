@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, StoredClips, trim_rows
 from lm.baselines.masking import MaskConfig, draw_masks, draw_negatives
-from wordless.audio.speech_models.convolutions import Convolutions
+from wordless.audio.speech_models.description import Convolutions
 from wordless.base.devices import copy_to
 from wordless.base.ranges import require, require_least, require_positive
 

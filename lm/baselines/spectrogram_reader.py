@@ -11,10 +11,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from wordless.audio.mean_removal import subtract_mean
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
+from wordless.audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream, subtract_mean
 
 PIECE_FRAMES = 1024  # frames of a recording that are read at a time
 

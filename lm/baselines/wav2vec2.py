@@ -23,11 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from lm.baselines.masked_batches import MaskedBatch
-from wordless.audio.padding import inside
-from wordless.audio.speech_models.convolutions import Convolutions
-from wordless.audio.speech_models.encoder import normalise
-from wordless.audio.speech_models.similar_lengths import ConvolutionsByLength
-from wordless.audio.speech_models.time_first import compute_time_first
+from wordless.audio.padding import ConvolutionsByLength, inside
+from wordless.audio.speech_models.description import Convolutions
+from wordless.audio.speech_models.encoder import compute_time_first, normalise
 from wordless.base.errors import InputError
 from wordless.base.ranges import require, require_least
 

@@ -16,8 +16,8 @@ from lm.finetuning.heads.table import HEADS
 from lm.finetuning.network import FineTunedNetwork, create_network
 from lm.finetuning.task import Row, Task
 from lm.pooling import FloatArray
-from wordless.audio.channels import Channel
-from wordless.audio.trimming import trim_ends
+from wordless.audio.decoding import Channel
+from wordless.audio.levels import trim_ends
 from wordless.audio.waveform import Waveform
 from wordless.base.configuration import build
 from wordless.base.errors import InputError

@@ -16,11 +16,10 @@ from rich.markup import escape
 from pipelines.benchmarks.sounds import random_tokenizer, write_noise
 from pipelines.benchmarks.timing import Timing, table, timed
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
-from wordless.audio.blocks import equal_blocks
 from wordless.audio.decoding import mono_blocks, open_recording
 from wordless.audio.reading import resample_blocks
 from wordless.audio.recordings.recording_paths import Recordings
-from wordless.audio.waveform import FloatArray
+from wordless.audio.waveform import FloatArray, equal_blocks
 from wordless.base.errors import InputError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipelines.chain.packed_corpus import corpus_name, unpacked_corpus
 from pipelines.settings.completed import EMBEDDED
 from pipelines.store.store import SYNTHESISED
-from wordless.audio.channels import Channel
+from wordless.audio.decoding import Channel
 from wordless.audio.recordings.corpus import CorpusConfig, Found, build_manifest, find_recordings
 from wordless.audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
 from wordless.audio.recordings.inspection import CONFLICT

@@ -10,9 +10,17 @@ from typing import Final
 from pipelines.commandline.outputs import require_space
 from pipelines.store.store import UNPACKED
 from wordless.audio.recordings.corpus import CorpusConfig
-from wordless.audio.recordings.packed.data_set import PackedDataSet, open_data_set, open_shards
-from wordless.audio.recordings.packed.labelling import label_table
-from wordless.audio.recordings.packed.unpacking import Unpacked, is_unpacked, missing_bytes, unpack, unpacked_place
+from wordless.audio.recordings.packed.unpacking import (
+    PackedDataSet,
+    Unpacked,
+    is_unpacked,
+    label_table,
+    missing_bytes,
+    open_data_set,
+    open_shards,
+    unpack,
+    unpacked_place,
+)
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
 

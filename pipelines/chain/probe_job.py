@@ -36,10 +36,10 @@ from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
-from wordless.audio.recordings.folds import Fold
-from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Manifest, read_manifest
 from wordless.audio.recordings.notices import overlap_notices
+from wordless.audio.recordings.splits import Fold
 from wordless.base.configuration import build
 from wordless.base.devices import Device, choose_device
 from wordless.base.engine import LOCAL, EngineConfig

@@ -1,21 +1,14 @@
-"""The second half of ``docs/options.md``: every option of every command, in Markdown.
-
-``python -m pipelines.commandline.options_page`` writes this half anew. A test compares the file with `options_page`.
-"""
+"""Every option of every command as a page of the site, in Markdown."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.option_index import Option, group_by_section, index
 
-PAGE = Path(__file__).parents[2] / "docs/options.md"
-MARKER = "<!-- python -m pipelines.commandline.options_page writes everything below this line -->\n"
 
-
-def options_page(page: str) -> str:
-    """Replace what stands below the marker of a page by the options of all commands."""
-    return page.partition(MARKER)[0] + MARKER + "\n".join(line for name in COMMANDS for line in _command(name)) + "\n"
+def options_page() -> str:
+    """Give the page: the options of all commands."""
+    return "# Options\n" + "\n".join(line for name in COMMANDS for line in _command(name)) + "\n"
 
 
 def _command(name: str) -> Iterator[str]:
@@ -52,7 +45,3 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
     for row in rows:
         *code, text = (cell.replace("|", r"\|").replace("\n", " ") for cell in row)
         yield f"| {' | '.join([*(f'`{cell}`' for cell in code), text])} |"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(options_page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

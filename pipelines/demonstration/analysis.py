@@ -13,11 +13,10 @@ from pipelines.demonstration.models import DemoModels
 from pipelines.demonstration.predictions import Predictor
 from tokenizer.codes import Codes, SoftCodes
 from tokenizer.signals import pictures, quantised_vectors, soft_codes
-from wordless.audio.channels import Channel
-from wordless.audio.decoding import RecordingError
+from wordless.audio.decoding import Channel, RecordingError
+from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read, read_beginning, resampled
 from wordless.audio.recordings.inspection import InspectionConfig
-from wordless.audio.trimming import trim_ends
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.errors import InputError
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from wordless.audio.channels import Channel, ChannelPowers, cancelled
+from wordless.audio.decoding import Channel, ChannelPowers, cancelled
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import InspectionConfig
-from wordless.audio.trimming import Part
-from wordless.audio.waveform import FloatArray
+from wordless.audio.waveform import FloatArray, Part
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
 

@@ -13,11 +13,9 @@ from lm.finetuning.task import Row
 from pipelines.encoding.each_recording import each_recording, rejected_annotations, tell_rejected
 from pipelines.encoding.notices import Notices, ReadSound
 from pipelines.finetuning.prediction_options import PredictConfig
-from wordless.audio.channels import Channel
-from wordless.audio.decoding import RecordingError, open_recording
-from wordless.audio.recordings.inspection import frequent_reasons
+from wordless.audio.decoding import Channel, RecordingError, open_recording
+from wordless.audio.recordings.inspection import frequent_reasons, measure
 from wordless.audio.recordings.manifest import Rejected, writable
-from wordless.audio.recordings.measurement import measure
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import Array, write_table

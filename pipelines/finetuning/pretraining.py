@@ -11,7 +11,7 @@ from pipelines.chain.corpus import MANIFEST
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.finetuning.options import FinetuneSettings
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.channels import Channel
+from wordless.audio.decoding import Channel
 from wordless.audio.recordings.manifest import Manifest, read_manifest
 from wordless.audio.recordings.notices import overlap_notices, trained_on
 from wordless.base.errors import InputError

@@ -18,7 +18,7 @@ from pipelines.stages.stored_arrays import heard_frames, open_heard, spectrogram
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tokenizer.codes import Assignments
-from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.training.state import FitConfig

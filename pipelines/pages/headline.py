@@ -14,7 +14,7 @@ from pipelines.pages.report_sounds import ClipSounds, Sound, sound_path
 from pipelines.pages.sound_charts import code_strip, sound_spectrograms
 from pipelines.results.run_record import Pictures
 from vocoder.kinds import ORIGINAL, WAVENET
-from wordless.audio.loudness import equally_loud
+from wordless.audio.excerpts import equally_loud
 from wordless.audio.waveform import Waveform
 
 MOSTLY_SILENT = 0.5  # share of silent frames in the new part of a continuation

@@ -12,8 +12,8 @@ from pipelines.methods.method import Method
 from pipelines.methods.own import own_method
 from pipelines.methods.table import METHODS, ROWS
 from tokenizer.codes import Assignments
-from wordless.audio.recordings.folds import Fold, folds
 from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.recordings.splits import Fold, folds
 from wordless.base.configuration import match_choice
 from wordless.base.errors import InputError
 

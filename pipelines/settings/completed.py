@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from pipelines.commandline.choices import LISTED, PACKED, is_embedded, with_choices
 from wordless.audio.recordings.embedded import PATTERN
-from wordless.audio.settings import AudioSettings
+from wordless.audio.spectrogram import AudioSettings
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 

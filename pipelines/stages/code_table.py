@@ -10,8 +10,8 @@ from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.code_table import CodeTable, Information, chance, information, label_counts
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read_beginning
-from wordless.audio.recordings.choosing import choose_evenly
 from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
+from wordless.audio.recordings.selection import choose_evenly
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.threads import one_thread
 

@@ -41,8 +41,7 @@ from tokenizer.parquet import read_codes
 from tokenizer.signals import PATCHES_AT_ONCE, log_mel_pieces, signals, whole_patches
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read_blocks, resampled_length
-from wordless.audio.recordings.heard_frames import HeardFrames
-from wordless.audio.recordings.hearings import Hearing, hearings
+from wordless.audio.recordings.hearings import HeardFrames, Hearing, hearings
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash, recordings_hash
 from wordless.base.threads import one_thread

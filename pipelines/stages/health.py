@@ -11,8 +11,8 @@ from tokenizer.health import HealthConfig, measure_health
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read_beginning
-from wordless.audio.recordings.choosing import choose_evenly
 from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.recordings.selection import choose_evenly
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.threads import one_thread

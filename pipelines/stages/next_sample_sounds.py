@@ -14,8 +14,8 @@ from vocoder.engines.choice import choose_engine, precision
 from vocoder.judging import sound_levels
 from vocoder.sampling import EngineChoice, Sampling
 from wordless.audio.excerpts import read_loudest
-from wordless.audio.recordings.choosing import choose_randomly
 from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash
+from wordless.audio.recordings.selection import choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.ranges import require, require_least, require_positive
 from wordless.base.seeds import require_seed, sound_seed

@@ -16,8 +16,8 @@ from vocoder.kinds import KINDS
 from vocoder.sampling import PASSES, EngineChoice, Sampling, require_passes, require_strength
 from vocoder.synthesis import Synthesis, create_synthesis
 from wordless.audio.excerpts import Excerpt, read_loudest
-from wordless.audio.recordings.choosing import choose_randomly
 from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
+from wordless.audio.recordings.selection import choose_randomly
 from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError

@@ -23,8 +23,8 @@ from lm.vectors import CLASS_SCORES
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json
 from pipelines.store.stored_features import FEATURES, PROBE, SCORES, features_by_method
-from wordless.audio.recordings.folds import Fold
 from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.recordings.splits import Fold
 from wordless.base.errors import InputError
 from wordless.base.json_values import list_hash
 from wordless.base.text import counted

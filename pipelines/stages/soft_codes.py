@@ -24,7 +24,7 @@ from tokenizer.codes import CodesFormat, SoftCodes
 from tokenizer.encoder import Encoder
 from tokenizer.signals import bottlenecks_of_frames, log_mel_pieces, signals, soft_codes
 from wordless.audio.reading import read_blocks, resampled_length
-from wordless.audio.recordings.heard_frames import HeardFrames
+from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
 

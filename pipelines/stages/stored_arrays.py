@@ -28,8 +28,7 @@ from lm.vectors import VectorConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from wordless.audio.reading import read_blocks, resampled_length
-from wordless.audio.recordings.heard_frames import CLIPS, FRAMES, OFFSETS, HeardFrames
-from wordless.audio.recordings.hearings import Hearing, hearings
+from wordless.audio.recordings.hearings import CLIPS, FRAMES, OFFSETS, HeardFrames, Hearing, hearings
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash, recordings_hash
 from wordless.audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream

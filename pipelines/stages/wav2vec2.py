@@ -31,8 +31,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json
 from pipelines.store.training_curve import CURVE, numeric
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
-from wordless.audio.speech_models.convolutions import Convolutions
-from wordless.audio.speech_models.description import SpeechModel, describe_speech_model
+from wordless.audio.speech_models.description import Convolutions, SpeechModel, describe_speech_model
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
 from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_hash

@@ -16,9 +16,8 @@ from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import read_codes
-from wordless.audio.recordings.embedded import VOICES, EmbeddedConfig, speak, speech_folder
+from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, speak, speech_folder
 from wordless.audio.recordings.spoken_pairs import SpokenPairs, held_out_voices, sentence_pairs, word_pairs
-from wordless.audio.recordings.words import WORDS
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
 from wordless.base.text import counted

@@ -84,7 +84,7 @@ def test_a_model_of_a_folder_is_probed_and_fine_tuned_on_its_lists(
 
 @pytest.mark.slow
 def test_the_options_of_the_published_recipe_fit_together(commands: Path, weights: Path, tmp_path: Path) -> None:
-    """Those of the command in docs/options.md, with small numbers: the halves of a batch, 16 bits, frozen layers."""
+    """Those of the command in docs/guide.md, with small numbers: the halves of a batch, 16 bits, frozen layers."""
     words = (f"corpus.root={commands}", f"wav2vec2.weights={weights}", f"store.root={tmp_path / 'store'}")
     fit = ("accumulation=2", "steps=4", "lr=3e-5", "warmup_steps=1", "precision=bf16")
     published = (

@@ -95,7 +95,7 @@ def test_the_python_example_runs(runs: Path) -> None:
 
 def test_the_example_with_arrays_runs(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, object] = {}
-    exec(compile(example_of("docs/options.md"), "docs/options.md", "exec"), names)
+    exec(compile(example_of("docs/guide.md"), "docs/guide.md", "exec"), names)
     assert getattr(names["more"], "seconds", 0) == pytest.approx(0.5, abs=0.02)
     assert "not finite" in capsys.readouterr().out
 

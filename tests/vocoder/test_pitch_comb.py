@@ -171,7 +171,7 @@ def test_streams_batches_and_saved_vocoders_have_it(tmp_path: Path) -> None:
     vocoder.voice = None
     plain = vocoder.decode(codes, table, seed=3)
     assert not np.allclose(plain.samples, sound.samples, atol=0.01)
-    vocoder.filters = 0
+    vocoder.postfilter = 0
     vocoder.voice = says(1.0, 120)
     raw = vocoder.decode(codes, table, seed=3)
     vocoder.voice = None

@@ -220,7 +220,7 @@ def test_goes_on_from_samples_at_another_rate_as_from_the_resampled_sound(vocode
 def test_goes_on_from_a_sound_without_the_sound_itself(vocoder: Vocoder) -> None:
     table = random_table()
     codes = table.codes([1, 2, 3])
-    vocoder.filters = 0  # it leaves the beginning of what is new as it is
+    vocoder.postfilter = 0  # it leaves the beginning of what is new as it is
     whole = vocoder.decode(codes, table, seed=4)
     heard = Waveform(samples=whole.samples[: SAMPLES_PER_CODE + 21], sample_rate=8000)
     more = vocoder.continue_from(heard, codes, table, seed=4)

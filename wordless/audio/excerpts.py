@@ -1,4 +1,4 @@
-"""The loudest excerpt of a recording, for listening to recordings that are longer than wanted.
+"""Sounds to listen to: the loudest excerpt of a long recording, and equal loudness of several sounds.
 
 A recording of a word is mostly silence around the word, so its first seconds may hold no sound at all. The excerpt
 begins at a multiple of ``step`` samples, which is the length of a code if the excerpt is to be encoded::
@@ -14,17 +14,15 @@ close to the loudest. A constant noise or offset changes neither the range nor t
 windows leaves room on both sides of the sound, so that a soft beginning or end is not cut off.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from wordless.audio.blocks import equal_blocks, first_samples, skip_samples
 from wordless.audio.reading import read_beginning, read_blocks
-from wordless.audio.trimming import Part
-from wordless.audio.waveform import FloatArray, Waveform
+from wordless.audio.waveform import FloatArray, Part, Waveform, equal_blocks, first_samples, skip_samples
 
 CLOSE = 0.99  # of the way from the softest window's energy to the loudest one's
 _BLOCKS_AT_ONCE = 64  # number of blocks whose energies are computed together
@@ -88,3 +86,36 @@ def half_energy(energies: Energies) -> int:
     """Return the block in which half of the energy is reached; for silence the middle block."""
     passed = np.cumsum(energies)
     return int(np.searchsorted(passed, passed[-1] / 2)) if passed[-1] > 0 else (len(energies) - 1) // 2
+
+
+BLOCK_SECONDS = 0.02
+ACTIVE_DB = 40.0  # blocks this far below the loudest block are pauses, which do not count
+PEAK = 0.95  # of full scale, after the change
+
+
+def active_level(sound: Waveform) -> float:
+    """Compute the root mean square of a sound without its pauses; 0 for silence.
+
+    A pause is a block of 20 ms that is 40 dB or more below the loudest block. The gate keeps silence around a word from
+    changing the word's level, as in ITU-R BS.1770, but without its frequency weighting.
+    """
+    step = max(round(BLOCK_SECONDS * sound.sample_rate), 1)
+    length, energies = block_energies([sound.samples], step)
+    if not energies.size or energies.max() <= 0:
+        return 0.0
+    sizes = np.full(len(energies), step)
+    sizes[-1] = length - step * (len(energies) - 1)
+    powers = energies / sizes
+    active = powers > powers.max() * 10 ** (-ACTIVE_DB / 10)
+    return float(np.sqrt(energies[active].sum() / sizes[active].sum()))
+
+
+def equally_loud(sounds: Sequence[Waveform]) -> list[Waveform]:
+    """Scale sounds to one `active_level`: the highest that leaves every peak below full scale. Silence stays silent."""
+    levels = [active_level(sound) for sound in sounds]
+    peaks = [float(np.abs(sound.samples).max(initial=0)) for sound in sounds]
+    wanted = min((PEAK * level / peak for level, peak in zip(levels, peaks, strict=True) if level), default=0.0)
+    return [
+        Waveform(samples=sound.samples * np.float32(wanted / level), sample_rate=sound.sample_rate) if level else sound
+        for sound, level in zip(sounds, levels, strict=True)
+    ]

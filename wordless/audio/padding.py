@@ -1,6 +1,22 @@
-"""Batches of clips of different lengths: which values belong to a clip, and how groups of clips become one batch."""
+"""Batches of clips of different lengths: which values belong to a clip, and how groups of clips become one batch.
 
-from collections.abc import Sequence
+Clips of similar length are read together, because padding takes as much time as sound on a CPU.
+
+Clips of a batch differ in length, even where training puts similar clips in a batch. Of 32 wake words, which last 0.86
+seconds on average, the longest lasts 1.4 seconds. As one batch, more than a third of them is padding::
+
+    as one batch           by length
+    [ clip ............]   [ clip ]
+    [ clip .. .........]   [ clip ..]
+    [ clip ... ........]   [ clip ...]
+    [ clip ............]   [ clip ............]
+
+Networks to which padding changes nothing give the same values either way, up to rounding.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -21,3 +37,79 @@ def join_groups(groups: Sequence[Tensor], rows: Tensor) -> Tensor:
     longest = max(group.shape[-2] for group in groups)
     padded = torch.cat([nn.functional.pad(group, (0, 0, 0, longest - group.shape[-2])) for group in groups])
     return padded[copy_to(rows.argsort(), padded.device)]
+
+
+SIMILAR_RATIO = 1.5  # longest of a group's lengths divided by the shortest
+EQUAL_RATIO = 1.0
+
+
+def similar_ratio(device: torch.device) -> float:
+    """Return the ratio of lengths within a group: any on a GPU, which is faster with one large convolution."""
+    return SIMILAR_RATIO if device.type == "cpu" else math.inf
+
+
+def group_by_length(lengths: Tensor, *, ratio: float) -> list[Tensor]:
+    """Group clips of ``lengths (batch,)``: return the rows of each group, the shortest clips first.
+
+    In a group, no clip is longer than ``ratio`` times the shortest one.
+    """
+    groups, shortest = list[list[int]](), 0
+    known = lengths.tolist()
+    for row in sorted(range(len(known)), key=known.__getitem__):
+        if not groups or known[row] > ratio * shortest:
+            groups.append([])
+            shortest = known[row]
+        groups[-1].append(row)
+    return [torch.tensor(group) for group in groups]
+
+
+def read_by_length(read: Callable[[Tensor, int], Tensor], lengths: Tensor, *, ratio: float) -> Tensor:
+    """Read clips of ``lengths (batch,)`` group by group.
+
+    Args:
+        read: maps rows of the batch, and the length of the longest of them, to values ``(rows, ..., frames, width)``.
+        lengths: of all clips of the batch; on the host.
+        ratio: of lengths within a group, as for `group_by_length`.
+
+    Returns:
+        Values ``(batch, ..., frames, width)`` in the order of the batch; zeros after the frames of a group.
+    """
+    groups = group_by_length(lengths, ratio=ratio)
+    parts = [read(rows, int(lengths[rows[-1]])) for rows in groups]
+    return join_groups(parts, torch.cat(groups))
+
+
+class ConvolutionsByLength(nn.Module):
+    """The convolutions of a model of `transformers`, for clips whose lengths are given by `reading`.
+
+    It takes the place of the model's own ``feature_extractor``; the names of the weights stay.
+    """
+
+    def __init__(self, convolutions: nn.Module) -> None:
+        super().__init__()
+        self.conv_layers = convolutions.get_submodule("conv_layers")
+        self.lengths: Tensor | None = None
+
+    @contextmanager
+    def reading(self, lengths: Tensor) -> Iterator[None]:
+        """Give the lengths ``(batch,)`` in samples, on the host, of the clips that are read within this block."""
+        self.lengths = lengths
+        try:
+            yield
+        finally:
+            self.lengths = None
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Map samples ``(batch, time)`` to ``(batch, channels, frames)``."""
+        lengths = torch.full((len(samples),), samples.shape[1]) if self.lengths is None else self.lengths
+
+        def read(rows: Tensor, longest: int) -> Tensor:
+            return self._read(samples[copy_to(rows, samples.device), :longest])
+
+        return read_by_length(read, lengths, ratio=similar_ratio(samples.device)).transpose(1, 2)
+
+    def _read(self, samples: Tensor) -> Tensor:
+        values = samples[:, None]
+        for layer in self.conv_layers.children():
+            values = layer(values)
+        return values.transpose(1, 2)  # (N, C, T) -> (N, T, C)

@@ -7,23 +7,84 @@ Frame ``t`` ends where hop ``t`` ends, so it uses no sample from ``(t + 1) * hop
     [------ window 0 -]         |         |       frame 0
               [------ window 1 -]         |       frame 1
                         [------ window 2 -]       frame 2
+
+A recording's log-mel can be normalised: removal of its mean per mel band, and a floor relative to its loud values. In
+log-mel the channel, and much of the speaker, are a constant; so is the recording level.
+
+"Cepstral mean subtraction" in the log-mel domain (Atal, 1974; Furui, 1981). The mean of the whole clip needs the whole
+clip before its first frame. The running mean of all frames so far needs no later frame.
+
+`AudioSettings` are the user's options, in milliseconds. `warp` reads a spectrogram at another speed and with other
+formants, as of another speaker.
 """
 
+import math
+import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import get_args
+from dataclasses import dataclass, fields, replace
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 import torchaudio
 from torch import Tensor, nn
 
-from wordless.audio.blocks import equal_blocks
-from wordless.audio.channels import Channel, require_choice
-from wordless.audio.mean_removal import MeanRemoval, limit_range, subtract_mean
-from wordless.audio.waveform import FloatArray
+from wordless.audio.decoding import Channel, require_choice
+from wordless.audio.waveform import FloatArray, equal_blocks
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
+
+MeanRemoval = Literal["none", "clip", "running"]
+LOUD = 0.99  # share of a recording's values below its loud values
+
+
+def limit_range(pieces: Iterable[Tensor], decibels: float | None) -> Iterator[Tensor]:
+    """Raise the log-mel pieces ``(time, mels)`` of a recording to a floor ``decibels`` below its loud values.
+
+    The floor hides the noise of a soft recording as it hides that of a loud one. Loud values are known only at the end,
+    so the recording's spectrogram is held in memory. None leaves the pieces unchanged.
+    """
+    if decibels is None:
+        yield from pieces
+        return
+    held = list(pieces)
+    if not any(piece.numel() for piece in held):
+        yield from held
+        return
+    values = torch.cat([piece.flatten() for piece in held])
+    loud = values.kthvalue(max(round(LOUD * len(values)), 1)).values
+    floor = loud - decibels * math.log(10) / 10
+    yield from (torch.logaddexp(piece, floor) for piece in held)
+
+
+def subtract_mean(pieces: Iterable[Tensor], how: MeanRemoval) -> Iterator[Tensor]:
+    """Subtract the mean per mel band from the pieces ``(time, mels)`` of one recording, given in order.
+
+    "clip" holds the whole spectrogram in memory, the other two hold one piece. The mean is over all given frames,
+    including the silence that pads a last hop or patch.
+    """
+    match how:
+        case "none":
+            yield from pieces
+        case "clip":
+            held = list(pieces)
+            if held:
+                mean = torch.cat(held).mean(0)
+                yield from (piece - mean for piece in held)
+        case "running":
+            yield from _subtract_running_mean(pieces)
+
+
+def _subtract_running_mean(pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Subtract from frame t the mean of frames 0 to t."""
+    seen, total = 0, torch.zeros(())
+    for piece in pieces:
+        sums = piece.double().cumsum(0) + total  # (time, mels); fp64, so that rounding does not favour the last hour
+        counts = torch.arange(seen + 1, seen + 1 + len(piece), device=piece.device, dtype=torch.float64)
+        if len(piece):
+            seen, total = seen + len(piece), sums[-1]
+        yield piece - (sums / counts[:, None]).float()
+
 
 MAX_WINDOW = 65_536  # samples
 MAX_MELS = 1024  # their weights with the longest window take 128 MiB
@@ -176,3 +237,141 @@ def require_ranges(ranges: tuple[float, float] | None, option: str) -> None:
     """Refuse an invalid interval of dynamic ranges."""
     if ranges is not None and not (len(ranges) == 2 and 0 < ranges[0] <= ranges[1]):
         raise InputError(f"{option} is {list(ranges)} dB; give the narrowest and the widest, such as [22, 50], or null")
+
+
+DEFAULT_WINDOW_MS = 25.0
+DEFAULT_HOP_MS = 10.0
+LONGEST_MS = 10_000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioSettings:
+    """Options of the front end: window and hop in milliseconds, or else in samples.
+
+    Fields of the same name mean the same as those of `SpectrogramConfig`.
+    """
+
+    sample_rate: int
+    window_ms: float | None = DEFAULT_WINDOW_MS
+    hop_ms: float | None = DEFAULT_HOP_MS
+    window_length: int | None = None  # samples; replaces window_ms
+    hop_length: int | None = None  # samples; replaces hop_ms
+    n_mels: int
+    f_min: float
+    f_max: float | None
+    floor: float
+    dynamic_range: float | None
+    remove_mean: MeanRemoval
+    channel: Channel
+
+    def __post_init__(self) -> None:
+        require_rate(self.sample_rate)
+        _require_one_length("window_ms", self.window_ms, DEFAULT_WINDOW_MS, "window_length", self.window_length)
+        _require_one_length("hop_ms", self.hop_ms, DEFAULT_HOP_MS, "hop_length", self.hop_length)
+
+    def spectrogram(self) -> SpectrogramConfig:
+        """Return the front end, with window and hop rounded to whole samples."""
+        options = {field.name: getattr(self, field.name) for field in fields(SpectrogramConfig)}
+        options["window_length"] = self._samples(self.window_ms, self.window_length)
+        options["hop_length"] = self._samples(self.hop_ms, self.hop_length)
+        config = SpectrogramConfig(**options)
+        _require_full_bands(config)
+        return config
+
+    def _samples(self, milliseconds: float | None, samples: int | None) -> int:
+        return samples if samples is not None else round(self.sample_rate * (milliseconds or 0.0) / 1000)
+
+
+def _require_one_length(name: str, milliseconds: float | None, default: float, other: str, samples: int | None) -> None:
+    """Refuse a length that is given in both units, or in none. A value in samples replaces the default."""
+    if samples is not None:
+        if milliseconds not in (None, default):
+            problem = f"audio.{name} is {milliseconds:g} and audio.{other} is {samples}, but only one may be given"
+            raise InputError(f"{problem}: leave the other out, or set audio.{name}=null or audio.{other}=null")
+        return
+    if milliseconds is None:
+        both = f"audio.{name} and audio.{other} are both null"
+        raise InputError(f"{both}; give one of them, such as audio.{name}={default:g}")
+    rule = f"choose more than 0 and at most {LONGEST_MS:g} milliseconds"
+    require(0 < milliseconds <= LONGEST_MS, f"audio.{name}", f"{milliseconds:g}", rule)
+
+
+def empty_bands(config: SpectrogramConfig) -> int:
+    """Count the mel bands that are always silent because they contain no frequency of the Fourier transform."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torchaudio warns about such bands
+        return int((mel_filters(config).amax(0) == 0).sum())
+
+
+def _require_full_bands(config: SpectrogramConfig) -> None:
+    empty = empty_bands(config)
+    if not empty:
+        return
+    less = [config.n_mels * percent // 100 for percent in range(95, 0, -5)]
+    fewer = next((n for n in less if n and not empty_bands(replace(config, n_mels=n))), None)
+    longer = [round(config.window_length * factor) for factor in (1.25, 1.5, 2, 3, 4)]
+    window = next((n for n in longer if n <= MAX_WINDOW and not empty_bands(replace(config, window_length=n))), None)
+    remedies = [
+        *([f"fewer bands (audio.n_mels={fewer})"] if fewer else []),
+        *([f"a longer window (audio.window_ms={1000 * window / config.sample_rate:g})"] if window else []),
+    ]
+    bands = f"{empty} bands are" if empty > 1 else "1 band is"
+    raise InputError(
+        f"audio.n_mels is {config.n_mels}, and {bands} empty: a window of {config.window_length} samples "
+        f"({1000 * config.window_length / config.sample_rate:.4g} ms) gives one frequency per "
+        f"{config.sample_rate / config.window_length:.4g} Hz, and each band needs one: choose "
+        f"{' or '.join(remedies) or 'other bands'}"
+    )
+
+
+def warp(
+    spectrograms: Tensor, lengths: Tensor, *, speeds: Tensor, formants: Tensor, starts: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Resample spectrograms at other points of time and mel, linearly between frames and between bands.
+
+    ::
+
+        frame t of the result is read at start + (t + 0.5) * speed - 0.5        clamped to the passage's frames
+        band  m                  is read at        (m + 0.5) * formant - 0.5    clamped to the lowest and highest band
+
+    A speed or formant of 1 changes no byte.
+
+    Args:
+        spectrograms: ``(batch, time, mels)``.
+        lengths: ``(batch,)`` int64, frames of each passage, 1 or more.
+        speeds: ``(batch,)``, above 1 for faster, which makes the result shorter.
+        formants: ``(batch,)``, above 1 for a lower voice.
+        starts: ``(batch,)`` int64, first frame of each passage; by default the first of all.
+
+    Returns:
+        ``(batch, longest new length, mels)``, zeros beyond the new lengths; and the new lengths, ``max(round(length /
+        speed), 1)``.
+    """
+    starts = torch.zeros_like(lengths) if starts is None else starts
+    warped = torch.round(lengths / speeds.double()).long().clamp(min=1)
+    steps = torch.arange(int(warped.max()))
+    at = (steps + 0.5) * speeds.double()[:, None] - 0.5  # float64, to distinguish the frames of an hour exactly
+    lower, share = _between(at, lengths[:, None])
+    upper = torch.minimum(lower + 1, lengths[:, None] - 1)
+    rows = torch.arange(len(spectrograms))[:, None]
+    first, second = (spectrograms[rows, starts[:, None] + index] for index in (lower, upper))
+    read = torch.lerp(first, second, share.to(spectrograms.dtype)[..., None])
+    if bool((formants != 1).any()):
+        read = read @ _band_weights(formants, spectrograms.shape[2]).to(spectrograms.dtype)
+    return read.masked_fill((steps >= warped[:, None])[..., None], 0.0), warped
+
+
+def _band_weights(formants: Tensor, mels: int) -> Tensor:
+    """Compute the weight of each band in each band of the result ``(batch, mels, mels)``."""
+    at = (torch.arange(mels) + 0.5) * formants.double()[:, None] - 0.5
+    lower, share = _between(at, torch.tensor(mels))
+    weights = torch.zeros(len(formants), mels, mels, dtype=torch.float64)
+    weights.scatter_add_(1, lower[:, None], 1 - share[:, None])
+    return weights.scatter_add_(1, (lower + 1).clamp(max=mels - 1)[:, None], share[:, None])
+
+
+def _between(at: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the index below a position, clamped to the valid indices, and the position's distance from the index."""
+    clamped = torch.minimum(at.clamp(min=0), (count - 1).double())
+    lower = clamped.floor()
+    return lower.long(), clamped - lower

@@ -1,4 +1,4 @@
-"""A mono waveform: samples and their sample rate; and the 16-bit PCM WAV files that are written piece by piece.
+"""Mono waveforms, parts and blocks of them, and 16-bit PCM WAV files that are written piece by piece.
 
 libsndfile converts samples to bytes, and Python writes the bytes: on a full disk libsndfile reports only a failure,
 Python the reason.
@@ -6,7 +6,7 @@ Python the reason.
 
 import io
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +66,27 @@ class Waveform:
             file.write(self.samples)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Samples ``start`` to ``start + num_samples`` of a recording, at its own rate."""
+
+    start: int
+    num_samples: int
+    channel: int | None = None  # from 0; None: the mean of all channels
+
+    def __post_init__(self) -> None:
+        for name, value in (("start", self.start), ("num_samples", self.num_samples)):
+            require(value >= 0, name, value, "a part of a recording needs 0 samples or more")
+
+    def span(self, sample_rate: int) -> tuple[float, float]:
+        """Return begin and end in seconds."""
+        return self.start / sample_rate, (self.start + self.num_samples) / sample_rate
+
+    def overlaps(self, other: "Part") -> bool:
+        """Return whether both parts hold a common sample."""
+        return self.start < other.start + other.num_samples and other.start < self.start + self.num_samples
+
+
 def in_16_bits(samples: FloatArray) -> npt.NDArray[np.int16]:
     """Round samples to 16 bits; those outside [-1, 1) are clipped."""
     return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
@@ -97,3 +118,38 @@ def wav_file(path: Path, sample_rate: int) -> Iterator[WavFile]:
         writer.setframerate(sample_rate)
         writer.writeframesraw(b"")  # writes the header, also if no samples follow
         yield WavFile(writer, sample_rate)
+
+
+def equal_blocks(blocks: Iterable[FloatArray], size: int) -> Iterator[FloatArray]:
+    """Give the same samples in blocks of ``size``; the last block may be shorter, and no block is empty."""
+    waiting: list[FloatArray] = []
+    samples = 0
+    for block in blocks:
+        waiting.append(block)
+        samples += len(block)
+        if samples >= size:
+            joined = np.concatenate(waiting)
+            whole = samples // size * size
+            yield from (joined[start : start + size] for start in range(0, whole, size))
+            waiting, samples = [joined[whole:]], samples - whole
+    if samples:
+        yield np.concatenate(waiting)
+
+
+def first_samples(blocks: Iterable[FloatArray], count: int) -> Iterator[FloatArray]:
+    """Give the first ``count`` samples of the blocks; later blocks are never read."""
+    if count <= 0:
+        return
+    for block in blocks:
+        yield block[:count]
+        count -= len(block)
+        if count <= 0:
+            return
+
+
+def skip_samples(blocks: Iterable[FloatArray], count: int) -> Iterator[FloatArray]:
+    """Give the blocks without their first ``count`` samples."""
+    for block in blocks:
+        if count < len(block):
+            yield block[count:]
+        count = max(count - len(block), 0)

@@ -21,8 +21,7 @@ from lm.baselines.waveform_augmentation import WaveformAugmentationConfig, augme
 from lm.finetuning.body import RANDOM, RUN, BodyNetwork, FrontEnd, RunPart, Source
 from lm.finetuning.reading import Reading
 from lm.finetuning.waveforms import SAMPLE_TYPE, UNCHANGED, WaveformFrontEnd, require_whole_clips, waveform_key
-from wordless.audio.speech_models.architecture import Architecture
-from wordless.audio.speech_models.encoder import MASK_EMBEDDING, PIECE_FRAMES, SpeechEncoder
+from wordless.audio.speech_models.encoder import MASK_EMBEDDING, PIECE_FRAMES, Architecture, SpeechEncoder
 from wordless.base.ranges import require
 from wordless.base.saved_models import hugging_face_hash, learned_labels
 

@@ -23,8 +23,7 @@ from pipelines.store.store import Entry, Store
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.recordings.embedded import EmbeddedConfig, speak
-from wordless.audio.recordings.matrix_sentences import SLOTS
+from wordless.audio.recordings.embedded import SLOTS, EmbeddedConfig, speak
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone

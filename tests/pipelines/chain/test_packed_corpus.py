@@ -21,9 +21,9 @@ from tests.wordless.audio.recordings.packed.packed_files import (
     write_tar,
 )
 from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
 from wordless.audio.recordings.manifest import read_manifest, read_rejected
-from wordless.audio.recordings.packed.options import ColumnConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal

@@ -12,8 +12,7 @@ from tests.pipelines.conftest import FinishedRun
 from tokenizer.encoder import Encoder, View, encode_clip, encode_views
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.manifest import Clip, read_manifest
-from wordless.audio.spectrogram import log_mel_stream
-from wordless.audio.warping import warp
+from wordless.audio.spectrogram import log_mel_stream, warp
 
 
 @pytest.fixture

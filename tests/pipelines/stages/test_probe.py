@@ -20,8 +20,8 @@ from pipelines.stages.probe import collect_probes, probe_methods, require_probea
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, Store
 from pipelines.store.stored_features import features_by_method
-from wordless.audio.recordings.folds import Fold, folds
 from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.audio.recordings.splits import Fold, folds
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone

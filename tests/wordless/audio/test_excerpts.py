@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.excerpts import block_energies, half_energy, loudest_window, read_loudest
 from wordless.audio.reading import read
-from wordless.audio.trimming import Part
+from wordless.audio.waveform import Part
 
 RATE, STEP = 8_000, 160
 

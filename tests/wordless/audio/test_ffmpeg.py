@@ -14,11 +14,10 @@ from tests.wordless.audio.conftest import Tone
 from wordless.audio.decoding import RecordingError, count_samples
 from wordless.audio.reading import read, read_beginning, read_blocks
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
-from wordless.audio.recordings.inspection import InspectionConfig, inspect
-from wordless.audio.recordings.measurement import file_key
+from wordless.audio.recordings.inspection import InspectionConfig, file_key, inspect
 from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.audio.trimming import Part
+from wordless.audio.waveform import Part
 
 av = pytest.importorskip("av", reason="needs pip install 'wordless[formats]'")
 RATE = 48_000
@@ -263,5 +262,5 @@ def test_without_the_libraries_the_reason_names_what_to_install(
 def test_a_measurement_is_made_anew_by_another_decoder(tone: Tone, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tone("a.wav")
     key = file_key(path)
-    monkeypatch.setattr("wordless.audio.recordings.measurement.decoder_version", lambda: "another")
+    monkeypatch.setattr("wordless.audio.recordings.inspection.decoder_version", lambda: "another")
     assert file_key(path) != key

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wordless.audio.loudness import PEAK, active_level, equally_loud
+from wordless.audio.excerpts import PEAK, active_level, equally_loud
 from wordless.audio.waveform import Waveform
 
 RATE = 8000

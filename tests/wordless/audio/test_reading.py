@@ -24,7 +24,7 @@ from wordless.audio.reading import (
     resampled,
     resampled_length,
 )
-from wordless.audio.trimming import Part
+from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
 
 RATES = (8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000)

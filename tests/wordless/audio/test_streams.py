@@ -22,12 +22,11 @@ from tests.wordless.audio.formats import (
     mp3_in_wav,
     without_header,
 )
-from wordless.audio.cursor import Cursor
 from wordless.audio.decoding import RecordingError, count_samples, open_recording
-from wordless.audio.reading import read, read_beginning, read_blocks
+from wordless.audio.reading import Cursor, read, read_beginning, read_blocks
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.streams import streams_of
-from wordless.audio.trimming import Part
+from wordless.audio.waveform import Part
 
 JOINED = {"a.ogg": ("OGG", "VORBIS"), "a.opus": ("OGG", "OPUS"), "a.flac": ("FLAC", None), "a.mp3": ("MP3", None)}
 PLAIN = {"a.wav": ("WAV", None), "a.rf64": ("RF64", None), "a.aiff": ("AIFF", None), "a.caf": ("CAF", None)}

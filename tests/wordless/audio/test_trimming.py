@@ -11,14 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wordless.audio.conftest import Tone
+from wordless.audio.levels import Edges, block_powers, find_edges, trim_ends
 from wordless.audio.reading import read
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
-from wordless.audio.recordings.inspection import InspectionConfig, inspect
+from wordless.audio.recordings.inspection import InspectionConfig, inspect, measure
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.recordings.measurement import measure
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.audio.trimming import Edges, Part, block_powers, find_edges, trim_ends
-from wordless.audio.waveform import FloatArray
+from wordless.audio.waveform import FloatArray, Part
 from wordless.base.errors import InputError
 
 RATE = 8_000  # a block of 20 ms has 160 samples

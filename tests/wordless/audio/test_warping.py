@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.lm.baselines.reference import warped_by_loops
-from wordless.audio.warping import warp
+from wordless.audio.spectrogram import warp
 
 
 def _spectrograms(clips: int, time: int, mels: int) -> torch.Tensor:

@@ -6,14 +6,22 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from wordless.audio.channels import Channel
+from wordless.audio.decoding import Channel
 from wordless.audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
 from wordless.audio.recordings.annotations.finding import Annotated, annotations_below, annotations_in, kind_of
-from wordless.audio.recordings.description import FIELDS, Description, LabelType, Span, describe, number_of
+from wordless.audio.recordings.description import (
+    FIELDS,
+    ColumnConfig,
+    Description,
+    LabelType,
+    Span,
+    Template,
+    describe,
+    number_of,
+)
 from wordless.audio.recordings.inspection import InspectionConfig, Progress, conflicts, frequent_reasons, inspect
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected, clip_name
 from wordless.audio.recordings.notices import softer_notice
-from wordless.audio.recordings.packed.options import ColumnConfig
 from wordless.audio.recordings.recording_paths import (
     EXTENSIONS,
     MissingRecordingError,
@@ -25,11 +33,8 @@ from wordless.audio.recordings.recording_paths import (
     some_paths,
 )
 from wordless.audio.recordings.segments import SegmentConfig, clips_of, span_seconds
-from wordless.audio.recordings.split_lists import Described, split_by_lists
-from wordless.audio.recordings.splits import SplitConfig, split_clips
-from wordless.audio.recordings.table_folders import folder_of, spelling_of
-from wordless.audio.recordings.tables import Row, read_table
-from wordless.audio.recordings.templates import Template
+from wordless.audio.recordings.splits import Described, SplitConfig, split_by_lists, split_clips
+from wordless.audio.recordings.tables import Row, folder_of, read_table, spelling_of
 from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
 from wordless.base.text import counted
@@ -43,7 +48,7 @@ class CorpusConfig:
     """Options of the corpus: where its recordings are, and how they are split."""
 
     root: str | None = None  # folder of the recordings; None: the folder that a fairseq table names, or the table's own
-    pattern: str | None = None  # of file names, such as {label}_{group}_{index}.wav: see audio/recordings/templates.py
+    pattern: str | None = None  # of file names, such as {label}_{group}_{index}.wav: see recordings/description.py
     labels: Literal["folder", "pattern", "none"] = "folder"  # folder: the folder's name if there is no other label
     label_type: LabelType = "class"  # number, text: only classes are spread evenly over the splits
     label_names: Mapping[str, str] | None = None  # other names of some labels, such as {"0": zero}

@@ -1,8 +1,15 @@
 """The embedded corpus: sentences, or single words, by many eSpeak NG voices, synthesised locally and offline.
 
-File ``{label}_{voice}_{number}.wav``: group = voice. The label of a sentence is its last word (`matrix_sentences`).
+File ``{label}_{voice}_{number}.wav``: group = voice. The label of a sentence is its last word.
 In a corpus of words the label is the word, and takes of a word by a voice differ in speed and pitch.
 The engine's silence is kept: 12 ms before the word and at most 14 ms after it (measured over 104 voices).
+
+Sentences are matrix sentences: name, verb, number, adjective, noun, as in the matrix tests of audiology.
+
+Any word of a slot may follow any word of the slot before it, as in "Peter got three large desks" (Hagerman 1982;
+Kollmeier et al. 2015, "The multilingual matrix test"). So a sentence is right or wrong by the order of its word classes
+alone. A fifth of all sentences is never trained on: those whose places in the slots have a sum that is divisible by
+five. All pairs of neighbouring words occur in the others.
 """
 
 import hashlib
@@ -21,13 +28,106 @@ from typing import Literal
 
 import numpy as np
 
-from wordless.audio.recordings.matrix_sentences import MOST_SENTENCES, training_sentences
-from wordless.audio.recordings.words import DEFAULT, WORDS
 from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, os_number, write_aside
 from wordless.base.ranges import require
 from wordless.base.seeds import require_seed
 from wordless.base.versions import version_of
+
+# The ten digits, then common commands, then words that differ in length and sounds: the default corpus.
+DEFAULT = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    *("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"),
+    *("house", "water", "music", "garden", "window", "happy", "purple", "morning", "basket", "elephant"),
+)
+# Common words of one to four syllables, so that hours of the corpus hold more than other takes of the same words.
+_MORE = """
+rabbit tiger monkey spider turtle chicken dolphin lizard pigeon beaver camel donkey falcon hamster insect jaguar
+kitten leopard ostrich panther raccoon salmon scorpion squirrel walrus zebra buffalo butterfly crocodile kangaroo
+apple banana butter cabbage carrot cheese cherry chocolate coffee cookie garlic ginger honey lemon mushroom mustard
+onion orange pancake pepper pickle potato pumpkin salad sandwich spinach sugar tomato vanilla yogurt
+blanket bottle bucket button candle carpet ceiling chimney corner curtain cushion drawer furniture hammer kitchen
+ladder lantern mattress mirror napkin needle oven pillow pocket ribbon scissors shelter table umbrella wallet
+autumn canyon cloudy desert forest glacier harbor island jungle lightning meadow mountain ocean pebble planet
+rainbow river shadow sunset thunder valley volcano winter blossom feather summer horizon orchard prairie tornado
+baker captain doctor farmer fisher hunter lawyer mayor nephew painter pilot poet president professor sailor sister
+soldier student teacher uncle waiter brother cousin daughter grandfather neighbor partner stranger tailor husband
+answer arrive believe borrow carry collect decide deliver describe discover explain follow forget gather imagine
+improve invite listen measure notice observe prepare promise protect remember repeat suggest travel understand
+whisper
+ancient bitter brilliant careful clever comfortable curious dangerous delicate different empty famous foolish
+friendly gentle golden hungry important lazy lonely modern narrow patient polite quiet scarlet silent simple wooden
+yellow
+bird cup desk fish fork frog glove hat ink jar key lamp map net pen ring ship star train tree truck wolf box chair
+drum flag glass horse leaf spoon
+accident adventure afternoon beginning business century children computer country culture danger distance education
+electric energy evening example experience freedom history industry knowledge language library machine memory moment
+newspaper number opinion
+"""
+WORDS = (*DEFAULT, *_MORE.split())
+
+
+SLOTS = (
+    ("Peter", "Kathy", "Thomas", "Lucy", "Steven"),
+    ("got", "sees", "bought", "wants", "kept"),
+    ("two", "three", "four", "seven", "nine"),
+    ("large", "old", "green", "heavy", "cheap"),
+    ("desks", "chairs", "rings", "spoons", "flowers"),
+)
+EVERY = 5  # one of so many sentences is held out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sentence:
+    """Five words; in the order of the slots unless two have changed places."""
+
+    words: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The words as a sentence."""
+        return " ".join(self.words) + "."
+
+    @property
+    def label(self) -> str:
+        """The last word."""
+        return self.words[-1]
+
+    def exchanged(self, place: int) -> "Sentence":
+        """Return the sentence in which the words at ``place`` and after it have changed places."""
+        words = list(self.words)
+        words[place : place + 2] = words[place + 1], words[place]
+        return Sentence(words=tuple(words))
+
+
+def _all_sentences(*, held_out: bool) -> tuple[Sentence, ...]:
+    places = product(*(range(len(slot)) for slot in SLOTS))
+    return tuple(
+        Sentence(words=tuple(slot[place] for slot, place in zip(SLOTS, each, strict=True)))
+        for each in places
+        if (sum(each) % EVERY == 0) == held_out
+    )
+
+
+TRAINING, HELD_OUT = _all_sentences(held_out=False), _all_sentences(held_out=True)
+MOST_SENTENCES = len(TRAINING)
+
+
+def training_sentences(count: int, *, seed: Sequence[int]) -> list[Sentence]:
+    """Draw different sentences that may be trained on."""
+    chosen = np.random.default_rng(seed).choice(len(TRAINING), size=count, replace=False)
+    return [TRAINING[number] for number in chosen]
+
+
+def order_pairs(count: int) -> list[tuple[Sentence, Sentence]]:
+    """Return ``count`` held-out sentences, each with the same words in another order.
+
+    Two neighbouring words have changed places: the first two in the first sentence, the second and third in the next,
+    and so on, so that every place is exchanged equally often.
+    """
+    chosen = [HELD_OUT[number * len(HELD_OUT) // count] for number in range(count)]
+    return [(sentence, sentence.exchanged(number % (len(SLOTS) - 1))) for number, sentence in enumerate(chosen)]
+
 
 PATTERN = "{label}_{group}_{index}.wav"
 PHONES = "phones.json"  # that the engine writes beside the sounds

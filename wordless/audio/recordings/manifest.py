@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from wordless.audio.trimming import Part
+from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
 from wordless.base.files import aside, write_aside
 from wordless.base.json_values import list_hash
@@ -33,7 +33,7 @@ class Clip:
     channel: int | None = None  # of the file, from 0; None: the mean of all channels
     size: int  # bytes
     sha256: str  # of the file's bytes
-    samples_sha256: str = ""  # of its decoded samples: see `wordless.audio.recordings.measurement`; empty: not decoded
+    samples_sha256: str = ""  # of its decoded samples: see `wordless.audio.recordings.inspection`; empty: not decoded
     label: str | None = None  # what a probe predicts
     group: str | None = None  # speaker, instrument, site: generalisation is tested across groups
     index: int | None = None  # position in a numbered series, for splits by index

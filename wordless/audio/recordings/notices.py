@@ -4,11 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from wordless.audio.recordings.inspection import Measurement
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Split
-from wordless.audio.recordings.measurement import Measurement
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.spectrogram import SpectrogramConfig
-from wordless.audio.trimming import Part
+from wordless.audio.waveform import Part
 from wordless.base.text import counted
 
 LONG_SECONDS = 60.0  # of a clip; a corpus of longer clips learns more from segments

@@ -16,12 +16,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from wordless.audio.levels import Levels, loudest, of_text
 from wordless.audio.recordings.description import Description, Span
-from wordless.audio.recordings.inspection import InspectionConfig
-from wordless.audio.recordings.levels import Levels, loudest, of_text
+from wordless.audio.recordings.inspection import InspectionConfig, Measurement
 from wordless.audio.recordings.manifest import Clip, Rejected, clip_name
-from wordless.audio.recordings.measurement import Measurement
-from wordless.audio.trimming import Part
+from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
 

@@ -1,12 +1,15 @@
-"""Selection of recordings for pre-training: copies are left out, and a part of given length is chosen."""
+"""Selection of recordings: a few of many, without copies of known ones, or a part of given length."""
 
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from math import floor
+from typing import TypeVar
 
+import numpy as np
+
+from wordless.audio.recordings.description import Template
 from wordless.audio.recordings.manifest import Clip, Manifest
-from wordless.audio.recordings.templates import Template
 from wordless.base.errors import InputError
 
 SECONDS_PER_HOUR = 3600.0
@@ -66,3 +69,17 @@ def first_hours(manifests: Sequence[Manifest], hours: float, *, option: str) -> 
 
 def _place(clip: Clip) -> bytes:
     return hashlib.sha256(clip.name.encode(errors="surrogatepass")).digest()
+
+
+T = TypeVar("T")
+
+
+def choose_evenly(items: Sequence[T], count: int) -> list[T]:
+    """Choose ``count`` evenly spaced items, or all of fewer; of clips in order of path, some of each folder."""
+    return [items[index * len(items) // count] for index in range(count)] if len(items) > count else list(items)
+
+
+def choose_randomly(items: Sequence[T], count: int, *, seed: int) -> list[T]:
+    """Choose ``count`` random items, in their order, or all if there are fewer; an even step may hit one group only."""
+    chosen = np.random.default_rng(seed).choice(len(items), min(count, len(items)), replace=False)
+    return [items[index] for index in sorted(chosen)]

@@ -12,17 +12,33 @@ If there are fewer recordings than splits to fill, as with one long recording, e
 
 Each label is divided so separately. However clips got their splits, a segment that overlaps a segment of another split
 is set aside, so that no sound is in two splits.
+
+Splits by the lists of a data set: text files below its root with the path of a recording in each line.
+
+Speech Commands has such lists for validation and test::
+
+    speech_commands/validation_list.txt    bed/026290a7_nohash_0.wav
+                                           bed/060cd039_nohash_0.wav
+    speech_commands/testing_list.txt       bed/0c40e715_nohash_0.wav
+
+Folds: divisions of one corpus in which each group (or given fold) is the test set once.
+
+The figure of one fold depends on who was left out: it varies more between speakers than between methods. So methods are
+compared by the mean over folds.
 """
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Literal
 
-from wordless.audio.recordings.description import SPLIT_NAMES
-from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Rejected, Split, whole_number
+from wordless.audio.recordings.description import SPLIT_NAMES, Description
+from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Manifest, Rejected, Split, whole_number
+from wordless.audio.recordings.recording_paths import listed_path
+from wordless.audio.recordings.text_files import read_text
 from wordless.base.errors import InputError
 
 
@@ -31,7 +47,7 @@ class SplitConfig:
     """Options of splitting.
 
     ``train``, ``validation`` and ``test`` name values of ``by``: groups, folds, indices or ranges of them ("0-4"),
-    patterns of top folder names ("dev-*"), or text files that list clips (`split_lists.py`). With an
+    patterns of top folder names ("dev-*"), or text files that list clips (`split_by_lists`). With an
     empty ``train`` all other clips train; otherwise clips that no split names are set aside.
     """
 
@@ -139,7 +155,7 @@ def _named_splits(clips: Sequence[Clip], config: SplitConfig) -> list[Split | No
     match config.by:
         case "hash":
             return ["train" for _ in clips]
-        case "table" | "lists":  # their splits are known: see `wordless.audio.recordings.split_lists`
+        case "table" | "lists":  # their splits are known: see `wordless.audio.recordings.splits`
             return [clip.split for clip in clips]
         case _:
             values = [_value(clip, config) for clip in clips]
@@ -390,3 +406,127 @@ def _some(values: Collection[str], most: int = 8) -> str:
     names = sorted(values)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(repr, names[:most])) + more
+
+
+Described = dict[str, tuple[Description, ...]]  # descriptions of each recording, or of its parts, by path
+
+
+def split_by_lists(root: Path, described: Described, config: SplitConfig) -> tuple[Described, tuple[Rejected, ...]]:
+    """Give the recordings below ``root`` the split whose list names them.
+
+    Without a list for training, all other recordings train. With one, recordings that no list names are also returned,
+    as set aside. A list may name recordings that the corpus leaves out, such as those that its pattern does not fit.
+
+    Raises:
+        InputError: a list cannot be read, names a file that is not there, or names one that another list names, too.
+    """
+    named: dict[str, tuple[Split, str]] = {}
+    for split in SPLITS:
+        for name in config.names(split):
+            for path, where in _lines(root, name, split):
+                known, before = named.setdefault(path, (split, where))
+                if known != split:
+                    raise InputError(
+                        f"{where}: {path} is named for {split}, and for {known} in {before}; leave one out"
+                    )
+    others: Split | None = None if config.names("train") else "train"
+    found = {path: named[path][0] if path in named else others for path in described}
+    kept = {
+        path: tuple(replace(each, split=split) for each in described[path]) for path, split in found.items() if split
+    }
+    reason = "in no split: no list of corpus.split names it"
+    return kept, tuple(Rejected(path=path, reason=reason) for path, split in found.items() if split is None)
+
+
+def _lines(root: Path, name: str, split: Split) -> Iterator[tuple[str, str]]:
+    """Give the path of each line of a list, relative to the root, and the line's place."""
+    file = root / name
+    text = read_text(file, f"corpus.split.{split}={name}, the list {file},")
+    for number, line in enumerate(text.split("\n"), start=1):
+        if path := line.strip():
+            where = f"{file}:{number}"
+            yield listed_path(root, path, where, remedy="remove the line, or add the file"), where
+
+
+FoldBy = Literal["group", "fold"]
+FEWEST = 3  # values: one to test, one to validate, one to train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """One division of a corpus into splits."""
+
+    name: str  # the group or given fold that is the test set
+    manifest: Manifest
+
+
+def folds(
+    manifest: Manifest, by: FoldBy, *, at_most: int | None = None, shared_groups: bool = False
+) -> tuple[Fold, ...]:
+    """Make folds: each group (or given fold) is test once, with the next in sorted order (cyclically) as validation.
+
+    Existing splits of the clips are replaced. ``at_most`` takes only that number of folds, evenly spaced;
+    ``shared_groups`` allows a group in several given folds, as in some data sets.
+
+    Raises:
+        InputError: a clip has no group (or fold), there are fewer than three of them, ``at_most`` is below one, or a
+            group or a sound would be both in training and in test.
+    """
+    values = _values(manifest.clips, by)
+    if at_most is not None and at_most < 1:
+        raise InputError(f"at most {at_most} folds are to be taken; choose 1 or more, or all")
+    count = min(at_most or len(values), len(values))
+    made = tuple(_fold(manifest, by, values, place * len(values) // count) for place in range(count))
+    for fold in () if shared_groups else made:
+        require_disjoint_groups(fold.manifest)
+    _require_whole_recordings(made, by)
+    return made
+
+
+def require_disjoint_groups(manifest: Manifest) -> None:
+    """Refuse a division that does not test generalisation across groups."""
+    remedy = "keep each group in one split or fold, or allow it with corpus.split.shared_groups=true"
+    require_whole_groups(manifest.clips, f", so what is measured is not how well an unheard one is told; {remedy}")
+
+
+def _require_whole_recordings(made: Sequence[Fold], by: FoldBy) -> None:
+    """Refuse folds that divide a recording by groups, or that have the same sound in two given folds."""
+    first: dict[str, Clip] = {}
+    for clip in made[0].manifest.clips if by == "group" else ():
+        other = first.setdefault(clip.path, clip)
+        if other.group != clip.group:
+            raise InputError(
+                f"{clip.path} holds parts of the groups {other.group!r} and {clip.group!r}, and folds by group would "
+                "have one in training and the other in test: give both groups one name in the table, or measure on "
+                "one split (compare.folds=null)"
+            )
+    for fold in made if by == "fold" else ():
+        if found := sorted(overlapping_clips(fold.manifest.clips)):
+            raise InputError(
+                f"{found[0]} overlaps a part of its recording in another fold, so that fold {fold.name!r} would test "
+                "what it is trained on: give both parts the same fold, or shorten one of them"
+            )
+
+
+def _fold(manifest: Manifest, by: FoldBy, values: Sequence[str], place: int) -> Fold:
+    held_out: dict[str | None, Split] = {values[(place + 1) % len(values)]: "validation", values[place]: "test"}
+    clips = tuple(replace(clip, split=held_out.get(_fold_value(clip, by), "train")) for clip in manifest.clips)
+    return Fold(name=values[place], manifest=replace(manifest, clips=clips))
+
+
+def _values(clips: Sequence[Clip], by: FoldBy) -> list[str]:
+    without = [clip.path for clip in clips if _fold_value(clip, by) is None]
+    if without:
+        problem = f"{len(without)} of {len(clips)} clips have no {by} ({without[0]}), and folds are made by {by}"
+        raise InputError(f"{problem}: put {{{by}}} into corpus.pattern, or a column {by} into corpus.table")
+    values = sorted({value for clip in clips if (value := _fold_value(clip, by)) is not None})
+    if len(values) < FEWEST:
+        found = f" ({', '.join(values)})" if values else ""
+        problem = f"the clips are of {len(values)} {by}s{found}"
+        rule = f"folds need at least {FEWEST}, to train, to validate and to test"
+        raise InputError(f"{problem}; {rule}: add recordings of others, or measure on one split")
+    return values
+
+
+def _fold_value(clip: Clip, by: FoldBy) -> str | None:
+    return clip.group if by == "group" else clip.fold

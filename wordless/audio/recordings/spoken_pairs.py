@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from wordless.audio.recordings.embedded import VOICES, Utterance, transcribe, utterance
-from wordless.audio.recordings.matrix_sentences import order_pairs
-from wordless.audio.recordings.words import WORDS
+from wordless.audio.recordings.embedded import VOICES, WORDS, Utterance, order_pairs, transcribe, utterance
 
 STRESS = ("'", ",")  # that begin the name of a stressed vowel
 Phonemes = tuple[str, ...]

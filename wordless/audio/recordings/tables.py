@@ -19,6 +19,8 @@ A JSON row with ``set_aside``, a reason, names a recording that is left out, and
 
 Lengths of recordings in a table are ignored, because recordings are decoded and measured. ``duration`` without a start
 is such a length, unless `ColumnConfig` names it.
+
+Recordings lie beside their table, or in the folders that data sets use (`FOLDERS`), with or without endings.
 """
 
 import csv
@@ -36,16 +38,17 @@ from wordless.audio.recordings.description import (
     BAND_FIELDS,
     FIELDS,
     PATH_COLUMNS,
+    SEPARATOR,
     SPAN_FIELDS,
+    ColumnConfig,
     Description,
     LabelType,
     describe,
     split_named,
 )
 from wordless.audio.recordings.manifest import whole_number
-from wordless.audio.recordings.packed.options import SEPARATOR, ColumnConfig
-from wordless.audio.recordings.recording_paths import EXTENSIONS
-from wordless.audio.recordings.table_text import read_text
+from wordless.audio.recordings.recording_paths import EXTENSIONS, on_disk
+from wordless.audio.recordings.text_files import read_text
 from wordless.base.errors import InputError
 from wordless.base.text import nearest, suggestion
 
@@ -491,3 +494,37 @@ def _with_end(fields: dict[str, str]) -> dict[str, str]:
         return {**fields, "end": repr(float(fields.get("start") or 0) + float(duration))}
     except ValueError:
         return {**fields, "end": duration}
+
+
+FOLDERS = ("clips", "wavs", "wav", "audio", "recordings")  # that data sets keep recordings in, beside their tables
+_ROWS = 100  # that are looked for in these folders
+
+
+def folder_of(rows: Sequence[Row], base: Path, *, around: bool) -> Path:
+    """Return the folder that has most of the first recordings of a table: ``base``, or one of `FOLDERS` in it.
+
+    With ``around`` the folder above ``base`` is tried as well, as a table may lie in a folder of its own.
+    """
+    first = [row for row in rows[:_ROWS] if not row.set_aside]
+    bases = [base, *([base.absolute().parent] if around else [])]
+    best, most = base, -1
+    for place in (each for own in bases for each in (own, *(own / name for name in FOLDERS))):
+        if place.is_dir() and (found := sum(spelling_of(row, place) is not None for row in first)) > most:
+            best, most = place, found
+            if found == len(first):
+                break
+    return best
+
+
+def spelling_of(row: Row, root: Path) -> str | None:
+    """Return the path of a row as it is on the disk, relative to ``root`` or absolute; None: it is not there.
+
+    Without an ending, those of recordings are tried; with a fold, also a folder of its name (UrbanSound8K).
+    """
+    bare = PurePosixPath(row.path.replace("\\", "/")).suffix.lower().lstrip(".") not in EXTENSIONS
+    fold = row.description.fold
+    for folder in ("", *((f"fold{fold}/", f"{fold}/") if fold else ())):
+        for ending in ("", *(f".{each}" for each in EXTENSIONS if bare)):
+            if found := on_disk(root, f"{folder}{row.path}{ending}"):
+                return found
+    return None

@@ -2,13 +2,26 @@
 
 Baevski et al., "wav2vec 2.0", 2020 (arXiv:2006.11477); Hsu et al., "HuBERT", 2021 (arXiv:2106.07447); Chen et al.,
 "WavLM", 2021 (arXiv:2110.13900); Baevski et al., "data2vec", 2022 (arXiv:2202.03555).
+
+Training on a CPU is faster if the values of convolutions lie in memory frame by frame. The convolutions of speech
+models alternate with layer normalisation, which reads all channels of a frame. PyTorch's one-dimensional convolutions
+want all frames of a channel together. So all values are copied before and after each normalisation, forwards and
+backwards::
+
+    as PyTorch has it     (batch, channels, time)  ──copy──▶  normalised (batch, time, channels)  ──copy──▶  ...
+    time first            (batch, time, channels)  ────────▶  normalised (batch, time, channels)  ────────▶  ...
+
+Shapes stay those of PyTorch, ``(batch, channels, time)``; the order in memory alone differs. Forwards and backwards,
+the seven convolutions of `lm.baselines.wav2vec2` took 0.6 of the time in fp32 and 0.7 in bf16 (one core of an EPYC).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
 from logging import ERROR
 from pathlib import Path
 from shutil import copy
@@ -21,18 +34,22 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from wordless.audio.padding import inside
-from wordless.audio.speech_models.convolutions import Convolutions
-from wordless.audio.speech_models.description import REMEDY, describe_speech_model
-from wordless.audio.speech_models.similar_lengths import EQUAL_RATIO, read_by_length, similar_ratio
-from wordless.audio.speech_models.time_first import compute_time_first
+from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length, similar_ratio
+from wordless.audio.speech_models.description import (
+    REMEDY,
+    Convolutions,
+    SpeechModel,
+    describe_speech_model,
+    describe_values,
+)
 from wordless.audio.waveform import FloatArray
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
+from wordless.base.ranges import require
 from wordless.base.saved_models import CONFIG, WEIGHTS, read_weights, require_finite, weight_names, whole
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 PIECE_FRAMES = 1500  # read at once: 30 seconds; a longer recording is read in equal pieces, which see only themselves
 LEAST_VARIANCE = 1e-7  # as transformers normalises
@@ -248,3 +265,121 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(before)
+
+
+def compute_time_first(convolutions: nn.Module) -> None:
+    """Make training on a CPU compute the ``feature_extractor`` of a model of `transformers` time first.
+
+    Layers without layer normalisation stay as they are. Under `torch.no_grad`, on a GPU, and where the weights are
+    frozen, the values have the same bits as before. The names of the weights stay.
+    """
+    for layer in convolutions.get_submodule("conv_layers").children():
+        convolution = layer.get_submodule("conv")
+        if isinstance(getattr(layer, "layer_norm", None), nn.LayerNorm) and isinstance(convolution, nn.Conv1d):
+            layer.set_submodule("conv", TimeFirstConvolution(convolution))
+        layer.get_submodule("activation").register_forward_pre_hook(_contiguous)
+
+
+class TimeFirstConvolution(nn.Conv1d):
+    """A convolution with the weights of another one, which has neither padding nor dilation nor groups."""
+
+    def __init__(self, original: nn.Conv1d) -> None:
+        sizes = original.in_channels, original.out_channels, original.kernel_size[0], original.stride[0]
+        super().__init__(*sizes, bias=original.bias is not None, device="meta")
+        self.weight, self.bias = original.weight, original.bias
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Map ``(batch, channels, time)`` to ``(batch, channels, frames)``."""
+        trained = torch.is_grad_enabled() and self.weight.requires_grad
+        if not trained or values.device.type != "cpu":
+            return super().forward(values)
+        if self.in_channels == 1:
+            # PyTorch's convolution cannot see in which order a single channel lies; a matrix product gives frames first
+            windows = values[:, 0].unfold(1, self.kernel_size[0], self.stride[0])  # (N, T) -> (N, frames, kernel)
+            return nn.functional.linear(windows, self.weight[:, 0], self.bias).transpose(1, 2)
+        ordered = values.transpose(1, 2).contiguous().transpose(1, 2)
+        stride = (1, self.stride[0])
+        image = nn.functional.conv2d(ordered[:, :, None], self.weight[:, :, None], self.bias, stride=stride)
+        return image[:, :, 0]  # (N, C, 1, T) -> (N, C, T)
+
+
+def _contiguous(activation: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    """Make values contiguous in training on a GPU, where layer normalisation leaves them transposed."""
+    (values,) = inputs
+    return (values.contiguous() if values.requires_grad and values.is_cuda else values,)
+
+
+# No word of these decides what a network computes.
+LEFT_OUT = {"architectures", "transformers_version", "dtype", "torch_dtype", "id2label", "label2id"}
+# Nor do private names; and the code of the attention is never named by a file.
+NOT_TAKEN = ("_", "attn_implementation")
+# An encoder drops no whole layer, has no adapter, and always has an embedding of masked frames.
+CHANGES: dict[str, Any] = {"layerdrop": 0.0, "mask_feature_prob": 0.0, "mask_time_prob": 0.5, "add_adapter": False}
+MOST_POSITIONS = 1000  # a convolution each in data2vec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """The values of the two JSON files of a speech model's folder."""
+
+    config: dict[str, object] = field(hash=False)  # of config.json
+    sample_rate: int = 16_000  # Hz
+    normalises: bool = True  # whether the model takes samples of mean 0 and variance 1
+
+    def __post_init__(self) -> None:
+        _ = self.described
+        positions = self.config.get("num_conv_pos_embeddings", 0)
+        fitting = type(positions) is int and 0 <= positions <= MOST_POSITIONS
+        require(fitting, "num_conv_pos_embeddings", positions, f"choose at most {MOST_POSITIONS}")
+
+    @classmethod
+    def of_folder(cls, folder: Path, *, option: str) -> Architecture:
+        """Read the architecture of a local Hugging Face folder; ``option`` names the folder in messages."""
+        from transformers import AutoConfig
+
+        found = describe_speech_model(folder, option=option)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return cls.of_config(config, sample_rate=found.sample_rate, normalises=found.normalises)
+
+    @classmethod
+    def of_config(cls, config: PretrainedConfig, *, sample_rate: int, normalises: bool = True) -> Architecture:
+        """Take the values of a config of `transformers`."""
+        return cls(config=_deciding(config.to_diff_dict()), sample_rate=sample_rate, normalises=normalises)
+
+    @cached_property
+    def described(self) -> SpeechModel:
+        """The sizes."""
+        inputs = {"sampling_rate": self.sample_rate, "do_normalize": self.normalises}
+        return describe_values(self.config, inputs, folder=Path())
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights; no memory is taken for them."""
+        with torch.device("meta"):
+            return sum(parameter.numel() for parameter in self._create().parameters())
+
+    def create(self, *, seed: int) -> PreTrainedModel:
+        """Create a network with random weights that follow from the seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self._create()
+
+    def load_network(self, folder: Path, *, option: str) -> PreTrainedModel:
+        """Load the network of the folder that this architecture was read from; it has the weights of `create`."""
+        from transformers import AutoModel
+
+        changes = {name: CHANGES[name] for name in ("mask_time_prob", "add_adapter")}
+        return load_transformer(AutoModel, folder, option=option, **changes)
+
+    def _create(self) -> PreTrainedModel:
+        from transformers import AutoConfig, AutoModel
+
+        config = AutoConfig.for_model(**_deciding(self.config))
+        model = cast(Any, AutoModel).from_config(config, trust_remote_code=False)
+        return cast("PreTrainedModel", model)
+
+
+def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Select the values that decide what an encoder computes."""
+    values = {name: value for name, value in config.items() if name not in LEFT_OUT and not name.startswith(NOT_TAKEN)}
+    return values | CHANGES

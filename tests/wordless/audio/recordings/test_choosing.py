@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordless.audio.recordings.choosing import choose_evenly, choose_randomly
+from wordless.audio.recordings.selection import choose_evenly, choose_randomly
 
 MANY = st.lists(st.integers(), max_size=40, unique=True)
 

@@ -13,17 +13,18 @@ import soundfile
 
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
 from wordless.audio.recordings.embedded import (
+    DEFAULT,
     OTHER_VOICES,
     OTHER_WORDS,
     PATTERN,
     VOICES,
+    WORDS,
     EmbeddedConfig,
     embedded_corpus,
     fill_in,
     label_table,
     utterances,
 )
-from wordless.audio.recordings.words import DEFAULT, WORDS
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 

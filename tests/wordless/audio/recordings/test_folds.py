@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordless.audio.recordings.folds import folds, require_disjoint_groups
 from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.recordings.splits import folds, require_disjoint_groups
 from wordless.base.errors import InputError
 
 values = st.lists(st.sampled_from("abcdefg"), min_size=3, max_size=40).filter(lambda each: len(set(each)) >= 3)

@@ -19,9 +19,16 @@ from tests.hostile.special_files import at_most_seconds, write_special_files
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.decoding import count_samples
 from wordless.audio.mono import mono
-from wordless.audio.recordings.inspection import CONFLICT, InspectionConfig, frequent_reasons, inspect
+from wordless.audio.recordings.inspection import (
+    CONFLICT,
+    InspectionConfig,
+    MeasurementCache,
+    file_key,
+    frequent_reasons,
+    inspect,
+    measure,
+)
 from wordless.audio.recordings.manifest import Rejected
-from wordless.audio.recordings.measurement import MeasurementCache, file_key, measure
 from wordless.audio.waveform import LOUDEST, unusable_peak
 from wordless.base.errors import InputError
 

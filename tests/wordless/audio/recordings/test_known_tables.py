@@ -8,8 +8,8 @@ import pytest
 
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
+from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.recordings.packed.options import ColumnConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordless.audio.recordings.levels import as_text, block_peaks, join_levels, level_samples, loudest, of_text
-from wordless.audio.trimming import Part
+from wordless.audio.levels import as_text, block_peaks, join_levels, level_samples, loudest, of_text
+from wordless.audio.waveform import Part
 
 RATE = 1_000
 

@@ -19,7 +19,7 @@ from wordless.audio.recordings.manifest import (
     write_manifest,
     write_rejected,
 )
-from wordless.audio.trimming import Part
+from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\r\n"), min_size=1)

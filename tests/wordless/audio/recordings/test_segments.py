@@ -17,7 +17,7 @@ from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, write_man
 from wordless.audio.recordings.notices import division_notices
 from wordless.audio.recordings.segments import SegmentConfig
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.audio.trimming import Part
+from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
 
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)

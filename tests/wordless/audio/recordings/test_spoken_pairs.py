@@ -8,24 +8,22 @@ import pytest
 import soundfile
 
 from wordless.audio.recordings.embedded import (
+    DEFAULT,
+    HELD_OUT,
+    MOST_SENTENCES,
     PHONES,
+    SLOTS,
+    TRAINING,
     VOICES,
     EmbeddedConfig,
+    order_pairs,
     read_phones,
     speak,
+    training_sentences,
     transcribe,
     utterances,
 )
-from wordless.audio.recordings.matrix_sentences import (
-    HELD_OUT,
-    MOST_SENTENCES,
-    SLOTS,
-    TRAINING,
-    order_pairs,
-    training_sentences,
-)
 from wordless.audio.recordings.spoken_pairs import exchange, held_out_voices, made_up_words, sentence_pairs, word_pairs
-from wordless.audio.recordings.words import DEFAULT
 from wordless.base.errors import InputError
 
 

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wordless.audio.recordings.description import Description, LabelType, Span
+from wordless.audio.recordings.description import ColumnConfig, Description, LabelType, Span
 from wordless.audio.recordings.manifest import Clip, Manifest, write_manifest
-from wordless.audio.recordings.packed.options import ColumnConfig
 from wordless.audio.recordings.tables import Row, read_table
 from wordless.base.errors import InputError
 

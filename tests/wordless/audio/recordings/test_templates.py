@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import template_expression
-from wordless.audio.recordings.templates import Template
+from wordless.audio.recordings.description import Template
 from wordless.base.errors import InputError
 
 WORD = st.text(st.characters(exclude_categories=["C"], exclude_characters="/_"), min_size=1)

@@ -9,7 +9,7 @@ import torch
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, SIZES, STRIDE, save_checkpoint
-from wordless.audio.speech_models.architecture import Architecture
+from wordless.audio.speech_models.encoder import Architecture
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 

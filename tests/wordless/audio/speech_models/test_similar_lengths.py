@@ -10,14 +10,8 @@ from transformers import Wav2Vec2Model
 from lm.baselines.wav2vec2 import create_masked_prediction
 from tests.lm.baselines.speech import SMALL
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
+from wordless.audio.padding import EQUAL_RATIO, SIMILAR_RATIO, ConvolutionsByLength, group_by_length, read_by_length
 from wordless.audio.speech_models.encoder import load_speech_encoder
-from wordless.audio.speech_models.similar_lengths import (
-    EQUAL_RATIO,
-    SIMILAR_RATIO,
-    ConvolutionsByLength,
-    group_by_length,
-    read_by_length,
-)
 
 LENGTHS = torch.tensor([2000, 900, 1333, 1300])
 GROUPS = [(3, 1333), (1, 2000)]  # clips and samples

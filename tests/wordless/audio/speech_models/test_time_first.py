@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import AutoModel, PreTrainedModel
 
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
-from wordless.audio.speech_models.time_first import TimeFirstConvolution, compute_time_first
+from wordless.audio.speech_models.encoder import TimeFirstConvolution, compute_time_first
 from wordless.base.errors import InputError
 from wordless.training.precision import require_right_in_bfloat16
 

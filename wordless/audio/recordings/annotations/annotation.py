@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from wordless.audio.recordings.table_text import require_text
+from wordless.audio.recordings.text_files import require_text
 from wordless.base.errors import InputError
 
 Kind = Literal["raven", "elan", "textgrid", "audacity", "kaldi", "lhotse", "rttm", "ctm", "lab"]

@@ -17,22 +17,113 @@ of this name, as in WebDataset. If several say a value, the longest key counts::
 
 Where the longest key has facts, a shorter one that is the name of another recording counts no longer: with
 ``Track 2.flac`` and ``Track 2.0.flac``, each has the facts of its own name.
+
+A table beside the folder has labels, groups, folds and splits of its recordings, from chosen columns.
 """
 
 import json
 import os
-from collections import ChainMap
-from collections.abc import Callable, Collection, Iterator
+from collections import ChainMap, Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from wordless.audio.recordings.packed.contents import content_hashes
-from wordless.audio.recordings.packed.data_set import PackedDataSet
-from wordless.audio.recordings.packed.parts import Broken, DamageError, Facts, PackedFile, Parts, Sound
+from wordless.audio.recordings.description import SEPARATOR, ColumnConfig
+from wordless.audio.recordings.inspection import frequent_reasons
+from wordless.audio.recordings.manifest import Rejected, Split
+from wordless.audio.recordings.packed.files import (
+    Broken,
+    DamageError,
+    Facts,
+    PackedFile,
+    Parts,
+    Sound,
+    content_hashes,
+    data_set_files,
+    known_split,
+    shard_files,
+)
+from wordless.audio.recordings.packed.rows import FileColumns, read_rows, sound_bytes, table_columns
+from wordless.audio.recordings.packed.shards import read_shard
+from wordless.audio.recordings.recording_paths import EXTENSIONS
 from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, remove, write_aside
 from wordless.base.json_values import list_hash
-from wordless.base.text import counted
+from wordless.base.text import counted, listed, nearest, suggestion
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedDataSet:
+    """Files with recordings, in order."""
+
+    option: str  # that names them
+    name: str  # for people
+    files: tuple[PackedFile, ...]
+    reading: str  # what decides, beside the files' bytes, how they are read: columns and names of classes
+    sizes: tuple[int, ...]  # bytes of each file's recordings, about
+    read: Callable[[PackedFile], Parts]
+
+
+def open_data_set(place: str, columns: ColumnConfig) -> PackedDataSet:
+    """Open the Arrow or Parquet files of a data set; a damaged file is set aside when it is read.
+
+    Raises:
+        InputError: there are no such files, all are damaged, or a column is not there.
+    """
+    files = data_set_files(place)
+    found: dict[str, FileColumns] = {}
+    damaged: dict[str, str] = {}
+    for file in files:
+        try:
+            found[file.name] = table_columns(file, columns.audio)
+        except DamageError as error:
+            damaged[file.name] = str(error)
+    if not found:
+        path, reason = files[0].path, damaged[files[0].name]
+        raise InputError(f"corpus.dataset={place}: {path} {reason}; name Parquet files, or Arrow files of save_to_disk")
+    require_columns({name for each in found.values() for name in each.classes}, columns, f"corpus.dataset={place}")
+    sizes = tuple(sound_bytes(file, found[file.name]) if file.name in found else 0 for file in files)
+
+    def read(file: PackedFile) -> Parts:
+        return read_rows(file, found[file.name]) if file.name in found else _set_aside(damaged[file.name])
+
+    reading = list_hash([name, each.audio, dict(each.classes)] for name, each in found.items())
+    name = Path(place).resolve().name
+    return PackedDataSet(
+        option="corpus.dataset", name=name, files=tuple(files), reading=reading, sizes=sizes, read=read
+    )
+
+
+def open_shards(pattern: str) -> PackedDataSet:
+    """Open tar shards.
+
+    Raises:
+        InputError: one of them is not there.
+    """
+    files = shard_files(pattern)
+    sizes = tuple(file.path.stat().st_size for file in files)  # compressed shards take more
+    name = Path(pattern).name
+    return PackedDataSet(
+        option="corpus.shards", name=name, files=tuple(files), reading="tar", sizes=sizes, read=read_shard
+    )
+
+
+def require_columns(there: Collection[str], columns: ColumnConfig, place: str) -> None:
+    """Refuse columns that no file has."""
+    for column, option in columns.wanted.items():
+        if column not in there:
+            shown = sorted(there)
+            names = f"{', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''}" if shown else "(none)"
+            meant = f"{suggestion(column, there)} " if nearest(column, there) else ""
+            raise InputError(
+                f"{option}: {place} has no such column of text, numbers or classes; {meant}its columns are {names}; "
+                f"{option.partition('=')[0]}=null reads none"
+            )
+
+
+def _set_aside(reason: str) -> Iterator[Broken]:
+    yield Broken(name="the file", reason=reason)
+
 
 VERSION = 2  # of the layout: raise it when the same files are unpacked in another way
 SOUNDS, ROWS = "sounds", "rows"
@@ -210,3 +301,96 @@ def _write(path: Path, sound: Sound) -> int:
         path.unlink(missing_ok=True)
         raise
     return size
+
+
+def label_table(
+    data_set: PackedDataSet, place: Unpacked, columns: ColumnConfig, *, own_splits: bool
+) -> tuple[Path, tuple[str, ...]]:
+    """Write a JSONL table beside the unpacked data set, unless it is there; return its path and notices for people.
+
+    With ``own_splits`` each recording has the data set's own split. A data set with a single split has none: all
+    recordings are then training clips, of which validation and test clips can be drawn.
+
+    Raises:
+        InputError: no recording can be used, or none has a value of a column.
+    """
+    rows = [(row, file.split) for number, file in enumerate(data_set.files) for row in place.rows(number)]
+    there = {name for row, _ in rows for name in row.fields}
+    if all(row.reason for row, _ in rows):
+        raise InputError(f"{data_set.option}={data_set.name}: {_nothing([row for row, _ in rows])}")
+    require_columns(there, columns, f"{data_set.option}={data_set.name}")
+    text = "".join(f"{json.dumps(line)}\n" for line in _lines(rows, columns, own_splits))
+    path = place.folder.with_name(f"{place.folder.name}.{list_hash([text])[:8]}.jsonl")
+    if not path.is_file():
+        with locked(place.folder.with_suffix(".lock")):
+            write_aside(path, text)
+    return path, _missing_facts([row for row, _ in rows], columns)
+
+
+def _nothing(rows: Sequence[UnpackedRow]) -> str:
+    """Say why a data set has no recording that can be used."""
+    broken = [Rejected(path=row.path, reason=row.reason) for row in rows if not row.members]
+    others: Counter[str] = Counter()
+    for row in rows:
+        kind = PurePosixPath(row.path).name
+        if row.members and kind.startswith("*"):
+            others[kind.removeprefix("*") or "without an ending"] += row.members
+    members = ", ".join(f"{kind} {count}" for kind, count in others.most_common())
+    there = f"; its other members are {members}" if members else ""
+    if broken:
+        recordings = counted(len(broken), "recording")
+        return f"none of its {recordings} can be used ({frequent_reasons(broken)}){there}; check the files"
+    known = " ".join(f".{each}" for each in EXTENSIONS)
+    return f"it holds no recordings{there}; recordings end in {known}: convert others to WAV or FLAC"
+
+
+def _missing_facts(rows: Sequence[UnpackedRow], columns: ColumnConfig) -> tuple[str, ...]:
+    """Return a notice if some recordings have no label, group or fold, and others have."""
+    known: Counter[str] = Counter()
+    without: dict[str, str] = {}  # a recording without each
+    usable = [row for row in rows if not row.reason]
+    named = {"label": columns.labels, "group": columns.group, "fold": columns.fold}
+    for row in usable:
+        there = _described(row, columns)
+        known.update(there.keys())
+        for name in (name for name, column in named.items() if column and name not in there):
+            without.setdefault(name, row.path)
+    counts = [f"{len(usable) - known[name]} have no {name} (such as {path})" for name, path in without.items()]
+    return (f"of {counted(len(usable), 'recording')} in it, {listed(counts)}",) if counts else ()
+
+
+def _lines(
+    rows: Sequence[tuple[UnpackedRow, str | None]], columns: ColumnConfig, own_splits: bool
+) -> Iterator[dict[str, str]]:
+    named = [row.fields.get(columns.split) if columns.split else split for row, split in rows]
+    divided = own_splits and _is_divided([name for name, (row, _) in zip(named, rows, strict=True) if not row.reason])
+    for (row, _), name in zip(rows, named, strict=True):
+        fields = _described(row, columns)
+        split: Split | None = known_split(name or "") if divided else "train"
+        if reason := row.reason or _fault(fields, name, split):
+            yield {"path": row.path, "set_aside": reason}
+        else:
+            yield {"path": row.path, **fields, **({"split": split} if own_splits and split else {})}
+
+
+def _described(row: UnpackedRow, columns: ColumnConfig) -> dict[str, str]:
+    labels = [text for column in columns.labels if (text := row.fields.get(column))]
+    found = {"label": SEPARATOR.join(labels)}
+    found |= {
+        name: row.fields.get(column, "")
+        for name, column in (("group", columns.group), ("fold", columns.fold))
+        if column is not None
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def _fault(fields: dict[str, str], name: str | None, split: Split | None) -> str:
+    for field, text in fields.items():
+        if not text.isprintable():
+            return f"its {field} holds control characters"
+    return "" if split else f"in no split: {name or 'nothing'} of the data set is neither train, validation nor test"
+
+
+def _is_divided(names: Collection[str | None]) -> bool:
+    """Return whether there are several splits, of which some are known."""
+    return len({*names}) > 1 and any(known_split(name or "") for name in names)

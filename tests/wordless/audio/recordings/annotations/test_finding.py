@@ -27,8 +27,8 @@ from tests.wordless.audio.recordings.annotations.annotated_files import (
 from wordless.audio.recordings.annotations.annotation import AnnotationConfig
 from wordless.audio.recordings.annotations.finding import annotations_below
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
+from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Clip, Rejected, read_manifest, write_manifest
-from wordless.audio.recordings.packed.options import ColumnConfig
 from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError

@@ -17,9 +17,9 @@ from tests.wordless.audio.recordings.packed.packed_files import (
     takes,
     write_parquet,
 )
-from wordless.audio.recordings.packed.data_set import open_data_set
-from wordless.audio.recordings.packed.options import ColumnConfig
-from wordless.audio.recordings.packed.parts import Broken, Facts, Part, Sound
+from wordless.audio.recordings.description import ColumnConfig
+from wordless.audio.recordings.packed.files import Broken, Facts, Part, Sound
+from wordless.audio.recordings.packed.unpacking import open_data_set
 from wordless.base.errors import InputError
 
 

@@ -16,10 +16,18 @@ from tests.wordless.audio.recordings.packed.packed_files import (
     write_parquet,
     write_tar,
 )
-from wordless.audio.recordings.packed.contents import content_hashes
-from wordless.audio.recordings.packed.data_set import PackedDataSet, open_data_set, open_shards
-from wordless.audio.recordings.packed.options import ColumnConfig
-from wordless.audio.recordings.packed.unpacking import Unpacked, is_unpacked, missing_bytes, unpack, unpacked_place
+from wordless.audio.recordings.description import ColumnConfig
+from wordless.audio.recordings.packed.files import content_hashes
+from wordless.audio.recordings.packed.unpacking import (
+    PackedDataSet,
+    Unpacked,
+    is_unpacked,
+    missing_bytes,
+    open_data_set,
+    open_shards,
+    unpack,
+    unpacked_place,
+)
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 

@@ -1,4 +1,6 @@
-"""Trimming of silent ends: the sound lies between the first and the last block above a threshold.
+"""Levels of a recording over time: where its silent ends are, and which of its segments are silent.
+
+Trimming of silent ends: the sound lies between the first and the last block above a threshold.
 
 As librosa.effects.trim does (McFee et al., "librosa: Audio and music signal analysis in Python", SciPy 2015), but in
 blocks of 20 ms that do not overlap. The threshold is relative to the loudest block, so the recording level does not
@@ -11,16 +13,25 @@ matter::
 
 For any threshold, the first block above it is a rise and the last one a fall. So these few blocks are enough to trim a
 recording at every threshold without decoding it again.
+
+The peak of each tenth of a second is kept in one byte. Inspection decodes a recording once and keeps its levels (48 KB
+for an hour, as text). They show which of its segments are silent, for any length of segments and any threshold, without
+decoding the recording again::
+
+    peaks      0.4   0.3   0.0   0.002 0.5         largest absolute sample of each block
+    levels     15    20    255   107   12          half decibels below full scale, rounded towards the louder side
+    segment              |<------->|               its level is that of its loudest block, including the blocks at its
+    ends
 """
 
+import base64
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from wordless.audio.waveform import FloatArray, Waveform
-from wordless.base.ranges import require
+from wordless.audio.waveform import FloatArray, Part, Waveform
 
 MIN_TRIM_DB = 0.1  # depths of blocks are stored in tenths of a decibel
 MAX_TRIM_DB = 120.0  # 16 bits span 96
@@ -28,27 +39,6 @@ _BLOCK_SECONDS = 0.02
 
 Powers = npt.NDArray[np.float64]
 Steps = tuple[tuple[int, int], ...]  # (block, tenths of a decibel below the loudest block)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """Samples ``start`` to ``start + num_samples`` of a recording, at its own rate."""
-
-    start: int
-    num_samples: int
-    channel: int | None = None  # from 0; None: the mean of all channels
-
-    def __post_init__(self) -> None:
-        for name, value in (("start", self.start), ("num_samples", self.num_samples)):
-            require(value >= 0, name, value, "a part of a recording needs 0 samples or more")
-
-    def span(self, sample_rate: int) -> tuple[float, float]:
-        """Return begin and end in seconds."""
-        return self.start / sample_rate, (self.start + self.num_samples) / sample_rate
-
-    def overlaps(self, other: "Part") -> bool:
-        """Return whether both parts hold a common sample."""
-        return self.start < other.start + other.num_samples and other.start < self.start + self.num_samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,3 +114,50 @@ def _steps(depths: npt.NDArray[np.int64]) -> Steps:
     quietest = round(10 * MAX_TRIM_DB)
     before = np.minimum.accumulate(np.append(quietest, depths[:-1]))
     return tuple((int(block), int(depths[block])) for block in np.flatnonzero(depths < before))
+
+
+_BLOCKS = 5  # of 20 ms
+SILENT = 255  # the level of digital silence, and of everything more than 127 dB below full scale
+
+Levels = npt.NDArray[np.uint8]
+
+
+def level_samples(sample_rate: int) -> int:
+    """Return the number of samples in a tenth of a second."""
+    return _BLOCKS * block_samples(sample_rate)
+
+
+def block_peaks(samples: FloatArray, sample_rate: int) -> FloatArray:
+    """Compute the largest absolute sample ``(blocks,)`` of each block of mono samples; the last may be shorter."""
+    starts = np.arange(0, len(samples), level_samples(sample_rate))
+    peaks: FloatArray = np.maximum.reduceat(np.abs(samples), starts) if len(samples) else np.empty(0, np.float32)
+    return peaks
+
+
+def join_levels(pieces: Iterable[FloatArray]) -> Levels:
+    """Convert a recording's peaks, pieces of ``(blocks,)``, to half decibels below full scale ``(blocks,)``.
+
+    Higher peaks count as full scale.
+    """
+    peaks = np.concatenate([np.empty(0), *pieces])
+    with np.errstate(divide="ignore"):  # for silent blocks
+        below = np.floor(-40 * np.log10(np.nan_to_num(peaks, posinf=1.0)))
+    levels: Levels = np.clip(below, 0, SILENT).astype(np.uint8)
+    return levels
+
+
+def loudest(levels: Levels, part: Part, sample_rate: int) -> float:
+    """Return the peak of a part, as a share of full scale: 0 for silence, otherwise at most half a decibel too loud."""
+    size = level_samples(sample_rate)
+    level = int(levels[part.start // size : -(-(part.start + part.num_samples) // size)].min(initial=SILENT))
+    return 0.0 if level == SILENT else float(10 ** (-level / 40))
+
+
+def as_text(levels: Levels) -> str:
+    """Write levels as ASCII text, for JSON."""
+    return base64.b64encode(levels.tobytes()).decode()
+
+
+def of_text(text: str) -> Levels:
+    """Parse levels that `as_text` wrote; any other text is a `ValueError`."""
+    return np.frombuffer(base64.b64decode(text, validate=True), np.uint8)

@@ -1,22 +1,75 @@
 """The files of a data set: of a folder that ``save_to_disk`` wrote, of a pattern of names, or below any folder.
 
 ``data-{000..009}.tar`` and ``{train,test}.parquet`` are expanded as in bash and in WebDataset, ``*`` as in a shell.
+
+A reader gives each file's recordings and facts as parts. Contents of files are hashed once, and hashes are kept with
+the files' sizes and times of change.
 """
 
+import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from glob import glob, has_magic
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from wordless.audio.recordings.description import SPLIT_NAMES
 from wordless.audio.recordings.manifest import Split, writable
-from wordless.audio.recordings.packed.parts import PackedFile
 from wordless.audio.recordings.recording_paths import expand_home
 from wordless.base.errors import InputError
-from wordless.base.json_values import read_json
+from wordless.base.files import file_hash, locked, write_aside
+from wordless.base.json_values import find_object, list_hash, read_json
+
+
+class DamageError(Exception):
+    """A part of a packed file cannot be read; the message is the reason, for lists of files that were set aside."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sound:
+    """The bytes of one recording, which are written as they are."""
+
+    name: str  # of the file to write, below the folder of the packed file; "/" between folders
+    # of its sample: `Facts` with this key are about this recording, and so are those with a key that ends at an earlier
+    # dot of the file's name: see `wordless.audio.recordings.packed.unpacking`
+    key: str
+    blocks: Iterable[bytes]  # raises `DamageError` where they cannot be read
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """Values of a sample by their names, as text; values that are not known are left out."""
+
+    key: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Broken:
+    """A part that is set aside; ``key`` also sets aside the sounds of its sample."""
+
+    name: str
+    reason: str
+    key: str | None = None
+    members: int = 0  # that it stands for, if they are neither sounds nor facts
+
+
+Part = Sound | Facts | Broken
+Parts = Iterator[Part]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackedFile:
+    """A file that holds recordings."""
+
+    path: Path
+    name: str  # of the folder that its recordings are written to, unique among the files of a data set
+    split: str | None  # the data set's own name of its split, such as "test.clean"; None: unknown
+    known: Split | None  # the split that this name stands for; None: none of ours
+
 
 ARROW, PARQUET = ".arrow", ".parquet"
 MOST_FILES = 100_000  # that a pattern with braces may name
@@ -175,3 +228,41 @@ def known_split(name: str) -> Split | None:
             if word in names:
                 return split
     return None
+
+
+def content_hashes(paths: Sequence[Path], cache: Path, progress: Callable[[int], None] | None = None) -> list[str]:
+    """Return the SHA-256 of each file; only files of another size or time of change are read again.
+
+    ``progress`` is told how many bytes of files were read since the last call.
+
+    Raises:
+        InputError: a file cannot be read, or its hash cannot be kept in the folder ``cache``.
+    """
+    note = cache / f"contents-{list_hash([str(path.resolve()) for path in paths])[:16]}.json"
+    keys = [_key(path) for path in paths]
+    known = find_object(note) or {}
+    if not all(isinstance(known.get(key), str) for key in keys):
+        with locked(note.with_suffix(".lock")):  # another process may hash the same files
+            known = find_object(note) or {}
+            known = {key: known.get(key) or _hash(path, progress) for path, key in zip(paths, keys, strict=True)}
+            write_aside(note, json.dumps(known, indent=1) + "\n")
+    return [str(known[key]) for key in keys]
+
+
+def _key(path: Path) -> str:
+    """Return a key of the file's place, size and time of change."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}; check path and permissions") from error
+    return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns])
+
+
+def _hash(path: Path, progress: Callable[[int], None] | None) -> str:
+    try:
+        found = file_hash(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}; check path and permissions") from error
+    if progress:
+        progress(path.stat().st_size)
+    return found
