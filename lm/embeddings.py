@@ -9,8 +9,19 @@ import torch
 from torch import Tensor
 
 from lm.model import LanguageModel, Reading
-from lm.pooling import POOLINGS, FloatArray, Means, Pooling, assemble, means_of, pool, pooling_weights, takes_max
-from lm.vectors import ONE_HEARING, VectorConfig
+from lm.probing.vectors import (
+    ONE_HEARING,
+    POOLINGS,
+    FloatArray,
+    Means,
+    Pooling,
+    VectorConfig,
+    assemble,
+    means_of,
+    pool,
+    pooling_weights,
+    takes_max,
+)
 from lm.windows import Window, windows
 from tokenizer.codes import Codes, SoftCodes
 from wordless.base.devices import copy_to

@@ -1,14 +1,122 @@
-"""Batched continuation of code sequences with cached attention."""
+"""Continuation of code sequences in batches, with cached attention: temperature, top-k, nucleus, a guard against loops.
+
+Sampling is float64 on the host, so that one seed draws the same codes on every device (given equal logits).
+"""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from lm.gpt import GPT, CachedGPT
-from lm.sampling import FloatArray, LoopGuard, Sampling, draw, probabilities
 from lm.windows import window_start
 from tokenizer.codes import IntArray
+from wordless.base.ranges import require
+
+FloatArray = npt.NDArray[np.float64]
+MaskArray = npt.NDArray[np.bool_]
+
+LONGEST_LOOP = 16  # time steps: the longest block that the guard checks for repetition
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """Options of sampling; the defaults leave the model's probabilities unchanged."""
+
+    temperature: float = 1.0  # logits are divided by it; 0 takes the most probable code
+    top_k: int = 0  # only the k most probable codes; 0 is all
+    top_p: float = 1.0  # only the most probable codes that together reach this probability (Holtzman et al., 2020)
+    max_repeats: int = 0  # most repetitions in a row of any block of 1 to 16 time steps; 0 is no limit
+
+    def __post_init__(self) -> None:
+        rule = "choose 0 (the most probable code) or more, 1 as learned"
+        require(0 <= self.temperature < float("inf"), "temperature", self.temperature, rule)
+        require(self.top_k >= 0, "top_k", self.top_k, "choose how many codes to draw from, or 0 for all")
+        require(0 < self.top_p <= 1, "top_p", self.top_p, "choose a probability above 0, up to 1 for all codes")
+        rule = "choose how often a block may sound in a row, or 0 for no limit"
+        require(self.max_repeats >= 0, "max_repeats", self.max_repeats, rule)
+
+
+def probabilities(logits: FloatArray, sampling: Sampling, refused: MaskArray | None = None) -> FloatArray:
+    """Compute the distribution of the next code: logits ``(batch, codes)`` -> probabilities ``(batch, codes)``.
+
+    In this order: refused codes are removed (unless all are refused), temperature, top-k, then top-p of the rest. Among
+    codes of equal probability the lower number comes first.
+    """
+    if refused is not None:
+        logits = np.where(refused & ~refused.all(axis=1, keepdims=True), -np.inf, logits)
+    order = np.argsort(-logits, axis=1, kind="stable")
+    ranked = np.take_along_axis(logits, order, axis=1)  # most probable first
+    if sampling.temperature == 0:
+        kept = _softmax(ranked) * (np.arange(ranked.shape[1]) == 0)
+    else:
+        kept = _nucleus(_top(_softmax(ranked / sampling.temperature), sampling.top_k), sampling.top_p)
+    result: FloatArray = np.empty_like(kept)
+    np.put_along_axis(result, order, _normalise(kept), axis=1)
+    return result
+
+
+def draw(chances: FloatArray, uniforms: FloatArray) -> IntArray:
+    """Draw codes ``(batch,)`` from probabilities ``(batch, codes)`` with one number in [0, 1) for each row."""
+    edges = np.cumsum(chances, axis=1)
+    wanted = uniforms[:, None] * edges[:, -1:]  # the last edge may differ from 1 by a rounding error
+    codes: IntArray = (edges <= wanted).sum(axis=1).astype(np.int32)
+    return codes
+
+
+class LoopGuard:
+    """A guard that refuses codes which would repeat a block of 1 to ``LONGEST_LOOP`` time steps too often in a row.
+
+    A sequence ends in ``n`` copies of a block of ``b`` codes when its last ``(n - 1) * b`` codes equal the codes ``b``
+    places before them. For every ``b`` the guard counts these equal codes. Steady sounds repeat by nature, so the user
+    sets the limit.
+    """
+
+    def __init__(self, max_repeats: int, *, batch: int, streams: int) -> None:
+        longest = LONGEST_LOOP if max_repeats else 0
+        self._blocks = np.arange(1, longest + 1) * streams  # codes
+        self._limits = self._blocks * max_repeats
+        self._equal = np.zeros((batch, longest), np.int64)  # codes at the end that equal the codes one block before
+
+    def refused(self, codes: IntArray, codebook_size: int) -> MaskArray:
+        """Return the codes that may not follow ``codes (batch, positions)``, all of which have been counted."""
+        mask = np.zeros((len(codes), codebook_size), np.bool_)
+        blocks = self._blocks[self._blocks <= codes.shape[1]]
+        rows, columns = np.nonzero(self._equal[:, : len(blocks)] + 1 >= self._limits[: len(blocks)])
+        mask[rows, codes[rows, codes.shape[1] - blocks[columns]]] = True
+        return mask
+
+    def count(self, codes: IntArray) -> None:
+        """Count the last of ``codes (batch, positions)``."""
+        blocks = self._blocks[self._blocks < codes.shape[1]]
+        same = codes[:, -1:] == codes[:, codes.shape[1] - 1 - blocks]
+        counted = self._equal[:, : len(blocks)]
+        counted[...] = np.where(same, counted + 1, 0)
+
+
+def _softmax(logits: FloatArray) -> FloatArray:
+    powers: FloatArray = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return _normalise(powers)
+
+
+def _top(ranked: FloatArray, k: int) -> FloatArray:
+    """Keep the first ``k`` of each row of descending probabilities, scaled to sum to one."""
+    kept = ranked * (np.arange(ranked.shape[1]) < (k or ranked.shape[1]))
+    return _normalise(kept)
+
+
+def _nucleus(ranked: FloatArray, p: float) -> FloatArray:
+    """Keep as many of each row of descending probabilities as are needed to reach ``p``; at least one."""
+    before = np.cumsum(ranked, axis=1) - ranked
+    before[:, 0] = 0
+    return ranked * (before < p) if p < 1 else ranked
+
+
+def _normalise(weights: FloatArray) -> FloatArray:
+    scaled: FloatArray = weights / weights.sum(axis=1, keepdims=True)
+    return scaled
 
 
 @torch.no_grad()

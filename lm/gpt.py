@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
-from lm.conditions import ConditionEmbedding, Conditions
-from lm.vocabulary import Vocabulary
+from lm.tokens import ConditionEmbedding, Conditions, Vocabulary
 from tokenizer.codes import CodesFormat
 from wordless.base.causal_transformer import create_causal_transformer
 from wordless.base.ranges import require, require_least
@@ -99,7 +98,7 @@ class GPT(nn.Module):
     `GPTConfig.interleaving` does inside.
 
     An upsampler also reads ``conditions`` of coarser codes: ``(batch, positions, columns)``, where position ``p`` holds
-    what `lm.conditions` reads at the time step of code ``p``, the code that position ``p`` predicts.
+    what `lm.tokens` reads at the time step of code ``p``, the code that position ``p`` predicts.
     """
 
     def __init__(self, config: GPTConfig, vocabulary: Vocabulary, conditions: Conditions | None = None) -> None:

@@ -20,13 +20,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lm.batches import loss, validation_batches
-from lm.conditions import LOOK_AHEAD, Conditions
-from lm.generation import continue_codes, stream_codes
+from lm.batches import CodeSequences, loss, validation_batches
+from lm.generation import Sampling, continue_codes, stream_codes
 from lm.gpt import GPT, GPTConfig, create_gpt
 from lm.model_card import model_card, rates_card
-from lm.sampling import Sampling
-from lm.sequences import CodeSequences
+from lm.tokens import LOOK_AHEAD, Conditions
 from lm.windows import Window, windows
 from tokenizer.codes import (
     Codes,
@@ -80,7 +78,7 @@ class Reading:
 
     @property
     def steps(self) -> IntArray:
-        """Codes and conditions side by side, as `lm.sequences` keeps them."""
+        """Codes and conditions side by side, as `lm.batches` keeps them."""
         return self.values if self.conditions is None else np.concatenate([self.values, self.conditions[:-1]], axis=1)
 
     @property

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from lm.embeddings import embed, states_over_time
 from lm.model import LanguageModel
-from lm.pooling import ALL_POOLINGS, Pooling, pooled_parts
+from lm.probing.vectors import ALL_POOLINGS, Pooling, pooled_parts
 from pipelines.store.run_folder import part_of, run_of
 from pipelines.store.stored_features import GPT, PROBE, WITH_INPUT
 from tokenizer.codes import Codes, require_same_codebook

@@ -61,7 +61,7 @@ def ends_in_a_loop(codes: Sequence[int], limit: int, streams: int, longest: int)
 
 
 def covering_codes(drawing: str, look_ahead: int) -> list[list[str]]:
-    """What an upsampler reads, off a drawing: see `lm.conditions`.
+    """What an upsampler reads, off a drawing: see `lm.tokens`.
 
     Each row of the drawing has the codes of a rate in brackets, ``[  a0  ][  a1  ]``, on one axis of time. The result
     has for each code of the last row the codes of each row above that covers it, and those that follow, "-" beyond the
@@ -89,7 +89,7 @@ def covering_codes(drawing: str, look_ahead: int) -> list[list[str]]:
 
 
 def similarities_of_masked_frames(predicted: Tensor, targets: Tensor, masked: Tensor, negatives: Tensor) -> Tensor:
-    """`lm.baselines.wav2vec2.compare_with_targets`, frame by frame."""
+    """`lm.bodies.wav2vec2.compare_with_targets`, frame by frame."""
     of_frame = dict(zip(map(tuple, masked.nonzero().tolist()), targets, strict=True))
     rows = []
     for (clip, frame), target, numbers in zip(of_frame, targets, negatives, strict=True):

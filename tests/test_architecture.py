@@ -56,11 +56,12 @@ ARROWS = {
     "wordless/training": ("wordless.training", _BASE),
     "wordless/audio": (_AUDIO, _BASE),
     "tokenizer": ("tokenizer", _AUDIO, _BASE),
-    # codes and the folders of several rates: no tokenizer
+    # codes, and folders of several rates: no tokenizer
     "lm": ("lm", "tokenizer.codes", "tokenizer.rates", _BASE),
-    "lm/baselines": ("lm", "tokenizer.codes", _AUDIO, _BASE),
-    # a fine-tuned model reads recordings as its body was trained to: by a tokenizer or by a front end of its own
-    "lm/finetuning": ("lm", "tokenizer", _AUDIO, _BASE),
+    # bodies read recordings: by a tokenizer or by a front end of their own
+    "lm/bodies": ("lm", "tokenizer", _AUDIO, _BASE),
+    "lm/heads": ("lm", _AUDIO, _BASE),
+    "lm/finetuned": ("lm", _AUDIO, _BASE),
     "lm/samples": ("lm.samples", "vocoder", _AUDIO, _BASE),
     "vocoder": ("vocoder", "tokenizer.codes", _AUDIO, _BASE),
     "pipelines": (*BELOW, "pipelines"),
@@ -132,7 +133,7 @@ ALL = [found for file in SOURCES for found in imports(file)]
 
 
 def lies_in(file: Path, place: str) -> bool:
-    """Whether a file is ``place`` or lies in it; ``lm/baselines`` stands for a folder and for a file of that name."""
+    """Whether a file is ``place`` or lies in it; ``lm/bodies`` stands for a folder and for a file of that name."""
     return f"{file.as_posix()}/".startswith((f"{place}/", f"{place}.py/"))
 
 

@@ -1,14 +1,65 @@
-"""The log-probability of a recording under a language model, and the rates that follow from it."""
+"""Judging by probability: scores of recordings, perplexities, pairs of which one is right, and generated codes.
+
+The score of a recording is its log-probability divided by its number of codes, so that a longer recording is not less
+probable for its length alone. Of two recordings of which one is right, a language model should find the right one more
+probable. An item, such as a word, is in several pairs: in several voices, and against several made-up words. Its
+accuracy is the share of its pairs in which the right recording has the higher score; a tie counts half. Chance is 0.5.
+Items are what a bootstrap resamples, since the pairs of an item are not independent.
+"""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from lm.model import LanguageModel
-from lm.perplexity import bits_per_second
-from tokenizer.codes import Codes
+from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
+from wordless.base.errors import InputError
 from wordless.base.ranges import require
+
+
+def unigram_perplexity(train: Sequence[Codes], validation: Sequence[Codes]) -> float:
+    """Compute the perplexity on ``validation`` of code frequencies in ``train``, per stream, with add-one smoothing.
+
+    This is the result of a model that knows the frequencies of codes but nothing of their order.
+    """
+    if not any(codes.values.size for codes in train) or not any(codes.values.size for codes in validation):
+        problem = f"there are {len(train)} train and {len(validation)} validation clips"
+        raise InputError(f"{problem}; perplexity needs codes in both: have corpus.split give both some recordings")
+    codes_format = (*train, *validation)[0].format
+    for codes in (*train, *validation):
+        require_same_codebook(codes_format, codes.format, owner="the unigram model")
+    counts = 1.0 + _counts(train, codes_format)
+    log_shares = np.log(counts / counts.sum(axis=1, keepdims=True))
+    seen = _counts(validation, codes_format)
+    return math.exp(-float((seen * log_shares).sum() / seen.sum()))
+
+
+def bits_per_second(nats_per_code: float, codes_format: CodesFormat) -> float:
+    """Compute the bit rate of codes that cost ``nats_per_code`` each."""
+    return nats_per_code / math.log(2) * codes_format.codes_per_second * codes_format.streams
+
+
+def perplexities(model: LanguageModel, train: Sequence[Codes], validation: Sequence[Codes]) -> dict[str, float]:
+    """Measure a model on validation clips, beside the frequencies on train of the codes that it predicts."""
+    nats = model.nats_per_code(validation)
+    known, held_out = ([codes.finest for codes in clips] for clips in (train, validation))
+    return {
+        "perplexity": math.exp(nats),
+        "unigram_perplexity": unigram_perplexity(known, held_out),
+        "bits_per_second": bits_per_second(nats, model.predicted),
+    }
+
+
+def _counts(clips: Sequence[Codes], codes_format: CodesFormat) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+    counts = np.zeros((codes_format.streams, codes_format.codebook_size))
+    for codes in clips:
+        for stream in range(codes_format.streams):
+            counts[stream] += np.bincount(codes.values[:, stream], minlength=codes_format.codebook_size)
+    return counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,3 +95,84 @@ def score(model: LanguageModel, codes: Codes) -> Score:
         bits_per_second=bits_per_second(nats, codes.format),
         perplexity=math.exp(nats),
     )
+
+
+FloatArray = npt.NDArray[np.floating]
+
+
+class Scorer(Protocol):
+    """A language model of any kind."""
+
+    format: CodesFormat
+
+    def log_probabilities(self, codes: Codes) -> npt.NDArray[np.floating]:
+        """Compute the log-probability of each code, given the codes before it: ``(time, streams)``."""
+
+
+def mean_log_probability(model: Scorer, codes: Codes) -> float:
+    """Compute the log-probability of a recording divided by its number of codes, in nats."""
+    return float(model.log_probabilities(codes).astype(float).mean())
+
+
+def item_accuracies(
+    scores: Mapping[str, float], pairs: Sequence[tuple[str, str, str]]
+) -> tuple[tuple[str, ...], FloatArray]:
+    """Compute the accuracy of each item over its pairs; return the names of the items and ``(items,)``.
+
+    Args:
+        scores: score of each recording.
+        pairs: item, right recording and wrong recording of each pair.
+    """
+    by_item: dict[str, list[float]] = {}
+    for item, right, wrong in pairs:
+        by_item.setdefault(item, []).append(0.5 + 0.5 * float(np.sign(scores[right] - scores[wrong])))
+    return tuple(by_item), np.array([np.mean(each) for each in by_item.values()])
+
+
+NGRAMS = (1, 2, 3)
+
+
+def diversity(
+    model: LanguageModel,
+    prompts: Sequence[Codes | None],
+    codes: Sequence[Codes],
+    recoded: Sequence[Codes],
+) -> dict[str, float | None]:
+    """Compute distinct n-grams of generated codes, and the model's perplexity of them and of the codes of their sound.
+
+    ``recoded`` are the codes of the generated sounds: their perplexity says how plausible they are to the model. Of
+    codes at several rates, n-grams are those of the finest, and the perplexity is that of all codes of a finest step.
+    """
+    finest = [each.finest.values for each in codes]
+    return {
+        **{f"distinct_{n}": distinct_ngrams(finest, n) for n in NGRAMS},
+        "perplexity": _perplexity_after(model, prompts, codes),
+        "recoded_perplexity": _perplexity_after(model, prompts, recoded),
+    }
+
+
+def _perplexity_after(model: LanguageModel, prompts: Sequence[Codes | None], codes: Sequence[Codes]) -> float | None:
+    found = [
+        model.log_probabilities_after(prompt, each)
+        for prompt, each in zip(prompts, codes, strict=True)
+        if len(each.values)
+    ]
+    return perplexity_of(found)
+
+
+def distinct_ngrams(sequences: Sequence[IntArray], n: int, *, at_most: int | None = None) -> float | None:
+    """Compute different n-grams per n-gram, over all sequences ``(time, streams)`` (Li et al. 2016, arXiv:1510.03055).
+
+    1 if no n-gram is repeated; None if no sequence is long enough. An n-gram consists of whole time steps. More n-grams
+    repeat more, so compare only figures of equally many: ``at_most`` takes the first ones.
+    """
+    require(n >= 1, "n", n, "count single codes (1) or sequences of more")
+    found = [tuple(each[start : start + n].ravel()) for each in sequences for start in range(len(each) - n + 1)]
+    found = found[:at_most]
+    return len(set(found)) / len(found) if found else None
+
+
+def perplexity_of(log_probabilities: Sequence[np.ndarray]) -> float | None:
+    """Compute exp of the mean negative log-probability over all codes of all sequences; None if there are no codes."""
+    together = np.concatenate([each.ravel() for each in log_probabilities]) if log_probabilities else np.zeros(0)
+    return float(np.exp(-together.mean())) if len(together) else None

@@ -11,9 +11,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from lm.probing.config import ProbeConfig
 from lm.probing.logistic import side_by_side
-from lm.probing.task import ProbeTask, RowArray
+from lm.probing.task import ProbeConfig, ProbeTask, RowArray
 from wordless.base.errors import InputError
 
 Rows = Mapping[str, RowArray]

@@ -15,12 +15,10 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from lm.embeddings import RESIDUAL, States
-from lm.pooling import FloatArray
-from lm.probing.config import ProbeConfig
 from lm.probing.logistic import powered
 from lm.probing.probe import create_classifier
-from lm.probing.task import ProbeTask
-from lm.vectors import ONE_HEARING, VectorConfig
+from lm.probing.task import ProbeConfig, ProbeTask
+from lm.probing.vectors import ONE_HEARING, FloatArray, VectorConfig
 from tokenizer.codes import Assignments
 from wordless.base.errors import InputError
 from wordless.base.saved_models import PROBE, WEIGHTS, load_weights, model_folder, reading, require_size, write_model

@@ -34,7 +34,7 @@ def unpacked_corpus(config: CorpusConfig, store: Path, *, terminal: Terminal) ->
         InputError: the data set cannot be read, has no such column, or does not fit on the disk of the store.
     """
     data_set = open_shards(config.shards) if config.shards else open_data_set(config.dataset or "", config.columns)
-    place = _place(data_set, store / UNPACKED, terminal)
+    place = unpacked_place(data_set, store / UNPACKED)
     if not is_unpacked(data_set, place):
         _unpack(data_set, place, store, terminal)
     table, notices = label_table(data_set, place, config.columns, own_splits=config.split.by == "table")
@@ -50,13 +50,6 @@ def corpus_name(config: CorpusConfig) -> str:
     return next(
         (each.name for each in (place, *place.parents) if not has_magic(str(each)) and "{" not in each.name), ""
     )
-
-
-def _place(data_set: PackedDataSet, cache: Path, terminal: Terminal) -> Unpacked:
-    """Find the folder of the unpacked data set; its files are hashed the first time."""
-    total = sum(file.path.stat().st_size for file in data_set.files)
-    with _megabytes(terminal, "hashing", total) as add:
-        return unpacked_place(data_set, cache, add)
 
 
 def _unpack(data_set: PackedDataSet, place: Unpacked, store: Path, terminal: Terminal) -> None:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from lm.generation import Sampling
 from lm.model import LanguageModel
-from lm.sampling import Sampling
 from pipelines.decoding.options import GenerateConfig, sample_name
 from pipelines.store.run_folder import open_synthesis, part_of
 from pipelines.store.work_folder import new_folder

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lm.sampling import Sampling
+from lm.generation import Sampling
 from pipelines.decoding.options import sample_name
 from pipelines.demonstration.analysis import Analysis
 from pipelines.demonstration.models import DemoModels

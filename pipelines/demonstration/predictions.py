@@ -6,8 +6,8 @@ import numpy as np
 
 from lm.embeddings import layer_features
 from lm.model import LanguageModel
-from lm.pooling import bags_of_codes
 from lm.probing.fitted import FittedProbe, ProbeDescription
+from lm.probing.vectors import bags_of_codes
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with_input
 from tokenizer.codes import Codes, CodesFormat, SoftCodes

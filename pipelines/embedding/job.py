@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import get_args
 
 from lm.embeddings import States
-from lm.features_file import write_vectors
 from lm.model import LanguageModel
-from lm.pooling import ALL_POOLINGS, FloatArray, Pooling
+from lm.probing.features_file import write_vectors
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
-from lm.vectors import ONE_HEARING
+from lm.probing.vectors import ALL_POOLINGS, ONE_HEARING, FloatArray, Pooling
 from pipelines.chain.probe_job import RateModels, models_of_run, pooled_features
 from pipelines.embedding.inputs import corpus_of
 from pipelines.embedding.options import ALL, EmbedConfig
@@ -243,7 +242,7 @@ def _recordings(
 def _vectors(
     session: Session, manifest: Manifest, rates: Sequence[RateModels], settings: EmbedConfig, wanted: Wanted
 ) -> dict[str, FloatArray]:
-    """Compute the wanted arrays ``(clips, dims)``, named as `lm.features_file` describes."""
+    """Compute the wanted arrays ``(clips, dims)``, named as `lm.probing.features_file` describes."""
     recipe = wanted.recipe
     made = pooled_features(
         session, manifest, rates, wanted.reading, attentive=recipe.attentive, surprise=recipe.surprise

@@ -7,11 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
-from lm.comparison import whole_groups
-from lm.finetuning.body import Body
-from lm.finetuning.figures import Groups
-from lm.finetuning.task import HeadOptions, Task
-from lm.sequences import IndexArray
+from lm.batches import IndexArray
+from lm.bodies.body import Body
+from lm.heads.head import Groups, HeadOptions, Task
+from lm.probing.comparison import whole_groups
 from pipelines.store.store import text_hash
 from wordless.audio.reading import resampled_length
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected, Split

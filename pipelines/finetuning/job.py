@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lm.finetuning.body import RANDOM, Body, Source, freeze
-from lm.finetuning.task import Task
+from lm.bodies.body import RANDOM, Body, Source, freeze
+from lm.heads.head import Task
 from pipelines.chain.corpus import Corpus, find_corpus, read_corpus
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line

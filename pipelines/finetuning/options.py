@@ -5,13 +5,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from lm.baselines.clip_batches import WaveformBatchConfig
-from lm.finetuning.bodies.table import BODIES
-from lm.finetuning.body import BodyOptions, FrozenLayers, require_frozen_layers
-from lm.finetuning.figures import FigureConfig
-from lm.finetuning.heads.table import HEADS
-from lm.finetuning.task import HeadOptions
-from lm.probing.config import ProbeConfig
+from lm.bodies.body import BodyOptions, FrozenLayers, require_frozen_layers
+from lm.bodies.clips import WaveformBatchConfig
+from lm.bodies.table import BODIES
+from lm.heads.head import FigureConfig, HeadOptions
+from lm.heads.table import HEADS
+from lm.probing.task import ProbeConfig
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.gang import require_equal_share

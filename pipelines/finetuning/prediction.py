@@ -6,10 +6,10 @@ from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
-from lm.baselines.clip_batches import StoredClips
-from lm.finetuning.body import FrontEnd
-from lm.finetuning.model import CLIPS_AT_ONCE, FineTunedModel
-from lm.finetuning.task import Row
+from lm.bodies.body import FrontEnd
+from lm.bodies.clips import StoredClips
+from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
+from lm.heads.head import Row
 from pipelines.encoding.each_recording import each_recording, rejected_annotations, tell_rejected
 from pipelines.encoding.notices import Notices, ReadSound
 from pipelines.finetuning.prediction_options import PredictConfig

@@ -6,7 +6,7 @@ the labels of these clips, too; the others also know the clips of the run's ``un
 
 from pathlib import Path
 
-from lm.finetuning.body import Source
+from lm.bodies.body import Source
 from pipelines.chain.corpus import MANIFEST
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.finetuning.options import FinetuneSettings

@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_limits
 
-from lm.finetuning.task import PooledTask
-from lm.probing.config import ProbeConfig
+from lm.batches import IndexArray
+from lm.heads.head import PooledTask
 from lm.probing.logistic import tolerance_options
 from lm.probing.ridge import RIDGE_VERSION
-from lm.sequences import IndexArray
+from lm.probing.task import ProbeConfig
 from pipelines.finetuning.clips import LabelledClips, labels_key
 from pipelines.finetuning.stages import OUTPUTS, STEPS, write_outputs
 from pipelines.store.session import Session

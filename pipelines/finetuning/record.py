@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from lm.comparison import t_interval
-from lm.finetuning.figures import Figure
+from lm.heads.head import Figure
+from lm.probing.comparison import t_interval
 from pipelines.finetuning.trials import Trial
 from wordless.base.text import counted
 

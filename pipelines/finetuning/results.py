@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lm.finetuning.model import FineTunedModel
+from lm.finetuned import FineTunedModel
 from pipelines.chain.corpus import REJECTED, Corpus
 from pipelines.commandline.overrides import command_line
 from pipelines.finetuning.pretraining import channel_of

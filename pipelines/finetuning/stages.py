@@ -8,16 +8,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, StoredClips, WaveformBatchConfig
-from lm.baselines.labelled_batches import LabelledBatches, validation_batches
-from lm.finetuning.body import Body, BodyNetwork, FrontEnd, FrozenLayers, Source, freeze
-from lm.finetuning.model import FineTunedModel
-from lm.finetuning.network import TaskLoss, create_network
-from lm.finetuning.reading import read_states
-from lm.finetuning.task import Task
-from lm.pooling import POOLINGS, FloatArray, pool
-from lm.sequences import IndexArray
-from lm.vectors import ONE_HEARING
+from lm.batches import IndexArray
+from lm.bodies.body import Body, BodyNetwork, FrontEnd, FrozenLayers, Source, freeze, read_states
+from lm.bodies.clips import (
+    ClipBatchConfig,
+    ClipViews,
+    LabelledBatches,
+    StoredClips,
+    WaveformBatchConfig,
+    validation_batches,
+)
+from lm.finetuned import FineTunedModel, TaskLoss, create_network
+from lm.heads.head import Task
+from lm.probing.vectors import ONE_HEARING, POOLINGS, FloatArray, pool
 from pipelines.finetuning.clips import LabelledClips, labels_key, num_inputs
 from pipelines.stages.stored_arrays import read_clips, write_clips
 from pipelines.store.session import Session

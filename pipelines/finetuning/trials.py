@@ -6,12 +6,11 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from lm.finetuning.body import FrozenLayers, Source
-from lm.finetuning.figures import Figure
-from lm.finetuning.task import PooledTask, Task
-from lm.pooling import FloatArray
-from lm.probing.learning_curve import label_order
-from lm.sequences import IndexArray
+from lm.batches import IndexArray
+from lm.bodies.body import FrozenLayers, Source
+from lm.heads.head import Figure, PooledTask, Task
+from lm.probing.probe import label_order
+from lm.probing.vectors import FloatArray
 from pipelines.finetuning.clips import LabelledClips
 from pipelines.finetuning.options import FinetuneSettings
 from pipelines.finetuning.probes import chosen_candidate, probed

@@ -9,12 +9,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipelines.methods.front_end_pictures import front_end_pictures
 from pipelines.methods.method import Line, Made, Method, Network, Row, Training, refuse_input
 from pipelines.methods.picture import PictureRecord
 
 if TYPE_CHECKING:
-    from lm.baselines.audio_transformer import Variant
+    from lm.bodies.audio_transformer import Variant
     from pipelines.methods.study import Options, Study
     from pipelines.stages.audio_transformer import AudioTransformerSettings
     from pipelines.store.store import Entry
@@ -63,6 +62,8 @@ def _untrained_features(study: Study) -> Made:
 
 
 def _pictures(title: str, trained: Entry) -> list[PictureRecord]:
+    from pipelines.methods.front_end_pictures import front_end_pictures
+
     rate = trained.read_json("config.json")["sample_rate"]
     return front_end_pictures(trained.folder, "encoder.front_end.0.weight", int(str(rate)), title=title)
 

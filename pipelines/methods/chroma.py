@@ -9,7 +9,7 @@ from pipelines.methods.method import Line, Row, describe_frame_method
 from wordless.base.compiling import importing
 
 if TYPE_CHECKING:
-    from lm.pooling import FloatArray
+    from lm.probing.vectors import FloatArray
 
 WINDOW_SECONDS = 0.128  # long enough to part neighbouring semitones from about 130 Hz up
 

@@ -14,7 +14,7 @@ from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 
 if TYPE_CHECKING:
-    from lm.features_file import FeaturesFile
+    from lm.probing.features_file import FeaturesFile
     from pipelines.methods.study import Study
     from wordless.audio.recordings.manifest import Manifest
 
@@ -34,7 +34,7 @@ def own_row(name: str) -> Row:
 
 
 def own_method(name: str, file: Path) -> Method:
-    """Make a method of the comparison from a file of `lm.features_file`; its name stands in keys and charts."""
+    """Make a method of the comparison from a file of `lm.probing.features_file`; its name stands in keys and charts."""
     if not NAME.fullmatch(name):
         raise InputError(f"compare.features has the name {name!r}; use up to 40 letters, digits, '_', '.' and '-'")
     _checked(file)
@@ -54,7 +54,7 @@ def _checked(file: Path) -> FeaturesFile:
 
 @lru_cache
 def _read(file: Path, state: tuple[int, int] | None) -> FeaturesFile:
-    from lm.features_file import read_features
+    from lm.probing.features_file import read_features
 
     content = read_features(file)
     return replace(content, arrays={key: values[:0] for key, values in content.arrays.items()})
@@ -66,7 +66,7 @@ def _require_clips(file: Path, manifest: Manifest) -> None:
 
 def _features(name: str, file: Path, study: Study) -> Made:
     """Make a store entry whose key depends on the content of the file and the names of the clips."""
-    from lm.features_file import read_features
+    from lm.probing.features_file import read_features
     from pipelines.store.stored_features import FEATURES, write_features
 
     clips = [clip.name for clip in study.manifest.clips]

@@ -43,7 +43,7 @@ def _untrained_features(study: Study) -> Made:
 
 def _require_weights(options: Options) -> None:
     """Refuse a folder of weights that do not fit, where one is given, and the input beside the layers."""
-    from lm.baselines.ast_weights import require_weights
+    from lm.bodies.spectrogram_transformer import require_weights
 
     refuse_input("ast", options)
     own = _settings(options).model

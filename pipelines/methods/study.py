@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from lm.embeddings import States
 from lm.probing.task import ProbeTask
-from lm.vectors import VectorConfig
+from lm.probing.vectors import VectorConfig
 from pipelines.rates.codebooks import Codebook
 from pipelines.rates.language_models import RateModels
 from pipelines.stages.codes import heard_codes

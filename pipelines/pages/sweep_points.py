@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lm.comparison import Estimate, all_pairs
+from lm.probing.comparison import Estimate, all_pairs
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import ROWS
 from pipelines.results.comparison_record import MethodRow, method_of

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard
 
-from lm.finetuning.model import FineTunedModel
+from lm.finetuned import FineTunedModel
 from pipelines.publishing.card import RIGHTS, front_matter, without_examples
 from pipelines.publishing.contents import CARD, Publication, linked, model_files
 from pipelines.publishing.options import PublishConfig
@@ -20,7 +20,7 @@ wordless predict model=hf://{repo} input=FOLDER output=table.tsv
 
 ```python
 import wordless
-from lm.finetuning.model import FineTunedModel
+from lm.finetuned import FineTunedModel
 
 model = FineTunedModel.from_pretrained("{repo}")
 rows = model.predict([wordless.read("a.wav", {rate})])

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lm.exports import CodesToLogits
 from lm.model import LanguageModel
-from lm.onnx import CodesToLogits
 from pipelines.publishing.contents import choose_parts
 from pipelines.publishing.options import ONNX_PARTS, PublishConfig
 from pipelines.results.run_record import read_results

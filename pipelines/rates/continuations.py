@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lm.diversity import NGRAMS, distinct_ngrams
+from lm.generation import Sampling
+from lm.judging.scores import NGRAMS, distinct_ngrams
 from lm.model import LanguageModel
-from lm.sampling import Sampling
 from pipelines.stages.playback import excerpt_row
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json

@@ -1,7 +1,7 @@
 """Training of the language models of several rates: a GPT over the coarsest codes, and an upsampler for each finer one.
 
 An upsampler is trained on the same clips and views as the GPT. At each position of its rate it reads the codes of all
-coarser rates that cover this position, as `lm.conditions` draws it.
+coarser rates that cover this position, as `lm.tokens` draws it.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """The comparison of methods: the section "comparison" of ``results.json``, from the probes of every fold and seed.
 
-Every fold has the same weight. Intervals and p values come from `lm.comparison`: a bootstrap of clips within the folds,
-and Student's t over the folds and over the seeds. On a single split whose test clips have enough groups, whole groups
-are drawn. With several seeds, a clip counts as right by the share of seeds that answer it right.
+Every fold has the same weight. Intervals and p values come from `lm.probing.comparison`: a bootstrap of clips within
+the folds, and Student's t over the folds and over the seeds. On a single split whose test clips have enough groups,
+whole groups are drawn. With several seeds, a clip counts as right by the share of seeds that answer it right.
 
 Beside each test figure stands the validation figure that chose the method's candidate, and the gap: validation minus
 test, with an interval that holds for all methods at once (Bonferroni). Where it excludes 0, the two sets of clips
@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from lm.comparison import (
+from lm.probing.comparison import (
     Estimate,
     FloatArray,
     difference,
@@ -25,7 +25,7 @@ from lm.comparison import (
     outcome_interval,
     t_interval,
 )
-from lm.probing.config import ProbeConfig
+from lm.probing.task import ProbeConfig
 from pipelines.methods.table import row_of
 from pipelines.results.comparison_record import (
     ComparisonRecord,

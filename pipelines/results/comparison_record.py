@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from lm.comparison import MANY_GROUPS
+from lm.probing.comparison import MANY_GROUPS
 from pipelines.methods.picture import PictureRecord
 from pipelines.store.stored_features import GPT
 from wordless.training.record import TrainingRecord

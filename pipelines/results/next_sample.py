@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from lm.comparison import t_interval
+from lm.probing.comparison import t_interval
 from lm.samples.counts import BASELINES
 from pipelines.results.figures import Figure
 from pipelines.results.next_sample_record import (

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from lm.comparison import (
+from lm.probing.comparison import (
     Estimate,
     FloatArray,
     Hits,
@@ -21,7 +21,7 @@ from lm.comparison import (
     t_interval,
     whole_groups,
 )
-from lm.probing.config import ProbeConfig, require_equal_counts
+from lm.probing.task import ProbeConfig, require_equal_counts
 from wordless.base.errors import InputError
 from wordless.base.json_values import list_hash
 

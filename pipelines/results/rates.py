@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from lm.comparison import Hits, bootstrap, difference, measure, whole_groups
-from lm.probing.config import ProbeConfig
+from lm.probing.comparison import Hits, bootstrap, difference, measure, whole_groups
+from lm.probing.task import ProbeConfig
 from pipelines.rates.continuations import CONTINUATIONS, FLAT, MODELS, RATES, RatesConfig
 from pipelines.rates.labels import LABELS
 from pipelines.results.figures import Figure

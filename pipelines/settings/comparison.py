@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from lm.embeddings import States
-from lm.pooling import Pooling
-from lm.vectors import ONE_HEARING, Layers, VectorConfig
+from lm.probing.vectors import ONE_HEARING, Layers, Pooling, VectorConfig
 from pipelines.methods.method import Method
 from pipelines.methods.own import own_method
 from pipelines.methods.table import METHODS, ROWS
@@ -60,7 +59,7 @@ class ComparisonConfig(ReadingConfig):
     surprise: bool  # offer all layers with the GPT's mean surprise in each third as well
     # rows that every other row is compared with; None: the GPT
     references: tuple[str, ...] | None = None
-    features: Mapping[str, Path] | None = None  # more methods by name: files of `lm.features_file`
+    features: Mapping[str, Path] | None = None  # more methods by name: files of `lm.probing.features_file`
 
     def __post_init__(self) -> None:
         super().__post_init__()

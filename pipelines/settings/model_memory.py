@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import torch
 
-from lm.vocabulary import Vocabulary
+from lm.tokens import Vocabulary
 from pipelines.methods.method import Network
 from pipelines.stages.baselines import BaselineSettings
 from pipelines.stages.language_model import LanguageModelSettings

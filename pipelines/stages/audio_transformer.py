@@ -1,6 +1,6 @@
 """The Audio Transformer: end-to-end training on labelled waveforms, and features of its layers for probes.
 
-Verma and Berger, 2021 (arXiv:2105.00335); see `lm.baselines.audio_transformer`. It is trained as the supervised encoder
+Verma and Berger, 2021 (arXiv:2105.00335); see `lm.bodies.audio_transformer`. It is trained as the supervised encoder
 of spectrograms is, by the one training loop.
 """
 
@@ -9,18 +9,19 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from lm.baselines.audio_transformer import (
+from lm.bodies.audio_transformer import (
     AudioTransformerConfig,
     SavedAudioTransformer,
+    WaveformReader,
     create_classifier,
     save_classifier,
+    waveform_features,
 )
-from lm.baselines.audio_transformer_features import WaveformReader, waveform_features
-from lm.baselines.block_features import head_scores
-from lm.baselines.clip_batches import WaveformBatchConfig
-from lm.baselines.supervised import ClassLoss, HeadConfig, LabelledSplit
-from lm.baselines.waveform_augmentation import WaveformAugmentationConfig, augmenting_waveforms
-from lm.vectors import ONE_HEARING, VectorConfig
+from lm.bodies.clips import WaveformBatchConfig
+from lm.bodies.convolutional import head_scores
+from lm.bodies.waveforms import WaveformAugmentationConfig, augmenting_waveforms
+from lm.heads.classification import ClassLoss, HeadConfig, LabelledSplit
+from lm.probing.vectors import ONE_HEARING, VectorConfig
 from pipelines.stages.baselines import TRAINED
 from pipelines.stages.features import hearings_key
 from pipelines.stages.labels import Labels

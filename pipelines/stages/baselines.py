@@ -8,17 +8,22 @@ from pathlib import Path
 
 from torch import nn
 
-from lm.baselines import simclr as contrasting
-from lm.baselines.augmentation import AugmentationConfig, augmenting
-from lm.baselines.block_features import EncoderLoader, block_features, clips_together, head_scores
-from lm.baselines.clip_batches import ClipBatchConfig, ClipViews
-from lm.baselines.encoder import ConvEncoderConfig
-from lm.baselines.simclr import PairBatches, create_simclr, validation_pairs
-from lm.baselines.spectrogram_reader import SpectrogramReader
-from lm.baselines.supervised import ClassLoss, HeadConfig, LabelledSplit, create_classifier
+from lm.bodies import simclr as contrasting
+from lm.bodies.augmentation import AugmentationConfig, augmenting
+from lm.bodies.clips import ClipBatchConfig, ClipViews
+from lm.bodies.convolutional import (
+    ConvEncoderConfig,
+    EncoderLoader,
+    SpectrogramReader,
+    block_features,
+    clips_together,
+    create_classifier,
+    head_scores,
+)
+from lm.bodies.simclr import PairBatches, create_simclr, validation_pairs
 from lm.contrast import ContrastConfig
-from lm.pooling import FloatArray
-from lm.vectors import ONE_HEARING, VectorConfig
+from lm.heads.classification import ClassLoss, HeadConfig, LabelledSplit
+from lm.probing.vectors import ONE_HEARING, FloatArray, VectorConfig
 from pipelines.stages.features import heard_key
 from pipelines.stages.labels import Labels
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms, stored_std

@@ -22,8 +22,18 @@ from torch import Tensor
 from lm.embeddings import RESIDUAL, States, layer_features
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
-from lm.pooling import POOLINGS, FloatArray, Pooling, RunningPools, bags_of_codes, pool
-from lm.vectors import CLASS_SCORES, ONE_HEARING, VectorConfig, average
+from lm.probing.vectors import (
+    CLASS_SCORES,
+    ONE_HEARING,
+    POOLINGS,
+    FloatArray,
+    Pooling,
+    RunningPools,
+    VectorConfig,
+    average,
+    bags_of_codes,
+    pool,
+)
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
 from pipelines.store.stored_features import (

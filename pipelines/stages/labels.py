@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, MakeView
-from lm.baselines.labelled_batches import LabelledBatch, LabelledBatches, validation_batches
-from lm.baselines.supervised import Label, LabelledSplit
+from lm.bodies.clips import ClipBatchConfig, ClipViews, LabelledBatch, LabelledBatches, MakeView, validation_batches
+from lm.heads.classification import Label, LabelledSplit
 from lm.probing.task import ProbeTask
 from wordless.audio.recordings.manifest import Manifest
 

@@ -6,14 +6,21 @@ from pathlib import Path
 
 from torch import nn
 
-from lm.batches import MIN_PAIRS, BatchConfig, TokenBatch, TrainingBatches, fitting_batches, loss, validation_batches
-from lm.conditions import LOOK_AHEAD, require_look_ahead
-from lm.contrast import ContrastConfig
-from lm.contrasted_gpt import ContrastedLoss, create_contrasted
+from lm.batches import (
+    MIN_PAIRS,
+    BatchConfig,
+    CodeSequences,
+    TokenBatch,
+    TrainingBatches,
+    fitting_batches,
+    loss,
+    validation_batches,
+)
+from lm.contrast import ContrastConfig, ContrastedLoss, create_contrasted
 from lm.gpt import GPT, GPTConfig
+from lm.judging.scores import perplexities
 from lm.model import LanguageModel
-from lm.perplexity import perplexities
-from lm.sequences import CodeSequences
+from lm.tokens import LOOK_AHEAD, require_look_ahead
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lm.diversity import diversity
+from lm.generation import Sampling
+from lm.judging.scores import diversity
 from lm.model import LanguageModel
-from lm.sampling import Sampling
 from pipelines.stages.playback import ListeningConfig
 from pipelines.store.session import Session
 from tokenizer.codes import Codes

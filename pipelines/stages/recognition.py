@@ -16,11 +16,10 @@ import numpy as np
 import soundfile
 from threadpoolctl import threadpool_limits
 
-from lm.baselines.encoder import ConvEncoderConfig
-from lm.pooling import FloatArray
-from lm.probing.config import ProbeConfig
+from lm.bodies.convolutional import ConvEncoderConfig
 from lm.probing.probe import fitted_penalties, scores_of_others
-from lm.probing.task import ProbeTask
+from lm.probing.task import ProbeConfig, ProbeTask
+from lm.probing.vectors import FloatArray
 from pipelines.stages.baselines import create_block_reader, score_last_block
 from pipelines.stages.decoded import decoded_paths, wav_name
 from pipelines.stages.features import BAG_OF_CODES, audio_features, bag_features

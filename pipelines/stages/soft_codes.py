@@ -1,6 +1,13 @@
 """Features of soft codes: how near the sound is to each code of the codebook. A hard code names the nearest alone.
 
-The bag of codes and the GPT can read them in the place of hard codes; a filter weighs them by the GPT's predictions.
+The bag of codes and the GPT can read them in the place of hard codes; a filter weighs them by the GPT's predictions. A
+code is a hard decision about a bottleneck that may lie between two centroids. A filter combines the evidence of the
+sound with the prediction from the past, as Bayes' rule does with a prior::
+
+    f(k) = o(k) q(k) / sum over j of o(j) q(j)
+
+with o the soft assignment of the bottleneck to the centroids, and q the GPT's probability of each code before it is
+heard.
 """
 
 from collections.abc import Iterator
@@ -11,10 +18,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lm.filtered import filtered
 from lm.model import LanguageModel
-from lm.pooling import FloatArray, Pooling, RunningPools
-from lm.vectors import VectorConfig, average
+from lm.probing.vectors import FloatArray, Pooling, RunningPools, VectorConfig, average
 from lm.windows import windows
 from pipelines.stages.features import CodesVectors, heard_key
 from pipelines.store.session import Session
@@ -167,3 +172,9 @@ def filtered_codes(encoder: Encoder, model: LanguageModel, bottlenecks: Tensor) 
         logits = logits.reshape(-1, streams, logits.shape[1])  # (time, streams, codes)
         assigned = soft.shares(window.counted, window.stop)
         yield filtered(assigned, logits[window.counted - window.start :].softmax(-1).to(assigned.device))
+
+
+def filtered(assigned: Tensor, predicted: Tensor) -> Tensor:
+    """Combine assignments o and predictions q, both ``(..., codebook_size)``, to f of the same shape; rows sum to 1."""
+    product = assigned * predicted
+    return product / product.sum(-1, keepdim=True).clamp(min=1e-30)

@@ -11,14 +11,22 @@ from pathlib import Path
 
 import torch
 
-from lm.baselines.ast_features import AstReader, ast_layers, patches_along
-from lm.baselines.ast_weights import AUDIOSET_STATISTICS, is_audio_model, weights_hash
-from lm.baselines.augmentation import AugmentationConfig, augmenting
-from lm.baselines.clip_batches import ClipBatchConfig
-from lm.baselines.filter_bank import N_MELS, frames_of
-from lm.baselines.spectrogram_transformer import AstConfig, AstEncoder, create_classifier, save_classifier
-from lm.baselines.supervised import ClassLoss, LabelledSplit
-from lm.vectors import ONE_HEARING, VectorConfig
+from lm.bodies.ast_body import AstReader, ast_layers, patches_along
+from lm.bodies.augmentation import AugmentationConfig, augmenting
+from lm.bodies.clips import ClipBatchConfig
+from lm.bodies.spectrogram_transformer import (
+    AUDIOSET_STATISTICS,
+    N_MELS,
+    AstConfig,
+    AstEncoder,
+    create_classifier,
+    frames_of,
+    is_audio_model,
+    save_classifier,
+    weights_hash,
+)
+from lm.heads.classification import ClassLoss, LabelledSplit
+from lm.probing.vectors import ONE_HEARING, VectorConfig
 from pipelines.stages.features import hearings_key, network_features
 from pipelines.stages.labels import Labels
 from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, split_filter_banks

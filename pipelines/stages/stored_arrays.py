@@ -19,12 +19,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lm.baselines.ast_features import patches_along, stored_filter_banks
-from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics
-from lm.baselines.clip_batches import StoredClips
-from lm.baselines.filter_bank import N_MELS, frames_of
-from lm.baselines.spectrogram_reader import SpectrogramReader, statistics
-from lm.vectors import VectorConfig
+from lm.bodies.ast_body import patches_along, stored_filter_banks
+from lm.bodies.clips import StoredClips
+from lm.bodies.convolutional import SpectrogramReader, statistics
+from lm.bodies.spectrogram_transformer import AUDIOSET_STATISTICS, N_MELS, Statistics, frames_of
+from lm.probing.vectors import VectorConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from wordless.audio.reading import read_blocks, resampled_length

@@ -9,20 +9,23 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from lm.baselines.clip_batches import StoredClips, WaveformBatchConfig
-from lm.baselines.masked_batches import TargetConfig, as_read, long_enough, masked_batches, validation_batches
-from lm.baselines.masking import MaskConfig
-from lm.baselines.speech_classifier import create_speech_classifier, save_speech_classifier
-from lm.baselines.speech_features import SpeechReader, speech_layers
-from lm.baselines.supervised import ClassLoss, LabelledSplit
-from lm.baselines.wav2vec2 import (
+from lm.bodies.clips import StoredClips, WaveformBatchConfig
+from lm.bodies.speech import SpeechReader, create_speech_classifier, save_speech_classifier, speech_layers
+from lm.bodies.wav2vec2 import (
+    MaskConfig,
     MaskedLoss,
+    TargetConfig,
     Wav2vec2Config,
+    as_read,
     create_masked_prediction,
+    long_enough,
+    masked_batches,
     measure_targets,
     save_pretrained,
+    validation_batches,
 )
-from lm.vectors import ONE_HEARING, VectorConfig
+from lm.heads.classification import ClassLoss, LabelledSplit
+from lm.probing.vectors import ONE_HEARING, VectorConfig
 from pipelines.stages.features import hearings_key, network_features
 from pipelines.stages.labels import Labels
 from pipelines.stages.language_model import unlabelled_entry

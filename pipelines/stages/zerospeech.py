@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from lm.judging.ngrams import Unigram, fit_bigram
-from lm.judging.pairs import Scorer, item_accuracies, mean_log_probability
+from lm.judging.scores import Scorer, item_accuracies, mean_log_probability
 from lm.model import LanguageModel
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json

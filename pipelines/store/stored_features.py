@@ -13,8 +13,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from lm.pooling import FloatArray
-from lm.vectors import CLASS_SCORES
+from lm.probing.vectors import CLASS_SCORES, FloatArray
 from wordless.base.errors import InputError
 from wordless.base.files import aside
 

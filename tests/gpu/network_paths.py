@@ -6,15 +6,14 @@ from functools import partial
 import numpy as np
 import torch
 
-from lm.baselines.augmentation import AugmentationConfig, augmenting
-from lm.baselines.block_features import pool_blocks
-from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, StoredClips
-from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
-from lm.baselines.simclr import PairBatches, create_simclr, loss, validation_pairs
+from lm.bodies.augmentation import AugmentationConfig, augmenting
+from lm.bodies.clips import ClipBatchConfig, ClipViews, StoredClips
+from lm.bodies.convolutional import ConvEncoder, ConvEncoderConfig, create_encoder, pool_blocks
+from lm.bodies.simclr import PairBatches, create_simclr, loss, validation_pairs
 from lm.contrast import ContrastConfig
 from lm.gpt import GPT, GPTConfig, create_gpt
-from lm.pooling import POOLINGS
-from lm.vocabulary import Vocabulary
+from lm.probing.vectors import POOLINGS
+from lm.tokens import Vocabulary
 from tests.gpu.finding import CPU, Finding, Scale, missing, relative, seconds_of
 from tests.gpu.training import trained
 from wordless.training.state import FitConfig

@@ -1,12 +1,18 @@
-"""Slow oracles of the language model and its objectives, written as plainly as the formula."""
+"""Slow oracles of the language model, bodies, heads and judging, written as plainly as the formula."""
 
 import math
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from functools import cache
+from itertools import groupby, pairwise, product
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lm.gpt import GPT
+from lm.judging.abx import Token
+from tokenizer.codes import Codes
 
 
 def nt_xent_by_loops(vectors: Sequence[Sequence[float]], clips: Sequence[int], temperature: float) -> float:
@@ -80,3 +86,181 @@ def _turned(vectors: Tensor, theta: float) -> Tensor:
             turned[position, pair] = a * angle.cos() - b * angle.sin()
             turned[position, pair + 1] = a * angle.sin() + b * angle.cos()
     return turned
+
+
+def warped_by_loops(
+    spectrogram: Sequence[Sequence[float]], start: int, length: int, speed: float, formant: float
+) -> list[list[float]]:
+    """Every point of a warped passage, read between its four neighbours."""
+    mels = len(spectrogram[0])
+    rows = []
+    for step in range(max(round(length / speed), 1)):
+        early, late, share = _neighbours((step + 0.5) * speed - 0.5, length)
+        row = []
+        for band in range(mels):
+            low, high, part = _neighbours((band + 0.5) * formant - 0.5, mels)
+            ends = [
+                spectrogram[start + time][low] * (1 - part) + spectrogram[start + time][high] * part
+                for time in (early, late)
+            ]
+            row.append(ends[0] * (1 - share) + ends[1] * share)
+        rows.append(row)
+    return rows
+
+
+def _neighbours(position: float, count: int) -> tuple[int, int, float]:
+    clamped = min(max(position, 0.0), count - 1.0)
+    lower = int(clamped)
+    return lower, min(lower + 1, count - 1), clamped - lower
+
+
+def blurred_by_loops(spectrogram: Sequence[Sequence[float]], deviation: float, radius: int) -> list[list[float]]:
+    """Every point: the mean of its neighbours inside the clip, weighted by a Gaussian of their distance."""
+    time, mels = len(spectrogram), len(spectrogram[0])
+    rows = []
+    for t in range(time):
+        row = []
+        for m in range(mels):
+            total = weights = 0.0
+            for other in range(max(t - radius, 0), min(t + radius + 1, time)):
+                for band in range(max(m - radius, 0), min(m + radius + 1, mels)):
+                    weight = math.exp(-((other - t) ** 2 + (band - m) ** 2) / (2 * deviation**2))
+                    total += weight * spectrogram[other][band]
+                    weights += weight
+            row.append(total / weights)
+        rows.append(row)
+    return rows
+
+
+def window_means_by_loops(states: Sequence[Sequence[float]], window: int) -> list[list[float]]:
+    """The mean of each window of steps of one clip, the last window shorter."""
+    windows = [states[start : start + window] for start in range(0, len(states), window)]
+    return [[sum(values) / len(values) for values in zip(*steps, strict=True)] for steps in windows]
+
+
+def decomposed_by_loops(states: Sequence[Sequence[float]], levels: int) -> list[list[float]]:
+    """Each dimension of the second half at its own rate: the parts as `numpy.array_split` has them."""
+    time, dim = len(states), len(states[0])
+    kept = dim // 2
+    sizes = [(dim - kept) // levels + (level < (dim - kept) % levels) for level in range(levels)]
+    windows = [1] * kept + [
+        time if level == levels - 1 else 2 ** (level + 1) for level, size in enumerate(sizes) for _ in range(size)
+    ]
+    return [
+        [window_means_by_loops([[row[d]] for row in states], windows[d])[step // windows[d]][0] for d in range(dim)]
+        for step in range(time)
+    ]
+
+
+def text_probabilities(outputs: np.ndarray, characters: tuple[str, ...]) -> dict[str, float]:
+    """The probability of each text: the sum over all its alignments with the logits ``(steps, 1 + characters)``."""
+    shares = np.exp(outputs.astype(np.float64))
+    shares /= shares.sum(1, keepdims=True)
+    found: dict[str, float] = defaultdict(float)
+    for path in product(range(shares.shape[1]), repeat=len(shares)):
+        text = "".join(characters[number - 1] for number, _ in groupby(path) if number)
+        found[text] += float(np.prod([share[number] for share, number in zip(shares, path, strict=True)]))
+    return found
+
+
+def edits(one: str, other: str) -> int:
+    """The fewest insertions, deletions and substitutions from one text to the other."""
+
+    @cache
+    def rest(a: int, b: int) -> int:
+        if a == len(one) or b == len(other):
+            return len(one) - a + len(other) - b
+        return min(rest(a + 1, b) + 1, rest(a, b + 1) + 1, rest(a + 1, b + 1) + (one[a] != other[b]))
+
+    return rest(0, 0)
+
+
+def unigram_log_probability(train: Sequence[Codes], codes: Codes) -> float:
+    """Sum over all codes of log((count + 1) / (total + size)), stream by stream."""
+    total = 0.0
+    for stream in range(codes.format.streams):
+        counts = Counter(int(step[stream]) for clip in train for step in clip.values)
+        number = sum(counts.values()) + codes.format.codebook_size
+        total += sum(math.log((counts[int(step[stream])] + 1) / number) for step in codes.values)
+    return total
+
+
+def bigram_log_probability(train: Sequence[Codes], codes: Codes, strength: float) -> float:
+    """Sum over all codes of the smoothed bigram; the first code has the unigram's probability."""
+    total = 0.0
+    for stream in range(codes.format.streams):
+        clips = [[int(step[stream]) for step in clip.values] for clip in train]
+        single = Counter(code for clip in clips for code in clip)
+        pairs = Counter(pair for clip in clips for pair in pairwise(clip))
+        before = Counter(pair[0] for pair in pairs.elements())
+        number, past = sum(single.values()) + codes.format.codebook_size, None
+        for code in (int(step[stream]) for step in codes.values):
+            share = (single[code] + 1) / number
+            if past is not None:
+                share = (pairs[past, code] + strength * share) / (before[past] + strength)
+            total += math.log(share)
+            past = code
+    return total
+
+
+def accuracy_of_item(scores: Mapping[str, float], pairs: Sequence[tuple[str, str, str]], item: str) -> float:
+    """Count the right answers of one item."""
+    points, count = 0.0, 0
+    for name, right, wrong in pairs:
+        if name == item:
+            count += 1
+            if scores[right] > scores[wrong]:
+                points += 1
+            elif scores[right] == scores[wrong]:
+                points += 0.5
+    return points / count
+
+
+def warped_distance(one: np.ndarray, other: np.ndarray, distance: str) -> float:
+    """The mean distance of frames along the best path, by a table that is filled and then walked back."""
+
+    def between(a: np.ndarray, b: np.ndarray) -> float:
+        if distance == "identical":
+            return sum(x != y for x, y in zip(a, b, strict=True)) / len(a)
+        cosine = sum(x * y for x, y in zip(a, b, strict=True)) / math.sqrt(sum(a * a) * sum(b * b))
+        return math.acos(max(-1.0, min(1.0, cosine))) / math.pi
+
+    rows, columns = len(one), len(other)
+    cost = [[0.0] * columns for _ in range(rows)]
+    for i in range(rows):
+        for j in range(columns):
+            before = [cost[a][b] for a, b in ((i - 1, j - 1), (i, j - 1), (i - 1, j)) if a >= 0 and b >= 0]
+            cost[i][j] = between(one[i], other[j]) + (min(before) if before else 0.0)
+    i, j, steps = rows - 1, columns - 1, 1
+    while i > 0 or j > 0:
+        ways = [(a, b) for a, b in ((i - 1, j - 1), (i, j - 1), (i - 1, j)) if a >= 0 and b >= 0]
+        i, j = min(ways, key=lambda way: cost[way[0]][way[1]])
+        steps += 1
+    return cost[-1][-1] / steps
+
+
+def abx_error_of(tokens: Sequence[Token], distance: str, phone: str, against: str) -> float:
+    """The error of one ordered pair of phones: every triple in loops, then means of means."""
+    by_speaker: dict[str, list[float]] = {}
+    contexts = sorted({token.context for token in tokens})
+    speakers = sorted({token.speaker for token in tokens})
+    for context in contexts:
+        for speaker in speakers:
+            for other in speakers:
+                answers = []
+                for x in tokens:
+                    for a in tokens:
+                        for b in tokens:
+                            if (
+                                x.context == a.context == b.context == context
+                                and (x.phone, a.phone, b.phone) == (phone, phone, against)
+                                and other != speaker
+                                and (x.speaker, a.speaker, b.speaker) == (other, speaker, speaker)
+                            ):
+                                to_a = warped_distance(x.frames, a.frames, distance)
+                                to_b = warped_distance(x.frames, b.frames, distance)
+                                answers.append(0.5 if to_a == to_b else float(to_b < to_a))
+                if answers:
+                    by_speaker.setdefault(speaker, []).append(sum(answers) / len(answers))
+    means = [sum(each) / len(each) for each in by_speaker.values()]
+    return sum(means) / len(means)

@@ -8,13 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.batches import BatchConfig, TrainingBatches, loss, validation_batches
-from lm.contrast import ContrastConfig, nt_xent
-from lm.contrasted_gpt import ContrastedGPT, ContrastedLoss, create_contrasted
+from lm.batches import BatchConfig, CodeSequences, TrainingBatches, loss, validation_batches
+from lm.contrast import ContrastConfig, ContrastedGPT, ContrastedLoss, create_contrasted, nt_xent
 from lm.gpt import Interleaving, create_gpt
-from lm.pooling import pool
-from lm.sequences import CodeSequences
-from lm.vocabulary import Vocabulary
+from lm.probing.vectors import pool
+from lm.tokens import Vocabulary
 from tests.lm.reference import nt_xent_by_loops
 from tests.lm.tiny import TINY, random_codes
 from wordless.base.errors import InputError

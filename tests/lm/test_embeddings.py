@@ -10,8 +10,7 @@ from torch.nn.functional import one_hot
 
 from lm.embeddings import embed, embed_attentively, layer_features, states_over_time
 from lm.model import LanguageModel
-from lm.pooling import ALL_POOLINGS, POOLINGS, FloatArray, Pooling, pool
-from lm.vectors import VectorConfig
+from lm.probing.vectors import ALL_POOLINGS, POOLINGS, FloatArray, Pooling, VectorConfig, pool
 from lm.windows import windows
 from tests.lm import reference
 from tests.lm.tiny import TINY, random_codes, random_rates, rates_format

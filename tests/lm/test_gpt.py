@@ -8,7 +8,7 @@ import torch
 
 from lm.gpt import CachedGPT, GPTConfig, create_gpt
 from lm.model import LanguageModel
-from lm.vocabulary import Vocabulary
+from lm.tokens import Vocabulary
 from tests.lm import reference
 from tests.lm.tiny import TINY, codes_format, random_codes
 from wordless.base.errors import InputError

@@ -7,15 +7,14 @@ import pytest
 import soundfile
 import torch
 
-from lm.batches import BatchConfig, TrainingBatches, loss
+from lm.batches import BatchConfig, CodeSequences, TrainingBatches, loss
 from lm.embeddings import embed
 from lm.gpt import GPTConfig
+from lm.judging.scores import unigram_perplexity
 from lm.model import LanguageModel
-from lm.perplexity import unigram_perplexity
-from lm.pooling import bags_of_codes
-from lm.probing.config import ProbeConfig
 from lm.probing.probe import ProbeTask, best_candidate, probe
-from lm.sequences import CodeSequences
+from lm.probing.task import ProbeConfig
+from lm.probing.vectors import bags_of_codes
 from tokenizer.codes import Codes, CodesFormat
 from wordless.audio.spectrogram import LogMel, SpectrogramConfig
 

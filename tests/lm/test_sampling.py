@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lm.sampling import LONGEST_LOOP, LoopGuard, Sampling, draw, probabilities
+from lm.generation import LONGEST_LOOP, LoopGuard, Sampling, draw, probabilities
 from tests import reference
 from wordless.base.errors import InputError
 

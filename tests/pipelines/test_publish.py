@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import wordless
-from lm.onnx import CodesToLogits
+from lm.exports import CodesToLogits
 from pipelines.commandline.claims import hold
 from pipelines.publish import publish
 from pipelines.publishing.options import PublishConfig

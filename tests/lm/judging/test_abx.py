@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lm.judging.abx import Distance, Token, abx_errors, token_distances, token_frames
-from tests.lm.judging.reference import abx_error_of, warped_distance
+from tests.lm.reference import abx_error_of, warped_distance
 
 
 def tokens(seed: int, *, codes: bool) -> list[Token]:

@@ -1,13 +1,26 @@
-"""The score of a recording: against a sum over codes by a loop, and the rates of each other."""
+"""Scores of recordings, pairs and perplexities, against loops."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lm.judging.scores import score
+from lm.judging.scores import (
+    bits_per_second,
+    distinct_ngrams,
+    item_accuracies,
+    mean_log_probability,
+    perplexity_of,
+    score,
+    unigram_perplexity,
+)
 from lm.model import LanguageModel
-from tests.lm.tiny import random_codes
+from tests.lm.reference import accuracy_of_item
+from tests.lm.tiny import codes_format, random_codes
+from tokenizer.codes import Codes
 from wordless.base.errors import InputError
 
 
@@ -46,3 +59,86 @@ def test_a_recording_without_a_code_has_no_score(model: LanguageModel) -> None:
 def test_codes_of_another_codebook_are_refused(model: LanguageModel) -> None:
     with pytest.raises(InputError, match="codebook"):
         score(model, random_codes(4, streams=model.format.streams, codebook="c2"))
+
+
+def test_an_item_has_the_share_of_its_pairs_that_are_right() -> None:
+    rng = np.random.default_rng(0)
+    scores = {str(number): float(rng.integers(4)) for number in range(30)}  # whole numbers, so that some are equal
+    drawn = [(f"item {rng.integers(4)}", *(str(n) for n in rng.choice(30, size=2))) for _ in range(60)]
+    pairs = [(item, right, wrong) for item, right, wrong in drawn]
+    items, found = item_accuracies(scores, pairs)
+    assert items == tuple(dict.fromkeys(item for item, _, _ in pairs))
+    assert found.tolist() == pytest.approx([accuracy_of_item(scores, pairs, item) for item in items])
+
+
+def test_a_score_does_not_grow_with_the_length(model: LanguageModel) -> None:
+    codes = random_codes(7, streams=model.format.streams)
+    each = model.log_probabilities(codes)
+    assert mean_log_probability(model, codes) == pytest.approx(float(each.sum()) / codes.values.size)
+
+
+def _codes(values: list[list[int]]) -> Codes:
+    array = np.array(values, np.int32)
+    return Codes(values=array, num_samples=len(array) * 320, format=codes_format(array.shape[1]))
+
+
+def test_unigram_perplexity_counts_add_one_for_each_stream() -> None:
+    train = [_codes([[0, 6], [0, 6], [1, 6]])]
+    chances = [3 / 10, 4 / 10, 1 / 10, 1 / 10]  # of 0 in stream 0, 6 in stream 1, then 2 and 2, which train never has
+    expected = math.exp(-sum(math.log(chance) for chance in chances) / 4)
+    assert unigram_perplexity(train, [_codes([[0, 6], [2, 2]])]) == pytest.approx(expected)
+
+
+def test_equally_frequent_codes_have_the_perplexity_of_the_codebook() -> None:
+    uniform = [_codes([[code] for code in range(7)])]
+    assert unigram_perplexity(uniform, [random_codes(20)]) == pytest.approx(7)
+
+
+def test_bits_per_second() -> None:
+    assert bits_per_second(math.log(7), codes_format(2)) == pytest.approx(codes_format(2).bits_per_second)
+
+
+def test_two_codebooks_have_no_common_frequencies() -> None:
+    with pytest.raises(InputError, match="codebook c2"):
+        unigram_perplexity([random_codes(3)], [random_codes(3, codebook="c2")])
+
+
+def test_nothing_to_count_is_refused() -> None:
+    with pytest.raises(InputError, match=r"\b1 train\b.*\b0 validation\b"):
+        unigram_perplexity([random_codes(3)], [])
+
+
+def codes(*values: int) -> np.ndarray:
+    return np.array(values, dtype=np.int32)[:, None]
+
+
+def test_counts_what_is_said_twice_in_one_sequence_or_in_two() -> None:
+    assert distinct_ngrams([codes(1, 2, 1, 2)], 1) == 0.5
+    assert distinct_ngrams([codes(1, 2, 1, 2)], 2) == pytest.approx(2 / 3)
+    assert distinct_ngrams([codes(1, 2, 3), codes(1, 2, 3)], 3) == 0.5
+    assert distinct_ngrams([codes(1, 2), codes(2, 1)], 2) == 1  # none reaches from one sequence into the next
+
+
+def test_a_step_is_all_its_streams() -> None:
+    assert distinct_ngrams([np.array([[1, 2], [1, 3]], np.int32)], 1) == 1
+
+
+def test_too_short_to_have_any() -> None:
+    assert distinct_ngrams([codes(1)], 2) is None
+    assert distinct_ngrams([], 1) is None
+    with pytest.raises(InputError, match=r"\bn\b.*\b0\b"):
+        distinct_ngrams([codes(1)], 0)
+
+
+@given(st.lists(st.lists(st.integers(0, 3), max_size=12), max_size=4), st.integers(1, 4))
+def test_one_step_more_tells_no_fewer_apart(sequences: list[list[int]], n: int) -> None:
+    arrays = [codes(*each) for each in sequences]
+    shorter, longer = distinct_ngrams(arrays, n), distinct_ngrams(arrays, n + 1)
+    if shorter is not None and longer is not None and len(arrays) == 1:
+        total = sum(max(len(each) - n + 1, 0) for each in arrays)
+        assert longer * (total - 1) >= shorter * total - 1
+
+
+def test_perplexity_of_even_chances_is_their_number() -> None:
+    assert perplexity_of([np.full((3, 1), -np.log(8)), np.full((5, 1), -np.log(8))]) == pytest.approx(8)
+    assert perplexity_of([]) is None

@@ -6,12 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm.comparison import MANY_GROUPS
-from lm.probing.config import ProbeConfig, penalty_grid
-from lm.probing.learning_curve import DRAWS, label_order, learning_curve
+from lm.probing.comparison import MANY_GROUPS
 from lm.probing.logistic import standardise
-from lm.probing.probe import fit_penalties, probe
-from lm.probing.task import ProbeTask
+from lm.probing.probe import DRAWS, fit_penalties, label_order, learning_curve, probe
+from lm.probing.task import ProbeConfig, ProbeTask, penalty_grid
 
 CONFIG = ProbeConfig(penalties=4, resamples=20, learning_curve=(0.01, 0.2, 1.0))
 

@@ -138,7 +138,7 @@ def test_a_shard_without_recordings_says_what_it_holds(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", [*members, ("notes", b"?")])
     with pytest.raises(InputError) as raised:
         read(CorpusConfig(shards=str(tmp_path / "a.tar")), tmp_path / "store")
-    assert all(each in str(raised.value) for each in (".qqq 12", ".lab 12"))
+    assert all(each in str(raised.value) for each in ("*.qqq", "*.lab", "12 members"))
 
 
 def test_a_pattern_reads_the_names_that_recordings_had(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_data_set_without_any_sound_is_refused(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", [("../up.wav", sound(0)), ("/up.wav", sound(1))])
     with pytest.raises(
         InputError,
-        match=r"corpus\.shards=a\.tar: .*\b2 recordings\b.*\(1 .*\b1 ",
+        match=r"corpus\.shards=a\.tar: .*\b2 parts\b.*a/\.\./up\.wav: .*; a//up\.wav: ",
     ):
         read(CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(label="cls")), tmp_path / "store")
 

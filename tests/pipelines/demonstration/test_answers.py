@@ -20,9 +20,8 @@ from torch import nn
 
 from lm.embeddings import layer_features
 from lm.model import LanguageModel
-from lm.pooling import bags_of_codes
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
-from lm.vectors import VectorConfig
+from lm.probing.vectors import VectorConfig, bags_of_codes
 from pipelines.demonstration.analysis import Analysis
 from pipelines.demonstration.answers import AVERAGE, ContinuationView, DemoAnswers
 from pipelines.demonstration.continuing import Request, mostly_silent, prompt_of

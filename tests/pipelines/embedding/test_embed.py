@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_module
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 
-from lm.features_file import FeaturesFile, read_features
+from lm.probing.features_file import FeaturesFile, read_features
 from lm.probing.fitted import FittedProbe
 from pipelines.chain.corpus import find_corpus
 from pipelines.chain.probe_job import probe_settings

@@ -10,9 +10,9 @@ import pytest
 import soundfile
 import torch
 
-from lm.comparison import Hits, bootstrap, outcome_interval, whole_groups
-from lm.finetuning.model import FineTunedModel
+from lm.finetuned import FineTunedModel
 from lm.model import LanguageModel
+from lm.probing.comparison import Hits, bootstrap, outcome_interval, whole_groups
 from pipelines.finetuning.job import finetune_body
 from tests.pipelines.finetuning.conftest import Finetuned
 from tests.pipelines.finetuning.tiny_finetuning import composed, write_tone, write_tones

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lm.finetuning.model import FineTunedModel
+from lm.finetuned import FineTunedModel
 from pipelines.finetuning.job import finetune_body
 from tests.pipelines.finetuning.tiny_finetuning import PITCHES, composed, write_tones
 from tests.pipelines.tiny import AUDIO

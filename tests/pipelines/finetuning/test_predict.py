@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from lm.finetuning.model import FineTunedModel
+from lm.finetuned import FineTunedModel
 from pipelines.commandline.inputs import recordings_of
 from pipelines.finetuning.job import finetune_body
 from pipelines.finetuning.prediction import predict_recordings

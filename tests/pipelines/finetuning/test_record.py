@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from lm.finetuning.figures import Figure
+from lm.heads.head import Figure
 from pipelines.finetuning.record import as_markdown, named_figures, summary
 
 

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 from safetensors.numpy import load_file
 
+from lm.generation import Sampling
 from lm.model import LanguageModel
-from lm.sampling import Sampling
 from pipelines.pages.report import write_report
 from pipelines.rates.continuations import continued_clips, require_long_enough, window_levels
 from pipelines.rates.labels import windows_of, windows_of_coded

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig
+from lm.bodies.convolutional import ConvEncoder, ConvEncoderConfig
 from lm.gpt import GPT, GPTConfig
-from lm.vocabulary import Vocabulary
+from lm.tokens import Vocabulary
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny_chain import composed
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig

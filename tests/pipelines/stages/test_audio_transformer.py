@@ -11,12 +11,11 @@ import torch
 from safetensors.numpy import load_file
 from torch import Tensor
 
-from lm.baselines.audio_transformer import VARIANTS, AudioTransformerConfig, create_audio_transformer, load_classifier
-from lm.baselines.clip_batches import WaveformBatchConfig
-from lm.baselines.supervised import ClassLoss, HeadConfig, Label, LabelledSplit
-from lm.baselines.waveform_augmentation import WaveformAugmentationConfig, augmenting_waveforms
-from lm.pooling import POOLINGS, pool
-from lm.vectors import VectorConfig
+from lm.bodies.audio_transformer import VARIANTS, AudioTransformerConfig, create_audio_transformer, load_classifier
+from lm.bodies.clips import WaveformBatchConfig
+from lm.bodies.waveforms import WaveformAugmentationConfig, augmenting_waveforms
+from lm.heads.classification import ClassLoss, HeadConfig, Label, LabelledSplit
+from lm.probing.vectors import POOLINGS, VectorConfig, pool
 from pipelines.stages.audio_transformer import (
     AudioTransformerSettings,
     audio_transformer,

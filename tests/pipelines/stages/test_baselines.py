@@ -12,11 +12,8 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
-from lm.baselines.block_features import clips_together
-from lm.baselines.encoder import create_encoder
-from lm.baselines.spectrogram_reader import PIECE_FRAMES, SpectrogramReader, statistics
-from lm.pooling import POOLINGS, pool
-from lm.vectors import ONE_HEARING, VectorConfig
+from lm.bodies.convolutional import PIECE_FRAMES, SpectrogramReader, clips_together, create_encoder, statistics
+from lm.probing.vectors import ONE_HEARING, POOLINGS, VectorConfig, pool
 from pipelines.commandline.refusals import resolved
 from pipelines.stages.baselines import BaselineSettings, baseline_features, simclr, supervised
 from pipelines.stages.labels import Labels
@@ -270,7 +267,7 @@ def test_clips_share_batches_of_limited_size(
 ) -> None:
     reader = SpectrogramReader(root=manifest.root, audio=AUDIO, sample=sample.folder)
     frames = [reader.num_frames(clip) for clip in manifest.clips]
-    monkeypatch.setattr("lm.baselines.block_features.FRAMES_AT_ONCE", 3 * max(frames))
+    monkeypatch.setattr("lm.bodies.convolutional.FRAMES_AT_ONCE", 3 * max(frames))
     groups = clips_together(reader, manifest.clips, VectorConfig())
     assert [clip for group in groups for clip in group] == [*manifest.clips]
     assert len(groups) < len(manifest.clips)

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from lm.pooling import POOLINGS, pool
+from lm.probing.vectors import POOLINGS, pool
 from pipelines.stages.features import audio_features
 from tests.pipelines.tiny import AUDIO, save_tokenizer, sweep, tiny_tokenizer
 from tokenizer.encoder import Encoder

@@ -10,8 +10,7 @@ import soundfile
 import torch
 from safetensors.numpy import load_file
 
-from lm.pooling import POOLINGS, FloatArray, pool
-from lm.vectors import ONE_HEARING, VectorConfig
+from lm.probing.vectors import ONE_HEARING, POOLINGS, FloatArray, VectorConfig, pool
 from pipelines.stages.features import frame_features
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store

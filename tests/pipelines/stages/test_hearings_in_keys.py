@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from lm.baselines.spectrogram_transformer import AstConfig
-from lm.vectors import VectorConfig
+from lm.bodies.spectrogram_transformer import AstConfig
+from lm.probing.vectors import VectorConfig
 from pipelines.settings.run import run_settings
 from pipelines.stages.audio_transformer import AudioTransformerSettings, audio_transformer_features
 from pipelines.stages.features import frame_features

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lm.sequences import CodeSequences
+from lm.batches import CodeSequences
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny_chain import composed
 from wordless.base.errors import InputError

@@ -12,8 +12,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from lm.probing.config import ProbeConfig
-from lm.probing.task import require_labels
+from lm.probing.task import ProbeConfig, require_labels
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import comparison
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable

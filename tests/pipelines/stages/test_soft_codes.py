@@ -11,13 +11,11 @@ import torch
 from safetensors.numpy import load_file as read_features
 
 from lm.embeddings import embed
-from lm.filtered import filtered
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
-from lm.pooling import pool
-from lm.vectors import VectorConfig
+from lm.probing.vectors import VectorConfig, pool
 from pipelines.stages.features import code_features, gpt_features
-from pipelines.stages.soft_codes import HeardSoftCodes, bottlenecks_of_hearings, filtered_codes
+from pipelines.stages.soft_codes import HeardSoftCodes, bottlenecks_of_hearings, filtered, filtered_codes
 from pipelines.stages.stored_arrays import heard_frames, open_heard
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES

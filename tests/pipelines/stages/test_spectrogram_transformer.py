@@ -10,12 +10,18 @@ import soundfile
 import torch
 from safetensors.numpy import load_file
 
-from lm.baselines.augmentation import AugmentationConfig
-from lm.baselines.clip_batches import ClipBatchConfig
-from lm.baselines.filter_bank import filter_bank, frames_of
-from lm.baselines.spectrogram_transformer import AstConfig, create_ast, load_classifier, stored_filter_bank
-from lm.baselines.supervised import Label
-from lm.pooling import POOLINGS, pool
+from lm.bodies.augmentation import AugmentationConfig
+from lm.bodies.clips import ClipBatchConfig
+from lm.bodies.spectrogram_transformer import (
+    AstConfig,
+    create_ast,
+    filter_bank,
+    frames_of,
+    load_classifier,
+    stored_filter_bank,
+)
+from lm.heads.classification import Label
+from lm.probing.vectors import POOLINGS, pool
 from pipelines.stages.labels import Labels
 from pipelines.stages.spectrogram_transformer import AstSettings, ast, ast_features
 from pipelines.stages.stored_arrays import filter_banks

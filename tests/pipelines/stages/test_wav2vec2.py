@@ -11,12 +11,11 @@ import soundfile
 import torch
 from safetensors.numpy import load_file
 
-from lm.baselines.clip_batches import WaveformBatchConfig
-from lm.baselines.masking import MaskConfig
-from lm.baselines.speech_classifier import load_speech_classifier
-from lm.baselines.supervised import Label
-from lm.pooling import POOLINGS, pool
-from lm.vectors import VectorConfig
+from lm.bodies.clips import WaveformBatchConfig
+from lm.bodies.speech import load_speech_classifier
+from lm.bodies.wav2vec2 import MaskConfig
+from lm.heads.classification import Label
+from lm.probing.vectors import POOLINGS, VectorConfig, pool
 from pipelines.stages.labels import Labels
 from pipelines.stages.stored_arrays import split_waveforms, waveforms
 from pipelines.stages.wav2vec2 import (
@@ -32,7 +31,7 @@ from pipelines.stages.wav2vec2 import (
 )
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from tests.lm.baselines.speech import RATE, SMALL, TARGETS
+from tests.lm.bodies.speech import RATE, SMALL, TARGETS
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.recordings.hearings import hearings
 from wordless.audio.recordings.manifest import Clip, Manifest, Split

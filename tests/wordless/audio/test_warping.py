@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.lm.baselines.reference import warped_by_loops
+from tests.lm.reference import warped_by_loops
 from wordless.audio.spectrogram import warp
 
 

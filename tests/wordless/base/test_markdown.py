@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lm.gpt import create_gpt
 from lm.model_card import export_card, model_card
-from lm.vocabulary import Vocabulary
+from lm.tokens import Vocabulary
 from tests.lm.tiny import TINY, codes_format
 from vocoder.model_card import model_card as vocoder_card
 from vocoder.wavenet.network import WaveNetConfig, create_wavenet

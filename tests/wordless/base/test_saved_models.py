@@ -8,11 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from lm.baselines.spectrogram_transformer import AstConfig, create_classifier, load_classifier, save_classifier
-from lm.finetuning.bodies.gpt import GptOptions
-from lm.finetuning.heads.classification import ClassificationOptions
-from lm.finetuning.model import FineTunedModel
-from lm.finetuning.network import create_network
+from lm.bodies.gpt import GptOptions
+from lm.bodies.spectrogram_transformer import AstConfig, create_classifier, load_classifier, save_classifier
+from lm.finetuned import FineTunedModel, create_network
+from lm.heads.classification import ClassificationOptions
 from lm.model import LanguageModel
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.samples.model import SampleLanguageModel, create_sample_model

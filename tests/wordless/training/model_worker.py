@@ -15,10 +15,9 @@ from typing import Generic
 import torch
 from torch import nn
 
-from lm.batches import BatchConfig, TrainingBatches, validation_batches
+from lm.batches import BatchConfig, CodeSequences, TrainingBatches, validation_batches
 from lm.batches import loss as nats
 from lm.model import LanguageModel
-from lm.sequences import CodeSequences
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.vocoder.sounds import clips_of_own_meaning, recordings, tiny_config
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, reconstruction_loss

@@ -8,7 +8,8 @@ from typing import Literal
 
 from wordless.audio.decoding import Channel
 from wordless.audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
-from wordless.audio.recordings.annotations.finding import Annotated, annotations_below, annotations_in, kind_of
+from wordless.audio.recordings.annotations.finding import kind_of
+from wordless.audio.recordings.annotations.reading import Annotated, annotations_below, annotations_in
 from wordless.audio.recordings.description import (
     FIELDS,
     ColumnConfig,

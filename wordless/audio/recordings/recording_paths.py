@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 from wordless.audio.decoding import RecordingError, count_samples, open_recording
 from wordless.audio.ffmpeg import FFMPEG_EXTENSIONS
 from wordless.audio.recordings.annotations.annotation import AnnotationConfig
-from wordless.audio.recordings.annotations.finding import Annotated, annotations_below, annotations_in, kind_of
+from wordless.audio.recordings.annotations.finding import kind_of
+from wordless.audio.recordings.annotations.reading import Annotated, annotations_below, annotations_in
 from wordless.audio.recordings.description import Description, Span
 from wordless.audio.recordings.manifest import Rejected, clip_name
 from wordless.audio.waveform import Part

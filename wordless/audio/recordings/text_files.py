@@ -1,9 +1,10 @@
-"""The text of tables and lists as programs write them: UTF-8 or UTF-16, with any line ends."""
+"""The text of tables, lists and annotations as programs write them: UTF-8 or UTF-16, with any line ends."""
 
 from pathlib import Path
 
 from wordless.base.errors import InputError
 
+MAX_BYTES = 1 << 28  # of a file of annotations
 _MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _OTHERS = (  # first bytes -> what the file is, and what to do
     (
@@ -22,7 +23,7 @@ _LOOKED_AT = 400  # bytes
 
 
 def read_text(path: Path, named: str) -> str:
-    r"""Return the text of a file, with ``\n`` at the ends of its lines if they were ``\r`` alone.
+    r"""Return the text of a table or list, with ``\n`` at the ends of its lines.
 
     ``named`` says in messages which option names the file: ``corpus.table=FILE``.
 
@@ -39,7 +40,7 @@ def read_text(path: Path, named: str) -> str:
         raise
     except ValueError as error:  # the path has a null character, or a character that UTF-8 cannot encode
         raise InputError(f"{named!r:.200} is not a path; name a file") from error
-    require_text(content, str(path))
+    _require_text(content, str(path))
     encoding = _encoding(content)
     try:
         text = content.decode(encoding)
@@ -50,12 +51,40 @@ def read_text(path: Path, named: str) -> str:
     return text if "\n" in text else text.replace("\r", "\n")
 
 
-def require_text(content: bytes, shown: str, *, xml: bool = False) -> None:
-    """Refuse the content of files of other kinds; ``shown`` names the file, which may be an XML document.
+def read_annotation_text(path: Path) -> str:
+    r"""Return the text of a file of annotations, which may be in Latin-1, with ``\n`` at the ends of its lines."""
+    return decode(read_annotation_bytes(path)).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_annotation_bytes(path: Path, *, xml: bool = False) -> bytes:
+    """Read the bytes of a file of annotations, which may be an XML document.
 
     Raises:
-        InputError: the content is of another kind, such as a Git LFS pointer or a web page.
+        InputError: the file is too long, or of another kind: a Git LFS pointer, a web page...
     """
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{path.name}:1: more than {MAX_BYTES >> 20} MiB of text; divide the file")
+    _require_text(content, path.name, xml=xml)
+    return content
+
+
+def decode(content: bytes) -> str:
+    """Decode the bytes of a text, which may end within a character; what is no Unicode is Latin-1."""
+    encoding = _encoding(content)
+    if encoding != "utf-8":
+        return content.decode(encoding, errors="replace").removeprefix("\ufeff")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if len(content) - error.start < 4:  # cut off within a character
+            return content[: error.start].decode("utf-8-sig")
+        return content.decode("latin-1")
+
+
+def _require_text(content: bytes, shown: str, *, xml: bool = False) -> None:
+    """Refuse the content of files of other kinds; ``shown`` names the file, which may be an XML document."""
     for start, kind, remedy in _OTHERS:
         if content.startswith(start):
             raise InputError(f"{shown}:1: it is {kind}; {remedy}")

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from transformers import Wav2Vec2Model
 
-from lm.baselines.wav2vec2 import create_masked_prediction
-from tests.lm.baselines.speech import SMALL
+from lm.bodies.wav2vec2 import create_masked_prediction
+from tests.lm.bodies.speech import SMALL
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.padding import EQUAL_RATIO, SIMILAR_RATIO, ConvolutionsByLength, group_by_length, read_by_length
 from wordless.audio.speech_models.encoder import load_speech_encoder

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
-from wordless.audio.recordings.annotations.annotation import Annotation, Tier, one_line, read_text
+from wordless.audio.recordings.annotations.annotation import Annotation, Tier, one_line
 from wordless.audio.recordings.description import PATH_COLUMNS
+from wordless.audio.recordings.text_files import read_annotation_text
 from wordless.base.errors import InputError
 
 WAV_SCP = "wav.scp"
@@ -59,12 +60,12 @@ def kaldi(folder: Path, shown: str) -> list[Tier]:
         elif name not in cut:
             fault = "no line of segments names the recording"
             found.append(Annotation(where=where, fields={}, recording=place, fault=fault))
-    return [Tier(name="", annotations=found)]
+    return [Tier(annotations=found)]
 
 
 def _pairs(folder: Path, name: str, shown: str) -> Iterator[tuple[str, str, str]]:
     """Give the first word of each line, the rest, and the line's place."""
-    for number, line in enumerate(read_text(folder / name).split("\n"), start=1):
+    for number, line in enumerate(read_annotation_text(folder / name).split("\n"), start=1):
         if line.strip():
             first, rest = (*line.split(maxsplit=1), "")[:2]
             yield first, rest.strip() if name == WAV_SCP else one_line(rest), f"{shown}/{name}:{number}"
@@ -128,7 +129,7 @@ def lhotse(path: Path, shown: str) -> list[Tier]:
         except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
             problem = f"not as lhotse writes it ({type(error).__name__}: {error})"
             found.append(Annotation(where=where, fields={}, fault=f"{problem:.120}", recording=str(value.get("id"))))
-    return [Tier(name="", annotations=found)]
+    return [Tier(annotations=found)]
 
 
 def _of_line(

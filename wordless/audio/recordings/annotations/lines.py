@@ -164,7 +164,7 @@ def audacity(text: str, shown: str) -> list[Tier]:
         elif line.strip():
             fault = f"{line!r:.60} is no start<TAB>end<TAB>label with times in seconds"
             found.append(Annotation(where=where, fields={}, fault=fault))
-    return [Tier(name="", annotations=found)]
+    return [Tier(annotations=found)]
 
 
 def is_lab(text: str) -> bool:
@@ -192,17 +192,17 @@ def lab(text: str, shown: str) -> list[Tier]:
             found.append(Annotation(where=where, fields={"start": start, "end": end, "label": label}))
         elif line.strip():
             found.append(Annotation(where=where, fields={}, fault=f"{line!r:.60} is no start, end and label"))
-    return [Tier(name="", annotations=found)]
+    return [Tier(annotations=found)]
 
 
 def rttm(text: str, shown: str) -> list[Tier]:
     """Read the lines SPEAKER of an RTTM: the speaker is the label."""
-    return [Tier(name="", annotations=list(_timed_words(text, shown, kind="SPEAKER", first=1, least=8, label=7)))]
+    return [Tier(annotations=list(_timed_words(text, shown, kind="SPEAKER", first=1, least=8, label=7)))]
 
 
 def ctm(text: str, shown: str) -> list[Tier]:
     """Read a CTM: a word in each line."""
-    return [Tier(name="", annotations=list(_timed_words(text, shown, kind=None, first=0, least=5, label=4)))]
+    return [Tier(annotations=list(_timed_words(text, shown, kind=None, first=0, least=5, label=4)))]
 
 
 def _timed_words(

@@ -2,13 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any, NoReturn
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from wordless.audio.recordings.annotations.annotation import Annotation, Tier, one_line
+from wordless.audio.recordings.annotations.annotation import Annotation, Medium, Tier, one_line
 from wordless.base.errors import InputError
 
 # Praat reads free-standing numbers, texts and flags, and skips the rest. So the long text, which has names before the
@@ -102,40 +100,24 @@ def elan(content: bytes, shown: str) -> list[Tier]:
         raise InputError(f"{shown}:1: an XML document of {root.tag!r:.40}, and not an ANNOTATION_DOCUMENT of ELAN")
     if (unit := next((each.get("TIME_UNITS") for each in root.iter("HEADER")), None)) not in (None, "milliseconds"):
         raise InputError(f"{shown}:1: its times are {unit!r:.40}, and only milliseconds are read; save it in ELAN")
-    _media(root, shown)  # refuses an origin that is no number
+    media = _media(root, shown)
     participants = {
         tier.get("TIER_ID"): (tier.get("PARTICIPANT"), tier.get("PARENT_REF")) for tier in root.iter("TIER")
     }
     slots = {slot.get("TIME_SLOT_ID"): slot.get("TIME_VALUE") for slot in root.iter("TIME_SLOT")}
     found = {each.get("ANNOTATION_ID"): each for each in root.iter() if each.tag in _ANNOTATIONS}
-    return [
+    in_tiers = [
         Tier(
             name=one_line(tier.get("TIER_ID", "")),
             annotations=[each for each in several if each is not None],
             gaps=sum(each is None for each in several),
+            media=media,
         )
         for tier in root.iter("TIER")
         for speaker in [_participant(tier.get("TIER_ID"), participants)]
         for several in [list(_annotations(tier, found, slots, speaker, shown))]
     ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Medium:
-    """A recording that an ELAN document names."""
-
-    urls: tuple[str, ...]  # as the document writes them
-    origin: float  # seconds of the recording at which the document's time begins: media are aligned by these
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Names of the file, without folders."""
-        return tuple(PurePosixPath(url.replace("\\", "/")).name for url in self.urls)
-
-
-def media_of(content: bytes, shown: str) -> tuple[Medium, ...]:
-    """Return the recordings that an ELAN document names."""
-    return _media(_parsed(content, shown), shown)
+    return in_tiers or [Tier(media=media)]
 
 
 def _media(root: Element, shown: str) -> tuple[Medium, ...]:

@@ -2,15 +2,13 @@
 
 ``data-{000..009}.tar`` and ``{train,test}.parquet`` are expanded as in bash and in WebDataset, ``*`` as in a shell.
 
-A reader gives each file's recordings and facts as parts. Contents of files are hashed once, and hashes are kept with
-the files' sizes and times of change.
+A reader gives each file's recordings and facts as parts.
 """
 
-import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
 from itertools import islice
@@ -20,8 +18,7 @@ from wordless.audio.recordings.description import SPLIT_NAMES
 from wordless.audio.recordings.manifest import Split, writable
 from wordless.audio.recordings.recording_paths import expand_home
 from wordless.base.errors import InputError
-from wordless.base.files import file_hash, locked, write_aside
-from wordless.base.json_values import find_object, list_hash, read_json
+from wordless.base.json_values import read_json
 
 
 class DamageError(Exception):
@@ -54,7 +51,6 @@ class Broken:
     name: str
     reason: str
     key: str | None = None
-    members: int = 0  # that it stands for, if they are neither sounds nor facts
 
 
 Part = Sound | Facts | Broken
@@ -228,41 +224,3 @@ def known_split(name: str) -> Split | None:
             if word in names:
                 return split
     return None
-
-
-def content_hashes(paths: Sequence[Path], cache: Path, progress: Callable[[int], None] | None = None) -> list[str]:
-    """Return the SHA-256 of each file; only files of another size or time of change are read again.
-
-    ``progress`` is told how many bytes of files were read since the last call.
-
-    Raises:
-        InputError: a file cannot be read, or its hash cannot be kept in the folder ``cache``.
-    """
-    note = cache / f"contents-{list_hash([str(path.resolve()) for path in paths])[:16]}.json"
-    keys = [_key(path) for path in paths]
-    known = find_object(note) or {}
-    if not all(isinstance(known.get(key), str) for key in keys):
-        with locked(note.with_suffix(".lock")):  # another process may hash the same files
-            known = find_object(note) or {}
-            known = {key: known.get(key) or _hash(path, progress) for path, key in zip(paths, keys, strict=True)}
-            write_aside(note, json.dumps(known, indent=1) + "\n")
-    return [str(known[key]) for key in keys]
-
-
-def _key(path: Path) -> str:
-    """Return a key of the file's place, size and time of change."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}; check path and permissions") from error
-    return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns])
-
-
-def _hash(path: Path, progress: Callable[[int], None] | None) -> str:
-    try:
-        found = file_hash(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}; check path and permissions") from error
-    if progress:
-        progress(path.stat().st_size)
-    return found

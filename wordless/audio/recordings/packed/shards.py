@@ -79,7 +79,7 @@ class _Others:
         for kind, count in self._counts.items():
             first = f"such as {self._first[kind]}" if count > 1 else self._first[kind]
             reason = f"not read, because the ending is not one of sound or facts: {counted(count, 'member')}, {first}"
-            yield Broken(name=kind, reason=reason, members=count)
+            yield Broken(name=kind, reason=reason)
 
 
 def _member(archive: tarfile.TarFile, member: tarfile.TarInfo, seen: set[str], others: _Others) -> Parts:

@@ -5,9 +5,9 @@
     dataset-0123456789abcdef/sounds/train_00000/0000/...   recordings, byte by byte as they were packed
     dataset-0123456789abcdef/rows/00000.jsonl              for each packed file: its recordings and their facts
 
-The key is a hash of the packed files' names and contents, and of the columns that are read. The folder appears complete
-or not at all; until then it ends in ``.partial``. A packed file whose rows are there is finished, so a killed run
-unpacks the others alone.
+The key is a hash of the packed files' names, sizes and times of change, and of the columns that are read. The folder
+appears complete or not at all; until then it ends in ``.partial``. A packed file whose rows are there is finished, so a
+killed run unpacks the others alone.
 
 The facts of a recording are those whose key is its name before the ending, and those whose key ends at an earlier dot
 of this name, as in WebDataset. If several say a value, the longest key counts::
@@ -23,14 +23,13 @@ A table beside the folder has labels, groups, folds and splits of its recordings
 
 import json
 import os
-from collections import ChainMap, Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from collections import ChainMap
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from wordless.audio.recordings.description import SEPARATOR, ColumnConfig
-from wordless.audio.recordings.inspection import frequent_reasons
-from wordless.audio.recordings.manifest import Rejected, Split
+from wordless.audio.recordings.manifest import Split
 from wordless.audio.recordings.packed.files import (
     Broken,
     DamageError,
@@ -38,18 +37,20 @@ from wordless.audio.recordings.packed.files import (
     PackedFile,
     Parts,
     Sound,
-    content_hashes,
     data_set_files,
     known_split,
     shard_files,
 )
 from wordless.audio.recordings.packed.rows import FileColumns, read_rows, sound_bytes, table_columns
 from wordless.audio.recordings.packed.shards import read_shard
-from wordless.audio.recordings.recording_paths import EXTENSIONS
 from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, remove, write_aside
 from wordless.base.json_values import list_hash
 from wordless.base.text import counted, listed, nearest, suggestion
+
+VERSION = 3  # of the layout: raise it when the same files are unpacked in another way
+SOUNDS, ROWS = "sounds", "rows"
+Progress = Callable[[int], None]  # bytes that were written since the last call
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +60,32 @@ class PackedDataSet:
     option: str  # that names them
     name: str  # for people
     files: tuple[PackedFile, ...]
-    reading: str  # what decides, beside the files' bytes, how they are read: columns and names of classes
-    sizes: tuple[int, ...]  # bytes of each file's recordings, about
-    read: Callable[[PackedFile], Parts]
+    # of each Arrow or Parquet file by its name, or why it is damaged; tar shards have none
+    columns: Mapping[str, FileColumns | str]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Bytes of each file's recordings, about; compressed shards take more."""
+        return tuple(self._size(file) for file in self.files)
+
+    def read(self, file: PackedFile) -> Parts:
+        """Give the recordings and facts of a file."""
+        match self.columns.get(file.name):
+            case None:
+                yield from read_shard(file)
+            case str() as reason:
+                yield Broken(name="the file", reason=reason)
+            case columns:
+                yield from read_rows(file, columns)
+
+    def _size(self, file: PackedFile) -> int:
+        match self.columns.get(file.name):
+            case None:
+                return file.path.stat().st_size
+            case str():
+                return 0
+            case columns:
+                return sound_bytes(file, columns)
 
 
 def open_data_set(place: str, columns: ColumnConfig) -> PackedDataSet:
@@ -71,27 +95,19 @@ def open_data_set(place: str, columns: ColumnConfig) -> PackedDataSet:
         InputError: there are no such files, all are damaged, or a column is not there.
     """
     files = data_set_files(place)
-    found: dict[str, FileColumns] = {}
-    damaged: dict[str, str] = {}
+    found: dict[str, FileColumns | str] = {}
     for file in files:
         try:
             found[file.name] = table_columns(file, columns.audio)
         except DamageError as error:
-            damaged[file.name] = str(error)
-    if not found:
-        path, reason = files[0].path, damaged[files[0].name]
-        raise InputError(f"corpus.dataset={place}: {path} {reason}; name Parquet files, or Arrow files of save_to_disk")
-    require_columns({name for each in found.values() for name in each.classes}, columns, f"corpus.dataset={place}")
-    sizes = tuple(sound_bytes(file, found[file.name]) if file.name in found else 0 for file in files)
-
-    def read(file: PackedFile) -> Parts:
-        return read_rows(file, found[file.name]) if file.name in found else _set_aside(damaged[file.name])
-
-    reading = list_hash([name, each.audio, dict(each.classes)] for name, each in found.items())
-    name = Path(place).resolve().name
-    return PackedDataSet(
-        option="corpus.dataset", name=name, files=tuple(files), reading=reading, sizes=sizes, read=read
-    )
+            found[file.name] = str(error)
+    readable = [each for each in found.values() if not isinstance(each, str)]
+    at = f"corpus.dataset={place}"
+    if not readable:
+        problem = f"{at}: {files[0].path} {found[files[0].name]}"
+        raise InputError(f"{problem}; name Parquet files, or Arrow files of save_to_disk")
+    require_columns({name for each in readable for name in each.classes}, columns, at)
+    return PackedDataSet(option="corpus.dataset", name=Path(place).resolve().name, files=tuple(files), columns=found)
 
 
 def open_shards(pattern: str) -> PackedDataSet:
@@ -100,12 +116,7 @@ def open_shards(pattern: str) -> PackedDataSet:
     Raises:
         InputError: one of them is not there.
     """
-    files = shard_files(pattern)
-    sizes = tuple(file.path.stat().st_size for file in files)  # compressed shards take more
-    name = Path(pattern).name
-    return PackedDataSet(
-        option="corpus.shards", name=name, files=tuple(files), reading="tar", sizes=sizes, read=read_shard
-    )
+    return PackedDataSet(option="corpus.shards", name=Path(pattern).name, files=tuple(shard_files(pattern)), columns={})
 
 
 def require_columns(there: Collection[str], columns: ColumnConfig, place: str) -> None:
@@ -121,23 +132,13 @@ def require_columns(there: Collection[str], columns: ColumnConfig, place: str) -
             )
 
 
-def _set_aside(reason: str) -> Iterator[Broken]:
-    yield Broken(name="the file", reason=reason)
-
-
-VERSION = 2  # of the layout: raise it when the same files are unpacked in another way
-SOUNDS, ROWS = "sounds", "rows"
-Progress = Callable[[int], None]  # bytes that were written since the last call
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class UnpackedRow:
     """A recording below the folder of sounds, or a part that was set aside."""
 
     path: str  # below the folder of sounds; of a part that was set aside, its packed file and its name
     size: int = 0  # bytes
     reason: str = ""  # why it was set aside; empty: it was not
-    members: int = 0  # of a packed file that the row stands for, if they are not read
     fields: dict[str, str]
 
 
@@ -165,15 +166,18 @@ class Unpacked:
             return False
 
 
-def unpacked_place(data_set: PackedDataSet, cache: Path, progress: Progress | None = None) -> Unpacked:
-    """Return where a data set is, or will be, unpacked; its files are hashed if they are not known.
-
-    ``progress`` is told how many bytes were hashed since the last call.
-    """
-    hashes = content_hashes([file.path for file in data_set.files], cache, progress)
-    named = [[file.name, content] for file, content in zip(data_set.files, hashes, strict=True)]
-    key = list_hash([VERSION, data_set.reading, *named])[:16]
-    return Unpacked(folder=cache / f"dataset-{key}")
+def unpacked_place(data_set: PackedDataSet, cache: Path) -> Unpacked:
+    """Return where a data set is, or will be, unpacked."""
+    columns = [
+        [name, each] if isinstance(each, str) else [name, each.audio, dict(each.classes)]
+        for name, each in data_set.columns.items()
+    ]
+    try:
+        states = [(file.name, file.path.stat()) for file in data_set.files]
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}; check path and permissions") from error
+    files = [[name, status.st_size, status.st_mtime_ns] for name, status in states]
+    return Unpacked(folder=cache / f"dataset-{list_hash([VERSION, columns, *files])[:16]}")
 
 
 def is_unpacked(data_set: PackedDataSet, place: Unpacked) -> bool:
@@ -184,7 +188,8 @@ def is_unpacked(data_set: PackedDataSet, place: Unpacked) -> bool:
 def missing_bytes(data_set: PackedDataSet, place: Unpacked) -> int:
     """Return about how many bytes `unpack` will write, without those that a killed process has finished."""
     begun = place if place.folder.is_dir() else _partial(place)
-    return sum(data_set.sizes[number] for number in missing_files(data_set, begun))
+    sizes = data_set.sizes
+    return sum(sizes[number] for number in missing_files(data_set, begun))
 
 
 def missing_files(data_set: PackedDataSet, place: Unpacked) -> list[int]:
@@ -241,10 +246,10 @@ def _unpack_file(data_set: PackedDataSet, partial: Unpacked, number: int, progre
         finished.append(replace(row, fields=dict(ChainMap(*(facts.get(each, {}) for each in keys)))))
     if alone := [key for key in facts if key not in told]:
         such = f"no recording has their names: facts of {counted(len(alone), 'sample')}, such as {alone[0]}"
-        finished.append(UnpackedRow(path=f"{file.name}/{alone[0]}", reason=such, members=len(alone), fields={}))
+        finished.append(UnpackedRow(path=f"{file.name}/{alone[0]}", reason=such, fields={}))
     os.sync()  # one call for all recordings; flushing each by itself took 8 ms a file
-    lines = [json.dumps({name: getattr(row, name) for name in UnpackedRow.__slots__}) for row in finished]
-    write_aside(partial.folder / ROWS / f"{number:05d}.jsonl", "".join(f"{line}\n" for line in lines))
+    lines = "".join(f"{json.dumps(asdict(row))}\n" for row in finished)
+    write_aside(partial.folder / ROWS / f"{number:05d}.jsonl", lines)
 
 
 def _keys(name: str, described: Collection[str], sounds: Collection[str]) -> list[str]:
@@ -269,7 +274,7 @@ def _write_parts(
             case Broken():
                 faults |= {part.key} if part.key is not None else set()
                 path = f"{file.name}/{part.name}"
-                rows.append((None, UnpackedRow(path=path, reason=part.reason, members=part.members, fields={})))
+                rows.append((None, UnpackedRow(path=path, reason=part.reason, fields={})))
             case Sound():
                 path = f"{file.name}/{part.name}"
                 try:
@@ -314,57 +319,29 @@ def label_table(
     Raises:
         InputError: no recording can be used, or none has a value of a column.
     """
+    at = f"{data_set.option}={data_set.name}"
     rows = [(row, file.split) for number, file in enumerate(data_set.files) for row in place.rows(number)]
-    there = {name for row, _ in rows for name in row.fields}
-    if all(row.reason for row, _ in rows):
-        raise InputError(f"{data_set.option}={data_set.name}: {_nothing([row for row, _ in rows])}")
-    require_columns(there, columns, f"{data_set.option}={data_set.name}")
+    usable = [row for row, _ in rows if not row.reason]
+    if not usable:
+        first = "; ".join(f"{row.path}: {row.reason}" for row, _ in rows[:3])
+        problem = f"none of its {counted(len(rows), 'part')} can be used ({first})" if rows else "it is empty"
+        raise InputError(f"{at}: {problem}; check the files, and convert recordings of other kinds to WAV or FLAC")
+    require_columns({name for row, _ in rows for name in row.fields}, columns, at)
     text = "".join(f"{json.dumps(line)}\n" for line in _lines(rows, columns, own_splits))
     path = place.folder.with_name(f"{place.folder.name}.{list_hash([text])[:8]}.jsonl")
     if not path.is_file():
         with locked(place.folder.with_suffix(".lock")):
             write_aside(path, text)
-    return path, _missing_facts([row for row, _ in rows], columns)
-
-
-def _nothing(rows: Sequence[UnpackedRow]) -> str:
-    """Say why a data set has no recording that can be used."""
-    broken = [Rejected(path=row.path, reason=row.reason) for row in rows if not row.members]
-    others: Counter[str] = Counter()
-    for row in rows:
-        kind = PurePosixPath(row.path).name
-        if row.members and kind.startswith("*"):
-            others[kind.removeprefix("*") or "without an ending"] += row.members
-    members = ", ".join(f"{kind} {count}" for kind, count in others.most_common())
-    there = f"; its other members are {members}" if members else ""
-    if broken:
-        recordings = counted(len(broken), "recording")
-        return f"none of its {recordings} can be used ({frequent_reasons(broken)}){there}; check the files"
-    known = " ".join(f".{each}" for each in EXTENSIONS)
-    return f"it holds no recordings{there}; recordings end in {known}: convert others to WAV or FLAC"
-
-
-def _missing_facts(rows: Sequence[UnpackedRow], columns: ColumnConfig) -> tuple[str, ...]:
-    """Return a notice if some recordings have no label, group or fold, and others have."""
-    known: Counter[str] = Counter()
-    without: dict[str, str] = {}  # a recording without each
-    usable = [row for row in rows if not row.reason]
-    named = {"label": columns.labels, "group": columns.group, "fold": columns.fold}
-    for row in usable:
-        there = _described(row, columns)
-        known.update(there.keys())
-        for name in (name for name, column in named.items() if column and name not in there):
-            without.setdefault(name, row.path)
-    counts = [f"{len(usable) - known[name]} have no {name} (such as {path})" for name, path in without.items()]
-    return (f"of {counted(len(usable), 'recording')} in it, {listed(counts)}",) if counts else ()
+    return path, _missing_facts(usable, columns)
 
 
 def _lines(
     rows: Sequence[tuple[UnpackedRow, str | None]], columns: ColumnConfig, own_splits: bool
 ) -> Iterator[dict[str, str]]:
-    named = [row.fields.get(columns.split) if columns.split else split for row, split in rows]
-    divided = own_splits and _is_divided([name for name, (row, _) in zip(named, rows, strict=True) if not row.reason])
-    for (row, _), name in zip(rows, named, strict=True):
+    named = [(row, row.fields.get(columns.split) if columns.split else split) for row, split in rows]
+    names = {name or "" for row, name in named if not row.reason}
+    divided = own_splits and len(names) > 1 and any(map(known_split, names))
+    for row, name in named:
         fields = _described(row, columns)
         split: Split | None = known_split(name or "") if divided else "train"
         if reason := row.reason or _fault(fields, name, split):
@@ -374,13 +351,9 @@ def _lines(
 
 
 def _described(row: UnpackedRow, columns: ColumnConfig) -> dict[str, str]:
-    labels = [text for column in columns.labels if (text := row.fields.get(column))]
-    found = {"label": SEPARATOR.join(labels)}
-    found |= {
-        name: row.fields.get(column, "")
-        for name, column in (("group", columns.group), ("fold", columns.fold))
-        if column is not None
-    }
+    """Return label, group and fold of a recording, as far as they are known."""
+    label = SEPARATOR.join(text for column in columns.labels if (text := row.fields.get(column)))
+    found = {"label": label, "group": row.fields.get(columns.group or ""), "fold": row.fields.get(columns.fold or "")}
     return {name: text for name, text in found.items() if text}
 
 
@@ -391,6 +364,13 @@ def _fault(fields: dict[str, str], name: str | None, split: Split | None) -> str
     return "" if split else f"in no split: {name or 'nothing'} of the data set is neither train, validation nor test"
 
 
-def _is_divided(names: Collection[str | None]) -> bool:
-    """Return whether there are several splits, of which some are known."""
-    return len({*names}) > 1 and any(known_split(name or "") for name in names)
+def _missing_facts(usable: Sequence[UnpackedRow], columns: ColumnConfig) -> tuple[str, ...]:
+    """Return a notice if some recordings have no label, group or fold, and others have."""
+    wanted = [name for name in ("label", "group", "fold") if name in columns.named]
+    without: dict[str, list[str]] = {name: [] for name in wanted}  # paths of recordings
+    for row in usable:
+        there = _described(row, columns)
+        for name in wanted:
+            without[name] += [] if name in there else [row.path]
+    counts = [f"{len(paths)} have no {name} (such as {paths[0]})" for name, paths in without.items() if paths]
+    return (f"of {counted(len(usable), 'recording')} in it, {listed(counts)}",) if counts else ()

@@ -25,7 +25,7 @@ from tests.wordless.audio.recordings.annotations.annotated_files import (
     write_recording,
 )
 from wordless.audio.recordings.annotations.annotation import AnnotationConfig
-from wordless.audio.recordings.annotations.finding import annotations_below
+from wordless.audio.recordings.annotations.reading import annotations_below
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Clip, Rejected, read_manifest, write_manifest

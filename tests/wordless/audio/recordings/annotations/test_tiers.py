@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, Part, textgrid_text
-from wordless.audio.recordings.annotations.annotation import one_line, read_text
+from wordless.audio.recordings.annotations.annotation import one_line
 from wordless.audio.recordings.annotations.tiers import elan, textgrid
+from wordless.audio.recordings.text_files import read_annotation_text
 from wordless.base.errors import InputError
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), min_size=1, max_size=12).filter(one_line)
@@ -33,7 +34,7 @@ def test_the_tiers_that_praat_writes_are_read(marks: list[int], texts: list[str]
 def test_texts_of_all_encodings_and_line_ends_are_read(tmp_path: Path, encoding: str, ends: str) -> None:
     text = textgrid_text({"vögel": [(0.5, 1.5, "grünfink")]}).replace("\n", ends)
     (tmp_path / "a.TextGrid").write_bytes(text.encode(encoding))
-    (tier,) = textgrid(read_text(tmp_path / "a.TextGrid"), "a.TextGrid")
+    (tier,) = textgrid(read_annotation_text(tmp_path / "a.TextGrid"), "a.TextGrid")
     assert (tier.name, [each.fields["label"] for each in tier.annotations]) == ("vögel", ["grünfink"])
 
 

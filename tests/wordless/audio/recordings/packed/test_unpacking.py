@@ -1,6 +1,5 @@
 """Unpacking: once, whole or not at all, and resumed where a killed process left it."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from tests.wordless.audio.recordings.packed.packed_files import (
     write_tar,
 )
 from wordless.audio.recordings.description import ColumnConfig
-from wordless.audio.recordings.packed.files import content_hashes
 from wordless.audio.recordings.packed.unpacking import (
     PackedDataSet,
     Unpacked,
@@ -63,7 +61,7 @@ def test_sounds_are_written_byte_by_byte(parquet: Path, tmp_path: Path) -> None:
     assert rows[0].fields == {"label": "low", "speaker": "s0"}
 
 
-def test_the_same_contents_elsewhere_are_not_unpacked_again(parquet: Path, tmp_path: Path) -> None:
+def test_a_copy_with_the_same_times_is_not_unpacked_again(parquet: Path, tmp_path: Path) -> None:
     place = unpacked(opened(parquet), tmp_path / "cache")
     shutil.copytree(parquet, tmp_path / "copy")
     copy = opened(tmp_path / "copy")
@@ -90,18 +88,6 @@ def test_other_names_of_classes_are_other_contents(tmp_path: Path) -> None:
         ["low", "high"],
         ["deep", "high"],
     ]
-
-
-def test_known_files_are_not_hashed_again(parquet: Path, tmp_path: Path) -> None:
-    paths = sorted(parquet.iterdir())
-    read: list[int] = []
-    first = content_hashes(paths, tmp_path / "cache", read.append)
-    assert first == [file_hash(path) for path in paths]
-    assert read == [path.stat().st_size for path in paths]
-    assert content_hashes(paths, tmp_path / "cache", read.append) == first
-    os.utime(paths[1], (1, 1))
-    assert content_hashes(paths, tmp_path / "cache", read.append) == first
-    assert read == [path.stat().st_size for path in (*paths, paths[1])]
 
 
 def test_recordings_that_somebody_removed_or_cut_are_unpacked_again(parquet: Path, tmp_path: Path) -> None:

@@ -1,1 +1,0 @@
-"""Encoders of spectrograms and waveforms: baselines for the language model's representations."""

@@ -1,0 +1,500 @@
+"""The Audio Transformer: a transformer over patches of a waveform, with a learned front end.
+
+Verma and Berger, "Audio Transformers: Transformer Architectures for Large Scale Audio Understanding. Adieu
+Convolutions", 2021 (arXiv:2105.00335)::
+
+    samples    [ 25 ms ][ 25 ms ][ 25 ms ][ 25 ms ]    the end is padded with silence to a whole patch
+    front end  one wide layer (2,048), then 64 dimensions; a place is added
+    layers     [   0   ][   1   ][   2   ][   3   ]    plain: each layer has a state for each patch
+               [       0        ][       1        ]    pooling: the rate is halved after some layers
+                                                       wavelet: half of the dimensions have lower rates
+
+The layers are PyTorch's `nn.TransformerEncoderLayer`, whose attention is `scaled_dot_product_attention`. An encoder
+needs no more: fairseq2's layers would add caches, rotary positions and causal masks, and tie the saved weights to it.
+The three variants have the same parameters.
+
+The rates between layers, by average pooling and by a Haar decomposition of some dimensions::
+
+    steps         [0][1][2][3][4][5][6]      a clip of seven steps
+    pooled        [ 0 ][ 1 ][ 2 ][ 3]        half the rate; the last window has a single step
+
+    decomposed    [0][1][2][3][4][5][6]      half of the dimensions keep their rate
+                  [  0 ][  2 ][  4 ][6]      some hold the mean of each window of 2 steps
+                  [    0     ][    4  ]      some that of 4, 8, ... steps
+                  [         0         ]      and the last ones have one value for the whole clip
+
+A window mean that is held is a Haar wavelet transform without the details of the finer levels (Haar, 1910). Windows are
+counted from the start of a clip, and steps beyond its end take no part in a mean. Neither function has parameters.
+
+As a body it has a state for each patch, or for several with average pooling. Its pre-trained weights are those of a run
+with the method ``audio_transformer``, which learned them with the labels of its corpus. Each window is brought to mean
+0 and the same level.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar, Literal, cast, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lm.bodies.body import RANDOM, RUN, BodyNetwork, FrontEnd, Reading, RunPart, Source
+from lm.bodies.convolutional import Classifier, attach_head, pool_blocks
+from lm.bodies.waveforms import (
+    SAMPLE_TYPE,
+    UNCHANGED,
+    WaveformAugmentationConfig,
+    WaveformFrontEnd,
+    augmenting_waveforms,
+    require_whole_clips,
+    waveform_key,
+)
+from lm.heads.classification import HeadConfig
+from lm.probing.vectors import ONE_HEARING, VectorConfig, average, pooling_parts
+from wordless.audio.padding import inside
+from wordless.audio.recordings.hearings import Hearing, hearings
+from wordless.audio.recordings.manifest import Clip
+from wordless.audio.waveform import FloatArray, equal_blocks
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
+from wordless.base.files import file_hash
+from wordless.base.ranges import require, require_least
+from wordless.base.saved_models import WEIGHTS, ModelKind, load_weights, reading, require_size, write_model
+
+
+def pool_pairs(states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Average pairs of steps: ``(batch, time, dim)`` -> ``(batch, time / 2, dim)`` and the lengths, rounded up."""
+    return _window_means(states, lengths, 2), -(-lengths // 2)
+
+
+def decompose(states: Tensor, lengths: Tensor, *, levels: int) -> Tensor:
+    """Replace the second half of the dimensions by window means: 2 steps, 4, ... in ``levels`` equal parts.
+
+    The windows of the last part are whole clips. States beyond a clip's end become zeros.
+    """
+    time, kept = states.shape[1], states.shape[2] // 2
+    parts = states[:, :, kept:].tensor_split(levels, dim=2)
+    windows = [*(2**level for level in range(1, levels)), max(time, 1)]
+    held = [
+        _window_means(part, lengths, window).repeat_interleave(window, dim=1)[:, :time]
+        for part, window in zip(parts, windows, strict=True)
+    ]
+    return torch.cat([states[:, :, :kept], *held], dim=2) * inside(states, lengths)[:, :, None]
+
+
+def _window_means(states: Tensor, lengths: Tensor, window: int) -> Tensor:
+    """Average the steps of each window that belong to the clip: ``(batch, ceil(time / window), dim)``."""
+    batch, time, dim = states.shape
+    counted = inside(states, lengths)[:, :, None].to(states.dtype)
+    both = torch.cat([states * counted, counted], dim=2)
+    padded = torch.nn.functional.pad(both, (0, 0, 0, -time % window))
+    sums = padded.reshape(batch, -1, window, dim + 1).sum(2)  # (N, T, D + 1) -> (N, T / window, D + 1)
+    return sums[:, :, :dim] / sums[:, :, dim:].clamp(min=1)
+
+
+Variant = Literal["plain", "pooling", "wavelet"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+States = tuple[Tensor, Tensor]  # (batch, time, width), and the number of steps of each clip (batch,)
+KIND = ModelKind(name="Audio Transformer", part="audio_transformer", key="audio_transformer")
+MOST_LEVELS = 16  # windows of up to 32,768 patches, to which shorter clips are padded
+FIRST_FILTERS = 0.3  # share of PyTorch's initial weights: noise of full size would hide what filters learn
+REMEDY = "make it again"  # in messages about damaged files
+QUIETEST = 1e-4  # root mean square, of full scale: a softer clip is amplified as one of this level
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioTransformerConfig:
+    """Sizes of the network, and what happens between its layers."""
+
+    variant: Variant = "wavelet"
+    patch_ms: float = 25.0  # rounded to whole samples
+    front_end: int = 2048  # width of the front end's first layer: the number of filters
+    width: int = 64
+    layers: int = 6
+    heads: int = 8
+    ffn_dim: int = 256
+    pool_every: int = 2  # layers between two halvings of the rate, with pooling
+    wavelet_levels: int = 6  # windows of 2, 4, 8, 16 and 32 steps, and of a whole clip
+    patches: int = 400  # read at once: 10 seconds; longer recordings are read in pieces
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        names = ("front_end", "width", "layers", "heads", "ffn_dim", "pool_every", "wavelet_levels")
+        require_least(self, "model", *names, least=1)
+        require(self.patch_ms > 0, "model.patch_ms", self.patch_ms, "it must be positive")
+        if self.width % (2 * self.heads):
+            rule = f"choose a multiple of {2 * self.heads}, twice model.heads"
+            raise InputError(f"model.width is {self.width}; {rule}")
+        most = min(self.width // 2, MOST_LEVELS)
+        require(self.wavelet_levels <= most, "model.wavelet_levels", self.wavelet_levels, f"choose at most {most}")
+        rule = f"choose a multiple of {self.reduction}, as the last layer has a state for {self.reduction} patches"
+        require(self.patches > 0 and self.patches % self.reduction == 0, "model.patches", self.patches, rule)
+        rule = "choose a probability of at least 0 and below 1"
+        require(0 <= self.dropout < 1, "model.dropout", self.dropout, rule)
+
+    def patch(self, sample_rate: int) -> int:
+        """Count the samples of a patch."""
+        return max(round(sample_rate * self.patch_ms / 1000), 1)
+
+    def parameters(self, sample_rate: int) -> int:
+        """Number of weights of the encoder; it does not depend on the variant."""
+        width, ffn = self.width, self.ffn_dim
+        front_end = (self.patch(sample_rate) + 1) * self.front_end + (self.front_end + 1) * width
+        layer = 4 * width * (width + 1) + (2 * ffn + 1) * width + ffn + 4 * width  # attention, feed-forward, norms
+        return front_end + self.layers * layer + 4 * width  # the norms before and after the layers
+
+    @property
+    def reductions(self) -> tuple[int, ...]:
+        """Patches for each state of each layer."""
+        halves = self.variant == "pooling"
+        return tuple(2 ** (layer // self.pool_every) if halves else 1 for layer in range(self.layers))
+
+    @property
+    def reduction(self) -> int:
+        """Patches for each state of the last layer."""
+        return self.reductions[-1]
+
+
+class AudioTransformer(nn.Module):
+    """An encoder of waveforms ``(batch, samples)``; every layer can be probed.
+
+    Each clip is brought to mean 0 and the same level. Neither the other clips of a batch nor samples beyond a clip's
+    end change its states.
+    """
+
+    def __init__(self, config: AudioTransformerConfig, sample_rate: int) -> None:
+        super().__init__()
+        self.config = config
+        self.sample_rate = sample_rate
+        self.front_end = nn.Sequential(
+            nn.Linear(self.patch, config.front_end), nn.ReLU(), nn.Linear(config.front_end, config.width)
+        )
+        self.scale = nn.LayerNorm(config.width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                config.width, config.heads, config.ffn_dim, config.dropout, "gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(config.layers)
+        )
+        self.norm = nn.LayerNorm(config.width)
+
+    @property
+    def patch(self) -> int:
+        """Samples of a patch."""
+        return self.config.patch(self.sample_rate)
+
+    @property
+    def hops(self) -> tuple[int, ...]:
+        """Samples between two states of each layer."""
+        return tuple(self.patch * reduction for reduction in self.config.reductions)
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of a state."""
+        return self.config.width
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> States:
+        """Compute the states of the last layer."""
+        return self.blocks(samples, lengths)[-1]
+
+    def blocks(self, samples: Tensor, lengths: Tensor) -> list[States]:
+        """Compute the states of each layer; one of hop h has ``ceil(length / h)`` states of a clip, then zeros."""
+        states, steps = self._embed(samples, lengths)
+        found = []
+        for number, layer in enumerate(self.layers):
+            if number:
+                states, steps = self._between(states, steps, number)
+            own, whole = inside(states, steps), bool((steps >= states.shape[1]).all())
+            states = layer(states, src_key_padding_mask=None if whole else ~own)
+            last = number == len(self.layers) - 1
+            found.append(((self.norm(states) if last else states) * own[:, :, None], steps))
+        return found
+
+    def _embed(self, samples: Tensor, lengths: Tensor) -> States:
+        """Read patches ``(batch, samples)`` -> ``(batch, patches, width)``."""
+        normalised = normalise(samples, lengths)
+        padded = nn.functional.pad(normalised, (0, -normalised.shape[1] % self.patch))
+        patches = padded.reshape(len(padded), -1, self.patch)  # (N, S) -> (N, T, P)
+        embeddings = self.scale(self.front_end(patches))
+        places = sinusoids(patches.shape[1], self.config.width).to(embeddings)
+        return self.dropout(embeddings + places), -(-lengths // self.patch)
+
+    def _between(self, states: Tensor, steps: Tensor, number: int) -> States:
+        """Change the rates of the states before layer ``number``, counted from 0."""
+        match self.config.variant:
+            case "plain":
+                return states, steps
+            case "pooling":
+                return pool_pairs(states, steps) if number % self.config.pool_every == 0 else (states, steps)
+            case "wavelet":
+                return decompose(states, steps, levels=self.config.wavelet_levels), steps
+
+
+def normalise(samples: Tensor, lengths: Tensor) -> Tensor:
+    """Give each clip of ``(batch, samples)`` mean 0 and root mean square 1; zeros beyond its end."""
+    own, counts = inside(samples, lengths), copy_to(lengths, samples.device)
+    mean = (samples * own).sum(1) / counts
+    centred = (samples - mean[:, None]) * own
+    level = (centred.square().sum(1) / counts).sqrt().clamp(min=QUIETEST)
+    return centred / level[:, None]
+
+
+def sinusoids(steps: int, width: int) -> Tensor:
+    """Compute places ``(steps, width)`` as in Vaswani et al., "Attention is all you need", 2017 (arXiv:1706.03762)."""
+    rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    angles = torch.arange(steps)[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)
+
+
+def create_audio_transformer(config: AudioTransformerConfig, sample_rate: int, *, seed: int) -> AudioTransformer:
+    """Create an encoder whose weights follow from the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = AudioTransformer(config, sample_rate)
+        with torch.no_grad():
+            cast(nn.Linear, encoder.front_end[0]).weight.mul_(FIRST_FILTERS)
+        return encoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedAudioTransformer:
+    """The content of ``config.json``: an encoder, its head, and the classes in the order of the scores."""
+
+    audio_transformer: AudioTransformerConfig
+    sample_rate: int
+    head: HeadConfig
+    classes: tuple[str, ...]
+    multi_label: bool  # whether a clip may have several classes
+    weights_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        require(self.sample_rate > 0, "sample_rate", self.sample_rate, "it must be a positive number of Hz")
+        if not self.classes:
+            raise InputError("classes is empty; there must be some")
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights of the encoder and its head."""
+        own = self.audio_transformer
+        features = own.width * len(pooling_parts(1, self.head.pooling))
+        return own.parameters(self.sample_rate) + (features + 1) * len(self.classes)
+
+
+def create_classifier(saved: SavedAudioTransformer, *, seed: int) -> Classifier:
+    """Create an encoder and a head whose weights follow from the seed."""
+    encoder = create_audio_transformer(saved.audio_transformer, saved.sample_rate, seed=seed)
+    return attach_head(encoder, len(saved.classes), saved.head, seed=seed)
+
+
+def save_classifier(model: Classifier, saved: SavedAudioTransformer, folder: Path) -> None:
+    """Write model.safetensors and, last, config.json: a folder with a config.json is complete."""
+    about = asdict(saved)
+    del about["weights_sha256"]
+    write_model(folder, model, about)
+
+
+def read_description(folder: Path) -> SavedAudioTransformer:
+    """Read the config.json of a folder that `save_classifier` wrote, and compare it with the size of the weights."""
+    with reading(folder, KIND, SavedAudioTransformer, remedy=REMEDY) as saved:
+        require_size(folder / WEIGHTS, saved.parameters)
+        return saved
+
+
+def load_classifier(folder: Path, *, device: str = "cpu") -> Classifier:
+    """Load a model that `save_classifier` wrote; its ``encoder`` is an `AudioTransformer`."""
+    saved = read_description(folder)
+    with reading(folder, KIND, SavedAudioTransformer, remedy=REMEDY):
+        model = create_classifier(saved, seed=0)
+        load_weights(model, folder, saved.weights_sha256)
+    return model.eval().to(device)
+
+
+def load_encoder(folder: Path, *, device: str = "cpu") -> AudioTransformer:
+    """Load a model that `save_classifier` wrote, without its head."""
+    return cast(AudioTransformer, load_classifier(folder, device=device).encoder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveformReader:
+    """An Audio Transformer that any process can create or load, and the recordings that it reads."""
+
+    root: Path
+    config: AudioTransformerConfig
+    sample_rate: int
+    classifier: Path | None  # folder of a trained model; None: the untrained model of the config
+    seed: int
+    device: str
+    vectors: VectorConfig = ONE_HEARING
+
+    def pieces(self, clip: Clip, hearing: Hearing) -> Iterator[Tensor]:
+        """Give the samples of a hearing of a clip, ``config.patches`` patches at a time."""
+        size = self.config.patches * self.config.patch(self.sample_rate)
+        blocks = hearing.blocks(self.root, clip, self.sample_rate)
+        return (torch.from_numpy(piece) for piece in equal_blocks(blocks, size))
+
+
+@lru_cache(maxsize=1)
+def _load(reader: WaveformReader) -> AudioTransformer:
+    """Load the encoder, once in each process."""
+    if reader.classifier is None:
+        encoder = create_audio_transformer(reader.config, reader.sample_rate, seed=reader.seed)
+        return encoder.eval().to(reader.device)
+    return load_encoder(reader.classifier, device=reader.device)
+
+
+@torch.inference_mode()
+def waveform_features(reader: WaveformReader, clip: Clip) -> dict[str, FloatArray]:
+    """Compute each layer's states of a clip under each pooling, ``layer_1:mean`` and so on, and all layers together.
+
+    The vectors are averaged over the hearings. Pieces of a recording do not attend to each other.
+    """
+    encoder, own = _load(reader), reader.vectors
+    heard = hearings(own.hearings, spread=own.hearing_rates)
+    lengths = [hearing.num_samples(clip, reader.sample_rate) for hearing in heard]
+    sources = [reader.pieces(clip, hearing) for hearing in heard]
+    pooled = average(pool_blocks(encoder, lengths, sources, own.poolings, layer="layer", device=reader.device))
+    return own.select(pooled, len(encoder.hops), layer="layer", together="all_layers")
+
+
+class AudioTransformerNetwork(BodyNetwork):
+    """An Audio Transformer that gives the normalised states of its last layer."""
+
+    def __init__(self, encoder: AudioTransformer) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Map samples ``(batch, time)`` to states ``(batch, states, width)``."""
+        states, _ = self.encoder.forward(inputs, lengths)
+        return states
+
+    @torch.no_grad()
+    def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Compute the states of each layer ``(layers, batch, states, width)``, averaged to the rate of the last one."""
+        found = self.encoder.blocks(inputs, lengths)
+        last = found[-1][0].shape[1]
+        return torch.stack([_at_rate(states, steps, last) for states, steps in found])
+
+    @property
+    def layers(self) -> Sequence[nn.Module]:
+        """The front end, then each layer."""
+        encoder = self.encoder
+        return [nn.ModuleList([encoder.front_end, encoder.scale, encoder.dropout]), *encoder.layers]
+
+
+def _at_rate(states: Tensor, steps: Tensor, wanted: int) -> Tensor:
+    """Average pairs of states until there are as many as ``wanted``."""
+    while states.shape[1] > wanted:
+        states, steps = pool_pairs(states, steps)
+    return states
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioTransformerBody:
+    """The sizes of an Audio Transformer, and the rate of its samples."""
+
+    audio_transformer: AudioTransformerConfig
+    sample_rate: int  # Hz
+
+    name: ClassVar[str] = "audio_transformer"
+    training_versions: ClassVar[tuple[int, int]] = (1, 2)
+    parts: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        require(self.sample_rate > 0, "sample_rate", self.sample_rate, "it must be a positive number of Hz")
+
+    @property
+    def reading(self) -> Reading:
+        """The last patches of a recording are filled up with silence."""
+        own = self.audio_transformer
+        samples = own.patch(self.sample_rate) * own.reduction
+        return Reading(
+            sample_rate=self.sample_rate,
+            samples_per_state=samples,
+            window=own.patches // own.reduction,
+            inputs_per_state=samples,
+        )
+
+    @property
+    def dim(self) -> int:
+        """Width of a state."""
+        return self.audio_transformer.width
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return self.audio_transformer.parameters(self.sample_rate)
+
+    @property
+    def input_type(self) -> np.dtype[np.generic]:
+        """Type of a stored sample."""
+        return SAMPLE_TYPE
+
+    @property
+    def input_width(self) -> tuple[int, ...]:
+        """An input is a single sample."""
+        return ()
+
+    @property
+    def least_samples(self) -> int:
+        """Samples of a patch."""
+        return self.audio_transformer.patch(self.sample_rate)
+
+    @property
+    def front_end_key(self) -> str:
+        """Name of the samples."""
+        return waveform_key(self.sample_rate)
+
+    def num_inputs(self, num_samples: int) -> int:
+        """Count the samples of a recording."""
+        return num_samples
+
+    def create(self, *, seed: int, weights: Path | None = None) -> AudioTransformerNetwork:
+        """Create the network with the weights of a trained model's folder, or with random ones."""
+        if weights is not None:
+            return AudioTransformerNetwork(load_encoder(weights))
+        return AudioTransformerNetwork(create_audio_transformer(self.audio_transformer, self.sample_rate, seed=seed))
+
+    def front_end(self, folder: Path, *, device: str) -> FrontEnd:
+        """Create the reading of samples, which needs no folder."""
+        return WaveformFrontEnd()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioTransformerOptions:
+    """Options of the body ``audio_transformer``."""
+
+    model: AudioTransformerConfig = field(default_factory=AudioTransformerConfig)  # with random weights
+    sample_rate: int = 16_000  # Hz, with random weights
+    augmentation: WaveformAugmentationConfig = UNCHANGED  # of training clips
+
+    def __post_init__(self) -> None:
+        require(self.sample_rate > 0, "body.sample_rate", self.sample_rate, "it must be a positive number of Hz")
+        require_whole_clips(self.augmentation)
+
+    def needs(self, weights: str) -> tuple[RunPart, ...]:
+        """Name the model that the run trained, if its weights are wanted."""
+        return ("audio_transformer",) if weights == RUN else ()
+
+    def open(self, run: Mapping[str, Path], *, weights: str) -> Source:
+        """Describe the model of a run, of its folder, or of the options."""
+        folder = None if weights == RANDOM else run.get("audio_transformer", Path(weights).expanduser())
+        return Source(
+            body=self._body(folder),
+            folder=Path(),
+            weights=folder,
+            fingerprint="" if folder is None else file_hash(folder / WEIGHTS)[:16],
+            change=augmenting_waveforms(self.augmentation),
+            learned_labels=folder is not None,
+        )
+
+    def _body(self, folder: Path | None) -> AudioTransformerBody:
+        if folder is None:
+            return AudioTransformerBody(audio_transformer=self.model, sample_rate=self.sample_rate)
+        saved = read_description(folder)
+        return AudioTransformerBody(audio_transformer=saved.audio_transformer, sample_rate=saved.sample_rate)

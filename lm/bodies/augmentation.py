@@ -1,0 +1,186 @@
+"""Augmented views of normalised log-mel spectrograms: another speaker, another place, another time.
+
+Crops, mixtures and masks as in contrastive learning of audio (Saeed et al., arXiv:2010.10915; Niizumi et al., BYOL-A,
+arXiv:2103.06695) and in SpecAugment (Park et al., arXiv:1904.08779). Gain and mixtures are exact where the sound is
+well above the front end's floor. Flips and Gaussian blur are those of images in SimCLR (Chen et al., arXiv:2002.05709),
+which Verma and Smith (arXiv:2010.11459) apply to spectrograms: a flip in time reverses a sound, and a flip of the bands
+exchanges high and low. Spectrograms are ``(batch, time, mels)`` with zeros beyond each clip's length.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lm.bodies.clips import MakeView
+from wordless.audio.padding import inside
+from wordless.audio.spectrogram import warp
+from wordless.base.ranges import require
+
+REACH = 3.0  # standard deviations after which a Gaussian is cut
+SMALLEST = 1e-3  # standard deviation; a smaller one would divide by zero, and blurs nothing
+
+
+def draw_share(size: int, share: float, generator: torch.Generator) -> Tensor:
+    """Choose each of ``size`` clips with probability ``share`` ``(size,)``."""
+    return torch.rand(size, generator=generator) < share
+
+
+def flip_time(views: Tensor, lengths: Tensor, chosen: Tensor) -> Tensor:
+    """Reverse the chosen clips in time, each within its own length."""
+    places = torch.arange(views.shape[1]).expand(len(views), -1)  # (batch, time)
+    reverse = chosen[:, None] & (places < lengths[:, None])
+    sources = torch.where(reverse, lengths[:, None] - 1 - places, places)
+    return views.gather(1, sources[:, :, None].expand_as(views))
+
+
+def flip_bands(views: Tensor, chosen: Tensor) -> Tensor:
+    """Reverse the bands of the chosen clips."""
+    return torch.where(chosen[:, None, None], views.flip(2), views)
+
+
+def blur(views: Tensor, lengths: Tensor, deviations: Tensor, *, largest: float) -> Tensor:
+    """Blur each clip in time and across bands by a Gaussian with its own standard deviation ``(batch,)``.
+
+    The Gaussian is cut at three times the ``largest`` standard deviation, and where the clip ends. Its weights inside
+    the clip sum to 1, so silence beyond the end does not leak in.
+    """
+    radius = math.ceil(REACH * largest)
+    steps = torch.arange(-radius, radius + 1)
+    kernels = (-0.5 * (steps / deviations.clamp(min=SMALLEST)[:, None]) ** 2).exp()  # (batch, 2 * radius + 1)
+    own = inside(views, lengths).to(views.dtype)[:, :, None].expand_as(views)
+    return _smooth(views * own, kernels) / _smooth(own, kernels).clamp(min=1e-12) * own
+
+
+def _smooth(images: Tensor, kernels: Tensor) -> Tensor:
+    """Convolve each image ``(batch, time, mels)`` with its own kernel ``(batch, width)``, along both axes."""
+    size, radius = len(images), kernels.shape[1] // 2
+    stacked = images[None]  # (N, T, M) -> (1, N, T, M): one channel for each clip
+    along_time = nn.functional.conv2d(stacked, kernels[:, None, :, None], padding=(radius, 0), groups=size)
+    return nn.functional.conv2d(along_time, kernels[:, None, None, :], padding=(0, radius), groups=size)[0]
+
+
+NATS_PER_DB = math.log(10) / 10  # of power
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationConfig:
+    """Strength of the augmentations; every amount is drawn anew for each clip. Zeros change nothing."""
+
+    crop: float = 0.6  # the smallest share of a clip that is kept; 1 keeps all
+    speed: float = 0.25  # largest change: so much faster, or slower by the same factor
+    formant: float = 0.25  # largest shift: so much lower or higher
+    gain_db: float = 6.0  # largest change: so much louder or softer
+    mix: float = 0.3  # share of the clips that are mixed with another clip
+    mix_db: float = 10.0  # the other clip is softer by at least this, at most twice this
+    noise: float = 0.2  # largest standard deviation, relative to the standard deviation of each band
+    time_masks: int = 1  # number of masked passages
+    time_mask: float = 0.2  # longest masked passage, as a share of the clip
+    mel_masks: int = 1  # number of masked ranges of bands
+    mel_mask: float = 0.2  # widest masked range, as a share of the bands
+    blocks: int = 0  # number of removed rectangles of time and bands
+    block: float = 0.3  # largest sides of a rectangle, as shares of the clip and of the bands
+    blur: float = 0.0  # largest standard deviation of a Gaussian blur, in frames and in bands
+    time_flip: float = 0.0  # share of the clips that are reversed in time
+    mel_flip: float = 0.0  # share of the clips whose bands are reversed
+
+    def __post_init__(self) -> None:
+        require(0 < self.crop <= 1, "augmentation.crop", self.crop, "choose a share above 0, or 1 to keep whole clips")
+        for name in ("speed", "formant", "gain_db", "mix_db", "noise", "time_masks", "mel_masks", "blocks", "blur"):
+            amount = getattr(self, name)
+            require(amount >= 0, f"augmentation.{name}", amount, "it must be 0 (none) or more")
+        for name in ("mix", "time_mask", "mel_mask", "block", "time_flip", "mel_flip"):
+            share = getattr(self, name)
+            require(0 <= share <= 1, f"augmentation.{name}", share, "choose a share of 0 to 1")
+
+    @property
+    def numeric(self) -> dict[str, object]:
+        """Its options as part of a recipe; blocks, blur and flips add nothing where there are none."""
+        options = asdict(self)
+        absent = [name for name in ("blocks", "blur", "time_flip", "mel_flip") if not options[name]]
+        without = {*absent, *(["block"] if "blocks" in absent else [])}
+        return {name: value for name, value in options.items() if name not in without}
+
+
+def augmenting(config: AugmentationConfig, *, std: Tensor) -> MakeView:
+    """Return a function that makes a view of each clip of a batch by `augment`."""
+
+    def make_view(spectrograms: Tensor, lengths: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        return augment(spectrograms, lengths, config, generator, std=std)
+
+    return make_view
+
+
+def augment(
+    spectrograms: Tensor, lengths: Tensor, config: AugmentationConfig, generator: torch.Generator, *, std: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Make a view of each clip ``(batch, time, mels)``, zeros beyond its length, and the views' lengths ``(batch,)``.
+
+    All random choices come from ``generator``; ``std (mels,)`` is the divisor of the normalised log-mel.
+    """
+    views, lengths = _crop_and_warp(spectrograms, lengths, config, generator)
+    if config.time_flip:
+        views = flip_time(views, lengths, draw_share(len(views), config.time_flip, generator))
+    if config.mel_flip:
+        views = flip_bands(views, draw_share(len(views), config.mel_flip, generator))
+    views = _mix(views, lengths, config, generator, std)
+    size, time, mels = views.shape
+    views = views + draw_spread(size, generator)[:, None, None] * (config.gain_db * NATS_PER_DB / std)
+    if config.noise:
+        levels = config.noise * torch.rand(size, 1, 1, generator=generator)
+        views = views + levels * torch.randn(views.shape, generator=generator)
+    if config.blur:
+        views = blur(views, lengths, config.blur * torch.rand(size, generator=generator), largest=config.blur)
+    blotted = torch.zeros(size, time, mels, dtype=torch.bool)
+    for _ in range(config.time_masks):
+        blotted |= draw_passages(lengths, time, config.time_mask, generator)[:, :, None]
+    for _ in range(config.mel_masks):
+        blotted |= draw_passages(torch.full((size,), mels), mels, config.mel_mask, generator)[:, None, :]
+    for _ in range(config.blocks):
+        passage = draw_passages(lengths, time, config.block, generator)
+        blotted |= (
+            passage[:, :, None] & draw_passages(torch.full((size,), mels), mels, config.block, generator)[:, None, :]
+        )
+    blotted |= (torch.arange(time) >= lengths[:, None])[:, :, None]
+    return views.masked_fill(blotted, 0.0), lengths
+
+
+def draw_spread(size: int, generator: torch.Generator) -> Tensor:
+    """Draw uniformly from [-1, 1) ``(size,)``."""
+    return 2 * torch.rand(size, generator=generator) - 1
+
+
+def _crop_and_warp(
+    spectrograms: Tensor, lengths: Tensor, config: AugmentationConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    size = len(spectrograms)
+    shares = 1 - (1 - config.crop) * torch.rand(size, generator=generator)
+    kept = (lengths * shares).round().long().clamp(min=1)
+    starts = (torch.rand(size, generator=generator, dtype=torch.float64) * (lengths - kept + 1)).long()
+    speeds = (draw_spread(size, generator) * math.log1p(config.speed)).exp()
+    formants = (draw_spread(size, generator) * math.log1p(config.formant)).exp()
+    return warp(spectrograms, kept, speeds=speeds, formants=formants, starts=starts)
+
+
+def _mix(views: Tensor, lengths: Tensor, config: AugmentationConfig, generator: torch.Generator, std: Tensor) -> Tensor:
+    """Mix some clips with a softer clip of the batch: powers add, so logarithms log-add-exp."""
+    size = len(views)
+    others = (torch.arange(size) + torch.randint(1, max(size, 2), (1,), generator=generator)) % size
+    softer = config.mix_db * (1 + torch.rand(size, generator=generator)) * NATS_PER_DB
+    chosen = torch.rand(size, generator=generator) < config.mix
+    if not bool(chosen.any()) or size == 1:
+        return views
+    # A normalised band is (log power - mean) / std. Both clips have the same mean, which cancels out.
+    behind = views[others] * std - softer[:, None, None]
+    sounding = inside(views, lengths[others]) & chosen[:, None]
+    return torch.where(sounding[:, :, None], torch.logaddexp(views * std, behind) / std, views)
+
+
+def draw_passages(lengths: Tensor, steps: int, share: float, generator: torch.Generator) -> Tensor:
+    """Choose in each row a passage of at most ``share`` of its length, anywhere in it ``(batch, steps)``."""
+    size = len(lengths)
+    widths = (torch.rand(size, generator=generator) * share * lengths).round()
+    starts = (torch.rand(size, generator=generator) * (lengths - widths + 1)).floor()
+    places = torch.arange(steps)
+    return (places >= starts[:, None]) & (places < (starts + widths)[:, None])

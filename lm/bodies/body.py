@@ -1,0 +1,238 @@
+"""What a body is: a network that gives states over time, and the reading of sound that it needs.
+
+::
+
+    sound --front end--> inputs (time, ...) --network--> states (time, dim) --head--> outputs
+
+Each body has one file in `lm.bodies`, with a description (`Body`), which ``config.json`` of a fine-tuned model holds,
+and its options on the command line (`BodyOptions`).
+
+State ``s`` reads the inputs ``[s * inputs_per_state, (s + 1) * inputs_per_state + shared_inputs)``::
+
+    inputs   |<- inputs_per_state ->|<- inputs_per_state ->|<- shared_inputs ->|
+    state 0  [---------------------------------------------]                        shared_inputs: also of state 1
+    state 1                         [------------------------------------------]
+
+An input is a code, a frame or a sample. Windows overlap by half, as those of the language model (`lm.windows`).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import Field, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lm.bodies.clips import MakeView
+from lm.probing.vectors import FloatArray
+from lm.windows import windows
+from wordless.base.arrays import Array
+from wordless.base.errors import InputError
+from wordless.base.text import counted
+
+Network = Callable[[Tensor, Tensor], Tensor]  # inputs (batch, time, ...) and lengths (batch,) -> (batch, states, dim)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a body reads sound."""
+
+    sample_rate: int  # Hz
+    samples_per_state: int
+    window: int  # states that are read at once
+    inputs_per_state: int = 1
+    shared_inputs: int = 0  # by two neighbouring states
+    rounded_up: bool = True  # whether an incomplete last state is read, too; its inputs are padded
+
+    @property
+    def states_per_second(self) -> float:
+        """States per second of sound."""
+        return self.sample_rate / self.samples_per_state
+
+    @property
+    def inputs_per_second(self) -> float:
+        """Inputs per second of sound."""
+        return self.inputs_per_state * self.states_per_second
+
+    def num_states(self, num_inputs: int) -> int:
+        """Count the states of a recording of ``num_inputs`` inputs."""
+        own = num_inputs - self.shared_inputs
+        return max(-(-own // self.inputs_per_state) if self.rounded_up else own // self.inputs_per_state, 1)
+
+    def num_inputs(self, states: int) -> int:
+        """Count the inputs that ``states`` neighbouring states read."""
+        return states * self.inputs_per_state + self.shared_inputs
+
+    def states_of(self, lengths: Tensor) -> Tensor:
+        """Count the states of each clip of a batch, from its inputs ``(batch,)``."""
+        return torch.tensor([self.num_states(length) for length in lengths.tolist()], device=lengths.device)
+
+
+def read_states(network: Network, reading: Reading, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the states ``(batch, states, dim)`` of whole clips, and the number of states of each ``(batch,)``.
+
+    Clips of more states than a window are read in windows; each state is computed once, with at least half a window
+    before it.
+    """
+    counts = reading.states_of(lengths)
+    longest = int(counts.max())
+    if longest <= reading.window:
+        return network(inputs, lengths), counts
+    parts: list[Tensor] = []
+    for window in windows(longest, reading.window):
+        rows = (counts > window.counted).nonzero()[:, 0]  # clips that end earlier have no state here
+        first, end = window.start * reading.inputs_per_state, reading.num_inputs(window.stop)
+        ends = (lengths[rows] - first).clamp(max=end - first)
+        found = network(inputs[rows, first:end], ends)[:, window.counted - window.start :]
+        empty = found.new_zeros(len(inputs), window.stop - window.counted, found.shape[2])
+        padded = nn.functional.pad(found, (0, 0, 0, empty.shape[1] - found.shape[1]))
+        parts.append(empty.index_copy(0, rows, padded))
+    return torch.cat(parts, dim=1), counts
+
+
+FrozenLayers = int | Literal["inputs", "all"]
+RunPart = Literal["tokenizer", "lm", "wav2vec2", "audio_transformer"]
+RANDOM, RUN = "none", "run"  # values of body.weights: random weights, or those of the run
+
+
+class BodyNetwork(nn.Module, ABC):
+    """The network of a body."""
+
+    @abstractmethod
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Map inputs ``(batch, time, ...)``, at most a window, of lengths ``(batch,)`` to ``(batch, states, dim)``."""
+
+    @abstractmethod
+    def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Compute the states of each layer ``(layers, batch, states, dim)`` for probes, without gradients."""
+
+    @property
+    @abstractmethod
+    def layers(self) -> Sequence[nn.Module]:
+        """The parts that can be frozen, from the inputs on: what embeds the inputs, then each layer."""
+
+    @property
+    def tied(self) -> Sequence[str]:
+        """Names of weights that are one tensor; a file of weights holds one of them."""
+        return ()
+
+
+class FrontEnd(Protocol):
+    """The conversion of sound to inputs; any process can receive a copy."""
+
+    def __call__(self, blocks: Iterable[FloatArray]) -> Array:
+        """Convert blocks of samples at the body's rate to the inputs ``(time, ...)`` of a recording."""
+
+
+class Body(Protocol):
+    """The description of a body: its architecture and its front end, without weights; a dataclass of plain values."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    name: ClassVar[str]
+    # Of the training's recipe: with no layer or all frozen, and with some frozen. Raise both if the weights change.
+    training_versions: ClassVar[tuple[int, int]]
+    parts: ClassVar[tuple[str, ...]]  # sub-folders of a model folder that the front end reads
+
+    @property
+    def reading(self) -> Reading: ...
+
+    @property
+    def dim(self) -> int:
+        """Width of a state."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+
+    @property
+    def input_type(self) -> np.dtype[np.generic]:
+        """Type of the stored inputs."""
+
+    @property
+    def input_width(self) -> tuple[int, ...]:
+        """Shape of one input."""
+
+    @property
+    def least_samples(self) -> int:
+        """Samples of the shortest recording that is read."""
+
+    @property
+    def front_end_key(self) -> str:
+        """Fingerprint of what decides the inputs of a recording."""
+
+    def num_inputs(self, num_samples: int) -> int:
+        """Count the inputs of a recording of ``num_samples`` samples at the body's rate."""
+
+    def create(self, *, seed: int, weights: Path | None = None) -> BodyNetwork:
+        """Create the network with the weights of a folder, or with random ones that follow from the seed."""
+
+    def front_end(self, folder: Path, *, device: str) -> FrontEnd:
+        """Create the front end, which reads the `parts` of a model folder."""
+
+
+class BodyOptions(Protocol):
+    """Options of a body on the command line, beside those that all bodies have; a dataclass.
+
+    ``weights`` is `RANDOM`, or names pre-trained weights.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def needs(self, weights: str) -> tuple[RunPart, ...]:
+        """Name the parts of a run that `open` reads."""
+
+    def open(self, run: Mapping[str, Path], *, weights: str) -> "Source":
+        """Describe the body with the parts of a run that it `needs`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A body, and where its front end and its weights lie."""
+
+    body: Body
+    folder: Path  # that holds the parts of the front end
+    weights: Path | None  # folder of the pre-trained weights; None: random weights
+    fingerprint: str  # of the weights; empty where they are random
+    change: MakeView  # of the inputs of training clips
+    learned_labels: bool = False  # whether the weights learned labels of the recordings that they were trained on
+
+    @property
+    def untrained(self) -> "Source":
+        """The same body with random weights."""
+        return replace(self, weights=None, fingerprint="", learned_labels=False)
+
+    def create(self, *, seed: int) -> BodyNetwork:
+        """Create the network."""
+        return self.body.create(seed=seed, weights=self.weights)
+
+
+def freeze(network: BodyNetwork, count: FrozenLayers) -> None:
+    """Keep the weights of the first ``count`` layers, and of what embeds their inputs; 0 freezes nothing.
+
+    ``inputs`` freezes what embeds the inputs alone.
+
+    Raises:
+        InputError: there are fewer layers.
+    """
+    layers = len(network.layers) - 1
+    if count == "all":
+        network.requires_grad_(False)
+    elif count == "inputs":
+        network.layers[0].requires_grad_(False)
+    elif count > layers:
+        raise InputError(
+            f"body.frozen_layers is {count}, and the body has {counted(layers, 'layer')}; choose 0 to {layers}, or all"
+        )
+    elif count:
+        for layer in network.layers[: 1 + count]:
+            layer.requires_grad_(False)
+
+
+def require_frozen_layers(count: FrozenLayers) -> None:
+    """Refuse a negative number of layers."""
+    if isinstance(count, int) and count < 0:
+        raise InputError(f"body.frozen_layers is {count}; choose 0 (none), inputs, a number of layers, or all")

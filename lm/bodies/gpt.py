@@ -1,0 +1,201 @@
+"""The GPT of a run as a body: it reads the codes of a recording, and a state has read all codes up to its own.
+
+Time steps of several streams have one state, the mean over their codes, as in `lm.embeddings.states_over_time`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lm.bodies.body import RANDOM, RUN, BodyNetwork, FrontEnd, Reading, RunPart, Source
+from lm.gpt import GPT, GPTConfig, create_gpt
+from lm.model import TIED, LanguageModel
+from lm.probing.vectors import FloatArray
+from tokenizer.codes import CodesFormat, require_same_codebook
+from tokenizer.tokenizer import Tokenizer
+from wordless.base.arrays import Array
+from wordless.base.errors import InputError
+from wordless.base.files import file_hash
+from wordless.base.ranges import require
+from wordless.base.saved_models import WEIGHTS, holds_rates
+
+
+class GptNetwork(BodyNetwork):
+    """A GPT that gives the normalised states of its last layer."""
+
+    def __init__(self, gpt: GPT) -> None:
+        super().__init__()
+        self.gpt = gpt
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Map codes ``(batch, time, streams)`` to states ``(batch, time, model_dim)``; attention is causal."""
+        decoded = self.gpt.decoded(self._tokens(inputs))[:, 1:]
+        return decoded if self.gpt.by_step else _over_streams(decoded, inputs.shape[2])
+
+    @torch.no_grad()
+    def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Compute the states of each layer ``(layers, batch, time, model_dim)``."""
+        states = self.gpt.hidden_states(self._tokens(inputs))[1:, :, 1:]
+        return states if self.gpt.by_step else _over_streams(states, inputs.shape[2])
+
+    @property
+    def layers(self) -> Sequence[nn.Module]:
+        """The embedding of codes, then each layer."""
+        transformer = self.gpt.transformer
+        return [transformer.decoder_frontend, *transformer.decoder.layers]
+
+    @property
+    def tied(self) -> Sequence[str]:
+        """The embedding and the output projection, which no state reads."""
+        return [f"gpt.{name}" for name in TIED]
+
+    def _tokens(self, codes: Tensor) -> Tensor:
+        """Convert codes to begin-of-sequence and tokens ``(batch, 1 + time * streams)``; see `lm.tokens`."""
+        vocabulary = self.gpt.vocabulary
+        first = torch.arange(vocabulary.streams, device=codes.device) * vocabulary.codebook_size
+        return nn.functional.pad((codes + first).flatten(1), (1, 0), value=vocabulary.bos)  # (N, T, S) -> (N, 1 + T*S)
+
+
+def _over_streams(states: Tensor, streams: int) -> Tensor:
+    """Average states of codes ``(..., time * streams, dim)`` over the codes of a time step ``(..., time, dim)``."""
+    return states.reshape(*states.shape[:-2], -1, streams, states.shape[-1]).mean(-2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerFrontEnd:
+    """Conversion of sound to codes."""
+
+    folder: Path  # of the tokenizer
+    device: str
+
+    def __call__(self, blocks: Iterable[FloatArray]) -> Array:
+        """Convert blocks of samples to codes ``(time, streams)``."""
+        tokenizer = _load(self.folder, self.device)
+        return tokenizer.encode_blocks(blocks, tokenizer.format.sample_rate).values
+
+
+@lru_cache(maxsize=1)
+def _load(folder: Path, device: str) -> Tokenizer:
+    return Tokenizer.from_pretrained(folder, device=device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GptBody:
+    """A GPT and the codebook that it reads."""
+
+    gpt: GPTConfig
+    codes: CodesFormat
+
+    name: ClassVar[str] = "gpt"
+    training_versions: ClassVar[tuple[int, int]] = (1, 2)
+    parts: ClassVar[tuple[str, ...]] = ("tokenizer",)
+
+    @property
+    def reading(self) -> Reading:
+        """A state for each time step of the codes; a window is the GPT's context."""
+        return Reading(
+            sample_rate=self.codes.sample_rate,
+            samples_per_state=self.codes.samples_per_code,
+            window=(self.gpt.context - 1) // self.gpt.positions_per_step(self.codes.streams),
+        )
+
+    @property
+    def dim(self) -> int:
+        """Width of a state."""
+        return self.gpt.model_dim
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return self.gpt.parameters(self.gpt.vocabulary(self.codes))
+
+    @property
+    def input_type(self) -> np.dtype[np.generic]:
+        """Type of a code."""
+        return np.dtype(np.int32)
+
+    @property
+    def input_width(self) -> tuple[int, ...]:
+        """Codes of a time step."""
+        return (self.codes.streams,)
+
+    @property
+    def least_samples(self) -> int:
+        """Samples of a code."""
+        return self.codes.samples_per_code
+
+    @property
+    def front_end_key(self) -> str:
+        """Fingerprint of the codebook."""
+        return self.codes.codebook
+
+    def num_inputs(self, num_samples: int) -> int:
+        """Count the time steps of a recording."""
+        return self.codes.steps(num_samples)
+
+    def create(self, *, seed: int, weights: Path | None = None) -> GptNetwork:
+        """Create the network with the weights of a language model's folder, or with random ones."""
+        gpt = create_gpt(self.gpt, self.gpt.vocabulary(self.codes), seed=seed)
+        if weights is not None:
+            gpt.load_state_dict(LanguageModel.from_pretrained(weights).gpt.state_dict())
+        return GptNetwork(gpt)
+
+    def front_end(self, folder: Path, *, device: str) -> FrontEnd:
+        """Create the conversion of sound to codes by the tokenizer in a folder."""
+        return TokenizerFrontEnd(folder=folder / "tokenizer", device=device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GptOptions:
+    """Options of the body ``gpt``."""
+
+    dropout: float | None = None  # of the embeddings and of the output of each sub-layer; None: the pre-trained GPT's
+    random_inputs: float = 0.1  # share of the codes of training clips that random codes replace
+
+    def __post_init__(self) -> None:
+        rule = "choose a share of at least 0 and below 1"
+        require(0 <= self.random_inputs < 1, "body.random_inputs", self.random_inputs, rule)
+        require(self.dropout is None or 0 <= self.dropout < 1, "body.dropout", self.dropout, f"{rule}, or null")
+
+    def needs(self, weights: str) -> tuple[RunPart, ...]:
+        """Name the tokenizer and the GPT of the run, which gives its sizes even if its weights are not wanted."""
+        return "tokenizer", "lm"
+
+    def open(self, run: Mapping[str, Path], *, weights: str) -> Source:
+        """Describe the GPT of a run; random weights have the sizes of the run's GPT."""
+        if weights not in (RUN, RANDOM):
+            raise InputError(
+                f"body.weights={weights}, but body=gpt takes {RUN} (those of the run) or {RANDOM} (random)"
+            )
+        if holds_rates(run["lm"]):
+            raise InputError(
+                f"{run['lm']} has a language model for each of several rates, and body=gpt reads codes of one; take a "
+                "run without tokenizer.rates"
+            )
+        model = LanguageModel.from_pretrained(run["lm"])
+        codes = Tokenizer.from_pretrained(run["tokenizer"]).format
+        require_same_codebook(model.format, codes, owner=model.name)
+        own = model.gpt.config
+        gpt = own if self.dropout is None else replace(own, dropout=self.dropout)
+        pretrained = weights == RUN
+        return Source(
+            body=GptBody(gpt=gpt, codes=model.format),
+            folder=run["tokenizer"].parent,
+            weights=run["lm"] if pretrained else None,
+            fingerprint=file_hash(run["lm"] / WEIGHTS)[:16] if pretrained else "",
+            change=partial(replace_codes, share=self.random_inputs, codebook_size=codes.codebook_size),
+        )
+
+
+def replace_codes(
+    inputs: Tensor, lengths: Tensor, generator: torch.Generator, *, share: float, codebook_size: int
+) -> tuple[Tensor, Tensor]:
+    """Replace a share of codes ``(batch, time, streams)`` by random ones, as the GPT's own training does."""
+    others = torch.randint(codebook_size, inputs.shape, generator=generator)
+    return torch.where(torch.rand(inputs.shape, generator=generator) < share, others, inputs), lengths

@@ -1,0 +1,517 @@
+"""AST, the Audio Spectrogram Transformer: a vision transformer over patches of a filter bank.
+
+Gong, Chung and Glass, "AST: Audio Spectrogram Transformer", 2021 (arXiv:2104.01778). The transformer is that of
+`transformers`, imported inside functions because the import takes seconds. This module adds positions for clips of any
+length, and weights from local folders, of AST itself or of an image transformer.
+
+Its filter banks have 128 mel bands, and windows of 25 ms every 10 ms at 16 kHz. Patches are 16 frames long and begin
+every 10. The sound is padded with silence to whole patches, so that no end is lost and even the shortest clip has one::
+
+    samples   |<- 1600 ->|<- 1600 ->|<- 1200 ->|
+    patch 0   [-------- 2800 -------]          |
+    patch 1              [-------- 2800 -------]
+
+Pre-trained weights are those of an AST, DeiT or ViT in a local Hugging Face folder (section 2.2 of the paper): the
+three colour channels of an image transformer's patch embedding are summed to one. Its position embeddings are cropped
+to the middle if there are fewer patches than in its training, and interpolated if there are more. Nothing is
+downloaded.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchaudio.compliance import kaldi
+
+from wordless.audio.padding import inside, join_groups
+from wordless.audio.waveform import FloatArray
+from wordless.base.configuration import render
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
+from wordless.base.json_values import read_json
+from wordless.base.ranges import require
+from wordless.base.saved_models import (
+    CONFIG,
+    FINE_TUNED_AST,
+    INDEX,
+    PREPROCESSOR,
+    WEIGHTS,
+    hugging_face_hash,
+    load_weights,
+    read_weights,
+    reading,
+    require_finite,
+    weight_files,
+    whole,
+    write_model,
+)
+
+if TYPE_CHECKING:
+    from transformers import ASTModel
+
+
+SAMPLE_RATE = 16_000  # Hz
+N_MELS = 128
+PATCH = 16  # frames and mel bands of a patch
+STRIDE = 10  # frames and mel bands between the starts of patches
+BANDS = (N_MELS - PATCH) // STRIDE + 1  # patches along frequency
+_HOP, _WINDOW = 160, 400  # samples
+_STEP = STRIDE * _HOP  # samples between the starts of patches
+_OVERLAP = (PATCH - 1) * _HOP + _WINDOW - _STEP  # samples that two neighbouring patches share
+
+
+def patches_of(num_samples: int) -> int:
+    """Return the patches along time that cover ``num_samples`` samples at 16 kHz, the last one padded."""
+    return max(-(-(num_samples - _OVERLAP) // _STEP), 1)
+
+
+def frames_of(patches: int) -> int:
+    """Return the number of frames of ``patches`` patches along time."""
+    return STRIDE * (patches - 1) + PATCH
+
+
+def filter_bank(samples: Tensor) -> Tensor:
+    """Compute log filter bank energies ``(frames, 128)`` of all whole windows of sound at 16 kHz ``(samples,)``."""
+    energies: Tensor = kaldi.fbank(
+        samples[None],
+        sample_frequency=SAMPLE_RATE,
+        htk_compat=True,
+        use_energy=False,
+        window_type="hanning",
+        num_mel_bins=N_MELS,
+        dither=0.0,
+        frame_shift=10,
+    )
+    return energies
+
+
+def filter_bank_stream(blocks: Iterable[FloatArray], *, patches: int) -> Iterator[Tensor]:
+    """Give filter banks ``(frames_of(n), 128)`` of a sound at 16 kHz, ``n = patches`` at a time, fewer at the end.
+
+    Patch ``p`` of the sound begins at frame ``10 * p``, in whichever piece it lies: a piece begins ten frames after the
+    start of the previous piece's last patch.
+    """
+    waiting = np.empty(0, np.float32)
+    seen = 0
+    for block in blocks:
+        seen += len(block)
+        waiting = np.concatenate([waiting, block])
+        while len(waiting) >= patches * _STEP + _OVERLAP:
+            yield filter_bank(torch.from_numpy(waiting[: patches * _STEP + _OVERLAP]))
+            waiting = waiting[patches * _STEP :]
+    padded = np.pad(waiting, (0, patches_of(seen) * _STEP + _OVERLAP - seen))
+    if len(padded) > _OVERLAP:
+        yield filter_bank(torch.from_numpy(padded))
+
+
+Size = Literal["tiny", "small", "base"]  # the sizes of DeiT: 192, 384 and 768 wide
+HEADS: dict[Size, int] = {"tiny": 3, "small": 6, "base": 12}
+LAYERS = 12  # of every size
+OPTION = "ast.model.weights"  # names the folder in messages, unless another command reads it
+
+REMEDY = "give a folder with config.json and model.safetensors, as save_pretrained of transformers writes it"
+# base, the largest size, has 7 million per layer, and 2 million outside the layers
+MOST_NUMBERS_OF_A_LAYER = 20_000_000
+POSITIONS, PROJECTION = "embeddings.position_embeddings", "embeddings.patch_embeddings.projection.weight"
+CLASS, DISTILLATION = "embeddings.cls_token", "embeddings.distillation_token"
+AST = "audio-spectrogram-transformer"  # type of AST's own weights
+LEADING_TOKENS = {AST: 2, "deit": 2, "vit": 1}  # model type -> positions before those of the patches
+_PREFIX = re.compile(r"^(audio_spectrogram_transformer|deit|vit)\.")  # of models with a head
+# not loaded
+_HEADS = ("pooler.", "classifier.", "cls_classifier.", "distillation_classifier.", "embeddings.mask_token")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """Statistics of a model's training filter banks; inputs are normalised to mean 0 and deviation 0.5 with them."""
+
+    mean: float
+    std: float
+
+
+AUDIOSET_STATISTICS = Statistics(mean=-4.2677393, std=4.5689974)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PretrainedWeights:
+    """The adapted weights of a folder."""
+
+    tensors: Mapping[str, Tensor]  # with the names of transformers' ASTModel
+    epsilon: float  # of the layer normalisations
+    statistics: Statistics
+
+
+def is_audio_model(folder: Path) -> bool:
+    """Return whether the weights are AST's own, which come with the statistics of their filter banks."""
+    return _kind(f"{OPTION}={folder}", _json(folder, CONFIG, OPTION)) == AST
+
+
+def pretrained_weights(folder: Path, size: Size, *, grid: tuple[int, int], option: str = OPTION) -> PretrainedWeights:
+    """Load weights for a transformer of the given size over a grid of ``(frequency, time)`` patches."""
+    config = require_weights(folder, size, option=option)
+    kind = _kind(f"{option}={folder}", config)
+    with whole(Path(f"{option}={folder}"), "AST, DeiT or ViT", remedy=REMEDY):
+        numbers = sum(path.stat().st_size for path in weight_files(folder)) // 4  # they are read at once
+        if numbers > LAYERS * MOST_NUMBERS_OF_A_LAYER:
+            raise InputError(f"{WEIGHTS} has {numbers} numbers; a model of {LAYERS} layers has fewer")
+        stored = read_weights(folder, without=_HEADS)
+        renamed = {_PREFIX.sub("", name): tensor.float() for name, tensor in stored.items()}  # as without a head
+        tensors = {name: tensor for name, tensor in renamed.items() if not name.startswith(_HEADS)}
+        require_finite(tensors)
+        fitted = _adapt(tensors, tokens=LEADING_TOKENS[kind], stored=_stored_grid(config, kind), grid=grid)
+        epsilon = _number(config, "layer_norm_eps", 1e-12)
+        return PretrainedWeights(tensors=fitted, epsilon=epsilon, statistics=_statistics(folder, kind, option))
+
+
+def layer_norm_epsilon(folder: Path, size: Size, *, option: str = OPTION) -> float:
+    """Read the epsilon of the layer normalisations of weights for a transformer of the given size."""
+    return _number(require_weights(folder, size, option=option), "layer_norm_eps", 1e-12)
+
+
+def require_weights(folder: Path, size: Size, *, option: str = OPTION) -> dict[str, object]:
+    """Read and check the config.json of weights for a transformer of the given size; the weights are not read."""
+    config, width, given = _json(folder, CONFIG, option), 64 * HEADS[size], f"{option}={folder}"
+    own_size = f"{option.partition('.')[0]}.model.size"
+    # The size, and transformers' default, which is that of base: a config omits values that equal their default.
+    wanted = {
+        "hidden_size": (width, 768),
+        "num_attention_heads": (HEADS[size], 12),
+        "num_hidden_layers": (LAYERS, 12),
+        "intermediate_size": (4 * width, 3072),
+        "patch_size": (PATCH, 16),
+    }
+    if _kind(given, config) == AST:
+        wanted |= {"frequency_stride": (STRIDE, 10), "time_stride": (STRIDE, 10), "num_mel_bins": (N_MELS, 128)}
+    for name, (value, default) in wanted.items():
+        if (found := config.get(name, default)) != value:
+            raise InputError(
+                f"{given} has {name} {render(found)}, and {own_size}={size} takes {value}; set {own_size} to the size "
+                "of the weights (tiny, small and base are 192, 384 and 768 wide), or give other weights"
+            )
+    try:
+        files = weight_files(folder)
+    except InputError as error:
+        raise InputError(f"{given} holds no whole weights: {error}") from error
+    if not files:
+        raise InputError(f"{given} holds no whole weights (there is no {WEIGHTS} and no {INDEX}); {REMEDY}")
+    return config
+
+
+def _number(values: Mapping[str, object], name: str, otherwise: float) -> float:
+    """Return a finite number of a config, or ``otherwise`` if it is missing."""
+    value = values.get(name, otherwise)
+    if type(value) not in (int, float) or not abs(number := float(str(value))) < math.inf:
+        raise InputError(f"{name} is {render(value)}; it must be a number")
+    return number
+
+
+def _json(folder: Path, name: str, option: str) -> dict[str, object]:
+    try:
+        return read_json(folder / name)
+    except InputError as error:
+        raise InputError(
+            f"{option}={folder} has no {name} that can be read ({error}); give a local folder of a Hugging Face AST, "
+            "DeiT or ViT: nothing is downloaded"
+        ) from error
+
+
+def _kind(given: str, config: Mapping[str, object]) -> str:
+    kind = config.get("model_type")
+    if not isinstance(kind, str) or kind not in LEADING_TOKENS:
+        raise InputError(f"{given} holds a model of type {render(kind)}; give one of {', '.join(LEADING_TOKENS)}")
+    return kind
+
+
+def _stored_grid(config: Mapping[str, object], kind: str) -> tuple[int, int]:
+    """Return the patches along frequency (height) and time (width) of the weights' training."""
+    if kind == AST:
+        return BANDS, (int(_number(config, "max_length", 1024)) - PATCH) // STRIDE + 1
+    side = int(_number(config, "image_size", 224)) // PATCH
+    return side, side
+
+
+def _adapt(
+    tensors: dict[str, Tensor], *, tokens: int, stored: tuple[int, int], grid: tuple[int, int]
+) -> dict[str, Tensor]:
+    """Adapt the weights to one channel, two tokens, and positions of the wanted grid."""
+    positions = tensors[POSITIONS]  # (1, tokens + F * T, D)
+    patches = positions[:, tokens:].reshape(1, *stored, -1).permute(0, 3, 1, 2)  # (1, D, F, T)
+    first = positions[:, :tokens].expand(-1, 2 if tokens == 1 else -1, -1)  # a ViT's class token is used for both
+    return {
+        **tensors,
+        DISTILLATION: tensors[CLASS] if tokens == 1 else tensors[DISTILLATION],
+        PROJECTION: tensors[PROJECTION].sum(1, keepdim=True),
+        POSITIONS: torch.cat([first, resize_positions(patches, grid).flatten(2).transpose(1, 2)], dim=1),
+    }
+
+
+def resize_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Adapt positions ``(1, width, frequency, time)`` to a grid by cropping to the middle or bilinear interpolation."""
+    for axis, wanted in ((3, grid[1]), (2, grid[0])):
+        have = positions.shape[axis]
+        if wanted <= have:
+            positions = positions.narrow(axis, have // 2 - wanted // 2, wanted)
+        else:
+            size = (wanted, positions.shape[3]) if axis == 2 else (positions.shape[2], wanted)
+            positions = nn.functional.interpolate(positions, size=size, mode="bilinear")
+    return positions
+
+
+def _statistics(folder: Path, kind: str, option: str) -> Statistics:
+    """Return the statistics of AST's weights; those of AudioSet for other weights."""
+    if kind != AST or not (folder / PREPROCESSOR).is_file():
+        return AUDIOSET_STATISTICS
+    found = _json(folder, PREPROCESSOR, option)
+    std = _number(found, "std", AUDIOSET_STATISTICS.std)
+    if std <= 0:
+        raise InputError(f"{PREPROCESSOR} has std {std}; it must be above 0")
+    return Statistics(mean=_number(found, "mean", AUDIOSET_STATISTICS.mean), std=std)
+
+
+def weights_hash(folder: str | None) -> str:
+    """Compute the hash of the files of a weights folder, wherever it lies; "" where there is none."""
+    return "" if folder is None else hugging_face_hash(Path(folder))
+
+
+TOKENS = 2  # class and distillation token, before the patches
+
+
+@dataclass(frozen=True, kw_only=True)
+class AstConfig:
+    """Options of the transformer and its initial weights. All sizes have 12 layers, as those of DeiT have."""
+
+    size: Size = "tiny"  # 192, 384 or 768 wide, with 3, 6 or 12 heads
+    weights: str | None = None  # local Hugging Face folder of an AST, DeiT or ViT; None: random weights
+    layers: tuple[int, ...] = (4, 8, 12)  # layers whose states are probed
+    patches: int = 101  # along time, read at once: 10.1 seconds; longer clips are read in pieces
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self.size in HEADS, "ast.model.size", self.size, "choose tiny, small or base")
+        if not self.layers or not all(1 <= layer <= LAYERS for layer in self.layers):
+            raise InputError(f"ast.model.layers is {list(self.layers)}; name at least one of the layers 1 to {LAYERS}")
+        require(self.patches >= 1, "ast.model.patches", self.patches, "it must be 1 or more")
+        rule = "choose a probability of at least 0 and below 1"
+        require(0 <= self.dropout < 1, "ast.model.dropout", self.dropout, rule)
+
+    @property
+    def width(self) -> int:
+        """Dimensions of a token; each head is 64 wide."""
+        return 64 * HEADS[self.size]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AstStates:
+    """The states of the transformer for a batch."""
+
+    clip: Tensor  # (batch, width): mean of class and distillation token, after the last normalisation
+    patches: Tensor  # (batch,) int64: patches along time of each clip
+    layers: Mapping[int, Tensor]  # layer -> (batch, patches, width), mean over frequency; zeros after a clip's end
+
+
+class AstEncoder(nn.Module):
+    """An encoder of filter banks: one vector per clip, and the states of its layers over time.
+
+    Clips with the same number of patches are read together, each padded to whole patches with the mean. So neither the
+    other clips of a batch nor frames beyond a clip's end change anything.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, transformer: ASTModel, statistics: Statistics) -> None:
+        super().__init__()
+        self.transformer = transformer
+        self.register_buffer("mean", torch.tensor(statistics.mean))
+        self.register_buffer("std", torch.tensor(statistics.std))
+
+    @property
+    def width(self) -> int:
+        """Dimensions of a token."""
+        return int(self.transformer.config.hidden_size)
+
+    def forward(self, filter_banks: Tensor, lengths: Tensor) -> Tensor:
+        """Map filter banks ``(batch, time, 128)`` of lengths ``(batch,)`` in frames to ``(batch, width)``."""
+        return self.states(filter_banks, lengths).clip
+
+    def states(self, filter_banks: Tensor, lengths: Tensor, *, layers: Sequence[int] = ()) -> AstStates:
+        """Compute the clip vectors, and the states after some layers (1 to 12)."""
+        _require_frames(filter_banks, lengths)
+        patches = torch.div(lengths - PATCH + STRIDE - 1, STRIDE, rounding_mode="floor").clamp(min=0) + 1
+        normalised = (filter_banks - self.mean) / (2 * self.std)
+        normalised = normalised.masked_fill(~inside(filter_banks, lengths)[..., None], 0.0)
+        whole_patches = frames_of(int(patches.max())) - normalised.shape[1]
+        normalised = nn.functional.pad(normalised, (0, 0, 0, max(whole_patches, 0)))
+        counts = sorted({*patches.tolist()})
+        groups = [(patches == count).nonzero()[:, 0] for count in counts]
+        read = [
+            self._read(normalised[copy_to(rows, normalised.device), : frames_of(count)], layers)
+            for rows, count in zip(groups, counts, strict=True)
+        ]
+        order = torch.cat(groups)
+        clips = join_groups([clip[:, None] for clip, _ in read], order)[:, 0]
+        states = join_groups([kept for _, kept in read], order)  # (batch, layers, patches, width)
+        return AstStates(clip=clips, patches=patches, layers=dict(zip(layers, states.unbind(1), strict=True)))
+
+    def _read(self, normalised: Tensor, layers: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Compute vectors ``(batch, width)`` and states ``(batch, layers, patches, width)`` of clips.
+
+        The clips ``(batch, time, 128)`` must have the same number of patches.
+        """
+        embeddings = self.transformer.embeddings
+        patches = embeddings.patch_embeddings(normalised)  # (N, F * T, D)
+        count = patches.shape[1] // BANDS
+        first = torch.cat([embeddings.cls_token, embeddings.distillation_token], dim=1).expand(len(patches), -1, -1)
+        tokens = embeddings.dropout(torch.cat([first, patches], dim=1) + self._positions(count))
+        kept = {}
+        for number, layer in enumerate(self.transformer.encoder.layer, 1):
+            tokens = layer(tokens)
+            if number in layers:
+                patches = tokens[:, TOKENS:].reshape(len(tokens), BANDS, count, -1)  # (N, F * T, D) -> (N, F, T, D)
+                kept[number] = patches.mean(1)
+        clip = self.transformer.layernorm(tokens)[:, :TOKENS].mean(1)
+        nothing = tokens.new_zeros(len(tokens), 0, count, self.width)
+        return clip, torch.stack([kept[number] for number in layers], dim=1) if layers else nothing
+
+    def _positions(self, count: int) -> Tensor:
+        """Return positions of both tokens and of ``(12, count)`` patches, interpolated from those of the training."""
+        stored = self.transformer.embeddings.position_embeddings  # (1, 2 + F * T, D)
+        grid = stored[:, TOKENS:].reshape(1, BANDS, -1, self.width)
+        if grid.shape[2] == count:
+            return stored
+        resized = nn.functional.interpolate(grid.permute(0, 3, 1, 2), size=(BANDS, count), mode="bilinear")
+        return torch.cat([stored[:, :TOKENS], resized.flatten(2).transpose(1, 2)], dim=1)
+
+
+def create_ast(config: AstConfig, frames: int, *, seed: int, epsilon: float = 1e-6, option: str = OPTION) -> AstEncoder:
+    """Create an encoder for clips of ``frames`` frames; its weights follow from the seed, or come from ``weights``.
+
+    ``epsilon`` is that of the layer normalisations without ``weights``. ``option`` names the weights in messages.
+    """
+    if config.weights is None:
+        return AstEncoder(_transformer(config, frames, seed=seed, epsilon=epsilon), AUDIOSET_STATISTICS)
+    count = (max(frames, PATCH) - PATCH) // STRIDE + 1
+    found = pretrained_weights(Path(config.weights), config.size, grid=(BANDS, count), option=option)
+    transformer = _transformer(config, frames, seed=seed, epsilon=found.epsilon)
+    try:
+        transformer.load_state_dict(found.tensors)
+    except RuntimeError as error:
+        problem = f"{option}={config.weights} does not fit ({' '.join(str(error).split()):.200})"
+        raise InputError(f"{problem}; give other weights") from error
+    return AstEncoder(transformer, found.statistics)
+
+
+def _transformer(config: AstConfig, frames: int, *, seed: int, epsilon: float = 1e-6) -> ASTModel:
+    from transformers import ASTConfig, ASTModel
+
+    sizes = ASTConfig(  # type: ignore[no-untyped-call]  # transformers' own
+        hidden_size=config.width,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS[config.size],
+        intermediate_size=4 * config.width,
+        hidden_dropout_prob=config.dropout,
+        attention_probs_dropout_prob=config.dropout,
+        layer_norm_eps=epsilon,
+        patch_size=PATCH,
+        frequency_stride=STRIDE,
+        time_stride=STRIDE,
+        max_length=max(frames, PATCH),
+        num_mel_bins=N_MELS,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = ASTModel(sizes)
+        embeddings = model.embeddings
+        for embedding in (embeddings.position_embeddings, embeddings.cls_token, embeddings.distillation_token):
+            # transformers initialises them with zeros, which distinguish no places
+            nn.init.trunc_normal_(embedding, std=0.02)
+    return model
+
+
+class AstClassifier(nn.Module):
+    """An encoder and a linear head on its clip vector, as AST is fine-tuned."""
+
+    def __init__(self, encoder: AstEncoder, classes: int, *, multi_label: bool) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Sequential(nn.LayerNorm(encoder.width), nn.Linear(encoder.width, classes))
+        self.multi_label = multi_label  # whether a clip may have several classes
+
+    def forward(self, spectrograms: Tensor, lengths: Tensor) -> Tensor:
+        """Map filter banks of `stored_filter_bank` ``(batch, time, 128)`` to logits ``(batch, classes)``."""
+        given = AUDIOSET_STATISTICS
+        logits: Tensor = self.head(self.encoder(spectrograms * given.std + given.mean, lengths))
+        return logits
+
+
+def stored_filter_bank(filter_bank: Tensor) -> Tensor:
+    """Normalise log energies with AudioSet's statistics for any reader, as they are stored and augmented."""
+    return (filter_bank - AUDIOSET_STATISTICS.mean) / AUDIOSET_STATISTICS.std
+
+
+def create_classifier(config: AstConfig, frames: int, classes: int, *, multi_label: bool, seed: int) -> AstClassifier:
+    """Create an encoder of `create_ast` with a head whose weights follow from the seed."""
+    encoder = create_ast(config, frames, seed=seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return AstClassifier(encoder, classes, multi_label=multi_label)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Saved:
+    """The content of ``config.json`` of a fine-tuned AST."""
+
+    ast: AstConfig
+    frames: int  # of the longest clip
+    epsilon: float
+    classes: tuple[str, ...]
+    multi_label: bool
+    weights_sha256: str
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or not self.classes:
+            raise InputError(f"frames is {self.frames} and classes {len(self.classes)}; there must be some of both")
+
+
+def save_classifier(model: AstClassifier, config: AstConfig, classes: Sequence[str], folder: Path) -> None:
+    """Write model.safetensors and, last, config.json: a folder with a config.json is complete."""
+    sizes = model.encoder.transformer.config
+    saved = {
+        "ast": asdict(replace(config, weights=None)),
+        "frames": sizes.max_length,
+        "epsilon": sizes.layer_norm_eps,
+        "classes": list(classes),
+        "multi_label": model.multi_label,
+    }
+    write_model(folder, model, saved)
+
+
+def load_classifier(folder: Path, *, device: str = "cpu") -> AstClassifier:
+    """Load a model that `save_classifier` wrote."""
+    with reading(folder, FINE_TUNED_AST, _Saved, remedy="make it again") as saved:
+        # The position embedding grows with the longest clip.
+        positions = BANDS * max((saved.frames - PATCH) // STRIDE + 1, 1) * saved.ast.width
+        if 4 * positions > (folder / WEIGHTS).stat().st_size:
+            raise InputError(f"{CONFIG} describes more positions than {WEIGHTS} has numbers")
+        transformer = _transformer(saved.ast, saved.frames, seed=0, epsilon=saved.epsilon)
+        encoder = AstEncoder(transformer, AUDIOSET_STATISTICS)  # the encoder's own statistics are among the weights
+        model = AstClassifier(encoder, len(saved.classes), multi_label=saved.multi_label)
+        load_weights(model, folder, saved.weights_sha256)
+    return model.eval().to(device)
+
+
+def _require_frames(filter_banks: Tensor, lengths: Tensor) -> None:
+    if filter_banks.ndim != 3 or filter_banks.shape[2] != N_MELS:
+        raise InputError(f"filter banks have shape {tuple(filter_banks.shape)}; they must be (batch, time, {N_MELS})")
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    if shortest < 1 or longest > filter_banks.shape[1]:
+        problem = f"lengths are {shortest} to {longest} frames of {filter_banks.shape[1]}"
+        raise InputError(f"{problem}; each must be at least 1 and end within the batch")

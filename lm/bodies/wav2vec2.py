@@ -1,0 +1,447 @@
+"""wav2vec 2.0: self-supervised learning of waveforms by masked prediction, with the model of `transformers`.
+
+Baevski, Zhou, Mohamed and Auli, "wav2vec 2.0: a framework for self-supervised learning of speech representations",
+2020 (arXiv:2006.11477)::
+
+    samples      |  |  |  |  |  |  |  |  |
+    convolutions [ z ][ z ][ z ][ z ][ z ]  ──quantise──▶ q     targets: Gumbel softmax over learned codes
+    masked         z    M    M    M    z                        spans of frames are masked
+    transformer    c    c    c    c    c                        c of a masked frame is to be nearest to its own q,
+                                                                among those of other masked frames of the clip
+
+The variant is that of the larger models, with layer normalisation throughout, because padding then changes nothing.
+
+Masked spans of frames are drawn by `transformers` from a seed, and a batch follows from seed and step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from lm.bodies.clips import ClipBatchConfig, ClipViews, StoredClips, trim_rows
+from wordless.audio.padding import ConvolutionsByLength, inside
+from wordless.audio.speech_models.description import Convolutions
+from wordless.audio.speech_models.encoder import compute_time_first, normalise
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
+from wordless.base.ranges import require, require_least, require_positive
+from wordless.base.seeds import MAX_SEED, numpy_seed
+
+if TYPE_CHECKING:
+    from transformers import Wav2Vec2Config as TransformersConfig
+    from transformers import Wav2Vec2ForPreTraining
+
+
+FrameCounts = npt.NDArray[np.int64]  # (batch,)
+Masks = npt.NDArray[np.bool_]  # (batch, frames)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskConfig:
+    """Options of masked spans of frames."""
+
+    share: float = 0.65  # of the frames, if spans did not overlap; 0: none
+    length: int = 10  # frames of a span
+
+    def __post_init__(self) -> None:
+        require(0 <= self.share < 1, "masking.share", self.share, "choose 0 (none) or a share below 1")
+        require_least(self, "masking", "length", least=1)
+
+
+NO_MASKS = MaskConfig(share=0.0)
+
+
+def draw_masks(
+    frames: npt.NDArray[np.int64], config: MaskConfig, *, seed: int, least: int = 0
+) -> npt.NDArray[np.bool_]:
+    """Draw masked frames ``(batch, longest)`` of clips with so many ``frames (batch,)``.
+
+    Each clip has at least ``least`` spans, if it is longer than a span. Spans are shorter where no clip is as long as
+    one.
+    """
+    from transformers.models.wav2vec2.modeling_wav2vec2 import _compute_mask_indices
+
+    longest = int(frames.max())
+    inside = torch.arange(longest) < torch.from_numpy(frames)[:, None]
+    with numpy_seed(seed):
+        masked = _compute_mask_indices(
+            (len(frames), longest),
+            mask_prob=config.share,
+            mask_length=min(config.length, longest),
+            attention_mask=cast(torch.LongTensor, inside.long()),
+            min_masks=least,
+        )
+    return np.asarray(masked & inside.numpy())
+
+
+def training_masks(frames: Tensor, config: MaskConfig) -> Tensor | None:
+    """Draw masked frames ``(batch, longest)`` from PyTorch's generator, as dropout is; None: no frame is masked."""
+    if not config.share:
+        return None
+    seed = int(torch.randint(MAX_SEED, (1,)))
+    return torch.from_numpy(draw_masks(frames.cpu().numpy(), config, seed=seed)).to(frames.device)
+
+
+def draw_negatives(masked: Masks, count: int, *, seed: int) -> npt.NDArray[np.int64]:
+    """Draw ``count`` other masked frames of the same clip for each masked frame: ``(batch, frames, count)``.
+
+    The values are numbers of frames within the clip. Each clip must have two masked frames or more.
+    """
+    from transformers.models.wav2vec2.modeling_wav2vec2 import _sample_negative_indices
+
+    with numpy_seed(seed):
+        drawn = _sample_negative_indices(masked.shape, count, masked)
+    first = np.arange(len(masked))[:, None, None] * masked.shape[1]
+    return np.where(masked[..., None], drawn - first, 0).astype(np.int64)
+
+
+MASKS = 2  # second word of the seeds of masks: see `lm.bodies.clips`
+LEAST_FRAMES = 2  # of a masked span: each frame is told from others
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaskedBatch:
+    """Clips with masked frames, and the other frames that each is told from."""
+
+    samples: Tensor  # (batch, time)
+    lengths: Tensor  # (batch,) in samples; stays on the host, where it is used
+    masked: Tensor  # (batch, frames) bool
+    places: Tensor  # (masked,) int64: numbers of the masked frames in (batch, frames), clip after clip
+    negatives: Tensor  # (masked, count) int64: for each masked frame, numbers of masked frames of the same clip
+    temperature: float  # of the Gumbel softmax
+
+    def to(self, device: torch.device) -> MaskedBatch:
+        """Return the same batch on a device."""
+        return replace(
+            self,
+            samples=copy_to(self.samples, device),
+            masked=copy_to(self.masked, device),
+            places=copy_to(self.places, device),
+            negatives=copy_to(self.negatives, device),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetConfig:
+    """Options of masked frames and their targets."""
+
+    masking: MaskConfig
+    negatives: int = 50  # other masked frames of the clip, drawn for each masked frame
+    diversity_weight: float = 0.5  # of the penalty for codes of targets that are not used
+    temperature: float = 2.0  # of the Gumbel softmax at the first step
+    final_temperature: float = 0.5  # at the last step; between them it falls by the same factor in each step
+
+    def __post_init__(self) -> None:
+        group = "targets"
+        require(self.masking.share > 0, f"{group}.masking.share", self.masking.share, "something must be masked")
+        rule = f"choose {LEAST_FRAMES} or more, so that a masked frame has others beside it"
+        require(self.masking.length >= LEAST_FRAMES, f"{group}.masking.length", self.masking.length, rule)
+        require_least(self, group, "negatives", least=1)
+        require_least(self, group, "diversity_weight", least=0)
+        require_positive(self, group, "temperature", "final_temperature")
+
+    def temperature_at(self, progress: float) -> float:
+        """Return the temperature of the Gumbel softmax after a share of the steps."""
+        return float(self.temperature * (self.final_temperature / self.temperature) ** progress)
+
+    @property
+    def least_frames(self) -> int:
+        """Frames of the shortest clip that can be used: a span, and a frame beside it."""
+        return self.masking.length + 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaskedBatches:
+    """Training batches of clips with masked frames; each clip has at least ``targets.least_frames`` frames."""
+
+    views: ClipViews
+    batches: ClipBatchConfig  # of the views
+    convolutions: Convolutions
+    targets: TargetConfig
+    steps: int
+
+    def batch(self, step: int, part: int, parts: int) -> MaskedBatch:
+        """Return share ``part`` of ``parts`` of the batch of a step."""
+        _, [(samples, lengths)] = self.views.batch(step, 0, 1, views=1)
+        own = self.batches.share(part, parts)
+        frames, seed = self.convolutions.frames_of(lengths), self._seed(step)
+        masked = draw_masks(frames.numpy(), self.targets.masking, seed=seed, least=1)
+        negatives = draw_negatives(masked, self.targets.negatives, seed=seed)
+        samples, lengths = trim_rows(samples, lengths, own)
+        longest = int(frames[own].max())
+        masked, negatives = masked[own, :longest], negatives[own, :longest]
+        return MaskedBatch(
+            samples=samples,
+            lengths=lengths,
+            masked=torch.from_numpy(masked),
+            places=torch.from_numpy(np.flatnonzero(masked)),
+            negatives=torch.from_numpy(negatives[masked]),
+            temperature=self.targets.temperature_at(step / self.steps),
+        )
+
+    def _seed(self, step: int) -> int:
+        return int(np.random.SeedSequence([self.batches.seed, MASKS, step]).generate_state(1)[0])
+
+
+def as_read(samples: Tensor, lengths: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return clips without a change, as a `MakeView`."""
+    return samples, lengths
+
+
+def masked_batches(
+    clips: StoredClips, config: ClipBatchConfig, convolutions: Convolutions, targets: TargetConfig, *, steps: int
+) -> MaskedBatches:
+    """Make training batches of stored samples."""
+    views = ClipViews(clips, config, as_read)
+    return MaskedBatches(views=views, batches=config, convolutions=convolutions, targets=targets, steps=steps)
+
+
+def validation_batches(
+    clips: StoredClips, config: ClipBatchConfig, convolutions: Convolutions, targets: TargetConfig
+) -> list[MaskedBatch]:
+    """Make batches of validation clips with fixed masks, each clip at most once, as large as in training if possible.
+
+    The temperature decides nothing: outside training the most probable code is the target.
+    """
+    fixed = replace(config, batch_size=max(min(config.batch_size, len(clips)), 2), pool_batches=1)
+    batches = masked_batches(clips, fixed, convolutions, targets, steps=1)
+    return [batches.batch(step, 0, 1) for step in range(len(clips) // fixed.batch_size)]
+
+
+def long_enough(clips: StoredClips, convolutions: Convolutions, targets: TargetConfig) -> StoredClips:
+    """Select the clips in which a span of frames can be masked."""
+    return clips.of_rows(np.flatnonzero(clips.lengths >= convolutions.samples(targets.least_frames)))
+
+
+GROUPS = 2  # codebooks of the targets
+TEMPERATURE = 0.1  # of the contrastive loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wav2vec2Config:
+    """Sizes of a model that is pre-trained here."""
+
+    channels: int = 128  # of each convolution
+    kernels: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)  # of the convolutions
+    strides: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)  # of the convolutions: 320 samples from one frame to the next
+    width: int = 192
+    layers: int = 4
+    heads: int = 4
+    ffn_dim: int = 768
+    positions: int = 32  # frames that the convolution of positions sees
+    codes: int = 64  # of each of two codebooks of targets
+    code_dim: int = 128  # of a target, and of the space in which it is compared
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        names = ("channels", "width", "layers", "heads", "ffn_dim", "positions", "codes", "code_dim")
+        require_least(self, "model", *names, least=1)
+        try:
+            _ = self.convolutions
+        except InputError as error:
+            raise InputError(f"model: {error}") from error
+        rule = "choose a probability of at least 0 and below 1"
+        require(0 <= self.dropout < 1, "model.dropout", self.dropout, rule)
+        for name, divisor in (("width", self.heads), ("code_dim", GROUPS)):
+            rule = f"choose a multiple of {divisor}"
+            require(getattr(self, name) % divisor == 0, f"model.{name}", getattr(self, name), rule)
+
+    @property
+    def convolutions(self) -> Convolutions:
+        """The frames of the model."""
+        return Convolutions(kernels=self.kernels, strides=self.strides)
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, those of the pre-training's targets included."""
+        channels, width, ffn, codes = self.channels, self.width, self.ffn_dim, GROUPS * self.codes
+        first, *others = self.kernels
+        convolutions = channels * (first + 3) + sum(channels * (channels * kernel + 3) for kernel in others)
+        inputs = 2 * channels + (channels + 1) * width + width  # with the embedding of masked frames
+        positions = width * (width // self.heads) * self.positions + self.positions + width
+        layer = 4 * (width + 1) * width + 2 * width * ffn + ffn + 5 * width
+        targets = (channels + 1) * codes + codes * (self.code_dim // GROUPS)
+        projections = (width + 1 + self.code_dim + 1) * self.code_dim
+        return convolutions + inputs + positions + self.layers * layer + 2 * width + targets + projections
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prediction:
+    """Similarities of the predictions of masked frames to their targets and to the negatives."""
+
+    # (masked, 1 + negatives): the cosine to the target first; minus infinity where a negative equals the target
+    similarities: Tensor
+    perplexity_share: Tensor  # perplexity of the targets' codes, divided by the number of codes
+
+
+class MaskedPrediction(nn.Module):
+    """The model with the task of its pre-training.
+
+    ``forward`` of `transformers` compares all frames with negatives, the padding too, and copies every negative and its
+    gradient. Here masked frames alone have targets, and one product of matrices gives all similarities of a clip.
+    """
+
+    def __init__(self, model: Wav2Vec2ForPreTraining) -> None:
+        super().__init__()
+        self.model = model
+        compute_time_first(model.wav2vec2.feature_extractor)
+        model.wav2vec2.set_submodule("feature_extractor", ConvolutionsByLength(model.wav2vec2.feature_extractor))
+
+    @property
+    def total_codes(self) -> int:
+        """Number of codes of all codebooks of targets."""
+        return GROUPS * int(self.model.config.num_codevectors_per_group)
+
+    def forward(
+        self,
+        samples: Tensor,
+        lengths: Tensor,
+        masked: Tensor,
+        places: Tensor,
+        negatives: Tensor,
+        temperature: float,
+    ) -> Prediction:
+        """Predict the masked frames; for the arguments see `MaskedBatch`."""
+        model = self.model
+        model.quantizer.temperature = temperature  # type: ignore[assignment]  # it is a number
+        with cast(ConvolutionsByLength, model.wav2vec2.feature_extractor).reading(lengths):
+            found = model.wav2vec2(
+                normalise(samples, lengths),
+                attention_mask=inside(samples, lengths).long(),
+                mask_time_indices=masked,
+            )
+        features = model.dropout_features(found.extract_features).flatten(0, 1)[places]
+        quantised, perplexity = model.quantizer(features[None])
+        similarities = compare_with_targets(
+            model.project_hid(found.last_hidden_state), model.project_q(quantised[0]), places, negatives
+        )
+        return Prediction(similarities=similarities, perplexity_share=perplexity / self.total_codes)
+
+
+def compare_with_targets(predicted: Tensor, targets: Tensor, places: Tensor, negatives: Tensor) -> Tensor:
+    """Compute the cosine similarity of the prediction of each masked frame to its target and to the negatives.
+
+    Args:
+        predicted: of all frames, ``(batch, frames, dim)``.
+        targets: of the masked frames, ``(masked, dim)``.
+        places: numbers of the masked frames among all frames of the batch, ``(masked,)``.
+        negatives: for each masked frame, numbers of masked frames of its clip, ``(masked, count)``.
+
+    Returns:
+        Similarities ``(masked, 1 + count)``, the target's first; minus infinity where a negative equals the target.
+    """
+    batch, frames, _ = predicted.shape
+    with torch.autocast(predicted.device.type, enabled=False):
+        of_frames = targets.new_zeros(batch * frames, targets.shape[1]).index_copy(0, places, targets)  # 0: no target
+        directions = nn.functional.normalize(predicted.float(), dim=-1)
+        wanted = nn.functional.normalize(of_frames.float(), dim=-1).view(batch, frames, -1)
+        cosines = (directions @ wanted.mT).flatten(0, 1)[places]  # (N, T, T) -> (N * T, T) -> (masked, T)
+    own = (places % frames)[:, None]
+    others = of_frames.detach()[places[:, None] - own + negatives]  # (masked, count, dim)
+    equal = (others == targets.detach()[:, None]).all(-1)
+    return torch.cat([cosines.gather(1, own), cosines.gather(1, negatives).masked_fill(equal, -torch.inf)], dim=1)
+
+
+def create_masked_prediction(config: Wav2vec2Config, *, diversity_weight: float, seed: int) -> MaskedPrediction:
+    """Create a model whose weights follow from the seed."""
+    from transformers import Wav2Vec2ForPreTraining
+
+    sizes = transformers_config(config, diversity_weight=diversity_weight)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MaskedPrediction(Wav2Vec2ForPreTraining(sizes))
+
+
+def transformers_config(config: Wav2vec2Config, *, diversity_weight: float = 0.0) -> TransformersConfig:
+    """Convert the sizes of a model to the config of `transformers`."""
+    from transformers import Wav2Vec2Config
+
+    count = len(config.kernels)
+    return Wav2Vec2Config(  # type: ignore[no-untyped-call]  # transformers' own
+        hidden_size=config.width,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        intermediate_size=config.ffn_dim,
+        conv_dim=[config.channels] * count,
+        conv_kernel=list(config.kernels),
+        conv_stride=list(config.strides),
+        conv_bias=True,
+        feat_extract_norm="layer",
+        do_stable_layer_norm=True,
+        num_conv_pos_embeddings=config.positions,
+        num_conv_pos_embedding_groups=config.heads,
+        hidden_dropout=config.dropout,
+        attention_dropout=config.dropout,
+        activation_dropout=0.0,
+        layerdrop=0.0,
+        mask_time_prob=0.65,  # above 0, so that there is an embedding of masked frames
+        num_codevector_groups=GROUPS,
+        num_codevectors_per_group=config.codes,
+        codevector_dim=config.code_dim,
+        proj_codevector_dim=config.code_dim,
+        contrastive_logits_temperature=TEMPERATURE,
+        diversity_loss_weight=diversity_weight,
+    )
+
+
+def predict(model: nn.Module, batch: MaskedBatch) -> Prediction:
+    """Call a `MaskedPrediction`, or its wrapper, for a batch."""
+    found = model(batch.samples, batch.lengths, batch.masked, batch.places, batch.negatives, batch.temperature)
+    return cast(Prediction, found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedLoss:
+    """Nats of telling a masked frame's target from the negatives, plus a weighted penalty for unused codes.
+
+    The sum is minimised. The reported value is the nats alone; chance is the logarithm of 1 + the negatives.
+    """
+
+    diversity_weight: float
+
+    def __call__(self, model: nn.Module, batch: MaskedBatch) -> tuple[Tensor, int]:
+        """Compute the sum over the masked frames of the batch, and their number."""
+        found, masked = predict(model, batch), len(batch.places)
+        logits = found.similarities / TEMPERATURE
+        first = torch.zeros(masked, dtype=torch.long, device=logits.device)  # place of the target
+        nats = nn.functional.cross_entropy(logits, first, reduction="sum")
+        penalty = self.diversity_weight * masked * (1 - found.perplexity_share)
+        return nats + penalty - penalty.detach(), masked
+
+
+@torch.no_grad()
+def measure_targets(model: MaskedPrediction, batches: Sequence[MaskedBatch]) -> dict[str, float]:
+    """Measure how many codes the targets use (``perplexity`` of ``codes``), and how often a masked frame finds its own.
+
+    ``accuracy`` is the share of masked frames that are nearer to their own target than to all negatives; frames whose
+    negatives are all the same as the target do not count.
+    """
+    device, perplexities, right, total = model.model.device, [], 0, 0
+    for batch in (each.to(device) for each in batches):
+        found = predict(model, batch)
+        perplexities.append(model.total_codes * float(found.perplexity_share))
+        nearest_other = found.similarities[:, 1:].amax(1)
+        counted = nearest_other > -torch.inf
+        right += int((found.similarities[:, 0] > nearest_other)[counted].sum())
+        total += int(counted.sum())
+    mean = sum(perplexities) / max(len(perplexities), 1)
+    return {"perplexity": mean, "codes": model.total_codes, "accuracy": right / max(total, 1)}
+
+
+def save_pretrained(model: MaskedPrediction, folder: Path, *, sample_rate: int) -> None:
+    """Write the folder of `wordless.audio.speech_models`, in the layout of Hugging Face."""
+    from transformers import Wav2Vec2FeatureExtractor
+
+    inputs = Wav2Vec2FeatureExtractor(  # type: ignore[no-untyped-call]  # transformers' own
+        sampling_rate=sample_rate, do_normalize=True, return_attention_mask=True
+    )
+    inputs.save_pretrained(folder)
+    model.model.save_pretrained(folder)

@@ -1,0 +1,133 @@
+"""Samples as inputs of bodies, and augmented views of them: another speaker, another place, another time.
+
+A clip is played at another rate, as a tape that runs slower or faster (Ko et al., "Audio augmentation for speech
+recognition", 2015), by the same resampler that reads recordings. Crops begin at any sample, so the same sound lies
+differently in its patches each time. Mixtures, noise and masks are those of `lm.bodies.augmentation`, for samples.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lm.bodies.augmentation import draw_passages, draw_spread
+from lm.bodies.clips import MakeView
+from wordless.audio.padding import inside
+from wordless.audio.reading import resample_blocks
+from wordless.audio.waveform import FloatArray, in_16_bits
+from wordless.base.arrays import Array
+from wordless.base.ranges import require
+
+RATE = 10_000  # of the resampler's input; only its ratio to the output's rate counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveformAugmentationConfig:
+    """Strength of the augmentations; every amount is drawn anew for each clip. Zeros change nothing."""
+
+    crop: float = 0.9  # the smallest share of a clip that is kept; 1 keeps all
+    rate: float = 0.25  # largest change: so much slower and lower, or faster and higher by the same factor
+    mix: float = 0.2  # share of the clips that are mixed with another clip
+    mix_db: float = 10.0  # the other clip is softer by at least this, at most twice this
+    noise: float = 0.1  # largest standard deviation of white noise, relative to the clip's root mean square
+    time_masks: int = 1  # number of silenced passages
+    time_mask: float = 0.1  # longest silenced passage, as a share of the clip
+
+    def __post_init__(self) -> None:
+        rule = "choose a share above 0, or 1 to keep whole clips"
+        require(0 < self.crop <= 1, "augmentation.crop", self.crop, rule)
+        require(0 <= self.rate <= 1, "augmentation.rate", self.rate, "choose 0 (none) to 1")
+        for name in ("mix_db", "noise", "time_masks"):
+            amount = getattr(self, name)
+            require(0 <= amount < math.inf, f"augmentation.{name}", amount, "it must be 0 (none) or more")
+        for name in ("mix", "time_mask"):
+            share = getattr(self, name)
+            require(0 <= share <= 1, f"augmentation.{name}", share, "choose a share of 0 to 1")
+
+
+def augmenting_waveforms(config: WaveformAugmentationConfig) -> MakeView:
+    """Return a function that makes a view of each clip of a batch by `augment_waveforms`."""
+
+    def make_view(samples: Tensor, lengths: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        return augment_waveforms(samples, lengths, config, generator)
+
+    return make_view
+
+
+def augment_waveforms(
+    samples: Tensor, lengths: Tensor, config: WaveformAugmentationConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Make a view of each clip ``(batch, samples)``, zeros beyond its length, and the views' lengths ``(batch,)``.
+
+    All random choices come from ``generator``.
+    """
+    views, lengths = _crop_and_replay(samples, lengths, config, generator)
+    views = _mix(views, lengths, config, generator)
+    levels = _levels(views, lengths) * config.noise * torch.rand(len(views), generator=generator)
+    views = views + levels[:, None] * torch.randn(views.shape, generator=generator)
+    silent = torch.arange(views.shape[1]) >= lengths[:, None]
+    for _ in range(config.time_masks):
+        silent |= draw_passages(lengths, views.shape[1], config.time_mask, generator)
+    return views.masked_fill(silent, 0.0), lengths
+
+
+def _crop_and_replay(
+    samples: Tensor, lengths: Tensor, config: WaveformAugmentationConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    size = len(samples)
+    shares = 1 - (1 - config.crop) * torch.rand(size, generator=generator)
+    kept = (lengths * shares).round().long().clamp(min=1)
+    starts = (torch.rand(size, generator=generator, dtype=torch.float64) * (lengths - kept + 1)).long()
+    rates = (draw_spread(size, generator) * math.log1p(config.rate)).exp()
+    views = [
+        _replay(row[start : start + count], rate)
+        for row, start, count, rate in zip(samples, starts.tolist(), kept.tolist(), rates.tolist(), strict=True)
+    ]
+    return nn.utils.rnn.pad_sequence(views, batch_first=True), torch.tensor([len(view) for view in views])
+
+
+def _replay(samples: Tensor, rate: float) -> Tensor:
+    """Resample ``(samples,)``; a rate above 1 makes the sound longer and lower, as in a `Hearing`."""
+    return torch.from_numpy(np.concatenate([*resample_blocks([samples.numpy()], RATE, round(RATE * rate))]))
+
+
+def _mix(views: Tensor, lengths: Tensor, config: WaveformAugmentationConfig, generator: torch.Generator) -> Tensor:
+    """Add to some clips a softer clip of the batch, from its beginning on."""
+    size, levels = len(views), _levels(views, lengths)
+    others = (torch.arange(size) + torch.randint(1, max(size, 2), (1,), generator=generator)) % size
+    softer = config.mix_db * (1 + torch.rand(size, generator=generator))
+    chosen = torch.rand(size, generator=generator) < config.mix
+    gains = levels / levels[others].clamp(min=1e-8) * 10 ** (-softer / 20) * chosen
+    return views + gains[:, None] * views[others] * inside(views, lengths)
+
+
+def _levels(views: Tensor, lengths: Tensor) -> Tensor:
+    """Compute the root mean square of each clip ``(batch,)``."""
+    return (views.square().sum(1) / lengths).sqrt()
+
+
+SAMPLE_TYPE = np.dtype(np.int16)
+UNCHANGED = WaveformAugmentationConfig(crop=1.0, rate=0.0, mix=0.0, noise=0.0, time_masks=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveformFrontEnd:
+    """Conversion of sound to samples in 16 bits."""
+
+    def __call__(self, blocks: Iterable[FloatArray]) -> Array:
+        """Join blocks of samples ``(time,)``."""
+        return np.concatenate([np.zeros(0, np.int16), *map(in_16_bits, blocks)])
+
+
+def waveform_key(sample_rate: int) -> str:
+    """Name the samples of a recording at a rate."""
+    return f"16-bit samples at {sample_rate} Hz"
+
+
+def require_whole_clips(augmentation: WaveformAugmentationConfig) -> None:
+    """Refuse crops: a label may belong to the whole clip."""
+    rule = "the label may belong to the whole clip: choose 1"
+    require(augmentation.crop == 1, "body.augmentation.crop", augmentation.crop, rule)

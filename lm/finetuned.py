@@ -1,0 +1,238 @@
+"""A fine-tuned model, which is a body with a head: its network and loss, predictions for recordings, and its folder."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from lm.bodies.body import Body, BodyNetwork, FrontEnd, Reading, read_states
+from lm.bodies.clips import LabelledBatch, StoredClips, batches_by_length
+from lm.bodies.table import BODIES
+from lm.heads.head import Row, Task
+from lm.heads.table import HEADS
+from lm.probing.vectors import FloatArray
+from wordless.audio.decoding import Channel
+from wordless.audio.levels import trim_ends
+from wordless.audio.waveform import Waveform
+from wordless.base.configuration import build
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
+from wordless.base.files import replace_folder
+from wordless.base.saved_models import FINE_TUNED, WEIGHTS, load_weights, model_folder, reading, write_model
+from wordless.base.text import escape_markdown, suggestion
+
+
+class FineTunedNetwork(nn.Module):
+    """A body and a head. Frozen layers stay in evaluation mode: they have no dropout in training either."""
+
+    def __init__(self, body: BodyNetwork, head: nn.Module, reading: Reading) -> None:
+        super().__init__()
+        self.body = body
+        self.head = head
+        self.reading = reading
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Map inputs ``(batch, time, ...)`` of lengths ``(batch,)`` to ``(batch, steps, width)`` and their lengths."""
+        outputs, steps = self.head(*read_states(self.body, self.reading, inputs, lengths))
+        return outputs, steps
+
+    def train(self, mode: bool = True) -> "FineTunedNetwork":
+        """Change between training and evaluation."""
+        super().train(mode)
+        for part in (self.body, *self.body.layers):
+            if not any(parameter.requires_grad for parameter in part.parameters()):
+                part.eval()
+        return self
+
+
+def create_network(body: Body, network: BodyNetwork, task: Task, *, seed: int) -> FineTunedNetwork:
+    """Put a head on the network of a body; the head's weights follow from the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = task.create(body.dim, states_per_second=body.reading.states_per_second)
+    return FineTunedNetwork(network, head, body.reading)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskLoss:
+    """The loss of a task for the training loop."""
+
+    task: Task
+
+    def __call__(self, model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
+        """Sum the loss over the items of the batch; also return their number."""
+        outputs, steps = model(batch.inputs, copy_to(batch.lengths, batch.inputs.device))
+        return self.task.loss(outputs.float(), steps, batch.targets, training=model.training)
+
+
+_CARD = """---
+library_name: wordless
+tags: [audio, {head}]
+---
+
+# Fine-tuned model: {head}
+
+A body that gives states over time to a recording ({body}), and a head that predicts labels from them ({head}).
+
+| | |
+|---|---|
+| parameters | {parameters:,} |
+| sample rate | {rate} Hz |
+| states per second | {states:g} |
+| learned | {learned} |
+| silent ends | {ends} |
+
+```python
+from pathlib import Path
+from wordless.audio.reading import read
+from lm.finetuned import FineTunedModel
+
+model = FineTunedModel.from_pretrained("path/of/this/folder")
+rows = model.predict([read(Path("a.wav"), {rate})])  # a row of a table for each sound
+```
+
+`wordless predict model=FOLDER input=RECORDINGS output=table.tsv` writes the table for a folder of recordings. The model
+knows only labels and recordings like those that it was trained on.
+"""
+
+
+def model_card(network: nn.Module, body: Body, head: str, task: Task, *, trim_db: float | None = None) -> str:
+    """Write Markdown with the model's sizes, what it learned, and how to call it."""
+    return _CARD.format(
+        head=head,
+        body=BODIES[body.name].title,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        rate=body.reading.sample_rate,
+        states=body.reading.states_per_second,
+        learned=escape_markdown(task.summary),
+        ends="kept" if trim_db is None else f"cut off where they are more than {trim_db:g} dB below the loudest 20 ms",
+    )
+
+
+T = TypeVar("T")
+CLIPS_AT_ONCE = 32  # whose outputs are computed together
+VALUES_AT_ONCE = 1 << 24  # of their inputs, or of the states of a layer, with padding
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Saved:
+    """The content of ``config.json``."""
+
+    body: str  # its name in the table
+    body_config: dict[str, object]
+    head: str
+    task: dict[str, object]
+    weights_sha256: str
+    trim_db: float | None = None  # models of earlier versions do not say it
+    channel: Channel = "mean"
+
+
+class FineTunedModel:
+    """A body with a head, trained on labels."""
+
+    def __init__(
+        self, network: FineTunedNetwork, body: Body, head: str, task: Task, *, trim_db: float | None = None
+    ) -> None:
+        self.network = network.eval()
+        self.body = body
+        self.head = head  # its name in the table
+        self.task = task
+        self.trim_db = trim_db  # corpus.inspection.trim_db of its clips; None: their ends were not trimmed
+        self.channel: Channel = "mean"  # of the recordings that it was trained on
+        self.folder: Path | None = None  # that the model was loaded from; it holds what the front end reads
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "FineTunedModel":
+        """Load a model that `save_pretrained` wrote, from a folder or, as ``user/name``, from the Hugging Face hub."""
+        folder = model_folder(folder, FINE_TUNED)
+        remedy = "copy it again, or fine-tune it again (wordless finetune)"
+        with reading(folder, FINE_TUNED, _Saved, remedy=remedy) as saved:
+            body = build(_known(BODIES, saved.body, "body").body, saved.body_config, name="body_config")
+            task = build(_known(HEADS, saved.head, "head").task, saved.task, name="task")
+            if 4 * body.parameters > (folder / WEIGHTS).stat().st_size:
+                raise InputError(f"config.json describes {body.parameters} numbers, more than {WEIGHTS} has")
+            network = create_network(body, body.create(seed=0), task, seed=0)
+            tied = [f"body.{name}" for name in network.body.tied]
+            load_weights(network, folder, saved.weights_sha256, tied=tied)
+        model = cls(network.to(device), body, saved.head, task, trim_db=saved.trim_db)
+        model.channel = saved.channel
+        model.folder = folder
+        return model
+
+    def save_pretrained(self, folder: Path | str, *, front_end: Path) -> None:
+        """Write the model, with a copy of the parts of the folder ``front_end`` that turn sound into its inputs.
+
+        The file config.json comes last: a folder with a config.json is complete.
+        """
+        folder = Path(folder).expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in self.body.parts:
+            replace_folder(folder / part, front_end / part)
+        self.write(folder)
+
+    def write(self, folder: Path) -> None:
+        """Write model.safetensors, README.md and, last, config.json."""
+        config = {
+            "body": self.body.name,
+            "body_config": asdict(self.body),
+            "head": self.head,
+            "task": asdict(self.task),
+            "trim_db": self.trim_db,
+            "channel": self.channel,
+        }
+        card = model_card(self.network, self.body, self.head, self.task, trim_db=self.trim_db)
+        write_model(folder, self.network, config, card=card)
+
+    def predict(self, sounds: Sequence[Waveform]) -> list[Row]:
+        """Predict a row of a table for each sound, whose sample rate must be that of the model.
+
+        Silent ends are cut off if they were cut off the clips that the model was trained on, here by the levels at the
+        model's rate; ``wordless predict`` takes those at the rate of the file, as the training did.
+
+        Raises:
+            InputError: a sound has another rate or is too short, or the model has no folder.
+        """
+        front_end, rate = self.front_end(), self.body.reading.sample_rate
+        if self.trim_db is not None:
+            sounds = [trim_ends(sound, self.trim_db) for sound in sounds]
+        for sound in sounds:
+            if sound.sample_rate != rate:
+                raise InputError(f"a sound has {sound.sample_rate} Hz; read it at the model's rate, {rate} Hz")
+            if (samples := len(sound.samples)) < (least := self.body.least_samples):
+                short = f"a sound has {samples} samples, fewer than the {least} of a state"
+                raise InputError(f"{short} ({1000 * least / rate:g} ms); leave it out")
+        inputs = [front_end([sound.samples]) for sound in sounds]
+        return self.task.rows(self.outputs(StoredClips.together(inputs)))
+
+    def front_end(self) -> FrontEnd:
+        """Return the conversion of sound to inputs."""
+        if self.folder is None:
+            raise InputError("this model has no folder with its front end; load it with from_pretrained")
+        return self.body.front_end(self.folder, device=str(self.device))
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the weights."""
+        return next(self.network.parameters()).device
+
+    @torch.no_grad()
+    def outputs(self, clips: StoredClips) -> list[FloatArray]:
+        """Compute the outputs ``(steps, width)`` of each clip."""
+        found: dict[int, FloatArray] = {}
+        reading = self.body.reading
+        of_states = self.body.dim * reading.states_per_second / reading.inputs_per_second  # values for each input
+        most = int(VALUES_AT_ONCE / max(clips.width, of_states))
+        for rows, inputs, lengths in batches_by_length(clips, batch_size=CLIPS_AT_ONCE, most_inputs=most):
+            values, steps = self.network(inputs.to(self.device), lengths.to(self.device))
+            for row, own, count in zip(rows.tolist(), values.float().cpu().numpy(), steps.tolist(), strict=True):
+                found[row] = own[:count]
+        return [found[row] for row in range(len(clips))]
+
+
+def _known(table: Mapping[str, T], name: str, kind: str) -> T:
+    if name not in table:
+        raise InputError(f"config.json names the {kind} {name!r}; {suggestion(name, table)}")
+    return table[name]

@@ -1,1 +1,0 @@
-"""Fine-tuning: a body that gives states over time, and a head that predicts labels from them."""

@@ -1,1 +1,0 @@
-"""Bodies: one file for each, and the table of all."""

@@ -1,1 +1,0 @@
-"""Heads: one file for each, and the table of all."""

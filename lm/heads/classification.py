@@ -1,0 +1,272 @@
+"""Classification: one label for each clip, or several."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lm.batches import IndexArray
+from lm.bodies.clips import LabelledBatch, StoredClips
+from lm.heads.head import ClipHead, Figure, FigureConfig, Groups, Probed, Row, figure
+from lm.probing.comparison import Decisions, Hits, Rankings
+from lm.probing.probe import probe_method
+from lm.probing.task import FEWEST_RESAMPLES, BoolArray, ProbeConfig, ProbeTask
+from lm.probing.vectors import FloatArray, Means, VectorConfig
+from wordless.audio.recordings.description import LabelType
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
+from wordless.base.text import counted
+
+Label = str | Sequence[str]  # a class, or any number of classes
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig:
+    """Options of the classification head."""
+
+    pooling: Means = "thirds"  # of the last block's frames
+    dropout: float = 0.3
+    label_smoothing: float = 0.1  # share of the target that is spread over all classes; only for single labels
+
+    def __post_init__(self) -> None:
+        for name in ("dropout", "label_smoothing"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"head.{name}", value, "choose 0 (none) or a share below 1")
+
+    def reads(self, vectors: VectorConfig) -> VectorConfig:
+        """Add the vectors that the head reads: the last block under its own pooling."""
+        poolings = dict.fromkeys([*vectors.poolings, self.pooling])
+        return replace(vectors, poolings=tuple(poolings), layers=("each", "together"))
+
+
+def class_targets(labels: Sequence[Label], classes: Sequence[str], *, multi_label: bool) -> Tensor:
+    """Convert labels to targets: ``(clips,)`` int64, or ``(clips, classes)`` of 0 and 1 if several are allowed."""
+    number = {name: index for index, name in enumerate(classes)}
+    names = [(label,) if isinstance(label, str) else tuple(label) for label in labels]
+    for unknown in sorted({name for each in names for name in each} - set(number)):
+        raise InputError(f"the label {unknown!r} is none of {len(number)} classes; name it among the classes")
+    targets = torch.zeros(len(names), max(len(classes), 1))
+    for row, each in enumerate(names):
+        if len(each) != 1 and not multi_label:
+            raise InputError(f"a clip has {len(each)} labels; give each exactly one, or set multi_label")
+        targets[row, [number[name] for name in each]] = 1
+    return targets if multi_label else targets.argmax(1)
+
+
+def class_scores(logits: Tensor, *, multi_label: bool) -> Tensor:
+    """Convert logits to probabilities: of exclusive classes, or of each class separately."""
+    return logits.sigmoid() if multi_label else logits.softmax(-1)
+
+
+def class_loss(logits: Tensor, targets: Tensor, *, label_smoothing: float) -> Tensor:
+    """Sum the cross entropy in nats over the clips; with several labels, that of a clip is the mean over the classes.
+
+    ``label_smoothing`` is the share of the target that is spread over all classes; only for single labels.
+    """
+    if targets.ndim == 2:
+        each = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        return each.mean(1).sum()
+    return nn.functional.cross_entropy(logits, targets, label_smoothing=label_smoothing, reduction="sum")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassLoss:
+    """The loss of a classifier for the training loop."""
+
+    label_smoothing: float  # in training alone
+
+    def __call__(self, model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
+        """Sum the loss over the clips of the batch; also return the number of clips."""
+        logits = model(batch.inputs, batch.lengths).float()
+        smoothing = self.label_smoothing if model.training else 0.0
+        return class_loss(logits, batch.targets, label_smoothing=smoothing), len(logits)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelledSplit:
+    """The labelled clips of one split, and their labels by name in the order of the clips."""
+
+    clips: StoredClips
+    labels: Mapping[str, Label]
+
+    @classmethod
+    def of(cls, clips: StoredClips, names: Sequence[str], labels: Mapping[str, Label | None]) -> "LabelledSplit":
+        """Select the clips that have a label in ``labels``; names with None or without an entry are left out."""
+        known = {name: label for name in names if (label := labels.get(name)) is not None}
+        return cls(clips=clips.of_rows([row for row, name in enumerate(names) if name in known]), labels=known)
+
+    def targets(self, classes: Sequence[str], *, multi_label: bool) -> Tensor:
+        """Convert the labels to targets, as `class_targets` does."""
+        return class_targets(list(self.labels.values()), classes, multi_label=multi_label)
+
+
+SHOWN = 10  # classes in a summary
+LEAST_SHARE = 1e-6  # of a class, whose logarithm must be finite
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationOptions:
+    """Options of the head ``classification``."""
+
+    label_separator: str | None = None  # between the classes of a clip that has several: ";" for "dog;rain"
+    pooling: Means = "thirds"  # of the states over time
+    dropout: float = 0.3
+    label_smoothing: float = 0.1  # share of the target that is spread over all classes; only for single labels
+
+    label_type: ClassVar[LabelType] = "class"
+    reads_whole_clips: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        for name in ("dropout", "label_smoothing"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"head.{name}", value, "choose 0 (none) or a share below 1")
+        rule = "give what stands between labels, or null for one label"
+        require(self.label_separator != "", "head.label_separator", "empty", rule)
+
+    def names(self, label: str) -> tuple[str, ...]:
+        """Return the classes of a label."""
+        if self.label_separator is None:
+            return (label,)
+        return tuple(name for part in label.split(self.label_separator) if (name := part.strip()))
+
+    def require(self, labels: Sequence[str]) -> None:
+        """Refuse fewer than two classes."""
+        classes = {name for label in labels for name in self.names(label)}
+        if len(classes) < 2:
+            found = f"all {counted(len(labels), 'clip')} with a label have {min(classes)!r}" if classes else "none"
+            raise InputError(
+                f"head=classification needs at least 2 classes, and {found}: put each class into its own sub-folder, "
+                "or name the labels in corpus.pattern or corpus.table"
+            )
+
+    def task(self, train: Sequence[str], held_out: Sequence[str]) -> "ClassificationTask":
+        """Make the task: its classes are those of the training clips, and held-out clips may have no others."""
+        self.require(train)
+        classes = {name for label in train for name in self.names(label)}
+        if lost := sorted({name for label in held_out for name in self.names(label)} - classes):
+            raise InputError(
+                f"{counted(len(lost), 'class has', 'classes have')} no training clip ({', '.join(lost[:5])}); change "
+                "corpus.split so that each has any, or leave these classes out"
+            )
+        return ClassificationTask(options=self, classes=tuple(sorted(classes)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationTask:
+    """The classes, and how they are learned. Outputs are logits ``(1, classes)``."""
+
+    options: ClassificationOptions
+    classes: tuple[str, ...]  # sorted
+
+    def __post_init__(self) -> None:
+        require(len({*self.classes}) >= 2, "classes", list(self.classes), "there must be at least 2 different ones")
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a clip may have several classes."""
+        return self.options.label_separator is not None
+
+    @property
+    def summary(self) -> str:
+        """The first classes by name, and their number."""
+        more = ", ..." if len(self.classes) > SHOWN else ""
+        return f"{len(self.classes)} classes: {', '.join(self.classes[:SHOWN])}{more}"
+
+    def create(self, dim: int, *, states_per_second: float) -> nn.Module:
+        """Create the module."""
+        return ClipHead(dim, len(self.classes), pooling=self.options.pooling, dropout=self.options.dropout)
+
+    def targets(self, labels: Sequence[str]) -> Tensor:
+        """Convert labels to classes ``(clips,)``, or to 0 and 1 ``(clips, classes)`` if several are allowed."""
+        names = [self.options.names(label) for label in labels]
+        return class_targets(names, self.classes, multi_label=self.multi_label)
+
+    def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor, *, training: bool) -> tuple[Tensor, int]:
+        """Sum the cross entropy in nats over the clips of a batch; for several labels, their mean over the classes."""
+        logits = outputs.float().squeeze(1)
+        smoothing = self.options.label_smoothing if training else 0.0
+        return class_loss(logits, targets, label_smoothing=smoothing), len(logits)
+
+    def strata(self, labels: Sequence[str]) -> BoolArray:
+        """Return the classes of each clip."""
+        truth: BoolArray = self._truth(labels)
+        return truth
+
+    def fits(self, label: str, states: int, *, states_per_second: float) -> bool:
+        """Return True: a class needs no room."""
+        return True
+
+    def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
+        """Give the most probable class of each clip and its probability; of several labels, all above 0.5.
+
+        The probabilities of all classes follow.
+        """
+        return [self._row(scores) for scores in self._scores(outputs)]
+
+    def figures(
+        self,
+        outputs: Sequence[FloatArray],
+        labels: Sequence[str],
+        config: FigureConfig,
+        groups: Groups | None = None,
+    ) -> tuple[Figure, ...]:
+        """Measure accuracy, or mean average precision for several labels; and the mean F1 score over classes."""
+        scores, truth = self._scores(outputs), self._truth(labels)
+        answers = scores > 0.5 if self.multi_label else np.eye(len(self.classes), dtype=bool)[scores.argmax(1)]
+        macro = figure("macro F1", Decisions(truth=truth, chosen=answers[None]), config, groups)
+        if self.multi_label:
+            ranking = Rankings(truth=truth, scores=scores[None, None])
+            return figure("mean average precision", ranking, config, groups, percent=True), macro
+        hits = truth[np.arange(len(truth)), scores.argmax(1)].astype(np.float64)
+        return figure("accuracy", Hits(hits=hits[None]), config, groups, percent=True), macro
+
+    def probe(
+        self,
+        candidates: Mapping[str, FloatArray],
+        labels: Sequence[str],
+        rows: Mapping[str, IndexArray],
+        config: ProbeConfig,
+        *,
+        threads: int,
+    ) -> Probed:
+        """Fit linear classifiers on the rows of train; validation chooses layer, pooling and penalty."""
+        truth = self._truth(labels)
+        task = ProbeTask(
+            classes=self.classes, targets=truth, rows=rows, multi_label=self.multi_label, unlabelled=0, notices=()
+        )
+        winner = probe_method(
+            candidates, task, replace(config, resamples=FEWEST_RESAMPLES), of="probe", threads=threads
+        ).winner
+        # Values of ridge regression are no probabilities; to cut them off at 0 and 1 would make the surest ones equal.
+        values = winner.scores - (0.5 if self.multi_label else 0)
+        outputs = values.astype(np.float32) if config.classifier == "ridge" else self._logits(winner.scores)
+        return Probed(outputs=list(outputs[:, None]), chosen=winner.of)
+
+    def constant(self, labels: Sequence[str]) -> FloatArray:
+        """Return the share of each class as logits."""
+        return self._logits(self._truth(labels).mean(0, dtype=np.float32))[None]
+
+    def _logits(self, scores: FloatArray) -> FloatArray:
+        """Return the logits ``(..., classes)`` of probabilities."""
+        shares = scores.clip(LEAST_SHARE, 1 - LEAST_SHARE)
+        return np.asarray(np.log(shares) - (np.log1p(-shares) if self.multi_label else 0), np.float32)
+
+    def _scores(self, outputs: Sequence[FloatArray]) -> FloatArray:
+        """Return the probability of each class ``(clips, classes)``."""
+        logits = torch.from_numpy(np.concatenate(outputs))
+        return np.asarray(class_scores(logits, multi_label=self.multi_label), np.float32)
+
+    def _truth(self, labels: Sequence[str]) -> BoolArray:
+        """Return the classes of each clip ``(clips, classes)``; classes that were not learned are left out."""
+        named = [{*self.options.names(label)} for label in labels]
+        return np.array([[name in names for name in self.classes] for names in named], bool)
+
+    def _row(self, scores: FloatArray) -> Row:
+        best = int(scores.argmax())
+        several = [name for name, score in zip(self.classes, scores, strict=True) if score > 0.5]
+        label = (self.options.label_separator or "").join(several) if self.multi_label else self.classes[best]
+        each = {f"probability of {name}": float(score) for name, score in zip(self.classes, scores, strict=True)}
+        return {"label": label, "probability": float(scores[best]), **each}

@@ -1,0 +1,174 @@
+"""What a head is: a module over the states of a body, what its outputs mean, and figures of them on test clips.
+
+Each head has one file in `lm.heads`, with its options on the command line (`HeadOptions`) and its task (`Task`), which
+``config.json`` of a fine-tuned model holds. Outputs of a clip are an array ``(steps, width)``; a head that reads a clip
+as a whole gives one step. Each figure has a bootstrap interval over the clips, or over their groups.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lm.probing.comparison import IndexArray, Outcome, bootstrap, measure, outcome_interval
+from lm.probing.task import BoolArray, ProbeConfig
+from lm.probing.vectors import FloatArray, Means, pool_batch, pooling_parts
+from wordless.audio.recordings.description import LabelType
+from wordless.base.ranges import require
+from wordless.base.seeds import require_seed
+
+Groups = Sequence[IndexArray]  # of the test clips, if whole groups are resampled: `lm.probing.comparison.whole_groups`
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureConfig:
+    """Options of the figures."""
+
+    resamples: int = 1000  # of the test clips, or of their groups
+    confidence: float = 0.95  # probability mass of all intervals
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(10 <= self.resamples <= 1_000_000, "figures.resamples", self.resamples, "choose 10 to 1,000,000")
+        rule = "choose a probability between 0 and 1, such as 0.95"
+        require(0 < self.confidence < 1, "figures.confidence", self.confidence, rule)
+        require_seed(self.seed, "figures.seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One figure of the predictions for the test clips."""
+
+    name: str
+    value: float
+    low: float  # bootstrap interval over clips, or over their groups
+    high: float
+    percent: bool = False  # whether it is a share, which is shown in percent
+
+    def show(self, value: float) -> str:
+        """Format a value of this figure."""
+        return f"{value:.1%}" if self.percent else f"{value:.3f}"
+
+    @property
+    def plain(self) -> dict[str, object]:
+        """The name, value and interval for JSON; None where a number is not known, such as R2 of equal numbers."""
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        return {"name": self.name} | {end: value if math.isfinite(value) else None for end, value in numbers.items()}
+
+
+def figure(
+    name: str,
+    outcome: Outcome,
+    config: FigureConfig,
+    groups: Groups | None = None,
+    *,
+    percent: bool = False,
+) -> Figure:
+    """Measure the outcome of one method; with ``groups``, whole groups are resampled."""
+    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed, groups=groups)[:, 0]
+    known = draws[np.isfinite(draws)]  # R2 of a resample with a single value is not known
+    value = float(measure(outcome)[0, 0])
+    low, high = outcome_interval([outcome], known, config.confidence, groups=groups) if len(known) else (value, value)
+    return Figure(name=name, value=value, low=low, high=high, percent=percent)
+
+
+Row = Mapping[str, str | float]  # columns of a table of predictions
+
+
+class Task(Protocol):
+    """What a head predicts, made from the labels of training clips: a dataclass of plain values."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def summary(self) -> str:
+        """What is predicted, in a few words."""
+
+    def create(self, dim: int, *, states_per_second: float) -> nn.Module:
+        """Create the module ``(states (batch, time, dim), lengths (batch,)) -> (outputs, their lengths)``."""
+
+    def targets(self, labels: Sequence[str]) -> Tensor:
+        """Convert labels to targets ``(clips, ...)``."""
+
+    def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor, *, training: bool) -> tuple[Tensor, int]:
+        """Sum the loss of outputs ``(batch, steps, width)`` over the items of a batch; also return their number."""
+
+    def strata(self, labels: Sequence[str]) -> BoolArray:
+        """Return classes ``(clips, classes)`` of which each share of the labels has some of each."""
+
+    def fits(self, label: str, states: int, *, states_per_second: float) -> bool:
+        """Return whether a clip of so many states has room for its label."""
+
+    def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
+        """Convert the outputs of clips to rows of a table; the first column is the prediction."""
+
+    def figures(
+        self,
+        outputs: Sequence[FloatArray],
+        labels: Sequence[str],
+        config: FigureConfig,
+        groups: Groups | None = None,
+    ) -> tuple[Figure, ...]:
+        """Measure the outputs for clips with these labels; the first figure is the one that is compared.
+
+        With ``groups``, whole groups of clips are resampled.
+        """
+
+    def constant(self, labels: Sequence[str]) -> FloatArray:
+        """Return the outputs ``(steps, width)`` that answer every clip alike: the best answer without its sound."""
+
+
+@runtime_checkable
+class PooledTask(Task, Protocol):
+    """A task that a linear probe of pooled states can solve: its head gives one step for a clip."""
+
+    def probe(
+        self,
+        candidates: Mapping[str, FloatArray],
+        labels: Sequence[str],
+        rows: Mapping[str, IndexArray],
+        config: ProbeConfig,
+        *,
+        threads: int,
+    ) -> "Probed":
+        """Fit linear probes of pooled states ``(clips, dim)`` on the rows of train; validation chooses among them."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Probed:
+    """The outputs of the chosen probe for test clips, in the form of a head's outputs."""
+
+    outputs: list[FloatArray]
+    chosen: str  # layer and pooling
+
+
+class HeadOptions(Protocol):
+    """Options of a head on the command line."""
+
+    label_type: ClassVar[LabelType]
+    reads_whole_clips: ClassVar[bool]  # the label is wrong for a part of the clip
+
+    def require(self, labels: Sequence[str]) -> None:
+        """Refuse labels that the head cannot learn, before any recording is decoded."""
+
+    def task(self, train: Sequence[str], held_out: Sequence[str]) -> Task:
+        """Make the task from the labels of the training clips; refuse those of others if they cannot be predicted."""
+
+
+class ClipHead(nn.Module):
+    """One step of outputs for each clip."""
+
+    def __init__(self, dim: int, width: int, *, pooling: Means, dropout: float) -> None:
+        super().__init__()
+        self.pooling = pooling
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(len(pooling_parts(1, pooling)) * dim, width)
+
+    def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Map states ``(batch, time, dim)`` of lengths ``(batch,)`` to ``(batch, 1, width)``, and lengths of 1."""
+        pooled = pool_batch(states, lengths, self.pooling)
+        return self.linear(self.dropout(pooled)).unsqueeze(1), torch.ones_like(lengths)

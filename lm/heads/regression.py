@@ -1,0 +1,140 @@
+"""Regression: a number for each clip."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lm.batches import IndexArray
+from lm.heads.head import ClipHead, Figure, FigureConfig, Groups, Probed, Row, figure
+from lm.probing.comparison import Predictions, Ratios
+from lm.probing.ridge import probe_numbers
+from lm.probing.task import BoolArray, ProbeConfig
+from lm.probing.vectors import FloatArray, Means
+from wordless.audio.recordings.description import LabelType, number_of
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
+
+Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionOptions:
+    """Options of the head ``regression``."""
+
+    pooling: Means = "mean"  # of the states over time
+    dropout: float = 0.1
+
+    label_type: ClassVar[LabelType] = "number"
+    reads_whole_clips: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require(0 <= self.dropout < 1, "head.dropout", self.dropout, "choose 0 (none) or a share below 1")
+
+    def require(self, labels: Sequence[str]) -> None:
+        """Refuse labels that are no finite numbers, and numbers that are all equal."""
+        numbers = {label: number_of(label) for label in labels}
+        for label, number in numbers.items():
+            if number is None:
+                problem = f"a label is {label!r:.40}, and head=regression learns finite numbers"
+                raise InputError(f"{problem}; write one such as 3.5, or leave the recording unlabelled")
+        if len({*numbers.values()}) < 2:
+            found = f"all labels are {labels[0]}" if labels else "no recording has a label"
+            raise InputError(
+                f"head=regression needs at least 2 different numbers, and {found}: name them in a column label of "
+                "corpus.table"
+            )
+
+    def task(self, train: Sequence[str], held_out: Sequence[str]) -> "RegressionTask":
+        """Make the task: numbers are normalised with mean and standard deviation of the training clips."""
+        for label in (*train, *held_out):
+            if number_of(label) is None:
+                raise InputError(f"a label is {label!r:.40}, and head=regression learns finite numbers")
+        values = _numbers(train)
+        spread = float(values.std()) if np.ptp(values) else 1.0  # that of equal numbers is an error of rounding, not 0
+        return RegressionTask(options=self, mean=float(values.mean()), std=spread)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionTask:
+    """The normalisation of the numbers. Outputs are normalised numbers ``(1, 1)``."""
+
+    options: RegressionOptions
+    mean: float
+    std: float
+
+    def __post_init__(self) -> None:
+        require(self.std > 0, "std", self.std, "it must be above 0")
+
+    @property
+    def summary(self) -> str:
+        """Mean and standard deviation of the training labels."""
+        return f"numbers of mean {self.mean:.4g} and standard deviation {self.std:.4g}"
+
+    def create(self, dim: int, *, states_per_second: float) -> nn.Module:
+        """Create the module."""
+        return ClipHead(dim, 1, pooling=self.options.pooling, dropout=self.options.dropout)
+
+    def targets(self, labels: Sequence[str]) -> Tensor:
+        """Normalise the labels ``(clips,)``."""
+        return torch.from_numpy(self._normalised(labels))
+
+    def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor, *, training: bool) -> tuple[Tensor, int]:
+        """Sum the squared errors of the normalised numbers over the clips of a batch."""
+        return (outputs[:, 0, 0] - targets).square().sum(), len(targets)
+
+    def strata(self, labels: Sequence[str]) -> BoolArray:
+        """Return one class: a share of the labels is drawn from all clips alike."""
+        return np.ones((len(labels), 1), bool)
+
+    def fits(self, label: str, states: int, *, states_per_second: float) -> bool:
+        """Return True: a number needs no room."""
+        return True
+
+    def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
+        """Give the number of each clip, in the units of the labels."""
+        return [{"value": float(value)} for value in self._values(outputs)]
+
+    def figures(
+        self,
+        outputs: Sequence[FloatArray],
+        labels: Sequence[str],
+        config: FigureConfig,
+        groups: Groups | None = None,
+    ) -> tuple[Figure, ...]:
+        """Measure the coefficient of determination (R2) and the mean absolute error, in the units of the labels."""
+        predicted, truth = self._values(outputs), _numbers(labels)
+        fit = Predictions(truth=truth, predicted=predicted[None])
+        errors = Ratios(parts=np.abs(predicted - truth)[None], wholes=np.ones(len(truth)))
+        return figure("R2", fit, config, groups), figure("mean absolute error", errors, config, groups)
+
+    def probe(
+        self,
+        candidates: Mapping[str, FloatArray],
+        labels: Sequence[str],
+        rows: Mapping[str, IndexArray],
+        config: ProbeConfig,
+        *,
+        threads: int,
+    ) -> Probed:
+        """Fit ridge regressions on the rows of train; validation chooses layer, pooling and penalty."""
+        best = probe_numbers(candidates, self._normalised(labels), rows, config, threads=threads)
+        return Probed(outputs=list(best.predicted[:, None, None]), chosen=best.of)
+
+    def constant(self, labels: Sequence[str]) -> FloatArray:
+        """Return the mean of the labels, which is 0 after normalisation with these labels."""
+        return np.full((1, 1), self._normalised(labels).mean(), np.float32)
+
+    def _normalised(self, labels: Sequence[str]) -> FloatArray:
+        return ((_numbers(labels) - self.mean) / self.std).astype(np.float32)
+
+    def _values(self, outputs: Sequence[FloatArray]) -> Numbers:
+        """Return the number of each clip ``(clips,)``, in 64 bits: 32 do not tell large ones apart, such as dates."""
+        return np.array([each[0, 0] for each in outputs], np.float64) * self.std + self.mean
+
+
+def _numbers(labels: Sequence[str]) -> Numbers:
+    return np.array([number_of(label) for label in labels], np.float64)

@@ -1,0 +1,253 @@
+"""Sequence: the characters of a label's text, by connectionist temporal classification (CTC) over the body's states.
+
+Graves et al., "Connectionist Temporal Classification: Labelling Unsegmented Sequence Data with Recurrent Neural
+Networks", 2006. Output 0 is the blank, output ``c`` the character ``characters[c - 1]``. Equal characters that follow
+each other need a blank between them::
+
+    outputs  - t t h - r e - e e -      "-" is the blank
+    text       t   h   r e   e          "three"
+
+Beam search is that of torchaudio's decoder, which needs the package flashlight-text.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import combinations, groupby, pairwise
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchaudio.functional import edit_distance
+
+from lm.batches import IndexArray
+from lm.heads.head import Figure, FigureConfig, Groups, Row, figure
+from lm.probing.comparison import Hits, Ratios
+from lm.probing.task import BoolArray
+from lm.probing.vectors import FloatArray
+from wordless.audio.recordings.description import LabelType
+from wordless.base.errors import InputError
+from wordless.base.ranges import require, require_least
+
+SPACE, SILENCE = " ", "<silence>"  # the decoder wants a token for silence; a space is one
+BLANK_TOKEN = "<blank>"
+IMPOSSIBLE = -1e4  # logarithm of the probability of a token that no output stands for
+
+
+def require_decoder() -> None:
+    """Refuse a beam search if its library is not installed."""
+    if find_spec("flashlight") is None:
+        raise InputError(
+            "head.beam_size asks for a beam search, and flashlight-text is not installed; pip install "
+            "'wordless[ctc]', or decode greedily: head.beam_size=0"
+        )
+
+
+def beam_search(outputs: Sequence[FloatArray], characters: Sequence[str], *, beam_size: int) -> list[str]:
+    """Find a probable text for the logits ``(steps, 1 + characters)`` of each clip; blank is output 0.
+
+    The probability of a text is the sum over all its alignments within the beam. No lexicon and no language model takes
+    part.
+    """
+    require_decoder()
+    from torchaudio.models.decoder import ctc_decoder
+
+    silence = SPACE if SPACE in characters else SILENCE
+    tokens = [BLANK_TOKEN, *characters, *([] if silence == SPACE else [SILENCE])]
+    decoder = ctc_decoder(
+        lexicon=None,
+        tokens=tokens,
+        lm=None,
+        nbest=1,
+        beam_size=beam_size,
+        beam_threshold=-IMPOSSIBLE,
+        log_add=True,
+        blank_token=BLANK_TOKEN,
+        sil_token=silence,
+    )
+    texts = []
+    for each in outputs:
+        scores = torch.from_numpy(np.ascontiguousarray(each)).log_softmax(-1)
+        scores = torch.nn.functional.pad(scores, (0, len(tokens) - scores.shape[1]), value=IMPOSSIBLE)
+        ((best, *_),) = decoder(scores[None])
+        spelled = [token for token in decoder.idxs_to_tokens(best.tokens) if token != SILENCE]
+        texts.append("".join(spelled).strip())
+    return texts
+
+
+BLANK = 0
+CERTAIN = 30.0  # logit of the only possible output
+COMPARED = 50  # most frequent texts, of which one is the constant answer; two long ones take 10 ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceOptions:
+    """Options of the head ``sequence``."""
+
+    lower_case: bool = True  # whether capital letters are read as small ones
+    dropout: float = 0.1
+    least_steps_per_second: float = 50.0  # of the outputs: a state gives several steps if there are fewer states
+    beam_size: int = 0  # hypotheses of the beam search beside the greedy decoding; 0: no beam search
+
+    label_type: ClassVar[LabelType] = "text"
+    reads_whole_clips: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require(0 <= self.dropout < 1, "head.dropout", self.dropout, "choose 0 (none) or a share below 1")
+        rate = self.least_steps_per_second
+        require(0 < rate <= 10_000, "head.least_steps_per_second", rate, "choose a rate above 0, such as 50")
+        require_least(self, "head", "beam_size", least=0)
+
+    def text(self, label: str) -> str:
+        """Return the text that is learned: single spaces, and small letters unless capitals are kept."""
+        text = " ".join(label.split())
+        return text.lower() if self.lower_case else text
+
+    def require(self, labels: Sequence[str]) -> None:
+        """Refuse texts without letters, such as numbers, and a beam search without its library."""
+        without = [label for label in labels if not any(character.isalpha() for character in label)]
+        if without or not labels:
+            found = f"{len(without)} labels have none, such as {without[0]!r:.40}" if without else "there is no label"
+            raise InputError(
+                f"head=sequence spells texts by their letters, and {found}; write what is said, or give names: "
+                "corpus.label_names={'7': seven}"
+            )
+        if self.beam_size:
+            require_decoder()
+
+    def task(self, train: Sequence[str], held_out: Sequence[str]) -> "SequenceTask":
+        """Make the task: its characters are those of the training texts."""
+        self.require(train)
+        characters = {character for label in train for character in self.text(label)}
+        return SequenceTask(options=self, characters=tuple(sorted(characters)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceTask:
+    """The characters. Outputs are logits of the blank and of each character ``(steps, 1 + characters)``."""
+
+    options: SequenceOptions
+    characters: tuple[str, ...]  # sorted
+
+    def __post_init__(self) -> None:
+        fitting = bool(self.characters) and len({*self.characters}) == len(self.characters)
+        fitting = fitting and all(len(character) == 1 for character in self.characters)
+        require(fitting, "characters", list(self.characters), "they must be different single characters")
+
+    @property
+    def summary(self) -> str:
+        """The characters."""
+        return f"text of {len(self.characters)} characters: {''.join(self.characters)}"
+
+    def create(self, dim: int, *, states_per_second: float) -> nn.Module:
+        """Create the module."""
+        factor = self._steps_per_state(states_per_second)
+        return SequenceHead(dim, 1 + len(self.characters), factor=factor, dropout=self.options.dropout)
+
+    def targets(self, labels: Sequence[str]) -> Tensor:
+        """Convert texts to numbers of characters ``(clips, longest)``, zeros after the end.
+
+        Characters that no training text has are left out: nothing can predict them.
+        """
+        number = {character: place for place, character in enumerate(self.characters, 1)}
+        rows = [[number[c] for c in self.options.text(label) if c in number] for label in labels]
+        targets = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
+        for target, row in zip(targets, rows, strict=True):
+            target[: len(row)] = torch.tensor(row, dtype=torch.int64)
+        return targets
+
+    def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor, *, training: bool) -> tuple[Tensor, int]:
+        """Sum the CTC loss in nats over the characters of a batch.
+
+        A clip with fewer steps than its text needs has an infinite loss, which counts as 0.
+        """
+        sizes = (targets != BLANK).sum(1)
+        scores = outputs.log_softmax(-1).transpose(0, 1)  # (N, T, C) -> (T, N, C)
+        loss = nn.CTCLoss(blank=BLANK, reduction="sum", zero_infinity=True)
+        return loss(scores, targets, lengths, sizes), int(sizes.sum())
+
+    def strata(self, labels: Sequence[str]) -> BoolArray:
+        """Return one class: a share of the labels is drawn from all clips alike."""
+        return np.ones((len(labels), 1), bool)
+
+    def fits(self, label: str, states: int, *, states_per_second: float) -> bool:
+        """Return whether the steps of a clip have room for its text, and for a blank between equal characters."""
+        text = self.options.text(label)
+        needed = len(text) + sum(one == other for one, other in pairwise(text))
+        return states * self._steps_per_state(states_per_second) >= needed
+
+    def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
+        """Give the text of each clip: by beam search if there is one, and the greedy decoding beside it."""
+        greedy = self._greedy(outputs)
+        if not self.options.beam_size:
+            return [{"text": text} for text in greedy]
+        return [{"text": best, "greedy": text} for best, text in zip(self._beam(outputs), greedy, strict=True)]
+
+    def figures(
+        self,
+        outputs: Sequence[FloatArray],
+        labels: Sequence[str],
+        config: FigureConfig,
+        groups: Groups | None = None,
+    ) -> tuple[Figure, ...]:
+        """Measure the character error rate of each decoding, and the share of texts without an error (greedy)."""
+        wanted = [self.options.text(label) for label in labels]
+        greedy = self._greedy(outputs)
+        found = {"greedy": greedy, **({"beam search": self._beam(outputs)} if self.options.beam_size else {})}
+        rates = [
+            figure(f"character error rate, {name}", error_rates(texts, wanted), config, groups, percent=True)
+            for name, texts in found.items()
+        ]
+        right = np.array([[text == truth for text, truth in zip(greedy, wanted, strict=True)]], np.float64)
+        return (*rates, figure("texts without error", Hits(hits=right), config, groups, percent=True))
+
+    def constant(self, labels: Sequence[str]) -> FloatArray:
+        """Return outputs that spell the frequent text with the fewest edits from all others."""
+        counts = Counter(map(self.options.text, labels)).most_common(COMPARED)
+        texts, often = zip(*counts, strict=True)
+        edits = np.zeros((len(texts), len(texts)))
+        for one, other in combinations(range(len(texts)), 2):
+            edits[one, other] = edits[other, one] = edit_distance(texts[one], texts[other])
+        central = texts[int((edits @ often).argmin())]
+        numbers = [0, *(each for c in central for each in (1 + self.characters.index(c), BLANK))]
+        outputs = np.zeros((len(numbers), 1 + len(self.characters)), np.float32)
+        outputs[np.arange(len(numbers)), numbers] = CERTAIN
+        return outputs
+
+    def _steps_per_state(self, states_per_second: float) -> int:
+        return math.ceil(self.options.least_steps_per_second / states_per_second)
+
+    def _greedy(self, outputs: Sequence[FloatArray]) -> list[str]:
+        """Take the most probable output of each step, then merge repetitions and drop blanks."""
+        return [self._spelled(each.argmax(1)) for each in outputs]
+
+    def _beam(self, outputs: Sequence[FloatArray]) -> list[str]:
+        return beam_search(outputs, self.characters, beam_size=self.options.beam_size)
+
+    def _spelled(self, numbers: IndexArray) -> str:
+        kept = (number for number, _ in groupby(numbers.tolist()) if number != BLANK)
+        return "".join(self.characters[number - 1] for number in kept).strip()
+
+
+class SequenceHead(nn.Module):
+    """Several steps of outputs for each state."""
+
+    def __init__(self, dim: int, width: int, *, factor: int, dropout: float) -> None:
+        super().__init__()
+        self.factor = factor
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(dim, factor * width)
+
+    def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Map states ``(batch, time, dim)`` to ``(batch, time * factor, width)``, and their lengths."""
+        outputs = self.linear(self.dropout(states))
+        return outputs.reshape(len(states), states.shape[1] * self.factor, -1), lengths * self.factor
+
+
+def error_rates(texts: Sequence[str], wanted: Sequence[str]) -> Ratios:
+    """Count the edits (insertions, deletions, substitutions) from each text to the wanted one, and its characters."""
+    edits = [edit_distance(text, truth) for text, truth in zip(texts, wanted, strict=True)]
+    return Ratios(parts=np.array([edits], np.float64), wholes=np.array([len(truth) for truth in wanted], np.float64))

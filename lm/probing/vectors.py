@@ -1,0 +1,267 @@
+"""How a clip becomes a vector: frames are pooled over time, and vectors are averaged over hearings.
+
+Every method of a comparison has the same poolings and hearings:
+
+- ``mean``: the mean over the whole recording.
+- ``thirds``: the means over its three thirds, side by side.
+- ``max``: of each feature, the largest magnitude over time. It finds what happens once, however short it is.
+- ``thirds_max``: the three means, followed by the largest magnitudes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Literal, TypeVar, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tokenizer.codes import Codes, SoftCodes
+from wordless.base.devices import copy_to
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
+
+FloatArray = npt.NDArray[np.float32]
+F = TypeVar("F", bound=np.floating)
+Means = Literal["mean", "thirds"]
+Pooling = Literal["mean", "thirds", "max", "thirds_max"]
+POOLINGS: tuple[Pooling, ...] = get_args(Means)  # of the default comparison
+STEPS_AT_ONCE = 4096  # of soft codes, which take a number for each code of the codebook
+ALL_POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+_MEANS: dict[Pooling, Means | None] = {"mean": "mean", "thirds": "thirds", "max": None, "thirds_max": "thirds"}
+
+
+def pooling_parts(steps: int, pooling: Means) -> tuple[range, ...]:
+    """Return the time steps of each part.
+
+    If the steps cannot be divided by three, thirds share the step at their border, so no third is empty even with one
+    step.
+    """
+    if steps < 1:
+        raise InputError("a recording of 0 time steps has no mean; leave it out before pooling")
+    parts = 1 if pooling == "mean" else 3
+    return tuple(range(part * steps // parts, -(-(part + 1) * steps // parts)) for part in range(parts))
+
+
+def pooling_weights(steps: int, pooling: Means) -> FloatArray:
+    """Return the weight of each time step in each part ``(parts, steps)``; every row sums to one."""
+    parts = pooling_parts(steps, pooling)
+    weights = np.zeros((len(parts), steps), np.float32)
+    for row, part in zip(weights, parts, strict=True):
+        row[part.start : part.stop] = 1 / len(part)
+    return weights
+
+
+def pooled_parts(pooling: Pooling) -> int:
+    """Return how many vectors of features a pooling lays side by side."""
+    means = _MEANS[pooling]
+    return (0 if means is None else len(pooling_parts(1, means))) + takes_max(pooling)
+
+
+def means_of(poolings: Iterable[Pooling]) -> tuple[Means, ...]:
+    """Return the means that some poolings need, each once."""
+    return tuple(dict.fromkeys(means for pooling in poolings if (means := _MEANS[pooling]) is not None))
+
+
+def assemble(pooling: Pooling, means: Mapping[Means, npt.NDArray[F]], largest: npt.NDArray[F]) -> npt.NDArray[F]:
+    """Join the parts of a pooling ``(..., parts, dim)``: its means, and the largest magnitudes ``(..., 1, dim)``."""
+    wanted = _MEANS[pooling]
+    parts = [] if wanted is None else [means[wanted]]
+    return np.concatenate([*parts, largest] if takes_max(pooling) else parts, axis=-2)
+
+
+def takes_max(pooling: Pooling) -> bool:
+    """Return whether a pooling has the largest magnitudes, as its last part."""
+    return pooling in ("max", "thirds_max")
+
+
+class RunningPools:
+    """Incremental `pool` of several named sequences of frames that arrive in blocks.
+
+    Only sums and largest magnitudes are kept in memory.
+    """
+
+    def __init__(self, steps: Mapping[str, int], poolings: Sequence[Pooling] = POOLINGS) -> None:
+        """Prepare for sequences of the given numbers of time steps."""
+        self._poolings = tuple(poolings)
+        self._means = means_of(poolings)
+        for count in steps.values():
+            pooling_parts(count, "mean")  # refuses a recording of no time steps
+        self._parts = {
+            (name, means): pooling_parts(count, means) for name, count in steps.items() for means in self._means
+        }
+        self._sums: dict[tuple[str, Means], list[npt.NDArray[np.float64]]] = {
+            key: [np.zeros(())] * len(parts) for key, parts in self._parts.items()
+        }
+        self._largest: dict[str, npt.NDArray[np.float64]] = {name: np.zeros(()) for name in steps}
+        self._seen = dict.fromkeys(steps, 0)
+
+    def add(self, name: str, frames: npt.NDArray[np.floating]) -> None:
+        """Add the next frames ``(time, features)`` of one sequence."""
+        seen = self._seen[name]
+        for (of, means), parts in self._parts.items():
+            if of == name:
+                sums = self._sums[name, means]
+                for number, part in enumerate(parts):
+                    own = frames[max(part.start - seen, 0) : max(part.stop - seen, 0)]
+                    sums[number] = sums[number] + own.sum(0, dtype=np.float64)
+        if len(frames) and any(map(takes_max, self._poolings)):
+            self._largest[name] = np.maximum(self._largest[name], np.abs(frames).max(0))
+        self._seen[name] += len(frames)
+
+    @property
+    def pooled(self) -> dict[str, FloatArray]:
+        """The vectors ``name:pooling`` -> ``(parts * features,)``, once all frames were added."""
+        return {f"{name}:{pooling}": self._vector(name, pooling) for name in self._seen for pooling in self._poolings}
+
+    def _vector(self, name: str, pooling: Pooling) -> FloatArray:
+        means = {each: self._mean(name, each) for each in self._means}
+        return assemble(pooling, means, self._largest[name][None]).reshape(-1).astype(np.float32)
+
+    def _mean(self, name: str, means: Means) -> npt.NDArray[np.float64]:
+        """Divide the sums by the numbers of steps ``(parts, features)``."""
+        sums, parts = self._sums[name, means], self._parts[name, means]
+        return np.stack([total / len(part) for total, part in zip(sums, parts, strict=True)])
+
+
+def pool(frames: npt.NDArray[np.floating], pooling: Pooling) -> FloatArray:
+    """Pool ``(time, features)`` to ``(parts * features,)``."""
+    pooling_parts(len(frames), "mean")  # refuses a recording of no time steps
+    values = frames.astype(np.float32)
+    means = {each: pooling_weights(len(values), each) @ values for each in means_of([pooling])}
+    return assemble(pooling, means, np.abs(values).max(0, keepdims=True)).reshape(-1)
+
+
+def pool_batch(frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
+    """Apply `pool` to each clip's first ``lengths`` frames: ``(batch, time, dim)`` -> ``(batch, parts * dim)``.
+
+    Lengths on the host save a query to the GPU.
+    """
+    weights = torch.zeros(len(frames), len(pooling_parts(1, pooling)), frames.shape[1])
+    for clip, length in enumerate(lengths.tolist()):
+        weights[clip, :, :length] = torch.from_numpy(pooling_weights(length, pooling))
+    return (copy_to(weights.to(frames.dtype), frames.device) @ frames).flatten(1)
+
+
+def bags_of_codes(codes: Codes | SoftCodes, poolings: Sequence[Pooling]) -> dict[Pooling, FloatArray]:
+    """Compute each code's share of the time, a vector ``(parts * streams * codebook_size,)`` for each pooling.
+
+    A vector equals `pool` of one-hot codes, or of the shares of soft codes.
+    """
+    if isinstance(codes, SoftCodes):
+        return _soft_bags(codes, poolings)
+    return {pooling: _hard_bag(codes, pooling) for pooling in poolings}
+
+
+def _hard_bag(codes: Codes, pooling: Pooling) -> FloatArray:
+    weights = [pooling_weights(len(codes.values), each) for each in means_of([pooling])]
+    bags = np.zeros((pooled_parts(pooling), codes.format.streams, codes.format.codebook_size), np.float32)
+    for stream in range(codes.format.streams):
+        for part, shares in enumerate(np.concatenate(weights) if weights else ()):
+            np.add.at(bags[part, stream], codes.values[:, stream], shares)
+        if takes_max(pooling):
+            bags[-1, stream, codes.values[:, stream]] = 1
+    return bags.reshape(-1)
+
+
+def _soft_bags(soft: SoftCodes, poolings: Sequence[Pooling]) -> dict[Pooling, FloatArray]:
+    steps = len(soft.codes.values)
+    pools = RunningPools({"bag": steps}, poolings)
+    for start in range(0, steps, STEPS_AT_ONCE):
+        pools.add("bag", soft.shares(start, min(start + STEPS_AT_ONCE, steps)).flatten(1).cpu().numpy())
+    pooled = pools.pooled
+    return {pooling: pooled[f"bag:{pooling}"] for pooling in poolings}
+
+
+Layers = Literal["each", "last", "together"]
+CLASS_SCORES = "scores"  # beside the vectors of a network with a head: class probabilities ``(classes,)``
+MOST_HEARINGS = 100  # each costs time, and 2 bytes per frame and mel band on disk
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorConfig:
+    """Poolings and hearings."""
+
+    poolings: tuple[Pooling, ...] = POOLINGS
+    layers: tuple[Layers, ...] = ("each", "together")  # of a network: each one, the last one, all side by side
+    hearings: int = 1
+    hearing_rates: float = 0.25  # ratio: hearings are up to so much slower or faster
+
+    def __post_init__(self) -> None:
+        if not self.poolings or len({*self.poolings}) != len(self.poolings):
+            rule = f"name each of {', '.join(get_args(Pooling))} at most once, and at least one"
+            raise InputError(f"compare.poolings is {list(self.poolings)}; {rule}")
+        if not self.layers or len({*self.layers}) != len(self.layers):
+            rule = "list each, last or together, each at most once, and at least one"
+            raise InputError(f"compare.layers is {list(self.layers)}; {rule}")
+        rule = f"choose 1 (the recording as it is) to {MOST_HEARINGS}"
+        require(1 <= self.hearings <= MOST_HEARINGS, "compare.hearings", self.hearings, rule)
+        rule = "choose a ratio of at least 0 and at most 1, such as 0.25"
+        require(0 <= self.hearing_rates <= 1, "compare.hearing_rates", self.hearing_rates, rule)
+
+    @property
+    def key(self) -> dict[str, object]:
+        """The part of a recipe that decides the vectors of a method without layers; a single hearing adds nothing."""
+        heard = {"hearings": self.hearings, "hearing_rates": self.hearing_rates}
+        others = heard if self.hearings > 1 else {}
+        return {"poolings": self.poolings, **others}
+
+    @property
+    def network_key(self) -> dict[str, object]:
+        """The same of a method with layers; the default layers add nothing."""
+        return self.key if self.layers == ONE_HEARING.layers else {**self.key, "layers": self.layers}
+
+    def size(self, width: int) -> int:
+        """Return the numbers that all poolings of frames ``(time, width)`` give."""
+        return width * sum(pooled_parts(pooling) for pooling in self.poolings)
+
+    def network_size(self, count: int, width: int) -> int:
+        """Return the numbers of all vectors of a network of ``count`` layers of one width."""
+        return self.size(width) * (len(self.numbers(count)) + count * ("together" in self.layers))
+
+    def keys(self, count: int, *, layer: str, together: str) -> list[str]:
+        """Name the vectors of ``count`` layers: ``layer_1:mean``, and ``together:mean`` of all side by side."""
+        names = [f"{layer}_{number}" for number in self.numbers(count)]
+        names += [together] if "together" in self.layers else []
+        return [f"{name}:{pooling}" for pooling in self.poolings for name in names]
+
+    def numbers(self, count: int) -> tuple[int, ...]:
+        """Return the numbers of the layers that are read by themselves, from 1 to ``count``."""
+        if "each" in self.layers:
+            return tuple(range(1, count + 1))
+        return (count,) if "last" in self.layers else ()
+
+    def select(
+        self, pooled: Mapping[str, FloatArray], count: int, *, layer: str, together: str
+    ) -> dict[str, FloatArray]:
+        """Select the vectors of `keys` from those of every layer under every pooling, and join all layers."""
+        found: dict[str, FloatArray] = {}
+        for pooling in self.poolings:
+            layers = [pooled[f"{layer}_{number}:{pooling}"] for number in range(1, count + 1)]
+            found |= {f"{layer}_{number}:{pooling}": layers[number - 1] for number in self.numbers(count)}
+            if "together" in self.layers:
+                found[f"{together}:{pooling}"] = np.concatenate(layers)
+        return found
+
+
+ONE_HEARING = VectorConfig()
+
+
+def average(vectors: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
+    """Average the arrays of each key over hearings; all have the same keys and shapes. One hearing is returned as is.
+
+    The sum is in float64, so it hardly depends on the order.
+    """
+    rows = iter(vectors)
+    first, second = next(rows), next(rows, None)
+    if second is None:
+        return dict(first)
+    total: dict[str, npt.NDArray[np.float64]] = {}
+    hearing_count = 0
+    for row in chain([first, second], rows):
+        hearing_count += 1
+        for key, values in row.items():
+            total[key] = total.get(key, np.zeros(())) + values.astype(np.float64)
+    return {key: (values / hearing_count).astype(np.float32) for key, values in total.items()}

@@ -1,0 +1,190 @@
+"""What a GPT reads: the tokens of codes, and for a finer rate the coarser codes that cover each of them.
+
+There is a token for every code of every stream, begin-of-sequence, padding and, of a model that also reads backwards,
+the end from which it does so. A recording is read time-major, stream-minor, so that the position determines the
+stream::
+
+    codes     (0, stream 0)  (0, stream 1)  (1, stream 0)  (1, stream 1)  ...
+    position        0              1              2              3
+
+A GPT that reads coarser codes is an upsampler (Dhariwal et al., "Jukebox: A Generative Model for Music", 2020,
+arXiv:2005.00341). With two coarser rates and a look-ahead of one code::
+
+    rate 1          [               a0                  ][               a1                  ]
+    rate 2          [       b0       ][       b1        ][       b2       ][       b3        ]
+    rate 3          [  c0   ][  c1   ][   c2   ][  c3   ][  c4   ][  c5   ] ...
+
+    input           begin     c0        c1        c2       c3
+    reads, rate 1   a0 a1     a0 a1     a0 a1     a0 a1    a1 -        the code that covers the predicted code, and
+    reads, rate 2   b0 b1     b0 b1     b1 b2     b1 b2    b2 b3       the codes after it (-: beyond the recording)
+    place           0         1         2         3        0           of the predicted code in the code of rate 1
+    predicts        c0        c1        c2        c3       c4
+
+The embeddings of all that is read are added to the embedding of the input.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from tokenizer.codes import CodesFormat, IntArray
+from wordless.base.errors import InputError
+from wordless.base.ranges import require
+
+TokenArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """The numbering of tokens: stream * codebook_size + code, then begin-of-sequence, padding and the end."""
+
+    codebook_size: int
+    streams: int
+    backward: bool = False  # whether there is an end
+
+    def __post_init__(self) -> None:
+        if self.codebook_size < 2 or self.streams < 1:
+            raise InputError(
+                f"codebook_size is {self.codebook_size} and streams {self.streams}; a language model needs at least 2 "
+                "codes to choose from and 1 stream: train the codebook with tokenizer.codebook_size=2 or more"
+            )
+
+    @classmethod
+    def of(cls, codes_format: CodesFormat, *, backward: bool = False) -> "Vocabulary":
+        """Return the vocabulary of one codebook's codes."""
+        return cls(codebook_size=codes_format.codebook_size, streams=codes_format.streams, backward=backward)
+
+    @property
+    def codes(self) -> int:
+        """Number of tokens that stand for codes; they come first."""
+        return self.codebook_size * self.streams
+
+    @property
+    def bos(self) -> int:
+        """Begin-of-sequence: the input before the first code of every window."""
+        return self.codes
+
+    @property
+    def pad(self) -> int:
+        """Padding: fills the rows of a batch to one length."""
+        return self.codes + 1
+
+    @property
+    def end(self) -> int:
+        """The input before the last code of a window that is read backwards."""
+        return self.codes + 2
+
+    @property
+    def size(self) -> int:
+        """Number of all tokens."""
+        return self.codes + 2 + self.backward
+
+    def first_token(self, positions: TokenArray) -> TokenArray:
+        """Return the token of code 0 at each position, counted in codes from the start of the recording."""
+        return positions % self.streams * self.codebook_size
+
+    def tokens(self, values: IntArray) -> TokenArray:
+        """Convert ``(time, streams)`` codes to ``(time * streams,)`` tokens."""
+        return values.reshape(-1) + self.first_token(np.arange(values.size))
+
+    def steps(self, tokens: Tensor) -> Tensor:
+        """Group ``(batch, positions)`` after begin-of-sequence into ``(batch, 1 + whole time steps, streams)``.
+
+        Begin-of-sequence is a time step of its own, filled up with padding; tokens of an incomplete last time step are
+        dropped.
+        """
+        begin = pad(tokens[:, :1], (0, self.streams - 1), value=self.pad)  # (N, 1) -> (N, S)
+        whole = tokens[:, 1 : 1 + (tokens.shape[1] - 1) // self.streams * self.streams]
+        return torch.cat([begin.unsqueeze(1), whole.reshape(whole.shape[0], -1, self.streams)], dim=1)
+
+    def over_codes(self, states: Tensor) -> Tensor:
+        """Repeat states of begin-of-sequence and time steps ``(..., 1 + time, dim)`` for each of their codes."""
+        return torch.cat([states[..., :1, :], states[..., 1:, :].repeat_interleave(self.streams, -2)], dim=-2)
+
+
+LOOK_AHEAD = 1  # code
+MOST_AHEAD = 64  # codes; each is an embedding table of the codebook
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoarserRate:
+    """A rate that an upsampler reads."""
+
+    share: int  # predicted time steps that one of its codes covers
+    streams: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """The columns that an upsampler reads at each time step: codes of coarser rates, and the place within the coarsest.
+
+    A column of codes holds ``codebook_size`` where there is no code, beyond the recording.
+    """
+
+    codebook_size: int
+    coarser: tuple[CoarserRate, ...]  # coarse to fine
+    look_ahead: int  # codes of each rate after the covering one
+
+    def __post_init__(self) -> None:
+        require_look_ahead(self.look_ahead, "look_ahead")
+
+    @classmethod
+    def of(cls, codes_format: CodesFormat, *, look_ahead: int) -> "Conditions | None":
+        """Return the conditions of the finest of several rates; None for a single rate."""
+        *coarser, own = codes_format.formats
+        rates = [
+            CoarserRate(share=each.samples_per_code // own.samples_per_code, streams=each.streams) for each in coarser
+        ]
+        if not rates:
+            return None
+        return cls(codebook_size=codes_format.codebook_size, coarser=tuple(rates), look_ahead=look_ahead)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of different values of each column."""
+        codes = sum(rate.streams for rate in self.coarser) * (1 + self.look_ahead)
+        return (*[self.codebook_size + 1] * codes, self.coarser[0].share)
+
+    def align(self, coarser: Sequence[IntArray], steps: int) -> IntArray:
+        """Return what is read at each of ``steps`` time steps ``(steps, columns)``.
+
+        ``coarser`` are the codes ``(time, streams)`` of each coarser rate.
+        """
+        time = np.arange(steps)
+        columns: list[IntArray] = []
+        for rate, codes in zip(self.coarser, coarser, strict=True):
+            nothing = np.full((1, rate.streams), self.codebook_size, np.int32)
+            known = np.concatenate([codes, nothing])
+            places = (np.minimum(time // rate.share + ahead, len(codes)) for ahead in range(1 + self.look_ahead))
+            columns += [known[each] for each in places]
+        place = (time % self.coarser[0].share).astype(np.int32)
+        return np.concatenate([*columns, place[:, None]], axis=1)
+
+
+class ConditionEmbedding(nn.Module):
+    """The sum of an embedding of each column: ``(..., columns)`` -> ``(..., dim)``."""
+
+    first: Tensor
+
+    def __init__(self, conditions: Conditions, dim: int, *, std: float) -> None:
+        super().__init__()
+        sizes = conditions.sizes
+        self.embed = nn.Embedding(sum(sizes), dim)
+        nn.init.normal_(self.embed.weight, std=std)
+        first = torch.tensor([0, *sizes[:-1]]).cumsum(0)  # row of value 0 of each column
+        self.register_buffer("first", first, persistent=False)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Embed the values of all columns."""
+        embedded: Tensor = self.embed(values + self.first).sum(-2)
+        return embedded
+
+
+def require_look_ahead(codes: int, option: str) -> None:
+    """Refuse a number of codes to look ahead for which there is no use or no memory."""
+    require(0 <= codes <= MOST_AHEAD, option, codes, f"choose 0 (only the covering code) to {MOST_AHEAD} codes")

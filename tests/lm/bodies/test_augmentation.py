@@ -1,0 +1,192 @@
+"""Views of spectrograms, and their part in the keys of trainings."""
+
+import math
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from lm.bodies.augmentation import AugmentationConfig, augment, blur, flip_bands, flip_time
+from tests.lm.reference import blurred_by_loops
+from wordless.base.errors import InputError
+
+NOTHING = AugmentationConfig(crop=1, speed=0, formant=0, gain_db=0, mix=0, noise=0, time_masks=0, mel_masks=0)
+LENGTHS = torch.tensor([20, 31, 7, 40])
+STD = torch.linspace(1, 3, 16)
+
+
+def _clips() -> Tensor:
+    clips = torch.randn(4, 40, 16, generator=torch.Generator().manual_seed(1))
+    return clips * (torch.arange(40) < LENGTHS[:, None])[:, :, None]
+
+
+def _views(config: AugmentationConfig, seed: int = 0) -> tuple[Tensor, Tensor]:
+    return augment(_clips(), LENGTHS, config, torch.Generator().manual_seed(seed), std=STD)
+
+
+def test_nothing_is_changed_where_nothing_is_asked_for() -> None:
+    views, lengths = _views(NOTHING)
+    assert torch.equal(views, _clips())
+    assert torch.equal(lengths, LENGTHS)
+
+
+def test_one_seed_gives_one_view_and_another_another() -> None:
+    one, again, other = (_views(AugmentationConfig(), seed) for seed in (0, 0, 1))
+    assert torch.equal(one[0], again[0])
+    assert torch.equal(one[1], again[1])
+    assert not torch.equal(one[0][:, :5], other[0][:, :5])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_beyond_a_view_all_is_zero(seed: int) -> None:
+    views, lengths = _views(AugmentationConfig(), seed)
+    assert views.shape[1] == lengths.max()
+    for view, length in zip(views, lengths.tolist(), strict=True):
+        assert length >= 1
+        assert not view[length:].any()
+
+
+def test_a_crop_is_a_passage_of_its_clip() -> None:
+    views, lengths = _views(replace(NOTHING, crop=0.5))
+    for view, length, clip, whole in zip(views, lengths.tolist(), _clips(), LENGTHS.tolist(), strict=True):
+        assert 0.5 * whole - 1 <= length <= whole
+        starts = [
+            start for start in range(whole - length + 1) if torch.equal(clip[start : start + length], view[:length])
+        ]
+        assert len(starts) == 1
+
+
+def test_speed_changes_lengths_within_bounds() -> None:
+    lengths = torch.stack([_views(replace(NOTHING, speed=0.25), seed)[1] for seed in range(20)])
+    assert (lengths >= LENGTHS / 1.25 - 1).all()
+    assert (lengths <= LENGTHS * 1.25 + 1).all()
+    assert len(lengths[:, 3].unique()) > 5
+
+
+def test_gain_is_the_same_number_of_decibels_in_every_band() -> None:
+    views, _ = _views(replace(NOTHING, gain_db=6))
+    nats = (views - _clips())[:, :7] * STD
+    assert torch.allclose(nats, nats[:, :1, :1].expand_as(nats), atol=1e-5)
+    assert nats.abs().max() <= 6 * math.log(10) / 10
+    assert len(nats[:, 0, 0].unique()) == 4
+
+
+def test_a_mixture_has_the_power_of_both() -> None:
+    mean = -5.0
+    views, _ = _views(replace(NOTHING, mix=1, mix_db=3))
+    powers, before = ((clips * STD + mean).exp() for clips in (views, _clips()))
+    added = (powers - before)[:, :7]  # all four sound there
+    assert (added > 0).all()
+    ratios = {
+        (clip, other): added[clip] / before[other, :7] for clip in range(4) for other in range(4) if clip != other
+    }
+    # Each has one other behind it, softer by one amount; fp32 forgets what is far softer, hence the median.
+    found = {pair for pair, ratio in ratios.items() if (ratio / ratio.median() - 1).abs().median() < 1e-3}
+    assert len(found) == 4
+    for pair in found:
+        assert 3 - 1e-2 <= -10 * math.log10(float(ratios[pair].median())) <= 6 + 1e-2
+
+
+def test_masks_blot_out_a_passage_and_a_range_of_bands() -> None:
+    ones = torch.ones(50, 30, 16)
+    config = replace(NOTHING, time_masks=1, time_mask=0.5, mel_masks=1, mel_mask=0.5)
+    views, _ = augment(ones, torch.full((50,), 30), config, torch.Generator().manual_seed(0), std=STD)
+    blotted = views == 0
+    times, bands = blotted.all(2).sum(1), blotted.all(1).sum(1)
+    assert times.max() <= 15
+    assert bands.max() <= 8
+    assert times.float().mean() > 3
+    assert bands.float().mean() > 1
+    outside = ~(blotted.all(2)[:, :, None] | blotted.all(1)[:, None, :])
+    assert (views[outside] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("crop", 0.0, r"augmentation\.crop\b.*\b0\b"),
+        ("mix", 1.5, r"augmentation\.mix\b.*\b1\.5\b"),
+        ("noise", -1.0, r"noise\b.*-1\b"),
+    ],
+)
+def test_what_cannot_be_is_refused(field: str, value: float, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(NOTHING, **{field: value})
+
+
+LATER = ("blocks", "block", "blur", "time_flip", "mel_flip")
+IMAGES = torch.tensor([9, 14, 5])
+
+
+def clips() -> Tensor:
+    made = torch.randn(3, 14, 6, generator=torch.Generator().manual_seed(1))
+    return made * (torch.arange(14) < IMAGES[:, None])[:, :, None]
+
+
+def views(config: AugmentationConfig, spectrograms: Tensor, lengths: Tensor) -> Tensor:
+    return augment(
+        spectrograms, lengths, config, torch.Generator().manual_seed(0), std=torch.ones(spectrograms.shape[2])
+    )[0]
+
+
+def test_blur_is_that_of_a_loop_over_neighbours() -> None:
+    deviations = torch.tensor([0.0, 0.7, 1.3])
+    blurred = blur(clips(), IMAGES, deviations, largest=1.3)
+    for made, clip, length, deviation in zip(blurred, clips(), IMAGES.tolist(), deviations.tolist(), strict=True):
+        wanted = blurred_by_loops(clip[:length].tolist(), max(deviation, 1e-3), radius=4)
+        torch.testing.assert_close(made[:length], torch.tensor(wanted), atol=1e-5, rtol=1e-5)
+        assert not made[length:].any()
+    assert torch.equal(blurred[0], clips()[0])  # no deviation, no blur
+
+
+def test_blur_keeps_a_constant() -> None:
+    ones = torch.ones(3, 14, 6) * (torch.arange(14) < IMAGES[:, None])[:, :, None]
+    torch.testing.assert_close(blur(ones, IMAGES, torch.tensor([2.0, 0.3, 1.0]), largest=2.0), ones)
+
+
+def test_flips_reverse_the_chosen_clips_within_their_lengths() -> None:
+    chosen = torch.tensor([True, False, True])
+    in_time, in_bands = flip_time(clips(), IMAGES, chosen), flip_bands(clips(), chosen)
+    for row, (clip, length) in enumerate(zip(clips(), IMAGES.tolist(), strict=True)):
+        order = range(length)[::-1] if chosen[row] else range(length)
+        assert in_time[row, :length].tolist() == [clip[place].tolist() for place in order]
+        assert not in_time[row, length:].any()
+        assert in_bands[row].tolist() == [band[::-1] if chosen[row] else band for band in clip.tolist()]
+
+
+@pytest.mark.parametrize("name", ["time_flip", "mel_flip"])
+def test_a_share_of_the_clips_is_flipped(name: str) -> None:
+    many = torch.randn(200, 8, 6, generator=torch.Generator().manual_seed(1))
+    lengths = torch.full((200,), 8)
+    unchanged = (views(replace(NOTHING, **{name: 0.25}), many, lengths) == many).all(2).all(1)
+    assert 0.65 < unchanged.float().mean() < 0.85
+    everything = views(replace(NOTHING, **{name: 1.0}), many, lengths)
+    assert torch.equal(everything, many.flip(1 if name == "time_flip" else 2))
+
+
+def test_blocks_are_removed_rectangles() -> None:
+    ones = torch.ones(100, 20, 10)
+    removed = views(replace(NOTHING, blocks=1, block=0.5), ones, torch.full((100,), 20)) == 0
+    times, bands = removed.any(2), removed.any(1)
+    assert torch.equal(removed, times[:, :, None] & bands[:, None, :])
+    assert times.sum(1).max() <= 10
+    assert bands.sum(1).max() <= 5
+    assert times.sum(1).float().mean() > 2
+    assert not times.all(1).any()
+
+
+def test_without_them_views_and_keys_are_those_of_before() -> None:
+    """Zeros draw no random number, and add nothing to a recipe."""
+    plain = AugmentationConfig()
+    assert torch.equal(views(plain, clips(), IMAGES), views(replace(plain, block=0.9), clips(), IMAGES))
+    assert plain.numeric == {name: value for name, value in asdict(plain).items() if name not in LATER}
+    assert replace(plain, block=0.9).numeric == plain.numeric
+    assert replace(plain, blocks=2).numeric == plain.numeric | {"blocks": 2, "block": 0.3}
+    assert replace(plain, blur=1.0, mel_flip=0.5).numeric == plain.numeric | {"blur": 1.0, "mel_flip": 0.5}
+
+
+@pytest.mark.parametrize(("name", "value"), [("block", 1.5), ("blur", -1.0), ("time_flip", 2.0), ("blocks", -1)])
+def test_images_that_cannot_be_are_refused(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=rf"augmentation\.{name}\b.*{value}"):
+        replace(NOTHING, **{name: value})

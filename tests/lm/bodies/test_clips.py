@@ -1,0 +1,203 @@
+"""Clips read in place, the order in which training takes them, and labelled batches."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lm.bodies.clips import (
+    ClipBatchConfig,
+    ClipViews,
+    LabelledBatches,
+    Order,
+    StoredClips,
+    WaveformBatchConfig,
+    batches_by_length,
+    trim_rows,
+    validation_batches,
+)
+from wordless.base.errors import InputError
+
+LENGTHS = np.array([3, 8, 1, 5])
+
+
+def _clips() -> StoredClips:
+    """Clip c is filled with c + 1, and its first band counts its frames."""
+    frames = np.repeat(np.arange(1, 5), LENGTHS)[:, None] * np.ones((1, 4))
+    frames[:, 0] = np.concatenate([np.arange(length) for length in LENGTHS])
+    return StoredClips.of(frames.astype(np.float16), np.cumsum([0, *LENGTHS]))
+
+
+def test_clips_are_read_whole_with_zeros_beyond() -> None:
+    found, lengths = _clips().read(np.array([1, 2, 0]), at_most=100)
+    assert found.shape == (3, 8, 4)
+    assert lengths.tolist() == [8, 1, 3]
+    for row, clip in enumerate([1, 2, 0]):
+        assert (found[row, : LENGTHS[clip], 1:] == clip + 1).all()
+        assert not found[row, LENGTHS[clip] :].any()
+
+
+def test_of_a_long_clip_a_passage_is_read() -> None:
+    firsts = set()
+    for seed in range(30):
+        found, lengths = _clips().read(np.array([1]), at_most=6, generator=torch.Generator().manual_seed(seed))
+        assert lengths.tolist() == [6]
+        firsts.add(int(found[0, 0, 0]))
+        assert found[0, :, 0].diff().tolist() == [1] * 5
+    assert firsts == {0, 1, 2}
+    assert _clips().read(np.array([1]), at_most=6)[0][0, 0, 0] == 0
+
+
+def test_some_clips_followed_by_others(tmp_path: Path) -> None:
+    np.save(tmp_path / "frames.npy", _clips().sources[0])
+    mapped = StoredClips.of(np.load(tmp_path / "frames.npy", mmap_mode="r"), np.cumsum([0, *LENGTHS]))
+    both = _clips().of_rows([3, 0]).followed_by(mapped.of_rows([2]))
+    assert both.lengths.tolist() == [5, 3, 1]
+    found, _ = both.read(np.arange(3), at_most=100)
+    assert found[:, 0, 1].tolist() == [4, 1, 3]
+
+
+def test_waveforms_are_read_on_their_scale() -> None:
+    samples = StoredClips.of(np.array([0, 16384, -32768, 1], np.int16), np.array([0, 3, 4]))
+    found, lengths = samples.read(np.array([1, 0]), at_most=2)
+    assert lengths.tolist() == [1, 2]
+    assert found.tolist() == [[1 / 32768, 0.0], [0.0, 0.5]]
+
+
+def test_offsets_must_cover_the_frames() -> None:
+    with pytest.raises(InputError, match=r"offsets\b.*\b3\b.*\b5\b"):
+        StoredClips.of(np.zeros((5, 2), np.float16), np.array([0, 3]))
+
+
+@pytest.mark.parametrize("pool_batches", [1, 3])
+def test_an_epoch_holds_each_clip_once(pool_batches: int) -> None:
+    lengths = np.random.default_rng(0).integers(1, 100, size=40)
+    order = Order(lengths, ClipBatchConfig(batch_size=8, pool_batches=pool_batches))
+    for epoch in range(3):
+        seen = np.concatenate([order.clips(step) for step in range(5 * epoch, 5 * epoch + 5)])
+        assert sorted(seen.tolist()) == list(range(40))
+    assert order.clips(0).tolist() != order.clips(5).tolist()
+
+
+def test_pools_bring_clips_of_like_length_together() -> None:
+    lengths = np.random.default_rng(0).integers(1, 100, size=400)
+    spreads = [
+        np.mean([np.ptp(lengths[order.clips(step)]) for step in range(40)])
+        for order in (Order(lengths, ClipBatchConfig(batch_size=10, pool_batches=pools)) for pools in (1, 10))
+    ]
+    assert spreads[1] < 0.3 * spreads[0]
+
+
+def test_rows_lose_the_frames_that_only_others_need() -> None:
+    found, lengths = trim_rows(*_clips().read(np.arange(4), at_most=100), slice(0, None, 2))
+    assert found.shape == (2, 3, 4)
+    assert lengths.tolist() == [3, 1]
+
+
+def test_batches_that_cannot_be_are_refused() -> None:
+    with pytest.raises(InputError, match=r"batch_size\b.*\b1\b"):
+        ClipBatchConfig(batch_size=1)
+    with pytest.raises(InputError, match=r"batch_size\b.*\b3\b"):
+        ClipBatchConfig(batch_size=8).share(0, 3)
+    for wrong, value in (("max_seconds", 0.0), ("max_seconds", float("nan")), ("batch_size", 1), ("seed", -1)):
+        with pytest.raises(InputError, match=rf"batches\.{wrong}\b"):
+            WaveformBatchConfig(**{wrong: value})  # type: ignore[arg-type]  # what a user may give
+
+
+def test_seconds_become_samples() -> None:
+    config = WaveformBatchConfig(batch_size=8, max_seconds=0.5, pool_batches=2, seed=3).at_rate(8000)
+    assert config == ClipBatchConfig(batch_size=8, max_frames=4000, pool_batches=2, seed=3)
+
+
+LABELLED = (3, 9, 1, 5, 7, 2, 8, 4)
+# an input is the number of its clip and its own number in the clip
+CLIPS = StoredClips.together(
+    [np.stack([np.full(length, clip), np.arange(length)], 1).astype(np.int32) for clip, length in enumerate(LABELLED)]
+)
+TARGETS = torch.arange(len(LABELLED)) * 10
+
+
+def unchanged(
+    inputs: torch.Tensor, lengths: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return inputs, lengths
+
+
+def training() -> LabelledBatches:
+    config = WaveformBatchConfig(batch_size=4, max_seconds=2, pool_batches=1).at_rate(50)
+    return LabelledBatches(views=ClipViews(CLIPS, config, unchanged), targets=TARGETS)
+
+
+def test_every_clip_comes_once_in_an_epoch_with_its_target() -> None:
+    batches = [training().batch(step, 0, 1) for step in range(2)]
+    clips = [int(clip) for batch in batches for clip in batch.inputs[:, 0, 0]]
+    assert sorted(clips) == list(range(8))
+    for batch in batches:
+        for inputs, length, target in zip(batch.inputs, batch.lengths.tolist(), batch.targets.tolist(), strict=True):
+            clip = int(inputs[0, 0])
+            assert (length, target) == (LABELLED[clip], 10 * clip)
+            assert (inputs[:length, 0] == clip).all()
+            assert (inputs[length:] == 0).all()
+
+
+def test_parts_together_are_the_whole() -> None:
+    whole, parts = training().batch(5, 0, 1), [training().batch(5, part, 2) for part in range(2)]
+    for part, batch in enumerate(parts):
+        assert batch.targets.tolist() == whole.targets[part::2].tolist()
+        assert torch.equal(batch.inputs, whole.inputs[part::2, : batch.inputs.shape[1]])
+    with pytest.raises(InputError, match=r"batches\.batch_size\b.*\b4\b.*\b3\b"):
+        training().batch(0, 0, 3)
+
+
+def test_codes_stay_whole_numbers_and_other_inputs_become_floats() -> None:
+    assert CLIPS.read(np.array([1]), at_most=9)[0].dtype == torch.int64
+    halves = StoredClips.together([np.full((3, 2), 0.5, np.float16)])
+    assert halves.read(np.array([0]), at_most=9)[0].dtype == torch.float32
+
+
+def test_validation_holds_every_clip_once_and_whole() -> None:
+    batches = validation_batches(CLIPS, TARGETS, batch_size=3, most_inputs=27)
+    assert [len(batch.targets) for batch in batches] == [3, 3, 2]
+    fewer = validation_batches(CLIPS, TARGETS, batch_size=3, most_inputs=10)  # 3 * 3, 2 * 5, and longer ones alone
+    assert [len(batch.targets) for batch in fewer] == [3, 2, 1, 1, 1]
+    assert torch.cat([batch.lengths for batch in batches]).tolist() == sorted(LABELLED)
+    for batch in batches:
+        assert (batch.targets == 10 * batch.inputs[:, 0, 0]).all()
+    shorter = validation_batches(CLIPS, TARGETS, batch_size=8, at_most=4)
+    assert [batch.lengths.tolist() for batch in shorter] == [[1, 2, 3, 4, 4, 4, 4, 4]]
+    assert [rows.tolist() for rows, _, _ in batches_by_length(CLIPS.of_rows([1, 2]), batch_size=8)] == [[1, 0]]
+
+
+def test_the_first_inputs_of_each_clip_alone_are_read() -> None:
+    batches = list(batches_by_length(CLIPS, batch_size=3, at_most=4, most_inputs=8))
+    assert [LABELLED[row] for rows, _, _ in batches for row in rows] == sorted(LABELLED)
+    assert [lengths.tolist() for _, _, lengths in batches] == [[1, 2], [3, 4], [4, 4], [4, 4]]
+    assert [inputs.shape[1] for _, inputs, _ in batches] == [2, 4, 4, 4]
+    for _, inputs, lengths in batches:
+        for own, length in zip(inputs[..., 1].tolist(), lengths.tolist(), strict=True):
+            assert own[:length] == list(range(length))
+
+
+def test_lengths_stay_on_the_host() -> None:
+    moved = training().batch(0, 0, 1).to(torch.device("meta"))
+    assert [each.device.type for each in (moved.inputs, moved.targets, moved.lengths)] == ["meta", "meta", "cpu"]
+
+
+def test_clips_without_a_label_are_refused() -> None:
+    views = ClipViews(CLIPS, WaveformBatchConfig(batch_size=4).at_rate(50), unchanged)
+    with pytest.raises(InputError, match=r"\b8 train clips\b.*\b3 labels"):
+        LabelledBatches(views=views, targets=TARGETS[:3])
+    with pytest.raises(InputError, match=r"\b0 validation clips"):
+        validation_batches(CLIPS.of_rows([]), TARGETS[:0], batch_size=4)
+
+
+@pytest.mark.parametrize("most", [1, 4, 8, 15, 500])
+def test_padding_does_not_fill_the_memory(most: int) -> None:
+    batches = list(batches_by_length(CLIPS, batch_size=3, most_inputs=most))
+    assert [LABELLED[row] for rows, _, _ in batches for row in rows] == sorted(LABELLED)
+    for number, (rows, inputs, _) in enumerate(batches):
+        assert len(rows) == 1 or inputs[..., 0].numel() <= most
+        if len(rows) < 3 and number + 1 < len(batches):  # one more would have been too many
+            longer = LABELLED[batches[number + 1][0][0]]
+            assert longer * (len(rows) + 1) > most

@@ -1,0 +1,142 @@
+"""The convolutional encoder, and the scores of a supervised encoder's own head."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lm.bodies.convolutional import ConvEncoder, ConvEncoderConfig, create_classifier, create_encoder, head_scores
+from lm.heads.classification import HeadConfig, class_scores
+from lm.probing.vectors import POOLINGS, Pooling, pool
+from wordless.base.errors import InputError
+from wordless.base.saved_models import WEIGHTS
+
+CONFIG = ConvEncoderConfig(channels=(4, 8, 6), time_strides=(2, 2, 1), mel_strides=(2, 2, 2), bands=3)
+LENGTHS = torch.tensor([23, 9, 1, 16])
+
+
+@pytest.fixture(autouse=True, params=[2, 24], ids=["groups", "together"])
+def _clips_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lm.bodies.convolutional.CLIPS_AT_ONCE", request.param)
+
+
+def _clips() -> torch.Tensor:
+    return torch.randn(4, 23, 12, generator=torch.Generator().manual_seed(0))
+
+
+def _trained() -> ConvEncoder:
+    """An encoder whose running statistics are not those of an untrained one."""
+    encoder = create_encoder(CONFIG, seed=0).train()
+    encoder(_clips(), LENGTHS)
+    return encoder
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_padding_changes_nothing(training: bool) -> None:
+    wide = torch.nn.functional.pad(_clips(), (0, 0, 0, 14), value=7.0)
+    encoder = _trained().train(training)
+    narrow = encoder.blocks(_clips(), LENGTHS)
+    for (found, lengths), (wanted, same) in zip(encoder.blocks(wide, LENGTHS), narrow, strict=True):
+        assert torch.equal(lengths, same)
+        torch.testing.assert_close(found[:, : wanted.shape[1]], wanted)
+        assert not found[:, wanted.shape[1] :].any()
+
+
+def test_a_clip_in_a_batch_is_the_clip_alone() -> None:
+    encoder = _trained().eval()
+    together = encoder.blocks(_clips(), LENGTHS)
+    for row, length in enumerate(LENGTHS.tolist()):
+        alone = encoder.blocks(_clips()[row : row + 1, :length], LENGTHS[row : row + 1])
+        for (found, lengths), (wanted, steps) in zip(together, alone, strict=True):
+            assert int(lengths[row]) == int(steps[0]) == wanted.shape[1]
+            torch.testing.assert_close(found[row, : wanted.shape[1]], wanted[0])
+            assert not found[row, wanted.shape[1] :].any()
+
+
+def test_statistics_are_those_of_the_frames_inside() -> None:
+    encoder = create_encoder(ConvEncoderConfig(channels=(3,), time_strides=(1,), mel_strides=(1,)), seed=0).train()
+    clips = _clips()
+    encoder(clips, LENGTHS)
+    block = encoder.stages[0]
+    inside = [clips[row : row + 1, None, :length] for row, length in enumerate(LENGTHS.tolist())]
+    values = torch.cat([block.first(clip).permute(0, 2, 3, 1).flatten(0, 2) for clip in inside])
+    torch.testing.assert_close(block.first_norm.running_mean, 0.1 * values.mean(0))
+    torch.testing.assert_close(block.first_norm.running_var, 0.9 + 0.1 * values.var(0))
+
+
+def test_gradients_do_not_depend_on_the_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = create_encoder(CONFIG, seed=0).double().train()
+    gradients = []
+    for at_once in (1, 3, 24):
+        monkeypatch.setattr("lm.bodies.convolutional.CLIPS_AT_ONCE", at_once)
+        encoder.zero_grad()
+        encoder(_clips().double(), LENGTHS)[0].square().sum().backward()
+        gradients.append([weight.grad for weight in encoder.parameters()])
+    torch.testing.assert_close(gradients[0], gradients[2])
+    torch.testing.assert_close(gradients[1], gradients[2])
+
+
+def test_norms_compute_in_the_memory_layout_of_the_weights() -> None:
+    """In another layout, training takes a third longer."""
+    encoder, layouts = create_encoder(CONFIG, seed=0).train(), []
+
+    def keep(_norm: torch.nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        layouts.append((inputs[0].shape, inputs[0].stride()))
+        output.register_hook(lambda gradient: layouts.append((gradient.shape, gradient.stride())))
+
+    for block in encoder.stages:
+        for name in ("first_norm", "second_norm"):
+            block.get_submodule(name).register_forward_hook(keep)
+    encoder(_clips(), LENGTHS)[0].square().sum().backward()
+    assert len(layouts) == 2 * 2 * len(CONFIG.channels)
+    for (_, channels, time, mels), strides in layouts:
+        assert strides == (channels * time * mels, 1, channels * mels, channels)
+
+
+def test_blocks_have_the_frames_that_their_hops_say() -> None:
+    assert CONFIG.hops == (2, 4, 4)
+    for (states, lengths), hop, channels in zip(
+        _trained().blocks(_clips(), LENGTHS), CONFIG.hops, CONFIG.channels, strict=True
+    ):
+        assert lengths.tolist() == [-(-length // hop) for length in LENGTHS.tolist()]
+        assert states.shape == (4, -(-23 // hop), CONFIG.bands * channels)
+
+
+def test_one_seed_gives_one_encoder() -> None:
+    weights = [create_encoder(CONFIG, seed=seed).state_dict()["stages.0.first.weight"] for seed in (0, 0, 1)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_a_number_for_each_block_is_asked_for() -> None:
+    with pytest.raises(InputError, match=r"encoder\.time_strides\b.*\b1\b.*encoder\.channels\b.*\b2\b"):
+        ConvEncoderConfig(channels=(4, 8), time_strides=(2,), mel_strides=(2, 2))
+    with pytest.raises(InputError, match=r"encoder\.channels\b.*\(0,\)"):
+        ConvEncoderConfig(channels=(0,), time_strides=(2,), mel_strides=(2,))
+    with pytest.raises(InputError, match=r"encoder\.time_strides\b.*\(3, 2\).*\b1024\b"):
+        ConvEncoderConfig(channels=(4, 8), time_strides=(3, 2), mel_strides=(2, 2))
+
+
+ENCODER = ConvEncoderConfig(channels=(4, 8), time_strides=(2, 1), mel_strides=(2, 2))
+FRAMES = (5, 12, 31)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_the_head_says_what_the_classifier_says(pooling: Pooling, multi_label: bool, tmp_path: Path) -> None:
+    model = create_classifier(ENCODER, 3, HeadConfig(dropout=0.5, pooling=pooling), seed=1).eval()
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, tmp_path / WEIGHTS)
+    (tmp_path / "config.json").write_text(json.dumps({"head": {"pooling": pooling}, "multi_label": multi_label}))
+    generator = torch.Generator().manual_seed(0)
+    clips = [torch.randn(1, length, 16, generator=generator) for length in FRAMES]
+    with torch.inference_mode():
+        wanted = torch.cat([model(clip, torch.tensor([clip.shape[1]])) for clip in clips])
+        last = [model.encoder(clip, torch.tensor([clip.shape[1]]))[0][0].numpy() for clip in clips]
+        features = {f"block_2:{each}": np.stack([pool(frames, each) for frames in last]) for each in POOLINGS}
+        found = head_scores(tmp_path, features, last="block_2")
+    assert found.shape == (3, 3)
+    assert np.ptp(found, axis=0).min() > 1e-3  # the clips differ
+    np.testing.assert_allclose(found, class_scores(wanted, multi_label=multi_label), atol=1e-5)

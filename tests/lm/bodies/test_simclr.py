@@ -1,0 +1,69 @@
+"""SimCLR: its batches, and what a few steps teach it."""
+
+import pytest
+import torch
+
+from lm.bodies.augmentation import AugmentationConfig, augmenting
+from lm.bodies.clips import ClipBatchConfig, ClipViews
+from lm.bodies.convolutional import ConvEncoderConfig
+from lm.bodies.simclr import PairBatches, create_simclr, loss, validation_pairs
+from lm.contrast import ContrastConfig
+from tests.lm.bodies.sounds import MELS, ridges
+from wordless.base.errors import InputError
+
+ENCODER = ConvEncoderConfig(channels=(8, 16), time_strides=(2, 2), mel_strides=(2, 2))
+BATCHES = ClipBatchConfig(batch_size=12, max_frames=25, pool_batches=2)
+MAKE_VIEW = augmenting(AugmentationConfig(), std=torch.ones(MELS))
+
+
+def _batches(config: ClipBatchConfig = BATCHES, clips: int = 36) -> PairBatches:
+    return PairBatches(views=ClipViews(ridges(clips)[0], config, MAKE_VIEW), temperature=0.2)
+
+
+def test_a_batch_holds_two_views_of_each_clip_and_follows_from_the_step() -> None:
+    one, again, other = (_batches().batch(step, 0, 1) for step in (4, 4, 5))
+    assert torch.equal(one.spectrograms, again.spectrograms)
+    assert one.clips.tolist() == again.clips.tolist() != other.clips.tolist()
+    assert len(one.spectrograms) == len(one.lengths) == 2 * len(one.clips) == 24
+    assert not torch.equal(one.spectrograms[:12], one.spectrograms[12:])
+    for view, length in zip(one.spectrograms, one.lengths.tolist(), strict=True):
+        assert not view[length:].any()
+
+
+def test_parts_together_are_the_whole() -> None:
+    whole, parts = _batches().batch(3, 0, 1), [_batches().batch(3, part, 3) for part in range(3)]
+    for part, batch in enumerate(parts):
+        assert batch.clips.tolist() == whole.clips[part::3].tolist()
+        wanted = torch.cat([whole.spectrograms[:12][part::3], whole.spectrograms[12:][part::3]])
+        assert torch.equal(batch.spectrograms, wanted[:, : batch.spectrograms.shape[1]])
+    with pytest.raises(InputError, match=r"batch_size\b.*\b5\b"):
+        _batches().batch(0, 0, 5)
+
+
+def test_validation_views_are_fixed_and_hold_no_clip_twice() -> None:
+    clips = ridges(30)[0]
+    one, again = (validation_pairs(clips, BATCHES, MAKE_VIEW, temperature=0.2) for _ in range(2))
+    seen = torch.cat([batch.clips for batch in one]).tolist()
+    assert len(one) == 2
+    assert len(set(seen)) == len(seen) == 24
+    assert all(torch.equal(a.spectrograms, b.spectrograms) for a, b in zip(one, again, strict=True))
+    (few,) = validation_pairs(clips.of_rows(range(5)), BATCHES, MAKE_VIEW, temperature=0.2)
+    assert len(few.clips) == 5
+
+
+def test_one_clip_cannot_be_contrasted() -> None:
+    with pytest.raises(InputError, match=r"\b1 clips\b"):
+        _batches(clips=1)
+
+
+def test_training_finds_the_other_view() -> None:
+    model = create_simclr(ENCODER, ContrastConfig(hidden=16, dim=8), seed=0).train()
+    batches, optimiser = _batches(), torch.optim.Adam(model.parameters(), lr=3e-3)
+    losses = []
+    for step in range(40):
+        total, views = loss(model, batches.batch(step, 0, 1))
+        optimiser.zero_grad()
+        (total / views).backward()
+        optimiser.step()
+        losses.append(float(total.detach()) / views)
+    assert sum(losses[-5:]) < sum(losses[:5]) - 2

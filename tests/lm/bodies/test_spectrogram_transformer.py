@@ -1,0 +1,215 @@
+"""The Audio Spectrogram Transformer against that of transformers, and weights from local folders."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from transformers import ASTConfig, ASTModel, DeiTConfig, DeiTModel, ViTConfig, ViTForImageClassification
+
+from lm.bodies.spectrogram_transformer import (
+    AUDIOSET_STATISTICS,
+    AstConfig,
+    AstEncoder,
+    create_ast,
+    create_classifier,
+    filter_bank,
+    filter_bank_stream,
+    frames_of,
+    load_classifier,
+    patches_of,
+    resize_positions,
+    save_classifier,
+)
+from tests.wordless.audio.speech_models.checkpoints import split_weights
+from wordless.base.errors import InputError
+
+TINY_SIZES = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768}
+
+
+def filter_banks(frames: int, batch: int = 1, seed: int = 0) -> Tensor:
+    return -4 + 4 * torch.randn(batch, frames, 128, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def encoder() -> AstEncoder:
+    return create_ast(AstConfig(), frames_of(8), seed=0).eval()
+
+
+def perturbed(model: torch.nn.Module) -> torch.nn.Module:
+    """The model with biases and positions that are not zero."""
+    torch.manual_seed(1)
+    for parameter in model.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    return model.eval()
+
+
+@torch.no_grad()
+def test_at_the_length_trained_on_it_is_transformers_own(encoder: AstEncoder) -> None:
+    sound = filter_banks(frames_of(8), batch=2)
+    normalised = (sound - AUDIOSET_STATISTICS.mean) / (2 * AUDIOSET_STATISTICS.std)
+    expected = encoder.transformer(normalised, output_hidden_states=True)
+    found = encoder.states(sound, torch.tensor([frames_of(8)] * 2), layers=(4, 11))
+    torch.testing.assert_close(found.clip, expected.pooler_output)
+    for layer in (4, 11):
+        over_time = expected.hidden_states[layer][:, 2:].unflatten(1, (12, 8)).mean(1)
+        torch.testing.assert_close(found.layers[layer], over_time, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_padding_and_company_change_nothing(encoder: AstEncoder) -> None:
+    lengths = torch.tensor([46, 5, 96, 50, 126])
+    batch = filter_banks(126, batch=5)
+    together = encoder.states(batch, lengths, layers=(2, 12))
+    assert together.patches.tolist() == [4, 1, 9, 5, 12]
+    for row, length in enumerate(lengths.tolist()):
+        alone = encoder.states(batch[row : row + 1, :length], lengths[row : row + 1], layers=(2, 12))
+        torch.testing.assert_close(together.clip[row], alone.clip[0], rtol=1e-4, atol=1e-4)
+        for layer in (2, 12):
+            count = int(together.patches[row])
+            torch.testing.assert_close(
+                together.layers[layer][row, :count], alone.layers[layer][0], rtol=1e-4, atol=1e-4
+            )
+            assert not together.layers[layer][row, count:].any()
+
+
+@torch.no_grad()
+def test_it_hears_the_order_of_patches(encoder: AstEncoder) -> None:
+    sound = filter_banks(frames_of(8))
+    length = torch.tensor([frames_of(8)])
+    assert (encoder(sound, length) - encoder(sound.flip(1), length)).abs().max() > 1e-3
+
+
+def test_base_has_as_many_parameters_as_the_paper_says() -> None:
+    """Section 2.2 of arXiv:2104.01778: DeiT base 384, from which AST base384 starts, has 87 million parameters."""
+    with torch.device("meta"):
+        model = create_ast(AstConfig(size="base"), 1024, seed=0)
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert abs(count / 87e6 - 1) < 0.01
+    assert model.transformer.embeddings.position_embeddings.shape == (1, 2 + 12 * 101, 768)
+
+
+def test_weights_follow_from_the_seed() -> None:
+    first, again, other = (create_ast(AstConfig(), 16, seed=seed).state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("frames", [126, 86])
+def test_weights_of_an_ast_are_its_own(frames: int, tmp_path: Path) -> None:
+    """At 126 frames, those it was trained on, it is the saved model; at fewer the positions are cut to the middle."""
+    saved = perturbed(ASTModel(ASTConfig(**TINY_SIZES, max_length=126)))
+    saved.save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"mean": -6.0, "std": 5.0}))
+    encoder = create_ast(AstConfig(weights=str(tmp_path)), frames, seed=0).eval()
+    positions = saved.embeddings.position_embeddings[:, 2:].unflatten(1, (12, 12))
+    found = encoder.transformer.embeddings.position_embeddings[:, 2:].unflatten(1, (12, -1))
+    torch.testing.assert_close(found, positions[:, :, 2:10] if frames == 86 else positions)
+    if frames == 126:
+        sound = filter_banks(126)
+        torch.testing.assert_close(encoder(sound, torch.tensor([126])), saved((sound + 6) / 10).pooler_output)
+
+
+def test_weights_of_an_ast_may_be_in_shards(tmp_path: Path) -> None:
+    perturbed(ASTModel(ASTConfig(**TINY_SIZES, max_length=126))).save_pretrained(tmp_path)
+    whole = create_ast(AstConfig(weights=str(tmp_path)), 126, seed=0).state_dict()
+    first, _ = split_weights(tmp_path)
+    found = create_ast(AstConfig(weights=str(tmp_path)), 126, seed=0).state_dict()
+    assert all(torch.equal(tensor, found[name]) for name, tensor in whole.items())
+    first.unlink()
+    with pytest.raises(InputError, match=first.name):
+        create_ast(AstConfig(weights=str(tmp_path)), 126, seed=0)
+
+
+@torch.no_grad()
+def test_weights_of_image_transformers_are_adapted(tmp_path: Path) -> None:
+    deit = perturbed(DeiTModel(DeiTConfig(**TINY_SIZES, image_size=96)))
+    deit.save_pretrained(tmp_path / "deit")
+    vit = perturbed(ViTForImageClassification(ViTConfig(**TINY_SIZES, image_size=224)))
+    vit.save_pretrained(tmp_path / "vit")
+    for name, image in (("deit", deit), ("vit", vit.vit)):
+        encoder = create_ast(AstConfig(weights=str(tmp_path / name)), frames_of(4), seed=0)
+        embeddings = encoder.transformer.embeddings
+        grey = image.embeddings.patch_embeddings.projection.weight.sum(1, keepdim=True)
+        torch.testing.assert_close(embeddings.patch_embeddings.projection.weight, grey)
+        torch.testing.assert_close(embeddings.cls_token, image.embeddings.cls_token)
+        last = (model.layer[11].output.dense.weight for model in (encoder.transformer.encoder, image.encoder))
+        torch.testing.assert_close(*last)
+    kept = vit.vit.embeddings.position_embeddings[:, 1:].unflatten(1, (14, 14))[:, 1:13, 5:9]
+    torch.testing.assert_close(embeddings.position_embeddings[:, 2:].unflatten(1, (12, 4)), kept)
+    torch.testing.assert_close(embeddings.distillation_token, vit.vit.embeddings.cls_token)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 20), st.integers(1, 20))
+def test_positions_keep_their_range_and_are_cut_to_the_middle(rows: int, columns: int, high: int, wide: int) -> None:
+    grid = torch.arange(float(rows * columns)).reshape(1, 1, rows, columns)
+    found = resize_positions(grid, (high, wide))
+    assert found.shape == (1, 1, high, wide)
+    assert -1e-4 <= found.min() <= found.max() <= grid.max() + 1e-4
+    if high == rows and wide == columns:
+        torch.testing.assert_close(found, grid)
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (None, r"config\.json\b.*download"),
+        ({"model_type": "wav2vec2"}, r"\bwav2vec2\b.*\baudio-spectrogram-transformer, deit\b"),
+        ({"model_type": "deit"}, r"hidden_size 768\b.*\bast\.model\.size=tiny\b.*\b192\b.*\bast\.model\.size\b"),
+        ({"model_type": "vit", **TINY_SIZES, "patch_size": 32}, r"patch_size\b.*\b32\b"),
+        ({"model_type": "vit", **TINY_SIZES}, r"weights\b.*model\.safetensors"),
+    ],
+)
+def test_folders_that_do_not_fit_are_refused(config: dict[str, object] | None, told: str, tmp_path: Path) -> None:
+    if config is not None:
+        (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=told):
+        create_ast(AstConfig(weights=str(tmp_path)), 96, seed=0)
+
+
+def test_what_cannot_be_read_is_refused(encoder: AstEncoder) -> None:
+    with pytest.raises(InputError, match=r"lengths\b.*\b0\b.*\b40\b.*\b1\b"):
+        encoder(filter_banks(40), torch.tensor([0]))
+    with pytest.raises(InputError, match=r"\(batch, time, 128\)"):
+        encoder(filter_banks(40)[0], torch.tensor([40]))
+
+
+@pytest.mark.parametrize("values", [{"size": "huge"}, {"layers": (0,)}, {"layers": ()}, {"patches": 0}, {"dropout": 1}])
+def test_configs_out_of_range_are_refused(values: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=f"ast.model.{next(iter(values))}"):
+        AstConfig(**values)  # type: ignore[arg-type]  # what a user may give
+
+
+@torch.no_grad()
+def test_a_saved_classifier_scores_as_before(tmp_path: Path) -> None:
+    model = create_classifier(AstConfig(), 96, 3, multi_label=True, seed=0).eval()
+    model.encoder.mean.fill_(-7.0)
+    save_classifier(model, AstConfig(weights="gone"), ["a", "b", "c"], tmp_path)
+    sound, length = filter_banks(70), torch.tensor([70])
+    again = load_classifier(tmp_path)
+    assert torch.equal(again(sound, length), model(sound, length))
+    assert again.multi_label
+    with (tmp_path / "model.safetensors").open("r+b") as file:
+        file.seek(-4, 2)
+        file.write(b"1234")
+    with pytest.raises(InputError, match=r"model\.safetensors"):
+        load_classifier(tmp_path)
+
+
+@pytest.mark.parametrize("num_samples", [0, 1, 2800, 2801, 16_000, 33_333, 1200 + 1600 * 10])
+def test_filter_banks_in_pieces_are_those_of_the_padded_whole(num_samples: int) -> None:
+    samples = np.random.default_rng(0).normal(0, 0.1, num_samples).astype(np.float32)
+    pieces = list(filter_bank_stream(np.array_split(samples, 7), patches=5))
+    total = patches_of(num_samples)
+    assert [len(piece) for piece in pieces] == [frames_of(min(5, total - start)) for start in range(0, total, 5)]
+    whole = filter_bank(torch.from_numpy(np.pad(samples, (0, 1200 + 1600 * total - num_samples))))
+    assert len(whole) == frames_of(total)
+    for number, piece in enumerate(pieces):
+        torch.testing.assert_close(piece, whole[50 * number : 50 * number + len(piece)])
+    assert 1600 * total + 1200 >= num_samples
+    assert total == 1 or 1600 * (total - 1) + 1200 < num_samples

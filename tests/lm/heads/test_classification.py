@@ -1,0 +1,244 @@
+"""Classification: targets, batches, figures, rows, probes and what is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lm.bodies.augmentation import AugmentationConfig, augmenting
+from lm.bodies.clips import ClipBatchConfig, ClipViews, LabelledBatch, LabelledBatches, validation_batches
+from lm.bodies.convolutional import ConvEncoderConfig, create_classifier
+from lm.heads.classification import (
+    ClassificationOptions,
+    ClassificationTask,
+    ClassLoss,
+    HeadConfig,
+    class_scores,
+    class_targets,
+)
+from lm.heads.head import FigureConfig, PooledTask
+from lm.probing.comparison import whole_groups
+from lm.probing.task import ProbeConfig
+from lm.probing.vectors import pool
+from tests.lm.bodies.sounds import MELS, ridges
+from wordless.base.errors import InputError
+
+CLASSES = ("falls", "rises", "stays")
+ENCODER = ConvEncoderConfig(channels=(8, 16), time_strides=(2, 2), mel_strides=(2, 2))
+BATCHES = ClipBatchConfig(batch_size=12, max_frames=40, pool_batches=2)
+CLIPS, NAMES = ridges(60)
+TARGETS = class_targets(NAMES, CLASSES, multi_label=False)
+
+
+def _batches(config: ClipBatchConfig = BATCHES, targets: torch.Tensor = TARGETS) -> LabelledBatches:
+    light = AugmentationConfig(crop=0.9, speed=0.1, formant=0.05, mix=0.1, time_mask=0.1, mel_mask=0.1)
+    views = ClipViews(CLIPS, config, augmenting(light, std=torch.ones(MELS)))
+    return LabelledBatches(views=views, targets=targets)
+
+
+def test_targets_are_the_places_of_the_classes() -> None:
+    assert class_targets(["b", "a"], ("a", "b"), multi_label=False).tolist() == [1, 0]
+    several = class_targets([("b", "a"), (), "b"], ("a", "b"), multi_label=True)
+    assert several.tolist() == [[1, 1], [0, 0], [0, 1]]
+    with pytest.raises(InputError, match=r"'c'.*\b2 classes"):
+        class_targets(["c"], ("a", "b"), multi_label=False)
+    with pytest.raises(InputError, match=r"\b2 labels"):
+        class_targets([("a", "b")], ("a", "b"), multi_label=False)
+
+
+def test_parts_of_augmented_batches_together_are_the_whole() -> None:
+    whole, parts = _batches().batch(3, 0, 1), [_batches().batch(3, part, 2) for part in range(2)]
+    for part, batch in enumerate(parts):
+        assert batch.targets.tolist() == whole.targets[part::2].tolist()
+        assert torch.equal(batch.inputs, whole.inputs[part::2, : batch.inputs.shape[1]])
+
+
+def test_labels_are_smoothed_in_training_alone() -> None:
+    """Training: 0.9 * -log p(class) + 0.1 * the mean of -log p over the three classes; validation: -log p(class)."""
+    model = _Logits(torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
+    batch = LabelledBatch(inputs=torch.zeros(2, 1), lengths=torch.tensor([1, 1]), targets=torch.tensor([0, 2]))
+    surprise = -model.logits.log_softmax(-1)
+    plain = surprise[0, 0] + surprise[1, 2]
+    total, clips = ClassLoss(label_smoothing=0.1)(model.train(), batch)
+    torch.testing.assert_close(total, 0.9 * plain + 0.1 * surprise.mean(1).sum())
+    assert clips == 2
+    torch.testing.assert_close(ClassLoss(label_smoothing=0.1)(model.eval(), batch)[0], plain)
+
+
+def test_the_loss_of_several_labels_is_the_mean_over_the_classes() -> None:
+    """Of each class: -log p where the clip has it, -log (1 - p) where not; nothing is smoothed."""
+    model = _Logits(torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 3.0]])).train()
+    targets = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    batch = LabelledBatch(inputs=torch.zeros(2, 1), lengths=torch.tensor([1, 1]), targets=targets)
+    probable = model.logits.sigmoid()
+    wanted = -(probable[0, 0] * (1 - probable[0, 1]) * probable[0, 2]).log() / 3 - (1 - probable[1]).log().mean()
+    total, clips = ClassLoss(label_smoothing=0.1)(model, batch)
+    torch.testing.assert_close(total, wanted)
+    assert clips == 2
+
+
+class _Logits(torch.nn.Module):
+    """A model whose answer is given."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, inputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        return self.logits
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_training_tells_what_a_ridge_does(multi_label: bool) -> None:
+    targets = class_targets(NAMES, CLASSES, multi_label=multi_label)
+    model = create_classifier(ENCODER, 3, HeadConfig(dropout=0.0), seed=0).train()
+    batches, optimiser = _batches(targets=targets), torch.optim.Adam(model.parameters(), lr=5e-3)
+    for step in range(40):
+        total, clips = ClassLoss(label_smoothing=0.1)(model, batches.batch(step, 0, 1))
+        optimiser.zero_grad()
+        (total / clips).backward()
+        optimiser.step()
+    new, names = ridges(30, seed=1)
+    wanted = class_targets(names, CLASSES, multi_label=False)
+    correct = 0
+    with torch.no_grad():
+        for batch in validation_batches(new, wanted, batch_size=10):
+            scores = class_scores(model.eval()(batch.inputs, batch.lengths), multi_label=multi_label)
+            assert multi_label or torch.allclose(scores.sum(1), torch.ones(len(scores)))
+            correct += int((scores.argmax(1) == batch.targets).sum())
+    assert correct >= 27
+
+
+def test_out_of_range_is_refused() -> None:
+    with pytest.raises(InputError, match=r"head\.dropout\b.*\b1\b"):
+        replace(HeadConfig(), dropout=1.0)
+
+
+FIGURES = FigureConfig(resamples=50)
+SEVERAL = ClassificationOptions(label_separator=";")
+
+
+def one(*classes: str) -> ClassificationTask:
+    return ClassificationOptions(label_smoothing=0.0, dropout=0.0).task(classes, [])
+
+
+def logits(*rows: tuple[float, ...]) -> list[np.ndarray]:
+    return [np.array([row], np.float32) for row in rows]
+
+
+def test_labels_become_targets() -> None:
+    assert one("b", "a", "b").classes == ("a", "b")
+    assert one("b", "a").targets(["b", "a"]).tolist() == [1, 0]
+    several = SEVERAL.task(["b; a", "c", " a "], ["c"])
+    assert several.targets(["a;c", "b"]).tolist() == [[1, 0, 1], [0, 1, 0]]
+    assert several.strata(["a;c", "b"]).tolist() == [[True, False, True], [False, True, False]]
+
+
+def test_one_class_and_unknown_classes_are_refused() -> None:
+    with pytest.raises(InputError, match=r"\b2 classes\b.*\b3 clips\b.*'dog'"):
+        ClassificationOptions().require(["dog"] * 3)
+    with pytest.raises(InputError, match=r"\b1 class\b.*\bcat\b.*corpus\.split"):
+        ClassificationOptions().task(["dog", "cow"], ["dog", "cat"])
+    with pytest.raises(InputError, match=r"head\.dropout\b.*\b1\b"):
+        ClassificationOptions(dropout=1)
+
+
+def test_the_head_pools_the_states_of_each_clip() -> None:
+    task = one("a", "b", "c")
+    head, states, lengths = task.create(4, states_per_second=50), torch.randn(3, 9, 4), torch.tensor([9, 1, 5])
+    outputs, steps = head(states, lengths)
+    assert steps.tolist() == [1, 1, 1]
+    for clip, length in enumerate(lengths.tolist()):
+        pooled = torch.from_numpy(pool(states[clip, :length].numpy(), "thirds"))
+        torch.testing.assert_close(outputs[clip, 0], head.linear(pooled))
+
+
+def test_the_loss_is_the_cross_entropy_in_nats() -> None:
+    outputs = torch.tensor([[[2.0, 0.0]], [[0.0, 0.0]]])
+    summed, clips = one("a", "b").loss(outputs, torch.ones(2), torch.tensor([0, 1]), training=True)
+    assert clips == 2
+    assert float(summed) == pytest.approx(np.log(1 + np.exp(-2)) + np.log(2))
+    several = SEVERAL.task(["a", "b"], [])
+    summed, clips = several.loss(outputs, torch.ones(2), torch.tensor([[1.0, 0.0], [1.0, 1.0]]), training=True)
+    assert float(summed) == pytest.approx((np.log(1 + np.exp(-2)) + np.log(2)) / 2 + np.log(2))
+
+
+def test_the_task_smooths_labels_in_training_alone() -> None:
+    task = ClassificationOptions(label_smoothing=0.2).task(["a", "b"], [])
+    outputs, targets = torch.tensor([[[4.0, 0.0]]]), torch.tensor([0])
+    losses = [float(task.loss(outputs, torch.ones(1), targets, training=one)[0]) for one in (True, False)]
+    assert losses[0] > losses[1] == pytest.approx(np.log(1 + np.exp(-4)), abs=1e-6)
+
+
+def test_accuracy_and_f1_of_known_answers() -> None:
+    accuracy, f1 = one("a", "b").figures(logits((1, 0), (1, 0), (0, 1), (3, 2)), ["a", "b", "b", "a"], FIGURES)
+    assert (accuracy.name, accuracy.value, accuracy.percent) == ("accuracy", 0.75, True)
+    assert accuracy.low <= 0.75 <= accuracy.high
+    assert f1.value == pytest.approx((0.8 + 2 / 3) / 2)
+    assert f1.low < f1.value <= f1.high
+
+
+def test_many_groups_are_resampled_as_a_whole() -> None:
+    """All clips of a group have the same answer, so ten clips of each say no more than one clip of each."""
+    names = [f"speaker {number:02d}" for number in range(20)]
+    right = [True, True, False, True] * 5
+    outputs = logits(*((1.0, 0.0) if own else (0.0, 1.0) for own in right))
+    single, _ = one("a", "b").figures(outputs, ["a"] * 20, FIGURES)
+    clips, _ = one("a", "b").figures(outputs * 10, ["a"] * 200, FIGURES)
+    grouped, _ = one("a", "b").figures(outputs * 10, ["a"] * 200, FIGURES, whole_groups(names * 10))
+    assert (grouped.value, grouped.low, grouped.high) == pytest.approx((single.value, single.low, single.high))
+    assert clips.high - clips.low < 0.6 * (grouped.high - grouped.low)
+    assert whole_groups(names[:19] * 10) is None
+
+
+def test_several_labels_are_measured_by_mean_average_precision() -> None:
+    task = SEVERAL.task(["a", "b"], [])
+    precision, _ = task.figures(logits((2, -1), (1, 3), (-1, 2)), ["a", "a;b", "b"], FIGURES)
+    assert (precision.name, precision.value) == ("mean average precision", 1.0)
+
+
+def test_rows_name_the_answer_and_all_probabilities() -> None:
+    (row,) = one("a", "b").rows(logits((0, np.log(3))))
+    assert row == {
+        "label": "b",
+        "probability": pytest.approx(0.75),
+        "probability of a": pytest.approx(0.25),
+        "probability of b": pytest.approx(0.75),
+    }
+    several = SEVERAL.task(["a", "b", "c"], []).rows(logits((2, -2, 1), (-1, -1, -1)))
+    assert [row["label"] for row in several] == ["a;c", ""]
+
+
+def test_the_constant_answer_is_the_most_frequent_class() -> None:
+    task = one("a", "b", "b")
+    accuracy, _ = task.figures([task.constant(["a", "b", "b"])] * 3, ["a", "b", "b"], FIGURES)
+    assert accuracy.value == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_outputs_of_a_ridge_probe_keep_the_order_of_its_values(several: bool) -> None:
+    """Cut off at 0 and 1, all clips far from the border would have equal scores, and mean average precision suffer."""
+    labels = ["a", "b"] * 20
+    far = np.array([[(1 if label == "a" else -1) * (1 + number)] for number, label in enumerate(labels)], np.float32)
+    rows = {"train": np.arange(20), "validation": np.arange(20, 30), "test": np.arange(30, 40)}
+    task = SEVERAL.task(["a", "b"], []) if several else one("a", "b")
+    assert isinstance(task, PooledTask)
+    probed = task.probe({"far": far}, labels, rows, ProbeConfig(penalties=4, classifier="ridge"), threads=1)
+    of_a = np.concatenate(probed.outputs)[:, 0]
+    assert len({*of_a.tolist()}) == 10
+    assert np.array_equal(np.argsort(of_a), np.argsort(far[rows["test"], 0]))
+    assert [row["label"] for row in task.rows(probed.outputs)] == labels[30:]
+
+
+def test_a_probe_answers_in_the_form_of_the_head() -> None:
+    rng = np.random.default_rng(0)
+    labels = ["a", "b"] * 20
+    clear = np.array([[1.0 if label == "a" else -1.0] for label in labels]) + rng.normal(0, 0.1, (40, 1))
+    candidates = {"noise": rng.normal(size=(40, 3)).astype(np.float32), "clear": clear.astype(np.float32)}
+    rows = {"train": np.arange(20), "validation": np.arange(20, 30), "test": np.arange(30, 40)}
+    task = one("a", "b")
+    assert isinstance(task, PooledTask)
+    probed = task.probe(candidates, labels, rows, ProbeConfig(penalties=4), threads=1)
+    assert probed.chosen == "clear"
+    assert [row["label"] for row in task.rows(probed.outputs)] == labels[30:]

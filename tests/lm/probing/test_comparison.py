@@ -1,0 +1,369 @@
+"""Means over folds, paired bootstrap, average precision: against loops, and what must hold of any figures."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+from sklearn.metrics import average_precision_score, f1_score, r2_score
+
+from lm.probing.comparison import (
+    Decisions,
+    Estimate,
+    Hits,
+    Outcome,
+    Predictions,
+    Rankings,
+    Ratios,
+    all_pairs,
+    average_precision,
+    bootstrap,
+    bootstrap_pairs,
+    by_fold,
+    difference,
+    independent_difference,
+    interval,
+    measure,
+    outcome_interval,
+    t_interval,
+    two_sided_p,
+)
+
+
+def hits(*, folds: int = 3, methods: int = 3, seed: int = 0) -> list[Outcome]:
+    """Folds of different sizes."""
+    rng = np.random.default_rng(seed)
+    return [
+        Hits(hits=(rng.random((methods, 10 + 7 * fold)) < np.linspace(0.3, 0.9, methods)[:, None]).astype(float))
+        for fold in range(folds)
+    ]
+
+
+def rankings(clips: int = 30, classes: int = 4, methods: int = 2, seeds: int = 2) -> Rankings:
+    rng = np.random.default_rng(1)
+    truth = rng.random((clips, classes)) < 0.3
+    scores = truth + rng.normal(size=(methods, seeds, clips, classes)).round(1)  # with equal scores
+    return Rankings(truth=truth, scores=scores)
+
+
+def test_every_fold_weighs_the_same() -> None:
+    folds = [Hits(hits=np.array([[1.0, 1.0]])), Hits(hits=np.zeros((1, 50)))]
+    assert by_fold(folds).mean(0) == 0.5
+
+
+def resampled_by_loops(folds: list[Outcome], resamples: int, seed: int) -> np.ndarray:
+    """The bootstrap clip by clip, from the same draws."""
+    totals = np.zeros((resamples, 3))
+    for number, fold in enumerate(folds):
+        assert isinstance(fold, Hits)
+        rng = np.random.default_rng([seed, number])
+        for resample in range(resamples):
+            counts = rng.multinomial(fold.clips, [1 / fold.clips] * fold.clips)
+            for method in range(3):
+                drawn = [right for right, count in zip(fold.hits[method], counts, strict=True) for _ in range(count)]
+                totals[resample, method] += sum(drawn) / len(drawn) / len(folds)
+    return totals
+
+
+def test_the_bootstrap_is_that_of_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = resampled_by_loops(hits(), 20, seed=5)
+    np.testing.assert_allclose(bootstrap(hits(), resamples=20, seed=5), expected)
+    monkeypatch.setattr("lm.probing.comparison.WEIGHTS_AT_ONCE", 40)  # in pieces of a few resamples
+    np.testing.assert_allclose(bootstrap(hits(), resamples=20, seed=5), expected)
+
+
+def test_whole_groups_are_drawn_as_loops_draw_them() -> None:
+    (fold, *_) = hits()
+    assert isinstance(fold, Hits)
+    groups = np.array([0, 2, 1, 2, 2, 0, 1, 2, 0, 2])
+    rng, expected = np.random.default_rng([5, 0]), []
+    for _ in range(20):
+        drawn = [group for group, count in enumerate(rng.multinomial(3, [1 / 3] * 3)) for _ in range(count)]
+        clips = [clip for group in drawn for clip in range(10) if groups[clip] == group]
+        expected.append([fold.hits[method, clips].mean() for method in range(3)])
+    np.testing.assert_allclose(bootstrap([fold], resamples=20, seed=5, groups=[groups]), expected)
+
+
+def test_pairs_are_drawn_by_their_members_as_loops_draw_them() -> None:
+    values, members = np.random.default_rng(0).random((2, 4)), np.array([[0, 1], [0, 2], [1, 3], [2, 3]])
+    rng, expected = np.random.default_rng(5), []
+    for _ in range(30):
+        drawn = [one for one, count in enumerate(rng.multinomial(4, [1 / 4] * 4)) for _ in range(count)]
+        met = [pair for a in drawn for b in drawn for pair in range(4) if [a, b] == members[pair].tolist()]
+        if met:
+            expected.append([values[method, met].mean() for method in range(2)])
+    assert len(expected) < 30  # some draws have no pair
+    np.testing.assert_allclose(bootstrap_pairs(values, members, resamples=30, seed=5), expected)
+
+
+def test_pairs_with_shared_members_say_less_than_as_many_independent_ones() -> None:
+    """Each of 20 things makes all of its 19 pairs easier or harder; the mean then varies as that of 20 things."""
+    ease = np.random.default_rng(0).normal(size=20)
+    members = np.array(list(combinations(range(20), 2)))
+    values = ease[members].sum(1)[None]
+    spread = bootstrap_pairs(values, members, resamples=2000, seed=0).std()
+    assert spread == pytest.approx(2 * ease.std() / np.sqrt(20), rel=0.2)
+    assert spread > 2.5 * bootstrap([Hits(hits=values)], resamples=2000, seed=0).std()
+
+
+def test_clips_of_few_groups_say_less_than_as_many_independent_clips() -> None:
+    """Each group is right or wrong as a whole, so 200 clips are 10 answers."""
+    groups = np.repeat(np.arange(10), 20)
+    right = Hits(hits=(np.random.default_rng(0).random(10) < 0.6)[groups].astype(float)[None])
+    spreads = [bootstrap([right], resamples=1000, seed=0, groups=given).std() for given in (None, [groups])]
+    assert 3.5 < spreads[1] / spreads[0] < 5.5  # the root of 20
+
+
+def test_macro_f1_of_resamples_is_that_of_the_repeated_clips() -> None:
+    rng = np.random.default_rng(2)
+    truth, chosen = rng.random((12, 3)) < 0.4, rng.random((2, 12, 3)) < 0.4
+    weights = np.stack([np.ones(12), rng.multinomial(12, [1 / 12] * 12)]).astype(float)
+    expected = [
+        [
+            f1_score(
+                *(each.repeat(row.astype(int), axis=0) for each in (truth, one)),
+                labels=np.flatnonzero(truth.repeat(row.astype(int), axis=0).any(0)),
+                average="macro",
+                zero_division=0,
+            )
+            for one in chosen
+        ]
+        for row in weights
+    ]
+    np.testing.assert_allclose(measure(Decisions(truth=truth, chosen=chosen), weights), expected)
+
+
+def test_average_precision_is_that_of_scikit_learn() -> None:
+    outcome = rankings()
+    weights = np.random.default_rng(0).multinomial(30, [1 / 30] * 30, size=5).astype(float)
+    scores = outcome.scores[0, 0]
+    for number in range(4):
+        found = average_precision(outcome.truth[:, number], scores[:, number], weights)
+        expected = [
+            average_precision_score(outcome.truth[:, number], scores[:, number], sample_weight=w) for w in weights
+        ]
+        np.testing.assert_allclose(found, expected)
+    macro = [
+        [average_precision_score(outcome.truth, seed, average="macro") for seed in method] for method in outcome.scores
+    ]
+    np.testing.assert_allclose(measure(outcome)[0], np.mean(macro, 1))
+
+
+def test_a_class_that_no_clip_has_is_left_out_of_the_mean() -> None:
+    outcome = rankings()
+    more = Rankings(
+        truth=np.pad(outcome.truth, ((0, 0), (0, 1))), scores=np.pad(outcome.scores, ((0, 0),) * 3 + ((0, 1),))
+    )
+    np.testing.assert_allclose(measure(more), measure(outcome))
+
+
+@given(st.integers(0, 100), st.integers(1, 4))
+def test_a_method_is_no_better_than_itself(seed: int, folds: int) -> None:
+    outcomes = hits(folds=folds, seed=seed)
+    found = difference(by_fold(outcomes), bootstrap(outcomes, resamples=50, seed=0), 1, 1, confidence=0.9)
+    assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
+
+
+@given(st.integers(0, 100), st.integers(1, 4))
+def test_the_difference_of_two_methods_changes_its_sign_with_their_order(seed: int, folds: int) -> None:
+    outcomes = hits(folds=folds, seed=seed)
+    values, draws = by_fold(outcomes), bootstrap(outcomes, resamples=50, seed=0)
+    one = difference(values, draws, 0, 2, confidence=0.9)
+    other = difference(values, draws, 2, 0, confidence=0.9)
+    expected = [-one.value, -one.high, -one.low, one.p]
+    np.testing.assert_allclose([other.value, other.low, other.high, other.p], expected, atol=1e-12)
+    if folds == 1:
+        assert one.fold_low is one.fold_high is None
+    else:
+        np.testing.assert_allclose([other.fold_low, other.fold_high], [-one.fold_high, -one.fold_low], atol=1e-12)
+
+
+def test_pairing_narrows_the_interval_of_a_difference() -> None:
+    """Two methods that are right on nearly the same clips differ by little, however much clips vary."""
+    rng = np.random.default_rng(0)
+    first = (rng.random(200) < 0.5).astype(float)
+    second = first.copy()
+    second[:10] = 1 - second[:10]
+    outcomes: list[Outcome] = [Hits(hits=np.stack([first, second]))]
+    draws = bootstrap(outcomes, resamples=500, seed=0)
+    alone = np.subtract(*interval(draws[:, 0], 0.95))
+    paired = np.subtract(*interval(draws[:, 0] - draws[:, 1], 0.95))
+    assert abs(paired) < abs(alone) / 2
+
+
+def test_an_interval_is_about_that_of_the_normal_approximation() -> None:
+    outcomes: list[Outcome] = [Hits(hits=(np.arange(400) % 4 > 0).astype(float)[None])]
+    low, high = interval(bootstrap(outcomes, resamples=2000, seed=0)[:, 0], 0.95)
+    half = 1.96 * (0.75 * 0.25 / 400) ** 0.5
+    assert (low, high) == pytest.approx((0.75 - half, 0.75 + half), abs=0.01)
+
+
+def test_an_interval_has_a_width_where_all_clips_are_right_or_all_are_wrong() -> None:
+    draws = np.ones(100)
+    three = Hits(hits=np.ones((1, 3)))
+    exact = binomtest(3, 3).proportion_ci(0.95, "exact")
+    assert outcome_interval([three], draws, 0.95) == pytest.approx((exact.low, 1.0))
+    assert outcome_interval([three], 0 * draws, 0.95) == pytest.approx((0.0, 1 - exact.low))
+    assert outcome_interval([three, three], draws, 0.95)[0] > exact.low  # six clips
+    ranked = Rankings(truth=np.ones((3, 1), bool), scores=np.ones((1, 1, 3, 1)))
+    assert outcome_interval([ranked], draws, 0.95) == (1.0, 1.0)
+
+
+def test_intervals_of_average_precision_cover_as_often_as_they_say() -> None:
+    """The mutation: percentiles of the raw resamples miss, because a clip that is drawn twice supports its own rank."""
+    rng = np.random.default_rng(0)
+
+    def sample(clips: int = 87, classes: int = 32) -> Rankings:
+        truth = rng.random((clips, classes)) < 0.05
+        truth[:2] = np.array([[True], [False]])
+        return Rankings(truth=truth, scores=(1.5 * truth + rng.normal(size=truth.shape))[None, None])
+
+    expected = float(np.mean([measure(sample()) for _ in range(500)]))
+    inside = []
+    for seed in range(100):
+        low, high = interval(bootstrap([one := sample()], resamples=200, seed=seed)[:, 0], 0.9)
+        assert low < measure(one)[0, 0] < high
+        inside.append(low < expected < high)
+    assert np.mean(inside) == pytest.approx(0.9, abs=0.05)
+
+
+def test_a_rare_extreme_target_does_not_shift_the_interval_of_r2() -> None:
+    """The mutation: without the extreme clip R2 is far below 0, and so is the mean of the resamples."""
+    rng = np.random.default_rng(0)
+    truth = np.append(rng.normal(size=29), 30.0)
+    outcome = Predictions(truth=truth, predicted=(truth + rng.normal(scale=3, size=30))[None])
+    low, high = interval(bootstrap([outcome], resamples=500, seed=0)[:, 0], 0.95)
+    assert low < measure(outcome)[0, 0] < high < 0.999
+
+
+@pytest.mark.parametrize("perfect", [False, True])
+def test_resamples_of_a_biased_measure_stay_within_its_range(perfect: bool) -> None:
+    ranked = rankings()
+    if perfect:
+        ranked = replace(ranked, scores=np.broadcast_to(ranked.truth, ranked.scores.shape).astype(float))
+    for fold in (ranked, Decisions(truth=ranked.truth, chosen=ranked.scores[:, 0] > 0.5)):
+        draws = bootstrap([fold], resamples=100, seed=0)
+        assert draws.min() >= 0
+        assert draws.max() <= 1
+        if perfect:
+            np.testing.assert_allclose(draws, 1)
+
+
+def test_p_counts_the_rarer_side_and_is_never_zero() -> None:
+    assert two_sided_p(np.full(999, 0.1)) == pytest.approx(0.002)
+    assert two_sided_p(np.array([-1.0] * 24 + [1.0] * 975)) == pytest.approx(0.05)
+
+
+def test_two_equally_good_methods_are_seldom_told_apart() -> None:
+    found = []
+    for seed in range(60):
+        right = (np.random.default_rng(seed).random((2, 100)) < 0.6).astype(float)
+        draws = bootstrap([Hits(hits=right)], resamples=200, seed=seed)
+        found.append(two_sided_p(draws[:, 0] - draws[:, 1]) < 0.05)
+    assert np.mean(found) < 0.15
+
+
+def test_the_interval_over_folds_is_student_s() -> None:
+    assert t_interval(np.full(4, 0.2), confidence=0.95) == pytest.approx((0.2, 0.2))
+    assert t_interval(np.array([0.2]), confidence=0.95) == (None, None)
+    # t of 2 degrees of freedom leaves 2.5 % above 4.302653, of 1 degree 12.706205: as printed tables have it.
+    half = 4.302653 * np.std([0.0, 0.1, 0.3], ddof=1) / 3**0.5
+    assert t_interval(np.array([0.0, 0.1, 0.3]), confidence=0.95) == pytest.approx((0.4 / 3 - half, 0.4 / 3 + half))
+    assert t_interval(np.array([0.0, 0.2]), confidence=0.95) == pytest.approx((0.1 - 1.2706205, 0.1 + 1.2706205))
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_the_interval_over_folds_covers_as_often_as_it_says(folds: int) -> None:
+    """The mutation: of two folds the percentile bootstrap covers half the time."""
+    rng = np.random.default_rng(folds)
+    found = [t_interval(rng.normal(0.1, 0.05, folds), confidence=0.9) for _ in range(2000)]
+    covered = np.mean([low is not None and high is not None and low < 0.1 < high for low, high in found])
+    assert covered == pytest.approx(0.9, abs=0.03)
+
+
+def test_a_ratio_is_the_sum_of_parts_over_the_sum_of_wholes() -> None:
+    ratios = Ratios(parts=np.array([[1.0, 0.0, 3.0], [2.0, 2.0, 2.0]]), wholes=np.array([2.0, 4.0, 6.0]))
+    np.testing.assert_allclose(measure(ratios), [[4 / 12, 6 / 12]])
+    np.testing.assert_allclose(measure(ratios, np.array([[2.0, 1.0, 0.0]])), [[2 / 8, 6 / 8]])
+
+
+def test_determination_of_resamples_is_that_of_the_repeated_clips() -> None:
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.normal(size=9), rng.normal(size=(2, 9))
+    weights = rng.integers(0, 4, size=(5, 9)).astype(np.float64)
+    found = measure(Predictions(truth=truth, predicted=predicted), weights)
+    for row, counts in enumerate(weights.astype(int)):
+        for method in range(2):
+            wanted = r2_score(np.repeat(truth, counts), np.repeat(predicted[method], counts))
+            assert found[row, method] == pytest.approx(wanted)
+    alike = Predictions(truth=np.ones(3), predicted=np.ones((1, 3)))
+    assert np.isnan(measure(alike)).all()
+
+
+def wilson(right: int, clips: int) -> Estimate:
+    """A share of right answers with Wilson's score interval."""
+    found = binomtest(right, clips).proportion_ci(method="wilson")
+    return Estimate(value=right / clips, low=found.low, high=found.high)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "low", "high"),
+    [  # table II of Newcombe (1998), method 10
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((10, 10), (0, 20), 0.6791, 1.0),
+    ],
+)
+def test_the_difference_of_two_proportions_is_newcombes(
+    one: tuple[int, int], other: tuple[int, int], low: float, high: float
+) -> None:
+    found = independent_difference(wilson(*one), wilson(*other))
+    assert (found.low, found.high) == pytest.approx((low, high), abs=2e-4)
+
+
+def measured(hits: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Values and resamples of settings ``(settings, clips)``."""
+    fold = Hits(hits=hits.astype(np.float64))
+    return measure(fold)[0], bootstrap([fold], resamples=1000, seed=seed)
+
+
+def test_one_pair_has_the_interval_of_a_paired_difference() -> None:
+    rng = np.random.default_rng(0)
+    one = rng.random(400) < 0.7
+    hits = np.stack([one, np.where(rng.random(400) < 0.3, rng.random(400) < 0.5, one)])
+    values, draws = measured(hits)
+    (pair,) = all_pairs(values, draws, resampled=400, confidence=0.95)
+    error = (hits[0].astype(float) - hits[1]).std() / 20
+    assert pair.difference.value == pytest.approx(values[0] - values[1])
+    assert pair.difference.high - pair.difference.low == pytest.approx(2 * 1.96 * error, rel=0.1)
+
+
+def test_equal_settings_are_seldom_told_apart_however_many_pairs_there_are() -> None:
+    """Without a correction, one of 28 pairs would differ in half of all sweeps."""
+    told = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        clips = np.clip(rng.random(200) + 0.2, 0, 1)  # easy and hard ones
+        values, draws = measured(rng.random((8, 200)) < clips, seed)
+        pairs = all_pairs(values, draws, resampled=200, confidence=0.95)
+        told += any(pair.difference.excludes_zero for pair in pairs)
+    assert told <= 20  # 10 are expected
+
+
+@pytest.mark.parametrize(("right", "differs"), [(3, False), (9, True)])
+def test_a_few_clips_do_not_separate_two_settings(right: int, differs: bool) -> None:
+    """An exact test needs at least six clips that one setting alone answers right."""
+    hits = np.zeros((2, 100), bool)
+    hits[:, :50], hits[0, 50 : 50 + right] = True, True
+    (pair,) = all_pairs(*measured(hits), resampled=100, confidence=0.95)
+    assert pair.difference.excludes_zero == differs
+
+
+def test_equal_answers_do_not_differ_and_one_setting_has_no_pair() -> None:
+    hits = np.ones((2, 30), bool)
+    (pair,) = all_pairs(*measured(hits), resampled=30, confidence=0.95)
+    assert pair.difference.low < 0 == pair.difference.value < pair.difference.high
+    assert all_pairs(*measured(hits[:1]), resampled=30, confidence=0.95) == ()
