@@ -18,14 +18,12 @@ from lm.probing.vectors import (
     VectorConfig,
     assemble,
     means_of,
-    pool,
     pooling_weights,
     takes_max,
 )
 from lm.windows import Window, windows
 from tokenizer.codes import Codes, SoftCodes
 from wordless.base.devices import copy_to
-from wordless.base.errors import InputError
 
 States = Literal["residual", "inner"]  # of each layer, which probes may read
 RESIDUAL: tuple[States, ...] = ("residual",)
@@ -70,59 +68,25 @@ def _side_by_side(parts: FloatArray) -> FloatArray:
     return parts.reshape(*parts.shape[:2], -1)
 
 
-def embed_attentively(
-    model: LanguageModel, clips: Sequence[Codes], surprises: Sequence[FloatArray], *, batch_tokens: int = 8192
-) -> FloatArray:
-    """Compute ``(1 + layers, clips, model_dim)``: the mean over time, weighted by the model's surprise at each code.
-
-    Predictable codes, such as those of a held vowel or silence, get little weight; changes of the sound get much.
-    ``surprises`` are nats per code ``(time, streams)`` of each clip: minus `LanguageModel.log_probabilities`.
-    """
-    shares = [surprise / max(surprise.sum(), 1e-9) for surprise in surprises]  # (time, streams)
-    weights = [(each.sum(1) if model.gpt.by_step else each).reshape(1, -1) for each in shares]
-    return _pool(model, [model.reading(codes) for codes in clips], weights, batch_tokens)[0][:, :, 0]
-
-
 def layer_features(
     model: LanguageModel,
     clips: Sequence[Codes | SoftCodes],
     *,
     of: Collection[States] = RESIDUAL,
     vectors: VectorConfig = ONE_HEARING,
-    attentive: bool = False,
-    surprise: bool = False,
 ) -> dict[str, FloatArray]:
     """Compute ``(clips, dim)`` of each layer and pooling.
 
     ``of`` names the states to pool: ``residual``, the states between layers (``layer_1:mean``, and ``all_layers:mean``
     side by side), and ``inner``, the inner activations (``inner_1:mean``, ``all_inner:mean``). Embeddings are left
     out, because pooled embeddings are equivalent to a bag of codes. ``vectors`` has the poolings and layers.
-
-    With residual states, ``attentive`` adds their pooling weighted by the model's surprise at each code, and
-    ``surprise`` adds ``all_and_surprise``: all layers, and the mean surprise of each third.
     """
-    if (attentive or surprise) and "residual" not in of:
-        raise InputError(f"of is {sorted(of)}; attentive and surprise pool residual states: add residual")
     tensors: dict[str, FloatArray] = {}
-    beside_surprise: tuple[Pooling, ...] = ("thirds",) if surprise else ()
-    wanted = dict.fromkeys([*vectors.poolings, *beside_surprise])
-    residual = embed(model, clips, poolings=tuple(wanted)) if "residual" in of else {}
-    for pooling in vectors.poolings if residual else ():
-        tensors |= _by_layer(pooling, residual[pooling][1:], vectors)
+    residual = embed(model, clips, poolings=vectors.poolings) if "residual" in of else {}
+    for pooling, states in residual.items():
+        tensors |= _by_layer(pooling, states[1:], vectors)
     for pooling, states in embed(model, clips, poolings=vectors.poolings, inner=True).items() if "inner" in of else ():
         tensors |= _by_layer(pooling, states, vectors, layer="inner", together="all_inner")
-    if not (attentive or surprise):
-        return tensors
-    hard = [clip for clip in clips if isinstance(clip, Codes)]
-    if len(hard) < len(clips):
-        raise InputError("the surprise at soft codes is not defined; leave attentive and surprise out")
-    nats = [-model.log_probabilities(codes) for codes in hard]  # (time, streams) of each clip
-    if attentive:
-        tensors |= _by_layer("attentive", embed_attentively(model, hard, nats)[1:], vectors)
-    if surprise:
-        thirds = np.stack([pool(each, "thirds") for each in nats])
-        states = np.concatenate(list(residual["thirds"][1:]), axis=1)
-        tensors["all_and_surprise:thirds"] = np.concatenate([states, thirds], axis=1)
     return tensors
 
 

@@ -201,7 +201,7 @@ class FineTunedModel:
         for sound in sounds:
             if sound.sample_rate != rate:
                 raise InputError(f"a sound has {sound.sample_rate} Hz; read it at the model's rate, {rate} Hz")
-            if (samples := len(sound.samples)) < (least := self.body.least_samples):
+            if (samples := len(sound.samples)) < (least := self.body.reading.least_samples):
                 short = f"a sound has {samples} samples, fewer than the {least} of a state"
                 raise InputError(f"{short} ({1000 * least / rate:g} ms); leave it out")
         inputs = [front_end([sound.samples]) for sound in sounds]

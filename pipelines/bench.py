@@ -10,40 +10,70 @@ from pipelines.store.run_folder import part_of
 from pipelines.store.store import write_json
 from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.base.configuration import build
-from wordless.base.ranges import require
+from wordless.base.errors import InputError
+from wordless.base.options import Options, option
 
 MILLION = 1_000_000
 DEFAULT_RATE = "16000"  # Hz; of the voice that a default run begins with
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchConfig:
-    """Options of the command."""
+class BenchConfig(Options):
+    """Options of ``wordless bench``.
 
-    what: Literal["encode", "kmeans", "memory", "vocoder"]
-    input: Path | None  # real recordings beside the synthesised ones
-    seconds: float  # length of the synthesised recordings
-    hours: float  # length of the long recording that is encoded; a tenth of it is decoded
-    clips: tuple[int, ...]  # that the vocoder makes side by side
-    points: tuple[float, ...]  # millions that k-means clusters
-    codes: int  # of k-means
-    iterations: int  # of k-means
-    repeats: int
-    model: Path | None  # folder of a run; null: a tokenizer with random weights, or the voice that ships
-    output: Path | None  # JSON file
+    encode: measures the speed on one core, the time of each part, and the speed of bare libraries in the same run
+    kmeans: measures k-means over points on disk beside bare FAISS; with input= and model= also how many points suffice
+    memory: measures the peak memory of encoding a long recording and a minute, and of decoding a tenth of each
+    vocoder: measures the samples per second of every engine for different numbers of clips, on one core and two; also
+    measures the limits of the machine, and wavenet_vocoder if it is installed (wordless[bench])
+
+    examples: wordless bench encode input=recordings output=bench.json
+              wordless bench kmeans points=[1,4] input=recordings model=runs/x
+              wordless bench memory hours=10
+              wordless bench vocoder output=vocoder.json
+    """
+
+    what: Literal["encode", "kmeans", "memory", "vocoder"] = option("encode", "the benchmark")
+    input: Path | None = option(
+        None,
+        "encode: a file or a folder of real recordings to measure as well; kmeans: the source of real points",
+    )
+    seconds: float = option(
+        300.0, "encode: length of the synthesised recordings in seconds", least=1, most=36_000, unit="seconds"
+    )
+    hours: float = option(
+        10.0,
+        "memory: length of the long recording in hours, which fits in one WAV file; a tenth of it is decoded",
+        least=0.02,
+        most=36,
+        unit="hours",
+    )
+    clips: tuple[int, ...] = option(
+        (1, 4, 16, 32, 64), "vocoder: numbers of clips that are generated together", least=1, filled=True, distinct=True
+    )
+    points: tuple[float, ...] = option((1.0, 4.0), "kmeans: millions of points", above=0, filled=True, distinct=True)
+    codes: int = option(256, "kmeans: number of codes", least=2)
+    iterations: int = option(10, "kmeans: number of iterations", least=1)
+    repeats: int = option(
+        3,
+        "encode, kmeans, vocoder: number of repeats; the fastest counts, because other processes can only slow "
+        "a repeat down",
+        least=1,
+    )
+    model: Path | None = option(
+        None,
+        "folder of a run, or hf://user/name; null: a tokenizer of the default size with random weights, or the voice "
+        "that ships, of the default size",
+    )
+    output: Path | None = option(
+        None, "JSON file of the figures; for vocoder a picture is written next to it; null: prints the table only"
+    )
 
     def __post_init__(self) -> None:
-        require(1 <= self.seconds <= 36_000, "seconds", self.seconds, "choose 1 to 36000 seconds of sound")
-        require(0.02 <= self.hours <= 36, "hours", self.hours, "choose 0.02 to 36 hours, which fit in one WAV file")
-        possible = len(self.clips) > 0 and min(self.clips) >= 1
-        require(possible, "clips", list(self.clips), "name one number of clips or more, each at least 1")
-        least = self.codes / MILLION
-        given = [f"{each:g}" for each in self.points]
-        rule = f"name one number of millions or more, each at least {least:g}, so that every code has a point"
-        require(len(self.points) > 0 and min(self.points) >= least, "points", f"[{', '.join(given)}]", rule)
-        require(self.codes >= 2, "codes", self.codes, "one code tells nothing: choose 2 or more")
-        require(self.iterations >= 1, "iterations", self.iterations, "k-means needs at least one")
-        require(self.repeats >= 1, "repeats", self.repeats, "measure at least once")
+        super().__post_init__()
+        if min(self.points) < (least := self.codes / MILLION):
+            rule = f"choose {least:g} or more for each, so that every code has a point"
+            raise InputError(option="points", value=self.points, rule=rule)
         if self.output is not None:
             require_kind(self.output, (".json",), possible="a file ending in .json")
 
@@ -88,7 +118,7 @@ def bench(config: dict[str, object]) -> None:
         write_json(settings.output, measured)
 
 
-main = command("bench", bench, paths=frozenset({"input", "model", "output"}))
+main = command("bench", bench)
 
 if __name__ == "__main__":
     main()

@@ -22,7 +22,7 @@ def decode(config: dict[str, object]) -> None:
     decode_codes(settings, tokenizer_folder)
 
 
-main = command("decode", decode, paths=frozenset({"model", "input", "output"}))
+main = command("decode", decode)
 
 if __name__ == "__main__":
     main()

@@ -25,7 +25,7 @@ def demo(config: dict[str, object]) -> None:
     serve(settings)
 
 
-main = command("demo", demo, paths=frozenset({"model"}))
+main = command("demo", demo)
 
 if __name__ == "__main__":
     main()

@@ -26,6 +26,7 @@ from pipelines.store.store import StoreConfig
 from wordless.base.configuration import build
 from wordless.base.devices import cores, multiplies_bf16
 from wordless.base.memory import machine_memory
+from wordless.base.options import Options, option
 from wordless.base.versions import version_of
 
 State = Literal["ok", "optional", "missing"]
@@ -38,11 +39,11 @@ PLATFORMS = ("Linux x86_64", "Darwin arm64")  # fairseq2's wheels
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoctorConfig:
+class DoctorConfig(Options):
     """Folders whose disk is looked at."""
 
-    store: StoreConfig
-    runs: Path
+    store: StoreConfig = option(StoreConfig(), "the results of finished stages, which later runs reuse")
+    runs: Path = option(Path("runs"), "folder of the run folders")
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,7 @@ def show(findings: list[Finding], console: Console) -> list[str]:
     return missing
 
 
-main = command("doctor", examine, paths=frozenset({"store.root", "runs"}))
+main = command("doctor", examine)
 
 if __name__ == "__main__":
     main()

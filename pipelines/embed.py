@@ -25,7 +25,7 @@ def embed(config: dict[str, object]) -> None:
     embed_recordings(settings, run, found, notices)
 
 
-main = command("embed", embed, paths=frozenset({"model", "input", "output", "root"}), texts=frozenset({"tier"}))
+main = command("embed", embed)
 
 if __name__ == "__main__":
     main()

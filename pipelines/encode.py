@@ -27,7 +27,7 @@ def encode(config: dict[str, object]) -> None:
     encode_recordings(settings, recordings, tokenizer_folder)
 
 
-main = command("encode", encode, paths=frozenset({"model", "input", "output"}), texts=frozenset({"tier"}))
+main = command("encode", encode)
 
 if __name__ == "__main__":
     main()

@@ -23,7 +23,7 @@ def generate(config: dict[str, object]) -> None:
     generate_sounds(settings)
 
 
-main = command("generate", generate, paths=frozenset({"model", "prompt", "output"}))
+main = command("generate", generate)
 
 if __name__ == "__main__":
     main()

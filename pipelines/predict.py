@@ -7,7 +7,6 @@ from pipelines.commandline.inputs import recordings_of, require_writable_folders
 from pipelines.commandline.outputs import require_space
 from pipelines.finetuning.prediction_options import PredictConfig
 from pipelines.store.work_folder import require_new
-from wordless.audio.recordings.annotations.annotation import AnnotationConfig
 from wordless.base.configuration import build
 from wordless.base.hub import fetch, hub_address
 
@@ -15,7 +14,7 @@ from wordless.base.hub import fetch, hub_address
 def predict(config: dict[str, object]) -> None:
     """Print a line for each recording; files that cannot be read are set aside."""
     settings = build(PredictConfig, config, name="")
-    recordings = recordings_of(settings.input, AnnotationConfig(kind=settings.annotations, tier=settings.tier))
+    recordings = recordings_of(settings.input, settings.annotated)
     if address := hub_address(settings.model):
         settings = replace(settings, model=fetch(address, "finetuned", ""))
     if settings.output is not None:
@@ -30,7 +29,7 @@ def predict(config: dict[str, object]) -> None:
     predict_recordings(settings, recordings)
 
 
-main = command("predict", predict, paths=frozenset({"model", "input", "output"}), texts=frozenset({"tier"}))
+main = command("predict", predict)
 
 if __name__ == "__main__":
     main()

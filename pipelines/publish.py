@@ -51,7 +51,7 @@ def _write_files(settings: PublishConfig) -> None:
     write_onnx_models(settings)
 
 
-main = command("publish", publish, paths=frozenset({"run", "output"}), texts=frozenset({"repo", "description"}))
+main = command("publish", publish)
 
 if __name__ == "__main__":
     main()

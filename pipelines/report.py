@@ -5,13 +5,17 @@ from pathlib import Path
 
 from pipelines.commandline.command import command
 from wordless.base.configuration import build
+from wordless.base.options import REQUIRED, Options, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportConfig:
-    """Which run the report is about."""
+class ReportConfig(Options):
+    """Options of ``wordless report``.
 
-    run: Path
+    example: wordless report run=runs/x
+    """
+
+    run: Path = option(REQUIRED, "a run folder, such as runs/2025-01-31_12-00-00")
 
 
 def report(config: dict[str, object]) -> None:
@@ -23,7 +27,7 @@ def report(config: dict[str, object]) -> None:
     print(write_report(settings.run))
 
 
-main = command("report", report, paths=frozenset({"run"}))
+main = command("report", report)
 
 if __name__ == "__main__":
     main()

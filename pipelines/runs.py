@@ -12,6 +12,7 @@ from pipelines.commandline.run_names import LATEST
 from pipelines.store.store import StoreConfig
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
+from wordless.base.options import Options, option
 from wordless.base.text import counted, escape, escape_line
 
 if TYPE_CHECKING:
@@ -21,25 +22,30 @@ SWITCHES = {"--prune": "prune=true", "--yes": "ask=false"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunsConfig:
-    """Options of `runs`.
+class RunsConfig(Options):
+    """Options of ``wordless runs``.
 
-    Raises:
-        InputError: ``delete`` is no name of a run, or a run and entries are to be deleted in one call.
+    examples: wordless runs
+              wordless runs --delete wake
+              wordless runs --prune
     """
 
-    root: Path
-    store: StoreConfig
-    delete: str | None
-    prune: bool
-    ask: bool
+    root: Path = option(Path("runs"), "folder that holds the folders of runs")
+    delete: str | None = option(None, "name of a run whose folder is deleted; --delete NAME means the same")
+    prune: bool = option(
+        False, "true: deletes the entries of the store that no run uses any more; --prune means the same"
+    )
+    ask: bool = option(True, "false: deletes without a question; --yes means the same")
+    store: StoreConfig = option(StoreConfig(), "the results of finished stages, which later runs reuse")
 
     def __post_init__(self) -> None:
-        if self.delete is not None:
-            if Path(self.delete).name != self.delete or self.delete in (LATEST, ".."):
-                raise InputError(f"delete={self.delete} is no run below root={self.root}; wordless runs lists the runs")
-            if self.prune:
-                raise InputError(f"delete={self.delete} and prune=true delete different things; call them one by one")
+        super().__post_init__()
+        if self.delete is not None and (Path(self.delete).name != self.delete or self.delete in (LATEST, "..")):
+            rule = f"it is no run below root={self.root}; wordless runs lists the runs"
+            raise InputError(option="delete", value=self.delete, rule=rule)
+        if self.delete is not None and self.prune:
+            rule = "prune=true deletes something else: call them one by one"
+            raise InputError(option="delete", value=self.delete, rule=rule)
 
 
 def runs(config: dict[str, object]) -> None:
@@ -176,7 +182,7 @@ def ask(question: str) -> None:
         raise InputError("nothing was deleted; answer y, or add --yes")
 
 
-_main = command("runs", runs, paths=frozenset({"root", "store.root"}), texts=frozenset({"delete"}))
+_main = command("runs", runs)
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ def score(config: dict[str, object]) -> None:
     score_recordings(settings, recordings, tokenizer, model)
 
 
-main = command("score", score, paths=frozenset({"model", "input", "output"}), texts=frozenset({"tier"}))
+main = command("score", score)
 
 if __name__ == "__main__":
     main()

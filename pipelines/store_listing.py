@@ -10,17 +10,24 @@ from pipelines.store.store import ENTRY, SYNTHESISED, UNPACKED, StoreConfig, fau
 from pipelines.store.unused import folder_size
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
+from wordless.base.options import Options, option
 from wordless.base.text import escape
 
 KEY = re.compile("[0-9a-f]{16}")  # the final name of an entry's folder
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListingConfig:
-    """Which store is listed, and how closely it is looked at."""
+class ListingConfig(Options):
+    """Options of ``wordless store``.
 
-    store: StoreConfig
-    verify: bool  # hash every file again; else only those whose size or time of change is another
+    example: wordless store verify=true
+    """
+
+    store: StoreConfig = option(StoreConfig(), "the results of finished stages, which later runs reuse")
+    verify: bool = option(
+        False,
+        "true: hashes every file again, even where size and time of change are the same; --verify means the same",
+    )
 
 
 def list_store(config: dict[str, object]) -> None:
@@ -61,7 +68,7 @@ def print_recordings(root: Path) -> None:
         )
 
 
-_main = command("store", list_store, paths=frozenset({"store.root"}))
+_main = command("store", list_store)
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from vocoder.short_time import analyse, hann, synthesise
 from vocoder.unlearned import linear_power
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet
-from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
 
 # Language model: drawing codes
 

@@ -82,7 +82,7 @@ KEEPERS = {
         *("lm/samples/transformer.py", "lm/samples/local_attention.py", "lm/samples/generation.py"),
     ),
     "sklearn": ("lm", "pipelines"),
-    "librosa": ("vocoder/judging.py", "pipelines/methods/mfcc.py", "pipelines/methods/chroma.py"),  # under a lock
+    "librosa": ("vocoder/judging.py", "pipelines/methods/signals.py"),  # under a lock
     "numba": ("vocoder/engines/kernels.py",),
     "llvmlite": ("vocoder/engines/kernels.py",),
     "jinja2": ("pipelines/pages",),

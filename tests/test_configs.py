@@ -13,13 +13,15 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from pipelines.chain.chain import rates
+from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.composition import register
 from pipelines.commandline.refusals import resolved
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.run import RunSettings, run_settings
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.training.gangs import Alone
+from wordless.training.options import FitConfig
 from wordless.training.precision import with_precision
-from wordless.training.state import FitConfig
 
 CONF = Path(__file__).parents[1] / "conf"
 SIZED = ("tokenizer", "lm", "vocoder", "baselines", "ast", "audio_transformer", "wav2vec2", "next_sample")
@@ -142,8 +144,9 @@ def test_an_experiment_adds_no_option(experiment: str) -> None:
     assert names(composed(f"experiment={experiment}")) == names(composed())
 
 
-@pytest.mark.parametrize("command", choices("."))
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_composes(command: str) -> None:
+    register(command)
     with initialize_config_module("conf", version_base="1.3"):
         missing = OmegaConf.missing_keys(compose(command))
         assert resolved(compose(command, overrides=[f"{name}=here" for name in missing]))
@@ -159,9 +162,10 @@ def options(values: dict[str, object], name: str = "") -> Iterator[str]:
             yield place
 
 
-@pytest.mark.parametrize("command", sorted(path.stem for path in CONF.glob("*.yaml")))
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_option_of_every_command_can_be_given(command: str) -> None:
     """An option with the name of a config group would be taken for a choice of that group."""
+    register(command)
     with initialize_config_module("conf", version_base="1.3"):
         config = compose(command)
         names = list(options(OmegaConf.to_container(config, resolve=False)))  # type: ignore[arg-type]  # a mapping

@@ -18,13 +18,13 @@ SOUND = np.sin(np.arange(4000) / 10).astype(np.float32)
 
 
 def use_mfcc() -> None:
-    from pipelines.methods.mfcc import mfcc_frames
+    from pipelines.methods.signals import mfcc_frames
 
     mfcc_frames(SOUND, sample_rate=8000, window_length=200, hop_length=80)
 
 
 def use_chroma() -> None:
-    from pipelines.methods.chroma import chroma_frames
+    from pipelines.methods.signals import chroma_frames
 
     chroma_frames(SOUND, sample_rate=8000, hop_length=80)
 

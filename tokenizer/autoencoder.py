@@ -12,28 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tokenizer.options import AutoencoderConfig
 from wordless.base.devices import copy_to
-from wordless.base.ranges import require
-
-
-@dataclass(frozen=True, kw_only=True)
-class PatchConfig:
-    """Size of a patch."""
-
-    frames: int = 2  # spectrogram frames per patch
-    mels: int | None = None  # mel bands per patch; None is the full height: one stream
-
-    def __post_init__(self) -> None:
-        require(self.frames >= 1, "tokenizer.patch.frames", self.frames, "a patch has at least 1 frame")
-        rule = "a patch has at least 1 mel band, or null for all of them"
-        require(self.mels is None or self.mels >= 1, "tokenizer.patch.mels", self.mels, rule)
-
-    def height(self, n_mels: int) -> int:
-        """Return the mel bands per patch, for a spectrogram of ``n_mels``."""
-        height = n_mels if self.mels is None else self.mels
-        rule = f"it must divide audio.n_mels={n_mels} into equal bands"
-        require(n_mels % height == 0, "tokenizer.patch.mels", height, rule)
-        return height
 
 
 def to_patches(spectrogram: Tensor, *, frames: int, height: int) -> Tensor:
@@ -49,30 +29,6 @@ def from_patches(patches: Tensor, *, frames: int, height: int) -> Tensor:
     batch, steps, streams, _ = patches.shape
     blocks = patches.reshape(batch, steps, streams, frames, height).transpose(2, 3)
     return blocks.reshape(batch, steps * frames, streams * height)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AutoencoderConfig:
-    """Sizes of the encoder and the decoder, which have three fully connected layers each."""
-
-    hidden: int = 256  # width of both hidden layers
-    bottleneck: int = 64  # dimensions of the vectors that k-means clusters
-
-    def __post_init__(self) -> None:
-        for name in ("hidden", "bottleneck"):
-            width = getattr(self, name)
-            require(width >= 1, f"tokenizer.autoencoder.{name}", width, "a layer has at least 1 unit")
-
-    def parameters(self, patch_size: int) -> int:
-        """Return the number of weights of an autoencoder for patches of this size."""
-        return self._three_layers(patch_size, self.bottleneck) + self.decoder_parameters(patch_size)
-
-    def decoder_parameters(self, patch_size: int) -> int:
-        """Return the number of weights of the decoder alone."""
-        return self._three_layers(self.bottleneck, patch_size)
-
-    def _three_layers(self, inputs: int, outputs: int) -> int:
-        return (inputs + 1) * self.hidden + (self.hidden + 1) * self.hidden + (self.hidden + 1) * outputs
 
 
 def three_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

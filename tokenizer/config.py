@@ -9,35 +9,35 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchConfig, StateDecoder
+from tokenizer.autoencoder import Autoencoder, StateDecoder
 from tokenizer.codes import FINGERPRINT_LENGTH
+from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.speech_layer import SpeechLayerConfig
-from wordless.audio.spectrogram import SpectrogramConfig
-from wordless.base.errors import InputError
-from wordless.base.ranges import require
+from wordless.audio.options import SpectrogramConfig
+from wordless.base.errors import InputError, within
+from wordless.base.options import Options, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenizerConfig:
+class TokenizerConfig(Options):
     """Sizes of a tokenizer; its weights and statistics are learned."""
 
     audio: SpectrogramConfig
     patch: PatchConfig
     autoencoder: AutoencoderConfig
-    codebook_size: int  # codes of each level
-    levels: int = 1  # residual codebooks: each quantises the residual of the previous ones
+    codebook_size: int = option(
+        256, "codes of each level", least=0
+    )  # 0: for the fingerprint of `CodesFormat.tokenizer`
+    levels: int = option(1, "residual codebooks: each quantises the residual of the previous ones", least=1)
     speech_layer: SpeechLayerConfig | None = None  # whose states are quantised; None: the autoencoder's bottlenecks
 
     def __post_init__(self) -> None:
-        self.patch.height(self.audio.n_mels)
+        super().__post_init__()
+        with within("patch"):
+            self.patch.height(self.audio.n_mels)
         if self.speech_layer is not None and self.bands > 1:
-            raise InputError(
-                f"tokenizer.patch.mels is {self.patch.mels}, and a speech model has one state for all mel bands; "
-                "choose tokenizer.patch.mels=null"
-            )
-        fits = self.codebook_size >= 0 and self.levels >= 1  # 0 codes: for the fingerprint of `CodesFormat.tokenizer`
-        given = f"{self.codebook_size} and tokenizer.levels {self.levels}"
-        require(fits, "tokenizer.codebook_size", given, "a tokenizer has at least 1 code and 1 level")
+            rule = "a speech model has one state for all mel bands: choose null"
+            raise InputError(option="patch.mels", value=self.patch.mels, rule=rule)
 
     @property
     def parameters(self) -> int:

@@ -5,24 +5,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tokenizer.codes import Codes, CodesFormat
+from tokenizer.options import View
 from tokenizer.parquet import CodedClip
 from tokenizer.signals import codes_of_frames, short_together
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.spectrogram import frames_stream, require_ranges, warp
+from wordless.audio.spectrogram import frames_stream, warp
 from wordless.audio.waveform import skip_samples
-from wordless.base.errors import InputError
-from wordless.base.ranges import require
-from wordless.base.seeds import named_seed, require_seed
 
-MOST_WARPS = 1000  # copies of each training clip; training sees no use in more, and their encoding takes hours
 FRAMES_AT_ONCE = 3000  # pieces of a long recording, each warped separately
 
 Job = tuple[Clip, int]  # a clip, and the frames of it to skip
@@ -65,72 +61,6 @@ def encode_hearings(heard: HeardFrames, encoder: Encoder, clip: Clip) -> list[Co
     """Encode one clip in each of its stored hearings."""
     coded = codes_of_frames(encoder.tokenizer, heard.of(clip))
     return [CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split) for codes in coded]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ViewsConfig:
-    """Options of augmented views of training clips: other codes of the same sound, which only pre-training sees.
-
-    A view is the same sound cut into patches from another frame on, or warped: played at another speed, by a speaker
-    with other formants. `wordless.audio.recordings.hearings` are the versions of clips that probes read.
-    """
-
-    offsets: bool  # cut into patches from each other frame on
-    warps: int  # copies at a speed and with formants drawn at random
-    max_speed: float  # ratio: 0.15 is up to 15 % faster or slower
-    max_formants: float  # ratio: 0.15 is mel bands up to 15 % higher or lower
-    dynamic_ranges: tuple[float, float] | None = None  # dB, of which warped copies draw one instead of the front end's
-    seed: int
-
-    def __post_init__(self) -> None:
-        require_ranges(self.dynamic_ranges, "lm.views.dynamic_ranges")
-        rule = f"choose 0 (none) to {MOST_WARPS} warped copies"
-        require(0 <= self.warps <= MOST_WARPS, "lm.views.warps", self.warps, rule)
-        for name in ("max_speed", "max_formants"):
-            ratio = getattr(self, name)
-            require(0 <= ratio < 1, f"lm.views.{name}", ratio, "choose a ratio of at least 0 and below 1")
-        if self.warps and not (self.max_speed or self.max_formants):
-            raise InputError("lm.views.warps asks for copies, but max_speed and max_formants are 0; raise one of them")
-        require_seed(self.seed, "lm.views.seed")
-
-    def of(self, name: str, patch_frames: int) -> tuple["View", ...]:
-        """Return the views of the clip ``name``; they do not depend on other clips.
-
-        Codes at several rates have the views of the coarsest rate, whose ``patch_frames`` these are.
-        """
-        shifted = tuple(View(offset_frames=offset) for offset in range(1, patch_frames if self.offsets else 1))
-        rng = np.random.default_rng([self.seed, named_seed(name)])
-        spread = np.log1p([self.max_speed, self.max_formants])
-        ratios = np.exp(rng.uniform(-1, 1, (self.warps, 2)) * spread)
-        offsets = rng.integers(patch_frames if self.offsets else 1, size=self.warps)
-        ranges = [None if self.dynamic_ranges is None else float(rng.uniform(*self.dynamic_ranges)) for _ in offsets]
-        warped = (
-            View(
-                offset_frames=int(offset),
-                speed=float(speed),
-                formants=float(formants),
-                dynamic_range=decibels,
-                patch_frames=patch_frames,
-            )
-            for offset, (speed, formants), decibels in zip(offsets, ratios, ranges, strict=True)
-        )
-        return (*shifted, *warped)
-
-
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """One way to encode a clip."""
-
-    offset_frames: int = 0  # skipped before the first patch
-    speed: float = 1.0  # above 1 is faster
-    formants: float = 1.0  # above 1 is lower: band m takes its value from m * formants
-    dynamic_range: float | None = None  # dB; None: the front end's own
-    patch_frames: int = 1  # of a warped copy, frames that fill no whole patch of so many frames are dropped
-
-    @property
-    def is_warped(self) -> bool:
-        """Whether the view changes the spectrogram, not only where the first patch begins."""
-        return not (self.speed == self.formants == 1 and self.dynamic_range is None)
 
 
 def encode_views(encoder: Encoder, job: tuple[Clip, Sequence[View]]) -> list[CodedClip]:

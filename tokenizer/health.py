@@ -2,44 +2,17 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from tokenizer.codes import Codes
+from tokenizer.options import HealthConfig
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.waveform import FloatArray
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
-from wordless.base.ranges import require, require_least
-
-LEAST_SECONDS = 0.01  # of a clip that is encoded again
-MOST_DB = 200  # largest change of a recording; 24 bits span 144 dB
-
-
-@dataclass(frozen=True, kw_only=True)
-class HealthConfig:
-    """Options of the health checks: the threshold of collapse, and the changes that stability is measured with."""
-
-    min_perplexity_ratio: float = 0.2  # of the codebook size, on validation clips
-    gate: Literal["warn", "stop"] = "warn"
-    noise_snr_db: float = 30.0  # white noise
-    gain_db: float = -6.0
-    shift_seconds: float = 0.002
-    max_clips: int = 200  # validation clips encoded again for stability and reconstruction
-    max_seconds: float = 30.0  # of each clip, from its beginning
-
-    def __post_init__(self) -> None:
-        ratio = self.min_perplexity_ratio
-        require(0 <= ratio <= 1, "tokenizer.health.min_perplexity_ratio", ratio, "choose 0 to 1")
-        require_least(self, "tokenizer.health", "max_seconds", least=LEAST_SECONDS)
-        for name in ("noise_snr_db", "gain_db"):
-            change = getattr(self, name)
-            require(abs(change) <= MOST_DB, f"tokenizer.health.{name}", change, f"choose -{MOST_DB} to {MOST_DB} dB")
-        require_least(self, "tokenizer.health", "max_clips", least=1)
-        require_least(self, "tokenizer.health", "shift_seconds", least=0)
 
 
 @dataclass(frozen=True, kw_only=True)

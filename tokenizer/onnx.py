@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.spectrogram import SpectrogramConfig, mel_filters
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import mel_filters
 from wordless.base.errors import InputError
 
 

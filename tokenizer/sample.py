@@ -12,10 +12,11 @@ from torch import Tensor
 
 from tokenizer.autoencoder import PatchBatch, to_patches
 from tokenizer.speech_layer import SpeechLayer
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream, warp
+from wordless.audio.spectrogram import LogMel, log_mel_stream, warp
 from wordless.base.pools import Pool, in_order
 from wordless.base.seeds import named_seed
 

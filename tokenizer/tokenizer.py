@@ -26,8 +26,9 @@ from tokenizer.model_card import LEVELS, MODEL_CARD, SPEECH_LAYER, rates_card
 from tokenizer.rates import load_rates, save_rates
 from tokenizer.speech_layer import SpeechLayer, open_copy
 from wordless.audio.mono import Samples, as_waveform, each_recording
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resample_blocks
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import FloatArray, Waveform, equal_blocks
 from wordless.base import saved_models
 from wordless.base.devices import copy_to

@@ -32,7 +32,8 @@ import torch
 from torch import Tensor
 
 from vocoder.short_time import LEAST_WEIGHT, hann, overlap_add, windows
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig, mel_filters
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import LogMel, mel_filters
 from wordless.base.errors import InputError
 from wordless.base.threads import one_thread
 

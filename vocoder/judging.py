@@ -21,7 +21,8 @@ from torchaudio.functional import create_dct
 
 from tokenizer.codes import Codes, require_same_codebook
 from vocoder.runaway import RunawayGuard
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.compiling import compiling, importing
 from wordless.base.errors import InputError

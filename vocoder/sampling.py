@@ -3,47 +3,38 @@
 This module does not import PyTorch: commands check their options before that import, which takes seconds.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
-from wordless.base.ranges import require
-from wordless.base.seeds import require_seed
+from wordless.base.options import Options, option
+from wordless.base.seeds import MAX_SEED
 
 TEMPERATURE = 1.0  # with post-filter and pitch comb best on validation clips; colder sampling hums: docs/results.md
 PASSES = 2  # of the post-filter: a WaveNet of minutes is recognised as often as its codes only from the second pass on
 MOST_PASSES = 8
 
+VOCODER_TEMPERATURE = "temperature of WaveNet; 0: always the most probable sample; 1: the network's own probabilities"
+VOCODER_TOP_P = "WaveNet draws among the most probable samples that together reach this probability"
+POSTFILTER = "strength of the filter that gives WaveNet's sound the spectrum of its codes: 0 (off) to 1"
+POSTFILTER_PASSES = (
+    "number of times that this filter is applied: a second pass helps a WaveNet of minutes; each pass delays a stream "
+    "by 15 to 20 ms"
+)
+WAVENET_ENGINE = "the code that generates WaveNet's samples; auto: the fastest"
+
 EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling:
+class Sampling(Options):
     """Sampling options of a vocoder. Griffin-Lim and other kinds without learning use only the seed."""
 
-    temperature: float = TEMPERATURE  # divides the logits; 1: as learned; 0 always takes the most probable level
-    top_p: float = 1.0  # draws among the most probable levels that together reach this probability
-    seed: int = 0  # of the random numbers; a `Synthesis` derives one for each sound from it and the sound's name
-    postfilter: float = 1.0  # strength of WaveNet's post-filter
-    postfilter_passes: int = PASSES
-    engine: EngineChoice = "auto"  # what computes WaveNet's samples
+    temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)
+    top_p: float = option(1.0, VOCODER_TOP_P, above=0, most=1)
+    seed: int = option(
+        0, "a `Synthesis` derives a seed for each sound from it and the sound's name", least=0, most=MAX_SEED
+    )
+    postfilter: float = option(1.0, POSTFILTER, least=0, most=1)
+    postfilter_passes: int = option(PASSES, POSTFILTER_PASSES, least=1, most=MOST_PASSES)
+    engine: EngineChoice = option("auto", WAVENET_ENGINE)
     group: str | None = None  # voice of all clips; None: each clip's own where it is known, else the average
-
-    def __post_init__(self) -> None:
-        rule = "choose 0 (the most probable) or more, 1 as learned"
-        require(0 <= self.temperature < math.inf, "temperature", self.temperature, rule)
-        require(0 < self.top_p <= 1, "top_p", self.top_p, "choose a probability above 0, 1 for all levels")
-        require_strength(self.postfilter)
-        require_passes(self.postfilter_passes)
-        require_seed(self.seed, "seed")
-
-
-def require_strength(strength: float, *, option: str = "postfilter") -> None:
-    """Refuse what is no share of the difference."""
-    require(0 <= strength <= 1, option, strength, "choose 0 (WaveNet's own sound) to 1 (all that is missing)")
-
-
-def require_passes(passes: int, *, option: str = "postfilter_passes") -> None:
-    """Refuse a number of passes that the post-filter does not make."""
-    rule = f"choose 1 to {MOST_PASSES} passes; a strength of 0 turns the post-filter off"
-    require(passes in range(1, MOST_PASSES + 1), option, passes, rule)

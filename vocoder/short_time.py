@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import fold, pad
 
-from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
 
 LEAST_WEIGHT = 0.1  # limit for the last samples, which only the fading end of one window covers
 

@@ -17,7 +17,7 @@ from vocoder.kinds import Kind, Stream
 from vocoder.runaway import RunawayGuard
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
-from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.waveform import Waveform
 from wordless.base.seeds import sound_seed
 

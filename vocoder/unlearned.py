@@ -19,7 +19,8 @@ from tokenizer.codes import CodeMeanings, Codes, require_same_codebook
 from vocoder.filters import limited
 from vocoder.frames import log_mel_of
 from vocoder.short_time import analyse, hann, synthesise
-from wordless.audio.spectrogram import SpectrogramConfig, mel_filters
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import mel_filters
 
 BLOCK_FRAMES = 2048  # 20 s at hops of 10 ms; shorter sounds are one block
 DRAWN_TOGETHER = 16  # PyTorch draws normal values in groups of 16; parts of a draw must be cut there

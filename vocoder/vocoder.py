@@ -16,11 +16,11 @@ from vocoder.generation import GenerationInput, Progress, generate, generate_blo
 from vocoder.model_card import model_card
 from vocoder.rendering import Rendering, prompt_waveform
 from vocoder.runaway import LoudnessRange, RunawayGuard
-from vocoder.sampling import PASSES, TEMPERATURE, EngineChoice, Sampling, require_passes, require_strength
+from vocoder.sampling import PASSES, TEMPERATURE, EngineChoice, Sampling
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 from wordless.audio.mono import Samples
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import resampled
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
@@ -92,8 +92,7 @@ class Vocoder:
         began_at: str | None = None,
         steps: int | None = None,
     ) -> None:
-        require_strength(postfilter)
-        require_passes(postfilter_passes)
+        Sampling(postfilter=postfilter, postfilter_passes=postfilter_passes)  # refuses values that are out of range
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.engine = engine

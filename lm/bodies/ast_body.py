@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.augmentation import AugmentationConfig, augmenting
-from lm.bodies.body import RANDOM, BodyNetwork, FrontEnd, Reading, RunPart, Source
+from lm.bodies.body import RANDOM, Body, BodyNetwork, FrontEnd, Reading, RunPart, Source
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
     BANDS,
@@ -156,25 +156,19 @@ def _log_energies(stored: Tensor) -> Tensor:
     return stored * AUDIOSET_STATISTICS.std + AUDIOSET_STATISTICS.mean
 
 
-@dataclass(frozen=True, kw_only=True)
-class FilterBankFrontEnd:
-    """Conversion of sound to stored filter banks."""
-
-    def __call__(self, blocks: Iterable[FloatArray]) -> Array:
-        """Convert blocks of samples to filter banks ``(time, 128)``."""
-        return np.concatenate([np.zeros((0, N_MELS), np.float32), *stored_pieces(blocks)]).astype(np.float16)
+def _filter_banks(blocks: Iterable[FloatArray]) -> Array:
+    """Convert blocks of samples to stored filter banks ``(time, 128)``."""
+    return np.concatenate([np.zeros((0, N_MELS), np.float32), *stored_pieces(blocks)]).astype(np.float16)
 
 
 @dataclass(frozen=True, kw_only=True)
-class AstBody:
+class AstBody(Body):
     """The sizes of an AST."""
 
     ast: AstConfig  # without weights
     epsilon: float = DEFAULT_EPSILON  # of the layer normalisations
 
     name: ClassVar[str] = "ast"
-    training_versions: ClassVar[tuple[int, int]] = (1, 2)
-    parts: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         require(self.epsilon > 0, "epsilon", self.epsilon, "it must be above 0")
@@ -188,6 +182,10 @@ class AstBody:
             window=self.ast.patches,
             inputs_per_state=STRIDE,
             shared_inputs=PATCH - STRIDE,
+            least_samples=LEAST_SAMPLES,
+            input_type="float16",
+            input_width=(N_MELS,),
+            key="filter bank",
         )
 
     @property
@@ -201,26 +199,6 @@ class AstBody:
         positions = (2 + BANDS * self.ast.patches) * self.ast.width
         return positions + LAYERS * 12 * self.ast.width**2
 
-    @property
-    def input_type(self) -> np.dtype[np.generic]:
-        """Type of a stored energy."""
-        return np.dtype(np.float16)
-
-    @property
-    def input_width(self) -> tuple[int, ...]:
-        """Mel bands."""
-        return (N_MELS,)
-
-    @property
-    def least_samples(self) -> int:
-        """Samples of a window of the filter bank."""
-        return LEAST_SAMPLES
-
-    @property
-    def front_end_key(self) -> str:
-        """Name of the only filter bank."""
-        return "filter bank"
-
     def num_inputs(self, num_samples: int) -> int:
         """Count the frames of a recording, padded to whole patches."""
         return frames_of(patches_of(num_samples))
@@ -233,7 +211,7 @@ class AstBody:
 
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
         """Create the conversion of sound to filter banks, which needs no folder."""
-        return FilterBankFrontEnd()
+        return _filter_banks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,7 +238,6 @@ class AstOptions:
         std = torch.full((N_MELS,), AUDIOSET_STATISTICS.std)
         return Source(
             body=AstBody(ast=self.model, epsilon=epsilon),
-            folder=Path(),
             weights=folder,
             fingerprint="" if folder is None else weights_hash(str(folder))[:16],
             change=augmenting(self.augmentation, std=std),

@@ -38,20 +38,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal, cast, get_args
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.body import RANDOM, RUN, BodyNetwork, FrontEnd, Reading, RunPart, Source
+from lm.bodies.body import RANDOM, RUN, Body, BodyNetwork, Reading, RunPart, Source, waveform_reading
 from lm.bodies.convolutional import Classifier, attach_head, pool_blocks
 from lm.bodies.waveforms import (
-    SAMPLE_TYPE,
     UNCHANGED,
     WaveformAugmentationConfig,
-    WaveformFrontEnd,
     augmenting_waveforms,
     require_whole_clips,
-    waveform_key,
 )
 from lm.heads.classification import HeadConfig
 from lm.probing.vectors import ONE_HEARING, VectorConfig, average, pooling_parts
@@ -395,15 +391,13 @@ def _at_rate(states: Tensor, steps: Tensor, wanted: int) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AudioTransformerBody:
+class AudioTransformerBody(Body):
     """The sizes of an Audio Transformer, and the rate of its samples."""
 
     audio_transformer: AudioTransformerConfig
     sample_rate: int  # Hz
 
     name: ClassVar[str] = "audio_transformer"
-    training_versions: ClassVar[tuple[int, int]] = (1, 2)
-    parts: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         require(self.sample_rate > 0, "sample_rate", self.sample_rate, "it must be a positive number of Hz")
@@ -413,12 +407,8 @@ class AudioTransformerBody:
         """The last patches of a recording are filled up with silence."""
         own = self.audio_transformer
         samples = own.patch(self.sample_rate) * own.reduction
-        return Reading(
-            sample_rate=self.sample_rate,
-            samples_per_state=samples,
-            window=own.patches // own.reduction,
-            inputs_per_state=samples,
-        )
+        least, window = own.patch(self.sample_rate), own.patches // own.reduction
+        return waveform_reading(self.sample_rate, samples, window=window, least_samples=least, rounded_up=True)
 
     @property
     def dim(self) -> int:
@@ -430,39 +420,11 @@ class AudioTransformerBody:
         """Number of weights."""
         return self.audio_transformer.parameters(self.sample_rate)
 
-    @property
-    def input_type(self) -> np.dtype[np.generic]:
-        """Type of a stored sample."""
-        return SAMPLE_TYPE
-
-    @property
-    def input_width(self) -> tuple[int, ...]:
-        """An input is a single sample."""
-        return ()
-
-    @property
-    def least_samples(self) -> int:
-        """Samples of a patch."""
-        return self.audio_transformer.patch(self.sample_rate)
-
-    @property
-    def front_end_key(self) -> str:
-        """Name of the samples."""
-        return waveform_key(self.sample_rate)
-
-    def num_inputs(self, num_samples: int) -> int:
-        """Count the samples of a recording."""
-        return num_samples
-
     def create(self, *, seed: int, weights: Path | None = None) -> AudioTransformerNetwork:
         """Create the network with the weights of a trained model's folder, or with random ones."""
         if weights is not None:
             return AudioTransformerNetwork(load_encoder(weights))
         return AudioTransformerNetwork(create_audio_transformer(self.audio_transformer, self.sample_rate, seed=seed))
-
-    def front_end(self, folder: Path, *, device: str) -> FrontEnd:
-        """Create the reading of samples, which needs no folder."""
-        return WaveformFrontEnd()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -486,7 +448,6 @@ class AudioTransformerOptions:
         folder = None if weights == RANDOM else run.get("audio_transformer", Path(weights).expanduser())
         return Source(
             body=self._body(folder),
-            folder=Path(),
             weights=folder,
             fingerprint="" if folder is None else file_hash(folder / WEIGHTS)[:16],
             change=augmenting_waveforms(self.augmentation),

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from lm.bodies.clips import MakeView
 from lm.probing.vectors import FloatArray
 from lm.windows import windows
+from wordless.audio.waveform import in_16_bits
 from wordless.base.arrays import Array
 from wordless.base.errors import InputError
 from wordless.base.text import counted
@@ -46,6 +47,10 @@ class Reading:
     inputs_per_state: int = 1
     shared_inputs: int = 0  # by two neighbouring states
     rounded_up: bool = True  # whether an incomplete last state is read, too; its inputs are padded
+    least_samples: int  # of the shortest recording that is read
+    input_type: str  # of the stored inputs, as NumPy names it
+    input_width: tuple[int, ...] = ()  # shape of one input
+    key: str  # fingerprint of what decides the inputs of a recording
 
     @property
     def states_per_second(self) -> float:
@@ -120,58 +125,65 @@ class BodyNetwork(nn.Module, ABC):
         return ()
 
 
-class FrontEnd(Protocol):
-    """The conversion of sound to inputs; any process can receive a copy."""
-
-    def __call__(self, blocks: Iterable[FloatArray]) -> Array:
-        """Convert blocks of samples at the body's rate to the inputs ``(time, ...)`` of a recording."""
+# Blocks of samples at the body's rate -> the inputs (time, ...) of a recording. Any process can receive a copy.
+FrontEnd = Callable[[Iterable[FloatArray]], Array]
 
 
-class Body(Protocol):
-    """The description of a body: its architecture and its front end, without weights; a dataclass of plain values."""
-
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+@dataclass(frozen=True, kw_only=True)
+class Body(ABC):
+    """The description of a body: its architecture and its front end, without weights; plain values alone."""
 
     name: ClassVar[str]
-    # Of the training's recipe: with no layer or all frozen, and with some frozen. Raise both if the weights change.
-    training_versions: ClassVar[tuple[int, int]]
-    parts: ClassVar[tuple[str, ...]]  # sub-folders of a model folder that the front end reads
+    parts: ClassVar[tuple[str, ...]] = ()  # sub-folders of a model folder that the front end reads
 
     @property
-    def reading(self) -> Reading: ...
+    @abstractmethod
+    def reading(self) -> Reading:
+        """How the body reads sound."""
 
     @property
+    @abstractmethod
     def dim(self) -> int:
         """Width of a state."""
 
     @property
+    @abstractmethod
     def parameters(self) -> int:
         """Number of weights."""
 
-    @property
-    def input_type(self) -> np.dtype[np.generic]:
-        """Type of the stored inputs."""
-
-    @property
-    def input_width(self) -> tuple[int, ...]:
-        """Shape of one input."""
-
-    @property
-    def least_samples(self) -> int:
-        """Samples of the shortest recording that is read."""
-
-    @property
-    def front_end_key(self) -> str:
-        """Fingerprint of what decides the inputs of a recording."""
-
     def num_inputs(self, num_samples: int) -> int:
-        """Count the inputs of a recording of ``num_samples`` samples at the body's rate."""
+        """Count the inputs of a recording of ``num_samples`` samples at the body's rate; by default an input each."""
+        return num_samples
 
+    @abstractmethod
     def create(self, *, seed: int, weights: Path | None = None) -> BodyNetwork:
         """Create the network with the weights of a folder, or with random ones that follow from the seed."""
 
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
-        """Create the front end, which reads the `parts` of a model folder."""
+        """Return the front end, which reads the `parts` of a model folder; by default the samples are the inputs."""
+        return samples_in_16_bits
+
+
+def samples_in_16_bits(blocks: Iterable[FloatArray]) -> Array:
+    """Join blocks of samples ``(time,)``."""
+    return np.concatenate([np.zeros(0, np.int16), *map(in_16_bits, blocks)])
+
+
+def waveform_reading(
+    sample_rate: int, samples_per_state: int, *, window: int, least_samples: int, shared: int = 0, rounded_up: bool
+) -> Reading:
+    """Describe a body whose inputs are samples, ``shared`` of which two neighbouring states read."""
+    return Reading(
+        sample_rate=sample_rate,
+        samples_per_state=samples_per_state,
+        window=window,
+        inputs_per_state=samples_per_state,
+        shared_inputs=shared,
+        rounded_up=rounded_up,
+        least_samples=least_samples,
+        input_type="int16",
+        key=f"16-bit samples at {sample_rate} Hz",
+    )
 
 
 class BodyOptions(Protocol):
@@ -194,7 +206,7 @@ class Source:
     """A body, and where its front end and its weights lie."""
 
     body: Body
-    folder: Path  # that holds the parts of the front end
+    folder: Path = Path()  # that holds the parts of the front end
     weights: Path | None  # folder of the pre-trained weights; None: random weights
     fingerprint: str  # of the weights; empty where they are random
     change: MakeView  # of the inputs of training clips

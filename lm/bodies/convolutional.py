@@ -34,11 +34,12 @@ from lm.probing.vectors import (
     pool_batch,
     pooling_parts,
 )
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream, subtract_mean
+from wordless.audio.spectrogram import LogMel, log_mel_stream, subtract_mean
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 from wordless.base.ranges import require

@@ -9,11 +9,10 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.body import RANDOM, RUN, BodyNetwork, FrontEnd, Reading, RunPart, Source
+from lm.bodies.body import RANDOM, RUN, Body, BodyNetwork, FrontEnd, Reading, RunPart, Source
 from lm.gpt import GPT, GPTConfig, create_gpt
 from lm.model import TIED, LanguageModel
 from lm.probing.vectors import FloatArray
@@ -67,17 +66,10 @@ def _over_streams(states: Tensor, streams: int) -> Tensor:
     return states.reshape(*states.shape[:-2], -1, streams, states.shape[-1]).mean(-2)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TokenizerFrontEnd:
-    """Conversion of sound to codes."""
-
-    folder: Path  # of the tokenizer
-    device: str
-
-    def __call__(self, blocks: Iterable[FloatArray]) -> Array:
-        """Convert blocks of samples to codes ``(time, streams)``."""
-        tokenizer = _load(self.folder, self.device)
-        return tokenizer.encode_blocks(blocks, tokenizer.format.sample_rate).values
+def _encode(blocks: Iterable[FloatArray], *, folder: Path, device: str) -> Array:
+    """Convert blocks of samples to codes ``(time, streams)`` by the tokenizer in a folder."""
+    tokenizer = _load(folder, device)
+    return tokenizer.encode_blocks(blocks, tokenizer.format.sample_rate).values
 
 
 @lru_cache(maxsize=1)
@@ -86,14 +78,13 @@ def _load(folder: Path, device: str) -> Tokenizer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GptBody:
+class GptBody(Body):
     """A GPT and the codebook that it reads."""
 
     gpt: GPTConfig
     codes: CodesFormat
 
     name: ClassVar[str] = "gpt"
-    training_versions: ClassVar[tuple[int, int]] = (1, 2)
     parts: ClassVar[tuple[str, ...]] = ("tokenizer",)
 
     @property
@@ -103,6 +94,10 @@ class GptBody:
             sample_rate=self.codes.sample_rate,
             samples_per_state=self.codes.samples_per_code,
             window=(self.gpt.context - 1) // self.gpt.positions_per_step(self.codes.streams),
+            least_samples=self.codes.samples_per_code,
+            input_type="int32",
+            input_width=(self.codes.streams,),
+            key=self.codes.codebook,
         )
 
     @property
@@ -114,26 +109,6 @@ class GptBody:
     def parameters(self) -> int:
         """Number of weights."""
         return self.gpt.parameters(self.gpt.vocabulary(self.codes))
-
-    @property
-    def input_type(self) -> np.dtype[np.generic]:
-        """Type of a code."""
-        return np.dtype(np.int32)
-
-    @property
-    def input_width(self) -> tuple[int, ...]:
-        """Codes of a time step."""
-        return (self.codes.streams,)
-
-    @property
-    def least_samples(self) -> int:
-        """Samples of a code."""
-        return self.codes.samples_per_code
-
-    @property
-    def front_end_key(self) -> str:
-        """Fingerprint of the codebook."""
-        return self.codes.codebook
 
     def num_inputs(self, num_samples: int) -> int:
         """Count the time steps of a recording."""
@@ -148,7 +123,7 @@ class GptBody:
 
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
         """Create the conversion of sound to codes by the tokenizer in a folder."""
-        return TokenizerFrontEnd(folder=folder / "tokenizer", device=device)
+        return partial(_encode, folder=folder / "tokenizer", device=device)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,20 +14,16 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.body import RANDOM, RUN, BodyNetwork, FrontEnd, Reading, RunPart, Source
+from lm.bodies.body import RANDOM, RUN, Body, BodyNetwork, Reading, RunPart, Source, waveform_reading
 from lm.bodies.wav2vec2 import NO_MASKS, MaskConfig, Wav2vec2Config, training_masks, transformers_config
 from lm.bodies.waveforms import (
-    SAMPLE_TYPE,
     UNCHANGED,
     WaveformAugmentationConfig,
-    WaveformFrontEnd,
     augmenting_waveforms,
     require_whole_clips,
-    waveform_key,
 )
 from lm.heads.classification import class_scores
 from lm.probing.vectors import CLASS_SCORES, ONE_HEARING, RunningPools, VectorConfig, average, pool_batch
@@ -228,26 +224,25 @@ class SpeechNetwork(BodyNetwork):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wav2vec2Body:
+class Wav2vec2Body(Body):
     """The architecture of a speech model."""
 
     architecture: Architecture
     masking: MaskConfig = NO_MASKS
 
     name: ClassVar[str] = "wav2vec2"
-    training_versions: ClassVar[tuple[int, int]] = (4, 4)  # 4 computes convolutions time first on a CPU
-    parts: ClassVar[tuple[str, ...]] = ()
 
     @property
     def reading(self) -> Reading:
         """A frame needs all samples of its receptive field."""
         convolutions = self.architecture.described.convolutions
-        return Reading(
-            sample_rate=self.architecture.sample_rate,
-            samples_per_state=convolutions.stride,
+        stride, field = convolutions.stride, convolutions.receptive_field
+        return waveform_reading(
+            self.architecture.sample_rate,
+            stride,
             window=PIECE_FRAMES,
-            inputs_per_state=convolutions.stride,
-            shared_inputs=convolutions.receptive_field - convolutions.stride,
+            least_samples=field,
+            shared=field - stride,
             rounded_up=False,
         )
 
@@ -261,39 +256,11 @@ class Wav2vec2Body:
         """Number of weights."""
         return self.architecture.parameters
 
-    @property
-    def input_type(self) -> np.dtype[np.generic]:
-        """Type of a stored sample."""
-        return SAMPLE_TYPE
-
-    @property
-    def input_width(self) -> tuple[int, ...]:
-        """An input is a single sample."""
-        return ()
-
-    @property
-    def least_samples(self) -> int:
-        """Samples of the receptive field."""
-        return self.architecture.described.convolutions.receptive_field
-
-    @property
-    def front_end_key(self) -> str:
-        """Name of the samples."""
-        return waveform_key(self.architecture.sample_rate)
-
-    def num_inputs(self, num_samples: int) -> int:
-        """Count the samples of a recording."""
-        return num_samples
-
     def create(self, *, seed: int, weights: Path | None = None) -> SpeechNetwork:
         """Create the network with the weights of a local Hugging Face folder, or with random ones."""
         own = self.architecture
         transformer = own.create(seed=seed) if weights is None else own.load_network(weights, option=OPTION)
         return SpeechNetwork(SpeechEncoder(transformer, normalises=own.normalises), self.masking)
-
-    def front_end(self, folder: Path, *, device: str) -> FrontEnd:
-        """Create the reading of samples, which needs no folder."""
-        return WaveformFrontEnd()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,7 +285,6 @@ class Wav2vec2Options:
         folder = None if weights == RANDOM else run.get("wav2vec2", Path(weights).expanduser())
         return Source(
             body=Wav2vec2Body(architecture=self._architecture(folder), masking=self.masking),
-            folder=Path(),
             weights=folder,
             fingerprint="" if folder is None else hugging_face_hash(folder)[:16],
             change=augmenting_waveforms(self.augmentation),

@@ -6,7 +6,6 @@ differently in its patches each time. Mixtures, noise and masks are those of `lm
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +16,6 @@ from lm.bodies.augmentation import draw_passages, draw_spread
 from lm.bodies.clips import MakeView
 from wordless.audio.padding import inside
 from wordless.audio.reading import resample_blocks
-from wordless.audio.waveform import FloatArray, in_16_bits
-from wordless.base.arrays import Array
 from wordless.base.ranges import require
 
 RATE = 10_000  # of the resampler's input; only its ratio to the output's rate counts
@@ -109,22 +106,7 @@ def _levels(views: Tensor, lengths: Tensor) -> Tensor:
     return (views.square().sum(1) / lengths).sqrt()
 
 
-SAMPLE_TYPE = np.dtype(np.int16)
 UNCHANGED = WaveformAugmentationConfig(crop=1.0, rate=0.0, mix=0.0, noise=0.0, time_masks=0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class WaveformFrontEnd:
-    """Conversion of sound to samples in 16 bits."""
-
-    def __call__(self, blocks: Iterable[FloatArray]) -> Array:
-        """Join blocks of samples ``(time,)``."""
-        return np.concatenate([np.zeros(0, np.int16), *map(in_16_bits, blocks)])
-
-
-def waveform_key(sample_rate: int) -> str:
-    """Name the samples of a recording at a rate."""
-    return f"16-bit samples at {sample_rate} Hz"
 
 
 def require_whole_clips(augmentation: WaveformAugmentationConfig) -> None:

@@ -28,13 +28,11 @@ Answer = Literal["one", "several", "value"]  # one class, several classes, or va
 
 @dataclass(frozen=True, kw_only=True)
 class VectorRecipe:
-    """How the vectors of a comparison were made: mostly the arguments of `lm.embeddings.layer_features`."""
+    """How the vectors of a comparison were made: poolings and hearings, states of the GPT, and codes."""
 
     vectors: VectorConfig = ONE_HEARING
     states: tuple[States, ...] = RESIDUAL
     assignments: Assignments = "hard"  # of the sound to the codes that were read
-    attentive: bool = False
-    surprise: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from pipelines.benchmarks.sample_size import Sufficiency, measure_sample_sizes
 from pipelines.benchmarks.timing import Timing, table, timed
-from tokenizer.autoencoder import AutoencoderConfig
 from tokenizer.codebook import fit_codebook
+from tokenizer.options import AutoencoderConfig
 from tokenizer.sample import Reservoir
 from wordless.audio.recordings.recording_paths import Recordings
 from wordless.audio.waveform import FloatArray

@@ -7,10 +7,11 @@ from typing import Literal
 import numpy as np
 import torch
 
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchConfig
+from tokenizer.autoencoder import Autoencoder
 from tokenizer.config import TokenizerConfig
+from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.waveform import FloatArray
 
 CODEBOOK_SIZE = 256

@@ -8,12 +8,12 @@ from pipelines.chain.packed_corpus import corpus_name, unpacked_corpus
 from pipelines.settings.completed import EMBEDDED
 from pipelines.store.store import SYNTHESISED
 from wordless.audio.decoding import Channel
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig, Found, build_manifest, find_recordings
 from wordless.audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
 from wordless.audio.recordings.inspection import CONFLICT
 from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
 from wordless.audio.recordings.notices import division_notices, length_notices, upsampling_notices
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal

@@ -46,8 +46,6 @@ def write_probe(folder: Path, made: Mapping[str, Entry], manifest: Manifest, set
                 vectors=compare.vectors,
                 states=compare.states,
                 assignments=compare.assignments,
-                attentive=compare.attentive,
-                surprise=compare.surprise,
             ),
             penalties=fitted_penalties(float(row["penalty"]), task, config),
             test_accuracy=float(row["test_accuracy"]),

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.commandline.claims import claims
+from pipelines.commandline.composition import register, verbatim_options
 from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.idle_options import Idle, require_effect
 from pipelines.commandline.overrides import prepare, quote, remember, typed_words
@@ -40,7 +41,7 @@ def command(
     name: str,
     task: Task,
     *,
-    paths: frozenset[str],
+    paths: frozenset[str] = frozenset(),
     texts: frozenset[str] = frozenset(),
     often: tuple[str, ...] = (),
     idle: Idle | None = None,
@@ -54,6 +55,8 @@ def command(
 
     def main() -> None:
         open_streams()
+        register(name)
+        texts_too = texts | verbatim_options(name)
         words, full = sys.argv[1:], os.environ.get(FULL_ERROR) == "1"  # before Hydra is told to raise
         with (
             remember(words),
@@ -64,7 +67,7 @@ def command(
         ):
             request = help_request(words)
             topic, others = request or ("", words)
-            sys.argv[1:] = [*prepare(others, paths, texts), *elsewhere]
+            sys.argv[1:] = [*prepare(others, paths, texts_too), *elsewhere]
             try:
                 if request:
                     print(command_help(name, topic, sys.argv[1:], often=often), flush=True)

@@ -19,4 +19,21 @@ COMMANDS = {
     "bench": "speed and memory of a stage, such as: wordless bench encode",
 }
 
+# the dataclass with the options of each command
+OPTIONS = {
+    "encode": "pipelines.encoding.options:EncodeConfig",
+    "embed": "pipelines.embedding.options:EmbedConfig",
+    "generate": "pipelines.decoding.options:GenerateConfig",
+    "decode": "pipelines.decoding.options:DecodeConfig",
+    "score": "pipelines.scoring.options:ScoreConfig",
+    "predict": "pipelines.finetuning.prediction_options:PredictConfig",
+    "demo": "pipelines.demonstration.options:DemoConfig",
+    "publish": "pipelines.publishing.options:PublishConfig",
+    "report": "pipelines.report:ReportConfig",
+    "runs": "pipelines.runs:RunsConfig",
+    "store": "pipelines.store_listing:ListingConfig",
+    "doctor": "pipelines.doctor:DoctorConfig",
+    "bench": "pipelines.bench:BenchConfig",
+}
+
 MODULES = {"store": "store_listing"}  # of commands whose module has another name

@@ -16,7 +16,7 @@ from wordless.base.errors import InputError
 PLACES = ("table", "root", "dataset", "shards")
 OF_STAGES = ("zerospeech", "rates", "next_sample")  # groups of options that one stage alone reads
 # Options of the comparison that only probes read, and those that also the probe reads that names decoded sounds.
-OF_PROBES = ("features*", "references", "states", "input", "assignments", "attentive", "surprise")
+OF_PROBES = ("features*", "references", "states", "input", "assignments")
 OF_JUDGES = ("methods", "layers", "poolings", "hearings", "hearing_rates")
 # Options of the training of a tokenizer. The sample of patches has the statistics of frames, which other networks read.
 OF_TRAINED_TOKENS = ("fit.*", "kmeans_iterations", "batch_size", "max_formants", "dynamic_ranges")
@@ -94,10 +94,6 @@ def _idle_in_run(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         judges = "vocoder" in stages or "rates" in stages
         for name in OF_PROBES if judges else (*OF_PROBES, *OF_JUDGES):
             yield f"compare.{name}", "stages does not have probe"
-    match config:
-        case {"compare": {"methods": methods}} if "gpt" not in _names(methods):
-            for name in ("attentive", "surprise"):
-                yield f"compare.{name}", "only the GPT offers it, and compare.methods does not have gpt"
     match config:
         case {"lm": {"contrast_weight": 0 | 0.0}}:
             yield "lm.contrast.*", "lm.contrast_weight is 0"

@@ -1,13 +1,42 @@
-"""The recordings that a command names by ``input=``: a recording, a folder, or several of both."""
+"""The options of commands that read recordings: a recording, a folder, or several of both."""
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from wordless.audio.recordings.annotations.annotation import AnnotationConfig
+from wordless.audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
 from wordless.audio.recordings.manifest import writable
 from wordless.audio.recordings.recording_paths import Recordings, expand_home, recordings_at
+from wordless.base.devices import Device
 from wordless.base.errors import InputError
+from wordless.base.options import Options, option
+
+MODEL = "folder of a run, or hf://user/name"
+DEVICE = "auto uses a GPU if there is one"
+ANNOTATIONS = (
+    "annotations of other tools beside recordings give labelled parts; auto: all kinds; none: whole recordings"
+)
+TIER = (
+    "tier of TextGrids or ELAN documents, or column of Raven selection tables, that has the labels; null: the only one"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputOptions(Options):
+    """Options of commands that read recordings with a trained model."""
+
+    annotations: AnnotationKind = option("auto", ANNOTATIONS)
+    tier: str | None = option(None, TIER)
+    device: Device = option("auto", DEVICE)
+    workers: int = option(
+        0, "processes that read recordings; 0: all cores if there is enough to do. No result depends on it", least=0
+    )
+
+    @property
+    def annotated(self) -> AnnotationConfig:
+        """Options of annotations."""
+        return AnnotationConfig(kind=self.annotations, tier=self.tier)
 
 
 def recordings_of(text: str, annotations: AnnotationConfig | None = None) -> tuple[Recordings, ...]:

@@ -14,6 +14,8 @@ from pathlib import Path
 import yaml
 
 import conf
+from pipelines.commandline import options
+from pipelines.commandline.commands import OPTIONS
 
 FOLDER = Path(str(conf.__file__)).parent
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -57,25 +59,32 @@ def index(command: str) -> Index:
 
     An option without an explanation of its own has that of its namesake in ``wordless run``.
     """
+    if command in OPTIONS:
+        found = options.index_of(options.options_class(command))
+        known = {
+            name: Option(name=name, value=each.value, explanation=each.explanation)
+            for name, each in found.options.items()
+        }
+        return Index(notes=found.notes, options=known, sections=found.sections)
     path = FOLDER / f"{command}.yaml"
     own = _read("", path) if path.exists() else Index()
-    options, sections, groups = own.options, own.sections, dict[str, Group]()
+    known, sections, groups = own.options, own.sections, dict[str, Group]()
     for name, group in own.groups.items():
         files = {path.stem: _read(name, path) for path in sorted((FOLDER / name).glob("*.yaml"))}
         groups[name] = replace(group, choices={stem: file.notes for stem, file in files.items()})
-        # A file that builds on another one repeats options of it to give them other values.
+        # A file that builds on another one repeats known of it to give them other values.
         by_precedence = sorted(files, key=lambda stem: (bool(files[stem].groups), stem != group.chosen))
         for stem in by_precedence:
-            options = {**options, **files[stem].options, **options}
+            known = {**known, **files[stem].options, **known}
             sections = {**sections, **files[stem].sections, **sections}
         alike = {f"{name}={stem}": file for stem, file in files.items() if not file.groups and file.options}
-        options |= dict(_by_choice(options, alike, f"{name}={group.chosen}"))
+        known |= dict(_by_choice(known, alike, f"{name}={group.chosen}"))
         sections[name] = group.explanation
     run = index("run") if command != "run" else Index()
     sections = {name: text or run.sections.get(name, "") for name, text in sections.items()}
     groups = {name: replace(group, explanation=sections[name]) for name, group in groups.items()}
-    options = {name: _explain(option, {**options, **run.options}) for name, option in options.items()}
-    return Index(notes=own.notes, options=options, sections=sections, groups=groups)
+    known = {name: _explain(option, {**known, **run.options}) for name, option in known.items()}
+    return Index(notes=own.notes, options=known, sections=sections, groups=groups)
 
 
 def _by_choice(options: Mapping[str, Option], files: Mapping[str, Index], chosen: str) -> Iterator[tuple[str, Option]]:

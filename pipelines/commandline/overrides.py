@@ -103,9 +103,9 @@ def known_switch(word: str) -> str:
 def quote_option(word: str, paths: frozenset[str], texts: frozenset[str]) -> str:
     """Quote the value of ``name=value``, ``+name=value`` or ``++name=value`` if the option holds a path or a text."""
     name, _, value = word.partition("=")
-    if name.lstrip("+") in paths:
+    if name.lstrip("+") in paths | texts:
         return f"{name}={quote(os.path.expanduser(value))}"  # noqa: PTH111  Path raises for unknown users
-    return f"{name}={quote(value)}" if name.lstrip("+") in texts else word
+    return word
 
 
 def quote(value: str) -> str:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.composition import register
 from pipelines.commandline.option_index import index
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, NO_SPACE, causes, is_full, os_number
@@ -80,6 +81,7 @@ def options(name: str, words: Sequence[str], *, without: str) -> list[str]:
     """Return the dotted names of all options and config groups, with the groups that ``words`` choose."""
     keys = {word: word.partition("=")[0].lstrip("+") for word in words if "=" in word and not word.startswith("-")}
     groups = [word for word, key in keys.items() if "." not in key and key != without]
+    register(name)
     with initialize_config_module("conf", version_base="1.3"):
         try:
             config = compose(name, overrides=groups, return_hydra_config=True)

@@ -3,40 +3,39 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from vocoder.sampling import EngineChoice, Sampling
-from wordless.base.devices import Device
-from wordless.base.ranges import require
+from pipelines.commandline.inputs import MODEL
+from pipelines.decoding.options import SoundOptions
+from vocoder.sampling import TEMPERATURE, VOCODER_TEMPERATURE, Sampling
+from wordless.base.errors import InputError
+from wordless.base.options import REQUIRED, option
 
+FIRST_PORT = 1024  # that a user may open
 LONGEST = 600.0  # seconds of a sound: the page draws it whole, and keeps it in memory
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoConfig:
-    """Options of ``wordless demo``."""
+class DemoConfig(SoundOptions):
+    """Options of ``wordless demo``.
 
-    model: Path  # folder of a run
-    port: int  # 0: any free port
-    browser: bool  # whether to open the page
-    max_seconds: float  # of a sound
-    vocoder_temperature: float
-    postfilter: float  # strength of WaveNet's post-filter
-    postfilter_passes: int
-    device: Device
-    engine: EngineChoice
+    The page is served to this machine alone, and needs no network. Ctrl-C ends it. It wants pip install
+    'wordless[demo]'.
+    example: wordless demo model=runs/x
+    """
+
+    model: Path = option(REQUIRED, MODEL)
+    port: int = option(7860, "the page is http://127.0.0.1:PORT; 0: any free port", least=0, most=65_535)
+    browser: bool = option(True, "whether to open the page in a browser")
+    max_seconds: float = option(30.0, "longest sound in seconds that the page accepts", above=0, most=LONGEST)
+    vocoder_temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)
 
     def __post_init__(self) -> None:
-        rule = "choose a port from 1024 to 65535, or 0 for any that is free"
-        require(self.port == 0 or 1024 <= self.port <= 65535, "port", self.port, rule)
-        rule = f"choose more than 0 seconds, at most {LONGEST:g}"
-        require(0 < self.max_seconds <= LONGEST, "max_seconds", self.max_seconds, rule)
-        _ = self.sampling  # refuses values that are out of range
+        super().__post_init__()
+        if 0 < self.port < FIRST_PORT:
+            raise InputError(
+                option="port", value=self.port, rule=f"choose {FIRST_PORT} to 65535, or 0 for any free port"
+            )
 
     @property
     def sampling(self) -> Sampling:
         """Sampling options of the sound."""
-        return Sampling(
-            temperature=self.vocoder_temperature,
-            postfilter=self.postfilter,
-            postfilter_passes=self.postfilter_passes,
-            engine=self.engine,
-        )
+        return self.sampled(temperature=self.vocoder_temperature)

@@ -49,14 +49,7 @@ class Predictor:
         bags: dict[str, FloatArray] = {pooling: bag[None] for pooling, bag in counted.items()}
         match method_of_key(self.about.of):
             case "gpt" if model is not None and not model.coarser:
-                by_layer = layer_features(
-                    model,
-                    [codes],
-                    of=recipe.states,
-                    vectors=recipe.vectors,
-                    attentive=recipe.attentive,
-                    surprise=recipe.surprise,
-                )
+                by_layer = layer_features(model, [codes], of=recipe.states, vectors=recipe.vectors)
                 vectors = {f"{GPT}/{key}": values for key, values in by_layer.items()}
                 vectors |= {
                     with_input(key): np.hstack([values, bags[pooling_of(key)]])

@@ -33,10 +33,10 @@ from pipelines.store.stored_features import (
 )
 from pipelines.store.work_folder import remove_work_folder, work_folder
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import Found, build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
 from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.base.configuration import match_choice
 from wordless.base.devices import choose_device
 from wordless.base.engine import LOCAL
@@ -47,8 +47,6 @@ from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as PROBE_KIND
 from wordless.base.text import counted
 from wordless.training.gangs import Alone
-
-ATTENTIVE, SURPRISE = "attentive", "all_and_surprise"  # a pooling and a layer: see `lm.embeddings.layer_features`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +124,11 @@ def wanted_vectors(settings: EmbedConfig, run: Path) -> Wanted:
             raise InputError(f"layer={settings.layer}, but {settings.method} has no layers; {remedy}{rates[-1].gpt}")
         match_choice((ALL, *layers), settings.layer, option="layer")
     if settings.pooling is not None:
-        match_choice((*ALL_POOLINGS, *((ATTENTIVE,) if layers else ())), settings.pooling, option="pooling")
+        match_choice(ALL_POOLINGS, settings.pooling, option="pooling")
     layer, pooling = settings.layer, settings.pooling
     if layer != ALL:
         layer = layer or (layer_of(chosen) if chosen else _last(layers))
-        pooling = pooling or (pooling_of(chosen) if chosen else "thirds" if layer == SURPRISE else "mean")
+        pooling = pooling or (pooling_of(chosen) if chosen else "mean")
     own = None if layer == ALL else layer
     return Wanted(
         layer=own,
@@ -157,7 +155,7 @@ def _with(recipe: VectorRecipe, layer: str, pooling: str | None) -> VectorRecipe
     vectors, states = recipe.vectors, recipe.states
     state: States = "inner" if "inner" in layer else "residual"
     poolings: tuple[Pooling, ...] = tuple(each for each in get_args(Pooling) if each == pooling)
-    together = layer.startswith("all_") and layer != SURPRISE
+    together = layer.startswith("all_")
     known = "together" in vectors.layers if together else "each" in vectors.layers or not layer
     return VectorRecipe(
         vectors=type(vectors)(
@@ -168,8 +166,6 @@ def _with(recipe: VectorRecipe, layer: str, pooling: str | None) -> VectorRecipe
         ),
         states=states if state in states or not layer else (*states, state),
         assignments=recipe.assignments,
-        attentive=recipe.attentive or pooling == ATTENTIVE,
-        surprise=recipe.surprise or layer == SURPRISE,
     )
 
 
@@ -178,7 +174,7 @@ def _layers(rate: RateModels) -> tuple[str, ...]:
     count = LanguageModel.from_pretrained(rate.model.folder).gpt.config.layers
     each = [f"{name}_{number}" for name in ("layer", "inner") for number in range(1, count + 1)]
     together = ["all_layers", "all_inner"]
-    return (*each, *together, *(layer_of(f"/{with_input(f'{name}:')}") for name in together), SURPRISE)
+    return (*each, *together, *(layer_of(f"/{with_input(f'{name}:')}") for name in together))
 
 
 def _last(layers: Sequence[str]) -> str:
@@ -243,10 +239,7 @@ def _vectors(
     session: Session, manifest: Manifest, rates: Sequence[RateModels], settings: EmbedConfig, wanted: Wanted
 ) -> dict[str, FloatArray]:
     """Compute the wanted arrays ``(clips, dims)``, named as `lm.probing.features_file` describes."""
-    recipe = wanted.recipe
-    made = pooled_features(
-        session, manifest, rates, wanted.reading, attentive=recipe.attentive, surprise=recipe.surprise
-    )
+    made = pooled_features(session, manifest, rates, wanted.reading)
     by_method = features_by_method([entry.folder / FEATURES for entry in made])
     candidates = by_method[settings.method]
     bags = {rate.gpt: rate.bag for rate in rates}

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.commandline.inputs import MODEL, InputOptions
 from pipelines.commandline.outputs import require_kind
-from wordless.audio.recordings.annotations.annotation import AnnotationKind
 from wordless.audio.recordings.annotations.finding import kind_of
 from wordless.audio.recordings.recording_paths import EXTENSIONS
-from wordless.base.devices import Device
+from wordless.base.options import REQUIRED, option
 from wordless.base.ranges import require
 
 WRITTEN = (".npz", ".parquet", ".safetensors")
@@ -16,23 +16,41 @@ ALL = "all"  # layer: every candidate
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedConfig:
-    """Options of ``wordless embed``."""
+class EmbedConfig(InputOptions):
+    """Options of ``wordless embed``: feature vectors of recordings, in the files that compare.features reads.
 
-    model: Path  # folder of a run
-    input: Path  # a recording, a folder of them, or a table that lists them
-    annotations: AnnotationKind = "auto"  # of other tools beside the recordings: each part has a row
-    tier: str | None = None  # of the annotations
-    output: Path
-    root: Path | None  # folder of the recordings of a table; None: the folder of the table, or the one that it names
-    method: str  # of the comparison, as far as tokenizer and language model compute it
-    layer: str | None  # of a network, or "all"; None: what the run's probe reads, else the last
-    pooling: str | None  # over time; None: what the run's probe reads, else the mean
-    device: Device
-    workers: int  # processes; 0: as many as cores if there is enough work
+    By default, the vectors are those that the run's probe reads: the layer and pooling that validation chose, of
+    recordings without silent ends if the run cut them off.
+    example: wordless embed model=runs/x input=recordings output=vectors.npz
+    """
+
+    model: Path = option(REQUIRED, MODEL)
+    input: Path = option(
+        REQUIRED,
+        "a recording, a folder of recordings, or a table of them such as runs/x/manifest.tsv; <output>.rejected.tsv "
+        "lists what is set aside",
+    )
+    output: Path = option(
+        REQUIRED,
+        "a .npz, .parquet or .safetensors file, with a row for each recording, or for each part that a table names",
+    )
+    root: Path | None = option(
+        None,
+        "folder of the recordings that a table lists; null: the folder of the table, or the one that it names",
+    )
+    method: str = option("gpt", "gpt, bag_of_codes, log_mel or bottleneck; of several rates, such as gpt_of_rate_1")
+    layer: str | None = option(
+        None,
+        "layer_1, ... (states after a layer), inner_1, ... (inside it), all_layers, all_inner, both also with "
+        "_with_input (the bag of codes), all (every candidate); null: what the run's probe reads, else the last layer",
+    )
+    pooling: str | None = option(
+        None,
+        "mean, thirds, max or thirds_max, over time; null: what the run's probe reads, else mean",
+    )
 
     def __post_init__(self) -> None:
-        require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
+        super().__post_init__()
         possible = "a file ending in .npz, .parquet or .safetensors"
         require_kind(self.output, WRITTEN, possible=possible)
         require(self.output.suffix in WRITTEN, "output", self.output, f"name {possible}")

@@ -4,36 +4,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipelines.commandline.inputs import MODEL, InputOptions
 from pipelines.commandline.outputs import require_kind
-from wordless.audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
-from wordless.base.devices import Device
 from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
+from wordless.base.options import REQUIRED, option
 from wordless.base.ranges import require
 
 UNITS = (".txt", ".units", ".km", ".jsonl", ".ndjson", ".json", ".tsv", ".csv")  # usual suffixes of text units
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncodeConfig:
-    """Options of ``wordless encode``."""
+class EncodeConfig(InputOptions):
+    """Options of ``wordless encode``.
 
-    model: Path  # folder of a run
-    input: Path  # a recording, or a folder of them
-    annotations: AnnotationKind = "auto"  # of other tools beside the recordings: each part is encoded
-    tier: str | None = None  # of the annotations
-    output: Path  # a .parquet file, a folder of shards, or a text file
-    format: Literal["parquet", "name_units", "fairseq", "jsonl", "times"]
-    deduplicate: bool  # merge repeated units, beside their durations; only for text
-    workers: int  # 0: as many as cores if there is enough work
-    engine: EngineConfig = LOCAL
-    clips_per_shard: int
-    device: Device
+    example: wordless encode model=runs/x input=recordings output=codes.parquet
+    """
 
-    @property
-    def annotated(self) -> AnnotationConfig:
-        """Options of annotations."""
-        return AnnotationConfig(kind=self.annotations, tier=self.tier)
+    model: Path = option(REQUIRED, MODEL)
+    input: Path = option(
+        REQUIRED, "a recording, or a folder of recordings; <output>.rejected.tsv lists files that cannot be read"
+    )
+    output: Path = option(REQUIRED, "a .parquet file, a folder of shards, or a text file")
+    format: Literal["parquet", "name_units", "fairseq", "jsonl", "times"] = option(
+        "parquet",
+        "fairseq writes a .km file and a .tsv file; name_units and fairseq also write the samples of each recording, "
+        "<output>.lengths; times writes a .tsv or .csv file with the seconds of each code",
+    )
+    deduplicate: bool = option(
+        False,
+        "true: merges repeated units (text formats only); their durations are written beside them: <output>.durations, "
+        "or duration in JSON lines; times has the seconds of each run",
+    )
+    engine: EngineConfig = option(LOCAL, "what reads and encodes: processes of this machine, or a Ray cluster")
+    clips_per_shard: int = option(
+        500, "recordings per shard; a killed command resumes after the last whole shard", least=1
+    )
 
     @property
     def manifest(self) -> Path:
@@ -41,8 +47,7 @@ class EncodeConfig:
         return self.output.with_suffix(".tsv")
 
     def __post_init__(self) -> None:
-        require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
-        require(self.clips_per_shard >= 1, "clips_per_shard", self.clips_per_shard, "a shard holds at least 1")
+        super().__post_init__()
         if self.format == "parquet":
             if self.deduplicate:
                 remedy = "choose format=name_units, fairseq, jsonl or times"

@@ -12,9 +12,8 @@ from lm.heads.head import Task
 from pipelines.chain.corpus import Corpus, find_corpus, read_corpus
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
-from pipelines.finetuning.clips import LabelledClips, labelled_clips, with_room
+from pipelines.finetuning.clips import LabelledClips, channel_of, labelled_clips, require_unseen_labels, with_room
 from pipelines.finetuning.options import FinetuneSettings, finetune_settings
-from pipelines.finetuning.pretraining import channel_of, require_unseen_labels
 from pipelines.finetuning.results import write_results
 from pipelines.finetuning.stages import body_inputs
 from pipelines.finetuning.trials import Study, trials

@@ -29,7 +29,7 @@ from wordless.base.errors import InputError
 from wordless.base.ranges import require
 from wordless.base.seeds import require_seeds
 from wordless.base.text import suggestion
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 T = TypeVar("T")
 Opponent = Literal["scratch", "probe"]

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
-from lm.bodies.body import FrontEnd
+from lm.bodies.body import FrontEnd, Reading
 from lm.bodies.clips import StoredClips
 from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
 from lm.heads.head import Row
@@ -31,8 +31,7 @@ class InputReader:
 
     root: Path
     front_end: FrontEnd
-    sample_rate: int
-    least_samples: int
+    reading: Reading
     trim_db: float | None
     channel: Channel
     upsample: bool
@@ -90,13 +89,10 @@ def _predicted(model: FineTunedModel, read: Sequence[tuple[str, Array]]) -> Iter
 
 
 def _reader(model: FineTunedModel, root: Path, *, upsample: bool) -> InputReader:
-    reading, front_end = model.body.reading, model.front_end()
-    rate, least = reading.sample_rate, model.body.least_samples
     return InputReader(
         root=root,
-        front_end=front_end,
-        sample_rate=rate,
-        least_samples=least,
+        front_end=model.front_end(),
+        reading=model.body.reading,
         trim_db=model.trim_db,
         channel=model.channel,
         upsample=upsample,
@@ -114,10 +110,10 @@ def read_recording(reader: InputReader, passage: Passage) -> ReadRecording | Rej
             own_rate = recording.samplerate
     except RecordingError as error:
         return Rejected(path=path, reason=error.reason)
-    if own_rate < reader.sample_rate and not reader.upsample:
+    if own_rate < reader.reading.sample_rate and not reader.upsample:
         lower = "a lower sample rate than the model's, which upsample=true allows"
-        return Rejected(path=path, reason=f"{lower}: {own_rate} Hz, and not {reader.sample_rate} Hz")
-    rate = reader.sample_rate
+        return Rejected(path=path, reason=f"{lower}: {own_rate} Hz, and not {reader.reading.sample_rate} Hz")
+    rate = reader.reading.sample_rate
     sound = ReadSound(channel=reader.channel, sample_rate=rate, highest=rate / 2, own_rate=own_rate)
     if reader.trim_db is not None and part is None:
         # As the corpus was trimmed: by the levels of the whole recording at its own rate. Parts are never trimmed.
@@ -131,8 +127,8 @@ def read_recording(reader: InputReader, passage: Passage) -> ReadRecording | Rej
         return Rejected(path=path, reason=error.reason)
     except InputError as error:
         return Rejected(path=path, reason=str(error))
-    if samples[0] < reader.least_samples:
-        milliseconds = 1000 * reader.least_samples / reader.sample_rate
+    if samples[0] < reader.reading.least_samples:
+        milliseconds = 1000 * reader.reading.least_samples / reader.reading.sample_rate
         return Rejected(path=path, reason=f"shorter than the {milliseconds:g} ms of a state")
     return ReadRecording(inputs=inputs, notices=sound.notices)
 

@@ -3,32 +3,33 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.commandline.inputs import InputOptions
 from pipelines.commandline.outputs import require_kind
 from pipelines.store.run_folder import is_finetuned
-from wordless.audio.recordings.annotations.annotation import AnnotationKind
-from wordless.base.devices import Device
 from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
+from wordless.base.options import REQUIRED, option
 from wordless.base.ranges import require
 
 TABLES = (".tsv", ".json", ".parquet")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig:
-    """Options of ``wordless predict``."""
+class PredictConfig(InputOptions):
+    """Options of ``wordless predict``.
 
-    model: Path  # folder of a fine-tuned model, or its address on the hub
-    input: str  # a recording, a folder of them, or several in brackets: [a.wav,b.wav]
-    annotations: AnnotationKind = "auto"  # of other tools beside the recordings: each part is predicted
-    tier: str | None = None  # of the annotations
-    output: Path | None  # a table; None: the lines are only printed
-    upsample: bool = False  # whether recordings may have a lower rate than the model
-    device: Device
-    workers: int  # processes; 0: as many as cores if there is enough work
+    example: wordless predict model=runs/x/finetuned/labels input=recordings output=table.tsv
+    """
+
+    model: Path = option(REQUIRED, "folder that wordless finetune wrote, or hf://user/name")
+    input: str = option(REQUIRED, "a recording, a folder of recordings, or several such as [a.wav,b.wav,folder]")
+    output: Path | None = option(None, "also writes a table: a .tsv, .json or .parquet file; null: no table")
+    upsample: bool = option(
+        False, "true: recordings may have a lower sample rate than the model; it then reads bands that are empty"
+    )
 
     def __post_init__(self) -> None:
-        require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
+        super().__post_init__()
         if self.output is not None:
             possible = "a file ending in .tsv, .json or .parquet"
             require_kind(self.output, TABLES, possible=possible)

@@ -1,4 +1,4 @@
-"""Stages of fine-tuning: inputs of clips, pooled states of a body, and one training."""
+"""Stages of fine-tuning: inputs of clips, pooled states of a body, linear probes of them, and one training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from lm.batches import IndexArray
 from lm.bodies.body import Body, BodyNetwork, FrontEnd, FrozenLayers, Source, freeze, read_states
@@ -19,20 +20,23 @@ from lm.bodies.clips import (
     validation_batches,
 )
 from lm.finetuned import FineTunedModel, TaskLoss, create_network
-from lm.heads.head import Task
+from lm.heads.head import PooledTask, Task
+from lm.probing.logistic import tolerance_options
+from lm.probing.ridge import RIDGE_VERSION
+from lm.probing.task import ProbeConfig
 from lm.probing.vectors import ONE_HEARING, POOLINGS, FloatArray, pool
 from pipelines.finetuning.clips import LabelledClips, labels_key, num_inputs
 from pipelines.stages.stored_arrays import read_clips, write_clips
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, text_hash
-from pipelines.store.stored_features import FEATURES, stacked_rows, write_features
+from pipelines.store.store import Entry, Recipe, text_hash, write_json
+from pipelines.store.stored_features import FEATURES, features_by_method, stacked_rows, write_features
 from pipelines.store.training_curve import CURVE, numeric
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.manifest import Clip, Manifest, recordings_hash
 from wordless.base.arrays import Array, write_array
 from wordless.base.errors import InputError
 from wordless.base.saved_models import CARD, CONFIG, WEIGHTS
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 INPUTS, OFFSETS = "inputs.npy", "offsets.npy"
 OUTPUTS, STEPS = "outputs.npy", "steps.npy"  # of validation and test clips: (sum of steps, width), steps of each
@@ -41,14 +45,14 @@ OUTPUTS, STEPS = "outputs.npy", "steps.npy"  # of validation and test clips: (su
 def body_inputs(session: Session, manifest: Manifest, source: Source) -> Entry:
     """Write the inputs of every clip into one array, in the order of the manifest."""
     body = source.body
-    inputs = {"front_end": body.front_end_key, "recordings": recordings_hash(manifest)}
+    inputs = {"front_end": body.reading.key, "recordings": recordings_hash(manifest)}
     recipe = Recipe("body_inputs", 1, config={"body": body.name}, inputs=inputs)
 
     def make(folder: Path) -> None:
         lengths = [num_inputs(clip, body) for clip in manifest.clips]
         front_end = body.front_end(source.folder, device=str(session.gang.device))
-        write, kind, width = partial(_write_inputs, manifest.root, front_end, body), body.input_type, body.input_width
-        title = f"inputs of {body.name}"
+        write, title = partial(_write_inputs, manifest.root, front_end, body), f"inputs of {body.name}"
+        kind, width = body.reading.input_type, body.reading.input_width
         write_clips(session, title, folder / INPUTS, manifest.clips, lengths, write, dtype=kind, width=width)
 
     return session.obtain(recipe, f"inputs of {len(manifest.clips)} clips", make, files=[INPUTS, OFFSETS])
@@ -154,10 +158,9 @@ def finetuned(session: Session, clips: LabelledClips, inputs: Entry, train: Inde
     """Train body and head on the clips ``train``; the entry is the model and its outputs for the other splits."""
     source, task, fit = training.source, training.task, training.fit
     held_out, test = clips.rows["validation"], clips.rows["test"]
-    none_or_all, some = source.body.training_versions
     recipe = Recipe(
         "finetuned",
-        none_or_all if training.frozen_layers in (0, "all") else some,
+        5,
         config=training.recipe,
         inputs={
             "inputs": inputs.key,
@@ -206,3 +209,31 @@ def least_loss(entry: Entry) -> float:
     if not kept:
         raise InputError(f"{entry.folder / CURVE} has no point of the kept step; delete {entry.folder}, and run again")
     return float(kept[0])
+
+
+CHOSEN = "chosen.json"
+
+
+def chosen_candidate(entry: Entry) -> str:
+    """Return the layer and pooling that validation chose."""
+    return str(entry.read_json(CHOSEN)["chosen"])
+
+
+def probed(
+    session: Session, clips: LabelledClips, features: Entry, train: IndexArray, task: PooledTask, config: ProbeConfig
+) -> Entry:
+    """Probe the pooled states of the body; the entry is the outputs of the chosen probe for the test clips."""
+    rows: dict[str, IndexArray] = {str(split): own for split, own in clips.rows.items()} | {"train": train}
+    inputs = {"features": features.key, **{split: labels_key(clips, own) for split, own in rows.items()}}
+    solver = tolerance_options(len(train), logistic=config.classifier == "logistic")
+    solver |= {"ridge": RIDGE_VERSION}  # regression heads have ridge regression with either classifier
+    recipe = Recipe("body_probed", 3, config={"task": asdict(task), **asdict(config), **solver}, inputs=inputs)
+
+    def make(folder: Path) -> None:
+        (candidates,) = features_by_method([features.folder / FEATURES]).values()
+        with threadpool_limits(1):
+            found = task.probe(candidates, clips.labels, rows, config, threads=torch.get_num_threads())
+        write_outputs(folder, found.outputs)
+        write_json(folder / CHOSEN, {"chosen": found.chosen})
+
+    return session.obtain(recipe, "linear probe", make, files=[OUTPUTS, STEPS, CHOSEN])

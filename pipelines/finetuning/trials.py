@@ -13,8 +13,15 @@ from lm.probing.probe import label_order
 from lm.probing.vectors import FloatArray
 from pipelines.finetuning.clips import LabelledClips
 from pipelines.finetuning.options import FinetuneSettings
-from pipelines.finetuning.probes import chosen_candidate, probed
-from pipelines.finetuning.stages import Training, body_features, finetuned, least_loss, read_outputs
+from pipelines.finetuning.stages import (
+    Training,
+    body_features,
+    chosen_candidate,
+    finetuned,
+    least_loss,
+    probed,
+    read_outputs,
+)
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from wordless.base.configuration import move_seeds

@@ -9,8 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipelines.methods.method import Line, Made, Method, Network, Row, Training, refuse_input
-from pipelines.methods.picture import PictureRecord
+from pipelines.methods.method import Line, Made, Method, Network, PictureRecord, Row, Training, refuse_input
 
 if TYPE_CHECKING:
     from lm.bodies.audio_transformer import Variant

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipelines.methods.method import Line, Made, Method, Row
@@ -25,10 +24,7 @@ def _states(study: Study) -> Made:
 
     own, codec = study.options.compare, study.codec
     assert codec.lm is not None, "the chain trains the language model before it compares the GPT"
-    attentive, surprise = own.attentive, own.surprise
-    entry = gpt_features(
-        study.session, study.read_codes, codec.lm, states=own.states, attentive=attentive, surprise=surprise
-    )
+    entry = gpt_features(study.session, study.read_codes, codec.lm, states=own.states)
     return Made(trained=(*study.heard_entries, *study.coded_entries), features=entry)
 
 
@@ -56,14 +52,6 @@ def size_of_states(options: Options, gpt: GPTConfig | None = None) -> int:
     return own.vectors.network_size(gpt.layers, width * (1 + gpt.backward))
 
 
-def _size(options: Options) -> int:
-    """Return the size of the vectors of states, and of those that two options of the comparison add."""
-    own, gpt = options.compare, options.lm.gpt
-    attentive = replace(own.vectors, poolings=("mean",)).network_size(gpt.layers, gpt.model_dim)
-    surprise = 3 * (gpt.layers * gpt.model_dim + 1)  # thirds
-    return size_of_states(options) + attentive * own.attentive + surprise * own.surprise
-
-
 def size_of_codes(options: Options) -> int:
     """Return the size of pooled codes, counted or filtered."""
     from pipelines.stages.tokenizer import TokenizerSettings
@@ -87,7 +75,7 @@ GPT = Method(
     row=Row(name="gpt", kind="codes", title="GPT", line=Line(marker="D"), places=("learning curves", "groups")),
     input="bag_of_codes",
     reads_lm=True,
-    vector_size=_size,
+    vector_size=size_of_states,
     features=_states,
 )
 FILTERED_CODES = Method(

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file
 
-from pipelines.methods.picture import LineRecord, PictureRecord
+from pipelines.methods.method import LineRecord, PictureRecord
 from wordless.base.saved_models import WEIGHTS
 
 FloatArray = npt.NDArray[np.float64]

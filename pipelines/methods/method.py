@@ -1,6 +1,7 @@
 """The description of a method of the comparison. Each file of this folder describes one method, or a family.
 
 These files are read before any option is checked, so they import nothing slow: functions import what they need.
+Pictures of what a method has learned are plain values in ``results.json``, which the report draws.
 """
 
 from __future__ import annotations
@@ -8,17 +9,44 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypedDict, get_args
 
-from pipelines.methods.picture import PictureRecord
 from pipelines.store.store import Entry
 from wordless.base.errors import InputError
 
 if TYPE_CHECKING:
     from pipelines.methods.study import Options, Study, TrainingOptions
     from pipelines.stages.features import Frames
+    from wordless.audio.options import SpectrogramConfig
     from wordless.audio.recordings.manifest import Manifest
-    from wordless.audio.spectrogram import SpectrogramConfig
+
+
+class LineRecord(TypedDict):
+    """A named line, or a panel of its own."""
+
+    name: str
+    values: list[float]  # at equal distances
+
+
+class ImageRecord(TypedDict):
+    """Values as colours, with lines over them."""
+
+    columns: list[list[int]]  # each from the bottom to the top: 0 (darkest) to 255
+    across: str  # label of the horizontal axis
+    width: float  # in the unit of that axis
+    up: str
+    height: float
+    lines: list[LineRecord]  # in the unit of the vertical axis
+
+
+class PictureRecord(TypedDict, total=False):
+    """An image, or a gallery of panels."""
+
+    title: str
+    caption: str
+    image: ImageRecord
+    panels: list[LineRecord]
+
 
 # "own": vectors that the user brings. Charts order and colour methods by kind.
 Kind = Literal["signal", "codes", "self_supervised", "supervised", "untrained", "own"]

@@ -18,10 +18,10 @@ from pipelines.stages.stored_arrays import heard_frames, open_heard, spectrogram
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tokenizer.codes import Assignments
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Manifest
-from wordless.audio.spectrogram import SpectrogramConfig
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 T = TypeVar("T")
 
@@ -53,10 +53,6 @@ class CompareOptions(Protocol):
     def input(self) -> bool: ...
     @property
     def assignments(self) -> Assignments: ...
-    @property
-    def attentive(self) -> bool: ...
-    @property
-    def surprise(self) -> bool: ...
 
 
 class Options(Protocol):

@@ -8,7 +8,7 @@ from typing import Literal
 from pipelines.commandline.outputs import require_kind
 from wordless.base.errors import InputError
 from wordless.base.hub import HubAddress, require_repo
-from wordless.base.ranges import require
+from wordless.base.options import REQUIRED, Options, option
 
 Part = Literal["tokenizer", "lm", "vocoder", "probe"]  # folders of a run that may be published
 ONNX_PARTS: tuple[Part, ...] = ("tokenizer", "lm")
@@ -16,61 +16,87 @@ LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,39}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublishConfig:
-    """Options of ``wordless publish``."""
+class PublishConfig(Options):
+    """Options of ``wordless publish``.
 
-    run: Path  # folder of a finished run
-    format: Literal["hub", "onnx", "start"] = "hub"
-    output: Path | None = None  # folder of the ONNX files, or of the start weights
-    repo: str  # user/name on the hub; empty: none
-    upload: bool  # False: only show what would be uploaded
-    private: bool
-    parts: tuple[Part, ...] | None  # None: all that the run has
-    report: bool  # whether to upload report.html, which contains recordings
-    licence: str | None  # of the models
-    description: str | None = None  # Markdown about data and licences, for the card of start weights
+    The models of a run go to the Hugging Face hub, with a model card and their figures, and without recordings. A call
+    without upload=true only shows what would be uploaded. With format=onnx, tokenizer and language model become ONNX
+    files in a folder instead, which run without PyTorch: pip install 'wordless[onnx]'. With format=start, the vocoder
+    becomes start weights in a folder, for the vocoders of all runs with the same front end, whatever their codes:
+    vocoder.start=FOLDER.
+
+    examples: wordless publish run=runs/x repo=user/name
+              wordless publish run=runs/x format=onnx output=onnx
+              wordless publish run=runs/universal format=start output=voice licence=apache-2.0
+    """
+
+    run: Path = option(REQUIRED, "folder of a finished run, or of a fine-tuned model")
+    format: Literal["hub", "onnx", "start"] = option(
+        "hub",
+        "onnx writes tokenizer.onnx (sound -> codes), lm.onnx (codes -> logits) and onnx.json, which describes both; "
+        "start writes the vocoder's weights for vocoder.start",
+    )
+    output: Path | None = option(None, "folder of the files that format=onnx or format=start writes")
+    repo: str = option("", "user/name of a repository on the Hugging Face hub, which is created if there is none")
+    upload: bool = option(False, "true: uploads; false: prints the files, their sizes and the model card")
+    private: bool = option(True, "false: everybody can see and load the models")
+    parts: tuple[Part, ...] | None = option(
+        None,
+        "such as [tokenizer,lm]: some of tokenizer, lm, vocoder and probe; null: all that the run has",
+        distinct=True,
+    )
+    report: bool = option(
+        False, "true: also uploads report.html, which contains sounds, names and spectrograms of recordings"
+    )
+    licence: str | None = option(
+        None, "of the models, as the hub calls it, such as cc-by-4.0; null: the card names none"
+    )
+    description: str | None = option(
+        None,
+        "text (Markdown) about the recordings and their licences, for the card of start weights (format=start); null: "
+        "the card says what it knows of the last training",
+    )
 
     def __post_init__(self) -> None:
-        if self.format != "hub":
-            self._require_folder_options()
+        super().__post_init__()
+        if self.format == "hub":
+            self._require_repository()
         else:
-            if not self.repo:
-                problem = "repo is not given; name a repository of the Hugging Face hub: repo=user/name"
-                raise InputError(f"{problem}, or write ONNX files into a folder: format=onnx output=FOLDER")
-            require_repo(self.repo, option="repo")
-            require(
-                self.output is None,
-                "output",
-                self.output,
-                "only format=onnx and format=start write files: leave it out",
-            )
-        rule = "name each part once, the tokenizer among them: no other model can be used without it"
-        parts = list(self.parts or ())
-        fitting = self.parts is None or (len({*parts}) == len(parts) and "tokenizer" in parts)
-        require(fitting, "parts", parts, rule)
-        rule = "name it as the hub does, such as cc-by-4.0, apache-2.0 or other"
-        require(self.licence is None or bool(LICENCE.fullmatch(self.licence)), "licence", self.licence, rule)
+            self._require_files()
+        if self.parts is not None and "tokenizer" not in self.parts:
+            rule = "name the tokenizer among them: no other model can be used without it"
+            raise InputError(option="parts", value=self.parts, rule=rule)
+        if self.licence is not None and not LICENCE.fullmatch(self.licence):
+            rule = "name it as the hub does, such as cc-by-4.0, apache-2.0 or other"
+            raise InputError(option="licence", value=self.licence, rule=rule)
+        if self.description is not None and (self.format != "start" or not self.description.strip()):
+            rule = "the card of start weights (format=start) has a sentence or more of it: write one, or leave it out"
+            raise InputError(option="description", value=self.description, rule=rule)
 
-        if self.description is not None:
-            rule = "only the card of start weights has it: leave it out, or choose format=start"
-            require(self.format == "start", "description", repr(self.description), rule)
-            require(bool(self.description.strip()), "description", "empty", "write a sentence, or leave it out")
+    def _require_repository(self) -> None:
+        if not self.repo:
+            rule = "name a repository of the Hugging Face hub, repo=user/name"
+            raise InputError(option="repo", value="", rule=rule, remedy="or write files, format=onnx output=FOLDER")
+        require_repo(self.repo, option="repo")
+        if self.output is not None:
+            rule = "only format=onnx and format=start write files: leave it out"
+            raise InputError(option="output", value=self.output, rule=rule)
 
-    def _require_folder_options(self) -> None:
+    def _require_files(self) -> None:
         """Refuse options of the hub beside those of files in a folder, and parts that these files are not made of."""
         if self.output is None:
-            raise InputError(f"output is not given; format={self.format} writes into a folder: output=FOLDER")
+            rule = f"format={self.format} writes into a folder: output=FOLDER"
+            raise InputError(option="output", value=None, rule=rule)
         require_kind(self.output, (), possible="a folder")
-        for name, plain in (("repo", ""), ("upload", False), ("private", True), ("report", False)):
-            rule = f"it is for the hub, and format={self.format} writes files: leave it out"
-            require(getattr(self, name) == plain, name, getattr(self, name), rule)
-        if self.format == "start":
-            rule = "start weights are made of the vocoder and its tokenizer: leave it out"
-            require(self.parts is None, "parts", list(self.parts or ()), rule)
-            return
-        require(self.licence is None, "licence", self.licence, "ONNX files have no card: leave it out")
-        others = [part for part in self.parts or () if part not in ONNX_PARTS]
-        require(not others, "parts", others, "of these no ONNX file is made: choose tokenizer and lm")
+        plain = {"repo": "", "upload": False, "private": True, "report": False}
+        plain |= {"parts": None} if self.format == "start" else {"licence": None}
+        for name, value in plain.items():
+            if getattr(self, name) != value:
+                rule = f"format={self.format} does not read it: leave it out"
+                raise InputError(option=name, value=getattr(self, name), rule=rule)
+        if others := [part for part in self.parts or () if part not in ONNX_PARTS]:
+            rule = f"of {', '.join(others)} no ONNX file is made: choose tokenizer and lm"
+            raise InputError(option="parts", value=self.parts, rule=rule)
 
     @property
     def address(self) -> HubAddress:

@@ -17,7 +17,7 @@ from pipelines.stages.start import VOICE, require_absolute, start_folder, statis
 from pipelines.store.work_folder import new_folder
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.transfer import as_it_is, transferred
-from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash, write_aside
 from wordless.base.saved_models import CARD, VOCODER, WEIGHTS, write_model

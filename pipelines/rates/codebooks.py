@@ -22,8 +22,8 @@ from pipelines.store.session import Session, rate_prefix
 from pipelines.store.store import MODEL, Entry, Recipe
 from tokenizer.speech_layer import ChosenLayer
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Manifest
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.base.saved_models import rate_folder
 
 

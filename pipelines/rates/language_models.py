@@ -26,7 +26,7 @@ from pipelines.stages.language_model import (
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe
 from tokenizer.codes import Codes, join_rates
-from tokenizer.encoder import ViewsConfig
+from tokenizer.options import ViewsConfig
 from wordless.audio.recordings.manifest import Manifest
 from wordless.base.saved_models import rate_folder
 

@@ -5,31 +5,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pipelines.commandline.inputs import recordings_of, require_writable_folders
+from pipelines.commandline.inputs import MODEL, InputOptions, recordings_of, require_writable_folders
 from pipelines.commandline.outputs import require_kind
-from wordless.audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
 from wordless.audio.recordings.recording_paths import Recordings
-from wordless.base.devices import Device
 from wordless.base.errors import InputError
+from wordless.base.options import REQUIRED, option
 from wordless.base.ranges import require
 
 TABLES = (".tsv", ".json", ".parquet", ".txt")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreConfig:
-    """Options of ``wordless score``."""
+class ScoreConfig(InputOptions):
+    """Options of ``wordless score``.
 
-    model: Path  # folder of a run
-    input: str  # a recording, a folder of them, or several in brackets: [a.wav,b.wav]
-    annotations: AnnotationKind = "auto"  # of other tools beside the recordings: each part is scored
-    tier: str | None = None  # of the annotations
-    output: Path | None  # a table; None: the lines are only printed
-    device: Device
-    workers: int  # processes; 0: as many as cores if there is enough work
+    example: wordless score model=runs/x input=recordings output=scores.tsv
+    """
+
+    model: Path = option(REQUIRED, MODEL)
+    input: str = option(REQUIRED, "a recording, a folder of recordings, or several such as [a.wav,b.wav,folder]")
+    output: Path | None = option(
+        None,
+        "also writes a table: a .tsv, .json or .parquet file, or a .txt file as ZeroSpeech 2021 reads it; null: no "
+        "table. Its column log_probability_per_second compares recordings over tokenizers",
+    )
 
     def __post_init__(self) -> None:
-        require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
+        super().__post_init__()
         if self.output is None:
             return
         possible = "a file ending in .tsv, .json, .parquet or .txt"
@@ -43,7 +45,7 @@ class ScoreConfig:
 
     def recordings(self) -> tuple[Recordings, ...]:
         """Find the recordings of each named place."""
-        return recordings_of(self.input, AnnotationConfig(kind=self.annotations, tier=self.tier))
+        return recordings_of(self.input, self.annotated)
 
     def require_names(self, recordings: Sequence[Recordings]) -> None:
         """Refuse folders and names that the output cannot hold, before anything is scored."""

@@ -55,8 +55,6 @@ class ComparisonConfig(ReadingConfig):
 
     methods: tuple[str, ...]  # names in the table of methods
     folds: Literal["group", "fold"] | None  # None: the corpus's one split; else each group or given fold held out once
-    attentive: bool  # offer a pooling of residual states weighted by the GPT's surprise as well
-    surprise: bool  # offer all layers with the GPT's mean surprise in each third as well
     # rows that every other row is compared with; None: the GPT
     references: tuple[str, ...] | None = None
     features: Mapping[str, Path] | None = None  # more methods by name: files of `lm.probing.features_file`
@@ -66,11 +64,6 @@ class ComparisonConfig(ReadingConfig):
         self._require_hearings()
         if not self.all_methods:
             raise InputError(f"compare.methods is empty; name at least one of {', '.join(METHODS)}")
-        for option in ("attentive", "surprise"):
-            if getattr(self, option) and "residual" not in self.states:
-                raise InputError(f"compare.{option}=true needs residual states; add residual to compare.states")
-            if getattr(self, option) and self.assignments == "soft":
-                raise InputError(f"compare.{option}=true needs hard codes; add compare.assignments=hard")
         self._require_references()
 
     def _require_references(self) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from pipelines.commandline.choices import LISTED, PACKED, is_embedded, with_choices
+from wordless.audio.options import AudioSettings
 from wordless.audio.recordings.embedded import PATTERN
-from wordless.audio.spectrogram import AudioSettings
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 

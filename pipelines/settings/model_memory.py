@@ -15,7 +15,7 @@ from pipelines.stages.next_sample import NextSampleSettings
 from pipelines.stages.tokenizer import TokenizerSettings
 from pipelines.stages.vocoder import VocoderSettings
 from vocoder.wavenet.mu_law import LEVELS
-from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
 from wordless.base.devices import Device
 from wordless.base.errors import InputError
 from wordless.base.memory import machine_memory

@@ -27,9 +27,9 @@ from pipelines.stages.zerospeech import ZerospeechConfig
 from pipelines.store.store import StoreConfig
 from tokenizer.speech_layer import ChosenLayer
 from vocoder.wavenet.network import WaveNetConfig
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.base.configuration import build, move_seeds
 from wordless.base.devices import Device
 from wordless.base.engine import LOCAL, EngineConfig

@@ -11,7 +11,7 @@ from pipelines.settings.parallel import require_parallel, require_processes
 from pipelines.settings.speech_layer import require_speech_layer
 from pipelines.stages.start import LM, TOKENS, VOICE, require_same_gpt, require_same_tokenizer, require_same_voice
 from pipelines.tracking.table import require_trackers
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, within
 from wordless.base.ranges import require
 from wordless.base.seeds import require_seeds
 
@@ -32,7 +32,9 @@ def require_run(settings: "RunSettings") -> None:
     if settings.reads_codes:
         require_speech_layer(settings)
     _require_same_frames(settings)
-    settings.lm.gpt.require_room(settings.tokenizer.config(settings.audio).streams)
+    with within("tokenizer"):
+        streams = settings.tokenizer.config(settings.audio).streams
+    settings.lm.gpt.require_room(streams)
     settings.vocoder.crops.look_ahead(settings.vocoder.wavenet)
     _require_starts(settings)
     _require_equal_shares(settings)

@@ -31,7 +31,7 @@ from pipelines.store.store import Entry, Recipe, text_hash
 from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
 from pipelines.store.training_curve import numeric
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 VALIDATION_SECONDS = 30  # of a validation clip, from its beginning, at most
 

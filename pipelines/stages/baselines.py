@@ -31,11 +31,11 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json
 from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
 from pipelines.store.training_curve import CURVE, numeric
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.base.saved_models import CONFIG, WEIGHTS, write_tensors
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 TRAINED = (WEIGHTS, CONFIG, CURVE)  # files of a trained encoder
 

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, is_finished, note_finished
-from tokenizer.encoder import Encoder, Job, View, ViewsConfig, encode_clip, encode_hearings, encode_views
+from tokenizer.encoder import Encoder, Job, encode_clip, encode_hearings, encode_views
+from tokenizer.options import View, ViewsConfig
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, shard_path, write_shard
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash

@@ -232,21 +232,17 @@ def gpt_features(
     model_entry: Entry,
     *,
     states: Sequence[States] = RESIDUAL,
-    attentive: bool = False,
-    surprise: bool = False,
     of: str = GPT,
 ) -> Entry:
     """Compute the pooled states of a language model: see `lm.embeddings.layer_features`. ``of`` is the method."""
-    config = {**coded.vectors.network_key, "attentive": attentive, "surprise": surprise, **_states(states)}
+    config = {**coded.vectors.network_key, **_states(states)}
     config |= _named(of, GPT)
     recipe = Recipe("gpt_features", 2, config=config, inputs={**coded.keys, "lm": model_entry.key})
 
     @one_thread()  # the keys of `wordless probe` do not have the number of threads
     def make(folder: Path) -> None:
         model = LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device))
-        states_of = partial(
-            layer_features, model, of=states, vectors=coded.vectors, attentive=attentive, surprise=surprise
-        )
+        states_of = partial(layer_features, model, of=states, vectors=coded.vectors)
         write_features(folder, coded.pooled(states_of), of=of)
 
     return session.obtain(recipe, "states of the GPT", make, files=[FEATURES])

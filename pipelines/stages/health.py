@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
-from tokenizer.health import HealthConfig, measure_health
+from tokenizer.health import measure_health
+from tokenizer.options import HealthConfig
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read_beginning

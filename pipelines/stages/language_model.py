@@ -26,12 +26,12 @@ from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.codes import Codes
-from tokenizer.encoder import ViewsConfig
+from tokenizer.options import ViewsConfig
 from tokenizer.parquet import read_codes
 from wordless.base.errors import InputError
 from wordless.base.ranges import require, require_least
 from wordless.base.saved_models import LANGUAGE_MODEL
-from wordless.training.state import ShardableFitConfig
+from wordless.training.options import ShardableFitConfig
 from wordless.training.steps import LossFunction
 
 PERPLEXITY = "perplexity.json"

@@ -20,7 +20,7 @@ from wordless.base.errors import InputError
 from wordless.base.ranges import require, require_positive
 from wordless.base.seeds import require_seed
 from wordless.base.threads import one_thread
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 ModelName = Literal["wavenet", "wavenet_large", "transformer", "transformer_context"]
 EQUAL: tuple[ModelName, ...] = ("wavenet", "transformer", "transformer_context")  # have about as many parameters

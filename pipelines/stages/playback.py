@@ -1,6 +1,5 @@
 """Playback of test clips: their excerpts, and the sound of their codes, for listening and for figures."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,16 +12,15 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.filters import in_force
 from vocoder.kinds import KINDS
-from vocoder.sampling import PASSES, EngineChoice, Sampling, require_passes, require_strength
+from vocoder.sampling import MOST_PASSES, PASSES, EngineChoice, Sampling
 from vocoder.synthesis import Synthesis, create_synthesis
 from wordless.audio.excerpts import Excerpt, read_loudest
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from wordless.audio.recordings.selection import choose_randomly
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.audio.waveform import Waveform
-from wordless.base.errors import InputError
-from wordless.base.ranges import require, require_positive
-from wordless.base.seeds import require_seed
+from wordless.base.options import Options, option
+from wordless.base.seeds import MAX_SEED
 
 JudgeName = Literal["probe", "codes", "supervised"]
 JUDGES: dict[JudgeName, str] = {
@@ -34,45 +32,43 @@ PLAYED: tuple[Split, ...] = ("test",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListeningConfig:
+class ListeningConfig(Options):
     """Options of the sounds to listen to, and of those that are measured."""
 
-    clips: int  # test clips to listen to
-    judged_clips: int  # test clips for the vocoder's figures; 0: only those to listen to, and no labels
-    judge: JudgeName = "probe"  # classifier of their sounds
-    seconds: float  # of each, at most: the loudest excerpt of a longer clip
-    continuation_seconds: float
-    prompt_seconds: float = 1.0  # least length of a prompt, where a clip is long enough
-    temperatures: tuple[float, ...]  # of the language model
-    continuations: int  # of each clip at each temperature
-    unconditional: int  # unprompted sounds, at each temperature
-    top_k: int
-    vocoder_temperature: float
-    seed: int
-    engine: EngineChoice = "auto"  # of the vocoder
-    postfilter: float = 1.0  # strength of its post-filter
-    postfilter_passes: int = PASSES
-
-    def __post_init__(self) -> None:
-        require_positive(self, "listening", "clips", "seconds", "continuation_seconds", "prompt_seconds")
-        require_seed(self.seed, "listening.seed")
-        for name in (
-            "judged_clips",
-            "continuations",
-            "unconditional",
-            "top_k",
-            "vocoder_temperature",
-            "prompt_seconds",
-        ):
-            value = getattr(self, name)
-            require(0 <= value < math.inf, f"listening.{name}", value, "it must be 0 or more")
-        require_strength(self.postfilter, option="listening.postfilter")
-        require_passes(self.postfilter_passes, option="listening.postfilter_passes")
-        for temperature in self.temperatures:
-            if not 0 <= temperature < math.inf:
-                raise InputError(f"listening.temperatures has {temperature}; each must be 0 or more")
-        if len(set(self.temperatures)) != len(self.temperatures):
-            raise InputError(f"listening.temperatures are {list(self.temperatures)}; name each once")
+    clips: int = option(6, "number of test clips in the report; null: 4 with the built-in sentences, else 6", least=1)
+    judged_clips: int = option(40, "test clips that are judged; 0: those in the report, without labels", least=0)
+    judge: JudgeName = option(
+        "probe",
+        "who names the labels of decoded sound: the best linear probe of log-mel, of the codes of the sound, or a "
+        "trained network; null: codes with the built-in sentences, else probe",
+    )
+    seconds: float = option(3.0, "longest clip in seconds; of a longer clip the loudest stretch is used", above=0)
+    continuation_seconds: float = option(1.0, "length of the GPT's continuation of each clip in seconds", above=0)
+    prompt_seconds: float = option(
+        1.0,
+        "least length of the prompt that a continuation follows in seconds; at most three quarters of the clip",
+        above=0,
+    )
+    temperatures: tuple[float, ...] = option((0.7, 1.0), "temperatures of the GPT", least=0, distinct=True)
+    continuations: int = option(2, "continuations of each clip at each temperature", least=0)
+    unconditional: int = option(2, "sounds without a prompt at each temperature", least=0)
+    top_k: int = option(50, "the GPT draws from this number of most probable codes; 0: all codes", least=0)
+    vocoder_temperature: float = option(1.0, "temperature of WaveNet; 0: always the most probable sample", least=0)
+    seed: int = option(0, "seed of the drawn sounds", least=0, most=MAX_SEED)
+    engine: EngineChoice = option("auto", "the code that generates WaveNet's samples")
+    postfilter: float = option(
+        1.0,
+        "strength of the filter that gives WaveNet's sound the spectrum of its codes: 0 (off) to 1",
+        least=0,
+        most=1,
+    )
+    postfilter_passes: int = option(
+        PASSES,
+        "number of times that this filter is applied: a second pass helps a WaveNet of minutes; each pass delays a "
+        "stream by 15 to 20 ms",
+        least=1,
+        most=MOST_PASSES,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ from pipelines.store.store import Entry, Recipe, text_hash
 from pipelines.store.training_curve import CURVE, numeric
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
 from wordless.base.ranges import require
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 
 @dataclass(frozen=True, kw_only=True)

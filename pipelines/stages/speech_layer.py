@@ -17,8 +17,8 @@ from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.autoencoder import PatchBatch, reconstruction_loss
 from tokenizer.sample import FrameSample, PatchBatches, draw_states, read_speech_states
 from tokenizer.speech_layer import ChosenLayer, SpeechLayer
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Manifest, Split, audio_hash
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.base.errors import InputError
 from wordless.base.saved_models import write_tensors
 from wordless.base.text import counted

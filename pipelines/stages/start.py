@@ -17,7 +17,7 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import SavedVocoder, Vocoder
 from vocoder.wavenet.network import WaveNetConfig
 from vocoder.wavenet.transfer import Statistics, as_it_is
-from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
 from wordless.base.configuration import build, render
 from wordless.base.errors import InputError
 from wordless.base.hub import CONFIG, fetch, hub_address

@@ -26,11 +26,12 @@ from lm.bodies.spectrogram_transformer import AUDIOSET_STATISTICS, N_MELS, Stati
 from lm.probing.vectors import VectorConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.hearings import CLIPS, FRAMES, OFFSETS, HeardFrames, Hearing, hearings
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash, recordings_hash
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
+from wordless.audio.spectrogram import LogMel, log_mel_stream
 from wordless.audio.waveform import in_16_bits
 from wordless.base.arrays import Array, allocate, fill, write_array
 

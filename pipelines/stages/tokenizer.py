@@ -16,17 +16,17 @@ from pipelines.stages.start import TOKENS, start_folder, tokenizer_hash
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, PatchConfig, reconstruction_loss
+from tokenizer.autoencoder import Autoencoder, PatchBatch, reconstruction_loss
 from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import TOGETHER, fit_codebooks, measure_gain, write_bottlenecks
-from tokenizer.health import HealthConfig
 from tokenizer.kmeans_report import kmeans_summary
+from tokenizer.options import AutoencoderConfig, HealthConfig, PatchConfig
 from tokenizer.rates import MOST_RATES
 from tokenizer.sample import FrameSample, LogMelReader, PatchBatches, draw_sample, normalised_patches, read_log_mel
 from tokenizer.speech_layer import FOLDER, ChosenLayer
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.options import SpectrogramConfig, require_ranges
 from wordless.audio.recordings.manifest import Manifest, Split, audio_hash
-from wordless.audio.spectrogram import SpectrogramConfig, require_ranges
 from wordless.base.devices import local_gpus
 from wordless.base.errors import InputError
 from wordless.base.pools import Pool
@@ -34,7 +34,7 @@ from wordless.base.ranges import require, require_least
 from wordless.base.saved_models import TOKENIZER, write_tensors
 from wordless.base.seeds import require_seed
 from wordless.base.threads import one_thread
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 SAMPLE, AUTOENCODER = "sample.safetensors", "autoencoder.safetensors"
 STATES = {"train": "train_states", "validation": "validation_states"}  # tensors of the sample, with a speech layer

@@ -28,7 +28,7 @@ from wordless.audio.recordings.manifest import Clip, Manifest, Split
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
 from wordless.base.saved_models import VOCODER
-from wordless.training.state import StartableFitConfig
+from wordless.training.options import StartableFitConfig
 
 VALIDATION_CROPS = 64
 VOICE_SECONDS = 100.0  # of training recordings from which voicing and pitch are learned

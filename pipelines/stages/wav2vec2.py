@@ -39,7 +39,7 @@ from wordless.base.errors import InputError
 from wordless.base.ranges import require
 from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_hash
 from wordless.base.text import counted
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 OPTION = "wav2vec2.weights"
 TARGETS = "targets.json"  # use of the codes of targets, on validation clips

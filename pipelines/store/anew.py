@@ -43,7 +43,7 @@ GROUPS: Final = {
     "probed": "probe",
 }
 # Names in the recipes of vectors -> the group of options, whatever the method is.
-COMPARED: Final = ("methods", "layers", "poolings", "hearings", "hearing_rates", "states", "attentive", "surprise")
+COMPARED: Final = ("methods", "layers", "poolings", "hearings", "hearing_rates", "states")
 # Names in the recipes of tokenizers -> the options.
 RENAMED: Final = {
     "tokenizer.size": "tokenizer.codebook_size",

@@ -25,7 +25,7 @@ from wordless.base.pools import Pool, in_order, open_pool
 from wordless.base.progress import Terminal
 from wordless.training.fit import fit
 from wordless.training.gangs import Alone, Gang
-from wordless.training.state import FitConfig, Sharding
+from wordless.training.options import FitConfig, Sharding
 from wordless.training.steps import B, Batches, LossFunction
 
 J = TypeVar("J")

@@ -22,6 +22,7 @@ from pipelines.store.costs import measured
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, file_hash, flush_folder, remove, write_aside
 from wordless.base.json_values import find_object
+from wordless.base.options import Options, option
 from wordless.base.versions import version_of
 
 ENTRY = "entry.json"
@@ -32,10 +33,10 @@ LIBRARIES = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "sciki
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoreConfig:
+class StoreConfig(Options):
     """Options of the store."""
 
-    root: Path
+    root: Path = option(Path("store"), "folder of the store")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 CURVE = "curve.json"
 NAMES = {

@@ -7,8 +7,8 @@ from dataclasses import fields
 from pipelines.tracking.tracker import CurvePoint
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
+from wordless.training.options import FitConfig
 from wordless.training.record import Point
-from wordless.training.state import FitConfig
 
 
 class LiveCurve:

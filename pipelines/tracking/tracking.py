@@ -12,7 +12,7 @@ from pipelines.tracking.background import Channel, Job, open_channel
 from pipelines.tracking.curves import LiveCurve
 from pipelines.tracking.table import TRACKERS
 from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, TrackedTraining
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 
 @dataclass(frozen=True, kw_only=True)

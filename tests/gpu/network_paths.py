@@ -16,7 +16,7 @@ from lm.probing.vectors import POOLINGS
 from lm.tokens import Vocabulary
 from tests.gpu.finding import CPU, Finding, Scale, missing, relative, seconds_of
 from tests.gpu.training import trained
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 MELS, LONGEST = 80, 150
 COMPARED_STEPS = 2

@@ -9,10 +9,11 @@ from pipelines.benchmarks.sounds import random_tokenizer
 from tests.gpu.finding import CPU, Finding, Scale, missing, relative, seconds_of
 from tests.gpu.lloyd import lloyd
 from tests.gpu.training import trained
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
+from tokenizer.autoencoder import Autoencoder, PatchBatch, reconstruction_loss
+from tokenizer.options import AutoencoderConfig
 from tokenizer.sample import PatchBatches
 from tokenizer.tokenizer import Tokenizer
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 PATCH = 160  # values
 COMPARED_STEPS = 5

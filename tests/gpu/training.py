@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from wordless.base.progress import Progress
 from wordless.training.fit import B, Batches, LossFunction, fit
 from wordless.training.gangs import Alone
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 
 def trained(

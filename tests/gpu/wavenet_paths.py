@@ -19,7 +19,7 @@ from vocoder.engines.torch_streams import draw_levels
 from vocoder.generation import GenerationInput, generate
 from vocoder.sampling import EngineChoice, Sampling
 from vocoder.wavenet.network import WaveNet, WaveNetConfig, create_wavenet
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 CONFIG = WaveNetConfig()
 BF16_BYTES = 2

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from lm.embeddings import embed, embed_attentively, layer_features, states_over_time
+from lm.embeddings import embed, layer_features, states_over_time
 from lm.model import LanguageModel
 from lm.probing.vectors import ALL_POOLINGS, POOLINGS, FloatArray, Pooling, VectorConfig, pool
 from lm.windows import windows
@@ -177,9 +177,7 @@ def test_soft_codes_are_read_as_means_of_embeddings(model: LanguageModel) -> Non
         np.testing.assert_allclose(found[f"inner_{layer + 1}:thirds_max"][0], expected, atol=1e-4)
 
 
-def test_what_soft_codes_cannot_tell_is_refused(model: LanguageModel) -> None:
-    with pytest.raises(InputError, match="attentive"):
-        layer_features(model, [_soft(5, model.format.streams)], surprise=True)
+def test_soft_codes_of_several_rates_are_refused() -> None:
     upsampler = LanguageModel.create(TINY, rates_format(2, 1), seed=0)
     with pytest.raises(InputError, match="assignments=hard"):
         embed(upsampler, [replace(_soft(5, 1), codes=random_rates(rates_format(2, 1), 3))])
@@ -188,14 +186,3 @@ def test_what_soft_codes_cannot_tell_is_refused(model: LanguageModel) -> None:
 def test_codes_of_another_codebook_are_refused(model: LanguageModel) -> None:
     with pytest.raises(InputError, match="codebook c2"):
         embed(model, [random_codes(4, streams=model.format.streams, codebook="c2")])
-
-
-def test_attentive_means_weigh_codes_by_the_models_surprise(model: LanguageModel) -> None:
-    streams = model.format.streams
-    clips = [random_codes(steps, streams=streams, seed=steps) for steps in (5, 60, 1)]
-    surprises = [-model.log_probabilities(codes) for codes in clips]
-    embedded = embed_attentively(model, clips, surprises)
-    for index, (codes, surprise) in enumerate(zip(clips, surprises, strict=True)):
-        states = model.hidden_states(codes).numpy()  # (layers, time * streams, model_dim)
-        weights = surprise.reshape(-1) / surprise.sum()
-        np.testing.assert_allclose(embedded[:, index], np.einsum("t,ltd->ld", weights, states), atol=1e-5)

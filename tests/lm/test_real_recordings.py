@@ -16,7 +16,8 @@ from lm.probing.probe import ProbeTask, best_candidate, probe
 from lm.probing.task import ProbeConfig
 from lm.probing.vectors import bags_of_codes
 from tokenizer.codes import Codes, CodesFormat
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import LogMel
 
 BANDS = CodesFormat(
     codebook_size=20, streams=1, samples_per_code=160, sample_rate=8000, tokenizer="log-mel", codebook="loudest band"

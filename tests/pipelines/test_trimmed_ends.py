@@ -25,8 +25,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import TIMINGS, Entry, Store
 from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, playback_of, sweep
 from tests.pipelines.tiny_chain import OWN, called_at_once, composed
-from tokenizer.encoder import ViewsConfig
-from tokenizer.health import HealthConfig
+from tokenizer.options import HealthConfig, ViewsConfig
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import Manifest, read_manifest, write_manifest

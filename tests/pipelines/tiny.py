@@ -10,14 +10,15 @@ from lm.model import LanguageModel
 from pipelines.stages.playback import ListeningConfig, Playback
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchConfig
+from tokenizer.autoencoder import Autoencoder
 from tokenizer.codes import CodesFormat
 from tokenizer.config import TokenizerConfig
+from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import WaveNet, WaveNetConfig
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Manifest
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.audio.waveform import FloatArray
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchConfig, reconstruction_loss
+from tokenizer.autoencoder import Autoencoder, reconstruction_loss
 from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.config import TokenizerConfig
+from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import FloatArray
 
 RATE = 8_000

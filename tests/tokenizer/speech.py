@@ -6,12 +6,12 @@ import torch
 
 from tests.tokenizer.conftest import sound
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint, split_weights
-from tokenizer.autoencoder import AutoencoderConfig, PatchConfig
 from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import fit_codebooks
+from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.speech_layer import ChosenLayer
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.waveform import FloatArray
 
 RATE, WIDTH, CODES = 16_000, 32, 12

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchConfig
+from tokenizer.autoencoder import Autoencoder
 from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import fit_codebooks, write_bottlenecks
-from wordless.audio.spectrogram import SpectrogramConfig
+from tokenizer.options import AutoencoderConfig, PatchConfig
+from wordless.audio.options import SpectrogramConfig
 
 SIZES = AutoencoderConfig(hidden=8, bottleneck=4)
 CONFIG = TokenizerConfig(

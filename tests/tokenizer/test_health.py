@@ -9,7 +9,8 @@ import torch
 from tests.tokenizer.conftest import RATE, sound
 from tests.tokenizer.test_codes import FORMAT
 from tokenizer.codes import Codes
-from tokenizer.health import HealthConfig, Usage, collapse, measure_fidelity, measure_stability, measure_usage
+from tokenizer.health import Usage, collapse, measure_fidelity, measure_stability, measure_usage
+from tokenizer.options import HealthConfig
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.waveform import LOUDEST
 from wordless.base.errors import InputError

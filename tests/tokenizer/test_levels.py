@@ -14,14 +14,16 @@ from torch import Tensor
 
 from tests.reference import decode_whole
 from tests.tokenizer.conftest import RATE, sound
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchConfig
+from tokenizer.autoencoder import Autoencoder
 from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.config import TokenizerConfig
 from tokenizer.health import measure_fidelity
+from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.parquet import CodedClip
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from tokenizer.units import write_units
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import LogMel
 from wordless.base.errors import InputError
 
 LONG = sound(PATCHES_PER_BLOCK * 2.5 * 160 / RATE)  # two blocks and a half

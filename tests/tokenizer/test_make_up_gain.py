@@ -9,8 +9,8 @@ from torch import Tensor
 
 from tests.reference import gain_of_patches
 from tests.tokenizer.conftest import RATE, fitted, sound
-from tokenizer.autoencoder import PatchConfig
 from tokenizer.fitting import PATCHES, measure_gain
+from tokenizer.options import PatchConfig
 from tokenizer.tokenizer import Tokenizer
 from vocoder.judging import sound_levels
 from vocoder.kinds import UNLEARNED

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenizer.autoencoder import PatchConfig, from_patches, to_patches
+from tokenizer.autoencoder import from_patches, to_patches
+from tokenizer.options import PatchConfig
 from wordless.base.errors import InputError
 
 

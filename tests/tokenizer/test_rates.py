@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tokenizer.conftest import RATE, fitted, sound
-from tokenizer.autoencoder import PatchConfig
 from tokenizer.codes import Codes, CodesFormat, join_codes, join_rates
+from tokenizer.options import PatchConfig
 from tokenizer.parquet import CodedClip, read_codes, write_shard
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
-from wordless.audio.spectrogram import SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 

@@ -18,8 +18,8 @@ from tokenizer.sample import (
     normalised_patches,
     read_log_mel,
 )
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.base.engine import LOCAL
 from wordless.base.pools import ThisProcess, open_pool
 

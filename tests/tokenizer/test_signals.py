@@ -12,9 +12,10 @@ from tests.pipelines.tiny import AUDIO, sweep, tiny_tokenizer
 from tokenizer.encoder import Encoder, encode_clip
 from tokenizer.signals import bottlenecks_of_frames, codes_of_frames, log_mel_pieces, signals, whole_patches
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.options import MeanRemoval
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.spectrogram import LogMel, MeanRemoval
+from wordless.audio.spectrogram import LogMel
 
 
 def _encoder(folder: Path, remove_mean: MeanRemoval) -> Encoder:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tokenizer.encoder import View, ViewsConfig
+from tokenizer.options import View, ViewsConfig
 from wordless.base.errors import InputError
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from tokenizer.codes import Codes, CodesFormat
 from vocoder.crops import VocoderClips
 from vocoder.wavenet.network import WaveNetConfig
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import LogMel
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "data" / "fsdd" / "recordings"
 SPECTROGRAM = SpectrogramConfig(sample_rate=8000, window_length=200, hop_length=80, n_mels=20)

@@ -20,7 +20,8 @@ from tokenizer.codes import Codes
 from vocoder import unlearned
 from vocoder.judging import log_mel_distance
 from vocoder.unlearned import BLOCK_FRAMES, CodeFrames, griffin_lim
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 

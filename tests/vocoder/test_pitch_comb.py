@@ -14,7 +14,8 @@ from vocoder.judging import periodicity
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 
 HOP, RATE, MELS = SPECTROGRAM.hop_length, SPECTROGRAM.sample_rate, SPECTROGRAM.n_mels

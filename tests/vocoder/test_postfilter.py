@@ -23,7 +23,8 @@ from vocoder.judging import FULL_SCALE, log_mel_distance
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
-from wordless.audio.spectrogram import LogMel, SpectrogramConfig
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 

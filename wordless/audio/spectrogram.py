@@ -19,22 +19,16 @@ formants, as of another speaker.
 """
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
-from typing import Literal, get_args
 
 import numpy as np
 import torch
 import torchaudio
 from torch import Tensor, nn
 
-from wordless.audio.decoding import Channel, require_choice
+from wordless.audio.options import MeanRemoval, SpectrogramConfig
 from wordless.audio.waveform import FloatArray, equal_blocks
-from wordless.base.errors import InputError
-from wordless.base.ranges import require
 
-MeanRemoval = Literal["none", "clip", "running"]
 LOUD = 0.99  # share of a recording's values below its loud values
 
 
@@ -84,72 +78,6 @@ def _subtract_running_mean(pieces: Iterable[Tensor]) -> Iterator[Tensor]:
         if len(piece):
             seen, total = seen + len(piece), sums[-1]
         yield piece - (sums / counts[:, None]).float()
-
-
-MAX_WINDOW = 65_536  # samples
-MAX_MELS = 1024  # their weights with the longest window take 128 MiB
-MIN_RATE, MAX_RATE = 2, 1_000_000  # Hz; torchaudio's mel filters end at a whole number of Hz, half the sample rate
-SMALLEST_FLOOR = 1e-30  # smaller values may be 0 in float32, and the logarithm of digital silence would not be finite
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpectrogramConfig:
-    """Options of the log-mel spectrogram of a mono signal."""
-
-    sample_rate: int = 16_000  # Hz; recordings of another rate are resampled
-    window_length: int = 400  # samples; also the length of the Fourier transform
-    hop_length: int = 160  # samples between frames
-    n_mels: int = 80
-    f_min: float = 0.0  # Hz
-    f_max: float | None = None  # Hz; None is half the sample rate
-    floor: float = 1e-4  # added to the mel power before the logarithm: 80 dB below a full-scale tone in a window of 400
-    # dB; floor relative to a recording's own loud values, for which the whole recording is needed
-    dynamic_range: float | None = None
-    remove_mean: MeanRemoval = "none"  # over time, per mel band; removes the channel; "clip" needs whole recordings
-    channel: Channel = "mean"  # of a recording that is read; "loudest" decodes a recording twice
-
-    def __post_init__(self) -> None:
-        require_rate(self.sample_rate)
-        given = f"{self.hop_length} and audio.window_length {self.window_length} samples"
-        rule = "choose 0 < hop_length <= window_length, so that every sample is used (audio.hop_ms and audio.window_ms)"
-        require(0 < self.hop_length <= self.window_length, "audio.hop_length", given, rule)
-        length, rule = self.window_length, f"choose at most {MAX_WINDOW}"
-        require(length <= MAX_WINDOW, "audio.window_length", f"{length} samples", rule)
-        nyquist = self.sample_rate / 2
-        if not 0 <= self.f_min < self.highest <= nyquist:
-            raise InputError(
-                f"audio.f_min is {self.f_min} and audio.f_max {self.highest} Hz; choose 0 <= f_min < f_max <= "
-                f"{nyquist:g}, half of audio.sample_rate={self.sample_rate}"
-            )
-        most = min(self.window_length // 2, MAX_MELS)
-        bins = f"the window of {self.window_length} samples has frequency bins"
-        longer = -(-2000 * min(self.n_mels, MAX_MELS) // self.sample_rate)  # ms, for as many bins as bands
-        rule = f"choose 1 to {most}: no more than {bins}, and no more than {MAX_MELS}"
-        rule += f"; or a longer window, such as audio.window_ms={longer}" if most < self.n_mels <= MAX_MELS else ""
-        require(0 < self.n_mels <= most, "audio.n_mels", self.n_mels, rule)
-        rule = "choose a positive one, such as 40, or null for none"
-        usable = self.dynamic_range is None or self.dynamic_range > 0
-        require(usable, "audio.dynamic_range", f"{self.dynamic_range} dB", rule)
-        rule = "choose none, clip or running"
-        require(self.remove_mean in get_args(MeanRemoval), "audio.remove_mean", repr(self.remove_mean), rule)
-        require_choice(self.channel, "audio.channel")
-        rule = f"the logarithm needs a positive floor of at least {SMALLEST_FLOOR:g}, such as 1e-4"
-        require(SMALLEST_FLOOR <= self.floor < np.inf, "audio.floor", self.floor, rule)
-
-    @property
-    def highest(self) -> float:
-        """Upper edge of the highest mel band in Hz."""
-        return self.sample_rate / 2 if self.f_max is None else self.f_max
-
-    @property
-    def keeps_levels(self) -> bool:
-        """Whether log-mel says how loud a band is, and not only how loud beside the rest of its recording."""
-        return self.remove_mean == "none" and self.dynamic_range is None
-
-    @property
-    def left_context(self) -> int:
-        """Samples before its own hop that a frame uses: window_length - hop_length."""
-        return self.window_length - self.hop_length
 
 
 class LogMel(nn.Module):
@@ -225,103 +153,6 @@ def frames_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int)
             samples = np.concatenate([history, whole])
             history = samples[len(whole) :]
             yield log_mel.frames(torch.from_numpy(samples)[None])[0]
-
-
-def require_rate(sample_rate: int) -> None:
-    """Refuse a sample rate that no front end can have."""
-    rule = f"it must be {MIN_RATE} to {MAX_RATE} Hz"
-    require(MIN_RATE <= sample_rate <= MAX_RATE, "audio.sample_rate", sample_rate, rule)
-
-
-def require_ranges(ranges: tuple[float, float] | None, option: str) -> None:
-    """Refuse an invalid interval of dynamic ranges."""
-    if ranges is not None and not (len(ranges) == 2 and 0 < ranges[0] <= ranges[1]):
-        raise InputError(f"{option} is {list(ranges)} dB; give the narrowest and the widest, such as [22, 50], or null")
-
-
-DEFAULT_WINDOW_MS = 25.0
-DEFAULT_HOP_MS = 10.0
-LONGEST_MS = 10_000.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class AudioSettings:
-    """Options of the front end: window and hop in milliseconds, or else in samples.
-
-    Fields of the same name mean the same as those of `SpectrogramConfig`.
-    """
-
-    sample_rate: int
-    window_ms: float | None = DEFAULT_WINDOW_MS
-    hop_ms: float | None = DEFAULT_HOP_MS
-    window_length: int | None = None  # samples; replaces window_ms
-    hop_length: int | None = None  # samples; replaces hop_ms
-    n_mels: int
-    f_min: float
-    f_max: float | None
-    floor: float
-    dynamic_range: float | None
-    remove_mean: MeanRemoval
-    channel: Channel
-
-    def __post_init__(self) -> None:
-        require_rate(self.sample_rate)
-        _require_one_length("window_ms", self.window_ms, DEFAULT_WINDOW_MS, "window_length", self.window_length)
-        _require_one_length("hop_ms", self.hop_ms, DEFAULT_HOP_MS, "hop_length", self.hop_length)
-
-    def spectrogram(self) -> SpectrogramConfig:
-        """Return the front end, with window and hop rounded to whole samples."""
-        options = {field.name: getattr(self, field.name) for field in fields(SpectrogramConfig)}
-        options["window_length"] = self._samples(self.window_ms, self.window_length)
-        options["hop_length"] = self._samples(self.hop_ms, self.hop_length)
-        config = SpectrogramConfig(**options)
-        _require_full_bands(config)
-        return config
-
-    def _samples(self, milliseconds: float | None, samples: int | None) -> int:
-        return samples if samples is not None else round(self.sample_rate * (milliseconds or 0.0) / 1000)
-
-
-def _require_one_length(name: str, milliseconds: float | None, default: float, other: str, samples: int | None) -> None:
-    """Refuse a length that is given in both units, or in none. A value in samples replaces the default."""
-    if samples is not None:
-        if milliseconds not in (None, default):
-            problem = f"audio.{name} is {milliseconds:g} and audio.{other} is {samples}, but only one may be given"
-            raise InputError(f"{problem}: leave the other out, or set audio.{name}=null or audio.{other}=null")
-        return
-    if milliseconds is None:
-        both = f"audio.{name} and audio.{other} are both null"
-        raise InputError(f"{both}; give one of them, such as audio.{name}={default:g}")
-    rule = f"choose more than 0 and at most {LONGEST_MS:g} milliseconds"
-    require(0 < milliseconds <= LONGEST_MS, f"audio.{name}", f"{milliseconds:g}", rule)
-
-
-def empty_bands(config: SpectrogramConfig) -> int:
-    """Count the mel bands that are always silent because they contain no frequency of the Fourier transform."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torchaudio warns about such bands
-        return int((mel_filters(config).amax(0) == 0).sum())
-
-
-def _require_full_bands(config: SpectrogramConfig) -> None:
-    empty = empty_bands(config)
-    if not empty:
-        return
-    less = [config.n_mels * percent // 100 for percent in range(95, 0, -5)]
-    fewer = next((n for n in less if n and not empty_bands(replace(config, n_mels=n))), None)
-    longer = [round(config.window_length * factor) for factor in (1.25, 1.5, 2, 3, 4)]
-    window = next((n for n in longer if n <= MAX_WINDOW and not empty_bands(replace(config, window_length=n))), None)
-    remedies = [
-        *([f"fewer bands (audio.n_mels={fewer})"] if fewer else []),
-        *([f"a longer window (audio.window_ms={1000 * window / config.sample_rate:g})"] if window else []),
-    ]
-    bands = f"{empty} bands are" if empty > 1 else "1 band is"
-    raise InputError(
-        f"audio.n_mels is {config.n_mels}, and {bands} empty: a window of {config.window_length} samples "
-        f"({1000 * config.window_length / config.sample_rate:.4g} ms) gives one frequency per "
-        f"{config.sample_rate / config.window_length:.4g} Hz, and each band needs one: choose "
-        f"{' or '.join(remedies) or 'other bands'}"
-    )
 
 
 def warp(

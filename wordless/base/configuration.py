@@ -49,7 +49,7 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str) -> T:
     try:
         return cast(Any, cls)(**arguments)  # type: ignore[no-any-return]  # mypy knows no constructor of any T
     except InputError as error:
-        raise InputError(qualify(str(error), name)) from error
+        raise error.within(name) if error.option else InputError(qualify(str(error), name)) from error
 
 
 def qualify(message: str, name: str) -> str:
@@ -82,7 +82,7 @@ def move_seeds(config: T, by: int, *, name: str) -> T:
     try:
         return cast(T, dataclasses.replace(cast(Any, config), **moved))
     except InputError as error:
-        raise InputError(qualify(str(error), name)) from error
+        raise error.within(name) if error.option else InputError(qualify(str(error), name)) from error
 
 
 def require_known(values: Mapping[str, object], fields: Mapping[str, object], name: str) -> None:

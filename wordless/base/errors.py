@@ -1,8 +1,65 @@
 """The exception for errors that a user can correct."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class InputError(ValueError):
-    """Bad input: the message names the argument, its value, the rule and the remedy, in one line.
+    """Bad input: names the argument, its value, the rule and the remedy, in one line.
+
+    ``option`` is the name of an argument or of a field, such as ``steps``. Whoever builds a config from parts puts the
+    place before it (`within`), so that the command line reads ``lm.fit.steps`` and Python reads ``steps``. A
+    ``message`` stands for all of them where no single argument is wrong, such as for a damaged file.
 
     Commands print only the message and exit with code 2. Every other exception is a bug and keeps its traceback.
     """
+
+    def __init__(
+        self, message: str = "", *, option: str = "", value: object = None, rule: str = "", remedy: str = ""
+    ) -> None:
+        self.message, self.option, self.value, self.rule, self.remedy = message, option, value, rule, remedy
+        super().__init__(message, option, value, rule, remedy)
+
+    def __str__(self) -> str:
+        if not self.option:
+            return self.message
+        text = f"{self.option} is {written(self.value)}; {self.rule}"
+        return f"{text}: {self.remedy}" if self.remedy else text
+
+    def __reduce__(self) -> tuple[object, ...]:  # for pools of processes
+        return _restored, (self.message, self.option, self.value, self.rule, self.remedy)
+
+    def within(self, place: str) -> "InputError":
+        """Return the error with the dotted ``place`` of the config before the name of its option."""
+        option = f"{place}.{self.option}" if place and self.option else self.option
+        return _restored(self.message, option, self.value, self.rule, self.remedy)
+
+
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """Put a dotted ``place`` before the option that an error of the block names."""
+    try:
+        yield
+    except InputError as error:
+        raise error.within(place) from error
+
+
+def _restored(message: str, option: str, value: object, rule: str, remedy: str) -> InputError:
+    return InputError(message, option=option, value=value, rule=rule, remedy=remedy)
+
+
+def written(value: object) -> str:
+    """Write a value as on the command line."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case "":
+            return "empty"
+        case float():
+            return f"{value:g}" if float(f"{value:g}") == value else str(value)
+        case list() | tuple():
+            return f"[{', '.join(map(written, value))}]"
+        case _:
+            return str(value)

@@ -9,7 +9,7 @@ them and say nothing.
 """
 
 import dataclasses
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from wordless.base.devices import multiplies_bf16
 from wordless.base.errors import InputError
 from wordless.training.gangs import Gang
-from wordless.training.state import FitConfig, Precision
+from wordless.training.options import FitConfig
 
 T = TypeVar("T")
+Precision = Literal["fp32", "bf16"]
 CONVOLUTIONS = nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d
 MOST_WRONG = 0.05  # of the norm; rounding makes 0.005 of it
 PLACES = 16  # outputs along each axis, at least

@@ -11,24 +11,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from wordless.base.errors import InputError
 from wordless.base.files import aside
-from wordless.base.ranges import require_least, require_positive
-from wordless.base.seeds import require_seed
 from wordless.training.gangs import share
+from wordless.training.options import FitConfig
 from wordless.training.record import Point
 
 STEP = "step"
 PROGRESS = ("step", "seconds", "curve", "running", "best_loss", "best_step", "cut_short")  # saved attributes
-Sharding = Literal["none", "fsdp"]
-Precision = Literal["fp32", "bf16"]
 MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # the optimizer state of a parameter in AdamW
 VALUES, HASH = "values", "hash"  # in the header
 
@@ -89,57 +85,6 @@ def _hash(tensors: Mapping[str, Tensor], text: str) -> str:
     return digest.hexdigest()
 
 
-@dataclass(frozen=True, kw_only=True)
-class FitConfig:
-    """Options of training: AdamW, linear warm-up and cosine decay."""
-
-    steps: int
-    lr: float  # peak learning rate
-    warmup_steps: int = 50
-    final_lr_ratio: float = 0.05  # of the peak, at the last step
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    accumulation: int = 1  # micro-steps per step: they divide the batch
-    # of products; weights stay fp32. auto: see `wordless.training.precision`
-    precision: Literal["auto", "fp32", "bf16"] = "fp32"
-    ema_decay: float = 0.0  # exponential moving average of the weights; 0 is none
-    validate_every: int = 100  # steps
-    keep: Literal["best", "last"] = "best"  # which weights are kept, by validation loss
-    max_minutes: float | None = None  # training ends early after this time, and results say so
-    checkpoint_minutes: float = 1.0  # between checkpoints
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_least(self, "fit", "steps", least=self.least_steps)
-        require_positive(self, "fit", "lr", "accumulation", "validate_every", "clip_norm")
-        require_seed(self.seed, "fit.seed")
-        require_least(self, "fit", "warmup_steps", "weight_decay", "checkpoint_minutes", least=0)
-        if not 0 <= self.final_lr_ratio <= 1:
-            raise InputError(f"fit.final_lr_ratio is {self.final_lr_ratio}; choose 0 (no learning) to 1 (no decay)")
-        if not 0 <= self.ema_decay < 1:
-            raise InputError(f"fit.ema_decay is {self.ema_decay}; choose 0 (none) or a value below 1, such as 0.999")
-        if self.max_minutes is not None and self.max_minutes <= 0:
-            raise InputError(f"fit.max_minutes is {self.max_minutes}; choose a positive ceiling, or null for none")
-
-    @property
-    def least_steps(self) -> int:
-        """Smallest number of steps."""
-        return 1
-
-    @property
-    def summary(self) -> str:
-        """Steps and precision, for people."""
-        return f"{self.steps} steps, {self.precision}"
-
-    def learning_rate(self, step: int) -> float:
-        """Compute the learning rate of ``step``: linear warm-up, then half a cosine down to ``final_lr_ratio``."""
-        if step < self.warmup_steps:
-            return self.lr * (step + 1) / self.warmup_steps
-        progress = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
-        low = self.final_lr_ratio
-        return self.lr * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Saved:
     """A checkpoint that was read, and fits its training."""
@@ -152,22 +97,6 @@ class Saved:
     def step(self) -> int:
         """Number of steps that were taken before."""
         return cast(int, self.progress[STEP])
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShardableFitConfig(FitConfig):
-    """Options of training a model that may be too large for the memory of one process."""
-
-    sharding: Sharding = "none"  # fsdp: each process holds a share of weights, gradients and moments
-
-
-@dataclass(frozen=True, kw_only=True)
-class StartableFitConfig(FitConfig):
-    """Options of a training that may begin with trained weights, which need no step."""
-
-    @property
-    def least_steps(self) -> int:
-        return 0
 
 
 class Training:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from wordless.base.errors import InputError
 from wordless.training.gangs import Gang
-from wordless.training.state import FitConfig, Training
+from wordless.training.options import FitConfig
+from wordless.training.state import Training
 
 
 class Figures:

@@ -8,11 +8,23 @@ from torch import Tensor
 
 from lm.bodies.body import Reading, read_states
 
-CODES = Reading(sample_rate=8000, samples_per_state=160, window=8)
-PATCHES = Reading(sample_rate=8000, samples_per_state=80, window=8, inputs_per_state=5, shared_inputs=3)
-SAMPLES = Reading(
-    sample_rate=8000, samples_per_state=4, window=8, inputs_per_state=4, shared_inputs=2, rounded_up=False
-)
+
+def reading(samples_per_state: int, *, inputs: int = 1, shared: int = 0, rounded_up: bool = True) -> Reading:
+    return Reading(
+        sample_rate=8000,
+        samples_per_state=samples_per_state,
+        window=8,
+        inputs_per_state=inputs,
+        shared_inputs=shared,
+        rounded_up=rounded_up,
+        least_samples=1,
+        input_type="float32",
+        key="",
+    )
+
+
+CODES, PATCHES = reading(160), reading(80, inputs=5, shared=3)
+SAMPLES = reading(4, inputs=4, shared=2, rounded_up=False)
 
 
 def sums(reading: Reading) -> object:

@@ -88,8 +88,8 @@ def test_the_front_end_is_the_tokenizer(run: Path) -> None:
     sound = Waveform(samples=sweep(0.33, AUDIO.sample_rate), sample_rate=AUDIO.sample_rate)
     inputs = source.body.front_end(source.folder, device="cpu")([sound.samples])
     assert len(inputs) == source.body.num_inputs(len(sound.samples))
-    assert inputs.dtype == source.body.input_type
-    assert source.body.least_samples == 80
+    assert inputs.dtype == source.body.reading.input_type
+    assert source.body.reading.least_samples == 80
 
 
 def test_a_share_of_the_codes_is_replaced() -> None:

@@ -66,7 +66,6 @@ BY_GROUP = ("corpus.root=x", "corpus.split.by=group")
         ("run", ("stages=[tokenizer,lm]", "compare.methods=[gpt]"), "compare.methods", "stages"),
         ("run", ("stages=[tokenizer,vocoder]", "compare.states=[inner]"), "compare.states", "stages"),
         ("run", ("stages=tokenizer", "compare.features={own: x.npz}"), "compare.features", "stages"),
-        ("run", ("compare.methods=[log_mel]", "compare.surprise=true"), "compare.surprise", "compare.methods"),
         ("run", ("vocoder.fit.lr=1e-3",), "vocoder.fit.lr", "vocoder.fit.steps=300"),
         ("run", ("vocoder.fit.keep=last",), "vocoder.fit.keep", "vocoder.fit.steps=300"),
         ("run", ("vocoder.crops.batch_size=4", "stages=vocoder"), "vocoder.crops.batch_size", "vocoder.fit.steps=300"),
@@ -133,7 +132,6 @@ def test_an_option_without_an_effect_is_refused(command: str, words: tuple[str, 
         ("run", ("lm.contrast.temperature=0.1", "lm.contrast_weight=0.5")),
         ("run", ("stages=[tokenizer,vocoder]", "compare.methods=[mfcc]")),  # a probe of them may name decoded sounds
         ("run", ("stages=[tokenizer]", "compare.folds=group")),
-        ("run", ("stages=probe", "compare.methods=gpt", "compare.surprise=true")),
         ("run", (*STARTED, "tokenizer.sample_patches=500", "tokenizer.seed=2", "tokenizer.health.gate=stop")),
         ("run", ("experiment=smoke", *STARTED)),  # the preset sets tokenizer.fit.steps
         ("run", ("corpus.root=x", "corpus.split.by=index", INDICES[0], "corpus.split.seed=3")),

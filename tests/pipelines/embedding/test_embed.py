@@ -124,8 +124,6 @@ def found(folder: Path) -> list[Path]:
         ([], "layer_1:mean", 8),
         (["pooling=thirds"], "layer_1:thirds", 24),
         (["layer=inner_1", "pooling=thirds_max"], "inner_1:thirds_max", 64),
-        (["layer=all_layers", "pooling=attentive"], "all_layers:attentive", 8),
-        (["layer=all_and_surprise"], "all_and_surprise:thirds", 27),
         (["layer=all_layers_with_input"], "all_layers_with_input:mean", 16),
         (["method=bag_of_codes"], "bag_of_codes:mean", 8),
         (["method=bottleneck", "pooling=max"], "bottleneck:max", 4),

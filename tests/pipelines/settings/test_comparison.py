@@ -28,8 +28,6 @@ PLAIN: dict[str, Any] = {
     "methods": ("gpt",),
     "folds": "group",
     "states": ("residual",),
-    "attentive": False,
-    "surprise": False,
 }
 
 
@@ -75,19 +73,11 @@ def test_a_comparison_of_nothing_is_refused() -> None:
     [
         ({"states": ()}, r"compare\.states\b.*\[\].*\[residual\]"),
         ({"states": ("inner", "inner")}, r"compare\.states\b.*\['inner', 'inner'\]"),
-        ({"states": ("inner",), "attentive": True}, r"compare\.attentive=true\b.*\bresidual\b"),
-        ({"states": ("inner",), "surprise": True}, r"compare\.surprise=true\b.*\bresidual\b"),
     ],
 )
 def test_states_that_will_not_do(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=told):
         config(**changes)
-
-
-@pytest.mark.parametrize("option", ["attentive", "surprise"])
-def test_the_surprise_at_soft_codes_is_refused(option: str) -> None:
-    with pytest.raises(InputError, match=rf"compare\.{option}=true\b.*compare\.assignments=hard\b"):
-        config(**{option: True, "assignments": "soft"})
 
 
 def test_an_input_beside_no_candidate_is_refused() -> None:

@@ -10,7 +10,8 @@ from lm.gpt import GPT, GPTConfig
 from lm.tokens import Vocabulary
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny_chain import composed
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
+from tokenizer.autoencoder import Autoencoder
+from tokenizer.options import AutoencoderConfig
 from vocoder.wavenet.network import WaveNet, WaveNetConfig
 from wordless.base.errors import InputError
 

@@ -9,7 +9,8 @@ import soundfile
 import torch
 
 from tests.pipelines.conftest import FinishedRun
-from tokenizer.encoder import Encoder, View, encode_clip, encode_views
+from tokenizer.encoder import Encoder, encode_clip, encode_views
+from tokenizer.options import View
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.manifest import Clip, read_manifest
 from wordless.audio.spectrogram import log_mel_stream, warp

@@ -15,9 +15,10 @@ from tests.pipelines.tiny import AUDIO, save_tokenizer, sweep, tiny_tokenizer
 from tokenizer.encoder import Encoder
 from tokenizer.signals import PATCHES_AT_ONCE
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.options import MeanRemoval
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.spectrogram import LogMel, MeanRemoval
+from wordless.audio.spectrogram import LogMel
 from wordless.base.files import file_hash
 
 

@@ -34,7 +34,7 @@ from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 RATE = 8000
 CONFIG = AstConfig(layers=(2, 12), patches=4)

@@ -19,7 +19,7 @@ from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.manifest import Clip, Manifest, Split
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone
-from wordless.training.state import StartableFitConfig
+from wordless.training.options import StartableFitConfig
 
 RATE = 4000
 

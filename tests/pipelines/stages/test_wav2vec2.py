@@ -40,7 +40,7 @@ from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 BATCHES = WaveformBatchConfig(batch_size=4, max_seconds=0.5)
 SETTINGS = Wav2vec2Settings(

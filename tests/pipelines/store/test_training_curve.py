@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.store.training_curve import numeric, training_name
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 
 def test_a_training_is_one_folder_whatever_its_fold_is_called() -> None:

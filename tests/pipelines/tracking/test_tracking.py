@@ -24,8 +24,8 @@ from tests.pipelines.tracking.records import READERS, Record, prepare
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone
+from wordless.training.options import FitConfig
 from wordless.training.record import Point
-from wordless.training.state import FitConfig
 
 FIT = FitConfig(steps=8, lr=0.02, warmup_steps=2, validate_every=2, checkpoint_minutes=0)
 STEPS = [2, 4, 6, 8]

@@ -8,12 +8,12 @@ import soundfile
 
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.decoding import Channel, ChannelPowers, RecordingError
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import MOST_TIMES, read, read_beginning, read_blocks, resample_blocks
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import audio_hash, read_manifest, write_manifest
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.audio.waveform import FloatArray, Part
 from wordless.base.errors import InputError
 

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordless.audio.spectrogram import MeanRemoval, limit_range, subtract_mean
+from wordless.audio.options import MeanRemoval
+from wordless.audio.spectrogram import limit_range, subtract_mean
 
 FRAMES = torch.from_numpy(np.random.default_rng(0).normal(-3, 2, (37, 5)).astype(np.float32))
 

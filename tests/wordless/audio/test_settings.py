@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordless.audio.spectrogram import AudioSettings, SpectrogramConfig, empty_bands
+from wordless.audio.options import AudioSettings, SpectrogramConfig, empty_bands
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reference import log_mel_frame
-from wordless.audio.spectrogram import SMALLEST_FLOOR, LogMel, SpectrogramConfig
+from wordless.audio.options import SMALLEST_FLOOR, SpectrogramConfig
+from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import LOUDEST
 from wordless.base.errors import InputError
 

@@ -17,7 +17,7 @@ from pipelines.tracking.tracker import TrackedRun
 from pipelines.tracking.tracking import open_trackers
 from wordless.base.progress import Terminal
 from wordless.training.gangs import open_gang
-from wordless.training.state import FitConfig
+from wordless.training.options import FitConfig
 
 CONFIG = FitConfig(steps=10, lr=0.02, warmup_steps=2, validate_every=1, ema_decay=0.5, keep="last")
 CONFIGS = {"plain": CONFIG, "accumulated": replace(CONFIG, accumulation=3, clip_norm=0.1)}

@@ -20,7 +20,8 @@ from lm.batches import loss as nats
 from lm.model import LanguageModel
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.vocoder.sounds import clips_of_own_meaning, recordings, tiny_config
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, reconstruction_loss
+from tokenizer.autoencoder import Autoencoder, reconstruction_loss
+from tokenizer.options import AutoencoderConfig
 from tokenizer.sample import PatchBatches
 from vocoder.crops import Crops, CropsConfig
 from vocoder.crops import loss as cross_entropy
@@ -28,8 +29,8 @@ from vocoder.wavenet.network import create_wavenet
 from wordless.base.progress import Progress
 from wordless.training.fit import fit
 from wordless.training.gangs import Gang, open_gang
+from wordless.training.options import FitConfig, Sharding
 from wordless.training.record import TrainingRecord
-from wordless.training.state import FitConfig, Sharding
 from wordless.training.steps import B, Batches, LossFunction
 
 FIT = FitConfig(steps=6, lr=0.01, warmup_steps=2, validate_every=1, ema_decay=0.5, checkpoint_minutes=0)

@@ -4,10 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.inspection import Measurement
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Split
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.audio.spectrogram import SpectrogramConfig
 from wordless.audio.waveform import Part
 from wordless.base.text import counted
 

@@ -1,9 +1,9 @@
-"""Mel-frequency cepstral coefficients of sounds whose coefficients are known in part."""
+"""MFCC and chroma of sounds of which they are known."""
 
 import numpy as np
 import pytest
 
-from pipelines.methods.mfcc import COEFFICIENTS, mfcc_frames
+from pipelines.methods.signals import COEFFICIENTS, chroma_frames, mfcc_frames
 from tests.pipelines.tiny import sweep
 
 OPTIONS = {"sample_rate": 8000, "window_length": 200, "hop_length": 80}
@@ -32,3 +32,19 @@ def test_deltas_are_the_slope_of_the_coefficients() -> None:
     for frame in (10, 25):
         slope = (offsets[:, None] * coefficients[frame + offsets]).sum(0) / (offsets**2).sum()
         np.testing.assert_allclose(deltas[frame], slope, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("hertz", "pitch_class"), [(440.0, 9), (880.0, 9), (261.63, 0), (659.26, 4)])
+@pytest.mark.parametrize("sample_rate", [8000, 16_000])
+def test_a_tone_is_loudest_in_its_pitch_class(hertz: float, pitch_class: int, sample_rate: int) -> None:
+    time = np.arange(sample_rate) / sample_rate
+    frames = chroma_frames(np.sin(2 * np.pi * hertz * time).astype(np.float32), sample_rate=sample_rate, hop_length=160)
+    assert frames.shape == (1 + sample_rate // 160, 12)
+    assert set(frames[5:-5].argmax(1).tolist()) == {pitch_class}  # C is 0, A is 9
+
+
+@pytest.mark.parametrize("samples", [1, 3000])
+def test_silence_and_short_clips_have_finite_frames(samples: int) -> None:
+    frames = chroma_frames(np.zeros(samples, np.float32), sample_rate=8000, hop_length=80)
+    assert np.isfinite(frames).all()
+    assert not frames.any()

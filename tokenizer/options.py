@@ -1,0 +1,150 @@
+"""Options of the tokenizer."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from wordless.audio.options import require_ranges
+from wordless.base.errors import InputError
+from wordless.base.options import Options, option
+from wordless.base.seeds import MAX_SEED, named_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchConfig(Options):
+    """Size of a patch."""
+
+    frames: int = option(2, "frames per patch; 2 frames give 50 codes per second by default", least=1)
+    mels: int | None = option(
+        None,
+        "mel bands per patch, a divisor of audio.n_mels: 40 of 80 give two streams; null: all bands, one stream",
+        least=1,
+    )
+
+    def height(self, n_mels: int) -> int:
+        """Return the mel bands per patch, for a spectrogram of ``n_mels``."""
+        height = n_mels if self.mels is None else self.mels
+        if n_mels % height:
+            raise InputError(option="mels", value=height, rule=f"it must divide {n_mels} mel bands into equal parts")
+        return height
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderConfig(Options):
+    """Sizes of the encoder and the decoder, which have three fully connected layers each."""
+
+    hidden: int = option(256, "width of both hidden layers", least=1)
+    bottleneck: int = option(64, "width of the bottleneck", least=1)
+
+    def parameters(self, patch_size: int) -> int:
+        """Return the number of weights of an autoencoder for patches of this size."""
+        return self._three_layers(patch_size, self.bottleneck) + self.decoder_parameters(patch_size)
+
+    def decoder_parameters(self, patch_size: int) -> int:
+        """Return the number of weights of the decoder alone."""
+        return self._three_layers(self.bottleneck, patch_size)
+
+    def _three_layers(self, inputs: int, outputs: int) -> int:
+        return (inputs + 1) * self.hidden + (self.hidden + 1) * self.hidden + (self.hidden + 1) * outputs
+
+
+LEAST_SECONDS = 0.01  # of a clip that is encoded again
+
+
+MOST_DB = 200  # largest change of a recording; 24 bits span 144 dB
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthConfig(Options):
+    """Options of the health checks: the threshold of collapse, and the changes that stability is measured with."""
+
+    min_perplexity_ratio: float = option(
+        0.2,
+        "the codebook counts as collapsed if its perplexity is a smaller share of the codebook size",
+        least=0,
+        most=1,
+    )
+    gate: Literal["warn", "stop"] = option("warn", "what a run does if the codebook has collapsed")
+    noise_snr_db: float = option(
+        30.0,
+        "signal-to-noise ratio in dB of the white noise whose effect on the codes is measured",
+        least=-MOST_DB,
+        most=MOST_DB,
+    )
+    gain_db: float = option(-6.0, "gain in dB whose effect on the codes is measured", least=-MOST_DB, most=MOST_DB)
+    shift_seconds: float = option(0.002, "shift in seconds whose effect on the codes is measured", least=0)
+    max_clips: int = option(200, "largest number of validation clips", least=1)
+    max_seconds: float = option(30.0, "seconds of each of these clips, from the beginning", least=LEAST_SECONDS)
+
+
+MOST_WARPS = 1000  # copies of each training clip; training sees no use in more, and their encoding takes hours
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsConfig(Options):
+    """Options of augmented views of training clips."""
+
+    offsets: bool = option(
+        True,
+        "whether there are also copies whose first patch begins at each other frame of a patch",
+    )
+    warps: int = option(
+        0,
+        "number of copies of each clip with another speed and other formants",
+        least=0,
+        most=MOST_WARPS,
+    )
+    max_speed: float = option(0.15, "largest change of speed: 0.15 is 15 % faster or slower", least=0, below=1)
+    max_formants: float = option(0.15, "largest shift of the mel bands: 0.15 is 15 % higher or lower", least=0, below=1)
+    dynamic_ranges: tuple[float, float] | None = option(
+        None,
+        "such as [22, 50]: each warped copy has one of these dynamic ranges in dB; null: audio.dynamic_range",
+    )
+    seed: int = option(0, "seed of the copies", least=0, most=MAX_SEED)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_ranges(self.dynamic_ranges)
+        if self.warps and not (self.max_speed or self.max_formants):
+            rule = "max_speed and max_formants are 0, so that copies would be equal: raise one of them"
+            raise InputError(option="warps", value=self.warps, rule=rule)
+
+    def of(self, name: str, patch_frames: int) -> tuple["View", ...]:
+        """Return the views of the clip ``name``; they do not depend on other clips.
+
+        Codes at several rates have the views of the coarsest rate, whose ``patch_frames`` these are.
+        """
+        shifted = tuple(View(offset_frames=offset) for offset in range(1, patch_frames if self.offsets else 1))
+        rng = np.random.default_rng([self.seed, named_seed(name)])
+        spread = np.log1p([self.max_speed, self.max_formants])
+        ratios = np.exp(rng.uniform(-1, 1, (self.warps, 2)) * spread)
+        offsets = rng.integers(patch_frames if self.offsets else 1, size=self.warps)
+        ranges = [None if self.dynamic_ranges is None else float(rng.uniform(*self.dynamic_ranges)) for _ in offsets]
+        warped = (
+            View(
+                offset_frames=int(offset),
+                speed=float(speed),
+                formants=float(formants),
+                dynamic_range=decibels,
+                patch_frames=patch_frames,
+            )
+            for offset, (speed, formants), decibels in zip(offsets, ratios, ranges, strict=True)
+        )
+        return (*shifted, *warped)
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """One way to encode a clip."""
+
+    offset_frames: int = 0  # skipped before the first patch
+    speed: float = 1.0  # above 1 is faster
+    formants: float = 1.0  # above 1 is lower: band m takes its value from m * formants
+    dynamic_range: float | None = None  # dB; None: the front end's own
+    patch_frames: int = 1  # of a warped copy, frames that fill no whole patch of so many frames are dropped
+
+    @property
+    def is_warped(self) -> bool:
+        """Whether the view changes the spectrogram, not only where the first patch begins."""
+        return not (self.speed == self.formants == 1 and self.dynamic_range is None)

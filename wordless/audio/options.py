@@ -1,0 +1,203 @@
+"""Options of the log-mel front end."""
+
+import warnings
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+from wordless.audio.decoding import Channel, require_choice
+from wordless.base.errors import InputError
+from wordless.base.options import Options, option
+
+MeanRemoval = Literal["none", "clip", "running"]
+
+CHANNEL = (
+    "mean, loudest, 0, 1, ...: the mean of a recording's channels, the channel with the highest power, or a channel by "
+    "its number"
+)
+MAX_WINDOW = 65_536  # samples
+MAX_MELS = 1024  # their weights with the longest window take 128 MiB
+MIN_RATE, MAX_RATE = 2, 1_000_000  # Hz; torchaudio's mel filters end at a whole number of Hz, half the sample rate
+SMALLEST_FLOOR = 1e-30  # smaller values may be 0 in float32, and the logarithm of digital silence would not be finite
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrogramConfig(Options):
+    """Options of the log-mel spectrogram of a mono signal."""
+
+    sample_rate: int = option(
+        16_000, "Hz; recordings of other rates are resampled", least=MIN_RATE, most=MAX_RATE, unit="Hz"
+    )
+    window_length: int = option(
+        400, "samples of the window, and of the Fourier transform", least=1, most=MAX_WINDOW, unit="samples"
+    )
+    hop_length: int = option(160, "samples from one frame to the next", least=1)
+    n_mels: int = option(80, "mel bands", least=1, most=MAX_MELS)
+    f_min: float = option(0.0, "Hz; lower edge of the lowest band", least=0)
+    f_max: float | None = option(None, "Hz; upper edge of the highest band; null: half the sample rate", above=0)
+    # 80 dB below a full-scale tone in a window of 400 samples; at 0 the logarithm of digital silence is not finite
+    floor: float = option(
+        1e-4,
+        "constant added to the mel power; a lower floor keeps more of the noise between sounds",
+        least=SMALLEST_FLOOR,
+    )
+    dynamic_range: float | None = option(
+        None,
+        "such as 40: puts each recording's floor 40 dB below its loud values; needs the whole recording",
+        above=0,
+        unit="dB",
+    )
+    channel: Channel = option("mean", CHANNEL)
+    remove_mean: MeanRemoval = option(
+        "none", "subtracts each mel band's mean over the whole clip, or over the frames so far"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_choice(self.channel, "channel")
+        if self.hop_length > self.window_length:
+            rule = f"choose at most the window, {self.window_length} samples, so that every sample is used"
+            raise InputError(option="hop_length", value=self.hop_length, rule=rule)
+        nyquist = self.sample_rate / 2
+        if not self.f_min < self.highest <= nyquist:
+            rule = f"choose f_min < f_max <= {nyquist:g} Hz, half of the sample rate; f_max is {self.highest:g}"
+            raise InputError(option="f_min", value=self.f_min, rule=rule)
+        if self.n_mels > (most := self.window_length // 2):
+            longer = -(-2000 * self.n_mels // self.sample_rate)  # ms, for as many bins as bands
+            rule = f"choose at most {most}, the frequency bins of a window of {self.window_length} samples"
+            raise InputError(option="n_mels", value=self.n_mels, rule=rule, remedy=f"or window_ms={longer}")
+
+    @property
+    def highest(self) -> float:
+        """Upper edge of the highest mel band in Hz."""
+        return self.sample_rate / 2 if self.f_max is None else self.f_max
+
+    @property
+    def keeps_levels(self) -> bool:
+        """Whether log-mel says how loud a band is, and not only how loud beside the rest of its recording."""
+        return self.remove_mean == "none" and self.dynamic_range is None
+
+    @property
+    def left_context(self) -> int:
+        """Samples before its own hop that a frame uses: window_length - hop_length."""
+        return self.window_length - self.hop_length
+
+
+def require_ranges(ranges: tuple[float, float] | None) -> None:
+    """Refuse an invalid interval of dynamic ranges."""
+    if ranges is not None and not 0 < ranges[0] <= ranges[1]:
+        rule = "give the narrowest and the widest in dB, such as [22, 50], or null"
+        raise InputError(option="dynamic_ranges", value=ranges, rule=rule)
+
+
+DEFAULT_WINDOW_MS = 25.0
+
+
+DEFAULT_HOP_MS = 10.0
+
+
+LONGEST_MS = 10_000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioSettings(Options):
+    """Options of the front end: window and hop in milliseconds, or else in samples.
+
+    Fields of the same name mean the same as those of `SpectrogramConfig`.
+    """
+
+    sample_rate: int = option(
+        16_000, "Hz; recordings of other rates are resampled", least=MIN_RATE, most=MAX_RATE, unit="Hz"
+    )
+    window_ms: float | None = option(
+        DEFAULT_WINDOW_MS,
+        "length of the analysis window in milliseconds, rounded to whole samples",
+        above=0,
+        most=LONGEST_MS,
+        unit="ms",
+    )
+    hop_ms: float | None = option(
+        DEFAULT_HOP_MS,
+        "milliseconds from one frame to the next, rounded to whole samples",
+        above=0,
+        most=LONGEST_MS,
+        unit="ms",
+    )
+    window_length: int | None = option(None, "length of the window in samples, instead of window_ms")
+    hop_length: int | None = option(None, "hop in samples, instead of hop_ms")
+    n_mels: int = option(80, "mel bands", least=1, most=MAX_MELS)
+    f_min: float = option(0.0, "Hz; lower edge of the lowest band", least=0)
+    f_max: float | None = option(None, "Hz; upper edge of the highest band; null: half the sample rate", above=0)
+    # 80 dB below a full-scale tone in a window of 400 samples; at 0 the logarithm of digital silence is not finite
+    floor: float = option(
+        1e-4,
+        "constant added to the mel power; a lower floor keeps more of the noise between sounds",
+        least=SMALLEST_FLOOR,
+    )
+    dynamic_range: float | None = option(
+        None,
+        "such as 40: puts each recording's floor 40 dB below its loud values; needs the whole recording",
+        above=0,
+        unit="dB",
+    )
+    channel: Channel = option("mean", CHANNEL)
+    remove_mean: MeanRemoval = option(
+        "none", "subtracts each mel band's mean over the whole clip, or over the frames so far"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_one_length("window_ms", self.window_ms, DEFAULT_WINDOW_MS, "window_length", self.window_length)
+        _require_one_length("hop_ms", self.hop_ms, DEFAULT_HOP_MS, "hop_length", self.hop_length)
+
+    def spectrogram(self) -> SpectrogramConfig:
+        """Return the front end, with window and hop rounded to whole samples."""
+        options = {field.name: getattr(self, field.name) for field in fields(SpectrogramConfig)}
+        options["window_length"] = self._samples(self.window_ms, self.window_length)
+        options["hop_length"] = self._samples(self.hop_ms, self.hop_length)
+        config = SpectrogramConfig(**options)
+        _require_full_bands(config)
+        return config
+
+    def _samples(self, milliseconds: float | None, samples: int | None) -> int:
+        return samples if samples is not None else round(self.sample_rate * (milliseconds or 0.0) / 1000)
+
+
+def _require_one_length(name: str, milliseconds: float | None, default: float, other: str, samples: int | None) -> None:
+    """Refuse a length that is given in both units, or in none. A value in samples replaces the default."""
+    if samples is not None and milliseconds not in (None, default):
+        rule = f"{other} is {samples}, and only one may be given: set one of them to null"
+        raise InputError(option=name, value=milliseconds, rule=rule)
+    if samples is None and milliseconds is None:
+        rule = f"{other} is null, too: give one of them, such as {name}={default:g}"
+        raise InputError(option=name, value=None, rule=rule)
+
+
+def empty_bands(config: SpectrogramConfig) -> int:
+    """Count the mel bands that are always silent because they contain no frequency of the Fourier transform."""
+    from wordless.audio.spectrogram import mel_filters  # PyTorch, which other mistakes need not wait for
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torchaudio warns about such bands
+        return int((mel_filters(config).amax(0) == 0).sum())
+
+
+def _require_full_bands(config: SpectrogramConfig) -> None:
+    empty = empty_bands(config)
+    if not empty:
+        return
+    less = [config.n_mels * percent // 100 for percent in range(95, 0, -5)]
+    fewer = next((n for n in less if n and not empty_bands(replace(config, n_mels=n))), None)
+    longer = [round(config.window_length * factor) for factor in (1.25, 1.5, 2, 3, 4)]
+    window = next((n for n in longer if n <= MAX_WINDOW and not empty_bands(replace(config, window_length=n))), None)
+    remedies = [
+        *([f"n_mels={fewer}"] if fewer else []),
+        *([f"window_ms={1000 * window / config.sample_rate:g}"] if window else []),
+    ]
+    rule = (
+        f"{empty} of the bands hold no frequency: a window of {config.window_length} samples "
+        f"({1000 * config.window_length / config.sample_rate:.4g} ms) has one for each "
+        f"{config.sample_rate / config.window_length:.4g} Hz"
+    )
+    raise InputError(
+        option="n_mels", value=config.n_mels, rule=rule, remedy=" or ".join(remedies) or "choose other bands"
+    )

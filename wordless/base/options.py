@@ -1,0 +1,156 @@
+"""Options: the default, the meaning and the range of a value stand in its field of a dataclass, and nowhere else::
+
+    @dataclass(frozen=True, kw_only=True)
+    class PatchConfig(Options):
+        frames: int = option(2, "frames per patch; 2 frames give 50 codes per second by default", least=1)
+
+Direct construction and `build` check the ranges. The command line has an option for each such field, and none for a
+field without `option`. Its help, its completion and its defaults read the fields (pipelines/commandline/options.py).
+This module imports no heavy library, and no module of options does: commands refuse options before PyTorch is imported.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from types import UnionType
+from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from wordless.base.errors import InputError
+
+T = TypeVar("T")
+
+REQUIRED: Final[Any] = dataclasses.MISSING  # the default of an option that must be given
+MEANING = "option"  # key of a field's metadata
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """The numbers that an option takes. Infinity and NaN are in no range."""
+
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def __contains__(self, value: float) -> bool:
+        return (
+            math.isfinite(value)
+            and (self.least is None or value >= self.least)
+            and (self.most is None or value <= self.most)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        match self:
+            case Range(least=float() | int() as least, most=float() | int() as most, above=None, below=None):
+                return f"{_number(least)} to {_number(most)}"
+        low = f"{_number(self.least)} or more" if self.least is not None else ""
+        low = f"more than {_number(self.above)}" if self.above is not None else low
+        high = f"at most {_number(self.most)}" if self.most is not None else ""
+        high = f"less than {_number(self.below)}" if self.below is not None else high
+        return " and ".join(bound for bound in (low, high) if bound)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meaning:
+    """What is known of an option beside its name, its type and its default."""
+
+    text: str  # one line for people, with the unit
+    range: Range | None = None  # of the number, or of each number of several
+    unit: str = ""  # of the number, for messages
+    choices: tuple[object, ...] = ()  # of a value, or of each in a list, if its type names none
+    distinct: bool = False  # whether a list has each value once
+    filled: bool = False  # whether a list has a value or more
+    given_as: type | None = None  # dataclass that the command line has in the place of this one
+
+
+def option(
+    default: T,
+    text: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    unit: str = "",
+    choices: Iterable[object] = (),
+    distinct: bool = False,
+    filled: bool = False,
+    given_as: type | None = None,
+) -> T:
+    """Describe a field: its default or `REQUIRED`, its meaning, and the range of its numbers; None is in each range."""
+    limits = Range(least=least, most=most, above=above, below=below)
+    meaning = Meaning(
+        text=text,
+        range=None if limits == Range() else limits,
+        unit=unit,
+        choices=tuple(choices),
+        distinct=distinct,
+        filled=filled,
+        given_as=given_as,
+    )
+    metadata = {MEANING: meaning}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)  # type: ignore[return-value]  # as `dataclasses.field` is typed, too
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+class Options:
+    """Base of dataclasses with options: a new instance checks the range of each."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]  # each subclass is a dataclass
+            value = getattr(self, field.name)
+            meaning: Meaning | None = field.metadata.get(MEANING)
+            if meaning is not None and value is not None:
+                _require_in_range(field.name, value, meaning)
+                _require_choices(field.name, value, meaning.choices or _choices(type(self)).get(field.name, ()))
+
+
+def _require_in_range(name: str, value: object, meaning: Meaning) -> None:
+    """Refuse a number that is out of range or, without a range, not finite; and lists that are empty or repeat."""
+    values = value if isinstance(value, tuple) else (value,)
+    if (meaning.filled and not values) or (meaning.distinct and len({*values}) < len(values)):
+        rule = " and ".join(["name one or more"] * meaning.filled + ["name each once"] * meaning.distinct)
+        raise InputError(option=name, value=value, rule=rule)
+    for number in values:
+        if isinstance(number, float | int) and not isinstance(number, bool) and meaning.range is not None:
+            if number not in meaning.range:
+                each = "choose for each " if isinstance(value, tuple) else "choose "
+                unit = f" {meaning.unit}" if meaning.unit else ""
+                raise InputError(option=name, value=value, rule=f"{each}{meaning.range}{unit}")
+        elif isinstance(number, float) and not math.isfinite(number):
+            raise InputError(option=name, value=value, rule="choose a finite number")
+
+
+def _require_choices(name: str, value: object, choices: tuple[object, ...]) -> None:
+    """Refuse a value, or one in a list, that is none of the choices of a ``Literal``."""
+    for each in value if isinstance(value, tuple) else (value,):
+        if choices and each not in choices:
+            raise InputError(option=name, value=value, rule=f"choose {', '.join(map(str, choices))}")
+
+
+@cache
+def _choices(cls: type) -> dict[str, tuple[object, ...]]:
+    """Return the choices of the fields that are ``Literal`` alone, or with None, or a list of them."""
+    return {name: choices_of(kind) for name, kind in get_type_hints(cls).items()}
+
+
+def choices_of(kind: object) -> tuple[object, ...]:
+    """Return the choices of a type that takes nothing but them, or None, or a list of them; else nothing."""
+    match get_origin(kind), get_args(kind):
+        case origin, choices if origin is Literal:
+            return choices
+        case origin, kinds if origin is Union or origin is UnionType:
+            others = [each for each in kinds if each is not type(None)]
+            return choices_of(others[0]) if len(others) == 1 else ()
+        case origin, (first, end) if origin is tuple and end is Ellipsis:
+            return choices_of(first)
+    return ()
+
+
+def _number(value: float | None) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"

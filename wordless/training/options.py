@@ -1,0 +1,87 @@
+"""Options of training."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from wordless.base.errors import InputError
+from wordless.base.options import Options, option
+from wordless.base.seeds import MAX_SEED
+
+Sharding = Literal["none", "fsdp"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig(Options):
+    """Options of training: AdamW, linear warm-up and cosine decay."""
+
+    steps: int = option(300, "optimiser steps", least=0)
+    lr: float = option(1e-3, "peak learning rate", above=0)
+    warmup_steps: int = option(50, "steps until the learning rate reaches its peak", least=0)
+    final_lr_ratio: float = option(0.05, "learning rate of the last step as a share of the peak", least=0, most=1)
+    weight_decay: float = option(0.01, "weight decay of AdamW", least=0)
+    clip_norm: float = option(1.0, "largest norm of the gradient; a larger gradient is scaled down to it", above=0)
+    accumulation: int = option(1, "micro-steps per step; more micro-steps need less memory", least=1)
+    precision: Literal["auto", "fp32", "bf16"] = option(
+        "fp32",
+        "of products; weights stay fp32. auto: bf16 on GPUs since Ampere and on CPUs with AVX512_BF16, else fp32. "
+        "Small models are not slower in fp32 on CPUs",
+    )
+    ema_decay: float = option(
+        0.0,
+        "decay of the moving average of the weights, which is saved instead of the weights; 0: no average",
+        least=0,
+        below=1,
+    )
+    validate_every: int = option(100, "steps between validations", least=1)
+    keep: Literal["best", "last"] = option("best", "the weights that are kept; best has the lowest validation loss")
+    max_minutes: float | None = option(
+        None,
+        "longest training time in minutes; the report marks a training that reached it; null: no limit",
+        above=0,
+    )
+    checkpoint_minutes: float = option(1.0, "minutes between checkpoints, from which a killed run resumes", least=0)
+    seed: int = option(0, "seed of the initial weights and of dropout", least=0, most=MAX_SEED)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steps < self.least_steps:
+            raise InputError(option="steps", value=self.steps, rule=f"choose {self.least_steps} or more")
+
+    @property
+    def least_steps(self) -> int:
+        """Smallest number of steps."""
+        return 1
+
+    @property
+    def summary(self) -> str:
+        """Steps and precision, for people."""
+        return f"{self.steps} steps, {self.precision}"
+
+    def learning_rate(self, step: int) -> float:
+        """Compute the learning rate of ``step``: linear warm-up, then half a cosine down to ``final_lr_ratio``."""
+        if step < self.warmup_steps:
+            return self.lr * (step + 1) / self.warmup_steps
+        progress = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
+        low = self.final_lr_ratio
+        return self.lr * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardableFitConfig(FitConfig):
+    """Options of training a model that may be too large for the memory of one process."""
+
+    sharding: Sharding = option(
+        "none",
+        "none | fsdp: with torchrun, each process holds a share of weights, gradients and moments, and GPTs may be "
+        "larger",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartableFitConfig(FitConfig):
+    """Options of a training that may begin with trained weights, which need no step."""
+
+    @property
+    def least_steps(self) -> int:
+        return 0
