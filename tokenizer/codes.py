@@ -19,7 +19,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,6 @@ from wordless.base.errors import InputError
 from wordless.base.ranges import require
 
 IntArray = npt.NDArray[np.int32]
-Assignments = Literal["hard", "soft"]  # of the sound to codes, which probes of codes and of a GPT may read
 FINGERPRINT_LENGTH = 16  # hexadecimal digits: 64 bits
 MAX_STREAMS = 4096
 MAX_SAMPLES_PER_CODE = 1 << 30

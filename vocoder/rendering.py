@@ -17,8 +17,8 @@ from vocoder.continuing import Prompt
 from vocoder.filters import PostFilter, VoiceHead, in_force
 from vocoder.frames import frames_of, log_mel_of
 from vocoder.generation import CHUNK_FRAMES
+from vocoder.options import WaveNetConfig
 from vocoder.wavenet import mu_law
-from vocoder.wavenet.network import WaveNetConfig
 from wordless.audio.mono import Samples, as_waveform
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lm.model import LanguageModel
-from lm.probing.task import ProbeConfig, require_labels
+from lm.options import ProbeConfig
+from lm.probing.task import require_labels
 from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.commandline.outputs import require_kind, require_space

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lm.bodies.clips import ClipBatchConfig, ClipViews, LabelledBatch, LabelledBatches, MakeView, validation_batches
+from lm.bodies.clips import ClipViews, LabelledBatch, LabelledBatches, MakeView, validation_batches
+from lm.bodies.options import ClipBatchConfig
 from lm.heads.classification import Label, LabelledSplit
 from lm.probing.task import ProbeTask
 from wordless.audio.recordings.manifest import Manifest

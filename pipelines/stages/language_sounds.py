@@ -7,7 +7,7 @@ from pathlib import Path
 from lm.generation import Sampling
 from lm.judging.scores import diversity
 from lm.model import LanguageModel
-from pipelines.stages.playback import ListeningConfig
+from pipelines.stages.options import ListeningConfig
 from pipelines.store.session import Session
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lm.gpt import GPTConfig
 from lm.model import LanguageModel
-from pipelines.stages.playback import ListeningConfig, Playback
+from lm.options import GPTConfig
+from pipelines.stages.options import ListeningConfig
+from pipelines.stages.playback import Playback
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tokenizer.autoencoder import Autoencoder
@@ -15,8 +16,9 @@ from tokenizer.codes import CodesFormat
 from tokenizer.config import TokenizerConfig
 from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.tokenizer import Tokenizer
+from vocoder.options import WaveNetConfig
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.network import WaveNet, WaveNetConfig
+from vocoder.wavenet.network import WaveNet
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.waveform import FloatArray

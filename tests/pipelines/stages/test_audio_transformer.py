@@ -11,17 +11,15 @@ import torch
 from safetensors.numpy import load_file
 from torch import Tensor
 
-from lm.bodies.audio_transformer import VARIANTS, AudioTransformerConfig, create_audio_transformer, load_classifier
-from lm.bodies.clips import WaveformBatchConfig
-from lm.bodies.waveforms import WaveformAugmentationConfig, augmenting_waveforms
-from lm.heads.classification import ClassLoss, HeadConfig, Label, LabelledSplit
-from lm.probing.vectors import POOLINGS, VectorConfig, pool
-from pipelines.stages.audio_transformer import (
-    AudioTransformerSettings,
-    audio_transformer,
-    audio_transformer_features,
-)
+from lm.bodies.audio_transformer import VARIANTS, create_audio_transformer, load_classifier
+from lm.bodies.options import AudioTransformerConfig, HeadConfig, WaveformAugmentationConfig, WaveformBatchConfig
+from lm.bodies.waveforms import augmenting_waveforms
+from lm.heads.classification import ClassLoss, Label, LabelledSplit
+from lm.options import POOLINGS, VectorConfig
+from lm.probing.vectors import pool
+from pipelines.stages.audio_transformer import audio_transformer, audio_transformer_features
 from pipelines.stages.labels import Labels
+from pipelines.stages.options import AudioTransformerSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
