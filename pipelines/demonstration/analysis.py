@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from lm.model import LanguageModel
-from pipelines.demonstration.models import DemoModels
-from pipelines.demonstration.predictions import Predictor
+from pipelines.demonstration.models import DemoModels, Predictor
 from tokenizer.codes import Codes, SoftCodes
 from tokenizer.signals import pictures, quantised_vectors, soft_codes
 from wordless.audio.decoding import Channel, RecordingError
