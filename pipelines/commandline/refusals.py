@@ -16,7 +16,7 @@ from pipelines.commandline.composition import compose
 from pipelines.commandline.option_index import index
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, NO_SPACE, causes, existing, is_full, os_number
-from wordless.base.nearest import suggestion
+from wordless.base.text import suggestion
 
 RUN_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
 
