@@ -16,7 +16,7 @@ from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure
 from pipelines.results.next_sample import Speed, sample_models
 from pipelines.results.probed_folds import Probed, ProbedFolds, compare
-from pipelines.results.rates import rates_figures, rates_record
+from pipelines.results.rates import rates_of_run
 from pipelines.results.run_record import RESAMPLES, RESULTS, Provenance, Resamples
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.results.zerospeech import language_tests
@@ -71,9 +71,10 @@ def write_results(
         content |= _of_one_run(only, manifest)
         of_sounds = sound_figures(only, manifest, settings.probe, protocol=protocol)
         figures = [*_on_validation(only, settings, protocol), *of_sounds, *figures]
-    if only and (rates := rates_record(only, manifest, settings.rates, settings.probe)):
+    rates, of_rates = rates_of_run(only, manifest, settings.rates, settings.probe, protocol=protocol)
+    if rates:
         content["rates"] = rates
-        figures = [*rates_figures(rates, only, protocol=protocol), *figures]
+        figures = [*of_rates, *figures]
     if all("probe" in entries for entries in made.values()):
         probed = {place: entries["probe"].read_json(PROBE) for place, entries in made.items()}
         compared, draws = _comparison(probed, made, settings)
