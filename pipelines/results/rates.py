@@ -9,6 +9,8 @@ import numpy as np
 
 from lm.options import ProbeConfig
 from lm.probing.comparison import Hits, bootstrap, difference, measure, whole_groups
+from pipelines.methods.run_entries import RunEntries
+from pipelines.rates.codebooks import Codebook
 from pipelines.rates.continuations import CONTINUATIONS, FLAT, MODELS, RATES
 from pipelines.rates.labels import LABELS
 from pipelines.results.figures import Figure
@@ -18,7 +20,7 @@ from pipelines.stages.options import JudgeName, RatesConfig
 from pipelines.stages.playback import JUDGES
 from pipelines.store.store import Entry
 from pipelines.store.training_curve import CURVE
-from tokenizer.config import SavedTokenizer, TokenizerConfig
+from tokenizer.config import SavedTokenizer
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Manifest
 from wordless.base.json_values import read_object
@@ -28,16 +30,15 @@ Row = Mapping[str, Any]
 
 
 def rates_of_run(
-    entries: Mapping[str, Entry], manifest: Manifest, config: RatesConfig, probe: ProbeConfig, *, protocol: str
+    entries: RunEntries, manifest: Manifest, config: RatesConfig, probe: ProbeConfig, *, protocol: str
 ) -> tuple[RatesRecord | None, list[Figure]]:
     """Describe the stage ``rates``, and give its figures; None and none where a run does not have the stage."""
-    if "rate_continuations" not in entries:
+    if (said := entries.continuations) is None or entries.rates is None or entries.lm is None:
         return None, []
-    said, count = entries["rate_continuations"], _count(entries)
     rows, names = said.read_rows(CONTINUATIONS, "said"), [row["path"] for row in said.read_rows(CONTINUATIONS, "clips")]
     varied = said.read_rows(CONTINUATIONS, "diversity")
     record = RatesRecord(
-        frames=[_config(entries, number, count).patch.frames for number in range(1, count + 1)],
+        frames=[codebook.patch_frames for codebook in entries.codebooks],
         steps=varied[0]["steps"],
         said=[
             {"of": row["of"], "clip": row["clip"], "file": row["file"], "prompt_seconds": row["prompt_seconds"]}
@@ -50,10 +51,17 @@ def rates_of_run(
         continued_clips=len(names),
     )
     row = Figure(stage="rates", name="", value=np.nan, artifact=said.key, protocol=protocol, split="test")
-    figures = [*_of_rates(entries, count, replace(row, split="validation")), *_continued(varied, rows, config, row)]
-    if "rate_labels" in entries:
+    validated, key = replace(row, split="validation"), entries.rates.together.key
+    figures: list[Figure] = []
+    for number, (codebook, model) in enumerate(zip(entries.codebooks, entries.rates.models, strict=True), 1):
+        figures += _of_rate(replace(validated, of=f"rate_{number}", artifact=key), codebook, model)
+    needed = sum(row.value for row in figures if row.name == "bits_per_real_second")
+    figures += _of_rate(replace(validated, of=FLAT, artifact=entries.lm.key), entries.finest, entries.lm)
+    figures.append(replace(validated, name="bits_per_real_second", of=RATES, value=needed, artifact=key))
+    figures += _continued(varied, rows, config, row)
+    if entries.continuation_labels is not None:
         of_clip = {clip.name: clip for clip in manifest.clips}
-        heard: Row = entries["rate_labels"].read_json(LABELS)
+        heard: Row = entries.continuation_labels.read_json(LABELS)
         truth = [of_clip[name].label for name in names]
         record["judge"] = JUDGES[cast(JudgeName, heard["judge"])]
         groups = [of_clip[name].group for name in names]
@@ -75,56 +83,31 @@ def _share_of(truth: Sequence[str | None], named: Sequence[Sequence[str | None]]
     return sum(shares) / len(shares) if shares else 0.0
 
 
-def _count(entries: Mapping[str, Entry]) -> int:
-    """Count the rates of a run: the finest has no prefix."""
-    return 1 + sum(f"rate_{number}_tokenizer" in entries for number in range(1, len(entries)))
-
-
-def _prefix(number: int, count: int) -> str:
-    """Return what the names of the entries of a rate begin with: nothing for the finest, which is that of the run."""
-    return "" if number == count else f"rate_{number}_"
-
-
-def _config(entries: Mapping[str, Entry], number: int, count: int) -> TokenizerConfig:
-    return read_object(SavedTokenizer, entries[f"{_prefix(number, count)}tokenizer"].folder / CONFIG).config
-
-
-def _of_rates(entries: Mapping[str, Entry], count: int, row: Figure) -> Iterator[Figure]:
-    """Give the figures of the codes of each rate, and of the models that predict them; the flat GPT comes last.
+def _of_rate(row: Figure, codebook: Codebook, model: Entry) -> Iterator[Figure]:
+    """Give the figures of the codes of a rate, and of the model that predicts them.
 
     Bits per second are those of all codes of the validation clips for each second of these clips, not those of the
     nominal rate of codes: the last code of a clip stands for less sound than the others, above all a coarse one.
     """
-    total, model_key = 0.0, entries["rate_lm"].key
-    for place in range(1, count + 2):
-        number, flat = min(place, count), place > count  # the flat GPT reads the finest codes
-        prefix, of = _prefix(number, count), FLAT if flat else f"rate_{number}"
-        model = entries["lm" if flat else "rate_1_lm" if number == 1 else f"rate_{number}_upsampler"]
-        config, health = _config(entries, number, count), entries[f"{prefix}health"]
-        rate = config.audio.sample_rate / config.samples_per_code * config.streams
-        of_codes = replace(row, of=of, artifact=health.key)
-        perplexity: Row = health.read_json("health.json")
-        yield replace(of_codes, name="codebook_perplexity", value=perplexity["perplexity"])
-        yield replace(of_codes, name="codes_per_second", value=rate)
-        bits = rate * float(np.log2(config.codebook_size))
-        yield replace(of_codes, name="coded_bits_per_second", value=bits)
-        figures: Row = model.read_json("perplexity.json")
-        curve: Row = model.read_json(CURVE)
-        held_out = [
-            clip.codes for clip in read_codes(entries[f"{prefix}codes"].folder)[1] if clip.split == "validation"
-        ]
-        codes, seconds = sum(each.values.size for each in held_out), sum(each.seconds for each in held_out)
-        needed = float(np.log2(figures["perplexity"])) * codes / seconds
-        total += 0.0 if flat else needed
-        for name, value in {
-            "perplexity": figures["perplexity"],
-            "unigram_perplexity": figures["unigram_perplexity"],
-            "bits_per_real_second": needed,
-            "parameters": parameters(model.folder),
-            "training_steps": curve["steps"],
-        }.items():
-            yield replace(row, of=of, artifact=model.key if flat else model_key, name=name, value=value)
-    yield replace(row, name="bits_per_real_second", of=RATES, value=total, artifact=model_key)
+    config = read_object(SavedTokenizer, codebook.tokenizer.folder / CONFIG).config
+    health: Row = codebook.health.read_json("health.json")
+    rate = config.audio.sample_rate / config.samples_per_code * config.streams
+    of_codes = replace(row, artifact=codebook.health.key)
+    yield replace(of_codes, name="codebook_perplexity", value=health["perplexity"])
+    yield replace(of_codes, name="codes_per_second", value=rate)
+    yield replace(of_codes, name="coded_bits_per_second", value=rate * float(np.log2(config.codebook_size)))
+    figures: Row = model.read_json("perplexity.json")
+    curve: Row = model.read_json(CURVE)
+    held_out = [clip.codes for clip in read_codes(codebook.codes.folder)[1] if clip.split == "validation"]
+    codes, seconds = sum(each.values.size for each in held_out), sum(each.seconds for each in held_out)
+    for name, value in {
+        "perplexity": figures["perplexity"],
+        "unigram_perplexity": figures["unigram_perplexity"],
+        "bits_per_real_second": float(np.log2(figures["perplexity"])) * codes / seconds,
+        "parameters": parameters(model.folder),
+        "training_steps": curve["steps"],
+    }.items():
+        yield replace(row, name=name, value=value)
 
 
 def _continued(varied: Sequence[Row], said: Sequence[Row], config: RatesConfig, row: Figure) -> Iterator[Figure]:

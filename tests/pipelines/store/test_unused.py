@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.store.store import Recipe, Store
-from pipelines.store.unused import StoredEntry, delete_unused, is_unused, stored_entries
-from pipelines.store.users import USERS, note_user, read_users
+from pipelines.store.unused import USERS, StoredEntry, delete_unused, is_unused, note_user, read_users, stored_entries
 
 RECIPE = Recipe(stage="sums", version=1, config={"terms": 3}, inputs={})
 
