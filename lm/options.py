@@ -229,7 +229,7 @@ class ProbeConfig(Options):
     choose_by: Literal["auto", "validation", "group", "fold"] = option(
         "auto",
         "layer, pooling and penalty are chosen on the validation clips, or by cross-validation over five folds of "
-        "whole groups, or over given folds; auto: over groups where there are five or more",
+        "whole groups, or over given folds; auto: over groups where there are five or more and the test has others",
     )
     power: float = option(
         1.0,

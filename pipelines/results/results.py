@@ -27,7 +27,7 @@ from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import GPT, PROBE
 from pipelines.store.training_curve import CURVE
 from tokenizer.config import SavedTokenizer
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.kinds import WAVENET
 from wordless.audio.recordings.manifest import SPLITS, Manifest, Rejected
 from wordless.base.files import write_aside
 from wordless.base.json_values import read_object

@@ -14,7 +14,7 @@ from pipelines.store.store import MODEL, Entry, Recipe, some_options, write_json
 from pipelines.store.training_curve import CURVE
 from vocoder.continuing import joined_sound
 from vocoder.engines.choice import choose_engine, precision
-from vocoder.judging.metrics import sound_levels
+from vocoder.judging import sound_levels
 from vocoder.sampling import Sampling
 from wordless.audio.excerpts import read_loudest
 from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
