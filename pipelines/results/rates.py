@@ -17,8 +17,7 @@ from pipelines.results.provenance import parameters
 from pipelines.results.rates_record import ContinuedRow, JudgedRow, RateRow, RatesRecord
 from pipelines.stages.options import JudgeName, RatesConfig
 from pipelines.stages.playback import JUDGES
-from pipelines.store.store import Entry
-from pipelines.store.training_curve import CURVE
+from pipelines.store.store import CURVE, Entry
 from tokenizer.config import SavedTokenizer
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Manifest
