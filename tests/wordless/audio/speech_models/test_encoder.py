@@ -170,10 +170,7 @@ def test_weights_that_do_not_belong_to_the_config_are_refused(tmp_path: Path) ->
     save_checkpoint(tmp_path, "hubert-base")
     weights = load_file(tmp_path / "model.safetensors")
     for change, message in (
-        (
-            {"encoder.layers.1.attention.k_proj.weight": None},
-            r"'encoder\.layers\.1\.attention\.k_proj\.weight'",
-        ),
+        ({"encoder.layers.1.attention.k_proj.weight": None}, r"'encoder\.layers\.1\.attention\.k_proj\.weight'"),
         ({"encoder.layer_norm.weight": torch.full((32,), torch.nan)}, r"'encoder\.layer_norm\.weight'"),
         ({"encoder.layer_norm.weight": torch.ones(31)}, "damaged"),
     ):
