@@ -26,7 +26,7 @@ from pipelines.stages.codes import CODE_TABLE
 from pipelines.store.store import CURVE, Entry, write_json
 from pipelines.store.stored_features import GPT, PROBE
 from tokenizer.config import SavedTokenizer
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.kinds import WAVENET
 from wordless.audio.recordings.manifest import SPLITS, Manifest, Rejected
 from wordless.base.files import write_aside
 from wordless.base.json_values import read_object

@@ -13,7 +13,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import CURVE, MODEL, Entry, Recipe, some_options, write_json
 from vocoder.continuing import joined_sound
 from vocoder.engines.choice import choose_engine, precision
-from vocoder.judging.metrics import sound_levels
+from vocoder.judging import sound_levels
 from vocoder.sampling import Sampling
 from wordless.audio.excerpts import read_loudest
 from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash

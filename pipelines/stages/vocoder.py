@@ -18,9 +18,9 @@ from tokenizer.codes import IntArray
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.crops import Crops, OtherCodes, VocoderClips, loss
+from vocoder.filters import VoiceHead, fit_head
 from vocoder.frames import log_mel_of
 from vocoder.options import WaveNetConfig
-from vocoder.pitch_comb import VoiceHead, fit_head
 from vocoder.runaway import LoudnessRange
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, create_wavenet

@@ -19,9 +19,8 @@ from pipelines.tracking.tracking import NO_TRACKING, LiveCurve, Tracking, stored
 from wordless.base.devices import cores
 from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
-from wordless.base.pools import in_order, open_pool
+from wordless.base.pools import Pool, in_order, open_pool
 from wordless.base.progress import Terminal
-from wordless.base.tasks import Pool
 from wordless.training.fit import fit
 from wordless.training.gangs import Alone, Gang
 from wordless.training.options import FitConfig, Sharding

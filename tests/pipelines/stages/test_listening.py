@@ -18,8 +18,8 @@ from pipelines.store.store import Entry, Store
 from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, playback_of, sweep
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt
-from vocoder.judging.metrics import sound_levels
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.judging import sound_levels
+from vocoder.kinds import WAVENET
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.reading import read
