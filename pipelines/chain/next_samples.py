@@ -10,7 +10,7 @@ import torch
 
 from lm.samples.model import SampleLanguageModel
 from pipelines.chain.pairs import Pair, make_pairs
-from pipelines.results.next_sample_record import SpeedRecord
+from pipelines.results.next_sample import Speed
 from pipelines.results.results import FoldSeed
 from pipelines.settings.run import RunSettings
 from pipelines.stages.next_sample import NEXT_SAMPLE, score_sample_models, train_sample_model
@@ -73,7 +73,7 @@ def add_sample_sounds(
     entries[sounds.stage] = sounds
 
 
-def measure_speed(settings: RunSettings, made: Made, device: torch.device) -> dict[str, SpeedRecord]:
+def measure_speed(settings: RunSettings, made: Made, device: torch.device) -> dict[str, Speed]:
     """Measure the samples per second that each model generates for one sound, on this machine as it is now."""
     engine = settings.next_sample.sounds.engine
     return {name: _measure(entry, device, engine) for name, entry in _trained(made, settings)}
@@ -84,7 +84,7 @@ def _trained(made: Made, settings: RunSettings) -> Iterator[tuple[ModelName, Ent
         yield name, made[f"{NEXT_SAMPLE}_{name}"]
 
 
-def _measure(entry: Entry, device: torch.device, engine: EngineChoice) -> SpeedRecord:
+def _measure(entry: Entry, device: torch.device, engine: EngineChoice) -> Speed:
     model = SampleLanguageModel.from_pretrained(entry.folder, device=str(device))
 
     def generate(samples: int) -> None:
@@ -93,7 +93,7 @@ def _measure(entry: Entry, device: torch.device, engine: EngineChoice) -> SpeedR
     samples = SAMPLES
     while (seconds := _seconds_more(generate, samples)) < LONG_ENOUGH and samples < MOST_SAMPLES:
         samples *= 10
-    return SpeedRecord(samples_per_second=samples / max(seconds, 1e-9), engine=model.engine(engine))
+    return Speed(samples_per_second=samples / max(seconds, 1e-9), engine=model.engine(engine))
 
 
 def _seconds_more(generate: Callable[[int], None], samples: int) -> float:

@@ -14,13 +14,12 @@ from pipelines.methods.method import PictureRecord
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure
-from pipelines.results.next_sample import next_sample_figures, next_sample_record
-from pipelines.results.next_sample_record import SpeedRecord
+from pipelines.results.next_sample import Speed, sample_models
 from pipelines.results.probed_folds import Probed, ProbedFolds, compare
 from pipelines.results.rates import rates_figures, rates_record
 from pipelines.results.run_record import RESAMPLES, RESULTS, Provenance, Resamples
 from pipelines.results.sound_figures import listening_record, sound_figures
-from pipelines.results.zerospeech import zerospeech_figures, zerospeech_record
+from pipelines.results.zerospeech import language_tests
 from pipelines.settings.run import RunSettings
 from pipelines.stages.code_table import CODE_TABLE
 from pipelines.store.store import Entry, write_json
@@ -51,7 +50,7 @@ def write_results(
     made: Mapping[FoldSeed, Mapping[str, Entry]],
     source: Provenance,
     notices: Sequence[str] = (),
-    speeds: Mapping[str, SpeedRecord] | None = None,
+    speeds: Mapping[str, Speed] | None = None,
 ) -> None:
     """Collect the figures and the provenance of a run's entries, by stage, in ``results.json``.
 
@@ -81,13 +80,13 @@ def write_results(
         content["comparison"] = compared.as_section()
         figures = [*compared.figures, *figures]
         write_aside(folder / RESAMPLES, save({of: np.ascontiguousarray(each) for of, each in draws.items()}))
-    if tests := zerospeech_record(made, settings.probe):
+    tests, of_tests = language_tests(made, settings.probe)
+    if tests:
         content["zerospeech"] = tests
-        figures = [*zerospeech_figures(tests, made), *figures]
+        figures = [*of_tests, *figures]
     if "next_sample" in settings.stages:
-        samples = next_sample_record(made, manifest, settings, speeds or {})
-        content["next_sample"] = samples
-        figures = [*next_sample_figures(samples, made), *figures]
+        content["next_sample"], of_models = sample_models(made, manifest, settings, speeds or {})
+        figures = [*of_models, *figures]
     write_json(folder / RESULTS, {**content, "figures": [figure.as_row() for figure in figures]})
 
 

@@ -1,4 +1,4 @@
-"""Silent ends: where the sound begins and ends, at any threshold, from one measurement."""
+"""Levels over time: silent ends at any threshold, and silent parts, from one measurement."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wordless.audio.conftest import Tone
-from wordless.audio.levels import Edges, block_powers, find_edges, trim_ends
+from wordless.audio.levels import (
+    Edges,
+    as_text,
+    block_peaks,
+    block_powers,
+    find_edges,
+    join_levels,
+    level_samples,
+    loudest,
+    of_text,
+    trim_ends,
+)
 from wordless.audio.reading import read
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, inspect, measure
@@ -69,25 +80,6 @@ def test_the_part_reaches_from_the_first_to_the_last_loud_block(
     assert part.start + part.num_samples in (min(160 * (max(each) + 1), len(samples)) for each in (loud, barely))
 
 
-@given(LEVELS, st.integers(0, 159), st.floats(0.1, 120))
-def test_what_sounds_has_a_part(levels: list[int | None], rest: int, trim_db: float) -> None:
-    samples = at_levels(levels, rest)
-    part = find_edges(block_powers(samples, RATE)).part(trim_db, len(samples), RATE)
-    assert part.num_samples > 0
-    inside = samples[part.start : part.start + part.num_samples]
-    assert len(inside) == part.num_samples
-    assert np.abs(inside).max() == np.abs(samples).max()
-
-
-@given(LEVELS, st.floats(0.1, 120), st.floats(0.1, 120))
-def test_a_lower_threshold_keeps_more(levels: list[int | None], one: float, other: float) -> None:
-    samples = at_levels(levels)
-    edges = find_edges(block_powers(samples, RATE))
-    less, more = (edges.part(each, len(samples), RATE) for each in sorted((one, other)))
-    assert more.start <= less.start
-    assert more.start + more.num_samples >= less.start + less.num_samples
-
-
 def test_the_loudness_of_the_whole_changes_nothing() -> None:
     samples = at_levels([-60.05, -35.05, -20.05, 0, -30.05, -50.05])
     edges = find_edges(block_powers(samples, RATE))
@@ -112,19 +104,6 @@ def test_a_waveform_is_trimmed_as_its_file_is(trim_db: float, tmp_path: Path) ->
     assert trimmed.sample_rate == RATE
     np.testing.assert_array_equal(trimmed.samples, whole.samples[clip.start : clip.start + clip.num_samples])
     assert (len(trimmed.samples) < len(whole.samples)) == (trim_db == 30)
-
-
-def test_a_block_that_the_tone_enters_halfway_is_in(tmp_path: Path) -> None:
-    noise_around_a_tone(tmp_path / "a.wav", before=0.31, tone=0.5, after=0.2)
-    (clip,) = clips(tmp_path, 30)
-    assert (clip.start, clip.num_samples) == (2_400, 4_160)
-
-
-def test_nothing_is_cut_off_unless_asked_for(tmp_path: Path) -> None:
-    noise_around_a_tone(tmp_path / "a.wav", before=0.3, tone=0.5, after=0.2)
-    (clip,) = clips(tmp_path, None)
-    assert (clip.start, clip.num_samples, clip.trimmed) == (0, 8_000, 0)
-    assert InspectionConfig().trim_db is None
 
 
 def test_other_thresholds_need_no_second_decoding(tmp_path: Path) -> None:
@@ -192,3 +171,38 @@ def test_what_is_no_threshold_is_refused(trim_db: float) -> None:
 def test_parts_overlap_where_they_share_a_sample(other: tuple[int, int], overlaps: bool) -> None:
     part, another = Part(start=10, num_samples=10), Part(start=other[0], num_samples=other[1])
     assert part.overlaps(another) is another.overlaps(part) is overlaps
+
+
+LOW_RATE = 1_000
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 1e-5, 1e-4, 0.003, 0.1, 1.0]), min_size=1, max_size=40),
+    st.integers(0, 3_999),
+    st.integers(1, 2_000),
+)
+def test_the_level_of_a_part_is_its_peak_or_that_of_its_surroundings(
+    peaks: list[float], start: int, count: int
+) -> None:
+    samples = np.repeat(np.array(peaks, np.float32), 100)
+    part = Part(start=min(start, len(samples) - 1), num_samples=count)
+    levels = of_text(as_text(join_levels([block_peaks(samples, LOW_RATE)])))
+    assert len(levels) == -(-len(samples) // level_samples(LOW_RATE))
+    found = loudest(levels, part, LOW_RATE)
+    inside = samples[part.start : part.start + count].max()
+    around = samples[part.start // 100 * 100 : -(-(part.start + count) // 100) * 100].max()
+    assert inside * 0.999 <= found <= around * 10 ** (0.5 / 20) * 1.001
+
+
+def test_silence_is_silent_and_what_is_above_full_scale_is_full() -> None:
+    levels = join_levels(
+        [block_peaks(np.zeros(100, np.float32), LOW_RATE), block_peaks(np.full(100, -3, np.float32), LOW_RATE)]
+    )
+    assert loudest(levels, Part(start=0, num_samples=100), LOW_RATE) == 0
+    assert loudest(levels, Part(start=99, num_samples=2), LOW_RATE) == 1
+    assert len(join_levels([])) == 0
+
+
+def test_text_that_holds_no_levels_is_refused() -> None:
+    with pytest.raises(ValueError, match="base64"):
+        of_text("%%%")
