@@ -1,7 +1,7 @@
 """Options of the networks that the GPT is compared with."""
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import mul
 from typing import Literal
@@ -104,14 +104,6 @@ class AugmentationConfig(Options):
     blur: float = option(0.0, "largest standard deviation of a Gaussian blur, in frames and in mel bands", least=0)
     time_flip: float = option(0.0, "share of clips that are reversed in time", least=0, most=1)
     mel_flip: float = option(0.0, "share of clips whose mel bands are reversed", least=0, most=1)
-
-    @property
-    def numeric(self) -> dict[str, object]:
-        """Its options as part of a recipe; blocks, blur and flips add nothing where there are none."""
-        options = asdict(self)
-        absent = [name for name in ("blocks", "blur", "time_flip", "mel_flip") if not options[name]]
-        without = {*absent, *(["block"] if "blocks" in absent else [])}
-        return {name: value for name, value in options.items() if name not in without}
 
 
 @dataclass(frozen=True, kw_only=True)

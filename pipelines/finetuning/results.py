@@ -21,8 +21,8 @@ from pipelines.store.session import Session
 from pipelines.store.store import write_json
 from pipelines.tracking.tracker import Outcome
 from wordless.audio.recordings.manifest import SPLITS, write_rejected
+from wordless.base.arrays import write_table
 from wordless.base.files import write_aside
-from wordless.base.tables import write_table
 from wordless.base.text import counted
 
 BASELINE = "the same answer for every clip"
@@ -154,7 +154,7 @@ def write_results(
     constant = study.task.figures(baseline, labels(rows["test"]), command.figures, study.clips.test_groups)
     table = summary(trials, constant, confidence=command.figures.confidence)
     saved = next(trial for trial in trials if trial.arm == "finetuned" and trial.share == command.shares[-1])
-    source = provenance(command_line("finetune"), config, session.gang, [saved.entry])
+    source = provenance(command_line("finetune"), config, session.gang, {saved.entry.stage: saved.entry})
     facts = {
         "corpus": corpus.name,
         "clips": {split: len(rows[split]) for split in SPLITS},

@@ -134,7 +134,7 @@ def encode_recording(encoder: Encoder, passage: Passage) -> CodedClip | Rejected
     path, part = passage.path, passage.part
     if not writable(path):
         return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
-    tokenizer, rate = encoder.of_any_rates, encoder.format.sample_rate
+    tokenizer, rate = encoder.tokenizer, encoder.format.sample_rate
     audio = tokenizer.front_end
     sound = ReadSound(channel=audio.channel, sample_rate=rate, highest=audio.highest)
     try:

@@ -135,7 +135,7 @@ def gap(comparison: Comparison) -> str | None:
 def gap_remedy(comparison: Comparison) -> str:
     """Say what figures over single groups are worth, and how each group is tested; "" where folds do so already."""
     groups = comparison.split_groups
-    if not all(groups.get(split) for split in ("validation", "test")):
+    if not all(groups.get(split) for split in ("validation", "test")) or {*groups["validation"]} & {*groups["test"]}:
         return ""
     alone = "one group each: " if all(len(names) == 1 for names in groups.values()) else ""
     return f" The clips come from other groups, {alone}wordless run with compare.folds=group holds out each."

@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from lm.model import LanguageModel
-from lm.rate_model import RateLanguageModel
-from pipelines.rates.codebooks import Codebook, at_rate
+from pipelines.rates.codebooks import Codebook
 from pipelines.stages.codes import codes, views
 from pipelines.stages.language_model import (
     FILES,
@@ -26,9 +25,8 @@ from pipelines.stages.language_model import (
 from pipelines.stages.options import LanguageModelSettings
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe
-from tokenizer.codes import Codes
+from tokenizer.codes import Codes, join_rates
 from tokenizer.options import ViewsConfig
-from tokenizer.rates import join_rates
 from wordless.audio.recordings.manifest import Manifest
 from wordless.base.saved_models import rate_folder
 
@@ -40,11 +38,6 @@ class RateCorpora:
     own: CodedCorpus
     unlabelled: tuple[CodedCorpus, ...]  # of each source of clips without labels
 
-    @property
-    def views(self) -> tuple[Entry, ...]:
-        """The views of the corpus, if there are any."""
-        return (self.own.views,) if self.own.views else ()
-
 
 @dataclass(frozen=True, kw_only=True)
 class RateModels:
@@ -52,14 +45,7 @@ class RateModels:
 
     corpora: tuple[RateCorpora, ...]  # of each rate, coarse to fine
     models: tuple[Entry, ...]  # of each rate
-    together: Entry  # a folder for `RateLanguageModel`
-
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        """The entries in the order of the data, with names of their own."""
-        rates = enumerate(zip(self.corpora, self.models, strict=True), 1)
-        named = (at_rate(entry, number) for number, (each, model) in rates for entry in (*each.views, model))
-        return (*named, self.together)
+    together: Entry  # a folder for `LanguageModel`
 
 
 def rate_corpora(
@@ -93,11 +79,11 @@ def rate_models(session: Session, corpora: Sequence[RateCorpora], settings: Lang
 
 def upsampler(session: Session, corpora: Sequence[RateCorpora], settings: LanguageModelSettings) -> Entry:
     """Train a model of the last of some rates that reads the codes of the others; the entry is its folder."""
-    config = {**config_of(settings), "look_ahead": settings.look_ahead}
+    config = {"lm": {**config_of(settings), "look_ahead": settings.look_ahead}}
     inputs = {
-        f"rate_{number}_{name}": key
+        f"{name} of rate {number}": read
         for number, each in enumerate(corpora, 1)
-        for name, key in inputs_of(each.own, each.unlabelled).items()
+        for name, read in inputs_of(each.own, each.unlabelled).items()
     }
     recipe = Recipe("upsampler", 1, config=config, inputs=inputs)
 
@@ -129,13 +115,15 @@ def _joined(rates: Sequence[Sequence[Codes]]) -> list[Codes]:
 
 
 def _together(session: Session, models: Sequence[Entry]) -> Entry:
-    """Write the models of all rates as one folder for `RateLanguageModel`."""
+    """Write the models of all rates as one folder for `LanguageModel`."""
     folders = [rate_folder(Path(), number) for number in range(1, len(models) + 1)]
-    inputs = {str(folder): entry.key for folder, entry in zip(folders, models, strict=True)}
+    inputs = {str(folder): entry for folder, entry in zip(folders, models, strict=True)}
     recipe = Recipe("rate_lm", 1, config={}, inputs=inputs)
 
     def make(folder: Path) -> None:
-        RateLanguageModel([LanguageModel.from_pretrained(entry.folder) for entry in models]).save_pretrained(folder)
+        LanguageModel.of_rates([LanguageModel.from_pretrained(entry.folder) for entry in models]).save_pretrained(
+            folder
+        )
 
     files = ["README.md", "config.json", *(str(folder / name) for folder in folders for name in MODEL)]
     return session.obtain(recipe, f"language models of {len(models)} rates", make, files=files)

@@ -8,12 +8,11 @@ import numpy as np
 
 from lm.probing.comparison import t_interval
 from lm.samples.counts import BASELINES
+from pipelines.methods.run_entries import RunEntries
 from pipelines.results.figures import Figure
 from pipelines.results.run_record import SampleClip, SampleModels
 from pipelines.settings.run import RunSettings
-from pipelines.stages.next_sample import NEXT_SAMPLE, SCORES
-from pipelines.stages.next_sample_sounds import SAMPLE_SOUNDS
-from pipelines.store.store import Entry
+from pipelines.stages.next_sample import NEXT_SAMPLE, SAMPLE_SOUNDS, SCORES
 from pipelines.store.training_curve import CURVE
 from wordless.audio.recordings.manifest import Manifest
 from wordless.training.record import TrainingRecord
@@ -27,9 +26,8 @@ class Speed:
     engine: str  # the code that generates samples
 
 
-Made = Mapping[tuple[str, int], Mapping[str, Entry]]  # by test fold and seed, then by stage
+Made = Mapping[tuple[str, int], RunEntries]  # by test fold and seed
 Rows = Sequence[Mapping[str, Any]]  # of one model, for each seed
-SCORED, SOUNDS = f"{NEXT_SAMPLE}_scores", f"{NEXT_SAMPLE}_sounds"  # stages
 ASKED = (  # model -> its rivals
     ("transformer", ("wavenet", "wavenet_large")),
     ("transformer_context", ("transformer", "wavenet", "wavenet_large")),
@@ -42,9 +40,11 @@ def sample_models(
     """Describe the models, and give their figures over all seeds; the continued clips have the manifest's labels."""
     known = {clip.name: clip for clip in manifest.clips}
     options = settings.next_sample
-    scored = [cast(dict[str, Any], entries[SCORED].read_json(SCORES))["rows"] for entries in made.values()]
+    scores = [entries.sample_scores for entries in made.values() if entries.sample_scores is not None]
+    scored = [cast(dict[str, Any], entry.read_json(SCORES))["rows"] for entry in scores]
     rows: dict[str, Rows] = {name: [each[name] for each in scored] for name in (*BASELINES, *options.models)}
-    first = next(iter(made.values()))
+    sounds = next(iter(made.values())).sample_sounds
+    assert sounds is not None, "the chain makes sounds of the first seed before it writes results"
     models = SampleModels(
         seeds=len(made),
         sample_rate=settings.audio.sample_rate,
@@ -53,14 +53,14 @@ def sample_models(
         crops=options.crops.batch_size,
         crop_samples=options.crops.samples,
         engines={name: speed.engine for name, speed in speeds.items()},
-        trainings={name: _trainings(made, f"{NEXT_SAMPLE}_{name}") for name in options.models},
-        sounds=first[SOUNDS].read_rows(SAMPLE_SOUNDS, "sounds"),
+        trainings={name: _trainings(made, name) for name in options.models},
+        sounds=sounds.read_rows(SAMPLE_SOUNDS, "sounds"),
         clips=[
             SampleClip(path=row["path"], label=known[row["path"]].label, group=known[row["path"]].group)
-            for row in first[SOUNDS].read_rows(SAMPLE_SOUNDS, "clips")
+            for row in sounds.read_rows(SAMPLE_SOUNDS, "clips")
         ],
     )
-    keys = " ".join(entries[SCORED].key for entries in made.values())
+    keys = " ".join(entry.key for entry in scores)
     row = Figure(stage=NEXT_SAMPLE, name="accuracy", value=np.nan, artifact=keys)
     return models, list(_figures(rows, speeds, row, settings.probe.confidence))
 
@@ -91,6 +91,6 @@ def _mean(row: Figure, values: Sequence[float], confidence: float) -> Figure:
     return replace(row, value=float(np.mean(values)), low=low, high=high)
 
 
-def _trainings(made: Made, stage: str) -> dict[str, TrainingRecord]:
-    curves = {seed: entries[stage].read_json(CURVE) for (_, seed), entries in made.items()}
+def _trainings(made: Made, name: str) -> dict[str, TrainingRecord]:
+    curves = {seed: entries.sample_models[name].read_json(CURVE) for (_, seed), entries in made.items()}
     return {f"seed {seed}": cast(TrainingRecord, curve) for seed, curve in curves.items()}

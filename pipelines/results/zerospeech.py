@@ -8,21 +8,22 @@ import numpy as np
 
 from lm.options import ProbeConfig
 from lm.probing.comparison import FloatArray, Hits, bootstrap, bootstrap_pairs, difference, interval, measure
+from pipelines.methods.run_entries import RunEntries
 from pipelines.results.figures import Figure
 from pipelines.results.run_record import LanguageTests, PairTest, PhoneTest
-from pipelines.stages.abx import ERRORS
-from pipelines.stages.zerospeech import MODELS, PAIRS
+from pipelines.stages.zerospeech import ERRORS, MODELS, PAIRS
 from pipelines.store.store import Entry
 
-Made = Mapping[tuple[str, int], Mapping[str, Entry]]  # by test fold and seed, then by stage
+Made = Mapping[tuple[str, int], RunEntries]  # by test fold and seed
+Entries = Mapping[tuple[str, int], Entry]
 Judged = Mapping[tuple[str, int], Mapping[str, Any]]  # what a stage wrote for each fold and seed
-SPOKEN_PAIRS, ABX = "spoken_pairs", "abx"  # the stages
 
 
 def language_tests(made: Made, config: ProbeConfig) -> tuple[LanguageTests, list[Figure]]:
     """Describe the tests of all folds and seeds, and give their figures; empty where there are none."""
     tests, figures = LanguageTests(), list[Figure]()
-    if judged := _read(made, SPOKEN_PAIRS, PAIRS):
+    spoken = {place: each.spoken_pairs for place, each in made.items() if each.spoken_pairs is not None}
+    if judged := _read(spoken, PAIRS):
         first = next(iter(judged.values()))
         tests["pairs"] = PairTest(
             test=first["test"],
@@ -31,25 +32,26 @@ def language_tests(made: Made, config: ProbeConfig) -> tuple[LanguageTests, list
             voices=first["voices"],
             example=first["example"],
         )
-        figures += pair_figures(judged, _row(made, SPOKEN_PAIRS, first["test"]), config)
-    if judged := _read(made, ABX, ERRORS):
+        figures += pair_figures(judged, _row(spoken, first["test"]), config)
+    discriminated = {place: each.abx for place, each in made.items() if each.abx is not None}
+    if judged := _read(discriminated, ERRORS):
         first = next(iter(judged.values()))
         tests["phones"] = PhoneTest(
             phones=first["phones"], pairs=len(first["pairs"]), tokens=first["tokens"], voices=first["voices"]
         )
-        figures += abx_figures(judged, _row(made, ABX, "abx_error"), config)
+        figures += abx_figures(judged, _row(discriminated, "abx_error"), config)
     return tests, figures
 
 
-def _read(made: Made, stage: str, file: str) -> Judged:
-    return {place: entries[stage].read_json(file) for place, entries in made.items() if stage in entries}
+def _read(entries: Entries, file: str) -> Judged:
+    return {place: entry.read_json(file) for place, entry in entries.items()}
 
 
-def _row(made: Made, stage: str, name: str) -> Figure:
+def _row(entries: Entries, name: str) -> Figure:
     """Return what the figures of a test have in common."""
-    keys = " ".join(entries[stage].key for entries in made.values())
+    keys = " ".join(entry.key for entry in entries.values())
     row = Figure(stage="zerospeech", name=name, value=np.nan, artifact=keys, protocol="voices held out", split="test")
-    return replace(row, seeds=len({seed for _, seed in made}))
+    return replace(row, seeds=len({seed for _, seed in entries}))
 
 
 def pair_figures(judged: Judged, row: Figure, config: ProbeConfig) -> Iterator[Figure]:

@@ -5,7 +5,6 @@ of spectrograms is, by the one training loop.
 """
 
 import json
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -21,14 +20,13 @@ from lm.bodies.waveforms import augmenting_waveforms
 from lm.heads.classification import ClassLoss, LabelledSplit
 from lm.options import ONE_HEARING, VectorConfig
 from pipelines.stages.baselines import TRAINED
-from pipelines.stages.features import hearings_key
+from pipelines.stages.features import hearings_hash
 from pipelines.stages.labels import Labels
 from pipelines.stages.options import AudioTransformerSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, text_hash
+from pipelines.store.store import METHOD, Entry, Recipe, text_hash
 from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
-from pipelines.store.training_curve import numeric
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
 
 VALIDATION_SECONDS = 30  # of a validation clip, from its beginning, at most
@@ -53,8 +51,8 @@ def audio_transformer(
     stored = [split_waveforms(sounds, manifest, split) for split in TRAINED_ON]
     # Clips without a label are in the key as None, because they decide the training set as the labels do.
     known = [[labels.by_clip.get(name) for name in names] for _, names in stored]
-    options = {**asdict(settings), "fit": numeric(fit), "sample_rate": sample_rate, **labels.options}
-    inputs = {"waveforms": sounds.key, "labels": text_hash(json.dumps(known))}
+    options = {"audio_transformer": settings, "audio": {"sample_rate": sample_rate}, **labels.options}
+    inputs = {"waveforms": sounds, "labels": text_hash(json.dumps(known))}
     recipe = Recipe("audio_transformer", 1, config=options, inputs=inputs)
 
     def make(folder: Path) -> None:
@@ -98,10 +96,10 @@ def audio_transformer_features(
     fitted, so all folds of a corpus share the entry.
     """
     model = settings.model
-    options = {"method": method, "model": asdict(model), "sample_rate": sample_rate, **vectors.network_key}
-    options["seed"] = None if trained else settings.fit.seed
-    inputs = {"recordings": recordings_hash(manifest), "encoder": trained.key if trained else ""}
-    inputs |= hearings_key(vectors)
+    own = {"model": model} if trained else {"model": model, "fit": {"seed": settings.fit.seed}}
+    options = {METHOD: method, "audio_transformer": own, "audio": {"sample_rate": sample_rate}}
+    options |= {"compare": vectors.network_key}
+    inputs = {"recordings": recordings_hash(manifest), "hearings": hearings_hash(vectors), "encoder": trained}
     recipe = Recipe(f"{method}_features", 1, config=options, inputs=inputs)
     reader = WaveformReader(
         root=manifest.root,

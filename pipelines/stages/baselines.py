@@ -24,14 +24,13 @@ from lm.bodies.simclr import PairBatches, create_simclr, validation_pairs
 from lm.heads.classification import ClassLoss, LabelledSplit
 from lm.options import ONE_HEARING, VectorConfig
 from lm.probing.vectors import FloatArray
-from pipelines.stages.features import heard_key
 from pipelines.stages.labels import Labels
-from pipelines.stages.options import BaselineSettings, SimclrSettings, SupervisedSettings
+from pipelines.stages.options import BaselineSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms, stored_std
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, text_hash, write_json
+from pipelines.store.store import METHOD, Entry, Recipe, some_options, text_hash, write_json
 from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
-from pipelines.store.training_curve import CURVE, numeric
+from pipelines.store.training_curve import CURVE
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
@@ -43,9 +42,8 @@ TRAINED = (WEIGHTS, CONFIG, CURVE)  # files of a trained encoder
 def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settings: BaselineSettings) -> Entry:
     """Train SimCLR on the training clips and on each ``extra`` source of clips; the entry holds its weights."""
     own = settings.simclr
-    config = {**_options(own), "encoder": asdict(settings.encoder)}
-    inputs = {"spectrograms": spectrograms.key, "extra": "", **_named("extra", extra)}
-    recipe = Recipe("simclr", 3, config=config, inputs=inputs)
+    config = {"baselines": some_options(settings, "encoder", "simclr")}
+    recipe = Recipe("simclr", 3, config=config, inputs={"spectrograms": spectrograms, "unlabelled": extra})
 
     def make(folder: Path) -> None:
         train, held_out = (stored_spectrograms(spectrograms, split)[0] for split in TRAINED_ON)
@@ -61,16 +59,6 @@ def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settin
     return session.obtain(recipe, f"SimCLR, {own.fit.summary}", make, files=TRAINED, together=True)
 
 
-def _options(own: SimclrSettings | SupervisedSettings) -> dict[str, object]:
-    """Return the options that decide the weights."""
-    return {**asdict(own), "augmentation": own.augmentation.numeric, "fit": numeric(own.fit)}
-
-
-def _named(name: str, entries: Sequence[Entry]) -> dict[str, str]:
-    """Name the keys of several entries; the first has the bare name, so a single entry keeps the recipe's key."""
-    return {f"{name}_{place}" if place > 1 else name: entry.key for place, entry in enumerate(entries, start=1)}
-
-
 def supervised(session: Session, spectrograms: Entry, labels: Labels, settings: BaselineSettings) -> Entry:
     """Train encoder and head on the training clips that have a label; the entry holds their weights.
 
@@ -80,8 +68,8 @@ def supervised(session: Session, spectrograms: Entry, labels: Labels, settings: 
     stored = [stored_spectrograms(spectrograms, split) for split in TRAINED_ON]
     # Clips without a label are in the key as None, because they decide the training set as the labels do.
     known = [[labels.by_clip.get(name) for name in names] for _, names in stored]
-    config = {**_options(own), "encoder": asdict(settings.encoder), **labels.options}
-    inputs = {"spectrograms": spectrograms.key, "labels": text_hash(json.dumps(known))}
+    config = {"baselines": some_options(settings, "encoder", "supervised"), **labels.options}
+    inputs = {"spectrograms": spectrograms, "labels": text_hash(json.dumps(known))}
     recipe = Recipe("supervised", 3, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
@@ -118,10 +106,10 @@ def baseline_features(
 
     A supervised encoder also gives its class probabilities: ``scores (clips, classes)``.
     """
-    network = {"encoder": asdict(settings.encoder), "seed": None if encoder else settings.seed}
-    config = {"method": method, **vectors.network_key, "audio": asdict(audio), **network}
-    inputs = {"encoder": encoder.key if encoder else "", "sample": sample.key, "manifest": audio_hash(manifest, SPLITS)}
-    inputs |= heard_key(heard)
+    network = some_options(settings, "encoder", *([] if encoder else ["seed"]))
+    config = {METHOD: method, "compare": vectors.network_key, "audio": audio, "baselines": network}
+    recordings = {"recordings": audio_hash(manifest, SPLITS), "hearings": heard and heard.key}
+    inputs = {"encoder": encoder, "sample": sample, **recordings}
     recipe = Recipe(f"{method}_features", 2, config=config, inputs=inputs)
     device, classifier = str(session.gang.device), encoder if method == "supervised" else None
     reader = SpectrogramReader(root=manifest.root, audio=audio, sample=sample.folder)

@@ -5,7 +5,6 @@ of a local folder or random ones, and trained by the one training loop.
 """
 
 import json
-from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,13 +25,13 @@ from lm.bodies.spectrogram_transformer import (
 )
 from lm.heads.classification import ClassLoss, LabelledSplit
 from lm.options import ONE_HEARING, VectorConfig
-from pipelines.stages.features import hearings_key, network_features
+from pipelines.stages.features import hearings_hash, network_features
 from pipelines.stages.labels import Labels
 from pipelines.stages.options import AstSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, split_filter_banks
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, text_hash
-from pipelines.store.training_curve import CURVE, numeric
+from pipelines.store.store import METHOD, Entry, Recipe, other_options, text_hash
+from pipelines.store.training_curve import CURVE
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
 
 
@@ -45,10 +44,9 @@ def ast(session: Session, manifest: Manifest, banks: Entry, labels: Labels, sett
     train, held_out = (
         LabelledSplit.of(*split_filter_banks(banks, manifest, split), labels.by_clip) for split in TRAINED_ON
     )
-    options = {**asdict(settings), "model": _sizes(config), "fit": numeric(fit), **labels.options}
-    options["augmentation"] = settings.augmentation.numeric
+    options = {"ast": {**other_options(settings), "model": _sizes(config)}, **labels.options}
     labels_hash = text_hash(json.dumps([train.labels, held_out.labels]))
-    inputs = {"filter_banks": banks.key, "labels": labels_hash, "weights": weights_hash(config.weights)}
+    inputs = {"filter banks": banks, "labels": labels_hash, "weights": weights_hash(config.weights)}
     recipe = Recipe("ast", 1, config=options, inputs=inputs)
 
     def make(folder: Path) -> None:
@@ -94,9 +92,9 @@ def ast_features(
     multiples of ``config.patches`` times 100 ms.
     """
     method = "ast" if ast_entry or config.weights else "random_ast"
-    options = {"method": method, "model": _sizes(config), **vectors.key, "seed": seed}
-    weights = ast_entry.key if ast_entry else weights_hash(config.weights)
-    inputs = {"recordings": recordings_hash(manifest), "weights": weights, **hearings_key(vectors)}
+    options = {METHOD: method, "ast": {"model": _sizes(config), "fit": {"seed": seed}}, "compare": vectors.key}
+    recordings = {"recordings": recordings_hash(manifest), "hearings": hearings_hash(vectors)}
+    inputs = {**recordings, "weights": ast_entry or weights_hash(config.weights)}
     recipe = Recipe(f"{method}_features", 1, config=options, inputs=inputs)
     reader = AstReader(
         root=manifest.root,
@@ -114,4 +112,4 @@ def ast_features(
 
 def _sizes(config: AstConfig) -> dict[str, object]:
     """Return the options that decide the bytes, without the weights."""
-    return asdict(replace(config, weights=None))
+    return other_options(config, "weights")

@@ -1,6 +1,6 @@
 """A run's session: its store, processes, terminal and folder, and the reuse or making of a stage."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -14,15 +14,14 @@ from pipelines.commandline.claims import keep_claimed
 from pipelines.store.anew import why_anew
 from pipelines.store.store import ENTRY, Entry, Recipe, Store, checkpoints_of, write_json
 from pipelines.store.training_curve import CURVE, training_name
-from pipelines.store.users import note_user
+from pipelines.store.unused import note_user
 from pipelines.tracking.tracker import TrackedTraining
 from pipelines.tracking.tracking import NO_TRACKING, LiveCurve, Tracking, stored_points
 from wordless.base.devices import cores
 from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
-from wordless.base.pools import in_order, open_pool
+from wordless.base.pools import Pool, in_order, open_pool
 from wordless.base.progress import Terminal
-from wordless.base.tasks import Pool
 from wordless.training.fit import fit
 from wordless.training.gangs import Alone, Gang
 from wordless.training.options import FitConfig, Sharding
@@ -200,11 +199,11 @@ class Session:
             )
         return own
 
-    def track_others(self, entries: Iterable[Entry], place: str) -> None:
+    def track_others(self, entries: Mapping[str, Entry], place: str) -> None:
         """Give trackers the curves of entries that another process made for ``place``."""
         own = replace(self, place=place)
-        for entry in entries:
-            own._track(entry, own._training_name(entry.stage), own.tracking)
+        for name, entry in entries.items():
+            own._track(entry, own._training_name(name), own.tracking)
 
     def _training_name(self, stage: str) -> str:
         return training_name(f"{self.prefix}{stage}", self.place)
@@ -217,10 +216,16 @@ class Session:
     def _track(self, entry: Entry, name: str, tracking: Tracking) -> None:
         """Give trackers the whole curve of an entry, if it has one."""
         if tracking.channels and (entry.folder / CURVE).is_file():
-            recipe = entry.read_json(ENTRY).get("config")
-            fit = recipe.get("fit") if isinstance(recipe, dict) else None
+            fit = _fit_options(entry.read_json(ENTRY).get("config"))
             if points := stored_points(entry.read_rows(CURVE, "curve"), fit):  # none of a training without steps
                 tracking.complete(TrackedTraining(name=name, key=entry.key), points)
 
     def _waiting(self, recipe: Recipe) -> None:
         self.terminal.say(f"waiting   {recipe.stage:<12} {recipe.key}  another process is making it")
+
+
+def _fit_options(config: object) -> object:
+    """Return the options of a training in a recipe, which stand in the group ``fit`` of its model's options."""
+    if not isinstance(config, dict):
+        return None
+    return config.get("fit") or next(filter(None, map(_fit_options, config.values())), None)

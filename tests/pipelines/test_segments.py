@@ -14,15 +14,15 @@ import torch
 
 from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
 from pipelines.stages.codes import codes
-from pipelines.stages.decoded import decode_clips
 from pipelines.stages.features import signal_features
+from pipelines.stages.playback import decode_clips
 from pipelines.stages.stored_arrays import filter_banks, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import TIMINGS, Entry, Store
 from tests.pipelines.tiny import AUDIO, LISTENING, playback_of, sweep
 from tests.pipelines.tiny_chain import OWN, called_at_once
 from tokenizer.parquet import CodedClip, read_codes
-from vocoder.kinds.table import ORIGINAL
+from vocoder.kinds import ORIGINAL
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, read_manifest
 from wordless.audio.recordings.splits import SplitConfig

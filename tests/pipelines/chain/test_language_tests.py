@@ -13,14 +13,13 @@ import pytest
 import torch
 
 from lm.model import LanguageModel
-from pipelines.chain.language_tests import require_language_tests
+from pipelines.chain.chain import require_language_tests
 from pipelines.results.figures import Figure
 from pipelines.results.run_record import read_results
 from pipelines.results.zerospeech import abx_figures, pair_figures
 from pipelines.settings.run import RunSettings, run_settings
-from pipelines.stages.abx import abx
 from pipelines.stages.options import ZerospeechConfig
-from pipelines.stages.zerospeech import MODELS, spoken_pairs
+from pipelines.stages.zerospeech import MODELS, abx, spoken_pairs
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.pipelines.conftest import FinishedRun

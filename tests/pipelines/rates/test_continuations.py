@@ -13,7 +13,6 @@ from safetensors.numpy import load_file
 
 from lm.generation import Sampling
 from lm.model import LanguageModel
-from lm.rate_model import RateLanguageModel
 from pipelines.pages.report import write_report
 from pipelines.rates.continuations import continued_clips, require_long_enough, window_levels
 from pipelines.rates.labels import windows_of, windows_of_coded
@@ -22,10 +21,9 @@ from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run, stored
-from tokenizer.rate_tokenizer import RateTokenizer
-from tokenizer.rates import split_rates
+from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt
-from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.kinds import GRIFFIN_LIM
 from vocoder.sampling import Sampling as SoundSampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.recordings.manifest import Clip, Manifest
@@ -91,7 +89,7 @@ def test_total_of_all_rates(compared: Path) -> None:
 @pytest.mark.slow
 def test_continuations_are_those_of_the_models(compared: Path) -> None:
     content = json.loads((compared / "rates/continuations.json").read_text())
-    tokenizer = RateTokenizer.from_pretrained(compared / "tokenizer")
+    tokenizer = Tokenizer.from_pretrained(compared / "tokenizer")
     rate = tokenizer.format.sample_rate
     for row in content["said"]:
         samples = soundfile.info(compared / "rates" / row["file"]).frames
@@ -109,14 +107,14 @@ def test_continuations_are_those_of_the_models(compared: Path) -> None:
         for sound in [beginning(compared / f"rates/{number // own.continuations}_original.wav", row["prompt_seconds"])]
     ]
     sampling = Sampling(temperature=own.temperature, top_k=own.top_k)
-    rates = RateLanguageModel.from_pretrained(compared / "lm").generate_batch(
+    rates = LanguageModel.from_pretrained(compared / "lm").generate_batch(
         [prompt.codes for prompt in prompts], seconds=0.5, sampling=sampling, seed=own.seed
     )
     flat = flat_gpt(compared).generate_batch(
         [prompt.finest.codes for prompt in prompts], seconds=0.5, sampling=sampling, seed=own.seed
     )
     synthesis = create_synthesis(GRIFFIN_LIM, tokenizer.finest, SoundSampling(seed=own.seed))
-    for of, codes in (("rates", [split_rates(each)[-1] for each in rates]), ("flat", flat)):
+    for of, codes in (("rates", [each.finest for each in rates]), ("flat", flat)):
         names = [
             f"{clip['path']} continuation {number}" for clip in content["clips"] for number in range(own.continuations)
         ]
@@ -127,9 +125,7 @@ def test_continuations_are_those_of_the_models(compared: Path) -> None:
             new = written[round(row["prompt_seconds"] * rate) :]
             # The prompt in the file has 16 bits, which changes the first phases of Griffin-Lim a little.
             assert np.linalg.norm(new - sound.samples) < 0.05 * np.linalg.norm(sound.samples)
-    assert any(
-        one.values.tobytes() != split_rates(other)[-1].values.tobytes() for one, other in zip(flat, rates, strict=True)
-    )
+    assert any(one.values.tobytes() != other.finest.values.tobytes() for one, other in zip(flat, rates, strict=True))
 
 
 def beginning(path: Path, seconds: float) -> Waveform:

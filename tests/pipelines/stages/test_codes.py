@@ -9,9 +9,8 @@ import soundfile
 import torch
 
 from tests.pipelines.conftest import FinishedRun
-from tokenizer.encoder import Encoder, encode_clip
+from tokenizer.encoder import Encoder, encode_clip, encode_views
 from tokenizer.options import View
-from tokenizer.views import encode_views
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.manifest import Clip, read_manifest
 from wordless.audio.spectrogram import log_mel_stream, warp
@@ -46,7 +45,7 @@ def test_the_views_of_a_clip_are_those_that_are_encoded_one_by_one(
     encoder: Encoder, finished_run: FinishedRun, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     """The copies of a short clip share its log-mel and a batch; the oracle encodes each piece of each view alone."""
-    monkeypatch.setattr("tokenizer.views.FRAMES_AT_ONCE", at_once)
+    monkeypatch.setattr("tokenizer.encoder.FRAMES_AT_ONCE", at_once)
     tokenizer = encoder.tokenizer
     views = (View(speed=1.1, dynamic_range=30.0), View(formants=1.2), View(speed=0.9, dynamic_range=50.0))
     for clip in read_manifest(finished_run.folder / "manifest.tsv", encoder.root).of("train")[:2]:

@@ -8,15 +8,15 @@ import pytest
 import soundfile
 import torch
 
-from pipelines.stages.decoded import decode_clips, decoded_paths, wav_name
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.stages.listening import listening
+from pipelines.stages.playback import decode_clips, decoded_paths, wav_name
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.pipelines.tiny import LISTENING, playback_of, sweep
 from tokenizer.tokenizer import Tokenizer
 from vocoder.engines import numba_streams
-from vocoder.kinds.table import JUDGED_KINDS
+from vocoder.kinds import JUDGED_KINDS
 from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.base.errors import InputError

@@ -9,15 +9,15 @@ import pytest
 import soundfile
 import torch
 
-from pipelines.stages.language_sounds import language_sounds
+from pipelines.stages.listening import language_sounds
 from pipelines.stages.recognition import new_part
 from pipelines.store.session import Session
 from pipelines.store.store import Store
 from tests.pipelines.tiny import LISTENING, sweep
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt
-from vocoder.judging.metrics import sound_levels
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.judging import sound_levels
+from vocoder.kinds import WAVENET
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.waveform import Waveform

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, Store
-from pipelines.store.training_curve import CURVE, numeric
+from pipelines.store.training_curve import CURVE
 from pipelines.tracking.tracker import Outcome, State, TrackedRun, TrackedTraining
 from pipelines.tracking.tracking import TRACKERS, Tracking, open_trackers, require_trackers, tracked
 from tests.pipelines.tracking.records import READERS, Record, prepare
@@ -109,7 +109,7 @@ class Place:
             workers=1,
             tracking=tracking,
         )
-        recipe = Recipe("lm", 1, config={"fit": numeric(fit)}, inputs={})
+        recipe = Recipe("lm", 1, config={"lm": {"fit": fit}}, inputs={})
         with tracked(tracking):
             make = partial(_make, session, batches or Noise(), fit)
             entry = session.obtain(recipe, "a tiny model", make, files=[CURVE])
