@@ -18,6 +18,7 @@ from lm.probing.task import BoolArray, ProbeTask
 from lm.probing.vectors import FloatArray
 from wordless.audio.recordings.description import LabelType
 from wordless.base.errors import InputError
+from wordless.base.options import Options, option
 from wordless.base.ranges import require
 from wordless.base.text import counted
 
@@ -90,23 +91,29 @@ LEAST_SHARE = 1e-6  # of a class, whose logarithm must be finite
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassificationOptions:
+class ClassificationOptions(Options):
     """Options of the head ``classification``."""
 
-    label_separator: str | None = None  # between the classes of a clip that has several: ";" for "dog;rain"
-    pooling: Means = "thirds"  # of the states over time
-    dropout: float = 0.3
-    label_smoothing: float = 0.1  # share of the target that is spread over all classes; only for single labels
-
+    label_separator: str | None = option(
+        None,
+        'separates several labels of one clip, such as ";" in "dog;rain"; null: each clip has one label',
+    )
+    pooling: Means = option("thirds", "pooling of the states over time")
+    dropout: float = option(0.3, "dropout before the linear layer", least=0, below=1)
+    label_smoothing: float = option(
+        0.1,
+        "share of the target that all classes divide; only for single labels",
+        least=0,
+        below=1,
+    )
     label_type: ClassVar[LabelType] = "class"
     reads_whole_clips: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        for name in ("dropout", "label_smoothing"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"head.{name}", value, "choose 0 (none) or a share below 1")
-        rule = "give what stands between labels, or null for one label"
-        require(self.label_separator != "", "head.label_separator", "empty", rule)
+        super().__post_init__()
+        if self.label_separator == "":
+            rule = "give what stands between labels, or null for one label"
+            raise InputError(option="label_separator", value="", rule=rule)
 
     def names(self, label: str) -> tuple[str, ...]:
         """Return the classes of a label."""

@@ -80,9 +80,9 @@ def test_negatives_are_other_hidden_frames_of_the_clip() -> None:
 
 
 def test_shares_and_lengths_out_of_range_are_refused() -> None:
-    with pytest.raises(InputError, match=r"masking\.share\b.*\b1\.0\b"):
+    with pytest.raises(InputError, match=r"^share\b.*\b1\b"):
         MaskConfig(share=1.0)
-    with pytest.raises(InputError, match=r"masking\.length\b.*\b0\b"):
+    with pytest.raises(InputError, match=r"^length\b.*\b0\b"):
         MaskConfig(length=0)
 
 

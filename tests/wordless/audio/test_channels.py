@@ -162,7 +162,7 @@ def test_other_choices_are_refused(tmp_path: Path, channel: Channel) -> None:
     write(tmp_path / "a.wav", noise(0), noise(1))
     with pytest.raises(InputError, match="channel"):
         read(tmp_path / "a.wav", channel=channel)
-    with pytest.raises(InputError, match=r"audio\.channel"):
+    with pytest.raises(InputError, match=r"\bchannel\b"):
         SpectrogramConfig(channel=channel)
 
 
