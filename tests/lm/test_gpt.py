@@ -115,7 +115,7 @@ def test_weights_follow_from_the_seed_and_leave_the_random_state_alone() -> None
     ("name", "value"), [("heads", 3), ("layers", 0), ("dropout", 1.0), ("context", 2), ("init_std", 0.0)]
 )
 def test_sizes_out_of_range_are_refused(name: str, value: float) -> None:
-    with pytest.raises(InputError, match=f"^{name} "):
+    with pytest.raises(InputError, match=rf"\b{name}\b"):
         GPTConfig(**{**dataclasses.asdict(TINY), name: value})
 
 

@@ -50,11 +50,11 @@ def test_history_in_front_gives_the_frames_of_the_whole() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"sample_rate": 0}, r"audio\.sample_rate\b.*\b0\b"),
-        ({"hop_length": 401}, r"hop_length\b.*window_length"),
-        ({"f_max": 9_000.0}, r"audio\.f_max\b.*\b9000\b"),
-        ({"n_mels": 201}, r"audio\.n_mels\b.*\b201\b.*\b200\b"),
-        ({"floor": 0.0}, r"audio\.floor\b.*\b0\b"),
+        ({"sample_rate": 0}, r"^sample_rate\b.*\b0\b"),
+        ({"hop_length": 401}, r"^hop_length\b.*\b401\b.*\b400\b"),
+        ({"f_max": 9_000.0}, r"\bf_max\b.*\b9000\b"),
+        ({"n_mels": 201}, r"^n_mels\b.*\b201\b.*\b200\b"),
+        ({"floor": 0.0}, r"^floor\b.*\b0\b"),
     ],
 )
 def test_values_out_of_range_are_refused(values: dict[str, float], message: str) -> None:
