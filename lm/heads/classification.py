@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lm.batches import IndexArray
-from lm.bodies.clips import LabelledBatch, StoredClips
+from lm.bodies.clips import LabelledBatch
 from lm.heads.head import ClipHead, Figure, FigureConfig, Groups, Probed, Row, figure
 from lm.probing.comparison import Decisions, Hits, Rankings
 from lm.probing.probe import probe_method
@@ -83,24 +83,6 @@ class ClassLoss:
         logits = model(batch.inputs, batch.lengths).float()
         smoothing = self.label_smoothing if model.training else 0.0
         return class_loss(logits, batch.targets, label_smoothing=smoothing), len(logits)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LabelledSplit:
-    """The labelled clips of one split, and their labels by name in the order of the clips."""
-
-    clips: StoredClips
-    labels: Mapping[str, Label]
-
-    @classmethod
-    def of(cls, clips: StoredClips, names: Sequence[str], labels: Mapping[str, Label | None]) -> "LabelledSplit":
-        """Select the clips that have a label in ``labels``; names with None or without an entry are left out."""
-        known = {name: label for name in names if (label := labels.get(name)) is not None}
-        return cls(clips=clips.of_rows([row for row, name in enumerate(names) if name in known]), labels=known)
-
-    def targets(self, classes: Sequence[str], *, multi_label: bool) -> Tensor:
-        """Convert the labels to targets, as `class_targets` does."""
-        return class_targets(list(self.labels.values()), classes, multi_label=multi_label)
 
 
 SHOWN = 10  # classes in a summary

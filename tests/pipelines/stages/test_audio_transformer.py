@@ -14,15 +14,15 @@ from torch import Tensor
 from lm.bodies.audio_transformer import VARIANTS, AudioTransformerConfig, create_audio_transformer, load_classifier
 from lm.bodies.clips import WaveformBatchConfig
 from lm.bodies.waveforms import WaveformAugmentationConfig, augmenting_waveforms
-from lm.heads.classification import ClassLoss, HeadConfig, Label, LabelledSplit
+from lm.heads.classification import ClassLoss, HeadConfig, Label
 from lm.probing.vectors import POOLINGS, VectorConfig, pool
 from pipelines.stages.audio_transformer import (
     AudioTransformerSettings,
     audio_transformer,
     audio_transformer_features,
 )
-from pipelines.stages.labels import Labels
-from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveforms
+from pipelines.stages.labels import LabelledTraining, Labels
+from pipelines.stages.stored_arrays import split_waveforms, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from wordless.audio.recordings.hearings import hearings
@@ -194,13 +194,15 @@ def test_clips_may_be_of_several_classes(session: Session, corpus: Manifest) -> 
 def test_shares_of_a_batch_have_the_gradient_of_the_whole(session: Session, corpus: Manifest) -> None:
     """What two processes sum is what one process computes."""
     sounds, known = waveforms(session, corpus, RATE), labels_of(corpus)
-    train, held_out = (LabelledSplit.of(*split_waveforms(sounds, corpus, split), known) for split in TRAINED_ON)
-    batches, _ = Labels(by_clip=known, classes=("high", "low")).batches(
-        train,
-        held_out,
-        SHORT.batches.at_rate(RATE),
-        augmenting_waveforms(SHORT.augmentation),
+    labels, clips = Labels(by_clip=known, classes=("high", "low")), split_waveforms(sounds, corpus, "train")
+    training = LabelledTraining(
+        option="",
+        batches=SHORT.batches.at_rate(RATE),
+        make_view=augmenting_waveforms(SHORT.augmentation),
+        label_smoothing=0.0,
+        fit=SHORT.fit,
     )
+    batches, _ = training.batches_of(labels, clips, clips)
     model = load_classifier(trained(session, corpus, SHORT).folder)
 
     def gradient(parts: int) -> Tensor:
