@@ -8,7 +8,7 @@ exchanges high and low. Spectrograms are ``(batch, time, mels)`` with zeros beyo
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -93,14 +93,6 @@ class AugmentationConfig:
         for name in ("mix", "time_mask", "mel_mask", "block", "time_flip", "mel_flip"):
             share = getattr(self, name)
             require(0 <= share <= 1, f"augmentation.{name}", share, "choose a share of 0 to 1")
-
-    @property
-    def numeric(self) -> dict[str, object]:
-        """Its options as part of a recipe; blocks, blur and flips add nothing where there are none."""
-        options = asdict(self)
-        absent = [name for name in ("blocks", "blur", "time_flip", "mel_flip") if not options[name]]
-        without = {*absent, *(["block"] if "blocks" in absent else [])}
-        return {name: value for name, value in options.items() if name not in without}
 
 
 def augmenting(config: AugmentationConfig, *, std: Tensor) -> MakeView:

@@ -25,9 +25,9 @@ Label = str | Sequence[str]  # a class, or any number of classes
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
-    """Options of the classification head."""
+    """Options of a classification head: of the encoders of the comparison, and of fine-tuned bodies."""
 
-    pooling: Means = "thirds"  # of the last block's frames
+    pooling: Means = "thirds"  # of the last states over time
     dropout: float = 0.3
     label_smoothing: float = 0.1  # share of the target that is spread over all classes; only for single labels
 
@@ -90,21 +90,16 @@ LEAST_SHARE = 1e-6  # of a class, whose logarithm must be finite
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassificationOptions:
+class ClassificationOptions(HeadConfig):
     """Options of the head ``classification``."""
 
     label_separator: str | None = None  # between the classes of a clip that has several: ";" for "dog;rain"
-    pooling: Means = "thirds"  # of the states over time
-    dropout: float = 0.3
-    label_smoothing: float = 0.1  # share of the target that is spread over all classes; only for single labels
 
     label_type: ClassVar[LabelType] = "class"
     reads_whole_clips: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        for name in ("dropout", "label_smoothing"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"head.{name}", value, "choose 0 (none) or a share below 1")
+        super().__post_init__()
         rule = "give what stands between labels, or null for one label"
         require(self.label_separator != "", "head.label_separator", "empty", rule)
 

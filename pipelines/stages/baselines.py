@@ -93,7 +93,7 @@ def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settin
 
 def _options(own: SimclrSettings | SupervisedSettings) -> dict[str, object]:
     """Return the options that decide the weights."""
-    return {**asdict(own), "augmentation": own.augmentation.numeric, "fit": numeric(own.fit)}
+    return {**asdict(own), "fit": numeric(own.fit)}
 
 
 def _named(name: str, entries: Sequence[Entry]) -> dict[str, str]:

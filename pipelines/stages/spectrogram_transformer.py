@@ -58,7 +58,7 @@ def ast(session: Session, manifest: Manifest, banks: Entry, labels: Labels, sett
     Augmentation is that of the supervised encoder. ``banks`` are the `filter_banks` of the manifest.
     """
     config, fit, classes = settings.model, settings.fit, labels.classes
-    options = {**asdict(settings), "model": _sizes(config), "augmentation": settings.augmentation.numeric}
+    options = {**asdict(settings), "model": _sizes(config)}
 
     def create(train: StoredClips) -> AstClassifier:
         longest = min(int(train.lengths.max()), settings.batches.max_frames)

@@ -1,7 +1,7 @@
 """Views of spectrograms, and their part in the keys of trainings."""
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -115,7 +115,6 @@ def test_what_cannot_be_is_refused(field: str, value: float, message: str) -> No
         replace(NOTHING, **{field: value})
 
 
-LATER = ("blocks", "block", "blur", "time_flip", "mel_flip")
 IMAGES = torch.tensor([9, 14, 5])
 
 
@@ -176,14 +175,9 @@ def test_blocks_are_removed_rectangles() -> None:
     assert not times.all(1).any()
 
 
-def test_without_them_views_and_keys_are_those_of_before() -> None:
-    """Zeros draw no random number, and add nothing to a recipe."""
+def test_the_size_of_blocks_that_are_not_removed_draws_no_random_number() -> None:
     plain = AugmentationConfig()
     assert torch.equal(views(plain, clips(), IMAGES), views(replace(plain, block=0.9), clips(), IMAGES))
-    assert plain.numeric == {name: value for name, value in asdict(plain).items() if name not in LATER}
-    assert replace(plain, block=0.9).numeric == plain.numeric
-    assert replace(plain, blocks=2).numeric == plain.numeric | {"blocks": 2, "block": 0.3}
-    assert replace(plain, blur=1.0, mel_flip=0.5).numeric == plain.numeric | {"blur": 1.0, "mel_flip": 0.5}
 
 
 @pytest.mark.parametrize(("name", "value"), [("block", 1.5), ("blur", -1.0), ("time_flip", 2.0), ("blocks", -1)])
