@@ -15,10 +15,10 @@ from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.signals import LOG_MEL, SIGNALS
 from pipelines.methods.table import METHODS, inputs_of
 from pipelines.pages.run_words import gap
-from pipelines.results.comparison import comparison
-from pipelines.results.comparison_record import few_groups
+from pipelines.results.comparison import Comparison
 from pipelines.results.comparison_table import as_markdown, as_table, print_table
 from pipelines.results.predictions import PREDICTIONS, write_predictions
+from pipelines.results.probed_folds import ProbedFolds, compare
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.own_options import own_options
 from pipelines.settings.run import choose_workers
@@ -136,16 +136,16 @@ def probe_run(config: dict[str, object]) -> None:
     if gang.rank:
         return
     measured = entry.read_json(PROBE)
-    record = comparison({("test", settings.probe.seed): measured}, by="split", config=settings.probe)
-    print_table(as_table(record))
-    if found := gap(record):
+    compared = compare(ProbedFolds(probes={("test", settings.probe.seed): measured}, by="split", config=settings.probe))
+    print_table(as_table(compared))
+    if found := gap(compared):
         terminal.say(f"probe     {found}")
-    if few := few_groups(record):
-        terminal.say(f"probe     {few}")
+    if compared.few_groups:
+        terminal.say(f"probe     {compared.few_groups}")
     name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
     # one file for each corpus and set of options
     path = settings.output or settings.model / PROBES / f"{name}_{entry.key[:8]}.json"
-    _save(settings, path, measured, record, corpus.manifest, terminal)
+    _save(settings, path, measured, compared, corpus.manifest, terminal)
 
 
 def pooled_features(
@@ -197,7 +197,7 @@ def _save(
     settings: ProbeRunConfig,
     path: Path,
     measured: Mapping[str, Any],
-    record: Mapping[str, object],
+    compared: Comparison,
     manifest: Manifest,
     terminal: Terminal,
 ) -> None:
@@ -206,7 +206,7 @@ def _save(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, measured)
-        write_aside(path.with_suffix(".md"), as_markdown(record))
+        write_aside(path.with_suffix(".md"), as_markdown(compared))
         per_fold, separator = {("test", settings.probe.seed): measured}, settings.probe.label_separator
         write_predictions(predictions, per_fold, manifest, by="split", separator=separator)
     except OSError as error:

@@ -9,9 +9,9 @@ from pipelines.chain.unlabelled import UNLABELLED
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_log import LOG
 from pipelines.commandline.run_names import SWEEP_WORDS
-from pipelines.results.figures import Figure
+from pipelines.results.figures import COSTS, OF_LAYER, Figure
 from pipelines.results.provenance import tracked_run
-from pipelines.results.run_record import COSTS, RESULTS, Results, read_results
+from pipelines.results.run_record import RESULTS, Results, read_results
 from pipelines.settings.run import RunSettings
 from pipelines.store.run_folder import REPORT
 from pipelines.tracking.tracker import Outcome
@@ -46,12 +46,9 @@ def figures(results: Results) -> dict[str, float]:
     Costs, the layers of each network and single folds and seeds are left out.
     """
     return {
-        "/".join(filter(None, (row.stage, row.name, row.of, _split(row)))): float(row.value)
-        for row in results["figures"]
-        if row.name not in COSTS
-        and row.is_overall
-        and "/layer_" not in (row.of or "")
-        and "/all_" not in (row.of or "")
+        "/".join(filter(None, (row.stage, row.name, row.subject, _split(row)))): float(row.value)
+        for row in results["figures"].overall
+        if row.name not in COSTS and not row.name.startswith(OF_LAYER)
     }
 
 

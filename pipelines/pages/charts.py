@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from pipelines.pages.phrasing import number, percent
 from pipelines.pages.svg import BLUE, FONT_SIZE, INK, MUTED, PAPER, WIDTH, inline_svg, shortened
+from pipelines.results.figures import Figure as Row
 
 FloatArray = npt.NDArray[np.float64]
 LEGEND_LETTERS = 46  # that fit beside each other
@@ -57,6 +58,14 @@ class Series:
     names: Sequence[str] = ()  # written beside the points
     shape: Literal["line", "steps", "area"] = "line"
     bars: bool = False  # intervals as bars instead of a band
+
+
+def figure_series(figures: Sequence[Row], *, places: Sequence[float], look: Look, label: str = "") -> Series:
+    """Make a series of the values of rows of the results, with the intervals that the rows have."""
+    low, high = (
+        [math.nan if (end := getattr(row, side)) is None else end for row in figures] for side in ("low", "high")
+    )
+    return Series(look=look, label=label, places=places, values=[row.value for row in figures], low=low, high=high)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipelines.pages import code_sounds, language_words, next_sample_words, phrasing, run_words
-from pipelines.results import comparison_record, run_record
 
 FILTERS = (
     phrasing.number,
@@ -14,7 +13,6 @@ FILTERS = (
     phrasing.duration,
     phrasing.points,
     phrasing.significance,
-    phrasing.metric_of,
     phrasing.counted,
     code_sounds.label_sentence,
     language_words.abx_sentence,
@@ -25,18 +23,12 @@ FILTERS = (
     next_sample_words.milliseconds,
     next_sample_words.protocol_sentence,
     run_words.candidates,
-    run_words.each_seed,
     run_words.few_clips,
     run_words.gap,
     run_words.setting,
     run_words.standing,
-    comparison_record.chosen_by,
-    comparison_record.few_groups,
-    comparison_record.fold_noun,
-    comparison_record.probed_places,
-    comparison_record.resampled_noun,
 )
-GLOBALS = (phrasing.quantity, run_record.rows, run_words.provenance_rows, run_words.option_lines)
+GLOBALS = (phrasing.quantity, run_words.provenance_rows, run_words.option_lines)
 
 
 def draw(template: str, **values: object) -> str:

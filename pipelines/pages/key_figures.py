@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import shown_in
 from pipelines.pages.language_words import CODES
-from pipelines.pages.phrasing import full_name, metric_of, number, percent, points
-from pipelines.results.comparison_record import ComparisonRecord, method_of
-from pipelines.results.run_record import Results, value_of
+from pipelines.pages.phrasing import full_name, number, percent, points
+from pipelines.results.comparison import Comparison
+from pipelines.results.run_record import Results
 from pipelines.results.zerospeech_record import PairTestRecord
 from pipelines.store.stored_features import GPT
 from vocoder.kinds.table import ORIGINAL, UNLEARNED
@@ -27,7 +26,7 @@ class KeyFigure:
 
 def key_figures(results: Results) -> list[KeyFigure]:
     """List the figures that a reader asks for first, as far as the run has them."""
-    of = partial(value_of, results)
+    of = results["figures"].value
     size = len(results["codebook"]["counts"]) if "codebook" in results else None
     comparison = results.get("comparison")
     unigram = of("lm", "unigram_perplexity")
@@ -55,16 +54,15 @@ def _pair_figures(test: PairTestRecord | None) -> list[KeyFigure]:
     return _figure(f"right in {full_name(test['test'])}", values.get(GPT), percent, beside)
 
 
-def _probe_figures(comparison: ComparisonRecord) -> list[KeyFigure]:
+def _probe_figures(comparison: Comparison) -> list[KeyFigure]:
     """List the probe of the GPT, and its difference from two rivals."""
-    gpt, bag = method_of(comparison, GPT), method_of(comparison, BAG_OF_CODES.name)
-    if gpt is None:
+    values = {of: row.value for of, row in comparison.tested.items()}
+    if GPT not in values:
         return []
-    beside = {f"{{}} by {BAG_OF_CODES.row.title}": bag["value"] if bag else None}
-    figures = _figure(f"probe {metric_of(comparison)} of the GPT", gpt["value"], percent, beside)
-    values = {row["of"]: row["value"] for row in comparison["methods"]}
+    beside = {f"{{}} by {BAG_OF_CODES.row.title}": values.get(BAG_OF_CODES.name)}
+    figures = _figure(f"probe {full_name(comparison.metric)} of the GPT", values[GPT], percent, beside)
     for rival in shown_in("key figures", values):
-        gain, note = points(gpt["value"] - values[rival]), f"{percent(values[rival])} by {full_name(rival)}"
+        gain, note = points(values[GPT] - values[rival]), f"{percent(values[rival])} by {full_name(rival)}"
         figures.append(KeyFigure(value=gain, name=f"points over {full_name(rival)}", note=note))
     return figures
 

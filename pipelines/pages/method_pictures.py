@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from pipelines.methods.method import ImageRecord, LineRecord
 from pipelines.pages.charts import SHADES, SMALL
 from pipelines.pages.svg import BLUE, INK, inline_svg, shortened
-from pipelines.results.comparison_record import ComparisonRecord
+from pipelines.results.comparison import Comparison
 
 COLUMNS = 3  # panels beside each other in a gallery
 HEIGHT, PANEL_HEIGHT = 300, 62  # CSS pixels
@@ -19,9 +19,9 @@ HEIGHT, PANEL_HEIGHT = 300, 62  # CSS pixels
 LINES = (("#ffffff", "-"), ("#ff9e4a", "--"), ("#7fd7ff", ":"))
 
 
-def method_pictures(comparison: ComparisonRecord) -> Iterator[tuple[str, Markup]]:
+def method_pictures(comparison: Comparison) -> Iterator[tuple[str, Markup]]:
     """Draw each picture of a comparison, preceded by its caption."""
-    for number, picture in enumerate(comparison.get("pictures", [])):
+    for number, picture in enumerate(comparison.pictures):
         name, title = f"method-picture-{number}", picture["title"]
         if "image" in picture:
             yield picture["caption"], _image(picture["image"], name=name, title=title)

@@ -3,7 +3,6 @@
 import math
 
 from pipelines.methods.table import ROWS
-from pipelines.results.comparison_record import ComparisonRecord
 from vocoder.kinds.table import KINDS
 from wordless.base.text import plural
 
@@ -128,11 +127,6 @@ def quantity(value: float | None, unit: str) -> str:
             return number(value)
         case _:
             return f"{number(value)} {unit.replace('dB re full scale', 'dBFS')}"
-
-
-def metric_of(comparison: ComparisonRecord) -> str:
-    """Name the metric of a comparison."""
-    return full_name(comparison.get("metric", "accuracy"))
 
 
 def counted(count: float, one: str, several: str | None = None) -> str:

@@ -21,8 +21,7 @@ from pipelines.pages.phrasing import full_name
 from pipelines.pages.rate_sounds import rate_clips
 from pipelines.pages.run_charts import fold_trainings, report_charts
 from pipelines.pages.sound_charts import reconstruction, reconstruction_png, sound_spectrograms
-from pipelines.results.comparison_record import has_folds, references
-from pipelines.results.run_record import DiversityRow, Pictures, Results, read_pictures, read_results, rows
+from pipelines.results.run_record import DiversityRow, Pictures, Results, read_pictures, read_results
 from pipelines.store.run_folder import REPORT
 from vocoder.kinds.table import JUDGED_KINDS, KINDS
 from vocoder.kinds.wavenet import WAVENET
@@ -57,7 +56,7 @@ def write_report(folder: Path) -> Path:
         opening=run_words.opening(results),
         key_figures=key_figures(results),
         comparison=comparison,
-        study=comparison is not None and has_folds(comparison),
+        study=comparison is not None and comparison.has_folds,
         trainings=dict(fold_trainings(results)),
         charts=dict(report_charts(results)),
         pictures=list(method_pictures(comparison)) if comparison else [],
@@ -76,7 +75,7 @@ def write_report(folder: Path) -> Path:
         sample_sounds=list(zip(of_samples, _sample_spectrograms(folder, of_samples), strict=True)),
         generated=list(_generated(results)),
         language_tests=results.get("zerospeech", {}),
-        references=references(comparison) if comparison else [],
+        references=comparison.known_references if comparison else [],
         rates=results.get("rates"),
         rate_clips=list(rate_clips(folder, results)),
         splits=SPLITS,
@@ -160,7 +159,7 @@ def _most_codes(results: Results, pictures: Pictures) -> int:
 
 def _sounds_of_zero(results: Results) -> Iterator[str]:
     """Give the figures of sounds that are 0 for each kind of sound, which the table leaves out."""
-    found = [row for row in rows(results["figures"], "vocoder") if row.of in JUDGED_KINDS]
+    found = [row for row in results["figures"].measured("vocoder") if row.of in JUDGED_KINDS]
     for name in SOUND_FIGURES:
         values = [row.value for row in found if row.name == name]
         if values and not any(values):

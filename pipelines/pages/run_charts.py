@@ -11,7 +11,7 @@ from pipelines.pages.charts import Look, Panel, Series, curve_chart
 from pipelines.pages.comparison_charts import comparison_charts
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.svg import BLUE, GREEN, ORANGE
-from pipelines.results.run_record import Results, value_of
+from pipelines.results.run_record import Results
 from wordless.training.record import TrainingRecord
 
 LOSSES = {
@@ -28,7 +28,7 @@ HEIGHT = 215  # CSS pixels
 def report_charts(results: Results) -> Iterator[tuple[str, Markup]]:
     """Draw the charts of a report, each under the name that its template uses."""
     for name, record in results.get("curves", {}).items():
-        unigram = value_of(results, "lm", "unigram_perplexity") if name == "lm" else None
+        unigram = results["figures"].value("lm", "unigram_perplexity") if name == "lm" else None
         yield f"curve_{name}", training_chart(name, {"": record}, unigram)
     if "codebook" in results:
         yield "usage", _code_usage(results["codebook"]["counts"])
@@ -44,7 +44,7 @@ def report_charts(results: Results) -> Iterator[tuple[str, Markup]]:
 def fold_trainings(results: Results) -> Iterator[tuple[str, Markup]]:
     """Draw the trainings of the methods that have no other place on the page."""
     comparison = results.get("comparison")
-    for of, records in comparison.get("trainings", {}).items() if comparison else ():
+    for of, records in comparison.trainings.items() if comparison else ():
         if of not in results.get("curves", {}):
             yield of, training_chart(of, records)
 

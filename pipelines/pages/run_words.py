@@ -13,23 +13,13 @@ from pipelines.pages.phrasing import (
     duration,
     full_name,
     heading,
-    metric_of,
     number,
     percent,
     points,
     significance,
 )
-from pipelines.results.comparison_record import (
-    ComparisonRecord,
-    DifferenceRow,
-    MethodRow,
-    few_groups,
-    fold_noun,
-    gap_shown,
-    has_folds,
-    method_of,
-    references,
-)
+from pipelines.results.comparison import Comparison
+from pipelines.results.figures import Figure
 from pipelines.results.run_record import MachineRecord, Provenance, Results
 from pipelines.store.stored_features import GPT
 from wordless.base.text import listed, plural
@@ -54,13 +44,14 @@ def opening(results: Results) -> list[str]:
     comparison, pairs = results.get("comparison"), results.get("zerospeech", {}).get("pairs")
     verb = f"learned {number(len(results['codebook']['counts']))} codes from" if "codebook" in results else "read"
     sentences = [f"This run {verb} {_recordings(results)}."]
-    if comparison and has_folds(comparison):
+    if comparison and comparison.has_folds:
         sentences.append(setting(comparison))
     if pairs:
         sentences.append(pair_test_sentence(pairs))
-    elif comparison and (gpt := method_of(comparison, GPT)):
-        bag, reached = method_of(comparison, BAG_OF_CODES.name), f"{percent(gpt['value'])} test {metric_of(comparison)}"
-        beside = f"; {percent(bag['value'])} on counts of codes, without the order of codes" if bag else ""
+    elif comparison and (gpt := comparison.tested.get(GPT)):
+        bag = comparison.tested.get(BAG_OF_CODES.name)
+        reached = f"{percent(gpt.value)} test {full_name(comparison.metric)}"
+        beside = f"; {percent(bag.value)} on counts of codes, without the order of codes" if bag else ""
         sentences.append(f"A linear probe on the GPT's states reaches {reached}{beside}.")
     if samples := results.get("next_sample"):
         sentences.append(sample_sentence(samples))
@@ -76,26 +67,26 @@ def _recordings(results: Results) -> str:
     return f"{named} ({duration(sum(corpus['seconds'].values()))} of sound)"
 
 
-def setting(comparison: ComparisonRecord) -> str:
+def setting(comparison: Comparison) -> str:
     """Write under which conditions the methods were compared."""
-    folds = comparison["folds"]
+    folds = comparison.folds
     named = f" ({', '.join(folds)})" if len(folds) <= MAX_FOLDS else ""
     parts = [
-        *([f"{counted(len(folds), 'fold')}{named}"] if has_folds(comparison) else []),
-        counted(len(comparison.get("seeds", [])), "seed"),
-        counted(comparison.get("clips", 0), "test clip"),
-        counted(len(comparison["classes"]), "class", "classes"),
-        f"{counted(comparison.get('layer_penalties', 0), 'penalty', 'penalties')} per layer and pooling, "
-        f"{comparison.get('penalties', 0)} for the chosen one",
+        *([f"{counted(len(folds), 'fold')}{named}"] if comparison.has_folds else []),
+        counted(len(comparison.seeds), "seed"),
+        counted(comparison.clips, "test clip"),
+        counted(len(comparison.classes), "class", "classes"),
+        f"{counted(comparison.layer_penalties, 'penalty', 'penalties')} per layer and pooling, "
+        f"{comparison.penalties} for the chosen one",
     ]
-    unlabelled = comparison.get("unlabelled", 0)
+    unlabelled = comparison.unlabelled
     left_out = f"; {counted(unlabelled, 'clip')} without a label left out" if unlabelled else ""
-    return f"Protocol: {full_name(comparison.get('protocol', 'unknown'))}; {', '.join(parts)}{left_out}."
+    return f"Protocol: {full_name(comparison.protocol)}; {', '.join(parts)}{left_out}."
 
 
-def few_clips(comparison: ComparisonRecord) -> str | None:
+def few_clips(comparison: Comparison) -> str | None:
     """Warn of too few test clips for a figure; None if there are enough."""
-    clips = comparison.get("clips", 0)
+    clips = comparison.clips
     if not 0 < clips < FEW_CLIPS:
         return None
     return (
@@ -105,111 +96,111 @@ def few_clips(comparison: ComparisonRecord) -> str | None:
     )
 
 
-def validation_and_test(row: MethodRow, comparison: ComparisonRecord) -> str:
+def validation_and_test(of: str, comparison: Comparison) -> str:
     """Write a method's validation and test figure, with their clips and the groups of the clips."""
-    judged = f"{percent(row['validation'])} ({_clips(row['validation_clips'], 'validation', comparison)})"
-    interval = f"{percent(row['low'])} to {percent(row['high'])}"
-    tested = f"{percent(row['value'])} ({interval}; {_clips(comparison.get('clips', 0), 'test', comparison)})"
-    return f"validation {judged}, test {tested}"
+    validated, tested = comparison.validated[of], comparison.tested[of]
+    judged = f"{percent(validated.value)} ({_clips(validated.count or 0, 'validation', comparison)})"
+    interval = f"{percent(tested.low)} to {percent(tested.high)}"
+    reached = f"{percent(tested.value)} ({interval}; {_clips(comparison.clips, 'test', comparison)})"
+    return f"validation {judged}, test {reached}"
 
 
-def _clips(count: int, split: str, comparison: ComparisonRecord) -> str:
+def _clips(count: int, split: str, comparison: Comparison) -> str:
     """Write the clips of a split, and their groups: "80 clips, group b"."""
-    own = split == "test" or comparison.get("choose_by", "validation") == "validation"  # else of training, too
-    names = comparison.get("split_groups", {}).get(split, []) if own else []
+    own = split == "test" or comparison.choose_by == "validation"  # else of training, too
+    names = comparison.split_groups.get(split, []) if own else []
     several = f"{plural(len(names), 'group')} {listed(names)}" if len(names) <= MAX_GROUPS else f"{len(names)} groups"
     return f"{counted(count, 'clip')}, {several}" if names else counted(count, "clip")
 
 
-def gap(comparison: ComparisonRecord) -> str | None:
+def gap(comparison: Comparison) -> str | None:
     """Warn of validation and test figures that differ by more than chance; None if they do for no method."""
-    methods = comparison["methods"]
-    apart = sorted(filter(gap_shown, methods), key=lambda row: -abs(row["gap"]))
+    gaps = comparison.gaps
+    apart = sorted(
+        (of for of in comparison.methods if of in gaps and gaps[of].excludes_zero), key=lambda of: -abs(gaps[of].value)
+    )
     if not apart:
         return None
-    shown = next((row for of in references(comparison) for row in apart if row["of"] == of), apart[0])
-    interval = f"{points(shown['gap_low'])} to {points(shown['gap_high'])}"
+    of = next((of for of in comparison.known_references if of in apart), apart[0])
+    shown = gaps[of]
+    interval = f"{points(shown.low)} to {points(shown.high)}"
     tried = " The figure on validation is that of the best penalty, so it is a little too high by itself."
     return (
-        f"Validation and test differ by more than chance for {len(apart)} of {counted(len(methods), 'method')}. "
-        f"{heading(shown['of'])}: {validation_and_test(shown, comparison)}, a gap of {points(shown['gap'])} points "
-        f"({interval}, for all methods at once).{tried if shown['gap'] > 0 else ''}"
+        f"Validation and test differ by more than chance for {len(apart)} of "
+        f"{counted(len(comparison.methods), 'method')}. "
+        f"{heading(of)}: {validation_and_test(of, comparison)}, a gap of {points(shown.value)} points "
+        f"({interval}, for all methods at once).{tried if shown.value > 0 else ''}"
         f"{gap_remedy(comparison)}"
     )
 
 
-def gap_remedy(comparison: ComparisonRecord) -> str:
+def gap_remedy(comparison: Comparison) -> str:
     """Say what figures over single groups are worth, and how each group is tested; "" where folds do so already."""
-    groups = comparison.get("split_groups", {})
+    groups = comparison.split_groups
     if not all(groups.get(split) for split in ("validation", "test")):
         return ""
     alone = "one group each: " if all(len(names) == 1 for names in groups.values()) else ""
     return f" The clips come from other groups, {alone}wordless run with compare.folds=group holds out each."
 
 
-def standing(comparison: ComparisonRecord) -> list[str]:
+def standing(comparison: Comparison) -> list[str]:
     """Write which methods are worse than the GPT, which are better, and which the test clips do not separate.
 
     Where the comparison has other references, they take the GPT's place, one after the other.
     """
-    return [sentence for of in references(comparison) for sentence in _standing(comparison, of)]
+    return [sentence for of in comparison.known_references for sentence in _standing(comparison, of)]
 
 
-def _standing(comparison: ComparisonRecord, of: str) -> list[str]:
-    rows = [row for row in comparison.get("differences", []) if row["of"] == of]
+def _standing(comparison: Comparison, of: str) -> list[str]:
+    rows = comparison.differences(of)
     name = "The GPT" if of == GPT else full_name(of)
     undecided = "The interval includes 0 for" if of == GPT else f"Between {name} and these, the interval includes 0:"
     better, worse = f"{name} is better than", f"{name} is worse than"
-    known = {row["against"]: row for row in rows}
+    known = {row.against: row for row in rows if row.against is not None}
     shown = [known[name] for name in shown_in("summary", known)] or rows[:MAX_FOLDS]
     sentences: dict[str, list[str]] = {better: [], worse: [], undecided: []}
     for row in shown:
-        begin = better if row["low"] > 0 else worse if row["high"] < 0 else undecided
-        sentences[begin].append(f"{full_name(row['against'])}: {difference(row, comparison)}")
+        begin = undecided if not row.excludes_zero else better if (row.low or 0) > 0 else worse
+        sentences[begin].append(f"{full_name(row.against or '')}: {difference(row, comparison)}")
     return [f"{begin} {'; '.join(several)}." for begin, several in sentences.items() if several]
 
 
-def difference(row: DifferenceRow, comparison: ComparisonRecord) -> str:
+def difference(row: Figure, comparison: Comparison) -> str:
     """Write a difference with its interval and p-value and, where there are several folds or seeds, their intervals."""
-    over_clips = f"{points(row['low'])} to {points(row['high'])}, {significance(row.get('p'))}"
-    low, high = row.get("fold_low"), row.get("fold_high")
-    known = has_folds(comparison) and low is not None and high is not None
-    over_folds = f"; {points(low)} to {points(high)} over {fold_noun(comparison)}s" if known else ""
-    low, high = row.get("seed_low"), row.get("seed_high")
-    over_seeds = "" if low is None or high is None else f"; {points(low)} to {points(high)} over seeds"
-    return f"{points(row['value'])} points ({over_clips}{over_folds}{over_seeds})"
+    over = [(row.fold_low, row.fold_high, f"{comparison.fold_noun}s"), (row.seed_low, row.seed_high, "seeds")]
+    more = "".join(
+        f"; {points(low)} to {points(high)} over {noun}"
+        for low, high, noun in (over if comparison.has_folds else over[1:])
+        if low is not None and high is not None
+    )
+    return f"{points(row.value)} points ({points(row.low)} to {points(row.high)}, {significance(row.p)}{more})"
 
 
-def candidates(row: MethodRow) -> str:
+def candidates(of: str, comparison: Comparison) -> str:
     """List what validation chose, the most frequent first, with the number of folds where they differ."""
-    counts = Counter(row.get("chosen", {}).values())
+    counts = Counter(comparison.chosen(of).values())
     return ", ".join(f"{name} ({count}×)" if len(counts) > 1 else name for name, count in counts.most_common()) or "–"
 
 
-def each_seed(row: MethodRow) -> str:
-    """List what a method reaches with each seed; an older run does not know it."""
-    return ", ".join(map(percent, row.get("seeds", {}).values())) or "–"
-
-
-def _method_lines(comparison: ComparisonRecord) -> Iterator[str]:
-    if not has_folds(comparison):
+def _method_lines(comparison: Comparison) -> Iterator[str]:
+    if not comparison.has_folds:
         yield setting(comparison)
     if warning := few_clips(comparison):
         yield f"Warning: {warning}"
     if found := gap(comparison):
         yield f"Warning: {found}"
-    if few := few_groups(comparison):
-        yield few
-    shown = comparison["methods"][:MAX_LINES]
-    width = max((len(full_name(row["of"])) for row in shown), default=0)
-    for row in shown:
-        value = f"{percent(row['value'])} ({percent(row['low'])} to {percent(row['high'])})"
-        judged = f"validation {percent(row.get('validation'))}"
-        others = f"macro F1 {percent(row.get('macro_f1'))}  {judged}  {candidates(row)}"
-        yield f"{full_name(row['of']):{width}}  {value}  {others}"
-    rows = comparison.get("differences", [])
-    for each in [row for of in references(comparison) for row in [row for row in rows if row["of"] == of][:MAX_LINES]]:
-        against = f"{full_name(each['of'])} against {full_name(each['against'])}"
+    if comparison.few_groups:
+        yield comparison.few_groups
+    shown = comparison.methods[:MAX_LINES]
+    width = max((len(full_name(of)) for of in shown), default=0)
+    for of in shown:
+        row, validated = comparison.tested[of], comparison.validated.get(of)
+        value = f"{percent(row.value)} ({percent(row.low)} to {percent(row.high)})"
+        judged = f"validation {percent(validated.value if validated else None)}"
+        f1 = f"macro F1 {percent(comparison.value(of, 'macro_f1'))}"
+        yield f"{full_name(of):{width}}  {value}  {f1}  {judged}  {candidates(of, comparison)}"
+    for each in [row for of in comparison.known_references for row in comparison.differences(of)[:MAX_LINES]]:
+        against = f"{full_name(each.of or '')} against {full_name(each.against or '')}"
         yield f"{against:{width + 12}}  {difference(each, comparison)}"
 
 

@@ -75,7 +75,7 @@ def _page(sweep: Path, runs: Runs, failures: list[Job], *, command: str, csv: st
         gap=sweep_gap(runs),
         charts=dict(sweep_charts(runs)),
         columns=[*_run_columns(runs)],
-        sounding=[point for point in runs.points if any(point.figure(*figure) for figure in SOUND)],
+        sounding=[point for point in runs.points if any(point.figures.find(*figure) for figure in SOUND)],
         sound_columns=[*_sound_columns()],
         probes=[*_probes(runs)],
         shown_pairs=runs.pairs[:MAX_PAIRS],
@@ -93,14 +93,18 @@ def _probes(runs: Runs) -> Iterator[tuple[Point, str, Figure | None, Figure | No
     for point in runs.points:
         for of in runs.methods:
             name = ("probe", runs.metric, of)
-            if tested := point.figure(*name):
-                yield point, of, tested, point.figure(*name, split="validation"), point.figure("probe", "gap", of)
+            if tested := point.figures.find(*name):
+                judged, gap = point.figures.find(*name, split="validation"), point.figures.find("probe", "gap", of)
+                yield point, of, tested, judged, gap
 
 
 def _run_columns(runs: Runs) -> Iterator[Column]:
     """List the columns of the table of runs; those of probes and language models where a run has them."""
     if runs.best:
-        yield f"{full_name(runs.judged)} on validation", lambda point: point.figure(*runs.probe, split="validation")
+        yield (
+            f"{full_name(runs.judged)} on validation",
+            lambda point: point.figures.find(*runs.probe, split="validation"),
+        )
         for of in dict.fromkeys((runs.judged, BAG)):
             yield _column(f"{full_name(of)} on test", "probe", runs.metric, of)
     if any(math.isfinite(point.rate) for point in runs.points):
@@ -127,7 +131,7 @@ def _sound_columns() -> Iterator[Column]:
 
 
 def _column(heading: str, stage: str, name: str, of: str | None = None) -> Column:
-    return heading, lambda point: point.figure(stage, name, of)
+    return heading, lambda point: point.figures.find(stage, name, of)
 
 
 def _csv(runs: Runs) -> str:
@@ -152,7 +156,7 @@ def _csv(runs: Runs) -> str:
         shared: dict[str, object] = {name: point.job.overrides.get(name, "") for name in runs.options}
         shared |= {"job": point.job.number, "codebook_size": point.job.codebook_size, "run": point.job.folder}
         shared |= {"nominal_bits_per_second": point.nominal_rate.value, "lm_bits_per_second": point.rate}
-        against: dict[int | None, list[Figure]] = {None: point.results["figures"]}
+        against: dict[int | None, Sequence[Figure]] = {None: point.figures}
         against |= {pair.other.job.number: [_difference(runs, pair)] for pair in runs.pairs if pair.one is point}
         for other, figures in against.items():
             for row in figures:
@@ -164,7 +168,7 @@ def _csv(runs: Runs) -> str:
 
 def _difference(runs: Runs, pair: RunPair) -> Figure:
     """Return the difference of two runs as a row; its interval holds for all pairs of the sweep at once."""
-    tested = pair.one.figure(*runs.probe)
+    tested = pair.one.figures.find(*runs.probe)
     gain = pair.difference
     row = Figure(stage="probe", name="difference", of=runs.judged, value=gain.value, artifact="", split="test")
     row = replace(row, low=gain.low, high=gain.high)

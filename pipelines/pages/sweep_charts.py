@@ -7,7 +7,7 @@ from itertools import cycle
 
 from markupsafe import Markup
 
-from pipelines.pages.charts import Look, Panel, Series, curve_chart, dot_chart
+from pipelines.pages.charts import Look, Panel, Series, curve_chart, dot_chart, figure_series
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.svg import BLUE, GREEN, INK, MUTED, ORANGE, shortened
 from pipelines.pages.sweep_methods import methods_chart
@@ -68,7 +68,7 @@ def _recognition(runs: Runs, points: Sequence[Point]) -> Markup:
     series = []
     for of, look in SOUNDS.items():
         figure = (*RECOGNISED[:2], of)
-        places = [place for place, point in enumerate(points) if point.figure(*figure)]
+        places = [place for place, point in enumerate(points) if point.figures.find(*figure)]
         values = _values([points[place] for place in places], figure, interval=of not in PLAIN)
         series.append(replace(values, label=full_name(of) if places else "", look=look, places=places))
     names, title = [runs.short_name(point.job) for point in points], "Test clips that a classifier recognises"
@@ -125,10 +125,8 @@ def _series(runs: Runs, curves: Sequence[Curve]) -> Iterator[Series]:
 
 def _values(line: Sequence[Point], figure: FigureName, *, interval: bool) -> Series:
     """Make a series of one figure; each run stands at the bits per second that its language model needs."""
-    estimates = [point.estimate(*figure) for point in line]
-    values, low, high = ([each[end] for each in estimates] for end in range(3))
-    series = Series(look=LINE, places=[point.rate for point in line], values=values)
-    return replace(series, low=low, high=high) if interval else series
+    series = figure_series([point.row(*figure) for point in line], look=LINE, places=[point.rate for point in line])
+    return series if interval else replace(series, low=(), high=())
 
 
 def _place(runs: Runs, point: Point) -> float:

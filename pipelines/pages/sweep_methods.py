@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
-from pipelines.pages.charts import Panel, Series, curve_chart, dot_chart
+from pipelines.pages.charts import Panel, Series, curve_chart, dot_chart, figure_series
 from pipelines.pages.comparison_charts import line_look
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.svg import shortened
@@ -40,7 +40,7 @@ def _rows(runs: Runs, names: Sequence[str]) -> Markup:
     """Draw a row for each run, with the probes of all methods below each other."""
     series = []
     for of, aside in zip(names, shifts(len(names), step=SPREAD), strict=True):
-        drawn = _series(enumerate(runs.points), (runs.metric, of), of, aside)
+        drawn = _series(enumerate(runs.points), runs.metric, of, aside)
         series.append(replace(drawn, look=replace(drawn.look, dashes="", width=1.2, size=5)))
     rows, across = [runs.short_name(point.job) for point in runs.points], f"test {full_name(runs.metric)}"
     height = max(21.0, ROW_HEIGHT * len(names))
@@ -58,10 +58,10 @@ def _panels(runs: Runs, name: str, line: Sequence[Point], names: Sequence[str]) 
     where = f", {shortened(name, 40)}" if name else ""
     placed = [(runs.values.index(runs.first(point)), point) for point in line]
     asides = shifts(len(names))
-    accuracies = [_series(placed, (runs.metric, of), of, aside) for of, aside in zip(names, asides, strict=True)]
+    accuracies = [_series(placed, runs.metric, of, aside) for of, aside in zip(names, asides, strict=True)]
     yield Panel(title=f"{full_name(runs.metric)} on test{where}", series=accuracies, ticks=ticks, percent=True)
     others = [(of, aside) for of, aside in zip(names, asides, strict=True) if of != GPT]
-    ahead = [_series(placed, ("difference", f"{GPT} - {of}"), of, aside, scale=POINTS) for of, aside in others]
+    ahead = [_series(placed, "difference", GPT, aside, ahead_of=of) for of, aside in others]
     if any(each.values for each in ahead):
         yield Panel(title=f"GPT ahead by, points{where}", series=ahead, ticks=ticks, levels={"level": 0.0})
 
@@ -76,11 +76,17 @@ def shifts(count: int, *, step: float = ASIDE) -> list[float]:
 
 
 def _series(
-    placed: Iterable[tuple[int, Point]], figure: tuple[str, str], of: str, aside: float, *, scale: float = 1.0
+    placed: Iterable[tuple[int, Point]], name: str, of: str, aside: float, *, ahead_of: str | None = None
 ) -> Series:
-    """Make the series of one figure of the runs that have it, ``aside`` from their places, beside other methods."""
-    known = [(place + aside, point) for place, point in placed if point.figure("probe", *figure)]
-    estimates = [[scale * end for end in point.estimate("probe", *figure)] for _, point in known]
-    values, low, high = ([each[end] for each in estimates] for end in range(3))
-    places = [place for place, _ in known]
-    return Series(label=full_name(of), look=line_look(of), places=places, values=values, low=low, high=high, bars=True)
+    """Make the series of one figure of the runs that have it, ``aside`` from their places, beside other methods.
+
+    With ``ahead_of`` these are points by which the method is ahead of another, in whose look they are drawn.
+    """
+    known = [(place + aside, point.figures.find("probe", name, of, against=ahead_of)) for place, point in placed]
+    rows, places = [row for _, row in known if row], [place for place, row in known if row]
+    shown = ahead_of or of
+    series = figure_series(rows, look=line_look(shown), label=full_name(shown), places=places)
+    if ahead_of is None:
+        return replace(series, bars=True)
+    values, low, high = ([POINTS * end for end in ends] for ends in (series.values, series.low, series.high))
+    return replace(series, values=values, low=low, high=high, bars=True)

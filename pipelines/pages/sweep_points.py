@@ -12,9 +12,9 @@ import numpy as np
 from lm.probing.comparison import Estimate, all_pairs
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import ROWS
-from pipelines.results.comparison_record import MethodRow, method_of
-from pipelines.results.figures import Figure
-from pipelines.results.run_record import RESAMPLES, RESULTS, Resamples, Results, figure_of
+from pipelines.results.comparison import Comparison
+from pipelines.results.figures import Figure, Figures
+from pipelines.results.run_record import RESAMPLES, RESULTS, Resamples, Results
 from pipelines.results.sweep_jobs import Job
 from pipelines.store.stored_features import GPT
 from vocoder.kinds.wavenet import WAVENET
@@ -42,19 +42,24 @@ class Point:
     results: Results
     resamples: Resamples = field(default_factory=dict)
 
-    def figure(self, stage: str, name: str, of: str | None = None, *, split: str | None = None) -> Figure | None:
-        """Find a figure by its name; of probes that of test, unless another split is asked for."""
-        return figure_of(self.results, stage, name, of, split=split)
+    @property
+    def figures(self) -> Figures:
+        """Its figures."""
+        return self.results["figures"]
 
-    def estimate(self, stage: str, name: str, of: str | None = None) -> list[float]:
-        """Find the value of a figure and the ends of its interval; NaN where the run lacks them."""
-        row = self.figure(stage, name, of)
-        found = (row.value, row.low, row.high) if row else (None, None, None)
-        return [math.nan if each is None else each for each in found]
+    @property
+    def comparison(self) -> Comparison | None:
+        """The comparison of its methods."""
+        return self.results.get("comparison")
+
+    def row(self, stage: str, name: str, of: str | None = None) -> Figure:
+        """Find a figure by its name, of probes that of test; its value is NaN where the run lacks it."""
+        missing = Figure(stage=stage, name=name, of=of, value=math.nan, artifact="")
+        return self.figures.find(stage, name, of) or missing
 
     def value(self, stage: str, name: str, of: str | None = None) -> float:
         """Find the value of a figure; NaN where the run lacks it."""
-        return self.estimate(stage, name, of)[0]
+        return self.row(stage, name, of).value
 
     @property
     def nominal_rate(self) -> Figure:
@@ -71,19 +76,12 @@ class Point:
     @property
     def choose_by(self) -> str | None:
         """How its probes were chosen."""
-        comparison = self.results.get("comparison")
-        return comparison.get("choose_by") if comparison else None
+        return self.comparison.choose_by if self.comparison else None
 
     @property
-    def clips_key(self) -> str | None:
-        """Key of its test clips, with their labels and groups."""
-        comparison = self.results.get("comparison")
-        return comparison.get("clips_key") if comparison else None
-
-    def method(self, of: str) -> MethodRow | None:
-        """Return the row of a method in its comparison."""
-        comparison = self.results.get("comparison")
-        return method_of(comparison, of) if comparison else None
+    def clips_key(self) -> str:
+        """Key of its test clips, with their labels and groups; empty where its results do not have it."""
+        return self.comparison.clips_key if self.comparison else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,16 +126,16 @@ class Runs:
     @cached_property
     def metric(self) -> str:
         """Name of the figure by which probes are judged."""
-        found = {row.name for point in self.finished for row in point.results["figures"] if row.stage == "probe"}
+        found = {row.name for point in self.finished for row in point.figures if row.stage == "probe"}
         return next((name for name in METRICS if name in found), METRICS[0])
 
     @cached_property
     def methods(self) -> list[str]:
         """The methods that any run has probed, in the order of the table of methods."""
-        rows = [row for point in self.finished for row in point.results["figures"]]
-        found = dict.fromkeys(row.of for row in rows if (row.stage, row.name) == ("probe", self.metric) and row.of)
-        names = [of for of in found if "/" not in of]
-        return sorted(names, key=lambda of: [*ROWS].index(of) if of in ROWS else len(ROWS))
+        rows = [row for point in self.finished for row in point.figures.where(stage="probe", name=self.metric)]
+        return sorted(
+            {row.of: row for row in rows if row.of}, key=lambda of: [*ROWS].index(of) if of in ROWS else len(ROWS)
+        )
 
     @cached_property
     def judged(self) -> str:
@@ -151,7 +149,7 @@ class Runs:
 
     def validation(self, point: Point) -> float:
         """Find the figure that chose the candidate of the judged method; NaN where the run lacks it."""
-        row = point.figure(*self.probe, split="validation")
+        row = point.figures.find(*self.probe, split="validation")
         return row.value if row else math.nan
 
     @property
@@ -195,13 +193,12 @@ class Runs:
         if len(self.paired) < 2:
             return []
         first = self.paired[0].results["comparison"]
-        groups = first.get("split_groups", {}).get("test", [])
         drawn = [point.resamples[self.judged] for point in self.paired]  # fewer are the first of more
         found = all_pairs(
             np.array([point.value(*self.probe) for point in self.paired]),
             np.stack([draws[: min(map(len, drawn))] for draws in drawn], axis=1).astype(np.float64),
-            resampled=len(groups) if first.get("resampled") == "group" else first.get("clips", 1),
-            confidence=first.get("confidence", 0.95),
+            resampled=len(first.split_groups["test"]) if first.resampled == "group" else first.clips,
+            confidence=first.confidence,
         )
         pairs = []
         for pair in found:

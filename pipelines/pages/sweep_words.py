@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pipelines.pages.phrasing import counted, full_name, number, percent, points
 from pipelines.pages.run_words import gap_remedy, validation_and_test
 from pipelines.pages.sweep_points import RECOGNISED, FigureName, Point, RunPair, Runs
-from pipelines.results.comparison_record import gap_shown
 from vocoder.kinds.wavenet import WAVENET
 from wordless.base.text import plural
 
@@ -22,7 +21,7 @@ def verdict(runs: Runs) -> list[str]:
     if not runs.points:
         return ["No job of this sweep has finished."]
     if runs.best is None:
-        recognised = [point for point in runs.points if point.figure(*RECOGNISED)]
+        recognised = [point for point in runs.points if point.figures.find(*RECOGNISED)]
         return [_recognition(runs, recognised) if len(recognised) > 1 else _ends(runs)]
     line, best = runs.best_line, runs.best
     sentences = [*_standing(runs), *_unpaired(runs), _chosen(runs, best)]
@@ -81,33 +80,32 @@ def _chosen(runs: Runs, best: Point) -> str:
     if not runs.by_validation:
         return f"Highest on test, which should not choose: {runs.name(best.job)}, {percent(best.value(*runs.probe))}."
     chosen = f"Validation chooses {runs.name(best.job)}"
-    row, comparison = best.method(runs.judged), best.results.get("comparison")
-    if row and comparison and "validation" in row:
-        return f"{chosen}: {validation_and_test(row, comparison)}."
+    if best.comparison and runs.judged in best.comparison.validated:
+        return f"{chosen}: {validation_and_test(runs.judged, best.comparison)}."
     return f"{chosen}: validation {percent(runs.validation(best))}, test {percent(best.value(*runs.probe))}."
 
 
 def sweep_gap(runs: Runs) -> str | None:
     """Warn of runs whose validation and test differ by more than chance; None without any."""
-    judged = [(point, row) for point in runs.points if (row := point.method(runs.judged))]
-    apart = [(point, row) for point, row in judged if gap_shown(row)]
+    judged = [(point, each) for point in runs.points if (each := point.comparison) and runs.judged in each.tested]
+    apart = [(point, each) for point, each in judged if (gap := each.gaps.get(runs.judged)) and gap.excludes_zero]
     if not apart:
         return None
     shown = [
-        f"{runs.short_name(point.job)}: {validation_and_test(row, point.results['comparison'])}"
-        for point, row in apart[:MAX_OTHERS]
+        f"{runs.short_name(point.job)}: {validation_and_test(runs.judged, comparison)}"
+        for point, comparison in apart[:MAX_OTHERS]
     ]
     more = f"; and {len(apart) - MAX_OTHERS} more" if len(apart) > MAX_OTHERS else ""
     return (
         f"In {len(apart)} of {counted(len(judged), 'run')} validation and test of {full_name(runs.judged)} differ by "
         f"more than chance, so what validation chooses need not be good on test: {'; '.join(shown)}{more}."
-        f"{gap_remedy(apart[0][0].results['comparison'])}"
+        f"{gap_remedy(apart[0][1])}"
     )
 
 
 def _reaching(runs: Runs, others: Sequence[Point], best: Point, figure: FigureName) -> str:
     value, rivals = best.value(*figure), [point for point in others if point is not best]
-    close = [runs.name(point.job) for point in rivals if point.estimate(*figure)[2] >= value]
+    close = [runs.name(point.job) for point in rivals if (point.row(*figure).high or -math.inf) >= value]
     return f"The intervals of these runs reach the best value, too: {'; '.join(close)}." if close else ""
 
 

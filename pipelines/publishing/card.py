@@ -11,7 +11,7 @@ from pipelines.pages.key_figures import key_figures
 from pipelines.pages.phrasing import duration, number, percent
 from pipelines.publishing.options import PublishConfig
 from pipelines.results.comparison_table import as_markdown
-from pipelines.results.run_record import Results, value_of
+from pipelines.results.run_record import Results
 from tokenizer.rate_tokenizer import RateTokenizer
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.base.text import escape_markdown, listed
@@ -97,7 +97,7 @@ def _facts(models: DemoModels, results: Results) -> Iterator[tuple[str, str]]:
 
 
 def _compressed(results: Results) -> Iterator[str]:
-    found = value_of(results, "lm", "bits_per_second")
+    found = results["figures"].value("lm", "bits_per_second")
     if found is not None:
         yield f"({number(found)} with the probabilities of the GPT, on validation clips)"
 

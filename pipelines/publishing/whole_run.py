@@ -8,7 +8,8 @@ from pipelines.demonstration.models import DemoModels
 from pipelines.publishing.card import run_card
 from pipelines.publishing.contents import CARD, Publication, choose_parts, linked, model_files
 from pipelines.publishing.options import PublishConfig
-from pipelines.results.run_record import COSTS, Results, read_results
+from pipelines.results.figures import COSTS
+from pipelines.results.run_record import Results, read_results
 from pipelines.store.run_folder import REPORT
 from vocoder.sampling import Sampling
 from wordless.base.errors import InputError

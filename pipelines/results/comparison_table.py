@@ -1,14 +1,13 @@
 """Tables of a comparison: for the terminal, and in Markdown."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
 
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
 from pipelines.methods.table import row_of
-from pipelines.results.comparison_record import few_groups
+from pipelines.results.comparison import Comparison
 from pipelines.store.stored_features import GPT
 
 # fmt: off
@@ -21,11 +20,11 @@ WIDEST = 10_000  # columns of a terminal, for a table that may take what it need
 IN_TERMINAL = ("method", "on test", "interval", "validation", "ahead by", "p", "chosen")
 
 
-def as_markdown(section: Mapping[str, Any]) -> str:
-    """Write the methods of the section "comparison" as a Markdown table, the best first, and what it leaves open."""
-    lines = [_line(_headings(section).values()), _line(["---", *["---:"] * (len(HEADINGS) - 2), "---"])]
-    few = few_groups(section)
-    return "\n".join([*lines, *map(_line, _cells(section)), *(["", few] if few else [])]) + "\n"
+def as_markdown(comparison: Comparison) -> str:
+    """Write the methods as a Markdown table, the best first, and what it leaves open."""
+    lines = [_line(_headings(comparison).values()), _line(["---", *["---:"] * (len(HEADINGS) - 2), "---"])]
+    few = comparison.few_groups
+    return "\n".join([*lines, *map(_line, _cells(comparison)), *(["", few] if few else [])]) + "\n"
 
 
 def print_table(table: Table) -> None:
@@ -35,47 +34,46 @@ def print_table(table: Table) -> None:
     Console(width=max(console.width, needed)).print(table)
 
 
-def as_table(section: Mapping[str, Any]) -> Table:
-    """Build a terminal table of the methods of the section "comparison", the best first."""
+def as_table(comparison: Comparison) -> Table:
+    """Build a terminal table of the methods, the best first."""
     table = Table(box=None, pad_edge=False)
-    headings = _headings(section)
+    headings = _headings(comparison)
     for name in IN_TERMINAL:
         table.add_column(headings[name], no_wrap=name != "chosen")
-    for cells in _cells(section):
+    for cells in _cells(comparison):
         table.add_row(*(cells[HEADINGS.index(name)] for name in IN_TERMINAL))
     return table
 
 
-def _headings(section: Mapping[str, Any]) -> dict[str, str]:
+def _headings(comparison: Comparison) -> dict[str, str]:
     """Return the columns' headings by name; the first reference is in one of them."""
-    first = next(iter(section.get("references", [GPT])), GPT)
+    first = next(iter(comparison.references), GPT)
     return {name: f"{row_of(first).title} {name}" if name == "ahead by" else name for name in HEADINGS}
 
 
-def _cells(section: Mapping[str, Any]) -> Iterator[list[str]]:
-    first = next(iter(section.get("references", [GPT])), GPT)
-    ahead = {row["against"]: row for row in section["differences"] if row["of"] == first}
-    for row in section["methods"]:
-        other = ahead.get(row["of"])
+def _cells(comparison: Comparison) -> Iterator[list[str]]:
+    ahead = {row.against: row for row in comparison.differences(next(iter(comparison.references), GPT))}
+    for of, row in comparison.tested.items():
+        other, validated = ahead.get(of), comparison.validated[of]
         yield [
-            row["of"],
-            f"{row['value']:.1%}",
-            f"{row['low']:.1%} - {row['high']:.1%}",
-            f"{row['validation']:.1%}",
-            f"{row['validation_clips']:,}",
-            _each(row["folds"]),
-            _each(row.get("seeds", {})),
-            f"{row['macro_f1']:.3f}",
-            f"{row['mean_average_precision']:.3f}",
-            f"{100 * other['value']:+.1f} ({100 * other['low']:+.1f} to {100 * other['high']:+.1f})" if other else "",
-            f"{other['p']:.3f}" if other else "",
-            ", ".join(dict.fromkeys(row["chosen"].values())),
+            of,
+            f"{row.value:.1%}",
+            f"{row.low:.1%} - {row.high:.1%}",
+            f"{validated.value:.1%}",
+            f"{validated.count:,}",
+            _each(comparison.by_fold(of).values()),
+            _each(comparison.by_seed(of).values()),
+            f"{comparison.value(of, 'macro_f1'):.3f}",
+            f"{comparison.value(of, 'mean_average_precision'):.3f}",
+            f"{100 * other.value:+.1f} ({100 * other.low:+.1f} to {100 * other.high:+.1f})" if other else "",
+            f"{other.p:.3f}" if other else "",
+            ", ".join(dict.fromkeys(comparison.chosen(of).values())),
         ]
 
 
-def _each(values: Mapping[str, float]) -> str:
+def _each(values: Collection[float]) -> str:
     """Write several values; a single one is that of the whole row."""
-    return ", ".join(f"{value:.1%}" for value in values.values()) if len(values) > 1 else ""
+    return ", ".join(f"{value:.1%}" for value in values) if len(values) > 1 else ""
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -115,5 +115,4 @@ def next_sample_figures(record: NextSampleRecord, made: Made) -> Iterator[Figure
         for name, value in sizes.items():
             yield Figure(stage=NEXT_SAMPLE, name=name, of=row["of"], value=value, artifact=keys)
     for one in record["differences"]:
-        of = f"{one['of']} - {one['against']}"
-        yield Figure(name="difference", of=of, **one["accuracy"], **shared)
+        yield Figure(name="difference", of=one["of"], against=one["against"], **one["accuracy"], **shared)

@@ -1,12 +1,23 @@
-"""The probes of every fold and seed of a run, and whether they can be compared."""
+"""The comparison of methods, made from the probes of every fold and seed: rows of ``results.json``, and their protocol.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+Every fold has the same weight. Intervals and p values come from `lm.probing.comparison`: a bootstrap of clips within
+the folds, and Student's t over the folds and over the seeds. On a single split whose test clips have enough groups,
+whole groups are drawn. With several seeds, a clip counts as right by the share of seeds that answer it right.
+
+Beside each test figure stands the validation figure that chose the method's candidate, and the gap: validation minus
+test, with an interval that holds for all methods at once (Bonferroni). Where it excludes 0, the two sets of clips
+differ by more than chance.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from typing import Any, Literal, get_args
 
 import numpy as np
+from sklearn.metrics import confusion_matrix
 
 from lm.probing.comparison import (
     Estimate,
@@ -17,11 +28,17 @@ from lm.probing.comparison import (
     Rankings,
     bootstrap,
     by_fold,
+    difference,
+    independent_difference,
+    measure,
     outcome_interval,
     t_interval,
     whole_groups,
 )
 from lm.probing.task import ProbeConfig, require_equal_counts
+from pipelines.results.comparison import Comparison
+from pipelines.results.figures import OF_LAYER, Figure, Figures
+from pipelines.store.stored_features import GPT, parts_of_key
 from wordless.base.errors import InputError
 from wordless.base.json_values import list_hash
 
@@ -29,6 +46,7 @@ By = Literal["group", "fold", "split"]
 Step = Literal["layer_penalties", "penalties"]  # of the choice: the candidate, then the penalty
 STEPS: tuple[Step, ...] = get_args(Step)
 Probed = Mapping[str, Any]  # the content of probe.json
+PROTOCOLS: dict[By, str] = {"group": "leave one group out", "fold": "given folds", "split": "one split"}
 PAIRED_SEED = 0  # of the resamples that pair runs
 
 
@@ -38,7 +56,8 @@ class ProbedFolds:
 
     probes: Mapping[tuple[str, int], Probed]
     config: ProbeConfig
-    by: By
+    by: By  # basis of the folds; "split" for a single division
+    keys: Mapping[tuple[str, int], str] = field(default_factory=dict)  # of the entries of the probes
 
     @cached_property
     def names(self) -> list[str]:
@@ -70,6 +89,21 @@ class ProbedFolds:
     def rows(self, of: str) -> dict[tuple[str, int], Mapping[str, Any]]:
         """Return the results of one method for each fold and seed."""
         return {place: next(row for row in self.probes[place]["methods"] if row["of"] == of) for place in self.places}
+
+    @property
+    def protocol(self) -> str:
+        """How the clips were divided."""
+        return PROTOCOLS[self.by]
+
+    @property
+    def metric(self) -> str:
+        """Name of the figure by which methods are compared."""
+        return "mean_average_precision" if self.first["multi_label"] else "accuracy"
+
+    @property
+    def clips(self) -> int:
+        """Number of labelled test clips."""
+        return sum(outcome.clips for outcome in self.outcomes)
 
     @property
     def choose_by(self) -> str:
@@ -159,6 +193,208 @@ class ProbedFolds:
     def _validation_draws(self) -> FloatArray:
         resamples, seed = self.config.resamples, self.config.seed
         return bootstrap(self._validation_outcomes, resamples=resamples, seed=seed, groups=self._validation_groups)
+
+
+def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Comparison:
+    """Compare the methods of all folds and seeds. ``references`` are compared with every other method, where probed.
+
+    Raises:
+        InputError: the probes are not comparable: they differ in methods, candidates, classes or numbers of penalties,
+            a seed of a fold is missing, or folds by group test a group twice.
+    """
+    require_alike(folds)
+    if folds.by == "group":
+        require_groups_apart(folds)
+    first = folds.first
+    known = [of for of in dict.fromkeys(references) if of in folds.methods]
+    return Comparison(
+        protocol=folds.protocol,
+        by=folds.by,
+        metric=folds.metric,
+        folds=folds.names,
+        seeds=folds.seeds,
+        classes=list(first["classes"]),
+        clips=folds.clips,
+        unlabelled=first["unlabelled"],
+        split_groups={
+            split: sorted({group for group in first[key] if group is not None})
+            for split, key in (("validation", "validation_groups"), ("test", "groups"))
+            if folds.by == "split"
+        },
+        clips_key=folds.clips_key,
+        notices=sorted({notice for one in folds.probes.values() for notice in one["notices"]}),
+        layer_penalties=max(penalties_by_method(first, "layer_penalties").values()),
+        penalties=max(penalties_by_method(first, "penalties").values()),
+        classifier=folds.config.classifier,
+        choose_by=folds.choose_by,
+        confidence=folds.config.confidence,
+        resampled="clip" if folds.groups is None else "group",
+        references=known,
+        confusion={} if first["multi_label"] else {of: _confusion(folds, of) for of in known},
+        figures=Figures(_figures(folds, known)),
+    )
+
+
+def _figures(folds: ProbedFolds, references: Sequence[str]) -> Iterator[Figure]:
+    """Give all rows of the comparison, the best method first."""
+    shared = Figure(
+        stage="probe",
+        name=folds.metric,
+        value=math.nan,
+        artifact=" ".join(folds.keys.values()),
+        protocol=folds.protocol,
+        split="test",
+        seeds=len(folds.seeds),
+    )
+    values = folds.values.mean(0)
+    ranked = sorted(range(len(folds.methods)), key=lambda number: -values[number])
+    rows = [(number, replace(shared, of=folds.methods[number])) for number in ranked]
+    for number, row in rows:
+        yield from _on_test(folds, number, row)
+    for number, row in rows:
+        yield from _on_validation(folds, number, row)
+    for of in references:
+        yield from _differences(folds, replace(shared, of=of, name="difference", count=folds.clips))
+    for each in (_probes, _layers, _learning_curve, _groups):
+        for _, row in rows:
+            yield from each(folds, row)
+
+
+def _on_test(folds: ProbedFolds, number: int, row: Figure) -> Iterator[Figure]:
+    """Give a method's figures on test, means over the folds; of a single probe also what was chosen."""
+    row, probed = replace(row, count=folds.clips), [*folds.rows(str(row.of)).values()]
+    draws, confidence = folds.draws[:, number], folds.config.confidence
+    low, high = outcome_interval(folds.outcomes, draws, confidence, groups=folds.groups)
+    chosen = _chosen(probed[0]) if len(probed) == 1 else {}
+    yield replace(row, value=float(folds.values[:, number].mean()), low=low, high=high, **chosen)
+    for name in ("macro_f1", "mean_average_precision"):
+        if name != row.name:
+            yield replace(row, name=name, value=float(np.mean([each[name] for each in probed])))
+
+
+def _chosen(probed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return layer, pooling and penalty that were chosen; empty for scores that no probe made."""
+    if not probed["penalties"]:
+        return {}
+    layer, pooling = parts_of_key(probed["chosen"])
+    return {"layer": layer, "pooling": pooling, "penalty": probed["penalty"]}
+
+
+def _on_validation(folds: ProbedFolds, number: int, row: Figure) -> Iterator[Figure]:
+    """Give the figure that chose a method's candidate, and the gap to test."""
+    of, confidence = folds.methods[number], folds.config.confidence
+    found, value = folds.validation(of, confidence=confidence), folds.validation_value(of)
+    ends = {"low": found.low, "high": found.high} if found else {}
+    clips = sum(folds.rows(of)[name, folds.seeds[0]]["validation_clips"] for name in folds.names)
+    yield replace(row, value=value, **ends, split="validation", count=clips)
+    together = 1 - (1 - confidence) / len(folds.methods)
+    if judged := folds.validation(of, confidence=together):
+        low, high = outcome_interval(folds.outcomes, folds.draws[:, number], together, groups=folds.groups)
+        gap = independent_difference(judged, Estimate(value=float(folds.values[:, number].mean()), low=low, high=high))
+        yield replace(row, name="gap", value=gap.value, low=gap.low, high=gap.high, split="validation - test")
+
+
+def _differences(folds: ProbedFolds, row: Figure) -> list[Figure]:
+    """Compare one method with every other, the strongest first."""
+    of, rows = str(row.of), []
+    one, own_seeds = folds.methods.index(of), folds.by_seed(of)
+    for other, against in enumerate(folds.methods):
+        if other != one:
+            found = difference(folds.values, folds.draws, one, other, confidence=folds.config.confidence)
+            seeds = [own_seeds[seed] - value for seed, value in folds.by_seed(against).items()]
+            low, high = t_interval(np.array(seeds), confidence=folds.config.confidence)
+            rows.append(replace(row, against=against, seed_low=low, seed_high=high, **asdict(found)))
+    return sorted(rows, key=lambda row: row.value)
+
+
+def _probes(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
+    """Give what each of several probes of a method chose, and its figures."""
+    rows = folds.rows(str(row.of))
+    for (fold, seed), probed in rows.items() if len(rows) > 1 else ():
+        key, place = folds.keys.get((fold, seed), ""), None if folds.by == "split" else fold
+        own = replace(row, fold=place, seed=seed, seeds=1, artifact=key)
+        clips, ends = len(folds.probes[fold, seed]["clips"]), {"low": probed["low"], "high": probed["high"]}
+        yield replace(own, value=probed["test_accuracy"], **ends, count=clips, **_chosen(probed))
+        judged, count = probed["validation_accuracy"], probed["validation_clips"]
+        yield replace(own, value=judged, split="validation", count=count)
+
+
+def _layers(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
+    """Give the figures of each layer with the pooling that is best on validation; layers side by side come last."""
+    best = [_best_poolings(probed["candidates"]) for probed in folds.rows(str(row.of)).values()]
+    single = best[0] if len(best) == 1 else {}
+    for layer in sorted(filter(None, best[0]), key=lambda layer: layer.startswith("all_")):
+        own = replace(row, name=f"{OF_LAYER}{row.name}", layer=layer)
+        means = {
+            split: float(np.mean([each[layer][f"{split}_accuracy"] for each in best]))
+            for split in ("validation", "test")
+        }
+        yield replace(own, value=means["validation"], split="validation")
+        if found := single.get(layer):
+            own = replace(own, low=found["low"], high=found["high"], count=folds.clips)
+        yield replace(own, value=means["test"])
+
+
+def _best_poolings(candidates: Sequence[Mapping[str, Any]]) -> dict[str | None, Mapping[str, Any]]:
+    """Choose for each layer the pooling that is best on validation, the first among equals."""
+    best: dict[str | None, Mapping[str, Any]] = {}
+    for candidate in candidates:
+        layer, _ = parts_of_key(candidate["of"])
+        if layer not in best or candidate["validation_accuracy"] > best[layer]["validation_accuracy"]:
+            best[layer] = candidate
+    return best
+
+
+def _learning_curve(folds: ProbedFolds, row: Figure) -> list[Figure]:
+    """Average a method's learning curve over the folds.
+
+    Shares too small for one clip per class give a single point; a share is the ratio of labelled clips.
+    """
+    rows = folds.rows(str(row.of))
+    curves = [[rows[name, seed]["learning_curve"] for seed in folds.seeds] for name in folds.names]
+    points = [
+        _mean_point([[curve[place] for curve in seeds] for seeds in curves], row) for place in range(len(curves[0][0]))
+    ]
+    whole = next((point.labels for point in points if point.share == 1), None)
+    shares = [replace(point, share=point.labels / whole) if whole and point.labels else point for point in points]
+    return [*{point.labels: point for point in shares}.values()]
+
+
+def _mean_point(folds: Sequence[Sequence[Mapping[str, float]]], row: Figure) -> Figure:
+    """Average the points of one share over folds and seeds.
+
+    The folds have different test clips, so their deviations add in squares; the seeds of a fold share theirs.
+    """
+
+    def mean(name: str) -> FloatArray:
+        return np.array([np.mean([point[name] for point in seeds]) for seeds in folds])
+
+    values = mean("test_accuracy")
+    below, above = (float(np.linalg.norm(values - mean(name)) / len(folds)) for name in ("low", "high"))
+    share, labels, value = folds[0][0]["share"], float(mean("clips").mean()), float(values.mean())
+    return replace(row, share=share, labels=labels, value=value, low=value - below, high=value + above)
+
+
+def _groups(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
+    """Measure one method on the test clips of each group; folds of a group are weighted by its clips there."""
+    number = folds.methods.index(str(row.of))
+    parts: dict[str, list[tuple[float, int]]] = {}
+    for name, outcome in zip(folds.names, folds.outcomes, strict=True):
+        groups = np.array([group or "" for group in folds.of_fold(name)[0]["groups"]])
+        for group in {*groups.tolist()} - {""}:
+            members = (groups == group).astype(np.float64)
+            parts.setdefault(group, []).append((float(measure(outcome, members[None])[0, number]), int(members.sum())))
+    for group, several in sorted(parts.items()):
+        clips = sum(clips for _, clips in several)
+        yield replace(row, group=group, count=clips, value=sum(value * clips for value, clips in several) / clips)
+
+
+def _confusion(folds: ProbedFolds, of: str) -> list[list[float]]:
+    """Count test clips of each true class (rows) by answer (columns), over all folds; mean over the seeds."""
+    answers = [(folds.probes[place]["truth"], row["predictions"]) for place, row in folds.rows(of).items()]
+    counts = sum(confusion_matrix(*each, labels=folds.first["classes"]) for each in answers)
+    means: list[list[float]] = (counts / len(folds.seeds)).tolist()
+    return means
 
 
 def require_alike(folds: ProbedFolds) -> None:

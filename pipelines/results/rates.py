@@ -93,7 +93,8 @@ def rates_figures(record: RatesRecord, entries: Mapping[str, Entry], *, protocol
             yield Figure(name=one["name"], of=of, value=value, split="test", artifact=artifact, **shared)
         yield Figure(
             name=f"{one['name']}_difference",
-            of=f"{RATES} - {FLAT}",
+            of=RATES,
+            against=FLAT,
             value=one["difference"],
             low=one["low"],
             high=one["high"],

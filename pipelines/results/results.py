@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,14 +12,13 @@ from safetensors.numpy import save
 
 from pipelines.methods.method import PictureRecord
 from pipelines.methods.table import METHODS
-from pipelines.results.comparison import best_poolings, comparison_of
-from pipelines.results.comparison_record import ComparisonRecord
+from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure
 from pipelines.results.next_sample import next_sample_figures, next_sample_record
 from pipelines.results.next_sample_record import SpeedRecord
-from pipelines.results.probed_folds import ProbedFolds
+from pipelines.results.probed_folds import Probed, ProbedFolds, compare
 from pipelines.results.rates import rates_figures, rates_record
-from pipelines.results.run_record import RESAMPLES, RESULTS, Provenance
+from pipelines.results.run_record import RESAMPLES, RESULTS, Provenance, Resamples
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.results.zerospeech import zerospeech_figures, zerospeech_record
 from pipelines.settings.run import RunSettings
@@ -77,12 +77,9 @@ def write_results(
         figures = [*rates_figures(rates, only, protocol=protocol), *figures]
     if all("probe" in entries for entries in made.values()):
         probed = {place: entries["probe"].read_json(PROBE) for place, entries in made.items()}
-        folds = ProbedFolds(probes=probed, config=settings.probe, by=settings.compare.folds or "split")
-        compared = _comparison(folds, made, settings)
-        content["comparison"] = compared
-        layers = _layers(only["probe"], compared["protocol"]) if only else ()
-        figures = [*_compared(compared, made), *_each_probe(folds, compared, made), *layers, *figures]
-        draws = dict(zip(folds.methods, folds.paired_draws.T.astype(np.float32), strict=True))
+        compared, draws = _comparison(probed, made, settings)
+        content["comparison"] = compared.as_section()
+        figures = [*compared.figures, *figures]
         write_aside(folder / RESAMPLES, save({of: np.ascontiguousarray(each) for of, each in draws.items()}))
     if tests := zerospeech_record(made, settings.probe):
         content["zerospeech"] = tests
@@ -150,9 +147,11 @@ def _on_validation(entries: Mapping[str, Entry], settings: RunSettings, protocol
 
 
 def _comparison(
-    folds: ProbedFolds, made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSettings
-) -> ComparisonRecord:
-    """Build the comparison of the methods over folds and seeds, with the training curves of their models."""
+    probed: Mapping[FoldSeed, Probed], made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSettings
+) -> tuple[Comparison, Resamples]:
+    """Compare the methods over folds and seeds, with the trainings of their models, and resample their figures."""
+    keys = {place: entries["probe"].key for place, entries in made.items()}
+    folds = ProbedFolds(probes=probed, keys=keys, config=settings.probe, by=settings.compare.folds or "split")
     first = min(seed for _, seed in made)
     trainings = {
         stage: {
@@ -162,8 +161,10 @@ def _comparison(
         for stage in ("lm", *(name for name, method in METHODS.items() if method.training))
         if all(stage in entries for entries in made.values())
     }
-    compared = comparison_of(folds, references=settings.compare.references or (GPT,))
-    return {**compared, "trainings": trainings, "pictures": list(_pictures(next(iter(made.values()))))}
+    pictures = list(_pictures(next(iter(made.values()))))
+    compared = compare(folds, references=settings.compare.references or (GPT,))
+    draws = dict(zip(folds.methods, folds.paired_draws.T.astype(np.float32), strict=True))
+    return replace(compared, trainings=trainings, pictures=pictures), draws
 
 
 def _pictures(entries: Mapping[str, Entry]) -> Iterator[PictureRecord]:
@@ -171,49 +172,6 @@ def _pictures(entries: Mapping[str, Entry]) -> Iterator[PictureRecord]:
     for name, method in METHODS.items():
         if method.pictures and name in entries:
             yield from method.pictures(entries[name])
-
-
-def _compared(compared: ComparisonRecord, made: Mapping[FoldSeed, Mapping[str, Entry]]) -> Iterator[Figure]:
-    """Give the methods' figures, means over the folds, and the references' differences to the other methods."""
-    metric, keys = compared["metric"], " ".join(entries["probe"].key for entries in made.values())
-    shared: dict[str, Any] = {"stage": "probe", "protocol": compared["protocol"], "split": "test"}
-    shared |= {"artifact": keys, "seeds": len(compared["seeds"])}
-    for row in compared["methods"]:
-        own = {**shared, "of": row["of"], "count": compared["clips"]}
-        yield Figure(name=metric, value=row["value"], low=row["low"], high=row["high"], **own)
-        others = {"macro_f1": row["macro_f1"], "mean_average_precision": row["mean_average_precision"]}
-        for name, value in others.items():
-            if name != metric and value is not None:
-                yield Figure(name=name, value=value, **own)
-    for row in compared["methods"]:
-        own = {**shared, "of": row["of"], "split": "validation", "count": row["validation_clips"]}
-        low, high = row["validation_low"], row["validation_high"]
-        yield Figure(name=metric, value=row["validation"], low=low, high=high, **own)
-        if "gap" in row:
-            own = {**shared, "of": row["of"], "split": "validation - test"}
-            yield Figure(name="gap", value=row["gap"], low=row["gap_low"], high=row["gap_high"], **own)
-    for one in compared["differences"]:
-        of = f"{one['of']} - {one['against']}"
-        own = {**shared, "of": of, "count": compared["clips"]}
-        yield Figure(name="difference", value=one["value"], low=one["low"], high=one["high"], **own)
-
-
-def _each_probe(
-    folds: ProbedFolds, compared: ComparisonRecord, made: Mapping[FoldSeed, Mapping[str, Entry]]
-) -> Iterator[Figure]:
-    """Give the test and validation figure of each method in each fold with each seed, where there are several."""
-    metric = compared["metric"]
-    for of in folds.methods if len(made) > 1 else ():
-        for (fold, seed), row in folds.rows(of).items():
-            shared: dict[str, Any] = {"stage": "probe", "protocol": compared["protocol"], "seed": seed}
-            shared |= {"fold": None if folds.by == "split" else fold}
-            shared |= {"name": metric, "of": of, "artifact": made[fold, seed]["probe"].key}
-            tested = len(folds.probes[fold, seed]["clips"])
-            yield Figure(
-                value=row["test_accuracy"], low=row["low"], high=row["high"], split="test", count=tested, **shared
-            )
-            judged = row["validation_clips"]
-            yield Figure(value=row["validation_accuracy"], split="validation", count=judged, **shared)
 
 
 def _rate(tokenizer: Entry) -> float:
@@ -233,19 +191,6 @@ def _bits_per_sample(entry: Entry, shared: Mapping[str, Any]) -> Iterator[Figure
         if point["step"] == record["kept_step"]:
             bits, of = point["validation_loss"] / math.log(2), WAVENET.key
             yield Figure(stage="vocoder", name="bits_per_sample", of=of, value=bits, artifact=entry.key, **shared)
-
-
-def _layers(entry: Entry, protocol: str) -> Iterator[Figure]:
-    """Give each layer of each method with its best pooling on validation."""
-    probed: Mapping[str, Any] = entry.read_json(PROBE)
-    metric = "mean_average_precision" if probed["multi_label"] else "accuracy"
-    shared: dict[str, Any] = {"stage": "probe", "protocol": protocol, "split": "test", "artifact": entry.key}
-    for row in probed["methods"]:
-        for of, each in best_poolings(row["candidates"]).items():
-            if "/" in of:
-                low, high = each["low"], each["high"]
-                own = {**shared, "of": of, "count": len(probed["clips"])}
-                yield Figure(name=metric, value=each["test_accuracy"], low=low, high=high, **own)
 
 
 def _corpus(manifest: Manifest, rejected: Sequence[Rejected], name: str) -> dict[str, object]:

@@ -10,8 +10,7 @@ from typing import Literal
 from pipelines.commandline.claims import RUN_LOCK, is_held
 from pipelines.commandline.option_index import HYDRA, index
 from pipelines.commandline.run_names import ELSEWHERE, WORDS, option_of, read_words
-from pipelines.results.comparison_record import method_of
-from pipelines.results.run_record import RESULTS, Results, read_results, value_of
+from pipelines.results.run_record import RESULTS, Results, read_results
 from pipelines.store.stored_features import GPT
 from pipelines.store.unused import folder_size
 from vocoder.kinds.wavenet import WAVENET
@@ -32,18 +31,17 @@ class KeyColumn:
 
 def _probe(results: Results) -> float | None:
     comparison = results.get("comparison")
-    row = method_of(comparison, GPT) if comparison else None
-    return row["value"] if row else None
+    return comparison.value(GPT) if comparison else None
 
 
 KEY_COLUMNS = (
-    KeyColumn(heading="LM perplexity", unit="", read=lambda results: value_of(results, "lm", "perplexity")),
-    KeyColumn(heading="LM bit/s", unit="", read=lambda results: value_of(results, "lm", "bits_per_second")),
+    KeyColumn(heading="LM perplexity", unit="", read=lambda results: results["figures"].value("lm", "perplexity")),
+    KeyColumn(heading="LM bit/s", unit="", read=lambda results: results["figures"].value("lm", "bits_per_second")),
     KeyColumn(heading="GPT, probe", unit="ratio", read=_probe),
     KeyColumn(
         heading="WaveNet, recognised",
         unit="ratio",
-        read=lambda results: value_of(results, "vocoder", "label_accuracy", WAVENET.key),
+        read=lambda results: results["figures"].value("vocoder", "label_accuracy", WAVENET.key),
     ),
 )
 

@@ -1,21 +1,20 @@
 """The content of a run folder for the report: ``results.json``, sounds and pictures."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from pipelines.results.comparison_record import ComparisonRecord
-from pipelines.results.figures import Figure
+from pipelines.results.comparison import Comparison
+from pipelines.results.figures import Figure, Figures
 from pipelines.results.next_sample_record import NextSampleRecord
 from pipelines.results.rates_record import RatesRecord
-from pipelines.results.record_types import require_record
+from pipelines.results.record_types import read_record
 from pipelines.results.zerospeech_record import ZerospeechRecord
 from tokenizer.kmeans_report import KMeansSummary
 from wordless.base.errors import InputError
@@ -27,17 +26,20 @@ RESAMPLES = "resamples.safetensors"  # resampled test figures of each method, wh
 PICTURES = "listening/pictures.safetensors"
 CODE_SOUNDS = "code_sounds"  # folder of the sounds of codes
 SAMPLE_SOUNDS = "next_sample_sounds"  # folder of the sounds of language models of samples
-COSTS = ("seconds", "peak_memory")  # the table of stages holds these
 
 Pictures = dict[str, npt.NDArray[np.float32 | np.int32]]
 Resamples = dict[str, npt.NDArray[np.float32]]
 
 
-class RejectedRow(TypedDict):
-    """A recording that was set aside."""
-
+class _Rejected(TypedDict):
     path: str
     reason: str
+
+
+class RejectedRow(_Rejected, total=False):
+    """A recording, or a segment of one, that was set aside."""
+
+    segments: int  # where segments are clips
 
 
 class DivisionRecord(TypedDict, total=False):
@@ -214,12 +216,12 @@ class Provenance(TypedDict):
 class Results(TypedDict, total=False):
     """``results.json``; only ``figures`` is always there."""
 
-    figures: list[Figure]
+    figures: Figures
     corpus: CorpusRecord
     curves: dict[str, TrainingRecord]
     codebook: CodebookRecord
     codes: CodeTableRecord
-    comparison: ComparisonRecord  # of the methods that were probed
+    comparison: Comparison  # of the methods that were probed
     listening: ListeningRecord
     zerospeech: ZerospeechRecord  # tests of the language model
     next_sample: NextSampleRecord  # language models of samples
@@ -246,13 +248,14 @@ def read_results(folder: Path) -> Results:
     if not isinstance(content, dict) or not isinstance(content.get("figures"), list):
         raise InputError(f'{path} holds no list of "figures"; write it again: repeat the run\'s command')
     try:
-        require_record(Results, content, "")
+        figures = Figures(read_record(list[Figure], escape_values(content.pop("figures")), "figures"))
+        results: Results = read_record(Results, escape_values(content))
     except InputError as error:
         raise InputError(f"{path} is damaged: {error}; write it again: repeat the run's command") from error
-    results = cast(dict[str, Any], escape_values(content))
-    names = [field.name for field in fields(Figure)]
-    figures = [Figure(**{name: row[name] for name in names if name in row}) for row in results["figures"]]
-    return cast(Results, results | {"figures": figures})
+    results["figures"] = figures
+    if "comparison" in results:
+        results["comparison"] = replace(results["comparison"], figures=figures.where(stage="probe"))
+    return results
 
 
 def read_resamples(folder: Path) -> Resamples:
@@ -285,31 +288,3 @@ def _read_arrays(path: Path) -> dict[str, Any]:
 def is_cut(excerpt: ExcerptRecord) -> bool:
     """Whether only a part of the clip was decoded."""
     return excerpt["seconds"] < excerpt["clip_seconds"]
-
-
-def rows(figures: Iterable[Figure], stage: str) -> list[Figure]:
-    """Return the figures of a stage, without its costs."""
-    return [row for row in figures if row.stage == stage and row.name not in COSTS]
-
-
-def figure_of(
-    results: Results, stage: str, name: str, of: str | None = None, *, split: str | None = None
-) -> Figure | None:
-    """Return the first figure of this name that is over all folds and seeds.
-
-    Probes have figures of several splits: the first is that of test.
-    """
-    return next(
-        (
-            row
-            for row in results["figures"]
-            if (row.stage, row.name, row.of) == (stage, name, of) and row.is_overall and split in (None, row.split)
-        ),
-        None,
-    )
-
-
-def value_of(results: Results, stage: str, name: str, of: str | None = None) -> float | None:
-    """Return the value of the first figure of this name."""
-    found = figure_of(results, stage, name, of)
-    return found.value if found else None

@@ -101,13 +101,13 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Row) 
     one, original, folds = kinds.index(WAVENET.key), kinds.index(ORIGINAL), by_fold([outcome])
     for rival in (kind.key for kind in UNLEARNED if kind.key in kinds):
         found = difference(folds, draws, one, kinds.index(rival), confidence=config.confidence)
-        name, of = "label_accuracy_difference", f"{WAVENET.key} - {rival}"
-        yield Figure(name=name, of=of, value=found.value, low=found.low, high=found.high, **shared)
+        pair: Row = {"name": "label_accuracy_difference", "of": WAVENET.key, "against": rival}
+        yield Figure(value=found.value, low=found.low, high=found.high, **pair, **shared)
     if hits[original].any():  # the part of the originals' label accuracy that WaveNet's sound keeps
         least = 1 / (2 * len(rows))  # a resample may have no right answer
         low, high = interval(draws[:, one] / np.maximum(draws[:, original], least), config.confidence)
-        of, value = f"{WAVENET.key} / {ORIGINAL}", float(hits[one].mean() / hits[original].mean())
-        yield Figure(name="label_accuracy_ratio", of=of, value=value, low=low, high=high, **shared)
+        pair, value = {"of": WAVENET.key, "against": ORIGINAL}, float(hits[one].mean() / hits[original].mean())
+        yield Figure(name="label_accuracy_ratio", value=value, low=low, high=high, **pair, **shared)
 
 
 def _paired(
@@ -122,9 +122,9 @@ def _paired(
         outcome = Hits(hits=known.T)
         draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
         found = difference(by_fold([outcome]), draws, 0, 1, confidence=config.confidence)
-        of = f"{one} - {other}"
-        yield Figure(name=f"{name}_difference", of=of, value=found.value, low=found.low, high=found.high, **shared)
-        yield Figure(name=f"{name}_difference_clips", of=of, value=len(known), **shared)
+        pair = {"of": one, "against": other, **shared}
+        yield Figure(name=f"{name}_difference", value=found.value, low=found.low, high=found.high, **pair)
+        yield Figure(name=f"{name}_difference_clips", value=len(known), **pair)
 
 
 def _ratio(
@@ -135,8 +135,8 @@ def _ratio(
     if len(known) > 1 and known[:, 1].all():
         draws = bootstrap([Hits(hits=known.T)], resamples=config.resamples, seed=config.seed)
         low, high = interval(draws[:, 0] / draws[:, 1], config.confidence)
-        of, value = f"{one} / {other}", float(known[:, 0].mean() / known[:, 1].mean())
-        yield Figure(name=f"{name}_ratio", of=of, value=value, low=low, high=high, **shared)
+        value = float(known[:, 0].mean() / known[:, 1].mean())
+        yield Figure(name=f"{name}_ratio", of=one, against=other, value=value, low=low, high=high, **shared)
 
 
 def _both(name: str, one: str, other: str, sounds: Sequence[Mapping[str, Row]]) -> npt.NDArray[np.float64]:

@@ -130,6 +130,12 @@ def pooling_of(key: str) -> str:
     return key.rpartition(":")[2]
 
 
+def parts_of_key(key: str) -> tuple[str | None, str]:
+    """Return layer and pooling of a key; None for a method without layers."""
+    name, _, pooling = key.rpartition(":")
+    return name.partition("/")[2] or None, pooling
+
+
 def method_of_key(key: str) -> str:
     """Return the method of a key: the part before the first "/" or ":"."""
     return re.split("[/:]", key, maxsplit=1)[0]

@@ -1,12 +1,12 @@
 """The experiments about hours of pre-training and about the plain conditions, whole and small."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from pipelines.results.run_record import read_results
 from tests.pipelines.tiny_chain import called
 
 RATE = 8000
@@ -45,11 +45,9 @@ def test_the_plain_conditions(digits: Path, tmp_path: Path) -> None:
     words = ("experiment=paper_conditions", f"corpus.root={digits}", f"store.root={tmp_path / 'store'}")
     done = called(*words, *SMALL, f"hydra.run.dir={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
-    comparison = json.loads((tmp_path / "run/results.json").read_text())["comparison"]
-    assert comparison["folds"] == ["ann", "cem"]
-    assert {"gpt", "simclr", "supervised_head", "bag_of_codes", "log_mel"} <= {
-        row["of"] for row in comparison["methods"]
-    }
+    comparison = read_results(tmp_path / "run")["comparison"]
+    assert comparison.folds == ["ann", "cem"]
+    assert {"gpt", "simclr", "supervised_head", "bag_of_codes", "log_mel"} <= {*comparison.methods}
 
 
 @pytest.mark.slow
@@ -68,9 +66,9 @@ def test_the_plain_conditions_on_sounds_by_fold(tmp_path: Path) -> None:
     )
     done = called(*words, *SMALL, f"hydra.run.dir={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
-    comparison = json.loads((tmp_path / "run/results.json").read_text())["comparison"]
-    assert comparison["folds"] == ["1", "3"]
-    assert {"gpt", "simclr", "supervised_head", "bag_of_codes"} <= {row["of"] for row in comparison["methods"]}
+    comparison = read_results(tmp_path / "run")["comparison"]
+    assert comparison.folds == ["1", "3"]
+    assert {"gpt", "simclr", "supervised_head", "bag_of_codes"} <= {*comparison.methods}
 
 
 @pytest.mark.slow
@@ -84,10 +82,10 @@ def test_hours_of_pretraining_are_swept_over(digits: Path, tmp_path: Path) -> No
     words = ("-m", "experiment=pretraining_hours", f"corpus.root={digits}", f"unlabelled=[{others}]", hours)
     done = called(*words, *SMALL, f"store.root={tmp_path / 'store'}", f"hydra.sweep.dir={tmp_path / 'sweep'}")
     assert done.returncode == 0, done.stderr
-    runs = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("sweep/*/results.json"))]
+    runs = [read_results(path.parent) for path in sorted(tmp_path.glob("sweep/*/results.json"))]
     notices = [" ".join(run["corpus"].get("notices", [])) for run in runs]
     assert ["also trained on" in notice for notice in sorted(notices)] == [False, True, True]
-    assert all({"gpt", "simclr"} <= {row["of"] for row in run["comparison"]["methods"]} for run in runs)
+    assert all({"gpt", "simclr"} <= {*run["comparison"].methods} for run in runs)
     page = (tmp_path / "sweep/sweep.html").read_text()
     assert "GPT" in page
     assert "SimCLR" in page

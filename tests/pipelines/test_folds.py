@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from pipelines.chain.chain import make_stages
+from pipelines.results.comparison import Comparison
+from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from pipelines.store.session import Session
 from pipelines.store.store import Store
@@ -58,20 +60,19 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def section(place: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((place / "run/results.json").read_text())["comparison"]
-    return content
+def section(place: Path) -> Comparison:
+    return read_results(place / "run")["comparison"]
 
 
 def test_every_method_is_compared_over_the_folds(compared: Path) -> None:
     found = section(compared)
-    assert {row["of"] for row in found["methods"]} == METHODS
-    assert len(found["folds"]) == 2
-    for row in found["methods"]:
-        assert set(row["folds"]) == set(found["folds"])
-        assert row["value"] == pytest.approx(sum(row["folds"].values()) / 2)
-    assert {row["against"] for row in found["differences"]} == METHODS - {"gpt"}
-    assert set(found["trainings"]) == {"lm", "simclr", "supervised"}
+    assert {*found.methods} == METHODS
+    assert len(found.folds) == 2
+    for of, row in found.tested.items():
+        assert set(found.by_fold(of)) == set(found.folds)
+        assert row.value == pytest.approx(sum(found.by_fold(of).values()) / 2)
+    assert {row.against for row in found.differences("gpt")} == METHODS - {"gpt"}
+    assert set(found.trainings) == {"lm", "simclr", "supervised"}
     assert (compared / "run/comparison.md").read_text().count("\n") == 2 + len(METHODS)
     assert "leave one group out" in (compared / "run/report.html").read_text()
 
@@ -119,7 +120,8 @@ def test_the_same_command_reuses_every_fold(compared: Path, tmp_path: Path) -> N
     before = stored(compared / "store")
     assert run(compared / "store", tmp_path / "run", *FOLDS) == 0
     assert stored(compared / "store") == before
-    assert section(tmp_path) == section(compared)
+    assert section(tmp_path).as_section() == section(compared).as_section()
+    assert [*section(tmp_path).figures] == [*section(compared).figures]
 
 
 @pytest.mark.slow
@@ -138,9 +140,9 @@ def test_soft_codes_are_read_by_what_was_trained_before(compared: Path, tmp_path
     )
     shutil.copytree(compared / "store", tmp_path / "store")
     assert run(tmp_path / "store", tmp_path / "run", *FOLDS, *soft, "compare.assignments=soft") == 0
-    rows = section(tmp_path)["methods"]
-    assert {row["of"] for row in rows} == {"gpt", "random_gpt"}  # the codes are an input and no row
-    assert any("_with_input" in chosen for row in rows for chosen in row["chosen"].values())
+    found = section(tmp_path)
+    assert {*found.methods} == {"gpt", "random_gpt"}  # the codes are an input and no row
+    assert any("_with_input" in chosen for of in found.methods for chosen in found.chosen(of).values())
     stages = json.loads((tmp_path / "run/results.json").read_text())["stages"]
     fresh = {stage["stage"] for stage in stages if not stage["reused"]}
     features = {"code_features", "gpt_features", "random_gpt_features"}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny_chain import called_at_once, composed, refusal
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
@@ -72,14 +73,10 @@ def test_a_model_of_a_folder_is_probed_and_fine_tuned_on_its_lists(
     reasons = {each["path"]: each["reason"] for each in results["corpus"]["rejected"]}
     assert re.search(r"short.*\b0\.010 s\b.*\b0\.015 s\b", reasons["bed/9a2b_nohash_0.wav"])  # 60 samples
     assert "corpus.pattern" in reasons["_background_noise_/pink_noise.wav"]
-    rows = {row["of"]: row["kind"] for row in results["comparison"]["methods"]}
-    assert rows == {
-        "wav2vec2": "self_supervised",
-        "wav2vec2_finetuned": "supervised",
-        "wav2vec2_finetuned_head": "supervised",
-    }
-    assert set(results["comparison"]["trainings"]) == {"wav2vec2_finetuned"}
-    assert set(results["comparison"]["layers"]["wav2vec2"][0]) >= {"of"}
+    found = read_results(tmp_path / "run")["comparison"]
+    assert {*found.methods} == {"wav2vec2", "wav2vec2_finetuned", "wav2vec2_finetuned_head"}
+    assert set(found.trainings) == {"wav2vec2_finetuned"}
+    assert found.layers("wav2vec2")
 
 
 @pytest.mark.slow
@@ -97,8 +94,7 @@ def test_the_options_of_the_published_recipe_fit_together(commands: Path, weight
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert results["corpus"]["clips"] == {"train": 6, "validation": 4, "test": 2}
-    (head,) = [row for row in results["comparison"]["methods"] if row["of"] == "wav2vec2_finetuned_head"]
-    assert 0 <= head["value"] <= 1
+    assert "wav2vec2_finetuned_head" in read_results(tmp_path / "run")["comparison"].methods
 
 
 @pytest.mark.slow
@@ -115,7 +111,7 @@ def test_all_methods_of_the_experiment_stand_side_by_side(commands: Path, tmp_pa
     words = (f"corpus.root={commands}", f"store.root={tmp_path / 'store'}", *small)
     done = called_at_once(tmp_path, *WORDS_OF_THE_RUN, *words)
     assert done.returncode == 0, done.stderr
-    rows = {row["of"] for row in json.loads((tmp_path / "run/results.json").read_text())["comparison"]["methods"]}
+    rows = {*read_results(tmp_path / "run")["comparison"].methods}
     heads = {"wav2vec2_finetuned_head", "ast_head", "audio_transformer_head", "supervised_head"}
     assert rows == {*methods, *heads}
     assert (tmp_path / "run/report.html").is_file()

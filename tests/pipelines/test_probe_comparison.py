@@ -1,4 +1,4 @@
-"""The section "comparison", from drawn probe.json of several folds and seeds."""
+"""Rows of a comparison, from drawn probe.json of several folds and seeds."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -14,10 +14,10 @@ from lm.probing.comparison import Estimate, independent_difference
 from lm.probing.task import ProbeConfig
 from pipelines.methods.table import row_of
 from pipelines.pages.run_words import gap
-from pipelines.results.comparison import comparison
-from pipelines.results.comparison_record import few_groups, gap_shown
+from pipelines.results.comparison import Comparison
 from pipelines.results.comparison_table import as_markdown, as_table
-from pipelines.results.probed_folds import Probed, ProbedFolds
+from pipelines.results.figures import Figure
+from pipelines.results.probed_folds import By, Probed, ProbedFolds, compare
 from wordless.base.errors import InputError
 
 CONFIG = ProbeConfig(resamples=300, confidence=0.9)
@@ -81,8 +81,19 @@ def study(seeds: int = 1) -> dict[tuple[str, int], Probed]:
     return {(name, seed): drawn(name, seed) for name in FOLDS for seed in range(seeds)}
 
 
-def section(seeds: int = 1) -> dict[str, Any]:
-    return comparison(study(seeds), by="group", config=CONFIG)
+def compared(
+    probes: dict[tuple[str, int], Probed], *, by: By = "split", config: ProbeConfig = CONFIG, **options: Any
+) -> Comparison:
+    return compare(ProbedFolds(probes=probes, by=by, config=config), **options)
+
+
+def section(seeds: int = 1) -> Comparison:
+    return compared(study(seeds), by="group")
+
+
+def of_gpt(found: Comparison) -> dict[str, Figure]:
+    """The GPT's differences, by the other method."""
+    return {row.against: row for row in found.differences("gpt") if row.against}
 
 
 def share_right(probed: Probed, of: str) -> float:
@@ -93,98 +104,91 @@ def share_right(probed: Probed, of: str) -> float:
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_every_fold_and_seed_weighs_the_same(seeds: int) -> None:
     found = section(seeds)
-    for row in found["methods"]:
-        values = {
-            name: np.mean([share_right(study(seeds)[name, seed], row["of"]) for seed in range(seeds)]) for name in FOLDS
-        }
-        assert row["folds"] == pytest.approx(values)
-        assert row["groups"] == pytest.approx(values)  # here each fold tests one group
-        assert row["value"] == pytest.approx(np.mean(list(values.values())))
-        assert row["fold_spread"] == pytest.approx(np.std(list(values.values()), ddof=1))
-        assert row["low"] < row["value"] < row["high"]
+    for of, row in found.tested.items():
+        values = {name: np.mean([share_right(study(seeds)[name, seed], of) for seed in range(seeds)]) for name in FOLDS}
+        assert found.by_fold(of) == pytest.approx(values)
+        assert found.groups[of] == pytest.approx(values)  # here each fold tests one group
+        assert row.value == pytest.approx(np.mean(list(values.values())))
+        assert found.fold_spread(of) == pytest.approx(np.std(list(values.values()), ddof=1))
+        assert (row.low or 0) < row.value < (row.high or 0)
         of_seeds = {
-            str(seed): np.mean([share_right(study(seeds)[name, seed], row["of"]) for name in FOLDS])
-            for seed in range(seeds)
+            seed: np.mean([share_right(study(seeds)[name, seed], of) for name in FOLDS]) for seed in range(seeds)
         }
-        assert row["seeds"] == pytest.approx(of_seeds)
-    assert [row["of"] for row in found["methods"]] == ["supervised_head", "gpt", "simclr", "log_mel"]
-    assert (found["clips"], found["unlabelled"], found["penalties"], found["seeds"]) == (180, 5, 6, list(range(seeds)))
+        assert found.by_seed(of) == pytest.approx(of_seeds)
+    assert found.methods == ["supervised_head", "gpt", "simclr", "log_mel"]
+    assert (found.clips, found.unlabelled, found.penalties, found.seeds) == (180, 5, 6, list(range(seeds)))
 
 
 def test_differences_have_an_interval_over_seeds() -> None:
-    rows = {row["of"]: row for row in section(3)["methods"]}
-    for row in section(3)["differences"]:
-        each = np.array([rows["gpt"]["seeds"][seed] - rows[row["against"]]["seeds"][seed] for seed in "012"])
-        assert [*row["seeds"].values()] == pytest.approx(each)
+    found = section(3)
+    for against, row in of_gpt(found).items():
+        each = np.array([found.by_seed("gpt")[seed] - found.by_seed(against)[seed] for seed in range(3)])
         half = 2.919986 * each.std(ddof=1) / np.sqrt(3)  # Student's t of 90 %, 2 degrees of freedom
-        assert (row["seed_low"], row["seed_high"]) == pytest.approx((each.mean() - half, each.mean() + half), rel=1e-5)
-    assert {row["seed_low"] for row in section(1)["differences"]} == {None}
+        assert (row.seed_low, row.seed_high) == pytest.approx((each.mean() - half, each.mean() + half), rel=1e-5)
+    assert {row.seed_low for row in of_gpt(section(1)).values()} == {None}
 
 
 def test_more_seeds_narrow_the_interval() -> None:
-    one, many = (next(row for row in section(seeds)["methods"] if row["of"] == "gpt") for seeds in (1, 8))
-    assert many["high"] - many["low"] < 0.6 * (one["high"] - one["low"])
+    one, many = (section(seeds).tested["gpt"] for seeds in (1, 8))
+    assert (many.high or 0) - (many.low or 0) < 0.6 * ((one.high or 0) - (one.low or 0))
 
 
 def test_the_gpt_is_compared_with_every_other_method() -> None:
-    rows = {row["against"]: row for row in section()["differences"]}
+    rows = of_gpt(section())
     assert list(rows) == ["supervised_head", "simclr", "log_mel"]  # the strongest first
     for against, row in rows.items():
-        folds = {name: share_right(study()[name, 0], "gpt") - share_right(study()[name, 0], against) for name in FOLDS}
-        assert row["folds"] == pytest.approx(folds)
-        assert row["value"] == pytest.approx(np.mean(list(folds.values())))
-        assert row["fold_low"] <= row["value"] <= row["fold_high"]
-    assert rows["log_mel"]["p"] == pytest.approx(2 / 301)
-    assert rows["log_mel"]["low"] > 0 > rows["supervised_head"]["value"]
+        folds = [share_right(study()[name, 0], "gpt") - share_right(study()[name, 0], against) for name in FOLDS]
+        assert row.value == pytest.approx(np.mean(folds))
+        assert (row.fold_low or 1) <= row.value <= (row.fold_high or -1)
+    assert rows["log_mel"].p == pytest.approx(2 / 301)
+    assert (rows["log_mel"].low or 0) > 0 > rows["supervised_head"].value
 
 
 def test_other_references_take_the_place_of_the_gpt() -> None:
     given = ("simclr", "supervised_head", "gone")
-    found: Any = comparison(study(), by="group", config=CONFIG, references=given)
-    assert found["references"] == ["simclr", "supervised_head"]
-    assert list(found["confusion"]) == ["simclr", "supervised_head"]
-    rows = {(row["of"], row["against"]): row["value"] for row in found["differences"]}
+    found = compared(study(), by="group", references=given)
+    assert found.references == ["simclr", "supervised_head"]
+    assert list(found.confusion) == ["simclr", "supervised_head"]
+    rows = {(row.of, row.against): row.value for row in found.figures.where(name="difference")}
     assert len(rows) == 2 * 3
-    assert rows["simclr", "gpt"] == pytest.approx(
-        -next(r["value"] for r in section()["differences"] if r["against"] == "simclr")
-    )
+    assert rows["simclr", "gpt"] == pytest.approx(-of_gpt(section())["simclr"].value)
     assert rows["simclr", "supervised_head"] == pytest.approx(-rows["supervised_head", "simclr"])
     heads = as_markdown(found).splitlines()
     assert "| SimCLR ahead by |" in heads[0]
     assert sum("(" in line for line in heads[2:]) == 3  # a difference in every row but its own
-    assert comparison(study(), by="group", config=CONFIG, references=("gone",))["differences"] == []
+    assert not compared(study(), by="group", references=("gone",)).figures.where(name="difference")
 
 
 def test_layers_have_the_pooling_that_validation_prefers() -> None:
-    layers = section()["layers"]
-    assert [row["of"] for row in layers["gpt"]] == ["gpt/layer_1", "gpt/layer_2", "gpt/all_layers"]
-    assert [row["validation"] for row in layers["gpt"]] == pytest.approx([0.1, 0.3, 0.4])
-    assert set(layers) == {"gpt"}
+    layers = section().layers("gpt")
+    assert list(layers) == ["layer_1", "layer_2", "all_layers"]
+    assert [splits["validation"].value for splits in layers.values()] == pytest.approx([0.1, 0.3, 0.4])
+    assert not section().layers("simclr")
 
 
 def test_learning_curves_are_means_and_their_intervals_those_of_independent_folds() -> None:
-    curves = section()["learning_curves"]
+    curves = section().learning_curves
     assert set(curves) == {"log_mel", "gpt", "simclr"}
     for of, points in curves.items():
-        assert [point["share"] for point in points] == [0.1, 1.0]
+        assert [point.share for point in points] == [0.1, 1.0]
         mean = np.mean([share_right(study()[name, 0], of) for name in FOLDS])
-        assert points[1]["value"] == pytest.approx(mean)
-        assert points[1]["value"] - points[1]["low"] == pytest.approx(0.05 / 3**0.5)
+        assert points[1].value == pytest.approx(mean)
+        assert points[1].value - (points[1].low or 0) == pytest.approx(0.05 / 3**0.5)
 
 
 def test_answers_are_counted_by_true_class() -> None:
-    counts = np.array(section(2)["confusion"]["gpt"])
+    counts = np.array(section(2).confusion["gpt"])
     assert counts.sum() == 180
     assert counts.sum(1).tolist() == [sum(drawn(name, 0)["truth"].count(label) for name in FOLDS) for label in CLASSES]
     assert np.trace(counts) / 180 == pytest.approx(0.8, abs=0.1)
 
 
 def test_one_fold_has_no_interval_over_folds() -> None:
-    found: Any = comparison({("test", 3): drawn("ann", 0)}, by="split", config=CONFIG)
-    assert {row["fold_spread"] for row in found["methods"]} == {0}
-    assert {(row["fold_low"], row["fold_high"]) for row in found["differences"]} == {(None, None)}
-    assert found["protocol"] == "one split"
-    assert found["resampled"] == "clip"  # one speaker alone cannot be drawn
+    found = compared({("test", 3): drawn("ann", 0)})
+    assert {found.fold_spread(of) for of in found.methods} == {0}
+    assert {(row.fold_low, row.fold_high) for row in of_gpt(found).values()} == {(None, None)}
+    assert found.protocol == "one split"
+    assert found.resampled == "clip"  # one speaker alone cannot be drawn
 
 
 def of_speakers(speakers: int) -> Probed:
@@ -199,33 +203,29 @@ def of_speakers(speakers: int) -> Probed:
     return probed
 
 
-def row_of_method(found: Any, of: str) -> dict[str, Any]:
-    row: dict[str, Any] = next(row for row in found["methods"] if row["of"] == of)
-    return row
-
-
-def planted(of: str, *, right: int) -> Any:
+def planted(of: str, *, right: int) -> Comparison:
     """A single split with another number of right answers on the validation clips of one method."""
     probed = drawn("ann", 0)
-    row = row_of_method(probed, of)
+    row = next(row for row in probed["methods"] if row["of"] == of)
     judged = [number < right for number in range(VALIDATION)]
     row |= {"validation_predictions": _answers(probed["validation_truth"], judged), "validation_accuracy": right / 60}
-    return comparison({("test", 0): probed}, by="split", config=CONFIG)
+    return compared({("test", 0): probed})
 
 
 def test_the_figure_that_chose_stands_beside_that_of_test() -> None:
-    row = row_of_method(planted("log_mel", right=24), "log_mel")
-    assert row["validation"] == 0.4
-    assert row["validation_low"] < 0.4 < row["validation_high"]
-    assert row["validation_clips"] == VALIDATION
-    assert row["gap"] == pytest.approx(0.4 - row["value"])
+    found = planted("log_mel", right=24)
+    row = found.validated["log_mel"]
+    assert row.value == 0.4
+    assert (row.low or 1) < 0.4 < (row.high or 0)
+    assert row.count == VALIDATION
+    assert found.gaps["log_mel"].value == pytest.approx(0.4 - found.tested["log_mel"].value)
 
 
 @pytest.mark.parametrize(("right", "shown"), [(24, False), (58, True), (2, True)])
 def test_a_gap_beyond_chance_is_shown_with_the_speakers(right: int, shown: bool) -> None:
     found = planted("log_mel", right=right)  # about 40 % of its test clips are right
-    assert [row["of"] for row in found["methods"] if gap_shown(row)] == ["log_mel"] * shown
-    assert found["split_groups"] == {"validation": ["dan"], "test": ["ann"]}
+    assert [of for of, row in found.gaps.items() if row.excludes_zero] == ["log_mel"] * shown
+    assert found.split_groups == {"validation": ["dan"], "test": ["ann"]}
     warning = gap(found)
     assert (warning is not None) == shown
     if warning:
@@ -234,40 +234,42 @@ def test_a_gap_beyond_chance_is_shown_with_the_speakers(right: int, shown: bool)
 
 def test_one_gap_in_many_methods_may_be_chance() -> None:
     """The interval holds for all methods at once."""
-    row = row_of_method(planted("log_mel", right=24), "log_mel")
-    tested = Estimate(value=row["value"], low=row["low"], high=row["high"])
-    judged = Estimate(value=0.4, low=row["validation_low"], high=row["validation_high"])
-    alone = independent_difference(judged, tested)
-    assert row["gap_low"] < alone.low < alone.high < row["gap_high"]
+    found = planted("log_mel", right=24)
+    tested, judged = (
+        Estimate(value=row.value, low=row.low or 0, high=row.high or 0)
+        for row in (found.tested["log_mel"], found.validated["log_mel"])
+    )
+    alone, gap_of = independent_difference(judged, tested), found.gaps["log_mel"]
+    assert (gap_of.low or 0) < alone.low < alone.high < (gap_of.high or 0)
 
 
 def test_folds_have_a_validation_figure_too() -> None:
-    row = row_of_method(section(2), "gpt")
-    assert row["validation"] == pytest.approx(0.8)
-    assert row["validation_clips"] == 3 * VALIDATION
-    assert not section()["split_groups"]
+    row = section(2).validated["gpt"]
+    assert row.value == pytest.approx(0.8)
+    assert row.count == 3 * VALIDATION
+    assert not section().split_groups
 
 
 def test_cross_validation_has_the_interval_of_its_parts() -> None:
     probed = drawn("ann", 0)
-    for row in probed["methods"]:
-        del row["validation_predictions"]
-        row |= {"parts": [0.5, 0.6, 0.7], "validation_accuracy": 0.6}
-    row = row_of_method(comparison({("test", 0): probed}, by="split", config=CONFIG), "gpt")
-    assert (row["validation_low"], row["validation_high"]) == pytest.approx((0.6 - 0.168585, 0.6 + 0.168585), rel=1e-4)
+    for method in probed["methods"]:
+        del method["validation_predictions"]
+        method |= {"parts": [0.5, 0.6, 0.7], "validation_accuracy": 0.6}
+    row = compared({("test", 0): probed}).validated["gpt"]
+    assert (row.low, row.high) == pytest.approx((0.6 - 0.168585, 0.6 + 0.168585), rel=1e-4)
     folds = {(name, 0): drawn(name, 0) for name in FOLDS}
     for each in folds.values():
-        for row in each["methods"]:
-            del row["validation_predictions"]
-    row = row_of_method(comparison(folds, by="group", config=CONFIG), "gpt")
-    assert row["validation_low"] is None
-    assert "gap" not in row
+        for method in each["methods"]:
+            del method["validation_predictions"]
+    found = compared(dict(folds), by="group")
+    assert found.validated["gpt"].low is None
+    assert not found.gaps
 
 
 def test_the_same_clips_have_one_key_and_one_set_of_draws() -> None:
     def key(config: ProbeConfig = CONFIG, **changes: Any) -> str:
         probed = {**drawn("ann", 0), **changes}
-        return comparison({("test", 0): probed}, by="split", config=config)["clips_key"]
+        return compared({("test", 0): probed}, config=config).clips_key
 
     others = [key(clips=["x"] * 40), key(groups=["x"] * 40)]
     assert key() == key(notices=["another run"]) == key(replace(CONFIG, seed=1, resamples=20))
@@ -282,33 +284,32 @@ def test_the_same_clips_have_one_key_and_one_set_of_draws() -> None:
 
 @pytest.mark.parametrize(("speakers", "resampled"), [(1, "clip"), (5, "clip"), (20, "group")])
 def test_clips_of_many_speakers_are_drawn_by_speaker(speakers: int, resampled: str) -> None:
-    found: Any = comparison({("test", 0): of_speakers(speakers)}, by="split", config=CONFIG)
-    assert found["resampled"] == resampled
-    assert found["methods"][0]["value"] == 1 - 1 / speakers
-    assert (few_groups(found) is not None) == (speakers < 20)
+    found = compared({("test", 0): of_speakers(speakers)})
+    assert found.resampled == resampled
+    assert next(row.value for row in found.tested.values()) == 1 - 1 / speakers
+    assert (found.few_groups is not None) == (speakers < 20)
 
 
 def test_speakers_who_are_all_understood_count_once_each() -> None:
     probed = of_speakers(20)
     for row in probed["methods"]:
         row["predictions"] = probed["truth"]
-    found: Any = comparison({("test", 0): probed}, by="split", config=CONFIG)
-    (row, *_) = found["methods"]
+    (row, *_) = compared({("test", 0): probed}).tested.values()
     tail = (1 - CONFIG.confidence) / 2
-    assert (row["low"], row["high"]) == (pytest.approx(tail ** (1 / 20)), 1)
+    assert (row.low, row.high) == (pytest.approx(tail ** (1 / 20)), 1)
 
 
 def test_a_speaker_may_be_unknown() -> None:
     probed = drawn("ann", 0)
     probed["groups"] = [str(number) for number in range(39)] + [None]
-    assert comparison({("test", 0): probed}, by="split", config=CONFIG)["resampled"] == "clip"
+    assert compared({("test", 0): probed}).resampled == "clip"
 
 
 def test_without_a_gpt_nothing_is_compared_with_it() -> None:
     probed = drawn("ann", 0)
     probed["methods"] = [row for row in probed["methods"] if row["of"] != "gpt"]
-    found: Any = comparison({("test", 0): probed}, by="split", config=CONFIG)
-    assert (found["differences"], found["confusion"]) == ([], {})
+    found = compared({("test", 0): probed})
+    assert (len(found.figures.where(name="difference")), found.confusion) == (0, {})
 
 
 def more_penalties(found: Any) -> None:
@@ -351,7 +352,7 @@ def test_what_is_not_alike_is_not_compared(spoil: Callable[[Any], None], message
     found = deepcopy(study())
     spoil(found)
     with pytest.raises(InputError, match=message):
-        comparison(found, by="group", config=CONFIG)
+        compared(found, by="group")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from lm.model import LanguageModel
 from pipelines.encode import encode
+from pipelines.results.run_record import read_results
 from tests.pipelines.encoding.test_encode import options
 from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, Kill, run, stored
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
@@ -53,7 +54,7 @@ def speaking(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 def test_every_part_is_made_and_reported(speaking: Place) -> None:
     results = json.loads((speaking.folder / "results.json").read_text())
-    assert {row["of"] for row in results["comparison"]["methods"]} == {"log_mel", "bag_of_codes", "gpt", "wav2vec2"}
+    assert {*read_results(speaking.folder)["comparison"].methods} == {"log_mel", "bag_of_codes", "gpt", "wav2vec2"}
     figures = {figure["name"]: figure["value"] for figure in results["figures"] if figure["stage"] == "tokenizer"}
     assert figures["codes_per_second"] == 100
     assert 0 < figures["reconstruction_mse"] < figures["quantised_mse"] + 0.5

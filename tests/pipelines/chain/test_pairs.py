@@ -32,8 +32,9 @@ def stages(folder: Path) -> list[dict[str, Any]]:
     return [{name: row[name] for name in ("stage", "key", "reused", "fold", "seed")} for row in rows]
 
 
-def comparison(folder: Path) -> object:
-    return json.loads((folder / "results.json").read_text())["comparison"]
+def comparison(folder: Path) -> list[object]:
+    content = json.loads((folder / "results.json").read_text())
+    return [content["comparison"], *(row for row in content["figures"] if row["stage"] == "probe")]
 
 
 @pytest.mark.slow

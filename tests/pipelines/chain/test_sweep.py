@@ -59,7 +59,7 @@ def at(size: int, *, shift: float = 0.0) -> dict[str, object]:
     return {
         "figures": rows,
         "stages": stages,
-        "comparison": compared({"gpt": gpt, "bag_of_codes": bag, "log_mel": 0.5}),
+        "comparison": PROTOCOL,
     }
 
 
@@ -72,23 +72,24 @@ def probed(of: str, accuracy: float, *, gap: float = GAP) -> list[dict[str, obje
     return [row | ends, row | judged | {"split": "validation", "count": 100}, apart | {"split": "validation - test"}]
 
 
-def compared(values: Mapping[str, float], *, gap: float = GAP) -> dict[str, Any]:
-    """The section "comparison" of these methods, of one speaker each for validation and test."""
-    methods = [
-        {"of": of, "value": value, "low": value - 0.03, "high": value + 0.03, "gap": gap}
-        | {"validation": value + gap, "validation_clips": 100, "gap_low": gap - 0.09, "gap_high": gap + 0.09}
-        for of, value in values.items()
-    ]
-    groups = {"validation": ["bea"], "test": ["cem"]}
-    return {"methods": methods, "clips": 300, "clips_key": "k", "split_groups": groups, "confidence": 0.95}
+# of one speaker each for validation and test
+PROTOCOL = {
+    "folds": ["test"],
+    "classes": ["a", "b"],
+    "clips": 300,
+    "clips_key": "k",
+    "split_groups": {"validation": ["bea"], "test": ["cem"]},
+}
 
 
 def resamples(content: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
     """Resampled values of each method: mostly the difficulty of the clips, which the runs share."""
     shared = np.random.default_rng(0).normal(0, 0.02, 1000)
     draws = {}
-    for row in content.get("comparison", {}).get("methods", []):
-        own = np.random.default_rng(int(1e6 * row["value"])).normal(0, 0.004, 1000)
+    for row in content["figures"]:
+        if (row["stage"], row["name"], row["split"]) != ("probe", "accuracy", "test"):
+            continue
+        own = np.random.default_rng(round(1e6 * np.nan_to_num(row["value"]))).normal(0, 0.004, 1000)
         draws[row["of"]] = (row["value"] + shared + own).astype(np.float32)
     return draws
 
@@ -206,7 +207,7 @@ def test_equal_runs_do_not_differ(tmp_path: Path) -> None:
 def test_a_gap_of_validation_and_test_is_told_with_the_speakers(tmp_path: Path, gap: float, shown: bool) -> None:
     for number, size in enumerate((16, 64, 256)):
         content = at(size)
-        content["comparison"] = compared({"gpt": 0.5}, gap=gap)
+        content["figures"] = probed("gpt", 0.5, gap=gap)
         add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, content, size)
     page, _, made = written(tmp_path)
     warning = sweep_gap(runs_of(made))
@@ -219,7 +220,7 @@ def test_a_gap_of_validation_and_test_is_told_with_the_speakers(tmp_path: Path, 
 def test_runs_on_other_test_clips_are_not_paired(tmp_path: Path) -> None:
     for number, size in enumerate((16, 64, 256)):
         content: Any = at(size)
-        content["comparison"]["clips_key"] = "another" if size == 256 else "k"
+        content["comparison"] = PROTOCOL | {"clips_key": "another" if size == 256 else "k"}
         add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, content, size)
     made = written(tmp_path)[2]
     runs = runs_of(made)
@@ -253,7 +254,6 @@ def test_a_sweep_without_a_gpt_is_judged_by_its_codes(tmp_path: Path) -> None:
     for number, size in enumerate((16, 64, 256)):
         content: Any = at(size)
         content["figures"] = [row for row in content["figures"] if row["of"] != "gpt"]
-        content["comparison"]["methods"] = content["comparison"]["methods"][1:]
         add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, content, size)
     _, _, made = written(tmp_path)
     assert runs_of(made).judged == "bag_of_codes"
@@ -371,7 +371,7 @@ def test_runs_that_other_clips_choose_are_not_compared(tmp_path: Path) -> None:
     """A validation speaker may be easier than those of cross-validation."""
     for number, (name, by) in enumerate({"none": "group", "wider": "group", "one_speaker": "validation"}.items()):
         content: dict[str, Any] = at(256, shift=0.05 * number)
-        content["comparison"]["choose_by"] = by
+        content["comparison"] = PROTOCOL | {"choose_by": by}
         add(tmp_path, number, {"ablation": name}, content, 256)
     _, _, made = written(tmp_path)
     runs = runs_of(made)

@@ -12,6 +12,7 @@ import soundfile
 
 from pipelines.methods.audio_transformer import AUDIO_TRANSFORMER
 from pipelines.pages.method_pictures import method_pictures
+from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import OWN, TINY, Kill, called_at_once, composed, run, stored
@@ -46,9 +47,9 @@ def test_variants_are_compared_side_by_side(store: Path, tmp_path: Path) -> None
     done = called_at_once(tmp_path, *TINY, *SMALL, *COMPARED, f"store.root={store}", "stages=[probe,report]")
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "run/results.json").read_text())
-    found = results["comparison"]
-    assert {row["of"] for row in found["methods"]} == {"mfcc", *NAMES, *(f"{name}_head" for name in NAMES)}
-    differences = {(row["of"], row["against"]) for row in found["differences"]}
+    found = read_results(tmp_path / "run")["comparison"]
+    assert {*found.methods} == {"mfcc", *NAMES, *(f"{name}_head" for name in NAMES)}
+    differences = {(row.of, row.against) for row in found.figures.where(name="difference")}
     assert ("audio_transformer_wavelet_head", "audio_transformer_plain_head") in differences
     assert ("audio_transformer_plain_head", "mfcc") in differences
     assert len(differences) == 2 * 6
@@ -57,7 +58,7 @@ def test_variants_are_compared_side_by_side(store: Path, tmp_path: Path) -> None
     # the method of the option is the wavelet: both share the training, and give the same answers
     keys = {row["stage"]: row["key"] for row in results["stages"]}
     assert keys["audio_transformer"] == keys["audio_transformer_wavelet"] != keys["audio_transformer_plain"]
-    assert len(found["pictures"]) == 2 * len(NAMES)
+    assert len(found.pictures) == 2 * len(NAMES)
     assert len(list(method_pictures(found))) == 2 * len(NAMES)
     page = (tmp_path / "run/report.html").read_text()
     assert page.count("sorted by centre frequency") == len(NAMES)

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipelines.methods.table import row_of
+from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import called_at_once, composed, refusal
@@ -40,8 +42,8 @@ def test_own_features_are_compared_like_any_other(finished_run: FinishedRun, tmp
     assert {(row["layer_penalties"], row["penalties"]) for row in rows.values()} == {(2, 3)}
     assert [each["of"] for each in rows["mine"]["candidates"]] == ["mine/layer_1:mean", "mine/layer_2:given"]
     assert (rows["mine"]["chosen"], rows["mine"]["test_accuracy"]) == ("mine/layer_2:given", 1.0)
-    found = json.loads((tmp_path / "run/results.json").read_text())["comparison"]
-    assert {row["of"]: row["kind"] for row in found["methods"]} == {"mine": "own", "bag_of_codes": "codes"}
+    assert {*read_results(tmp_path / "run")["comparison"].methods} == {"mine", "bag_of_codes"}
+    assert row_of("mine").kind == "own"
     assert "own features" in (tmp_path / "run/report.html").read_text()
 
 

@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,9 +27,10 @@ from pipelines.pages.comparison_charts import confusions, in_order, layer_label,
 from pipelines.pages.key_figures import key_figures
 from pipelines.pages.report import adding_command, write_report
 from pipelines.pages.sound_charts import reconstruction
-from pipelines.results.comparison_record import ComparisonRecord, LayerRow, guessing
-from pipelines.results.run_record import Pictures
-from tests.pipelines.comparison_example import comparison_example
+from pipelines.results.comparison import Comparison
+from pipelines.results.figures import Figure, Figures
+from pipelines.results.run_record import Pictures, Results, read_results
+from tests.pipelines.comparison_example import comparison_example, difference, probe
 from tests.pipelines.pages_apart import Page, figure
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
@@ -37,16 +40,23 @@ SECTIONS = ["curves", "codebook", "comparison", "listening"]
 LEVELS = {"peak": 0.5, "rms": -20.0, "dc": 0.0, "clipping": 0.0, "silence": 0.1}
 
 
-def compared(label: str) -> dict[str, Any]:
-    """A comparison in which a method, a class, a group and a candidate bear one name."""
-    section = comparison_example(folds=("test",), groups=3, classes=2, trained=False)
-    section["layers"] = {"gpt": section["layers"]["gpt"]}
-    section["classes"] = ["eight", label]
-    last = section["methods"][-1]
-    last |= {"of": label, "groups": {label: 0.5}, "chosen": {"test": label}}
-    section["differences"][-1]["against"] = label
-    section["methods"][2]["groups"][label] = 0.7  # the GPT
-    return section
+def compared(label: str) -> Comparison:
+    """A comparison in which a method, a class, a group and a layer bear one name."""
+    example = comparison_example(folds=("test",), groups=3, classes=2, trained=False)
+    last = example.methods[-1]
+    rows = [
+        replace(
+            row,
+            of=label if row.of == last else row.of,
+            against=label if row.against == last else row.against,
+            group=label if row.group and row.of == last else row.group,
+            layer=label if row.of == last and row.pooling else row.layer,
+        )
+        for row in example.figures
+        if not row.name.startswith("layer_") or row.of == "gpt"
+    ]
+    figures = Figures([*rows, probe("gpt", 0.7, group=label)])
+    return replace(example, classes=["eight", label], figures=figures)
 
 
 def listening(clips: int, label: str) -> dict[str, object]:
@@ -74,7 +84,7 @@ def said(file: str, clip: int | None, temperature: float) -> dict[str, object]:
     return {"kind": kind, "file": file, "clip": clip, "temperature": temperature, "figures": LEVELS | prompt}
 
 
-def results(label: str = "seven", clips: int = 2) -> dict[str, object]:
+def results(label: str = "seven", clips: int = 2) -> dict[str, Any]:
     """The results of a whole run."""
     curve = [{"step": step, "train_loss": 5.0 / step, "validation_loss": 6.0 / step} for step in (1, 2, 3)]
     training = {"curve": curve, "steps": 3, "kept_step": 2, "cut_short": False}
@@ -89,8 +99,8 @@ def results(label: str = "seven", clips: int = 2) -> dict[str, object]:
             for of, value in (("original", 0.9), ("noise_vocoder", 0.6), ("griffin_lim", 0.5), ("wavenet", 0.75))
         ),
         *(
-            figure("vocoder", "label_accuracy_difference", value, "ratio", of=f"wavenet - {of}")
-            | {"low": value - 0.1, "high": value + 0.1}
+            figure("vocoder", "label_accuracy_difference", value, "ratio", of="wavenet")
+            | {"against": of, "low": value - 0.1, "high": value + 0.1}
             for of, value in (("noise_vocoder", 0.15), ("griffin_lim", 0.25))
         ),
         figure("lm", "seconds", 61.0, "s"),
@@ -154,7 +164,7 @@ def test_a_fold_says_where_the_results_come_from(tmp_path: Path) -> None:
 
 
 def test_excerpts_say_where_they_begin_and_a_poor_classifier_stands_out(tmp_path: Path) -> None:
-    content = json.loads(json.dumps(results()))
+    content = plain(results())
     places = [
         {"path": "a.wav", "start": 1.24, "seconds": 2.0, "clip_seconds": 3.0},
         {"path": "b.wav", "start": 0.0, "seconds": 1.5, "clip_seconds": 1.5},
@@ -187,8 +197,18 @@ def run_folder(folder: Path, content: dict[str, object], *, seconds: float = 0.2
     if pictures:
         save_file(pictures, folder / "listening/pictures.safetensors")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").write_text(json.dumps(content))
+    (folder / "results.json").write_text(json.dumps(plain(content)))
     return folder
+
+
+def plain(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Results as JSON holds them."""
+    found = dict(content)
+    if isinstance(comparison := content.get("comparison"), Comparison):
+        found["figures"] = [*content["figures"], *(row.as_row() for row in comparison.figures)]
+        found["comparison"] = comparison.as_section()
+    values: dict[str, Any] = json.loads(json.dumps(found))
+    return values
 
 
 def read(path: Path) -> str:
@@ -268,7 +288,7 @@ def test_the_first_sounds_are_equally_loud(whole: Path) -> None:
 
 
 def test_mostly_silent_continuations_are_warned_of(tmp_path: Path) -> None:
-    content = json.loads(json.dumps(results()))
+    content = plain(results())
     for row in content["listening"]["said"][:2]:
         row["figures"]["silence"] = 0.9
     text = Page(read(write_report(run_folder(tmp_path, content)))).text
@@ -277,7 +297,7 @@ def test_mostly_silent_continuations_are_warned_of(tmp_path: Path) -> None:
 
 
 def test_figures_of_zero_are_one_line(tmp_path: Path) -> None:
-    content = json.loads(json.dumps(results()))
+    content = plain(results())
     content["figures"] += [
         figure("tokenizer", "dead_codes", 0.0, "codes"),
         figure("tokenizer", "stability", 0.0, "", of="gain"),
@@ -289,7 +309,7 @@ def test_figures_of_zero_are_one_line(tmp_path: Path) -> None:
 
 
 def test_codes_stand_in_a_table_with_their_sounds(tmp_path: Path) -> None:
-    content = json.loads(json.dumps(results()))
+    content = plain(results())
     rows = [
         {"code": code, "share": share, "spectrum": [0.0, 1.0, -1.0], "nearest": [], "label": "eight", "purity": 0.5}
         for code, share in enumerate((0.25, 0.75))
@@ -323,7 +343,7 @@ def test_vocoders_are_compared_in_words(whole: Path) -> None:
 def test_a_run_without_noise_and_post_filter_is_told_of_neither(whole: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(whole, tmp_path / "run")
     record = json.loads((folder / "results.json").read_text())
-    record["figures"] = [row for row in record["figures"] if "noise_vocoder" not in (row["of"] or "")]
+    record["figures"] = [row for row in record["figures"] if "noise_vocoder" not in (row["of"], row.get("against"))]
     for strength in (0.0, None):
         record["listening"]["postfilter"] = strength
         if strength is None:  # of a version without
@@ -405,7 +425,7 @@ def test_figures_alone_make_a_page(tmp_path: Path) -> None:
 def test_the_command_adds_a_stage_to_those_of_the_run() -> None:
     content = {key: value for key, value in results().items() if key != "comparison"}
     content["command"] = "wordless run name=mine corpus.root='my sounds' stages=[tokenizer,lm]"
-    adding = adding_command(content, "probe")  # type: ignore[arg-type]  # a plain dictionary is what JSON gives
+    adding = adding_command(cast(Results, content), "probe")
     assert adding == "wordless run 'corpus.root=my sounds' 'stages=[tokenizer,lm,probe,vocoder,report]'"
 
 
@@ -413,7 +433,12 @@ def study(**changes: Any) -> dict[str, Any]:
     """The results of a run over several folds, which have no codebook, language model and sounds in common."""
     whole = results()
     kept = {name: whole[name] for name in ("corpus", "stages", "command", "versions")}
-    return kept | {"figures": [], "comparison": comparison_example() | changes}
+    return kept | {"figures": [], "comparison": replace(comparison_example(), **changes)}
+
+
+def studied(folder: Path, content: Mapping[str, Any] | None = None) -> Results:
+    """The results of a study as they are read."""
+    return read_results(run_folder(folder, dict(content or study())))
 
 
 def test_a_study_says_how_it_compared_and_leaves_out_what_folds_do_not_share(tmp_path: Path) -> None:
@@ -435,12 +460,16 @@ def test_a_study_says_how_it_compared_and_leaves_out_what_folds_do_not_share(tmp
 
 
 def test_every_fold_and_seed_has_a_row(tmp_path: Path) -> None:
-    section = comparison_example(folds=("a", "b", "c"))
-    for row in section["methods"]:
-        row["chosen"] = {f"{fold}, seed {seed}": f"{row['of']}:{fold}{seed}" for fold in "abc" for seed in (0, 1)}
-    page = Page(read(write_report(run_folder(tmp_path, study(**section)))))
+    example = comparison_example(folds=("a", "b", "c"))
+    rows = [
+        replace(row, seed=seed, layer=None, pooling=f"{row.fold}{seed}") if row.fold else row
+        for row in example.figures
+        for seed in (range(2) if row.fold else range(1))
+    ]
+    study_of_two = replace(example, seeds=[0, 1], figures=Figures(rows))
+    page = Page(read(write_report(run_folder(tmp_path, study() | {"comparison": study_of_two}))))
     assert all(f"gpt:{fold}{seed}" in page.text for fold in "abc" for seed in (0, 1))
-    assert all(f"{row['folds']['b']:.1%}".replace("%", " %") in page.text for row in section["methods"])
+    assert all(f"{example.by_fold(of)['b']:.1%}".replace("%", " %") in page.text for of in example.methods)
 
 
 def test_probes_without_a_comparison_are_not_drawn(tmp_path: Path) -> None:
@@ -453,8 +482,12 @@ def test_probes_without_a_comparison_are_not_drawn(tmp_path: Path) -> None:
 
 
 def test_several_labels_have_no_guess_and_no_confusions(tmp_path: Path) -> None:
-    content = study(metric="mean_average_precision", confusion={})
-    content["comparison"]["methods"] = [row | {"groups": {}} for row in content["comparison"]["methods"]]
+    rows = [
+        replace(row, name=row.name.replace("accuracy", "mean_average_precision"))
+        for row in comparison_example().figures
+        if row.group is None
+    ]
+    content = study(metric="mean_average_precision", confusion={}, figures=Figures(rows))
     page = Page(read(write_report(run_folder(tmp_path, content))))
     assert "test mean average precision" in page.text
     assert "A linear probe on the GPT's states reaches" in page.text
@@ -465,34 +498,38 @@ def test_several_labels_have_no_guess_and_no_confusions(tmp_path: Path) -> None:
 
 
 def test_a_comparison_without_the_gpt_is_a_page_too(tmp_path: Path) -> None:
-    section = comparison_example(trained=False)
-    rows = [row for row in section["methods"] if row["of"] != "gpt"]
-    bare = {"methods": rows, "differences": [], "layers": {}, "learning_curves": {}, "confusion": {}}
-    page = Page(read(write_report(run_folder(tmp_path, study(**section | bare)))))
+    rows = [row for row in comparison_example().figures if row.of != "gpt" and row.share is None]
+    page = Page(read(write_report(run_folder(tmp_path, study(trainings={}, confusion={}, figures=Figures(rows))))))
     assert "The GPT" not in page.text
     assert "supervised CNN" in page.text
 
 
-def test_supervision_is_the_network_that_was_trained_end_to_end() -> None:
-    section = comparison_example()
-    (value,) = (row["value"] for row in section["methods"] if row["of"] == "supervised_head")
-    notes = {figure.name: figure.note for figure in key_figures(study())}  # type: ignore[arg-type]  # plain, from JSON
+def test_supervision_is_the_network_that_was_trained_end_to_end(tmp_path: Path) -> None:
+    value = comparison_example().value("supervised_head")
+    notes = {figure.name: figure.note for figure in key_figures(studied(tmp_path))}
     assert notes["points over supervised CNN, own head"] == f"{phrasing.percent(value)} by supervised CNN, own head"
 
 
-def difference(against: str, low: float, high: float, **more: Any) -> dict[str, Any]:
-    return {"of": "gpt", "against": against, "value": (low + high) / 2, "low": low, "high": high, "p": 0.03, **more}
+def told(*rows: Figure, **changes: Any) -> list[str]:
+    """The sentences about these differences."""
+    example = comparison_example(**changes)
+    kept = [row for row in example.figures if row.name != "difference"]
+    return run_words.standing(replace(example, figures=Figures([*kept, *rows])))
+
+
+def ahead(against: str, low: float, high: float, **columns: Any) -> Figure:
+    """The GPT's difference to another method."""
+    row = difference((low + high) / 2, against, 0.0)
+    return replace(row, **{"low": low, "high": high, "p": 0.03, **columns})
 
 
 def test_the_sentence_says_more_less_or_neither() -> None:
-    section = comparison_example()
-    section["differences"] = [
-        difference("supervised_head", -0.11, -0.07, fold_low=-0.2, fold_high=0.01),
-        difference("ast", -0.01, 0.02),
-        difference("simclr", 0.05, 0.11, fold_low=-0.02, fold_high=0.15),
-        difference("bag_of_codes", 0.1, 0.2),
-    ]
-    sentences = run_words.standing(cast(ComparisonRecord, section))
+    sentences = told(
+        ahead("supervised_head", -0.11, -0.07, fold_low=-0.2, fold_high=0.01),
+        ahead("ast", -0.01, 0.02),
+        ahead("simclr", 0.05, 0.11, fold_low=-0.02, fold_high=0.15),
+        ahead("bag_of_codes", 0.1, 0.2),
+    )
     assert [sentence.replace(phrasing.NO_BREAK, " ") for sentence in sentences] == [
         "The GPT is better than SimCLR: +8.0 points (+5.0 to +11.0, p = 0.03; −2.0 to +15.0 over groups); "
         "bag of codes: +15.0 points (+10.0 to +20.0, p = 0.03).",
@@ -503,12 +540,10 @@ def test_the_sentence_says_more_less_or_neither() -> None:
 
 
 def test_sentences_and_tables_are_about_the_references() -> None:
-    section = comparison_example() | {"references": ["simclr", "ast"]}
-    section["differences"] = [
-        difference("supervised_head", -0.11, -0.07) | {"of": "simclr"},
-        difference("simclr", -0.01, 0.02) | {"of": "ast"},
-    ]
-    sentences = run_words.standing(cast(ComparisonRecord, section))
+    rows = [ahead("supervised_head", -0.11, -0.07, of="simclr"), ahead("simclr", -0.01, 0.02, of="ast")]
+    example = comparison_example()
+    kept = [row for row in example.figures if row.name != "difference"]
+    sentences = run_words.standing(replace(example, references=["simclr", "ast"], figures=Figures([*kept, *rows])))
     assert [sentence.partition(":")[0] for sentence in sentences] == [
         "SimCLR is worse than supervised CNN, own head",
         "Between AST and these, the interval includes 0",
@@ -517,17 +552,14 @@ def test_sentences_and_tables_are_about_the_references() -> None:
 
 @given(st.floats(-1, 1), st.floats(0, 1))
 def test_a_method_beats_only_where_the_interval_says_so(low: float, width: float) -> None:
-    section = comparison_example(folds=("test",), trained=False) | {
-        "differences": [difference("ast", low, low + width)]
-    }
-    (told,) = run_words.standing(cast(ComparisonRecord, section))
-    assert ("better than" in told) == (low > 0)
-    assert ("worse than" in told) == (low + width < 0)
-    assert "over" not in told  # there is one fold
+    (sentence,) = told(ahead("ast", low, low + width), folds=("test",), trained=False)
+    assert ("better than" in sentence) == (low > 0)
+    assert ("worse than" in sentence) == (low + width < 0)
+    assert "over" not in sentence  # there is one fold
 
 
-def test_the_end_of_a_run_tells_methods_and_differences() -> None:
-    lines = run_words.summary(study())  # type: ignore[arg-type]  # a plain dictionary is what JSON gives
+def test_the_end_of_a_run_tells_methods_and_differences(tmp_path: Path) -> None:
+    lines = run_words.summary(studied(tmp_path / "folds"))
     text = "\n".join(lines).replace(phrasing.NO_BREAK, " ")
     assert [line.split("  ")[0] for line in lines if "macro F1" in line][:3] == [
         "supervised CNN",
@@ -536,8 +568,8 @@ def test_the_end_of_a_run_tells_methods_and_differences() -> None:
     ]
     assert "GPT against SimCLR" in text
     assert text.count("Protocol") == 1
-    single = study() | {"comparison": comparison_example(folds=("test",))}
-    assert "over groups" not in "\n".join(run_words.summary(single))  # type: ignore[arg-type]  # as above
+    single = studied(tmp_path / "one", study() | {"comparison": comparison_example(folds=("test",))})
+    assert "over groups" not in "\n".join(run_words.summary(single))
 
 
 def test_the_headline_is_what_the_gpt_knows_and_codes_alone_do_not(tmp_path: Path) -> None:
@@ -554,7 +586,7 @@ def test_the_headline_is_what_the_gpt_knows_and_codes_alone_do_not(tmp_path: Pat
     for told in ("92.5 %", "720 pairs", "12 voices", "56.0 % (GPT +36.5 points, interval +30.0 to +40.0)", "59.0 %"):
         assert told in summary, told
     assert "A linear probe on the GPT's states" not in summary  # one question in the headline
-    lines = run_words.summary(content)  # type: ignore[arg-type]  # a plain dictionary is what JSON gives
+    lines = run_words.summary(read_results(tmp_path))
     assert sum("720 pairs" in line for line in lines) == 1
 
 
@@ -563,28 +595,22 @@ def test_too_few_test_clips_are_warned_of(clips: int, warned: bool, tmp_path: Pa
     few = study(clips=clips)
     page = Page(read(write_report(run_folder(tmp_path, few))))
     assert (f"Warning: {clips} test clips: each clip is" in page.text) == warned
-    assert any(line.startswith("Warning: ") for line in run_words.summary(few)) == warned  # type: ignore[arg-type]
+    assert any(line.startswith("Warning: ") for line in run_words.summary(read_results(tmp_path))) == warned  #
 
 
 def test_layers_stand_in_the_order_of_their_numbers() -> None:
-    names = ["gpt/layer_10", "gpt/all_layers", "gpt/layer_2"]
-    rows: list[LayerRow] = [{"of": name, "validation": 0.5, "test": 0.5} for name in names]
-    assert [row["of"] for row in in_order(rows)] == ["gpt/layer_2", "gpt/layer_10", "gpt/all_layers"]
+    assert in_order(["layer_10", "all_layers", "layer_2"]) == ["layer_2", "layer_10", "all_layers"]
 
 
 def test_layers_with_their_input_are_named_so() -> None:
-    assert layer_label("gpt/all_inner_with_input") == "inner all + input"
-    assert layer_label("simclr/all_blocks_with_input") == "all + input"
-    assert layer_label("gpt/layer_3") == "3"
+    assert layer_label("all_inner_with_input") == "inner all + input"
+    assert layer_label("all_blocks_with_input") == "all + input"
+    assert layer_label("layer_3") == "3"
 
 
 def test_inner_activations_follow_the_states_of_all_layers() -> None:
-    names = ["gpt/all_inner", "gpt/inner_2", "gpt/layer_1", "gpt/inner_1", "gpt/all_layers"]
-    rows = [LayerRow(of=of, validation=0.5, test=0.5) for of in names]
-    expected = ["gpt/layer_1", "gpt/all_layers", "gpt/inner_1", "gpt/inner_2", "gpt/all_inner"]
-    assert [row["of"] for row in in_order(rows)] == expected
-    own = [LayerRow(of=of, validation=0.5, test=0.5) for of in ("inner_ear/layer_2", "inner_ear/layer_1")]
-    assert [row["of"] for row in in_order(own)] == ["inner_ear/layer_1", "inner_ear/layer_2"]
+    names = ["all_inner", "inner_2", "layer_1", "inner_1", "all_layers"]
+    assert in_order(names) == ["layer_1", "all_layers", "inner_1", "inner_2", "all_inner"]
 
 
 def test_groups_stand_by_their_means() -> None:
@@ -593,14 +619,15 @@ def test_groups_stand_by_their_means() -> None:
 
 @pytest.mark.parametrize(("groups", "drawn"), [(1, False), (40, True), (41, False)])
 def test_groups_are_drawn_where_they_can_be_read(tmp_path: Path, groups: int, drawn: bool) -> None:
-    section = comparison_example(folds=("test",), groups=groups, trained=False)
-    section |= {"layers": {}, "learning_curves": {}, "confusion": {}}
-    page = Page(read(write_report(run_folder(tmp_path, study(**section)))))
+    example = comparison_example(folds=("test",), groups=groups, trained=False)
+    rows = Figures(row for row in example.figures if row.share is None and not row.name.startswith("layer_"))
+    content = study() | {"comparison": replace(example, confusion={}, figures=rows)}
+    page = Page(read(write_report(run_folder(tmp_path, content))))
     assert any(f"in {groups} groups" in str(chart["aria-label"]) for chart in page.named("svg")) == drawn
 
 
 def test_a_collapsed_codebook_and_a_ceiling_stand_out(tmp_path: Path) -> None:
-    content = json.loads(json.dumps(results()))
+    content = plain(results())
     content["codebook"]["verdict"] = "the codebook has collapsed"
     content["curves"]["lm"]["cut_short"] = True
     page = Page(read(write_report(run_folder(tmp_path, content))))
@@ -609,7 +636,7 @@ def test_a_collapsed_codebook_and_a_ceiling_stand_out(tmp_path: Path) -> None:
 
 
 def test_a_large_run_stays_a_small_page(tmp_path: Path) -> None:
-    content = json.loads(json.dumps(results(clips=12)))
+    content = plain(results(clips=12))
     content["corpus"]["rejected"] = [{"path": f"{n}.wav", "reason": "silent"} for n in range(5000)]
     content["corpus"]["labels"] = {f"label {n}": 3 for n in range(3000)}
     content["codebook"]["counts"] = list(range(20_000))
@@ -620,13 +647,13 @@ def test_a_large_run_stays_a_small_page(tmp_path: Path) -> None:
 
 
 def test_strange_values_are_drawn_too(tmp_path: Path) -> None:
-    content = json.loads(json.dumps(results()))
+    content = plain(results())
     content["curves"]["lm"]["curve"] = [{"step": 1, "train_loss": float("nan"), "validation_loss": float("inf")}]
     content["curves"]["vocoder"]["curve"] = []
     content["codebook"]["counts"] = [0, 0]
     content["codebook"]["kmeans"]["objective"] = []
-    empty: dict[str, object] = {"methods": [], "differences": [], "layers": {}, "learning_curves": {}, "confusion": {}}
-    content["comparison"] |= empty
+    content["comparison"]["confusion"] = {}
+    content["figures"] = [row for row in content["figures"] if row["stage"] != "probe"]
     content["figures"][0]["value"] = float("nan")
     assert "–" in Page(read(write_report(run_folder(tmp_path, content)))).text
 
@@ -637,7 +664,7 @@ def test_no_file_but_a_sound_of_the_run_enters_the_page(outside: str, tmp_path: 
     content = results()
     folder = run_folder(tmp_path / "run", content)
     content["listening"]["said"][0]["file"] = str(tmp_path / "secret.txt") if outside == "absolute" else outside
-    (folder / "results.json").write_text(json.dumps(content))
+    (folder / "results.json").write_text(json.dumps(plain(content)))
     with pytest.raises(InputError, match=r"file name|missing"):
         write_report(folder)
     assert not (folder / "report.html").exists()
@@ -690,8 +717,9 @@ def test_confusions_are_counted_by_class() -> None:
     counts: list[list[float]] = [[1, 2, 0], [0, 1, 0], [0, 0, 0]]
     assert confusions(["a", "b", "c"], counts) == [(("a", "b"), 2)]
     assert rates(counts) == pytest.approx(np.array([[1 / 3, 2 / 3, 0], [0, 1, 0], [0, 0, 0]]))
-    assert guessing({"confusion": {"gpt": counts}}) == 0.75
-    assert guessing({"confusion": {}}) is None
+    example = comparison_example()
+    assert replace(example, confusion={"gpt": counts}).guessing == 0.75
+    assert replace(example, confusion={}).guessing is None
 
 
 @given(st.floats(min_value=-1e12, max_value=1e12))

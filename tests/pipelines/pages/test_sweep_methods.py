@@ -6,14 +6,14 @@ import pytest
 
 from pipelines.pages.sweep_methods import methods_chart, shifts
 from pipelines.pages.sweep_points import Point, Runs, swept
-from pipelines.results.figures import Figure
+from pipelines.results.figures import Figure, Figures
 from pipelines.results.sweep_jobs import Job
 
 HOURS = ("8", "0", "0.5", "2")
 ACCURACY = {"gpt": (0.86, 0.6, 0.7, 0.8), "simclr": (0.81, 0.7, 0.75, 0.8), "bag_of_codes": (0.5,) * 4}
 
 
-def rows(place: int, accuracy: Mapping[str, tuple[float, ...]]) -> list[Figure]:
+def rows(place: int, accuracy: Mapping[str, tuple[float, ...]]) -> Figures:
     probed = [
         Figure(
             stage="probe", name="accuracy", of=of, value=values[place], low=values[place] - 0.02, high=1, artifact=""
@@ -22,11 +22,11 @@ def rows(place: int, accuracy: Mapping[str, tuple[float, ...]]) -> list[Figure]:
     ]
     gpt = accuracy["gpt"][place]
     ahead = [
-        Figure(stage="probe", name="difference", of=f"gpt - {of}", value=gpt - values[place], artifact="")
+        Figure(stage="probe", name="difference", of="gpt", against=of, value=gpt - values[place], artifact="")
         for of, values in accuracy.items()
         if of != "gpt"
     ]
-    return [*probed, *ahead]
+    return Figures([*probed, *ahead])
 
 
 def runs(accuracy: Mapping[str, tuple[float, ...]], *sources: str) -> Runs:
@@ -36,7 +36,7 @@ def runs(accuracy: Mapping[str, tuple[float, ...]], *sources: str) -> Runs:
         for place, hours in enumerate(HOURS):
             words = {"seed": "1", "unlabelled": source, "unlabelled_hours": hours}
             job = Job(number=len(points), overrides=words, folder=str(len(points)), codebook_size=128)
-            points.append(Point(job=job, results={"figures": rows(place, accuracy)}))  # type: ignore[typeddict-item]  # no more is read
+            points.append(Point(job=job, results={"figures": rows(place, accuracy)}))
     return Runs(options=swept([point.job for point in points]), finished=points)
 
 
@@ -71,7 +71,7 @@ def test_names_such_as_ablations_have_a_row_for_each_run() -> None:
         Job(number=n, overrides={"ablation": name}, folder=str(n), codebook_size=128)
         for n, name in enumerate(("none", "one_hearing"))
     ]
-    points = [Point(job=job, results={"figures": rows(job.number, ACCURACY)}) for job in jobs]  # type: ignore[typeddict-item]  # no more is read
+    points = [Point(job=job, results={"figures": rows(job.number, ACCURACY)}) for job in jobs]
     drawn = methods_chart(Runs(options=("ablation",), finished=points))
     text = str(drawn).replace("\N{NO-BREAK SPACE}", " ")
     assert "Methods by run. none 86.0 %; one_hearing 60.0 %" in text  # the first method's values, for screen readers

@@ -77,7 +77,7 @@ def entries(tmp_path: Path) -> dict[str, Entry]:
 
 
 def figures(entries: dict[str, Entry], manifest: Manifest = MANIFEST) -> dict[tuple[str, str | None], Figure]:
-    return {(row.name, row.of): row for row in sound_figures(entries, manifest, CONFIG, protocol="official")}
+    return {(row.name, row.subject): row for row in sound_figures(entries, manifest, CONFIG, protocol="official")}
 
 
 def test_label_accuracy_is_the_share_of_right_labels(entries: dict[str, Entry]) -> None:

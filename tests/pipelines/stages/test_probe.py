@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from lm.probing.task import ProbeConfig, require_labels
 from pipelines.methods.table import METHODS
-from pipelines.results.comparison import comparison
+from pipelines.results.probed_folds import ProbedFolds, compare
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, Store
@@ -240,12 +240,14 @@ def test_several_labels_are_probed_and_compared(tmp_path: Path) -> None:
     config = replace(CONFIG, label_separator=";")
     found = together(session, manifest, [entry], config).read_json("probe.json")
     assert found["classes"] == ["loud", "one", "six", "soft", "two"]
-    section: Any = comparison({("ann", 0): found}, by="split", config=config)
-    assert section["metric"] == "mean_average_precision"
-    assert "confusion" not in section
-    for row in section["methods"]:
-        assert 0 < row["low"] <= row["value"] == pytest.approx(row["mean_average_precision"], abs=1e-3)
-        assert row["groups"] == {"ann": pytest.approx(row["value"])}
+    compared = compare(ProbedFolds(probes={("ann", 0): found}, by="split", config=config))
+    assert compared.metric == "mean_average_precision"
+    assert not compared.confusion
+    rows: Any = found["methods"]
+    for row in rows:
+        tested = compared.tested[row["of"]]
+        assert 0 < (tested.low or 0) <= tested.value == pytest.approx(row["mean_average_precision"], abs=1e-3)
+        assert compared.groups[row["of"]] == {"ann": pytest.approx(tested.value)}
 
 
 def signal_is_loud(clip: Clip) -> bool:
@@ -354,14 +356,14 @@ def test_intervals_of_layers_and_curves_are_over_speakers_as_those_of_the_table(
     session, manifest = session_of(tmp_path), many_speakers()
     entries = [stored(session, "features", representations(manifest))]
     found = together(session, manifest, entries, CONFIG).read_json("probe.json")
-    table: Any = comparison({("test", CONFIG.seed): found}, by="split", config=CONFIG)
-    assert table["resampled"] == "group"
-    for row in table["methods"]:
-        record = next(each for each in found["methods"] if each["of"] == row["of"])
+    compared = compare(ProbedFolds(probes={("test", CONFIG.seed): found}, by="split", config=CONFIG))
+    assert compared.resampled == "group"
+    for of, row in compared.tested.items():
+        record = next(each for each in found["methods"] if each["of"] == of)
         layer = next(each for each in record["candidates"] if each["of"] == record["chosen"])
         assert layer["low"] < layer["test_accuracy"] < layer["high"]
         for interval in (record, record["learning_curve"][-1]):
-            assert (interval["low"], interval["high"]) == pytest.approx((row["low"], row["high"]))
+            assert (interval["low"], interval["high"]) == pytest.approx((row.low, row.high))
 
 
 def test_the_key_of_probes_says_whether_groups_are_resampled(tmp_path: Path) -> None:
