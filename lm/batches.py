@@ -14,13 +14,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from lm.options import MIN_PAIRS, BatchConfig
 from lm.tokens import Vocabulary
 from lm.windows import Window, windows
 from tokenizer.codes import IntArray
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
-from wordless.base.ranges import require, require_least
-from wordless.base.seeds import require_seed
 
 IndexArray = npt.NDArray[np.int64]
 
@@ -91,7 +90,6 @@ def _boundaries(lengths: list[int]) -> IndexArray:
 
 
 MIN_WINDOWS = 4  # per step, for windows of any length
-MIN_PAIRS = 2  # contrasted at a time by each process
 BACKWARD = 0.5  # share of the windows that are read backwards, of a model that reads both ways
 UNCOUNTED = -100  # target of a position that is not counted: torch's cross entropy ignores it
 ORDER, EXAMPLE = 0, 1  # second words of the seeds: the purpose of a generator
@@ -152,22 +150,6 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Sum the nats of counted ``targets (batch, positions)`` by ``logits (batch, positions, codebook_size)``."""
     flat = logits.float().flatten(0, 1)  # (N, T, K) -> (N * T, K)
     return nn.functional.cross_entropy(flat, targets.flatten(), ignore_index=UNCOUNTED, reduction="sum")
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchConfig:
-    """Options of training batches."""
-
-    batch_size: int = 32  # windows per step, over all processes and accumulation steps
-    random_inputs: float = 0.1  # share of the input codes replaced by random ones; targets are unchanged
-    pool_batches: int = 16  # batches whose examples are sorted by length together, which saves padding; 1 sorts nothing
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_least(self, "lm.batches", "batch_size", "pool_batches", least=1)
-        rule = "choose a share of at least 0 and below 1"
-        require(0 <= self.random_inputs < 1, "lm.batches.random_inputs", self.random_inputs, rule)
-        require_seed(self.seed, "lm.batches.seed")
 
 
 def fitting_batches(

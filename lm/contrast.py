@@ -17,21 +17,8 @@ from torch import Tensor, nn
 
 from lm.batches import TokenBatch, cross_entropy, loss
 from lm.gpt import GPT
-from lm.probing.vectors import Means, pool_batch, pooling_parts
-from wordless.base.ranges import require_positive
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContrastConfig:
-    """Options of the contrastive loss."""
-
-    pooling: Means = "thirds"  # over time, of the head's inputs
-    hidden: int = 256  # of the projection head
-    dim: int = 128  # of the head's outputs
-    temperature: float = 0.1
-
-    def __post_init__(self) -> None:
-        require_positive(self, "contrast", "hidden", "dim", "temperature")
+from lm.options import ContrastConfig, Means
+from lm.probing.vectors import pool_batch, pooling_parts
 
 
 def projection_head(dim: int, config: ContrastConfig) -> nn.Sequential:

@@ -2,32 +2,19 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lm.model import LanguageModel, Reading
-from lm.probing.vectors import (
-    ONE_HEARING,
-    POOLINGS,
-    FloatArray,
-    Means,
-    Pooling,
-    VectorConfig,
-    assemble,
-    means_of,
-    pooling_weights,
-    takes_max,
-)
+from lm.options import ONE_HEARING, POOLINGS, RESIDUAL, Means, Pooling, States, VectorConfig
+from lm.probing.vectors import FloatArray, assemble, means_of, pooling_weights, takes_max
 from lm.windows import Window, windows
 from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes
 from wordless.base.devices import copy_to
 
-States = Literal["residual", "inner"]  # of each layer, which probes may read
-RESIDUAL: tuple[States, ...] = ("residual",)
 Passage = tuple[int, Window]  # the index of a clip, and one of its windows
 
 

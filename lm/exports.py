@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from lm.model_card import export_card
+from lm.options import GPTConfig
 from wordless.base.causal_transformer import make_exportable
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside

@@ -9,86 +9,19 @@ their options.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
+from lm.options import GPTConfig
 from lm.tokens import ConditionEmbedding, Conditions, Vocabulary
-from tokenizer.codes import CodesFormat
 from wordless.base.causal_transformer import create_causal_transformer
-from wordless.base.ranges import require, require_least
 
 if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend
     from fairseq2.models.transformer_lm import TransformerLM
     from fairseq2.nn import BatchLayout, IncrementalStateBag
-
-Interleaving = Literal["flattening", "parallel"]
-MAX_CONTEXT = 1 << 20  # positions; the rotary embedding keeps a row of numbers for each
-
-
-@dataclass(frozen=True, kw_only=True)
-class GPTConfig:
-    """Sizes of the transformer, and its treatment of several streams, with the names of Copet et al. ("Simple and
-    Controllable Music Generation", 2023, arXiv:2306.05284)::
-
-        flattening    one position per code: each sees all codes before it, also those of its own time step
-        parallel      one position per time step: reads the sum of its codes' embeddings, and predicts the codes of the
-                      next step independently of each other; sequences are shorter by the number of streams
-    """
-
-    model_dim: int = 192
-    layers: int = 6
-    heads: int = 6
-    ffn_dim: int = 512  # width inside the SwiGLU feed-forward network
-    context: int = 512  # positions, including begin-of-sequence
-    dropout: float = 0.1  # of the embeddings and of the output of each sub-layer
-    rope_theta: float = 10_000.0  # base of the rotary frequencies
-    init_std: float = 0.02  # standard deviation of the initial weights
-    interleaving: Interleaving = "flattening"
-    backward: bool = False  # whether it also learns to predict each code from the codes after it
-
-    def __post_init__(self) -> None:
-        require_least(self, "lm.gpt", "model_dim", "layers", "heads", "ffn_dim", least=1)
-        given, pair = f"{self.model_dim} and lm.gpt.heads {self.heads}", 2 * self.heads
-        rule = f"rotary positions turn pairs: choose a model_dim that is a multiple of 2 * heads = {pair}"
-        require(self.model_dim % pair == 0, "lm.gpt.model_dim", given, rule)
-        require(0 <= self.dropout < 1, "lm.gpt.dropout", self.dropout, "choose a probability of at least 0 and below 1")
-        rule = f"choose 3 (begin-of-sequence, 2 codes) to {MAX_CONTEXT}"
-        require(3 <= self.context <= MAX_CONTEXT, "lm.gpt.context", f"{self.context} positions", rule)
-        known = get_args(Interleaving)
-        rule = f"choose one of {', '.join(known)}"
-        require(self.interleaving in known, "lm.gpt.interleaving", repr(self.interleaving), rule)
-        given = f"{self.rope_theta} and lm.gpt.init_std {self.init_std}"
-        require(self.rope_theta > 0 and self.init_std > 0, "lm.gpt.rope_theta", given, "both must be above 0")
-
-    def vocabulary(self, codes_format: CodesFormat) -> Vocabulary:
-        """Return the tokens of a model of this config over the codes of one codebook."""
-        return Vocabulary.of(codes_format, backward=self.backward)
-
-    def parameters(self, vocabulary: Vocabulary, conditions: Conditions | None = None) -> int:
-        """Return the number of weights; the output projection is the embedding and counts once."""
-        attention, feed_forward, norms = 4 * self.model_dim**2, 3 * self.model_dim * self.ffn_dim, 2 * self.model_dim
-        embeddings = vocabulary.size + (sum(conditions.sizes) if conditions else 0)
-        return embeddings * self.model_dim + self.layers * (attention + feed_forward + norms) + self.model_dim
-
-    def positions_per_step(self, streams: int) -> int:
-        """Return the positions of one time step of ``streams`` streams."""
-        return 1 if self.interleaving == "parallel" else streams
-
-    def require_forwards(self) -> None:
-        """Refuse a config of the models of several rates that reads backwards."""
-        rule = "a model that reads coarser codes reads forwards only: choose false"
-        require(not self.backward, "lm.gpt.backward", self.backward, rule)
-
-    def require_room(self, streams: int) -> None:
-        """Refuse a context that is too short for codes of ``streams`` streams."""
-        positions = self.positions_per_step(streams)
-        given = f"{self.context} positions, and a time step takes {positions} of them"
-        rule = f"choose at least {1 + 2 * positions}: begin-of-sequence and two time steps"
-        require(self.context >= 1 + 2 * positions, "lm.gpt.context", given, rule)
 
 
 class GPT(nn.Module):

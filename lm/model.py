@@ -16,9 +16,10 @@ from torch import Tensor
 
 from lm.batches import CodeSequences, loss, validation_batches
 from lm.generation import Sampling, continue_codes, stream_codes
-from lm.gpt import GPT, GPTConfig, create_gpt
+from lm.gpt import GPT, create_gpt
 from lm.model_card import model_card
-from lm.tokens import LOOK_AHEAD, Conditions
+from lm.options import LOOK_AHEAD, GPTConfig
+from lm.tokens import Conditions
 from lm.windows import Window, windows
 from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes, CodesFormat, IntArray, join_codes, require_codes, require_same_codebook

@@ -32,6 +32,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from lm.options import MOST_AHEAD
 from tokenizer.codes import CodesFormat, IntArray
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
@@ -105,10 +106,6 @@ class Vocabulary:
     def over_codes(self, states: Tensor) -> Tensor:
         """Repeat states of begin-of-sequence and time steps ``(..., 1 + time, dim)`` for each of their codes."""
         return torch.cat([states[..., :1, :], states[..., 1:, :].repeat_interleave(self.streams, -2)], dim=-2)
-
-
-LOOK_AHEAD = 1  # code
-MOST_AHEAD = 64  # codes; each is an embedding table of the codebook
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from lm.embeddings import embed, states_over_time
 from lm.model import LanguageModel
-from lm.probing.vectors import ALL_POOLINGS, Pooling, pooled_parts
+from lm.options import PARTS, Pooling
+from lm.probing.vectors import ALL_POOLINGS
 from pipelines.store.run_folder import part_of, run_of
 from pipelines.store.stored_features import GPT, PROBE, WITH_INPUT
 from tokenizer.codes import Codes, require_same_codebook
@@ -63,7 +64,7 @@ class HearModel(nn.Module):
     @property
     def scene_embedding_size(self) -> int:
         """Dimensions of an embedding of a whole sound."""
-        return self.timestamp_embedding_size * pooled_parts(self.pooling)
+        return self.timestamp_embedding_size * PARTS[self.pooling]
 
 
 def load_model(model_file_path: str = "") -> HearModel:

@@ -44,7 +44,7 @@ def idle(config: Mapping[str, object], typed: Sequence[str]) -> Iterator[tuple[s
     if not any(option.startswith("vocoder.") for option in typed):
         return
     from pipelines.settings.run import completed  # PyTorch, which a mistake in other options need not wait for
-    from pipelines.stages.vocoder import STEPS
+    from pipelines.stages.options import STEPS
 
     match completed(config):
         case {"stages": [*stages], "vocoder": {"fit": {"steps": 0}}} if "vocoder" in stages:

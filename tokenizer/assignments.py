@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from tokenizer.codes import Codes
-
-Assignments = Literal["hard", "soft"]  # of the sound to codes, which probes of codes and of a GPT may read
 
 
 def soft_assignments(bottlenecks: Tensor, codebooks: Tensor, spacings: Sequence[float]) -> Tensor:

@@ -50,8 +50,6 @@ class AutoencoderConfig(Options):
 
 
 LEAST_SECONDS = 0.01  # of a clip that is encoded again
-
-
 MOST_DB = 200  # largest change of a recording; 24 bits span 144 dB
 
 
@@ -148,3 +146,7 @@ class View:
     def is_warped(self) -> bool:
         """Whether the view changes the spectrogram, not only where the first patch begins."""
         return not (self.speed == self.formants == 1 and self.dynamic_range is None)
+
+
+Assignments = Literal["hard", "soft"]  # of the sound to codes, which probes of codes and of a GPT may read
+MOST_RATES = 4  # of a tokenizer

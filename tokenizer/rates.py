@@ -27,7 +27,6 @@ from wordless.base.files import write_aside
 from wordless.base.json_values import read_object
 from wordless.base.saved_models import CARD, CONFIG, rate_folder, whole
 
-MOST_RATES = 4  # of a tokenizer
 FINGERPRINT_LENGTH = 16  # hexadecimal digits
 
 

@@ -12,7 +12,6 @@ little history. A crop at the start of its clip has its full history, silence, a
 inside a clip, codes whose conditions would look ahead beyond the crop are not counted either.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -25,61 +24,13 @@ from torch.nn.functional import cross_entropy
 
 from tokenizer.codes import CodeMeanings
 from vocoder.frames import code_frames
+from vocoder.options import CropsConfig, WaveNetConfig
 from vocoder.wavenet.mu_law import encode, silence
-from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNetConfig
+from vocoder.wavenet.network import UNKNOWN_GROUP
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
-from wordless.base.ranges import require
-from wordless.base.seeds import require_seed
 
 NOT_COUNTED = -100  # target of a sample that the loss ignores
-
-
-@dataclass(frozen=True, kw_only=True)
-class CropsConfig:
-    """Options of cutting clips into training crops."""
-
-    batch_size: int = 8  # crops per step, over all processes
-    crop_codes: int = 25
-    context_codes: int = 2  # inputs that are not counted in the loss, in a crop that begins inside its clip
-    group_dropout: float = 0.1  # share of crops whose group is hidden, which trains the average of all groups
-    condition_noise: float = 0.0  # standard deviation of noise on the normalised log-mel, for robustness to wrong codes
-    # standard deviation of noise on the input samples, in levels, for robustness to its own errors
-    input_noise: float = 0.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require(self.batch_size > 0, "vocoder.crops.batch_size", self.batch_size, "a step needs at least one crop")
-        if not 0 <= self.context_codes < self.crop_codes:
-            raise InputError(
-                f"vocoder.crops.crop_codes is {self.crop_codes} and vocoder.crops.context_codes {self.context_codes}; "
-                "choose 0 <= context_codes < crop_codes, so that something is left to count"
-            )
-        share, noise, jitter = self.group_dropout, self.condition_noise, self.input_noise
-        require(0 <= share <= 1, "vocoder.crops.group_dropout", share, "it is a share between 0 and 1")
-        require(0 <= noise < math.inf, "vocoder.crops.condition_noise", noise, "choose 0 (none) or more")
-        require(0 <= jitter < math.inf, "vocoder.crops.input_noise", f"{jitter} levels", "choose 0 (none) or more")
-        require_seed(self.seed, "vocoder.crops.seed")
-
-    @property
-    def undisturbed(self) -> "CropsConfig":
-        """The same options without group dropout and noise, for validation."""
-        return replace(self, group_dropout=0.0, condition_noise=0.0, input_noise=0.0)
-
-    def look_ahead(self, model: WaveNetConfig) -> int:
-        """Count the codes at the end of a crop that the loss ignores; refuse crops in which it would ignore all."""
-        if self.condition_noise and model.condition == "embedding":
-            raise InputError(
-                f"vocoder.crops.condition_noise is {self.condition_noise} and vocoder.wavenet.condition embedding: "
-                "numbers of codes take no noise: choose condition_noise=0 or condition=meaning"
-            )
-        codes = -(-model.look_ahead_frames // model.patch_frames)
-        if self.crop_codes <= self.context_codes + codes:
-            raise InputError(
-                f"vocoder.crops.crop_codes is {self.crop_codes}; context_codes={self.context_codes} and {codes} "
-                f"codes of look-ahead are not counted: choose at least {self.context_codes + codes + 1}"
-            )
-        return codes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

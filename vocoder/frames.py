@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from tokenizer.codes import CodeMeanings, IntArray
-from vocoder.wavenet.network import WaveNetConfig
+from vocoder.options import WaveNetConfig
 from wordless.audio.spectrogram import mel_power
 from wordless.base.errors import InputError
 from wordless.base.threads import one_thread

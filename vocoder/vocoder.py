@@ -13,11 +13,12 @@ from vocoder.continuing import Prompt, after
 from vocoder.engines.choice import Chosen, choose_engine, side_by_side
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
 from vocoder.model_card import model_card
+from vocoder.options import WaveNetConfig
 from vocoder.pitch_comb import VoiceHead, resolves_pitch
 from vocoder.rendering import Rendering, prompt_waveform
 from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.sampling import PASSES, TEMPERATURE, EngineChoice, Sampling
-from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig
+from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet
 from wordless.audio.mono import Samples
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import resampled

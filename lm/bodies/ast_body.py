@@ -14,18 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.augmentation import AugmentationConfig, augmenting
+from lm.bodies.augmentation import augmenting
 from lm.bodies.body import RANDOM, Body, BodyNetwork, FrontEnd, Reading, RunPart, Source
+from lm.bodies.options import LAYERS, AstConfig, AugmentationConfig
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
     BANDS,
-    LAYERS,
     N_MELS,
     PATCH,
     SAMPLE_RATE,
     STRIDE,
     AstClassifier,
-    AstConfig,
     AstEncoder,
     create_ast,
     filter_bank_stream,
@@ -38,7 +37,8 @@ from lm.bodies.spectrogram_transformer import (
     weights_hash,
 )
 from lm.heads.classification import class_scores
-from lm.probing.vectors import CLASS_SCORES, ONE_HEARING, RunningPools, VectorConfig, average
+from lm.options import ONE_HEARING, VectorConfig
+from lm.probing.vectors import CLASS_SCORES, RunningPools, average
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.hearings import AS_RECORDED, Hearing, hearings
 from wordless.audio.recordings.manifest import Clip

@@ -36,21 +36,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Literal, cast, get_args
+from typing import ClassVar, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
 from lm.bodies.body import RANDOM, RUN, Body, BodyNetwork, Reading, RunPart, Source, waveform_reading
 from lm.bodies.convolutional import Classifier, attach_head, pool_blocks
-from lm.bodies.waveforms import (
-    UNCHANGED,
-    WaveformAugmentationConfig,
-    augmenting_waveforms,
-    require_whole_clips,
-)
-from lm.heads.classification import HeadConfig
-from lm.probing.vectors import ONE_HEARING, VectorConfig, average, pooling_parts
+from lm.bodies.options import AudioTransformerConfig, HeadConfig, Variant, WaveformAugmentationConfig
+from lm.bodies.waveforms import UNCHANGED, augmenting_waveforms, require_whole_clips
+from lm.options import ONE_HEARING, VectorConfig
+from lm.probing.vectors import average, pooling_parts
 from wordless.audio.padding import inside
 from wordless.audio.recordings.hearings import Hearing, hearings
 from wordless.audio.recordings.manifest import Clip
@@ -58,7 +54,7 @@ from wordless.audio.waveform import FloatArray, equal_blocks
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
-from wordless.base.ranges import require, require_least
+from wordless.base.ranges import require
 from wordless.base.saved_models import WEIGHTS, ModelKind, load_weights, reading, require_size, write_model
 
 
@@ -92,67 +88,12 @@ def _window_means(states: Tensor, lengths: Tensor, window: int) -> Tensor:
     return sums[:, :, :dim] / sums[:, :, dim:].clamp(min=1)
 
 
-Variant = Literal["plain", "pooling", "wavelet"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 States = tuple[Tensor, Tensor]  # (batch, time, width), and the number of steps of each clip (batch,)
 KIND = ModelKind(name="Audio Transformer", part="audio_transformer", key="audio_transformer")
-MOST_LEVELS = 16  # windows of up to 32,768 patches, to which shorter clips are padded
 FIRST_FILTERS = 0.3  # share of PyTorch's initial weights: noise of full size would hide what filters learn
 REMEDY = "make it again"  # in messages about damaged files
 QUIETEST = 1e-4  # root mean square, of full scale: a softer clip is amplified as one of this level
-
-
-@dataclass(frozen=True, kw_only=True)
-class AudioTransformerConfig:
-    """Sizes of the network, and what happens between its layers."""
-
-    variant: Variant = "wavelet"
-    patch_ms: float = 25.0  # rounded to whole samples
-    front_end: int = 2048  # width of the front end's first layer: the number of filters
-    width: int = 64
-    layers: int = 6
-    heads: int = 8
-    ffn_dim: int = 256
-    pool_every: int = 2  # layers between two halvings of the rate, with pooling
-    wavelet_levels: int = 6  # windows of 2, 4, 8, 16 and 32 steps, and of a whole clip
-    patches: int = 400  # read at once: 10 seconds; longer recordings are read in pieces
-    dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        names = ("front_end", "width", "layers", "heads", "ffn_dim", "pool_every", "wavelet_levels")
-        require_least(self, "model", *names, least=1)
-        require(self.patch_ms > 0, "model.patch_ms", self.patch_ms, "it must be positive")
-        if self.width % (2 * self.heads):
-            rule = f"choose a multiple of {2 * self.heads}, twice model.heads"
-            raise InputError(f"model.width is {self.width}; {rule}")
-        most = min(self.width // 2, MOST_LEVELS)
-        require(self.wavelet_levels <= most, "model.wavelet_levels", self.wavelet_levels, f"choose at most {most}")
-        rule = f"choose a multiple of {self.reduction}, as the last layer has a state for {self.reduction} patches"
-        require(self.patches > 0 and self.patches % self.reduction == 0, "model.patches", self.patches, rule)
-        rule = "choose a probability of at least 0 and below 1"
-        require(0 <= self.dropout < 1, "model.dropout", self.dropout, rule)
-
-    def patch(self, sample_rate: int) -> int:
-        """Count the samples of a patch."""
-        return max(round(sample_rate * self.patch_ms / 1000), 1)
-
-    def parameters(self, sample_rate: int) -> int:
-        """Number of weights of the encoder; it does not depend on the variant."""
-        width, ffn = self.width, self.ffn_dim
-        front_end = (self.patch(sample_rate) + 1) * self.front_end + (self.front_end + 1) * width
-        layer = 4 * width * (width + 1) + (2 * ffn + 1) * width + ffn + 4 * width  # attention, feed-forward, norms
-        return front_end + self.layers * layer + 4 * width  # the norms before and after the layers
-
-    @property
-    def reductions(self) -> tuple[int, ...]:
-        """Patches for each state of each layer."""
-        halves = self.variant == "pooling"
-        return tuple(2 ** (layer // self.pool_every) if halves else 1 for layer in range(self.layers))
-
-    @property
-    def reduction(self) -> int:
-        """Patches for each state of the last layer."""
-        return self.reductions[-1]
 
 
 class AudioTransformer(nn.Module):

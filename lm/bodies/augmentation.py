@@ -8,15 +8,14 @@ exchanges high and low. Spectrograms are ``(batch, time, mels)`` with zeros beyo
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from lm.bodies.clips import MakeView
+from lm.bodies.options import AugmentationConfig
 from wordless.audio.padding import inside
 from wordless.audio.spectrogram import warp
-from wordless.base.ranges import require
 
 REACH = 3.0  # standard deviations after which a Gaussian is cut
 SMALLEST = 1e-3  # standard deviation; a smaller one would divide by zero, and blurs nothing
@@ -62,37 +61,6 @@ def _smooth(images: Tensor, kernels: Tensor) -> Tensor:
 
 
 NATS_PER_DB = math.log(10) / 10  # of power
-
-
-@dataclass(frozen=True, kw_only=True)
-class AugmentationConfig:
-    """Strength of the augmentations; every amount is drawn anew for each clip. Zeros change nothing."""
-
-    crop: float = 0.6  # the smallest share of a clip that is kept; 1 keeps all
-    speed: float = 0.25  # largest change: so much faster, or slower by the same factor
-    formant: float = 0.25  # largest shift: so much lower or higher
-    gain_db: float = 6.0  # largest change: so much louder or softer
-    mix: float = 0.3  # share of the clips that are mixed with another clip
-    mix_db: float = 10.0  # the other clip is softer by at least this, at most twice this
-    noise: float = 0.2  # largest standard deviation, relative to the standard deviation of each band
-    time_masks: int = 1  # number of masked passages
-    time_mask: float = 0.2  # longest masked passage, as a share of the clip
-    mel_masks: int = 1  # number of masked ranges of bands
-    mel_mask: float = 0.2  # widest masked range, as a share of the bands
-    blocks: int = 0  # number of removed rectangles of time and bands
-    block: float = 0.3  # largest sides of a rectangle, as shares of the clip and of the bands
-    blur: float = 0.0  # largest standard deviation of a Gaussian blur, in frames and in bands
-    time_flip: float = 0.0  # share of the clips that are reversed in time
-    mel_flip: float = 0.0  # share of the clips whose bands are reversed
-
-    def __post_init__(self) -> None:
-        require(0 < self.crop <= 1, "augmentation.crop", self.crop, "choose a share above 0, or 1 to keep whole clips")
-        for name in ("speed", "formant", "gain_db", "mix_db", "noise", "time_masks", "mel_masks", "blocks", "blur"):
-            amount = getattr(self, name)
-            require(amount >= 0, f"augmentation.{name}", amount, "it must be 0 (none) or more")
-        for name in ("mix", "time_mask", "mel_mask", "block", "time_flip", "mel_flip"):
-            share = getattr(self, name)
-            require(0 <= share <= 1, f"augmentation.{name}", share, "choose a share of 0 to 1")
 
 
 def augmenting(config: AugmentationConfig, *, std: Tensor) -> MakeView:

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from lm.batches import IndexArray, shuffled_batches
+from lm.bodies.options import ClipBatchConfig
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
-from wordless.base.ranges import require, require_least
-from wordless.base.seeds import require_seed
 
 FrameArray = npt.NDArray[np.float16 | np.float32 | np.int16 | np.int32]
 # frames of clips (batch, time, ...), their lengths (batch,), and a generator of all random choices -> a view of each
@@ -96,52 +95,6 @@ class StoredClips:
             frames = self.sources[source][begin + start : begin + start + length]
             filled[row, :length] = torch.from_numpy(frames.astype(kind))
         return filled / 32768 if self.sources[0].dtype == np.int16 else filled, lengths
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClipBatchConfig:
-    """Options of training batches."""
-
-    batch_size: int = 96  # clips per step, over all processes and accumulation steps
-    max_frames: int = 300  # longest crop of a clip; longer clips are cropped anew each time
-    pool_batches: int = 4  # batches whose clips are sorted by length together, which saves padding; 1 sorts nothing
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require(self.batch_size >= 2, "batches.batch_size", self.batch_size, "clips are compared: choose 2 or more")
-        require_least(self, "batches", "max_frames", "pool_batches", least=1)
-        require_seed(self.seed, "batches.seed")
-
-    def share(self, part: int, parts: int) -> slice:
-        """Return part ``part`` of ``parts`` of a batch.
-
-        Raises:
-            InputError: the batch cannot be divided equally.
-        """
-        given = f"{self.batch_size}, to be shared by {parts} (processes times accumulation steps)"
-        require(self.batch_size % parts == 0, "batches.batch_size", given, f"choose a multiple of {parts}")
-        return slice(part, None, parts)
-
-
-@dataclass(frozen=True, kw_only=True)
-class WaveformBatchConfig:
-    """Options of training batches of waveforms."""
-
-    batch_size: int = 32  # clips per step, over all processes and accumulation steps
-    max_seconds: float = 3.0  # longest crop of a clip; longer clips are cropped anew each time
-    pool_batches: int = 4  # as of `ClipBatchConfig`
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require(0 < self.max_seconds < math.inf, "batches.max_seconds", self.max_seconds, "it must be positive")
-        self.at_rate(1)  # refuses all other values that are out of range
-
-    def at_rate(self, sample_rate: float) -> ClipBatchConfig:
-        """Return the options of batches in which a frame is a sample."""
-        samples = max(round(self.max_seconds * sample_rate), 1)
-        return ClipBatchConfig(
-            batch_size=self.batch_size, max_frames=samples, pool_batches=self.pool_batches, seed=self.seed
-        )
 
 
 class Order:

@@ -13,8 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate, chain, islice, zip_longest
-from operator import mul
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Protocol
 
@@ -23,16 +22,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lm.heads.classification import HeadConfig, class_scores
+from lm.bodies.options import PIECE_FRAMES, ConvEncoderConfig, HeadConfig
+from lm.heads.classification import class_scores
 from lm.heads.head import ClipHead
-from lm.probing.vectors import (
-    ONE_HEARING,
-    FloatArray,
-    Pooling,
-    RunningPools,
-    VectorConfig,
-    average,
-)
+from lm.options import ONE_HEARING, VectorConfig
+from lm.probing.vectors import FloatArray, Pooling, RunningPools, average
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.reading import read_blocks, resampled_length
@@ -40,11 +34,7 @@ from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, log_mel_stream, subtract_mean
 from wordless.base.devices import copy_to
-from wordless.base.errors import InputError
-from wordless.base.ranges import require
 from wordless.base.saved_models import CONFIG, WEIGHTS
-
-PIECE_FRAMES = 1024  # frames of a recording that are read at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,44 +98,6 @@ class BlockEncoder(Protocol):
 
     def __call__(self, inputs: Tensor, lengths: Tensor) -> Frames:
         """Compute the frames of the last block."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConvEncoderConfig:
-    """Sizes of a convolutional encoder: one number for each block."""
-
-    channels: tuple[int, ...] = (32, 64, 128, 256)
-    time_strides: tuple[int, ...] = (2, 2, 2, 1)  # reduction of the frame rate by each block
-    mel_strides: tuple[int, ...] = (2, 2, 2, 2)
-    bands: int = 4  # parts of the mel axis that are pooled separately, because formants distinguish vowels
-
-    def __post_init__(self) -> None:
-        for name in ("channels", "time_strides", "mel_strides"):
-            values = getattr(self, name)
-            require(min(values, default=0) >= 1, f"encoder.{name}", values, "give each block a number of 1 or more")
-            if len(values) != len(self.channels):
-                problem = f"encoder.{name} has {len(values)} numbers and encoder.channels {len(self.channels)}"
-                raise InputError(f"{problem}; give each block one of each")
-        hop = math.prod(self.time_strides)
-        rule = f"their product must divide {PIECE_FRAMES}, the frames that are read at once: choose powers of 2"
-        require(PIECE_FRAMES % hop == 0, "encoder.time_strides", self.time_strides, rule)
-        require(self.bands >= 1, "encoder.bands", self.bands, "it must be 1 (the mean over all bands) or more")
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights: two convolutions of 3 x 3 and two norms for each block."""
-        before = (1, *self.channels)
-        return sum(9 * (a + b) * b + 4 * b for a, b in zip(before, self.channels, strict=False))
-
-    @property
-    def hops(self) -> tuple[int, ...]:
-        """Spectrogram frames between two frames of each block."""
-        return tuple(accumulate(self.time_strides, mul))
-
-    @property
-    def dim(self) -> int:
-        """Features per frame of the last block: each channel in each band."""
-        return self.bands * self.channels[-1]
 
 
 class ConvEncoder(nn.Module):

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.body import RANDOM, RUN, Body, BodyNetwork, FrontEnd, Reading, RunPart, Source
-from lm.gpt import GPT, GPTConfig, create_gpt
+from lm.gpt import GPT, create_gpt
 from lm.model import TIED, LanguageModel
+from lm.options import GPTConfig
 from lm.probing.vectors import FloatArray
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.tokenizer import Tokenizer

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.clips import ClipBatchConfig, ClipViews, MakeView, StoredClips
-from lm.bodies.convolutional import ConvEncoder, ConvEncoderConfig, create_encoder
-from lm.contrast import ContrastConfig, nt_xent, project, projection_head
+from lm.bodies.clips import ClipViews, MakeView, StoredClips
+from lm.bodies.convolutional import ConvEncoder, create_encoder
+from lm.bodies.options import ClipBatchConfig, ConvEncoderConfig
+from lm.contrast import nt_xent, project, projection_head
+from lm.options import ContrastConfig
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 

@@ -24,20 +24,20 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 
+from lm.bodies.options import HEADS, LAYERS, AstConfig, Size
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.waveform import FloatArray
 from wordless.base.configuration import render
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 from wordless.base.json_values import read_json
-from wordless.base.ranges import require
 from wordless.base.saved_models import (
     CONFIG,
     FINE_TUNED_AST,
@@ -112,9 +112,6 @@ def filter_bank_stream(blocks: Iterable[FloatArray], *, patches: int) -> Iterato
         yield filter_bank(torch.from_numpy(padded))
 
 
-Size = Literal["tiny", "small", "base"]  # the sizes of DeiT: 192, 384 and 768 wide
-HEADS: dict[Size, int] = {"tiny": 3, "small": 6, "base": 12}
-LAYERS = 12  # of every size
 OPTION = "ast.model.weights"  # names the folder in messages, unless another command reads it
 
 REMEDY = "give a folder with config.json and model.safetensors, as save_pretrained of transformers writes it"
@@ -282,30 +279,6 @@ def weights_hash(folder: str | None) -> str:
 
 
 TOKENS = 2  # class and distillation token, before the patches
-
-
-@dataclass(frozen=True, kw_only=True)
-class AstConfig:
-    """Options of the transformer and its initial weights. All sizes have 12 layers, as those of DeiT have."""
-
-    size: Size = "tiny"  # 192, 384 or 768 wide, with 3, 6 or 12 heads
-    weights: str | None = None  # local Hugging Face folder of an AST, DeiT or ViT; None: random weights
-    layers: tuple[int, ...] = (4, 8, 12)  # layers whose states are probed
-    patches: int = 101  # along time, read at once: 10.1 seconds; longer clips are read in pieces
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        require(self.size in HEADS, "ast.model.size", self.size, "choose tiny, small or base")
-        if not self.layers or not all(1 <= layer <= LAYERS for layer in self.layers):
-            raise InputError(f"ast.model.layers is {list(self.layers)}; name at least one of the layers 1 to {LAYERS}")
-        require(self.patches >= 1, "ast.model.patches", self.patches, "it must be 1 or more")
-        rule = "choose a probability of at least 0 and below 1"
-        require(0 <= self.dropout < 1, "ast.model.dropout", self.dropout, rule)
-
-    @property
-    def width(self) -> int:
-        """Dimensions of a token; each head is 64 wide."""
-        return 64 * HEADS[self.size]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -18,15 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.body import RANDOM, RUN, Body, BodyNetwork, Reading, RunPart, Source, waveform_reading
-from lm.bodies.wav2vec2 import NO_MASKS, MaskConfig, Wav2vec2Config, training_masks, transformers_config
-from lm.bodies.waveforms import (
-    UNCHANGED,
-    WaveformAugmentationConfig,
-    augmenting_waveforms,
-    require_whole_clips,
-)
+from lm.bodies.options import MaskConfig, Wav2vec2Config, WaveformAugmentationConfig
+from lm.bodies.wav2vec2 import NO_MASKS, training_masks, transformers_config
+from lm.bodies.waveforms import UNCHANGED, augmenting_waveforms, require_whole_clips
 from lm.heads.classification import class_scores
-from lm.probing.vectors import CLASS_SCORES, ONE_HEARING, RunningPools, VectorConfig, average, pool_batch
+from lm.options import ONE_HEARING, VectorConfig
+from lm.probing.vectors import CLASS_SCORES, RunningPools, average, pool_batch
 from wordless.audio.recordings.hearings import Hearing, hearings
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip

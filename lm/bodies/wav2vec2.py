@@ -26,13 +26,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.clips import ClipBatchConfig, ClipViews, StoredClips, trim_rows
+from lm.bodies.clips import ClipViews, StoredClips, trim_rows
+from lm.bodies.options import GROUPS, ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config
+from wordless.audio.options import Convolutions
 from wordless.audio.padding import ConvolutionsByLength, inside
-from wordless.audio.speech_models.description import Convolutions
 from wordless.audio.speech_models.encoder import compute_time_first, normalise
 from wordless.base.devices import copy_to
-from wordless.base.errors import InputError
-from wordless.base.ranges import require, require_least, require_positive
 from wordless.base.seeds import MAX_SEED, numpy_seed
 
 if TYPE_CHECKING:
@@ -42,18 +41,6 @@ if TYPE_CHECKING:
 
 FrameCounts = npt.NDArray[np.int64]  # (batch,)
 Masks = npt.NDArray[np.bool_]  # (batch, frames)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MaskConfig:
-    """Options of masked spans of frames."""
-
-    share: float = 0.65  # of the frames, if spans did not overlap; 0: none
-    length: int = 10  # frames of a span
-
-    def __post_init__(self) -> None:
-        require(0 <= self.share < 1, "masking.share", self.share, "choose 0 (none) or a share below 1")
-        require_least(self, "masking", "length", least=1)
 
 
 NO_MASKS = MaskConfig(share=0.0)
@@ -104,7 +91,6 @@ def draw_negatives(masked: Masks, count: int, *, seed: int) -> npt.NDArray[np.in
 
 
 MASKS = 2  # second word of the seeds of masks: see `lm.bodies.clips`
-LEAST_FRAMES = 2  # of a masked span: each frame is told from others
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -127,35 +113,6 @@ class MaskedBatch:
             places=copy_to(self.places, device),
             negatives=copy_to(self.negatives, device),
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TargetConfig:
-    """Options of masked frames and their targets."""
-
-    masking: MaskConfig
-    negatives: int = 50  # other masked frames of the clip, drawn for each masked frame
-    diversity_weight: float = 0.5  # of the penalty for codes of targets that are not used
-    temperature: float = 2.0  # of the Gumbel softmax at the first step
-    final_temperature: float = 0.5  # at the last step; between them it falls by the same factor in each step
-
-    def __post_init__(self) -> None:
-        group = "targets"
-        require(self.masking.share > 0, f"{group}.masking.share", self.masking.share, "something must be masked")
-        rule = f"choose {LEAST_FRAMES} or more, so that a masked frame has others beside it"
-        require(self.masking.length >= LEAST_FRAMES, f"{group}.masking.length", self.masking.length, rule)
-        require_least(self, group, "negatives", least=1)
-        require_least(self, group, "diversity_weight", least=0)
-        require_positive(self, group, "temperature", "final_temperature")
-
-    def temperature_at(self, progress: float) -> float:
-        """Return the temperature of the Gumbel softmax after a share of the steps."""
-        return float(self.temperature * (self.final_temperature / self.temperature) ** progress)
-
-    @property
-    def least_frames(self) -> int:
-        """Frames of the shortest clip that can be used: a span, and a frame beside it."""
-        return self.masking.length + 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -221,56 +178,7 @@ def long_enough(clips: StoredClips, convolutions: Convolutions, targets: TargetC
     return clips.of_rows(np.flatnonzero(clips.lengths >= convolutions.samples(targets.least_frames)))
 
 
-GROUPS = 2  # codebooks of the targets
 TEMPERATURE = 0.1  # of the contrastive loss
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wav2vec2Config:
-    """Sizes of a model that is pre-trained here."""
-
-    channels: int = 128  # of each convolution
-    kernels: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)  # of the convolutions
-    strides: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)  # of the convolutions: 320 samples from one frame to the next
-    width: int = 192
-    layers: int = 4
-    heads: int = 4
-    ffn_dim: int = 768
-    positions: int = 32  # frames that the convolution of positions sees
-    codes: int = 64  # of each of two codebooks of targets
-    code_dim: int = 128  # of a target, and of the space in which it is compared
-    dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        names = ("channels", "width", "layers", "heads", "ffn_dim", "positions", "codes", "code_dim")
-        require_least(self, "model", *names, least=1)
-        try:
-            _ = self.convolutions
-        except InputError as error:
-            raise InputError(f"model: {error}") from error
-        rule = "choose a probability of at least 0 and below 1"
-        require(0 <= self.dropout < 1, "model.dropout", self.dropout, rule)
-        for name, divisor in (("width", self.heads), ("code_dim", GROUPS)):
-            rule = f"choose a multiple of {divisor}"
-            require(getattr(self, name) % divisor == 0, f"model.{name}", getattr(self, name), rule)
-
-    @property
-    def convolutions(self) -> Convolutions:
-        """The frames of the model."""
-        return Convolutions(kernels=self.kernels, strides=self.strides)
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights, those of the pre-training's targets included."""
-        channels, width, ffn, codes = self.channels, self.width, self.ffn_dim, GROUPS * self.codes
-        first, *others = self.kernels
-        convolutions = channels * (first + 3) + sum(channels * (channels * kernel + 3) for kernel in others)
-        inputs = 2 * channels + (channels + 1) * width + width  # with the embedding of masked frames
-        positions = width * (width // self.heads) * self.positions + self.positions + width
-        layer = 4 * (width + 1) * width + 2 * width * ffn + ffn + 5 * width
-        targets = (channels + 1) * codes + codes * (self.code_dim // GROUPS)
-        projections = (width + 1 + self.code_dim + 1) * self.code_dim
-        return convolutions + inputs + positions + self.layers * layer + 2 * width + targets + projections
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

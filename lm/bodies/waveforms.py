@@ -6,7 +6,6 @@ differently in its patches each time. Mixtures, noise and masks are those of `lm
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,35 +13,12 @@ from torch import Tensor, nn
 
 from lm.bodies.augmentation import draw_passages, draw_spread
 from lm.bodies.clips import MakeView
+from lm.bodies.options import WaveformAugmentationConfig
 from wordless.audio.padding import inside
 from wordless.audio.reading import resample_blocks
 from wordless.base.ranges import require
 
 RATE = 10_000  # of the resampler's input; only its ratio to the output's rate counts
-
-
-@dataclass(frozen=True, kw_only=True)
-class WaveformAugmentationConfig:
-    """Strength of the augmentations; every amount is drawn anew for each clip. Zeros change nothing."""
-
-    crop: float = 0.9  # the smallest share of a clip that is kept; 1 keeps all
-    rate: float = 0.25  # largest change: so much slower and lower, or faster and higher by the same factor
-    mix: float = 0.2  # share of the clips that are mixed with another clip
-    mix_db: float = 10.0  # the other clip is softer by at least this, at most twice this
-    noise: float = 0.1  # largest standard deviation of white noise, relative to the clip's root mean square
-    time_masks: int = 1  # number of silenced passages
-    time_mask: float = 0.1  # longest silenced passage, as a share of the clip
-
-    def __post_init__(self) -> None:
-        rule = "choose a share above 0, or 1 to keep whole clips"
-        require(0 < self.crop <= 1, "augmentation.crop", self.crop, rule)
-        require(0 <= self.rate <= 1, "augmentation.rate", self.rate, "choose 0 (none) to 1")
-        for name in ("mix_db", "noise", "time_masks"):
-            amount = getattr(self, name)
-            require(0 <= amount < math.inf, f"augmentation.{name}", amount, "it must be 0 (none) or more")
-        for name in ("mix", "time_mask"):
-            share = getattr(self, name)
-            require(0 <= share <= 1, f"augmentation.{name}", share, "choose a share of 0 to 1")
 
 
 def augmenting_waveforms(config: WaveformAugmentationConfig) -> MakeView:

@@ -10,36 +10,19 @@ from torch import Tensor, nn
 
 from lm.batches import IndexArray
 from lm.bodies.clips import LabelledBatch
+from lm.bodies.options import HeadConfig
 from lm.heads.head import ClipHead, Figure, FigureConfig, Groups, Probed, Row, figure
+from lm.options import FEWEST_RESAMPLES, ProbeConfig
 from lm.probing.comparison import Decisions, Hits, Rankings
 from lm.probing.probe import probe_method
-from lm.probing.task import FEWEST_RESAMPLES, BoolArray, ProbeConfig, ProbeTask
-from lm.probing.vectors import FloatArray, Means, VectorConfig
+from lm.probing.task import BoolArray, ProbeTask
+from lm.probing.vectors import FloatArray
 from wordless.audio.recordings.description import LabelType
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
 from wordless.base.text import counted
 
 Label = str | Sequence[str]  # a class, or any number of classes
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadConfig:
-    """Options of a classification head: of the encoders of the comparison, and of fine-tuned bodies."""
-
-    pooling: Means = "thirds"  # of the last states over time
-    dropout: float = 0.3
-    label_smoothing: float = 0.1  # share of the target that is spread over all classes; only for single labels
-
-    def __post_init__(self) -> None:
-        for name in ("dropout", "label_smoothing"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"head.{name}", value, "choose 0 (none) or a share below 1")
-
-    def reads(self, vectors: VectorConfig) -> VectorConfig:
-        """Add the vectors that the head reads: the last block under its own pooling."""
-        poolings = dict.fromkeys([*vectors.poolings, self.pooling])
-        return replace(vectors, poolings=tuple(poolings), layers=("each", "together"))
 
 
 def class_targets(labels: Sequence[Label], classes: Sequence[str], *, multi_label: bool) -> Tensor:

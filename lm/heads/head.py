@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lm.options import Means, ProbeConfig
 from lm.probing.comparison import IndexArray, Outcome, bootstrap, measure, outcome_interval
-from lm.probing.task import BoolArray, ProbeConfig
-from lm.probing.vectors import FloatArray, Means, pool_batch, pooling_parts
+from lm.probing.task import BoolArray
+from lm.probing.vectors import FloatArray, pool_batch, pooling_parts
 from wordless.audio.recordings.description import LabelType
 from wordless.base.ranges import require
 from wordless.base.seeds import require_seed

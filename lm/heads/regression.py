@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from lm.batches import IndexArray
 from lm.heads.head import ClipHead, Figure, FigureConfig, Groups, Probed, Row, figure
+from lm.options import Means, ProbeConfig
 from lm.probing.comparison import Predictions, Ratios
 from lm.probing.ridge import probe_numbers
-from lm.probing.task import BoolArray, ProbeConfig
-from lm.probing.vectors import FloatArray, Means
+from lm.probing.task import BoolArray
+from lm.probing.vectors import FloatArray
 from wordless.audio.recordings.description import LabelType, number_of
 from wordless.base.errors import InputError
 from wordless.base.ranges import require

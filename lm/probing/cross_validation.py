@@ -11,8 +11,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from lm.options import ProbeConfig
 from lm.probing.logistic import side_by_side
-from lm.probing.task import ProbeConfig, ProbeTask, RowArray
+from lm.probing.task import ProbeTask, RowArray
 from wordless.base.errors import InputError
 
 Rows = Mapping[str, RowArray]

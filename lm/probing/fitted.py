@@ -14,12 +14,12 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from lm.embeddings import RESIDUAL, States
+from lm.options import ONE_HEARING, RESIDUAL, ProbeConfig, States, VectorConfig
 from lm.probing.logistic import powered
 from lm.probing.probe import create_classifier
-from lm.probing.task import ProbeConfig, ProbeTask
-from lm.probing.vectors import ONE_HEARING, FloatArray, VectorConfig
-from tokenizer.assignments import Assignments
+from lm.probing.task import ProbeTask
+from lm.probing.vectors import FloatArray
+from tokenizer.options import Assignments
 from wordless.base.errors import InputError
 from wordless.base.saved_models import PROBE, WEIGHTS, load_weights, model_folder, reading, require_size, write_model
 

@@ -33,6 +33,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import f1_score
 
+from lm.options import FEWEST_RESAMPLES, ProbeConfig
 from lm.probing.comparison import Hits, Outcome, Rankings, bootstrap, measure, outcome_interval
 from lm.probing.cross_validation import Rows, over_divisions
 from lm.probing.logistic import (
@@ -45,7 +46,7 @@ from lm.probing.logistic import (
     tolerance_of,
 )
 from lm.probing.ridge import RidgeProbe
-from lm.probing.task import FEWEST_RESAMPLES, BoolArray, ProbeConfig, ProbeTask, RowArray, penalty_grid
+from lm.probing.task import BoolArray, ProbeTask, RowArray, penalty_grid
 from wordless.base.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]

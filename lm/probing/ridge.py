@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, lstsq
 
+from lm.options import ProbeConfig
 from lm.probing.logistic import side_by_side, standardise
-from lm.probing.task import ProbeConfig, RowArray, penalty_grid
+from lm.probing.task import RowArray, penalty_grid
 from wordless.base.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]

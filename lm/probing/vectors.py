@@ -9,26 +9,22 @@ Every method of a comparison has the same poolings and hearings:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lm.options import PARTS, POOLINGS, Means, Pooling
 from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
-from wordless.base.ranges import require
 
 FloatArray = npt.NDArray[np.float32]
 F = TypeVar("F", bound=np.floating)
-Means = Literal["mean", "thirds"]
-Pooling = Literal["mean", "thirds", "max", "thirds_max"]
-POOLINGS: tuple[Pooling, ...] = get_args(Means)  # of the default comparison
 STEPS_AT_ONCE = 4096  # of soft codes, which take a number for each code of the codebook
 ALL_POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 _MEANS: dict[Pooling, Means | None] = {"mean": "mean", "thirds": "thirds", "max": None, "thirds_max": "thirds"}
@@ -53,12 +49,6 @@ def pooling_weights(steps: int, pooling: Means) -> FloatArray:
     for row, part in zip(weights, parts, strict=True):
         row[part.start : part.stop] = 1 / len(part)
     return weights
-
-
-def pooled_parts(pooling: Pooling) -> int:
-    """Return how many vectors of features a pooling lays side by side."""
-    means = _MEANS[pooling]
-    return (0 if means is None else len(pooling_parts(1, means))) + takes_max(pooling)
 
 
 def means_of(poolings: Iterable[Pooling]) -> tuple[Means, ...]:
@@ -158,7 +148,7 @@ def bags_of_codes(codes: Codes | SoftCodes, poolings: Sequence[Pooling]) -> dict
 
 def _hard_bag(codes: Codes, pooling: Pooling) -> FloatArray:
     weights = [pooling_weights(len(codes.values), each) for each in means_of([pooling])]
-    bags = np.zeros((pooled_parts(pooling), codes.format.streams, codes.format.codebook_size), np.float32)
+    bags = np.zeros((PARTS[pooling], codes.format.streams, codes.format.codebook_size), np.float32)
     for stream in range(codes.format.streams):
         for part, shares in enumerate(np.concatenate(weights) if weights else ()):
             np.add.at(bags[part, stream], codes.values[:, stream], shares)
@@ -176,78 +166,7 @@ def _soft_bags(soft: SoftCodes, poolings: Sequence[Pooling]) -> dict[Pooling, Fl
     return {pooling: pooled[f"bag:{pooling}"] for pooling in poolings}
 
 
-Layers = Literal["each", "last", "together"]
 CLASS_SCORES = "scores"  # beside the vectors of a network with a head: class probabilities ``(classes,)``
-MOST_HEARINGS = 100  # each costs time, and 2 bytes per frame and mel band on disk
-
-
-@dataclass(frozen=True, kw_only=True)
-class VectorConfig:
-    """Poolings and hearings."""
-
-    poolings: tuple[Pooling, ...] = POOLINGS
-    layers: tuple[Layers, ...] = ("each", "together")  # of a network: each one, the last one, all side by side
-    hearings: int = 1
-    hearing_rates: float = 0.25  # ratio: hearings are up to so much slower or faster
-
-    def __post_init__(self) -> None:
-        if not self.poolings or len({*self.poolings}) != len(self.poolings):
-            rule = f"name each of {', '.join(get_args(Pooling))} at most once, and at least one"
-            raise InputError(f"compare.poolings is {list(self.poolings)}; {rule}")
-        if not self.layers or len({*self.layers}) != len(self.layers):
-            rule = "list each, last or together, each at most once, and at least one"
-            raise InputError(f"compare.layers is {list(self.layers)}; {rule}")
-        rule = f"choose 1 (the recording as it is) to {MOST_HEARINGS}"
-        require(1 <= self.hearings <= MOST_HEARINGS, "compare.hearings", self.hearings, rule)
-        rule = "choose a ratio of at least 0 and at most 1, such as 0.25"
-        require(0 <= self.hearing_rates <= 1, "compare.hearing_rates", self.hearing_rates, rule)
-
-    @property
-    def key(self) -> dict[str, object]:
-        """The part of a recipe that decides the vectors of a method without layers; a single hearing adds nothing."""
-        heard = {"hearings": self.hearings, "hearing_rates": self.hearing_rates}
-        others = heard if self.hearings > 1 else {}
-        return {"poolings": self.poolings, **others}
-
-    @property
-    def network_key(self) -> dict[str, object]:
-        """The same of a method with layers; the default layers add nothing."""
-        return self.key if self.layers == ONE_HEARING.layers else {**self.key, "layers": self.layers}
-
-    def size(self, width: int) -> int:
-        """Return the numbers that all poolings of frames ``(time, width)`` give."""
-        return width * sum(pooled_parts(pooling) for pooling in self.poolings)
-
-    def network_size(self, count: int, width: int) -> int:
-        """Return the numbers of all vectors of a network of ``count`` layers of one width."""
-        return self.size(width) * (len(self.numbers(count)) + count * ("together" in self.layers))
-
-    def keys(self, count: int, *, layer: str, together: str) -> list[str]:
-        """Name the vectors of ``count`` layers: ``layer_1:mean``, and ``together:mean`` of all side by side."""
-        names = [f"{layer}_{number}" for number in self.numbers(count)]
-        names += [together] if "together" in self.layers else []
-        return [f"{name}:{pooling}" for pooling in self.poolings for name in names]
-
-    def numbers(self, count: int) -> tuple[int, ...]:
-        """Return the numbers of the layers that are read by themselves, from 1 to ``count``."""
-        if "each" in self.layers:
-            return tuple(range(1, count + 1))
-        return (count,) if "last" in self.layers else ()
-
-    def select(
-        self, pooled: Mapping[str, FloatArray], count: int, *, layer: str, together: str
-    ) -> dict[str, FloatArray]:
-        """Select the vectors of `keys` from those of every layer under every pooling, and join all layers."""
-        found: dict[str, FloatArray] = {}
-        for pooling in self.poolings:
-            layers = [pooled[f"{layer}_{number}:{pooling}"] for number in range(1, count + 1)]
-            found |= {f"{layer}_{number}:{pooling}": layers[number - 1] for number in self.numbers(count)}
-            if "together" in self.layers:
-                found[f"{together}:{pooling}"] = np.concatenate(layers)
-        return found
-
-
-ONE_HEARING = VectorConfig()
 
 
 def average(vectors: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:

@@ -9,62 +9,12 @@ frame in training and in generation::
     vectors   zeros          of f0           of f0, f1          added to the embeddings of the frame's samples
 """
 
-from dataclasses import dataclass
-from math import prod
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 
+from lm.samples.options import ContextConfig
 from vocoder.wavenet.mu_law import companded_scale
-from wordless.base.errors import InputError
-from wordless.base.ranges import require, require_positive
-
-MOST_PAST = 1 << 20  # samples
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContextConfig:
-    """Sizes of the network that reads the longer past."""
-
-    strides: tuple[int, ...] = (4, 4, 4)  # of the convolutions that turn samples into frames
-    channels: int = 24
-    layers: int = 7  # dilated convolutions over frames, with dilations 1, 2, 4, ...
-
-    def __post_init__(self) -> None:
-        require_positive(self, "context", "channels", "layers")
-        rule = "name at least one stride, each 2 or more"
-        require(min(self.strides, default=0) >= 2, "context.strides", list(self.strides), rule)
-        if self.layers > 20 or self.past > MOST_PAST:
-            raise InputError(
-                f"context.layers is {self.layers} over frames of {self.frame_length} samples: the context "
-                f"would reach back more than {MOST_PAST} samples; choose fewer layers"
-            )
-
-    @property
-    def frame_length(self) -> int:
-        """Samples of a frame."""
-        return prod(self.strides)
-
-    @property
-    def past(self) -> int:
-        """Samples before a frame that its vector depends on; whole frames."""
-        return self.frame_length << self.layers
-
-    def parameters(self, model_dim: int) -> int:
-        """Return the number of weights of a network whose vectors have ``model_dim`` values."""
-        channels, widths = self.channels, (1, *(self.channels for _ in self.strides[1:]))
-        framing = sum((width * stride + 1) * channels for width, stride in zip(widths, self.strides, strict=True))
-        return framing + self.layers * (2 * channels + 1) * channels + (channels + 1) * model_dim
-
-    def multiply_adds(self, model_dim: int) -> float:
-        """Return the multiply-adds per sample of a network that computes each frame once."""
-        total, samples, width = 0.0, 1, 1
-        for stride in self.strides:
-            samples *= stride
-            total += width * stride * self.channels / samples
-            width = self.channels
-        return total + (2 * self.layers * self.channels**2 + self.channels * model_dim) / samples
 
 
 class Framing(nn.Conv1d):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from vocoder.wavenet.mu_law import LEVELS
+from vocoder.options import LEVELS
 
 Counts = npt.NDArray[np.int64]  # (levels before, levels after)
 Baseline = Literal["repeat", "histogram", "markov"]

@@ -19,27 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
+from lm.samples.options import SampleCropsConfig
 from vocoder.wavenet.mu_law import encode, silence
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
-from wordless.base.ranges import require_positive
-from wordless.base.seeds import require_seed
 
 NOT_COUNTED = -100  # target that the loss ignores
 PIECE = 1 << 20  # samples of long clips that are read together
-
-
-@dataclass(frozen=True, kw_only=True)
-class SampleCropsConfig:
-    """Options of cutting clips into crops."""
-
-    batch_size: int = 4  # crops per step, over all processes
-    samples: int = 3200  # that a crop counts at most
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_positive(self, "next_sample.crops", "batch_size", "samples")
-        require_seed(self.seed, "next_sample.crops.seed")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

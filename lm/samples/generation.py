@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lm.samples.transformer import POSITIONS, SampleTransformer
-from lm.samples.wavenet import FRAME, SampleWaveNet
+from lm.samples.options import FRAME, POSITIONS
+from lm.samples.transformer import SampleTransformer
+from lm.samples.wavenet import SampleWaveNet
 from vocoder.engines.torch_streams import draw_levels
 from vocoder.generation import GenerationInput, generate
 from vocoder.sampling import Sampling

@@ -10,8 +10,9 @@ import torch
 
 from lm.samples.generation import Progress, SampleModel, continue_levels
 from lm.samples.model_card import model_card
-from lm.samples.transformer import SampleTransformer, TransformerConfig, create_transformer
-from lm.samples.wavenet import SampleWaveNet, SampleWaveNetConfig, create_sample_wavenet
+from lm.samples.options import SampleWaveNetConfig, TransformerConfig
+from lm.samples.transformer import SampleTransformer, create_transformer
+from lm.samples.wavenet import SampleWaveNet, create_sample_wavenet
 from vocoder.engines.choice import choose_engine
 from vocoder.sampling import EngineChoice, Sampling
 from vocoder.wavenet.mu_law import decode, encode

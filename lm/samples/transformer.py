@@ -13,90 +13,24 @@ Positions are rotary, and so relative: the model has no beginning, and generates
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from lm.samples.context import ContextConfig, ContextNetwork
-from vocoder.wavenet.mu_law import LEVELS, companded_scale
+from lm.samples.context import ContextNetwork
+from lm.samples.options import POSITIONS, TransformerConfig
+from vocoder.options import LEVELS
+from vocoder.wavenet.mu_law import companded_scale
 from wordless.base.causal_transformer import create_causal_transformer
-from wordless.base.ranges import require, require_positive
 
 if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend
     from fairseq2.nn import VocabShardedEmbedding
 
-POSITIONS = 1 << 16  # of one sequence; far positions round the rotary angles more coarsely
-MOST_CONTEXT = POSITIONS // 4  # samples, so that a sequence has room for what follows
 ROPE_THETA = 10_000.0  # base of the rotary frequencies
 INIT_STD = 0.02
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransformerConfig:
-    """Sizes of a transformer over samples."""
-
-    sample_rate: int
-    context_ms: float = 100.0  # milliseconds of sound that all layers together see
-    model_dim: int = 64
-    layers: int = 4
-    heads: int = 2
-    ffn_dim: int = 184  # width inside the SwiGLU feed-forward network
-    context: ContextConfig | None = None  # network that reads a longer past
-
-    def __post_init__(self) -> None:
-        sizes = ("sample_rate", "context_ms", "model_dim", "layers", "heads", "ffn_dim")
-        require_positive(self, "transformer", *sizes)
-        given, pair = f"{self.model_dim} and transformer.heads {self.heads}", 2 * self.heads
-        rule = f"rotary positions turn pairs: choose a model_dim that is a multiple of 2 * heads = {pair}"
-        require(self.model_dim % pair == 0, "transformer.model_dim", given, rule)
-
-    def require_room(self, option: str) -> None:
-        """Refuse a context of too few samples, or too many for the positions; ``option`` is the config's name.
-
-        A config alone may have such a context, because every run has a config, and its default context of 100 ms is too
-        long at high sample rates, and too short below 100 Hz.
-        """
-        given = f"{self.context_ms}, {self.window} samples for each of {self.layers} layers"
-        rule = "each layer sees 2 samples or more: choose a longer context"
-        require(self.window >= 2, f"{option}.context_ms", given, rule)
-        given = f"{self.context_ms}, {self.receptive_field} samples"
-        rule = f"at most {MOST_CONTEXT} fit: choose a shorter context"
-        require(self.receptive_field <= MOST_CONTEXT, f"{option}.context_ms", given, rule)
-
-    @property
-    def window(self) -> int:
-        """Samples that each layer attends to."""
-        return round(self.context_ms / 1000 * self.sample_rate) // self.layers
-
-    @property
-    def receptive_field(self) -> int:
-        """Number of previous samples that the layers see."""
-        return 1 + self.layers * (self.window - 1)
-
-    @property
-    def history(self) -> int:
-        """Number of levels before the first target's own input that the model reads; whole frames of the context."""
-        return self.receptive_field - 1 + (self.context.past if self.context else 0)
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights."""
-        dim = self.model_dim
-        layer = 4 * dim**2 + 3 * dim * self.ffn_dim + 2 * dim
-        context = self.context.parameters(dim) if self.context else 0
-        return 2 * LEVELS * dim + self.layers * layer + dim + context
-
-    @property
-    def multiply_adds(self) -> float:
-        """Multiply-adds per generated sample, with the keys and values of earlier samples at hand."""
-        dim = self.model_dim
-        layer = 4 * dim**2 + 3 * dim * self.ffn_dim + 2 * self.window * dim
-        context = self.context.multiply_adds(dim) if self.context else 0.0
-        return self.layers * layer + dim * LEVELS + context
 
 
 class SampleTransformer(nn.Module):

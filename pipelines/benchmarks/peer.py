@@ -5,7 +5,7 @@ from functools import partial
 import torch
 
 from pipelines.benchmarks.timing import timed
-from vocoder.wavenet.network import WaveNetConfig
+from vocoder.options import WaveNetConfig
 
 STEPS = 400
 

@@ -16,8 +16,9 @@ from pipelines.benchmarks.timing import table, timed
 from vocoder.crops import VocoderBatch, loss
 from vocoder.engines.choice import Engine, choose_engine, width
 from vocoder.generation import GenerationInput, generate
+from vocoder.options import WaveNetConfig
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.network import WaveNet, WaveNetConfig, create_wavenet
+from vocoder.wavenet.network import WaveNet, create_wavenet
 from wordless.base.devices import cores as cores_here
 from wordless.base.errors import InputError
 

@@ -13,8 +13,9 @@ from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.results.next_sample_record import SpeedRecord
 from pipelines.results.results import FoldSeed
 from pipelines.settings.run import RunSettings
-from pipelines.stages.next_sample import NEXT_SAMPLE, ModelName, score_sample_models, train_sample_model
+from pipelines.stages.next_sample import NEXT_SAMPLE, score_sample_models, train_sample_model
 from pipelines.stages.next_sample_sounds import generate_sample_sounds
+from pipelines.stages.options import ModelName
 from pipelines.stages.stored_arrays import waveforms, waveforms_for_test
 from pipelines.store.session import Session
 from pipelines.store.store import Entry

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from lm.probing.task import ProbeConfig, require_labels
+from lm.options import ProbeConfig
+from lm.probing.task import require_labels
 from lm.rate_model import load_language_model
 from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus
 from pipelines.chain.unlabelled import unlabelled_of_run

@@ -17,7 +17,8 @@ from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.results import FoldSeed, write_results
 from pipelines.results.run_record import CODE_SOUNDS, RESAMPLES, RESULTS, SAMPLE_SOUNDS, Provenance, read_results
 from pipelines.settings.run import RunSettings
-from pipelines.stages.next_sample import NEXT_SAMPLE, ModelName
+from pipelines.stages.next_sample import NEXT_SAMPLE
+from pipelines.stages.options import ModelName
 from pipelines.store.session import Session
 from pipelines.store.store import ENTRY, Entry
 from pipelines.store.stored_features import PROBE

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from lm.options import ONE_HEARING
 from lm.probing.task import ProbeTask
-from lm.probing.vectors import ONE_HEARING
 from pipelines.methods.signals import SIGNALS
 from pipelines.methods.study import Codec
 from pipelines.rates.continuations import continuations

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from lm.embeddings import States
 from lm.model import LanguageModel
+from lm.options import ONE_HEARING, Pooling, States
 from lm.probing.features_file import write_vectors
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
-from lm.probing.vectors import ALL_POOLINGS, ONE_HEARING, FloatArray, Pooling
+from lm.probing.vectors import ALL_POOLINGS, FloatArray
 from pipelines.chain.probe_job import RateModels, models_of_run, pooled_features
 from pipelines.embedding.inputs import corpus_of
 from pipelines.embedding.options import ALL, EmbedConfig

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from lm.bodies.body import BodyOptions, FrozenLayers, require_frozen_layers
-from lm.bodies.clips import WaveformBatchConfig
+from lm.bodies.options import WaveformBatchConfig
 from lm.bodies.table import BODIES
 from lm.heads.head import FigureConfig, HeadOptions
 from lm.heads.table import HEADS
-from lm.probing.task import ProbeConfig
+from lm.options import ProbeConfig
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.gang import require_equal_share

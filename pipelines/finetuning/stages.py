@@ -11,20 +11,14 @@ from threadpoolctl import threadpool_limits
 
 from lm.batches import IndexArray
 from lm.bodies.body import Body, BodyNetwork, FrontEnd, FrozenLayers, Source, freeze, read_states
-from lm.bodies.clips import (
-    ClipBatchConfig,
-    ClipViews,
-    LabelledBatches,
-    StoredClips,
-    WaveformBatchConfig,
-    validation_batches,
-)
+from lm.bodies.clips import ClipViews, LabelledBatches, StoredClips, validation_batches
+from lm.bodies.options import ClipBatchConfig, WaveformBatchConfig
 from lm.finetuned import FineTunedModel, TaskLoss, create_network
 from lm.heads.head import PooledTask, Task
+from lm.options import ONE_HEARING, POOLINGS, ProbeConfig
 from lm.probing.logistic import tolerance_options
 from lm.probing.ridge import RIDGE_VERSION
-from lm.probing.task import ProbeConfig
-from lm.probing.vectors import ONE_HEARING, POOLINGS, FloatArray, pool
+from lm.probing.vectors import FloatArray, pool
 from pipelines.finetuning.clips import LabelledClips, labels_key, num_inputs
 from pipelines.stages.stored_arrays import read_clips, write_clips
 from pipelines.store.session import Session

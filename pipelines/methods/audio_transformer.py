@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from pipelines.methods.method import Line, Made, Method, Network, PictureRecord, Row, Training, refuse_input
 
 if TYPE_CHECKING:
-    from lm.bodies.audio_transformer import Variant
+    from lm.bodies.options import Variant
     from pipelines.methods.study import Options, Study
-    from pipelines.stages.audio_transformer import AudioTransformerSettings
+    from pipelines.stages.options import AudioTransformerSettings
     from pipelines.store.store import Entry
 
 NAME, TITLE = "audio_transformer", "Audio Transformer"
@@ -22,7 +22,7 @@ NAME, TITLE = "audio_transformer", "Audio Transformer"
 
 def _settings(options: Options, variant: Variant | None = None) -> AudioTransformerSettings:
     """Return the options, with another variant if one is named."""
-    from pipelines.stages.audio_transformer import AudioTransformerSettings
+    from pipelines.stages.options import AudioTransformerSettings
 
     own = options.group(AudioTransformerSettings)
     return own if variant is None else replace(own, model=replace(own.model, variant=variant))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipelines.methods.method import Line, Made, Method, Row
 
 if TYPE_CHECKING:
-    from lm.gpt import GPTConfig
+    from lm.options import GPTConfig
     from pipelines.methods.study import Options, Study
 
 
@@ -54,7 +54,7 @@ def size_of_states(options: Options, gpt: GPTConfig | None = None) -> int:
 
 def size_of_codes(options: Options) -> int:
     """Return the size of pooled codes, counted or filtered."""
-    from pipelines.stages.tokenizer import TokenizerSettings
+    from pipelines.stages.options import TokenizerSettings
 
     config = options.group(TokenizerSettings).config(options.audio)
     return options.compare.vectors.size(config.streams * config.codebook_size)

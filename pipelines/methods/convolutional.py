@@ -9,13 +9,13 @@ from wordless.base.errors import InputError
 
 if TYPE_CHECKING:
     from pipelines.methods.study import Options, Study
-    from pipelines.stages.baselines import BaselineSettings
+    from pipelines.stages.options import BaselineSettings
     from pipelines.store.store import Entry
     from wordless.audio.recordings.manifest import Manifest
 
 
 def _settings(options: Options) -> BaselineSettings:
-    from pipelines.stages.baselines import BaselineSettings
+    from pipelines.stages.options import BaselineSettings
 
     return options.group(BaselineSettings)
 

@@ -40,7 +40,7 @@ def _states(number: int, study: Study) -> Made:
 
 def _require_rate(name: str, number: int, options: Options) -> tuple[int, ...]:
     """Return the rates of the run, and refuse a method of a rate that it does not have."""
-    from pipelines.stages.tokenizer import TokenizerSettings
+    from pipelines.stages.options import TokenizerSettings
 
     rates = options.group(TokenizerSettings).rates or ()
     if number > len(rates):

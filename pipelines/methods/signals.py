@@ -21,7 +21,7 @@ def _log_mel_size(options: Options) -> int:
 
 
 def _bottleneck_size(options: Options) -> int:
-    from pipelines.stages.tokenizer import TokenizerSettings
+    from pipelines.stages.options import TokenizerSettings
 
     config = options.group(TokenizerSettings).config(options.audio)
     return options.compare.vectors.size(config.bands * config.autoencoder.bottleneck)

@@ -11,11 +11,11 @@ from pipelines.methods.method import Line, Made, Method, Row, Training, refuse_i
 
 if TYPE_CHECKING:
     from pipelines.methods.study import Options, Study
-    from pipelines.stages.spectrogram_transformer import AstSettings
+    from pipelines.stages.options import AstSettings
 
 
 def _settings(options: Options) -> AstSettings:
-    from pipelines.stages.spectrogram_transformer import AstSettings
+    from pipelines.stages.options import AstSettings
 
     return options.group(AstSettings)
 

@@ -4,20 +4,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, TypeVar
 
-from lm.embeddings import States
+from lm.options import States, VectorConfig
 from lm.probing.task import ProbeTask
-from lm.probing.vectors import VectorConfig
 from pipelines.rates.codebooks import Codebook
 from pipelines.rates.language_models import RateModels
 from pipelines.stages.codes import heard_codes
 from pipelines.stages.features import CodesOfClips, HeardCodes
 from pipelines.stages.labels import Labels
-from pipelines.stages.language_model import LanguageModelSettings
+from pipelines.stages.options import LanguageModelSettings
 from pipelines.stages.soft_codes import HeardSoftCodes
 from pipelines.stages.stored_arrays import heard_frames, open_heard, spectrograms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
-from tokenizer.assignments import Assignments
+from tokenizer.options import Assignments
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Manifest

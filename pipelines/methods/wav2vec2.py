@@ -11,12 +11,13 @@ from pipelines.methods.method import Line, Made, Method, Network, Row, Training,
 
 if TYPE_CHECKING:
     from pipelines.methods.study import Options, Study
-    from pipelines.stages.wav2vec2 import Body, Wav2vec2Settings
+    from pipelines.stages.options import Wav2vec2Settings
+    from pipelines.stages.wav2vec2 import Body
     from pipelines.store.store import Entry
 
 
 def _settings(options: Options) -> Wav2vec2Settings:
-    from pipelines.stages.wav2vec2 import Wav2vec2Settings
+    from pipelines.stages.options import Wav2vec2Settings
 
     return options.group(Wav2vec2Settings)
 

@@ -9,15 +9,9 @@ from pathlib import Path
 
 from pipelines.stages.codes import codes
 from pipelines.stages.health import health
+from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.speech_layer import state_decoder, state_sample
-from pipelines.stages.tokenizer import (
-    TokenizerSettings,
-    autoencoder,
-    codebook,
-    frame_sample,
-    input_sample,
-    started_tokenizer,
-)
+from pipelines.stages.tokenizer import autoencoder, codebook, frame_sample, input_sample, started_tokenizer
 from pipelines.store.session import Session, rate_prefix
 from pipelines.store.store import MODEL, Entry, Recipe
 from tokenizer.rate_tokenizer import RateTokenizer

@@ -4,7 +4,6 @@ Both continue the same prompts, with the same options of sampling, and Griffin-L
 vocoder has to be trained. A flat GPT is the ordinary one: `LanguageModelSettings.divided` says why it is a fair rival.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -19,6 +18,7 @@ from lm.generation import Sampling
 from lm.judging.scores import NGRAMS, distinct_ngrams
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
+from pipelines.stages.options import RatesConfig
 from pipelines.stages.playback import excerpt_row
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
@@ -36,8 +36,6 @@ from wordless.audio.recordings.selection import choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.files import aside
-from wordless.base.ranges import require, require_positive
-from wordless.base.seeds import require_seed
 
 CONTINUATIONS = "continuations.json"
 PICTURES = "pictures.safetensors"
@@ -45,48 +43,6 @@ RATES, FLAT = "rates", "flat"  # the models
 MODELS = (RATES, FLAT)
 RECORDINGS = "recordings"  # the test clips themselves, beside the models
 SILENT = 1e-10  # power of silence, -100 dBFS
-
-
-@dataclass(frozen=True, kw_only=True)
-class RatesConfig:
-    """Options of the stage ``rates``."""
-
-    clips: int  # test clips that both models continue
-    prompt_seconds: float  # of each prompt, at most
-    seconds: float  # of each continuation
-    window_seconds: float  # of the windows whose labels are named
-    continuations: int  # of each clip by each model
-    temperature: float
-    top_k: int
-    silence_dbfs: float  # a softer window has no label
-    shown: int  # clips in the report
-    seed: int
-
-    def __post_init__(self) -> None:
-        require_positive(
-            self, "rates", "clips", "prompt_seconds", "seconds", "window_seconds", "continuations", "shown"
-        )
-        longest = self.seconds / 2
-        rule = f"each continuation has two windows or more: choose at most half of rates.seconds, {longest:g}"
-        require(self.window_seconds <= longest, "rates.window_seconds", self.window_seconds, rule)
-        for name in ("temperature", "top_k"):
-            value = getattr(self, name)
-            require(0 <= value < math.inf, f"rates.{name}", value, "it must be 0 or more")
-        require(-100 <= self.silence_dbfs <= 0, "rates.silence_dbfs", self.silence_dbfs, "choose -100 to 0 dBFS")
-        require_seed(self.seed, "rates.seed")
-
-    @property
-    def windows(self) -> int:
-        """Number of whole windows of a continuation."""
-        return int(self.seconds / self.window_seconds + 1e-9)
-
-    def window_bounds(self, windows: int, sample_rate: int) -> list[int]:
-        """Return the first sample of each of the first windows, and the sample after the last of them.
-
-        Times are rounded down to samples, so the last window ends within a sound of ``windows * window_seconds``.
-        """
-        # 1e-6: 3 * 0.3 * 8000 is a little less than 7,200 in floats
-        return [int(place * self.window_seconds * sample_rate + 1e-6) for place in range(windows + 1)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -6,7 +6,8 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
-from pipelines.rates.continuations import CONTINUATIONS, RatesConfig
+from pipelines.rates.continuations import CONTINUATIONS
+from pipelines.stages.options import RatesConfig
 from pipelines.stages.playback import JUDGES
 from pipelines.stages.recognition import Judge, name_labels, new_part, whole
 from pipelines.store.session import Session

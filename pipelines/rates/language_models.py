@@ -16,7 +16,6 @@ from pipelines.stages.codes import codes, views
 from pipelines.stages.language_model import (
     FILES,
     CodedCorpus,
-    LanguageModelSettings,
     TrainingClips,
     config_of,
     inputs_of,
@@ -24,6 +23,7 @@ from pipelines.stages.language_model import (
     read_views,
     train_model,
 )
+from pipelines.stages.options import LanguageModelSettings
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe
 from tokenizer.codes import Codes

@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
+from lm.options import ProbeConfig
 from lm.probing.comparison import (
     Estimate,
     FloatArray,
@@ -35,7 +36,7 @@ from lm.probing.comparison import (
     t_interval,
     whole_groups,
 )
-from lm.probing.task import ProbeConfig, require_equal_counts
+from lm.probing.task import require_equal_counts
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import OF_LAYER, Figure, Figures
 from pipelines.store.stored_features import GPT, parts_of_key

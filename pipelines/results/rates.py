@@ -6,14 +6,15 @@ from typing import Any, cast
 
 import numpy as np
 
+from lm.options import ProbeConfig
 from lm.probing.comparison import Hits, bootstrap, difference, measure, whole_groups
-from lm.probing.task import ProbeConfig
-from pipelines.rates.continuations import CONTINUATIONS, FLAT, MODELS, RATES, RatesConfig
+from pipelines.rates.continuations import CONTINUATIONS, FLAT, MODELS, RATES
 from pipelines.rates.labels import LABELS
 from pipelines.results.figures import Figure
 from pipelines.results.provenance import parameters
 from pipelines.results.rates_record import ContinuedRow, JudgedRow, RateRow, RatesRecord
-from pipelines.stages.playback import JUDGES, JudgeName
+from pipelines.stages.options import JudgeName, RatesConfig
+from pipelines.stages.playback import JUDGES
 from pipelines.store.store import Entry
 from pipelines.store.training_curve import CURVE
 from tokenizer.config import SavedTokenizer

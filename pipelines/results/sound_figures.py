@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lm.options import ProbeConfig
 from lm.probing.comparison import Hits, bootstrap, by_fold, difference, interval, outcome_interval
-from lm.probing.task import ProbeConfig
 from pipelines.results.classifier_check import judge_of, read_labelled_rows, unreliable_classifier
 from pipelines.results.figures import Figure
 from pipelines.stages.decoded import CLIPS, GUARD, JUDGED

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from lm.options import ProbeConfig
 from lm.probing.comparison import FloatArray, Hits, bootstrap, bootstrap_pairs, difference, interval, measure
-from lm.probing.task import ProbeConfig
 from pipelines.results.figures import Figure
 from pipelines.results.zerospeech_record import AbxRecord, AdvantageRow, JudgedRow, PairTestRecord, ZerospeechRecord
 from pipelines.stages.abx import ERRORS

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lm.embeddings import States
-from lm.probing.vectors import ONE_HEARING, Layers, Pooling, VectorConfig
+from lm.options import ONE_HEARING, Layers, Pooling, States, VectorConfig
 from pipelines.methods.method import Method
 from pipelines.methods.own import own_method
 from pipelines.methods.table import METHODS, ROWS
-from tokenizer.assignments import Assignments
+from tokenizer.options import Assignments
 from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.recordings.splits import Fold, folds
 from wordless.base.configuration import match_choice

@@ -7,7 +7,7 @@ from pipelines.commandline.choices import LISTED, PACKED, is_embedded, with_choi
 from wordless.audio.options import AudioSettings
 from wordless.audio.recordings.embedded import PATTERN
 from wordless.base.configuration import build
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, within
 
 EMBEDDED = "<embedded corpus>"  # stands for the root, which is known after the synthesis
 EMBEDDED_SOURCE = "embedded"  # in `unlabelled`, for the embedded corpus
@@ -52,7 +52,9 @@ def with_samples(config: Mapping[str, object]) -> dict[str, object]:
     """Return the config with the front end's window and hop in samples, in ``audio`` and in ``vocoder.wavenet``."""
     values = dict(config)
     if isinstance(audio := values.get("audio"), Mapping):
-        spectrogram = build(AudioSettings, audio, name="audio").spectrogram()
+        settings = build(AudioSettings, audio, name="audio")
+        with within("audio"):
+            spectrogram = settings.spectrogram()
         values["audio"] = asdict(spectrogram)
         match values.get("vocoder"):
             case {"wavenet": {"hop_length": None, **wavenet}, **vocoder}:

@@ -2,7 +2,7 @@
 
 import os
 
-from pipelines.stages.language_model import LanguageModelSettings
+from pipelines.stages.options import LanguageModelSettings
 from wordless.base.errors import InputError
 
 

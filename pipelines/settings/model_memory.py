@@ -9,12 +9,14 @@ import torch
 
 from lm.tokens import Vocabulary
 from pipelines.methods.method import Network
-from pipelines.stages.baselines import BaselineSettings
-from pipelines.stages.language_model import LanguageModelSettings
-from pipelines.stages.next_sample import NextSampleSettings
-from pipelines.stages.tokenizer import TokenizerSettings
-from pipelines.stages.vocoder import VocoderSettings
-from vocoder.wavenet.mu_law import LEVELS
+from pipelines.stages.options import (
+    BaselineSettings,
+    LanguageModelSettings,
+    NextSampleSettings,
+    TokenizerSettings,
+    VocoderSettings,
+)
+from vocoder.options import LEVELS
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.devices import Device
 from wordless.base.errors import InputError

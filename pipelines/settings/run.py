@@ -5,28 +5,32 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, TypeVar, get_args
 
-from lm.probing.task import ProbeConfig
+from lm.options import ProbeConfig
 from pipelines.methods.method import Method
-from pipelines.rates.continuations import RatesConfig
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.completed import EMBEDDED, with_embedded_corpus, with_samples
 from pipelines.settings.parallel import choose_parallel, part_threads
 from pipelines.settings.run_rules import require_run
 from pipelines.settings.speech_layer import choose_layer
-from pipelines.stages.audio_transformer import AudioTransformerSettings
-from pipelines.stages.baselines import BaselineSettings
-from pipelines.stages.language_model import LanguageModelSettings
-from pipelines.stages.next_sample import NextSampleSettings
-from pipelines.stages.playback import ListeningConfig
-from pipelines.stages.spectrogram_transformer import AstSettings
+from pipelines.stages.options import (
+    STEPS,
+    STEPS_FROM_SHIPPED,
+    AstSettings,
+    AudioTransformerSettings,
+    BaselineSettings,
+    LanguageModelSettings,
+    ListeningConfig,
+    NextSampleSettings,
+    RatesConfig,
+    TokenizerSettings,
+    VocoderSettings,
+    Wav2vec2Settings,
+    ZerospeechConfig,
+)
 from pipelines.stages.start import NONE, is_shipped, shipped_voice
-from pipelines.stages.tokenizer import TokenizerSettings
-from pipelines.stages.vocoder import STEPS, STEPS_FROM_SHIPPED, VocoderSettings
-from pipelines.stages.wav2vec2 import Wav2vec2Settings
-from pipelines.stages.zerospeech import ZerospeechConfig
 from pipelines.store.store import StoreConfig
 from tokenizer.speech_layer import ChosenLayer
-from vocoder.wavenet.network import WaveNetConfig
+from vocoder.options import WaveNetConfig
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig

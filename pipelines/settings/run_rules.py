@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lm.batches import MIN_PAIRS
+from lm.options import MIN_PAIRS
 from pipelines.methods.table import METHODS
 from pipelines.settings.completed import EMBEDDED_SOURCE
 from pipelines.settings.gang import processes, require_equal_share, require_sharding
@@ -25,17 +25,20 @@ def require_run(settings: "RunSettings") -> None:
     Raises:
         InputError: with the options, their values and a remedy.
     """
+    with within("tokenizer"):
+        streams = settings.tokenizer.config(settings.audio).streams
     _require_room(settings)
-    settings.next_sample.require_rate(settings.audio.sample_rate)
-    if "next_sample" in settings.stages:
-        settings.next_sample.require_positions()
+    with within("next_sample"):
+        settings.next_sample.require_rate(settings.audio.sample_rate)
+        if "next_sample" in settings.stages:
+            settings.next_sample.require_positions()
     if settings.reads_codes:
         require_speech_layer(settings)
     _require_same_frames(settings)
-    with within("tokenizer"):
-        streams = settings.tokenizer.config(settings.audio).streams
-    settings.lm.gpt.require_room(streams)
-    settings.vocoder.crops.look_ahead(settings.vocoder.wavenet)
+    with within("lm.gpt"):
+        settings.lm.gpt.require_room(streams)
+    with within("vocoder.crops"):
+        settings.vocoder.crops.look_ahead(settings.vocoder.wavenet)
     _require_starts(settings)
     _require_equal_shares(settings)
     require_sharding(settings.lm)
@@ -132,7 +135,8 @@ def _require_rates(settings: "RunSettings") -> None:
         )
     if rates is None or not settings.trains_rates:
         return
-    settings.lm.divided(len(rates))
+    with within("lm"):
+        settings.lm.divided(len(rates))
     if settings.lm.contrasts:
         raise InputError(
             f"tokenizer.rates is {list(rates)} and lm.contrast_weight {settings.lm.contrast_weight}; the models of "

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pipelines.stages.tokenizer import TokenizerSettings
-from pipelines.stages.wav2vec2 import OPTION, Wav2vec2Settings
+from pipelines.stages.options import OPTION, TokenizerSettings, Wav2vec2Settings
 from tokenizer.speech_layer import ChosenLayer
 from wordless.base.errors import InputError
 from wordless.base.text import listed

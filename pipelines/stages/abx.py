@@ -12,7 +12,8 @@ import torch
 from lm.embeddings import states_over_time
 from lm.judging.abx import Token, abx_errors, token_frames
 from lm.model import LanguageModel
-from pipelines.stages.zerospeech import ZerospeechConfig, encode_utterances
+from pipelines.stages.options import ZerospeechConfig
+from pipelines.stages.zerospeech import encode_utterances
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.codes import Codes

@@ -4,45 +4,31 @@ Verma and Berger, 2021 (arXiv:2105.00335); see `lm.bodies.audio_transformer`. It
 of spectrograms is, by the one training loop.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from lm.bodies.audio_transformer import (
-    AudioTransformerConfig,
     SavedAudioTransformer,
     WaveformReader,
     create_classifier,
     save_classifier,
     waveform_features,
 )
-from lm.bodies.clips import WaveformBatchConfig
 from lm.bodies.convolutional import head_scores
-from lm.bodies.waveforms import WaveformAugmentationConfig, augmenting_waveforms
-from lm.heads.classification import HeadConfig
-from lm.probing.vectors import ONE_HEARING, VectorConfig
+from lm.bodies.waveforms import augmenting_waveforms
+from lm.options import ONE_HEARING, VectorConfig
 from pipelines.stages.baselines import TRAINED
 from pipelines.stages.features import hearings_key
 from pipelines.stages.labels import LabelledTraining, Labels, train_classifier
+from pipelines.stages.options import AudioTransformerSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
 from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
-from wordless.training.options import FitConfig
 
 VALIDATION_SECONDS = 30  # of a validation clip, from its beginning, at most
-
-
-@dataclass(frozen=True, kw_only=True)
-class AudioTransformerSettings:
-    """Options of the Audio Transformer's stages."""
-
-    model: AudioTransformerConfig
-    head: HeadConfig
-    augmentation: WaveformAugmentationConfig
-    batches: WaveformBatchConfig
-    fit: FitConfig
 
 
 def audio_transformer(

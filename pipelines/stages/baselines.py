@@ -1,17 +1,16 @@
 """Baseline encoders of spectrograms: training (SimCLR, supervised) and features of recordings."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from torch import nn
 
 from lm.bodies import simclr as contrasting
-from lm.bodies.augmentation import AugmentationConfig, augmenting
-from lm.bodies.clips import ClipBatchConfig, ClipViews
+from lm.bodies.augmentation import augmenting
+from lm.bodies.clips import ClipViews
 from lm.bodies.convolutional import (
-    ConvEncoderConfig,
     EncoderLoader,
     SpectrogramReader,
     block_features,
@@ -19,12 +18,13 @@ from lm.bodies.convolutional import (
     create_classifier,
     head_scores,
 )
+from lm.bodies.options import ConvEncoderConfig
 from lm.bodies.simclr import PairBatches, create_simclr, validation_pairs
-from lm.contrast import ContrastConfig
-from lm.heads.classification import HeadConfig
-from lm.probing.vectors import ONE_HEARING, FloatArray, VectorConfig
+from lm.options import ONE_HEARING, VectorConfig
+from lm.probing.vectors import FloatArray
 from pipelines.stages.features import heard_key
 from pipelines.stages.labels import LabelledTraining, Labels, train_classifier
+from pipelines.stages.options import BaselineSettings, SimclrSettings, SupervisedSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms, stored_std
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
@@ -34,39 +34,8 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
 from wordless.base.saved_models import CONFIG, WEIGHTS, write_tensors
-from wordless.training.options import FitConfig
 
 TRAINED = (WEIGHTS, CONFIG, CURVE)  # files of a trained encoder
-
-
-@dataclass(frozen=True, kw_only=True)
-class SimclrSettings:
-    """Options of the stage that trains SimCLR."""
-
-    contrast: ContrastConfig
-    augmentation: AugmentationConfig
-    batches: ClipBatchConfig
-    fit: FitConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class SupervisedSettings:
-    """Options of the stage that trains the supervised encoder."""
-
-    head: HeadConfig
-    augmentation: AugmentationConfig
-    batches: ClipBatchConfig
-    fit: FitConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class BaselineSettings:
-    """Options of the baseline encoders of spectrograms."""
-
-    encoder: ConvEncoderConfig
-    simclr: SimclrSettings
-    supervised: SupervisedSettings
-    seed: int  # of the untrained encoder
 
 
 def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settings: BaselineSettings) -> Entry:

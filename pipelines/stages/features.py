@@ -19,21 +19,10 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from lm.embeddings import RESIDUAL, States, layer_features
-from lm.gpt import GPTConfig
+from lm.embeddings import layer_features
 from lm.model import LanguageModel
-from lm.probing.vectors import (
-    CLASS_SCORES,
-    ONE_HEARING,
-    POOLINGS,
-    FloatArray,
-    Pooling,
-    RunningPools,
-    VectorConfig,
-    average,
-    bags_of_codes,
-    pool,
-)
+from lm.options import ONE_HEARING, POOLINGS, RESIDUAL, GPTConfig, Pooling, States, VectorConfig
+from lm.probing.vectors import CLASS_SCORES, FloatArray, RunningPools, average, bags_of_codes, pool
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
 from pipelines.store.stored_features import (

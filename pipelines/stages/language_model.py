@@ -6,92 +6,24 @@ from pathlib import Path
 
 from torch import nn
 
-from lm.batches import (
-    MIN_PAIRS,
-    BatchConfig,
-    CodeSequences,
-    TokenBatch,
-    TrainingBatches,
-    fitting_batches,
-    loss,
-    validation_batches,
-)
-from lm.contrast import ContrastConfig, ContrastedLoss, create_contrasted
-from lm.gpt import GPT, GPTConfig
+from lm.batches import CodeSequences, TokenBatch, TrainingBatches, loss, validation_batches
+from lm.contrast import ContrastedLoss, create_contrasted
+from lm.gpt import GPT
 from lm.judging.scores import perplexities
 from lm.model import LanguageModel
-from lm.tokens import LOOK_AHEAD, require_look_ahead
+from pipelines.stages.options import LanguageModelSettings
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.codes import Codes
-from tokenizer.options import ViewsConfig
 from tokenizer.parquet import read_codes
 from wordless.base.errors import InputError
-from wordless.base.ranges import require, require_least
 from wordless.base.saved_models import LANGUAGE_MODEL
-from wordless.training.options import ShardableFitConfig
 from wordless.training.steps import LossFunction
 
 PERPLEXITY = "perplexity.json"
 FILES = (*MODEL, CURVE, PERPLEXITY)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LanguageModelSettings:
-    """Options of the language model's stage."""
-
-    batch_tokens: int  # positions per step: limits the number of windows when they are long
-    views: ViewsConfig  # augmented views of the training clips
-    validation_windows: int  # for the training curve, at most, evenly spaced; the final perplexity uses all
-    look_ahead: int = LOOK_AHEAD  # codes of each coarser rate that an upsampler reads after the covering one
-    contrast_weight: float  # weight of NT-Xent per view relative to nats per code; 0: no contrastive loss
-    contrast: ContrastConfig  # of the contrastive loss between two views of each clip
-    gpt: GPTConfig
-    batches: BatchConfig
-    fit: ShardableFitConfig
-    start: str | None = None  # folder or address of a model whose weights training begins with; None: random weights
-
-    def __post_init__(self) -> None:
-        require_least(self, "lm", "batch_tokens", "validation_windows", least=1)
-        require_look_ahead(self.look_ahead, "lm.look_ahead")
-        require(self.contrast_weight >= 0, "lm.contrast_weight", self.contrast_weight, "choose 0 (no contrast) or more")
-
-    @property
-    def contrasts(self) -> bool:
-        """Whether views of a clip are contrasted; two windows of a step are then views of one clip."""
-        return self.contrast_weight > 0
-
-    @property
-    def least_windows(self) -> int:
-        """Smallest number of windows per process and step: some for each accumulation step."""
-        return self.fit.accumulation * (2 * MIN_PAIRS if self.contrasts else 1)
-
-    def divided(self, rates: int) -> tuple["LanguageModelSettings", ...]:
-        """Return the settings of the model of each rate: the layers are divided among them, coarse rates first.
-
-        So all of them together have about as many weights as one GPT, and cost about as much.
-        """
-        self.gpt.require_forwards()
-        layers = self.gpt.layers
-        rule = f"each of {rates} rates has at least one of the layers: choose {rates} or more, or fewer tokenizer.rates"
-        require(layers >= rates, "lm.gpt.layers", layers, rule)
-        shares = [layers // rates + (number < layers % rates) for number in range(rates)]
-        return tuple(replace(self, gpt=replace(self.gpt, layers=share)) for share in shares)
-
-    def fitting(self, sequences: CodeSequences, capacity: int, *, streams: int, processes: int) -> BatchConfig:
-        """Limit the batch size to about ``batch_tokens`` positions; see `lm.batches.fitting_batches`."""
-        return fitting_batches(
-            self.batches,
-            sequences,
-            capacity,
-            batch_tokens=self.batch_tokens,
-            positions_per_step=self.gpt.positions_per_step(streams),
-            least=self.least_windows,
-            processes=processes,
-            paired=self.contrasts,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

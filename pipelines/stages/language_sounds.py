@@ -8,7 +8,7 @@ from lm.generation import Sampling
 from lm.judging.scores import diversity
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel, load_language_model
-from pipelines.stages.playback import ListeningConfig
+from pipelines.stages.options import ListeningConfig
 from pipelines.store.session import Session
 from tokenizer.codes import Codes
 from tokenizer.rate_tokenizer import RateTokenizer

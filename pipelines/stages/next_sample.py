@@ -1,106 +1,24 @@
 """Training of language models of samples on the same crops, and their scores on the same test crops."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal, cast, get_args
 
 from lm.samples.counts import BASELINES, count_pairs, create_baseline, table_size
-from lm.samples.crops import SampleClips, SampleCrops, SampleCropsConfig, loss, score
-from lm.samples.model import SampleConfig, SampleLanguageModel, create_sample_model
-from lm.samples.transformer import POSITIONS, TransformerConfig
-from lm.samples.wavenet import SampleWaveNetConfig
-from pipelines.stages.next_sample_sounds import SampleSoundsConfig
+from lm.samples.crops import SampleClips, SampleCrops, loss, score
+from lm.samples.model import SampleLanguageModel, create_sample_model
+from pipelines.stages.options import ModelName, NextSampleSettings
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
 from wordless.audio.recordings.manifest import Manifest, Split
-from wordless.base.errors import InputError
-from wordless.base.ranges import require, require_positive
-from wordless.base.seeds import require_seed
 from wordless.base.threads import one_thread
-from wordless.training.options import FitConfig
 
-ModelName = Literal["wavenet", "wavenet_large", "transformer", "transformer_context"]
-EQUAL: tuple[ModelName, ...] = ("wavenet", "transformer", "transformer_context")  # have about as many parameters
 NEXT_SAMPLE = "next_sample"  # the stage; its entries of models are next_sample_<model>
 SCORES = "scores.json"
 VALIDATION_BATCHES = 8
 VERSIONS: dict[ModelName, int] = {"transformer_context": 2}  # of the stages of models; others have 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class NextSampleSettings:
-    """Options of the stage next_sample."""
-
-    models: tuple[ModelName, ...]
-    wavenet: SampleWaveNetConfig
-    wavenet_large: SampleWaveNetConfig
-    transformer: TransformerConfig
-    transformer_context: TransformerConfig
-    parameter_tolerance: float  # ratio by which the models in `EQUAL` may differ in parameters
-    crops: SampleCropsConfig
-    fit: FitConfig  # of every model
-    test_crops: int
-    test_seed: int  # of the test crops, which are the same for all seeds
-    sounds: SampleSoundsConfig
-
-    def __post_init__(self) -> None:
-        names = list(self.models)
-        rule = f"name some of {', '.join(get_args(ModelName))}, each once"
-        require(bool(names) and len({*names}) == len(names), "next_sample.models", names, rule)
-        require_positive(self, "next_sample", "test_crops")
-        require_seed(self.test_seed, "next_sample.test_seed")
-        self._require_context()
-        self._require_equal_sizes()
-
-    def _require_context(self) -> None:
-        """Refuse `transformer_context` without a context vector, and `transformer` with one."""
-        if self.transformer_context.context is None:
-            raise InputError(
-                "next_sample.transformer_context.context is null, but this is the model with a context vector: leave "
-                "the option out"
-            )
-        if self.transformer.context is not None:
-            raise InputError(
-                "next_sample.transformer.context describes a context vector, but the model with a context vector is "
-                "next_sample.transformer_context: choose null"
-            )
-
-    def require_positions(self) -> None:
-        """Refuse contexts, and crops with the past that a transformer reads, that are longer than its positions.
-
-        Only runs with the stage ask this: the default context of 100 ms is too long at high sample rates.
-        """
-        for name in self.models:
-            config = self.config(name)
-            if isinstance(config, TransformerConfig):
-                config.require_room(f"next_sample.{name}")
-                most = POSITIONS - config.receptive_field + 1
-                rule = f"next_sample.{name} reads at most {POSITIONS} samples at once: choose {most} or fewer"
-                require(self.crops.samples <= most, "next_sample.crops.samples", self.crops.samples, rule)
-
-    def _require_equal_sizes(self) -> None:
-        sizes = {name: self.config(name).parameters for name in self.models if name in EQUAL}
-        least, most = min(sizes.values(), default=1), max(sizes.values(), default=1)
-        if most > least * (1 + self.parameter_tolerance):
-            counted = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
-            raise InputError(
-                f"next_sample.parameter_tolerance is {self.parameter_tolerance}, and the models have these numbers of "
-                f"parameters: {counted}; change next_sample.transformer.ffn_dim, say, or raise the tolerance"
-            )
-
-    def require_rate(self, sample_rate: int) -> None:
-        """Refuse models of another sample rate than that of the run."""
-        for name in get_args(ModelName):
-            given = self.config(name).sample_rate
-            rule = f"the recordings have audio.sample_rate={sample_rate}: leave next_sample.{name}.sample_rate out"
-            require(given == sample_rate, f"next_sample.{name}.sample_rate", given, rule)
-
-    def config(self, name: ModelName) -> SampleConfig:
-        """Return the sizes of a model."""
-        return cast(SampleConfig, getattr(self, name))
 
 
 def train_sample_model(

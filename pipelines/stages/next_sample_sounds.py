@@ -1,49 +1,26 @@
 """Sounds that language models of samples generate: from silence, and after the beginnings of test clips."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from lm.samples.model import SampleLanguageModel
+from pipelines.stages.options import SampleSoundsConfig
 from pipelines.stages.playback import PLAYED
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from vocoder.continuing import joined_sound
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.judging.metrics import sound_levels
-from vocoder.sampling import EngineChoice, Sampling
+from vocoder.sampling import Sampling
 from wordless.audio.excerpts import read_loudest
 from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash
 from wordless.audio.recordings.selection import choose_randomly
 from wordless.audio.waveform import Waveform
-from wordless.base.ranges import require, require_least, require_positive
-from wordless.base.seeds import require_seed, sound_seed
+from wordless.base.seeds import sound_seed
 
 SAMPLE_SOUNDS = "sounds.json"
 ORIGINAL = "original"  # the recording that models continue
-
-
-@dataclass(frozen=True, kw_only=True)
-class SampleSoundsConfig:
-    """Options of the generated sounds."""
-
-    seconds: float  # of each sound, after its prompt
-    unprompted: int  # sounds of each model that begin in silence
-    prompts: int  # test clips that each model continues
-    prompt_seconds: float  # at most; of a shorter clip the first half
-    temperature: float
-    seed: int
-    engine: EngineChoice  # of the WaveNets
-
-    def __post_init__(self) -> None:
-        require_positive(self, "next_sample.sounds", "seconds", "prompt_seconds")
-        require_least(self, "next_sample.sounds", "unprompted", "prompts", least=0)
-        count = self.unprompted + self.prompts
-        require(count > 0, "next_sample.sounds.unprompted + next_sample.sounds.prompts", count, "choose one or more")
-        rule = "choose 0 (the most probable level) or more, 1 as learned"
-        require(0 <= self.temperature < math.inf, "next_sample.sounds.temperature", self.temperature, rule)
-        require_seed(self.seed, "next_sample.sounds.seed")
 
 
 def generate_sample_sounds(

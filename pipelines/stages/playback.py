@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
+from pipelines.stages.options import JudgeName, ListeningConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
 from tokenizer.codes import Codes
@@ -12,63 +12,20 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.kinds.table import KINDS
 from vocoder.postfilter import in_force
-from vocoder.sampling import MOST_PASSES, PASSES, EngineChoice, Sampling
+from vocoder.sampling import Sampling
 from vocoder.synthesis import Synthesis, create_synthesis
 from wordless.audio.excerpts import Excerpt, read_loudest
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from wordless.audio.recordings.selection import choose_randomly
 from wordless.audio.waveform import Waveform
-from wordless.base.options import Options, option
-from wordless.base.seeds import MAX_SEED
 
-JudgeName = Literal["probe", "codes", "supervised"]
 JUDGES: dict[JudgeName, str] = {
     "probe": "a linear probe of log-mel",
     "codes": "a linear probe of the codes of the sound",
     "supervised": "a supervised network",
 }
 PLAYED: tuple[Split, ...] = ("test",)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListeningConfig(Options):
-    """Options of the sounds to listen to, and of those that are measured."""
-
-    clips: int = option(6, "number of test clips in the report; null: 4 with the built-in sentences, else 6", least=1)
-    judged_clips: int = option(40, "test clips that are judged; 0: those in the report, without labels", least=0)
-    judge: JudgeName = option(
-        "probe",
-        "who names the labels of decoded sound: the best linear probe of log-mel, of the codes of the sound, or a "
-        "trained network; null: codes with the built-in sentences, else probe",
-    )
-    seconds: float = option(3.0, "longest clip in seconds; of a longer clip the loudest stretch is used", above=0)
-    continuation_seconds: float = option(1.0, "length of the GPT's continuation of each clip in seconds", above=0)
-    prompt_seconds: float = option(
-        1.0,
-        "least length of the prompt that a continuation follows in seconds; at most three quarters of the clip",
-        above=0,
-    )
-    temperatures: tuple[float, ...] = option((0.7, 1.0), "temperatures of the GPT", least=0, distinct=True)
-    continuations: int = option(2, "continuations of each clip at each temperature", least=0)
-    unconditional: int = option(2, "sounds without a prompt at each temperature", least=0)
-    top_k: int = option(50, "the GPT draws from this number of most probable codes; 0: all codes", least=0)
-    vocoder_temperature: float = option(1.0, "temperature of WaveNet; 0: always the most probable sample", least=0)
-    seed: int = option(0, "seed of the drawn sounds", least=0, most=MAX_SEED)
-    engine: EngineChoice = option("auto", "the code that generates WaveNet's samples")
-    postfilter: float = option(
-        1.0,
-        "strength of the filter that gives WaveNet's sound the spectrum of its codes: 0 (off) to 1",
-        least=0,
-        most=1,
-    )
-    postfilter_passes: int = option(
-        PASSES,
-        "number of times that this filter is applied: a second pass helps a WaveNet of minutes; each pass delays a "
-        "stream by 15 to 20 ms",
-        least=1,
-        most=MOST_PASSES,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,15 +16,17 @@ import numpy as np
 import soundfile
 from threadpoolctl import threadpool_limits
 
-from lm.bodies.convolutional import ConvEncoderConfig
+from lm.bodies.options import ConvEncoderConfig
+from lm.options import ProbeConfig
 from lm.probing.probe import fitted_penalties, scores_of_others
-from lm.probing.task import ProbeConfig, ProbeTask
+from lm.probing.task import ProbeTask
 from lm.probing.vectors import FloatArray
 from pipelines.stages.baselines import create_block_reader, score_last_block
 from pipelines.stages.decoded import decoded_paths, wav_name
 from pipelines.stages.features import BAG_OF_CODES, audio_features, bag_features
 from pipelines.stages.listening import LISTENING
-from pipelines.stages.playback import JUDGES, JudgeName
+from pipelines.stages.options import JudgeName
+from pipelines.stages.playback import JUDGES
 from pipelines.stages.probe import probe_task
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json

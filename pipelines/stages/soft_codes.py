@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from lm.model import LanguageModel
-from lm.probing.vectors import FloatArray, Pooling, RunningPools, VectorConfig, average
+from lm.options import Pooling, VectorConfig
+from lm.probing.vectors import FloatArray, RunningPools, average
 from lm.windows import windows
 from pipelines.stages.features import CodesVectors, heard_key
 from pipelines.store.session import Session

@@ -4,15 +4,15 @@ AST is the Audio Spectrogram Transformer (Gong, Chung and Glass, 2021, arXiv:210
 of a local folder or random ones, and trained by the one training loop.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from lm.bodies.ast_body import AstReader, ast_layers, patches_along
-from lm.bodies.augmentation import AugmentationConfig, augmenting
-from lm.bodies.clips import ClipBatchConfig, StoredClips
+from lm.bodies.augmentation import augmenting
+from lm.bodies.clips import StoredClips
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
     N_MELS,
@@ -25,31 +25,15 @@ from lm.bodies.spectrogram_transformer import (
     save_classifier,
     weights_hash,
 )
-from lm.probing.vectors import ONE_HEARING, VectorConfig
+from lm.options import ONE_HEARING, VectorConfig
 from pipelines.stages.features import hearings_key, network_features
 from pipelines.stages.labels import LabelledTraining, Labels, train_classifier
+from pipelines.stages.options import AstSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, split_filter_banks
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
 from pipelines.store.training_curve import CURVE
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
-from wordless.base.ranges import require
-from wordless.training.options import FitConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class AstSettings:
-    """Options of AST's stages."""
-
-    model: AstConfig
-    augmentation: AugmentationConfig
-    batches: ClipBatchConfig
-    label_smoothing: float = 0.1  # share of the target that is spread over all classes; only for single labels
-    fit: FitConfig
-
-    def __post_init__(self) -> None:
-        rule = "choose 0 (none) or a share below 1"
-        require(0 <= self.label_smoothing < 1, "ast.label_smoothing", self.label_smoothing, rule)
 
 
 def ast(session: Session, manifest: Manifest, banks: Entry, labels: Labels, settings: AstSettings) -> Entry:

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.stored_arrays import TRAINED_ON
-from pipelines.stages.tokenizer import AUTOENCODER, SAMPLE, STATES, TokenizerSettings, columns_config, patches_of
+from pipelines.stages.tokenizer import AUTOENCODER, SAMPLE, STATES, columns_config, patches_of
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric

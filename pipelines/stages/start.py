@@ -11,11 +11,11 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from lm.gpt import GPTConfig
+from lm.options import GPTConfig
 from tokenizer.config import SavedTokenizer, TokenizerConfig
 from tokenizer.tokenizer import Tokenizer
+from vocoder.options import WaveNetConfig
 from vocoder.vocoder import SavedVocoder, Vocoder
-from vocoder.wavenet.network import WaveNetConfig
 from vocoder.wavenet.transfer import Statistics, as_it_is
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.configuration import build, render

@@ -23,7 +23,7 @@ from lm.bodies.ast_body import patches_along, stored_filter_banks
 from lm.bodies.clips import StoredClips
 from lm.bodies.convolutional import SpectrogramReader, statistics
 from lm.bodies.spectrogram_transformer import AUDIOSET_STATISTICS, N_MELS, Statistics, frames_of
-from lm.probing.vectors import VectorConfig
+from lm.options import VectorConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from wordless.audio.options import SpectrogramConfig

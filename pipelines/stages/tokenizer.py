@@ -3,137 +3,35 @@
 Nothing is fitted on validation or test clips; validation clips only choose the kept weights.
 """
 
-from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.start import TOKENS, start_folder, tokenizer_hash
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.autoencoder import Autoencoder, PatchBatch, reconstruction_loss
-from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import TOGETHER, fit_codebooks, write_bottlenecks
 from tokenizer.kmeans_report import kmeans_summary
 from tokenizer.make_up_gain import measure_gain
-from tokenizer.options import AutoencoderConfig, HealthConfig, PatchConfig
-from tokenizer.rates import MOST_RATES
 from tokenizer.sample import FrameSample, LogMelReader, PatchBatches, draw_sample, normalised_patches, read_log_mel
 from tokenizer.speech_layer import FOLDER, ChosenLayer
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.options import SpectrogramConfig, require_ranges
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Manifest, Split, audio_hash
 from wordless.base.devices import local_gpus
 from wordless.base.errors import InputError
-from wordless.base.ranges import require, require_least
 from wordless.base.saved_models import TOKENIZER, write_tensors
-from wordless.base.seeds import require_seed
 from wordless.base.tasks import Pool
 from wordless.base.threads import one_thread
-from wordless.training.options import FitConfig
 
 SAMPLE, AUTOENCODER = "sample.safetensors", "autoencoder.safetensors"
 STATES = {"train": "train_states", "validation": "validation_states"}  # tensors of the sample, with a speech layer
-MAX_BATCH = 1 << 20  # patches
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenizerSettings:
-    """Options of the tokenizer's stages."""
-
-    patch: PatchConfig
-    autoencoder: AutoencoderConfig
-    codebook_size: int
-    levels: int = 1  # residual codebooks: each quantises the residual of the previous ones
-    features: Literal["autoencoder", "wav2vec2"] = "autoencoder"  # what is quantised
-    feature_layer: int | None = None  # of a speech model, from 1 on; None: the middle one
-    rates: tuple[int, ...] | None = None  # frames per patch of each of several tokenizers, coarse to fine; None: one
-    sample_patches: int  # training patches for autoencoder and codebook, at most
-    kmeans_iterations: int
-    batch_size: int  # patches per training step
-    max_formants: float  # shift of the mel bands of the autoencoder's inputs, up to this ratio; 0: none
-    fit: FitConfig
-    health: HealthConfig
-    dynamic_ranges: tuple[float, float] | None = None  # dB: random range of each of the autoencoder's clips
-    seed: int
-    start: str | None = None  # folder or address of a tokenizer that is used as it is; None: one is trained
-
-    def __post_init__(self) -> None:
-        require_ranges(self.dynamic_ranges, "tokenizer.dynamic_ranges")
-        require_least(
-            self, "tokenizer", "codebook_size", "levels", "sample_patches", "kmeans_iterations", "batch_size", least=1
-        )
-        require(
-            self.batch_size <= MAX_BATCH, "tokenizer.batch_size", self.batch_size, f"it must be at most {MAX_BATCH}"
-        )
-        if self.fit.accumulation > self.batch_size:
-            raise InputError(
-                f"tokenizer.fit.accumulation is {self.fit.accumulation}, and a batch has tokenizer.batch_size="
-                f"{self.batch_size} patches; choose {self.batch_size} or fewer"
-            )
-        rule = "choose a ratio of at least 0 and below 1, such as 0.2"
-        require(0 <= self.max_formants < 1, "tokenizer.max_formants", self.max_formants, rule)
-        if self.max_formants and self.patch.mels is not None:
-            raise InputError(
-                f"tokenizer.max_formants is {self.max_formants} and tokenizer.patch.mels {self.patch.mels}: what is "
-                "shifted out of a band is not in its patch; choose tokenizer.patch.mels=null or max_formants=0"
-            )
-        self._require_rates()
-        rule = "one code tells nothing: choose 2 or more"
-        require(self.codebook_size >= 2, "tokenizer.codebook_size", self.codebook_size, rule)
-        require_seed(self.seed, "tokenizer.seed")
-        if self.codebook_size > self.sample_patches:
-            raise InputError(
-                f"tokenizer.codebook_size is {self.codebook_size} and tokenizer.sample_patches {self.sample_patches}; "
-                "k-means needs at least one patch per code: raise sample_patches"
-            )
-
-    @property
-    def by_rate(self) -> tuple["TokenizerSettings", ...]:
-        """The settings of each rate alone, coarse to fine."""
-        own = replace(self, rates=None)
-        frames = self.rates or (self.patch.frames,)
-        return tuple(replace(own, patch=replace(self.patch, frames=each)) for each in frames)
-
-    def config(self, audio: SpectrogramConfig, layer: ChosenLayer | None = None) -> TokenizerConfig:
-        """Return the config of the tokenizer, or of the finest of several, for these settings and a front end.
-
-        With the ``layer`` of a speech model, its states stand in the place of bottlenecks.
-        """
-        return TokenizerConfig(
-            audio=audio,
-            patch=self.patch,
-            autoencoder=self.autoencoder if layer is None else replace(self.autoencoder, bottleneck=layer.width),
-            codebook_size=self.codebook_size,
-            levels=self.levels,
-            speech_layer=None if layer is None else layer.config,
-        )
-
-    def sample_size(self, split: Split) -> int:
-        """Return the largest number of patches that are sampled from a split: other splits give a tenth of training."""
-        return self.sample_patches if split == "train" else max(self.sample_patches // 10, 1)
-
-    def _require_rates(self) -> None:
-        """Refuse rates of which a patch is no whole number of the next finer patches, or does not end with `patch`."""
-        rates, frames = self.rates, self.patch.frames
-        if rates is None:
-            return
-        nested = (fine < coarse and coarse % fine == 0 for coarse, fine in pairwise(rates))
-        if not (2 <= len(rates) <= MOST_RATES and min(rates) >= 1 and all(nested)):
-            raise InputError(
-                f"tokenizer.rates is {list(rates)}; name 2 to {MOST_RATES} numbers of frames per patch, coarse to "
-                "fine, each a multiple of the next, such as [8,4,2]; null: one rate"
-            )
-        if rates[-1] != frames:
-            raise InputError(
-                f"tokenizer.rates is {list(rates)} and tokenizer.patch.frames {frames}; the finest rate has the "
-                f"patches that the vocoder and other methods read: add tokenizer.patch.frames={rates[-1]}"
-            )
 
 
 def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry:

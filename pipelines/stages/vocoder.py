@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from pipelines.stages.options import VocoderSettings
 from pipelines.stages.start import VOICE, saved_vocoder, start_folder, statistics_of
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
 from pipelines.store.session import Session
@@ -17,59 +18,20 @@ from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.codes import IntArray
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder.crops import Crops, CropsConfig, OtherCodes, VocoderClips, loss
+from vocoder.crops import Crops, OtherCodes, VocoderClips, loss
 from vocoder.frames import log_mel_of
+from vocoder.options import WaveNetConfig
 from vocoder.pitch_comb import VoiceHead, fit_head
 from vocoder.runaway import LoudnessRange
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig, create_wavenet
+from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, create_wavenet
 from vocoder.wavenet.transfer import transferred
 from wordless.audio.recordings.manifest import Clip, Manifest, Split
-from wordless.base.errors import InputError
-from wordless.base.ranges import require
 from wordless.base.saved_models import VOCODER
-from wordless.training.options import StartableFitConfig
 
 VALIDATION_CROPS = 64
 VOICE_SECONDS = 100.0  # of training recordings from which voicing and pitch are learned
 VOICE_SECONDS_PER_CLIP = 5.0
-STEPS, STEPS_FROM_SHIPPED = 300, 0  # vocoder.fit.steps=null; and for built-in voices from weights that ship
-
-
-@dataclass(frozen=True, kw_only=True)
-class VocoderSettings:
-    """Options of the vocoder's stage."""
-
-    wavenet: WaveNetConfig  # groups are filled in from the training clips
-    crops: CropsConfig
-    condition_on_groups: bool  # speakers or others, if the manifest has them: each gets its own voice by training
-    codebook_sizes: tuple[int, ...] | None  # random codebook sizes of training crops; None: the run's own
-    fit: StartableFitConfig
-    start: str | None = None  # folder or address of a vocoder whose weights training begins with; None: random weights
-    unfit: str | None = None  # filled in: why the weights that ship with the package do not serve this vocoder
-
-    def __post_init__(self) -> None:
-        rule = "a vocoder needs codes: choose meaning or embedding; experiment=next_sample trains WaveNet without codes"
-        require(self.wavenet.condition != "none", "vocoder.wavenet.condition", self.wavenet.condition, rule)
-        if not self.fit.steps and self.start is None:
-            why = "" if self.unfit is None else f" (of the weights that ship, {self.unfit})"
-            raise InputError(
-                f"vocoder.fit.steps is 0 and training begins with random weights, which make no sound{why}: choose 1 "
-                f"step or more, such as vocoder.fit.steps={STEPS}, or name a vocoder whose weights are used, "
-                f"{VOICE}=runs/<date>_<time>"
-            )
-        if self.codebook_sizes is None:
-            return
-        sizes = list(self.codebook_sizes)
-        if not sizes or min(sizes) < 2 or len(set(sizes)) < len(sizes):
-            raise InputError(
-                f"vocoder.codebook_sizes is {sizes}; name sizes of 2 or more, each once, or null for that of the run"
-            )
-        if self.wavenet.condition == "embedding":
-            raise InputError(
-                f"vocoder.codebook_sizes is {sizes} and vocoder.wavenet.condition embedding, which knows the codes of "
-                "one codebook: choose vocoder.codebook_sizes=null or vocoder.wavenet.condition=meaning"
-            )
 
 
 @dataclass(frozen=True)

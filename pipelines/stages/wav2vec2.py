@@ -8,13 +8,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from lm.bodies.clips import StoredClips, WaveformBatchConfig
+from lm.bodies.clips import StoredClips
 from lm.bodies.speech import SpeechReader, create_speech_classifier, save_speech_classifier, speech_layers
 from lm.bodies.wav2vec2 import (
-    MaskConfig,
     MaskedLoss,
-    TargetConfig,
-    Wav2vec2Config,
     as_read,
     create_masked_prediction,
     long_enough,
@@ -23,85 +20,23 @@ from lm.bodies.wav2vec2 import (
     save_pretrained,
     validation_batches,
 )
-from lm.probing.vectors import ONE_HEARING, VectorConfig
+from lm.options import ONE_HEARING, VectorConfig
 from pipelines.stages.features import hearings_key, network_features
 from pipelines.stages.labels import LabelledTraining, Labels, train_classifier
 from pipelines.stages.language_model import unlabelled_entry
+from pipelines.stages.options import OPTION, FinetuningSettings, Wav2vec2Settings
 from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
-from wordless.audio.speech_models.description import Convolutions, SpeechModel, describe_speech_model
 from wordless.base.errors import InputError
-from wordless.base.ranges import require
 from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_hash
 from wordless.base.text import counted
-from wordless.training.options import FitConfig
 
-OPTION = "wav2vec2.weights"
 TARGETS = "targets.json"  # use of the codes of targets, on validation clips
 COLLAPSED = 0.05  # perplexity of the codes of targets, as a share of their number: below it few are used
 VALIDATION_SECONDS = 30.0  # of a clip, from its beginning, at most
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainingSettings:
-    """Options of the pre-training."""
-
-    targets: TargetConfig
-    batches: WaveformBatchConfig
-    fit: FitConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuningSettings:
-    """Options of the fine-tuning."""
-
-    masking: MaskConfig
-    freeze_convolutions: bool = True  # the paper trains the transformer and the head alone
-    label_smoothing: float = 0.1  # share of the target that is spread over all classes; only for single labels
-    batches: WaveformBatchConfig
-    fit: FitConfig
-
-    def __post_init__(self) -> None:
-        rule = "choose 0 (none) or a share below 1"
-        require(0 <= self.label_smoothing < 1, "finetuning.label_smoothing", self.label_smoothing, rule)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wav2vec2Settings:
-    """Options of the stages."""
-
-    weights: str | None = None  # local Hugging Face folder; None: a model is pre-trained on the clips
-    model: Wav2vec2Config  # that is pre-trained
-    pretraining: PretrainingSettings
-    finetuning: FinetuningSettings
-
-    @property
-    def layers(self) -> int:
-        """Layers of the model."""
-        return self.model.layers if self.weights is None else self.described.layers
-
-    @property
-    def width(self) -> int:
-        """Width of a state."""
-        return self.model.width if self.weights is None else self.described.width
-
-    @property
-    def convolutions(self) -> Convolutions:
-        """The frames of the model."""
-        return self.model.convolutions if self.weights is None else self.described.convolutions
-
-    def require_weights(self, sample_rate: int) -> None:
-        """Refuse a folder of weights that cannot be read, or that are of another sample rate."""
-        if self.weights is not None:
-            self.described.require_rate(sample_rate, option=OPTION)
-
-    @property
-    def described(self) -> SpeechModel:
-        """The description of the folder of weights."""
-        return describe_speech_model(Path(self.weights or "").expanduser(), option=OPTION)
 
 
 @dataclass(frozen=True, kw_only=True)

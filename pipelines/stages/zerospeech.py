@@ -4,73 +4,27 @@ A test compares the GPT with an untrained GPT, and with frequencies of codes and
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
 from lm.judging.ngrams import Unigram, fit_bigram
 from lm.judging.scores import Scorer, item_accuracies, mean_log_probability
 from lm.model import LanguageModel
+from pipelines.stages.options import ZerospeechConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import read_codes
-from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, speak, speech_folder
-from wordless.audio.recordings.spoken_pairs import SpokenPairs, held_out_voices, sentence_pairs, word_pairs
-from wordless.base.errors import InputError
-from wordless.base.ranges import require
+from wordless.audio.recordings.embedded import EmbeddedConfig, speak, speech_folder
+from wordless.audio.recordings.spoken_pairs import SpokenPairs
 from wordless.base.text import counted
 from wordless.base.threads import one_thread
 
 PAIRS = "pairs.json"
 MODELS = ("gpt", "bigram", "unigram", "random_gpt")
 Test = Literal["spot_the_word", "word_order"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ZerospeechConfig:
-    """Options of the tests."""
-
-    voices: int  # the last voices of the embedded corpus, which speak the tests
-    words: int  # words of the corpus that are asked, from the first
-    rounds: int  # made-up words for each word
-    sentences: int  # held-out sentences, each with the same words in another order
-    seed: int  # of speeds and pitches
-
-    def __post_init__(self) -> None:
-        most = len(VOICES) - 1
-        require(1 <= self.voices <= most, "zerospeech.voices", self.voices, f"choose 1 to {most}")
-        require(2 <= self.words <= len(WORDS), "zerospeech.words", self.words, f"choose 2 to {len(WORDS)}")
-        require(1 <= self.rounds <= 9, "zerospeech.rounds", self.rounds, "choose 1 to 9")
-        require(1 <= self.sentences <= 500, "zerospeech.sentences", self.sentences, "choose 1 to 500")
-
-    def require_unheard(self, embedded: EmbeddedConfig) -> None:
-        """Refuse voices that the corpus has, too, and a corpus without the words of the tests."""
-        if embedded.other:
-            raise InputError(
-                "embedded.other is true, and the stage zerospeech asks for words of the default corpus, which are not "
-                "trained on then: choose embedded.other=false, or leave zerospeech out of stages"
-            )
-        left = len(VOICES) - self.voices
-        if embedded.voices > left:
-            raise InputError(
-                f"embedded.voices is {embedded.voices}, and the stage zerospeech needs {self.voices} voices that are "
-                f"not trained on: choose embedded.voices={left} or fewer, or a smaller zerospeech.voices"
-            )
-
-    def pairs(self, embedded: EmbeddedConfig) -> SpokenPairs:
-        """List the pairs that the material of the embedded corpus allows.
-
-        Raises:
-            InputError: no made-up word can be made of its words.
-        """
-        voices = held_out_voices(self.voices)
-        if embedded.sentences:
-            return sentence_pairs(voices, count=self.sentences, seed=self.seed)
-        found = word_pairs(voices, words=self.words, known=embedded.words, rounds=self.rounds, seed=self.seed)
-        require(bool(found.pairs), "embedded.words", embedded.words, "made-up words need more words to be made of")
-        return found
 
 
 def spoken_pairs(

@@ -6,13 +6,13 @@ from functools import partial
 import numpy as np
 import torch
 
-from lm.bodies.augmentation import AugmentationConfig, augmenting
-from lm.bodies.clips import ClipBatchConfig, ClipViews, StoredClips
-from lm.bodies.convolutional import ConvEncoder, ConvEncoderConfig, create_encoder, pool_blocks
+from lm.bodies.augmentation import augmenting
+from lm.bodies.clips import ClipViews, StoredClips
+from lm.bodies.convolutional import ConvEncoder, create_encoder, pool_blocks
+from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ConvEncoderConfig
 from lm.bodies.simclr import PairBatches, create_simclr, loss, validation_pairs
-from lm.contrast import ContrastConfig
-from lm.gpt import GPT, GPTConfig, create_gpt
-from lm.probing.vectors import POOLINGS
+from lm.gpt import GPT, create_gpt
+from lm.options import POOLINGS, ContrastConfig, GPTConfig
 from lm.tokens import Vocabulary
 from tests.gpu.finding import CPU, Finding, Scale, missing, relative, seconds_of
 from tests.gpu.training import trained

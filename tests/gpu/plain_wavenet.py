@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from vocoder.wavenet.network import WaveNetConfig
+from vocoder.options import WaveNetConfig
 
 
 class PlainWaveNet(nn.Module):

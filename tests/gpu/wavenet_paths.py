@@ -13,12 +13,13 @@ from pipelines.benchmarks.vocoder import weight_bytes
 from tests.gpu.finding import CPU, Finding, Scale, bandwidth, relative, seconds_of
 from tests.gpu.plain_wavenet import PlainWaveNet
 from tests.gpu.training import trained
-from vocoder.crops import Crops, CropsConfig, VocoderClips, loss
+from vocoder.crops import Crops, VocoderClips, loss
 from vocoder.engines.choice import choose_engine, create_streams, precision
 from vocoder.engines.torch_streams import draw_levels
 from vocoder.generation import GenerationInput, generate
+from vocoder.options import CropsConfig, WaveNetConfig
 from vocoder.sampling import EngineChoice, Sampling
-from vocoder.wavenet.network import WaveNet, WaveNetConfig, create_wavenet
+from vocoder.wavenet.network import WaveNet, create_wavenet
 from wordless.training.options import FitConfig
 
 CONFIG = WaveNetConfig()

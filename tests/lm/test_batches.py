@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm.batches import UNCOUNTED, BatchConfig, CodeSequences, TokenBatch, TrainingBatches, loss, validation_batches
-from lm.gpt import GPT, GPTConfig, create_gpt
+from lm.batches import UNCOUNTED, CodeSequences, TokenBatch, TrainingBatches, loss, validation_batches
+from lm.gpt import GPT, create_gpt
+from lm.options import BatchConfig, GPTConfig
 from lm.tokens import Vocabulary
 from tests.lm.tiny import random_codes
 from wordless.base.errors import InputError

@@ -8,9 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.batches import BatchConfig, CodeSequences, TrainingBatches, loss, validation_batches
-from lm.contrast import ContrastConfig, ContrastedGPT, ContrastedLoss, create_contrasted, nt_xent
-from lm.gpt import Interleaving, create_gpt
+from lm.batches import CodeSequences, TrainingBatches, loss, validation_batches
+from lm.contrast import ContrastedGPT, ContrastedLoss, create_contrasted, nt_xent
+from lm.gpt import create_gpt
+from lm.options import BatchConfig, ContrastConfig, Interleaving
 from lm.probing.vectors import pool
 from lm.tokens import Vocabulary
 from tests.lm.reference import nt_xent_by_loops

@@ -10,7 +10,8 @@ from torch.nn.functional import one_hot
 
 from lm.embeddings import embed, layer_features, states_over_time
 from lm.model import LanguageModel
-from lm.probing.vectors import ALL_POOLINGS, POOLINGS, FloatArray, Pooling, VectorConfig, pool
+from lm.options import POOLINGS, Pooling, VectorConfig
+from lm.probing.vectors import ALL_POOLINGS, FloatArray, pool
 from lm.windows import windows
 from tests.lm import reference
 from tests.lm.tiny import TINY, random_codes, random_rates, rates_format

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lm.gpt import CachedGPT, GPTConfig, create_gpt
+from lm.gpt import CachedGPT, create_gpt
 from lm.model import LanguageModel
+from lm.options import GPTConfig
 from lm.tokens import Vocabulary
 from tests.lm import reference
 from tests.lm.tiny import TINY, codes_format, random_codes

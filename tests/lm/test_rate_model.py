@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from lm.batches import UNCOUNTED, BatchConfig, CodeSequences, TrainingBatches, loss, validation_batches
+from lm.batches import UNCOUNTED, CodeSequences, TrainingBatches, loss, validation_batches
 from lm.embeddings import layer_features
 from lm.exports import export_huggingface
 from lm.generation import Sampling
 from lm.gpt import CachedGPT
 from lm.judging.scores import perplexities, score
 from lm.model import LanguageModel
+from lm.options import BatchConfig
 from lm.rate_model import RateLanguageModel, load_language_model
 from lm.windows import Window
 from tests.lm.tiny import TINY, random_codes, random_rates, rates_format

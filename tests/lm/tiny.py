@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lm.gpt import GPTConfig
+from lm.options import GPTConfig
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.rates import combined_format, join_rates
 

@@ -24,7 +24,8 @@ from tests.vocoder.sounds import tiny_config
 from tokenizer.config import TokenizerConfig
 from vocoder.engines import numba_streams
 from vocoder.engines.numba_streams import TOGETHER
-from vocoder.wavenet.network import WaveNetConfig, create_wavenet
+from vocoder.options import WaveNetConfig
+from vocoder.wavenet.network import create_wavenet
 from wordless.base.errors import InputError
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from lm.embeddings import embed
-from lm.gpt import GPTConfig
 from lm.model import LanguageModel
+from lm.options import GPTConfig
 from pipelines import hear
 from pipelines.hear import HearModel, get_scene_embeddings, get_timestamp_embeddings, load_model
 from tests.pipelines.tiny import AUDIO, sweep, tiny_tokenizer

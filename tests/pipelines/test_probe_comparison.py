@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from lm.options import ProbeConfig
 from lm.probing.comparison import Estimate, independent_difference
-from lm.probing.task import ProbeConfig
 from pipelines.methods.table import row_of
 from pipelines.pages.run_words import gap
 from pipelines.results.comparison import Comparison

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lm.gpt import GPTConfig
+from lm.options import GPTConfig
 from pipelines.settings.run import run_settings
 from pipelines.stages.features import HeardCodes, random_gpt_features
 from pipelines.store.store import Entry, Recipe

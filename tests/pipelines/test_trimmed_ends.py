@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from lm.bodies.spectrogram_transformer import AstConfig
+from lm.bodies.options import AstConfig
 from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
 from pipelines.settings.run import run_settings
 from pipelines.stages.codes import codes, views

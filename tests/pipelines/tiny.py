@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lm.gpt import GPTConfig
 from lm.model import LanguageModel
+from lm.options import GPTConfig
 from lm.rate_model import RateLanguageModel
-from pipelines.stages.playback import ListeningConfig, Playback
+from pipelines.stages.options import ListeningConfig
+from pipelines.stages.playback import Playback
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tokenizer.autoencoder import Autoencoder
@@ -17,8 +18,9 @@ from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.rates import combined_format
 from tokenizer.tokenizer import Tokenizer
+from vocoder.options import WaveNetConfig
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.network import WaveNet, WaveNetConfig
+from vocoder.wavenet.network import WaveNet
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.waveform import FloatArray

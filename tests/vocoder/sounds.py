@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tokenizer.codes import Codes, CodesFormat
 from vocoder.crops import VocoderClips
-from vocoder.wavenet.network import WaveNetConfig
+from vocoder.options import WaveNetConfig
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 

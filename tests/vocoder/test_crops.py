@@ -13,7 +13,8 @@ from tests.vocoder.sounds import (
     recordings,
     tiny_config,
 )
-from vocoder.crops import NOT_COUNTED, Crops, CropsConfig, OtherCodes, VocoderClips, loss
+from vocoder.crops import NOT_COUNTED, Crops, OtherCodes, VocoderClips, loss
+from vocoder.options import CropsConfig
 from vocoder.wavenet.mu_law import encode, silence
 from vocoder.wavenet.network import create_wavenet
 from wordless.base.errors import InputError

@@ -5,9 +5,10 @@ import torch
 from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
 from tokenizer.codes import Codes
 from vocoder.frames import code_frames, mean_level
+from vocoder.options import WaveNetConfig
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet.network import WaveNetConfig, create_wavenet
+from vocoder.wavenet.network import create_wavenet
 from wordless.base.errors import InputError
 
 EMBEDDING = {"condition": "embedding", "codebook": "book-1", "codebook_size": 12, "streams": 1}

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-LEVELS = 256  # 8 bits
+from vocoder.options import LEVELS
 
 
 def encode(samples: Tensor, *, levels: int = LEVELS) -> Tensor:

@@ -11,130 +11,18 @@ Inside, time stands before channels, ``(batch, time, channels)``, and convolutio
 tanh for the whole gate this trained 1.3 times as fast as `Conv1d` did on a CPU (bf16 autocast, 1 and 2 cores).
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from vocoder.options import WaveNetConfig
 from vocoder.wavenet.gated_layer import gated_layer
-from vocoder.wavenet.mu_law import LEVELS, companded_scale
+from vocoder.wavenet.mu_law import companded_scale
 from wordless.base.errors import InputError
-from wordless.base.ranges import require, require_positive
 
-MAX_CYCLE = 24  # layers per cycle at most: the last dilation is 2 ** 23 samples
-MAX_RECEPTIVE_FIELD = 1_000_000  # samples: a minute at 16 kHz
 UNKNOWN_GROUP = -1  # the group of a clip whose group is not known
-
-
-@dataclass(frozen=True, kw_only=True)
-class WaveNetConfig:
-    """Sizes of a conditional WaveNet."""
-
-    sample_rate: int = 16_000  # Hz
-    hop_length: int = 160  # samples per spectrogram frame
-    n_mels: int = 80
-    patch_frames: int = 2  # frames per code
-    residual_channels: int = 64
-    gate_channels: int = 128  # half for the tanh, half for the sigmoid
-    skip_channels: int = 128
-    layers: int = 20
-    cycles: int = 2  # repetitions of the dilations 1, 2, 4, ...
-    kernel_size: int = 2  # taps of each dilated convolution
-    levels: int = LEVELS  # mu-law levels
-    condition_channels: int = 128
-    condition_layers: int = 2  # convolutions over 3 frames; each looks one frame back and one ahead
-    # of codes: decoded log-mel, or a learned vector; none: samples alone, which no vocoder has
-    condition: Literal["meaning", "embedding", "none"] = "meaning"
-    code_position: bool = False  # add the position of a frame within its code
-    codebook: str = ""  # filled in for an embedding: its codebook, with size and streams
-    codebook_size: int = 0
-    streams: int = 1
-    groups: tuple[str, ...] = ()  # speakers or other groups in training; a clip is conditioned on its group
-    group_channels: int = 16
-
-    def __post_init__(self) -> None:
-        sizes = ("sample_rate", "hop_length", "n_mels", "patch_frames", "residual_channels", "skip_channels")
-        depths = ("layers", "cycles", "condition_channels", "condition_layers", "group_channels")
-        require_positive(self, "vocoder.wavenet", *sizes, *depths)
-        levels, gates, taps = self.levels, self.gate_channels, self.kernel_size
-        rule = "mu-law takes 2 to 65536 levels, usually 256 (8 bits)"
-        require(2 <= levels <= 65_536, "vocoder.wavenet.levels", levels, rule)
-        rule = "tanh and sigmoid take half each: choose an even number"
-        require(gates >= 2 and gates % 2 == 0, "vocoder.wavenet.gate_channels", gates, rule)
-        require(taps >= 2, "vocoder.wavenet.kernel_size", taps, "a dilated convolution needs 2 taps or more")
-        if self.layers % self.cycles:
-            raise InputError(
-                f"vocoder.wavenet.layers is {self.layers} and vocoder.wavenet.cycles {self.cycles}; "
-                "every cycle has the same layers: choose layers that cycles divides"
-            )
-        per_cycle = self.layers // self.cycles
-        if per_cycle > MAX_CYCLE or self.receptive_field > MAX_RECEPTIVE_FIELD:
-            raise InputError(
-                f"vocoder.wavenet.layers is {self.layers}, vocoder.wavenet.cycles {self.cycles} and "
-                f"vocoder.wavenet.kernel_size {self.kernel_size}: a sample would depend on more than "
-                f"{MAX_RECEPTIVE_FIELD} samples before it, which are all kept; choose fewer layers or more cycles"
-            )
-        if self.condition == "none" and (self.groups or self.code_position):
-            raise InputError(
-                "vocoder.wavenet.condition is none, and vocoder.wavenet.groups or code_position would condition the "
-                "network: leave them out, or choose another condition"
-            )
-        if len(set(self.groups)) != len(self.groups):
-            raise InputError(f"vocoder.wavenet.groups are {', '.join(self.groups)}; name each group once")
-
-    @property
-    def samples_per_code(self) -> int:
-        """Samples per code."""
-        return self.patch_frames * self.hop_length
-
-    @property
-    def dilations(self) -> tuple[int, ...]:
-        """Samples between the taps of each layer: 1, 2, 4, ... and again."""
-        return tuple(2 ** (layer % (self.layers // self.cycles)) for layer in range(self.layers))
-
-    @property
-    def receptive_field(self) -> int:
-        """Number of previous samples that a prediction depends on."""
-        per_cycle = (1 << self.layers // self.cycles) - 1  # 1 + 2 + 4 + ...
-        return 1 + (self.kernel_size - 1) * self.cycles * per_cycle
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights."""
-        residual, gates, skip = self.residual_channels, self.gate_channels, self.skip_channels
-        gated = gates // 2
-        layers = self.layers * self.kernel_size * residual * gates + (self.layers - 1) * gated * residual
-        ends = self.levels * residual + (self.layers * gated + 1) * skip + (skip + 1) * (skip + self.levels)
-        return layers + ends + self._condition_parameters
-
-    @property
-    def _condition_parameters(self) -> int:
-        if self.condition == "none":
-            return self.layers * self.gate_channels
-        channels, inputs = self.condition_channels, self.condition_inputs
-        numbers = (channels + 1) * self.layers * self.gate_channels
-        if self.condition == "embedding":
-            numbers += (1 + self.streams * self.codebook_size) * channels
-            inputs += channels - self.streams
-        if self.groups:
-            numbers += (len(self.groups) + channels) * self.group_channels
-        return numbers + (3 * inputs + 1) * channels + (self.condition_layers - 1) * (3 * channels + 1) * channels
-
-    @property
-    def condition_inputs(self) -> int:
-        """Number of condition values per frame, as of `vocoder.frames`."""
-        if self.condition == "none":
-            return 0
-        numbers = self.n_mels if self.condition == "meaning" else self.streams
-        return numbers + (self.patch_frames if self.code_position else 0)
-
-    @property
-    def look_ahead_frames(self) -> int:
-        """Spectrogram frames before and after its own that a sample is conditioned on."""
-        return 0 if self.condition == "none" else self.condition_layers
 
 
 class ConstantConditions(nn.Module):

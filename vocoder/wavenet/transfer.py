@@ -27,7 +27,8 @@ the ends are then those of this run.
 import torch
 from torch import Tensor
 
-from vocoder.wavenet.network import FrameConditions, WaveNet, WaveNetConfig, create_wavenet
+from vocoder.options import WaveNetConfig
+from vocoder.wavenet.network import FrameConditions, WaveNet, create_wavenet
 
 FIRST = "conditions.convolutions.0"
 Statistics = tuple[Tensor, Tensor]  # mean and standard deviation of the log-mel of each mel band

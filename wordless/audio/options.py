@@ -1,12 +1,16 @@
 """Options of the log-mel front end."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from wordless.audio.decoding import Channel, require_choice
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MeanRemoval = Literal["none", "clip", "running"]
 
@@ -90,11 +94,7 @@ def require_ranges(ranges: tuple[float, float] | None) -> None:
 
 
 DEFAULT_WINDOW_MS = 25.0
-
-
 DEFAULT_HOP_MS = 10.0
-
-
 LONGEST_MS = 10_000.0
 
 
@@ -201,3 +201,47 @@ def _require_full_bands(config: SpectrogramConfig) -> None:
     raise InputError(
         option="n_mels", value=config.n_mels, rule=rule, remedy=" or ".join(remedies) or "choose other bands"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolutions:
+    """Kernel sizes and strides of convolutions without padding, the first one first."""
+
+    kernels: Sequence[int]
+    strides: Sequence[int]
+
+    def __post_init__(self) -> None:
+        kernels, strides = list(self.kernels), list(self.strides)
+        if not kernels or len(kernels) != len(strides) or min(*kernels, *strides) < 1:
+            rule = f"give as many as kernels, {kernels}, at least one, each 1 or more"
+            raise InputError(option="strides", value=strides, rule=rule)
+
+    @property
+    def stride(self) -> int:
+        """Samples from one frame to the next."""
+        stride = 1
+        for own in self.strides:
+            stride *= own
+        return stride
+
+    @property
+    def receptive_field(self) -> int:
+        """Samples that a frame depends on."""
+        field = step = 1
+        for kernel, stride in zip(self.kernels, self.strides, strict=True):
+            field += (kernel - 1) * step
+            step *= stride
+        return field
+
+    def frames(self, num_samples: int) -> int:
+        """Count the frames of a sound; one that is shorter than the receptive field is filled up with silence."""
+        return max(num_samples - self.receptive_field, 0) // self.stride + 1
+
+    def frames_of(self, lengths: "Tensor") -> "Tensor":
+        """Count the frames of several sounds of ``lengths (batch,)`` samples."""
+        beyond = (lengths - self.receptive_field).clamp(min=0)
+        return beyond // self.stride + 1
+
+    def samples(self, frames: int) -> int:
+        """Count the samples that a number of frames depend on."""
+        return (frames - 1) * self.stride + self.receptive_field

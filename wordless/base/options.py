@@ -114,7 +114,7 @@ def _require_in_range(name: str, value: object, meaning: Meaning) -> None:
     """Refuse a number that is out of range or, without a range, not finite; and lists that are empty or repeat."""
     values = value if isinstance(value, tuple) else (value,)
     if (meaning.filled and not values) or (meaning.distinct and len({*values}) < len(values)):
-        rule = " and ".join(["name one or more"] * meaning.filled + ["name each once"] * meaning.distinct)
+        rule = f"name one or more{', each once' if meaning.distinct else ''}" if meaning.filled else "name each once"
         raise InputError(option=name, value=value, rule=rule)
     for number in values:
         if isinstance(number, float | int) and not isinstance(number, bool) and meaning.range is not None:

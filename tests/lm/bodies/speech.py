@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from lm.bodies.clips import ClipBatchConfig, StoredClips
-from lm.bodies.wav2vec2 import MaskConfig, TargetConfig, Wav2vec2Config
+from lm.bodies.clips import StoredClips
+from lm.bodies.options import ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config
 
 RATE = 4000
 SMALL = Wav2vec2Config(

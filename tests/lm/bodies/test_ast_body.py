@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from lm.bodies.ast_body import AstBody, AstNetwork, AstOptions, _log_energies
-from lm.bodies.augmentation import AugmentationConfig
 from lm.bodies.body import read_states
-from lm.bodies.spectrogram_transformer import LAYERS, AstConfig
+from lm.bodies.options import LAYERS, AstConfig, AugmentationConfig
 from tests.pipelines.tiny import sweep
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError

@@ -15,10 +15,8 @@ from lm.bodies.audio_transformer import (
     VARIANTS,
     AudioTransformer,
     AudioTransformerBody,
-    AudioTransformerConfig,
     AudioTransformerOptions,
     SavedAudioTransformer,
-    Variant,
     create_audio_transformer,
     create_classifier,
     decompose,
@@ -28,8 +26,8 @@ from lm.bodies.audio_transformer import (
     sinusoids,
 )
 from lm.bodies.body import freeze, read_states
-from lm.heads.classification import HeadConfig
-from lm.probing.vectors import Means
+from lm.bodies.options import AudioTransformerConfig, HeadConfig, Variant
+from lm.options import Means
 from tests.lm.bodies.freezing import require_frozen_before
 from tests.lm.reference import decomposed_by_loops, window_means_by_loops
 from tests.pipelines.tiny import sweep

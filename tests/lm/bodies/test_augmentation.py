@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lm.bodies.augmentation import AugmentationConfig, augment, blur, flip_bands, flip_time
+from lm.bodies.augmentation import augment, blur, flip_bands, flip_time
+from lm.bodies.options import AugmentationConfig
 from tests.lm.reference import blurred_by_loops
 from wordless.base.errors import InputError
 

@@ -7,16 +7,15 @@ import pytest
 import torch
 
 from lm.bodies.clips import (
-    ClipBatchConfig,
     ClipViews,
     LabelledBatches,
     Order,
     StoredClips,
-    WaveformBatchConfig,
     batches_by_length,
     trim_rows,
     validation_batches,
 )
+from lm.bodies.options import ClipBatchConfig, WaveformBatchConfig
 from wordless.base.errors import InputError
 
 LENGTHS = np.array([3, 8, 1, 5])

@@ -8,9 +8,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lm.bodies.convolutional import ConvEncoder, ConvEncoderConfig, create_classifier, create_encoder, head_scores
-from lm.heads.classification import HeadConfig, class_scores
-from lm.probing.vectors import POOLINGS, Pooling, pool
+from lm.bodies.convolutional import ConvEncoder, create_classifier, create_encoder, head_scores
+from lm.bodies.options import ConvEncoderConfig, HeadConfig
+from lm.heads.classification import class_scores
+from lm.options import POOLINGS, Pooling
+from lm.probing.vectors import pool
 from wordless.base.errors import InputError
 from wordless.base.saved_models import WEIGHTS
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from lm.bodies.augmentation import AugmentationConfig, augmenting
-from lm.bodies.clips import ClipBatchConfig, ClipViews
-from lm.bodies.convolutional import ConvEncoderConfig
+from lm.bodies.augmentation import augmenting
+from lm.bodies.clips import ClipViews
+from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ConvEncoderConfig
 from lm.bodies.simclr import PairBatches, create_simclr, loss, validation_pairs
-from lm.contrast import ContrastConfig
+from lm.options import ContrastConfig
 from tests.lm.bodies.sounds import MELS, ridges
 from wordless.base.errors import InputError
 

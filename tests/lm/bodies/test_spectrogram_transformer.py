@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import ASTConfig, ASTModel, DeiTConfig, DeiTModel, ViTConfig, ViTForImageClassification
 
+from lm.bodies.options import AstConfig
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
-    AstConfig,
     AstEncoder,
     create_ast,
     create_classifier,

@@ -8,7 +8,8 @@ import torch
 from transformers import AutoModelForAudioClassification, Wav2Vec2FeatureExtractor
 
 from lm.bodies.body import freeze, read_states
-from lm.bodies.clips import ClipBatchConfig, ClipViews, LabelledBatches
+from lm.bodies.clips import ClipViews, LabelledBatches
+from lm.bodies.options import ClipBatchConfig, MaskConfig, Wav2vec2Config, WaveformAugmentationConfig
 from lm.bodies.speech import (
     SpeechClassifier,
     SpeechNetwork,
@@ -18,8 +19,7 @@ from lm.bodies.speech import (
     load_speech_classifier,
     save_speech_classifier,
 )
-from lm.bodies.wav2vec2 import MaskConfig, Wav2vec2Config, as_read
-from lm.bodies.waveforms import WaveformAugmentationConfig
+from lm.bodies.wav2vec2 import as_read
 from lm.heads.classification import ClassLoss, class_targets
 from tests.lm.bodies.freezing import require_frozen_before
 from tests.lm.bodies.speech import tones

@@ -11,13 +11,11 @@ import torch
 from torch import Tensor
 from transformers import Wav2Vec2ForPreTraining
 
+from lm.bodies.options import MaskConfig, TargetConfig, Wav2vec2Config
 from lm.bodies.wav2vec2 import (
-    MaskConfig,
     MaskedBatch,
     MaskedLoss,
     MaskedPrediction,
-    TargetConfig,
-    Wav2vec2Config,
     compare_with_targets,
     create_masked_prediction,
     draw_masks,

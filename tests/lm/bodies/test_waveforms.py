@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lm.bodies.waveforms import RATE, WaveformAugmentationConfig, augment_waveforms
+from lm.bodies.options import WaveformAugmentationConfig
+from lm.bodies.waveforms import RATE, augment_waveforms
 from wordless.audio.reading import resample_blocks
 from wordless.base.errors import InputError
 

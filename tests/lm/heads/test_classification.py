@@ -6,20 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from lm.bodies.augmentation import AugmentationConfig, augmenting
-from lm.bodies.clips import ClipBatchConfig, ClipViews, LabelledBatch, LabelledBatches, validation_batches
-from lm.bodies.convolutional import ConvEncoderConfig, create_classifier
-from lm.heads.classification import (
-    ClassificationOptions,
-    ClassificationTask,
-    ClassLoss,
-    HeadConfig,
-    class_scores,
-    class_targets,
-)
+from lm.bodies.augmentation import augmenting
+from lm.bodies.clips import ClipViews, LabelledBatch, LabelledBatches, validation_batches
+from lm.bodies.convolutional import create_classifier
+from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ConvEncoderConfig, HeadConfig
+from lm.heads.classification import ClassificationOptions, ClassificationTask, ClassLoss, class_scores, class_targets
 from lm.heads.head import FigureConfig, PooledTask
+from lm.options import ProbeConfig
 from lm.probing.comparison import whole_groups
-from lm.probing.task import ProbeConfig
 from lm.probing.vectors import pool
 from tests.lm.bodies.sounds import MELS, ridges
 from wordless.base.errors import InputError

@@ -7,7 +7,7 @@ from sklearn.metrics import mean_absolute_error, r2_score
 
 from lm.heads.head import FigureConfig, PooledTask
 from lm.heads.regression import RegressionOptions, RegressionTask
-from lm.probing.task import ProbeConfig
+from lm.options import ProbeConfig
 from wordless.base.errors import InputError
 
 FIGURES = FigureConfig(resamples=200)

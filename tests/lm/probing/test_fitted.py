@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from lm.options import ProbeConfig
 from lm.probing.fitted import FittedProbe, VectorRecipe
 from lm.probing.probe import scores_of_others
-from lm.probing.task import ProbeConfig, ProbeTask, penalty_grid
+from lm.probing.task import ProbeTask, penalty_grid
 from wordless.base.errors import InputError
 
 

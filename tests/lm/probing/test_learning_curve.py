@@ -6,10 +6,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lm.options import ProbeConfig
 from lm.probing.comparison import MANY_GROUPS
 from lm.probing.logistic import standardise
 from lm.probing.probe import DRAWS, fit_penalties, label_order, learning_curve, probe
-from lm.probing.task import ProbeConfig, ProbeTask, penalty_grid
+from lm.probing.task import ProbeTask, penalty_grid
 
 CONFIG = ProbeConfig(penalties=4, resamples=20, learning_curve=(0.01, 0.2, 1.0))
 

@@ -6,21 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.probing.vectors import (
-    ALL_POOLINGS,
-    ONE_HEARING,
-    POOLINGS,
-    Means,
-    Pooling,
-    RunningPools,
-    VectorConfig,
-    average,
-    bags_of_codes,
-    pool,
-    pool_batch,
-    pooled_parts,
-    pooling_weights,
-)
+from lm.options import ONE_HEARING, PARTS, POOLINGS, Means, Pooling, VectorConfig
+from lm.probing.vectors import ALL_POOLINGS, RunningPools, average, bags_of_codes, pool, pool_batch, pooling_weights
 from tests.lm.reference import pooled_by_loops
 from tests.lm.tiny import random_codes
 from tokenizer.assignments import SoftCodes, soft_assignments, spacings_of
@@ -74,7 +61,7 @@ def test_pooling_is_what_loops_find(steps: int, pooling: Pooling) -> None:
     frames = np.random.default_rng(steps).normal(size=(steps, 3)).astype(np.float32)
     found = pool(frames, pooling)
     np.testing.assert_allclose(found, pooled_by_loops(frames.tolist(), pooling), atol=1e-6)
-    assert len(found) == 3 * pooled_parts(pooling)
+    assert len(found) == 3 * PARTS[pooling]
 
 
 @pytest.mark.parametrize("pooling", ALL_POOLINGS)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from lm.samples.context import ContextConfig, ContextNetwork
+from lm.samples.context import ContextNetwork
 from lm.samples.model import create_sample_model
-from lm.samples.transformer import TransformerConfig, create_transformer
-from lm.samples.wavenet import SampleWaveNetConfig
+from lm.samples.options import ContextConfig, SampleWaveNetConfig, TransformerConfig
+from lm.samples.transformer import create_transformer
 from tests.lm.samples.reference import linear_multiply_adds
 from tests.lm.samples.tiny import CONFIGS, CONTEXT, CONTEXTUAL, TRANSFORMER, WAVENET, lively, random_levels
 from vocoder.wavenet.mu_law import companded_scale

@@ -3,11 +3,9 @@
 import torch
 from torch import Tensor
 
-from lm.samples.context import ContextConfig
 from lm.samples.generation import SampleModel
 from lm.samples.model import SampleConfig, create_sample_model
-from lm.samples.transformer import TransformerConfig
-from lm.samples.wavenet import SampleWaveNetConfig
+from lm.samples.options import ContextConfig, SampleWaveNetConfig, TransformerConfig
 
 RATE = 1000
 CONTEXT = ContextConfig(strides=(2, 2), channels=4, layers=2)  # frames of 4 samples, a past of 16

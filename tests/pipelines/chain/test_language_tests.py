@@ -17,7 +17,8 @@ from pipelines.chain.language_tests import require_language_tests
 from pipelines.results.zerospeech import abx_test, pair_test, zerospeech_figures
 from pipelines.settings.run import RunSettings, run_settings
 from pipelines.stages.abx import abx
-from pipelines.stages.zerospeech import MODELS, ZerospeechConfig, spoken_pairs
+from pipelines.stages.options import ZerospeechConfig
+from pipelines.stages.zerospeech import MODELS, spoken_pairs
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.pipelines.conftest import FinishedRun

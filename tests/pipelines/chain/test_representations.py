@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from lm.probing.vectors import POOLINGS, FloatArray
+from lm.options import POOLINGS
+from lm.probing.vectors import FloatArray
 from pipelines.chain.chain import make_stages
 from pipelines.methods.method import Made, Method, Row
 from pipelines.methods.study import Study

@@ -20,8 +20,9 @@ from torch import nn
 
 from lm.embeddings import layer_features
 from lm.model import LanguageModel
+from lm.options import VectorConfig
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
-from lm.probing.vectors import VectorConfig, bags_of_codes
+from lm.probing.vectors import bags_of_codes
 from pipelines.demonstration.analysis import Analysis
 from pipelines.demonstration.answers import AVERAGE, ContinuationView, DemoAnswers
 from pipelines.demonstration.continuing import Request, mostly_silent, prompt_of
@@ -30,7 +31,7 @@ from pipelines.demonstration.models import MISSING, DemoModels
 from pipelines.demonstration.options import DemoConfig
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_rates_run, save_run, save_tokenizer, sweep
-from tokenizer.assignments import Assignments
+from tokenizer.options import Assignments
 from tokenizer.rates import split_rates
 from tokenizer.signals import quantised_vectors, soft_codes
 from tokenizer.tokenizer import Tokenizer

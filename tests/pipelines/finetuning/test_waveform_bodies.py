@@ -10,16 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from lm.bodies.audio_transformer import (
-    AudioTransformerConfig,
-    SavedAudioTransformer,
-    create_classifier,
-    save_classifier,
-)
+from lm.bodies.audio_transformer import SavedAudioTransformer, create_classifier, save_classifier
+from lm.bodies.options import AudioTransformerConfig, HeadConfig
 from lm.bodies.speech import create_speech_classifier, save_speech_classifier
 from lm.bodies.wav2vec2 import NO_MASKS
 from lm.finetuned import FineTunedModel
-from lm.heads.classification import HeadConfig
 from pipelines.finetuning.job import finetune_body
 from pipelines.finetuning.options import finetune_settings
 from pipelines.finetuning.prediction_options import PredictConfig

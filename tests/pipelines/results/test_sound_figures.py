@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from lm.probing.task import ProbeConfig
+from lm.options import ProbeConfig
 from pipelines.results.figures import Figure
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.stages.decoded import CLIPS, GUARD, JUDGED

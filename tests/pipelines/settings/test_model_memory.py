@@ -5,14 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from lm.bodies.convolutional import ConvEncoder, ConvEncoderConfig
-from lm.gpt import GPT, GPTConfig
+from lm.bodies.convolutional import ConvEncoder
+from lm.bodies.options import ConvEncoderConfig
+from lm.gpt import GPT
+from lm.options import GPTConfig
 from lm.tokens import Vocabulary
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny_chain import composed
 from tokenizer.autoencoder import Autoencoder
 from tokenizer.options import AutoencoderConfig
-from vocoder.wavenet.network import WaveNet, WaveNetConfig
+from vocoder.options import WaveNetConfig
+from vocoder.wavenet.network import WaveNet
 from wordless.base.errors import InputError
 
 

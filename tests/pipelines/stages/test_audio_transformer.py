@@ -12,10 +12,11 @@ from safetensors.numpy import load_file
 from torch import Tensor
 
 from lm.bodies.audio_transformer import VARIANTS, AudioTransformerConfig, create_audio_transformer, load_classifier
-from lm.bodies.clips import WaveformBatchConfig
+from lm.bodies.options import HeadConfig, WaveformBatchConfig
 from lm.bodies.waveforms import WaveformAugmentationConfig, augmenting_waveforms
-from lm.heads.classification import ClassLoss, HeadConfig, Label
-from lm.probing.vectors import POOLINGS, VectorConfig, pool
+from lm.heads.classification import ClassLoss, Label
+from lm.options import VectorConfig
+from lm.probing.vectors import POOLINGS, pool
 from pipelines.stages.audio_transformer import (
     AudioTransformerSettings,
     audio_transformer,

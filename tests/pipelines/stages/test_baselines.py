@@ -12,13 +12,16 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
-from lm.bodies.convolutional import PIECE_FRAMES, SpectrogramReader, clips_together, create_encoder, statistics
-from lm.probing.vectors import ONE_HEARING, POOLINGS, VectorConfig, pool
+from lm.bodies.convolutional import SpectrogramReader, clips_together, create_encoder, statistics
+from lm.bodies.options import PIECE_FRAMES
+from lm.options import ONE_HEARING, POOLINGS, VectorConfig
+from lm.probing.vectors import pool
 from pipelines.commandline.refusals import resolved
-from pipelines.stages.baselines import BaselineSettings, baseline_features, simclr, supervised
+from pipelines.stages.baselines import baseline_features, simclr, supervised
 from pipelines.stages.labels import Labels
+from pipelines.stages.options import BaselineSettings, TokenizerSettings
 from pipelines.stages.stored_arrays import heard_frames, open_heard, spectrograms, stored_spectrograms
-from pipelines.stages.tokenizer import TokenizerSettings, frame_sample
+from pipelines.stages.tokenizer import frame_sample
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.pipelines.tiny import AUDIO, sweep

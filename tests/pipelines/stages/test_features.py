@@ -9,7 +9,8 @@ import pytest
 import soundfile
 import torch
 
-from lm.probing.vectors import POOLINGS, pool
+from lm.options import POOLINGS
+from lm.probing.vectors import pool
 from pipelines.stages.features import audio_features
 from tests.pipelines.tiny import AUDIO, save_tokenizer, sweep, tiny_tokenizer
 from tokenizer.encoder import Encoder

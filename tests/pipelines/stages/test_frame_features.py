@@ -10,7 +10,8 @@ import soundfile
 import torch
 from safetensors.numpy import load_file
 
-from lm.probing.vectors import ONE_HEARING, POOLINGS, FloatArray, VectorConfig, pool
+from lm.options import ONE_HEARING, POOLINGS, VectorConfig
+from lm.probing.vectors import FloatArray, pool
 from pipelines.stages.features import frame_features
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lm.probing.vectors import FloatArray, VectorConfig, bags_of_codes
+from lm.options import VectorConfig
+from lm.probing.vectors import FloatArray, bags_of_codes
 from pipelines.stages import features
 from pipelines.stages.features import HeardCodes
 from pipelines.store.store import Entry

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from lm.bodies.spectrogram_transformer import AstConfig
-from lm.probing.vectors import VectorConfig
+from lm.bodies.options import AstConfig
+from lm.options import VectorConfig
 from pipelines.settings.run import run_settings
-from pipelines.stages.audio_transformer import AudioTransformerSettings, audio_transformer_features
+from pipelines.stages.audio_transformer import audio_transformer_features
 from pipelines.stages.features import frame_features
+from pipelines.stages.options import AudioTransformerSettings
 from pipelines.stages.soft_codes import filtered_features
 from pipelines.stages.spectrogram_transformer import ast_features
 from pipelines.stages.stored_arrays import heard_frames, open_heard

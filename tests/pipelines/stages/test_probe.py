@@ -12,7 +12,8 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from lm.probing.task import ProbeConfig, require_labels
+from lm.options import ProbeConfig
+from lm.probing.task import require_labels
 from pipelines.methods.table import METHODS
 from pipelines.results.probed_folds import ProbedFolds, compare
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable

@@ -11,9 +11,9 @@ import torch
 from safetensors.numpy import load_file as read_features
 
 from lm.embeddings import embed
-from lm.gpt import GPTConfig
 from lm.model import LanguageModel
-from lm.probing.vectors import VectorConfig, pool
+from lm.options import GPTConfig, VectorConfig
+from lm.probing.vectors import pool
 from pipelines.stages.features import code_features, gpt_features
 from pipelines.stages.soft_codes import HeardSoftCodes, bottlenecks_of_hearings, filtered, filtered_codes
 from pipelines.stages.stored_arrays import heard_frames, open_heard

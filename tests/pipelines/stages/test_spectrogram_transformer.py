@@ -10,20 +10,14 @@ import soundfile
 import torch
 from safetensors.numpy import load_file
 
-from lm.bodies.augmentation import AugmentationConfig
-from lm.bodies.clips import ClipBatchConfig
-from lm.bodies.spectrogram_transformer import (
-    AstConfig,
-    create_ast,
-    filter_bank,
-    frames_of,
-    load_classifier,
-    stored_filter_bank,
-)
+from lm.bodies.options import AstConfig, AugmentationConfig, ClipBatchConfig
+from lm.bodies.spectrogram_transformer import create_ast, filter_bank, frames_of, load_classifier, stored_filter_bank
 from lm.heads.classification import Label
-from lm.probing.vectors import POOLINGS, pool
+from lm.options import POOLINGS
+from lm.probing.vectors import pool
 from pipelines.stages.labels import Labels
-from pipelines.stages.spectrogram_transformer import AstSettings, ast, ast_features
+from pipelines.stages.options import AstSettings
+from pipelines.stages.spectrogram_transformer import ast, ast_features
 from pipelines.stages.stored_arrays import filter_banks
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store

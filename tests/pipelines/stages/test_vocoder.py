@@ -9,12 +9,13 @@ import soundfile
 import torch
 
 from pipelines.stages.codes import codes
+from pipelines.stages.options import VocoderSettings
 from pipelines.stages.stored_arrays import waveforms
-from pipelines.stages.vocoder import CodedIn, VocoderSettings, vocoder
+from pipelines.stages.vocoder import CodedIn, vocoder
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.store.training_curve import CURVE
-from vocoder.crops import CropsConfig
+from vocoder.options import CropsConfig
 from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.manifest import Clip, Manifest, Split
 from wordless.base.progress import Terminal

@@ -11,24 +11,15 @@ import soundfile
 import torch
 from safetensors.numpy import load_file
 
-from lm.bodies.clips import WaveformBatchConfig
+from lm.bodies.options import MaskConfig, WaveformBatchConfig
 from lm.bodies.speech import load_speech_classifier
-from lm.bodies.wav2vec2 import MaskConfig
 from lm.heads.classification import Label
-from lm.probing.vectors import POOLINGS, VectorConfig, pool
+from lm.options import POOLINGS, VectorConfig
+from lm.probing.vectors import pool
 from pipelines.stages.labels import Labels
+from pipelines.stages.options import FinetuningSettings, PretrainingSettings, Wav2vec2Settings
 from pipelines.stages.stored_arrays import split_waveforms, waveforms
-from pipelines.stages.wav2vec2 import (
-    Body,
-    FinetuningSettings,
-    PretrainingSettings,
-    Sound,
-    Wav2vec2Settings,
-    random_wav2vec2,
-    speech_features,
-    wav2vec2,
-    wav2vec2_finetuned,
-)
+from pipelines.stages.wav2vec2 import Body, Sound, random_wav2vec2, speech_features, wav2vec2, wav2vec2_finetuned
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.lm.bodies.speech import RATE, SMALL, TARGETS

@@ -22,9 +22,10 @@ from vocoder.engines.kernels import exponential, gate
 from vocoder.engines.numba_streams import NumbaStreams, numba_multiplies_bf16
 from vocoder.engines.torch_streams import TorchStreams
 from vocoder.generation import AS_LEARNED
+from vocoder.options import WaveNetConfig
 from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
-from vocoder.wavenet.network import WaveNet, WaveNetConfig, create_wavenet
+from vocoder.wavenet.network import WaveNet, create_wavenet
 
 LOGIT_TOLERANCE = 1e-4
 BF16_TOLERANCE = 0.03  # of the largest logit; bfloat16 has 8 bits

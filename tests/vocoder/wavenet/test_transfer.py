@@ -9,7 +9,8 @@ from torch import Tensor
 from tests.pipelines.tiny import AUDIO, tiny_tokenizer
 from tests.vocoder.sounds import tiny_config
 from tokenizer.tokenizer import Tokenizer
-from vocoder.wavenet.network import WaveNet, WaveNetConfig, create_wavenet
+from vocoder.options import WaveNetConfig
+from vocoder.wavenet.network import WaveNet, create_wavenet
 from vocoder.wavenet.transfer import transferred
 
 FRAMES = 12

@@ -10,7 +10,8 @@ from lm.model_card import export_card, model_card
 from lm.tokens import Vocabulary
 from tests.lm.tiny import TINY, codes_format
 from vocoder.model_card import model_card as vocoder_card
-from vocoder.wavenet.network import WaveNetConfig, create_wavenet
+from vocoder.options import WaveNetConfig
+from vocoder.wavenet.network import create_wavenet
 from wordless.base.text import escape_markdown
 
 NASTY = "a_b](x)\n---\n<script>`*"

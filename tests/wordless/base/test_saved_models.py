@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from lm.bodies.gpt import GptOptions
-from lm.bodies.spectrogram_transformer import AstConfig, create_classifier, load_classifier, save_classifier
+from lm.bodies.options import AstConfig
+from lm.bodies.spectrogram_transformer import create_classifier, load_classifier, save_classifier
 from lm.finetuned import FineTunedModel, create_network
 from lm.heads.classification import ClassificationOptions
 from lm.model import LanguageModel

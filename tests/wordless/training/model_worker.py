@@ -15,16 +15,18 @@ from typing import Generic
 import torch
 from torch import nn
 
-from lm.batches import BatchConfig, CodeSequences, TrainingBatches, validation_batches
+from lm.batches import CodeSequences, TrainingBatches, validation_batches
 from lm.batches import loss as nats
 from lm.model import LanguageModel
+from lm.options import BatchConfig
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.vocoder.sounds import clips_of_own_meaning, recordings, tiny_config
 from tokenizer.autoencoder import Autoencoder, reconstruction_loss
 from tokenizer.options import AutoencoderConfig
 from tokenizer.sample import PatchBatches
-from vocoder.crops import Crops, CropsConfig
+from vocoder.crops import Crops
 from vocoder.crops import loss as cross_entropy
+from vocoder.options import CropsConfig
 from vocoder.wavenet.network import create_wavenet
 from wordless.base.progress import Progress
 from wordless.training.fit import fit

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from lm.samples.context import ContextConfig, ContextNetwork
+from lm.samples.context import ContextNetwork
+from lm.samples.options import ContextConfig
 from tests.wordless.training.test_fit import CONFIG, trained
 from wordless.base.errors import InputError
 from wordless.training.convolutions import require_right_in_bfloat16

@@ -8,63 +8,16 @@ The frames of its stack of strided convolutions over samples::
     frame 2                             [  receptive field  ]        a frame needs all of its samples
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
+from wordless.audio.options import Convolutions
 from wordless.base.configuration import render
 from wordless.base.errors import InputError
 from wordless.base.json_values import read_json
 from wordless.base.ranges import require
 from wordless.base.saved_models import CONFIG, INDEX, PREPROCESSOR, WEIGHTS, weight_files
-
-
-@dataclass(frozen=True, kw_only=True)
-class Convolutions:
-    """Kernel sizes and strides of convolutions without padding, the first one first."""
-
-    kernels: Sequence[int]
-    strides: Sequence[int]
-
-    def __post_init__(self) -> None:
-        kernels, strides = list(self.kernels), list(self.strides)
-        if not kernels or len(kernels) != len(strides) or min(*kernels, *strides) < 1:
-            problem = f"kernels are {kernels} and strides {strides}"
-            raise InputError(f"{problem}; give as many of both, at least one, each 1 or more")
-
-    @property
-    def stride(self) -> int:
-        """Samples from one frame to the next."""
-        stride = 1
-        for own in self.strides:
-            stride *= own
-        return stride
-
-    @property
-    def receptive_field(self) -> int:
-        """Samples that a frame depends on."""
-        field = step = 1
-        for kernel, stride in zip(self.kernels, self.strides, strict=True):
-            field += (kernel - 1) * step
-            step *= stride
-        return field
-
-    def frames(self, num_samples: int) -> int:
-        """Count the frames of a sound; one that is shorter than the receptive field is filled up with silence."""
-        return max(num_samples - self.receptive_field, 0) // self.stride + 1
-
-    def frames_of(self, lengths: Tensor) -> Tensor:
-        """Count the frames of several sounds of ``lengths (batch,)`` samples."""
-        beyond = (lengths - self.receptive_field).clamp(min=0)
-        return torch.div(beyond, self.stride, rounding_mode="floor") + 1
-
-    def samples(self, frames: int) -> int:
-        """Count the samples that a number of frames depend on."""
-        return (frames - 1) * self.stride + self.receptive_field
-
 
 NAMES = {"wav2vec2": "wav2vec 2.0", "hubert": "HuBERT", "wavlm": "WavLM", "data2vec-audio": "data2vec"}
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")

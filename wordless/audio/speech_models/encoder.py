@@ -34,14 +34,9 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from wordless.audio.options import Convolutions
 from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length, similar_ratio
-from wordless.audio.speech_models.description import (
-    REMEDY,
-    Convolutions,
-    SpeechModel,
-    describe_speech_model,
-    describe_values,
-)
+from wordless.audio.speech_models.description import REMEDY, SpeechModel, describe_speech_model, describe_values
 from wordless.audio.waveform import FloatArray
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError

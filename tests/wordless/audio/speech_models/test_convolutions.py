@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from wordless.audio.speech_models.description import Convolutions
+from wordless.audio.options import Convolutions
 from wordless.base.errors import InputError
 
 SHAPES = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 5)), min_size=1, max_size=4)

@@ -1,0 +1,373 @@
+"""Options of the networks that the GPT is compared with."""
+
+import math
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from operator import mul
+from typing import Literal
+
+from lm.options import Means, VectorConfig
+from wordless.audio.options import Convolutions
+from wordless.base.errors import InputError
+from wordless.base.options import Options, option
+from wordless.base.seeds import MAX_SEED
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig(Options):
+    """Options of the classification head."""
+
+    pooling: Means = option("thirds", "pooling of the last frames over time")
+    dropout: float = option(0.3, "dropout before the classifier", least=0, below=1)
+    label_smoothing: float = option(0.1, "share of the target that is spread evenly over all classes", least=0, below=1)
+
+    def reads(self, vectors: VectorConfig) -> VectorConfig:
+        """Add the vectors that the head reads: the last block under its own pooling."""
+        poolings = dict.fromkeys([*vectors.poolings, self.pooling])
+        return replace(vectors, poolings=tuple(poolings), layers=("each", "together"))
+
+
+PIECE_FRAMES = 1024  # frames of a recording that are read at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvEncoderConfig(Options):
+    """Sizes of a convolutional encoder: one number for each block."""
+
+    channels: tuple[int, ...] = option((32, 64, 128, 256), "channels of each block", least=1, filled=True)
+    time_strides: tuple[int, ...] = option(
+        (2, 2, 2, 1),
+        "factor by which each block shortens the time axis",
+        least=1,
+        filled=True,
+    )
+    mel_strides: tuple[int, ...] = option(
+        (2, 2, 2, 2),
+        "factor by which each block narrows the mel axis",
+        least=1,
+        filled=True,
+    )
+    bands: int = option(4, "number of parts of the mel axis that are pooled separately", least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("time_strides", "mel_strides"):
+            if len(values := getattr(self, name)) != len(self.channels):
+                rule = f"give each of the {len(self.channels)} blocks of channels one number"
+                raise InputError(option=name, value=values, rule=rule)
+        if PIECE_FRAMES % math.prod(self.time_strides):
+            rule = f"their product must divide {PIECE_FRAMES}, the frames that are read at once: choose powers of 2"
+            raise InputError(option="time_strides", value=self.time_strides, rule=rule)
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights: two convolutions of 3 x 3 and two norms for each block."""
+        before = (1, *self.channels)
+        return sum(9 * (a + b) * b + 4 * b for a, b in zip(before, self.channels, strict=False))
+
+    @property
+    def hops(self) -> tuple[int, ...]:
+        """Spectrogram frames between two frames of each block."""
+        return tuple(accumulate(self.time_strides, mul))
+
+    @property
+    def dim(self) -> int:
+        """Features per frame of the last block: each channel in each band."""
+        return self.bands * self.channels[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationConfig(Options):
+    """Strength of the augmentations; every amount is drawn anew for each clip. Zeros change nothing."""
+
+    crop: float = option(0.6, "smallest share of a clip that is kept", above=0, most=1)
+    speed: float = option(0.25, "largest change of speed: 0.25 is 25 % faster, or slower by the same factor", least=0)
+    formant: float = option(
+        0.25,
+        "largest shift of the mel bands: 0.25 is 25 % higher, or lower by the same factor",
+        least=0,
+    )
+    gain_db: float = option(6.0, "largest change of level in dB", least=0)
+    mix: float = option(0.3, "share of clips to which another clip is added", least=0, most=1)
+    mix_db: float = option(10.0, "smallest level difference in dB by which the added clip is softer", least=0)
+    noise: float = option(
+        0.2,
+        "largest standard deviation of the added noise, in standard deviations of each mel band",
+        least=0,
+    )
+    time_masks: int = option(1, "number of time masks", least=0)
+    time_mask: float = option(0.2, "longest time mask as a share of the clip", least=0, most=1)
+    mel_masks: int = option(1, "number of mel masks", least=0)
+    mel_mask: float = option(0.2, "widest mel mask as a share of the bands", least=0, most=1)
+    blocks: int = option(0, "number of removed rectangles of time and bands", least=0)
+    block: float = option(0.3, "largest sides of a rectangle as shares of the clip and of the bands", least=0, most=1)
+    blur: float = option(0.0, "largest standard deviation of a Gaussian blur, in frames and in mel bands", least=0)
+    time_flip: float = option(0.0, "share of clips that are reversed in time", least=0, most=1)
+    mel_flip: float = option(0.0, "share of clips whose mel bands are reversed", least=0, most=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipBatchConfig(Options):
+    """Options of training batches."""
+
+    batch_size: int = option(96, "clips per step, over all processes", least=2)
+    max_frames: int = option(
+        300,
+        "longest piece of a clip in frames; a random piece is cut from a longer clip",
+        least=1,
+    )
+    pool_batches: int = option(
+        4,
+        "number of batches whose clips are sorted by length together, which saves padding; 1: no sorting",
+        least=1,
+    )
+    seed: int = option(0, "seed of the order of clips", least=0, most=MAX_SEED)
+
+    def share(self, part: int, parts: int) -> slice:
+        """Return part ``part`` of ``parts`` of a batch.
+
+        Raises:
+            InputError: the batch cannot be divided equally.
+        """
+        if self.batch_size % parts:
+            rule = f"{parts} (processes times accumulation steps) share it: choose a multiple of {parts}"
+            raise InputError(option="batch_size", value=self.batch_size, rule=rule)
+        return slice(part, None, parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveformBatchConfig(Options):
+    """Options of training batches of waveforms."""
+
+    batch_size: int = option(32, "clips per step, over all processes", least=2)
+    max_seconds: float = option(
+        3.0,
+        "longest piece of a clip in seconds; a random piece is cut from a longer clip",
+        above=0,
+    )
+    pool_batches: int = option(
+        4,
+        "number of batches whose clips are sorted by length together, which saves padding; 1: no sorting",
+        least=1,
+    )
+    seed: int = option(0, "seed of the order of clips", least=0, most=MAX_SEED)
+
+    def at_rate(self, sample_rate: float) -> ClipBatchConfig:
+        """Return the options of batches in which a frame is a sample."""
+        samples = max(round(self.max_seconds * sample_rate), 1)
+        return ClipBatchConfig(
+            batch_size=self.batch_size, max_frames=samples, pool_batches=self.pool_batches, seed=self.seed
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskConfig(Options):
+    """Options of masked spans of frames."""
+
+    share: float = option(
+        0.65,
+        "share of the frames that is masked, if spans did not overlap; 0: none",
+        least=0,
+        below=1,
+    )
+    length: int = option(10, "frames of a span", least=1)
+
+
+LEAST_FRAMES = 2  # of a masked span: each frame is told from others
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetConfig(Options):
+    """Options of masked frames and their targets."""
+
+    masking: MaskConfig = option(MaskConfig(length=5), "spans of masked frames")
+    negatives: int = option(
+        50,
+        "negatives of the contrastive loss for each masked frame: other masked frames of the clip",
+        least=1,
+    )
+    diversity_weight: float = option(0.5, "weight of the penalty for codes that are not used", least=0)
+    temperature: float = option(2.0, "temperature of the Gumbel softmax over codes at the first step", above=0)
+    final_temperature: float = option(0.5, "temperature of the Gumbel softmax at the last step", above=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.masking.share == 0:
+            raise InputError(option="masking.share", value=0, rule="something must be masked")
+        if self.masking.length < LEAST_FRAMES:
+            rule = f"choose {LEAST_FRAMES} or more, so that a masked frame has others beside it"
+            raise InputError(option="masking.length", value=self.masking.length, rule=rule)
+
+    def temperature_at(self, progress: float) -> float:
+        """Return the temperature of the Gumbel softmax after a share of the steps."""
+        return float(self.temperature * (self.final_temperature / self.temperature) ** progress)
+
+    @property
+    def least_frames(self) -> int:
+        """Frames of the shortest clip that can be used: a span, and a frame beside it."""
+        return self.masking.length + 1
+
+
+GROUPS = 2  # codebooks of the targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wav2vec2Config(Options):
+    """Sizes of a model that is pre-trained here."""
+
+    channels: int = option(128, "channels of each convolution", least=1)
+    kernels: tuple[int, ...] = option((10, 3, 3, 3, 3, 2, 2), "kernel sizes of the convolutions", least=1)
+    strides: tuple[int, ...] = option(
+        (5, 2, 2, 2, 2, 2, 2),
+        "strides of the convolutions: a frame for each 320 samples",
+        least=1,
+    )
+    width: int = option(192, "width of the transformer", least=1)
+    layers: int = option(4, "layers of the transformer", least=1)
+    heads: int = option(4, "attention heads", least=1)
+    ffn_dim: int = option(768, "width of the feed-forward networks", least=1)
+    positions: int = option(32, "frames that the convolution of positions sees", least=1)
+    codes: int = option(64, "codes of each of the two codebooks of targets", least=1)
+    code_dim: int = option(128, "width of a target", least=1)
+    dropout: float = option(0.1, "dropout of the network", least=0, below=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.kernels) != len(self.strides) or not self.kernels:
+            rule = f"give as many numbers as kernels has, {len(self.kernels)}, and at least one"
+            raise InputError(option="strides", value=self.strides, rule=rule)
+        for name, divisor in (("width", self.heads), ("code_dim", GROUPS)):
+            if getattr(self, name) % divisor:
+                raise InputError(option=name, value=getattr(self, name), rule=f"choose a multiple of {divisor}")
+
+    @property
+    def convolutions(self) -> Convolutions:
+        """The frames of the model."""
+        return Convolutions(kernels=self.kernels, strides=self.strides)
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, those of the pre-training's targets included."""
+        channels, width, ffn, codes = self.channels, self.width, self.ffn_dim, GROUPS * self.codes
+        first, *others = self.kernels
+        convolutions = channels * (first + 3) + sum(channels * (channels * kernel + 3) for kernel in others)
+        inputs = 2 * channels + (channels + 1) * width + width  # with the embedding of masked frames
+        positions = width * (width // self.heads) * self.positions + self.positions + width
+        layer = 4 * (width + 1) * width + 2 * width * ffn + ffn + 5 * width
+        targets = (channels + 1) * codes + codes * (self.code_dim // GROUPS)
+        projections = (width + 1 + self.code_dim + 1) * self.code_dim
+        return convolutions + inputs + positions + self.layers * layer + 2 * width + targets + projections
+
+
+Size = Literal["tiny", "small", "base"]  # the sizes of DeiT: 192, 384 and 768 wide
+HEADS: dict[Size, int] = {"tiny": 3, "small": 6, "base": 12}
+LAYERS = 12  # of every size
+
+
+@dataclass(frozen=True, kw_only=True)
+class AstConfig(Options):
+    """Options of the transformer and its initial weights. All sizes have 12 layers, as those of DeiT have."""
+
+    size: Size = option(
+        "tiny",
+        "tiny | small | base, the sizes of AST and DeiT: 192, 384 or 768 channels, 12 layers each",
+    )
+    weights: str | None = option(
+        None,
+        "Hugging Face folder or hf://user/name of an AST, DeiT or ViT model; null: random weights",
+    )
+    layers: tuple[int, ...] = option((4, 8, 12), "layers whose states are probed", least=1, most=LAYERS, filled=True)
+    patches: int = option(
+        101,
+        "patches along time per input: 101 are 10.1 seconds; a longer clip is read in pieces",
+        least=1,
+    )
+    dropout: float = option(0.0, "dropout of the network", least=0, below=1)
+
+    @property
+    def width(self) -> int:
+        """Dimensions of a token; each head is 64 wide."""
+        return 64 * HEADS[self.size]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveformAugmentationConfig(Options):
+    """Strength of the augmentations; every amount is drawn anew for each clip. Zeros change nothing."""
+
+    crop: float = option(0.9, "smallest share of a clip that is kept", above=0, most=1)
+    rate: float = option(
+        0.25,
+        "largest change of the playing rate: 0.25 is 25 % slower and lower, or faster and higher by the same factor",
+        least=0,
+        most=1,
+    )
+    mix: float = option(0.2, "share of clips to which another clip is added", least=0, most=1)
+    mix_db: float = option(10.0, "smallest level difference in dB by which the added clip is softer", least=0)
+    noise: float = option(0.1, "largest level of added white noise, relative to the level of the clip", least=0)
+    time_masks: int = option(1, "number of silenced passages", least=0)
+    time_mask: float = option(0.1, "longest silenced passage as a share of the clip", least=0, most=1)
+
+
+Variant = Literal["plain", "pooling", "wavelet"]
+MOST_LEVELS = 16  # windows of up to 32,768 patches, to which shorter clips are padded
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioTransformerConfig(Options):
+    """Sizes of the network, and what happens between its layers."""
+
+    variant: Variant = option(
+        "wavelet",
+        "plain | pooling | wavelet: what happens between layers; pooling halves the rate, wavelet lowers that of half "
+        "of the dimensions",
+    )
+    patch_ms: float = option(25.0, "length of a patch of samples in milliseconds", above=0)
+    front_end: int = option(2048, "filters: width of the first layer of the front end", least=1)
+    width: int = option(64, "dimensions of a state", least=1)
+    layers: int = option(6, "layers of the transformer", least=1)
+    heads: int = option(8, "attention heads", least=1)
+    ffn_dim: int = option(256, "width inside the feed-forward network", least=1)
+    pool_every: int = option(2, "layers between two halvings of the rate; only with variant=pooling", least=1)
+    wavelet_levels: int = option(
+        6,
+        "rates of the other half of the dimensions, such as 6 for windows of 2, 4, 8, 16 and 32 patches and of the "
+        "whole clip",
+        least=1,
+        most=MOST_LEVELS,
+    )
+    patches: int = option(400, "patches per input: 400 are 10 seconds; a longer clip is read in pieces", least=1)
+    dropout: float = option(0.1, "dropout of the network", least=0, below=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width % (2 * self.heads):
+            rule = f"choose a multiple of {2 * self.heads}, twice heads"
+            raise InputError(option="width", value=self.width, rule=rule)
+        if self.wavelet_levels > (most := self.width // 2):
+            rule = f"choose at most {most}, half of width"
+            raise InputError(option="wavelet_levels", value=self.wavelet_levels, rule=rule)
+        if self.patches % self.reduction:
+            rule = f"choose a multiple of {self.reduction}, as the last layer has a state for {self.reduction} patches"
+            raise InputError(option="patches", value=self.patches, rule=rule)
+
+    def patch(self, sample_rate: int) -> int:
+        """Count the samples of a patch."""
+        return max(round(sample_rate * self.patch_ms / 1000), 1)
+
+    def parameters(self, sample_rate: int) -> int:
+        """Number of weights of the encoder; it does not depend on the variant."""
+        width, ffn = self.width, self.ffn_dim
+        front_end = (self.patch(sample_rate) + 1) * self.front_end + (self.front_end + 1) * width
+        layer = 4 * width * (width + 1) + (2 * ffn + 1) * width + ffn + 4 * width  # attention, feed-forward, norms
+        return front_end + self.layers * layer + 4 * width  # the norms before and after the layers
+
+    @property
+    def reductions(self) -> tuple[int, ...]:
+        """Patches for each state of each layer."""
+        halves = self.variant == "pooling"
+        return tuple(2 ** (layer // self.pool_every) if halves else 1 for layer in range(self.layers))
+
+    @property
+    def reduction(self) -> int:
+        """Patches for each state of the last layer."""
+        return self.reductions[-1]

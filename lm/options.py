@@ -1,0 +1,300 @@
+"""Options of the GPT, of its training, and of the vectors that probes read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from wordless.base.errors import InputError
+from wordless.base.options import Options, option
+from wordless.base.seeds import MAX_SEED
+
+if TYPE_CHECKING:
+    from lm.tokens import Conditions, Vocabulary
+    from tokenizer.codes import CodesFormat
+
+FloatArray = npt.NDArray[np.float32]
+Means = Literal["mean", "thirds"]
+Pooling = Literal["mean", "thirds", "max", "thirds_max"]
+POOLINGS: tuple[Pooling, ...] = get_args(Means)  # of the default comparison
+# vectors of features that a pooling lays side by side
+PARTS: dict[Pooling, int] = {"mean": 1, "thirds": 3, "max": 1, "thirds_max": 4}
+Layers = Literal["each", "last", "together"]
+MOST_HEARINGS = 100  # each costs time, and 2 bytes per frame and mel band on disk
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorConfig(Options):
+    """Poolings and hearings."""
+
+    poolings: tuple[Pooling, ...] = option(
+        POOLINGS,
+        "over time, for every method: mean | thirds (means of the thirds) | max (of magnitude) | thirds_max",
+        filled=True,
+        distinct=True,
+    )
+    layers: tuple[Layers, ...] = option(
+        ("each", "together"),
+        "layers of a network that are candidates: each (every layer by itself) | last | together (all layers side by "
+        "side); not of AST, which has ast.model.layers",
+        filled=True,
+        distinct=True,
+    )
+    hearings: int = option(
+        1,
+        "number of versions of each clip, slower and faster ones, over which every method averages its features "
+        "(test-time augmentation)",
+        least=1,
+        most=MOST_HEARINGS,
+    )
+    hearing_rates: float = option(
+        0.25,
+        "hearings are up to this ratio slower or faster, with formants and pitch",
+        least=0,
+        most=1,
+    )
+
+    @property
+    def key(self) -> dict[str, object]:
+        """The part of a recipe that decides the vectors of a method without layers; a single hearing adds nothing."""
+        heard = {"hearings": self.hearings, "hearing_rates": self.hearing_rates}
+        others = heard if self.hearings > 1 else {}
+        return {"poolings": self.poolings, **others}
+
+    @property
+    def network_key(self) -> dict[str, object]:
+        """The same of a method with layers; the default layers add nothing."""
+        return self.key if self.layers == ONE_HEARING.layers else {**self.key, "layers": self.layers}
+
+    def size(self, width: int) -> int:
+        """Return the numbers that all poolings of frames ``(time, width)`` give."""
+        return width * sum(PARTS[pooling] for pooling in self.poolings)
+
+    def network_size(self, count: int, width: int) -> int:
+        """Return the numbers of all vectors of a network of ``count`` layers of one width."""
+        return self.size(width) * (len(self.numbers(count)) + count * ("together" in self.layers))
+
+    def keys(self, count: int, *, layer: str, together: str) -> list[str]:
+        """Name the vectors of ``count`` layers: ``layer_1:mean``, and ``together:mean`` of all side by side."""
+        names = [f"{layer}_{number}" for number in self.numbers(count)]
+        names += [together] if "together" in self.layers else []
+        return [f"{name}:{pooling}" for pooling in self.poolings for name in names]
+
+    def numbers(self, count: int) -> tuple[int, ...]:
+        """Return the numbers of the layers that are read by themselves, from 1 to ``count``."""
+        if "each" in self.layers:
+            return tuple(range(1, count + 1))
+        return (count,) if "last" in self.layers else ()
+
+    def select(
+        self, pooled: Mapping[str, FloatArray], count: int, *, layer: str, together: str
+    ) -> dict[str, FloatArray]:
+        """Select the vectors of `keys` from those of every layer under every pooling, and join all layers."""
+        found: dict[str, FloatArray] = {}
+        for pooling in self.poolings:
+            layers = [pooled[f"{layer}_{number}:{pooling}"] for number in range(1, count + 1)]
+            found |= {f"{layer}_{number}:{pooling}": layers[number - 1] for number in self.numbers(count)}
+            if "together" in self.layers:
+                found[f"{together}:{pooling}"] = np.concatenate(layers)
+        return found
+
+
+ONE_HEARING = VectorConfig()
+States = Literal["residual", "inner"]  # of each layer, which probes may read
+RESIDUAL: tuple[States, ...] = ("residual",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchConfig(Options):
+    """Options of training batches."""
+
+    batch_size: int = option(32, "windows per step, over all processes", least=1)
+    random_inputs: float = option(0.1, "share of input codes that are replaced by random codes", least=0, below=1)
+    pool_batches: int = option(
+        16,
+        "number of batches whose examples are sorted by length together, which saves padding; 1: no sorting",
+        least=1,
+    )
+    seed: int = option(0, "seed of the order of examples", least=0, most=MAX_SEED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastConfig(Options):
+    """Options of the contrastive loss."""
+
+    pooling: Means = option("thirds", "pooling over time before the projection head")
+    hidden: int = option(256, "width of the projection head's hidden layer", least=1)
+    dim: int = option(128, "width of the vectors that NT-Xent compares", least=1)
+    temperature: float = option(0.1, "temperature of NT-Xent", above=0)
+
+
+LOOK_AHEAD = 1  # code
+MOST_AHEAD = 64  # codes; each is an embedding table of the codebook
+Interleaving = Literal["flattening", "parallel"]
+MAX_CONTEXT = 1 << 20  # positions; the rotary embedding keeps a row of numbers for each
+
+
+@dataclass(frozen=True, kw_only=True)
+class GPTConfig(Options):
+    """Sizes of the transformer, and its treatment of several streams, with the names of Copet et al. ("Simple and
+    Controllable Music Generation", 2023, arXiv:2306.05284)::
+
+        flattening    one position per code: each sees all codes before it, also those of its own time step
+        parallel      one position per time step: reads the sum of its codes' embeddings, and predicts the codes of the
+                      next step independently of each other; sequences are shorter by the number of streams
+    """
+
+    model_dim: int = option(192, "width of the GPT", least=1)
+    layers: int = option(6, "layers of the GPT", least=1)
+    heads: int = option(6, "attention heads", least=1)
+    ffn_dim: int = option(512, "width inside the feed-forward network", least=1)
+    context: int = option(
+        512,
+        "number of positions of the context, including begin-of-sequence",
+        least=3,
+        most=MAX_CONTEXT,
+        unit="positions",
+    )
+    dropout: float = option(0.1, "dropout on the embeddings and on the output of each sub-layer", least=0, below=1)
+    rope_theta: float = option(10_000.0, "base of the rotary frequencies", above=0)
+    init_std: float = option(0.02, "standard deviation of the initial weights", above=0)
+    interleaving: Interleaving = option(
+        "flattening",
+        "several streams have one position per code, or one position per time step",
+    )
+    backward: bool = option(
+        False,
+        "whether it also learns to predict each code from those after it, in half of the windows; probes then read "
+        "both ways",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model_dim % (pair := 2 * self.heads):
+            rule = f"rotary positions turn pairs: choose a multiple of {pair}, which is 2 * heads"
+            raise InputError(option="model_dim", value=self.model_dim, rule=rule)
+
+    def vocabulary(self, codes_format: CodesFormat) -> Vocabulary:
+        """Return the tokens of a model of this config over the codes of one codebook."""
+        from lm.tokens import Vocabulary  # PyTorch, which checks of options do without
+
+        return Vocabulary.of(codes_format, backward=self.backward)
+
+    def parameters(self, vocabulary: Vocabulary, conditions: Conditions | None = None) -> int:
+        """Return the number of weights; the output projection is the embedding and counts once."""
+        attention, feed_forward, norms = 4 * self.model_dim**2, 3 * self.model_dim * self.ffn_dim, 2 * self.model_dim
+        embeddings = vocabulary.size + (sum(conditions.sizes) if conditions else 0)
+        return embeddings * self.model_dim + self.layers * (attention + feed_forward + norms) + self.model_dim
+
+    def positions_per_step(self, streams: int) -> int:
+        """Return the positions of one time step of ``streams`` streams."""
+        return 1 if self.interleaving == "parallel" else streams
+
+    def require_forwards(self) -> None:
+        """Refuse a config of the models of several rates that reads backwards."""
+        if self.backward:
+            rule = "a model that reads coarser codes reads forwards only: choose false"
+            raise InputError(option="backward", value=True, rule=rule)
+
+    def require_room(self, streams: int) -> None:
+        """Refuse a context that is too short for codes of ``streams`` streams."""
+        positions = self.positions_per_step(streams)
+        if self.context < (least := 1 + 2 * positions):
+            rule = (
+                f"a time step takes {positions} positions: choose {least} or more, for begin-of-sequence and two steps"
+            )
+            raise InputError(option="context", value=self.context, rule=rule)
+
+
+FEWEST_RESAMPLES = 10  # fewer would give an interval without width, or nearly so
+BOUNDS = {
+    "layer_penalties": (1, 1_000),
+    "penalties": (1, 1_000),
+    "max_iterations": (1, 100_000),
+    "resamples": (FEWEST_RESAMPLES, 1_000_000),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig(Options):
+    """Options of probes and of their intervals."""
+
+    classifier: Literal["logistic", "ridge"] = option(
+        "logistic",
+        "logistic regression, or least squares with an L2 penalty, which is faster",
+    )
+    choose_by: Literal["auto", "validation", "group", "fold"] = option(
+        "auto",
+        "layer, pooling and penalty are chosen on the validation clips, or by cross-validation over five folds of "
+        "whole groups, or over given folds; auto: over groups where there are five or more",
+    )
+    power: float = option(
+        1.0,
+        "exponent of each feature's magnitude; 0.5: signed square roots; 1: nothing is changed",
+        above=0,
+        most=1,
+    )
+    layer_penalties: int = option(
+        2,
+        "number of penalties that each candidate (layer and pooling) of each method is tried with; ridge regression "
+        "chooses the candidate",
+        least=1,
+        most=1000,
+    )
+    penalties: int = option(
+        5,
+        "number of penalties that the chosen candidate of each method is tried with, also at each point of its "
+        "learning curve",
+        least=1,
+        most=1000,
+    )
+    penalty_low: float = option(1e-4, "smallest C (inverse of the penalty): the strongest regularisation", above=0)
+    penalty_high: float = option(10.0, "largest C: the weakest regularisation", above=0)
+    max_iterations: int = option(
+        100,
+        "largest number of solver iterations of logistic regression for each C",
+        least=1,
+        most=100_000,
+    )
+    label_separator: str | None = option(
+        None,
+        'separates several labels of one clip, such as ";" in "dog;rain"; null: each clip has one label',
+    )
+    learning_curve: tuple[float, ...] = option(
+        (0.01, 0.05, 0.1, 1.0),
+        "probes are trained again with these shares of the training labels; []: none",
+        above=0,
+        most=1,
+    )
+    resamples: int = option(
+        1000,
+        "number of bootstrap samples of the test clips",
+        least=FEWEST_RESAMPLES,
+        most=1_000_000,
+    )
+    confidence: float = option(0.95, "confidence level of the intervals", above=0, below=1)
+    seed: int = option(
+        0,
+        "seed of the bootstrap samples, of the folds of whole groups, and of the shares of labels",
+        least=0,
+        most=MAX_SEED,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.penalty_low > self.penalty_high:
+            rule = f"choose at most penalty_high, {self.penalty_high:g}"
+            raise InputError(option="penalty_low", value=self.penalty_low, rule=rule)
+        if list(self.learning_curve) != sorted({*self.learning_curve}):
+            rule = "list shares of the labels in ascending order: 0.01, 0.1, 1"
+            raise InputError(option="learning_curve", value=self.learning_curve, rule=rule)
+        if self.label_separator == "":
+            rule = "give what stands between labels, or null for one label"
+            raise InputError(option="label_separator", value="", rule=rule)
+
+
+MIN_PAIRS = 2  # contrasted at a time by each process

@@ -1,0 +1,183 @@
+"""Options of language models of samples."""
+
+from dataclasses import asdict, dataclass
+from math import prod
+
+from vocoder.options import LEVELS, WaveNetConfig
+from wordless.base.errors import InputError
+from wordless.base.options import Options, option
+from wordless.base.seeds import MAX_SEED
+
+MOST_PAST = 1 << 20  # samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextConfig(Options):
+    """Sizes of the network that reads the longer past."""
+
+    strides: tuple[int, ...] = option(
+        (4, 4, 4),
+        "convolutions of samples to frames; their product is the number of samples per frame",
+        least=2,
+        filled=True,
+    )
+    channels: int = option(24, "channels of all convolutions", least=1)
+    layers: int = option(7, "dilated convolutions over frames; each of them doubles the past", least=1, most=20)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.past > MOST_PAST:
+            rule = f"the context would reach back more than {MOST_PAST} samples: choose fewer layers"
+            raise InputError(option="layers", value=self.layers, rule=rule)
+
+    @property
+    def frame_length(self) -> int:
+        """Samples of a frame."""
+        return prod(self.strides)
+
+    @property
+    def past(self) -> int:
+        """Samples before a frame that its vector depends on; whole frames."""
+        return self.frame_length << self.layers
+
+    def parameters(self, model_dim: int) -> int:
+        """Return the number of weights of a network whose vectors have ``model_dim`` values."""
+        channels, widths = self.channels, (1, *(self.channels for _ in self.strides[1:]))
+        framing = sum((width * stride + 1) * channels for width, stride in zip(widths, self.strides, strict=True))
+        return framing + self.layers * (2 * channels + 1) * channels + (channels + 1) * model_dim
+
+    def multiply_adds(self, model_dim: int) -> float:
+        """Return the multiply-adds per sample of a network that computes each frame once."""
+        total, samples, width = 0.0, 1, 1
+        for stride in self.strides:
+            samples *= stride
+            total += width * stride * self.channels / samples
+            width = self.channels
+        return total + (2 * self.layers * self.channels**2 + self.channels * model_dim) / samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleCropsConfig(Options):
+    """Options of cutting clips into crops."""
+
+    batch_size: int = option(4, "crops per step, over all processes", least=1)
+    samples: int = option(3200, "samples of a crop that are predicted; their past is read as well", least=1)
+    seed: int = option(0, "seed of the crops", least=0, most=MAX_SEED)
+
+
+POSITIONS = 1 << 16  # of one sequence; far positions round the rotary angles more coarsely
+MOST_CONTEXT = POSITIONS // 4  # samples, so that a sequence has room for what follows
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig(Options):
+    """Sizes of a transformer over samples."""
+
+    sample_rate: int = option(16_000, "Hz; the same as audio.sample_rate", least=1)
+    context_ms: float = option(
+        100.0,
+        "milliseconds of sound that all layers together see; each layer sees an equal part",
+        above=0,
+    )
+    model_dim: int = option(64, "width", least=1)
+    layers: int = option(4, "layers", least=1)
+    heads: int = option(2, "attention heads of each layer", least=1)
+    ffn_dim: int = option(184, "width of the feed-forward networks", least=1)
+    context: ContextConfig | None = option(None, "network that reads a longer past; null: none")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model_dim % (pair := 2 * self.heads):
+            rule = f"rotary positions turn pairs: choose a multiple of {pair}, which is 2 * heads"
+            raise InputError(option="model_dim", value=self.model_dim, rule=rule)
+
+    def require_room(self) -> None:
+        """Refuse a context of too few samples, or too many for the positions.
+
+        A config alone may have such a context, because every run has a config, and its default context of 100 ms is too
+        long at high sample rates, and too short below 100 Hz.
+        """
+        if self.window < 2:
+            rule = f"each of {self.layers} layers sees {self.window} samples, and needs 2: choose a longer context"
+            raise InputError(option="context_ms", value=self.context_ms, rule=rule)
+        if self.receptive_field > MOST_CONTEXT:
+            rule = f"these are {self.receptive_field} samples, and {MOST_CONTEXT} fit: choose a shorter context"
+            raise InputError(option="context_ms", value=self.context_ms, rule=rule)
+
+    @property
+    def window(self) -> int:
+        """Samples that each layer attends to."""
+        return round(self.context_ms / 1000 * self.sample_rate) // self.layers
+
+    @property
+    def receptive_field(self) -> int:
+        """Number of previous samples that the layers see."""
+        return 1 + self.layers * (self.window - 1)
+
+    @property
+    def history(self) -> int:
+        """Number of levels before the first target's own input that the model reads; whole frames of the context."""
+        return self.receptive_field - 1 + (self.context.past if self.context else 0)
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        dim = self.model_dim
+        layer = 4 * dim**2 + 3 * dim * self.ffn_dim + 2 * dim
+        context = self.context.parameters(dim) if self.context else 0
+        return 2 * LEVELS * dim + self.layers * layer + dim + context
+
+    @property
+    def multiply_adds(self) -> float:
+        """Multiply-adds per generated sample, with the keys and values of earlier samples at hand."""
+        dim = self.model_dim
+        layer = 4 * dim**2 + 3 * dim * self.ffn_dim + 2 * self.window * dim
+        context = self.context.multiply_adds(dim) if self.context else 0.0
+        return self.layers * layer + dim * LEVELS + context
+
+
+FRAME = 64  # samples for which the engines are called together
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleWaveNetConfig(Options):
+    """Sizes of a WaveNet over samples."""
+
+    sample_rate: int = option(16_000, "Hz; the same as audio.sample_rate")
+    residual_channels: int = option(32, "channels of the residual path")
+    gate_channels: int = option(64, "channels of the gates: half of them for tanh, half for sigmoid")
+    skip_channels: int = option(128, "channels of the skip connections")
+    layers: int = option(20, "number of dilated convolutions")
+    cycles: int = option(2, "number of cycles of dilations; each cycle begins at dilation 1")
+    kernel_size: int = option(2, "taps of each dilated convolution")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.network  # refuses values that are out of range
+
+    @property
+    def network(self) -> WaveNetConfig:
+        """The config of the vocoder's network, without a condition."""
+        return WaveNetConfig(**asdict(self), levels=LEVELS, hop_length=FRAME, condition="none")
+
+    @property
+    def receptive_field(self) -> int:
+        """Number of previous samples that a prediction depends on."""
+        return self.network.receptive_field
+
+    @property
+    def history(self) -> int:
+        """Number of levels before the first target's own input that the model reads."""
+        return self.receptive_field - 1
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return self.network.parameters
+
+    @property
+    def multiply_adds(self) -> float:
+        """Multiply-adds per generated sample: each weight of a matrix once; biases and embeddings are looked up."""
+        residual, gates, skip = self.residual_channels, self.gate_channels, self.skip_channels
+        layers = self.layers * self.kernel_size * residual * gates + (self.layers - 1) * gates // 2 * residual
+        return float(layers + self.layers * gates // 2 * skip + skip * (skip + LEVELS))

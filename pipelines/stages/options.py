@@ -1,0 +1,678 @@
+"""Options of the stages of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast, get_args
+
+from lm.bodies.options import (
+    AstConfig,
+    AudioTransformerConfig,
+    AugmentationConfig,
+    ClipBatchConfig,
+    ConvEncoderConfig,
+    HeadConfig,
+    MaskConfig,
+    TargetConfig,
+    Wav2vec2Config,
+    WaveformAugmentationConfig,
+    WaveformBatchConfig,
+)
+from lm.options import (
+    LOOK_AHEAD,
+    MIN_PAIRS,
+    MOST_AHEAD,
+    BatchConfig,
+    ContrastConfig,
+    GPTConfig,
+)
+from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
+from tokenizer.options import MOST_RATES, AutoencoderConfig, HealthConfig, PatchConfig, ViewsConfig
+from vocoder.options import CropsConfig, WaveNetConfig
+from vocoder.sampling import MOST_PASSES, PASSES, EngineChoice
+from wordless.audio.options import Convolutions, SpectrogramConfig, require_ranges
+from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig
+from wordless.audio.recordings.manifest import Split
+from wordless.base.errors import InputError, within
+from wordless.base.options import Options, option
+from wordless.base.seeds import MAX_SEED
+from wordless.training.options import FitConfig, ShardableFitConfig, StartableFitConfig
+
+if TYPE_CHECKING:
+    from lm.batches import CodeSequences
+    from tokenizer.config import TokenizerConfig
+    from tokenizer.speech_layer import ChosenLayer
+    from wordless.audio.recordings.spoken_pairs import SpokenPairs
+    from wordless.audio.speech_models.description import SpeechModel
+
+MAX_BATCH = 1 << 20  # patches
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerSettings(Options):
+    """Options of the tokenizer's stages."""
+
+    patch: PatchConfig = option(PatchConfig(), "the part of the spectrogram that becomes one code")
+    autoencoder: AutoencoderConfig = option(AutoencoderConfig(), "the network whose bottleneck vectors are clustered")
+    codebook_size: int = option(256, "number of codes, which are clusters of k-means", least=2)
+    levels: int = option(
+        1,
+        "number of residual codebooks, coarse to fine; each of them adds one stream per band",
+        least=1,
+    )
+    features: Literal["autoencoder", "wav2vec2"] = option(
+        "autoencoder",
+        "what k-means clusters: bottlenecks of the autoencoder, or states of the speech model in wav2vec2.weights",
+    )
+    feature_layer: int | None = option(None, "layer of the speech model, from 1 on; null: the middle one", least=1)
+    rates: tuple[int, ...] | None = option(
+        None,
+        "such as [8,4,2]: codes of patches of 8, 4 and 2 frames of the same sound, each with its own codebook; the "
+        "last is patch.frames",
+        least=1,
+    )
+    sample_patches: int = option(200_000, "largest number of training patches for autoencoder and codebook", least=1)
+    kmeans_iterations: int = option(30, "iterations of k-means", least=1)
+    batch_size: int = option(512, "patches per training step", least=1, most=MAX_BATCH)
+    max_formants: float = option(
+        0.0,
+        "such as 0.2: the autoencoder reads mel bands shifted by up to 20 % and learns to return unshifted bands",
+        least=0,
+        below=1,
+    )
+    fit: FitConfig = option(FitConfig(steps=2000, warmup_steps=100, weight_decay=0.0, validate_every=500), "training")
+    health: HealthConfig = option(HealthConfig(), "measures of the codebook on validation clips")
+    dynamic_ranges: tuple[float, float] | None = option(
+        None,
+        "such as [22, 50]: the autoencoder's input has one of these ranges in dB, its target has audio.dynamic_range",
+    )
+    seed: int = option(0, "seed of the sample of patches and of k-means", least=0, most=MAX_SEED)
+    start: str | None = option(
+        None,
+        "folder of a run or hf://user/name: its tokenizer is used as it is, with the same sizes and front end; null: "
+        "one is trained",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_ranges(self.dynamic_ranges)
+        self._require_rates()
+        if self.fit.accumulation > self.batch_size:
+            rule = f"a batch has batch_size={self.batch_size} patches: choose {self.batch_size} or fewer"
+            raise InputError(option="fit.accumulation", value=self.fit.accumulation, rule=rule)
+        if self.max_formants and self.patch.mels is not None:
+            rule = (
+                "patch.mels is not null, and what is shifted out of a band is not in its patch: choose 0, or mels=null"
+            )
+            raise InputError(option="max_formants", value=self.max_formants, rule=rule)
+        if self.codebook_size > self.sample_patches:
+            rule = f"sample_patches is {self.sample_patches}, and k-means needs a patch for each code: raise it"
+            raise InputError(option="codebook_size", value=self.codebook_size, rule=rule)
+
+    @property
+    def by_rate(self) -> tuple[TokenizerSettings, ...]:
+        """The settings of each rate alone, coarse to fine."""
+        own = replace(self, rates=None)
+        frames = self.rates or (self.patch.frames,)
+        return tuple(replace(own, patch=replace(self.patch, frames=each)) for each in frames)
+
+    def config(self, audio: SpectrogramConfig, layer: ChosenLayer | None = None) -> TokenizerConfig:
+        """Return the config of the tokenizer, or of the finest of several, for these settings and a front end.
+
+        With the ``layer`` of a speech model, its states stand in the place of bottlenecks.
+        """
+        from tokenizer.config import TokenizerConfig  # PyTorch, which checks of other options do without
+
+        return TokenizerConfig(
+            audio=audio,
+            patch=self.patch,
+            autoencoder=self.autoencoder if layer is None else replace(self.autoencoder, bottleneck=layer.width),
+            codebook_size=self.codebook_size,
+            levels=self.levels,
+            speech_layer=None if layer is None else layer.config,
+        )
+
+    def sample_size(self, split: Split) -> int:
+        """Return the largest number of patches that are sampled from a split: other splits give a tenth of training."""
+        return self.sample_patches if split == "train" else max(self.sample_patches // 10, 1)
+
+    def _require_rates(self) -> None:
+        """Refuse rates of which a patch is no whole number of the next finer patches, or does not end with `patch`."""
+        rates, frames = self.rates, self.patch.frames
+        if rates is None:
+            return
+        nested = (fine < coarse and coarse % fine == 0 for coarse, fine in pairwise(rates))
+        if not (2 <= len(rates) <= MOST_RATES and min(rates) >= 1 and all(nested)):
+            rule = (
+                f"name 2 to {MOST_RATES} numbers of frames per patch, coarse to fine, each a multiple of the next, "
+                "such as [8,4,2]; null: one rate"
+            )
+            raise InputError(option="rates", value=rates, rule=rule)
+        if rates[-1] != frames:
+            rule = f"patch.frames is {frames}, and the vocoder and other methods read the patches of the finest rate"
+            raise InputError(option="rates", value=rates, rule=rule, remedy=f"add patch.frames={rates[-1]}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelSettings(Options):
+    """Options of the language model's stage."""
+
+    batch_tokens: int = option(2048, "most positions per step: long windows reduce lm.batches.batch_size", least=1)
+    views: ViewsConfig = option(
+        ViewsConfig(),
+        "changed copies of the training clips, on which the GPT is trained as well",
+    )
+    validation_windows: int = option(
+        512,
+        "most windows for the validation loss in training; the final perplexity uses all windows",
+        least=1,
+    )
+    look_ahead: int = option(
+        LOOK_AHEAD,
+        "with tokenizer.rates: codes of each coarser rate that the model of a finer rate reads after the code that "
+        "covers its own",
+        least=0,
+        most=MOST_AHEAD,
+    )
+    contrast_weight: float = option(
+        0.0,
+        "weight of an NT-Xent loss that matches two views of a clip among other clips; 0: off",
+        least=0,
+    )
+    contrast: ContrastConfig = option(ContrastConfig(temperature=0.3), "the contrastive loss")
+    gpt: GPTConfig = option(GPTConfig(context=256, dropout=0.2), "the language model")
+    batches: BatchConfig = option(BatchConfig(), "the batch of one training step")
+    fit: ShardableFitConfig = option(
+        ShardableFitConfig(steps=300, warmup_steps=100, weight_decay=0.1, ema_decay=0.99),
+        "training",
+    )
+    start: str | None = option(
+        None,
+        "folder of a run or hf://user/name: training begins with the weights of its language model, of the same sizes "
+        "and codebook, and has a warm-up and decay of its own; null: random weights",
+    )
+
+    @property
+    def contrasts(self) -> bool:
+        """Whether views of a clip are contrasted; two windows of a step are then views of one clip."""
+        return self.contrast_weight > 0
+
+    @property
+    def least_windows(self) -> int:
+        """Smallest number of windows per process and step: some for each accumulation step."""
+        return self.fit.accumulation * (2 * MIN_PAIRS if self.contrasts else 1)
+
+    def divided(self, rates: int) -> tuple[LanguageModelSettings, ...]:
+        """Return the settings of the model of each rate: the layers are divided among them, coarse rates first.
+
+        So all of them together have about as many weights as one GPT, and cost about as much.
+        """
+        with within("gpt"):
+            self.gpt.require_forwards()
+        if (layers := self.gpt.layers) < rates:
+            rule = f"each of {rates} rates has at least one of the layers: choose {rates} or more, or fewer rates"
+            raise InputError(option="gpt.layers", value=layers, rule=rule)
+        shares = [layers // rates + (number < layers % rates) for number in range(rates)]
+        return tuple(replace(self, gpt=replace(self.gpt, layers=share)) for share in shares)
+
+    def fitting(self, sequences: CodeSequences, capacity: int, *, streams: int, processes: int) -> BatchConfig:
+        """Limit the batch size to about ``batch_tokens`` positions; see `lm.batches.fitting_batches`."""
+        from lm.batches import fitting_batches
+
+        return fitting_batches(
+            self.batches,
+            sequences,
+            capacity,
+            batch_tokens=self.batch_tokens,
+            positions_per_step=self.gpt.positions_per_step(streams),
+            least=self.least_windows,
+            processes=processes,
+            paired=self.contrasts,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimclrSettings(Options):
+    """Options of the stage that trains SimCLR."""
+
+    contrast: ContrastConfig = option(ContrastConfig(temperature=0.3), "the contrastive loss")
+    augmentation: AugmentationConfig = option(AugmentationConfig(), "random changes that turn a clip into a view")
+    batches: ClipBatchConfig = option(ClipBatchConfig(), "the batch of one training step")
+    fit: FitConfig = option(
+        FitConfig(steps=250, lr=2e-3, warmup_steps=30, final_lr_ratio=0.02, weight_decay=0.01, validate_every=50),
+        "training",
+    )
+
+
+# of networks that learn labels
+LABELLED = AugmentationConfig(crop=0.9, mix=0.2, time_mask=0.1, mel_mask=0.15)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisedSettings(Options):
+    """Options of the stage that trains the supervised encoder."""
+
+    head: HeadConfig = option(HeadConfig(), "the classifier behind the network")
+    augmentation: AugmentationConfig = option(LABELLED, "random changes of the clips")
+    batches: ClipBatchConfig = option(ClipBatchConfig(batch_size=64), "the batch of one training step")
+    fit: FitConfig = option(
+        FitConfig(steps=300, lr=1e-3, warmup_steps=50, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50),
+        "training",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineSettings(Options):
+    """Options of the baseline encoders of spectrograms."""
+
+    encoder: ConvEncoderConfig = option(
+        ConvEncoderConfig(),
+        "the convolutional network of SimCLR, supervised and random_conv",
+    )
+    simclr: SimclrSettings = option(
+        SimclrSettings(),
+        "SimCLR, which learns to match two views of a clip among other clips",
+    )
+    supervised: SupervisedSettings = option(SupervisedSettings(), "the same network, trained with the labels")
+    seed: int = option(0, "seed of the untrained encoder", least=0, most=MAX_SEED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AstSettings(Options):
+    """Options of AST's stages."""
+
+    model: AstConfig = option(AstConfig(), "the network")
+    augmentation: AugmentationConfig = option(LABELLED, "random changes of the clips")
+    batches: ClipBatchConfig = option(ClipBatchConfig(batch_size=16), "the batch of one training step")
+    label_smoothing: float = option(0.1, "share of the target that all classes divide", least=0, below=1)
+    fit: FitConfig = option(
+        FitConfig(steps=300, lr=1e-4, warmup_steps=50, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50),
+        "training",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioTransformerSettings(Options):
+    """Options of the Audio Transformer's stages."""
+
+    model: AudioTransformerConfig = option(AudioTransformerConfig(), "the network")
+    head: HeadConfig = option(HeadConfig(pooling="mean", dropout=0.1), "the classifier behind the network")
+    augmentation: WaveformAugmentationConfig = option(WaveformAugmentationConfig(), "random changes of the clips")
+    batches: WaveformBatchConfig = option(WaveformBatchConfig(), "the batch of one training step")
+    fit: FitConfig = option(
+        FitConfig(steps=600, lr=1e-3, warmup_steps=50, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50),
+        "training",
+    )
+
+
+OPTION = "wav2vec2.weights"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingSettings(Options):
+    """Options of the pre-training."""
+
+    targets: TargetConfig = option(TargetConfig(), "the frames that are masked, and what is predicted")
+    batches: WaveformBatchConfig = option(WaveformBatchConfig(), "the batch of one training step")
+    fit: FitConfig = option(FitConfig(steps=400, lr=2e-3, warmup_steps=100, keep="last"), "training")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuningSettings(Options):
+    """Options of the fine-tuning."""
+
+    masking: MaskConfig = option(MaskConfig(share=0.1, length=5), "spans of masked frames, a regularisation")
+    freeze_convolutions: bool = option(True, "whether the convolutions stay as they were pre-trained")
+    label_smoothing: float = option(0.1, "share of the target that all classes divide", least=0, below=1)
+    batches: WaveformBatchConfig = option(WaveformBatchConfig(batch_size=16), "the batch of one training step")
+    fit: FitConfig = option(
+        FitConfig(steps=300, lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, weight_decay=0.01, validate_every=50),
+        "training",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wav2vec2Settings(Options):
+    """Options of the stages."""
+
+    weights: str | None = option(
+        None,
+        "Hugging Face folder or hf://user/name of a wav2vec 2.0, HuBERT, WavLM or data2vec-audio model; null: a model "
+        "is pre-trained on the clips",
+    )
+    model: Wav2vec2Config = option(Wav2vec2Config(), "the network that is pre-trained")
+    pretraining: PretrainingSettings = option(PretrainingSettings(), "masked prediction without labels")
+    finetuning: FinetuningSettings = option(FinetuningSettings(), "training of the whole network with the labels")
+
+    @property
+    def layers(self) -> int:
+        """Layers of the model."""
+        return self.model.layers if self.weights is None else self.described.layers
+
+    @property
+    def width(self) -> int:
+        """Width of a state."""
+        return self.model.width if self.weights is None else self.described.width
+
+    @property
+    def convolutions(self) -> Convolutions:
+        """The frames of the model."""
+        return self.model.convolutions if self.weights is None else self.described.convolutions
+
+    def require_weights(self, sample_rate: int) -> None:
+        """Refuse a folder of weights that cannot be read, or that are of another sample rate."""
+        if self.weights is not None:
+            self.described.require_rate(sample_rate, option=OPTION)
+
+    @property
+    def described(self) -> SpeechModel:
+        """The description of the folder of weights."""
+        from wordless.audio.speech_models.description import describe_speech_model
+
+        return describe_speech_model(Path(self.weights or "").expanduser(), option=OPTION)
+
+
+STEPS, STEPS_FROM_SHIPPED = 300, 0  # vocoder.fit.steps=null; and for built-in voices from weights that ship
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocoderSettings(Options):
+    """Options of the vocoder's stage."""
+
+    wavenet: WaveNetConfig = option(WaveNetConfig(residual_channels=48, gate_channels=96, layers=16), "the network")
+    crops: CropsConfig = option(CropsConfig(crop_codes=16), "the pieces of clips of one training step")
+    condition_on_groups: bool = option(
+        True,
+        "whether each group of the corpus, such as a speaker, has a voice of its own",
+    )
+    codebook_sizes: tuple[int, ...] | None = option(
+        None,
+        "such as [32, 128]: trains on codebooks of these sizes in turn, to decode all sizes; null: the run's",
+        least=2,
+        filled=True,
+        distinct=True,
+    )
+    fit: StartableFitConfig = option(
+        StartableFitConfig(steps=STEPS, lr=2e-3, weight_decay=0.0, precision="auto", ema_decay=0.99),
+        "training",
+    )
+    start: str | None = option(
+        None,
+        "universal: training begins with weights that ship with Wordless, if they fit the front end and the network's "
+        "sizes, and takes 0 steps for the built-in corpus; or with those of the folder of a run, of a vocoder beside "
+        "its tokenizer, of start weights (wordless publish format=start), or of hf://user/name; null: random weights",
+    )
+    unfit: str | None = None  # filled in: why the weights that ship with the package do not serve this vocoder
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.wavenet.condition == "none":
+            rule = "choose meaning or embedding: a vocoder needs codes (experiment=next_sample trains WaveNet without)"
+            raise InputError(option="wavenet.condition", value="none", rule=rule)
+        if not self.fit.steps and self.start is None:
+            why = "" if self.unfit is None else f" (of the weights that ship, {self.unfit})"
+            rule = (
+                f"training begins with random weights, which make no sound{why}: choose 1 step or more, such as {STEPS}"
+            )
+            remedy = "or name a vocoder whose weights are used, start=runs/<date>_<time>"
+            raise InputError(option="fit.steps", value=0, rule=rule, remedy=remedy)
+        if self.codebook_sizes is not None and self.wavenet.condition == "embedding":
+            rule = "wavenet.condition=embedding knows the codes of one codebook: choose null, or condition=meaning"
+            raise InputError(option="codebook_sizes", value=self.codebook_sizes, rule=rule)
+
+
+JudgeName = Literal["probe", "codes", "supervised"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListeningConfig(Options):
+    """Options of the sounds to listen to, and of those that are measured."""
+
+    clips: int = option(6, "number of test clips in the report; null: 4 with the built-in sentences, else 6", least=1)
+    judged_clips: int = option(40, "test clips that are judged; 0: those in the report, without labels", least=0)
+    judge: JudgeName = option(
+        "probe",
+        "who names the labels of decoded sound: the best linear probe of log-mel, of the codes of the sound, or a "
+        "trained network; null: codes with the built-in sentences, else probe",
+    )
+    seconds: float = option(3.0, "longest clip in seconds; of a longer clip the loudest stretch is used", above=0)
+    continuation_seconds: float = option(1.0, "length of the GPT's continuation of each clip in seconds", above=0)
+    prompt_seconds: float = option(
+        1.0,
+        "least length of the prompt that a continuation follows in seconds; at most three quarters of the clip",
+        above=0,
+    )
+    temperatures: tuple[float, ...] = option((0.7, 1.0), "temperatures of the GPT", least=0, distinct=True)
+    continuations: int = option(2, "continuations of each clip at each temperature", least=0)
+    unconditional: int = option(2, "sounds without a prompt at each temperature", least=0)
+    top_k: int = option(50, "the GPT draws from this number of most probable codes; 0: all codes", least=0)
+    vocoder_temperature: float = option(1.0, "temperature of WaveNet; 0: always the most probable sample", least=0)
+    seed: int = option(0, "seed of the drawn sounds", least=0, most=MAX_SEED)
+    engine: EngineChoice = option("auto", "the code that generates WaveNet's samples")
+    postfilter: float = option(
+        1.0,
+        "strength of the filter that gives WaveNet's sound the spectrum of its codes: 0 (off) to 1",
+        least=0,
+        most=1,
+    )
+    postfilter_passes: int = option(
+        PASSES,
+        "number of times that this filter is applied: a second pass helps a WaveNet of minutes; each pass delays a "
+        "stream by 15 to 20 ms",
+        least=1,
+        most=MOST_PASSES,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZerospeechConfig(Options):
+    """Options of the tests."""
+
+    voices: int = option(
+        12,
+        "number of the last voices of the built-in corpus, which speak the tests; embedded.voices must leave them out",
+        least=1,
+        most=len(VOICES) - 1,
+    )
+    words: int = option(
+        30,
+        "largest number of test words, in a corpus of words; only words that begin with exactly one consonant are used",
+        least=2,
+        most=len(WORDS),
+    )
+    rounds: int = option(3, "number of made-up words for each word, in a corpus of words", least=1, most=9)
+    sentences: int = option(
+        30,
+        "number of sentences that are paired with another order of their words, in a corpus of sentences",
+        least=1,
+        most=500,
+    )
+    seed: int = option(0, "seed of the speeds and pitches", least=0, most=MAX_SEED)
+
+    def require_unheard(self, embedded: EmbeddedConfig) -> None:
+        """Refuse voices that the corpus has, too, and a corpus without the words of the tests."""
+        if embedded.other:
+            rule = "the stage zerospeech asks for words of the default corpus: choose false, or leave the stage out"
+            raise InputError(option="embedded.other", value=True, rule=rule)
+        left = len(VOICES) - self.voices
+        if embedded.voices > left:
+            rule = f"the stage zerospeech needs {self.voices} voices that are not trained on: choose {left} or fewer"
+            remedy = "or a smaller zerospeech.voices"
+            raise InputError(option="embedded.voices", value=embedded.voices, rule=rule, remedy=remedy)
+
+    def pairs(self, embedded: EmbeddedConfig) -> SpokenPairs:
+        """List the pairs that the material of the embedded corpus allows.
+
+        Raises:
+            InputError: no made-up word can be made of its words.
+        """
+        from wordless.audio.recordings.spoken_pairs import held_out_voices, sentence_pairs, word_pairs
+
+        voices = held_out_voices(self.voices)
+        if embedded.sentences:
+            return sentence_pairs(voices, count=self.sentences, seed=self.seed)
+        found = word_pairs(voices, words=self.words, known=embedded.words, rounds=self.rounds, seed=self.seed)
+        if not found.pairs:
+            rule = "made-up words need more words to be made of"
+            raise InputError(option="embedded.words", value=embedded.words, rule=rule)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSoundsConfig(Options):
+    """Options of the generated sounds."""
+
+    seconds: float = option(2.0, "length of each sound, without its prompt", above=0)
+    unprompted: int = option(1, "sounds of each model that begin in silence", least=0)
+    prompts: int = option(2, "number of test clips that each model continues", least=0)
+    prompt_seconds: float = option(0.5, "longest prompt; of a shorter clip the first half", above=0)
+    temperature: float = option(
+        1.0,
+        "1 draws levels as the model learned them; 0 takes the most probable level",
+        least=0,
+    )
+    seed: int = option(0, "seed of the drawn levels, and of the clips", least=0, most=MAX_SEED)
+    engine: EngineChoice = option("auto", "the code that generates WaveNet's samples")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.unprompted + self.prompts:
+            raise InputError(option="unprompted", value=0, rule="prompts is 0, too: choose 1 or more of one of them")
+
+
+ModelName = Literal["wavenet", "wavenet_large", "transformer", "transformer_context"]
+
+
+EQUAL: tuple[ModelName, ...] = ("wavenet", "transformer", "transformer_context")  # have about as many parameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextSampleSettings(Options):
+    """Options of the stage next_sample."""
+
+    models: tuple[ModelName, ...] = option(
+        ("wavenet", "wavenet_large", "transformer", "transformer_context"),
+        "the models that are trained and compared",
+        filled=True,
+        distinct=True,
+    )
+    wavenet: SampleWaveNetConfig = option(SampleWaveNetConfig(), "WaveNet, with as many parameters as the transformers")
+    wavenet_large: SampleWaveNetConfig = option(
+        SampleWaveNetConfig(residual_channels=48, gate_channels=96),
+        "a larger WaveNet, with about as many multiply-adds per sample as the transformers",
+    )
+    transformer: TransformerConfig = option(TransformerConfig(), "the causal transformer")
+    transformer_context: TransformerConfig = option(
+        TransformerConfig(ffn_dim=168, context=ContextConfig()),
+        "the transformer with a context vector of a longer past",
+    )
+    parameter_tolerance: float = option(
+        0.1,
+        "ratio by which wavenet, transformer and transformer_context may differ in parameters",
+        least=0,
+    )
+    crops: SampleCropsConfig = option(
+        SampleCropsConfig(),
+        "the pieces of clips of one training step, which are the same for all models",
+    )
+    fit: FitConfig = option(
+        FitConfig(steps=800, lr=5e-3, weight_decay=0.0, precision="auto", ema_decay=0.99),
+        "training, the same for all models",
+    )
+    test_crops: int = option(256, "crops of test clips on which all models are compared", least=1)
+    test_seed: int = option(0, "seed of these crops, the same for all seeds", least=0, most=MAX_SEED)
+    sounds: SampleSoundsConfig = option(SampleSoundsConfig(), "generated sounds to listen to")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_context()
+        self._require_equal_sizes()
+
+    def _require_context(self) -> None:
+        """Refuse `transformer_context` without a context vector, and `transformer` with one."""
+        if self.transformer_context.context is None:
+            rule = "it is the model with a context vector: leave the option out"
+            raise InputError(option="transformer_context.context", value=None, rule=rule)
+        if self.transformer.context is not None:
+            rule = "the model with a context vector is transformer_context: choose null"
+            raise InputError(option="transformer.context", value=self.transformer.context, rule=rule)
+
+    def require_positions(self) -> None:
+        """Refuse contexts, and crops with the past that a transformer reads, that are longer than its positions.
+
+        Only runs with the stage ask this: the default context of 100 ms is too long at high sample rates.
+        """
+        for name in self.models:
+            config = self.config(name)
+            if isinstance(config, TransformerConfig):
+                with within(name):
+                    config.require_room()
+                most = POSITIONS - config.receptive_field + 1
+                if self.crops.samples > most:
+                    rule = f"{name} reads at most {POSITIONS} samples at once: choose {most} or fewer"
+                    raise InputError(option="crops.samples", value=self.crops.samples, rule=rule)
+
+    def _require_equal_sizes(self) -> None:
+        sizes = {name: self.config(name).parameters for name in self.models if name in EQUAL}
+        least, most = min(sizes.values(), default=1), max(sizes.values(), default=1)
+        if most > least * (1 + self.parameter_tolerance):
+            counted = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+            rule = f"the models have these numbers of parameters: {counted}"
+            remedy = "change transformer.ffn_dim, say, or raise the tolerance"
+            raise InputError(option="parameter_tolerance", value=self.parameter_tolerance, rule=rule, remedy=remedy)
+
+    def require_rate(self, sample_rate: int) -> None:
+        """Refuse models of another sample rate than that of the run."""
+        for name in get_args(ModelName):
+            if (given := self.config(name).sample_rate) != sample_rate:
+                rule = f"the recordings have audio.sample_rate={sample_rate}: leave the option out"
+                raise InputError(option=f"{name}.sample_rate", value=given, rule=rule)
+
+    def config(self, name: ModelName) -> SampleWaveNetConfig | TransformerConfig:
+        """Return the sizes of a model."""
+        return cast("SampleWaveNetConfig | TransformerConfig", getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatesConfig(Options):
+    """Options of the stage ``rates``."""
+
+    clips: int = option(
+        40,
+        "number of test clips that are continued, by the models of several rates and by one GPT",
+        least=1,
+    )
+    prompt_seconds: float = option(1.0, "longest prompt, half of the loudest part of a clip", above=0)
+    seconds: float = option(5.0, "length of each continuation", above=0)
+    window_seconds: float = option(1.0, "length of the windows of a continuation whose labels are named", above=0)
+    continuations: int = option(
+        2,
+        "number of continuations of each clip by the models of several rates, and as many by the GPT",
+        least=1,
+    )
+    temperature: float = option(1.0, "temperature of all models", least=0)
+    top_k: int = option(50, "the models draw from this number of most probable codes; 0: all codes", least=0)
+    silence_dbfs: float = option(-50.0, "softer windows count as silent and have no label", least=-100, most=0)
+    shown: int = option(3, "number of clips in the report", least=1)
+    seed: int = option(0, "seed of the continuations", least=0, most=MAX_SEED)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.window_seconds > (longest := self.seconds / 2):
+            rule = f"each continuation has two windows or more: choose at most {longest:g}, half of seconds"
+            raise InputError(option="window_seconds", value=self.window_seconds, rule=rule)
+
+    @property
+    def windows(self) -> int:
+        """Number of whole windows of a continuation."""
+        return int(self.seconds / self.window_seconds + 1e-9)
+
+    def window_bounds(self, windows: int, sample_rate: int) -> list[int]:
+        """Return the first sample of each of the first windows, and the sample after the last of them.
+
+        Times are rounded down to samples, so the last window ends within a sound of ``windows * window_seconds``.
+        """
+        # 1e-6: 3 * 0.3 * 8000 is a little less than 7,200 in floats
+        return [int(place * self.window_seconds * sample_rate + 1e-6) for place in range(windows + 1)]

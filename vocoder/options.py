@@ -1,0 +1,170 @@
+"""Options of the vocoder."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from wordless.base.errors import InputError
+from wordless.base.options import Options, option
+from wordless.base.seeds import MAX_SEED
+
+LEVELS = 256  # 8 bits
+MAX_CYCLE = 24  # layers per cycle at most: the last dilation is 2 ** 23 samples
+MAX_RECEPTIVE_FIELD = 1_000_000  # samples: a minute at 16 kHz
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveNetConfig(Options):
+    """Sizes of a conditional WaveNet."""
+
+    sample_rate: int = option(16_000, "Hz; the same as audio.sample_rate", least=1)
+    hop_length: int = option(160, "samples per frame; null: the hop of the front end", least=1)
+    n_mels: int = option(80, "mel bands; the same as audio.n_mels", least=1)
+    patch_frames: int = option(2, "frames per code; the same as tokenizer.patch.frames", least=1)
+    residual_channels: int = option(64, "channels of the residual path", least=1)
+    gate_channels: int = option(128, "channels of the gates: half of them for tanh, half for sigmoid", least=2)
+    skip_channels: int = option(128, "channels of the skip connections", least=1)
+    layers: int = option(20, "number of dilated convolutions", least=1)
+    cycles: int = option(2, "number of cycles of dilations; each cycle begins at dilation 1", least=1)
+    kernel_size: int = option(2, "taps of each dilated convolution", least=2)
+    levels: int = option(LEVELS, "mu-law levels of a sample", least=2, most=65_536)
+    condition_channels: int = option(128, "channels of the network that reads the codes", least=1)
+    condition_layers: int = option(
+        2,
+        "layers of that network; each layer adds one frame of context on both sides",
+        least=1,
+    )
+    condition: Literal["meaning", "embedding", "none"] = option(
+        "meaning",
+        "conditions on the codes' decoded log-mel, or on learned vectors of one codebook",
+    )
+    code_position: bool = option(False, "whether the network also reads the position of a frame within its code")
+    codebook: str = ""  # filled in for an embedding: its codebook, with size and streams
+    codebook_size: int = 0
+    streams: int = 1
+    groups: tuple[str, ...] = option(
+        (),
+        "leave this empty: a run sets it to the groups of the training clips",
+        distinct=True,
+    )
+    group_channels: int = option(16, "width of each group's vector", least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.gate_channels % 2:
+            rule = "tanh and sigmoid take half each: choose an even number"
+            raise InputError(option="gate_channels", value=self.gate_channels, rule=rule)
+        if self.layers % self.cycles:
+            rule = f"every cycle has the same layers: choose a multiple of cycles, {self.cycles}"
+            raise InputError(option="layers", value=self.layers, rule=rule)
+        if self.layers // self.cycles > MAX_CYCLE or self.receptive_field > MAX_RECEPTIVE_FIELD:
+            rule = (
+                f"with cycles={self.cycles} and kernel_size={self.kernel_size}, a sample would depend on more than "
+                f"{MAX_RECEPTIVE_FIELD:,} samples before it, which are all kept: choose fewer layers or more cycles"
+            )
+            raise InputError(option="layers", value=self.layers, rule=rule)
+        if self.condition == "none" and (self.groups or self.code_position):
+            rule = "groups or code_position would condition the network: leave them out, or choose another condition"
+            raise InputError(option="condition", value="none", rule=rule)
+
+    @property
+    def samples_per_code(self) -> int:
+        """Samples per code."""
+        return self.patch_frames * self.hop_length
+
+    @property
+    def dilations(self) -> tuple[int, ...]:
+        """Samples between the taps of each layer: 1, 2, 4, ... and again."""
+        return tuple(2 ** (layer % (self.layers // self.cycles)) for layer in range(self.layers))
+
+    @property
+    def receptive_field(self) -> int:
+        """Number of previous samples that a prediction depends on."""
+        per_cycle = (1 << self.layers // self.cycles) - 1  # 1 + 2 + 4 + ...
+        return 1 + (self.kernel_size - 1) * self.cycles * per_cycle
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        residual, gates, skip = self.residual_channels, self.gate_channels, self.skip_channels
+        gated = gates // 2
+        layers = self.layers * self.kernel_size * residual * gates + (self.layers - 1) * gated * residual
+        ends = self.levels * residual + (self.layers * gated + 1) * skip + (skip + 1) * (skip + self.levels)
+        return layers + ends + self._condition_parameters
+
+    @property
+    def _condition_parameters(self) -> int:
+        if self.condition == "none":
+            return self.layers * self.gate_channels
+        channels, inputs = self.condition_channels, self.condition_inputs
+        numbers = (channels + 1) * self.layers * self.gate_channels
+        if self.condition == "embedding":
+            numbers += (1 + self.streams * self.codebook_size) * channels
+            inputs += channels - self.streams
+        if self.groups:
+            numbers += (len(self.groups) + channels) * self.group_channels
+        return numbers + (3 * inputs + 1) * channels + (self.condition_layers - 1) * (3 * channels + 1) * channels
+
+    @property
+    def condition_inputs(self) -> int:
+        """Number of condition values per frame, as of `vocoder.frames`."""
+        if self.condition == "none":
+            return 0
+        numbers = self.n_mels if self.condition == "meaning" else self.streams
+        return numbers + (self.patch_frames if self.code_position else 0)
+
+    @property
+    def look_ahead_frames(self) -> int:
+        """Spectrogram frames before and after its own that a sample is conditioned on."""
+        return 0 if self.condition == "none" else self.condition_layers
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropsConfig(Options):
+    """Options of cutting clips into training crops."""
+
+    batch_size: int = option(8, "crops per step, over all processes", least=1)
+    crop_codes: int = option(25, "length of a crop in codes", least=1)
+    context_codes: int = option(
+        2,
+        "codes at the beginning of a crop that are context only and do not count in the loss",
+        least=0,
+    )
+    group_dropout: float = option(
+        0.1,
+        "share of crops without a group, from which WaveNet learns an average voice",
+        least=0,
+        most=1,
+    )
+    condition_noise: float = option(
+        0.0,
+        "noise added to the log-mel of the codes, in standard deviations of this log-mel",
+        least=0,
+    )
+    input_noise: float = option(
+        0.0,
+        "standard deviation of the noise added to the input samples, in mu-law levels",
+        least=0,
+    )
+    seed: int = option(0, "seed of the crops", least=0, most=MAX_SEED)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.context_codes >= self.crop_codes:
+            rule = f"choose less than crop_codes, {self.crop_codes}, so that something is left to count"
+            raise InputError(option="context_codes", value=self.context_codes, rule=rule)
+
+    @property
+    def undisturbed(self) -> "CropsConfig":
+        """The same options without group dropout and noise, for validation."""
+        return replace(self, group_dropout=0.0, condition_noise=0.0, input_noise=0.0)
+
+    def look_ahead(self, model: WaveNetConfig) -> int:
+        """Count the codes at the end of a crop that the loss ignores; refuse crops in which it would ignore all."""
+        if self.condition_noise and model.condition == "embedding":
+            rule = "the network reads embeddings, and numbers of codes take no noise: choose 0, or condition=meaning"
+            raise InputError(option="condition_noise", value=self.condition_noise, rule=rule)
+        codes = -(-model.look_ahead_frames // model.patch_frames)
+        if self.crop_codes <= (idle := self.context_codes + codes):
+            rule = f"{idle} codes at its ends (context, look-ahead) do not count: choose {idle + 1} or more"
+            raise InputError(option="crop_codes", value=self.crop_codes, rule=rule)
+        return codes
