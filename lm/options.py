@@ -60,15 +60,14 @@ class VectorConfig(Options):
 
     @property
     def key(self) -> dict[str, object]:
-        """The part of a recipe that decides the vectors of a method without layers; a single hearing adds nothing."""
-        heard = {"hearings": self.hearings, "hearing_rates": self.hearing_rates}
-        others = heard if self.hearings > 1 else {}
-        return {"poolings": self.poolings, **others}
+        """The options that decide the vectors of a method without layers; the rates of a single hearing do not."""
+        rates = {"hearing_rates": self.hearing_rates} if self.hearings > 1 else {}
+        return {"poolings": self.poolings, "hearings": self.hearings, **rates}
 
     @property
     def network_key(self) -> dict[str, object]:
-        """The same of a method with layers; the default layers add nothing."""
-        return self.key if self.layers == ONE_HEARING.layers else {**self.key, "layers": self.layers}
+        """The same of a method with layers."""
+        return {**self.key, "layers": self.layers}
 
     def size(self, width: int) -> int:
         """Return the numbers that all poolings of frames ``(time, width)`` give."""
@@ -230,7 +229,7 @@ class ProbeConfig(Options):
     choose_by: Literal["auto", "validation", "group", "fold"] = option(
         "auto",
         "layer, pooling and penalty are chosen on the validation clips, or by cross-validation over five folds of "
-        "whole groups, or over given folds; auto: over groups where there are five or more",
+        "whole groups, or over given folds; auto: over groups where there are five or more and the test has others",
     )
     power: float = option(
         1.0,

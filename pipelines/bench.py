@@ -24,8 +24,8 @@ class BenchConfig(Options):
     encode: measures the speed on one core, the time of each part, and the speed of bare libraries in the same run
     kmeans: measures k-means over points on disk beside bare FAISS; with input= and model= also how many points suffice
     memory: measures the peak memory of encoding a long recording and a minute, and of decoding a tenth of each
-    vocoder: measures the samples per second of every engine for different numbers of clips, on one core and two; also
-    measures the limits of the machine, and wavenet_vocoder if it is installed (wordless[bench])
+    vocoder: measures the samples per second of every engine for different numbers of clips, on one core and two, and
+    those of wavenet_vocoder if it is installed (wordless[bench])
 
     examples: wordless bench encode input=recordings output=bench.json
               wordless bench kmeans points=[1,4] input=recordings model=runs/x
@@ -111,9 +111,8 @@ def bench(config: dict[str, object]) -> None:
             from pipelines.benchmarks.vocoder import measure_vocoder
             from pipelines.stages.start import SHIPPED
 
-            picture = None if settings.output is None else settings.output.with_suffix(".png")
             voice = SHIPPED / DEFAULT_RATE if folder is None else folder
-            measured = measure_vocoder(voice, clips=settings.clips, repeats=settings.repeats, picture=picture)
+            measured = measure_vocoder(voice, clips=settings.clips, repeats=settings.repeats)
     if settings.output is not None:
         write_json(settings.output, measured)
 

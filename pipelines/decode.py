@@ -1,11 +1,121 @@
 """``wordless decode``: codes -> sound, one WAV file for each clip."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from pipelines.commandline.command import command
-from pipelines.decoding.options import DecodeConfig
+from pipelines.commandline.inputs import DEVICE, MODEL
+from pipelines.commandline.outputs import require_kind
 from pipelines.store.run_folder import part_of, vocoder_of
 from pipelines.store.work_folder import require_new
+from vocoder.kinds.kind import Kind
+from vocoder.kinds.table import BY_KEY, CHOICES
+from vocoder.sampling import (
+    MOST_PASSES,
+    PASSES,
+    POSTFILTER,
+    POSTFILTER_PASSES,
+    TEMPERATURE,
+    VOCODER_TEMPERATURE,
+    VOCODER_TOP_P,
+    WAVENET_ENGINE,
+    EngineChoice,
+    Sampling,
+)
 from wordless.base.configuration import build
+from wordless.base.devices import Device
 from wordless.base.errors import InputError
+from wordless.base.options import REQUIRED, Options, option
+from wordless.base.seeds import MAX_SEED
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundOptions(Options):
+    """Options of all commands that make sound."""
+
+    postfilter: float = option(1.0, POSTFILTER, least=0, most=1)
+    postfilter_passes: int = option(PASSES, POSTFILTER_PASSES, least=1, most=MOST_PASSES)
+    device: Device = option("auto", DEVICE)
+    engine: EngineChoice = option("auto", WAVENET_ENGINE)
+
+    def sampled(self, *, temperature: float, top_p: float = 1.0, seed: int = 0, group: str | None = None) -> Sampling:
+        """Return the sampling options of WaveNet."""
+        return Sampling(
+            temperature=temperature,
+            top_p=top_p,
+            seed=seed,
+            postfilter=self.postfilter,
+            postfilter_passes=self.postfilter_passes,
+            engine=self.engine,
+            group=group,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeConfig(SoundOptions):
+    """Options of ``wordless decode``.
+
+    Clips of a minute or more are decoded one at a time. If you press Ctrl-C then, NAME.partial.wav keeps the finished
+    part of the clip, and the same command decodes this clip again.
+    example: wordless decode model=runs/x input=codes.parquet output=sounds
+    """
+
+    model: Path = option(REQUIRED, MODEL)
+    input: Path = option(
+        REQUIRED,
+        "codes: a .parquet file, a folder of codes, or text units of this run's tokenizer (name|1 2 3, JSON lines)",
+    )
+    codes_per_unit: int | None = option(
+        None,
+        "number of codes of each text unit without repeats and durations; null: such units are refused, since the "
+        "length of their sound is not known",
+        least=1,
+        most=1000,
+    )
+    output: Path = option(
+        REQUIRED,
+        "a folder, or a .wav file for a single clip; a command that was killed resumes after its finished clips",
+    )
+    synthesis: str = option("wavenet", "what turns codes into sound", choices=CHOICES)
+    group: str | None = option(
+        None, "voice; null: the voice that the codes name for each clip, or else the average voice"
+    )
+    temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)
+    top_p: float = option(1.0, VOCODER_TOP_P, above=0, most=1)
+    seed: int = option(
+        0,
+        "seed of the drawn sounds: with the name of a clip it decides the sound, whatever the other clips",
+        least=0,
+        most=MAX_SEED,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_kind(self.output, (".wav",), possible="a folder, or for a single clip a file ending in .wav")
+        if self.codes_per_unit is not None and self.holds_codes:
+            rule = f"input={self.input} holds codes, whose length is known"
+            remedy = "leave codes_per_unit out, or name text units"
+            raise InputError(option="codes_per_unit", value=self.codes_per_unit, rule=rule, remedy=remedy)
+
+    @property
+    def holds_codes(self) -> bool:
+        """Whether the input is Parquet, and not text units."""
+        return self.input.is_dir() or self.input.suffix == ".parquet"
+
+    @property
+    def single(self) -> bool:
+        """Whether the output is one file."""
+        return self.output.suffix.lower() == ".wav"
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of sound to make."""
+        return BY_KEY[self.synthesis]
+
+    @property
+    def sampling(self) -> Sampling:
+        """Sampling options of the sound."""
+        return self.sampled(temperature=self.temperature, top_p=self.top_p, seed=self.seed, group=self.group)
 
 
 def decode(config: dict[str, object]) -> None:
@@ -17,7 +127,7 @@ def decode(config: dict[str, object]) -> None:
         raise InputError(f"input={settings.input} does not exist; name codes that wordless encode wrote, or text units")
     if settings.single:
         require_new(settings.output)
-    from pipelines.decoding.decode_job import decode_codes  # seconds of imports, which a mistake need not wait for
+    from pipelines.jobs.decode import decode_codes  # seconds of imports, which a mistake need not wait for
 
     decode_codes(settings, tokenizer_folder)
 

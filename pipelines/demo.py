@@ -1,13 +1,49 @@
 """``wordless demo``: a page with the spectrogram, codes, predicted label and continuation of a sound."""
 
+from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 from pipelines.commandline.command import command
-from pipelines.demonstration.options import DemoConfig
+from pipelines.commandline.inputs import MODEL
+from pipelines.decode import SoundOptions
 from pipelines.store.run_folder import part_of, run_of
+from vocoder.sampling import TEMPERATURE, VOCODER_TEMPERATURE, Sampling
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
+from wordless.base.options import REQUIRED, option
+
+FIRST_PORT = 1024  # that a user may open
+LONGEST = 600.0  # seconds of a sound: the page draws it whole, and keeps it in memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig(SoundOptions):
+    """Options of ``wordless demo``.
+
+    The page is served to this machine alone, and needs no network. Ctrl-C ends it. It wants pip install
+    'wordless[demo]'.
+    example: wordless demo model=runs/x
+    """
+
+    model: Path = option(REQUIRED, MODEL)
+    port: int = option(7860, "the page is http://127.0.0.1:PORT; 0: any free port", least=0, most=65_535)
+    browser: bool = option(True, "whether to open the page in a browser")
+    max_seconds: float = option(30.0, "longest sound in seconds that the page accepts", above=0, most=LONGEST)
+    vocoder_temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if 0 < self.port < FIRST_PORT:
+            raise InputError(
+                option="port", value=self.port, rule=f"choose {FIRST_PORT} to 65535, or 0 for any free port"
+            )
+
+    @property
+    def sampling(self) -> Sampling:
+        """Sampling options of the sound."""
+        return self.sampled(temperature=self.vocoder_temperature)
 
 
 def demo(config: dict[str, object]) -> None:

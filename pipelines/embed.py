@@ -1,11 +1,84 @@
 """``wordless embed``: recordings -> feature vectors, in files that other programs read."""
 
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
 from pipelines.commandline.command import command
-from pipelines.commandline.outputs import require_space
-from pipelines.embedding.options import EmbedConfig
+from pipelines.commandline.inputs import MODEL, InputOptions
+from pipelines.commandline.outputs import require_kind, require_space
+from pipelines.jobs.outputs import rejected_list
 from pipelines.store.run_folder import part_of, run_of
 from pipelines.store.work_folder import require_new
+from wordless.audio.recordings.annotations.finding import kind_of
+from wordless.audio.recordings.recording_paths import EXTENSIONS, recordings_at
 from wordless.base.configuration import build
+from wordless.base.errors import InputError
+from wordless.base.options import REQUIRED, option
+from wordless.base.ranges import require
+
+WRITTEN = (".npz", ".parquet", ".safetensors")
+TABLES = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".ndjson")
+ALL = "all"  # layer: every candidate
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedConfig(InputOptions):
+    """Options of ``wordless embed``: feature vectors of recordings, in the files that compare.features reads.
+
+    By default, the vectors are those that the run's probe reads: the layer and pooling that validation chose, of
+    recordings without silent ends if the run cut them off.
+    example: wordless embed model=runs/x input=recordings output=vectors.npz
+    """
+
+    model: Path = option(REQUIRED, MODEL)
+    input: Path = option(
+        REQUIRED,
+        "a recording, a folder of recordings, or a table of them such as runs/x/manifest.tsv; <output>.rejected.tsv "
+        "lists what is set aside",
+    )
+    output: Path = option(
+        REQUIRED,
+        "a .npz, .parquet or .safetensors file, with a row for each recording, or for each part that a table names",
+    )
+    root: Path | None = option(
+        None,
+        "folder of the recordings that a table lists; null: the folder of the table, or the one that it names",
+    )
+    method: str = option("gpt", "gpt, bag_of_codes, log_mel or bottleneck; of several rates, such as gpt_of_rate_1")
+    layer: str | None = option(
+        None,
+        "layer_1, ... (states after a layer), inner_1, ... (inside it), all_layers, all_inner, both also with "
+        "_with_input (the bag of codes), all (every candidate); null: what the run's probe reads, else the last layer",
+    )
+    pooling: str | None = option(
+        None,
+        "mean, thirds, max or thirds_max, over time; null: what the run's probe reads, else mean",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        possible = "a file ending in .npz, .parquet or .safetensors"
+        require_kind(self.output, WRITTEN, possible=possible)
+        require(self.output.suffix in WRITTEN, "output", self.output, f"name {possible}")
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the input is a table that lists recordings, or a file of annotations."""
+        suffix = self.input.suffix.lower()
+        if suffix.removeprefix(".") in EXTENSIONS or self.input.is_dir():
+            return False
+        return suffix in TABLES or (self.annotations != "none" and kind_of(self.input) is not None)
+
+    @property
+    def work(self) -> Path:
+        """The folder of what is computed on the way; a killed command continues with it."""
+        return self.output.with_name(f"{self.output.name}.partial")
+
+    @property
+    def rejected(self) -> Path:
+        """The list of files that were set aside."""
+        return rejected_list(self.output)
 
 
 def embed(config: dict[str, object]) -> None:
@@ -15,14 +88,15 @@ def embed(config: dict[str, object]) -> None:
     run = run_of(settings.model)
     require_new(settings.output)
     require_space(settings.output.parent, "output=PATH")
-    from pipelines.embedding.inputs import find_inputs
+    if settings.is_table and not os.path.lexists(settings.input):
+        problem = f"input={settings.input} does not exist"
+        raise InputError(f"{problem}; name a recording, a folder or a table of recordings")
+    if not settings.is_table and settings.root is not None:
+        raise InputError(f"root={settings.root}, but input={settings.input} is no table that lists recordings")
+    recordings = None if settings.is_table else recordings_at(settings.input, settings.annotated)
+    from pipelines.jobs.embed import embed_recordings  # seconds of imports, which a mistake need not wait for
 
-    notices: list[str] = []
-    found = find_inputs(settings, notices.append)
-    settings.output.parent.mkdir(parents=True, exist_ok=True)
-    from pipelines.embedding.job import embed_recordings  # seconds of imports, which a mistake need not wait for
-
-    embed_recordings(settings, run, found, notices)
+    embed_recordings(settings, run, recordings)
 
 
 main = command("embed", embed)

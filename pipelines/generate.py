@@ -1,11 +1,88 @@
 """``wordless generate``: a language model continues a prompt, or speaks from silence."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from pipelines.commandline.command import command
-from pipelines.decoding.options import GenerateConfig
+from pipelines.commandline.inputs import MODEL
+from pipelines.commandline.outputs import require_kind
+from pipelines.decode import SoundOptions
 from pipelines.store.run_folder import part_of, vocoder_of
 from pipelines.store.work_folder import require_new
+from vocoder.kinds.kind import Kind
+from vocoder.kinds.table import BY_KEY, CHOICES
+from vocoder.sampling import (
+    TEMPERATURE,
+    VOCODER_TEMPERATURE,
+    Sampling,
+)
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
+from wordless.base.options import REQUIRED, option
+from wordless.base.seeds import MAX_SEED
+
+NONE = "none"  # in place of a kind of sound: only codes
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig(SoundOptions):
+    """Options of ``wordless generate``.
+
+    example: wordless generate model=runs/x prompt=a.wav seconds=5 output=more
+    """
+
+    model: Path = option(REQUIRED, MODEL)
+    output: Path = option(
+        REQUIRED, "a new folder (sample_0.wav ..., codes.parquet), or a .wav file for a single sample"
+    )
+    prompt: Path | None = option(None, "a recording that is continued; null: the GPT also generates the beginning")
+    include_prompt: bool = option(
+        True, "whether the sounds begin with the prompt; WaveNet then continues the prompt without a click"
+    )
+    seconds: float = option(5.0, "seconds of new sound, after the prompt", above=0)
+    num_samples: int = option(4, "number of sounds", least=1)
+    temperature: float = option(0.9, "temperature of the GPT; 0: always the most probable code", least=0)
+    top_k: int = option(50, "the GPT draws from this number of most probable codes; 0: all codes", least=0)
+    top_p: float = option(
+        1.0, "the GPT draws from the most probable codes that together reach this probability", above=0, most=1
+    )
+    max_repeats: int = option(
+        0, "largest number of repeats of a block of up to 16 codes in a row; 0: no limit", least=0
+    )
+    seed: int = option(0, "the same seed gives the same sounds", least=0, most=MAX_SEED)
+    synthesis: str = option("wavenet", "what turns codes into sound; none: codes only", choices=(*CHOICES, NONE))
+    vocoder_temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)
+    group: str | None = option(None, "voice; null: the average voice")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_kind(self.output, (".wav",), possible="a new folder, or for a single sample a file ending in .wav")
+        if self.single and self.num_samples > 1:
+            rule = f"it is one sound, and num_samples is {self.num_samples}"
+            remedy = "choose num_samples=1, or name a folder"
+            raise InputError(option="output", value=self.output, rule=rule, remedy=remedy)
+        if self.single and self.kind is None:
+            rule = "it is a sound, and synthesis=none makes codes alone"
+            remedy = f"choose {' or '.join(f'synthesis={key}' for key in CHOICES)}, or name a folder"
+            raise InputError(option="output", value=self.output, rule=rule, remedy=remedy)
+        if self.kind is None and self.group is not None:
+            rule = "synthesis=none makes no sound: leave one of them out"
+            raise InputError(option="group", value=self.group, rule=rule)
+
+    @property
+    def single(self) -> bool:
+        """Whether the output is one file."""
+        return self.output.suffix.lower() == ".wav"
+
+    @property
+    def kind(self) -> Kind | None:
+        """The kind of sound to make; None: only codes."""
+        return BY_KEY.get(self.synthesis)
+
+    @property
+    def sampling(self) -> Sampling:
+        """Sampling options of the sound; the language model has its own."""
+        return self.sampled(temperature=self.vocoder_temperature, seed=self.seed, group=self.group)
 
 
 def generate(config: dict[str, object]) -> None:
@@ -18,7 +95,7 @@ def generate(config: dict[str, object]) -> None:
     if settings.prompt is not None and not settings.prompt.is_file():
         raise InputError(f"prompt={settings.prompt} is no file; name a recording, or none: prompt=null")
     require_new(settings.output)
-    from pipelines.decoding.generate_job import generate_sounds  # seconds of imports, which a mistake need not wait for
+    from pipelines.jobs.generate import generate_sounds  # seconds of imports, which a mistake need not wait for
 
     generate_sounds(settings)
 

@@ -1,14 +1,61 @@
 """``wordless predict``: what a fine-tuned model predicts for recordings."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pipelines.commandline.command import command
-from pipelines.commandline.inputs import recordings_of, require_writable_folders
-from pipelines.commandline.outputs import require_space
-from pipelines.finetuning.prediction_options import PredictConfig
-from pipelines.store.work_folder import require_new
+from pipelines.commandline.inputs import InputOptions, recordings_of, require_writable_folders
+from pipelines.commandline.outputs import require_kind
+from pipelines.jobs.outputs import prepare_output, rejected_list
+from pipelines.store.run_folder import is_finetuned
 from wordless.base.configuration import build
-from wordless.base.hub import fetch, hub_address
+from wordless.base.errors import InputError
+from wordless.base.hub import fetch, hub_address, is_on_hub
+from wordless.base.options import REQUIRED, option
+from wordless.base.ranges import require
+
+TABLES = (".tsv", ".json", ".parquet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig(InputOptions):
+    """Options of ``wordless predict``.
+
+    example: wordless predict model=runs/x/finetuned/labels input=recordings output=table.tsv
+    """
+
+    model: Path = option(REQUIRED, "folder that wordless finetune wrote, or hf://user/name")
+    input: str = option(REQUIRED, "a recording, a folder of recordings, or several such as [a.wav,b.wav,folder]")
+    output: Path | None = option(None, "also writes a table: a .tsv, .json or .parquet file; null: no table")
+    upsample: bool = option(
+        False, "true: recordings may have a lower sample rate than the model; it then reads bands that are empty"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.output is not None:
+            possible = "a file ending in .tsv, .json or .parquet"
+            require_kind(self.output, TABLES, possible=possible)
+            require(self.output.suffix.lower() in TABLES, "output", self.output, f"name {possible}")
+        self._require_model()
+
+    def _require_model(self) -> None:
+        """Refuse a folder that cannot be a fine-tuned model; its files are checked when they are read."""
+        if is_on_hub(self.model):
+            return
+        if not self.model.is_dir():
+            state = "is a file" if self.model.exists() else "does not exist"
+            raise InputError(f"model={self.model} {state}; name a folder that wordless finetune wrote")
+        if not is_finetuned(self.model):
+            raise InputError(
+                f"model={self.model} holds no fine-tuned model; name a folder that wordless finetune wrote, such as "
+                "one in the folder finetuned of a run"
+            )
+
+    @property
+    def rejected(self) -> Path | None:
+        """The list of files that were set aside; None without an output."""
+        return None if self.output is None else rejected_list(self.output)
 
 
 def predict(config: dict[str, object]) -> None:
@@ -19,12 +66,8 @@ def predict(config: dict[str, object]) -> None:
         settings = replace(settings, model=fetch(address, "finetuned", ""))
     if settings.output is not None:
         require_writable_folders(recordings, settings.output)
-        require_new(settings.output)
-        require_space(settings.output.parent, "output=PATH")
-        settings.output.parent.mkdir(parents=True, exist_ok=True)
-    from pipelines.finetuning.prediction import (
-        predict_recordings,
-    )  # seconds of imports, which a mistake need not wait for
+        prepare_output(settings.output)
+    from pipelines.jobs.predict import predict_recordings  # seconds of imports, which a mistake need not wait for
 
     predict_recordings(settings, recordings)
 

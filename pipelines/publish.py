@@ -1,17 +1,116 @@
 """``wordless publish``: the models of a run on the Hugging Face hub, as ONNX files, or as start weights."""
 
+import re
+from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
 
+from pipelines.commandline.claims import is_held
 from pipelines.commandline.command import command
-from pipelines.commandline.outputs import require_space
-from pipelines.publishing.contents import require_finished
-from pipelines.publishing.options import PublishConfig
-from pipelines.publishing.upload import require_uploadable
+from pipelines.commandline.outputs import require_kind
+from pipelines.jobs.outputs import prepare_output
 from pipelines.store.run_folder import is_finetuned
-from pipelines.store.work_folder import require_new
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
+from wordless.base.hub import CONFIG, OFFLINE, SECONDS_TO_ANSWER, HubAddress, hub_errors, require_repo
+from wordless.base.options import REQUIRED, Options, option
 
+Part = Literal["tokenizer", "lm", "vocoder", "probe"]  # folders of a run that may be published
+ONNX_PARTS: tuple[Part, ...] = ("tokenizer", "lm")
+LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,39}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishConfig(Options):
+    """Options of ``wordless publish``.
+
+    The models of a run go to the Hugging Face hub, with a model card and their figures, and without recordings. A call
+    without upload=true only shows what would be uploaded. With format=onnx, tokenizer and language model become ONNX
+    files in a folder instead, which run without PyTorch: pip install 'wordless[onnx]'. With format=start, the vocoder
+    becomes start weights in a folder, for the vocoders of all runs with the same front end, whatever their codes:
+    vocoder.start=FOLDER.
+
+    examples: wordless publish run=runs/x repo=user/name
+              wordless publish run=runs/x format=onnx output=onnx
+              wordless publish run=runs/universal format=start output=voice licence=apache-2.0
+    """
+
+    run: Path = option(REQUIRED, "folder of a finished run, or of a fine-tuned model")
+    format: Literal["hub", "onnx", "start"] = option(
+        "hub",
+        "onnx writes tokenizer.onnx (sound -> codes), lm.onnx (codes -> logits) and onnx.json, which describes both; "
+        "start writes the vocoder's weights for vocoder.start",
+    )
+    output: Path | None = option(None, "folder of the files that format=onnx or format=start writes")
+    repo: str = option("", "user/name of a repository on the Hugging Face hub, which is created if there is none")
+    upload: bool = option(False, "true: uploads; false: prints the files, their sizes and the model card")
+    private: bool = option(True, "false: everybody can see and load the models")
+    parts: tuple[Part, ...] | None = option(
+        None,
+        "such as [tokenizer,lm]: some of tokenizer, lm, vocoder and probe; null: all that the run has",
+        distinct=True,
+    )
+    report: bool = option(
+        False, "true: also uploads report.html, which contains sounds, names and spectrograms of recordings"
+    )
+    licence: str | None = option(
+        None, "of the models, as the hub calls it, such as cc-by-4.0; null: the card names none"
+    )
+    description: str | None = option(
+        None,
+        "text (Markdown) about the recordings and their licences, for the card of start weights (format=start); null: "
+        "the card says what it knows of the last training",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.format == "hub":
+            self._require_repository()
+        else:
+            self._require_files()
+        if self.parts is not None and "tokenizer" not in self.parts:
+            rule = "name the tokenizer among them: no other model can be used without it"
+            raise InputError(option="parts", value=self.parts, rule=rule)
+        if self.licence is not None and not LICENCE.fullmatch(self.licence):
+            rule = "name it as the hub does, such as cc-by-4.0, apache-2.0 or other"
+            raise InputError(option="licence", value=self.licence, rule=rule)
+        if self.description is not None and (self.format != "start" or not self.description.strip()):
+            rule = "the card of start weights (format=start) has a sentence or more of it: write one, or leave it out"
+            raise InputError(option="description", value=self.description, rule=rule)
+
+    def _require_repository(self) -> None:
+        if not self.repo:
+            rule = "name a repository of the Hugging Face hub, repo=user/name"
+            raise InputError(option="repo", value="", rule=rule, remedy="or write files, format=onnx output=FOLDER")
+        require_repo(self.repo, option="repo")
+        if self.output is not None:
+            rule = "only format=onnx and format=start write files: leave it out"
+            raise InputError(option="output", value=self.output, rule=rule)
+
+    def _require_files(self) -> None:
+        """Refuse options of the hub beside those of files in a folder, and parts that these files are not made of."""
+        if self.output is None:
+            rule = f"format={self.format} writes into a folder: output=FOLDER"
+            raise InputError(option="output", value=None, rule=rule)
+        require_kind(self.output, (), possible="a folder")
+        plain = {"repo": "", "upload": False, "private": True, "report": False}
+        plain |= {"parts": None} if self.format == "start" else {"licence": None}
+        for name, value in plain.items():
+            if getattr(self, name) != value:
+                rule = f"format={self.format} does not read it: leave it out"
+                raise InputError(option=name, value=getattr(self, name), rule=rule)
+        if others := [part for part in self.parts or () if part not in ONNX_PARTS]:
+            rule = f"of {', '.join(others)} no ONNX file is made: choose tokenizer and lm"
+            raise InputError(option="parts", value=self.parts, rule=rule)
+
+    @property
+    def address(self) -> HubAddress:
+        """The repository."""
+        return HubAddress(repo=self.repo)
+
+
+RESULTS = "results.json"  # is written last
 ONNX = ("onnx", "onnxscript", "onnxruntime")  # libraries that write and run ONNX files
 
 
@@ -23,7 +122,7 @@ def publish(config: dict[str, object]) -> None:
     require_finished(settings.run)
     if settings.upload:
         require_uploadable(settings)
-    from pipelines.publishing.job import publish_models  # seconds of imports, which a mistake need not wait for
+    from pipelines.publishing.hub import publish_models  # seconds of imports, which a mistake need not wait for
 
     publish_models(settings)
 
@@ -39,9 +138,7 @@ def _write_files(settings: PublishConfig) -> None:
     if is_finetuned(settings.run):
         problem = f"run={settings.run} is a fine-tuned model, of which format={settings.format} writes nothing"
         raise InputError(f"{problem}; name a run")
-    require_new(settings.output)
-    require_space(settings.output.parent, "output=PATH")
-    settings.output.parent.mkdir(parents=True, exist_ok=True)
+    prepare_output(settings.output)
     if settings.format == "start":
         from pipelines.publishing.start_weights import write_start_weights
 
@@ -49,6 +146,55 @@ def _write_files(settings: PublishConfig) -> None:
     from pipelines.publishing.onnx_models import write_onnx_models
 
     write_onnx_models(settings)
+
+
+def require_finished(run: Path) -> None:
+    """Refuse everything but a fine-tuned model and the folder of a run that has ended and kept its models."""
+    if not run.is_dir():
+        state = "is a file" if run.exists() else "does not exist"
+        raise InputError(f"run={run} {state}; name the folder of a run, such as run=runs/<date>_<time>")
+    if is_held(run):
+        raise InputError(f"run={run} is not finished: a run is writing there; wait for it")
+    if is_finetuned(run):
+        return
+    if not (run / RESULTS).is_file():
+        raise InputError(
+            f"run={run} holds no {RESULTS}: it is no run, or one that did not finish; repeat its command, which resumes"
+        )
+    if not (run / "tokenizer" / CONFIG).is_file():
+        raise InputError(
+            f"run={run} holds no tokenizer/{CONFIG}; a run over folds or several seeds keeps its models in the store: "
+            "call wordless run once without compare.folds and seeds"
+        )
+
+
+def require_uploadable(settings: PublishConfig) -> None:
+    """Refuse to upload without a network and a token, or into a repository that more people see than was asked."""
+    from huggingface_hub import constants, get_token
+
+    if constants.HF_HUB_OFFLINE:
+        raise InputError(f"upload=true, but {OFFLINE} is set; unset it, or leave upload=true out to see the model card")
+    if get_token() is None:
+        raise InputError("upload=true, but nobody is logged in to the Hugging Face hub; call: hf auth login")
+    info = find_repository(settings.address)
+    if info is not None and info[0] != settings.private:
+        seen = "private" if info[0] else "public"
+        page = f"{constants.ENDPOINT}/{settings.repo}/settings"
+        remedy = f"call with private={str(info[0]).lower()}, or change the repository: {page}"
+        raise InputError(f"private={str(settings.private).lower()}, but {settings.repo} is {seen}; {remedy}")
+
+
+def find_repository(address: HubAddress) -> tuple[bool, list[str]] | None:
+    """Return whether a repository is private, and its files; None if it does not exist for this user."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    with hub_errors(address):
+        try:
+            info = HfApi(library_name="wordless").model_info(address.repo, timeout=SECONDS_TO_ANSWER)
+        except RepositoryNotFoundError:
+            return None
+    return bool(info.private), [each.rfilename for each in info.siblings or ()]
 
 
 main = command("publish", publish)

@@ -5,18 +5,23 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.commandline.claims import hold, is_held
 from pipelines.commandline.command import command
-from pipelines.commandline.run_names import LATEST
+from pipelines.commandline.run_names import LATEST, relink_latest
+from pipelines.store.run_folder import FINETUNED
 from pipelines.store.store import StoreConfig
+from pipelines.store.unused import StoredEntry, delete_unused, folder_size, is_unused, stored_entries
+from pipelines.store.work_folder import JOB
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
+from wordless.base.files import remove
 from wordless.base.options import Options, option
 from wordless.base.text import counted, escape, escape_line
-
-if TYPE_CHECKING:
-    from pipelines.store.unused import StoredEntry
 
 SWITCHES = {"--prune": "prune=true", "--yes": "ask=false"}
 
@@ -81,10 +86,6 @@ def print_runs(root: Path) -> None:
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table as wide as the terminal, or unbroken lines where the output is no terminal."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table(*heads, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*(Text(escape_line(cell)) for cell in row))
@@ -96,14 +97,8 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def delete_run(root: Path, name: str, *, question: bool) -> None:
     """Delete the folder of a run after a question; its entries stay in the store."""
-    from pipelines.commandline.claims import hold, is_held
-    from pipelines.commandline.run_names import relink_latest
     from pipelines.pages.runs import write_runs_page
     from pipelines.results.run_listing import is_run
-    from pipelines.store.run_folder import FINETUNED
-    from pipelines.store.unused import folder_size
-    from pipelines.store.work_folder import JOB
-    from wordless.base.files import remove
 
     folder = root / name
     if not is_run(folder):
@@ -129,8 +124,6 @@ def delete_run(root: Path, name: str, *, question: bool) -> None:
 
 def prune(root: Path, *, question: bool) -> None:
     """Delete the entries of a store that no run uses any more, after a list with sizes and a question."""
-    from pipelines.store.unused import delete_unused, is_unused, stored_entries
-
     if not root.is_dir():
         raise InputError(f"store.root={root} is no folder; name the store of your runs, such as store.root=store")
     entries = stored_entries(root)
@@ -147,7 +140,7 @@ def prune(root: Path, *, question: bool) -> None:
         print(f"deleted {_amount(len(deleted))}, {_megabytes(deleted)}")
 
 
-def print_unseen(entries: "Sequence[StoredEntry]", root: Path) -> None:
+def print_unseen(entries: Sequence[StoredEntry], root: Path) -> None:
     """Print the folders of runs that cannot be seen from here; entries that only they use stay."""
     users = {user for entry in entries if entry.users for user in entry.users.unseen(root)}
     for user in sorted(users, key=lambda user: (user.host, user.path)):
@@ -156,7 +149,7 @@ def print_unseen(entries: "Sequence[StoredEntry]", root: Path) -> None:
         print(f"the entries of {escape_line(user.path)} stay: {escape_line(reason)}")
 
 
-def print_unused(unused: "Sequence[StoredEntry]") -> None:
+def print_unused(unused: Sequence[StoredEntry]) -> None:
     """Print number and size of the entries of each stage, and the folders of the runs that used them."""
     for stage in sorted({entry.stage for entry in unused}):
         own = [entry for entry in unused if entry.stage == stage]
@@ -170,7 +163,7 @@ def _amount(count: int) -> str:
     return counted(count, "entry", "entries")
 
 
-def _megabytes(entries: "Sequence[StoredEntry]") -> str:
+def _megabytes(entries: Sequence[StoredEntry]) -> str:
     return f"{sum(entry.size for entry in entries) / 1e6:,.1f} MB"
 
 

@@ -1,11 +1,83 @@
 """``wordless score``: the log-probability of recordings under a finished run's GPT."""
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
 from pipelines.commandline.command import command
-from pipelines.commandline.outputs import require_space
-from pipelines.scoring.options import ScoreConfig
+from pipelines.commandline.inputs import MODEL, InputOptions, recordings_of, require_writable_folders
+from pipelines.commandline.outputs import require_kind
+from pipelines.jobs.outputs import prepare_output, rejected_list
 from pipelines.store.run_folder import part_of
-from pipelines.store.work_folder import require_new
+from wordless.audio.recordings.recording_paths import Recordings
 from wordless.base.configuration import build
+from wordless.base.errors import InputError
+from wordless.base.options import REQUIRED, option
+from wordless.base.ranges import require
+
+TABLES = (".tsv", ".json", ".parquet", ".txt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConfig(InputOptions):
+    """Options of ``wordless score``.
+
+    example: wordless score model=runs/x input=recordings output=scores.tsv
+    """
+
+    model: Path = option(REQUIRED, MODEL)
+    input: str = option(REQUIRED, "a recording, a folder of recordings, or several such as [a.wav,b.wav,folder]")
+    output: Path | None = option(
+        None,
+        "also writes a table: a .tsv, .json or .parquet file, or a .txt file as ZeroSpeech 2021 reads it; null: no "
+        "table. Its column log_probability_per_second compares recordings over tokenizers",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.output is None:
+            return
+        possible = "a file ending in .tsv, .json, .parquet or .txt"
+        require_kind(self.output, TABLES, possible=possible)
+        require(self.output.suffix.lower() in TABLES, "output", self.output, f"name {possible}")
+
+    @property
+    def rejected(self) -> Path | None:
+        """The list of files that were set aside; None without an output."""
+        return None if self.output is None else rejected_list(self.output)
+
+    def recordings(self) -> tuple[Recordings, ...]:
+        """Find the recordings of each named place."""
+        return recordings_of(self.input, self.annotated)
+
+    def require_names(self, recordings: Sequence[Recordings]) -> None:
+        """Refuse folders and names that the output cannot hold, before anything is scored."""
+        if self.output is None:
+            return
+        require_writable_folders(recordings, self.output)
+        if self.output.suffix.lower() == ".txt":
+            _require_submittable([each.name for place in recordings for each in place.passages], self.output)
+
+
+def submitted_name(path: str) -> str:
+    """Return a recording's name as ZeroSpeech 2021 writes it, without folder and suffix.
+
+    A line of ``lexical/dev.txt`` is ``aAaONTsOqWs -2.031``.
+    """
+    return PurePosixPath(path).stem
+
+
+def _require_submittable(paths: Sequence[str], output: Path) -> None:
+    """Refuse names with spaces, and equal names of several recordings, which a line of ``output`` could not tell."""
+    counts = Counter(map(submitted_name, paths))
+    for name, count in counts.items():
+        if count > 1 or len(name.split()) != 1:
+            problem = f"is the name of {count} recordings" if count > 1 else "holds a space"
+            raise InputError(
+                f"output={output}: {name!r} {problem}, and a line has a name without folder, suffix and spaces, and a "
+                "score; rename recordings, or write a .tsv file"
+            )
 
 
 def score(config: dict[str, object]) -> None:
@@ -15,10 +87,8 @@ def score(config: dict[str, object]) -> None:
     recordings = settings.recordings()
     settings.require_names(recordings)
     if settings.output is not None:
-        require_new(settings.output)
-        require_space(settings.output.parent, "output=PATH")
-        settings.output.parent.mkdir(parents=True, exist_ok=True)
-    from pipelines.scoring.job import score_recordings  # seconds of imports, which a mistake need not wait for
+        prepare_output(settings.output)
+    from pipelines.jobs.score import score_recordings  # seconds of imports, which a mistake need not wait for
 
     score_recordings(settings, recordings, tokenizer, model)
 

@@ -13,6 +13,7 @@ import yaml
 
 from pipelines.methods.method import Method
 from pipelines.tracking.tracker import CurvePoint, Outcome, TrackedRun, TrackedTraining
+from pipelines.tracking.tracking import Channel
 from tests.vocoder.sounds import random_table
 from vocoder.kinds.kind import Kind
 from vocoder.sampling import Sampling
@@ -71,13 +72,13 @@ def test_the_kind_of_sound_makes_all_samples(imported: dict[str, ModuleType]) ->
 
 def test_the_tracker_writes_each_step_once(imported: dict[str, ModuleType], tmp_path: Path) -> None:
     run = TrackedRun(name="x", folder=tmp_path, command="wordless run", config={}, version="1", commit=None)
-    tracker, training = imported["tsv_files"].TSV.open(run), TrackedTraining(name="lm", key="0")
+    training = TrackedTraining(name="lm", key="0")
     points = [CurvePoint(step=step, train_loss=3.0 - step, validation_loss=2.5) for step in (1, 2)]
-    tracker.begin(training)
-    tracker.add(training, points[:1])
-    tracker.add(training, points)
-    tracker.conclude(Outcome(figures={"lm/perplexity": 7.5}, files=(), pictures={}))
-    tracker.close("finished")
+    for shown in (points[:1], points):  # the second time by a resumed run
+        channel = Channel(imported["tsv_files"].TSV, run, pytest.fail)
+        channel.add(training, shown)
+        channel.conclude(Outcome(figures={"lm/perplexity": 7.5}, files=(), pictures={}))
+        channel.close("finished")
     lines = (tmp_path / "tsv" / "lm.tsv").read_text().splitlines()
     assert [line.split("\t")[0] for line in lines] == ["step", "1", "2"]
     assert "lm/perplexity\t7.5" in (tmp_path / "tsv" / "figures.tsv").read_text()

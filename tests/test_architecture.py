@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.commands import COMMANDS, OPTIONS
 from tests.pipelines.tiny_chain import TINY
 
 ROOT = Path(__file__).parents[1]
@@ -29,24 +29,23 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "commandline": (),
     "tracking": (),
     "store": (_TRACKING, "pipelines.commandline.claims"),  # its entries belong to folders that a command claims
-    "encoding": (_COMMANDLINE, _STORE),
-    "decoding": (_COMMANDLINE, _STORE),
-    "scoring": (_COMMANDLINE, _STORE, "pipelines.encoding"),
     "stages": (_STORE,),
     "rates": (_STORE, _STAGES),
     "methods": (_STORE, _STAGES, _RATES),
     "settings": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS),
     "results": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS),
     "pages": (_STORE, _METHODS, _RESULTS),
-    "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.decoding", "pipelines.pages"),
-    "publishing": (*(_COMMANDLINE, _STORE, _STAGES, _RESULTS), "pipelines.pages", "pipelines.demonstration"),
     "chain": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
     "finetuning": (
-        *(_COMMANDLINE, _TRACKING, _STORE, "pipelines.encoding"),
+        *(_COMMANDLINE, _TRACKING, _STORE),
         *(_STAGES, _SETTINGS, _RESULTS, "pipelines.chain"),
     ),
-    "embedding": (_COMMANDLINE, _STORE, _METHODS, _SETTINGS, "pipelines.chain"),
+    "jobs": (_COMMANDLINE, _STORE, _METHODS, _SETTINGS, "pipelines.chain"),
+    "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.pages", "pipelines.jobs"),
+    "publishing": (*(_COMMANDLINE, _STORE, _STAGES, _RESULTS), "pipelines.pages", "pipelines.demonstration"),
 }
+# The work of a command is in another file than its options, which are checked before PyTorch is imported.
+COMMAND_FILES = tuple(place.partition(":")[0] for place in OPTIONS.values())
 BELOW = ("tokenizer", "lm", "vocoder", "wordless")  # the packages below the commands
 _AUDIO, _BASE = "wordless.audio", "wordless.base"
 
@@ -66,6 +65,10 @@ ARROWS = {
     "vocoder": ("vocoder", "tokenizer.codes", "tokenizer.rates", _AUDIO, _BASE),
     "pipelines": (*BELOW, "pipelines"),
     **{f"pipelines/{folder}": (*BELOW, "conf", f"pipelines.{folder}", *below) for folder, below in FOLDERS.items()},
+    **{
+        f"pipelines/{folder}": (*BELOW, f"pipelines.{folder}", *FOLDERS[folder], *COMMAND_FILES)
+        for folder in ("jobs", "demonstration", "publishing")
+    },
     "conf": (),
     # the models, for users of Python: no command
     "wordless": ("wordless", "tokenizer", "lm", "vocoder"),
@@ -95,10 +98,10 @@ KEEPERS = {
     "datasets": (),  # their files are read by pyarrow and tarfile: no decoder, no pickle, no download
     "webdataset": (),
     "ray": ("wordless/base/ray_pool.py",),
-    "huggingface_hub": ("wordless/base/hub.py", "pipelines/publishing"),
+    "huggingface_hub": ("wordless/base/hub.py", "pipelines/publish.py", "pipelines/publishing"),
     "mlflow": ("pipelines/tracking/mlflow.py",),
     "wandb": ("pipelines/tracking/wandb.py",),
-    "tensorboard": ("pipelines/tracking/event_files.py",),
+    "tensorboard": ("pipelines/tracking/tensorboard.py",),
     "rich": ("pipelines", "wordless/base/progress.py"),
 }
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "misc", "common"}

@@ -26,7 +26,8 @@ def with_parts(task: ProbeTask, config: ProbeConfig, *, groups: Names, folds: Na
     """Return the task with the part of each clip that ``config.choose_by`` holds out; none where validation chooses.
 
     ``groups`` and ``folds`` are the group and the given fold of each clip. With ``auto``, whole groups are held out if
-    there are at least `FOLDS`, and each class is left in training whichever part is held out.
+    there are at least `FOLDS`, no test clip is of one of them (else the test asks for known groups, and so do the
+    validation clips), and each class is left in training whichever part is held out.
 
     Raises:
         InputError: the wanted parts cannot be held out: a clip has none, there are fewer than two or too many given
@@ -43,7 +44,8 @@ def with_parts(task: ProbeTask, config: ProbeConfig, *, groups: Names, folds: Na
             parts = replace(task, parts=folds_of_groups(task, groups, seed=config.seed))
         case "auto":
             known = {groups[row] for row in _known(task)}
-            if None in known or len(known) < FOLDS:
+            tested = {groups[row] for row in task.rows["test"]}
+            if None in known or len(known) < FOLDS or known & tested:
                 return task
             parts = replace(task, parts=folds_of_groups(task, groups, seed=config.seed))
             return task if any(map(_lost, _without_each_part(parts))) else parts

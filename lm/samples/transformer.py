@@ -40,7 +40,7 @@ class SampleTransformer(nn.Module):
         from lm.samples.local_attention import limit_attention
 
         super().__init__()
-        config.require_room("transformer")
+        config.require_room()
         self.config = config
         self.transformer = create_causal_transformer(
             model_dim=config.model_dim,

@@ -13,8 +13,7 @@ import torchaudio
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.benchmarks.sounds import random_tokenizer, write_noise
-from pipelines.benchmarks.timing import Timing, table, timed
+from pipelines.benchmarks.measurement import Timing, random_tokenizer, table, timed, write_noise
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from wordless.audio.decoding import mono_blocks, open_recording
 from wordless.audio.reading import resample_blocks

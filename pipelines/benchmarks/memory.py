@@ -17,8 +17,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from pipelines.benchmarks.sounds import random_tokenizer, write_noise
-from pipelines.benchmarks.timing import table
+from pipelines.benchmarks.measurement import random_tokenizer, table, write_noise
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds.griffin_lim import GRIFFIN_LIM

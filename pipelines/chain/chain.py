@@ -7,19 +7,24 @@ from pathlib import Path
 
 from lm.probing.task import require_labels
 from pipelines.chain.corpus import find_corpus, read_corpus
-from pipelines.chain.language_tests import judge_language_model, require_language_tests
-from pipelines.chain.next_samples import add_sample_sounds, train_on_samples, train_samples_first
 from pipelines.chain.pairs import Pair, make_pairs, reused_in_order
 from pipelines.chain.representations import compare_methods, probe_some
-from pipelines.chain.run_output import require_own_parts, write_run_folder
-from pipelines.chain.sounds import make_continuations, make_sounds, make_vocoder, measure_sounds
-from pipelines.chain.tracked_run import conclude, open_tracking
+from pipelines.chain.run_output import conclude, open_tracking, require_own_parts, write_run_folder
+from pipelines.chain.sounds import (
+    add_sample_sounds,
+    make_continuations,
+    make_sounds,
+    make_vocoder,
+    measure_sounds,
+    train_on_samples,
+    train_samples_first,
+)
 from pipelines.chain.unlabelled import (
+    find_sources,
     noted,
     noted_starts,
     noted_weights,
     read_unlabelled,
-    require_sources,
     shared_paths,
     voice_notices,
 )
@@ -27,22 +32,22 @@ from pipelines.commandline.choices import with_choices, without_test
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_log import LOG
-from pipelines.methods.study import Codec
-from pipelines.rates.codebooks import Codebook, make_codebook, rate_tokenizer
+from pipelines.methods.run_entries import RunEntries
+from pipelines.rates.codebooks import make_codebook, rate_tokenizer
 from pipelines.rates.continuations import require_long_enough
 from pipelines.rates.language_models import rate_corpora, rate_models
 from pipelines.results.provenance import provenance
 from pipelines.results.results import FoldSeed
-from pipelines.settings.completed import EMBEDDED
+from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
-from pipelines.stages.code_table import code_table
-from pipelines.stages.codes import codes, views
-from pipelines.stages.language_model import CodedCorpus, language_model, unlabelled_entry
+from pipelines.stages.codes import code_table, codes, views
+from pipelines.stages.language_model import CodedCorpus, language_model
 from pipelines.stages.next_sample import NEXT_SAMPLE
 from pipelines.stages.probe import require_probeable
+from pipelines.stages.zerospeech import ERRORS, abx, spoken_pairs
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Store
+from pipelines.store.store import SYNTHESISED, Entry, Store
 from pipelines.tracking.tracking import NO_TRACKING, tracked
 from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.recordings.splits import SplitConfig
@@ -69,9 +74,9 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     use_threads(settings.threads)
     terminal = Terminal(log=folder / LOG)
     require = require_labels if "probe" in settings.stages else None
-    require_sources(settings)
     undivided = replace(settings.corpus, split=WHOLE) if settings.compare.folds else settings.corpus
     recordings = find_corpus(undivided, settings.embedded, store, require=require, terminal=terminal)
+    sources = find_sources(settings, terminal)
     with open_gang(choose_device(settings.device)) as gang:
         settings = with_precision(settings, gang)
         if gang.rank == 0:
@@ -87,7 +92,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             folder=folder,
             audio=settings.audio,
         )
-        unlabelled = read_unlabelled(settings, corpus.manifest, store, gang=gang, terminal=terminal, folder=folder)
+        unlabelled = read_unlabelled(settings, corpus.manifest, sources, gang=gang, terminal=terminal, folder=folder)
         corpus = noted_starts(noted_weights(noted(corpus, unlabelled, settings), settings), settings, folder)
         terminal.say(f"audio     {rates(settings)}")
         if settings.corpus.root == EMBEDDED and not named and (why := without_test(config)):
@@ -107,10 +112,8 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         )
         with tracked(session.tracking):
             made = make_folds(session, corpus.manifest, unlabelled, settings)
-            if NEXT_SAMPLE in settings.stages:
-                add_sample_sounds(session, corpus.manifest, settings, made)
             if gang.rank == 0:
-                models = next(iter(made.values())).values()  # models of the other folds and seeds have the same sizes
+                models = next(iter(made.values())).named  # models of the other folds and seeds have the same sizes
                 source = provenance(command_line("run"), config, gang, models)
                 write_run_folder(session, corpus, unlabelled, settings, made, source)
                 conclude(session.tracking, folder)
@@ -128,7 +131,7 @@ def rates(settings: RunSettings) -> str:
 
 def make_folds(
     session: Session, manifest: Manifest, unlabelled: Sequence[Manifest], settings: RunSettings
-) -> dict[FoldSeed, dict[str, Entry]]:
+) -> dict[FoldSeed, RunEntries]:
     """Check that each fold has what the stages need, and make the entries of every fold and seed.
 
     A run on the corpus's own split has one fold.
@@ -168,8 +171,12 @@ def make_folds(
     }
     parallel = settings.trainings_at_once
     before = [] if settings.reads_codes else train_samples_first(session, pairs, parallel=parallel)
-    session = replace(session, parallel=parallel if len(pairs) == 1 else 1)  # several pairs keep the processes busy
-    return reused_in_order(make_pairs(session, pairs, _make_pair, parallel=parallel), before)
+    several = replace(session, parallel=parallel if len(pairs) == 1 else 1)  # several pairs keep the processes busy
+    made = make_pairs(several, pairs, make_pair, parallel=parallel)
+    if NEXT_SAMPLE in settings.stages:
+        first = next(iter(pairs))
+        made[first] = add_sample_sounds(session, pairs[first], made[first])
+    return reused_in_order(made, before)
 
 
 def _place(fold: str, seed: int) -> str:
@@ -185,48 +192,42 @@ def _array_bytes(manifest: Manifest, settings: RunSettings, trainings: int) -> i
     return 4 * trainings * len(manifest.clips) * size + round(heard)
 
 
-def _make_pair(session: Session, pair: Pair) -> dict[str, Entry]:
-    return make_stages(session, pair.manifest, pair.settings, pair.unlabelled)
-
-
 def make_stages(
     session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Sequence[Manifest] = ()
-) -> dict[str, Entry]:
-    """Make the entries that the wanted stages need, by stage, in the order of the data.
-
-    Entries made from ``unlabelled`` clips have that prefix: ``unlabelled_codes``, of the second source
-    ``unlabelled_2_codes``.
-    """
-    made = _make_coded(session, manifest, settings, unlabelled) if settings.reads_codes else []
-    if NEXT_SAMPLE in settings.stages:
-        made += train_on_samples(session, manifest, settings)
-    by_stage: dict[str, Entry] = {}
-    for entry in made:
-        by_stage.setdefault(entry.stage, entry)  # probes and judges may share a classifier
-    return by_stage
-
-
-def _make_coded(
-    session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Sequence[Manifest]
-) -> list[Entry]:
-    """Make the entries of all stages that need codes."""
-    codec, made = _make_codes(session, manifest, settings)
+) -> RunEntries:
+    """Make the entries that the wanted stages need."""
     pair = Pair(fold="", place=session.place, manifest=manifest, settings=settings, unlabelled=tuple(unlabelled))
-    parallel = settings.parts_at_once
+    return make_pair(session, pair)
+
+
+def make_pair(session: Session, pair: Pair) -> RunEntries:
+    """Make the entries that the wanted stages of one fold and seed need."""
+    entries = RunEntries()
+    if pair.settings.reads_codes:
+        entries = _make_coded(session, pair)
+    if NEXT_SAMPLE in pair.settings.stages:
+        entries = train_on_samples(session, pair.manifest, pair.settings, entries)
+    return entries
+
+
+def _make_coded(session: Session, pair: Pair) -> RunEntries:
+    """Make the entries of all stages that need codes."""
+    manifest, settings = pair.manifest, pair.settings
+    entries = _make_codes(session, manifest, settings)
     with limited_threads(settings.part_threads):
-        session = session.after(_make_parts_at_once(session, pair, codec, parallel=parallel))
-        codec, learned = _train_language(session, manifest, settings, unlabelled, codec)
-        made += [*learned, *_describe_codes(session, manifest, settings, codec)]
+        session = session.after(_make_parts_at_once(session, pair, entries, parallel=settings.parts_at_once))
+        entries = _train_language(session, pair, entries)
+        entries = _describe_codes(session, manifest, settings, entries)
         if "probe" in settings.stages:
-            made += compare_methods(session, manifest, settings, codec, unlabelled=unlabelled)
+            entries = compare_methods(session, pair, entries)
         if "rates" in settings.stages:
-            made += make_continuations(session, manifest, settings, codec)
+            entries = make_continuations(session, manifest, settings, entries)
         if "vocoder" in settings.stages:
-            made += make_sounds(session, manifest, settings, codec)
-    return made
+            entries = make_sounds(session, manifest, settings, entries)
+    return entries
 
 
-def _make_parts_at_once(session: Session, pair: Pair, codec: Codec, *, parallel: int) -> list[Entry]:
+def _make_parts_at_once(session: Session, pair: Pair, entries: RunEntries, *, parallel: int) -> list[Entry]:
     """Make the missing `PARTS` at the same time; return nothing if they are to be made one after the other.
 
     The parts are those of the run that do not need each other, but for `TESTS`, which waits for the language model in
@@ -235,98 +236,71 @@ def _make_parts_at_once(session: Session, pair: Pair, codec: Codec, *, parallel:
     if parallel == 1:
         return []
     parts = [replace(pair, training=part) for part in PARTS if part != TESTS or "zerospeech" in pair.settings.stages]
-    pairs = {each.training: each for each in parts if not session.contains(partial(_make_part, codec, 1, pair=each))}
+    pairs = {each.training: each for each in parts if not session.contains(partial(_make_part, entries, 1, pair=each))}
     if len(pairs) < 2:
         return []
     processes = min(parallel, len(pairs))
-    make = partial(_make_part, codec, 1 + parallel - processes)
+    make = partial(_make_part, entries, 1 + parallel - processes)
     made = make_pairs(session, pairs, make, parallel=processes, what="parts of the run")
-    return [entry for entries in made.values() for entry in entries.values()]
+    return [entry for each in made.values() for entry in each.named.values()]
 
 
-def _make_part(codec: Codec, parallel: int, session: Session, pair: Pair) -> dict[str, Entry]:
+def _make_part(entries: RunEntries, parallel: int, session: Session, pair: Pair) -> RunEntries:
     """Make one of `PARTS`, which may train ``parallel`` methods at the same time."""
     session, settings = replace(session, parallel=parallel), pair.settings
     match pair.training:
         case "vocoder":
-            playback, made = make_vocoder(session, pair.manifest, settings, codec)
-            made += measure_sounds(playback, codec)
+            playback, entries = make_vocoder(session, pair.manifest, settings, entries)
+            return measure_sounds(playback, entries)
         case "language model":
-            codec, made = _train_language(session, pair.manifest, settings, pair.unlabelled, codec, tested=False)
-            made += probe_some(session, pair, codec, reading_models=True)
+            entries = _train_language(session, pair, entries, tested=False)
+            return probe_some(session, pair, entries, reading_models=True)
         case "other methods":
-            made = _describe_codes(session, pair.manifest, settings, codec)
-            made += probe_some(session, pair, codec, reading_models=False)
+            entries = _describe_codes(session, pair.manifest, settings, entries)
+            return probe_some(session, pair, entries, reading_models=False)
         case _:
-            _, made = _train_language(session, pair.manifest, settings, pair.unlabelled, codec)
-    return {entry.stage: entry for entry in made}
+            return _train_language(session, pair, entries)
 
 
-def _make_codes(session: Session, manifest: Manifest, settings: RunSettings) -> tuple[Codec, list[Entry]]:
+def _make_codes(session: Session, manifest: Manifest, settings: RunSettings) -> RunEntries:
     """Make the codes of all rates."""
-    codebooks = make_codebooks(session, manifest, settings)
-    *coarser, finest = codebooks
-    made, tokenizers = [*finest.entries], None
-    if coarser:
-        tokenizers = rate_tokenizer(session, [each.tokenizer for each in codebooks])
-        made += [*(entry for number, each in enumerate(coarser, 1) for entry in each.named(number)), tokenizers]
-    codec = Codec(
-        sample=finest.sample,
-        autoencoder=finest.autoencoder,
-        tokenizer=finest.tokenizer,
-        codes=finest.codes,
-        codebooks=tuple(codebooks),
-        rate_tokenizer=tokenizers,
-    )
-    return codec, made
-
-
-def _train_language(
-    session: Session,
-    manifest: Manifest,
-    settings: RunSettings,
-    unlabelled: Sequence[Manifest],
-    codec: Codec,
-    *,
-    tested: bool = True,
-) -> tuple[Codec, list[Entry]]:
-    """Train the language models of codes, and if ``tested`` judge them by the run's tests of words and sentences."""
-    made: list[Entry | None] = []
-    model = rates = None
-    if settings.trains_rates:
-        corpora = rate_corpora(session, manifest, codec.codebooks, unlabelled, settings.lm.views)
-        rates = rate_models(session, corpora, settings.lm)
-        made += rates.entries
-    tokens, coded = codec.tokenizer, codec.codes
-    if settings.trains_lm:
-        own = _coded(session, manifest, tokens, settings, coded)
-        others = [_coded(session, each, tokens, settings) for each in unlabelled]
-        model = language_model(session, own, settings.lm, unlabelled=others)
-        more = [(entry, place) for place, each in enumerate(others) for entry in (each.codes, each.views) if entry]
-        made += [own.views, *(unlabelled_entry(*each) for each in more), model]
-        if tested and "zerospeech" in settings.stages:
-            trained_on = [coded, *(each.codes for each in others)]
-            made += judge_language_model(session, settings, tokens, trained_on, model)
-    return replace(codec, lm=model, rates=rates), [*filter(None, made)]
-
-
-def _describe_codes(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> list[Entry]:
-    """Find sounds and labels of the codes for the report of a run of one split and seed."""
-    if "report" not in settings.stages or settings.compare.folds or settings.seeds > 1 or not manifest.of("test"):
-        return []
-    return [code_table(session, manifest, codec.tokenizer, separator=settings.probe.label_separator)]
-
-
-def make_codebooks(session: Session, manifest: Manifest, settings: RunSettings) -> list[Codebook]:
-    """Make the codebook of each rate, coarse to fine; most runs have one."""
     audio, layer, seed = settings.audio, settings.speech_layer, settings.seed
     *coarser, finest = settings.tokenizer.by_rate
-    made = make_codebook(session, manifest, audio, finest, layer, seed=seed)
+    own = make_codebook(session, manifest, audio, finest, layer, seed=seed)
     others = [
-        make_codebook(session.at_rate(number), manifest, audio, own, layer, seed=seed)
-        for number, own in enumerate(coarser, 1)
+        make_codebook(session.at_rate(number), manifest, audio, each, layer, seed=seed)
+        for number, each in enumerate(coarser, 1)
     ]
-    return [*others, made]
+    codebooks = (*others, own)
+    together = rate_tokenizer(session, [each.tokenizer for each in codebooks]) if others else None
+    return RunEntries(codebooks=codebooks, rate_tokenizer=together)
+
+
+def _train_language(session: Session, pair: Pair, entries: RunEntries, *, tested: bool = True) -> RunEntries:
+    """Train the language models of codes, and if ``tested`` judge them by the run's tests of words and sentences."""
+    settings, codebook = pair.settings, entries.finest
+    if settings.trains_rates:
+        corpora = rate_corpora(session, pair.manifest, entries.codebooks, pair.unlabelled, settings.lm.views)
+        entries = replace(entries, rates=rate_models(session, corpora, settings.lm))
+    if not settings.trains_lm:
+        return entries
+    own = _coded(session, pair.manifest, codebook.tokenizer, settings, codebook.codes)
+    others = tuple(_coded(session, each, codebook.tokenizer, settings) for each in pair.unlabelled)
+    model = language_model(session, own, settings.lm, unlabelled=others)
+    entries = replace(entries, views=own.views, unlabelled=others, lm=model)
+    if tested and "zerospeech" in settings.stages:
+        trained_on = [own.codes, *(each.codes for each in others)]
+        pairs, phones = judge_language_model(session, settings, codebook.tokenizer, trained_on, model)
+        entries = replace(entries, spoken_pairs=pairs, abx=phones)
+    return entries
+
+
+def _describe_codes(session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries) -> RunEntries:
+    """Find sounds and labels of the codes for the report of a run of one split and seed."""
+    if "report" not in settings.stages or settings.compare.folds or settings.seeds > 1 or not manifest.of("test"):
+        return entries
+    tokenizer, separator = entries.finest.tokenizer, settings.probe.label_separator
+    return replace(entries, code_table=code_table(session, manifest, tokenizer, separator=separator))
 
 
 def _coded(
@@ -363,3 +337,40 @@ def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
         )
     for method in settings.probed_methods:
         method.require_clips(manifest)
+
+
+def require_language_tests(settings: RunSettings) -> None:
+    """Refuse a GPT without the embedded corpus, or with the tests' voices, and words that give no pairs."""
+    if "zerospeech" not in settings.stages:
+        return
+    sources = () if settings.unlabelled_hours == 0 else settings.unlabelled or ()
+    if settings.corpus.root != EMBEDDED and EMBEDDED_SOURCE not in sources:
+        raise InputError(
+            "stages has zerospeech, which asks what the GPT learned from the built-in corpus, but the GPT is not "
+            "trained on this corpus: leave zerospeech out, add unlabelled=embedded and no "
+            "unlabelled_hours=0, or leave corpus.root out"
+        )
+    settings.zerospeech.require_unheard(settings.embedded)
+    settings.zerospeech.pairs(settings.embedded)
+
+
+def judge_language_model(
+    session: Session, settings: RunSettings, tokens: Entry, trained_on: Sequence[Entry], model: Entry
+) -> tuple[Entry, Entry | None]:
+    """Judge the GPT by pairs of utterances and, in a corpus of words with enough phones, by its phones.
+
+    ``trained_on`` are the codes that the GPT was trained on.
+    """
+    tests, embedded = settings.zerospeech, settings.embedded
+    cache, seed = session.store.root / SYNTHESISED, settings.lm.fit.seed
+    pairs = spoken_pairs(session, tokens, trained_on, model, tests, embedded=embedded, cache=cache, seed=seed)
+    if embedded.sentences:
+        return pairs, None
+    phones = abx(session, tokens, model, tests, embedded=embedded, cache=cache, seed=seed)
+    if not phones.read_json(ERRORS)["pairs"]:
+        session.terminal.say(
+            "notice    ABX is left out: no two phones stand between the same neighbours in two voices. It needs "
+            "zerospeech.voices=2 or more, and codes that are shorter than most phones"
+        )
+        return pairs, None
+    return pairs, phones

@@ -14,10 +14,11 @@ from typing import TypeVar
 import torch
 
 from pipelines.commandline.claims import keep_claimed
+from pipelines.methods.run_entries import RunEntries
 from pipelines.settings.run import RunSettings
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from pipelines.tracking.tracking import NO_TRACKING, TrackedElsewhere
+from pipelines.tracking.tracking import Say, Tracking
 from wordless.audio.recordings.manifest import Manifest
 from wordless.base.engine import EngineConfig
 from wordless.base.progress import Terminal
@@ -26,7 +27,6 @@ from wordless.base.workers import as_finished
 from wordless.training.gangs import Alone
 
 K = TypeVar("K")
-Made = dict[str, Entry]  # by stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +46,12 @@ class Pair:
         return ", ".join(filter(None, (self.place, self.training)))
 
 
-Make = Callable[[Session, Pair], Made]
+Make = Callable[[Session, Pair], RunEntries]
 
 
 def make_pairs(
     session: Session, pairs: Mapping[K, Pair], make: Make, *, parallel: int, what: str = "folds and seeds"
-) -> dict[K, Made]:
+) -> dict[K, RunEntries]:
     """Make the entries of every pair, at most ``parallel`` pairs at the same time; ``what`` is their name for people.
 
     If several pairs need the same entry, the first process that asks for it makes it, and the others wait.
@@ -66,7 +66,9 @@ def make_pairs(
     return made
 
 
-def _made_apart(session: Session, pairs: Mapping[K, Pair], make: Make, processes: int, what: str) -> dict[K, Made]:
+def _made_apart(
+    session: Session, pairs: Mapping[K, Pair], make: Make, processes: int, what: str
+) -> dict[K, RunEntries]:
     """Make the entries of every pair in ``processes`` processes that share the store."""
     say, threads, made = session.terminal.say, torch.get_num_threads(), {}
     keep_claimed()  # the processes note the run's folder as a user of their entries
@@ -77,7 +79,7 @@ def _made_apart(session: Session, pairs: Mapping[K, Pair], make: Make, processes
     by_seed = dict(sorted(pairs.items(), key=lambda each: each[1].settings.seed))
     for key, entries in as_finished(work, by_seed, processes=processes, threads=threads, remedy="parallel=1"):
         made[key] = entries
-        session.track_others(entries.values(), pairs[key].place)
+        session.track_others(entries.named, pairs[key].place)
         say(f"finished  {len(made)} of {len(pairs)} {what}: {pairs[key].title}")
     return {key: made[key] for key in pairs}
 
@@ -88,9 +90,9 @@ def _make_apart(
     workers: int,
     engine: EngineConfig,
     shared: tuple[Path, ...],
-    tracked: TrackedElsewhere | None,
+    open_tracking: Callable[[Say], Tracking],
     pair: Pair,
-) -> Made:
+) -> RunEntries:
     """Make the entries of a pair in a process of its own; ``places`` are the store, the run folder and its log."""
     store, folder, log = places
     terminal = Terminal(place=pair.title, log=log)
@@ -104,22 +106,22 @@ def _make_apart(
         place=pair.place,
         engine=engine,
         shared=shared,
-        tracking=tracked.open(terminal.say) if tracked else NO_TRACKING,
+        tracking=open_tracking(terminal.say),
     )
     return make(session, pair)
 
 
-def reused_in_order(made: Mapping[K, Made], before: Iterable[Entry] = ()) -> dict[K, Made]:
+def reused_in_order(made: Mapping[K, RunEntries], before: Iterable[Entry] = ()) -> dict[K, RunEntries]:
     """Mark the entries that a run of one fold after the other would have reused.
 
     An entry that several pairs share, or that has two names in a pair, counts as reused but for its first place,
     whichever process made it. Entries made ``before`` the pairs count as made by the first pair that has them.
     """
-    new = {entry.folder for entry in chain(before, *(each.values() for each in made.values())) if not entry.reused}
-
-    def marked(entry: Entry) -> Entry:
-        first = entry.folder in new
-        new.discard(entry.folder)
-        return replace(entry, reused=not first)
-
-    return {key: {stage: marked(entry) for stage, entry in entries.items()} for key, entries in made.items()}
+    all_entries = chain(before, *(each.named.values() for each in made.values()))
+    new = {entry.folder for entry in all_entries if not entry.reused}
+    marked = {}
+    for key, entries in made.items():
+        first = {entry.folder: name for name, entry in reversed(entries.named.items()) if entry.folder in new}
+        marked[key] = replace(entries, new=frozenset(first.values()))
+        new -= first.keys()
+    return marked

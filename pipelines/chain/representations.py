@@ -6,62 +6,60 @@ described by models that are finished.
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
 from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.methods.method import Made, Method
-from pipelines.methods.study import Codec, Study
+from pipelines.methods.run_entries import RunEntries
+from pipelines.methods.study import Study
 from pipelines.methods.table import METHODS, inputs_of
-from pipelines.settings.run import RunSettings
 from pipelines.stages.probe import collect_probes, probe_methods, probe_task
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES, features_by_method
-from wordless.audio.recordings.manifest import Manifest
 from wordless.base.errors import InputError
 
 
-def compare_methods(
-    session: Session, manifest: Manifest, settings: RunSettings, codec: Codec, *, unlabelled: Sequence[Manifest]
-) -> list[Entry]:
+def compare_methods(session: Session, pair: Pair, entries: RunEntries) -> RunEntries:
     """Train the baselines, compute the features of every wanted method, and probe them.
 
-    SimCLR and wav2vec 2.0 are also trained on ``unlabelled``, as the GPT is.
+    SimCLR and wav2vec 2.0 are also trained on unlabelled clips, as the GPT is.
     """
+    settings = pair.settings
     methods = settings.compare.all_methods
-    pair = Pair(fold="", place=session.place, manifest=manifest, settings=settings, unlabelled=tuple(unlabelled))
-    made, rows = _probe(session, pair, codec, methods)
+    made, probed = _probe(session, pair, entries, methods)
     scores = {method.head.name: made[method.features].features for method in methods if method.head}
     by = settings.compare.folds
-    together = collect_probes(session, manifest, rows, settings.probe, scores=scores, folds_by=by)
-    return [*_entries(made), *rows, together]
+    probe = collect_probes(session, pair.manifest, probed, settings.probe, scores=scores, folds_by=by)
+    return replace(entries, methods=tuple(made.values()), probed=probed, probe=probe)
 
 
-def probe_some(session: Session, pair: Pair, codec: Codec, *, reading_models: bool) -> list[Entry]:
+def probe_some(session: Session, pair: Pair, entries: RunEntries, *, reading_models: bool) -> RunEntries:
     """Train and probe the compared methods that read language models of codes, or all others.
 
     So both can be made at the same time; `compare_methods` collects them.
     """
-    probed = pair.settings.probed_methods
-    methods = [method for method in probed if (method.reads_lm or method.reads_rates) == reading_models]
+    methods = [
+        method for method in pair.settings.probed_methods if (method.reads_lm or method.reads_rates) == reading_models
+    ]
     if not methods:
-        return []
-    made, rows = _probe(session, pair, codec, methods)
-    return [*_entries(made), *rows]
+        return entries
+    made, probed = _probe(session, pair, entries, methods)
+    return replace(entries, methods=tuple(made.values()), probed=probed)
 
 
 def _probe(
-    session: Session, pair: Pair, codec: Codec, methods: Sequence[Method]
-) -> tuple[dict[Callable[[Study], Made], Made], Sequence[Entry]]:
+    session: Session, pair: Pair, entries: RunEntries, methods: Sequence[Method]
+) -> tuple[dict[Callable[[Study], Made], Made], dict[str, Entry]]:
     """Return what methods made, and their probes."""
     settings = pair.settings
     inputs = inputs_of(methods) if settings.compare.input else {}
     needed = (*methods, *(METHODS[name] for name in sorted({*inputs.values()} - {each.name for each in methods})))
-    session = session.after(_train_at_the_same_time(session, pair, codec, needed))
-    made = _make_methods(session, pair, codec, needed)
-    rows = probe_methods(
+    session = session.after(_train_at_the_same_time(session, pair, entries, needed))
+    made = _make_methods(session, pair, entries, needed)
+    probed = probe_methods(
         session,
         pair.manifest,
         [each.features for each in made.values()],
@@ -71,17 +69,11 @@ def _probe(
         inputs=inputs,
         folds_by=settings.compare.folds,
     )
-    return made, rows
-
-
-def _entries(made: Mapping[Callable[[Study], Made], Made]) -> list[Entry]:
-    """List the trained models of methods, and then their features."""
-    trained = [entry for each in made.values() for entry in each.trained]
-    return [*trained, *(each.features for each in made.values())]
+    return made, probed
 
 
 def _make_methods(
-    session: Session, pair: Pair, codec: Codec, methods: Sequence[Method]
+    session: Session, pair: Pair, entries: RunEntries, methods: Sequence[Method]
 ) -> dict[Callable[[Study], Made], Made]:
     """Train methods, and make their features, by the functions that make them."""
     study = Study(
@@ -89,7 +81,7 @@ def _make_methods(
         manifest=pair.manifest,
         options=pair.settings,
         wanted=frozenset(method.name for method in methods),
-        codec=codec,
+        entries=entries,
         unlabelled=tuple(pair.unlabelled),
         task=probe_task(pair.manifest, pair.settings.probe),
     )
@@ -97,7 +89,9 @@ def _make_methods(
     return {function: make_features(study, function, methods) for function in functions}
 
 
-def _train_at_the_same_time(session: Session, pair: Pair, codec: Codec, methods: Sequence[Method]) -> list[Entry]:
+def _train_at_the_same_time(
+    session: Session, pair: Pair, entries: RunEntries, methods: Sequence[Method]
+) -> list[Entry]:
     """Train the networks of methods in ``session.parallel`` processes, and compute their features.
 
     Methods of one family are made one after the other, because one may need what another trains.
@@ -105,13 +99,13 @@ def _train_at_the_same_time(session: Session, pair: Pair, codec: Codec, methods:
     families = dict.fromkeys(_family(method) for method in methods if method.training)
     if session.parallel == 1 or len(families) < 2:
         return []
-    make = partial(_make_family, codec)
+    make = partial(_make_family, entries)
     pairs = {family: replace(pair, training=family) for family in families}
     pairs = {family: each for family, each in pairs.items() if not session.contains(partial(make, pair=each))}
     if len(pairs) < 2:
         return []
     made = make_pairs(session, pairs, make, parallel=session.parallel, what="families of methods")
-    return [entry for entries in made.values() for entry in entries.values()]
+    return [entry for each in made.values() for entry in each.named.values()]
 
 
 def _family(method: Method) -> str:
@@ -119,12 +113,11 @@ def _family(method: Method) -> str:
     return method.training.option.partition(".")[0] if method.training else ""
 
 
-def _make_family(codec: Codec, session: Session, pair: Pair) -> dict[str, Entry]:
+def _make_family(entries: RunEntries, session: Session, pair: Pair) -> RunEntries:
     compared = pair.settings.compare.all_methods
     functions = {method.features for method in compared if _family(method) == pair.training}
     methods = [method for method in compared if method.features in functions]
-    made = _make_methods(session, pair, codec, methods).values()
-    return {entry.stage: entry for each in made for entry in (*each.trained, each.features)}
+    return RunEntries(methods=tuple(_make_methods(session, pair, entries, methods).values()))
 
 
 def make_features(study: Study, features: Callable[[Study], Made], methods: Sequence[Method]) -> Made:

@@ -1,30 +1,54 @@
-"""The folder of a run, written from the entries of the store."""
+"""The folder of a run, written from the entries of the store: models, probe, sounds, results; and for trackers."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
+from threadpoolctl import threadpool_limits
+
+from lm.probing.fitted import FittedProbe, VectorRecipe
+from lm.probing.probe import fitted_penalties
 from pipelines.chain.corpus import MANIFEST, REJECTED, Corpus
-from pipelines.chain.next_samples import measure_speed
-from pipelines.chain.probe_folder import write_probe
-from pipelines.chain.sounds import comb_notice
-from pipelines.chain.unlabelled import write_started, write_unlabelled
-from pipelines.commandline.run_names import link_latest
+from pipelines.chain.sounds import comb_notice, measure_speed
+from pipelines.chain.unlabelled import UNLABELLED, write_started, write_unlabelled
+from pipelines.commandline.overrides import command_line
+from pipelines.commandline.run_log import LOG
+from pipelines.commandline.run_names import SWEEP_WORDS, link_latest
+from pipelines.methods.run_entries import RunEntries
 from pipelines.pages.run_words import summary
 from pipelines.pages.runs import RUNS, write_runs_page
 from pipelines.results.comparison_table import as_markdown
+from pipelines.results.figures import COSTS, OF_LAYER, Figure
 from pipelines.results.predictions import PREDICTIONS, write_predictions
+from pipelines.results.provenance import tracked_run
 from pipelines.results.results import FoldSeed, write_results
-from pipelines.results.run_record import CODE_SOUNDS, RESAMPLES, RESULTS, SAMPLE_SOUNDS, Provenance, read_results
+from pipelines.results.run_record import (
+    CODE_SOUNDS,
+    RESAMPLES,
+    RESULTS,
+    SAMPLE_SOUNDS,
+    Provenance,
+    Results,
+    read_results,
+)
 from pipelines.settings.run import RunSettings
+from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.next_sample import NEXT_SAMPLE
 from pipelines.stages.options import ModelName
+from pipelines.stages.probe import probe_task
+from pipelines.store.run_folder import REPORT
 from pipelines.store.session import Session
-from pipelines.store.store import ENTRY, Entry
-from pipelines.store.stored_features import PROBE
+from pipelines.store.store import ENTRY
+from pipelines.store.stored_features import FEATURES, GPT, PROBE, StoredFeatures, features_by_method
+from pipelines.tracking.tracker import Outcome
+from pipelines.tracking.tracking import Tracking, open_trackers
 from wordless.audio.recordings.manifest import Manifest, write_manifest, write_rejected
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder, write_aside
+from wordless.base.progress import Terminal
+from wordless.base.saved_models import CONFIG
+from wordless.base.saved_models import PROBE as KIND
 
 COMPARISON = "comparison.md"
 # folder of a run -> the stages whose entry is copied there, the first that the run has
@@ -57,7 +81,7 @@ def write_run_folder(
     corpus: Corpus,
     unlabelled: Sequence[Manifest],
     settings: RunSettings,
-    made: dict[FoldSeed, dict[str, Entry]],
+    made: Mapping[FoldSeed, RunEntries],
     source: Provenance,
 ) -> None:
     """Write the folder of a run: manifest, models, sounds, probe, results and report.
@@ -74,15 +98,15 @@ def write_run_folder(
     write_unlabelled(unlabelled, folder)
     write_started(settings, corpus.manifest.root, folder)
     first = next(iter(made.values()))
-    only = first if len(made) == 1 else {}  # models of several folds stay in the store
-    for part, stages in PARTS.items():
-        replace_folder(folder / part, next((only[stage].folder for stage in stages if stage in only), None))
-    sounds = first.get(SAMPLE_SOUNDS)
+    only = first if len(made) == 1 else RunEntries()  # models of several folds stay in the store
+    for part, names in PARTS.items():
+        replace_folder(folder / part, next((only.named[name].folder for name in names if name in only.named), None))
+    sounds = first.sample_sounds
     replace_folder(folder / SAMPLE_SOUNDS, sounds.folder if sounds else None)
-    if "probe" in only:
-        write_aside(folder / PROBE, (only["probe"].folder / PROBE).read_bytes())  # `wordless embed` reads the layer
+    if only.probe is not None:
+        write_aside(folder / PROBE, (only.probe.folder / PROBE).read_bytes())  # `wordless embed` reads the layer
     (folder / PREDICTIONS).unlink(missing_ok=True)  # of an earlier run in this folder
-    if probed := {place: entries["probe"].read_json(PROBE) for place, entries in made.items() if "probe" in entries}:
+    if probed := {place: entries.probe.read_json(PROBE) for place, entries in made.items() if entries.probe}:
         by, separator = settings.compare.folds or "split", settings.probe.label_separator
         write_predictions(folder / PREDICTIONS, probed, corpus.manifest, by=by, separator=separator)
     write_probe(folder, only, corpus.manifest, settings)
@@ -91,7 +115,7 @@ def write_run_folder(
         manifest=corpus.manifest,
         rejected=corpus.rejected,
         name=corpus.name,
-        notices=(*corpus.notices, *([comb_notice(first["vocoder"], settings)] if "vocoder" in first else [])),
+        notices=(*corpus.notices, *([comb_notice(first.vocoder, settings)] if first.vocoder else [])),
         settings=settings,
         made=made,
         source=source,
@@ -112,3 +136,86 @@ def write_run_folder(
     if folder.absolute().parent.name == RUNS:
         link_latest(folder.absolute())
         write_runs_page(folder.absolute().parent, finished=folder.absolute())
+
+
+def write_probe(folder: Path, entries: RunEntries, manifest: Manifest, settings: RunSettings) -> None:
+    """Fit the probe again that the comparison chose, and save it; the store keeps its figures and not its weights.
+
+    A run without the stage ``probe``, or without a method whose vectors the run's own models make, has no such folder.
+    """
+    place = folder / KIND.part
+    if (place / CONFIG).is_file():  # of an earlier run in this folder
+        shutil.rmtree(place, ignore_errors=True)
+    if entries.probe is None:
+        return
+    rows = {str(row["of"]): row for row in entries.probe.read_rows(PROBE, "methods")}
+    if (found := _method(entries, settings, [*rows])) is None:
+        return
+    method, candidates = found
+    row = rows[method]
+    config, compare, chosen = settings.probe, settings.compare, str(row["chosen"])
+    task = probe_task(manifest, config)
+    with threadpool_limits(1):  # more threads round sums in another way
+        probe = FittedProbe.fit(
+            candidates[chosen],
+            task,
+            config,
+            of=chosen,
+            recipe=VectorRecipe(
+                vectors=compare.vectors,
+                states=compare.states,
+                assignments=compare.assignments,
+            ),
+            penalties=fitted_penalties(float(row["penalty"]), task, config),
+            test_accuracy=float(row["test_accuracy"]),
+            trim_db=manifest.effective_trim_db(settings.corpus.inspection.trim_db),
+        )
+    probe.save_pretrained(place)
+
+
+def _method(entries: RunEntries, settings: RunSettings, probed: Sequence[str]) -> tuple[str, StoredFeatures] | None:
+    """Return the method and its candidates; of several rates, the GPT of the comparison is not the run's own."""
+    methods = features_by_method([made.features.folder / FEATURES for made in entries.methods])
+    names = (BAG_OF_CODES,) if settings.tokenizer.rates else (GPT, BAG_OF_CODES)
+    if (name := next((name for name in names if name in methods and name in probed), None)) is None:
+        return None
+    with_codes = name == GPT and settings.compare.input
+    return name, methods[name].with_input(methods[BAG_OF_CODES]) if with_codes else methods[name]
+
+
+FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, REJECTED, UNLABELLED, LOG)
+
+
+def open_tracking(settings: RunSettings, folder: Path, config: Mapping[str, object], terminal: Terminal) -> Tracking:
+    """Open the trackers of a run. A job of a sweep has the sweep's name before its own, and is in its group."""
+    above = folder.absolute().parent
+    sweep = above.name if (above / SWEEP_WORDS).is_file() else None
+    name = f"{sweep}/{folder.name}" if sweep else ""
+    run = tracked_run(folder, command_line("run"), config, name=name, group=sweep)
+    return open_trackers(settings.tracking, run, terminal.say)
+
+
+def conclude(tracking: Tracking, folder: Path) -> None:
+    """Give trackers what a finished run wrote into its folder."""
+    if not tracking.channels:
+        return
+    from pipelines.pages.report import report_pictures  # matplotlib takes its time to import
+
+    files = [path for path in (folder / name for name in FILES) if path.is_file()]
+    tracking.conclude(Outcome(figures=figures(read_results(folder)), files=files, pictures=report_pictures(folder)))
+
+
+def figures(results: Results) -> dict[str, float]:
+    """Name the figures of a run as ``stage/figure/of``; those of probes on validation end with that word.
+
+    Costs, the layers of each network and single folds and seeds are left out.
+    """
+    return {
+        "/".join(filter(None, (row.stage, row.name, row.subject, _split(row)))): float(row.value)
+        for row in results["figures"].overall
+        if row.name not in COSTS and not row.name.startswith(OF_LAYER)
+    }
+
+
+def _split(row: Figure) -> str:
+    return "validation" if (row.stage, row.split) == ("probe", "validation") else ""

@@ -1,23 +1,32 @@
-"""The stages for sound: a vocoder, sounds to listen to, and their figures."""
+"""The stages for sound: vocoder, sounds and their figures; language models of samples, their sounds and speed."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import cast
 
-from lm.options import ONE_HEARING
+import torch
+
 from lm.probing.task import ProbeTask
+from lm.samples.model import SampleLanguageModel
+from pipelines.chain.pairs import Pair, make_pairs
+from pipelines.methods.run_entries import RunEntries
 from pipelines.methods.signals import SIGNALS
-from pipelines.methods.study import Codec
 from pipelines.rates.continuations import continuations
 from pipelines.rates.labels import window_labels
 from pipelines.results.classifier_check import fair_classifier, unreliable_classifier
+from pipelines.results.next_sample import Speed
+from pipelines.results.results import FoldSeed
 from pipelines.settings.run import RunSettings
 from pipelines.stages.baselines import supervised
 from pipelines.stages.codes import codes
-from pipelines.stages.decoded import decode_clips, measure_clips
 from pipelines.stages.features import HeardCodes, code_features, signal_features
 from pipelines.stages.labels import Labels
 from pipelines.stages.listening import listening
-from pipelines.stages.playback import Playback
+from pipelines.stages.next_sample import generate_sample_sounds, score_sample_models, train_sample_model
+from pipelines.stages.options import ModelName
+from pipelines.stages.playback import Playback, decode_clips, measure_clips
 from pipelines.stages.probe import probe_methods
 from pipelines.stages.recognition import (
     LOG_MEL,
@@ -28,48 +37,48 @@ from pipelines.stages.recognition import (
     label_task,
     recognise_labels,
 )
-from pipelines.stages.stored_arrays import spectrograms, waveforms
+from pipelines.stages.stored_arrays import spectrograms, waveforms, waveforms_for_test
 from pipelines.stages.tokenizer import codebook
 from pipelines.stages.vocoder import CodedIn, vocoder
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from vocoder.postfilter import in_force
+from vocoder.sampling import EngineChoice, Sampling
 from wordless.audio.recordings.manifest import Manifest
 from wordless.base.saved_models import CONFIG
 
+LONG_ENOUGH = 0.1  # seconds that a measurement of speed takes at least
+SAMPLES, MOST_SAMPLES = 500, 50_000  # of the shortest and the longest measurement
 
-def make_sounds(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> list[Entry]:
+
+def make_sounds(session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries) -> RunEntries:
     """Make the vocoder, sounds to listen to, and the figures of a larger number of clips."""
-    playback, made = make_vocoder(session, manifest, settings, codec)
-    measured = measure_sounds(playback, codec)
-    if codec.rates is None:
-        sounds_entry = listening(playback, codec.lm)
+    playback, entries = make_vocoder(session, manifest, settings, entries)
+    entries = measure_sounds(playback, entries)
+    if entries.rates is None:
+        sounds = listening(playback, entries.lm)
     else:
-        sounds_entry = listening(playback, codec.rates.together, codec.rate_tokenizer)
-    made += [*measured, sounds_entry]
-    if measured:
-        decoded, *_ = measured
-        made += _recognise(playback, settings, codec, decoded, sounds_entry)
-    return made
+        sounds = listening(playback, entries.rates.together, entries.rate_tokenizer)
+    return _recognise(playback, settings, replace(entries, listening=sounds))
 
 
 def make_vocoder(
-    session: Session, manifest: Manifest, settings: RunSettings, codec: Codec
-) -> tuple[Playback, list[Entry]]:
-    """Train the vocoder; return the models that decode test clips, and the entries. No language model is needed."""
+    session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries
+) -> tuple[Playback, RunEntries]:
+    """Train the vocoder; return the models that decode test clips, too. No language model is needed."""
     sound = waveforms(session, manifest, settings.audio.sample_rate)
-    coded = list(_coded(session, manifest, settings, codec))
+    sized = {size: _coded(session, manifest, settings, entries, size) for size in settings.vocoder.codebook_sizes or ()}
+    coded = [*sized.values()] or [CodedIn(entries.finest.tokenizer, entries.finest.codes)]
     wavenet = vocoder(session, manifest, coded, sound, settings.vocoder)
     playback = Playback(
         session=session,
         manifest=manifest,
-        tokenizer=codec.tokenizer,
+        tokenizer=entries.finest.tokenizer,
         vocoder=wavenet,
         audio=settings.audio,
         config=settings.listening,
     )
-    others = [entry for each in coded for entry in (each.tokenizer, each.codes) if settings.vocoder.codebook_sizes]
-    return playback, [sound, *others, wavenet]
+    return playback, replace(entries, waveforms=sound, sized=sized, vocoder=wavenet)
 
 
 def comb_notice(wavenet: Entry, settings: RunSettings) -> str:
@@ -84,77 +93,142 @@ def comb_notice(wavenet: Entry, settings: RunSettings) -> str:
     return f"WaveNet's sound has no pitch comb, because {why}"
 
 
-def measure_sounds(playback: Playback, codec: Codec) -> list[Entry]:
-    """Decode the clips that are judged, and measure their sounds; no entries if none are judged."""
+def measure_sounds(playback: Playback, entries: RunEntries) -> RunEntries:
+    """Decode the clips that are judged, if any, and measure their sounds."""
     if not playback.config.judged_clips:
-        return []
+        return entries
     decoded = decode_clips(playback)
-    return [decoded, measure_clips(playback.session, codec.tokenizer, playback.vocoder, decoded)]
+    judged = measure_clips(playback.session, playback.tokenizer, playback.vocoder, decoded)
+    return replace(entries, decoded=decoded, judged=judged)
 
 
-def make_continuations(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> list[Entry]:
+def make_continuations(session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries) -> RunEntries:
     """Continue test clips at all rates and by a flat GPT, and name the labels of the sounds if clips have labels."""
-    assert codec.rates is not None, "the chain trains the models of all rates before they continue anything"
-    assert codec.rate_tokenizer is not None, "a run of several rates has a tokenizer of all rates"
-    assert codec.lm is not None, "the chain trains the flat GPT before it continues anything"
-    together, own = codec.rates.together, settings.rates
-    entries = (codec.rate_tokenizer, codec.codes, together, codec.lm)
-    said = continuations(session, manifest, *entries, own, shortest=settings.coarsest_code_seconds)
+    assert entries.rates is not None, "the chain trains the models of all rates before they continue anything"
+    assert entries.rate_tokenizer is not None, "a run of several rates has a tokenizer of all rates"
+    assert entries.lm is not None, "the chain trains the flat GPT before it continues anything"
+    models = (entries.rate_tokenizer, entries.finest.codes, entries.rates.together, entries.lm)
+    said = continuations(session, manifest, *models, settings.rates, shortest=settings.coarsest_code_seconds)
     task = label_task(session, manifest, settings.probe)
     if task is None:
-        return [said]
-    judge, learned = _judge(session, manifest, settings, codec, task)
-    return [said, *learned, window_labels(session, judge, said, task.classes, own)]
+        return replace(entries, continuations=said)
+    judge, learned = _judge(session, manifest, settings, entries, task)
+    labels = window_labels(session, judge, said, task.classes, settings.rates)
+    return replace(entries, continuations=said, judge=learned, continuation_labels=labels)
 
 
-def _coded(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> Iterator[CodedIn]:
-    """Give the vocoder's training codes: the run's own, or those of several codebooks of its tokenizer."""
-    if settings.vocoder.codebook_sizes is None:
-        yield CodedIn(codec.tokenizer, codec.codes)
-    for size in settings.vocoder.codebook_sizes or ():
-        sized = replace(settings.tokenizer, codebook_size=size)
-        tokens = codebook(session, codec.sample, codec.autoencoder, settings.audio, sized, settings.speech_layer)
-        coded = codes(session, manifest, tokens)
-        # Entries of other sizes have names of their own in a run.
-        named = (replace(entry, stage=f"{entry.stage}_{size}") for entry in (tokens, coded))
-        yield CodedIn(*named)
+def _coded(session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries, size: int) -> CodedIn:
+    """Make the codes of another codebook of the run's tokenizer."""
+    sized, own = replace(settings.tokenizer, codebook_size=size), entries.finest
+    tokens = codebook(session, own.sample, own.autoencoder, settings.audio, sized, settings.speech_layer)
+    return CodedIn(tokens, codes(session, manifest, tokens))
 
 
-def _recognise(
-    playback: Playback, settings: RunSettings, codec: Codec, decoded: Entry, sounds_entry: Entry
-) -> list[Entry]:
-    """If clips have labels, recognise those of decoded clips by a classifier."""
-    session, manifest = playback.session, playback.manifest
-    task = label_task(session, manifest, settings.probe)
-    if task is None:
-        return []
-    judge, learned = _judge(session, manifest, settings, codec, task)
-    labels = recognise_labels(session, judge, decoded, sounds_entry, task.classes)
+def _recognise(playback: Playback, settings: RunSettings, entries: RunEntries) -> RunEntries:
+    """If clips are judged and have labels, recognise the labels of decoded clips by a classifier."""
+    session, manifest, decoded, sounds = playback.session, playback.manifest, entries.decoded, entries.listening
+    if decoded is None or sounds is None or (task := label_task(session, manifest, settings.probe)) is None:
+        return entries
+    judge, learned = _judge(session, manifest, settings, entries, task)
+    labels = recognise_labels(session, judge, decoded, sounds, task.classes)
     if warning := unreliable_classifier(labels, decoded, manifest):
         session.terminal.say(f"WARNING   {warning}")
     if notice := fair_classifier(labels, manifest):
         session.terminal.say(f"vocoder   {notice}")
-    return [*learned, labels]
+    return replace(entries, judge=learned, recognised=labels)
 
 
 def _judge(
-    session: Session, manifest: Manifest, settings: RunSettings, codec: Codec, task: ProbeTask
-) -> tuple[Judge, list[Entry]]:
+    session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries, task: ProbeTask
+) -> tuple[Judge, dict[str, Entry]]:
     """Return the classifier of labels and the entries it is made from, which the comparison may have made."""
-    name = settings.listening.judge
+    name, own = settings.listening.judge, entries.finest
     if name == "supervised":
-        shown = spectrograms(session, manifest, settings.audio, codec.sample)
+        shown = spectrograms(session, manifest, settings.audio, own.sample)
         classifier = supervised(session, shown, Labels.of(manifest, task), settings.baselines)
-        judge = create_network_judge(classifier, codec.sample, settings.audio, settings.baselines.encoder)
-        return judge, [shown, classifier]
+        judge = create_network_judge(classifier, own.sample, settings.audio, settings.baselines.encoder)
+        return judge, {entry.stage: entry for entry in (shown, classifier)}
     if name == "codes":
-        features = code_features(session, HeardCodes(codes=codec.codes))
+        features = code_features(session, HeardCodes(codes=own.codes))
     else:
         methods = (SIGNALS & {*settings.compare.methods}) | {LOG_MEL}
-        features = signal_features(session, manifest, codec.tokenizer, codec.autoencoder.key, methods)
+        features = signal_features(session, manifest, own.tokenizer, own.autoencoder.key, methods)
     # Of one hearing, features and probe are those of the comparison, and computed once.
-    (chosen,) = probe_methods(session, manifest, [features], settings.probe, labelled=(), only=[PROBED[name][0]])
-    made, compare = [features, chosen], settings.compare
-    if compare.vectors != ONE_HEARING or compare.assignments != "hard":  # the comparison has others of these names
-        made = [replace(entry, stage=f"judging_{entry.stage}") for entry in made]
-    return create_probe_judge(name, codec.tokenizer, features, chosen, task, settings.probe), made
+    method, _ = PROBED[name]
+    probe = probe_methods(session, manifest, [features], settings.probe, labelled=(), only=[method])[method]
+    judge = create_probe_judge(name, own.tokenizer, features, probe, task, settings.probe)
+    return judge, {features.stage: features, f"probed_{method}": probe}
+
+
+def train_samples_first(session: Session, pairs: Mapping[FoldSeed, Pair], *, parallel: int) -> list[Entry]:
+    """Train the models of all pairs at the same time, of each seed those with the most multiply-adds first.
+
+    So all ``parallel`` processes have work, however few seeds there are, and the pairs reuse the models. All pairs have
+    the same clips.
+    """
+    trainings = {(*key, part.training): part for key, pair in pairs.items() for part in _trainings(pair)}
+    if min(parallel, len(trainings)) == 1:
+        return []
+    pair, *_ = pairs.values()
+    sounds = waveforms(session, pair.manifest, pair.settings.audio.sample_rate)
+    made = make_pairs(session, trainings, partial(_train_one, sounds), parallel=parallel, what="models of samples")
+    return [sounds, *(entry for each in made.values() for entry in each.named.values())]
+
+
+def _trainings(pair: Pair) -> Iterator[Pair]:
+    options = pair.settings.next_sample
+    for name in sorted(options.models, key=lambda name: options.config(name).multiply_adds, reverse=True):
+        yield replace(pair, training=name)
+
+
+def _train_one(sounds: Entry, session: Session, pair: Pair) -> RunEntries:
+    name = cast(ModelName, pair.training)
+    model = train_sample_model(session, pair.manifest, sounds, pair.settings.next_sample, name)
+    return RunEntries(sample_models={name: model})
+
+
+def train_on_samples(session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries) -> RunEntries:
+    """Train every wanted model on the same crops, and score all of them on the same test crops."""
+    rate, options = settings.audio.sample_rate, settings.next_sample
+    sounds = waveforms(session, manifest, rate), waveforms_for_test(session, manifest, rate)
+    models: dict[str, Entry] = {
+        name: train_sample_model(session, manifest, sounds[0], options, name) for name in options.models
+    }
+    scores = score_sample_models(session, manifest, sounds, models, options)
+    training, test = sounds
+    return replace(entries, waveforms=training, test_waveforms=test, sample_models=models, sample_scores=scores)
+
+
+def add_sample_sounds(session: Session, pair: Pair, entries: RunEntries) -> RunEntries:
+    """Add sounds to listen to, by the language models of samples."""
+    options, rate = pair.settings.next_sample.sounds, pair.settings.audio.sample_rate
+    sounds = generate_sample_sounds(session, pair.manifest, entries.sample_models, options, sample_rate=rate)
+    return replace(entries, sample_sounds=sounds)
+
+
+def measure_speed(settings: RunSettings, entries: RunEntries, device: torch.device) -> dict[str, Speed]:
+    """Measure the samples per second that each model generates for one sound, on this machine as it is now."""
+    engine = settings.next_sample.sounds.engine
+    return {name: _measure(model, device, engine) for name, model in entries.sample_models.items()}
+
+
+def _measure(entry: Entry, device: torch.device, engine: EngineChoice) -> Speed:
+    model = SampleLanguageModel.from_pretrained(entry.folder, device=str(device))
+
+    def generate(samples: int) -> None:
+        model.generate([None], seconds=samples / model.sample_rate, sampling=Sampling(temperature=1.0, engine=engine))
+
+    samples = SAMPLES
+    while (seconds := _seconds_more(generate, samples)) < LONG_ENOUGH and samples < MOST_SAMPLES:
+        samples *= 10
+    return Speed(samples_per_second=samples / max(seconds, 1e-9), engine=model.engine(engine))
+
+
+def _seconds_more(generate: Callable[[int], None], samples: int) -> float:
+    """Return the seconds that so many more samples take; reading the past, which takes as long for both, cancels."""
+    generate(1)  # loads libraries and kernels
+    begun = time.perf_counter()
+    generate(1)
+    between = time.perf_counter()
+    generate(1 + samples)
+    return time.perf_counter() - between - (between - begun)

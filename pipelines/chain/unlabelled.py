@@ -1,17 +1,18 @@
 """Recordings without labels that the GPT, SimCLR and wav2vec 2.0 are trained on beside the corpus."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from pipelines.chain.corpus import MANIFEST, Corpus, find_corpus, read_corpus, seen_of
+from pipelines.chain.corpus import MANIFEST, Corpus, FoundCorpus, find_corpus, read_corpus, seen_of
 from pipelines.results.run_record import RESULTS
 from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run import RunSettings
 from pipelines.stages.start import LM, TOKENS, UNIVERSAL, VOICE, gpt_hash, is_shipped, run_of_start, saved_vocoder
 from pipelines.store.store import SYNTHESISED
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.manifest import Clip, Manifest, read_manifest, write_manifest, write_rejected
 from wordless.audio.recordings.notices import overlap_notices
 from wordless.audio.recordings.recording_paths import expand_home, require_folder
@@ -34,10 +35,13 @@ STARTED = "start.tsv"  # there, too: the clips that the models it began with (su
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 
 
-def require_sources(settings: RunSettings) -> None:
-    """Refuse the corpus itself and folders without recordings as sources, before any recording is decoded."""
-    own = settings.corpus
-    for source in settings.unlabelled or ():
+def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, FoundCorpus]:
+    """Find the recordings of each source of ``unlabelled``, without those of ``unlabelled_hours=0``.
+
+    The corpus itself and folders without recordings are refused before any recording is decoded.
+    """
+    own, sources = settings.corpus, settings.unlabelled or ()
+    for source in sources:
         if source == EMBEDDED_SOURCE:
             if own.root == EMBEDDED:
                 problem = "unlabelled=embedded adds the built-in corpus, which this run is on already"
@@ -46,13 +50,22 @@ def require_sources(settings: RunSettings) -> None:
         folder = require_folder(source, "unlabelled", option="unlabelled")
         if own.root and own.table is None and folder.resolve() == expand_home(own.root, "corpus.root").resolve():
             raise InputError(f"unlabelled={source} is the folder of the corpus; name other recordings")
-        find_recordings(_source_config(source, own), option="unlabelled")
+    if settings.unlabelled_hours == 0:
+        return {}
+    find = partial(find_corpus, store=settings.store.root, require=None, terminal=terminal, option="unlabelled")
+    return {source: find(_source_config(source, own), settings.embedded) for source in sources}
 
 
 def read_unlabelled(
-    settings: RunSettings, corpus: Manifest, store: Path, *, gang: Gang, terminal: Terminal, folder: Path | None = None
+    settings: RunSettings,
+    corpus: Manifest,
+    sources: Mapping[str, FoundCorpus],
+    *,
+    gang: Gang,
+    terminal: Terminal,
+    folder: Path | None = None,
 ) -> tuple[Manifest, ...]:
-    """Read the recordings of each source of ``unlabelled``: all of them for training, and without labels.
+    """Read the recordings of `find_sources`: all of them for training, and without labels.
 
     Left out are recordings that the corpus or an earlier source holds as well, in any lossless format, and those whose
     names give a held-out group. ``unlabelled_hours`` limits the sound of all sources together. Unusable files
@@ -63,12 +76,23 @@ def read_unlabelled(
     """
     if folder is not None and not gang.rank:
         (folder / REJECTED_UNLABELLED).unlink(missing_ok=True)  # left by an earlier run in this folder
-    if not settings.unlabelled or settings.unlabelled_hours == 0:
+    if not sources:
         return ()
     known, found, rejected = _hashes(corpus), [], []
     held_out = _held_out_groups(corpus, settings)
-    for source in settings.unlabelled:
-        read = _read_source(source, settings, store, gang=gang, terminal=terminal, folder=folder)
+    for source, recordings in sources.items():
+        read = read_corpus(
+            recordings,
+            settings.store.root,
+            workers=settings.workers,
+            engine=settings.engine,
+            gang=gang,
+            terminal=terminal,
+            folder=folder,
+            option="unlabelled",
+            listed=REJECTED_UNLABELLED,
+            audio=settings.audio,
+        )
         rejected += [replace(each, path=f"{source}/{each.path}") for each in read.rejected]
         unheard = _without_held_out(source, read, held_out, settings.corpus, terminal)
         found.append(_own_clips(source, unheard, known, terminal))
@@ -256,26 +280,6 @@ def noted(corpus: Corpus, unlabelled: Sequence[Manifest], settings: RunSettings)
     return replace(corpus, notices=(*corpus.notices, notice, *unknown))
 
 
-def _read_source(
-    source: str, settings: RunSettings, store: Path, *, gang: Gang, terminal: Terminal, folder: Path | None
-) -> Corpus:
-    """Read a folder as the corpus is read, with its lengths and silence; embedded words are never cut."""
-    config = _source_config(source, settings.corpus)
-    recordings = find_corpus(config, settings.embedded, store, require=None, terminal=terminal, option="unlabelled")
-    return read_corpus(
-        recordings,
-        store,
-        workers=settings.workers,
-        engine=settings.engine,
-        gang=gang,
-        terminal=terminal,
-        folder=folder,
-        option="unlabelled",
-        listed=REJECTED_UNLABELLED,
-        audio=settings.audio,
-    )
-
-
 def _held_out_groups(corpus: Manifest, settings: RunSettings) -> frozenset[str]:
     """Return the groups of the corpus that are not trained on: in folds all, because each is held out once."""
     own = settings.corpus.split
@@ -314,6 +318,7 @@ def _unknown_groups(corpus: Manifest, unlabelled: Sequence[Manifest], settings: 
 
 
 def _source_config(source: str, own: CorpusConfig) -> CorpusConfig:
+    """Return the options of a folder, with the corpus's lengths and silence; embedded words are never cut."""
     config = CorpusConfig(root=EMBEDDED, inspection=own.inspection, split=ALL_TRAIN)
     if source == EMBEDDED_SOURCE:
         return config

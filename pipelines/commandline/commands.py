@@ -21,14 +21,14 @@ COMMANDS = {
 
 # the dataclass with the options of each command
 OPTIONS = {
-    "encode": "pipelines.encoding.options:EncodeConfig",
-    "embed": "pipelines.embedding.options:EmbedConfig",
-    "generate": "pipelines.decoding.options:GenerateConfig",
-    "decode": "pipelines.decoding.options:DecodeConfig",
-    "score": "pipelines.scoring.options:ScoreConfig",
-    "predict": "pipelines.finetuning.prediction_options:PredictConfig",
-    "demo": "pipelines.demonstration.options:DemoConfig",
-    "publish": "pipelines.publishing.options:PublishConfig",
+    "encode": "pipelines.encode:EncodeConfig",
+    "embed": "pipelines.embed:EmbedConfig",
+    "generate": "pipelines.generate:GenerateConfig",
+    "decode": "pipelines.decode:DecodeConfig",
+    "score": "pipelines.score:ScoreConfig",
+    "predict": "pipelines.predict:PredictConfig",
+    "demo": "pipelines.demo:DemoConfig",
+    "publish": "pipelines.publish:PublishConfig",
     "report": "pipelines.report:ReportConfig",
     "runs": "pipelines.runs:RunsConfig",
     "store": "pipelines.store_listing:ListingConfig",

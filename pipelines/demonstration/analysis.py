@@ -10,8 +10,7 @@ import torch
 
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
-from pipelines.demonstration.models import DemoModels
-from pipelines.demonstration.predictions import Predictor
+from pipelines.demonstration.models import DemoModels, Predictor
 from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes
 from tokenizer.pictures import pictures

@@ -1,4 +1,4 @@
-"""The answers of the page: functions from its inputs to what it shows, without Gradio."""
+"""The answers of the page: from its inputs to what it shows, without Gradio."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -11,22 +11,97 @@ from typing import TypeVar
 import numpy as np
 from markupsafe import Markup
 
+from lm.generation import Sampling
+from lm.model import LanguageModel
 from pipelines.demonstration.analysis import Analysis, analyse
-from pipelines.demonstration.continuing import Request, continue_sound, mostly_silent, prompt_of
-from pipelines.demonstration.drawing import draw_sound
+from pipelines.demonstration.elements import PlayedSound, StreamText, draw_sound, players
 from pipelines.demonstration.models import DemoModels
-from pipelines.demonstration.players import PlayedSound, StreamText, players
+from pipelines.jobs.generate import sample_name
+from tokenizer.codes import Codes
 from tokenizer.rates import split_rates
-from vocoder.continuing import joined_sound
+from vocoder.continuing import Coder, Prompt, joined_sound
+from vocoder.kinds.kind import Kind
 from vocoder.kinds.table import BY_KEY
-from wordless.audio.waveform import Waveform
+from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.errors import InputError
+from wordless.base.ranges import require
+from wordless.base.seeds import require_seed
 
+MOST_SECONDS = 30.0  # of new sound
+QUIET_DB = 30.0  # a block this far below the prompt's loudest block counts as silence
+BLOCK_SECONDS = 0.02
+MOSTLY = 0.8  # share of blocks
 T = TypeVar("T")
 AVERAGE = "average of all voices"
 SOUND = "sound"  # name of the decoded sound, from which its random numbers follow
 LEAD_SECONDS = 1.5  # of the prompt, played while the first pieces of a continuation are made
 QUIET = "Most of the continuation is silence. Continue earlier in the sound, or choose another seed or temperature."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asks for."""
+
+    after: float  # seconds of the sound that are the prompt, in whole codes
+    seconds: float  # of new sound
+    temperature: float  # of the language model
+    seed: int
+    kind: Kind  # of the sound
+    group: str | None = None  # voice; None: the average
+
+    def __post_init__(self) -> None:
+        rule = f"ask for more than 0 and at most {MOST_SECONDS:g} s"
+        require(0 < self.seconds <= MOST_SECONDS, "seconds", self.seconds, rule)
+        _ = self.sampling
+        require_seed(self.seed, "seed")
+
+    @property
+    def sampling(self) -> Sampling:
+        """Sampling options of the language model."""
+        return Sampling(temperature=self.temperature, top_k=50)  # as `wordless generate`
+
+
+def prompt_of(analysis: Analysis, after: float, coder: Coder) -> Prompt:
+    """Return the beginning of a sound, in whole codes, at least one, encoded as if nothing followed it."""
+    form = analysis.codes.format
+    steps = min(round(after * form.codes_per_second), analysis.whole_steps)
+    if steps < 1:
+        raise InputError(f"The prompt is shorter than one code, {1 / form.codes_per_second:.3f} s; continue later.")
+    return Prompt.alone(analysis.waveform, coder, 0, steps)
+
+
+def continue_sound(models: DemoModels, prompt: Prompt, request: Request) -> Iterator[Waveform]:
+    """Give the sound after a prompt, piece by piece, as soon as the models have made a piece.
+
+    Together the pieces are the sound of ``wordless generate`` with the same prompt and options. Codes at several rates
+    are generated before the first piece, because finer codes follow from all coarser ones.
+    """
+    model = models.language_model
+    assert model is not None, "a run without a language model offers no continuation"
+    length, sampling, seed = request.seconds, request.sampling, request.seed
+    codes: Iterator[Codes]
+    if isinstance(model, LanguageModel):
+        codes = model.stream(prompt.codes, seconds=length, sampling=sampling, seed=seed)
+    else:
+        codes = iter(model.generate_batch([prompt.codes], seconds=length, sampling=sampling, seed=seed))
+    synthesis = models.synthesis(request.kind, group=request.group, seed=seed)
+    finest = (split_rates(each)[-1] for each in codes)
+    return synthesis.continued(prompt.finest, finest, None, name=sample_name(0))
+
+
+def mostly_silent(prompt: Waveform, more: Waveform) -> bool:
+    """Return whether most of a continuation is far softer than the loudest part of its prompt."""
+    loudest = _levels(prompt).max(initial=-np.inf)
+    levels = _levels(more)
+    return bool(len(levels)) and float((levels < loudest - QUIET_DB).mean()) > MOSTLY
+
+
+def _levels(sound: Waveform) -> FloatArray:
+    """Compute the level of each block in dB."""
+    size = max(round(BLOCK_SECONDS * sound.sample_rate), 1)
+    blocks = sound.samples[: len(sound.samples) // size * size].reshape(-1, size)
+    levels: FloatArray = 10 * np.log10((blocks**2).mean(axis=1) + 1e-12)
+    return levels
 
 
 @dataclass(frozen=True, kw_only=True)

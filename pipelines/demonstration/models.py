@@ -5,13 +5,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
+from lm.embeddings import layer_features
 from lm.model import LanguageModel
-from lm.probing.fitted import FittedProbe
+from lm.probing.fitted import FittedProbe, ProbeDescription
+from lm.probing.vectors import bags_of_codes
 from lm.rate_model import RateLanguageModel, load_language_model
-from pipelines.demonstration.options import DemoConfig
-from pipelines.demonstration.predictions import Predictor
+from pipelines.demo import DemoConfig
+from pipelines.stages.features import BAG_OF_CODES
 from pipelines.store.run_folder import run_of
-from tokenizer.codes import require_same_codebook
+from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with_input
+from tokenizer.assignments import SoftCodes
+from tokenizer.codes import Codes, CodesFormat, require_same_codebook
 from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
 from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds.kind import Kind
@@ -19,11 +25,13 @@ from vocoder.kinds.table import KINDS
 from vocoder.sampling import Sampling
 from vocoder.synthesis import Synthesis, Trained, Unlearned, load_vocoder
 from vocoder.vocoder import Vocoder
+from wordless.audio.waveform import FloatArray
 from wordless.base.devices import choose_device
 from wordless.base.errors import InputError
 from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as PROBE_KIND
 
+TRIED_STEPS = 3  # of the codes that a probe is tried with; poolings over thirds need no more
 T = TypeVar("T")
 MISSING = {
     "lm": "It has no language model, so the page shows no surprise and continues no sound.",
@@ -31,6 +39,54 @@ MISSING = {
     "vocoder": "It has no WaveNet, so sounds are made without learning.",
 }  # what a page cannot do without a part of a run
 UNREAD = "Its probe reads {}, which its models do not compute, so the page names no label. Copy the whole run again."
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Predictor:
+    """A probe, and the language model whose states it may read."""
+
+    probe: FittedProbe
+    language_model: LanguageModel | RateLanguageModel | None
+
+    @property
+    def about(self) -> ProbeDescription:
+        """What the probe reads and answers."""
+        return self.probe.description
+
+    def require_features(self, form: CodesFormat) -> None:
+        """Refuse a probe whose features the language model does not compute from codes of the finest rate.
+
+        A copy of a run may lack the language model, or hold that of another run.
+        """
+        values = np.zeros((TRIED_STEPS, form.streams), np.int32)
+        self.scores(Codes(values=values, num_samples=TRIED_STEPS * form.samples_per_code, format=form))
+
+    def scores(self, codes: Codes | SoftCodes) -> dict[str, float]:
+        """Return the score of each class, the highest first, for codes of the finest rate, as the probe reads them."""
+        scores = self.probe.scores(self._features(codes))[0]
+        return {self.about.classes[number]: float(scores[number]) for number in np.argsort(-scores, kind="stable")}
+
+    def _features(self, codes: Codes | SoftCodes) -> FloatArray:
+        """Compute the vector ``(1, dim)`` that the probe reads."""
+        recipe, model = self.about.recipe, self.language_model
+        counted = bags_of_codes(codes, recipe.vectors.poolings)
+        bags: dict[str, FloatArray] = {pooling: bag[None] for pooling, bag in counted.items()}
+        match method_of_key(self.about.of):
+            case "gpt" if isinstance(model, LanguageModel):
+                by_layer = layer_features(model, [codes], of=recipe.states, vectors=recipe.vectors)
+                vectors = {f"{GPT}/{key}": values for key, values in by_layer.items()}
+                vectors |= {
+                    with_input(key): np.hstack([values, bags[pooling_of(key)]])
+                    for key, values in vectors.items()
+                    if pooling_of(key) in bags
+                }
+            case "bag_of_codes":
+                vectors = {f"{BAG_OF_CODES}:{pooling}": values for pooling, values in bags.items()}
+            case _:
+                vectors = {}
+        if self.about.of not in vectors:
+            raise InputError(f"the probe reads {self.about.of}, which its models do not compute; copy the whole run")
+        return vectors[self.about.of]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

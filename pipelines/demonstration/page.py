@@ -10,16 +10,15 @@ from gradio.events import Dependency
 from markupsafe import Markup
 
 from lm.probing.fitted import ProbeDescription
-from pipelines.demonstration import drawing, players
+from pipelines.demonstration import elements as shown
 from pipelines.demonstration.analysis import Analysis
-from pipelines.demonstration.answers import AVERAGE, ContinuationView, DemoAnswers
-from pipelines.demonstration.continuing import MOST_SECONDS
+from pipelines.demonstration.answers import AVERAGE, MOST_SECONDS, ContinuationView, DemoAnswers
 from pipelines.demonstration.models import DemoModels
 from vocoder.kinds.kind import Kind
 
 SCRIPT = Path(__file__).with_name("player.js")
 STYLE = f"""
-{drawing.STYLE}{players.STYLE}
+{shown.STYLE}
 .warning {{ background: #fff3d6; color: #1c1f23; border-radius: .5rem; padding: .5rem .8rem; }}
 .dark .warning {{ background: #3a3015; color: #e8e6e1; }}
 .quiet {{ color: var(--muted); }}

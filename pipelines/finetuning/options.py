@@ -18,7 +18,7 @@ from pipelines.settings.own_options import own_options
 from pipelines.settings.parallel import require_processes
 from pipelines.store.run_folder import require_output
 from pipelines.store.store import StoreConfig
-from pipelines.tracking.table import require_trackers
+from pipelines.tracking.tracking import require_trackers
 from wordless.audio.decoding import Channel, require_choice
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig

@@ -154,7 +154,7 @@ def write_results(
     constant = study.task.figures(baseline, labels(rows["test"]), command.figures, study.clips.test_groups)
     table = summary(trials, constant, confidence=command.figures.confidence)
     saved = next(trial for trial in trials if trial.arm == "finetuned" and trial.share == command.shares[-1])
-    source = provenance(command_line("finetune"), config, session.gang, [saved.entry])
+    source = provenance(command_line("finetune"), config, session.gang, {saved.entry.stage: saved.entry})
     facts = {
         "corpus": corpus.name,
         "clips": {split: len(rows[split]) for split in SPLITS},

@@ -22,18 +22,18 @@ def _bags(study: Study) -> Made:
 def _states(study: Study) -> Made:
     from pipelines.stages.features import gpt_features
 
-    own, codec = study.options.compare, study.codec
-    assert codec.lm is not None, "the chain trains the language model before it compares the GPT"
-    entry = gpt_features(study.session, study.read_codes, codec.lm, states=own.states)
+    lm = study.entries.lm
+    assert lm is not None, "the chain trains the language model before it compares the GPT"
+    entry = gpt_features(study.session, study.read_codes, lm, states=study.options.compare.states)
     return Made(trained=(*study.heard_entries, *study.coded_entries), features=entry)
 
 
 def _filtered(study: Study) -> Made:
     from pipelines.stages.soft_codes import filtered_features
 
-    codec = study.codec
-    assert codec.lm is not None, "the chain trains the language model before it filters codes"
-    entry = filtered_features(study.session, study.manifest, codec.tokenizer, codec.lm, study.vectors, study.heard)
+    tokenizer, lm = study.entries.finest.tokenizer, study.entries.lm
+    assert lm is not None, "the chain trains the language model before it filters codes"
+    entry = filtered_features(study.session, study.manifest, tokenizer, lm, study.vectors, study.heard)
     return Made(trained=study.heard_entries, features=entry)
 
 

@@ -22,14 +22,13 @@ def _settings(options: Options) -> BaselineSettings:
 
 def _simclr(study: Study) -> Made:
     from pipelines.stages.baselines import simclr
-    from pipelines.stages.language_model import unlabelled_entry
     from pipelines.stages.stored_arrays import spectrograms
 
     session, options = study.session, study.options
-    extra = [spectrograms(session, each, options.audio, study.codec.sample) for each in study.unlabelled]
-    data = [study.spectrograms, *(unlabelled_entry(entry, place) for place, entry in enumerate(extra))]
+    extra = [spectrograms(session, each, options.audio, study.entries.finest.sample) for each in study.unlabelled]
     trained = simclr(session, study.spectrograms, extra, _settings(options))
-    return Made(trained=(*data, trained, *study.heard_entries), features=_encoded(study, SIMCLR.name, trained))
+    features, data = _encoded(study, SIMCLR.name, trained), (study.spectrograms, trained, *study.heard_entries)
+    return Made(trained=data, unlabelled=tuple(extra), features=features)
 
 
 def _supervised(study: Study) -> Made:
@@ -53,7 +52,7 @@ def _encoded(study: Study, method: str, encoder: Entry | None) -> Entry:
         study.session,
         study.manifest,
         own.audio,
-        study.codec.sample,
+        study.entries.finest.sample,
         method,
         encoder,
         _settings(own),

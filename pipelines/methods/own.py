@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.methods.method import Line, Made, Method, Row
-from pipelines.store.store import Recipe, text_hash
+from pipelines.store.store import METHOD, Recipe, text_hash
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 
@@ -71,7 +71,7 @@ def _features(name: str, file: Path, study: Study) -> Made:
 
     clips = [clip.name for clip in study.manifest.clips]
     inputs = {"file": file_hash(file), "clips": text_hash("\n".join(clips))}
-    recipe = Recipe("own_features", 1, config={"method": name}, inputs=inputs)
+    recipe = Recipe("own_features", 1, config={METHOD: name}, inputs=inputs)
 
     def make(folder: Path) -> None:
         arrays = read_features(file).ordered(clips)

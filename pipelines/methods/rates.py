@@ -31,7 +31,7 @@ def _bags(number: int, study: Study) -> Made:
 def _states(number: int, study: Study) -> Made:
     from pipelines.stages.features import gpt_features
 
-    models = study.codec.rates
+    models = study.entries.rates
     assert models is not None, "the chain trains the language models of all rates before it compares them"
     coded, states = study.coded_at(number), study.options.compare.states
     features = gpt_features(study.session, coded, models.models[number - 1], states=states, of=STATES[number - 1].name)

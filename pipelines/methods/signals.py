@@ -31,11 +31,17 @@ def _features(study: Study) -> Made:
     """Make one entry with the features of both methods, if both are compared."""
     from pipelines.stages.features import signal_features
 
-    codec, methods = study.codec, study.wanted & SIGNALS
+    codebook, methods = study.entries.finest, study.wanted & SIGNALS
     return Made(
         trained=study.heard_entries,
         features=signal_features(
-            study.session, study.manifest, codec.tokenizer, codec.autoencoder.key, methods, study.vectors, study.heard
+            study.session,
+            study.manifest,
+            codebook.tokenizer,
+            codebook.autoencoder.key,
+            methods,
+            study.vectors,
+            study.heard,
         ),
     )
 

@@ -6,8 +6,8 @@ from typing import Protocol, TypeVar
 
 from lm.options import States, VectorConfig
 from lm.probing.task import ProbeTask
+from pipelines.methods.run_entries import RunEntries
 from pipelines.rates.codebooks import Codebook
-from pipelines.rates.language_models import RateModels
 from pipelines.stages.codes import heard_codes
 from pipelines.stages.features import CodesOfClips, HeardCodes
 from pipelines.stages.labels import Labels
@@ -69,20 +69,6 @@ class Options(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Codec:
-    """The entries that a run makes before it compares anything; language models are missing until they are trained."""
-
-    sample: Entry
-    autoencoder: Entry
-    tokenizer: Entry
-    codes: Entry
-    lm: Entry | None = None  # the language model, where it is trained
-    codebooks: tuple[Codebook, ...] = ()  # of each rate, coarse to fine
-    rates: RateModels | None = None  # the language models of several rates
-    rate_tokenizer: Entry | None = None  # of several rates
-
-
-@dataclass(frozen=True, kw_only=True)
 class Study:
     """The inputs of the methods of a comparison."""
 
@@ -90,14 +76,14 @@ class Study:
     manifest: Manifest
     options: Options
     wanted: frozenset[str]  # names of the methods
-    codec: Codec
+    entries: RunEntries  # that the run made before it compares anything
     unlabelled: tuple[Manifest, ...]  # more recordings, for training without labels
     task: ProbeTask
 
     @cached_property
     def spectrograms(self) -> Entry:
         """Log-mel of the training and validation clips."""
-        return spectrograms(self.session, self.manifest, self.options.audio, self.codec.sample)
+        return spectrograms(self.session, self.manifest, self.options.audio, self.entries.finest.sample)
 
     @property
     def vectors(self) -> VectorConfig:
@@ -118,14 +104,14 @@ class Study:
     @cached_property
     def coded(self) -> HeardCodes:
         """The codes of the clips in all hearings."""
-        return self._heard_codes(self.codec.tokenizer, self.codec.codes)
+        return self._heard_codes(self.entries.finest)
 
     @cached_property
     def read_codes(self) -> CodesOfClips:
         """The codes that the bag of codes and both GPTs read, hard or soft."""
         if self.options.compare.assignments == "hard":
             return self.coded
-        tokenizer = self.codec.tokenizer
+        tokenizer = self.entries.finest.tokenizer
         return HeardSoftCodes(
             session=self.session, manifest=self.manifest, tokenizer=tokenizer, heard=self.heard, vectors=self.vectors
         )
@@ -137,14 +123,14 @@ class Study:
 
     def coded_at(self, number: int, *, alone: bool = False) -> HeardCodes:
         """The codes of a rate in all hearings, with those of all coarser rates unless it is ``alone``."""
-        *coarser, own = (self._heard_codes(each.tokenizer, each.codes) for each in self.codec.codebooks[:number])
+        *coarser, own = map(self._heard_codes, self.entries.codebooks[:number])
         return own if alone else replace(own, coarser=tuple(coarser))
 
-    def _heard_codes(self, tokenizer: Entry, codes: Entry) -> HeardCodes:
+    def _heard_codes(self, codebook: Codebook) -> HeardCodes:
         others = None
         if self.heard is not None:
-            others = heard_codes(self.session, self.manifest, tokenizer, self.heard)
-        return HeardCodes(codes=codes, heard=others, vectors=self.vectors)
+            others = heard_codes(self.session, self.manifest, codebook.tokenizer, self.heard)
+        return HeardCodes(codes=codebook.codes, heard=others, vectors=self.vectors)
 
     @property
     def labels(self) -> Labels:

@@ -12,8 +12,7 @@ from pipelines.methods.method import Line, Made, Method, Network, Row, Training,
 if TYPE_CHECKING:
     from pipelines.methods.study import Options, Study
     from pipelines.stages.options import Wav2vec2Settings
-    from pipelines.stages.wav2vec2 import Body
-    from pipelines.store.store import Entry
+    from pipelines.stages.wav2vec2 import TrainedBody
 
 
 def _settings(options: Options) -> Wav2vec2Settings:
@@ -53,20 +52,20 @@ def _features(study: Study) -> Made:
     from pipelines.stages.wav2vec2 import speech_features
 
     rate = study.options.audio.sample_rate
-    body, trained = _body(study)
+    body = _body(study)
     entry = speech_features(
-        study.session, study.manifest, body, method=WAV2VEC2.name, sample_rate=rate, vectors=study.vectors
+        study.session, study.manifest, body.model, method=WAV2VEC2.name, sample_rate=rate, vectors=study.vectors
     )
-    return Made(trained=trained, features=entry)
+    return Made(trained=body.trained, unlabelled=body.unlabelled, features=entry)
 
 
 def _finetuned_features(study: Study) -> Made:
     from pipelines.stages.wav2vec2 import Body, Sound, speech_features, wav2vec2_finetuned
 
     session, rate = study.session, study.options.audio.sample_rate
-    body, trained = _body(study)
+    body = _body(study)
     sound, finetuning = Sound.of(session, study.manifest, rate), _settings(study.options).finetuning
-    tuned = wav2vec2_finetuned(session, sound, study.labels, body, finetuning, sample_rate=rate)
+    tuned = wav2vec2_finetuned(session, sound, study.labels, body.model, finetuning, sample_rate=rate)
     entry = speech_features(
         session,
         study.manifest,
@@ -76,7 +75,7 @@ def _finetuned_features(study: Study) -> Made:
         sample_rate=rate,
         vectors=study.vectors,
     )
-    return Made(trained=(*trained, sound.waveforms, tuned), features=entry)
+    return Made(trained=(*body.trained, sound.waveforms, tuned), unlabelled=body.unlabelled, features=entry)
 
 
 def _untrained_features(study: Study) -> Made:
@@ -89,7 +88,7 @@ def _untrained_features(study: Study) -> Made:
     return Made(trained=(model,), features=entry)
 
 
-def _body(study: Study) -> tuple[Body, tuple[Entry, ...]]:
+def _body(study: Study) -> TrainedBody:
     from pipelines.stages.wav2vec2 import speech_body
 
     own, rate = _settings(study.options), study.options.audio.sample_rate

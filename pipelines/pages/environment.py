@@ -21,7 +21,6 @@ FILTERS = (
     next_sample_words.bits,
     next_sample_words.difference_sentence,
     next_sample_words.milliseconds,
-    next_sample_words.protocol_sentence,
     run_words.candidates,
     run_words.few_clips,
     run_words.gap,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import shown_in
@@ -9,7 +10,6 @@ from pipelines.pages.language_words import CODES
 from pipelines.pages.phrasing import full_name, number, percent, points
 from pipelines.results.comparison import Comparison
 from pipelines.results.run_record import Results
-from pipelines.results.zerospeech_record import PairTestRecord
 from pipelines.store.stored_features import GPT
 from vocoder.kinds.table import ORIGINAL, UNLEARNED
 from vocoder.kinds.wavenet import WAVENET
@@ -36,7 +36,7 @@ def key_figures(results: Results) -> list[KeyFigure]:
     )
     wavenet = WAVENET.title
     return [
-        *_pair_figures(results.get("zerospeech", {}).get("pairs")),
+        *_pair_figures(results),
         *_figure("codebook perplexity", of("tokenizer", "perplexity"), number, {"of {} codes": size}),
         *_figure("language model perplexity", of("lm", "perplexity"), number, {"{} by frequencies alone": unigram}),
         *(_probe_figures(comparison) if comparison else []),
@@ -45,13 +45,13 @@ def key_figures(results: Results) -> list[KeyFigure]:
     ]
 
 
-def _pair_figures(test: PairTestRecord | None) -> list[KeyFigure]:
+def _pair_figures(results: Results) -> list[KeyFigure]:
     """List how often the GPT is right about pairs of recordings, beside what codes alone know."""
-    if test is None:
+    if (test := results.get("zerospeech", {}).get("pairs")) is None:
         return []
-    values = {row["of"]: row["value"] for row in test["models"]}
-    beside = {f"{{}} by {full_name(name)} alone": values.get(name) for name in CODES}
-    return _figure(f"right in {full_name(test['test'])}", values.get(GPT), percent, beside)
+    of = partial(results["figures"].value, "zerospeech", test["test"])
+    beside = {f"{{}} by {full_name(name)} alone": of(name) for name in CODES}
+    return _figure(f"right in {full_name(test['test'])}", of(GPT), percent, beside)
 
 
 def _probe_figures(comparison: Comparison) -> list[KeyFigure]:

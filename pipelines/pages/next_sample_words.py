@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 
 from pipelines.pages.phrasing import counted, full_name, heading, number, percent, points
-from pipelines.results.next_sample_record import IntervalRecord, NextSampleRecord, SampleDifferenceRow, SampleModelRow
+from pipelines.results.figures import Figure, Figures
+from pipelines.results.run_record import Results
 
 PAPER = "Verma and Chafe (2021)"
 CLAIMS = {  # model and rival -> what the paper says
@@ -12,51 +13,44 @@ CLAIMS = {  # model and rival -> what the paper says
 }
 
 
-def sample_sentence(record: NextSampleRecord) -> str:
+def sample_figures(results: Results) -> Figures:
+    """Select the figures of language models of samples."""
+    return results["figures"].where(stage="next_sample")
+
+
+def sample_sentence(results: Results) -> str:
     """Write which model predicts most samples, and how many the best baseline predicts."""
-    trained, baselines = (
-        max((row for row in record["models"] if bool(row["speed"]) is learned), key=_accuracy, default=None)
+    models = results["next_sample"]
+    accuracies = {row.of: row.value for row in sample_figures(results).where(name="accuracy")}
+    trained, baseline = (
+        max((of for of in accuracies if (of in models["engines"]) is learned), key=accuracies.__getitem__, default=None)
         for learned in (True, False)
     )
-    known = f"; the best baseline, {full_name(baselines['of'])}, {percent(_accuracy(baselines))}" if baselines else ""
+    known = f"; the best baseline, {full_name(baseline)}, {percent(accuracies[baseline])}" if baseline else ""
     if trained is None:
-        return f"Language models of samples were asked for {number(record['samples'])} samples of test clips{known}."
+        return f"Language models of samples were asked for {number(models['samples'])} samples of test clips{known}."
     return (
-        f"Of {number(record['samples'])} samples of test clips the {full_name(trained['of'])} predicts "
-        f"{percent(_accuracy(trained))} exactly{known}."
+        f"Of {number(models['samples'])} samples of test clips the {full_name(trained)} predicts "
+        f"{percent(accuracies[trained])} exactly{known}."
     )
 
 
-def _accuracy(row: SampleModelRow) -> float:
-    return row["accuracy"]["value"]
-
-
-def protocol_sentence(record: NextSampleRecord) -> str:
-    """Write what the models predict, and how they were trained."""
-    return (
-        f"Each model predicts the next of 256 mu-law levels at {number(record['sample_rate'])} Hz. All were trained "
-        f"for {counted(record['steps'], 'step')} on the same crops, {record['crops']} in a step with at most "
-        f"{number(record['crop_samples'])} predicted samples each, with {counted(record['seeds'], 'seed')}. All are "
-        f"compared on the same {number(record['samples'])} samples of test clips. Silence stands before each clip, so "
-        "clips that are shorter than a model's past are not left out."
-    )
-
-
-def difference_sentence(row: SampleDifferenceRow, record: NextSampleRecord) -> str:
+def difference_sentence(row: Figure, results: Results) -> str:
     """Write how much better one model is than another, beside the claim of the paper."""
-    values = {each["of"]: each["accuracy"]["value"] for each in record["models"]}
-    relative = row["accuracy"]["value"] / values[row["against"]] if values.get(row["against"]) else 0.0
-    over = _over_seeds(row["accuracy"], points)
-    bits = f"{_signed(row['bits_per_sample']['value'])} bits per sample{_over_seeds(row['bits_per_sample'], _signed)}"
-    claim = CLAIMS.get((row["of"], row["against"]))
+    figures = sample_figures(results)
+    (bits,) = figures.where(name="bits_per_sample_difference", of=row.of, against=row.against)
+    rival = figures.value("next_sample", "accuracy", row.against)
+    relative = row.value / rival if rival else 0.0
+    claim = CLAIMS.get((row.of or "", row.against or ""))
     return (
-        f"{heading(row['of'])} minus {full_name(row['against'])}: "
-        f"{points(row['accuracy']['value'])} points of accuracy{over}, a relative difference of {points(relative)} %; "
-        f"{bits}.{f' {claim}.' if claim else ''}"
+        f"{heading(row.of or '')} minus {full_name(row.against or '')}: "
+        f"{points(row.value)} points of accuracy{over_seeds(row, points)}, a relative difference of "
+        f"{points(relative)} %; {signed(bits.value)} bits per sample{over_seeds(bits, signed)}."
+        f"{f' {claim}.' if claim else ''}"
     )
 
 
-def milliseconds(samples: int, sample_rate: int) -> str:
+def milliseconds(samples: float, sample_rate: int) -> str:
     """Write a number of samples as milliseconds."""
     return f"{number(float(f'{1000 * samples / sample_rate:.3g}'))} ms"
 
@@ -66,26 +60,32 @@ def bits(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def sample_lines(record: NextSampleRecord) -> Iterator[str]:
+def sample_lines(results: Results) -> Iterator[str]:
     """Write a line for each model, and for each difference."""
-    width = max(len(full_name(row["of"])) for row in record["models"])
-    for row in record["models"]:
-        entropy = row["bits_per_sample"]
+    figures = sample_figures(results)
+    accuracies = figures.where(name="accuracy")
+    width = max((len(full_name(row.of or "")) for row in accuracies), default=0)
+    for row in accuracies:
+        entropy, size, speed = (
+            figures.value("next_sample", name, row.of)
+            for name in ("bits_per_sample", "parameters", "samples_per_second")
+        )
         parts = [
-            percent(row["accuracy"]["value"]) + _over_seeds(row["accuracy"], percent),
-            f"{bits(entropy['value'] if entropy else None)} bits per sample",
-            counted(row["parameters"], "parameter"),
-            *([f"{number(row['speed']['samples_per_second'])} samples/s"] if row["speed"] else []),
+            percent(row.value) + over_seeds(row, percent),
+            f"{bits(entropy)} bits per sample",
+            counted(size or 0, "parameter"),
+            *([f"{number(speed)} samples/s"] if speed is not None else []),
         ]
-        yield f"{full_name(row['of']):{width}}  {'  '.join(parts)}"
-    for difference in record["differences"]:
-        yield difference_sentence(difference, record)
+        yield f"{full_name(row.of or ''):{width}}  {'  '.join(parts)}"
+    for difference in figures.where(name="difference"):
+        yield difference_sentence(difference, results)
 
 
-def _over_seeds(interval: IntervalRecord, write: Callable[[float | None], str]) -> str:
-    low, high = interval["low"], interval["high"]
-    return f" ({write(low)} to {write(high)})" if low is not None and high is not None else ""
+def over_seeds(row: Figure, write: Callable[[float | None], str]) -> str:
+    """Write the interval over seeds in brackets; nothing of a single seed."""
+    return f" ({write(row.low)} to {write(row.high)})" if row.low is not None and row.high is not None else ""
 
 
-def _signed(value: float | None) -> str:
+def signed(value: float | None) -> str:
+    """Write a difference of bits per sample."""
     return "–" if value is None else f"{value:+.3f}".replace("-", "−")

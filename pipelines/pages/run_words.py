@@ -32,10 +32,8 @@ MAX_LINES = 12  # methods, and differences of a reference, in a terminal
 
 def summary(results: Results) -> list[str]:
     """List what a run prints at its end: two sentences, then a line for each method and each difference."""
-    comparison, tests = results.get("comparison"), results.get("zerospeech", {})
-    known = language_lines(tests) if tests else ()
-    samples = results.get("next_sample")
-    of_samples = sample_lines(samples) if samples else ()
+    comparison, known = results.get("comparison"), language_lines(results)
+    of_samples = sample_lines(results) if "next_sample" in results else ()
     return [*opening(results), *known, *of_samples, *(_method_lines(comparison) if comparison else [])]
 
 
@@ -47,14 +45,14 @@ def opening(results: Results) -> list[str]:
     if comparison and comparison.has_folds:
         sentences.append(setting(comparison))
     if pairs:
-        sentences.append(pair_test_sentence(pairs))
+        sentences.append(pair_test_sentence(results))
     elif comparison and (gpt := comparison.tested.get(GPT)):
         bag = comparison.tested.get(BAG_OF_CODES.name)
         reached = f"{percent(gpt.value)} test {full_name(comparison.metric)}"
         beside = f"; {percent(bag.value)} on counts of codes, without the order of codes" if bag else ""
         sentences.append(f"A linear probe on the GPT's states reaches {reached}{beside}.")
-    if samples := results.get("next_sample"):
-        sentences.append(sample_sentence(samples))
+    if "next_sample" in results:
+        sentences.append(sample_sentence(results))
     return sentences
 
 
@@ -137,7 +135,7 @@ def gap(comparison: Comparison) -> str | None:
 def gap_remedy(comparison: Comparison) -> str:
     """Say what figures over single groups are worth, and how each group is tested; "" where folds do so already."""
     groups = comparison.split_groups
-    if not all(groups.get(split) for split in ("validation", "test")):
+    if not all(groups.get(split) for split in ("validation", "test")) or {*groups["validation"]} & {*groups["test"]}:
         return ""
     alone = "one group each: " if all(len(names) == 1 for names in groups.values()) else ""
     return f" The clips come from other groups, {alone}wordless run with compare.folds=group holds out each."

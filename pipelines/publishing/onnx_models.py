@@ -13,8 +13,8 @@ from torch import Tensor
 from lm.exports import CodesToLogits
 from lm.model import LanguageModel
 from lm.rate_model import load_language_model
-from pipelines.publishing.contents import choose_parts
-from pipelines.publishing.options import ONNX_PARTS, PublishConfig
+from pipelines.publish import ONNX_PARTS, PublishConfig
+from pipelines.publishing.hub import choose_parts
 from pipelines.results.run_record import read_results
 from pipelines.store.work_folder import new_folder
 from tokenizer.codes import require_same_codebook

@@ -10,8 +10,8 @@ from dataclasses import asdict, replace
 from huggingface_hub import ModelCardData
 
 from pipelines.commandline.idle_options import PLACES
-from pipelines.publishing.contents import choose_parts
-from pipelines.publishing.options import PublishConfig
+from pipelines.publish import PublishConfig
+from pipelines.publishing.hub import choose_parts
 from pipelines.results.run_record import Results, read_results
 from pipelines.stages.start import VOICE, require_absolute, start_folder, statistics_of
 from pipelines.store.work_folder import new_folder

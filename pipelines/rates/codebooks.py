@@ -4,15 +4,14 @@ Each rate is made by the stages of a run that has this rate alone, so the store 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from pipelines.stages.codes import codes
-from pipelines.stages.health import health
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.speech_layer import state_decoder, state_sample
-from pipelines.stages.tokenizer import autoencoder, codebook, frame_sample, input_sample, started_tokenizer
-from pipelines.store.session import Session, rate_prefix
+from pipelines.stages.tokenizer import autoencoder, codebook, frame_sample, health, input_sample, started_tokenizer
+from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.speech_layer import ChosenLayer
@@ -39,15 +38,6 @@ class Codebook:
         """The entries in the order of the data."""
         found = (getattr(self, field.name) for field in fields(self))
         return tuple(entry for entry in found if isinstance(entry, Entry))
-
-    def named(self, number: int) -> tuple[Entry, ...]:
-        """Return the entries with names of their own in a run that has several rates."""
-        return tuple(at_rate(entry, number) for entry in self.entries)
-
-
-def at_rate(entry: Entry, number: int) -> Entry:
-    """Return the entry of a rate under another name, because the finest rate has the same stage."""
-    return replace(entry, stage=f"{rate_prefix(number)}{entry.stage}")
 
 
 def make_codebook(
@@ -94,7 +84,7 @@ def make_codebook(
 def rate_tokenizer(session: Session, tokenizers: Sequence[Entry]) -> Entry:
     """Write the tokenizers of all rates, coarse to fine, as one folder for `RateTokenizer`."""
     folders = [rate_folder(Path(), number) for number in range(1, len(tokenizers) + 1)]
-    inputs = {str(folder): entry.key for folder, entry in zip(folders, tokenizers, strict=True)}
+    inputs = {str(folder): entry for folder, entry in zip(folders, tokenizers, strict=True)}
     recipe = Recipe("rate_tokenizer", 1, config={}, inputs=inputs)
 
     def make(folder: Path) -> None:

@@ -5,7 +5,7 @@ vocoder has to be trained. A flat GPT is the ordinary one: `LanguageModelSetting
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from lm.rate_model import RateLanguageModel
 from pipelines.stages.options import RatesConfig
 from pipelines.stages.playback import excerpt_row
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, write_json
+from pipelines.store.store import Entry, Recipe, other_options, write_json
 from tokenizer.codes import Codes, IntArray
 from tokenizer.parquet import read_codes
 from tokenizer.rate_tokenizer import RateTokenizer
@@ -71,14 +71,13 @@ def continuations(
     shorter than ``shortest`` seconds, a coarse code, are left out, because only the flat GPT could read them.
     """
     inputs = {
-        "tokenizer": tokenizer.key,
-        "codes": coded.key,
-        "rates": rates.key,
-        "flat": flat.key,
-        "manifest": audio_hash(manifest, ["test"]),
+        "tokenizer": tokenizer,
+        "codes": coded,
+        "language models of rates": rates,
+        "flat": flat,
+        "recordings": audio_hash(manifest, ["test"]),
     }
-    options = {name: value for name, value in asdict(config).items() if name != "silence_dbfs"}  # decides only results
-    options |= {"griffin_lim": GRIFFIN_LIM.version}
+    options = {"rates": other_options(config, "silence_dbfs"), "version of Griffin-Lim": GRIFFIN_LIM.version}
     recipe = Recipe("rate_continuations", 7, config=options, inputs=inputs)
     clips = continued_clips(manifest, config.clips, shortest=shortest, seed=config.seed)
 

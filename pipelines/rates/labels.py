@@ -19,8 +19,8 @@ LABELS = "labels.json"
 
 def window_labels(session: Session, judge: Judge, said: Entry, classes: Sequence[str], config: RatesConfig) -> Entry:
     """Name the label of each original, and of each window of the sound of its codes and of its continuations."""
-    inputs = {**judge.inputs, "continuations": said.key}
-    recipe = Recipe("rate_labels", 3, config={"judge": judge.name}, inputs=inputs)
+    inputs = {**judge.inputs, "continuations": said}
+    recipe = Recipe("rate_labels", 3, config={"listening": {"judge": judge.name}}, inputs=inputs)
 
     def make(folder: Path) -> None:
         rows, clips = said.read_rows(CONTINUATIONS, "said"), said.read_rows(CONTINUATIONS, "clips")

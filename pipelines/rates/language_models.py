@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
-from pipelines.rates.codebooks import Codebook, at_rate
+from pipelines.rates.codebooks import Codebook
 from pipelines.stages.codes import codes, views
 from pipelines.stages.language_model import (
     FILES,
@@ -40,11 +40,6 @@ class RateCorpora:
     own: CodedCorpus
     unlabelled: tuple[CodedCorpus, ...]  # of each source of clips without labels
 
-    @property
-    def views(self) -> tuple[Entry, ...]:
-        """The views of the corpus, if there are any."""
-        return (self.own.views,) if self.own.views else ()
-
 
 @dataclass(frozen=True, kw_only=True)
 class RateModels:
@@ -53,13 +48,6 @@ class RateModels:
     corpora: tuple[RateCorpora, ...]  # of each rate, coarse to fine
     models: tuple[Entry, ...]  # of each rate
     together: Entry  # a folder for `RateLanguageModel`
-
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        """The entries in the order of the data, with names of their own."""
-        rates = enumerate(zip(self.corpora, self.models, strict=True), 1)
-        named = (at_rate(entry, number) for number, (each, model) in rates for entry in (*each.views, model))
-        return (*named, self.together)
 
 
 def rate_corpora(
@@ -93,11 +81,11 @@ def rate_models(session: Session, corpora: Sequence[RateCorpora], settings: Lang
 
 def upsampler(session: Session, corpora: Sequence[RateCorpora], settings: LanguageModelSettings) -> Entry:
     """Train a model of the last of some rates that reads the codes of the others; the entry is its folder."""
-    config = {**config_of(settings), "look_ahead": settings.look_ahead}
+    config = {"lm": {**config_of(settings), "look_ahead": settings.look_ahead}}
     inputs = {
-        f"rate_{number}_{name}": key
+        f"{name} of rate {number}": read
         for number, each in enumerate(corpora, 1)
-        for name, key in inputs_of(each.own, each.unlabelled).items()
+        for name, read in inputs_of(each.own, each.unlabelled).items()
     }
     recipe = Recipe("upsampler", 1, config=config, inputs=inputs)
 
@@ -131,7 +119,7 @@ def _joined(rates: Sequence[Sequence[Codes]]) -> list[Codes]:
 def _together(session: Session, models: Sequence[Entry]) -> Entry:
     """Write the models of all rates as one folder for `RateLanguageModel`."""
     folders = [rate_folder(Path(), number) for number in range(1, len(models) + 1)]
-    inputs = {str(folder): entry.key for folder, entry in zip(folders, models, strict=True)}
+    inputs = {str(folder): entry for folder, entry in zip(folders, models, strict=True)}
     recipe = Recipe("rate_lm", 1, config={}, inputs=inputs)
 
     def make(folder: Path) -> None:

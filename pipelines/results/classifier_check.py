@@ -11,9 +11,8 @@ from typing import cast
 from scipy.stats import binom
 
 from pipelines.results.run_record import is_cut
-from pipelines.stages.decoded import CLIPS
 from pipelines.stages.options import JudgeName
-from pipelines.stages.playback import JUDGES
+from pipelines.stages.playback import CLIPS, JUDGES
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry
 from vocoder.kinds.table import ORIGINAL

@@ -86,7 +86,7 @@ class Figure:
         """What the figure is of, in one name: ``gpt``, ``gpt - simclr`` or ``gpt/layer_2``."""
         if self.against is not None:
             return f"{self.of} {'/' if self.name.endswith('_ratio') else '-'} {self.against}"
-        return f"{self.of}/{self.layer}" if self.name.startswith(OF_LAYER) and self.layer else self.of
+        return f"{self.of}/{self.layer}" if self.layer and not self.pooling else self.of
 
     @property
     def candidate(self) -> str | None:

@@ -6,7 +6,7 @@ Nothing here enters the store: two runs on two machines share entries, and their
 import platform
 import shlex
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
 from math import prod
@@ -26,7 +26,7 @@ CHECKOUT = Path(__file__).parents[2]
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation: no parameters
 
 
-def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: Iterable[Entry]) -> Provenance:
+def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: Mapping[str, Entry]) -> Provenance:
     """Describe software, machine and options of a run; ``config`` is the composed one, ``entries`` hold the models."""
     import torch  # options are checked before it is loaded
 
@@ -42,7 +42,7 @@ def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: 
         device=f"{gang.device.type} ({name})",
         threads=torch.get_num_threads(),
         ranks=gang.size,
-        parameters={entry.stage: parameters(entry.folder) for entry in entries if (entry.folder / CURVE).is_file()},
+        parameters={name: parameters(each.folder) for name, each in entries.items() if (each.folder / CURVE).is_file()},
         libraries=library_versions(),
         config={name: _without_home(value, str(Path.home())) for name, value in config.items()},
     )

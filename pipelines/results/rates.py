@@ -8,6 +8,8 @@ import numpy as np
 
 from lm.options import ProbeConfig
 from lm.probing.comparison import Hits, bootstrap, difference, measure, whole_groups
+from pipelines.methods.run_entries import RunEntries
+from pipelines.rates.codebooks import Codebook
 from pipelines.rates.continuations import CONTINUATIONS, FLAT, MODELS, RATES
 from pipelines.rates.labels import LABELS
 from pipelines.results.figures import Figure
@@ -27,16 +29,18 @@ Row = Mapping[str, Any]
 
 
 def rates_record(
-    entries: Mapping[str, Entry], manifest: Manifest, config: RatesConfig, probe: ProbeConfig
+    entries: RunEntries, manifest: Manifest, config: RatesConfig, probe: ProbeConfig
 ) -> RatesRecord | None:
     """Summarise the stage ``rates``; None where a run does not have it."""
-    if "rate_continuations" not in entries:
+    if (said := entries.continuations) is None or entries.rates is None or entries.lm is None:
         return None
-    said, count = entries["rate_continuations"], _count(entries)
     rows, names = said.read_rows(CONTINUATIONS, "said"), [row["path"] for row in said.read_rows(CONTINUATIONS, "clips")]
     record = RatesRecord(
-        rates=[_rate(entries, number, count=count) for number in range(1, count + 1)],
-        flat=_rate(entries, count, count=count, flat=True),
+        rates=[
+            _rate(f"rate_{number}", codebook, model)
+            for number, (codebook, model) in enumerate(zip(entries.codebooks, entries.rates.models, strict=True), 1)
+        ],
+        flat=_rate(FLAT, entries.finest, entries.lm),
         continued=[_continued(row, rows, config) for row in said.read_rows(CONTINUATIONS, "diversity")],
         said=[
             {"of": row["of"], "clip": row["clip"], "file": row["file"], "prompt_seconds": row["prompt_seconds"]}
@@ -48,9 +52,9 @@ def rates_record(
         window_seconds=config.window_seconds,
         continued_clips=len(names),
     )
-    if "rate_labels" in entries:
+    if entries.continuation_labels is not None:
         of_clip = {clip.name: clip for clip in manifest.clips}
-        heard: Row = entries["rate_labels"].read_json(LABELS)
+        heard: Row = entries.continuation_labels.read_json(LABELS)
         truth = [of_clip[name].label for name in names]
         record["judge"] = JUDGES[cast(JudgeName, heard["judge"])]
         groups = [of_clip[name].group for name in names]
@@ -69,14 +73,15 @@ def _share_of(truth: Sequence[str | None], named: Sequence[Sequence[str | None]]
     return sum(shares) / len(shares) if shares else 0.0
 
 
-def rates_figures(record: RatesRecord, entries: Mapping[str, Entry], *, protocol: str) -> Iterator[Figure]:
+def rates_figures(record: RatesRecord, entries: RunEntries, *, protocol: str) -> Iterator[Figure]:
     """Give the figures of each rate and model as rows."""
     shared: dict[str, Any] = {"stage": "rates", "protocol": protocol}
-    key, artifact = entries["rate_lm"].key, entries["rate_continuations"].key
-    count = len(record["rates"])
-    for number, row in enumerate((*record["rates"], record["flat"]), 1):
-        codebook = entries[f"{_prefix(min(number, count), count)}health"].key  # the flat GPT reads the finest codes
-        model = entries["lm"].key if number > count else key
+    if entries.rates is None or entries.lm is None or entries.continuations is None:
+        return
+    key, artifact = entries.rates.together.key, entries.continuations.key
+    read = [(each, codebook, key) for each, codebook in zip(record["rates"], entries.codebooks, strict=True)]
+    for row, of_rate, model in (*read, (record["flat"], entries.finest, entries.lm.key)):
+        codebook = of_rate.health.key
         for name in ("codebook_perplexity", "perplexity", "unigram_perplexity", "bits_per_real_second"):
             own = codebook if name == "codebook_perplexity" else model
             yield Figure(
@@ -105,32 +110,20 @@ def rates_figures(record: RatesRecord, entries: Mapping[str, Entry], *, protocol
         )
 
 
-def _count(entries: Mapping[str, Entry]) -> int:
-    """Count the rates of a run: the finest has no prefix."""
-    return 1 + sum(f"rate_{number}_tokenizer" in entries for number in range(1, len(entries)))
-
-
-def _prefix(number: int, count: int) -> str:
-    """Return what the names of the entries of a rate begin with: nothing for the finest, which is that of the run."""
-    return "" if number == count else f"rate_{number}_"
-
-
-def _rate(entries: Mapping[str, Entry], number: int, *, count: int, flat: bool = False) -> RateRow:
-    """Return the codes of a rate, and the model that predicts them: that of the rate, or the ``flat`` GPT."""
-    model = "lm" if flat else "rate_1_lm" if number == 1 else f"rate_{number}_upsampler"
-    prefix = _prefix(number, count)
-    config = read_object(SavedTokenizer, entries[f"{prefix}tokenizer"].folder / CONFIG).config
-    health: Row = entries[f"{prefix}health"].read_json("health.json")
+def _rate(of: str, codebook: Codebook, model: Entry) -> RateRow:
+    """Return the codes of a rate, and the model that predicts them: that of the rate, or the flat GPT."""
+    config = read_object(SavedTokenizer, codebook.tokenizer.folder / CONFIG).config
+    health: Row = codebook.health.read_json("health.json")
     rate = config.audio.sample_rate / config.samples_per_code * config.streams
     return cast(
         RateRow,
         {
-            "of": FLAT if flat else f"rate_{number}",
+            "of": of,
             "frames": config.patch.frames,
             "codes_per_second": rate,
             "codebook_perplexity": health["perplexity"],
             "coded_bits_per_second": rate * float(np.log2(config.codebook_size)),
-            **_model(entries[model], entries[f"{prefix}codes"]),
+            **_model(model, codebook.codes),
         },
     )
 

@@ -11,18 +11,18 @@ import numpy as np
 from safetensors.numpy import save
 
 from pipelines.methods.method import PictureRecord
+from pipelines.methods.run_entries import RunEntries
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure
-from pipelines.results.next_sample import next_sample_figures, next_sample_record
-from pipelines.results.next_sample_record import SpeedRecord
-from pipelines.results.probed_folds import Probed, ProbedFolds, compare
+from pipelines.results.next_sample import Speed, sample_models
+from pipelines.results.probed_folds import ProbedFolds, compare
 from pipelines.results.rates import rates_figures, rates_record
 from pipelines.results.run_record import RESAMPLES, RESULTS, Provenance, Resamples
 from pipelines.results.sound_figures import listening_record, sound_figures
-from pipelines.results.zerospeech import zerospeech_figures, zerospeech_record
+from pipelines.results.zerospeech import language_tests
 from pipelines.settings.run import RunSettings
-from pipelines.stages.code_table import CODE_TABLE
+from pipelines.stages.codes import CODE_TABLE
 from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import GPT, PROBE
 from pipelines.store.training_curve import CURVE
@@ -48,10 +48,10 @@ def write_results(
     rejected: Sequence[Rejected],
     name: str,
     settings: RunSettings,
-    made: Mapping[FoldSeed, Mapping[str, Entry]],
+    made: Mapping[FoldSeed, RunEntries],
     source: Provenance,
     notices: Sequence[str] = (),
-    speeds: Mapping[str, SpeedRecord] | None = None,
+    speeds: Mapping[str, Speed] | None = None,
 ) -> None:
     """Collect the figures and the provenance of a run's entries, by stage, in ``results.json``.
 
@@ -67,7 +67,7 @@ def write_results(
         "provenance": source,
     }
     figures = list(_costs(made))
-    only = next(iter(made.values())) if len(made) == 1 else {}
+    only = next(iter(made.values())) if len(made) == 1 else None
     if only:
         content |= _of_one_run(only, manifest)
         of_sounds = sound_figures(only, manifest, settings.probe, protocol=protocol)
@@ -75,93 +75,96 @@ def write_results(
     if only and (rates := rates_record(only, manifest, settings.rates, settings.probe)):
         content["rates"] = rates
         figures = [*rates_figures(rates, only, protocol=protocol), *figures]
-    if all("probe" in entries for entries in made.values()):
-        probed = {place: entries["probe"].read_json(PROBE) for place, entries in made.items()}
-        compared, draws = _comparison(probed, made, settings)
+    probes = {place: entries.probe for place, entries in made.items() if entries.probe is not None}
+    if probes:
+        compared, draws = _comparison(probes, made, settings)
         content["comparison"] = compared.as_section()
         figures = [*compared.figures, *figures]
         write_aside(folder / RESAMPLES, save({of: np.ascontiguousarray(each) for of, each in draws.items()}))
-    if tests := zerospeech_record(made, settings.probe):
+    tests, of_tests = language_tests(made, settings.probe)
+    if tests:
         content["zerospeech"] = tests
-        figures = [*zerospeech_figures(tests, made), *figures]
+        figures = [*of_tests, *figures]
     if "next_sample" in settings.stages:
-        samples = next_sample_record(made, manifest, settings, speeds or {})
-        content["next_sample"] = samples
-        figures = [*next_sample_figures(samples, made), *figures]
+        content["next_sample"], of_models = sample_models(made, manifest, settings, speeds or {})
+        figures = [*of_models, *figures]
     write_json(folder / RESULTS, {**content, "figures": [figure.as_row() for figure in figures]})
 
 
-def _stages(made: Mapping[FoldSeed, Mapping[str, Entry]]) -> Iterator[dict[str, object]]:
+def _stages(made: Mapping[FoldSeed, RunEntries]) -> Iterator[dict[str, object]]:
     """Describe the entry of each stage, with its fold and seed if there are several."""
     for (fold, seed), entries in made.items():
         place = {"fold": fold, "seed": seed} if len(made) > 1 else {}
-        for entry in entries.values():
-            yield {"stage": entry.stage, "key": entry.key, "reused": entry.reused, **entry.costs, **place}
+        for name, entry in entries.named.items():
+            yield {"stage": name, "key": entry.key, "reused": entry.reused, **entry.costs, **place}
 
 
-def _costs(made: Mapping[FoldSeed, Mapping[str, Entry]]) -> Iterator[Figure]:
+def _costs(made: Mapping[FoldSeed, RunEntries]) -> Iterator[Figure]:
     """Give what each entry cost."""
     for entries in made.values():
-        for entry in entries.values():
+        for stage, entry in entries.named.items():
             for name, value in entry.costs.items():
-                yield Figure(stage=entry.stage, name=name, value=value, artifact=entry.key)
+                yield Figure(stage=stage, name=name, value=value, artifact=entry.key)
 
 
-def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, object]:
+def _of_one_run(entries: RunEntries, manifest: Manifest) -> dict[str, object]:
     """Collect the figures that exist once if everything was trained once."""
-    curves = {stage: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED}
+    curves = {stage: entry.read_json(CURVE) for stage, entry in entries.named.items() if stage in TRAINED}
     # A training that took no step has no curve.
     content: dict[str, object] = {"curves": {stage: record for stage, record in curves.items() if record["curve"]}}
-    if "health" in entries:
-        health = entries["health"].read_json("health.json")
+    if entries.codebooks:
+        health, tokenizer = entries.finest.health.read_json("health.json"), entries.finest.tokenizer
         codebook = {key: health[key] for key in ("counts", "stability", "verdict")}
-        if (entries["tokenizer"].folder / KMEANS).is_file():  # a tokenizer of another run has no record of its k-means
-            codebook["kmeans"] = entries["tokenizer"].read_json(KMEANS)
+        if (tokenizer.folder / KMEANS).is_file():  # a tokenizer of another run has no record of its k-means
+            codebook["kmeans"] = tokenizer.read_json(KMEANS)
         content["codebook"] = codebook
-    if "code_table" in entries:
-        content["codes"] = entries["code_table"].read_json(CODE_TABLE)
-    if "listening" in entries:
-        content["listening"] = listening_record(entries, manifest)
+    if entries.code_table is not None:
+        content["codes"] = entries.code_table.read_json(CODE_TABLE)
+    if entries.listening is not None:
+        content["listening"] = listening_record(entries, entries.listening, manifest)
     return content
 
 
-def _on_validation(entries: Mapping[str, Entry], settings: RunSettings, protocol: str) -> Iterator[Figure]:
+def _on_validation(entries: RunEntries, settings: RunSettings, protocol: str) -> Iterator[Figure]:
     """Collect the figures of a run's parts on validation clips, and the codes per second."""
     shared: dict[str, Any] = {"protocol": protocol, "split": "validation"}
     # Validation clips of a vocoder for several codebooks use a mix of them, not the run's own.
-    if "vocoder" in entries and settings.vocoder.codebook_sizes is None:
-        yield from _bits_per_sample(entries["vocoder"], shared)
-    if tokenizer := entries.get("tokenizer"):
+    if entries.vocoder is not None and settings.vocoder.codebook_sizes is None:
+        yield from _bits_per_sample(entries.vocoder, shared)
+    if entries.codebooks:
+        tokenizer, health = entries.finest.tokenizer, entries.finest.health
         yield Figure(stage="tokenizer", name="codes_per_second", value=_rate(tokenizer), artifact=tokenizer.key)
-    if health := entries.get("health"):
         of_tokenizer: dict[str, Any] = {**shared, "stage": "tokenizer", "artifact": health.key}
         record: Mapping[str, Any] = health.read_json("health.json")
         for name in CODEBOOK_FIGURES:
             yield Figure(name=name, value=record[name], **of_tokenizer)
         for change, share in record["stability"].items():
             yield Figure(name="stability", of=change, value=share, **of_tokenizer)
-    if lm := entries.get("lm"):
+    if (lm := entries.lm) is not None:
         perplexities: Mapping[str, Any] = lm.read_json("perplexity.json")
         for name, value in perplexities.items():
             yield Figure(stage="lm", name=name, value=value, artifact=lm.key, **shared)
 
 
 def _comparison(
-    probed: Mapping[FoldSeed, Probed], made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSettings
+    probes: Mapping[FoldSeed, Entry], made: Mapping[FoldSeed, RunEntries], settings: RunSettings
 ) -> tuple[Comparison, Resamples]:
     """Compare the methods over folds and seeds, with the trainings of their models, and resample their figures."""
-    keys = {place: entries["probe"].key for place, entries in made.items()}
+    probed = {place: entry.read_json(PROBE) for place, entry in probes.items()}
+    keys = {place: entry.key for place, entry in probes.items()}
     folds = ProbedFolds(probes=probed, keys=keys, config=settings.probe, by=settings.compare.folds or "split")
     first = min(seed for _, seed in made)
     trainings = {
         stage: {
-            fold if seed == first else f"{fold}, seed {seed}": cast(TrainingRecord, entries[stage].read_json(CURVE))
+            fold if seed == first else f"{fold}, seed {seed}": cast(
+                TrainingRecord, entries.named[stage].read_json(CURVE)
+            )
             for (fold, seed), entries in made.items()
         }
         for stage in ("lm", *(name for name, method in METHODS.items() if method.training))
-        if all(stage in entries for entries in made.values())
+        if all(stage in entries.named for entries in made.values())
     }
-    pictures = list(_pictures(next(iter(made.values()))))
+    pictures = list(_pictures(next(iter(made.values())).named))
     compared = compare(folds, references=settings.compare.references or (GPT,))
     draws = dict(zip(folds.methods, folds.paired_draws.T.astype(np.float32), strict=True))
     return replace(compared, trainings=trainings, pictures=pictures), draws

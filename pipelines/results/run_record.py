@@ -12,10 +12,8 @@ from safetensors.numpy import load_file
 
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
-from pipelines.results.next_sample_record import NextSampleRecord
 from pipelines.results.rates_record import RatesRecord
 from pipelines.results.record_types import read_record
-from pipelines.results.zerospeech_record import ZerospeechRecord
 from tokenizer.kmeans_report import KMeansSummary
 from wordless.base.errors import InputError
 from wordless.base.text import escape_values
@@ -177,6 +175,64 @@ class ListeningRecord(TypedDict, total=False):
     postfilter: float  # its strength; 0: WaveNet's own sound
 
 
+class PairTest(TypedDict):
+    """A test by pairs of utterances of which one is right; chance is 0.5."""
+
+    test: str  # spot_the_word or word_order: the name of its figures
+    items: int  # words or sentences
+    pairs: int  # over all items and voices
+    voices: int
+    example: list[str]  # an item, and what stands against it
+
+
+class PhoneTest(TypedDict):
+    """ABX errors of phones between the same neighbours, across speakers; chance is 0.5."""
+
+    phones: int
+    pairs: int  # of phones that stand between the same neighbours
+    tokens: int
+    voices: int
+
+
+class LanguageTests(TypedDict, total=False):
+    """Tests of the language model."""
+
+    pairs: PairTest
+    phones: PhoneTest
+
+
+class SampleSound(TypedDict):
+    """A sound of a language model of samples."""
+
+    of: str  # a model, or original
+    file: str  # in the folder next_sample_sounds
+    clip: int | None  # index of the clip that it continues
+    figures: dict[str, float]
+
+
+class SampleClip(TypedDict):
+    """A test clip that the models continue."""
+
+    path: str
+    label: str | None
+    group: str | None
+
+
+class SampleModels(TypedDict):
+    """The protocol, the trainings and the sounds of language models of samples."""
+
+    seeds: int
+    sample_rate: int
+    samples: int  # that were predicted in the test
+    steps: int  # of each training
+    crops: int  # of each step
+    crop_samples: int  # at most, of each crop
+    engines: dict[str, str]  # the code that generates samples, by trained model
+    trainings: dict[str, dict[str, TrainingRecord]]  # by model and seed
+    sounds: list[SampleSound]
+    clips: list[SampleClip]
+
+
 class StageRecord(TypedDict):
     """The costs of one stage."""
 
@@ -223,8 +279,8 @@ class Results(TypedDict, total=False):
     codes: CodeTableRecord
     comparison: Comparison  # of the methods that were probed
     listening: ListeningRecord
-    zerospeech: ZerospeechRecord  # tests of the language model
-    next_sample: NextSampleRecord  # language models of samples
+    zerospeech: LanguageTests  # tests of the language model
+    next_sample: SampleModels  # language models of samples
     rates: RatesRecord  # codes at several rates beside a flat GPT
     stages: list[StageRecord]
     command: str

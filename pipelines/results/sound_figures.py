@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from lm.options import ProbeConfig
 from lm.probing.comparison import Hits, bootstrap, by_fold, difference, interval, outcome_interval
+from pipelines.methods.run_entries import RunEntries
 from pipelines.results.classifier_check import judge_of, read_labelled_rows, unreliable_classifier
 from pipelines.results.figures import Figure
-from pipelines.stages.decoded import CLIPS, GUARD, JUDGED
 from pipelines.stages.listening import LISTENING
-from pipelines.stages.playback import JUDGES
+from pipelines.stages.playback import CLIPS, GUARD, JUDGED, JUDGES
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry
 from vocoder.kinds.table import BY_KEY, ORIGINAL, UNLEARNED
@@ -29,27 +29,26 @@ PAIRED = (*COUNTED, "voicing_error", "periodicity")  # figures whose differences
 Row = Mapping[str, Any]
 
 
-def sound_figures(
-    entries: Mapping[str, Entry], manifest: Manifest, config: ProbeConfig, *, protocol: str
-) -> Iterator[Figure]:
+def sound_figures(entries: RunEntries, manifest: Manifest, config: ProbeConfig, *, protocol: str) -> Iterator[Figure]:
     """Collect all figures of a run's sounds from its entries by stage; empty if it made none.
 
     ``manifest`` has the present labels of the clips: a corrected label needs no new sounds.
     """
-    if "listening" not in entries:
+    listening, decoded = entries.listening, entries.decoded
+    if listening is None:
         return
 
-    def shared(stage: str) -> dict[str, Any]:
-        return {"stage": "vocoder", "protocol": protocol, "split": "test", "artifact": entries[stage].key}
+    def shared(entry: Entry) -> dict[str, Any]:
+        return {"stage": "vocoder", "protocol": protocol, "split": "test", "artifact": entry.key}
 
-    if "recognised" in entries:
-        yield from _labels(entries["recognised"], manifest, config, shared("recognised"))
-    if "decoded" in entries and (entries["decoded"].folder / GUARD).exists():
-        counts: Row = entries["decoded"].read_json(GUARD)  # blocks that were drawn again, and those that stayed runaway
+    if entries.recognised is not None:
+        yield from _labels(entries.recognised, manifest, config, shared(entries.recognised))
+    if decoded is not None and (decoded.folder / GUARD).exists():
+        counts: Row = decoded.read_json(GUARD)  # blocks that were drawn again, and those that stayed runaway
         for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
-            yield Figure(name=name, of=WAVENET.key, value=count, **shared("decoded"))
-    of, name = ("judged", JUDGED) if "judged" in entries else ("listening", LISTENING)
-    rows = entries[of].read_rows(name, "clips")
+            yield Figure(name=name, of=WAVENET.key, value=count, **shared(decoded))
+    of, name = (entries.judged, JUDGED) if entries.judged is not None else (listening, LISTENING)
+    rows = of.read_rows(name, "clips")
     for kind in dict.fromkeys(kind for row in rows for kind in row["sounds"]):
         figures = [row["sounds"][kind] for row in rows if kind in row["sounds"]]
         for name in dict.fromkeys(name for row in figures for name in row):
@@ -61,28 +60,27 @@ def sound_figures(
     for kind in BY_KEY:
         yield from _paired("rms", kind, ORIGINAL, sounds, config, shared(of))
         yield from _ratio("periodicity", kind, ORIGINAL, sounds, config, shared(of))
-    yield from _of_language(entries["listening"], config, shared("listening"))
+    yield from _of_language(listening, config, shared(listening))
 
 
-def listening_record(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, object]:
+def listening_record(entries: RunEntries, listening: Entry, manifest: Manifest) -> dict[str, object]:
     """Describe the clips to listen to, with the manifest's labels, and the language model's sounds."""
     known = {clip.name: {"label": clip.label, "group": clip.group} for clip in manifest.clips}
-    entry = entries["listening"]
     record: dict[str, object] = {
-        "clips": [{**row, **known[row["path"]]} for row in entry.read_rows(LISTENING, "clips")],
-        "said": entry.read_rows(LISTENING, "said"),
-        "diversity": entry.read_rows(LISTENING, "diversity"),
-        "postfilter": entry.read_json(LISTENING)["postfilter"],
+        "clips": [{**row, **known[row["path"]]} for row in listening.read_rows(LISTENING, "clips")],
+        "said": listening.read_rows(LISTENING, "said"),
+        "diversity": listening.read_rows(LISTENING, "diversity"),
+        "postfilter": listening.read_json(LISTENING)["postfilter"],
     }
-    if "recognised" in entries:
-        record["recognised"] = entries["recognised"].read_rows(RECOGNISED, "said")
-        record["judge_name"] = judge_of(entries["recognised"])
-        record["judge"] = JUDGES[judge_of(entries["recognised"])]
-        record["warning"] = unreliable_classifier(entries["recognised"], entries["decoded"], manifest)
-    if "judged" in entries:
-        record["judged_clips"] = len(entries["judged"].read_rows(JUDGED, "clips"))
-    if "decoded" in entries:
-        record["excerpts"] = entries["decoded"].read_rows(CLIPS, "clips")
+    if (recognised := entries.recognised) is not None and entries.decoded is not None:
+        record["recognised"] = recognised.read_rows(RECOGNISED, "said")
+        record["judge_name"] = judge_of(recognised)
+        record["judge"] = JUDGES[judge_of(recognised)]
+        record["warning"] = unreliable_classifier(recognised, entries.decoded, manifest)
+    if entries.judged is not None:
+        record["judged_clips"] = len(entries.judged.read_rows(JUDGED, "clips"))
+    if entries.decoded is not None:
+        record["excerpts"] = entries.decoded.read_rows(CLIPS, "clips")
     return record
 
 

@@ -10,7 +10,7 @@ from pipelines.settings.model_memory import require_memory
 from pipelines.settings.parallel import require_parallel, require_processes
 from pipelines.settings.speech_layer import require_speech_layer
 from pipelines.stages.start import LM, TOKENS, VOICE, require_same_gpt, require_same_tokenizer, require_same_voice
-from pipelines.tracking.table import require_trackers
+from pipelines.tracking.tracking import require_trackers
 from wordless.base.errors import InputError, within
 from wordless.base.ranges import require
 from wordless.base.seeds import require_seeds

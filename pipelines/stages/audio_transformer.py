@@ -4,7 +4,6 @@ Verma and Berger, 2021 (arXiv:2105.00335); see `lm.bodies.audio_transformer`. It
 of spectrograms is, by the one training loop.
 """
 
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -19,12 +18,12 @@ from lm.bodies.convolutional import head_scores
 from lm.bodies.waveforms import augmenting_waveforms
 from lm.options import ONE_HEARING, VectorConfig
 from pipelines.stages.baselines import TRAINED
-from pipelines.stages.features import hearings_key
+from pipelines.stages.features import hearings_hash
 from pipelines.stages.labels import LabelledTraining, Labels, train_classifier
 from pipelines.stages.options import AudioTransformerSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe
+from pipelines.store.store import METHOD, Entry, Recipe
 from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
 
@@ -54,11 +53,11 @@ def audio_transformer(
         classes=tuple(labels.classes),
         multi_label=labels.multi_label,
     )
-    config = {**asdict(settings), "sample_rate": sample_rate}
+    config = {"audio_transformer": settings, "audio": {"sample_rate": sample_rate}}
     return train_classifier(
         session,
         f"Audio Transformer, {settings.model.variant}",
-        Recipe("audio_transformer", 2, config=config, inputs={"waveforms": sounds.key}),
+        Recipe("audio_transformer", 2, config=config, inputs={"waveforms": sounds}),
         labels,
         [split_waveforms(sounds, manifest, split) for split in TRAINED_ON],
         LabelledTraining(
@@ -91,10 +90,10 @@ def audio_transformer_features(
     fitted, so all folds of a corpus share the entry.
     """
     model = settings.model
-    options = {"method": method, "model": asdict(model), "sample_rate": sample_rate, **vectors.network_key}
-    options["seed"] = None if trained else settings.fit.seed
-    inputs = {"recordings": recordings_hash(manifest), "encoder": trained.key if trained else ""}
-    inputs |= hearings_key(vectors)
+    own = {"model": model} if trained else {"model": model, "fit": {"seed": settings.fit.seed}}
+    options = {METHOD: method, "audio_transformer": own, "audio": {"sample_rate": sample_rate}}
+    options |= {"compare": vectors.network_key}
+    inputs = {"recordings": recordings_hash(manifest), "hearings": hearings_hash(vectors), "encoder": trained}
     recipe = Recipe(f"{method}_features", 1, config=options, inputs=inputs)
     reader = WaveformReader(
         root=manifest.root,

@@ -22,14 +22,13 @@ from lm.bodies.options import ConvEncoderConfig
 from lm.bodies.simclr import PairBatches, create_simclr, validation_pairs
 from lm.options import ONE_HEARING, VectorConfig
 from lm.probing.vectors import FloatArray
-from pipelines.stages.features import heard_key
 from pipelines.stages.labels import LabelledTraining, Labels, train_classifier
-from pipelines.stages.options import BaselineSettings, SimclrSettings, SupervisedSettings
+from pipelines.stages.options import BaselineSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms, stored_std
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, write_json
+from pipelines.store.store import METHOD, Entry, Recipe, some_options, write_json
 from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
-from pipelines.store.training_curve import CURVE, numeric
+from pipelines.store.training_curve import CURVE
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
@@ -41,9 +40,8 @@ TRAINED = (WEIGHTS, CONFIG, CURVE)  # files of a trained encoder
 def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settings: BaselineSettings) -> Entry:
     """Train SimCLR on the training clips and on each ``extra`` source of clips; the entry holds its weights."""
     own = settings.simclr
-    config = {**_options(own), "encoder": asdict(settings.encoder)}
-    inputs = {"spectrograms": spectrograms.key, "extra": "", **_named("extra", extra)}
-    recipe = Recipe("simclr", 3, config=config, inputs=inputs)
+    config = {"baselines": some_options(settings, "encoder", "simclr")}
+    recipe = Recipe("simclr", 3, config=config, inputs={"spectrograms": spectrograms, "unlabelled": extra})
 
     def make(folder: Path) -> None:
         train, held_out = (stored_spectrograms(spectrograms, split)[0] for split in TRAINED_ON)
@@ -60,28 +58,18 @@ def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settin
     return session.obtain(recipe, f"SimCLR, {own.fit.summary}", make, files=TRAINED, together=True)
 
 
-def _options(own: SimclrSettings | SupervisedSettings) -> dict[str, object]:
-    """Return the options that decide the weights."""
-    return {**asdict(own), "fit": numeric(own.fit)}
-
-
-def _named(name: str, entries: Sequence[Entry]) -> dict[str, str]:
-    """Name the keys of several entries; the first has the bare name, so a single entry keeps the recipe's key."""
-    return {f"{name}_{place}" if place > 1 else name: entry.key for place, entry in enumerate(entries, start=1)}
-
-
 def supervised(session: Session, spectrograms: Entry, labels: Labels, settings: BaselineSettings) -> Entry:
     """Train encoder and head on the training clips that have a label; the entry holds their weights.
 
     Only labels of training and validation clips are used.
     """
     own = settings.supervised
-    config = {**_options(own), "encoder": asdict(settings.encoder)}
+    config = {"baselines": some_options(settings, "encoder", "supervised")}
     about = {"encoder": asdict(settings.encoder), "head": asdict(own.head), **labels.options}
     return train_classifier(
         session,
         "supervised encoder",
-        Recipe("supervised", 4, config=config, inputs={"spectrograms": spectrograms.key}),
+        Recipe("supervised", 4, config=config, inputs={"spectrograms": spectrograms}),
         labels,
         [stored_spectrograms(spectrograms, split) for split in TRAINED_ON],
         LabelledTraining(
@@ -117,10 +105,10 @@ def baseline_features(
 
     A supervised encoder also gives its class probabilities: ``scores (clips, classes)``.
     """
-    network = {"encoder": asdict(settings.encoder), "seed": None if encoder else settings.seed}
-    config = {"method": method, **vectors.network_key, "audio": asdict(audio), **network}
-    inputs = {"encoder": encoder.key if encoder else "", "sample": sample.key, "manifest": audio_hash(manifest, SPLITS)}
-    inputs |= heard_key(heard)
+    network = some_options(settings, "encoder", *([] if encoder else ["seed"]))
+    config = {METHOD: method, "compare": vectors.network_key, "audio": audio, "baselines": network}
+    recordings = {"recordings": audio_hash(manifest, SPLITS), "hearings": heard and heard.key}
+    inputs = {"encoder": encoder, "sample": sample, **recordings}
     recipe = Recipe(f"{method}_features", 2, config=config, inputs=inputs)
     device, classifier = str(session.gang.device), encoder if method == "supervised" else None
     reader = SpectrogramReader(root=manifest.root, audio=audio, sample=sample.folder)

@@ -8,7 +8,7 @@ choose from.
 import inspect
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -24,7 +24,7 @@ from lm.model import LanguageModel
 from lm.options import ONE_HEARING, POOLINGS, RESIDUAL, GPTConfig, Pooling, States, VectorConfig
 from lm.probing.vectors import CLASS_SCORES, FloatArray, RunningPools, average, bags_of_codes, pool
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, text_hash
+from pipelines.store.store import METHOD, Entry, Recipe, text_hash
 from pipelines.store.stored_features import (
     FEATURES,
     GPT,
@@ -67,9 +67,9 @@ def signal_features(
 
     They are the same for every codebook of an autoencoder; ``autoencoder`` is its key or fingerprint.
     """
-    inputs = {"autoencoder": autoencoder, "manifest": audio_hash(manifest, SPLITS)}
-    inputs |= heard_key(heard)
-    recipe = Recipe("signal_features", 3, config={**vectors.key, "methods": sorted(methods)}, inputs=inputs)
+    inputs = {"autoencoder": autoencoder, "recordings": audio_hash(manifest, SPLITS), "hearings": heard and heard.key}
+    config = {"compare": {**vectors.key, "methods": sorted(methods)}}
+    recipe = Recipe("signal_features", 3, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
         encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
@@ -140,7 +140,7 @@ class CodesOfClips(Protocol):
     @property
     def vectors(self) -> VectorConfig: ...
     @property
-    def keys(self) -> dict[str, str]:
+    def inputs(self) -> Mapping[str, object]:
         """The inputs of a recipe."""
 
     @property
@@ -161,11 +161,11 @@ class HeardCodes:
     coarser: tuple["HeardCodes", ...] = ()  # the same clips at coarser rates, coarse to fine
 
     @property
-    def keys(self) -> dict[str, str]:
+    def inputs(self) -> Mapping[str, object]:
         """The inputs of a recipe."""
         rates = enumerate(self.coarser, 1)
-        coarser = {f"rate_{number}_{name}": key for number, each in rates for name, key in each.keys.items()}
-        return {"codes": self.codes.key, **({"heard": self.heard.key} if self.heard else {}), **coarser}
+        coarser = {f"{name} of rate {number}": read for number, each in rates for name, read in each.inputs.items()}
+        return {"codes": self.codes, "codes of hearings": self.heard, **coarser}
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -198,7 +198,7 @@ class HeardCodes:
 def code_features(session: Session, coded: CodesOfClips, *, of: str = BAG_OF_CODES) -> Entry:
     """Compute the bag of codes: each code's share of the time. ``of`` is the method."""
     poolings = coded.vectors.poolings
-    recipe = Recipe("code_features", 1, config={**coded.vectors.key, **_named(of, BAG_OF_CODES)}, inputs=coded.keys)
+    recipe = Recipe("code_features", 1, config={METHOD: of, "compare": coded.vectors.key}, inputs=coded.inputs)
 
     def bags(clips: Sequence[Codes | SoftCodes]) -> dict[str, FloatArray]:
         vectors = [bags_of_codes(codes, poolings) for codes in clips]
@@ -226,9 +226,8 @@ def gpt_features(
     of: str = GPT,
 ) -> Entry:
     """Compute the pooled states of a language model: see `lm.embeddings.layer_features`. ``of`` is the method."""
-    config = {**coded.vectors.network_key, **_states(states)}
-    config |= _named(of, GPT)
-    recipe = Recipe("gpt_features", 2, config=config, inputs={**coded.keys, "lm": model_entry.key})
+    config = {METHOD: of, "compare": {**coded.vectors.network_key, "states": sorted(states)}}
+    recipe = Recipe("gpt_features", 2, config=config, inputs={**coded.inputs, "lm": model_entry})
 
     @one_thread()  # the keys of `wordless probe` do not have the number of threads
     def make(folder: Path) -> None:
@@ -243,8 +242,9 @@ def random_gpt_features(
     session: Session, coded: CodesOfClips, config: GPTConfig, *, seed: int, states: Sequence[States] = RESIDUAL
 ) -> Entry:
     """Compute states of an untrained GPT: a baseline for the architecture without learning."""
-    options = {**coded.vectors.network_key, "gpt": asdict(config), "seed": seed, **_states(states)}
-    recipe = Recipe("random_gpt_features", 2, config=options, inputs=coded.keys)
+    compared = {**coded.vectors.network_key, "states": sorted(states)}
+    options = {"compare": compared, "lm": {"gpt": config, "fit": {"seed": seed}}}
+    recipe = Recipe("random_gpt_features", 2, config=options, inputs=coded.inputs)
 
     @one_thread()
     def make(folder: Path) -> None:
@@ -287,9 +287,9 @@ def frame_features(
     A clip is in memory as a whole. All folds share the entry. The key contains the options and the source code of the
     function, so that a changed function is computed again; it does not contain the code of functions that it calls.
     """
-    config = {**vectors.key, **frames.keywords, "sample_rate": sample_rate}
-    inputs = {"recordings": recordings_hash(manifest), "function": text_hash(inspect.getsource(frames.func))}
-    inputs |= hearings_key(vectors)
+    config = {"compare": vectors.key, **frames.keywords, "audio": {"sample_rate": sample_rate}}
+    function = text_hash(inspect.getsource(frames.func))
+    inputs = {"recordings": recordings_hash(manifest), "hearings": hearings_hash(vectors), "function": function}
     recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)
     work = partial(_pooled, frames, method, sample_rate, manifest.root, vectors)
 
@@ -311,26 +311,11 @@ def _pooled(
         return average(map(hear, hearings(vectors.hearings, spread=vectors.hearing_rates)))
 
 
-def heard_key(heard: HeardFrames | None) -> dict[str, str]:
-    """Return the input of a recipe; without other hearings there is none."""
-    return {} if heard is None else {"heard": heard.key}
-
-
-def hearings_key(vectors: VectorConfig) -> dict[str, str]:
-    """Return the input of a recipe of a method that reads recordings; a single hearing adds nothing.
+def hearings_hash(vectors: VectorConfig) -> str | None:
+    """Return the input of a recipe of a method that reads recordings; None for a single hearing.
 
     The numbers of `VectorConfig.key` do not say what the hearings are.
     """
     if vectors.hearings == 1:
-        return {}
-    return {"hearings": text_hash(repr(hearings(vectors.hearings, spread=vectors.hearing_rates)))}
-
-
-def _named(of: str, plain: str) -> dict[str, object]:
-    """Return the recipe's part about the method; the plain one adds nothing, so its entries keep their key."""
-    return {} if of == plain else {"of": of}
-
-
-def _states(states: Sequence[States]) -> dict[str, object]:
-    """Return the recipe's part about the states; residual states add nothing, so their entries keep their key."""
-    return {} if tuple(states) == RESIDUAL else {"states": sorted(states)}
+        return None
+    return text_hash(repr(hearings(vectors.hearings, spread=vectors.hearing_rates)))

@@ -22,7 +22,6 @@ from lm.heads.classification import ClassLoss, Label, class_targets
 from lm.probing.task import ProbeTask
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
-from pipelines.store.training_curve import numeric
 from wordless.audio.recordings.manifest import Manifest
 from wordless.training.options import FitConfig
 
@@ -101,13 +100,13 @@ def train_classifier(
 ) -> Entry:
     """Train a network end to end on the labelled clips of ``clips``, those of the training and the validation split.
 
-    ``recipe`` gets the options of the fit, the classes and the known labels. ``create`` makes the network for the
+    ``recipe`` gets the classes and the known labels. ``create`` makes the network for the
     training clips, and ``save`` writes it into a folder. ``method`` names the training on the terminal, if it is not
     the recipe's stage.
     """
     fit, hashed = training.fit, text_hash(json.dumps([labels.known(names) for _, names in clips]))
-    config = {**recipe.config, "fit": numeric(fit), **labels.options}
-    recipe = replace(recipe, config=config, inputs={**recipe.inputs, "labels": hashed})
+    config, inputs = {**recipe.config, **labels.options}, {**recipe.inputs, "labels": hashed}
+    recipe = replace(recipe, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
         train, validation = clips

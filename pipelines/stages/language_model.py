@@ -1,7 +1,7 @@
 """Training of the language model on the codes of the training clips; the weights of the best validation are kept."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
@@ -14,8 +14,8 @@ from lm.model import LanguageModel
 from pipelines.stages.options import LanguageModelSettings
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
 from pipelines.store.session import Session
-from pipelines.store.store import MODEL, Entry, Recipe, write_json
-from pipelines.store.training_curve import CURVE, numeric
+from pipelines.store.store import MODEL, Entry, Recipe, other_options, write_json
+from pipelines.store.training_curve import CURVE
 from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from wordless.base.errors import InputError
@@ -46,8 +46,8 @@ def language_model(
     The codes of each source of ``unlabelled`` clips are used for training as well; validation uses only the corpus.
     """
     fit = settings.fit
-    began_at = {"start": gpt_hash(settings.start)} if settings.start is not None else {}
-    recipe = Recipe("lm", 1, config=config_of(settings), inputs=inputs_of(corpus, unlabelled) | began_at)
+    start = None if settings.start is None else gpt_hash(settings.start)
+    recipe = Recipe("lm", 1, config={"lm": config_of(settings)}, inputs={**inputs_of(corpus, unlabelled), LM: start})
 
     def make(folder: Path) -> None:
         model = LanguageModel.create(settings.gpt, read_codes(corpus.codes.folder)[0], seed=fit.seed)
@@ -98,24 +98,17 @@ def unlabelled_prefix(place: int) -> str:
     return f"unlabelled_{place + 1}_" if place else "unlabelled_"
 
 
-def unlabelled_entry(entry: Entry, place: int) -> Entry:
-    """Return the entry of a source of unlabelled clips under another name, because the corpus has the same stage."""
-    return replace(entry, stage=f"{unlabelled_prefix(place)}{entry.stage}")
-
-
 def config_of(settings: LanguageModelSettings) -> dict[str, object]:
     """Return the options that decide the weights."""
-    parts = {"gpt": asdict(settings.gpt), "batches": asdict(settings.batches), "fit": numeric(settings.fit)}
-    if settings.contrasts:  # entries without the contrastive loss keep their key
-        parts["contrast"] = {**asdict(settings.contrast), "weight": settings.contrast_weight}
-    return {**parts, "batch_tokens": settings.batch_tokens, "validation_windows": settings.validation_windows}
+    unread = () if settings.contrasts else ("contrast",)
+    return other_options(settings, "views", "look_ahead", "start", *unread)
 
 
-def inputs_of(corpus: CodedCorpus, unlabelled: Sequence[CodedCorpus]) -> dict[str, str]:
+def inputs_of(corpus: CodedCorpus, unlabelled: Sequence[CodedCorpus]) -> dict[str, object]:
     """Return the inputs of a recipe."""
     named = {"": corpus, **{unlabelled_prefix(place): source for place, source in enumerate(unlabelled)}}
     return {
-        f"{prefix}{name}": entry.key if entry else ""
+        f"{prefix}{name}": entry
         for prefix, each in named.items()
         for name, entry in (("codes", each.codes), ("views", each.views))
     }

@@ -1,30 +1,35 @@
 """Sounds to listen to, with figures and pictures: test clips, their codes as all kinds of sound, and continuations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors.torch import save_file
 
-from pipelines.stages.decoded import wav_name
-from pipelines.stages.language_sounds import language_sounds
-from pipelines.stages.playback import Playback, excerpt_row
-from pipelines.store.store import Entry, write_json
+from lm.generation import Sampling
+from lm.judging.scores import diversity
+from lm.model import LanguageModel
+from lm.rate_model import RateLanguageModel, load_language_model
+from pipelines.stages.options import ListeningConfig
+from pipelines.stages.playback import Playback, excerpt_row, wav_name
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, other_options, write_json
 from tokenizer.codes import Codes
 from tokenizer.pictures import pictures
-from tokenizer.rate_tokenizer import load_tokenizer
+from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
+from tokenizer.rates import split_rates
 from tokenizer.tokenizer import Tokenizer
-from vocoder.continuing import Prompt
+from vocoder.continuing import Prompt, joined_sound
 from vocoder.judging.metrics import code_agreement, log_mel_distance, sound_levels
 from vocoder.kinds.table import BY_KEY, ORIGINAL
 from vocoder.kinds.wavenet import WAVENET
-from vocoder.synthesis import speaking
+from vocoder.postfilter import in_force
+from vocoder.synthesis import Synthesis, speaking
 from wordless.audio.waveform import Waveform
 from wordless.base.files import aside
 
 LISTENING = "listening.json"
 PICTURES = "pictures.safetensors"
-NOT_IN_KEY = ("judged_clips", "judge", "engine")  # options that do not decide this entry
 
 
 def listening(playback: Playback, model: Entry | None, rates: Entry | None = None) -> Entry:
@@ -34,9 +39,8 @@ def listening(playback: Playback, model: Entry | None, rates: Entry | None = Non
     """
     session, config = playback.session, playback.config
     clips = playback.choose_long(config.clips)
-    options = {name: value for name, value in asdict(config).items() if name not in NOT_IN_KEY}
-    of_rates = {"rates": rates.key} if rates else {}
-    recipe = playback.recipe("listening", 10, clips, options, lm=model.key if model else "", **of_rates)
+    options = other_options(config, "judged_clips", "judge", "engine")
+    recipe = playback.recipe("listening", 10, clips, options, lm=model, rates=rates)
 
     def make(folder: Path) -> None:
         tokenizer, syntheses = playback.open()
@@ -63,7 +67,9 @@ def listening(playback: Playback, model: Entry | None, rates: Entry | None = Non
         rows = [
             {**place, "sounds": each} for place, each in zip(places, _figures(sounds, codes, tokenizer), strict=True)
         ]
-        write_json(folder / LISTENING, {"clips": rows, "postfilter": recipe.config["postfilter"], **generated})
+        write_json(
+            folder / LISTENING, {"clips": rows, "postfilter": in_force(config.postfilter, playback.audio), **generated}
+        )
 
     files = ["*.wav", PICTURES, LISTENING]
     return session.obtain(recipe, f"{len(clips)} test clips decoded and continued", make, files=files)
@@ -82,3 +88,118 @@ def _figures(
             figures[kind]["code_agreement"] = code_agreement(codes[number], tokenizer.encode(own[kind]))
         rows.append(figures)
     return rows
+
+
+CONTINUATION, UNCONDITIONAL = "continuation", "unconditional"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Generated:
+    """The codes of one generated sound."""
+
+    clip: int | None  # index of the prompt
+    of: str  # name of the prompt's clip
+    number: int  # among the sounds of this clip and temperature
+    temperature: float
+    prompt: Prompt | None
+    group: str | None
+    codes: Codes  # without the prompt
+
+    @property
+    def kind(self) -> str:
+        return UNCONDITIONAL if self.clip is None else CONTINUATION
+
+    @property
+    def file(self) -> str:
+        clip = "" if self.clip is None else f"{self.clip}_"
+        return f"{clip}{self._title}.wav"
+
+    @property
+    def name(self) -> str:
+        """The name that the random numbers of the sound follow from, whatever the place of its clip."""
+        return f"{self.of} {self._title}"
+
+    @property
+    def _title(self) -> str:
+        return f"{self.kind}_{self.temperature:g}_{self.number}"
+
+
+def language_sounds(
+    session: Session,
+    folder: Path,
+    tokenizer: Tokenizer | RateTokenizer,
+    synthesis: Synthesis,
+    model_folder: Path,
+    prompts: Sequence[tuple[str, Prompt, str | None]],
+    config: ListeningConfig,
+) -> dict[str, object]:
+    """Write WAV files into ``folder``; return a row for each (``said``), and their diversity (``diversity``).
+
+    Each prompt comes with the name of its clip, and the group whose voice continues it.
+    """
+    model = load_language_model(model_folder, device=str(session.gang.device))
+    rows = [row for value in config.temperatures for row in _generate(model, prompts, config, temperature=value)]
+    if not rows:
+        return {}
+    with session.terminal.working("generating continuations", 1, "samples") as progress:
+        codes, groups = [split_rates(row.codes)[-1] for row in rows], [row.group for row in rows]
+        past = [row.prompt.finest if row.prompt else None for row in rows]
+        names = [row.name for row in rows]
+        new = synthesis.sounds(codes, groups, names=names, prompts=past, progress=progress.advance_to)
+    again = []
+    for row, more in zip(rows, new, strict=True):
+        sound = joined_sound(row.prompt.waveform, more) if row.prompt else more
+        sound.write(folder / row.file)
+        start = len(row.prompt.codes.values) if row.prompt else 0
+        again.append(tokenizer.encode(sound).crop(start, start + len(row.codes.values)))  # its new part
+    said = [_describe(*each) for each in zip(rows, new, again, strict=True)]
+    return {"said": said, "diversity": _diversity(model, rows, again)}
+
+
+def _generate(
+    model: LanguageModel | RateLanguageModel,
+    prompts: Sequence[tuple[str, Prompt, str | None]],
+    config: ListeningConfig,
+    *,
+    temperature: float,
+) -> list[_Generated]:
+    wanted: list[tuple[int | None, str, Prompt | None, str | None, int]] = [
+        (clip, name, prompt, group, number)
+        for clip, (name, prompt, group) in enumerate(prompts)
+        for number in range(config.continuations)
+    ]
+    wanted += [(None, "", None, None, number) for number in range(config.unconditional)]
+    codes = model.generate_batch(
+        [prompt.codes if prompt else None for _, _, prompt, _, _ in wanted],
+        seconds=config.continuation_seconds,
+        sampling=Sampling(temperature=temperature, top_k=config.top_k),
+        seed=config.seed,
+    )
+    return [
+        _Generated(clip=clip, of=name, number=number, temperature=temperature, prompt=prompt, group=group, codes=own)
+        for (clip, name, prompt, group, number), own in zip(wanted, codes, strict=True)
+    ]
+
+
+def _describe(row: _Generated, new: Waveform, again: Codes) -> dict[str, object]:
+    prompt = {"prompt_seconds": row.prompt.waveform.seconds} if row.prompt else {}
+    made, heard = split_rates(row.codes)[-1], split_rates(again)[-1]
+    agreement = {"code_agreement": code_agreement(made, heard)} if len(heard.values) else {}
+    figures = {**prompt, **agreement, **asdict(sound_levels(new))}
+    about = {"kind": row.kind, "file": row.file, "clip": row.clip, "temperature": row.temperature}
+    return {**about, "figures": figures}
+
+
+def _diversity(
+    model: LanguageModel | RateLanguageModel, rows: Sequence[_Generated], again: Sequence[Codes]
+) -> list[dict[str, object]]:
+    sets: dict[tuple[str, float], list[int]] = {}
+    for number, row in enumerate(rows):
+        sets.setdefault((row.kind, row.temperature), []).append(number)
+    figures: list[dict[str, object]] = []
+    for (kind, temperature), numbers in sets.items():
+        prompts = [prompt.codes if (prompt := rows[number].prompt) else None for number in numbers]
+        new, encoded = [rows[number].codes for number in numbers], [again[number] for number in numbers]
+        own = diversity(model, prompts, new, encoded)
+        figures.append({"of": kind, "temperature": temperature, "sounds": len(numbers), **own})
+    return figures

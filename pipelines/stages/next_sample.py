@@ -1,24 +1,31 @@
-"""Training of language models of samples on the same crops, and their scores on the same test crops."""
+"""Language models of samples: training on the same crops, scores on the same test crops, and generated sounds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from lm.samples.counts import BASELINES, count_pairs, create_baseline, table_size
 from lm.samples.crops import SampleClips, SampleCrops, loss, score
 from lm.samples.model import SampleLanguageModel, create_sample_model
-from pipelines.stages.options import ModelName, NextSampleSettings
+from pipelines.stages.options import ModelName, NextSampleSettings, SampleSoundsConfig
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
 from pipelines.store.session import Session
-from pipelines.store.store import MODEL, Entry, Recipe, write_json
-from pipelines.store.training_curve import CURVE, numeric
-from wordless.audio.recordings.manifest import Manifest, Split
+from pipelines.store.store import MODEL, Entry, Recipe, some_options, write_json
+from pipelines.store.training_curve import CURVE
+from vocoder.continuing import joined_sound
+from vocoder.engines.choice import choose_engine, precision
+from vocoder.judging.metrics import sound_levels
+from vocoder.sampling import Sampling
+from wordless.audio.excerpts import read_loudest
+from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
+from wordless.audio.recordings.selection import choose_randomly
+from wordless.audio.waveform import Waveform
+from wordless.base.seeds import sound_seed
 from wordless.base.threads import one_thread
 
 NEXT_SAMPLE = "next_sample"  # the stage; its entries of models are next_sample_<model>
 SCORES = "scores.json"
 VALIDATION_BATCHES = 8
-VERSIONS: dict[ModelName, int] = {"transformer_context": 2}  # of the stages of models; others have 1
 
 
 def train_sample_model(
@@ -26,8 +33,8 @@ def train_sample_model(
 ) -> Entry:
     """Train one model on the samples of training clips; the entry is a folder that `SampleLanguageModel` loads."""
     config, fit, stage = settings.config(name), settings.fit, f"{NEXT_SAMPLE}_{name}"
-    options = {"model": asdict(config), "crops": asdict(settings.crops), "fit": numeric(fit)}
-    recipe = Recipe(stage, VERSIONS.get(name, 1), config=options, inputs={"waveforms": waveforms_entry.key})
+    options = {name: config, **some_options(settings, "crops", "fit")}
+    recipe = Recipe(stage, 2, config={NEXT_SAMPLE: options}, inputs={"waveforms": waveforms_entry})
 
     def make(folder: Path) -> None:
         model = create_sample_model(config, seed=fit.seed)
@@ -48,7 +55,7 @@ def score_sample_models(
     session: Session,
     manifest: Manifest,
     sounds: tuple[Entry, Entry],
-    models: Sequence[tuple[ModelName, Entry]],
+    models: Mapping[str, Entry],
     settings: NextSampleSettings,
 ) -> Entry:
     """Measure models and baselines on the same test crops; ``sounds`` are the waveforms of training and of test clips.
@@ -57,16 +64,16 @@ def score_sample_models(
     """
     training, test = sounds
     crops = replace(settings.crops, seed=settings.test_seed)
-    inputs = {name: entry.key for name, entry in models} | {"waveforms": training.key, "test_waveforms": test.key}
-    options = {"crops": asdict(crops), "count": settings.test_crops}
-    recipe = Recipe(f"{NEXT_SAMPLE}_scores", 1, config=options, inputs=inputs)
+    inputs: dict[str, object] = {**models, "waveforms": training, "test waveforms": test}
+    options = {"crops": crops, **some_options(settings, "test_crops")}
+    recipe = Recipe(f"{NEXT_SAMPLE}_scores", 1, config={NEXT_SAMPLE: options}, inputs=inputs)
     steps = -(-settings.test_crops // crops.batch_size)
 
     @one_thread()
     def make(folder: Path) -> None:
         clips = _all_samples(test)
         rows: dict[str, dict[str, object]] = {}
-        for name, entry in models:
+        for name, entry in models.items():
             loaded = SampleLanguageModel.from_pretrained(entry.folder, device=str(session.gang.device))
             config = loaded.model.config
             batches = SampleCrops(clips, crops, history=config.history).batches(steps)
@@ -101,3 +108,81 @@ def stored_samples(entry: Entry, manifest: Manifest, split: Split) -> SampleClip
 def _all_samples(entry: Entry) -> SampleClips:
     samples, offsets = read_clips(entry.folder / SAMPLES)
     return SampleClips(samples=samples, offsets=offsets)
+
+
+SAMPLE_SOUNDS = "sounds.json"
+ORIGINAL = "original"  # the recording that models continue
+
+
+def generate_sample_sounds(
+    session: Session,
+    manifest: Manifest,
+    models: Mapping[str, Entry],
+    config: SampleSoundsConfig,
+    *,
+    sample_rate: int,
+) -> Entry:
+    """Make WAV files of every model, and the prompts that they continue; ``sounds.json`` has a row for each file."""
+    clips = choose_randomly(manifest.of("test"), config.prompts, seed=config.seed)
+    engine = choose_engine(config.engine, session.gang.device.type).engine
+    options = {NEXT_SAMPLE: {"sounds": config}, "audio": {"sample_rate": sample_rate}, "precision": precision(engine)}
+    inputs = {**models, "recordings": audio_hash(manifest, ["test"])}
+    recipe = Recipe("next_sample_sounds", 3, config=options, inputs=inputs)
+
+    def make(folder: Path) -> None:
+        excerpts = [_excerpt(manifest, clip, sample_rate, config.prompt_seconds) for clip in clips]
+        rows = [_write(folder, ORIGINAL, sound, clip=number) for number, sound in enumerate(excerpts)]
+        for name, entry in models.items():
+            prompts = [(clip.name, _first_half(each)) for clip, each in zip(clips, excerpts, strict=True)]
+            rows += _generate(session, folder, name, entry, prompts, config)
+        # Without labels and groups, which can change while the sound stays: the results take them from the manifest.
+        write_json(folder / SAMPLE_SOUNDS, {"sounds": rows, "clips": [{"path": clip.name} for clip in clips]})
+
+    title = f"{config.seconds:g} s of sound by each of {len(models)} models"
+    return session.obtain(recipe, title, make, files=["*.wav", SAMPLE_SOUNDS])
+
+
+def _excerpt(manifest: Manifest, clip: Clip, sample_rate: int, prompt_seconds: float) -> Waveform:
+    """Return the loudest part of a clip that is twice as long as a prompt, or all of a shorter clip."""
+    path, step = manifest.root / clip.path, max(sample_rate // 100, 1)
+    return read_loudest(path, sample_rate, 2 * prompt_seconds, step=step, part=clip.part).waveform
+
+
+def _first_half(sound: Waveform) -> Waveform:
+    samples = sound.samples[: max(len(sound.samples) // 2, 1)]
+    return Waveform(samples=samples, sample_rate=sound.sample_rate)
+
+
+def _generate(
+    session: Session,
+    folder: Path,
+    name: str,
+    entry: Entry,
+    prompts: Sequence[tuple[str, Waveform]],
+    config: SampleSoundsConfig,
+) -> list[dict[str, object]]:
+    """Generate a model's sounds side by side, write them, and describe them; prompts come with their clips' names."""
+    model = SampleLanguageModel.from_pretrained(entry.folder, device=str(session.gang.device))
+    wanted: list[Waveform | None] = [*[None] * config.unprompted, *(prompt for _, prompt in prompts)]
+    of = [*(f"unprompted {number}" for number in range(config.unprompted)), *(clip for clip, _ in prompts)]
+    seeds = [sound_seed(config.seed, each) for each in of]
+    sampling = Sampling(temperature=config.temperature, seed=config.seed, engine=config.engine)
+    with session.terminal.working(f"sounds of {name}", 1, "samples") as progress:
+        made = model.generate(
+            wanted, seconds=config.seconds, sampling=sampling, seeds=seeds, progress=progress.advance_to
+        )
+    rows = []
+    for number, (prompt, more) in enumerate(zip(wanted, made, strict=True)):
+        clip = None if prompt is None else number - config.unprompted
+        rows.append(_write(folder, name, more, prompt=prompt, clip=clip, number=number))
+    return rows
+
+
+def _write(
+    folder: Path, of: str, sound: Waveform, *, clip: int | None, prompt: Waveform | None = None, number: int = 0
+) -> dict[str, object]:
+    """Write a sound behind its prompt, and describe it; the figures are those of the sound without the prompt."""
+    file = f"{of}_{number}.wav" if clip is None else f"{of}_clip_{clip}.wav"
+    (joined_sound(prompt, sound) if prompt else sound).write(folder / file)
+    begin = {"prompt_seconds": prompt.seconds} if prompt else {}
+    return {"of": of, "file": file, "clip": clip, "figures": {**begin, **asdict(sound_levels(sound))}}

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +18,7 @@ from lm.probing.ridge import RIDGE_VERSION
 from lm.probing.task import ProbeTask, require_equal_counts
 from lm.probing.vectors import CLASS_SCORES, FloatArray
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, text_hash, write_json
+from pipelines.store.store import METHOD, Entry, Recipe, other_options, text_hash, write_json
 from pipelines.store.stored_features import FEATURES, PROBE, SCORES, features_by_method
 from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.recordings.splits import Fold
@@ -37,8 +37,8 @@ def probe_methods(
     labelled: Collection[str],
     inputs: Mapping[str, str] | None = None,
     folds_by: str | None = None,
-) -> tuple[Entry, ...]:
-    """Probe every method, one at a time, with equally many penalties; an entry ``probed_METHOD`` for each.
+) -> dict[str, Entry]:
+    """Probe every method, one at a time, with equally many penalties; an entry for each.
 
     The key of an entry depends on its method alone, so a sweep or a larger comparison probes only new methods.
 
@@ -51,19 +51,18 @@ def probe_methods(
         folds_by: the basis of the folds, if the clips are divided into folds.
     """
     task = probe_task(manifest, config, folds_by=folds_by)
-    keys = {entry.folder / FEATURES: entry.key for entry in feature_entries}
-    entries, by_method = [], features_by_method(list(keys))
+    entry_of = {entry.folder / FEATURES: entry for entry in feature_entries}
+    entries, by_method = dict[str, Entry](), features_by_method(list(entry_of))
     for of, found in by_method.items():
         if only is None or of in only:
             own_input = (inputs or {}).get(of)
             candidates = found if own_input is None else found.with_input(by_method[own_input])
-            features = " ".join(keys[file] for file in candidates.files)
             judged = replace(task, parts=None) if of in labelled else task
-            read = {"features": features, "labels": _labels_hash(manifest), **_parts_hash(judged)}
-            read |= {} if own_input is None else {"input": own_input}
+            read = {"features": [entry_of[file] for file in candidates.files], **_labels(manifest, judged)}
+            read |= {"input of the network": own_input}
             shares = tuple(share for share in config.learning_curve if share == 1 or of not in labelled)
-            entries.append(_probe(session, judged, config, of, candidates, read, shares))
-    return tuple(entries)
+            entries[of] = _probe(session, judged, config, of, candidates, read, shares)
+    return entries
 
 
 def _probe(
@@ -72,13 +71,14 @@ def _probe(
     config: ProbeConfig,
     of: str,
     candidates: Mapping[str, FloatArray],
-    inputs: Mapping[str, str],
+    inputs: Mapping[str, object],
     shares: tuple[float, ...],
 ) -> Entry:
     """Probe one method, with a learning curve over shares of the labels."""
+    # Ridge regression chooses the candidate, whatever the classifier.
     solver = tolerance_options(len(task.rows["train"]), logistic=config.classifier == "logistic")
-    solver |= {"ridge": RIDGE_VERSION}  # chooses the candidate, whatever the classifier
-    recipe = Recipe("probed", 5, config={**_options(config), **solver, **_resampled(task), "of": of}, inputs=inputs)
+    solver |= {"version of ridge regression": RIDGE_VERSION}
+    recipe = Recipe("probed", 5, config={**_options(config, task), **solver, METHOD: of}, inputs=inputs)
 
     def make(folder: Path) -> None:
         # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
@@ -91,13 +91,13 @@ def _probe(
         write_json(folder / PROBE, method_record(result, curve, task))
 
     title = f"{of}: linear probes of {len(task.classes)} classes, {counted(len(candidates), 'candidate')}"
-    return replace(session.obtain(recipe, title, make, files=[PROBE]), stage=f"probed_{of}")
+    return session.obtain(recipe, title, make, files=[PROBE])
 
 
 def collect_probes(
     session: Session,
     manifest: Manifest,
-    probed: Sequence[Entry],
+    probed: Mapping[str, Entry],
     config: ProbeConfig,
     *,
     scores: Mapping[str, Entry] | None = None,
@@ -111,15 +111,14 @@ def collect_probes(
     task = probe_task(manifest, config, folds_by=folds_by)
     heads = sorted((scores or {}).items())
     inputs = {
-        "methods": " ".join(entry.key for entry in probed),
-        "scores": " ".join(f"{of}:{entry.key}" for of, entry in heads),
-        "labels": _labels_hash(manifest),
-        **_parts_hash(task),
+        "compared methods": [*probed.values()],
+        "scores of the classifiers": [entry for _, entry in heads],
+        **_labels(manifest, task),
     }
-    recipe = Recipe("probe", 7, config={**_options(config), **_resampled(task)}, inputs=inputs)
+    recipe = Recipe("probe", 7, config=_options(config, task), inputs=inputs)
 
     def make(folder: Path) -> None:
-        rows = [entry.read_json(PROBE) for entry in probed]
+        rows = [entry.read_json(PROBE) for entry in probed.values()]
         for of, entry in heads:
             result = scored_method(load_file(entry.folder / SCORES)[CLASS_SCORES], task, config, of=of)
             rows.append(method_record(result, (), task))
@@ -130,23 +129,19 @@ def collect_probes(
     return session.obtain(recipe, f"{len(probed) + len(heads)} methods side by side", make, files=[PROBE])
 
 
-def _options(config: ProbeConfig) -> dict[str, object]:
-    """Return the recipe's options; what chooses is in `_parts_hash`."""
-    return {name: value for name, value in asdict(config).items() if name != "choose_by"}
+def _options(config: ProbeConfig, task: ProbeTask) -> dict[str, object]:
+    """Return the recipe's options; what chooses is among `_labels`."""
+    unit = "clips" if task.test_groups is None else "groups"
+    return {"probe": other_options(config, "choose_by"), "unit of the bootstrap": unit}
 
 
-def _resampled(task: ProbeTask) -> dict[str, object]:
-    """Return the recipe's option where whole groups are resampled."""
-    return {} if task.test_groups is None else {"resampled": "groups"}
-
-
-def _parts_hash(task: ProbeTask) -> dict[str, str]:
-    return {} if task.parts is None else {"parts": text_hash(json.dumps(task.parts))}
-
-
-def _labels_hash(manifest: Manifest) -> str:
-    """Hash the clips' paths, labels, splits and groups."""
-    return list_hash([clip.name, clip.split, clip.label, clip.group] for clip in manifest.clips)
+def _labels(manifest: Manifest, task: ProbeTask) -> dict[str, str | None]:
+    """Hash the clips' paths, labels, splits and groups, and the parts of cross-validation."""
+    labels = list_hash([clip.name, clip.split, clip.label, clip.group] for clip in manifest.clips)
+    return {
+        "labels": labels,
+        "parts of cross-validation": None if task.parts is None else text_hash(json.dumps(task.parts)),
+    }
 
 
 def _describe(task: ProbeTask, manifest: Manifest, config: ProbeConfig) -> dict[str, object]:

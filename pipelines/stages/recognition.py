@@ -22,11 +22,10 @@ from lm.probing.probe import fitted_penalties, scores_of_others
 from lm.probing.task import ProbeTask
 from lm.probing.vectors import FloatArray
 from pipelines.stages.baselines import create_block_reader, score_last_block
-from pipelines.stages.decoded import decoded_paths, wav_name
 from pipelines.stages.features import BAG_OF_CODES, audio_features, bag_features
 from pipelines.stages.listening import LISTENING
 from pipelines.stages.options import JudgeName
-from pipelines.stages.playback import JUDGES
+from pipelines.stages.playback import JUDGES, decoded_paths, wav_name
 from pipelines.stages.probe import probe_task
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
@@ -52,7 +51,7 @@ class Judge:
     """A classifier of sounds."""
 
     name: JudgeName
-    inputs: Mapping[str, str]  # keys of the entries that decide its answers
+    inputs: Mapping[str, Entry]  # that decide its answers
     # folder of sounds, device -> function that pools the features (dim,) of a sound, in any process
     describe: Callable[[Path, str], Describe]
     scores: Callable[[Mapping[str, FloatArray]], FloatArray]  # pooled features (sounds, dim) -> (sounds, classes)
@@ -78,7 +77,7 @@ def create_probe_judge(
         penalties = fitted_penalties(penalty, task, config)
         return scores_of_others(candidates[chosen], pooled[chosen], task, config, penalties=penalties)
 
-    return Judge(name=name, inputs={"probe": probe.key}, describe=describe, scores=scores)
+    return Judge(name=name, inputs={"probe": probe}, describe=describe, scores=scores)
 
 
 def create_network_judge(
@@ -91,7 +90,7 @@ def create_network_judge(
 
     return Judge(
         name="supervised",
-        inputs={"classifier": classifier.key, "sample": sample.key},
+        inputs={"classifier": classifier, "sample": sample},
         describe=describe,
         scores=partial(score_last_block, classifier, encoder),
     )
@@ -112,8 +111,8 @@ def label_task(session: Session, manifest: Manifest, config: ProbeConfig) -> Pro
 
 def recognise_labels(session: Session, judge: Judge, decoded: Entry, listening: Entry, classes: Sequence[str]) -> Entry:
     """Classify each decoded clip, its original, and each sound of the language model."""
-    inputs = {**judge.inputs, "decoded": decoded.key, "listening": listening.key}
-    recipe = Recipe("recognised", 3, config={"judge": judge.name}, inputs=inputs)
+    inputs = {**judge.inputs, "decoded": decoded, "listening": listening}
+    recipe = Recipe("recognised", 3, config={"listening": {"judge": judge.name}}, inputs=inputs)
 
     def make(folder: Path) -> None:
         paths = decoded_paths(decoded)

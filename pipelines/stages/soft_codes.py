@@ -10,7 +10,7 @@ with o the soft assignment of the bottleneck to the centroids, and q the GPT's p
 heard.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from lm.model import LanguageModel
 from lm.options import Pooling, VectorConfig
 from lm.probing.vectors import FloatArray, RunningPools, average
 from lm.windows import windows
-from pipelines.stages.features import CodesVectors, heard_key
+from pipelines.stages.features import CodesVectors
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
 from pipelines.store.stored_features import FEATURES, joined_rows, stacked_rows, write_features
@@ -54,10 +54,9 @@ class HeardSoftCodes:
     vectors: VectorConfig
 
     @property
-    def keys(self) -> dict[str, str]:
+    def inputs(self) -> Mapping[str, object]:
         """The inputs of a recipe."""
-        heard = {"manifest": audio_hash(self.manifest, SPLITS), **heard_key(self.heard)}
-        return {"tokenizer": self.tokenizer.key, "assignments": SOFT, **heard}
+        return _inputs(self.manifest, self.tokenizer, self.heard)
 
     @property
     def format(self) -> CodesFormat:
@@ -112,9 +111,8 @@ def filtered_features(
     heard: HeardFrames | None,
 ) -> Entry:
     """Compute filtered codes ``(time, streams * codebook_size)`` of each clip, pooled."""
-    inputs = {"tokenizer": tokenizer.key, "lm": lm.key, "manifest": audio_hash(manifest, SPLITS), **heard_key(heard)}
-    inputs["assignments"] = SOFT
-    recipe = Recipe("filtered_features", 1, config=vectors.key, inputs=inputs)
+    inputs = {**_inputs(manifest, tokenizer, heard), "lm": lm}
+    recipe = Recipe("filtered_features", 1, config={"compare": vectors.key}, inputs=inputs)
     device = str(session.gang.device)
 
     def make(folder: Path) -> None:
@@ -123,6 +121,11 @@ def filtered_features(
         write_features(folder, stacked_rows(session.each("filtered codes", partial(_of_clip, own), manifest.clips)))
 
     return session.obtain(recipe, f"filtered codes of {len(manifest.clips)} clips", make, files=[FEATURES])
+
+
+def _inputs(manifest: Manifest, tokenizer: Entry, heard: HeardFrames | None) -> dict[str, object]:
+    recordings = audio_hash(manifest, SPLITS)
+    return {"tokenizer": tokenizer, "recordings": recordings, "hearings": heard and heard.key, "soft codes": SOFT}
 
 
 @torch.inference_mode()

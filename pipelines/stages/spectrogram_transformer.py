@@ -4,7 +4,6 @@ AST is the Audio Spectrogram Transformer (Gong, Chung and Glass, 2021, arXiv:210
 of a local folder or random ones, and trained by the one training loop.
 """
 
-from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,12 +25,12 @@ from lm.bodies.spectrogram_transformer import (
     weights_hash,
 )
 from lm.options import ONE_HEARING, VectorConfig
-from pipelines.stages.features import hearings_key, network_features
+from pipelines.stages.features import hearings_hash, network_features
 from pipelines.stages.labels import LabelledTraining, Labels, train_classifier
 from pipelines.stages.options import AstSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, split_filter_banks
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe
+from pipelines.store.store import METHOD, Entry, Recipe, other_options
 from pipelines.store.training_curve import CURVE
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
 
@@ -42,7 +41,7 @@ def ast(session: Session, manifest: Manifest, banks: Entry, labels: Labels, sett
     Augmentation is that of the supervised encoder. ``banks`` are the `filter_banks` of the manifest.
     """
     config, fit, classes = settings.model, settings.fit, labels.classes
-    options = {**asdict(settings), "model": _sizes(config)}
+    options = {"ast": {**other_options(settings), "model": _sizes(config)}}
 
     def create(train: StoredClips) -> AstClassifier:
         longest = min(int(train.lengths.max()), settings.batches.max_frames)
@@ -53,7 +52,7 @@ def ast(session: Session, manifest: Manifest, banks: Entry, labels: Labels, sett
     return train_classifier(
         session,
         f"AST {config.size}",
-        Recipe("ast", 2, config=options, inputs={"filter_banks": banks.key, "weights": weights_hash(config.weights)}),
+        Recipe("ast", 2, config=options, inputs={"filter banks": banks, "weights": weights_hash(config.weights)}),
         labels,
         [split_filter_banks(banks, manifest, split) for split in TRAINED_ON],
         LabelledTraining(
@@ -96,9 +95,9 @@ def ast_features(
     multiples of ``config.patches`` times 100 ms.
     """
     method = "ast" if ast_entry or config.weights else "random_ast"
-    options = {"method": method, "model": _sizes(config), **vectors.key, "seed": seed}
-    weights = ast_entry.key if ast_entry else weights_hash(config.weights)
-    inputs = {"recordings": recordings_hash(manifest), "weights": weights, **hearings_key(vectors)}
+    options = {METHOD: method, "ast": {"model": _sizes(config), "fit": {"seed": seed}}, "compare": vectors.key}
+    recordings = {"recordings": recordings_hash(manifest), "hearings": hearings_hash(vectors)}
+    inputs = {**recordings, "weights": ast_entry or weights_hash(config.weights)}
     recipe = Recipe(f"{method}_features", 1, config=options, inputs=inputs)
     reader = AstReader(
         root=manifest.root,
@@ -116,4 +115,4 @@ def ast_features(
 
 def _sizes(config: AstConfig) -> dict[str, object]:
     """Return the options that decide the bytes, without the weights."""
-    return asdict(replace(config, weights=None))
+    return other_options(config, "weights")

@@ -13,8 +13,8 @@ from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.stages.tokenizer import AUTOENCODER, SAMPLE, STATES, columns_config, patches_of
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, write_json
-from pipelines.store.training_curve import CURVE, numeric
+from pipelines.store.store import Entry, Recipe, some_options, write_json
+from pipelines.store.training_curve import CURVE
 from tokenizer.autoencoder import PatchBatch, reconstruction_loss
 from tokenizer.sample import FrameSample, PatchBatches, draw_states, read_speech_states
 from tokenizer.speech_layer import ChosenLayer, SpeechLayer
@@ -31,7 +31,7 @@ def state_sample(
 ) -> Entry:
     """Compute statistics of all training frames, and sample states with their columns of log-mel."""
     found = layer.config
-    inputs = {"manifest": audio_hash(manifest, ("train", "validation")), "speech_model": found.files}
+    inputs = {"recordings": audio_hash(manifest, TRAINED_ON), "speech model": found.files}
     recipe = Recipe("sample", 1, config={**columns_config(audio, settings), "layer": layer.layer}, inputs=inputs)
 
     @one_thread()
@@ -81,8 +81,9 @@ def state_decoder(
     """Train the decoder of states to log-mel on the sample, in one process and thread, as the autoencoder is."""
     described, fit = settings.config(audio, layer), settings.fit
     height = described.height
-    config = {"decoder": settings.autoencoder.hidden, "height": height, "batch_size": settings.batch_size}
-    recipe = Recipe("autoencoder", 1, config={**config, "fit": numeric(fit)}, inputs={"sample": sample.key})
+    decoder = {"autoencoder": some_options(settings.autoencoder, "hidden")}
+    config = {"tokenizer": {**decoder, **some_options(settings, "patch", "batch_size", "fit")}}
+    recipe = Recipe("autoencoder", 1, config=config, inputs={"sample": sample})
 
     def make(folder: Path) -> None:
         drawn = load_file(sample.folder / SAMPLE)

@@ -8,7 +8,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
@@ -103,8 +103,8 @@ def waveforms_for_test(session: Session, manifest: Manifest, sample_rate: int) -
 def _write_waveforms(
     session: Session, manifest: Manifest, stage: str, splits: Sequence[Split], sample_rate: int
 ) -> Entry:
-    inputs = {"manifest": audio_hash(manifest, splits)}
-    recipe = Recipe(stage, 1, config={"sample_rate": sample_rate}, inputs=inputs)
+    inputs = {"recordings": audio_hash(manifest, splits)}
+    recipe = Recipe(stage, 1, config={"audio": {"sample_rate": sample_rate}}, inputs=inputs)
     clips = [clip for split in splits for clip in manifest.of(split)]
 
     def make(folder: Path) -> None:
@@ -122,8 +122,8 @@ def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) ->
 
 def spectrograms(session: Session, manifest: Manifest, audio: SpectrogramConfig, sample: Entry) -> Entry:
     """Write normalised log-mel, 16 bits, for SimCLR and the supervised encoder."""
-    inputs = {"sample": sample.key, "manifest": audio_hash(manifest, TRAINED_ON)}
-    recipe = Recipe("spectrograms", 1, config=asdict(audio), inputs=inputs)
+    inputs = {"sample": sample, "recordings": audio_hash(manifest, TRAINED_ON)}
+    recipe = Recipe("spectrograms", 1, config={"audio": audio}, inputs=inputs)
     clips = kept_clips(manifest)
     reader = SpectrogramReader(root=manifest.root, audio=audio, sample=sample.folder)
 
@@ -150,7 +150,7 @@ def heard_frames(session: Session, manifest: Manifest, audio: SpectrogramConfig,
     if not others:
         return None
     front_end = replace(audio, remove_mean="none")
-    config = {"audio": asdict(front_end), "hearings": [asdict(each) for each in others]}
+    config = {"audio": front_end, "hearings": others}
     recipe = Recipe("heard_frames", 1, config=config, inputs={"recordings": recordings_hash(manifest)})
     folders = [str(number) for number in range(2, vectors.hearings + 1)]
 
@@ -199,7 +199,7 @@ def stored_spectrograms(entry: Entry, split: Split) -> tuple[StoredClips, list[s
 
 def filter_banks(session: Session, manifest: Manifest) -> Entry:
     """Write filter banks, 16 bits, for the fine-tuning of AST, and their statistics over the training clips."""
-    recipe = Recipe("filter_banks", 1, config={}, inputs={"manifest": audio_hash(manifest, TRAINED_ON)})
+    recipe = Recipe("filter_banks", 1, config={}, inputs={"recordings": audio_hash(manifest, TRAINED_ON)})
     clips = kept_clips(manifest)
     training = len(manifest.of("train"))
 

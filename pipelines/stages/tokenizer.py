@@ -3,7 +3,8 @@
 Nothing is fitted on validation or test clips; validation clips only choose the kept weights.
 """
 
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,18 +13,25 @@ from torch import Tensor
 
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.start import TOKENS, start_folder, tokenizer_hash
+from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Session
-from pipelines.store.store import MODEL, Entry, Recipe, write_json
-from pipelines.store.training_curve import CURVE, numeric
+from pipelines.store.store import MODEL, Entry, Recipe, some_options, write_json
+from pipelines.store.training_curve import CURVE
 from tokenizer.autoencoder import Autoencoder, PatchBatch, reconstruction_loss
 from tokenizer.fitting import TOGETHER, fit_codebooks, write_bottlenecks
+from tokenizer.health import measure_health
 from tokenizer.kmeans_report import kmeans_summary
 from tokenizer.make_up_gain import measure_gain
+from tokenizer.options import HealthConfig
+from tokenizer.parquet import read_codes
 from tokenizer.sample import FrameSample, LogMelReader, PatchBatches, draw_sample, normalised_patches, read_log_mel
 from tokenizer.speech_layer import FOLDER, ChosenLayer
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.manifest import Manifest, Split, audio_hash
+from wordless.audio.reading import read_beginning
+from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
+from wordless.audio.recordings.selection import choose_evenly
+from wordless.audio.waveform import FloatArray
 from wordless.base.devices import local_gpus
 from wordless.base.errors import InputError
 from wordless.base.saved_models import TOKENIZER, write_tensors
@@ -36,7 +44,7 @@ STATES = {"train": "train_states", "validation": "validation_states"}  # tensors
 
 def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry:
     """Compute statistics of all training frames, and sample training and validation columns."""
-    inputs = {"manifest": audio_hash(manifest, ("train", "validation"))}
+    inputs = {"recordings": audio_hash(manifest, TRAINED_ON)}
     recipe = Recipe("sample", 1, config=columns_config(audio, settings), inputs=inputs)
 
     @one_thread()
@@ -67,8 +75,8 @@ def input_sample(
     ranges = settings.dynamic_ranges
     if ranges is None:
         return None
-    config = {**columns_config(audio, settings), "dynamic_ranges": list(ranges)}
-    recipe = Recipe("heard_sample", 1, config=config, inputs={"manifest": audio_hash(manifest, ["train"])})
+    config = columns_config(audio, settings, "dynamic_ranges")
+    recipe = Recipe("heard_sample", 1, config=config, inputs={"recordings": audio_hash(manifest, ["train"])})
 
     @one_thread()
     def make(folder: Path) -> None:
@@ -98,10 +106,10 @@ def _draw(
         return draw_sample(pieces, frames=settings.patch.frames, n_mels=audio.n_mels, capacity=columns, seed=seed)
 
 
-def columns_config(audio: SpectrogramConfig, settings: TokenizerSettings) -> dict[str, object]:
-    """Return the options that decide the sample's columns and their values."""
-    columns = {"frames": settings.patch.frames, "columns": settings.sample_patches, "seed": settings.seed}
-    return {"audio": asdict(audio), **columns}
+def columns_config(audio: SpectrogramConfig, settings: TokenizerSettings, *names: str) -> dict[str, object]:
+    """Return the options that decide the sample's columns and their values, and others by their names."""
+    columns = some_options(settings, "sample_patches", "seed", *names)
+    return {"audio": audio, "tokenizer": {"patch": some_options(settings.patch, "frames"), **columns}}
 
 
 def autoencoder(
@@ -112,16 +120,11 @@ def autoencoder(
     Its inputs are the columns of ``inputs``, its targets those of ``sample``.
     """
     height, fit = settings.patch.height(audio.n_mels), settings.fit
-    config = {"batch_size": settings.batch_size, "max_formants": settings.max_formants, "fit": numeric(fit)}
-    recipe = Recipe(
-        "autoencoder",
-        1,
-        config={"autoencoder": asdict(settings.autoencoder), "height": height, **config},
-        inputs={"sample": sample.key, **({"heard": inputs.key} if inputs else {})},
-    )
+    config = some_options(settings, "patch", "autoencoder", "batch_size", "max_formants", "fit")
+    recipe = Recipe("autoencoder", 1, config={"tokenizer": config}, inputs={"sample": sample, "other ranges": inputs})
 
     def make(folder: Path) -> None:
-        train, held_out = (patches_of(sample, split, height) for split in ("train", "validation"))
+        train, held_out = (patches_of(sample, split, height) for split in TRAINED_ON)
         torch.manual_seed(fit.seed)
         model = Autoencoder(settings.autoencoder, train.shape[1])
         batches = PatchBatches(
@@ -153,10 +156,8 @@ def codebook(
 
     With the ``layer`` of a speech model, its states in the sample are clustered.
     """
-    config = {"size": settings.codebook_size, "iterations": settings.kmeans_iterations, "seed": settings.seed}
-    if settings.levels > 1:  # entries of one level keep their key
-        config["levels"] = settings.levels
-    recipe = Recipe("tokenizer", 2, config=config, inputs={"autoencoder": trained.key})
+    config = some_options(settings, "codebook_size", "kmeans_iterations", "seed", "levels")
+    recipe = Recipe("tokenizer", 2, config={"tokenizer": config}, inputs={"autoencoder": trained})
 
     def make(folder: Path) -> None:
         drawn, tokenizer_config = load_file(sample.folder / SAMPLE), settings.config(audio, layer)
@@ -195,7 +196,7 @@ def codebook(
 
 def started_tokenizer(session: Session, start: str) -> Entry:
     """Copy the tokenizer of an earlier run; the entry is a complete tokenizer folder, without a record of k-means."""
-    recipe = Recipe("tokenizer", 2, config={}, inputs={"start": tokenizer_hash(start)})
+    recipe = Recipe("tokenizer", 2, config={}, inputs={TOKENS: tokenizer_hash(start)})
 
     def make(folder: Path) -> None:
         Tokenizer.from_pretrained(start_folder(start, TOKENIZER, option=TOKENS)).save_pretrained(folder)
@@ -208,3 +209,34 @@ def patches_of(sample: Entry, split: str, height: int, *, columns_of: Entry | No
     statistics = load_file(sample.folder / SAMPLE)
     columns = load_file((columns_of or sample).folder / SAMPLE)[split]
     return normalised_patches(columns, statistics["mean"], statistics["std"], height=height)
+
+
+HEALTH = "health.json"
+
+
+def health(
+    session: Session, manifest: Manifest, tokenizer_entry: Entry, codes_entry: Entry, config: HealthConfig, *, seed: int
+) -> Entry:
+    """Measure the codebook's usage, fidelity and stability on validation clips, and warn of a collapse."""
+    recipe = Recipe("health", 2, config={"tokenizer": {"health": config}, "seed": seed}, inputs={"codes": codes_entry})
+
+    @one_thread()
+    def make(folder: Path) -> None:
+        tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=str(session.gang.device))
+        held_out = (clip.codes for clip in read_codes(codes_entry.folder)[1] if clip.split == "validation")
+        chosen = choose_evenly(manifest.of("validation"), config.max_clips)
+        rate = tokenizer.config.audio.sample_rate
+        beginnings = partial(_beginnings, manifest, chosen, rate, config.max_seconds)
+        write_json(folder / HEALTH, measure_health(tokenizer, held_out, beginnings, config, seed=seed))
+
+    entry = session.obtain(recipe, "codebook health on validation clips", make, files=[HEALTH])
+    if verdict := entry.read_json(HEALTH)["verdict"]:
+        if config.gate == "stop":
+            raise InputError(str(verdict))
+        session.terminal.say(f"WARNING   {verdict}")
+    return entry
+
+
+def _beginnings(manifest: Manifest, clips: Sequence[Clip], sample_rate: int, seconds: float) -> Iterator[FloatArray]:
+    for clip in clips:
+        yield read_beginning(manifest.root / clip.path, sample_rate, seconds, part=clip.part).samples

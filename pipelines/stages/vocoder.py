@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,8 @@ from pipelines.stages.options import VocoderSettings
 from pipelines.stages.start import VOICE, saved_vocoder, start_folder, statistics_of
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
 from pipelines.store.session import Session
-from pipelines.store.store import MODEL, Entry, Recipe, text_hash
-from pipelines.store.training_curve import CURVE, numeric
+from pipelines.store.store import MODEL, Entry, Recipe, some_options, text_hash
+from pipelines.store.training_curve import CURVE
 from tokenizer.codes import IntArray
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
@@ -60,15 +60,15 @@ def vocoder(
     if config.condition == "embedding":
         known = Tokenizer.from_pretrained(coded[0].tokenizer.folder).format
         config = replace(config, codebook=known.codebook, codebook_size=known.codebook_size, streams=known.streams)
-    crops = asdict(settings.crops)
-    if not settings.crops.input_noise:
-        del crops["input_noise"]  # entries without it keep their key
-    options = {"groups": text_hash(json.dumps(groups, sort_keys=True)), "crops": crops, "fit": numeric(settings.fit)}
-    inputs = {"codes": " ".join(each.codes.key for each in coded), "waveforms": waveforms_entry.key}
+    options = {"wavenet": config, **some_options(settings, "crops", "fit")}
     start = None if settings.start is None else saved_vocoder(settings.start)
-    if start is not None:
-        inputs["start"] = f"{start.weights_sha256} {start.tokenizer}".strip()
-    recipe = Recipe("vocoder", 5, config={"wavenet": asdict(config), **options}, inputs=inputs)
+    inputs = {
+        "codes": [each.codes for each in coded],
+        "waveforms": waveforms_entry,
+        "groups": text_hash(json.dumps(groups, sort_keys=True)),
+        VOICE: None if start is None else f"{start.weights_sha256} {start.tokenizer}".strip(),
+    }
+    recipe = Recipe("vocoder", 5, config={"vocoder": options}, inputs=inputs)
 
     def make(folder: Path) -> None:
         tokenizer = Tokenizer.from_pretrained(coded[0].tokenizer.folder)

@@ -4,7 +4,7 @@ A model is a folder in the layout of Hugging Face: the user's, or an entry of th
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -21,14 +21,13 @@ from lm.bodies.wav2vec2 import (
     validation_batches,
 )
 from lm.options import ONE_HEARING, VectorConfig
-from pipelines.stages.features import hearings_key, network_features
+from pipelines.stages.features import hearings_hash, network_features
 from pipelines.stages.labels import LabelledTraining, Labels, train_classifier
-from pipelines.stages.language_model import unlabelled_entry
 from pipelines.stages.options import OPTION, FinetuningSettings, Wav2vec2Settings
 from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveforms
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, write_json
-from pipelines.store.training_curve import CURVE, numeric
+from pipelines.store.store import METHOD, Entry, Recipe, some_options, write_json
+from pipelines.store.training_curve import CURVE
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
 from wordless.base.errors import InputError
 from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_hash
@@ -58,6 +57,15 @@ class Body:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainedBody:
+    """A speech model with the entries of its pre-training; none if it was pre-trained elsewhere."""
+
+    model: Body
+    trained: tuple[Entry, ...] = ()
+    unlabelled: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sound:
     """The stored samples of a corpus."""
 
@@ -77,16 +85,16 @@ def speech_body(
     settings: Wav2vec2Settings,
     *,
     sample_rate: int,
-) -> tuple[Body, tuple[Entry, ...]]:
+) -> TrainedBody:
     """Return the model of the user's folder, or one that is pre-trained, with the entries that it is made from."""
     if settings.weights is not None:
         found = settings.described
         session.terminal.say(f"wav2vec2  {OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions")
-        return Body.of_weights(found.folder), ()
+        return TrainedBody(model=Body.of_weights(found.folder))
     sound, *extra = (Sound.of(session, each, sample_rate) for each in (manifest, *unlabelled))
     trained = wav2vec2(session, sound, extra, settings, sample_rate=sample_rate)
-    more = (unlabelled_entry(each.waveforms, place) for place, each in enumerate(extra))
-    return Body.of_entry(trained), (sound.waveforms, *more, trained)
+    data = tuple(each.waveforms for each in extra)
+    return TrainedBody(model=Body.of_entry(trained), trained=(sound.waveforms, trained), unlabelled=data)
 
 
 def wav2vec2(
@@ -98,9 +106,9 @@ def wav2vec2(
     out, and counted in the log.
     """
     own, sizes = settings.pretraining, settings.model
-    config = {"model": asdict(sizes), **asdict(own), "fit": numeric(own.fit), "sample_rate": sample_rate}
-    keys = {f"extra_{place}": each.waveforms.key for place, each in enumerate(extra, start=1)}
-    recipe = Recipe("wav2vec2", 3, config=config, inputs={"waveforms": sound.waveforms.key, **keys})
+    config = {"wav2vec2": some_options(settings, "model", "pretraining"), "audio": {"sample_rate": sample_rate}}
+    inputs = {"waveforms": sound.waveforms, "unlabelled": [each.waveforms for each in extra]}
+    recipe = Recipe("wav2vec2", 3, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
         train, held_out = (split_waveforms(sound.waveforms, sound.manifest, split)[0] for split in TRAINED_ON)
@@ -129,9 +137,9 @@ def wav2vec2(
 def random_wav2vec2(session: Session, settings: Wav2vec2Settings, *, sample_rate: int) -> Entry:
     """Write the model before its pre-training: the same random weights."""
     seed, sizes = settings.pretraining.fit.seed, settings.model
-    recipe = Recipe(
-        "random_wav2vec2", 1, config={"model": asdict(sizes), "sample_rate": sample_rate, "seed": seed}, inputs={}
-    )
+    own = {"model": sizes, "pretraining": {"fit": {"seed": seed}}}
+    config = {"wav2vec2": own, "audio": {"sample_rate": sample_rate}}
+    recipe = Recipe("random_wav2vec2", 1, config=config, inputs={})
 
     def make(folder: Path) -> None:
         model = create_masked_prediction(sizes, diversity_weight=0.0, seed=seed)
@@ -178,8 +186,8 @@ def wav2vec2_finetuned(
         Recipe(
             "wav2vec2_finetuned",
             5,
-            config={**asdict(settings), "sample_rate": sample_rate},
-            inputs={"waveforms": sound.waveforms.key, "body": body.key},
+            config={"wav2vec2": {"finetuning": settings}, "audio": {"sample_rate": sample_rate}},
+            inputs={"waveforms": sound.waveforms, "body": body.key},
         ),
         labels,
         [split_waveforms(sound.waveforms, sound.manifest, split) for split in TRAINED_ON],
@@ -219,8 +227,8 @@ def speech_features(
 
     A clip is in memory as a whole. Models that were trained on no clip of the corpus give all folds the same entry.
     """
-    config = {"method": method, **vectors.network_key, "sample_rate": sample_rate}
-    inputs = {"recordings": recordings_hash(manifest), "body": body.key, **hearings_key(vectors)}
+    config = {METHOD: method, "compare": vectors.network_key, "audio": {"sample_rate": sample_rate}}
+    inputs = {"recordings": recordings_hash(manifest), "hearings": hearings_hash(vectors), "body": body.key}
     recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)
     reader = SpeechReader(
         root=manifest.root,

@@ -8,7 +8,7 @@ import heapq
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from pipelines.store.store import ENTRY, Recipe
+from pipelines.store.store import ENTRY, METHOD, Recipe
 from wordless.base.json_values import find_object
 
 NEWEST: Final = 50  # entries of the stage that are read
@@ -25,38 +25,7 @@ DEEPEST: Final = 16  # stages from an input to what differs, and groups of optio
 SHOWN: Final = 4  # differences in a line
 CHARACTERS: Final = 60  # of a value in a line
 NOTHING: Final = object()  # the value of an option that a recipe does not have, as options at their default may be
-# Inputs of stages whose names are no words for a message.
-INPUTS: Final = {
-    "manifest": "recordings",  # the hash of their list
-    "methods": "compared methods",
-    "scores": "scores of the classifiers",
-    "parts": "parts of cross-validation",
-}
-ABOUT: Final = ("of", "method")  # in a config: the method that an entry is about, which is no option
-# Stage -> the group of options that it reads; of any other stage, the name itself stands before its options.
-GROUPS: Final = {
-    **dict.fromkeys(("sample", "heard_sample", "autoencoder", "tokenizer"), "tokenizer"),
-    **{stage: f"baselines.{stage}" for stage in ("simclr", "supervised")},
-    "views": "lm.views",
-    "upsampler": "lm",
-    "health": "tokenizer.health",
-    "probed": "probe",
-}
-# Names in the recipes of vectors -> the group of options, whatever the method is.
-COMPARED: Final = ("methods", "layers", "poolings", "hearings", "hearing_rates", "states")
-# Names in the recipes of tokenizers -> the options.
-RENAMED: Final = {
-    "tokenizer.size": "tokenizer.codebook_size",
-    "tokenizer.iterations": "tokenizer.kmeans_iterations",
-    "tokenizer.frames": "tokenizer.patch.frames",
-    "tokenizer.columns": "tokenizer.sample_patches",
-    "probe.ridge": "version of ridge regression",
-    "probe.tolerance": "tolerance of logistic regression",
-    "probe.resampled": "unit of the bootstrap",
-    "probe.unbiased": "version of the intervals",
-}
 KEY: Final = re.compile(r"[0-9a-f]{16}")
-EVERYWHERE: Final = ("audio", "threads", "processes")  # options of the whole run
 
 Made = Mapping[str, object]  # the content of an entry.json
 
@@ -96,13 +65,13 @@ def differences(new: Made, old: Made, entries: "_Entries") -> list[Difference]:
         stage = str(new.get("stage"))
         inputs, before = (_mapping(each.get("inputs")) for each in (new, old))
         if inputs and before and not inputs.keys() & before.keys():  # made in another way, from other options
-            return add(via, _origin(stage, inputs, before), "", "")
+            return add(via, f"the {stage} is made from {' and '.join(inputs)}, not from {' and '.join(before)}", "", "")
         values, others = (dict(_flat(each.get("config"))) for each in (new, old))
         values["version of its code"], others["version of its code"] = new.get("version"), old.get("version")
         for name in dict.fromkeys([*values, *others]):
             one, two = values.get(name, NOTHING), others.get(name, NOTHING)
             if type(one) is not type(two) or one != two:
-                add(via, _option(stage, name), _short(one), _short(two))
+                add(via, name, _short(one), _short(two))
         for name in dict.fromkeys([*inputs, *before]):
             if inputs.get(name) != before.get(name):
                 follow(stage, via or name, name, str(inputs.get(name, "")), str(before.get(name, "")), depth)
@@ -111,23 +80,20 @@ def differences(new: Made, old: Made, entries: "_Entries") -> list[Difference]:
     def follow(stage: str, via: str, name: str, new: str, old: str, depth: int) -> None:
         keys, others = new.split(), old.split()
         if not new or not old:  # an input that only some entries have, such as views
-            return add("" if via == name else via, _added(stage, name, there=bool(new)), "", "")
+            change = f"the {stage} {'also reads' if new else 'does not read'} {name}"
+            return add("" if via == name else via, change, "", "")
         if len(keys) != len(others) or depth == DEEPEST:
-            return add_input(stage, via, name)
+            return add("" if via == name else via, _differing(name), "", "")
         for key, other in zip(keys, others, strict=True):
             if key == other or (key, other) in seen:
                 continue
             seen.add((key, other))
             one, two = entries.of(key), entries.of(other)
             if one is None or two is None or (one.get("stage"), _about(one)) != (two.get("stage"), _about(two)):
-                add_input(stage, via, name)
+                add("" if via == name else via, _differing(name), "", "")
             else:
                 compare(one, two, via, depth + 1)
         return None
-
-    def add_input(stage: str, via: str, name: str) -> None:
-        what = f"the model {stage}.start differs" if name == "start" else _differing(name)
-        add("" if via == name else via, what, "", "")
 
     def add(via: str, name: str, new: str, old: str) -> None:
         found.setdefault((name, new, old), Difference(via=via, name=name, new=new, old=old))
@@ -181,42 +147,14 @@ def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _about(made: Made) -> list[object]:
+def _about(made: Made) -> object:
     """Return the method that an entry is about; entries about others are no earlier versions of it."""
-    config = _mapping(made.get("config"))
-    return [config.get(name) for name in ABOUT]
+    return _mapping(made.get("config")).get(METHOD)
 
 
 def _differing(name: str) -> str:
     """Say that an input differs."""
-    words = INPUTS.get(name, name)
-    return f"the {words} {'differ' if words.endswith('s') else 'differs'}"
-
-
-def _origin(stage: str, inputs: Iterable[str], before: Iterable[str]) -> str:
-    """Say from what a stage is made now, where the entry of the store was made from something else."""
-    for names, comes in ((inputs, "comes"), (before, "does not come")):
-        if "start" in names:
-            return f"the {stage} {comes} from {stage}.start"
-    new, old = (" and ".join(INPUTS.get(name, name) for name in names) for names in (inputs, before))
-    return f"the {stage} is made from {new}, not from {old}"
-
-
-def _added(stage: str, name: str, *, there: bool) -> str:
-    """Say that a stage has an input that the entry of the store did not have, or the other way round."""
-    if name == "start":
-        return f"the {stage} {'comes' if there else 'does not come'} from {stage}.start"
-    return f"the {stage} {'also reads' if there else 'does not read'} {INPUTS.get(name, name)}"
-
-
-def _option(stage: str, name: str) -> str:
-    """Return the name of an option on the command line, as far as the recipe tells it."""
-    first = name.partition(".")[0]
-    if first in EVERYWHERE or first.startswith("version"):
-        return name
-    group = "compare" if stage.endswith("_features") and first in COMPARED else GROUPS.get(stage, stage)
-    option = f"{group}.{name}"
-    return RENAMED.get(option, option)
+    return f"the {name} {'differ' if name.endswith('s') else 'differs'}"
 
 
 def _short(value: object) -> str:

@@ -1,6 +1,6 @@
 """A run's session: its store, processes, terminal and folder, and the reuse or making of a stage."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -14,10 +14,9 @@ from pipelines.commandline.claims import keep_claimed
 from pipelines.store.anew import why_anew
 from pipelines.store.store import ENTRY, Entry, Recipe, Store, checkpoints_of, write_json
 from pipelines.store.training_curve import CURVE, training_name
-from pipelines.store.users import note_user
-from pipelines.tracking.curves import LiveCurve, stored_points
+from pipelines.store.unused import note_user
 from pipelines.tracking.tracker import TrackedTraining
-from pipelines.tracking.tracking import NO_TRACKING, Tracking
+from pipelines.tracking.tracking import NO_TRACKING, LiveCurve, Tracking, stored_points
 from wordless.base.devices import cores
 from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
@@ -201,11 +200,11 @@ class Session:
             )
         return own
 
-    def track_others(self, entries: Iterable[Entry], place: str) -> None:
-        """Give trackers the curves of entries that another process made for ``place``, as far as it could not."""
+    def track_others(self, entries: Mapping[str, Entry], place: str) -> None:
+        """Give trackers the curves of entries that another process made for ``place``."""
         own = replace(self, place=place)
-        for entry in entries:
-            own._track(entry, own._training_name(entry.stage), own.tracking.of_this_process)
+        for name, entry in entries.items():
+            own._track(entry, own._training_name(name), own.tracking)
 
     def _training_name(self, stage: str) -> str:
         return training_name(f"{self.prefix}{stage}", self.place)
@@ -218,10 +217,16 @@ class Session:
     def _track(self, entry: Entry, name: str, tracking: Tracking) -> None:
         """Give trackers the whole curve of an entry, if it has one."""
         if tracking.channels and (entry.folder / CURVE).is_file():
-            recipe = entry.read_json(ENTRY).get("config")
-            fit = recipe.get("fit") if isinstance(recipe, dict) else None
+            fit = _fit_options(entry.read_json(ENTRY).get("config"))
             if points := stored_points(entry.read_rows(CURVE, "curve"), fit):  # none of a training without steps
                 tracking.complete(TrackedTraining(name=name, key=entry.key), points)
 
     def _waiting(self, recipe: Recipe) -> None:
         self.terminal.say(f"waiting   {recipe.stage:<12} {recipe.key}  another process is making it")
+
+
+def _fit_options(config: object) -> object:
+    """Return the options of a training in a recipe, which stand in the group ``fit`` of its model's options."""
+    if not isinstance(config, dict):
+        return None
+    return config.get("fit") or next(filter(None, map(_fit_options, config.values())), None)

@@ -11,24 +11,32 @@ import hashlib
 import json
 import math
 import shutil
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipelines.store.costs import measured
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, file_hash, flush_folder, remove, write_aside
 from wordless.base.json_values import find_object
+from wordless.base.memory import peak_memory
 from wordless.base.options import Options, option
 from wordless.base.versions import version_of
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 ENTRY = "entry.json"
+METHOD = "method"  # in a recipe's config: the method that an entry is about, which is no option
 TIMINGS = "timings.json"
 SYNTHESISED, UNPACKED = "embedded", "datasets"  # folders of recordings: the built-in corpus, unpacked data sets
 MODEL = ("README.md", "config.json", "model.safetensors")  # the files of a tokenizer, a language model or a vocoder
+# Options that decide no result: how often checkpoints are written, what a collapse of the codebook does, which program
+# computes the same sound.
+NO_RESULT = ("checkpoint_minutes", "gate", "engine")
 LIBRARIES = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "scikit-learn", "numpy", "soundfile", "soxr")
 
 
@@ -46,8 +54,14 @@ class Recipe:
     stage: str
     version: int  # of the stage's code: raise it when the same config gives other bytes
     _: KW_ONLY
-    config: Mapping[str, object]  # numeric config, JSON-serialisable
-    inputs: Mapping[str, str]  # name of an input -> its key or content hash
+    # values and config dataclasses, under the names that options have on the command line: {"lm": {"gpt": GPTConfig()}}
+    config: Mapping[str, object]
+    inputs: Mapping[str, object]  # by name an entry, several entries, or a hash of content; None: no such input
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "config", _plain(self.config))
+        read = {name: _input_key(each) for name, each in self.inputs.items() if each is not None}
+        object.__setattr__(self, "inputs", read)
 
     @property
     def key(self) -> str:
@@ -78,6 +92,48 @@ class Entry:
     def costs(self) -> dict[str, float]:
         """Seconds and peak memory in bytes of making the entry; 0 if the record is lost."""
         return _costs(_recorded(self.folder / TIMINGS))
+
+
+def some_options(config: object, *names: str) -> dict[str, object]:
+    """Return some options of a config by name, for a stage that reads only these."""
+    return {name: getattr(config, name) for name in names}
+
+
+def other_options(config: "DataclassInstance", *names: str) -> dict[str, object]:
+    """Return all options of a config by name but some, which do not decide the result of a stage."""
+    return {each.name: getattr(config, each.name) for each in fields(config) if each.name not in names}
+
+
+def _plain(value: object) -> object:
+    """Return the JSON of a value of a recipe.
+
+    Raises:
+        ValueError: ``precision`` is ``auto``; call `wordless.training.precision.with_precision` on the settings first.
+    """
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case Mapping():
+            return {name: _plain(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+    if not is_dataclass(value) or isinstance(value, type):
+        raise TypeError(f"a key cannot have a {type(value).__name__}")
+    if getattr(value, "precision", None) == "auto":
+        raise ValueError("a key needs the meaning of precision=auto: call with_precision on the settings first")
+    return _plain(other_options(value, *NO_RESULT))
+
+
+def _input_key(read: object) -> str:
+    """Return the keys of an input, or its content hash."""
+    match read:
+        case str():
+            return read
+        case Entry():
+            return read.key
+        case list() | tuple():
+            return " ".join(map(_input_key, read))
+    raise TypeError(f"a {type(read).__name__} is no input of a stage")
 
 
 @dataclass(frozen=True)
@@ -289,3 +345,35 @@ def write_json(path: Path, content: object) -> None:
 def text_hash(text: str) -> str:
     """Compute the SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+BEGUN = "begun.json"
+RESET_PEAK = "5"  # value that resets the peak of resident memory, see Linux's proc(5)
+
+
+@contextmanager
+def measured(checkpoints: Path) -> Iterator[dict[str, float]]:
+    """Measure the costs of the block, including those of killed runs, which are recorded in ``checkpoints``.
+
+    When the block ends, the dictionary has ``seconds`` (those of a killed run up to its last checkpoint) and
+    ``peak_memory`` in bytes (since the start of the process where the system cannot reset the peak).
+    """
+    costs: dict[str, float] = {}
+    before, started = _earlier(checkpoints), time.monotonic()
+    write_aside(checkpoints / BEGUN, json.dumps({"seconds": before, "time": time.time()}))
+    with suppress(OSError):  # not Linux, or no permission
+        Path("/proc/self/clear_refs").write_text(RESET_PEAK)
+    yield costs
+    costs.update(seconds=before + time.monotonic() - started, peak_memory=peak_memory())
+
+
+def _earlier(checkpoints: Path) -> float:
+    """Read the seconds of earlier attempts; 0 if there is no readable record."""
+    try:
+        begun = json.loads((checkpoints / BEGUN).read_bytes())
+        seconds, started = float(begun["seconds"]), float(begun["time"])
+        last = max(path.lstat().st_mtime for path in checkpoints.iterdir())
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return 0.0
+    spent = seconds + max(last - started, 0.0)
+    return spent if math.isfinite(spent) and seconds >= 0 else 0.0

@@ -10,21 +10,19 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from pipelines.tracking.ledger import Ledger
-from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, TrackedTraining, TrackerKind
+from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, TrackerKind
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
 
-NAME = "mlflow"
 EXPERIMENT = "wordless"
+ID = "wordless.id"  # tag of a run
 STATES: dict[State, str] = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 MOST_METRICS, MOST_PARAMETERS = 1000, 100  # of one request
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # beginnings of an address
@@ -40,45 +38,40 @@ class MlflowRun:
     """A run in MLflow, new or continued."""
 
     def __init__(self, run: TrackedRun) -> None:
-        """Create the run, or find it by the ledger in the folder of ``run``."""
+        """Create the run, or find it by its id."""
         for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
         from mlflow import MlflowClient
 
         for library in ("mlflow", "alembic"):  # they tell how they create a database
             logging.getLogger(library).setLevel(logging.WARNING)
-        self._run = run
+        self._run, own = run, run.find_id()
         self._client = MlflowClient()
         experiment = _experiment(self._client)
-        self._ledger = Ledger.read(run, NAME, place=f"{self._client.tracking_uri} {experiment}")
-        self._id = self._ledger.id if _exists(self._client, self._ledger.id) else None
-        if self._id is None:
-            self._id = self._client.create_run(experiment, run_name=run.name, tags=_tags(run)).info.run_id
-            self._ledger.begin(self._id)
-            self._add_parameters()
-        else:
+        if found := self._client.search_runs([experiment], f"tags.`{ID}` = '{own}'", max_results=1):
+            self._id = found[0].info.run_id
             self._client.update_run(self._id, status="RUNNING")
+        else:
+            created = self._client.create_run(experiment, run_name=run.name, tags={**_tags(run), ID: own})
+            self._id = created.info.run_id
+            self._add_parameters()
 
-    def begin(self, training: TrackedTraining) -> None:
-        """Do nothing: the first points begin a curve."""
+    def held(self, curve: str) -> Sequence[tuple[int, float]]:
+        """Ask for the losses of a curve."""
+        name = FORBIDDEN.sub("_", f"{curve}/train_loss")
+        if name not in self._client.get_run(self._id).data.metrics:
+            return []
+        return sorted((each.step, each.value) for each in self._client.get_metric_history(self._id, name))
 
-    def add(self, training: TrackedTraining, points: Sequence[CurvePoint]) -> None:
-        """Log the points that MLflow does not hold."""
-        name, new = self._ledger.new(training, points)
-        if new:
-            curves = [(f"{name}/{key}", value, point.step) for point in new for key, value in point.values.items()]
-            self._log(_metric(*each) for each in curves)
-            self._ledger.note(training, new)
-
-    def complete(self, training: TrackedTraining, points: Sequence[CurvePoint]) -> None:
-        """Log the points that MLflow does not hold."""
-        self.add(training, points)
+    def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
+        """Log the values of points."""
+        self._log((f"{curve}/{name}", value, point.step) for point in points for name, value in point.values.items())
 
     def conclude(self, outcome: Outcome) -> None:
         """Log figures that are new or have changed, the options, files and pictures."""
         known = self._client.get_run(self._id).data.metrics
-        figures = (_metric(name, value, 0) for name, value in outcome.figures.items())
-        self._log(each for each in figures if known.get(each.key) != each.value)
+        figures = outcome.figures.items()
+        self._log((name, value, 0) for name, value in figures if known.get(FORBIDDEN.sub("_", name)) != value)
         self._client.log_dict(self._id, dict(self._run.config), "config.json")
         for path in outcome.files:
             self._client.log_artifact(self._id, str(path))
@@ -91,8 +84,13 @@ class MlflowRun:
         """Set the state of the run."""
         self._client.set_terminated(self._id, status=STATES[state])
 
-    def _log(self, metrics: Iterator[Metric]) -> None:
-        while batch := list(islice(metrics, MOST_METRICS)):
+    def _log(self, metrics: Iterable[tuple[str, float, int]]) -> None:
+        """Log names, values and steps."""
+        from mlflow.entities import Metric
+
+        now = round(1000 * time.time())
+        each = (Metric(FORBIDDEN.sub("_", name), value, now, step) for name, value, step in metrics)
+        while batch := list(islice(each, MOST_METRICS)):
             self._client.log_batch(self._id, metrics=batch)
 
     def _add_parameters(self) -> None:
@@ -135,21 +133,6 @@ def _experiment(client: MlflowClient) -> str:
         raise
 
 
-def _exists(client: MlflowClient, run_id: str | None) -> bool:
-    """Return whether MLflow has a run that is not deleted."""
-    from mlflow.exceptions import MlflowException
-    from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
-
-    if run_id is None:
-        return False
-    try:
-        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
-    except MlflowException as error:
-        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-            return False
-        raise
-
-
 def _tags(run: TrackedRun) -> dict[str, str]:
     tags = {
         "mlflow.source.name": run.command,
@@ -162,10 +145,4 @@ def _tags(run: TrackedRun) -> dict[str, str]:
     return {name: value for name, value in tags.items() if value}
 
 
-def _metric(name: str, value: float, step: int) -> Metric:
-    from mlflow.entities import Metric
-
-    return Metric(FORBIDDEN.sub("_", name), value, round(1000 * time.time()), step)
-
-
-MLFLOW = TrackerKind(NAME, title="MLflow", modules=_modules, extra="mlflow", everywhere=False, open=MlflowRun)
+MLFLOW = TrackerKind("mlflow", title="MLflow", modules=_modules, extra="mlflow", everywhere=False, open=MlflowRun)

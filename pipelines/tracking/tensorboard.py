@@ -4,17 +4,25 @@ Each training has a folder: one log of training losses, one of validation losses
 folder ``run`` has the options, figures and pictures.
 """
 
+from __future__ import annotations
+
+import io
 import json
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipelines.tracking.event_files import append_picture, append_scalars, append_text, event_file, steps_in
-from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, TrackedTraining, TrackerKind
+import numpy as np
+from PIL import Image
+
+from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, TrackerKind
 from wordless.base.files import remove
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 FOLDER = "tensorboard"  # in a run folder
 RUN = "run"  # in `FOLDER`
-LOSSES = {"loss_train": "train_loss", "loss_validation": "validation_loss"}  # log -> value of a point
+LOSSES = {"train_loss": "train", "validation_loss": "validation"}  # both in one chart
 
 
 class EventFiles:
@@ -24,59 +32,59 @@ class EventFiles:
         """Write below the folder of ``run``."""
         self._run = run
         self._root = run.folder / FOLDER
-        self._files: dict[str, Path] = {}  # of this process, by training
-        self._steps: dict[str, list[int]] = {}  # that are in them
-        self._outcome: Path | None = None  # the file of options and figures
+        self._writers: dict[str, SummaryWriter] = {}  # of one training at a time: each writer has threads
 
-    def begin(self, training: TrackedTraining) -> None:
-        """Remove what an earlier run logged of the training: all points follow."""
-        remove(self._root / training.name)
-        self._files[training.name], self._steps[training.name] = event_file(self._root / training.name), []
+    def held(self, curve: str) -> Sequence[tuple[int, float]]:
+        """Read the losses of a curve from the event files of earlier calls."""
+        folder = self._root / curve / "loss_train"
+        if not folder.is_dir():
+            return []
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # slow to import
 
-    def add(self, training: TrackedTraining, points: Sequence[CurvePoint]) -> None:
-        """Append points to the three logs of a training."""
-        if training.name not in self._files:
-            self.begin(training)
-        path = self._files[training.name]
+        log = EventAccumulator(str(folder), size_guidance={"scalars": 0}, purge_orphaned_data=False).Reload()
+        return [(event.step, event.value) for event in log.Scalars("loss")] if "loss" in log.Tags()["scalars"] else []
+
+    def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
+        """Append points to the three logs of a curve."""
+        writer = self._writer(curve)
         for point in points:
             values = point.values
-            for log, name in LOSSES.items():
-                loss = {"loss": values.pop(name)} if name in values else {}
-                append_scalars(path.parent / log / path.name, loss, step=point.step)
-            append_scalars(path, values, step=point.step)
-            self._steps[training.name].append(point.step)
-
-    def complete(self, training: TrackedTraining, points: Sequence[CurvePoint]) -> None:
-        """Write the curve anew, unless the log has each of its steps once."""
-        logged = self._steps.get(training.name)
-        if logged is None:  # this process did not train it, but an earlier run in this folder may have
-            logged = list(steps_in(self._root / training.name / next(iter(LOSSES))))
-        if logged != [point.step for point in points]:
-            self.begin(training)
-            self.add(training, points)
+            losses = {log: values.pop(name) for name, log in LOSSES.items() if name in values}
+            writer.add_scalars("loss", losses, point.step)
+            for name, value in values.items():
+                writer.add_scalar(name, value, point.step)
+        writer.flush()
 
     def conclude(self, outcome: Outcome) -> None:
         """Write options, figures, the place of the report and pictures."""
         remove(self._root / RUN)
-        path, run = event_file(self._root / RUN), self._run
+        writer, run = self._writer(RUN), self._run
         commit = f", commit {run.commit}" if run.commit else ""
         about = (f"`{run.command}`", f"Wordless {run.version}{commit}", f"folder {run.folder.absolute()}")
-        append_text(path, "run", "\n\n".join(about))
-        append_text(path, "config", f"```\n{json.dumps(run.config, indent=1, sort_keys=True)}\n```")
+        writer.add_text("run", "\n\n".join(about))
+        writer.add_text("config", f"```\n{json.dumps(run.config, indent=1, sort_keys=True)}\n```")
         rows = "\n".join(f"| {name} | {value:.6g} |" for name, value in outcome.figures.items())
-        append_text(path, "figures", f"| figure | value |\n|---|---|\n{rows}")
-        append_text(path, "files", "\n".join(f"- {file.absolute()}" for file in outcome.files))
+        writer.add_text("figures", f"| figure | value |\n|---|---|\n{rows}")
+        writer.add_text("files", "\n".join(f"- {file.absolute()}" for file in outcome.files))
         for title, png in outcome.pictures.items():
-            append_picture(path, title, png)
-        self._outcome = path
+            writer.add_image(title, np.asarray(Image.open(io.BytesIO(png)).convert("RGB")), dataformats="HWC")
 
     def close(self, state: State) -> None:
-        """Write how the run ended, if it had come to any training or figure."""
-        if self._outcome is None and self._files:
+        """Write how the run ended, beside what it came to."""
+        if RUN not in self._writers:
             remove(self._root / RUN)
-            self._outcome = event_file(self._root / RUN)
-        if self._outcome is not None:
-            append_text(self._outcome, "state", state)
+        self._writer(RUN).add_text("state", state)
+        self._writers.pop(RUN).close()
+
+    def _writer(self, folder: str) -> SummaryWriter:
+        """Return the writer of a folder, and close the one before."""
+        if folder not in self._writers:
+            from torch.utils.tensorboard import SummaryWriter  # slow to import
+
+            while self._writers:
+                self._writers.popitem()[1].close()
+            self._writers[folder] = SummaryWriter(str(self._root / folder))
+        return self._writers[folder]
 
 
 TENSORBOARD = TrackerKind(

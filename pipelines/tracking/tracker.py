@@ -1,12 +1,21 @@
 """What a tracker is told of a run, and what a tracker is."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
+from uuid import uuid4
+
+from wordless.base.files import write_aside
+from wordless.base.json_values import find_object
 
 State = Literal["finished", "failed", "killed"]
+FOLDER: Final = "tracking"  # in a run folder
+# Options that say where and how a run computes; the same tracked run may have other values of them.
+ELSEWHERE = frozenset({"name", "device", "workers", "parallel", "engine", "store", "tracking"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +29,19 @@ class TrackedRun:
     config: Mapping[str, object]  # the composed one: plain values, nested
     version: str  # of Wordless
     commit: str | None  # of the checkout
+
+    def find_id(self) -> str:
+        """Return the id of the run in libraries, from its folder; other options in the same folder get a new id."""
+        deciding = {name: value for name, value in self.config.items() if name not in ELSEWHERE}
+        options = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]
+        path = self.folder / FOLDER / "id.json"
+        found = find_object(path) or {}
+        if found.get("options") == options and isinstance(known := found.get("id"), str):
+            return known
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = uuid4().hex
+        write_aside(path, json.dumps({"options": options, "id": new}) + "\n")
+        return new
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,20 +80,13 @@ class Outcome:
 
 
 class Tracker(Protocol):
-    """The record of one run in a library.
+    """The record of one run in a library. Any method may raise any exception: the run then gives up this tracker."""
 
-    Points may come twice, because a resumed run tells of earlier points again: a tracker shows each step once. Any
-    method may raise any exception; the caller then gives up this tracker, and the run goes on.
-    """
+    def held(self, curve: str) -> Sequence[tuple[int, float]]:
+        """Return steps and training losses of a curve that the library holds of an earlier call, in order."""
 
-    def begin(self, training: TrackedTraining) -> None:
-        """Take note that a training begins or is continued; all its points follow, from the first one on."""
-
-    def add(self, training: TrackedTraining, points: Sequence[CurvePoint]) -> None:
-        """Add points to the curve of a training."""
-
-    def complete(self, training: TrackedTraining, points: Sequence[CurvePoint]) -> None:
-        """Make the curve of a training that has ended, here or in an earlier run, have exactly these steps."""
+    def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
+        """Append points to a curve."""
 
     def conclude(self, outcome: Outcome) -> None:
         """Record what the run came to, in place of what an earlier call recorded."""

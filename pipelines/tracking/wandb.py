@@ -7,78 +7,68 @@ The library's own variables say where: WANDB_PROJECT, else ``wordless``; WANDB_E
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pipelines.tracking.ledger import FOLDER, Ledger
-from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, TrackedTraining, TrackerKind
+from pipelines.tracking.tracker import FOLDER, CurvePoint, Outcome, State, TrackedRun, TrackerKind
 
 if TYPE_CHECKING:
     import wandb
 
-NAME = "wandb"
 PROJECT = "wordless"
 EXIT_CODES: dict[State, int] = {"finished": 0, "failed": 1, "killed": 130}
 SECONDS_TO_BEGIN, SECONDS_TO_END = 30.0, 50.0  # that the library waits for its server
 
 
 class WandbRun:
-    """A run in Weights & Biases, new or continued."""
+    """A run in Weights & Biases, new or continued. An offline run is written anew by each call."""
 
     def __init__(self, run: TrackedRun) -> None:
-        """Begin the run, or continue it by the ledger in the folder of ``run``."""
+        """Begin the run, or continue it by its id."""
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # of crashes of the library, to its makers
         import wandb
 
         own = wandb.setup().settings
         mode: Literal["online", "offline"] | None = None if "WANDB_MODE" in os.environ else _mode(own)
-        project, folder = own.project or PROJECT, Path(os.environ.get("WANDB_DIR") or run.folder / FOLDER)
+        folder = Path(os.environ.get("WANDB_DIR") or run.folder / FOLDER)
         folder.mkdir(parents=True, exist_ok=True)
-        place = " ".join((own.base_url, own.entity or "", project, mode or own.mode))
-        self._ledger = Ledger.read(run, NAME, place=place)
-        superseded = self._superseded()
+        known = run.find_id()
+        if (mode or own.mode) == "offline":
+            before = [path for path in folder.glob(f"wandb/offline-run-*-{known}*") if path.is_dir()]
+            uploaded = [path for path in before if any(path.glob("*.wandb.synced"))]
+            for path in {*before} - {*uploaded}:  # nobody has its points, and this call logs them again
+                shutil.rmtree(path, ignore_errors=True)
+            known += f"-{len(uploaded)}" if uploaded else ""  # a server would show the points of both
         self._wandb = wandb.init(
-            id=self._ledger.id,
+            id=known,
             name=run.name,
-            project=project,
+            project=own.project or PROJECT,
             group=os.environ.get("WANDB_RUN_GROUP") or run.group,
             notes=run.command,
             dir=folder,
             mode=mode,
-            resume="allow" if self._ledger.id else None,
+            resume="allow",
             config={**run.config, "wordless": _about(run)},
             allow_val_change=True,
             reinit="create_new",
             settings=_settings(),
         )
-        if superseded or self._ledger.id is None:
-            self._ledger.begin(self._wandb.id, folder=str(self._wandb.settings.sync_dir))
-        if superseded:
-            shutil.rmtree(superseded, ignore_errors=True)
         self._named: set[str] = set()
-        self._run = run
 
-    def begin(self, training: TrackedTraining) -> None:
-        """Do nothing: the first points begin a curve."""
+    def held(self, curve: str) -> Sequence[tuple[int, float]]:
+        """Return the last step and loss of a curve: a run that is continued has them in its summary."""
+        step, loss = (self._wandb.summary.get(f"{curve}/{name}") for name in ("step", "train_loss"))
+        return [] if step is None or loss is None else [(int(step), float(loss))]
 
-    def add(self, training: TrackedTraining, points: Sequence[CurvePoint]) -> None:
-        """Log the points that the run does not hold, with the steps of the training as their horizontal axis."""
-        name, new = self._ledger.new(training, points)
-        if not new:
-            return
-        if name not in self._named:
-            self._wandb.define_metric(f"{name}/*", step_metric=f"{name}/step")
-            self._named.add(name)
-        for point in new:
-            self._wandb.log({f"{name}/{key}": value for key, value in {"step": point.step, **point.values}.items()})
-        self._ledger.note(training, new)
-
-    def complete(self, training: TrackedTraining, points: Sequence[CurvePoint]) -> None:
-        """Log the points that the run does not hold."""
-        self.add(training, points)
+    def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
+        """Log points, with the steps of the training as their horizontal axis."""
+        if curve not in self._named:
+            self._wandb.define_metric(f"{curve}/*", step_metric=f"{curve}/step")
+            self._named.add(curve)
+        for point in points:
+            self._wandb.log({f"{curve}/{key}": value for key, value in {"step": point.step, **point.values}.items()})
 
     def conclude(self, outcome: Outcome) -> None:
         """Set the figures of the summary, and save copies of files and pictures."""
@@ -98,13 +88,6 @@ class WandbRun:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)  # a copy: the library would only link a file of another folder
         self._wandb.save(path, base_path=self._wandb.dir, policy="now")
-
-    def _superseded(self) -> Path | None:
-        """Return the folder of an earlier offline attempt that nobody has uploaded: this run logs everything anew."""
-        folder, run_id = Path(self._ledger.folder), self._ledger.id
-        if run_id is None or not re.fullmatch(rf"offline-run-[\d_]+-{re.escape(run_id)}(-\d+)?", folder.name):
-            return None
-        return None if (folder / f"run-{run_id}.wandb.synced").exists() else folder
 
 
 def _mode(settings: wandb.Settings) -> Literal["online", "offline"]:
@@ -134,8 +117,6 @@ def _about(run: TrackedRun) -> dict[str, str | None]:
     return {"version": run.version, "commit": run.commit, "command": run.command, "folder": str(run.folder.absolute())}
 
 
-def _modules() -> tuple[str, ...]:
-    return ("wandb",)
-
-
-WANDB = TrackerKind(NAME, title="Weights & Biases", modules=_modules, extra="wandb", everywhere=False, open=WandbRun)
+WANDB = TrackerKind(
+    "wandb", title="Weights & Biases", modules=lambda: ("wandb",), extra="wandb", everywhere=False, open=WandbRun
+)

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from pipelines.benchmarks.sounds import random_tokenizer
+from pipelines.benchmarks.measurement import random_tokenizer
 from tests.gpu.finding import CPU, Finding, Scale, missing, relative, seconds_of
 from tests.gpu.lloyd import lloyd
 from tests.gpu.training import trained

@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipelines.benchmarks.sounds import random_tokenizer
-from pipelines.benchmarks.vocoder import weight_bytes
+from pipelines.benchmarks.measurement import random_tokenizer
 from tests.gpu.finding import CPU, Finding, Scale, bandwidth, relative, seconds_of
 from tests.gpu.plain_wavenet import PlainWaveNet
 from tests.gpu.training import trained
 from vocoder.crops import Crops, VocoderClips, loss
-from vocoder.engines.choice import choose_engine, create_streams, precision
+from vocoder.engines.choice import Engine, choose_engine, create_streams, precision, width
 from vocoder.engines.torch_streams import draw_levels
 from vocoder.generation import GenerationInput, generate
 from vocoder.options import CropsConfig, WaveNetConfig
@@ -120,11 +119,20 @@ def wavenet_generation(device: torch.device, scale: Scale) -> Finding:
     for clips in scale.generated:
         speed = _generation_rate(there, clips, scale.frames, "auto", device)
         rates[f"samples_per_second_{clips}"] = speed
-        rates[f"share_of_memory_bandwidth_{clips}"] = speed * weight_bytes(CONFIG, fastest, clips, 1) / reading
+        rates[f"share_of_memory_bandwidth_{clips}"] = speed * _weight_bytes(fastest, clips) / reading
         plain = _generation_rate(there, clips, 1, "torch", device)
         rates[f"ratio_to_plain_{clips}"] = speed / plain
     other = max(_other_levels(model, there, clips) for clips in scale.generated)
     return Finding(difference=other, allowed=0.01 if precision(fastest) == "fp32" else 0.05, rates=rates)
+
+
+def _weight_bytes(engine: Engine, clips: int) -> float:
+    """Count the bytes of weights that an engine reads per sample, without those computed once per frame."""
+    half, skip = CONFIG.gate_channels // 2, CONFIG.skip_channels
+    layer = CONFIG.kernel_size * CONFIG.residual_channels * CONFIG.gate_channels + half * skip
+    last = skip * skip + skip * CONFIG.levels
+    adds = CONFIG.layers * layer + (CONFIG.layers - 1) * half * CONFIG.residual_channels + last
+    return 4 * adds / min(clips, width(engine))
 
 
 def _generation_rate(model: WaveNet, clips: int, frames: int, engine: EngineChoice, device: torch.device) -> float:

@@ -12,18 +12,16 @@ import soundfile
 from hydra import compose, initialize_config_module
 
 from pipelines.bench import bench
-from pipelines.benchmarks import peer, roofline, vocoder
+from pipelines.benchmarks import vocoder
+from pipelines.benchmarks.measurement import random_tokenizer, write_noise
 from pipelines.benchmarks.memory import measure_memory
-from pipelines.benchmarks.roofline import Machine
-from pipelines.benchmarks.sounds import random_tokenizer, write_noise
-from pipelines.benchmarks.vocoder import device_of, engines_here, measure, multiply_adds, rate, weight_bytes
+from pipelines.benchmarks.vocoder import device_of, engines_here, measure, rate
 from pipelines.commandline.refusals import resolved
 from tests.hostile.special_files import at_most_seconds
 from tests.tokenizer.speech import speech_tokenizer
 from tests.vocoder.sounds import tiny_config
 from tokenizer.config import TokenizerConfig
 from vocoder.engines import numba_streams
-from vocoder.engines.numba_streams import TOGETHER
 from vocoder.options import WaveNetConfig
 from vocoder.wavenet.network import create_wavenet
 from wordless.base.errors import InputError
@@ -105,9 +103,7 @@ def test_ten_hours_take_little_more_memory_than_a_minute() -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure badly, but soon."""
     monkeypatch.setattr(vocoder, "SECONDS_EACH", 0.01)
-    monkeypatch.setattr(roofline, "MATRIX", 64)
-    monkeypatch.setattr(roofline, "READ_BYTES", {"weights": 10_000, "memory": 1_000_000})
-    monkeypatch.setattr(peer, "STEPS", 3)
+    monkeypatch.setattr(vocoder, "PEER_STEPS", 3)
 
 
 @pytest.mark.usefixtures("quick")
@@ -122,12 +118,9 @@ def test_every_engine_is_measured_beside_the_machine(
     assert {("torch", 1, 1), ("torch", 6, 1), ("numba", 1, 1), ("numba", 6, 1)} <= set(rates)
     for row in rates.values():
         assert row["times_real_time"] == pytest.approx(row["samples_per_second"] / 4000)
-        assert row["flops"] == pytest.approx(2 * measured["multiply_adds_per_sample"] * row["samples_per_second"])
     alone = rates["numba", 1, 1]["samples_per_second"] / rates["torch", 1, 1]["samples_per_second"]
     assert measured["ratios"]["numba over torch"] == pytest.approx(alone)
-    assert {row["precision"] for row in measured["training"]} == {"fp32", "bf16"}
-    assert "sgemm" in capsys.readouterr().out
-    assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert "codes to sound" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -152,26 +145,10 @@ def test_each_engine_is_measured_where_it_runs_and_none_stands_in_for_another(mo
         measure(create_wavenet(tiny_config(), seed=0), "cuda_graph", 1, 1)
 
 
-def test_a_gpu_is_not_compared_with_the_peaks_of_cores() -> None:
-    machine = Machine(cores=1, flops=1e9, bytes_per_second={"weights": 1e9})
-    on_cpu, on_gpu = (rate(each, 4, machine, WaveNetConfig(), (1000.0, 500.0)) for each in ("torch", "cuda_graph"))
-    assert on_cpu.of_peak_flops == on_cpu.flops / 1e9
-    assert on_cpu.times_by_cpu == 500 / 16_000
-    assert (on_gpu.times_by_cpu, on_gpu.of_peak_flops, on_gpu.of_peak_bytes) == (None, None, None)
+def test_processor_time_says_nothing_of_a_gpu() -> None:
+    on_cpu, on_gpu = (rate(each, 4, 1, WaveNetConfig(), (1000.0, 500.0)) for each in ("torch", "cuda_graph"))
+    assert (on_cpu.times_by_cpu, on_gpu.times_by_cpu) == (500 / 16_000, None)
     assert on_gpu.samples_per_second == 1000
-
-
-def test_multiply_adds_are_the_weights_that_a_sample_meets() -> None:
-    config = WaveNetConfig()
-    model = create_wavenet(config, seed=0)
-    met = [p for name, p in model.named_parameters() if p.dim() == 2 and not name.startswith(("conditions", "embed"))]
-    assert multiply_adds(config) == sum(parameter.numel() for parameter in met)
-
-
-def test_readings_are_shared_as_the_engines_share_them() -> None:
-    config = WaveNetConfig()
-    alone, batch = (weight_bytes(config, "numba", clips, 1) for clips in (1, TOGETHER))
-    assert alone / batch == pytest.approx(0.8 * 16, rel=0.02)
 
 
 def test_noise_has_the_length_and_rate_that_were_asked_for(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def made(store: Path, manifest: Manifest, *unlabelled: Manifest, methods: str = 
     words = ("stages=[lm,probe]", f"compare.methods=[{methods}]", "lm.views.warps=1")
     settings = run_settings(composed(store, *words))
     session = Session(store=Store(store), gang=Alone(torch.device("cpu")), terminal=Terminal(), folder=store, workers=1)
-    return {stage: entry.folder for stage, entry in make_stages(session, manifest, settings, unlabelled).items()}
+    return {stage: entry.folder for stage, entry in make_stages(session, manifest, settings, unlabelled).named.items()}
 
 
 def clips_behind(store: Path, stage: str, folder: Path) -> set[str]:

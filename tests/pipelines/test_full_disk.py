@@ -14,8 +14,7 @@ from pipelines.decode import decode
 from pipelines.encode import encode
 from pipelines.generate import generate
 from pipelines.results.sweep_jobs import Job, note
-from tests.pipelines.decoding import test_decode, test_generate
-from tests.pipelines.encoding import test_encode
+from tests.pipelines.jobs import test_decode, test_encode, test_generate
 from tokenizer.units import LENGTHS
 
 PAGE = 4096  # bytes in which a tmpfs counts

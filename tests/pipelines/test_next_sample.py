@@ -33,17 +33,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_models_and_baselines_are_compared_over_seeds(place: Path) -> None:
-    record = read_results(place / "run")["next_sample"]
-    rows = {row["of"]: row for row in record["models"]}
-    assert list(rows) == ["repeat", "histogram", "markov", *MODELS]
-    for name, row in rows.items():
-        low, value, high = (row["accuracy"][end] for end in ("low", "value", "high"))
-        assert low is not None
-        assert high is not None
-        assert low <= value <= high
-        assert (row["speed"] is not None) == (name in MODELS)
-    assert rows["repeat"]["bits_per_sample"] is None
-    assert [(each["of"], each["against"]) for each in record["differences"]] == [
+    results = read_results(place / "run")
+    record, rows = results["next_sample"], results["figures"].where(stage="next_sample")
+    assert [row.of for row in rows.where(name="accuracy")] == ["repeat", "histogram", "markov", *MODELS]
+    for row in rows.where(name="accuracy"):
+        assert row.low is not None
+        assert row.high is not None
+        assert row.low <= row.value <= row.high
+    assert {row.of for row in rows.where(name="samples_per_second")} == {*record["engines"]} == {*MODELS}
+    assert not rows.where(name="bits_per_sample", of="repeat")
+    assert [(row.of, row.against) for row in rows.where(name="difference")] == [
         ("transformer", "wavenet"),
         ("transformer", "wavenet_large"),
         ("transformer_context", "transformer"),

@@ -15,8 +15,7 @@ import torch
 import wordless
 from lm.exports import CodesToLogits
 from pipelines.commandline.claims import hold
-from pipelines.publish import publish
-from pipelines.publishing.options import PublishConfig
+from pipelines.publish import PublishConfig, publish
 from tests.hub import HubServer, serving, use_hub
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_rates_run, sweep, tiny_tokenizer

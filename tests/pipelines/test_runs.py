@@ -13,8 +13,7 @@ import pytest
 
 from pipelines import cli
 from pipelines.results.run_listing import KEY_COLUMNS, differing_options, run_rows
-from pipelines.store.unused import stored_entries
-from pipelines.store.users import USERS, read_users
+from pipelines.store.unused import USERS, read_users, stored_entries
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import TINY, entries, stored
 from tests.pipelines.tiny_chain import called as called_apart

@@ -14,8 +14,8 @@ import torch
 
 from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
 from pipelines.stages.codes import codes
-from pipelines.stages.decoded import decode_clips
 from pipelines.stages.features import signal_features
+from pipelines.stages.playback import decode_clips
 from pipelines.stages.stored_arrays import filter_banks, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import TIMINGS, Entry, Store

@@ -11,7 +11,7 @@ import pytest
 from lm.model import LanguageModel
 from pipelines.encode import encode
 from pipelines.results.run_record import read_results
-from tests.pipelines.encoding.test_encode import options
+from tests.pipelines.jobs.test_encode import options
 from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, Kill, run, stored
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.parquet import read_codes

@@ -14,13 +14,12 @@ from lm.bodies.options import AstConfig
 from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
 from pipelines.settings.run import run_settings
 from pipelines.stages.codes import codes, views
-from pipelines.stages.decoded import decode_clips
 from pipelines.stages.features import signal_features
-from pipelines.stages.health import health
 from pipelines.stages.listening import listening
+from pipelines.stages.playback import decode_clips
 from pipelines.stages.spectrogram_transformer import ast_features
 from pipelines.stages.stored_arrays import filter_banks, spectrograms, waveforms
-from pipelines.stages.tokenizer import frame_sample, input_sample
+from pipelines.stages.tokenizer import frame_sample, health, input_sample
 from pipelines.store.session import Session
 from pipelines.store.store import TIMINGS, Entry, Store
 from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, playback_of, sweep

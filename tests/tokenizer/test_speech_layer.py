@@ -10,7 +10,7 @@ import soundfile
 import torch
 from transformers import HubertModel
 
-from pipelines.publishing.contents import linked, model_files
+from pipelines.publishing.hub import linked, model_files
 from tests.reference import nearest_by_level, states_by_window
 from tests.tokenizer.speech import CODES, RATE, speech, speech_tokenizer
 from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint

@@ -68,6 +68,9 @@ _KNOWN_CHUNKS = frozenset(  # behind the sound, they explain the rest even where
 )
 
 
+_Found = tuple[tuple[Stream, ...], int | None]  # streams, and the place of a file that was appended
+
+
 @dataclass(frozen=True)
 class _OpenFile:
     """The state of a file, by which its streams are remembered; they are read from the file ``number``."""
@@ -90,77 +93,88 @@ def streams_of(file: int) -> tuple[Stream, ...]:
 @lru_cache(maxsize=256)  # of the files that were opened last, by any thread
 def _streams(opened: _OpenFile, size: int) -> tuple[Stream, ...]:
     streams: list[Stream] = []
-    start = 0
-    while start < size:
-        window = Window(opened.number, Stream(start=start, stop=size))
-        found, following = _first(window)
+    start: int | None = 0
+    while start is not None and start < size:
+        found, following = _first(Window(opened.number, Stream(start=start, stop=size)))
         streams += _moved(found, start)
-        if following is None:
-            break
-        start += following
+        start = None if following is None else start + following
     return tuple(streams) or (Stream(start=0, stop=size),)
 
 
-def _first(file: Window) -> tuple[tuple[Stream, ...], int | None]:
-    """Find the streams of one file that begins here, and the place where another file was appended, if one was."""
+def _first(file: Window) -> _Found:
+    """Find the streams of the file that begins here, and the place where another file was appended, if one was."""
     head = file.at(0, 12)
-    whole = (Stream(start=0, stop=file.size),)
     match head[:4]:
         case b"RIFF" | b"RIFX" | b"RF64" | b"BW64" if head[8:] == b"WAVE":
             return _riff(file)
         case b"FORM" if head[8:] in (b"AIFF", b"AIFC"):
-            return _aiff(file)
+            return _with_length(file, _aiff(file), partial(_chunks_rest, file, ">"))
         case b"caff":
-            return _caf(file)
+            return _with_length(file, _caf(file), partial(_chunks_rest, file, "caf"))
         case b".snd":
-            return _au(file)
+            return _with_length(file, _au(file), partial(_tags_rest, file))
         case b"OggS":
             return _ogg(file)
         case b"wvpk":
-            return _wavpack(file)
+            return _until(file, _next_wavpack(file))
     if head[4:8] == b"ftyp":
-        return _mp4(file)
+        return _until(file, _next_mp4(file))
     if file.at(skip_tags(file, 0) if head[:3] == b"ID3" else 0, 4) == b"fLaC":
         return _flac(file)
     if head[:3] == b"ID3" or frame_at(file.at(skip_tags(file, 0), 4)) or frames_soon(file):
-        return mpeg_streams(file) or whole, None
-    return _until_own_header(file)
+        return mpeg_streams(file) or _until(file, None)[0], None
+    return _until(file, _next_header(file))
 
 
-def _until_own_header(file: Window) -> tuple[tuple[Stream, ...], int | None]:
-    """End at the next header of the kind that the file begins with."""
+def _until(file: Window, following: int | None) -> _Found:
+    """Return one stream that ends where the next file begins, or at the end."""
+    return (Stream(start=0, stop=file.size if following is None else following),), following
+
+
+def _next_header(file: Window) -> int | None:
+    """Find the next header of the kind that the file begins with."""
     begin = file.at(0, _LONGEST_BEGIN)
     for name, header in _HEADERS:
-        if not header.match(begin):
-            continue
-        place = file.find(name, len(name))
-        while place is not None and not header.match(file.at(place, _LONGEST_BEGIN)):
-            place = file.find(name, place + 1)
-        return (Stream(start=0, stop=file.size if place is None else place),), place
-    return (Stream(start=0, stop=file.size),), None
+        if header.match(begin):
+            place = file.find(name, len(name))
+            while place is not None and not header.match(file.at(place, _LONGEST_BEGIN)):
+                place = file.find(name, place + 1)
+            return place
+    return None
 
 
-def _wavpack(file: Window) -> tuple[tuple[Stream, ...], int | None]:
-    """End at the first block that begins a recording behind others, whose samples are counted on."""
-    place, behind_sound = 0, False
-    while place < file.size:
+def _next_wavpack(file: Window) -> int | None:
+    """Find the first block that begins a recording behind others, whose samples are counted on."""
+    place: int | None = 0
+    behind_sound = False
+    while place is not None and place < file.size:
         block = file.at(place, 32)
         if block[:4] != b"wvpk" or len(block) < 32:
-            found = file.find(b"wvpk", place + 1)
-            if found is None:
-                break
-            place = found
+            place = file.find(b"wvpk", place + 1)
             continue
         length, index, samples, flags = struct.unpack("<4xI8xIII4x", block)
-        begins = samples and flags & _WAVPACK_INITIAL and not index and not block[10]
-        if begins and behind_sound:
-            return (Stream(start=0, stop=place),), place
+        if samples and flags & _WAVPACK_INITIAL and not index and not block[10] and behind_sound:
+            return place
         behind_sound = behind_sound or bool(samples and flags & _WAVPACK_FINAL)
         place += 8 + length
-    return (Stream(start=0, stop=file.size),), None
+    return None
 
 
-def _ogg(file: Window) -> tuple[tuple[Stream, ...], int | None]:
+def _next_mp4(file: Window) -> int | None:
+    """Find the next file behind the sound: FFmpeg reads what the first index names."""
+    place = 0
+    for _ in range(_MAX_CHUNKS):
+        head = file.at(place, 16)
+        length = int.from_bytes(head[8:] if head[:4] == b"\0\0\0\1" else head[:4], "big")
+        if place and head[4:8] == b"ftyp":
+            return place
+        if length < 8:
+            return None
+        place += length
+    return None
+
+
+def _ogg(file: Window) -> _Found:
     """End at the first page that begins a stream behind pages that do not: what begins together belongs together."""
     place, beginning = 0, True
     while place < file.size:
@@ -174,27 +188,13 @@ def _ogg(file: Window) -> tuple[tuple[Stream, ...], int | None]:
         body = 27 + page[26]
         begins = bool(page[5] & 2) and page[body : body + 8].startswith(_OGG_CODECS)
         if begins and not beginning:
-            return (Stream(start=0, stop=place),), place
+            return _until(file, place)
         beginning = beginning and bool(page[5] & 2)
         place += body + sum(page[27:body])
-    return (Stream(start=0, stop=file.size),), None
+    return _until(file, None)
 
 
-def _mp4(file: Window) -> tuple[tuple[Stream, ...], int | None]:
-    """End at the next file that begins behind the sound: FFmpeg reads what the first index names."""
-    place = 0
-    for _ in range(_MAX_CHUNKS):
-        head = file.at(place, 16)
-        length = int.from_bytes(head[8:] if head[:4] == b"\0\0\0\1" else head[:4], "big")
-        if place and head[4:8] == b"ftyp":
-            return (Stream(start=0, stop=place),), place
-        if length < 8:
-            break
-        place += length
-    return (Stream(start=0, stop=file.size),), None
-
-
-def _flac(file: Window) -> tuple[tuple[Stream, ...], int | None]:
+def _flac(file: Window) -> _Found:
     """End at the next header of a FLAC file, without the tags before it, which libsndfile takes for damage.
 
     A header that declares fewer samples than follow is replaced by one that declares no number.
@@ -213,9 +213,8 @@ def _flac(file: Window) -> tuple[tuple[Stream, ...], int | None]:
     return (Stream(start=0, stop=stop),), following
 
 
-def _riff(file: Window) -> tuple[tuple[Stream, ...], int | None]:
+def _riff(file: Window) -> _Found:
     """Read the chunks of a WAV file, also RF64, BW64 and RIFX."""
-    whole = (Stream(start=0, stop=file.size),)
     name = file.at(0, 4)
     order = ">" if name == b"RIFX" else "<"
     described, long_length, place = b"", 0, 12
@@ -226,29 +225,24 @@ def _riff(file: Window) -> tuple[tuple[Stream, ...], int | None]:
                 long_length = int.from_bytes(file.at(place + 16, 8), "little")
             case b"fmt ":
                 described = file.at(place + 8, min(length, _MAX_HEADER))
-            case b"data":
+            case b"data" | b"":
                 break
-            case b"":
-                return whole, None
         place += 8 + length + length % 2
-    else:
-        return whole, None
-    if len(described) < 16:
-        return whole, None
+    if chunk != b"data" or len(described) < 16:
+        return _until(file, None)
     begin, declared = place + 8, length
-    is_long = name in (b"RF64", b"BW64")
-    if is_long and length == _MAX_32:
+    if name in (b"RF64", b"BW64") and length == _MAX_32:
         declared = long_length
-    end, following, wrong = _sound_end(file, begin, declared, partial(_riff_rest, file, order))
+    end, following, wrong = _sound_end(file, begin, declared, partial(_chunks_rest, file, order))
     if not wrong and declared >= file.size - begin and length > _PIPED and (found := file.find(b"WAVEfmt ", begin)):
         end = following = found - 8  # joined by cat, and both were written into a pipe
     tag = int.from_bytes(described[:2], "big" if order == ">" else "little")
     if tag in _MPEG_TAGS:
         streams = mpeg_streams(file.part(begin, end))
         if wrong or len(streams) > 1 or any(stream.unbounded for stream in streams):
-            return _moved(streams, begin) or whole, following
+            return _moved(streams, begin) or _until(file, None)[0], following
     if not wrong and name != b"BW64":  # which libsndfile does not know, though it is RF64 under another name
-        return (Stream(start=0, stop=following or file.size),), following
+        return _until(file, following)
     header = _riff_header(name, order, described, end - begin)
     return (Stream(start=begin, stop=end, header=header),), following
 
@@ -264,8 +258,26 @@ def _riff_header(name: bytes, order: str, described: bytes, length: int) -> byte
     return struct.pack("<4sI", b"RF64", _MAX_32) + b"WAVE" + sizes + description + struct.pack("<4sI", b"data", _MAX_32)
 
 
-def _aiff(file: Window) -> tuple[tuple[Stream, ...], int | None]:
-    whole = (Stream(start=0, stop=file.size),)
+@dataclass(frozen=True, kw_only=True)
+class _Sound:
+    """Where a header says that the sound lies, and how to write a header with another length."""
+
+    begin: int  # bytes
+    declared: int  # bytes
+    header: Callable[[int], bytes]  # for a number of bytes of sound
+
+
+def _with_length(file: Window, sound: _Sound | None, explain: Callable[[int], int | None]) -> _Found:
+    """Return the stream of a sound, below a header of its true length where the file's own is wrong."""
+    if sound is None:
+        return _until(file, None)
+    end, following, wrong = _sound_end(file, sound.begin, sound.declared, explain)
+    if not wrong:
+        return _until(file, following)
+    return (Stream(start=sound.begin, stop=end, header=sound.header(end - sound.begin)),), following
+
+
+def _aiff(file: Window) -> _Sound | None:
     place = 12
     for _ in range(_MAX_CHUNKS):
         chunk, length = _chunk(file, place, ">")
@@ -273,50 +285,44 @@ def _aiff(file: Window) -> tuple[tuple[Stream, ...], int | None]:
             break
         place += 8 + length + length % 2
     if chunk != b"SSND" or place > _MAX_HEADER or length == 0:  # libsndfile reads all of a length of 0
-        return whole, None
+        return None
     begin = place + 8
-    end, following, wrong = _sound_end(file, begin, length, partial(_riff_rest, file, ">"))
-    if not wrong:
-        return (Stream(start=0, stop=following or file.size),), following
-    if end - 8 > _MAX_32:
-        raise UnreadableError(
-            f"declares {length} bytes of sound, and holds {end - begin}; 32 bits are too few for AIFF"
-        )
-    header = bytearray(file.at(0, begin))
-    header[4:8], header[place + 4 : begin] = struct.pack(">I", end - 8), struct.pack(">I", end - begin)
-    return (Stream(start=begin, stop=end, header=bytes(header)),), following
+
+    def header(size: int) -> bytes:
+        if begin + size - 8 > _MAX_32:
+            problem = f"declares {length} bytes of sound, and holds {size}"
+            raise UnreadableError(f"{problem}; 32 bits are too few for AIFF")
+        head = bytearray(file.at(0, begin))
+        head[4:8], head[place + 4 : begin] = struct.pack(">I", begin + size - 8), struct.pack(">I", size)
+        return bytes(head)
+
+    return _Sound(begin=begin, declared=length, header=header)
 
 
-def _caf(file: Window) -> tuple[tuple[Stream, ...], int | None]:
-    whole = (Stream(start=0, stop=file.size),)
+def _caf(file: Window) -> _Sound | None:
     place = 8
     for _ in range(_MAX_CHUNKS):
-        chunk, length = file.at(place, 4), int.from_bytes(file.at(place + 4, 8), "big", signed=True)
+        chunk, length = _chunk(file, place, "caf")
         if chunk == b"data" or len(chunk) < 4 or length < 0:
             break
         place += 12 + length
     if chunk != b"data" or place > _MAX_HEADER:
-        return whole, None
-    begin = place + 12
+        return None
     declared = length if length >= 0 else _UNKNOWN_64
-    end, following, wrong = _sound_end(file, begin, declared, partial(_caf_rest, file))
-    if not wrong:
-        return (Stream(start=0, stop=following or file.size),), following
-    header = file.at(0, place + 4) + struct.pack(">q", end - begin)
-    return (Stream(start=begin, stop=end, header=header),), following
+    return _Sound(
+        begin=place + 12, declared=declared, header=lambda size: file.at(0, place + 4) + struct.pack(">q", size)
+    )
 
 
-def _au(file: Window) -> tuple[tuple[Stream, ...], int | None]:
-    whole = (Stream(start=0, stop=file.size),)
+def _au(file: Window) -> _Sound | None:
     begin, declared = struct.unpack(">II", file.at(4, 8).ljust(8, b"\0"))
     if not 24 <= begin <= min(_MAX_HEADER, file.size) or declared == _MAX_32:
-        return whole, None
-    end, following, wrong = _sound_end(file, begin, declared, partial(_au_rest, file))
-    if not wrong:
-        return (Stream(start=0, stop=following or file.size),), following
-    header = bytearray(file.at(0, begin))
-    header[8:12] = struct.pack(">I", min(end - begin, _MAX_32))
-    return (Stream(start=begin, stop=end, header=bytes(header)),), following
+        return None
+
+    def header(size: int) -> bytes:
+        return file.at(0, 8) + struct.pack(">I", min(size, _MAX_32)) + file.at(12, begin - 12)
+
+    return _Sound(begin=begin, declared=declared, header=header)
 
 
 def _sound_end(
@@ -347,28 +353,19 @@ def _sound_end(
     return min(ends, default=file.size), None, True
 
 
-def _riff_rest(file: Window, order: str, place: int) -> int | None:
-    """Explain what follows the sound of a WAV or AIFF file by chunks; see `_sound_end`."""
+def _chunks_rest(file: Window, order: str, place: int) -> int | None:
+    """Explain what follows the sound of a WAV, AIFF or CAF file by chunks; see `_sound_end`."""
+    head = 12 if order == "caf" else 8  # bytes
     while not _is_end(file, place := _behind_tags(file, place)):
         chunk, length = _chunk(file, place, order)
-        after = place + 8 + length
-        if chunk not in _KNOWN_CHUNKS and (after > file.size or not _is_name(chunk)):
+        after = place + head + length
+        if length < 0 or (chunk not in _KNOWN_CHUNKS and (after > file.size or not _is_name(chunk))):
             return None
-        place = after + (length % 2 and file.at(after, 1) == b"\0")
+        place = after + (order != "caf" and length % 2 and file.at(after, 1) == b"\0")
     return min(place, file.size)
 
 
-def _caf_rest(file: Window, place: int) -> int | None:
-    """Explain what follows the sound of a CAF file by chunks; see `_sound_end`."""
-    while not _is_end(file, place := _behind_tags(file, place)):
-        chunk, length = file.at(place, 4), int.from_bytes(file.at(place + 4, 8), "big", signed=True)
-        place += 12 + length
-        if length < 0 or (chunk not in _KNOWN_CHUNKS and (place > file.size or not _is_name(chunk))):
-            return None
-    return min(place, file.size)
-
-
-def _au_rest(file: Window, place: int) -> int | None:
+def _tags_rest(file: Window, place: int) -> int | None:
     """Explain what follows the sound of an AU file, which has no chunks; see `_sound_end`."""
     place = _behind_tags(file, place)
     return min(place, file.size) if _is_end(file, place) else None
@@ -407,6 +404,8 @@ def _moved(streams: Sequence[Stream], by: int) -> tuple[Stream, ...]:
 
 
 def _chunk(file: Window, place: int, order: str) -> tuple[bytes, int]:
-    """Read the name and length of a chunk; the name is empty at the end of the file."""
+    """Read the name and length of a chunk, in the order of bytes "<" or ">", or of CAF; no name at the end."""
+    if order == "caf":
+        return file.at(place, 4), int.from_bytes(file.at(place + 4, 8), "big", signed=True)
     head = file.at(place, 8)
     return (head[:4], struct.unpack(f"{order}I", head[4:])[0]) if len(head) == 8 else (b"", 0)

@@ -188,6 +188,14 @@ def test_groups_are_held_out_where_there_are_enough(speakers: int, unnamed: bool
     assert (found.parts is not None) == wanted
 
 
+def test_groups_that_the_test_has_too_are_not_held_out() -> None:
+    """The official split of FSDD: all speakers are in all splits, so held-out speakers say little of the test."""
+    task, groups = _spoken({f"speaker {number}": 4 for number in range(6)})
+    assert with_parts(task, ProbeConfig(), groups=groups, folds=[]).parts is not None
+    groups[task.rows["test"][0]] = groups[task.rows["train"][0]]
+    assert with_parts(task, ProbeConfig(), groups=groups, folds=[]).parts is None
+
+
 def test_a_class_of_one_group_leaves_the_choice_to_validation_clips() -> None:
     labels = [*"abab" * 6, "c", "c", "c"]
     groups: list[str | None] = [*(f"speaker {clip // 4}" for clip in range(24)), "speaker 0", "speaker 0", "speaker 5"]

@@ -197,7 +197,7 @@ def test_the_log_shows_what_is_computed(finished_run: FinishedRun) -> None:
 def test_log_and_entry_say_what_auto_precision_meant(finished_run: FinishedRun) -> None:
     (entry,) = (path.parent for path in finished_run.store.glob(f"vocoder/*/{ENTRY}"))
     precision = choose_precision(Alone(torch.device("cpu")))
-    assert json.loads((entry / ENTRY).read_text())["config"]["fit"]["precision"] == precision
+    assert json.loads((entry / ENTRY).read_text())["config"]["vocoder"]["fit"]["precision"] == precision
     assert results(finished_run.folder)["provenance"]["config"]["vocoder"]["fit"]["precision"] == "auto"
     assert f"{entry.name}  WaveNet, 8 steps, {precision}" in finished_run.log
 

@@ -11,7 +11,7 @@ import torch
 
 from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
 from pipelines.encode import encode
-from tests.pipelines.encoding.test_encode import options
+from tests.pipelines.jobs.test_encode import options
 from tests.pipelines.tiny_chain import PROCESSES, TINY
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer

@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from lm.model import LanguageModel
-from pipelines.chain.language_tests import require_language_tests
-from pipelines.results.zerospeech import abx_test, pair_test, zerospeech_figures
+from pipelines.chain.chain import require_language_tests
+from pipelines.results.figures import Figure
+from pipelines.results.run_record import read_results
+from pipelines.results.zerospeech import abx_figures, pair_figures
 from pipelines.settings.run import RunSettings, run_settings
-from pipelines.stages.abx import abx
 from pipelines.stages.options import ZerospeechConfig
-from pipelines.stages.zerospeech import MODELS, spoken_pairs
+from pipelines.stages.zerospeech import MODELS, abx, spoken_pairs
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.pipelines.conftest import FinishedRun
@@ -45,7 +46,8 @@ def test_the_gpt_is_asked_about_words_in_unheard_voices(finished_run: FinishedRu
     """Two words give two made-up words in each of two voices; the oracle scores them one by one."""
     found = json.loads((judged / "results.json").read_text())["zerospeech"]["pairs"]
     assert (found["test"], found["items"], found["pairs"], found["voices"]) == ("spot_the_word", 2, 4, 2)
-    assert tuple(row["of"] for row in found["models"]) == MODELS
+    rows = read_results(judged)["figures"].where(stage="zerospeech", name="spot_the_word")
+    assert tuple(row.of for row in rows) == MODELS
     asked = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=1, seed=0).pairs(EmbeddedConfig(voices=5, words=2))
     spoken = speak(asked.utterances, judged.parent / "store/embedded", seed=0, phones=True)
     tokenizer = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
@@ -55,16 +57,16 @@ def test_the_gpt_is_asked_about_words_in_unheard_voices(finished_run: FinishedRu
         return float(gpt.log_probabilities(tokenizer.encode_file(spoken / file)).mean())
 
     right = [score(pair.right) > score(pair.wrong) for pair in asked.pairs]
-    assert found["models"][0]["value"] == pytest.approx(np.mean(right))
+    assert rows[0].value == pytest.approx(np.mean(right))
 
 
 def test_phones_are_told_apart_by_codes_and_layers(finished_run: FinishedRun, judged: Path) -> None:
     found = json.loads((judged / "results.json").read_text())["zerospeech"]["phones"]
     layers = LanguageModel.from_pretrained(finished_run.folder / "lm").gpt.config.layers
+    rows = read_results(judged)["figures"].where(stage="zerospeech", name="abx_error")
     names = [f"{model}/layer_{layer}" for model in ("gpt", "random_gpt") for layer in range(1, layers + 1)]
-    assert [row["of"] for row in found["representations"]] == ["bottleneck", "centroids", "codes", *names]
+    assert [row.subject for row in rows] == ["bottleneck", "centroids", "codes", *names]
     assert (found["phones"], found["pairs"], found["voices"]) == (2, 1, 2)  # z and w before the same vowel
-    assert all(0 <= row["value"] <= 1 for row in found["representations"])
 
 
 def test_figures_and_report_show_the_test(judged: Path) -> None:
@@ -96,9 +98,8 @@ def test_sentences_are_tested_by_their_word_order(tmp_path: Path) -> None:
         each.file: float(gpt.log_probabilities(tokenizer.encode_file(spoken / each.file)).mean())
         for each in asked.utterances
     }
-    assert found["models"][0]["value"] == pytest.approx(
-        np.mean([score[pair.right] > score[pair.wrong] for pair in asked.pairs])
-    )
+    (gpt_row, *_) = read_results(tmp_path / "run")["figures"].where(stage="zerospeech", name="word_order")
+    assert gpt_row.value == pytest.approx(np.mean([score[pair.right] > score[pair.wrong] for pair in asked.pairs]))
     assert set(content["corpus"]["labels"]) <= {*SLOTS[-1]}  # last words
     assert "6 pairs" in (tmp_path / "run/report.html").read_text().partition("</header>")[0]
 
@@ -123,6 +124,9 @@ def test_a_look_up_of_the_tests_speaks_nothing(stage: Callable[..., Entry], tmp_
     assert not (tmp_path / "speech").exists()
 
 
+ROW = Figure(stage="zerospeech", name="word_order", value=0.0, artifact="", seeds=2)
+
+
 def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
     accuracies = {name: [[0.0, 1.0, 0.5, 1.0], [1.0, 1.0, 0.5, 0.0]] for name in MODELS}
     entries: list[dict[str, Any]] = [
@@ -138,25 +142,16 @@ def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
     ]
     config = run_settings(composed(Path("store"), "probe.resamples=2000")).probe
     entries[0]["accuracies"]["unigram"] = [0.0, 0.0, 0.5, 0.0]
-    record = pair_test(entries, config)
-    bigram, unigram, _ = record["advantages"]
-    assert (bigram["value"], bigram["low"], bigram["high"]) == (0, 0, 0)
-    assert unigram["value"] == pytest.approx(np.mean([0, 0.5, 0, 0.5]))  # per item, the mean of both seeds
-    assert 0 <= unigram["low"] < unigram["value"] < unigram["high"] <= 0.5
-    row = record["models"][0]
-    assert row["value"] == pytest.approx(np.mean([0.5, 1, 0.5, 0.5]))
-    assert row["trainings"] == pytest.approx([0.625, 0.625])
+    found = [*pair_figures({("ann", seed): entries[seed] for seed in range(2)}, ROW, config)]
+    bigram, unigram, _ = (row for row in found if row.name == "difference")
+    assert (bigram.value, bigram.low, bigram.high) == (0, 0, 0)
+    assert unigram.value == pytest.approx(np.mean([0, 0.5, 0, 0.5]))  # per item, the mean of both seeds
+    assert 0 <= (unigram.low or 0) < unigram.value < (unigram.high or 0) <= 0.5
+    row, *each = (row for row in found if row.of == MODELS[0] and row.against is None)
+    assert row.value == pytest.approx(np.mean([0.5, 1, 0.5, 0.5]))
+    assert [(one.seed, one.value) for one in each] == [(0, pytest.approx(0.625)), (1, pytest.approx(0.625))]
     means = sorted(np.mean(drawn) for drawn in product([0.5, 1, 0.5, 0.5], repeat=4))  # all samples with replacement
-    assert [row["low"], row["high"]] == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=1e-9)
-    made: dict[tuple[str, int], dict[str, Entry]] = {
-        ("ann", 0): {},
-        ("ann", 1): {},
-        ("bob", 0): {},
-        ("bob", 1): {},
-    }  # two folds with two seeds each
-    for number, entries in enumerate(made.values()):
-        entries["spoken_pairs"] = Entry(stage="spoken_pairs", key=str(number), folder=Path(), reused=False)
-    assert {figure.seeds for figure in zerospeech_figures({"pairs": record}, made)} == {2}
+    assert [row.low, row.high] == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=1e-9)
 
 
 def test_the_interval_of_abx_errors_resamples_phones() -> None:
@@ -170,12 +165,12 @@ def test_the_interval_of_abx_errors_resamples_phones() -> None:
         "errors": {"codes": [0.0, 0.5, 0.5]},
     }
     config = run_settings(composed(Path("store"), "probe.resamples=2000", "probe.confidence=0.6")).probe
-    (row,) = abx_test([judged], config)["representations"]
-    assert row["value"] == pytest.approx(1 / 3)
+    (row,) = abx_figures({("ann", 0): judged}, ROW, config)
+    assert row.value == pytest.approx(1 / 3)
     drawn = [[*map("".join(each).count, "abc")] for each in product("abc", repeat=3)]
     weights = np.array([[a * b, a * c, b * c] for a, b, c in drawn if a * b + a * c + b * c])
     means = weights @ [0.0, 0.5, 0.5] / weights.sum(1)  # of all samples with two phones or more
-    assert [row["low"], row["high"]] == pytest.approx(np.quantile(means, [0.2, 0.8]), abs=1e-9)
+    assert [row.low, row.high] == pytest.approx(np.quantile(means, [0.2, 0.8]), abs=1e-9)
 
 
 def settings(*words: str) -> RunSettings:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pipelines.chain.pairs import reused_in_order
+from pipelines.methods.run_entries import RunEntries
 from pipelines.settings.parallel import choose_parallel, obstacle
 from pipelines.settings.run import run_settings
 from pipelines.store.store import Entry
@@ -81,19 +82,19 @@ def test_methods_at_the_same_time_give_the_bytes_of_one_after_the_other(
     assert comparison(tmp_path / "run_two") == comparison(tmp_path / "run_one")
 
 
-def entry(stage: str, folder: str, *, reused: bool = False) -> Entry:
-    return Entry(stage=stage, key=folder, folder=Path(folder), reused=reused)
+def entry(folder: str, *, reused: bool = False) -> Entry:
+    return Entry(stage="tokenizer", key=folder, folder=Path(folder), reused=reused)
 
 
 def test_an_entry_counts_as_made_in_its_first_place_alone() -> None:
     made = {
-        1: {"tokenizer": entry("tokenizer", "a"), "tokenizer_16": entry("tokenizer_16", "a", reused=True)},
-        2: {"tokenizer": entry("tokenizer", "a"), "lm": entry("lm", "b", reused=True)},
-        3: {"lm": entry("lm", "c", reused=True), "codes": entry("codes", "d", reused=True)},
+        1: RunEntries(probed={"one": entry("a"), "two": entry("a", reused=True)}),
+        2: RunEntries(probed={"one": entry("a"), "two": entry("b", reused=True)}),
+        3: RunEntries(probed={"one": entry("c", reused=True), "two": entry("d", reused=True)}),
     }
-    ordered = reused_in_order(made, before=[entry("lm", "c")])
-    reused = {(key, stage): each.reused for key, entries in ordered.items() for stage, each in entries.items()}
-    assert [place for place, found in reused.items() if not found] == [(1, "tokenizer"), (3, "lm")]
+    ordered = reused_in_order(made, before=[entry("c")])
+    reused = {(key, name): each.reused for key, entries in ordered.items() for name, each in entries.named.items()}
+    assert [place for place, found in reused.items() if not found] == [(1, "probed_one"), (3, "probed_one")]
 
 
 @pytest.mark.parametrize(

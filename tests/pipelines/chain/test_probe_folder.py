@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lm.probing.fitted import FittedProbe
-from pipelines.chain.probe_folder import write_probe
+from pipelines.chain.run_output import write_probe
 from pipelines.settings.run import run_settings
 from pipelines.store.store import Entry
 from tests.pipelines.conftest import FinishedRun

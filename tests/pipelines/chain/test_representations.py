@@ -47,7 +47,7 @@ def entries_of(run: FinishedRun, store: Path, *words: str) -> dict[str, Entry]:
         workers=1,
     )
     manifest = read_manifest(run.folder / "manifest.tsv", root)
-    return dict(make_stages(session, manifest, run_settings(composed(store, *words))))
+    return dict(make_stages(session, manifest, run_settings(composed(store, *words))).named)
 
 
 @pytest.fixture(scope="module")

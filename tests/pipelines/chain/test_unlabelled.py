@@ -14,10 +14,10 @@ import torch
 from pipelines.chain.corpus import MANIFEST, REJECTED, Corpus
 from pipelines.chain.unlabelled import (
     REJECTED_UNLABELLED,
+    find_sources,
     noted,
     noted_weights,
     read_unlabelled,
-    require_sources,
     shared_paths,
     unlabelled_of_run,
     write_unlabelled,
@@ -49,7 +49,8 @@ def settings_of(store: Path, *words: str) -> RunSettings:
 
 def read(settings: RunSettings, store: Path, corpus: Manifest = NO_CORPUS) -> tuple[Manifest, ...]:
     alone, silent = Alone(torch.device("cpu")), Terminal(silent=True)
-    return read_unlabelled(settings, corpus, store, gang=alone, terminal=silent, folder=store / "run")
+    sources = find_sources(settings, silent)
+    return read_unlabelled(settings, corpus, sources, gang=alone, terminal=silent, folder=store / "run")
 
 
 def sounds(folder: Path, *names: str, seconds: float = 0.2) -> Path:
@@ -271,15 +272,15 @@ def test_contradictions_are_refused_before_anything_is_read(
 
 def test_the_corpus_itself_and_a_folder_that_does_not_exist_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="already"):
-        require_sources(settings_of(tmp_path, "corpus.root=null", "unlabelled=embedded"))
+        find_sources(settings_of(tmp_path, "corpus.root=null", "unlabelled=embedded"), Terminal(silent=True))
     with pytest.raises(InputError, match=r"unlabelled: .*nowhere\b.*unlabelled=PATH\b"):
-        require_sources(settings_of(tmp_path, f"unlabelled=[{tmp_path}/nowhere]"))
+        find_sources(settings_of(tmp_path, f"unlabelled=[{tmp_path}/nowhere]"), Terminal(silent=True))
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"^unlabelled=.*empty\b.*no recordings"):
-        require_sources(settings_of(tmp_path, f"unlabelled=[{tmp_path}/empty]"))
+        find_sources(settings_of(tmp_path, f"unlabelled=[{tmp_path}/empty]"), Terminal(silent=True))
     own = sounds(tmp_path / "own", "a.wav")
     with pytest.raises(InputError, match=r"^unlabelled=.*own/ .*\bcorpus\b"):
-        require_sources(settings_of(tmp_path, f"corpus.root={own}", f"unlabelled=[{own}/]"))
+        find_sources(settings_of(tmp_path, f"corpus.root={own}", f"unlabelled=[{own}/]"), Terminal(silent=True))
 
 
 def test_workers_must_see_all_recordings_and_weights(tmp_path: Path) -> None:

@@ -23,12 +23,18 @@ from lm.model import LanguageModel
 from lm.options import VectorConfig
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import bags_of_codes
+from pipelines.demo import DemoConfig
 from pipelines.demonstration.analysis import Analysis
-from pipelines.demonstration.answers import AVERAGE, ContinuationView, DemoAnswers
-from pipelines.demonstration.continuing import Request, mostly_silent, prompt_of
-from pipelines.demonstration.examples import examples_of
+from pipelines.demonstration.answers import (
+    AVERAGE,
+    ContinuationView,
+    DemoAnswers,
+    Request,
+    mostly_silent,
+    prompt_of,
+)
 from pipelines.demonstration.models import MISSING, DemoModels
-from pipelines.demonstration.options import DemoConfig
+from pipelines.demonstration.server import examples_of
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_rates_run, save_run, save_tokenizer, sweep
 from tokenizer.options import Assignments
@@ -50,11 +56,7 @@ def options(model: Path, **changes: object) -> DemoConfig:
         "port": 0,
         "browser": False,
         "max_seconds": LIMIT,
-        "vocoder_temperature": 0.7,
-        "postfilter": 1.0,
-        "postfilter_passes": 2,
         "device": "cpu",
-        "engine": "auto",
     }
     return DemoConfig(**(values | changes))  # type: ignore[arg-type]  # a test's shorthand
 

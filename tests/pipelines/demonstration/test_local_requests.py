@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pipelines.demonstration.local_requests import LocalRequestsOnly, Message, Receive, Send
+from pipelines.demonstration.server import LocalRequestsOnly, Message, Receive, Send
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -13,9 +13,8 @@ import soundfile
 from lm.finetuned import FineTunedModel
 from pipelines.commandline.inputs import recordings_of
 from pipelines.finetuning.job import finetune_body
-from pipelines.finetuning.prediction import predict_recordings
-from pipelines.finetuning.prediction_options import PredictConfig
-from pipelines.predict import predict
+from pipelines.jobs.predict import predict_recordings
+from pipelines.predict import PredictConfig, predict
 from pipelines.publish import publish
 from tests.hub import serving, store_in_cache, use_hub
 from tests.pipelines.finetuning.conftest import Finetuned

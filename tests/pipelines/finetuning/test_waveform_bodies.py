@@ -17,7 +17,7 @@ from lm.bodies.wav2vec2 import NO_MASKS
 from lm.finetuned import FineTunedModel
 from pipelines.finetuning.job import finetune_body
 from pipelines.finetuning.options import finetune_settings
-from pipelines.finetuning.prediction_options import PredictConfig
+from pipelines.predict import PredictConfig
 from pipelines.store.run_folder import is_finetuned
 from tests.killing import Kill
 from tests.pipelines.finetuning.test_resume import ended, losses

@@ -574,13 +574,17 @@ def test_the_end_of_a_run_tells_methods_and_differences(tmp_path: Path) -> None:
 
 def test_the_headline_is_what_the_gpt_knows_and_codes_alone_do_not(tmp_path: Path) -> None:
     names = ("gpt", "bigram", "unigram", "random_gpt")
-    rows = [
-        {"of": name, "value": value, "low": value - 0.02, "high": value + 0.02, "trainings": [value]}
-        for name, value in zip(names, (0.925, 0.59, 0.56, 0.5), strict=True)
+    values = dict(zip(names, (0.925, 0.59, 0.56, 0.5), strict=True))
+    rows = [figure("zerospeech", "word_order", value, "ratio", of=of) for of, value in values.items()]
+    rows += [
+        figure("zerospeech", "difference", 0.925 - values[of], "ratio", of="gpt")
+        | {"against": of, "low": 0.3, "high": 0.4, "p": 0.0}
+        for of in names[1:]
     ]
-    ahead = [{"against": row["of"], "value": 0.925 - row["value"], "low": 0.3, "high": 0.4, "p": 0.0} for row in rows]
+    content = results()
+    content["figures"] += rows
     test = {"test": "word_order", "items": 60, "pairs": 720, "voices": 12, "example": ["a b", "b a"]}
-    content = results() | {"zerospeech": {"pairs": {**test, "models": rows, "advantages": ahead[1:]}}}
+    content["zerospeech"] = {"pairs": test}
     page = Page(read(write_report(run_folder(tmp_path, content))))
     summary = page.text[: page.text.index("Probes: what")]
     for told in ("92.5 %", "720 pairs", "12 voices", "56.0 % (GPT +36.5 points, interval +30.0 to +40.0)", "59.0 %"):

@@ -12,11 +12,11 @@ from pipelines.decode import decode
 from pipelines.encode import encode
 from pipelines.generate import generate
 from pipelines.score import score
-from tests.pipelines.decoding.test_decode import options as decoding
-from tests.pipelines.decoding.test_generate import codes_at, samples
-from tests.pipelines.decoding.test_generate import options as generating
-from tests.pipelines.encoding.test_encode import options as encoding
-from tests.pipelines.scoring.test_score import options as scoring
+from tests.pipelines.jobs.test_decode import options as decoding
+from tests.pipelines.jobs.test_encode import options as encoding
+from tests.pipelines.jobs.test_generate import codes_at, samples
+from tests.pipelines.jobs.test_generate import options as generating
+from tests.pipelines.jobs.test_score import options as scoring
 from tokenizer.parquet import read_codes
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.rates import split_rates

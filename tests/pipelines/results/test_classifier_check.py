@@ -8,8 +8,8 @@ import pytest
 
 from pipelines.results.classifier_check import fair_classifier, originals_recognised, unreliable_classifier
 from pipelines.settings.run import run_settings
-from pipelines.stages.decoded import CLIPS
 from pipelines.stages.options import JudgeName
+from pipelines.stages.playback import CLIPS
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry, write_json
 from tests.pipelines.tiny_chain import composed

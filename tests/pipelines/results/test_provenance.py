@@ -93,7 +93,9 @@ def test_provenance_tells_machine_models_and_options_but_no_home(
     write_json(trained.folder / CURVE, {})
     others = Entry(stage="tokenizer", key="b", folder=run_folder / "tokenizer", reused=True)
     config = {"store": {"root": "/home/somebody/store"}, "seed": 3, "stages": ["lm"], "corpus": {"root": "/data"}}
-    source = provenance("wordless run", config, Alone(torch.device("cpu")), [trained, others])
+    source = provenance(
+        "wordless run", config, Alone(torch.device("cpu")), {each.stage: each for each in (trained, others)}
+    )
     assert json.loads(json.dumps(source)) == source
     assert source["config"] == {**config, "store": {"root": "~/store"}}
     assert source["parameters"] == {"vocoder": parameters(run_folder / "vocoder")}

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from lm.options import ProbeConfig
+from pipelines.methods.run_entries import RunEntries
 from pipelines.results.figures import Figure
 from pipelines.results.sound_figures import listening_record, sound_figures
-from pipelines.stages.decoded import CLIPS, GUARD, JUDGED
 from pipelines.stages.listening import LISTENING
+from pipelines.stages.playback import CLIPS, GUARD, JUDGED
 from pipelines.stages.recognition import RECOGNISED, label_task
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json
@@ -39,7 +40,7 @@ def entry(root: Path, stage: str, name: str, content: object) -> Entry:
 
 
 @pytest.fixture
-def entries(tmp_path: Path) -> dict[str, Entry]:
+def entries(tmp_path: Path) -> RunEntries:
     heard = [
         ("one", "two", "two", "one"),
         ("two", "two", "two", "two"),
@@ -66,21 +67,20 @@ def entries(tmp_path: Path) -> dict[str, Entry]:
     ]
     varied = {"of": "continuation", "temperature": 0.7, "sounds": 2, "distinct_1": 0.25, "distinct_2": None}
     listened = {"postfilter": 1.0, "clips": [{"path": "2.wav", "sounds": {"original": {"peak": 0.9}}}], "said": said}
-    return {
-        "recognised": entry(
-            tmp_path, "recognised", RECOGNISED, {"judge": "probe", "clips": recognised, "said": [{"of": "x"}]}
-        ),
-        "decoded": entry(tmp_path, "decoded", CLIPS, {"clips": places}),
-        "judged": entry(tmp_path, "judged", JUDGED, {"clips": judged}),
-        "listening": entry(tmp_path, "listening", LISTENING, listened | {"diversity": [varied]}),
-    }
+    named = {"judge": "probe", "clips": recognised, "said": [{"of": "x"}]}
+    return RunEntries(
+        recognised=entry(tmp_path, "recognised", RECOGNISED, named),
+        decoded=entry(tmp_path, "decoded", CLIPS, {"clips": places}),
+        judged=entry(tmp_path, "judged", JUDGED, {"clips": judged}),
+        listening=entry(tmp_path, "listening", LISTENING, listened | {"diversity": [varied]}),
+    )
 
 
-def figures(entries: dict[str, Entry], manifest: Manifest = MANIFEST) -> dict[tuple[str, str | None], Figure]:
+def figures(entries: RunEntries, manifest: Manifest = MANIFEST) -> dict[tuple[str, str | None], Figure]:
     return {(row.name, row.subject): row for row in sound_figures(entries, manifest, CONFIG, protocol="official")}
 
 
-def test_label_accuracy_is_the_share_of_right_labels(entries: dict[str, Entry]) -> None:
+def test_label_accuracy_is_the_share_of_right_labels(entries: RunEntries) -> None:
     found = figures(entries)
     values = {of: found["label_accuracy", of].value for of in ("original", "noise_vocoder", "griffin_lim", "wavenet")}
     assert values == {"original": 1, "noise_vocoder": 0.75, "griffin_lim": 0.5, "wavenet": 0.75}
@@ -99,14 +99,14 @@ def test_label_accuracy_is_the_share_of_right_labels(entries: dict[str, Entry]) 
     assert (wavenet.protocol, wavenet.split, wavenet.unit) == ("official", "test", "ratio")
 
 
-def test_what_remains_is_relative_to_the_originals_that_are_recognised(entries: dict[str, Entry]) -> None:
+def test_what_remains_is_relative_to_the_originals_that_are_recognised(entries: RunEntries) -> None:
     mislabelled = replace(MANIFEST, clips=(replace(MANIFEST.clips[0], label="two"), *MANIFEST.clips[1:]))
     assert figures(entries, mislabelled)["label_accuracy_ratio", "wavenet / original"].value == pytest.approx(2 / 3)
     deaf = replace(MANIFEST, clips=tuple(replace(each, label="three") for each in MANIFEST.clips))
     assert ("label_accuracy_ratio", "wavenet / original") not in figures(entries, deaf)
 
 
-def test_labels_are_those_that_the_manifest_now_says(entries: dict[str, Entry]) -> None:
+def test_labels_are_those_that_the_manifest_now_says(entries: RunEntries) -> None:
     clips = (replace(MANIFEST.clips[0], label="two"), *MANIFEST.clips[1:3], replace(MANIFEST.clips[3], label=None))
     found = figures(entries, replace(MANIFEST, clips=clips))
     assert found["label_accuracy", "original"].value == pytest.approx(2 / 3)
@@ -114,7 +114,7 @@ def test_labels_are_those_that_the_manifest_now_says(entries: dict[str, Entry]) 
     assert ("label_accuracy", "original") not in figures(entries, nothing)
 
 
-def test_means_leave_out_what_could_not_be_measured_and_count_it(entries: dict[str, Entry]) -> None:
+def test_means_leave_out_what_could_not_be_measured_and_count_it(entries: RunEntries) -> None:
     found = figures(entries)
     assert found["stoi", "wavenet"].value == pytest.approx(0.6)
     assert found["stoi_clips", "wavenet"].value == 2
@@ -126,7 +126,7 @@ def test_means_leave_out_what_could_not_be_measured_and_count_it(entries: dict[s
     assert ("peak", "original") not in found  # of the clips to listen to, where others are judged
 
 
-def test_kinds_are_compared_on_the_clips_that_both_can_be_measured_on(entries: dict[str, Entry]) -> None:
+def test_kinds_are_compared_on_the_clips_that_both_can_be_measured_on(entries: RunEntries) -> None:
     """Their own means would be of other clips: 0.6 of clips 0 and 2, and 0.33 of clips 0, 1 and 2."""
     found = figures(entries)
     both = found["stoi_difference", "wavenet - griffin_lim"]
@@ -136,7 +136,7 @@ def test_kinds_are_compared_on_the_clips_that_both_can_be_measured_on(entries: d
     assert ("stoi_difference", "wavenet - noise_vocoder") not in found  # it has no figure of its own
 
 
-def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Entry]) -> None:
+def test_level_and_voice_are_compared_with_the_recordings(entries: RunEntries) -> None:
     sounds = [
         {
             "original": {"rms": -20.0, "periodicity": 0.8},
@@ -146,7 +146,7 @@ def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Ent
         for number in range(3)
     ]
     rows = [{"path": f"{number}.wav", "sounds": each} for number, each in enumerate(sounds)]
-    write_json(entries["judged"].folder / JUDGED, {"clips": rows})
+    write_json(entries.named["judged"].folder / JUDGED, {"clips": rows})
     found = figures(entries)
     level, voice = found["rms_difference", "wavenet - original"], found["periodicity_ratio", "wavenet / original"]
     assert (level.value, level.unit) == (-3, "dB re full scale")
@@ -161,29 +161,29 @@ def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Ent
     assert found["rms_difference_clips", "wavenet - original"].unit == "clips"
 
 
-def test_blocks_that_were_drawn_again_are_counted(entries: dict[str, Entry]) -> None:
+def test_blocks_that_were_drawn_again_are_counted(entries: RunEntries) -> None:
     assert ("runaway_blocks", "wavenet") not in figures(entries)
-    write_json(entries["decoded"].folder / GUARD, {"found": 3, "left": 1})
+    write_json(entries.named["decoded"].folder / GUARD, {"found": 3, "left": 1})
     found = figures(entries)
     assert found["runaway_blocks", "wavenet"].value == 3
     assert found["runaway_blocks_left", "wavenet"].value == 1
-    (entries["decoded"].folder / GUARD).unlink()  # of a vocoder that does not know how loud its recordings were
+    (entries.named["decoded"].folder / GUARD).unlink()  # of a vocoder that does not know how loud its recordings were
     assert ("runaway_blocks", "wavenet") not in figures(entries)
 
 
-def test_without_judged_clips_the_figures_are_of_those_to_listen_to(entries: dict[str, Entry]) -> None:
-    found = figures({"listening": entries["listening"]})
+def test_without_judged_clips_the_figures_are_of_those_to_listen_to(entries: RunEntries) -> None:
+    found = figures(RunEntries(listening=entries.listening))
     assert found["peak", "original"].value == 0.9
     assert ("stoi", "wavenet") not in found
-    assert not figures({})
+    assert not figures(RunEntries())
 
 
-def test_what_the_language_model_says_has_figures_of_its_own(entries: dict[str, Entry]) -> None:
+def test_what_the_language_model_says_has_figures_of_its_own(entries: RunEntries) -> None:
     found = figures(entries)
     assert found["peak", "continuation@0.7"].value == pytest.approx(0.3)
     assert found["distinct_1", "continuation@0.7"].value == 0.25
     assert ("distinct_2", "continuation@0.7") not in found
-    record: dict[str, Any] = listening_record(entries, MANIFEST)
+    record: dict[str, Any] = listening_record(entries, entries.named["listening"], MANIFEST)
     assert record["judged_clips"] == 4
     assert record["clips"][0]["label"] == "one"
     assert record["recognised"] == [{"of": "x"}]

@@ -8,9 +8,9 @@ import pytest
 import soundfile
 import torch
 
-from pipelines.stages.decoded import decode_clips, decoded_paths, wav_name
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.stages.listening import listening
+from pipelines.stages.playback import decode_clips, decoded_paths, wav_name
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.pipelines.tiny import LISTENING, playback_of, sweep

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.stages.decoded import CLIPS, JUDGED, measure_clips, wav_name
+from pipelines.stages.playback import CLIPS, JUDGED, measure_clips, wav_name
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json
 from tests.pipelines.tiny import sweep

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from pipelines.stages.language_sounds import language_sounds
+from pipelines.stages.listening import language_sounds
 from pipelines.stages.recognition import new_part
 from pipelines.store.session import Session
 from pipelines.store.store import Store

@@ -8,7 +8,7 @@ import soundfile
 import torch
 
 from lm.samples.model import SampleLanguageModel
-from pipelines.stages.next_sample_sounds import SAMPLE_SOUNDS, generate_sample_sounds
+from pipelines.stages.next_sample import SAMPLE_SOUNDS, generate_sample_sounds
 from pipelines.stages.options import SampleSoundsConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store

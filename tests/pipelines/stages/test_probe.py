@@ -162,7 +162,7 @@ def test_every_option_is_in_the_key(option: str, tmp_path: Path) -> None:
     manifest, session = held_out(corpus()), silent_session(tmp_path)
     entry = stored(session, "features", {"gpt:mean": signal(manifest, noise=1)})
     keys = {
-        probe_methods(session, manifest, [entry], config, labelled=())[0].key
+        probe_methods(session, manifest, [entry], config, labelled=())["gpt"].key
         for config in (CONFIG, replace(CONFIG, **{option: OTHERWISE[option]}))
     }
     assert len(keys) == 2
@@ -203,7 +203,7 @@ def test_a_method_is_asked_once_whatever_it_is_compared_with(tmp_path: Path) -> 
     other = stored(session, "other", {"gpt:mean": signal(manifest, noise=2)})
     pairs = ([log_mel, gpt], [log_mel, other])
     rows = [together(session, manifest, parts, CONFIG).read_json("probe.json") for parts in pairs]
-    answered = [json.loads(path.read_text())["config"]["of"] for path in tmp_path.glob("**/probed/*/entry.json")]
+    answered = [json.loads(path.read_text())["config"]["method"] for path in tmp_path.glob("**/probed/*/entry.json")]
     assert sorted(answered) == ["gpt", "gpt", "log_mel"]
     of_log_mel = [next(row for row in each["methods"] if row["of"] == "log_mel") for each in rows]  # type: ignore[attr-defined]  # a list
     assert of_log_mel[0] == of_log_mel[1]
@@ -308,15 +308,17 @@ def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_pa
     inputs = {"gpt": "bag_of_codes", "simclr": "log_mel"}
     config, names = CONFIG, ["gpt", "simclr"]
     rows = {
-        entry.stage: entry.read_json("probe.json")
-        for entry in probe_methods(session, manifest, entries, config, only=names, labelled=(), inputs=inputs)
+        of: entry.read_json("probe.json")
+        for of, entry in probe_methods(
+            session, manifest, entries, config, only=names, labelled=(), inputs=inputs
+        ).items()
     }
     assert {of: sorted(each["of"] for each in row["candidates"]) for of, row in rows.items()} == {
-        "probed_gpt": [
+        "gpt": [
             *("gpt/all_layers:thirds", "gpt/all_layers_with_input:mean", "gpt/layer_10:mean"),
             *("gpt/layer_1:mean", "gpt/layer_2:mean"),
         ],
-        "probed_simclr": ["simclr/all_blocks_with_input:mean", "simclr/block_1:mean"],
+        "simclr": ["simclr/all_blocks_with_input:mean", "simclr/block_1:mean"],
     }
     found = features_by_method([entry.folder / "features.safetensors" for entry in entries])
     beside = found["simclr"].with_input(found["log_mel"])
@@ -326,7 +328,7 @@ def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_pa
         np.hstack([tensors["simclr/all_blocks:mean"], log_mel["log_mel/as_heard:mean"]]),
     )
     plain = probe_methods(session, manifest, entries, config, only=names, labelled=())
-    candidates = [each["of"] for entry in plain for each in entry.read_json("probe.json")["candidates"]]
+    candidates = [each["of"] for entry in plain.values() for each in entry.read_json("probe.json")["candidates"]]
     assert len(candidates) == 7
     assert not any("with_input" in each for each in candidates)
 
@@ -364,6 +366,6 @@ def test_the_key_of_probes_says_whether_groups_are_resampled(tmp_path: Path) -> 
         split, folded = (
             probe_methods(session, manifest, entries, CONFIG, labelled=(), folds_by=by) for by in (None, "group")
         )
-        assert [one.key != other.key for one, other in zip(split, folded, strict=True)] == [resampled] * 2
+        assert [split[of].key != folded[of].key for of in split] == [resampled] * 2
         whole, alone = (collect_probes(session, manifest, split, CONFIG, folds_by=by).key for by in (None, "group"))
         assert (whole != alone) == resampled

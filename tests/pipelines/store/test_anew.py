@@ -13,8 +13,15 @@ from pipelines.store.anew import NEWEST, why_anew
 from pipelines.store.store import ENTRY, Recipe, Store
 from tests.pipelines.tiny import session_of
 
-TOKENIZER = Recipe("tokenizer", 1, config={"size": 256, "iterations": 30}, inputs={"autoencoder": "0123456789abcdef"})
-LM = {"gpt": {"layers": 6, "dims": (1, 2)}, "fit": {"steps": 500}, "threads": 2}
+TOKENIZER = Recipe(
+    "tokenizer", 1, config={"tokenizer": {"codebook_size": 256, "seed": 0}}, inputs={"autoencoder": "0123456789abcdef"}
+)
+LM = {"lm": {"gpt": {"layers": 6, "dims": (1, 2)}, "fit": {"steps": 500}}, "threads": 2}
+
+
+def lm(**options: object) -> dict[str, object]:
+    """Other options of the language model."""
+    return {**LM, "lm": {**LM["lm"], **options}}  # type: ignore[dict-item]  # its options are a dictionary
 
 
 def made(store: Store, recipe: Recipe) -> str:
@@ -28,11 +35,11 @@ def lm_of(
     store: Store, tokenizer: Recipe = TOKENIZER, config: Mapping[str, object] = LM, recordings: str = "a"
 ) -> Recipe:
     """The recipe of a language model whose codes are in the store."""
-    codes = Recipe("codes", 1, config={}, inputs={"tokenizer": tokenizer.key, "manifest": recordings})
+    codes = Recipe("codes", 1, config={}, inputs={"tokenizer": tokenizer.key, "recordings": recordings})
     for recipe in (tokenizer, codes):
         if store.find(recipe) is None:
             made(store, recipe)
-    return Recipe("lm", 1, config=config, inputs={"codes": codes.key, "views": ""})
+    return Recipe("lm", 1, config=config, inputs={"codes": codes.key, "views": None})
 
 
 @pytest.fixture
@@ -50,7 +57,7 @@ def test_the_first_of_its_stage_has_no_reason(store: Store) -> None:
 def test_options_are_named_with_both_values(store: Store) -> None:
     why = why_anew(store.root, lm_of(store, config={**LM, "threads": 1}))
     assert re.search(r"threads=1\b.*threads=2\b", why)
-    why = why_anew(store.root, lm_of(store, config={**LM, "fit": {"steps": 1000}, "gpt": {"layers": 6}}))
+    why = why_anew(store.root, lm_of(store, config=lm(fit={"steps": 1000}, gpt={"layers": 6})))
     assert "lm.fit.steps=1000" in why
     assert "lm.fit.steps=500" in why
     assert "lm.gpt.dims=[1, 2]" in why
@@ -59,7 +66,7 @@ def test_options_are_named_with_both_values(store: Store) -> None:
 
 
 def test_what_differs_before_the_stage_is_found_there(store: Store) -> None:
-    other = replace(TOKENIZER, config={"size": 128, "iterations": 30})
+    other = replace(TOKENIZER, config={"tokenizer": {"codebook_size": 128, "seed": 0}})
     why = why_anew(store.root, lm_of(store, other))
     assert re.search(r"\bcodes\b.*tokenizer\.codebook_size=128\b", why)
     assert "tokenizer.codebook_size=256" in why
@@ -68,11 +75,10 @@ def test_what_differs_before_the_stage_is_found_there(store: Store) -> None:
     views = replace(lm_of(store), inputs={**lm_of(store).inputs, "views": "f" * 16})
     assert "views" in why_anew(store.root, views)
     assert "=" not in why_anew(store.root, views)
-    copied = Recipe("tokenizer", 1, config={}, inputs={"start": "0123"})
+    copied = Recipe("tokenizer", 1, config={}, inputs={"tokenizer.start": "0123"})
     assert "tokenizer.start" in why_anew(store.root, copied)
-    assert "autoencoder" not in why_anew(store.root, copied)
     assert "tokenizer.start" in why_anew(store.root, lm_of(store, copied))
-    begun = replace(lm_of(store), inputs={**lm_of(store).inputs, "start": "f" * 16})
+    begun = replace(lm_of(store), inputs={**lm_of(store).inputs, "lm.start": "f" * 16})
     assert "lm.start" in why_anew(store.root, begun)
     assert "codebook_size" not in why_anew(store.root, copied)
     both = why_anew(store.root, lm_of(store, other, config={**LM, "threads": 1}))
@@ -82,7 +88,9 @@ def test_what_differs_before_the_stage_is_found_there(store: Store) -> None:
 
 def probed(of: str, *, seed: int = 0, features: str = "a", **more: object) -> Recipe:
     """The recipe of the probes of a method."""
-    return Recipe("probed", 4, config={"tries": 12, "seed": seed, **more, "of": of}, inputs={"features": features})
+    return Recipe(
+        "probed", 4, config={"probe": {"tries": 12, "seed": seed, **more}, "method": of}, inputs={"features": features}
+    )
 
 
 def test_only_entries_about_the_same_method_are_compared(tmp_path: Path) -> None:
@@ -100,8 +108,8 @@ def test_methods_that_are_added_are_named_as_such(tmp_path: Path) -> None:
     keys = {of: made(store, probed(of)) for of in ("gpt", "log_mel", "mfcc")}
 
     def probe(*methods: str, scores: str = "") -> Recipe:
-        inputs = {"methods": " ".join(keys[of] for of in methods), "scores": scores}
-        return Recipe("probe", 6, config={"tries": 12}, inputs=inputs)
+        inputs = {"compared methods": " ".join(keys[of] for of in methods), "scores": scores}
+        return Recipe("probe", 6, config={"probe": {"tries": 12}}, inputs=inputs)
 
     made(store, probe("gpt", "log_mel"))
     for other in (probe("gpt", "log_mel", "mfcc"), probe("gpt", "mfcc")):
@@ -114,20 +122,20 @@ def test_methods_that_are_added_are_named_as_such(tmp_path: Path) -> None:
 
 def test_vectors_name_the_options_of_the_comparison(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    vectors = Recipe("gpt_features", 2, config={"poolings": ["mean"]}, inputs={})
+    vectors = Recipe("gpt_features", 2, config={"compare": {"poolings": ["mean"]}}, inputs={})
     made(store, vectors)
-    why = why_anew(store.root, replace(vectors, config={"poolings": ["mean"], "layers": ["last"]}))
+    why = why_anew(store.root, replace(vectors, config={"compare": {"poolings": ["mean"], "layers": ["last"]}}))
     assert "compare.layers=" in why
     assert "gpt_features" not in why
 
 
 def test_the_nearest_entry_is_the_one_that_is_named(store: Store) -> None:
-    near = lm_of(store, config={**LM, "fit": {"steps": 7}})
-    far = lm_of(store, recordings="b", config={**LM, "threads": 9, "gpt": {"layers": 3}})
+    near = lm_of(store, config=lm(fit={"steps": 7}))
+    far = lm_of(store, recordings="b", config={**lm(gpt={"layers": 3}), "threads": 9})
     for recipe in (near, far):
         made(store, recipe)
-    assert why_anew(store.root, lm_of(store, config={**LM, "fit": {"steps": 8}, "threads": 1})).count("=") == 4
-    why = why_anew(store.root, lm_of(store, config={**LM, "fit": {"steps": 7}, "threads": 1}))
+    assert why_anew(store.root, lm_of(store, config={**lm(fit={"steps": 8}), "threads": 1})).count("=") == 4
+    why = why_anew(store.root, lm_of(store, config={**lm(fit={"steps": 7}), "threads": 1}))
     assert re.search(r"threads=1\b.*threads=2\b", why)
 
 
@@ -143,7 +151,7 @@ def test_damaged_entries_are_left_out(store: Store, content: bytes) -> None:
     assert re.search(r"threads=1\b.*threads=2\b", why)
     for folder in store.root.glob("codes/*"):
         (folder / ENTRY).write_bytes(content)
-    assert "codes" in why_anew(store.root, Recipe("lm", 1, config=LM, inputs={"codes": "f" * 16, "views": ""}))
+    assert "codes" in why_anew(store.root, Recipe("lm", 1, config=LM, inputs={"codes": "f" * 16}))
 
 
 def test_only_the_newest_entries_are_read(store: Store) -> None:
@@ -159,7 +167,7 @@ def test_only_the_newest_entries_are_read(store: Store) -> None:
 def test_a_stage_says_why_it_is_computed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     session = session_of(tmp_path)
     for size in (256, 128, 128):
-        recipe = replace(TOKENIZER, config={"size": size, "iterations": 30})
+        recipe = replace(TOKENIZER, config={"tokenizer": {"codebook_size": size}})
         session.obtain(recipe, "k-means", lambda folder: (folder / "done").touch(), files=["done"])
     (told,) = [line for line in capsys.readouterr().err.splitlines() if "computed anew" in line]
     assert told.startswith("tokenizer")

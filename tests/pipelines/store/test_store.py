@@ -17,10 +17,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.store.costs import BEGUN
-from pipelines.store.store import ENTRY, TIMINGS, Recipe, Store, checkpoints_of, is_finished, note_finished, write_json
+from pipelines.store.store import (
+    BEGUN,
+    ENTRY,
+    TIMINGS,
+    Entry,
+    Recipe,
+    Store,
+    checkpoints_of,
+    is_finished,
+    note_finished,
+    write_json,
+)
 from tests.hostile.special_files import at_most_seconds
 from wordless.base.errors import InputError
+from wordless.training.options import FitConfig
 
 RECIPE = Recipe(stage="sums", version=1, config={"terms": 3, "seed": 0}, inputs={"manifest": "abc", "codes": "def"})
 FILES = ("terms.json", "deep/sum.txt")
@@ -61,6 +72,22 @@ def test_the_key_does_not_depend_on_order(values: dict[str, int | str | None]) -
 )
 def test_the_key_depends_on_all_that_decides(other: Recipe) -> None:
     assert other.key != RECIPE.key
+
+
+def test_a_recipe_takes_configs_and_entries(tmp_path: Path) -> None:
+    fit = FitConfig(steps=1, lr=0.1, precision="bf16")
+    entry = Entry(stage="codes", key="f" * 16, folder=tmp_path, reused=True)
+
+    def recipe(fit: FitConfig) -> Recipe:
+        return Recipe("lm", 1, config={"lm": {"fit": fit}}, inputs={"codes": entry, "both": [entry, entry], "no": None})
+
+    assert recipe(fit).inputs == {"codes": entry.key, "both": f"{entry.key} {entry.key}"}
+    assert recipe(fit).key == recipe(replace(fit, checkpoint_minutes=99)).key
+    assert recipe(fit).key != recipe(replace(fit, steps=2)).key
+    with pytest.raises(ValueError, match="precision=auto"):
+        recipe(replace(fit, precision="auto"))
+    with pytest.raises(TypeError, match="Path"):
+        replace(RECIPE, config={"place": tmp_path})
 
 
 def test_what_was_made_is_found(store: Store) -> None:

@@ -44,7 +44,7 @@ def read_tensorboard(folder: Path) -> Record:
         for log, tags in (("loss_train", {"loss": "train_loss"}), ("loss_validation", {"loss": "validation_loss"})):
             record.curves |= _scalars(root / training / log, training, tags)
         tags = {name: name for name in ("learning_rate", "steps_per_second")}
-        record.curves |= _scalars(root / training, training, tags, only=True)
+        record.curves |= _scalars(root / training, training, tags)
     if (root / "run").exists():
         log = _log(root / "run")
         texts = {tag.partition("/")[0]: _text(log, tag) for tag in log.Tags()["tensors"]}
@@ -58,16 +58,15 @@ def read_tensorboard(folder: Path) -> Record:
     return record
 
 
-def _log(folder: Path, *, only: bool = False) -> EventAccumulator:
-    paths = sorted(folder.glob("events*"))
-    assert len(paths) == 1, paths  # several files show the same step several times
-    return EventAccumulator(str(paths[0] if only else folder)).Reload()
+def _log(folder: Path) -> EventAccumulator:
+    # Files of the same second have no order by their names.
+    return EventAccumulator(str(folder), size_guidance={"scalars": 0}, purge_orphaned_data=False).Reload()
 
 
-def _scalars(folder: Path, training: str, tags: dict[str, str], *, only: bool = False) -> dict[str, Curve]:
-    log = _log(folder, only=only)
+def _scalars(folder: Path, training: str, tags: dict[str, str]) -> dict[str, Curve]:
+    log = _log(folder)
     return {
-        f"{training}/{name}": [(event.step, event.value) for event in log.Scalars(tag)]
+        f"{training}/{name}": sorted((event.step, event.value) for event in log.Scalars(tag))
         for tag, name in tags.items()
         if tag in log.Tags()["scalars"]
     }

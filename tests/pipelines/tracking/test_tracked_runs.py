@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.chain.chain import run_chain
-from pipelines.chain.tracked_run import figures
+from pipelines.chain.run_output import figures
 from pipelines.results.run_record import read_results
 from pipelines.tracking.mlflow import FORBIDDEN
 from tests.killing import Call, call

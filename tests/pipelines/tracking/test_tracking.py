@@ -1,6 +1,5 @@
 """Tiny trainings that each tracker records: whole, once, and at no cost."""
 
-import json
 import re
 import struct
 import sys
@@ -16,10 +15,9 @@ from torch import Tensor, nn
 
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, Store
-from pipelines.store.training_curve import CURVE, numeric
-from pipelines.tracking.table import TRACKERS, require_trackers
+from pipelines.store.training_curve import CURVE
 from pipelines.tracking.tracker import Outcome, State, TrackedRun, TrackedTraining
-from pipelines.tracking.tracking import Tracking, open_trackers, tracked
+from pipelines.tracking.tracking import TRACKERS, Tracking, open_trackers, require_trackers, tracked
 from tests.pipelines.tracking.records import READERS, Record, prepare
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
@@ -111,7 +109,7 @@ class Place:
             workers=1,
             tracking=tracking,
         )
-        recipe = Recipe("lm", 1, config={"fit": numeric(fit)}, inputs={})
+        recipe = Recipe("lm", 1, config={"lm": {"fit": fit}}, inputs={})
         with tracked(tracking):
             make = partial(_make, session, batches or Noise(), fit)
             entry = session.obtain(recipe, "a tiny model", make, files=[CURVE])
@@ -210,24 +208,42 @@ def test_what_another_run_trained_in_between_completes_the_curve(
     require_whole(name, READERS[name](place.folder), entry)
 
 
-@pytest.mark.parametrize("name", ["mlflow", "wandb"])
-def test_other_options_in_the_same_folder_are_another_run(
+@pytest.mark.parametrize("name", NAMES)
+def test_other_weights_in_the_same_folder_have_another_curve(
     name: str, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A training of other weights in a folder that is used again has a curve of its own.
-
-    An offline run of W&B is written anew, so it has only the curves of the last call.
-    """
+    """An offline run of W&B is written anew, so it has only the curve of the last call."""
     prepare(name, place.root, monkeypatch)
-    place.train(name)
-    before = json.loads((place.folder / f"tracking/{name}.json").read_text())
-    place.train(name, fit=replace(FIT, lr=0.01))
-    after = json.loads((place.folder / f"tracking/{name}.json").read_text())
-    assert after["id"] == before["id"]  # the options of the run are the same here
-    assert len(after["curves"]) == {"mlflow": 2, "wandb": 1}[name]
+    for fit in (FIT, replace(FIT, lr=0.01)):
+        entry = place.train(name, fit=fit)
+    curves = {name: each for name, each in READERS[name](place.folder).curves.items() if name.endswith("/train_loss")}
+    assert len(curves) == (1 if name == "wandb" else 2)
+    last = curves[max(curves, key=len)]  # the name of the second curve has the key of its entry
+    assert last == [
+        (each["step"], pytest.approx(each["train_loss"], rel=1e-6)) for each in entry.read_rows(CURVE, "curve")
+    ]
+
+
+def test_other_options_in_the_same_folder_are_another_run(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.folder.mkdir()
+    known = place.run.find_id()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setitem(CONFIG, "workers", 2)
+        assert place.run.find_id() == known
     monkeypatch.setitem(CONFIG, "stages", ["lm", "probe"])
-    place.train(name)
-    assert json.loads((place.folder / f"tracking/{name}.json").read_text())["id"] != before["id"]
+    assert place.run.find_id() != known
+
+
+def test_an_uploaded_offline_run_is_not_logged_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server would show the points of both; an attempt that nobody uploaded is replaced."""
+    prepare("wandb", place.root, monkeypatch)
+    place.train("wandb")
+    (first,) = (place.folder / "tracking/wandb").glob("offline-run-*/*.wandb")
+    first.with_name(f"{first.name}.synced").touch()
+    place.train("wandb")
+    place.train("wandb")
+    found = {path.name for path in (place.folder / "tracking/wandb").glob("offline-run-*/*.wandb")}
+    assert found == {first.name, first.name.replace(".wandb", "-1.wandb")}
 
 
 # What a failing tracker costs
@@ -270,6 +286,7 @@ def test_a_folder_that_cannot_be_written_costs_nothing(
     assert place.said[0].startswith(f"WARNING   {TRACKERS[name].title} ")
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of TensorBoard's own thread
 def test_a_full_disk_ends_no_training(small_disk: Path) -> None:
     said: list[str] = []
     runs = [Place(root=small_disk, name=name).run for name in ("whole", "filling")]

@@ -1,4 +1,4 @@
-"""The loudest stretch of a recording."""
+"""The loudest stretch of a recording, and sounds of equal loudness."""
 
 import tracemalloc
 from pathlib import Path
@@ -10,9 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wordless.audio.conftest import Tone
-from wordless.audio.excerpts import block_energies, half_energy, loudest_window, read_loudest
+from wordless.audio.excerpts import (
+    PEAK,
+    active_level,
+    block_energies,
+    equally_loud,
+    half_energy,
+    loudest_window,
+    read_loudest,
+)
 from wordless.audio.reading import read
-from wordless.audio.waveform import Part
+from wordless.audio.waveform import Part, Waveform
 
 RATE, STEP = 8_000, 160
 
@@ -113,3 +121,30 @@ def test_excerpts_of_real_words_are_as_loud_as_any_and_louder_than_beginnings(wa
         louder += found > 2 * powers[0]
     assert len(files) > 30
     assert louder > len(files) / 2
+
+
+LOW_RATE = 8000
+
+
+def noise_of_level(level: float, seconds: float = 0.5, *, pause: float = 0.0) -> Waveform:
+    samples = np.random.default_rng(1).normal(0, level, round(seconds * LOW_RATE)).astype(np.float32)
+    return Waveform(samples=np.pad(samples, (0, round(pause * LOW_RATE))), sample_rate=LOW_RATE)
+
+
+def test_a_pause_does_not_change_the_level() -> None:
+    assert active_level(noise_of_level(0.1)) == pytest.approx(0.1, rel=0.05)
+    assert active_level(noise_of_level(0.1, pause=2.0)) == pytest.approx(active_level(noise_of_level(0.1)), rel=0.01)
+    assert active_level(Waveform(samples=np.zeros(100, np.float32), sample_rate=LOW_RATE)) == 0
+
+
+def test_sounds_become_equally_loud_without_clipping() -> None:
+    sounds = [
+        noise_of_level(0.01),
+        noise_of_level(0.3, pause=1.0),
+        Waveform(samples=np.zeros(80, np.float32), sample_rate=LOW_RATE),
+    ]
+    quiet, loud, silent = equally_loud(sounds)
+    assert active_level(quiet) == pytest.approx(active_level(loud), rel=1e-4)
+    assert max(np.abs(quiet.samples).max(), np.abs(loud.samples).max()) == pytest.approx(PEAK, rel=1e-4)
+    assert not silent.samples.any()
+    assert equally_loud([]) == []

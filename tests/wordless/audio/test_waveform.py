@@ -1,12 +1,18 @@
-"""Waveforms: checked when made, and written so that they read back."""
+"""Waveforms: checked when made, and written so that they read back, whole and in pieces."""
 
+import io
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from wordless.audio.reading import read
-from wordless.audio.waveform import Waveform
+from wordless.audio.waveform import Waveform, wav_file
 from wordless.base.errors import InputError
 
 
@@ -49,3 +55,22 @@ def test_a_path_of_another_format_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     waveform.write(tmp_path / "take 1.5")
     assert (tmp_path / "take 1.5").read_bytes()[:4] == b"RIFF"
+
+
+@given(
+    samples=arrays(np.float32, st.integers(0, 50), elements=st.floats(-2, 2, width=32)),
+    cut=st.integers(0, 50),
+    rate=st.sampled_from([8000, 44_100]),
+)
+def test_pieces_give_the_file_that_libsndfile_writes(
+    tmp_path_factory: pytest.TempPathFactory, samples: npt.NDArray[np.float32], cut: int, rate: int
+) -> None:
+    path = tmp_path_factory.mktemp("wav") / "a.wav"
+    with wav_file(path, rate) as file:
+        file.write(samples[:cut])
+        file.write(samples[cut:])
+    expected = io.BytesIO()
+    soundfile.write(expected, np.clip(samples, -1, 1), rate, subtype="PCM_16", format="WAV")
+    assert path.read_bytes() == expected.getvalue()
+    Waveform(samples=samples, sample_rate=rate).write(path)
+    assert path.read_bytes() == expected.getvalue()

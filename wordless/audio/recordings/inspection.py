@@ -50,10 +50,7 @@ from wordless.base.files import NO_PERMISSION, file_hash
 from wordless.base.pools import ThisProcess, in_order, open_threads
 from wordless.base.ranges import require
 
-# Version of a measurement's meaning; the cache ignores other versions. 2: declared lengths of MP3 are ignored. 3: also
-# those of MP3 in WAV files, and numbers that stand for an unknown length in FLAC and AIFF. 4: samples are hashed.
-# 5: all of the sound is read where streams are joined or a header declares too little. 6: with the channel. 7: joined
-# files of more kinds, FLAC that declares too little, and lengths that AVI and Flash video declare.
+# Version of a measurement's meaning; the cache ignores other versions.
 _VERSION = 7
 
 
@@ -63,9 +60,7 @@ class Measurement:
 
     size: int  # bytes
     sha256: str  # of the file's bytes
-    samples_sha256: (
-        str  # of the channel that is read and its rate: equal for the same sound in another format, or with other tags
-    )
+    samples_sha256: str  # of the channel that is read, and its rate: equal for the same sound in another format
     num_samples: int  # decoded
     declared_samples: int | None  # by the file's header; None if it does not say
     sample_rate: int  # Hz

@@ -176,9 +176,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 def read_manifest(path: Path, root: Path) -> Manifest:
     """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now."""
-    found = _rows(
-        path, (*_ALL_COLUMNS, _NAME), if_any=(*_IF_ANY, "samples_sha256", _NAME)
-    )  # earlier runs lack these two
+    found = _rows(path, (*_ALL_COLUMNS, _NAME), if_any=_IF_ANY)
     return Manifest(root=root, clips=tuple(_clip(row, where) for row, where in found))
 
 

@@ -201,16 +201,6 @@ def test_a_row_without_the_split_it_needs_is_named(tmp_path: Path, tone: Tone) -
         find_recordings(CorpusConfig(table=str(tmp_path / "table.tsv"), split=SplitConfig(by="table")))
 
 
-def test_a_missing_root_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"corpus\.root: .*nowhere\b"):
-        build_manifest(CorpusConfig(root=str(tmp_path / "nowhere")))
-
-
-def test_a_file_is_no_root(tone: Tone) -> None:
-    with pytest.raises(InputError, match=r"a\.wav.* folder"):
-        build_manifest(CorpusConfig(root=str(tone("a.wav"))))
-
-
 def test_an_empty_folder_names_what_was_looked_for(tmp_path: Path) -> None:
     (tmp_path / "song.txt").write_bytes(b"x")
     with pytest.raises(InputError, match=r"1 \.txt.*\.wav \.flac"):
@@ -388,22 +378,3 @@ def test_annotations_of_files_with_the_same_sound_are_of_the_first(tmp_path: Pat
     ]
     assert sum(CONFLICT in each.reason for each in rejected) == 1
     assert not any("group" in each.reason for each in rejected)
-
-
-def test_the_order_in_a_folder_does_not_choose_the_label(
-    tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tone("a.wav")
-    for number in range(8):
-        (tmp_path / f"a.s{number}.txt").write_text(f"0\t1\tlabel{number}\n")
-    walk = os.walk
-    for turn in (1, -1):
-        monkeypatch.setattr(
-            os,
-            "walk",
-            lambda *args, turn=turn, **named: (
-                (at, into, sorted(names)[::turn]) for at, into, names in walk(*args, **named)
-            ),
-        )
-        _, described, _ = find_recordings(CorpusConfig(root=str(tmp_path)))
-        assert described["a.wav"][0].label == "label0"

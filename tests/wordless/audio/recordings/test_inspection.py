@@ -14,8 +14,11 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
+from tests.hostile.audio_files import write_honest_files, write_hostile_files
 from tests.hostile.audio_headers import mp3_of_estimated_length, wav
+from tests.hostile.measured import measured
 from tests.hostile.special_files import at_most_seconds, write_special_files
+from tests.hostile.tables import hostile_tables, outcome
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.decoding import count_samples
 from wordless.audio.mono import mono
@@ -29,6 +32,7 @@ from wordless.audio.recordings.inspection import (
     measure,
 )
 from wordless.audio.recordings.manifest import Rejected
+from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.audio.waveform import LOUDEST, unusable_peak
 from wordless.base.errors import InputError
 
@@ -75,18 +79,6 @@ def test_each_unfit_file_has_its_reason(folder: Path) -> None:
     }
     assert reasons.keys() == facts.keys()
     assert all(re.search(facts[name], reason) for name, reason in reasons.items()), reasons
-
-
-def test_equal_files_of_different_labels_are_told(folder: Path) -> None:
-    def reason(labels: dict[str, str]) -> str:
-        known = {path: {"label": label} for path, label in labels.items()}
-        _, (found,) = inspect(folder, ["good.wav", "same.wav"], InspectionConfig(), known=known)
-        return found.reason
-
-    same = reason({"good.wav": "cat", "same.wav": "cat"})
-    assert re.search(r"duplicate.*\bgood\.wav", same)
-    assert re.search(r"duplicate.*\bgood\.wav\b.*\bdog\b.*\bcat\b", reason({"good.wav": "cat", "same.wav": "dog"}))
-    assert reason({"same.wav": "dog"}) == same  # the other has no label
 
 
 def write_twins(folder: Path, twins: dict[str, dict[str, Any]], *, channels: int = 1) -> npt.NDArray[np.int16]:
@@ -221,25 +213,6 @@ def test_an_aiff_file_that_sox_wrote_into_a_pipe_is_fit(tmp_path: Path) -> None:
     assert (rejected, fit["a.aiff"].num_samples) == ((), 8_000)
 
 
-def test_mp3_in_a_wav_file_is_fit_though_its_length_is_estimated(tmp_path: Path) -> None:
-    mp3 = mp3_of_estimated_length(tmp_path / "a.mp3").read_bytes()
-    extension = struct.pack("<HHIHHH", 12, 1, 2, 208, 1, 0)
-    (tmp_path / "a.wav").write_bytes(wav(tag=0x55, rate=22_050, bits=0, block_align=1, data=mp3, extension=extension))
-    with soundfile.SoundFile(tmp_path / "a.wav") as recording:
-        estimated = recording.frames
-    fit, rejected = inspect(tmp_path, ["a.wav"], InspectionConfig())
-    assert rejected == ()
-    assert 22_050 <= fit["a.wav"].num_samples < estimated
-
-
-def test_an_mp3_of_estimated_length_is_fit(tmp_path: Path) -> None:
-    path = mp3_of_estimated_length(tmp_path / "a.mp3")
-    with soundfile.SoundFile(path) as recording:
-        estimated = recording.frames
-    fit, _ = inspect(tmp_path, ["a.mp3"], InspectionConfig())
-    assert fit["a.mp3"].num_samples < estimated
-
-
 def test_an_mp3_that_cannot_be_decoded_to_its_end_is_damaged(tmp_path: Path) -> None:
     path = mp3_of_estimated_length(tmp_path / "a.mp3")
     sound = path.read_bytes()
@@ -339,14 +312,6 @@ def test_a_flipped_bit_in_the_cache_changes_nothing(number: int, folder: Path, t
     assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
 
 
-def test_a_length_that_the_cache_tells_wrongly_is_not_believed(tmp_path: Path, tone: Tone) -> None:
-    cache = tmp_path / "inspection.jsonl"
-    tone("a.wav", seconds=0.2)
-    whole = inspect(tmp_path, ["a.wav"], InspectionConfig(), cache=cache)
-    cache.write_text(cache.read_text().replace('"num_samples": 1600', '"num_samples": 9600'))
-    assert inspect(tmp_path, ["a.wav"], InspectionConfig(), cache=cache) == whole
-
-
 def test_a_cache_of_nested_json_is_made_anew(folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "inspection.jsonl"
     cache.write_bytes(b"[" * 100_000)
@@ -383,32 +348,6 @@ def test_other_thresholds_judge_the_kept_measurements(folder: Path, tmp_path: Pa
     fit, _ = inspect(folder, names(folder), InspectionConfig(min_seconds=0.01), cache=cache)
     assert list(fit) == ["good.wav", "short.wav"]
     assert cache.stat().st_size == length
-
-
-def test_a_measurement_of_before_ends_were_cut_off_is_made_anew(folder: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "inspection.jsonl"
-    whole = inspect(folder, names(folder), InspectionConfig(), cache=cache)
-    entries = [json.loads(line) for line in cache.read_text().splitlines() if line]
-    for entry in entries:
-        del entry["found"]["edges"]
-    cache.write_text("".join(f"{json.dumps(entry)}\n" for entry in entries))
-    assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
-    length = cache.stat().st_size
-    assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
-    assert cache.stat().st_size == length
-
-
-def test_a_measurement_that_believed_the_length_of_an_mp3_is_made_anew(tmp_path: Path) -> None:
-    """Until version 2 a measurement held what libsndfile estimates, and its key did not name a version."""
-    mp3_of_estimated_length(tmp_path / "a.mp3")
-    cache = tmp_path / "inspection.jsonl"
-    inspect(tmp_path, ["a.mp3"], InspectionConfig(), cache=cache)
-    entry = json.loads(cache.read_text())
-    entry["key"] = json.dumps(json.loads(entry["key"])[:4])
-    entry["found"]["declared_samples"] = 10**6
-    cache.write_text(json.dumps(entry) + "\n")
-    fit, _ = inspect(tmp_path, ["a.mp3"], InspectionConfig(), cache=cache)
-    assert list(fit) == ["a.mp3"]
 
 
 def test_progress_counts_every_file(folder: Path) -> None:
@@ -451,9 +390,107 @@ def test_frequent_reasons_are_whole_unless_they_differ() -> None:
     assert frequent_reasons(rejected[:3]).endswith("1 too short: 0.010 s, less than 0.05 s")
 
 
-def test_duplicates_are_counted_together(tmp_path: Path, tone: Tone) -> None:
-    content = tone("0.wav").read_bytes()
-    for number in range(1, 4):
-        (tmp_path / f"{number}.wav").write_bytes(content)
-    _, rejected = inspect(tmp_path, [f"{number}.wav" for number in range(4)], InspectionConfig())
-    assert frequent_reasons(rejected).startswith("3 duplicate")
+SPHERE = """NIST_1A
+   1024
+channel_count -i 1
+sample_count -i 16000
+sample_rate -i 16000
+sample_n_bytes -i 2
+sample_byte_format -s2 01
+sample_sig_bits -i 16
+sample_coding -s26 pcm,embedded-shorten-v2.00
+end_head
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n", ["Git LFS", "git lfs pull"]),
+        (b"\n<!DOCTYPE html>\n<html lang=en><title>404</title>", ["HTML", "download"]),
+        (b"<html>\n<body>Sign in</body>", ["HTML", "download"]),
+        (SPHERE.encode().ljust(1024) + b"ajkg\x02" + bytes(range(256)) * 8, ["shorten", "sph2pipe"]),
+        (b"", ["empty"]),
+        (bytes(5_000), ["5000", "zero bytes"]),
+        (b"no sound\n" * 20, ["text", "no sound"]),
+        ("schöne Grüße\n".encode() * 300, ["text"]),
+        (b'{"message": "not found"}', ["JSON", "not found"]),
+        (b'<?xml version="1.0"?><Error>AccessDenied</Error>', ["XML"]),
+        (b"PK\x03\x04" + bytes(100), ["ZIP"]),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.m4a", "a.sph"])
+def test_what_is_no_recording_is_named(tmp_path: Path, name: str, content: bytes, words: list[str]) -> None:
+    (tmp_path / name).write_bytes(content)
+    fit, rejected = inspect(tmp_path, [name], InspectionConfig())
+    assert not fit
+    assert all(word in rejected[0].reason for word in words)
+
+
+@pytest.mark.parametrize("name", ["a.raw", "a.pcm"])
+def test_samples_without_a_header_are_listed(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(np.random.default_rng(0).integers(-9_000, 9_000, 5_000).astype("<i2").tobytes())
+    paths = recordings_at(tmp_path).paths
+    _, rejected = inspect(tmp_path, paths, InspectionConfig())
+    assert paths == (name,)
+    assert "header" in rejected[0].reason
+
+
+def test_random_bytes_are_not_called_text(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(np.random.default_rng(0).bytes(2_000))
+    _, rejected = inspect(tmp_path, ["a.wav"], InspectionConfig())
+    assert "text" not in rejected[0].reason
+
+
+READ = """
+import json, sys
+from pathlib import Path
+from wordless.base.errors import InputError
+from wordless.audio.recordings.inspection import InspectionConfig, inspect
+from wordless.audio.reading import read, read_beginning
+root, *paths = sys.argv[1:]
+fit, rejected = inspect(Path(root), paths, InspectionConfig())
+for path in paths:
+    for reading in (lambda: read(Path(root, path), 16_000), lambda: read_beginning(Path(root, path), 16_000, 1.0)):
+        try:
+            reading()
+        except InputError:
+            pass
+Path(root, "reasons.json").write_text(json.dumps({each.path: each.reason for each in rejected}))
+"""
+
+
+def test_a_sample_of_hostile_files_is_sorted_out(tmp_path: Path) -> None:
+    honest = write_honest_files(tmp_path)
+    hostile = write_hostile_files(tmp_path, every=40)
+    fit, rejected = inspect(tmp_path, [*honest, *hostile], InspectionConfig(), workers=2)
+    refused = {each.path: each.reason for each in rejected}
+    assert set(honest) <= fit.keys()
+    assert fit.keys() | refused.keys() == {*honest, *hostile}
+    assert all(refused.values())
+    assert len(refused) > 20
+
+
+def test_nothing_is_allocated_by_what_a_header_declares(tmp_path: Path) -> None:
+    """A file of 10 KB that declared 2 GHz took 16 GB."""
+    lies = {
+        "rate.wav": {"rate": 2_000_000_000},
+        "channels.wav": {"channels": 1_024, "rate": 1_000_000},
+        "size.wav": {"data_size": 2**32 - 1, "rate": 1_000_000},
+        "bits.wav": {"bits": 32, "channels": 1_024, "rate": 999_983},
+    }
+    (tmp_path / "honest.wav").write_bytes(wav(samples=8_000))
+    for name, lie in lies.items():
+        (tmp_path / name).write_bytes(wav(data=bytes(range(256)) * 64, **lie))
+    alone = measured("-c", READ, str(tmp_path), "honest.wav", seconds=60)
+    together = measured("-c", READ, str(tmp_path), "honest.wav", *lies, seconds=60)
+    assert (alone.returncode, together.returncode) == (0, 0), together.stderr
+    assert together.peak - alone.peak <= 200e6
+    reasons = json.loads((tmp_path / "reasons.json").read_text())
+    assert "2000000000 Hz" in reasons["rate.wav"]
+
+
+def test_a_sample_of_hostile_tables_is_read_or_refused(tmp_path: Path) -> None:
+    write_honest_files(tmp_path / "honest")
+    outcomes = {outcome(tmp_path / "honest", tmp_path, *table) for table in hostile_tables(seed=0)[::12]}
+    assert outcomes == {"read", "refused"}

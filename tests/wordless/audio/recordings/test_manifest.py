@@ -103,16 +103,6 @@ def test_only_a_manifest_with_segments_has_a_column_for_them(tmp_path: Path) -> 
     assert read_manifest(tmp_path / "parts.tsv", tmp_path).clips == (CLIP, *parts)
 
 
-def test_a_manifest_of_an_earlier_run_knows_no_hashes_of_samples(tmp_path: Path) -> None:
-    path = tmp_path / "manifest.tsv"
-    write_manifest(Manifest(root=tmp_path, clips=(replace(CLIP, samples_sha256=""),)), path)
-    column = path.read_text().partition("\n")[0].split("\t").index("samples_sha256")
-    lines = [line.split("\t") for line in path.read_bytes().decode().removesuffix("\n").split("\n")]
-    kept = ("\t".join(line[:column] + line[column + 1 :]) + "\n" for line in lines)
-    path.write_bytes("".join(kept).encode())
-    assert read_manifest(path, tmp_path).clips == (replace(CLIP, samples_sha256=""),)
-
-
 def test_another_table_is_no_manifest(tmp_path: Path) -> None:
     (tmp_path / "manifest.tsv").write_text("path\tlabel\n")
     with pytest.raises(InputError, match=r"manifest\.tsv:1: .*header"):

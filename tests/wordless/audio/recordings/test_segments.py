@@ -203,33 +203,12 @@ def test_segments_stay_in_the_split_of_their_recording_as_they_do_without_segmen
     assert len(cut.clips) == 48
 
 
-def test_groups_rule_over_recordings(tmp_path: Path) -> None:
-    for name in ("ann_0", "ann_1", "bob_0", "bob_1", "cyd_0", "cyd_1"):
-        record(tmp_path / f"{name}.wav", (2.0, 0.5))
-    config = CorpusConfig(root=str(tmp_path), pattern="{group}_{index}.wav", segment_seconds=0.5)
-    manifest, _ = build_manifest(config)
-    splits = defaultdict(set)
-    for clip in manifest.clips:
-        splits[clip.group].add(clip.split)
-    assert sorted(map(sorted, splits.values())) == [["test"], ["train"], ["validation"]]
-
-
 def test_a_long_recording_alone_is_told_how_it_can_be_cut(tmp_path: Path) -> None:
     record(tmp_path / "a.wav", (3.0, 0.5))
     with pytest.raises(InputError, match=r"\(1\).*corpus\.segment_seconds=10"):
         build_manifest(CorpusConfig(root=str(tmp_path)))
     with pytest.raises(InputError, match=r"\(2\).* segments"):
         build_manifest(CorpusConfig(root=str(tmp_path), segment_seconds=1.5))
-
-
-def test_text_named_wav_is_set_aside_before_recordings_are_counted(tmp_path: Path) -> None:
-    record(tmp_path / "a.wav", (3.0, 0.5))
-    (tmp_path / "notes.wav").write_text("no sound")
-    with pytest.raises(InputError, match=r"\(1\).*\b1 .*text"):
-        build_manifest(CorpusConfig(root=str(tmp_path)))
-    (tmp_path / "a.wav").write_text("no sound either")
-    with pytest.raises(InputError, match=r"\b2 recordings\b"):
-        build_manifest(CorpusConfig(root=str(tmp_path)))
 
 
 def test_a_table_names_parts_of_a_recording(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Selection of unlabelled recordings: nested parts by hours, without copies."""
+"""Selection: nested parts by hours, without copies; and a few of many."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.wordless.audio.recordings.reference import first_hours_by_loop
 from wordless.audio.recordings.manifest import Clip, Manifest
-from wordless.audio.recordings.selection import first_hours, without_copies
+from wordless.audio.recordings.selection import choose_evenly, choose_randomly, first_hours, without_copies
 from wordless.base.errors import InputError
 
 RATE = 1000  # samples per second, so that lengths in milliseconds are exact
@@ -59,3 +59,20 @@ def test_all_hours_are_all_clips() -> None:
 
 def test_known_files_are_left_out() -> None:
     assert names((without_copies(manifest(a=1, b=2, c=3), {"bb", "zz"}),)) == [["a", "c"]]
+
+
+MANY = st.lists(st.integers(), max_size=40, unique=True)
+
+
+@given(items=MANY, count=st.integers(1, 50), seed=st.integers(0, 3))
+def test_as_many_as_asked_for_in_their_order(items: list[int], count: int, seed: int) -> None:
+    for chosen in (choose_evenly(items, count), choose_randomly(items, count, seed=seed)):
+        assert len(chosen) == min(count, len(items))
+        assert [item for item in items if item in chosen] == chosen
+
+
+def test_a_regular_corpus_gives_several_groups() -> None:
+    clips = [(word, voice) for word in range(10) for voice in range(6)]
+    assert len({voice for _, voice in choose_evenly(clips, 5)}) == 1  # the step is two words long
+    assert len({voice for _, voice in choose_randomly(clips, 5, seed=0)}) > 2
+    assert choose_randomly(clips, 5, seed=0) == choose_randomly(clips, 5, seed=0) != choose_randomly(clips, 5, seed=1)

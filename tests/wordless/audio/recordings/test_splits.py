@@ -1,18 +1,23 @@
-"""Splits: every protocol, groups kept whole, and errors that name what is wrong."""
+"""Splits: every protocol, lists of a data set, folds; groups kept whole, and errors that name what is wrong."""
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordless.audio.recordings.manifest import SPLITS, Clip, Split
+from tests.wordless.audio.conftest import Tone
+from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
+from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Split
 from wordless.audio.recordings.notices import division_notices
-from wordless.audio.recordings.splits import SplitConfig, index_range, split_clips
+from wordless.audio.recordings.splits import SplitConfig, folds, index_range, require_disjoint_groups, split_clips
 from wordless.base.errors import InputError
 
 
@@ -47,13 +52,6 @@ def test_index_ranges_give_the_official_split_of_digits() -> None:
 def test_named_groups_are_held_out() -> None:
     divided, _ = split_clips(digits(), SplitConfig(by="group", test=("ann",), validation=("cyd",)))
     assert splits_of(divided, "group") == {"ann": {"test"}, "bob": {"train"}, "cyd": {"validation"}, "dan": {"train"}}
-
-
-def test_a_split_without_names_is_drawn_from_the_rest() -> None:
-    divided, _ = split_clips(digits(), SplitConfig(by="group", test=("ann",)))
-    found = splits_of(divided, "group")
-    assert found["ann"] == {"test"}
-    assert sorted(map(sorted, found.values())) == [["test"], ["train"], ["train"], ["validation"]]
 
 
 def test_folds_are_named_by_text_or_number() -> None:
@@ -320,3 +318,199 @@ def test_whatever_names_and_fractions_are_given_clips_are_divided_or_refused(
 def test_a_name_that_is_not_utf_8_is_drawn_as_others_are() -> None:
     clips = [clip(f"{number}\udcff.wav") for number in range(20)]
     assert {each.split for each in split_clips(clips, SplitConfig())[0]} == {"train", "validation", "test"}
+
+
+SPLIT = SplitConfig(by="lists", validation=("validation_list.txt",), test=("testing_list.txt",))
+Write = Callable[..., CorpusConfig]
+
+
+@pytest.fixture
+def commands(tmp_path: Path, tone: Tone) -> Write:
+    """Two words by three speakers, and noise; ``lists`` are the contents of the lists by their names."""
+    number = 0
+    for word in ("bed", "cat"):
+        for speaker in ("0a", "0b", "0c"):
+            tone(f"{word}/{speaker}_nohash_0.wav", seconds=0.1 + 0.01 * number)
+            number += 1
+    tone("_background_noise_/pink_noise.wav", seconds=0.5)
+
+    def write(split: SplitConfig = SPLIT, **lists: str) -> CorpusConfig:
+        for name, content in lists.items():
+            (tmp_path / f"{name}.txt").write_text(content)
+        return CorpusConfig(
+            root=str(tmp_path), pattern="{label}/{group}_nohash_{index}.wav", labels="pattern", split=split
+        )
+
+    return write
+
+
+VALIDATION, TEST = "bed/0b_nohash_0.wav\ncat/0b_nohash_0.wav\n", "bed/0c_nohash_0.wav\r\n\n ./cat/0c_nohash_0.wav "
+
+
+def paths_of_splits(manifest: Manifest) -> dict[str, list[str]]:
+    return {split: [clip.path for clip in manifest.of(split)] for split in ("train", "validation", "test")}  # type: ignore[arg-type]  # splits
+
+
+def test_lists_name_the_clips_of_their_split_and_all_others_train(commands: Write) -> None:
+    manifest, rejected = build_manifest(commands(validation_list=VALIDATION, testing_list=TEST))
+    assert paths_of_splits(manifest) == {
+        "train": ["bed/0a_nohash_0.wav", "cat/0a_nohash_0.wav"],
+        "validation": ["bed/0b_nohash_0.wav", "cat/0b_nohash_0.wav"],
+        "test": ["bed/0c_nohash_0.wav", "cat/0c_nohash_0.wav"],
+    }
+    assert [each.path for each in rejected] == ["_background_noise_/pink_noise.wav"]
+
+
+def test_validation_is_drawn_where_it_has_no_list(commands: Write) -> None:
+    config = commands(SplitConfig(by="lists", test=("testing_list.txt",)), testing_list=TEST)
+    found = paths_of_splits(build_manifest(config)[0])
+    assert found["test"] == ["bed/0c_nohash_0.wav", "cat/0c_nohash_0.wav"]
+    assert len(found["validation"]) == len(found["train"]) == 2  # one speaker each, with both words
+
+
+def test_with_a_list_for_training_clips_of_no_list_are_set_aside(commands: Write) -> None:
+    split = SplitConfig(
+        by="lists", train=("train.txt",), validation=("validation_list.txt",), test=("testing_list.txt",)
+    )
+    config = commands(split, train="cat/0a_nohash_0.wav", validation_list=VALIDATION, testing_list=TEST)
+    manifest, rejected = build_manifest(config)
+    assert paths_of_splits(manifest)["train"] == ["cat/0a_nohash_0.wav"]
+    assert "corpus.split" in {each.path: each.reason for each in rejected}["bed/0a_nohash_0.wav"]
+
+
+def test_a_list_may_name_what_the_corpus_leaves_out(commands: Write) -> None:
+    test = f"{TEST}\n_background_noise_/pink_noise.wav\n"
+    manifest, _ = build_manifest(commands(validation_list=VALIDATION, testing_list=test))
+    assert len(paths_of_splits(manifest)["test"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("validation", "test", "message"),
+    [
+        (
+            VALIDATION,
+            f"{TEST}\nbed/0d_nohash_0.wav",
+            r"testing_list\.txt:4: bed/0d_nohash_0\.wav\b",
+        ),
+        (VALIDATION, "../elsewhere.wav", r"testing_list\.txt:1: \.\./elsewhere\.wav\b"),
+        (
+            VALIDATION,
+            VALIDATION,
+            r"list\.txt:1: bed/0b\S+ .*\btest\b.*\bvalidation\b.*list\.txt:1\b",
+        ),
+    ],
+)
+def test_lists_that_contradict_the_folder_are_refused_by_line(
+    commands: Write, validation: str, test: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        find_recordings(commands(validation_list=validation, testing_list=test))
+
+
+def test_lists_that_cannot_be_read_are_refused(commands: Write, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"corpus\.split\.validation.*validation_list\.txt"):
+        find_recordings(commands(testing_list=TEST))
+    (tmp_path / "validation_list.txt").write_bytes(b"a.wav\n\xff")
+    with pytest.raises(InputError, match=r"validation_list\.txt:2"):
+        find_recordings(commands(testing_list=TEST))
+    (tmp_path / "validation_list.txt").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(InputError, match=r"validation_list\.txt:1: .*git lfs pull"):
+        find_recordings(commands(testing_list=TEST))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_of_other_systems_are_read(commands: Write, tmp_path: Path, tone: Tone, encoding: str) -> None:
+    name = "bed/0\N{LATIN SMALL LETTER E WITH ACUTE}_nohash_0.wav"
+    tone(name)
+    written = unicodedata.normalize("NFD", VALIDATION + name).replace("/", "\\").replace("\n", "\r")
+    config = commands(testing_list=TEST)
+    (tmp_path / "validation_list.txt").write_text(written, encoding=encoding, newline="")
+    manifest, _ = build_manifest(config)
+    assert paths_of_splits(manifest)["validation"] == [*VALIDATION.split()[:1], name, *VALIDATION.split()[1:]]
+
+
+values = st.lists(st.sampled_from("abcdefg"), min_size=3, max_size=40).filter(lambda each: len(set(each)) >= 3)
+
+
+def corpus(groups: list[str | None], given_folds: list[str | None] | None = None) -> Manifest:
+    """A clip of each group in a row."""
+    clips = tuple(
+        Clip(path=f"{number:03}.wav", num_samples=1, sample_rate=8000, size=1, sha256="", group=group, fold=fold)
+        for number, (group, fold) in enumerate(zip(groups, given_folds or [None] * len(groups), strict=True))
+    )
+    return Manifest(root=Path("here"), clips=clips)
+
+
+@given(values)
+def test_each_group_is_test_once_and_the_next_validates(groups: list[str]) -> None:
+    made = folds(corpus([*groups]), "group")
+    names = sorted(set(groups))
+    assert [fold.name for fold in made] == names
+    for place, fold in enumerate(made):
+        splits = {split: {clip.group for clip in fold.manifest.of(split)} for split in ("train", "validation", "test")}
+        following = names[(place + 1) % len(names)]
+        assert splits == {
+            "test": {fold.name},
+            "validation": {following},
+            "train": {*names} - {fold.name, following},
+        }
+        assert [clip.path for clip in fold.manifest.clips] == [clip.path for clip in corpus([*groups]).clips]
+
+
+@given(values, st.integers(1, 8))
+def test_some_folds_are_folds_of_all_and_spread_out(groups: list[str], at_most: int) -> None:
+    every, some = folds(corpus([*groups]), "group"), folds(corpus([*groups]), "group", at_most=at_most)
+    places = [every.index(fold) for fold in some]
+    assert len(some) == min(at_most, len(every))
+    steps = {later - earlier for earlier, later in pairwise(places)}
+    assert max(steps, default=1) - min(steps, default=1) <= 1
+
+
+def test_given_folds_are_taken_as_they_are() -> None:
+    made = folds(corpus([*"abcabc"], ["1", "2", "3", "1", "2", "3"]), "fold")
+    assert [[clip.path for clip in fold.manifest.of("test")] for fold in made] == [
+        ["000.wav", "003.wav"],
+        ["001.wav", "004.wav"],
+        ["002.wav", "005.wav"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (["a", "b", None], r"1 of 3 clips .*group.*002\.wav"),
+        (["a", "b", "a"], r"\b2 groups \(a, b\).*\b3\b"),
+        ([], r"\b0 groups\b.*\b3\b"),
+    ],
+)
+def test_what_makes_no_folds_is_refused(groups: list[str | None], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        folds(corpus(groups), "group")
+
+
+def test_a_group_in_train_and_test_is_caught() -> None:
+    """The mutation: one clip of the speaker who is held out stands in train."""
+    fold = folds(corpus(["a", "b", "c", "a", "b", "c"]), "group")[0]
+    require_disjoint_groups(fold.manifest)
+    leaked = replace(fold.manifest.of("test")[0], split="train")
+    clips = tuple(leaked if clip.path == leaked.path else clip for clip in fold.manifest.clips)
+    with pytest.raises(InputError, match=r"group 'a'.*splits"):
+        require_disjoint_groups(replace(fold.manifest, clips=clips))
+
+
+def test_folds_by_group_divide_no_recording() -> None:
+    whole = corpus(["a", "b", "c", "d"])
+    shared = tuple(replace(clip, path="one.wav", segment=number) for number, clip in enumerate(whole.clips[:2]))
+    with pytest.raises(InputError, match=r"one\.wav.*'a'.*'b'"):
+        folds(replace(whole, clips=(*shared, *whole.clips[2:])), "group")
+
+
+def test_given_folds_share_no_sound() -> None:
+    whole = corpus([*"abc"], ["1", "2", "3"])
+    parts = tuple(
+        replace(clip, path="one.wav", segment=n, start=n, num_samples=2) for n, clip in enumerate(whole.clips)
+    )
+    with pytest.raises(InputError, match=r"one\.wav.*fold"):
+        folds(replace(whole, clips=parts), "fold")
+    apart = tuple(replace(clip, num_samples=1) for clip in parts)
+    assert len(folds(replace(whole, clips=apart), "fold")) == 3

@@ -1,6 +1,7 @@
 """Encoders against the same models as transformers runs them: on one clip at a time, without padding."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,31 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoFeatureExtractor, AutoModel
+from torch import Tensor
+from transformers import (
+    AutoFeatureExtractor,
+    AutoModel,
+    PreTrainedModel,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2Model,
+)
 
-from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint, split_weights
+from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, SIZES, STRIDE, save_checkpoint, split_weights
 from wordless.audio.speech_models import encoder as reading
 from wordless.audio.speech_models.description import describe_speech_model
-from wordless.audio.speech_models.encoder import SpeechEncoder, load_speech_encoder, load_transformer
+from wordless.audio.speech_models.encoder import (
+    Architecture,
+    SpeechEncoder,
+    TimeFirstConvolution,
+    compute_time_first,
+    load_speech_encoder,
+    load_transformer,
+)
+from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.saved_models import hugging_face_hash
+from wordless.training.convolutions import require_right_in_bfloat16
 
 LENGTHS = (2000, 900, 1333, 7)
 ALL = (0, 1, 2, 3)
@@ -166,3 +184,132 @@ def test_weights_that_do_not_belong_to_the_config_are_refused(tmp_path: Path) ->
     (tmp_path / "model.safetensors").write_bytes(b"no weights" * 10_000)
     with pytest.raises(InputError, match=r"weights=\S+ .*damaged"):
         load_speech_encoder(tmp_path, option="weights")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_networks_of_a_folder_are_loaded_or_created_from_plain_values(kind: str, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, kind, sample_rate=8000, normalises=False)
+    own = Architecture.of_folder(tmp_path, option="weights")
+    assert (own.sample_rate, own.normalises) == (8000, False)
+    convolutions = own.described.convolutions
+    assert (convolutions.stride, convolutions.receptive_field) == (STRIDE, FIELD)
+    assert build(Architecture, json.loads(json.dumps(asdict(own))), name="") == own
+    loaded, random = own.load_network(tmp_path, option="weights"), own.create(seed=3)
+    shapes = {name: tensor.shape for name, tensor in loaded.state_dict().items()}
+    assert shapes == {name: tensor.shape for name, tensor in random.state_dict().items()}
+    assert own.parameters == sum(weight.numel() for weight in random.parameters())
+    again = own.create(seed=3).state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in random.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"model_type": "bert"}, r"model_type.*bert.*wav2vec2"),
+        ({"model_type": None}, r"model_type.*None.*wav2vec2"),
+        ({"num_hidden_layers": 10**6}, r"num_hidden_layers.*\b1000000\b.*\b1000\b"),
+        ({"conv_kernel": [3], "conv_stride": [1, 2]}, r"kernels.*strides"),
+        ({"num_conv_pos_embeddings": 10**9}, r"num_conv_pos_embeddings.*\b1000000000\b.*\b1000\b"),
+    ],
+)
+def test_sizes_of_no_speech_model_are_refused(changes: dict[str, object], problem: str, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path)
+    own = Architecture.of_folder(tmp_path, option="weights")
+    with pytest.raises(InputError, match=problem):
+        Architecture(config=own.config | changes)
+
+
+def test_a_file_names_no_code_of_the_attention(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path)
+    own = Architecture.of_folder(tmp_path, option="weights")
+    changes = {"attn_implementation": "someone/kernel", "_attn_implementation_internal": "someone/kernel"}
+    model = Architecture(config=own.config | changes | {"auto_map": {"AutoModel": "planted.Model"}}).create(seed=0)
+    assert model.config._attn_implementation in ("sdpa", "eager")
+    assert type(model).__name__ == "Wav2Vec2Model"
+
+
+def test_an_adapter_above_the_layers_is_left_out(tmp_path: Path) -> None:
+    config = Wav2Vec2Config(**SIZES, add_adapter=True)
+    Wav2Vec2Model(config).save_pretrained(tmp_path)
+    Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
+    own = Architecture.of_folder(tmp_path, option="weights")
+    loaded = own.load_network(tmp_path, option="weights").state_dict()
+    assert loaded.keys() == own.create(seed=0).state_dict().keys()
+
+
+SAMPLES = torch.randn(3, 1700, generator=torch.Generator().manual_seed(0))
+
+
+def _both(folder: Path, kind: str) -> tuple[PreTrainedModel, PreTrainedModel]:
+    """Return a model as it is in transformers, and the same model after the change."""
+    save_checkpoint(folder, kind)
+    plain, changed = (AutoModel.from_pretrained(folder).eval() for _ in range(2))
+    compute_time_first(changed.feature_extractor)
+    return plain, changed
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm", "data2vec-audio", "hubert-base"])
+def test_values_and_gradients_are_those_of_transformers(tmp_path: Path, kind: str) -> None:
+    plain, changed = _both(tmp_path, kind)
+    assert [*changed.state_dict()] == [*plain.state_dict()]
+    wanted, found = (each.feature_extractor(SAMPLES) for each in (plain, changed))
+    torch.testing.assert_close(found, wanted)
+    weights = torch.randn_like(wanted)
+    for each in (found, wanted):
+        (each * weights).sum().backward()
+    for name, parameter in plain.feature_extractor.named_parameters():
+        given = changed.feature_extractor.get_parameter(name).grad
+        torch.testing.assert_close(given, parameter.grad, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert-base"])
+def test_without_gradients_the_bits_are_those_of_transformers(tmp_path: Path, kind: str) -> None:
+    plain, changed = _both(tmp_path, kind)
+    with torch.no_grad():
+        wanted, found = (each.feature_extractor(SAMPLES) for each in (plain, changed))
+    assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_bfloat16_rounds_and_no_more(tmp_path: Path, training: bool) -> None:
+    _, changed = _both(tmp_path, "wav2vec2")
+    try:
+        require_right_in_bfloat16(changed.feature_extractor, "fit")
+    except InputError as error:
+        pytest.skip(f"training would refuse this processor: {error}")
+    changed.train(training)  # in training, transformers also computes gradients of the samples
+    found = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            values = changed.feature_extractor(SAMPLES).float()
+        learned = [*changed.feature_extractor.parameters()]
+        found.append([values.detach(), *torch.autograd.grad(values.square().sum(), learned)])
+    for exact, rounded in zip(*found, strict=True):
+        assert float((exact - rounded).norm() / exact.norm()) < 0.05
+
+
+def test_frozen_weights_have_the_bits_of_transformers(tmp_path: Path) -> None:
+    both = _both(tmp_path, "wav2vec2")
+    for each in both:
+        each.freeze_feature_encoder()
+    wanted, found = (each.train().feature_extractor(SAMPLES) for each in both)
+    assert torch.equal(found, wanted)
+
+
+def test_training_keeps_values_frame_by_frame(tmp_path: Path) -> None:
+    _, changed = _both(tmp_path, "wav2vec2")
+    seen = list[Tensor]()
+    for layer in changed.feature_extractor.conv_layers:
+        assert isinstance(layer.conv, TimeFirstConvolution)
+        layer.conv.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    changed.feature_extractor(SAMPLES)
+    assert [each.transpose(1, 2).is_contiguous() for each in seen] == [True] * len(seen)
+    seen.clear()
+    with torch.no_grad():
+        changed.feature_extractor(SAMPLES)
+    assert not any(each.transpose(1, 2).is_contiguous() for each in seen)
+
+
+def test_layers_without_layer_normalisation_stay(tmp_path: Path) -> None:
+    _, changed = _both(tmp_path, "hubert-base")
+    assert not any(isinstance(layer.conv, TimeFirstConvolution) for layer in changed.feature_extractor.conv_layers)

@@ -179,20 +179,6 @@ def test_bad_rows_are_set_aside_with_their_line(folder: Path) -> None:
     assert len(rejected) == 8
 
 
-def test_a_bad_row_of_a_selection_table_costs_no_other(folder: Path) -> None:
-    raven(folder, "field", PARTS)
-    table = folder / "field.Table.1.selections.txt"
-    rows = [
-        "9\tSpectrogram 1\t1\tNaN\t3\t0\t1\towl",
-        "10\tSpectrogram 1\t1\t\t3\t0\t1\towl",
-        "11\tx\t1\t2\t1\t0\t1\towl",
-    ]
-    table.write_text(table.read_text() + "\n".join(rows) + "\n")
-    clips, rejected = corpus(folder)
-    assert named(clips) == EXPECTED
-    assert all(f"selections.txt:{number}" in reasons(rejected) for number in (18, 19, 20))
-
-
 def test_other_text_beside_recordings_changes_nothing(tmp_path: Path) -> None:
     for number, label in enumerate(("dog", "cat")):
         write_recording(tmp_path / label / "a.wav", seed=number, seconds=1.0)
@@ -543,15 +529,6 @@ def test_kaldi_channels_are_kept_and_recordings_without_segments_listed(folder: 
     assert [(clip.name, clip.annotated_channel) for clip in clips] == [("field.wav#t=0,1", "B")]
     assert sorted(each.path for each in rejected) == ["marsh.wav", "pipe"]
     assert all(each in reasons(rejected) for each in ("wav.scp:2", "segments", "wav.scp:3", "sox"))
-
-
-def test_recordings_with_faulty_annotations_alone_have_one_reason(folder: Path) -> None:
-    write_recording(folder / "marsh.wav", seed=1)
-    audacity(folder, "field", PARTS)
-    (folder / "marsh.txt").write_text("2\t1\twren\n")
-    rejected = corpus(folder)[1]
-    assert [each.path for each in rejected] == ["marsh.wav"]
-    assert "marsh.txt:1" in rejected[0].reason
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""What all benchmarks share: a clock, tables, synthesised recordings, and a tokenizer of the default size."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from rich.table import Table
+
+from tokenizer.autoencoder import Autoencoder
+from tokenizer.config import TokenizerConfig
+from tokenizer.options import AutoencoderConfig, PatchConfig
+from tokenizer.tokenizer import Tokenizer
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.waveform import FloatArray
+
+CODEBOOK_SIZE = 256
+SYLLABLES_PER_SECOND = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """The fastest of several tries at one piece of work."""
+
+    seconds: float
+    cpu_seconds: float  # of this process; other processes do not change it
+
+
+def timed(work: Callable[[], object], repeats: int, *, warm_up: bool = True) -> Timing:
+    """Time the fastest of ``repeats`` runs, by default after one that warms up."""
+    if warm_up:
+        work()
+    tries = []
+    for _ in range(repeats):
+        began = time.perf_counter(), time.process_time()
+        work()
+        tries.append((time.perf_counter() - began[0], time.process_time() - began[1]))
+    return Timing(seconds=min(wall for wall, _ in tries), cpu_seconds=min(cpu for _, cpu in tries))
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """Make a table without lines; the first column is text, the others are numbers."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in columns:
+        made.add_column(name, justify="left" if name == columns[0] else "right", no_wrap=True)
+    return made
+
+
+def random_tokenizer() -> Tokenizer:
+    """Create a tokenizer of the default size with random weights, which do not change its speed."""
+    audio, patch, sizes = SpectrogramConfig(), PatchConfig(), AutoencoderConfig()
+    config = TokenizerConfig(audio=audio, patch=patch, autoencoder=sizes, codebook_size=CODEBOOK_SIZE)
+    torch.manual_seed(0)
+    return Tokenizer(
+        config,
+        torch.full((audio.n_mels,), -6.0),
+        torch.full((audio.n_mels,), 3.0),
+        Autoencoder(sizes, patch.frames * config.height),
+        torch.randn(CODEBOOK_SIZE, sizes.bottleneck),
+    )
+
+
+def write_noise(path: Path, *, seconds: float, sample_rate: int, format: Literal["WAV", "OGG"]) -> None:
+    """Write a mono recording of speech-like noise, in constant memory."""
+    import soundfile  # networks alone need no libsndfile
+
+    with soundfile.SoundFile(path, "w", samplerate=sample_rate, channels=1, format=format) as file:
+        for block in _noise(round(seconds * sample_rate), sample_rate):
+            file.write(block)
+
+
+def _noise(num_samples: int, sample_rate: int) -> Iterator[FloatArray]:
+    """Give one second of noise repeatedly; it falls by 6 dB per octave and swells like syllables."""
+    time = np.arange(sample_rate) / sample_rate
+    white = np.random.default_rng(0).standard_normal(sample_rate)
+    falling = np.fft.irfft(np.fft.rfft(white) / np.maximum(np.fft.rfftfreq(sample_rate, 1 / sample_rate), 100.0))
+    swelling = falling * np.sin(np.pi * SYLLABLES_PER_SECOND * time) ** 2
+    second: FloatArray = (0.5 * swelling / np.abs(swelling).max()).astype(np.float32)
+    for start in range(0, num_samples, sample_rate):
+        yield second[: num_samples - start]

@@ -1,1 +1,0 @@
-"""``wordless decode`` and ``wordless generate``: codes to sound."""

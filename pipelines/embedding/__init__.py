@@ -1,1 +1,0 @@
-"""``wordless embed``: feature vectors of recordings."""

@@ -1,1 +1,0 @@
-"""``wordless encode``: recordings to codes."""

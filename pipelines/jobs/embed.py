@@ -1,0 +1,309 @@
+"""The work of ``wordless embed``, once its options are checked.
+
+The stages of `wordless probe` compute the features, in a small store beside the output that lasts as long as the
+command, or until a killed command is called again. So the vectors of the clips of a run are those that its probe read.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+from lm.model import LanguageModel
+from lm.options import ONE_HEARING, Pooling, States
+from lm.probing.features_file import write_vectors
+from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
+from lm.probing.vectors import ALL_POOLINGS, FloatArray
+from pipelines.chain.probe_job import RateModels, models_of_run, pooled_features
+from pipelines.embed import ALL, EmbedConfig
+from pipelines.methods.signals import BOTTLENECK, LOG_MEL
+from pipelines.settings.comparison import ReadingConfig
+from pipelines.settings.run import choose_workers
+from pipelines.store.session import Session
+from pipelines.store.store import Store
+from pipelines.store.stored_features import (
+    FEATURES,
+    PROBE,
+    WITH_INPUT,
+    features_by_method,
+    method_of_key,
+    pooling_of,
+    with_input,
+)
+from pipelines.store.work_folder import remove_work_folder, work_folder
+from tokenizer.tokenizer import Tokenizer
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.recordings.corpus import CorpusConfig, Found, build_manifest, find_recordings
+from wordless.audio.recordings.description import Description, Span
+from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
+from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
+from wordless.audio.recordings.recording_paths import Passage, Recordings
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.base.configuration import match_choice
+from wordless.base.devices import choose_device
+from wordless.base.engine import LOCAL
+from wordless.base.errors import InputError
+from wordless.base.json_values import find_object
+from wordless.base.progress import Terminal
+from wordless.base.saved_models import CONFIG
+from wordless.base.saved_models import PROBE as PROBE_KIND
+from wordless.base.text import counted
+from wordless.training.gangs import Alone
+
+# Options of a corpus -> those of this command, in messages about the tables that both read.
+OWN_OPTIONS = {"corpus.table": "input", **{f"corpus.{name}": name for name in ("root", "annotations", "tier")}}
+WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # no clip is held out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which vectors are written, and how they are made."""
+
+    layer: str | None  # None: every candidate; "": the method has no layers
+    pooling: str | None  # None: every one
+    recipe: VectorRecipe
+    input: bool  # whether the input of the network stands beside all of its layers
+
+    @property
+    def reading(self) -> ReadingConfig:
+        """The same as options of a comparison."""
+        vectors, recipe = self.recipe.vectors, self.recipe
+        return ReadingConfig(
+            layers=vectors.layers,
+            poolings=vectors.poolings,
+            hearings=vectors.hearings,
+            hearing_rates=vectors.hearing_rates,
+            states=recipe.states,
+            input=self.input,
+            assignments=recipe.assignments,
+        )
+
+    def holds(self, key: str) -> bool:
+        """Return whether the vectors of a key are written."""
+        return self.layer in (None, layer_of(key)) and self.pooling in (None, pooling_of(key))
+
+
+def embed_recordings(settings: EmbedConfig, run: Path, recordings: Recordings | None) -> None:
+    """Compute the vectors of the recordings, or of those of a table, with the models of a run; write the output."""
+    terminal = Terminal()
+    found = find_inputs(settings, recordings, terminal.say)
+    wanted = wanted_vectors(settings, run)
+    rates = models_of_run(run, wanted.reading)
+    with work_folder(settings.work, {"command": "embed"}):
+        try:
+            front_end = Tokenizer.from_pretrained(rates[-1].tokenizer.folder).front_end
+            manifest, rejected = _recordings(settings, found, front_end, _probe_of(run), terminal)
+            session = Session(
+                store=Store(settings.work / "store"),
+                gang=Alone(choose_device(settings.device)),
+                terminal=terminal,
+                folder=settings.work / "run",
+                workers=choose_workers(settings.workers, LOCAL, seconds=manifest.seconds),
+            )
+            arrays = _vectors(session, manifest, rates, settings, wanted)
+        except InputError:
+            remove_work_folder(settings.work)
+            raise
+        write_vectors(settings.output, [clip.name for clip in manifest.clips], arrays)
+    remove_work_folder(settings.work)
+    if rejected:
+        terminal.say(f"{len(rejected)} set aside ({frequent_reasons(rejected)}): {settings.rejected}")
+    for key, array in arrays.items():
+        terminal.say(f"{key}: {counted(len(array), 'row')} of {array.shape[1]:,} numbers")
+    terminal.say(f"{settings.output}")
+
+
+def corpus_of(settings: EmbedConfig) -> CorpusConfig:
+    """Return the options of a corpus without labels and splits that holds the recordings."""
+    if not settings.is_table:
+        return CorpusConfig(root=str(settings.input), labels="none", annotations="none", split=WHOLE)
+    return CorpusConfig(
+        root=None if settings.root is None else str(settings.root),
+        table=str(settings.input),
+        labels="none",
+        annotations=settings.annotations,
+        tier=settings.tier,
+        missing="list",
+        split=WHOLE,
+    )
+
+
+def find_inputs(settings: EmbedConfig, recordings: Recordings | None, say: Callable[[str], None]) -> Found:
+    """Describe the ``recordings`` and their annotated parts; None: those that a table lists.
+
+    ``say`` gets sentences about annotations.
+
+    Raises:
+        InputError: the table is wrong, or lists no recordings.
+    """
+    if recordings is None:
+        try:
+            return find_recordings(corpus_of(settings), option="input", say=say)
+        except InputError as error:
+            raise InputError(_with_own_options(str(error))) from error
+    for notice in recordings.notices:
+        say(notice)
+    described: dict[str, tuple[Description, ...]] = {}
+    for passage in recordings.passages:
+        described[passage.path] = (*described.get(passage.path, ()), Description(span=_span_of(passage)))
+    return recordings.root, described, recordings.rejected
+
+
+def _span_of(passage: Passage) -> Span | None:
+    """Return the span of an annotated part, which may be the whole recording; None: no annotation names a part."""
+    if passage.span is not None:
+        return Span(start=passage.span[0], end=passage.span[1])
+    return None if passage.sample_rate is None else Span(start=0, end=None)
+
+
+def _with_own_options(message: str) -> str:
+    """Name the options of this command where a message names those of a corpus."""
+    names = "|".join(map(re.escape, OWN_OPTIONS))
+    return re.sub(rf"\b({names})\b(?!\.)", lambda found: OWN_OPTIONS[found.group()], message)
+
+
+def wanted_vectors(settings: EmbedConfig, run: Path) -> Wanted:
+    """Complete the options by what the run's probe reads; refuse what its models do not compute."""
+    probe = _probe_of(run)
+    recipe = VectorRecipe() if probe is None else probe.recipe
+    rates = models_of_run(run, _plain(recipe))
+    by_method = {name: rate for rate in rates for name in (rate.gpt, rate.bag)}
+    match_choice((*by_method, LOG_MEL.name, BOTTLENECK.name), settings.method, option="method")
+    rate = by_method.get(settings.method)
+    layers = _layers(rate) if rate is not None and rate.gpt == settings.method else ()
+    chosen = _chosen(settings.method, run, probe)
+    if settings.layer is not None:
+        if not layers and settings.layer != ALL:
+            remedy = "leave layer out, or choose the method of a language model, such as method="
+            raise InputError(f"layer={settings.layer}, but {settings.method} has no layers; {remedy}{rates[-1].gpt}")
+        match_choice((ALL, *layers), settings.layer, option="layer")
+    if settings.pooling is not None:
+        match_choice(ALL_POOLINGS, settings.pooling, option="pooling")
+    layer, pooling = settings.layer, settings.pooling
+    if layer != ALL:
+        layer = layer or (layer_of(chosen) if chosen else _last(layers))
+        pooling = pooling or (pooling_of(chosen) if chosen else "mean")
+    own = None if layer == ALL else layer
+    return Wanted(
+        layer=own,
+        pooling=pooling,
+        recipe=_with(recipe, own or "", pooling),
+        input=WITH_INPUT in (chosen or "" if own is None else own),
+    )
+
+
+def layer_of(key: str) -> str:
+    """Return the layer of a key: gpt/layer_3:mean has layer_3, and bag_of_codes:mean none."""
+    return key.rpartition(":")[0].partition("/")[2]
+
+
+def _plain(recipe: VectorRecipe) -> ReadingConfig:
+    return Wanted(layer=None, pooling=None, recipe=recipe, input=False).reading
+
+
+def _with(recipe: VectorRecipe, layer: str, pooling: str | None) -> VectorRecipe:
+    """Add a layer and a pooling to those that the run's probe could choose from, which stay as they are.
+
+    Another number of poolings may change the last bits of each.
+    """
+    vectors, states = recipe.vectors, recipe.states
+    state: States = "inner" if "inner" in layer else "residual"
+    poolings: tuple[Pooling, ...] = tuple(each for each in get_args(Pooling) if each == pooling)
+    together = layer.startswith("all_")
+    known = "together" in vectors.layers if together else "each" in vectors.layers or not layer
+    return VectorRecipe(
+        vectors=type(vectors)(
+            poolings=(*vectors.poolings, *(each for each in poolings if each not in vectors.poolings)),
+            layers=vectors.layers if known else ONE_HEARING.layers,
+            hearings=vectors.hearings,
+            hearing_rates=vectors.hearing_rates,
+        ),
+        states=states if state in states or not layer else (*states, state),
+        assignments=recipe.assignments,
+    )
+
+
+def _layers(rate: RateModels) -> tuple[str, ...]:
+    """Name the layers of a language model, and those that lie side by side."""
+    count = LanguageModel.from_pretrained(rate.model.folder).gpt.config.layers
+    each = [f"{name}_{number}" for name in ("layer", "inner") for number in range(1, count + 1)]
+    together = ["all_layers", "all_inner"]
+    return (*each, *together, *(layer_of(f"/{with_input(f'{name}:')}") for name in together))
+
+
+def _last(layers: Sequence[str]) -> str:
+    """Return the last of the layers whose states are read one by one."""
+    return next((name for name in reversed(layers) if name.startswith("layer_")), "")
+
+
+def _probe_of(run: Path) -> ProbeDescription | None:
+    folder = run / PROBE_KIND.part
+    return FittedProbe.from_pretrained(folder).description if (folder / CONFIG).is_file() else None
+
+
+def _chosen(method: str, run: Path, probe: ProbeDescription | None) -> str | None:
+    """Return the candidate that validation chose for a method; None if the run did not probe it."""
+    if probe is not None and method_of_key(probe.of) == method:
+        return probe.of
+    rows = (find_object(run / PROBE) or {}).get("methods")
+    found = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+    return next((str(row["chosen"]) for row in found if row.get("of") == method and "chosen" in row), None)
+
+
+def _recordings(
+    settings: EmbedConfig,
+    found: Found,
+    audio: SpectrogramConfig,
+    probe: ProbeDescription | None,
+    terminal: Terminal,
+) -> tuple[Manifest, tuple[Rejected, ...]]:
+    """Inspect the recordings, and write the list of those that cannot be read.
+
+    Nothing is trained on them, so copies, silent and short recordings have their rows, too.
+    """
+    trim_db = None if probe is None else probe.trim_db
+    inspection = InspectionConfig(min_seconds=0, silence_peak=-1, trim_db=trim_db)
+    unfit: list[Rejected] = []
+    settings.rejected.unlink(missing_ok=True)  # of an earlier call
+    try:
+        with terminal.working("inspecting", 0, "files") as progress:
+            manifest, rejected = build_manifest(
+                replace(corpus_of(settings), inspection=inspection),
+                found=found,
+                workers=LOCAL.workers(settings.workers, enough=True),
+                cache=settings.work / "inspected.jsonl",
+                progress=progress.advance_to,
+                set_aside=unfit.extend,
+                option="input",
+                channel=audio.channel,
+                sample_rate=audio.sample_rate,
+                duplicates=True,
+            )
+    except InputError as error:
+        if not unfit:
+            raise
+        write_rejected(sorted(unfit, key=lambda each: each.path), settings.rejected)
+        raise InputError(f"{error}; each file and its reason stand in {settings.rejected}") from error
+    if rejected:
+        write_rejected(rejected, settings.rejected)
+    return manifest, rejected
+
+
+def _vectors(
+    session: Session, manifest: Manifest, rates: Sequence[RateModels], settings: EmbedConfig, wanted: Wanted
+) -> dict[str, FloatArray]:
+    """Compute the wanted arrays ``(clips, dims)``, named as `lm.probing.features_file` describes."""
+    made = pooled_features(session, manifest, rates, wanted.reading)
+    by_method = features_by_method([entry.folder / FEATURES for entry in made])
+    candidates = by_method[settings.method]
+    bags = {rate.gpt: rate.bag for rate in rates}
+    if wanted.input and settings.method in bags:
+        candidates = candidates.with_input(by_method[bags[settings.method]])
+    found = {key.partition("/")[2] or key: candidates[key] for key in candidates if wanted.holds(key)}
+    if not found:
+        raise InputError(
+            f"{settings.method} has no layer {wanted.layer} with pooling {wanted.pooling}; choose among "
+            f"{', '.join(candidates)}"
+        )
+    return found

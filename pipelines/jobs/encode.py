@@ -1,0 +1,228 @@
+"""The work of ``wordless encode``, once its options are checked.
+
+Recordings are encoded in shards, each written atomically, so that a killed command resumes after the last one.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from pipelines.encode import EncodeConfig
+from pipelines.jobs.recordings import BYTES_FOR_WORKERS, Notices, ReadSound
+from pipelines.store.work_folder import remove_work_folder, require_own, work_folder
+from tokenizer.codes import Codes, CodesFormat
+from tokenizer.encoder import Encoder
+from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, read_codes, read_num_samples, shard_path, write_shard
+from tokenizer.units import write_units
+from wordless.audio.decoding import RecordingError, count_samples, open_recording
+from wordless.audio.reading import resampled_length
+from wordless.audio.recordings.inspection import frequent_reasons
+from wordless.audio.recordings.manifest import Rejected, read_rejected, writable, write_rejected
+from wordless.audio.recordings.recording_paths import Passage, Recordings
+from wordless.base.devices import choose_device
+from wordless.base.errors import InputError
+from wordless.base.files import aside, write_aside
+from wordless.base.pools import in_order, open_pool
+from wordless.base.progress import Terminal
+from wordless.base.tasks import Pool
+from wordless.base.text import counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """The shards, and totals of them."""
+
+    shards: Sequence[Path]
+    clips: int
+    seconds: float  # of sound
+    rejected: Sequence[Rejected]
+
+    @classmethod
+    def of(cls, shards: Sequence[Path], sample_rate: int, rejected_before: Sequence[Rejected]) -> "Encoded":
+        """Count the content of the shards; ``rejected_before`` are annotations that were not encoded."""
+        lists = [path for shard in shards if (path := _rejected_path(shard)).exists()]
+        lengths = [read_num_samples(shard) for shard in shards]
+        seconds = sum(int(each.sum()) for each in lengths) / sample_rate
+        rejected = [*rejected_before, *(each for path in lists for each in read_rejected(path))]
+        return cls(shards=shards, clips=sum(map(len, lengths)), seconds=seconds, rejected=rejected)
+
+    def read(self) -> Iterator[CodedClip]:
+        """Give all clips, in order."""
+        for shard in self.shards:
+            yield from read_codes(shard)[1]
+
+
+def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_folder: Path) -> None:
+    """Encode the remaining recordings, and write the output."""
+    terminal = Terminal()
+    device = str(choose_device(settings.device))
+    encoder = Encoder(folder=tokenizer_folder, root=recordings.root, device=device)
+    codes_format = encoder.format
+    if settings.format not in ("parquet", "times") and codes_format.streams > 1:
+        has = f"{len(codes_format.rates)} rates" if codes_format.rates else str(codes_format.streams)
+        raise InputError(
+            f"format={settings.format} holds one stream, and the tokenizer {tokenizer_folder} has {has}; choose "
+            "format=parquet or times"
+        )
+    if settings.format == "fairseq" and recordings.parts:
+        problem = f"format=fairseq lists whole recordings, and {counted(len(recordings.parts), 'part')} are annotated"
+        raise InputError(f"{problem}; choose another format, or whole recordings with annotations=none")
+    for notice in recordings.notices:
+        terminal.say(notice)
+    clips_per_shard = settings.clips_per_shard
+    job = {"codebook": codes_format.codebook, "recordings": recordings.state, "clips_per_shard": clips_per_shard}
+    require_own(settings.shards, job)
+    if _is_whole(settings):
+        return terminal.say(f"{settings.output} is whole already")
+    with work_folder(settings.shards, job):
+        encoded = _encode_shards(settings, recordings, encoder, terminal)
+        _finish(settings, recordings, encoded)
+    if encoded.rejected:
+        reasons = frequent_reasons(encoded.rejected)
+        terminal.say(f"{len(encoded.rejected)} set aside ({reasons}): {settings.rejected}")
+    clips = counted(encoded.clips, "part" if recordings.parts else "recording")
+    terminal.say(f"{clips}, {encoded.seconds:.1f} s of sound: {settings.output}")
+
+
+def _is_whole(settings: EncodeConfig) -> bool:
+    """Return whether an earlier call wrote the output; temporary files that a killed call left are removed."""
+    whole = (settings.shards / COMPLETE).exists() if settings.in_shards else settings.output.exists()
+    if whole and settings.in_shards:
+        _clear_away(settings.shards)
+    elif whole:
+        remove_work_folder(settings.shards)
+    return whole
+
+
+def _encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Encoder, terminal: Terminal) -> Encoded:
+    """Write the shards that are missing; the shard of a recording depends only on its place in the list."""
+    passages = recordings.passages
+    started, total = time.monotonic(), len(passages)
+    starts = range(0, total, settings.clips_per_shard)
+    shards = {shard_path(settings.shards, number): start for number, start in enumerate(starts)}
+    missing = {
+        shard: passages[start : start + settings.clips_per_shard]
+        for shard, start in shards.items()
+        if not shard.exists()
+    }
+    wanted, notices = [passage for several in missing.values() for passage in several], Notices()
+    segments = bool(recordings.parts)
+    with _workers(settings, recordings, encoder) as pool, terminal.working("encoding", total, "recordings") as progress:
+        made = progress.each(in_order(partial(encode_recording, encoder), wanted, pool), done=total - len(wanted))
+        for shard, several in missing.items():
+            results = list(islice(made, len(several)))
+            _write(shard, results, encoder.format, segments=segments)
+            for clip in results:
+                if isinstance(clip, CodedClip):
+                    notices.add(clip.path, clip.notices)
+        encoded = Encoded.of([*shards], encoder.format.sample_rate, recordings.rejected)
+        rate = encoded.seconds / max(time.monotonic() - started, 1e-9)
+        progress.note(f"{rate:,.0f} times real time" if rate >= 10 else f"{rate:.1f} times real time")
+    notices.tell(terminal)
+    return encoded
+
+
+def _workers(settings: EncodeConfig, recordings: Recordings, encoder: Encoder) -> AbstractContextManager[Pool]:
+    """Start the workers; more of them than recordings would have nothing to do."""
+    workers = settings.engine.workers(settings.workers, enough=recordings.size > BYTES_FOR_WORKERS)
+    shared = [encoder.folder, recordings.root / recordings.paths[0]]
+    gpu = encoder.device.startswith("cuda")
+    return open_pool(settings.engine, max(min(workers, len(recordings.passages)), 1), shared=shared, gpu=gpu)
+
+
+def encode_recording(encoder: Encoder, passage: Passage) -> CodedClip | Rejected:
+    """Encode one recording or part of one, or say why it is set aside."""
+    path, part = passage.path, passage.part
+    if not writable(path):
+        return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
+    tokenizer, rate = encoder.of_any_rates, encoder.format.sample_rate
+    audio = tokenizer.front_end
+    sound = ReadSound(channel=audio.channel, sample_rate=rate, highest=audio.highest)
+    try:
+        codes = tokenizer.encode_blocks(sound.blocks(encoder.root / path, part=part), rate)
+    except RecordingError as error:
+        return Rejected(path=passage.name, reason=error.reason)
+    except InputError as error:
+        return Rejected(path=passage.name, reason=str(error))
+    if part is not None and passage.sample_rate:
+        whole = resampled_length(part.num_samples, passage.sample_rate, rate)
+        if codes.num_samples < whole:
+            reason = f"damaged: the recording ends after {codes.num_samples} of the part's {whole} samples at {rate} Hz"
+            return Rejected(path=passage.name, reason=reason)
+    if not codes.num_samples:
+        return Rejected(path=passage.name, reason="empty")
+    return CodedClip(
+        path=path, codes=codes, span=passage.span, label=passage.label, group=passage.group, notices=sound.notices
+    )
+
+
+def _write(shard: Path, results: Sequence[CodedClip | Rejected], codes_format: CodesFormat, *, segments: bool) -> None:
+    """Write the rejections before the shard, so that an existing shard always has them."""
+    rejected = [result for result in results if isinstance(result, Rejected)]
+    _rejected_path(shard).unlink(missing_ok=True)
+    if rejected:
+        write_rejected(rejected, _rejected_path(shard))
+    write_shard(shard, [result for result in results if isinstance(result, CodedClip)], codes_format, segments=segments)
+
+
+def _rejected_path(shard: Path) -> Path:
+    return shard.with_suffix(".rejected.tsv")
+
+
+def _finish(settings: EncodeConfig, recordings: Recordings, encoded: Encoded) -> None:
+    settings.rejected.unlink(missing_ok=True)
+    if encoded.rejected:
+        write_rejected(encoded.rejected, settings.rejected)
+    if not encoded.clips:
+        remove_work_folder(settings.shards)
+        raise InputError(
+            f"input={settings.input}: none of its {counted(len(recordings.paths), 'recording')} can be read "
+            f"({frequent_reasons(encoded.rejected)}); see {settings.rejected}"
+        )
+    if settings.in_shards:
+        mark_complete(settings.output, shards=len(encoded.shards), clips=encoded.clips)
+        return _clear_away(settings.output)
+    if settings.format == "parquet":
+        _join(settings.output, encoded.shards)
+    else:
+        if settings.format == "fairseq":
+            _write_fairseq_manifest(settings.manifest, recordings, encoded)
+        write_units(settings.output, encoded.read(), settings.format, deduplicate=settings.deduplicate)
+    remove_work_folder(settings.shards)
+
+
+def _clear_away(folder: Path) -> None:
+    """Remove the files that only a resumed command needs."""
+    for path in folder.glob("codes-*.rejected.tsv*"):  # a killed command may leave one that was not yet renamed
+        path.unlink(missing_ok=True)
+
+
+def _join(output: Path, shards: Sequence[Path]) -> None:
+    """Join all shards into one Parquet file, with one row group in memory at a time."""
+    with aside(output) as beside, pq.ParquetWriter(beside, pq.read_schema(shards[0])) as writer:
+        for path in shards:
+            with pq.ParquetFile(path) as shard:
+                for group in range(shard.num_row_groups):
+                    writer.write_table(shard.read_row_group(group))
+
+
+def _write_fairseq_manifest(file: Path, recordings: Recordings, encoded: Encoded) -> None:
+    """Write fairseq's .tsv beside a .km: the root, then path and samples of each recording."""
+    root = recordings.root.absolute()
+    rows = [f"{clip.path}\t{_count_samples(root / clip.path, clip.codes)}" for clip in encoded.read()]
+    write_aside(file, "\n".join([str(root), *rows]) + "\n")
+
+
+def _count_samples(path: Path, codes: Codes) -> int:
+    """Count the samples of a recording at its own rate: those of its header, if as many were encoded."""
+    with open_recording(path) as recording:
+        declared, rate = recording.declared, recording.samplerate
+    if declared is not None and resampled_length(declared, rate, codes.format.sample_rate) == codes.num_samples:
+        return declared
+    return count_samples(path)

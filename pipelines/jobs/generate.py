@@ -1,0 +1,101 @@
+"""The work of ``wordless generate``, once its options are checked."""
+
+from pathlib import Path
+
+from lm.generation import Sampling
+from lm.rate_model import load_language_model
+from pipelines.generate import GenerateConfig
+from pipelines.store.run_folder import open_synthesis, part_of
+from pipelines.store.work_folder import new_folder
+from tokenizer.codes import Codes, join_codes, require_same_codebook
+from tokenizer.parquet import CodedClip, write_shard
+from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
+from tokenizer.rates import split_rates
+from tokenizer.tokenizer import Tokenizer
+from vocoder.continuing import Prompt, joined_sound
+from vocoder.synthesis import Synthesis, speaking
+from wordless.audio.reading import read
+from wordless.audio.waveform import Waveform
+from wordless.base.devices import choose_device
+from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
+
+
+def sample_name(number: int) -> str:
+    """Return the file name of a generated sound, from which the random numbers of its vocoder follow."""
+    return f"sample_{number}.wav"
+
+
+def generate_sounds(settings: GenerateConfig) -> None:
+    """Generate codes, decode them to sound, and write both: all files or none."""
+    terminal = Terminal()
+    if settings.single:
+        codes, sounds = _generated(settings, terminal)
+        settings.output.parent.mkdir(parents=True, exist_ok=True)
+        sounds[0].write(settings.output)
+    else:
+        with new_folder(settings.output) as folder:
+            codes, sounds = _generated(settings, terminal)
+            _write(folder, codes, sounds)
+    terminal.say(f"{len(codes)} samples: {settings.output}")
+
+
+def _generated(settings: GenerateConfig, terminal: Terminal) -> tuple[list[Codes], list[Waveform]]:
+    """Generate codes, and their sounds where these are wanted, after the prompt where it is to be included."""
+    sampling = Sampling(
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        max_repeats=settings.max_repeats,
+    )
+    device, kind = str(choose_device(settings.device)), settings.kind
+    tokenizer = load_tokenizer(part_of(settings.model, "tokenizer"), device=device)
+    finest = tokenizer.finest
+    synthesis = open_synthesis(settings.model, finest, kind, settings.sampling, device=device) if kind else None
+    prompt = _prompt(settings.prompt, tokenizer)
+    model = load_language_model(part_of(settings.model, "lm"), device=device)
+    require_same_codebook(model.format, tokenizer.format, owner=model.name)
+    terminal.say(f"generating {settings.num_samples} times {settings.seconds:g} s of codes")
+    prompts = [prompt.codes if prompt else None] * settings.num_samples
+    codes = model.generate_batch(prompts, seconds=settings.seconds, sampling=sampling, seed=settings.seed)
+    sounds = _sounds(prompt, codes, synthesis, terminal) if synthesis else []
+    if prompt is not None and settings.include_prompt:
+        codes = [join_codes(prompt.codes, more) for more in codes]
+        sounds = [joined_sound(prompt.waveform, more) for more in sounds]
+    return codes, sounds
+
+
+def _prompt(path: Path | None, tokenizer: Tokenizer | RateTokenizer) -> Prompt | None:
+    """Encode a prompt and cut its sound to whole codes, of several rates those of the coarsest."""
+    if path is None:
+        return None
+    waveform = read(path, tokenizer.format.sample_rate, channel=tokenizer.front_end.channel)
+    codes = tokenizer.encode(waveform)
+    steps = codes.num_samples // codes.format.samples_per_code
+    if not steps:
+        raise InputError(
+            f"prompt={path} lasts {codes.seconds:.3f} s, and one code {1 / codes.format.codes_per_second:.3f} s; "
+            "name a longer one, or none"
+        )
+    return Prompt.beginning(waveform, codes, steps)
+
+
+def _sounds(prompt: Prompt | None, codes: list[Codes], synthesis: Synthesis, terminal: Terminal) -> list[Waveform]:
+    total, clips = max(round(sum(clip.seconds for clip in codes)), 1), len(codes)
+    with speaking([synthesis], terminal.say), terminal.working("decoding", total, "s of sound") as progress:
+
+        def advance(done: int, steps: int) -> None:
+            progress.advance_to(total * done // max(steps, 1))
+
+        past = prompt.finest if prompt else None
+        finest = [split_rates(each)[-1] for each in codes]
+        names = [sample_name(number) for number in range(clips)]
+        return synthesis.sounds(finest, [None] * clips, names=names, prompts=[past] * clips, progress=advance)
+
+
+def _write(folder: Path, codes: list[Codes], sounds: list[Waveform]) -> None:
+    names = [sample_name(number) for number in range(len(codes))]
+    rows = [CodedClip(path=name, codes=each, split="test") for name, each in zip(names, codes, strict=True)]
+    for name, sound in zip(names, sounds, strict=False):
+        sound.write(folder / name)
+    write_shard(folder / "codes.parquet", rows, codes[0].format)

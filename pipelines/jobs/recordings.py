@@ -1,0 +1,158 @@
+"""Recordings one by one, in several processes: what is set aside, and what the user should know of a recording."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from wordless.audio.decoding import Channel, ChannelPowers, cancelled
+from wordless.audio.reading import read_blocks
+from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
+from wordless.audio.recordings.manifest import Rejected, write_rejected
+from wordless.audio.recordings.recording_paths import Passage, Recordings
+from wordless.audio.waveform import FloatArray, Part
+from wordless.base.engine import LOCAL
+from wordless.base.errors import InputError
+from wordless.base.pools import in_order, open_pool
+from wordless.base.progress import Terminal
+from wordless.base.text import counted
+
+R = TypeVar("R", bound="Read")
+T = TypeVar("T")
+BYTES_FOR_WORKERS = 100e6  # 16-bit sound that one process encodes while a worker starts
+
+
+def each_recording(
+    work: Callable[[Passage], T], place: Recordings, *, workers: int, title: str, terminal: Terminal
+) -> Iterator[tuple[str, T]]:
+    """Give the path of each recording as the user can open it, with the result of ``work`` for it; a part has a name.
+
+    ``workers`` is a number of processes, 0 for as many as cores if there is enough work.
+    """
+    fitting = LOCAL.workers(workers, enough=place.size > BYTES_FOR_WORKERS)
+    passages = place.passages
+    for notice in place.notices:
+        terminal.say(notice)
+    total = len(passages)
+    with open_pool(LOCAL, min(fitting, total)) as pool, terminal.working(title, total, "recordings") as progress:
+        remedy = "call the same command with workers=1, which reads all recordings again"
+        results = progress.each(in_order(work, passages, pool, remedy=remedy))
+        for passage, result in zip(passages, results, strict=True):
+            yield str(place.root / passage.name), result
+
+
+class Read(Protocol):
+    """What is read of a recording."""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know of the recording."""
+
+
+def read_all(
+    places: Sequence[Recordings],
+    reader: Callable[[Recordings], Callable[[Passage], R | Rejected]],
+    *,
+    option: str,
+    workers: int,
+    title: str,
+    listed: Path | None,
+    terminal: Terminal,
+) -> Iterator[tuple[str, R]]:
+    """Give the path of each recording that can be read, as the user can open it, with what ``reader`` makes of it.
+
+    At the end, print a line for each notice, and each recording that was set aside with its reason, or list them in
+    the file ``listed``. ``option`` is the option that names the recordings, with its value.
+
+    Raises:
+        InputError: no recording can be read.
+    """
+    rejected = [replace(each, path=str(place.root / each.path)) for place in places for each in place.rejected]
+    notices, count = Notices(), 0
+    for place in places:
+        for path, read in each_recording(reader(place), place, workers=workers, title=title, terminal=terminal):
+            if isinstance(read, Rejected):
+                rejected.append(Rejected(path=path, reason=read.reason))
+                continue
+            count += 1
+            notices.add(path, read.notices)
+            yield path, read
+    notices.tell(terminal)
+    tell_rejected(rejected, listed, terminal)
+    if not count:
+        raise InputError(f"{option}: no recording can be read ({frequent_reasons(rejected)})")
+
+
+def tell_rejected(rejected: Sequence[Rejected], listed: Path | None, terminal: Terminal) -> None:
+    """Print each file that was set aside with its reason, or write the list into a file."""
+    if listed is not None:
+        listed.unlink(missing_ok=True)  # of an earlier call
+    if listed is None or not rejected:
+        for each in rejected:
+            terminal.say(f"set aside: {each.path}: {each.reason}")
+        return
+    write_rejected(rejected, listed)
+    terminal.say(f"{len(rejected)} set aside ({frequent_reasons(rejected)}): {listed}")
+
+
+@dataclass(kw_only=True)
+class ReadSound:
+    """A recording as a model reads it, and what the user should know of it."""
+
+    channel: Channel
+    sample_rate: int  # Hz, of the model
+    highest: float  # Hz; what lies above is not read
+    louder: int | None = None  # channel of a recording that was measured before; else the powers say it
+    powers: ChannelPowers = field(default_factory=ChannelPowers)
+    peak: float = 0.0
+    own_rate: int | None = None  # Hz, of a file that was opened before
+
+    def blocks(self, path: Path, *, part: Part | None = None) -> Iterator[FloatArray]:
+        """Read the blocks of a whole recording, or of a part, at the model's rate."""
+        for block in read_blocks(path, self.sample_rate, part=part, channel=self.channel, powers=self.powers):
+            self.peak = max(self.peak, float(np.abs(block).max(initial=0)))
+            yield block
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Why the sound is silent or far softer than the recording, and that its upper bands are empty."""
+        found, silence = [], InspectionConfig().silence_peak
+        number = self.channel if isinstance(self.channel, int) else None
+        louder = self.powers.louder if self.louder is None else self.louder
+        why = f"no sample exceeds {silence:g} of full scale"
+        if louder is not None:
+            why = f"{cancelled(number, louder)}, where the model is made (wordless run, wordless finetune)"
+        if self.peak <= silence:
+            found.append(f"silent: {why}")
+        elif louder is not None:
+            found.append(f"far softer than one of its channels: {why}")
+        rate = self.powers.sample_rate if self.own_rate is None else self.own_rate
+        if rate / 2 < self.highest:
+            found.append(
+                f"its rate is {rate} Hz and the model's {self.sample_rate} Hz, so the bands above {rate / 2:g} Hz are "
+                f"empty; a model with audio.sample_rate={rate} has no empty bands"
+            )
+        return tuple(found)
+
+
+class Notices:
+    """Notices about recordings. Each notice is printed once, with the number of recordings."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
+
+    def add(self, path: str, notices: Iterable[str]) -> None:
+        """Add the notices of a recording."""
+        for notice in notices:
+            self._counts[notice] += 1
+            self._first.setdefault(notice, path)
+
+    def tell(self, terminal: Terminal) -> None:
+        """Print a line for each notice."""
+        for notice, count in self._counts.items():
+            others = f" and {counted(count - 1, 'other recording')}" if count > 1 else ""
+            terminal.say(f"{self._first[notice]}{others}: {notice}")

@@ -1,0 +1,94 @@
+"""The work of ``wordless score``, once its options are checked."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from lm.judging.scores import Score, score
+from lm.rate_model import load_language_model
+from pipelines.jobs.encode import encode_recording
+from pipelines.jobs.recordings import read_all
+from pipelines.score import ScoreConfig, submitted_name
+from tokenizer.codes import require_same_codebook
+from tokenizer.encoder import Encoder
+from wordless.audio.recordings.recording_paths import Recordings
+from wordless.base.devices import choose_device
+from wordless.base.files import write_aside
+from wordless.base.progress import Terminal
+from wordless.base.tables import write_table
+from wordless.base.text import counted, escape
+
+HEAD = f"{'log p, nats':>12} {'nats/code':>10} {'bits/s':>9} {'perplexity':>11}  recording"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredRecording:
+    """One line of the output."""
+
+    path: str  # as the user can open it
+    score: Score
+
+    @property
+    def line(self) -> str:
+        """Log-probability in nats, nats per code, bits per second, perplexity and path."""
+        one = self.score
+        figures = f"{one.log_probability:>12.1f} {one.nats_per_code:>10.3f} {one.bits_per_second:>9.1f}"
+        return f"{figures} {one.perplexity:>11.2f}  {escape(self.path)}"
+
+    @property
+    def row(self) -> dict[str, object]:
+        """The figures by column of a table."""
+        return {"path": self.path, **asdict(self.score)}
+
+
+def score_recordings(settings: ScoreConfig, recordings: Sequence[Recordings], tokenizer: Path, lm: Path) -> None:
+    """Encode and score all recordings, print a line for each, and write the table."""
+    terminal = Terminal()
+    device = str(choose_device(settings.device))
+    model = load_language_model(lm, device=device)
+    encoders = {place.root: Encoder(folder=tokenizer, root=place.root, device=device) for place in recordings}
+    require_same_codebook(model.format, encoders[recordings[0].root].format, owner=model.name)
+    scored: list[ScoredRecording] = []
+    print(HEAD, flush=True)
+    clips = read_all(
+        recordings,
+        lambda place: partial(encode_recording, encoders[place.root]),
+        option=f"input={settings.input}",
+        workers=settings.workers,
+        title="scoring",
+        listed=settings.rejected,
+        terminal=terminal,
+    )
+    for path, clip in clips:
+        scored.append(ScoredRecording(path=path, score=score(model, clip.codes)))
+        print(scored[-1].line, flush=True)
+    if settings.output is not None:
+        write_scores(settings.output, scored)
+    terminal.say(_summary(scored, settings.output))
+
+
+def _summary(scored: Sequence[ScoredRecording], output: Path | None) -> str:
+    codes = sum(each.score.codes for each in scored)
+    nats = -sum(each.score.log_probability for each in scored)
+    seconds = sum(each.score.seconds for each in scored)
+    written = f": {output}" if output else ""
+    figures = f"{nats / codes:.3f} nats per code, {nats / seconds / math.log(2):.1f} bits per second"
+    return f"{counted(len(scored), 'recording')}, {seconds:.1f} s of sound, {figures}{written}"
+
+
+def write_scores(output: Path, scored: Sequence[ScoredRecording]) -> None:
+    """Write the table, whole or not at all; the suffix of the name decides its format."""
+    if output.suffix.lower() == ".txt":
+        write_aside(output, zerospeech_lines(scored))
+    else:
+        write_table(output, [each.row for each in scored])
+
+
+def zerospeech_lines(scored: Sequence[ScoredRecording]) -> str:
+    """Write each name and log-probability, as ZeroSpeech 2021 reads its tasks' submissions.
+
+    The log-probability is divided by the number of codes, so that long recordings are not less probable.
+    """
+    return "".join(f"{submitted_name(each.path)} {-each.score.nats_per_code}\n" for each in scored)

@@ -1,1 +1,0 @@
-"""``wordless score``: log-probabilities of recordings."""

@@ -1,0 +1,451 @@
+"""``wordless decode``, on codes of a tiny tokenizer."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.decode import decode
+from pipelines.jobs import decode as decode_job
+from pipelines.store.work_folder import JOB
+from tests.hostile.special_files import at_most_seconds
+from tests.pipelines.tiny import sweep
+from tokenizer.parquet import CodedClip, write_shard
+from tokenizer.tokenizer import Tokenizer
+from tokenizer.units import write_units
+from vocoder.engines import numba_streams
+from vocoder.unlearned import frame_blocks, griffin_lim
+from vocoder.vocoder import Vocoder
+from wordless.audio.recordings.sound_names import partial_name, sound_names
+from wordless.base.errors import InputError
+from wordless.base.files import write_aside
+from wordless.base.seeds import sound_seed
+
+
+def options(model: Path, codes: Path, output: Path, **others: object) -> dict[str, object]:
+    """Options in place of the defaults."""
+    return {
+        "model": str(model),
+        "input": str(codes),
+        "output": str(output),
+        "temperature": 1.0,
+        "device": "cpu",
+        **others,
+    }
+
+
+@pytest.fixture(scope="module")
+def clips(run_folder: Path) -> list[CodedClip]:
+    """Three clips of different lengths, and a second view of one of them."""
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    paths = ("a.wav", "b/a.wav", "b/c.ogg")
+    codes = [tokenizer.encode(sweep(0.11 + 0.05 * number, 4000), 4000) for number in range(3)]
+    clips = [CodedClip(path=path, codes=each, group="anna") for path, each in zip(paths, codes, strict=True)]
+    return [*clips, replace(clips[0], offset_frames=1)]
+
+
+@pytest.fixture(scope="module")
+def parquet(clips: list[CodedClip], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("codes") / "codes.parquet"
+    write_shard(path, clips, clips[0].codes.format)
+    return path
+
+
+def sounds(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.wav")}
+
+
+def test_each_clip_becomes_a_file_of_its_name_and_length(
+    run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path
+) -> None:
+    decode(options(run_folder, parquet, tmp_path / "out"))
+    assert sorted(sounds(tmp_path / "out")) == ["a.wav", "b/a.wav", "b/c.wav"]
+    for name, clip in zip(("a.wav", "b/a.wav", "b/c.wav"), clips, strict=False):
+        info = soundfile.info(tmp_path / "out" / name)
+        assert (info.frames, info.samplerate, info.channels) == (clip.codes.num_samples, 4000, 1)
+
+
+def test_a_file_holds_what_the_vocoder_says_in_the_clips_own_voice(
+    run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path
+) -> None:
+    decode(options(run_folder, parquet, tmp_path / "out", seed=3, temperature=0.7))
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    vocoder = Vocoder.from_pretrained(run_folder / "vocoder")
+    seed = sound_seed(3, "b/a.wav")
+    expected = vocoder.decode(clips[1].codes, tokenizer, group="anna", seed=seed, temperature=0.7)
+    expected.write(tmp_path / "expected.wav")
+    assert (tmp_path / "out/b/a.wav").read_bytes() == (tmp_path / "expected.wav").read_bytes()
+
+
+def test_a_file_holds_the_networks_own_sound_where_that_is_asked_for(
+    run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path
+) -> None:
+    decode(options(run_folder, parquet, tmp_path / "out", postfilter=0))
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    for strength, same in ((0.0, True), (1.0, False)):
+        vocoder = Vocoder.from_pretrained(run_folder / "vocoder", postfilter=strength)
+        seed = sound_seed(0, "b/a.wav")
+        own = vocoder.decode(clips[1].codes, tokenizer, group="anna", seed=seed, temperature=1.0)
+        own.write(tmp_path / "one.wav")
+        assert ((tmp_path / "out/b/a.wav").read_bytes() == (tmp_path / "one.wav").read_bytes()) == same
+    with pytest.raises(InputError, match=r"other values\b.*\bpostfilter\b"):
+        decode(options(run_folder, parquet, tmp_path / "out"))
+
+
+@pytest.mark.parametrize("synthesis", ["wavenet", "griffin_lim", "noise_vocoder"])
+def test_a_sound_follows_from_its_name_and_not_from_the_other_clips(
+    run_folder: Path, clips: list[CodedClip], tmp_path: Path, synthesis: str
+) -> None:
+    same = [replace(clips[0], path=path) for path in ("a.wav", "b.wav", "c.wav")]
+    for name, some in (("all", same), ("turned", same[::-1]), ("alone", same[1:2])):
+        write_shard(tmp_path / f"{name}.parquet", some, clips[0].codes.format)
+        decode(options(run_folder, tmp_path / f"{name}.parquet", tmp_path / name, synthesis=synthesis))
+    decode(options(run_folder, tmp_path / "alone.parquet", tmp_path / "one.wav", synthesis=synthesis))
+    made = sounds(tmp_path / "all")
+    assert len({*made.values()}) == 3  # one recording under three names
+    assert sounds(tmp_path / "turned") == made
+    assert sounds(tmp_path / "alone") == {"b.wav": made["b.wav"]} == {"b.wav": (tmp_path / "one.wav").read_bytes()}
+
+
+def test_another_seed_gives_other_sounds(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
+    decode(options(run_folder, parquet, tmp_path / "one"))
+    decode(options(run_folder, parquet, tmp_path / "other", seed=1))
+    assert sounds(tmp_path / "one") != sounds(tmp_path / "other")
+
+
+def test_finished_files_are_kept(
+    run_folder: Path, parquet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decode(options(run_folder, parquet, tmp_path / "out"))
+    whole = sounds(tmp_path / "out")
+    (tmp_path / "out/b/a.wav").rename(tmp_path / "out/b/a.wav.aside")  # as a kill leaves it
+    kept = (tmp_path / "out/a.wav").stat().st_mtime_ns
+    decode(options(run_folder, parquet, tmp_path / "out"))
+    assert "2 of 3 sounds" in capsys.readouterr().err
+    assert sounds(tmp_path / "out") == whole
+    assert (tmp_path / "out/a.wav").stat().st_mtime_ns == kept
+    with pytest.raises(InputError, match=r"other values\b.*\btemperature\b"):
+        decode(options(run_folder, parquet, tmp_path / "out", temperature=0.5))
+
+
+def test_another_engine_does_not_go_on_and_the_one_that_does_is_named(
+    run_folder: Path, parquet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode(options(run_folder, parquet, tmp_path / "out", engine="torch"))
+    monkeypatch.setattr(numba_streams, "numba_multiplies_bf16", lambda: False)
+    with pytest.raises(InputError, match=r"engine=torch\b.*engine=auto\b.*\bnumba\b.*engine=torch\b"):
+        decode(options(run_folder, parquet, tmp_path / "out"))
+    with pytest.raises(InputError, match=r"other values\b.*\bengine, seed\b"):
+        decode(options(run_folder, parquet, tmp_path / "out", seed=1))
+
+
+def test_griffin_lim_tells_that_a_removed_mean_is_missing(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    config = replace(plain.config, audio=replace(plain.config.audio, remove_mean="clip"))
+    removing = Tokenizer(config, plain.mean, plain.std, plain.autoencoder, plain.centroids)
+    for name, tokenizer in (("plain", plain), ("removing", removing)):
+        tokenizer.save_pretrained(tmp_path / name / "tokenizer")
+        codes = CodedClip(path="a.wav", codes=tokenizer.encode(sweep(0.2, 4000), 4000))
+        write_shard(tmp_path / f"{name}.parquet", [codes], tokenizer.format)
+        output = tmp_path / f"{name}.wav"
+        decode(options(tmp_path / name, tmp_path / f"{name}.parquet", output, synthesis="griffin_lim"))
+        notes = " ".join(capsys.readouterr().err.split())
+        assert ("Griffin-Lim" in notes and "loudness" in notes) == (name == "removing")
+
+
+def test_griffin_lim_needs_no_vocoder(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/tokenizer").symlink_to(run_folder / "tokenizer")
+    decode(options(tmp_path / "run", parquet, tmp_path / "out", synthesis="griffin_lim"))
+    assert len(sounds(tmp_path / "out")) == 3
+    with pytest.raises(InputError, match=r"vocoder/config\.json\b.*synthesis=griffin_lim\b"):
+        decode(options(tmp_path / "run", parquet, tmp_path / "other"))
+
+
+def test_text_units_sound_as_their_codes_do(
+    run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path
+) -> None:
+    write_units(tmp_path / "units.txt", clips[1:3], "name_units")
+    decode(options(run_folder, tmp_path / "units.txt", tmp_path / "text", synthesis="griffin_lim"))
+    assert sorted(sounds(tmp_path / "text")) == ["a.wav", "c.wav"]
+    (tmp_path / "bare.txt").write_text("1 2 2\n\n4 5\n")
+    decode(options(run_folder, tmp_path / "bare.txt", tmp_path / "bare", synthesis="griffin_lim"))
+    assert len(sounds(tmp_path / "bare")) == 2
+
+
+@pytest.mark.parametrize("kind", ["name_units", "fairseq", "jsonl"])
+def test_units_without_repeats_sound_as_long_as_their_codes(
+    kind: str, run_folder: Path, clips: list[CodedClip], tmp_path: Path
+) -> None:
+    write_units(tmp_path / "units", clips[:1], kind, deduplicate=True)  # type: ignore[arg-type]  # plain text
+    decode(options(run_folder, tmp_path / "units", tmp_path / "sound.wav", synthesis="griffin_lim"))
+    assert soundfile.info(tmp_path / "sound.wav").frames == clips[0].codes.num_samples
+
+
+def test_units_of_unknown_length_need_a_choice(
+    run_folder: Path, parquet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "units.txt").write_text("a|1 2 1 2\n")
+    wanted = options(run_folder, tmp_path / "units.txt", tmp_path / "sound.wav", synthesis="griffin_lim")
+    with pytest.raises(InputError, match="codes_per_unit"):
+        decode(wanted)
+    decode({**wanted, "codes_per_unit": 3})
+    samples_per_code = Tokenizer.from_pretrained(run_folder / "tokenizer").format.samples_per_code
+    assert soundfile.info(tmp_path / "sound.wav").frames == 12 * samples_per_code
+    assert "3 codes" in " ".join(capsys.readouterr().err.split())
+    for codes in (0, -1):
+        with pytest.raises(InputError, match="codes_per_unit"):
+            decode({**wanted, "output": str(tmp_path / "other.wav"), "codes_per_unit": codes})
+    with pytest.raises(InputError, match="codes_per_unit"):
+        decode(options(run_folder, parquet, tmp_path / "other", codes_per_unit=1))
+
+
+def test_one_clip_becomes_one_file(run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path) -> None:
+    write_shard(tmp_path / "one.parquet", clips[:1], clips[0].codes.format)
+    decode(options(run_folder, tmp_path / "one.parquet", tmp_path / "new/sound.wav"))
+    assert soundfile.info(tmp_path / "new/sound.wav").frames == clips[0].codes.num_samples
+    with pytest.raises(InputError, match=r"sound\.wav\b.*exists"):
+        decode(options(run_folder, tmp_path / "one.parquet", tmp_path / "new/sound.wav"))
+    with pytest.raises(InputError, match=r"all\.wav\b.*input=.*\b3 clips"):
+        decode(options(run_folder, parquet, tmp_path / "all.wav"))
+
+
+def test_codes_of_another_tokenizer_are_refused_naming_both(
+    run_folder: Path, other_run: Path, parquet: Path, tmp_path: Path
+) -> None:
+    own, other = (Tokenizer.from_pretrained(run / "tokenizer").format.codebook for run in (other_run, run_folder))
+    with pytest.raises(InputError, match=rf"{own}\b.*\bcodes\b.*{other}\b"):
+        decode(options(other_run, parquet, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"input": "nowhere"}, r"input=nowhere\b"),
+        ({"temperature": -1.0}, r"temperature\b.*-1\b"),
+        ({"top_p": 0.0}, r"top_p\b.*\b0\b"),
+        ({"postfilter": 1.5}, r"postfilter\b.*\b1\.5\b"),
+        ({"postfilter_passes": 0}, r"postfilter_passes\b.*\b0\b"),
+        ({"seed": -1}, r"seed\b.*-1\b"),
+        (
+            {"output": "o.mp3"},
+            r"output=o\.mp3 .*\.mp3\b.*\bfolder\b.*\.wav\b",
+        ),
+        ({"output": "o.NPZ"}, r"output=o\.NPZ .*\.npz\b"),
+        ({"engine": "fast"}, r"engine=fast\b.*choices"),
+        ({"device": "gpu"}, r"device=gpu\b.*\bauto, cpu, cuda\b"),
+        ({"group": "carl"}, r"group\b.*'carl'"),
+        ({"group": "anna", "synthesis": "griffin_lim"}, r"Griffin-Lim\b.*groups"),
+        ({"synthesis": "wavnet"}, r"synthesis=wavnet\b.*choices"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    changed: dict[str, object], told: str, run_folder: Path, parquet: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=told):
+        decode({**options(run_folder, parquet, tmp_path / "out"), **changed})
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"a|1 x\n", b"a|1 99\n", b"\xff\xfe\x00"])
+def test_text_that_is_no_units_is_refused(content: bytes, run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "units.txt").write_bytes(content)
+    with pytest.raises(InputError, match=r"units\.txt"):
+        decode(options(run_folder, tmp_path / "units.txt", tmp_path / "out"))
+
+
+def test_the_command(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.decode", f"model={run_folder}", f"input={parquet}", "output=my sounds"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "times real time" in done.stderr
+    assert len(sounds(tmp_path / "my sounds")) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["my sounds"]
+
+
+@given(st.lists(st.text(alphabet="ab./_2", max_size=6) | st.sampled_from(["a.wav", "a.ogg", "../a.wav", "/x/a.wav"])))
+def test_names_are_distinct_and_stay_inside(paths: list[str]) -> None:
+    names = sound_names(paths)
+    assert len(set(names)) == len(paths)
+    for name in names:
+        assert name.endswith(".wav")
+        assert ".." not in Path(name).parts
+        assert not Path(name).is_absolute()
+
+
+def test_names_keep_what_they_can() -> None:
+    assert sound_names(["a/b.flac", "take.1", "c.wav", "c.ogg"]) == ["a/b.wav", "take.1.wav", "c.wav.wav", "c.ogg.wav"]
+
+
+def test_a_part_of_a_sound_has_a_name_that_no_sound_has() -> None:
+    assert partial_name("b/a.wav", {"b/a.wav"}) == "b/a.partial.wav"
+    assert partial_name("a.wav", {"a.wav", "a.partial.wav", "a.partial_2.wav"}) == "a.partial_3.wav"
+
+
+def test_silence_of_no_length_is_a_file_too(run_folder: Path, clips: list[CodedClip], tmp_path: Path) -> None:
+    empty = replace(clips[0], codes=replace(clips[0].codes, values=np.zeros((0, 1), np.int32), num_samples=0))
+    write_shard(tmp_path / "empty.parquet", [empty], empty.codes.format)
+    decode(options(run_folder, tmp_path / "empty.parquet", tmp_path / "out"))
+    assert soundfile.info(tmp_path / "out/a.wav").frames == 0
+
+
+def long_clip(clip: CodedClip, seconds: float) -> CodedClip:
+    steps = round(seconds * 4000 / 80)
+    values = np.arange(steps, dtype=np.int32)[:, None] % 8
+    return replace(clip, codes=replace(clip.codes, values=values, num_samples=steps * 80 - 13))
+
+
+def test_a_long_clip_is_written_as_it_is_made_and_sounds_as_it_does_beside_others(
+    run_folder: Path, clips: list[CodedClip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = [long_clip(clips[0], 2.0), replace(long_clip(clips[1], 3.1), path="long.wav")]
+    write_shard(tmp_path / "codes.parquet", several, clips[0].codes.format)
+    decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "together"))
+    monkeypatch.setattr(decode_job, "LONG_SECONDS", 3.0)
+    decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "apart"))
+    assert soundfile.info(tmp_path / "apart/long.wav").frames == several[1].codes.num_samples
+    assert sounds(tmp_path / "apart") == sounds(tmp_path / "together")
+
+
+def test_a_long_clip_by_griffin_lim_is_made_in_blocks(
+    run_folder: Path, clips: list[CodedClip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = [long_clip(clips[0], 2.0), replace(long_clip(clips[1], 3.1), path="long.wav")]
+    write_shard(tmp_path / "codes.parquet", several, clips[0].codes.format)
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    whole = np.concatenate(
+        [piece.numpy() for piece in griffin_lim.stream(several[1].codes, tokenizer, seed=sound_seed(2, "long.wav"))]
+    )
+    monkeypatch.setattr(frame_blocks, "BLOCK_FRAMES", 71)
+    decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "out", synthesis="griffin_lim", seed=2))
+    decoded, _ = soundfile.read(tmp_path / "out/long.wav", dtype="float32")
+    assert np.abs(decoded - np.clip(whole, -1, 1)).max() < 2e-5 + 2**-15  # blocks against the whole, and 16 bits
+
+
+@pytest.mark.slow
+def test_an_interrupted_long_clip_keeps_what_is_done(run_folder: Path, clips: list[CodedClip], tmp_path: Path) -> None:
+    hours = replace(long_clip(clips[0], 3 * 3600), path="hours.wav")
+    write_shard(tmp_path / "codes.parquet", [hours], clips[0].codes.format)
+    words = [f"model={run_folder}", f"input={tmp_path / 'codes.parquet'}", f"output={tmp_path / 'out'}", "engine=torch"]
+    root = Path(__file__).parents[3]
+    started = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.decode", *words],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell starts what it puts into the background deaf to SIGINT, tests and their children among it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    partial, growing = (tmp_path / "out" / name for name in ("hours.partial.wav", "hours.wav.aside"))
+    deadline = time.monotonic() + 60
+    while not (growing.exists() and growing.stat().st_size > 30_000) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    started.send_signal(signal.SIGINT)
+    told = started.communicate(timeout=60)[1]
+    assert started.returncode == 130, told
+    kept, rate = soundfile.read(partial)
+    assert rate == 4000
+    assert len(kept) > 10_000
+    assert f"{len(kept) / 4000:.1f} of 10800.0 s of hours.wav" in " ".join(told.split())
+    assert not (tmp_path / "out/hours.wav").exists()
+
+
+def test_that_codes_name_no_voice_is_told(
+    run_folder: Path, clips: list[CodedClip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shard(tmp_path / "codes.parquet", [replace(clips[0], group=None)], clips[0].codes.format)
+    for group in (None, "anna"):
+        decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / str(group), group=group))
+        assert ("no group" in capsys.readouterr().err) == (group is None)
+    decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "None"))
+    assert "no group" not in capsys.readouterr().err  # nothing is left to be said
+
+
+def test_a_voice_that_was_not_heard_in_training_is_told(
+    run_folder: Path, clips: list[CodedClip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shard(tmp_path / "codes.parquet", [replace(clips[0], group="carl")], clips[0].codes.format)
+    decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "out"))
+    assert re.search(r"\bcarl\b.*\baverage\b", " ".join(capsys.readouterr().err.split()))
+    tokenizer, seed = Tokenizer.from_pretrained(run_folder / "tokenizer"), sound_seed(0, "a.wav")
+    average = Vocoder.from_pretrained(run_folder / "vocoder").decode(
+        clips[0].codes, tokenizer, temperature=1.0, seed=seed
+    )
+    average.write(tmp_path / "average.wav")
+    assert (tmp_path / "out/a.wav").read_bytes() == (tmp_path / "average.wav").read_bytes()
+
+
+def test_an_engine_that_is_not_here_is_told(
+    run_folder: Path, parquet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decode(options(run_folder, parquet, tmp_path / "out", engine="cuda_graph"))
+    assert re.search(r"engine=cuda_graph\b.*\bnumba", " ".join(capsys.readouterr().err.split()))
+
+
+def test_segments_of_a_recording_lie_in_order_of_time() -> None:
+    names = sound_names(["a/b.ogg#t=0,10", "a/b.ogg#t=100,110.25", "a/b.wav#t=0,10", "a/b.ogg", "take.1#t=3.5,4"])
+    assert names == [
+        *("a/b.ogg_00000-00010.wav", "a/b_00100-00110.25.wav", "a/b.wav_00000-00010.wav"),
+        *("a/b.wav", "take.1_00003.5-00004.wav"),
+    ]
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"[]", b"{}", b"pipe"])
+def test_a_damaged_job_file_is_refused_in_one_line(
+    content: bytes, run_folder: Path, parquet: Path, tmp_path: Path
+) -> None:
+    job = tmp_path / "out" / JOB
+    job.parent.mkdir()
+    os.mkfifo(job) if content == b"pipe" else job.write_bytes(content)
+    with at_most_seconds(30), pytest.raises(InputError, match=r"other (things|values)"):
+        decode(options(run_folder, parquet, tmp_path / "out"))
+
+
+def test_a_job_file_without_an_engine_is_refused_in_one_line(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
+    decode(options(run_folder, parquet, tmp_path / "out"))
+    job = json.loads((tmp_path / "out" / JOB).read_text())
+    del job["engine"]
+    (tmp_path / "out" / JOB).write_text(json.dumps(job))
+    with pytest.raises(InputError, match=r"other values\b.*\bengine\b"):
+        decode(options(run_folder, parquet, tmp_path / "out"))
+
+
+def test_names_that_file_systems_do_not_take_are_shortened(tmp_path: Path) -> None:
+    """Names of the longest files, of folders below folders, and names of which one needs the other as a folder."""
+    clips = [
+        *(f"{'x' * 250}{number}.wav" for number in range(3)),
+        *("y/" * 2000 + "z", "ü" * 1500),
+        *("a", "a.wav/b", "a.wav/b.wav.aside/c", "a.wav/b.wav.aside/c.wav/d"),
+    ]
+    names = sound_names(clips)
+    assert len(set(names)) == len(clips)
+    for name in names:
+        write_aside(tmp_path / name if (tmp_path / name).parent.is_dir() else made_below(tmp_path, name), b"sound")
+    for name in names:
+        assert (tmp_path / name).read_bytes() == b"sound"
+
+
+def made_below(folder: Path, name: str) -> Path:
+    """The path of a file whose folder is made."""
+    (folder / name).parent.mkdir(parents=True)
+    return folder / name

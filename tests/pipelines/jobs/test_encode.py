@@ -1,0 +1,547 @@
+"""``wordless encode``, on recordings of several formats."""
+
+import csv
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from itertools import pairwise, product
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipelines.encode import encode
+from tests.hostile.audio_headers import mp3_of_estimated_length, wav
+from tests.hostile.special_files import at_most_seconds, write_special_files
+from tests.pipelines.tiny import save_rates_run, save_tokenizer
+from tests.wordless.audio.formats import changing_mp3, without_header
+from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, raven, textgrid, write_recording
+from tokenizer.codes import Codes
+from tokenizer.parquet import read_codes, shard_path
+from tokenizer.tokenizer import Tokenizer
+from tokenizer.units import read_units
+from wordless.audio.reading import read
+from wordless.audio.recordings.manifest import read_rejected
+from wordless.audio.recordings.tables import read_table
+from wordless.base.errors import InputError
+
+
+def options(model: Path, recordings: Path, output: Path, **others: object) -> dict[str, object]:
+    """Options in place of the defaults."""
+    return {
+        "model": str(model),
+        "input": str(recordings),
+        "output": str(output),
+        "device": "cpu",
+        "workers": 1,
+        "clips_per_shard": 2,
+        **others,
+    }
+
+
+def codes_at(path: Path) -> dict[str, Codes]:
+    return {clip.path: clip.codes for clip in read_codes(path)[1]}
+
+
+def test_a_folder_becomes_shards_of_the_codes_that_the_tokenizer_gives(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    encode(options(run_folder, recordings, tmp_path / "codes"))
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    found = codes_at(tmp_path / "codes")
+    assert list(found) == ["a.wav", "b.flac", "c.ogg", "d.wav", "more of them/a.wav", "more of them/e.wav"]
+    for path, codes in found.items():
+        expected = tokenizer.encode_file(recordings / path)
+        np.testing.assert_array_equal(codes.values, expected.values)
+        assert (codes.num_samples, codes.format) == (expected.num_samples, tokenizer.format)
+    assert sorted(path.name for path in (tmp_path / "codes").iterdir()) == [
+        *(f"codes-0000{number}.parquet" for number in range(3)),
+        "complete.json",
+        "job.json",
+    ]
+
+
+def test_annotated_parts_are_rows(run_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    write_recording(folder / "field.wav")
+    write_recording(folder / "whole.wav", seed=1, seconds=1)
+    raven(folder, "field", PARTS)
+    table = folder / "field.Table.1.selections.txt"
+    table.write_text(
+        table.read_text() + "9\tSpectrogram 1\t1\t19\t25\t0\t1\towl\n10\tSpectrogram 1\t1\t3\t2\t0\t1\towl\n"
+    )
+    encode(options(run_folder, folder, tmp_path / "codes"))
+    *parts, whole = read_codes(tmp_path / "codes")[1]
+    assert [(clip.path, clip.span, clip.label, clip.group) for clip in parts] == [
+        ("field.wav", (start, end), label, "field") for start, end, label in PARTS
+    ]
+    assert (whole.name, whole.label) == ("whole.wav", None)
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    samples, rate = soundfile.read(folder / "field.wav", dtype="float32")
+    for clip, (start, end, _) in zip(parts, PARTS, strict=True):
+        soundfile.write(tmp_path / "cut.wav", samples[round(start * rate) : round(end * rate)], rate)
+        np.testing.assert_array_equal(clip.codes.values, tokenizer.encode_file(tmp_path / "cut.wav").values)
+    rejected = read_rejected(tmp_path / "codes.rejected.tsv")
+    assert len(rejected) == 2
+    assert all("selections.txt:" in each.reason for each in rejected)
+    encode(options(run_folder, folder, tmp_path / "units.txt", format="name_units"))
+    assert len((tmp_path / "units.txt").read_text().splitlines()) == 9
+    encode(options(run_folder, folder, tmp_path / "whole", annotations="none"))
+    assert [clip.name for clip in read_codes(tmp_path / "whole")[1]] == ["field.wav", "whole.wav"]
+    with pytest.raises(InputError, match="annotations=none"):
+        encode(options(run_folder, folder, tmp_path / "u.km", format="fairseq"))
+
+
+def test_a_tier_of_a_single_recording_is_read_or_refused(run_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    write_recording(folder / "field.wav")
+    write_recording(folder / "other.wav", seed=1, seconds=1)
+    textgrid(folder, "field", PARTS)
+    (folder / "unknown.bin").write_bytes((folder / "other.wav").read_bytes())
+    encode(options(run_folder, folder / "field.wav", tmp_path / "codes", tier="birds"))
+    assert [clip.label for clip in read_codes(tmp_path / "codes")[1]] == [label for *_, label in PARTS]
+    for name in ("other.wav", "unknown.bin"):
+        with pytest.raises(InputError, match="tier=birds"):
+            encode(options(run_folder, folder / name, tmp_path / "x", tier="birds"))
+    with pytest.raises(InputError, match="tier=nobody"):
+        encode(options(run_folder, folder / "field.wav", tmp_path / "x", tier="nobody"))
+    for place in (folder, folder / "field.wav"):
+        with pytest.raises(InputError, match="tier=birds"):
+            encode(options(run_folder, place, tmp_path / "x", tier="birds", annotations="none"))
+    with pytest.raises(InputError, match="annotations=raven"):
+        encode(options(run_folder, folder / "field.wav", tmp_path / "x", annotations="raven"))
+
+
+def test_another_label_or_part_is_another_job(run_folder: Path, tmp_path: Path) -> None:
+    write_recording(tmp_path / "in/field.wav")
+    raven(tmp_path / "in", "field", PARTS)
+    encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
+    raven(tmp_path / "in", "field", PARTS[:2])
+    with pytest.raises(InputError, match="codes"):
+        encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
+
+
+def test_any_number_of_workers_writes_the_same_bytes(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    for workers in (1, 2):
+        encode(options(run_folder, recordings, tmp_path / f"{workers}.parquet", workers=workers))
+    assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.parquet", "2.parquet"]
+
+
+@pytest.mark.slow
+def test_ray_writes_the_same_bytes(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray", reason="needs pip install 'wordless[ray]'")
+    encode(options(run_folder, recordings, tmp_path / "local.parquet"))
+    try:
+        encode(options(run_folder, recordings, tmp_path / "ray.parquet", engine={"name": "ray"}, workers=2))
+    finally:
+        ray.shutdown()
+    assert (tmp_path / "local.parquet").read_bytes() == (tmp_path / "ray.parquet").read_bytes()
+
+
+def test_what_a_kill_after_the_last_shard_leaves_is_removed(
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after kills before the shards are removed, and before the lists of rejected files are."""
+    for output in ("codes", "codes.parquet"):
+        asked = options(run_folder, recordings, tmp_path / output)
+        encode(asked)
+        left = tmp_path / "codes"
+        if output != "codes":
+            left = shutil.copytree(left, tmp_path / "codes.parquet.partial")
+        for name in ("codes-00001.rejected.tsv", "codes-00002.rejected.tsv.aside"):
+            (left / name).write_text("torn")
+        if output != "codes":
+            (left / "complete.json").unlink()
+        encode(asked)
+        assert f"{tmp_path / output} " in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["codes", "codes.parquet"]
+    assert not list((tmp_path / "codes").glob("*rejected*"))
+    with pytest.raises(InputError, match="exists"):
+        encode(asked)
+
+
+def test_a_killed_worker_is_one_line_and_the_same_command_goes_on(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    killer = Thread(target=kill_a_child)
+    killer.start()
+    with pytest.raises(InputError, match=r"worker process\b.*workers=1\b"):
+        encode(options(run_folder, recordings, tmp_path / "codes", workers=2))
+    killer.join()
+    for output in ("codes", "undisturbed"):
+        encode(options(run_folder, recordings, tmp_path / output))
+    files = [
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("codes", "undisturbed")
+    ]
+    assert files[0] == files[1]
+
+
+def kill_a_child() -> None:
+    """Send SIGKILL to the first of two processes that this one starts, as the kernel does where memory runs out.
+
+    Both must have started: CPython's pool waits for ever for a process that starts while the pool ends the others.
+    """
+    while len(children := multiprocessing.active_children()) < 2:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    children[0].kill()
+
+
+@pytest.mark.parametrize(
+    ("output", "form", "accepted"),
+    [
+        *(("c.npz", "parquet", False), ("c.txt", "parquet", False), ("c.mp3", "jsonl", False)),
+        *(("c.PARQUET", "parquet", True), ("codes.v2", "parquet", True), ("c.txt", "name_units", True)),
+    ],
+)
+def test_an_output_that_looks_like_another_kind_of_file(
+    output: str, form: str, accepted: bool, run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    asked = options(run_folder, recordings / "a.wav", tmp_path / output, format=form)
+    if not accepted:
+        with pytest.raises(InputError, match=rf"\{Path(output).suffix} "):
+            encode(asked)
+        return
+    encode(asked)
+    assert (tmp_path / output).is_dir() == (output == "codes.v2")
+
+
+def test_a_single_file_of_any_name_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    shutil.copy(recordings / "a.wav", tmp_path / "sound.of_the_day")
+    encode(options(run_folder, tmp_path / "sound.of_the_day", tmp_path / "out/one.parquet"))
+    assert list(codes_at(tmp_path / "out/one.parquet")) == ["sound.of_the_day"]
+
+
+def test_broken_files_are_set_aside(
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(recordings, tmp_path / "in")
+    (tmp_path / "in/broken.wav").write_bytes(b"RIFF and then nothing")
+    soundfile.write(tmp_path / "in/empty.wav", np.zeros(0), 4000)
+    soundfile.write(tmp_path / "in/infinite.wav", np.array([0.1, np.inf, 0.1] * 900), 4000, subtype="FLOAT")
+    (tmp_path / "in/dangling.wav").symlink_to(tmp_path / "nowhere.wav")
+    encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
+    assert len(codes_at(tmp_path / "codes")) == 6
+    rejected = {each.path: each.reason for each in read_rejected(tmp_path / "codes.rejected.tsv")}
+    assert "RIFF and then nothing" in rejected["broken.wav"]
+    assert rejected["empty.wav"] == "empty"
+    assert "not finite" in rejected["infinite.wav"]
+    assert "dangling.wav" in rejected
+    assert re.search(r"\b4 set aside", capsys.readouterr().err)
+
+
+def test_what_is_no_recording_is_set_aside_and_never_waited_for(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    shutil.copytree(recordings, folder)
+    kinds = write_special_files(folder)
+    (folder / "fast.wav").write_bytes(wav(rate=2_000_000_000))
+    soundfile.write(folder / "loud.wav", np.full(4000, 1e19), 4000, subtype="FLOAT")
+    with at_most_seconds(60):
+        encode(options(run_folder, folder, tmp_path / "codes.parquet"))
+    assert len(codes_at(tmp_path / "codes.parquet")) == 6
+    rejected = {each.path: each.reason for each in read_rejected(tmp_path / "codes.parquet.rejected.tsv")}
+    assert "2000000000 Hz" in rejected.pop("fast.wav")
+    assert "1e+19" in rejected.pop("loud.wav")
+    assert rejected.keys() == kinds.keys()
+    assert all(kinds[name] in reason for name, reason in rejected.items())
+
+
+def test_lengths_for_fairseq_are_those_that_are_decoded(run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    path = mp3_of_estimated_length(tmp_path / "in/a.mp3")
+    encode(options(run_folder, tmp_path / "in", tmp_path / "units.km", format="fairseq"))
+    rate = soundfile.info(path).samplerate
+    assert (tmp_path / "units.tsv").read_text().split()[-1] == str(len(read(path, rate).samples))
+
+
+def test_sound_that_libsndfile_alone_would_lose_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    one, mp3 = (recordings / "a.wav").read_bytes(), changing_mp3(rate=16_000, channels=1, mode="VARIABLE")
+    (folder / "one.wav").write_bytes(one)
+    (folder / "joined.wav").write_bytes(one + one)
+    (folder / "piped.wav").write_bytes(one[:40] + bytes(4) + one[44:])
+    (folder / "long.mp3").write_bytes(without_header(mp3))
+    (folder / "film.mkv").write_bytes(bytes(range(256)))
+    encode(options(run_folder, folder, tmp_path / "codes"))
+    codes = codes_at(tmp_path / "codes")
+    assert codes["joined.wav"].num_samples == 2 * codes["one.wav"].num_samples
+    assert codes["piped.wav"].num_samples == codes["one.wav"].num_samples
+    assert codes["long.mp3"].num_samples >= 4 * codes["long.mp3"].format.sample_rate
+    assert [each.path for each in read_rejected(tmp_path / "codes.rejected.tsv")] == ["film.mkv"]
+
+
+def test_lengths_for_fairseq_of_a_recording_that_was_cut_off(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    content = (recordings / "a.wav").read_bytes()
+    (tmp_path / "in/a.wav").write_bytes(content[: len(content) // 2])
+    encode(options(run_folder, tmp_path / "in", tmp_path / "units.km", format="fairseq"))
+    there = len(read(tmp_path / "in/a.wav", soundfile.info(recordings / "a.wav").samplerate).samples)
+    assert (tmp_path / "units.tsv").read_text().split()[-1] == str(there)
+    assert there < soundfile.info(recordings / "a.wav").frames
+
+
+def test_nothing_but_broken_files_is_refused_and_leaves_nothing(run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.wav").write_bytes(b"no sound")
+    with pytest.raises(InputError, match=r"\b1 recording\b.*rejected\.tsv"):
+        encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
+    assert not (tmp_path / "codes").exists()
+
+
+def test_a_killed_command_resumes_after_the_last_whole_shard(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(recordings, tmp_path / "in")
+    (tmp_path / "in/b0.wav").write_bytes(b"no sound")
+    encode(options(run_folder, tmp_path / "in", tmp_path / "whole"))
+    shutil.copytree(tmp_path / "whole", tmp_path / "killed")
+    for name in ("complete.json", "codes-00002.parquet", "codes-00003.parquet"):
+        (tmp_path / "killed" / name).unlink()
+    shutil.copy(tmp_path / "whole.rejected.tsv", tmp_path / "killed/codes-00001.rejected.tsv")
+    (tmp_path / "killed/codes-00002.parquet.aside").write_bytes(b"half of it")
+    kept = shard_path(tmp_path / "killed", 0).stat().st_mtime_ns
+    encode(options(run_folder, tmp_path / "in", tmp_path / "killed"))
+    assert shard_path(tmp_path / "killed", 0).stat().st_mtime_ns == kept
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    assert (tmp_path / "killed.rejected.tsv").read_bytes() == (tmp_path / "whole.rejected.tsv").read_bytes()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_finished_folder_is_left_as_it_is(
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        encode(options(run_folder, recordings, tmp_path / "codes"))
+    assert "whole" in capsys.readouterr().err
+
+
+def test_text_units_are_those_of_the_parquet_file(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    encode(options(run_folder, recordings, tmp_path / "codes.parquet"))
+    expected = codes_at(tmp_path / "codes.parquet")
+    for kind, deduplicate in product(("name_units", "fairseq", "jsonl"), (False, True)):
+        output = tmp_path / f"{kind}_{deduplicate}"
+        encode(options(run_folder, recordings, output, format=kind, deduplicate=deduplicate))
+        found = read_units(output, Tokenizer.from_pretrained(run_folder / "tokenizer").format)
+        for clip, codes in zip(found, expected.values(), strict=True):
+            np.testing.assert_array_equal(clip.codes.values, codes.values)
+            assert clip.codes.num_samples == codes.num_samples
+
+
+def test_deduplicated_units_never_repeat(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    encode(options(run_folder, recordings, tmp_path / "units", format="jsonl", deduplicate=True))
+    for line in (tmp_path / "units").read_text().splitlines():
+        units = json.loads(line)["units"]
+        assert all(one != other for one, other in pairwise(units))
+
+
+def test_fairseq_units_come_with_a_manifest_of_the_same_order(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    encode(options(run_folder, recordings, tmp_path / "train.km", format="fairseq"))
+    table = read_table(tmp_path / "train.tsv")
+    assert len(table.rows) == len((tmp_path / "train.km").read_text().splitlines()) == 6
+    assert (tmp_path / "train.tsv").read_text().splitlines()[
+        2
+    ] == f"b.flac\t{soundfile.info(recordings / 'b.flac').frames}"
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"model": "nowhere"}, r"model=nowhere\b"),
+        ({"input": "nowhere"}, r"input=nowhere\b"),
+        ({"workers": -1}, r"workers\b.*-1\b"),
+        ({"clips_per_shard": 0}, r"clips_per_shard\b.*\b0\b"),
+        ({"deduplicate": True}, r"deduplicate=true\b.*format=parquet\b"),
+        ({"format": "jsonl", "output": "x.parquet"}, r"format=jsonl\b"),
+        ({"format": "fairseq", "output": "x.tsv"}, r"\.km\b"),
+        ({"format": "text"}, r"format=text\b.*choices"),
+    ],
+)
+def test_contradictions_are_refused(
+    changed: dict[str, object], told: str, run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=told):
+        encode({**options(run_folder, recordings, tmp_path / "codes"), **changed})
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_there_is_not_written_over(run_folder: Path, other_run: Path, recordings: Path, tmp_path: Path) -> None:
+    for name in ("a.parquet", "file", "train.tsv"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"train\.tsv\b.*exists"):  # fairseq's list of the recordings
+        encode(options(run_folder, recordings, tmp_path / "train.km", format="fairseq"))
+    assert not (tmp_path / "train.km").exists()
+    with pytest.raises(InputError, match=r"a\.parquet\b.*exists"):
+        encode(options(run_folder, recordings, tmp_path / "a.parquet"))
+    with pytest.raises(InputError, match="other things"):
+        encode(options(run_folder, recordings, tmp_path))
+    encode(options(run_folder, recordings, tmp_path / "codes"))
+    with pytest.raises(InputError, match=r"other values\b.*\bcodebook\b"):
+        encode(options(other_run, recordings, tmp_path / "codes"))
+    with pytest.raises(InputError, match=r"\bfile\b.*\bfolder\b"):
+        encode(options(run_folder, recordings, tmp_path / "file"))
+
+
+def test_a_part_of_a_run_and_an_unfinished_run_are_told_apart(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"\bpart\b.*\bfolder above\b"):
+        encode(options(run_folder / "lm", recordings, tmp_path / "codes"))
+    with pytest.raises(InputError, match=r"tokenizer/config\.json\b.*compare\.folds\b"):
+        encode(options(tmp_path, recordings, tmp_path / "codes"))
+
+
+def test_a_folder_without_recordings_is_named(run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match=f"input={tmp_path} "):
+        encode(options(run_folder, tmp_path, tmp_path / "codes"))
+
+
+def test_text_holds_one_stream(recordings: Path, tmp_path: Path) -> None:
+    save_tokenizer(tmp_path / "run", seed=0, mels=8)
+    with pytest.raises(InputError, match=r"format=jsonl\b.*stream"):
+        encode(options(tmp_path / "run", recordings, tmp_path / "units", format="jsonl"))
+    encode(options(tmp_path / "run", recordings, tmp_path / "codes.parquet"))
+    assert codes_at(tmp_path / "codes.parquet")["a.wav"].values.shape[1] == 2
+
+
+def test_the_command_takes_awkward_paths_and_leaves_no_run_folder(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    words = [f"model={run_folder}", f"input={recordings}", "output=all, (2)/codes.parquet"]
+    root = str(Path(__file__).parents[3])
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", "encode", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "6 recordings" in done.stderr
+    assert len(codes_at(tmp_path / "all, (2)/codes.parquet")) == 6
+    assert [path.name for path in tmp_path.iterdir()] == ["all, (2)"]
+
+
+def test_real_recordings_keep_their_length(run_folder: Path, esc10: Path, tmp_path: Path) -> None:
+    recording = sorted(esc10.rglob("*.ogg"))[0]
+    encode(options(run_folder, recording, tmp_path / "one.parquet"))
+    (codes,) = codes_at(tmp_path / "one.parquet").values()
+    assert codes.seconds == pytest.approx(soundfile.info(recording).duration, abs=1 / 4000)
+
+
+def opposed(folder: Path, rate: int) -> Path:
+    """Recordings whose channels cancel, almost cancel, or are silent; and two of a lower rate."""
+    folder.mkdir()
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, rate)
+    for name, other in (("cancel.wav", -noise), ("almost.wav", -0.95 * noise), ("fine.wav", 0.5 * noise)):
+        soundfile.write(folder / name, np.stack([noise, other], axis=1), rate, subtype="FLOAT")
+    soundfile.write(folder / "silent.wav", 0 * noise, rate)
+    for name in ("low_1.wav", "low_2.wav"):
+        soundfile.write(folder / name, noise, rate // 2)
+    return folder
+
+
+def test_the_log_says_why_there_is_silence_and_which_bands_are_empty(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rate = Tokenizer.from_pretrained(run_folder / "tokenizer").format.sample_rate
+    recordings = opposed(tmp_path / "in", rate)
+    for workers in (1, 2):
+        encode(options(run_folder, recordings, tmp_path / f"{workers}.parquet", workers=workers))
+        lines = [" ".join(line.split()) for line in capsys.readouterr().err.splitlines()]
+        told = " ".join(lines)
+        assert len(codes_at(tmp_path / f"{workers}.parquet")) == 6
+        assert "cancel.wav: silent" in told
+        assert "almost.wav: " in told
+        assert "silent.wav: silent" in told
+        assert "fine.wav" not in told
+        assert told.count("low_1.wav and 1 other") == 1
+        assert f"audio.sample_rate={rate // 2}" in told
+        assert told.count("audio.channel=0") == 2
+
+
+def test_a_model_of_another_channel_encodes_that_channel(run_folder: Path, tmp_path: Path) -> None:
+    own = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    rate = own.format.sample_rate
+    recordings = opposed(tmp_path / "in", rate)
+    config = replace(own.config, audio=replace(own.config.audio, channel=1))
+    chosen = Tokenizer(config, own.mean, own.std, own.autoencoder, own.centroids)
+    chosen.save_pretrained(tmp_path / "run/tokenizer")
+    encode(options(tmp_path / "run", recordings, tmp_path / "codes.parquet"))
+    found = codes_at(tmp_path / "codes.parquet")
+    assert set(found) == {"cancel.wav", "almost.wav", "fine.wav"}
+    for name, codes in found.items():
+        channel = soundfile.read(recordings / name, dtype="float32")[0][:, 1]
+        np.testing.assert_array_equal(codes.values, own.encode(channel, rate).values)
+    left_out = read_rejected(tmp_path / "codes.parquet.rejected.tsv")
+    assert {each.path for each in left_out} == {"silent.wav", "low_1.wav", "low_2.wav"}
+    assert all("audio.channel=1" in each.reason for each in left_out)
+
+
+def test_annotated_parts_are_of_the_channel_of_the_model(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    rate = own.format.sample_rate
+    (tmp_path / "in").mkdir()
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 3 * rate).astype(np.float32)
+    soundfile.write(tmp_path / "in/a.wav", np.stack([noise, -noise], axis=1), rate, subtype="FLOAT")
+    (tmp_path / "in/a.txt").write_text("0.5\t1.5\tcall\n1\t2\tsong\n")
+    for channel, sound in ((0, noise), (1, -noise), ("loudest", noise), ("mean", 0 * noise)):
+        config = replace(own.config, audio=replace(own.config.audio, channel=channel))
+        folder = tmp_path / str(channel)
+        Tokenizer(config, own.mean, own.std, own.autoencoder, own.centroids).save_pretrained(folder / "run/tokenizer")
+        encode(options(folder / "run", tmp_path / "in", folder / "codes.parquet", annotations="audacity"))
+        parts = list(read_codes(folder / "codes.parquet")[1])
+        assert [clip.label for clip in parts] == ["call", "song"]
+        for clip, start in zip(parts, (rate // 2, rate), strict=True):
+            np.testing.assert_array_equal(clip.codes.values, own.encode(sound[start : start + rate], rate).values)
+        told = capsys.readouterr().err
+        assert " Hz" not in told
+        assert ("silent" in told) == (channel == "mean")
+
+
+def test_recordings_of_no_corpus_have_no_split(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    encode(options(run_folder, recordings, tmp_path / "codes.parquet"))
+    assert {clip.split for clip in read_codes(tmp_path / "codes.parquet")[1]} == {None}
+
+
+@pytest.mark.parametrize("rates", [False, True])
+def test_codes_with_times(rates: bool, run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    """Each recording is covered from its begin to its end, at every rate."""
+    run = save_rates_run(tmp_path / "run", seed=0) if rates else run_folder
+    encode(options(run, recordings, tmp_path / "codes.parquet"))
+    encode(options(run, recordings, tmp_path / "codes.csv", format="times", deduplicate=True))
+    with (tmp_path / "codes.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for path, codes in codes_at(tmp_path / "codes.parquet").items():
+        for rate in ("1", "2", "3") if rates else ("1",):
+            own = [row for row in rows if (row["path"], row["rate"]) == (path, rate)]
+            assert float(own[0]["start"]) == 0
+            assert float(own[-1]["end"]) == pytest.approx(codes.seconds, abs=1e-6)
+            assert all(one["end"] == other["start"] and one["code"] != other["code"] for one, other in pairwise(own))
+
+
+def test_times_are_a_table(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"output.*\.tsv"):
+        encode(options(run_folder, recordings, tmp_path / "codes.txt", format="times"))

@@ -1,0 +1,206 @@
+"""``wordless generate``, with tiny models."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from lm.model import LanguageModel
+from pipelines.decode import decode
+from pipelines.generate import generate
+from pipelines.store.work_folder import new_folder
+from tokenizer.codes import Codes
+from tokenizer.parquet import read_codes
+from tokenizer.tokenizer import Tokenizer
+from wordless.audio.reading import read
+from wordless.base.errors import InputError
+
+STEP = 80  # samples per code of the tiny tokenizer
+
+
+def options(model: Path, output: Path, **others: object) -> dict[str, object]:
+    """Options in place of the defaults."""
+    return {
+        "model": str(model),
+        "output": str(output),
+        "seconds": 0.21,
+        "num_samples": 2,
+        "top_k": 0,
+        "vocoder_temperature": 1.0,
+        "device": "cpu",
+        **others,
+    }
+
+
+def codes_at(folder: Path) -> list[Codes]:
+    return [clip.codes for clip in read_codes(folder / "codes.parquet")[1]]
+
+
+def samples(path: Path) -> np.ndarray:
+    return soundfile.read(path, dtype="int16")[0]
+
+
+def test_speaks_from_silence(run_folder: Path, tmp_path: Path) -> None:
+    generate(options(run_folder, tmp_path / "out"))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "codes.parquet",
+        "sample_0.wav",
+        "sample_1.wav",
+    ]
+    model = LanguageModel.from_pretrained(run_folder / "lm")
+    first, second = codes_at(tmp_path / "out")
+    np.testing.assert_array_equal(first.values, model.generate(seconds=0.21, temperature=0.9, seed=0).values)
+    assert first.values.tolist() != second.values.tolist()
+    assert len(samples(tmp_path / "out/sample_0.wav")) == first.num_samples == 840
+
+
+def test_goes_on_from_the_whole_codes_of_a_prompt(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    generate(options(run_folder, tmp_path / "with", prompt=str(recordings / "c.ogg")))
+    generate(options(run_folder, tmp_path / "without", prompt=str(recordings / "c.ogg"), include_prompt=False))
+    prompt = Tokenizer.from_pretrained(run_folder / "tokenizer").encode_file(recordings / "c.ogg")
+    steps = prompt.num_samples // STEP
+    whole, new = codes_at(tmp_path / "with")[0], codes_at(tmp_path / "without")[0]
+    np.testing.assert_array_equal(whole.values[:steps], prompt.values[:steps])
+    np.testing.assert_array_equal(whole.values[steps:], new.values)
+    assert (whole.num_samples, new.num_samples) == (steps * STEP + 840, 840)
+    heard = samples(tmp_path / "with/sample_0.wav")
+    own = np.round(read(recordings / "c.ogg", 4000).samples[: steps * STEP] * 32_767)
+    assert np.abs(heard[: steps * STEP] - own).max() <= 1  # the recording itself
+    np.testing.assert_array_equal(heard[steps * STEP :], samples(tmp_path / "without/sample_0.wav"))
+
+
+def test_the_engine_is_the_one_that_was_asked_for_or_another_is_named(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generate(options(run_folder, tmp_path / "torch", engine="torch", seconds=0.05))
+    assert "engine=" not in capsys.readouterr().err
+    generate(options(run_folder, tmp_path / "graph", engine="cuda_graph", seconds=0.05))
+    assert "engine=cuda_graph" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("synthesis", ["wavenet", "griffin_lim"])
+def test_decoding_the_generated_codes_gives_their_sounds_again(
+    run_folder: Path, tmp_path: Path, synthesis: str
+) -> None:
+    generate(options(run_folder, tmp_path / "out", num_samples=3, seed=5, synthesis=synthesis))
+    generate(options(run_folder, tmp_path / "sound.wav", num_samples=1, seed=5, synthesis=synthesis))
+    own = {"model": str(run_folder), "input": str(tmp_path / "out/codes.parquet"), "output": str(tmp_path / "again")}
+    decode(
+        {**own, "codes_per_unit": None, "synthesis": synthesis, "group": None, "temperature": 1.0, "top_p": 1.0}
+        | {"postfilter": 1.0, "postfilter_passes": 2, "seed": 5, "device": "cpu", "engine": "auto"}
+    )
+    for number in range(3):
+        made, again = (tmp_path / folder / f"sample_{number}.wav" for folder in ("out", "again"))
+        assert made.read_bytes() == again.read_bytes()
+    assert (tmp_path / "sound.wav").read_bytes() == (tmp_path / "out/sample_0.wav").read_bytes()
+
+
+def test_the_same_seed_makes_the_same_files(run_folder: Path, tmp_path: Path) -> None:
+    for name, seed in (("one", 5), ("two", 5), ("three", 6)):
+        generate(options(run_folder, tmp_path / name, seed=seed, synthesis="griffin_lim"))
+    contents = [
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two", "three")
+    ]
+    assert contents[0] == contents[1] != contents[2]
+
+
+def test_the_post_filter_changes_new_sound_alone(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    for name, strength in (("own", 0), ("filtered", 1)):
+        generate(options(run_folder, tmp_path / name, prompt=str(recordings / "c.ogg"), postfilter=strength))
+    own, filtered = (samples(tmp_path / name / "sample_0.wav") for name in ("own", "filtered"))
+    np.testing.assert_array_equal(own[:-840], filtered[:-840])
+    assert np.abs(own[-840:] - filtered[-840:]).max() > 100
+
+
+def test_codes_alone_need_no_vocoder(run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    for part in ("tokenizer", "lm"):
+        (tmp_path / "run" / part).symlink_to(run_folder / part)
+    generate(options(tmp_path / "run", tmp_path / "out", synthesis="none"))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["codes.parquet"]
+    with pytest.raises(InputError, match=r"vocoder/config\.json\b"):
+        generate(options(tmp_path / "run", tmp_path / "other"))
+
+
+def test_a_single_sample_may_be_a_file(run_folder: Path, tmp_path: Path) -> None:
+    generate(options(run_folder, tmp_path / "new/more.wav", num_samples=1, group="ben"))
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["more.wav"]
+
+
+def test_what_a_killed_command_left_is_begun_anew(run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.partial").mkdir()
+    (tmp_path / "out.partial/sample_7.wav").touch()
+    generate(options(run_folder, tmp_path / "out", synthesis="none"))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"model": "nowhere"}, r"model=nowhere\b"),
+        ({"prompt": "nowhere.wav"}, r"prompt=nowhere\.wav\b"),
+        ({"seconds": 0.0}, r"seconds\b.*\b0\b"),
+        ({"num_samples": 0}, r"num_samples\b.*\b0\b"),
+        ({"seed": -1}, r"seed\b.*-1\b"),
+        ({"temperature": -0.5}, r"temperature\b.*-0\.5\b"),
+        ({"top_p": 0.0}, r"top_p\b.*\b0\b"),
+        ({"vocoder_temperature": -1.0}, r"vocoder_temperature\b.*-1\b"),
+        ({"postfilter": -0.1}, r"postfilter\b.*-0\.1\b"),
+        ({"group": "carl"}, r"group\b.*'carl'"),
+        ({"group": "anna", "synthesis": "none"}, "synthesis=none"),
+        ({"output": "more.wav", "num_samples": 4}, r"num_samples\b.*\b4\b.*num_samples=1\b.*folder$"),
+        ({"output": "more.wav", "num_samples": 1, "synthesis": "none"}, r"synthesis=wavenet\b.*=griffin_lim\b"),
+        ({"output": "more.mp3", "num_samples": 1}, r"\.mp3\b.*\bfolder\b"),
+    ],
+)
+def test_what_cannot_be_is_refused(changed: dict[str, object], told: str, run_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=told):
+        generate({**options(run_folder, tmp_path / "out"), **changed})
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_two_commands_with_one_output_one_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    with new_folder(tmp_path / "out") as folder:
+        (folder / "half.wav").touch()
+        with pytest.raises(InputError, match=r"writing output="):
+            generate(options(run_folder, tmp_path / "out"))
+        assert (folder / "half.wav").exists()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["half.wav"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_nothing_is_written_over(run_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="exists"):
+        generate(options(run_folder, tmp_path))
+
+
+def test_a_prompt_of_no_code_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "blip.wav", np.zeros(STEP - 1), 4000)
+    with pytest.raises(InputError, match=r"blip\.wav\b.*\b0\.020 s\b.*\b0\.020 s\b"):
+        generate(options(run_folder, tmp_path / "out", prompt=str(tmp_path / "blip.wav")))
+
+
+def test_models_that_do_not_belong_together_are_refused(run_folder: Path, other_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    for part, run in (("tokenizer", run_folder), ("lm", other_run), ("vocoder", run_folder)):
+        (tmp_path / "run" / part).symlink_to(run / part)
+    with pytest.raises(InputError, match="codebook"):
+        generate(options(tmp_path / "run", tmp_path / "out"))
+
+
+def test_the_command(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    words = [f"model={run_folder}", f"prompt={recordings / 'a.wav'}", "seconds=0.2", "num_samples=1", "output=more (1)"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.generate", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "more (1)").iterdir()) == ["codes.parquet", "sample_0.wav"]

@@ -1,0 +1,164 @@
+"""``wordless score``, on recordings of several formats."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from lm.model import LanguageModel
+from pipelines.score import score
+from tests.pipelines.tiny_chain import called
+from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, audacity, write_recording
+from tokenizer.tokenizer import Tokenizer
+from wordless.audio.recordings.manifest import read_rejected
+from wordless.base.errors import InputError
+
+
+def options(model: Path, recordings: Path | str, **others: object) -> dict[str, object]:
+    """Options in place of the defaults."""
+    return {"model": str(model), "input": str(recordings), "device": "cpu", "workers": 1, **others}
+
+
+def test_lines_and_tables_hold_the_models_probabilities(
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("scores.tsv", "scores.json", "scores.parquet"):
+        score(options(run_folder, recordings, output=str(tmp_path / name)))
+    score(options(run_folder, recordings / "a.wav", output=str(tmp_path / "scores.txt")))
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    model = LanguageModel.from_pretrained(run_folder / "lm")
+    rows = json.loads((tmp_path / "scores.json").read_text())
+    assert [row["path"] for row in rows] == [
+        str(recordings / name)
+        for name in ("a.wav", "b.flac", "c.ogg", "d.wav", "more of them/a.wav", "more of them/e.wav")
+    ]
+    for row in rows:
+        codes = tokenizer.encode_file(Path(row["path"]))
+        nats = model.log_probabilities(codes).astype(float)
+        assert row["log_probability_per_second"] == pytest.approx(nats.sum() / codes.seconds, rel=1e-6)
+        assert row["log_probability"] == pytest.approx(nats.sum(), rel=1e-6)
+        assert row["nats_per_code"] == pytest.approx(-nats.mean(), rel=1e-6)
+    assert pq.read_table(tmp_path / "scores.parquet").to_pylist() == rows
+    head, *lines = (tmp_path / "scores.tsv").read_text().splitlines()
+    assert [dict(zip(head.split("\t"), line.split("\t"), strict=True)) for line in lines] == [
+        {name: str(value) for name, value in row.items()} for row in rows
+    ]
+    assert (tmp_path / "scores.txt").read_text() == f"a {-rows[0]['nats_per_code']}\n"
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 3 * (1 + len(rows)) + 2
+    assert printed[1].split()[0] == f"{rows[0]['log_probability']:.1f}"
+
+
+def test_several_places_are_named_in_brackets(
+    run_folder: Path, recordings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    score(options(run_folder, f"[{recordings / 'a.wav'}, {recordings / 'more of them'}]"))
+    paths = [line.split("  ")[-1] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert paths == [str(recordings / name) for name in ("a.wav", "more of them/a.wav", "more of them/e.wav")]
+
+
+def test_annotated_parts_have_lines(run_folder: Path, tmp_path: Path) -> None:
+    write_recording(tmp_path / "in/field.wav")
+    audacity(tmp_path / "in", "field", PARTS)
+    track = tmp_path / "in/field.txt"
+    track.write_text(track.read_text() + "3\t2\towl\n")
+    score(options(run_folder, tmp_path / "in", output=str(tmp_path / "scores.json")))
+    rows = json.loads((tmp_path / "scores.json").read_text())
+    assert [row["path"] for row in rows] == [
+        str(tmp_path / f"in/field.wav#t={start:g},{end:g}") for start, end, _ in PARTS
+    ]
+    assert [row["seconds"] for row in rows] == pytest.approx([1.2] * len(PARTS))
+    (rejected,) = read_rejected(tmp_path / "scores.json.rejected.tsv")
+    assert rejected.path == str(tmp_path / "in/field.wav")
+    assert "field.txt:17" in rejected.reason
+    score(options(run_folder, tmp_path / "in", output=str(tmp_path / "whole.json"), annotations="none"))
+    assert len(json.loads((tmp_path / "whole.json").read_text())) == 1
+
+
+def test_files_that_cannot_be_read_are_set_aside(
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.wav").write_bytes((recordings / "a.wav").read_bytes())
+    (tmp_path / "in/broken.wav").write_bytes(b"RIFF")
+    score(options(run_folder, tmp_path / "in", output=str(tmp_path / "scores.tsv")))
+    assert [each.path for each in read_rejected(tmp_path / "scores.tsv.rejected.tsv")] == [
+        str(tmp_path / "in/broken.wav")
+    ]
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    with pytest.raises(InputError, match=r"no recording"):
+        score(options(run_folder, tmp_path / "in/broken.wav"))
+    assert "broken.wav" in capsys.readouterr().err
+    for name in ("in/broken.wav", "scores.tsv"):
+        (tmp_path / name).unlink()
+    score(options(run_folder, tmp_path / "in", output=str(tmp_path / "scores.tsv")))
+    assert not (tmp_path / "scores.tsv.rejected.tsv").exists()  # the list of the first call is gone
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"output": "scores.xlsx"}, r"^output=scores\.xlsx\b"),
+        ({"output": "scores"}, r"^output\b.*\bscores\b.*\.tsv\b"),
+        ({"input": "[]"}, r"^input=\[\]"),
+        ({"input": "nowhere"}, r"^input=nowhere\b"),
+        ({"workers": -1}, r"^workers\b.*-1\b"),
+    ],
+)
+def test_wrong_options_are_refused(run_folder: Path, recordings: Path, wrong: dict[str, object], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        score({**options(run_folder, recordings), **wrong})
+
+
+def test_an_output_is_not_overwritten(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "scores.tsv").write_text("mine")
+    with pytest.raises(InputError, match="exists"):
+        score(options(run_folder, recordings, output=str(tmp_path / "scores.tsv")))
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_scored(
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"\bfile\b.* output=PATH"):
+        score(options(run_folder, recordings, output=str(tmp_path / "file/scores.tsv")))
+    assert capsys.readouterr().out == ""
+    score(options(run_folder, recordings / "a.wav", output=str(tmp_path / "new/folder/scores.tsv")))
+    assert (tmp_path / "new/folder/scores.tsv").is_file()
+
+
+def test_names_that_the_output_cannot_hold_are_refused(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    text = str(tmp_path / "scores.txt")
+    with pytest.raises(InputError, match=r"'a'.*\b2 recordings\b.*\.tsv\b"):
+        score(options(run_folder, recordings, output=text))
+    spoilt = tmp_path / "spo\udcffilt"
+    spoilt.mkdir()
+    for name in ("one word.wav", "b.wav"):
+        (spoilt / name).write_bytes((recordings / "a.wav").read_bytes())
+    with pytest.raises(InputError, match=r"UTF-8\b.*\bfolder\b"):
+        score(options(run_folder, spoilt, output=str(tmp_path / "scores.parquet")))
+    plain = spoilt.rename(tmp_path / "plain")
+    with pytest.raises(InputError, match=r"'one word'.*\bspace"):
+        score(options(run_folder, plain, output=text))
+
+
+def test_the_command_line_takes_brackets(run_folder: Path, recordings: Path) -> None:
+    done = called(f"model={run_folder}", f"input=[{recordings / 'a.wav'},{recordings / 'b.flac'}]", command="score")
+    assert done.returncode == 0, done.stderr
+    assert [line.split("  ")[-1] for line in done.stdout.splitlines()[1:]] == [
+        str(recordings / name) for name in ("a.wav", "b.flac")
+    ]
+
+
+def test_the_log_says_why_there_is_silence(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 8_000)
+    soundfile.write(tmp_path / "cancel.wav", np.stack([noise, -noise], axis=1), 8_000)
+    score(options(run_folder, tmp_path))
+    told = " ".join(capsys.readouterr().err.split())
+    assert "cancel.wav: silent" in told
+    assert "audio.channel=0" in told

@@ -1,0 +1,208 @@
+"""Levels over time: silent ends at any threshold, and silent parts, from one measurement."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.wordless.audio.conftest import Tone
+from wordless.audio.levels import (
+    Edges,
+    as_text,
+    block_peaks,
+    block_powers,
+    find_edges,
+    join_levels,
+    level_samples,
+    loudest,
+    of_text,
+    trim_ends,
+)
+from wordless.audio.reading import read
+from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
+from wordless.audio.recordings.inspection import InspectionConfig, inspect, measure
+from wordless.audio.recordings.manifest import Clip
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.audio.waveform import FloatArray, Part
+from wordless.base.errors import InputError
+
+RATE = 8_000  # a block of 20 ms has 160 samples
+LEVELS = st.lists(st.integers(-140, 0) | st.none(), min_size=1, max_size=60)  # dB of each block; None: digital silence
+
+
+def at_levels(levels: Sequence[float | None], rest: int = 0) -> FloatArray:
+    """Blocks of a square wave, and ``rest`` samples of the last one."""
+    amplitudes = np.repeat([0.0 if level is None else 10 ** (level / 20) for level in levels], 160)
+    samples = amplitudes[: len(amplitudes) - (160 - rest if rest else 0)]
+    square: FloatArray = (samples * np.tile([1, -1], len(samples))[: len(samples)]).astype(np.float32)
+    return square
+
+
+def noise_around_a_tone(path: Path, *, before: float, tone: float, after: float) -> None:
+    """A tone of -12 dB (RMS) between noise of -50 dB below it; lengths in seconds."""
+    lengths = [round(seconds * RATE) for seconds in (before, tone, after)]
+    noise = np.random.default_rng(0).normal(0, 10 ** (-62 / 20), sum(lengths))
+    sine = 10 ** (-12 / 20) * np.sqrt(2) * np.sin(2 * np.pi * 440 * np.arange(lengths[1]) / RATE)
+    noise[lengths[0] : lengths[0] + lengths[1]] += sine
+    soundfile.write(path, noise, RATE)
+
+
+def clips(root: Path, trim_db: float | None, *, cache: Path | None = None, min_seconds: float = 0.05) -> list[Clip]:
+    config = CorpusConfig(
+        root=str(root),
+        inspection=InspectionConfig(trim_db=trim_db, min_seconds=min_seconds),
+        split=SplitConfig(validation_fraction=0, test_fraction=0),
+    )
+    return list(build_manifest(config, cache=cache)[0].clips)
+
+
+@given(LEVELS, st.integers(0, 159), st.integers(1, 1200))
+def test_the_part_reaches_from_the_first_to_the_last_loud_block(
+    levels: list[int | None], rest: int, tenths: int
+) -> None:
+    """Against the definition, block by block. What lies at the threshold itself is left to rounding."""
+    samples = at_levels(levels, rest)
+    power = [float(np.mean(np.square(samples[at : at + 160], dtype=float))) for at in range(0, len(samples), 160)]
+    edges = find_edges(block_powers(samples, RATE))
+    part = edges.part(tenths / 10, len(samples), RATE)
+    depths = [-10 * np.log10(each / max(power)) if each else np.inf for each in power] if max(power) else []
+    loud = [block for block, depth in enumerate(depths) if depth < tenths / 10 - 1e-3]
+    barely = [block for block, depth in enumerate(depths) if depth < tenths / 10 + 1e-3]
+    if not barely:
+        assert part == Part(start=0, num_samples=len(samples))
+        return
+    assert part.start in (160 * min(loud), 160 * min(barely))
+    assert part.start + part.num_samples in (min(160 * (max(each) + 1), len(samples)) for each in (loud, barely))
+
+
+def test_the_loudness_of_the_whole_changes_nothing() -> None:
+    samples = at_levels([-60.05, -35.05, -20.05, 0, -30.05, -50.05])
+    edges = find_edges(block_powers(samples, RATE))
+    assert edges == Edges(rises=((0, 600), (1, 350), (2, 200), (3, 0)), falls=((3, 0), (4, 300), (5, 500)))
+    assert find_edges(block_powers(samples / np.float32(1024), RATE)) == edges
+
+
+def test_a_tone_in_noise_is_found_to_the_block(tmp_path: Path) -> None:
+    noise_around_a_tone(tmp_path / "a.wav", before=0.3, tone=0.5, after=0.21)
+    (clip,) = clips(tmp_path, 30)
+    assert (clip.start, clip.num_samples, clip.trimmed) == (2_400, 4_000, 4_080)
+    (all_of_it,) = clips(tmp_path, 60)
+    assert (all_of_it.start, all_of_it.num_samples, all_of_it.trimmed) == (0, 8_080, 0)
+
+
+@pytest.mark.parametrize("trim_db", [30.0, 60.0])
+def test_a_waveform_is_trimmed_as_its_file_is(trim_db: float, tmp_path: Path) -> None:
+    noise_around_a_tone(tmp_path / "a.wav", before=0.31, tone=0.5, after=0.213)
+    (clip,) = clips(tmp_path, trim_db)
+    whole = read(tmp_path / "a.wav")
+    trimmed = trim_ends(whole, trim_db)
+    assert trimmed.sample_rate == RATE
+    np.testing.assert_array_equal(trimmed.samples, whole.samples[clip.start : clip.start + clip.num_samples])
+    assert (len(trimmed.samples) < len(whole.samples)) == (trim_db == 30)
+
+
+def test_other_thresholds_need_no_second_decoding(tmp_path: Path) -> None:
+    (tmp_path / "corpus").mkdir()
+    cache = tmp_path / "inspection.jsonl"
+    noise_around_a_tone(tmp_path / "corpus" / "a.wav", before=0.3, tone=0.5, after=0.2)
+    (whole,) = clips(tmp_path / "corpus", None, cache=cache)
+    content = cache.read_bytes()
+    for trim_db in (30.0, 60.0):
+        assert clips(tmp_path / "corpus", trim_db, cache=cache) == clips(tmp_path / "corpus", trim_db)
+    assert clips(tmp_path / "corpus", None, cache=cache) == [whole]
+    assert cache.read_bytes() == content
+
+
+def test_blocks_of_the_file_do_not_depend_on_how_much_is_decoded_at_once(tmp_path: Path) -> None:
+    """So many channels that less than a second is decoded at once, at a rate of which 20 ms are no whole samples."""
+    rng = np.random.default_rng(0)
+    envelope = np.exp(-np.square(np.linspace(-3, 3, 3 * 11_025)))
+    sound = (rng.normal(0, 0.1, (len(envelope), 24)) * envelope[:, None]).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", sound, 11_025, subtype="FLOAT")
+    mixed = sound[:, 0].copy()
+    for channel in range(1, 24):
+        mixed += sound[:, channel]
+    assert measure(tmp_path, "a.wav").edges == find_edges(block_powers(mixed / np.float32(24), 11_025))
+
+
+def test_a_slow_fade_takes_no_more_than_a_step_for_each_tenth_of_a_decibel() -> None:
+    edges = find_edges(np.geomspace(1e-16, 1, 100_000))
+    assert len(edges.rises) == 1200
+    assert edges.falls == ((99_999, 0),)
+
+
+def test_the_shortest_length_is_that_without_the_ends(tmp_path: Path) -> None:
+    noise_around_a_tone(tmp_path / "a.wav", before=0.3, tone=0.2, after=0.2)
+    config = InspectionConfig(trim_db=30, min_seconds=0.25)
+    fit, rejected = inspect(tmp_path, ["a.wav"], config)
+    assert not fit
+    assert re.search(r"short.*\b0\.200 s\b.*\b0\.25 s", rejected[0].reason)
+    with pytest.raises(InputError, match=r"1 .*short"):
+        clips(tmp_path, 30, min_seconds=0.25)
+
+
+def test_what_is_silent_or_not_finite_is_said_to_be_so(tmp_path: Path, tone: Tone) -> None:
+    tone("good.wav", seconds=0.2)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(4_000), RATE)
+    soundfile.write(tmp_path / "nan.wav", np.append(np.full(4_000, 0.1), np.nan), RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "infinite.wav", np.append(np.full(4_000, 0.1), np.inf), RATE, subtype="FLOAT")
+    names = ["good.wav", "infinite.wav", "nan.wav", "silent.wav"]
+    fit, rejected = inspect(tmp_path, names, InspectionConfig(trim_db=30))
+    assert list(fit) == ["good.wav"]
+    assert ["not finite" in each.reason for each in rejected] == [True, True, False]
+    assert "silent" in rejected[2].reason
+
+
+@pytest.mark.parametrize("trim_db", [0.0, -30.0, 121.0, float("inf"), float("nan")])
+def test_what_is_no_threshold_is_refused(trim_db: float) -> None:
+    with pytest.raises(InputError, match=r"corpus\.inspection\.trim_db\b.*\b0\.1\b.*\b120 dB"):
+        InspectionConfig(trim_db=trim_db)
+
+
+@pytest.mark.parametrize(
+    ("other", "overlaps"),
+    [((0, 10), False), ((0, 11), True), ((12, 3), True), ((19, 5), True), ((20, 5), False)],
+)
+def test_parts_overlap_where_they_share_a_sample(other: tuple[int, int], overlaps: bool) -> None:
+    part, another = Part(start=10, num_samples=10), Part(start=other[0], num_samples=other[1])
+    assert part.overlaps(another) is another.overlaps(part) is overlaps
+
+
+LOW_RATE = 1_000
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 1e-5, 1e-4, 0.003, 0.1, 1.0]), min_size=1, max_size=40),
+    st.integers(0, 3_999),
+    st.integers(1, 2_000),
+)
+def test_the_level_of_a_part_is_its_peak_or_that_of_its_surroundings(
+    peaks: list[float], start: int, count: int
+) -> None:
+    samples = np.repeat(np.array(peaks, np.float32), 100)
+    part = Part(start=min(start, len(samples) - 1), num_samples=count)
+    levels = of_text(as_text(join_levels([block_peaks(samples, LOW_RATE)])))
+    assert len(levels) == -(-len(samples) // level_samples(LOW_RATE))
+    found = loudest(levels, part, LOW_RATE)
+    inside = samples[part.start : part.start + count].max()
+    around = samples[part.start // 100 * 100 : -(-(part.start + count) // 100) * 100].max()
+    assert inside * 0.999 <= found <= around * 10 ** (0.5 / 20) * 1.001
+
+
+def test_silence_is_silent_and_what_is_above_full_scale_is_full() -> None:
+    levels = join_levels(
+        [block_peaks(np.zeros(100, np.float32), LOW_RATE), block_peaks(np.full(100, -3, np.float32), LOW_RATE)]
+    )
+    assert loudest(levels, Part(start=0, num_samples=100), LOW_RATE) == 0
+    assert loudest(levels, Part(start=99, num_samples=2), LOW_RATE) == 1
+    assert len(join_levels([])) == 0
+
+
+def test_text_that_holds_no_levels_is_refused() -> None:
+    with pytest.raises(ValueError, match="base64"):
+        of_text("%%%")
