@@ -11,7 +11,8 @@ from pipelines.jobs.outputs import rejected_list
 from pipelines.store.run_folder import part_of, run_of
 from pipelines.store.work_folder import require_new
 from wordless.audio.recordings.annotations.finding import kind_of
-from wordless.audio.recordings.recording_paths import EXTENSIONS, recordings_at
+from wordless.audio.recordings.folders import EXTENSIONS
+from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.options import REQUIRED, option

@@ -15,7 +15,15 @@ from pipelines.commandline.command import command
 from pipelines.commandline.run_names import LATEST, relink_latest
 from pipelines.store.run_folder import FINETUNED
 from pipelines.store.store import StoreConfig
-from pipelines.store.unused import StoredEntry, delete_unused, folder_size, is_unused, stored_entries
+from pipelines.store.unused import (
+    StoredEntry,
+    User,
+    delete_unused,
+    folder_size,
+    read_users,
+    stored_entries,
+    unused_names,
+)
 from pipelines.store.work_folder import JOB
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
@@ -126,37 +134,32 @@ def prune(root: Path, *, question: bool) -> None:
     """Delete the entries of a store that no run uses any more, after a list with sizes and a question."""
     if not root.is_dir():
         raise InputError(f"store.root={root} is no folder; name the store of your runs, such as store.root=store")
-    entries = stored_entries(root)
-    unused = [entry for entry in entries if is_unused(entry, root)]
-    print_unused(unused)
-    if unknown := sum(entry.users is None or not entry.users.complete for entry in entries):
-        print(f"{_amount(unknown)} of unknown users stay: they are older than the record of users")
-    print_unseen(entries, root)
+    users, entries = read_users(root), stored_entries(root)
+    listed, names = {name for user in users for name in user.entries}, unused_names(users, root)
+    unused = [entry for entry in entries if entry.name in names]
+    for stage in sorted({entry.stage for entry in unused}):
+        own = [entry for entry in unused if entry.stage == stage]
+        print(f"{stage:<28} {_amount(len(own)):>12} {_megabytes(own):>14}")
+    if gone := sorted({user.path for user in users if user.is_deleted(root)}):
+        print("Runs that no longer exist:", *(f"  {escape(path)}" for path in gone), sep="\n")
+    if unknown := sum(entry.name not in listed for entry in entries):
+        print(f"{_amount(unknown)} of unknown users stay: no record of a run lists them")
+    print_unseen(users, root)
     print(f"{len(unused)} of {_amount(len(entries))} unused, {_megabytes(unused)}", flush=True)
     if unused and question:
         ask(f"delete {_amount(len(unused))}, {_megabytes(unused)}, of {root}?")
     if unused:
-        deleted = [entry for entry in unused if delete_unused(entry, root)]
+        deleted = delete_unused(unused, root)
         print(f"deleted {_amount(len(deleted))}, {_megabytes(deleted)}")
 
 
-def print_unseen(entries: Sequence[StoredEntry], root: Path) -> None:
-    """Print the folders of runs that cannot be seen from here; entries that only they use stay."""
-    users = {user for entry in entries if entry.users for user in entry.users.unseen(root)}
-    for user in sorted(users, key=lambda user: (user.host, user.path)):
+def print_unseen(users: Iterable[User], root: Path) -> None:
+    """Print the folders of runs that cannot be seen from here; entries that they use stay."""
+    unseen = (user for user in users if not user.exists(root) and not user.is_deleted(root))
+    for user in sorted(unseen, key=lambda user: (user.host, user.path)):
         here = user.host == socket.gethostname()
         reason = f"{Path(user.path).parent} cannot be read" if here else f"it is on the machine {user.host or '?'}"
         print(f"the entries of {escape_line(user.path)} stay: {escape_line(reason)}")
-
-
-def print_unused(unused: Sequence[StoredEntry]) -> None:
-    """Print number and size of the entries of each stage, and the folders of the runs that used them."""
-    for stage in sorted({entry.stage for entry in unused}):
-        own = [entry for entry in unused if entry.stage == stage]
-        print(f"{stage:<28} {_amount(len(own)):>12} {_megabytes(own):>14}")
-    gone = sorted({user.path for entry in unused if entry.users for user in entry.users.runs})
-    if gone:
-        print("Runs that used them and no longer exist:", *(f"  {escape(path)}" for path in gone), sep="\n")
 
 
 def _amount(count: int) -> str:

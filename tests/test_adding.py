@@ -15,7 +15,7 @@ from pipelines.methods.method import Method
 from pipelines.tracking.tracker import CurvePoint, Outcome, TrackedRun, TrackedTraining
 from pipelines.tracking.tracking import Channel
 from tests.vocoder.sounds import random_table
-from vocoder.kinds.kind import Kind
+from vocoder.kinds import Kind
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.base.errors import InputError
@@ -60,8 +60,8 @@ def test_the_method_makes_frames(imported: dict[str, ModuleType]) -> None:
 
 
 def test_the_kind_of_sound_makes_all_samples(imported: dict[str, ModuleType]) -> None:
-    kind, table = imported["sines"].SINES, random_table()
-    assert isinstance(kind, Kind)
+    make, table = imported["sines"].sines, random_table()
+    kind = Kind(key="sines", title="sines", explanation="", marker="+", import_stream=lambda: make)
     codes = table.codes([1, 2, 3])
     syntheses = [create_synthesis(kind, table, Sampling(seed=seed)) for seed in (0, 1)]
     one, other = (synthesis.sounds([codes], [None], names=["a"])[0].samples for synthesis in syntheses)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from lm.model import LanguageModel
 from lm.options import ProbeConfig
 from lm.probing.task import require_labels
-from lm.rate_model import load_language_model
 from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.commandline.outputs import require_kind, require_space
@@ -33,7 +33,6 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, StoreConfig, write_json
 from pipelines.store.stored_features import GPT, PROBE
 from tokenizer.codes import CodesFormat, require_same_codebook
-from tokenizer.rate_tokenizer import load_tokenizer
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
@@ -230,7 +229,7 @@ def notices_since_the_run(model: Path, manifest: Manifest) -> tuple[str, ...]:
 def models_of_run(folder: Path, reading: ReadingConfig) -> list[RateModels]:
     """Return tokenizer and language model of each rate of a run, coarse to fine; most runs have one."""
     tokenizer, model = part_of(folder, "tokenizer"), part_of(folder, "lm")
-    loaded, language_model = load_tokenizer(tokenizer), load_language_model(model)
+    loaded, language_model = Tokenizer.from_pretrained(tokenizer), LanguageModel.from_pretrained(model)
     codes_format = loaded.format
     rule = "a speech model makes the codes of this run, and other hearings are spectrograms: choose 1"
     works = loaded.finest.speech_layer is None or reading.hearings == 1

@@ -13,9 +13,9 @@ from pipelines.settings.run import RunSettings
 from pipelines.stages.start import LM, TOKENS, UNIVERSAL, VOICE, gpt_hash, is_shipped, run_of_start, saved_vocoder
 from pipelines.store.store import SYNTHESISED
 from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.folders import expand_home, require_folder
 from wordless.audio.recordings.manifest import Clip, Manifest, read_manifest, write_manifest, write_rejected
 from wordless.audio.recordings.notices import overlap_notices
-from wordless.audio.recordings.recording_paths import expand_home, require_folder
 from wordless.audio.recordings.selection import (
     SECONDS_PER_HOUR,
     first_hours,

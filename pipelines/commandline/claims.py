@@ -3,7 +3,6 @@
 A lock is a ``flock``, which the system releases when its process ends for any reason.
 """
 
-import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -11,6 +10,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from wordless.base.errors import InputError
+from wordless.base.files import take_lock
 
 RUN_LOCK = ".lock"
 SWEEP_LOCK = ".sweep.lock"
@@ -78,24 +78,19 @@ def hold(folder: Path, *, option: str, lock: str = RUN_LOCK, remedy: str = "") -
     remedy = remedy or f"wait for it, or name another folder: {option}=..."
     with (folder / lock).open("a") as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{option}={folder}: another run is writing there; {remedy}") from None
+            held = take_lock(handle, wait=False)
         except OSError as error:
             problem = f"its file system keeps no locks ({error.strerror})"
             raise InputError(f"{option}={folder}: {problem}; name a folder on another one: {option}=...") from error
+        if not held:
+            raise InputError(f"{option}={folder}: another run is writing there; {remedy}")
         yield
 
 
 def is_held(folder: Path, *, lock: str = RUN_LOCK) -> bool:
     """Return whether a command is writing a folder."""
-    try:
-        with (folder / lock).open("rb") as handle:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # there is no lock
-        return False
+    with suppress(OSError), (folder / lock).open("rb") as handle:  # an error: there is no lock
+        return not take_lock(handle, wait=False, shared=True)
     return False
 
 

@@ -17,7 +17,7 @@ from pipelines.commandline.option_index import HYDRA, Group, Index, group_by_sec
 from pipelines.commandline.overrides import quote, separate
 from pipelines.commandline.refusals import leaves, plain
 from wordless.base.errors import InputError
-from wordless.base.nearest import suggestion
+from wordless.base.text import suggestion
 
 ALL = "all"  # the topic of every option
 CONFIG_DIR = ("-cd", "--config-dir")

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from pipelines.commandline.refusals import existing
-from wordless.audio.recordings.recording_paths import EXTENSIONS
+from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.base.errors import InputError
 
 # Size of a small run's store, and of waveforms, codes and spectrograms per second of sound, both generously rounded.

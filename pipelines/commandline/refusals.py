@@ -18,7 +18,7 @@ from pipelines.commandline.composition import register
 from pipelines.commandline.option_index import index
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, NO_SPACE, causes, is_full, os_number
-from wordless.base.nearest import suggestion
+from wordless.base.text import suggestion
 
 # ``name=`` or ``group.name=``, not within a longer word, a path or an f-string's braces
 MENTION = re.compile(r"(?<![\w.{}/\\-])([a-z_]\w*(?:\.[a-z_]\w*)*)=(?!=)")

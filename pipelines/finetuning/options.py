@@ -26,9 +26,9 @@ from wordless.base.configuration import build
 from wordless.base.devices import Device
 from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
-from wordless.base.nearest import suggestion
 from wordless.base.ranges import require
 from wordless.base.seeds import require_seeds
+from wordless.base.text import suggestion
 from wordless.training.options import FitConfig
 
 T = TypeVar("T")

@@ -28,9 +28,8 @@ from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.base.devices import choose_device
 from wordless.base.errors import InputError
 from wordless.base.files import aside, write_aside
-from wordless.base.pools import in_order, open_pool
+from wordless.base.pools import Pool, in_order, open_pool
 from wordless.base.progress import Terminal
-from wordless.base.tasks import Pool
 from wordless.base.text import counted
 
 
@@ -141,7 +140,7 @@ def encode_recording(encoder: Encoder, passage: Passage) -> CodedClip | Rejected
     path, part = passage.path, passage.part
     if not writable(path):
         return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
-    tokenizer, rate = encoder.of_any_rates, encoder.format.sample_rate
+    tokenizer, rate = encoder.tokenizer, encoder.format.sample_rate
     audio = tokenizer.front_end
     sound = ReadSound(channel=audio.channel, sample_rate=rate, highest=audio.highest)
     try:

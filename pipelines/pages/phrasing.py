@@ -3,7 +3,7 @@
 import math
 
 from pipelines.methods.table import ROWS
-from vocoder.kinds.table import KINDS
+from vocoder.kinds import KINDS
 from wordless.base.text import plural
 
 NAMES = {

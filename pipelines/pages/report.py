@@ -23,8 +23,7 @@ from pipelines.pages.run_charts import fold_trainings, report_charts
 from pipelines.pages.sound_charts import reconstruction, reconstruction_png, sound_spectrograms
 from pipelines.results.run_record import DiversityRow, Pictures, Results, read_pictures, read_results
 from pipelines.store.run_folder import REPORT
-from vocoder.kinds.table import JUDGED_KINDS, KINDS
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.base.files import write_aside
 

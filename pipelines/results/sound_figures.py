@@ -19,8 +19,7 @@ from pipelines.stages.listening import LISTENING
 from pipelines.stages.playback import CLIPS, GUARD, JUDGED, JUDGES
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry
-from vocoder.kinds.table import BY_KEY, ORIGINAL, UNLEARNED
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET
 from wordless.audio.recordings.manifest import Manifest
 
 COUNTED = ("stoi", "pesq", "pitch_error")  # figures that some clips lack: their clips are counted

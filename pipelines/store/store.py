@@ -6,7 +6,6 @@ leaves the partial folder, and beside it ``<key>.checkpoints``, which outlives t
 between two runs, has the costs, and size and time of change of each file; files are hashed again only if these differ.
 """
 
-import fcntl
 import hashlib
 import json
 import math
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordless.base.errors import InputError
-from wordless.base.files import NO_PERMISSION, file_hash, flush_folder, remove, write_aside
+from wordless.base.files import NO_PERMISSION, file_hash, flush_folder, remove, take_lock, write_aside
 from wordless.base.json_values import find_object
 from wordless.base.memory import peak_memory
 from wordless.base.options import Options, option
@@ -186,7 +185,7 @@ class Store:
     def locked(self, recipe: Recipe, waiting: Callable[[Recipe], None]) -> Iterator[None]:
         """Hold the stage's lock, after a call of ``waiting`` if another process holds it.
 
-        ``flock`` releases the lock when its process ends, for whatever reason. A complete entry of a read-only store
+        A complete entry of a read-only store
         needs no lock.
 
         Raises:
@@ -207,11 +206,9 @@ class Store:
             yield
             return
         with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not take_lock(handle, wait=False):
                 waiting(recipe)
-                fcntl.flock(handle, fcntl.LOCK_EX)
+                take_lock(handle)
             yield
 
     def partial(self, recipe: Recipe) -> Path:
@@ -377,3 +374,22 @@ def _earlier(checkpoints: Path) -> float:
         return 0.0
     spent = seconds + max(last - started, 0.0)
     return spent if math.isfinite(spent) and seconds >= 0 else 0.0
+
+
+CURVE = "curve.json"
+NAMES = {
+    "lm": "language model",
+    "simclr": "SimCLR",
+    "supervised": "supervised encoder",
+    "ast": "AST",
+    "wav2vec2": "wav2vec 2.0",
+    "wav2vec2_finetuned": "wav2vec 2.0, fine-tuned",
+    "finetuned": "fine-tuning",
+}
+
+
+def training_name(stage: str, place: str = "") -> str:
+    """Return the name of a training on the terminal and in trackers; ``place`` is its fold and seed."""
+    return f"{NAMES.get(stage) or stage.replace('_', ' ')} {place}".strip().replace(
+        "/", "_"
+    )  # names of groups may contain "/"

@@ -1,44 +1,46 @@
-"""The run folders that use an entry of the store, and the deletion of entries that no run uses any more.
+"""Which entries of a store are used: mark and sweep.
 
-A run records its folder in ``<key>.users`` beside the entry's folder before it makes or reuses the entry, under the
-lock of the entry. An entry is unused when all of these folders were deleted. Each folder is recorded twice, as an
-absolute path and as a path from the store, because a store may be moved alone or together with its runs.
+Each run folder has a record in the store: where the folder is, and the entries that the run makes or reuses. A run
+lists an entry before it looks for it. An entry is unused if runs listed it, and the folders of all of them were
+deleted. Each folder is recorded twice, as an absolute path and as a path from the store, because a store may be moved
+alone or together with its runs.
 
 A folder that cannot be seen may still exist: on the disk of another machine that shares the store, on a disk that is
 not mounted, or in a folder that this user may not read. Only the machine that wrote a folder can tell that it was
 deleted, and only while the folder above it is there.
 """
 
-import fcntl
 import json
 import os
 import re
 import socket
 import stat
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from pipelines.store.store import text_hash
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
-from wordless.base.files import NO_PERMISSION, remove, write_aside
+from wordless.base.files import NO_PERMISSION, remove, take_lock, write_aside
 from wordless.base.json_values import find_object
 
 KEY = re.compile("[0-9a-f]{16}")  # the name of an entry's folder
 DELETED: Final = ".deleted"  # an entry whose deletion has begun
 PARTS = ("", ".partial", ".checkpoints", ".damaged", DELETED)
-USERS: Final = ".users"
+USERS: Final = "users"  # folder of the records in a store
 
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """A run folder."""
+    """The record of a run folder."""
 
     path: str  # absolute
     relative: str  # to the root of the store
     host: str = ""  # name of the machine
+    entries: tuple[str, ...] = ()  # that the run uses, as stage/key
 
     def exists(self, root: Path) -> bool:
         """Return whether the folder can be seen, for a store that is now at ``root``."""
@@ -52,19 +54,21 @@ class User:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Users:
-    """The users of an entry."""
+class StoredEntry:
+    """An entry of a store, finished or begun."""
 
-    complete: bool  # False: the entry is older than its record
-    runs: tuple[User, ...]
+    path: Path  # of the folder of the finished entry
+    size: int  # bytes, with checkpoints
 
-    def deleted(self, root: Path) -> bool:
-        """Return whether all users are known, and all their folders were deleted."""
-        return self.complete and all(user.is_deleted(root) for user in self.runs)
+    @property
+    def stage(self) -> str:
+        """The stage that made the entry."""
+        return self.path.parent.name
 
-    def unseen(self, root: Path) -> list[User]:
-        """List the users whose folders cannot be seen, and may exist all the same."""
-        return [user for user in self.runs if not user.exists(root) and not user.is_deleted(root)]
+    @property
+    def name(self) -> str:
+        """The entry in records: stage/key."""
+        return f"{self.stage}/{self.path.name}"
 
 
 def note_user(entry: Path, run: Path, root: Path) -> None:
@@ -74,78 +78,95 @@ def note_user(entry: Path, run: Path, root: Path) -> None:
     record.
     """
     run.mkdir(parents=True, exist_ok=True)
-    whole, user, host = run.absolute(), os.path.relpath(run.resolve(), root.resolve()), socket.gethostname()
-    known = read_users(entry)
-    if known is None:
-        made_before = any(entry.with_suffix(suffix).exists() for suffix in ("", ".partial"))
-        known = Users(complete=not made_before, runs=())
-    if (str(whole), host) in {(each.path, each.host) for each in known.runs}:  # two machines may have equal paths
-        return
-    own = User(path=str(whole), relative=user, host=host)
-    users = Users(complete=known.complete, runs=(*known.runs, own))
+    whole, host = str(run.absolute()), socket.gethostname()
+    record, name = _record(root, whole, host), f"{entry.parent.name}/{entry.name}"
+    relative = os.path.relpath(run.resolve(), root.resolve())
     try:
-        write_aside(entry.with_suffix(USERS), json.dumps(asdict(users), indent=1) + "\n")
+        with _locked(root):
+            user = _read(record) if record.exists() else User(path=whole, relative=relative, host=host)
+            if user is not None and name not in user.entries:  # None: the record is damaged, and `read_users` says so
+                content = asdict(replace(user, entries=(*user.entries, name)))
+                write_aside(record, json.dumps(content, indent=1) + "\n")
     except OSError as error:
         if error.errno not in NO_PERMISSION:
             raise
 
 
-def read_users(entry: Path) -> Users | None:
-    """Read the users of an entry; None without a record. A damaged record counts as incomplete."""
-    path = entry.with_suffix(USERS)
-    if not path.exists():
-        return None
-    with suppress(InputError, OSError):
-        return build(Users, find_object(path) or {}, name="")
-    return Users(complete=False, runs=())
+def read_users(root: Path) -> list[User]:
+    """Read the records of all runs of a store.
 
-
-@dataclass(frozen=True, kw_only=True)
-class StoredEntry:
-    """An entry of a store, finished or begun."""
-
-    path: Path  # of the folder of the finished entry
-    size: int  # bytes, with checkpoints
-    users: Users | None  # None: there is no record
-
-    @property
-    def stage(self) -> str:
-        """The stage that made the entry."""
-        return self.path.parent.name
+    Raises:
+        InputError: a record is damaged, so nobody knows which entries its run uses.
+    """
+    found = []
+    for path in sorted((root / USERS).glob("*.json")):
+        if (user := _read(path)) is None:
+            raise InputError(
+                f"{path} is damaged, so the entries that its run uses are not known: delete it if that run was "
+                "deleted, or repeat the run"
+            )
+        found.append(user)
+    return found
 
 
 def stored_entries(root: Path) -> list[StoredEntry]:
     """List the entries of a store, by stage and key."""
     found = {path.with_suffix("") for path in root.glob("*/*") if KEY.fullmatch(path.stem) and path.suffix in PARTS}
-    return [
-        StoredEntry(path=path, size=sum(map(folder_size, parts_of(path))), users=read_users(path))
-        for path in sorted(found)
-    ]
+    return [StoredEntry(path=path, size=sum(map(folder_size, parts_of(path)))) for path in sorted(found)]
 
 
-def is_unused(entry: StoredEntry, root: Path) -> bool:
-    """Return whether all users of an entry are known, and were deleted."""
-    return entry.users is not None and entry.users.deleted(root)
+def unused_names(users: Collection[User], root: Path) -> set[str]:
+    """Return the entries that runs listed, and whose runs were all deleted."""
+    used = {name for user in users if not user.is_deleted(root) for name in user.entries}
+    return {name for user in users for name in user.entries} - used
 
 
-def delete_unused(entry: StoredEntry, root: Path) -> bool:
-    """Delete an entry, and return whether it is gone; an entry that a run uses by now, or is making, stays."""
-    with entry.path.with_suffix(".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+def delete_unused(entries: Sequence[StoredEntry], root: Path) -> list[StoredEntry]:
+    """Delete entries, and return those that are gone; an entry that a run uses by now, or is making, stays.
+
+    Runs that want to list an entry meanwhile wait. Records of deleted runs without entries are deleted, too.
+    """
+    with _locked(root):
+        users = read_users(root)
+        unused = unused_names(users, root)
+        deleted = [entry for entry in entries if entry.name in unused and _delete(entry.path)]
+        for user in users:
+            if user.is_deleted(root) and not any(any(parts_of(root / name)) for name in user.entries):
+                _record(root, user.path, user.host).unlink(missing_ok=True)
+    return deleted
+
+
+def _delete(entry: Path) -> bool:
+    with entry.with_suffix(".lock").open("w") as file:
+        if not take_lock(file, wait=False):  # a run is making the entry
             return False
-        now = StoredEntry(path=entry.path, size=entry.size, users=read_users(entry.path))
-        if not is_unused(now, root):
-            return False
-        deleted = entry.path.with_suffix(DELETED)
+        deleted = entry.with_suffix(DELETED)
         remove(deleted)
-        if entry.path.exists():
-            entry.path.rename(deleted)  # so that no killed deletion leaves half an entry
-        for part in parts_of(entry.path):
+        if entry.exists():
+            entry.rename(deleted)  # so that no killed deletion leaves half an entry
+        for part in parts_of(entry):
             remove(part)
-        entry.path.with_suffix(USERS).unlink(missing_ok=True)
     return True
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    (root / USERS).mkdir(parents=True, exist_ok=True)
+    with (root / USERS / ".lock").open("w") as file:
+        take_lock(file)
+        yield
+
+
+def _record(root: Path, path: str, host: str) -> Path:
+    """Return the record of a run folder; two machines may have equal paths."""
+    return root / USERS / f"{text_hash(f'{host}:{path}')[:16]}.json"
+
+
+def _read(record: Path) -> User | None:
+    """Read a record; None if it is damaged."""
+    with suppress(InputError, OSError):
+        return build(User, find_object(record) or {}, name="")
+    return None
 
 
 def parts_of(entry: Path) -> Iterator[Path]:

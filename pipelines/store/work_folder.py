@@ -3,7 +3,6 @@
 ``job.json`` describes the job: the same command continues where it stopped, another one is refused.
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from pipelines.store.store import write_json
 from wordless.base.errors import InputError
+from wordless.base.files import take_lock
 from wordless.base.json_values import find_object
 
 JOB = "job.json"
@@ -75,12 +75,9 @@ def new_folder(output: Path) -> Iterator[Path]:
 
 
 def _lock(descriptor: int, written: str) -> None:
-    """Lock an open file or folder until it is closed, or its process ends for whatever reason."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        problem = f"another command is writing {written}"
-        raise InputError(f"{problem}; wait for it, or choose another output=...") from None
+    """Lock an open file or folder, which another command may be writing."""
+    if not take_lock(descriptor, wait=False):
+        raise InputError(f"another command is writing {written}; wait for it, or choose another output=...")
 
 
 def require_own(folder: Path, job: Mapping[str, object]) -> None:

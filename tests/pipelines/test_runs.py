@@ -2,10 +2,8 @@
 
 import fcntl
 import io
-import json
 import re
 import shutil
-import socket
 import sys
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import pytest
 
 from pipelines import cli
 from pipelines.results.run_listing import KEY_COLUMNS, differing_options, run_rows
-from pipelines.store.unused import USERS, read_users, stored_entries
+from pipelines.store.unused import USERS, note_user, read_users, stored_entries
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import TINY, entries, stored
 from tests.pipelines.tiny_chain import called as called_apart
@@ -25,9 +23,9 @@ def project(finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.Monke
     for name in ("wake", "again"):
         shutil.copytree(finished_run.folder, tmp_path / "runs" / name)
     shutil.copytree(finished_run.store, tmp_path / "store")
-    wake = {"path": str(tmp_path / "runs/wake"), "relative": "../runs/wake", "host": socket.gethostname()}
-    for record in (tmp_path / "store").glob(f"*/*{USERS}"):  # other tests may have used the finished run's store
-        record.write_text(json.dumps({"complete": True, "runs": [wake]}))
+    shutil.rmtree(tmp_path / "store" / USERS)  # other tests may have used the finished run's store
+    for entry in entries(tmp_path / "store"):
+        note_user(entry, tmp_path / "runs/wake", tmp_path / "store")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -181,7 +179,8 @@ def test_only_entries_that_no_run_uses_are_pruned(project: Path, call: Call) -> 
     assert f"0 of {len(list(entries(project / 'store')))} entries" in told
     assert call("--delete", "wake", "--yes")[0] == 0
     kept = next(entries(project / "store"))
-    kept.with_suffix(USERS).unlink()  # an entry of an older version
+    (record,) = (project / "store" / USERS).glob("*.json")
+    record.write_text(record.read_text().replace(kept.name, "f" * 16))  # no run lists the entry
     code, told, asked = call("--prune", answer="n\n")
     assert (code, stored(project / "store")) == (2, before)
     assert f"{project}/runs/wake" in told
@@ -222,12 +221,9 @@ def test_options_at_their_default_are_left_out() -> None:
 def test_every_entry_of_a_run_knows_its_run(finished_run: FinishedRun) -> None:
     found = stored_entries(finished_run.store)
     assert [entry.path for entry in found] == list(entries(finished_run.store))
-    for entry in found:
-        users = read_users(entry.path)
-        assert users is not None
-        assert users.complete
-        assert str(finished_run.folder) in {user.path for user in users.runs}
-        assert not users.deleted(finished_run.store)
+    (user,) = (user for user in read_users(finished_run.store) if user.path == str(finished_run.folder))
+    assert {entry.name for entry in found} <= {*user.entries}
+    assert not user.is_deleted(finished_run.store)
 
 
 def test_a_run_in_runs_is_the_latest_and_on_the_page(finished_run: FinishedRun, tmp_path: Path) -> None:

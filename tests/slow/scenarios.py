@@ -20,7 +20,7 @@ from tests.killing import Kill, call, exactly
 WITHOUT_NAMES = ("*/tensorboard", "*/tensorboard/*")
 # Files whose bytes may differ between two undisturbed commands: costs and times of change; inspected recordings; what
 # was printed; the paths of run folders.
-WITHOUT_CONTENT = ("*/timings.json", "store/inspected.jsonl", "*.lock", "*/log.txt", "*.users")
+WITHOUT_CONTENT = ("*/timings.json", "store/inspected.jsonl", "*.lock", "*/log.txt", "store/users/*")
 # Pages that show costs, or what was reused: they must be whole.
 PAGES = ("*/report.html", "*/sweep.html")
 COSTS = ("seconds", "peak_memory")
@@ -28,6 +28,7 @@ KEY = re.compile(r"[0-9a-f]{8,}")
 RANDOM_NAMES = (  # parts of a path that differ between two calls, as patterns
     (re.compile(r"(/\[\.\]|/\.)embedded-([0-9a-f]+)\.[0-9a-f]{8}\.aside"), r"/.embedded-\2.????????.aside"),
     (re.compile(r"tfevents\..*"), "tfevents.*"),
+    (re.compile(r"store/users/[0-9a-f]{16}"), "store/users/????????????????"),  # hashes of the paths of run folders
 )
 
 

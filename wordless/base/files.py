@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 from wordless.base.errors import InputError
 
@@ -143,6 +144,19 @@ def is_full(folder: Path) -> bool:
     return disk.f_bavail * disk.f_frsize < LEAST_BYTES or (disk.f_files > 0 and disk.f_favail == 0)
 
 
+def take_lock(file: int | IO[Any], *, wait: bool = True, shared: bool = False) -> bool:
+    """Lock an open file or folder until it is closed, or its process ends for whatever reason.
+
+    The result is whether it is locked: without ``wait``, another process may hold the lock.
+    """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock, a file at ``path``, that the end of its process releases; wait for another process that holds it.
@@ -157,7 +171,7 @@ def locked(path: Path) -> Iterator[None]:
         problem = f"{path} cannot be written: {error.strerror}"
         raise InputError(f"{problem}; choose another cache folder, or store.root=PATH") from error
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        take_lock(file)
         yield
 
 

@@ -9,9 +9,28 @@ from pathlib import Path
 import pytest
 
 from pipelines.store.store import Recipe, Store
-from pipelines.store.unused import USERS, StoredEntry, delete_unused, is_unused, note_user, read_users, stored_entries
+from pipelines.store.unused import (
+    USERS,
+    StoredEntry,
+    User,
+    delete_unused,
+    note_user,
+    read_users,
+    stored_entries,
+    unused_names,
+)
+from wordless.base.errors import InputError
 
 RECIPE = Recipe(stage="sums", version=1, config={"terms": 3}, inputs={})
+
+
+def is_unused(entry: StoredEntry, root: Path) -> bool:
+    return entry.name in unused_names(read_users(root), root)
+
+
+def record_of(store: Store) -> Path:
+    (record,) = (store.root / USERS).glob("*.json")
+    return record
 
 
 @pytest.fixture
@@ -46,17 +65,17 @@ def test_an_entry_is_used_as_long_as_one_of_its_runs_exists(store: Store, tmp_pa
     runs = [tmp_path / "project/runs" / name for name in ("a", "b")]
     for run in (*runs, runs[0]):
         folder = use(store, run)
-    users = read_users(folder)
-    assert users is not None
-    assert [Path(user.path) for user in users.runs] == runs
+    users = read_users(store.root)
+    assert {Path(user.path): user.entries for user in users} == dict.fromkeys(runs, (f"sums/{folder.name}",))
     assert only(store.root).size > 1000
     shutil.rmtree(runs[0])
     assert not is_unused(only(store.root), store.root)
-    assert not delete_unused(only(store.root), store.root)
+    assert not delete_unused([only(store.root)], store.root)
     shutil.rmtree(runs[1])
     assert is_unused(only(store.root), store.root)
-    assert delete_unused(only(store.root), store.root)
+    assert delete_unused([only(store.root)], store.root)
     assert stored_entries(store.root) == []
+    assert read_users(store.root) == []
     assert [path.suffix for path in (store.root / "sums").iterdir()] == [".lock"]
     assert store.find(RECIPE) is None
     use(store, runs[0])  # is made again
@@ -71,37 +90,37 @@ def test_a_store_that_moves_with_its_runs_or_alone_keeps_its_users(store: Store,
     assert not is_unused(only(root), root)
 
 
-def test_entries_of_unknown_users_are_never_unused(store: Store, tmp_path: Path) -> None:
+def test_entries_that_no_run_lists_are_never_unused(store: Store, tmp_path: Path) -> None:
     run = tmp_path / "project/runs/a"
-    folder = use(store, run)
-    folder.with_suffix(USERS).unlink()  # as an older version left it
-    assert not is_unused(only(store.root), store.root)
     use(store, run)
-    shutil.rmtree(run)
-    users = read_users(folder)
-    assert users is not None
-    assert (users.complete, len(users.runs)) == (False, 1)
-    assert not delete_unused(only(store.root), store.root)
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"complete": true}', '{"complete": true, "runs": [1]}', "\x00"])
-def test_a_damaged_record_keeps_the_entry(store: Store, tmp_path: Path, content: str) -> None:
-    run = tmp_path / "project/runs/a"
-    use(store, run).with_suffix(USERS).write_text(content)
-    shutil.rmtree(run)
+    record_of(store).unlink()
     assert not is_unused(only(store.root), store.root)
+    assert not delete_unused([only(store.root)], store.root)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"path": "x"}', '{"path": 1, "relative": "x"}', "\x00"])
+def test_a_damaged_record_keeps_all_entries(store: Store, tmp_path: Path, content: str) -> None:
+    run = tmp_path / "project/runs/a"
+    use(store, run)
+    record = record_of(store)
+    record.write_text(content)
+    use(store, run)  # a run goes on, and the record stays for people to see
+    assert record.read_text() == content
+    shutil.rmtree(run)
+    with pytest.raises(InputError, match=rf"{record}\b.*delete"):
+        delete_unused([only(store.root)], store.root)
+    assert store.find(RECIPE) is not None
 
 
 def test_a_run_of_another_machine_is_never_taken_for_deleted(store: Store, tmp_path: Path) -> None:
     run = tmp_path / "project/runs/a"
-    record = use(store, run).with_suffix(USERS)
+    use(store, run)
+    record = record_of(store)
     record.write_text(record.read_text().replace(f'"{socket.gethostname()}"', '"another.machine"'))
     shutil.rmtree(run)
     entry = only(store.root)
     assert not is_unused(entry, store.root)
-    assert not delete_unused(entry, store.root)
-    assert entry.users is not None
-    assert [user.host for user in entry.users.unseen(store.root)] == ["another.machine"]
+    assert not delete_unused([entry], store.root)
 
 
 def test_runs_of_two_machines_with_one_path_are_two_users(
@@ -113,7 +132,7 @@ def test_runs_of_two_machines_with_one_path_are_two_users(
         there.setattr(socket, "gethostname", lambda: "another.machine")
         use(store, run)
     shutil.rmtree(run)
-    assert not delete_unused(only(store.root), store.root)
+    assert not delete_unused([only(store.root)], store.root)
 
 
 def test_a_folder_that_is_not_there_yet_is_created(store: Store, tmp_path: Path) -> None:
@@ -134,7 +153,7 @@ def test_a_killed_stage_is_used_by_its_run_and_deleted_with_its_checkpoints(stor
             begin(store)
     assert not is_unused(only(store.root), store.root)
     shutil.rmtree(run)
-    assert delete_unused(only(store.root), store.root)
+    assert delete_unused([only(store.root)], store.root)
     assert [path.suffix for path in (store.root / "sums").iterdir()] == [".lock"]
 
 
@@ -144,7 +163,7 @@ def test_an_entry_that_a_process_makes_now_stays(store: Store, tmp_path: Path) -
     shutil.rmtree(run)
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert not delete_unused(only(store.root), store.root)
+        assert not delete_unused([only(store.root)], store.root)
     assert store.find(RECIPE) is not None
 
 
@@ -155,11 +174,12 @@ def test_a_run_that_came_between_list_and_deletion_keeps_its_entry(store: Store,
     listed = only(store.root)
     assert is_unused(listed, store.root)
     use(store, tmp_path / "project/runs/b")
-    assert not delete_unused(listed, store.root)
+    assert not delete_unused([listed], store.root)
 
 
 def test_the_record_is_plain_json(store: Store, tmp_path: Path) -> None:
     run = tmp_path / "project/runs/a"
-    content = json.loads(use(store, run).with_suffix(USERS).read_text())
-    user = {"path": str(run), "relative": "../runs/a", "host": socket.gethostname()}
-    assert content == {"complete": True, "runs": [user]}
+    names = [f"sums/{use(store, run).name}"]
+    user = {"path": str(run), "relative": "../runs/a", "host": socket.gethostname(), "entries": names}
+    assert json.loads(record_of(store).read_text()) == user
+    assert read_users(store.root) == [User(**{**user, "entries": tuple(names)})]  # type: ignore[arg-type]

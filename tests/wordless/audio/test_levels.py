@@ -165,8 +165,7 @@ def test_what_is_no_threshold_is_refused(trim_db: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "overlaps"),
-    [((0, 10), False), ((0, 11), True), ((12, 3), True), ((19, 5), True), ((20, 5), False)],
+    ("other", "overlaps"), [((0, 10), False), ((0, 11), True), ((12, 3), True), ((19, 5), True), ((20, 5), False)]
 )
 def test_parts_overlap_where_they_share_a_sample(other: tuple[int, int], overlaps: bool) -> None:
     part, another = Part(start=10, num_samples=10), Part(start=other[0], num_samples=other[1])

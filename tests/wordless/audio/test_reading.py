@@ -15,15 +15,8 @@ from hypothesis import strategies as st
 from tests.hostile.special_files import at_most_seconds
 from tests.reference import read_whole
 from tests.wordless.audio.conftest import Tone
-from wordless.audio.reading import (
-    RecordingError,
-    read,
-    read_beginning,
-    read_blocks,
-    resample_blocks,
-    resampled,
-    resampled_length,
-)
+from wordless.audio.decoding import RecordingError
+from wordless.audio.reading import read, read_beginning, read_blocks, resample_blocks, resampled, resampled_length
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
 
@@ -220,10 +213,7 @@ def test_no_part_begins_before_the_recording(part: tuple[int, int]) -> None:
 @pytest.mark.parametrize("rate", [0, -1, 0.5, 8000.5, float("nan"), 10**9, "8000", True])
 def test_a_rate_must_be_a_whole_number_of_hz(tone: Tone, rate: int) -> None:
     path = tone("a.wav")
-    with (
-        at_most_seconds(10),
-        pytest.raises(InputError, match=r"sample_rate\b.* Hz\b.*\b1\b"),
-    ):
+    with at_most_seconds(10), pytest.raises(InputError, match=r"sample_rate\b.* Hz\b.*\b1\b"):
         read(path, rate)
 
 

@@ -46,15 +46,9 @@ def test_samples_take_the_place_of_the_default() -> None:
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        (
-            {"window_ms": 32.0, "window_length": 512},
-            r"audio\.window_ms\b.*\b32\b.*audio\.window_length\b.*\b512\b",
-        ),
+        ({"window_ms": 32.0, "window_length": 512}, r"audio\.window_ms\b.*\b32\b.*audio\.window_length\b.*\b512\b"),
         ({"hop_ms": 5.0, "hop_length": 160}, r"audio\.hop_ms=null\b.*audio\.hop_length=null"),
-        (
-            {"hop_ms": None},
-            r"audio\.hop_ms\b.*audio\.hop_length\b.*null.*audio\.hop_ms=10\b",
-        ),
+        ({"hop_ms": None}, r"audio\.hop_ms\b.*audio\.hop_length\b.*null.*audio\.hop_ms=10\b"),
         ({"window_ms": 0}, r"audio\.window_ms\b.*\b0\b"),
         ({"window_ms": float("inf")}, r"audio\.window_ms=inf\b"),
         ({"hop_ms": 30.0}, r"audio\.hop_length\b.*\b480\b.*audio\.window_length\b.*\b400 samples"),

@@ -20,19 +20,17 @@ from wordless.audio.recordings.description import (
     describe,
     number_of,
 )
+from wordless.audio.recordings.folders import (
+    EXTENSIONS,
+    Folder,
+    MissingRecordingError,
+    expand_home,
+    listed_path,
+    require_folder,
+)
 from wordless.audio.recordings.inspection import InspectionConfig, Progress, conflicts, frequent_reasons, inspect
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected, clip_name
 from wordless.audio.recordings.notices import softer_notice
-from wordless.audio.recordings.recording_paths import (
-    EXTENSIONS,
-    MissingRecordingError,
-    expand_home,
-    files_below,
-    find_paths,
-    listed_path,
-    require_folder,
-    some_paths,
-)
 from wordless.audio.recordings.segments import SegmentConfig, clips_of, span_seconds
 from wordless.audio.recordings.splits import Described, SplitConfig, split_by_lists, split_clips
 from wordless.audio.recordings.tables import Row, folder_of, read_table, spelling_of
@@ -328,8 +326,8 @@ def find_recordings(
 
 
 def _find_described(config: CorpusConfig, option: str, say: Callable[[str], None] | None) -> Found:
-    folder = None if config.table else _Folder.of(config, option)
-    annotated = _annotations_of_table(config) if folder is None else _annotations_in_folder(config, folder)
+    folder = None if config.table else Folder.at(require_folder(config.root or "", option, option=option))
+    annotated = _annotations_of_table(config) if folder is None else _annotations_in_folder(config, folder, option)
     if annotated and say:
         for notice in annotated.notices:
             say(notice)
@@ -337,7 +335,9 @@ def _find_described(config: CorpusConfig, option: str, say: Callable[[str], None
         _require_columns_of_annotations(config)
         root, listed, left_out = annotated.root, annotated.parts, annotated.rejected
     else:
-        root, listed, left_out = _find_in_table(config, say) if folder is None else _find_in_folder(config, folder)
+        root, listed, left_out = (
+            _find_in_table(config, say) if folder is None else _find_in_folder(config, folder, option)
+        )
 
     def complete(path: str, known: Description) -> Description:
         known = _in_recording(path, known) if has_parts else known
@@ -385,32 +385,17 @@ def _annotations_of_table(config: CorpusConfig) -> Annotated | None:
         return None
     beside = path if path.is_dir() else path.parent
     root = require_folder(config.root or str(beside), "corpus.root" if config.root else str(path))
-    recordings = some_paths(root, config.extensions or EXTENSIONS, list(files_below(root)))
+    recordings = Folder.at(root).recordings(config.extensions or EXTENSIONS)
     return annotations_in(path, kind, root, recordings, config.annotated, option="corpus.table")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Folder:
-    """The folder of a corpus without a table, and the files below it."""
-
-    root: Path
-    files: Sequence[str]
-    option: str  # that named the folder
-
-    @classmethod
-    def of(cls, config: CorpusConfig, option: str) -> "_Folder":
-        root = require_folder(config.root or "", option, option=option)
-        return cls(root=root, files=list(files_below(root)), option=option)
-
-
-def _annotations_in_folder(config: CorpusConfig, folder: _Folder) -> Annotated | None:
+def _annotations_in_folder(config: CorpusConfig, folder: Folder, option: str) -> Annotated | None:
     """Return the annotated recordings of a folder; if there are any, the others are set aside."""
     if config.annotations == "none":
         return None
-    root, files = folder.root, folder.files
-    recordings = some_paths(root, config.extensions or EXTENSIONS, files)
-    found = annotations_below(root, recordings, files, config.annotated, option=folder.option)
-    if found is None or not found.parts or found.root != root:
+    recordings = folder.recordings(config.extensions or EXTENSIONS)
+    found = annotations_below(folder, recordings, config.annotated, option=option)
+    if found is None or not found.parts or found.root != folder.root:
         return found
     listed = {each.path for each in found.rejected} | found.parts.keys()
     reason = "no annotations beside it, and other recordings have some (corpus.annotations=none uses all as a whole)"
@@ -438,17 +423,16 @@ def _in_recording(path: str, known: Description) -> Description:
     return replace(known, group=known.group or _group_of(path))
 
 
-def _find_in_folder(config: CorpusConfig, folder: _Folder) -> Found:
+def _find_in_folder(config: CorpusConfig, folder: Folder, option: str) -> Found:
     config.require_split_values()
-    root, option = folder.root, folder.option
     for name, columns in config.columns.named.items():
         raise InputError(
-            f"corpus.columns.{name}={columns[0]} has no effect on {option}={root}, which has no table; give the table "
-            "with this column as corpus.table=FILE, or leave the column out"
+            f"corpus.columns.{name}={columns[0]} has no effect on {option}={folder.root}, which has no table; give the "
+            "table with this column as corpus.table=FILE, or leave the column out"
         )
     wanted, remedy = config.extensions or EXTENSIONS, ", or set corpus.extensions"
-    paths = find_paths(root, wanted, option=option, remedy=remedy, files=folder.files)
-    return root, dict.fromkeys(paths, (Description(),)), ()
+    paths = folder.require_recordings(wanted, option=option, remedy=remedy)
+    return folder.root, dict.fromkeys(paths, (Description(),)), ()
 
 
 def _find_in_table(config: CorpusConfig, say: Callable[[str], None] | None) -> Found:

@@ -183,7 +183,8 @@ def read_manifest(path: Path, root: Path) -> Manifest:
 def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
     """Write ``rejected.tsv``: path and reason of each file that was set aside; unprintable characters are escaped."""
     lines = ("\t".join(printable(cell) for cell in (each.path, each.reason)) + "\n" for each in rejected)
-    _write(path, "path\treason\n" + "".join(lines))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_aside(path, "path\treason\n" + "".join(lines))
 
 
 def read_rejected(path: Path) -> tuple[Rejected, ...]:
@@ -263,8 +264,3 @@ def _rows(
         if len(cells) != len(found):
             raise InputError(f"{path}:{number}: {len(cells)} cells, not {len(found)}; write the manifest again")
         yield dict(zip(found, cells, strict=True)), f"{path}:{number}"
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_aside(path, text)

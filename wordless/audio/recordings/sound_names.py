@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
-from wordless.audio.recordings.recording_paths import EXTENSIONS
+from wordless.audio.recordings.folders import EXTENSIONS
 
 MAX_PART_BYTES = 200  # of a file's or folder's name; file systems take 255, with the endings that are added to it
 MAX_BYTES, MAX_PARTS = 1024, 32  # of a name with its folders

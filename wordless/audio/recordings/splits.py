@@ -36,8 +36,8 @@ from pathlib import Path
 from typing import Literal
 
 from wordless.audio.recordings.description import SPLIT_NAMES, Description
+from wordless.audio.recordings.folders import listed_path
 from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Manifest, Rejected, Split, whole_number
-from wordless.audio.recordings.recording_paths import listed_path
 from wordless.audio.recordings.text_files import read_text
 from wordless.base.errors import InputError
 

@@ -46,11 +46,11 @@ from wordless.audio.recordings.description import (
     describe,
     split_named,
 )
+from wordless.audio.recordings.folders import EXTENSIONS, on_disk
 from wordless.audio.recordings.manifest import whole_number
-from wordless.audio.recordings.recording_paths import EXTENSIONS, on_disk
 from wordless.audio.recordings.text_files import read_text
 from wordless.base.errors import InputError
-from wordless.base.nearest import nearest, suggestion
+from wordless.base.text import nearest, suggestion
 
 Say = Callable[[str], None]
 PATH = "path"  # the column of recordings, whatever its name in the table
@@ -92,12 +92,7 @@ class Table:
     columns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Cells:
-    """The values of one row by column."""
-
-    values: Mapping[str, object]
-    where: str  # "file:line"
+_Cells = tuple[Mapping[str, object], str]  # the values of one row by column, and its "file:line"
 
 
 def read_table(
@@ -114,10 +109,10 @@ def read_table(
     text = read_text(path, f"corpus.table={path}")
     if path.suffix.lower() in _JSON_SUFFIXES:
         cells = list(_json_cells(text, path, KNOWN[PATH] if named.audio is None else (named.audio,)))
-        header = list(dict.fromkeys(name for each in cells for name in each.values))
+        header = list(dict.fromkeys(name for each in cells for name in each[0]))
         chosen = _choose(header, named, label_type, path, say) if cells else {}
         samples = _counts_samples(header, named)
-        rows = (_row(each, chosen, samples=samples, set_aside=each.values.get("set_aside")) for each in cells)
+        rows = (_row(each, chosen, samples=samples, set_aside=each[0].get("set_aside")) for each in cells)
         return Table(rows=tuple(rows), columns=tuple(header))
     first, _, rest = text.partition("\n")
     delimiter, header, has_header = _layout(text, path, named)
@@ -291,7 +286,7 @@ def _separated(text: str, path: Path, delimiter: str, header: Sequence[str], *, 
                     problem = f"{len(values)} values under a header of {len(header)} columns"
                     raise InputError(f"{where}: {problem}; give one for each")
                 cells = map(_unquoted, values) if delimiter == "\t" else values
-                yield _Cells(values=dict(zip(header, cells, strict=True)), where=where)
+                yield dict(zip(header, cells, strict=True)), where
     except csv.Error as error:
         number = lines.line_num  # type: ignore[attr-defined]
         raise InputError(f"{path}:{number}: {error}; fix the line, or write a tab-separated .tsv") from error
@@ -321,7 +316,7 @@ def _fairseq_rows(text: str, path: Path) -> Iterator[Row]:
                 f"{path}:{number}: {line!r:.80}; a fairseq manifest has path<TAB>number of samples here "
                 "(its first line is a folder; any other table begins with a header that has a column path)"
             )
-        yield _row(_Cells(values={PATH: name}, where=f"{path}:{number}"), {PATH: (PATH,)})
+        yield _row(({PATH: name}, f"{path}:{number}"), {PATH: (PATH,)})
 
 
 def _json_cells(text: str, path: Path, names: Sequence[str]) -> Iterator[_Cells]:
@@ -335,7 +330,7 @@ def _json_cells(text: str, path: Path, names: Sequence[str]) -> Iterator[_Cells]
         where = f"{path}:{bisect_left(ends, place) + 1}"
         if not isinstance(value, dict):
             raise InputError(f"{where}: {json.dumps(value):.80}; write one JSON object for each recording")
-        yield _Cells(values=value, where=where)
+        yield value, where
 
 
 def _json_values(text: str, path: Path, ends: Sequence[int]) -> Iterator[tuple[object, int]]:
@@ -445,8 +440,7 @@ def _row(
     set_aside: object = None,
 ) -> Row:
     """Return a row of a table; ``samples``: it is one of a run's manifest, whose times are samples."""
-    where = cells.where
-    values = cells.values
+    values, where = cells
     texts = {field: [_as_text(values.get(name), field, where) for name in names] for field, names in chosen.items()}
     fields = {
         field: several[0] if len(several) == 1 else SEPARATOR.join(text for text in map(str.strip, several) if text)

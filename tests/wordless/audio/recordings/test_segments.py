@@ -252,7 +252,7 @@ def test_parts_that_a_table_names_are_cut_into_segments_with_their_label(tmp_pat
     config = CorpusConfig(table=str(tmp_path / "t.jsonl"), segment_seconds=1.0, split=ALL_TRAIN)
     manifest, _ = build_manifest(config)
     assert [(clip.span, clip.label) for clip in manifest.clips] == [
-        *(((1.0, 2.0), "up"), ((2.0, 3.0), "up"), ((3.0, 3.5), "up"), ((5.0, 5.5), "down")),
+        *(((1.0, 2.0), "up"), ((2.0, 3.0), "up"), ((3.0, 3.5), "up"), ((5.0, 5.5), "down"))
     ]
 
 

@@ -222,10 +222,7 @@ def test_three_groups_suffice_and_two_do_not() -> None:
     [
         (SplitConfig(by="group", test=("anne",)), r"group 'anne'.*'ann', 'bob'"),
         (SplitConfig(by="index", test=("0-9",)), r"corpus\.split\.by=index\b.*\b80 clips"),
-        (
-            SplitConfig(by="index", test=("0-4",), validation=("4-5",)),
-            r"index '4'.*\bvalidation\b.*\btest\b",
-        ),
+        (SplitConfig(by="index", test=("0-4",), validation=("4-5",)), r"index '4'.*\bvalidation\b.*\btest\b"),
         (SplitConfig(by="fold", test=("0",), validation=("1",)), r"group 'ann'.* splits"),
     ],
 )
@@ -387,17 +384,9 @@ def test_a_list_may_name_what_the_corpus_leaves_out(commands: Write) -> None:
 @pytest.mark.parametrize(
     ("validation", "test", "message"),
     [
-        (
-            VALIDATION,
-            f"{TEST}\nbed/0d_nohash_0.wav",
-            r"testing_list\.txt:4: bed/0d_nohash_0\.wav\b",
-        ),
+        (VALIDATION, f"{TEST}\nbed/0d_nohash_0.wav", r"testing_list\.txt:4: bed/0d_nohash_0\.wav\b"),
         (VALIDATION, "../elsewhere.wav", r"testing_list\.txt:1: \.\./elsewhere\.wav\b"),
-        (
-            VALIDATION,
-            VALIDATION,
-            r"list\.txt:1: bed/0b\S+ .*\btest\b.*\bvalidation\b.*list\.txt:1\b",
-        ),
+        (VALIDATION, VALIDATION, r"list\.txt:1: bed/0b\S+ .*\btest\b.*\bvalidation\b.*list\.txt:1\b"),
     ],
 )
 def test_lists_that_contradict_the_folder_are_refused_by_line(
@@ -449,11 +438,7 @@ def test_each_group_is_test_once_and_the_next_validates(groups: list[str]) -> No
     for place, fold in enumerate(made):
         splits = {split: {clip.group for clip in fold.manifest.of(split)} for split in ("train", "validation", "test")}
         following = names[(place + 1) % len(names)]
-        assert splits == {
-            "test": {fold.name},
-            "validation": {following},
-            "train": {*names} - {fold.name, following},
-        }
+        assert splits == {"test": {fold.name}, "validation": {following}, "train": {*names} - {fold.name, following}}
         assert [clip.path for clip in fold.manifest.clips] == [clip.path for clip in corpus([*groups]).clips]
 
 

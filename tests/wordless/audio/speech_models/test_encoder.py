@@ -33,7 +33,7 @@ from wordless.audio.speech_models.encoder import (
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.saved_models import hugging_face_hash
-from wordless.training.convolutions import require_right_in_bfloat16
+from wordless.training.precision import require_right_in_bfloat16
 
 LENGTHS = (2000, 900, 1333, 7)
 ALL = (0, 1, 2, 3)
@@ -170,10 +170,7 @@ def test_weights_that_do_not_belong_to_the_config_are_refused(tmp_path: Path) ->
     save_checkpoint(tmp_path, "hubert-base")
     weights = load_file(tmp_path / "model.safetensors")
     for change, message in (
-        (
-            {"encoder.layers.1.attention.k_proj.weight": None},
-            r"'encoder\.layers\.1\.attention\.k_proj\.weight'",
-        ),
+        ({"encoder.layers.1.attention.k_proj.weight": None}, r"'encoder\.layers\.1\.attention\.k_proj\.weight'"),
         ({"encoder.layer_norm.weight": torch.full((32,), torch.nan)}, r"'encoder\.layer_norm\.weight'"),
         ({"encoder.layer_norm.weight": torch.ones(31)}, "damaged"),
     ):

@@ -169,20 +169,17 @@ class Places:
                 self._names[fold(each)].append(path)
 
     def of_file(self, file: str) -> list[str]:
-        """Return the recordings that a file beside them annotates."""
-        folder = str(PurePosixPath(file).parent)
-        for name in _shortened(PurePosixPath(file).name):
-            same = self._names.get(fold(name), [])
-            if beside := [path for path in same if str(PurePosixPath(path).parent) == folder]:
-                return beside
-        return self._elsewhere(file)
+        """Return the recordings that a file annotates: those of its name beside it.
 
-    def _elsewhere(self, file: str) -> list[str]:
-        """Return the only recording of a file's name in another folder: ``wav/a/1.wav`` for ``grid/a/1.lab``."""
-        for name in _shortened(PurePosixPath(file).name):
-            same = self._names.get(fold(name), [])
-            alike = [path for path in same if PurePosixPath(path).parent.name == PurePosixPath(file).parent.name]
-            for choice in (same, alike):
+        Without one, the only recording of its name in another folder: ``wav/a/1.wav`` for ``grid/a/1.lab``.
+        """
+        folder, last = PurePosixPath(file).parent, PurePosixPath(file).name
+        named = [self._names.get(fold(name), []) for name in _shortened(last)]
+        for same in named:
+            if beside := [path for path in same if PurePosixPath(path).parent == folder]:
+                return beside
+        for same in named:
+            for choice in (same, [path for path in same if PurePosixPath(path).parent.name == folder.name]):
                 if len(choice) == 1:
                     return choice
         return []

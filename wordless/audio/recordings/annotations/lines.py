@@ -55,11 +55,7 @@ def raven(text: str, shown: str, label: str | None, group: str | None) -> list[T
         return [
             Annotation(
                 where=part.where,
-                fields={
-                    **part.fields,
-                    "label": _cell(cells, column),
-                    "group": _cell(cells, group),
-                },
+                fields={**part.fields, "label": _cell(cells, column), "group": _cell(cells, group)},
                 recording=part.recording,
                 fault=part.fault,
             )

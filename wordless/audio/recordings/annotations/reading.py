@@ -13,6 +13,7 @@ from wordless.audio.recordings.annotations.annotation import Annotation, Annotat
 from wordless.audio.recordings.annotations.data_folders import WAV_SCP
 from wordless.audio.recordings.annotations.finding import FORMATS, UNREAD, Places, fold, kind_in_folder
 from wordless.audio.recordings.description import SPAN_FIELDS, Description, describe
+from wordless.audio.recordings.folders import Folder
 from wordless.audio.recordings.manifest import Rejected
 from wordless.base.errors import InputError
 from wordless.base.text import counted
@@ -33,9 +34,9 @@ class Annotated:
 
 
 def annotations_below(
-    root: Path, recordings: Sequence[str], files: Iterable[str], config: AnnotationConfig, *, option: str
+    folder: Folder, recordings: Sequence[str], config: AnnotationConfig, *, option: str
 ) -> Annotated | None:
-    """Return the annotated recordings among ``recordings``; ``files`` are all files below the root.
+    """Return the annotated recordings among ``recordings``, which lie in the folder.
 
     None: there are no annotations. ``option`` names the root in messages.
 
@@ -45,9 +46,10 @@ def annotations_below(
     """
     if config.kind == "none":
         return None
+    root = folder.root
     found: dict[Kind, list[str]] = defaultdict(list)
     unread: Counter[str] = Counter()
-    for name in sorted(files):  # of equal parts the first file counts, in whichever order a disk lists them
+    for name in sorted(folder.files):  # of equal parts the first file counts, in whichever order a disk lists them
         if (kind := kind_in_folder(root / name, config.kind)) is not None:
             found[kind].append(name)
         elif (suffix := PurePosixPath(name).suffix.lower()) in UNREAD:

@@ -15,8 +15,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from wordless.audio.recordings.description import SPLIT_NAMES
+from wordless.audio.recordings.folders import expand_home
 from wordless.audio.recordings.manifest import Split, writable
-from wordless.audio.recordings.recording_paths import expand_home
 from wordless.base.errors import InputError
 from wordless.base.json_values import read_json
 

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wordless.audio.recordings.description import SEPARATOR
+from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.audio.recordings.manifest import writable
 from wordless.audio.recordings.packed.files import PARQUET, Broken, DamageError, Facts, PackedFile, Parts, Sound
-from wordless.audio.recordings.recording_paths import EXTENSIONS
 from wordless.base.errors import InputError
 from wordless.base.json_values import find_object
 

@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from lzma import LZMAError
 from pathlib import PurePosixPath
 
+from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.audio.recordings.manifest import writable
 from wordless.audio.recordings.packed.files import Broken, DamageError, Facts, PackedFile, Parts, Sound
 from wordless.audio.recordings.packed.rows import as_text
-from wordless.audio.recordings.recording_paths import EXTENSIONS
 from wordless.base.errors import InputError
 from wordless.base.files import open_regular
 from wordless.base.json_values import parse_json

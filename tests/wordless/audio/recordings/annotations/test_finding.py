@@ -28,6 +28,7 @@ from wordless.audio.recordings.annotations.annotation import AnnotationConfig
 from wordless.audio.recordings.annotations.reading import annotations_below
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
+from wordless.audio.recordings.folders import Folder
 from wordless.audio.recordings.manifest import Clip, Rejected, read_manifest, write_manifest
 from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.audio.recordings.splits import SplitConfig
@@ -578,6 +579,7 @@ def test_the_order_of_a_disk_decides_nothing(folder: Path) -> None:
     for number, name in enumerate(names):
         (folder / name).write_text(f"0\t1\tlabel{number}\n")
     for files in (names, names[::-1]):
-        found = annotations_below(folder, ["field.wav"], files, AnnotationConfig(), option="corpus.root")
+        below = Folder(root=folder, files=tuple(files))
+        found = annotations_below(below, ["field.wav"], AnnotationConfig(), option="corpus.root")
         assert found is not None
         assert [known.label for known in found.parts["field.wav"]] == ["label0"]

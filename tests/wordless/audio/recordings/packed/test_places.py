@@ -77,8 +77,7 @@ def test_caches_and_hidden_files_are_no_part(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "told"),
-    [("missing", "missing"), ("a-{0..1}.parquet", r"a-1\.parquet"), ("empty", r"empty.* Parquet")],
+    ("place", "told"), [("missing", "missing"), ("a-{0..1}.parquet", r"a-1\.parquet"), ("empty", r"empty.* Parquet")]
 )
 def test_what_is_not_there_is_refused(place: str, told: str, tmp_path: Path) -> None:
     touched(tmp_path, "a-0.parquet", "empty/a.wav")
@@ -87,8 +86,7 @@ def test_what_is_not_there_is_refused(place: str, told: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
-    [(("a.tar", "A.tar.gz"), r"files\b.* a\b"), (("a.tar", "a/1.tar"), r"folder\b.* a\b")],
+    ("names", "told"), [(("a.tar", "A.tar.gz"), r"files\b.* a\b"), (("a.tar", "a/1.tar"), r"folder\b.* a\b")]
 )
 def test_files_whose_recordings_would_mix_are_refused(names: tuple[str, str], told: str, tmp_path: Path) -> None:
     touched(tmp_path, *names)

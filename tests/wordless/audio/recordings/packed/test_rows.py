@@ -150,10 +150,7 @@ def test_the_column_with_sound_is_found_or_asked_for(
 
 def test_a_missing_column_is_refused_with_those_that_are_there(tmp_path: Path) -> None:
     write_parquet(tmp_path / "p.parquet", takes(2))
-    with pytest.raises(
-        InputError,
-        match=r"corpus\.columns\.group=speakr\b.*\bspeaker\?.*label, speaker\b",
-    ):
+    with pytest.raises(InputError, match=r"corpus\.columns\.group=speakr\b.*\bspeaker\?.*label, speaker\b"):
         open_data_set(str(tmp_path / "p.parquet"), ColumnConfig(label="label", group="speakr"))
 
 
