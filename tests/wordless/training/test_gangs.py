@@ -34,7 +34,7 @@ def task(config):
         raise RuntimeError("rank 0 has left")  # as the process group says when it waits for one that has ended
     time.sleep(60)
 
-command("doctor", task, paths=frozenset())()
+command("doctor", task)()
 """
 
 WAITING = """
