@@ -18,8 +18,7 @@ from pipelines.results.provenance import parameters
 from pipelines.results.run_record import RatesRecord
 from pipelines.stages.options import JudgeName, RatesConfig
 from pipelines.stages.playback import JUDGES
-from pipelines.store.store import Entry
-from pipelines.store.training_curve import CURVE
+from pipelines.store.store import CURVE, Entry
 from tokenizer.config import SavedTokenizer
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Manifest

@@ -24,9 +24,8 @@ from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.results.zerospeech import language_tests
 from pipelines.settings.run import RunSettings
 from pipelines.stages.codes import CODE_TABLE
-from pipelines.store.store import Entry, write_json
+from pipelines.store.store import CURVE, Entry, write_json
 from pipelines.store.stored_features import GPT, PROBE
-from pipelines.store.training_curve import CURVE
 from tokenizer.config import SavedTokenizer
 from vocoder.kinds import WAVENET
 from wordless.audio.recordings.manifest import SPLITS, Manifest, Rejected
