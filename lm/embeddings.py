@@ -11,8 +11,7 @@ from lm.model import LanguageModel, Reading
 from lm.options import ONE_HEARING, POOLINGS, RESIDUAL, Means, Pooling, States, VectorConfig
 from lm.probing.vectors import FloatArray, assemble, means_of, pooling_weights, takes_max
 from lm.windows import Window, windows
-from tokenizer.assignments import SoftCodes
-from tokenizer.codes import Codes
+from tokenizer.codes import Codes, SoftCodes
 from wordless.base.devices import copy_to
 
 Passage = tuple[int, Window]  # the index of a clip, and one of its windows

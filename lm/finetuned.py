@@ -21,9 +21,8 @@ from wordless.base.configuration import build
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder
-from wordless.base.nearest import suggestion
 from wordless.base.saved_models import FINE_TUNED, WEIGHTS, load_weights, model_folder, reading, write_model
-from wordless.base.text import escape_markdown
+from wordless.base.text import escape_markdown, suggestion
 
 
 class FineTunedNetwork(nn.Module):

@@ -1,12 +1,18 @@
-"""The language model of one codebook: loading, saving, scoring and generating.
+"""The language model of codes: loading, saving, scoring and generating.
 
-Of codes at several rates it is an upsampler: it predicts the codes of the finest rate, and reads those of the others.
-`lm.rate_model` joins such models.
+Codes at several rates have a model for each rate. The model of a finer rate is an upsampler: it predicts the codes of
+its rate, and reads those of the coarser rates. Together they continue recordings by ancestral sampling, as in Jukebox
+(Dhariwal et al. 2020, arXiv:2005.00341), from coarse to fine::
+
+    rate 1   [ prompt ][ continued by a GPT ]
+    rate 2   [ prompt ][ from all of rate 1, old and new ]
+    rate 3   [ prompt ][ from all of rates 1 and 2 ]
 """
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +23,27 @@ from torch import Tensor
 from lm.batches import CodeSequences, loss, validation_batches
 from lm.generation import Sampling, continue_codes, stream_codes
 from lm.gpt import GPT, create_gpt
-from lm.model_card import model_card
+from lm.model_card import model_card, rates_card
 from lm.options import LOOK_AHEAD, GPTConfig
 from lm.tokens import Conditions
 from lm.windows import Window, windows
-from tokenizer.assignments import SoftCodes
-from tokenizer.codes import Codes, CodesFormat, IntArray, join_codes, require_codes, require_same_codebook
-from tokenizer.rates import split_rates
+from tokenizer.codes import (
+    Codes,
+    CodesFormat,
+    IntArray,
+    SoftCodes,
+    join_codes,
+    join_rates,
+    require_codes,
+    require_same_codebook,
+)
+from tokenizer.rates import load_rates, save_rates
 from wordless.base.errors import InputError
 from wordless.base.ranges import require, samples_to_generate
 from wordless.base.saved_models import (
     LANGUAGE_MODEL,
     WEIGHTS,
+    holds_rates,
     load_weights,
     model_folder,
     reading,
@@ -74,13 +89,28 @@ class Reading:
 
 
 class LanguageModel:
-    """A GPT and the format of the codes that it was trained on; codes of another codebook are refused."""
+    """A GPT and the format of the codes that it was trained on; codes of another codebook are refused.
 
-    def __init__(self, gpt: GPT, codes_format: CodesFormat, *, name: str = "the language model") -> None:
+    Args:
+        gpt: predicts the codes of the finest rate of the format.
+        codes_format: of several rates, if this is an upsampler.
+        name: in messages.
+        coarser: the models of the coarser rates, coarse to fine; an upsampler without them cannot generate.
+    """
+
+    def __init__(
+        self,
+        gpt: GPT,
+        codes_format: CodesFormat,
+        *,
+        name: str = "the language model",
+        coarser: Sequence["LanguageModel"] = (),
+    ) -> None:
         self.gpt = gpt.eval()
-        self.format = codes_format  # of several rates, if this is an upsampler
+        self.format = codes_format
         self.predicted = codes_format.formats[-1]  # format of the codes that it predicts
-        self.name = name  # name in messages
+        self.name = name
+        self.coarser = tuple(coarser)
         self.began_at: str | None = None  # SHA-256 of the weights that training began with; None: random weights
 
     @classmethod
@@ -96,9 +126,42 @@ class LanguageModel:
         return cls(create_gpt(config, vocabulary, seed=seed, conditions=conditions), codes_format)
 
     @classmethod
+    def of_rates(cls, models: Sequence["LanguageModel"], *, name: str = "the language model") -> "LanguageModel":
+        """Return the model of all rates: a GPT of rate 1, and for each finer rate an upsampler, coarse to fine.
+
+        Raises:
+            InputError: a model reads other codes than those that the models of the coarser rates predict.
+        """
+        formats = [model.predicted for model in models]
+        for number, model in enumerate(models, 1):
+            if model.format != CodesFormat.of_rates(formats[:number]):
+                raise InputError(
+                    f"the model of rate {number} reads codes of codebook {model.format.codebook}, which the models of "
+                    "the coarser rates do not predict; take all models from one run"
+                )
+        *coarser, finest = models
+        whole = finest._beside(coarser)
+        whole.name = name
+        return whole
+
+    def _beside(self, coarser: Sequence["LanguageModel"]) -> "LanguageModel":
+        other = LanguageModel(self.gpt, self.format, name=self.name, coarser=coarser)
+        other.began_at = self.began_at
+        return other
+
+    @property
+    def rates(self) -> tuple["LanguageModel", ...]:
+        """The model of each rate, coarse to fine."""
+        return (*self.coarser, self)
+
+    @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "LanguageModel":
         """Load a model that `save_pretrained` wrote, from a folder or, as ``user/name``, from the Hugging Face hub."""
         folder = model_folder(folder, LANGUAGE_MODEL)
+        if holds_rates(folder):
+            load, name = partial(cls.from_pretrained, device=device), f"the language model {folder}"
+            models = load_rates(folder, LANGUAGE_MODEL.name, load, lambda each: cls.of_rates(each).format)
+            return cls.of_rates(models, name=name)
         with reading(folder, LANGUAGE_MODEL, _Saved, remedy="copy it again from its run, or make it again") as saved:
             conditions = Conditions.of(saved.codes, look_ahead=saved.look_ahead)
             vocabulary = saved.gpt.vocabulary(saved.codes.formats[-1])
@@ -111,14 +174,20 @@ class LanguageModel:
         return model
 
     def save_pretrained(self, folder: Path | str) -> None:
-        """Write model.safetensors, README.md and, last, config.json: a folder with a config.json is complete."""
+        """Write model.safetensors, README.md and, last, config.json: a folder with a config.json is complete.
+
+        Of several rates, each has a folder of its own.
+        """
+        folder = Path(folder).expanduser()
+        if self.coarser:
+            return save_rates(folder, [*self.coarser, self._beside(())], self.format, card=rates_card(self.format))
         config: dict[str, object] = {"gpt": asdict(self.gpt.config), "codes": self.format.as_dict()}
         if self.gpt.conditions is not None:
             config["look_ahead"] = self.gpt.conditions.look_ahead
         if self.began_at is not None:
             config["began_at"] = self.began_at
         card = model_card(self.gpt, self.format, began_at=self.began_at)
-        write_model(Path(folder).expanduser(), self.gpt, config, card=card)
+        write_model(folder, self.gpt, config, card=card)
 
     def generate(
         self,
@@ -138,32 +207,48 @@ class LanguageModel:
     def generate_batch(
         self, prompts: Sequence[Codes | None], *, seconds: float, sampling: Sampling, seed: int = 0
     ) -> list[Codes]:
-        """Generate a continuation of each prompt, without the prompts.
+        """Generate a continuation of each prompt at all rates, without the prompts.
 
-        Continuation ``i`` depends on its prompt, the seed and ``i`` alone. If the last time step of a prompt reaches
-        beyond its recording, it is not read, because its padding is not sound.
+        Of a prompt only whole time steps are read, because the padding of the last one is not sound. Continuation ``i``
+        depends on its prompt, the seed and ``i`` alone. The options of ``sampling`` hold at each rate. Coarser rates
+        are continued a little further, so that no upsampler reads an end of the recording, which it knows from
+        training.
         """
         if not prompts:
             return []
-        self._require_one_rate()
+        self._require_coarser()
         num_samples = samples_to_generate(seconds, self.format.sample_rate)
         require_seed(seed, "seed")
-        continued = continue_codes(
-            self.gpt,
-            [self._prompt(prompt) for prompt in prompts],
-            steps=self.format.steps(num_samples),
-            sampling=sampling,
-            seed=seed,
-        )
-        return [Codes(values=values, num_samples=num_samples, format=self.format) for values in continued]
+        known = [self._prompt(prompt) for prompt in prompts]  # of each prompt, the codes of each rate
+        coarser: list[list[IntArray]] = [[] for _ in prompts]  # of each prompt, prompt and continuation at each rate
+        made: list[list[Codes]] = [[] for _ in prompts]
+        for place, (model, steps) in enumerate(zip(self.rates, self._steps(num_samples), strict=True)):
+            own, conditions = [each[place] for each in known], None
+            if (reads := model.gpt.conditions) is not None:
+                lengths = [len(values) + steps for values in own]
+                conditions = [reads.align(*each) for each in zip(coarser, lengths, strict=True)]
+            continued = continue_codes(
+                model.gpt, own, steps=steps, sampling=sampling, seed=seed, conditions=conditions, rate=place + 1
+            )
+            wanted = model.predicted.steps(num_samples)
+            for number, (values, more) in enumerate(zip(own, continued, strict=True)):
+                coarser[number].append(np.concatenate([values, more]))
+                made[number].append(Codes(values=more[:wanted], num_samples=num_samples, format=model.predicted))
+        return [join_rates(each) for each in made]
 
     def stream(self, prompt: Codes | None, *, seconds: float, sampling: Sampling, seed: int = 0) -> Iterator[Codes]:
-        """Give the continuation of `generate_batch` for one prompt, a time step at a time, as it is generated."""
-        self._require_one_rate()
+        """Give the continuation of `generate_batch` for one prompt, a time step at a time, as it is generated.
+
+        Of codes at several rates all of it is given at once, because finer codes follow from all coarser ones.
+        """
+        if self.coarser:
+            yield from self.generate_batch([prompt], seconds=seconds, sampling=sampling, seed=seed)
+            return
+        self._require_coarser()
         num_samples = samples_to_generate(seconds, self.format.sample_rate)
         require_seed(seed, "seed")
         steps, step = self.format.steps(num_samples), self.format.samples_per_code
-        made = stream_codes(self.gpt, self._prompt(prompt), steps=steps, sampling=sampling, seed=seed)
+        made = stream_codes(self.gpt, self._prompt(prompt)[0], steps=steps, sampling=sampling, seed=seed)
         for number, values in enumerate(made):
             yield Codes(values=values, num_samples=min(num_samples - number * step, step), format=self.format)
 
@@ -191,19 +276,40 @@ class LanguageModel:
 
     @torch.no_grad()
     def log_probabilities(self, codes: Codes) -> FloatArray:
-        """Compute the log-probability of each code, given the codes before it: ``(time, streams)``.
+        """Compute the log-probability of each finest code, given the codes before it: ``(time, streams)``.
 
-        It is the distribution from which `generate` draws with the default sampling options.
+        An upsampler is also given the coarser codes that it reads. `generate` draws from this distribution with the
+        default sampling options.
         """
         reading = self.reading(codes)
         read = windows(len(reading.values), self.gpt.capacity)
         parts = [self._window_log_probabilities(reading, window) for window in read]
         return np.concatenate(parts) if parts else np.zeros(reading.values.shape, np.float32)
 
+    def log_probabilities_of_rates(self, codes: Codes) -> list[FloatArray]:
+        """Compute the log-probability of each code of each rate ``(time, streams)``, coarse to fine."""
+        self.require_own(codes)
+        parts = codes.by_rate if self.coarser else (codes,)
+        return [model.log_probabilities(join_rates(parts[:number])) for number, model in enumerate(self.rates, 1)]
+
     def log_probabilities_after(self, prompt: Codes | None, codes: Codes) -> FloatArray:
-        """Compute the log-probability of each code of a continuation, given the prompt: ``(time, streams)``."""
+        """Compute the log-probability of each code of a continuation, given the prompt: ``(time, streams)``.
+
+        Of codes at several rates it is that of each finest time step ``(time, 1)``. The log-probability of a coarser
+        code is divided equally among the finest time steps that it covers, so the sum over all time steps is that of
+        all codes.
+        """
         whole = codes if prompt is None else join_codes(prompt, codes)
-        return self.log_probabilities(whole)[len(whole.values) - len(codes.values) :]
+        start = len(whole.values) - len(codes.values)
+        if not self.coarser:
+            return self.log_probabilities(whole)[start:]
+        finest, steps = self.predicted.samples_per_code, len(whole.finest.values)
+        total = np.zeros(steps, np.float32)
+        for model, found in zip(self.rates, self.log_probabilities_of_rates(whole), strict=True):
+            share, of_codes = model.predicted.samples_per_code // finest, found.sum(1)
+            covered = np.minimum(share * np.arange(1, len(of_codes) + 1), steps) - share * np.arange(len(of_codes))
+            total += np.repeat(of_codes / covered, covered)
+        return total[start * self.format.samples_per_code // finest :, None]
 
     @torch.no_grad()
     def nats_per_code(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
@@ -243,7 +349,7 @@ class LanguageModel:
                 raise InputError(f"{self.name} reads codes of several rates, which are hard: compare.assignments=hard")
             return Reading(values=recording.codes.values, conditions=None, soft=recording)
         self.require_own(recording)
-        *coarser, own = split_rates(recording)
+        *coarser, own = recording.by_rate
         if self.gpt.conditions is None:
             return Reading(values=own.values, conditions=None)
         conditions = self.gpt.conditions.align([each.values for each in coarser], len(own.values) + 1)
@@ -278,18 +384,30 @@ class LanguageModel:
         first = vocabulary.end if backward else vocabulary.bos
         return torch.from_numpy(np.append(first, vocabulary.tokens(values))).to(self.gpt.device)
 
-    def _require_one_rate(self) -> None:
-        if self.gpt.conditions is not None:
+    def _require_coarser(self) -> None:
+        if self.gpt.conditions is not None and not self.coarser:
             raise InputError(
-                f"{self.name} predicts fine codes from coarse codes, and cannot continue both: generate with "
-                "lm.rate_model.RateLanguageModel, which has a model for each rate"
+                f"{self.name} predicts fine codes from coarse codes, and cannot continue both; load the folder of all "
+                "rates, which holds this one"
             )
 
-    def _prompt(self, prompt: Codes | None) -> IntArray:
+    def _steps(self, num_samples: int) -> list[int]:
+        """Return the time steps to generate at each rate: those that last so long, and those that finer rates read."""
+        steps = [model.predicted.steps(num_samples) for model in self.rates]
+        for place in range(len(steps) - 1, 0, -1):
+            conditions = self.rates[place].gpt.conditions
+            assert conditions is not None, "models of finer rates are upsamplers"
+            for number, rate in enumerate(conditions.coarser):
+                steps[number] = max(steps[number], -(-steps[place] // rate.share) + conditions.look_ahead)
+        return steps
+
+    def _prompt(self, prompt: Codes | None) -> list[IntArray]:
+        """Return the codes of each rate in the whole time steps of a prompt."""
         if prompt is None:
-            return np.zeros((0, self.format.streams), np.int32)
+            return [np.zeros((0, model.predicted.streams), np.int32) for model in self.rates]
         self.require_own(prompt)
-        return prompt.values[: prompt.num_samples // self.format.samples_per_code]
+        whole = prompt.crop(0, prompt.num_samples // self.format.samples_per_code)
+        return [part.values for part in whole.by_rate]
 
     def _window_log_probabilities(self, reading: Reading, window: Window) -> FloatArray:
         read, (tokens, conditions) = reading.values[window.start : window.stop], self.inputs(reading, window)

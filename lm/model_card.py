@@ -74,9 +74,9 @@ A GPT continues recordings as codes of the coarsest rate, and an upsampler for e
 The fingerprint of the codebooks of all rates together is `{codes.codebook}`; codes of others are refused.
 
 ```python
-from lm.rate_model import RateLanguageModel
+import wordless
 
-model = RateLanguageModel.from_pretrained("path/of/this/folder")
+model = wordless.LanguageModel.from_pretrained("path/of/this/folder")
 more = model.generate(codes, seconds=3)  # codes: what the tokenizer of these codebooks made of a recording
 ```
 

@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 
 from pipelines.commandline.commands import COMMANDS, MODULES
-from wordless.base.nearest import suggestion
+from wordless.base.text import suggestion
 from wordless.base.versions import installed_version
 
 EXAMPLES = """\

@@ -9,8 +9,7 @@ from pipelines.commandline.outputs import require_kind
 from pipelines.decode import SoundOptions
 from pipelines.store.run_folder import part_of, vocoder_of
 from pipelines.store.work_folder import require_new
-from vocoder.kinds.kind import Kind
-from vocoder.kinds.table import BY_KEY, CHOICES
+from vocoder.kinds import BY_KEY, CHOICES, Kind
 from vocoder.sampling import (
     TEMPERATURE,
     VOCODER_TEMPERATURE,

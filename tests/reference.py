@@ -18,10 +18,10 @@ from torch.nn.functional import conv1d, pad
 from transformers import PreTrainedModel
 
 from tokenizer.tokenizer import Tokenizer
+from vocoder.filters import STRONGEST, UNVOICED, VOICED, VoiceHead
 from vocoder.generation import GenerationInput
-from vocoder.pitch_comb import STRONGEST, UNVOICED, VOICED, VoiceHead
 from vocoder.short_time import analyse, hann, synthesise
-from vocoder.unlearned.mel_inversion import linear_power
+from vocoder.unlearned import linear_power
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet
 from wordless.audio.options import SpectrogramConfig
@@ -173,7 +173,7 @@ def postfiltered(
     prompt: int = 0,
     bound: float = 20.0,
 ) -> npt.NDArray[np.float64]:
-    """Frame by frame and bin by bin: reference of `vocoder.postfilter.PostFilter`, for a sound of whole frames."""
+    """Frame by frame and bin by bin: reference of `vocoder.filters.PostFilter`, for a sound of whole frames."""
     sound = samples.astype(np.float64)
     for _ in range(passes):
         sound = _filtered_once(sound, log_mel, config, strength=strength, prompt=prompt, bound=bound)
@@ -181,7 +181,7 @@ def postfiltered(
 
 
 def limited_sample(sample: float) -> float:
-    """Reference of `vocoder.limiter.limited`."""
+    """Reference of `vocoder.filters.limited`."""
     room = 1 - 2**-14 - 0.9
     above = max(abs(sample) - 0.9, 0)
     return math.copysign(0.9 + room * math.tanh(above / room), sample) if above else sample
@@ -224,7 +224,7 @@ def _filtered_once(
 def periodicity_by_lag(
     samples: npt.NDArray[np.float32], original: npt.NDArray[np.float32], sample_rate: int
 ) -> float | None:
-    """Frame by frame and lag by lag: reference of `vocoder.judging.periodicity`, for two sounds of one length."""
+    """Frame by frame and lag by lag: reference of `vocoder.judging`, for two sounds of one length."""
     window, longest = round(0.025 * sample_rate), round(sample_rate / 60)
     starts = range(0, len(samples) - window - longest + 1, round(0.01 * sample_rate))
 
@@ -254,7 +254,7 @@ def pitch_combed(
     *,
     prompt: int = 0,
 ) -> npt.NDArray[np.float64]:
-    """Lag by lag and sample by sample: reference of `vocoder.pitch_comb.PitchComb`, for a sound of whole frames."""
+    """Lag by lag and sample by sample: reference of `vocoder.filters.PitchComb`, for a sound of whole frames."""
     rate, hop = config.sample_rate, config.hop_length
     lags = list(range(round(rate / 400), round(rate / 60) + 1))
     window = round(0.04 * rate)
@@ -311,7 +311,7 @@ def pitch_combed(
 def griffin_lim_of_the_whole(
     log_mel: torch.Tensor, config: SpectrogramConfig, *, iterations: int, seed: int
 ) -> npt.NDArray[np.float32]:
-    """Reference of `vocoder.unlearned.griffin_lim`, which works in blocks."""
+    """Reference of `vocoder.unlearned`, which works in blocks."""
     magnitude = linear_power(log_mel, config).sqrt()
     draws = torch.rand(magnitude.shape, generator=torch.Generator().manual_seed(seed))
     spectrum = magnitude * torch.exp(2j * math.pi * draws)
@@ -326,7 +326,7 @@ def griffin_lim_of_the_whole(
 
 @torch.inference_mode()
 def noise_vocoded_as_a_whole(log_mel: torch.Tensor, config: SpectrogramConfig, *, seed: int) -> npt.NDArray[np.float32]:
-    """Reference of `vocoder.unlearned.noise_vocoder`, which works in blocks."""
+    """Reference of `vocoder.unlearned`, which works in blocks."""
     noise = torch.randn(len(log_mel) * config.hop_length, generator=torch.Generator().manual_seed(seed))
     gains = (linear_power(log_mel, config) / hann(config).square().sum()).sqrt()
     return synthesise(analyse(noise, config) * gains, config).clamp(-1, 1).numpy()

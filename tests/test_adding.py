@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 import yaml
 
+from pipelines.commandline.options import defaults
 from pipelines.methods.method import Method
 from pipelines.tracking.tracker import CurvePoint, Outcome, TrackedRun, TrackedTraining
 from pipelines.tracking.tracking import Channel
 from tests.vocoder.sounds import random_table
-from vocoder.kinds.kind import Kind
+from vocoder.kinds import Kind
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
+from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -60,8 +63,8 @@ def test_the_method_makes_frames(imported: dict[str, ModuleType]) -> None:
 
 
 def test_the_kind_of_sound_makes_all_samples(imported: dict[str, ModuleType]) -> None:
-    kind, table = imported["sines"].SINES, random_table()
-    assert isinstance(kind, Kind)
+    make, table = imported["sines"].sines, random_table()
+    kind = Kind(key="sines", title="sines", explanation="", marker="+", import_stream=lambda: make)
     codes = table.codes([1, 2, 3])
     syntheses = [create_synthesis(kind, table, Sampling(seed=seed)) for seed in (0, 1)]
     one, other = (synthesis.sounds([codes], [None], names=["a"])[0].samples for synthesis in syntheses)
@@ -85,14 +88,13 @@ def test_the_tracker_writes_each_step_once(imported: dict[str, ModuleType], tmp_
 
 
 def test_the_command_refuses_what_is_out_of_range(imported: dict[str, ModuleType]) -> None:
-    options = yaml.safe_load(example("conf/lengths.yaml"))
-    values = {name: value for name, value in options.items() if name not in ("defaults", "hydra")}
-    with pytest.raises(InputError, match="shortest=-1"):
-        imported["lengths"].lengths({**values, "input": "codes.parquet", "shortest": -1})
+    with pytest.raises(InputError) as refused:
+        imported["lengths"].lengths({"input": "codes.parquet", "shortest": -1})
+    assert refused.value.option == "shortest"
 
 
 def test_the_corpus_sets_options_that_there_are() -> None:
-    known = yaml.safe_load((ROOT / "conf/corpus/embedded.yaml").read_text(encoding="utf-8"))
+    known = defaults(CorpusConfig)
     corpus = yaml.safe_load(example("conf/corpus/animals.yaml"))["corpus"]
     assert set(corpus) <= set(known)
-    assert set(corpus["split"]) <= set(known["split"])
+    assert set(corpus["split"]) <= {*defaults(SplitConfig)}

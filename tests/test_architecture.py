@@ -55,14 +55,14 @@ ARROWS = {
     "wordless/training": ("wordless.training", _BASE),
     "wordless/audio": (_AUDIO, _BASE),
     "tokenizer": ("tokenizer", _AUDIO, _BASE),
-    # the layout of codes, and how near a sound is to each: no tokenizer
-    "lm": ("lm", "tokenizer.codes", "tokenizer.rates", "tokenizer.assignments", _BASE),
+    # codes, and folders of several rates: no tokenizer
+    "lm": ("lm", "tokenizer.codes", "tokenizer.rates", _BASE),
     # bodies read recordings: by a tokenizer or by a front end of their own
     "lm/bodies": ("lm", "tokenizer", _AUDIO, _BASE),
     "lm/heads": ("lm", _AUDIO, _BASE),
     "lm/finetuned": ("lm", _AUDIO, _BASE),
     "lm/samples": ("lm.samples", "vocoder", _AUDIO, _BASE),
-    "vocoder": ("vocoder", "tokenizer.codes", "tokenizer.rates", _AUDIO, _BASE),
+    "vocoder": ("vocoder", "tokenizer.codes", _AUDIO, _BASE),
     "pipelines": (*BELOW, "pipelines"),
     **{f"pipelines/{folder}": (*BELOW, "conf", f"pipelines.{folder}", *below) for folder, below in FOLDERS.items()},
     **{
@@ -80,16 +80,12 @@ KEEPERS = {
     "faiss": ("tokenizer/codebook.py", "pipelines/benchmarks/kmeans.py"),
     "fairseq2": (
         *("wordless/base/causal_transformer.py", "lm/gpt.py"),
-        *("wordless/training/gangs.py", "wordless/training/sharding.py"),
+        "wordless/training/gangs.py",
         # its layers and its cache
         *("lm/samples/transformer.py", "lm/samples/local_attention.py", "lm/samples/generation.py"),
     ),
     "sklearn": ("lm", "pipelines"),
-    "librosa": (
-        "vocoder/judging/pitch.py",
-        "pipelines/methods/signals.py",
-        "pipelines/methods/signals.py",
-    ),  # under a lock
+    "librosa": ("vocoder/judging.py", "pipelines/methods/signals.py"),  # under a lock
     "numba": ("vocoder/engines/kernels.py",),
     "llvmlite": ("vocoder/engines/kernels.py",),
     "jinja2": ("pipelines/pages",),

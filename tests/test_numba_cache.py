@@ -30,7 +30,7 @@ def use_chroma() -> None:
 
 
 def use_pitch() -> None:
-    from vocoder.judging.pitch import pitch
+    from vocoder.judging import pitch
     from wordless.audio.waveform import Waveform
 
     pitch(Waveform(samples=SOUND, sample_rate=8000))

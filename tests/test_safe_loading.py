@@ -25,9 +25,7 @@ OTHER_LOADS = {
 # Their from_pretrained reads safetensors and JSON.
 OURS = {
     "Tokenizer",
-    "RateTokenizer",
     "LanguageModel",
-    "RateLanguageModel",
     "SampleLanguageModel",
     "Vocoder",
     "FineTunedModel",

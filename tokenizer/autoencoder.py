@@ -1,4 +1,11 @@
-"""A small fully connected autoencoder of patches; k-means clusters its bottleneck."""
+"""Patches, small blocks of a spectrogram each of which becomes one code, and their autoencoder.
+
+Patches of full height give one stream. Lower patches give several streams that share autoencoder and codebook::
+
+    mels   |  stream 1  |  stream 1  |         one row of patches for each band,
+           |  stream 0  |  stream 0  |         one column for each time step
+    frames [ 0        1 ][ 2        3 ]        frames = 2
+"""
 
 from dataclasses import dataclass
 
@@ -9,6 +16,21 @@ from tokenizer.options import AutoencoderConfig
 from wordless.base.devices import copy_to
 
 
+def to_patches(spectrogram: Tensor, *, frames: int, height: int) -> Tensor:
+    """``(batch, time, mels)`` -> ``(batch, time // frames, mels // height, frames * height)``; drops a remainder."""
+    batch, time, mels = spectrogram.shape
+    steps, streams = time // frames, mels // height
+    blocks = spectrogram[:, : steps * frames].reshape(batch, steps, frames, streams, height)
+    return blocks.transpose(2, 3).reshape(batch, steps, streams, frames * height)  # (N, S, F, B, H) -> (N, S, B, F * H)
+
+
+def from_patches(patches: Tensor, *, frames: int, height: int) -> Tensor:
+    """Invert `to_patches`: ``(batch, steps, streams, patch)`` -> ``(batch, steps * frames, streams * height)``."""
+    batch, steps, streams, _ = patches.shape
+    blocks = patches.reshape(batch, steps, streams, frames, height).transpose(2, 3)
+    return blocks.reshape(batch, steps * frames, streams * height)
+
+
 def three_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     """Build linear, ReLU, linear, ReLU, linear."""
     return nn.Sequential(
@@ -17,7 +39,10 @@ def three_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 
 
 class Autoencoder(nn.Module):
-    """Autoencoder of normalised log-mel patches: ``(..., patch)`` -> ``(..., bottleneck)`` -> ``(..., patch)``."""
+    """Autoencoder of normalised log-mel patches: ``(..., patch)`` -> ``(..., bottleneck)`` -> ``(..., patch)``.
+
+    k-means clusters the bottleneck.
+    """
 
     def __init__(self, config: AutoencoderConfig, patch_size: int) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tokenizer.patches import to_patches
+from tokenizer.autoencoder import to_patches
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.waveform import FloatArray
 

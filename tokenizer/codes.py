@@ -2,8 +2,21 @@
 
 Code ``p`` stands for exactly the samples ``[p * samples_per_code, (p + 1) * samples_per_code)``. The last code may
 reach beyond the recording (its patch is padded with zeros); ``num_samples`` says where the sound ends.
+
+Codes may have several rates, most have one. Then a row is a time step of the coarsest rate::
+
+    samples   |<------------------ samples_per_code ------------------>|
+    rate 1    [                           a0                           ]     coarse: 8 frames per patch
+    rate 2    [             b0             ][            b1            ]             4
+    rate 3    [     c0      ][     c1      ][     c2     ][     c3     ]     fine:   2
+    values    a0 b0 b1 c0 c1 c2 c3
+
+Where a recording ends within a time step, finer codes after its end are 0. `Codes.by_rate` cuts them off, so nobody
+reads them.
 """
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from typing import Any, Protocol
@@ -18,6 +31,7 @@ from wordless.base.errors import InputError
 from wordless.base.ranges import require
 
 IntArray = npt.NDArray[np.int32]
+FINGERPRINT_LENGTH = 16  # hexadecimal digits: 64 bits
 MAX_STREAMS = 4096
 MAX_SAMPLES_PER_CODE = 1 << 30
 MAX_SAMPLE_RATE = 1_000_000  # Hz
@@ -39,8 +53,7 @@ class CodesFormat:
     """The meaning of codes without their values: everything that recordings of one codebook share."""
 
     codebook_size: int
-    # codes per time step: band after band, and within a band its residual levels, coarse to fine; of several rates, see
-    # `tokenizer.rates`
+    # codes per time step: rate after rate, band after band, and within a band its residual levels, coarse to fine
     streams: int
     samples_per_code: int  # samples per time step
     sample_rate: int  # Hz
@@ -80,8 +93,33 @@ class CodesFormat:
         """The format of the codes of each rate alone, coarse to fine."""
         return tuple(replace(self, rates=(), **vars(rate)) for rate in self.rates) or (self,)
 
+    @classmethod
+    def of_rates(cls, formats: Sequence["CodesFormat"]) -> "CodesFormat":
+        """Return the format of codes at several rates, coarse to fine; that of a single rate is returned as is.
+
+        Raises:
+            InputError: the rates do not fill a time step, or differ in codebook size or sample rate.
+        """
+        coarsest = formats[0]
+        if len(formats) == 1:
+            return coarsest
+        for each in formats:
+            if (each.codebook_size, each.sample_rate) != (coarsest.codebook_size, coarsest.sample_rate):
+                raise InputError(
+                    f"one rate has {coarsest.codebook_size} codes at {coarsest.sample_rate} Hz, another "
+                    f"{each.codebook_size} at {each.sample_rate} Hz; all rates of a tokenizer must have the same"
+                )
+        names = [field.name for field in fields(RateFormat)]
+        return replace(
+            coarsest,
+            streams=sum(coarsest.samples_per_code // each.samples_per_code * each.streams for each in formats),
+            tokenizer=_joint_fingerprint([each.tokenizer for each in formats]),
+            codebook=_joint_fingerprint([each.codebook for each in formats]),
+            rates=tuple(RateFormat(**{name: getattr(each, name) for name in names}) for each in formats),
+        )
+
     def as_dict(self) -> dict[str, object]:
-        """Return the content of files. A single rate adds nothing to it, so its files are those of older versions."""
+        """Return the content of files, which names rates only where there are several."""
         values = asdict(self)
         return values if self.rates else {name: value for name, value in values.items() if name != "rates"}
 
@@ -151,6 +189,24 @@ class Codes:
         borders = np.minimum(np.arange(len(self.values) + 1) * self.format.samples_per_code, self.num_samples)
         return np.stack([borders[:-1], borders[1:]], axis=1) / self.format.sample_rate
 
+    @property
+    def by_rate(self) -> tuple["Codes", ...]:
+        """The codes of each rate, coarse to fine, each as the tokenizer of this rate alone gives them."""
+        if not self.format.rates:
+            return (self,)
+        parts, first = [], 0
+        for own in self.format.formats:
+            width = self.format.samples_per_code // own.samples_per_code * own.streams
+            values = self.values[:, first : first + width].reshape(-1, own.streams)[: own.steps(self.num_samples)]
+            parts.append(Codes(values=values, num_samples=self.num_samples, format=own))
+            first += width
+        return tuple(parts)
+
+    @property
+    def finest(self) -> "Codes":
+        """The codes of the finest rate, which a vocoder decodes."""
+        return self.by_rate[-1]
+
     def crop(self, start: int, stop: int) -> "Codes":
         """Return time steps ``[start, stop)`` as separate codes."""
         values, step = self.values[start:stop], self.format.samples_per_code
@@ -166,6 +222,39 @@ def join_codes(prompt: Codes, *more: Codes) -> Codes:
     *whole, last = prompt, *more
     samples = prompt.format.samples_per_code * sum(len(part.values) for part in whole) + last.num_samples
     return replace(last, values=np.concatenate([part.values for part in (prompt, *more)]), num_samples=samples)
+
+
+def join_rates(parts: Sequence[Codes]) -> Codes:
+    """Join the codes of one recording at several rates, coarse to fine; a single rate is returned as is.
+
+    The parts may differ in length by less than a time step, because each was padded to whole codes. The shortest
+    decides.
+
+    Raises:
+        InputError: the parts are not of one recording, or see `CodesFormat.of_rates`.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    codes_format = CodesFormat.of_rates([part.format for part in parts])
+    lengths = [part.num_samples for part in parts]
+    num_samples, steps = min(lengths), codes_format.steps(min(lengths))
+    if max(lengths) - num_samples >= codes_format.samples_per_code:
+        raise InputError(f"codes of several rates are of {lengths} samples; join the codes of one recording")
+    columns = [_rows(part, codes_format, steps, num_samples) for part in parts]
+    return Codes(values=np.concatenate(columns, axis=1), num_samples=num_samples, format=codes_format)
+
+
+def _rows(part: Codes, codes_format: CodesFormat, steps: int, num_samples: int) -> IntArray:
+    """Lay a rate's codes of each time step side by side: ``(time, streams)`` -> ``(steps, codes of a time step)``."""
+    share, own = codes_format.samples_per_code // part.format.samples_per_code, part.format
+    rows: IntArray = np.zeros((steps * share, own.streams), np.int32)
+    kept = part.values[: own.steps(num_samples)]
+    rows[: len(kept)] = kept
+    return rows.reshape(steps, share * own.streams)
+
+
+def _joint_fingerprint(parts: Sequence[str]) -> str:
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:FINGERPRINT_LENGTH]
 
 
 class GatheredCodes:
@@ -213,7 +302,7 @@ class CodeMeanings(Protocol):
 
     @property
     def gain(self) -> float:
-        """Gain in dB that sound of the codes needs; see `tokenizer.make_up_gain`."""
+        """Gain in dB that sound of the codes needs; see `tokenizer.fitting.measure_gain`."""
 
     def spectrogram(self, values: Tensor) -> Tensor:
         """Decode codes ``(batch, time, streams)`` to normalised log-mel ``(batch, time * patch_frames, mels)``."""
@@ -253,3 +342,43 @@ def require_same_codebook(wanted: CodesFormat, given: CodesFormat, *, owner: str
                 f"{owner} has {field.name} {own}, the codes have {field.name} {other}, and both name codebook "
                 f"{wanted.codebook}: one of them was altered; encode the recordings again (wordless encode)"
             )
+
+
+def soft_assignments(bottlenecks: Tensor, codebooks: Tensor, spacings: Sequence[float]) -> Tensor:
+    """Compute how much a bottleneck belongs to each code: ``(..., bands, bottleneck)`` -> ``(..., streams, codes)``.
+
+    It is the softmax of -|b - c|^2 / m, with m the level's spacing, as `spacings_of` gives it. ``codebooks (levels,
+    codes, bottleneck)`` are coarse to fine; a finer level is assigned what the nearest centroid of the coarser level
+    leaves over.
+    """
+    residual, levels = bottlenecks, []
+    for centroids, spacing in zip(codebooks, spacings, strict=True):
+        squares = torch.cdist(residual, centroids).square()  # (..., bands, codes)
+        levels.append((-squares / squares.new_tensor(spacing)).softmax(-1))
+        residual = residual - centroids[squares.argmin(-1)]
+    return torch.stack(levels, -2).flatten(-3, -2)  # (..., bands, levels, codes) -> (..., streams, codes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SoftCodes:
+    """The codes of a recording, and the bottlenecks between whose neighbouring codes they chose."""
+
+    codes: Codes
+    bottlenecks: Tensor  # (time, bands, bottleneck)
+    codebooks: Tensor  # (levels, codes, bottleneck)
+    spacings: tuple[float, ...]  # of `spacings_of`
+
+    def shares(self, start: int, stop: int) -> Tensor:
+        """Compute `soft_assignments` of the time steps ``[start, stop)``: ``(steps, streams, codes)``."""
+        return soft_assignments(self.bottlenecks[start:stop], self.codebooks, self.spacings)
+
+
+def spacings_of(codebooks: Tensor) -> tuple[float, ...]:
+    """Return each level's median squared distance of a centroid to its nearest neighbour."""
+    return tuple(map(_spacing, codebooks))
+
+
+def _spacing(centroids: Tensor) -> float:
+    squares = torch.cdist(centroids, centroids).square()
+    squares.fill_diagonal_(torch.inf)
+    return float(squares.amin(-1).median().clamp(min=1e-12))

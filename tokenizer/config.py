@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from tokenizer.autoencoder import Autoencoder, StateDecoder
+from tokenizer.codes import FINGERPRINT_LENGTH
 from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.speech_layer import SpeechLayerConfig
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import InputError, within
 from wordless.base.options import Options, option
-
-FINGERPRINT_LENGTH = 16  # hexadecimal digits: 64 bits
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,18 +1,25 @@
 """A tokenizer that any process can load, beside the recordings that it reads."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from tokenizer.codes import CodesFormat
+import torch
+from torch import Tensor
+
+from tokenizer.codes import Codes, CodesFormat
+from tokenizer.options import View
 from tokenizer.parquet import CodedClip
-from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
-from tokenizer.signals import codes_of_frames
+from tokenizer.signals import codes_of_frames, short_together
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Clip
+from wordless.audio.spectrogram import frames_stream, warp
 from wordless.audio.waveform import skip_samples
+
+FRAMES_AT_ONCE = 3000  # pieces of a long recording, each warped separately
 
 Job = tuple[Clip, int]  # a clip, and the frames of it to skip
 
@@ -28,22 +35,17 @@ class Encoder:
     @property
     def format(self) -> CodesFormat:
         """Meaning of the codes."""
-        return self.of_any_rates.format
+        return self.tokenizer.format
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer, loaded once in each process; of several rates, the finest."""
-        return self.of_any_rates.finest
-
-    @property
-    def of_any_rates(self) -> Tokenizer | RateTokenizer:
-        """The tokenizer, which may have several rates."""
+        """The tokenizer, loaded once in each process."""
         return _load(self.folder, self.device)
 
 
 @lru_cache(maxsize=1)
-def _load(folder: Path, device: str) -> Tokenizer | RateTokenizer:
-    return load_tokenizer(folder, device=device)
+def _load(folder: Path, device: str) -> Tokenizer:
+    return Tokenizer.from_pretrained(folder, device=device)
 
 
 def encode_clip(encoder: Encoder, job: Job) -> CodedClip:
@@ -59,3 +61,65 @@ def encode_hearings(heard: HeardFrames, encoder: Encoder, clip: Clip) -> list[Co
     """Encode one clip in each of its stored hearings."""
     coded = codes_of_frames(encoder.tokenizer, heard.of(clip))
     return [CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split) for codes in coded]
+
+
+def encode_views(encoder: Encoder, job: tuple[Clip, Sequence[View]]) -> list[CodedClip]:
+    """Encode one clip in several views.
+
+    The warped copies of a short clip share blocks of patches, because a block of few patches takes as long as a full
+    one. Memory holds one warped copy of a long clip, or `FRAMES_AT_ONCE` frames of the copies of a short one.
+    """
+    clip, views = job
+    audio, warped = encoder.tokenizer.front_end, [view for view in views if view.is_warped]
+    short = clip.seconds * audio.sample_rate <= FRAMES_AT_ONCE * audio.hop_length
+    values = _encode_short(encoder, clip, warped) if short else _encode_long(encoder, clip, warped)
+    made = []
+    for view in views:
+        if view.is_warped:
+            steps, step = next(values), encoder.tokenizer.config.samples_per_code
+            codes = Codes(values=steps.numpy(), num_samples=len(steps) * step, format=encoder.tokenizer.format)
+            offset = view.offset_frames
+            made.append(CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=offset))
+        else:
+            made.append(encode_clip(encoder, (clip, view.offset_frames)))
+    return made
+
+
+def _encode_short(encoder: Encoder, clip: Clip, views: Sequence[View]) -> Iterator[Tensor]:
+    """Give the codes ``(steps, streams)`` of a clip in each warped view, of several views at a time."""
+    if views:
+        tokenizer, frames = encoder.tokenizer, [*_frames(encoder, clip)]
+        none = tokenizer.mean.new_zeros(0, len(tokenizer.mean)).cpu()  # a clip shorter than a hop has no frame
+        copies = (torch.cat([none, *_warp_pieces(encoder, frames, view)]) for view in views)
+        for several in short_together(copies, FRAMES_AT_ONCE):
+            steps = [len(patches) // tokenizer.patch_frames for patches in several]
+            yield from torch.split(tokenizer.encode_spectrogram(torch.cat(several)), steps)
+
+
+def _encode_long(encoder: Encoder, clip: Clip, views: Sequence[View]) -> Iterator[Tensor]:
+    """Give the same as `_encode_short`, piece by piece of each view."""
+    for view in views:
+        pieces = _warp_pieces(encoder, _frames(encoder, clip), view)
+        yield torch.cat([encoder.tokenizer.encode_spectrogram(piece) for piece in pieces])
+
+
+@torch.inference_mode()
+def _frames(encoder: Encoder, clip: Clip) -> Iterator[Tensor]:
+    """Give the clip's log-mel ``(time, mels)`` piece by piece, as all warped views have it before their own range."""
+    blocks = read_blocks(encoder.root / clip.path, encoder.format.sample_rate, part=clip.part)
+    yield from frames_stream(encoder.tokenizer.log_mel, blocks, frames=FRAMES_AT_ONCE)
+
+
+@torch.inference_mode()
+def _warp_pieces(encoder: Encoder, frames: Iterable[Tensor], view: View) -> Iterator[Tensor]:
+    """Give the warped pieces ``(time, mels)`` of a clip, each of whole patches."""
+    tokenizer = encoder.tokenizer
+    size = max(view.patch_frames, tokenizer.patch_frames)
+    for piece in tokenizer.log_mel.relative(frames, dynamic_range=view.dynamic_range):
+        warped = _warp(piece, view)[view.offset_frames :]
+        yield warped[: len(warped) // size * size]
+
+
+def _warp(frames: Tensor, view: View) -> Tensor:
+    length, speed, formants = torch.tensor([len(frames)]), torch.tensor([view.speed]), torch.tensor([view.formants])
+    return warp(frames[None], length, speeds=speed, formants=formants)[0][0]

@@ -47,12 +47,11 @@ means another sound at each rate. The folders `rate_1` to `rate_{count}` hold a 
 {rows}
 
 ```python
-from tokenizer.rate_tokenizer import RateTokenizer
-from tokenizer.rates import split_rates
+import wordless
 
-tokenizer = RateTokenizer.from_pretrained("this/folder")
-codes = tokenizer.encode(samples, sample_rate)  # mono float32
-coarse, *finer = split_rates(codes)
+tokenizer = wordless.Tokenizer.from_pretrained("this/folder")
+codes = tokenizer.encode(samples, sample_rate)  # mono or stereo, float or int16
+coarse, *finer = codes.by_rate
 ```
 """
 

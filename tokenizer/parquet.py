@@ -1,8 +1,12 @@
-"""Codes on disk: Parquet shards with one row per clip, the format in the schema's metadata, and a completion marker."""
+"""Codes on disk: Parquet shards with one row per clip, the format in the schema's metadata, and a completion marker.
+
+A Parquet file of a kilobyte can stand for a hundred million codes. Another program may have written it with wider
+integers, dictionaries or additional columns. So columns and memory are checked by the footer before any row is read.
+"""
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +18,14 @@ import pyarrow as pa
 import pyarrow.compute  # as pa.compute
 import pyarrow.parquet as pq
 
-from tokenizer import shard_schema
 from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
-from tokenizer.parquet_layout import row_groups
+from tokenizer.parquet_layout import RowGroup, row_groups
 from wordless.audio.recordings.manifest import clip_name
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.files import aside, write_aside
 from wordless.base.json_values import parse_json, read_json, shortened
+from wordless.base.memory import machine_memory
 from wordless.base.saved_models import first_line
 
 # Errors of pyarrow for damaged files.
@@ -31,6 +35,82 @@ METADATA_KEY = b"wordless.codes"
 COMPLETE = "complete.json"
 GROUP_CODES = 1 << 20  # least codes of a row group, which is written and read at once
 ROWS = 1024  # rows of a row group that are converted to clips at once
+MAX_GROUP_CODES = 100_000_000  # of a row group, which is read at once: 0.4 GB; 270 hours at 100 codes per second
+MAX_GROUP_ROWS = 1 << 20  # clips
+MAX_GROUP_BYTES = 1 << 30  # of a row group's columns, uncompressed
+BYTES_PER_CLIP = 1000  # Python objects of a clip, apart from its codes
+BYTES_PER_CODE = 4
+MAX_TEXT = 1 << 16  # bytes of a path, label or group
+COLUMNS = pa.schema(
+    [
+        ("path", pa.string()),
+        ("split", pa.string()),
+        ("label", pa.string()),
+        ("group", pa.string()),
+        ("offset_frames", pa.int32()),
+        ("num_samples", pa.int64()),
+        ("values", pa.list_(pa.int32())),  # time-major, stream-minor
+    ]
+)
+SPAN_COLUMNS = ("start", "end")  # seconds within the file ``path``; only in files with segments
+SPANS = pa.schema([(name, pa.float64()) for name in SPAN_COLUMNS])
+TEXTS = ("path", "split", "label", "group")
+OPTIONAL = ("split", "label", "group", *SPAN_COLUMNS)  # columns with missing values
+
+
+def choose_columns(*, segments: bool) -> pa.Schema:
+    """Return the columns of a file, with or without those of segments."""
+    return pa.schema([*COLUMNS, *SPANS]) if segments else COLUMNS
+
+
+def require_columns(schema: pa.Schema, file: Path) -> pa.Schema:
+    """Return the columns to read, and refuse a file that lacks one or has one of another type.
+
+    Columns of segments are read only if the file has them; additional columns are ignored.
+    """
+    wanted = choose_columns(segments=any(name in schema.names for name in SPAN_COLUMNS))
+    for field in wanted:
+        places = schema.get_all_field_indices(field.name)
+        if len(places) != 1:
+            count = "no column" if not places else f"{len(places)} columns"
+            raise InputError(f"{file} has {count} {field.name!r}; name a file that wordless encode wrote")
+        found = schema.field(places[0]).type
+        if not _fits(found, field.type):
+            problem = f"{file} has the column {field.name!r} of type {found}"
+            raise InputError(f"{problem}; it must be {field.type}: name a file that wordless encode wrote")
+    return wanted
+
+
+def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Return whether a type can be read as the wanted one: any width of integers and any encoding of text."""
+    if pa.types.is_dictionary(found):
+        return _fits(found.value_type, wanted)
+    if pa.types.is_list(wanted):
+        return (pa.types.is_list(found) or pa.types.is_large_list(found)) and _fits(found.value_type, pa.int32())
+    if pa.types.is_string(wanted):
+        return bool(pa.types.is_string(found) or pa.types.is_large_string(found))
+    return bool(pa.types.is_integer(found) or (pa.types.is_floating(wanted) and pa.types.is_floating(found)))
+
+
+def require_memory(groups: Sequence[RowGroup], file: Path) -> int:
+    """Return the bytes of all clips of a file in memory; refuse row groups that are too large to be read at once."""
+    for group in groups:
+        for found, most, what in (
+            (group.values, MAX_GROUP_CODES, "values"),
+            (group.rows, MAX_GROUP_ROWS, "rows"),
+            (group.size, MAX_GROUP_BYTES, "bytes"),
+        ):
+            if not 0 <= found <= most:
+                problem = f"{file} has a row group of {found} {what}"
+                raise InputError(f"{problem}; at most {most} are read at once: write it with smaller row groups")
+    return sum(BYTES_PER_CODE * group.values + BYTES_PER_CLIP * group.rows for group in groups)
+
+
+def require_room(needed: int, path: Path) -> None:
+    """Refuse codes that need more memory than the machine has."""
+    if needed > (there := machine_memory()):
+        problem = f"{path} holds codes that take {needed / 1e9:.1f} GB of memory"
+        raise InputError(f"{problem}, and this machine has {there / 1e9:.1f} GB; split it into several files")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,7 +145,7 @@ def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, 
         InputError: a clip has codes of another format, has too many codes, or is a segment while ``segments`` is false.
     """
     about = {METADATA_KEY: json.dumps(format.as_dict(), sort_keys=True).encode()}
-    schema = shard_schema.choose_columns(segments=segments).with_metadata(about)
+    schema = choose_columns(segments=segments).with_metadata(about)
     with aside(path) as beside, pq.ParquetWriter(beside, schema) as writer:
         for group in _groups(clips):
             for clip in group:
@@ -80,7 +160,7 @@ def _groups(clips: Iterable[CodedClip]) -> Iterator[list[CodedClip]]:
     for clip in clips:
         group.append(clip)
         held += clip.codes.values.size
-        if held >= GROUP_CODES or len(group) == shard_schema.MAX_GROUP_ROWS:
+        if held >= GROUP_CODES or len(group) == MAX_GROUP_ROWS:
             yield group
             group, held = [], 0
     if group:
@@ -88,7 +168,7 @@ def _groups(clips: Iterable[CodedClip]) -> Iterator[list[CodedClip]]:
 
 
 def _require_fit(clip: CodedClip, format: CodesFormat, *, segments: bool) -> None:
-    if clip.codes.values.size > (most := shard_schema.MAX_GROUP_CODES):
+    if clip.codes.values.size > (most := MAX_GROUP_CODES):
         problem = f"{clip.path} has {clip.codes.values.size} codes; a row of a codes file holds at most {most}"
         raise InputError(f"{problem}: cut the recording into several")
     if clip.codes.format != format:
@@ -114,14 +194,14 @@ def read_codes(path: Path) -> tuple[CodesFormat, Iterator[CodedClip]]:
 
     Raises:
         InputError: the path does not exist, the folder is not complete, or a file holds no codes or needs more memory
-            than `tokenizer.shard_schema` allows; the iterator raises it for values outside the codebook.
+            than `tokenizer.parquet` allows; the iterator raises it for values outside the codebook.
     """
     files = _shards(path) if path.is_dir() else [path]
     footers = [_read_footer(file) for file in files]
     format = footers[0].format
     for file, footer in zip(files, footers, strict=True):
         _require_same_format(file, footer.format, format)
-    shard_schema.require_room(sum(footer.memory for footer in footers), path)
+    require_room(sum(footer.memory for footer in footers), path)
     return format, _clips(files, format)
 
 
@@ -162,7 +242,7 @@ def _read_footer(file: Path) -> _Footer:
         groups = row_groups(file)
     except InputError as error:
         raise InputError(f"{file} is not a Parquet file ({error}); name one that wordless encode wrote") from error
-    memory = shard_schema.require_memory(groups, file)
+    memory = require_memory(groups, file)
     try:
         schema = pq.read_schema(file)
     except UNREADABLE as error:
@@ -177,7 +257,7 @@ def _read_footer(file: Path) -> _Footer:
     except InputError as error:
         problem = f"{file} does not say what its codes are ({METADATA_KEY.decode()} in its schema: {first_line(error)})"
         raise InputError(f"{problem}; name a file that wordless encode wrote") from error
-    return _Footer(format=format, columns=shard_schema.require_columns(schema, file), memory=memory)
+    return _Footer(format=format, columns=require_columns(schema, file), memory=memory)
 
 
 def _shards(folder: Path) -> list[Path]:
@@ -214,7 +294,7 @@ def _readable(file: Path) -> Iterator[None]:
 def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
     for file in files:
         columns = _read_footer(file).columns
-        with pq.ParquetFile(file, read_dictionary=shard_schema.TEXTS) as shard:
+        with pq.ParquetFile(file, read_dictionary=TEXTS) as shard:
             for group in range(shard.num_row_groups):
                 with _readable(file):
                     table = shard.read_row_group(group, columns=columns.names)
@@ -237,10 +317,10 @@ def _column(column: pa.Array, field: pa.Field) -> pa.Array:
     """Convert a column to its own type and refuse missing values."""
     if pa.types.is_dictionary(column.type):
         longest = pa.compute.max(pa.compute.binary_length(column.dictionary.cast(pa.large_string()))).as_py() or 0
-        if longest > (most := shard_schema.MAX_TEXT):
+        if longest > (most := MAX_TEXT):
             raise InputError(f"the column {field.name!r} has a text of {longest} bytes; at most {most} are read")
     column = column.cast(field.type)
-    gaps = column.null_count if field.name not in shard_schema.OPTIONAL else 0
+    gaps = column.null_count if field.name not in OPTIONAL else 0
     if gaps or (field.name == "values" and column.flatten().null_count):
         raise InputError(f"the column {field.name!r} has a row without a value")
     return column

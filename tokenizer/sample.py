@@ -10,17 +10,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tokenizer.autoencoder import PatchBatch
-from tokenizer.patches import to_patches
+from tokenizer.autoencoder import PatchBatch, to_patches
 from tokenizer.speech_layer import SpeechLayer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, log_mel_stream, warp
-from wordless.base.pools import in_order
+from wordless.base.pools import Pool, in_order
 from wordless.base.seeds import named_seed
-from wordless.base.tasks import Pool
 
 FloatArray = npt.NDArray[np.float32]
 WHOLE_BYTES = 2**20  # of log-mel that a worker may send back: that of a clip of 40 s by default

@@ -1,6 +1,6 @@
 """The continuous signals of a recording, piece by piece: log-mel, and the bottlenecks from which codes are chosen."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenizer.assignments import SoftCodes
-from tokenizer.codes import Codes
+from tokenizer.codes import Codes, SoftCodes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.spectrogram import LogMel, log_mel_stream, subtract_mean
-from wordless.audio.waveform import FloatArray
+from wordless.audio.waveform import FloatArray, Waveform
 
 PATCHES_AT_ONCE = 500
 
@@ -125,3 +124,19 @@ def _observe(pieces: Iterable[Tensor], observer: Callable[[Tensor], None]) -> It
     for piece in pieces:
         observer(piece)
         yield piece
+
+
+@torch.inference_mode()
+def pictures(tokenizer: Tokenizer, originals: Sequence[Waveform], codes: Sequence[Codes]) -> dict[str, Tensor]:
+    """Show what a tokenizer keeps: log-mel ``(time, mels)``, original, autoencoded and quantised; and the codes."""
+    found = {}
+    for number, (original, each) in enumerate(zip(originals, codes, strict=True)):
+        padded = np.zeros(len(each.values) * each.format.samples_per_code, np.float32)
+        padded[: len(original.samples)] = original.samples
+        spectrogram = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(padded)[None]))
+        found[f"{number}:original"] = spectrogram[0]
+        bottlenecks = tokenizer.bottlenecks_of(padded, spectrogram)
+        found[f"{number}:autoencoder"] = tokenizer.decode_bottlenecks(bottlenecks)[0]
+        found[f"{number}:codebook"] = tokenizer.spectrogram(torch.from_numpy(each.values)[None])[0]
+        found[f"{number}:codes"] = torch.from_numpy(each.values)
+    return {name: picture.contiguous() for name, picture in found.items()}

@@ -9,20 +9,21 @@ spectrogram, and a layer of a speech model for its samples.
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import islice, tee
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tokenizer.assignments import spacings_of
-from tokenizer.autoencoder import Autoencoder, StateDecoder
-from tokenizer.codes import Codes, CodesFormat, GatheredCodes, require_sound
+from tokenizer.autoencoder import Autoencoder, StateDecoder, from_patches, to_patches
+from tokenizer.codes import Codes, CodesFormat, GatheredCodes, join_rates, require_sound, spacings_of
 from tokenizer.config import SavedTokenizer, TokenizerConfig, fingerprint, stored_config, weight_shapes
-from tokenizer.model_card import LEVELS, MODEL_CARD, SPEECH_LAYER
-from tokenizer.patches import from_patches, to_patches
+from tokenizer.model_card import LEVELS, MODEL_CARD, SPEECH_LAYER, rates_card
+from tokenizer.rates import load_rates, save_rates
 from tokenizer.speech_layer import SpeechLayer, open_copy
 from wordless.audio.mono import Samples, as_waveform, each_recording
 from wordless.audio.options import SpectrogramConfig
@@ -41,10 +42,13 @@ PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste
 class Tokenizer(nn.Module):
     """Encoder of sound to codes, and decoder of codes to spectrograms.
 
+    A tokenizer of several rates, from `of_rates`, encodes at each of them, and is the tokenizer of the finest in all
+    other respects: it decodes the finest codes.
+
     Inputs may be on any device. Outputs are returned on the input's device. ``mean`` and ``std`` ``(mels,)`` are of the
     training frames' log-mel, ``centroids`` are the codebook ``([levels,] codebook_size, bottleneck)``. With a
     ``speech_layer``, bottlenecks are its states, and ``autoencoder`` is their decoder alone. Sound of the codes needs a
-    ``gain`` in dB: see `tokenizer.make_up_gain`.
+    ``gain`` in dB: see `tokenizer.fitting.measure_gain`.
     """
 
     mean: Tensor
@@ -61,6 +65,7 @@ class Tokenizer(nn.Module):
         speech_layer: SpeechLayer | None = None,
         *,
         gain: float = 0.0,
+        coarser: Sequence["Tokenizer"] = (),
     ) -> None:
         super().__init__()
         require_gain(gain)
@@ -74,13 +79,38 @@ class Tokenizer(nn.Module):
         self.register_buffer("std", std)
         # A single level has no level axis, so that its file and fingerprint are those of older versions.
         self.register_buffer("centroids", centroids[0] if centroids.ndim == 3 and len(centroids) == 1 else centroids)
-        self.format = self._format()
+        self.coarser = tuple(coarser)  # of coarser rates, coarse to fine
+        self.format = CodesFormat.of_rates([*(each.format for each in coarser), self._format()])
         self.eval()
 
-    @property
+    @classmethod
+    def of_rates(cls, tokenizers: Sequence["Tokenizer"]) -> "Tokenizer":
+        """Return the tokenizer of all rates: one tokenizer for each, coarse to fine, with the same front end."""
+        *coarser, finest = tokenizers
+        if any(each.front_end != finest.front_end for each in coarser):
+            raise InputError("the tokenizers of several rates differ in their front end; train them in one run")
+        return finest._beside(coarser)
+
+    def _beside(self, coarser: Sequence["Tokenizer"]) -> "Tokenizer":
+        parts = (self.config, self.mean, self.std, self.autoencoder, self.centroids, self.speech_layer)
+        return Tokenizer(*parts, gain=self.gain, coarser=coarser)
+
+    @cached_property
     def finest(self) -> "Tokenizer":
-        """The tokenizer itself; of several rates it is another one: see `tokenizer.rate_tokenizer`."""
-        return self
+        """The tokenizer of the finest rate alone, whose codes a vocoder decodes."""
+        return self._beside(()) if self.coarser else self
+
+    def _apply(self, *arguments: Any, **options: Any) -> "Tokenizer":
+        """Move all rates together to another device."""
+        for each in self.coarser:
+            each._apply(*arguments, **options)
+        vars(self).pop("finest", None)  # which is made anew, of the moved tensors
+        return super()._apply(*arguments, **options)
+
+    @property
+    def rates(self) -> tuple["Tokenizer", ...]:
+        """The tokenizer of each rate alone, coarse to fine."""
+        return (*self.coarser, self.finest)
 
     @property
     def front_end(self) -> SpectrogramConfig:
@@ -131,14 +161,14 @@ class Tokenizer(nn.Module):
     def encode_file(self, path: Path | str) -> Codes:
         """Encode a recording that libsndfile can read; see `encode_stream` for its use of memory."""
         audio = self.config.audio
-        return self._gather(self.encode_stream(read_blocks(Path(path), audio.sample_rate, channel=audio.channel)))
+        return self._gather(read_blocks(Path(path), audio.sample_rate, channel=audio.channel))
 
     def encode_blocks(self, blocks: Iterable[FloatArray], sample_rate: int) -> Codes:
         """Encode a waveform that arrives in blocks of any sizes."""
-        return self._gather(self.encode_stream(resample_blocks(blocks, sample_rate, self.config.audio.sample_rate)))
+        return self._gather(resample_blocks(blocks, sample_rate, self.config.audio.sample_rate))
 
     def encode_stream(self, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, int]]:
-        """Give codes ``(steps, streams)`` and the samples they cover, as blocks at the tokenizer's own rate arrive.
+        """Give finest codes ``(steps, streams)`` and the samples they cover, as blocks at the own sample rate arrive.
 
         The codes are on the tokenizer's device, so a GPU need not finish a block before the next one is sent to it.
         Memory is constant, except with ``audio.remove_mean=clip`` and ``audio.dynamic_range``: the mean and the loudest
@@ -173,7 +203,7 @@ class Tokenizer(nn.Module):
             history = padded[size:]
             sizes.append(len(block))
             frames = self.log_mel.frames(copy_to(torch.from_numpy(padded)[None], self.centroids.device))[0]
-            yield frames[: self.format.steps(len(block)) * self.patch_frames]
+            yield frames[: -(-len(block) // self.config.samples_per_code) * self.patch_frames]
 
     @torch.inference_mode()
     def encode_spectrogram(self, spectrogram: Tensor) -> Tensor:
@@ -276,8 +306,11 @@ class Tokenizer(nn.Module):
     def save_pretrained(self, folder: Path | str) -> None:
         """Write ``model.safetensors``, a model card and, last, ``config.json``: a folder with a config is whole.
 
-        A speech model is copied into the folder ``speech_model``.
+        A speech model is copied into the folder ``speech_model``. Of several rates, each has a folder of its own.
         """
+        folder = Path(folder).expanduser()
+        if self.coarser:
+            return save_rates(folder, self.rates, self.format, card=rates_card(self.format))
         fingerprints = {"tokenizer": self.format.tokenizer, "codebook": self.format.codebook}
         config = {**stored_config(self.config), "gain": self.gain, "fingerprints": fingerprints}
         levels = LEVELS.format(config=self.config) if self.config.levels > 1 else ""
@@ -285,7 +318,6 @@ class Tokenizer(nn.Module):
         card = MODEL_CARD.format(
             config=self.config, format=self.format, gain=self.gain, levels=levels, speech_layer=source
         )
-        folder = Path(folder).expanduser()
         if self.speech_layer is not None:
             self.speech_layer.save_copy(folder)
         saved_models.write_model(folder, self._weights(), config, card=card, hashed=False, indent=1)
@@ -297,6 +329,9 @@ class Tokenizer(nn.Module):
         ``user/name`` is a repository of the Hugging Face hub, unless there is such a folder.
         """
         folder = saved_models.model_folder(folder, saved_models.TOKENIZER)
+        if saved_models.holds_rates(folder):
+            load = partial(cls.from_pretrained, device=device)
+            return cls.of_rates(load_rates(folder, "tokenizer", load, lambda each: cls.of_rates(each).format))
         remedy = "copy it again from its run"
         with saved_models.reading(folder, saved_models.TOKENIZER, SavedTokenizer, remedy=remedy) as saved:
             config = saved.config
@@ -325,6 +360,7 @@ class Tokenizer(nn.Module):
         return {name: value for name, value in state.items() if not name.startswith(("log_mel.", "speech_layer."))}
 
     def _format(self) -> CodesFormat:
+        """Return the format of the finest codes alone."""
         # The fingerprint of front end and autoencoder is the same for codebooks of any size and number of levels.
         config = stored_config(replace(self.config, codebook_size=0, levels=1))
         learned = self._weights()
@@ -339,11 +375,23 @@ class Tokenizer(nn.Module):
             codebook=fingerprint(tokenizer, {"centroids": centroids}),
         )
 
-    def _gather(self, stream: Iterable[tuple[Tensor, int]]) -> Codes:
-        gathered = GatheredCodes(self.format)
-        for block, covered in stream:
-            gathered.add(block, covered)
-        return gathered.codes
+    def _gather(self, samples: Iterable[FloatArray]) -> Codes:
+        """Encode samples at each rate, side by side, block after block of the coarsest.
+
+        A block has equally many codes at each rate, so finer rates take several blocks::
+
+            rate 1   [          block          ]
+            rate 2   [   block    ][   block   ]
+        """
+        gathered = [GatheredCodes(each.format) for each in self.rates]
+        copies = tee(samples, len(self.rates)) if self.coarser else (samples,)  # a tee keeps blocks for a while
+        streams = [each.encode_stream(copy) for each, copy in zip(self.rates, copies, strict=True)]
+        shares = [self.format.samples_per_code // each.format.samples_per_code for each in self.rates]
+        while any(turn := [list(islice(stream, share)) for stream, share in zip(streams, shares, strict=True)]):
+            for rate, blocks in zip(gathered, turn, strict=True):
+                for block, covered in blocks:
+                    rate.add(block, covered)
+        return join_rates([rate.codes for rate in gathered])
 
 
 def sound_for(audio: SpectrogramConfig, given: Waveform | Samples, sample_rate: int | None, *, name: str) -> Waveform:

@@ -24,9 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenizer.codes import Codes, CodesFormat, IntArray
-from tokenizer.parquet import CodedClip, require_clip_path
-from tokenizer.rates import split_rates
-from tokenizer.shard_schema import BYTES_PER_CODE, require_room
+from tokenizer.parquet import BYTES_PER_CODE, CodedClip, require_clip_path, require_room
 from wordless.audio.recordings.sound_names import without_span
 from wordless.base.errors import InputError
 from wordless.base.files import aside
@@ -99,7 +97,7 @@ def _write_times(path: Path, clips: Iterable[CodedClip], deduplicate: bool) -> N
 
 def _timed_rows(clip: CodedClip, deduplicate: bool) -> Iterator[tuple[str | int, ...]]:
     begin = 0.0 if clip.span is None else clip.span[0]
-    for rate, codes in enumerate(split_rates(clip.codes), 1):
+    for rate, codes in enumerate(clip.codes.by_rate, 1):
         times = codes.times + begin
         for stream, values in enumerate(codes.values.T, 1):
             first = _first_of_run(values) if deduplicate else np.ones(len(values), bool)

@@ -16,7 +16,6 @@ from typing import Protocol
 import numpy as np
 
 from tokenizer.codes import Codes, CodesFormat
-from tokenizer.rates import split_rates
 from wordless.audio.excerpts import Excerpt, block_energies, half_energy
 from wordless.audio.waveform import Waveform
 
@@ -82,7 +81,7 @@ class Prompt:
     @property
     def finest(self) -> "Prompt":
         """The prompt with the codes of the finest rate alone, which a vocoder decodes."""
-        return Prompt(waveform=self.waveform, codes=split_rates(self.codes)[-1])
+        return Prompt(waveform=self.waveform, codes=self.codes.finest)
 
     def end(self, steps: int) -> "Prompt":
         """Return the last time steps of the prompt; all of them if it has fewer."""

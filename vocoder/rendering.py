@@ -14,11 +14,10 @@ from torch import Tensor
 
 from tokenizer.codes import CodeMeanings, Codes, IntArray, require_sound
 from vocoder.continuing import Prompt
+from vocoder.filters import PostFilter, VoiceHead, in_force
 from vocoder.frames import frames_of, log_mel_of
 from vocoder.generation import CHUNK_FRAMES
 from vocoder.options import WaveNetConfig
-from vocoder.pitch_comb import VoiceHead
-from vocoder.postfilter import PostFilter, in_force
 from vocoder.wavenet import mu_law
 from wordless.audio.mono import Samples, as_waveform
 from wordless.audio.waveform import Waveform

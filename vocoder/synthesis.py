@@ -11,10 +11,9 @@ import numpy as np
 
 from tokenizer.codes import CodeMeanings, Codes, join_codes
 from vocoder.continuing import Prompt, after, pieces_after
+from vocoder.filters import REMEMBERED, in_force
 from vocoder.generation import Progress
-from vocoder.kinds.kind import Kind, Stream
-from vocoder.pitch_comb import REMEMBERED
-from vocoder.postfilter import in_force
+from vocoder.kinds import Kind, Stream
 from vocoder.runaway import RunawayGuard
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder

@@ -11,10 +11,10 @@ from torch import Tensor
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_codes, require_same_codebook
 from vocoder.continuing import Prompt, after
 from vocoder.engines.choice import Chosen, choose_engine, side_by_side
+from vocoder.filters import VoiceHead, resolves_pitch
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
 from vocoder.model_card import model_card
 from vocoder.options import WaveNetConfig
-from vocoder.pitch_comb import VoiceHead, resolves_pitch
 from vocoder.rendering import Rendering, prompt_waveform
 from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.sampling import PASSES, TEMPERATURE, EngineChoice, Sampling
@@ -73,7 +73,7 @@ class Vocoder:
         voice: predicts voicing and pitch from codes, for the post-filter's pitch comb; None: no comb, as for training
             recordings without a voice.
         engine: ``auto`` takes the fastest that is available.
-        postfilter: share of the spectral difference to the codes that `vocoder.postfilter` corrects, if the front end
+        postfilter: share of the spectral difference to the codes that `vocoder.filters` corrects, if the front end
             keeps levels; 0: no filter.
         postfilter_passes: how often the sound is filtered.
         began_at: SHA-256 of the weights that training began with; None: random weights.
@@ -296,7 +296,7 @@ class Vocoder:
 
         Yields:
             The sound of some frames, as soon as these and the look-ahead frames have arrived; with a post-filter, its
-            delay later; see `vocoder.postfilter`.
+            delay later; see `vocoder.filters`.
 
         Raises:
             InputError: a block ends within a code and another follows; and see `decode`.

@@ -16,9 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lm.model import LanguageModel
-from lm.rate_model import RateLanguageModel
 from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
-from tokenizer.rates import split_rates
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
 
@@ -48,7 +46,7 @@ def bits_per_second(nats_per_code: float, codes_format: CodesFormat) -> float:
 def perplexities(model: LanguageModel, train: Sequence[Codes], validation: Sequence[Codes]) -> dict[str, float]:
     """Measure a model on validation clips, beside the frequencies on train of the codes that it predicts."""
     nats = model.nats_per_code(validation)
-    known, held_out = ([split_rates(codes)[-1] for codes in clips] for clips in (train, validation))
+    known, held_out = ([codes.finest for codes in clips] for clips in (train, validation))
     return {
         "perplexity": math.exp(nats),
         "unigram_perplexity": unigram_perplexity(known, held_out),
@@ -78,13 +76,13 @@ class Score:
     perplexity: float  # exp(nats per code)
 
 
-def score(model: LanguageModel | RateLanguageModel, codes: Codes) -> Score:
+def score(model: LanguageModel, codes: Codes) -> Score:
     """Score the codes of one recording, at all rates.
 
     Raises:
         InputError: the codes are of another codebook, or there are none.
     """
-    of_codes = model.log_probabilities(codes)
+    of_codes = np.concatenate([found.reshape(-1) for found in model.log_probabilities_of_rates(codes)])
     log_probability, count = float(of_codes.astype(float).sum()), of_codes.size
     require(count > 0, "the recording", "empty", "score a recording that is longer than one code")
     nats = -log_probability / count
@@ -135,7 +133,7 @@ NGRAMS = (1, 2, 3)
 
 
 def diversity(
-    model: LanguageModel | RateLanguageModel,
+    model: LanguageModel,
     prompts: Sequence[Codes | None],
     codes: Sequence[Codes],
     recoded: Sequence[Codes],
@@ -145,7 +143,7 @@ def diversity(
     ``recoded`` are the codes of the generated sounds: their perplexity says how plausible they are to the model. Of
     codes at several rates, n-grams are those of the finest, and the perplexity is that of all codes of a finest step.
     """
-    finest = [split_rates(each)[-1].values for each in codes]
+    finest = [each.finest.values for each in codes]
     return {
         **{f"distinct_{n}": distinct_ngrams(finest, n) for n in NGRAMS},
         "perplexity": _perplexity_after(model, prompts, codes),
@@ -153,9 +151,7 @@ def diversity(
     }
 
 
-def _perplexity_after(
-    model: LanguageModel | RateLanguageModel, prompts: Sequence[Codes | None], codes: Sequence[Codes]
-) -> float | None:
+def _perplexity_after(model: LanguageModel, prompts: Sequence[Codes | None], codes: Sequence[Codes]) -> float | None:
     found = [
         model.log_probabilities_after(prompt, each)
         for prompt, each in zip(prompts, codes, strict=True)

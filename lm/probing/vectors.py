@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from lm.options import PARTS, POOLINGS, Means, Pooling
-from tokenizer.assignments import SoftCodes
-from tokenizer.codes import Codes
+from tokenizer.codes import Codes, SoftCodes
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 

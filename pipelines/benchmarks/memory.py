@@ -20,7 +20,7 @@ from rich.console import Console
 from pipelines.benchmarks.measurement import random_tokenizer, table, write_noise
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.kinds import GRIFFIN_LIM
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.waveform import wav_file

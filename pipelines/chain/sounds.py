@@ -42,7 +42,7 @@ from pipelines.stages.tokenizer import codebook
 from pipelines.stages.vocoder import CodedIn, vocoder
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
-from vocoder.postfilter import in_force
+from vocoder.filters import in_force
 from vocoder.sampling import EngineChoice, Sampling
 from wordless.audio.recordings.manifest import Manifest
 from wordless.base.saved_models import CONFIG

@@ -9,13 +9,9 @@ import numpy as np
 import torch
 
 from lm.model import LanguageModel
-from lm.rate_model import RateLanguageModel
 from pipelines.demonstration.models import DemoModels, Predictor
-from tokenizer.assignments import SoftCodes
-from tokenizer.codes import Codes
-from tokenizer.pictures import pictures
-from tokenizer.rates import split_rates
-from tokenizer.signals import quantised_vectors, soft_codes
+from tokenizer.codes import Codes, SoftCodes
+from tokenizer.signals import pictures, quantised_vectors, soft_codes
 from wordless.audio.decoding import Channel, RecordingError
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read, read_beginning, resampled
@@ -41,7 +37,7 @@ class Analysis:
     @property
     def finest(self) -> Codes:
         """The codes of the finest rate, which become sound."""
-        return split_rates(self.codes)[-1]
+        return self.codes.finest
 
     @property
     def whole_steps(self) -> int:
@@ -55,7 +51,7 @@ class Analysis:
 
     def facts(self) -> str:
         """Describe the codes, and the surprise of the language model, in a sentence or two."""
-        form, count = self.codes.format, sum(each.values.size for each in split_rates(self.codes))
+        form, count = self.codes.format, sum(each.values.size for each in self.codes.by_rate)
         size = (
             f"{self.waveform.seconds:.2f} s of sound are {count} codes of {form.codebook_size}: "
             f"{form.bits_per_second:,.0f} bits per second."
@@ -81,7 +77,7 @@ def analyse(models: DemoModels, path: Path, *, max_seconds: float) -> Analysis:
     step = 1 / codes.format.codes_per_second
     if waveform.seconds < step:
         raise InputError(f"The sound lasts {waveform.seconds:.3f} s, and one code {step:.3f} s; give a longer one.")
-    finest = split_rates(codes)[-1]
+    finest = codes.finest
     predictor = models.predictor
     spectrograms = pictures(models.tokenizer.finest, [waveform], [finest])
     return Analysis(
@@ -123,7 +119,7 @@ def read_sound(path: Path, sample_rate: int, *, max_seconds: float, channel: Cha
     return waveform
 
 
-def surprise(model: LanguageModel | RateLanguageModel | None, codes: Codes) -> FloatArray | None:
+def surprise(model: LanguageModel | None, codes: Codes) -> FloatArray | None:
     """Compute the bits of each (finest) time step ``(time,)``: minus the log-probability of its codes, in base 2."""
     if model is None:
         return None

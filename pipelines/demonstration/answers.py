@@ -12,16 +12,12 @@ import numpy as np
 from markupsafe import Markup
 
 from lm.generation import Sampling
-from lm.model import LanguageModel
 from pipelines.demonstration.analysis import Analysis, analyse
 from pipelines.demonstration.elements import PlayedSound, StreamText, draw_sound, players
 from pipelines.demonstration.models import DemoModels
 from pipelines.jobs.generate import sample_name
-from tokenizer.codes import Codes
-from tokenizer.rates import split_rates
 from vocoder.continuing import Coder, Prompt, joined_sound
-from vocoder.kinds.kind import Kind
-from vocoder.kinds.table import BY_KEY
+from vocoder.kinds import BY_KEY, Kind
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
@@ -79,13 +75,9 @@ def continue_sound(models: DemoModels, prompt: Prompt, request: Request) -> Iter
     model = models.language_model
     assert model is not None, "a run without a language model offers no continuation"
     length, sampling, seed = request.seconds, request.sampling, request.seed
-    codes: Iterator[Codes]
-    if isinstance(model, LanguageModel):
-        codes = model.stream(prompt.codes, seconds=length, sampling=sampling, seed=seed)
-    else:
-        codes = iter(model.generate_batch([prompt.codes], seconds=length, sampling=sampling, seed=seed))
+    codes = model.stream(prompt.codes, seconds=length, sampling=sampling, seed=seed)
     synthesis = models.synthesis(request.kind, group=request.group, seed=seed)
-    finest = (split_rates(each)[-1] for each in codes)
+    finest = (each.finest for each in codes)
     return synthesis.continued(prompt.finest, finest, None, name=sample_name(0))
 
 
@@ -241,6 +233,6 @@ def group_of(voice: str | None) -> str | None:
 
 def codes_text(analysis: Analysis) -> str:
     """Write the codes: those of a time step side by side with commas, a line for each of several rates."""
-    rates = split_rates(analysis.codes)
+    rates = analysis.codes.by_rate
     lines = [" ".join(",".join(map(str, step)) for step in each.values.tolist()) for each in rates]
     return lines[0] if len(lines) == 1 else "\n".join(f"rate {n}: {line}" for n, line in enumerate(lines, 1))

@@ -11,17 +11,13 @@ from lm.embeddings import layer_features
 from lm.model import LanguageModel
 from lm.probing.fitted import FittedProbe, ProbeDescription
 from lm.probing.vectors import bags_of_codes
-from lm.rate_model import RateLanguageModel, load_language_model
 from pipelines.demo import DemoConfig
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.store.run_folder import run_of
 from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with_input
-from tokenizer.assignments import SoftCodes
-from tokenizer.codes import Codes, CodesFormat, require_same_codebook
-from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
+from tokenizer.codes import Codes, CodesFormat, SoftCodes, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
-from vocoder.kinds.kind import Kind
-from vocoder.kinds.table import KINDS
+from vocoder.kinds import KINDS, Kind
 from vocoder.sampling import Sampling
 from vocoder.synthesis import Synthesis, Trained, Unlearned, load_vocoder
 from vocoder.vocoder import Vocoder
@@ -46,7 +42,7 @@ class Predictor:
     """A probe, and the language model whose states it may read."""
 
     probe: FittedProbe
-    language_model: LanguageModel | RateLanguageModel | None
+    language_model: LanguageModel | None
 
     @property
     def about(self) -> ProbeDescription:
@@ -72,7 +68,7 @@ class Predictor:
         counted = bags_of_codes(codes, recipe.vectors.poolings)
         bags: dict[str, FloatArray] = {pooling: bag[None] for pooling, bag in counted.items()}
         match method_of_key(self.about.of):
-            case "gpt" if isinstance(model, LanguageModel):
+            case "gpt" if model is not None and not model.coarser:
                 by_layer = layer_features(model, [codes], of=recipe.states, vectors=recipe.vectors)
                 vectors = {f"{GPT}/{key}": values for key, values in by_layer.items()}
                 vectors |= {
@@ -93,8 +89,8 @@ class Predictor:
 class DemoModels:
     """The parts of a run that are there."""
 
-    tokenizer: Tokenizer | RateTokenizer
-    language_model: LanguageModel | RateLanguageModel | None
+    tokenizer: Tokenizer
+    language_model: LanguageModel | None
     probe: FittedProbe | None
     vocoder: Vocoder | None
     sampling: Sampling  # of the sound
@@ -116,8 +112,8 @@ class DemoModels:
         Raises:
             InputError: a part is damaged, or does not belong to the tokenizer.
         """
-        tokenizer = load_tokenizer(own / "tokenizer", device=device)
-        model = _if_there(own / "lm", lambda folder: load_language_model(folder, device=device))
+        tokenizer = Tokenizer.from_pretrained(own / "tokenizer", device=device)
+        model = _if_there(own / "lm", lambda folder: LanguageModel.from_pretrained(folder, device=device))
         if model is not None:
             require_same_codebook(model.format, tokenizer.format, owner=model.name)
         vocoder = _if_there(own / "vocoder", lambda folder: load_vocoder(folder, sampling, device=device))
@@ -170,9 +166,7 @@ def _if_there(folder: Path, opened: Callable[[Path], T]) -> T | None:
     return opened(folder) if (folder / CONFIG).is_file() else None
 
 
-def _feeds(
-    model: LanguageModel | RateLanguageModel | None, probe: FittedProbe, tokenizer: Tokenizer | RateTokenizer
-) -> bool:
+def _feeds(model: LanguageModel | None, probe: FittedProbe, tokenizer: Tokenizer) -> bool:
     """Return whether the models compute the features that a probe reads."""
     try:
         Predictor(probe=probe, language_model=model).require_features(tokenizer.finest.format)

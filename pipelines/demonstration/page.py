@@ -14,7 +14,7 @@ from pipelines.demonstration import elements as shown
 from pipelines.demonstration.analysis import Analysis
 from pipelines.demonstration.answers import AVERAGE, MOST_SECONDS, ContinuationView, DemoAnswers
 from pipelines.demonstration.models import DemoModels
-from vocoder.kinds.kind import Kind
+from vocoder.kinds import Kind
 
 SCRIPT = Path(__file__).with_name("player.js")
 STYLE = f"""

@@ -16,7 +16,7 @@ from pipelines.demo import DemoConfig
 from pipelines.pages.report_sounds import TITLES, clip_sounds, sound_path
 from pipelines.results.run_record import RESULTS, read_results
 from pipelines.store.run_folder import run_of
-from vocoder.kinds.table import ORIGINAL
+from vocoder.kinds import ORIGINAL
 from wordless.base.errors import InputError
 from wordless.base.text import escape
 

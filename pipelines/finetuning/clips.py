@@ -20,7 +20,7 @@ from pipelines.chain.corpus import MANIFEST
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.finetuning.options import FinetuneSettings
 from pipelines.store.store import text_hash
-from tokenizer.rate_tokenizer import load_tokenizer
+from tokenizer.tokenizer import Tokenizer
 from wordless.audio.decoding import Channel
 from wordless.audio.reading import resampled_length
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected, Split, read_manifest
@@ -212,4 +212,4 @@ def channel_of(settings: FinetuneSettings, source: Source) -> Channel:
     run = settings.command.model
     folders = [source.folder / "tokenizer", *([run / "tokenizer"] if run is not None else [])]
     tokenizer = next((folder for folder in folders if (folder / CONFIG).is_file()), None)
-    return "mean" if tokenizer is None else load_tokenizer(tokenizer).front_end.channel
+    return "mean" if tokenizer is None else Tokenizer.from_pretrained(tokenizer).front_end.channel

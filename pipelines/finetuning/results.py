@@ -21,8 +21,8 @@ from pipelines.store.session import Session
 from pipelines.store.store import write_json
 from pipelines.tracking.tracker import Outcome
 from wordless.audio.recordings.manifest import SPLITS, write_rejected
+from wordless.base.arrays import write_table
 from wordless.base.files import write_aside
-from wordless.base.tables import write_table
 from wordless.base.text import counted
 
 BASELINE = "the same answer for every clip"

@@ -11,12 +11,10 @@ from pipelines.store.run_folder import open_synthesis, vocoder_of
 from pipelines.store.work_folder import JOB, REMEDY, require_own, work_folder
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
-from tokenizer.rate_tokenizer import load_tokenizer
-from tokenizer.rates import split_rates
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
 from vocoder.engines.choice import choose_engine
-from vocoder.postfilter import in_force
+from vocoder.filters import in_force
 from vocoder.synthesis import Synthesis, speaking, unknown_groups
 from wordless.audio.recordings.sound_names import partial_name, sound_names
 from wordless.audio.waveform import wav_file
@@ -43,7 +41,7 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
     """Decode the clips that have no file yet."""
     terminal, output = Terminal(), settings.output
     device = choose_device(settings.device)
-    whole = load_tokenizer(tokenizer_folder, device=str(device))
+    whole = Tokenizer.from_pretrained(tokenizer_folder, device=str(device))
     tokenizer = whole.finest
     clips = _clips(settings, whole.format, owner=f"the tokenizer {tokenizer_folder}")
     if settings.codes_per_unit is not None:
@@ -83,7 +81,7 @@ def _clips(settings: DecodeConfig, own: CodesFormat, *, owner: str) -> list[Code
             raise InputError(f"input={path} is not text ({error}); {rule}") from error
     if not clips:
         raise InputError(f"input={path} holds no clip; encode some recordings first (wordless encode)")
-    return [replace(clip, codes=split_rates(clip.codes)[-1]) for clip in clips]
+    return [replace(clip, codes=clip.codes.finest) for clip in clips]
 
 
 def _sounds(folder: Path, clips: Sequence[CodedClip]) -> Iterator[Sound]:

@@ -3,14 +3,12 @@
 from pathlib import Path
 
 from lm.generation import Sampling
-from lm.rate_model import load_language_model
+from lm.model import LanguageModel
 from pipelines.generate import GenerateConfig
 from pipelines.store.run_folder import open_synthesis, part_of
 from pipelines.store.work_folder import new_folder
 from tokenizer.codes import Codes, join_codes, require_same_codebook
 from tokenizer.parquet import CodedClip, write_shard
-from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
-from tokenizer.rates import split_rates
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.synthesis import Synthesis, speaking
@@ -49,11 +47,11 @@ def _generated(settings: GenerateConfig, terminal: Terminal) -> tuple[list[Codes
         max_repeats=settings.max_repeats,
     )
     device, kind = str(choose_device(settings.device)), settings.kind
-    tokenizer = load_tokenizer(part_of(settings.model, "tokenizer"), device=device)
+    tokenizer = Tokenizer.from_pretrained(part_of(settings.model, "tokenizer"), device=device)
     finest = tokenizer.finest
     synthesis = open_synthesis(settings.model, finest, kind, settings.sampling, device=device) if kind else None
     prompt = _prompt(settings.prompt, tokenizer)
-    model = load_language_model(part_of(settings.model, "lm"), device=device)
+    model = LanguageModel.from_pretrained(part_of(settings.model, "lm"), device=device)
     require_same_codebook(model.format, tokenizer.format, owner=model.name)
     terminal.say(f"generating {settings.num_samples} times {settings.seconds:g} s of codes")
     prompts = [prompt.codes if prompt else None] * settings.num_samples
@@ -65,7 +63,7 @@ def _generated(settings: GenerateConfig, terminal: Terminal) -> tuple[list[Codes
     return codes, sounds
 
 
-def _prompt(path: Path | None, tokenizer: Tokenizer | RateTokenizer) -> Prompt | None:
+def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
     """Encode a prompt and cut its sound to whole codes, of several rates those of the coarsest."""
     if path is None:
         return None
@@ -88,7 +86,7 @@ def _sounds(prompt: Prompt | None, codes: list[Codes], synthesis: Synthesis, ter
             progress.advance_to(total * done // max(steps, 1))
 
         past = prompt.finest if prompt else None
-        finest = [split_rates(each)[-1] for each in codes]
+        finest = [each.finest for each in codes]
         names = [sample_name(number) for number in range(clips)]
         return synthesis.sounds(finest, [None] * clips, names=names, prompts=[past] * clips, progress=advance)
 

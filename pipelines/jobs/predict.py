@@ -17,11 +17,10 @@ from wordless.audio.recordings.inspection import measure
 from wordless.audio.recordings.manifest import Rejected, writable
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.waveform import FloatArray
-from wordless.base.arrays import Array
+from wordless.base.arrays import Array, write_table
 from wordless.base.devices import choose_device
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
-from wordless.base.tables import write_table
 from wordless.base.text import counted, escape
 
 

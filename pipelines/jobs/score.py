@@ -7,17 +7,17 @@ from functools import partial
 from pathlib import Path
 
 from lm.judging.scores import Score, score
-from lm.rate_model import load_language_model
+from lm.model import LanguageModel
 from pipelines.jobs.encode import encode_recording
 from pipelines.jobs.recordings import read_all
 from pipelines.score import ScoreConfig, submitted_name
 from tokenizer.codes import require_same_codebook
 from tokenizer.encoder import Encoder
 from wordless.audio.recordings.recording_paths import Recordings
+from wordless.base.arrays import write_table
 from wordless.base.devices import choose_device
 from wordless.base.files import write_aside
 from wordless.base.progress import Terminal
-from wordless.base.tables import write_table
 from wordless.base.text import counted, escape
 
 HEAD = f"{'log p, nats':>12} {'nats/code':>10} {'bits/s':>9} {'perplexity':>11}  recording"
@@ -47,7 +47,7 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Recordings], to
     """Encode and score all recordings, print a line for each, and write the table."""
     terminal = Terminal()
     device = str(choose_device(settings.device))
-    model = load_language_model(lm, device=device)
+    model = LanguageModel.from_pretrained(lm, device=device)
     encoders = {place.root: Encoder(folder=tokenizer, root=place.root, device=device) for place in recordings}
     require_same_codebook(model.format, encoders[recordings[0].root].format, owner=model.name)
     scored: list[ScoredRecording] = []

@@ -13,8 +13,7 @@ from pipelines.pages.phrasing import duration, percent
 from pipelines.pages.report_sounds import ClipSounds, Sound, sound_path
 from pipelines.pages.sound_charts import code_strip, sound_spectrograms
 from pipelines.results.run_record import Pictures
-from vocoder.kinds.table import ORIGINAL
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.kinds import ORIGINAL, WAVENET
 from wordless.audio.excerpts import equally_loud
 from wordless.audio.waveform import Waveform
 

@@ -11,8 +11,7 @@ from pipelines.pages.phrasing import full_name, number, percent, points
 from pipelines.results.comparison import Comparison
 from pipelines.results.run_record import Results
 from pipelines.store.stored_features import GPT
-from vocoder.kinds.table import ORIGINAL, UNLEARNED
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.kinds import ORIGINAL, UNLEARNED, WAVENET
 
 
 @dataclass(frozen=True, kw_only=True)

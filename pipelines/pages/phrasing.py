@@ -3,12 +3,14 @@
 import math
 
 from pipelines.methods.table import ROWS
-from vocoder.kinds.table import KINDS
+from pipelines.results.measures import MEASURES
+from vocoder.kinds import KINDS
 from wordless.base.text import plural
 
 NAMES = {
     **{name: row.title for name, row in ROWS.items()},
     **{kind.key: kind.title for kind in KINDS},
+    **{name: measure.title for name, measure in MEASURES.items() if measure.title},
     "lm": "language model",
     "wavenet_large": "larger WaveNet",
     "transformer_context": "transformer with context vector",
@@ -16,41 +18,13 @@ NAMES = {
     "histogram": "frequencies of levels",
     "markov": "frequencies of pairs of levels",
     "kmeans": "k-means",
-    "macro_f1": "macro F1",
-    "rms": "RMS",
-    "dc": "DC offset",
-    "log_mel_distance": "log-mel distance",
-    "mel_cepstral_distortion": "mel-cepstral distortion",
-    "bits_per_sample": "bits per sample, on validation",
-    "stoi": "STOI",
-    "pesq": "PESQ",
-    "stoi_clips": "clips long enough for STOI",
-    "pesq_clips": "clips long enough for PESQ",
-    "pitch_error": "error of the pitch",
-    "pitch_error_clips": "clips with a pitch in both",
-    "voicing_error": "frames of wrong voicing",
-    "periodicity": "periodicity, how much of a voice there is",
-    "runaway_clips": "clips with runaway noise",
-    "recoded_perplexity": "perplexity of the re-encoded sound",
-    "distinct_1": "different codes",
-    "distinct_2": "different pairs",
-    "distinct_3": "different triples",
     "codes": "codes, equal or not",
     "centroids": "centroids of the codes",
-    "abx_error": "ABX error",
     "unigram": "frequencies of codes",
     "rates": "models of all rates",
     "flat": "flat GPT",
     "recordings": "recordings",
-    "label_kept": "windows with the label of the prompt",
-    "label_stability": "neighbouring windows with the same label, where both sound",
-    "label_lasting": "neighbouring windows with the same label, of all",
     "bigram": "frequencies of pairs of codes",
-    "unigram_perplexity": "perplexity of code frequencies alone",
-    "reconstruction_mse": "squared error before quantisation",
-    "quantised_mse": "squared error through the codebook",
-    "code_agreement": "codes that agree",
-    "stability": "codes that stay the same",
     "gain": "after a change of gain",
     "noise": "after a little noise",
     "shift": "after a small shift in time",

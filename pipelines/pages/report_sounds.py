@@ -8,8 +8,7 @@ from pathlib import Path
 
 from pipelines.pages.phrasing import counted, heading
 from pipelines.results.run_record import RESULTS, SAMPLE_SOUNDS, ClipRecord, ExcerptRecord, Results, is_cut
-from vocoder.kinds.table import KINDS, ORIGINAL
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.kinds import KINDS, ORIGINAL, WAVENET
 from wordless.base.errors import InputError
 from wordless.base.files import open_regular
 from wordless.base.json_values import shortened

@@ -21,8 +21,7 @@ from pipelines.results.figures import Figure
 from pipelines.results.run_record import read_resamples, read_results
 from pipelines.results.sweep_jobs import Job
 from pipelines.store.run_folder import REPORT
-from vocoder.kinds.table import CHOICES, ORIGINAL
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.kinds import CHOICES, ORIGINAL, WAVENET
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
 

@@ -12,7 +12,7 @@ from pipelines.pages.phrasing import full_name
 from pipelines.pages.svg import BLUE, GREEN, INK, MUTED, ORANGE, shortened
 from pipelines.pages.sweep_methods import methods_chart
 from pipelines.pages.sweep_points import BAG, RECOGNISED, FigureName, Point, Runs, pareto
-from vocoder.kinds.table import KINDS, ORIGINAL, UNLEARNED
+from vocoder.kinds import KINDS, ORIGINAL, UNLEARNED
 
 COLOURS = (BLUE, ORANGE, GREEN, INK, MUTED)
 MARKERS = ("o", "s", "D", "^", "v")

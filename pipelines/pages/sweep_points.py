@@ -17,7 +17,7 @@ from pipelines.results.figures import Figure, Figures
 from pipelines.results.run_record import RESAMPLES, RESULTS, Resamples, Results
 from pipelines.results.sweep_jobs import Job
 from pipelines.store.stored_features import GPT
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.kinds import WAVENET
 
 CODEBOOK_SIZE = "tokenizer.codebook_size"
 ACROSS = ("unlabelled_hours", CODEBOOK_SIZE)  # options that go from left to right, whichever was given first

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pipelines.pages.phrasing import counted, full_name, number, percent, points
 from pipelines.pages.run_words import gap_remedy, validation_and_test
 from pipelines.pages.sweep_points import RECOGNISED, FigureName, Point, RunPair, Runs
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.kinds import WAVENET
 from wordless.base.text import plural
 
 SHOWN = 0.0005  # a smaller difference would be written as 0.0 points

@@ -24,7 +24,6 @@ from pipelines.results.comparison_table import as_markdown
 from pipelines.results.figures import COSTS
 from pipelines.results.run_record import Results, read_results
 from pipelines.store.run_folder import REPORT, is_finetuned
-from tokenizer.rate_tokenizer import RateTokenizer
 from vocoder.sampling import Sampling
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.base.errors import InputError
@@ -58,7 +57,7 @@ RIGHTS = """## Rights
 
 The recordings are not part of this repository. What these models may be used for also depends on the rights to the
 recordings that they learned from, and on the consent of the people who are heard in them."""
-_ONE_RATE = """import wordless
+_TOKENIZER = """import wordless
 
 tokenizer = wordless.Tokenizer.from_pretrained("{repo}")
 sound = wordless.read("a.wav", tokenizer.format.sample_rate)
@@ -71,15 +70,6 @@ _VOCODER = """vocoder = wordless.Vocoder.from_pretrained("{repo}")
 vocoder.decode(codes, tokenizer).write("copy.wav")
 """
 _CONTINUATION = """vocoder.continue_from(sound, wordless.join_codes(codes, more), tokenizer).write("more.wav")
-"""
-_RATES = """import wordless
-from lm.rate_model import RateLanguageModel
-from tokenizer.rate_tokenizer import RateTokenizer
-
-tokenizer = RateTokenizer.from_pretrained("{repo}")
-codes = tokenizer.encode(wordless.read("a.wav", tokenizer.format.sample_rate))
-"""
-_RATES_MODEL = """more = RateLanguageModel.from_pretrained("{repo}").generate(codes, seconds=1)
 """
 
 
@@ -295,13 +285,9 @@ def _compressed(results: Results) -> Iterator[str]:
 
 def _use(repo: str, models: DemoModels) -> str:
     """Write Python that loads the models there are, and the commands that take this repository."""
-    if isinstance(models.tokenizer, RateTokenizer):
-        code = [_RATES, _RATES_MODEL if models.language_model else ""]
-    else:
-        code = [_ONE_RATE]
-        code += [_LANGUAGE_MODEL] if models.language_model else []
-        code += [_VOCODER] if models.vocoder else []
-        code += [_CONTINUATION] if models.language_model and models.vocoder else []
+    code = [_TOKENIZER, _LANGUAGE_MODEL if models.language_model else ""]
+    if models.vocoder and not models.tokenizer.coarser:  # which decodes the finest codes alone
+        code += [_VOCODER, _CONTINUATION if models.language_model else ""]
     commands = [
         f"wordless demo model=hf://{repo}",
         f"wordless encode model=hf://{repo} input=FOLDER output=codes.parquet",

@@ -12,14 +12,12 @@ from torch import Tensor
 
 from lm.exports import CodesToLogits
 from lm.model import LanguageModel
-from lm.rate_model import load_language_model
 from pipelines.publish import ONNX_PARTS, PublishConfig
 from pipelines.publishing.hub import choose_parts
 from pipelines.results.run_record import read_results
 from pipelines.store.work_folder import new_folder
 from tokenizer.codes import require_same_codebook
 from tokenizer.onnx import LogMelToCodes, SoundToCodes, reads_sound, require_expressible
-from tokenizer.rate_tokenizer import load_tokenizer
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.audio.waveform import FloatArray
@@ -37,8 +35,8 @@ def write_onnx_models(settings: PublishConfig) -> None:
     """Write tokenizer.onnx, lm.onnx and a card into the folder ``output``, whole or not at all."""
     output = settings.output
     assert output is not None, "the options demand one"
-    tokenizer = load_tokenizer(settings.run / "tokenizer")
-    if not isinstance(tokenizer, Tokenizer):
+    tokenizer = Tokenizer.from_pretrained(settings.run / "tokenizer")
+    if tokenizer.coarser:
         raise InputError(f"run={settings.run} has codes at several rates, which are not written as ONNX")
     require_expressible(tokenizer)
     results = read_results(settings.run)
@@ -47,8 +45,7 @@ def write_onnx_models(settings: PublishConfig) -> None:
     with new_folder(output) as folder:
         card: dict[str, object] = {"tokenizer": _write_tokenizer(tokenizer, folder, settings.run)}
         if "lm" in there:
-            model = load_language_model(settings.run / "lm")
-            assert isinstance(model, LanguageModel), "models of several rates have codes of several rates"
+            model = LanguageModel.from_pretrained(settings.run / "lm")
             require_same_codebook(model.format, tokenizer.format, owner=model.name)
             card["lm"] = _write_language_model(model, folder)
         write_aside(folder / CARD, json.dumps(card, indent=1) + "\n")

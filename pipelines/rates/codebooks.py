@@ -13,7 +13,6 @@ from pipelines.stages.speech_layer import state_decoder, state_sample
 from pipelines.stages.tokenizer import autoencoder, codebook, frame_sample, health, input_sample, started_tokenizer
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe
-from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.speech_layer import ChosenLayer
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
@@ -82,13 +81,13 @@ def make_codebook(
 
 
 def rate_tokenizer(session: Session, tokenizers: Sequence[Entry]) -> Entry:
-    """Write the tokenizers of all rates, coarse to fine, as one folder for `RateTokenizer`."""
+    """Write the tokenizers of all rates, coarse to fine, as one folder for `Tokenizer`."""
     folders = [rate_folder(Path(), number) for number in range(1, len(tokenizers) + 1)]
     inputs = {str(folder): entry for folder, entry in zip(folders, tokenizers, strict=True)}
     recipe = Recipe("rate_tokenizer", 1, config={}, inputs=inputs)
 
     def make(folder: Path) -> None:
-        RateTokenizer([Tokenizer.from_pretrained(entry.folder) for entry in tokenizers]).save_pretrained(folder)
+        Tokenizer.of_rates([Tokenizer.from_pretrained(entry.folder) for entry in tokenizers]).save_pretrained(folder)
 
     files = ["README.md", "config.json", *(str(folder / name) for folder in folders for name in MODEL)]
     return session.obtain(recipe, f"tokenizers of {len(tokenizers)} rates", make, files=files)

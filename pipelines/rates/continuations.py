@@ -17,17 +17,15 @@ from torch import Tensor
 from lm.generation import Sampling
 from lm.judging.scores import NGRAMS, distinct_ngrams
 from lm.model import LanguageModel
-from lm.rate_model import RateLanguageModel
 from pipelines.stages.options import RatesConfig
 from pipelines.stages.playback import excerpt_row
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, other_options, write_json
 from tokenizer.codes import Codes, IntArray
 from tokenizer.parquet import read_codes
-from tokenizer.rate_tokenizer import RateTokenizer
-from tokenizer.rates import split_rates
+from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
-from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.kinds import GRIFFIN_LIM
 from vocoder.sampling import Sampling as SoundSampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.excerpts import Excerpt, read_loudest
@@ -49,8 +47,8 @@ SILENT = 1e-10  # power of silence, -100 dBFS
 class _Models:
     """The loaded models."""
 
-    tokenizer: RateTokenizer
-    rates: RateLanguageModel
+    tokenizer: Tokenizer
+    rates: LanguageModel
     flat: LanguageModel
 
 
@@ -84,8 +82,8 @@ def continuations(
     def make(folder: Path) -> None:
         device = str(session.gang.device)
         models = _Models(
-            tokenizer=RateTokenizer.from_pretrained(tokenizer.folder, device=device),
-            rates=RateLanguageModel.from_pretrained(rates.folder, device=device),
+            tokenizer=Tokenizer.from_pretrained(tokenizer.folder, device=device),
+            rates=LanguageModel.from_pretrained(rates.folder, device=device),
             flat=LanguageModel.from_pretrained(flat.folder, device=device),
         )
         excerpts = [_excerpt(manifest, clip, models.tokenizer, config) for clip in clips]
@@ -133,11 +131,11 @@ def _long_enough(manifest: Manifest, shortest: float) -> list[Clip]:
     return [clip for clip in manifest.of("test") if clip.seconds >= shortest]
 
 
-def _frames(tokenizer: RateTokenizer) -> list[int]:
-    return [each.patch_frames for each in tokenizer.tokenizers]
+def _frames(tokenizer: Tokenizer) -> list[int]:
+    return [each.patch_frames for each in tokenizer.rates]
 
 
-def _excerpt(manifest: Manifest, clip: Clip, tokenizer: RateTokenizer, config: RatesConfig) -> Excerpt:
+def _excerpt(manifest: Manifest, clip: Clip, tokenizer: Tokenizer, config: RatesConfig) -> Excerpt:
     """Read a clip, or the loudest part of a longer one; `Prompt.of_excerpt` takes half of it."""
     whole, rate = 2 * config.prompt_seconds, tokenizer.format.sample_rate
     step = tokenizer.format.samples_per_code
@@ -153,7 +151,7 @@ def _continued(models: _Models, of: str, prompts: Sequence[Prompt], config: Rate
         return models.flat.generate_batch(known, seconds=config.seconds, sampling=sampling, seed=config.seed)
     whole = [prompt.codes for prompt in wanted]
     made = models.rates.generate_batch(whole, seconds=config.seconds, sampling=sampling, seed=config.seed)
-    return [split_rates(each)[-1] for each in made]
+    return [each.finest for each in made]
 
 
 def _test_codes(coded: Entry) -> list[IntArray]:
@@ -183,10 +181,10 @@ def _shuffled(sequences: Sequence[IntArray], *, seed: int) -> list[IntArray]:
 
 
 def _write_coded(
-    folder: Path, tokenizer: RateTokenizer, clips: Sequence[Clip], excerpts: Sequence[Excerpt], config: RatesConfig
+    folder: Path, tokenizer: Tokenizer, clips: Sequence[Clip], excerpts: Sequence[Excerpt], config: RatesConfig
 ) -> list[dict[str, object]]:
     """Write the sound of the finest codes of each recording, with which continuations are compared."""
-    codes = [split_rates(tokenizer.encode(excerpt.waveform))[-1] for excerpt in excerpts]
+    codes = [tokenizer.encode(excerpt.waveform).finest for excerpt in excerpts]
     synthesis = create_synthesis(GRIFFIN_LIM, tokenizer.finest, SoundSampling(seed=config.seed))
     names, rows = [clip.name for clip in clips], list[dict[str, object]]()
     for number, sound in enumerate(synthesis.sounds(codes, [None] * len(codes), names=names)):
@@ -230,17 +228,17 @@ def window_levels(sound: Waveform, config: RatesConfig, windows: int) -> list[fl
 
 @torch.inference_mode()
 def _write_pictures(
-    folder: Path, tokenizer: RateTokenizer, clips: Sequence[Clip], excerpts: Sequence[Excerpt], config: RatesConfig
+    folder: Path, tokenizer: Tokenizer, clips: Sequence[Clip], excerpts: Sequence[Excerpt], config: RatesConfig
 ) -> None:
     """Write the sound of each rate's codes, and their spectrograms, for the clips that the report shows."""
     found: dict[str, Tensor] = {}
     for clip, excerpt in enumerate(excerpts):
-        parts = split_rates(tokenizer.encode(excerpt.waveform))
+        parts = tokenizer.encode(excerpt.waveform).by_rate
         padded = np.zeros(len(parts[-1].values) * parts[-1].format.samples_per_code, np.float32)
         padded[: len(excerpt.waveform.samples)] = excerpt.waveform.samples
         finest = tokenizer.finest
         found[f"{clip}:original"] = finest.normalise(finest.log_mel(torch.from_numpy(padded)[None]))[0]
-        for number, (own, codes) in enumerate(zip(tokenizer.tokenizers, parts, strict=True), 1):
+        for number, (own, codes) in enumerate(zip(tokenizer.rates, parts, strict=True), 1):
             spectrogram = own.denormalise(own.spectrogram(torch.from_numpy(codes.values)[None]))
             found[f"{clip}:rate_{number}"] = finest.normalise(spectrogram)[0, : len(found[f"{clip}:original"])]
             synthesis = create_synthesis(GRIFFIN_LIM, own, SoundSampling(seed=config.seed))

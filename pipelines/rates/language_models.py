@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 from lm.model import LanguageModel
-from lm.rate_model import RateLanguageModel
 from pipelines.rates.codebooks import Codebook
 from pipelines.stages.codes import codes, views
 from pipelines.stages.language_model import (
@@ -26,9 +25,8 @@ from pipelines.stages.language_model import (
 from pipelines.stages.options import LanguageModelSettings
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe
-from tokenizer.codes import Codes
+from tokenizer.codes import Codes, join_rates
 from tokenizer.options import ViewsConfig
-from tokenizer.rates import join_rates
 from wordless.audio.recordings.manifest import Manifest
 from wordless.base.saved_models import rate_folder
 
@@ -47,7 +45,7 @@ class RateModels:
 
     corpora: tuple[RateCorpora, ...]  # of each rate, coarse to fine
     models: tuple[Entry, ...]  # of each rate
-    together: Entry  # a folder for `RateLanguageModel`
+    together: Entry  # a folder for `LanguageModel`
 
 
 def rate_corpora(
@@ -117,13 +115,15 @@ def _joined(rates: Sequence[Sequence[Codes]]) -> list[Codes]:
 
 
 def _together(session: Session, models: Sequence[Entry]) -> Entry:
-    """Write the models of all rates as one folder for `RateLanguageModel`."""
+    """Write the models of all rates as one folder for `LanguageModel`."""
     folders = [rate_folder(Path(), number) for number in range(1, len(models) + 1)]
     inputs = {str(folder): entry for folder, entry in zip(folders, models, strict=True)}
     recipe = Recipe("rate_lm", 1, config={}, inputs=inputs)
 
     def make(folder: Path) -> None:
-        RateLanguageModel([LanguageModel.from_pretrained(entry.folder) for entry in models]).save_pretrained(folder)
+        LanguageModel.of_rates([LanguageModel.from_pretrained(entry.folder) for entry in models]).save_pretrained(
+            folder
+        )
 
     files = ["README.md", "config.json", *(str(folder / name) for folder in folders for name in MODEL)]
     return session.obtain(recipe, f"language models of {len(models)} rates", make, files=files)

@@ -15,7 +15,7 @@ from pipelines.stages.options import JudgeName
 from pipelines.stages.playback import CLIPS, JUDGES
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry
-from vocoder.kinds.table import ORIGINAL
+from vocoder.kinds import ORIGINAL
 from wordless.audio.recordings.manifest import Manifest
 
 GOOD_ENOUGH = 0.95  # label accuracy on originals above which mistakes come from the sound rather than the classifier

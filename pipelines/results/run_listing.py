@@ -13,7 +13,7 @@ from pipelines.commandline.run_names import ELSEWHERE, WORDS, option_of, read_wo
 from pipelines.results.run_record import RESULTS, Results, read_results
 from pipelines.store.stored_features import GPT
 from pipelines.store.unused import folder_size
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.kinds import WAVENET
 from wordless.base.errors import InputError
 from wordless.base.text import escape_line
 

@@ -12,11 +12,10 @@ import numpy as np
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, is_finished, note_finished, write_json
 from tokenizer.code_table import CodeTable, Information, chance, information, label_counts
-from tokenizer.encoder import Encoder, Job, encode_clip, encode_hearings
+from tokenizer.encoder import Encoder, Job, encode_clip, encode_hearings, encode_views
 from tokenizer.options import View, ViewsConfig
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, shard_path, write_shard
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.views import encode_views
 from wordless.audio.reading import read_beginning
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash

@@ -34,11 +34,9 @@ from pipelines.store.stored_features import (
     stacked_rows,
     write_features,
 )
-from tokenizer.assignments import SoftCodes
-from tokenizer.codes import Codes, CodesFormat
+from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_rates
 from tokenizer.encoder import Encoder, encode_clip
 from tokenizer.parquet import read_codes
-from tokenizer.rates import join_rates
 from tokenizer.signals import PATCHES_AT_ONCE, log_mel_pieces, signals, whole_patches
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read_blocks, resampled_length

@@ -9,21 +9,17 @@ from safetensors.torch import save_file
 from lm.generation import Sampling
 from lm.judging.scores import diversity
 from lm.model import LanguageModel
-from lm.rate_model import RateLanguageModel, load_language_model
 from pipelines.stages.options import ListeningConfig
 from pipelines.stages.playback import Playback, excerpt_row, wav_name
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, other_options, write_json
 from tokenizer.codes import Codes
-from tokenizer.pictures import pictures
-from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
-from tokenizer.rates import split_rates
+from tokenizer.signals import pictures
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
-from vocoder.judging.metrics import code_agreement, log_mel_distance, sound_levels
-from vocoder.kinds.table import BY_KEY, ORIGINAL
-from vocoder.kinds.wavenet import WAVENET
-from vocoder.postfilter import in_force
+from vocoder.filters import in_force
+from vocoder.judging import code_agreement, log_mel_distance, sound_levels
+from vocoder.kinds import BY_KEY, ORIGINAL, WAVENET
 from vocoder.synthesis import Synthesis, speaking
 from wordless.audio.waveform import Waveform
 from wordless.base.files import aside
@@ -51,7 +47,7 @@ def listening(playback: Playback, model: Entry | None, rates: Entry | None = Non
         with speaking([*syntheses.values()], lambda notice: session.terminal.say(f"listening {notice}")):
             sounds.update(playback.speak(syntheses, clips, codes, title="generating sound"))
             if model is not None:
-                coder = load_tokenizer(rates.folder, device=str(session.gang.device)) if rates else tokenizer
+                coder = Tokenizer.from_pretrained(rates.folder, device=str(session.gang.device)) if rates else tokenizer
                 least = config.prompt_seconds
                 prompts = [Prompt.of_excerpt(excerpt, coder, least_seconds=least) for excerpt in excerpts]
                 sounds["prompt"] = [prompt.waveform for prompt in prompts]
@@ -127,7 +123,7 @@ class _Generated:
 def language_sounds(
     session: Session,
     folder: Path,
-    tokenizer: Tokenizer | RateTokenizer,
+    tokenizer: Tokenizer,
     synthesis: Synthesis,
     model_folder: Path,
     prompts: Sequence[tuple[str, Prompt, str | None]],
@@ -137,12 +133,12 @@ def language_sounds(
 
     Each prompt comes with the name of its clip, and the group whose voice continues it.
     """
-    model = load_language_model(model_folder, device=str(session.gang.device))
+    model = LanguageModel.from_pretrained(model_folder, device=str(session.gang.device))
     rows = [row for value in config.temperatures for row in _generate(model, prompts, config, temperature=value)]
     if not rows:
         return {}
     with session.terminal.working("generating continuations", 1, "samples") as progress:
-        codes, groups = [split_rates(row.codes)[-1] for row in rows], [row.group for row in rows]
+        codes, groups = [row.codes.finest for row in rows], [row.group for row in rows]
         past = [row.prompt.finest if row.prompt else None for row in rows]
         names = [row.name for row in rows]
         new = synthesis.sounds(codes, groups, names=names, prompts=past, progress=progress.advance_to)
@@ -157,7 +153,7 @@ def language_sounds(
 
 
 def _generate(
-    model: LanguageModel | RateLanguageModel,
+    model: LanguageModel,
     prompts: Sequence[tuple[str, Prompt, str | None]],
     config: ListeningConfig,
     *,
@@ -183,16 +179,14 @@ def _generate(
 
 def _describe(row: _Generated, new: Waveform, again: Codes) -> dict[str, object]:
     prompt = {"prompt_seconds": row.prompt.waveform.seconds} if row.prompt else {}
-    made, heard = split_rates(row.codes)[-1], split_rates(again)[-1]
+    made, heard = row.codes.finest, again.finest
     agreement = {"code_agreement": code_agreement(made, heard)} if len(heard.values) else {}
     figures = {**prompt, **agreement, **asdict(sound_levels(new))}
     about = {"kind": row.kind, "file": row.file, "clip": row.clip, "temperature": row.temperature}
     return {**about, "figures": figures}
 
 
-def _diversity(
-    model: LanguageModel | RateLanguageModel, rows: Sequence[_Generated], again: Sequence[Codes]
-) -> list[dict[str, object]]:
+def _diversity(model: LanguageModel, rows: Sequence[_Generated], again: Sequence[Codes]) -> list[dict[str, object]]:
     sets: dict[tuple[str, float], list[int]] = {}
     for number, row in enumerate(rows):
         sets.setdefault((row.kind, row.temperature), []).append(number)

@@ -17,13 +17,21 @@ from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder
 from tokenizer.tokenizer import Tokenizer
 from vocoder.engines.choice import choose_engine, precision
-from vocoder.judging.figures import Figures, Original, beside, by_itself
-from vocoder.judging.intelligibility import HOW_TO_GET_PESQ, has_pesq
-from vocoder.judging.periodicity import periodicity
-from vocoder.judging.pitch import HOW_TO_GET_PITCH, LEAST_RATE, has_pitch, pitch
-from vocoder.kinds.table import BY_KEY, JUDGED_KINDS, KINDS, ORIGINAL
-from vocoder.kinds.wavenet import WAVENET
-from vocoder.postfilter import in_force
+from vocoder.filters import in_force
+from vocoder.judging import (
+    HOW_TO_GET_PESQ,
+    HOW_TO_GET_PITCH,
+    LEAST_RATE,
+    Figures,
+    Original,
+    beside,
+    by_itself,
+    has_pesq,
+    has_pitch,
+    periodicity,
+    pitch,
+)
+from vocoder.kinds import BY_KEY, JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
 from vocoder.runaway import RunawayGuard
 from vocoder.sampling import Sampling
 from vocoder.synthesis import Synthesis, create_synthesis, speaking

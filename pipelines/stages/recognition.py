@@ -31,7 +31,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from pipelines.store.stored_features import FEATURES, PROBE, features_by_method, stacked_rows
 from tokenizer.encoder import Encoder
-from vocoder.kinds.table import JUDGED_KINDS
+from vocoder.kinds import JUDGED_KINDS
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.base.errors import InputError

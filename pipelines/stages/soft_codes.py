@@ -26,8 +26,7 @@ from pipelines.stages.features import CodesVectors
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
 from pipelines.store.stored_features import FEATURES, joined_rows, stacked_rows, write_features
-from tokenizer.assignments import SoftCodes
-from tokenizer.codes import CodesFormat
+from tokenizer.codes import CodesFormat, SoftCodes
 from tokenizer.encoder import Encoder
 from tokenizer.signals import bottlenecks_of_frames, log_mel_pieces, signals, soft_codes
 from wordless.audio.reading import read_blocks, resampled_length

@@ -15,13 +15,11 @@ from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.start import TOKENS, start_folder, tokenizer_hash
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Session
-from pipelines.store.store import MODEL, Entry, Recipe, some_options, write_json
-from pipelines.store.training_curve import CURVE
+from pipelines.store.store import CURVE, MODEL, Entry, Recipe, some_options, write_json
 from tokenizer.autoencoder import Autoencoder, PatchBatch, reconstruction_loss
-from tokenizer.fitting import TOGETHER, fit_codebooks, write_bottlenecks
+from tokenizer.fitting import TOGETHER, fit_codebooks, measure_gain, write_bottlenecks
 from tokenizer.health import measure_health
 from tokenizer.kmeans_report import kmeans_summary
-from tokenizer.make_up_gain import measure_gain
 from tokenizer.options import HealthConfig
 from tokenizer.parquet import read_codes
 from tokenizer.sample import FrameSample, LogMelReader, PatchBatches, draw_sample, normalised_patches, read_log_mel
@@ -34,8 +32,8 @@ from wordless.audio.recordings.selection import choose_evenly
 from wordless.audio.waveform import FloatArray
 from wordless.base.devices import local_gpus
 from wordless.base.errors import InputError
+from wordless.base.pools import Pool
 from wordless.base.saved_models import TOKENIZER, write_tensors
-from wordless.base.tasks import Pool
 from wordless.base.threads import one_thread
 
 SAMPLE, AUTOENCODER = "sample.safetensors", "autoencoder.safetensors"

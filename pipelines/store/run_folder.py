@@ -9,9 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vocoder.kinds.griffin_lim import GRIFFIN_LIM
-from vocoder.kinds.kind import Kind
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
 from vocoder.sampling import Sampling
 from wordless.base.errors import InputError
 from wordless.base.hub import HubAddress, fetch, fetch_run, hub_address, is_on_hub

@@ -12,17 +12,15 @@ from torch import nn
 
 from pipelines.commandline.claims import keep_claimed
 from pipelines.store.anew import why_anew
-from pipelines.store.store import ENTRY, Entry, Recipe, Store, checkpoints_of, write_json
-from pipelines.store.training_curve import CURVE, training_name
+from pipelines.store.store import CURVE, ENTRY, Entry, Recipe, Store, checkpoints_of, training_name, write_json
 from pipelines.store.unused import note_user
 from pipelines.tracking.tracker import TrackedTraining
 from pipelines.tracking.tracking import NO_TRACKING, LiveCurve, Tracking, stored_points
 from wordless.base.devices import cores
 from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
-from wordless.base.pools import in_order, open_pool
+from wordless.base.pools import Pool, in_order, open_pool
 from wordless.base.progress import Terminal
-from wordless.base.tasks import Pool
 from wordless.training.fit import fit
 from wordless.training.gangs import Alone, Gang
 from wordless.training.options import FitConfig, Sharding

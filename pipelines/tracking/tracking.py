@@ -19,7 +19,7 @@ from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, T
 from pipelines.tracking.wandb import WANDB
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
-from wordless.base.nearest import suggestion
+from wordless.base.text import suggestion
 from wordless.training.options import FitConfig
 from wordless.training.record import Point
 

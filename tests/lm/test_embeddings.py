@@ -15,8 +15,7 @@ from lm.probing.vectors import ALL_POOLINGS, FloatArray, pool
 from lm.windows import windows
 from tests.lm import reference
 from tests.lm.tiny import TINY, random_codes, random_rates, rates_format
-from tokenizer.assignments import SoftCodes, spacings_of
-from tokenizer.codes import IntArray
+from tokenizer.codes import IntArray, SoftCodes, spacings_of
 from wordless.base.errors import InputError
 
 

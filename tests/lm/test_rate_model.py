@@ -16,36 +16,34 @@ from lm.gpt import CachedGPT
 from lm.judging.scores import perplexities, score
 from lm.model import LanguageModel
 from lm.options import BatchConfig
-from lm.rate_model import RateLanguageModel, load_language_model
 from lm.windows import Window
 from tests.lm.tiny import TINY, random_codes, random_rates, rates_format
-from tokenizer.codes import Codes, join_codes
-from tokenizer.rates import combined_format, join_rates, split_rates
+from tokenizer.codes import Codes, CodesFormat, join_codes, join_rates
 from wordless.base.errors import InputError
 
 LAYOUTS = {"one_stream": (1, "flattening"), "flattening": (2, "flattening"), "parallel": (2, "parallel")}
 
 
 @pytest.fixture(scope="module", params=LAYOUTS.values(), ids=LAYOUTS.keys())
-def model(request: pytest.FixtureRequest) -> RateLanguageModel:
+def model(request: pytest.FixtureRequest) -> LanguageModel:
     """Untrained models of three rates: 80, 40 and 20 ms."""
     streams, interleaving = request.param
     formats = rates_format(4, 2, 1, streams=streams).formats
     config = replace(TINY, interleaving=interleaving)
-    models = [LanguageModel.create(config, combined_format(formats[:n]), seed=n) for n in (1, 2, 3)]
+    models = [LanguageModel.create(config, CodesFormat.of_rates(formats[:n]), seed=n) for n in (1, 2, 3)]
     for each in models[1:]:
         assert each.gpt.embed_conditions is not None
         torch.nn.init.normal_(each.gpt.embed_conditions.embed.weight, generator=torch.Generator().manual_seed(0))
-    return RateLanguageModel(models)
+    return LanguageModel.of_rates(models)
 
 
-def _codes(model: RateLanguageModel, steps: int, seed: int = 0, num_samples: int | None = None) -> Codes:
+def _codes(model: LanguageModel, steps: int, seed: int = 0, num_samples: int | None = None) -> Codes:
     return random_rates(model.format, steps, seed=seed, num_samples=num_samples)
 
 
 def _changed(codes: Codes, rate: int, step: int) -> Codes:
     """The same codes, but for the code of a rate at a time step of its own."""
-    parts = list(split_rates(codes))
+    parts = list(codes.by_rate)
     values = parts[rate - 1].values.copy()
     values[step, -1] = (values[step, -1] + 1) % 7
     parts[rate - 1] = replace(parts[rate - 1], values=values)
@@ -56,9 +54,9 @@ def _changed(codes: Codes, rate: int, step: int) -> Codes:
 
 
 @torch.no_grad()
-def test_an_upsampler_hears_the_covering_code_and_the_next_but_no_later_one(model: RateLanguageModel) -> None:
+def test_an_upsampler_hears_the_covering_code_and_the_next_but_no_later_one(model: LanguageModel) -> None:
     """The code of rate 1 at its time step 3 covers the fine codes 12 to 15, and is read from 8 on."""
-    finest, codes = model.models[-1], _codes(model, 6)
+    finest, codes = model.rates[-1], _codes(model, 6)
     plain, changed = (finest.log_probabilities(each) for each in (codes, _changed(codes, 1, 3)))
     np.testing.assert_array_equal(plain[:8], changed[:8])
     assert (plain[8:16] != changed[8:16]).any(axis=1).all()
@@ -68,8 +66,8 @@ def test_an_upsampler_hears_the_covering_code_and_the_next_but_no_later_one(mode
 
 
 @torch.no_grad()
-def test_reading_from_the_cache_equals_reading_everything(model: RateLanguageModel) -> None:
-    finest = model.models[-1]
+def test_reading_from_the_cache_equals_reading_everything(model: LanguageModel) -> None:
+    finest = model.rates[-1]
     readings = [finest.reading(_codes(model, 2, seed=seed)) for seed in range(3)]
     window = Window(start=0, counted=0, stop=len(readings[0].values))
     inputs = [finest.inputs(reading, window) for reading in readings]
@@ -82,8 +80,8 @@ def test_reading_from_the_cache_equals_reading_everything(model: RateLanguageMod
     torch.testing.assert_close(torch.stack(stepwise, dim=1), parallel[:, 3:], rtol=0, atol=1e-5)
 
 
-def test_training_rows_read_the_coarse_codes_of_their_crop(model: RateLanguageModel) -> None:
-    finest = model.models[-1]
+def test_training_rows_read_the_coarse_codes_of_their_crop(model: LanguageModel) -> None:
+    finest = model.rates[-1]
     streams, vocabulary = finest.predicted.streams, finest.gpt.vocabulary
     clips = [finest.reading(_codes(model, steps, seed=steps)) for steps in (3, 5, 9)]
     sequences = CodeSequences.of([reading.steps] for reading in clips)
@@ -107,12 +105,12 @@ def test_training_rows_read_the_coarse_codes_of_their_crop(model: RateLanguageMo
             np.testing.assert_array_equal(conditions[streams - 1 : found.size : streams], wanted)
 
 
-def test_validation_counts_each_code_as_its_log_probability(model: RateLanguageModel) -> None:
-    finest = model.models[-1]
+def test_validation_counts_each_code_as_its_log_probability(model: LanguageModel) -> None:
+    finest = model.rates[-1]
     clips = [_codes(model, steps, seed=steps, num_samples=steps * 1280 - 400) for steps in (2, 9, 4)]
     found = np.concatenate([finest.log_probabilities(codes).reshape(-1) for codes in clips])
     assert finest.nats_per_code(clips, batch_size=2) == pytest.approx(-float(found.mean()), rel=1e-5)
-    assert len(found) == sum(split_rates(codes)[-1].values.size for codes in clips)
+    assert len(found) == sum(codes.finest.values.size for codes in clips)
     sequences = CodeSequences.of([finest.reading(codes).steps] for codes in clips)
     capacity = finest.gpt.capacity
     batches = validation_batches(sequences, finest.gpt.vocabulary, batch_size=2, capacity=capacity)
@@ -147,14 +145,14 @@ def test_an_upsampler_learns_what_coarse_codes_say() -> None:
     assert figures["bits_per_second"] < 0.2 * 50
 
 
-def test_states_cover_the_codes_of_the_finest_rate(model: RateLanguageModel) -> None:
-    finest = model.models[-1]
+def test_states_cover_the_codes_of_the_finest_rate(model: LanguageModel) -> None:
+    finest = model.rates[-1]
     clips = [_codes(model, steps, seed=steps, num_samples=steps * 1280 - 400) for steps in (2, 9)]
     features = layer_features(finest, clips)
     assert features["layer_1:mean"].shape == (2, TINY.model_dim)
     for row, codes in enumerate(clips):
         states = finest.hidden_states(codes)
-        assert states.shape[1] == split_rates(codes)[-1].values.size
+        assert states.shape[1] == codes.finest.values.size
         np.testing.assert_allclose(features["layer_2:mean"][row], states[2].mean(0).numpy(), atol=1e-5)
     other = layer_features(finest, [_changed(codes, 1, 0) for codes in clips])
     assert not np.allclose(other["layer_1:mean"], features["layer_1:mean"])
@@ -163,39 +161,39 @@ def test_states_cover_the_codes_of_the_finest_rate(model: RateLanguageModel) -> 
 # Ancestral sampling
 
 
-def test_a_continuation_has_the_length_asked_for_at_each_rate(model: RateLanguageModel) -> None:
+def test_a_continuation_has_the_length_asked_for_at_each_rate(model: LanguageModel) -> None:
     more = model.generate(_codes(model, 2), seconds=0.25, seed=3)  # 4000 samples
     assert (more.num_samples, more.format) == (4000, model.format)
-    assert [len(part.values) for part in split_rates(more)] == [4, 7, 13]
+    assert [len(part.values) for part in more.by_rate] == [4, 7, 13]
 
 
-def test_rate_1_is_continued_by_its_gpt_alone(model: RateLanguageModel) -> None:
+def test_rate_1_is_continued_by_its_gpt_alone(model: LanguageModel) -> None:
     prompts = [_codes(model, 3), None, _codes(model, 8, seed=1)]
     sampling = Sampling(top_k=5)
     found = model.generate_batch(prompts, seconds=1, sampling=sampling, seed=4)
-    coarse = [None if each is None else split_rates(each)[0] for each in prompts]
-    alone = model.models[0].generate_batch(coarse, seconds=1, sampling=sampling, seed=4)
+    coarse = [None if each is None else each.by_rate[0] for each in prompts]
+    alone = model.rates[0].generate_batch(coarse, seconds=1, sampling=sampling, seed=4)
     for whole, own in zip(found, alone, strict=True):
-        np.testing.assert_array_equal(split_rates(whole)[0].values, own.values)
+        np.testing.assert_array_equal(whole.by_rate[0].values, own.values)
 
 
-def test_upsamplers_read_no_end_of_a_continuation(model: RateLanguageModel) -> None:
+def test_upsamplers_read_no_end_of_a_continuation(model: LanguageModel) -> None:
     """A longer continuation begins with the shorter one."""
     prompts, sampling = [_codes(model, 2)], Sampling()
     short, long = (model.generate_batch(prompts, seconds=s, sampling=sampling, seed=1)[0] for s in (0.25, 0.5))
-    for one, other in zip(split_rates(short), split_rates(long), strict=True):
+    for one, other in zip(short.by_rate, long.by_rate, strict=True):
         np.testing.assert_array_equal(one.values, other.values[: len(one.values)])
 
 
 @torch.no_grad()
-def test_greedy_codes_are_the_most_probable_given_coarser_ones(model: RateLanguageModel) -> None:
+def test_greedy_codes_are_the_most_probable_given_coarser_ones(model: LanguageModel) -> None:
     """Beyond the context of 24 positions; the last codes were generated before codes that are not there any more."""
     prompt = _codes(model, 2)
     whole = join_codes(prompt, model.generate(prompt, seconds=0.65, temperature=0))
-    parts = split_rates(whole)
-    for number, rate in enumerate(model.models, 1):
+    parts = whole.by_rate
+    for number, rate in enumerate(model.rates, 1):
         codes = join_rates(parts[:number])
-        best, prompted = rate.log_probabilities(codes), len(split_rates(prompt)[number - 1].values)
+        best, prompted = rate.log_probabilities(codes), len(prompt.by_rate[number - 1].values)
         covered = model.format.samples_per_code // rate.predicted.samples_per_code
         for step in range(prompted, len(parts[number - 1].values) - 3 * covered, 3):
             for _ in range(6):
@@ -204,7 +202,7 @@ def test_greedy_codes_are_the_most_probable_given_coarser_ones(model: RateLangua
             codes = _changed(codes, number, step)
 
 
-def test_a_continuation_does_not_depend_on_its_companions(model: RateLanguageModel) -> None:
+def test_a_continuation_does_not_depend_on_its_companions(model: LanguageModel) -> None:
     prompts = [_codes(model, 3), None, _codes(model, 10, seed=1), _codes(model, 5, seed=2)]
     sampling = Sampling(top_k=5, max_repeats=2)
     together = model.generate_batch(prompts, seconds=0.3, sampling=sampling, seed=4)
@@ -215,64 +213,61 @@ def test_a_continuation_does_not_depend_on_its_companions(model: RateLanguageMod
     assert (another[0].values != together[0].values).any()
 
 
-def test_a_prompt_is_read_to_its_last_whole_step_of_the_coarsest_rate(model: RateLanguageModel) -> None:
+def test_a_prompt_is_read_to_its_last_whole_step_of_the_coarsest_rate(model: LanguageModel) -> None:
     cut = _codes(model, 6, num_samples=5 * 1280 + 1000)
     continued = model.generate(cut, seconds=0.3, seed=1).values
     np.testing.assert_array_equal(continued, model.generate(cut.crop(0, 5), seconds=0.3, seed=1).values)
 
 
-def test_an_upsampler_alone_cannot_generate(model: RateLanguageModel, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"lm\.rate_model\.RateLanguageModel"):
-        model.models[1].generate(seconds=1)
+def test_an_upsampler_alone_cannot_generate(model: LanguageModel, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="all rates"):
+        model.rates[1].generate(seconds=1)
     with pytest.raises(InputError, match=r"rates.*Llama"):
-        export_huggingface(model.models[1], tmp_path)
+        export_huggingface(model.rates[1], tmp_path)
 
 
-def test_a_score_counts_the_codes_of_all_rates(model: RateLanguageModel) -> None:
+def test_a_score_counts_the_codes_of_all_rates(model: LanguageModel) -> None:
     codes = _codes(model, 3, num_samples=3 * 1280 - 400)
     found = score(model, codes)
-    assert found.codes == sum(part.values.size for part in split_rates(codes)) < codes.values.size
-    parts = split_rates(codes)
-    by_rate = [each.log_probabilities(join_rates(parts[:n])).sum() for n, each in enumerate(model.models, 1)]
+    assert found.codes == sum(part.values.size for part in codes.by_rate) < codes.values.size
+    parts = codes.by_rate
+    by_rate = [each.log_probabilities(join_rates(parts[:n])).sum() for n, each in enumerate(model.rates, 1)]
     assert found.log_probability == pytest.approx(float(sum(by_rate)), rel=1e-5)
 
 
-def test_a_finest_time_step_has_its_share_of_coarser_codes(model: RateLanguageModel) -> None:
+def test_a_finest_time_step_has_its_share_of_coarser_codes(model: LanguageModel) -> None:
     prompt, more = _codes(model, 2), _codes(model, 3, seed=1, num_samples=3 * 1280 - 700)
     whole = join_codes(prompt, more)
     found = model.log_probabilities_after(prompt, more)
-    assert len(found) == len(split_rates(more)[-1].values)
-    before = model.log_probabilities_after(None, whole)[: len(split_rates(prompt)[-1].values)]
-    total = float(model.log_probabilities(whole).sum())
+    assert len(found) == len(more.finest.values)
+    before = model.log_probabilities_after(None, whole)[: len(prompt.finest.values)]
+    total = sum(float(each.sum()) for each in model.log_probabilities_of_rates(whole))
     assert float(found.sum() + before.sum()) == pytest.approx(total, rel=1e-5)
 
 
 # Folders
 
 
-def test_saved_models_are_the_same_models_and_the_same_bytes(model: RateLanguageModel, tmp_path: Path) -> None:
+def test_saved_models_are_the_same_models_and_the_same_bytes(model: LanguageModel, tmp_path: Path) -> None:
     for name in ("a", "b"):
         model.save_pretrained(tmp_path / name)
-    loaded, codes = load_language_model(tmp_path / "a"), _codes(model, 9)
-    assert isinstance(loaded, RateLanguageModel)
-    assert loaded.format == model.format
-    np.testing.assert_array_equal(loaded.log_probabilities(codes), model.log_probabilities(codes))
+    loaded, codes = LanguageModel.from_pretrained(tmp_path / "a"), _codes(model, 9)
+    assert (loaded.format, len(loaded.rates)) == (model.format, len(model.rates))
+    for one, other in zip(*(each.log_probabilities_of_rates(codes) for each in (loaded, model)), strict=True):
+        np.testing.assert_array_equal(one, other)
     for path in (path for path in (tmp_path / "a").rglob("*") if path.is_file()):
         assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
-    assert isinstance(load_language_model(tmp_path / "a/rate_1"), LanguageModel)
+    assert LanguageModel.from_pretrained(tmp_path / "a/rate_1").format == model.rates[0].format
     assert "upsampler" in (tmp_path / "a/README.md").read_text()
     card = (tmp_path / "a/rate_2/README.md").read_text()
     assert re.search(r"\b12\.5 time steps per second\b.*\b1\b", card)
 
 
-def test_models_that_do_not_belong_together_are_refused(model: RateLanguageModel, tmp_path: Path) -> None:
-    first, second, third = model.models
+def test_models_that_do_not_belong_together_are_refused(model: LanguageModel, tmp_path: Path) -> None:
+    first, second, third = model.rates
     other = LanguageModel.create(TINY, replace(first.format, codebook="other"), seed=0)
     for models in ((other, second, third), (first, third)):
         with pytest.raises(InputError, match="one run"):
-            RateLanguageModel(models)
-    model.save_pretrained(tmp_path)
-    with pytest.raises(InputError, match=r"language model.*rates"):
-        LanguageModel.from_pretrained(tmp_path)
+            LanguageModel.of_rates(models)
     with pytest.raises(InputError, match="codebook"):
         model.generate(random_codes(3, streams=model.format.streams), seconds=1)

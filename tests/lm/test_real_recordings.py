@@ -12,7 +12,8 @@ from lm.embeddings import embed
 from lm.judging.scores import unigram_perplexity
 from lm.model import LanguageModel
 from lm.options import BatchConfig, GPTConfig, ProbeConfig
-from lm.probing.probe import ProbeTask, best_candidate, probe
+from lm.probing.probe import best_candidate, probe
+from lm.probing.task import ProbeTask
 from lm.probing.vectors import bags_of_codes
 from tokenizer.codes import Codes, CodesFormat
 from wordless.audio.options import SpectrogramConfig

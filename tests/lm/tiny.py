@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from lm.options import GPTConfig
-from tokenizer.codes import Codes, CodesFormat
-from tokenizer.rates import combined_format, join_rates
+from tokenizer.codes import Codes, CodesFormat, join_rates
 
 TINY = GPTConfig(model_dim=16, layers=2, heads=2, ffn_dim=32, context=25, dropout=0.0, init_std=0.3)
 
@@ -24,7 +23,7 @@ def rates_format(*shares: int, streams: int = 1) -> CodesFormat:
         replace(codes_format(streams, f"c{share}"), samples_per_code=320 * share, tokenizer=f"t{share}")
         for share in shares
     ]
-    return combined_format(formats)
+    return CodesFormat.of_rates(formats)
 
 
 def random_codes(steps: int, *, streams: int = 1, seed: int = 0, codebook: str = "c1") -> Codes:

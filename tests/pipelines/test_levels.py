@@ -17,7 +17,7 @@ from tests.pipelines.tiny import save_run
 from tests.pipelines.tiny_chain import TINY, called_at_once, composed, run
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.kinds import GRIFFIN_LIM
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder import Vocoder

@@ -22,7 +22,7 @@ from pipelines.store.store import TIMINGS, Entry, Store
 from tests.pipelines.tiny import AUDIO, LISTENING, playback_of, sweep
 from tests.pipelines.tiny_chain import OWN, called_at_once
 from tokenizer.parquet import CodedClip, read_codes
-from vocoder.kinds.table import ORIGINAL
+from vocoder.kinds import ORIGINAL
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, read_manifest
 from wordless.audio.recordings.splits import SplitConfig

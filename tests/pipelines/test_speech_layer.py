@@ -16,7 +16,7 @@ from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, Kill, run, stored
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.kinds import GRIFFIN_LIM
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder import Vocoder

@@ -7,16 +7,14 @@ import torch
 
 from lm.model import LanguageModel
 from lm.options import GPTConfig
-from lm.rate_model import RateLanguageModel
 from pipelines.stages.options import ListeningConfig
 from pipelines.stages.playback import Playback
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tokenizer.autoencoder import Autoencoder
+from tokenizer.codes import CodesFormat
 from tokenizer.config import TokenizerConfig
 from tokenizer.options import AutoencoderConfig, PatchConfig
-from tokenizer.rate_tokenizer import RateTokenizer
-from tokenizer.rates import combined_format
 from tokenizer.tokenizer import Tokenizer
 from vocoder.options import WaveNetConfig
 from vocoder.vocoder import Vocoder
@@ -90,10 +88,12 @@ def save_run(folder: Path, *, seed: int) -> Path:
 def save_rates_run(folder: Path, *, seed: int) -> Path:
     """The same at three rates: the finest is that of `save_run`."""
     tokenizers = [tiny_tokenizer(seed, frames=frames) for frames in (8, 4, 2)]
-    whole = RateTokenizer(tokenizers)
+    whole = Tokenizer.of_rates(tokenizers)
     whole.save_pretrained(folder / "tokenizer")
-    formats = [combined_format(whole.format.formats[:number]) for number in (1, 2, 3)]
-    RateLanguageModel([LanguageModel.create(GPT, each, seed=seed) for each in formats]).save_pretrained(folder / "lm")
+    formats = [CodesFormat.of_rates(whole.format.formats[:number]) for number in (1, 2, 3)]
+    LanguageModel.of_rates([LanguageModel.create(GPT, each, seed=seed) for each in formats]).save_pretrained(
+        folder / "lm"
+    )
     save_vocoder(folder, tokenizers[-1], seed=seed)
     return folder
 

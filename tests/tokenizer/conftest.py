@@ -8,7 +8,6 @@ from tokenizer.autoencoder import Autoencoder, reconstruction_loss
 from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.config import TokenizerConfig
 from tokenizer.options import AutoencoderConfig, PatchConfig
-from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
@@ -60,9 +59,9 @@ def tokenizer() -> Tokenizer:
 
 
 @pytest.fixture(scope="session")
-def rate_tokenizer() -> RateTokenizer:
+def rate_tokenizer() -> Tokenizer:
     """Codes of 8, 4 and 2 frames."""
-    return RateTokenizer([fitted(PatchConfig(frames=frames), 16) for frames in (8, 4, 2)])
+    return Tokenizer.of_rates([fitted(PatchConfig(frames=frames), 16) for frames in (8, 4, 2)])
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tokenizer.assignments import soft_assignments, spacings_of
+from tokenizer.codes import soft_assignments, spacings_of
 
 
 def by_loops(bottleneck: list[float], centroids: list[list[float]]) -> list[float]:

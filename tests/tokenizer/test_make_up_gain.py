@@ -9,11 +9,11 @@ from torch import Tensor
 
 from tests.reference import gain_of_patches
 from tests.tokenizer.conftest import RATE, fitted, sound
-from tokenizer.make_up_gain import PATCHES, measure_gain
+from tokenizer.fitting import PATCHES, measure_gain
 from tokenizer.options import PatchConfig
 from tokenizer.tokenizer import Tokenizer
-from vocoder.judging.metrics import sound_levels
-from vocoder.kinds.table import UNLEARNED
+from vocoder.judging import sound_levels
+from vocoder.kinds import UNLEARNED
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.waveform import Waveform

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenizer.autoencoder import from_patches, to_patches
 from tokenizer.options import PatchConfig
-from tokenizer.patches import from_patches, to_patches
 from wordless.base.errors import InputError
 
 

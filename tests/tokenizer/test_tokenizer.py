@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from tests.reference import encode_whole
 from tests.tokenizer.conftest import RATE, sound
-from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
@@ -169,7 +168,7 @@ def test_samples_of_any_kind_give_the_codes_of_their_waveform(tokenizer: Tokeniz
         tokenizer.encode(samples * np.nan, RATE)
 
 
-def test_a_batch_has_the_codes_of_its_recordings_alone(tokenizer: Tokenizer, rate_tokenizer: RateTokenizer) -> None:
+def test_a_batch_has_the_codes_of_its_recordings_alone(tokenizer: Tokenizer, rate_tokenizer: Tokenizer) -> None:
     sounds = [sound(seconds, seed) for seed, seconds in enumerate((0.5, 0.31, 0.5, 0.5))]
     stereo = np.stack([sounds[0], 0.5 * sounds[0]], axis=1)
     waveform = Waveform(samples=sounds[1], sample_rate=4_000)

@@ -10,9 +10,9 @@ from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, Table, clips_of_
 from tokenizer.codes import Codes
 from vocoder.continuing import Prompt, after, joined_sound
 from vocoder.crops import Crops, loss
-from vocoder.kinds.table import BY_KEY
+from vocoder.filters import REMEMBERED, PitchComb, VoiceHead
+from vocoder.kinds import BY_KEY
 from vocoder.options import CropsConfig
-from vocoder.pitch_comb import REMEMBERED, PitchComb, VoiceHead
 from vocoder.sampling import Sampling
 from vocoder.synthesis import Trained, Unlearned
 from vocoder.vocoder import Vocoder

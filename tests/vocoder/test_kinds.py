@@ -3,15 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
 from tests.vocoder.sounds import SAMPLES_PER_CODE, random_table
 from vocoder.continuing import Prompt
-from vocoder.kinds.kind import Kind
-from vocoder.kinds.table import BY_KEY, KINDS, ORIGINAL, UNLEARNED
+from vocoder.kinds import BY_KEY, KINDS, ORIGINAL, UNLEARNED, Kind, Stream
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
 from vocoder.unlearned import griffin_lim, noise_vocoder
@@ -24,7 +22,7 @@ def test_each_kind_has_a_key_and_a_marker_of_its_own() -> None:
 
 
 def test_the_table_is_read_without_pytorch() -> None:
-    code = "import sys, vocoder.kinds.table; sys.exit('torch' in sys.modules)"
+    code = "import sys, vocoder.kinds; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
 
 
@@ -50,10 +48,10 @@ def test_sound_is_as_long_as_its_codes_and_the_same_in_pieces_and_after_a_prompt
 
 
 @pytest.mark.parametrize("vocoder", [griffin_lim, noise_vocoder])
-def test_a_kind_is_the_vocoder_of_its_name_and_draws_from_the_name_of_the_sound(vocoder: ModuleType) -> None:
+def test_a_kind_is_the_vocoder_of_its_name_and_draws_from_the_name_of_the_sound(vocoder: Stream) -> None:
     table = random_table()
     codes = table.codes([1, 2, 3])
-    kind = BY_KEY[vocoder.__name__.rpartition(".")[2]]
+    kind = BY_KEY[vocoder.__name__]
     made = create_synthesis(kind, table, Sampling(seed=5)).sounds([codes], [None], names=["a"])[0]
-    pieces = [piece.numpy() for piece in vocoder.stream(codes, table, seed=sound_seed(5, "a"))]
+    pieces = [piece.numpy() for piece in vocoder(codes, table, seed=sound_seed(5, "a"))]
     assert np.array_equal(made.samples, np.concatenate(pieces))

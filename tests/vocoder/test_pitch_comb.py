@@ -9,8 +9,8 @@ from torch import Tensor
 
 from tests.reference import pitch_combed
 from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, random_table, tiny_config
-from vocoder.judging.periodicity import periodicity
-from vocoder.pitch_comb import PitchComb, VoiceHead, fit_head
+from vocoder.filters import PitchComb, VoiceHead, fit_head
+from vocoder.judging import periodicity
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet

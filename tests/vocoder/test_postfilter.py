@@ -18,8 +18,8 @@ from tests.vocoder.sounds import (
     tiny_config,
 )
 from tokenizer.codes import Codes
-from vocoder.judging.metrics import FULL_SCALE, log_mel_distance
-from vocoder.postfilter import PostFilter, in_force
+from vocoder.filters import PostFilter, in_force
+from vocoder.judging import FULL_SCALE, log_mel_distance
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.vocoder.sounds import SPECTROGRAM, random_table, tiny_config
-from vocoder.kinds.table import KINDS
+from vocoder.kinds import KINDS
 from vocoder.runaway import LoudnessRange
 from vocoder.sampling import Sampling
 from vocoder.synthesis import Trained, create_synthesis, speaking

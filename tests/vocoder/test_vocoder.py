@@ -10,8 +10,8 @@ import torch
 
 from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
 from tokenizer.codes import Codes
+from vocoder.filters import VoiceHead
 from vocoder.model_card import model_card
-from vocoder.pitch_comb import VoiceHead
 from vocoder.runaway import LoudnessRange
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder

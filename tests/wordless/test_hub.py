@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import wordless
-from lm.rate_model import load_language_model
+from lm.model import LanguageModel
 from tests.hub import serving, store_in_cache, use_hub
 from tests.pipelines.tiny import AUDIO, save_rates_run, save_run, sweep
-from tokenizer.rate_tokenizer import load_tokenizer
+from tokenizer.tokenizer import Tokenizer
 from wordless.base.hub import HubAddress, hub_address
 
 LOADERS = {
@@ -96,8 +96,8 @@ def test_a_local_folder_of_that_name_wins(offline: Path, run: Path) -> None:
 def test_models_of_several_rates_are_found(offline: Path) -> None:
     folder = save_rates_run(offline / "rates", seed=0)
     store_in_cache(offline / "home", "user/rates", folder)
-    assert load_tokenizer("user/rates").format == load_language_model("hf://user/rates").format
-    assert load_tokenizer("hf://user/rates").format.rates
+    assert Tokenizer.from_pretrained("user/rates").format == LanguageModel.from_pretrained("hf://user/rates").format
+    assert Tokenizer.from_pretrained("hf://user/rates").format.rates
 
 
 @pytest.mark.parametrize("part", LOADERS)

@@ -1,15 +1,18 @@
-"""Arrays in ``.npy`` files: allocated before they are filled in place, or written whole."""
+"""Arrays in ``.npy`` files, allocated before they are filled in place or written whole, and tables of rows."""
 
+import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from wordless.base.files import aside, named_write_errors
+from wordless.base.files import aside, named_write_errors, write_aside
 
 ALLOCATED_AT_ONCE = 1 << 24  # bytes
 Array = npt.NDArray[Any]
@@ -41,3 +44,17 @@ def fill(place: Array, pieces: Iterable[Array]) -> None:
     for piece in pieces:
         place[start : start + len(piece)] = piece
         start += len(piece)
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows of the same columns, whole or not at all: JSON (``.json``), Parquet (``.parquet``), or tabs."""
+    match path.suffix.lower():
+        case ".json":
+            write_aside(path, json.dumps([dict(row) for row in rows], indent=1) + "\n")
+        case ".parquet":
+            with aside(path) as beside:
+                pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]), beside)
+        case _:
+            columns = list(rows[0]) if rows else []
+            lines = ["\t".join(str(row[name]) for name in columns) for row in rows]
+            write_aside(path, "\n".join(["\t".join(columns), *lines]) + "\n")

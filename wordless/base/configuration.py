@@ -13,7 +13,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from wordless.base.errors import InputError
-from wordless.base.nearest import alternatives, suggestion
+from wordless.base.text import alternatives, suggestion
 
 T = TypeVar("T")
 

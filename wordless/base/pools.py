@@ -11,19 +11,53 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing import active_children, get_context
 from pathlib import Path
-from typing import TypeVar
-
-import torch
+from typing import Protocol, TypeVar
 
 from wordless.base.engine import EngineConfig
 from wordless.base.parent import end_with_parent
-from wordless.base.tasks import Pool, Task, compute
+from wordless.base.threads import one_thread
 from wordless.base.workers import RESUME, ended_worker, kill_children, no_interrupts
 
 T = TypeVar("T")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 TASKS_PER_WORKER = 4  # at least, so that no worker waits long for the last one
+
+
+class Task(Protocol[R_co]):
+    """Some clips that a worker computes."""
+
+    def result(self) -> Sequence[R_co]:
+        """Wait for the results of the clips, in order."""
+
+    def cancel(self) -> object:
+        """Give up the task if no worker has begun it."""
+
+
+class Pool(Protocol):
+    """Workers that compute tasks."""
+
+    @property
+    def workers(self) -> int:
+        """The number of tasks that are computed at the same time."""
+
+    @property
+    def ahead(self) -> int:
+        """The largest number of tasks of which no result has been taken."""
+
+    @property
+    def most_clips(self) -> int:
+        """The largest number of clips of a task."""
+
+    def submit(self, work: Callable[[T], R], jobs: Sequence[T]) -> Task[R]:
+        """Let a worker compute the results of ``work`` for each job."""
+
+
+def compute(work: Callable[[T], R], jobs: Sequence[T]) -> list[R]:
+    """Return the results of ``work`` for each job, computed on one thread: what every worker does."""
+    with one_thread():
+        return [work(job) for job in jobs]
 
 
 def in_order(
@@ -94,6 +128,8 @@ def open_threads(engine: EngineConfig, workers: int, *, shared: Sequence[Path] =
 
 
 def _begin_worker() -> None:
+    import torch  # commands check their options before
+
     torch.set_num_threads(1)
     end_with_parent()
 

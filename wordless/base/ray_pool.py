@@ -13,7 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from wordless.base.devices import cores
 from wordless.base.errors import InputError
-from wordless.base.tasks import Task, compute
+from wordless.base.pools import Task, compute
 
 T = TypeVar("T")
 R = TypeVar("R")

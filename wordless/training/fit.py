@@ -18,13 +18,11 @@ from torch import Tensor, nn
 
 from wordless.base.memory import keep_freed_memory
 from wordless.base.progress import Progress
-from wordless.training.convolutions import require_right_in_bfloat16
-from wordless.training.gangs import Gang, Together, agreed
+from wordless.training.gangs import Gang, Together, agreed, gather
 from wordless.training.options import FitConfig, Sharding
-from wordless.training.precision import with_precision
+from wordless.training.precision import require_right_in_bfloat16, with_precision
 from wordless.training.record import Point, TrainingRecord
 from wordless.training.resuming import Checkpoints
-from wordless.training.sharding import gather
 from wordless.training.state import Training
 from wordless.training.steps import B, Batches, LossFunction, Steps, add_figures, autocast, require_finite
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wordless.base.files import remove
-from wordless.training.checkpoint import CheckpointError
 from wordless.training.gangs import Gang, agreed
-from wordless.training.state import Saved, Training
+from wordless.training.state import CheckpointError, Saved, Training
 
 
 @dataclass(kw_only=True)

@@ -10,7 +10,7 @@ from lm.options import ONE_HEARING, PARTS, POOLINGS, Means, Pooling, VectorConfi
 from lm.probing.vectors import ALL_POOLINGS, RunningPools, average, bags_of_codes, pool, pool_batch, pooling_weights
 from tests.lm.reference import pooled_by_loops
 from tests.lm.tiny import random_codes
-from tokenizer.assignments import SoftCodes, soft_assignments, spacings_of
+from tokenizer.codes import SoftCodes, soft_assignments, spacings_of
 from wordless.base.errors import InputError
 
 

@@ -36,7 +36,7 @@ from tests.pipelines.tiny_chain import (
 from tests.pipelines.tiny_samples import SAMPLES
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder.kinds.table import JUDGED_KINDS
+from vocoder.kinds import JUDGED_KINDS
 from vocoder.vocoder import Vocoder
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Manifest, Split, read_manifest

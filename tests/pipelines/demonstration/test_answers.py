@@ -38,12 +38,9 @@ from pipelines.demonstration.server import examples_of
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_rates_run, save_run, save_tokenizer, sweep
 from tokenizer.options import Assignments
-from tokenizer.rates import split_rates
 from tokenizer.signals import quantised_vectors, soft_codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder.kinds.griffin_lim import GRIFFIN_LIM
-from vocoder.kinds.kind import Kind
-from vocoder.kinds.wavenet import WAVENET
+from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
@@ -393,7 +390,7 @@ def test_a_run_of_several_rates_is_shown_and_continued(tmp_path: Path, tone: Pat
     shown, analysis = answers.show(tone), analysed(answers, tone)
     assert [line.partition(":")[0] for line in shown.codes.splitlines()] == ["rate 1", "rate 2", "rate 3"]
     assert analysis.surprise is not None
-    count = sum(each.values.size for each in split_rates(analysis.codes))
+    count = sum(each.values.size for each in analysis.codes.by_rate)
     assert len(analysis.surprise) == len(analysis.finest.values)
     assert re.search(rf"\bGPT\b.* {analysis.surprise.sum() / count:.2f} bits per code\b.*\b3\.00\b", shown.facts)
     ((whole, rate),) = played_in(continued(answers, analysis, seconds=0.5)[-1].player)

@@ -24,8 +24,8 @@ from tests.pipelines.tiny import sweep
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import write_units
+from vocoder import unlearned
 from vocoder.engines import numba_streams
-from vocoder.unlearned import frame_blocks, griffin_lim
 from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.sound_names import partial_name, sound_names
 from wordless.base.errors import InputError
@@ -334,9 +334,9 @@ def test_a_long_clip_by_griffin_lim_is_made_in_blocks(
     write_shard(tmp_path / "codes.parquet", several, clips[0].codes.format)
     tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
     whole = np.concatenate(
-        [piece.numpy() for piece in griffin_lim.stream(several[1].codes, tokenizer, seed=sound_seed(2, "long.wav"))]
+        [piece.numpy() for piece in unlearned.griffin_lim(several[1].codes, tokenizer, seed=sound_seed(2, "long.wav"))]
     )
-    monkeypatch.setattr(frame_blocks, "BLOCK_FRAMES", 71)
+    monkeypatch.setattr(unlearned, "BLOCK_FRAMES", 71)
     decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "out", synthesis="griffin_lim", seed=2))
     decoded, _ = soundfile.read(tmp_path / "out/long.wav", dtype="float32")
     assert np.abs(decoded - np.clip(whole, -1, 1)).max() < 2e-5 + 2**-15  # blocks against the whole, and 16 bits

@@ -12,7 +12,6 @@ from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run, stored
 from tokenizer.parquet import read_codes
-from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.tokenizer import Tokenizer
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
@@ -28,8 +27,8 @@ def test_codebooks_of_all_rates(finished_run: FinishedRun, tmp_path: Path) -> No
     made = Counter(path.split("/")[0] for path in stored(store) if path.endswith("entry.json"))
     assert {stage: made[stage] for stage in ONE_RATE} == dict.fromkeys(ONE_RATE, 3)  # the finest was there
     assert {path: digest for path, digest in stored(store).items() if path in before} == before
-    whole = RateTokenizer.from_pretrained(tmp_path / "run/tokenizer")
-    assert [each.patch_frames for each in whole.tokenizers] == [8, 4, 2]
+    whole = Tokenizer.from_pretrained(tmp_path / "run/tokenizer")
+    assert [each.patch_frames for each in whole.rates] == [8, 4, 2]
     own, shared = tmp_path / "run/tokenizer/rate_3", finished_run.folder / "tokenizer"
     for name in ("config.json", "model.safetensors", "README.md"):
         assert file_hash(own / name) == file_hash(shared / name)
@@ -37,7 +36,7 @@ def test_codebooks_of_all_rates(finished_run: FinishedRun, tmp_path: Path) -> No
     (root,) = store.glob("embedded/embedded-*/")
     for path in store.glob("codes/*/"):
         codes_format, clips = read_codes(path)
-        (tokenizer,) = (each for each in whole.tokenizers if each.format == codes_format)
+        (tokenizer,) = (each for each in whole.rates if each.format == codes_format)
         clip = next(clips)
         assert np.array_equal(tokenizer.encode_file(root / clip.path).values, clip.codes.values)
 

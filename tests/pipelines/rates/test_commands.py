@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from lm.rate_model import RateLanguageModel
+from lm.model import LanguageModel
 from pipelines.decode import decode
 from pipelines.encode import encode
 from pipelines.generate import generate
@@ -18,8 +18,7 @@ from tests.pipelines.jobs.test_generate import codes_at, samples
 from tests.pipelines.jobs.test_generate import options as generating
 from tests.pipelines.jobs.test_score import options as scoring
 from tokenizer.parquet import read_codes
-from tokenizer.rate_tokenizer import RateTokenizer
-from tokenizer.rates import split_rates
+from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.base.errors import InputError
 
@@ -33,7 +32,7 @@ def codes(rates_run: Path, recordings: Path, tmp_path_factory: pytest.TempPathFa
 
 
 def test_encode_writes_the_codes_of_all_rates(rates_run: Path, recordings: Path, codes: Path) -> None:
-    tokenizer = RateTokenizer.from_pretrained(rates_run / "tokenizer")
+    tokenizer = Tokenizer.from_pretrained(rates_run / "tokenizer")
     codes_format, clips = read_codes(codes)
     assert codes_format == tokenizer.format
     for clip in clips:
@@ -71,7 +70,7 @@ def test_the_finest_codes_are_those_of_a_run_of_this_rate(
 ) -> None:
     encode(encoding(run_folder, recordings, tmp_path / "alone.parquet"))
     alone = {clip.path: clip.codes for clip in read_codes(tmp_path / "alone.parquet")[1]}
-    of_all = {clip.path: split_rates(clip.codes)[-1] for clip in read_codes(codes)[1]}
+    of_all = {clip.path: clip.codes.finest for clip in read_codes(codes)[1]}
     assert of_all.keys() == alone.keys()
     for path, finest in of_all.items():
         assert finest.format == alone[path].format
@@ -82,10 +81,10 @@ def test_generate_goes_on_at_all_rates(rates_run: Path, recordings: Path, tmp_pa
     words = {"prompt": str(recordings / "c.ogg"), "num_samples": 2}
     generate(generating(rates_run, tmp_path / "with", **words))
     generate(generating(rates_run, tmp_path / "without", include_prompt=False, **words))
-    tokenizer = RateTokenizer.from_pretrained(rates_run / "tokenizer")
+    tokenizer = Tokenizer.from_pretrained(rates_run / "tokenizer")
     prompt = tokenizer.encode_file(recordings / "c.ogg")
     steps, step = prompt.num_samples // 320, 320  # samples of a coarse code
-    model = RateLanguageModel.from_pretrained(rates_run / "lm")
+    model = LanguageModel.from_pretrained(rates_run / "lm")
     made = model.generate(prompt, seconds=0.21, temperature=0.9, seed=0)
     whole, new = codes_at(tmp_path / "with")[0], codes_at(tmp_path / "without")[0]
     np.testing.assert_array_equal(new.values, made.values)
@@ -109,8 +108,9 @@ def test_a_prompt_shorter_than_a_coarse_code_is_refused(rates_run: Path, tmp_pat
 def test_score_counts_all_rates(rates_run: Path, recordings: Path, tmp_path: Path) -> None:
     score(scoring(rates_run, recordings / "a.wav", output=str(tmp_path / "scores.json")))
     (row,) = json.loads((tmp_path / "scores.json").read_text())
-    codes = RateTokenizer.from_pretrained(rates_run / "tokenizer").encode_file(recordings / "a.wav")
-    found = RateLanguageModel.from_pretrained(rates_run / "lm").log_probabilities(codes)
+    codes = Tokenizer.from_pretrained(rates_run / "tokenizer").encode_file(recordings / "a.wav")
+    model = LanguageModel.from_pretrained(rates_run / "lm")
+    found = np.concatenate([each.ravel() for each in model.log_probabilities_of_rates(codes)])
     assert row["codes"] == len(found)
     assert row["log_probability"] == pytest.approx(float(found.sum()), rel=1e-5)
     bits = -found.sum() / np.log(2) / len(found) * codes.format.codes_per_second * codes.format.streams

@@ -13,7 +13,6 @@ from safetensors.numpy import load_file
 
 from lm.generation import Sampling
 from lm.model import LanguageModel
-from lm.rate_model import RateLanguageModel
 from pipelines.pages.report import write_report
 from pipelines.rates.continuations import continued_clips, require_long_enough, window_levels
 from pipelines.rates.labels import windows_of, windows_of_coded
@@ -22,10 +21,9 @@ from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run, stored
-from tokenizer.rate_tokenizer import RateTokenizer
-from tokenizer.rates import split_rates
+from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt
-from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.kinds import GRIFFIN_LIM
 from vocoder.sampling import Sampling as SoundSampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.recordings.manifest import Clip, Manifest
@@ -52,20 +50,22 @@ def compared(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.mark.slow
 def test_figures_of_all_rates_stand_beside_the_flat_gpt(compared: Path) -> None:
-    record = read_results(compared)["rates"]
-    assert [(row["of"], row["frames"]) for row in (*record["rates"], record["flat"])] == [
-        ("rate_1", 8),
-        ("rate_2", 2),
-        ("flat", 2),
-    ]
-    assert record["flat"]["codes_per_second"] == 4 * record["rates"][0]["codes_per_second"]
-    assert sum(row["parameters"] for row in record["rates"]) == pytest.approx(record["flat"]["parameters"], rel=0.15)
-    assert {row["steps"] for row in (*record["rates"], record["flat"])} == {8}
-    assert {row["of"] for row in record["continued"]} == {"rates", "flat", "recordings"}
-    assert len({row["steps"] for row in record["continued"]}) == 1
-    names = {row["name"] for row in record["judged"]}
+    results = read_results(compared)
+    record, figures = results["rates"], results["figures"].where(stage="rates")
+
+    def values(name: str) -> dict[str | None, float]:
+        return {row.of: row.value for row in figures.where(name=name)}
+
+    assert record["frames"] == [8, 2]
+    assert list(values("codes_per_second")) == ["rate_1", "rate_2", "flat"]
+    assert values("codes_per_second")["flat"] == 4 * values("codes_per_second")["rate_1"]
+    sizes = values("parameters")
+    assert sizes["rate_1"] + sizes["rate_2"] == pytest.approx(sizes["flat"], rel=0.15)
+    assert {*values("training_steps").values()} == {8}
+    assert {*values("distinct_1")} == {"rates", "flat", "recordings"}
+    names = {row.name.removesuffix("_difference") for row in figures if row.against}
     assert {"label_kept", "label_lasting"} <= names <= {"label_kept", "label_lasting", "label_stability"}
-    assert {row["resampled"] for row in record["judged"]} == {"clip"}  # of two clips
+    assert record["resampled"] == "clip"  # of two clips
 
 
 @pytest.mark.slow
@@ -82,16 +82,14 @@ def test_the_recordings_codes_are_named_in_windows_of_their_sound(compared: Path
 
 @pytest.mark.slow
 def test_total_of_all_rates(compared: Path) -> None:
-    record = read_results(compared)["rates"]
-    figures = read_results(compared)["figures"]
-    (total,) = (row.value for row in figures if (row.name, row.of) == ("bits_per_real_second", "rates"))
-    assert total == pytest.approx(sum(row["bits_per_real_second"] for row in record["rates"]))
+    needed = {row.of: row.value for row in read_results(compared)["figures"].where(name="bits_per_real_second")}
+    assert needed["rates"] == pytest.approx(needed["rate_1"] + needed["rate_2"])
 
 
 @pytest.mark.slow
 def test_continuations_are_those_of_the_models(compared: Path) -> None:
     content = json.loads((compared / "rates/continuations.json").read_text())
-    tokenizer = RateTokenizer.from_pretrained(compared / "tokenizer")
+    tokenizer = Tokenizer.from_pretrained(compared / "tokenizer")
     rate = tokenizer.format.sample_rate
     for row in content["said"]:
         samples = soundfile.info(compared / "rates" / row["file"]).frames
@@ -109,14 +107,14 @@ def test_continuations_are_those_of_the_models(compared: Path) -> None:
         for sound in [beginning(compared / f"rates/{number // own.continuations}_original.wav", row["prompt_seconds"])]
     ]
     sampling = Sampling(temperature=own.temperature, top_k=own.top_k)
-    rates = RateLanguageModel.from_pretrained(compared / "lm").generate_batch(
+    rates = LanguageModel.from_pretrained(compared / "lm").generate_batch(
         [prompt.codes for prompt in prompts], seconds=0.5, sampling=sampling, seed=own.seed
     )
     flat = flat_gpt(compared).generate_batch(
         [prompt.finest.codes for prompt in prompts], seconds=0.5, sampling=sampling, seed=own.seed
     )
     synthesis = create_synthesis(GRIFFIN_LIM, tokenizer.finest, SoundSampling(seed=own.seed))
-    for of, codes in (("rates", [split_rates(each)[-1] for each in rates]), ("flat", flat)):
+    for of, codes in (("rates", [each.finest for each in rates]), ("flat", flat)):
         names = [
             f"{clip['path']} continuation {number}" for clip in content["clips"] for number in range(own.continuations)
         ]
@@ -127,9 +125,7 @@ def test_continuations_are_those_of_the_models(compared: Path) -> None:
             new = written[round(row["prompt_seconds"] * rate) :]
             # The prompt in the file has 16 bits, which changes the first phases of Griffin-Lim a little.
             assert np.linalg.norm(new - sound.samples) < 0.05 * np.linalg.norm(sound.samples)
-    assert any(
-        one.values.tobytes() != split_rates(other)[-1].values.tobytes() for one, other in zip(flat, rates, strict=True)
-    )
+    assert any(one.values.tobytes() != other.finest.values.tobytes() for one, other in zip(flat, rates, strict=True))
 
 
 def beginning(path: Path, seconds: float) -> Waveform:
@@ -185,10 +181,13 @@ def test_silence_is_no_label_that_is_kept(
 @pytest.mark.slow
 def test_bits_per_second_are_those_of_the_real_length(compared: Path) -> None:
     """Short clips end within a code of 8 frames, so their codes stand for less than the nominal rate says."""
-    record = read_results(compared)["rates"]
-    coarse, fine = record["rates"]
-    nominal = [np.log2(row["perplexity"]) * row["codes_per_second"] for row in (coarse, fine)]
-    assert coarse["bits_per_real_second"] / nominal[0] > fine["bits_per_real_second"] / nominal[1] > 1
+    figures = read_results(compared)["figures"]
+    needed, perplexity, rate = (
+        np.array([figures.value("rates", name, of) for of in ("rate_1", "rate_2")])
+        for name in ("bits_per_real_second", "perplexity", "codes_per_second")
+    )
+    coarse, fine = needed / (np.log2(perplexity) * rate)
+    assert coarse > fine > 1
 
 
 @pytest.mark.slow

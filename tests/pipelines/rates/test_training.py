@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_module
+from hydra import initialize_config_module
 
 from lm.model import LanguageModel
-from lm.rate_model import RateLanguageModel
 from pipelines.chain.probe_job import probe_run
+from pipelines.commandline.composition import compose
 from pipelines.commandline.refusals import resolved
 from pipelines.hear import load_model
 from pipelines.settings.run import run_settings
@@ -23,8 +23,7 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, TINY, composed, run, stored
 from tests.wordless.training.test_gangs import EACH_STEP, FP32, losses, together
 from tokenizer.parquet import read_codes
-from tokenizer.rate_tokenizer import RateTokenizer
-from tokenizer.rates import split_rates
+from tokenizer.tokenizer import Tokenizer
 from wordless.base.errors import InputError
 
 RATES = ("tokenizer.rates=[8,2]", "lm.gpt.layers=3", "lm.views.warps=1")
@@ -50,11 +49,11 @@ def trained(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_a_gpt_of_the_coarsest_rate_and_an_upsampler(trained: Place) -> None:
-    model = RateLanguageModel.from_pretrained(trained.folder / "lm")
-    tokenizer = RateTokenizer.from_pretrained(trained.folder / "tokenizer")
+    model = LanguageModel.from_pretrained(trained.folder / "lm")
+    tokenizer = Tokenizer.from_pretrained(trained.folder / "tokenizer")
     assert model.format == tokenizer.format
-    assert [each.gpt.config.layers for each in model.models] == [2, 1]
-    assert [each.gpt.conditions is None for each in model.models] == [True, False]
+    assert [each.gpt.config.layers for each in model.rates] == [2, 1]
+    assert [each.gpt.conditions is None for each in model.rates] == [True, False]
     made = Counter(path.split("/")[0] for path in stored(trained.store) if path.endswith("entry.json"))
     assert {stage: made[stage] for stage in ("lm", "upsampler", "rate_lm", "views")} == {
         "lm": 2,  # the other is the finished run's
@@ -65,7 +64,7 @@ def test_a_gpt_of_the_coarsest_rate_and_an_upsampler(trained: Place) -> None:
 
 
 def test_the_weights_are_trained(trained: Place) -> None:
-    model = RateLanguageModel.from_pretrained(trained.folder / "lm").models[1]
+    model = LanguageModel.from_pretrained(trained.folder / "lm").rates[1]
     untrained = LanguageModel.create(model.gpt.config, model.format, seed=0)
     assert model.gpt.embed_conditions is not None
     assert untrained.gpt.embed_conditions is not None
@@ -76,12 +75,12 @@ def test_the_weights_are_trained(trained: Place) -> None:
 
 
 def test_views_of_all_rates_are_of_the_same_sound(trained: Place) -> None:
-    tokenizer = RateTokenizer.from_pretrained(trained.folder / "tokenizer")
+    tokenizer = Tokenizer.from_pretrained(trained.folder / "tokenizer")
     by_format = {}
     for path in trained.store.glob("views/*/"):
         codes_format, clips = read_codes(path)
         by_format.setdefault(codes_format.codebook, []).append(list(clips))
-    coarse, fine = (by_format[each.format.codebook] for each in tokenizer.tokenizers)
+    coarse, fine = (by_format[each.format.codebook] for each in tokenizer.rates)
     (coarse_clips,), fine_clips = coarse, max(fine, key=len)
     for one, other in zip(coarse_clips, fine_clips, strict=True):
         assert (one.name, one.offset_frames, one.codes.num_samples) == (
@@ -154,10 +153,10 @@ def test_a_finished_run_is_probed_at_each_rate(trained: Place, tmp_path: Path) -
 
 @torch.no_grad()
 def test_the_models_work_from_the_run_folder(trained: Place) -> None:
-    tokenizer = RateTokenizer.from_pretrained(trained.folder / "tokenizer")
+    tokenizer = Tokenizer.from_pretrained(trained.folder / "tokenizer")
     codes = tokenizer.encode_file(next((trained.store / "embedded").rglob("*.wav")))
-    more = RateLanguageModel.from_pretrained(trained.folder / "lm").generate(codes, seconds=0.2)
-    assert [len(part.values) for part in split_rates(more)] == [3, 10]
+    more = LanguageModel.from_pretrained(trained.folder / "lm").generate(codes, seconds=0.2)
+    assert [len(part.values) for part in more.by_rate] == [3, 10]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +188,7 @@ def test_the_vocoder_of_the_finest_rate_makes_the_sound_of_all_rates(trained: Pl
     made = Counter(path.split("/")[0] for path in stored(store) if path.endswith("entry.json"))
     assert made["vocoder"] == 1  # the finished run's: it knows the finest codes alone
     said = json.loads((tmp_path / "run/listening/listening.json").read_text())["said"]
-    tokenizer = RateTokenizer.from_pretrained(tmp_path / "run/tokenizer")
+    tokenizer = Tokenizer.from_pretrained(tmp_path / "run/tokenizer")
     step, rate = tokenizer.format.samples_per_code, tokenizer.format.sample_rate
     prompts = [row["figures"]["prompt_seconds"] * rate for row in said if row["kind"] == "continuation"]
     assert prompts

@@ -13,8 +13,8 @@ from pipelines.stages.playback import CLIPS, JUDGED, measure_clips, wav_name
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json
 from tests.pipelines.tiny import sweep
-from vocoder.judging.figures import by_itself
-from vocoder.kinds.table import JUDGED_KINDS
+from vocoder.judging import by_itself
+from vocoder.kinds import JUDGED_KINDS
 from vocoder.runaway import LoudnessRange, RunawayGuard
 from wordless.audio.waveform import Waveform
 from wordless.base.progress import Terminal

@@ -20,8 +20,7 @@ from pipelines.stages.stored_arrays import heard_frames, open_heard
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES
 from tests.pipelines.tiny import save_tokenizer, session_of, sweep
-from tokenizer.assignments import soft_assignments, spacings_of
-from tokenizer.codes import Codes
+from tokenizer.codes import Codes, soft_assignments, spacings_of
 from tokenizer.encoder import Encoder
 from tokenizer.signals import quantised_vectors, signals, soft_codes, whole_patches
 from wordless.audio.reading import read

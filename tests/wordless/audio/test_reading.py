@@ -15,15 +15,8 @@ from hypothesis import strategies as st
 from tests.hostile.special_files import at_most_seconds
 from tests.reference import read_whole
 from tests.wordless.audio.conftest import Tone
-from wordless.audio.reading import (
-    RecordingError,
-    read,
-    read_beginning,
-    read_blocks,
-    resample_blocks,
-    resampled,
-    resampled_length,
-)
+from wordless.audio.decoding import RecordingError
+from wordless.audio.reading import read, read_beginning, read_blocks, resample_blocks, resampled, resampled_length
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
 

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from wordless.base.engine import LOCAL
 from wordless.base.errors import InputError
-from wordless.base.pools import ThisProcess, Threads, in_order, open_pool, open_threads
-from wordless.base.tasks import Pool
+from wordless.base.pools import Pool, ThisProcess, Threads, in_order, open_pool, open_threads
 
 
 def negative(number: int) -> int:

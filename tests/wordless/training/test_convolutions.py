@@ -12,7 +12,7 @@ from lm.samples.context import ContextNetwork
 from lm.samples.options import ContextConfig
 from tests.wordless.training.test_fit import CONFIG, trained
 from wordless.base.errors import InputError
-from wordless.training.convolutions import require_right_in_bfloat16
+from wordless.training.precision import require_right_in_bfloat16
 
 
 class WrongOutput(nn.Conv1d):

@@ -10,8 +10,7 @@ import torch
 from tests.wordless.training.test_fit import CONFIG, network, trained
 from wordless.training.gangs import Alone
 from wordless.training.options import FitConfig
-from wordless.training.precision import choose_precision, with_precision
-from wordless.training.state import Precision
+from wordless.training.precision import Precision, choose_precision, with_precision
 
 AUTO = replace(CONFIG, precision="auto")
 MEANINGS = pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])

@@ -50,7 +50,7 @@ from wordless.audio.recordings.folders import EXTENSIONS, on_disk
 from wordless.audio.recordings.manifest import whole_number
 from wordless.audio.recordings.text_files import read_text
 from wordless.base.errors import InputError
-from wordless.base.nearest import nearest, suggestion
+from wordless.base.text import nearest, suggestion
 
 Say = Callable[[str], None]
 PATH = "path"  # the column of recordings, whatever its name in the table

@@ -33,7 +33,7 @@ from wordless.audio.speech_models.encoder import (
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.saved_models import hugging_face_hash
-from wordless.training.convolutions import require_right_in_bfloat16
+from wordless.training.precision import require_right_in_bfloat16
 
 LENGTHS = (2000, 900, 1333, 7)
 ALL = (0, 1, 2, 3)

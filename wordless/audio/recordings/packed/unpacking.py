@@ -46,8 +46,7 @@ from wordless.audio.recordings.packed.shards import read_shard
 from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, remove, write_aside
 from wordless.base.json_values import list_hash
-from wordless.base.nearest import nearest, suggestion
-from wordless.base.text import counted, listed
+from wordless.base.text import counted, listed, nearest, suggestion
 
 VERSION = 3  # of the layout: raise it when the same files are unpacked in another way
 SOUNDS, ROWS = "sounds", "rows"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.vocoder.sounds import SPECTROGRAM, random_table
-from vocoder.judging.metrics import (
+from vocoder.judging import (
     code_agreement,
     log_mel_distance,
     mel_cepstral_distortion,

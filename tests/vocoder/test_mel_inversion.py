@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.vocoder.sounds import SPECTROGRAM
-from vocoder.unlearned.mel_inversion import linear_power
+from vocoder.unlearned import linear_power
 from wordless.audio.spectrogram import mel_filters
 
 

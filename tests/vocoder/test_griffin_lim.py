@@ -17,9 +17,9 @@ from tests.vocoder.sounds import (
     recordings,
 )
 from tokenizer.codes import Codes
-from vocoder.judging.metrics import log_mel_distance
-from vocoder.unlearned import frame_blocks, griffin_lim
-from vocoder.unlearned.frame_blocks import BLOCK_FRAMES, CodeFrames
+from vocoder import unlearned
+from vocoder.judging import log_mel_distance
+from vocoder.unlearned import BLOCK_FRAMES, CodeFrames, griffin_lim
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
@@ -44,7 +44,7 @@ def codes_of_frames(log_mel: torch.Tensor, config: SpectrogramConfig, *, num_sam
 
 
 def decode(codes: Codes, table: Table, *, seed: int = 0) -> Waveform:
-    pieces = [np.zeros(0, np.float32), *(piece.numpy() for piece in griffin_lim.stream(codes, table, seed=seed))]
+    pieces = [np.zeros(0, np.float32), *(piece.numpy() for piece in griffin_lim(codes, table, seed=seed))]
     return Waveform(samples=np.concatenate(pieces), sample_rate=codes.format.sample_rate)
 
 
@@ -100,19 +100,19 @@ def test_same_seed_same_sound() -> None:
 @pytest.mark.parametrize("iterations", [1, 5])
 def test_blocks_are_those_of_the_whole(window: int, iterations: int, monkeypatch: pytest.MonkeyPatch) -> None:
     config = replace(FINE, window_length=window, n_mels=20)
-    monkeypatch.setattr(griffin_lim, "ITERATIONS", iterations)
+    monkeypatch.setattr(unlearned, "ITERATIONS", iterations)
     frames = 2 * torch.randn(157, 20, generator=torch.Generator().manual_seed(0)) - 4
     codes, table = codes_of_frames(frames, config, num_samples=157 * config.hop_length - 13)
     whole = griffin_lim_of_the_whole(CodeFrames(codes, table)[:], config, iterations=iterations, seed=3)
     for block in (1, 50, 156, 157):
-        monkeypatch.setattr(frame_blocks, "BLOCK_FRAMES", block)
+        monkeypatch.setattr(unlearned, "BLOCK_FRAMES", block)
         sound = decode(codes, table, seed=3).samples
         assert len(sound) == len(whole) - 13
         assert np.abs(sound - whole[:-13]).max() <= BOUND
 
 
 def test_a_sound_of_one_block_is_that_of_the_whole_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(griffin_lim, "ITERATIONS", 2)
+    monkeypatch.setattr(unlearned, "ITERATIONS", 2)
     frames = 2 * torch.randn(BLOCK_FRAMES, 64, generator=torch.Generator().manual_seed(0)) - 4
     codes, table = codes_of_frames(frames, FINE, num_samples=BLOCK_FRAMES * FINE.hop_length)
     whole = griffin_lim_of_the_whole(CodeFrames(codes, table)[:], FINE, iterations=2, seed=0)
@@ -123,8 +123,8 @@ def test_codes_are_looked_up_block_by_block(monkeypatch: pytest.MonkeyPatch) -> 
     table = random_table()
     codes = table.codes([number % 12 for number in range(101)], 101 * SAMPLES_PER_CODE - 30)
     whole = decode(codes, table, seed=1).samples
-    monkeypatch.setattr(frame_blocks, "BLOCK_FRAMES", 33)  # cuts codes, of two frames each, in the middle
-    pieces = [piece.numpy() for piece in griffin_lim.stream(codes, table, seed=1)]
+    monkeypatch.setattr(unlearned, "BLOCK_FRAMES", 33)  # cuts codes, of two frames each, in the middle
+    pieces = [piece.numpy() for piece in griffin_lim(codes, table, seed=1)]
     assert max(map(len, pieces)) == 33 * SPECTROGRAM.hop_length
     assert np.abs(np.concatenate(pieces) - whole).max() <= BOUND
 

@@ -16,7 +16,7 @@ from pipelines.store.store import Entry, Store
 from tests.pipelines.tiny import LISTENING, playback_of, sweep
 from tokenizer.tokenizer import Tokenizer
 from vocoder.engines import numba_streams
-from vocoder.kinds.table import JUDGED_KINDS
+from vocoder.kinds import JUDGED_KINDS
 from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.base.errors import InputError

@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from vocoder.judging.pitch import has_pitch, pitch, pitch_error, voicing_error
+from vocoder.judging import has_pitch, pitch, pitch_error, voicing_error
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vocoder.judging.intelligibility import has_pesq, pesq, stoi
+from vocoder.judging import has_pesq, pesq, stoi
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import periodicity_by_lag
-from vocoder.judging.periodicity import periodicity
+from vocoder.judging import periodicity
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 

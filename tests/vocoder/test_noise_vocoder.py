@@ -17,16 +17,17 @@ from tests.vocoder.sounds import (
     recordings,
 )
 from tokenizer.codes import Codes
+from vocoder import unlearned
 from vocoder.frames import log_mel_of
-from vocoder.judging.metrics import log_mel_distance
-from vocoder.unlearned import frame_blocks, noise_vocoder
+from vocoder.judging import log_mel_distance
+from vocoder.unlearned import noise_vocoder
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
 
 def decode(codes: Codes, table: Table, *, seed: int = 0) -> Waveform:
-    pieces = [np.zeros(0, np.float32), *(piece.numpy() for piece in noise_vocoder.stream(codes, table, seed=seed))]
+    pieces = [np.zeros(0, np.float32), *(piece.numpy() for piece in noise_vocoder(codes, table, seed=seed))]
     return Waveform(samples=np.concatenate(pieces), sample_rate=codes.format.sample_rate)
 
 
@@ -71,7 +72,7 @@ def test_blocks_are_those_of_the_whole(codes: int, monkeypatch: pytest.MonkeyPat
         meant = log_mel_of(clip.values, table)
         whole = noise_vocoded_as_a_whole(meant, table.front_end, seed=1)
         for block in (1, 33, 201):
-            monkeypatch.setattr(frame_blocks, "BLOCK_FRAMES", block)
+            monkeypatch.setattr(unlearned, "BLOCK_FRAMES", block)
             assert np.abs(decode(clip, table, seed=1).samples - whole).max() <= 1e-5
 
 

@@ -1,0 +1,464 @@
+"""Filters of sampled sound: the post-filter, the pitch comb within it, and a limiter of peaks.
+
+The post-filter gives sound the spectral envelope of its codes.
+
+Sampled sound is noisier than a recording, and its formants are weaker. The codes give the target level of each mel band
+in each frame, so each frame's spectrum is multiplied by the missing gain::
+
+    samples      ...| hop t-1 | hop t   |                 frames as `wordless.audio.spectrogram` puts them
+    window t        [------------------]                  present: log-mel of it
+    gain         exp(strength / 2 * (target - present))   of each band, within bounds, spread over the Fourier bins
+    correction   [------------------]                     windowed, added where the frame was
+
+Voice, pitch and fine structure stay those of the network; Griffin-Lim has the same spectrogram and must make them up.
+Windows overlap, so a frame gets its spectrum only in part; a second pass over the filtered sound corrects most of what
+is left. The last samples also lie in windows that reach beyond the end; these windows use the gains of the last frame.
+
+For voices a `PitchComb` comes before the last pass, which then corrects the envelope alone, and no valleys
+between harmonics.
+
+A pass returns samples ``left_context`` later than it takes them, and the next one waits for whole frames of them. With
+windows of 25 ms and hops of 10 ms, one pass delays a stream by 15 ms, two by 35 ms, and each more by 20 ms. The comb
+adds no delay. For a second of sound at 16 kHz, a pass takes about 1 ms of one core, and the comb 10 to 30 ms.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vocoder.short_time import LEAST_WEIGHT, hann, overlap_add, windows
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import LogMel, mel_filters
+from wordless.base.errors import InputError
+from wordless.base.threads import one_thread
+
+ENVELOPE = 160.0  # Hz from the peak to the end of the triangle that smooths the gains of the last pass
+BOUND = 20 * math.log(10) / 10  # limit of the difference of log powers: 20 dB, up or down
+KNEE = 0.9  # of full scale
+CEILING = 1 - 2**-14  # in 16 bits below full scale, so no sample counts as clipped
+
+# of the pitch comb
+LOWEST, HIGHEST = 60.0, 400.0  # Hz
+WINDOW_SECONDS = 0.04  # of the autocorrelation
+STRONGEST = 0.93  # g of a frame that is surely voiced
+UNVOICED, VOICED = 0.3, 0.5  # predicted voicing below which there is no comb, and above which it is strongest
+OCTAVE_JUMP = 6.0  # correlation that a change of the period by an octave costs
+OCTAVE_OFF = 1.0  # correlation that an octave between period and codes costs
+LONGER = 0.05  # correlation that each octave of a longer period costs: twice the period correlates as well
+MEMORY = 0.98  # decay of the running mean, per frame
+PERIODIC = 0.6  # least correlation of a voiced frame of a recording
+LOUD = 1e-4  # least power of a voiced frame, relative to the recording's loudest: -40 dB
+SILENT = 1e-10  # least power of a window that can correlate
+PENALTY = 300.0  # of the linear predictions' weights, on standardised inputs
+LEAST_FRAMES = 1_000  # voiced frames that a prediction needs
+# Frames before a sound's own that matter: older ones weigh 4e-5 in the running mean, and the best paths have met.
+REMEMBERED = 500
+LEAST_LAG = 8  # samples of the shortest period; lower rates resolve no pitch
+
+Array = npt.NDArray[np.float64]
+
+
+def limited(samples: Tensor) -> Tensor:
+    """Bend magnitudes above the knee, sample by sample; the results are below full scale.
+
+    ::
+
+        out   0.9999 |             ......------
+              KNEE   |         ..-'
+                     |      .'          below the knee nothing changes
+                     +----------------------- in
+    """
+    above, room = samples.abs() - KNEE, CEILING - KNEE
+    bent = samples.sign() * (KNEE + room * torch.tanh(above / room))
+    return torch.where(above > 0, bent, samples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceHead:
+    """Linear predictions from a frame's log-mel and its running mean ``(2 * mels,)``; a constant comes first."""
+
+    voicing: tuple[float, ...]  # about 1 in voiced frames, 0 in others
+    octaves: tuple[float, ...]  # binary logarithm of the pitch in Hz
+
+
+def resolves_pitch(sample_rate: int) -> bool:
+    """Return whether periods of voices have samples enough at a rate."""
+    return round(sample_rate / HIGHEST) >= LEAST_LAG
+
+
+class PitchComb:
+    """Pitch comb: sampled sound gets the periodicity of a voice. Pieces of any size do not change the result.
+
+    A small network draws the harmonics of a vowel much too noisily: its sound is hoarse, or whispered. Where the codes
+    say that there is a voice, each sample is therefore mixed with the output one period earlier, as by a long-term
+    post-filter (Chen and Gersho 1995, "Adaptive postfiltering for quality enhancement of coded speech")::
+
+        y[n] = (1 - g) x[n] + g y[n - T]        g = STRONGEST * voicing; T: the period in samples
+
+    The period is found in the sound itself: a path of lags with a high autocorrelation that changes slowly and stays
+    near the pitch that the codes suggest. A voice of the network's own keeps its pitch; noise gets the pitch of the
+    codes. Voicing and pitch are predicted linearly from a frame's log-mel and its running mean over the past, which
+    tells high voices from low ones. A prompt is not changed, and its pitch is continued.
+
+    A sample depends only on what came before it: there is no delay. Valleys between harmonics lose power, so a
+    post-filter of the envelope follows.
+
+    `vocoder.judging.periodicity` judges this sound. It shares no code with the comb, although both search the same
+    pitches by a normalised correlation: a judge that changed together with the comb would not notice the comb's faults.
+
+    Args:
+        config: the front end of the codes.
+        head: predicts voicing and pitch from them.
+        prompt: samples at the beginning that are a recording, which is not filtered.
+    """
+
+    def __init__(self, config: SpectrogramConfig, head: VoiceHead, *, prompt: int = 0) -> None:
+        self.hop = config.hop_length
+        self.tracker = _Tracker(config)
+        self.weights = np.array([head.voicing, head.octaves]).T  # (1 + 2 * mels, 2)
+        self.mean = _RunningMean()
+        self.targets: list[Array] = []  # voicing and octaves of future frames
+        self.untouched = -(-prompt // self.hop)  # frames still to leave unfiltered
+        self.waiting = np.zeros(0)  # samples that are no whole frame yet
+        self.past = np.zeros(self.tracker.longest + 2)  # samples that were returned
+        self.lag, self.strength = float(self.tracker.longest), 0.0  # of the last sample
+
+    def expect(self, log_mel: Tensor) -> None:
+        """Add frames ``(frames, mels)``, natural-log mel power as of `LogMel`."""
+        for frame in log_mel.double().cpu().numpy():  # one by one: products of other shapes round differently
+            inputs = np.concatenate([[1.0], frame, self.mean.add(frame)])
+            self.targets.append(inputs @ self.weights)
+
+    def hear(self, samples: Tensor, log_mel: Tensor) -> None:
+        """Go on from a recording that comes before the sound: whole frames ``(samples,)``, and ``(frames, mels)``."""
+        self.untouched += len(log_mel)
+        self.expect(log_mel)
+        self.filter(samples)
+
+    def filter(self, samples: Tensor) -> Tensor:
+        """Filter the next samples ``(samples,)``; return those of all frames that are whole."""
+        waiting = np.concatenate([self.waiting, samples.double().numpy()])
+        whole = len(waiting) // self.hop
+        frames, self.waiting = waiting[: whole * self.hop].reshape(whole, self.hop), waiting[whole * self.hop :]
+        made = [self._frame(frame, *target) for frame, target in zip(frames, self.targets, strict=False)]
+        self.targets = self.targets[whole:]
+        return torch.from_numpy(np.concatenate([np.zeros(0), *made])).float()
+
+    def finish(self) -> Tensor:
+        """Return the samples after the last whole frame."""
+        return torch.from_numpy(self.waiting).float()
+
+    def _frame(self, samples: Array, voicing: float, octaves: float) -> Array:
+        """Filter ``(hop_length,)``."""
+        gate = min(max((voicing - UNVOICED) / (VOICED - UNVOICED), 0.0), 1.0)
+        lag, _ = self.tracker.follow(samples, weight=gate, octaves=octaves)
+        strength = 0.0 if self.untouched else STRONGEST * gate
+        self.untouched = max(self.untouched - 1, 0)
+        along = np.arange(1, self.hop + 1) / self.hop
+        lags, strengths = self.lag + (lag - self.lag) * along, self.strength + (strength - self.strength) * along
+        self.lag, self.strength = lag, strength
+        before = len(self.past)
+        sound = np.concatenate([self.past, samples])
+        step = self.tracker.shortest - 1  # samples at a time, whose earlier periods are all known
+        for start in range(0, self.hop if strengths.any() else 0, step):
+            here = slice(start, min(start + step, self.hop))
+            places = before + np.arange(here.start, here.stop) - lags[here]
+            first = np.floor(places).astype(np.int64)
+            share = places - first
+            earlier = (1 - share) * sound[first] + share * sound[first + 1]
+            new = slice(before + here.start, before + here.stop)
+            sound[new] += strengths[here] * (earlier - sound[new])
+        self.past = sound[-before:]
+        return sound[before:]
+
+
+class _RunningMean:
+    """Mean over the past of frames ``(mels,)``, in which older frames count less."""
+
+    def __init__(self) -> None:
+        self.total: Array | float = 0.0
+        self.count = 0.0
+
+    def add(self, frame: Array) -> Array:
+        self.total, self.count = MEMORY * self.total + frame, MEMORY * self.count + 1
+        mean: Array = self.total / self.count
+        return mean
+
+
+class _Tracker:
+    """The best path of periods so far, frame by frame (Viterbi, without looking ahead)."""
+
+    def __init__(self, config: SpectrogramConfig) -> None:
+        rate = config.sample_rate
+        self.rate = rate
+        self.shortest, self.longest = round(rate / HIGHEST), round(rate / LOWEST)
+        self.lags = np.arange(self.shortest, self.longest + 1)
+        self.octaves = np.log2(rate / self.lags)  # of the pitch, binary logarithm of Hz
+        self.costs = OCTAVE_JUMP * self.octaves
+        self.window = max(round(rate * WINDOW_SECONDS), config.hop_length)
+        self.points = 1 << (self.window + self.longest - 1).bit_length()  # no lag wraps around
+        self.recent = np.zeros(self.window + self.longest)
+        self.score = np.zeros(len(self.lags))
+
+    def follow(self, samples: Array, *, weight: float, octaves: float | None) -> tuple[float, float]:
+        """Return the period at the end of the next samples, and the correlation there.
+
+        Args:
+            samples: ``(hop_length,)``.
+            weight: of this frame, 0 to 1.
+            octaves: the expected pitch, binary logarithm of Hz; None: unknown.
+        """
+        self.recent = np.concatenate([self.recent, samples])[-len(self.recent) :]
+        found = self._correlations()
+        value = found - LONGER * (self.octaves[0] - self.octaves)
+        if octaves is not None:
+            value = value - OCTAVE_OFF * np.abs(self.octaves - octaves)
+        # The best way to each lag costs the distance of the two pitches: a running maximum from either side.
+        shorter = np.maximum.accumulate(self.score - self.costs) + self.costs
+        longer = np.maximum.accumulate((self.score + self.costs)[::-1])[::-1] - self.costs
+        self.score = np.maximum(shorter, longer) + weight * value
+        self.score -= self.score.max()
+        best = int(self.score.argmax())
+        return self.lags[best] + _peak(found, best), float(found[best])
+
+    def _correlations(self) -> Array:
+        """Correlate the last window with the windows before it ``(lags,)``."""
+        new = self.recent[self.longest :]
+        spectrum = np.fft.rfft(self.recent, self.points) * np.fft.rfft(new, self.points).conj()
+        products = np.fft.irfft(spectrum, self.points)[self.longest - self.lags]
+        energies = np.cumsum(np.pad(np.square(self.recent), (1, 0)))
+        starts = self.longest - self.lags
+        scale = np.sqrt((energies[starts + self.window] - energies[starts]).clip(0.0) * np.square(new).sum())
+        silent = scale < SILENT * self.window
+        values: Array = np.where(silent, 0.0, products / np.where(silent, 1.0, scale))
+        return values
+
+
+def _peak(values: Array, best: int) -> float:
+    """Return the distance of a parabola's peak from the highest of three values, at most half a sample."""
+    if not 0 < best < len(values) - 1:
+        return 0.0
+    before, here, after = values[best - 1 : best + 2]
+    bend = before - 2 * here + after
+    return float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else 0.0
+
+
+def fit_head(clips: Iterable[tuple[npt.NDArray[np.float32], Tensor]], config: SpectrogramConfig) -> VoiceHead | None:
+    """Fit the predictions to recordings; None if these have too little of a voice.
+
+    Args:
+        clips: samples ``(samples,)`` and the log-mel ``(frames, mels)`` of their codes.
+        config: the front end.
+    """
+    if not resolves_pitch(config.sample_rate):
+        return None
+    inputs, voiced, octaves = list[Array](), list[Array](), list[Array]()
+    for samples, log_mel in clips:
+        frames = log_mel.double().cpu().numpy()
+        mean, tracker = _RunningMean(), _Tracker(config)
+        padded = np.pad(samples.astype(np.float64), (0, config.hop_length))  # the last frame may be in part beyond
+        whole = padded[: min(len(frames), len(padded) // config.hop_length) * config.hop_length]
+        pieces = whole.reshape(-1, config.hop_length)
+        if not len(pieces):
+            continue
+        tracked = np.array([tracker.follow(piece, weight=1.0, octaves=None) for piece in pieces])
+        power = np.square(pieces).mean(axis=1)
+        voiced.append((tracked[:, 1] >= PERIODIC) & (power >= LOUD * power.max()) & (power > SILENT))
+        octaves.append(np.log2(config.sample_rate / tracked[:, 0]))
+        inputs.append(np.array([np.concatenate([frame, mean.add(frame)]) for frame in frames[: len(pieces)]]))
+    if not inputs:
+        return None
+    each, known = np.concatenate(inputs), np.concatenate(voiced)
+    if known.sum() < LEAST_FRAMES:
+        return None
+    return VoiceHead(
+        voicing=_ridge(each, known.astype(np.float64)), octaves=_ridge(each[known], np.concatenate(octaves)[known])
+    )
+
+
+def _ridge(inputs: Array, wanted: Array) -> tuple[float, ...]:
+    """Fit constant and weights ``(1 + inputs,)``."""
+    mean, std = inputs.mean(axis=0), inputs.std(axis=0).clip(1e-3)
+    scaled = (inputs - mean) / std
+    weights = np.linalg.solve(
+        scaled.T @ scaled + PENALTY * np.eye(scaled.shape[1]), scaled.T @ (wanted - wanted.mean())
+    )
+    weights = weights / std
+    return tuple(float(f"{value:.6g}") for value in (wanted.mean() - mean @ weights, *weights))
+
+
+def in_force(strength: float, config: SpectrogramConfig) -> float:
+    """Return the strength, or 0 if the codes of a front end do not determine the level of a band.
+
+    With ``remove_mean`` the levels are relative to the recording's mean, and with ``dynamic_range`` only loud values
+    are known.
+    """
+    return strength if config.keeps_levels else 0.0
+
+
+class PostFilter:
+    """The filter of one sound that arrives in pieces of whole frames; the pieces' sizes do not change the result.
+
+    Args:
+        config: the front end of the codes.
+        strength: share of the difference that each pass corrects, 0 to 1, which `Vocoder` checks.
+        passes: how often the sound is filtered, which `Vocoder` checks.
+        prompt: samples at the beginning that are a recording. They and frames that overlap them are not filtered; the
+            filter fades in within a window, so nothing clicks.
+        voice: predicts voicing and pitch for the pitch comb; None: no comb.
+    """
+
+    def __init__(
+        self,
+        config: SpectrogramConfig,
+        *,
+        strength: float,
+        passes: int,
+        prompt: int = 0,
+        voice: VoiceHead | None = None,
+    ) -> None:
+        self.hop_length, self.untouched = config.hop_length, prompt
+        self.passes: list[_Pass | PitchComb] = [
+            _Pass(config, strength=strength, prompt=prompt, smooth=voice is not None and number == passes - 1)
+            for number in range(passes)
+        ]
+        if voice is not None:
+            self.passes.insert(passes - 1, PitchComb(config, voice, prompt=prompt))
+        self.expected = 0  # frames that are still to be filtered
+
+    def hear(self, samples: Tensor, log_mel: Tensor) -> None:
+        """Let the comb read what comes before the prompt, whole frames ``(samples,)`` and ``(frames, mels)``."""
+        for each in self.passes:
+            if isinstance(each, PitchComb):
+                each.hear(samples, log_mel)
+
+    def expect(self, log_mel: Tensor) -> None:
+        """Add target frames ``(frames, mels)``, natural-log mel power as of `LogMel`."""
+        self.expected += len(log_mel)
+        for each in self.passes:
+            each.expect(log_mel)
+
+    @torch.inference_mode()
+    def filter(self, samples: Tensor) -> Tensor:
+        """Filter the next samples ``(frames * hop_length,)``; return the samples that no later frame changes.
+
+        Raises:
+            InputError: the samples are not whole frames, or their target frames are missing.
+        """
+        frames, rest = divmod(len(samples), self.hop_length)
+        if rest or frames > self.expected:
+            raise InputError(
+                f"there are {len(samples)} samples to filter and {self.expected} frames of meaning; give whole "
+                f"frames of {self.hop_length} samples, and what they mean before"
+            )
+        self.expected -= frames
+        for each in self.passes:
+            samples = each.filter(samples)
+        return self._limited(samples)
+
+    @torch.inference_mode()
+    def finish(self) -> Tensor:
+        """Return the samples that are left."""
+        samples = torch.zeros(0)
+        for each in self.passes:
+            samples = torch.cat([each.filter(samples), each.finish()])
+        return self._limited(samples)
+
+    def _limited(self, samples: Tensor) -> Tensor:
+        """Limit the peaks of samples after the prompt."""
+        prompt = min(self.untouched, len(samples))
+        self.untouched -= prompt
+        return torch.cat([samples[:prompt], limited(samples[prompt:])])
+
+
+class _Pass:
+    """One pass of the filter, over samples that arrive in pieces of any sizes; see `PostFilter`."""
+
+    def __init__(self, config: SpectrogramConfig, *, strength: float, prompt: int, smooth: bool) -> None:
+        self.config, self.strength = config, strength
+        self.log_mel = LogMel(config)
+        self.window = hann(config)
+        self.spread = _smoothed(_spread(config), config) if smooth else _spread(config)
+        self.targets: list[Tensor] = []  # log-mel of future frames, in blocks
+        self.waiting = torch.zeros(0)  # samples of a frame that is not whole yet
+        # frames still to leave unfiltered
+        self.untouched = -(-(prompt + config.left_context) // config.hop_length) if prompt else 0
+        self.recent = torch.zeros(config.left_context)  # samples before the next frame that were not returned yet
+        self.correction = torch.zeros(2, config.left_context)  # their correction by the frames so far, and its weight
+        self.before = config.left_context  # how many of them lie before the sound's beginning
+        self.gains = torch.ones(1, config.window_length // 2 + 1)  # of the last frame
+
+    def expect(self, log_mel: Tensor) -> None:
+        """Add target frames ``(frames, mels)``."""
+        self.targets.append(log_mel.float().cpu())
+
+    def filter(self, samples: Tensor) -> Tensor:
+        """Filter the whole frames among the samples ``(time,)`` so far; return those that no later frame changes."""
+        hop = self.config.hop_length
+        samples = torch.cat([self.waiting, samples])
+        frames = len(samples) // hop
+        samples, self.waiting = samples[: frames * hop], samples[frames * hop :]
+        if not frames:
+            return samples
+        sound = torch.cat([self.recent, samples])
+        with one_thread():
+            gains = self._gains(sound, frames)
+        self.gains = gains[-1:]
+        return self._filtered(sound, gains)
+
+    def finish(self) -> Tensor:
+        """Return the last ``left_context`` samples."""
+        # frames whose windows reach back into these samples
+        beyond = -(-self.config.left_context // self.config.hop_length)
+        if not beyond:
+            return self.recent
+        left = self.config.left_context - self.before
+        sound = torch.cat([self.recent, torch.zeros(beyond * self.config.hop_length)])
+        return self._filtered(sound, self.gains.expand(beyond, -1))[:left]
+
+    def _filtered(self, sound: Tensor, gains: Tensor) -> Tensor:
+        """Filter ``(left_context + frames * hop_length,)``; return samples that are final, keep the others."""
+        config = self.config
+        with one_thread():
+            missing = torch.fft.rfft(windows(sound, config) * self.window) * (gains - 1)
+            added = torch.fft.irfft(missing, n=config.window_length) * self.window  # (frames, window_length)
+            squares = self.window.square().expand_as(added)
+            total = torch.stack([overlap_add(added, config), overlap_add(squares, config)])
+        total[:, : config.left_context] += self.correction
+        kept = len(sound) - config.left_context
+        self.recent, self.correction = sound[kept:], total[:, kept:]
+        correction, weight = total[:, :kept]
+        done: Tensor = sound[:kept] + correction / weight.clamp(min=LEAST_WEIGHT)
+        silent = min(self.before, len(done))
+        self.before -= silent
+        return done[silent:]
+
+    def _gains(self, sound: Tensor, frames: int) -> Tensor:
+        """Compute gains ``(frames, bins)`` of the spectra's magnitudes."""
+        targets = torch.cat(self.targets) if len(self.targets) > 1 else self.targets[0]
+        self.targets = [targets[frames:]]
+        present = self.log_mel.frames(sound.unsqueeze(0))[0]
+        missing = self.strength * (targets[:frames] - present).clamp(-BOUND, BOUND)
+        missing[: self.untouched] = 0.0
+        self.untouched = max(self.untouched - frames, 0)
+        return torch.exp(missing @ self.spread / 2)
+
+
+def _spread(config: SpectrogramConfig) -> Tensor:
+    """Compute each Fourier bin's share of each band's value ``(mels, bins)``; bins outside all bands get nothing."""
+    filters = mel_filters(config)  # (bins, mels)
+    shares: Tensor = filters / filters.sum(dim=1, keepdim=True).clamp(min=1e-6)
+    return shares.T
+
+
+def _smoothed(spread: Tensor, config: SpectrogramConfig) -> Tensor:
+    """Average the shares ``(mels, bins)`` of neighbouring bins, weighted by a triangle over the frequency."""
+    places = torch.arange(spread.shape[1]) * config.sample_rate / config.window_length  # Hz
+    weights = (1 - (places[:, None] - places).abs() / ENVELOPE).clamp(min=0.0)
+    smoothed: Tensor = spread @ (weights / weights.sum(dim=0))
+    return smoothed

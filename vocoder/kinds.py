@@ -1,0 +1,94 @@
+"""The kinds of sound that codes become: everything that commands, stages, figures and pages know about each of them.
+
+To add a kind, add it to `KINDS`. This module imports PyTorch within functions only: commands check their options and
+pages are drawn without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tokenizer.codes import CodeMeanings, Codes
+
+
+class Stream(Protocol):
+    """A function that makes the sound of codes without learning."""
+
+    def __call__(self, codes: Codes, tokenizer: CodeMeanings, *, seed: int) -> Iterator[Tensor]:
+        """Yield the samples ``(time,)`` float32 in [-1, 1] piece by piece, ``codes.num_samples`` in all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One way to turn codes into sound."""
+
+    key: str  # names it in results.json, in names of WAV files and in synthesis=...
+    title: str  # names it in charts and tables
+    explanation: str  # a sentence of the report: how codes become this sound
+    caveat: str = ""  # sentences of the report: how to read figures of this sound
+    marker: str  # of matplotlib
+    import_stream: Callable[[], Stream] | None  # gives the function that makes it; None: a run trains a vocoder
+    played_first: bool = False  # whether a report embeds its sound before that of other kinds, while it has room
+    version: int = 1  # part of the keys of stored sound: raise it when the same codes sound otherwise
+
+    @property
+    def learned(self) -> bool:
+        """Whether the kind needs the vocoder that a run has trained."""
+        return self.import_stream is None
+
+    @property
+    def heading(self) -> str:
+        """The title at the beginning of a line."""
+        return self.title[0].upper() + self.title[1:]
+
+
+def _noise_vocoder() -> Stream:
+    from vocoder.unlearned import noise_vocoder
+
+    return noise_vocoder
+
+
+def _griffin_lim() -> Stream:
+    from vocoder.unlearned import griffin_lim
+
+    return griffin_lim
+
+
+NOISE_VOCODER = Kind(
+    key="noise_vocoder",
+    title="noise vocoder",
+    explanation="The noise vocoder gives noise the spectrum of the codes.",
+    caveat="Noise has no voice. Where noise is recognised as often, label accuracy measures the codes; "
+    "pitch and voicing measure the voice.",
+    marker="x",
+    import_stream=_noise_vocoder,
+)
+GRIFFIN_LIM = Kind(
+    key="griffin_lim",
+    title="Griffin-Lim",
+    explanation="Griffin-Lim estimates a sound with the spectrum of the codes.",
+    marker="o",
+    import_stream=_griffin_lim,
+    played_first=True,
+    version=2,
+)
+WAVENET = Kind(
+    key="wavenet",
+    title="WaveNet",
+    explanation="WaveNet generates the samples.",
+    marker="D",
+    import_stream=None,
+    played_first=True,
+)
+
+KINDS = (NOISE_VOCODER, GRIFFIN_LIM, WAVENET)  # in the order in which figures list them
+BY_KEY = {kind.key: kind for kind in KINDS}
+UNLEARNED = tuple(kind for kind in KINDS if not kind.learned)
+CHOICES = tuple(kind.key for kind in reversed(KINDS))  # of synthesis=..., the best sound first
+ORIGINAL = "original"  # the recording, beside which all kinds are judged
+JUDGED_KINDS = (ORIGINAL, *BY_KEY)

@@ -1,1 +1,0 @@
-"""Sound from codes without learning: Griffin-Lim and the noise vocoder."""
