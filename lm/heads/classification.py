@@ -9,16 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from lm.batches import IndexArray
-from lm.bodies.clips import LabelledBatch, StoredClips
+from lm.bodies.clips import LabelledBatch
+from lm.bodies.options import HeadConfig
 from lm.heads.head import ClipHead, Figure, FigureConfig, Groups, Probed, Row, figure
-from lm.options import FEWEST_RESAMPLES, Means, ProbeConfig
+from lm.options import FEWEST_RESAMPLES, ProbeConfig
 from lm.probing.comparison import Decisions, Hits, Rankings
 from lm.probing.probe import probe_method
 from lm.probing.task import BoolArray, ProbeTask
 from lm.probing.vectors import FloatArray
 from wordless.audio.recordings.description import LabelType
 from wordless.base.errors import InputError
-from wordless.base.options import Options, option
+from wordless.base.options import option
 from wordless.base.ranges import require
 from wordless.base.text import counted
 
@@ -68,44 +69,18 @@ class ClassLoss:
         return class_loss(logits, batch.targets, label_smoothing=smoothing), len(logits)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LabelledSplit:
-    """The labelled clips of one split, and their labels by name in the order of the clips."""
-
-    clips: StoredClips
-    labels: Mapping[str, Label]
-
-    @classmethod
-    def of(cls, clips: StoredClips, names: Sequence[str], labels: Mapping[str, Label | None]) -> "LabelledSplit":
-        """Select the clips that have a label in ``labels``; names with None or without an entry are left out."""
-        known = {name: label for name in names if (label := labels.get(name)) is not None}
-        return cls(clips=clips.of_rows([row for row, name in enumerate(names) if name in known]), labels=known)
-
-    def targets(self, classes: Sequence[str], *, multi_label: bool) -> Tensor:
-        """Convert the labels to targets, as `class_targets` does."""
-        return class_targets(list(self.labels.values()), classes, multi_label=multi_label)
-
-
 SHOWN = 10  # classes in a summary
 LEAST_SHARE = 1e-6  # of a class, whose logarithm must be finite
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassificationOptions(Options):
+class ClassificationOptions(HeadConfig):
     """Options of the head ``classification``."""
 
     label_separator: str | None = option(
-        None,
-        'separates several labels of one clip, such as ";" in "dog;rain"; null: each clip has one label',
+        None, 'separates several labels of one clip, such as ";" in "dog;rain"; null: each clip has one label'
     )
-    pooling: Means = option("thirds", "pooling of the states over time")
-    dropout: float = option(0.3, "dropout before the linear layer", least=0, below=1)
-    label_smoothing: float = option(
-        0.1,
-        "share of the target that all classes divide; only for single labels",
-        least=0,
-        below=1,
-    )
+
     label_type: ClassVar[LabelType] = "class"
     reads_whole_clips: ClassVar[bool] = False
 

@@ -72,7 +72,7 @@ def test_a_comparison_of_nothing_is_refused() -> None:
     ("changes", "told"),
     [
         ({"states": ()}, r"^states\b.*\[\]"),
-        ({"states": ("inner", "inner")}, r"states\b.*\['inner', 'inner'\]"),
+        ({"states": ("inner", "inner")}, r"^states\b.*\[inner, inner\]"),
     ],
 )
 def test_states_that_will_not_do(changes: dict[str, Any], told: str) -> None:
