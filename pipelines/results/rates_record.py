@@ -10,7 +10,7 @@ class RateRow(TypedDict):
     frames: int  # per patch
     codes_per_second: float  # over all streams
     codebook_perplexity: float
-    coded_bits_per_second: float  # at log2(codebook_size) bits per code
+    coded_bits_per_second: float  # if all codes are equally probable
     perplexity: float  # of the language model
     unigram_perplexity: float
     bits_per_real_second: float  # that the language model needs for the validation clips, by their real length
