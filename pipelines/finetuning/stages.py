@@ -22,9 +22,8 @@ from lm.probing.vectors import FloatArray, pool
 from pipelines.finetuning.clips import LabelledClips, labels_key, num_inputs
 from pipelines.stages.stored_arrays import read_clips, write_clips
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, text_hash, write_json
+from pipelines.store.store import CURVE, Entry, Recipe, text_hash, write_json
 from pipelines.store.stored_features import FEATURES, features_by_method, stacked_rows, write_features
-from pipelines.store.training_curve import CURVE
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.manifest import Clip, Manifest, recordings_hash
 from wordless.base.arrays import Array, write_array

@@ -14,8 +14,7 @@ from pipelines.pages.charts import Picture, spectrogram_chart
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.report_sounds import Sound, embedded, sound_path
 from pipelines.pages.sound_charts import sound_spectrograms
-from pipelines.results.rates_record import RatesRecord
-from pipelines.results.run_record import Results
+from pipelines.results.run_record import RatesRecord, Results
 from wordless.base.errors import InputError
 
 PART = "rates"  # folder in the folder of a run
@@ -69,8 +68,8 @@ def rate_clips(folder: Path, results: Results) -> Iterator[RateClip]:
 def _files(record: RatesRecord, clip: int) -> Iterator[tuple[str, str]]:
     """Give the files of a clip, with their titles: the original, each rate, and the continuations."""
     yield f"{clip}_original.wav", "Original"
-    for number, row in enumerate(record["rates"], 1):
-        yield f"{clip}_rate_{number}.wav", f"Rate {number}: {row['frames']} frames per code"
+    for number, frames in enumerate(record["frames"], 1):
+        yield f"{clip}_rate_{number}.wav", f"Rate {number}: {frames} frames per code"
     for said in record["said"]:
         if said["clip"] == clip:
             yield said["file"], f"Continued by the {full_name(said['of'])}"
@@ -81,7 +80,7 @@ def _of_rates(folder: Path, record: RatesRecord, clip: int, name: str) -> Markup
     path = folder / PART / PICTURES
     try:
         found = load_file(path)
-        titles = {f"{clip}:rate_{n}": f"codes of {row['frames']} frames" for n, row in enumerate(record["rates"], 1)}
+        titles = {f"{clip}:rate_{n}": f"codes of {frames} frames" for n, frames in enumerate(record["frames"], 1)}
         rows = {title: found[key] for key, title in {f"{clip}:original": "original", **titles}.items()}
     except (OSError, SafetensorError, KeyError) as error:
         raise InputError(f"{path} cannot be read ({error}); write it again: repeat the run's command") from error

@@ -13,7 +13,7 @@ from pipelines.results.figures import Figure
 from pipelines.results.run_record import SampleClip, SampleModels
 from pipelines.settings.run import RunSettings
 from pipelines.stages.next_sample import NEXT_SAMPLE, SAMPLE_SOUNDS, SCORES
-from pipelines.store.training_curve import CURVE
+from pipelines.store.store import CURVE
 from wordless.audio.recordings.manifest import Manifest
 from wordless.training.record import TrainingRecord
 

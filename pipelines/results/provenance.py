@@ -13,8 +13,7 @@ from math import prod
 from pathlib import Path
 
 from pipelines.results.run_record import MachineRecord, Provenance
-from pipelines.store.store import Entry, library_versions
-from pipelines.store.training_curve import CURVE
+from pipelines.store.store import CURVE, Entry, library_versions
 from pipelines.tracking.tracker import TrackedRun
 from wordless.base.devices import cores
 from wordless.base.memory import machine_memory

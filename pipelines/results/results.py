@@ -17,15 +17,14 @@ from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure
 from pipelines.results.next_sample import Speed, sample_models
 from pipelines.results.probed_folds import ProbedFolds, compare
-from pipelines.results.rates import rates_figures, rates_record
+from pipelines.results.rates import rates_of_run
 from pipelines.results.run_record import RESAMPLES, RESULTS, Provenance, Resamples
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.results.zerospeech import language_tests
 from pipelines.settings.run import RunSettings
 from pipelines.stages.codes import CODE_TABLE
-from pipelines.store.store import Entry, write_json
+from pipelines.store.store import CURVE, Entry, write_json
 from pipelines.store.stored_features import GPT, PROBE
-from pipelines.store.training_curve import CURVE
 from tokenizer.config import SavedTokenizer
 from vocoder.kinds import WAVENET
 from wordless.audio.recordings.manifest import SPLITS, Manifest, Rejected
@@ -72,9 +71,9 @@ def write_results(
         content |= _of_one_run(only, manifest)
         of_sounds = sound_figures(only, manifest, settings.probe, protocol=protocol)
         figures = [*_on_validation(only, settings, protocol), *of_sounds, *figures]
-    if only and (rates := rates_record(only, manifest, settings.rates, settings.probe)):
-        content["rates"] = rates
-        figures = [*rates_figures(rates, only, protocol=protocol), *figures]
+        rates, of_rates = rates_of_run(only, manifest, settings.rates, settings.probe, protocol=protocol)
+        content |= {"rates": rates} if rates else {}
+        figures = [*of_rates, *figures]
     probes = {place: entries.probe for place, entries in made.items() if entries.probe is not None}
     if probes:
         compared, draws = _comparison(probes, made, settings)

@@ -12,7 +12,6 @@ from safetensors.numpy import load_file
 
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
-from pipelines.results.rates_record import RatesRecord
 from pipelines.results.record_types import read_record
 from tokenizer.kmeans_report import KMeansSummary
 from wordless.base.errors import InputError
@@ -231,6 +230,32 @@ class SampleModels(TypedDict):
     trainings: dict[str, dict[str, TrainingRecord]]  # by model and seed
     sounds: list[SampleSound]
     clips: list[SampleClip]
+
+
+class ContinuedFile(TypedDict):
+    """A sound of a continuation."""
+
+    of: str
+    clip: int
+    file: str  # in the folder rates
+    prompt_seconds: float
+
+
+class _Rates(TypedDict):
+    frames: list[int]  # per code, of each rate
+    steps: int  # of the finest codes of each row whose diversity is counted
+    said: list[ContinuedFile]  # of the clips that the report shows
+    clips: list[str]  # names of these clips
+    seconds: float  # of each continuation
+    window_seconds: float
+    continued_clips: int
+
+
+class RatesRecord(_Rates, total=False):
+    """The protocol and the sounds of codes at several rates; the judge only where clips have labels."""
+
+    judge: str  # in words
+    resampled: str  # clip or group: what intervals draw
 
 
 class StageRecord(TypedDict):

@@ -28,9 +28,8 @@ from pipelines.stages.labels import Labels
 from pipelines.stages.options import BaselineSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms, stored_std
 from pipelines.store.session import Session
-from pipelines.store.store import METHOD, Entry, Recipe, some_options, text_hash, write_json
+from pipelines.store.store import CURVE, METHOD, Entry, Recipe, some_options, text_hash, write_json
 from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
-from pipelines.store.training_curve import CURVE
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash

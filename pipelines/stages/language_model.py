@@ -14,8 +14,7 @@ from lm.model import LanguageModel
 from pipelines.stages.options import LanguageModelSettings
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
 from pipelines.store.session import Session
-from pipelines.store.store import MODEL, Entry, Recipe, other_options, write_json
-from pipelines.store.training_curve import CURVE
+from pipelines.store.store import CURVE, MODEL, Entry, Recipe, other_options, write_json
 from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from wordless.base.errors import InputError

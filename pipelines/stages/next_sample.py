@@ -10,8 +10,7 @@ from lm.samples.model import SampleLanguageModel, create_sample_model
 from pipelines.stages.options import ModelName, NextSampleSettings, SampleSoundsConfig
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
 from pipelines.store.session import Session
-from pipelines.store.store import MODEL, Entry, Recipe, some_options, write_json
-from pipelines.store.training_curve import CURVE
+from pipelines.store.store import CURVE, MODEL, Entry, Recipe, some_options, write_json
 from vocoder.continuing import joined_sound
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.judging import sound_levels

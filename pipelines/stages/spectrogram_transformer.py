@@ -30,8 +30,7 @@ from pipelines.stages.labels import Labels
 from pipelines.stages.options import AstSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, split_filter_banks
 from pipelines.store.session import Session
-from pipelines.store.store import METHOD, Entry, Recipe, other_options, text_hash
-from pipelines.store.training_curve import CURVE
+from pipelines.store.store import CURVE, METHOD, Entry, Recipe, other_options, text_hash
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
 
 

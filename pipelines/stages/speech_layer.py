@@ -13,8 +13,7 @@ from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.stages.tokenizer import AUTOENCODER, SAMPLE, STATES, columns_config, patches_of
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, some_options, write_json
-from pipelines.store.training_curve import CURVE
+from pipelines.store.store import CURVE, Entry, Recipe, some_options, write_json
 from tokenizer.autoencoder import PatchBatch, reconstruction_loss
 from tokenizer.sample import FrameSample, PatchBatches, draw_states, read_speech_states
 from tokenizer.speech_layer import ChosenLayer, SpeechLayer

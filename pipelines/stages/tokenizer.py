@@ -15,8 +15,7 @@ from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.start import TOKENS, start_folder, tokenizer_hash
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Session
-from pipelines.store.store import MODEL, Entry, Recipe, some_options, write_json
-from pipelines.store.training_curve import CURVE
+from pipelines.store.store import CURVE, MODEL, Entry, Recipe, some_options, write_json
 from tokenizer.autoencoder import Autoencoder, PatchBatch, reconstruction_loss
 from tokenizer.fitting import TOGETHER, fit_codebooks, measure_gain, write_bottlenecks
 from tokenizer.health import measure_health

@@ -13,8 +13,7 @@ from pipelines.stages.options import VocoderSettings
 from pipelines.stages.start import VOICE, saved_vocoder, start_folder, statistics_of
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
 from pipelines.store.session import Session
-from pipelines.store.store import MODEL, Entry, Recipe, some_options, text_hash
-from pipelines.store.training_curve import CURVE
+from pipelines.store.store import CURVE, MODEL, Entry, Recipe, some_options, text_hash
 from tokenizer.codes import IntArray
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer

@@ -28,8 +28,7 @@ from pipelines.stages.labels import Labels
 from pipelines.stages.options import OPTION, FinetuningSettings, Wav2vec2Settings
 from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveforms
 from pipelines.store.session import Session
-from pipelines.store.store import METHOD, Entry, Recipe, some_options, text_hash, write_json
-from pipelines.store.training_curve import CURVE
+from pipelines.store.store import CURVE, METHOD, Entry, Recipe, some_options, text_hash, write_json
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
 from wordless.base.errors import InputError
 from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_hash

@@ -12,8 +12,7 @@ from torch import nn
 
 from pipelines.commandline.claims import keep_claimed
 from pipelines.store.anew import why_anew
-from pipelines.store.store import ENTRY, Entry, Recipe, Store, checkpoints_of, write_json
-from pipelines.store.training_curve import CURVE, training_name
+from pipelines.store.store import CURVE, ENTRY, Entry, Recipe, Store, checkpoints_of, training_name, write_json
 from pipelines.store.unused import note_user
 from pipelines.tracking.tracker import TrackedTraining
 from pipelines.tracking.tracking import NO_TRACKING, LiveCurve, Tracking, stored_points

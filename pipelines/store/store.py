@@ -374,3 +374,22 @@ def _earlier(checkpoints: Path) -> float:
         return 0.0
     spent = seconds + max(last - started, 0.0)
     return spent if math.isfinite(spent) and seconds >= 0 else 0.0
+
+
+CURVE = "curve.json"
+NAMES = {
+    "lm": "language model",
+    "simclr": "SimCLR",
+    "supervised": "supervised encoder",
+    "ast": "AST",
+    "wav2vec2": "wav2vec 2.0",
+    "wav2vec2_finetuned": "wav2vec 2.0, fine-tuned",
+    "finetuned": "fine-tuning",
+}
+
+
+def training_name(stage: str, place: str = "") -> str:
+    """Return the name of a training on the terminal and in trackers; ``place`` is its fold and seed."""
+    return f"{NAMES.get(stage) or stage.replace('_', ' ')} {place}".strip().replace(
+        "/", "_"
+    )  # names of groups may contain "/"

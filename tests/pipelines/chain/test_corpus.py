@@ -1,5 +1,9 @@
 """The recordings of a run."""
 
+import json
+import re
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +11,21 @@ import pytest
 import soundfile
 import torch
 
-from pipelines.chain.corpus import FoundCorpus, read_corpus
+from pipelines.chain.corpus import Corpus, FoundCorpus, find_corpus, read_corpus
+from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called_at_once, entries, refusal
+from tests.wordless.audio.recordings.packed.packed_files import (
+    Take,
+    samples,
+    save_splits,
+    sound,
+    takes,
+    write_parquet,
+    write_tar,
+)
 from wordless.audio.recordings.corpus import CorpusConfig
-from wordless.audio.recordings.manifest import read_rejected
+from wordless.audio.recordings.description import ColumnConfig
+from wordless.audio.recordings.embedded import EmbeddedConfig
+from wordless.audio.recordings.manifest import read_manifest, read_rejected
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
@@ -44,3 +60,222 @@ def test_equal_sounds_of_different_labels_are_told(tmp_path: Path, capsys: pytes
     )
     said = " ".join(capsys.readouterr().err.split())
     assert all(each in said for each in ("1 file", "label", "dog/four.wav"))
+
+
+OWN_SPLITS = SplitConfig(by="table", shared_groups=True)
+LABEL = ColumnConfig(label="label", group="speaker")
+
+
+def read(config: CorpusConfig, store: Path) -> Corpus:
+    silent = Terminal(silent=True)
+    recordings = find_corpus(config, EmbeddedConfig(), store, require=None, terminal=silent)
+    return read_corpus(recordings, store, workers=1, gang=Alone(torch.device("cpu")), terminal=silent)
+
+
+def splits(corpus: Corpus) -> Counter[str]:
+    return Counter(clip.split for clip in corpus.manifest.clips)
+
+
+def test_a_saved_data_set_keeps_its_splits_labels_and_groups(tmp_path: Path) -> None:
+    parts = {"train": takes(8), "validation": takes(4, first=8), "test.clean": takes(4, first=12)}
+    save_splits(tmp_path / "animals", parts)
+    corpus = read(CorpusConfig(dataset=str(tmp_path / "animals"), columns=LABEL, split=OWN_SPLITS), tmp_path / "store")
+    assert corpus.name == "animals"
+    assert splits(corpus) == {"train": 8, "validation": 4, "test": 4}
+    found = {Path(clip.path).name: clip for clip in corpus.manifest.clips}
+    assert (found["clip_13.wav"].split, found["clip_13.wav"].label, found["clip_13.wav"].group) == (
+        "test",
+        "high",
+        "s0",
+    )
+
+
+def test_a_data_set_of_real_recordings_gives_the_clips_of_their_folder(fsdd: Path, tmp_path: Path) -> None:
+    paths = sorted(fsdd.glob("*_1?.wav"))[::5]
+    rows = [
+        Take(path=path.name, content=path.read_bytes(), label=int(path.name[0]) % 2, speaker=path.name.split("_")[1])
+        for path in paths
+    ]
+    write_parquet(tmp_path / "data/train-00000-of-00001.parquet", rows)
+    (tmp_path / "folder").mkdir()
+    for path in paths:
+        (tmp_path / "folder" / path.name).symlink_to(path)
+    folder = read(CorpusConfig(root=str(tmp_path / "folder")), tmp_path / "store").manifest.clips
+    packed = read(CorpusConfig(dataset=str(tmp_path / "data"), columns=LABEL), tmp_path / "store").manifest.clips
+    assert len(folder) == len(paths) > 50
+    heard = [[(Path(clip.path).name, clip.sha256, clip.num_samples) for clip in clips] for clips in (folder, packed)]
+    assert heard[0] == heard[1]
+    assert {clip.group for clip in packed} == {row.speaker for row in rows}
+
+
+def test_one_split_is_divided_as_any_corpus(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "test-00000-of-00001.parquet", takes(20))
+    place = str(tmp_path / "test-00000-of-00001.parquet")
+    corpus = read(CorpusConfig(dataset=place, columns=LABEL, split=OWN_SPLITS), tmp_path / "store")
+    assert splits(corpus) == {"train": 16, "validation": 2, "test": 2}
+
+
+def test_other_splits_than_ours_are_set_aside_unless_all_are_divided(tmp_path: Path) -> None:
+    save_splits(tmp_path / "d", {"train": takes(8), "test": takes(4, first=8), "invalidated": takes(2, first=12)})
+    config = CorpusConfig(dataset=str(tmp_path / "d"), columns=LABEL, split=OWN_SPLITS)
+    corpus = read(config, tmp_path / "store")
+    assert [(each.path, "invalidated" in each.reason) for each in corpus.rejected] == [
+        ("invalidated/00000/0000/clip_12.wav", True),
+        ("invalidated/00000/0000/clip_13.wav", True),
+    ]
+    whole = read(replace(config, split=SplitConfig()), tmp_path / "store")
+    assert len(whole.manifest.clips) == 14
+    by_folder = SplitConfig(by="folder", train=("train", "invalidated"), test=("test",), shared_groups=True)
+    assert splits(read(replace(config, split=by_folder), tmp_path / "store"))["test"] == 4
+
+
+def test_columns_may_say_split_fold_and_several_labels(tmp_path: Path) -> None:
+    parts = ["train"] * 6 + ["dev"] * 3 + ["test"] * 3
+    write_parquet(tmp_path / "d.parquet", takes(12), part=parts, fold=[1, 2, 3] * 4, pitch=["a", None] * 6)
+    columns = ColumnConfig(label=("label", "pitch"), fold="fold", split="part")
+    corpus = read(CorpusConfig(dataset=str(tmp_path / "d.parquet"), columns=columns, split=OWN_SPLITS), tmp_path / "s")
+    assert splits(corpus) == {"train": 6, "validation": 3, "test": 3}
+    assert Counter(clip.label for clip in corpus.manifest.clips) == {"low;a": 6, "high": 6}
+    assert Counter(clip.fold for clip in corpus.manifest.clips) == {"1": 4, "2": 4, "3": 4}
+
+
+def test_shards_have_labels_in_their_members(tmp_path: Path) -> None:
+    for number in range(3):
+        write_tar(tmp_path / f"data-{number:03d}.tar", samples(takes(6, first=6 * number)))
+    columns = ColumnConfig(label="cls", group="speaker")
+    config = CorpusConfig(shards=str(tmp_path / "data-{000..002}.tar"), columns=columns, split=SplitConfig())
+    corpus = read(replace(config, label_names={"0": "low"}), tmp_path / "store")
+    assert Counter(clip.label for clip in corpus.manifest.clips) == {"low": 9, "1": 9}
+    assert {clip.group for clip in corpus.manifest.clips} == {"s0", "s1", "s2"}
+    assert corpus.manifest.clips[0].path == "data-000/clip_00.wav"
+    assert corpus.name == tmp_path.name
+
+
+def test_shards_say_which_members_are_not_read_and_how_many_recordings_have_no_facts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = [("x.lab", b"?"), ("y.lab", b"?"), ("lone.wav", sound(30)), ("gone.cls", b"1")]
+    write_tar(tmp_path / "a.tar", [*samples(takes(9)), *others])
+    config = CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(label="cls", group="speaker"))
+    find_corpus(config, EmbeddedConfig(), tmp_path / "store", require=None, terminal=Terminal())
+    told = capsys.readouterr().err
+    assert all(each in told for each in ("10 recordings", "a/lone.wav"))
+    corpus = read(replace(config, split=SplitConfig(shared_groups=True)), tmp_path / "store")
+    reasons = {each.path: each.reason for each in corpus.rejected}
+    assert set(reasons) == {"a/*.lab", "a/gone"}
+    assert "2 members" in reasons["a/*.lab"]
+
+
+def test_a_shard_without_recordings_says_what_it_holds(tmp_path: Path) -> None:
+    members = [(f"{number}.{ending}", b"?") for number in range(12) for ending in ("qqq", "lab")]
+    write_tar(tmp_path / "a.tar", [*members, ("notes", b"?")])
+    with pytest.raises(InputError) as raised:
+        read(CorpusConfig(shards=str(tmp_path / "a.tar")), tmp_path / "store")
+    assert all(each in str(raised.value) for each in ("*.qqq", "*.lab", "12 members"))
+
+
+def test_a_pattern_reads_the_names_that_recordings_had(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "d.parquet", takes(12))
+    config = CorpusConfig(dataset=str(tmp_path / "d.parquet"), pattern="{label}_{index}.wav", labels="pattern")
+    clips = read(config, tmp_path / "store").manifest.clips
+    assert {(clip.label, clip.index) for clip in clips} == {("clip", number) for number in range(12)}
+
+
+def test_the_same_store_serves_other_columns_without_unpacking_again(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "d.parquet", takes(12))
+    config = CorpusConfig(dataset=str(tmp_path / "d.parquet"), columns=ColumnConfig(label="label"))
+    first = read(config, tmp_path / "store")
+    other = read(replace(config, columns=ColumnConfig(label="speaker")), tmp_path / "store")
+    assert first.manifest.root == other.manifest.root
+    assert {clip.label for clip in other.manifest.clips} == {"s0", "s1", "s2"}
+    assert {clip.label for clip in read(config, tmp_path / "store").manifest.clips} == {"low", "high"}
+    unlabelled = read(replace(config, columns=ColumnConfig()), tmp_path / "store")
+    assert {clip.label for clip in unlabelled.manifest.clips} == {None}
+
+
+def test_broken_members_stand_in_the_list_with_broken_files(tmp_path: Path) -> None:
+    broken = [("../up.wav", sound(30)), ("noise.wav", b"no sound"), ("twin.wav", takes(1)[0].content), ("x.json", b"{")]
+    write_tar(tmp_path / "a.tar", [*samples(takes(10)), *broken, ("x.wav", sound(31))])
+    config = CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(label="cls"))
+    corpus = read(config, tmp_path / "store")
+    reasons = {each.path: each.reason for each in corpus.rejected}
+    assert "JSON" in reasons.pop("a/x.json")
+    assert "no sound" in reasons.pop("a/noise.wav")
+    assert reasons.keys() == {"a/../up.wav", "a/twin.wav"}
+    assert "name" in reasons["a/../up.wav"]
+    assert re.search(r"duplicate.*\ba/clip_00\.wav\b", reasons["a/twin.wav"])
+    assert len(corpus.manifest.clips) == 10
+
+
+def test_a_data_set_without_any_sound_is_refused(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", [("../up.wav", sound(0)), ("/up.wav", sound(1))])
+    with pytest.raises(
+        InputError,
+        match=r"corpus\.shards=a\.tar: .*\b2 parts\b.*a/\.\./up\.wav: .*; a//up\.wav: ",
+    ):
+        read(CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(label="cls")), tmp_path / "store")
+
+
+def test_a_label_that_no_sample_has_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", samples(takes(4)))
+    with pytest.raises(
+        InputError, match=r"corpus\.columns\.label=txt: .*\bcls, speaker\b.*corpus\.columns\.label=null\b"
+    ):
+        read(CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(label="txt")), tmp_path / "store")
+
+
+def test_labels_of_control_characters_are_set_aside(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "d.parquet", takes(12), text=["a\x1bb", *["fine"] * 11])
+    config = CorpusConfig(dataset=str(tmp_path / "d.parquet"), columns=ColumnConfig(label="text"))
+    corpus = read(config, tmp_path / "store")
+    assert ["control characters" in each.reason for each in corpus.rejected] == [True]
+
+
+def test_a_data_set_that_does_not_fit_on_the_disk_is_refused_before_it_is_unpacked(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    write_parquet(tmp_path / "d.parquet", takes(4))
+    with pytest.raises(InputError, match=r"GiB\b.*store\.root=PATH"):
+        read(CorpusConfig(dataset=str(tmp_path / "d.parquet"), columns=LABEL), small_disk / "store")
+    assert not list(small_disk.rglob("*.wav"))
+
+
+WORDS = (*OWN, *CHECKPOINTS, "stages=[tokenizer,lm,report]", "corpus=dataset", "corpus.columns.group=speaker")
+
+
+def test_a_run_makes_codes_of_a_data_set_offline(tmp_path: Path) -> None:
+    save_splits(tmp_path / "d", {"train": takes(16), "test": takes(6, first=16)})
+    words = (
+        *WORDS,
+        f"corpus.dataset={tmp_path / 'd'}",
+        "corpus.split.shared_groups=true",
+        f"store.root={tmp_path / 's'}",
+    )
+    done = called_at_once(tmp_path / "run", *words, HF_HUB_OFFLINE="1", HTTPS_PROXY="http://127.0.0.1:1")
+    assert done.returncode == 0, done.stderr
+    assert "d: 2 files" in done.stderr
+    folder = tmp_path / "run/run"
+    manifest = read_manifest(folder / "manifest.tsv", tmp_path)
+    assert Counter(clip.split for clip in manifest.clips) == {"train": 14, "validation": 2, "test": 6}
+    assert read_rejected(folder / "rejected.tsv") == ()
+    results = json.loads((folder / "results.json").read_text())
+    assert results["corpus"]["name"] == "d"
+    assert {entry.parent.name for entry in entries(tmp_path / "s")} >= {"tokenizer", "codes", "lm"}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("corpus.dataset=DATA", "corpus.columns.label=lable"), "corpus.columns.label=lable: "),
+        (("corpus.dataset=DATA", "corpus.root=here"), "corpus.root=here"),
+        (("corpus.dataset=DATA", "corpus.shards=a.tar"), "corpus.shards"),
+        (("corpus.dataset=missing",), "missing"),
+        ((), "corpus.dataset"),
+    ],
+)
+def test_a_run_refuses_what_is_not_there(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "d.parquet", takes(4))
+    given = [word.replace("DATA", str(tmp_path / "d.parquet")) for word in words]
+    done = called_at_once(tmp_path / "run", *WORDS[:-1], *given, f"store.root={tmp_path / 's'}")
+    assert told in refusal(done)
+    assert not list(tmp_path.rglob("*.wav"))

@@ -50,20 +50,22 @@ def compared(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.mark.slow
 def test_figures_of_all_rates_stand_beside_the_flat_gpt(compared: Path) -> None:
-    record = read_results(compared)["rates"]
-    assert [(row["of"], row["frames"]) for row in (*record["rates"], record["flat"])] == [
-        ("rate_1", 8),
-        ("rate_2", 2),
-        ("flat", 2),
-    ]
-    assert record["flat"]["codes_per_second"] == 4 * record["rates"][0]["codes_per_second"]
-    assert sum(row["parameters"] for row in record["rates"]) == pytest.approx(record["flat"]["parameters"], rel=0.15)
-    assert {row["steps"] for row in (*record["rates"], record["flat"])} == {8}
-    assert {row["of"] for row in record["continued"]} == {"rates", "flat", "recordings"}
-    assert len({row["steps"] for row in record["continued"]}) == 1
-    names = {row["name"] for row in record["judged"]}
+    results = read_results(compared)
+    record, figures = results["rates"], results["figures"].where(stage="rates")
+
+    def values(name: str) -> dict[str | None, float]:
+        return {row.of: row.value for row in figures.where(name=name)}
+
+    assert record["frames"] == [8, 2]
+    assert list(values("codes_per_second")) == ["rate_1", "rate_2", "flat"]
+    assert values("codes_per_second")["flat"] == 4 * values("codes_per_second")["rate_1"]
+    sizes = values("parameters")
+    assert sizes["rate_1"] + sizes["rate_2"] == pytest.approx(sizes["flat"], rel=0.15)
+    assert {*values("training_steps").values()} == {8}
+    assert {*values("distinct_1")} == {"rates", "flat", "recordings"}
+    names = {row.name.removesuffix("_difference") for row in figures if row.against}
     assert {"label_kept", "label_lasting"} <= names <= {"label_kept", "label_lasting", "label_stability"}
-    assert {row["resampled"] for row in record["judged"]} == {"clip"}  # of two clips
+    assert record["resampled"] == "clip"  # of two clips
 
 
 @pytest.mark.slow
@@ -80,10 +82,8 @@ def test_the_recordings_codes_are_named_in_windows_of_their_sound(compared: Path
 
 @pytest.mark.slow
 def test_total_of_all_rates(compared: Path) -> None:
-    record = read_results(compared)["rates"]
-    figures = read_results(compared)["figures"]
-    (total,) = (row.value for row in figures if (row.name, row.of) == ("bits_per_real_second", "rates"))
-    assert total == pytest.approx(sum(row["bits_per_real_second"] for row in record["rates"]))
+    needed = {row.of: row.value for row in read_results(compared)["figures"].where(name="bits_per_real_second")}
+    assert needed["rates"] == pytest.approx(needed["rate_1"] + needed["rate_2"])
 
 
 @pytest.mark.slow
@@ -181,10 +181,13 @@ def test_silence_is_no_label_that_is_kept(
 @pytest.mark.slow
 def test_bits_per_second_are_those_of_the_real_length(compared: Path) -> None:
     """Short clips end within a code of 8 frames, so their codes stand for less than the nominal rate says."""
-    record = read_results(compared)["rates"]
-    coarse, fine = record["rates"]
-    nominal = [np.log2(row["perplexity"]) * row["codes_per_second"] for row in (coarse, fine)]
-    assert coarse["bits_per_real_second"] / nominal[0] > fine["bits_per_real_second"] / nominal[1] > 1
+    figures = read_results(compared)["figures"]
+    needed, perplexity, rate = (
+        np.array([figures.value("rates", name, of) for of in ("rate_1", "rate_2")])
+        for name in ("bits_per_real_second", "perplexity", "codes_per_second")
+    )
+    coarse, fine = needed / (np.log2(perplexity) * rate)
+    assert coarse > fine > 1
 
 
 @pytest.mark.slow

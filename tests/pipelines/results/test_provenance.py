@@ -14,8 +14,7 @@ from lm.model import LanguageModel
 from pipelines.commandline.overrides import command_line, prepare, remember
 from pipelines.results.provenance import CHECKOUT, commit_of, parameters, provenance
 from pipelines.run import PATHS, TEXTS
-from pipelines.store.store import Entry, write_json
-from pipelines.store.training_curve import CURVE
+from pipelines.store.store import CURVE, Entry, write_json
 from vocoder.vocoder import Vocoder
 from wordless.training.gangs import Alone
 

@@ -2,25 +2,33 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.numpy import load_file
 
-from lm.options import POOLINGS
-from lm.probing.vectors import pool
-from pipelines.stages.features import audio_features
+from lm.options import ONE_HEARING, POOLINGS, VectorConfig
+from lm.probing.vectors import FloatArray, pool
+from pipelines.stages.features import audio_features, frame_features
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Store
 from tests.pipelines.tiny import AUDIO, save_tokenizer, sweep, tiny_tokenizer
 from tokenizer.encoder import Encoder
 from tokenizer.signals import PATCHES_AT_ONCE
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import MeanRemoval
 from wordless.audio.reading import read
-from wordless.audio.recordings.manifest import Clip
+from wordless.audio.recordings.hearings import hearings
+from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.audio.spectrogram import LogMel
+from wordless.base.errors import InputError
 from wordless.base.files import file_hash
+from wordless.base.progress import Terminal
+from wordless.training.gangs import Alone
 
 
 def whole_clip(path: Path) -> Clip:
@@ -73,3 +81,60 @@ def test_where_a_mean_is_removed_log_mel_is_pooled_with_and_without_it(
     assert set(found) == set(wanted)
     for key, values in wanted.items():
         np.testing.assert_allclose(found[key], values, atol=1e-4)
+
+
+def levels(samples: FloatArray, *, hop: int, spoil: bool = False) -> FloatArray:
+    """Two values for each hop of samples."""
+    frames = samples[: len(samples) // hop * hop].reshape(-1, hop)
+    return np.stack([frames.mean(1), np.full(len(frames), np.nan if spoil else 1, np.float32)], axis=1)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    """Two recordings of 0.2 and 0.3 s."""
+    clips = []
+    for name, seconds in (("a.wav", 0.2), ("b.wav", 0.3)):
+        sound = sweep(seconds, 8000)
+        soundfile.write(tmp_path / name, sound, 8000)
+        clips.append(Clip(path=name, num_samples=len(sound), sample_rate=8000, size=0, sha256=name))
+    return Manifest(root=tmp_path, clips=tuple(clips))
+
+
+def made(manifest: Manifest, store: Path, frames: partial[FloatArray], vectors: VectorConfig = ONE_HEARING) -> Entry:
+    terminal = Terminal(silent=True)
+    session = Session(
+        store=Store(store), gang=Alone(torch.device("cpu")), terminal=terminal, folder=store.parent, workers=1
+    )
+    return frame_features(session, manifest, frames, method="levels", sample_rate=4000, vectors=vectors)
+
+
+def test_frames_of_each_clip_are_pooled(manifest: Manifest, tmp_path: Path) -> None:
+    tensors = load_file(made(manifest, tmp_path / "store", partial(levels, hop=40)).folder / "features.safetensors")
+    assert set(tensors) == {f"levels:{pooling}" for pooling in POOLINGS}
+    for row, clip in enumerate(manifest.clips):
+        frames = levels(read(manifest.root / clip.path, 4000).samples, hop=40)
+        for pooling in POOLINGS:
+            np.testing.assert_array_equal(tensors[f"levels:{pooling}"][row], pool(frames, pooling))
+
+
+def test_the_pooled_frames_of_all_hearings_are_averaged(manifest: Manifest, tmp_path: Path) -> None:
+    vectors, frames = VectorConfig(hearings=3, poolings=("mean", "max")), partial(levels, hop=40)
+    tensors = load_file(made(manifest, tmp_path / "store", frames, vectors).folder / "features.safetensors")
+    for row, clip in enumerate(manifest.clips):
+        heard = [levels(each.samples(manifest.root, clip, 4000), hop=40) for each in hearings(3, spread=0.25)]
+        assert len({len(each) for each in heard}) > 1  # slower and faster
+        for pooling in vectors.poolings:
+            wanted = np.mean([pool(each, pooling) for each in heard], axis=0)
+            np.testing.assert_allclose(tensors[f"levels:{pooling}"][row], wanted, rtol=1e-6)
+
+
+def test_folds_share_them_and_other_options_do_not(manifest: Manifest, tmp_path: Path) -> None:
+    first = made(manifest, tmp_path / "store", partial(levels, hop=40))
+    fold = replace(manifest, clips=tuple(replace(clip, split="test") for clip in manifest.clips))
+    assert made(fold, tmp_path / "store", partial(levels, hop=40)).key == first.key
+    assert made(manifest, tmp_path / "store", partial(levels, hop=80)).key != first.key
+
+
+def test_values_that_are_not_finite_are_refused(manifest: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.wav: .*levels\b.*not finite"):
+        made(manifest, tmp_path / "store", partial(levels, hop=40, spoil=True))

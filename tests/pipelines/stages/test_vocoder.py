@@ -13,8 +13,7 @@ from pipelines.stages.options import VocoderSettings
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.vocoder import CodedIn, vocoder
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Store
-from pipelines.store.training_curve import CURVE
+from pipelines.store.store import CURVE, Entry, Store
 from vocoder.options import CropsConfig
 from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.manifest import Clip, Manifest, Split

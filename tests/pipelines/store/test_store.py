@@ -27,6 +27,7 @@ from pipelines.store.store import (
     checkpoints_of,
     is_finished,
     note_finished,
+    training_name,
     write_json,
 )
 from tests.hostile.special_files import at_most_seconds
@@ -360,3 +361,9 @@ def test_a_killed_process_lets_go_of_its_lock(store: Store) -> None:
     assert holder.exitcode == -signal.SIGKILL
     with store.locked(RECIPE, waited.append):
         assert len(waited) == 1
+
+
+def test_a_training_is_one_folder_whatever_its_fold_is_called() -> None:
+    assert training_name("lm") == "language model"
+    assert training_name("vocoder") == "vocoder"
+    assert training_name("ast", "../anna/b, seed 0") == "AST .._anna_b, seed 0"

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, Store
-from pipelines.store.training_curve import CURVE
+from pipelines.store.store import CURVE, Entry, Recipe, Store
 from pipelines.tracking.tracker import Outcome, State, TrackedRun, TrackedTraining
 from pipelines.tracking.tracking import TRACKERS, Tracking, open_trackers, require_trackers, tracked
 from tests.pipelines.tracking.records import READERS, Record, prepare

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.store.session import Session
-from pipelines.store.store import Recipe, Store
-from pipelines.store.training_curve import CURVE
+from pipelines.store.store import CURVE, Recipe, Store
 from pipelines.tracking.tracker import TrackedRun
 from pipelines.tracking.tracking import open_trackers
 from wordless.base.progress import Terminal
