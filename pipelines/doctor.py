@@ -21,10 +21,10 @@ from rich.markup import escape
 
 from pipelines.commandline.command import command
 from pipelines.commandline.outputs import BASE_BYTES
-from pipelines.commandline.refusals import existing
 from pipelines.store.store import StoreConfig
 from wordless.base.configuration import build
 from wordless.base.devices import cores, multiplies_bf16
+from wordless.base.files import existing
 from wordless.base.memory import machine_memory
 from wordless.base.options import Options, option
 from wordless.base.versions import version_of

@@ -1,12 +1,15 @@
 """``wordless finetune``: a head on a pre-trained body, trained on labels."""
 
 from pipelines.commandline.command import command
-from pipelines.commandline.overrides import COLUMNS
 
-PATHS = frozenset(
-    {"model", "output", "corpus.root", "corpus.table", "corpus.dataset", "corpus.shards", "store.root", "body.weights"}
+COLUMNS = ("audio", "group", "fold", "split", "index", "start", "end", "duration")
+VERBATIM = frozenset(
+    {
+        *("model", "output", "store.root", "body.weights"),
+        *(f"corpus.{name}" for name in ("root", "table", "dataset", "shards", "pattern", "tier")),
+        *(f"corpus.columns.{name}" for name in COLUMNS),
+    }
 )
-TEXTS = frozenset({"corpus.pattern", "corpus.tier", *COLUMNS})  # braces and asterisks mean something to Hydra
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),
@@ -24,7 +27,7 @@ def finetune(config: dict[str, object]) -> None:
     finetune_body(config)
 
 
-main = command("finetune", finetune, paths=PATHS, texts=TEXTS, often=OFTEN)
+main = command("finetune", finetune, verbatim=VERBATIM, often=OFTEN)
 
 if __name__ == "__main__":
     main()

@@ -1,10 +1,6 @@
 """``wordless probe``: what do the representations of a trained run know of labelled recordings?"""
 
 from pipelines.commandline.command import command
-from pipelines.commandline.overrides import COLUMNS
-
-PATHS = frozenset({"model", "output", "corpus.root", "corpus.table", "corpus.dataset", "corpus.shards", "store.root"})
-TEXTS = frozenset({"corpus.pattern", "corpus.tier", *COLUMNS})  # braces and asterisks mean something to Hydra
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),
@@ -22,7 +18,7 @@ def probe(config: dict[str, object]) -> None:
     probe_run(config)
 
 
-main = command("probe", probe, paths=PATHS, texts=TEXTS, often=OFTEN)
+main = command("probe", probe, often=OFTEN)
 
 if __name__ == "__main__":
     main()

@@ -7,28 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from pipelines.chain.sweep import going_on
 from pipelines.commandline.command import command
-from pipelines.commandline.overrides import COLUMNS
 from pipelines.commandline.run_log import logged
-
-PATHS = frozenset(
-    {
-        *(
-            "corpus.root",
-            "corpus.table",
-            "corpus.dataset",
-            "corpus.shards",
-            "store.root",
-            "ast.model.weights",
-            "wav2vec2.weights",
-            "tokenizer.start",
-            "lm.start",
-            "vocoder.start",
-        ),
-        *("hydra.run.dir", "hydra.sweep.dir"),
-    }
-)
-# Braces and asterisks mean something to Hydra; a name may be a number.
-TEXTS = frozenset({"corpus.pattern", "corpus.tier", "name", *COLUMNS})
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),
@@ -64,7 +43,7 @@ def run(config: dict[str, object]) -> None:
         run_chain(config, folder)
 
 
-main = command("run", run, paths=PATHS, texts=TEXTS, often=OFTEN, idle=idle)
+main = command("run", run, often=OFTEN, idle=idle)
 
 if __name__ == "__main__":
     main()

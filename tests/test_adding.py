@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from pipelines.commandline.options import defaults
 from pipelines.methods.method import Method
 from pipelines.tracking.tracker import CurvePoint, Outcome, TrackedRun, TrackedTraining
 from pipelines.tracking.tracking import Channel
@@ -18,6 +19,8 @@ from tests.vocoder.sounds import random_table
 from vocoder.kinds import Kind
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
+from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -85,14 +88,13 @@ def test_the_tracker_writes_each_step_once(imported: dict[str, ModuleType], tmp_
 
 
 def test_the_command_refuses_what_is_out_of_range(imported: dict[str, ModuleType]) -> None:
-    options = yaml.safe_load(example("conf/lengths.yaml"))
-    values = {name: value for name, value in options.items() if name not in ("defaults", "hydra")}
-    with pytest.raises(InputError, match="shortest=-1"):
-        imported["lengths"].lengths({**values, "input": "codes.parquet", "shortest": -1})
+    with pytest.raises(InputError) as refused:
+        imported["lengths"].lengths({"input": "codes.parquet", "shortest": -1})
+    assert refused.value.option == "shortest"
 
 
 def test_the_corpus_sets_options_that_there_are() -> None:
-    known = yaml.safe_load((ROOT / "conf/corpus/embedded.yaml").read_text(encoding="utf-8"))
+    known = defaults(CorpusConfig)
     corpus = yaml.safe_load(example("conf/corpus/animals.yaml"))["corpus"]
     assert set(corpus) <= set(known)
-    assert set(corpus["split"]) <= set(known["split"])
+    assert set(corpus["split"]) <= {*defaults(SplitConfig)}

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from lm.model import LanguageModel
-from lm.options import ProbeConfig
 from lm.probing.task import require_labels
 from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus
 from pipelines.chain.unlabelled import unlabelled_of_run
-from pipelines.commandline.outputs import require_kind, require_space
+from pipelines.commandline.outputs import require_space
 from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.signals import LOG_MEL, SIGNALS
 from pipelines.methods.table import METHODS, inputs_of
@@ -22,63 +21,32 @@ from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.probed_folds import ProbedFolds, compare
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.own_options import own_options
+from pipelines.settings.probe import ProbeRunConfig
 from pipelines.settings.run import choose_workers
 from pipelines.stages.codes import codes, heard_codes
 from pipelines.stages.features import BAG_OF_CODES, HeardCodes, code_features, gpt_features, signal_features
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
 from pipelines.stages.soft_codes import HeardSoftCodes
 from pipelines.stages.stored_arrays import heard_frames, open_heard
-from pipelines.store.run_folder import part_of, require_output
+from pipelines.store.run_folder import part_of
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Store, StoreConfig, write_json
+from pipelines.store.store import Entry, Store, write_json
 from pipelines.store.stored_features import GPT, PROBE
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.recordings.corpus import CorpusConfig
-from wordless.audio.recordings.embedded import EmbeddedConfig
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Manifest, read_manifest
 from wordless.audio.recordings.notices import overlap_notices
 from wordless.audio.recordings.splits import Fold
 from wordless.base.configuration import build
-from wordless.base.devices import Device, choose_device
-from wordless.base.engine import LOCAL, EngineConfig
+from wordless.base.devices import choose_device
 from wordless.base.files import NO_PERMISSION, file_hash, write_aside
-from wordless.base.hub import is_on_hub
 from wordless.base.progress import Terminal
 from wordless.base.ranges import require
 from wordless.base.saved_models import rate_folder
 from wordless.training.gangs import open_gang
 
 PROBES = "probes"  # folder for the figures of other corpora
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProbeRunConfig:
-    """Options of the command."""
-
-    model: Path  # folder of a run
-    output: Path | None  # JSON file; None: a file in the folder of the run, named after the corpus
-    corpus: CorpusConfig
-    embedded: EmbeddedConfig
-    compare: ReadingConfig
-    probe: ProbeConfig
-    device: Device
-    workers: int
-    engine: EngineConfig = LOCAL
-    store: StoreConfig
-
-    def __post_init__(self) -> None:
-        if self.output is not None:
-            require_kind(self.output, (".json",), possible="a file ending in .json")
-        require_output(self.model, self.output, example="output=FILE.json")
-        rule = "probes predict classes: leave it out, or call wordless finetune"
-        require(self.corpus.label_type == "class", "corpus.label_type", self.corpus.label_type, rule)
-
-    @property
-    def folder(self) -> Path:
-        """The folder on whose behalf entries of the store are kept: that of the run, unless the run is on the hub."""
-        return self.output.parent if self.output is not None and is_on_hub(self.model) else self.model
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """A sweep (``wordless run -m name=1,2,3``): a failed job does not end it, and a page and a table compare its jobs.
 
-Hydra calls `SweepPage` before, between and after the jobs; ``conf/run.yaml`` names it. Rows and charts come from each
-job's ``results.json``, so that any launcher may run the jobs, here or elsewhere.
+Hydra calls `SweepPage` before, between and after the jobs. Rows and charts come from each job's ``results.json``, so
+that any launcher may run the jobs, here or elsewhere.
 """
 
 import os

@@ -26,7 +26,7 @@ from pipelines.commandline.composition import register, verbatim_options
 from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.idle_options import Idle, require_effect
 from pipelines.commandline.overrides import prepare, quote, remember, typed_words
-from pipelines.commandline.refusals import add_advice, explain, options_of, os_problem, resolved
+from pipelines.commandline.refusals import explain, options_of, os_problem, resolved
 from wordless.base.errors import InputError
 from wordless.base.parent import end_with_parent, is_started_by_another
 from wordless.base.text import escape
@@ -41,39 +41,38 @@ def command(
     name: str,
     task: Task,
     *,
-    paths: frozenset[str] = frozenset(),
-    texts: frozenset[str] = frozenset(),
+    verbatim: frozenset[str] = frozenset(),
     often: tuple[str, ...] = (),
     idle: Idle | None = None,
 ) -> Callable[[], None]:
-    """Return a ``main()`` that composes ``conf/<name>.yaml`` with the command line and passes the config to ``task``.
+    """Return a ``main()`` that composes the options of a command and passes the config to ``task``.
 
-    ``paths`` and ``texts`` name the options whose values are paths or plain texts. Such values need no quoting, and a
-    sweep does not split them at commas. If ``often`` lists options, ``--help`` shows only these and the groups.
-    ``idle`` gives options of this command that have no effect, beside those of `idle_options`.
+    The value of an option that is one text or path needs no quoting, and a sweep does not split it at commas;
+    ``verbatim`` names such options of a command without a dataclass. If ``often`` lists options, ``--help`` shows only
+    these and the groups. ``idle`` gives options of this command that have no effect, beside those of `idle_options`.
     """
 
     def main() -> None:
         open_streams()
         register(name)
-        texts_too = texts | verbatim_options(name)
+        texts = verbatim | verbatim_options(name)
         words, full = sys.argv[1:], os.environ.get(FULL_ERROR) == "1"  # before Hydra is told to raise
         with (
             remember(words),
-            mendable(name, paths, None, full=full),
+            mendable(name, texts, None, full=full),
             hydra_that_raises(),
             folder_options() as elsewhere,
             claims(),
         ):
             request = help_request(words)
             topic, others = request or ("", words)
-            sys.argv[1:] = [*prepare(others, paths, texts_too), *elsewhere]
+            sys.argv[1:] = [*prepare(others, texts), *elsewhere]
             try:
                 if request:
                     print(command_help(name, topic, sys.argv[1:], often=often), flush=True)
                     return
                 run = hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)
-                run(_job(name, task, paths, idle, full=full))()
+                run(_job(name, task, texts, idle, full=full))()
             except (HydraException, OmegaConfBaseException) as error:
                 raise explain(error, name=name, words=sys.argv[1:]) from error
             sys.stdout.flush()
@@ -96,14 +95,14 @@ def open_streams() -> None:
 
 
 def _job(
-    name: str, task: Task, paths: frozenset[str], idle: Idle | None, *, full: bool
+    name: str, task: Task, verbatim: frozenset[str], idle: Idle | None, *, full: bool
 ) -> Callable[[DictConfig], None]:
     """Return the task as the function of one composed config that Hydra calls."""
 
     def job(config: DictConfig) -> None:
         if is_started_by_another():
             end_with_parent()
-        with mendable(name, paths, config, full=full):
+        with mendable(name, verbatim, config, full=full):
             values = resolved(config)
             if HydraConfig.get().mode is not RunMode.MULTIRUN:  # another job of a sweep may read the option
                 require_effect(name, values, typed_words(), idle)
@@ -114,7 +113,7 @@ def _job(
 
 
 @contextmanager
-def mendable(name: str, paths: frozenset[str], config: DictConfig | None, *, full: bool) -> Iterator[None]:
+def mendable(name: str, verbatim: frozenset[str], config: DictConfig | None, *, full: bool) -> Iterator[None]:
     """Turn errors that the user can correct into one line and exit code 2, and let bugs pass.
 
     The task is wrapped too, because Hydra would log the exception of a failed job in its own way.
@@ -127,14 +126,14 @@ def mendable(name: str, paths: frozenset[str], config: DictConfig | None, *, ful
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
         raise SystemExit(128 + signal.SIGPIPE) from None
     except Exception as error:
-        problem = error if isinstance(error, InputError) else os_problem(error, folders(config, paths), places(name))
+        problem = error if isinstance(error, InputError) else os_problem(error, folders(config, verbatim), places(name))
         if problem is None:
             await_torchrun()
             raise
         if full:
             traceback.print_exc()
         # Each machine reports its own problems, such as a full disk. All other errors are the same on every rank.
-        leave(name, add_advice(name, str(problem)), code=2, everywhere=not isinstance(error, InputError))
+        leave(name, str(problem), code=2, everywhere=not isinstance(error, InputError))
 
 
 def leave(name: str, message: str, *, code: int, everywhere: bool) -> NoReturn:
@@ -174,11 +173,11 @@ def places(name: str) -> list[str]:
     return [option for option in ("output", "store.root") if option in own] + ["hydra.run.dir"] * (name == "run")
 
 
-def folders(config: DictConfig | None, paths: frozenset[str]) -> list[str]:
-    """Return the folders that a command may write to: the values of its path options, and the current folder."""
+def folders(config: DictConfig | None, verbatim: frozenset[str]) -> list[str]:
+    """Return the folders that a command may write to: values of options that may be paths, and the current folder."""
     if config is None:
         return ["."]
-    values = [OmegaConf.select(config, path) for path in sorted(paths)]
+    values = [OmegaConf.select(config, path) for path in sorted(verbatim)]
     return [*(value for value in values if isinstance(value, str) and value), "."]
 
 

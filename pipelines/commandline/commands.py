@@ -21,6 +21,8 @@ COMMANDS = {
 
 # the dataclass with the options of each command
 OPTIONS = {
+    "run": "pipelines.settings.run:RunSettings",
+    "probe": "pipelines.settings.probe:ProbeRunConfig",
     "encode": "pipelines.encode:EncodeConfig",
     "embed": "pipelines.embed:EmbedConfig",
     "generate": "pipelines.generate:GenerateConfig",

@@ -1,22 +1,55 @@
 """The config of a command for Hydra: the defaults of its options, beside the presets of ``conf/``."""
 
+from collections.abc import Sequence
+
+import hydra
 from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig
 
 from pipelines.commandline.commands import OPTIONS
-from pipelines.commandline.options import defaults, index_of, options_class
+from pipelines.commandline.options import defaults, index, options_class
 
 QUIET = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
 NO_FOLDER = {"output_subdir": None, "run": {"dir": "."}}
+TIME = "${now:%Y-%m-%d}_${now:%H-%M-%S}"
+FOLDERS = {
+    "run": {"dir": f"runs/{TIME}"},
+    "sweep": {
+        "dir": f"multirun/{TIME}",
+        # The folder of a job has the name of its values, such as codebook_size=64. OmegaConf takes no number for a key.
+        "subdir": "${oc.select:'hydra.callbacks.sweep.folders[${hydra.job.num}]'}",
+    },
+    "job": {"chdir": False},
+    "callbacks": {
+        # keeps other runs from writing into this run's folder
+        "folder": {"_target_": "pipelines.commandline.folder_callback.ClaimedFolder"},
+        # writes sweep.html and sweep.csv, which compare the jobs of a sweep
+        "sweep": {"_target_": "pipelines.chain.sweep.SweepPage", "folders": []},
+    },
+}
 
 
 def register(command: str) -> None:
-    """Make the config of a command known to Hydra under the command's name."""
-    if command in OPTIONS:
-        cls = options_class(command)
-        ConfigStore.instance().store(command, {"defaults": ["_self_", *QUIET], **defaults(cls), "hydra": NO_FOLDER})
+    """Make the config of a command known to Hydra under the command's name, and the default preset of each group."""
+    if command == "finetune":  # whose other options stand in conf/
+        register("probe")
+    if command not in OPTIONS:
+        return
+    store, values, groups = ConfigStore.instance(), defaults(options_class(command)), index(command).groups
+    for name, group in groups.items():
+        if name in values:
+            store.store(group.chosen, values.pop(name), group=name)
+    chosen = [{name: group.chosen} for name, group in groups.items()]
+    folders = FOLDERS if command == "run" else NO_FOLDER
+    store.store(command, {"defaults": ["_self_", *chosen, *QUIET], **values, "hydra": folders})
+
+
+def compose(command: str, overrides: Sequence[str] = (), *, return_hydra_config: bool = False) -> DictConfig:
+    """Compose the config of a command; Hydra must be initialised with the package ``conf``."""
+    register(command)
+    return hydra.compose(command, overrides=list(overrides), return_hydra_config=return_hydra_config)
 
 
 def verbatim_options(command: str) -> frozenset[str]:
     """Return the options whose value is one text or path, in which no character has a meaning for Hydra."""
-    options = index_of(options_class(command)).options.values() if command in OPTIONS else ()
-    return frozenset(option.name for option in options if option.verbatim)
+    return frozenset(option.name for option in index(command).options.values() if option.verbatim)

@@ -1,4 +1,4 @@
-"""The folder of a run or of a sweep, claimed before Hydra writes into it; ``conf/run.yaml`` names the callback."""
+"""The folder of a run or of a sweep, claimed before Hydra writes into it."""
 
 import os
 import traceback

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
 
-from hydra import compose, initialize_config_module
+from hydra import initialize_config_module
 from omegaconf import open_dict
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import HELP
-from pipelines.commandline.composition import register
+from pipelines.commandline.composition import compose
 from pipelines.commandline.option_index import HYDRA, Group, Index, group_by_section, index
 from pipelines.commandline.overrides import quote, separate
 from pipelines.commandline.refusals import leaves, plain
@@ -74,7 +74,6 @@ class _Page:
     def of(cls, name: str, words: Sequence[str]) -> "_Page":
         switches, options = separate(words)
         known = index(name)
-        register(name)
         with initialize_config_module("conf", version_base="1.3"):
             config = compose(name, overrides=[*_searched(switches), *options], return_hydra_config=True)
         chosen = config.hydra.runtime.choices

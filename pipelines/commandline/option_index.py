@@ -65,11 +65,21 @@ def index(command: str) -> Index:
             name: Option(name=name, value=each.value, explanation=each.explanation)
             for name, each in found.options.items()
         }
-        return Index(notes=found.notes, options=known, sections=found.sections)
+        groups = {
+            name: Group(chosen=group.chosen, explanation=group.explanation, choices=group.choices)
+            for name, group in found.groups.items()
+        }
+        return Index(notes=found.notes, options=known, sections=found.sections, groups=groups)
     path = FOLDER / f"{command}.yaml"
     own = _read("", path) if path.exists() else Index()
     known, sections, groups = own.options, own.sections, dict[str, Group]()
     for name, group in own.groups.items():
+        if typed := [option for option in index("probe").options.values() if option.name.startswith(f"{name}.")]:
+            found = index("probe")
+            groups[name] = found.groups[name]
+            known |= {option.name: option for option in typed}
+            sections |= {each: text for each, text in found.sections.items() if f"{each}.".startswith(f"{name}.")}
+            continue
         files = {path.stem: _read(name, path) for path in sorted((FOLDER / name).glob("*.yaml"))}
         groups[name] = replace(group, choices={stem: file.notes for stem, file in files.items()})
         # A file that builds on another one repeats known of it to give them other values.

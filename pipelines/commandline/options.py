@@ -7,7 +7,7 @@ ask for completions while a user types.
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from itertools import takewhile
@@ -19,8 +19,10 @@ import conf
 from pipelines.commandline.commands import OPTIONS
 from wordless.base.errors import written
 from wordless.base.options import MEANING, REQUIRED, Meaning, choices_of
+from wordless.base.seeds import MAX_SEED
 
 FOLDER = Path(str(conf.__file__)).parent
+DEFAULT_PRESET = "The defaults."
 MISSING = "???"  # OmegaConf's value of an option that must be given
 
 
@@ -52,12 +54,22 @@ def written_value(value: object) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Group:
+    """A group of options that has presets: ``name=choice`` sets several options at once."""
+
+    chosen: str
+    explanation: str
+    choices: Mapping[str, str] = field(default_factory=dict)  # name of a preset -> its explanation
+
+
+@dataclass(frozen=True, kw_only=True)
 class Index:
     """The options of a command."""
 
     notes: str = ""  # docstring of the dataclass after its first line: details and examples
     options: dict[str, Option] = field(default_factory=dict)
     sections: dict[str, str] = field(default_factory=dict)  # dotted name of what holds several options -> explanation
+    groups: dict[str, Group] = field(default_factory=dict)
 
 
 @cache
@@ -67,6 +79,15 @@ def index_of(cls: type) -> Index:
     notes = "\n".join(line.removeprefix("    ") for line in lines).strip()
     found = Index(notes=notes)
     _collect(found, cls, {}, "")
+    for name, typed in getattr(cls, "typed", {}).items():
+        each = found.options[name]
+        explanation = f"{each.explanation}; {typed.note}" if typed.note else each.explanation
+        found.options[name] = replace(each, default=typed.default, explanation=explanation)
+    for name in found.options:
+        if name.endswith(".seed") and name not in getattr(cls, "own_seeds", (name,)):
+            found.options[name] = replace(found.options[name], default="${seed}")
+    for name, (chosen, explanation) in getattr(cls, "presets", {}).items():
+        found.groups[name] = Group(chosen=chosen, explanation=explanation, choices=dict(presets(name)))
     return found
 
 
@@ -81,13 +102,16 @@ def options_class(command: str) -> type:
 def _collect(found: Index, cls: type, values: Mapping[str, object], prefix: str) -> None:
     """Add the options of a dataclass, whose defaults ``values`` replace."""
     types = get_type_hints(cls)
-    for each in dataclasses.fields(cls):
+    for each in sorted(dataclasses.fields(cls), key=lambda one: one.name not in cls.__annotations__):  # its own first
         meaning: Meaning | None = each.metadata.get(MEANING)
         if meaning is None:
             continue
         name = f"{prefix}.{each.name}".lstrip(".")
         default = values.get(each.name, _default(each))
         inner = meaning.given_as or (type(default) if dataclasses.is_dataclass(default) else None)
+        if meaning.group:
+            choices = {meaning.group: DEFAULT_PRESET, **dict(presets(name))}
+            found.groups[name] = Group(chosen=meaning.group, explanation=meaning.text, choices=choices)
         if inner is not None:
             found.sections[name] = meaning.text
             given = vars(default) if dataclasses.is_dataclass(default) and isinstance(default, inner) else {}
@@ -124,7 +148,7 @@ def _explanation(meaning: Meaning, kind: object) -> str:
     values = _values(kind)
     choices = f"{' | '.join(values)}: " if values and values != ("true", "false") else ""
     bounds = meaning.range
-    limits = bounds is not None and bounds.least is not None and bounds.most is not None
+    limits = bounds is not None and bounds.least is not None and bounds.most is not None and bounds.most < MAX_SEED
     return f"{choices}{meaning.text}{f' ({bounds})' if limits else ''}"
 
 
@@ -139,6 +163,11 @@ def is_verbatim(kind: object) -> bool:
     kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     several = any(get_origin(each) not in (None, Literal) for each in kinds)
     return not several and (str in kinds or Path in kinds)
+
+
+def index(command: str) -> Index:
+    """Return the options of ``wordless <command>``; none if it is no command."""
+    return index_of(options_class(command)) if command in OPTIONS else Index()
 
 
 def defaults(cls: type) -> dict[str, object]:

@@ -5,9 +5,9 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from pipelines.commandline.refusals import existing
 from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.base.errors import InputError
+from wordless.base.files import existing
 
 # Size of a small run's store, and of waveforms, codes and spectrograms per second of sound, both generously rounded.
 BASE_BYTES = 500 * 2**20

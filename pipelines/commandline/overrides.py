@@ -24,9 +24,6 @@ from omegaconf.grammar_parser import parse
 from wordless.base.errors import InputError
 
 HYDRA_PATHS = frozenset({"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"})
-COLUMNS = frozenset(  # names of columns, which may be numbers; labels may be a list, so they are left to Hydra
-    f"corpus.columns.{name}" for name in ("audio", "group", "fold", "split", "index", "start", "end", "duration")
-)
 SWITCHES = frozenset(
     {"-h", "--help", "--hydra-help", "--version", "-r", "--run", "-m", "--multirun", "--resolve"}
     | {"-sc", "--shell-completion"}
@@ -64,13 +61,13 @@ def typed_words() -> Sequence[str]:
     return sys.argv[1:] if words is None else words
 
 
-def prepare(words: Sequence[str], paths: frozenset[str], texts: frozenset[str] = frozenset()) -> list[str]:
-    """Return the words for Hydra: switches first, then options, with the values of ``paths`` and ``texts`` quoted."""
+def prepare(words: Sequence[str], verbatim: frozenset[str]) -> list[str]:
+    """Return the words for Hydra: switches first, then options, with the values of ``verbatim`` options quoted."""
     switches, options = separate(words)
     for word in options:
         if not word.startswith("~") and "=" not in word:
             raise InputError(f"{word!r} is not an option; options are written OPTION=VALUE (see --help)")
-    return [*switches, *(quote_option(option, paths | HYDRA_PATHS, texts) for option in options)]
+    return [*switches, *(quote_option(option, verbatim | HYDRA_PATHS) for option in options)]
 
 
 def separate(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -100,10 +97,10 @@ def known_switch(word: str) -> str:
     raise InputError(f"{word} is not a switch; options are written without dashes: {meant} (see --help)")
 
 
-def quote_option(word: str, paths: frozenset[str], texts: frozenset[str]) -> str:
-    """Quote the value of ``name=value``, ``+name=value`` or ``++name=value`` if the option holds a path or a text."""
+def quote_option(word: str, verbatim: frozenset[str]) -> str:
+    """Quote the value of ``name=value``, ``+name=value`` or ``++name=value`` if the option holds one text or path."""
     name, _, value = word.partition("=")
-    if name.lstrip("+") in paths | texts:
+    if name.lstrip("+") in verbatim:
         return f"{name}={quote(os.path.expanduser(value))}"  # noqa: PTH111  Path raises for unknown users
     return word
 

@@ -2,27 +2,22 @@
 
 import errno
 import os
-import re
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from hydra import compose, initialize_config_module
+from hydra import initialize_config_module
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.composition import register
+from pipelines.commandline.composition import compose
 from pipelines.commandline.option_index import index
 from wordless.base.errors import InputError
-from wordless.base.files import NO_PERMISSION, NO_SPACE, causes, is_full, os_number
+from wordless.base.files import NO_PERMISSION, NO_SPACE, causes, existing, is_full, os_number
 from wordless.base.text import suggestion
 
-# ``name=`` or ``group.name=``, not within a longer word, a path or an f-string's braces
-MENTION = re.compile(r"(?<![\w.{}/\\-])([a-z_]\w*(?:\.[a-z_]\w*)*)=(?!=)")
-OWNERS = ("run", "encode", "generate", "decode", "probe")  # commands that a message may mean, the most likely first
 RUN_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
 
 
@@ -81,7 +76,6 @@ def options(name: str, words: Sequence[str], *, without: str) -> list[str]:
     """Return the dotted names of all options and config groups, with the groups that ``words`` choose."""
     keys = {word: word.partition("=")[0].lstrip("+") for word in words if "=" in word and not word.startswith("-")}
     groups = [word for word, key in keys.items() if "." not in key and key != without]
-    register(name)
     with initialize_config_module("conf", version_base="1.3"):
         try:
             config = compose(name, overrides=groups, return_hydra_config=True)
@@ -158,35 +152,6 @@ def _elsewhere(options: Sequence[str]) -> str:
     return f", or choose another place ({', '.join(f'{option}=...' for option in options)})" if options else ""
 
 
-def existing(path: str) -> Path:
-    """Return the path itself, or the nearest existing folder above it."""
-    place = Path(path).absolute()
-    return next(folder for folder in (place, *place.parents) if folder.exists())
-
-
-def add_advice(name: str, message: str) -> str:
-    """Return the message of the command ``name``, with a note on the options in it that only another command takes.
-
-    For example, a message of `audio` may name ``corpus.root=...``, which ``wordless encode`` does not take.
-    """
-    if name not in COMMANDS:
-        return message
-    foreign = [each for each in dict.fromkeys(MENTION.findall(message)) if not is_option(each, options_of(name))]
-    notes = []
-    for owner in (owner for owner in OWNERS if owner != name and foreign):
-        theirs = [mention for mention in foreign if is_option(mention, options_of(owner))]
-        foreign = [mention for mention in foreign if mention not in theirs]
-        if theirs and f"wordless {owner}" not in message:
-            several = "are options" if len(theirs) > 1 else "is an option"
-            notes.append(f"{' and '.join(theirs)} {several} of wordless {owner}, not of wordless {name}")
-    return f"{message} ({'; '.join(notes)})" if notes else message
-
-
 def options_of(command: str) -> frozenset[str]:
     """Return the dotted names of a command's options and config groups."""
     return frozenset({*index(command).options, *index(command).groups, *RUN_FOLDERS})
-
-
-def is_option(mention: str, known: Collection[str]) -> bool:
-    """Return whether the mentioned name is one of the known options, or a group of them."""
-    return any(option == mention or option.startswith(f"{mention}.") for option in known)

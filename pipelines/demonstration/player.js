@@ -1,4 +1,4 @@
-// Plays a stream of sound (players.py, StreamText) while its text grows, piece after piece without a gap.
+// Plays a stream of sound (elements.py, StreamText) while its text grows, piece after piece without a gap.
 window.wordless = {
   context: null, // of Web Audio; a browser allows it after a click
   stopped: true, // pieces that arrive late are not played

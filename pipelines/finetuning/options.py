@@ -15,7 +15,6 @@ from pipelines.commandline.outputs import require_kind
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.gang import require_equal_share
 from pipelines.settings.own_options import own_options
-from pipelines.settings.parallel import require_processes
 from pipelines.store.run_folder import require_output
 from pipelines.store.store import StoreConfig
 from pipelines.tracking.tracking import require_trackers
@@ -119,7 +118,6 @@ class CommandConfig:
             value = getattr(self.probe, name)
             require(value == left_out, f"probe.{name}", value, f"it changes nothing here; leave it out{instead}")
         require_seeds(self.seed, self.seeds)
-        require_processes(workers=self.workers, threads=self.threads)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,22 +62,7 @@ class Wanted:
 
     layer: str | None  # None: every candidate; "": the method has no layers
     pooling: str | None  # None: every one
-    recipe: VectorRecipe
-    input: bool  # whether the input of the network stands beside all of its layers
-
-    @property
-    def reading(self) -> ReadingConfig:
-        """The same as options of a comparison."""
-        vectors, recipe = self.recipe.vectors, self.recipe
-        return ReadingConfig(
-            layers=vectors.layers,
-            poolings=vectors.poolings,
-            hearings=vectors.hearings,
-            hearing_rates=vectors.hearing_rates,
-            states=recipe.states,
-            input=self.input,
-            assignments=recipe.assignments,
-        )
+    reading: ReadingConfig  # as options of a comparison
 
     def holds(self, key: str) -> bool:
         """Return whether the vectors of a key are written."""
@@ -166,8 +151,8 @@ def _with_own_options(message: str) -> str:
 def wanted_vectors(settings: EmbedConfig, run: Path) -> Wanted:
     """Complete the options by what the run's probe reads; refuse what its models do not compute."""
     probe = _probe_of(run)
-    recipe = VectorRecipe() if probe is None else probe.recipe
-    rates = models_of_run(run, _plain(recipe))
+    reading = _reading_of(VectorRecipe() if probe is None else probe.recipe)
+    rates = models_of_run(run, reading)
     by_method = {name: rate for rate in rates for name in (rate.gpt, rate.bag)}
     match_choice((*by_method, LOG_MEL.name, BOTTLENECK.name), settings.method, option="method")
     rate = by_method.get(settings.method)
@@ -184,12 +169,11 @@ def wanted_vectors(settings: EmbedConfig, run: Path) -> Wanted:
     if layer != ALL:
         layer = layer or (layer_of(chosen) if chosen else _last(layers))
         pooling = pooling or (pooling_of(chosen) if chosen else "mean")
-    own = None if layer == ALL else layer
+    if layer == ALL:
+        reading = replace(_with(reading, "", pooling), input=WITH_INPUT in (chosen or ""))
+        return Wanted(layer=None, pooling=pooling, reading=reading)
     return Wanted(
-        layer=own,
-        pooling=pooling,
-        recipe=_with(recipe, own or "", pooling),
-        input=WITH_INPUT in (chosen or "" if own is None else own),
+        layer=layer, pooling=pooling, reading=replace(_with(reading, layer, pooling), input=WITH_INPUT in layer)
     )
 
 
@@ -198,29 +182,32 @@ def layer_of(key: str) -> str:
     return key.rpartition(":")[0].partition("/")[2]
 
 
-def _plain(recipe: VectorRecipe) -> ReadingConfig:
-    return Wanted(layer=None, pooling=None, recipe=recipe, input=False).reading
+def _reading_of(recipe: VectorRecipe) -> ReadingConfig:
+    vectors = recipe.vectors
+    return ReadingConfig(
+        layers=vectors.layers,
+        poolings=vectors.poolings,
+        hearings=vectors.hearings,
+        hearing_rates=vectors.hearing_rates,
+        states=recipe.states,
+        assignments=recipe.assignments,
+    )
 
 
-def _with(recipe: VectorRecipe, layer: str, pooling: str | None) -> VectorRecipe:
+def _with(reading: ReadingConfig, layer: str, pooling: str | None) -> ReadingConfig:
     """Add a layer and a pooling to those that the run's probe could choose from, which stay as they are.
 
     Another number of poolings may change the last bits of each.
     """
-    vectors, states = recipe.vectors, recipe.states
     state: States = "inner" if "inner" in layer else "residual"
-    poolings: tuple[Pooling, ...] = tuple(each for each in get_args(Pooling) if each == pooling)
+    more: tuple[Pooling, ...] = tuple(each for each in get_args(Pooling) if each == pooling)
     together = layer.startswith("all_")
-    known = "together" in vectors.layers if together else "each" in vectors.layers or not layer
-    return VectorRecipe(
-        vectors=type(vectors)(
-            poolings=(*vectors.poolings, *(each for each in poolings if each not in vectors.poolings)),
-            layers=vectors.layers if known else ONE_HEARING.layers,
-            hearings=vectors.hearings,
-            hearing_rates=vectors.hearing_rates,
-        ),
-        states=states if state in states or not layer else (*states, state),
-        assignments=recipe.assignments,
+    known = "together" in reading.layers if together else "each" in reading.layers or not layer
+    return replace(
+        reading,
+        poolings=(*reading.poolings, *(each for each in more if each not in reading.poolings)),
+        layers=reading.layers if known else ONE_HEARING.layers,
+        states=reading.states if state in reading.states or not layer else (*reading.states, state),
     )
 
 
@@ -298,7 +285,7 @@ def _vectors(
     by_method = features_by_method([entry.folder / FEATURES for entry in made])
     candidates = by_method[settings.method]
     bags = {rate.gpt: rate.bag for rate in rates}
-    if wanted.input and settings.method in bags:
+    if wanted.reading.input and settings.method in bags:
         candidates = candidates.with_input(by_method[bags[settings.method]])
     found = {key.partition("/")[2] or key: candidates[key] for key in candidates if wanted.holds(key)}
     if not found:

@@ -3,9 +3,7 @@
 Recordings are encoded in shards, each written atomically, so that a killed command resumes after the last one.
 """
 
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -14,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from pipelines.encode import EncodeConfig
-from pipelines.jobs.recordings import BYTES_FOR_WORKERS, Notices, ReadSound
+from pipelines.jobs.recordings import Notices, ReadSound, each_recording
 from pipelines.store.work_folder import remove_work_folder, require_own, work_folder
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.encoder import Encoder
@@ -28,9 +26,9 @@ from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.base.devices import choose_device
 from wordless.base.errors import InputError
 from wordless.base.files import aside, write_aside
-from wordless.base.pools import Pool, in_order, open_pool
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
+from wordless.base.workers import RESUME
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +70,6 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
     if settings.format == "fairseq" and recordings.parts:
         problem = f"format=fairseq lists whole recordings, and {counted(len(recordings.parts), 'part')} are annotated"
         raise InputError(f"{problem}; choose another format, or whole recordings with annotations=none")
-    for notice in recordings.notices:
-        terminal.say(notice)
     clips_per_shard = settings.clips_per_shard
     job = {"codebook": codes_format.codebook, "recordings": recordings.state, "clips_per_shard": clips_per_shard}
     require_own(settings.shards, job)
@@ -102,8 +98,7 @@ def _is_whole(settings: EncodeConfig) -> bool:
 def _encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Encoder, terminal: Terminal) -> Encoded:
     """Write the shards that are missing; the shard of a recording depends only on its place in the list."""
     passages = recordings.passages
-    started, total = time.monotonic(), len(passages)
-    starts = range(0, total, settings.clips_per_shard)
+    starts = range(0, len(passages), settings.clips_per_shard)
     shards = {shard_path(settings.shards, number): start for number, start in enumerate(starts)}
     missing = {
         shard: passages[start : start + settings.clips_per_shard]
@@ -111,28 +106,27 @@ def _encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Enco
         if not shard.exists()
     }
     wanted, notices = [passage for several in missing.values() for passage in several], Notices()
-    segments = bool(recordings.parts)
-    with _workers(settings, recordings, encoder) as pool, terminal.working("encoding", total, "recordings") as progress:
-        made = progress.each(in_order(partial(encode_recording, encoder), wanted, pool), done=total - len(wanted))
-        for shard, several in missing.items():
-            results = list(islice(made, len(several)))
-            _write(shard, results, encoder.format, segments=segments)
-            for clip in results:
-                if isinstance(clip, CodedClip):
-                    notices.add(clip.path, clip.notices)
-        encoded = Encoded.of([*shards], encoder.format.sample_rate, recordings.rejected)
-        rate = encoded.seconds / max(time.monotonic() - started, 1e-9)
-        progress.note(f"{rate:,.0f} times real time" if rate >= 10 else f"{rate:.1f} times real time")
+    made = each_recording(
+        partial(encode_recording, encoder),
+        recordings,
+        wanted,
+        terminal,
+        title="encoding",
+        workers=settings.workers,
+        engine=settings.engine,
+        shared=[encoder.folder],
+        gpu=encoder.device.startswith("cuda"),
+        remedy=f"{RESUME} workers=1",
+    )
+    for shard, several in missing.items():
+        results = [clip for _, clip in islice(made, len(several))]
+        _write(shard, results, encoder.format, segments=bool(recordings.parts))
+        for clip in results:
+            if isinstance(clip, CodedClip):
+                notices.add(clip.path, clip.notices)
+    next(made, None)  # ends the workers
     notices.tell(terminal)
-    return encoded
-
-
-def _workers(settings: EncodeConfig, recordings: Recordings, encoder: Encoder) -> AbstractContextManager[Pool]:
-    """Start the workers; more of them than recordings would have nothing to do."""
-    workers = settings.engine.workers(settings.workers, enough=recordings.size > BYTES_FOR_WORKERS)
-    shared = [encoder.folder, recordings.root / recordings.paths[0]]
-    gpu = encoder.device.startswith("cuda")
-    return open_pool(settings.engine, max(min(workers, len(recordings.passages)), 1), shared=shared, gpu=gpu)
+    return Encoded.of([*shards], encoder.format.sample_rate, recordings.rejected)
 
 
 def encode_recording(encoder: Encoder, passage: Passage) -> CodedClip | Rejected:

@@ -14,7 +14,7 @@ from wordless.audio.recordings.inspection import InspectionConfig, frequent_reas
 from wordless.audio.recordings.manifest import Rejected, write_rejected
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.waveform import FloatArray, Part
-from wordless.base.engine import LOCAL
+from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
 from wordless.base.pools import in_order, open_pool
 from wordless.base.progress import Terminal
@@ -26,22 +26,34 @@ BYTES_FOR_WORKERS = 100e6  # 16-bit sound that one process encodes while a worke
 
 
 def each_recording(
-    work: Callable[[Passage], T], place: Recordings, *, workers: int, title: str, terminal: Terminal
-) -> Iterator[tuple[str, T]]:
-    """Give the path of each recording as the user can open it, with the result of ``work`` for it; a part has a name.
+    work: Callable[[Passage], T],
+    place: Recordings,
+    passages: Sequence[Passage],
+    terminal: Terminal,
+    *,
+    title: str,
+    workers: int,
+    engine: EngineConfig = LOCAL,
+    shared: Sequence[Path] = (),
+    gpu: bool = False,
+    remedy: str = "call the same command with workers=1, which reads all recordings again",
+) -> Iterator[tuple[Passage, T]]:
+    """Give the ``passages`` of a place that are still to be read, in order, each with the result of ``work``.
 
-    ``workers`` is a number of processes, 0 for as many as cores if there is enough work.
+    ``workers`` is a number of processes, 0 for as many as cores if there is enough work; ``shared`` are files that each
+    of them reads beside the recordings. ``remedy`` says what to do where memory runs out.
     """
-    fitting = LOCAL.workers(workers, enough=place.size > BYTES_FOR_WORKERS)
-    passages = place.passages
     for notice in place.notices:
         terminal.say(notice)
-    total = len(passages)
-    with open_pool(LOCAL, min(fitting, total)) as pool, terminal.working(title, total, "recordings") as progress:
-        remedy = "call the same command with workers=1, which reads all recordings again"
-        results = progress.each(in_order(work, passages, pool, remedy=remedy))
-        for passage, result in zip(passages, results, strict=True):
-            yield str(place.root / passage.name), result
+    total, left = len(place.passages), len(passages)
+    fitting = min(engine.workers(workers, enough=place.size > BYTES_FOR_WORKERS), left)
+    shared = [*shared, place.root / place.paths[0]]
+    with (
+        open_pool(engine, max(fitting, 1), shared=shared, gpu=gpu) as pool,
+        terminal.working(title, total, "recordings") as progress,
+    ):
+        results = progress.each(in_order(work, passages, pool, remedy=remedy), done=total - left)
+        yield from zip(passages, results, strict=True)
 
 
 class Read(Protocol):
@@ -73,7 +85,10 @@ def read_all(
     rejected = [replace(each, path=str(place.root / each.path)) for place in places for each in place.rejected]
     notices, count = Notices(), 0
     for place in places:
-        for path, read in each_recording(reader(place), place, workers=workers, title=title, terminal=terminal):
+        for passage, read in each_recording(
+            reader(place), place, place.passages, terminal, title=title, workers=workers
+        ):
+            path = str(place.root / passage.name)
             if isinstance(read, Rejected):
                 rejected.append(Rejected(path=path, reason=read.reason))
                 continue

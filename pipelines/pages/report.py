@@ -21,19 +21,13 @@ from pipelines.pages.phrasing import full_name
 from pipelines.pages.rate_sounds import rate_clips
 from pipelines.pages.run_charts import fold_trainings, report_charts
 from pipelines.pages.sound_charts import reconstruction, reconstruction_png, sound_spectrograms
+from pipelines.results.measures import SOUND
 from pipelines.results.run_record import DiversityRow, Pictures, Results, read_pictures, read_results
 from pipelines.store.run_folder import REPORT
 from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.base.files import write_aside
 
-# fmt: off
-SOUND_FIGURES = (
-    "bits_per_sample", "label_accuracy", "stoi", "stoi_clips", "pesq", "pesq_clips", "mel_cepstral_distortion",
-    "log_mel_distance", "pitch_error", "pitch_error_clips", "voicing_error", "periodicity", "code_agreement", "rms",
-    "peak", "dc", "clipping", "silence", "clipped_clips", "silent_clips", "runaway_clips",
-)
-# fmt: on
 MAX_PICTURES = 6  # clips
 
 
@@ -82,7 +76,7 @@ def write_report(folder: Path) -> Path:
         vocoder=WAVENET.title,
         explanations=[kind.explanation for kind in KINDS if kind.key in kinds],
         caveats=[kind.caveat for kind in KINDS if kind.key in kinds and kind.caveat],
-        sound_figures=SOUND_FIGURES,
+        sound_figures=[measure.name for measure in SOUND],
         sounds_of_zero=list(_sounds_of_zero(results)),
         adding=lambda stage: adding_command(results, stage),
     )
@@ -160,10 +154,10 @@ def _largest_pictured(results: Results, pictures: Pictures) -> int:
 def _sounds_of_zero(results: Results) -> Iterator[str]:
     """Give the figures of sounds that are 0 for each kind of sound, which the table leaves out."""
     found = [row for row in results["figures"].measured("vocoder") if row.of in JUDGED_KINDS]
-    for name in SOUND_FIGURES:
-        values = [row.value for row in found if row.name == name]
+    for measure in SOUND:
+        values = [row.value for row in found if row.name == measure.name]
         if values and not any(values):
-            yield full_name(name)
+            yield full_name(measure.name)
 
 
 def _spectrograms(folder: Path, clips: Sequence[report_sounds.ClipSounds]) -> Iterator[tuple[str, Markup]]:

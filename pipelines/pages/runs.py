@@ -10,7 +10,7 @@ from pipelines.pages.phrasing import quantity
 from pipelines.results.run_listing import KEY_COLUMNS, RunRow, run_rows
 from pipelines.store.run_folder import REPORT
 
-RUNS: Final = "runs"  # folder in which conf/run.yaml puts the folders of runs
+RUNS: Final = "runs"  # folder in which commands put the folders of runs
 INDEX: Final = "index.html"
 HEADS = ("run", "date (UTC)", "corpus", "options", *(column.heading for column in KEY_COLUMNS), "MB")
 

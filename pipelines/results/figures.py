@@ -1,40 +1,10 @@
-"""The rows of ``results.json``, and the units of their figures."""
+"""The rows of ``results.json``."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, overload
 
-_NAMES = {  # unit -> figures; all others are ratios
-    "codes": (
-        "codebook_perplexity",
-        "perplexity",
-        "unigram_perplexity",
-        "recoded_perplexity",
-        "used_codes",
-        "dead_codes",
-    ),
-    "codes/s": ("codes_per_second",),
-    "bit/s": ("bits_per_second", "coded_bits_per_second", "bits_per_real_second"),
-    "bit/sample": ("bits_per_sample",),
-    "normalised log-mel squared": ("reconstruction_mse", "quantised_mse"),
-    "dB": ("log_mel_distance", "mel_cepstral_distortion"),
-    "dB re full scale": ("rms",),
-    "full scale": ("peak", "dc"),
-    "STOI": ("stoi",),
-    "MOS": ("pesq",),
-    "cents": ("pitch_error",),
-    "clips": ("stoi_clips", "pesq_clips", "pitch_error_clips"),
-    "blocks": ("runaway_blocks", "runaway_blocks_left"),
-    "s": ("seconds", "prompt_seconds"),
-    "parameters": ("parameters",),
-    "steps": ("training_steps",),
-    "multiply-adds/sample": ("multiply_adds",),
-    "samples": ("history",),
-    "samples/s": ("samples_per_second",),
-    "bytes": ("peak_memory",),
-}
-_UNITS = {name: unit for unit, names in _NAMES.items() for name in names}
-
+from pipelines.results.measures import unit_of
 
 OF_LAYER: Final = "layer_"  # begin of the names of figures of single layers
 COSTS = ("seconds", "peak_memory")  # figures of what a stage cost
@@ -73,9 +43,7 @@ class Figure:
     @property
     def unit(self) -> str:
         """The unit of the value."""
-        if self.name.endswith("_difference_clips"):
-            return "clips"
-        return _UNITS.get(self.name.removesuffix("_difference"), "ratio")
+        return unit_of(self.name)
 
     @property
     def is_overall(self) -> bool:

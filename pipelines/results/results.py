@@ -15,6 +15,7 @@ from pipelines.methods.run_entries import RunEntries
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure
+from pipelines.results.measures import CODEBOOK
 from pipelines.results.next_sample import Speed, sample_models
 from pipelines.results.probed_folds import ProbedFolds, compare
 from pipelines.results.rates import rates_of_run
@@ -37,7 +38,6 @@ KMEANS = "kmeans.json"
 FoldSeed = tuple[str, int]  # the test fold, and the seed
 
 TRAINED = ("autoencoder", "lm", "vocoder")  # stages with a training curve
-CODEBOOK_FIGURES = ("perplexity", "used_codes", "dead_codes", "bits_per_second", "reconstruction_mse", "quantised_mse")
 
 
 def write_results(
@@ -135,8 +135,8 @@ def _on_validation(entries: RunEntries, settings: RunSettings, protocol: str) ->
         yield Figure(stage="tokenizer", name="codes_per_second", value=_rate(tokenizer), artifact=tokenizer.key)
         of_tokenizer: dict[str, Any] = {**shared, "stage": "tokenizer", "artifact": health.key}
         record: Mapping[str, Any] = health.read_json("health.json")
-        for name in CODEBOOK_FIGURES:
-            yield Figure(name=name, value=record[name], **of_tokenizer)
+        for measure in CODEBOOK:
+            yield Figure(name=measure.name, value=record[measure.name], **of_tokenizer)
         for change, share in record["stability"].items():
             yield Figure(name="stability", of=change, value=share, **of_tokenizer)
     if (lm := entries.lm) is not None:

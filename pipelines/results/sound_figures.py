@@ -15,15 +15,13 @@ from lm.probing.comparison import Hits, bootstrap, by_fold, difference, interval
 from pipelines.methods.run_entries import RunEntries
 from pipelines.results.classifier_check import judge_of, read_labelled_rows, unreliable_classifier
 from pipelines.results.figures import Figure
+from pipelines.results.measures import MEASURES, SOUND
 from pipelines.stages.listening import LISTENING
 from pipelines.stages.playback import CLIPS, GUARD, JUDGED, JUDGES
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry
 from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET
 from wordless.audio.recordings.manifest import Manifest
-
-COUNTED = ("stoi", "pesq", "pitch_error")  # figures that some clips lack: their clips are counted
-PAIRED = (*COUNTED, "voicing_error", "periodicity")  # figures whose differences between kinds have an interval
 
 Row = Mapping[str, Any]
 
@@ -53,7 +51,7 @@ def sound_figures(entries: RunEntries, manifest: Manifest, config: ProbeConfig, 
         for name in dict.fromkeys(name for row in figures for name in row):
             yield from _mean(name, kind, [row[name] for row in figures], config, shared(of))
     sounds: list[Mapping[str, Row]] = [row["sounds"] for row in rows]
-    for name in PAIRED:
+    for name in (measure.name for measure in SOUND if measure.paired):
         for rival in (kind.key for kind in UNLEARNED):
             yield from _paired(name, WAVENET.key, rival, sounds, config, shared(of))
     for kind in BY_KEY:
@@ -149,7 +147,7 @@ def _mean(name: str, of: str, values: Sequence[float | None], config: ProbeConfi
         draws = bootstrap([Hits(hits=known[None])], resamples=config.resamples, seed=config.seed)
         low, high = interval(draws[:, 0], config.confidence)
         yield Figure(name=name, of=of, value=float(known.mean()), low=low, high=high, **shared)
-    if name in COUNTED:
+    if name in MEASURES and MEASURES[name].counted:
         yield Figure(name=f"{name}_clips", of=of, value=len(known), **shared)
 
 

@@ -1,44 +1,77 @@
 """Options of the comparison, and the folds of a run."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from lm.options import ONE_HEARING, Layers, Pooling, States, VectorConfig
-from pipelines.methods.method import Method
-from pipelines.methods.own import own_method
-from pipelines.methods.table import METHODS, ROWS
+from lm.options import MOST_HEARINGS, ONE_HEARING, Layers, Pooling, States, VectorConfig
 from tokenizer.options import Assignments
 from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.recordings.splits import Fold, folds
 from wordless.base.configuration import match_choice
 from wordless.base.errors import InputError
+from wordless.base.options import Options, option
+
+if TYPE_CHECKING:
+    from pipelines.methods.method import Method
 
 QUICK_FOLDS = 2  # of a quick comparison
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadingConfig:
+class ReadingConfig(Options):
     """Options of the feature vectors that probes read."""
 
-    layers: tuple[Layers, ...] = ONE_HEARING.layers  # of a network that are candidates
-    poolings: tuple[Pooling, ...] = ONE_HEARING.poolings  # over time, for every method
-    hearings: int = 1  # of each clip, for every method
-    hearing_rates: float = ONE_HEARING.hearing_rates  # ratio: hearings are up to so much slower or faster
-    states: tuple[States, ...]  # of the GPT's layers, which probes may read
-    input: bool = False  # whether all layers of a network side by side include its input: codes or log-mel
-    assignments: Assignments = "hard"  # of the sound to the codes that the bag of codes and the GPTs read
+    layers: tuple[Layers, ...] = option(
+        ONE_HEARING.layers,
+        "layers of a network that are candidates: each (every layer by itself) | last | together (all layers side by "
+        "side); not of AST, which has ast.model.layers",
+        filled=True,
+        distinct=True,
+    )
+    poolings: tuple[Pooling, ...] = option(
+        ONE_HEARING.poolings,
+        "over time, for every method: mean | thirds (means of the thirds) | max (of magnitude) | thirds_max",
+        filled=True,
+        distinct=True,
+    )
+    hearings: int = option(
+        1,
+        "number of versions of each clip, slower and faster ones, over which every method averages its features "
+        "(test-time augmentation)",
+        least=1,
+        most=MOST_HEARINGS,
+    )
+    hearing_rates: float = option(
+        ONE_HEARING.hearing_rates,
+        "hearings are up to this ratio slower or faster, with formants and pitch",
+        least=0,
+        most=1,
+    )
+    states: tuple[States, ...] = option(
+        ("residual",),
+        "residual: probes read the outputs of the GPT's layers; inner: activations within the layers; or both",
+        filled=True,
+        distinct=True,
+    )
+    input: bool = option(
+        False,
+        "whether all layers side by side include the network's input: codes of the GPTs, log-mel of convolutional "
+        "networks",
+    )
+    assignments: Assignments = option(
+        "hard",
+        "hard | soft: the bag of codes and the GPTs read the nearest code, or how near the sound is to each code",
+    )
 
     def __post_init__(self) -> None:
-        if not self.states or len({*self.states}) != len(self.states):
-            raise InputError(f"compare.states is {list(self.states)}; choose [residual], [inner] or [residual,inner]")
+        super().__post_init__()
         if self.input and "together" not in self.layers:
-            raise InputError(
-                "compare.input=true puts the input beside all layers, which are no candidate: add together to "
-                "compare.layers, or choose compare.input=false"
-            )
-        _ = self.vectors  # its rules hold before anything is read
+            rule = "the input stands beside all layers, which are no candidate: add together to layers, or choose false"
+            raise InputError(option="input", value=True, rule=rule)
 
     @property
     def vectors(self) -> VectorConfig:
@@ -52,17 +85,28 @@ class ReadingConfig:
 class ComparisonConfig(ReadingConfig):
     """Options of the comparison: methods and folds."""
 
-    methods: tuple[str, ...]  # names in the table of methods
-    folds: Literal["group", "fold"] | None  # None: the corpus's one split; else each group or given fold held out once
-    # rows that every other row is compared with; None: the GPT
-    references: tuple[str, ...] | None = None
-    features: Mapping[str, Path] | None = None  # more methods by name: files of `lm.probing.features_file`
+    methods: tuple[str, ...] = option(
+        ("log_mel", "bottleneck", "bag_of_codes", "gpt", "random_gpt"),
+        "also filtered_codes, simclr, supervised, random_conv, ast, audio_transformer, wav2vec2, wav2vec2_finetuned, "
+        "mfcc, chroma, ...",
+        filled=True,
+    )
+    folds: Literal["group", "fold"] | None = option(
+        None,
+        "null: the corpus's own split; group | fold: holds out each in turn",
+    )
+    references: tuple[str, ...] | None = option(
+        None,
+        "rows that all others are compared with, such as [gpt,simclr] or [supervised_head]; null: the GPT",
+    )
+    features: Mapping[str, Path] | None = option(
+        None,
+        "{name: file}: feature vectors of other programs, in .npz, .safetensors or .parquet (docs/options.md)",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_hearings()
-        if not self.all_methods:
-            raise InputError(f"compare.methods is empty; name at least one of {', '.join(METHODS)}")
         self._require_references()
 
     def _require_references(self) -> None:
@@ -74,18 +118,20 @@ class ComparisonConfig(ReadingConfig):
     def _require_hearings(self) -> None:
         """Refuse options of vectors, and several hearings beside the user's features, which have one."""
         if self.vectors.hearings > 1 and self.features:
-            raise InputError(
-                f"compare.hearings is {self.hearings}, but compare.features.{min(self.features)} has one vector for "
-                "each clip, and every method has as many hearings: choose compare.hearings=1, or leave the features out"
-            )
+            rule = f"features.{min(self.features)} has one vector for each clip: choose 1, or leave the features out"
+            raise InputError(option="hearings", value=self.hearings, rule=rule)
 
     @property
     def all_methods(self) -> tuple[Method, ...]:
         """The methods, each once, in the order of the option, then the features that the user brings."""
+        from pipelines.methods.own import own_method  # PyTorch, which checks of other options do without
+        from pipelines.methods.table import METHODS, ROWS
+
         for place, name in enumerate(self.methods):
             match_choice(tuple(METHODS), name, option=f"compare.methods[{place}]")
         for name in {*ROWS} & {*(self.features or {})}:
-            raise InputError(f"compare.features.{name} has the name of a method; give the features another name")
+            rule = "it is the name of a method: give the features another name"
+            raise InputError(option="features", value=name, rule=rule)
         named = tuple(METHODS[name] for name in dict.fromkeys(self.methods))
         return named + tuple(own_method(name, file) for name, file in (self.features or {}).items())
 

@@ -11,18 +11,10 @@ from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
 from wordless.base.memory import machine_memory
 from wordless.base.parent import is_started_by_another
-from wordless.base.ranges import require
 from wordless.base.threads import use_threads
 
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
 PROCESS_BYTES = 2 * 2**30  # of main memory for each process, generously rounded
-
-
-def require_processes(*, workers: int, threads: int | None) -> None:
-    """Refuse numbers of processes that read recordings, and of threads of a process, that no machine has."""
-    require(workers >= 0, "workers", workers, "choose 0 (as many as fit) or a number of processes")
-    rule = f"choose null (as many as this process may use), or 1 to {MAX_THREADS}"
-    require(threads is None or 1 <= threads <= MAX_THREADS, "threads", threads, rule)
 
 
 def require_parallel(
@@ -32,26 +24,21 @@ def require_parallel(
 
     They are also refused if each would start a Ray cluster with all cores of this machine.
     """
-    rule = "choose null (as many as cores and memory allow), or 1 or more"
-    require(parallel is None or parallel >= 1, "parallel", parallel, rule)
     if parallel is None or parallel == 1:
         return
     if _shares_trainings():
-        raise InputError(f"parallel={parallel} under torchrun, whose processes share each training: use parallel=1")
+        rule = "the processes of torchrun share each training: choose 1"
+        raise InputError(option="parallel", value=parallel, rule=rule)
     if choose_device(device).type == "cuda":
-        raise InputError(
-            f"parallel={parallel} on a GPU, which all processes would share: use parallel=1, or device=cpu"
-        )
+        rule = "all processes would share the GPU: choose 1, or device=cpu"
+        raise InputError(option="parallel", value=parallel, rule=rule)
     if _starts_clusters(engine):
-        raise InputError(
-            f"parallel={parallel} engine.name=ray engine.address=null: each process would start a Ray cluster of all "
-            "cores; start one cluster (ray start --head) and add engine.address=auto, or use parallel=1"
-        )
+        rule = "with engine.address=null, each process would start a Ray cluster of all cores"
+        remedy = "start one cluster (ray start --head) and add engine.address=auto, or choose parallel=1"
+        raise InputError(option="parallel", value=parallel, rule=rule, remedy=remedy)
     if threads is None:
-        raise InputError(
-            f"parallel={parallel} needs the number of threads of each process, which decides the rounding of the "
-            "trained weights: add threads=1"
-        )
+        rule = "the number of threads of each process decides the rounding of trained weights: add threads=1"
+        raise InputError(option="parallel", value=parallel, rule=rule)
 
 
 def choose_parallel(parallel: int | None, *, threads: int | None, device: Device, engine: EngineConfig = LOCAL) -> int:

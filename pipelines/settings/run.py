@@ -1,17 +1,16 @@
 """Options of the whole chain, as dataclasses: built at once, before anything runs."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, get_args
 
 from lm.options import ProbeConfig
-from pipelines.methods.method import Method
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.completed import EMBEDDED, with_embedded_corpus, with_samples
-from pipelines.settings.parallel import choose_parallel, part_threads
-from pipelines.settings.run_rules import require_run
-from pipelines.settings.speech_layer import choose_layer
+from pipelines.settings.parallel import MAX_THREADS, choose_parallel, part_threads
 from pipelines.stages.options import (
     STEPS,
     STEPS_FROM_SHIPPED,
@@ -20,6 +19,7 @@ from pipelines.stages.options import (
     BaselineSettings,
     LanguageModelSettings,
     ListeningConfig,
+    ModelName,
     NextSampleSettings,
     RatesConfig,
     TokenizerSettings,
@@ -27,18 +27,21 @@ from pipelines.stages.options import (
     Wav2vec2Settings,
     ZerospeechConfig,
 )
-from pipelines.stages.start import NONE, is_shipped, shipped_voice
 from pipelines.store.store import StoreConfig
-from tokenizer.speech_layer import ChosenLayer
 from vocoder.options import WaveNetConfig
-from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.options import AudioSettings, SpectrogramConfig
+from wordless.audio.recordings.corpus import CORPUS, CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
 from wordless.base.configuration import build, move_seeds
 from wordless.base.devices import Device
 from wordless.base.engine import LOCAL, EngineConfig
-from wordless.base.errors import InputError
 from wordless.base.hub import local_weights
+from wordless.base.options import REQUIRED, Options, Typed, option
+from wordless.base.seeds import MAX_SEED
+
+if TYPE_CHECKING:
+    from pipelines.methods.method import Method
+    from tokenizer.speech_layer import ChosenLayer
 
 T = TypeVar("T")
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "rates", "next_sample", "report"]
@@ -46,47 +49,133 @@ Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "rates", "n
 SEEDED = ("tokenizer", "lm", "compare", "baselines", "ast", "audio_transformer", "wav2vec2", "vocoder", "next_sample")
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunSettings:
-    """All options of ``wordless run``."""
+# The seeds of a run follow `seed`, but for those of the built-in corpus and its tests, whose recordings are shared.
+OWN_SEEDS = ("embedded.seed", "zerospeech.seed")
+EMBEDDED_TYPED = {f"embedded.{name}": Typed(None) for name in ("voices", "sentences", "words", "takes")}
+TYPED: dict[str, Typed] = {
+    "stages": Typed(None),
+    "lm.fit.lr": Typed(None, "null: 2e-3 with the built-in sentences, else 1e-3"),
+    "vocoder.fit.steps": Typed(
+        None,
+        f"null: {STEPS}, or {STEPS_FROM_SHIPPED} for the built-in corpus from the weights that ship (vocoder.start)",
+    ),
+    "vocoder.start": Typed("universal"),
+    "listening.clips": Typed(None),
+    "listening.judge": Typed(None),
+    "vocoder.wavenet.hop_length": Typed(None),
+    "vocoder.wavenet.sample_rate": Typed("${audio.sample_rate}"),
+    "vocoder.wavenet.n_mels": Typed("${audio.n_mels}"),
+    "vocoder.wavenet.patch_frames": Typed("${tokenizer.patch.frames}"),
+    **{f"next_sample.{name}.sample_rate": Typed("${audio.sample_rate}") for name in get_args(ModelName)},
+    **{
+        f"next_sample.transformer_context.{name}": Typed(f"${{next_sample.transformer.{name}}}")
+        for name in ("context_ms", "model_dim", "layers", "heads")
+    },
+    **EMBEDDED_TYPED,
+}
 
-    corpus: CorpusConfig
-    embedded: EmbeddedConfig
-    audio: SpectrogramConfig
-    tokenizer: TokenizerSettings
-    lm: LanguageModelSettings
-    unlabelled: tuple[str, ...] | None  # additional recordings for pre-training: "embedded", and folders
-    unlabelled_hours: float | None  # of them all together; None: everything
-    compare: ComparisonConfig
-    baselines: BaselineSettings
-    ast: AstSettings
-    audio_transformer: AudioTransformerSettings
-    wav2vec2: Wav2vec2Settings
-    probe: ProbeConfig
-    vocoder: VocoderSettings
-    listening: ListeningConfig
-    zerospeech: ZerospeechConfig
-    next_sample: NextSampleSettings
-    rates: RatesConfig
-    stages: tuple[Stage, ...]
-    seed: int
-    seeds: int  # number of trainings of everything, with consecutive seeds from `seed` on
-    quick: bool  # two of the folds only
-    device: Device
-    workers: int
-    engine: EngineConfig = LOCAL
-    threads: int | None  # per process; None: as many as it may use, see `part_threads`. Part of a training's key
-    parallel: int | None  # trainings at the same time; None: as many as the cores allow with `threads` each
-    store: StoreConfig
-    name: str | None = None  # of the folder; the command line has used it before
-    tracking: tuple[str, ...] = ()  # names in the table of trackers
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(Options):
+    """All options of ``wordless run``.
+
+    examples: wordless run experiment=smoke
+              wordless run corpus.root=recordings lm.fit.steps=5000
+              wordless run -m tokenizer.codebook_size=64,256
+    """
+
+    typed: ClassVar[Mapping[str, Typed]] = TYPED
+    own_seeds: ClassVar[tuple[str, ...]] = OWN_SEEDS
+    presets: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "experiment": ("default", "ready-made settings of several groups, such as those of a comparison"),
+        "ablation": ("none", "changes one part of an experiment, which shows what this part is worth"),
+    }
+
+    name: str | None = option(None, "name of the run: its folder is runs/NAME; null: the date and time")
+    stages: tuple[Stage, ...] = option(
+        ("tokenizer", "lm", "probe", "vocoder", "report"),
+        "what to run, with what it needs; null: [tokenizer,lm,probe,vocoder,report], with the built-in sentences also "
+        "zerospeech; others: next_sample, rates",
+        filled=True,
+    )
+    seed: int = option(0, "seed of everything random; a group may set a seed of its own", least=0, most=MAX_SEED)
+    seeds: int = option(
+        1, "number of seeds: trains everything once with each of seed, seed + 1, ...", least=1, most=MAX_SEED
+    )
+    quick: bool = option(False, "true: uses only two of the folds of compare.folds")
+    device: Device = option("auto", "auto uses a GPU if there is one")
+    threads: int | None = option(
+        None,
+        "number of computing threads; null: all, and half of them each for vocoder and language model on a CPU. "
+        "Trained models depend on it: threads=N keeps a language model when a vocoder is added later",
+        least=1,
+        most=MAX_THREADS,
+    )
+    parallel: int | None = option(
+        None,
+        "trainings at the same time: null: vocoder beside language model and, with threads=N, as many folds and seeds, "
+        "methods or models of samples as fit; 1: one after the other. It changes no result",
+        least=1,
+    )
+    workers: int = option(0, "processes that read and encode; 0: all cores if the corpus is large", least=0)
+    engine: EngineConfig = option(LOCAL, "what reads and encodes: processes of this machine, or a Ray cluster")
+    tracking: tuple[str, ...] = option(
+        ("tensorboard",), "tensorboard, mlflow or wandb: what records curves, figures and report; []: none"
+    )
+    store: StoreConfig = option(StoreConfig(), "the results of finished stages, which later runs reuse")
+    embedded: EmbeddedConfig = option(EmbeddedConfig(), "the built-in corpus of spoken sentences or words")
+    audio: SpectrogramConfig = option(SpectrogramConfig(), "the log-mel front end", given_as=AudioSettings)
+    unlabelled: tuple[str, ...] | None = option(None, "such as [embedded,FOLDER]: more recordings for pre-training")
+    unlabelled_hours: float | None = option(
+        None, "hours of the unlabelled recordings that are used; null: all, 0: none", least=0
+    )
+    compare: ComparisonConfig = option(REQUIRED, "the comparison of representations", given_as=ComparisonConfig)
+    probe: ProbeConfig = option(ProbeConfig(), "the linear probes")
+    listening: ListeningConfig = option(
+        ListeningConfig(), "decoded sounds that you can listen to in the report, or that are judged"
+    )
+    zerospeech: ZerospeechConfig = option(
+        ZerospeechConfig(), "zerospeech: does the GPT tell words and sentences from made-up ones"
+    )
+    rates: RatesConfig = option(
+        RatesConfig(), "the stage rates: continuations by models of several rates, and by one GPT"
+    )
+    tokenizer: TokenizerSettings = option(
+        TokenizerSettings(), "the autoencoder, the codebook and their training", group="small"
+    )
+    lm: LanguageModelSettings = option(
+        LanguageModelSettings(), "the GPT over the codes and its training", group="small"
+    )
+    vocoder: VocoderSettings = option(
+        VocoderSettings(), "the WaveNet that turns codes into sound, and its training", group="small"
+    )
+    baselines: BaselineSettings = option(
+        BaselineSettings(), "SimCLR and supervised networks that the GPT is compared with", group="small"
+    )
+    ast: AstSettings = option(
+        AstSettings(), "the Audio Spectrogram Transformer that the GPT is compared with", group="small"
+    )
+    audio_transformer: AudioTransformerSettings = option(
+        AudioTransformerSettings(), "the Audio Transformer of waveforms that the GPT is compared with", group="small"
+    )
+    wav2vec2: Wav2vec2Settings = option(
+        Wav2vec2Settings(), "wav2vec 2.0 and models of its kind, that the GPT is compared with", group="small"
+    )
+    next_sample: NextSampleSettings = option(
+        NextSampleSettings(),
+        "language models of samples: WaveNets and transformers that are compared",
+        group="small",
+    )
+    # After the sizes, because the file of a data set may set other lengths of training.
+    corpus: CorpusConfig = option(REQUIRED, CORPUS, given_as=CorpusConfig, group="embedded")
 
     def __post_init__(self) -> None:
-        if not self.stages:
-            raise InputError(f"stages is empty; name at least one of {', '.join(get_args(Stage))}")
+        from pipelines.settings.run_rules import require_run  # PyTorch, which checks of single options do without
+
+        super().__post_init__()
         require_run(self)
 
-    def with_seed(self, number: int) -> "RunSettings":
+    def with_seed(self, number: int) -> RunSettings:
         """Return the settings of training ``number`` of ``seeds``, from 0: all seeds are increased by it.
 
         The seeds of corpus, probes, listening and rates stay: they decide recordings, and what tests judge.
@@ -106,6 +195,8 @@ class RunSettings:
     @cached_property
     def speech_layer(self) -> ChosenLayer | None:
         """The layer of a speech model that makes the codes; None: the autoencoder does."""
+        from pipelines.settings.speech_layer import choose_layer
+
         return None if self.tokenizer.features == "autoencoder" else choose_layer(self.tokenizer, self.wav2vec2)
 
     @property
@@ -206,6 +297,8 @@ def _with_voice(values: Mapping[str, object]) -> dict[str, object]:
     The weights that ship were trained on voices like those of the built-in corpus, and need no steps there. Other
     recordings have voices of their own.
     """
+    from pipelines.stages.start import NONE, is_shipped, shipped_voice
+
     vocoder = values.get("vocoder")
     if not isinstance(vocoder, Mapping):
         return dict(values)

@@ -7,7 +7,7 @@ from pipelines.methods.table import METHODS
 from pipelines.settings.completed import EMBEDDED_SOURCE
 from pipelines.settings.gang import processes, require_equal_share, require_sharding
 from pipelines.settings.model_memory import require_memory
-from pipelines.settings.parallel import require_parallel, require_processes
+from pipelines.settings.parallel import require_parallel
 from pipelines.settings.speech_layer import require_speech_layer
 from pipelines.stages.start import LM, TOKENS, VOICE, require_same_gpt, require_same_tokenizer, require_same_voice
 from pipelines.tracking.tracking import require_trackers
@@ -51,7 +51,6 @@ def require_run(settings: "RunSettings") -> None:
     _require_unlabelled(settings)
     _require_classes(settings)
     require_trackers(settings.tracking)
-    require_processes(workers=settings.workers, threads=settings.threads)
     require_parallel(settings.parallel, threads=settings.threads, device=settings.device, engine=settings.engine)
     require_seeds(settings.seed, settings.seeds)
 

@@ -9,16 +9,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, TrackerKind
 from wordless.base.files import remove
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
 
 FOLDER = "tensorboard"  # in a run folder
 RUN = "run"  # in `FOLDER`
@@ -32,7 +29,7 @@ class EventFiles:
         """Write below the folder of ``run``."""
         self._run = run
         self._root = run.folder / FOLDER
-        self._writers: dict[str, SummaryWriter] = {}  # of one training at a time: each writer has threads
+        self._writers: dict[str, Any] = {}  # SummaryWriter, untyped; of one training at a time: each has threads
 
     def held(self, curve: str) -> Sequence[tuple[int, float]]:
         """Read the losses of a curve from the event files of earlier calls."""
@@ -76,14 +73,14 @@ class EventFiles:
         self._writer(RUN).add_text("state", state)
         self._writers.pop(RUN).close()
 
-    def _writer(self, folder: str) -> SummaryWriter:
+    def _writer(self, folder: str) -> Any:
         """Return the writer of a folder, and close the one before."""
         if folder not in self._writers:
             from torch.utils.tensorboard import SummaryWriter  # slow to import
 
             while self._writers:
                 self._writers.popitem()[1].close()
-            self._writers[folder] = SummaryWriter(str(self._root / folder))
+            self._writers[folder] = SummaryWriter(str(self._root / folder))  # type: ignore[no-untyped-call]  # torch's own
         return self._writers[folder]
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hydra import compose, initialize_config_module
+from hydra import initialize_config_module
 
 from pipelines.bench import bench
 from pipelines.benchmarks import vocoder
 from pipelines.benchmarks.measurement import random_tokenizer, write_noise
 from pipelines.benchmarks.memory import measure_memory
 from pipelines.benchmarks.vocoder import device_of, engines_here, measure, rate
+from pipelines.commandline.composition import compose
 from pipelines.commandline.refusals import resolved
 from tests.hostile.special_files import at_most_seconds
 from tests.tokenizer.speech import speech_tokenizer

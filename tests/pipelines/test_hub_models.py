@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_module
+from hydra import initialize_config_module
 
 from pipelines.chain.probe_job import probe_settings
+from pipelines.commandline.composition import compose
 from pipelines.commandline.refusals import resolved
 from pipelines.decode import decode
 from pipelines.demonstration.models import DemoModels

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from hydra import compose, initialize_config_module
+from hydra import initialize_config_module
 
+from pipelines.commandline.composition import compose
 from pipelines.commandline.refusals import resolved
 from pipelines.store.store import TIMINGS
 from tests.killing import PROCESSES, Kill, arm

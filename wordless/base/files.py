@@ -229,3 +229,9 @@ def _copy(folder: Path, place: Path) -> None:
                 copied.flush()
                 os.fsync(copied.fileno())
     flush_folder(place)
+
+
+def existing(path: str) -> Path:
+    """Return the path itself, or the nearest existing folder above it."""
+    place = Path(path).absolute()
+    return next(folder for folder in (place, *place.parents) if folder.exists())

@@ -65,6 +65,15 @@ class Meaning:
     distinct: bool = False  # whether a list has each value once
     filled: bool = False  # whether a list has a value or more
     given_as: type | None = None  # dataclass that the command line has in the place of this one
+    group: str = ""  # name of the preset that has the default, if there are others in a folder of conf/
+
+
+@dataclass(frozen=True)
+class Typed:
+    """The default of an option on the command line, where it follows from others: null or an interpolation."""
+
+    default: object
+    note: str = ""  # added to the meaning
 
 
 def option(
@@ -80,6 +89,7 @@ def option(
     distinct: bool = False,
     filled: bool = False,
     given_as: type | None = None,
+    group: str = "",
 ) -> T:
     """Describe a field: its default or `REQUIRED`, its meaning, and the range of its numbers; None is in each range."""
     limits = Range(least=least, most=most, above=above, below=below)
@@ -91,6 +101,7 @@ def option(
         distinct=distinct,
         filled=filled,
         given_as=given_as,
+        group=group,
     )
     metadata = {MEANING: meaning}
     if isinstance(default, dict):

@@ -13,8 +13,6 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import torch
-
 from wordless.base.engine import EngineConfig
 from wordless.base.parent import end_with_parent
 from wordless.base.threads import one_thread
@@ -130,6 +128,8 @@ def open_threads(engine: EngineConfig, workers: int, *, shared: Sequence[Path] =
 
 
 def _begin_worker() -> None:
+    import torch  # commands check their options before
+
     torch.set_num_threads(1)
     end_with_parent()
 

@@ -4,12 +4,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from threadpoolctl import threadpool_limits
 
 
 def use_threads(count: int | None) -> int:
     """Set the threads of PyTorch, FAISS and BLAS; None keeps each library's own number. Return PyTorch's number."""
+    import torch  # options of threads are checked before
+
     if count is not None:
         os.environ["OMP_NUM_THREADS"] = str(count)  # for libraries that are loaded later
         torch.set_num_threads(count)
@@ -23,6 +24,8 @@ def limited_threads(count: int | None) -> Iterator[None]:
     if count is None:
         yield
         return
+    import torch
+
     before, variable = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
     with threadpool_limits(count):  # remembers the numbers of BLAS and sets them again at the end
         use_threads(count)
@@ -38,6 +41,8 @@ def limited_threads(count: int | None) -> Iterator[None]:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Limit PyTorch to one thread; a step of WaveNet took three times as long on two threads as on one."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

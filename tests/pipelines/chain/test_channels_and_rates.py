@@ -77,9 +77,10 @@ def run_on(folder: Path, place: Path, *words: str) -> dict[str, object]:
 
 
 def _run(words: list[str], folder: Path) -> None:
-    from hydra import compose, initialize_config_module
+    from hydra import initialize_config_module
 
     from pipelines.chain.chain import run_chain
+    from pipelines.commandline.composition import compose
     from pipelines.commandline.refusals import resolved
 
     with initialize_config_module("conf", version_base="1.3"):

@@ -48,7 +48,7 @@ def task(config):
             time.sleep(0.01)
         (folder / "results.json").write_text(json.dumps({"wish": config["wish"], "figures": []}))
 
-main = command("try", task, paths=frozenset({"begin"}), texts=frozenset({"name"}))
+main = command("try", task, verbatim=frozenset({"begin", "name"}))
 if __name__ == "__main__":
     main()
 """

@@ -49,7 +49,7 @@ def task(config):
     print(json.dumps(config, sort_keys=True))
     assert "HYDRA_FULL_ERROR" not in os.environ or config["prompt"] is None
 
-main = command("try", task, paths=frozenset({"store.root", "prompt", "corpus.root", "model"}))
+main = command("try", task, verbatim=frozenset({"store.root", "prompt", "corpus.root", "model"}))
 if __name__ == "__main__":
     main()
 """

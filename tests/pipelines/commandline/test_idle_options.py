@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_module
+from hydra import initialize_config_module
 
+from pipelines.commandline.composition import compose
 from pipelines.commandline.idle_options import require_effect
 from pipelines.commandline.refusals import resolved
 from pipelines.run import idle

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from pipelines.commandline.overrides import COLUMNS, prepare
+from pipelines.commandline.composition import verbatim_options
+from pipelines.commandline.overrides import prepare
 from wordless.base.errors import InputError
 
 PATHS = frozenset({"corpus.root", "input"})
@@ -101,6 +102,6 @@ def test_what_is_no_option_is_refused(word: str, told: str) -> None:
 
 def test_names_of_columns_may_be_numbers_and_hold_anything() -> None:
     words = ["corpus.columns.audio=1", "corpus.columns.start=Begin Time (s)", "corpus.columns.label=[tempo,key]"]
-    assert prepare(words, PATHS, COLUMNS) == [
+    assert prepare(words, verbatim_options("run")) == [
         "corpus.columns.audio='1'", "corpus.columns.start='Begin Time (s)'", "corpus.columns.label=[tempo,key]"
     ]  # fmt: skip

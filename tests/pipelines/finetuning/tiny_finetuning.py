@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from hydra import compose, initialize_config_module
+from hydra import initialize_config_module
 
+from pipelines.commandline.composition import compose
 from pipelines.commandline.overrides import quote_option
 from pipelines.commandline.refusals import resolved
 from tests.pipelines.tiny import AUDIO

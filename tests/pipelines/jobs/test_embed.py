@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import soundfile
-from hydra import compose, initialize_config_module
+from hydra import initialize_config_module
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 
@@ -16,6 +16,7 @@ from lm.probing.features_file import FeaturesFile, read_features
 from lm.probing.fitted import FittedProbe
 from pipelines.chain.corpus import find_corpus
 from pipelines.chain.probe_job import probe_settings
+from pipelines.commandline.composition import compose
 from pipelines.commandline.refusals import resolved
 from pipelines.embed import embed
 from pipelines.store.store import SYNTHESISED

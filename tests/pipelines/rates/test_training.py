@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_module
+from hydra import initialize_config_module
 
 from lm.model import LanguageModel
 from pipelines.chain.probe_job import probe_run
+from pipelines.commandline.composition import compose
 from pipelines.commandline.refusals import resolved
 from pipelines.hear import load_model
 from pipelines.settings.run import run_settings

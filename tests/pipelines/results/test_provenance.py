@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm.model import LanguageModel
+from pipelines.commandline.composition import verbatim_options
 from pipelines.commandline.overrides import command_line, prepare, remember
 from pipelines.results.provenance import CHECKOUT, commit_of, parameters, provenance
-from pipelines.run import PATHS, TEXTS
 from pipelines.store.store import CURVE, Entry, write_json
 from vocoder.vocoder import Vocoder
 from wordless.training.gangs import Alone
@@ -33,7 +33,7 @@ def test_a_shell_repeats_the_command_word_for_word() -> None:
     with remember(ODD_WORDS):
         told = command_line("run")
     assert shlex.split(told) == ["wordless", "run", *ODD_WORDS]
-    assert prepare(shlex.split(told)[2:], PATHS, TEXTS) == prepare(ODD_WORDS, PATHS, TEXTS)
+    assert prepare(shlex.split(told)[2:], verbatim_options("run")) == prepare(ODD_WORDS, verbatim_options("run"))
     done = subprocess.run(["bash", "-c", f"printf '%s\\0' {told}"], capture_output=True, text=True, check=True)
     assert done.stdout.split("\0")[2:-1] == list(ODD_WORDS)
 

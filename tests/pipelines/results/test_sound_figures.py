@@ -203,7 +203,7 @@ def test_intervals_are_over_clips_and_not_over_what_continues_them(tmp_path: Pat
         }
         for clip, peak in peaks
     ]
-    found = figures({"listening": entry(tmp_path, "listening", LISTENING, {"said": said, "postfilter": 1.0})})
+    found = figures(RunEntries(listening=entry(tmp_path, "listening", LISTENING, {"said": said, "postfilter": 1.0})))
     peak = found["peak", "continuation@1"]
     assert (peak.value, peak.low, peak.high) == pytest.approx((0.4, 0.2, 0.6))  # of two clips, drawn anew
     alone = found["peak", "unconditional@1"]

@@ -5,11 +5,11 @@ import shlex
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_module
+from hydra import initialize_config_module
 
+from pipelines.commandline.composition import compose, verbatim_options
 from pipelines.commandline.overrides import prepare
 from pipelines.commandline.refusals import resolved
-from pipelines.run import PATHS, TEXTS
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny_chain import ROOT, called_at_once, composed, refusal
 from wordless.base.errors import InputError
@@ -38,7 +38,7 @@ def test_lines_of_the_documents_suit_their_number_of_processes(
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", str(processes))
     with initialize_config_module("conf", version_base="1.3"):
-        settings = run_settings(resolved(compose("run", overrides=prepare(options, PATHS, TEXTS))))
+        settings = run_settings(resolved(compose("run", overrides=prepare(options, verbatim_options("run")))))
     assert settings.trains_lm
 
 

@@ -5,9 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_module
+from hydra import initialize_config_module
 
 from pipelines.commandline.choices import with_choices
+from pipelines.commandline.composition import compose
 from pipelines.commandline.refusals import resolved
 from pipelines.settings.run import RunSettings, run_settings
 from tests.pipelines.tiny_chain import composed

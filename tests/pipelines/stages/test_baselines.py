@@ -1,8 +1,7 @@
 """Spectrograms, SimCLR, the supervised encoder and their features, through the store."""
 
 import hashlib
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,9 @@ from lm.bodies.convolutional import SpectrogramReader, clips_together, create_en
 from lm.bodies.options import PIECE_FRAMES
 from lm.options import ONE_HEARING, POOLINGS, VectorConfig
 from lm.probing.vectors import pool
+from pipelines.commandline.options import defaults
 from pipelines.commandline.refusals import resolved
+from pipelines.settings.run import RunSettings
 from pipelines.stages.baselines import baseline_features, simclr, supervised
 from pipelines.stages.labels import Labels
 from pipelines.stages.options import BaselineSettings, TokenizerSettings
@@ -42,9 +43,9 @@ CLASSES = ("falls", "rises")
 
 
 def _values(group: str, size: str, **changes: object) -> dict[str, object]:
-    """What conf/<group>/<size>.yaml says on top of the small one, and changes to it."""
-    files = [OmegaConf.load(CONF / f"{group}/{name}.yaml") for name in dict.fromkeys(("small", size))]
-    merged = OmegaConf.merge({"seed": 0}, {group: OmegaConf.merge(*files, changes)})
+    """The options of a group, with a preset and changes to it."""
+    files = [] if size == "small" else [OmegaConf.load(CONF / f"{group}/{size}.yaml")]
+    merged = OmegaConf.merge({"seed": 0}, {group: OmegaConf.merge(defaults(RunSettings)[group], *files, changes)})
     values = resolved(merged)[group]
     return {name: value for name, value in values.items() if name != "defaults"}  # type: ignore[attr-defined]  # a mapping
 
@@ -315,17 +316,6 @@ def test_a_long_recording_is_heard_in_pieces(session: Session, sample: Entry, tm
     found = load_file(entry.folder / "features.safetensors")["random_conv/block_2:mean"][0]
     np.testing.assert_allclose(found, pool(torch.cat(pieces).numpy(), "mean"), atol=1e-4)
     np.testing.assert_allclose(found, pool(frames[0].numpy(), "mean"), rtol=0.02, atol=0.02)
-
-
-@pytest.mark.parametrize("size", ["small", "tiny"])
-def test_every_size_names_every_option(size: str) -> None:
-    """The YAML of the small one, that all others begin with, leaves no default to chance."""
-    raw = OmegaConf.to_container(OmegaConf.load(CONF / "baselines/small.yaml"))
-    assert json.loads(json.dumps(_names(asdict(settings_of(size))))) == _names(raw)
-
-
-def _names(values: object) -> object:
-    return {key: _names(value) for key, value in sorted(values.items())} if isinstance(values, dict) else None
 
 
 def test_features_of_several_hearings_are_the_average_of_each(

@@ -1,7 +1,7 @@
 """Building of a corpus from a folder or table of recordings: find the files, describe, inspect and split them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -36,43 +36,89 @@ from wordless.audio.recordings.splits import Described, SplitConfig, split_by_li
 from wordless.audio.recordings.tables import Row, folder_of, read_table, spelling_of
 from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
+from wordless.base.options import Options, option
 from wordless.base.text import counted
 
 Found = tuple[Path, Described, tuple[Rejected, ...]]  # root, recordings by path, and files that were set aside
 FEW = 20  # recordings; so few are inspected in moments, even long ones
+CORPUS = "the recordings, their labels, and their division into splits"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorpusConfig:
+class CorpusConfig(Options):
     """Options of the corpus: where its recordings are, and how they are split."""
 
-    root: str | None = None  # folder of the recordings; None: the folder that a fairseq table names, or the table's own
-    pattern: str | None = None  # of file names, such as {label}_{group}_{index}.wav: see recordings/description.py
-    labels: Literal["folder", "pattern", "none"] = "folder"  # folder: the folder's name if there is no other label
-    label_type: LabelType = "class"  # number, text: only classes are spread evenly over the splits
-    label_names: Mapping[str, str] | None = None  # other names of some labels, such as {"0": zero}
-    table: str | None = None  # TSV, CSV, fairseq TSV or JSONL that lists the recordings: see audio/recordings/tables.py
-    annotations: AnnotationKind = "auto"  # of other tools beside the recordings: see recordings/annotations
-    tier: str | None = None  # of TextGrids, ELAN documents and selection tables, if several have labels
-    dataset: str | None = None  # Arrow or Parquet files that hold the recordings: see recordings/packed
-    shards: str | None = None  # tar files that hold the recordings
-    columns: ColumnConfig = field(default_factory=ColumnConfig)  # of the table or data set
-    missing: Literal["stop", "list"] = "stop"  # list: files of a table that are not there are set aside
-    extensions: tuple[str, ...] | None = None  # of files to look for, if no table lists them; None: all `EXTENSIONS`
-    segment_seconds: float | None = None  # cut longer recordings into clips of this length; None: keep them whole
-    segment_overlap_seconds: float = 0.0  # overlap of a segment with the previous one
-    segment_silence_dbfs: float | None = None  # leave out segments in which no sample exceeds this level
-    inspection: InspectionConfig = field(default_factory=InspectionConfig)
-    split: SplitConfig = field(default_factory=SplitConfig)
+    root: str | None = option(None, "folder of recordings; null: the built-in corpus")
+    pattern: str | None = option(None, 'pattern of file names, such as "{label}_{group}_{index}.wav"')
+    labels: Literal["folder", "pattern", "none"] = option("folder", "the source of the labels")
+    label_type: LabelType = option(
+        "class",
+        "class | number | text: names of classes, measured numbers, or what is said; only classes are spread evenly "
+        "over the splits",
+    )
+    label_names: Mapping[str, str] | None = option(
+        None,
+        'such as {"0": zero, "1": one}: other names of some labels',
+    )
+    table: str | None = option(None, "TSV, CSV, fairseq TSV, JSONL or JSON file that lists recordings")
+    annotations: AnnotationKind = option(
+        "auto",
+        "annotations of other tools beside the recordings give labelled parts; auto: all kinds; none: whole recordings",
+    )
+    tier: str | None = option(
+        None,
+        "tier of TextGrids or ELAN documents, or column of Raven selection tables, that has the labels; null: the "
+        "only one",
+    )
+    dataset: str | None = option(
+        None,
+        "data set with recordings inside: a folder of save_to_disk, or Parquet files; see corpus=dataset",
+    )
+    shards: str | None = option(
+        None,
+        "tar shards with recordings inside, such as data-{000..009}.tar; see corpus=shards",
+    )
+    columns: ColumnConfig = option(
+        ColumnConfig(),
+        "columns of a table or data set; for shards, endings of members and keys of .json members; without a header: "
+        "numbers",
+    )
+    missing: Literal["stop", "list"] = option(
+        "stop",
+        "a file of the table that is not there stops the run, or is set aside and listed",
+    )
+    extensions: tuple[str, ...] | None = option(
+        None,
+        "file types to look for, such as [wav, flac]; null: all that libsndfile reads, and those that FFmpeg reads",
+        filled=True,
+    )
+    segment_seconds: float | None = option(
+        None,
+        "such as 10: cuts longer recordings into clips of 10 seconds; null: cuts no recording",
+    )
+    segment_overlap_seconds: float = option(0.0, "seconds that a segment shares with the segment before it")
+    segment_silence_dbfs: float | None = option(
+        None,
+        "such as -50: leaves out segments without any sample above -50 dBFS; null: only silent ones",
+    )
+    inspection: InspectionConfig = option(
+        InspectionConfig(),
+        "which recordings are left out, and which parts of the others are used",
+    )
+    split: SplitConfig = option(SplitConfig(), "the division into training, validation and test clips")
 
     @property
     def segments(self) -> SegmentConfig:
         """Options of cutting recordings into segments."""
-        return SegmentConfig(
-            seconds=self.segment_seconds,
-            overlap_seconds=self.segment_overlap_seconds,
-            silence_dbfs=self.segment_silence_dbfs,
-        )
+        try:
+            return SegmentConfig(
+                seconds=self.segment_seconds,
+                overlap_seconds=self.segment_overlap_seconds,
+                silence_dbfs=self.segment_silence_dbfs,
+            )
+        except InputError as error:
+            option = f"segment_{error.option}"
+            raise InputError(option=option, value=error.value, rule=error.rule, remedy=error.remedy) from error
 
     @property
     def is_packed(self) -> bool:
@@ -96,19 +142,19 @@ class CorpusConfig:
         return () if self.pattern is None else Template(self.pattern).fields
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _ = self.segments  # refuses contradictory values
         self._require_one_source()
         self._require_effect()
         if not self.root and not self.table and not self.is_packed:
-            problem = "neither corpus.root nor corpus.table is given; name the folder of your recordings"
-            raise InputError(f"{problem}, corpus.root=PATH, or a table that lists them, corpus.table=FILE")
-        if self.extensions == ():
-            raise InputError("corpus.extensions is empty; name at least one, such as wav")
+            rule = "name the folder of your recordings, root=PATH, or a table that lists them, table=FILE"
+            raise InputError(option="root", value=self.root, rule=rule)
         self._require_annotations()
         fields = self.fields
         described = bool(self.table) or self.is_packed  # by more than file names
         if self.labels == "pattern" and "label" not in fields and not described:
-            raise InputError(f"corpus.labels=pattern, but corpus.pattern is {self.pattern!r}; put {{label}} into it")
+            rule = f"pattern is {self.pattern!r}: put {{label}} into it"
+            raise InputError(option="labels", value="pattern", rule=rule)
         if self.split.by != "group" or self.annotations == "none":  # annotations, which give groups, are found later
             self.require_split_values()
 
@@ -117,51 +163,50 @@ class CorpusConfig:
         wanted = "split" if self.split.by == "table" else self.split.by
         described = bool(self.table) or self.is_packed
         if wanted in ("group", "index", "fold", "split") and wanted not in self.fields and not described:
-            raise InputError(
-                f"corpus.split.by={self.split.by}, but nothing says which {wanted} a recording has; "
-                f"put {{{wanted}}} into corpus.pattern, or give a corpus.table with a column {wanted}"
-            )
+            rule = f"nothing says which {wanted} a recording has"
+            remedy = f"put {{{wanted}}} into pattern, or give a table with a column {wanted}"
+            raise InputError(option="split.by", value=self.split.by, rule=rule, remedy=remedy)
 
     def _require_effect(self) -> None:
         """Refuse options that change nothing beside the others."""
         if self.missing == "list" and not self.table:
-            raise InputError("corpus.missing=list has no effect without a corpus.table; leave it out")
+            raise InputError(option="missing", value="list", rule="it has no effect without a table: leave it out")
         if self.labels == "none":
             label = None if self.is_packed else self.columns.label  # that of a data set is a preset's
-            for option, value in (("columns.label", label), ("label_names", self.label_names)):
+            for name, value in (("columns.label", label), ("label_names", self.label_names)):
                 if value:
-                    raise InputError(
-                        f"corpus.{option}={value} has no effect with corpus.labels=none; leave one of them out"
-                    )
+                    rule = "it has no effect with labels=none: leave one of them out"
+                    raise InputError(option=name, value=value, rule=rule)
         if self.is_packed:
             for name, columns in self.columns.named.items():
                 if name in ("index", "start", "end", "duration"):
-                    problem = f"corpus.columns.{name}={columns[0]} has no effect on data sets and shards"
-                    raise InputError(f"{problem}, only on a corpus.table; leave it out")
+                    rule = "it has no effect on data sets and shards, only on a table: leave it out"
+                    raise InputError(option=f"columns.{name}", value=columns[0], rule=rule)
             if self.shards and self.columns.audio is not None:
-                problem = f"corpus.columns.audio={self.columns.audio} has no effect on corpus.shards"
-                raise InputError(f"{problem}, whose recordings are known by their endings; leave it out")
+                rule = "recordings in shards are known by their endings: leave it out"
+                raise InputError(option="columns.audio", value=self.columns.audio, rule=rule)
 
     def _require_annotations(self) -> None:
         """Refuse options of annotations where none are looked for."""
-        for option, value in (("annotations", self.annotations), ("tier", self.tier)):
+        for name, value in (("annotations", self.annotations), ("tier", self.tier)):
             if value in ("auto", "none", None):
                 continue
             if self.is_packed:
-                raise InputError(f"corpus.{option}={value} has no effect on a data set or on shards; leave it out")
+                rule = "it has no effect on a data set or on shards: leave it out"
+                raise InputError(option=name, value=value, rule=rule)
             if self.annotations == "none":
-                raise InputError(f"corpus.{option}={value} has no effect with corpus.annotations=none; leave one out")
+                rule = "it has no effect with annotations=none: leave one of them out"
+                raise InputError(option=name, value=value, rule=rule)
 
     def _require_one_source(self) -> None:
         """Refuse an empty data set, and two of them."""
-        for option, place in (("dataset", self.dataset), ("shards", self.shards)):
+        for name, place in (("dataset", self.dataset), ("shards", self.shards)):
             if place == "":
-                raise InputError(
-                    f"corpus.{option} is empty; name a folder that save_to_disk wrote, or Parquet files, by "
-                    'corpus.dataset=PATH, or tar shards, by "corpus.shards=data-{000..009}.tar"'
-                )
+                rule = "name a folder that save_to_disk wrote, or Parquet files, dataset=PATH"
+                raise InputError(option=name, value="", rule=rule, remedy="or tar shards, shards=data-{000..009}.tar")
         if self.dataset and self.shards:
-            raise InputError(f"corpus.dataset={self.dataset} and corpus.shards={self.shards} are two; choose one")
+            rule = f"shards is {self.shards}, and a corpus has one source: choose one of them"
+            raise InputError(option="dataset", value=self.dataset, rule=rule)
 
 
 def build_manifest(

@@ -27,6 +27,7 @@ from typing import Any, Literal, get_args
 from wordless.audio.recordings.manifest import Split, whole_number
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
+from wordless.base.options import Options, option
 
 FIELDS = ("label", "group", "index", "fold", "split")
 SPAN_FIELDS = ("start", "end")  # of a part of a recording, in seconds; only in tables
@@ -282,22 +283,32 @@ SEPARATOR = ";"  # between several labels of a recording, as in probe.label_sepa
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColumnConfig:
+class ColumnConfig(Options):
     """Columns of a table or data set; in tar shards, keys of a sample's ``.json`` and endings of its members.
 
     A table may have no header; its columns are then named by their numbers, from 1. None: in a table, a column of a
     well-known name (`recordings/tables.py`); in a data set, nothing but its only column of sound and its splits.
     """
 
-    audio: str | None = None  # holds the recordings, or in a table their paths; tar shards need none
-    label: str | int | tuple[str | int, ...] | None = None  # several are joined by `SEPARATOR`
-    group: str | None = None  # speaker, site...
-    fold: str | None = None  # fold given by the data set
-    split: str | None = None
-    index: str | None = None  # of tables alone, as the following ones: position in a numbered series
-    start: str | None = None  # seconds at which a part of a recording begins
-    end: str | None = None
-    duration: str | None = None  # seconds, instead of an end
+    audio: str | None = option(
+        None,
+        "column with the paths or recordings; null: of a table, one of a well-known name; of a data set, its only one",
+    )
+    label: str | int | tuple[str | int, ...] | None = option(
+        None,
+        "column of the label, or several: [tempo,key]; null: of a table, one of a well-known name; of a data set, no "
+        "labels",
+    )
+    group: str | None = option(None, "column of the group, such as the speaker; null as for labels")
+    fold: str | None = option(None, "column of the fold; null as for labels")
+    split: str | None = option(
+        None,
+        "column of the split; null: the column split of a table; of a data set, the splits of its folders and files",
+    )
+    index: str | None = option(None, "column of the position in a series, in a table")
+    start: str | None = option(None, "column with the seconds at which a part of the recording begins, in a table")
+    end: str | None = option(None, "column with the seconds at which the part ends")
+    duration: str | None = option(None, "column with the seconds that the part lasts, instead of its end")
 
     @property
     def labels(self) -> tuple[str, ...]:

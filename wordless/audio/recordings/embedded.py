@@ -30,8 +30,8 @@ import numpy as np
 
 from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, os_number, write_aside
-from wordless.base.ranges import require
-from wordless.base.seeds import require_seed
+from wordless.base.options import Options, option
+from wordless.base.seeds import MAX_SEED
 from wordless.base.versions import version_of
 
 # The ten digits, then common commands, then words that differ in length and sounds: the default corpus.
@@ -165,31 +165,49 @@ SENTENCES, VOICES_OF_SENTENCES = 40, 40  # of the default corpus: 48 minutes
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbeddedConfig:
+class EmbeddedConfig(Options):
     """Size of a corpus of words, by default 33 minutes in 5 s of synthesis, or of sentences: see `fill_in`."""
 
-    voices: int = len(VOICES)  # number of voices, from the first
-    words: int = len(DEFAULT)  # number of words, from the first; the ten digits come first
-    takes: int = 3  # of each word by each voice, at different speeds and pitches
-    sentences: int = 0  # that each voice speaks instead of words; 0: words
-    label: Literal["word", "text", "speed", "pitch"] = "word"  # what the label of a clip says
-    other: bool = False  # whether voices and words are others than those of the default corpus
-    seed: int = 0
+    voices: int = option(
+        len(VOICES),
+        "number of voices, at most 52; null: for sentences 40, or fewer if zerospeech.voices are more than 12, and "
+        "for words all",
+        least=1,
+    )
+    words: int = option(len(DEFAULT), "number of words, at most 300; the ten digits come first; null: 30", least=1)
+    takes: int = option(
+        3,
+        "recordings of each word by each voice, with different speeds and pitches; 300 words in 4 takes are 8.5 "
+        "hours; null: 3",
+        least=1,
+        most=100,
+    )
+    sentences: int = option(
+        0,
+        "number of sentences of five words that each voice speaks; 0: words; null: 40, or 0 with embedded.words, "
+        "embedded.takes, embedded.other, another embedded.label than word, or corpus.root",
+        least=0,
+        most=MOST_SENTENCES,
+    )
+    label: Literal["word", "text", "speed", "pitch"] = option(
+        "word",
+        "the label of a clip; words per minute, or eSpeak's pitch (0 to 100, 50 is the voice's own)",
+    )
+    other: bool = option(
+        False,
+        "true: 30 other voices and 270 other words, for models that other runs begin with, such as a vocoder",
+    )
+    seed: int = option(0, "seed of the speeds and pitches", least=0, most=MAX_SEED)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.other and self.sentences:  # before the voices, whose number follows from the sentences
-            raise InputError(
-                f"embedded.other is true and embedded.sentences {self.sentences}: the other voices speak words; choose "
-                "embedded.sentences=0"
-            )
-        spoken = (("voices", self.voices, self.all_voices), ("words", self.words, self.all_words))
-        for name, value, among in spoken:
-            rule = f"choose 1 to {len(among)}{' with embedded.other' if self.other else ''}"
-            require(1 <= value <= len(among), f"embedded.{name}", value, rule)
-        require(1 <= self.takes <= 100, "embedded.takes", self.takes, "choose 1 to 100")
-        rule = f"choose 0 (single words) to {MOST_SENTENCES}"
-        require(0 <= self.sentences <= MOST_SENTENCES, "embedded.sentences", self.sentences, rule)
-        require_seed(self.seed, "embedded.seed")
+            rule = f"sentences is {self.sentences}, and the other voices speak words: choose sentences=0"
+            raise InputError(option="other", value=True, rule=rule)
+        for name, among in (("voices", self.all_voices), ("words", self.all_words)):
+            if getattr(self, name) > len(among):
+                rule = f"choose 1 to {len(among)}{' with other=true' if self.other else ''}"
+                raise InputError(option=name, value=getattr(self, name), rule=rule)
 
     @property
     def all_voices(self) -> tuple[str, ...]:

@@ -47,8 +47,8 @@ from wordless.audio.waveform import Part, equal_blocks, unusable_peak
 from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, file_hash
+from wordless.base.options import Options, option
 from wordless.base.pools import ThisProcess, in_order, open_threads
-from wordless.base.ranges import require
 
 # Version of a measurement's meaning; the cache ignores other versions.
 _VERSION = 7
@@ -223,21 +223,29 @@ _TRIM_RULE = f"choose {MIN_TRIM_DB:g} to {MAX_TRIM_DB:g} dB, such as 40, or null
 
 
 @dataclass(frozen=True, kw_only=True)
-class InspectionConfig:
+class InspectionConfig(Options):
     """Requirements of a usable recording."""
 
-    min_seconds: float = 0.05  # shorter recordings, without their trimmed ends, are set aside
-    # of full scale; a recording that never exceeds it is silent (three steps of 16 bits); -1: none is
-    silence_peak: float = 1e-4
-    trim_db: float | None = None  # trim ends this many dB below a recording's loudest 20 ms; None: no trimming
+    min_seconds: float = option(0.05, "shorter recordings are left out", least=0)
+    silence_peak: float = option(
+        1e-4,
+        "recordings that never exceed this share of full scale are left out",
+        least=-1,
+        below=1,
+    )
+    trim_db: float | None = option(
+        None,
+        "such as 40: removes ends that are 40 dB softer than the loudest 20 ms of a recording; null: off",
+        least=MIN_TRIM_DB,
+        most=MAX_TRIM_DB,
+        unit="dB",
+    )
 
     def __post_init__(self) -> None:
-        for name, holds, rule in (
-            ("min_seconds", 0 <= self.min_seconds < math.inf, "choose 0 seconds or more"),
-            ("silence_peak", self.silence_peak == -1 or 0 <= self.silence_peak < 1, _SILENCE_RULE),
-            ("trim_db", self.trim_db is None or MIN_TRIM_DB <= self.trim_db <= MAX_TRIM_DB, _TRIM_RULE),
-        ):
-            require(holds, f"corpus.inspection.{name}", getattr(self, name), rule)
+        super().__post_init__()
+        if -1 < self.silence_peak < 0:
+            rule = "choose 0 or more and less than 1, or -1 to use silent recordings, too"
+            raise InputError(option="silence_peak", value=self.silence_peak, rule=rule)
 
 
 def inspect(

@@ -22,42 +22,36 @@ from wordless.audio.recordings.inspection import InspectionConfig, Measurement
 from wordless.audio.recordings.manifest import Clip, Rejected, clip_name
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
-from wordless.base.ranges import require
+from wordless.base.options import Options, option
 
 MAX_OVERLAP = 0.9  # of a segment
 QUIETEST_DBFS = -120.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentConfig:
+class SegmentConfig(Options):
     """Options of cutting recordings into segments."""
 
-    seconds: float | None = None  # length of a segment; None: recordings stay whole
-    overlap_seconds: float = 0.0  # overlap with the previous segment
-    silence_dbfs: float | None = None  # leave out segments below this level; None: only silent ones
+    seconds: float | None = option(None, "length of a segment; null: recordings stay whole", above=0)
+    overlap_seconds: float = option(0.0, "overlap with the previous segment", least=0)
+    silence_dbfs: float | None = option(
+        None,
+        "segments below this level are left out; null: only silent ones",
+        least=QUIETEST_DBFS,
+        below=0,
+        unit="dBFS",
+    )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.seconds is None:
-            self._require_nothing_else()
-            return
-        rule = "choose a positive number of seconds, such as 10"
-        require(0 < self.seconds < float("inf"), "corpus.segment_seconds", f"{self.seconds:g}", rule)
-        if not 0 <= self.overlap_seconds <= MAX_OVERLAP * self.seconds:
-            raise InputError(
-                f"corpus.segment_overlap_seconds is {self.overlap_seconds:g}; choose 0 to "
-                f"{MAX_OVERLAP * self.seconds:g} seconds, {MAX_OVERLAP:.0%} of corpus.segment_seconds={self.seconds:g}"
-            )
-        if self.silence_dbfs is not None and not QUIETEST_DBFS <= self.silence_dbfs < 0:
-            raise InputError(
-                f"corpus.segment_silence_dbfs is {self.silence_dbfs:g}; choose {QUIETEST_DBFS:g} up to, but not 0 dB "
-                "below full scale, such as -50, or null to leave out nothing but silence"
-            )
-
-    def _require_nothing_else(self) -> None:
-        for name, plain in (("overlap_seconds", 0.0), ("silence_dbfs", None)):
-            if (given := getattr(self, name)) != plain:
-                problem = f"corpus.segment_{name} is {given:g}, but corpus.segment_seconds is null"
-                raise InputError(f"{problem}, so that nothing is cut: give corpus.segment_seconds, too, such as 10")
+            for name, plain in (("overlap_seconds", 0.0), ("silence_dbfs", None)):
+                if (given := getattr(self, name)) != plain:
+                    rule = "without a length of segments nothing is cut: give it, too, such as 10 seconds"
+                    raise InputError(option=name, value=given, rule=rule)
+        elif self.overlap_seconds > (most := MAX_OVERLAP * self.seconds):
+            rule = f"choose 0 to {most:g} seconds, {MAX_OVERLAP:.0%} of a segment"
+            raise InputError(option="overlap_seconds", value=self.overlap_seconds, rule=rule)
 
     def cut(self, part: Part, sample_rate: int) -> list[Part]:
         """Cut a part of a recording into segments, in order of time; a part no longer than one segment stays whole."""

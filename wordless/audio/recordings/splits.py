@@ -40,10 +40,12 @@ from wordless.audio.recordings.folders import listed_path
 from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Manifest, Rejected, Split, whole_number
 from wordless.audio.recordings.text_files import read_text
 from wordless.base.errors import InputError
+from wordless.base.options import Options, option
+from wordless.base.seeds import MAX_SEED
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitConfig:
+class SplitConfig(Options):
     """Options of splitting.
 
     ``train``, ``validation`` and ``test`` name values of ``by``: groups, folds, indices or ranges of them ("0-4"),
@@ -51,41 +53,56 @@ class SplitConfig:
     empty ``train`` all other clips train; otherwise clips that no split names are set aside.
     """
 
-    by: Literal["hash", "group", "index", "folder", "fold", "table", "lists"] = "hash"
-    train: tuple[str | int, ...] = ()
-    validation: tuple[str | int, ...] = ()
-    test: tuple[str | int, ...] = ()
-    validation_fraction: float = 0.1  # drawn if no clip is named for it; at least one unit of each label
-    test_fraction: float = 0.1  # likewise
-    seed: int = 0
-    shared_groups: bool = False  # allow a group in several splits, as in some data sets
+    by: Literal["hash", "group", "index", "folder", "fold", "table", "lists"] = option("hash", "divides clips")
+    train: tuple[str | int, ...] = option(
+        (),
+        'values of the training clips, such as ["0-7"]; []: all values that the other splits do not have',
+    )
+    validation: tuple[str | int, ...] = option((), "values of the validation clips; []: a share of the clips is drawn")
+    test: tuple[str | int, ...] = option((), "values of the test clips; []: a share of the clips is drawn")
+    validation_fraction: float = option(
+        0.1,
+        "share of the clips that is drawn for validation if split.validation is empty",
+        least=0,
+        below=1,
+    )
+    test_fraction: float = option(
+        0.1,
+        "share of the clips that is drawn for test if split.test is empty",
+        least=0,
+        below=1,
+    )
+    seed: int = option(0, "seed of the drawn splits", least=0, most=MAX_SEED)
+    shared_groups: bool = option(
+        False,
+        "whether clips of one group may be in several splits, as in the official splits of some data sets",
+    )
 
     def __post_init__(self) -> None:
-        drawn = self.validation_fraction + self.test_fraction
-        if not (self.validation_fraction >= 0 and self.test_fraction >= 0 and drawn < 1):  # false for NaN
-            raise InputError(
-                f"corpus.split.validation_fraction is {self.validation_fraction} and test_fraction "
-                f"{self.test_fraction}; choose fractions of 0 or more that leave a part to train on"
-            )
-        for name in (*self.train, *self.validation, *self.test):
-            if isinstance(name, int) and abs(name) > LARGEST:
-                problem = f"corpus.split names a number of {name.bit_length()} bits"
-                raise InputError(f"{problem}; write numbers of at most 63 bits")
+        super().__post_init__()
+        if self.validation_fraction + self.test_fraction >= 1:
+            rule = f"test_fraction is {self.test_fraction:g}: choose fractions that leave a part to train on"
+            raise InputError(option="validation_fraction", value=self.validation_fraction, rule=rule)
+        for split in SPLITS:
+            names = getattr(self, split)
+            if any(isinstance(name, int) and abs(name) > LARGEST for name in names):
+                raise InputError(option=split, value=f"{names}"[:80], rule="write numbers of at most 63 bits")
         if self.by in ("hash", "table") and self.all_names:
-            raise InputError(f"corpus.split.by={self.by} takes no names; choose group, index, folder, fold or lists")
-        if self.by == "lists" and not (self.validation or self.test):
-            raise InputError(
-                "corpus.split.by=lists needs files; give corpus.split.test=[testing_list.txt] or validation"
-            )
-        if self.by == "index" and not (self.validation or self.test):
-            raise InputError("corpus.split.by=index needs ranges; give corpus.split.test=['0-4'] or validation")
+            rule = "it takes no names: choose group, index, folder, fold or lists"
+            raise InputError(option="by", value=self.by, rule=rule)
+        needed = {"lists": "[testing_list.txt]", "index": "['0-4']"}
+        if self.by in needed and not (self.validation or self.test):
+            rule = f"it needs names: give test={needed[self.by]} or validation"
+            raise InputError(option="by", value=self.by, rule=rule)
         if self.by == "group" and self.shared_groups:
-            raise InputError("corpus.split.by=group and shared_groups=true contradict each other; choose one of them")
+            raise InputError(option="shared_groups", value=True, rule="by=group contradicts it: choose one of them")
         for name, times in Counter(self.all_names).items():
             if self.by == "index":
                 index_range(name)
             if times > 1:
-                raise InputError(f"corpus.split names {self.by} {name!r} twice; name it for one split, once")
+                split = next(split for split in SPLITS if name in map(str, getattr(self, split)))
+                rule = f"{self.by} {name!r} is named twice: name it for one split, once"
+                raise InputError(option=split, value=getattr(self, split), rule=rule)
 
     @property
     def all_names(self) -> tuple[str, ...]:
