@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from lm.bodies.options import PIECE_FRAMES, ConvEncoderConfig, HeadConfig
 from lm.heads.classification import class_scores
 from lm.heads.head import ClipHead
-from lm.options import ONE_HEARING, VectorConfig
-from lm.probing.vectors import FloatArray, Pooling, RunningPools, average
+from lm.options import ONE_HEARING, Pooling, VectorConfig
+from lm.probing.vectors import FloatArray, RunningPools, average
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.reading import read_blocks, resampled_length

@@ -58,7 +58,7 @@ class GptNetwork(BodyNetwork):
     def _tokens(self, codes: Tensor) -> Tensor:
         """Convert codes to begin-of-sequence and tokens ``(batch, 1 + time * streams)``; see `lm.tokens`."""
         vocabulary = self.gpt.vocabulary
-        first = torch.arange(vocabulary.streams, device=codes.device) * vocabulary.codebook_size
+        first = vocabulary.first_tokens.to(codes.device)
         return nn.functional.pad((codes + first).flatten(1), (1, 0), value=vocabulary.bos)  # (N, T, S) -> (N, 1 + T*S)
 
 
@@ -165,13 +165,13 @@ class GptOptions:
             folder=run["tokenizer"].parent,
             weights=run["lm"] if pretrained else None,
             fingerprint=file_hash(run["lm"] / WEIGHTS)[:16] if pretrained else "",
-            change=partial(replace_codes, share=self.random_inputs, codebook_size=codes.codebook_size),
+            change=partial(replace_codes, share=self.random_inputs, largest=codes.largest),
         )
 
 
 def replace_codes(
-    inputs: Tensor, lengths: Tensor, generator: torch.Generator, *, share: float, codebook_size: int
+    inputs: Tensor, lengths: Tensor, generator: torch.Generator, *, share: float, largest: int
 ) -> tuple[Tensor, Tensor]:
     """Replace a share of codes ``(batch, time, streams)`` by random ones, as the GPT's own training does."""
-    others = torch.randint(codebook_size, inputs.shape, generator=generator)
+    others = torch.randint(largest + 1, inputs.shape, generator=generator)
     return torch.where(torch.rand(inputs.shape, generator=generator) < share, others, inputs), lengths

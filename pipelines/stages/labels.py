@@ -9,15 +9,8 @@ from typing import TypeVar
 import numpy as np
 from torch import Tensor, nn
 
-from lm.bodies.clips import (
-    ClipBatchConfig,
-    ClipViews,
-    LabelledBatch,
-    LabelledBatches,
-    MakeView,
-    StoredClips,
-    validation_batches,
-)
+from lm.bodies.clips import ClipViews, LabelledBatch, LabelledBatches, MakeView, StoredClips, validation_batches
+from lm.bodies.options import ClipBatchConfig
 from lm.heads.classification import ClassLoss, Label, class_targets
 from lm.probing.task import ProbeTask
 from pipelines.store.session import Session

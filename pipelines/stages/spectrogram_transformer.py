@@ -12,11 +12,11 @@ import torch
 from lm.bodies.ast_body import AstReader, ast_layers, patches_along
 from lm.bodies.augmentation import augmenting
 from lm.bodies.clips import StoredClips
+from lm.bodies.options import AstConfig
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
     N_MELS,
     AstClassifier,
-    AstConfig,
     AstEncoder,
     create_classifier,
     frames_of,

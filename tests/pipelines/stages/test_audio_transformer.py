@@ -11,18 +11,15 @@ import torch
 from safetensors.numpy import load_file
 from torch import Tensor
 
-from lm.bodies.audio_transformer import VARIANTS, AudioTransformerConfig, create_audio_transformer, load_classifier
-from lm.bodies.options import HeadConfig, WaveformBatchConfig
-from lm.bodies.waveforms import WaveformAugmentationConfig, augmenting_waveforms
+from lm.bodies.audio_transformer import VARIANTS, create_audio_transformer, load_classifier
+from lm.bodies.options import AudioTransformerConfig, HeadConfig, WaveformAugmentationConfig, WaveformBatchConfig
+from lm.bodies.waveforms import augmenting_waveforms
 from lm.heads.classification import ClassLoss, Label
-from lm.options import VectorConfig
-from lm.probing.vectors import POOLINGS, pool
-from pipelines.stages.audio_transformer import (
-    AudioTransformerSettings,
-    audio_transformer,
-    audio_transformer_features,
-)
+from lm.options import POOLINGS, VectorConfig
+from lm.probing.vectors import pool
+from pipelines.stages.audio_transformer import audio_transformer, audio_transformer_features
 from pipelines.stages.labels import LabelledTraining, Labels
+from pipelines.stages.options import AudioTransformerSettings
 from pipelines.stages.stored_arrays import split_waveforms, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
