@@ -84,9 +84,10 @@ class SplitConfig(Options):
             rule = f"test_fraction is {self.test_fraction:g}: choose fractions that leave a part to train on"
             raise InputError(option="validation_fraction", value=self.validation_fraction, rule=rule)
         for split in SPLITS:
-            names = getattr(self, split)
-            if any(isinstance(name, int) and abs(name) > LARGEST for name in names):
-                raise InputError(option=split, value=f"{names}"[:80], rule="write numbers of at most 63 bits")
+            for name in getattr(self, split):
+                if isinstance(name, int) and abs(name) > LARGEST:  # str() refuses numbers of 5,000 digits
+                    value = f"a number of {name.bit_length()} bits"
+                    raise InputError(option=split, value=value, rule="write numbers of at most 63 bits")
         if self.by in ("hash", "table") and self.all_names:
             rule = "it takes no names: choose group, index, folder, fold or lists"
             raise InputError(option="by", value=self.by, rule=rule)

@@ -243,19 +243,20 @@ def test_a_folder_without_permission_is_named(tmp_path: Path, tone: Tone) -> Non
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("values", "option"),
     [
-        ({}, r"corpus\.root.*corpus\.table"),
-        ({"root": "x", "extensions": ()}, r"corpus\.extensions"),
-        ({"root": "x", "labels": "pattern"}, r"corpus\.labels=pattern\b.*corpus\.pattern"),
-        ({"root": "x", "pattern": "{speaker}"}, r"\{label\}"),
-        ({"root": "x", "split": SplitConfig(by="fold")}, r"corpus\.split\.by=fold\b"),
-        ({"root": "x", "split": SplitConfig(by="table")}, r"corpus\.split\.by=table\b"),
+        ({}, "root"),
+        ({"root": "x", "extensions": ()}, "extensions"),
+        ({"root": "x", "labels": "pattern"}, "labels"),
+        ({"root": "x", "pattern": "{speaker}"}, "pattern"),
+        ({"root": "x", "split": SplitConfig(by="fold")}, "split.by"),
+        ({"root": "x", "split": SplitConfig(by="table")}, "split.by"),
     ],
 )
-def test_contradictory_values_are_refused(values: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
+def test_contradictory_values_are_refused(values: dict[str, object], option: str) -> None:
+    with pytest.raises(InputError) as refused:
         CorpusConfig(**values)  # type: ignore[arg-type]  # what a user may give
+    assert option in (refused.value.option or str(refused.value))
 
 
 def test_the_same_recordings_elsewhere_are_the_same_corpus(tmp_path: Path, tone: Tone) -> None:
