@@ -72,7 +72,7 @@ def measure_kmeans(
 def _speed(count: int, codes: int, iterations: int, repeats: int) -> ClusteringSpeed:
     with tempfile.TemporaryDirectory() as folder:
         stored = _write_points(Path(folder) / "points", count)
-        own = _timed(lambda: fit_codebook(stored, codebook_size=codes, iterations=iterations, seed=0), repeats)
+        own = _timed(lambda: fit_codebook(stored, size=codes, iterations=iterations, seed=0), repeats)
         points = np.array(stored)
         bare = _timed(lambda: _bare(points, codes, iterations), repeats)
     return ClusteringSpeed(points=count, own=own, bare=bare, reservoir=_timed(lambda: _draw(count), 1))
@@ -167,7 +167,7 @@ def _at_size(points: FloatArray, held: FloatArray, count: int, codes: int) -> Su
     objectives = []
     for seed in range(SEEDS):
         chosen = points[np.random.default_rng(seed).permutation(len(points))[:count]]
-        centroids = fit_codebook(chosen, codebook_size=codes, iterations=ITERATIONS, seed=seed)[0]
+        centroids = fit_codebook(chosen, size=codes, iterations=ITERATIONS, seed=seed)[0]
         objectives.append(float(((held - centroids[nearest(held, centroids)]) ** 2).sum(1).mean()))
     return Sufficiency(points=count, objectives=tuple(objectives))
 

@@ -84,10 +84,10 @@ class SplitConfig(Options):
             rule = f"test_fraction is {self.test_fraction:g}: choose fractions that leave a part to train on"
             raise InputError(option="validation_fraction", value=self.validation_fraction, rule=rule)
         for split in SPLITS:
-            for name in getattr(self, split):
-                if isinstance(name, int) and abs(name) > LARGEST:  # str() refuses numbers of 5,000 digits
-                    value = f"a number of {name.bit_length()} bits"
-                    raise InputError(option=split, value=value, rule="write numbers of at most 63 bits")
+            names = getattr(self, split)
+            for name in names:
+                if isinstance(name, int) and abs(name) > LARGEST:
+                    raise InputError(option=split, value=name, rule="write numbers of at most 63 bits")
         if self.by in ("hash", "table") and self.all_names:
             rule = "it takes no names: choose group, index, folder, fold or lists"
             raise InputError(option="by", value=self.by, rule=rule)

@@ -243,20 +243,19 @@ def test_a_folder_without_permission_is_named(tmp_path: Path, tone: Tone) -> Non
 
 
 @pytest.mark.parametrize(
-    ("values", "option"),
+    ("values", "message"),
     [
-        ({}, "root"),
-        ({"root": "x", "extensions": ()}, "extensions"),
-        ({"root": "x", "labels": "pattern"}, "labels"),
-        ({"root": "x", "pattern": "{speaker}"}, "pattern"),
-        ({"root": "x", "split": SplitConfig(by="fold")}, "split.by"),
-        ({"root": "x", "split": SplitConfig(by="table")}, "split.by"),
+        ({}, r"^root\b.*\btable="),
+        ({"root": "x", "extensions": ()}, r"^extensions\b"),
+        ({"root": "x", "labels": "pattern"}, r"^labels\b.*\bpattern\b"),
+        ({"root": "x", "pattern": "{speaker}"}, r"\{label\}"),
+        ({"root": "x", "split": SplitConfig(by="fold")}, r"^split\.by\b.*\bfold\b"),
+        ({"root": "x", "split": SplitConfig(by="table")}, r"^split\.by\b.*\btable\b"),
     ],
 )
-def test_contradictory_values_are_refused(values: dict[str, object], option: str) -> None:
-    with pytest.raises(InputError) as refused:
+def test_contradictory_values_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         CorpusConfig(**values)  # type: ignore[arg-type]  # what a user may give
-    assert option in (refused.value.option or str(refused.value))
 
 
 def test_the_same_recordings_elsewhere_are_the_same_corpus(tmp_path: Path, tone: Tone) -> None:

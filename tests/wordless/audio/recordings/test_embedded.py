@@ -169,7 +169,7 @@ def test_the_whole_corpus_lasts_half_an_hour(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("values", [{"voices": 0}, {"voices": 1_000}, {"words": 301}, {"takes": 0}, {"seed": -1}])
 def test_values_out_of_range_are_refused(values: dict[str, int]) -> None:
-    with pytest.raises(InputError, match=r"^(voices|words|takes|seed) is"):
+    with pytest.raises(InputError, match=r"^\w+ is "):
         EmbeddedConfig(**values)
 
 
@@ -195,7 +195,7 @@ def test_other_voices_and_words_are_in_no_default_corpus() -> None:
     with pytest.raises(InputError):
         EmbeddedConfig(other=True)  # there are fewer of these voices
     for voices in (3, 40):
-        with pytest.raises(InputError, match=r"^other\b.*sentences=0"):
+        with pytest.raises(InputError, match=r"^other\b.*\bsentences=0"):
             EmbeddedConfig(other=True, sentences=40, voices=voices)
 
 
@@ -324,5 +324,5 @@ def test_a_corpus_of_sentences_has_labels_and_voices() -> None:
     assert len({each.file for each in spoken}) == 12
     assert [each.file.split("_")[1] for each in spoken[::4]] == list(VOICES[:3])
     assert all(each.text.removesuffix(".").split()[-1] == each.file.split("_")[0] for each in spoken)
-    with pytest.raises(InputError, match=r"^sentences\b"):
+    with pytest.raises(InputError, match=r"^embedded\.sentences\b"):
         EmbeddedConfig(sentences=MOST_SENTENCES + 1)

@@ -260,23 +260,22 @@ def test_groups_that_give_other_fractions_than_asked_are_named_with_what_else_co
 
 
 @pytest.mark.parametrize(
-    ("values", "option"),
+    ("values", "message"),
     [
-        ({"validation_fraction": 0.5, "test_fraction": 0.5}, "validation_fraction"),
-        ({"test_fraction": -0.1}, "test_fraction"),
-        ({"by": "hash", "test": ("a",)}, "by"),
-        ({"by": "index"}, "by"),
-        ({"by": "lists"}, "by"),
-        ({"by": "index", "test": ("4-0",)}, "'4-0'"),
-        ({"by": "index", "test": ("a",)}, "'a'"),
-        ({"by": "group", "test": ("a",), "validation": ("a",)}, "validation"),
+        ({"validation_fraction": 0.5, "test_fraction": 0.5}, r"0\.5\b.*train"),
+        ({"test_fraction": -0.1}, r"-0\.1\b"),
+        ({"by": "hash", "test": ("a",)}, r"hash.*names"),
+        ({"by": "index"}, r"index.*names"),
+        ({"by": "lists"}, r"lists.*names"),
+        ({"by": "index", "test": ("4-0",)}, r"index.*'4-0'"),
+        ({"by": "index", "test": ("a",)}, r"index.*'a'"),
+        ({"by": "group", "test": ("a",), "validation": ("a",)}, "group 'a'"),
         ({"by": "group", "shared_groups": True}, "shared_groups"),
     ],
 )
-def test_contradictory_values_are_refused(values: dict[str, object], option: str) -> None:
-    with pytest.raises(InputError) as refused:
+def test_contradictory_values_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         SplitConfig(**values)  # type: ignore[arg-type]  # what a user may give
-    assert option in (refused.value.option or str(refused.value))
 
 
 NUMBERS = st.text("0123456789-", max_size=6) | st.sampled_from(["9" * 5000, "0-" + "9" * 5000, str(2**63), "\u0663"])
