@@ -16,7 +16,7 @@ from lm.probing.features_file import FeaturesFile, read_features
 from lm.probing.fitted import FittedProbe
 from pipelines.chain.corpus import find_corpus
 from pipelines.chain.probe_job import probe_settings
-from pipelines.commandline.composition import compose, register
+from pipelines.commandline.composition import compose
 from pipelines.commandline.refusals import resolved
 from pipelines.embed import embed
 from pipelines.store.store import SYNTHESISED
@@ -33,7 +33,6 @@ from wordless.base.progress import Terminal
 
 
 def call(*words: str) -> None:
-    register("embed")
     with initialize_config_module("conf", version_base="1.3"):
         config = compose("embed", overrides=list(words))
     embed({str(key): value for key, value in config.items() if key != "hydra"})
