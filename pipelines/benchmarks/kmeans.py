@@ -48,7 +48,7 @@ def measure_kmeans(*, points: Sequence[int], codes: int, iterations: int, repeat
 def _speed(count: int, codes: int, iterations: int, repeats: int) -> ClusteringSpeed:
     with tempfile.TemporaryDirectory() as folder:
         stored = _write_points(Path(folder) / "points", count)
-        own = _timed(lambda: fit_codebook(stored, codebook_size=codes, iterations=iterations, seed=0), repeats)
+        own = _timed(lambda: fit_codebook(stored, size=codes, iterations=iterations, seed=0), repeats)
         points = np.array(stored)
         bare = _timed(lambda: _bare(points, codes, iterations), repeats)
     return ClusteringSpeed(points=count, own=own, bare=bare, reservoir=_timed(lambda: _draw(count), 1))
