@@ -22,7 +22,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.base.arrays import Array
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
-from wordless.base.ranges import require
+from wordless.base.options import Options, option
 from wordless.base.saved_models import WEIGHTS, holds_rates
 
 
@@ -128,16 +128,16 @@ class GptBody(Body):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GptOptions:
+class GptOptions(Options):
     """Options of the body ``gpt``."""
 
-    dropout: float | None = None  # of the embeddings and of the output of each sub-layer; None: the pre-trained GPT's
-    random_inputs: float = 0.1  # share of the codes of training clips that random codes replace
-
-    def __post_init__(self) -> None:
-        rule = "choose a share of at least 0 and below 1"
-        require(0 <= self.random_inputs < 1, "body.random_inputs", self.random_inputs, rule)
-        require(self.dropout is None or 0 <= self.dropout < 1, "body.dropout", self.dropout, f"{rule}, or null")
+    dropout: float | None = option(
+        None,
+        "dropout of the GPT in this training; null: that of its own training",
+        least=0,
+        below=1,
+    )
+    random_inputs: float = option(0.1, "share of the training clips' codes that random codes replace", least=0, below=1)
 
     def needs(self, weights: str) -> tuple[RunPart, ...]:
         """Name the tokenizer and the GPT of the run, which gives its sizes even if its weights are not wanted."""

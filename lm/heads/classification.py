@@ -19,6 +19,7 @@ from lm.probing.task import BoolArray, ProbeTask
 from lm.probing.vectors import FloatArray
 from wordless.audio.recordings.description import LabelType
 from wordless.base.errors import InputError
+from wordless.base.options import option
 from wordless.base.ranges import require
 from wordless.base.text import counted
 
@@ -76,15 +77,18 @@ LEAST_SHARE = 1e-6  # of a class, whose logarithm must be finite
 class ClassificationOptions(HeadConfig):
     """Options of the head ``classification``."""
 
-    label_separator: str | None = None  # between the classes of a clip that has several: ";" for "dog;rain"
+    label_separator: str | None = option(
+        None, 'separates several labels of one clip, such as ";" in "dog;rain"; null: each clip has one label'
+    )
 
     label_type: ClassVar[LabelType] = "class"
     reads_whole_clips: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        rule = "give what stands between labels, or null for one label"
-        require(self.label_separator != "", "head.label_separator", "empty", rule)
+        if self.label_separator == "":
+            rule = "give what stands between labels, or null for one label"
+            raise InputError(option="label_separator", value="", rule=rule)
 
     def names(self, label: str) -> tuple[str, ...]:
         """Return the classes of a label."""
