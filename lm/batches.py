@@ -124,7 +124,7 @@ class TokenBatch:
     # (batch, positions) int64 tokens: begin-of-sequence, or the end if it is read backwards; all codes of the window
     # except the last; padding
     inputs: Tensor
-    targets: Tensor  # (batch, positions) int64 codes in [0, codebook_size), or UNCOUNTED
+    targets: Tensor  # (batch, positions) int64 codes, or UNCOUNTED
     codes: int  # number of counted targets; known on the host, which saves a query to the GPU
     conditions: Tensor | None = None  # (batch, positions, columns) int64 of an upsampler: see `lm.gpt.GPT`
     pairs: Pairs | None = None  # if rows i and i + batch / 2 are two views of a clip
@@ -147,7 +147,7 @@ def loss(model: nn.Module, batch: TokenBatch) -> tuple[Tensor, int]:
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Sum the nats of counted ``targets (batch, positions)`` by ``logits (batch, positions, codebook_size)``."""
+    """Sum the nats of counted ``targets (batch, positions)`` by ``logits (batch, positions, codes)``."""
     flat = logits.float().flatten(0, 1)  # (N, T, K) -> (N * T, K)
     return nn.functional.cross_entropy(flat, targets.flatten(), ignore_index=UNCOUNTED, reduction="sum")
 
@@ -261,7 +261,7 @@ class TrainingBatches:
         crop, conditions = _divided(codes[start : start + self._capacity], self._vocabulary)
         crop = crop[::-1] if backward else crop
         replaced = rng.random(crop.shape) < self._config.random_inputs
-        others = rng.integers(self._vocabulary.codebook_size, size=crop.shape, dtype=np.int32)
+        others = self._vocabulary.random_codes(rng, crop.shape)
         tokens, targets = self._vocabulary.tokens(np.where(replaced, others, crop)), crop.reshape(-1).astype(np.int64)
         first = self._vocabulary.end if backward else self._vocabulary.bos
         return Row(first=first, tokens=tokens, targets=targets, conditions=conditions)

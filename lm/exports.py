@@ -115,7 +115,7 @@ def _to_halves(weight: Tensor, config: GPTConfig) -> Tensor:
 
 
 class CodesToLogits(nn.Module):
-    """Codes ``(batch, time, streams)``, int64 -> logits ``(batch, time * streams + 1, codebook_size)``.
+    """Codes ``(batch, time, streams)``, int64 -> logits ``(batch, time * streams + 1, codes)``.
 
     Logits ``p`` are of code ``p``, counted time-major and stream-minor, given all codes before it; the last ones are
     of the code that would follow. Time is at most `lm.gpt.GPT.capacity`.
@@ -131,7 +131,7 @@ class CodesToLogits(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         """Compute the logits of windows that begin at the start of a recording, or anywhere else."""
         vocabulary = self.gpt.vocabulary
-        first = torch.arange(vocabulary.streams) * vocabulary.codebook_size  # token of code 0 of each stream
+        first = vocabulary.first_tokens
         begin = torch.full_like(codes[:, :1, 0], vocabulary.bos)  # (N, 1)
         tokens = torch.cat([begin, (codes + first).flatten(1)], dim=1)
         steps = vocabulary.steps(tokens) if self.gpt.by_step else tokens[..., None]  # (N, positions, tokens of each)

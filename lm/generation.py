@@ -80,9 +80,9 @@ class LoopGuard:
         self._limits = self._blocks * max_repeats
         self._equal = np.zeros((batch, longest), np.int64)  # codes at the end that equal the codes one block before
 
-    def refused(self, codes: IntArray, codebook_size: int) -> MaskArray:
+    def refused(self, codes: IntArray, size: int) -> MaskArray:
         """Return the codes that may not follow ``codes (batch, positions)``, all of which have been counted."""
-        mask = np.zeros((len(codes), codebook_size), np.bool_)
+        mask = np.zeros((len(codes), size), np.bool_)
         blocks = self._blocks[self._blocks <= codes.shape[1]]
         rows, columns = np.nonzero(self._equal[:, : len(blocks)] + 1 >= self._limits[: len(blocks)])
         mask[rows, codes[rows, codes.shape[1] - blocks[columns]]] = True
@@ -180,7 +180,8 @@ def _positions(
         past = codes[:, :position]
         drawing = (lengths <= position) & (position < lengths + steps * streams)
         if drawing.any():
-            chances = probabilities(reader.logits(past), sampling, guard.refused(past, gpt.vocabulary.codebook_size))
+            logits = reader.logits(past)
+            chances = probabilities(logits, sampling, guard.refused(past, logits.shape[1]))
             uniforms = np.array([rng.random() if busy else 0.0 for rng, busy in zip(generators, drawing, strict=True)])
             codes[drawing, position] = draw(chances, uniforms)[drawing]
         guard.count(codes[:, : position + 1])
@@ -206,7 +207,7 @@ class _Reader:
         self._position: int | None = None  # codes: length of the past at the last call
 
     def logits(self, past: IntArray) -> FloatArray:
-        """Return logits ``(batch, codebook_size)`` of the code that follows ``past (batch, positions)``."""
+        """Return logits ``(batch, codes)`` of the code that follows ``past (batch, positions)``."""
         vocabulary, position = self._gpt.vocabulary, past.shape[1]
         start = window_start(position // vocabulary.streams, self._gpt.capacity) * vocabulary.streams
         goes_on = start == self._start and self._position == position - 1

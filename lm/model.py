@@ -365,7 +365,7 @@ class LanguageModel:
         return tokens, torch.from_numpy(repeated).to(self.gpt.device)
 
     def shares(self, reading: Reading, window: Window) -> Tensor | None:
-        """Return the soft assignments of a window's codes ``(codes, codebook_size)``; None for hard codes."""
+        """Return the soft assignments of a window's codes ``(positions, codes)``; None for hard codes."""
         if reading.soft is None:
             return None
         if reading.backward:  # soft codes stay in the order of the recording
@@ -411,7 +411,7 @@ class LanguageModel:
 
     def _window_log_probabilities(self, reading: Reading, window: Window) -> FloatArray:
         read, (tokens, conditions) = reading.values[window.start : window.stop], self.inputs(reading, window)
-        # logits (time * streams, codebook_size)
+        # logits (time * streams, codes)
         logits = self.gpt(tokens[None, :-1], None if conditions is None else conditions[None, :-1])[0]
         wanted = torch.from_numpy(read.reshape(-1, 1).astype(np.int64)).to(logits.device)
         chosen: FloatArray = logits.float().log_softmax(-1).gather(1, wanted).cpu().numpy()

@@ -89,6 +89,15 @@ class Vocabulary:
         """Return the token of code 0 at each position, counted in codes from the start of the recording."""
         return positions % self.streams * self.codebook_size
 
+    @property
+    def first_tokens(self) -> Tensor:
+        """The token of code 0 of each stream ``(streams,)`` int64."""
+        return torch.arange(self.streams) * self.codebook_size
+
+    def random_codes(self, rng: np.random.Generator, shape: tuple[int, ...]) -> IntArray:
+        """Draw codes that are equally probable."""
+        return rng.integers(self.codebook_size, size=shape, dtype=np.int32)
+
     def tokens(self, values: IntArray) -> TokenArray:
         """Convert ``(time, streams)`` codes to ``(time * streams,)`` tokens."""
         return values.reshape(-1) + self.first_token(np.arange(values.size))

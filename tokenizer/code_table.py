@@ -36,13 +36,13 @@ class CodeTable:
 
     def __post_init__(self) -> None:
         config = self.tokenizer.config
-        self._spectra = np.zeros((config.codebook_size, config.height))
+        self._spectra = np.zeros((len(self.tokenizer.codebooks[0]), config.height))
 
     @torch.inference_mode()
     def add(self, samples: FloatArray) -> None:
         """Add the whole patches of a clip: samples ``(num_samples,)`` at the tokenizer's rate."""
         tokenizer, clip = self.tokenizer, len(self.histograms)
-        size, bands = tokenizer.config.codebook_size, tokenizer.config.bands
+        size, bands = len(tokenizer.codebooks[0]), tokenizer.config.bands
         self.histograms.append(np.zeros(size, np.int64))
         if len(samples) < tokenizer.config.samples_per_code:  # the front end needs a whole hop
             return

@@ -21,7 +21,7 @@ def fit_residual_codebooks(
     points: FloatArray,
     *,
     levels: int,
-    codebook_size: int,
+    size: int,
     iterations: int,
     seed: int,
     gpus: Sequence[int] = (),
@@ -30,16 +30,14 @@ def fit_residual_codebooks(
     """Cluster ``(n, bottleneck)`` points, then their residuals, and so on, coarse to fine.
 
     Residual vector quantisation (Zeghidour et al., 2021, "SoundStream: an end-to-end neural audio codec"). The result
-    is centroids ``(levels, codebook_size, bottleneck)``, and one report per level. With ``overwrite`` the residuals
+    is centroids ``(levels, size, bottleneck)``, and one report per level. With ``overwrite`` the residuals
     replace the points, which saves memory.
     """
     codebooks, reports = [], []
     points = points if overwrite or levels == 1 else points.copy()
     for level in range(levels):
         own = seed + level  # with a shared seed, the initial centroids would be the points that the last level chose
-        centroids, report = fit_codebook(
-            points, codebook_size=codebook_size, iterations=iterations, seed=own, gpus=gpus
-        )
+        centroids, report = fit_codebook(points, size=size, iterations=iterations, seed=own, gpus=gpus)
         codebooks.append(centroids)
         reports.append(report)
         if level < levels - 1:
@@ -50,45 +48,45 @@ def fit_residual_codebooks(
 
 
 def fit_codebook(
-    points: FloatArray, *, codebook_size: int, iterations: int, seed: int, gpus: Sequence[int] = ()
+    points: FloatArray, *, size: int, iterations: int, seed: int, gpus: Sequence[int] = ()
 ) -> tuple[FloatArray, KMeansReport]:
-    """Cluster ``(n, bottleneck)`` points into ``(codebook_size, bottleneck)`` centroids, on the CPU or on GPUs.
+    """Cluster ``(n, bottleneck)`` points into ``(size, bottleneck)`` centroids, on the CPU or on GPUs.
 
     Each of several GPUs has all centroids, and finds the nearest ones of its share of the points.
 
     Raises:
         InputError: there are fewer points than centroids.
     """
-    given = f"{codebook_size}, but the training recordings give {len(points)} patches"
+    given = f"{size}, but the training recordings give {len(points)} patches"
     rule = "each code needs at least one: choose fewer codes or add recordings"
-    require(len(points) >= codebook_size, "tokenizer.codebook_size", given, rule)
+    require(len(points) >= size, "tokenizer.codebook_size", given, rule)
     gpus = [gpu for gpu in gpus if gpu < faiss.get_num_gpus()]
     kmeans = faiss.Kmeans(
         points.shape[1],
-        codebook_size,
+        size,
         niter=iterations,
         seed=seed % 2**31,  # FAISS keeps the seed in a signed 32-bit integer
         # By default FAISS subsamples to 256 points per centroid, and warns below 39.
-        max_points_per_centroid=-(-len(points) // codebook_size),
+        max_points_per_centroid=-(-len(points) // size),
         min_points_per_centroid=1,
     )
     if gpus:  # FAISS's own gpu option uses all GPUs, even those of other users
         kmeans.index = faiss.index_cpu_to_gpus_list(kmeans.index, gpus=list(gpus))
     kmeans.train(points)
     centroids: FloatArray = np.ascontiguousarray(kmeans.centroids, dtype=np.float32)
-    dead = codebook_size - int(_used(points, centroids).sum())
+    dead = size - int(_used(points, centroids).sum())
     report = KMeansReport(
         points=len(points),
         objective=[float(stats["obj"]) / len(points) for stats in kmeans.iteration_stats or ()],
         dead=dead,
-        duplicates=codebook_size - len(np.unique(centroids, axis=0)),
+        duplicates=size - len(np.unique(centroids, axis=0)),
         gpu=bool(gpus),
     )
     return centroids, report
 
 
 def _used(points: FloatArray, centroids: FloatArray) -> npt.NDArray[np.bool_]:
-    """Return which centroids ``(codebook_size,)`` are the nearest of some point."""
+    """Return which centroids ``(size,)`` are the nearest of some point."""
     used = np.zeros(len(centroids), bool)
     for start in range(0, len(points), BLOCK):
         used[nearest(points[start : start + BLOCK], centroids)] = True

@@ -81,8 +81,23 @@ class CodesFormat:
 
     @property
     def bits_per_second(self) -> float:
-        """Bit rate of the codes at log2(codebook_size) bits per code."""
-        return self.codes_per_second * self.streams * float(np.log2(self.codebook_size))
+        """Bit rate of the codes if all are equally probable."""
+        return self.codes_per_second * self.streams * self.bits_per_code
+
+    @property
+    def bits_per_code(self) -> float:
+        """Bits of a code if all are equally probable: log2(codebook_size)."""
+        return float(np.log2(self.codebook_size))
+
+    @property
+    def largest(self) -> int:
+        """The largest code."""
+        return self.codebook_size - 1
+
+    @property
+    def code_shape(self) -> tuple[int, int]:
+        """The shape of a table with a number for each code of each stream ``(streams, codebook_size)``."""
+        return self.streams, self.codebook_size
 
     def steps(self, num_samples: int) -> int:
         """Compute how many time steps cover ``num_samples`` samples; the tail is padded to a whole step."""
@@ -188,6 +203,14 @@ class Codes:
         """Begin and end of each time step in seconds ``(time, 2)``; the last one ends with the sound."""
         borders = np.minimum(np.arange(len(self.values) + 1) * self.format.samples_per_code, self.num_samples)
         return np.stack([borders[:-1], borders[1:]], axis=1) / self.format.sample_rate
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Uses of each code in each stream ``(streams, codebook_size)``."""
+        counts = np.zeros(self.format.code_shape, np.int64)
+        for own, values in zip(counts, self.values.T, strict=True):
+            own += np.bincount(values, minlength=len(own))
+        return counts
 
     @property
     def by_rate(self) -> tuple["Codes", ...]:

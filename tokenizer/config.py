@@ -68,6 +68,11 @@ class TokenizerConfig(Options):
         return self.bands * self.levels
 
     @property
+    def one_hot_size(self) -> int:
+        """Number of codes of all streams."""
+        return self.streams * self.codebook_size
+
+    @property
     def samples_per_code(self) -> int:
         """Samples per time step."""
         return self.patch.frames * self.audio.hop_length

@@ -47,7 +47,7 @@ def fit_codebooks(
     # On all threads: FAISS divides points and centroids among them, never a sum, so its bytes depend on no number.
     size, levels = config.codebook_size, config.levels
     centroids, reports = fit_residual_codebooks(
-        points, levels=levels, codebook_size=size, iterations=iterations, seed=seed, gpus=gpus, overwrite=overwrite
+        points, levels=levels, size=size, iterations=iterations, seed=seed, gpus=gpus, overwrite=overwrite
     )
     codebooks = torch.from_numpy(centroids)
     codebooks[0] = _by_loudness(model, codebooks[0])  # what a finer level adds is neither loud nor quiet

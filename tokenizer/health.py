@@ -60,7 +60,7 @@ def measure_health(
 
     The values are plain: what ``health.json`` holds, with the verdict of `collapse`.
     """
-    usage = measure_usage(codes, tokenizer.config.codebook_size, levels=tokenizer.config.levels)
+    usage = measure_usage(codes, *tokenizer.codebooks.shape[:2])
     bits = sum(level.entropy for level in usage.by_level)
     return {
         "counts": usage.counts,
@@ -74,12 +74,11 @@ def measure_health(
     }
 
 
-def measure_usage(codes: Iterable[Codes], codebook_size: int, *, levels: int = 1) -> Usage:
-    """Count each code, over all streams and per residual level."""
-    counts: npt.NDArray[np.int64] = np.zeros((levels, codebook_size), dtype=np.int64)
+def measure_usage(codes: Iterable[Codes], levels: int, size: int) -> Usage:
+    """Count each code of codebooks of this size, over all streams and per residual level."""
+    counts: npt.NDArray[np.int64] = np.zeros((levels, size), dtype=np.int64)
     for clip in codes:
-        for level in range(levels):  # the levels of a band are adjacent streams
-            counts[level] += np.bincount(clip.values[:, level::levels].reshape(-1), minlength=codebook_size)
+        counts += clip.counts.reshape(-1, levels, size).sum(0)  # the levels of a band are adjacent streams
     by_level = tuple(Usage(counts=tuple(row)) for row in counts.tolist())
     return Usage(counts=tuple(counts.sum(0).tolist()), levels=by_level if levels > 1 else ())
 
@@ -162,8 +161,8 @@ def collapse(usage: Usage, config: HealthConfig) -> str | None:
     where, level = fallen[0]
     verdict = (
         f"the codebook has collapsed{where}: perplexity {level.perplexity:.1f} of {size} codes on validation clips, "
-        f"below tokenizer.health.min_perplexity_ratio={config.min_perplexity_ratio}; try fewer codes "
-        "(tokenizer.codebook_size), more varied recordings, or longer training of the autoencoder"
+        f"below tokenizer.health.min_perplexity_ratio={config.min_perplexity_ratio}; try fewer codes, "
+        "more varied recordings, or longer training of the autoencoder"
     )
     if config.gate == "stop":
         raise InputError(verdict)

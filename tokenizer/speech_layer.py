@@ -26,7 +26,8 @@ from wordless.audio.speech_models.encoder import load_speech_encoder
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.files import aside
-from wordless.base.ranges import require, require_least
+from wordless.base.options import REQUIRED, Options, option
+from wordless.base.ranges import require
 from wordless.base.saved_models import hugging_face_files, hugging_face_hash
 from wordless.base.threads import one_thread
 
@@ -34,15 +35,12 @@ FOLDER = "speech_model"  # of the model's copy, in the folder of a tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeechLayerConfig:
+class SpeechLayerConfig(Options):
     """A layer of a speech model."""
 
-    layer: int  # from 1 on
+    layer: int = option(REQUIRED, "number of the layer, from 1 on", least=1)
     model: str  # such as HuBERT
     files: str  # hash of the model's files
-
-    def __post_init__(self) -> None:
-        require_least(self, "speech_layer", "layer", least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +48,7 @@ class ChosenLayer:
     """A layer of the speech model in a folder of the user."""
 
     folder: Path
-    layer: int  # from 1 on
+    layer: int = option(REQUIRED, "number of the layer, from 1 on", least=1)
     width: int  # dimensions of a state
     option: str  # names the folder in messages
 

@@ -5,7 +5,7 @@ A state is the mean over the patches of all frequencies, after the last normalis
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
@@ -44,6 +44,8 @@ from wordless.audio.recordings.hearings import AS_RECORDED, Hearing, hearings
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import Array
+from wordless.base.errors import InputError
+from wordless.base.options import Options, option
 from wordless.base.ranges import require
 from wordless.base.saved_models import learned_labels
 
@@ -215,17 +217,21 @@ class AstBody(Body):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AstOptions:
+class AstOptions(Options):
     """Options of the body ``ast``."""
 
-    model: AstConfig = field(default_factory=AstConfig)
-    augmentation: AugmentationConfig = WHOLE_CLIPS  # of training clips
+    model: AstConfig = option(AstConfig(), "the network")
+    augmentation: AugmentationConfig = option(WHOLE_CLIPS, "random changes of the training clips")
 
     def __post_init__(self) -> None:
-        rule = "body.weights names them: leave it out"
-        require(self.model.weights is None, "body.model.weights", self.model.weights, rule)
-        rule = "the label may belong to the whole clip: choose 1"
-        require(self.augmentation.crop == 1, "body.augmentation.crop", self.augmentation.crop, rule)
+        super().__post_init__()
+        if self.model.weights is not None:
+            raise InputError(
+                option="model.weights", value=self.model.weights, rule="body.weights names them: leave it out"
+            )
+        if self.augmentation.crop != 1:
+            rule = "the label may belong to the whole clip: choose 1"
+            raise InputError(option="augmentation.crop", value=self.augmentation.crop, rule=rule)
 
     def needs(self, weights: str) -> tuple[RunPart, ...]:
         """Name nothing: no run makes an AST."""

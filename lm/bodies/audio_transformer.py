@@ -33,7 +33,7 @@ with the method ``audio_transformer``, which learned them with the labels of its
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, cast, get_args
@@ -54,6 +54,7 @@ from wordless.audio.waveform import FloatArray, equal_blocks
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
+from wordless.base.options import Options, option
 from wordless.base.ranges import require
 from wordless.base.saved_models import WEIGHTS, ModelKind, load_weights, reading, require_size, write_model
 
@@ -369,15 +370,18 @@ class AudioTransformerBody(Body):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AudioTransformerOptions:
+class AudioTransformerOptions(Options):
     """Options of the body ``audio_transformer``."""
 
-    model: AudioTransformerConfig = field(default_factory=AudioTransformerConfig)  # with random weights
-    sample_rate: int = 16_000  # Hz, with random weights
-    augmentation: WaveformAugmentationConfig = UNCHANGED  # of training clips
+    model: AudioTransformerConfig = option(
+        AudioTransformerConfig(),
+        "the network with body.weights=none; others have their own sizes",
+    )
+    sample_rate: int = option(16_000, "rate of the samples in Hz with body.weights=none", least=1)
+    augmentation: WaveformAugmentationConfig = option(UNCHANGED, "random changes of the training clips")
 
     def __post_init__(self) -> None:
-        require(self.sample_rate > 0, "body.sample_rate", self.sample_rate, "it must be a positive number of Hz")
+        super().__post_init__()
         require_whole_clips(self.augmentation)
 
     def needs(self, weights: str) -> tuple[RunPart, ...]:

@@ -24,8 +24,9 @@ from torch import Tensor, nn
 
 from lm.bodies.options import PIECE_FRAMES, ConvEncoderConfig, HeadConfig
 from lm.heads.classification import class_scores
+from lm.heads.head import ClipHead
 from lm.options import ONE_HEARING, Pooling, VectorConfig
-from lm.probing.vectors import FloatArray, RunningPools, average, pool_batch, pooling_parts
+from lm.probing.vectors import FloatArray, RunningPools, average
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.reading import read_blocks, resampled_length
@@ -345,26 +346,23 @@ def head_scores(folder: Path, pooled: Mapping[str, FloatArray], *, last: str) ->
     """Compute probabilities ``(clips, classes)`` with a supervised head, from pooled frames of the block ``last``."""
     about = json.loads((folder / CONFIG).read_text())
     head, features = _part(folder, "head"), pooled[f"{last}:{about['head']['pooling']}"]
-    logits = nn.functional.linear(torch.from_numpy(features), head["weight"], head["bias"])
+    logits = nn.functional.linear(torch.from_numpy(features), head["linear.weight"], head["linear.bias"])
     scores: FloatArray = class_scores(logits, multi_label=about["multi_label"]).numpy()
     return scores
 
 
 class Classifier(nn.Module):
-    """Encoder, pooling over time, and a linear head."""
+    """An encoder and a head that reads a clip as a whole."""
 
     def __init__(self, encoder: BlockEncoder, classes: int, config: HeadConfig) -> None:
         super().__init__()
         self.encoder = encoder
-        self.config = config
-        self.dropout = nn.Dropout(config.dropout)
-        parts = len(pooling_parts(1, config.pooling))
-        self.head = nn.Linear(parts * encoder.dim, classes)
+        self.head = ClipHead(encoder.dim, classes, pooling=config.pooling, dropout=config.dropout)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Map the encoder's inputs ``(batch, time, ...)`` to logits ``(batch, classes)``."""
-        frames, steps = self.encoder(inputs, lengths)
-        logits: Tensor = self.head(self.dropout(pool_batch(frames, steps, self.config.pooling)))
+        outputs, _ = self.head(*self.encoder(inputs, lengths))  # (batch, 1, classes)
+        logits: Tensor = outputs.squeeze(1)
         return logits
 
 

@@ -22,7 +22,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.base.arrays import Array
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
-from wordless.base.ranges import require
+from wordless.base.options import Options, option
 from wordless.base.saved_models import WEIGHTS, holds_rates
 
 
@@ -58,7 +58,7 @@ class GptNetwork(BodyNetwork):
     def _tokens(self, codes: Tensor) -> Tensor:
         """Convert codes to begin-of-sequence and tokens ``(batch, 1 + time * streams)``; see `lm.tokens`."""
         vocabulary = self.gpt.vocabulary
-        first = torch.arange(vocabulary.streams, device=codes.device) * vocabulary.codebook_size
+        first = vocabulary.first_tokens.to(codes.device)
         return nn.functional.pad((codes + first).flatten(1), (1, 0), value=vocabulary.bos)  # (N, T, S) -> (N, 1 + T*S)
 
 
@@ -128,16 +128,16 @@ class GptBody(Body):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GptOptions:
+class GptOptions(Options):
     """Options of the body ``gpt``."""
 
-    dropout: float | None = None  # of the embeddings and of the output of each sub-layer; None: the pre-trained GPT's
-    random_inputs: float = 0.1  # share of the codes of training clips that random codes replace
-
-    def __post_init__(self) -> None:
-        rule = "choose a share of at least 0 and below 1"
-        require(0 <= self.random_inputs < 1, "body.random_inputs", self.random_inputs, rule)
-        require(self.dropout is None or 0 <= self.dropout < 1, "body.dropout", self.dropout, f"{rule}, or null")
+    dropout: float | None = option(
+        None,
+        "dropout of the GPT in this training; null: that of its own training",
+        least=0,
+        below=1,
+    )
+    random_inputs: float = option(0.1, "share of the training clips' codes that random codes replace", least=0, below=1)
 
     def needs(self, weights: str) -> tuple[RunPart, ...]:
         """Name the tokenizer and the GPT of the run, which gives its sizes even if its weights are not wanted."""
@@ -165,13 +165,13 @@ class GptOptions:
             folder=run["tokenizer"].parent,
             weights=run["lm"] if pretrained else None,
             fingerprint=file_hash(run["lm"] / WEIGHTS)[:16] if pretrained else "",
-            change=partial(replace_codes, share=self.random_inputs, codebook_size=codes.codebook_size),
+            change=partial(replace_codes, share=self.random_inputs, largest=codes.largest),
         )
 
 
 def replace_codes(
-    inputs: Tensor, lengths: Tensor, generator: torch.Generator, *, share: float, codebook_size: int
+    inputs: Tensor, lengths: Tensor, generator: torch.Generator, *, share: float, largest: int
 ) -> tuple[Tensor, Tensor]:
     """Replace a share of codes ``(batch, time, streams)`` by random ones, as the GPT's own training does."""
-    others = torch.randint(codebook_size, inputs.shape, generator=generator)
+    others = torch.randint(largest + 1, inputs.shape, generator=generator)
     return torch.where(torch.rand(inputs.shape, generator=generator) < share, others, inputs), lengths

@@ -9,7 +9,7 @@ Hugging Face folder, or of a run that pre-trained wav2vec 2.0. Without weights, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -38,7 +38,7 @@ from wordless.audio.speech_models.encoder import (
 )
 from wordless.audio.waveform import FloatArray
 from wordless.base.files import write_aside
-from wordless.base.ranges import require
+from wordless.base.options import Options, option
 from wordless.base.saved_models import PREPROCESSOR, hugging_face_hash, learned_labels
 
 if TYPE_CHECKING:
@@ -261,16 +261,16 @@ class Wav2vec2Body(Body):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wav2vec2Options:
+class Wav2vec2Options(Options):
     """Options of the body ``wav2vec2``."""
 
-    model: Wav2vec2Config = field(default_factory=Wav2vec2Config)  # with random weights
-    sample_rate: int = 16_000  # Hz, with random weights
-    masking: MaskConfig = NO_MASKS
-    augmentation: WaveformAugmentationConfig = UNCHANGED  # of training clips
+    model: Wav2vec2Config = option(Wav2vec2Config(), "the network with body.weights=none; others have their own sizes")
+    sample_rate: int = option(16_000, "rate of the samples in Hz with body.weights=none", least=1)
+    masking: MaskConfig = option(NO_MASKS, "spans of masked frames in training, a regularisation")
+    augmentation: WaveformAugmentationConfig = option(UNCHANGED, "random changes of the training clips")
 
     def __post_init__(self) -> None:
-        require(self.sample_rate > 0, "body.sample_rate", self.sample_rate, "it must be a positive number of Hz")
+        super().__post_init__()
         require_whole_clips(self.augmentation)
 
     def needs(self, weights: str) -> tuple[RunPart, ...]:

@@ -16,7 +16,7 @@ from lm.bodies.clips import MakeView
 from lm.bodies.options import WaveformAugmentationConfig
 from wordless.audio.padding import inside
 from wordless.audio.reading import resample_blocks
-from wordless.base.ranges import require
+from wordless.base.errors import InputError
 
 RATE = 10_000  # of the resampler's input; only its ratio to the output's rate counts
 
@@ -87,5 +87,6 @@ UNCHANGED = WaveformAugmentationConfig(crop=1.0, rate=0.0, mix=0.0, noise=0.0, t
 
 def require_whole_clips(augmentation: WaveformAugmentationConfig) -> None:
     """Refuse crops: a label may belong to the whole clip."""
-    rule = "the label may belong to the whole clip: choose 1"
-    require(augmentation.crop == 1, "body.augmentation.crop", augmentation.crop, rule)
+    if augmentation.crop != 1:
+        rule = "the label may belong to the whole clip: choose 1"
+        raise InputError(option="augmentation.crop", value=augmentation.crop, rule=rule)

@@ -9,15 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from lm.batches import IndexArray
-from lm.bodies.clips import LabelledBatch, StoredClips
+from lm.bodies.clips import LabelledBatch
+from lm.bodies.options import HeadConfig
 from lm.heads.head import ClipHead, Figure, FigureConfig, Groups, Probed, Row, figure
-from lm.options import FEWEST_RESAMPLES, Means, ProbeConfig
+from lm.options import FEWEST_RESAMPLES, ProbeConfig
 from lm.probing.comparison import Decisions, Hits, Rankings
 from lm.probing.probe import probe_method
 from lm.probing.task import BoolArray, ProbeTask
 from lm.probing.vectors import FloatArray
 from wordless.audio.recordings.description import LabelType
 from wordless.base.errors import InputError
+from wordless.base.options import option
 from wordless.base.ranges import require
 from wordless.base.text import counted
 
@@ -67,46 +69,26 @@ class ClassLoss:
         return class_loss(logits, batch.targets, label_smoothing=smoothing), len(logits)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LabelledSplit:
-    """The labelled clips of one split, and their labels by name in the order of the clips."""
-
-    clips: StoredClips
-    labels: Mapping[str, Label]
-
-    @classmethod
-    def of(cls, clips: StoredClips, names: Sequence[str], labels: Mapping[str, Label | None]) -> "LabelledSplit":
-        """Select the clips that have a label in ``labels``; names with None or without an entry are left out."""
-        known = {name: label for name in names if (label := labels.get(name)) is not None}
-        return cls(clips=clips.of_rows([row for row, name in enumerate(names) if name in known]), labels=known)
-
-    def targets(self, classes: Sequence[str], *, multi_label: bool) -> Tensor:
-        """Convert the labels to targets, as `class_targets` does."""
-        return class_targets(list(self.labels.values()), classes, multi_label=multi_label)
-
-
 SHOWN = 10  # classes in a summary
 LEAST_SHARE = 1e-6  # of a class, whose logarithm must be finite
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassificationOptions:
+class ClassificationOptions(HeadConfig):
     """Options of the head ``classification``."""
 
-    label_separator: str | None = None  # between the classes of a clip that has several: ";" for "dog;rain"
-    pooling: Means = "thirds"  # of the states over time
-    dropout: float = 0.3
-    label_smoothing: float = 0.1  # share of the target that is spread over all classes; only for single labels
+    label_separator: str | None = option(
+        None, 'separates several labels of one clip, such as ";" in "dog;rain"; null: each clip has one label'
+    )
 
     label_type: ClassVar[LabelType] = "class"
     reads_whole_clips: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        for name in ("dropout", "label_smoothing"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"head.{name}", value, "choose 0 (none) or a share below 1")
-        rule = "give what stands between labels, or null for one label"
-        require(self.label_separator != "", "head.label_separator", "empty", rule)
+        super().__post_init__()
+        if self.label_separator == "":
+            rule = "give what stands between labels, or null for one label"
+            raise InputError(option="label_separator", value="", rule=rule)
 
     def names(self, label: str) -> tuple[str, ...]:
         """Return the classes of a label."""

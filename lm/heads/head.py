@@ -19,25 +19,24 @@ from lm.probing.comparison import IndexArray, Outcome, bootstrap, measure, outco
 from lm.probing.task import BoolArray
 from lm.probing.vectors import FloatArray, pool_batch, pooling_parts
 from wordless.audio.recordings.description import LabelType
-from wordless.base.ranges import require
-from wordless.base.seeds import require_seed
+from wordless.base.options import Options, option
+from wordless.base.seeds import MAX_SEED
 
 Groups = Sequence[IndexArray]  # of the test clips, if whole groups are resampled: `lm.probing.comparison.whole_groups`
 
 
 @dataclass(frozen=True, kw_only=True)
-class FigureConfig:
+class FigureConfig(Options):
     """Options of the figures."""
 
-    resamples: int = 1000  # of the test clips, or of their groups
-    confidence: float = 0.95  # probability mass of all intervals
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require(10 <= self.resamples <= 1_000_000, "figures.resamples", self.resamples, "choose 10 to 1,000,000")
-        rule = "choose a probability between 0 and 1, such as 0.95"
-        require(0 < self.confidence < 1, "figures.confidence", self.confidence, rule)
-        require_seed(self.seed, "figures.seed")
+    resamples: int = option(
+        1000,
+        "number of bootstrap samples of the test clips, or of their groups where there are 20 or more",
+        least=10,
+        most=1_000_000,
+    )
+    confidence: float = option(0.95, "confidence level of all intervals", above=0, below=1)
+    seed: int = option(0, "seed of the bootstrap samples", least=0, most=MAX_SEED)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,23 +17,20 @@ from lm.probing.task import BoolArray
 from lm.probing.vectors import FloatArray
 from wordless.audio.recordings.description import LabelType, number_of
 from wordless.base.errors import InputError
+from wordless.base.options import Options, option
 from wordless.base.ranges import require
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegressionOptions:
+class RegressionOptions(Options):
     """Options of the head ``regression``."""
 
-    pooling: Means = "mean"  # of the states over time
-    dropout: float = 0.1
-
+    pooling: Means = option("mean", "pooling of the states over time")
+    dropout: float = option(0.1, "dropout before the linear layer", least=0, below=1)
     label_type: ClassVar[LabelType] = "number"
     reads_whole_clips: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        require(0 <= self.dropout < 1, "head.dropout", self.dropout, "choose 0 (none) or a share below 1")
 
     def require(self, labels: Sequence[str]) -> None:
         """Refuse labels that are no finite numbers, and numbers that are all equal."""

@@ -30,7 +30,8 @@ from lm.probing.task import BoolArray
 from lm.probing.vectors import FloatArray
 from wordless.audio.recordings.description import LabelType
 from wordless.base.errors import InputError
-from wordless.base.ranges import require, require_least
+from wordless.base.options import Options, option
+from wordless.base.ranges import require
 
 SPACE, SILENCE = " ", "<silence>"  # the decoder wants a token for silence; a space is one
 BLANK_TOKEN = "<blank>"
@@ -84,22 +85,24 @@ COMPARED = 50  # most frequent texts, of which one is the constant answer; two l
 
 
 @dataclass(frozen=True, kw_only=True)
-class SequenceOptions:
+class SequenceOptions(Options):
     """Options of the head ``sequence``."""
 
-    lower_case: bool = True  # whether capital letters are read as small ones
-    dropout: float = 0.1
-    least_steps_per_second: float = 50.0  # of the outputs: a state gives several steps if there are fewer states
-    beam_size: int = 0  # hypotheses of the beam search beside the greedy decoding; 0: no beam search
-
+    lower_case: bool = option(True, "whether capital letters are read as small ones")
+    dropout: float = option(0.1, "dropout before the linear layer", least=0, below=1)
+    least_steps_per_second: float = option(
+        50.0,
+        "least steps of the outputs per second; a body with fewer states gives several steps for each",
+        above=0,
+        most=10_000,
+    )
+    beam_size: int = option(
+        0,
+        "number of hypotheses of a beam search beside the greedy decoding (needs the extra ctc); 0: no beam search",
+        least=0,
+    )
     label_type: ClassVar[LabelType] = "text"
     reads_whole_clips: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        require(0 <= self.dropout < 1, "head.dropout", self.dropout, "choose 0 (none) or a share below 1")
-        rate = self.least_steps_per_second
-        require(0 < rate <= 10_000, "head.least_steps_per_second", rate, "choose a rate above 0, such as 50")
-        require_least(self, "head", "beam_size", least=0)
 
     def text(self, label: str) -> str:
         """Return the text that is learned: single spaces, and small letters unless capitals are kept."""

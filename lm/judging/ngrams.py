@@ -27,12 +27,11 @@ class Unigram:
         if not any(codes.values.size for codes in clips):
             raise InputError(f"there are {len(clips)} clips, and none has a code; give clips to count codes in")
         self.format: CodesFormat = clips[0].format
-        counts = np.ones((self.format.streams, self.format.codebook_size))
+        counts = np.ones(self.format.code_shape)
         for codes in clips:
             require_same_codebook(self.format, codes.format, owner="the model of code frequencies")
-            for stream, values in enumerate(codes.values.T):
-                counts[stream] += np.bincount(values, minlength=self.format.codebook_size)
-        self.shares: FloatArray = counts / counts.sum(axis=1, keepdims=True)  # (streams, codebook_size)
+            counts += codes.counts
+        self.shares: FloatArray = counts / counts.sum(axis=1, keepdims=True)  # (streams, codes)
 
     def log_probabilities(self, codes: Codes) -> FloatArray:
         """Compute the log-probability of each code: ``(time, streams)``."""
@@ -49,9 +48,8 @@ class Bigram:
         self.unigram = Unigram(clips)
         self.format = self.unigram.format
         self.strength = strength
-        size = self.format.codebook_size
         self._counts: list[dict[tuple[int, int], int]] = []  # of pairs, by stream
-        self._totals = np.zeros((self.format.streams, size))  # of the first code of each pair
+        self._totals = np.zeros(self.format.code_shape)  # of the first code of each pair
         for stream in range(self.format.streams):
             pairs = [_pairs(codes.values[:, stream]) for codes in clips]
             found, counts = np.unique(np.concatenate(pairs), axis=0, return_counts=True)

@@ -32,9 +32,9 @@ def unigram_perplexity(train: Sequence[Codes], validation: Sequence[Codes]) -> f
     codes_format = (*train, *validation)[0].format
     for codes in (*train, *validation):
         require_same_codebook(codes_format, codes.format, owner="the unigram model")
-    counts = 1.0 + _counts(train, codes_format)
+    counts = 1.0 + sum(codes.counts for codes in train)
     log_shares = np.log(counts / counts.sum(axis=1, keepdims=True))
-    seen = _counts(validation, codes_format)
+    seen = np.sum([codes.counts for codes in validation], axis=0)
     return math.exp(-float((seen * log_shares).sum() / seen.sum()))
 
 
@@ -52,14 +52,6 @@ def perplexities(model: LanguageModel, train: Sequence[Codes], validation: Seque
         "unigram_perplexity": unigram_perplexity(known, held_out),
         "bits_per_second": bits_per_second(nats, model.predicted),
     }
-
-
-def _counts(clips: Sequence[Codes], codes_format: CodesFormat) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
-    counts = np.zeros((codes_format.streams, codes_format.codebook_size))
-    for codes in clips:
-        for stream in range(codes_format.streams):
-            counts[stream] += np.bincount(codes.values[:, stream], minlength=codes_format.codebook_size)
-    return counts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -136,7 +136,7 @@ def pool_batch(frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
 
 
 def bags_of_codes(codes: Codes | SoftCodes, poolings: Sequence[Pooling]) -> dict[Pooling, FloatArray]:
-    """Compute each code's share of the time, a vector ``(parts * streams * codebook_size,)`` for each pooling.
+    """Compute each code's share of the time, a vector ``(parts * streams * codes,)`` for each pooling.
 
     A vector equals `pool` of one-hot codes, or of the shares of soft codes.
     """
@@ -147,7 +147,7 @@ def bags_of_codes(codes: Codes | SoftCodes, poolings: Sequence[Pooling]) -> dict
 
 def _hard_bag(codes: Codes, pooling: Pooling) -> FloatArray:
     weights = [pooling_weights(len(codes.values), each) for each in means_of([pooling])]
-    bags = np.zeros((PARTS[pooling], codes.format.streams, codes.format.codebook_size), np.float32)
+    bags = np.zeros((PARTS[pooling], *codes.format.code_shape), np.float32)
     for stream in range(codes.format.streams):
         for part, shares in enumerate(np.concatenate(weights) if weights else ()):
             np.add.at(bags[part, stream], codes.values[:, stream], shares)

@@ -115,7 +115,7 @@ def _encode(tokenizer: Tokenizer, seconds: float, recording: Path) -> None:
 def _decode(tokenizer: Tokenizer, seconds: float, sound: Path) -> None:
     format = tokenizer.format
     steps = round(seconds * format.codes_per_second)
-    values = np.random.default_rng(0).integers(format.codebook_size, size=(steps, format.streams), dtype=np.int32)
+    values = np.random.default_rng(0).integers(format.largest + 1, size=(steps, format.streams), dtype=np.int32)
     codes = Codes(values=values, num_samples=steps * format.samples_per_code, format=format)
     with wav_file(sound, format.sample_rate) as file:
         for piece in create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).stream(codes, None, name=""):

@@ -33,9 +33,8 @@ from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_log import LOG
 from pipelines.methods.run_entries import RunEntries
-from pipelines.rates.codebooks import make_codebook, rate_tokenizer
 from pipelines.rates.continuations import require_long_enough
-from pipelines.rates.language_models import rate_corpora, rate_models
+from pipelines.rates.models import make_codebook, rate_corpora, rate_models, rate_tokenizer
 from pipelines.results.provenance import provenance
 from pipelines.results.results import FoldSeed
 from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE

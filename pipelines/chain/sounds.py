@@ -13,8 +13,7 @@ from lm.samples.model import SampleLanguageModel
 from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.methods.run_entries import RunEntries
 from pipelines.methods.signals import SIGNALS
-from pipelines.rates.continuations import continuations
-from pipelines.rates.labels import window_labels
+from pipelines.rates.continuations import continuations, window_labels
 from pipelines.results.classifier_check import fair_classifier, unreliable_classifier
 from pipelines.results.next_sample import Speed
 from pipelines.results.results import FoldSeed

@@ -53,12 +53,12 @@ class Analysis:
         """Describe the codes, and the surprise of the language model, in a sentence or two."""
         form, count = self.codes.format, sum(each.values.size for each in self.codes.by_rate)
         size = (
-            f"{self.waveform.seconds:.2f} s of sound are {count} codes of {form.codebook_size}: "
+            f"{self.waveform.seconds:.2f} s of sound are {count} codes of {form.largest + 1}: "
             f"{form.bits_per_second:,.0f} bits per second."
         )
         if self.surprise is None or not len(self.surprise):
             return size
-        mean, even = float(self.surprise.sum()) / count, math.log2(form.codebook_size)
+        mean, even = float(self.surprise.sum()) / count, form.bits_per_code
         return (
             f"{size} The GPT needs {mean:.2f} bits per code; {even:.2f} would be needed if all codes were equally "
             "probable."

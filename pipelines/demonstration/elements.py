@@ -75,7 +75,7 @@ def _pictures(analysis: Analysis) -> list[Picture]:
         for title, values in images.items()
     ]
     title = "codes, from the quietest (dark) to the loudest (bright)"
-    limits, height = (0, finest.format.codebook_size - 1), 0.6 + 0.4 * finest.format.streams
+    limits, height = (0, finest.format.largest), 0.6 + 0.4 * finest.format.streams
     strip = Picture(title=title, values=finest.values, seconds=padded, limits=limits, colours="cividis", height=height)
     assert seconds <= padded, "the last code is padded"
     return [*spectrograms, strip]

@@ -57,7 +57,7 @@ def size_of_codes(options: Options) -> int:
     from pipelines.stages.options import TokenizerSettings
 
     config = options.group(TokenizerSettings).config(options.audio)
-    return options.compare.vectors.size(config.streams * config.codebook_size)
+    return options.compare.vectors.size(config.one_hot_size)
 
 
 BAG_OF_CODES = Method(

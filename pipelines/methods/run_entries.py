@@ -5,8 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pipelines.methods.method import Made
-from pipelines.rates.codebooks import Codebook
-from pipelines.rates.language_models import RateModels
+from pipelines.rates.models import Codebook, RateModels
 from pipelines.stages.language_model import CodedCorpus, unlabelled_prefix
 from pipelines.stages.vocoder import CodedIn
 from pipelines.store.session import rate_prefix

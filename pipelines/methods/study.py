@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 from lm.options import States, VectorConfig
 from lm.probing.task import ProbeTask
 from pipelines.methods.run_entries import RunEntries
-from pipelines.rates.codebooks import Codebook
+from pipelines.rates.models import Codebook
 from pipelines.stages.codes import heard_codes
 from pipelines.stages.features import CodesOfClips, HeardCodes
 from pipelines.stages.labels import Labels

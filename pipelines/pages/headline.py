@@ -38,9 +38,7 @@ class Headline:
     picture: Markup
 
 
-def headline(
-    folder: Path, clips: Sequence[ClipSounds], pictures: Pictures, *, codebook_size: int | None
-) -> Headline | None:
+def headline(folder: Path, clips: Sequence[ClipSounds], pictures: Pictures, *, largest: int | None) -> Headline | None:
     """Make the players and the picture at the top of a report; None for a run without sounds.
 
     The clip and the continuation are the first ones of the run, so they are not chosen by how good they sound.
@@ -51,7 +49,7 @@ def headline(
     found = [by_file[file] for kind in (ORIGINAL, WAVENET.key) if (file := f"0_{kind}.wav") in by_file]
     sounds = {sound_path(folder, each.file): each for each in (*found, *clips[0].continuations[:1])}
     codes = pictures.get("0:codes")
-    strip = code_strip(codes, next(iter(sounds)), codebook_size) if codes is not None and codebook_size else None
+    strip = code_strip(codes, next(iter(sounds)), largest) if codes is not None and largest is not None else None
     picture = sound_spectrograms(0, sounds, name=clips[0].name, chart="headline", below_first=strip)
     return Headline(name=clips[0].name, players=_players(sounds), picture=picture)
 

@@ -88,7 +88,7 @@ def _first_sounds(
     folder: Path, results: Results, clips: Sequence[report_sounds.ClipSounds], pictures: Pictures
 ) -> tuple[Headline | None, list[CodeSounds], list[str]]:
     """Make the headline and the table of codes, and list the data URIs of their sounds in the order of the page."""
-    first = headline(folder, clips, pictures, codebook_size=_codebook_size(results))
+    first = headline(folder, clips, pictures, largest=_largest_code(results))
     codes = list(code_sounds(folder, results))
     sources = [player.source for player in first.players] if first else []
     return first, codes, [*sources, *(source for each in codes for _, source in each.players)]
@@ -117,17 +117,17 @@ def adding_command(results: Results, stage: str) -> str:
 
 def _reconstructions(folder: Path, results: Results, pictures: Pictures) -> Iterator[tuple[str, Markup]]:
     """Draw what the tokenizer keeps of each clip that has pictures."""
-    size = _most_codes(results, pictures)
+    largest = _largest_pictured(results, pictures)
     for number, name, seconds in _pictured_clips(folder, results, pictures):
-        yield name, reconstruction(number, pictures, seconds=seconds, codebook_size=size, name=name)
+        yield name, reconstruction(number, pictures, seconds=seconds, largest=largest, name=name)
 
 
 def report_pictures(folder: Path) -> dict[str, bytes]:
     """Draw what the tokenizer keeps of each clip that the report shows, as contents of PNG files by title."""
     results, pictures = read_results(folder), read_pictures(folder)
-    size = _most_codes(results, pictures)
+    largest = _largest_pictured(results, pictures)
     return {
-        f"{number + 1} {name}": reconstruction_png(number, pictures, seconds=seconds, codebook_size=size)
+        f"{number + 1} {name}": reconstruction_png(number, pictures, seconds=seconds, largest=largest)
         for number, name, seconds in _pictured_clips(folder, results, pictures)
     }
 
@@ -140,14 +140,15 @@ def _pictured_clips(folder: Path, results: Results, pictures: Pictures) -> Itera
             yield number, report_sounds.clip_name(clip), soundfile.info(path).duration
 
 
-def _codebook_size(results: Results) -> int | None:
-    return len(results["codebook"]["counts"]) if "codebook" in results else None
+def _largest_code(results: Results) -> int | None:
+    return len(results["codebook"]["counts"]) - 1 if "codebook" in results else None
 
 
-def _most_codes(results: Results, pictures: Pictures) -> int:
-    """Return the codebook size, or where the results do not say it, that of the codes in the pictures."""
-    highest = [int(values.max(initial=0)) for name, values in pictures.items() if name.endswith(":codes")]
-    return _codebook_size(results) or max(highest, default=0) + 1
+def _largest_pictured(results: Results, pictures: Pictures) -> int:
+    """Return the largest code of the codebook, or where the results do not say it, of the pictures."""
+    if (largest := _largest_code(results)) is not None:
+        return largest
+    return max((int(values.max(initial=0)) for name, values in pictures.items() if name.endswith(":codes")), default=0)
 
 
 def _sounds_of_zero(results: Results) -> Iterator[str]:

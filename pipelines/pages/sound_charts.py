@@ -60,9 +60,9 @@ def sound_spectrograms(
     return spectrogram_chart(pictures, name=f"{chart}-{number}", title=f"Spectrograms of {name}", height=height)
 
 
-def code_strip(codes: npt.NDArray[np.generic], path: Path, codebook_size: int) -> Picture:
+def code_strip(codes: npt.NDArray[np.generic], path: Path, largest: int) -> Picture:
     """Return codes ``(time, streams)`` as a strip of colours, as long as the sound that they were encoded from."""
-    picture = Picture(title=CODES, values=codes, seconds=soundfile.info(path).duration, limits=(0, codebook_size - 1))
+    picture = Picture(title=CODES, values=codes, seconds=soundfile.info(path).duration, limits=(0, largest))
     return replace(picture, colours="cividis", height=0.1 + 0.1 * codes.shape[1])
 
 
@@ -77,20 +77,20 @@ def _spectrogram(path: Path, longest: float) -> tuple[np.ndarray, float, int]:
     return 10 * np.log10(np.asarray(power, np.float64).T + 1e-14), len(shown) / rate, rate
 
 
-def reconstruction(number: int, pictures: Pictures, *, seconds: float, codebook_size: int, name: str) -> Markup:
+def reconstruction(number: int, pictures: Pictures, *, seconds: float, largest: int, name: str) -> Markup:
     """Draw what `reconstruction_pictures` gives as an element of a page."""
-    images = reconstruction_pictures(number, pictures, seconds=seconds, codebook_size=codebook_size)
+    images = reconstruction_pictures(number, pictures, seconds=seconds, largest=largest)
     title = f"Log-mel spectrograms and codes of {name}"
     return spectrogram_chart(images, name=f"reconstruction-{number}", title=title, height=RECONSTRUCTION_HEIGHT)
 
 
-def reconstruction_png(number: int, pictures: Pictures, *, seconds: float, codebook_size: int) -> bytes:
+def reconstruction_png(number: int, pictures: Pictures, *, seconds: float, largest: int) -> bytes:
     """Draw what `reconstruction_pictures` gives as the content of a PNG file."""
-    images = reconstruction_pictures(number, pictures, seconds=seconds, codebook_size=codebook_size)
+    images = reconstruction_pictures(number, pictures, seconds=seconds, largest=largest)
     return png(partial(draw_pictures, images), height=RECONSTRUCTION_HEIGHT)
 
 
-def reconstruction_pictures(number: int, pictures: Pictures, *, seconds: float, codebook_size: int) -> list[Picture]:
+def reconstruction_pictures(number: int, pictures: Pictures, *, seconds: float, largest: int) -> list[Picture]:
     """Return spectrograms of clip ``number`` before and after the tokenizer, and its codes, on one axis of time::
 
         frames  |   |   |   |   |   |   |   |   |
@@ -105,7 +105,7 @@ def reconstruction_pictures(number: int, pictures: Pictures, *, seconds: float, 
         Picture(title=title, values=rows[kind], seconds=shown, limits=(low, high), height=4.0)
         for kind, title in RECONSTRUCTED.items()
     ]
-    strip, colours = (0, codebook_size - 1), "cividis"
+    strip, colours = (0, largest), "cividis"
     images[-1] = replace(images[-1], limits=strip, colours=colours, height=0.5 + 0.5 * rows["codes"].shape[1])
     return images
 

@@ -127,7 +127,7 @@ def _write_language_model(model: LanguageModel, folder: Path) -> dict[str, objec
     draws = torch.Generator().manual_seed(0)
 
     def some(batch: int, time: int) -> Tensor:
-        return torch.randint(own.codebook_size, (batch, time, own.streams), generator=draws)
+        return torch.randint(own.largest + 1, (batch, time, own.streams), generator=draws)
 
     steps = min(7, gpt.capacity)
     module = CodesToLogits(model)
@@ -146,7 +146,7 @@ def _write_language_model(model: LanguageModel, folder: Path) -> dict[str, objec
         },
         "output": {
             "name": "logits",
-            "shape": ["batch", f"time * {own.streams} + 1" if own.streams > 1 else "time + 1", own.codebook_size],
+            "shape": ["batch", f"time * {own.streams} + 1" if own.streams > 1 else "time + 1", own.largest + 1],
             "type": "float32",
             "meaning": (
                 "logits p are of code p, counted time-major and stream-minor, given the codes before it; the last ones "

@@ -5,9 +5,10 @@ vocoder has to be trained. A flat GPT is the ordinary one: `LanguageModelSetting
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import chain, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from lm.generation import Sampling
 from lm.judging.scores import NGRAMS, distinct_ngrams
 from lm.model import LanguageModel
 from pipelines.stages.options import RatesConfig
-from pipelines.stages.playback import excerpt_row
+from pipelines.stages.playback import JUDGES, excerpt_row
+from pipelines.stages.recognition import Judge, name_labels, new_part, whole
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, other_options, write_json
 from tokenizer.codes import Codes, IntArray
@@ -36,6 +38,7 @@ from wordless.base.errors import InputError
 from wordless.base.files import aside
 
 CONTINUATIONS = "continuations.json"
+LABELS = "labels.json"  # that a judge names in each window
 PICTURES = "pictures.safetensors"
 RATES, FLAT = "rates", "flat"  # the models
 MODELS = (RATES, FLAT)
@@ -245,3 +248,45 @@ def _write_pictures(
             synthesis.sounds([codes], [None], names=[clips[clip].name])[0].write(folder / f"{clip}_rate_{number}.wav")
     with aside(folder / PICTURES) as beside:
         save_file({name: picture.cpu().contiguous() for name, picture in found.items()}, beside)
+
+
+def window_labels(session: Session, judge: Judge, said: Entry, classes: Sequence[str], config: RatesConfig) -> Entry:
+    """Name the label of each original, and of each window of the sound of its codes and of its continuations."""
+    inputs = {**judge.inputs, "continuations": said}
+    recipe = Recipe("rate_labels", 3, config={"listening": {"judge": judge.name}}, inputs=inputs)
+
+    def make(folder: Path) -> None:
+        rows, clips = said.read_rows(CONTINUATIONS, "said"), said.read_rows(CONTINUATIONS, "clips")
+        originals = [whole(said.folder, f"{number}_original.wav") for number in range(len(clips))]
+        coded = [windows_of_coded(said.folder, row, config) for row in said.read_rows(CONTINUATIONS, "coded")]
+        continued = [windows_of(said.folder, row, config) for row in rows]
+        parts = [*originals, *chain.from_iterable(coded), *chain.from_iterable(continued)]
+        found = iter(name_labels(session, judge, {said.folder: parts}, classes))
+        content = {
+            "judge": judge.name,
+            "originals": [next(found) for _ in originals],
+            "coded": [[next(found) for _ in windows] for windows in coded],
+            "labels": [[next(found) for _ in windows] for windows in continued],
+        }
+        write_json(folder / LABELS, content)
+
+    title = f"labels of windows, by {JUDGES[judge.name]}"
+    return session.obtain(recipe, title, make, files=[LABELS])
+
+
+def windows_of_coded(folder: Path, row: Mapping[str, Any], config: RatesConfig) -> list[Clip]:
+    """List the windows of the sound of a recording's codes; a shorter sound is one window."""
+    sound = whole(folder, row["file"])
+    if sound.num_samples < config.window_bounds(1, sound.sample_rate)[1]:
+        return [sound]
+    return _windows(sound, config, len(row["levels"]))
+
+
+def windows_of(folder: Path, row: dict[str, Any], config: RatesConfig) -> list[Clip]:
+    """List the windows of a continuation, without its prompt."""
+    return _windows(new_part(folder, {**row, "figures": row}), config, config.windows)
+
+
+def _windows(sound: Clip, config: RatesConfig, count: int) -> list[Clip]:
+    bounds = config.window_bounds(count, sound.sample_rate)
+    return [replace(sound, start=sound.start + start, num_samples=end - start) for start, end in pairwise(bounds)]

@@ -10,9 +10,8 @@ import numpy as np
 from lm.options import ProbeConfig
 from lm.probing.comparison import Hits, bootstrap, difference, measure, whole_groups
 from pipelines.methods.run_entries import RunEntries
-from pipelines.rates.codebooks import Codebook
-from pipelines.rates.continuations import CONTINUATIONS, FLAT, MODELS, RATES
-from pipelines.rates.labels import LABELS
+from pipelines.rates.continuations import CONTINUATIONS, FLAT, LABELS, MODELS, RATES
+from pipelines.rates.models import Codebook
 from pipelines.results.figures import Figure
 from pipelines.results.provenance import parameters
 from pipelines.results.run_record import RatesRecord

@@ -4,7 +4,6 @@ Verma and Berger, 2021 (arXiv:2105.00335); see `lm.bodies.audio_transformer`. It
 of spectrograms is, by the one training loop.
 """
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -17,15 +16,14 @@ from lm.bodies.audio_transformer import (
 )
 from lm.bodies.convolutional import head_scores
 from lm.bodies.waveforms import augmenting_waveforms
-from lm.heads.classification import ClassLoss, LabelledSplit
 from lm.options import ONE_HEARING, VectorConfig
 from pipelines.stages.baselines import TRAINED
 from pipelines.stages.features import hearings_hash
-from pipelines.stages.labels import Labels
+from pipelines.stages.labels import LabelledTraining, Labels, train_classifier
 from pipelines.stages.options import AudioTransformerSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms
 from pipelines.store.session import Session
-from pipelines.store.store import METHOD, Entry, Recipe, text_hash
+from pipelines.store.store import METHOD, Entry, Recipe
 from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
 
@@ -48,37 +46,33 @@ def audio_transformer(
     labels of training and validation clips are used. ``method`` names the training on the terminal.
     """
     fit, head = settings.fit, settings.head
-    stored = [split_waveforms(sounds, manifest, split) for split in TRAINED_ON]
-    # Clips without a label are in the key as None, because they decide the training set as the labels do.
-    known = [[labels.by_clip.get(name) for name in names] for _, names in stored]
-    options = {"audio_transformer": settings, "audio": {"sample_rate": sample_rate}, **labels.options}
-    inputs = {"waveforms": sounds, "labels": text_hash(json.dumps(known))}
-    recipe = Recipe("audio_transformer", 1, config=options, inputs=inputs)
-
-    def make(folder: Path) -> None:
-        saved = SavedAudioTransformer(
-            audio_transformer=settings.model,
-            sample_rate=sample_rate,
-            head=head,
-            classes=tuple(labels.classes),
-            multi_label=labels.multi_label,
-        )
-        model = create_classifier(saved, seed=fit.seed)
-        train, held_out = (LabelledSplit.of(clips, names, labels.by_clip) for clips, names in stored)
-        batches, validation = labels.batches(
-            train,
-            held_out,
-            settings.batches.at_rate(sample_rate),
-            augmenting_waveforms(settings.augmentation),
+    saved = SavedAudioTransformer(
+        audio_transformer=settings.model,
+        sample_rate=sample_rate,
+        head=head,
+        classes=tuple(labels.classes),
+        multi_label=labels.multi_label,
+    )
+    config = {"audio_transformer": settings, "audio": {"sample_rate": sample_rate}}
+    return train_classifier(
+        session,
+        f"Audio Transformer, {settings.model.variant}",
+        Recipe("audio_transformer", 2, config=config, inputs={"waveforms": sounds}),
+        labels,
+        [split_waveforms(sounds, manifest, split) for split in TRAINED_ON],
+        LabelledTraining(
+            option="audio_transformer.fit",
+            batches=settings.batches.at_rate(sample_rate),
+            make_view=augmenting_waveforms(settings.augmentation),
+            label_smoothing=head.label_smoothing,
+            fit=fit,
             at_most=VALIDATION_SECONDS * sample_rate,
-        )
-        loss = ClassLoss(label_smoothing=head.label_smoothing)
-        session.train(method, "audio_transformer.fit", model, batches, validation, loss, fit, folder)
-        if session.gang.rank == 0:
-            save_classifier(model, saved, folder)
-
-    title = f"Audio Transformer, {settings.model.variant}, {fit.summary}"
-    return session.obtain(recipe, title, make, files=TRAINED, together=True, training=method)
+        ),
+        create=lambda _: create_classifier(saved, seed=fit.seed),
+        save=lambda model, folder: save_classifier(model, saved, folder),
+        files=TRAINED,
+        method=method,
+    )
 
 
 def audio_transformer_features(

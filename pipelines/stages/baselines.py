@@ -1,6 +1,5 @@
 """Baseline encoders of spectrograms: training (SimCLR, supervised) and features of recordings."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -21,14 +20,13 @@ from lm.bodies.convolutional import (
 )
 from lm.bodies.options import ConvEncoderConfig
 from lm.bodies.simclr import PairBatches, create_simclr, validation_pairs
-from lm.heads.classification import ClassLoss, LabelledSplit
 from lm.options import ONE_HEARING, VectorConfig
 from lm.probing.vectors import FloatArray
-from pipelines.stages.labels import Labels
+from pipelines.stages.labels import LabelledTraining, Labels, train_classifier
 from pipelines.stages.options import BaselineSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms, stored_std
 from pipelines.store.session import Session
-from pipelines.store.store import CURVE, METHOD, Entry, Recipe, some_options, text_hash, write_json
+from pipelines.store.store import CURVE, METHOD, Entry, Recipe, some_options, write_json
 from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.hearings import HeardFrames
@@ -53,7 +51,8 @@ def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settin
         pairs = validation_pairs(held_out, own.batches, make_view, temperature=temperature)
         model = create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
         session.train("simclr", "baselines.simclr.fit", model, batches, pairs, contrasting.loss, own.fit, folder)
-        _save(session, folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
+        if session.gang.rank == 0:
+            _save(model, folder, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
 
     return session.obtain(recipe, f"SimCLR, {own.fit.summary}", make, files=TRAINED, together=True)
 
@@ -64,30 +63,30 @@ def supervised(session: Session, spectrograms: Entry, labels: Labels, settings: 
     Only labels of training and validation clips are used.
     """
     own = settings.supervised
-    stored = [stored_spectrograms(spectrograms, split) for split in TRAINED_ON]
-    # Clips without a label are in the key as None, because they decide the training set as the labels do.
-    known = [[labels.by_clip.get(name) for name in names] for _, names in stored]
-    config = {"baselines": some_options(settings, "encoder", "supervised"), **labels.options}
-    inputs = {"spectrograms": spectrograms, "labels": text_hash(json.dumps(known))}
-    recipe = Recipe("supervised", 3, config=config, inputs=inputs)
+    config = {"baselines": some_options(settings, "encoder", "supervised")}
+    about = {"encoder": asdict(settings.encoder), "head": asdict(own.head), **labels.options}
+    return train_classifier(
+        session,
+        "supervised encoder",
+        Recipe("supervised", 4, config=config, inputs={"spectrograms": spectrograms}),
+        labels,
+        [stored_spectrograms(spectrograms, split) for split in TRAINED_ON],
+        LabelledTraining(
+            option="baselines.supervised.fit",
+            batches=own.batches,
+            make_view=augmenting(own.augmentation, std=stored_std(spectrograms)),
+            label_smoothing=own.head.label_smoothing,
+            fit=own.fit,
+        ),
+        create=lambda _: create_classifier(settings.encoder, len(labels.classes), own.head, seed=own.fit.seed),
+        save=lambda model, folder: _save(model, folder, about),
+        files=TRAINED,
+    )
 
-    def make(folder: Path) -> None:
-        model = create_classifier(settings.encoder, len(labels.classes), own.head, seed=own.fit.seed)
-        train, held_out = (LabelledSplit.of(clips, names, labels.by_clip) for clips, names in stored)
-        make_view = augmenting(own.augmentation, std=stored_std(spectrograms))
-        batches, validation = labels.batches(train, held_out, own.batches, make_view)
-        option, loss = "baselines.supervised.fit", ClassLoss(label_smoothing=own.head.label_smoothing)
-        session.train("supervised", option, model, batches, validation, loss, own.fit, folder)
-        about = {"encoder": asdict(settings.encoder), "head": asdict(own.head), **labels.options}
-        _save(session, folder, model, about)
 
-    return session.obtain(recipe, f"supervised encoder, {own.fit.summary}", make, files=TRAINED, together=True)
-
-
-def _save(session: Session, folder: Path, model: nn.Module, about: Mapping[str, object]) -> None:
-    if session.gang.rank == 0:
-        write_tensors(folder / WEIGHTS, model.state_dict())
-        write_json(folder / CONFIG, about)
+def _save(model: nn.Module, folder: Path, about: Mapping[str, object]) -> None:
+    write_tensors(folder / WEIGHTS, model.state_dict())
+    write_json(folder / CONFIG, about)
 
 
 def baseline_features(

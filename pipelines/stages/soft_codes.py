@@ -109,7 +109,7 @@ def filtered_features(
     vectors: VectorConfig,
     heard: HeardFrames | None,
 ) -> Entry:
-    """Compute filtered codes ``(time, streams * codebook_size)`` of each clip, pooled."""
+    """Compute filtered codes ``(time, streams * codes)`` of each clip, pooled."""
     inputs = {**_inputs(manifest, tokenizer, heard), "lm": lm}
     recipe = Recipe("filtered_features", 1, config={"compare": vectors.key}, inputs=inputs)
     device = str(session.gang.device)
@@ -164,7 +164,7 @@ def bottlenecks_of_hearings(encoder: Encoder, heard: HeardFrames | None, clip: C
 
 @torch.inference_mode()
 def filtered_codes(encoder: Encoder, model: LanguageModel, bottlenecks: Tensor) -> Iterator[Tensor]:
-    """Give filtered codes ``(time, streams, codebook_size)`` of bottlenecks ``(time, bands * bottleneck)``.
+    """Give filtered codes ``(time, streams, codes)`` of bottlenecks ``(time, bands * bottleneck)``.
 
     They come window after window of the language model, so memory does not grow with a recording's length.
     """
@@ -179,6 +179,6 @@ def filtered_codes(encoder: Encoder, model: LanguageModel, bottlenecks: Tensor) 
 
 
 def filtered(assigned: Tensor, predicted: Tensor) -> Tensor:
-    """Combine assignments o and predictions q, both ``(..., codebook_size)``, to f of the same shape; rows sum to 1."""
+    """Combine assignments o and predictions q, both ``(..., codes)``, to f of the same shape; rows sum to 1."""
     product = assigned * predicted
     return product / product.sum(-1, keepdim=True).clamp(min=1e-30)

@@ -4,7 +4,6 @@ AST is the Audio Spectrogram Transformer (Gong, Chung and Glass, 2021, arXiv:210
 of a local folder or random ones, and trained by the one training loop.
 """
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -12,10 +11,12 @@ import torch
 
 from lm.bodies.ast_body import AstReader, ast_layers, patches_along
 from lm.bodies.augmentation import augmenting
+from lm.bodies.clips import StoredClips
 from lm.bodies.options import AstConfig
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
     N_MELS,
+    AstClassifier,
     AstEncoder,
     create_classifier,
     frames_of,
@@ -23,14 +24,13 @@ from lm.bodies.spectrogram_transformer import (
     save_classifier,
     weights_hash,
 )
-from lm.heads.classification import ClassLoss, LabelledSplit
 from lm.options import ONE_HEARING, VectorConfig
 from pipelines.stages.features import hearings_hash, network_features
-from pipelines.stages.labels import Labels
+from pipelines.stages.labels import LabelledTraining, Labels, train_classifier
 from pipelines.stages.options import AstSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, split_filter_banks
 from pipelines.store.session import Session
-from pipelines.store.store import CURVE, METHOD, Entry, Recipe, other_options, text_hash
+from pipelines.store.store import CURVE, METHOD, Entry, Recipe, other_options
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
 
 
@@ -39,29 +39,32 @@ def ast(session: Session, manifest: Manifest, banks: Entry, labels: Labels, sett
 
     Augmentation is that of the supervised encoder. ``banks`` are the `filter_banks` of the manifest.
     """
-    config, fit = settings.model, settings.fit
-    train, held_out = (
-        LabelledSplit.of(*split_filter_banks(banks, manifest, split), labels.by_clip) for split in TRAINED_ON
-    )
-    options = {"ast": {**other_options(settings), "model": _sizes(config)}, **labels.options}
-    labels_hash = text_hash(json.dumps([train.labels, held_out.labels]))
-    inputs = {"filter banks": banks, "labels": labels_hash, "weights": weights_hash(config.weights)}
-    recipe = Recipe("ast", 1, config=options, inputs=inputs)
+    config, fit, classes = settings.model, settings.fit, labels.classes
+    options = {"ast": {**other_options(settings), "model": _sizes(config)}}
 
-    def make(folder: Path) -> None:
-        make_view = augmenting(settings.augmentation, std=torch.full((N_MELS,), AUDIOSET_STATISTICS.std))
-        batches, validation = labels.batches(train, held_out, settings.batches, make_view)
-        longest = min(int(train.clips.lengths.max()), settings.batches.max_frames)
-        classes = labels.classes
+    def create(train: StoredClips) -> AstClassifier:
+        longest = min(int(train.lengths.max()), settings.batches.max_frames)
         model = create_classifier(config, longest, len(classes), multi_label=labels.multi_label, seed=fit.seed)
         _normalise(model.encoder, config, banks)
-        loss = ClassLoss(label_smoothing=settings.label_smoothing)
-        session.train("ast", "ast.fit", model, batches, validation, loss, fit, folder)
-        if session.gang.rank == 0:
-            save_classifier(model, config, classes, folder)
+        return model
 
-    files = ["config.json", "model.safetensors", CURVE]
-    return session.obtain(recipe, f"AST {config.size}, {fit.summary}", make, files=files, together=True)
+    return train_classifier(
+        session,
+        f"AST {config.size}",
+        Recipe("ast", 2, config=options, inputs={"filter banks": banks, "weights": weights_hash(config.weights)}),
+        labels,
+        [split_filter_banks(banks, manifest, split) for split in TRAINED_ON],
+        LabelledTraining(
+            option="ast.fit",
+            batches=settings.batches,
+            make_view=augmenting(settings.augmentation, std=torch.full((N_MELS,), AUDIOSET_STATISTICS.std)),
+            label_smoothing=settings.label_smoothing,
+            fit=fit,
+        ),
+        create=create,
+        save=lambda model, folder: save_classifier(model, config, classes, folder),
+        files=["config.json", "model.safetensors", CURVE],
+    )
 
 
 def _normalise(encoder: AstEncoder, config: AstConfig, banks: Entry) -> None:

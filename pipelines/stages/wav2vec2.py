@@ -3,7 +3,6 @@
 A model is a folder in the layout of Hugging Face: the user's, or an entry of the store.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,14 +20,13 @@ from lm.bodies.wav2vec2 import (
     save_pretrained,
     validation_batches,
 )
-from lm.heads.classification import ClassLoss, LabelledSplit
 from lm.options import ONE_HEARING, VectorConfig
 from pipelines.stages.features import hearings_hash, network_features
-from pipelines.stages.labels import Labels
+from pipelines.stages.labels import LabelledTraining, Labels, train_classifier
 from pipelines.stages.options import OPTION, FinetuningSettings, Wav2vec2Settings
 from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveforms
 from pipelines.store.session import Session
-from pipelines.store.store import CURVE, METHOD, Entry, Recipe, some_options, text_hash, write_json
+from pipelines.store.store import CURVE, METHOD, Entry, Recipe, some_options, write_json
 from wordless.audio.recordings.manifest import Manifest, recordings_hash
 from wordless.base.errors import InputError
 from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_hash
@@ -180,20 +178,27 @@ def wav2vec2_finetuned(
     session: Session, sound: Sound, labels: Labels, body: Body, settings: FinetuningSettings, *, sample_rate: int
 ) -> Entry:
     """Fine-tune a speech model on the training clips that have a label; the entry is a folder of transformers."""
-    fit, at_most = settings.fit, round(VALIDATION_SECONDS * sample_rate)
-    train, held_out = (
-        LabelledSplit.of(*split_waveforms(sound.waveforms, sound.manifest, split), labels.by_clip)
-        for split in TRAINED_ON
-    )
-    config = {"wav2vec2": {"finetuning": settings}, "audio": {"sample_rate": sample_rate}, **labels.options}
-    labels_hash = text_hash(json.dumps([train.labels, held_out.labels]))
-    inputs = {"waveforms": sound.waveforms, "labels": labels_hash, "body": body.key}
-    recipe = Recipe("wav2vec2_finetuned", 4, config=config, inputs=inputs)
-
-    def make(folder: Path) -> None:
-        batch_config = settings.batches.at_rate(sample_rate)
-        batches, validation = labels.batches(train, held_out, batch_config, as_read, at_most=at_most)
-        model = create_speech_classifier(
+    fit = settings.fit
+    return train_classifier(
+        session,
+        "wav2vec 2.0 fine-tuned",
+        Recipe(
+            "wav2vec2_finetuned",
+            5,
+            config={"wav2vec2": {"finetuning": settings}, "audio": {"sample_rate": sample_rate}},
+            inputs={"waveforms": sound.waveforms, "body": body.key},
+        ),
+        labels,
+        [split_waveforms(sound.waveforms, sound.manifest, split) for split in TRAINED_ON],
+        LabelledTraining(
+            option="wav2vec2.finetuning.fit",
+            batches=settings.batches.at_rate(sample_rate),
+            make_view=as_read,
+            label_smoothing=settings.label_smoothing,
+            fit=fit,
+            at_most=round(VALIDATION_SECONDS * sample_rate),
+        ),
+        create=lambda _: create_speech_classifier(
             body.folder,
             labels.classes,
             multi_label=labels.multi_label,
@@ -201,14 +206,10 @@ def wav2vec2_finetuned(
             freeze_convolutions=settings.freeze_convolutions,
             option=OPTION,
             seed=fit.seed,
-        )
-        option, loss = "wav2vec2.finetuning.fit", ClassLoss(label_smoothing=settings.label_smoothing)
-        session.train("wav2vec2_finetuned", option, model, batches, validation, loss, fit, folder)
-        if session.gang.rank == 0:
-            save_speech_classifier(model, folder, inputs=body.folder)
-
-    files = [CONFIG, WEIGHTS, "preprocessor*.json", CURVE]
-    return session.obtain(recipe, f"wav2vec 2.0 fine-tuned, {fit.summary}", make, files=files, together=True)
+        ),
+        save=lambda model, folder: save_speech_classifier(model, folder, inputs=body.folder),
+        files=[CONFIG, WEIGHTS, "preprocessor*.json", CURVE],
+    )
 
 
 def speech_features(

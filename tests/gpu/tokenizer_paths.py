@@ -65,7 +65,7 @@ def kmeans(device: torch.device, scale: Scale) -> Finding:
 
     if device.type == "cuda" and not faiss.get_num_gpus():
         return _by_lloyd(points, few, device, left_out="FAISS: it has no GPU support; PyTorch clustered instead")
-    fit = partial(fit_codebook, codebook_size=CODES, iterations=ITERATIONS, seed=0)
+    fit = partial(fit_codebook, size=CODES, iterations=ITERATIONS, seed=0)
     gpus = range(1) if device.type == "cuda" else range(0)
     objectives = [torch.tensor(fit(few, gpus=each)[1]["objective"][-1:]) for each in (gpus, range(0))]
     seconds = seconds_of(lambda: fit(points, gpus=gpus), device)

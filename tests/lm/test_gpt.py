@@ -115,12 +115,12 @@ def test_weights_follow_from_the_seed_and_leave_the_random_state_alone() -> None
     ("name", "value"), [("heads", 3), ("layers", 0), ("dropout", 1.0), ("context", 2), ("init_std", 0.0)]
 )
 def test_sizes_out_of_range_are_refused(name: str, value: float) -> None:
-    with pytest.raises(InputError, match=f"lm.gpt.{name}"):
+    with pytest.raises(InputError, match=rf"\b{name}\b"):
         GPTConfig(**{**dataclasses.asdict(TINY), name: value})
 
 
 def test_a_context_shorter_than_two_time_steps_is_refused() -> None:
-    with pytest.raises(InputError, match=r"lm\.gpt\.context\b.*\b33\b"):
+    with pytest.raises(InputError, match=r"^context\b.*\b33\b"):
         create_gpt(TINY, Vocabulary(codebook_size=7, streams=16), seed=0)
 
 

@@ -74,7 +74,7 @@ def test_untrained_states_and_centroids_depend_on_no_number_of_threads(tmp_path:
                 random_gpt_features(session_of(tmp_path / str(threads)), HeardCodes(codes=entry), config, seed=0).folder
                 / FEATURES
             )
-            centroids, _ = fit_codebook(points, codebook_size=64, iterations=3, seed=0)
+            centroids, _ = fit_codebook(points, size=64, iterations=3, seed=0)
             hashes.add((file_hash(features), centroids.tobytes()))
     finally:
         use_threads(before)

@@ -130,3 +130,9 @@ def session_of(place: Path) -> Session:
     """A session of this process alone, whose store and run folder are one place."""
     gang = Alone(torch.device("cpu"))
     return Session(store=Store(place), gang=gang, terminal=Terminal(), folder=place, workers=1)
+
+
+def silent_session(place: Path, *, workers: int = 1) -> Session:
+    """A session that prints nothing, with a store and a run folder in a place."""
+    gang, store = Alone(torch.device("cpu")), Store(place / "store")
+    return Session(store=store, gang=gang, terminal=Terminal(silent=True), folder=place / "run", workers=workers)

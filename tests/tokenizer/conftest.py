@@ -48,7 +48,7 @@ def fitted(patch: PatchConfig, codebook_size: int, levels: int = 1) -> Tokenizer
         optimizer.step()
         optimizer.zero_grad()
     points = autoencoder.encoder(patches).detach().numpy()
-    centroids, _ = fit_residual_codebooks(points, levels=levels, codebook_size=codebook_size, iterations=10, seed=0)
+    centroids, _ = fit_residual_codebooks(points, levels=levels, size=codebook_size, iterations=10, seed=0)
     return Tokenizer(config, sample.mean, sample.std, autoencoder, torch.from_numpy(centroids))
 
 

@@ -16,7 +16,7 @@ def clusters(points: int, centres: int) -> np.ndarray:
 
 def test_all_points_are_used_and_the_objective_is_theirs() -> None:
     points = clusters(6000, 4)  # more than the 256 points per centroid that FAISS draws by default
-    centroids, report = fit_codebook(points, codebook_size=4, iterations=20, seed=0)
+    centroids, report = fit_codebook(points, size=4, iterations=20, seed=0)
     distances = ((points - centroids[nearest_by_distance(points, centroids)]) ** 2).sum(1)
     assert report["points"] == 6000
     assert report["dead"] == report["duplicates"] == 0
@@ -26,7 +26,7 @@ def test_all_points_are_used_and_the_objective_is_theirs() -> None:
 
 def test_the_objective_never_rises() -> None:
     points = np.random.default_rng(1).normal(size=(2000, 8)).astype(np.float32)
-    _, report = fit_codebook(points, codebook_size=32, iterations=15, seed=0)
+    _, report = fit_codebook(points, size=32, iterations=15, seed=0)
     assert len(report["objective"]) == 15
     assert all(
         later <= earlier * (1 + 1e-5)
@@ -36,19 +36,19 @@ def test_the_objective_never_rises() -> None:
 
 def test_same_seed_same_bytes() -> None:
     points = np.random.default_rng(1).normal(size=(2000, 8)).astype(np.float32)
-    first, second = (fit_codebook(points, codebook_size=16, iterations=5, seed=3)[0] for _ in range(2))
+    first, second = (fit_codebook(points, size=16, iterations=5, seed=3)[0] for _ in range(2))
     assert first.tobytes() == second.tobytes()
 
 
 def test_dead_and_duplicate_centroids_are_counted() -> None:
     points = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
-    _, report = fit_codebook(points, codebook_size=8, iterations=5, seed=0)
+    _, report = fit_codebook(points, size=8, iterations=5, seed=0)
     assert report["dead"] >= 5  # three places, eight centroids
 
 
 def test_too_few_points_are_refused() -> None:
     with pytest.raises(InputError, match=r"tokenizer\.codebook_size\b.*\b64\b.*\b10 patches"):
-        fit_codebook(clusters(10, 2), codebook_size=64, iterations=5, seed=0)
+        fit_codebook(clusters(10, 2), size=64, iterations=5, seed=0)
 
 
 def test_nearest_is_the_nearest() -> None:
@@ -62,9 +62,9 @@ def test_nearest_is_the_nearest() -> None:
 
 def test_the_first_level_is_the_codebook_alone() -> None:
     points = np.random.default_rng(1).normal(size=(500, 6)).astype(np.float32)
-    alone, report = fit_codebook(points, codebook_size=8, iterations=5, seed=3)
+    alone, report = fit_codebook(points, size=8, iterations=5, seed=3)
     for levels in (1, 2):
-        codebooks, reports = fit_residual_codebooks(points, levels=levels, codebook_size=8, iterations=5, seed=3)
+        codebooks, reports = fit_residual_codebooks(points, levels=levels, size=8, iterations=5, seed=3)
         assert codebooks.shape == (levels, 8, 6)
         assert codebooks[0].tobytes() == alone.tobytes()
         assert reports[0] == report
@@ -72,7 +72,7 @@ def test_the_first_level_is_the_codebook_alone() -> None:
 
 def test_each_level_is_fitted_to_what_is_left_over() -> None:
     points = np.random.default_rng(1).normal(size=(500, 6)).astype(np.float32)
-    codebooks, reports = fit_residual_codebooks(points, levels=3, codebook_size=8, iterations=20, seed=0)
+    codebooks, reports = fit_residual_codebooks(points, levels=3, size=8, iterations=20, seed=0)
     codes = np.array([nearest_by_level(point, codebooks) for point in points])
     errors = [
         float(((points - sum(codebooks[each][codes[:, each]] for each in range(used))) ** 2).sum(1).mean())
@@ -84,7 +84,7 @@ def test_each_level_is_fitted_to_what_is_left_over() -> None:
 
 def test_points_that_leave_nothing_over() -> None:
     points = np.repeat(np.eye(4, dtype=np.float32), 10, axis=0)
-    codebooks, reports = fit_residual_codebooks(points, levels=2, codebook_size=4, iterations=20, seed=0)
+    codebooks, reports = fit_residual_codebooks(points, levels=2, size=4, iterations=20, seed=0)
     if not reports[0]["dead"]:  # each place has a centroid of its own
         assert not codebooks[1].any()
         assert reports[1]["dead"] == reports[1]["duplicates"] == 3
@@ -93,7 +93,7 @@ def test_points_that_leave_nothing_over() -> None:
 
 def test_the_record_of_levels_says_what_they_come_to() -> None:
     points = np.random.default_rng(1).normal(size=(500, 6)).astype(np.float32)
-    _, (coarse, fine) = fit_residual_codebooks(points, levels=2, codebook_size=8, iterations=4, seed=0)
+    _, (coarse, fine) = fit_residual_codebooks(points, levels=2, size=8, iterations=4, seed=0)
     assert kmeans_summary([coarse]) == coarse
     both = kmeans_summary([coarse, {**fine, "dead": 2, "duplicates": 1}])
     assert both["objective"] == coarse["objective"] + fine["objective"]

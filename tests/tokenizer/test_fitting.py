@@ -25,7 +25,7 @@ def test_blocks_on_disk_give_the_codebooks_of_all_patches(tmp_path: Path) -> Non
     with torch.inference_mode():
         points = model.encoder(patches).numpy()
     before = points.copy()
-    wanted, reports = fit_residual_codebooks(points, levels=2, codebook_size=8, iterations=5, seed=3)
+    wanted, reports = fit_residual_codebooks(points, levels=2, size=8, iterations=5, seed=3)
     assert np.array_equal(points, before)  # only overwritten if that is asked for
     stored = write_bottlenecks(model, torch.split(patches, 400), tmp_path / "points", (900, 4))
     np.testing.assert_allclose(stored, before, atol=1e-6)

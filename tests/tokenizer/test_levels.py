@@ -194,7 +194,7 @@ def test_each_level_brings_codes_nearer_to_speech(fsdd: Path) -> None:
         blank = Tokenizer(config, frames.mean(0), frames.std(0), autoencoder, torch.zeros(levels, 16, 8))
         with torch.inference_mode():
             points = blank.bottlenecks(blank.normalise(frames)[None]).flatten(0, 2).numpy()
-            codebooks, _ = fit_residual_codebooks(points, levels=levels, codebook_size=16, iterations=10, seed=0)
+            codebooks, _ = fit_residual_codebooks(points, levels=levels, size=16, iterations=10, seed=0)
             tokenizer = Tokenizer(config, blank.mean, blank.std, autoencoder, torch.from_numpy(codebooks))
             errors.append(_residual_error(tokenizer, held_out))
     assert errors[0] > 1.2 * errors[1] > 1.2**2 * errors[2]

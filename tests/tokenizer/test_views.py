@@ -52,5 +52,5 @@ def test_without_warps_and_offsets_there_is_no_other_view() -> None:
     ],
 )
 def test_what_is_no_warp_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"lm\.views"):
+    with pytest.raises(InputError, match=r"^(warps|max_speed|max_formants|dynamic_ranges)\b"):
         config(**changes)

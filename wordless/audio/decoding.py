@@ -104,14 +104,14 @@ def whole_rate(sample_rate: object, *, least: int) -> int:
 
 
 class RecordingError(InputError):
-    """A file that cannot be used as a recording; ``reason`` omits the file's name, for lists of such files.
-
-    The message alone restores the exception in another process; the reason follows as an attribute.
-    """
+    """A file that cannot be used as a recording; ``reason`` omits the file's name, for lists of such files."""
 
     def __init__(self, message: str, reason: str = "") -> None:
         super().__init__(message)
         self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:  # for pools of processes
+        return type(self), (self.message, self.reason)
 
 
 class Recording:

@@ -1,12 +1,11 @@
 """Conversion of the composed Hydra config to frozen dataclasses.
 
 OmegaConf's structured configs do not support ``Literal``, so Hydra only composes. This module checks names and types
-once, before anything runs. Rules between values are checked in each dataclass's ``__post_init__``.
+once, before anything runs. The dataclasses check ranges (wordless/base/options.py) and rules over several fields.
 """
 
 import dataclasses
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType, UnionType
@@ -49,21 +48,7 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str) -> T:
     try:
         return cast(Any, cls)(**arguments)  # type: ignore[no-any-return]  # mypy knows no constructor of any T
     except InputError as error:
-        raise error.within(name) if error.option else InputError(qualify(str(error), name)) from error
-
-
-def qualify(message: str, name: str) -> str:
-    """Put the full option path into a message: a part that several configs share says ``fit``, here ``lm.fit``.
-
-    Where several options share a dataclass, its messages say what their names begin with: ``wavenet`` becomes
-    ``next_sample.wavenet_large``.
-    """
-    place, _, last = name.rpartition(".")
-    first = re.match(r"\w+(?=[.:])", message)
-    if not place or first is None or not f"{last}_".startswith(f"{first[0]}_"):
-        return message
-    later = re.sub(rf"(?<![\w./]){first[0]}(?=\.\w)", lambda _: name, message[first.end() :])
-    return f"{name}{later}"
+        raise error.within(name) from error
 
 
 def move_seeds(config: T, by: int, *, name: str) -> T:
@@ -82,7 +67,7 @@ def move_seeds(config: T, by: int, *, name: str) -> T:
     try:
         return cast(T, dataclasses.replace(cast(Any, config), **moved))
     except InputError as error:
-        raise error.within(name) if error.option else InputError(qualify(str(error), name)) from error
+        raise error.within(name) from error
 
 
 def require_known(values: Mapping[str, object], fields: Mapping[str, object], name: str) -> None:

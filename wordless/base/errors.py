@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+MOST_BITS = 200  # of a number that a message writes in full
+
 
 class InputError(ValueError):
     """Bad input: names the argument, its value, the rule and the remedy, in one line.
@@ -57,6 +59,8 @@ def written(value: object) -> str:
             return str(value).lower()
         case "":
             return "empty"
+        case int() if value.bit_length() > MOST_BITS:  # `str` refuses thousands of digits
+            return f"a number of {value.bit_length()} bits"
         case float():
             return f"{value:g}" if float(f"{value:g}") == value else str(value)
         case list() | tuple():

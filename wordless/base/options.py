@@ -164,4 +164,4 @@ def choices_of(kind: object) -> tuple[object, ...]:
 
 
 def _number(value: float | None) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    return str(value) if isinstance(value, int) else f"{value:g}"

@@ -11,18 +11,6 @@ def require(holds: bool, option: str, value: object, rule: str) -> None:
         raise InputError(f"{option} is {value}; {rule}")
 
 
-def require_positive(config: object, group: str, *names: str) -> None:
-    """Refuse a config of the option group ``group`` whose attributes ``names`` are not all positive."""
-    for name in names:
-        require(getattr(config, name) > 0, f"{group}.{name}", getattr(config, name), "it must be positive")
-
-
-def require_least(config: object, group: str, *names: str, least: float) -> None:
-    """Refuse a config of the option group ``group`` whose attributes ``names`` are not all ``least`` or more."""
-    for name in names:
-        require(getattr(config, name) >= least, f"{group}.{name}", getattr(config, name), f"it must be {least} or more")
-
-
 def samples_to_generate(seconds: float, sample_rate: int) -> int:
     """Return the number of samples of a length that is to be generated.
 

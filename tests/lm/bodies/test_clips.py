@@ -100,7 +100,7 @@ def test_batches_that_cannot_be_are_refused() -> None:
     with pytest.raises(InputError, match=r"batch_size\b.*\b3\b"):
         ClipBatchConfig(batch_size=8).share(0, 3)
     for wrong, value in (("max_seconds", 0.0), ("max_seconds", float("nan")), ("batch_size", 1), ("seed", -1)):
-        with pytest.raises(InputError, match=rf"batches\.{wrong}\b"):
+        with pytest.raises(InputError, match=rf"^{wrong}\b"):
             WaveformBatchConfig(**{wrong: value})  # type: ignore[arg-type]  # what a user may give
 
 
@@ -145,7 +145,7 @@ def test_parts_together_are_the_whole() -> None:
     for part, batch in enumerate(parts):
         assert batch.targets.tolist() == whole.targets[part::2].tolist()
         assert torch.equal(batch.inputs, whole.inputs[part::2, : batch.inputs.shape[1]])
-    with pytest.raises(InputError, match=r"batches\.batch_size\b.*\b4\b.*\b3\b"):
+    with pytest.raises(InputError, match=r"^batch_size\b.*\b4\b.*\b3\b"):
         training().batch(0, 0, 3)
 
 

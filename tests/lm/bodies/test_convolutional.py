@@ -114,11 +114,9 @@ def test_one_seed_gives_one_encoder() -> None:
 
 
 def test_a_number_for_each_block_is_asked_for() -> None:
-    with pytest.raises(InputError, match=r"encoder\.time_strides\b.*\b1\b.*encoder\.channels\b.*\b2\b"):
+    with pytest.raises(InputError, match=r"time_strides\b.*\b2\b.*\b2 blocks\b"):
         ConvEncoderConfig(channels=(4, 8), time_strides=(2,), mel_strides=(2, 2))
-    with pytest.raises(InputError, match=r"encoder\.channels\b.*\(0,\)"):
-        ConvEncoderConfig(channels=(0,), time_strides=(2,), mel_strides=(2,))
-    with pytest.raises(InputError, match=r"encoder\.time_strides\b.*\(3, 2\).*\b1024\b"):
+    with pytest.raises(InputError, match=r"time_strides\b.*\[3, 2\].*\b1024\b"):
         ConvEncoderConfig(channels=(4, 8), time_strides=(3, 2), mel_strides=(2, 2))
 
 

@@ -95,7 +95,7 @@ def test_the_front_end_is_the_tokenizer(run: Path) -> None:
 def test_a_share_of_the_codes_is_replaced() -> None:
     codes = torch.full((50, 40, 2), 9)
     changed, lengths = replace_codes(
-        codes, torch.full((50,), 40), torch.Generator().manual_seed(0), share=0.2, codebook_size=4
+        codes, torch.full((50,), 40), torch.Generator().manual_seed(0), share=0.2, largest=3
     )
     replaced = changed != 9
     assert abs(float(replaced.float().mean()) - 0.2) < 0.02

@@ -80,9 +80,9 @@ def test_negatives_are_other_hidden_frames_of_the_clip() -> None:
 
 
 def test_shares_and_lengths_out_of_range_are_refused() -> None:
-    with pytest.raises(InputError, match=r"masking\.share\b.*\b1\.0\b"):
+    with pytest.raises(InputError, match=r"^share\b.*\b1\b"):
         MaskConfig(share=1.0)
-    with pytest.raises(InputError, match=r"masking\.length\b.*\b0\b"):
+    with pytest.raises(InputError, match=r"^length\b.*\b0\b"):
         MaskConfig(length=0)
 
 
@@ -286,11 +286,11 @@ def test_the_weights_are_counted_without_the_model(config: Wav2vec2Config) -> No
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"width": 15}, r"wav2vec2\.model\.width\b.*\b15\b.*\b2\b"),
-        ({"layers": 0}, r"wav2vec2\.model\.layers\b.*\b0\b"),
-        ({"strides": (5, 4)}, r"wav2vec2\.model\b.*kernels\b.*\[10, 8, 4\].*strides\b.*\[5, 4\]"),
-        ({"dropout": 1.0}, r"wav2vec2\.model\.dropout\b.*\b1\.0\b"),
-        ({"code_dim": 7}, r"wav2vec2\.model\.code_dim\b.*\b7\b.*\b2\b"),
+        ({"width": 15}, r"width\b.*\b15\b.*\b2\b"),
+        ({"layers": 0}, r"layers\b.*\b0\b"),
+        ({"strides": (5, 4)}, r"\bstrides\b.*\[5, 4\].*\bkernels\b"),
+        ({"dropout": 1.0}, r"dropout\b.*\b1\b"),
+        ({"code_dim": 7}, r"code_dim\b.*\b7\b.*\b2\b"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(values: dict[str, object], message: str) -> None:
@@ -302,10 +302,10 @@ def test_sizes_that_cannot_be_are_refused(values: dict[str, object], message: st
     ("values", "message"),
     [
         ({"masking": MaskConfig(share=0.0)}, "mask"),
-        ({"masking": MaskConfig(length=1)}, r"targets\.masking\.length\b.*\b1\b.*\b2\b"),
-        ({"negatives": 0}, r"targets\.negatives\b.*\b0\b"),
-        ({"final_temperature": 0.0}, r"targets\.final_temperature\b.*\b0\b"),
-        ({"diversity_weight": -math.inf}, r"targets\.diversity_weight\b.*-inf\b"),
+        ({"masking": MaskConfig(length=1)}, r"masking\.length\b.*\b1\b.*\b2\b"),
+        ({"negatives": 0}, r"negatives\b.*\b0\b"),
+        ({"final_temperature": 0.0}, r"final_temperature\b.*\b0\b"),
+        ({"diversity_weight": -math.inf}, r"diversity_weight\b.*-inf\b"),
     ],
 )
 def test_targets_that_cannot_be_are_refused(values: dict[str, object], message: str) -> None:

@@ -1,7 +1,5 @@
 """Classification: targets, batches, figures, rows, probes and what is refused."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -104,11 +102,6 @@ def test_training_tells_what_a_ridge_does(multi_label: bool) -> None:
     assert correct >= 27
 
 
-def test_out_of_range_is_refused() -> None:
-    with pytest.raises(InputError, match=r"head\.dropout\b.*\b1\b"):
-        replace(HeadConfig(), dropout=1.0)
-
-
 FIGURES = FigureConfig(resamples=50)
 SEVERAL = ClassificationOptions(label_separator=";")
 
@@ -134,8 +127,6 @@ def test_one_class_and_unknown_classes_are_refused() -> None:
         ClassificationOptions().require(["dog"] * 3)
     with pytest.raises(InputError, match=r"\b1 class\b.*\bcat\b.*corpus\.split"):
         ClassificationOptions().task(["dog", "cow"], ["dog", "cat"])
-    with pytest.raises(InputError, match=r"head\.dropout\b.*\b1\b"):
-        ClassificationOptions(dropout=1)
 
 
 def test_the_head_pools_the_states_of_each_clip() -> None:

@@ -118,12 +118,12 @@ def test_layers_are_each_the_last_or_all_side_by_side(layers: tuple[str, ...], n
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"poolings": ()}, "compare.poolings"),
-        ({"poolings": ("max", "max")}, "compare.poolings"),
-        ({"layers": ()}, "compare.layers"),
-        ({"hearings": 0}, "compare.hearings"),
-        ({"hearings": 101}, "compare.hearings"),
-        ({"hearing_rates": -0.1}, "compare.hearing_rates"),
+        ({"poolings": ()}, "poolings"),
+        ({"poolings": ("max", "max")}, "poolings"),
+        ({"layers": ()}, "layers"),
+        ({"hearings": 0}, "hearings"),
+        ({"hearings": 101}, "hearings"),
+        ({"hearing_rates": -0.1}, "hearing_rates"),
     ],
 )
 def test_impossible_vectors_are_refused(options: dict[str, object], named: str) -> None:

@@ -133,8 +133,8 @@ def test_the_context_of_the_default_sizes() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_dim": 6}, r"transformer\.model_dim\b.*\b6\b.*transformer\.heads\b.*\b2\b"),
-        ({"layers": 0}, r"transformer\.layers\b.*\b0\b"),
+        ({"model_dim": 6}, r"model_dim\b.*\b6\b.*\b4\b.*heads\b"),
+        ({"layers": 0}, r"layers\b.*\b0\b"),
     ],
 )
 def test_refuses_transformers_of_impossible_sizes(changes: dict[str, object], message: str) -> None:
@@ -143,16 +143,16 @@ def test_refuses_transformers_of_impossible_sizes(changes: dict[str, object], me
 
 
 def test_a_model_refuses_a_context_that_leaves_no_room() -> None:
-    with pytest.raises(InputError, match=r"transformer\.context_ms"):
+    with pytest.raises(InputError, match=r"^context_ms\b"):
         create_transformer(replace(TRANSFORMER, context_ms=3.0), seed=0)  # a sample for each layer
-    with pytest.raises(InputError, match=r"context_ms\b.*\b2000\.0\b.*\b16384\b"):
+    with pytest.raises(InputError, match=r"context_ms\b.*\b2000\b.*\b16384\b"):
         create_transformer(replace(TRANSFORMER, sample_rate=16_000, context_ms=2000.0), seed=0)
 
 
 def test_refuses_other_sizes() -> None:
-    with pytest.raises(InputError, match=r"^wavenet\.layers\b.*\b5\b.*wavenet\.cycles\b.*\b2\b"):
+    with pytest.raises(InputError, match=r"^layers\b.*\b5\b.*cycles\b.*\b2\b"):
         replace(WAVENET, layers=5)
-    with pytest.raises(InputError, match=r"context\.strides\b"):
+    with pytest.raises(InputError, match=r"^strides\b"):
         ContextConfig(strides=())
-    with pytest.raises(InputError, match=r"context\.layers\b.*\b15\b.*\b64 samples"):
+    with pytest.raises(InputError, match=r"^layers\b.*\b15\b.*samples"):
         ContextConfig(layers=15)

@@ -707,7 +707,7 @@ def test_codes_stand_below_their_frames(codes: int, frames_per_code: int, shown:
         for kind in ("original", "autoencoder", "codebook")
     }
     pictures["0:codes"] = np.zeros((codes, 2), np.int32)
-    page = Page(reconstruction(0, pictures, seconds=1.0, codebook_size=4, name="a clip"))
+    page = Page(reconstruction(0, pictures, seconds=1.0, largest=3, name="a clip"))
     spans = []
     for image in page.named("image"):
         across, _, _, _, left, _ = (float(value) for value in re.findall(r"-?[\d.]+", str(image["transform"])))

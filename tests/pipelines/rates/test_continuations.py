@@ -14,8 +14,13 @@ from safetensors.numpy import load_file
 from lm.generation import Sampling
 from lm.model import LanguageModel
 from pipelines.pages.report import write_report
-from pipelines.rates.continuations import continued_clips, require_long_enough, window_levels
-from pipelines.rates.labels import windows_of, windows_of_coded
+from pipelines.rates.continuations import (
+    continued_clips,
+    require_long_enough,
+    window_levels,
+    windows_of,
+    windows_of_coded,
+)
 from pipelines.results.rates import stabilities
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings

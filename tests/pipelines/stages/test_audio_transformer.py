@@ -14,25 +14,22 @@ from torch import Tensor
 from lm.bodies.audio_transformer import VARIANTS, create_audio_transformer, load_classifier
 from lm.bodies.options import AudioTransformerConfig, HeadConfig, WaveformAugmentationConfig, WaveformBatchConfig
 from lm.bodies.waveforms import augmenting_waveforms
-from lm.heads.classification import ClassLoss, Label, LabelledSplit
+from lm.heads.classification import ClassLoss, Label
 from lm.options import POOLINGS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.stages.audio_transformer import audio_transformer, audio_transformer_features
-from pipelines.stages.labels import Labels
+from pipelines.stages.labels import LabelledTraining, Labels
 from pipelines.stages.options import AudioTransformerSettings
-from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveforms
+from pipelines.stages.stored_arrays import split_waveforms, waveforms
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Store
+from pipelines.store.store import Entry
+from tests.pipelines.stages.tones import RATE, labels_of, tone_corpus
+from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.hearings import hearings
-from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.audio.recordings.manifest import Manifest, Split
 from wordless.audio.waveform import FloatArray
-from wordless.base.errors import InputError
-from wordless.base.files import file_hash
-from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
 from wordless.training.options import FitConfig
 
-RATE = 8000
 PATCH = 200  # samples
 MODEL = AudioTransformerConfig(
     front_end=64, width=16, layers=2, heads=2, ffn_dim=32, pool_every=1, wavelet_levels=3, patches=16, dropout=0.0
@@ -48,53 +45,14 @@ SHORT = replace(SETTINGS, fit=replace(SETTINGS.fit, steps=2))
 SPLITS: tuple[Split, ...] = ("train", "train", "train", "validation", "test")
 
 
-def sound(label: str, number: int) -> FloatArray:
-    """A low or a high tone in noise, of 0.05 to 0.85 seconds."""
-    rng = np.random.default_rng([number, len(label)])
-    time = np.arange(round(RATE * (0.05 + 0.2 * number))) / RATE
-    tone = 0.3 * np.sin(2 * np.pi * (300 if label == "low" else 2000) * time)
-    return (tone + rng.normal(0, 0.02, len(time))).astype(np.float32)
-
-
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    root = tmp_path_factory.mktemp("corpus")
-    clips = []
-    for label in ("high", "low"):
-        for number, split in enumerate(SPLITS):
-            path = root / f"{label}_{number}.wav"
-            soundfile.write(path, samples := sound(label, number), RATE)
-            clips.append(
-                Clip(
-                    path=path.name,
-                    num_samples=len(samples),
-                    sample_rate=RATE,
-                    size=path.stat().st_size,
-                    sha256=file_hash(path),
-                    label=label,
-                    split=split,
-                )
-            )
-    return Manifest(root=root, clips=tuple(clips))
-
-
-def session_of(folder: Path) -> Session:
-    return Session(
-        store=Store(folder / "store"),
-        gang=Alone(torch.device("cpu")),
-        terminal=Terminal(silent=True),
-        folder=folder / "run",
-        workers=1,
-    )
+    return tone_corpus(tmp_path_factory.mktemp("corpus"), SPLITS, first=0.05, step=0.2)
 
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
-    return session_of(tmp_path_factory.mktemp("session"))
-
-
-def labels_of(manifest: Manifest) -> dict[str, Label | None]:
-    return {clip.path: clip.label for clip in manifest.clips}
+    return silent_session(tmp_path_factory.mktemp("session"))
 
 
 def trained(
@@ -157,7 +115,7 @@ def test_it_learns_to_tell_tones_apart_and_again_the_same(session: Session, corp
     with torch.no_grad():
         wanted = model(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))[0].softmax(0)
     np.testing.assert_allclose(scores[6], wanted, atol=1e-4)
-    again = trained(session_of(tmp_path), corpus, SETTINGS)
+    again = trained(silent_session(tmp_path), corpus, SETTINGS)
     assert not again.reused
     for name in ("model.safetensors", "config.json"):
         assert (again.folder / name).read_bytes() == (entry.folder / name).read_bytes()
@@ -171,34 +129,18 @@ def test_every_variant_is_trained_and_read(variant: str, session: Session, corpu
     assert load_file(features.folder / "features.safetensors")["audio_transformer/layer_2:thirds"].shape == (10, 48)
 
 
-def test_labels_decide_the_key_and_clips_without_one_are_left_out(session: Session, corpus: Manifest) -> None:
-    whole = trained(session, corpus, SHORT)
-    test = {clip.path: None if clip.split == "test" else clip.label for clip in corpus.clips}
-    assert trained(session, corpus, SHORT, test).key == whole.key
-    fewer = [trained(session, corpus, SHORT, {**labels_of(corpus), f"high_{row}.wav": None}) for row in (0, 1)]
-    assert len({whole.key, *(each.key for each in fewer)}) == 3
-    with pytest.raises(InputError, match=r"\b0 train clips"):
-        trained(session, corpus, SHORT, dict.fromkeys(test))
-
-
-def test_clips_may_be_of_several_classes(session: Session, corpus: Manifest) -> None:
-    both: dict[str, Label | None] = {clip.path: (str(clip.label), "tone") for clip in corpus.clips}
-    entry = trained(session, corpus, SHORT, both, classes=("high", "low", "tone"), multi_label=True)
-    scores = load_file(features_of(session, corpus, entry) / "scores.safetensors")["scores"]
-    assert scores.shape == (10, 3)
-    assert abs(scores.sum(1) - 1).max() > 0.01  # each class by itself
-
-
 def test_shares_of_a_batch_have_the_gradient_of_the_whole(session: Session, corpus: Manifest) -> None:
     """What two processes sum is what one process computes."""
     sounds, known = waveforms(session, corpus, RATE), labels_of(corpus)
-    train, held_out = (LabelledSplit.of(*split_waveforms(sounds, corpus, split), known) for split in TRAINED_ON)
-    batches, _ = Labels(by_clip=known, classes=("high", "low")).batches(
-        train,
-        held_out,
-        SHORT.batches.at_rate(RATE),
-        augmenting_waveforms(SHORT.augmentation),
+    labels, clips = Labels(by_clip=known, classes=("high", "low")), split_waveforms(sounds, corpus, "train")
+    training = LabelledTraining(
+        option="",
+        batches=SHORT.batches.at_rate(RATE),
+        make_view=augmenting_waveforms(SHORT.augmentation),
+        label_smoothing=0.0,
+        fit=SHORT.fit,
     )
+    batches, _ = training.batches_of(labels, clips, clips)
     model = load_classifier(trained(session, corpus, SHORT).folder)
 
     def gradient(parts: int) -> Tensor:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from omegaconf import OmegaConf
 from safetensors.numpy import load_file
@@ -24,8 +23,9 @@ from pipelines.stages.options import BaselineSettings, TokenizerSettings
 from pipelines.stages.stored_arrays import heard_frames, open_heard, spectrograms, stored_spectrograms
 from pipelines.stages.tokenizer import frame_sample
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Store
-from tests.pipelines.tiny import AUDIO, sweep
+from pipelines.store.store import Entry
+from tests.pipelines.stages.tones import write_clip
+from tests.pipelines.tiny import AUDIO, silent_session, sweep
 from tests.test_configs import CONF
 from wordless.audio.reading import read
 from wordless.audio.recordings.hearings import Hearing, hearings
@@ -34,9 +34,6 @@ from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import FloatArray
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
-from wordless.base.files import file_hash
-from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
 
 SPLITS: tuple[Split, ...] = (*["train"] * 6, *["validation"] * 2, *["test"] * 2)
 CLASSES = ("falls", "rises")
@@ -70,17 +67,7 @@ def _sound(label: str, number: int) -> FloatArray:
 
 
 def _clip(root: Path, name: str, samples: FloatArray, label: str | None, split: Split) -> Clip:
-    path = root / name
-    soundfile.write(path, samples, AUDIO.sample_rate)
-    return Clip(
-        path=name,
-        num_samples=len(samples),
-        sample_rate=AUDIO.sample_rate,
-        size=path.stat().st_size,
-        sha256=file_hash(path),
-        label=label,
-        split=split,
-    )
+    return write_clip(root, name, samples, label, split, AUDIO.sample_rate)
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +83,6 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     )
 
 
-def _session(folder: Path) -> Session:
-    return Session(
-        store=Store(folder / "store"),
-        gang=Alone(torch.device("cpu")),
-        terminal=Terminal(silent=True),
-        folder=folder / "run",
-        workers=1,
-    )
-
-
 def _sample(session: Session, manifest: Manifest) -> Entry:
     tokenizer = build(TokenizerSettings, _values("tokenizer", "tiny"), name="tokenizer")
     return frame_sample(session, manifest, AUDIO, tokenizer)
@@ -113,7 +90,7 @@ def _sample(session: Session, manifest: Manifest) -> Entry:
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
-    return _session(tmp_path_factory.mktemp("session"))
+    return silent_session(tmp_path_factory.mktemp("session"))
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +142,7 @@ def test_spectrograms_of_train_and_validation_lie_on_disk(manifest: Manifest, sa
 
 @pytest.mark.slow
 def test_workers_change_no_byte(session: Session, manifest: Manifest, stored: Entry, tmp_path: Path) -> None:
-    others = replace(_session(tmp_path), workers=2)
+    others = replace(silent_session(tmp_path), workers=2)
     assert _hashes(spectrograms(others, manifest, AUDIO, _sample(others, manifest))) == _hashes(stored)
 
 
@@ -180,7 +157,7 @@ def labelled(session: Session, manifest: Manifest, stored: Entry) -> Entry:
 
 
 def test_one_seed_gives_the_same_bytes(manifest: Manifest, contrasted: Entry, labelled: Entry, tmp_path: Path) -> None:
-    session = _session(tmp_path)
+    session = silent_session(tmp_path)
     stored = spectrograms(session, manifest, AUDIO, _sample(session, manifest))
     again = simclr(session, stored, (), SETTINGS), supervised(session, stored, _labels(manifest), SETTINGS)
     for entry, other in zip((contrasted, labelled), again, strict=True):

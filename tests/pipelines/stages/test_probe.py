@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from safetensors.numpy import save_file
 
 from lm.options import ProbeConfig
@@ -18,13 +17,12 @@ from pipelines.methods.table import METHODS
 from pipelines.results.probed_folds import ProbedFolds, compare
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, Store
+from pipelines.store.store import Entry, Recipe
 from pipelines.store.stored_features import features_by_method
+from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Manifest, Split
 from wordless.audio.recordings.splits import Fold, folds
 from wordless.base.errors import InputError
-from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
 
 CONFIG = ProbeConfig(layer_penalties=2, penalties=5, resamples=50, learning_curve=(0.1, 1.0))
 OTHERWISE: dict[str, Any] = {  # another value for each option of CONFIG
@@ -79,16 +77,6 @@ def representations(manifest: Manifest) -> dict[str, np.ndarray]:
     }
 
 
-def session_of(place: Path) -> Session:
-    return Session(
-        store=Store(place / "store"),
-        gang=Alone(torch.device("cpu")),
-        terminal=Terminal(silent=True),
-        folder=place / "run",
-        workers=1,
-    )
-
-
 def stored(session: Session, name: str, tensors: Mapping[str, np.ndarray], file: str = "features") -> Entry:
     """An entry of features, as other stages make them."""
 
@@ -114,7 +102,7 @@ def together(
 
 
 def asked(place: Path, manifest: Manifest, **changes: Any) -> dict[str, Any]:
-    session = session_of(place)
+    session = silent_session(place)
     entry = stored(session, "features", representations(manifest))
     return together(session, manifest, [entry], replace(CONFIG, **changes)).read_json("probe.json")
 
@@ -144,7 +132,7 @@ def test_every_method_has_as_many_penalties_and_the_best_layer_is_chosen(tmp_pat
 
 
 def test_what_was_trained_on_the_labels_is_probed_with_all_of_them(tmp_path: Path) -> None:
-    manifest, session = held_out(corpus()), session_of(tmp_path)
+    manifest, session = held_out(corpus()), silent_session(tmp_path)
     methods = ("ast", "simclr", "supervised")
     entry = stored(session, "features", {f"{of}:mean": signal(manifest, noise=1) for of in methods})
     found = together(session, manifest, [entry], CONFIG).read_json("probe.json")
@@ -158,7 +146,7 @@ def test_what_was_trained_on_the_labels_is_probed_with_all_of_them(tmp_path: Pat
 
 def test_networks_that_know_the_labels_are_chosen_by_validation_clips_alone(tmp_path: Path) -> None:
     """Cross-validation would ask them about speakers whose labels they have learned."""
-    manifest, session = held_out(corpus()), session_of(tmp_path)
+    manifest, session = held_out(corpus()), silent_session(tmp_path)
     entry = stored(session, "features", {f"{of}:mean": signal(manifest, noise=2) for of in ("simclr", "supervised")})
     chosen: dict[str, dict[str, Any]] = {}
     for choose_by in ("validation", "group"):
@@ -171,7 +159,7 @@ def test_networks_that_know_the_labels_are_chosen_by_validation_clips_alone(tmp_
 
 @pytest.mark.parametrize("option", OTHERWISE)
 def test_every_option_is_in_the_key(option: str, tmp_path: Path) -> None:
-    manifest, session = held_out(corpus()), session_of(tmp_path)
+    manifest, session = held_out(corpus()), silent_session(tmp_path)
     entry = stored(session, "features", {"gpt:mean": signal(manifest, noise=1)})
     keys = {
         probe_methods(session, manifest, [entry], config, labelled=())["gpt"].key
@@ -185,7 +173,7 @@ def test_every_option_has_a_test_of_its_key() -> None:
 
 
 def test_entries_are_put_together_and_scores_of_a_head_stand_beside_them(tmp_path: Path) -> None:
-    manifest, session = held_out(corpus()), session_of(tmp_path)
+    manifest, session = held_out(corpus()), silent_session(tmp_path)
     all_of_them = representations(manifest)
     parts = [
         stored(session, part, {key: value for key, value in all_of_them.items() if key.startswith(part)})
@@ -206,7 +194,7 @@ def test_entries_are_put_together_and_scores_of_a_head_stand_beside_them(tmp_pat
 
 def test_a_method_is_asked_once_whatever_it_is_compared_with(tmp_path: Path) -> None:
     """As in a sweep, where log-mel is the same for every codebook."""
-    manifest, session = held_out(corpus()), session_of(tmp_path)
+    manifest, session = held_out(corpus()), silent_session(tmp_path)
     all_of_them = representations(manifest)
     log_mel, gpt = (
         stored(session, part, {key: value for key, value in all_of_them.items() if key.startswith(part)})
@@ -236,7 +224,7 @@ def test_several_labels_are_probed_and_compared(tmp_path: Path) -> None:
         clip.path: clip.label and f"{clip.label};{'loud' if signal_is_loud(clip) else 'soft'}" for clip in plain.clips
     }
     manifest = replace(plain, clips=tuple(replace(clip, label=labels[clip.path]) for clip in plain.clips))
-    session = session_of(tmp_path)
+    session = silent_session(tmp_path)
     entry = stored(session, "features", representations(plain))
     config = replace(CONFIG, label_separator=";")
     found = together(session, manifest, [entry], config).read_json("probe.json")
@@ -306,7 +294,7 @@ def test_recordings_without_a_label_are_no_obstacle() -> None:
 
 
 def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_path: Path) -> None:
-    manifest, session = held_out(corpus()), session_of(tmp_path)
+    manifest, session = held_out(corpus()), silent_session(tmp_path)
     tensors = {
         **representations(manifest),
         "gpt/all_layers:thirds": signal(manifest, noise=2, seed=5),  # under a pooling that the codes do not have
@@ -356,7 +344,7 @@ def many_speakers() -> Manifest:
 
 
 def test_intervals_of_layers_and_curves_are_over_speakers_as_those_of_the_table(tmp_path: Path) -> None:
-    session, manifest = session_of(tmp_path), many_speakers()
+    session, manifest = silent_session(tmp_path), many_speakers()
     entries = [stored(session, "features", representations(manifest))]
     found = together(session, manifest, entries, CONFIG).read_json("probe.json")
     compared = compare(ProbedFolds(probes={("test", CONFIG.seed): found}, by="split", config=CONFIG))
@@ -371,7 +359,7 @@ def test_intervals_of_layers_and_curves_are_over_speakers_as_those_of_the_table(
 
 def test_the_key_of_probes_says_whether_groups_are_resampled(tmp_path: Path) -> None:
     """On folds, and with few groups, intervals are over clips, and the key is that of a corpus without groups."""
-    session = session_of(tmp_path)
+    session = silent_session(tmp_path)
     many, few = many_speakers(), held_out(corpus())
     for manifest, resampled in ((many, True), (few, False)):
         entries = [stored(session, f"{resampled}", representations(manifest))]

@@ -21,16 +21,16 @@ from pipelines.stages.options import FinetuningSettings, PretrainingSettings, Wa
 from pipelines.stages.stored_arrays import split_waveforms, waveforms
 from pipelines.stages.wav2vec2 import Body, Sound, random_wav2vec2, speech_features, wav2vec2, wav2vec2_finetuned
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Store
+from pipelines.store.store import Entry
 from tests.lm.bodies.speech import RATE, SMALL, TARGETS
+from tests.pipelines.stages.tones import labels_of, write_clip
+from tests.pipelines.tiny import silent_session
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.recordings.hearings import hearings
-from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.audio.recordings.manifest import Manifest, Split
 from wordless.audio.speech_models.encoder import load_speech_encoder
 from wordless.base.errors import InputError
-from wordless.base.files import file_hash
 from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
 from wordless.training.options import FitConfig
 
 BATCHES = WaveformBatchConfig(batch_size=4, max_seconds=0.5)
@@ -58,36 +58,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
         for number, split in enumerate(SPLITS):
             rng, time = np.random.default_rng([number, pitch]), np.arange(round(RATE * (0.15 + 0.08 * number))) / RATE
             samples = 0.3 * np.sin(2 * np.pi * (pitch * time + rng.random())) + rng.normal(0, 0.02, len(time))
-            path = root / f"{label}_{number}.wav"
-            soundfile.write(path, samples, RATE)
-            size, sha256 = path.stat().st_size, file_hash(path)
-            clips.append(
-                Clip(
-                    path=path.name,
-                    num_samples=len(samples),
-                    sample_rate=RATE,
-                    size=size,
-                    sha256=sha256,
-                    label=label,
-                    split=split,
-                )
-            )
+            clips.append(write_clip(root, f"{label}_{number}.wav", samples.astype(np.float32), label, split, RATE))
     return Manifest(root=root, clips=tuple(clips))
-
-
-def session_of(folder: Path, *, workers: int = 1) -> Session:
-    return Session(
-        store=Store(folder / "store"),
-        gang=Alone(torch.device("cpu")),
-        terminal=Terminal(silent=True),
-        folder=folder / "run",
-        workers=workers,
-    )
 
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
-    return session_of(tmp_path_factory.mktemp("session"))
+    return silent_session(tmp_path_factory.mktemp("session"))
 
 
 def sound_of(session: Session, manifest: Manifest) -> Sound:
@@ -101,10 +78,6 @@ def pretrained(session: Session, manifest: Manifest, settings: Wav2vec2Settings 
 def finetuned(session: Session, manifest: Manifest, labels: Mapping[str, Label | None], body: Body) -> Entry:
     own = Labels(by_clip=labels, classes=("high", "low"))
     return wav2vec2_finetuned(session, sound_of(session, manifest), own, body, SETTINGS.finetuning, sample_rate=RATE)
-
-
-def labels_of(manifest: Manifest) -> dict[str, Label | None]:
-    return {clip.path: clip.label for clip in manifest.clips}
 
 
 def bytes_of(entry: Entry) -> dict[str, bytes]:
@@ -153,7 +126,7 @@ def test_only_the_wanted_layers_are_candidates(session: Session, corpus: Manifes
 def test_the_same_again_with_any_number_of_workers(
     workers: int, session: Session, corpus: Manifest, tmp_path: Path
 ) -> None:
-    other = session_of(tmp_path, workers=workers)
+    other = silent_session(tmp_path, workers=workers)
     made = []
     for each in (session, other):
         trained = pretrained(each, corpus)
@@ -213,18 +186,11 @@ def test_fine_tuning_learns_to_tell_tones_apart(session: Session, corpus: Manife
     np.testing.assert_allclose(scores[0], np.mean(heard, axis=0), atol=1e-5)
 
 
-def test_clips_without_a_label_are_left_out(session: Session, corpus: Manifest, tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, sample_rate=RATE)
-    body = Body.of_weights(tmp_path)
-    with pytest.raises(InputError, match=r"\b0 train clips"):
-        finetuned(session, corpus, {}, body)
-
-
 def test_clips_that_are_too_short_to_hide_a_span_are_counted(
     corpus: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     targets = replace(TARGETS, masking=MaskConfig(share=0.5, length=10))
-    loud = replace(session_of(tmp_path), terminal=Terminal())
+    loud = replace(silent_session(tmp_path), terminal=Terminal())
     longer = replace(SETTINGS, pretraining=replace(SETTINGS.pretraining, targets=targets))
     pretrained(loud, corpus, longer)
     told = capsys.readouterr().err

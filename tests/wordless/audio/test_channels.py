@@ -8,7 +8,6 @@ import soundfile
 
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.decoding import Channel, ChannelPowers, RecordingError
-from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import MOST_TIMES, read, read_beginning, read_blocks, resample_blocks
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
@@ -162,8 +161,6 @@ def test_other_choices_are_refused(tmp_path: Path, channel: Channel) -> None:
     write(tmp_path / "a.wav", noise(0), noise(1))
     with pytest.raises(InputError, match="channel"):
         read(tmp_path / "a.wav", channel=channel)
-    with pytest.raises(InputError, match=r"audio\.channel"):
-        SpectrogramConfig(channel=channel)
 
 
 @pytest.mark.parametrize("rate", [1, 10, 200])

@@ -1,14 +1,21 @@
-"""The log-mel front end: exact frames, no look-ahead, and the numbers of a slow reference."""
+"""The log-mel front end: exact frames without look-ahead, as a slow reference has them; its options and warps."""
 
+import math
+import re
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.lm.reference import warped_by_loops
 from tests.reference import log_mel_frame
-from wordless.audio.options import SMALLEST_FLOOR, SpectrogramConfig
-from wordless.audio.spectrogram import LogMel
+from wordless.audio.options import SMALLEST_FLOOR, AudioSettings, MeanRemoval, SpectrogramConfig, empty_bands
+from wordless.audio.spectrogram import LogMel, limit_range, subtract_mean, warp
 from wordless.audio.waveform import LOUDEST
+from wordless.base.configuration import build
 from wordless.base.errors import InputError
 
 CONFIG = SpectrogramConfig(sample_rate=8_000, window_length=200, hop_length=80, n_mels=20)
@@ -48,24 +55,21 @@ def test_history_in_front_gives_the_frames_of_the_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("option", "values"),
     [
-        ({"sample_rate": 0}, r"audio\.sample_rate\b.*\b0\b"),
-        ({"hop_length": 401}, r"hop_length\b.*window_length"),
-        ({"f_max": 9_000.0}, r"audio\.f_max\b.*\b9000\b"),
-        ({"n_mels": 201}, r"audio\.n_mels\b.*\b201\b.*\b200\b"),
-        ({"floor": 0.0}, r"audio\.floor\b.*\b0\b"),
+        ("sample_rate", [0]),
+        ("hop_length", [401]),
+        ("f_max", [9_000.0]),
+        ("n_mels", [201]),
+        ("channel", [-1, "left"]),
+        ("floor", [0.0, -1.0, 1e-46, float("nan"), float("inf")]),  # silence would have no logarithm
     ],
 )
-def test_values_out_of_range_are_refused(values: dict[str, float], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        SpectrogramConfig(**values)  # type: ignore[arg-type]  # what a user may give
-
-
-@pytest.mark.parametrize("floor", [0.0, -1.0, 1e-46, float("nan"), float("inf")])
-def test_a_floor_that_leaves_silence_without_a_logarithm_is_refused(floor: float) -> None:
-    with pytest.raises(InputError, match=r"audio\.floor\b"):
-        SpectrogramConfig(floor=floor)
+def test_values_out_of_range_are_refused(option: str, values: list[object]) -> None:
+    for value in values:
+        with pytest.raises(InputError) as refused:
+            SpectrogramConfig(**{option: value})  # type: ignore[arg-type]  # what a user may give
+        assert option in (refused.value.option, *refused.value.message.split()) or refused.value.option == "f_min"
 
 
 @pytest.mark.parametrize(
@@ -81,3 +85,193 @@ def test_the_loudest_sound_that_is_let_in_has_a_finite_spectrogram(config: Spect
     noise = LOUDEST * torch.empty(1, 16_000).uniform_(-1, 1, generator=torch.Generator().manual_seed(0)).sign()
     for samples in (loudest, noise, torch.zeros(1, 16_000), torch.full((1, 16_000), 1e-45)):
         assert LogMel(config)(samples).isfinite().all()
+
+
+FRAMES = torch.from_numpy(np.random.default_rng(0).normal(-3, 2, (37, 5)).astype(np.float32))
+
+
+def removed(how: MeanRemoval, cuts: tuple[int, ...] = ()) -> torch.Tensor:
+    return torch.cat(list(subtract_mean(torch.tensor_split(FRAMES, sorted(cuts)), how)))
+
+
+@given(cuts=st.lists(st.integers(0, len(FRAMES)), max_size=5), how=st.sampled_from(["none", "clip", "running"]))
+def test_pieces_give_what_the_whole_gives(cuts: list[int], how: MeanRemoval) -> None:
+    torch.testing.assert_close(removed(how, tuple(cuts)), removed(how), rtol=0, atol=1e-5)
+
+
+def test_a_clip_has_no_mean_left() -> None:
+    torch.testing.assert_close(removed("clip").mean(0), torch.zeros(5), rtol=0, atol=1e-6)
+
+
+def test_the_running_mean_is_that_of_the_frames_so_far() -> None:
+    wanted = torch.stack([FRAMES[t] - FRAMES[: t + 1].mean(0) for t in range(len(FRAMES))])
+    torch.testing.assert_close(removed("running"), wanted, rtol=0, atol=1e-5)
+
+
+def test_the_running_mean_looks_at_nothing_later() -> None:
+    other = torch.cat([FRAMES[:20], FRAMES[20:] + 5])
+    assert torch.equal(removed("running")[:20], next(iter(subtract_mean([other], "running")))[:20])
+
+
+def test_a_channel_is_forgotten() -> None:
+    """A fixed filter adds a constant to each band of the log-mel."""
+    coloured = FRAMES + torch.tensor([3.0, -1.0, 0.0, 2.0, 5.0])
+    torch.testing.assert_close(next(iter(subtract_mean([coloured], "clip"))), removed("clip"), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["none", "clip", "running"])
+def test_nothing_stays_nothing(how: MeanRemoval) -> None:
+    assert list(subtract_mean([], how)) == []
+
+
+def test_a_range_raises_what_lies_too_far_below_the_loud() -> None:
+    """A recording of twice the level, noise and all, is told apart in the same way."""
+    frames = torch.linspace(-20, 0, 400).reshape(40, 10)
+    (told,) = limit_range([frames], 40.0)
+    floor = np.quantile(frames.numpy(), 0.99) - 4 * np.log(10)
+    assert told.min().item() == pytest.approx(floor, abs=0.1)
+    torch.testing.assert_close(told[-1], frames[-1], rtol=0, atol=1e-3)
+    (louder,) = limit_range([frames + np.log(4.0)], 40.0)
+    torch.testing.assert_close(louder, told + np.log(4.0), rtol=0, atol=1e-4)
+    assert torch.equal(torch.cat(list(limit_range([frames[:7], frames[7:]], 40.0))), told)
+    assert list(limit_range([frames], None)) == [frames]
+    assert list(limit_range([], 40.0)) == []
+
+
+OTHERS: dict[str, Any] = {
+    "n_mels": 40,
+    "f_min": 0.0,
+    "f_max": None,
+    "floor": 1e-4,
+    "dynamic_range": None,
+    "remove_mean": "none",
+    "channel": "mean",
+}
+
+
+def spectrogram(**values: object) -> SpectrogramConfig:
+    return build(AudioSettings, {"sample_rate": 16_000, **OTHERS, **values}, name="audio").spectrogram()
+
+
+@pytest.mark.parametrize(
+    ("rate", "window", "hop"),
+    [(8_000, 200, 80), (16_000, 400, 160), (22_050, 551, 220), (44_100, 1102, 441), (48_000, 1200, 480)],
+)
+def test_a_window_is_as_long_at_every_rate(rate: int, window: int, hop: int) -> None:
+    config = spectrogram(sample_rate=rate)
+    assert (config.window_length, config.hop_length) == (window, hop)
+
+
+def test_samples_take_the_place_of_the_default() -> None:
+    assert spectrogram(window_length=512).window_length == 512
+    assert spectrogram(window_length=512, window_ms=None).hop_length == 160
+    assert spectrogram(hop_length=100).hop_length == 100
+    assert spectrogram(window_ms=32.0, hop_ms=8).window_length == 512
+
+
+@pytest.mark.parametrize(
+    ("values", "option"),
+    [
+        ({"window_ms": 32.0, "window_length": 512}, "window_ms"),
+        ({"hop_ms": 5.0, "hop_length": 160}, "hop_ms"),
+        ({"hop_ms": None}, "hop_ms"),
+        ({"window_ms": 0}, "window_ms"),
+        ({"window_ms": float("inf")}, "window_ms"),
+        ({"hop_ms": 30.0}, "hop_length"),
+        ({"window_length": 1_000_000_000}, "window_length"),
+        ({"sample_rate": 10**12}, "sample_rate"),
+        ({"sample_rate": 1_000_000, "n_mels": 1025}, "n_mels"),
+    ],
+)
+def test_lengths_that_will_not_do_are_refused(values: dict[str, object], option: str) -> None:
+    with pytest.raises(InputError) as refused:
+        spectrogram(**values)
+    assert option in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"sample_rate": 48_000, "window_length": 400, "hop_length": 160, "n_mels": 80},
+        {"sample_rate": 200, "n_mels": 80},  # a window with too few frequencies for so many bands
+    ],
+)
+def test_empty_bands_are_refused_with_what_would_do(values: dict[str, object]) -> None:
+    with pytest.raises(InputError) as refused:
+        spectrogram(**values)
+    assert refused.value.option == "n_mels"
+    remedies = dict(re.findall(r"\b(n_mels|window_ms)=([\d.]+)\b", refused.value.remedy))
+    assert spectrogram(sample_rate=values["sample_rate"], n_mels=80, window_ms=float(remedies["window_ms"]))
+    if "n_mels" in remedies:
+        assert spectrogram(**{**values, "n_mels": int(remedies["n_mels"])})
+
+
+@given(st.sampled_from([4_000, 8_000, 16_000, 48_000]), st.integers(20, 1_000), st.integers(1, 100))
+def test_a_band_is_empty_where_no_bin_lies_between_its_edges(rate: int, window: int, bands: int) -> None:
+    """The bins of torchaudio's filters, at which LogMel looks; floating point decides where a bin lies on an edge."""
+    if bands > window // 2:
+        return
+    config = SpectrogramConfig(sample_rate=rate, window_length=window, hop_length=10, n_mels=bands)
+    top = 2595 * math.log10(1 + rate / 2 / 700)
+    edges = [700 * (10 ** (top * number / (bands + 1) / 2595) - 1) for number in range(bands + 2)]
+    bins = [number * (rate / 2) / (window // 2) for number in range(window // 2 + 1)]
+
+    def empty(slack: float) -> int:
+        inside = [
+            any(low + slack < each < high - slack for each in bins) for low, high in zip(edges, edges[2:], strict=False)
+        ]
+        return inside.count(False)
+
+    assert empty(-0.01) <= empty_bands(config) <= empty(0.01)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"sample_rate": 200, "window_ms": 640.0, "hop_ms": 80.0, "n_mels": 40},
+        {"sample_rate": 10, "window_ms": 8_000.0, "hop_ms": 1_000.0, "n_mels": 20},
+        {"sample_rate": 2, "window_ms": None, "hop_ms": None, "window_length": 64, "hop_length": 8, "n_mels": 8},
+    ],
+)
+def test_front_ends_of_low_rates_have_full_bands(values: dict[str, object]) -> None:
+    assert not empty_bands(spectrogram(**values))
+
+
+def _spectrograms(clips: int, time: int, mels: int) -> torch.Tensor:
+    return torch.randn(clips, time, mels, generator=torch.Generator().manual_seed(0))
+
+
+@given(
+    passages=st.lists(st.tuples(st.integers(0, 5), st.integers(1, 12)), min_size=1, max_size=3),
+    warps=st.tuples(st.floats(0.5, 2), st.floats(0.5, 2)),
+    mels=st.integers(1, 6),
+)
+def test_every_point_is_read_between_its_neighbours(
+    passages: list[tuple[int, int]], warps: tuple[float, float], mels: int
+) -> None:
+    spectrograms = _spectrograms(len(passages), 17, mels)
+    starts, lengths = (torch.tensor(column) for column in zip(*passages, strict=True))
+    speeds = torch.linspace(1, warps[0], len(passages), dtype=torch.float64)
+    formants = torch.linspace(1, warps[1], len(passages), dtype=torch.float64)
+    found, new = warp(spectrograms, lengths, speeds=speeds, formants=formants, starts=starts)
+    for row, (start, length) in enumerate(passages):
+        wanted = warped_by_loops(spectrograms[row].tolist(), start, length, float(speeds[row]), float(formants[row]))
+        assert int(new[row]) == len(wanted)
+        np.testing.assert_allclose(found[row, : len(wanted)].numpy(), wanted, atol=1e-5)
+        assert not found[row, len(wanted) :].any()
+
+
+def test_neither_faster_nor_higher_is_the_same_bytes() -> None:
+    spectrograms = _spectrograms(2, 9, 5)
+    ones = torch.ones(2)
+    found, lengths = warp(spectrograms, torch.tensor([9, 9]), speeds=ones, formants=ones)
+    assert torch.equal(found, spectrograms)
+    assert lengths.tolist() == [9, 9]
+
+
+def test_twice_as_fast_is_half_as_long_and_a_formant_above_one_lowers() -> None:
+    ramp = torch.arange(8.0)[None, None, :].expand(1, 10, 8)
+    found, lengths = warp(ramp, torch.tensor([10]), speeds=torch.tensor([2.0]), formants=torch.tensor([2.0]))
+    assert lengths.tolist() == [5]
+    assert found[0, 0].tolist() == [0.5, 2.5, 4.5, 6.5, 7, 7, 7, 7]

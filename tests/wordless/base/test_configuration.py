@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordless.audio.options import SpectrogramConfig
-from wordless.base.configuration import build, qualify
+from wordless.base.configuration import build
 from wordless.base.errors import InputError
 
 
@@ -140,26 +140,3 @@ def test_junk_is_built_or_refused_in_one_line(values: dict[str, object]) -> None
     except InputError as refused:
         outcome = str(refused)
     assert isinstance(outcome, Outer) or "\n" not in str(outcome)
-
-
-@pytest.mark.parametrize(
-    ("name", "message", "full"),
-    [
-        ("lm.fit", "fit.lr is 0; see fit.steps", "lm.fit.lr is 0; see lm.fit.steps"),
-        ("lm.fit", "fit: give it", "lm.fit: give it"),
-        ("lm.fit", "fit.lr is 0, and at most 3 fit. Choose", "lm.fit.lr is 0, and at most 3 fit. Choose"),
-        ("lm.fit", "fitness.lr is 0", "fitness.lr is 0"),
-        ("lm.fit", "lm.fit.lr is 0", "lm.fit.lr is 0"),
-        ("tokenizer.fit", "fit.lr is 0, as in lm.fit.lr", "tokenizer.fit.lr is 0, as in lm.fit.lr"),
-        (
-            "a.wavenet_large",
-            "wavenet.layers is 0 and wavenet.cycles 2",
-            "a.wavenet_large.layers is 0 and a.wavenet_large.cycles 2",
-        ),
-        ("a.wavenet", "wavenet_large.layers is 0", "wavenet_large.layers is 0"),
-        ("a.large_wavenet", "wavenet.layers is 0", "wavenet.layers is 0"),
-        ("fit", "fit.lr is 0", "fit.lr is 0"),
-    ],
-)
-def test_messages_name_the_whole_option(name: str, message: str, full: str) -> None:
-    assert qualify(message, name) == full

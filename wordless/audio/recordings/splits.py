@@ -85,8 +85,9 @@ class SplitConfig(Options):
             raise InputError(option="validation_fraction", value=self.validation_fraction, rule=rule)
         for split in SPLITS:
             names = getattr(self, split)
-            if any(isinstance(name, int) and abs(name) > LARGEST for name in names):
-                raise InputError(option=split, value=f"{names}"[:80], rule="write numbers of at most 63 bits")
+            for name in names:
+                if isinstance(name, int) and abs(name) > LARGEST:
+                    raise InputError(option=split, value=name, rule="write numbers of at most 63 bits")
         if self.by in ("hash", "table") and self.all_names:
             rule = "it takes no names: choose group, index, folder, fold or lists"
             raise InputError(option="by", value=self.by, rule=rule)

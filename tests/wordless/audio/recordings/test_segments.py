@@ -287,15 +287,15 @@ def test_impossible_parts_name_the_line(tmp_path: Path, row: str, message: str) 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"segment_seconds": 0.0}, r"corpus\.segment_seconds\b.*\b0\b"),
-        ({"segment_seconds": float("inf")}, r"corpus\.segment_seconds\b.*\binf\b"),
+        ({"segment_seconds": 0.0}, r"^segment_seconds\b.*\b0\b"),
+        ({"segment_seconds": float("inf")}, r"^segment_seconds\b.*\binf\b"),
         (
             {"segment_seconds": 10.0, "segment_overlap_seconds": 9.5},
             r"segment_overlap_seconds\b.*\b9\.5\b.*\b0\b.*\b9\b",
         ),
         ({"segment_seconds": 10.0, "segment_silence_dbfs": 50.0}, r"segment_silence_dbfs\b.*\b50\b.*-120\b"),
-        ({"segment_overlap_seconds": 1.0}, r"segment_overlap_seconds\b.*\b1\b.*corpus\.segment_seconds\b.*null"),
-        ({"segment_silence_dbfs": -50.0}, r"segment_silence_dbfs\b.*-50\b.*corpus\.segment_seconds\b.*null"),
+        ({"segment_overlap_seconds": 1.0}, r"segment_overlap_seconds\b.*\b1\b.*seconds"),
+        ({"segment_silence_dbfs": -50.0}, r"segment_silence_dbfs\b.*-50\b.*seconds"),
     ],
 )
 def test_impossible_segments_are_refused(values: dict[str, float], message: str) -> None:
