@@ -9,6 +9,8 @@ import pytest
 
 from lm.probing.fitted import FittedProbe
 from pipelines.chain.run_output import require_own_parts, write_probe
+from pipelines.methods.method import Made
+from pipelines.methods.run_entries import RunEntries
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from pipelines.store.store import ENTRY, Entry
@@ -68,11 +70,11 @@ def test_a_probe_says_how_its_clips_were_trimmed(
     tmp_path: Path,
 ) -> None:
     folders = {folder.parent.name: folder for folder in entries(finished_run.store)}
-    made = {
-        stage: Entry(stage=stage, key=folder.name, folder=folder, reused=True)
-        for stage, folder in folders.items()
-        if stage in ("probe", "gpt_features", "code_features")
-    }
+    probe, *features = (
+        Entry(stage=stage, key=folders[stage].name, folder=folders[stage], reused=True)
+        for stage in ("probe", "gpt_features", "code_features")
+    )
+    made = RunEntries(probe=probe, methods=tuple(Made(features=each) for each in features))
     clips = read_manifest(finished_run.folder / "manifest.tsv", tmp_path).clips
     for change in changes:
         clips = tuple(map(change, clips))
