@@ -22,22 +22,19 @@ class BenchConfig(Options):
     """Options of ``wordless bench``.
 
     encode: measures the speed on one core, the time of each part, and the speed of bare libraries in the same run
-    kmeans: measures k-means over points on disk beside bare FAISS; with input= and model= also how many points suffice
+    kmeans: measures k-means over points on disk beside bare FAISS
     memory: measures the peak memory of encoding a long recording and a minute, and of decoding a tenth of each
     vocoder: measures the samples per second of every engine for different numbers of clips, on one core and two, and
     those of wavenet_vocoder if it is installed (wordless[bench])
 
     examples: wordless bench encode input=recordings output=bench.json
-              wordless bench kmeans points=[1,4] input=recordings model=runs/x
+              wordless bench kmeans points=[1,4]
               wordless bench memory hours=10
               wordless bench vocoder output=vocoder.json
     """
 
     what: Literal["encode", "kmeans", "memory", "vocoder"] = option("encode", "the benchmark")
-    input: Path | None = option(
-        None,
-        "encode: a file or a folder of real recordings to measure as well; kmeans: the source of real points",
-    )
+    input: Path | None = option(None, "encode: a file or a folder of real recordings to measure as well")
     seconds: float = option(
         300.0, "encode: length of the synthesised recordings in seconds", least=1, most=36_000, unit="seconds"
     )
@@ -65,9 +62,7 @@ class BenchConfig(Options):
         "folder of a run, or hf://user/name; null: a tokenizer of the default size with random weights, or the voice "
         "that ships, of the default size",
     )
-    output: Path | None = option(
-        None, "JSON file of the figures; for vocoder a picture is written next to it; null: prints the table only"
-    )
+    output: Path | None = option(None, "JSON file of the figures; null: prints the table only")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -96,8 +91,6 @@ def bench(config: dict[str, object]) -> None:
             from pipelines.benchmarks.kmeans import measure_kmeans
 
             measured = measure_kmeans(
-                folder,
-                recordings,
                 points=[round(each * MILLION) for each in settings.points],
                 codes=settings.codes,
                 iterations=settings.iterations,

@@ -41,7 +41,7 @@ def save_rates(folder: Path, models: Sequence[Savable], codes_format: CodesForma
 
 
 def load_rates(
-    folder: Path, name: str, load: Callable[[Path], M], format_of: Callable[[Sequence[M]], CodesFormat]
+    folder: Path, name: str, from_folder: Callable[[Path], M], format_of: Callable[[Sequence[M]], CodesFormat]
 ) -> list[M]:
     """Load the model of each rate, coarse to fine; ``name`` names these models in a refusal.
 
@@ -52,7 +52,7 @@ def load_rates(
         saved = read_object(SavedRates, folder / CONFIG)
         if saved.rates != len(saved.codes.rates):
             raise InputError(f"{CONFIG} counts {saved.rates} rates, and its codes have {len(saved.codes.rates)}")
-    models = [load(rate_folder(folder, number)) for number in range(1, saved.rates + 1)]
+    models = [from_folder(rate_folder(folder, number)) for number in range(1, saved.rates + 1)]
     if (found := format_of(models)) != saved.codes:
         raise InputError(
             f"{folder} names codebook {saved.codes.codebook}, and its models belong to codebook {found.codebook}: the "

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 from hydra import initialize_config_module
@@ -29,10 +28,9 @@ from wordless.base.errors import InputError
 
 
 def options(**others: object) -> dict[str, object]:
-    """The config that the command line composes."""
-    defaults = {"what": "encode", "input": None, "seconds": 4.0, "hours": 0.02, "clips": [1], "repeats": 1}
-    defaults |= {"points": [0.001], "codes": 8, "iterations": 2}
-    return {**defaults, "model": None, "output": None, **others}
+    """Options in place of the defaults."""
+    small = {"seconds": 4.0, "hours": 0.02, "clips": [1], "repeats": 1, "points": [0.001], "codes": 8, "iterations": 2}
+    return {**small, **others}
 
 
 def test_speed_is_split_into_parts_beside_the_bare_libraries(
@@ -54,25 +52,13 @@ def test_codes_of_a_speech_model_are_refused_before_anything_is_measured(tmp_pat
         bench(options(model=str(tmp_path / "run"), seconds=3_000.0))
 
 
-def test_held_out_recordings_without_a_patch_are_refused(tmp_path: Path) -> None:
-    write_noise(tmp_path / "a.wav", seconds=0.01, sample_rate=16_000, format="WAV")
-    with pytest.raises(InputError, match=r"\b5th recording\b.*patch"):
-        bench(options(what="kmeans", input=str(tmp_path)))
-
-
-def test_k_means_is_measured_beside_bare_faiss_and_by_the_number_of_points(
-    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_k_means_is_measured_beside_bare_faiss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "kmeans.json"
-    bench(options(what="kmeans", model=str(run_folder), input=str(recordings), points=[0.002], output=str(output)))
-    measured = json.loads(output.read_text())
-    (row,) = measured["kmeans"]
+    bench(options(what="kmeans", points=[0.002], output=str(output)))
+    (row,) = json.loads(output.read_text())["kmeans"]
     assert row["points"] == 2000
     assert row["ratio"] == pytest.approx(row["own"]["cpu_seconds"] / row["bare"]["cpu_seconds"])
-    few, *_, most = measured["sample_sizes"]
-    assert few["points"] < most["points"]
-    assert np.mean(few["objectives"]) > np.mean(most["objectives"])
-    assert "held-out points" in capsys.readouterr().out
+    assert "bare FAISS" in capsys.readouterr().out
 
 
 @pytest.mark.slow
