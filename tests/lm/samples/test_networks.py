@@ -133,7 +133,7 @@ def test_the_context_of_the_default_sizes() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_dim": 6}, r"model_dim\b.*\b6\b.*heads\b.*\b2\b"),
+        ({"model_dim": 6}, r"model_dim\b.*\b6\b.*\b4\b.*heads\b"),
         ({"layers": 0}, r"layers\b.*\b0\b"),
     ],
 )
