@@ -12,9 +12,8 @@ A timestamp is the centre of what its code stands for, in milliseconds::
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -24,15 +23,14 @@ from lm.embeddings import embed, states_over_time
 from lm.model import LanguageModel
 from lm.options import PARTS, Pooling
 from lm.probing.vectors import ALL_POOLINGS
+from pipelines.results.run_record import RESULTS, read_results
 from pipelines.store.run_folder import part_of, run_of
-from pipelines.store.stored_features import GPT, PROBE, WITH_INPUT
+from pipelines.store.stored_features import GPT, WITH_INPUT
 from tokenizer.codes import Codes, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.mono import mono
 from wordless.audio.waveform import Waveform
-from wordless.base.configuration import render
 from wordless.base.errors import InputError
-from wordless.base.json_values import read_json
 from wordless.base.saved_models import holds_rates
 
 
@@ -70,7 +68,7 @@ class HearModel(nn.Module):
 def load_model(model_file_path: str = "") -> HearModel:
     """Load the model of a run's folder, on the CPU.
 
-    Its layers and pooling are those that the probe chose on validation. Without a probe.json they are the middle third
+    Its layers and pooling are those that the probe chose on validation. Without a probe they are the middle third
     of the layers, over the sound's three thirds.
     """
     if not str(model_file_path):
@@ -83,7 +81,7 @@ def load_model(model_file_path: str = "") -> HearModel:
         )
     tokenizer = Tokenizer.from_pretrained(part_of(folder, "tokenizer"))
     language_model = LanguageModel.from_pretrained(part_of(folder, "lm"))
-    layers, pooling = _choose(folder / PROBE, language_model.gpt.config.layers)
+    layers, pooling = _choose(folder, language_model.gpt.config.layers)
     return HearModel(tokenizer, language_model, layers=layers, pooling=pooling)
 
 
@@ -128,20 +126,19 @@ def _codes(audio: object, model: HearModel) -> list[Codes]:
     return [model.tokenizer.encode(sound) for sound in sounds]
 
 
-def _choose(probe: Path, layers: int) -> tuple[tuple[int, ...], Pooling]:
-    """Return the layers and the pooling that a probe chose, such as ``gpt/layer_3:thirds``, or else the default."""
-    if not probe.is_file():
+def _choose(folder: Path, layers: int) -> tuple[tuple[int, ...], Pooling]:
+    """Return the layers and the pooling that the run's probe chose, or else the default."""
+    comparison = read_results(folder).get("comparison") if (folder / RESULTS).is_file() else None
+    row = comparison.tested.get(GPT) if comparison else None
+    if row is None or row.candidate is None:
         first = layers // 3 + 1
         return tuple(range(first, max(layers - layers // 3, first) + 1)), "thirds"
-    try:
-        methods = cast(Sequence[Mapping[str, object]], read_json(probe)["methods"])
-        (chosen,) = (str(method["chosen"]) for method in methods if method["of"] == GPT)
-    except (ValueError, LookupError, TypeError) as error:
-        raise InputError(f"{probe} names no choice of the method {GPT}; delete it to take the middle layers") from error
-    found = re.fullmatch(rf"{GPT}/(?:layer_([0-9]{{1,6}})|all_layers(?:{WITH_INPUT})?):(\w+)", chosen)
-    pooling = next((pooling for pooling in ALL_POOLINGS if found and pooling == found[2]), None)
+    found = re.fullmatch(rf"layer_([0-9]{{1,6}})|all_layers(?:{WITH_INPUT})?", row.layer or "")
+    pooling = next((pooling for pooling in ALL_POOLINGS if found and pooling == row.pooling), None)
     if found is None or pooling is None or not 1 <= int(found[1] or 1) <= layers:
-        problem = f"{probe} chose {render(chosen)}; HEAR reads the states of the model's {layers} layers"
-        remedy = "compare with compare.states=[residual], or copy the run without this file to take the middle layers"
+        problem = f"the probe of {folder} chose {row.candidate}; HEAR reads the states of the model's {layers} layers"
+        remedy = (
+            "compare with compare.states=[residual], or copy the run without results.json to take the middle layers"
+        )
         raise InputError(f"{problem}; {remedy}")
     return (int(found[1]),) if found[1] else tuple(range(1, layers + 1)), pooling

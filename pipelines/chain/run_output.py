@@ -91,7 +91,7 @@ def write_run_folder(
     """
     folder, terminal = session.folder, session.terminal
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in (PROBE, COMPARISON, RESAMPLES):  # left by an earlier run in this folder with other stages
+    for stale in (COMPARISON, RESAMPLES):  # left by an earlier run in this folder with other stages
         (folder / stale).unlink(missing_ok=True)
     write_manifest(corpus.manifest, folder / MANIFEST)
     write_rejected(corpus.rejected, folder / REJECTED)
@@ -103,8 +103,6 @@ def write_run_folder(
         replace_folder(folder / part, next((only.named[name].folder for name in names if name in only.named), None))
     sounds = first.sample_sounds
     replace_folder(folder / SAMPLE_SOUNDS, sounds.folder if sounds else None)
-    if only.probe is not None:
-        write_aside(folder / PROBE, (only.probe.folder / PROBE).read_bytes())  # `wordless embed` reads the layer
     (folder / PREDICTIONS).unlink(missing_ok=True)  # of an earlier run in this folder
     if probed := {place: entries.probe.read_json(PROBE) for place, entries in made.items() if entries.probe}:
         by, separator = settings.compare.folds or "split", settings.probe.label_separator

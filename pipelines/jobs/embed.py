@@ -5,7 +5,7 @@ command, or until a killed command is called again. So the vectors of the clips 
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -18,13 +18,13 @@ from lm.probing.vectors import ALL_POOLINGS, FloatArray
 from pipelines.chain.probe_job import RateModels, models_of_run, pooled_features
 from pipelines.embed import ALL, EmbedConfig
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
+from pipelines.results.run_record import RESULTS, read_results
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers
 from pipelines.store.session import Session
 from pipelines.store.store import Store
 from pipelines.store.stored_features import (
     FEATURES,
-    PROBE,
     WITH_INPUT,
     features_by_method,
     method_of_key,
@@ -44,7 +44,6 @@ from wordless.base.configuration import match_choice
 from wordless.base.devices import choose_device
 from wordless.base.engine import LOCAL
 from wordless.base.errors import InputError
-from wordless.base.json_values import find_object
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as PROBE_KIND
@@ -233,9 +232,9 @@ def _chosen(method: str, run: Path, probe: ProbeDescription | None) -> str | Non
     """Return the candidate that validation chose for a method; None if the run did not probe it."""
     if probe is not None and method_of_key(probe.of) == method:
         return probe.of
-    rows = (find_object(run / PROBE) or {}).get("methods")
-    found = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
-    return next((str(row["chosen"]) for row in found if row.get("of") == method and "chosen" in row), None)
+    comparison = read_results(run).get("comparison") if (run / RESULTS).is_file() else None
+    row = comparison.tested.get(method) if comparison else None
+    return row.candidate if row else None
 
 
 def _recordings(

@@ -65,7 +65,9 @@ def _cells(comparison: Comparison) -> Iterator[list[str]]:
             _each(comparison.by_seed(of).values()),
             f"{comparison.value(of, 'macro_f1'):.3f}",
             f"{comparison.value(of, 'mean_average_precision'):.3f}",
-            f"{100 * other.value:+.1f} ({100 * other.low:+.1f} to {100 * other.high:+.1f})" if other else "",
+            "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * (end or 0.0) for end in (other.value, other.low, other.high)))
+            if other
+            else "",
             f"{other.p:.3f}" if other else "",
             ", ".join(dict.fromkeys(comparison.chosen(of).values())),
         ]

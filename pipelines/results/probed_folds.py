@@ -160,6 +160,10 @@ class ProbedFolds:
         rows = self.rows(of)
         return float(np.mean([[rows[name, seed]["validation_accuracy"] for seed in self.seeds] for name in self.names]))
 
+    def validation_clips(self, of: str) -> int:
+        """Count the clips that chose a method's candidates, over all folds."""
+        return sum(self.rows(of)[name, self.seeds[0]]["validation_clips"] for name in self.names)
+
     def validation(self, of: str, *, confidence: float) -> Estimate | None:
         """Return the figure that chose a method's candidates, with its interval; None where it has none.
 
@@ -285,9 +289,8 @@ def _on_validation(folds: ProbedFolds, number: int, row: Figure) -> Iterator[Fig
     """Give the figure that chose a method's candidate, and the gap to test."""
     of, confidence = folds.methods[number], folds.config.confidence
     found, value = folds.validation(of, confidence=confidence), folds.validation_value(of)
-    ends = {"low": found.low, "high": found.high} if found else {}
-    clips = sum(folds.rows(of)[name, folds.seeds[0]]["validation_clips"] for name in folds.names)
-    yield replace(row, value=value, **ends, split="validation", count=clips)
+    low, high = (found.low, found.high) if found else (None, None)
+    yield replace(row, value=value, low=low, high=high, split="validation", count=folds.validation_clips(of))
     together = 1 - (1 - confidence) / len(folds.methods)
     if judged := folds.validation(of, confidence=together):
         low, high = outcome_interval(folds.outcomes, folds.draws[:, number], together, groups=folds.groups)
@@ -330,10 +333,11 @@ def _layers(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
             split: float(np.mean([each[layer][f"{split}_accuracy"] for each in best]))
             for split in ("validation", "test")
         }
-        yield replace(own, value=means["validation"], split="validation")
+        judged = folds.validation_clips(str(row.of))
+        yield replace(own, value=means["validation"], split="validation", count=judged)
         if found := single.get(layer):
-            own = replace(own, low=found["low"], high=found["high"], count=folds.clips)
-        yield replace(own, value=means["test"])
+            own = replace(own, low=found["low"], high=found["high"])
+        yield replace(own, value=means["test"], count=folds.clips)
 
 
 def _best_poolings(candidates: Sequence[Mapping[str, Any]]) -> dict[str | None, Mapping[str, Any]]:
@@ -351,7 +355,7 @@ def _learning_curve(folds: ProbedFolds, row: Figure) -> list[Figure]:
 
     Shares too small for one clip per class give a single point; a share is the ratio of labelled clips.
     """
-    rows = folds.rows(str(row.of))
+    row, rows = replace(row, count=folds.clips), folds.rows(str(row.of))
     curves = [[rows[name, seed]["learning_curve"] for seed in folds.seeds] for name in folds.names]
     points = [
         _mean_point([[curve[place] for curve in seeds] for seeds in curves], row) for place in range(len(curves[0][0]))

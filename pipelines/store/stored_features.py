@@ -20,7 +20,7 @@ from wordless.base.files import aside
 ROWS_AT_ONCE = 1024  # clips whose vectors are stacked at once
 FEATURES = "features.safetensors"  # in an entry
 SCORES = "scores.safetensors"  # beside them, for methods with their own classifier: `CLASS_SCORES` ``(clips, classes)``
-PROBE = "probe.json"  # results of the probes, in their entry and in the folder of a run
+PROBE = "probe.json"  # results of the probes, in their entry
 ALL_LAYERS = re.compile(r"/all_\w+:")  # in a key: all layers of a network side by side
 WITH_INPUT = "_with_input"  # in a key: with the input of the network beside them
 AS_RECORDED = "/as_recorded:"  # in a key of log-mel: before a mean is removed, which no network reads

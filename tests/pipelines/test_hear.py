@@ -105,31 +105,35 @@ def test_scenes_are_the_pools_of_the_timestamps(run: Path) -> None:
     torch.testing.assert_close(get_scene_embeddings(audio, model), states.mean(1))
 
 
+def chosen_by_probe(run: Path, layer: str, pooling: str) -> None:
+    """Write results in which a probe chose this layer."""
+    shared = {"stage": "probe", "name": "accuracy", "split": "test", "value": 0.5, "artifact": "k"}
+    rows = [shared | {"of": "log_mel", "pooling": "mean"}, shared | {"of": "gpt", "layer": layer, "pooling": pooling}]
+    (run / "results.json").write_text(json.dumps({"figures": rows, "comparison": {"folds": ["test"], "classes": []}}))
+
+
 def test_the_layer_that_the_probe_chose_is_taken(run: Path, tmp_path: Path) -> None:
     assert load_model(str(run)).layers == (3, 4)
     run = shutil.copytree(run, tmp_path / "run")
-    methods = [{"of": "log_mel", "chosen": "log_mel:mean"}, {"of": "gpt", "chosen": "gpt/layer_1:mean"}]
-    (run / "probe.json").write_text(json.dumps({"methods": methods}))
+    chosen_by_probe(run, "layer_1", "mean")
     model = load_model(str(run))
     assert (model.layers, model.pooling) == ((1,), "mean")
     audio = noise(1, 1000)
     codes = model.tokenizer.encode(audio[0].numpy(), model.sample_rate)
     expected = embed(model.language_model, [codes])["mean"][1]
     np.testing.assert_allclose(get_scene_embeddings(audio, model), expected, atol=1e-6)
-    methods[1]["chosen"] = "gpt/all_layers_with_input:thirds"  # HEAR reads the layers alone
-    (run / "probe.json").write_text(json.dumps({"methods": methods}))
+    chosen_by_probe(run, "all_layers_with_input", "thirds")  # HEAR reads the layers alone
     model = load_model(str(run))
     assert (model.layers, model.pooling) == ((1, 2, 3, 4, 5, 6), "thirds")
-    for chosen in ("gpt/layer_9:mean", "gpt/inner_2:mean"):
-        (run / "probe.json").write_text(json.dumps({"methods": [{"of": "gpt", "chosen": chosen}]}))
+    for layer in ("layer_9", "inner_2"):
+        chosen_by_probe(run, layer, "mean")
         with pytest.raises(
             InputError,
-            match=rf"{chosen}\b.*HEAR\b.*\b6 layers\b.*compare\.states\b",
+            match=rf"gpt/{layer}:mean\b.*HEAR\b.*\b6 layers\b.*compare\.states\b",
         ):
             load_model(str(run))
-    (run / "probe.json").write_text("{}")
-    with pytest.raises(InputError, match=r"\bgpt\b"):
-        load_model(str(run))
+    (run / "results.json").write_text('{"figures": []}')
+    assert load_model(str(run)).layers == (3, 4)
 
 
 def test_paths_that_hold_no_run_are_refused(tmp_path: Path) -> None:

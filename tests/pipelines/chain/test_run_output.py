@@ -1,6 +1,5 @@
 """The folder of a run: what is kept, and the probe that is saved with its weights."""
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +9,7 @@ import pytest
 
 from lm.probing.fitted import FittedProbe
 from pipelines.chain.run_output import require_own_parts, write_probe
+from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from pipelines.store.store import ENTRY, Entry
 from tests.pipelines.conftest import FinishedRun
@@ -88,8 +88,7 @@ def test_the_probe_of_soft_codes_beside_the_layers_is_saved(finished_run: Finish
     shutil.copytree(finished_run.store, tmp_path / "store")
     reading = ("compare.methods=[gpt]", "compare.layers=[together]", "compare.assignments=soft", "compare.input=true")
     assert run(tmp_path / "store", tmp_path / "run", "stages=[tokenizer,lm,probe]", *reading) == 0
-    (row,) = json.loads((tmp_path / "run/probe.json").read_text())["methods"]
     about = FittedProbe.from_pretrained(tmp_path / "run/probe").description
-    assert about.of == row["chosen"]
+    assert about.of == read_results(tmp_path / "run")["comparison"].tested["gpt"].candidate
     assert "all_layers_with_input:" in about.of
     assert about.recipe.assignments == "soft"

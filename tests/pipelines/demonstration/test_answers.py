@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 import torch
@@ -139,9 +139,10 @@ def test_a_sound_is_shown_with_codes_surprise_and_the_answer_of_the_probe(answer
 def test_the_probe_answers_as_the_comparison_did_for_every_test_clip(
     answers: DemoAnswers, finished_run: FinishedRun
 ) -> None:
-    measured = json.loads((finished_run.folder / "probe.json").read_text())
-    (wanted,) = (row["predictions"] for row in measured["methods"] if row["of"] == "gpt")
-    shown = [answers.show(next(finished_run.store.rglob(clip))) for clip in measured["clips"]]
+    table = pq.read_table(finished_run.folder / "predictions.parquet").to_pylist()
+    rows = [row for row in table if row["method"] == "gpt"]
+    shown = [answers.show(next(finished_run.store.rglob(row["clip"]))) for row in rows]
+    wanted = [row["prediction"] for row in rows]
     assert [next(iter(each.answers)) for each in shown if isinstance(each.answers, dict)] == wanted
 
 

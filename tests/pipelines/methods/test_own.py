@@ -1,6 +1,5 @@
 """Features that the user brings, in a comparison and in refusals."""
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -38,11 +37,11 @@ def test_own_features_are_compared_like_any_other(finished_run: FinishedRun, tmp
     words = (f"store.root={store}", f"compare.features={{mine: {file}}}")
     done = called_at_once(tmp_path, *finished_run.words, *WORDS, *words)
     assert done.returncode == 0, done.stderr
-    rows = {row["of"]: row for row in json.loads((tmp_path / "run/probe.json").read_text())["methods"]}
-    assert {(row["layer_penalties"], row["penalties"]) for row in rows.values()} == {(2, 3)}
-    assert [each["of"] for each in rows["mine"]["candidates"]] == ["mine/layer_1:mean", "mine/layer_2:given"]
-    assert (rows["mine"]["chosen"], rows["mine"]["test_accuracy"]) == ("mine/layer_2:given", 1.0)
-    assert {*read_results(tmp_path / "run")["comparison"].methods} == {"mine", "bag_of_codes"}
+    found = read_results(tmp_path / "run")["comparison"]
+    assert (found.layer_penalties, found.penalties) == (2, 3)
+    assert list(found.layers("mine")) == ["layer_1", "layer_2"]
+    assert (found.tested["mine"].candidate, found.value("mine")) == ("mine/layer_2:given", 1.0)
+    assert {*found.methods} == {"mine", "bag_of_codes"}
     assert row_of("mine").kind == "own"
     assert "own features" in (tmp_path / "run/report.html").read_text()
 

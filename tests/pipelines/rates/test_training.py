@@ -17,6 +17,7 @@ from pipelines.chain.probe_job import probe_run
 from pipelines.commandline.composition import compose
 from pipelines.commandline.refusals import resolved
 from pipelines.hear import load_model
+from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from tests.killing import Kill
 from tests.pipelines.conftest import FinishedRun
@@ -129,10 +130,9 @@ def test_each_rate_is_probed(trained: Place, tmp_path: Path) -> None:
         "probe.learning_curve=[]",
     )
     assert run(store, tmp_path / "run", *RATES, *words) == 0
-    rows = {row["of"]: row for row in json.loads((tmp_path / "run/probe.json").read_text())["methods"]}
-    assert sorted(rows) == methods
-    keys = [each["of"] for each in rows["gpt_of_rate_1"]["candidates"]]
-    assert keys == [f"gpt_of_rate_1/{layer}:{pool}" for layer in LAYERS for pool in ("mean", "thirds")]
+    found = read_results(tmp_path / "run")["comparison"]
+    assert sorted(found.methods) == methods
+    assert sorted(found.layers("gpt_of_rate_1")) == sorted(LAYERS)
     made = Counter(path.split("/")[0] for path in stored(store) if path.endswith("entry.json"))
     assert (made["heard_codes"], made["upsampler"]) == (2, 1)
 

@@ -52,7 +52,7 @@ def test_lines_of_python_work(title: str, folder: Path, monkeypatch: pytest.Monk
     for name in ("tested", "validation"):
         assert name not in names or len(names[name])  # type: ignore[arg-type]  # a table
     if "accuracy" in names:
-        assert names["accuracy"] == names["probe"]["test_accuracy"]  # type: ignore[index]  # as the page reads it
+        assert names["accuracy"] == names["probe"]["value"]  # type: ignore[index]  # as the page reads it
 
 
 def columns_of(section: str) -> set[str]:

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.results.predictions import write_predictions
+from pipelines.results.run_record import read_results
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import called, run
 from wordless.audio.recordings.manifest import Clip, Manifest, read_manifest
@@ -16,18 +17,17 @@ from wordless.base.json_values import find_object
 
 def test_a_run_writes_the_answer_of_each_probe_for_each_test_clip(finished_run: FinishedRun) -> None:
     rows = pq.read_table(finished_run.folder / "predictions.parquet").to_pylist()
-    probed = find_object(finished_run.folder / "probe.json") or {}
-    methods = {row["of"]: row for row in probed["methods"]}  # type: ignore[attr-defined]  # as the run wrote it
+    methods = read_results(finished_run.folder)["comparison"].tested
     clips = {clip.name: clip for clip in read_manifest(finished_run.folder / "manifest.tsv", Path()).of("test")}
     assert {row["method"] for row in rows} == {*methods}
     for of, found in methods.items():
         own = [row for row in rows if row["method"] == of]
         assert {row["clip"] for row in own} == {*clips}
         right = sum(row["prediction"] == row["label"] for row in own) / len(own)
-        assert right == pytest.approx(found["test_accuracy"])
+        assert right == pytest.approx(found.value)
         assert all(0 < row["probability"] <= 1 for row in own)
         assert {(row["seed"], row["fold"], row["split"], row["candidate"]) for row in own} == {
-            (0, None, "test", found["chosen"])
+            (0, None, "test", found.candidate)
         }
     for row in rows:
         clip = clips[row["clip"]]
