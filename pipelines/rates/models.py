@@ -30,6 +30,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe
 from tokenizer.codes import Codes, join_rates
 from tokenizer.options import ViewsConfig
+from tokenizer.rates import Savable
 from tokenizer.speech_layer import ChosenLayer
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
