@@ -40,8 +40,7 @@ def write_tones(root: Path, label: Callable[[str], str] = str, clips: int = 9) -
 
 def quoted(word: str) -> str:
     """A word as `wordless` prepares it for Hydra."""
-    paths = frozenset({"model", "output", "corpus.root", "store.root"})
-    return quote_option(word, paths, frozenset({"corpus.pattern"}))
+    return quote_option(word, frozenset({"model", "output", "corpus.root", "store.root", "corpus.pattern"}))
 
 
 def composed(*words: str) -> dict[str, object]:
