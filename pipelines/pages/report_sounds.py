@@ -153,7 +153,9 @@ def filter_sentences(results: Results) -> list[str]:
     if not record.get("postfilter", 0):
         return []
     found = []
-    if any(row.name == "periodicity" and row.of == WAVENET.key for row in results["figures"]):
+    if record.get("pitch_comb") and any(
+        row.name == "periodicity" and row.of == WAVENET.key for row in results["figures"]
+    ):
         found.append(
             "The pitch comb sets the periodicity, so noise through it has as much: judge the voice by the errors of "
             "pitch and voicing."
