@@ -12,6 +12,7 @@ from vocoder.kinds import BY_KEY, CHOICES, Kind
 from vocoder.sampling import (
     MOST_PASSES,
     PASSES,
+    PITCH_COMB,
     POSTFILTER,
     POSTFILTER_PASSES,
     TEMPERATURE,
@@ -34,6 +35,7 @@ class SoundOptions(Options):
 
     postfilter: float = option(1.0, POSTFILTER, least=0, most=1)
     postfilter_passes: int = option(PASSES, POSTFILTER_PASSES, least=1, most=MOST_PASSES)
+    pitch_comb: bool = option(True, PITCH_COMB)
     device: Device = option("auto", DEVICE)
     engine: EngineChoice = option("auto", WAVENET_ENGINE)
 
@@ -45,6 +47,7 @@ class SoundOptions(Options):
             seed=seed,
             postfilter=self.postfilter,
             postfilter_passes=self.postfilter_passes,
+            pitch_comb=self.pitch_comb,
             engine=self.engine,
             group=group,
         )

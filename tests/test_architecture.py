@@ -40,7 +40,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
         *(_COMMANDLINE, _TRACKING, _STORE),
         *(_STAGES, _SETTINGS, _RESULTS, "pipelines.chain"),
     ),
-    "jobs": (_COMMANDLINE, _STORE, _METHODS, _SETTINGS, "pipelines.chain"),
+    "jobs": (_COMMANDLINE, _STORE, _METHODS, _SETTINGS, _RESULTS, "pipelines.chain"),
     "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.pages", "pipelines.jobs"),
     "publishing": (*(_COMMANDLINE, _STORE, _STAGES, _RESULTS), "pipelines.pages", "pipelines.demonstration"),
 }

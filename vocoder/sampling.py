@@ -20,6 +20,10 @@ POSTFILTER_PASSES = (
     "number of times that this filter is applied: a second pass helps a WaveNet of minutes; each pass delays a stream "
     "by 15 to 20 ms"
 )
+PITCH_COMB = (
+    "gives voiced frames of WaveNet's sound the periodicity of a voice, before the last pass of the filter; after an "
+    "hour of training WaveNet has a voice of its own, and the comb harms it"
+)
 WAVENET_ENGINE = "the code that generates WaveNet's samples; auto: the fastest"
 
 EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]
@@ -36,5 +40,6 @@ class Sampling(Options):
     )
     postfilter: float = option(1.0, POSTFILTER, least=0, most=1)
     postfilter_passes: int = option(PASSES, POSTFILTER_PASSES, least=1, most=MOST_PASSES)
+    pitch_comb: bool = option(True, PITCH_COMB)
     engine: EngineChoice = option("auto", WAVENET_ENGINE)
     group: str | None = None  # voice of all clips; None: each clip's own where it is known, else the average

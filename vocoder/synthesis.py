@@ -238,6 +238,7 @@ def load_vocoder(folder: Path, sampling: Sampling, *, device: str) -> Vocoder:
         engine=sampling.engine,
         postfilter=sampling.postfilter,
         postfilter_passes=sampling.postfilter_passes,
+        pitch_comb=sampling.pitch_comb,
     )
 
 

@@ -76,6 +76,7 @@ class Vocoder:
         postfilter: share of the spectral difference to the codes that `vocoder.filters` corrects, if the front end
             keeps levels; 0: no filter.
         postfilter_passes: how often the sound is filtered.
+        pitch_comb: whether the filter has the comb, where ``voice`` is known.
         began_at: SHA-256 of the weights that training began with; None: random weights.
         steps: of training, from the weights that it began with; None: unknown.
     """
@@ -90,6 +91,7 @@ class Vocoder:
         engine: EngineChoice = "auto",
         postfilter: float = 1.0,
         postfilter_passes: int = PASSES,
+        pitch_comb: bool = True,
         began_at: str | None = None,
         steps: int | None = None,
     ) -> None:
@@ -100,6 +102,7 @@ class Vocoder:
         self.voice = voice
         self.postfilter = postfilter
         self.postfilter_passes = postfilter_passes
+        self.pitch_comb = pitch_comb
         self.began_at = began_at
         self.steps = steps
         self.guard = None if loudness is None else RunawayGuard(loudness)  # counts over all decoded sounds
@@ -113,6 +116,7 @@ class Vocoder:
         engine: EngineChoice = "auto",
         postfilter: float = 1.0,
         postfilter_passes: int = PASSES,
+        pitch_comb: bool = True,
     ) -> "Vocoder":
         """Load a vocoder that `save_pretrained` wrote; files that are missing or were changed are refused.
 
@@ -132,6 +136,7 @@ class Vocoder:
             engine=engine,
             postfilter=postfilter,
             postfilter_passes=postfilter_passes,
+            pitch_comb=pitch_comb,
             began_at=saved.began_at,
             steps=saved.steps,
         )
@@ -321,7 +326,7 @@ class Vocoder:
             self.model.config,
             postfilter=self.postfilter,
             passes=self.postfilter_passes,
-            voice=self.voice,
+            voice=self.voice if self.pitch_comb else None,
             prompt=prompt,
             before=before,
         )

@@ -19,7 +19,7 @@ from pipelines.methods.run_entries import RunEntries
 from pipelines.pages.run_words import summary
 from pipelines.pages.runs import RUNS, write_runs_page
 from pipelines.results.comparison_table import as_markdown
-from pipelines.results.figures import COSTS, OF_LAYER, Figure
+from pipelines.results.figures import COSTS, Figure
 from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.provenance import tracked_run
 from pipelines.results.results import FoldSeed, write_results
@@ -211,7 +211,7 @@ def figures(results: Results) -> dict[str, float]:
     return {
         "/".join(filter(None, (row.stage, row.name, row.subject, _split(row)))): float(row.value)
         for row in results["figures"].overall
-        if row.name not in COSTS and not row.name.startswith(OF_LAYER)
+        if row.name not in COSTS and (row.layer is None or row.pooling)  # with a pooling, a layer that was chosen
     }
 
 

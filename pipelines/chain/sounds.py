@@ -85,6 +85,8 @@ def comb_notice(wavenet: Entry, settings: RunSettings) -> str:
     strength = settings.listening.postfilter
     if wavenet.read_json(CONFIG).get("voice") is None:
         why = "its codes or its training recordings have too little of a voice"
+    elif not settings.listening.pitch_comb:
+        why = "listening.pitch_comb is false"
     elif not in_force(strength, settings.audio):
         why = f"its post-filter is off (listening.postfilter={strength:g})"
     else:

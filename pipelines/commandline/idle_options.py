@@ -22,7 +22,7 @@ OF_JUDGES = ("methods", "layers", "poolings", "hearings", "hearing_rates")
 OF_TRAINED_TOKENS = ("fit.*", "kmeans_iterations", "batch_size", "max_formants", "dynamic_ranges")
 OF_WORDS = ("words", "takes")  # of the built-in corpus
 DIVISION = ("by", "train", "validation", "test", "validation_fraction", "test_fraction", "seed")
-OF_WAVENET = ("temperature", "top_p", "vocoder_temperature", "postfilter", "postfilter_passes", "engine")
+OF_WAVENET = ("temperature", "top_p", "vocoder_temperature", "postfilter", "postfilter_passes", "pitch_comb", "engine")
 
 
 # From a config and the names of the typed options: patterns of options without effect, and why.
@@ -78,8 +78,9 @@ def idle(command: str, config: Mapping[str, object]) -> Iterator[tuple[str, str]
                 yield name, "temperature=0 always takes the most probable one"
     match config:
         case {"postfilter": 0 | 0.0} | {"listening": {"postfilter": 0 | 0.0}}:
-            for name in ("postfilter_passes", "listening.postfilter_passes"):
-                yield name, "with postfilter=0 there is no filter"
+            for name in ("postfilter_passes", "pitch_comb"):
+                for place in (name, f"listening.{name}"):
+                    yield place, "with postfilter=0 there is no filter"
 
 
 def _idle_in_run(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from pipelines.commandline.outputs import require_kind
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.gang import require_equal_share
 from pipelines.settings.own_options import own_options
+from pipelines.settings.parallel import MAX_THREADS
 from pipelines.store.run_folder import require_output
 from pipelines.store.store import StoreConfig
 from pipelines.tracking.tracking import require_trackers
@@ -25,6 +26,7 @@ from wordless.base.configuration import build
 from wordless.base.devices import Device
 from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
+from wordless.base.options import Options, option
 from wordless.base.ranges import require
 from wordless.base.seeds import require_seeds
 from wordless.base.text import suggestion
@@ -80,7 +82,7 @@ class ChannelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommandConfig:
+class CommandConfig(Options):
     """Options of the command outside body and head."""
 
     model: Path | None  # folder of a run; None: the body needs no run
@@ -96,13 +98,14 @@ class CommandConfig:
     probe: ProbeConfig
     figures: FigureConfig
     device: Device
-    threads: int | None
-    workers: int
+    threads: int | None = option(None, "number of computing threads; null: all", least=1, most=MAX_THREADS)
+    workers: int = option(0, "processes that read; 0: all cores if the corpus is large", least=0)
     engine: EngineConfig = LOCAL
     store: StoreConfig
     tracking: tuple[str, ...] = ()  # names in the table of trackers
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_trackers(self.tracking)
         if self.output is not None:
             require_kind(self.output, (), possible="a folder")
@@ -155,6 +158,8 @@ def finetune_settings(config: Mapping[str, object]) -> FinetuneSettings:
     """Build the settings from a composed config; the head decides the type of the labels."""
     own = {field.name for field in fields(CommandConfig)}
     values = own_options(config, {*own, "body", "head"})
+    if isinstance(audio := values.get("audio"), Mapping):  # a corpus may suggest the front end of a run
+        values["audio"] = {"channel": audio.get("channel")}
     body, head = _group(values, "body"), _group(values, "head")
     common = {field.name for field in fields(BodyConfig)}
     chosen = build(BodyConfig, {name: value for name, value in body.items() if name in common}, name="body")

@@ -107,6 +107,7 @@ def _job(settings: DecodeConfig, clips: Sequence[CodedClip], tokenizer: Tokenize
         "top_p": settings.top_p if folder else None,
         "postfilter": strength,
         "postfilter_passes": settings.postfilter_passes if strength else None,
+        "pitch_comb": settings.pitch_comb if strength else None,
         "engine": choose_engine(settings.engine, device).engine if folder else None,
         "seed": settings.seed,
     }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipelines.pages import code_sounds, language_words, next_sample_words, phrasing, run_words
+from pipelines.pages import language_words, next_sample_words, phrasing, run_words
 
 FILTERS = (
     phrasing.number,
@@ -14,7 +14,6 @@ FILTERS = (
     phrasing.points,
     phrasing.significance,
     phrasing.counted,
-    code_sounds.label_sentence,
     language_words.abx_sentence,
     language_words.item_noun,
     language_words.pair_test_sentence,

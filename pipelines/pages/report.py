@@ -12,7 +12,6 @@ import soundfile
 from markupsafe import Markup
 
 from pipelines.pages import report_sounds, run_words
-from pipelines.pages.code_sounds import CodeSounds, code_sounds
 from pipelines.pages.environment import draw
 from pipelines.pages.headline import Headline, headline, silence_warning
 from pipelines.pages.key_figures import key_figures
@@ -86,10 +85,10 @@ def write_report(folder: Path) -> Path:
 
 def _first_sounds(
     folder: Path, results: Results, clips: Sequence[report_sounds.ClipSounds], pictures: Pictures
-) -> tuple[Headline | None, list[CodeSounds], list[str]]:
+) -> tuple[Headline | None, list[report_sounds.CodeSounds], list[str]]:
     """Make the headline and the table of codes, and list the data URIs of their sounds in the order of the page."""
     first = headline(folder, clips, pictures, largest=_largest_code(results))
-    codes = list(code_sounds(folder, results))
+    codes = list(report_sounds.code_sounds(folder, results))
     sources = [player.source for player in first.players] if first else []
     return first, codes, [*sources, *(source for each in codes for _, source in each.players)]
 

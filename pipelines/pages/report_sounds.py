@@ -2,12 +2,23 @@
 
 import base64
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
+
 from pipelines.pages.phrasing import counted, heading
-from pipelines.results.run_record import RESULTS, SAMPLE_SOUNDS, ClipRecord, ExcerptRecord, Results, is_cut
+from pipelines.results.run_record import (
+    CODE_SOUNDS,
+    RESULTS,
+    SAMPLE_SOUNDS,
+    ClipRecord,
+    CodeRow,
+    ExcerptRecord,
+    Results,
+    is_cut,
+)
 from vocoder.kinds import KINDS, ORIGINAL, WAVENET
 from wordless.base.errors import InputError
 from wordless.base.files import open_regular
@@ -17,6 +28,8 @@ TITLES = {ORIGINAL: "Original", **{kind.key: kind.heading for kind in KINDS}, "p
 LISTENING = "listening"  # folder of a run
 LAST = tuple(kind.key for kind in KINDS if not kind.played_first)  # whose players are the first to be left out
 MAX_SOUND_BYTES = 2_550_000  # of WAV files; a third more in the page, which is to stay below 6 MB with its pictures
+SPECTRUM_WIDTH, SPECTRUM_HEIGHT = 120.0, 30.0  # CSS pixels of the mean spectrum of a code
+LEAST = 0.5  # span of a flat spectrum, in standard deviations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +153,9 @@ def filter_sentences(results: Results) -> list[str]:
     if not record.get("postfilter", 0):
         return []
     found = []
-    if any(row.name == "periodicity" and row.of == WAVENET.key for row in results["figures"]):
+    if record.get("pitch_comb") and any(
+        row.name == "periodicity" and row.of == WAVENET.key for row in results["figures"]
+    ):
         found.append(
             "The pitch comb sets the periodicity, so noise through it has as much: judge the voice by the errors of "
             "pitch and voicing."
@@ -172,3 +187,43 @@ def sound_path(folder: Path, file: str, *, part: str = LISTENING) -> Path:
     if (begin[:4], begin[8:]) != (b"RIFF", b"WAVE"):
         raise InputError(f"{path} is no WAV file, but results.json names it; repeat the run's command")
     return path
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeSounds:
+    """One code with its sounds."""
+
+    row: CodeRow
+    spectrum: Markup
+    players: list[tuple[str, str]]  # name of the clip, data URI
+
+
+def code_sounds(folder: Path, results: Results) -> Iterator[CodeSounds]:
+    """Give the codes that have sounds, the most frequent first.
+
+    Raises:
+        InputError: a sound is missing.
+    """
+    if "codes" not in results:
+        return
+    for row in sorted(results["codes"]["codes"], key=lambda row: -row["share"]):
+        if row["code"] in results["codes"]["shown"]:
+            players = [
+                (each["clip"], embedded(sound_path(folder, each["file"], part=CODE_SOUNDS))) for each in row["nearest"]
+            ]
+            yield CodeSounds(row=row, spectrum=spectrum(row["spectrum"], row["code"]), players=players)
+
+
+def spectrum(levels: Sequence[float], code: int) -> Markup:
+    """Draw a mean spectrum as a line, low frequencies on the left."""
+    low = min(levels)
+    span = max(max(levels) - low, LEAST)
+    step = SPECTRUM_WIDTH / max(len(levels) - 1, 1)
+    points = " ".join(
+        f"{place * step:.1f},{SPECTRUM_HEIGHT - 1 - (SPECTRUM_HEIGHT - 2) * (level - low) / span:.1f}"
+        for place, level in enumerate(levels)
+    )
+    return Markup(
+        '<svg class="spectrum" viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="mean spectrum of code {}">'
+        '<polyline points="{}"/></svg>'
+    ).format(SPECTRUM_WIDTH, SPECTRUM_HEIGHT, code, points)

@@ -6,11 +6,10 @@ on the same clips and views as the GPT. At each position of its rate it reads th
 this position, as `lm.tokens` draws it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from lm.model import LanguageModel
 from pipelines.stages.codes import codes, views
@@ -31,6 +30,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe
 from tokenizer.codes import Codes, join_rates
 from tokenizer.options import ViewsConfig
+from tokenizer.rates import Savable
 from tokenizer.speech_layer import ChosenLayer
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
@@ -100,19 +100,22 @@ def make_codebook(
 
 def rate_tokenizer(session: Session, tokenizers: Sequence[Entry]) -> Entry:
     """Write the tokenizers of all rates, coarse to fine, as one folder."""
-    return _together(session, "rate_tokenizer", tokenizers, Tokenizer, "tokenizers")
+
+    def read(folders: Sequence[Path]) -> Tokenizer:
+        return Tokenizer.of_rates([Tokenizer.from_pretrained(folder) for folder in folders])
+
+    return _together(session, "rate_tokenizer", tokenizers, read, "tokenizers")
 
 
 def _together(
-    session: Session, stage: str, entries: Sequence[Entry], kind: type[Tokenizer] | type[LanguageModel], title: str
+    session: Session, stage: str, entries: Sequence[Entry], read: Callable[[Sequence[Path]], Savable], title: str
 ) -> Entry:
     """Write the models of all rates, coarse to fine, as one folder."""
     folders = [rate_folder(Path(), number) for number in range(1, len(entries) + 1)]
     inputs = {str(folder): entry for folder, entry in zip(folders, entries, strict=True)}
 
     def make(folder: Path) -> None:
-        models: list[Any] = [kind.from_pretrained(entry.folder) for entry in entries]  # all of this kind
-        kind.of_rates(models).save_pretrained(folder)
+        read([entry.folder for entry in entries]).save_pretrained(folder)
 
     files = ["README.md", "config.json", *(str(folder / name) for folder in folders for name in MODEL)]
     recipe = Recipe(stage, 1, config={}, inputs=inputs)
@@ -165,7 +168,7 @@ def rate_models(session: Session, corpora: Sequence[RateCorpora], settings: Lang
     return RateModels(
         corpora=tuple(corpora),
         models=tuple(models),
-        together=_together(session, "rate_lm", models, LanguageModel, "language models"),
+        together=_together(session, "rate_lm", models, _read_language_models, "language models"),
     )
 
 
@@ -204,3 +207,7 @@ def joined_views(rates: Sequence[CodedCorpus]) -> TrainingClips:
 def _joined(rates: Sequence[Sequence[Codes]]) -> list[Codes]:
     """Join the codes of some recordings at each rate."""
     return [join_rates(parts) for parts in zip(*rates, strict=True)]
+
+
+def _read_language_models(folders: Sequence[Path]) -> LanguageModel:
+    return LanguageModel.of_rates([LanguageModel.from_pretrained(folder) for folder in folders])

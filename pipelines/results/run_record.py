@@ -172,6 +172,7 @@ class ListeningRecord(TypedDict, total=False):
     excerpts: list[ExcerptRecord]  # of the judged clips
     warning: str | None  # the classifier does not recognise the originals
     postfilter: float  # its strength; 0: WaveNet's own sound
+    pitch_comb: bool  # whether the filter has the comb, where the codes have a voice
 
 
 class PairTest(TypedDict):

@@ -67,7 +67,7 @@ def listening_record(entries: RunEntries, listening: Entry, manifest: Manifest) 
         "clips": [{**row, **known[row["path"]]} for row in listening.read_rows(LISTENING, "clips")],
         "said": listening.read_rows(LISTENING, "said"),
         "diversity": listening.read_rows(LISTENING, "diversity"),
-        "postfilter": listening.read_json(LISTENING)["postfilter"],
+        **{name: listening.read_json(LISTENING)[name] for name in ("postfilter", "pitch_comb")},
     }
     if (recognised := entries.recognised) is not None and entries.decoded is not None:
         record["recognised"] = recognised.read_rows(RECOGNISED, "said")

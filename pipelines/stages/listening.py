@@ -17,7 +17,6 @@ from tokenizer.codes import Codes
 from tokenizer.signals import pictures
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
-from vocoder.filters import in_force
 from vocoder.judging import code_agreement, log_mel_distance, sound_levels
 from vocoder.kinds import BY_KEY, ORIGINAL, WAVENET
 from vocoder.synthesis import Synthesis, speaking
@@ -63,9 +62,7 @@ def listening(playback: Playback, model: Entry | None, rates: Entry | None = Non
         rows = [
             {**place, "sounds": each} for place, each in zip(places, _figures(sounds, codes, tokenizer), strict=True)
         ]
-        write_json(
-            folder / LISTENING, {"clips": rows, "postfilter": in_force(config.postfilter, playback.audio), **generated}
-        )
+        write_json(folder / LISTENING, {"clips": rows, **playback.filtered, **generated})
 
     files = ["*.wav", PICTURES, LISTENING]
     return session.obtain(recipe, f"{len(clips)} test clips decoded and continued", make, files=files)

@@ -31,7 +31,7 @@ from lm.options import (
 from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
 from tokenizer.options import MOST_RATES, AutoencoderConfig, HealthConfig, PatchConfig, ViewsConfig
 from vocoder.options import CropsConfig, WaveNetConfig
-from vocoder.sampling import MOST_PASSES, PASSES, EngineChoice
+from vocoder.sampling import MOST_PASSES, PASSES, PITCH_COMB, EngineChoice
 from wordless.audio.options import Convolutions, SpectrogramConfig, require_ranges
 from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig
 from wordless.audio.recordings.manifest import Split
@@ -464,6 +464,7 @@ class ListeningConfig(Options):
         least=1,
         most=MOST_PASSES,
     )
+    pitch_comb: bool = option(True, PITCH_COMB)
 
 
 @dataclass(frozen=True, kw_only=True)

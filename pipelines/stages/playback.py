@@ -77,6 +77,16 @@ class Playback:
         longest = sorted(clips, key=lambda clip: clip.seconds, reverse=True)[:count]
         return [clip for clip in clips if clip in longest]
 
+    @property
+    def filtered(self) -> dict[str, float | bool]:
+        """What is in force of the filter of WaveNet's sound."""
+        own, strength = self.config, in_force(self.config.postfilter, self.audio)
+        return {
+            "postfilter": strength,
+            "postfilter_passes": own.postfilter_passes if strength else 0,
+            "pitch_comb": own.pitch_comb and strength > 0,
+        }
+
     def recipe(
         self, stage: str, version: int, clips: Sequence[Clip], config: Mapping[str, object], **inputs: Entry | None
     ) -> Recipe:
@@ -86,9 +96,7 @@ class Playback:
         the clips' groups.
         """
         engine = choose_engine(self.config.engine, self.session.gang.device.type).engine
-        strength = in_force(self.config.postfilter, self.audio)
-        filtered = {"postfilter": strength, "postfilter_passes": self.config.postfilter_passes if strength else 0}
-        options = {"listening": {**config, **filtered}, "precision": precision(engine)}
+        options = {"listening": {**config, **self.filtered}, "precision": precision(engine)}
         kinds = {f"version of {kind.key}": kind.version for kind in KINDS if kind.version}
         read = {"tokenizer": self.tokenizer, "vocoder": self.vocoder, **inputs}
         return Recipe(
@@ -107,6 +115,7 @@ class Playback:
             seed=own.seed,
             postfilter=own.postfilter,
             postfilter_passes=own.postfilter_passes,
+            pitch_comb=own.pitch_comb,
             engine=own.engine,
         )
         folder = self.vocoder.folder

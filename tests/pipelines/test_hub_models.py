@@ -38,6 +38,7 @@ DECODING = {
     "top_p": 1.0,
     "postfilter": 1.0,
     "postfilter_passes": 2,
+    "pitch_comb": True,
     "seed": 0,
 }
 

@@ -172,6 +172,8 @@ def test_streams_batches_and_saved_vocoders_have_it(tmp_path: Path) -> None:
     vocoder.voice = None
     plain = vocoder.decode(codes, table, seed=3)
     assert not np.allclose(plain.samples, sound.samples, atol=0.01)
+    without = Vocoder.from_pretrained(tmp_path, pitch_comb=False)
+    assert np.array_equal(without.decode(codes, table, seed=3).samples, plain.samples)
     vocoder.postfilter = 0
     vocoder.voice = says(1.0, 120)
     raw = vocoder.decode(codes, table, seed=3)

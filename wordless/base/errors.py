@@ -62,7 +62,8 @@ def written(value: object) -> str:
         case int() if value.bit_length() > MOST_BITS:  # `str` refuses thousands of digits
             return f"a number of {value.bit_length()} bits"
         case float():
-            return f"{value:g}" if float(f"{value:g}") == value else str(value)
+            short = f"{value:g}"
+            return short if float(short) == value and len(short) < len(str(value)) else str(value)
         case list() | tuple():
             return f"[{', '.join(map(written, value))}]"
         case _:

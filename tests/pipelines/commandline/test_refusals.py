@@ -79,8 +79,8 @@ def short(root: Path) -> None:
             ("corpus.pattern={label}_{group}.wav",),
             r"corpus\.pattern\b.*'\{label\}_\{group\}\.wav'",
         ),
-        (no_labels, ("corpus.labels=pattern",), r"corpus\.labels=pattern\b.*corpus\.pattern\b.*\{label\}"),
-        (no_labels, ("corpus.split.by=group",), r"corpus\.split\.by=group\b"),
+        (no_labels, ("corpus.labels=pattern",), r"corpus\.labels\b.*\bpattern\b.*\{label\}"),
+        (no_labels, ("corpus.split.by=group",), r"corpus\.split\.by\b.*\bgroup\b"),
         (
             short,
             ("corpus.split.validation_fraction=0", "stages=[lm]"),
@@ -114,8 +114,8 @@ def test_a_corpus_that_will_not_do(
         ("lm.fit.precision=fp8", r"lm\.fit\.precision=fp8\b.*\bauto, fp32, bf16\b"),
         ("stages=[tokenizer,gpt]", r"stages\[1\]=gpt\b.*\btokenizer, lm, probe, vocoder\b"),
         ("corpus=/a/b", r"corpus=/a/b\b.*corpus\.root=/a/b\b"),
-        ("stages=[]", r"stages\b.*\btokenizer, lm, probe, vocoder\b"),
-        ("tokenizer.codebook_size=501", r"tokenizer\.codebook_size\b.*\b501\b.*tokenizer\.sample_patches\b.*\b500\b"),
+        ("stages=[]", r"stages\b.*\bone or more\b"),
+        ("tokenizer.codebook_size=501", r"tokenizer\.codebook_size\b.*\b501\b.*sample_patches\b.*\b500\b"),
         ("lm.gpt.heads=3", "heads"),
         ("tokenizer.patch.mels=7", "mels"),
         ("vocoder.crops.context_codes=10", r"context_codes\b.*\bcrop_codes\b"),
@@ -125,9 +125,9 @@ def test_a_corpus_that_will_not_do(
         ("device=tpu", r"device=tpu\b.*\bauto, cpu, cuda\b"),
         ("audio.f_max=9000", "f_max"),
         ("embedded.voices=1000", r"voices\b.*\b1000\b.*\b1\b"),
-        ("listening.temperatures=[-1]", r"listening\.temperatures\b.*-1\.0\b.*\b0\b"),
+        ("listening.temperatures=[-1]", r"listening\.temperatures\b.*-1\b.*\b0\b"),
         ("listening.top_k=-1", r"listening\.top_k\b.*-1\b.*\b0\b"),
-        ("listening.vocoder_temperature=-1", r"listening\.vocoder_temperature\b.*-1\.0\b.*\b0\b"),
+        ("listening.vocoder_temperature=-1", r"listening\.vocoder_temperature\b.*-1\b.*\b0\b"),
         ("listening.seed=-1", r"listening\.seed\b.*-1\b.*\b4294967295\b"),
         ("tokenizer.seed=-1", r"tokenizer\.seed\b.*-1\b.*\b4294967295\b"),
         ("vocoder.crops.seed=-1", r"vocoder\.crops\.seed\b.*-1\b.*\b4294967295\b"),
@@ -135,7 +135,7 @@ def test_a_corpus_that_will_not_do(
         ("tokenizer.health.max_clips=-5", r"tokenizer\.health\.max_clips\b.*-5\b.*\b1\b"),
         ("vocoder.crops.crop_codes=3", r"look-ahead\b.*\b4\b"),
         ("lm.fit.accumulation=3", r"lm\.batches\.batch_size\b.*\b4\b.*\b3\b"),
-        ("lm.contrast_weight=-1", r"lm\.contrast_weight\b.*-1\.0\b.*\b0\b"),
+        ("lm.contrast_weight=-1", r"lm\.contrast_weight\b.*-1\b.*\b0\b"),
         ("vocoder.fit.accumulation=3", r"vocoder\.crops\.batch_size\b.*\b2\b.*\b3\b"),
         ("probe.penalties=0", r"probe\.penalties\b.*\b0\b.*\b1\b"),
         (
@@ -148,18 +148,18 @@ def test_a_corpus_that_will_not_do(
         ),
         ("corpus.labels=none", r"corpus\.labels=none\b.*corpus\.root\b.*corpus\.table\b"),
         ("corpus.columns.group=speaker", "corpus.columns.group=speaker"),
-        ("corpus.missing=list", "corpus.missing=list"),
+        ("corpus.missing=list", r"corpus\.missing\b.*\blist\b"),
         ("corpus.extensions=[wav]", r"corpus\.extensions=\['wav'\].*corpus\.root\b.*corpus\.table\b"),
-        ("threads=9223372036854775807", r"threads\b.*\b9223372036854775807\b.*\bnull\b"),
+        ("threads=9223372036854775807", r"threads\b.*\b9223372036854775807\b.*\b1024\b"),
         ("tokenizer.batch_size=9223372036854775807", r"tokenizer\.batch_size\b.*\b9223372036854775807\b"),
         ("tokenizer.fit.accumulation=9223372036854775807", r"tokenizer\.fit\.accumulation\b.*\b9223372036854775807\b"),
-        ("tokenizer.health.noise_snr_db=-100000", r"tokenizer\.health\.noise_snr_db\b.*-100000\.0\b.*-200\b.*\b200 dB"),
+        ("tokenizer.health.noise_snr_db=-100000", r"tokenizer\.health\.noise_snr_db\b.*-100000\b.*-200\b.*\b200\b"),
         ("listening.seconds=inf", r"listening\.seconds=inf\b"),
         ("tokenizer.health.max_seconds=5e-324", r"tokenizer\.health\.max_seconds\b.*\b5e-324\b.*\b0\.01\b"),
         ("lm.views.warps=1000000", r"lm\.views\.warps\b.*\b1000000\b.*\b0\b.*\b1000\b"),
-        ("corpus=fsdd", r"corpus\.root\b.*corpus\.table\b"),
-        ("corpus=esc10", r"corpus\.root\b.*corpus\.table\b"),
-        ("corpus=folder", r"corpus\.root\b.*corpus\.table\b"),
+        ("corpus=fsdd", r"corpus\.root\b.*\btable\b"),
+        ("corpus=esc10", r"corpus\.root\b.*\btable\b"),
+        ("corpus=folder", r"corpus\.root\b.*\btable\b"),
     ],
 )
 def test_an_option_that_will_not_do(word: str, told: str, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_an_option_that_will_not_do(word: str, told: str, tmp_path: Path) -> Non
         (("compare.methods=[ast]", "ast.fit.accumulation=3"), r"ast\.batches\.batch_size\b"),
         (("compare.methods=[simclr]", "baselines.simclr.fit.accumulation=5"), "baselines.simclr.batches.batch_size"),
         (("tokenizer.rates=[4,2]", "compare.assignments=soft"), r"\brates\b.*\bhard\b"),
-        (("lm.contrast_weight=1", "lm.contrast.temperature=0"), r"contrast\.temperature\b.*\b0\.0\b"),
+        (("lm.contrast_weight=1", "lm.contrast.temperature=0"), r"contrast\.temperature\b.*\b0\b"),
         (("lm.contrast_weight=1", "lm.views.offsets=false"), r"\blm\.views\b"),
         (
             ("lm.contrast_weight=1", "tokenizer.patch.frames=1"),
@@ -186,7 +186,7 @@ def test_an_option_that_will_not_do(word: str, told: str, tmp_path: Path) -> Non
             ("lm.contrast_weight=1", "lm.batches.batch_size=2"),
             r"lm\.batches\.batch_size\b.*\b2\b.*lm\.contrast_weight\b.*\b2\b",
         ),
-        (("tokenizer.max_formants=0.2", "tokenizer.patch.mels=8"), r"tokenizer\.patch\.mels=null\b.*max_formants\b"),
+        (("tokenizer.max_formants=0.2", "tokenizer.patch.mels=8"), r"tokenizer\.max_formants\b.*\bmels=null\b"),
     ],
 )
 def test_options_that_do_not_go_together(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
@@ -203,9 +203,7 @@ def test_what_is_not_compared_is_not_judged(tmp_path: Path) -> None:
 
 def test_too_short_a_context_for_the_streams_is_refused(tmp_path: Path) -> None:
     words = (*TINY, f"store.root={tmp_path / 'store'}", "tokenizer.patch.mels=4", "lm.gpt.context=10")
-    assert "lm.gpt.context is 10 positions, and a time step takes 10 of them" in refusal(
-        called_at_once(tmp_path, *words)
-    )
+    assert re.search(r"lm\.gpt\.context\b.*\b10\b.*\b10 positions\b", refusal(called_at_once(tmp_path, *words)))
     assert not (tmp_path / "store").exists()
 
 

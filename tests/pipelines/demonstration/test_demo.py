@@ -34,17 +34,11 @@ PLAYERS = "#sounds audio"
 
 
 @pytest.mark.parametrize(
-    ("changes", "problem"),
-    [
-        ({"port": 80}, r"port\b.*\b80\b.*\b1024\b.*\b65535\b.*\b0\b"),
-        ({"max_seconds": 0.0}, r"max_seconds\b.*\b0\.0\b.*\b600\b"),
-        ({"max_seconds": 601.0}, r"max_seconds\b.*\b601\.0\b"),
-        ({"postfilter": 2.0}, r"postfilter\b.*\b2\.0\b"),
-    ],
+    ("option", "value"), [("port", 80), ("max_seconds", 0.0), ("max_seconds", 601.0), ("postfilter", 2.0)]
 )
-def test_options_out_of_range_are_refused(changes: dict[str, object], problem: str) -> None:
-    with pytest.raises(InputError, match=problem):
-        options(Path("x"), **changes)
+def test_options_out_of_range_are_refused(option: str, value: object) -> None:
+    with pytest.raises(InputError, match=rf"^{option}\b"):
+        options(Path("x"), **{option: value})
 
 
 def plain(model: Path, **changes: object) -> dict[str, object]:

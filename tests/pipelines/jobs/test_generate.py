@@ -91,7 +91,7 @@ def test_decoding_the_generated_codes_gives_their_sounds_again(
     own = {"model": str(run_folder), "input": str(tmp_path / "out/codes.parquet"), "output": str(tmp_path / "again")}
     decode(
         {**own, "codes_per_unit": None, "synthesis": synthesis, "group": None, "temperature": 1.0, "top_p": 1.0}
-        | {"postfilter": 1.0, "postfilter_passes": 2, "seed": 5, "device": "cpu", "engine": "auto"}
+        | {"postfilter": 1.0, "postfilter_passes": 2, "pitch_comb": True, "seed": 5, "device": "cpu", "engine": "auto"}
     )
     for number in range(3):
         made, again = (tmp_path / folder / f"sample_{number}.wav" for folder in ("out", "again"))

@@ -75,6 +75,7 @@ def listening(clips: int, label: str) -> dict[str, object]:
         "recognised": [{"of": "continuation", "temperature": 0.7, "classes": {label: 1, "eight": 2}}],
         "judged_clips": 30,
         "postfilter": 1.0,
+        "pitch_comb": True,
     }
 
 

@@ -66,7 +66,12 @@ def entries(tmp_path: Path) -> RunEntries:
         for n in range(2)
     ]
     varied = {"of": "continuation", "temperature": 0.7, "sounds": 2, "distinct_1": 0.25, "distinct_2": None}
-    listened = {"postfilter": 1.0, "clips": [{"path": "2.wav", "sounds": {"original": {"peak": 0.9}}}], "said": said}
+    listened = {
+        "postfilter": 1.0,
+        "pitch_comb": True,
+        "clips": [{"path": "2.wav", "sounds": {"original": {"peak": 0.9}}}],
+        "said": said,
+    }
     named = {"judge": "probe", "clips": recognised, "said": [{"of": "x"}]}
     return RunEntries(
         recognised=entry(tmp_path, "recognised", RECOGNISED, named),
@@ -203,7 +208,11 @@ def test_intervals_are_over_clips_and_not_over_what_continues_them(tmp_path: Pat
         }
         for clip, peak in peaks
     ]
-    found = figures(RunEntries(listening=entry(tmp_path, "listening", LISTENING, {"said": said, "postfilter": 1.0})))
+    found = figures(
+        RunEntries(
+            listening=entry(tmp_path, "listening", LISTENING, {"said": said, "postfilter": 1.0, "pitch_comb": True})
+        )
+    )
     peak = found["peak", "continuation@1"]
     assert (peak.value, peak.low, peak.high) == pytest.approx((0.4, 0.2, 0.6))  # of two clips, drawn anew
     alone = found["peak", "unconditional@1"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from pipelines.pages.sweep_methods import methods_chart, shifts
+from pipelines.pages.sweep_charts import methods_chart, shifts
 from pipelines.pages.sweep_points import Point, Runs, swept
 from pipelines.results.figures import Figure, Figures
 from pipelines.results.sweep_jobs import Job
