@@ -1,1 +1,1 @@
-"""YAML values of every command; a package, so that Hydra finds it once installed."""
+"""Presets of options, and the options of ``wordless finetune``; a package, so that Hydra finds it once installed."""

@@ -32,7 +32,7 @@ def main() -> None:
         case ["--completion", *shells]:
             print(completion_script(shells))
         case ["--complete", *typed]:
-            # It reads conf/*.yaml, which the overview need not wait for.
+            # It reads the options of the command, which the overview need not wait for.
             from pipelines.commandline.completion import candidates
 
             print("\n".join(candidates(typed, COMMANDS)))

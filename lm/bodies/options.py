@@ -268,10 +268,7 @@ LAYERS = 12  # of every size
 class AstConfig(Options):
     """Options of the transformer and its initial weights. All sizes have 12 layers, as those of DeiT have."""
 
-    size: Size = option(
-        "tiny",
-        "tiny | small | base, the sizes of AST and DeiT: 192, 384 or 768 channels, 12 layers each",
-    )
+    size: Size = option("tiny", "the sizes of AST and DeiT: 192, 384 or 768 channels, 12 layers each")
     weights: str | None = option(
         None,
         "Hugging Face folder or hf://user/name of an AST, DeiT or ViT model; null: random weights",
@@ -318,8 +315,7 @@ class AudioTransformerConfig(Options):
 
     variant: Variant = option(
         "wavelet",
-        "plain | pooling | wavelet: what happens between layers; pooling halves the rate, wavelet lowers that of half "
-        "of the dimensions",
+        "what happens between layers; pooling halves the rate, wavelet lowers that of half of the dimensions",
     )
     patch_ms: float = option(25.0, "length of a patch of samples in milliseconds", above=0)
     front_end: int = option(2048, "filters: width of the first layer of the front end", least=1)

@@ -19,7 +19,7 @@ COMMANDS = {
     "bench": "speed and memory of a stage, such as: wordless bench encode",
 }
 
-# the dataclass with the options of each command
+# the dataclass with the options of each command; those of finetune stand in conf/
 OPTIONS = {
     "run": "pipelines.settings.run:RunSettings",
     "probe": "pipelines.settings.probe:ProbeRunConfig",

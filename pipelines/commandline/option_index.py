@@ -1,6 +1,8 @@
-"""Every option of a command with its explanation, read from ``conf/*.yaml`` and the comments in it.
+"""Every option of a command with its explanation, as help, completion and the page of options read it.
 
-The comment at the end of an option's line explains the option; the comment lines at the top of a file explain the file.
+The options of ``wordless finetune`` but those of its corpus are read from ``conf/``: the comment at the end of an
+option's line explains the option, and the comment lines at the top of a file explain the file. All other options are
+fields of dataclasses (`options`).
 Hydra is not imported: shells ask for completions while a user types.
 """
 
@@ -28,7 +30,7 @@ class Option:
     """One option: what ``name=value`` sets."""
 
     name: str  # dotted, as on the command line
-    value: str  # as the YAML file has it
+    value: str  # as on the command line
     explanation: str
     # such as body=ast -> the option with this choice; empty if all choices have one value and one meaning
     choices: Mapping[str, "Option"] = field(default_factory=dict)

@@ -64,7 +64,7 @@ class ReadingConfig(Options):
     )
     assignments: Assignments = option(
         "hard",
-        "hard | soft: the bag of codes and the GPTs read the nearest code, or how near the sound is to each code",
+        "what the bag of codes and the GPTs read: the nearest code, or how near the sound is to each code",
     )
 
     def __post_init__(self) -> None:
@@ -93,7 +93,7 @@ class ComparisonConfig(ReadingConfig):
     )
     folds: Literal["group", "fold"] | None = option(
         None,
-        "null: the corpus's own split; group | fold: holds out each in turn",
+        "holds out each in turn; null: the corpus's own split",
     )
     references: tuple[str, ...] | None = option(
         None,
@@ -101,7 +101,7 @@ class ComparisonConfig(ReadingConfig):
     )
     features: Mapping[str, Path] | None = option(
         None,
-        "{name: file}: feature vectors of other programs, in .npz, .safetensors or .parquet (docs/options.md)",
+        "{name: file}: feature vectors of other programs, in .npz, .safetensors or .parquet (docs/guide.md)",
     )
 
     def __post_init__(self) -> None:

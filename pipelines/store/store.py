@@ -185,8 +185,7 @@ class Store:
     def locked(self, recipe: Recipe, waiting: Callable[[Recipe], None]) -> Iterator[None]:
         """Hold the stage's lock, after a call of ``waiting`` if another process holds it.
 
-        A complete entry of a read-only store
-        needs no lock.
+        A complete entry of a read-only store needs no lock.
 
         Raises:
             InputError: the store cannot be written, and the entry does not exist.

@@ -73,8 +73,7 @@ class ShardableFitConfig(FitConfig):
 
     sharding: Sharding = option(
         "none",
-        "none | fsdp: with torchrun, each process holds a share of weights, gradients and moments, and GPTs may be "
-        "larger",
+        "with torchrun and fsdp, each process holds a share of weights, gradients and moments, and GPTs may be larger",
     )
 
 

@@ -1,4 +1,4 @@
-"""Every option of every command is explained, and the index read from YAML agrees with what Hydra composes."""
+"""Every option of every command is explained, and the index agrees with what Hydra composes."""
 
 import pytest
 from hydra import initialize_config_module

@@ -53,8 +53,7 @@ class CorpusConfig(Options):
     labels: Literal["folder", "pattern", "none"] = option("folder", "the source of the labels")
     label_type: LabelType = option(
         "class",
-        "class | number | text: names of classes, measured numbers, or what is said; only classes are spread evenly "
-        "over the splits",
+        "names of classes, measured numbers, or what is said; only classes are spread evenly over the splits",
     )
     label_names: Mapping[str, str] | None = option(
         None,
