@@ -34,7 +34,7 @@ from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED
 from wordless.base.versions import version_of
 
-# The ten digits, then common commands, then words that differ in length and sounds: the default corpus.
+# The ten digits, then common commands, then words that differ in length and sounds: the corpus of `embedded.words=30`.
 DEFAULT = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
     *("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"),
