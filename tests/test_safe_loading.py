@@ -33,7 +33,7 @@ OURS = {
     "cls",
 }
 # They import modules that their own tables name: the module of a command, and those of the public names.
-NAMES_MODULES = {Path("pipelines/cli.py"), Path("wordless/__init__.py")}
+NAMES_MODULES = {Path("pipelines/cli.py"), Path("pipelines/commandline/options.py"), Path("wordless/__init__.py")}
 
 
 def dotted(node: ast.expr) -> str:
