@@ -80,7 +80,7 @@ class Tokenizer(nn.Module):
         # A single level has no level axis, so that its file and fingerprint are those of older versions.
         self.register_buffer("centroids", centroids[0] if centroids.ndim == 3 and len(centroids) == 1 else centroids)
         self.coarser = tuple(coarser)  # of coarser rates, coarse to fine
-        self.format = CodesFormat.of_rates([*(each.format for each in coarser), self._format()])
+        self.format: CodesFormat = CodesFormat.of_rates([*(each.format for each in coarser), self._format()])
         self.eval()
 
     @classmethod
@@ -105,7 +105,8 @@ class Tokenizer(nn.Module):
         for each in self.coarser:
             each._apply(*arguments, **options)
         vars(self).pop("finest", None)  # which is made anew, of the moved tensors
-        return super()._apply(*arguments, **options)
+        moved: Tokenizer = super()._apply(*arguments, **options)  # type: ignore[no-untyped-call]  # PyTorch's
+        return moved
 
     @property
     def rates(self) -> tuple["Tokenizer", ...]:

@@ -54,7 +54,7 @@ class WaveNetConfig(Options):
             rule = "tanh and sigmoid take half each: choose an even number"
             raise InputError(option="gate_channels", value=self.gate_channels, rule=rule)
         if self.layers % self.cycles:
-            rule = f"every cycle has the same layers: choose a multiple of cycles, {self.cycles}"
+            rule = f"every cycle has the same layers: choose a multiple of `cycles`, {self.cycles}"
             raise InputError(option="layers", value=self.layers, rule=rule)
         if self.layers // self.cycles > MAX_CYCLE or self.receptive_field > MAX_RECEPTIVE_FIELD:
             rule = (

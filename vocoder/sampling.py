@@ -20,10 +20,7 @@ POSTFILTER_PASSES = (
     "number of times that this filter is applied: a second pass helps a WaveNet of minutes; each pass delays a stream "
     "by 15 to 20 ms"
 )
-PITCH_COMB = (
-    "gives voiced frames of WaveNet's sound the periodicity of a voice, before the last pass of the filter; after an "
-    "hour of training WaveNet has a voice of its own, and the comb harms it"
-)
+PITCH_COMB = "gives voiced frames of WaveNet's sound the periodicity of a voice; false after an hour of training"
 WAVENET_ENGINE = "the code that generates WaveNet's samples; auto: the fastest"
 
 EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]

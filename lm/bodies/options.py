@@ -337,7 +337,7 @@ class AudioTransformerConfig(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.width % (2 * self.heads):
-            rule = f"choose a multiple of {2 * self.heads}, twice heads"
+            rule = f"choose a multiple of {2 * self.heads}, twice `heads`"
             raise InputError(option="width", value=self.width, rule=rule)
         if self.wavelet_levels > (most := self.width // 2):
             rule = f"choose at most {most}, half of width"

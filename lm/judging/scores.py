@@ -32,7 +32,7 @@ def unigram_perplexity(train: Sequence[Codes], validation: Sequence[Codes]) -> f
     codes_format = (*train, *validation)[0].format
     for codes in (*train, *validation):
         require_same_codebook(codes_format, codes.format, owner="the unigram model")
-    counts = 1.0 + sum(codes.counts for codes in train)
+    counts = 1.0 + np.sum([codes.counts for codes in train], axis=0)
     log_shares = np.log(counts / counts.sum(axis=1, keepdims=True))
     seen = np.sum([codes.counts for codes in validation], axis=0)
     return math.exp(-float((seen * log_shares).sum() / seen.sum()))

@@ -88,7 +88,7 @@ class TransformerConfig(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.model_dim % (pair := 2 * self.heads):
-            rule = f"rotary positions turn pairs: choose a multiple of {pair}, which is 2 * heads"
+            rule = f"rotary positions turn pairs: choose a multiple of {pair}, which is 2 * `heads`"
             raise InputError(option="model_dim", value=self.model_dim, rule=rule)
 
     def require_room(self) -> None:

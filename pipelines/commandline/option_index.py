@@ -77,10 +77,10 @@ def index(command: str) -> Index:
     known, sections, groups = own.options, own.sections, dict[str, Group]()
     for name, group in own.groups.items():
         if typed := [option for option in index("probe").options.values() if option.name.startswith(f"{name}.")]:
-            found = index("probe")
-            groups[name] = found.groups[name]
+            probed = index("probe")
+            groups[name] = probed.groups[name]
             known |= {option.name: option for option in typed}
-            sections |= {each: text for each, text in found.sections.items() if f"{each}.".startswith(f"{name}.")}
+            sections |= {each: text for each, text in probed.sections.items() if f"{each}.".startswith(f"{name}.")}
             continue
         files = {path.stem: _read(name, path) for path in sorted((FOLDER / name).glob("*.yaml"))}
         groups[name] = replace(group, choices={stem: file.notes for stem, file in files.items()})

@@ -122,7 +122,7 @@ def _collect(found: Index, cls: type, values: Mapping[str, object], prefix: str)
                 name=name,
                 default=plain_value(default),
                 explanation=_explanation(meaning, kind),
-                values=_values(kind),
+                values=_values(kind, meaning),
                 verbatim=is_verbatim(kind),
             )
 
@@ -145,17 +145,15 @@ def plain_value(value: object) -> object:
 
 
 def _explanation(meaning: Meaning, kind: object) -> str:
-    values = _values(kind)
+    values = _values(kind, meaning)
     choices = f"{' | '.join(values)}: " if values and values != ("true", "false") else ""
     bounds = meaning.range
     limits = bounds is not None and bounds.least is not None and bounds.most is not None and bounds.most < MAX_SEED
     return f"{choices}{meaning.text}{f' ({bounds})' if limits else ''}"
 
 
-def _values(kind: object) -> tuple[str, ...]:
-    if kind is bool:
-        return ("true", "false")
-    return tuple(map(str, choices_of(kind)))
+def _values(kind: object, meaning: Meaning) -> tuple[str, ...]:
+    return ("true", "false") if kind is bool else tuple(map(str, meaning.choices or choices_of(kind)))
 
 
 def is_verbatim(kind: object) -> bool:

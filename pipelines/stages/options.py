@@ -151,8 +151,8 @@ class TokenizerSettings(Options):
             )
             raise InputError(option="rates", value=rates, rule=rule)
         if rates[-1] != frames:
-            rule = f"patch.frames is {frames}, and the vocoder and other methods read the patches of the finest rate"
-            raise InputError(option="rates", value=rates, rule=rule, remedy=f"add patch.frames={rates[-1]}")
+            rule = f"`patch.frames` is {frames}, and the vocoder and other methods read the patches of the finest rate"
+            raise InputError(option="rates", value=rates, rule=rule, remedy=f"add `patch.frames`={rates[-1]}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -499,8 +499,8 @@ class ZerospeechConfig(Options):
             raise InputError(option="embedded.other", value=True, rule=rule)
         left = len(VOICES) - self.voices
         if embedded.voices > left:
-            rule = f"the stage zerospeech needs {self.voices} voices that are not trained on: choose {left} or fewer"
-            remedy = "or a smaller zerospeech.voices"
+            rule = f"the stage zerospeech needs {self.voices} voices that are not trained on"
+            remedy = f"choose {left} or fewer, or a smaller zerospeech.voices"
             raise InputError(option="embedded.voices", value=embedded.voices, rule=rule, remedy=remedy)
 
     def pairs(self, embedded: EmbeddedConfig) -> SpokenPairs:

@@ -178,6 +178,8 @@ class LiveCurve:
 
 def stored_points(curve: Sequence[Point], options: object) -> list[CurvePoint]:
     """Return the points of a stored curve; ``options`` are those of the training in the recipe of its entry."""
+    if not curve:  # of a training without steps
+        return []
     known = {field.name for field in fields(FitConfig)}
     fit = None
     if isinstance(options, Mapping):

@@ -174,7 +174,7 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
             ("next_sample.transformer.ffn_dim=400",),
             r"next_sample\.parameter_tolerance\b.*\b0\.1\b.*\bwavenet 242,432\b",
         ),
-        (("next_sample.models=[]",), r"next_sample\.models\b.*\[\].*\bwavenet, wavenet_large\b"),
+        (("next_sample.models=[]",), r"next_sample\.models\b.*\[\]"),
         (
             ("next_sample.wavenet.layers=7",),
             r"next_sample\.wavenet\.layers\b.*\b7\b.*next_sample\.wavenet\.cycles\b.*\b2\b",
@@ -185,11 +185,11 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
         ),
         (
             ("next_sample.transformer_context.heads=3",),
-            r"next_sample\.transformer_context\.model_dim\b.*\b64\b.*next_sample\.transformer_context\.heads\b.*\b3\b",
+            r"next_sample\.transformer_context\.model_dim\b.*\b64\b.*next_sample\.transformer_context\.heads\b",
         ),
         (
             ("next_sample.transformer_context.context.layers=30",),
-            r"next_sample\.transformer_context\.context\.layers\b.*\b30\b.*\b64 samples",
+            r"next_sample\.transformer_context\.context\.layers\b.*\b30\b.*\b20\b",
         ),
         (("next_sample.transformer.sample_rate=9000",), r"next_sample\.transformer\.sample_rate\b.*\b9000\b"),
         (("compare.folds=group",), r"compare\.folds\b.*\bgroup\b.*\bnext_sample\b"),
@@ -197,7 +197,7 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
             ("next_sample.crops.batch_size=3", "next_sample.fit.accumulation=2"),
             r"next_sample\.crops\.batch_size\b.*\b3\b",
         ),
-        (("next_sample.crops.samples=70000",), r"next_sample\.crops\.samples\b.*\b70000\b.*next_sample\.transformer\b"),
+        (("next_sample.crops.samples=70000",), r"next_sample\.crops\.samples\b.*\b70000\b.*\btransformer\b.*\b64740\b"),
         (
             ("next_sample.sounds.unprompted=0", "next_sample.sounds.prompts=0"),
             r"next_sample\.sounds\.unprompted\b.*prompts\b",

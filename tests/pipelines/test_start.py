@@ -124,7 +124,7 @@ def test_options_that_a_start_has_no_use_for_are_refused(finished_run: FinishedR
         ((*SOUND, f"vocoder.start='{start}'", "audio.hop_ms=5"), r"add audio\.hop_length=80"),
         ((*SOUND, f"vocoder.start='{start}'", "audio.remove_mean=clip"), r"add audio\.remove_mean=none"),
         ((*SOUND, f"vocoder.start='{start}'", "vocoder.wavenet.condition=embedding"), r"condition=meaning"),
-        ((*SOUND, "vocoder.fit.steps=0"), r"vocoder\.start"),
+        ((*SOUND, "vocoder.fit.steps=0"), r"vocoder\.fit\.steps\b.*\baudio\.n_mels=64"),
         ((*SOUND, f"vocoder.start='{start}'", "vocoder.fit.steps=-1"), r"vocoder\.fit\.steps"),
         ((STAGES, "lm.fit.steps=0"), r"lm\.fit\.steps"),
     ):
@@ -184,7 +184,7 @@ def test_more_steps_begin_with_the_weights_of_the_run(finished_run: FinishedRun,
     began_at = file_hash(finished_run.folder / "lm/model.safetensors")
     config = json.loads((tmp_path / "run/lm/config.json").read_text())
     assert config["began_at"] == began_at
-    assert json.loads((tmp_path / "run/lm/entry.json").read_text())["inputs"]["start"] == began_at
+    assert json.loads((tmp_path / "run/lm/entry.json").read_text())["inputs"]["lm.start"] == began_at
     results = read_results(tmp_path / "run")
     assert any(began_at[:16] in notice for notice in results["corpus"]["notices"])
     assert [point["step"] for point in results["curves"]["lm"]["curve"]] == [3, 6]

@@ -1,8 +1,10 @@
 """The exception for errors that a user can correct."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_SIBLING = re.compile(r"`([\w.]+)`")  # another option of the same config, in a rule or a remedy
 MOST_BITS = 200  # of a number that a message writes in full
 
 
@@ -10,7 +12,8 @@ class InputError(ValueError):
     """Bad input: names the argument, its value, the rule and the remedy, in one line.
 
     ``option`` is the name of an argument or of a field, such as ``steps``. Whoever builds a config from parts puts the
-    place before it (`within`), so that the command line reads ``lm.fit.steps`` and Python reads ``steps``. A
+    place before it (`within`), so that the command line reads ``lm.fit.steps`` and Python reads ``steps``. Rule and
+    remedy name other options of the same config in backticks, which get the same place and are not printed. A
     ``message`` stands for all of them where no single argument is wrong, such as for a damaged file.
 
     Commands print only the message and exit with code 2. Every other exception is a bug and keeps its traceback.
@@ -26,7 +29,7 @@ class InputError(ValueError):
         if not self.option:
             return self.message
         text = f"{self.option} is {written(self.value)}; {self.rule}"
-        return f"{text}: {self.remedy}" if self.remedy else text
+        return _SIBLING.sub(r"\1", f"{text}: {self.remedy}" if self.remedy else text)
 
     def __reduce__(self) -> tuple[object, ...]:  # for pools of processes
         return _restored, (self.message, self.option, self.value, self.rule, self.remedy)
@@ -34,7 +37,8 @@ class InputError(ValueError):
     def within(self, place: str) -> "InputError":
         """Return the error with the dotted ``place`` of the config before the name of its option."""
         option = f"{place}.{self.option}" if place and self.option else self.option
-        return _restored(self.message, option, self.value, self.rule, self.remedy)
+        rule, remedy = (_SIBLING.sub(rf"`{place}.\1`" if place else r"`\1`", text) for text in (self.rule, self.remedy))
+        return _restored(self.message, option, self.value, rule, remedy)
 
 
 @contextmanager

@@ -128,7 +128,9 @@ def test_results_hold_what_each_stage_cost(finished_run: FinishedRun) -> None:
 
 def test_every_representation_is_probed(finished_run: FinishedRun) -> None:
     rows = [row for row in figures(finished_run.folder) if row["stage"] == "probe" and row["name"] == "accuracy"]
-    assert {row["of"] for row in rows} == set(PROBED)
+    layers = [row for row in figures(finished_run.folder) if row["name"] == "layer_accuracy"]
+    found = {row["of"] for row in rows} | {f"{row['of']}/{row['layer']}" for row in layers}
+    assert set(PROBED) <= found
     assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in rows)
 
 

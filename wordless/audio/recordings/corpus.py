@@ -35,7 +35,7 @@ from wordless.audio.recordings.segments import SegmentConfig, clips_of, span_sec
 from wordless.audio.recordings.splits import Described, SplitConfig, split_by_lists, split_clips
 from wordless.audio.recordings.tables import Row, folder_of, read_table, spelling_of
 from wordless.base.engine import LOCAL, EngineConfig
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, within
 from wordless.base.options import Options, option
 from wordless.base.text import counted
 
@@ -204,7 +204,7 @@ class CorpusConfig(Options):
                 rule = "name a folder that save_to_disk wrote, or Parquet files, dataset=PATH"
                 raise InputError(option=name, value="", rule=rule, remedy="or tar shards, shards=data-{000..009}.tar")
         if self.dataset and self.shards:
-            rule = f"shards is {self.shards}, and a corpus has one source: choose one of them"
+            rule = f"`shards` is {self.shards}, and a corpus has one source: choose one of them"
             raise InputError(option="dataset", value=self.dataset, rule=rule)
 
 
@@ -468,7 +468,8 @@ def _in_recording(path: str, known: Description) -> Description:
 
 
 def _find_in_folder(config: CorpusConfig, folder: Folder, option: str) -> Found:
-    config.require_split_values()
+    with within("corpus"):
+        config.require_split_values()
     for name, columns in config.columns.named.items():
         raise InputError(
             f"corpus.columns.{name}={columns[0]} has no effect on {option}={folder.root}, which has no table; give the "
