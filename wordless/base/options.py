@@ -113,6 +113,8 @@ class Options:
     """Base of dataclasses with options: a new instance checks the range of each."""
 
     def __post_init__(self) -> None:
+        own: type = type(self)
+        known = _choices(own)
         for field in dataclasses.fields(self):  # type: ignore[arg-type]  # each subclass is a dataclass
             value = getattr(self, field.name)
             meaning: Meaning | None = field.metadata.get(MEANING)

@@ -56,7 +56,7 @@ def test_the_front_end_is_described_with_all_rates(tmp_path: Path) -> None:
         (["tokenizer.rates=[2,0]"], r"tokenizer\.rates\b.*\[2, 0\].*\b1\b"),
         (
             ["tokenizer.rates=[8,4]"],
-            r"tokenizer\.rates\b.*tokenizer\.patch\.frames\b.*\b2\b.*tokenizer\.patch\.frames=4\b",
+            r"tokenizer\.patch\.frames\b.*\b2\b.*tokenizer\.patch\.frames=4\b",
         ),
     ],
 )
