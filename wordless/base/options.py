@@ -120,9 +120,7 @@ class Options:
             meaning: Meaning | None = field.metadata.get(MEANING)
             if meaning is not None and value is not None:
                 _require_in_range(field.name, value, meaning)
-                _require_choices(
-                    field.name, value, meaning.choices or _choices(cast("type", type(self))).get(field.name, ())
-                )
+                _require_choices(field.name, value, meaning.choices or known.get(field.name, ()))
 
 
 def _require_in_range(name: str, value: object, meaning: Meaning) -> None:
