@@ -45,6 +45,13 @@ class Group:
     choices: Mapping[str, str] = field(default_factory=dict)  # name of a file of the group -> its explanation
 
 
+_TIME = "${now:%Y-%m-%d}_${now:%H-%M-%S}"
+HYDRA_FOLDERS = (  # options of Hydra itself that a run has a use for
+    Option(name="hydra.run.dir", value=f"runs/{_TIME}", explanation="folder of the run"),
+    Option(name="hydra.sweep.dir", value=f"multirun/{_TIME}", explanation="folder of a sweep"),
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Index:
     """The options of a command, or of one YAML file."""
@@ -71,6 +78,7 @@ def index(command: str) -> Index:
             name: Group(chosen=group.chosen, explanation=group.explanation, choices=group.choices)
             for name, group in found.groups.items()
         }
+        known |= {each.name: each for each in HYDRA_FOLDERS if command == "run"}
         return Index(notes=found.notes, options=known, sections=found.sections, groups=groups)
     path = FOLDER / f"{command}.yaml"
     own = _read("", path) if path.exists() else Index()
