@@ -15,12 +15,12 @@ MOST_PASSES = 8
 
 VOCODER_TEMPERATURE = "temperature of WaveNet; 0: always the most probable sample; 1: the network's own probabilities"
 VOCODER_TOP_P = "WaveNet draws among the most probable samples that together reach this probability"
-POSTFILTER = "strength of the filter that gives WaveNet's sound the spectrum of its codes: 0 (off) to 1"
+POSTFILTER = "strength of the filter that gives WaveNet's sound the spectrum of its codes; 0: none"
 POSTFILTER_PASSES = (
     "number of times that this filter is applied: a second pass helps a WaveNet of minutes; each pass delays a stream "
     "by 15 to 20 ms"
 )
-PITCH_COMB = "gives voiced frames of WaveNet's sound the periodicity of a voice; false after an hour of training"
+PITCH_COMB = "gives WaveNet the periodicity of a voice; false after an hour of training"
 WAVENET_ENGINE = "the code that generates WaveNet's samples; auto: the fastest"
 
 EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]

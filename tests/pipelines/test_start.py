@@ -399,7 +399,7 @@ def test_a_run_has_a_voice_without_training(rate: int, store: Path, tmp_path: Pa
     sha256 = saved_vocoder(str(SHIPPED / f"{rate}")).weights_sha256
     made = tmp_path / "run"
     entry = json.loads((made / "vocoder/entry.json").read_text())
-    assert entry["inputs"]["start"] == sha256
+    assert entry["inputs"]["vocoder.start"] == sha256
     assert str(SHIPPED) not in json.dumps(entry)
     vocoder = Vocoder.from_pretrained(made / "vocoder")
     assert (vocoder.began_at, vocoder.steps) == (sha256, 0)
@@ -442,8 +442,8 @@ def test_keys_name_the_voice_and_only_where_there_is_one(
     made = tmp_path / "run"
     began_at = file_hash(finished_run.folder / "vocoder/model.safetensors")
     assert json.loads((made / "vocoder/config.json").read_text())["began_at"] == began_at
-    assert began_at in json.loads((made / "vocoder/entry.json").read_text())["inputs"]["start"]
-    assert "start" not in json.loads((finished_run.folder / "vocoder/entry.json").read_text())["inputs"]
+    assert began_at in json.loads((made / "vocoder/entry.json").read_text())["inputs"]["vocoder.start"]
+    assert "vocoder.start" not in json.loads((finished_run.folder / "vocoder/entry.json").read_text())["inputs"]
     for text in (made / "vocoder/README.md", made / "report.html"):
         assert began_at[:16] in text.read_text()
     results = read_results(made)

@@ -80,7 +80,7 @@ def test_weights_of_a_folder_are_needed_whole(tmp_path: Path) -> None:
         AstOptions(model=AstConfig(size="base")).open({}, weights=str(tmp_path))
     with pytest.raises(InputError, match=r"augmentation\.crop\b.*\b0\.5\b"):
         AstOptions(augmentation=AugmentationConfig(crop=0.5))
-    with pytest.raises(InputError, match=r"body\.model\.weights\b.*\bhere\b.*body\.weights\b"):
+    with pytest.raises(InputError, match=r"model\.weights\b.*\bhere\b.*body\.weights\b"):
         AstOptions(model=AstConfig(weights="here"))
 
 
