@@ -210,12 +210,6 @@ class GPTConfig(Options):
 
 
 FEWEST_RESAMPLES = 10  # fewer would give an interval without width, or nearly so
-BOUNDS = {
-    "layer_penalties": (1, 1_000),
-    "penalties": (1, 1_000),
-    "max_iterations": (1, 100_000),
-    "resamples": (FEWEST_RESAMPLES, 1_000_000),
-}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from transformers import Wav2Vec2ForPreTraining
 
 
-FrameCounts = npt.NDArray[np.int64]  # (batch,)
 Masks = npt.NDArray[np.bool_]  # (batch, frames)
 
 

@@ -6,7 +6,7 @@ ask for completions while a user types.
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
@@ -184,14 +184,6 @@ def notes_of(path: Path) -> str:
     """Return the comment at the top of a preset."""
     lines = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
     return " ".join(line.removeprefix("#").strip() for line in lines if not re.match(r"# @package", line))
-
-
-def group_by_section(names: Iterable[str]) -> dict[str, list[str]]:
-    """Group dotted names by what stands before their last dot."""
-    sections: dict[str, list[str]] = {}
-    for name in names:
-        sections.setdefault(name.rpartition(".")[0], []).append(name)
-    return sections
 
 
 def presets(group: str) -> Iterator[tuple[str, str]]:

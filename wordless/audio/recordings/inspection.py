@@ -218,8 +218,6 @@ CONFLICT = ", with another "  # in the reason against a duplicate
 NOTHING_KNOWN: Mapping[str, Mapping[str, str]] = {}
 Progress = Callable[[int, int], None]  # files done, files in all
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_SILENCE_RULE = "choose 0 <= silence_peak < 1, or -1 to use silent recordings, too"
-_TRIM_RULE = f"choose {MIN_TRIM_DB:g} to {MAX_TRIM_DB:g} dB, such as 40, or null to cut nothing off"
 
 
 @dataclass(frozen=True, kw_only=True)
