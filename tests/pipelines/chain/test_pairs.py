@@ -35,7 +35,9 @@ def stages(folder: Path) -> list[dict[str, Any]]:
 
 def comparison(folder: Path) -> list[object]:
     content = json.loads((folder / "results.json").read_text())
-    return [content["comparison"], *(row for row in content["figures"] if row["stage"] == "probe")]
+    costs = ("seconds", "peak_memory")
+    figures = [row for row in content["figures"] if row["stage"] == "probe" and row["name"] not in costs]
+    return [content["comparison"], *figures]
 
 
 @pytest.mark.slow

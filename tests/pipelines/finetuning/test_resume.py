@@ -9,7 +9,7 @@ import pytest
 
 from tests.killing import PROCESSES, Kill, arm
 from tests.pipelines.finetuning.conftest import Finetuned
-from tests.pipelines.finetuning.tiny_finetuning import PITCHES, QUICK, STEPS, composed, write_tones
+from tests.pipelines.finetuning.tiny_finetuning import PITCHES, STEPS, WITHOUT_PROBE, composed, write_tones
 from tests.pipelines.tiny_chain import stored
 from tests.wordless.training.test_gangs import together
 
@@ -96,7 +96,7 @@ def test_two_processes_learn_what_one_does(head: str, run_folder: Path, tmp_path
     words = (*words, "body.fit.validate_every=1")
     one, two = tmp_path / "one", tmp_path / "two"
     assert ended(composed(*words, f"output={tmp_path / 'a'}", f"store.root={one}"), one) == 0
-    done = together("-m", "pipelines.finetune", *QUICK, *words, f"output={tmp_path / 'b'}", f"store.root={two}")
+    done = together("-m", "pipelines.finetune", *WITHOUT_PROBE, *words, f"output={tmp_path / 'b'}", f"store.root={two}")
     assert done.returncode == 0, done.stderr
     assert losses(one).shape == losses(two).shape == (1, STEPS, 2)
     np.testing.assert_allclose(losses(two), losses(one), atol=1e-4)

@@ -21,7 +21,7 @@ from pipelines.predict import PredictConfig
 from pipelines.store.run_folder import is_finetuned
 from tests.killing import Kill
 from tests.pipelines.finetuning.test_resume import ended, losses
-from tests.pipelines.finetuning.tiny_finetuning import PITCHES, QUICK, STEPS, composed, write_tones
+from tests.pipelines.finetuning.tiny_finetuning import PITCHES, STEPS, WITHOUT_PROBE, composed, write_tones
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
@@ -124,7 +124,7 @@ def test_two_processes_learn_what_one_does(
         words = (*words, "body.model.dropout=0")
     one, two = tmp_path / "one", tmp_path / "two"
     finetune_body(composed(*words, f"output={tmp_path / 'a'}", f"store.root={one}"))
-    done = together("-m", "pipelines.finetune", *QUICK, *words, f"output={tmp_path / 'b'}", f"store.root={two}")
+    done = together("-m", "pipelines.finetune", *WITHOUT_PROBE, *words, f"output={tmp_path / 'b'}", f"store.root={two}")
     assert done.returncode == 0, done.stderr
     assert losses(one).shape == losses(two).shape == (1, STEPS, 2)
     np.testing.assert_allclose(losses(two), losses(one), atol=1e-4)
