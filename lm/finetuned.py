@@ -126,7 +126,7 @@ class _Saved:
     head: str
     task: dict[str, object]
     weights_sha256: str
-    trim_db: float | None = None  # models of earlier versions do not say it
+    trim_db: float | None = None  # at which silent ends of its clips were cut off; None: they were not
     channel: Channel = "mean"
 
 

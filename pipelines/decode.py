@@ -9,52 +9,23 @@ from pipelines.commandline.outputs import require_kind
 from pipelines.store.run_folder import part_of, vocoder_of
 from pipelines.store.work_folder import require_new
 from vocoder.kinds import BY_KEY, CHOICES, Kind
-from vocoder.sampling import (
-    MOST_PASSES,
-    PASSES,
-    PITCH_COMB,
-    POSTFILTER,
-    POSTFILTER_PASSES,
-    TEMPERATURE,
-    VOCODER_TEMPERATURE,
-    VOCODER_TOP_P,
-    WAVENET_ENGINE,
-    EngineChoice,
-    Sampling,
-)
+from vocoder.sampling import TEMPERATURE, VOCODER_TEMPERATURE, VOCODER_TOP_P, Sampling, SoundOptions
 from wordless.base.configuration import build
 from wordless.base.devices import Device
 from wordless.base.errors import InputError
-from wordless.base.options import REQUIRED, Options, option
+from wordless.base.options import REQUIRED, option
 from wordless.base.seeds import MAX_SEED
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoundOptions(Options):
+class SoundCommand(SoundOptions):
     """Options of all commands that make sound."""
 
-    postfilter: float = option(1.0, POSTFILTER, least=0, most=1)
-    postfilter_passes: int = option(PASSES, POSTFILTER_PASSES, least=1, most=MOST_PASSES)
-    pitch_comb: bool = option(True, PITCH_COMB)
     device: Device = option("auto", DEVICE)
-    engine: EngineChoice = option("auto", WAVENET_ENGINE)
-
-    def sampled(self, *, temperature: float, top_p: float = 1.0, seed: int = 0, group: str | None = None) -> Sampling:
-        """Return the sampling options of WaveNet."""
-        return Sampling(
-            temperature=temperature,
-            top_p=top_p,
-            seed=seed,
-            postfilter=self.postfilter,
-            postfilter_passes=self.postfilter_passes,
-            pitch_comb=self.pitch_comb,
-            engine=self.engine,
-            group=group,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecodeConfig(SoundOptions):
+class DecodeConfig(SoundCommand):
     """Options of ``wordless decode``.
 
     Clips of a minute or more are decoded one at a time. If you press Ctrl-C then, NAME.partial.wav keeps the finished

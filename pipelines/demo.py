@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL
-from pipelines.decode import SoundOptions
+from pipelines.decode import SoundCommand
 from pipelines.store.run_folder import part_of, run_of
 from vocoder.sampling import TEMPERATURE, VOCODER_TEMPERATURE, Sampling
 from wordless.base.configuration import build
@@ -19,7 +19,7 @@ LONGEST = 600.0  # seconds of a sound: the page draws it whole, and keeps it in 
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoConfig(SoundOptions):
+class DemoConfig(SoundCommand):
     """Options of ``wordless demo``.
 
     The page is served to this machine alone, and needs no network. Ctrl-C ends it. It wants pip install

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL
 from pipelines.commandline.outputs import require_kind
-from pipelines.decode import SoundOptions
+from pipelines.decode import SoundCommand
 from pipelines.store.run_folder import part_of, vocoder_of
 from pipelines.store.work_folder import require_new
 from vocoder.kinds import BY_KEY, CHOICES, Kind
@@ -24,7 +24,7 @@ NONE = "none"  # in place of a kind of sound: only codes
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerateConfig(SoundOptions):
+class GenerateConfig(SoundCommand):
     """Options of ``wordless generate``.
 
     example: wordless generate model=runs/x prompt=a.wav seconds=5 output=more

@@ -31,7 +31,7 @@ from lm.options import (
 from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
 from tokenizer.options import MOST_RATES, AutoencoderConfig, HealthConfig, PatchConfig, ViewsConfig
 from vocoder.options import CropsConfig, WaveNetConfig
-from vocoder.sampling import MOST_PASSES, PASSES, PITCH_COMB, EngineChoice
+from vocoder.sampling import EngineChoice, SoundOptions
 from wordless.audio.options import Convolutions, SpectrogramConfig, require_ranges
 from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig
 from wordless.audio.recordings.manifest import Split
@@ -427,7 +427,7 @@ JudgeName = Literal["probe", "codes", "supervised"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListeningConfig(Options):
+class ListeningConfig(SoundOptions):
     """Options of the sounds to listen to, and of those that are measured."""
 
     clips: int = option(6, "number of test clips in the report; null: 4 with the built-in sentences, else 6", least=1)
@@ -450,21 +450,6 @@ class ListeningConfig(Options):
     top_k: int = option(50, "the GPT draws from this number of most probable codes; 0: all codes", least=0)
     vocoder_temperature: float = option(1.0, "temperature of WaveNet; 0: always the most probable sample", least=0)
     seed: int = option(0, "seed of the drawn sounds", least=0, most=MAX_SEED)
-    engine: EngineChoice = option("auto", "the code that generates WaveNet's samples")
-    postfilter: float = option(
-        1.0,
-        "strength of the filter that gives WaveNet's sound the spectrum of its codes: 0 (off) to 1",
-        least=0,
-        most=1,
-    )
-    postfilter_passes: int = option(
-        PASSES,
-        "number of times that this filter is applied: a second pass helps a WaveNet of minutes; each pass delays a "
-        "stream by 15 to 20 ms",
-        least=1,
-        most=MOST_PASSES,
-    )
-    pitch_comb: bool = option(True, PITCH_COMB)
 
 
 @dataclass(frozen=True, kw_only=True)

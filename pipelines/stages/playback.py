@@ -33,7 +33,6 @@ from vocoder.judging import (
 )
 from vocoder.kinds import BY_KEY, JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
 from vocoder.runaway import RunawayGuard
-from vocoder.sampling import Sampling
 from vocoder.synthesis import Synthesis, create_synthesis, speaking
 from vocoder.vocoder import Vocoder
 from wordless.audio.excerpts import Excerpt, read_loudest
@@ -110,14 +109,7 @@ class Playback:
         """Load the tokenizer and the synthesis of each kind of sound, on this run's device."""
         device, own = str(self.session.gang.device), self.config
         tokenizer = Tokenizer.from_pretrained(self.tokenizer.folder, device=device)
-        sampling = Sampling(
-            temperature=own.vocoder_temperature,
-            seed=own.seed,
-            postfilter=own.postfilter,
-            postfilter_passes=own.postfilter_passes,
-            pitch_comb=own.pitch_comb,
-            engine=own.engine,
-        )
+        sampling = own.sampled(temperature=own.vocoder_temperature, seed=own.seed)
         folder = self.vocoder.folder
         create = partial(create_synthesis, tokenizer=tokenizer, sampling=sampling, folder=folder, device=device)
         return tokenizer, {kind.key: create(kind) for kind in KINDS}
