@@ -81,8 +81,10 @@ class PublishConfig(Options):
 
     def _require_repository(self) -> None:
         if not self.repo:
-            rule = "name a repository of the Hugging Face hub, repo=user/name"
-            raise InputError(option="repo", value="", rule=rule, remedy="or write files, format=onnx output=FOLDER")
+            rule = (
+                "name a repository of the Hugging Face hub, repo=user/name, or write files, format=onnx output=FOLDER"
+            )
+            raise InputError(option="repo", value="", rule=rule)
         require_repo(self.repo, option="repo")
         if self.output is not None:
             rule = "only format=onnx and format=start write files: leave it out"

@@ -413,10 +413,8 @@ class VocoderSettings(Options):
             raise InputError(option="wavenet.condition", value="none", rule=rule)
         if not self.fit.steps and self.start is None:
             why = "" if self.unfit is None else f" (of the weights that ship, {self.unfit})"
-            rule = (
-                f"training begins with random weights, which make no sound{why}: choose 1 step or more, such as {STEPS}"
-            )
-            remedy = "or name a vocoder whose weights are used, start=runs/<date>_<time>"
+            rule = f"training begins with random weights, which make no sound{why}"
+            remedy = f"choose 1 step or more, such as {STEPS}, or a vocoder whose weights are used, `start`=RUN"
             raise InputError(option="fit.steps", value=0, rule=rule, remedy=remedy)
         if self.codebook_sizes is not None and self.wavenet.condition == "embedding":
             rule = "wavenet.condition=embedding knows the codes of one codebook: choose null, or condition=meaning"

@@ -67,8 +67,9 @@ class SpectrogramConfig(Options):
             raise InputError(option="f_min", value=self.f_min, rule=rule)
         if self.n_mels > (most := self.window_length // 2):
             longer = -(-2000 * self.n_mels // self.sample_rate)  # ms, for as many bins as bands
-            rule = f"choose at most {most}, the frequency bins of a window of {self.window_length} samples"
-            raise InputError(option="n_mels", value=self.n_mels, rule=rule, remedy=f"or window_ms={longer}")
+            rule = f"a window of {self.window_length} samples has {most} frequency bins"
+            remedy = f"choose at most {most}, or `window_ms`={longer}"
+            raise InputError(option="n_mels", value=self.n_mels, rule=rule, remedy=remedy)
 
     @property
     def highest(self) -> float:

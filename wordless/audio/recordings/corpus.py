@@ -201,8 +201,11 @@ class CorpusConfig(Options):
         """Refuse an empty data set, and two of them."""
         for name, place in (("dataset", self.dataset), ("shards", self.shards)):
             if place == "":
-                rule = "name a folder that save_to_disk wrote, or Parquet files, dataset=PATH"
-                raise InputError(option=name, value="", rule=rule, remedy="or tar shards, shards=data-{000..009}.tar")
+                rule = (
+                    "name a folder that save_to_disk wrote, or Parquet files, `dataset`=PATH, or tar shards, "
+                    "`shards`=data-{000..009}.tar"
+                )
+                raise InputError(option=name, value="", rule=rule)
         if self.dataset and self.shards:
             rule = f"`shards` is {self.shards}, and a corpus has one source: choose one of them"
             raise InputError(option="dataset", value=self.dataset, rule=rule)
