@@ -10,7 +10,7 @@ from pipelines.commandline.outputs import require_kind, require_space
 from pipelines.jobs.outputs import rejected_list
 from pipelines.store.run_folder import part_of, run_of
 from pipelines.store.work_folder import require_new
-from wordless.audio.recordings.annotations.finding import kind_of
+from wordless.audio.recordings.annotations import kind_of
 from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.base.configuration import build

@@ -12,12 +12,19 @@ from pipelines.settings.completed import EMBEDDED
 from pipelines.store.store import SYNTHESISED, UNPACKED
 from wordless.audio.decoding import Channel
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.corpus import CorpusConfig, Found, build_manifest, find_recordings
+from wordless.audio.recordings.corpus import (
+    CorpusConfig,
+    Found,
+    build_manifest,
+    find_recordings,
+    length_notices,
+    upsampling_notices,
+)
 from wordless.audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
 from wordless.audio.recordings.inspection import CONFLICT
 from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
-from wordless.audio.recordings.notices import division_notices, length_notices, upsampling_notices
-from wordless.audio.recordings.packed.unpacking import (
+from wordless.audio.recordings.splits import division_notices
+from wordless.audio.recordings.unpacking import (
     PackedDataSet,
     Unpacked,
     is_unpacked,
@@ -27,7 +34,7 @@ from wordless.audio.recordings.packed.unpacking import (
     unpack,
     unpacked_place,
 )
-from wordless.audio.recordings.packed.unpacking import (
+from wordless.audio.recordings.unpacking import (
     label_table as unpacked_table,
 )
 from wordless.base.engine import LOCAL, EngineConfig

@@ -36,7 +36,7 @@ from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Manifest, read_manifest
-from wordless.audio.recordings.notices import overlap_notices
+from wordless.audio.recordings.selection import overlap_notices
 from wordless.audio.recordings.splits import Fold
 from wordless.base.configuration import build
 from wordless.base.devices import choose_device

@@ -15,11 +15,11 @@ from pipelines.store.store import SYNTHESISED
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.folders import expand_home, require_folder
 from wordless.audio.recordings.manifest import Clip, Manifest, read_manifest, write_manifest, write_rejected
-from wordless.audio.recordings.notices import overlap_notices
 from wordless.audio.recordings.selection import (
     SECONDS_PER_HOUR,
     first_hours,
     group_in_name,
+    overlap_notices,
     without_copies,
     without_groups,
 )

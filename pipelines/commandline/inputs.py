@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wordless.audio.recordings.annotations.annotation import AnnotationConfig, AnnotationKind
+from wordless.audio.recordings.annotation_formats import AnnotationConfig, AnnotationKind
 from wordless.audio.recordings.folders import expand_home
 from wordless.audio.recordings.manifest import writable
 from wordless.audio.recordings.recording_paths import Recordings, recordings_at

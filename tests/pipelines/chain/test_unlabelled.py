@@ -34,7 +34,7 @@ from wordless.audio.recordings.manifest import (
     read_rejected,
     write_manifest,
 )
-from wordless.audio.recordings.notices import trained_on
+from wordless.audio.recordings.selection import trained_on
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone

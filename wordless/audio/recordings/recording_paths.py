@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from wordless.audio.decoding import RecordingError, count_samples, open_recording
-from wordless.audio.recordings.annotations.annotation import AnnotationConfig
-from wordless.audio.recordings.annotations.finding import kind_of
-from wordless.audio.recordings.annotations.reading import Annotated, annotations_below, annotations_in
+from wordless.audio.recordings.annotation_formats import AnnotationConfig
+from wordless.audio.recordings.annotations import Annotated, annotations_below, annotations_in, kind_of
 from wordless.audio.recordings.description import Description, Span
 from wordless.audio.recordings.folders import EXTENSIONS, Folder, is_missing
 from wordless.audio.recordings.manifest import Rejected, clip_name

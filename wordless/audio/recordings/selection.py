@@ -1,15 +1,17 @@
-"""Selection of recordings: a few of many, without copies of known ones, or a part of given length."""
+"""Selection of recordings: a few of many, a part of given length, and what is known of the same sound elsewhere."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from math import floor
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from wordless.audio.recordings.description import Template
 from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
 
 SECONDS_PER_HOUR = 3600.0
@@ -22,6 +24,55 @@ def without_copies(manifest: Manifest, known: Collection[str]) -> Manifest:
     ``known`` holds `Clip.hashes`. A lossy copy, such as the MP3 of a WAV file, has other samples and is not recognised.
     """
     return replace(manifest, clips=tuple(clip for clip in manifest.clips if clip.hashes.isdisjoint(known)))
+
+
+def trained_on(clips: Collection[Clip], trained: Iterable[Clip]) -> int:
+    """Count the clips that share sound with a training clip of a run.
+
+    Recordings are known by their bytes or samples (`Clip.hashes`), wherever they lie.
+    """
+    known: dict[str, list[Part]] = {}
+    for clip in trained:
+        for each in clip.hashes:
+            known.setdefault(each, []).append(clip.part)
+    return sum(any(clip.part.overlaps(part) for each in clip.hashes for part in known.get(each, ())) for clip in clips)
+
+
+def overlap_notices(
+    tested: Manifest,
+    trained: Manifest,
+    *,
+    owner: Path,
+    readers: str = "its tokenizer and language model",
+    unlabelled: Iterable[Clip] = (),
+) -> tuple[str, ...]:
+    """Return what the manifest of a run in the folder ``owner`` means for other recordings, a sentence each.
+
+    ``readers`` names, in the plural, the models of the run that are used. ``unlabelled`` are the clips that the run was
+    pre-trained on beside its corpus, itself or before it began.
+    """
+    test = tested.of("test")
+    notices = []
+    if shared := trained_on(test, trained.of("train")):
+        notices.append(
+            f"{shared} of {len(test)} test clips are among those that {owner} was trained on: {readers} have heard them"
+        )
+    if shared := trained_on(test, trained.of("validation")):
+        notices.append(
+            f"{shared} of {len(test)} test clips are among the validation clips of {owner}: it chose weights by them"
+        )
+    if shared := trained_on(test, unlabelled):
+        notices.append(
+            f"{shared} of {len(test)} test clips are among the unlabelled recordings of {owner}, or those of the "
+            "models that it began with: the models that it pre-trained have heard them"
+        )
+    if bool(trained.trimmed_seconds) != bool(tested.trimmed_seconds):
+        where = f"of {owner}" if trained.trimmed_seconds else "that are probed"
+        notices.append(
+            f"silent ends were cut off the recordings {where} alone; unless the others have none, give the "
+            "corpus.inspection.trim_db of that run"
+        )
+    return tuple(notices)
 
 
 def group_in_name(clip: Clip, pattern: str | None) -> str | None:

@@ -29,7 +29,7 @@ compared by the mean over folds.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -42,6 +42,9 @@ from wordless.audio.recordings.text_files import read_text
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED
+from wordless.base.text import counted
+
+TOLERATED = 1.5  # a split this many times larger or smaller than requested gets a notice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,16 +134,20 @@ def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip,
     named = _named_splits(clips, config)
     kept = [_in_split(clip, split) for clip, split in zip(clips, named, strict=True) if split]
     reason = f"in no split: no split names its {config.by}"
-    nameless = [clip for clip, split in zip(clips, named, strict=True) if not split]
-    rejected = [Rejected(path=clip.name, reason=reason) for clip in nameless]
+    rejected = [
+        Rejected(path=clip.name, reason=reason) for clip, split in zip(clips, named, strict=True) if split is None
+    ]
     if in_stretches(kept, config):
-        divided = _divide_in_time(kept, config)
+        drawn = _divide_in_time(kept, config)
+        divided = [_in_split(clip, drawn.get(clip.name, clip.split)) for clip in kept]
     else:
         drawn = _draw(kept, config)
         divided = [
             _in_split(clip, drawn.get(_unit(clip, config), "train")) if clip.split == "train" else clip for clip in kept
         ]
-        _check_groups(divided, config)
+        if not config.shared_groups and config.by != "index":  # a split by index cuts the series of every group
+            remedy = "; keep a group in one split, or allow it with corpus.split.shared_groups=true"
+            _require_whole_groups(divided, remedy)
     final, others = _without_shared_sound(divided, config)
     _check_filled(final, config)
     return final, (*rejected, *others)
@@ -170,56 +177,50 @@ def index_range(name: str) -> range:
 
 def _named_splits(clips: Sequence[Clip], config: SplitConfig) -> list[Split | None]:
     """Return the split that names each clip's value, or train if that gets the rest; None if no split does."""
-    match config.by:
-        case "hash":
-            return ["train" for _ in clips]
-        case "table" | "lists":  # their splits are known: see `wordless.audio.recordings.splits`
-            return [clip.split for clip in clips]
-        case _:
-            values = [_value(clip, config) for clip in clips]
-            example = {value: clip.path for value, clip in zip(values, clips, strict=True)}
-            named = _splits_by_value(example, config)
-            return [named[value] for value in values]
+    if config.by == "hash":
+        return ["train" for _ in clips]
+    if config.by in ("table", "lists"):  # their splits are known
+        return [clip.split for clip in clips]
+    example: dict[str, str] = {}  # path of a clip with each value
+    values = []
+    for clip in clips:
+        if config.by == "folder":
+            value: object = clip.path.partition("/")[0] if "/" in clip.path else ""
+        else:
+            value = {"group": clip.group, "fold": clip.fold, "index": clip.index}[config.by]
+        if value is None:
+            raise InputError(
+                f"{clip.path} has no {config.by}; corpus.split.by={config.by} needs one for every clip: "
+                f"put {{{config.by}}} into corpus.pattern, or a column {config.by} into corpus.table"
+            )
+        values.append(str(value))
+        example[str(value)] = clip.path
 
+    def fitting_values(name: str) -> list[str]:
+        match config.by:
+            case "group" | "fold":
+                return [name] if name in example else []
+            case "index":
+                indices = index_range(name)
+                return [value for value in example if int(value) in indices]
+            case _:
+                return [value for value in example if fnmatchcase(value.lower(), name.lower())]
 
-def _splits_by_value(example: Mapping[str, str], config: SplitConfig) -> dict[str, Split | None]:
-    """Return the split that names each value; ``example`` has the path of a clip for each value."""
-    found: dict[str, list[Split]] = {value: [] for value in example}
+    named: dict[str, Split] = {}
     for split in SPLITS:
-        for value in {value for name in config.names(split) for value in _find_values(name, example.keys(), config)}:
-            found[value].append(split)
-    for value, splits in found.items():
-        if len(splits) > 1:
-            several = " and ".join(splits)
-            raise InputError(f"corpus.split: {config.by} {value!r} of {example[value]} is named for {several}")
+        for name in config.names(split):
+            fitting = fitting_values(name)
+            if not fitting and name not in example and name in config.all_names:
+                there = sorted(example)
+                more = f" and {len(there) - 8} more" if len(there) > 8 else ""
+                shown = ", ".join(map(repr, there[:8]))
+                raise InputError(f"corpus.split names {config.by} {name!r}, which no clip has; there are {shown}{more}")
+            for value in fitting:
+                if named.setdefault(value, split) != split:
+                    several = f"{named[value]} and {split}"
+                    raise InputError(f"corpus.split: {config.by} {value!r} of {example[value]} is named for {several}")
     remaining: Split | None = None if config.names("train") else "train"
-    return {value: splits[0] if splits else remaining for value, splits in found.items()}
-
-
-def _find_values(name: str, values: Collection[str], config: SplitConfig) -> Collection[str]:
-    """Return the values that a name stands for: a group or fold itself, a range of indices, or a pattern of folders."""
-    if config.by in ("group", "fold"):
-        fitting = [name] if name in values else []
-    elif config.by == "index":
-        indices = index_range(name)
-        fitting = [value for value in values if int(value) in indices]
-    else:
-        fitting = [value for value in values if fnmatchcase(value.lower(), name.lower())]
-    if not fitting and name not in values and name in config.all_names:
-        raise InputError(f"corpus.split names {config.by} {name!r}, which no clip has; there are {_some(values)}")
-    return fitting
-
-
-def _value(clip: Clip, config: SplitConfig) -> str:
-    if config.by == "folder":
-        return clip.path.partition("/")[0] if "/" in clip.path else ""
-    value = {"group": clip.group, "fold": clip.fold, "index": clip.index}[config.by]
-    if value is None:
-        raise InputError(
-            f"{clip.path} has no {config.by}; corpus.split.by={config.by} needs one for every clip: "
-            f"put {{{config.by}}} into corpus.pattern, or a column {config.by} into corpus.table"
-        )
-    return str(value)
+    return [named.get(value, remaining) for value in values]
 
 
 def _unfilled_splits(clips: Collection[Clip], config: SplitConfig) -> list[Split]:
@@ -228,13 +229,26 @@ def _unfilled_splits(clips: Collection[Clip], config: SplitConfig) -> list[Split
 
 
 def _draw(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split]:
-    """Draw units from train (unit -> split) for the splits that have no clip yet."""
+    """Draw units from train (unit -> split) for the splits that have no clip yet, from each label by itself."""
     wanted = _unfilled_splits(clips, config)
     units = _units([clip for clip in clips if clip.split == "train"], config)
-    chosen: dict[str, Split] = {}
-    for names in _strata(units, smallest=len(wanted) + 1):
-        chosen |= _draw_stratum(names, wanted, config)
-    return {_unit(clip, config): split for whole, split in chosen.items() for clip in units[whole]}
+    strata: dict[str | None, list[str]] = defaultdict(list)  # by the label of all clips of a unit
+    for unit, own in units.items():
+        labels = {clip.label for clip in own}
+        strata[labels.pop() if len(labels) == 1 else None].append(unit)
+    # a label with too few units trains only; if all are like that, they are drawn together
+    enough = [names for names in strata.values() if len(names) > len(wanted)] or [list(units)]
+    drawn: dict[str, Split] = {}
+
+    def seeded(name: str) -> bytes:
+        return hashlib.sha256(f"{config.seed} {name}".encode(errors="surrogatepass")).digest()
+
+    for names in (names for names in enough if len(names) > len(wanted)):
+        ranked = sorted(names, key=seeded)
+        for split, count in _counts(len(names), wanted, config).items():
+            drawn |= {_unit(clip, config): split for name in ranked[:count] for clip in units[name]}
+            ranked = ranked[count:]
+    return drawn
 
 
 def _units(clips: Iterable[Clip], config: SplitConfig) -> dict[str, list[Clip]]:
@@ -246,27 +260,27 @@ def _units(clips: Iterable[Clip], config: SplitConfig) -> dict[str, list[Clip]]:
     units: dict[str, list[Clip]] = defaultdict(list)
     of_recording: dict[str, str] = {}  # a unit of each recording
     joined: dict[str, str] = {}  # unit -> the unit that it is a part of
+
+    def whole(unit: str) -> str:
+        """Follow a unit to the one that it is a part of in the end; the way is shortened for the next time."""
+        way = []
+        while unit in joined:
+            way.append(unit)
+            unit = joined[unit]
+        joined.update(dict.fromkeys(way, unit))
+        return unit
+
     for clip in clips:
         unit = _unit(clip, config)
         units[unit].append(clip)
         if config.by != "fold":
-            first, second = sorted((_whole(unit, joined), _whole(of_recording.setdefault(clip.path, unit), joined)))
+            first, second = sorted((whole(unit), whole(of_recording.setdefault(clip.path, unit))))
             if first != second:
                 joined[second] = first
-    whole: dict[str, list[Clip]] = defaultdict(list)
+    found: dict[str, list[Clip]] = defaultdict(list)
     for unit, own in units.items():
-        whole[_whole(unit, joined)] += own
-    return whole
-
-
-def _whole(unit: str, joined: dict[str, str]) -> str:
-    """Follow a unit to the one that it is a part of in the end; the way is shortened for the next time."""
-    way = []
-    while unit in joined:
-        way.append(unit)
-        unit = joined[unit]
-    joined.update(dict.fromkeys(way, unit))
-    return unit
+        found[whole(unit)] += own
+    return found
 
 
 def _unit(clip: Clip, config: SplitConfig) -> str:
@@ -278,29 +292,6 @@ def _unit(clip: Clip, config: SplitConfig) -> str:
     return f"group {clip.group}"
 
 
-def _strata(units: dict[str, list[Clip]], *, smallest: int) -> list[list[str]]:
-    """Group units by the label of all their clips, without labels that have too few; one stratum if none has enough."""
-    strata: dict[str | None, list[str]] = defaultdict(list)
-    for unit, clips in units.items():
-        labels = {clip.label for clip in clips}
-        strata[labels.pop() if len(labels) == 1 else None].append(unit)
-    return [names for names in strata.values() if len(names) >= smallest] or [list(units)]
-
-
-def _draw_stratum(units: list[str], wanted: Sequence[Split], config: SplitConfig) -> dict[str, Split]:
-    """Draw from one stratum, in order of seeded hash; at least one unit for each wanted split and for train."""
-    if len(units) <= len(wanted):
-        return {}
-    ranked = sorted(
-        units, key=lambda unit: hashlib.sha256(f"{config.seed} {unit}".encode(errors="surrogatepass")).digest()
-    )
-    chosen: dict[str, Split] = {}
-    for split, count in _counts(len(units), wanted, config).items():
-        chosen |= dict.fromkeys(ranked[:count], split)
-        ranked = ranked[count:]
-    return chosen
-
-
 def _counts(total: int, wanted: Sequence[Split], config: SplitConfig) -> dict[Split, int]:
     """Compute how many of ``total`` units each split gets: its fraction, at least one; at least one stays for train."""
     counts: dict[Split, int] = {}
@@ -309,16 +300,27 @@ def _counts(total: int, wanted: Sequence[Split], config: SplitConfig) -> dict[Sp
     return counts
 
 
-def _divide_in_time(clips: Sequence[Clip], config: SplitConfig) -> list[Clip]:
-    """Divide each recording in time into train, validation and test; segments at a border may overlap two splits."""
+def _divide_in_time(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split]:
+    """Divide each recording in time (clip -> split): each label by itself, while there are clips enough.
+
+    Sequences with too few clips train only. If all are like that, labels are merged, and then recordings.
+    """
     wanted = _unfilled_splits(clips, config)
+    ordered = sorted(clips, key=lambda clip: (clip.path, clip.start))
+    by_label: dict[tuple[str, str | None], list[Clip]] = defaultdict(list)
+    by_recording: dict[str, list[Clip]] = defaultdict(list)
+    for clip in ordered:
+        by_label[clip.path, clip.label].append(clip)
+        by_recording[clip.path].append(clip)
+    choices = ([*by_label.values()], [*by_recording.values()], [ordered])
+    long_enough = ([sequence for sequence in each if len(sequence) > len(wanted)] for each in choices)
     splits: dict[str, Split] = {}
-    for sequence in _sequences(clips, smallest=len(wanted) + 1):
+    for sequence in next(filter(None, long_enough), []):
         counts = _counts(len(sequence), wanted, config)
         held_out = [split for split in wanted for _ in range(counts[split])]
         last = sequence[len(sequence) - len(held_out) :]
         splits |= {clip.name: split for clip, split in zip(last, held_out, strict=True)}
-    return [_in_split(clip, splits.get(clip.name, clip.split)) for clip in clips]
+    return splits
 
 
 def _without_shared_sound(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip, ...], list[Rejected]]:
@@ -348,24 +350,6 @@ def _without_shared_sound(clips: Sequence[Clip], config: SplitConfig) -> tuple[t
     return tuple(clip for clip in clips if clip.name not in reasons), rejected
 
 
-def _sequences(clips: Sequence[Clip], *, smallest: int) -> list[list[Clip]]:
-    """Return sequences of clips in order of time, one per recording and label, to be divided separately.
-
-    Sequences of fewer than ``smallest`` clips are used for training only. If all are like that, labels are merged, and
-    then recordings.
-    """
-    ordered = sorted(clips, key=lambda clip: (clip.path, clip.start))
-    by_label: dict[tuple[str, str | None], list[Clip]] = defaultdict(list)
-    by_recording: dict[str, list[Clip]] = defaultdict(list)
-    for clip in ordered:
-        by_label[clip.path, clip.label].append(clip)
-        by_recording[clip.path].append(clip)
-    for several in (list(by_label.values()), list(by_recording.values()), [ordered]):
-        if enough := [sequence for sequence in several if len(sequence) >= smallest]:
-            return enough
-    return []
-
-
 def overlapping_clips(clips: Collection[Clip]) -> set[str]:
     """Name the clips that overlap an earlier clip of their recording in another split; the earlier clip stays."""
     ends: dict[str, dict[Split, int]] = defaultdict(dict)  # end of the last clip that each split keeps
@@ -389,28 +373,18 @@ def _check_filled(clips: Sequence[Clip], config: SplitConfig) -> None:
             whole = f" in {len(groups)} groups, which stay whole" if groups else ""
             if groups and (units := len(_units(clips, config))) < len(groups):
                 whole += f", {units} without those that share recordings"
+            more = "add recordings, cut long ones up (corpus.segment_seconds=10)"
+            if any(clip.segment is not None for clip in clips):
+                more = "add recordings, cut long ones into shorter segments (corpus.segment_seconds)"
+            if groups:
+                more = "add groups, let groups be divided (corpus.split.by=hash corpus.split.shared_groups=true)"
             raise InputError(
-                f"{split} split: too few clips to draw it from ({len(clips)}{whole}); {_more(clips, bool(groups))}, or "
-                f"do without it (corpus.split.{split}_fraction=0)"
+                f"{split} split: too few clips to draw it from ({len(clips)}{whole}); {more}, or do without it "
+                f"(corpus.split.{split}_fraction=0)"
             )
 
 
-def _more(clips: Sequence[Clip], in_groups: bool) -> str:
-    if in_groups:
-        return "add groups, let groups be divided (corpus.split.by=hash corpus.split.shared_groups=true)"
-    if any(clip.segment is not None for clip in clips):
-        return "add recordings, cut long ones into shorter segments (corpus.segment_seconds)"
-    return "add recordings, cut long ones up (corpus.segment_seconds=10)"
-
-
-def _check_groups(clips: Sequence[Clip], config: SplitConfig) -> None:
-    """Refuse a group in two splits, unless allowed. A split by index allows it: it cuts the series of every group."""
-    if not config.shared_groups and config.by != "index":
-        remedy = "; keep a group in one split, or allow it with corpus.split.shared_groups=true"
-        require_whole_groups(clips, remedy)
-
-
-def require_whole_groups(clips: Iterable[Clip], advice: str) -> None:
+def _require_whole_groups(clips: Iterable[Clip], advice: str) -> None:
     """Refuse a group whose clips stand in two splits; ``advice`` ends the message."""
     first: dict[str, Clip] = {}
     for clip in clips:
@@ -420,10 +394,42 @@ def require_whole_groups(clips: Iterable[Clip], advice: str) -> None:
             raise InputError(f"group {clip.group!r} stands in two splits ({places}){advice}")
 
 
-def _some(values: Collection[str], most: int = 8) -> str:
-    names = sorted(values)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(repr, names[:most])) + more
+def division_notices(clips: Collection[Clip], config: SplitConfig) -> tuple[str, ...]:
+    """Return notices about the splits of `split_clips`, a sentence each; none if the splits are as requested."""
+    splits: dict[str, set[Split]] = defaultdict(set)  # of each recording that is cut
+    for clip in clips:
+        if clip.segment is not None:
+            splits[clip.path].add(clip.split)
+    if config.by == "hash" and (divided := sum(len(each) > 1 for each in splits.values())):
+        several = divided > 1
+        labels = ", each label by itself" if len({clip.label for clip in clips}) > 1 else ""
+        return (
+            f"{counted(divided, 'recording')} cannot fill {len({clip.split for clip in clips})} splits, so "
+            f"{'each recording' if several else 'it'} is divided in time{labels}: the first stretch trains, the next "
+            "validates, the last tests. The figures say nothing about other recordings: add some, or say in a table "
+            "which stretch stands in which split (corpus.split.by=table)",
+        )
+    # a random split may be much larger or smaller than requested, because some clips stay together
+    random_splits = [split for split in SPLITS if config.fraction(split) > 0 and not config.names(split)]
+    groups = {clip.group for clip in clips if clip.group is not None}
+    together = groups if groups and not config.shared_groups else {clip.path for clip in clips}
+    if config.by not in ("hash", "group") or len(together) == len(clips):
+        return ()
+    held = Counter(clip.split for clip in clips)
+    if all(1 / TOLERATED < held[split] / len(clips) / config.fraction(split) < TOLERATED for split in random_splits):
+        return ()
+    wanted = {split: config.fraction(split) for split in SPLITS}
+    wanted["train"] = 1 - sum(wanted.values())
+    shares = " / ".join(f"{100 * wanted[split]:g}" for split in SPLITS)
+    counts = " / ".join(str(held[split]) for split in SPLITS)
+    noun, remedy = "recordings", "add recordings"
+    if together is groups:
+        remedies = (
+            "hold each group out once (compare.folds=group), let groups be divided (corpus.split.shared_groups=true)"
+        )
+        noun, remedy = "groups", f"{remedies}, or add groups"
+    notice = f"{len(together)} {noun} stay whole, so train / validation / test hold {counts} clips, not {shares} %"
+    return (f"{notice}: {remedy}",)
 
 
 Described = dict[str, tuple[Description, ...]]  # descriptions of each recording, or of its parts, by path
@@ -439,9 +445,13 @@ def split_by_lists(root: Path, described: Described, config: SplitConfig) -> tup
         InputError: a list cannot be read, names a file that is not there, or names one that another list names, too.
     """
     named: dict[str, tuple[Split, str]] = {}
-    for split in SPLITS:
-        for name in config.names(split):
-            for path, where in _lines(root, name, split):
+    for split, name in [(each, name) for each in SPLITS for name in config.names(each)]:
+        file = root / name
+        text = read_text(file, f"corpus.split.{split}={name}, the list {file},")
+        for number, line in enumerate(text.split("\n"), start=1):
+            if line.strip():
+                where = f"{file}:{number}"
+                path = listed_path(root, line.strip(), where, remedy="remove the line, or add the file")
                 known, before = named.setdefault(path, (split, where))
                 if known != split:
                     raise InputError(
@@ -454,16 +464,6 @@ def split_by_lists(root: Path, described: Described, config: SplitConfig) -> tup
     }
     reason = "in no split: no list of corpus.split names it"
     return kept, tuple(Rejected(path=path, reason=reason) for path, split in found.items() if split is None)
-
-
-def _lines(root: Path, name: str, split: Split) -> Iterator[tuple[str, str]]:
-    """Give the path of each line of a list, relative to the root, and the line's place."""
-    file = root / name
-    text = read_text(file, f"corpus.split.{split}={name}, the list {file},")
-    for number, line in enumerate(text.split("\n"), start=1):
-        if path := line.strip():
-            where = f"{file}:{number}"
-            yield listed_path(root, path, where, remedy="remove the line, or add the file"), where
 
 
 FoldBy = Literal["group", "fold"]
@@ -490,27 +490,21 @@ def folds(
         InputError: a clip has no group (or fold), there are fewer than three of them, ``at_most`` is below one, or a
             group or a sound would be both in training and in test.
     """
-    values = _values(manifest.clips, by)
+    clips = manifest.clips
+    of_clip = [clip.group if by == "group" else clip.fold for clip in clips]
+    if without := [clip.path for clip, value in zip(clips, of_clip, strict=True) if value is None]:
+        problem = f"{len(without)} of {len(clips)} clips have no {by} ({without[0]}), and folds are made by {by}"
+        raise InputError(f"{problem}: put {{{by}}} into corpus.pattern, or a column {by} into corpus.table")
+    values = sorted({value for value in of_clip if value is not None})
+    if len(values) < FEWEST:
+        found = f" ({', '.join(values)})" if values else ""
+        problem = f"the clips are of {len(values)} {by}s{found}"
+        rule = f"folds need at least {FEWEST}, to train, to validate and to test"
+        raise InputError(f"{problem}; {rule}: add recordings of others, or measure on one split")
     if at_most is not None and at_most < 1:
         raise InputError(f"at most {at_most} folds are to be taken; choose 1 or more, or all")
-    count = min(at_most or len(values), len(values))
-    made = tuple(_fold(manifest, by, values, place * len(values) // count) for place in range(count))
-    for fold in () if shared_groups else made:
-        require_disjoint_groups(fold.manifest)
-    _require_whole_recordings(made, by)
-    return made
-
-
-def require_disjoint_groups(manifest: Manifest) -> None:
-    """Refuse a division that does not test generalisation across groups."""
-    remedy = "keep each group in one split or fold, or allow it with corpus.split.shared_groups=true"
-    require_whole_groups(manifest.clips, f", so what is measured is not how well an unheard one is told; {remedy}")
-
-
-def _require_whole_recordings(made: Sequence[Fold], by: FoldBy) -> None:
-    """Refuse folds that divide a recording by groups, or that have the same sound in two given folds."""
     first: dict[str, Clip] = {}
-    for clip in made[0].manifest.clips if by == "group" else ():
+    for clip in clips if by == "group" else ():
         other = first.setdefault(clip.path, clip)
         if other.group != clip.group:
             raise InputError(
@@ -518,33 +512,26 @@ def _require_whole_recordings(made: Sequence[Fold], by: FoldBy) -> None:
                 "have one in training and the other in test: give both groups one name in the table, or measure on "
                 "one split (compare.folds=null)"
             )
-    for fold in made if by == "fold" else ():
-        if found := sorted(overlapping_clips(fold.manifest.clips)):
+    count = min(at_most or len(values), len(values))
+    made = []
+    for place in (number * len(values) // count for number in range(count)):
+        held_out: dict[str | None, Split] = {values[(place + 1) % len(values)]: "validation", values[place]: "test"}
+        divided = [
+            replace(clip, split=held_out.get(value, "train")) for clip, value in zip(clips, of_clip, strict=True)
+        ]
+        fold = Fold(name=values[place], manifest=replace(manifest, clips=tuple(divided)))
+        if not shared_groups:
+            require_disjoint_groups(fold.manifest)
+        if by == "fold" and (overlap := sorted(overlapping_clips(divided))):
             raise InputError(
-                f"{found[0]} overlaps a part of its recording in another fold, so that fold {fold.name!r} would test "
+                f"{overlap[0]} overlaps a part of its recording in another fold, so that fold {fold.name!r} would test "
                 "what it is trained on: give both parts the same fold, or shorten one of them"
             )
+        made.append(fold)
+    return tuple(made)
 
 
-def _fold(manifest: Manifest, by: FoldBy, values: Sequence[str], place: int) -> Fold:
-    held_out: dict[str | None, Split] = {values[(place + 1) % len(values)]: "validation", values[place]: "test"}
-    clips = tuple(replace(clip, split=held_out.get(_fold_value(clip, by), "train")) for clip in manifest.clips)
-    return Fold(name=values[place], manifest=replace(manifest, clips=clips))
-
-
-def _values(clips: Sequence[Clip], by: FoldBy) -> list[str]:
-    without = [clip.path for clip in clips if _fold_value(clip, by) is None]
-    if without:
-        problem = f"{len(without)} of {len(clips)} clips have no {by} ({without[0]}), and folds are made by {by}"
-        raise InputError(f"{problem}: put {{{by}}} into corpus.pattern, or a column {by} into corpus.table")
-    values = sorted({value for clip in clips if (value := _fold_value(clip, by)) is not None})
-    if len(values) < FEWEST:
-        found = f" ({', '.join(values)})" if values else ""
-        problem = f"the clips are of {len(values)} {by}s{found}"
-        rule = f"folds need at least {FEWEST}, to train, to validate and to test"
-        raise InputError(f"{problem}; {rule}: add recordings of others, or measure on one split")
-    return values
-
-
-def _fold_value(clip: Clip, by: FoldBy) -> str | None:
-    return clip.group if by == "group" else clip.fold
+def require_disjoint_groups(manifest: Manifest) -> None:
+    """Refuse a division that does not test generalisation across groups."""
+    remedy = "keep each group in one split or fold, or allow it with corpus.split.shared_groups=true"
+    _require_whole_groups(manifest.clips, f", so what is measured is not how well an unheard one is told; {remedy}")

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, write_manifest
-from wordless.audio.recordings.notices import division_notices
 from wordless.audio.recordings.segments import SegmentConfig
-from wordless.audio.recordings.splits import SplitConfig
+from wordless.audio.recordings.splits import SplitConfig, division_notices
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
 

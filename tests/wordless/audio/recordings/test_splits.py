@@ -16,8 +16,14 @@ from hypothesis import strategies as st
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Split
-from wordless.audio.recordings.notices import division_notices
-from wordless.audio.recordings.splits import SplitConfig, folds, index_range, require_disjoint_groups, split_clips
+from wordless.audio.recordings.splits import (
+    SplitConfig,
+    division_notices,
+    folds,
+    index_range,
+    require_disjoint_groups,
+    split_clips,
+)
 from wordless.base.errors import InputError
 
 

@@ -24,8 +24,8 @@ from tests.wordless.audio.recordings.annotations.annotated_files import (
     textgrid_text,
     write_recording,
 )
-from wordless.audio.recordings.annotations.annotation import AnnotationConfig
-from wordless.audio.recordings.annotations.reading import annotations_below
+from wordless.audio.recordings.annotation_formats import AnnotationConfig
+from wordless.audio.recordings.annotations import annotations_below
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.folders import Folder

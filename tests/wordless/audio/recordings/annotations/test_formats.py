@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, Part, textgrid_text
-from wordless.audio.recordings.annotations import lines
-from wordless.audio.recordings.annotations.annotation import Tier, one_line
-from wordless.audio.recordings.annotations.tiers import elan, textgrid
+from wordless.audio.recordings import annotation_formats as lines
+from wordless.audio.recordings.annotation_formats import Tier, elan, one_line, textgrid
 from wordless.audio.recordings.text_files import read_annotation_text
 from wordless.base.errors import InputError
 

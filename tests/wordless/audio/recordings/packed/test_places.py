@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.wordless.audio.recordings.packed.packed_files import save, save_splits, table, takes
-from wordless.audio.recordings.packed.files import data_set_files, expand_braces, known_split, shard_files
+from wordless.audio.recordings.packed_files import data_set_files, expand_braces, known_split, shard_files
 from wordless.base.errors import InputError
 
 PATTERNS = (
@@ -47,13 +47,13 @@ def touched(folder: Path, *names: str) -> Path:
     ],
 )
 def test_names_of_files_say_the_split(names: tuple[str, ...], splits: list[str | None], tmp_path: Path) -> None:
-    assert [file.known for file in data_set_files(str(touched(tmp_path, *names)))] == splits
+    assert [known_split(file.split or "") for file in data_set_files(str(touched(tmp_path, *names)))] == splits
 
 
 def test_the_folder_above_all_files_says_no_split(tmp_path: Path) -> None:
     touched(tmp_path / "test", "a-000.tar", "a-001.tar")
     found = shard_files(str(tmp_path / "test/a-{000..001}.tar"))
-    assert [(file.name, file.known) for file in found] == [("a-000", None), ("a-001", None)]
+    assert [(file.name, known_split(file.split or "")) for file in found] == [("a-000", None), ("a-001", None)]
 
 
 def test_files_of_a_saved_data_set_keep_their_order(tmp_path: Path) -> None:
@@ -61,7 +61,10 @@ def test_files_of_a_saved_data_set_keep_their_order(tmp_path: Path) -> None:
     assert [file.name for file in data_set_files(str(tmp_path / "one"))] == ["00000", "00001"]
     save_splits(tmp_path / "two", {"train.clean": takes(2), "unsupervised": takes(2)})
     found = data_set_files(str(tmp_path / "two"))
-    assert [(file.name, file.known) for file in found] == [("train.clean/00000", "train"), ("unsupervised/00000", None)]
+    assert [(file.name, known_split(file.split or "")) for file in found] == [
+        ("train.clean/00000", "train"),
+        ("unsupervised/00000", None),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from tests.wordless.audio.recordings.packed.packed_files import (
     write_parquet,
 )
 from wordless.audio.recordings.description import ColumnConfig
-from wordless.audio.recordings.packed.files import Broken, Facts, Part, Sound
-from wordless.audio.recordings.packed.unpacking import open_data_set
+from wordless.audio.recordings.packed_files import Broken, Facts, Part, Sound, known_split
+from wordless.audio.recordings.unpacking import open_data_set
 from wordless.base.errors import InputError
 
 
@@ -75,7 +75,7 @@ def test_datasets_writes_what_is_read_here(tmp_path: Path, monkeypatch: pytest.M
         assert [each["label"] for each in facts(parts)] == [features["label"].int2str(row["label"]) for row in wanted]
         assert {each["tags"] for each in facts(parts)} == {"b;a"}
     data_set = open_data_set(str(tmp_path / "splits"), ColumnConfig())
-    assert [(file.known, len(sounds(list(data_set.read(file))))) for file in data_set.files] == [
+    assert [(known_split(file.split or ""), len(sounds(list(data_set.read(file))))) for file in data_set.files] == [
         ("train", 12),
         ("test", 2),
     ]

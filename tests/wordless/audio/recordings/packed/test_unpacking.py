@@ -16,7 +16,7 @@ from tests.wordless.audio.recordings.packed.packed_files import (
     write_tar,
 )
 from wordless.audio.recordings.description import ColumnConfig
-from wordless.audio.recordings.packed.unpacking import (
+from wordless.audio.recordings.unpacking import (
     PackedDataSet,
     Unpacked,
     is_unpacked,
@@ -150,7 +150,7 @@ def test_finished_files_are_not_unpacked_again(parquet: Path, tmp_path: Path) ->
     process.start()
     process.join(60)
     place = unpacked_place(data_set, tmp_path / "cache")
-    assert missing_bytes(data_set, place) == data_set.sizes[1]
+    assert missing_bytes(data_set, place) == data_set.size(data_set.files[1])
     (finished,) = (tmp_path / "cache").glob("*.partial/sounds/*/*/clip_06.wav")
     before = finished.stat()
     unpack(data_set, place)

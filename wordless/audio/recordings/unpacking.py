@@ -24,25 +24,28 @@ A table beside the folder has labels, groups, folds and splits of its recordings
 import json
 import os
 from collections import ChainMap
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from wordless.audio.recordings.description import SEPARATOR, ColumnConfig
 from wordless.audio.recordings.manifest import Split
-from wordless.audio.recordings.packed.files import (
+from wordless.audio.recordings.packed_files import (
     Broken,
     DamageError,
     Facts,
+    FileColumns,
     PackedFile,
     Parts,
     Sound,
     data_set_files,
     known_split,
+    read_rows,
+    read_shard,
     shard_files,
+    sound_bytes,
+    table_columns,
 )
-from wordless.audio.recordings.packed.rows import FileColumns, read_rows, sound_bytes, table_columns
-from wordless.audio.recordings.packed.shards import read_shard
 from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, remove, write_aside
 from wordless.base.json_values import list_hash
@@ -63,11 +66,6 @@ class PackedDataSet:
     # of each Arrow or Parquet file by its name, or why it is damaged; tar shards have none
     columns: Mapping[str, FileColumns | str]
 
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Bytes of each file's recordings, about; compressed shards take more."""
-        return tuple(self._size(file) for file in self.files)
-
     def read(self, file: PackedFile) -> Parts:
         """Give the recordings and facts of a file."""
         match self.columns.get(file.name):
@@ -78,7 +76,8 @@ class PackedDataSet:
             case columns:
                 yield from read_rows(file, columns)
 
-    def _size(self, file: PackedFile) -> int:
+    def size(self, file: PackedFile) -> int:
+        """Return about how many bytes the recordings of a file have; those of compressed shards have more."""
         match self.columns.get(file.name):
             case None:
                 return file.path.stat().st_size
@@ -106,7 +105,7 @@ def open_data_set(place: str, columns: ColumnConfig) -> PackedDataSet:
     if not readable:
         problem = f"{at}: {files[0].path} {found[files[0].name]}"
         raise InputError(f"{problem}; name Parquet files, or Arrow files of save_to_disk")
-    require_columns({name for each in readable for name in each.classes}, columns, at)
+    _require_columns({name for each in readable for name in each.classes}, columns, at)
     return PackedDataSet(option="corpus.dataset", name=Path(place).resolve().name, files=tuple(files), columns=found)
 
 
@@ -119,7 +118,7 @@ def open_shards(pattern: str) -> PackedDataSet:
     return PackedDataSet(option="corpus.shards", name=Path(pattern).name, files=tuple(shard_files(pattern)), columns={})
 
 
-def require_columns(there: Collection[str], columns: ColumnConfig, place: str) -> None:
+def _require_columns(there: Collection[str], columns: ColumnConfig, place: str) -> None:
     """Refuse columns that no file has."""
     for column, option in columns.wanted.items():
         if column not in there:
@@ -158,12 +157,22 @@ class Unpacked:
         with (self.folder / ROWS / f"{number:05d}.jsonl").open(encoding="utf-8") as lines:
             yield from (UnpackedRow(**json.loads(line)) for line in lines)
 
-    def is_whole(self, number: int) -> bool:
-        """Return whether all recordings of a packed file are there, with their sizes."""
-        try:
-            return all(row.reason or (self.sounds / row.path).stat().st_size == row.size for row in self.rows(number))
-        except (OSError, ValueError, TypeError):  # a recording is missing, or the rows are missing or damaged
-            return False
+    def missing(self, data_set: PackedDataSet) -> list[int]:
+        """List the numbers of the packed files whose recordings are not all there, with their sizes."""
+
+        def is_whole(number: int) -> bool:
+            try:
+                rows = self.rows(number)
+                return all(row.reason or (self.sounds / row.path).stat().st_size == row.size for row in rows)
+            except (OSError, ValueError, TypeError):  # a recording is missing, or the rows are missing or damaged
+                return False
+
+        return [number for number in range(len(data_set.files)) if not is_whole(number)]
+
+    @property
+    def partial(self) -> "Unpacked":
+        """The folder while the data set is unpacked."""
+        return Unpacked(folder=self.folder.with_suffix(".partial"))
 
 
 def unpacked_place(data_set: PackedDataSet, cache: Path) -> Unpacked:
@@ -182,19 +191,13 @@ def unpacked_place(data_set: PackedDataSet, cache: Path) -> Unpacked:
 
 def is_unpacked(data_set: PackedDataSet, place: Unpacked) -> bool:
     """Return whether the data set is unpacked, and all of its recordings are still there."""
-    return place.folder.is_dir() and not missing_files(data_set, place)
+    return place.folder.is_dir() and not place.missing(data_set)
 
 
 def missing_bytes(data_set: PackedDataSet, place: Unpacked) -> int:
     """Return about how many bytes `unpack` will write, without those that a killed process has finished."""
-    begun = place if place.folder.is_dir() else _partial(place)
-    sizes = data_set.sizes
-    return sum(sizes[number] for number in missing_files(data_set, begun))
-
-
-def missing_files(data_set: PackedDataSet, place: Unpacked) -> list[int]:
-    """List the numbers of the packed files whose recordings are not all there."""
-    return [number for number in range(len(data_set.files)) if not place.is_whole(number)]
+    begun = place if place.folder.is_dir() else place.partial
+    return sum(data_set.size(data_set.files[number]) for number in begun.missing(data_set))
 
 
 def unpack(data_set: PackedDataSet, place: Unpacked, progress: Progress | None = None) -> None:
@@ -204,17 +207,20 @@ def unpack(data_set: PackedDataSet, place: Unpacked, progress: Progress | None =
         InputError: the folder cannot be written, or a file of the data set changes meanwhile.
         OSError: the disk is full.
     """
+    partial = place.partial
     with locked(place.folder.with_suffix(".lock")):
         if is_unpacked(data_set, place):
             return
-        partial = _partial(place)
         if place.folder.is_dir():  # somebody removed or changed recordings: the others are kept
             remove(partial.folder)
             place.folder.rename(partial.folder)
         for name in (SOUNDS, ROWS):
             (partial.folder / name).mkdir(parents=True, exist_ok=True)
-        for number in missing_files(data_set, partial):
-            _unpack_file(data_set, partial, number, progress)
+        for number in partial.missing(data_set):
+            rows = _unpack_file(data_set, data_set.files[number], partial.sounds, progress)
+            os.sync()  # one call for all recordings; flushing each by itself took 8 ms a file
+            lines = "".join(f"{json.dumps(asdict(row))}\n" for row in rows)
+            write_aside(partial.folder / ROWS / f"{number:05d}.jsonl", lines)
         if unpacked_place(data_set, place.folder.parent) != place:
             remove(partial.folder)  # nobody knows which of its recordings are of which version
             raise InputError(f"{data_set.option}: a file of {data_set.name} changed while it was read; run it again")
@@ -222,69 +228,50 @@ def unpack(data_set: PackedDataSet, place: Unpacked, progress: Progress | None =
         flush_folder(place.folder.parent)
 
 
-def _partial(place: Unpacked) -> Unpacked:
-    return Unpacked(folder=place.folder.with_suffix(".partial"))
+def _unpack_file(
+    data_set: PackedDataSet, file: PackedFile, sounds: Path, progress: Progress | None
+) -> list[UnpackedRow]:
+    """Write the recordings of one packed file; return its rows, which say that it is finished."""
+    remove(sounds / file.name)
+    rows: list[tuple[str | None, UnpackedRow]] = []  # key of each sound, none of broken parts
+    facts: dict[str, dict[str, str]] = {}
+    faults: set[str] = set()  # keys of broken parts
+    for part in data_set.read(file):
+        if isinstance(part, Facts):
+            facts.setdefault(part.key, {}).update(part.fields)
+            continue
+        path = f"{file.name}/{part.name}"
+        if isinstance(part, Broken):
+            faults |= {part.key} if part.key is not None else set()
+            rows.append((None, UnpackedRow(path=path, reason=part.reason, fields={})))
+            continue
+        try:
+            size, reason = _write(sounds / path, part), ""
+        except DamageError as error:
+            size, reason = 0, str(error)
+        rows.append((part.key, UnpackedRow(path=path, size=size, reason=reason, fields={})))
+        if progress:
+            progress(size)
 
-
-def _unpack_file(data_set: PackedDataSet, partial: Unpacked, number: int, progress: Progress | None) -> None:
-    """Write the recordings of one packed file, and then its rows, which say that it is finished."""
-    file = data_set.files[number]
-    folder = partial.sounds / file.name
-    remove(folder)
-    rows, facts, faults = _write_parts(data_set.read(file), file, folder, progress)
-    sounds = {key for key, _ in rows if key is not None}
-    described = facts.keys() | faults
+    named, described = {key for key, _ in rows}, facts.keys() | faults
     told: set[str] = set()  # keys of facts about recordings
     finished = []
     for key, row in rows:
-        keys = [] if key is None else _keys(key, described, sounds)
+        keys: list[str] = []  # whose facts are about the recording, the longest first
+        if key is not None:
+            folder, slash, base = key.rpartition("/")
+            words = base.split(".")
+            shorter = [f"{folder}{slash}{'.'.join(words[:count])}" for count in range(len(words) - 1, 0, -1)]
+            keys = [key, *(each for each in shorter if key not in described or each not in named)]
         told.update(keys)
-        if not faults.isdisjoint(keys):  # the fault is a row of its own
-            if not row.reason:  # otherwise the path may be that of another part
-                remove(partial.sounds / row.path)
-            continue
-        finished.append(replace(row, fields=dict(ChainMap(*(facts.get(each, {}) for each in keys)))))
+        if faults.isdisjoint(keys):
+            finished.append(replace(row, fields=dict(ChainMap(*(facts.get(each, {}) for each in keys)))))
+        elif not row.reason:  # the fault is a row of its own; with a reason, the path may be that of another part
+            remove(sounds / row.path)
     if alone := [key for key in facts if key not in told]:
         such = f"no recording has their names: facts of {counted(len(alone), 'sample')}, such as {alone[0]}"
         finished.append(UnpackedRow(path=f"{file.name}/{alone[0]}", reason=such, fields={}))
-    os.sync()  # one call for all recordings; flushing each by itself took 8 ms a file
-    lines = "".join(f"{json.dumps(asdict(row))}\n" for row in finished)
-    write_aside(partial.folder / ROWS / f"{number:05d}.jsonl", lines)
-
-
-def _keys(name: str, described: Collection[str], sounds: Collection[str]) -> list[str]:
-    """Return the keys whose facts are about the recording of this name without its ending, the longest first."""
-    folder, slash, base = name.rpartition("/")
-    words = base.split(".")
-    shorter = [f"{folder}{slash}{'.'.join(words[:count])}" for count in range(len(words) - 1, 0, -1)]
-    return [name, *(key for key in shorter if name not in described or key not in sounds)]
-
-
-def _write_parts(
-    parts: Parts, file: PackedFile, folder: Path, progress: Progress | None
-) -> tuple[list[tuple[str | None, UnpackedRow]], dict[str, dict[str, str]], set[str]]:
-    """Write the sounds; return a row for each sound and each broken part with its key, the facts and broken keys."""
-    rows: list[tuple[str | None, UnpackedRow]] = []
-    facts: dict[str, dict[str, str]] = {}
-    faults: set[str] = set()
-    for part in parts:
-        match part:
-            case Facts():
-                facts.setdefault(part.key, {}).update(part.fields)
-            case Broken():
-                faults |= {part.key} if part.key is not None else set()
-                path = f"{file.name}/{part.name}"
-                rows.append((None, UnpackedRow(path=path, reason=part.reason, fields={})))
-            case Sound():
-                path = f"{file.name}/{part.name}"
-                try:
-                    size, reason = _write(folder / part.name, part), ""
-                except DamageError as error:
-                    size, reason = 0, str(error)
-                rows.append((part.key, UnpackedRow(path=path, size=size, reason=reason, fields={})))
-                if progress:
-                    progress(size)
-    return rows, facts, faults
+    return finished
 
 
 def _write(path: Path, sound: Sound) -> int:
@@ -326,51 +313,33 @@ def label_table(
         first = "; ".join(f"{row.path}: {row.reason}" for row, _ in rows[:3])
         problem = f"none of its {counted(len(rows), 'part')} can be used ({first})" if rows else "it is empty"
         raise InputError(f"{at}: {problem}; check the files, and convert recordings of other kinds to WAV or FLAC")
-    require_columns({name for row, _ in rows for name in row.fields}, columns, at)
-    text = "".join(f"{json.dumps(line)}\n" for line in _lines(rows, columns, own_splits))
+    _require_columns({name for row, _ in rows for name in row.fields}, columns, at)
+
+    named = [(row, row.fields.get(columns.split) if columns.split else split) for row, split in rows]
+    names = {name or "" for row, name in named if not row.reason}
+    divided = own_splits and len(names) > 1 and any(map(known_split, names))
+    without: dict[str, list[str]] = {name: [] for name in ("label", "group", "fold") if name in columns.named}
+    lines: list[dict[str, str]] = []
+    for row, name in named:
+        label = SEPARATOR.join(text for column in columns.labels if (text := row.fields.get(column)))
+        group, fold = (row.fields.get(column or "", "") for column in (columns.group, columns.fold))
+        fields = {field: text for field, text in (("label", label), ("group", group), ("fold", fold)) if text}
+        split: Split | None = known_split(name or "") if divided else "train"
+        reason = (
+            "" if split else f"in no split: {name or 'nothing'} of the data set is neither train, validation nor test"
+        )
+        for field in (field for field, text in reversed(fields.items()) if not text.isprintable()):
+            reason = f"its {field} holds control characters"
+        if reason := row.reason or reason:
+            lines.append({"path": row.path, "set_aside": reason})
+        else:
+            lines.append({"path": row.path, **fields, **({"split": split} if own_splits and split else {})})
+        for field in without.keys() - fields.keys() if not row.reason else ():
+            without[field].append(row.path)
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
     path = place.folder.with_name(f"{place.folder.name}.{list_hash([text])[:8]}.jsonl")
     if not path.is_file():
         with locked(place.folder.with_suffix(".lock")):
             write_aside(path, text)
-    return path, _missing_facts(usable, columns)
-
-
-def _lines(
-    rows: Sequence[tuple[UnpackedRow, str | None]], columns: ColumnConfig, own_splits: bool
-) -> Iterator[dict[str, str]]:
-    named = [(row, row.fields.get(columns.split) if columns.split else split) for row, split in rows]
-    names = {name or "" for row, name in named if not row.reason}
-    divided = own_splits and len(names) > 1 and any(map(known_split, names))
-    for row, name in named:
-        fields = _described(row, columns)
-        split: Split | None = known_split(name or "") if divided else "train"
-        if reason := row.reason or _fault(fields, name, split):
-            yield {"path": row.path, "set_aside": reason}
-        else:
-            yield {"path": row.path, **fields, **({"split": split} if own_splits and split else {})}
-
-
-def _described(row: UnpackedRow, columns: ColumnConfig) -> dict[str, str]:
-    """Return label, group and fold of a recording, as far as they are known."""
-    label = SEPARATOR.join(text for column in columns.labels if (text := row.fields.get(column)))
-    found = {"label": label, "group": row.fields.get(columns.group or ""), "fold": row.fields.get(columns.fold or "")}
-    return {name: text for name, text in found.items() if text}
-
-
-def _fault(fields: dict[str, str], name: str | None, split: Split | None) -> str:
-    for field, text in fields.items():
-        if not text.isprintable():
-            return f"its {field} holds control characters"
-    return "" if split else f"in no split: {name or 'nothing'} of the data set is neither train, validation nor test"
-
-
-def _missing_facts(usable: Sequence[UnpackedRow], columns: ColumnConfig) -> tuple[str, ...]:
-    """Return a notice if some recordings have no label, group or fold, and others have."""
-    wanted = [name for name in ("label", "group", "fold") if name in columns.named]
-    without: dict[str, list[str]] = {name: [] for name in wanted}  # paths of recordings
-    for row in usable:
-        there = _described(row, columns)
-        for name in wanted:
-            without[name] += [] if name in there else [row.path]
     counts = [f"{len(paths)} have no {name} (such as {paths[0]})" for name, paths in without.items() if paths]
-    return (f"of {counted(len(usable), 'recording')} in it, {listed(counts)}",) if counts else ()
+    return path, (f"of {counted(len(usable), 'recording')} in it, {listed(counts)}",) if counts else ()

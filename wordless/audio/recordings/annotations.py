@@ -1,0 +1,540 @@
+"""Annotations of the recordings of a folder, or of one file, as parts of each recording.
+
+A file belongs to the recording of its name: ``field.Table.1.selections.txt``, ``field.txt`` and ``field.TextGrid``
+belong to ``field.wav``, in the same folder or else anywhere below the root if only one recording has this name. Some
+files name their recordings themselves. Each recording may have annotations of one kind, or of several kinds that agree.
+"""
+
+import os
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from wordless.audio.recordings import annotation_formats as formats
+from wordless.audio.recordings.annotation_formats import (
+    Annotation,
+    AnnotationConfig,
+    AnnotationKind,
+    Kind,
+    Medium,
+    Tier,
+)
+from wordless.audio.recordings.description import SPAN_FIELDS, Description, Span, describe
+from wordless.audio.recordings.folders import Folder
+from wordless.audio.recordings.manifest import Rejected
+from wordless.audio.recordings.speech_manifests import KALDI_FILES, LHOTSE, WAV_SCP, kaldi, lhotse, lhotse_role
+from wordless.audio.recordings.text_files import decode, read_annotation_bytes, read_annotation_text
+from wordless.base.errors import InputError
+from wordless.base.text import counted
+
+
+@dataclass(frozen=True)
+class Format:
+    """The facts about a kind of annotations."""
+
+    name: str  # for people
+    read: Callable[[str, str], list[Tier]] | None  # of a text and its name in messages; None: `_tiers_of` reads it
+    suffix: str | None = None  # that shows the kind; None: the file is looked into
+    has_tiers: bool = False  # or columns, of which one has the labels
+    names_recordings: bool = False  # in its lines; the name of the file says nothing
+
+
+FORMATS: dict[Kind, Format] = {  # of several kinds that agree, the first is used: it knows most
+    "raven": Format("Raven selection table", None, has_tiers=True),
+    "elan": Format("ELAN document", None, ".eaf", has_tiers=True),
+    "textgrid": Format("Praat TextGrid", formats.textgrid, ".textgrid", has_tiers=True),
+    "audacity": Format("Audacity label track", formats.audacity),
+    "kaldi": Format("Kaldi data folder", None, names_recordings=True),
+    "lhotse": Format("lhotse manifest", None, names_recordings=True),
+    "rttm": Format("RTTM file", formats.rttm, ".rttm", names_recordings=True),
+    "ctm": Format("CTM file", formats.ctm, ".ctm", names_recordings=True),
+    "lab": Format(".lab file", formats.lab),
+}
+_TEXTS = (".txt", ".tsv", ".selections", ".lab")
+_SUFFIXES: dict[str, Kind] = {each.suffix: kind for kind, each in FORMATS.items() if each.suffix}
+_LOOKED_INTO = (*_TEXTS, *_SUFFIXES, ".scp", ".jsonl", ".gz")
+_HEAD = 1 << 16  # bytes that show whether a text may hold annotations
+# Other annotations that people have beside recordings: what they are, and what makes a file of them that is read.
+_IMPORT = "import it into ELAN (File > Import), and save it as .eaf"
+_TIMIT = ("TIMIT transcription", """awk -v OFS='\\t' '{{print $1/16000, $2/16000, $3}}' a.{0} > a.txt""")
+UNREAD: dict[str, tuple[str, str]] = {
+    ".svl": (
+        "layer of Sonic Visualiser",
+        "export the layer as text, and awk -F'\\t' -v OFS='\\t' '{print $1, $1+$3, $4}' layer.txt > a.txt",
+    ),
+    ".boris": ("project of BORIS", "choose Observations > Export events > Praat TextGrid"),
+    **{f".{name}": (_TIMIT[0], _TIMIT[1].format(name)) for name in ("phn", "wrd")},
+    ".mlf": ("master label file of HTK", "write one .lab for each recording (HLEd -l DIRECTORY)"),
+    ".trs": ("file of Transcriber", _IMPORT),
+    ".cha": ("CHAT transcript", _IMPORT),
+    ".srt": ("subtitle file", _IMPORT),
+    ".vtt": ("subtitle file", _IMPORT),
+    ".exb": ("EXMARaLDA transcription", "choose File > Export > Praat TextGrid in the Partitur Editor"),
+    ".antx": ("file of Annotation Pro", "export it as a Praat TextGrid"),
+    ".xmi": ("file of WebAnno or INCEpTION", "write a tab-separated table with path, start, end and label"),
+}
+
+
+def kind_of(path: Path) -> Kind | None:
+    """Return the kind of annotations that a file or a folder holds; None: another file.
+
+    Raises:
+        InputError: the file holds annotations of a kind that is not read; the message has the line that converts them.
+    """
+    if path.is_dir():
+        return "kaldi" if (path / WAV_SCP).is_file() else None
+    if unread := UNREAD.get(path.suffix.lower()):
+        raise InputError(f"{path} is a {unread[0]}, which is not read: {unread[1]}")
+    if not _is_file(path):
+        return _SUFFIXES.get(path.suffix.lower())  # whoever reads it says that it is missing
+    if path.name in KALDI_FILES and (path.name != "text" or (path.parent / WAV_SCP).is_file()):
+        return "kaldi"
+    if kind := kind_in_folder(path):
+        return kind
+    return "lhotse" if path.name.lower().endswith(LHOTSE) and lhotse_role(path) else None
+
+
+def kind_in_folder(path: Path, wanted: AnnotationKind = "auto") -> Kind | None:
+    """Return the kind of a file below a folder of recordings; a manifest of recordings alone annotates nothing.
+
+    Of a wanted kind, a single line that fits is enough; the others are set aside one by one.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in _LOOKED_INTO or not _is_file(path):  # a pipe of this name would wait for ever
+        return None
+    if path.name == WAV_SCP:
+        return "kaldi"
+    if kind := _SUFFIXES.get(suffix):
+        return kind
+    if path.name.lower().endswith(LHOTSE):
+        return "lhotse" if lhotse_role(path) in ("supervisions", "cuts") else None
+    if suffix not in _TEXTS:
+        return None
+    try:
+        with path.open("rb") as file:
+            head = decode(file.read(_HEAD)).replace("\r", "\n")
+        if formats.is_raven(head.partition("\n")[0]):
+            return "raven"
+        if suffix == ".lab":
+            fits = formats.has_line(head, "lab") if wanted == "lab" else formats.is_lab(read_annotation_text(path))
+            return "lab" if fits else None
+        if suffix == ".txt" and wanted == "audacity":
+            return "audacity" if formats.has_line(head, "audacity") else None
+        # The last line of the head may be cut off.
+        beginning = head.rpartition("\n")[0] if len(head) >= _HEAD // 4 else head
+        may_be = suffix == ".txt" and formats.is_label_track(beginning)
+        return "audacity" if may_be and formats.is_label_track(read_annotation_text(path)) else None
+    except (OSError, InputError):
+        return None
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a path is a regular file; false for a path that no file can have, or that is not allowed."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _tiers_of(kind: Kind, path: Path, shown: str, config: AnnotationConfig) -> list[Tier]:
+    """Read a file of a kind; ``shown`` is its name in messages."""
+    match kind:
+        case "raven":
+            return formats.raven(read_annotation_text(path), shown, config.tier, config.group)
+        case "elan":
+            return formats.elan(read_annotation_bytes(path, xml=True), shown)
+        case "kaldi":
+            return kaldi(path.parent, str(PurePosixPath(shown).parent))
+        case "lhotse":
+            return lhotse(path, shown)
+    read = FORMATS[kind].read
+    return read(read_annotation_text(path), shown) if read else []
+
+
+class Places:
+    """The recordings below a root, by their names; letters may be upper or lower case, and composed or not."""
+
+    def __init__(self, root: Path, recordings: Sequence[str]) -> None:
+        self.root = root
+        self._names: dict[str, list[str]] = defaultdict(list)  # stem, or whole name -> paths
+        self._found: dict[tuple[str, Path], str] = {}
+        self._roots = [Path(os.path.normpath(root.absolute())), root.resolve()]
+        for path in recordings:
+            name = PurePosixPath(path)
+            for each in {name.name, name.stem}:
+                self._names[_fold(each)].append(path)
+
+    def named_like(self, file: str) -> list[list[str]]:
+        """Return the recordings of a file's name without its last ending, without the last two, and so on."""
+        name, found = PurePosixPath(file).name, []
+        while "." in name[1:]:
+            name = name.rpartition(".")[0]
+            found.append(self._names.get(_fold(name), []))
+        return found
+
+    def of_file(self, file: str) -> list[str]:
+        """Return the recordings that a file annotates: those of its name beside it.
+
+        Without one, the only recording of its name in another folder: ``wav/a/1.wav`` for ``grid/a/1.lab``.
+        """
+        folder, named = PurePosixPath(file).parent, self.named_like(file)
+        for same in named:
+            if beside := [path for path in same if PurePosixPath(path).parent == folder]:
+                return beside
+        for same in named:
+            for choice in (same, [path for path in same if PurePosixPath(path).parent.name == folder.name]):
+                if len(choice) == 1:
+                    return choice
+        return []
+
+    def named(self, name: str, file: str) -> str:
+        """Return the recording that a file names, relative to the root, or absolute outside of it.
+
+        Relative paths are those from the file's folder, the folders above it, the root, or the current folder.
+        Otherwise the only recording of the same name is meant, because recordings move to other machines.
+
+        Raises:
+            InputError: there is no such recording, or there are several.
+        """
+        folder = Path(os.path.normpath((self.root / file).parent.absolute()))
+        if (name, folder) in self._found:
+            return self._found[name, folder]
+        for base in (folder, self.root.absolute(), *list(folder.parents)[:3], Path.cwd()):
+            path = Path(os.path.normpath(base / name))
+            if _is_file(path):
+                relative = [path.relative_to(root).as_posix() for root in self._roots if path.is_relative_to(root)]
+                same = [*relative, str(path)][:1]
+                break
+        else:
+            same = self._names.get(_fold(PurePosixPath(name.replace("\\", "/")).name), [])
+        if len(same) > 1:
+            raise InputError(f"{name:.200} is the name of {len(same)} recordings; write its folder as well")
+        if not same:
+            raise InputError(f"{name:.200} is not there (looked in {folder}, in the folders above, and in {self.root})")
+        return self._found.setdefault((name, folder), same[0])
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+_SAME_SECONDS = 0.002  # tools round to milliseconds
+_STRAY = "annotations without a recording"  # files that may be something else
+Parts = dict[str, tuple[Description, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotated:
+    """Recordings with the parts that annotations name."""
+
+    root: Path
+    parts: Parts  # of each recording, by its path relative to the root
+    rejected: tuple[Rejected, ...]
+    notices: tuple[str, ...]  # a sentence each
+
+
+def annotations_below(
+    folder: Folder, recordings: Sequence[str], config: AnnotationConfig, *, option: str
+) -> Annotated | None:
+    """Return the annotated recordings among ``recordings``, which lie in the folder.
+
+    None: there are no annotations. ``option`` names the root in messages.
+
+    Raises:
+        InputError: annotations of the wanted kind are missing or not usable; several kinds or tiers contradict each
+            other, and no option chooses.
+    """
+    if config.kind == "none":
+        return None
+    root = folder.root
+    found: dict[Kind, list[str]] = defaultdict(list)
+    unread: Counter[str] = Counter()
+    for name in sorted(folder.files):  # of equal parts the first file counts, in whichever order a disk lists them
+        if (kind := kind_in_folder(root / name, config.kind)) is not None:
+            found[kind].append(name)
+        elif (suffix := PurePosixPath(name).suffix.lower()) in UNREAD:
+            unread[suffix] += 1
+    others = tuple(
+        f"{count} {suffix} file{'s' if count > 1 else ''} ({UNREAD[suffix][0]}) not read: {UNREAD[suffix][1]}"
+        for suffix, count in sorted(unread.items())
+    )
+    if config.kind != "auto" and config.kind not in found:
+        raise InputError(
+            f"{config.prefix}annotations={config.kind}, and {option}={root} holds no {FORMATS[config.kind].name}"
+            + "".join(f"; {notice}" for notice in others)
+        )
+    wanted = [kind for kind in FORMATS if kind in found and config.kind in ("auto", kind)]
+    readings = [_read(kind, found[kind], Places(root, recordings), config) for kind in wanted]
+    _require_effect(readings, config)
+    if config.tier is not None and len(wanted) > 1:  # the tier chooses among the kinds
+        readings = [each for each in readings if not FORMATS[each.kind].has_tiers or each.files]
+    annotated = _joined(root, readings, config, option)
+    if annotated is None:
+        return Annotated(root=root, parts={}, rejected=(), notices=others) if others else None
+    return replace(annotated, notices=(*annotated.notices, *others))
+
+
+def annotations_in(
+    path: Path, kind: Kind, root: Path, recordings: Sequence[str], config: AnnotationConfig, *, option: str
+) -> Annotated:
+    """Return the recordings that one file of annotations, or one Kaldi folder, describes."""
+    path = path / WAV_SCP if path.is_dir() else path
+    reading = _read(kind, [os.path.relpath(path.absolute(), root.absolute())], Places(root, recordings), config)
+    _require_effect([reading], config)
+    if (annotated := _joined(root, [reading], config, option)) is None:
+        reasons = _reasons(reading.rejected)
+        remedy = "set corpus.root to the folder of the recordings"
+        raise InputError(f"{option}={path}: no recording of it can be used ({reasons}); {remedy}")
+    return annotated
+
+
+def _require_effect(readings: Sequence["Reading"], config: AnnotationConfig) -> None:
+    """Refuse a tier that no file has, and a column for groups where there are no columns."""
+    if config.tier is not None:
+        option = f"{config.prefix}{config.tier_option}={config.tier}"
+        with_tiers = [reading for reading in readings if FORMATS[reading.kind].has_tiers]
+        if not with_tiers:
+            raise InputError(f"{option} has no effect: no file with tiers or columns was found; leave it out")
+        without = next((reading.without_tier for reading in with_tiers if reading.without_tier), "")
+        if without and not any(reading.files for reading in with_tiers):
+            raise InputError(f"{option}: no file has it ({without}); name one that the files have")
+    if config.group is not None and readings and not any(reading.kind == "raven" for reading in readings):
+        option = f"{config.prefix}columns.group={config.group}"
+        raise InputError(f"{option} has no effect: no selection table was found; leave it out")
+
+
+@dataclass(kw_only=True)
+class Reading:
+    """What the files of one kind say, filled file by file."""
+
+    kind: Kind
+    files: int = 0  # that were read, and have the wanted tier
+    parts: dict[str, list[Description]] = field(default_factory=lambda: defaultdict(list))  # by recording
+    empty: dict[str, str] = field(default_factory=dict)  # recordings whose annotations name no part -> the file
+    rejected: list[Rejected] = field(default_factory=list)
+    gaps: int = 0
+    points: int = 0
+    without_tier: str = ""  # an example, in words
+    seen: dict[tuple[str, float, float | None], Description] = field(default_factory=dict)
+
+    def set_aside(self, recordings: Iterable[str], reason: str) -> None:
+        """Set the annotations of some recordings aside."""
+        reason = f"annotations not usable: {reason}"
+        self.rejected += [Rejected(path=recording, reason=reason) for recording in recordings]
+
+    def add(self, each: Annotation, own: Sequence[str], file: str, places: Places, *, renamed: bool) -> None:
+        """Add a part to its recordings, or the reason why it is left out.
+
+        The only file that a table names may have another name now, which is that of the table: ``renamed``.
+        """
+        recordings, fault, known = own, each.fault, None
+        if each.recording is not None:
+            try:
+                recordings = [places.named(each.recording, file)]
+            except InputError as error:
+                fault = fault or (None if own and renamed else str(error))
+        try:
+            known = None if fault else describe(each.fields, each.where)
+        except InputError as error:
+            fault = str(error).removeprefix(f"{each.where}: ")
+        if known is None:
+            path = (recordings or [each.recording or file])[0]
+            self.rejected.append(Rejected(path=path, reason=f"annotation left out: {each.where}: {fault}", segments=1))
+            return
+        for recording in recordings:
+            span = known.span
+            key = (recording, span.start if span else 0.0, span.end if span else None)
+            first = self.seen.setdefault(key, known)
+            if first is known:
+                self.parts[recording].append(known)
+            elif first.label != known.label:
+                problem = f"{each.where}: the same start and end as {first.where}, with another label"
+                if known.annotated_channel != first.annotated_channel:  # one clip would have two labels
+                    problem += " for another channel, and a part has the sound of all channels; write one file for each"
+                reason = f"annotation left out: {problem} ({known.label}, and there {first.label})"
+                self.rejected.append(Rejected(path=recording, reason=reason, segments=1))
+
+
+def _read(kind: Kind, files: Sequence[str], places: Places, config: AnnotationConfig) -> Reading:
+    """Read all files of a kind. A faulty file is set aside.
+
+    Raises:
+        InputError: a file has several tiers, and no option chooses.
+    """
+    reading, form = Reading(kind=kind), FORMATS[kind]
+    for name in files:
+        own = [] if form.names_recordings else places.of_file(name)
+        try:
+            found = _tiers_of(kind, places.root / name, name, config)
+        except (OSError, InputError) as error:
+            unreadable = isinstance(error, OSError)
+            reason = f"{name} cannot be read: {getattr(error, 'strerror', None) or error}" if unreadable else str(error)
+            reading.set_aside(own or [name], reason)
+            continue
+        tier = _chosen(found, name, config) if form.has_tiers else found[0]
+        if tier is None:
+            reason = f"{name}: no tier or column {config.tier!r}; there are {_names(found)}"
+            reading.without_tier = reading.without_tier or reason
+            reading.set_aside(own, reason)
+            continue
+        reading.files += 1
+        reading.gaps += tier.gaps
+        reading.points += tier.points
+        for url in (url for medium in tier.media for url in medium.urls):  # an ELAN document names its recording
+            try:
+                own = own or [places.named(url, name)]
+            except InputError:
+                continue
+        named = {each.recording for each in tier.annotations if each.recording is not None}
+        if not own and not named and not form.names_recordings:
+            same = next((found for found in places.named_like(name) if found), [])
+            where = f"and {len(same)} recordings in other folders have this name" if same else f"in {places.root}"
+            reason = f"{_STRAY}: looked for {PurePosixPath(name).stem}.* {where}"
+            reading.rejected.append(Rejected(path=name, reason=reason, kind=_STRAY))
+            continue
+        points = f" ({tier.points} points, which have no length)" if tier.points else ""
+        reading.empty |= {each: f"{name}{points}" for each in own if not tier.annotations}
+        # ELAN can move the second at which the time of a document begins in each of its recordings.
+        by_origin: dict[float, list[str]] = defaultdict(list)
+        for recording in own:
+            by_origin[_origin(tier.media, recording)].append(recording)
+        for origin, recordings in (by_origin or {0.0: []}).items():
+            for each in tier.annotations:
+                reading.add(_later(each, origin), recordings, name, places, renamed=len(named) == 1)
+    return reading
+
+
+def _chosen(tiers: Sequence[Tier], shown: str, config: AnnotationConfig) -> Tier | None:
+    """Return the wanted tier, or the only one that has annotations; None: the file has no tier of the wanted name.
+
+    Raises:
+        InputError: the file has several tiers, and no option chooses.
+    """
+    if config.tier is not None:
+        return next((tier for tier in tiers if tier.name == config.tier), None)
+    filled = [tier for tier in tiers if tier.annotations]
+    if len(filled) > 1:
+        raise InputError(
+            f"{shown}: {len(filled)} tiers or columns have labels: {_names(filled)}; choose one, such as "
+            f"{config.prefix}tier={filled[0].name}, or {config.prefix}annotations=none for whole recordings"
+        )
+    gaps, points = sum(tier.gaps for tier in tiers), sum(tier.points for tier in tiers)
+    media = tiers[0].media if tiers else ()
+    return filled[0] if filled else Tier(gaps=gaps, points=points, media=media)
+
+
+def _names(tiers: Sequence[Tier], most: int = 8) -> str:
+    names = [tier.name for tier in tiers[:most] if tier.name]
+    return (", ".join(names) or "none") + (f" and {len(tiers) - most} more" if len(tiers) > most else "")
+
+
+def _origin(media: Sequence[Medium], recording: str) -> float:
+    """Return the second of a recording at which the time of a document begins: of the medium of its name."""
+
+    def same(each: Medium, *, stems: bool) -> bool:
+        files = [PurePosixPath(url.replace("\\", "/")) for url in (*each.urls, PurePosixPath(recording).name)]
+        *known, own = (_fold(file.stem if stems else file.name) for file in files)
+        return own in known
+
+    fitting = [each for stems in (False, True) for each in media if same(each, stems=stems)]
+    fitting += media if len(media) == 1 else ()
+    return fitting[0].origin if fitting else 0.0
+
+
+def _later(each: Annotation, seconds: float) -> Annotation:
+    """Return a part that begins later in its recording."""
+    if not seconds or each.fault:
+        return each
+    try:
+        times = {name: repr(round(float(each.fields[name]) + seconds, 9)) for name in SPAN_FIELDS}
+    except ValueError:  # reported when the part is described
+        return each
+    return replace(each, fields={**each.fields, **times})
+
+
+def _joined(root: Path, readings: Sequence[Reading], config: AnnotationConfig, option: str) -> Annotated | None:
+    """Join the kinds, of which each recording may have one, or several that agree."""
+    prefix, at = config.prefix, f"{option}={root}"
+    kinds: dict[str, list[Reading]] = defaultdict(list)
+    for reading in readings:
+        for recording in reading.parts:
+            kinds[recording].append(reading)
+    agreeing: Counter[tuple[Kind, ...]] = Counter()
+    parts: dict[str, Sequence[Description]] = {}
+    for recording, several in sorted(kinds.items()):
+        parts[recording] = several[0].parts[recording]
+        if not all(_agree(parts[recording], other.parts[recording]) for other in several[1:]):
+            differing = ", ".join(f"{each.kind} with {counted(len(each.parts[recording]), 'part')}" for each in several)
+            raise InputError(
+                f"{at}: {recording} has annotations of {len(several)} kinds that differ ({differing}); choose one, "
+                f"such as {prefix}annotations={several[0].kind}, or {prefix}annotations=none for whole recordings"
+            )
+        if len(several) > 1:
+            agreeing[tuple(reading.kind for reading in several)] += 1
+    rejected = [each for reading in readings for each in reading.rejected]
+    rejected += [
+        Rejected(path=recording, reason=f"annotations name no part of it: {file}")
+        for reading in readings
+        for recording, file in reading.empty.items()
+        if recording not in parts
+    ]
+    if not parts:
+        meant = any(each.kind != _STRAY for each in rejected)  # files that belong to no recording are something else
+        if readings and (config.kind != "auto" or meant):
+            raise InputError(
+                f"{at}: none of its annotations can be used ({_reasons(rejected)}); mend them, or use whole recordings "
+                f"with {prefix}annotations=none"
+            )
+        return None
+
+    used = [each for each in readings if each.files and any(several[0] is each for several in kinds.values())]
+    files = ", ".join(counted(reading.files, FORMATS[reading.kind].name) for reading in used)
+    every = [known for several in parts.values() for known in several]
+    notices = [f"{counted(len(every), 'annotated part')} of {counted(len(parts), 'recording')} from {files}"]
+    if gaps := sum(reading.gaps for reading in used):
+        notices.append(f"{counted(gaps, 'interval')} without text are gaps between parts, and not used")
+    if points := sum(reading.points for reading in used):
+        notices.append(f"{counted(points, 'point')} without a length are not used")
+    if unlabelled := sum(known.label is None for known in every):
+        notices.append(f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips")
+    if any(known.low_hz is not None or known.annotated_channel is not None for known in every):
+        kept = "kept in manifest.tsv" if prefix else "not kept"
+        notices.append(f"frequency bounds and channels of annotations are {kept}, and cut nothing out of the sound")
+    for chosen, count in agreeing.items():
+        same = f"{chosen[0]} is used, and {', '.join(chosen[1:])} say the same"
+        notices.append(f"{counted(count, 'recording')} with several kinds of annotations: {same} ({prefix}annotations)")
+
+    # A Kaldi folder holds no recordings: the common folder of those that it names is then the root.
+    outside = [path for path in parts if PurePosixPath(path).is_absolute()]
+    base = root
+    if len(outside) < len(parts):
+        reason = f"lies outside {root}; set the root to a folder that holds all recordings"
+        rejected += [Rejected(path=path, reason=reason) for path in outside]
+        below = {path: tuple(each) for path, each in parts.items() if path not in outside}
+    else:
+        base = Path(os.path.commonpath([PurePosixPath(path).parent for path in outside]))
+        below = {PurePosixPath(path).relative_to(base).as_posix(): tuple(each) for path, each in parts.items()}
+    return Annotated(root=base, parts=below, rejected=tuple(rejected), notices=tuple(notices))
+
+
+def _reasons(rejected: Sequence[Rejected]) -> str:
+    """Show the first reason in full, and count the others."""
+    if not rejected:
+        return "they name no part"
+    more = f"; and {len(rejected) - 1} more" if len(rejected) > 1 else ""
+    return f"{rejected[0].path}: {rejected[0].reason}{more}"
+
+
+def _agree(one: Sequence[Description], other: Sequence[Description]) -> bool:
+    """Return whether two files name the same parts with the same labels."""
+
+    def keys(several: Sequence[Description]) -> list[tuple[float, float, str]]:
+        spans = [(known.span or Span(start=0.0, end=None), known.label or "") for known in several]
+        return sorted((span.start, float("inf") if span.end is None else span.end, label) for span, label in spans)
+
+    return len(one) == len(other) and all(
+        a[2] == b[2] and abs(a[0] - b[0]) <= _SAME_SECONDS and (a[1] == b[1] or abs(a[1] - b[1]) <= _SAME_SECONDS)
+        for a, b in zip(keys(one), keys(other), strict=True)
+    )
