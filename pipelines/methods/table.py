@@ -16,11 +16,13 @@ from pipelines.methods.method import Method, Place, Row
 from pipelines.methods.own import own_row
 from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.signals import BOTTLENECK, CHROMA, LOG_MEL, MFCC
+from pipelines.methods.sound_gpt import GPT_SOUND
 from pipelines.methods.spectrogram_transformer import AST, RANDOM_AST
 from pipelines.methods.wav2vec2 import FINETUNED, RANDOM_WAV2VEC2, WAV2VEC2
 
 _ALL = (
     GPT,
+    GPT_SOUND,
     SIMCLR,
     WAV2VEC2,
     FINETUNED,

@@ -15,6 +15,7 @@ from lm.bodies.options import (
     ConvEncoderConfig,
     HeadConfig,
     MaskConfig,
+    SoundGPTConfig,
     TargetConfig,
     Wav2vec2Config,
     WaveformAugmentationConfig,
@@ -303,6 +304,23 @@ class AudioTransformerSettings(Options):
     batches: WaveformBatchConfig = option(WaveformBatchConfig(), "the batch of one training step")
     fit: FitConfig = option(
         FitConfig(steps=600, lr=1e-3, warmup_steps=50, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50),
+        "training",
+    )
+
+
+# of views in which each patch keeps the code of the unchanged clip
+IN_PLACE = AugmentationConfig(crop=0.8, speed=0.2, formant=0.2, gain_db=0.0, mix=0.0, noise=0.2, mel_masks=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundGPTSettings(Options):
+    """Options of the causal transformer that reads log-mel and predicts codes."""
+
+    model: SoundGPTConfig = option(SoundGPTConfig(), "the network")
+    augmentation: AugmentationConfig = option(IN_PLACE, "random changes of the clips that it reads")
+    batches: ClipBatchConfig = option(ClipBatchConfig(batch_size=64), "the batch of one training step")
+    fit: FitConfig = option(
+        FitConfig(steps=1500, lr=2e-3, warmup_steps=100, final_lr_ratio=0.02, weight_decay=0.01, validate_every=250),
         "training",
     )
 
