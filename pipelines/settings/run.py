@@ -51,17 +51,6 @@ SEEDED = (
     *("tokenizer", "lm", "compare", "baselines", "gpt_sound", "ast", "audio_transformer", "wav2vec2", "vocoder"),
     "next_sample",
 )
-    "tokenizer",
-    "lm",
-    "compare",
-    "baselines",
-    "gpt_sound",
-    "ast",
-    "audio_transformer",
-    "wav2vec2",
-    "vocoder",
-    "next_sample",
-)
 
 
 # The seeds of a run follow `seed`, but for those of the built-in corpus and its tests, whose recordings are shared.
