@@ -100,7 +100,8 @@ class SoundGPT(nn.Module):
     def forward(self, spectrograms: Tensor) -> Tensor:
         """Compute logits ``(batch, positions, ahead, streams, codebook_size)``."""
         logits: Tensor = self.predict(self.decoder(*self._embed(spectrograms)))
-        return logits.unflatten(-1, (len(self.config.ahead), self.shape.streams, self.shape.codebook_size))
+        ahead, shape = len(self.config.ahead), self.shape
+        return logits.reshape(*logits.shape[:2], ahead, shape.streams, shape.codebook_size)
 
     @torch.no_grad()
     def blocks(self, spectrograms: Tensor, lengths: Tensor) -> list[Frames]:
@@ -126,7 +127,8 @@ class SoundGPT(nn.Module):
 
         size = self.shape.patch_frames
         whole = nn.functional.pad(spectrograms, (0, 0, 0, -spectrograms.shape[1] % size))
-        projected = self.project(whole.unflatten(1, (-1, size)).flatten(2))  # (N, T, M) -> (N, T / P, P * M)
+        patches = whole.reshape(len(whole), -1, size * self.shape.mels)  # (N, T, M) -> (N, T / P, P * M)
+        projected = self.project(patches)
         context = projected.transpose(1, 2)
         for convolution in self.convolutions:
             context = nn.functional.gelu(convolution(nn.functional.pad(context, (self.config.kernel - 1, 0))))
