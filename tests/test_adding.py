@@ -78,7 +78,7 @@ def test_the_tracker_writes_each_step_once(imported: dict[str, ModuleType], tmp_
     training = TrackedTraining(name="lm", key="0")
     points = [CurvePoint(step=step, train_loss=3.0 - step, validation_loss=2.5) for step in (1, 2)]
     for shown in (points[:1], points):  # the second time by a resumed run
-        channel = Channel(imported["tsv_files"].TSV, run, pytest.fail)
+        channel = Channel(imported["tsv_files"].TsvFiles, run, pytest.fail)
         channel.add(training, shown)
         channel.conclude(Outcome(figures={"lm/perplexity": 7.5}, files=(), pictures={}))
         channel.close("finished")

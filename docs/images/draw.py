@@ -93,7 +93,7 @@ def draw_demo(driver: webdriver.Chrome, address: str, sound: Path) -> None:
     driver.get(address)
     until(driver, lambda: driver.find_elements("css selector", "#sound input[type=file]"))
     driver.find_element("css selector", "#sound input[type=file]").send_keys(str(sound.resolve()))
-    until(driver, lambda: driver.find_elements("css selector", "#heard audio"))
+    until(driver, lambda: driver.find_elements("css selector", "#sounds audio"))
     save(driver, "demo")
 
 

@@ -14,7 +14,7 @@ from pipelines.commandline.outputs import require_space
 from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.signals import LOG_MEL, SIGNALS
 from pipelines.methods.table import METHODS, inputs_of
-from pipelines.pages.run_words import gap
+from pipelines.pages.phrasing import sentences
 from pipelines.results.comparison import Comparison
 from pipelines.results.comparison_table import as_markdown, as_table, print_table
 from pipelines.results.predictions import PREDICTIONS, write_predictions
@@ -106,7 +106,7 @@ def probe_run(config: dict[str, object]) -> None:
     measured = entry.read_json(PROBE)
     compared = compare(ProbedFolds(probes={("test", settings.probe.seed): measured}, by="split", config=settings.probe))
     print_table(as_table(compared))
-    if found := gap(compared):
+    for found in sentences("gap", compared):
         terminal.say(f"probe     {found}")
     if compared.few_groups:
         terminal.say(f"probe     {compared.few_groups}")

@@ -16,7 +16,7 @@ from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_log import LOG
 from pipelines.commandline.run_names import SWEEP_WORDS, link_latest
 from pipelines.methods.run_entries import RunEntries
-from pipelines.pages.run_words import summary
+from pipelines.pages.phrasing import summary
 from pipelines.pages.runs import RUNS, write_runs_page
 from pipelines.results.comparison_table import as_markdown
 from pipelines.results.figures import COSTS, Figure

@@ -1,37 +1,89 @@
-"""The answers of the page: from its inputs to what it shows, without Gradio."""
+"""The answers of the page, without Gradio: from a sound to what the page shows of it and plays."""
 
-from collections.abc import Callable, Iterable, Iterator
+import base64
+import io
+import math
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
 import numpy as np
+import soundfile
+import torch
 from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from lm.generation import Sampling
-from pipelines.demonstration.analysis import Analysis, analyse
-from pipelines.demonstration.elements import PlayedSound, StreamText, draw_sound, players
 from pipelines.demonstration.models import DemoModels
 from pipelines.jobs.generate import sample_name
+from pipelines.pages.charts import BLUE, MUTED, Picture, draw_pictures, inline_svg
+from tokenizer.codes import Codes, SoftCodes
+from tokenizer.signals import pictures, quantised_vectors, soft_codes
 from vocoder.continuing import Coder, Prompt, joined_sound
 from vocoder.kinds import BY_KEY, Kind
+from wordless.audio.decoding import RecordingError
+from wordless.audio.levels import trim_ends
+from wordless.audio.reading import read, read_beginning, resampled
+from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
 from wordless.base.seeds import require_seed
 
+SILENT = InspectionConfig().silence_peak  # of full scale
+BEYOND = 0.1  # seconds that are read of a longer sound, to see that it is longer
 MOST_SECONDS = 30.0  # of new sound
 QUIET_DB = 30.0  # a block this far below the prompt's loudest block counts as silence
 BLOCK_SECONDS = 0.02
 MOSTLY = 0.8  # share of blocks
-T = TypeVar("T")
 AVERAGE = "average of all voices"
 SOUND = "sound"  # name of the decoded sound, from which its random numbers follow
-LEAD_SECONDS = 1.5  # of the prompt, played while the first pieces of a continuation are made
+WIDTHS = {"narrow": 350.0, "wide": 780.0}  # class of the drawing -> CSS pixels; the page shows one of them
+SURPRISE = "surprise of the GPT, bits in each time step; dotted: all codes equally probable"
 QUIET = "Most of the continuation is silence. Continue earlier in the sound, or choose another seed or temperature."
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Analysis:
+    """Everything that the page shows of a sound, and what it needs to continue the sound."""
+
+    waveform: Waveform  # at the models' rate
+    codes: Codes  # of all rates
+    surprise: FloatArray | None  # bits in each (finest) time step
+    answers: dict[str, float] | str | None  # class -> score of the probe, the highest first; or the highest alone
+    drawing: Markup
+
+    @property
+    def longest_prompt(self) -> float:
+        """Seconds of the sound that are whole codes, and may be continued."""
+        form = self.codes.format
+        return self.codes.num_samples // form.samples_per_code / form.codes_per_second
+
+    def facts(self) -> str:
+        """Describe the codes, and the surprise of the language model, in a sentence or two."""
+        form, count = self.codes.format, sum(each.values.size for each in self.codes.by_rate)
+        size = (
+            f"{self.waveform.seconds:.2f} s of sound are {count} codes of {form.largest + 1}: "
+            f"{form.bits_per_second:,.0f} bits per second."
+        )
+        if self.surprise is None or not len(self.surprise):
+            return size
+        mean, even = float(self.surprise.sum()) / count, form.bits_per_code
+        return (
+            f"{size} The GPT needs {mean:.2f} bits per code; {even:.2f} would be needed if all codes were equally "
+            "probable."
+        )
+
+    def codes_text(self) -> str:
+        """Write the codes: those of a time step side by side with commas, a line for each of several rates."""
+        rates = self.codes.by_rate
+        lines = [" ".join(",".join(map(str, step)) for step in each.values.tolist()) for each in rates]
+        return lines[0] if len(lines) == 1 else "\n".join(f"rate {n}: {line}" for n, line in enumerate(lines, 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,69 +109,8 @@ class Request:
         return Sampling(temperature=self.temperature, top_k=50)  # as `wordless generate`
 
 
-def prompt_of(analysis: Analysis, after: float, coder: Coder) -> Prompt:
-    """Return the beginning of a sound, in whole codes, at least one, encoded as if nothing followed it."""
-    form = analysis.codes.format
-    steps = min(round(after * form.codes_per_second), analysis.whole_steps)
-    if steps < 1:
-        raise InputError(f"The prompt is shorter than one code, {1 / form.codes_per_second:.3f} s; continue later.")
-    return Prompt.alone(analysis.waveform, coder, 0, steps)
-
-
-def continue_sound(models: DemoModels, prompt: Prompt, request: Request) -> Iterator[Waveform]:
-    """Give the sound after a prompt, piece by piece, as soon as the models have made a piece.
-
-    Together the pieces are the sound of ``wordless generate`` with the same prompt and options. Codes at several rates
-    are generated before the first piece, because finer codes follow from all coarser ones.
-    """
-    model = models.language_model
-    assert model is not None, "a run without a language model offers no continuation"
-    length, sampling, seed = request.seconds, request.sampling, request.seed
-    codes = model.stream(prompt.codes, seconds=length, sampling=sampling, seed=seed)
-    synthesis = models.synthesis(request.kind, group=request.group, seed=seed)
-    finest = (each.finest for each in codes)
-    return synthesis.continued(prompt.finest, finest, None, name=sample_name(0))
-
-
-def mostly_silent(prompt: Waveform, more: Waveform) -> bool:
-    """Return whether most of a continuation is far softer than the loudest part of its prompt."""
-    loudest = _levels(prompt).max(initial=-np.inf)
-    levels = _levels(more)
-    return bool(len(levels)) and float((levels < loudest - QUIET_DB).mean()) > MOSTLY
-
-
-def _levels(sound: Waveform) -> FloatArray:
-    """Compute the level of each block in dB."""
-    size = max(round(BLOCK_SECONDS * sound.sample_rate), 1)
-    blocks = sound.samples[: len(sound.samples) // size * size].reshape(-1, size)
-    levels: FloatArray = 10 * np.log10((blocks**2).mean(axis=1) + 1e-12)
-    return levels
-
-
-@dataclass(frozen=True, kw_only=True)
-class SoundView:
-    """What the page shows of a sound; empty where there is none."""
-
-    analysis: Analysis | None = None
-    problem: str = ""
-    facts: str = ""
-    drawing: Markup = field(default_factory=Markup)
-    codes: str = ""
-    answers: dict[str, float] | str | None = None  # scores of classes, or the highest of a ridge alone
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContinuationView:
-    """What the page shows while a sound is continued."""
-
-    stream: str = ""  # `StreamText`
-    status: str = ""
-    problem: str = ""
-    player: Markup = field(default_factory=Markup)
-
-
 class DemoAnswers:
-    """The answers of a run to any number of users.
+    """The answers of a run to any number of users. What cannot be answered is an `InputError`.
 
     One thing is computed at a time, because the engines of WaveNet share their threads, and matplotlib its settings.
     Users take turns after each piece of sound, so all of them are served.
@@ -127,43 +118,28 @@ class DemoAnswers:
 
     def __init__(self, models: DemoModels, *, max_seconds: float) -> None:
         self.models, self.max_seconds = models, max_seconds
-        self._turn, self._streams = Lock(), count()
+        self._turn = Lock()
 
-    def show(self, path: Path | None) -> SoundView:
-        """Analyse a sound; no sound shows nothing, and a sound that cannot be used a sentence that says why."""
-        if path is None:
-            return SoundView()
-        try:
-            analysis, drawing = self._alone(lambda: self._analysis_and_drawing(path))
-        except InputError as error:
-            return SoundView(problem=str(error))
-        return SoundView(
-            analysis=analysis,
-            facts=analysis.facts(),
-            drawing=drawing,
-            codes=codes_text(analysis),
-            answers=self._answers(analysis),
-        )
+    def show(self, path: Path) -> Analysis:
+        """Read a sound, encode it, ask the language model and the probe about its codes, and draw all of it."""
+        with self._turn:
+            return analyse(self.models, path, max_seconds=self.max_seconds)
 
-    def hear(self, analysis: Analysis | None, voice: str | None) -> Iterator[Markup]:
+    def hear(self, analysis: Analysis, voice: str | None) -> Iterator[Markup]:
         """Give the players of a sound and of its codes, again after each sound that is made."""
-        if analysis is None:
-            yield Markup()
-            return
+        made = [player("Recording", analysis.waveform, "as the models read it: mono, at their sample rate")]
         kinds = self.models.kinds
-        notes = "as the models read it: mono, at their sample rate"
-        made = [PlayedSound(title="Recording", note=notes, sound=analysis.waveform)]
         for place, kind in enumerate(kinds):
-            waiting = [PlayedSound(title=each.heading, note="", sound=None) for each in kinds[place:]]
-            yield players([*made, *waiting])
+            yield players(*made, *(player(each.heading) for each in kinds[place:]))
             synthesis = self.models.synthesis(kind, group=group_of(voice) if kind.learned else None)
-            (sound,) = self._alone(lambda: synthesis.sounds([analysis.finest], [None], names=[SOUND]))  # noqa: B023  called at once
-            made.append(PlayedSound(title=kind.heading, note=kind.explanation, sound=sound))
-        yield players(made)
+            with self._turn:
+                (sound,) = synthesis.sounds([analysis.codes.finest], [None], names=[SOUND])
+            made.append(player(kind.heading, sound, kind.explanation))
+        yield players(*made)
 
     def continue_it(
         self,
-        analysis: Analysis | None,
+        analysis: Analysis,
         *,
         after: float,
         seconds: float,
@@ -171,59 +147,155 @@ class DemoAnswers:
         seed: int,
         kind: str,
         voice: str | None,
-    ) -> Iterator[ContinuationView]:
-        """Continue a sound piece by piece; the last answer holds a player of the sound and its continuation."""
-        if analysis is None:
-            yield ContinuationView(problem="There is no sound to continue yet; record one, or drop a file.")
-            return
-        try:
-            own = BY_KEY[kind]
-            group = group_of(voice) if own.learned else None
-            request = Request(after=after, seconds=seconds, temperature=temperature, seed=seed, kind=own, group=group)
-            yield from self._continue(analysis, request)
-        except InputError as error:
-            yield ContinuationView(problem=f"{error}")
+    ) -> Iterator[tuple[str, Markup]]:
+        """Continue a sound piece by piece, with a line of progress; a player comes with the last line.
 
-    def _continue(self, analysis: Analysis, request: Request) -> Iterator[ContinuationView]:
-        prompt = self._alone(lambda: prompt_of(analysis, request.after, self.models.tokenizer))
-        rate, sound = prompt.waveform.sample_rate, prompt.waveform.samples
-        stream = StreamText(f"stream-{next(self._streams)}", rate)
-        yield ContinuationView(
-            stream=stream.add(sound[-round(LEAD_SECONDS * rate) :]), status="The GPT reads the prompt …"
-        )
+        Together the pieces are the sound of ``wordless generate`` with the same prompt and options. Codes at several
+        rates are generated before the first piece, because finer codes follow from all coarser ones.
+        """
+        own = BY_KEY[kind]
+        group = group_of(voice) if own.learned else None
+        request = Request(after=after, seconds=seconds, temperature=temperature, seed=seed, kind=own, group=group)
+        yield "The GPT reads the prompt …", Markup()
+        with self._turn:
+            prompt = prompt_of(analysis, request.after, self.models.tokenizer)
         made: list[Waveform] = []
         for piece in self._in_turns(continue_sound(self.models, prompt, request)):
             made.append(piece)
-            done = sum(each.seconds for each in made)
-            yield ContinuationView(
-                stream=stream.add(piece.samples), status=f"{done:.1f} of {request.seconds:g} s are made …"
-            )
-        more = Waveform(samples=np.concatenate([each.samples for each in made]), sample_rate=rate)
+            yield f"{sum(each.seconds for each in made):.1f} of {seconds:g} s are made …", Markup()
+        samples = np.concatenate([each.samples for each in made])
+        more = Waveform(samples=samples, sample_rate=prompt.waveform.sample_rate)
         note = f"{prompt.waveform.seconds:.2f} s of the sound, then {more.seconds:.2f} s that the GPT continued"
-        played = PlayedSound(title="Sound and continuation", note=note, sound=joined_sound(prompt.waveform, more))
-        quiet = QUIET if mostly_silent(prompt.waveform, more) else ""
-        yield ContinuationView(stream=stream.text, status=quiet, player=players([played]))
-
-    def _analysis_and_drawing(self, path: Path) -> tuple[Analysis, Markup]:
-        analysis = analyse(self.models, path, max_seconds=self.max_seconds)
-        return analysis, draw_sound(analysis)
-
-    def _answers(self, analysis: Analysis) -> dict[str, float] | str | None:
-        probe, answers = self.models.probe, analysis.answers
-        if probe is None or answers is None:
-            return None
-        return next(iter(answers)) if probe.description.answer == "value" else dict(answers)
-
-    def _alone(self, work: Callable[[], T]) -> T:
-        with self._turn:
-            return work()
+        whole = player("Sound and continuation", joined_sound(prompt.waveform, more), note)
+        yield QUIET if mostly_silent(prompt.waveform, more) else "", players(whole)
 
     def _in_turns(self, pieces: Iterable[T]) -> Iterator[T]:
         """Give what an iterator gives, and leave the models to other users while nobody waits for its next item."""
         each = iter(pieces)
         with suppress(StopIteration):
             while True:
-                yield self._alone(lambda: next(each))
+                with self._turn:
+                    piece = next(each)
+                yield piece
+
+
+def analyse(models: DemoModels, path: Path, *, max_seconds: float) -> Analysis:
+    """Make everything that the page shows of a sound.
+
+    Raises:
+        InputError: the sound is broken, silent, too short or too long. Messages name the file without its folder, which
+            the user does not know.
+    """
+    audio = models.tokenizer.front_end
+    try:
+        waveform = read_beginning(path, audio.sample_rate, max_seconds + BEYOND, channel=audio.channel)
+    except RecordingError as error:
+        raise InputError(str(error).replace(str(path), path.name)) from error
+    if waveform.seconds > max_seconds:
+        raise InputError(
+            f"{path.name} is longer than {max_seconds:g} s; cut it, or start the page with a larger max_seconds."
+        )
+    if float(np.abs(waveform.samples).max(initial=0)) <= SILENT:
+        raise InputError(f"{path.name} is silent: no sample exceeds {SILENT:g} of full scale; record it louder.")
+    codes = models.tokenizer.encode(waveform)
+    step = 1 / codes.format.codes_per_second
+    if waveform.seconds < step:
+        raise InputError(f"The sound lasts {waveform.seconds:.3f} s, and one code {step:.3f} s; give a longer one.")
+    surprise: FloatArray | None = None  # minus the log-probability of the codes of a time step, in base 2
+    if models.language_model is not None:
+        surprise = -models.language_model.log_probabilities_after(None, codes).sum(axis=1) / math.log(2)
+    answers: dict[str, float] | str | None = None
+    if models.probe is not None:
+        scores = models.scores(_codes_of_probe(models, path, waveform, codes.finest))
+        answers = next(iter(scores)) if models.probe.description.answer == "value" else scores
+    drawing = _drawing(models, waveform, codes, surprise)
+    return Analysis(waveform=waveform, codes=codes, surprise=surprise, answers=answers, drawing=drawing)
+
+
+def _codes_of_probe(models: DemoModels, path: Path, waveform: Waveform, codes: Codes) -> Codes | SoftCodes:
+    """Return the ``codes`` of a sound as the probe reads them; it is trimmed if the clips of the probe were trimmed."""
+    assert models.probe is not None, "without a probe nobody reads them"
+    about, tokenizer, sound = models.probe.description, models.tokenizer.finest, waveform
+    if about.trim_db is not None:
+        whole = read(path, channel=tokenizer.front_end.channel)
+        sound = resampled(trim_ends(whole, about.trim_db), tokenizer.format.sample_rate)
+    if about.recipe.assignments == "hard":
+        return codes if sound is waveform else tokenizer.encode(sound)
+    return soft_codes(tokenizer, torch.from_numpy(quantised_vectors(tokenizer, sound.samples)))
+
+
+def _drawing(models: DemoModels, waveform: Waveform, codes: Codes, surprise: FloatArray | None) -> Markup:
+    """Draw log-mel before and after the codes, the codes, and the surprise, for a narrow and for a wide page."""
+    finest, form = codes.finest, codes.finest.format
+    mels = pictures(models.tokenizer.finest, [waveform], [finest])
+    before, after = (mels[f"0:{kind}"].cpu().numpy() for kind in ("original", "codebook"))
+    low, high = (float(value) for value in np.quantile(before, [0.01, 0.99]))
+    padded = len(finest.values) * form.samples_per_code / form.sample_rate
+    rows = [
+        Picture(title=title, values=values, seconds=padded, limits=(low, high), height=4.0)
+        for title, values in (
+            ("log-mel spectrogram of the sound", before),
+            ("log-mel spectrogram that its codes mean", after),
+        )
+    ]
+    title, height = "codes, from the quietest (dark) to the loudest (bright)", 0.6 + 0.4 * form.streams
+    strip = Picture(title=title, values=finest.values, seconds=padded, limits=(0, form.largest), colours="cividis")
+    rows.append(replace(strip, height=height))
+    titles = [*(row.title for row in rows), *([] if surprise is None else [SURPRISE])]
+
+    def draw_surprise(axes: Axes) -> None:
+        assert surprise is not None, "drawn with a language model alone"
+        axes.stairs(surprise, np.arange(len(surprise) + 1) / form.codes_per_second, color=BLUE, linewidth=1.4)
+        uniform = codes.format.bits_per_second / form.codes_per_second  # if all codes were equally probable
+        axes.axhline(uniform, color=MUTED, linestyle=":", linewidth=1.2)
+        axes.set_ylim(bottom=0)
+        axes.set_title(SURPRISE)
+        axes.grid(axis="y")
+
+    def draw(figure: Figure) -> None:
+        draw_pictures(figure, rows, below=None if surprise is None else draw_surprise)
+        figure.axes[-1].set_xlim(0, waveform.seconds)
+
+    description = f"{waveform.seconds:.2f} s of sound: {', '.join(titles)}"
+    pixels = 90 * len(titles) - 40 + 6 * form.streams
+    return Markup("").join(
+        Markup('<div class="{}">{}</div>').format(
+            name, inline_svg(draw, name=f"sound-{name}", description=description, height=pixels, width=width)
+        )
+        for name, width in WIDTHS.items()
+    )
+
+
+def prompt_of(analysis: Analysis, after: float, coder: Coder) -> Prompt:
+    """Return the beginning of a sound, in whole codes, at least one, encoded as if nothing followed it."""
+    form = analysis.codes.format
+    steps = round(min(after, analysis.longest_prompt) * form.codes_per_second)
+    if steps < 1:
+        raise InputError(f"The prompt is shorter than one code, {1 / form.codes_per_second:.3f} s; continue later.")
+    return Prompt.alone(analysis.waveform, coder, 0, steps)
+
+
+def continue_sound(models: DemoModels, prompt: Prompt, request: Request) -> Iterator[Waveform]:
+    """Give the sound after a prompt, piece by piece, as soon as the models have made a piece."""
+    model, seed = models.language_model, request.seed
+    assert model is not None, "a run without a language model offers no continuation"
+    codes = model.stream(prompt.codes, seconds=request.seconds, sampling=request.sampling, seed=seed)
+    synthesis = models.synthesis(request.kind, group=request.group, seed=seed)
+    return synthesis.continued(prompt.finest, (each.finest for each in codes), None, name=sample_name(0))
+
+
+def mostly_silent(prompt: Waveform, more: Waveform) -> bool:
+    """Return whether most of a continuation is far softer than the loudest part of its prompt."""
+
+    def levels(sound: Waveform) -> FloatArray:
+        """Compute the level of each block in dB."""
+        size = max(round(BLOCK_SECONDS * sound.sample_rate), 1)
+        blocks = sound.samples[: len(sound.samples) // size * size].reshape(-1, size)
+        found: FloatArray = 10 * np.log10((blocks**2).mean(axis=1) + 1e-12)
+        return found
+
+    blocks = levels(more)
+    return bool(len(blocks)) and float((blocks < levels(prompt).max(initial=-np.inf) - QUIET_DB).mean()) > MOSTLY
 
 
 def group_of(voice: str | None) -> str | None:
@@ -231,8 +303,17 @@ def group_of(voice: str | None) -> str | None:
     return None if voice in (None, AVERAGE) else voice
 
 
-def codes_text(analysis: Analysis) -> str:
-    """Write the codes: those of a time step side by side with commas, a line for each of several rates."""
-    rates = analysis.codes.by_rate
-    lines = [" ".join(",".join(map(str, step)) for step in each.values.tolist()) for each in rates]
-    return lines[0] if len(lines) == 1 else "\n".join(f"rate {n}: {line}" for n, line in enumerate(lines, 1))
+def player(title: str, sound: Waveform | None = None, note: str = "is being made …") -> Markup:
+    """Write a player that holds its sound, in 16 bits; without a sound, its title and the note."""
+    audio = Markup()
+    if sound is not None:
+        written, samples = io.BytesIO(), np.clip(sound.samples, -1, 1)
+        soundfile.write(written, samples, sound.sample_rate, subtype="PCM_16", format="WAV")
+        source = f"data:audio/wav;base64,{base64.b64encode(written.getvalue()).decode()}"
+        audio = Markup('<audio controls src="{}" aria-label="{}"></audio>').format(source, title)
+    return Markup("<div><b>{}</b>{}<small>{}</small></div>").format(title, audio, note)
+
+
+def players(*each: Markup) -> Markup:
+    """Set players beside each other."""
+    return Markup('<div class="players">{}</div>').format(Markup("").join(each))

@@ -1,6 +1,6 @@
 """The models of a run, and what a page can do with them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -9,13 +9,13 @@ import numpy as np
 
 from lm.embeddings import layer_features
 from lm.model import LanguageModel
-from lm.probing.fitted import FittedProbe, ProbeDescription
+from lm.probing.fitted import FittedProbe
 from lm.probing.vectors import bags_of_codes
 from pipelines.demo import DemoConfig
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.store.run_folder import run_of
 from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with_input
-from tokenizer.codes import Codes, CodesFormat, SoftCodes, require_same_codebook
+from tokenizer.codes import Codes, SoftCodes, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds import KINDS, Kind
 from vocoder.sampling import Sampling
@@ -38,54 +38,6 @@ UNREAD = "Its probe reads {}, which its models do not compute, so the page names
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Predictor:
-    """A probe, and the language model whose states it may read."""
-
-    probe: FittedProbe
-    language_model: LanguageModel | None
-
-    @property
-    def about(self) -> ProbeDescription:
-        """What the probe reads and answers."""
-        return self.probe.description
-
-    def require_features(self, form: CodesFormat) -> None:
-        """Refuse a probe whose features the language model does not compute from codes of the finest rate.
-
-        A copy of a run may lack the language model, or hold that of another run.
-        """
-        values = np.zeros((TRIED_STEPS, form.streams), np.int32)
-        self.scores(Codes(values=values, num_samples=TRIED_STEPS * form.samples_per_code, format=form))
-
-    def scores(self, codes: Codes | SoftCodes) -> dict[str, float]:
-        """Return the score of each class, the highest first, for codes of the finest rate, as the probe reads them."""
-        scores = self.probe.scores(self._features(codes))[0]
-        return {self.about.classes[number]: float(scores[number]) for number in np.argsort(-scores, kind="stable")}
-
-    def _features(self, codes: Codes | SoftCodes) -> FloatArray:
-        """Compute the vector ``(1, dim)`` that the probe reads."""
-        recipe, model = self.about.recipe, self.language_model
-        counted = bags_of_codes(codes, recipe.vectors.poolings)
-        bags: dict[str, FloatArray] = {pooling: bag[None] for pooling, bag in counted.items()}
-        match method_of_key(self.about.of):
-            case "gpt" if model is not None and not model.coarser:
-                by_layer = layer_features(model, [codes], of=recipe.states, vectors=recipe.vectors)
-                vectors = {f"{GPT}/{key}": values for key, values in by_layer.items()}
-                vectors |= {
-                    with_input(key): np.hstack([values, bags[pooling_of(key)]])
-                    for key, values in vectors.items()
-                    if pooling_of(key) in bags
-                }
-            case "bag_of_codes":
-                vectors = {f"{BAG_OF_CODES}:{pooling}": values for pooling, values in bags.items()}
-            case _:
-                vectors = {}
-        if self.about.of not in vectors:
-            raise InputError(f"the probe reads {self.about.of}, which its models do not compute; copy the whole run")
-        return vectors[self.about.of]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class DemoModels:
     """The parts of a run that are there."""
 
@@ -99,9 +51,8 @@ class DemoModels:
     @classmethod
     def of_run(cls, settings: DemoConfig) -> "DemoModels":
         """Load every part of the run that the options name; see `of_folder`."""
-        return cls.of_folder(
-            run_of(settings.model), sampling=settings.sampling, device=str(choose_device(settings.device))
-        )
+        device = str(choose_device(settings.device))
+        return cls.of_folder(run_of(settings.model), sampling=settings.sampling, device=device)
 
     @classmethod
     def of_folder(cls, own: Path, *, sampling: Sampling, device: str) -> "DemoModels":
@@ -112,23 +63,27 @@ class DemoModels:
         Raises:
             InputError: a part is damaged, or does not belong to the tokenizer.
         """
+
+        def part(name: str, load: Callable[[Path], T]) -> T | None:
+            return load(own / name) if (own / name / CONFIG).is_file() else None
+
         tokenizer = Tokenizer.from_pretrained(own / "tokenizer", device=device)
-        model = _if_there(own / "lm", lambda folder: LanguageModel.from_pretrained(folder, device=device))
+        model = part("lm", lambda folder: LanguageModel.from_pretrained(folder, device=device))
         if model is not None:
             require_same_codebook(model.format, tokenizer.format, owner=model.name)
-        vocoder = _if_there(own / "vocoder", lambda folder: load_vocoder(folder, sampling, device=device))
+        vocoder = part("vocoder", lambda folder: load_vocoder(folder, sampling, device=device))
         if vocoder is not None:
             vocoder.require_tokenizer(tokenizer.finest)
-        probe = _if_there(own / PROBE_KIND.part, FittedProbe.from_pretrained)
-        fed = probe is None or _feeds(model, probe, tokenizer)
-        return cls(
-            tokenizer=tokenizer,
-            language_model=model,
-            probe=probe if fed else None,
-            vocoder=vocoder,
-            sampling=sampling,
-            unread="" if probe is None or fed else probe.description.of,
-        )
+        probe = part(PROBE_KIND.part, FittedProbe.from_pretrained)
+        models = cls(tokenizer=tokenizer, language_model=model, probe=probe, vocoder=vocoder, sampling=sampling)
+        if probe is not None:
+            form = tokenizer.finest.format
+            values = np.zeros((TRIED_STEPS, form.streams), np.int32)
+            try:
+                models.scores(Codes(values=values, num_samples=TRIED_STEPS * form.samples_per_code, format=form))
+            except InputError:
+                return replace(models, probe=None, unread=probe.description.of)
+        return models
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -142,16 +97,39 @@ class DemoModels:
         return () if self.vocoder is None else self.vocoder.model.config.groups
 
     @property
-    def predictor(self) -> Predictor | None:
-        """The probe with the language model whose states it reads."""
-        return None if self.probe is None else Predictor(probe=self.probe, language_model=self.language_model)
+    def missing(self) -> list[str]:
+        """What the page cannot do, in a line for each part that the run lacks."""
+        parts = {"lm": self.language_model, "probe": self.probe, "vocoder": self.vocoder}
+        lines = MISSING | ({"probe": UNREAD.format(self.unread)} if self.unread else {})
+        return [lines[part] for part, found in parts.items() if found is None]
 
-    @property
-    def missing(self) -> Iterator[str]:
-        """Say what the page cannot do, in a line for each part that the run lacks."""
-        for part, found in (("lm", self.language_model), ("probe", self.probe), ("vocoder", self.vocoder)):
-            if found is None:
-                yield UNREAD.format(self.unread) if part == "probe" and self.unread else MISSING[part]
+    def scores(self, codes: Codes | SoftCodes) -> dict[str, float]:
+        """Return the probe's score of each class, the highest first, for codes of the finest rate, as it reads them.
+
+        Raises:
+            InputError: the probe reads features that the language model does not compute. A copy of a run may lack the
+                language model, or hold that of another run.
+        """
+        assert self.probe is not None, "a run without a probe names no label"
+        about, model = self.probe.description, self.language_model
+        counted = bags_of_codes(codes, about.recipe.vectors.poolings)
+        bags: dict[str, FloatArray] = {pooling: bag[None] for pooling, bag in counted.items()}
+        vectors: dict[str, FloatArray] = {}  # (1, dim) by what the probe may read
+        match method_of_key(about.of):
+            case "gpt" if model is not None and not model.coarser:
+                by_layer = layer_features(model, [codes], of=about.recipe.states, vectors=about.recipe.vectors)
+                vectors = {f"{GPT}/{key}": values for key, values in by_layer.items()}
+                vectors |= {
+                    with_input(key): np.hstack([values, bags[pooling_of(key)]])
+                    for key, values in vectors.items()
+                    if pooling_of(key) in bags
+                }
+            case "bag_of_codes":
+                vectors = {f"{BAG_OF_CODES}:{pooling}": values for pooling, values in bags.items()}
+        if about.of not in vectors:
+            raise InputError(f"the probe reads {about.of}, which its models do not compute; copy the whole run")
+        scores = self.probe.scores(vectors[about.of])[0]
+        return {about.classes[number]: float(scores[number]) for number in np.argsort(-scores, kind="stable")}
 
     def synthesis(self, kind: Kind, *, group: str | None = None, seed: int = 0) -> Synthesis:
         """Return the synthesis of a kind of sound; only a learned one has groups."""
@@ -160,16 +138,3 @@ class DemoModels:
             return Unlearned(kind.import_stream(), self.tokenizer.finest, sampling, name=kind.title)
         assert self.vocoder is not None, "kinds has no learned one without a vocoder"
         return Trained(self.vocoder, self.tokenizer.finest, replace(self.sampling, seed=seed, group=group))
-
-
-def _if_there(folder: Path, opened: Callable[[Path], T]) -> T | None:
-    return opened(folder) if (folder / CONFIG).is_file() else None
-
-
-def _feeds(model: LanguageModel | None, probe: FittedProbe, tokenizer: Tokenizer) -> bool:
-    """Return whether the models compute the features that a probe reads."""
-    try:
-        Predictor(probe=probe, language_model=model).require_features(tokenizer.finest.format)
-    except InputError:
-        return False
-    return True

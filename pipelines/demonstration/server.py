@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.demo import DemoConfig
-from pipelines.pages.report_sounds import TITLES, clip_sounds, sound_path
-from pipelines.results.run_record import RESULTS, read_results
+from pipelines.pages.sounds import TITLES, clip_sounds, sound_path
+from pipelines.results.run_record import read_results
 from pipelines.store.run_folder import run_of
 from vocoder.kinds import ORIGINAL
 from wordless.base.errors import InputError
@@ -26,12 +26,10 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
-Header = tuple[bytes, bytes]  # lower-case name, value
 # A browser refuses everything of another host. Gradio's own scripts are inline, and use eval for `js=`.
 POLICY = b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'self'"
 LOCAL = re.compile(rb"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)  # any port, for SSH tunnels
 REFUSAL = b"The page answers requests of this machine alone; open the address that wordless demo printed.\n"
-MOST = 6
 
 
 def require_free(port: int) -> None:
@@ -46,18 +44,13 @@ def require_free(port: int) -> None:
             ) from error
 
 
-def keep_to_this_machine(cache: Path) -> None:
-    """Switch off everything of Gradio that calls home, before it is imported; sounds are kept in ``cache``."""
-    os.environ.update(
-        GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", GRADIO_TEMP_DIR=str(cache)
-    )
-
-
 def serve(settings: DemoConfig) -> None:
     """Serve the page until Ctrl-C or SIGTERM; sounds that users gave are deleted at the end."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="wordless_demo_") as cache:
-        keep_to_this_machine(Path(cache))
+        # Before Gradio is imported: nothing of it calls home, and sounds are kept in the cache.
+        offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+        os.environ.update(offline, GRADIO_TEMP_DIR=cache)
         warnings.filterwarnings("ignore", module="gradio")  # of its own calls of starlette
         from starlette.middleware import Middleware
 
@@ -65,8 +58,7 @@ def serve(settings: DemoConfig) -> None:
         from pipelines.demonstration.models import DemoModels
         from pipelines.demonstration.page import SCRIPT, STYLE, create_page
 
-        models = DemoModels.of_run(settings)
-        answers = DemoAnswers(models, max_seconds=settings.max_seconds)
+        answers = DemoAnswers(DemoModels.of_run(settings), max_seconds=settings.max_seconds)
         page = create_page(answers, name=escape(settings.model.name), examples=examples_of(run_of(settings.model)))
         _, url, _ = page.launch(
             server_name=HOST,
@@ -123,7 +115,7 @@ class LocalRequestsOnly:
             await send({"type": "http.response.body", "body": REFUSAL})
 
 
-def is_local(headers: Iterable[Header]) -> bool:
+def is_local(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Return whether the host of a request is this machine, and its origin, if it has one, a page of this machine."""
     headers = list(headers)
     hosts = [value for name, value in headers if name == b"host"]
@@ -149,10 +141,8 @@ class OwnSourcesOnly:
 
 def examples_of(folder: Path) -> list[tuple[str, Path]]:
     """List names and files of the first test recordings of a run; none if it has no sounds."""
-    if not (folder / RESULTS).is_file():
-        return []
     try:
-        clips = clip_sounds(read_results(folder))[:MOST]
+        clips = clip_sounds(read_results(folder))[:6]
         found = [(clip.name, sound) for clip in clips for sound in clip.sounds if sound.title == TITLES[ORIGINAL]]
         return [(name, sound_path(folder, sound.file, part=sound.folder)) for name, sound in found]
     except InputError:  # a run of another version, or one whose sounds were deleted: the page works without examples

@@ -1,15 +1,22 @@
-"""Four kinds of chart: dots with intervals, curves, a heat map and spectrograms. They take data and know no records."""
+"""The helper of all charts: dots with intervals, curves and spectrograms, as inline SVG for pages or PNG for programs.
 
+matplotlib draws with placeholder colours. CSS variables replace them, so that one drawing serves light and dark pages.
+Text stays text, in the page's font. A chart is as wide as a phone; wider pages set charts side by side.
+"""
+
+import io
 import math
-from collections.abc import Mapping, Sequence
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Literal
 
 import matplotlib
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import Normalize
@@ -17,19 +24,89 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from pipelines.pages.phrasing import number, percent
-from pipelines.pages.svg import BLUE, FONT_SIZE, INK, MUTED, PAPER, WIDTH, inline_svg, shortened
 from pipelines.results.figures import Figure as Row
 
-FloatArray = npt.NDArray[np.float64]
+WIDTH = 340.0  # CSS pixels
+FONT_SIZE = 10.5  # CSS pixels
 LEGEND_LETTERS = 46  # that fit beside each other
 LEGEND_ROW = 15.75  # CSS pixels
 LEGEND_ROWS = 3  # for which a chart of curves has room; each other row makes it higher
-TITLE_LENGTH = 26  # characters that fit above a panel of two columns
-SMALL = 8.5  # CSS pixels, of a heat map's labels
-CELL = 17.0  # CSS pixels of a heat map's field, in which three digits can be read
-MAX_WRITTEN, MAX_NAMED = 40, 60  # names of a heat map whose fields hold text, and whose names can be read
-HEAT, BRIGHT = "cividis", 0.5  # colours of a heat map, and the value above which black can be read on them
 SHADES = 48  # of a colour map; more cannot be told apart and make the page larger
+# Placeholders of the colours of the page.
+VARIABLES = {
+    "#00000a": "var(--ink)",
+    "#00000b": "var(--muted)",
+    "#00000c": "var(--line)",
+    "#00000d": "var(--blue)",
+    "#00000e": "var(--orange)",
+    "#00000f": "var(--green)",
+    "#000010": "var(--card)",
+}
+INK, MUTED, GRID, BLUE, ORANGE, GREEN, PAPER = VARIABLES
+STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # names from data may hold $ and _
+    "image.composite_image": False,
+    "font.size": FONT_SIZE,
+    "font.sans-serif": ["DejaVu Sans"],  # measures the text; the page chooses the font that it draws
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": MUTED,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.titlelocation": "left",
+    "axes.titlesize": FONT_SIZE,
+    "axes.titlecolor": MUTED,
+    "figure.facecolor": "none",
+    "figure.constrained_layout.use": True,
+    "grid.color": GRID,
+    "legend.frameon": False,
+    "legend.handlelength": 1.4,
+    "lines.linewidth": 1.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+}
+
+
+def inline_svg(
+    draw: Callable[[Figure], None], *, name: str, description: str, height: float, width: float = WIDTH
+) -> Markup:
+    """Draw a chart, ``height`` CSS pixels high and ``width`` wide, as an element of a page.
+
+    ``draw`` fills an empty figure. ``name`` is unique on the page; equal names and equal data give equal bytes.
+    """
+    # No key of the metadata: they would name the program and the time.
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    svg = _drawn(draw, (width, height), {"svg.hashsalt": name}, format="svg", metadata=metadata).decode()
+    _, box, body = re.split(r'<svg[^>]*(viewBox="[^"]*")[^>]*>', svg, maxsplit=1)
+    # Identifiers that nothing refers to are those of other charts of the page, too.
+    body = re.sub(r'<style.*?</style>| id="(?![a-zC][0-9a-f]{10}")[^"]*"|(?<=>)\s+(?=<)', "", body, flags=re.DOTALL)
+    body = re.sub("(?<=: )#0000(?:0[a-f]|10)", lambda found: VARIABLES[found.group()], body)
+    head = Markup('<svg {} class="chart" role="img" aria-label="{}">').format(Markup(box), description)
+    return head + Markup(body.strip())  # matplotlib has escaped all text
+
+
+def png(draw: Callable[[Figure], None], *, height: float) -> bytes:
+    """Draw a chart as `inline_svg` does, dark on white, and return the content of a PNG file."""
+    white = {"figure.facecolor": "white", "savefig.dpi": 144}  # two dots for a CSS pixel
+    return _drawn(draw, (WIDTH, height), white, format="png", metadata={"Software": None})
+
+
+def _drawn(draw: Callable[[Figure], None], size: tuple[float, float], own: dict[str, Any], **options: Any) -> bytes:
+    with style.context(STYLE | own, after_reset=True), warnings.catch_warnings():
+        # The browser draws the text, so matplotlib's own font need not have its letters.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure, written = Figure(figsize=(size[0] / 72, size[1] / 72), dpi=72), io.BytesIO()
+        draw(figure)
+        figure.savefig(written, **options)
+    return written.getvalue()
+
+
+def shortened(text: str, length: int = 28) -> str:
+    """Cut a label so that it leaves room for the chart."""
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +136,30 @@ class Series:
     shape: Literal["line", "steps", "area"] = "line"
     bars: bool = False  # intervals as bars instead of a band
 
+    def draw(self, axes: Axes, across: Sequence[float], up: Sequence[float]) -> None:
+        """Draw the points and the line through them."""
+        look = self.look
+        lines = axes.plot(
+            across,
+            up,
+            color=look.colour,
+            marker=look.marker,
+            markersize=look.size,
+            markerfacecolor=look.colour if look.filled else PAPER,
+            linestyle=look.dashes or "none",
+            linewidth=look.width,
+            alpha=look.alpha,
+            drawstyle="steps-post" if self.shape == "steps" else "default",
+            label=self.label or None,
+        )
+        lines[0].set_clip_on(False)  # a marker at 100 % is whole
 
-def figure_series(figures: Sequence[Row], *, places: Sequence[float], look: Look, label: str = "") -> Series:
+
+def figure_series(figures: Sequence[Row], *, interval: bool = True, **options: Any) -> Series:
     """Make a series of the values of rows of the results, with the intervals that the rows have."""
-    low, high = (
-        [math.nan if (end := getattr(row, side)) is None else end for row in figures] for side in ("low", "high")
-    )
-    return Series(look=look, label=label, places=places, values=[row.value for row in figures], low=low, high=high)
+    low, high = ([getattr(row, end) for row in figures if interval] for end in ("low", "high"))
+    low, high = ([math.nan if end is None else end for end in ends] for ends in (low, high))
+    return Series(values=[row.value for row in figures], low=low, high=high, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +175,42 @@ class Panel:
     levels: Mapping[str, float] = field(default_factory=dict)  # horizontal lines, by their name in the legend
     marked: float | None = None  # place of a vertical line
     from_zero: bool = False
+
+    def draw(self, axes: Axes) -> None:
+        """Draw curves, levels and axes."""
+        for each in self.series:
+            colour = each.look.colour
+            if each.shape == "area":
+                axes.fill_between(each.places, each.values, step="mid", color=colour, linewidth=0)
+                continue
+            if each.low and each.bars:
+                axes.vlines(each.places, each.low, each.high, color=colour, linewidth=1, alpha=0.45)
+            elif each.low:
+                axes.fill_between(each.places, each.low, each.high, color=colour, alpha=0.16, linewidth=0)
+            each.draw(axes, each.places, each.values)
+            for name, place, value in zip(each.names, each.places, each.values, strict=False):
+                if math.isfinite(place + value):
+                    size = FONT_SIZE - 1
+                    axes.annotate(name, (place, value), (4, 4), textcoords="offset points", fontsize=size, color=MUTED)
+        for label, level in self.levels.items():
+            axes.axhline(level, color=MUTED, linestyle=":", label=label)
+        if self.marked is not None:
+            axes.axvline(self.marked, color=MUTED, linestyle=":", linewidth=1, zorder=0)
+        if self.logarithmic:
+            axes.set_xscale("log")
+        if self.ticks is None:
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        else:
+            axes.set_xticks(list(self.ticks), list(self.ticks.values()))
+            axes.xaxis.set_minor_locator(NullLocator())
+            letters = sum(max(map(len, tick.split("\n"))) for tick in self.ticks.values())
+            axes.tick_params(axis="x", labelrotation=30 if letters > LEGEND_LETTERS else 0)
+        if self.percent:
+            write_percent(axes.yaxis)
+        if self.from_zero:
+            axes.set_ylim(bottom=0)
+        axes.set_xlabel(self.across)
+        axes.grid(axis="y")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,16 +253,19 @@ def dot_chart(
         for each in series:
             if each.low:
                 axes.hlines(each.places, each.low, each.high, color=each.look.colour, linewidth=each.look.width)
-            _plot(axes, each.values, each.places, each)
+            each.draw(axes, each.values, each.places)
         if level:
-            _draw_level(axes, *level)
+            low, high = axes.get_xlim()
+            # The legend alone where the line would squeeze all intervals to the edge.
+            place = level[1] if level[1] > low - (high - low) / 2 else math.nan
+            axes.axvline(place, color=MUTED, linestyle=":", label=level[0])
         axes.set_yticks(range(len(rows)), [shortened(row, 24) for row in rows], color=INK)
         if marked is not None:
             axes.get_yticklabels()[marked].set_fontweight("bold")
         axes.set_ylim(len(rows) - 0.3, -0.7)
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel(across)
-        _write_percent(axes.xaxis)
+        write_percent(axes.xaxis)
         _end_at_100_percent(axes.xaxis)
         axes.grid(axis="x")
         _write_legend_above(figure)
@@ -149,16 +282,20 @@ def curve_chart(panels: Sequence[Panel], *, name: str, title: str, height: float
 
     Panels of one column have a legend each. The chart is higher than ``height`` CSS pixels if these are long.
     """
-    legends = [[*(each.label for each in panel.series if each.label), *panel.levels] for panel in panels]
-    more_rows = sum(max(_legend_rows(labels) - LEGEND_ROWS, 0) for labels in legends) if columns == 1 else 0
 
     def draw(figure: Figure) -> None:
         rows = -(-len(panels) // columns)
         grid = figure.subplots(rows, columns, squeeze=False, sharex=columns == 1, sharey=columns > 1)
         for axes, panel in zip(grid.flat, panels, strict=False):
-            _draw_panel(axes, panel)
-            shown = panel.title if columns == 1 else shortened(panel.title, TITLE_LENGTH)
-            _write_title(axes, shown, with_legend=columns == 1)
+            panel.draw(axes)
+            if columns > 1:
+                axes.set_title(shortened(panel.title, 26), pad=8)
+                continue
+            labels = axes.get_legend_handles_labels()[1]
+            if labels:  # between title and panel
+                place, ncols = (-0.02, 0.98), _legend_columns(labels)
+                axes.legend(loc="lower left", bbox_to_anchor=place, ncols=ncols, labelcolor=INK, columnspacing=1.2)
+            axes.set_title(panel.title, pad=8 + LEGEND_ROW * _legend_rows(labels))
         for axes, panel in zip(grid.flat, panels, strict=False):
             if panel.percent:
                 _end_at_100_percent(axes.yaxis)
@@ -174,144 +311,43 @@ def curve_chart(panels: Sequence[Panel], *, name: str, title: str, height: float
         for each in panel.series
         if each.label and len(each.values) > 1
     ]
+    legends = [[*(each.label for each in panel.series if each.label), *panel.levels] for panel in panels]
+    more_rows = sum(max(_legend_rows(labels) - LEGEND_ROWS, 0) for labels in legends) if columns == 1 else 0
     description = f"{title}. {'; '.join(listed)}"
     return inline_svg(draw, name=name, description=description, height=height + more_rows * LEGEND_ROW)
-
-
-def heat_map(
-    names: Sequence[str],
-    values: FloatArray,
-    cells: Sequence[Sequence[str]],
-    *,
-    name: str,
-    title: str,
-    left: str,
-    across: str,
-    scale: str,
-) -> Markup:
-    """Draw values ``(rows, columns)`` from 0 to 1 as colours, with their scale; rows and columns have the same names.
-
-    ``cells`` are written into the fields of up to `MAX_WRITTEN` names. More than `MAX_NAMED` names are left out.
-    """
-    count, written = len(names), len(names) <= MAX_WRITTEN
-    side = CELL if written else max(CELL * MAX_WRITTEN / count, 2.0)  # CSS pixels of a field
-    labels = [shortened(label, 18) if count <= MAX_NAMED else "" for label in names]
-
-    def draw(figure: Figure) -> None:
-        axes, bar = figure.subplots(2, 1, height_ratios=(side * count, 9))
-        axes.imshow(values, cmap=HEAT, vmin=0, vmax=1, interpolation="none", aspect="auto")
-        axes.set_yticks(range(count), labels, fontsize=SMALL, color=INK)
-        axes.set_xticks(range(count), labels, fontsize=SMALL, color=INK, rotation=90)
-        axes.set_xlabel(across)
-        axes.set_title(left)
-        for row, texts in enumerate(cells if written else ()):
-            for column, text in enumerate(texts):
-                colour = "black" if values[row, column] > BRIGHT else "white"
-                axes.text(column, row, text, ha="center", va="center", fontsize=SMALL - 1, color=colour)
-        bar.imshow(np.linspace(0, 1, SHADES)[None], cmap=HEAT, extent=(0, 1, 0, 1), aspect="auto")
-        bar.set_yticks([])
-        bar.set_xlabel(scale)
-        _write_percent(bar.xaxis)
-        for each in (axes, bar):
-            each.tick_params(length=0)
-            each.spines[:].set_visible(False)
-
-    width, height = max(WIDTH, 100 + side * count), 190 + side * count
-    drawn = inline_svg(draw, name=name, description=title, height=height, width=width)
-    if width <= WIDTH:
-        return drawn
-    # A chart wider than a phone keeps its size, so that its text can be read, and scrolls.
-    region = Markup('<div class="scrolled" role="region" tabindex="0" aria-label="{}">{}</div>')
-    return region.format(title.partition(":")[0], Markup('<div style="width: {:.0f}px">{}</div>').format(width, drawn))
 
 
 def spectrogram_chart(pictures: Sequence[Picture], *, name: str, title: str, height: float) -> Markup:
     """Draw spectrograms below each other, on one axis of time."""
     description = f"{title}: {', '.join(picture.title for picture in pictures)}"
-    return inline_svg(partial(draw_pictures, pictures), name=name, description=description, height=height)
+    return inline_svg(lambda figure: draw_pictures(figure, pictures), name=name, description=description, height=height)
 
 
-def draw_pictures(pictures: Sequence[Picture], figure: Figure) -> None:
-    """Draw spectrograms below each other, on one axis of time, into an empty figure."""
-    heights = [picture.height for picture in pictures]
-    rows = figure.subplots(len(pictures), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    for axes, picture in zip(rows, pictures, strict=True):
-        draw_picture(axes, picture)
+def draw_pictures(figure: Figure, pictures: Sequence[Picture], below: Callable[[Axes], None] | None = None) -> None:
+    """Draw spectrograms below each other, on one axis of time, into an empty figure; ``below`` draws one more row."""
+    heights = [*(picture.height for picture in pictures), *([3.0] if below else [])]
+    rows = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, picture in zip(rows, pictures, strict=False):
+        shades, colours = matplotlib.colormaps[picture.colours].resampled(SHADES), Normalize(*picture.limits)
+        extent = (0.0, picture.seconds, 0.0, picture.kilohertz or picture.values.shape[1])
+        axes.imshow(
+            picture.values.T, shades, colours, aspect="auto", interpolation="none", origin="lower", extent=extent
+        )
+        if picture.marked is not None:
+            axes.axvline(picture.marked, color="white", linewidth=1, linestyle=(0, (3, 3)))
+        axes.set_title(picture.title)
+        axes.set_ylabel("kHz" if picture.kilohertz else "")
+        axes.tick_params(axis="y", left=bool(picture.kilohertz), labelleft=bool(picture.kilohertz))
         axes.tick_params(axis="x", bottom=axes is rows[-1])
+        axes.spines[:].set_visible(False)
+    if below:
+        below(rows[-1])
     rows[-1].set_xlim(0, max(picture.seconds for picture in pictures))
     rows[-1].set_xlabel("seconds")
 
 
-def draw_picture(axes: Axes, picture: Picture) -> None:
-    """Draw one row of a chart of spectrograms."""
-    shades, colours = matplotlib.colormaps[picture.colours].resampled(SHADES), Normalize(*picture.limits)
-    extent = (0.0, picture.seconds, 0.0, picture.kilohertz or picture.values.shape[1])
-    axes.imshow(picture.values.T, shades, colours, aspect="auto", interpolation="none", origin="lower", extent=extent)
-    if picture.marked is not None:
-        axes.axvline(picture.marked, color="white", linewidth=1, linestyle=(0, (3, 3)))
-    axes.set_title(picture.title)
-    axes.set_ylabel("kHz" if picture.kilohertz else "")
-    axes.tick_params(axis="y", left=bool(picture.kilohertz), labelleft=bool(picture.kilohertz))
-    axes.spines[:].set_visible(False)
-
-
-def _draw_panel(axes: Axes, panel: Panel) -> None:
-    for each in panel.series:
-        _draw_curve(axes, each)
-    for label, level in panel.levels.items():
-        axes.axhline(level, color=MUTED, linestyle=":", label=label)
-    if panel.marked is not None:
-        axes.axvline(panel.marked, color=MUTED, linestyle=":", linewidth=1, zorder=0)
-    if panel.logarithmic:
-        axes.set_xscale("log")
-    if panel.ticks is None:
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    else:
-        axes.set_xticks(list(panel.ticks), list(panel.ticks.values()))
-        axes.xaxis.set_minor_locator(NullLocator())
-        letters = sum(max(map(len, tick.split("\n"))) for tick in panel.ticks.values())
-        axes.tick_params(axis="x", labelrotation=30 if letters > LEGEND_LETTERS else 0)
-    if panel.percent:
-        _write_percent(axes.yaxis)
-    if panel.from_zero:
-        axes.set_ylim(bottom=0)
-    axes.set_xlabel(panel.across)
-    axes.grid(axis="y")
-
-
-def _draw_curve(axes: Axes, each: Series) -> None:
-    if each.shape == "area":
-        axes.fill_between(each.places, each.values, step="mid", color=each.look.colour, linewidth=0)
-        return
-    if each.low and each.bars:
-        axes.vlines(each.places, each.low, each.high, color=each.look.colour, linewidth=1, alpha=0.45)
-    elif each.low:
-        axes.fill_between(each.places, each.low, each.high, color=each.look.colour, alpha=0.16, linewidth=0)
-    _plot(axes, each.places, each.values, each)
-    for name, place, value in zip(each.names, each.places, each.values, strict=False):
-        if math.isfinite(place + value):
-            axes.annotate(name, (place, value), (4, 4), textcoords="offset points", fontsize=FONT_SIZE - 1, color=MUTED)
-
-
-def _plot(axes: Axes, across: Sequence[float], up: Sequence[float], each: Series) -> None:
-    look, face = each.look, each.look.colour if each.look.filled else PAPER
-    marker: dict[str, Any] = {"marker": look.marker, "markerfacecolor": face, "markersize": look.size}
-    line: dict[str, Any] = {"linestyle": look.dashes or "none", "linewidth": look.width, "color": look.colour}
-    steps = "steps-post" if each.shape == "steps" else "default"
-    lines = axes.plot(across, up, drawstyle=steps, alpha=look.alpha, label=each.label or None, **marker, **line)
-    lines[0].set_clip_on(False)  # a marker at 100 % is whole
-
-
-def _draw_level(axes: Axes, label: str, level: float) -> None:
-    """Draw a vertical line; only its legend where the line would squeeze all intervals to the edge."""
-    low, high = axes.get_xlim()
-    if level > low - (high - low) / 2:
-        axes.axvline(level, color=MUTED, linestyle=":", label=label)
-    else:
-        axes.plot([], [], color=MUTED, linestyle=":", label=label)
-
-
-def _write_percent(axis: Axis) -> None:
+def write_percent(axis: Axis) -> None:
+    """Write the ticks of an axis of ratios in percent."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
     axis.set_major_locator(MaxNLocator(4))
 
@@ -321,15 +357,6 @@ def _end_at_100_percent(axis: Axis) -> None:
     low, high = axis.get_view_interval()
     if low < 1 < high:
         axis.set_view_interval(low, 1.0, ignore=True)
-
-
-def _write_title(axes: Axes, title: str, *, with_legend: bool) -> None:
-    """Write the title of a panel and, between title and panel, its legend."""
-    labels = axes.get_legend_handles_labels()[1] if with_legend else []
-    columns, place = _legend_columns(labels), (-0.02, 0.98)
-    if labels:
-        axes.legend(loc="lower left", bbox_to_anchor=place, ncols=columns, labelcolor=INK, columnspacing=1.2)
-    axes.set_title(title, pad=8 + LEGEND_ROW * _legend_rows(labels))
 
 
 def _write_legend_above(figure: Figure) -> None:

@@ -1,11 +1,28 @@
-"""Numbers and names as people read them."""
+"""Numbers and names as people read them, and the templates that write sentences and pages with them.
 
+The sentences that a page and the terminal share are macros of ``sentences.jinja``.
+"""
+
+import json
 import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
-from pipelines.methods.table import ROWS
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipelines.methods.codes import BAG_OF_CODES
+from pipelines.methods.table import ROWS, shown_in
+from pipelines.results.comparison import Comparison
+from pipelines.results.figures import Figure, Figures
 from pipelines.results.measures import MEASURES
-from vocoder.kinds import KINDS
-from wordless.base.text import plural
+from pipelines.results.run_record import Provenance, Results
+from pipelines.store.stored_features import GPT
+from vocoder.kinds import KINDS, ORIGINAL, UNLEARNED, WAVENET
+from wordless.base.text import listed, plural
 
 NAMES = {
     **{name: row.title for name, row in ROWS.items()},
@@ -32,6 +49,8 @@ NAMES = {
 # Units that are not repeated beside the name of their figure.
 IN_NAME = ("bit/s", "bit/sample", "codes", "codes/s", "STOI", "clips", "full scale", "normalised log-mel squared")
 NO_BREAK = "\N{NO-BREAK SPACE}"
+MODELS_OF_CODES = ("unigram", "bigram")  # which know how frequent codes, and pairs of codes, are
+MAX_SHOWN = 8  # differences that sentences name
 
 
 def full_name(name: str) -> str:
@@ -71,6 +90,21 @@ def points(difference: float | None) -> str:
     return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")  # + 0.0: no negative nought
 
 
+def bits(value: float | None) -> str:
+    """Write bits per sample."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def signed_bits(value: float | None) -> str:
+    """Write a difference of bits per sample."""
+    return "–" if value is None else f"{value:+.3f}".replace("-", "−")
+
+
+def milliseconds(samples: float, sample_rate: int) -> str:
+    """Write a number of samples as milliseconds."""
+    return f"{number(float(f'{1000 * samples / sample_rate:.3g}'))} ms"
+
+
 def significance(p: float | None) -> str:
     """Write a p-value; a bootstrap resolves no value below 0.001."""
     if p is None or not math.isfinite(p):
@@ -106,3 +140,132 @@ def quantity(value: float | None, unit: str) -> str:
 def counted(count: float, one: str, several: str | None = None) -> str:
     """Write a number and its noun: "1 clip", "2 clips"."""
     return f"{number(count)} {plural(count, one, several)}"
+
+
+def candidates(of: str, comparison: Comparison) -> str:
+    """List what validation chose, the most frequent first, with the number of folds where they differ."""
+    counts = Counter(comparison.chosen(of).values())
+    return ", ".join(f"{name} ({count}×)" if len(counts) > 1 else name for name, count in counts.most_common()) or "–"
+
+
+def for_summary(differences: Figures) -> list[Figure]:
+    """Select the differences to methods that a summary names, or else the strongest ones."""
+    known = {row.against: row for row in differences if row.against is not None}
+    return [known[name] for name in shown_in("summary", known)] or list(differences[:MAX_SHOWN])
+
+
+def differing(comparison: Comparison) -> list[str]:
+    """List the methods whose validation and test differ by more than chance: references, then the largest gap."""
+    gaps, ranks = comparison.gaps, {of: place for place, of in enumerate(comparison.known_references)}
+    apart = [of for of in comparison.methods if of in gaps and gaps[of].excludes_zero]
+    return sorted(apart, key=lambda of: (ranks.get(of, len(ranks)), -abs(gaps[of].value)))
+
+
+def provenance_rows(source: Provenance) -> Iterator[tuple[str, str]]:
+    """List what the results were made with, a name and a value for each row."""
+    machine = source["machine"]
+    size = "" if machine["memory"] is None else f", {machine['memory'] / 1e9:.0f} GB of memory"
+    yield "Wordless", source["version"]
+    yield "commit", source["commit"] or "not a git checkout"
+    yield "date", source["date"].replace("T", " ").replace("+00:00", " UTC")
+    yield "machine", f"{machine['cpu']}, {counted(machine['cores'], 'core')}{size}"
+    yield "operating system", source["system"]
+    yield "Python", source["python"]
+    yield "device", source["device"]
+    yield "threads", number(source["threads"])
+    yield "ranks", number(source["ranks"])
+    for stage, count in source["parameters"].items():
+        yield f"parameters, {full_name(stage)}", number(count)
+    yield from source["libraries"].items()
+
+
+def option_lines(config: Mapping[str, object], prefix: str = "") -> Iterator[str]:
+    """Write each option as the command line takes it: ``audio.n_mels=80``."""
+    for name, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from option_lines(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+
+
+# What templates may call, as filters and as functions.
+FUNCTIONS: tuple[Callable[..., object], ...] = (
+    *(full_name, heading, number, percent, points, bits, signed_bits, milliseconds, significance, duration, quantity),
+    *(counted, listed, plural, candidates, for_summary, differing, provenance_rows, option_lines),
+)
+
+
+@cache
+def _environment(*, escape: bool) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=escape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for function in FUNCTIONS:
+        environment.filters[function.__name__] = environment.globals[function.__name__] = function
+    return environment
+
+
+def draw(template: str, **values: object) -> str:
+    """Draw a page from its template. All text is escaped, and nothing may be undefined."""
+    return _environment(escape=True).get_template(template).render(values)
+
+
+def sentences(macro: str, *values: object) -> list[str]:
+    """Write the lines of a macro of ``sentences.jinja`` as plain text; there may be none."""
+    text = getattr(_environment(escape=False).get_template("sentences.jinja").module, macro)(*values)
+    return [line for line in re.split("\n+", text) if line]
+
+
+def summary(results: Results) -> list[str]:
+    """List what a run prints at its end: sentences, then a line for each method and each difference."""
+    return [*sentences("opening", results), *sentences("summary", results)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyFigure:
+    """A figure, its name, and the values beside which it should be read."""
+
+    value: str
+    name: str
+    note: str
+
+
+def key_figures(results: Results) -> list[KeyFigure]:
+    """List the figures that a reader asks for first, as far as the run has them."""
+    of = results["figures"].value
+    found: list[KeyFigure] = []
+
+    def add(name: str, value: float | None, beside: Mapping[str, str], *, ratio: bool = True) -> None:
+        """Add a figure if there is one; ``beside`` has the values to compare it with, by their wording."""
+        known = {text: other for text, other in beside.items() if other != "–"}
+        if value is not None:
+            note = ", ".join(text.format(other) for text, other in known.items())
+            found.append(KeyFigure(value=percent(value) if ratio else number(value), name=name, note=note))
+
+    if (pairs := results.get("zerospeech", {}).get("pairs")) is not None:
+        test = pairs["test"]
+        beside = {f"{{}} by {full_name(name)} alone": percent(of("zerospeech", test, name)) for name in MODELS_OF_CODES}
+        add(f"right in {full_name(test)}", of("zerospeech", test, GPT), beside)
+    size = number(len(results["codebook"]["counts"]) if "codebook" in results else None)
+    add("codebook perplexity", of("tokenizer", "perplexity"), {"of {} codes": size}, ratio=False)
+    unigram = {"{} by frequencies alone": number(of("lm", "unigram_perplexity"))}
+    add("language model perplexity", of("lm", "perplexity"), unigram, ratio=False)
+    comparison = results.get("comparison")
+    values = {method: row.value for method, row in comparison.tested.items()} if comparison else {}
+    if comparison and GPT in values:
+        bag = {f"{{}} by {BAG_OF_CODES.row.title}": percent(values.get(BAG_OF_CODES.name))}
+        add(f"probe {full_name(comparison.metric)} of the GPT", values[GPT], bag)
+        for rival in shown_in("key figures", values):
+            gain, note = points(values[GPT] - values[rival]), f"{percent(values[rival])} by {full_name(rival)}"
+            found.append(KeyFigure(value=gain, name=f"points over {full_name(rival)}", note=note))
+    kinds = {"{} of the originals": ORIGINAL, **{f"{{}} by {kind.title}": kind.key for kind in reversed(UNLEARNED)}}
+    labels = {text: percent(of("vocoder", "label_accuracy", kind)) for text, kind in kinds.items()}
+    add(f"of {WAVENET.title}'s clips recognised", of("vocoder", "label_accuracy", WAVENET.key), labels)
+    voices = {text: number(of("vocoder", "periodicity", kind)) for text, kind in kinds.items()}
+    name = f"periodicity of {WAVENET.title}'s voice"
+    add(name, of("vocoder", "periodicity", WAVENET.key), voices, ratio=False)
+    return found

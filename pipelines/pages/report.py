@@ -5,29 +5,36 @@ results give the same bytes. The page leaves out what a run did not make, and sa
 """
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import soundfile
-from markupsafe import Markup
 
-from pipelines.pages import report_sounds, run_words
-from pipelines.pages.environment import draw
-from pipelines.pages.headline import Headline, headline, silence_warning
-from pipelines.pages.key_figures import key_figures
-from pipelines.pages.method_pictures import method_pictures
-from pipelines.pages.phrasing import full_name
-from pipelines.pages.rate_sounds import rate_clips
-from pipelines.pages.run_charts import fold_trainings, report_charts
-from pipelines.pages.sound_charts import reconstruction, reconstruction_png, sound_spectrograms
+from pipelines.pages.charts import Picture, draw_pictures, png, spectrogram_chart
+from pipelines.pages.comparison_charts import method_pictures
+from pipelines.pages.phrasing import draw, full_name, key_figures
+from pipelines.pages.run_charts import reconstruction, report_charts, sound_spectrograms, training_chart
+from pipelines.pages.sounds import (
+    clip_name,
+    clip_sounds,
+    code_sounds,
+    embedded_sounds,
+    headline,
+    rate_clips,
+    said_sounds,
+    sample_sounds,
+    sound_path,
+)
 from pipelines.results.measures import SOUND
-from pipelines.results.run_record import DiversityRow, Pictures, Results, read_pictures, read_results
+from pipelines.results.run_record import Pictures, Results, is_cut, read_pictures, read_results
 from pipelines.store.run_folder import REPORT
 from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.base.files import write_aside
 
 MAX_PICTURES = 6  # clips
+RECONSTRUCTION_HEIGHT = 330  # CSS pixels
 
 
 def write_report(folder: Path) -> Path:
@@ -36,61 +43,89 @@ def write_report(folder: Path) -> Path:
     Raises:
         InputError: the results, or a sound that they name, are missing or broken.
     """
-    results = read_results(folder)
-    clips, unconditional = report_sounds.clip_sounds(results), report_sounds.said_sounds(results, None)
-    of_samples, pictures = report_sounds.sample_sounds(results), read_pictures(folder)
-    first, codes, before = _first_sounds(folder, results, clips, pictures)
-    comparison = results.get("comparison")
-    kinds = {row.of for row in results["figures"]}
+    results, pictures = read_results(folder), read_pictures(folder)
+    comparison, listening = results.get("comparison"), results.get("listening", {})
+    figures = results["figures"]
+    kinds = {row.of for row in figures}
+
+    # Sounds: those at the top of the page take their room first.
+    clips, unconditional, of_samples = clip_sounds(results), said_sounds(results, None), sample_sounds(results)
+    first = headline(folder, clips, pictures, largest=_largest_code(results))
+    codes = list(code_sounds(folder, results))
+    before = [source for _, source in first.players] if first else []
+    before += [source for each in codes for _, source in each.players]
+    sources = embedded_sounds(folder, [*clips, *of_samples], unconditional, before=before)
+    said = [*(sound for clip in clips for sound in clip.continuations), *unconditional]
+
+    # Spectrograms of each clip, with its last continuation; behind them those of language models of samples.
+    spectrograms = []
+    for number, clip in enumerate(clips[:MAX_PICTURES]):
+        by_file = {sound.file: sound for sound in clip.sounds}
+        judged = [by_file[file] for kind in JUDGED_KINDS if (file := f"{number}_{kind}.wav") in by_file]
+        shown = {sound_path(folder, sound.file): sound for sound in (*judged, *clip.continuations[-1:])}
+        spectrograms.append((clip.name, sound_spectrograms(f"sounds-{number}", shown, title=clip.name)))
+    samples = []
+    for number, group in enumerate(of_samples, MAX_PICTURES):
+        shown = {sound_path(folder, each.file, part=each.folder): each for each in group.sounds}
+        samples.append((group, sound_spectrograms(f"sounds-{number}", shown, title=group.name)))
+
+    reconstructions = []
+    for number, name, images in _reconstructions(folder, results, pictures):
+        title, chart = f"Log-mel spectrograms and codes of {name}", f"reconstruction-{number}"
+        drawn = spectrogram_chart(images, name=chart, title=title, height=RECONSTRUCTION_HEIGHT)
+        reconstructions.append((name, drawn))
+
+    # Trainings that have no other place on the page, and figures of sounds that are 0 for each kind of sound.
+    curves = comparison.trainings.items() if comparison else ()
+    trainings = {of: training_chart(of, records) for of, records in curves if of not in results.get("curves", {})}
+    judged_rows = [row for row in figures.measured("vocoder") if row.of in JUDGED_KINDS]
+    of_sounds = {measure.name: [row.value for row in judged_rows if row.name == measure.name] for measure in SOUND}
+
+    # How varied the sounds of the language model are, and the classes recognised in them, the frequent first.
+    recognised = {(row["of"], row["temperature"]): row["classes"] for row in listening.get("recognised", [])}
+    generated = [
+        (row, sorted(recognised.get((row["of"], row["temperature"]), {}).items(), key=lambda item: (-item[1], item[0])))
+        for row in listening.get("diversity", [])
+    ]
+    excerpts = listening.get("excerpts", listening.get("clips", []))
     page = draw(
         "report.html.jinja",
         results=results,
-        opening=run_words.opening(results),
         key_figures=key_figures(results),
         comparison=comparison,
         study=comparison is not None and comparison.has_folds,
-        trainings=dict(fold_trainings(results)),
+        trainings=trainings,
         charts=dict(report_charts(results)),
         pictures=list(method_pictures(comparison)) if comparison else [],
-        reconstructions=list(_reconstructions(folder, results, pictures)),
+        reconstructions=reconstructions,
         code_sounds=codes,
         headline=first,
         listening="listening" in results,
         clips=clips,
         unconditional=unconditional,
-        sources=report_sounds.embedded_sounds(folder, [*clips, *of_samples], unconditional, before=before),
-        silence=silence_warning([*(sound for clip in clips for sound in clip.continuations), *unconditional]),
-        excerpts=report_sounds.excerpt_sentence(results),
-        filtered=report_sounds.filter_sentences(results),
-        spectrograms=list(_spectrograms(folder, clips)),
+        sources=sources,
+        said=said,
+        silent=[sound for sound in said if sound.mostly_silent],
+        excerpts=excerpts,
+        shortened=[excerpt for excerpt in excerpts if is_cut(excerpt)],
+        spectrograms=spectrograms,
         samples=results.get("next_sample"),
-        sample_sounds=list(zip(of_samples, _sample_spectrograms(folder, of_samples), strict=True)),
-        generated=list(_generated(results)),
+        sample_sounds=samples,
+        generated=generated,
         language_tests=results.get("zerospeech", {}),
         references=comparison.known_references if comparison else [],
         rates=results.get("rates"),
         rate_clips=list(rate_clips(folder, results)),
         splits=SPLITS,
         judged_kinds=[kind for kind in JUDGED_KINDS if kind in kinds],
-        vocoder=WAVENET.title,
-        explanations=[kind.explanation for kind in KINDS if kind.key in kinds],
-        caveats=[kind.caveat for kind in KINDS if kind.key in kinds and kind.caveat],
+        vocoder=WAVENET,
+        kinds=[kind for kind in KINDS if kind.key in kinds],
         sound_figures=[measure.name for measure in SOUND],
-        sounds_of_zero=list(_sounds_of_zero(results)),
+        sounds_of_zero=[full_name(name) for name, values in of_sounds.items() if values and not any(values)],
         adding=lambda stage: adding_command(results, stage),
     )
     write_aside(folder / REPORT, page)
     return folder / REPORT
-
-
-def _first_sounds(
-    folder: Path, results: Results, clips: Sequence[report_sounds.ClipSounds], pictures: Pictures
-) -> tuple[Headline | None, list[report_sounds.CodeSounds], list[str]]:
-    """Make the headline and the table of codes, and list the data URIs of their sounds in the order of the page."""
-    first = headline(folder, clips, pictures, largest=_largest_code(results))
-    codes = list(report_sounds.code_sounds(folder, results))
-    sources = [player.source for player in first.players] if first else []
-    return first, codes, [*sources, *(source for each in codes for _, source in each.players)]
 
 
 def adding_command(results: Results, stage: str) -> str:
@@ -98,12 +133,12 @@ def adding_command(results: Results, stage: str) -> str:
 
     It has a folder of its own: a name belongs to the options of its first run.
     """
-    parts = {"tokenizer": "codebook" in results, "lm": "lm" in results.get("curves", {})}
-    parts |= {"probe": results.get("comparison") is not None, "vocoder": "listening" in results}
-    parts |= {
-        "zerospeech": "zerospeech" in results,
-        "next_sample": "next_sample" in results,
-        "rates": "rates" in results,
+    parts = {
+        "tokenizer": "codebook" in results,
+        "lm": "lm" in results.get("curves", {}),
+        "probe": results.get("comparison") is not None,
+        "vocoder": "listening" in results,
+        **{name: name in results for name in ("zerospeech", "next_sample", "rates")},
     }
     stages = [part for part, present in parts.items() if present or part == stage]
     try:
@@ -114,71 +149,26 @@ def adding_command(results: Results, stage: str) -> str:
     return shlex.join([*kept, f"stages=[{','.join([*stages, 'report'])}]"])
 
 
-def _reconstructions(folder: Path, results: Results, pictures: Pictures) -> Iterator[tuple[str, Markup]]:
-    """Draw what the tokenizer keeps of each clip that has pictures."""
-    largest = _largest_pictured(results, pictures)
-    for number, name, seconds in _pictured_clips(folder, results, pictures):
-        yield name, reconstruction(number, pictures, seconds=seconds, largest=largest, name=name)
-
-
 def report_pictures(folder: Path) -> dict[str, bytes]:
     """Draw what the tokenizer keeps of each clip that the report shows, as contents of PNG files by title."""
-    results, pictures = read_results(folder), read_pictures(folder)
-    largest = _largest_pictured(results, pictures)
+    found = _reconstructions(folder, read_results(folder), read_pictures(folder))
     return {
-        f"{number + 1} {name}": reconstruction_png(number, pictures, seconds=seconds, largest=largest)
-        for number, name, seconds in _pictured_clips(folder, results, pictures)
+        f"{number + 1} {name}": png(partial(draw_pictures, pictures=images), height=RECONSTRUCTION_HEIGHT)
+        for number, name, images in found
     }
 
 
-def _pictured_clips(folder: Path, results: Results, pictures: Pictures) -> Iterator[tuple[int, str, float]]:
-    """Give number, name and seconds of each clip that has pictures."""
-    for number, clip in enumerate(results["listening"]["clips"][:MAX_PICTURES] if "listening" in results else []):
+def _reconstructions(folder: Path, results: Results, pictures: Pictures) -> Iterator[tuple[int, str, list[Picture]]]:
+    """Give number, name and spectrograms of each clip that has pictures."""
+    largest = _largest_code(results)
+    if largest is None:  # the results do not say it
+        codes = (int(values.max(initial=0)) for name, values in pictures.items() if name.endswith(":codes"))
+        largest = max(codes, default=0)
+    for number, clip in enumerate(results.get("listening", {}).get("clips", [])[:MAX_PICTURES]):
         if f"{number}:codes" in pictures:
-            path = report_sounds.sound_path(folder, f"{number}_original.wav")
-            yield number, report_sounds.clip_name(clip), soundfile.info(path).duration
+            seconds = soundfile.info(sound_path(folder, f"{number}_original.wav")).duration
+            yield number, clip_name(clip), reconstruction(number, pictures, seconds=seconds, largest=largest)
 
 
 def _largest_code(results: Results) -> int | None:
     return len(results["codebook"]["counts"]) - 1 if "codebook" in results else None
-
-
-def _largest_pictured(results: Results, pictures: Pictures) -> int:
-    """Return the largest code of the codebook, or where the results do not say it, of the pictures."""
-    if (largest := _largest_code(results)) is not None:
-        return largest
-    return max((int(values.max(initial=0)) for name, values in pictures.items() if name.endswith(":codes")), default=0)
-
-
-def _sounds_of_zero(results: Results) -> Iterator[str]:
-    """Give the figures of sounds that are 0 for each kind of sound, which the table leaves out."""
-    found = [row for row in results["figures"].measured("vocoder") if row.of in JUDGED_KINDS]
-    for measure in SOUND:
-        values = [row.value for row in found if row.name == measure.name]
-        if values and not any(values):
-            yield full_name(measure.name)
-
-
-def _spectrograms(folder: Path, clips: Sequence[report_sounds.ClipSounds]) -> Iterator[tuple[str, Markup]]:
-    """Draw the sounds of each clip, and its last continuation."""
-    for number, clip in enumerate(clips[:MAX_PICTURES]):
-        by_file = {sound.file: sound for sound in clip.sounds}
-        judged = [by_file[file] for kind in JUDGED_KINDS if (file := f"{number}_{kind}.wav") in by_file]
-        sounds = {report_sounds.sound_path(folder, sound.file): sound for sound in (*judged, *clip.continuations[-1:])}
-        yield clip.name, sound_spectrograms(number, sounds, name=clip.name)
-
-
-def _sample_spectrograms(folder: Path, groups: Sequence[report_sounds.ClipSounds]) -> Iterator[Markup]:
-    """Draw the sounds of language models of samples, group by group, behind the other pictures of the page."""
-    for number, group in enumerate(groups, MAX_PICTURES):
-        sounds = {report_sounds.sound_path(folder, each.file, part=each.folder): each for each in group.sounds}
-        yield sound_spectrograms(number, sounds, name=group.name)
-
-
-def _generated(results: Results) -> Iterator[tuple[DiversityRow, dict[str, int]]]:
-    """Give how varied the sounds of the language model are, and the classes recognised in them, the frequent first."""
-    record = results.get("listening", {})
-    recognised = {(row["of"], row["temperature"]): row["classes"] for row in record.get("recognised", [])}
-    for row in record.get("diversity", []):
-        classes = recognised.get((row["of"], row["temperature"]), {})
-        yield row, dict(sorted(classes.items(), key=lambda item: (-item[1], item[0])))

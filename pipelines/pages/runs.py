@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from pipelines.pages.environment import draw
-from pipelines.pages.phrasing import quantity
+from pipelines.pages.phrasing import draw, quantity
 from pipelines.results.run_listing import KEY_COLUMNS, RunRow, run_rows
 from pipelines.store.run_folder import REPORT
 

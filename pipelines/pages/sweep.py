@@ -9,14 +9,13 @@ import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from pipelines.pages.environment import draw
-from pipelines.pages.phrasing import full_name
+from pipelines.pages.phrasing import draw, full_name
 from pipelines.pages.sweep_charts import sweep_charts
-from pipelines.pages.sweep_points import BAG, SOUND, Point, RunPair, Runs, reuse, swept
-from pipelines.pages.sweep_words import sweep_gap, verdict
+from pipelines.pages.sweep_points import BAG, RECOGNISED, SOUND, Point, Runs, reuse, swept
 from pipelines.results.figures import Figure
 from pipelines.results.run_record import read_resamples, read_results
 from pipelines.results.sweep_jobs import Job
@@ -24,8 +23,6 @@ from pipelines.store.run_folder import REPORT
 from vocoder.kinds import CHOICES, ORIGINAL, WAVENET
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
-
-CSV_COLUMNS = (*Figure.__dataclass_fields__, "unit")  # as in results.json
 
 MAX_PAIRS = 60  # rows of the table of pairs; sweep.csv has all
 
@@ -44,34 +41,24 @@ class Written:
 
 def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> Written:
     """Write page and table into the sweep's folder, each whole or not at all; ``command`` resumes the sweep."""
-    outcomes = [_outcome(sweep, job) for job in jobs]
-    points = [outcome for outcome in outcomes if isinstance(outcome, Point)]
-    failures = [outcome for outcome in outcomes if isinstance(outcome, Job)]
+    points, failures = [], []
+    for job in jobs:
+        if job.state == "unfinished":
+            job = replace(job, state="failed", reason="it was stopped before its end")
+        if job.state != "failed":
+            try:
+                results, resamples = read_results(sweep / job.folder), read_resamples(sweep / job.folder)
+                points.append(Point(job=job, results=results, resamples=resamples))
+                continue
+            except InputError as error:
+                job = replace(job, state="failed", reason=str(error))
+        failures.append(job)
     runs, html, table = Runs(options=swept(jobs), finished=points), sweep / "sweep.html", sweep / "sweep.csv"
     write_aside(table, _csv(runs))
-    write_aside(html, _page(sweep, runs, failures, command=command, csv=table.name))
-    return Written(html=html, csv=table, points=points, failures=failures)
-
-
-def _outcome(sweep: Path, job: Job) -> Point | Job:
-    """Read the results of a finished job; give the job with its reason where it failed."""
-    if job.state == "unfinished":
-        return replace(job, state="failed", reason="it was stopped before its end")
-    try:
-        folder = sweep / job.folder
-        if job.state == "failed":
-            return job
-        return Point(job=job, results=read_results(folder), resamples=read_resamples(folder))
-    except InputError as error:
-        return replace(job, state="failed", reason=str(error))
-
-
-def _page(sweep: Path, runs: Runs, failures: list[Job], *, command: str, csv: str) -> str:
-    return draw(
+    page = draw(
         "sweep.html.jinja",
         runs=runs,
-        verdict=verdict(runs),
-        gap=sweep_gap(runs),
+        recognised=[point for point in runs.points if point.figures.find(*RECOGNISED)],
         charts=dict(sweep_charts(runs)),
         columns=[*_run_columns(runs)],
         sounding=[point for point in runs.points if any(point.figures.find(*figure) for figure in SOUND)],
@@ -83,27 +70,25 @@ def _page(sweep: Path, runs: Runs, failures: list[Job], *, command: str, csv: st
         stages=reuse(runs.points),
         vocoder=WAVENET.title,
         command=command,
-        csv=csv,
+        csv=table.name,
     )
+    write_aside(html, page)
+    return Written(html=html, csv=table, points=points, failures=failures)
 
 
 def _probes(runs: Runs) -> Iterator[tuple[Point, str, Figure | None, Figure | None, Figure | None]]:
     """List each run with each probed method: its figure on test, the one on validation that chose, and the gap."""
     for point in runs.points:
         for of in runs.methods:
-            name = ("probe", runs.metric, of)
-            if tested := point.figures.find(*name):
-                judged, gap = point.figures.find(*name, split="validation"), point.figures.find("probe", "gap", of)
-                yield point, of, tested, judged, gap
+            name, find = ("probe", runs.metric, of), point.figures.find
+            if tested := find(*name):
+                yield point, of, tested, find(*name, split="validation"), find("probe", "gap", of)
 
 
 def _run_columns(runs: Runs) -> Iterator[Column]:
     """List the columns of the table of runs; those of probes and language models where a run has them."""
     if runs.best:
-        yield (
-            f"{full_name(runs.judged)} on validation",
-            lambda point: point.figures.find(*runs.probe, split="validation"),
-        )
+        yield f"{full_name(runs.judged)} on validation", lambda p: p.figures.find(*runs.probe, split="validation")
         for of in dict.fromkeys((runs.judged, BAG)):
             yield _column(f"{full_name(of)} on test", "probe", runs.metric, of)
     if any(math.isfinite(point.rate) for point in runs.points):
@@ -119,14 +104,15 @@ def _run_columns(runs: Runs) -> Iterator[Column]:
 
 
 def _sound_columns() -> Iterator[Column]:
-    yield _column("bits per sample on validation", "vocoder", "bits_per_sample", WAVENET.key)
+    of_sound = partial(_column, stage="vocoder")
+    yield of_sound("bits per sample on validation", name="bits_per_sample", of=WAVENET.key)
     for of in (*CHOICES, ORIGINAL):
-        yield _column(f"recognised, {full_name(of)}", "vocoder", "label_accuracy", of)
+        yield of_sound(f"recognised, {full_name(of)}", name="label_accuracy", of=of)
     for of in CHOICES:
-        yield _column(f"STOI, {full_name(of)}", "vocoder", "stoi", of)
-    yield _column("clips long enough for STOI", "vocoder", "stoi_clips", WAVENET.key)
+        yield of_sound(f"STOI, {full_name(of)}", name="stoi", of=of)
+    yield of_sound("clips long enough for STOI", name="stoi_clips", of=WAVENET.key)
     for of in CHOICES:
-        yield _column(f"mel-cepstral distortion, {full_name(of)}", "vocoder", "mel_cepstral_distortion", of)
+        yield of_sound(f"mel-cepstral distortion, {full_name(of)}", name="mel_cepstral_distortion", of=of)
 
 
 def _column(heading: str, stage: str, name: str, of: str | None = None) -> Column:
@@ -136,39 +122,30 @@ def _column(heading: str, stage: str, name: str, of: str | None = None) -> Colum
 def _csv(runs: Runs) -> str:
     """Write tidy CSV: one row for each figure of each run, with the run's swept options and bitrates.
 
-    A difference of two runs has the job of the higher one, and the other in the column ``against_job``.
+    A difference of two runs has the job of the higher one, and the other in the column ``against_job``. Its interval
+    holds for all pairs of the sweep at once.
     """
     written = io.StringIO()
-    head = [
-        "job",
-        "against_job",
-        "run",
-        *runs.options,
-        "codebook_size",
-        "nominal_bits_per_second",
-        "lm_bits_per_second",
-    ]
-    columns = dict.fromkeys([*head, *CSV_COLUMNS])  # the seed may be both an option and a column
+    rates = ("codebook_size", "nominal_bits_per_second", "lm_bits_per_second")
+    # The seed may be both an option and a column of results.json.
+    columns = dict.fromkeys(["job", "against_job", "run", *runs.options, *rates, *Figure.__dataclass_fields__, "unit"])
     writer = csv.DictWriter(written, [*columns], lineterminator="\n")
     writer.writeheader()
     for point in runs.finished:
         shared: dict[str, object] = {name: point.job.overrides.get(name, "") for name in runs.options}
         shared |= {"job": point.job.number, "codebook_size": point.job.codebook_size, "run": point.job.folder}
         shared |= {"nominal_bits_per_second": point.nominal_rate.value, "lm_bits_per_second": point.rate}
-        against: dict[int | None, Sequence[Figure]] = {None: point.figures}
-        against |= {pair.other.job.number: [_difference(runs, pair)] for pair in runs.pairs if pair.one is point}
-        for other, figures in against.items():
-            for row in figures:
-                known = {name: value for name, value in row.as_row().items() if value is not None}
-                cells = {**shared, **known, "against_job": other}
-                writer.writerow({name: "" if value != value else value for name, value in cells.items()})  # no NaN
+        rows: list[tuple[int | None, Figure]] = [(None, row) for row in point.figures]
+        tested = point.figures.find(*runs.probe)
+        for pair in (pair for pair in runs.pairs if pair.one is point):
+            gain = pair.difference
+            row = Figure(stage="probe", name="difference", of=runs.judged, value=gain.value, artifact="", split="test")
+            row = replace(row, low=gain.low, high=gain.high)
+            if tested:
+                row = replace(row, protocol=tested.protocol, count=tested.count, seeds=tested.seeds)
+            rows.append((pair.other.job.number, row))
+        for other, row in rows:
+            known = {name: value for name, value in row.as_row().items() if value is not None}
+            cells = {**shared, **known, "against_job": other}
+            writer.writerow({name: "" if value != value else value for name, value in cells.items()})  # no NaN
     return written.getvalue()
-
-
-def _difference(runs: Runs, pair: RunPair) -> Figure:
-    """Return the difference of two runs as a row; its interval holds for all pairs of the sweep at once."""
-    tested = pair.one.figures.find(*runs.probe)
-    gain = pair.difference
-    row = Figure(stage="probe", name="difference", of=runs.judged, value=gain.value, artifact="", split="test")
-    row = replace(row, low=gain.low, high=gain.high)
-    return replace(row, protocol=tested.protocol, count=tested.count, seeds=tested.seeds) if tested else row

@@ -7,20 +7,30 @@ from itertools import cycle
 
 from markupsafe import Markup
 
-from pipelines.pages.charts import Look, Panel, Series, curve_chart, dot_chart, figure_series
+from pipelines.pages.charts import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    Look,
+    Panel,
+    Series,
+    curve_chart,
+    dot_chart,
+    figure_series,
+    shortened,
+)
 from pipelines.pages.comparison_charts import line_look
 from pipelines.pages.phrasing import full_name
-from pipelines.pages.svg import BLUE, GREEN, INK, MUTED, ORANGE, shortened
 from pipelines.pages.sweep_points import BAG, RECOGNISED, FigureName, Point, Runs, pareto
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import KINDS, ORIGINAL, UNLEARNED
 
 ASIDE = 0.05  # at most, between the intervals of two methods at one value, in distances of two values
 SPREAD = 0.6  # of all intervals at one value, so that they do not reach those of the next value
-ROW_HEIGHT = 9.0  # CSS pixels of a method in the row of a run
 POINTS = 100.0  # percentage points
-COLOURS = (BLUE, ORANGE, GREEN, INK, MUTED)
-MARKERS = ("o", "s", "D", "^", "v")
+LINES = tuple(zip((BLUE, ORANGE, GREEN, INK, MUTED), ("o", "s", "D", "^", "v"), strict=True))  # colour and marker
 SOUNDS = {
     **{kind.key: Look(marker=kind.marker) for kind in KINDS if kind.learned},
     **{kind.key: Look(colour=MUTED, marker=kind.marker, filled=False) for kind in reversed(UNLEARNED)},
@@ -40,10 +50,14 @@ class Curve:
     alone: bool = False  # only where the sweep has a single line
 
 
-LINE, THIN = Look(dashes="-", marker="o", size=4), Look(dashes=":", width=1.3)
+LINE = Look(dashes="-", marker="o", size=4)
 ERROR = (
     Curve(label="through the codebook", figure=("tokenizer", "quantised_mse", None), look=replace(LINE, colour=GREEN)),
-    Curve(label="without it", figure=("tokenizer", "reconstruction_mse", None), look=replace(THIN, colour=GREEN)),
+    Curve(
+        label="without it",
+        figure=("tokenizer", "reconstruction_mse", None),
+        look=Look(dashes=":", width=1.3, colour=GREEN),
+    ),
 )
 STABILITY = tuple(
     Curve(label=change, figure=("tokenizer", "stability", change), look=look, alone=change != "noise")
@@ -58,7 +72,15 @@ STABILITY = tuple(
 def sweep_charts(runs: Runs) -> Iterator[tuple[str, Markup]]:
     """Draw the charts for which the runs have figures, each under the name that the template uses."""
     if recognised := [point for point in runs.points if math.isfinite(point.value(*RECOGNISED))]:
-        yield "recognition", _recognition(runs, recognised)
+        # A row for each run: learned kinds of sound with their intervals, the other kinds, and the recordings.
+        series = []
+        for of, look in SOUNDS.items():
+            figure = (*RECOGNISED[:2], of)
+            places = [place for place, point in enumerate(recognised) if point.figures.find(*figure)]
+            values = _values([recognised[place] for place in places], figure, interval=of not in PLAIN)
+            series.append(replace(values, label=full_name(of) if places else "", look=look, places=places))
+        names, title = [runs.short_name(point.job) for point in recognised], "Test clips that a classifier recognises"
+        yield "recognition", dot_chart(names, series, name="recognition", title=title, across="test clips recognised")
     if panels := [*_panels(runs)]:
         panels[-1] = replace(panels[-1], across=runs.options[0] if runs.options else "")
         yield "tradeoff", curve_chart(panels, name="tradeoff", title="Figures by run", height=60 + 165 * len(panels))
@@ -68,58 +90,44 @@ def sweep_charts(runs: Runs) -> Iterator[tuple[str, Markup]]:
         yield "bitrate", _bitrate(runs)
 
 
-def _recognition(runs: Runs, points: Sequence[Point]) -> Markup:
-    """Draw a row for each run: learned kinds of sound with their intervals, the other kinds, and the recordings."""
-    series = []
-    for of, look in SOUNDS.items():
-        figure = (*RECOGNISED[:2], of)
-        places = [place for place, point in enumerate(points) if point.figures.find(*figure)]
-        values = _values([points[place] for place in places], figure, interval=of not in PLAIN)
-        series.append(replace(values, label=full_name(of) if places else "", look=look, places=places))
-    names, title = [runs.short_name(point.job) for point in points], "Test clips that a classifier recognises"
-    return dot_chart(names, series, name="recognition", title=title, across="test clips recognised")
-
-
 def _panels(runs: Runs) -> Iterator[Panel]:
     """Make a panel for the probe, the error and the stability, where runs have these figures and differ in them."""
-    if runs.best is not None:
-        look, value = Look(colour=INK, marker="o", filled=False, size=11), runs.best.value(*runs.probe)
+    best, ticks = runs.best, {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
+    marked = None if best is None else _place(runs, best)
+
+    def panel(title: str, curves: Sequence[Curve]) -> Panel:
+        return Panel(title=title, series=[*_series(runs, curves)], ticks=ticks, marked=marked)
+
+    def differ(figure: FigureName) -> bool:
+        """Whether there is something to compare: runs that share their codes have one error."""
+        values = {point.value(*figure) for point in runs.points}
+        return len(values) > 1 or (len(runs.points) == 1 and all(map(math.isfinite, values)))
+
+    if best is not None and marked is not None:
         ring = Series(
             label="chosen on validation" if runs.by_validation else "best",
-            look=look,
-            places=[_place(runs, runs.best)],
-            values=[value],
+            look=Look(colour=INK, marker="o", filled=False, size=11),
+            places=[marked],
+            values=[best.value(*runs.probe)],
         )
         bag, plain = ("probe", runs.metric, BAG), Look(colour=ORANGE, dashes="--", marker="s", size=4, width=1.3)
         curves = (
             Curve(label=full_name(runs.judged), figure=runs.probe, look=LINE, interval=True),
             *([] if runs.judged == BAG else [Curve(label=full_name(BAG), figure=bag, look=plain, interval=True)]),
         )
-        panel = _panel(runs, f"{full_name(runs.metric)} on test", curves)
-        yield replace(panel, series=[ring, *panel.series], percent=True)
-    if _differs(runs, ERROR[0].figure):
-        yield replace(_panel(runs, "lost: squared error of the spectrogram", ERROR), from_zero=True)
-    if _differs(runs, STABILITY[0].figure):
+        probed = panel(f"{full_name(runs.metric)} on test", curves)
+        yield replace(probed, series=[ring, *probed.series], percent=True)
+    if differ(ERROR[0].figure):
+        yield replace(panel("lost: squared error of the spectrogram", ERROR), from_zero=True)
+    if differ(STABILITY[0].figure):
         under = "" if len(runs.lines) == 1 else " under noise"
-        yield replace(_panel(runs, f"stable: codes that stay the same{under}", STABILITY), percent=True)
-
-
-def _differs(runs: Runs, figure: FigureName) -> bool:
-    """Whether there is something to compare: runs that share their codes have one error."""
-    values = {point.value(*figure) for point in runs.points}
-    return len(values) > 1 or (len(runs.points) == 1 and all(map(math.isfinite, values)))
-
-
-def _panel(runs: Runs, title: str, curves: Sequence[Curve]) -> Panel:
-    ticks = {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
-    marked = None if runs.best is None else _place(runs, runs.best)
-    return Panel(title=title, series=[*_series(runs, curves)], ticks=ticks, marked=marked)
+        yield replace(panel(f"stable: codes that stay the same{under}", STABILITY), percent=True)
 
 
 def _series(runs: Runs, curves: Sequence[Curve]) -> Iterator[Series]:
     """Draw curves in their own looks; of several lines, in the colour and with the marker of each line."""
     alone = len(runs.lines) == 1
-    for (name, line), colour, marker in zip(runs.lines.items(), cycle(COLOURS), cycle(MARKERS), strict=False):
+    for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(LINES), strict=False):
         for curve in (curve for curve in curves if alone or not curve.alone):
             first = curve is curves[0]
             series = _values(line, curve.figure, interval=curve.interval and (alone or first))
@@ -130,8 +138,8 @@ def _series(runs: Runs, curves: Sequence[Curve]) -> Iterator[Series]:
 
 def _values(line: Sequence[Point], figure: FigureName, *, interval: bool) -> Series:
     """Make a series of one figure; each run stands at the bits per second that its language model needs."""
-    series = figure_series([point.row(*figure) for point in line], look=LINE, places=[point.rate for point in line])
-    return series if interval else replace(series, low=(), high=())
+    rows, rates = [point.row(*figure) for point in line], [point.rate for point in line]
+    return figure_series(rows, interval=interval, look=LINE, places=rates)
 
 
 def _place(runs: Runs, point: Point) -> float:
@@ -144,7 +152,7 @@ def _bitrate(runs: Runs) -> Markup:
     front = [runs.points[place] for place in pareto([point.rate for point in runs.points], values)]
     steps = _values(front, runs.probe, interval=False)
     series = [replace(steps, label="best for its bits", look=Look(colour=MUTED, dashes="-", width=1.2), shape="steps")]
-    for (name, line), colour, marker in zip(runs.lines.items(), cycle(COLOURS), cycle(MARKERS), strict=False):
+    for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(LINES), strict=False):
         look, names = Look(colour=colour, marker=marker, filled=False), [runs.first(point) for point in line]
         all_runs = _values(line, runs.probe, interval=True)
         best = _values([point for point in line if point in front], runs.probe, interval=False)
@@ -162,44 +170,32 @@ def methods_chart(runs: Runs) -> Markup | None:
     the names of ablations, have a row for each run. None for a single value, and where the probes of all methods but
     the GPT and the bag of codes are the same in each run: the chart of figures by run has these two.
     """
-    names = runs.methods
-    if len(runs.values) < 2 or not any(_depends(runs, of) for of in names if of not in (GPT, BAG)):
+    names, metric = runs.methods, full_name(runs.metric)
+    probes = [{point.value("probe", runs.metric, of) for point in runs.points} for of in names if of not in (GPT, BAG)]
+    if len(runs.values) < 2 or not any(sum(map(math.isfinite, values)) > 1 for values in probes):
         return None
     if not runs.is_ordered:
-        return _method_rows(runs, names)
-    panels = [panel for name, line in runs.lines.items() for panel in _method_panels(runs, name, line, names)]
+        series = []
+        for of, aside in zip(names, shifts(len(names), step=SPREAD), strict=True):
+            drawn = _method_series(enumerate(runs.points), runs.metric, of, aside)
+            series.append(replace(drawn, look=replace(drawn.look, dashes="", width=1.2, size=5)))
+        rows, height = [runs.short_name(point.job) for point in runs.points], max(21.0, 9.0 * len(names))
+        across = f"test {metric}"
+        return dot_chart(rows, series, name="methods", title="Methods by run", across=across, row_height=height)
+    ticks, asides = {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}, shifts(len(names))
+    panels = []
+    for name, line in runs.lines.items():
+        where = f", {shortened(name, 40)}" if name else ""
+        placed = [(runs.values.index(runs.first(point)), point) for point in line]
+        accuracies = [_method_series(placed, runs.metric, of, aside) for of, aside in zip(names, asides, strict=True)]
+        panels.append(Panel(title=f"{metric} on test{where}", series=accuracies, ticks=ticks, percent=True))
+        others = [(of, aside) for of, aside in zip(names, asides, strict=True) if of != GPT]
+        ahead = [_method_series(placed, "difference", GPT, aside, ahead_of=of) for of, aside in others]
+        if any(each.values for each in ahead):
+            title = f"GPT ahead by, points{where}"
+            panels.append(Panel(title=title, series=ahead, ticks=ticks, levels={"level": 0.0}))
     panels[-1] = replace(panels[-1], across=runs.options[0])
     return curve_chart(panels, name="methods", title="Methods by run", height=60 + 190 * len(panels))
-
-
-def _method_rows(runs: Runs, names: Sequence[str]) -> Markup:
-    """Draw a row for each run, with the probes of all methods below each other."""
-    series = []
-    for of, aside in zip(names, shifts(len(names), step=SPREAD), strict=True):
-        drawn = _method_series(enumerate(runs.points), runs.metric, of, aside)
-        series.append(replace(drawn, look=replace(drawn.look, dashes="", width=1.2, size=5)))
-    rows, across = [runs.short_name(point.job) for point in runs.points], f"test {full_name(runs.metric)}"
-    height = max(21.0, ROW_HEIGHT * len(names))
-    return dot_chart(rows, series, name="methods", title="Methods by run", across=across, row_height=height)
-
-
-def _depends(runs: Runs, of: str) -> bool:
-    """Whether the probe of a method differs between the runs that have one."""
-    values = {point.value("probe", runs.metric, of) for point in runs.points}
-    return sum(map(math.isfinite, values)) > 1
-
-
-def _method_panels(runs: Runs, name: str, line: Sequence[Point], names: Sequence[str]) -> Iterator[Panel]:
-    ticks = {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
-    where = f", {shortened(name, 40)}" if name else ""
-    placed = [(runs.values.index(runs.first(point)), point) for point in line]
-    asides = shifts(len(names))
-    accuracies = [_method_series(placed, runs.metric, of, aside) for of, aside in zip(names, asides, strict=True)]
-    yield Panel(title=f"{full_name(runs.metric)} on test{where}", series=accuracies, ticks=ticks, percent=True)
-    others = [(of, aside) for of, aside in zip(names, asides, strict=True) if of != GPT]
-    ahead = [_method_series(placed, "difference", GPT, aside, ahead_of=of) for of, aside in others]
-    if any(each.values for each in ahead):
-        yield Panel(title=f"GPT ahead by, points{where}", series=ahead, ticks=ticks, levels={"level": 0.0})
 
 
 def shifts(count: int, *, step: float = ASIDE) -> list[float]:
@@ -221,8 +217,8 @@ def _method_series(
     known = [(place + aside, point.figures.find("probe", name, of, against=ahead_of)) for place, point in placed]
     rows, places = [row for _, row in known if row], [place for place, row in known if row]
     shown = ahead_of or of
-    series = figure_series(rows, look=line_look(shown), label=full_name(shown), places=places)
+    series = figure_series(rows, look=line_look(shown), label=full_name(shown), places=places, bars=True)
     if ahead_of is None:
-        return replace(series, bars=True)
+        return series
     values, low, high = ([POINTS * end for end in ends] for ends in (series.values, series.low, series.high))
-    return replace(series, values=values, low=low, high=high, bars=True)
+    return replace(series, values=values, low=low, high=high)

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +12,7 @@ import numpy as np
 from lm.probing.comparison import Estimate, all_pairs
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import ROWS
+from pipelines.pages.phrasing import full_name
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
 from pipelines.results.run_record import RESAMPLES, RESULTS, Resamples, Results
@@ -26,6 +27,9 @@ BAG = BAG_OF_CODES.name
 
 FigureName = tuple[str, str, str | None]  # stage, name, of
 RECOGNISED: FigureName = ("vocoder", "label_accuracy", WAVENET.key)
+ERROR: FigureName = ("tokenizer", "quantised_mse", None)
+STABILITY: FigureName = ("tokenizer", "stability", "noise")
+MAX_OTHERS = 3  # runs that are compared with the chosen one where values have no order
 # Runs with a vocoder have at least one: clips may lack labels, and a run may decode no clip.
 SOUND: tuple[FigureName, ...] = (
     RECOGNISED,
@@ -48,9 +52,9 @@ class Point:
         return self.results["figures"]
 
     @property
-    def comparison(self) -> Comparison | None:
-        """The comparison of its methods."""
-        return self.results.get("comparison")
+    def comparison(self) -> Comparison:
+        """The comparison of its methods; an empty one without probes."""
+        return self.results.get("comparison") or Comparison(folds=[], classes=[], choose_by="")
 
     def row(self, stage: str, name: str, of: str | None = None) -> Figure:
         """Find a figure by its name, of probes that of test; its value is NaN where the run lacks it."""
@@ -69,19 +73,20 @@ class Point:
         return Figure(stage="tokenizer", name="bits_per_second", value=rate, artifact="")
 
     @property
+    def recognition(self) -> float:
+        """Share of the test clips that a classifier recognises in the learned sound."""
+        return self.value(*RECOGNISED)
+
+    @property
+    def recognition_high(self) -> float:
+        """The upper end of its interval; minus infinity without an interval."""
+        high = self.row(*RECOGNISED).high
+        return -math.inf if high is None else high
+
+    @property
     def rate(self) -> float:
         """Bits per second that the language model needs."""
         return self.value("lm", "bits_per_second")
-
-    @property
-    def choose_by(self) -> str | None:
-        """How its probes were chosen."""
-        return self.comparison.choose_by if self.comparison else None
-
-    @property
-    def clips_key(self) -> str:
-        """Key of its test clips, with their labels and groups; empty where its results do not have it."""
-        return self.comparison.clips_key if self.comparison else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +96,6 @@ class RunPair:
     one: Point  # of the higher figure
     other: Point
     difference: Estimate  # its interval holds for all pairs of the sweep at once
-
-    @property
-    def differs(self) -> bool:
-        """Whether the difference is more than chance."""
-        return self.difference.excludes_zero
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -133,9 +133,8 @@ class Runs:
     def methods(self) -> list[str]:
         """The methods that any run has probed, in the order of the table of methods."""
         rows = [row for point in self.finished for row in point.figures.where(stage="probe", name=self.metric)]
-        return sorted(
-            {row.of: row for row in rows if row.of}, key=lambda of: [*ROWS].index(of) if of in ROWS else len(ROWS)
-        )
+        known = list(dict.fromkeys(row.of for row in rows if row.of))
+        return [*(of for of in ROWS if of in known), *(of for of in known if of not in ROWS)]
 
     @cached_property
     def judged(self) -> str:
@@ -164,12 +163,47 @@ class Runs:
             return max(self._comparable, key=self.validation, default=None)
         return max(self.probed, key=lambda point: point.value(*self.probe), default=None)
 
+    @property
+    def compared(self) -> list[tuple[Point, float, float]]:
+        """The ends of the best run's line, or a few runs without an order: gain in the probe, and in stability."""
+        best, line = self.best, self.best_line
+        assert best is not None, "sweeps without probes compare no run with the best one"
+        others = [point for point in line if point is not best and point not in self.apart]
+        shown = [point for point in others if point in (line[0], line[-1]) or not self.is_ordered]
+        return [
+            (each, each.value(*self.probe) - best.value(*self.probe), each.value(*STABILITY) - best.value(*STABILITY))
+            for each in shown[:MAX_OTHERS]
+        ]
+
+    @property
+    def tested(self) -> list[Point]:
+        """The runs with a comparison of the judged method."""
+        return [point for point in self.points if self.judged in point.comparison.tested]
+
+    @property
+    def gaps(self) -> list[Point]:
+        """The runs whose validation and test of the judged method differ by more than chance."""
+        gaps = ((point, point.comparison.gaps.get(self.judged)) for point in self.tested)
+        return [point for point, gap in gaps if gap and gap.excludes_zero]
+
+    @property
+    def longest_line(self) -> list[Point]:
+        """The line of most runs."""
+        return max(self.lines.values(), key=len)
+
+    @property
+    def changes(self) -> list[tuple[str, str, float, float]]:
+        """What codes lose and how stable they are at both ends of the longest line: name, form and two values."""
+        one, other = self.longest_line[0], self.longest_line[-1]
+        names = {(full_name(ERROR[1]), "number"): ERROR, ("codes that stay the same under noise", "percent"): STABILITY}
+        found = [(*name, one.value(*figure), other.value(*figure)) for name, figure in names.items()]
+        return [row for row in found if math.isfinite(row[2] + row[3])]
+
     @cached_property
     def paired(self) -> list[Point]:
         """The probed runs that share test clips: the largest set of them."""
-        known = [point for point in self.probed if point.clips_key and self.judged in point.resamples]
-        keys = Counter(point.clips_key for point in known).most_common(1)
-        return [point for point in known if point.clips_key == keys[0][0]]
+        known = [point for point in self.probed if point.comparison.clips_key and self.judged in point.resamples]
+        return _most_alike(known, lambda point: point.comparison.clips_key)
 
     @cached_property
     def unpaired(self) -> dict[str, list[Point]]:
@@ -178,7 +212,7 @@ class Runs:
         for point in self.probed:
             if point in self.paired:
                 continue
-            if not point.clips_key:
+            if not point.comparison.clips_key:
                 cause = f"{RESULTS} does not say which test clips they have"
             elif self.judged not in point.resamples:
                 cause = f"{RESAMPLES} lacks {self.judged}"
@@ -192,7 +226,7 @@ class Runs:
         """Every pair of runs that share test clips, the largest difference first."""
         if len(self.paired) < 2:
             return []
-        first = self.paired[0].results["comparison"]
+        first = self.paired[0].comparison
         drawn = [point.resamples[self.judged] for point in self.paired]  # fewer are the first of more
         found = all_pairs(
             np.array([point.value(*self.probe) for point in self.paired]),
@@ -213,7 +247,7 @@ class Runs:
         """The run that is better than each other probed run by more than chance; None if no run is shown to be."""
         if not self.pairs or len(self.paired) < len(self.probed):
             return None
-        wins = Counter(pair.one for pair in self.pairs if pair.differs)
+        wins = Counter(pair.one for pair in self.pairs if pair.difference.excludes_zero)
         return next((point for point in self.paired if wins[point] == len(self.paired) - 1), None)
 
     @cached_property
@@ -223,13 +257,8 @@ class Runs:
 
     @property
     def best_line(self) -> list[Point]:
-        """The line of the run that validation chooses."""
-        return next(line for line in self.lines.values() if self.best in line)
-
-    @property
-    def rivals(self) -> list[Point]:
-        """The other runs of the line of the best run that can be compared with it."""
-        return [point for point in self.best_line if point is not self.best and point not in self.apart]
+        """The line of the run that validation chooses; empty without probes."""
+        return next((line for line in self.lines.values() if self.best in line), [])
 
     @property
     def is_ordered(self) -> bool:
@@ -239,9 +268,9 @@ class Runs:
     @property
     def best_is_inside(self) -> bool:
         """Whether the chosen run has smaller and larger values beside it, both ends of which are shown to be worse."""
-        ends = [self.best_line[0], self.best_line[-1]] if self.best is not None and self.is_ordered else []
-        worse = [pair.other for pair in self.pairs if pair.one is self.best and pair.differs]
-        return bool(ends) and all(end in worse for end in ends)
+        worse = [pair.other for pair in self.pairs if pair.one is self.best and pair.difference.excludes_zero]
+        ends = self.best_line[:1] + self.best_line[-1:]
+        return self.is_ordered and bool(ends) and all(end in worse for end in ends)
 
     @property
     def probed(self) -> list[Point]:
@@ -251,8 +280,7 @@ class Runs:
     @cached_property
     def _comparable(self) -> list[Point]:
         """The probed runs that choose as most of them do, or as the first: by cross-validation or validation clips."""
-        by = Counter(point.choose_by for point in self.probed).most_common(1)
-        return [point for point in self.probed if point.choose_by == by[0][0]]
+        return _most_alike(self.probed, lambda point: point.comparison.choose_by)
 
     def first(self, point: Point) -> str:
         """Value of the first option; "" where no option was swept."""
@@ -301,6 +329,12 @@ def reuse(points: Iterable[Point]) -> dict[str, tuple[int, int]]:
     stages = [stage for point in points for stage in point.results.get("stages", [])]
     counts = Counter((stage["stage"], stage["reused"]) for stage in stages)
     return {stage["stage"]: (counts[stage["stage"], False], counts[stage["stage"], True]) for stage in stages}
+
+
+def _most_alike(points: Sequence[Point], key: Callable[[Point], str]) -> list[Point]:
+    """Select the largest set of points that have one key, the first set among equals."""
+    ((most, _),) = Counter(map(key, points)).most_common(1) or [("", 0)]
+    return [point for point in points if key(point) == most]
 
 
 def _options(job: Job, names: Sequence[str]) -> str:

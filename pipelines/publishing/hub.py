@@ -17,8 +17,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, ModelCardData
 
 from lm.finetuned import FineTunedModel
 from pipelines.demonstration.models import DemoModels
-from pipelines.pages.key_figures import key_figures
-from pipelines.pages.phrasing import duration, number, percent
+from pipelines.pages.phrasing import duration, key_figures, number, percent
 from pipelines.publish import Part, PublishConfig, find_repository
 from pipelines.results.comparison_table import as_markdown
 from pipelines.results.figures import COSTS

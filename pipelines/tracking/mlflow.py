@@ -4,24 +4,18 @@ MLflow's own variables say where: MLFLOW_TRACKING_URI, else ``mlflow.db`` and ``
 MLFLOW_EXPERIMENT_NAME, else ``wordless``.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
-from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, TrackerKind
+from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, Tracker
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-EXPERIMENT = "wordless"
 ID = "wordless.id"  # tag of a run
 STATES: dict[State, str] = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 MOST_METRICS, MOST_PARAMETERS = 1000, 100  # of one request
@@ -34,27 +28,54 @@ DEFAULTS = {
 }
 
 
-class MlflowRun:
+class Mlflow(Tracker):
     """A run in MLflow, new or continued."""
+
+    name, title, extra = "mlflow", "MLflow", "mlflow"
+
+    @staticmethod
+    def needs() -> tuple[str, ...]:
+        """Name the library, and those of a database on this machine; a server needs none here."""
+        uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:")
+        return ("mlflow", "sqlalchemy", "alembic") if uri.startswith(DATABASES) else ("mlflow",)
 
     def __init__(self, run: TrackedRun) -> None:
         """Create the run, or find it by its id."""
         for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
         from mlflow import MlflowClient
+        from mlflow.entities import Param
+        from mlflow.exceptions import MlflowException
 
         for library in ("mlflow", "alembic"):  # they tell how they create a database
             logging.getLogger(library).setLevel(logging.WARNING)
         self._run, own = run, run.find_id()
-        self._client = MlflowClient()
-        experiment = _experiment(self._client)
-        if found := self._client.search_runs([experiment], f"tags.`{ID}` = '{own}'", max_results=1):
+        client = self._client = MlflowClient()
+        experiment = os.environ.get("MLFLOW_EXPERIMENT_ID", "")
+        if not experiment:
+            wanted = os.environ.get("MLFLOW_EXPERIMENT_NAME", "wordless")
+            with suppress(MlflowException):  # another job of a sweep was faster
+                if client.get_experiment_by_name(wanted) is None:
+                    client.create_experiment(wanted)
+            experiment = str(client.get_experiment_by_name(wanted).experiment_id)
+        if found := client.search_runs([experiment], f"tags.`{ID}` = '{own}'", max_results=1):
             self._id = found[0].info.run_id
-            self._client.update_run(self._id, status="RUNNING")
-        else:
-            created = self._client.create_run(experiment, run_name=run.name, tags={**_tags(run), ID: own})
-            self._id = created.info.run_id
-            self._add_parameters()
+            client.update_run(self._id, status="RUNNING")
+            return
+        tags = {
+            "mlflow.source.name": run.command,
+            "mlflow.source.type": "LOCAL",
+            "mlflow.source.git.commit": run.commit,
+            "wordless.version": run.version,
+            "wordless.folder": str(run.folder.absolute()),
+            "wordless.sweep": run.group,
+            ID: own,
+        }
+        known = {name: value for name, value in tags.items() if value}
+        self._id = client.create_run(experiment, run_name=run.name, tags=known).info.run_id
+        params = (Param(FORBIDDEN.sub("_", name), str(value)) for name, value in options(run.config))
+        while batch := list(islice(params, MOST_PARAMETERS)):
+            client.log_batch(self._id, params=batch)
 
     def held(self, curve: str) -> Sequence[tuple[int, float]]:
         """Ask for the losses of a curve."""
@@ -93,13 +114,6 @@ class MlflowRun:
         while batch := list(islice(each, MOST_METRICS)):
             self._client.log_batch(self._id, metrics=batch)
 
-    def _add_parameters(self) -> None:
-        from mlflow.entities import Param
-
-        params = (Param(FORBIDDEN.sub("_", name), str(value)) for name, value in options(self._run.config))
-        while batch := list(islice(params, MOST_PARAMETERS)):
-            self._client.log_batch(self._id, params=batch)
-
 
 def options(config: Mapping[str, object], place: str = "") -> Iterator[tuple[str, object]]:
     """Give every option of a nested config by its dotted name, as on the command line."""
@@ -108,41 +122,3 @@ def options(config: Mapping[str, object], place: str = "") -> Iterator[tuple[str
             yield from options(value, f"{place}{name}.")
         else:
             yield f"{place}{name}", value
-
-
-def _modules() -> tuple[str, ...]:
-    """Return the modules that are needed: a server needs no database here."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:")
-    return ("mlflow", "sqlalchemy", "alembic") if uri.startswith(DATABASES) else ("mlflow",)
-
-
-def _experiment(client: MlflowClient) -> str:
-    """Return the id of the experiment, which is created if it does not exist."""
-    if found := os.environ.get("MLFLOW_EXPERIMENT_ID"):
-        return found
-    from mlflow.exceptions import MlflowException
-
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    if known := client.get_experiment_by_name(name):
-        return str(known.experiment_id)
-    try:
-        return str(client.create_experiment(name))
-    except MlflowException:  # another job of a sweep was faster
-        if known := client.get_experiment_by_name(name):
-            return str(known.experiment_id)
-        raise
-
-
-def _tags(run: TrackedRun) -> dict[str, str]:
-    tags = {
-        "mlflow.source.name": run.command,
-        "mlflow.source.type": "LOCAL",
-        "mlflow.source.git.commit": run.commit,
-        "wordless.version": run.version,
-        "wordless.folder": str(run.folder.absolute()),
-        "wordless.sweep": run.group,
-    }
-    return {name: value for name, value in tags.items() if value}
-
-
-MLFLOW = TrackerKind("mlflow", title="MLflow", modules=_modules, extra="mlflow", everywhere=False, open=MlflowRun)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, TrackerKind
+from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, Tracker
 from wordless.base.files import remove
 
 FOLDER = "tensorboard"  # in a run folder
@@ -22,11 +22,17 @@ RUN = "run"  # in `FOLDER`
 LOSSES = {"train_loss": "train", "validation_loss": "validation"}  # both in one chart
 
 
-class EventFiles:
+class TensorBoard(Tracker):
     """The event files of a run."""
 
+    name, title, everywhere = "tensorboard", "TensorBoard", True
+
+    @staticmethod
+    def needs() -> tuple[str, ...]:
+        """Name the library that reads its files again."""
+        return ("tensorboard",)
+
     def __init__(self, run: TrackedRun) -> None:
-        """Write below the folder of ``run``."""
         self._run = run
         self._root = run.folder / FOLDER
         self._writers: dict[str, Any] = {}  # SummaryWriter, untyped; of one training at a time: each has threads
@@ -82,8 +88,3 @@ class EventFiles:
                 self._writers.popitem()[1].close()
             self._writers[folder] = SummaryWriter(str(self._root / folder))  # type: ignore[no-untyped-call]  # torch's own
         return self._writers[folder]
-
-
-TENSORBOARD = TrackerKind(
-    "tensorboard", title="TensorBoard", modules=lambda: ("tensorboard",), extra=None, everywhere=True, open=EventFiles
-)

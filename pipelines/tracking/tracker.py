@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import ClassVar, Final, Literal
 from uuid import uuid4
 
 from wordless.base.files import write_aside
@@ -65,9 +65,8 @@ class CurvePoint:
     @property
     def values(self) -> dict[str, float]:
         """The known and finite values by name, without the step."""
-        named = asdict(self)
-        del named["step"]
-        return {name: value for name, value in named.items() if value is not None and isfinite(value)}
+        known = {name: value for name, value in asdict(self).items() if value is not None and isfinite(value)}
+        return {name: value for name, value in known.items() if name != "step"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,30 +78,35 @@ class Outcome:
     pictures: Mapping[str, bytes]  # PNG by title
 
 
-class Tracker(Protocol):
+class Tracker:
     """The record of one run in a library. Any method may raise any exception: the run then gives up this tracker."""
+
+    name: ClassVar[str]  # in the option tracking
+    title: ClassVar[str]
+    extra: ClassVar[str | None] = None  # of Wordless that installs what it needs; None: the base install does
+    everywhere: ClassVar[bool] = False  # whether each process that trains may write; else only that which began the run
+
+    @staticmethod
+    def needs() -> tuple[str, ...]:
+        """Name the modules that must be installed for what the environment asks for."""
+        return ()
+
+    def __init__(self, run: TrackedRun) -> None:
+        """Begin the record of a run, or find that of an earlier call; may be slow."""
+        raise NotImplementedError
 
     def held(self, curve: str) -> Sequence[tuple[int, float]]:
         """Return steps and training losses of a curve that the library holds of an earlier call, in order."""
+        raise NotImplementedError
 
     def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
         """Append points to a curve."""
+        raise NotImplementedError
 
     def conclude(self, outcome: Outcome) -> None:
         """Record what the run came to, in place of what an earlier call recorded."""
+        raise NotImplementedError
 
     def close(self, state: State) -> None:
         """Record how the run ended, and finish all writing."""
-
-
-@dataclass(frozen=True)
-class TrackerKind:
-    """A row of the table of trackers."""
-
-    name: str
-    _: KW_ONLY
-    title: str
-    modules: Callable[[], tuple[str, ...]]  # that must be installed for what the environment asks for
-    extra: str | None  # of Wordless that installs them; None: the base install does
-    everywhere: bool  # whether each process that trains may write by itself; else only the process that began the run
-    open: Callable[[TrackedRun], Tracker]  # may be slow, and may raise any exception
+        raise NotImplementedError

@@ -13,17 +13,17 @@ from itertools import count
 from math import isclose
 from types import FrameType
 
-from pipelines.tracking.mlflow import MLFLOW
-from pipelines.tracking.tensorboard import TENSORBOARD
-from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, TrackedTraining, Tracker, TrackerKind
-from pipelines.tracking.wandb import WANDB
+from pipelines.tracking.mlflow import Mlflow
+from pipelines.tracking.tensorboard import TensorBoard
+from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, TrackedTraining, Tracker
+from pipelines.tracking.wandb import Wandb
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.text import suggestion
 from wordless.training.options import FitConfig
 from wordless.training.record import Point
 
-TRACKERS: dict[str, TrackerKind] = {kind.name: kind for kind in (TENSORBOARD, MLFLOW, WANDB)}
+TRACKERS: dict[str, type[Tracker]] = {kind.name: kind for kind in (TensorBoard, Mlflow, Wandb)}
 LONGEST_REASON = 200  # characters
 Say = Callable[[str], None]
 
@@ -36,7 +36,7 @@ def require_trackers(names: Sequence[str]) -> None:
         if names.count(name) > 1:
             raise InputError(f"tracking names {name} twice; name each tracker once")
         kind = TRACKERS[name]
-        if missing := [module for module in kind.modules() if find_spec(module) is None]:
+        if missing := [module for module in kind.needs() if find_spec(module) is None]:
             install = f"pip install 'wordless[{kind.extra}]'" if kind.extra else "make install"
             raise InputError(f"tracking={name} needs {' and '.join(missing)}, not installed here: {install}")
 
@@ -44,7 +44,7 @@ def require_trackers(names: Sequence[str]) -> None:
 class Channel:
     """The way to one tracker, which is opened when there is something to track, and given up after its first error."""
 
-    def __init__(self, kind: TrackerKind, run: TrackedRun, say: Say) -> None:
+    def __init__(self, kind: type[Tracker], run: TrackedRun, say: Say) -> None:
         """Tell the line about an error to ``say``."""
         self.kind = kind
         self._run, self._say = run, say
@@ -78,12 +78,15 @@ class Channel:
             return
         try:
             if self._tracker is None:
-                self._tracker = self.kind.open(self._run)
+                self._tracker = self.kind(self._run)
             work(self._tracker)
         except Exception as error:  # of a library: a tracker may not cost a run
             self._failed = True
+            words = error.strerror if isinstance(error, OSError) else ""
+            line = " ".join((words or f"{type(error).__name__}: {error}").split())
+            reason = line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."
             rest = "the run goes on, and the same command adds what is missing"
-            self._say(f"WARNING   {self.kind.title} tracks no more ({_reason(error)}); {rest}")
+            self._say(f"WARNING   {self.kind.title} tracks no more ({reason}); {rest}")
 
 
 def _find_curve(tracker: Tracker, training: TrackedTraining, points: Sequence[CurvePoint]) -> tuple[str, int]:
@@ -92,20 +95,13 @@ def _find_curve(tracker: Tracker, training: TrackedTraining, points: Sequence[Cu
     If the library holds other losses under the name, such as those of other weights in a folder that is used again, the
     curve gets a name of its own.
     """
-    losses = {point.step: point.train_loss for point in points}
-    others = (f"{training.name} {training.key[:6]}{f' {number}' if number > 1 else ''}" for number in count(1))
-    name = training.name
-    while True:
+    losses, name = {point.step: point.train_loss for point in points}, training.name
+    for number in count(1):
         held = tracker.held(name)
         if all(isclose(loss, losses.get(step, loss), rel_tol=1e-5) for step, loss in held):  # some hold 32 bits
-            return name, max((step for step, _ in held), default=-1)
-        name = next(others)
-
-
-def _reason(error: Exception) -> str:
-    words = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
-    line = " ".join(words.split())
-    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."
+            break
+        name = f"{training.name} {training.key[:6]}{f' {number}' if number > 1 else ''}"
+    return name, max((step for step, _ in held), default=-1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,9 +142,9 @@ NO_TRACKING = Tracking()
 
 def open_trackers(names: Sequence[str], run: TrackedRun | None, say: Say) -> Tracking:
     """Open trackers by name; each warning is one line for ``say``. Without a run, nothing is tracked."""
-    return (
-        NO_TRACKING if run is None else Tracking(channels=tuple(Channel(TRACKERS[n], run, say) for n in names), run=run)
-    )
+    if run is None:
+        return NO_TRACKING
+    return Tracking(channels=tuple(Channel(TRACKERS[name], run, say) for name in names), run=run)
 
 
 class LiveCurve:
@@ -178,11 +174,8 @@ class LiveCurve:
 
 def stored_points(curve: Sequence[Point], options: object) -> list[CurvePoint]:
     """Return the points of a stored curve; ``options`` are those of the training in the recipe of its entry."""
-    if not curve:  # of a training without steps
-        return []
-    known = {field.name for field in fields(FitConfig)}
-    fit = None
-    if isinstance(options, Mapping):
+    fit, known = None, {field.name for field in fields(FitConfig)}
+    if curve and isinstance(options, Mapping):  # a training without steps has no curve
         fit = build(FitConfig, {name: value for name, value in options.items() if name in known}, name="fit")
     return [curve_point(point, fit) for point in curve]
 
@@ -204,40 +197,31 @@ class Terminated(SystemExit):
 
 @contextmanager
 def tracked(tracking: Tracking) -> Iterator[Tracking]:
-    """Close the trackers when the block ends, with the state that its end stands for."""
-    try:
-        with _termination_as_error(tracking):
-            yield tracking
-    except Terminated:
-        tracking.close("killed")
-        os.kill(os.getpid(), signal.SIGTERM)
-        raise
-    except (KeyboardInterrupt, SystemExit):
-        tracking.close("killed")
-        raise
-    except BaseException:
-        tracking.close("failed")
-        raise
-    tracking.close("finished")
+    """Close the trackers when the block ends, with the state that its end stands for.
 
-
-@contextmanager
-def _termination_as_error(tracking: Tracking) -> Iterator[None]:
-    """Raise `Terminated` at SIGTERM if there is a tracker of a network, which would show the run as running.
-
-    A signal that somebody else handles or ignores is left alone.
+    SIGTERM is raised as `Terminated` if there is a tracker of a network, which would show the run as running. A signal
+    that somebody else handles or ignores is left alone.
     """
-    ours = threading.current_thread() is threading.main_thread()
-    ours = ours and not all(channel.kind.everywhere for channel in tracking.channels)
-    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
+    remote = not all(channel.kind.everywhere for channel in tracking.channels)
+    ours = remote and threading.current_thread() is threading.main_thread()
+    ours = ours and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
     def end(number: int, frame: FrameType | None) -> None:
         raise Terminated
 
-    signal.signal(signal.SIGTERM, end)
+    state: State = "failed"
+    terminated = False
+    if ours:
+        signal.signal(signal.SIGTERM, end)
     try:
-        yield
+        yield tracking
+        state = "finished"
+    except (KeyboardInterrupt, SystemExit) as error:
+        state, terminated = "killed", isinstance(error, Terminated)
+        raise
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        tracking.close(state)
+        if terminated:
+            os.kill(os.getpid(), signal.SIGTERM)

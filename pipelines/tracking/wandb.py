@@ -4,56 +4,69 @@ The library's own variables say where: WANDB_PROJECT, else ``wordless``; WANDB_E
 ``tracking`` of the run; WANDB_MODE, else online for a user who is logged in, and offline for all others.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from pipelines.tracking.tracker import FOLDER, CurvePoint, Outcome, State, TrackedRun, TrackerKind
+from pipelines.tracking.tracker import FOLDER, CurvePoint, Outcome, State, TrackedRun, Tracker
 
-if TYPE_CHECKING:
-    import wandb
-
-PROJECT = "wordless"
 EXIT_CODES: dict[State, int] = {"finished": 0, "failed": 1, "killed": 130}
-SECONDS_TO_BEGIN, SECONDS_TO_END = 30.0, 50.0  # that the library waits for its server
 
 
-class WandbRun:
+class Wandb(Tracker):
     """A run in Weights & Biases, new or continued. An offline run is written anew by each call."""
+
+    name, title, extra = "wandb", "Weights & Biases", "wandb"
+
+    @staticmethod
+    def needs() -> tuple[str, ...]:
+        """Name the library."""
+        return ("wandb",)
 
     def __init__(self, run: TrackedRun) -> None:
         """Begin the run, or continue it by its id."""
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # of crashes of the library, to its makers
         import wandb
+        from requests.utils import get_netrc_auth  # what `wandb login` writes is a line of netrc
 
         own = wandb.setup().settings
-        mode: Literal["online", "offline"] | None = None if "WANDB_MODE" in os.environ else _mode(own)
-        folder = Path(os.environ.get("WANDB_DIR") or run.folder / FOLDER)
+        mode: Literal["online", "offline"] | None = None
+        if "WANDB_MODE" not in os.environ:  # offline unless there are credentials for the server
+            known = own.api_key or own.identity_token_file or get_netrc_auth(own.base_url)
+            mode = "online" if known and own.mode == "online" else "offline"
+        folder, key = Path(os.environ.get("WANDB_DIR") or run.folder / FOLDER), run.find_id()
         folder.mkdir(parents=True, exist_ok=True)
-        known = run.find_id()
         if (mode or own.mode) == "offline":
-            before = [path for path in folder.glob(f"wandb/offline-run-*-{known}*") if path.is_dir()]
+            before = [path for path in folder.glob(f"wandb/offline-run-*-{key}*") if path.is_dir()]
             uploaded = [path for path in before if any(path.glob("*.wandb.synced"))]
             for path in {*before} - {*uploaded}:  # nobody has its points, and this call logs them again
                 shutil.rmtree(path, ignore_errors=True)
-            known += f"-{len(uploaded)}" if uploaded else ""  # a server would show the points of both
+            key += f"-{len(uploaded)}" if uploaded else ""  # a server would show the points of both
+        about = {"version": run.version, "commit": run.commit, "command": run.command}
         self._wandb = wandb.init(
-            id=known,
+            id=key,
             name=run.name,
-            project=own.project or PROJECT,
+            project=own.project or "wordless",
             group=os.environ.get("WANDB_RUN_GROUP") or run.group,
             notes=run.command,
             dir=folder,
             mode=mode,
             resume="allow",
-            config={**run.config, "wordless": _about(run)},
+            config={**run.config, "wordless": {**about, "folder": str(run.folder.absolute())}},
             allow_val_change=True,
             reinit="create_new",
-            settings=_settings(),
+            # Neither code nor printed lines nor changes of a checkout are uploaded.
+            settings=wandb.Settings(
+                console="off",
+                silent=True,
+                disable_code=True,
+                disable_git=True,
+                x_save_requirements=False,
+                init_timeout=30.0,  # seconds that the library waits for its server
+                finish_timeout=50.0,
+            ),
         )
         self._named: set[str] = set()
 
@@ -88,35 +101,3 @@ class WandbRun:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)  # a copy: the library would only link a file of another folder
         self._wandb.save(path, base_path=self._wandb.dir, policy="now")
-
-
-def _mode(settings: wandb.Settings) -> Literal["online", "offline"]:
-    """Choose offline unless there are credentials for the server."""
-    from requests.utils import get_netrc_auth  # what `wandb login` writes is a line of netrc
-
-    known = settings.api_key or settings.identity_token_file or get_netrc_auth(settings.base_url)
-    return "online" if known and settings.mode == "online" else "offline"
-
-
-def _settings() -> wandb.Settings:
-    """Return the settings of the library: neither code nor printed lines nor changes of a checkout are uploaded."""
-    import wandb
-
-    return wandb.Settings(
-        console="off",
-        silent=True,
-        disable_code=True,
-        disable_git=True,
-        x_save_requirements=False,
-        init_timeout=SECONDS_TO_BEGIN,
-        finish_timeout=SECONDS_TO_END,
-    )
-
-
-def _about(run: TrackedRun) -> dict[str, str | None]:
-    return {"version": run.version, "commit": run.commit, "command": run.command, "folder": str(run.folder.absolute())}
-
-
-WANDB = TrackerKind(
-    "wandb", title="Weights & Biases", modules=lambda: ("wandb",), extra="wandb", everywhere=False, open=WandbRun
-)

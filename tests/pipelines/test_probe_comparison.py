@@ -13,7 +13,7 @@ from rich.console import Console
 from lm.options import ProbeConfig
 from lm.probing.comparison import Estimate, independent_difference
 from pipelines.methods.table import row_of
-from pipelines.pages.run_words import gap
+from pipelines.pages.phrasing import sentences
 from pipelines.results.comparison import Comparison
 from pipelines.results.comparison_table import as_markdown, as_table
 from pipelines.results.figures import Figure
@@ -226,10 +226,9 @@ def test_a_gap_beyond_chance_is_shown_with_the_speakers(right: int, shown: bool)
     found = planted("log_mel", right=right)  # about 40 % of its test clips are right
     assert [of for of, row in found.gaps.items() if row.excludes_zero] == ["log_mel"] * shown
     assert found.split_groups == {"validation": ["dan"], "test": ["ann"]}
-    warning = gap(found)
-    assert (warning is not None) == shown
-    if warning:
-        assert all(part in warning for part in ("dan", "ann", "compare.folds=group", "60 clips"))
+    warning = " ".join(sentences("gap", found))
+    assert bool(warning) == shown
+    assert all(part in warning for part in ("dan", "ann", "compare.folds=group", "60 clips") if shown)
 
 
 def test_one_gap_in_many_methods_may_be_chance() -> None:

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from pipelines.methods.audio_transformer import AUDIO_TRANSFORMER
-from pipelines.pages.method_pictures import method_pictures
+from pipelines.pages.comparison_charts import method_pictures
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun

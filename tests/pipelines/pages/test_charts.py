@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from pipelines.pages.charts import MAX_WRITTEN, Look, Panel, Series, curve_chart, heat_map
+from pipelines.pages.charts import Look, Panel, Series, curve_chart
+from pipelines.pages.comparison_charts import MAX_WRITTEN, confusion_chart
 
 
 def _chart(count: int) -> tuple[float, dict[str, float]]:
@@ -35,14 +36,25 @@ def test_a_long_legend_takes_no_room_from_its_curves() -> None:
 
 
 @pytest.mark.parametrize(("count", "written"), [(3, True), (MAX_WRITTEN, True), (MAX_WRITTEN + 1, False), (200, False)])
-def test_a_heat_map_has_its_scale_and_numbers_that_can_be_read(count: int, written: bool) -> None:
-    names, cells = [f"class {each}" for each in range(count)], [["777"] * count for _ in range(count)]
-    words = {"name": "test", "title": "Confusions: none", "left": "truth", "across": "answer", "scale": "a share"}
-    svg = str(heat_map(names, np.eye(count), cells, **words))
+def test_confusions_have_their_scale_and_numbers_that_can_be_read(count: int, written: bool) -> None:
+    names, counts = [f"class {each}" for each in range(count)], (777 * np.eye(count)).tolist()
+    svg = str(confusion_chart("gpt", names, counts))
     texts = re.findall(r"<text[^>]*>([^<]+)</text>", svg)
-    assert texts.count("777") == count**2 * written
-    assert {"a share", "0 %", "100 %"} <= set(texts)
+    assert texts.count("777") == count * written
+    assert {"class of the clip", "0 %", "100 %"} <= set(texts)
     width = re.search(r'viewBox="0 0 ([\d.]+)', svg)
     assert width
     assert not written or float(width[1]) / count > 15  # CSS pixels, for three digits
     assert ("scrolled" in svg) == (count > 20)  # a wide chart keeps its size
+
+
+def test_a_drawing_serves_light_and_dark_pages_and_holds_names_as_text() -> None:
+    """Colours are variables of the page, no identifier is that of another chart, and a name may look like a colour."""
+    names = ["#00000a", "<b>&"]
+    svg = str(confusion_chart("gpt", names, [[1, 0], [0, 1]]))
+    assert "var(--ink)" in svg
+    assert not re.search(r"[:(] ?#0000", svg)
+    assert not re.search(r'id="(axes|text|patch|figure)', svg)
+    assert ">#00000a<" in svg
+    assert "&lt;b&gt;&amp;<" in svg
+    assert svg == str(confusion_chart("gpt", names, [[1, 0], [0, 1]]))

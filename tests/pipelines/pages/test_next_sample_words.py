@@ -1,4 +1,4 @@
-from pipelines.pages.next_sample_words import difference_sentence, milliseconds, sample_lines, sample_sentence
+from pipelines.pages.phrasing import milliseconds, sentences
 from pipelines.results.figures import Figure, Figures
 from pipelines.results.run_record import Results, SampleModels
 
@@ -40,21 +40,21 @@ RESULTS = Results(figures=Figures(FIGURES), next_sample=PROTOCOL)
 
 
 def test_the_best_model_stands_beside_the_best_baseline() -> None:
-    assert sample_sentence(RESULTS) == (
+    assert sentences("best_of_samples", RESULTS) == [
         "Of 5,000 samples of test clips the transformer predicts 21.0\N{NO-BREAK SPACE}% exactly; the best baseline, "
         "the last level again, 10.0\N{NO-BREAK SPACE}%."
-    )
+    ]
 
 
 def test_a_difference_stands_beside_the_claim_of_the_paper() -> None:
-    assert difference_sentence(DIFFERENCE, RESULTS) == (
+    assert sentences("sample_difference", DIFFERENCE, RESULTS) == [
         "Transformer minus WaveNet: +1.0 points of accuracy (−0.2 to +2.2), a relative difference of +5.0 %; −0.100 "
         "bits per sample (−0.200 to +0.000). Verma and Chafe (2021) report up to 9 % more accuracy."
-    )
+    ]
 
 
 def test_each_model_and_each_difference_has_a_line() -> None:
-    lines = list(sample_lines(RESULTS))
+    lines = sentences("summary", RESULTS)
     assert len(lines) == 4
     words = "WaveNet 20.0 % (19.0 % to 21.0 %) 4.000 bits per sample 1,000 parameters 9,000 samples/s"
     assert lines[1].split() == words.split()

@@ -21,12 +21,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from pipelines.pages import phrasing, run_words
-from pipelines.pages.charts import Picture
+from pipelines.pages import phrasing
+from pipelines.pages.charts import Picture, spectrogram_chart
 from pipelines.pages.comparison_charts import confusions, in_order, layer_label, ranked_groups, rates
-from pipelines.pages.key_figures import key_figures
+from pipelines.pages.phrasing import key_figures, summary
 from pipelines.pages.report import adding_command, write_report
-from pipelines.pages.sound_charts import reconstruction
+from pipelines.pages.run_charts import reconstruction
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
 from pipelines.results.run_record import Pictures, Results, read_results
@@ -511,11 +511,13 @@ def test_supervision_is_the_network_that_was_trained_end_to_end(tmp_path: Path) 
     assert notes["points over supervised CNN, own head"] == f"{phrasing.percent(value)} by supervised CNN, own head"
 
 
-def told(*rows: Figure, **changes: Any) -> list[str]:
-    """The sentences about these differences."""
-    example = comparison_example(**changes)
+def said_of(folder: Path, *rows: Figure, **changes: Any) -> list[str]:
+    """The sentences of the page about these differences."""
+    example = comparison_example()
     kept = [row for row in example.figures if row.name != "difference"]
-    return run_words.standing(replace(example, figures=Figures([*kept, *rows])))
+    write_report(run_folder(folder, study(**changes, figures=Figures([*kept, *rows]))))
+    found = re.findall('<p class="said">(.*?)</p>', read(folder / "report.html"))
+    return [Page(sentence).text for sentence in found]
 
 
 def ahead(against: str, low: float, high: float, **columns: Any) -> Figure:
@@ -524,14 +526,15 @@ def ahead(against: str, low: float, high: float, **columns: Any) -> Figure:
     return replace(row, **{"low": low, "high": high, "p": 0.03, **columns})
 
 
-def test_the_sentence_says_more_less_or_neither() -> None:
-    sentences = told(
+def test_the_sentence_says_more_less_or_neither(tmp_path: Path) -> None:
+    found = said_of(
+        tmp_path,
         ahead("supervised_head", -0.11, -0.07, fold_low=-0.2, fold_high=0.01),
         ahead("ast", -0.01, 0.02),
         ahead("simclr", 0.05, 0.11, fold_low=-0.02, fold_high=0.15),
         ahead("bag_of_codes", 0.1, 0.2),
     )
-    assert [sentence.replace(phrasing.NO_BREAK, " ") for sentence in sentences] == [
+    assert found == [
         "The GPT is better than SimCLR: +8.0 points (+5.0 to +11.0, p = 0.03; −2.0 to +15.0 over groups); "
         "bag of codes: +15.0 points (+10.0 to +20.0, p = 0.03).",
         "The GPT is worse than supervised CNN, own head: −9.0 points (−11.0 to −7.0, p = 0.03; −20.0 to +1.0 over "
@@ -540,27 +543,25 @@ def test_the_sentence_says_more_less_or_neither() -> None:
     ]
 
 
-def test_sentences_and_tables_are_about_the_references() -> None:
+def test_sentences_and_tables_are_about_the_references(tmp_path: Path) -> None:
     rows = [ahead("supervised_head", -0.11, -0.07, of="simclr"), ahead("simclr", -0.01, 0.02, of="ast")]
-    example = comparison_example()
-    kept = [row for row in example.figures if row.name != "difference"]
-    sentences = run_words.standing(replace(example, references=["simclr", "ast"], figures=Figures([*kept, *rows])))
-    assert [sentence.partition(":")[0] for sentence in sentences] == [
+    assert [sentence.partition(":")[0] for sentence in said_of(tmp_path, *rows, references=["simclr", "ast"])] == [
         "SimCLR is worse than supervised CNN, own head",
         "Between AST and these, the interval includes 0",
     ]
 
 
-@given(st.floats(-1, 1), st.floats(0, 1))
-def test_a_method_beats_only_where_the_interval_says_so(low: float, width: float) -> None:
-    (sentence,) = told(ahead("ast", low, low + width), folds=("test",), trained=False)
-    assert ("better than" in sentence) == (low > 0)
-    assert ("worse than" in sentence) == (low + width < 0)
-    assert "over" not in sentence  # there is one fold
+@pytest.mark.parametrize(
+    ("low", "high", "words"), [(0.0, 0.1, "includes 0"), (1e-9, 1, "better"), (-1, -1e-9, "worse")]
+)
+def test_a_method_beats_only_where_the_interval_says_so(low: float, high: float, words: str, tmp_path: Path) -> None:
+    (sentence,) = said_of(tmp_path, ahead("ast", low, high), trainings={}, confusion={})
+    assert words in sentence
+    assert "over" not in sentence  # no interval over folds
 
 
 def test_the_end_of_a_run_tells_methods_and_differences(tmp_path: Path) -> None:
-    lines = run_words.summary(studied(tmp_path / "folds"))
+    lines = summary(studied(tmp_path / "folds"))
     text = "\n".join(lines).replace(phrasing.NO_BREAK, " ")
     assert [line.split("  ")[0] for line in lines if "macro F1" in line][:3] == [
         "supervised CNN",
@@ -570,7 +571,7 @@ def test_the_end_of_a_run_tells_methods_and_differences(tmp_path: Path) -> None:
     assert "GPT against SimCLR" in text
     assert text.count("Protocol") == 1
     single = studied(tmp_path / "one", study() | {"comparison": comparison_example(folds=("test",))})
-    assert "over groups" not in "\n".join(run_words.summary(single))
+    assert "over groups" not in "\n".join(summary(single))
 
 
 def test_the_headline_is_what_the_gpt_knows_and_codes_alone_do_not(tmp_path: Path) -> None:
@@ -587,11 +588,11 @@ def test_the_headline_is_what_the_gpt_knows_and_codes_alone_do_not(tmp_path: Pat
     test = {"test": "word_order", "items": 60, "pairs": 720, "voices": 12, "example": ["a b", "b a"]}
     content["zerospeech"] = {"pairs": test}
     page = Page(read(write_report(run_folder(tmp_path, content))))
-    summary = page.text[: page.text.index("Probes: what")]
+    top = page.text[: page.text.index("Probes: what")]
     for told in ("92.5 %", "720 pairs", "12 voices", "56.0 % (GPT +36.5 points, interval +30.0 to +40.0)", "59.0 %"):
-        assert told in summary, told
-    assert "A linear probe on the GPT's states" not in summary  # one question in the headline
-    lines = run_words.summary(read_results(tmp_path))
+        assert told in top, told
+    assert "A linear probe on the GPT's states" not in top  # one question in the headline
+    lines = summary(read_results(tmp_path))
     assert sum("720 pairs" in line for line in lines) == 1
 
 
@@ -600,7 +601,7 @@ def test_too_few_test_clips_are_warned_of(clips: int, warned: bool, tmp_path: Pa
     few = study(clips=clips)
     page = Page(read(write_report(run_folder(tmp_path, few))))
     assert (f"Warning: {clips} test clips: each clip is" in page.text) == warned
-    assert any(line.startswith("Warning: ") for line in run_words.summary(read_results(tmp_path))) == warned  #
+    assert any(line.startswith("Warning: ") for line in summary(read_results(tmp_path))) == warned  #
 
 
 def test_layers_stand_in_the_order_of_their_numbers() -> None:
@@ -708,14 +709,15 @@ def test_codes_stand_below_their_frames(codes: int, frames_per_code: int, shown:
         for kind in ("original", "autoencoder", "codebook")
     }
     pictures["0:codes"] = np.zeros((codes, 2), np.int32)
-    page = Page(reconstruction(0, pictures, seconds=1.0, largest=3, name="a clip"))
+    rows = reconstruction(0, pictures, seconds=1.0, largest=3)
+    page = Page(spectrogram_chart(rows, name="x", title="a clip", height=300))
     spans = []
     for image in page.named("image"):
         across, _, _, _, left, _ = (float(value) for value in re.findall(r"-?[\d.]+", str(image["transform"])))
         spans.append((round(left, 2), round(left + across * float(str(image["width"])), 2)))
     assert len(spans) == 4
     assert len(set(spans)) == 1
-    assert [int(str(image["width"])) for image in page.named("image")] == [shown * frames_per_code] * 3 + [shown]
+    assert [len(row.values) for row in rows] == [shown * frames_per_code] * 3 + [shown]
 
 
 def test_confusions_are_counted_by_class() -> None:
