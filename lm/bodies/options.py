@@ -107,6 +107,16 @@ class AugmentationConfig(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ContrastConfig(Options):
+    """Options of the contrastive loss of SimCLR."""
+
+    pooling: Means = option("thirds", "pooling over time before the projection head")
+    hidden: int = option(256, "width of the projection head's hidden layer", least=1)
+    dim: int = option(128, "width of the vectors that NT-Xent compares", least=1)
+    temperature: float = option(0.1, "temperature of NT-Xent", above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClipBatchConfig(Options):
     """Options of training batches."""
 

@@ -10,7 +10,7 @@ from pipelines.methods.audio_transformer import (
     AUDIO_TRANSFORMER_VARIANTS,
     RANDOM_AUDIO_TRANSFORMER,
 )
-from pipelines.methods.codes import BAG_OF_CODES, FILTERED_CODES, GPT, RANDOM_GPT
+from pipelines.methods.codes import BAG_OF_CODES, GPT, RANDOM_GPT
 from pipelines.methods.convolutional import RANDOM_CONV, SIMCLR, SUPERVISED
 from pipelines.methods.method import Method, Place, Row
 from pipelines.methods.own import own_row
@@ -30,7 +30,6 @@ _ALL = (
     AUDIO_TRANSFORMER,
     *AUDIO_TRANSFORMER_VARIANTS,
     BAG_OF_CODES,
-    FILTERED_CODES,
     RANDOM_GPT,
     SUPERVISED,
     RANDOM_CONV,

@@ -12,6 +12,7 @@ from lm.bodies.options import (
     AudioTransformerConfig,
     AugmentationConfig,
     ClipBatchConfig,
+    ContrastConfig,
     ConvEncoderConfig,
     HeadConfig,
     MaskConfig,
@@ -23,10 +24,8 @@ from lm.bodies.options import (
 )
 from lm.options import (
     LOOK_AHEAD,
-    MIN_PAIRS,
     MOST_AHEAD,
     BatchConfig,
-    ContrastConfig,
     GPTConfig,
 )
 from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
@@ -177,12 +176,6 @@ class LanguageModelSettings(Options):
         least=0,
         most=MOST_AHEAD,
     )
-    contrast_weight: float = option(
-        0.0,
-        "weight of an NT-Xent loss that matches two views of a clip among other clips; 0: off",
-        least=0,
-    )
-    contrast: ContrastConfig = option(ContrastConfig(temperature=0.3), "the contrastive loss")
     gpt: GPTConfig = option(GPTConfig(context=256, dropout=0.2), "the language model")
     batches: BatchConfig = option(BatchConfig(), "the batch of one training step")
     fit: ShardableFitConfig = option(
@@ -194,16 +187,6 @@ class LanguageModelSettings(Options):
         "folder of a run or hf://user/name: training begins with the weights of its language model, of the same sizes "
         "and codebook, and has a warm-up and decay of its own; null: random weights",
     )
-
-    @property
-    def contrasts(self) -> bool:
-        """Whether views of a clip are contrasted; two windows of a step are then views of one clip."""
-        return self.contrast_weight > 0
-
-    @property
-    def least_windows(self) -> int:
-        """Smallest number of windows per process and step: some for each accumulation step."""
-        return self.fit.accumulation * (2 * MIN_PAIRS if self.contrasts else 1)
 
     def divided(self, rates: int) -> tuple[LanguageModelSettings, ...]:
         """Return the settings of the model of each rate: the layers are divided among them, coarse rates first.
@@ -228,9 +211,8 @@ class LanguageModelSettings(Options):
             capacity,
             batch_tokens=self.batch_tokens,
             positions_per_step=self.gpt.positions_per_step(streams),
-            least=self.least_windows,
+            least=self.fit.accumulation,
             processes=processes,
-            paired=self.contrasts,
         )
 
 
