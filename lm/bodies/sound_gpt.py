@@ -17,7 +17,6 @@ Spectrograms are ``(batch, time, mels)``, normalised as for SimCLR.
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import islice
@@ -39,7 +38,7 @@ from tokenizer.codes import IntArray
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import warp
-from wordless.base.causal_transformer import create_causal_transformer
+from wordless.base.causal_transformer import create_causal_transformer, inner_activations
 from wordless.base.devices import copy_to
 from wordless.base.saved_models import CONFIG, WEIGHTS, write_tensors
 
@@ -103,22 +102,12 @@ class SoundGPT(nn.Module):
         ahead, shape = len(self.config.ahead), self.shape
         return logits.reshape(*logits.shape[:2], ahead, shape.streams, shape.codebook_size)
 
-    @torch.no_grad()
     def blocks(self, spectrograms: Tensor, lengths: Tensor) -> list[Frames]:
         """Compute the inner activations ``(batch, positions, ffn_dim)`` of each layer, as `GPT.inner_activations` does.
 
         A position after the end of a clip reads silence, and is not counted in its length.
         """
-        activations: list[Tensor] = []
-
-        def keep(_module: nn.Module, inputs: tuple[Tensor]) -> None:
-            activations.append(inputs[0])
-
-        with ExitStack() as hooks:
-            for layer in self.decoder.layers:
-                projection = layer.get_submodule("ffn.output_proj")
-                hooks.callback(projection.register_forward_pre_hook(keep).remove)
-            self.decoder(*self._embed(spectrograms))
+        activations = inner_activations(self.decoder, *self._embed(spectrograms))
         positions = -(-lengths // self.shape.patch_frames)
         return [(each, positions) for each in activations]
 

@@ -109,7 +109,7 @@ def test_the_loss_is_the_mean_over_counted_codes_alone() -> None:
     for place in (batch.targets != UNCOUNTED).nonzero().tolist():
         wanted -= float(logits[(*place, int(batch.targets[tuple(place)]))])
     assert count == batch.codes
-    assert float(total) == pytest.approx(wanted, rel=1e-4)
+    assert total.item() == pytest.approx(wanted, rel=1e-4)
 
 
 def test_layers_read_the_past_alone_and_padding_changes_nothing() -> None:
