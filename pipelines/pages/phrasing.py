@@ -22,7 +22,7 @@ from pipelines.results.measures import MEASURES
 from pipelines.results.run_record import Provenance, Results
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import KINDS, ORIGINAL, UNLEARNED, WAVENET
-from wordless.base.text import listed, plural
+from wordless.base.text import escape_markdown, listed, plural
 
 NAMES = {
     **{name: row.title for name, row in ROWS.items()},
@@ -192,6 +192,7 @@ def option_lines(config: Mapping[str, object], prefix: str = "") -> Iterator[str
 FUNCTIONS: tuple[Callable[..., object], ...] = (
     *(full_name, heading, number, percent, points, bits, signed_bits, milliseconds, significance, duration, quantity),
     *(counted, listed, plural, candidates, for_summary, differing, provenance_rows, option_lines),
+    escape_markdown,
 )
 
 
@@ -203,15 +204,16 @@ def _environment(*, escape: bool) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=not escape,
     )
     for function in FUNCTIONS:
         environment.filters[function.__name__] = environment.globals[function.__name__] = function
     return environment
 
 
-def draw(template: str, **values: object) -> str:
-    """Draw a page from its template. All text is escaped, and nothing may be undefined."""
-    return _environment(escape=True).get_template(template).render(values)
+def draw(template: str, *, escape: bool = True, **values: object) -> str:
+    """Draw a page from its template, by default with all text escaped as HTML. Nothing may be undefined."""
+    return _environment(escape=escape).get_template(template).render(values)
 
 
 def sentences(macro: str, *values: object) -> list[str]:
