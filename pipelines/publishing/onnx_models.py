@@ -30,7 +30,8 @@ SOUND = "mono sound at front_end.sample_rate, full scale is 1; recordings of a b
 LOG_MEL = (
     "natural logarithm of floor + mel power (HTK mel scale, periodic Hann window, window_length - hop_length zeros "
     "before the sound, zeros up to whole patches behind it), raised to a floor dynamic_range dB below the 99 % "
-    "quantile of a recording's values as log(exp(x) + exp(floor)), then without its mean as remove_mean says; not normalised"
+    "quantile of a recording's values as log(exp(x) + exp(floor)), then without its mean as remove_mean says; not "
+    "normalised"
 )
 LOGITS = (
     "logits p are of code p, counted time-major and stream-minor, given the codes before it; the last ones are of the "
