@@ -55,10 +55,12 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> Written:
         failures.append(job)
     runs, html, table = Runs(options=swept(jobs), finished=points), sweep / "sweep.html", sweep / "sweep.csv"
     write_aside(table, _csv(runs))
+    rows = ((point, point.figures.find(*RECOGNISED)) for point in runs.points)
+    recognised = [(point, row) for point, row in rows if row]
     page = draw(
         "sweep.html.jinja",
         runs=runs,
-        recognised=[point for point in runs.points if point.figures.find(*RECOGNISED)],
+        recognised=sorted(recognised, key=lambda each: each[1].value),
         charts=dict(sweep_charts(runs)),
         columns=[*_run_columns(runs)],
         sounding=[point for point in runs.points if any(point.figures.find(*figure) for figure in SOUND)],
