@@ -19,12 +19,13 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from lm.embeddings import layer_features
+from lm.generation import Sampling
 from lm.model import LanguageModel
 from lm.options import VectorConfig
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import bags_of_codes
 from pipelines.demo import DemoConfig
-from pipelines.demonstration.answers import AVERAGE, Analysis, DemoAnswers, Request, mostly_silent, prompt_of
+from pipelines.demonstration.answers import AVERAGE, Analysis, DemoAnswers, mostly_silent, prompt_of
 from pipelines.demonstration.models import MISSING, DemoModels
 from pipelines.demonstration.server import examples_of
 from tests.pipelines.conftest import FinishedRun
@@ -214,10 +215,10 @@ def test_pieces_are_the_sound_that_generate_makes(answers: DemoAnswers, original
     ((whole, rate),) = played_in(pages[-1][1])
     assert rate == analysis.waveform.sample_rate
 
-    request = Request(after=9, seconds=1.5, temperature=0.9, seed=3, kind=kind)
     prompt = prompt_of(analysis, 9, models.tokenizer)
     assert models.language_model is not None
-    codes = models.language_model.generate_batch([prompt.codes], seconds=1.5, sampling=request.sampling, seed=3)
+    sampling = Sampling(temperature=0.9, top_k=50)
+    codes = models.language_model.generate_batch([prompt.codes], seconds=1.5, sampling=sampling, seed=3)
     (sound,) = models.synthesis(kind, seed=3).sounds(codes, [None], names=["sample_0.wav"], prompts=[prompt])
     start = len(prompt.waveform.samples)
     assert len(whole) == start + len(sound.samples)
