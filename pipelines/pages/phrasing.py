@@ -8,7 +8,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -227,26 +226,17 @@ def summary(results: Results) -> list[str]:
     return [*sentences("opening", results), *sentences("summary", results)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class KeyFigure:
-    """A figure, its name, and the values beside which it should be read."""
-
-    value: str
-    name: str
-    note: str
-
-
-def key_figures(results: Results) -> list[KeyFigure]:
-    """List the figures that a reader asks for first, as far as the run has them."""
+def key_figures(results: Results) -> list[tuple[str, str, str]]:
+    """List the figures that a reader asks for first, as far as the run has them: name, value, and what is beside it."""
     of = results["figures"].value
-    found: list[KeyFigure] = []
+    found: list[tuple[str, str, str]] = []
 
     def add(name: str, value: float | None, beside: Mapping[str, str], *, ratio: bool = True) -> None:
         """Add a figure if there is one; ``beside`` has the values to compare it with, by their wording."""
         known = {text: other for text, other in beside.items() if other != "–"}
         if value is not None:
             note = ", ".join(text.format(other) for text, other in known.items())
-            found.append(KeyFigure(value=percent(value) if ratio else number(value), name=name, note=note))
+            found.append((name, percent(value) if ratio else number(value), note))
 
     if (pairs := results.get("zerospeech", {}).get("pairs")) is not None:
         test = pairs["test"]
@@ -263,7 +253,7 @@ def key_figures(results: Results) -> list[KeyFigure]:
         add(f"probe {full_name(comparison.metric)} of the GPT", values[GPT], bag)
         for rival in shown_in("key figures", values):
             gain, note = points(values[GPT] - values[rival]), f"{percent(values[rival])} by {full_name(rival)}"
-            found.append(KeyFigure(value=gain, name=f"points over {full_name(rival)}", note=note))
+            found.append((f"points over {full_name(rival)}", gain, note))
     kinds = {"{} of the originals": ORIGINAL, **{f"{{}} by {kind.title}": kind.key for kind in reversed(UNLEARNED)}}
     labels = {text: percent(of("vocoder", "label_accuracy", kind)) for text, kind in kinds.items()}
     add(f"of {WAVENET.title}'s clips recognised", of("vocoder", "label_accuracy", WAVENET.key), labels)

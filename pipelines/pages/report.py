@@ -50,10 +50,9 @@ def write_report(folder: Path) -> Path:
 
     # Sounds: those at the top of the page take their room first.
     clips, unconditional, of_samples = clip_sounds(results), said_sounds(results, None), sample_sounds(results)
-    first = headline(folder, clips, pictures, largest=_largest_code(results))
+    players, picture = headline(folder, clips, pictures, largest=_largest_code(results))
     codes = list(code_sounds(folder, results))
-    before = [source for _, source in first.players] if first else []
-    before += [source for each in codes for _, source in each.players]
+    before = [*(source for _, source in players), *(source for _, _, found in codes for _, source in found)]
     sources = embedded_sounds(folder, [*clips, *of_samples], unconditional, before=before)
     said = [*(sound for clip in clips for sound in clip.continuations), *unconditional]
 
@@ -99,7 +98,8 @@ def write_report(folder: Path) -> Path:
         pictures=list(method_pictures(comparison)) if comparison else [],
         reconstructions=reconstructions,
         code_sounds=codes,
-        headline=first,
+        players=players,
+        picture=picture,
         listening="listening" in results,
         clips=clips,
         unconditional=unconditional,

@@ -507,7 +507,7 @@ def test_a_comparison_without_the_gpt_is_a_page_too(tmp_path: Path) -> None:
 
 def test_supervision_is_the_network_that_was_trained_end_to_end(tmp_path: Path) -> None:
     value = comparison_example().value("supervised_head")
-    notes = {figure.name: figure.note for figure in key_figures(studied(tmp_path))}
+    notes = {name: note for name, _, note in key_figures(studied(tmp_path))}
     assert notes["points over supervised CNN, own head"] == f"{phrasing.percent(value)} by supervised CNN, own head"
 
 
