@@ -136,16 +136,6 @@ def test_processor_time_says_nothing_of_a_gpu() -> None:
     assert times_by_cpu("cuda_graph", 4, 1, 500.0, 16_000) is None
 
 
-def test_noise_has_the_length_and_rate_that_were_asked_for(tmp_path: Path) -> None:
-    write_noise(tmp_path / "a.wav", seconds=2.5, sample_rate=8000, format="WAV")
-    assert (soundfile.info(tmp_path / "a.wav").frames, soundfile.info(tmp_path / "a.wav").samplerate) == (20_000, 8000)
-
-
-def test_the_tokenizer_measured_has_the_default_sizes() -> None:
-    config: TokenizerConfig = random_tokenizer().config
-    assert (config.audio.sample_rate, config.patch.frames, config.autoencoder.bottleneck) == (16_000, 2, 64)
-
-
 @pytest.mark.parametrize(
     ("changed", "told"),
     [

@@ -284,11 +284,6 @@ def test_a_run_with_a_tokenizer_alone_offers_what_codes_need(tmp_path: Path, ton
     assert len(played_in(page)) == 3
 
 
-def test_a_run_without_a_probe_says_so(tmp_path: Path) -> None:
-    (problem,) = answers_of(save_run(tmp_path, seed=0)).models.missing
-    assert "no probe" in problem
-
-
 def test_a_probe_of_states_names_no_label_without_a_language_model(tmp_path: Path, tone: Path) -> None:
     run = save_probe(save_run(tmp_path, seed=0), "gpt/layer_1:mean", GPT.model_dim)
     whole = answers_of(run)
@@ -313,12 +308,6 @@ def test_a_probe_of_other_models_names_no_label(of: str, dim: int, tmp_path: Pat
     (problem,) = answers.models.missing
     assert f"probe reads {of}" in problem
     assert answers.show(tone).answers is None
-
-
-def test_a_bag_of_codes_needs_no_language_model(tmp_path: Path, tone: Path) -> None:
-    save_tokenizer(tmp_path, seed=0)
-    save_probe(tmp_path, "bag_of_codes:mean", 8)
-    assert answers_of(tmp_path).show(tone).answers is not None
 
 
 def test_a_probe_reads_sounds_without_silent_ends_if_it_was_fitted_so(tmp_path: Path) -> None:

@@ -185,16 +185,6 @@ def test_a_resumed_run_is_not_doubled(name: str, place: Place, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_reused_training_is_recorded_whole(name: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    prepare(name, place.root, monkeypatch)
-    replace(place, name="first").train()
-    entry = place.train(name)
-    record = READERS[name](place.folder)
-    require_whole(name, record, entry)
-    assert f"{TRAINING}/steps_per_second" not in record.curves
-
-
-@pytest.mark.parametrize("name", NAMES)
 def test_what_another_run_trained_in_between_completes_the_curve(
     name: str, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,17 +248,6 @@ def test_a_server_that_does_not_answer_costs_nothing(place: Place, monkeypatch: 
     assert re.match(r"WARNING   MLflow\b.*\bMlflowException\b", line)
 
 
-def test_a_lost_server_is_told_at_the_next_call(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run whose tracker failed is recorded whole when the same command is called again."""
-    prepare("mlflow", place.root, monkeypatch)
-    with monkeypatch.context() as lost:
-        lost.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-        lost.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        place.train("mlflow")
-    entry = place.train("mlflow")
-    require_whole("mlflow", READERS["mlflow"](place.folder), entry)
-
-
 @pytest.mark.parametrize(("name", "taken"), [("tensorboard", "tensorboard"), ("wandb", "tracking")])
 def test_a_folder_that_cannot_be_written_costs_nothing(
     name: str, taken: str, place: Place, monkeypatch: pytest.MonkeyPatch
@@ -307,15 +286,6 @@ def test_a_full_disk_ends_no_training(small_disk: Path) -> None:
 
 
 # States, and what is refused
-
-
-@pytest.mark.parametrize(
-    ("error", "state"), [(KeyboardInterrupt, "killed"), (SystemExit, "killed"), (RuntimeError, "failed")]
-)
-def test_how_a_run_ended(error: type[BaseException], state: State, place: Place) -> None:
-    with pytest.raises(error):
-        place.train("tensorboard", batches=Killed(5, error))
-    assert READERS["tensorboard"](place.folder).state == state
 
 
 @pytest.mark.parametrize("name", NAMES)
