@@ -7,12 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import soundfile
 from hydra import initialize_config_module
 
 from pipelines.bench import bench
 from pipelines.benchmarks import vocoder
-from pipelines.benchmarks.measurement import random_tokenizer, write_noise
 from pipelines.benchmarks.memory import measure_memory
 from pipelines.benchmarks.vocoder import device_of, engines_here, measure, times_by_cpu
 from pipelines.commandline.composition import compose
@@ -20,7 +18,6 @@ from pipelines.commandline.refusals import resolved
 from tests.hostile.special_files import at_most_seconds
 from tests.tokenizer.speech import speech_tokenizer
 from tests.vocoder.sounds import tiny_config
-from tokenizer.config import TokenizerConfig
 from vocoder.engines import numba_streams
 from vocoder.wavenet.network import create_wavenet
 from wordless.base.errors import InputError

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.benchmarks.many_clips import CLIP_SAMPLES, CLIPS_PER_RECORDING, SAMPLE_RATE, main, write_corpus
+from pipelines.benchmarks.many_clips import CLIP_SAMPLES, CLIPS_PER_RECORDING, SAMPLE_RATE, write_corpus
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Entry, Recipe, Store
-from pipelines.tracking.tracker import Outcome, State, TrackedRun, TrackedTraining
+from pipelines.tracking.tracker import Outcome, TrackedRun, TrackedTraining
 from pipelines.tracking.tracking import TRACKERS, Tracking, open_trackers, require_trackers, tracked
 from tests.pipelines.tracking.records import READERS, Record, prepare
 from wordless.base.errors import InputError
