@@ -31,13 +31,13 @@ DEFAULTS = {
 class Mlflow(Tracker):
     """A run in MLflow, new or continued."""
 
-    name, title, extra = "mlflow", "MLflow", "mlflow"
+    name, title, extra, modules = "mlflow", "MLflow", "mlflow", ("mlflow",)
 
-    @staticmethod
-    def needs() -> tuple[str, ...]:
+    @classmethod
+    def needs(cls) -> tuple[str, ...]:
         """Name the library, and those of a database on this machine; a server needs none here."""
         uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:")
-        return ("mlflow", "sqlalchemy", "alembic") if uri.startswith(DATABASES) else ("mlflow",)
+        return (*cls.modules, "sqlalchemy", "alembic") if uri.startswith(DATABASES) else cls.modules
 
     def __init__(self, run: TrackedRun) -> None:
         """Create the run, or find it by its id."""

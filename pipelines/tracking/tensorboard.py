@@ -25,12 +25,7 @@ LOSSES = {"train_loss": "train", "validation_loss": "validation"}  # both in one
 class TensorBoard(Tracker):
     """The event files of a run."""
 
-    name, title, everywhere = "tensorboard", "TensorBoard", True
-
-    @staticmethod
-    def needs() -> tuple[str, ...]:
-        """Name the library that reads its files again."""
-        return ("tensorboard",)
+    name, title, everywhere, modules = "tensorboard", "TensorBoard", True, ("tensorboard",)
 
     def __init__(self, run: TrackedRun) -> None:
         self._run = run

@@ -18,12 +18,7 @@ EXIT_CODES: dict[State, int] = {"finished": 0, "failed": 1, "killed": 130}
 class Wandb(Tracker):
     """A run in Weights & Biases, new or continued. An offline run is written anew by each call."""
 
-    name, title, extra = "wandb", "Weights & Biases", "wandb"
-
-    @staticmethod
-    def needs() -> tuple[str, ...]:
-        """Name the library."""
-        return ("wandb",)
+    name, title, extra, modules = "wandb", "Weights & Biases", "wandb", ("wandb",)
 
     def __init__(self, run: TrackedRun) -> None:
         """Begin the run, or continue it by its id."""
