@@ -125,12 +125,7 @@ def _write_language_model(model: LanguageModel, file: Path) -> dict[str, object]
     return {
         "file": file.name,
         "input": {"name": "codes", "shape": ["batch", "time", own.streams], "type": "int64", "meaning": given},
-        "output": {
-            "name": "logits",
-            "shape": ["batch", time, own.largest + 1],
-            "type": "float32",
-            "meaning": LOGITS,
-        },
+        "output": {"name": "logits", "shape": ["batch", time, own.largest + 1], "type": "float32", "meaning": LOGITS},
         "codes": own.as_dict(),
         "checked": {"largest_difference": difference},
     }
