@@ -33,7 +33,6 @@ class TensorBoard(Tracker):
         self._writers: dict[str, Any] = {}  # SummaryWriter, untyped; of one training at a time: each has threads
 
     def held(self, curve: str) -> Sequence[tuple[int, float]]:
-        """Read the losses of a curve from the event files of earlier calls."""
         folder = self._root / curve / "loss_train"
         if not folder.is_dir():
             return []
@@ -43,7 +42,6 @@ class TensorBoard(Tracker):
         return [(event.step, event.value) for event in log.Scalars("loss")] if "loss" in log.Tags()["scalars"] else []
 
     def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
-        """Append points to the three logs of a curve."""
         writer = self._writer(curve)
         for point in points:
             values = point.values
@@ -54,7 +52,6 @@ class TensorBoard(Tracker):
         writer.flush()
 
     def conclude(self, outcome: Outcome) -> None:
-        """Write options, figures, the place of the report and pictures."""
         remove(self._root / RUN)
         writer, run = self._writer(RUN), self._run
         commit = f", commit {run.commit}" if run.commit else ""
@@ -68,7 +65,6 @@ class TensorBoard(Tracker):
             writer.add_image(title, np.asarray(Image.open(io.BytesIO(png)).convert("RGB")), dataformats="HWC")
 
     def close(self, state: State) -> None:
-        """Write how the run ended, beside what it came to."""
         if RUN not in self._writers:
             remove(self._root / RUN)
         self._writer(RUN).add_text("state", state)
