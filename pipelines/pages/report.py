@@ -14,7 +14,7 @@ import soundfile
 from pipelines.pages.charts import Picture, draw_pictures, png, spectrogram_chart
 from pipelines.pages.comparison_charts import method_pictures
 from pipelines.pages.phrasing import draw, full_name, key_figures
-from pipelines.pages.run_charts import reconstruction, report_charts, sound_spectrograms, training_chart
+from pipelines.pages.run_charts import report_charts, training_chart
 from pipelines.pages.sounds import (
     clip_name,
     clip_sounds,
@@ -22,9 +22,11 @@ from pipelines.pages.sounds import (
     embedded_sounds,
     headline,
     rate_clips,
+    reconstruction,
     said_sounds,
     sample_sounds,
     sound_path,
+    sound_spectrograms,
 )
 from pipelines.results.measures import SOUND
 from pipelines.results.run_record import Pictures, Results, is_cut, read_pictures, read_results

@@ -1,26 +1,17 @@
-"""The charts of a report: which chart shows which part of ``results.json``, and spectrograms of sounds and codes."""
+"""The charts of a report without sound: which chart shows which part of ``results.json``."""
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
-import soundfile
 from markupsafe import Markup
-from matplotlib.mlab import specgram
 
 from pipelines.methods.table import METHODS
-from pipelines.pages.charts import BLUE, GREEN, ORANGE, Look, Panel, Picture, Series, curve_chart, spectrogram_chart
+from pipelines.pages.charts import BLUE, GREEN, ORANGE, Look, Panel, Series, curve_chart
 from pipelines.pages.comparison_charts import comparison_charts
 from pipelines.pages.phrasing import full_name
-from pipelines.results.run_record import Pictures, Results
+from pipelines.results.run_record import Results
 from wordless.training.record import TrainingRecord
-
-if TYPE_CHECKING:
-    from pipelines.pages.sounds import Sound
 
 LOSSES = {
     "autoencoder": "squared error per value",
@@ -31,18 +22,6 @@ LOSSES = {
 }
 HEIGHT = 215  # CSS pixels
 MAX_CODES = 1024  # bars; the outline of a larger codebook looks the same
-MAX_SECONDS = 3.0  # of a sound that are drawn
-MAX_COLUMNS = 220  # of a spectrogram; more would not be seen at this width and would make the page larger
-WINDOW_SECONDS = 0.032  # resolves the harmonics of a voice, which mel bands blur
-RANGE_DB = 70.0  # below the loudest point
-MAX_FRAMES = 400  # of a reconstruction
-CODES = "codes, from the quietest (dark) to the loudest (bright)"
-RECONSTRUCTED = {
-    "original": "original",
-    "autoencoder": "before quantisation",
-    "codebook": "through the codebook",
-    "codes": CODES,
-}
 
 
 def report_charts(results: Results) -> Iterator[tuple[str, Markup]]:
@@ -98,72 +77,3 @@ def training_chart(of: str, records: Mapping[str, TrainingRecord], unigram_perpl
     levels = {"code frequencies alone": math.log(unigram_perplexity)} if unigram_perplexity else {}
     panel = Panel(title=LOSSES.get(of, "loss"), series=series, across="step", levels=levels)
     return curve_chart([panel], name=f"training-{of}", title=f"Training curves of the {full_name(of)}", height=HEIGHT)
-
-
-def sound_spectrograms(
-    name: str,
-    sounds: "Mapping[Path, Sound]",
-    *,
-    title: str,
-    most: float = MAX_SECONDS,
-    below_first: Picture | None = None,
-) -> Markup:
-    """Draw the sounds of a clip, ``most`` seconds of them.
-
-    The loudest point of the first sound, the original, is the brightest. ``below_first`` is a picture below it, such as
-    its `code_strip`.
-    """
-    longest = min(max(soundfile.info(path).duration for path in sounds), most)
-    pictures: list[Picture] = []
-    for path, sound in sounds.items():
-        samples, rate = soundfile.read(path, dtype="float32")
-        window = 2 * round(rate * WINDOW_SECONDS / 2)
-        hop = max(round(longest * rate / MAX_COLUMNS), 1)
-        shown = samples[: round(longest * rate)]
-        padded = np.pad(shown, (window // 2, window // 2 + max(window - len(shown), 0)))
-        power, _, _ = specgram(padded, NFFT=window, Fs=rate, noverlap=max(window - hop, 0))
-        levels = 10 * np.log10(np.asarray(power, np.float64).T + 1e-14)  # dB, (time, frequencies)
-        loudest = pictures[0].limits[1] if pictures else float(levels.max(initial=-RANGE_DB))
-        picture = Picture(
-            title=sound.title,
-            values=levels,
-            seconds=len(shown) / rate,
-            limits=(loudest - RANGE_DB, loudest),
-            kilohertz=rate / 2000,
-            marked=sound.figures.get("prompt_seconds"),  # the GPT goes on
-        )
-        pictures.append(picture)
-    height = 40 + 85 * len(pictures)
-    if below_first:
-        pictures.insert(1, below_first.beginning(longest))
-        height += round(30 + 85 * below_first.height)
-    return spectrogram_chart(pictures, name=name, title=f"Spectrograms of {title}", height=height)
-
-
-def code_strip(codes: npt.NDArray[np.generic], path: Path, largest: int) -> Picture:
-    """Return codes ``(time, streams)`` as a strip of colours, as long as the sound that they were encoded from."""
-    picture = Picture(title=CODES, values=codes, seconds=soundfile.info(path).duration, limits=(0, largest))
-    return replace(picture, colours="cividis", height=0.1 + 0.1 * codes.shape[1])
-
-
-def reconstruction(number: int, pictures: Pictures, *, seconds: float, largest: int) -> list[Picture]:
-    """Return spectrograms of clip ``number`` before and after the tokenizer, and its codes, on one axis of time::
-
-        frames  |   |   |   |   |   |   |   |   |
-        codes   |   0   |   1   |   2   |   3   |     2 frames per code
-
-    The clip spans ``seconds``; at most about `MAX_FRAMES` are drawn. The last code may reach beyond the clip's end.
-    """
-    rows = {kind: pictures[f"{number}:{kind}"] for kind in RECONSTRUCTED}
-    whole = max(len(rows["codes"]), 1)
-    frames_per_code = max(len(rows["original"]) // whole, 1)
-    codes = max(MAX_FRAMES // frames_per_code, 1)
-    rows = {kind: values[: codes if kind == "codes" else codes * frames_per_code] for kind, values in rows.items()}
-    low, high = (float(value) for value in np.quantile(rows["original"], [0.01, 0.99]))
-    shown = seconds * len(rows["codes"]) / whole
-    images = [
-        Picture(title=title, values=rows[kind], seconds=shown, limits=(low, high), height=4.0)
-        for kind, title in RECONSTRUCTED.items()
-    ]
-    height = 0.5 + 0.5 * rows["codes"].shape[1]
-    return [*images[:-1], replace(images[-1], limits=(0, largest), colours="cividis", height=height)]

@@ -26,7 +26,7 @@ from pipelines.pages.charts import spectrogram_chart
 from pipelines.pages.comparison_charts import confusions, in_order, layer_label, ranked_groups, rates
 from pipelines.pages.phrasing import summary
 from pipelines.pages.report import adding_command, write_report
-from pipelines.pages.run_charts import reconstruction
+from pipelines.pages.sounds import reconstruction
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
 from pipelines.results.run_record import Pictures, Results, read_results
