@@ -18,7 +18,7 @@ from pipelines.methods.table import ROWS, shown_in
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
 from pipelines.results.measures import MEASURES
-from pipelines.results.run_record import Provenance, Results
+from pipelines.results.run_record import Results
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import KINDS, ORIGINAL, UNLEARNED, WAVENET
 from wordless.base.text import escape_markdown, listed, plural
@@ -160,24 +160,6 @@ def differing(comparison: Comparison) -> list[str]:
     return sorted(apart, key=lambda of: (ranks.get(of, len(ranks)), -abs(gaps[of].value)))
 
 
-def provenance_rows(source: Provenance) -> Iterator[tuple[str, str]]:
-    """List what the results were made with, a name and a value for each row."""
-    machine = source["machine"]
-    size = "" if machine["memory"] is None else f", {machine['memory'] / 1e9:.0f} GB of memory"
-    yield "Wordless", source["version"]
-    yield "commit", source["commit"] or "not a git checkout"
-    yield "date", source["date"].replace("T", " ").replace("+00:00", " UTC")
-    yield "machine", f"{machine['cpu']}, {counted(machine['cores'], 'core')}{size}"
-    yield "operating system", source["system"]
-    yield "Python", source["python"]
-    yield "device", source["device"]
-    yield "threads", number(source["threads"])
-    yield "ranks", number(source["ranks"])
-    for stage, count in source["parameters"].items():
-        yield f"parameters, {full_name(stage)}", number(count)
-    yield from source["libraries"].items()
-
-
 def option_lines(config: Mapping[str, object], prefix: str = "") -> Iterator[str]:
     """Write each option as the command line takes it: ``audio.n_mels=80``."""
     for name, value in config.items():
@@ -190,7 +172,7 @@ def option_lines(config: Mapping[str, object], prefix: str = "") -> Iterator[str
 # What templates may call, as filters and as functions.
 FUNCTIONS: tuple[Callable[..., object], ...] = (
     *(full_name, heading, number, percent, points, bits, signed_bits, milliseconds, significance, duration, quantity),
-    *(counted, listed, plural, candidates, for_summary, differing, provenance_rows, option_lines),
+    *(counted, listed, plural, candidates, for_summary, differing, option_lines),
     escape_markdown,
 )
 
