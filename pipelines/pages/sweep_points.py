@@ -94,6 +94,7 @@ class Runs:
         for point in sorted(finished, key=lambda point: self.values.index(self.first(point))):
             lines.setdefault(_options(point.job, options[1:]), []).append(point)
         self.lines = dict(sorted(lines.items(), key=lambda line: min(point.job.number for point in line[1])))
+        self.rated = any(math.isfinite(point.rate) for point in finished)
         self.longest_line: list[Point] = max(self.lines.values(), key=len, default=[])
         self.points = [point for line in self.lines.values() for point in line]
 
