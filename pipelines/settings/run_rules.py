@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from lm.options import MIN_PAIRS
 from pipelines.methods.table import METHODS
 from pipelines.settings.completed import EMBEDDED_SOURCE
-from pipelines.settings.gang import processes, require_equal_share, require_sharding
+from pipelines.settings.gang import require_equal_share, require_sharding
 from pipelines.settings.model_memory import require_memory
 from pipelines.settings.parallel import require_parallel
 from pipelines.settings.speech_layer import require_speech_layer
@@ -42,7 +41,6 @@ def require_run(settings: "RunSettings") -> None:
     _require_starts(settings)
     _require_equal_shares(settings)
     require_sharding(settings.lm)
-    _require_pairs(settings)
     _require_rates(settings)
     _require_one_run(settings)
     if settings.quick and settings.compare.folds is None:
@@ -97,26 +95,8 @@ def _require_unlabelled(settings: "RunSettings") -> None:
         )
 
 
-def _require_pairs(settings: "RunSettings") -> None:
-    """Refuse a contrastive loss without two views of each clip, and several clips in each process."""
-    own = settings.lm
-    if not own.contrasts:
-        return
-    if not own.views.of("", settings.tokenizer.patch.frames):
-        raise InputError(
-            f"lm.contrast_weight is {own.contrast_weight}, but lm.views makes no other view of a clip: raise "
-            "lm.views.warps"
-        )
-    least = own.least_windows * processes()
-    if own.batches.batch_size < least:
-        raise InputError(
-            f"lm.batches.batch_size is {own.batches.batch_size}; with lm.contrast_weight each process tells "
-            f"{MIN_PAIRS} pairs of windows or more apart in each accumulation step: choose {least} or more"
-        )
-
-
 def _require_rates(settings: "RunSettings") -> None:
-    """Refuse models of several rates without a layer for each, and a contrastive loss, which they do not have."""
+    """Refuse models of several rates without a layer for each, and soft codes, which they do not read."""
     rates = settings.tokenizer.rates
     if rates is None and "rates" in settings.stages:
         raise InputError(
@@ -136,11 +116,6 @@ def _require_rates(settings: "RunSettings") -> None:
         return
     with within("lm"):
         settings.lm.divided(len(rates))
-    if settings.lm.contrasts:
-        raise InputError(
-            f"tokenizer.rates is {list(rates)} and lm.contrast_weight {settings.lm.contrast_weight}; the models of "
-            "several rates only predict codes: choose lm.contrast_weight=0 or tokenizer.rates=null"
-        )
 
 
 def _require_starts(settings: "RunSettings") -> None:
@@ -204,8 +179,7 @@ def _require_equal_shares(settings: "RunSettings") -> None:
     if "next_sample" in settings.stages:
         shares.append(("next_sample.crops", samples.crops, samples.fit))
     for name, batches, fit in shares:
-        views = 2 if name == "lm.batches" and lm.contrasts else 1
-        require_equal_share(name, batches.batch_size, accumulation=fit.accumulation, views=views)
+        require_equal_share(name, batches.batch_size, accumulation=fit.accumulation)
 
 
 def _require_same_frames(settings: "RunSettings") -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipelines.settings.run import RunSettings
 
 FEATURES, LAYER = "tokenizer.features=wav2vec2", "tokenizer.feature_layer"
-READ_LOG_MEL = ("bottleneck", "filtered_codes")  # methods that read the autoencoder
+READ_LOG_MEL = ("bottleneck",)  # methods that read the autoencoder
 
 
 def choose_layer(tokenizer: TokenizerSettings, wav2vec2: Wav2vec2Settings) -> ChosenLayer:
