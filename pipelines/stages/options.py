@@ -291,7 +291,9 @@ class AudioTransformerSettings(Options):
 
 
 # of views in which each patch keeps the code of the unchanged clip
-IN_PLACE = AugmentationConfig(crop=0.8, speed=0.2, formant=0.2, gain_db=0.0, mix=0.0, noise=0.2, mel_masks=2)
+IN_PLACE = AugmentationConfig(
+    crop=1.0, speed=0.2, formant=0.2, gain_db=0.0, mix=0.0, noise=0.3, time_masks=2, time_mask=0.1, mel_masks=2
+)
 
 
 @dataclass(frozen=True, kw_only=True)
