@@ -16,13 +16,11 @@ from pipelines.methods.signals import LOG_MEL, SIGNALS
 from pipelines.methods.table import METHODS, inputs_of
 from pipelines.pages.phrasing import sentences
 from pipelines.results.comparison import Comparison
-from pipelines.results.comparison_table import as_markdown, as_table, print_table
-from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.probed_folds import ProbedFolds, compare
+from pipelines.results.tables import PREDICTIONS, as_markdown, as_table, print_table, write_predictions
 from pipelines.settings.comparison import ReadingConfig
-from pipelines.settings.own_options import own_options
 from pipelines.settings.probe import ProbeRunConfig
-from pipelines.settings.run import choose_workers
+from pipelines.settings.run import choose_workers, own_options
 from pipelines.stages.codes import codes, heard_codes
 from pipelines.stages.features import BAG_OF_CODES, HeardCodes, code_features, gpt_features, signal_features
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable

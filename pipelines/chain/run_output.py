@@ -18,9 +18,7 @@ from pipelines.commandline.run_names import SWEEP_WORDS, link_latest
 from pipelines.methods.run_entries import RunEntries
 from pipelines.pages.phrasing import summary
 from pipelines.pages.runs import RUNS, write_runs_page
-from pipelines.results.comparison_table import as_markdown
 from pipelines.results.figures import COSTS, Figure
-from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.provenance import tracked_run
 from pipelines.results.results import FoldSeed, write_results
 from pipelines.results.run_record import (
@@ -32,6 +30,7 @@ from pipelines.results.run_record import (
     Results,
     read_results,
 )
+from pipelines.results.tables import PREDICTIONS, as_markdown, write_predictions
 from pipelines.settings.run import RunSettings
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.next_sample import NEXT_SAMPLE

@@ -14,9 +14,9 @@ from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.methods.run_entries import RunEntries
 from pipelines.methods.signals import SIGNALS
 from pipelines.rates.continuations import continuations, window_labels
-from pipelines.results.classifier_check import fair_classifier, unreliable_classifier
-from pipelines.results.next_sample import Speed
+from pipelines.results.language_figures import Speed
 from pipelines.results.results import FoldSeed
+from pipelines.results.sound_figures import fair_classifier, unreliable_classifier
 from pipelines.settings.run import RunSettings
 from pipelines.stages.baselines import supervised
 from pipelines.stages.codes import codes

@@ -20,11 +20,9 @@ from pipelines.results.run_record import (
     CODE_SOUNDS,
     RESULTS,
     SAMPLE_SOUNDS,
-    ClipRecord,
-    CodeRow,
     Pictures,
     Results,
-    SampleClip,
+    Section,
     is_cut,
 )
 from vocoder.kinds import KINDS, ORIGINAL, WAVENET
@@ -77,7 +75,7 @@ class ClipSounds:
     continuations: list[Sound]
 
 
-def clip_name(clip: ClipRecord | SampleClip) -> str:
+def clip_name(clip: Section | Section) -> str:
     """Name a clip by its label and group, or else by its path."""
     return " · ".join(part for part in (clip["label"], clip["group"]) if part) or clip["path"]
 
@@ -216,7 +214,7 @@ def headline(folder: Path, clips: Sequence[ClipSounds], pictures: Pictures, *, l
 class CodeSounds:
     """One code with its sounds."""
 
-    row: CodeRow
+    row: Section
     spectrum: Markup
     players: list[tuple[str, str]]  # name of the clip, data URI
 

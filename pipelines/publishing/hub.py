@@ -19,9 +19,9 @@ from lm.finetuned import FineTunedModel
 from pipelines.demonstration.models import DemoModels
 from pipelines.pages.phrasing import duration, key_figures, number, percent
 from pipelines.publish import Part, PublishConfig, find_repository
-from pipelines.results.comparison_table import as_markdown
 from pipelines.results.figures import COSTS
 from pipelines.results.run_record import Results, read_results
+from pipelines.results.tables import as_markdown
 from pipelines.store.run_folder import REPORT, is_finetuned
 from vocoder.sampling import Sampling
 from wordless.audio.recordings.manifest import SPLITS

@@ -85,3 +85,21 @@ def _starts_clusters(engine: EngineConfig) -> bool:
 
 def _shares_trainings() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def processes() -> int:
+    """Return the number of training processes: those of torchrun, or 1."""
+    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+def require_equal_share(option: str, size: int, *, accumulation: int, views: int = 1) -> None:
+    """Refuse a batch of ``size`` that processes and accumulation steps cannot divide equally, with ``views`` of a clip.
+
+    ``option`` is the name of the group of options that has the batch size.
+    """
+    parts = processes() * accumulation
+    if size % (views * parts):
+        raise InputError(
+            f"{option}.batch_size is {size}, to be shared by {parts} (processes times accumulation steps)"
+            f"{', in pairs' if views == 2 else ''}; choose a multiple of {views * parts}"
+        )
