@@ -22,8 +22,11 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
     """
     config = with_choices(config)
     corpus = config.get("corpus")
-    if isinstance(corpus, Mapping):
-        _require_one_place(corpus)
+    if isinstance(corpus, Mapping):  # a data set is unpacked into a folder with a table
+        listed, packed = ([name for name in names if corpus.get(name)] for names in (LISTED, PACKED))
+        if listed and packed:
+            first, second = (f"corpus.{name}={corpus[name]}" for name in (packed[0], listed[0]))
+            raise InputError(f"{first} has its own recordings, and {second} names others; leave one of them out")
     if isinstance(corpus, Mapping) and is_embedded(corpus):
         for name, plain in (("pattern", None), ("labels", "folder"), ("extensions", None)):
             if corpus.get(name, plain) != plain:
@@ -40,14 +43,6 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
                 )
         return {**config, "corpus": {**corpus, "root": EMBEDDED, "pattern": PATTERN, "labels": "pattern"}}
     return dict(config)
-
-
-def _require_one_place(corpus: Mapping[object, object]) -> None:
-    """Refuse a folder or table beside a data set, whose recordings are unpacked into a folder with a table."""
-    listed, packed = ([name for name in names if corpus.get(name)] for names in (LISTED, PACKED))
-    if listed and packed:
-        first, second = (f"corpus.{name}={corpus[name]}" for name in (packed[0], listed[0]))
-        raise InputError(f"{first} has its own recordings, and {second} names others; leave one of them out")
 
 
 def with_samples(config: Mapping[str, object]) -> dict[str, object]:
