@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lm.options import MIN_PAIRS, BatchConfig
+from lm.options import BatchConfig
 from lm.tokens import Vocabulary
 from lm.windows import Window, windows
 from tokenizer.codes import IntArray
@@ -106,18 +106,6 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Pairs:
-    """The pairs of windows in a batch that are views of the same clip."""
-
-    clips: Tensor  # (batch / 2,) the clip of rows i and i + batch / 2
-    lengths: Tensor  # (batch,) codes of each window; stays on the host, where it is used
-
-    def to(self, device: torch.device) -> "Pairs":
-        """Return the same pairs on a device."""
-        return replace(self, clips=copy_to(self.clips, device))
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class TokenBatch:
     """Windows of recordings as inputs, and the next codes as targets."""
 
@@ -127,7 +115,6 @@ class TokenBatch:
     targets: Tensor  # (batch, positions) int64 codes, or UNCOUNTED
     codes: int  # number of counted targets; known on the host, which saves a query to the GPU
     conditions: Tensor | None = None  # (batch, positions, columns) int64 of an upsampler: see `lm.gpt.GPT`
-    pairs: Pairs | None = None  # if rows i and i + batch / 2 are two views of a clip
 
     def to(self, device: torch.device) -> "TokenBatch":
         """Return the same batch on a device."""
@@ -136,7 +123,6 @@ class TokenBatch:
             inputs=copy_to(self.inputs, device),
             targets=copy_to(self.targets, device),
             conditions=None if self.conditions is None else copy_to(self.conditions, device),
-            pairs=self.pairs and self.pairs.to(device),
         )
 
 
@@ -161,12 +147,11 @@ def fitting_batches(
     positions_per_step: int,
     least: int,
     processes: int,
-    paired: bool,
 ) -> BatchConfig:
     """Reduce the batch size so that a batch holds at most about ``batch_tokens`` positions.
 
     The result does not depend on the number of processes, so the same bytes come out. ``least`` is the smallest number
-    of windows per process; with ``paired``, two windows are one clip.
+    of windows per process.
 
     Raises:
         InputError: the windows cannot be divided equally among the processes.
@@ -177,10 +162,9 @@ def fitting_batches(
         return config
     size = least * 2 ** max(math.floor(math.log2(windows / least)), 0)
     if size % (processes * least):
-        contrasted = f", of which each contrasts {MIN_PAIRS} pairs or more" if paired else ""
         raise InputError(
             f"lm.batch_tokens is {batch_tokens}, which makes {size} windows of about {tokens:.0f} tokens a "
-            f"step, and {processes} processes cannot share them equally{contrasted}; use a power of two of processes, "
+            f"step, and {processes} processes cannot share them equally; use a power of two of processes, "
             f"or raise it to {math.ceil(config.batch_size * tokens)} for lm.batches.batch_size={config.batch_size}"
         )
     return replace(config, batch_size=size)
@@ -190,9 +174,6 @@ class TrainingBatches:
     """Endless shuffled epochs. A clip appears once for each window it fills, each time with a random crop.
 
     A model that reads both ways reads half of the windows backwards, from their last time step to the first.
-
-    With ``paired`` a batch holds half as many clips, each in two views, which differ if the clip has several; both are
-    cropped to the same passage.
     """
 
     def __init__(
@@ -202,13 +183,11 @@ class TrainingBatches:
         config: BatchConfig,
         *,
         capacity: int,
-        paired: bool = False,
     ) -> None:
         self._sequences = sequences
         self._vocabulary = vocabulary
         self._config = config
         self._capacity = capacity
-        self._views = 2 if paired else 1  # of an example
         crops = -(-sequences.lengths // capacity)
         self._clips = np.repeat(np.arange(sequences.num_clips), crops)  # (examples,) the clip of each example
         self._order = lru_cache(maxsize=2)(self._shuffle)  # a batch may reach into the next epoch
@@ -220,40 +199,21 @@ class TrainingBatches:
             InputError: the batch cannot be divided equally.
         """
         size = self._config.batch_size
-        if size % (parts * self._views):
-            of_pairs = ", in pairs" if self._views == 2 else ""
+        if size % parts:
             problem = f"lm.batches.batch_size is {size}, to be shared by {parts} (processes times accumulation steps)"
-            raise InputError(f"{problem}{of_pairs}; choose a multiple of {parts * self._views}")
-        places = range(step * self._examples + part, (step + 1) * self._examples, parts)
-        examples = [self._example(*divmod(place, len(self._clips))) for place in places]
-        rows = [views[number] for number in range(self._views) for _, views in examples]
-        batch = _collate(rows, self._vocabulary)
-        if self._views == 1:
-            return batch
-        clips, lengths = [clip for clip, _ in examples], [len(row.targets) for row in rows]
-        return replace(batch, pairs=Pairs(clips=torch.tensor(clips), lengths=torch.tensor(lengths)))
+            raise InputError(f"{problem}; choose a multiple of {parts}")
+        places = range(step * size + part, (step + 1) * size, parts)
+        return _collate([self._example(*divmod(place, len(self._clips))) for place in places], self._vocabulary)
 
-    @property
-    def _examples(self) -> int:
-        """Clips per batch."""
-        return self._config.batch_size // self._views
-
-    def _example(self, epoch: int, place: int) -> tuple[int, list[Row]]:
-        """Return a clip, and a row for each of its views."""
+    def _example(self, epoch: int, place: int) -> Row:
+        """Return a window of one of a clip's views."""
         example = int(self._order(epoch)[place])
         rng = np.random.default_rng([self._config.seed, EXAMPLE, epoch, example])
         clip = int(self._clips[example])
-        views = self._sequences.num_views(clip)
-        first = int(rng.integers(views))
-        codes = self._sequences.view(clip, first)
+        codes = self._sequences.view(clip, int(rng.integers(self._sequences.num_views(clip))))
         start = int(rng.integers(max(len(codes) - self._capacity, 0) + 1))
         backward = self._vocabulary.backward and bool(rng.random() < BACKWARD)
-        rows = [self._row(codes, start, rng, backward=backward)]
-        if self._views == 2:
-            other = int(rng.integers(max(views - 1, 1)))  # cyclic distance to one of the other views
-            codes, played = self._sequences.view(clip, (first + 1 + other) % views), len(codes)
-            rows.append(self._row(codes, start * len(codes) // played, rng, backward=backward))
-        return clip, rows
+        return self._row(codes, start, rng, backward=backward)
 
     def _row(self, codes: IntArray, start: int, rng: np.random.Generator, *, backward: bool) -> Row:
         """Return the window that begins at a time step, or the last whole window; some inputs are random codes."""
@@ -270,7 +230,7 @@ class TrainingBatches:
         """Return the order of the examples in an epoch ``(examples,)``."""
         rng = np.random.default_rng([self._config.seed, ORDER, epoch])
         lengths = np.minimum(self._sequences.lengths, self._capacity)[self._clips]
-        return shuffled_batches(lengths, rng, size=self._examples, pool_batches=self._config.pool_batches)
+        return shuffled_batches(lengths, rng, size=self._config.batch_size, pool_batches=self._config.pool_batches)
 
 
 def shuffled_batches(lengths: IndexArray, rng: np.random.Generator, *, size: int, pool_batches: int) -> IndexArray:

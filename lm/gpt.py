@@ -8,7 +8,6 @@ their options.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from lm.options import GPTConfig
 from lm.tokens import ConditionEmbedding, Conditions, Vocabulary
-from wordless.base.causal_transformer import create_causal_transformer
+from wordless.base.causal_transformer import create_causal_transformer, inner_activations
 
 if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend
@@ -179,24 +178,11 @@ class GPT(nn.Module):
     def inner_activations(
         self, tokens: Tensor, conditions: Tensor | None = None, shares: Tensor | None = None
     ) -> Tensor:
-        """Map tokens ``(batch, positions)`` to inner activations ``(layers, batch, positions, ffn_dim)``.
+        """Map tokens ``(batch, positions)`` to `inner_activations` ``(layers, batch, positions, ffn_dim)``.
 
-        The inner activations are the inputs of each feed-forward network's output projection: the SiLU of the gate
-        times the inner projection. Each activation detects a pattern in the past (Geva et al., "Transformer
-        Feed-Forward Layers Are Key-Value Memories", 2021, arXiv:2012.14913). Positions and ``shares`` are those of
-        `hidden_states`.
+        Positions and ``shares`` are those of `hidden_states`.
         """
-        activations: list[Tensor] = []
-
-        def keep(_module: nn.Module, inputs: tuple[Tensor]) -> None:
-            activations.append(inputs[0])
-
-        with ExitStack() as hooks:
-            for layer in self.transformer.decoder.layers:
-                projection = layer.get_submodule("ffn.output_proj")
-                hooks.callback(projection.register_forward_pre_hook(keep).remove)
-            self.transformer.decoder(*self._embed(tokens, conditions, shares))
-        return torch.stack(activations)
+        return torch.stack(inner_activations(self.transformer.decoder, *self._embed(tokens, conditions, shares)))
 
     def over_codes(self, states: Tensor) -> Tensor:
         """Repeat states ``(..., positions, dim)`` of parallel time steps for each of their codes; others stay."""

@@ -121,16 +121,6 @@ class BatchConfig(Options):
     seed: int = option(0, "seed of the order of examples", least=0, most=MAX_SEED)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ContrastConfig(Options):
-    """Options of the contrastive loss."""
-
-    pooling: Means = option("thirds", "pooling over time before the projection head")
-    hidden: int = option(256, "width of the projection head's hidden layer", least=1)
-    dim: int = option(128, "width of the vectors that NT-Xent compares", least=1)
-    temperature: float = option(0.1, "temperature of NT-Xent", above=0)
-
-
 LOOK_AHEAD = 1  # code
 MOST_AHEAD = 64  # codes; each is an embedding table of the codebook
 Interleaving = Literal["flattening", "parallel"]
@@ -288,6 +278,3 @@ class ProbeConfig(Options):
         if self.label_separator == "":
             rule = "give what stands between labels, or null for one label"
             raise InputError(option="label_separator", value="", rule=rule)
-
-
-MIN_PAIRS = 2  # contrasted at a time by each process

@@ -79,7 +79,7 @@ KEEPERS = {
     "omegaconf": ("pipelines",),
     "faiss": ("tokenizer/codebook.py", "pipelines/benchmarks/kmeans.py"),
     "fairseq2": (
-        *("wordless/base/causal_transformer.py", "lm/gpt.py"),
+        *("wordless/base/causal_transformer.py", "lm/gpt.py", "lm/bodies/sound_gpt.py"),
         "wordless/training/gangs.py",
         # its layers and its cache
         *("lm/samples/transformer.py", "lm/samples/local_attention.py", "lm/samples/generation.py"),

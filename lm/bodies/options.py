@@ -107,6 +107,16 @@ class AugmentationConfig(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ContrastConfig(Options):
+    """Options of the contrastive loss of SimCLR."""
+
+    pooling: Means = option("thirds", "pooling over time before the projection head")
+    hidden: int = option(256, "width of the projection head's hidden layer", least=1)
+    dim: int = option(128, "width of the vectors that NT-Xent compares", least=1)
+    temperature: float = option(0.1, "temperature of NT-Xent", above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClipBatchConfig(Options):
     """Options of training batches."""
 
@@ -367,3 +377,32 @@ class AudioTransformerConfig(Options):
     def reduction(self) -> int:
         """Patches for each state of the last layer."""
         return self.reductions[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundGPTConfig(Options):
+    """Sizes of the causal transformer that reads log-mel and predicts codes."""
+
+    model_dim: int = option(128, "width", least=1)
+    layers: int = option(4, "layers", least=1)
+    heads: int = option(4, "attention heads", least=1)
+    ffn_dim: int = option(336, "width inside the feed-forward network", least=1)
+    convolutions: int = option(2, "causal convolutions over the patches in front of the transformer", least=0)
+    kernel: int = option(3, "patches that a convolution reads", least=1)
+    ahead: tuple[int, ...] = option(
+        (0, 1, 2, 4),
+        "which codes each position predicts: 0 is the code of the patch that it has just read, 1 the next one",
+        least=0,
+        filled=True,
+        distinct=True,
+    )
+    context: int = option(2048, "longest sequence in frames", least=1, unit="frames")
+    dropout: float = option(0.1, "dropout on the inputs and on the output of each sub-layer", least=0, below=1)
+    rope_theta: float = option(10_000.0, "base of the rotary frequencies", above=0)
+    init_std: float = option(0.02, "standard deviation of the initial weights", above=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model_dim % (pair := 2 * self.heads):
+            rule = f"rotary positions turn pairs: choose a multiple of {pair}, which is 2 * `heads`"
+            raise InputError(option="model_dim", value=self.model_dim, rule=rule)

@@ -12,11 +12,41 @@ from torch import Tensor, nn
 
 from lm.bodies.clips import ClipViews, MakeView, StoredClips
 from lm.bodies.convolutional import ConvEncoder, create_encoder
-from lm.bodies.options import ClipBatchConfig, ConvEncoderConfig
-from lm.contrast import nt_xent, project, projection_head
-from lm.options import ContrastConfig
+from lm.bodies.options import ClipBatchConfig, ContrastConfig, ConvEncoderConfig
+from lm.options import Means
+from lm.probing.vectors import pool_batch, pooling_parts
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
+
+
+def projection_head(dim: int, config: ContrastConfig) -> nn.Sequential:
+    """Build the projection head of pooled frames with ``dim`` features; only training needs it."""
+    return nn.Sequential(
+        nn.Linear(len(pooling_parts(1, config.pooling)) * dim, config.hidden),
+        nn.BatchNorm1d(config.hidden),
+        nn.ReLU(),
+        nn.Linear(config.hidden, config.dim),
+    )
+
+
+def project(head: nn.Sequential, frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
+    """Project frames ``(batch, time, dim)`` of lengths ``(batch,)`` to unit vectors ``(batch, config.dim)``."""
+    return nn.functional.normalize(head(pool_batch(frames, lengths, pooling)).float(), dim=1)
+
+
+def nt_xent(vectors: Tensor, clips: Tensor, *, temperature: float) -> tuple[Tensor, int]:
+    """Compute the NT-Xent loss: cross entropy of finding each view's other view, by cosine; its sum and view count.
+
+    Rows i and i + clips of the unit vectors ``(2 * clips, dim)`` are views of one clip, whose index is in ``clips
+    (clips,)``. If a clip is in the batch twice, its two occurrences are not negatives of each other. A smaller
+    ``temperature`` gives the nearest negatives more weight.
+    """
+    views = len(vectors)
+    other = (torch.arange(views, device=vectors.device) + len(clips)) % views
+    same = clips.repeat(2)[:, None] == clips.repeat(2)[None]
+    same[torch.arange(views, device=vectors.device), other] = False
+    similarity = (vectors @ vectors.T / temperature).masked_fill(same, -torch.inf)
+    return nn.functional.cross_entropy(similarity, other, reduction="sum"), views
 
 
 class SimCLR(nn.Module):

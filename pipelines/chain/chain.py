@@ -301,7 +301,7 @@ def _coded(
 
 
 def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
-    """Refuse a corpus without validation clips, or with fewer than two clips for a contrastive loss."""
+    """Refuse a corpus without validation clips, or without the clips that a stage or a method needs."""
     train, held_out = len(manifest.of("train")), len(manifest.of("validation"))
     if not held_out:
         raise InputError(
@@ -316,11 +316,6 @@ def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
         )
     if "rates" in settings.stages:
         require_long_enough(manifest, shortest=settings.coarsest_code_seconds)
-    if settings.lm.contrasts and train < 2:
-        raise InputError(
-            f"there are {train} train clips, and lm.contrast_weight has the GPT tell 2 or more apart: add recordings, "
-            "or use lm.contrast_weight=0"
-        )
     for method in settings.probed_methods:
         method.require_clips(manifest)
 

@@ -96,9 +96,6 @@ def _idle_in_run(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         for name in OF_PROBES if judges else (*OF_PROBES, *OF_JUDGES):
             yield f"compare.{name}", "stages does not have probe"
     match config:
-        case {"lm": {"contrast_weight": 0 | 0.0}}:
-            yield "lm.contrast.*", "lm.contrast_weight is 0"
-    match config:
         case {"tokenizer": {"start": str(start)}}:
             for name in OF_TRAINED_TOKENS:
                 yield f"tokenizer.{name}", f"the tokenizer of tokenizer.start={start} is used as it is"

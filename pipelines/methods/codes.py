@@ -28,15 +28,6 @@ def _states(study: Study) -> Made:
     return Made(trained=(*study.heard_entries, *study.coded_entries), features=entry)
 
 
-def _filtered(study: Study) -> Made:
-    from pipelines.stages.soft_codes import filtered_features
-
-    tokenizer, lm = study.entries.finest.tokenizer, study.entries.lm
-    assert lm is not None, "the chain trains the language model before it filters codes"
-    entry = filtered_features(study.session, study.manifest, tokenizer, lm, study.vectors, study.heard)
-    return Made(trained=study.heard_entries, features=entry)
-
-
 def _untrained_states(study: Study) -> Made:
     from pipelines.stages.features import random_gpt_features
 
@@ -53,7 +44,7 @@ def size_of_states(options: Options, gpt: GPTConfig | None = None) -> int:
 
 
 def size_of_codes(options: Options) -> int:
-    """Return the size of pooled codes, counted or filtered."""
+    """Return the size of pooled codes."""
     from pipelines.stages.options import TokenizerSettings
 
     config = options.group(TokenizerSettings).config(options.audio)
@@ -77,12 +68,6 @@ GPT = Method(
     reads_lm=True,
     vector_size=size_of_states,
     features=_states,
-)
-FILTERED_CODES = Method(
-    row=Row(name="filtered_codes", kind="codes", title="codes, filtered by the GPT", line=Line(marker="d", dashes=":")),
-    reads_lm=True,
-    vector_size=size_of_codes,
-    features=_filtered,
 )
 RANDOM_GPT = Method(
     row=Row(

@@ -10,17 +10,19 @@ from pipelines.methods.audio_transformer import (
     AUDIO_TRANSFORMER_VARIANTS,
     RANDOM_AUDIO_TRANSFORMER,
 )
-from pipelines.methods.codes import BAG_OF_CODES, FILTERED_CODES, GPT, RANDOM_GPT
+from pipelines.methods.codes import BAG_OF_CODES, GPT, RANDOM_GPT
 from pipelines.methods.convolutional import RANDOM_CONV, SIMCLR, SUPERVISED
 from pipelines.methods.method import Method, Place, Row
 from pipelines.methods.own import own_row
 from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.signals import BOTTLENECK, CHROMA, LOG_MEL, MFCC
+from pipelines.methods.sound_gpt import GPT_SOUND
 from pipelines.methods.spectrogram_transformer import AST, RANDOM_AST
 from pipelines.methods.wav2vec2 import FINETUNED, RANDOM_WAV2VEC2, WAV2VEC2
 
 _ALL = (
     GPT,
+    GPT_SOUND,
     SIMCLR,
     WAV2VEC2,
     FINETUNED,
@@ -28,7 +30,6 @@ _ALL = (
     AUDIO_TRANSFORMER,
     *AUDIO_TRANSFORMER_VARIANTS,
     BAG_OF_CODES,
-    FILTERED_CODES,
     RANDOM_GPT,
     SUPERVISED,
     RANDOM_CONV,

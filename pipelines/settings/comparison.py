@@ -87,8 +87,7 @@ class ComparisonConfig(ReadingConfig):
 
     methods: tuple[str, ...] = option(
         ("log_mel", "bottleneck", "bag_of_codes", "gpt", "random_gpt"),
-        "also filtered_codes, simclr, supervised, random_conv, ast, audio_transformer, wav2vec2, wav2vec2_finetuned, "
-        "mfcc, chroma, ...",
+        "also simclr, supervised, random_conv, ast, audio_transformer, wav2vec2, wav2vec2_finetuned, mfcc, chroma, ...",
         filled=True,
     )
     folds: Literal["group", "fold"] | None = option(

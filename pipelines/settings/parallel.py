@@ -92,14 +92,13 @@ def processes() -> int:
     return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
-def require_equal_share(option: str, size: int, *, accumulation: int, views: int = 1) -> None:
-    """Refuse a batch of ``size`` that processes and accumulation steps cannot divide equally, with ``views`` of a clip.
+def require_equal_share(option: str, size: int, *, accumulation: int) -> None:
+    """Refuse a batch of ``size`` that processes and accumulation steps cannot divide equally.
 
     ``option`` is the name of the group of options that has the batch size.
     """
-    parts = processes() * accumulation
-    if size % (views * parts):
+    if size % (parts := processes() * accumulation):
         raise InputError(
-            f"{option}.batch_size is {size}, to be shared by {parts} (processes times accumulation steps)"
-            f"{', in pairs' if views == 2 else ''}; choose a multiple of {views * parts}"
+            f"{option}.batch_size is {size}, to be shared by {parts} (processes times accumulation steps); choose a "
+            f"multiple of {parts}"
         )

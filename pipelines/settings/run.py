@@ -22,6 +22,7 @@ from pipelines.stages.options import (
     ModelName,
     NextSampleSettings,
     RatesConfig,
+    SoundGPTSettings,
     TokenizerSettings,
     VocoderSettings,
     Wav2vec2Settings,
@@ -47,7 +48,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "rates", "next_sample", "report"]
 # groups of options of trainings and of their data
-SEEDED = ("tokenizer", "lm", "compare", "baselines", "ast", "audio_transformer", "wav2vec2", "vocoder", "next_sample")
+SEEDED = (
+    *("tokenizer", "lm", "compare", "baselines", "gpt_sound", "ast", "audio_transformer", "wav2vec2", "vocoder"),
+    "next_sample",
+)
 
 
 # The seeds of a run follow `seed`, but for those of the built-in corpus and its tests, whose recordings are shared.
@@ -152,6 +156,9 @@ class RunSettings(Options):
     )
     baselines: BaselineSettings = option(
         BaselineSettings(), "SimCLR and supervised networks that the GPT is compared with", group="small"
+    )
+    gpt_sound: SoundGPTSettings = option(
+        SoundGPTSettings(), "the GPT that reads log-mel and predicts codes", group="small"
     )
     ast: AstSettings = option(
         AstSettings(), "the Audio Spectrogram Transformer that the GPT is compared with", group="small"

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lm.options import MIN_PAIRS
 from pipelines.methods.table import METHODS
 from pipelines.settings.completed import EMBEDDED_SOURCE
 from pipelines.settings.model_memory import require_memory
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from pipelines.settings.run import RunSettings
 
 FEATURES, LAYER = "tokenizer.features=wav2vec2", "tokenizer.feature_layer"
-READ_LOG_MEL = ("bottleneck", "filtered_codes")  # methods that read the autoencoder
 
 
 def require_run(settings: "RunSettings") -> None:
@@ -116,32 +114,11 @@ def _require_same_starts(settings: "RunSettings") -> None:
 
 
 def _of_the_language_model(settings: "RunSettings") -> Iterator[str]:
-    """Sharded weights need several processes; a contrastive loss needs views, pairs of them, and whole weights."""
-    own = settings.lm
-    if own.fit.sharding != "none" and processes() == 1:
+    """Sharded weights need several processes."""
+    if settings.lm.fit.sharding != "none" and processes() == 1:
         yield (
             "lm.fit.sharding is fsdp, which divides the weights among processes, and this run has one: start it with "
             "torchrun --nproc-per-node=2 -m pipelines.run (or more processes), or choose lm.fit.sharding=none"
-        )
-    if not own.contrasts:
-        return
-    given = f"lm.contrast_weight {own.contrast_weight}"
-    if own.fit.sharding != "none":
-        yield (
-            f"lm.fit.sharding is fsdp and {given}: the contrastive loss is not computed on divided weights; choose "
-            "lm.contrast_weight=0 or lm.fit.sharding=none"
-        )
-    if not own.views.of("", settings.tokenizer.patch.frames):
-        yield f"{given}, but lm.views makes no other view of a clip: raise lm.views.warps"
-    if own.batches.batch_size < (least := own.least_windows * processes()):
-        yield (
-            f"lm.batches.batch_size is {own.batches.batch_size}; with lm.contrast_weight each process tells "
-            f"{MIN_PAIRS} pairs of windows or more apart in each accumulation step: choose {least} or more"
-        )
-    if settings.tokenizer.rates is not None and settings.trains_rates:
-        yield (
-            f"tokenizer.rates is {list(settings.tokenizer.rates)} and {given}; the models of several rates only "
-            "predict codes: choose lm.contrast_weight=0 or tokenizer.rates=null"
         )
 
 
@@ -212,8 +189,7 @@ def _require_equal_shares(settings: "RunSettings") -> None:
     if "next_sample" in settings.stages:
         shares.append(("next_sample.crops", samples.crops, samples.fit))
     for name, batches, fit in shares:
-        views = 2 if name == "lm.batches" and lm.contrasts else 1
-        require_equal_share(name, batches.batch_size, accumulation=fit.accumulation, views=views)
+        require_equal_share(name, batches.batch_size, accumulation=fit.accumulation)
 
 
 def choose_layer(tokenizer: TokenizerSettings, wav2vec2: Wav2vec2Settings) -> ChosenLayer:
@@ -258,7 +234,6 @@ def _require_speech_layer(settings: "RunSettings") -> None:
             f"{stride // hop if whole else 2}"
         )
     probed, compare, warps = bool(settings.probed_methods), settings.compare, settings.lm.views.warps
-    read = [name for name in READ_LOG_MEL if settings.probes(name)]
     impossible = (
         (own.rates is not None, f"tokenizer.rates={list(own.rates or ())}", "use null: a model has states at one rate"),
         (own.patch.mels is not None, f"tokenizer.patch.mels={own.patch.mels}", "use null: a state is of all mel bands"),
@@ -267,7 +242,7 @@ def _require_speech_layer(settings: "RunSettings") -> None:
         (warps > 0, f"lm.views.warps={warps}", "use 0: warped copies are spectrograms"),
         (probed and compare.hearings > 1, f"compare.hearings={compare.hearings}", "use 1: others are spectrograms"),
         (probed and compare.assignments == "soft", "compare.assignments=soft", "use hard"),
-        (bool(read), f"compare.methods with {' and '.join(read)}", "leave out; the method wav2vec2 probes the states"),
+        (settings.probes("bottleneck"), "compare.methods with bottleneck", "leave it out; wav2vec2 probes the states"),
     )
     if others := [f"{option} ({remedy})" for refused, option, remedy in impossible if refused]:
         raise InputError(f"{FEATURES} makes codes from samples, so these options do not work: {listed(others)}")

@@ -4,11 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
 from lm.batches import CodeSequences, TokenBatch, TrainingBatches, loss, validation_batches
-from lm.contrast import ContrastedLoss, create_contrasted
-from lm.gpt import GPT
 from lm.judging.scores import perplexities
 from lm.model import LanguageModel
 from pipelines.stages.options import LanguageModelSettings
@@ -19,7 +15,6 @@ from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from wordless.base.errors import InputError
 from wordless.base.saved_models import LANGUAGE_MODEL
-from wordless.training.steps import LossFunction
 
 PERPLEXITY = "perplexity.json"
 FILES = (*MODEL, CURVE, PERPLEXITY)
@@ -84,9 +79,8 @@ def train_model(
     """Train a model on all views of the clips, and of ``more`` clips; write the model and its perplexities."""
     batches = _training_batches(model, [*clips.train, *more], settings, processes=session.gang.size)
     held_out = _validation_batches(model, clips.validation, settings)
-    trained, objective = _objective(model.gpt, settings)
     fit = settings.fit
-    session.train(stage, "lm.fit", trained, batches, held_out, objective, fit, folder, sharding=fit.sharding)
+    session.train(stage, "lm.fit", model.gpt, batches, held_out, loss, fit, folder, sharding=fit.sharding)
     if session.gang.rank == 0:
         model.save_pretrained(folder)
         write_json(folder / PERPLEXITY, perplexities(model, [views[0] for views in clips.train], clips.validation))
@@ -99,8 +93,7 @@ def unlabelled_prefix(place: int) -> str:
 
 def config_of(settings: LanguageModelSettings) -> dict[str, object]:
     """Return the options that decide the weights."""
-    unread = () if settings.contrasts else ("contrast",)
-    return other_options(settings, "views", "look_ahead", "start", *unread)
+    return other_options(settings, "views", "look_ahead", "start")
 
 
 def inputs_of(corpus: CodedCorpus, unlabelled: Sequence[CodedCorpus]) -> dict[str, object]:
@@ -141,7 +134,7 @@ def _training_batches(
 ) -> TrainingBatches:
     gpt, sequences = model.gpt, CodeSequences.of([[model.reading(codes).steps for codes in views] for views in clips])
     fitting = settings.fitting(sequences, gpt.capacity, streams=gpt.vocabulary.streams, processes=processes)
-    return TrainingBatches(sequences, gpt.vocabulary, fitting, capacity=gpt.capacity, paired=settings.contrasts)
+    return TrainingBatches(sequences, gpt.vocabulary, fitting, capacity=gpt.capacity)
 
 
 def _validation_batches(
@@ -151,11 +144,3 @@ def _validation_batches(
     sequences = CodeSequences.of([model.reading(codes).steps] for codes in clips)
     batches = validation_batches(sequences, gpt.vocabulary, batch_size=32, capacity=gpt.capacity, at_most=windows)
     return list(batches)
-
-
-def _objective(gpt: GPT, settings: LanguageModelSettings) -> tuple[nn.Module, LossFunction[TokenBatch]]:
-    """Return the trained module around the GPT, and its loss."""
-    if not settings.contrasts:
-        return gpt, loss
-    objective = ContrastedLoss(weight=settings.contrast_weight, temperature=settings.contrast.temperature)
-    return create_contrasted(gpt, settings.contrast, seed=settings.fit.seed), objective

@@ -12,9 +12,11 @@ from lm.bodies.options import (
     AudioTransformerConfig,
     AugmentationConfig,
     ClipBatchConfig,
+    ContrastConfig,
     ConvEncoderConfig,
     HeadConfig,
     MaskConfig,
+    SoundGPTConfig,
     TargetConfig,
     Wav2vec2Config,
     WaveformAugmentationConfig,
@@ -22,10 +24,8 @@ from lm.bodies.options import (
 )
 from lm.options import (
     LOOK_AHEAD,
-    MIN_PAIRS,
     MOST_AHEAD,
     BatchConfig,
-    ContrastConfig,
     GPTConfig,
 )
 from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
@@ -176,12 +176,6 @@ class LanguageModelSettings(Options):
         least=0,
         most=MOST_AHEAD,
     )
-    contrast_weight: float = option(
-        0.0,
-        "weight of an NT-Xent loss that matches two views of a clip among other clips; 0: off",
-        least=0,
-    )
-    contrast: ContrastConfig = option(ContrastConfig(temperature=0.3), "the contrastive loss")
     gpt: GPTConfig = option(GPTConfig(context=256, dropout=0.2), "the language model")
     batches: BatchConfig = option(BatchConfig(), "the batch of one training step")
     fit: ShardableFitConfig = option(
@@ -193,16 +187,6 @@ class LanguageModelSettings(Options):
         "folder of a run or hf://user/name: training begins with the weights of its language model, of the same sizes "
         "and codebook, and has a warm-up and decay of its own; null: random weights",
     )
-
-    @property
-    def contrasts(self) -> bool:
-        """Whether views of a clip are contrasted; two windows of a step are then views of one clip."""
-        return self.contrast_weight > 0
-
-    @property
-    def least_windows(self) -> int:
-        """Smallest number of windows per process and step: some for each accumulation step."""
-        return self.fit.accumulation * (2 * MIN_PAIRS if self.contrasts else 1)
 
     def divided(self, rates: int) -> tuple[LanguageModelSettings, ...]:
         """Return the settings of the model of each rate: the layers are divided among them, coarse rates first.
@@ -227,9 +211,8 @@ class LanguageModelSettings(Options):
             capacity,
             batch_tokens=self.batch_tokens,
             positions_per_step=self.gpt.positions_per_step(streams),
-            least=self.least_windows,
+            least=self.fit.accumulation,
             processes=processes,
-            paired=self.contrasts,
         )
 
 
@@ -303,6 +286,23 @@ class AudioTransformerSettings(Options):
     batches: WaveformBatchConfig = option(WaveformBatchConfig(), "the batch of one training step")
     fit: FitConfig = option(
         FitConfig(steps=600, lr=1e-3, warmup_steps=50, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50),
+        "training",
+    )
+
+
+# of views in which each patch keeps the code of the unchanged clip
+IN_PLACE = AugmentationConfig(crop=0.8, speed=0.2, formant=0.2, gain_db=0.0, mix=0.0, noise=0.2, mel_masks=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundGPTSettings(Options):
+    """Options of the causal transformer that reads log-mel and predicts codes."""
+
+    model: SoundGPTConfig = option(SoundGPTConfig(), "the network")
+    augmentation: AugmentationConfig = option(IN_PLACE, "random changes of the clips that it reads")
+    batches: ClipBatchConfig = option(ClipBatchConfig(batch_size=64), "the batch of one training step")
+    fit: FitConfig = option(
+        FitConfig(steps=1500, lr=2e-3, warmup_steps=100, final_lr_ratio=0.02, weight_decay=0.01, validate_every=250),
         "training",
     )
 

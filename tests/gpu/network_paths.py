@@ -9,10 +9,10 @@ import torch
 from lm.bodies.augmentation import augmenting
 from lm.bodies.clips import ClipViews, StoredClips
 from lm.bodies.convolutional import ConvEncoder, create_encoder, pool_blocks
-from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ConvEncoderConfig
+from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
 from lm.bodies.simclr import PairBatches, create_simclr, loss, validation_pairs
 from lm.gpt import GPT, create_gpt
-from lm.options import POOLINGS, ContrastConfig, GPTConfig
+from lm.options import POOLINGS, GPTConfig
 from lm.tokens import Vocabulary
 from tests.gpu.finding import CPU, Finding, Scale, missing, relative, seconds_of
 from tests.gpu.training import trained

@@ -179,66 +179,6 @@ def _cost(transitions: np.ndarray, codes: np.ndarray) -> float:
     return float(np.log(len(transitions)) - np.log(transitions[codes[:-1], codes[1:]]).sum()) / len(codes)
 
 
-def test_pairs_are_two_views_of_each_clip() -> None:
-    clips = [[np.full((4, 1), 3 * clip + view, np.int32) for view in range(views)] for clip, views in enumerate((3, 1))]
-    batches = TrainingBatches(
-        CodeSequences.of(clips),
-        Vocabulary(codebook_size=7, streams=1),
-        BatchConfig(batch_size=4, random_inputs=0.0),
-        capacity=10,
-        paired=True,
-    )
-    seen = set()
-    for step in range(40):
-        batch = batches.batch(step, 0, 1)
-        assert batch.pairs is not None
-        assert sorted(batch.pairs.clips.tolist()) == [0, 1]
-        first, second = batch.targets[:2, 0].tolist(), batch.targets[2:, 0].tolist()
-        for clip, pair in zip(batch.pairs.clips.tolist(), zip(first, second, strict=True), strict=True):
-            seen.add((clip, *pair))
-    assert seen == {(0, one, other) for one in range(3) for other in range(3) if one != other} | {(1, 3, 3)}
-
-
-def test_shares_of_pairs_together_are_the_whole_batch_and_keep_pairs_together() -> None:
-    batches = _pairs(batch_size=12, random_inputs=0.3)
-    for step in range(5):
-        shares, whole = [batches.batch(step, part, 3) for part in range(3)], batches.batch(step, 0, 1)
-        assert sum((_rows(share) for share in shares), Counter()) == _rows(whole)
-        for share in shares:
-            assert share.pairs is not None
-            for row, clip in enumerate(share.pairs.clips.tolist()):
-                assert [_clip_of(share, row), _clip_of(share, row + 2)] == [clip, clip]
-    with pytest.raises(InputError, match=r"batch_size\b.*\b12\b.*\b4\b.*\b8\b"):
-        batches.batch(0, 0, 4)
-
-
-def test_both_windows_of_a_pair_are_of_one_passage() -> None:
-    clip = np.arange(100, dtype=np.int32)[:, None]
-    batches = TrainingBatches(
-        CodeSequences.of([[clip, np.repeat(clip, 2, axis=0), clip[:95], clip[:8]]]),
-        Vocabulary(codebook_size=100, streams=1),
-        BatchConfig(batch_size=2, random_inputs=0.0),
-        capacity=10,
-        paired=True,
-    )
-    for step in range(40):
-        targets = batches.batch(step, 0, 1).targets
-        lengths = (targets >= 0).sum(1).tolist()
-        if min(lengths) == 10:  # the shortest view is whole, wherever the other is cut
-            assert abs(int(targets[0, 0]) - int(targets[1, 0])) <= 6
-
-
-def _pairs(**config: float) -> TrainingBatches:
-    """Two views of each clip, which say in their first code which clip they are of."""
-    clips = [
-        [np.full((length, 1), clip, np.int32) for _ in range(2)] for clip, length in enumerate((3, 12, 40, 7, 25, 1, 9))
-    ]
-    settings = BatchConfig(**{"pool_batches": 2, **config})  # type: ignore[arg-type]  # of several types
-    return TrainingBatches(
-        CodeSequences.of(clips), Vocabulary(codebook_size=7, streams=1), settings, capacity=10, paired=True
-    )
-
-
 def _clip_of(batch: TokenBatch, row: int) -> int:
     return int(batch.targets[row, 0])
 

@@ -26,7 +26,7 @@ from wordless.training.gangs import Alone
 
 FOLDS = (
     *("stages=[tokenizer,lm,probe,report]", "compare.folds=group", "quick=true"),
-    *("lm.views.warps=1", "lm.contrast_weight=0.5"),
+    "lm.views.warps=1",
     *("audio.dynamic_range=40", "tokenizer.dynamic_ranges=[30,50]", "lm.views.dynamic_ranges=[30,50]"),
     *(
         "audio.remove_mean=clip",
@@ -37,7 +37,7 @@ FOLDS = (
     ),
     *("compare.hearings=3", "compare.poolings=[thirds,thirds_max]"),
     *("probe.choose_by=group", "probe.classifier=ridge", "probe.power=0.5"),
-    "compare.methods=[log_mel,bag_of_codes,gpt,simclr,supervised,random_conv,mfcc,filtered_codes]",
+    "compare.methods=[log_mel,bag_of_codes,gpt,simclr,supervised,random_conv,mfcc]",
 )
 METHODS = {
     "log_mel",
@@ -48,7 +48,6 @@ METHODS = {
     "supervised_head",
     "random_conv",
     "mfcc",
-    "filtered_codes",
 }
 
 

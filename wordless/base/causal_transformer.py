@@ -7,6 +7,7 @@ only check their options.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from fairseq2.models.transformer_lm import TransformerLM
+    from fairseq2.nn import BatchLayout
 
 
 def create_causal_transformer(
@@ -68,6 +70,27 @@ def create_causal_transformer(
             init_std_scale="none",  # the other choices shrink the query and key projections as well
         )
     )
+
+
+@torch.no_grad()
+def inner_activations(decoder: nn.Module, embedded: Tensor, layout: BatchLayout) -> list[Tensor]:
+    """Map inputs of the first layer ``(batch, positions, model_dim)`` to each layer's ``(batch, positions, ffn_dim)``.
+
+    The inner activations are the inputs of each feed-forward network's output projection: the SiLU of the gate times
+    the inner projection. Each activation detects a pattern in the past (Geva et al., "Transformer Feed-Forward Layers
+    Are Key-Value Memories", 2021, arXiv:2012.14913).
+    """
+    activations: list[Tensor] = []
+
+    def keep(_module: nn.Module, inputs: tuple[Tensor]) -> None:
+        activations.append(inputs[0])
+
+    with ExitStack() as hooks:
+        for name, projection in decoder.named_modules():
+            if name.endswith("ffn.output_proj"):
+                hooks.callback(projection.register_forward_pre_hook(keep).remove)
+        decoder(embedded, layout)
+    return activations
 
 
 def make_exportable(model: nn.Module) -> None:

@@ -2,13 +2,15 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lm.bodies.augmentation import augmenting
 from lm.bodies.clips import ClipViews
-from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ConvEncoderConfig
-from lm.bodies.simclr import PairBatches, create_simclr, loss, validation_pairs
-from lm.options import ContrastConfig
+from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
+from lm.bodies.simclr import PairBatches, create_simclr, loss, nt_xent, validation_pairs
 from tests.lm.bodies.sounds import MELS, ridges
+from tests.lm.reference import nt_xent_by_loops
 from wordless.base.errors import InputError
 
 ENCODER = ConvEncoderConfig(channels=(8, 16), time_strides=(2, 2), mel_strides=(2, 2))
@@ -67,3 +69,26 @@ def test_training_finds_the_other_view() -> None:
         optimiser.step()
         losses.append(float(total.detach()) / views)
     assert sum(losses[-5:]) < sum(losses[:5]) - 2
+
+
+@given(clips=st.lists(st.integers(0, 3), min_size=2, max_size=5), temperature=st.floats(0.1, 2))
+def test_loss_is_that_of_the_formula(clips: list[int], temperature: float) -> None:
+    vectors = torch.randn(2 * len(clips), 3, generator=torch.Generator().manual_seed(len(clips)))
+    units = torch.nn.functional.normalize(vectors, dim=1)
+    found, views = nt_xent(units, torch.tensor(clips), temperature=temperature)
+    assert views == 2 * len(clips)
+    assert float(found) == pytest.approx(nt_xent_by_loops(vectors.tolist(), clips, temperature), rel=1e-4, abs=1e-4)
+
+
+def test_pairs_that_agree_and_differ_from_all_others_cost_nothing() -> None:
+    axes = torch.eye(4)
+    agreeing, _ = nt_xent(torch.cat([axes, axes]), torch.arange(4), temperature=0.01)
+    crossed, _ = nt_xent(torch.cat([axes, axes.roll(1, 0)]), torch.arange(4), temperature=0.01)
+    assert float(agreeing) == pytest.approx(0, abs=1e-3)
+    assert float(crossed) > 100
+
+
+@pytest.mark.parametrize("name", ["hidden", "dim", "temperature"])
+def test_sizes_are_positive(name: str) -> None:
+    with pytest.raises(InputError, match=rf"{name}\b.*\b0\b"):
+        ContrastConfig(**{name: 0})

@@ -135,7 +135,6 @@ def test_a_corpus_that_will_not_do(
         ("tokenizer.health.max_clips=-5", r"tokenizer\.health\.max_clips\b.*-5\b.*\b1\b"),
         ("vocoder.crops.crop_codes=3", r"look-ahead\b.*\b4\b"),
         ("lm.fit.accumulation=3", r"lm\.batches\.batch_size\b.*\b4\b.*\b3\b"),
-        ("lm.contrast_weight=-1", r"lm\.contrast_weight\b.*-1\b.*\b0\b"),
         ("vocoder.fit.accumulation=3", r"vocoder\.crops\.batch_size\b.*\b2\b.*\b3\b"),
         ("probe.penalties=0", r"probe\.penalties\b.*\b0\b.*\b1\b"),
         (
@@ -175,17 +174,6 @@ def test_an_option_that_will_not_do(word: str, told: str, tmp_path: Path) -> Non
         (("compare.methods=[ast]", "ast.fit.accumulation=3"), r"ast\.batches\.batch_size\b"),
         (("compare.methods=[simclr]", "baselines.simclr.fit.accumulation=5"), "baselines.simclr.batches.batch_size"),
         (("tokenizer.rates=[4,2]", "compare.assignments=soft"), r"\brates\b.*\bhard\b"),
-        (("lm.contrast_weight=1", "lm.contrast.temperature=0"), r"contrast\.temperature\b.*\b0\b"),
-        (("lm.contrast_weight=1", "lm.views.offsets=false"), r"\blm\.views\b"),
-        (
-            ("lm.contrast_weight=1", "tokenizer.patch.frames=1"),
-            r"\blm\.views\b",
-        ),
-        (("lm.contrast_weight=1", "lm.batches.batch_size=5"), r"lm\.batches\.batch_size\b.*\b5\b.*\b1\b"),
-        (
-            ("lm.contrast_weight=1", "lm.batches.batch_size=2"),
-            r"lm\.batches\.batch_size\b.*\b2\b.*lm\.contrast_weight\b.*\b2\b",
-        ),
         (("tokenizer.max_formants=0.2", "tokenizer.patch.mels=8"), r"tokenizer\.max_formants\b.*\bmels=null\b"),
     ],
 )

@@ -163,10 +163,6 @@ def test_the_models_work_from_the_run_folder(trained: Place) -> None:
     ("words", "message"),
     [
         (["lm.gpt.layers=2"], r"lm\.gpt\.layers\b.*\b2\b.*\b3 rates\b"),
-        (
-            ["lm.gpt.layers=3", "lm.contrast_weight=0.1"],
-            r"tokenizer\.rates\b.*\[8, 4, 2\].*lm\.contrast_weight\b.*\b0\.1\b",
-        ),
         (["lm.gpt.layers=3", "lm.look_ahead=-1"], r"lm\.look_ahead\b.*-1\b.*\b0\b"),
     ],
 )

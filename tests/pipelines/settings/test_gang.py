@@ -67,19 +67,6 @@ def test_several_processes_can(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("three")
-def test_a_contrastive_loss_is_not_computed_on_divided_weights(tmp_path: Path) -> None:
-    words = (
-        "lm.batches.batch_size=24",
-        "lm.contrast_weight=0.1",
-        "lm.views.warps=1",
-        "lm.fit.sharding=fsdp",
-        "stages=[lm,report]",
-    )
-    with pytest.raises(InputError, match=r"lm\.fit\.sharding\b.*\bfsdp\b.*lm\.contrast_weight\b.*\b0\.1\b"):
-        run_settings(composed(tmp_path, *words))
-
-
-@pytest.mark.usefixtures("three")
 def test_a_batch_that_processes_and_accumulation_cannot_share_is_refused(tmp_path: Path) -> None:
     words = ("lm.batches.batch_size=9", "lm.fit.accumulation=2", "stages=[lm,report]")
     with pytest.raises(InputError, match=r"batch_size\b.*\b9\b.*\b6\b.*\b6\b"):

@@ -13,13 +13,11 @@ from pipelines.settings.run import run_settings
 from pipelines.stages.audio_transformer import audio_transformer_features
 from pipelines.stages.features import frame_features
 from pipelines.stages.options import AudioTransformerSettings
-from pipelines.stages.soft_codes import filtered_features
 from pipelines.stages.spectrogram_transformer import ast_features
-from pipelines.stages.stored_arrays import heard_frames, open_heard
 from pipelines.stages.wav2vec2 import Body, speech_features
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
-from tests.pipelines.tiny import save_tokenizer, session_of, sweep
+from tests.pipelines.tiny import session_of, sweep
 from tests.pipelines.tiny_chain import composed
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.audio.waveform import FloatArray
@@ -58,16 +56,7 @@ def _of_audio_transformer(session: Session, manifest: Manifest, vectors: VectorC
     return audio_transformer_features(session, manifest, "random", None, own, RATE, vectors)
 
 
-def _of_filtered_codes(session: Session, manifest: Manifest, vectors: VectorConfig, folder: Path) -> object:
-    audio = save_tokenizer(folder, seed=0, mels=8).config.audio
-    made = [Entry(stage=name, key=name, folder=folder / name, reused=True) for name in ("tokenizer", "lm")]
-    heard = open_heard(heard_frames(session, manifest, audio, vectors), vectors)
-    return filtered_features(session, manifest, *made, vectors, heard)
-
-
-@pytest.mark.parametrize(
-    "features", [_of_frames, _of_a_speech_model, _of_ast, _of_audio_transformer, _of_filtered_codes]
-)
+@pytest.mark.parametrize("features", [_of_frames, _of_a_speech_model, _of_ast, _of_audio_transformer])
 def test_other_hearings_have_other_keys(features: Features, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     soundfile.write(tmp_path / "a.wav", sweep(0.5, RATE), RATE)
     clip = Clip(path="a.wav", num_samples=RATE // 2, sample_rate=RATE, size=0, sha256="a")

@@ -30,15 +30,3 @@ def test_processes_that_cannot_share_so_few_windows_are_told_what_to_change(tmp_
     settings = replace(run_settings(composed(tmp_path, "lm.batches.batch_size=48")).lm, batch_tokens=1000)
     with pytest.raises(InputError, match=r"lm\.batch_tokens\b.*\b1000\b.*\b3 processes\b.*\b4800\b"):
         settings.fitting(SEQUENCES, 100, streams=1, processes=3)
-
-
-def test_contrasted_windows_are_shared_in_pairs(tmp_path: Path) -> None:
-    settings = run_settings(composed(tmp_path, "lm.batches.batch_size=48", "lm.contrast_weight=1")).lm
-    settings = replace(settings, batch_tokens=1000)
-    assert [settings.fitting(SEQUENCES, 100, streams=1, processes=processes).batch_size for processes in (1, 2)] == [
-        8,
-        8,
-    ]
-    assert replace(settings, batch_tokens=1).fitting(SEQUENCES, 100, streams=1, processes=1).batch_size == 4
-    with pytest.raises(InputError, match=r"\b4 processes\b.*\b2 pairs\b"):
-        settings.fitting(SEQUENCES, 100, streams=1, processes=4)

@@ -1,0 +1,296 @@
+"""A causal transformer that reads log-mel and predicts the codes of the same sound: sound in, codes out.
+
+What k-means throws away is lost at the input of a GPT over codes. Here causal convolutions over log-mel stand in the
+place of the embedding of codes, and the targets stay codes, which are easier to predict than frames (NEST-RQ, Han et
+al., arXiv:2409.08680; Whisper-GPT, Verma, arXiv:2412.11449). The input is a changed copy of a clip: cut, faster or
+slower, with other formants, noise and masks. The targets are the codes of the unchanged clip, so the network learns to
+ignore the change (Gat et al., arXiv:2209.15483)::
+
+    patches of the changed copy      [ 0 ][ 1 ][ 2 ][ 3 ] ...       position t reads the patches up to t
+    codes of the unchanged clip      [ a ][ b ][ c ][ d ][ e ] ...  that cover the same sounds
+    targets, ahead 0                   a    b    c    d             of the patch that was just read
+    targets, ahead 2                   c    d    e                  of the patch two steps later
+
+Spectrograms are ``(batch, time, mels)``, normalised as for SimCLR.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lm.batches import UNCOUNTED, IndexArray
+from lm.bodies.augmentation import augment, draw_spread
+from lm.bodies.clips import Order, StoredClips, trim_rows
+from lm.bodies.convolutional import Frames, SpectrogramReader, pool_blocks
+from lm.bodies.options import PIECE_FRAMES, AugmentationConfig, ClipBatchConfig, SoundGPTConfig
+from lm.options import ONE_HEARING, VectorConfig
+from lm.probing.vectors import FloatArray, average
+from tokenizer.codes import IntArray
+from wordless.audio.recordings.hearings import HeardFrames
+from wordless.audio.recordings.manifest import Clip
+from wordless.audio.spectrogram import warp
+from wordless.base.causal_transformer import create_causal_transformer, inner_activations
+from wordless.base.devices import copy_to
+from wordless.base.saved_models import CONFIG, WEIGHTS, write_tensors
+
+if TYPE_CHECKING:
+    from fairseq2.nn import BatchLayout
+
+LAYER, TOGETHER = "inner", "all_inner"  # names of the vectors of a layer, and of all layers side by side
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundShape:
+    """What a model reads and predicts; follows from the tokenizer."""
+
+    mels: int
+    patch_frames: int
+    streams: int
+    codebook_size: int
+
+
+class SoundGPT(nn.Module):
+    """Log-mel ``(batch, time, mels)`` -> logits of the codes of the same and of later patches."""
+
+    def __init__(self, config: SoundGPTConfig, shape: SoundShape) -> None:
+        super().__init__()
+        self.config = config
+        self.shape = shape
+        dim = config.model_dim
+        self.project = nn.Linear(shape.patch_frames * shape.mels, dim)
+        self.convolutions = nn.ModuleList(nn.Conv1d(dim, dim, config.kernel) for _ in range(config.convolutions))
+        self.norm = nn.RMSNorm(dim)
+        self.dropout = nn.Dropout(config.dropout)
+        # Its embedding of tokens is left out: the convolutions stand in its place.
+        self.decoder = create_causal_transformer(
+            model_dim=dim,
+            layers=config.layers,
+            heads=config.heads,
+            ffn_dim=config.ffn_dim,
+            positions=max(config.context, PIECE_FRAMES) // shape.patch_frames + 1,
+            tokens=1,
+            pad=None,
+            tied=False,
+            dropout=config.dropout,
+            rope_theta=config.rope_theta,
+            init_std=config.init_std,
+        ).decoder
+        self.predict = nn.Linear(dim, len(config.ahead) * shape.streams * shape.codebook_size, bias=False)
+
+    @property
+    def hops(self) -> tuple[int, ...]:
+        """Frames between two positions of each layer."""
+        return (self.shape.patch_frames,) * self.config.layers
+
+    @property
+    def dim(self) -> int:
+        """Inner activations of a layer."""
+        return self.config.ffn_dim
+
+    def forward(self, spectrograms: Tensor) -> Tensor:
+        """Compute logits ``(batch, positions, ahead, streams, codebook_size)``."""
+        logits: Tensor = self.predict(self.decoder(*self._embed(spectrograms)))
+        ahead, shape = len(self.config.ahead), self.shape
+        return logits.reshape(*logits.shape[:2], ahead, shape.streams, shape.codebook_size)
+
+    def blocks(self, spectrograms: Tensor, lengths: Tensor) -> list[Frames]:
+        """Compute the inner activations ``(batch, positions, ffn_dim)`` of each layer, as `GPT.inner_activations` does.
+
+        A position after the end of a clip reads silence, and is not counted in its length.
+        """
+        activations = inner_activations(self.decoder, *self._embed(spectrograms))
+        positions = -(-lengths // self.shape.patch_frames)
+        return [(each, positions) for each in activations]
+
+    def _embed(self, spectrograms: Tensor) -> tuple[Tensor, "BatchLayout"]:
+        from fairseq2.nn import BatchLayout  # its import takes seconds
+
+        size = self.shape.patch_frames
+        whole = nn.functional.pad(spectrograms, (0, 0, 0, -spectrograms.shape[1] % size))
+        patches = whole.reshape(len(whole), -1, size * self.shape.mels)  # (N, T, M) -> (N, T / P, P * M)
+        projected = self.project(patches)
+        context = projected.transpose(1, 2)
+        for convolution in self.convolutions:
+            context = nn.functional.gelu(convolution(nn.functional.pad(context, (self.config.kernel - 1, 0))))
+        embedded = self.dropout(self.norm(projected + context.transpose(1, 2)))
+        return embedded, BatchLayout.of(embedded[..., 0])
+
+
+def create_sound_gpt(config: SoundGPTConfig, shape: SoundShape, *, seed: int) -> SoundGPT:
+    """Create a model whose weights follow from the seed; the caller's random state does not change."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SoundGPT(config, shape)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SoundBatch:
+    """Changed copies of clips, and the codes of the unchanged clips."""
+
+    spectrograms: Tensor  # (batch, time, mels), zeros beyond each copy's end
+    targets: Tensor  # (batch, positions, ahead, streams) int64 codes, or UNCOUNTED
+    codes: int  # number of counted targets; known on the host, which saves a query to the GPU
+
+    def to(self, device: torch.device) -> "SoundBatch":
+        """Return the same batch on a device."""
+        return replace(self, spectrograms=copy_to(self.spectrograms, device), targets=copy_to(self.targets, device))
+
+
+def loss(model: nn.Module, batch: SoundBatch) -> tuple[Tensor, int]:
+    """Compute the summed cross entropy in nats over the targets of the batch, and their number."""
+    logits = model(batch.spectrograms).flatten(0, 3)  # (N, T, A, S, K) -> (N * T * A * S, K)
+    nats = nn.functional.cross_entropy(logits.float(), batch.targets.flatten(), ignore_index=UNCOUNTED, reduction="sum")
+    return nats, batch.codes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CodedClips:
+    """Log-mel of clips, and their codes: patch ``p`` of a clip has code ``p``, so a clip may end within a patch."""
+
+    spectrograms: StoredClips
+    codes: StoredClips  # int32 (time, streams)
+    patch_frames: int
+
+    def passages(self, clips: IndexArray, starts: IndexArray, lengths: IndexArray) -> tuple[Tensor, Tensor]:
+        """Read ``lengths`` frames of clips from ``starts`` on, ``(batch, time, mels)`` and ``(batch,)``."""
+        begins = self.spectrograms.places[clips, 1] + starts
+        places = np.stack([self.spectrograms.places[clips, 0], begins, begins + lengths], axis=1)
+        cut = StoredClips(sources=self.spectrograms.sources, places=places)
+        return cut.read(np.arange(len(clips)), at_most=int(lengths.max()))
+
+    def targets(self, clips: IndexArray, patches: Sequence[IntArray]) -> list[IntArray]:
+        """Read the codes ``(positions, ahead, streams)`` of patches ``(positions, ahead)``; UNCOUNTED after the end."""
+        found = []
+        for clip, wanted in zip(clips, patches, strict=True):
+            source, begin, end = self.codes.places[clip].tolist()
+            last = end - begin - 1
+            codes = self.codes.sources[source][begin + np.minimum(wanted, last)].astype(np.int64)
+            found.append(np.where((wanted <= last)[..., None], codes, UNCOUNTED))
+        return found
+
+
+def covered_patches(start: int, speed: float, *, positions: int, ahead: Sequence[int], patch_frames: int) -> IntArray:
+    """Return the patch of the unchanged clip at the middle of each patch of a copy, ``(positions, ahead)``.
+
+    The copy begins at frame ``start`` and is ``speed`` times as fast: frame t of it is read at ``start + (t + 0.5) *
+    speed - 0.5``.
+    """
+    steps = np.arange(positions)[:, None] + np.asarray(ahead)
+    middle = start + (steps + 0.5) * patch_frames * speed
+    return np.asarray(np.floor(middle / patch_frames), np.int32)
+
+
+class SoundBatches:
+    """Endless shuffled epochs of changed copies. As clips may be mixed, every process makes the whole batch."""
+
+    def __init__(
+        self,
+        clips: CodedClips,
+        config: ClipBatchConfig,
+        augmentation: AugmentationConfig,
+        *,
+        ahead: Sequence[int],
+        std: Tensor,
+    ) -> None:
+        self._clips = clips
+        self._config = config
+        self._augmentation = augmentation
+        self._ahead = tuple(ahead)
+        self._std = std
+        self._order = Order(clips.spectrograms.lengths, config)
+
+    def batch(self, step: int, part: int, parts: int) -> SoundBatch:
+        """Return share ``part`` of ``parts`` of the batch of a step."""
+        rows = self._config.share(part, parts)
+        clips, generator = self._order.clips(step), self._order.generator(step)
+        own, size = self._augmentation, self._clips.patch_frames
+        whole = torch.from_numpy(self._clips.spectrograms.lengths[clips])
+        shares = 1 - (1 - own.crop) * torch.rand(len(clips), generator=generator)
+        kept = (whole * shares).round().long().clamp(min=1, max=self._config.max_frames)
+        starts = (torch.rand(len(clips), generator=generator, dtype=torch.float64) * (whole - kept + 1)).long()
+        speeds = (draw_spread(len(clips), generator) * math.log1p(own.speed)).exp()
+        formants = (draw_spread(len(clips), generator) * math.log1p(own.formant)).exp()
+        read, _ = self._clips.passages(clips, starts.numpy(), kept.numpy())
+        warped, lengths = warp(read, kept, speeds=speeds, formants=formants)
+        in_place = replace(own, crop=1.0, speed=0.0, formant=0.0)  # time and bands stay where they are from here on
+        changed, lengths = augment(warped, lengths, in_place, generator, std=self._std)
+        patches = [
+            covered_patches(start, speed, positions=-(-length // size), ahead=self._ahead, patch_frames=size)
+            for start, speed, length in zip(starts.tolist(), speeds.tolist(), lengths.tolist(), strict=True)
+        ]
+        targets = self._clips.targets(clips, patches)[rows]
+        return _collate(*trim_rows(changed, lengths, rows), targets, size)
+
+
+def validation_batches(clips: CodedClips, *, ahead: Sequence[int], batch_size: int, at_most: int) -> list[SoundBatch]:
+    """Return the first ``at_most`` frames of every clip, unchanged, in batches of similar length."""
+    order = np.argsort(clips.spectrograms.lengths, kind="stable")
+    batches, size = [], clips.patch_frames
+    for first in range(0, len(order), batch_size):
+        rows = order[first : first + batch_size]
+        kept = np.minimum(clips.spectrograms.lengths[rows], at_most)
+        frames, lengths = clips.passages(rows, np.zeros_like(rows), kept)
+        patches = [
+            covered_patches(0, 1.0, positions=-(-length // size), ahead=ahead, patch_frames=size)
+            for length in lengths.tolist()
+        ]
+        batches.append(_collate(frames, lengths, clips.targets(rows, patches), size))
+    return batches
+
+
+def _collate(frames: Tensor, lengths: Tensor, targets: Sequence[IntArray], patch_frames: int) -> SoundBatch:
+    positions = -(-int(lengths.max()) // patch_frames)
+    padded = np.full((len(targets), positions, *targets[0].shape[1:]), UNCOUNTED, np.int64)
+    for row, own in zip(padded, targets, strict=True):
+        row[: len(own)] = own
+    return SoundBatch(spectrograms=frames, targets=torch.from_numpy(padded), codes=int((padded != UNCOUNTED).sum()))
+
+
+def save_sound_gpt(model: SoundGPT, folder: Path) -> None:
+    """Write weights and config."""
+    write_tensors(folder / WEIGHTS, model.state_dict())
+    about = {"gpt_sound": asdict(model.config), "shape": asdict(model.shape)}
+    (folder / CONFIG).write_text(json.dumps(about, indent=2) + "\n")
+
+
+@lru_cache(maxsize=1)
+def _load(folder: Path, device: str) -> SoundGPT:
+    """Load a model that `save_sound_gpt` wrote, in evaluation mode; once in each process."""
+    from safetensors.torch import load_file
+
+    about = json.loads((folder / CONFIG).read_text())
+    config = SoundGPTConfig(**{**about["gpt_sound"], "ahead": tuple(about["gpt_sound"]["ahead"])})
+    model = create_sound_gpt(config, SoundShape(**about["shape"]), seed=0)
+    model.load_state_dict(load_file(folder / WEIGHTS))
+    return model.eval().to(device)
+
+
+@torch.inference_mode()
+def sound_features(
+    folder: Path,
+    device: str,
+    reader: SpectrogramReader,
+    clips: Sequence[Clip],
+    vectors: VectorConfig = ONE_HEARING,
+    heard: HeardFrames | None = None,
+) -> list[dict[str, FloatArray]]:
+    """Compute the pooled inner activations of each clip, averaged over its hearings, as `block_features` does."""
+    model = _load(folder, device)
+    lengths, sources, counts = list[int](), list[Iterator[Tensor]](), list[int]()
+    for clip in clips:
+        others = [] if heard is None else [reader.normalised(each) for each in heard.of(clip)]
+        lengths += [reader.num_frames(clip), *map(len, others)]
+        sources += [reader.pieces(clip), *(iter(torch.split(each, PIECE_FRAMES)) for each in others)]
+        counts.append(1 + len(others))
+    pooled = iter(pool_blocks(model, lengths, sources, vectors.poolings, layer=LAYER, device=device))
+    averages = [average(cast("Iterator[Mapping[str, FloatArray]]", islice(pooled, count))) for count in counts]
+    return [vectors.select(each, model.config.layers, layer=LAYER, together=TOGETHER) for each in averages]

@@ -1,0 +1,54 @@
+"""The causal transformer that reads log-mel and predicts codes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.methods.method import Line, Made, Method, Row, Training
+
+if TYPE_CHECKING:
+    from pipelines.methods.study import Options, Study
+    from pipelines.stages.options import SoundGPTSettings
+
+
+def _settings(options: Options) -> SoundGPTSettings:
+    from pipelines.stages.options import SoundGPTSettings
+
+    return options.group(SoundGPTSettings)
+
+
+def _features(study: Study) -> Made:
+    from pipelines.stages.options import TokenizerSettings
+    from pipelines.stages.sound_gpt import sound_gpt, sound_gpt_features
+    from pipelines.stages.stored_arrays import spectrograms
+
+    session, options, finest, own = study.session, study.options, study.entries.finest, _settings(study.options)
+    extra = [spectrograms(session, each, options.audio, finest.sample) for each in study.unlabelled]
+    coded = [(frames, each.codes) for frames, each in zip(extra, study.entries.unlabelled, strict=True)]
+    frames = options.group(TokenizerSettings).patch.frames
+    trained = sound_gpt(session, (study.spectrograms, finest.codes), coded, own, patch_frames=frames)
+    features = sound_gpt_features(
+        session, study.manifest, options.audio, finest.sample, trained, own, study.vectors, study.heard
+    )
+    data = (study.spectrograms, trained, *study.heard_entries)
+    return Made(trained=data, unlabelled=tuple(extra), features=features)
+
+
+def _vector_size(options: Options) -> int:
+    model = _settings(options).model
+    return options.compare.vectors.network_size(model.layers, model.ffn_dim)
+
+
+GPT_SOUND = Method(
+    row=Row(
+        name="gpt_sound",
+        kind="self_supervised",
+        title="GPT that reads sound",
+        line=Line(marker="P"),
+        places=("learning curves", "groups", "summary", "key figures"),
+    ),
+    input="log_mel",
+    vector_size=_vector_size,
+    features=_features,
+    training=Training(option="gpt_sound", options=_settings, loss="nats per code"),
+)

@@ -1,0 +1,117 @@
+"""The causal transformer that reads log-mel and predicts codes: its training, and features of its layers for probes."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from lm.bodies.clips import StoredClips
+from lm.bodies.convolutional import SpectrogramReader, clips_together
+from lm.bodies.sound_gpt import (
+    LAYER,
+    TOGETHER,
+    CodedClips,
+    SoundBatches,
+    SoundShape,
+    create_sound_gpt,
+    loss,
+    save_sound_gpt,
+    sound_features,
+    validation_batches,
+)
+from lm.options import ONE_HEARING, VectorConfig
+from pipelines.stages.baselines import TRAINED
+from pipelines.stages.options import SoundGPTSettings
+from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms, stored_std
+from pipelines.store.session import Session
+from pipelines.store.store import METHOD, Entry, Recipe
+from pipelines.store.stored_features import FEATURES, stacked_rows, write_features
+from tokenizer.codes import CodesFormat
+from tokenizer.parquet import read_codes
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.recordings.hearings import HeardFrames
+from wordless.audio.recordings.manifest import SPLITS, Manifest, Split, audio_hash
+
+NAME = "gpt_sound"
+Coded = tuple[Entry, Entry]  # of `spectrograms`, and of the codes of the same clips
+
+
+def sound_gpt(
+    session: Session, corpus: Coded, extra: list[Coded], settings: SoundGPTSettings, *, patch_frames: int
+) -> Entry:
+    """Train on the training clips and on each ``extra`` source of clips; the entry holds the weights.
+
+    ``patch_frames`` are those of the tokenizer.
+    """
+    inputs = {"spectrograms": corpus[0], "codes": corpus[1], "unlabelled": [entry for each in extra for entry in each]}
+    recipe = Recipe(NAME, 1, config={NAME: settings, "patch_frames": patch_frames}, inputs=inputs)
+
+    def make(folder: Path) -> None:
+        format = read_codes(corpus[1].folder)[0]
+        train, held_out = (_coded_clips(corpus, split, patch_frames) for split in TRAINED_ON)
+        for source in extra:
+            train = _joined(train, _coded_clips(source, "train", patch_frames))
+        model = create_sound_gpt(settings.model, _shape(format, train, patch_frames), seed=settings.fit.seed)
+        ahead, size = settings.model.ahead, settings.batches.batch_size
+        std = stored_std(corpus[0])
+        batches = SoundBatches(train, settings.batches, settings.augmentation, ahead=ahead, std=std)
+        fixed = validation_batches(held_out, ahead=ahead, batch_size=size, at_most=settings.batches.max_frames)
+        session.train(NAME, f"{NAME}.fit", model, batches, fixed, loss, settings.fit, folder)
+        if session.gang.rank == 0:
+            save_sound_gpt(model, folder)
+
+    return session.obtain(recipe, f"GPT of sound, {settings.fit.summary}", make, files=TRAINED, together=True)
+
+
+def _shape(format: CodesFormat, clips: CodedClips, patch_frames: int) -> SoundShape:
+    return SoundShape(
+        mels=clips.spectrograms.width,
+        patch_frames=patch_frames,
+        streams=format.streams,
+        codebook_size=format.codebook_size,
+    )
+
+
+def _coded_clips(source: Coded, split: Split, patch_frames: int) -> CodedClips:
+    """Read the clips of a split that have a code."""
+    spectrograms, names = stored_spectrograms(source[0], split)
+    codes = {each.name: each.codes.values for each in read_codes(source[1].folder)[1] if len(each.codes.values)}
+    rows = [row for row, name in enumerate(names) if name in codes]
+    return CodedClips(
+        spectrograms=spectrograms.of_rows(rows),
+        codes=StoredClips.together([codes[names[row]].astype(np.int32) for row in rows]),
+        patch_frames=patch_frames,
+    )
+
+
+def _joined(first: CodedClips, second: CodedClips) -> CodedClips:
+    return CodedClips(
+        spectrograms=first.spectrograms.followed_by(second.spectrograms),
+        codes=first.codes.followed_by(second.codes),
+        patch_frames=first.patch_frames,
+    )
+
+
+def sound_gpt_features(
+    session: Session,
+    manifest: Manifest,
+    audio: SpectrogramConfig,
+    sample: Entry,
+    trained: Entry,
+    settings: SoundGPTSettings,
+    vectors: VectorConfig = ONE_HEARING,
+    heard: HeardFrames | None = None,
+) -> Entry:
+    """Compute the pooled inner activations of every layer, and of all layers side by side, from the recordings."""
+    config = {METHOD: NAME, "compare": vectors.network_key, "audio": audio}
+    inputs = {"encoder": trained, "sample": sample, "recordings": audio_hash(manifest, SPLITS)}
+    recipe = Recipe(f"{NAME}_features", 1, config=config, inputs={**inputs, "hearings": heard and heard.key})
+    reader = SpectrogramReader(root=manifest.root, audio=audio, sample=sample.folder)
+    work = partial(sound_features, trained.folder, str(session.gang.device), reader, vectors=vectors, heard=heard)
+
+    def make(folder: Path) -> None:
+        rows = stacked_rows(session.each_together(NAME, work, clips_together(reader, manifest.clips, vectors)))
+        wanted = vectors.keys(settings.model.layers, layer=LAYER, together=TOGETHER)
+        write_features(folder, {key: rows[key] for key in wanted}, of=NAME)
+
+    return session.obtain(recipe, f"{NAME} representations of {len(manifest.clips)} clips", make, files=[FEATURES])

@@ -1,0 +1,144 @@
+"""The GPT that reads sound: which codes it is to predict, and that it reads nothing from the future."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from lm.batches import UNCOUNTED
+from lm.bodies.clips import StoredClips
+from lm.bodies.options import AugmentationConfig, ClipBatchConfig, SoundGPTConfig
+from lm.bodies.sound_gpt import (
+    CodedClips,
+    SoundBatches,
+    SoundShape,
+    covered_patches,
+    create_sound_gpt,
+    loss,
+    validation_batches,
+)
+from tokenizer.codes import IntArray
+from wordless.audio.spectrogram import warp
+
+MELS, SIZE, STREAMS, CODES = 6, 2, 2, 40
+AHEAD = (0, 1, 3)
+MODEL = SoundGPTConfig(model_dim=16, layers=2, heads=2, ffn_dim=24, ahead=AHEAD, dropout=0.0)
+SHAPE = SoundShape(mels=MELS, patch_frames=SIZE, streams=STREAMS, codebook_size=CODES)
+UNCHANGED = AugmentationConfig(
+    crop=1.0, speed=0.0, formant=0.0, gain_db=0.0, mix=0.0, noise=0.0, time_masks=0, mel_masks=0
+)
+CONFIG = ClipBatchConfig(batch_size=6, max_frames=60)
+
+
+def clips(lengths: Sequence[int] = (9, 14, 20, 21, 30, 33)) -> CodedClips:
+    """Clips in which a frame holds the clip's number and its own number; a patch's code is its number, then + 1."""
+    frames = [np.tile(np.arange(length, dtype=np.float32)[:, None], MELS) for length in lengths]
+    for number, each in enumerate(frames):
+        each[:, 0] = number
+    codes: list[IntArray] = [
+        np.stack([np.arange(-(-length // SIZE)), np.arange(-(-length // SIZE)) + 1], axis=1).astype(np.int32)
+        for length in lengths
+    ]
+    return CodedClips(spectrograms=StoredClips.together(frames), codes=StoredClips.together(codes), patch_frames=SIZE)
+
+
+@pytest.mark.parametrize("speed", [0.8, 1.0, 1.3])
+@pytest.mark.parametrize("start", [0, 3])
+def test_a_patch_of_a_copy_has_the_code_of_the_sound_at_its_middle(start: int, speed: float) -> None:
+    """The oracle: each frame holds its own time, so the warped copy says which time each of its patches comes from."""
+    time = torch.arange(80.0)[None, :, None]
+    copy, lengths = warp(
+        time, torch.tensor([60]), speeds=torch.tensor([speed]), formants=torch.ones(1), starts=torch.tensor([start])
+    )
+    positions = int(lengths) // SIZE - 1  # the last patch may reach beyond the passage
+    middles = copy[0, : positions * SIZE, 0].reshape(positions, SIZE).mean(1).numpy()  # of the frames' centres
+    found = covered_patches(start, speed, positions=positions, ahead=(0,), patch_frames=SIZE)[:, 0]
+    inside = np.abs((middles + 0.5) % SIZE) > 1e-3  # a middle on a border belongs to either patch
+    np.testing.assert_array_equal(found[inside], np.floor((middles + 0.5) / SIZE)[inside])
+
+
+def test_targets_are_the_codes_ahead_and_end_with_the_clip() -> None:
+    own = clips()
+    [batch] = validation_batches(own, ahead=AHEAD, batch_size=6, at_most=60)
+    for row, frames in enumerate((9, 14, 20, 21, 30, 33)):
+        patches = -(-frames // SIZE)
+        for position in range(batch.targets.shape[1]):
+            for place, ahead in enumerate(AHEAD):
+                code = position + ahead
+                wanted = [code, code + 1] if position < patches and code < patches else [UNCOUNTED] * 2
+                assert batch.targets[row, position, place].tolist() == wanted
+    assert batch.codes == int((batch.targets != UNCOUNTED).sum())
+
+
+def test_a_cut_copy_keeps_its_codes() -> None:
+    """Copies are cut at any frame: the code of a patch is that of the unchanged clip at the patch's middle."""
+    batches = SoundBatches(
+        clips(), CONFIG, AugmentationConfig(**{**vars(UNCHANGED), "crop": 0.4}), ahead=AHEAD, std=torch.ones(MELS)
+    )
+    starts = set()
+    for step in range(4):
+        batch = batches.batch(step, 0, 1)
+        for frames, targets in zip(batch.spectrograms, batch.targets, strict=True):
+            positions = int((targets[:, 0, 0] != UNCOUNTED).sum())
+            starts.add(int(frames[0, 1]))
+            for position in range(positions):
+                first = frames[SIZE * position, 1]
+                assert int(targets[position, 0, 0]) == (first + SIZE / 2) // SIZE
+    assert len(starts) > 3
+
+
+def test_parts_together_are_the_whole_batch_of_a_step() -> None:
+    batches = SoundBatches(clips(), CONFIG, AugmentationConfig(mix=0.5), ahead=AHEAD, std=torch.ones(MELS))
+    whole, again, parts = batches.batch(2, 0, 1), batches.batch(2, 0, 1), [batches.batch(2, part, 2) for part in (0, 1)]
+    assert torch.equal(whole.spectrograms, again.spectrograms)
+    assert torch.equal(whole.targets, again.targets)
+    assert sum(part.codes for part in parts) == whole.codes
+    for number, part in enumerate(parts):
+        wanted = whole.spectrograms[number::2, : part.spectrograms.shape[1]]
+        assert torch.equal(part.spectrograms, wanted)
+        assert torch.equal(part.targets, whole.targets[number::2, : part.targets.shape[1]])
+
+
+def test_the_loss_is_the_mean_over_counted_codes_alone() -> None:
+    model = create_sound_gpt(MODEL, SHAPE, seed=0).eval()
+    [batch] = validation_batches(clips(), ahead=AHEAD, batch_size=6, at_most=60)
+    total, count = loss(model, batch)
+    logits = model(batch.spectrograms).log_softmax(-1).detach()
+    wanted = 0.0
+    for place in (batch.targets != UNCOUNTED).nonzero().tolist():
+        wanted -= float(logits[(*place, int(batch.targets[tuple(place)]))])
+    assert count == batch.codes
+    assert total.item() == pytest.approx(wanted, rel=1e-4)
+
+
+def test_layers_read_the_past_alone_and_padding_changes_nothing() -> None:
+    model = create_sound_gpt(MODEL, SHAPE, seed=0).eval()
+    frames = torch.randn(2, 20, MELS, generator=torch.Generator().manual_seed(0))
+    frames[1, 13:] = 0.0
+    layers = model.blocks(frames, torch.tensor([20, 13]))
+    alone = model.blocks(frames[1:, :13], torch.tensor([13]))
+    future = frames.clone()
+    future[0, 12:] += 1.0
+    changed = model.blocks(future, torch.tensor([20, 13]))
+    assert len(layers) == len(model.hops) == MODEL.layers
+    for (states, lengths), (own, _), (other, _) in zip(layers, alone, changed, strict=True):
+        assert lengths.tolist() == [10, 7]
+        assert states.shape == (2, 10, model.dim)
+        torch.testing.assert_close(states[1, :7], own[0])
+        torch.testing.assert_close(states[0, :6], other[0, :6])
+        assert not torch.allclose(states[0, 6:], other[0, 6:])
+
+
+def test_a_few_steps_learn_the_codes() -> None:
+    model = create_sound_gpt(MODEL, SHAPE, seed=0).train()
+    batches = SoundBatches(clips(), CONFIG, UNCHANGED, ahead=AHEAD, std=torch.ones(MELS))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    losses = []
+    for step in range(40):
+        total, count = loss(model, batches.batch(step, 0, 1))
+        optimiser.zero_grad()
+        (total / count).backward()
+        optimiser.step()
+        losses.append(float(total / count))
+    assert losses[-1] < 0.5 * losses[0]
