@@ -53,10 +53,9 @@ def demo(config: dict[str, object]) -> None:
         part_of(settings.model, "tokenizer")
     if find_spec("gradio") is None:
         raise InputError("the page needs Gradio, which is not installed; call: pip install 'wordless[demo]'")
-    from pipelines.demonstration.server import require_free, serve
+    from pipelines.demonstration.server import free_port, serve
 
-    if settings.port:
-        require_free(settings.port)
+    free_port(settings.port)
     run_of(settings.model)
     serve(settings)
 

@@ -14,6 +14,7 @@ A timestamp is the centre of what its code stands for, in milliseconds::
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -81,8 +82,19 @@ def load_model(model_file_path: str = "") -> HearModel:
         )
     tokenizer = Tokenizer.from_pretrained(part_of(folder, "tokenizer"))
     language_model = LanguageModel.from_pretrained(part_of(folder, "lm"))
-    layers, pooling = _choose(folder, language_model.gpt.config.layers)
-    return HearModel(tokenizer, language_model, layers=layers, pooling=pooling)
+    count = language_model.gpt.config.layers
+    layers, pooling = tuple(range(count // 3 + 1, max(count - count // 3, count // 3 + 1) + 1)), "thirds"
+    comparison = read_results(folder).get("comparison") if (folder / RESULTS).is_file() else None
+    row = comparison.tested.get(GPT) if comparison else None
+    if row is not None and row.candidate is not None:
+        found = re.fullmatch(rf"layer_([0-9]{{1,6}})|all_layers(?:{WITH_INPUT})?", row.layer or "")
+        if found is None or row.pooling not in ALL_POOLINGS or not 1 <= int(found[1] or 1) <= count:
+            raise InputError(
+                f"the probe of {folder} chose {row.candidate}; HEAR reads the states of the model's {count} layers; "
+                "compare with compare.states=[residual], or copy the run without results.json to take the middle layers"
+            )
+        layers, pooling = (int(found[1]),) if found[1] else tuple(range(1, count + 1)), row.pooling
+    return HearModel(tokenizer, language_model, layers=layers, pooling=cast(Pooling, pooling))
 
 
 def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
@@ -118,27 +130,7 @@ def _codes(audio: object, model: HearModel) -> list[Codes]:
     """Encode each sound by itself."""
     if not isinstance(audio, Tensor) or audio.ndim != 2 or not audio.is_floating_point() or 0 in audio.shape:
         given = f"{audio.dtype} of shape {tuple(audio.shape)}" if isinstance(audio, Tensor) else type(audio).__name__
-        problem = f"audio is {given}"
-        raise InputError(
-            f"{problem}; it must be floating point, (n_sounds, n_samples), a tensor with at least one of each"
-        )
+        rule = "it must be floating point, (n_sounds, n_samples), a tensor with at least one of each"
+        raise InputError(f"audio is {given}; {rule}")
     sounds = [Waveform(samples=mono(sound, name="audio"), sample_rate=model.sample_rate) for sound in audio]
     return [model.tokenizer.encode(sound) for sound in sounds]
-
-
-def _choose(folder: Path, layers: int) -> tuple[tuple[int, ...], Pooling]:
-    """Return the layers and the pooling that the run's probe chose, or else the default."""
-    comparison = read_results(folder).get("comparison") if (folder / RESULTS).is_file() else None
-    row = comparison.tested.get(GPT) if comparison else None
-    if row is None or row.candidate is None:
-        first = layers // 3 + 1
-        return tuple(range(first, max(layers - layers // 3, first) + 1)), "thirds"
-    found = re.fullmatch(rf"layer_([0-9]{{1,6}})|all_layers(?:{WITH_INPUT})?", row.layer or "")
-    pooling = next((pooling for pooling in ALL_POOLINGS if found and pooling == row.pooling), None)
-    if found is None or pooling is None or not 1 <= int(found[1] or 1) <= layers:
-        problem = f"the probe of {folder} chose {row.candidate}; HEAR reads the states of the model's {layers} layers"
-        remedy = (
-            "compare with compare.states=[residual], or copy the run without results.json to take the middle layers"
-        )
-        raise InputError(f"{problem}; {remedy}")
-    return (int(found[1]),) if found[1] else tuple(range(1, layers + 1)), pooling

@@ -18,6 +18,8 @@ from wordless.base.options import REQUIRED, Options, option
 
 Part = Literal["tokenizer", "lm", "vocoder", "probe"]  # folders of a run that may be published
 ONNX_PARTS: tuple[Part, ...] = ("tokenizer", "lm")
+ONNX = ("onnx", "onnxscript", "onnxruntime")  # libraries that write and run ONNX files
+RESULTS = "results.json"  # is written last
 LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,39}")
 
 
@@ -65,46 +67,28 @@ class PublishConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.format == "hub":
-            self._require_repository()
-        else:
-            self._require_files()
-        if self.parts is not None and "tokenizer" not in self.parts:
-            rule = "name the tokenizer among them: no other model can be used without it"
-            raise InputError(option="parts", value=self.parts, rule=rule)
-        if self.licence is not None and not LICENCE.fullmatch(self.licence):
-            rule = "name it as the hub does, such as cc-by-4.0, apache-2.0 or other"
-            raise InputError(option="licence", value=self.licence, rule=rule)
-        if self.description is not None and (self.format != "start" or not self.description.strip()):
-            rule = "the card of start weights (format=start) has a sentence or more of it: write one, or leave it out"
-            raise InputError(option="description", value=self.description, rule=rule)
-
-    def _require_repository(self) -> None:
-        if not self.repo:
-            rule = (
-                "name a repository of the Hugging Face hub, repo=user/name, or write files, format=onnx output=FOLDER"
-            )
-            raise InputError(option="repo", value="", rule=rule)
-        require_repo(self.repo, option="repo")
-        if self.output is not None:
-            rule = "only format=onnx and format=start write files: leave it out"
-            raise InputError(option="output", value=self.output, rule=rule)
-
-    def _require_files(self) -> None:
-        """Refuse options of the hub beside those of files in a folder, and parts that these files are not made of."""
-        if self.output is None:
-            rule = f"format={self.format} writes into a folder: output=FOLDER"
-            raise InputError(option="output", value=None, rule=rule)
-        require_kind(self.output, (), possible="a folder")
-        plain = {"repo": "", "upload": False, "private": True, "report": False}
-        plain |= {"parts": None} if self.format == "start" else {"licence": None}
-        for name, value in plain.items():
-            if getattr(self, name) != value:
-                rule = f"format={self.format} does not read it: leave it out"
+        hub, parts, idle = self.format == "hub", self.parts, f"format={self.format} does not read it: leave it out"
+        unread: dict[str, object] = {"output": None} if hub else {"repo": "", "upload": False, "private": True}
+        unread |= {} if hub else {"report": False, **({"parts": None} if self.format == "start" else {"licence": None})}
+        to_hub = "name a repository of the Hugging Face hub, repo=user/name, or write files, format=onnx output=FOLDER"
+        alone = "name the tokenizer among them: no other model can be used without it"
+        text = "the card of start weights (format=start) has a sentence or more of it: write one, or leave it out"
+        no_text = self.description is not None and (self.format != "start" or not self.description.strip())
+        for name, broken, rule in (
+            ("repo", hub and not self.repo, to_hub),
+            ("output", not hub and self.output is None, f"format={self.format} writes into a folder: output=FOLDER"),
+            *((name, getattr(self, name) != value, idle) for name, value in unread.items()),
+            ("parts", not hub and bool({*(parts or ())} - {*ONNX_PARTS}), "choose of tokenizer and lm for ONNX files"),
+            ("parts", parts is not None and "tokenizer" not in parts, alone),
+            ("licence", not LICENCE.fullmatch(self.licence or "mit"), "name it as the hub does, such as cc-by-4.0"),
+            ("description", no_text, text),
+        ):
+            if broken:
                 raise InputError(option=name, value=getattr(self, name), rule=rule)
-        if others := [part for part in self.parts or () if part not in ONNX_PARTS]:
-            rule = f"of {', '.join(others)} no ONNX file is made: choose tokenizer and lm"
-            raise InputError(option="parts", value=self.parts, rule=rule)
+        if self.format == "hub":
+            require_repo(self.repo, option="repo")
+        elif self.output is not None:
+            require_kind(self.output, (), possible="a folder")
 
     @property
     def address(self) -> HubAddress:
@@ -112,42 +96,34 @@ class PublishConfig(Options):
         return HubAddress(repo=self.repo)
 
 
-RESULTS = "results.json"  # is written last
-ONNX = ("onnx", "onnxscript", "onnxruntime")  # libraries that write and run ONNX files
-
-
 def publish(config: dict[str, object]) -> None:
-    """Show what would be uploaded, or upload it."""
+    """Show what would be uploaded, or upload it, or write files."""
     settings = build(PublishConfig, config, name="")
-    if settings.format != "hub":
-        return _write_files(settings)
-    require_finished(settings.run)
-    if settings.upload:
-        require_uploadable(settings)
-    from pipelines.publishing.hub import publish_models  # seconds of imports, which a mistake need not wait for
-
-    publish_models(settings)
-
-
-def _write_files(settings: PublishConfig) -> None:
+    run, output = settings.run, settings.output
     missing = [name for name in ONNX if find_spec(name) is None] if settings.format == "onnx" else []
     if missing:
         raise InputError(
             f"format=onnx needs {', '.join(missing)}, not installed here; call: pip install 'wordless[onnx]'"
         )
-    require_finished(settings.run)
-    assert settings.output is not None, "the options demand one"
-    if is_finetuned(settings.run):
-        problem = f"run={settings.run} is a fine-tuned model, of which format={settings.format} writes nothing"
+    require_finished(run)
+    # Seconds of imports, which a mistake need not wait for.
+    if output is None:
+        if settings.upload:
+            require_uploadable(settings)
+        from pipelines.publishing.hub import publish_models
+
+        return publish_models(settings)
+    if is_finetuned(run):
+        problem = f"run={run} is a fine-tuned model, of which format={settings.format} writes nothing"
         raise InputError(f"{problem}; name a run")
-    prepare_output(settings.output)
+    prepare_output(output)
     if settings.format == "start":
         from pipelines.publishing.start_weights import write_start_weights
 
         return write_start_weights(settings)
     from pipelines.publishing.onnx_models import write_onnx_models
 
-    write_onnx_models(settings)
+    return write_onnx_models(settings)
 
 
 def require_finished(run: Path) -> None:

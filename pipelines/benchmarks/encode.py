@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,22 +20,6 @@ from wordless.audio.reading import resample_blocks
 from wordless.audio.recordings.recording_paths import Recordings
 from wordless.audio.waveform import FloatArray, equal_blocks
 from wordless.base.errors import InputError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Speed:
-    """Measurements with one source of sound."""
-
-    source: str
-    sound_seconds: float
-    total: Timing
-    parts: dict[str, Timing]  # parts of the total, each measured alone on the same blocks
-    bare: dict[str, Timing]  # the same work by the libraries alone, on whole recordings
-
-    @property
-    def times_real_time(self) -> float:
-        """Seconds of sound per second of time."""
-        return self.sound_seconds / self.total.seconds
 
 
 def measure_encoding(
@@ -59,109 +43,80 @@ def measure_encoding(
         sources = {"16 kHz WAV": [wav], "44.1 kHz Ogg Vorbis": [ogg]}
         if recordings is not None:
             sources[str(recordings.root)] = [recordings.root / path for path in recordings.paths]
-        speeds = [measure(name, files, tokenizer, repeats) for name, files in sources.items()]
-    for speed in speeds:
-        show(speed, Console())
-    return {"encode": [{**asdict(speed), "times_real_time": speed.times_real_time} for speed in speeds]}
+        return {"encode": [_measure(name, files, tokenizer, repeats) for name, files in sources.items()]}
 
 
-def measure(name: str, files: Sequence[Path], tokenizer: Tokenizer, repeats: int) -> Speed:
+def _measure(source: str, files: Sequence[Path], tokenizer: Tokenizer, repeats: int) -> dict[str, object]:
     """Time the whole and its parts, each alone; the input of a part is the output of the previous one."""
-    rate = tokenizer.config.audio.sample_rate
+    audio = tokenizer.config.audio
     total = timed(lambda: [tokenizer.encode_file(file) for file in files], repeats)
-    reading, sounds = _reading(files, repeats)
-    resampling, resampled = _resampling(sounds, rate, repeats)
-    return Speed(
-        source=name,
-        sound_seconds=sum(len(samples) / own_rate for samples, own_rate in sounds),
-        total=total,
-        parts={"reading": reading, "resampling": resampling, **_network(resampled, tokenizer, repeats)},
-        bare=_bare(files, sounds, resampled, tokenizer, repeats),
-    )
-
-
-def _reading(files: Sequence[Path], repeats: int) -> tuple[Timing, list[tuple[FloatArray, int]]]:
-    """Decode and mix in blocks of 2 s, as `read_blocks` does."""
+    parts: dict[str, Timing] = {}
 
     def read(file: Path) -> tuple[list[FloatArray], int]:
+        """Decode and mix in blocks of 2 s, as `read_blocks` does."""
         with open_recording(file) as recording:
             return list(mono_blocks(recording, 2 * recording.samplerate)), recording.samplerate
 
-    timing = timed(lambda: [read(file) for file in files], repeats)
-    return timing, [(np.concatenate([*blocks, np.zeros(0, np.float32)]), rate) for blocks, rate in map(read, files)]
+    parts["reading"] = timed(lambda: [read(file) for file in files], repeats)
+    none = np.zeros(0, np.float32)
+    sounds = [(np.concatenate([*blocks, none]), rate) for blocks, rate in map(read, files)]
 
+    def resample(samples: FloatArray, rate: int) -> list[FloatArray]:
+        return list(resample_blocks(equal_blocks([samples], 2 * rate), rate, audio.sample_rate))
 
-def _resampling(sounds: Sequence[tuple[FloatArray, int]], rate: int, repeats: int) -> tuple[Timing, list[FloatArray]]:
-    def resample(samples: FloatArray, own_rate: int) -> list[FloatArray]:
-        return list(resample_blocks(equal_blocks([samples], 2 * own_rate), own_rate, rate))
+    parts["resampling"] = timed(lambda: [resample(*sound) for sound in sounds], repeats)
+    resampled = [np.concatenate([*resample(*sound), none]) for sound in sounds]
 
-    timing = timed(lambda: [resample(*sound) for sound in sounds], repeats)
-    return timing, [np.concatenate([*resample(*sound), np.zeros(0, np.float32)]) for sound in sounds]
-
-
-def _network(sounds: Sequence[FloatArray], tokenizer: Tokenizer, repeats: int) -> dict[str, Timing]:
-    """Time mel, network and codebook search on the tokenizer's own blocks; the last block is padded."""
+    # Mel, network and codebook search, on the tokenizer's own blocks; the last block is padded.
     size = PATCHES_PER_BLOCK * tokenizer.config.samples_per_code
-    context = tokenizer.config.audio.left_context
     blocks = [
-        torch.from_numpy(np.pad(block, (context, size - len(block))))[None]
-        for samples in sounds
+        torch.from_numpy(np.pad(block, (audio.left_context, size - len(block))))[None]
+        for samples in resampled
         for block in equal_blocks([samples], size)
     ]
     with torch.inference_mode():
+        frames = [tokenizer.normalise(tokenizer.log_mel.frames(block)) for block in blocks]
+        bottlenecks = [tokenizer.bottlenecks(each) for each in frames]
         mel = timed(lambda: [tokenizer.normalise(tokenizer.log_mel.frames(block)) for block in blocks], repeats)
-        spectrograms = [tokenizer.normalise(tokenizer.log_mel.frames(block)) for block in blocks]
-        network = timed(lambda: [tokenizer.bottlenecks(spectrogram) for spectrogram in spectrograms], repeats)
-        bottlenecks = [tokenizer.bottlenecks(spectrogram) for spectrogram in spectrograms]
+        network = timed(lambda: [tokenizer.bottlenecks(each) for each in frames], repeats)
         search = timed(lambda: [tokenizer.nearest(each) for each in bottlenecks], repeats)
-    return {"mel": mel, "network": network, "codebook search": search}
+        parts |= {"mel": mel, "network": network, "codebook search": search}
 
-
-def _bare(
-    files: Sequence[Path],
-    sounds: Sequence[tuple[FloatArray, int]],
-    resampled: Sequence[FloatArray],
-    tokenizer: Tokenizer,
-    repeats: int,
-) -> dict[str, Timing]:
-    """Time only soundfile, soxr and torchaudio: whole recordings at once, no blocks, no logarithm."""
-    audio = tokenizer.config.audio
-    transform = torchaudio.transforms.MelSpectrogram(
-        audio.sample_rate, n_fft=audio.window_length, hop_length=audio.hop_length, n_mels=audio.n_mels
-    )
-    tensors = [torch.from_numpy(samples)[None] for samples in resampled if len(samples) > audio.window_length]
-    others = [(samples, rate, audio.sample_rate) for samples, rate in sounds if rate != audio.sample_rate]
-    with torch.inference_mode():
-        return {
+        # Only soundfile, soxr and torchaudio: whole recordings at once, no blocks, no logarithm.
+        transform = torchaudio.transforms.MelSpectrogram(
+            audio.sample_rate, n_fft=audio.window_length, hop_length=audio.hop_length, n_mels=audio.n_mels
+        )
+        tensors = [torch.from_numpy(samples)[None] for samples in resampled if len(samples) > audio.window_length]
+        others = [(samples, rate, audio.sample_rate) for samples, rate in sounds if rate != audio.sample_rate]
+        bare = {
             "reading": timed(lambda: [soundfile.read(file, dtype="float32") for file in files], repeats),
             "resampling": timed(lambda: [soxr.resample(*other) for other in others], repeats),
             "mel": timed(lambda: [transform(each) for each in tensors], repeats),
         }
 
-
-def show(speed: Speed, console: Console) -> None:
-    """Print times real time in total, and the parts and the bare libraries by processor time."""
-    by_cpu = speed.sound_seconds / speed.total.cpu_seconds
+    # Times real time in total, and the parts and the bare libraries by processor time.
+    seconds = sum(len(samples) / rate for samples, rate in sounds)
+    speed = seconds / total.seconds
     title = (
-        f"{escape(speed.source)}: {speed.times_real_time:,.0f} times real time, {by_cpu:,.0f} by processor time "
-        f"({speed.sound_seconds:,.0f} s of sound)"
+        f"{escape(source)}: {speed:,.0f} times real time, {seconds / total.cpu_seconds:,.0f} by processor time "
+        f"({seconds:,.0f} s of sound)"
     )
     rows = table("part", "share", "times real time", "bare library", "part / bare", title=title)
-    for name, part in speed.parts.items():
-        rows.add_row(name, _share(part.cpu_seconds, speed), *_columns(part, speed.bare.get(name), speed.sound_seconds))
-    rest = speed.total.cpu_seconds - sum(part.cpu_seconds for part in speed.parts.values())
-    rows.add_row("the rest", _share(rest, speed), "", "", "")
-    console.print(rows, "")
-
-
-def _share(cpu_seconds: float, speed: Speed) -> str:
-    return f"{cpu_seconds / speed.total.cpu_seconds:.0%}"
-
-
-def _columns(part: Timing, bare: Timing | None, sound_seconds: float) -> tuple[str, str, str]:
-    if part.cpu_seconds < 1e-5 * sound_seconds:  # nothing to do, such as resampling to the rate that it has
-        return "-", "-", "-"
-    own = f"{sound_seconds / part.cpu_seconds:,.0f}"
-    if bare is None:
-        return own, "", ""
-    return own, f"{sound_seconds / bare.cpu_seconds:,.0f}", f"{part.cpu_seconds / bare.cpu_seconds:.2f}"
+    for name, part in parts.items():
+        cells = ["-", "-", "-"]  # nothing to do, such as resampling to the rate that it has
+        if part.cpu_seconds >= 1e-5 * seconds:
+            alone = bare.get(name)
+            compared = alone and [f"{seconds / alone.cpu_seconds:,.0f}", f"{part.cpu_seconds / alone.cpu_seconds:.2f}"]
+            cells = [f"{seconds / part.cpu_seconds:,.0f}", *(compared or ["", ""])]
+        rows.add_row(name, f"{part.cpu_seconds / total.cpu_seconds:.0%}", *cells)
+    rest = total.cpu_seconds - sum(part.cpu_seconds for part in parts.values())
+    rows.add_row("the rest", f"{rest / total.cpu_seconds:.0%}", "", "", "")
+    Console().print(rows, "")
+    return {
+        "source": source,
+        "sound_seconds": seconds,
+        "total": asdict(total),
+        "parts": {name: asdict(each) for name, each in parts.items()},
+        "bare": {name: asdict(each) for name, each in bare.items()},
+        "times_real_time": speed,
+    }

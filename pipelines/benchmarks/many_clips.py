@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 
 SAMPLE_RATE = 8000  # Hz
@@ -19,13 +18,17 @@ LABELS = 10
 PITCHES = 64  # different tones of each label
 CLIPS_PER_RECORDING = 2000  # ten minutes
 NOISE = 0.03  # of full scale
-Sound = npt.NDArray[np.int16]
 
 
 def write_corpus(folder: Path, clips: int, *, files: bool = False) -> Path:
     """Write a corpus of ``clips`` clips below a folder; return its table."""
     folder.mkdir(parents=True, exist_ok=True)
-    tones, rng = _tones(), np.random.default_rng(0)
+    time, rng = np.arange(CLIP_SAMPLES) / SAMPLE_RATE, np.random.default_rng(0)
+    pitch = (200 + 120 * np.arange(LABELS)[:, None]) * rng.uniform(0.7, 1.4, (LABELS, PITCHES))
+    change = rng.uniform(-300, 300, (LABELS, PITCHES))  # Hz per second
+    cycles = pitch[..., None] * time + change[..., None] * time**2
+    tones = np.round(0.2 * 32767 * np.sin(2 * np.pi * cycles)).astype(np.int16)  # (labels, pitches, samples)
+    rng, reach = np.random.default_rng(0), round(NOISE * 32767)
     at_once = 1 if files else CLIPS_PER_RECORDING
     table = folder / "clips.tsv"
     with table.open("w") as rows:
@@ -34,29 +37,14 @@ def write_corpus(folder: Path, clips: int, *, files: bool = False) -> Path:
             labels = rng.integers(LABELS, size=min(at_once, clips - first))
             path = f"{number // 1000:04d}/{number:07d}.wav"
             (folder / path).parent.mkdir(exist_ok=True)
-            soundfile.write(folder / path, _sound(tones, labels, rng), SAMPLE_RATE, subtype="PCM_16")
+            # One clip after the other, each a tone of its label, with noise.
+            chosen = tones[labels, rng.integers(PITCHES, size=len(labels))].reshape(-1)
+            noisy = chosen + rng.integers(-reach, reach, size=chosen.size, dtype=np.int16)
+            soundfile.write(folder / path, noisy, SAMPLE_RATE, subtype="PCM_16")
             for place, label in enumerate(labels):
                 span = ("", "") if files else (f"{0.3 * place:.1f}", f"{0.3 * (place + 1):.1f}")
                 rows.write("\t".join((path, f"pitch_{label}", f"site_{number:07d}", *span)) + "\n")
     return table
-
-
-def _tones() -> Sound:
-    """Compute the tones ``(labels, pitches, samples)``."""
-    time = np.arange(CLIP_SAMPLES) / SAMPLE_RATE
-    rng = np.random.default_rng(0)
-    pitch = (200 + 120 * np.arange(LABELS)[:, None]) * rng.uniform(0.7, 1.4, (LABELS, PITCHES))
-    change = rng.uniform(-300, 300, (LABELS, PITCHES))  # Hz per second
-    cycles = pitch[..., None] * time + change[..., None] * time**2
-    return np.round(0.2 * 32767 * np.sin(2 * np.pi * cycles)).astype(np.int16)
-
-
-def _sound(tones: Sound, labels: npt.NDArray[np.int64], rng: np.random.Generator) -> Sound:
-    """Return the samples ``(clips * samples per clip,)`` of clips with these labels, one after the other."""
-    chosen = tones[labels, rng.integers(PITCHES, size=len(labels))].reshape(-1)
-    reach = round(NOISE * 32767)
-    noisy: Sound = chosen + rng.integers(-reach, reach, size=chosen.size, dtype=np.int16)
-    return noisy
 
 
 def main(words: Sequence[str] | None = None) -> None:

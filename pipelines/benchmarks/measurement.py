@@ -1,7 +1,7 @@
 """What all benchmarks share: a clock, tables, synthesised recordings, and a tokenizer of the default size."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,6 @@ from tokenizer.config import TokenizerConfig
 from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.waveform import FloatArray
 
 CODEBOOK_SIZE = 256
 SYLLABLES_PER_SECOND = 4
@@ -64,20 +63,14 @@ def random_tokenizer() -> Tokenizer:
 
 
 def write_noise(path: Path, *, seconds: float, sample_rate: int, format: Literal["WAV", "OGG"]) -> None:
-    """Write a mono recording of speech-like noise, in constant memory."""
+    """Write a mono recording of noise in constant memory; it falls by 6 dB per octave and swells like syllables."""
     import soundfile  # networks alone need no libsndfile
 
-    with soundfile.SoundFile(path, "w", samplerate=sample_rate, channels=1, format=format) as file:
-        for block in _noise(round(seconds * sample_rate), sample_rate):
-            file.write(block)
-
-
-def _noise(num_samples: int, sample_rate: int) -> Iterator[FloatArray]:
-    """Give one second of noise repeatedly; it falls by 6 dB per octave and swells like syllables."""
-    time = np.arange(sample_rate) / sample_rate
+    time, samples = np.arange(sample_rate) / sample_rate, round(seconds * sample_rate)
     white = np.random.default_rng(0).standard_normal(sample_rate)
     falling = np.fft.irfft(np.fft.rfft(white) / np.maximum(np.fft.rfftfreq(sample_rate, 1 / sample_rate), 100.0))
     swelling = falling * np.sin(np.pi * SYLLABLES_PER_SECOND * time) ** 2
-    second: FloatArray = (0.5 * swelling / np.abs(swelling).max()).astype(np.float32)
-    for start in range(0, num_samples, sample_rate):
-        yield second[: num_samples - start]
+    second = (0.5 * swelling / np.abs(swelling).max()).astype(np.float32)
+    with soundfile.SoundFile(path, "w", samplerate=sample_rate, channels=1, format=format) as file:
+        for start in range(0, samples, sample_rate):
+            file.write(second[: samples - start])

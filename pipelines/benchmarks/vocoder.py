@@ -1,8 +1,8 @@
 """Speed of decoding per engine, beside `wavenet_vocoder` 0.1.1 of PyPI (r9y9), where it is installed."""
 
 import copy
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,45 +26,51 @@ MOST_FRAMES = 500
 PEER_STEPS = 400
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rate:
-    """Speed of generation with one engine, everything included."""
-
-    engine: str
-    clips: int  # side by side
-    cores: int
-    samples_per_second: float  # of all clips together
-    times_real_time: float  # the same over the sample rate
-    times_by_cpu: float | None  # the same by processor time, each core alone: other work does not change it; no GPU
-
-
 def measure_vocoder(vocoder_folder: Path, *, clips: Sequence[int], repeats: int) -> dict[str, object]:
-    """Measure, and print a table."""
+    """Measure every engine that runs here, on one core, numba also on two; print a table.
+
+    A rate has the samples per second of all clips together, and the same over the sample rate: by time, and by
+    processor time, each core alone, which other work does not change (None on a GPU).
+    """
     model, console = Vocoder.from_pretrained(vocoder_folder).model.eval(), Console()
-    rates = []
-    for row in _rates(model, clips, repeats):
-        rates.append(row)
-        console.print(f"{row.engine}, clips {row.clips}, cores {row.cores}: {row.times_real_time:.2f} times real time")
-    torch.set_num_threads(1)
-    peer = measure_peer(model.config, repeats) if find_spec("wavenet_vocoder") else None
-    ratios = _ratios(rates, peer)
-    _show(rates, peer, ratios, model.config, console)
-    values = {"config": asdict(model.config), "rates": [asdict(row) for row in rates]}
-    return {"vocoder": {**values, "wavenet_vocoder": peer, "ratios": ratios}}
-
-
-def _rates(model: WaveNet, clips: Sequence[int], repeats: int) -> Iterator[Rate]:
-    """Measure every engine that runs here, on one core; numba also on two."""
-    engines = engines_here(gpu=torch.cuda.is_available())
+    config, engines = model.config, engines_here(gpu=torch.cuda.is_available())
     # Each device has its own copy, because a module is moved in place.
     models = {device: copy.deepcopy(model).to(device) for device in {device_of(engine) for engine in engines}}
+    rows = table("engine", "clips", "cores", "samples/s", "speed", "by cpu", title="codes to sound")
+    rates, alone = [], {}
     for engine in engines:
         for cores in (1, 2) if engine.startswith("numba") and cores_here() > 1 else (1,):
             for count in clips:
                 torch.set_num_threads(cores)
-                yield rate(
-                    engine, count, cores, model.config, measure(models[device_of(engine)], engine, count, repeats)
-                )
+                speed, by_cpu = measure(models[device_of(engine)], engine, count, repeats)
+                times, cpu = speed / config.sample_rate, times_by_cpu(engine, count, cores, by_cpu, config.sample_rate)
+                rate = {"engine": engine, "clips": count, "cores": cores, "samples_per_second": speed}
+                rates.append({**rate, "times_real_time": times, "times_by_cpu": cpu})
+                cells = (f"{speed:,.0f}", f"{times:.2f}", "" if cpu is None else f"{cpu:.2f}")
+                rows.add_row(engine, str(count), str(cores), *cells)
+                console.print(f"{engine}, clips {count}, cores {cores}: {times:.2f} times real time")
+                if (count, cores) == (1, 1):
+                    alone[str(engine)] = speed
+    torch.set_num_threads(1)
+    peer = measure_peer(config, repeats) if find_spec("wavenet_vocoder") else None
+    for name, speed in (peer or {}).items():
+        rows.add_row(name, "1", "1", f"{speed:,.0f}", f"{speed / config.sample_rate:.2f}", "")
+    # The fast engines beside the slower ones, on one clip and one core, in the same run.
+    slow = {"torch": alone["torch"], **(peer or {})} if "torch" in alone else {}
+    fast = {name: speed for name, speed in alone.items() if name.startswith("numba")}
+    ratios = {f"{ours} over {name}": fast[ours] / slow[name] for ours in fast for name in slow}
+    console.print(rows)
+    console.print("speed: times real time, all clips together; by cpu: the same by processor time, without other work")
+    if peer is None:
+        console.print("wavenet_vocoder is not installed: pip install 'wordless[bench]' compares with it")
+    for name, ratio in ratios.items():
+        console.print(f"{name}, one clip, one core: {ratio:.1f}")
+    return {"vocoder": {"config": asdict(config), "rates": rates, "wavenet_vocoder": peer, "ratios": ratios}}
+
+
+def times_by_cpu(engine: Engine, clips: int, cores: int, samples_per_second: float, sample_rate: int) -> float | None:
+    """Relate samples per second of processor time to the sample rate; they say nothing of a GPU."""
+    return samples_per_second * min(cores, clips) / sample_rate if device_of(engine) == "cpu" else None
 
 
 def device_of(engine: Engine) -> Literal["cpu", "cuda"]:
@@ -103,19 +109,6 @@ def measure(model: WaveNet, engine: Engine, clips: int, repeats: int) -> tuple[f
     return speeds(min(max(frames, 1), MOST_FRAMES), repeats)
 
 
-def rate(engine: Engine, clips: int, cores: int, config: WaveNetConfig, speeds: tuple[float, float]) -> Rate:
-    """Relate an engine's measurements to the sample rate."""
-    speed, by_cpu = speeds
-    return Rate(
-        engine=engine,
-        clips=clips,
-        cores=cores,
-        samples_per_second=speed,
-        times_real_time=speed / config.sample_rate,
-        times_by_cpu=by_cpu * min(cores, clips) / config.sample_rate if device_of(engine) == "cpu" else None,
-    )
-
-
 @torch.no_grad()
 def measure_peer(config: WaveNetConfig, repeats: int) -> dict[str, float]:
     """Measure the samples per second of the peer's ``incremental_forward`` on one clip, with and without conditions."""
@@ -138,33 +131,3 @@ def measure_peer(config: WaveNetConfig, repeats: int) -> dict[str, float]:
         work = partial(model.eval().incremental_forward, c=conditions, T=PEER_STEPS)
         speeds[name] = PEER_STEPS / timed(work, repeats).seconds
     return speeds
-
-
-def _ratios(rates: Sequence[Rate], peer: dict[str, float] | None) -> dict[str, float]:
-    """Compare the fast engines with the slower ones on one clip and one core, in the same run."""
-    alone = {row.engine: row.samples_per_second for row in rates if (row.clips, row.cores) == (1, 1)}
-    slow = {"torch": alone["torch"], **(peer or {})} if "torch" in alone else {}
-    fast = {name: speed for name, speed in alone.items() if name.startswith("numba")}
-    return {f"{ours} over {name}": fast[ours] / slow[name] for ours in fast for name in slow}
-
-
-def _show(
-    rates: Sequence[Rate],
-    peer: dict[str, float] | None,
-    ratios: dict[str, float],
-    config: WaveNetConfig,
-    console: Console,
-) -> None:
-    rows = table("engine", "clips", "cores", "samples/s", "speed", "by cpu", title="codes to sound")
-    for row in rates:
-        by_cpu = "" if row.times_by_cpu is None else f"{row.times_by_cpu:.2f}"
-        speed = f"{row.samples_per_second:,.0f}", f"{row.times_real_time:.2f}"
-        rows.add_row(row.engine, str(row.clips), str(row.cores), *speed, by_cpu)
-    for name, of_peer in (peer or {}).items():
-        rows.add_row(name, "1", "1", f"{of_peer:,.0f}", f"{of_peer / config.sample_rate:.2f}", "")
-    console.print(rows)
-    console.print("speed: times real time, all clips together; by cpu: the same by processor time, without other work")
-    if peer is None:
-        console.print("wavenet_vocoder is not installed: pip install 'wordless[bench]' compares with it")
-    for name, ratio in ratios.items():
-        console.print(f"{name}, one clip, one core: {ratio:.1f}")

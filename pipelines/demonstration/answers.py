@@ -24,7 +24,7 @@ from pipelines.pages.charts import BLUE, MUTED, Picture, draw_pictures, inline_s
 from tokenizer.codes import Codes, SoftCodes
 from tokenizer.signals import pictures, quantised_vectors, soft_codes
 from vocoder.continuing import Coder, Prompt, joined_sound
-from vocoder.kinds import BY_KEY, Kind
+from vocoder.kinds import BY_KEY
 from wordless.audio.decoding import RecordingError
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read, read_beginning, resampled
@@ -86,29 +86,6 @@ class Analysis:
         return lines[0] if len(lines) == 1 else "\n".join(f"rate {n}: {line}" for n, line in enumerate(lines, 1))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What the user asks for."""
-
-    after: float  # seconds of the sound that are the prompt, in whole codes
-    seconds: float  # of new sound
-    temperature: float  # of the language model
-    seed: int
-    kind: Kind  # of the sound
-    group: str | None = None  # voice; None: the average
-
-    def __post_init__(self) -> None:
-        rule = f"ask for more than 0 and at most {MOST_SECONDS:g} s"
-        require(0 < self.seconds <= MOST_SECONDS, "seconds", self.seconds, rule)
-        _ = self.sampling
-        require_seed(self.seed, "seed")
-
-    @property
-    def sampling(self) -> Sampling:
-        """Sampling options of the language model."""
-        return Sampling(temperature=self.temperature, top_k=50)  # as `wordless generate`
-
-
 class DemoAnswers:
     """The answers of a run to any number of users. What cannot be answered is an `InputError`.
 
@@ -153,14 +130,19 @@ class DemoAnswers:
         Together the pieces are the sound of ``wordless generate`` with the same prompt and options. Codes at several
         rates are generated before the first piece, because finer codes follow from all coarser ones.
         """
-        own = BY_KEY[kind]
-        group = group_of(voice) if own.learned else None
-        request = Request(after=after, seconds=seconds, temperature=temperature, seed=seed, kind=own, group=group)
+        require(0 < seconds <= MOST_SECONDS, "seconds", seconds, f"ask for more than 0 and at most {MOST_SECONDS:g} s")
+        require_seed(seed, "seed")
+        sampling, models = Sampling(temperature=temperature, top_k=50), self.models  # as `wordless generate`
+        model, own = models.language_model, BY_KEY[kind]
+        assert model is not None, "a run without a language model offers no continuation"
         yield "The GPT reads the prompt …", Markup()
         with self._turn:
-            prompt = prompt_of(analysis, request.after, self.models.tokenizer)
+            prompt = prompt_of(analysis, after, models.tokenizer)
+            codes = model.stream(prompt.codes, seconds=seconds, sampling=sampling, seed=seed)
+            synthesis = models.synthesis(own, group=group_of(voice) if own.learned else None, seed=seed)
+            pieces = synthesis.continued(prompt.finest, (each.finest for each in codes), None, name=sample_name(0))
         made: list[Waveform] = []
-        for piece in self._in_turns(continue_sound(self.models, prompt, request)):
+        for piece in self._in_turns(pieces):
             made.append(piece)
             yield f"{sum(each.seconds for each in made):.1f} of {seconds:g} s are made …", Markup()
         samples = np.concatenate([each.samples for each in made])
@@ -206,22 +188,18 @@ def analyse(models: DemoModels, path: Path, *, max_seconds: float) -> Analysis:
         surprise = -models.language_model.log_probabilities_after(None, codes).sum(axis=1) / math.log(2)
     answers: dict[str, float] | str | None = None
     if models.probe is not None:
-        scores = models.scores(_codes_of_probe(models, path, waveform, codes.finest))
-        answers = next(iter(scores)) if models.probe.description.answer == "value" else scores
+        # The probe reads a sound as its clips were: trimmed or not, with hard or soft codes.
+        about, finest, sound = models.probe.description, models.tokenizer.finest, waveform
+        if about.trim_db is not None:
+            whole = read(path, channel=audio.channel)
+            sound = resampled(trim_ends(whole, about.trim_db), finest.format.sample_rate)
+        given: Codes | SoftCodes = codes.finest if sound is waveform else finest.encode(sound)
+        if about.recipe.assignments != "hard":
+            given = soft_codes(finest, torch.from_numpy(quantised_vectors(finest, sound.samples)))
+        scores = models.scores(given)
+        answers = next(iter(scores)) if about.answer == "value" else scores
     drawing = _drawing(models, waveform, codes, surprise)
     return Analysis(waveform=waveform, codes=codes, surprise=surprise, answers=answers, drawing=drawing)
-
-
-def _codes_of_probe(models: DemoModels, path: Path, waveform: Waveform, codes: Codes) -> Codes | SoftCodes:
-    """Return the ``codes`` of a sound as the probe reads them; it is trimmed if the clips of the probe were trimmed."""
-    assert models.probe is not None, "without a probe nobody reads them"
-    about, tokenizer, sound = models.probe.description, models.tokenizer.finest, waveform
-    if about.trim_db is not None:
-        whole = read(path, channel=tokenizer.front_end.channel)
-        sound = resampled(trim_ends(whole, about.trim_db), tokenizer.format.sample_rate)
-    if about.recipe.assignments == "hard":
-        return codes if sound is waveform else tokenizer.encode(sound)
-    return soft_codes(tokenizer, torch.from_numpy(quantised_vectors(tokenizer, sound.samples)))
 
 
 def _drawing(models: DemoModels, waveform: Waveform, codes: Codes, surprise: FloatArray | None) -> Markup:
@@ -273,15 +251,6 @@ def prompt_of(analysis: Analysis, after: float, coder: Coder) -> Prompt:
     if steps < 1:
         raise InputError(f"The prompt is shorter than one code, {1 / form.codes_per_second:.3f} s; continue later.")
     return Prompt.alone(analysis.waveform, coder, 0, steps)
-
-
-def continue_sound(models: DemoModels, prompt: Prompt, request: Request) -> Iterator[Waveform]:
-    """Give the sound after a prompt, piece by piece, as soon as the models have made a piece."""
-    model, seed = models.language_model, request.seed
-    assert model is not None, "a run without a language model offers no continuation"
-    codes = model.stream(prompt.codes, seconds=request.seconds, sampling=request.sampling, seed=seed)
-    synthesis = models.synthesis(request.kind, group=request.group, seed=seed)
-    return synthesis.continued(prompt.finest, (each.finest for each in codes), None, name=sample_name(0))
 
 
 def mostly_silent(prompt: Waveform, more: Waveform) -> bool:

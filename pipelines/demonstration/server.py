@@ -32,8 +32,8 @@ LOCAL = re.compile(rb"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORE
 REFUSAL = b"The page answers requests of this machine alone; open the address that wordless demo printed.\n"
 
 
-def require_free(port: int) -> None:
-    """Refuse a port that another program listens on."""
+def free_port(port: int) -> int:
+    """Return a port that no other program listens on; of 0 any."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -42,6 +42,8 @@ def require_free(port: int) -> None:
             raise InputError(
                 f"port={port} cannot be used ({error.strerror}); choose another, or port=0 for any that is free"
             ) from error
+        free: int = probe.getsockname()[1]
+    return free
 
 
 def serve(settings: DemoConfig) -> None:
@@ -62,7 +64,7 @@ def serve(settings: DemoConfig) -> None:
         page = create_page(answers, name=escape(settings.model.name), examples=examples_of(run_of(settings.model)))
         _, url, _ = page.launch(
             server_name=HOST,
-            server_port=settings.port or _free_port(),
+            server_port=free_port(settings.port),
             share=False,
             inbrowser=False,
             prevent_thread_lock=True,
@@ -75,7 +77,7 @@ def serve(settings: DemoConfig) -> None:
             max_file_size=LARGEST_FILE,
             css=STYLE,
             head=f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>",
-            app_kwargs={"middleware": [Middleware(LocalRequestsOnly), Middleware(OwnSourcesOnly)]},
+            app_kwargs={"middleware": [Middleware(LocalRequestsOnly)]},
         )
         print(f"{url}  (Ctrl-C ends it)", flush=True)
         if settings.browser:
@@ -86,15 +88,8 @@ def serve(settings: DemoConfig) -> None:
             page.close(verbose=False)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 class LocalRequestsOnly:
-    """ASGI middleware that refuses requests of other websites with status 403.
+    """ASGI middleware that refuses requests of other websites with status 403, and adds `POLICY` to each answer.
 
     A website that is open in the same browser reaches this machine by a host name of its own that leads to 127.0.0.1
     (DNS rebinding), or by an upload form, which a browser sends without asking the server first. The headers ``Host``
@@ -105,8 +100,13 @@ class LocalRequestsOnly:
         self.app = app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        async def send_with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), (b"content-security-policy", POLICY)]
+            await send(message)
+
         if scope["type"] == "lifespan" or is_local(scope["headers"]):
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, send_with_policy)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})  # before it is accepted: servers answer 403
         else:
@@ -122,21 +122,6 @@ def is_local(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     origins = [value for name, value in headers if name == b"origin"]
     own = [value.removeprefix(b"http://") for value in origins if value.startswith(b"http://")]
     return bool(hosts) and len(own) == len(origins) and all(LOCAL.fullmatch(each) for each in (*hosts, *own))
-
-
-class OwnSourcesOnly:
-    """ASGI middleware that adds the policy `POLICY` to each answer."""
-
-    def __init__(self, app: App) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        async def send_with_policy(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), (b"content-security-policy", POLICY)]
-            await send(message)
-
-        await self.app(scope, receive, send_with_policy)
 
 
 def examples_of(folder: Path) -> list[tuple[str, Path]]:

@@ -8,7 +8,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -18,10 +17,10 @@ from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import ROWS, shown_in
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import MEASURES, Figure, Figures
-from pipelines.results.run_record import Provenance, Results
+from pipelines.results.run_record import Results
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import KINDS, ORIGINAL, UNLEARNED, WAVENET
-from wordless.base.text import listed, plural
+from wordless.base.text import escape_markdown, listed, plural
 
 NAMES = {
     **{name: row.title for name, row in ROWS.items()},
@@ -160,24 +159,6 @@ def differing(comparison: Comparison) -> list[str]:
     return sorted(apart, key=lambda of: (ranks.get(of, len(ranks)), -abs(gaps[of].value)))
 
 
-def provenance_rows(source: Provenance) -> Iterator[tuple[str, str]]:
-    """List what the results were made with, a name and a value for each row."""
-    machine = source["machine"]
-    size = "" if machine["memory"] is None else f", {machine['memory'] / 1e9:.0f} GB of memory"
-    yield "Wordless", source["version"]
-    yield "commit", source["commit"] or "not a git checkout"
-    yield "date", source["date"].replace("T", " ").replace("+00:00", " UTC")
-    yield "machine", f"{machine['cpu']}, {counted(machine['cores'], 'core')}{size}"
-    yield "operating system", source["system"]
-    yield "Python", source["python"]
-    yield "device", source["device"]
-    yield "threads", number(source["threads"])
-    yield "ranks", number(source["ranks"])
-    for stage, count in source["parameters"].items():
-        yield f"parameters, {full_name(stage)}", number(count)
-    yield from source["libraries"].items()
-
-
 def option_lines(config: Mapping[str, object], prefix: str = "") -> Iterator[str]:
     """Write each option as the command line takes it: ``audio.n_mels=80``."""
     for name, value in config.items():
@@ -190,7 +171,8 @@ def option_lines(config: Mapping[str, object], prefix: str = "") -> Iterator[str
 # What templates may call, as filters and as functions.
 FUNCTIONS: tuple[Callable[..., object], ...] = (
     *(full_name, heading, number, percent, points, bits, signed_bits, milliseconds, significance, duration, quantity),
-    *(counted, listed, plural, candidates, for_summary, differing, provenance_rows, option_lines),
+    *(counted, listed, plural, candidates, for_summary, differing, option_lines),
+    escape_markdown,
 )
 
 
@@ -202,15 +184,16 @@ def _environment(*, escape: bool) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=not escape,
     )
     for function in FUNCTIONS:
         environment.filters[function.__name__] = environment.globals[function.__name__] = function
     return environment
 
 
-def draw(template: str, **values: object) -> str:
-    """Draw a page from its template. All text is escaped, and nothing may be undefined."""
-    return _environment(escape=True).get_template(template).render(values)
+def draw(template: str, *, escape: bool = True, **values: object) -> str:
+    """Draw a page from its template, by default with all text escaped as HTML. Nothing may be undefined."""
+    return _environment(escape=escape).get_template(template).render(values)
 
 
 def sentences(macro: str, *values: object) -> list[str]:
@@ -224,26 +207,17 @@ def summary(results: Results) -> list[str]:
     return [*sentences("opening", results), *sentences("summary", results)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class KeyFigure:
-    """A figure, its name, and the values beside which it should be read."""
-
-    value: str
-    name: str
-    note: str
-
-
-def key_figures(results: Results) -> list[KeyFigure]:
-    """List the figures that a reader asks for first, as far as the run has them."""
+def key_figures(results: Results) -> list[tuple[str, str, str]]:
+    """List the figures that a reader asks for first, as far as the run has them: name, value, and what is beside it."""
     of = results["figures"].value
-    found: list[KeyFigure] = []
+    found: list[tuple[str, str, str]] = []
 
     def add(name: str, value: float | None, beside: Mapping[str, str], *, ratio: bool = True) -> None:
         """Add a figure if there is one; ``beside`` has the values to compare it with, by their wording."""
         known = {text: other for text, other in beside.items() if other != "–"}
         if value is not None:
             note = ", ".join(text.format(other) for text, other in known.items())
-            found.append(KeyFigure(value=percent(value) if ratio else number(value), name=name, note=note))
+            found.append((name, percent(value) if ratio else number(value), note))
 
     if (pairs := results.get("zerospeech", {}).get("pairs")) is not None:
         test = pairs["test"]
@@ -260,7 +234,7 @@ def key_figures(results: Results) -> list[KeyFigure]:
         add(f"probe {full_name(comparison.metric)} of the GPT", values[GPT], bag)
         for rival in shown_in("key figures", values):
             gain, note = points(values[GPT] - values[rival]), f"{percent(values[rival])} by {full_name(rival)}"
-            found.append(KeyFigure(value=gain, name=f"points over {full_name(rival)}", note=note))
+            found.append((f"points over {full_name(rival)}", gain, note))
     kinds = {"{} of the originals": ORIGINAL, **{f"{{}} by {kind.title}": kind.key for kind in reversed(UNLEARNED)}}
     labels = {text: percent(of("vocoder", "label_accuracy", kind)) for text, kind in kinds.items()}
     add(f"of {WAVENET.title}'s clips recognised", of("vocoder", "label_accuracy", WAVENET.key), labels)

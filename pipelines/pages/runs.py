@@ -17,7 +17,10 @@ HEADS = ("run", "date (UTC)", "corpus", "options", *(column.heading for column i
 def write_runs_page(root: Path, *, finished: Path | None = None) -> Path:
     """Write the page of the runs below a folder, and return its path; see `run_rows` for ``finished``."""
     page, beside = root / INDEX, root / f".{INDEX}.{os.getpid()}"  # other runs may end at the same time
-    runs = [(row, _report(row), cells(row)) for row in run_rows(root, finished=finished)]
+    runs = []
+    for row in run_rows(root, finished=finished):
+        link = quote(os.fsencode(f"{row.folder.name}/{REPORT}")) if (row.folder / REPORT).is_file() else None
+        runs.append((row, link, cells(row)))
     try:
         beside.write_text(draw("runs.html.jinja", runs=runs, heads=HEADS), encoding="utf-8")
         beside.replace(page)
@@ -31,8 +34,3 @@ def cells(row: RunRow) -> list[str]:
     state = "" if row.state == "finished" else f" ({row.state})"
     figures = [quantity(value, column.unit) for value, column in zip(row.figures, KEY_COLUMNS, strict=True)]
     return [f"{row.date}{state}", row.corpus or "–", " ".join(row.options) or "–", *figures, f"{row.size / 1e6:,.1f}"]
-
-
-def _report(row: RunRow) -> str | None:
-    """Return the link to the report of a run, if it has one."""
-    return quote(os.fsencode(f"{row.folder.name}/{REPORT}")) if (row.folder / REPORT).is_file() else None

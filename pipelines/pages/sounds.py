@@ -1,21 +1,22 @@
-"""The sounds of a report: players that hold their sound, as many as the page has room for."""
+"""The sounds of a report: players that hold their sound, as many as the page has room for, and spectrograms."""
 
 import base64
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import soundfile
 from markupsafe import Markup
+from matplotlib.mlab import specgram
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from pipelines.pages.charts import Picture, spectrogram_chart
 from pipelines.pages.phrasing import full_name, heading
-from pipelines.pages.run_charts import code_strip, sound_spectrograms
 from pipelines.results.run_record import (
     CODE_SOUNDS,
     RESULTS,
@@ -38,9 +39,20 @@ LISTENING, RATES = "listening", "rates"  # folders of a run
 MAX_BYTES = 2_550_000  # of WAV files; a third more in the page, which is to stay below 6 MB with its pictures
 MAX_RATE_BYTES = 2_000_000  # of those of several rates
 MAX_RATE_SECONDS = 7.0  # of a continuation that are drawn
-SPECTRUM_WIDTH, SPECTRUM_HEIGHT = 120.0, 30.0  # CSS pixels of the mean spectrum of a code
 LEAST = 0.5  # span of a flat spectrum, in standard deviations
 MOSTLY_SILENT = 0.5  # share of silent frames in the new part of a continuation
+MAX_SECONDS = 3.0  # of a sound that are drawn
+MAX_COLUMNS = 220  # of a spectrogram; more would not be seen at this width and would make the page larger
+WINDOW_SECONDS = 0.032  # resolves the harmonics of a voice, which mel bands blur
+RANGE_DB = 70.0  # below the loudest point
+MAX_FRAMES = 400  # of a reconstruction
+CODES = "codes, from the quietest (dark) to the loudest (bright)"
+RECONSTRUCTED = {
+    "original": "original",
+    "autoencoder": "before quantisation",
+    "codebook": "through the codebook",
+    "codes": CODES,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,20 +124,17 @@ def sample_sounds(results: Results) -> list[ClipSounds]:
     """List the sounds of language models of samples: those of each prompt, then those that begin in silence."""
     if not (record := results.get("next_sample")):
         return []
+    found = []
     clips = [(number, clip_name(clip), clip["path"]) for number, clip in enumerate(record["clips"])]
-    groups = [
-        (
-            name,
-            path,
-            [
-                Sound(title=heading(row["of"]), file=row["file"], folder=SAMPLE_SOUNDS, figures=row["figures"])
-                for row in record["sounds"]
-                if row["clip"] == number
-            ],
-        )
-        for number, name, path in [*clips, (None, "Without a prompt", "")]
-    ]
-    return [ClipSounds(name=name, path=path, sounds=found, continuations=[]) for name, path, found in groups if found]
+    for clip, name, path in [*clips, (None, "Without a prompt", "")]:
+        rows = [row for row in record["sounds"] if row["clip"] == clip]
+        sounds = [
+            Sound(title=heading(row["of"]), file=row["file"], folder=SAMPLE_SOUNDS, figures=row["figures"])
+            for row in rows
+        ]
+        if sounds:
+            found.append(ClipSounds(name=name, path=path, sounds=sounds, continuations=[]))
+    return found
 
 
 def embedded(path: Path) -> str:
@@ -176,90 +185,128 @@ def sound_path(folder: Path, file: str, *, part: str = LISTENING) -> Path:
     return path
 
 
-@dataclass(frozen=True, kw_only=True)
-class Headline:
-    """The first test clip that was decoded and continued: a recording, its codes as sound, and a continuation."""
+def headline(
+    folder: Path, clips: Sequence[ClipSounds], pictures: Pictures, *, largest: int | None
+) -> tuple[list[tuple[Sound, str]], Markup | None]:
+    """Make the players at the top of a report, with their data URIs, and a picture of their sounds, equally loud.
 
-    name: str
-    players: list[tuple[Sound, str]]  # each with its data URI; equally loud
-    picture: Markup
-
-
-def headline(folder: Path, clips: Sequence[ClipSounds], pictures: Pictures, *, largest: int | None) -> Headline | None:
-    """Make the players and the picture at the top of a report; None for a run without sounds.
-
-    The clip and the continuation are the first ones of the run, so they are not chosen by how good they sound.
+    They are a recording, its codes as sound, and a continuation: the first ones of the run, so they are not chosen by
+    how good they sound. A run without sounds has none.
     """
     if not clips:
-        return None
+        return [], None
     files = [f"0_{kind}.wav" for kind in (ORIGINAL, WAVENET.key)]
     found = [sound for file in files for sound in clips[0].sounds if sound.file == file]
     sounds = {sound_path(folder, each.file): each for each in (*found, *clips[0].continuations[:1])}
     codes = pictures.get("0:codes")
     strip = code_strip(codes, next(iter(sounds)), largest) if codes is not None and largest is not None else None
-    picture = sound_spectrograms("headline-0", sounds, title=clips[0].name, below_first=strip)
-    waveforms = [
-        Waveform(samples=samples, sample_rate=rate)
-        for samples, rate in (soundfile.read(path, dtype="float32") for path in sounds)
-    ]
+    read = (soundfile.read(path, dtype="float32") for path in sounds)
+    waveforms = equally_loud([Waveform(samples=samples, sample_rate=rate) for samples, rate in read])
     players = []
-    for sound, waveform in zip(sounds.values(), equally_loud(waveforms), strict=True):
+    for sound, waveform in zip(sounds.values(), waveforms, strict=True):
         written = io.BytesIO()
         soundfile.write(written, waveform.samples, waveform.sample_rate, subtype="PCM_16", format="WAV")
         players.append((sound, f"data:audio/wav;base64,{base64.b64encode(written.getvalue()).decode()}"))
-    return Headline(name=clips[0].name, players=players, picture=picture)
+    return players, sound_spectrograms("headline-0", sounds, title=clips[0].name, below_first=strip)
 
 
-@dataclass(frozen=True, kw_only=True)
-class CodeSounds:
-    """One code with its sounds."""
+def sound_spectrograms(
+    name: str,
+    sounds: Mapping[Path, Sound],
+    *,
+    title: str,
+    most: float = MAX_SECONDS,
+    below_first: Picture | None = None,
+) -> Markup:
+    """Draw the sounds of a clip, ``most`` seconds of them.
 
-    row: Section
-    spectrum: Markup
-    players: list[tuple[str, str]]  # name of the clip, data URI
+    The loudest point of the first sound, the original, is the brightest. ``below_first`` is a picture below it, such as
+    its `code_strip`.
+    """
+    longest = min(max(soundfile.info(path).duration for path in sounds), most)
+    pictures: list[Picture] = []
+    for path, sound in sounds.items():
+        samples, rate = soundfile.read(path, dtype="float32")
+        window = 2 * round(rate * WINDOW_SECONDS / 2)
+        hop = max(round(longest * rate / MAX_COLUMNS), 1)
+        shown = samples[: round(longest * rate)]
+        padded = np.pad(shown, (window // 2, window // 2 + max(window - len(shown), 0)))
+        power, _, _ = specgram(padded, NFFT=window, Fs=rate, noverlap=max(window - hop, 0))
+        levels = 10 * np.log10(np.asarray(power, np.float64).T + 1e-14)  # dB, (time, frequencies)
+        loudest = pictures[0].limits[1] if pictures else float(levels.max(initial=-RANGE_DB))
+        picture = Picture(
+            title=sound.title,
+            values=levels,
+            seconds=len(shown) / rate,
+            limits=(loudest - RANGE_DB, loudest),
+            kilohertz=rate / 2000,
+            marked=sound.figures.get("prompt_seconds"),  # the GPT goes on
+        )
+        pictures.append(picture)
+    height = 40 + 85 * len(pictures)
+    if below_first:
+        pictures.insert(1, below_first.beginning(longest))
+        height += round(30 + 85 * below_first.height)
+    return spectrogram_chart(pictures, name=name, title=f"Spectrograms of {title}", height=height)
 
 
-def code_sounds(folder: Path, results: Results) -> Iterator[CodeSounds]:
-    """Give the codes that have sounds, the most frequent first.
+def code_strip(codes: npt.NDArray[np.generic], path: Path, largest: int) -> Picture:
+    """Return codes ``(time, streams)`` as a strip of colours, as long as the sound that they were encoded from."""
+    picture = Picture(title=CODES, values=codes, seconds=soundfile.info(path).duration, limits=(0, largest))
+    return replace(picture, colours="cividis", height=0.1 + 0.1 * codes.shape[1])
+
+
+def reconstruction(number: int, pictures: Pictures, *, seconds: float, largest: int) -> list[Picture]:
+    """Return spectrograms of clip ``number`` before and after the tokenizer, and its codes, on one axis of time::
+
+        frames  |   |   |   |   |   |   |   |   |
+        codes   |   0   |   1   |   2   |   3   |     2 frames per code
+
+    The clip spans ``seconds``; at most about `MAX_FRAMES` are drawn. The last code may reach beyond the clip's end.
+    """
+    rows = {kind: pictures[f"{number}:{kind}"] for kind in RECONSTRUCTED}
+    whole = max(len(rows["codes"]), 1)
+    frames_per_code = max(len(rows["original"]) // whole, 1)
+    codes = max(MAX_FRAMES // frames_per_code, 1)
+    rows = {kind: values[: codes if kind == "codes" else codes * frames_per_code] for kind, values in rows.items()}
+    low, high = (float(value) for value in np.quantile(rows["original"], [0.01, 0.99]))
+    shown = seconds * len(rows["codes"]) / whole
+    images = [
+        Picture(title=title, values=rows[kind], seconds=shown, limits=(low, high), height=4.0)
+        for kind, title in RECONSTRUCTED.items()
+    ]
+    height = 0.5 + 0.5 * rows["codes"].shape[1]
+    return [*images[:-1], replace(images[-1], limits=(0, largest), colours="cividis", height=height)]
+
+
+def code_sounds(folder: Path, results: Results) -> Iterator[tuple[Section, Markup, list[tuple[str, str]]]]:
+    """Give the codes that have sounds, the most frequent first: each with its mean spectrum, and clips and data URIs.
 
     Raises:
         InputError: a sound is missing.
     """
     for row in sorted(results["codes"]["codes"] if "codes" in results else [], key=lambda row: -row["share"]):
         if row["code"] in results["codes"]["shown"]:
-            players = [
-                (each["clip"], embedded(sound_path(folder, each["file"], part=CODE_SOUNDS))) for each in row["nearest"]
-            ]
-            yield CodeSounds(row=row, spectrum=spectrum(row["spectrum"], row["code"]), players=players)
+            paths = [(each["clip"], sound_path(folder, each["file"], part=CODE_SOUNDS)) for each in row["nearest"]]
+            yield row, spectrum(row["spectrum"], row["code"]), [(clip, embedded(path)) for clip, path in paths]
 
 
 def spectrum(levels: Sequence[float], code: int) -> Markup:
-    """Draw a mean spectrum as a line, low frequencies on the left."""
+    """Draw a mean spectrum as a line of 120 x 30 pixels, low frequencies on the left."""
     low = min(levels)
-    span = max(max(levels) - low, LEAST)
-    step = SPECTRUM_WIDTH / max(len(levels) - 1, 1)
-    points = " ".join(
-        f"{place * step:.1f},{SPECTRUM_HEIGHT - 1 - (SPECTRUM_HEIGHT - 2) * (level - low) / span:.1f}"
-        for place, level in enumerate(levels)
-    )
+    span, step = max(max(levels) - low, LEAST), 120 / max(len(levels) - 1, 1)
+    line = [f"{place * step:.1f},{29 - 28 * (level - low) / span:.1f}" for place, level in enumerate(levels)]
     return Markup(
-        '<svg class="spectrum" viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="mean spectrum of code {}">'
+        '<svg class="spectrum" viewBox="0 0 120 30" role="img" aria-label="mean spectrum of code {}">'
         '<polyline points="{}"/></svg>'
-    ).format(SPECTRUM_WIDTH, SPECTRUM_HEIGHT, code, points)
+    ).format(code, " ".join(line))
 
 
-@dataclass(frozen=True, kw_only=True)
-class RateClip:
-    """The sounds of a clip at each rate, its continuations, and pictures of both."""
-
-    name: str
-    sounds: list[tuple[Sound, str | None]]  # each with its data URI; None where the page has no room
-    rates: Markup  # spectrograms of the codes of each rate
-    continued: Markup  # spectrograms of the first continuation by each model
-
-
-def rate_clips(folder: Path, results: Results) -> Iterator[RateClip]:
+def rate_clips(folder: Path, results: Results) -> Iterator[tuple[str, list[tuple[Sound, str | None]], Markup, Markup]]:
     """Give the clips that a run with codes of several rates continued and shows.
+
+    Each has its name, its sounds with their data URIs (None where the page has no room), spectrograms of the codes of
+    each rate, and spectrograms of the first continuation by each model.
 
     Raises:
         InputError: a sound or the pictures are missing or broken.
@@ -272,20 +319,15 @@ def rate_clips(folder: Path, results: Results) -> Iterator[RateClip]:
         files = {f"{number}_original.wav": "Original"}
         files |= {f"{number}_rate_{n}.wav": f"Rate {n}: {frames} per code" for n, frames in rates.items()}
         sounds = [Sound(title=title, file=file, folder=RATES, figures={}) for file, title in files.items()]
-        continued: dict[str, Sound] = {}  # the first one by each model
-        for said in record["said"]:
-            if said["clip"] == number:
-                model, prompt = full_name(said["of"]), {"prompt_seconds": said["prompt_seconds"]}
-                of_model = Sound(title=model, file=said["file"], folder=RATES, figures=prompt)
-                continued.setdefault(model, of_model)
-                sounds.append(Sound(title=f"Continued by the {model}", file=said["file"], folder=RATES, figures={}))
-        paths = [sound_path(folder, sound.file, part=RATES) for sound in sounds]
-        sources = []
+        first: dict[str, Sound] = {}
+        for said in (said for said in record["said"] if said["clip"] == number):
+            model, prompt = full_name(said["of"]), {"prompt_seconds": said["prompt_seconds"]}
+            first.setdefault(model, Sound(title=model, file=said["file"], folder=RATES, figures=prompt))
+            sounds.append(Sound(title=f"Continued by the {model}", file=said["file"], folder=RATES, figures={}))
+        paths, sources = [sound_path(folder, sound.file, part=RATES) for sound in sounds], []
         for path in paths:
             left -= path.stat().st_size
             sources.append(embedded(path) if left >= 0 else None)
-
-        # What the codes of each rate mean, and both models' continuations; a line marks the end of the prompt.
         place = folder / RATES / "pictures.safetensors"
         try:
             found = load_file(place)
@@ -294,17 +336,11 @@ def rate_clips(folder: Path, results: Results) -> Iterator[RateClip]:
         except (OSError, SafetensorError, KeyError) as error:
             raise InputError(f"{place} cannot be read ({error}); write it again: repeat the run's command") from error
         low, high = (float(value) for value in np.quantile(rows["original"], [0.01, 0.99]))
-        seconds = soundfile.info(paths[0]).duration
-        pictures = [
-            Picture(title=title, values=values, seconds=seconds, limits=(low, high)) for title, values in rows.items()
-        ]
+        same = {"seconds": soundfile.info(paths[0]).duration, "limits": (low, high)}
+        pictures = [Picture(title=title, values=values, **same) for title, values in rows.items()]
         height, title = 60 + 75 * len(pictures), f"Codes of {name} at each rate"
-        first = {sound_path(folder, sound.file, part=RATES): sound for sound in continued.values()}
-        yield RateClip(
-            name=name,
-            sounds=list(zip(sounds, sources, strict=True)),
-            rates=spectrogram_chart(pictures, name=f"rates-{number}", title=title, height=height),
-            continued=sound_spectrograms(
-                f"continued-{number}", first, title=f"continuations of {name}", most=MAX_RATE_SECONDS
-            ),
-        )
+        drawn = spectrogram_chart(pictures, name=f"rates-{number}", title=title, height=height)
+        of_models = {sound_path(folder, sound.file, part=RATES): sound for sound in first.values()}
+        title = f"continuations of {name}"  # a line marks the end of the prompt
+        continued = sound_spectrograms(f"continued-{number}", of_models, title=title, most=MAX_RATE_SECONDS)
+        yield name, list(zip(sounds, sources, strict=True)), drawn, continued

@@ -6,16 +6,14 @@ drawn from the runs' ``results.json`` and ``resamples.safetensors`` alone: the s
 
 import csv
 import io
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 from pipelines.pages.phrasing import draw, full_name
 from pipelines.pages.sweep_charts import sweep_charts
-from pipelines.pages.sweep_points import BAG, RECOGNISED, SOUND, Point, Runs, reuse, swept
+from pipelines.pages.sweep_points import RECOGNISED, SOUND, Point, Runs, reuse, swept
 from pipelines.results.figures import Figure
 from pipelines.results.run_record import read_resamples, read_results
 from pipelines.results.sweep_jobs import Job
@@ -24,9 +22,18 @@ from vocoder.kinds import CHOICES, ORIGINAL, WAVENET
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
 
+# Columns of the table of sounds: heading, name of the figure, and split.
+SOUND_COLUMNS = [
+    ("bits per sample on validation", ("vocoder", "bits_per_sample", WAVENET.key), None),
+    *((f"recognised, {full_name(of)}", ("vocoder", "label_accuracy", of), None) for of in (*CHOICES, ORIGINAL)),
+    *((f"STOI, {full_name(of)}", ("vocoder", "stoi", of), None) for of in CHOICES),
+    ("clips long enough for STOI", ("vocoder", "stoi_clips", WAVENET.key), None),
+    *(
+        (f"mel-cepstral distortion, {full_name(of)}", ("vocoder", "mel_cepstral_distortion", of), None)
+        for of in CHOICES
+    ),
+]
 MAX_PAIRS = 60  # rows of the table of pairs; sweep.csv has all
-
-Column = tuple[str, Callable[[Point], Figure | None]]  # heading, reader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,20 +62,21 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> Written:
         failures.append(job)
     runs, html, table = Runs(options=swept(jobs), finished=points), sweep / "sweep.html", sweep / "sweep.csv"
     write_aside(table, _csv(runs))
+    rows = ((point, point.figures.find(*RECOGNISED)) for point in runs.points)
+    recognised = [(point, row) for point, row in rows if row]
     page = draw(
         "sweep.html.jinja",
         runs=runs,
-        recognised=[point for point in runs.points if point.figures.find(*RECOGNISED)],
+        recognised=sorted(recognised, key=lambda each: each[1].value),
         charts=dict(sweep_charts(runs)),
-        columns=[*_run_columns(runs)],
         sounding=[point for point in runs.points if any(point.figures.find(*figure) for figure in SOUND)],
-        sound_columns=[*_sound_columns()],
+        sound_columns=SOUND_COLUMNS,
         probes=[*_probes(runs)],
         shown_pairs=runs.pairs[:MAX_PAIRS],
         report_of=lambda job: quote(f"{job.folder}/{REPORT}") if (sweep / job.folder / REPORT).is_file() else None,
         failures=failures,
         stages=reuse(runs.points),
-        vocoder=WAVENET.title,
+        vocoder=WAVENET,
         command=command,
         csv=table.name,
     )
@@ -83,40 +91,6 @@ def _probes(runs: Runs) -> Iterator[tuple[Point, str, Figure | None, Figure | No
             name, find = ("probe", runs.metric, of), point.figures.find
             if tested := find(*name):
                 yield point, of, tested, find(*name, split="validation"), find("probe", "gap", of)
-
-
-def _run_columns(runs: Runs) -> Iterator[Column]:
-    """List the columns of the table of runs; those of probes and language models where a run has them."""
-    if runs.best:
-        yield f"{full_name(runs.judged)} on validation", lambda p: p.figures.find(*runs.probe, split="validation")
-        for of in dict.fromkeys((runs.judged, BAG)):
-            yield _column(f"{full_name(of)} on test", "probe", runs.metric, of)
-    if any(math.isfinite(point.rate) for point in runs.points):
-        yield _column("LM bit/s", "lm", "bits_per_second")
-        yield _column("LM perplexity", "lm", "perplexity")
-    yield "nominal bit/s", lambda point: point.nominal_rate
-    yield _column("error through the codebook", "tokenizer", "quantised_mse")
-    yield _column("without the codebook", "tokenizer", "reconstruction_mse")
-    yield _column("used codes", "tokenizer", "used_codes")
-    yield _column("codebook perplexity", "tokenizer", "perplexity")
-    for change in ("noise", "gain", "shift"):
-        yield _column(f"stable under {change}", "tokenizer", "stability", change)
-
-
-def _sound_columns() -> Iterator[Column]:
-    of_sound = partial(_column, stage="vocoder")
-    yield of_sound("bits per sample on validation", name="bits_per_sample", of=WAVENET.key)
-    for of in (*CHOICES, ORIGINAL):
-        yield of_sound(f"recognised, {full_name(of)}", name="label_accuracy", of=of)
-    for of in CHOICES:
-        yield of_sound(f"STOI, {full_name(of)}", name="stoi", of=of)
-    yield of_sound("clips long enough for STOI", name="stoi_clips", of=WAVENET.key)
-    for of in CHOICES:
-        yield of_sound(f"mel-cepstral distortion, {full_name(of)}", name="mel_cepstral_distortion", of=of)
-
-
-def _column(heading: str, stage: str, name: str, of: str | None = None) -> Column:
-    return heading, lambda point: point.figures.find(stage, name, of)
 
 
 def _csv(runs: Runs) -> str:

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import cycle
+from typing import Any
 
 from markupsafe import Markup
 
@@ -39,34 +40,17 @@ SOUNDS = {
 PLAIN = (ORIGINAL, *(kind.key for kind in UNLEARNED))  # sounds without an interval
 
 
-@dataclass(frozen=True, kw_only=True)
-class Curve:
-    """One figure of the runs, drawn over the swept option."""
-
-    label: str
-    figure: FigureName
-    look: Look
-    interval: bool = False
-    alone: bool = False  # only where the sweep has a single line
-
-
 LINE = Look(dashes="-", marker="o", size=4)
-ERROR = (
-    Curve(label="through the codebook", figure=("tokenizer", "quantised_mse", None), look=replace(LINE, colour=GREEN)),
-    Curve(
-        label="without it",
-        figure=("tokenizer", "reconstruction_mse", None),
-        look=Look(dashes=":", width=1.3, colour=GREEN),
-    ),
-)
-STABILITY = tuple(
-    Curve(label=change, figure=("tokenizer", "stability", change), look=look, alone=change != "noise")
-    for change, look in (
-        ("noise", replace(LINE, colour=INK)),
-        ("gain", Look(colour=INK, dashes="--")),
-        ("shift", Look(colour=INK, dashes=":")),
-    )
-)
+Curve = tuple[str, FigureName, Look]  # label, figure and look of a curve over the swept option
+ERROR: list[Curve] = [
+    ("through the codebook", ("tokenizer", "quantised_mse", None), replace(LINE, colour=GREEN)),
+    ("without it", ("tokenizer", "reconstruction_mse", None), Look(dashes=":", width=1.3, colour=GREEN)),
+]
+STABILITY: list[Curve] = [
+    ("noise", ("tokenizer", "stability", "noise"), replace(LINE, colour=INK)),
+    ("gain", ("tokenizer", "stability", "gain"), Look(colour=INK, dashes="--")),
+    ("shift", ("tokenizer", "stability", "shift"), Look(colour=INK, dashes=":")),
+]
 
 
 def sweep_charts(runs: Runs) -> Iterator[tuple[str, Markup]]:
@@ -92,11 +76,23 @@ def sweep_charts(runs: Runs) -> Iterator[tuple[str, Markup]]:
 
 def _panels(runs: Runs) -> Iterator[Panel]:
     """Make a panel for the probe, the error and the stability, where runs have these figures and differ in them."""
-    best, ticks = runs.best, {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
-    marked = None if best is None else _place(runs, best)
+    best, alone = runs.best, len(runs.lines) == 1
+    marked = None if best is None else float(runs.values.index(runs.first(best)))
+    ticks = {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
 
-    def panel(title: str, curves: Sequence[Curve]) -> Panel:
-        return Panel(title=title, series=[*_series(runs, curves)], ticks=ticks, marked=marked)
+    def panel(title: str, curves: Sequence[Curve], *, interval: bool = False, **options: Any) -> Panel:
+        """Draw curves in their own looks; of several lines, in the colour and with the marker of each line."""
+        series = []
+        for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(LINES), strict=False):
+            places = [float(runs.values.index(runs.first(point))) for point in line]
+            for label, figure, look in curves:
+                first = figure == curves[0][1]
+                if not alone:
+                    label = shortened(name, 22) if first else ""
+                    look = replace(look, colour=colour, marker=marker if first else "")
+                drawn = _values(line, figure, interval=interval and (alone or first))
+                series.append(replace(drawn, label=label, look=look, places=places))
+        return Panel(title=title, series=series, ticks=ticks, marked=marked, **options)
 
     def differ(figure: FigureName) -> bool:
         """Whether there is something to compare: runs that share their codes have one error."""
@@ -104,46 +100,28 @@ def _panels(runs: Runs) -> Iterator[Panel]:
         return len(values) > 1 or (len(runs.points) == 1 and all(map(math.isfinite, values)))
 
     if best is not None and marked is not None:
-        ring = Series(
-            label="chosen on validation" if runs.by_validation else "best",
-            look=Look(colour=INK, marker="o", filled=False, size=11),
-            places=[marked],
-            values=[best.value(*runs.probe)],
-        )
-        bag, plain = ("probe", runs.metric, BAG), Look(colour=ORANGE, dashes="--", marker="s", size=4, width=1.3)
-        curves = (
-            Curve(label=full_name(runs.judged), figure=runs.probe, look=LINE, interval=True),
-            *([] if runs.judged == BAG else [Curve(label=full_name(BAG), figure=bag, look=plain, interval=True)]),
-        )
-        probed = panel(f"{full_name(runs.metric)} on test", curves)
-        yield replace(probed, series=[ring, *probed.series], percent=True)
-    if differ(ERROR[0].figure):
-        yield replace(panel("lost: squared error of the spectrogram", ERROR), from_zero=True)
-    if differ(STABILITY[0].figure):
-        under = "" if len(runs.lines) == 1 else " under noise"
-        yield replace(panel(f"stable: codes that stay the same{under}", STABILITY), percent=True)
-
-
-def _series(runs: Runs, curves: Sequence[Curve]) -> Iterator[Series]:
-    """Draw curves in their own looks; of several lines, in the colour and with the marker of each line."""
-    alone = len(runs.lines) == 1
-    for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(LINES), strict=False):
-        for curve in (curve for curve in curves if alone or not curve.alone):
-            first = curve is curves[0]
-            series = _values(line, curve.figure, interval=curve.interval and (alone or first))
-            look = curve.look if alone else replace(curve.look, colour=colour, marker=marker if first else "")
-            label = curve.label if alone else shortened(name, 22) if first else ""
-            yield replace(series, label=label, look=look, places=[_place(runs, point) for point in line])
+        label, ring = "chosen on validation" if runs.by_validation else "best", replace(LINE, colour=INK, dashes="")
+        look, value = replace(ring, filled=False, size=11), best.value(*runs.probe)
+        chosen = Series(label=label, look=look, places=[marked], values=[value])
+        plain = Look(colour=ORANGE, dashes="--", marker="s", size=4, width=1.3)
+        curves: list[Curve] = [
+            (full_name(runs.judged), runs.probe, LINE),
+            (full_name(BAG), ("probe", runs.metric, BAG), plain),
+        ]
+        curves = curves[:1] if runs.judged == BAG else curves
+        probed = panel(f"{full_name(runs.metric)} on test", curves, interval=True, percent=True)
+        yield replace(probed, series=[chosen, *probed.series])
+    if differ(ERROR[0][1]):
+        yield panel("lost: squared error of the spectrogram", ERROR, from_zero=True)
+    if differ(STABILITY[0][1]):
+        shown, under = (STABILITY, "") if alone else (STABILITY[:1], " under noise")
+        yield panel(f"stable: codes that stay the same{under}", shown, percent=True)
 
 
 def _values(line: Sequence[Point], figure: FigureName, *, interval: bool) -> Series:
     """Make a series of one figure; each run stands at the bits per second that its language model needs."""
     rows, rates = [point.row(*figure) for point in line], [point.rate for point in line]
     return figure_series(rows, interval=interval, look=LINE, places=rates)
-
-
-def _place(runs: Runs, point: Point) -> float:
-    return float(runs.values.index(runs.first(point)))
 
 
 def _bitrate(runs: Runs) -> Markup:

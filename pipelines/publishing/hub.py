@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
@@ -17,10 +16,10 @@ from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, ModelCardData
 
 from lm.finetuned import FineTunedModel
 from pipelines.demonstration.models import DemoModels
-from pipelines.pages.phrasing import duration, key_figures, number, percent
+from pipelines.pages.phrasing import draw, key_figures
 from pipelines.publish import Part, PublishConfig, find_repository
 from pipelines.results.figures import COSTS
-from pipelines.results.run_record import Results, read_results
+from pipelines.results.run_record import read_results
 from pipelines.results.tables import as_markdown
 from pipelines.store.run_folder import REPORT, is_finetuned
 from vocoder.sampling import Sampling
@@ -29,83 +28,30 @@ from wordless.base.errors import InputError
 from wordless.base.files import open_regular
 from wordless.base.hub import CONFIG, hub_errors
 from wordless.base.saved_models import INDEX, weight_files
-from wordless.base.text import counted, escape, escape_markdown, listed
+from wordless.base.text import counted, escape
 
 CARD = "README.md"
 MODEL_FILES = frozenset({CONFIG, "model.safetensors", CARD, "preprocessor_config.json"})
 STAGES: tuple[Part, ...] = ("tokenizer", "lm", "vocoder")  # whose models a run keeps; a probe needs more than its stage
-FIGURES = "figures.json"
 TABLE = "figures.md"  # of wordless finetune
-_USE = """## Use
-
-```
-wordless predict model=hf://{repo} input=FOLDER output=table.tsv
-```
-
-```python
-import wordless
-from lm.finetuned import FineTunedModel
-
-model = FineTunedModel.from_pretrained("{repo}")
-rows = model.predict([wordless.read("a.wav", {rate})])
-```"""
-TAGS = ("audio", "discrete-units")
-_FENCE = re.compile(r"^```.*?^```\n+", re.MULTILINE | re.DOTALL)
-_TITLE = re.compile(r"^(?=#)", re.MULTILINE)
-RIGHTS = """## Rights
-
-The recordings are not part of this repository. What these models may be used for also depends on the rights to the
-recordings that they learned from, and on the consent of the people who are heard in them."""
-_TOKENIZER = """import wordless
-
-tokenizer = wordless.Tokenizer.from_pretrained("{repo}")
-sound = wordless.read("a.wav", tokenizer.format.sample_rate)
-codes = tokenizer.encode(sound)
-"""
-_LANGUAGE_MODEL = """model = wordless.LanguageModel.from_pretrained("{repo}")
-more = model.generate(codes, seconds=1)
-"""
-_VOCODER = """vocoder = wordless.Vocoder.from_pretrained("{repo}")
-vocoder.decode(codes, tokenizer).write("copy.wav")
-"""
-_CONTINUATION = """vocoder.continue_from(sound, wordless.join_codes(codes, more), tokenizer).write("more.wav")
-"""
+Files = dict[str, Path | bytes]  # contents by the paths in the repository, the card first
 
 
 def publish_models(settings: PublishConfig) -> None:
     """Print the files and the card, and upload them if that is wanted."""
-    made = finetuned(settings) if is_finetuned(settings.run) else whole_run(settings)
-    _show(settings, made.contents)
-    print(f"\n{escape(made.card)}")
-    for line in made.notices:
-        print(line)
-    if settings.upload:
-        print(upload(settings, made.contents), flush=True)
-    else:
-        print("nothing was uploaded; the same command with upload=true uploads these files", flush=True)
-
-
-def _show(settings: PublishConfig, contents: Mapping[str, Path | bytes]) -> None:
-    """Print the files with their sizes."""
-    sizes = {name: len(each) if isinstance(each, bytes) else each.stat().st_size for name, each in contents.items()}
+    files, notices = _finetuned(settings) if is_finetuned(settings.run) else _whole_run(settings)
+    sizes = {name: len(each) if isinstance(each, bytes) else each.stat().st_size for name, each in files.items()}
     seen = "private" if settings.private else "public"
     total = f"{counted(len(sizes), 'file')} for {settings.address} ({seen})"
     for name, size in [*sizes.items(), (total, sum(sizes.values()))]:
         print(f"{size / 1e6:>10,.3f} MB  {name}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Publication:
-    """What a repository gets."""
-
-    card: str
-    files: Mapping[str, Path | bytes]  # by their paths in the repository, without the card
-    notices: tuple[str, ...]  # which names of the recordings they contain, and whether they contain sound
-
-    @property
-    def contents(self) -> dict[str, Path | bytes]:
-        """All files, the card first."""
-        return {CARD: self.card.encode(), **self.files}
+    card = files[CARD]
+    assert isinstance(card, bytes), "the card is written, not copied"
+    print(f"\n{escape(card.decode())}", *notices, sep="\n")
+    if settings.upload:
+        print(upload(settings, files), flush=True)
+    else:
+        print("nothing was uploaded; the same command with upload=true uploads these files", flush=True)
 
 
 def choose_parts(run: Path, wanted: Collection[Part] | None, config: Mapping[str, Any]) -> list[Part]:
@@ -141,181 +87,93 @@ def linked(files: Mapping[str, Path]) -> Iterator[Path]:
         yield Path(folder)
 
 
-def whole_run(settings: PublishConfig) -> Publication:
-    """Load the models as others will, and write their card."""
-    results = read_results(settings.run)
-    config = results["provenance"]["config"] if "provenance" in results else {}
-    parts = choose_parts(settings.run, settings.parts, config)
-    files = model_files(settings.run, parts)
-    models = _load(settings.run, files)
+def _whole_run(settings: PublishConfig) -> tuple[Files, list[str]]:
+    """Load the models as others will, and give the files of the repository and what should be known of them."""
+    run, results = settings.run, read_results(settings.run)
+    parts = choose_parts(run, settings.parts, results["provenance"]["config"] if "provenance" in results else {})
+    files = model_files(run, parts)
+    with linked(files) as folder:
+        try:
+            models = DemoModels.of_folder(folder, sampling=Sampling(), device="cpu")
+        except InputError as error:
+            raise InputError(str(error).replace(str(folder), str(run))) from error
     if "probe" in parts and models.unread:
         raise InputError(
             f"parts has probe, which reads {models.unread}, and not the model that computes it: add lm to parts, or "
             "leave probe out"
         )
-    cards = {
-        str(part): ModelCard(files[f"{part}/{CARD}"].read_text(encoding="utf-8"))
-        for part in parts
-        if f"{part}/{CARD}" in files
-    }
-    report = {REPORT: _report(settings.run)} if settings.report else {}
-    # Costs say something about this machine alone.
-    rows = [figure.as_row() for figure in results["figures"] if figure.name not in COSTS]
-    figures = (json.dumps({"figures": rows}, indent=1) + "\n").encode()
-    return Publication(
-        card=_card(settings, cards.values(), _sections(settings.repo, models, results, cards)),
-        files={FIGURES: figures, **files, **report},
-        notices=tuple(_notices(settings, models)),
-    )
-
-
-def _load(run: Path, files: Mapping[str, Path]) -> DemoModels:
-    """Load the models from these files alone."""
-    with linked(files) as folder:
-        try:
-            return DemoModels.of_folder(folder, sampling=Sampling(), device="cpu")
-        except InputError as error:
-            raise InputError(str(error).replace(str(folder), str(run))) from error
-
-
-def _report(run: Path) -> Path:
-    if not (run / REPORT).is_file():
-        raise InputError(f"report=true, but {run / REPORT} is missing; draw it first: wordless report run={run}")
-    return run / REPORT
-
-
-def _notices(settings: PublishConfig, models: DemoModels) -> Iterator[str]:
-    """Say which names of the recordings the files contain, and whether they contain sound."""
+    notices, report = [], run / REPORT
     if models.groups:
-        yield f"the vocoder names the groups of its recordings: {escape(', '.join(models.groups))}"
+        notices.append(f"the vocoder names the groups of its recordings: {escape(', '.join(models.groups))}")
     if models.probe is not None:
-        yield f"the probe names the labels: {escape(', '.join(models.probe.description.classes))}"
+        notices.append(f"the probe names the labels: {escape(', '.join(models.probe.description.classes))}")
     if settings.report:
-        yield (
+        notices.append(
             f"{REPORT} contains sounds, spectrograms, file names, labels and groups of recordings: upload it only "
             "if you have the right to"
         )
+        if not report.is_file():
+            raise InputError(f"report=true, but {report} is missing; draw it first: wordless report run={run}")
+    named = {part: f"{part}/{CARD}" for part in parts if f"{part}/{CARD}" in files}
+    cards = {part: ModelCard(files[name].read_text(encoding="utf-8")) for part, name in named.items()}
+    card = _card(
+        settings,
+        cards.values(),
+        models=models,
+        results=results,
+        splits=SPLITS,
+        key_figures=key_figures(results),
+        comparison=as_markdown(results["comparison"]).strip() if "comparison" in results else "",
+        parts={part: without_examples(card) for part, card in cards.items()},
+    )
+    # Costs say something about this machine alone.
+    rows = [figure.as_row() for figure in results["figures"] if figure.name not in COSTS]
+    figures = (json.dumps({"figures": rows}, indent=1) + "\n").encode()
+    reports = {REPORT: report} if settings.report else {}
+    return {CARD: card, "figures.json": figures, **files, **reports}, notices
 
 
-def finetuned(settings: PublishConfig) -> Publication:
-    """Load the model as others will, and write its card."""
+def _finetuned(settings: PublishConfig) -> tuple[Files, list[str]]:
+    """Load the model from its files and from the parts that its front end reads, and give these files."""
+    run = settings.run
     if settings.parts is not None or settings.report:
-        raise InputError(
-            f"run={settings.run} is a fine-tuned model, which is published whole; leave parts and report out"
-        )
-    model, files = _load_finetuned(settings.run)
-    card = ModelCard((settings.run / CARD).read_text(encoding="utf-8"))
-    table = settings.run / TABLE
-    sections = [
-        _USE.format(repo=settings.repo, rate=model.body.reading.sample_rate),
-        *([f"## Figures of test clips\n\n{table.read_text(encoding='utf-8').strip()}"] if table.is_file() else []),
-        f"## Model\n\n{without_examples(card)}",
-    ]
-    del files[CARD]
-    notice = f"the model names what it predicts: {escape(model.task.summary)}"
-    return Publication(card=_card(settings, [card], sections), files=files, notices=(notice,))
-
-
-def _load_finetuned(run: Path) -> tuple[FineTunedModel, dict[str, Path]]:
-    """Load the model from its files and from the parts that its front end reads, and return these files."""
-    own = FineTunedModel.from_pretrained(run)
+        raise InputError(f"run={run} is a fine-tuned model, which is published whole; leave parts and report out")
+    body = FineTunedModel.from_pretrained(run).body
     files = {name: path for name, path in model_files(run, [""]).items() if "/" not in name}
-    files |= model_files(run, own.body.parts)
+    files |= model_files(run, body.parts)
     with linked(files) as folder:
         model = FineTunedModel.from_pretrained(folder)
         for part in model.body.parts:
             if not (folder / part).is_dir():
                 raise InputError(f"{run} holds no {part}, which turns sound into its inputs; fine-tune it again")
-    return model, files
+    own, table = ModelCard(files.pop(CARD).read_text(encoding="utf-8")), run / TABLE
+    card = _card(
+        settings,
+        [own],
+        models=None,
+        rate=model.body.reading.sample_rate,
+        table=table.read_text(encoding="utf-8").strip() if table.is_file() else "",
+        parts={"Model": without_examples(own)},
+    )
+    return {CARD: card, **files}, [f"the model names what it predicts: {escape(model.task.summary)}"]
 
 
-def _card(settings: PublishConfig, cards: Iterable[ModelCard], sections: Iterable[str]) -> str:
+def _card(settings: PublishConfig, cards: Iterable[ModelCard], **values: object) -> bytes:
     """Write a model card. The hub reads its first lines: the tags of all ``cards`` of the models, and the licence."""
-    tags = dict.fromkeys([*TAGS, *(tag for card in cards for tag in card.data.get("tags") or ())])
+    tags = dict.fromkeys(["audio", "discrete-units", *(tag for card in cards for tag in card.data.get("tags") or ())])
     data = ModelCardData(library_name="wordless", tags=[*tags], license=settings.licence)
-    title = escape_markdown(settings.repo.partition("/")[2])
-    return "\n\n".join([f"---\n{data.to_yaml()}\n---", f"# {title}", *sections, RIGHTS]) + "\n"
-
-
-def _sections(repo: str, models: DemoModels, results: Results, cards: Mapping[str, ModelCard]) -> Iterator[str]:
-    """Give the sections of a run's card. ``cards`` are the model cards of its parts, by part."""
-    yield f"Models of sound that Wordless learned from recordings, without any text: {_contents(models)}."
-    yield _table(("", ""), _facts(models, results))
-    yield f"## Use\n\n{_use(repo, models)}"
-    yield from _figures(results)
-    for part, card in cards.items():
-        yield f"## {part}\n\n{without_examples(card)}"
-    if models.probe is not None:
-        about = models.probe.description
-        labels = ", ".join(map(escape_markdown, about.classes))
-        accuracy = f"{percent(about.test_accuracy)} of test clips; the most frequent label: {percent(about.chance)}"
-        yield f"## probe\n\nA linear probe of `{about.of}` ({accuracy}). Labels: {labels}."
-
-
-def _contents(models: DemoModels) -> str:
-    named = {
-        "a GPT over these codes (`lm`)": models.language_model,
-        "a WaveNet that turns codes into sound (`vocoder`)": models.vocoder,
-        "a linear probe of labels (`probe`)": models.probe,
-    }
-    return listed(["a tokenizer of sound to codes (`tokenizer`)", *(name for name, model in named.items() if model)])
-
-
-def _facts(models: DemoModels, results: Results) -> Iterator[tuple[str, str]]:
-    for own in models.tokenizer.format.formats:
-        streams = f" in each of {own.streams} streams" if own.streams > 1 else ""
-        codes = f"{own.codebook_size} codes, {own.codes_per_second:g} per second{streams}"
-        yield "codebook", f"{codes}; fingerprint `{own.codebook}`"
-    yield "bits per second", " ".join([number(models.tokenizer.format.bits_per_second), *_compressed(results)])
-    yield "sample rate", f"{models.tokenizer.format.sample_rate:,} Hz"
-    if corpus := results.get("corpus"):
-        sizes = listed([f"{corpus['clips'][split]} {split}" for split in SPLITS if split in corpus["clips"]])
-        seconds = duration(sum(corpus["seconds"].values()))
-        yield "corpus", f"{escape_markdown(corpus['name'])}: {sizes} clips, {seconds} of sound"
-    if provenance := results.get("provenance"):
-        yield "Wordless", f"version {provenance['version']}, {provenance['date'][:10]}"
-
-
-def _compressed(results: Results) -> Iterator[str]:
-    found = results["figures"].value("lm", "bits_per_second")
-    if found is not None:
-        yield f"({number(found)} with the probabilities of the GPT, on validation clips)"
-
-
-def _use(repo: str, models: DemoModels) -> str:
-    """Write Python that loads the models there are, and the commands that take this repository."""
-    code = [_TOKENIZER, _LANGUAGE_MODEL if models.language_model else ""]
-    if models.vocoder and not models.tokenizer.coarser:  # which decodes the finest codes alone
-        code += [_VOCODER, _CONTINUATION if models.language_model else ""]
-    commands = [
-        f"wordless demo model=hf://{repo}",
-        f"wordless encode model=hf://{repo} input=FOLDER output=codes.parquet",
-    ]
-    return f"```python\n{''.join(code).format(repo=repo)}```\n\n```\n" + "\n".join(commands) + "\n```"
-
-
-def _figures(results: Results) -> Iterator[str]:
-    rows = [(figure.name, figure.value, figure.note) for figure in key_figures(results)]
-    comparison = results.get("comparison")
-    tables = [_table(("figure", "value", "beside"), rows)] if rows else []
-    if comparison:
-        tables.append(f"Linear probes of test clips, all by one protocol:\n\n{as_markdown(comparison).strip()}")
-    if tables:
-        yield "\n\n".join(["## Figures", *tables, "`figures.json` has all figures of the run."])
+    name = settings.repo.partition("/")[2]
+    values |= {"repo": settings.repo, "name": name, "front_matter": data.to_yaml()}
+    return draw("model_card.md.jinja", escape=False, **values).encode()
 
 
 def without_examples(card: ModelCard) -> str:
     """Return the text of a model card without its code, with headings of a lower level."""
-    text = _FENCE.sub("", card.text.strip() + "\n").strip()
-    return _TITLE.sub("##", text)
+    text = re.sub(r"^```.*?^```\n+", "", card.text.strip() + "\n", flags=re.MULTILINE | re.DOTALL).strip()
+    return re.sub(r"^(?=#)", "##", text, flags=re.MULTILINE)
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def upload(settings: PublishConfig, contents: Mapping[str, Path | bytes]) -> str:
+def upload(settings: PublishConfig, files: Files) -> str:
     """Create the repository if there is none, upload everything in one commit, and return the address of its page.
 
     Raises:
@@ -323,7 +181,7 @@ def upload(settings: PublishConfig, contents: Mapping[str, Path | bytes]) -> str
     """
     api = HfApi(library_name="wordless")
     info = find_repository(settings.address)
-    left = sorted(name for name in (info[1] if info else ()) if name.endswith(".safetensors") and name not in contents)
+    left = sorted(name for name in (info[1] if info else ()) if name.endswith(".safetensors") and name not in files)
     if left:
         raise InputError(
             f"repo={settings.repo} holds {left[0]}, which this run does not replace, and models of two runs do not "
@@ -335,7 +193,7 @@ def upload(settings: PublishConfig, contents: Mapping[str, Path | bytes]) -> str
                 api.create_repo(settings.repo, private=settings.private)
             commit = api.create_commit(
                 settings.repo,
-                [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in contents.items()],
+                [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in files.items()],
                 commit_message="Upload the models of a Wordless run",
             )
         except ValueError as error:  # the hub checks the first lines of the card

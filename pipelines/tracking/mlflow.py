@@ -31,16 +31,15 @@ DEFAULTS = {
 class Mlflow(Tracker):
     """A run in MLflow, new or continued."""
 
-    name, title, extra = "mlflow", "MLflow", "mlflow"
+    name, title, extra, modules = "mlflow", "MLflow", "mlflow", ("mlflow",)
 
-    @staticmethod
-    def needs() -> tuple[str, ...]:
+    @classmethod
+    def needs(cls) -> tuple[str, ...]:
         """Name the library, and those of a database on this machine; a server needs none here."""
         uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:")
-        return ("mlflow", "sqlalchemy", "alembic") if uri.startswith(DATABASES) else ("mlflow",)
+        return (*cls.modules, "sqlalchemy", "alembic") if uri.startswith(DATABASES) else cls.modules
 
     def __init__(self, run: TrackedRun) -> None:
-        """Create the run, or find it by its id."""
         for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
         from mlflow import MlflowClient
@@ -78,14 +77,12 @@ class Mlflow(Tracker):
             client.log_batch(self._id, params=batch)
 
     def held(self, curve: str) -> Sequence[tuple[int, float]]:
-        """Ask for the losses of a curve."""
         name = FORBIDDEN.sub("_", f"{curve}/train_loss")
         if name not in self._client.get_run(self._id).data.metrics:
             return []
         return sorted((each.step, each.value) for each in self._client.get_metric_history(self._id, name))
 
     def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
-        """Log the values of points."""
         self._log((f"{curve}/{name}", value, point.step) for point in points for name, value in point.values.items())
 
     def conclude(self, outcome: Outcome) -> None:
@@ -102,11 +99,9 @@ class Mlflow(Tracker):
             self._client.log_artifacts(self._id, folder, "pictures")
 
     def close(self, state: State) -> None:
-        """Set the state of the run."""
         self._client.set_terminated(self._id, status=STATES[state])
 
     def _log(self, metrics: Iterable[tuple[str, float, int]]) -> None:
-        """Log names, values and steps."""
         from mlflow.entities import Metric
 
         now = round(1000 * time.time())

@@ -25,12 +25,7 @@ LOSSES = {"train_loss": "train", "validation_loss": "validation"}  # both in one
 class TensorBoard(Tracker):
     """The event files of a run."""
 
-    name, title, everywhere = "tensorboard", "TensorBoard", True
-
-    @staticmethod
-    def needs() -> tuple[str, ...]:
-        """Name the library that reads its files again."""
-        return ("tensorboard",)
+    name, title, everywhere, modules = "tensorboard", "TensorBoard", True, ("tensorboard",)
 
     def __init__(self, run: TrackedRun) -> None:
         self._run = run
@@ -38,7 +33,6 @@ class TensorBoard(Tracker):
         self._writers: dict[str, Any] = {}  # SummaryWriter, untyped; of one training at a time: each has threads
 
     def held(self, curve: str) -> Sequence[tuple[int, float]]:
-        """Read the losses of a curve from the event files of earlier calls."""
         folder = self._root / curve / "loss_train"
         if not folder.is_dir():
             return []
@@ -48,7 +42,6 @@ class TensorBoard(Tracker):
         return [(event.step, event.value) for event in log.Scalars("loss")] if "loss" in log.Tags()["scalars"] else []
 
     def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
-        """Append points to the three logs of a curve."""
         writer = self._writer(curve)
         for point in points:
             values = point.values
@@ -59,7 +52,6 @@ class TensorBoard(Tracker):
         writer.flush()
 
     def conclude(self, outcome: Outcome) -> None:
-        """Write options, figures, the place of the report and pictures."""
         remove(self._root / RUN)
         writer, run = self._writer(RUN), self._run
         commit = f", commit {run.commit}" if run.commit else ""
@@ -73,7 +65,6 @@ class TensorBoard(Tracker):
             writer.add_image(title, np.asarray(Image.open(io.BytesIO(png)).convert("RGB")), dataformats="HWC")
 
     def close(self, state: State) -> None:
-        """Write how the run ended, beside what it came to."""
         if RUN not in self._writers:
             remove(self._root / RUN)
         self._writer(RUN).add_text("state", state)

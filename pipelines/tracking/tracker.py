@@ -84,12 +84,13 @@ class Tracker:
     name: ClassVar[str]  # in the option tracking
     title: ClassVar[str]
     extra: ClassVar[str | None] = None  # of Wordless that installs what it needs; None: the base install does
+    modules: ClassVar[tuple[str, ...]] = ()  # that must be installed
     everywhere: ClassVar[bool] = False  # whether each process that trains may write; else only that which began the run
 
-    @staticmethod
-    def needs() -> tuple[str, ...]:
+    @classmethod
+    def needs(cls) -> tuple[str, ...]:
         """Name the modules that must be installed for what the environment asks for."""
-        return ()
+        return cls.modules
 
     def __init__(self, run: TrackedRun) -> None:
         """Begin the record of a run, or find that of an earlier call; may be slow."""

@@ -18,15 +18,9 @@ EXIT_CODES: dict[State, int] = {"finished": 0, "failed": 1, "killed": 130}
 class Wandb(Tracker):
     """A run in Weights & Biases, new or continued. An offline run is written anew by each call."""
 
-    name, title, extra = "wandb", "Weights & Biases", "wandb"
-
-    @staticmethod
-    def needs() -> tuple[str, ...]:
-        """Name the library."""
-        return ("wandb",)
+    name, title, extra, modules = "wandb", "Weights & Biases", "wandb", ("wandb",)
 
     def __init__(self, run: TrackedRun) -> None:
-        """Begin the run, or continue it by its id."""
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # of crashes of the library, to its makers
         import wandb
         from requests.utils import get_netrc_auth  # what `wandb login` writes is a line of netrc
@@ -84,7 +78,6 @@ class Wandb(Tracker):
             self._wandb.log({f"{curve}/{key}": value for key, value in {"step": point.step, **point.values}.items()})
 
     def conclude(self, outcome: Outcome) -> None:
-        """Set the figures of the summary, and save copies of files and pictures."""
         self._wandb.summary.update(dict(outcome.figures))
         for path in outcome.files:
             self._save(path.name, path.read_bytes())

@@ -7,22 +7,18 @@ import sys
 from pathlib import Path
 
 import pytest
-import soundfile
 from hydra import initialize_config_module
 
 from pipelines.bench import bench
 from pipelines.benchmarks import vocoder
-from pipelines.benchmarks.measurement import random_tokenizer, write_noise
 from pipelines.benchmarks.memory import measure_memory
-from pipelines.benchmarks.vocoder import device_of, engines_here, measure, rate
+from pipelines.benchmarks.vocoder import device_of, engines_here, measure, times_by_cpu
 from pipelines.commandline.composition import compose
 from pipelines.commandline.refusals import resolved
 from tests.hostile.special_files import at_most_seconds
 from tests.tokenizer.speech import speech_tokenizer
 from tests.vocoder.sounds import tiny_config
-from tokenizer.config import TokenizerConfig
 from vocoder.engines import numba_streams
-from vocoder.options import WaveNetConfig
 from vocoder.wavenet.network import create_wavenet
 from wordless.base.errors import InputError
 
@@ -133,19 +129,8 @@ def test_each_engine_is_measured_where_it_runs_and_none_stands_in_for_another(mo
 
 
 def test_processor_time_says_nothing_of_a_gpu() -> None:
-    on_cpu, on_gpu = (rate(each, 4, 1, WaveNetConfig(), (1000.0, 500.0)) for each in ("torch", "cuda_graph"))
-    assert (on_cpu.times_by_cpu, on_gpu.times_by_cpu) == (500 / 16_000, None)
-    assert on_gpu.samples_per_second == 1000
-
-
-def test_noise_has_the_length_and_rate_that_were_asked_for(tmp_path: Path) -> None:
-    write_noise(tmp_path / "a.wav", seconds=2.5, sample_rate=8000, format="WAV")
-    assert (soundfile.info(tmp_path / "a.wav").frames, soundfile.info(tmp_path / "a.wav").samplerate) == (20_000, 8000)
-
-
-def test_the_tokenizer_measured_has_the_default_sizes() -> None:
-    config: TokenizerConfig = random_tokenizer().config
-    assert (config.audio.sample_rate, config.patch.frames, config.autoencoder.bottleneck) == (16_000, 2, 64)
+    assert times_by_cpu("torch", 4, 1, 500.0, 16_000) == 500 / 16_000
+    assert times_by_cpu("cuda_graph", 4, 1, 500.0, 16_000) is None
 
 
 @pytest.mark.parametrize(

@@ -127,10 +127,7 @@ def test_the_layer_that_the_probe_chose_is_taken(run: Path, tmp_path: Path) -> N
     assert (model.layers, model.pooling) == ((1, 2, 3, 4, 5, 6), "thirds")
     for layer in ("layer_9", "inner_2"):
         chosen_by_probe(run, layer, "mean")
-        with pytest.raises(
-            InputError,
-            match=rf"gpt/{layer}:mean\b.*HEAR\b.*\b6 layers\b.*compare\.states\b",
-        ):
+        with pytest.raises(InputError, match=rf"gpt/{layer}:mean\b.*HEAR\b.*\b6 layers\b.*compare\.states\b"):
             load_model(str(run))
     (run / "results.json").write_text('{"figures": []}')
     assert load_model(str(run)).layers == (3, 4)

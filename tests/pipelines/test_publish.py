@@ -159,7 +159,7 @@ def test_an_upload_that_would_do_harm_is_refused(finished_run: FinishedRun, hub:
     del hub.repos["user/name"]["vocoder/model.safetensors"]
     publish(options(finished_run.folder, **few, report=True))
     assert {name.split("/")[0] for name in hub.repos["user/name"]} == {
-        *("README.md", "figures.json", "tokenizer", "lm", "report.html"),
+        *("README.md", "figures.json", "tokenizer", "lm", "report.html")
     }
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.benchmarks.many_clips import CLIP_SAMPLES, CLIPS_PER_RECORDING, SAMPLE_RATE, main, write_corpus
+from pipelines.benchmarks.many_clips import CLIP_SAMPLES, CLIPS_PER_RECORDING, SAMPLE_RATE, write_corpus
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
 
 
@@ -17,8 +17,3 @@ def test_every_clip_of_the_table_is_used(files: bool, tmp_path: Path) -> None:
     assert not rejected
     assert {(clip.num_samples, clip.sample_rate) for clip in manifest.clips} == {(CLIP_SAMPLES, SAMPLE_RATE)}
     assert len({clip.path for clip in manifest.clips}) == (clips if files else 3)
-
-
-def test_the_command_prints_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["3", str(tmp_path)])
-    assert capsys.readouterr().out == f"{tmp_path / 'clips.tsv'}\n"
