@@ -19,7 +19,7 @@ OFTEN = (
 
 def finetune(config: dict[str, object]) -> None:
     """Fine-tune a body on the corpus that a composed config describes."""
-    from pipelines.settings.recordings import require_recordings
+    from pipelines.settings.completed import require_recordings
 
     require_recordings(config)
     from pipelines.finetuning.job import finetune_body  # seconds of imports, which a mistake need not wait for

@@ -10,7 +10,7 @@ OFTEN = (
 
 def probe(config: dict[str, object]) -> None:
     """Probe the models of a run on the corpus that a composed config describes."""
-    from pipelines.settings.recordings import require_recordings
+    from pipelines.settings.completed import require_recordings
 
     require_recordings(config)
     from pipelines.chain.probe_job import probe_run  # seconds of imports, which a mistake need not wait for

@@ -35,7 +35,7 @@ def run(config: dict[str, object]) -> None:
     """Run the chain that a composed config describes."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     with going_on(), logged(folder):
-        from pipelines.settings.recordings import require_recordings
+        from pipelines.settings.completed import require_recordings
 
         require_recordings(config)
         from pipelines.chain.chain import run_chain  # seconds of imports, which a mistake need not wait for

@@ -138,14 +138,14 @@ def make_folds(
     seeds = [settings.with_seed(number) for number in range(settings.seeds)]
     shared_groups = settings.corpus.split.shared_groups
     folds = settings.compare.divide(manifest, quick=settings.quick, shared_groups=shared_groups)
-    trainings = len(folds) * settings.seeds
-    require_space(
-        settings.store.root,
-        "store.root=PATH",
-        reused=True,
-        seconds=trainings * (manifest.seconds + sum(each.seconds for each in unlabelled)),
-        arrays=_array_bytes(manifest, settings, trainings) if settings.probed_methods else 0,
-    )
+    trainings, arrays = len(folds) * settings.seeds, 0
+    if settings.probed_methods:  # the vectors of all methods, and log-mel, 16 bits, of all hearings but the first
+        size = sum(method.vector_size(settings) for method in settings.probed_methods)
+        frames = manifest.seconds * settings.audio.sample_rate / settings.audio.hop_length
+        heard = (settings.compare.hearings - 1) * frames * settings.audio.n_mels * 2
+        arrays = 4 * trainings * len(manifest.clips) * size + round(heard)
+    seconds = trainings * (manifest.seconds + sum(each.seconds for each in unlabelled))
+    require_space(settings.store.root, "store.root=PATH", reused=True, seconds=seconds, arrays=arrays)
     for fold in folds:
         _require_clips(fold.manifest, settings)
     if "probe" in settings.stages:
@@ -160,7 +160,7 @@ def make_folds(
     pairs = {
         (fold.name, seeded.seed): Pair(
             fold=fold.name,
-            place=_place(fold.name, seeded.seed) if trainings > 1 else "",
+            place=f"{fold.name}, seed {seeded.seed}" if trainings > 1 else "",
             manifest=fold.manifest,
             settings=seeded,
             unlabelled=unlabelled,
@@ -176,19 +176,6 @@ def make_folds(
         first = next(iter(pairs))
         made[first] = add_sample_sounds(session, pairs[first], made[first])
     return reused_in_order(made, before)
-
-
-def _place(fold: str, seed: int) -> str:
-    """Name a fold and a seed for people, and for folders of curves."""
-    return f"{fold}, seed {seed}"
-
-
-def _array_bytes(manifest: Manifest, settings: RunSettings, trainings: int) -> int:
-    """Estimate the bytes of the vectors of all methods, and of log-mel, 16 bits, of all hearings but the first."""
-    size = sum(method.vector_size(settings) for method in settings.probed_methods)
-    frames = manifest.seconds * settings.audio.sample_rate / settings.audio.hop_length
-    heard = (settings.compare.hearings - 1) * frames * settings.audio.n_mels * 2
-    return 4 * trainings * len(manifest.clips) * size + round(heard)
 
 
 def make_stages(

@@ -25,8 +25,6 @@ from wordless.audio.recordings.inspection import CONFLICT
 from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
 from wordless.audio.recordings.splits import division_notices
 from wordless.audio.recordings.unpacking import (
-    PackedDataSet,
-    Unpacked,
     is_unpacked,
     missing_bytes,
     open_data_set,
@@ -153,28 +151,20 @@ def read_corpus(
         raise InputError(f"{error}; each file and its reason stand in {folder / listed}") from error
     if not gang.rank:
         gang.barrier()
-    name = corpus_name(config) if config.is_packed else _folder_name(manifest.root)
-    name = "built-in corpus (eSpeak NG)" if manifest.root.parent == store / SYNTHESISED else name
+    whole = manifest.root.resolve()  # a table beside the recordings gives ".", which has no name
+    name = corpus_name(config) if config.is_packed else whole.name or str(whole)
+    if manifest.root.parent == store / SYNTHESISED:
+        name = "built-in corpus (eSpeak NG)"
     upsampled = () if audio is None else upsampling_notices(manifest.clips, audio)
     notices = (*division_notices(manifest.clips, config.split), *upsampled, *softer)
     lengths = length_notices(manifest.clips, config.segment_seconds)
-    for line in (_summary(name, manifest, rejected, listed), *_conflicts(rejected, listed), *notices, *lengths):
+    conflicts = []
+    if same := [each.path for each in rejected if CONFLICT in each.reason]:
+        files = f"{counted(len(same), 'file')} set aside with the sound of another file"
+        conflicts = [f"{files} and another label, group or split, such as {same[0]}: see {listed}"]
+    for line in (_summary(name, manifest, rejected, listed), *conflicts, *notices, *lengths):
         terminal.say(f"corpus    {line}")
     return Corpus(name=name, manifest=manifest, rejected=rejected, notices=notices)
-
-
-def _conflicts(rejected: Sequence[Rejected], listed: str) -> Iterator[str]:
-    """Count the files of equal sound and different labels, groups or splits."""
-    if found := [each.path for each in rejected if CONFLICT in each.reason]:
-        files = counted(len(found), "file")
-        differing = "another label, group or split"
-        yield f"{files} set aside with the sound of another file and {differing}, such as {found[0]}: see {listed}"
-
-
-def _folder_name(root: Path) -> str:
-    """Return the last part of the root's full path; a table beside the recordings gives ".", which has no name."""
-    whole = root.resolve()
-    return whole.name or str(whole)
 
 
 def _summary(name: str, manifest: Manifest, rejected: Sequence[Rejected], listed: str) -> str:
@@ -202,7 +192,12 @@ def unpacked_corpus(config: CorpusConfig, store: Path, *, terminal: Terminal) ->
     data_set = open_shards(config.shards) if config.shards else open_data_set(config.dataset or "", config.columns)
     place = unpacked_place(data_set, store / UNPACKED)
     if not is_unpacked(data_set, place):
-        _unpack(data_set, place, store, terminal)
+        needed = missing_bytes(data_set, place)
+        require_space(store, "store.root=PATH", arrays=needed)
+        files, size = counted(len(data_set.files), "file"), f"{-(-needed // MEGABYTE):,} MB"
+        terminal.say(f"corpus    {data_set.name}: {files}, unpacked once; about {size} more in {place.folder}")
+        with _megabytes(terminal, "unpacking", needed) as add:
+            unpack(data_set, place, add)
     table, notices = unpacked_table(data_set, place, config.columns, own_splits=config.split.by == "table")
     for notice in notices:
         terminal.say(f"corpus    {data_set.name}: {notice}")
@@ -216,16 +211,6 @@ def corpus_name(config: CorpusConfig) -> str:
     return next(
         (each.name for each in (place, *place.parents) if not has_magic(str(each)) and "{" not in each.name), ""
     )
-
-
-def _unpack(data_set: PackedDataSet, place: Unpacked, store: Path, terminal: Terminal) -> None:
-    """Unpack the data set if there is room for it."""
-    needed = missing_bytes(data_set, place)
-    require_space(store, "store.root=PATH", arrays=needed)
-    files, size = counted(len(data_set.files), "file"), f"{-(-needed // MEGABYTE):,} MB"
-    terminal.say(f"corpus    {data_set.name}: {files}, unpacked once; about {size} more in {place.folder}")
-    with _megabytes(terminal, "unpacking", needed) as add:
-        unpack(data_set, place, add)
 
 
 @contextmanager

@@ -16,13 +16,11 @@ from pipelines.methods.signals import LOG_MEL, SIGNALS
 from pipelines.methods.table import METHODS, inputs_of
 from pipelines.pages.phrasing import sentences
 from pipelines.results.comparison import Comparison
-from pipelines.results.comparison_table import as_markdown, as_table, print_table
-from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.probed_folds import ProbedFolds, compare
+from pipelines.results.tables import PREDICTIONS, as_markdown, as_table, print_table, write_predictions
 from pipelines.settings.comparison import ReadingConfig
-from pipelines.settings.own_options import own_options
 from pipelines.settings.probe import ProbeRunConfig
-from pipelines.settings.run import choose_workers
+from pipelines.settings.run import choose_workers, own_options
 from pipelines.stages.codes import codes, heard_codes
 from pipelines.stages.features import BAG_OF_CODES, HeardCodes, code_features, gpt_features, signal_features
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
@@ -34,7 +32,6 @@ from pipelines.store.store import Entry, Store, write_json
 from pipelines.store.stored_features import GPT, PROBE
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Manifest, read_manifest
 from wordless.audio.recordings.selection import overlap_notices
 from wordless.audio.recordings.splits import Fold
@@ -85,7 +82,12 @@ def probe_run(config: dict[str, object]) -> None:
         )
         whole = Fold(name="test", manifest=corpus.manifest)
         notices = require_probeable([whole], settings.probe, by=None)
-        for notice in (*notices, *notices_since_the_run(settings.model, corpus.manifest)):
+        if (settings.model / MANIFEST).is_file():  # what the run in the folder knows of the probed recordings
+            trained = read_manifest(settings.model / MANIFEST, corpus.manifest.root)
+            unlabelled = unlabelled_of_run(settings.model, corpus.manifest.root)
+            found = overlap_notices(corpus.manifest, trained, owner=settings.model, unlabelled=unlabelled)
+            notices = [*notices, *found]
+        for notice in notices:
             terminal.say(f"probe     {notice}")
         models = [entry.folder for rate in rates for entry in (rate.tokenizer, rate.model)]
         session = Session(
@@ -106,8 +108,8 @@ def probe_run(config: dict[str, object]) -> None:
     measured = entry.read_json(PROBE)
     compared = compare(ProbedFolds(probes={("test", settings.probe.seed): measured}, by="split", config=settings.probe))
     print_table(as_table(compared))
-    for found in sentences("gap", compared):
-        terminal.say(f"probe     {found}")
+    for sentence in sentences("gap", compared):
+        terminal.say(f"probe     {sentence}")
     if compared.few_groups:
         terminal.say(f"probe     {compared.few_groups}")
     name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
@@ -117,10 +119,7 @@ def probe_run(config: dict[str, object]) -> None:
 
 
 def pooled_features(
-    session: Session,
-    manifest: Manifest,
-    rates: Sequence[RateModels],
-    reading: ReadingConfig,
+    session: Session, manifest: Manifest, rates: Sequence[RateModels], reading: ReadingConfig
 ) -> list[Entry]:
     """Pool the representations of all clips, averaged over their hearings; codes and states of each rate."""
     vectors, finest = reading.vectors, rates[-1].tokenizer
@@ -128,37 +127,22 @@ def pooled_features(
     heard = open_heard(heard_frames(session, manifest, config.audio, vectors), vectors)
     signals = SIGNALS if config.speech_layer is None else {LOG_MEL.name}  # a speech model has no bottleneck
     made = [signal_features(session, manifest, finest, finest.key, signals, vectors, heard)]
-    if reading.assignments == "soft":
-        return made + _soft_features(session, manifest, rates, reading, heard)
+    if reading.assignments == "soft":  # soft codes, and the states of the GPT that reads them
+        [rate] = rates
+        soft = HeardSoftCodes(
+            session=session, manifest=manifest, tokenizer=rate.tokenizer, heard=heard, vectors=vectors
+        )
+        states = gpt_features(session, soft, rate.model, states=reading.states, of=rate.gpt)
+        return [*made, code_features(session, soft, of=rate.bag), states]
     coarser: list[HeardCodes] = []
     for rate in rates:
         others = heard_codes(session, manifest, rate.tokenizer, heard) if heard else None
         coded = HeardCodes(codes=codes(session, manifest, rate.tokenizer), heard=others, vectors=vectors)
         joined = replace(coded, coarser=tuple(coarser))
         made.append(code_features(session, coded, of=rate.bag))
-        made.append(
-            gpt_features(
-                session,
-                joined,
-                rate.model,
-                states=reading.states,
-                of=rate.gpt,
-            )
-        )
+        made.append(gpt_features(session, joined, rate.model, states=reading.states, of=rate.gpt))
         coarser.append(coded)
     return made
-
-
-def _soft_features(
-    session: Session, manifest: Manifest, rates: Sequence[RateModels], reading: ReadingConfig, heard: HeardFrames | None
-) -> list[Entry]:
-    """Pool soft codes and the states of the GPT that reads them."""
-    [rate] = rates
-    coded = HeardSoftCodes(
-        session=session, manifest=manifest, tokenizer=rate.tokenizer, heard=heard, vectors=reading.vectors
-    )
-    states = gpt_features(session, coded, rate.model, states=reading.states, of=rate.gpt)
-    return [code_features(session, coded, of=rate.bag), states]
 
 
 def _save(
@@ -184,14 +168,6 @@ def _save(
             f"the figures are not saved, since {path.parent} cannot be written; choose output=FILE.json"
         )
     terminal.say(f"figures: {path}, and as a table: {path.with_suffix('.md')}; predictions: {predictions}")
-
-
-def notices_since_the_run(model: Path, manifest: Manifest) -> tuple[str, ...]:
-    """Return notices about differences between the run's recordings in ``model`` and the probed ones."""
-    if not (model / MANIFEST).is_file():
-        return ()
-    trained, unlabelled = read_manifest(model / MANIFEST, manifest.root), unlabelled_of_run(model, manifest.root)
-    return overlap_notices(manifest, trained, owner=model, unlabelled=unlabelled)
 
 
 def models_of_run(folder: Path, reading: ReadingConfig) -> list[RateModels]:

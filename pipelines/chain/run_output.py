@@ -18,9 +18,7 @@ from pipelines.commandline.run_names import SWEEP_WORDS, link_latest
 from pipelines.methods.run_entries import RunEntries
 from pipelines.pages.phrasing import summary
 from pipelines.pages.runs import RUNS, write_runs_page
-from pipelines.results.comparison_table import as_markdown
-from pipelines.results.figures import COSTS, Figure
-from pipelines.results.predictions import PREDICTIONS, write_predictions
+from pipelines.results.figures import COSTS
 from pipelines.results.provenance import tracked_run
 from pipelines.results.results import FoldSeed, write_results
 from pipelines.results.run_record import (
@@ -32,6 +30,7 @@ from pipelines.results.run_record import (
     Results,
     read_results,
 )
+from pipelines.results.tables import PREDICTIONS, as_markdown, write_predictions
 from pipelines.settings.run import RunSettings
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.next_sample import NEXT_SAMPLE
@@ -40,7 +39,7 @@ from pipelines.stages.probe import probe_task
 from pipelines.store.run_folder import REPORT
 from pipelines.store.session import Session
 from pipelines.store.store import ENTRY
-from pipelines.store.stored_features import FEATURES, GPT, PROBE, StoredFeatures, features_by_method
+from pipelines.store.stored_features import FEATURES, GPT, PROBE, features_by_method
 from pipelines.tracking.tracker import Outcome
 from pipelines.tracking.tracking import Tracking, open_trackers
 from wordless.audio.recordings.manifest import Manifest, write_manifest, write_rejected
@@ -147,9 +146,13 @@ def write_probe(folder: Path, entries: RunEntries, manifest: Manifest, settings:
     if entries.probe is None:
         return
     rows = {str(row["of"]): row for row in entries.probe.read_rows(PROBE, "methods")}
-    if (found := _method(entries, settings, [*rows])) is None:
+    methods = features_by_method([made.features.folder / FEATURES for made in entries.methods])
+    # Of several rates, the GPT of the comparison is not the run's own.
+    names = (BAG_OF_CODES,) if settings.tokenizer.rates else (GPT, BAG_OF_CODES)
+    if (method := next((name for name in names if name in methods and name in rows), None)) is None:
         return
-    method, candidates = found
+    with_codes = method == GPT and settings.compare.input
+    candidates = methods[method].with_input(methods[BAG_OF_CODES]) if with_codes else methods[method]
     row = rows[method]
     config, compare, chosen = settings.probe, settings.compare, str(row["chosen"])
     task = probe_task(manifest, config)
@@ -159,26 +162,12 @@ def write_probe(folder: Path, entries: RunEntries, manifest: Manifest, settings:
             task,
             config,
             of=chosen,
-            recipe=VectorRecipe(
-                vectors=compare.vectors,
-                states=compare.states,
-                assignments=compare.assignments,
-            ),
+            recipe=VectorRecipe(vectors=compare.vectors, states=compare.states, assignments=compare.assignments),
             penalties=fitted_penalties(float(row["penalty"]), task, config),
             test_accuracy=float(row["test_accuracy"]),
             trim_db=manifest.effective_trim_db(settings.corpus.inspection.trim_db),
         )
     probe.save_pretrained(place)
-
-
-def _method(entries: RunEntries, settings: RunSettings, probed: Sequence[str]) -> tuple[str, StoredFeatures] | None:
-    """Return the method and its candidates; of several rates, the GPT of the comparison is not the run's own."""
-    methods = features_by_method([made.features.folder / FEATURES for made in entries.methods])
-    names = (BAG_OF_CODES,) if settings.tokenizer.rates else (GPT, BAG_OF_CODES)
-    if (name := next((name for name in names if name in methods and name in probed), None)) is None:
-        return None
-    with_codes = name == GPT and settings.compare.input
-    return name, methods[name].with_input(methods[BAG_OF_CODES]) if with_codes else methods[name]
 
 
 FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, REJECTED, UNLABELLED, LOG)
@@ -208,12 +197,9 @@ def figures(results: Results) -> dict[str, float]:
 
     Costs, the layers of each network and single folds and seeds are left out.
     """
-    return {
-        "/".join(filter(None, (row.stage, row.name, row.subject, _split(row)))): float(row.value)
-        for row in results["figures"].overall
-        if row.name not in COSTS and (row.layer is None or row.pooling)  # with a pooling, a layer that was chosen
-    }
-
-
-def _split(row: Figure) -> str:
-    return "validation" if (row.stage, row.split) == ("probe", "validation") else ""
+    named = {}
+    for row in results["figures"].overall:
+        if row.name not in COSTS and (row.layer is None or row.pooling):  # with a pooling, a layer that was chosen
+            split = "validation" if (row.stage, row.split) == ("probe", "validation") else ""
+            named["/".join(filter(None, (row.stage, row.name, row.subject, split)))] = float(row.value)
+    return named

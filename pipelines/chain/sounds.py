@@ -1,7 +1,7 @@
 """The stages for sound: vocoder, sounds and their figures; language models of samples, their sounds and speed."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -14,9 +14,9 @@ from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.methods.run_entries import RunEntries
 from pipelines.methods.signals import SIGNALS
 from pipelines.rates.continuations import continuations, window_labels
-from pipelines.results.classifier_check import fair_classifier, unreliable_classifier
-from pipelines.results.next_sample import Speed
+from pipelines.results.language_figures import Speed
 from pipelines.results.results import FoldSeed
+from pipelines.results.sound_figures import fair_classifier, unreliable_classifier
 from pipelines.settings.run import RunSettings
 from pipelines.stages.baselines import supervised
 from pipelines.stages.codes import codes
@@ -42,7 +42,7 @@ from pipelines.stages.vocoder import CodedIn, vocoder
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from vocoder.filters import in_force
-from vocoder.sampling import EngineChoice, Sampling
+from vocoder.sampling import Sampling
 from wordless.audio.recordings.manifest import Manifest
 from wordless.base.saved_models import CONFIG
 
@@ -177,7 +177,7 @@ def train_samples_first(session: Session, pairs: Mapping[FoldSeed, Pair], *, par
 
 
 def _trainings(pair: Pair) -> Iterator[Pair]:
-    options = pair.settings.next_sample
+    options = pair.settings.next_sample  # the largest model first
     for name in sorted(options.models, key=lambda name: options.config(name).multiply_adds, reverse=True):
         yield replace(pair, training=name)
 
@@ -209,27 +209,19 @@ def add_sample_sounds(session: Session, pair: Pair, entries: RunEntries) -> RunE
 
 def measure_speed(settings: RunSettings, entries: RunEntries, device: torch.device) -> dict[str, Speed]:
     """Measure the samples per second that each model generates for one sound, on this machine as it is now."""
-    engine = settings.next_sample.sounds.engine
-    return {name: _measure(model, device, engine) for name, model in entries.sample_models.items()}
+    engine, speeds = settings.next_sample.sounds.engine, dict[str, Speed]()
+    for name, entry in entries.sample_models.items():
+        model = SampleLanguageModel.from_pretrained(entry.folder, device=str(device))
 
+        def seconds(samples: int, model: SampleLanguageModel = model) -> float:
+            sampling, begun = Sampling(temperature=1.0, engine=engine), time.perf_counter()
+            model.generate([None], seconds=samples / model.sample_rate, sampling=sampling)
+            return time.perf_counter() - begun
 
-def _measure(entry: Entry, device: torch.device, engine: EngineChoice) -> Speed:
-    model = SampleLanguageModel.from_pretrained(entry.folder, device=str(device))
-
-    def generate(samples: int) -> None:
-        model.generate([None], seconds=samples / model.sample_rate, sampling=Sampling(temperature=1.0, engine=engine))
-
-    samples = SAMPLES
-    while (seconds := _seconds_more(generate, samples)) < LONG_ENOUGH and samples < MOST_SAMPLES:
-        samples *= 10
-    return Speed(samples_per_second=samples / max(seconds, 1e-9), engine=model.engine(engine))
-
-
-def _seconds_more(generate: Callable[[int], None], samples: int) -> float:
-    """Return the seconds that so many more samples take; reading the past, which takes as long for both, cancels."""
-    generate(1)  # loads libraries and kernels
-    begun = time.perf_counter()
-    generate(1)
-    between = time.perf_counter()
-    generate(1 + samples)
-    return time.perf_counter() - between - (between - begun)
+        seconds(1)  # loads libraries and kernels
+        samples = SAMPLES
+        # Reading the past takes as long for 1 sample as for many, and cancels.
+        while (more := seconds(1 + samples) - seconds(1)) < LONG_ENOUGH and samples < MOST_SAMPLES:
+            samples *= 10
+        speeds[name] = Speed(samples_per_second=samples / max(more, 1e-9), engine=model.engine(engine))
+    return speeds

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -52,8 +51,24 @@ def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, FoundCo
             raise InputError(f"unlabelled={source} is the folder of the corpus; name other recordings")
     if settings.unlabelled_hours == 0:
         return {}
-    find = partial(find_corpus, store=settings.store.root, require=None, terminal=terminal, option="unlabelled")
-    return {source: find(_source_config(source, own), settings.embedded) for source in sources}
+    found = {}
+    for source in sources:  # folders have the corpus's lengths and silence; embedded words are never cut
+        config = CorpusConfig(root=EMBEDDED, inspection=own.inspection, split=ALL_TRAIN)
+        if source != EMBEDDED_SOURCE:
+            config = replace(
+                config,
+                root=source,
+                labels="none",
+                annotations="none",
+                extensions=own.extensions,
+                segment_seconds=own.segment_seconds,
+                segment_overlap_seconds=own.segment_overlap_seconds,
+                segment_silence_dbfs=own.segment_silence_dbfs,
+            )
+        found[source] = find_corpus(
+            config, settings.embedded, settings.store.root, require=None, terminal=terminal, option="unlabelled"
+        )
+    return found
 
 
 def read_unlabelled(
@@ -78,7 +93,7 @@ def read_unlabelled(
         (folder / REJECTED_UNLABELLED).unlink(missing_ok=True)  # left by an earlier run in this folder
     if not sources:
         return ()
-    known, found, rejected = _hashes(corpus), [], []
+    known, found, rejected = {each for clip in corpus.clips for each in clip.hashes}, [], []
     held_out = _held_out_groups(corpus, settings)
     for source, recordings in sources.items():
         read = read_corpus(
@@ -96,11 +111,16 @@ def read_unlabelled(
         rejected += [replace(each, path=f"{source}/{each.path}") for each in read.rejected]
         unheard = _without_held_out(source, read, held_out, settings.corpus, terminal)
         found.append(_own_clips(source, unheard, known, terminal))
-        known |= _hashes(found[-1])
+        known |= {each for clip in found[-1].clips for each in clip.hashes}
     if folder is not None and not gang.rank:
         write_rejected(rejected, folder / REJECTED_UNLABELLED)
     if settings.unlabelled_hours is not None:
-        found = _limit(found, settings.unlabelled_hours, terminal)
+        first = first_hours(found, settings.unlabelled_hours, option="unlabelled_hours")
+        chosen = [each for each in first if each.clips]
+        hours, held = (sum(each.seconds for each in group) / SECONDS_PER_HOUR for group in (chosen, found))
+        clips = counted(sum(len(each.clips) for each in chosen), "clip")
+        terminal.say(f"corpus    of the unlabelled recordings {hours:.3g} of {held:.3g} hours, {clips} are used")
+        found = chosen
     return tuple(found)
 
 
@@ -317,21 +337,6 @@ def _unknown_groups(corpus: Manifest, unlabelled: Sequence[Manifest], settings: 
         )
 
 
-def _source_config(source: str, own: CorpusConfig) -> CorpusConfig:
-    """Return the options of a folder, with the corpus's lengths and silence; embedded words are never cut."""
-    config = CorpusConfig(root=EMBEDDED, inspection=own.inspection, split=ALL_TRAIN)
-    if source == EMBEDDED_SOURCE:
-        return config
-    cut = {name: getattr(own, name) for name in ("segment_seconds", "segment_overlap_seconds")}
-    silence = own.segment_silence_dbfs
-    whole = replace(config, root=source, labels="none", annotations="none", extensions=own.extensions)
-    return replace(whole, segment_silence_dbfs=silence, **cut)
-
-
-def _hashes(manifest: Manifest) -> set[str]:
-    return {each for clip in manifest.clips for each in clip.hashes}
-
-
 def _own_clips(source: str, read: Corpus, known: set[str], terminal: Terminal) -> Manifest:
     """Return the clips that no earlier source has, for training and without labels."""
     own = without_copies(read.manifest, known)
@@ -345,13 +350,3 @@ def _own_clips(source: str, read: Corpus, known: set[str], terminal: Terminal) -
             f"unlabelled={source}: the corpus or an earlier folder has all of its files as well; name other recordings"
         )
     return replace(own, clips=tuple(replace(clip, label=None, split="train") for clip in own.clips))
-
-
-def _limit(found: Sequence[Manifest], hours: float, terminal: Terminal) -> list[Manifest]:
-    """Select the wanted hours; a source of which nothing is taken is left out."""
-    chosen = [each for each in first_hours(found, hours, option="unlabelled_hours") if each.clips]
-    seconds, held = (sum(each.seconds for each in group) for group in (chosen, found))
-    clips = sum(len(each.clips) for each in chosen)
-    parts = f"{seconds / SECONDS_PER_HOUR:.3g} of {held / SECONDS_PER_HOUR:.3g} hours, {counted(clips, 'clip')}"
-    terminal.say(f"corpus    of the unlabelled recordings {parts} are used")
-    return chosen

@@ -13,9 +13,8 @@ from lm.heads.table import HEADS
 from lm.options import ProbeConfig
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.completed import EMBEDDED
-from pipelines.settings.gang import require_equal_share
-from pipelines.settings.own_options import own_options
-from pipelines.settings.parallel import MAX_THREADS
+from pipelines.settings.parallel import MAX_THREADS, require_equal_share
+from pipelines.settings.run import own_options
 from pipelines.store.run_folder import require_output
 from pipelines.store.store import StoreConfig
 from pipelines.tracking.tracking import require_trackers

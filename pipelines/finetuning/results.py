@@ -15,8 +15,8 @@ from pipelines.chain.corpus import REJECTED, Corpus
 from pipelines.commandline.overrides import command_line
 from pipelines.finetuning.clips import channel_of
 from pipelines.finetuning.trials import Study, Trial
-from pipelines.results.comparison_table import print_table
 from pipelines.results.provenance import provenance
+from pipelines.results.tables import print_table
 from pipelines.store.session import Session
 from pipelines.store.store import write_json
 from pipelines.tracking.tracker import Outcome

@@ -16,8 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import ROWS, shown_in
 from pipelines.results.comparison import Comparison
-from pipelines.results.figures import Figure, Figures
-from pipelines.results.measures import MEASURES
+from pipelines.results.figures import MEASURES, Figure, Figures
 from pipelines.results.run_record import Results
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import KINDS, ORIGINAL, UNLEARNED, WAVENET

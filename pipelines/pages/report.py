@@ -43,7 +43,7 @@ from pipelines.pages.sounds import (
     sound_path,
     sound_spectrograms,
 )
-from pipelines.results.measures import SOUND
+from pipelines.results.figures import SOUND
 from pipelines.results.run_record import Pictures, Results, is_cut, read_pictures, read_results
 from pipelines.store.run_folder import REPORT
 from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
@@ -134,7 +134,7 @@ def write_report(folder: Path) -> Path:
         said=said,
         silent=[sound for sound in said if sound.mostly_silent],
         excerpts=excerpts,
-        shortened=[excerpt for excerpt in excerpts if is_cut(excerpt)],
+        shortened=[excerpt for excerpt in excerpts or () if is_cut(excerpt)],
         spectrograms=spectrograms,
         samples=results.get("next_sample"),
         sample_sounds=samples,

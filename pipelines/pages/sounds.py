@@ -21,11 +21,9 @@ from pipelines.results.run_record import (
     CODE_SOUNDS,
     RESULTS,
     SAMPLE_SOUNDS,
-    ClipRecord,
-    CodeRow,
     Pictures,
     Results,
-    SampleClip,
+    Section,
     is_cut,
 )
 from vocoder.kinds import KINDS, ORIGINAL, WAVENET
@@ -89,7 +87,7 @@ class ClipSounds:
     continuations: list[Sound]
 
 
-def clip_name(clip: ClipRecord | SampleClip) -> str:
+def clip_name(clip: Section | Section) -> str:
     """Name a clip by its label and group, or else by its path."""
     return " · ".join(part for part in (clip["label"], clip["group"]) if part) or clip["path"]
 
@@ -281,7 +279,7 @@ def reconstruction(number: int, pictures: Pictures, *, seconds: float, largest: 
     return [*images[:-1], replace(images[-1], limits=(0, largest), colours="cividis", height=height)]
 
 
-def code_sounds(folder: Path, results: Results) -> Iterator[tuple[CodeRow, Markup, list[tuple[str, str]]]]:
+def code_sounds(folder: Path, results: Results) -> Iterator[tuple[Section, Markup, list[tuple[str, str]]]]:
     """Give the codes that have sounds, the most frequent first: each with its mean spectrum, and clips and data URIs.
 
     Raises:

@@ -18,9 +18,9 @@ from lm.finetuned import FineTunedModel
 from pipelines.demonstration.models import DemoModels
 from pipelines.pages.phrasing import draw, key_figures
 from pipelines.publish import Part, PublishConfig, find_repository
-from pipelines.results.comparison_table import as_markdown
 from pipelines.results.figures import COSTS
 from pipelines.results.run_record import read_results
+from pipelines.results.tables import as_markdown
 from pipelines.store.run_folder import REPORT, is_finetuned
 from vocoder.sampling import Sampling
 from wordless.audio.recordings.manifest import SPLITS

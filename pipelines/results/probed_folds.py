@@ -92,11 +92,6 @@ class ProbedFolds:
         return {place: next(row for row in self.probes[place]["methods"] if row["of"] == of) for place in self.places}
 
     @property
-    def protocol(self) -> str:
-        """How the clips were divided."""
-        return PROTOCOLS[self.by]
-
-    @property
     def metric(self) -> str:
         """Name of the figure by which methods are compared."""
         return "mean_average_precision" if self.first["multi_label"] else "accuracy"
@@ -105,12 +100,6 @@ class ProbedFolds:
     def clips(self) -> int:
         """Number of labelled test clips."""
         return sum(outcome.clips for outcome in self.outcomes)
-
-    @property
-    def choose_by(self) -> str:
-        """What chose candidates and penalties; "auto" where it differs between folds."""
-        found = {probed["choose_by"] for probed in self.probes.values()}
-        return found.pop() if len(found) == 1 else "auto"
 
     @cached_property
     def outcomes(self) -> list[Outcome]:
@@ -208,12 +197,10 @@ def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Compar
             a seed of a fold is missing, or folds by group test a group twice.
     """
     require_alike(folds)
-    if folds.by == "group":
-        require_groups_apart(folds)
-    first = folds.first
+    first, chosen_by = folds.first, {probed["choose_by"] for probed in folds.probes.values()}
     known = [of for of in dict.fromkeys(references) if of in folds.methods]
     return Comparison(
-        protocol=folds.protocol,
+        protocol=PROTOCOLS[folds.by],
         by=folds.by,
         metric=folds.metric,
         folds=folds.names,
@@ -231,7 +218,7 @@ def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Compar
         layer_penalties=max(penalties_by_method(first, "layer_penalties").values()),
         penalties=max(penalties_by_method(first, "penalties").values()),
         classifier=folds.config.classifier,
-        choose_by=folds.choose_by,
+        choose_by=chosen_by.pop() if len(chosen_by) == 1 else "auto",  # it differs between folds
         confidence=folds.config.confidence,
         resampled="clip" if folds.groups is None else "group",
         references=known,
@@ -247,7 +234,7 @@ def _figures(folds: ProbedFolds, references: Sequence[str]) -> Iterator[Figure]:
         name=folds.metric,
         value=math.nan,
         artifact=" ".join(folds.keys.values()),
-        protocol=folds.protocol,
+        protocol=PROTOCOLS[folds.by],
         split="test",
         seeds=len(folds.seeds),
     )
@@ -325,29 +312,26 @@ def _probes(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
 
 def _layers(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
     """Give the figures of each layer with the pooling that is best on validation; layers side by side come last."""
-    best = [_best_poolings(probed["candidates"]) for probed in folds.rows(str(row.of)).values()]
+    best: list[dict[str | None, Mapping[str, Any]]] = []  # by probe and layer
+    for probed in folds.rows(str(row.of)).values():
+        best.append({})
+        for candidate in probed["candidates"]:
+            layer, _ = parts_of_key(candidate["of"])
+            earlier = best[-1].get(layer)
+            if earlier is None or candidate["validation_accuracy"] > earlier["validation_accuracy"]:
+                best[-1][layer] = candidate
     single = best[0] if len(best) == 1 else {}
-    for layer in sorted(filter(None, best[0]), key=lambda layer: layer.startswith("all_")):
-        own = replace(row, name=f"{OF_LAYER}{row.name}", layer=layer)
+    for name in sorted(filter(None, best[0]), key=lambda name: name.startswith("all_")):
+        own = replace(row, name=f"{OF_LAYER}{row.name}", layer=name)
         means = {
-            split: float(np.mean([each[layer][f"{split}_accuracy"] for each in best]))
+            split: float(np.mean([each[name][f"{split}_accuracy"] for each in best]))
             for split in ("validation", "test")
         }
         judged = folds.validation_clips(str(row.of))
         yield replace(own, value=means["validation"], split="validation", count=judged)
-        if found := single.get(layer):
+        if found := single.get(name):
             own = replace(own, low=found["low"], high=found["high"])
         yield replace(own, value=means["test"], count=folds.clips)
-
-
-def _best_poolings(candidates: Sequence[Mapping[str, Any]]) -> dict[str | None, Mapping[str, Any]]:
-    """Choose for each layer the pooling that is best on validation, the first among equals."""
-    best: dict[str | None, Mapping[str, Any]] = {}
-    for candidate in candidates:
-        layer, _ = parts_of_key(candidate["of"])
-        if layer not in best or candidate["validation_accuracy"] > best[layer]["validation_accuracy"]:
-            best[layer] = candidate
-    return best
 
 
 def _learning_curve(folds: ProbedFolds, row: Figure) -> list[Figure]:
@@ -424,12 +408,8 @@ def require_alike(folds: ProbedFolds) -> None:
                 )
     for step in STEPS:
         require_equal_counts(penalties_by_method(folds.first, step))
-
-
-def require_groups_apart(folds: ProbedFolds) -> None:
-    """Refuse a group that two folds by group test: one of the two was trained on it."""
     tested: dict[str, str] = {}
-    for name in folds.names:
+    for name in folds.names if folds.by == "group" else ():
         for group in folds.of_fold(name)[0]["groups"]:
             if tested.setdefault(group, name) != name:
                 raise InputError(

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from math import prod
 from pathlib import Path
 
-from pipelines.results.run_record import MachineRecord, Provenance
+from pipelines.results.run_record import Provenance
 from pipelines.store.store import CURVE, Entry, library_versions
 from pipelines.tracking.tracker import TrackedRun
 from wordless.base.devices import cores
@@ -35,7 +35,7 @@ def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: 
         commit=commit_of(CHECKOUT),
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         command=_command_without_home(command),
-        machine=MachineRecord(cpu=_cpu(), cores=cores(), memory=machine_memory()),
+        machine={"cpu": _cpu(), "cores": cores(), "memory": machine_memory()},
         system=_system(),
         python=platform.python_version(),
         device=f"{gang.device.type} ({name})",

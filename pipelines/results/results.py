@@ -14,14 +14,11 @@ from pipelines.methods.method import PictureRecord
 from pipelines.methods.run_entries import RunEntries
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import Comparison
-from pipelines.results.figures import Figure
-from pipelines.results.measures import CODEBOOK
-from pipelines.results.next_sample import Speed, sample_models
+from pipelines.results.figures import CODEBOOK, Figure
+from pipelines.results.language_figures import Speed, language_tests, rates_of_run, sample_models
 from pipelines.results.probed_folds import ProbedFolds, compare
-from pipelines.results.rates import rates_of_run
 from pipelines.results.run_record import RESAMPLES, RESULTS, Provenance, Resamples
 from pipelines.results.sound_figures import listening_record, sound_figures
-from pipelines.results.zerospeech import language_tests
 from pipelines.settings.run import RunSettings
 from pipelines.stages.codes import CODE_TABLE
 from pipelines.store.store import CURVE, Entry, write_json

@@ -4,19 +4,22 @@ They are those of the judged clips if there are any, else of the clips to listen
 separate figures: ``continuation`` and ``unconditional``, with the temperature after an @ if there are several.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binom
 
 from lm.options import ProbeConfig
 from lm.probing.comparison import Hits, bootstrap, by_fold, difference, interval, outcome_interval
 from pipelines.methods.run_entries import RunEntries
-from pipelines.results.classifier_check import judge_of, read_labelled_rows, unreliable_classifier
-from pipelines.results.figures import Figure
-from pipelines.results.measures import MEASURES, SOUND
+from pipelines.results.figures import MEASURES, SOUND, Figure
+from pipelines.results.run_record import is_cut
 from pipelines.stages.listening import LISTENING
+from pipelines.stages.options import JudgeName
 from pipelines.stages.playback import CLIPS, GUARD, JUDGED, JUDGES
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry
@@ -49,13 +52,13 @@ def sound_figures(entries: RunEntries, manifest: Manifest, config: ProbeConfig, 
     for kind in dict.fromkeys(kind for row in rows for kind in row["sounds"]):
         figures = [row["sounds"][kind] for row in rows if kind in row["sounds"]]
         for name in dict.fromkeys(name for row in figures for name in row):
-            yield from _mean(name, kind, [row[name] for row in figures], config, shared(of))
+            yield from _mean_of_clips(name, kind, [row[name] for row in figures], config, shared(of))
     sounds: list[Mapping[str, Row]] = [row["sounds"] for row in rows]
     for name in (measure.name for measure in SOUND if measure.paired):
         for rival in (kind.key for kind in UNLEARNED):
-            yield from _paired(name, WAVENET.key, rival, sounds, config, shared(of))
+            yield from _difference_on_same_clips(name, WAVENET.key, rival, sounds, config, shared(of))
     for kind in BY_KEY:
-        yield from _paired("rms", kind, ORIGINAL, sounds, config, shared(of))
+        yield from _difference_on_same_clips("rms", kind, ORIGINAL, sounds, config, shared(of))
         yield from _ratio("periodicity", kind, ORIGINAL, sounds, config, shared(of))
     yield from _of_language(listening, config, shared(listening))
 
@@ -105,7 +108,7 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Row) 
         yield Figure(name="label_accuracy_ratio", value=value, low=low, high=high, **pair, **shared)
 
 
-def _paired(
+def _difference_on_same_clips(
     name: str, one: str, other: str, sounds: Sequence[Mapping[str, Row]], config: ProbeConfig, shared: Row
 ) -> Iterator[Figure]:
     """Compare two kinds of sound on the clips whose sounds both have the figure.
@@ -140,7 +143,9 @@ def _both(name: str, one: str, other: str, sounds: Sequence[Mapping[str, Row]]) 
     return np.array([pair for pair in pairs if None not in pair], np.float64).reshape(-1, 2)
 
 
-def _mean(name: str, of: str, values: Sequence[float | None], config: ProbeConfig, shared: Row) -> Iterator[Figure]:
+def _mean_of_clips(
+    name: str, of: str, values: Sequence[float | None], config: ProbeConfig, shared: Row
+) -> Iterator[Figure]:
     """Average a figure over the clips that have it, and count them if some may lack it."""
     known = np.array([value for value in values if value is not None], np.float64)
     if len(known):
@@ -162,7 +167,7 @@ def _of_language(entry: Entry, config: ProbeConfig, shared: Row) -> Iterator[Fig
             if name == "prompt_seconds":  # chosen, not measured
                 yield Figure(name=name, of=of, value=float(np.mean(values)), **shared)
             else:
-                yield from _mean(name, of, values, config, shared)
+                yield from _mean_of_clips(name, of, values, config, shared)
     for row in entry.read_rows(LISTENING, "diversity"):
         for name, value in row.items():
             if name not in ("of", "temperature", "sounds") and value is not None:
@@ -177,3 +182,102 @@ def _clip_means(rows: Sequence[Row], name: str) -> list[float]:
             begun = ("sound", number) if row["clip"] is None else ("clip", row["clip"])
             values.setdefault(begun, []).append(value)
     return [float(np.mean(each)) for each in values.values()]
+
+
+GOOD_ENOUGH = 0.95  # label accuracy on originals above which mistakes come from the sound rather than the classifier
+TOO_WEAK = 0.8  # label accuracy on originals below which figures of decoded sound mean little
+OFTEN = 0.25  # share of clips longer than their judged excerpts above which longer excerpts may help
+BETTER: dict[JudgeName, str] = {  # remedies for a weak judge
+    "probe": "let a trained network judge with listening.judge=supervised",
+    "codes": "let a trained network judge with listening.judge=supervised",
+    "supervised": "train the classifier longer with baselines.supervised.fit.steps",
+}
+SIGNIFICANT = 0.05  # significance level against always giving the most frequent label
+
+
+@dataclass(frozen=True, kw_only=True)
+class OriginalsRecognised:
+    """Number of labelled original recordings that the classifier recognises."""
+
+    right: int
+    clips: int
+    guess: str  # the most frequent label among these clips
+    guessed: int  # clips of that label
+
+    @property
+    def rate(self) -> float:
+        """Share of the clips that are recognised."""
+        return self.right / self.clips
+
+    @property
+    def beats_guessing(self) -> bool:
+        """Whether the classifier is right clearly more often than the most frequent label is (binomial test)."""
+        return bool(binom.sf(self.right - 1, self.clips, self.guessed / self.clips) < SIGNIFICANT)
+
+
+def originals_recognised(recognised: Entry, manifest: Manifest) -> OriginalsRecognised | None:
+    """Compare the classifier's answers to the originals with the manifest's labels; None without labels."""
+    known = read_labelled_rows(recognised, manifest)
+    if not known:
+        return None
+    ((guess, guessed),) = Counter(label for label, _ in known).most_common(1)
+    right = sum(label == answers[ORIGINAL] for label, answers in known)
+    return OriginalsRecognised(right=right, clips=len(known), guess=guess, guessed=guessed)
+
+
+def read_labelled_rows(recognised: Entry, manifest: Manifest) -> list[tuple[str, Mapping[str, str]]]:
+    """List the label of each judged clip, and the classifier's answer to each kind of its sound."""
+    labels = {clip.name: clip.label for clip in manifest.clips}
+    rows = recognised.read_rows(RECOGNISED, "clips")
+    return [(label, row["heard"]) for row in rows if (label := labels.get(row["path"])) is not None]
+
+
+def judge_of(recognised: Entry) -> JudgeName:
+    """Return the classifier that named the labels."""
+    return cast(JudgeName, recognised.read_json(RECOGNISED)["judge"])
+
+
+def unreliable_classifier(recognised: Entry, decoded: Entry, manifest: Manifest) -> str | None:
+    """Write a warning with a remedy if the originals are not recognised; None if they are."""
+    found = originals_recognised(recognised, manifest)
+    if found is None or (found.rate >= TOO_WEAK and found.beats_guessing):
+        return None
+    judge = judge_of(recognised)
+    remedies = "; ".join([*_remedies(found, decoded, manifest), BETTER[judge]])
+    guessing = (
+        f" The answer {found.guess!r} for every clip would be right for {found.guessed / found.clips:.0%} of them."
+    )
+    return (
+        f"label accuracy says little about the vocoders in this run. The classifier, {JUDGES[judge]}, recognises "
+        f"{found.rate:.0%} of the original recordings ({found.right} of {found.clips} clips)."
+        f"{'' if found.beats_guessing else guessing} What helps: {remedies}"
+    )
+
+
+def fair_classifier(recognised: Entry, manifest: Manifest) -> str | None:
+    """Write a notice if the originals are recognised, but not nearly all of them; else None."""
+    found = originals_recognised(recognised, manifest)
+    if found is None or found.rate < TOO_WEAK or found.rate >= GOOD_ENOUGH:
+        return None
+    judge = judge_of(recognised)
+    return (
+        f"the classifier, {JUDGES[judge]}, recognises {found.rate:.0%} of the original clips, fewer than "
+        f"{GOOD_ENOUGH:.0%}. Compare label accuracy of decoded sound with that of the originals, or {BETTER[judge]}"
+    )
+
+
+def _remedies(found: OriginalsRecognised, decoded: Entry, manifest: Manifest) -> Iterator[str]:
+    """List options that can improve the classifier and are not exhausted."""
+    rows = decoded.read_rows(CLIPS, "clips")
+    cut = [row for row in rows if is_cut(row)]
+    if len(cut) > OFTEN * len(rows):
+        longer = f"{len(cut)} of {len(rows)} clips are longer than the {cut[0]['seconds']:g} s that are judged"
+        yield f"raise listening.seconds, since {longer}"
+    if not manifest.trimmed_seconds:
+        yield "cut silent ends off with corpus.inspection.trim_db=40"
+    if not found.beats_guessing and len(rows) < len(manifest.of("test")):
+        yield f"judge more than {len(rows)} clips with listening.judged_clips"
+    counts = Counter(clip.label for clip in manifest.of("train") if clip.label is not None)
+    if counts:
+        rarest, clips = min(counts.items(), key=lambda item: (item[1], item[0]))
+        yield f"add recordings of each label ({rarest!r} has {clips} to train on)"

@@ -105,20 +105,12 @@ class ComparisonConfig(ReadingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require_hearings()
-        self._require_references()
-
-    def _require_references(self) -> None:
-        """Refuse rows that the comparison does not have."""
+        if self.hearings > 1 and self.features:
+            rule = f"features.{min(self.features)} has one vector for each clip: choose 1, or leave the features out"
+            raise InputError(option="hearings", value=self.hearings, rule=rule)
         rows = [row.name for method in self.all_methods for row in (method.row, method.head) if row]
         for place, name in enumerate(self.references or ()):
             match_choice(tuple(rows), name, option=f"compare.references[{place}]")
-
-    def _require_hearings(self) -> None:
-        """Refuse options of vectors, and several hearings beside the user's features, which have one."""
-        if self.vectors.hearings > 1 and self.features:
-            rule = f"features.{min(self.features)} has one vector for each clip: choose 1, or leave the features out"
-            raise InputError(option="hearings", value=self.hearings, rule=rule)
 
     @property
     def all_methods(self) -> tuple[Method, ...]:

@@ -85,3 +85,20 @@ def _starts_clusters(engine: EngineConfig) -> bool:
 
 def _shares_trainings() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def processes() -> int:
+    """Return the number of training processes: those of torchrun, or 1."""
+    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+def require_equal_share(option: str, size: int, *, accumulation: int) -> None:
+    """Refuse a batch of ``size`` that processes and accumulation steps cannot divide equally.
+
+    ``option`` is the name of the group of options that has the batch size.
+    """
+    if size % (parts := processes() * accumulation):
+        raise InputError(
+            f"{option}.batch_size is {size}, to be shared by {parts} (processes times accumulation steps); choose a "
+            f"multiple of {parts}"
+        )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, get_args
 
@@ -43,6 +43,7 @@ from wordless.base.seeds import MAX_SEED
 if TYPE_CHECKING:
     from pipelines.methods.method import Method
     from tokenizer.speech_layer import ChosenLayer
+
 
 T = TypeVar("T")
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "rates", "next_sample", "report"]
@@ -202,7 +203,7 @@ class RunSettings(Options):
     @cached_property
     def speech_layer(self) -> ChosenLayer | None:
         """The layer of a speech model that makes the codes; None: the autoencoder does."""
-        from pipelines.settings.speech_layer import choose_layer
+        from pipelines.settings.run_rules import choose_layer
 
         return None if self.tokenizer.features == "autoencoder" else choose_layer(self.tokenizer, self.wav2vec2)
 
@@ -338,3 +339,13 @@ def _with_readable_clips(settings: RunSettings) -> RunSettings:
 def choose_workers(wanted: int, engine: EngineConfig, *, seconds: float) -> int:
     """Return the workers for ``seconds`` of sound: starting processes takes as long as encoding some minutes."""
     return engine.workers(wanted, enough=seconds > 3600)
+
+
+def own_options(config: Mapping[str, object], own: Collection[str]) -> dict[str, object]:
+    """Return the options of a command that uses a finished run, with the embedded corpus where none is named.
+
+    A corpus may suggest a front end and lengths of training, which a run that is finished no longer takes; ``own``
+    names the options that the command does take.
+    """
+    suggested = {field.name for field in fields(RunSettings)}
+    return {name: value for name, value in with_embedded_corpus(config).items() if name in own or name not in suggested}

@@ -1,21 +1,25 @@
 """Refusals of options of a run that contradict each other. A single group of options cannot see them."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pipelines.methods.table import METHODS
 from pipelines.settings.completed import EMBEDDED_SOURCE
-from pipelines.settings.gang import require_equal_share, require_sharding
 from pipelines.settings.model_memory import require_memory
-from pipelines.settings.parallel import require_parallel
-from pipelines.settings.speech_layer import require_speech_layer
+from pipelines.settings.parallel import processes, require_equal_share, require_parallel
+from pipelines.stages.options import OPTION, TokenizerSettings, Wav2vec2Settings
 from pipelines.stages.start import LM, TOKENS, VOICE, require_same_gpt, require_same_tokenizer, require_same_voice
 from pipelines.tracking.tracking import require_trackers
+from tokenizer.speech_layer import ChosenLayer
 from wordless.base.errors import InputError, within
 from wordless.base.ranges import require
 from wordless.base.seeds import require_seeds
+from wordless.base.text import listed
 
 if TYPE_CHECKING:
     from pipelines.settings.run import RunSettings
+
+FEATURES, LAYER = "tokenizer.features=wav2vec2", "tokenizer.feature_layer"
 
 
 def require_run(settings: "RunSettings") -> None:
@@ -24,145 +28,151 @@ def require_run(settings: "RunSettings") -> None:
     Raises:
         InputError: with the options, their values and a remedy.
     """
+    tokenizer, lm, vocoder, samples = settings.tokenizer, settings.lm, settings.vocoder, settings.next_sample
     with within("tokenizer"):
-        streams = settings.tokenizer.config(settings.audio).streams
-    _require_room(settings)
+        streams = tokenizer.config(settings.audio).streams
+    probed = [each.training for each in settings.probed_methods if each.training]
+    networks = [each.network(settings) for each in probed if each.network]
+    require_memory(settings.device, settings.audio, tokenizer, lm, vocoder, settings.baselines, samples, networks)
     with within("next_sample"):
-        settings.next_sample.require_rate(settings.audio.sample_rate)
+        samples.require_rate(settings.audio.sample_rate)
         if "next_sample" in settings.stages:
-            settings.next_sample.require_positions()
+            samples.require_positions()
     if settings.reads_codes:
-        require_speech_layer(settings)
-    _require_same_frames(settings)
+        _require_speech_layer(settings)
     with within("lm.gpt"):
-        settings.lm.gpt.require_room(streams)
+        lm.gpt.require_room(streams)
     with within("vocoder.crops"):
-        settings.vocoder.crops.look_ahead(settings.vocoder.wavenet)
-    _require_starts(settings)
+        vocoder.crops.look_ahead(vocoder.wavenet)
+    if "rates" in settings.stages and tokenizer.rates is not None:
+        seconds, least = settings.rates.prompt_seconds, settings.coarsest_code_seconds
+        rule = f"the models of all rates read whole coarse codes, which last {least:g} s: choose {least / 2:g} or more"
+        require(2 * seconds >= least, "rates.prompt_seconds", seconds, rule)
+    for rules in (_of_frames, _of_starts, _of_the_language_model, _of_rates, _of_several_runs, _of_data):
+        for problem in rules(settings):
+            raise InputError(problem)
+    if tokenizer.rates is not None and settings.trains_rates:
+        with within("lm"):
+            lm.divided(len(tokenizer.rates))
+    _require_same_starts(settings)
     _require_equal_shares(settings)
-    require_sharding(settings.lm)
-    _require_rates(settings)
-    _require_one_run(settings)
-    if settings.quick and settings.compare.folds is None:
-        raise InputError("quick=true takes two of the folds; name compare.folds=group or fold, too")
-    _require_comparable(settings)
-    _require_unlabelled(settings)
-    _require_classes(settings)
+    for method in settings.probed_methods:
+        method.require_options(settings)
     require_trackers(settings.tracking)
     require_parallel(settings.parallel, threads=settings.threads, device=settings.device, engine=settings.engine)
     require_seeds(settings.seed, settings.seeds)
 
 
-def _require_room(settings: "RunSettings") -> None:
-    """Refuse models that are larger than the memory of the device."""
-    trainings = [each.training for each in settings.probed_methods if each.training]
-    networks = [each.network(settings) for each in trainings if each.network]
-    own = (settings.tokenizer, settings.lm, settings.vocoder, settings.baselines, settings.next_sample)
-    require_memory(settings.device, settings.audio, *own, networks)
+def _of_frames(settings: "RunSettings") -> Iterator[str]:
+    """A vocoder has the rates of its tokenizer, and the groups of the training clips."""
+    wavenet = settings.vocoder.wavenet
+    if wavenet.groups:
+        yield (
+            f"vocoder.wavenet.groups is {', '.join(wavenet.groups)}, but the groups are those of the training clips: "
+            "leave vocoder.wavenet.groups out"
+        )
+    listens = {**vars(settings.audio), "patch_frames": settings.tokenizer.patch.frames}
+    for name in ("sample_rate", "hop_length", "n_mels", "patch_frames"):
+        if getattr(wavenet, name) != listens[name]:
+            yield (
+                f"vocoder.wavenet.{name} is {getattr(wavenet, name)}, the tokenizer's {listens[name]}; they must be "
+                f"equal: leave vocoder.wavenet.{name} out"
+            )
 
 
-def _require_classes(settings: "RunSettings") -> None:
-    """Refuse labels that are no classes where probes or judges predict them."""
-    kind = settings.corpus.label_type
-    if (settings.probed_methods or settings.judges) and kind != "class":
-        raise InputError(
-            f"corpus.label_type={kind}, but probes and judges predict classes: leave the probes out "
-            "(stages=[tokenizer,lm,report]), and learn such labels with wordless finetune"
+def _of_starts(settings: "RunSettings") -> Iterator[str]:
+    """The run has the models that it begins with."""
+    tokenizer, model = settings.tokenizer, settings.lm.start
+    for option, start in ((TOKENS, tokenizer.start), (LM, model)):
+        if start is not None and tokenizer.rates is not None:
+            yield (
+                f"{option}={start} and tokenizer.rates={list(tokenizer.rates)}: a run begins with models of one rate; "
+                "leave one of the options out"
+            )
+    sizes = settings.vocoder.codebook_sizes
+    if tokenizer.start is not None and (tokenizer.features != "autoencoder" or sizes is not None):
+        yield (
+            f"{TOKENS}={tokenizer.start} is used as it is, and tokenizer.features={tokenizer.features} "
+            f"vocoder.codebook_sizes={sizes} make codes of other kinds: choose tokenizer.features=autoencoder and "
+            "vocoder.codebook_sizes=null"
+        )
+    if model is not None and not settings.trains_lm:
+        yield f"{LM}={model}, but this run trains no language model: add lm to stages, or leave it out"
+    if (voice := settings.vocoder.start) is not None and "vocoder" not in settings.stages:
+        yield f"{VOICE}={voice}, but this run has no vocoder: add vocoder to stages, or leave it out"
+
+
+def _require_same_starts(settings: "RunSettings") -> None:
+    """Refuse models to begin with that have other sizes than those of the run."""
+    tokenizer, lm, vocoder = settings.tokenizer, settings.lm, settings.vocoder
+    if tokenizer.start is not None:
+        require_same_tokenizer(tokenizer.start, tokenizer.config(settings.audio))
+    if lm.start is not None:
+        require_same_gpt(lm.start, lm.gpt, codebook_size=tokenizer.codebook_size)
+    if vocoder.start is not None:
+        require_same_voice(vocoder.start, vocoder.wavenet, settings.audio)
+
+
+def _of_the_language_model(settings: "RunSettings") -> Iterator[str]:
+    """Sharded weights need several processes."""
+    if settings.lm.fit.sharding != "none" and processes() == 1:
+        yield (
+            "lm.fit.sharding is fsdp, which divides the weights among processes, and this run has one: start it with "
+            "torchrun --nproc-per-node=2 -m pipelines.run (or more processes), or choose lm.fit.sharding=none"
         )
 
 
-def _require_comparable(settings: "RunSettings") -> None:
-    """Refuse methods that cannot be made."""
-    for method in settings.probed_methods:
-        method.require_options(settings)
-
-
-def _require_unlabelled(settings: "RunSettings") -> None:
-    """Refuse a source that is named twice, and hours of nothing."""
-    sources, hours = settings.unlabelled or (), settings.unlabelled_hours
-    for source in sources:
-        if source != EMBEDDED_SOURCE and source.lower() == EMBEDDED_SOURCE:
-            raise InputError(f"unlabelled={source}: name a folder, such as ./{source}, or embedded (in small letters)")
-    if twice := [source for source in sources if sources.count(source) > 1]:
-        raise InputError(f"unlabelled names {twice[0]} twice; name each folder once")
-    if hours is None:
-        return
-    require(hours >= 0, "unlabelled_hours", hours, "choose null (all), 0 (none) or a number of hours")
-    if hours and not sources:
-        raise InputError(
-            f"unlabelled_hours is {hours:g}, but unlabelled names no recordings: add unlabelled=embedded or "
-            "unlabelled=[FOLDER], or leave unlabelled_hours out"
-        )
-
-
-def _require_rates(settings: "RunSettings") -> None:
-    """Refuse models of several rates without a layer for each, and soft codes, which they do not read."""
+def _of_rates(settings: "RunSettings") -> Iterator[str]:
+    """The stage ``rates`` needs several rates, whose models read hard codes."""
     rates = settings.tokenizer.rates
     if rates is None and "rates" in settings.stages:
-        raise InputError(
+        yield (
             "stages has rates, which compares codes at several rates, and tokenizer.rates is null: add "
             "tokenizer.rates=[8,4,2], or leave the stage out"
         )
-    if "rates" in settings.stages:
-        seconds, least = settings.rates.prompt_seconds, settings.coarsest_code_seconds
-        rule = f"the models of all rates read whole coarse codes, which last {least:g} s: choose {least / 2:g} or more"
-        require(2 * seconds >= least, "rates.prompt_seconds", seconds, rule)
     if rates is not None and settings.probed_methods and settings.compare.assignments == "soft":
-        raise InputError(
+        yield (
             f"tokenizer.rates is {list(rates)}, and the models of several rates read hard codes: choose "
             "compare.assignments=hard or tokenizer.rates=null"
         )
-    if rates is None or not settings.trains_rates:
-        return
-    with within("lm"):
-        settings.lm.divided(len(rates))
 
 
-def _require_starts(settings: "RunSettings") -> None:
-    """Refuse models to begin with that this run does not have, and those of other sizes."""
-    tokens, model, rates = settings.tokenizer.start, settings.lm.start, settings.tokenizer.rates
-    for option, start in ((TOKENS, tokens), (LM, model)):
-        if start is not None and rates is not None:
-            raise InputError(
-                f"{option}={start} and tokenizer.rates={list(rates)}: a run begins with models of one rate; leave one "
-                "of the options out"
-            )
-    if tokens is not None:
-        if settings.tokenizer.features != "autoencoder" or settings.vocoder.codebook_sizes is not None:
-            raise InputError(
-                f"{TOKENS}={tokens} is used as it is, and tokenizer.features={settings.tokenizer.features} "
-                f"vocoder.codebook_sizes={settings.vocoder.codebook_sizes} make codes of other kinds: choose "
-                "tokenizer.features=autoencoder and vocoder.codebook_sizes=null"
-            )
-        require_same_tokenizer(tokens, settings.tokenizer.config(settings.audio))
-    if model is not None:
-        if not settings.trains_lm:
-            raise InputError(f"{LM}={model}, but this run trains no language model: add lm to stages, or leave it out")
-        require_same_gpt(model, settings.lm.gpt, codebook_size=settings.tokenizer.codebook_size)
-    if (voice := settings.vocoder.start) is not None:
-        if "vocoder" not in settings.stages:
-            raise InputError(f"{VOICE}={voice}, but this run has no vocoder: add vocoder to stages, or leave it out")
-        require_same_voice(voice, settings.vocoder.wavenet, settings.audio)
-
-
-def _require_one_run(settings: "RunSettings") -> None:
-    """Refuse stages that need a single model in a run of several folds or seeds."""
-    folds = [f"compare.folds is {settings.compare.folds}"] if settings.compare.folds else []
-    several = [*folds, *([f"seeds is {settings.seeds}"] if settings.seeds > 1 else [])]
-    if "rates" in settings.stages and several:
-        raise InputError(
-            f"{' and '.join(several)}, which trains everything several times, and the stage rates compares one "
-            "training: leave it out, or sweep over seeds (wordless run -m seed=0,1,2)"
-        )
-    if "vocoder" in settings.stages and several:
-        raise InputError(
-            f"{' and '.join(several)}, which trains everything several times, and a run has one vocoder: leave the "
-            "vocoder out, stages=[tokenizer,lm,probe,report]"
-        )
-    if "next_sample" in settings.stages and folds:
-        raise InputError(
-            f"{folds[0]}, and the stage next_sample compares models on the corpus's one split, over seeds: use "
+def _of_several_runs(settings: "RunSettings") -> Iterator[str]:
+    """Some stages need a single model, which a run of several folds or seeds does not have."""
+    folds = f"compare.folds is {settings.compare.folds}" if settings.compare.folds else ""
+    several = " and ".join(filter(None, (folds, f"seeds is {settings.seeds}" if settings.seeds > 1 else "")))
+    for stage, only, remedy in (
+        ("rates", "compares one training", "leave it out, or sweep over seeds (wordless run -m seed=0,1,2)"),
+        ("vocoder", "is of one training", "leave it out, stages=[tokenizer,lm,probe,report]"),
+    ):
+        if several and stage in settings.stages:
+            yield f"{several}, which trains everything several times, and the stage {stage} {only}: {remedy}"
+    if folds and "next_sample" in settings.stages:
+        yield (
+            f"{folds}, and the stage next_sample compares models on the corpus's one split, over seeds: use "
             "compare.folds=null and seeds=3"
+        )
+    if settings.quick and not folds:
+        yield "quick=true takes two of the folds; name compare.folds=group or fold, too"
+
+
+def _of_data(settings: "RunSettings") -> Iterator[str]:
+    """Each source is named once, hours are those of some sources, and labels are classes where they are predicted."""
+    sources, hours = settings.unlabelled or (), settings.unlabelled_hours
+    for source in sources:
+        if source != EMBEDDED_SOURCE and source.lower() == EMBEDDED_SOURCE:
+            yield f"unlabelled={source}: name a folder, such as ./{source}, or embedded (in small letters)"
+        if sources.count(source) > 1:
+            yield f"unlabelled names {source} twice; name each folder once"
+    if hours and not sources:
+        yield (
+            f"unlabelled_hours is {hours:g}, but unlabelled names no recordings: add unlabelled=embedded or "
+            "unlabelled=[FOLDER], or leave unlabelled_hours out"
+        )
+    if (settings.probed_methods or settings.judges) and settings.corpus.label_type != "class":
+        yield (
+            f"corpus.label_type={settings.corpus.label_type}, but probes and judges predict classes: leave the probes "
+            "out (stages=[tokenizer,lm,report]), and learn such labels with wordless finetune"
         )
 
 
@@ -182,18 +192,57 @@ def _require_equal_shares(settings: "RunSettings") -> None:
         require_equal_share(name, batches.batch_size, accumulation=fit.accumulation)
 
 
-def _require_same_frames(settings: "RunSettings") -> None:
-    """Refuse a vocoder whose rates differ from those of the tokenizer, and options that name its groups."""
-    wavenet = settings.vocoder.wavenet
-    if wavenet.groups:
+def choose_layer(tokenizer: TokenizerSettings, wav2vec2: Wav2vec2Settings) -> ChosenLayer:
+    """Return the wanted layer of the model in the user's folder; by default the middle one.
+
+    Raises:
+        InputError: there is no folder, it holds no model that can be read, or the model has no such layer.
+    """
+    if wav2vec2.weights is None:
         raise InputError(
-            f"vocoder.wavenet.groups is {', '.join(wavenet.groups)}, but the groups are those of the training "
-            "clips: leave vocoder.wavenet.groups out"
+            f"{OPTION} is null, and {FEATURES} reads a layer of a speech model: name its local folder, such as the "
+            f"folder wav2vec2 of a run that pre-trained one ({OPTION}=runs/x/wav2vec2)"
         )
-    listens = {**vars(settings.audio), "patch_frames": settings.tokenizer.patch.frames}
-    for name in ("sample_rate", "hop_length", "n_mels", "patch_frames"):
-        if getattr(wavenet, name) != listens[name]:
+    found = wav2vec2.described
+    layer = max(found.layers // 2, 1) if tokenizer.feature_layer is None else tokenizer.feature_layer
+    if not 1 <= layer <= found.layers:
+        raise InputError(
+            f"{LAYER} is {layer}, and the {found.name} model in {found.folder} has layers 1 to {found.layers}"
+        )
+    return ChosenLayer(folder=found.folder, layer=layer, width=found.width, option=OPTION)
+
+
+def _require_speech_layer(settings: "RunSettings") -> None:
+    """Refuse a layer that cannot make the codes of a run, and options that codes of a speech model cannot follow."""
+    own, hop = settings.tokenizer, settings.audio.hop_length
+    if own.features == "autoencoder":
+        if own.feature_layer is not None:
             raise InputError(
-                f"vocoder.wavenet.{name} is {getattr(wavenet, name)}, the tokenizer's {listens[name]}; they must "
-                f"be equal: leave vocoder.wavenet.{name} out"
+                f"{LAYER} is {own.feature_layer}, and codes are made by the autoencoder; add {FEATURES} and "
+                f"{OPTION}=FOLDER, or leave it out"
             )
+        return
+    assert settings.speech_layer is not None, "other features are those of a speech model"
+    found = settings.wav2vec2.described
+    found.require_rate(settings.audio.sample_rate, option=OPTION)
+    if (step := own.patch.frames * hop) != (stride := found.convolutions.stride):
+        whole = stride % hop == 0
+        remedy = "" if whole else f"audio.hop_length={stride // 2} "
+        raise InputError(
+            f"{found.name} has a state for each {stride} samples, and codes have {step} (tokenizer.patch.frames="
+            f"{own.patch.frames} frames of {hop} samples); set {remedy}tokenizer.patch.frames="
+            f"{stride // hop if whole else 2}"
+        )
+    probed, compare, warps = bool(settings.probed_methods), settings.compare, settings.lm.views.warps
+    impossible = (
+        (own.rates is not None, f"tokenizer.rates={list(own.rates or ())}", "use null: a model has states at one rate"),
+        (own.patch.mels is not None, f"tokenizer.patch.mels={own.patch.mels}", "use null: a state is of all mel bands"),
+        (own.max_formants > 0, f"tokenizer.max_formants={own.max_formants}", "use 0"),
+        (own.dynamic_ranges is not None, "tokenizer.dynamic_ranges", "use null"),
+        (warps > 0, f"lm.views.warps={warps}", "use 0: warped copies are spectrograms"),
+        (probed and compare.hearings > 1, f"compare.hearings={compare.hearings}", "use 1: others are spectrograms"),
+        (probed and compare.assignments == "soft", "compare.assignments=soft", "use hard"),
+        (settings.probes("bottleneck"), "compare.methods with bottleneck", "leave it out; wav2vec2 probes the states"),
+    )
+    if others := [f"{option} ({remedy})" for refused, option, remedy in impossible if refused]:
+        raise InputError(f"{FEATURES} makes codes from samples, so these options do not work: {listed(others)}")

@@ -178,7 +178,12 @@ class Store:
         checkpoints.mkdir(exist_ok=True)
         with measured(checkpoints) as costs:
             yield partial
-        self._complete(recipe, partial, list(files), costs)
+        names = _only(partial, list(files), stage=recipe.stage)
+        hashes = {name: file_hash(partial / name) for name in names}
+        write_json(partial / ENTRY, {**vars(recipe), "libraries": library_versions(), "files": hashes})
+        write_json(partial / TIMINGS, {**costs, "files": _stamps(partial, names)})
+        partial.rename(self.folder(recipe))
+        flush_folder(self.folder(recipe).parent)
         shutil.rmtree(checkpoints, ignore_errors=True)
 
     @contextmanager
@@ -217,14 +222,6 @@ class Store:
     def folder(self, recipe: Recipe) -> Path:
         """Return the folder of the complete entry of ``recipe``."""
         return self.root / recipe.stage / recipe.key
-
-    def _complete(self, recipe: Recipe, partial: Path, files: Sequence[str], costs: Mapping[str, float]) -> None:
-        names = _only(partial, files, stage=recipe.stage)
-        hashes = {name: file_hash(partial / name) for name in names}
-        write_json(partial / ENTRY, {**vars(recipe), "libraries": library_versions(), "files": hashes})
-        write_json(partial / TIMINGS, {**costs, "files": _stamps(partial, names)})
-        partial.rename(self.folder(recipe))
-        flush_folder(self.folder(recipe).parent)
 
 
 def _only(partial: Path, files: Sequence[str], *, stage: str) -> list[str]:
@@ -355,24 +352,19 @@ def measured(checkpoints: Path) -> Iterator[dict[str, float]]:
     ``peak_memory`` in bytes (since the start of the process where the system cannot reset the peak).
     """
     costs: dict[str, float] = {}
-    before, started = _earlier(checkpoints), time.monotonic()
+    before, started = 0.0, time.monotonic()
+    try:  # earlier attempts, up to their last checkpoint
+        begun = json.loads((checkpoints / BEGUN).read_bytes())
+        earlier, last = float(begun["seconds"]), max(path.lstat().st_mtime for path in checkpoints.iterdir())
+        spent = earlier + max(last - float(begun["time"]), 0.0)
+        before = spent if math.isfinite(spent) and earlier >= 0 else 0.0
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        pass  # there are none, or no readable record
     write_aside(checkpoints / BEGUN, json.dumps({"seconds": before, "time": time.time()}))
     with suppress(OSError):  # not Linux, or no permission
         Path("/proc/self/clear_refs").write_text(RESET_PEAK)
     yield costs
     costs.update(seconds=before + time.monotonic() - started, peak_memory=peak_memory())
-
-
-def _earlier(checkpoints: Path) -> float:
-    """Read the seconds of earlier attempts; 0 if there is no readable record."""
-    try:
-        begun = json.loads((checkpoints / BEGUN).read_bytes())
-        seconds, started = float(begun["seconds"]), float(begun["time"])
-        last = max(path.lstat().st_mtime for path in checkpoints.iterdir())
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return 0.0
-    spent = seconds + max(last - started, 0.0)
-    return spent if math.isfinite(spent) and seconds >= 0 else 0.0
 
 
 CURVE = "curve.json"
@@ -389,6 +381,5 @@ NAMES = {
 
 def training_name(stage: str, place: str = "") -> str:
     """Return the name of a training on the terminal and in trackers; ``place`` is its fold and seed."""
-    return f"{NAMES.get(stage) or stage.replace('_', ' ')} {place}".strip().replace(
-        "/", "_"
-    )  # names of groups may contain "/"
+    name = f"{NAMES.get(stage) or stage.replace('_', ' ')} {place}".strip()
+    return name.replace("/", "_")  # names of groups may contain "/"

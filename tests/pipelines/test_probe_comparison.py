@@ -15,9 +15,9 @@ from lm.probing.comparison import Estimate, independent_difference
 from pipelines.methods.table import row_of
 from pipelines.pages.phrasing import sentences
 from pipelines.results.comparison import Comparison
-from pipelines.results.comparison_table import as_markdown, as_table
 from pipelines.results.figures import Figure
 from pipelines.results.probed_folds import By, Probed, ProbedFolds, compare
+from pipelines.results.tables import as_markdown, as_table
 from wordless.base.errors import InputError
 
 CONFIG = ProbeConfig(resamples=300, confidence=0.9)

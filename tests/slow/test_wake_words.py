@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.results.classifier_check import TOO_WEAK
+from pipelines.results.sound_figures import TOO_WEAK
 from tests.pipelines.tiny_chain import called
 
 # A small vocoder and tokenizer, and a classifier of fewer channels and more steps than usual: 5 minutes of a core.

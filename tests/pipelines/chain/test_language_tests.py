@@ -15,8 +15,8 @@ import torch
 from lm.model import LanguageModel
 from pipelines.chain.chain import require_language_tests
 from pipelines.results.figures import Figure
+from pipelines.results.language_figures import abx_figures, pair_figures
 from pipelines.results.run_record import read_results
-from pipelines.results.zerospeech import abx_figures, pair_figures
 from pipelines.settings.run import RunSettings, run_settings
 from pipelines.stages.options import ZerospeechConfig
 from pipelines.stages.zerospeech import MODELS, abx, spoken_pairs

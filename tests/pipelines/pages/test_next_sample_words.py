@@ -1,6 +1,6 @@
 from pipelines.pages.phrasing import milliseconds, sentences
 from pipelines.results.figures import Figure, Figures
-from pipelines.results.run_record import Results, SampleModels
+from pipelines.results.run_record import Results
 
 
 def row(of: str, name: str, value: float, *, spread: float | None = None, against: str | None = None) -> Figure:
@@ -16,18 +16,18 @@ def model(of: str, accuracy: float, bits: float | None, *, rate: float | None = 
     return [row(of, "accuracy", accuracy, spread=0.01), *others]
 
 
-PROTOCOL = SampleModels(
-    seeds=3,
-    sample_rate=16_000,
-    samples=5000,
-    steps=100,
-    crops=4,
-    crop_samples=3200,
-    engines={"wavenet": "numba", "transformer": "numba"},
-    trainings={},
-    sounds=[],
-    clips=[],
-)
+PROTOCOL = {
+    "seeds": 3,
+    "sample_rate": 16_000,
+    "samples": 5000,
+    "steps": 100,
+    "crops": 4,
+    "crop_samples": 3200,
+    "engines": {"wavenet": "numba", "transformer": "numba"},
+    "trainings": {},
+    "sounds": [],
+    "clips": [],
+}
 DIFFERENCE = row("transformer", "difference", 0.01, spread=0.012, against="wavenet")
 FIGURES = [
     *model("repeat", 0.1, None),

@@ -21,7 +21,7 @@ from pipelines.rates.continuations import (
     windows_of,
     windows_of_coded,
 )
-from pipelines.results.rates import stabilities
+from pipelines.results.language_figures import stabilities
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun

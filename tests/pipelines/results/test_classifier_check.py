@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.results.classifier_check import fair_classifier, originals_recognised, unreliable_classifier
+from pipelines.results.sound_figures import fair_classifier, originals_recognised, unreliable_classifier
 from pipelines.settings.run import run_settings
 from pipelines.stages.options import JudgeName
 from pipelines.stages.playback import CLIPS

@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.results.predictions import write_predictions
 from pipelines.results.run_record import read_results
+from pipelines.results.tables import write_predictions
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import called, run
 from wordless.audio.recordings.manifest import Clip, Manifest, read_manifest

@@ -1,0 +1,349 @@
+"""The tests of the language model: figures with intervals, from the entries of every fold and seed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, cast
+
+import numpy as np
+
+from lm.options import ProbeConfig
+from lm.probing.comparison import (
+    FloatArray,
+    Hits,
+    bootstrap,
+    bootstrap_pairs,
+    difference,
+    interval,
+    measure,
+    t_interval,
+    whole_groups,
+)
+from lm.samples.counts import BASELINES
+from pipelines.methods.run_entries import RunEntries
+from pipelines.rates.continuations import CONTINUATIONS, FLAT, LABELS, RATES
+from pipelines.rates.models import Codebook
+from pipelines.results.figures import Figure
+from pipelines.results.provenance import parameters
+from pipelines.results.run_record import Section
+from pipelines.settings.run import RunSettings
+from pipelines.stages.next_sample import NEXT_SAMPLE, SAMPLE_SOUNDS, SCORES
+from pipelines.stages.options import JudgeName, RatesConfig
+from pipelines.stages.playback import JUDGES
+from pipelines.stages.zerospeech import ERRORS, MODELS, PAIRS
+from pipelines.store.store import CURVE, Entry
+from tokenizer.config import SavedTokenizer
+from tokenizer.parquet import read_codes
+from wordless.audio.recordings.manifest import Manifest
+from wordless.base.json_values import read_object
+from wordless.base.saved_models import CONFIG
+
+Made = Mapping[tuple[str, int], RunEntries]  # by test fold and seed
+Judged = Mapping[tuple[str, int], Mapping[str, Any]]  # what a stage wrote for each fold and seed
+Row = Mapping[str, Any]
+
+
+def language_tests(made: Made, config: ProbeConfig) -> tuple[Section, list[Figure]]:
+    """Describe the tests of all folds and seeds, and give their figures; empty where there are none."""
+    tests, figures = Section(), list[Figure]()
+    spoken = {place: each.spoken_pairs for place, each in made.items() if each.spoken_pairs is not None}
+    if judged := {place: entry.read_json(PAIRS) for place, entry in spoken.items()}:
+        first: Row = next(iter(judged.values()))
+        tests["pairs"] = {name: first[name] for name in ("test", "pairs", "voices", "example")}
+        tests["pairs"]["items"] = len(first["items"])
+        figures += pair_figures(judged, _test_row(spoken, first["test"]), config)
+    discriminated = {place: each.abx for place, each in made.items() if each.abx is not None}
+    if judged := {place: entry.read_json(ERRORS) for place, entry in discriminated.items()}:
+        first = next(iter(judged.values()))
+        tests["phones"] = {name: first[name] for name in ("phones", "tokens", "voices")}
+        tests["phones"]["pairs"] = len(first["pairs"])
+        figures += abx_figures(judged, _test_row(discriminated, "abx_error"), config)
+    return tests, figures
+
+
+def _test_row(entries: Mapping[tuple[str, int], Entry], name: str) -> Figure:
+    """Return what the figures of a test have in common."""
+    keys, seeds = " ".join(entry.key for entry in entries.values()), len({seed for _, seed in entries})
+    row = Figure(stage="zerospeech", name=name, value=np.nan, artifact=keys, protocol="voices held out", split="test")
+    return replace(row, seeds=seeds)
+
+
+def pair_figures(judged: Judged, row: Figure, config: ProbeConfig) -> Iterator[Figure]:
+    """Average the accuracy of each item over trainings; the interval resamples items.
+
+    All items have the same voices, so the interval says what other words or sentences would give, not other voices.
+    The first model is compared with each other on the same resampled items.
+    """
+    accuracies = {place: each["accuracies"] for place, each in judged.items()}
+    outcome = _mean_of_trainings([*accuracies.values()], MODELS)
+    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
+    yield from _of_test(accuracies, MODELS, outcome, draws, row, config)
+    for number, other in enumerate(MODELS[1:], 1):
+        found = difference(measure(outcome), draws, 0, number, confidence=config.confidence)
+        pair = replace(row, name="difference", of=MODELS[0], against=other, value=found.value, p=found.p)
+        yield replace(pair, low=found.low, high=found.high)
+
+
+def abx_figures(judged: Judged, row: Figure, config: ProbeConfig) -> Iterator[Figure]:
+    """Average the ABX error of each pair of phones over trainings; the interval resamples phones, with their pairs."""
+    first, errors = next(iter(judged.values())), {place: each["errors"] for place, each in judged.items()}
+    names = first["representations"]
+    outcome = _mean_of_trainings([*errors.values()], names)
+    _, members = np.unique(first["pairs"], return_inverse=True)
+    draws = bootstrap_pairs(outcome.hits, members.reshape(-1, 2), resamples=config.resamples, seed=config.seed)
+    return _of_test(errors, names, outcome, draws, row, config)
+
+
+def _of_test(
+    trainings: Mapping[tuple[str, int], Mapping[str, Sequence[float]]],
+    names: Sequence[str],
+    outcome: Hits,
+    draws: FloatArray,
+    row: Figure,
+    config: ProbeConfig,
+) -> Iterator[Figure]:
+    """Give the mean of each name over trainings and items, with a bootstrap interval over items, and each training."""
+    for number, (name, value) in enumerate(zip(names, measure(outcome)[0], strict=True)):
+        low, high = interval(draws[:, number], config.confidence)
+        of, _, layer = name.partition("/")  # such as gpt/layer_1
+        own = replace(row, of=of, layer=layer or None)
+        yield replace(own, value=float(value), low=low, high=high)
+        for (fold, seed), values in trainings.items() if len(trainings) > 1 else ():
+            yield replace(own, value=float(np.mean(values[name])), fold=fold, seed=seed, seeds=1)
+
+
+def _mean_of_trainings(trainings: Sequence[Mapping[str, Sequence[float]]], names: Sequence[str]) -> Hits:
+    return Hits(hits=np.mean([[each[name] for name in names] for each in trainings], axis=0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """How fast a model generates one sound."""
+
+    samples_per_second: float
+    engine: str  # the code that generates samples
+
+
+Rows = Sequence[Mapping[str, Any]]  # of one model, for each seed
+ASKED = (  # model -> its rivals
+    ("transformer", ("wavenet", "wavenet_large")),
+    ("transformer_context", ("transformer", "wavenet", "wavenet_large")),
+)
+
+
+def sample_models(
+    made: Made, manifest: Manifest, settings: RunSettings, speeds: Mapping[str, Speed]
+) -> tuple[Section, list[Figure]]:
+    """Describe the models, and give their figures over all seeds; the continued clips have the manifest's labels."""
+    known = {clip.name: clip for clip in manifest.clips}
+    options = settings.next_sample
+    scores = [entries.sample_scores for entries in made.values() if entries.sample_scores is not None]
+    scored = [cast(dict[str, Any], entry.read_json(SCORES))["rows"] for entry in scores]
+    rows: dict[str, Rows] = {name: [each[name] for each in scored] for name in (*BASELINES, *options.models)}
+    sounds = next(iter(made.values())).sample_sounds
+    assert sounds is not None, "the chain makes sounds of the first seed before it writes results"
+    models = Section(
+        seeds=len(made),
+        sample_rate=settings.audio.sample_rate,
+        samples=next(iter(rows.values()))[0]["samples"],
+        steps=options.fit.steps,
+        crops=options.crops.batch_size,
+        crop_samples=options.crops.samples,
+        engines={name: speed.engine for name, speed in speeds.items()},
+        trainings={
+            name: {f"seed {seed}": each.sample_models[name].read_json(CURVE) for (_, seed), each in made.items()}
+            for name in options.models
+        },
+        sounds=sounds.read_rows(SAMPLE_SOUNDS, "sounds"),
+        clips=[
+            {"path": row["path"], "label": known[row["path"]].label, "group": known[row["path"]].group}
+            for row in sounds.read_rows(SAMPLE_SOUNDS, "clips")
+        ],
+    )
+    keys = " ".join(entry.key for entry in scores)
+    row = Figure(stage=NEXT_SAMPLE, name="accuracy", value=np.nan, artifact=keys)
+    return models, list(_of_models(rows, speeds, row, settings.probe.confidence))
+
+
+def _of_models(
+    rows: Mapping[str, Rows], speeds: Mapping[str, Speed], row: Figure, confidence: float
+) -> Iterator[Figure]:
+    """Give the scores, sizes and speeds of all models, and the differences of models that are compared."""
+    tested = replace(row, split="test", seeds=len(next(iter(rows.values()))))
+    for name, own in rows.items():
+        for figure in ("accuracy", "bits_per_sample"):
+            if own[0][figure] is not None:  # None: a baseline without probabilities
+                yield _mean_of_seeds(replace(tested, name=figure, of=name), [each[figure] for each in own], confidence)
+        for size in ("parameters", "multiply_adds", "history"):
+            yield replace(row, name=size, of=name, value=own[0][size])
+        if speed := speeds.get(name):
+            yield replace(row, name="samples_per_second", of=name, value=speed.samples_per_second)
+    for name, rivals in ASKED:
+        for rival in rivals:
+            if name in rows and rival in rows:
+                pair = replace(tested, of=name, against=rival)
+                for figure, called in (("accuracy", "difference"), ("bits_per_sample", "bits_per_sample_difference")):
+                    paired = [a[figure] - b[figure] for a, b in zip(rows[name], rows[rival], strict=True)]
+                    yield _mean_of_seeds(replace(pair, name=called), paired, confidence)
+
+
+def _mean_of_seeds(row: Figure, values: Sequence[float], confidence: float) -> Figure:
+    """Return the mean over seeds and its t interval."""
+    low, high = t_interval(np.asarray(values), confidence=confidence)
+    return replace(row, value=float(np.mean(values)), low=low, high=high)
+
+
+def rates_of_run(
+    entries: RunEntries, manifest: Manifest, config: RatesConfig, probe: ProbeConfig, *, protocol: str
+) -> tuple[Section | None, list[Figure]]:
+    """Describe the stage ``rates``, and give its figures; None and none where a run does not have the stage."""
+    if (said := entries.continuations) is None or entries.rates is None or entries.lm is None:
+        return None, []
+    rows, names = said.read_rows(CONTINUATIONS, "said"), [row["path"] for row in said.read_rows(CONTINUATIONS, "clips")]
+    varied = said.read_rows(CONTINUATIONS, "diversity")
+    record = Section(
+        frames=[codebook.patch_frames for codebook in entries.codebooks],
+        steps=varied[0]["steps"],
+        said=[
+            {"of": row["of"], "clip": row["clip"], "file": row["file"], "prompt_seconds": row["prompt_seconds"]}
+            for row in rows
+            if row["clip"] < config.shown
+        ],
+        clips=names[: config.shown],
+        seconds=config.seconds,
+        window_seconds=config.window_seconds,
+        continued_clips=len(names),
+    )
+    row = Figure(stage="rates", name="", value=np.nan, artifact=said.key, protocol=protocol, split="test")
+    validated, key = replace(row, split="validation"), entries.rates.together.key
+    figures: list[Figure] = []
+    for number, (codebook, model) in enumerate(zip(entries.codebooks, entries.rates.models, strict=True), 1):
+        figures += _of_rate(replace(validated, of=f"rate_{number}", artifact=key), codebook, model)
+    needed = sum(row.value for row in figures if row.name == "bits_per_real_second")
+    figures += _of_rate(replace(validated, of=FLAT, artifact=entries.lm.key), entries.finest, entries.lm)
+    figures.append(replace(validated, name="bits_per_real_second", of=RATES, value=needed, artifact=key))
+    figures += _continued(varied, rows, config, row)
+    if entries.continuation_labels is not None:
+        of_clip = {clip.name: clip for clip in manifest.clips}
+        heard: Row = entries.continuation_labels.read_json(LABELS)
+        truth = [of_clip[name].label for name in names]
+        record["judge"] = JUDGES[cast(JudgeName, heard["judge"])]
+        groups = [of_clip[name].group for name in names]
+        record["resampled"] = "clip" if whole_groups(groups) is None else "group"
+        figures += _judged(rows, heard["labels"], truth, groups, config, probe, row)
+        coded = zip(heard["coded"], said.read_rows(CONTINUATIONS, "coded"), strict=True)
+        shares = [_sounding_labels(labels, row["levels"], config) for labels, row in coded]
+        named = {"coded": shares, "originals": [[label] for label in heard["originals"]]}
+        figures += [
+            replace(row, name="label_kept", of=of, value=_share_of(truth, labels)) for of, labels in named.items()
+        ]
+    return record, figures
+
+
+def _share_of(truth: Sequence[str | None], named: Sequence[Sequence[str | None]]) -> float:
+    """Compute the mean over the clips with a label of the share of windows with this label; 0 without such clips."""
+    labelled = [(label, names) for label, names in zip(truth, named, strict=True) if label is not None]
+    shares = [sum(name == label for name in names) / len(names) for label, names in labelled]
+    return sum(shares) / len(shares) if shares else 0.0
+
+
+def _of_rate(row: Figure, codebook: Codebook, model: Entry) -> Iterator[Figure]:
+    """Give the figures of the codes of a rate, and of the model that predicts them.
+
+    Bits per second are those of all codes of the validation clips for each second of these clips, not those of the
+    nominal rate of codes: the last code of a clip stands for less sound than the others, above all a coarse one.
+    """
+    config = read_object(SavedTokenizer, codebook.tokenizer.folder / CONFIG).config
+    health: Row = codebook.health.read_json("health.json")
+    rate = config.audio.sample_rate / config.samples_per_code * config.streams
+    of_codes = replace(row, artifact=codebook.health.key)
+    yield replace(of_codes, name="codebook_perplexity", value=health["perplexity"])
+    yield replace(of_codes, name="codes_per_second", value=rate)
+    yield replace(of_codes, name="coded_bits_per_second", value=rate * float(np.log2(config.codebook_size)))
+    figures: Row = model.read_json("perplexity.json")
+    curve: Row = model.read_json(CURVE)
+    held_out = [clip.codes for clip in read_codes(codebook.codes.folder)[1] if clip.split == "validation"]
+    codes, seconds = sum(each.values.size for each in held_out), sum(each.seconds for each in held_out)
+    for name, value in {
+        "perplexity": figures["perplexity"],
+        "unigram_perplexity": figures["unigram_perplexity"],
+        "bits_per_real_second": float(np.log2(figures["perplexity"])) * codes / seconds,
+        "parameters": parameters(model.folder),
+        "training_steps": curve["steps"],
+    }.items():
+        yield replace(row, name=name, value=value)
+
+
+def _continued(varied: Sequence[Row], said: Sequence[Row], config: RatesConfig, row: Figure) -> Iterator[Figure]:
+    """Give the diversity of the continuations by each model and of the recordings, and how much of them sounds."""
+    for each in varied:
+        levels = [level for one in said if one["of"] == each["of"] for level in one["levels"]]
+        sounding = float(np.mean([level >= config.silence_dbfs for level in levels])) if levels else None
+        values = {name: each[name] for name in ("distinct_1", "distinct_2", "distinct_3")} | {"sounding": sounding}
+        for name, value in values.items():
+            if value is not None:
+                yield replace(row, name=name, of=each["of"], value=value)
+
+
+def _judged(
+    said: Sequence[Row],
+    labels: Sequence[Sequence[str]],
+    truth: Sequence[str | None],
+    groups: Sequence[str | None],
+    config: RatesConfig,
+    probe: ProbeConfig,
+    row: Figure,
+) -> Iterator[Figure]:
+    """Compare both models on the clips that have a figure for both, resampled together."""
+    found: dict[str, dict[str, dict[int, list[float]]]] = {}
+    for each, names in zip(said, labels, strict=True):
+        heard = _sounding_labels(names, each["levels"], config)
+        label, of_clip = truth[each["clip"]], {"label_kept": None, **stabilities(heard)}
+        if label is not None:
+            of_clip["label_kept"] = float(np.mean([name == label for name in heard]))
+        for name, value in of_clip.items():
+            if value is not None:
+                found.setdefault(name, {}).setdefault(each["of"], {}).setdefault(each["clip"], []).append(value)
+    for name, by_model in found.items():
+        yield from _both_models(replace(row, name=name), by_model, probe, groups)
+
+
+def _sounding_labels(labels: Sequence[str], levels: Sequence[float], config: RatesConfig) -> list[str | None]:
+    """Return the label of each window; None of a silent one."""
+    named = zip(labels, levels, strict=True)
+    return [label if level >= config.silence_dbfs else None for label, level in named]
+
+
+def stabilities(labels: Sequence[str | None]) -> dict[str, float | None]:
+    """Compute the share of neighbouring windows with the same label: of those that both sound, and of all.
+
+    A silent window has no label (None), so a pair of windows with a silent one counts in the second share alone, as
+    different. The first share is None where no two neighbours sound.
+    """
+    pairs = list(pairwise(labels))
+    sounding = [(one, other) for one, other in pairs if one is not None and other is not None]
+    same = sum(one == other for one, other in sounding)
+    return {
+        "label_stability": same / len(sounding) if sounding else None,
+        "label_lasting": same / len(pairs) if pairs else None,
+    }
+
+
+def _both_models(
+    row: Figure,
+    by_model: Mapping[str, Mapping[int, Sequence[float]]],
+    config: ProbeConfig,
+    groups: Sequence[str | None],
+) -> Iterator[Figure]:
+    clips = sorted(set(by_model.get(RATES, {})) & set(by_model.get(FLAT, {})))
+    if not clips:
+        return
+    row = replace(row, count=len(clips))
+    outcome = Hits(hits=np.array([[np.mean(by_model[of][clip]) for clip in clips] for of in (RATES, FLAT)], np.float64))
+    whole = whole_groups([groups[clip] for clip in clips])
+    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed, groups=whole)
+    gap = difference(measure(outcome), draws, 0, 1, confidence=config.confidence)
+    for of, value in zip((RATES, FLAT), measure(outcome)[0], strict=True):
+        yield replace(row, of=of, value=float(value))
+    pair = replace(row, name=f"{row.name}_difference", of=RATES, against=FLAT)
+    yield replace(pair, value=gap.value, low=gap.low, high=gap.high, p=gap.p)
