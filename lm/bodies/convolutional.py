@@ -280,7 +280,6 @@ def clips_together(reader: SpectrogramReader, clips: Sequence[Clip], vectors: Ve
     return groups
 
 
-@torch.inference_mode()
 def block_features(
     loader: EncoderLoader,
     reader: SpectrogramReader,
@@ -288,23 +287,41 @@ def block_features(
     vectors: VectorConfig = ONE_HEARING,
     heard: HeardFrames | None = None,
 ) -> list[dict[str, FloatArray]]:
-    """Compute each block's frames under each pooling, ``block_1:mean`` and so on, and those of all blocks side by side.
+    """Compute `layer_vectors` of each block, ``block_1:mean`` and so on, and of all blocks side by side."""
+    encoder = _load(loader)
+    return layer_vectors(
+        encoder, reader, clips, vectors, heard, layer="block", together="all_blocks", device=loader.device
+    )
+
+
+@torch.inference_mode()
+def layer_vectors(
+    encoder: BlockEncoder,
+    reader: SpectrogramReader,
+    clips: Sequence[Clip],
+    vectors: VectorConfig,
+    heard: HeardFrames | None,
+    *,
+    layer: str,
+    together: str,
+    device: str,
+) -> list[dict[str, FloatArray]]:
+    """Compute each layer's frames under each pooling, ``layer_1:mean`` and so on, and those of all layers side by side.
 
     The result has a dict for each clip. A recording is read in pieces of `PIECE_FRAMES` frames from its start, so
     memory does not grow with its length; the log-mel of its stored hearings is in memory as a whole. The encoder does
     not see the previous piece: some frames at each border see silence instead. The clips and their stored hearings
     share a batch, and the vectors of a clip are averaged.
     """
-    encoder = _load(loader)
     lengths, sources, counts = list[int](), list[Iterable[Tensor]](), list[int]()
     for clip in clips:
         others = [] if heard is None else [reader.normalised(each) for each in heard.of(clip)]
         lengths += [reader.num_frames(clip), *map(len, others)]
         sources += [reader.pieces(clip), *(torch.split(each, PIECE_FRAMES) for each in others)]
         counts.append(1 + len(others))
-    pooled = iter(pool_blocks(encoder, lengths, sources, vectors.poolings, layer="block", device=loader.device))
+    pooled = iter(pool_blocks(encoder, lengths, sources, vectors.poolings, layer=layer, device=device))
     averages = [average(islice(pooled, count)) for count in counts]
-    return [vectors.select(each, len(encoder.hops), layer="block", together="all_blocks") for each in averages]
+    return [vectors.select(each, len(encoder.hops), layer=layer, together=together) for each in averages]
 
 
 def pool_blocks(

@@ -16,12 +16,11 @@ Spectrograms are ``(batch, time, mels)``, normalised as for SimCLR.
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -30,10 +29,10 @@ from torch import Tensor, nn
 from lm.batches import UNCOUNTED, IndexArray
 from lm.bodies.augmentation import augment, draw_spread
 from lm.bodies.clips import Order, StoredClips, trim_rows
-from lm.bodies.convolutional import Frames, SpectrogramReader, pool_blocks
+from lm.bodies.convolutional import Frames, SpectrogramReader, layer_vectors
 from lm.bodies.options import PIECE_FRAMES, AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.options import ONE_HEARING, VectorConfig
-from lm.probing.vectors import FloatArray, average
+from lm.probing.vectors import FloatArray
 from tokenizer.codes import IntArray
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Clip
@@ -274,7 +273,6 @@ def _load(folder: Path, device: str) -> SoundGPT:
     return model.eval().to(device)
 
 
-@torch.inference_mode()
 def sound_features(
     folder: Path,
     device: str,
@@ -283,14 +281,6 @@ def sound_features(
     vectors: VectorConfig = ONE_HEARING,
     heard: HeardFrames | None = None,
 ) -> list[dict[str, FloatArray]]:
-    """Compute the pooled inner activations of each clip, averaged over its hearings, as `block_features` does."""
+    """Compute `layer_vectors` of the inner activations: ``inner_1:mean`` and so on, and of all layers side by side."""
     model = _load(folder, device)
-    lengths, sources, counts = list[int](), list[Iterator[Tensor]](), list[int]()
-    for clip in clips:
-        others = [] if heard is None else [reader.normalised(each) for each in heard.of(clip)]
-        lengths += [reader.num_frames(clip), *map(len, others)]
-        sources += [reader.pieces(clip), *(iter(torch.split(each, PIECE_FRAMES)) for each in others)]
-        counts.append(1 + len(others))
-    pooled = iter(pool_blocks(model, lengths, sources, vectors.poolings, layer=LAYER, device=device))
-    averages = [average(cast("Iterator[Mapping[str, FloatArray]]", islice(pooled, count))) for count in counts]
-    return [vectors.select(each, model.config.layers, layer=LAYER, together=TOGETHER) for each in averages]
+    return layer_vectors(model, reader, clips, vectors, heard, layer=LAYER, together=TOGETHER, device=device)
