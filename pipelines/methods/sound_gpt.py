@@ -44,7 +44,7 @@ GPT_SOUND = Method(
         name="gpt_sound",
         kind="self_supervised",
         title="GPT that reads sound",
-        line=Line(marker="P"),
+        line=Line(marker="X"),
         places=("learning curves", "groups", "summary", "key figures"),
     ),
     input="log_mel",
