@@ -37,12 +37,14 @@ FOLDS = (
     ),
     *("compare.hearings=3", "compare.poolings=[thirds,thirds_max]"),
     *("probe.choose_by=group", "probe.classifier=ridge", "probe.power=0.5"),
-    "compare.methods=[log_mel,bag_of_codes,gpt,simclr,supervised,random_conv,mfcc]",
+    "compare.methods=[log_mel,bag_of_codes,gpt,gpt_sound,simclr,supervised,random_conv,mfcc]",
+    *("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2"),
 )
 METHODS = {
     "log_mel",
     "bag_of_codes",
     "gpt",
+    "gpt_sound",
     "simclr",
     "supervised",
     "supervised_head",
@@ -71,7 +73,7 @@ def test_every_method_is_compared_over_the_folds(compared: Path) -> None:
         assert set(found.by_fold(of)) == set(found.folds)
         assert row.value == pytest.approx(sum(found.by_fold(of).values()) / 2)
     assert {row.against for row in found.differences("gpt")} == METHODS - {"gpt"}
-    assert set(found.trainings) == {"lm", "simclr", "supervised"}
+    assert set(found.trainings) == {"lm", "gpt_sound", "simclr", "supervised"}
     assert (compared / "run/comparison.md").read_text().count("\n") == 2 + len(METHODS)
     assert "leave one group out" in (compared / "run/report.html").read_text()
 
@@ -124,10 +126,11 @@ def test_the_same_command_reuses_every_fold(compared: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_killed_comparison_resumes_to_the_same_bytes(compared: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("stage", "count"), [("simclr", 12), ("gpt_sound", 4)])
+def test_a_killed_comparison_resumes_to_the_same_bytes(compared: Path, tmp_path: Path, stage: str, count: int) -> None:
     store = tmp_path / "store"
     shutil.copytree(compared / "store/embedded", store / "embedded")
-    assert run(store, tmp_path / "run", *FOLDS, kill=Kill(path="simclr/*", count=12)) == -9
+    assert run(store, tmp_path / "run", *FOLDS, kill=Kill(path=f"{stage}/*", count=count)) == -9
     assert run(store, tmp_path / "run", *FOLDS) == 0
     assert stored(store) == stored(compared / "store")
 
