@@ -47,12 +47,9 @@ def embed(
     ends = np.cumsum([0, *(len(pooling_weights(1, each)) for each in means)])
     places = zip(means, ends[:-1], ends[1:], strict=True)
     parts = {each: sums[:, :, begin:end] for each, begin, end in places}  # (layers, clips, parts, dim) of each
-    return {pooling: _side_by_side(assemble(pooling, parts, largest)) for pooling in poolings}
-
-
-def _side_by_side(parts: FloatArray) -> FloatArray:
-    """Lay the parts ``(layers, clips, parts, dim)`` side by side: ``(layers, clips, parts * dim)``."""
-    return parts.reshape(*parts.shape[:2], -1)
+    pooled = {pooling: assemble(pooling, parts, largest) for pooling in poolings}
+    # (layers, clips, parts, dim) -> (layers, clips, parts * dim)
+    return {pooling: each.reshape(*each.shape[:2], -1) for pooling, each in pooled.items()}
 
 
 def layer_features(

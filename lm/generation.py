@@ -175,7 +175,13 @@ def _positions(
     of_rate = [] if rate == 1 else [rate]
     generators = [np.random.default_rng([seed, index, *of_rate]) for index in range(len(prompts))]
     guard = LoopGuard(sampling.max_repeats, batch=len(prompts), streams=streams)
-    reader = _Reader(gpt, None if conditions is None else _stacked(conditions, codes.shape[1] // streams))
+    stacked = None
+    if conditions is not None:
+        # (batch, time, columns); nobody counts what follows the end of a row
+        stacked = np.zeros((len(conditions), codes.shape[1] // streams, conditions[0].shape[1]), np.int32)
+        for row, own in zip(stacked, conditions, strict=True):
+            row[: len(own)] = own
+    reader = _Reader(gpt, stacked)
     for position in range(codes.shape[1]):
         past = codes[:, :position]
         drawing = (lengths <= position) & (position < lengths + steps * streams)
@@ -186,14 +192,6 @@ def _positions(
             codes[drawing, position] = draw(chances, uniforms)[drawing]
         guard.count(codes[:, : position + 1])
         yield codes[:, : position + 1]
-
-
-def _stacked(conditions: Sequence[IntArray], steps: int) -> IntArray:
-    """Stack the conditions of all rows ``(batch, steps, columns)``; nobody counts what follows the end of a row."""
-    stacked = np.zeros((len(conditions), steps, conditions[0].shape[1]), np.int32)
-    for row, own in zip(stacked, conditions, strict=True):
-        row[: len(own)] = own
-    return stacked
 
 
 class _Reader:

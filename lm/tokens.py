@@ -137,7 +137,8 @@ class Conditions:
     look_ahead: int  # codes of each rate after the covering one
 
     def __post_init__(self) -> None:
-        require_look_ahead(self.look_ahead, "look_ahead")
+        rule = f"choose 0 (only the covering code) to {MOST_AHEAD} codes"
+        require(0 <= self.look_ahead <= MOST_AHEAD, "look_ahead", self.look_ahead, rule)
 
     @classmethod
     def of(cls, codes_format: CodesFormat, *, look_ahead: int) -> "Conditions | None":
@@ -189,8 +190,3 @@ class ConditionEmbedding(nn.Module):
         """Embed the values of all columns."""
         embedded: Tensor = self.embed(values + self.first).sum(-2)
         return embedded
-
-
-def require_look_ahead(codes: int, option: str) -> None:
-    """Refuse a number of codes to look ahead for which there is no use or no memory."""
-    require(0 <= codes <= MOST_AHEAD, option, codes, f"choose 0 (only the covering code) to {MOST_AHEAD} codes")

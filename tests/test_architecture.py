@@ -82,7 +82,7 @@ KEEPERS = {
         *("wordless/base/causal_transformer.py", "lm/gpt.py", "lm/bodies/sound_gpt.py"),
         "wordless/training/gangs.py",
         # its layers and its cache
-        *("lm/samples/transformer.py", "lm/samples/local_attention.py", "lm/samples/generation.py"),
+        *("lm/samples/networks.py", "lm/samples/local_attention.py", "lm/samples/generation.py"),
     ),
     "sklearn": ("lm", "pipelines"),
     "librosa": ("vocoder/judging.py", "pipelines/methods/signals.py"),  # under a lock

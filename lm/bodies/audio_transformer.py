@@ -315,21 +315,18 @@ class AudioTransformerNetwork(BodyNetwork):
     def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Compute the states of each layer ``(layers, batch, states, width)``, averaged to the rate of the last one."""
         found = self.encoder.blocks(inputs, lengths)
-        last = found[-1][0].shape[1]
-        return torch.stack([_at_rate(states, steps, last) for states, steps in found])
+        last, layers = found[-1][0].shape[1], list[Tensor]()
+        for states, steps in found:
+            while states.shape[1] > last:
+                states, steps = pool_pairs(states, steps)
+            layers.append(states)
+        return torch.stack(layers)
 
     @property
     def layers(self) -> Sequence[nn.Module]:
         """The front end, then each layer."""
         encoder = self.encoder
         return [nn.ModuleList([encoder.front_end, encoder.scale, encoder.dropout]), *encoder.layers]
-
-
-def _at_rate(states: Tensor, steps: Tensor, wanted: int) -> Tensor:
-    """Average pairs of states until there are as many as ``wanted``."""
-    while states.shape[1] > wanted:
-        states, steps = pool_pairs(states, steps)
-    return states
 
 
 @dataclass(frozen=True, kw_only=True)

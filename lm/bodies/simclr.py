@@ -13,25 +13,9 @@ from torch import Tensor, nn
 from lm.bodies.clips import ClipViews, MakeView, StoredClips
 from lm.bodies.convolutional import ConvEncoder, create_encoder
 from lm.bodies.options import ClipBatchConfig, ContrastConfig, ConvEncoderConfig
-from lm.options import Means
 from lm.probing.vectors import pool_batch, pooling_parts
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
-
-
-def projection_head(dim: int, config: ContrastConfig) -> nn.Sequential:
-    """Build the projection head of pooled frames with ``dim`` features; only training needs it."""
-    return nn.Sequential(
-        nn.Linear(len(pooling_parts(1, config.pooling)) * dim, config.hidden),
-        nn.BatchNorm1d(config.hidden),
-        nn.ReLU(),
-        nn.Linear(config.hidden, config.dim),
-    )
-
-
-def project(head: nn.Sequential, frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
-    """Project frames ``(batch, time, dim)`` of lengths ``(batch,)`` to unit vectors ``(batch, config.dim)``."""
-    return nn.functional.normalize(head(pool_batch(frames, lengths, pooling)).float(), dim=1)
 
 
 def nt_xent(vectors: Tensor, clips: Tensor, *, temperature: float) -> tuple[Tensor, int]:
@@ -56,12 +40,18 @@ class SimCLR(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.config = config
-        self.projection = projection_head(encoder.config.dim, config)
+        self.projection = nn.Sequential(  # of pooled frames; only training needs it
+            nn.Linear(len(pooling_parts(1, config.pooling)) * encoder.config.dim, config.hidden),
+            nn.BatchNorm1d(config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, config.dim),
+        )
 
     def forward(self, spectrograms: Tensor, lengths: Tensor) -> Tensor:
         """Map ``(batch, time, mels)`` to unit vectors ``(batch, dim)``."""
         frames, steps = self.encoder(spectrograms, lengths)
-        return project(self.projection, frames, steps, self.config.pooling)
+        pooled = pool_batch(frames, steps, self.config.pooling)
+        return nn.functional.normalize(self.projection(pooled).float(), dim=1)
 
 
 def create_simclr(encoder: ConvEncoderConfig, config: ContrastConfig, *, seed: int) -> SimCLR:

@@ -280,15 +280,15 @@ class Wav2vec2Options(Options):
     def open(self, run: Mapping[str, Path], *, weights: str) -> Source:
         """Describe the model of a run, of a local Hugging Face folder, or of the options."""
         folder = None if weights == RANDOM else run.get("wav2vec2", Path(weights).expanduser())
+        if folder is None:
+            config = transformers_config(self.model)
+            architecture = Architecture.of_config(config, sample_rate=self.sample_rate)
+        else:
+            architecture = Architecture.of_folder(folder, option=OPTION)
         return Source(
-            body=Wav2vec2Body(architecture=self._architecture(folder), masking=self.masking),
+            body=Wav2vec2Body(architecture=architecture, masking=self.masking),
             weights=folder,
             fingerprint="" if folder is None else hugging_face_hash(folder)[:16],
             change=augmenting_waveforms(self.augmentation),
             learned_labels=folder is not None and learned_labels(folder),
         )
-
-    def _architecture(self, folder: Path | None) -> Architecture:
-        if folder is None:
-            return Architecture.of_config(transformers_config(self.model), sample_rate=self.sample_rate)
-        return Architecture.of_folder(folder, option=OPTION)

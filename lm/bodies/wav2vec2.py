@@ -128,7 +128,8 @@ class MaskedBatches:
         """Return share ``part`` of ``parts`` of the batch of a step."""
         _, [(samples, lengths)] = self.views.batch(step, 0, 1, views=1)
         own = self.batches.share(part, parts)
-        frames, seed = self.convolutions.frames_of(lengths), self._seed(step)
+        frames = self.convolutions.frames_of(lengths)
+        seed = int(np.random.SeedSequence([self.batches.seed, MASKS, step]).generate_state(1)[0])
         masked = draw_masks(frames.numpy(), self.targets.masking, seed=seed, least=1)
         negatives = draw_negatives(masked, self.targets.negatives, seed=seed)
         samples, lengths = trim_rows(samples, lengths, own)
@@ -142,9 +143,6 @@ class MaskedBatches:
             negatives=torch.from_numpy(negatives[masked]),
             temperature=self.targets.temperature_at(step / self.steps),
         )
-
-    def _seed(self, step: int) -> int:
-        return int(np.random.SeedSequence([self.batches.seed, MASKS, step]).generate_state(1)[0])
 
 
 def as_read(samples: Tensor, lengths: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -55,16 +55,12 @@ def _crop_and_replay(
     kept = (lengths * shares).round().long().clamp(min=1)
     starts = (torch.rand(size, generator=generator, dtype=torch.float64) * (lengths - kept + 1)).long()
     rates = (draw_spread(size, generator) * math.log1p(config.rate)).exp()
-    views = [
-        _replay(row[start : start + count], rate)
-        for row, start, count, rate in zip(samples, starts.tolist(), kept.tolist(), rates.tolist(), strict=True)
-    ]
+    views = list[Tensor]()
+    for row, start, count, rate in zip(samples, starts.tolist(), kept.tolist(), rates.tolist(), strict=True):
+        # A rate above 1 makes the sound longer and lower, as in a `Hearing`.
+        blocks = resample_blocks([row[start : start + count].numpy()], RATE, round(RATE * rate))
+        views.append(torch.from_numpy(np.concatenate([*blocks])))
     return nn.utils.rnn.pad_sequence(views, batch_first=True), torch.tensor([len(view) for view in views])
-
-
-def _replay(samples: Tensor, rate: float) -> Tensor:
-    """Resample ``(samples,)``; a rate above 1 makes the sound longer and lower, as in a `Hearing`."""
-    return torch.from_numpy(np.concatenate([*resample_blocks([samples.numpy()], RATE, round(RATE * rate))]))
 
 
 def _mix(views: Tensor, lengths: Tensor, config: WaveformAugmentationConfig, generator: torch.Generator) -> Tensor:

@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 from torchaudio.functional import edit_distance
 
-from lm.batches import IndexArray
 from lm.heads.head import Figure, FigureConfig, Groups, Row, figure
 from lm.probing.comparison import Hits, Ratios
 from lm.probing.task import BoolArray
@@ -225,14 +224,14 @@ class SequenceTask:
 
     def _greedy(self, outputs: Sequence[FloatArray]) -> list[str]:
         """Take the most probable output of each step, then merge repetitions and drop blanks."""
-        return [self._spelled(each.argmax(1)) for each in outputs]
+        texts = []
+        for each in outputs:
+            kept = (number for number, _ in groupby(each.argmax(1).tolist()) if number != BLANK)
+            texts.append("".join(self.characters[number - 1] for number in kept).strip())
+        return texts
 
     def _beam(self, outputs: Sequence[FloatArray]) -> list[str]:
         return beam_search(outputs, self.characters, beam_size=self.options.beam_size)
-
-    def _spelled(self, numbers: IndexArray) -> str:
-        kept = (number for number, _ in groupby(numbers.tolist()) if number != BLANK)
-        return "".join(self.characters[number - 1] for number in kept).strip()
 
 
 class SequenceHead(nn.Module):

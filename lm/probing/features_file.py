@@ -99,12 +99,11 @@ def write_vectors(file: Path, paths: Sequence[str], arrays: Mapping[str, FloatAr
             case ".safetensors":
                 save_file(dict(arrays), beside, metadata={PATHS: json.dumps(list(paths))})
             case _:
-                pq.write_table(pa.table({PATH: list(paths), **{key: _lists(arrays[key]) for key in arrays}}), beside)
-
-
-def _lists(array: FloatArray) -> pa.Array:
-    """Convert an array ``(clips, dims)`` to a column of lists."""
-    return pa.FixedSizeListArray.from_arrays(pa.array(array.ravel()), array.shape[1])
+                lists = {
+                    key: pa.FixedSizeListArray.from_arrays(pa.array(array.ravel()), array.shape[1])
+                    for key, array in arrays.items()
+                }
+                pq.write_table(pa.table({PATH: list(paths), **lists}), beside)
 
 
 def _read_npz(file: Path) -> Content:

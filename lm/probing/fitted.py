@@ -96,6 +96,8 @@ class FittedProbe:
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(own.T))
             linear.bias.copy_(torch.from_numpy(bias - scaler.mean_ @ own))
+        frequent = task.targets[task.rows["train"]].sum(0).argmax()
+        chance = float(task.targets[task.rows["test"]][:, frequent].mean())
         description = ProbeDescription(
             of=of,
             recipe=recipe,
@@ -104,7 +106,7 @@ class FittedProbe:
             power=config.power,
             answer="value" if config.classifier == "ridge" else "several" if task.multi_label else "one",
             test_accuracy=test_accuracy,
-            chance=0.0 if task.multi_label else _chance(task),
+            chance=0.0 if task.multi_label else chance,
             trim_db=trim_db,
         )
         return cls(linear, description)
@@ -138,9 +140,3 @@ class FittedProbe:
                 values = values.sigmoid()
         scores: FloatArray = values.float().numpy()
         return scores
-
-
-def _chance(task: ProbeTask) -> float:
-    """Compute the test accuracy of always answering the class that is most frequent in train."""
-    frequent = task.targets[task.rows["train"]].sum(0).argmax()
-    return float(task.targets[task.rows["test"]][:, frequent].mean())

@@ -83,8 +83,14 @@ class ProbeTask:
         if not all(map(len, rows.values())):
             found = ", ".join(f"{len(row)} {split}" for split, row in rows.items())
             raise InputError(f"there are {found} clips with a label; a probe needs some of each: {remedy}")
-        targets = _targets(names, classes)
-        absent = {split: _absent(classes, targets[row]) for split, row in rows.items()}
+        numbers = {name: number for number, name in enumerate(classes)}
+        targets = np.zeros((len(names), len(classes)), bool)
+        for row, each in zip(targets, names, strict=True):
+            row[[numbers[name] for name in each]] = True
+        absent = {
+            split: [name for name, present in zip(classes, targets[row].T, strict=True) if not present.any()]
+            for split, row in rows.items()
+        }
         if lost := absent["train"]:
             problem = f"{len(lost)} of {len(classes)} classes have no train clip ({', '.join(lost[:5])})"
             raise InputError(f"{problem}; a probe learns from some of each: {remedy}, or leave these classes out")
@@ -129,19 +135,6 @@ def _names(label: str | None, separator: str | None) -> tuple[str, ...]:
     if label is None or separator is None:
         return (label,) if label else ()
     return tuple(name for part in label.split(separator) if (name := part.strip()))
-
-
-def _targets(names: Sequence[Sequence[str]], classes: Sequence[str]) -> BoolArray:
-    numbers = {name: number for number, name in enumerate(classes)}
-    targets = np.zeros((len(names), len(classes)), bool)
-    for row, each in zip(targets, names, strict=True):
-        row[[numbers[name] for name in each]] = True
-    return targets
-
-
-def _absent(classes: Sequence[str], targets: BoolArray) -> list[str]:
-    """List the classes that none of the clips has."""
-    return [name for name, present in zip(classes, targets.T, strict=True) if not present.any()]
 
 
 def _notices(classes: int, absent: Mapping[str, Sequence[str]], *, unlabelled: int, clips: int) -> Iterator[str]:

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from lm.samples.networks import SampleModel, SampleTransformer, SampleWaveNet
 from lm.samples.options import FRAME, POSITIONS
-from lm.samples.transformer import SampleTransformer
-from lm.samples.wavenet import SampleWaveNet
 from vocoder.engines.torch_streams import draw_levels
 from vocoder.generation import GenerationInput, generate
 from vocoder.sampling import Sampling
@@ -25,7 +24,6 @@ from wordless.base.threads import one_thread
 DRAWS_TOGETHER = 4096  # samples whose random numbers are drawn in one call
 
 Progress = Callable[[int, int], None]  # samples done, samples in all
-SampleModel = SampleWaveNet | SampleTransformer
 
 
 @torch.inference_mode()

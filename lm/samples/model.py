@@ -8,11 +8,9 @@ from pathlib import Path
 
 import torch
 
-from lm.samples.generation import Progress, SampleModel, continue_levels
-from lm.samples.model_card import model_card
+from lm.samples.generation import Progress, continue_levels
+from lm.samples.networks import SampleConfig, SampleModel, SampleTransformer, SampleWaveNet, create_sample_model
 from lm.samples.options import SampleWaveNetConfig, TransformerConfig
-from lm.samples.transformer import SampleTransformer, create_transformer
-from lm.samples.wavenet import SampleWaveNet, create_sample_wavenet
 from vocoder.engines.choice import choose_engine
 from vocoder.sampling import EngineChoice, Sampling
 from vocoder.wavenet.mu_law import decode, encode
@@ -21,8 +19,28 @@ from wordless.base.errors import InputError
 from wordless.base.ranges import require, samples_to_generate
 from wordless.base.saved_models import SAMPLE_MODEL, WEIGHTS, load_weights, reading, require_size, write_model
 
-SampleConfig = SampleWaveNetConfig | TransformerConfig
 CACHED = "fairseq2, cached"  # what generates the transformer's samples
+_CARD = """---
+library_name: wordless
+tags: [audio, generation, {tag}]
+---
+# Language model of samples
+
+{network} that predicts the next of 256 mu-law levels from the samples before it.
+
+- {rate} Hz, {parameters:,} parameters, reads {history:,} samples ({milliseconds:.0f} ms) before each one
+
+```python
+from lm.samples.model import SampleLanguageModel
+from vocoder.sampling import Sampling
+
+model = SampleLanguageModel.from_pretrained("folder")
+(sound,) = model.generate([None], seconds=2, sampling=Sampling(temperature=1.0))
+sound.write("sound.wav")
+```
+
+It imitates the recordings that it was trained on, voices among them: ask those whom it can be taken for.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +64,6 @@ class _Saved:
 
     sample_model: _Architecture
     weights_sha256: str
-
-
-def create_sample_model(config: SampleConfig, *, seed: int) -> SampleModel:
-    """Create an untrained network whose weights depend on the config and the seed alone."""
-    if isinstance(config, SampleWaveNetConfig):
-        return create_sample_wavenet(config, seed=seed)
-    return create_transformer(config, seed=seed)
 
 
 class SampleLanguageModel:
@@ -126,3 +137,17 @@ class SampleLanguageModel:
         levels = torch.stack([encode(torch.nn.functional.pad(each, (longest - len(each), 0))) for each in known])
         made = continue_levels(self.model, levels, num_samples, sampling=sampling, seeds=seeds, progress=progress)
         return [Waveform(samples=each.numpy(), sample_rate=rate) for each in decode(made)]
+
+
+def model_card(model: SampleModel) -> str:
+    """Write Markdown with the network's sizes and how to call it."""
+    config, is_wavenet = model.config, isinstance(model, SampleWaveNet)
+    context = "" if is_wavenet or model.context is None else " with a context vector of a longer past"
+    return _CARD.format(
+        tag="wavenet" if is_wavenet else "transformer",
+        network="A WaveNet without conditions" if is_wavenet else f"A causal transformer{context}",
+        rate=config.sample_rate,
+        parameters=config.parameters,
+        history=config.history + 1,
+        milliseconds=1000 * (config.history + 1) / config.sample_rate,
+    )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from lm.samples.counts import BASELINES, count_pairs, create_baseline, table_size
 from lm.samples.crops import SampleClips, SampleCrops, loss, score
-from lm.samples.model import SampleLanguageModel, create_sample_model
+from lm.samples.model import SampleLanguageModel
+from lm.samples.networks import create_sample_model
 from pipelines.stages.options import ModelName, NextSampleSettings, SampleSoundsConfig
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
 from pipelines.store.session import Session

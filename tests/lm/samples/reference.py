@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lm.samples.generation import SampleModel
+from lm.samples.networks import SampleModel
 
 
 def windowed_attention(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:

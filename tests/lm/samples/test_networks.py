@@ -6,10 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from lm.samples.context import ContextNetwork
-from lm.samples.model import create_sample_model
+from lm.samples.networks import ContextNetwork, create_sample_model
 from lm.samples.options import ContextConfig, SampleWaveNetConfig, TransformerConfig
-from lm.samples.transformer import create_transformer
 from tests.lm.samples.reference import linear_multiply_adds
 from tests.lm.samples.tiny import CONFIGS, CONTEXT, CONTEXTUAL, TRANSFORMER, WAVENET, lively, random_levels
 from vocoder.wavenet.mu_law import companded_scale
@@ -39,7 +37,7 @@ def test_sees_its_history_and_nothing_else(name: str) -> None:
 
 
 def test_a_context_vector_depends_on_its_past_and_on_no_sample_of_its_frame() -> None:
-    model = create_transformer(CONTEXTUAL, seed=0).eval()
+    model = create_sample_model(CONTEXTUAL, seed=0).eval()
     assert model.context is not None
     levels = random_levels(1, CONTEXT.past + 2 * CONTEXT.frame_length)
     with torch.inference_mode():
@@ -86,7 +84,7 @@ def test_its_sizes_are_those_that_it_states(name: str) -> None:
 def test_multiply_adds_count_each_weight_and_each_key_once() -> None:
     conditions = WAVENET.layers * WAVENET.gate_channels  # constants that are added
     assert WAVENET.multiply_adds == linear_multiply_adds(create_sample_model(WAVENET, seed=0)) - conditions
-    model = create_transformer(TRANSFORMER, seed=0)
+    model = create_sample_model(TRANSFORMER, seed=0)
     matrices = (
         sum(weights.numel() for weights in model.parameters() if weights.dim() == 2) - model.embedding.weight.numel()
     )
@@ -118,7 +116,7 @@ def test_seed_decides_the_weights_and_all_levels_begin_about_equally_probable(na
 
 
 def test_both_transformers_begin_with_the_same_weights() -> None:
-    plain, contextual = (create_transformer(config, seed=3) for config in (TRANSFORMER, CONTEXTUAL))
+    plain, contextual = (create_sample_model(config, seed=3) for config in (TRANSFORMER, CONTEXTUAL))
     same = contextual.state_dict()
     assert all(torch.equal(weights, same[name]) for name, weights in plain.state_dict().items())
 
@@ -144,9 +142,9 @@ def test_refuses_transformers_of_impossible_sizes(changes: dict[str, object], me
 
 def test_a_model_refuses_a_context_that_leaves_no_room() -> None:
     with pytest.raises(InputError, match=r"^context_ms\b"):
-        create_transformer(replace(TRANSFORMER, context_ms=3.0), seed=0)  # a sample for each layer
+        create_sample_model(replace(TRANSFORMER, context_ms=3.0), seed=0)  # a sample for each layer
     with pytest.raises(InputError, match=r"context_ms\b.*\b2000\b.*\b16384\b"):
-        create_transformer(replace(TRANSFORMER, sample_rate=16_000, context_ms=2000.0), seed=0)
+        create_sample_model(replace(TRANSFORMER, sample_rate=16_000, context_ms=2000.0), seed=0)
 
 
 def test_refuses_other_sizes() -> None:

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from lm.samples.generation import SampleModel
-from lm.samples.model import SampleConfig, create_sample_model
+from lm.samples.networks import SampleConfig, SampleModel, create_sample_model
 from lm.samples.options import ContextConfig, SampleWaveNetConfig, TransformerConfig
 
 RATE = 1000

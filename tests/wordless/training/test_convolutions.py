@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from lm.samples.context import ContextNetwork
+from lm.samples.networks import ContextNetwork
 from lm.samples.options import ContextConfig
 from tests.wordless.training.test_fit import CONFIG, trained
 from wordless.base.errors import InputError
