@@ -64,8 +64,8 @@ class DemoModels:
             InputError: a part is damaged, or does not belong to the tokenizer.
         """
 
-        def part(name: str, load: Callable[[Path], T]) -> T | None:
-            return load(own / name) if (own / name / CONFIG).is_file() else None
+        def part(name: str, open_part: Callable[[Path], T]) -> T | None:
+            return open_part(own / name) if (own / name / CONFIG).is_file() else None
 
         tokenizer = Tokenizer.from_pretrained(own / "tokenizer", device=device)
         model = part("lm", lambda folder: LanguageModel.from_pretrained(folder, device=device))

@@ -35,6 +35,7 @@ Section = dict[str, Any]  # a part of results.json that a stage describes for th
 class _CorpusRecord(TypedDict, total=False):
     recordings: int  # that the clips are segments of
     notices: list[str]  # about the division of the clips
+    trimmed_seconds: float  # of silent ends; 0 if nothing was trimmed
 
 
 class CorpusRecord(_CorpusRecord):
@@ -43,7 +44,6 @@ class CorpusRecord(_CorpusRecord):
     name: str
     clips: dict[str, int]  # by split
     seconds: dict[str, float]  # by split
-    trimmed_seconds: float  # of trimmed silence
     rejected: list[Section]  # path and reason of each file that was set aside; segments of it that were left out
     labels: dict[str, int]  # clips of each
     groups: dict[str, int]
