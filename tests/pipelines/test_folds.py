@@ -24,6 +24,7 @@ from wordless.audio.recordings.manifest import Manifest, read_manifest
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone
 
+SOUND = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
 FOLDS = (
     *("stages=[tokenizer,lm,probe,report]", "compare.folds=group", "quick=true"),
     "lm.views.warps=1",
@@ -38,7 +39,7 @@ FOLDS = (
     *("compare.hearings=3", "compare.poolings=[thirds,thirds_max]"),
     *("probe.choose_by=group", "probe.classifier=ridge", "probe.power=0.5"),
     "compare.methods=[log_mel,bag_of_codes,gpt,gpt_sound,simclr,supervised,random_conv,mfcc]",
-    *("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2"),
+    *SOUND,
 )
 METHODS = {
     "log_mel",
@@ -154,9 +155,11 @@ def test_soft_codes_are_read_by_what_was_trained_before(compared: Path, tmp_path
 # Who hears what
 
 
-def made(store: Path, manifest: Manifest, *unlabelled: Manifest, methods: str = "gpt,simclr") -> Mapping[str, Path]:
+def made(
+    store: Path, manifest: Manifest, *unlabelled: Manifest, methods: str = "gpt,simclr", stages: str = "lm,probe"
+) -> Mapping[str, Path]:
     """Folders of the entries of one fold, by stage."""
-    words = ("stages=[lm,probe]", f"compare.methods=[{methods}]", "lm.views.warps=1")
+    words = (f"stages=[{stages}]", f"compare.methods=[{methods}]", "lm.views.warps=1", *SOUND)
     settings = run_settings(composed(store, *words))
     session = Session(store=Store(store), gang=Alone(torch.device("cpu")), terminal=Terminal(), folder=store, workers=1)
     return {stage: entry.folder for stage, entry in make_stages(session, manifest, settings, unlabelled).named.items()}
@@ -200,6 +203,21 @@ def test_gpt_and_simclr_are_trained_on_the_same_clips(finished_run: FinishedRun,
     assert apart["lm"] != folders["lm"]
     weights = [(each["lm"] / "model.safetensors").read_bytes() for each in (apart, folders)]
     assert weights[0] == weights[1]  # two folders are one folder with the clips of both
+
+
+def test_a_run_without_a_language_model_trains_gpt_sound_on_unlabelled_clips(
+    finished_run: FinishedRun, tmp_path: Path
+) -> None:
+    (root,) = (finished_run.store / "embedded").glob("embedded-*/")
+    whole = read_manifest(finished_run.folder / "manifest.tsv", root)
+    group = min(clip.group or "" for clip in whole.clips)
+    others = tuple(replace(clip, label=None, split="train") for clip in whole.clips if clip.group == group)
+    own = replace(whole, clips=tuple(clip for clip in whole.clips if clip.group != group))
+    more = made(tmp_path, own, replace(whole, clips=others), methods="gpt_sound", stages="probe")
+    none = made(tmp_path, own, methods="gpt_sound", stages="probe")
+    assert more["codes"] == none["codes"]
+    weights = [(each["gpt_sound"] / "model.safetensors").read_bytes() for each in (more, none)]
+    assert weights[0] != weights[1]
 
 
 # What is refused
