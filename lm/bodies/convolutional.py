@@ -314,14 +314,28 @@ def layer_vectors(
     share a batch, and the vectors of a clip are averaged.
     """
     lengths, sources, counts = list[int](), list[Iterable[Tensor]](), list[int]()
+    whole = math.lcm(*encoder.hops)
+    size = max(PIECE_FRAMES // whole, 1) * whole
     for clip in clips:
         others = [] if heard is None else [reader.normalised(each) for each in heard.of(clip)]
         lengths += [reader.num_frames(clip), *map(len, others)]
-        sources += [reader.pieces(clip), *(torch.split(each, PIECE_FRAMES) for each in others)]
+        pieces = reader.pieces(clip)
+        sources += [pieces if size == PIECE_FRAMES else _cut_again(pieces, size)]
+        sources += [torch.split(each, size) for each in others]
         counts.append(1 + len(others))
     pooled = iter(pool_blocks(encoder, lengths, sources, vectors.poolings, layer=layer, device=device))
     averages = [average(islice(pooled, count)) for count in counts]
     return [vectors.select(each, len(encoder.hops), layer=layer, together=together) for each in averages]
+
+
+def _cut_again(pieces: Iterable[Tensor], size: int) -> Iterator[Tensor]:
+    """Give the frames of pieces ``(time, mels)`` in pieces of ``size`` frames; the last one may be shorter."""
+    rest = list[Tensor]()
+    for piece in pieces:
+        *full, last = torch.split(torch.cat([*rest, piece]), size)
+        yield from full
+        rest = [last]
+    yield from rest
 
 
 def pool_blocks(

@@ -396,7 +396,6 @@ class SoundGPTConfig(Options):
         filled=True,
         distinct=True,
     )
-    context: int = option(2048, "longest sequence in frames", least=1, unit="frames")
     dropout: float = option(0.1, "dropout on the inputs and on the output of each sub-layer", least=0, below=1)
     rope_theta: float = option(10_000.0, "base of the rotary frequencies", above=0)
     init_std: float = option(0.02, "standard deviation of the initial weights", above=0)

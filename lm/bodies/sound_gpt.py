@@ -1,9 +1,9 @@
 """A causal transformer that reads log-mel and predicts the codes of the same sound: sound in, codes out.
 
-What k-means throws away is lost at the input of a GPT over codes. Here causal convolutions over log-mel stand in the
+A GPT over codes cannot read what k-means discards. Here causal convolutions over log-mel stand in the
 place of the embedding of codes, and the targets stay codes, which are easier to predict than frames (NEST-RQ, Han et
-al., arXiv:2409.08680; Whisper-GPT, Verma, arXiv:2412.11449). The input is a changed copy of a clip: cut, faster or
-slower, with other formants, noise and masks. The targets are the codes of the unchanged clip, so the network learns to
+al., arXiv:2409.08680; Whisper-GPT, Verma, arXiv:2412.11449). The input is an augmented copy of a clip:
+by default with another speed, shifted formants, noise and masks. The targets are the codes of the unchanged clip, so the network learns to
 ignore the change (Gat et al., arXiv:2209.15483)::
 
     patches of the changed copy      [ 0 ][ 1 ][ 2 ][ 3 ] ...       position t reads the patches up to t
@@ -49,8 +49,9 @@ LAYER, TOGETHER = "inner", "all_inner"  # names of the vectors of a layer, and o
 
 @dataclass(frozen=True, kw_only=True)
 class SoundShape:
-    """What a model reads and predicts; follows from the tokenizer."""
+    """What a model reads and predicts; follows from the tokenizer, and the longest sequence from the batches."""
 
+    frames: int  # longest sequence
     mels: int
     patch_frames: int
     streams: int
@@ -75,7 +76,7 @@ class SoundGPT(nn.Module):
             layers=config.layers,
             heads=config.heads,
             ffn_dim=config.ffn_dim,
-            positions=max(config.context, PIECE_FRAMES) // shape.patch_frames + 1,
+            positions=max(shape.frames, PIECE_FRAMES) // shape.patch_frames + 1,
             tokens=1,
             pad=None,
             tied=False,
@@ -104,7 +105,7 @@ class SoundGPT(nn.Module):
     def blocks(self, spectrograms: Tensor, lengths: Tensor) -> list[Frames]:
         """Compute the inner activations ``(batch, positions, ffn_dim)`` of each layer, as `GPT.inner_activations` does.
 
-        A position after the end of a clip reads silence, and is not counted in its length.
+        A position after the end of a clip reads zeros (the mean spectrum), and is not counted in its length.
         """
         activations = inner_activations(self.decoder, *self._embed(spectrograms))
         positions = -(-lengths // self.shape.patch_frames)

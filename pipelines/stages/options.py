@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -290,7 +291,7 @@ class AudioTransformerSettings(Options):
     )
 
 
-# of views in which each patch keeps the code of the unchanged clip
+# Augmentation that does not crop; the codes after a change of speed are those of the same sounds.
 IN_PLACE = AugmentationConfig(
     crop=1.0, speed=0.2, formant=0.2, gain_db=0.0, mix=0.0, noise=0.3, time_masks=2, time_mask=0.1, mel_masks=2
 )
@@ -301,12 +302,25 @@ class SoundGPTSettings(Options):
     """Options of the causal transformer that reads log-mel and predicts codes."""
 
     model: SoundGPTConfig = option(SoundGPTConfig(), "the network")
-    augmentation: AugmentationConfig = option(IN_PLACE, "random changes of the clips that it reads")
+    augmentation: AugmentationConfig = option(
+        IN_PLACE, "random changes of the clips that it reads; time_flip must be 0"
+    )
     batches: ClipBatchConfig = option(ClipBatchConfig(batch_size=64), "the batch of one training step")
     fit: FitConfig = option(
         FitConfig(steps=1500, lr=2e-3, warmup_steps=100, final_lr_ratio=0.02, weight_decay=0.01, validate_every=250),
         "training",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.augmentation.time_flip:
+            rule = "a clip that is reversed in time no longer has its codes in their order: choose 0"
+            raise InputError(option="augmentation.time_flip", value=self.augmentation.time_flip, rule=rule)
+
+    @property
+    def longest(self) -> int:
+        """Frames of the longest augmented copy."""
+        return math.ceil(self.batches.max_frames * (1 + self.augmentation.speed)) + 1
 
 
 OPTION = "wav2vec2.weights"

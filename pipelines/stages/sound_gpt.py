@@ -31,6 +31,7 @@ from tokenizer.parquet import read_codes
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import SPLITS, Manifest, Split, audio_hash
+from wordless.base.errors import InputError
 
 NAME = "gpt_sound"
 Coded = tuple[Entry, Entry]  # of `spectrograms`, and of the codes of the same clips
@@ -51,11 +52,16 @@ def sound_gpt(
         train, held_out = (_coded_clips(corpus, split, patch_frames) for split in TRAINED_ON)
         for source in extra:
             train = _joined(train, _coded_clips(source, "train", patch_frames))
-        model = create_sound_gpt(settings.model, _shape(format, train, patch_frames), seed=settings.fit.seed)
+        model = create_sound_gpt(
+            settings.model, _shape(format, train, patch_frames, frames=settings.longest), seed=settings.fit.seed
+        )
         ahead, size = settings.model.ahead, settings.batches.batch_size
         std = stored_std(corpus[0])
         batches = SoundBatches(train, settings.batches, settings.augmentation, ahead=ahead, std=std)
         fixed = validation_batches(held_out, ahead=ahead, batch_size=size, at_most=settings.batches.max_frames)
+        if not sum(batch.codes for batch in fixed):
+            rule = "no validation clip has a code so far ahead: choose smaller numbers, or longer recordings"
+            raise InputError(option=f"{NAME}.model.ahead", value=ahead, rule=rule)
         session.train(NAME, f"{NAME}.fit", model, batches, fixed, loss, settings.fit, folder)
         if session.gang.rank == 0:
             save_sound_gpt(model, folder)
@@ -63,8 +69,9 @@ def sound_gpt(
     return session.obtain(recipe, f"GPT of sound, {settings.fit.summary}", make, files=TRAINED, together=True)
 
 
-def _shape(format: CodesFormat, clips: CodedClips, patch_frames: int) -> SoundShape:
+def _shape(format: CodesFormat, clips: CodedClips, patch_frames: int, *, frames: int) -> SoundShape:
     return SoundShape(
+        frames=frames,
         mels=clips.spectrograms.width,
         patch_frames=patch_frames,
         streams=format.streams,

@@ -121,7 +121,7 @@ def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) ->
 
 
 def spectrograms(session: Session, manifest: Manifest, audio: SpectrogramConfig, sample: Entry) -> Entry:
-    """Write normalised log-mel, 16 bits, for SimCLR and the supervised encoder."""
+    """Write normalised log-mel, 16 bits, for SimCLR, gpt_sound and the supervised encoder."""
     inputs = {"sample": sample, "recordings": audio_hash(manifest, TRAINED_ON)}
     recipe = Recipe("spectrograms", 1, config={"audio": audio}, inputs=inputs)
     clips = kept_clips(manifest)

@@ -8,6 +8,7 @@ import torch
 
 from lm.batches import UNCOUNTED
 from lm.bodies.clips import StoredClips
+from lm.bodies.convolutional import _cut_again
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.bodies.sound_gpt import (
     CodedClips,
@@ -24,7 +25,7 @@ from wordless.audio.spectrogram import warp
 MELS, SIZE, STREAMS, CODES = 6, 2, 2, 40
 AHEAD = (0, 1, 3)
 MODEL = SoundGPTConfig(model_dim=16, layers=2, heads=2, ffn_dim=24, ahead=AHEAD, dropout=0.0)
-SHAPE = SoundShape(mels=MELS, patch_frames=SIZE, streams=STREAMS, codebook_size=CODES)
+SHAPE = SoundShape(frames=60, mels=MELS, patch_frames=SIZE, streams=STREAMS, codebook_size=CODES)
 UNCHANGED = AugmentationConfig(
     crop=1.0, speed=0.0, formant=0.0, gain_db=0.0, mix=0.0, noise=0.0, time_masks=0, mel_masks=0
 )
@@ -142,3 +143,10 @@ def test_a_few_steps_learn_the_codes() -> None:
         optimiser.step()
         losses.append(float(total / count))
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_pieces_of_a_long_recording_are_whole_patches() -> None:
+    frames = torch.arange(50.0)[:, None].expand(-1, MELS)
+    cut = [*_cut_again(torch.split(frames, 16), 15)]
+    assert [len(piece) for piece in cut] == [15, 15, 15, 5]
+    assert torch.equal(torch.cat(cut), frames)
