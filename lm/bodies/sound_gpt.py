@@ -1,10 +1,10 @@
 """A causal transformer that reads log-mel and predicts the codes of the same sound: sound in, codes out.
 
-A GPT over codes cannot read what k-means discards. Here causal convolutions over log-mel stand in the
-place of the embedding of codes, and the targets stay codes, which are easier to predict than frames (NEST-RQ, Han et
-al., arXiv:2409.08680; Whisper-GPT, Verma, arXiv:2412.11449). The input is an augmented copy of a clip:
-by default with another speed, shifted formants, noise and masks. The targets are the codes of the unchanged clip, so the network learns to
-ignore the change (Gat et al., arXiv:2209.15483)::
+A GPT over codes cannot read what k-means discards. Here causal convolutions over log-mel stand in the place of the
+embedding of codes, and the targets stay codes, which are easier to predict than frames (NEST-RQ, Han et al.,
+arXiv:2409.08680; Whisper-GPT, Verma, arXiv:2412.11449). The input is an augmented copy of a clip: by default with
+another speed, shifted formants, noise and masks. The targets are the codes of the unchanged clip, so the network
+learns to ignore the change (Gat et al., arXiv:2209.15483)::
 
     patches of the changed copy      [ 0 ][ 1 ][ 2 ][ 3 ] ...       position t reads the patches up to t
     codes of the unchanged clip      [ a ][ b ][ c ][ d ][ e ] ...  that cover the same sounds
