@@ -133,8 +133,8 @@ def loss(model: nn.Module, batch: TokenBatch) -> tuple[Tensor, int]:
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Sum the nats of counted ``targets (batch, positions)`` by ``logits (batch, positions, codes)``."""
-    flat = logits.float().flatten(0, 1)  # (N, T, K) -> (N * T, K)
+    """Sum the nats of counted ``targets (...)`` by ``logits (..., codes)``."""
+    flat = logits.float().flatten(0, -2)  # such as (N, T, K) -> (N * T, K)
     return nn.functional.cross_entropy(flat, targets.flatten(), ignore_index=UNCOUNTED, reduction="sum")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wordless.base.errors import InputError
-from wordless.base.options import Options, option
+from wordless.base.options import Options, option, require_pairs
 from wordless.base.seeds import MAX_SEED
 
 if TYPE_CHECKING:
@@ -163,9 +163,7 @@ class GPTConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.model_dim % (pair := 2 * self.heads):
-            rule = f"rotary positions turn pairs: choose a multiple of {pair}, which is 2 * `heads`"
-            raise InputError(option="model_dim", value=self.model_dim, rule=rule)
+        require_pairs(self.model_dim, self.heads)
 
     def vocabulary(self, codes_format: CodesFormat) -> Vocabulary:
         """Return the tokens of a model of this config over the codes of one codebook."""

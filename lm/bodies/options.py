@@ -9,7 +9,7 @@ from typing import Literal
 from lm.options import Means, VectorConfig
 from wordless.audio.options import Convolutions
 from wordless.base.errors import InputError
-from wordless.base.options import Options, option
+from wordless.base.options import Options, option, require_pairs
 from wordless.base.seeds import MAX_SEED
 
 
@@ -402,6 +402,4 @@ class SoundGPTConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.model_dim % (pair := 2 * self.heads):
-            rule = f"rotary positions turn pairs: choose a multiple of {pair}, which is 2 * `heads`"
-            raise InputError(option="model_dim", value=self.model_dim, rule=rule)
+        require_pairs(self.model_dim, self.heads)

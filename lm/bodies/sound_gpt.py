@@ -4,9 +4,9 @@ A GPT over codes cannot read what k-means discards. Here causal convolutions ove
 embedding of codes, and the targets stay codes, which are easier to predict than frames (NEST-RQ, Han et al.,
 arXiv:2409.08680; Whisper-GPT, Verma, arXiv:2412.11449). The input is an augmented copy of a clip: by default with
 another speed, shifted formants, noise and masks. The targets are the codes of the unchanged clip, so the network
-learns to ignore the change (Gat et al., arXiv:2209.15483)::
+learns to ignore the augmentation (Gat et al., arXiv:2209.15483)::
 
-    patches of the changed copy      [ 0 ][ 1 ][ 2 ][ 3 ] ...       position t reads the patches up to t
+    patches of the augmented copy    [ 0 ][ 1 ][ 2 ][ 3 ] ...       position t reads the patches up to t
     codes of the unchanged clip      [ a ][ b ][ c ][ d ][ e ] ...  that cover the same sounds
     targets, ahead 0                   a    b    c    d             of the patch that was just read
     targets, ahead 2                   c    d    e                  of the patch two steps later
@@ -17,7 +17,7 @@ Spectrograms are ``(batch, time, mels)``, normalised as for SimCLR.
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,9 +26,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.batches import UNCOUNTED, IndexArray
+from lm.batches import UNCOUNTED, IndexArray, cross_entropy
 from lm.bodies.augmentation import augment, draw_spread
-from lm.bodies.clips import Order, StoredClips, trim_rows
+from lm.bodies.clips import Order, StoredClips, batches_by_length, trim_rows
 from lm.bodies.convolutional import Frames, SpectrogramReader, layer_vectors
 from lm.bodies.options import PIECE_FRAMES, AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.options import ONE_HEARING, VectorConfig
@@ -39,7 +39,7 @@ from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import warp
 from wordless.base.causal_transformer import create_causal_transformer, inner_activations
 from wordless.base.devices import copy_to
-from wordless.base.saved_models import CONFIG, WEIGHTS, write_tensors
+from wordless.base.saved_models import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
     from fairseq2.nn import BatchLayout
@@ -134,7 +134,7 @@ def create_sound_gpt(config: SoundGPTConfig, shape: SoundShape, *, seed: int) ->
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SoundBatch:
-    """Changed copies of clips, and the codes of the unchanged clips."""
+    """Augmented copies of clips, and the codes of the unchanged clips."""
 
     spectrograms: Tensor  # (batch, time, mels), zeros beyond each copy's end
     targets: Tensor  # (batch, positions, ahead, streams) int64 codes, or UNCOUNTED
@@ -147,9 +147,7 @@ class SoundBatch:
 
 def loss(model: nn.Module, batch: SoundBatch) -> tuple[Tensor, int]:
     """Compute the summed cross entropy in nats over the targets of the batch, and their number."""
-    logits = model(batch.spectrograms).flatten(0, 3)  # (N, T, A, S, K) -> (N * T * A * S, K)
-    nats = nn.functional.cross_entropy(logits.float(), batch.targets.flatten(), ignore_index=UNCOUNTED, reduction="sum")
-    return nats, batch.codes
+    return cross_entropy(model(batch.spectrograms), batch.targets), batch.codes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -190,7 +188,7 @@ def covered_patches(start: int, speed: float, *, positions: int, ahead: Sequence
 
 
 class SoundBatches:
-    """Endless shuffled epochs of changed copies. As clips may be mixed, every process makes the whole batch."""
+    """Endless shuffled epochs of augmented copies. As clips may be mixed, every process makes the whole batch."""
 
     def __init__(
         self,
@@ -222,49 +220,36 @@ class SoundBatches:
         read, _ = self._clips.passages(clips, starts.numpy(), kept.numpy())
         warped, lengths = warp(read, kept, speeds=speeds, formants=formants)
         in_place = replace(own, crop=1.0, speed=0.0, formant=0.0)  # time and bands stay where they are from here on
-        changed, lengths = augment(warped, lengths, in_place, generator, std=self._std)
+        augmented, lengths = augment(warped, lengths, in_place, generator, std=self._std)
         patches = [
             covered_patches(start, speed, positions=-(-length // size), ahead=self._ahead, patch_frames=size)
             for start, speed, length in zip(starts.tolist(), speeds.tolist(), lengths.tolist(), strict=True)
         ]
         targets = self._clips.targets(clips, patches)[rows]
-        return _collate(*trim_rows(changed, lengths, rows), targets, size)
+        return _collate(trim_rows(augmented, lengths, rows)[0], targets)
 
 
 def validation_batches(clips: CodedClips, *, ahead: Sequence[int], batch_size: int, at_most: int) -> list[SoundBatch]:
     """Return the first ``at_most`` frames of every clip, unchanged, in batches of similar length."""
-    order = np.argsort(clips.spectrograms.lengths, kind="stable")
     batches, size = [], clips.patch_frames
-    for first in range(0, len(order), batch_size):
-        rows = order[first : first + batch_size]
-        kept = np.minimum(clips.spectrograms.lengths[rows], at_most)
-        frames, lengths = clips.passages(rows, np.zeros_like(rows), kept)
+    for rows, frames, lengths in batches_by_length(clips.spectrograms, batch_size=batch_size, at_most=at_most):
         patches = [
             covered_patches(0, 1.0, positions=-(-length // size), ahead=ahead, patch_frames=size)
             for length in lengths.tolist()
         ]
-        batches.append(_collate(frames, lengths, clips.targets(rows, patches), size))
+        batches.append(_collate(frames, clips.targets(rows, patches)))
     return batches
 
 
-def _collate(frames: Tensor, lengths: Tensor, targets: Sequence[IntArray], patch_frames: int) -> SoundBatch:
-    positions = -(-int(lengths.max()) // patch_frames)
-    padded = np.full((len(targets), positions, *targets[0].shape[1:]), UNCOUNTED, np.int64)
-    for row, own in zip(padded, targets, strict=True):
-        row[: len(own)] = own
-    return SoundBatch(spectrograms=frames, targets=torch.from_numpy(padded), codes=int((padded != UNCOUNTED).sum()))
-
-
-def save_sound_gpt(model: SoundGPT, folder: Path) -> None:
-    """Write weights and config."""
-    write_tensors(folder / WEIGHTS, model.state_dict())
-    about = {"gpt_sound": asdict(model.config), "shape": asdict(model.shape)}
-    (folder / CONFIG).write_text(json.dumps(about, indent=2) + "\n")
+def _collate(frames: Tensor, targets: Sequence[IntArray]) -> SoundBatch:
+    rows = [torch.from_numpy(each) for each in targets]
+    padded = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=UNCOUNTED)
+    return SoundBatch(spectrograms=frames, targets=padded, codes=int((padded != UNCOUNTED).sum()))
 
 
 @lru_cache(maxsize=1)
 def _load(folder: Path, device: str) -> SoundGPT:
-    """Load a model that `save_sound_gpt` wrote, in evaluation mode; once in each process."""
+    """Load a trained model in evaluation mode; once in each process."""
     from safetensors.torch import load_file
 
     about = json.loads((folder / CONFIG).read_text())

@@ -5,7 +5,7 @@ from math import prod
 
 from vocoder.options import LEVELS, WaveNetConfig
 from wordless.base.errors import InputError
-from wordless.base.options import Options, option
+from wordless.base.options import Options, option, require_pairs
 from wordless.base.seeds import MAX_SEED
 
 MOST_PAST = 1 << 20  # samples
@@ -87,9 +87,7 @@ class TransformerConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.model_dim % (pair := 2 * self.heads):
-            rule = f"rotary positions turn pairs: choose a multiple of {pair}, which is 2 * `heads`"
-            raise InputError(option="model_dim", value=self.model_dim, rule=rule)
+        require_pairs(self.model_dim, self.heads)
 
     def require_room(self) -> None:
         """Refuse a context of too few samples, or too many for the positions.

@@ -25,7 +25,7 @@ from wordless.base.errors import InputError
 def compare_methods(session: Session, pair: Pair, entries: RunEntries) -> RunEntries:
     """Train the baselines, compute the features of every wanted method, and probe them.
 
-    SimCLR and wav2vec 2.0 are also trained on unlabelled clips, as the GPT is.
+    SimCLR, gpt_sound and wav2vec 2.0 are also trained on unlabelled clips, as the GPT is.
     """
     settings = pair.settings
     methods = settings.compare.all_methods

@@ -22,13 +22,11 @@ def _settings(options: Options) -> BaselineSettings:
 
 def _simclr(study: Study) -> Made:
     from pipelines.stages.baselines import simclr
-    from pipelines.stages.stored_arrays import spectrograms
 
-    session, options = study.session, study.options
-    extra = [spectrograms(session, each, options.audio, study.entries.finest.sample) for each in study.unlabelled]
-    trained = simclr(session, study.spectrograms, extra, _settings(options))
+    extra = study.unlabelled_spectrograms
+    trained = simclr(study.session, study.spectrograms, extra, _settings(study.options))
     features, data = _encoded(study, SIMCLR.name, trained), (study.spectrograms, trained, *study.heard_entries)
-    return Made(trained=data, unlabelled=tuple(extra), features=features)
+    return Made(trained=data, unlabelled=tuple((each,) for each in extra), features=features)
 
 
 def _supervised(study: Study) -> Made:

@@ -108,7 +108,7 @@ class Made:
 
     features: Entry  # features.safetensors with keys ``method[/layer]:pooling``, for the probes
     trained: tuple[Entry, ...] = ()  # trained models, preceded by their training data
-    unlabelled: tuple[Entry, ...] = ()  # training data of each source of clips without labels
+    unlabelled: tuple[tuple[Entry, ...], ...] = ()  # training data of each source of clips without labels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,7 +82,7 @@ class RunEntries:
         add_unlabelled((each.codes, each.views) for each in self.unlabelled)
         add("", self.lm, self.spoken_pairs, self.abx, self.code_table)
         for made in self.methods:
-            add_unlabelled([each] for each in made.unlabelled)
+            add_unlabelled(made.unlabelled)
             add("", *made.trained)
         add("", *(made.features for made in self.methods))
         found |= {f"probed_{method}": entry for method, entry in self.probed.items()}

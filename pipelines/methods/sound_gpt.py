@@ -21,21 +21,18 @@ def _features(study: Study) -> Made:
     from pipelines.stages.codes import codes
     from pipelines.stages.options import TokenizerSettings
     from pipelines.stages.sound_gpt import sound_gpt, sound_gpt_features
-    from pipelines.stages.stored_arrays import spectrograms
 
     session, options, finest, own = study.session, study.options, study.entries.finest, _settings(study.options)
-    extra = [spectrograms(session, each, options.audio, finest.sample) for each in study.unlabelled]
     # A run without a language model has no codes of these clips yet.
-    coded = [
-        (frames, codes(session, each, finest.tokenizer)) for frames, each in zip(extra, study.unlabelled, strict=True)
-    ]
+    extra = [codes(session, each, finest.tokenizer) for each in study.unlabelled]
+    coded = tuple(zip(study.unlabelled_spectrograms, extra, strict=True))
     frames = options.group(TokenizerSettings).patch.frames
     trained = sound_gpt(session, (study.spectrograms, finest.codes), coded, own, patch_frames=frames)
     features = sound_gpt_features(
         session, study.manifest, options.audio, finest.sample, trained, own, study.vectors, study.heard
     )
     data = (study.spectrograms, trained, *study.heard_entries)
-    return Made(trained=data, unlabelled=tuple(extra), features=features)
+    return Made(trained=data, unlabelled=coded, features=features)
 
 
 def _vector_size(options: Options) -> int:

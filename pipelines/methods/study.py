@@ -85,6 +85,12 @@ class Study:
         """Log-mel of the training and validation clips."""
         return spectrograms(self.session, self.manifest, self.options.audio, self.entries.finest.sample)
 
+    @cached_property
+    def unlabelled_spectrograms(self) -> tuple[Entry, ...]:
+        """Log-mel of each source of clips without labels."""
+        audio, sample = self.options.audio, self.entries.finest.sample
+        return tuple(spectrograms(self.session, each, audio, sample) for each in self.unlabelled)
+
     @property
     def vectors(self) -> VectorConfig:
         """How clips become vectors."""

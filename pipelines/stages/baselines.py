@@ -52,7 +52,7 @@ def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settin
         model = create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
         session.train("simclr", "baselines.simclr.fit", model, batches, pairs, contrasting.loss, own.fit, folder)
         if session.gang.rank == 0:
-            _save(model, folder, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
+            save_network(model, folder, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
 
     return session.obtain(recipe, f"SimCLR, {own.fit.summary}", make, files=TRAINED, together=True)
 
@@ -79,12 +79,13 @@ def supervised(session: Session, spectrograms: Entry, labels: Labels, settings: 
             fit=own.fit,
         ),
         create=lambda _: create_classifier(settings.encoder, len(labels.classes), own.head, seed=own.fit.seed),
-        save=lambda model, folder: _save(model, folder, about),
+        save=lambda model, folder: save_network(model, folder, about),
         files=TRAINED,
     )
 
 
-def _save(model: nn.Module, folder: Path, about: Mapping[str, object]) -> None:
+def save_network(model: nn.Module, folder: Path, about: Mapping[str, object]) -> None:
+    """Write the weights of a network, and ``about`` as its config."""
     write_tensors(folder / WEIGHTS, model.state_dict())
     write_json(folder / CONFIG, about)
 

@@ -1,5 +1,7 @@
 """The causal transformer that reads log-mel and predicts codes: its training, and features of its layers for probes."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -15,18 +17,16 @@ from lm.bodies.sound_gpt import (
     SoundShape,
     create_sound_gpt,
     loss,
-    save_sound_gpt,
     sound_features,
     validation_batches,
 )
 from lm.options import ONE_HEARING, VectorConfig
-from pipelines.stages.baselines import TRAINED
+from pipelines.stages.baselines import TRAINED, save_network
 from pipelines.stages.options import SoundGPTSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms, stored_std
 from pipelines.store.session import Session
 from pipelines.store.store import METHOD, Entry, Recipe
 from pipelines.store.stored_features import FEATURES, stacked_rows, write_features
-from tokenizer.codes import CodesFormat
 from tokenizer.parquet import read_codes
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.hearings import HeardFrames
@@ -38,7 +38,7 @@ Coded = tuple[Entry, Entry]  # of `spectrograms`, and of the codes of the same c
 
 
 def sound_gpt(
-    session: Session, corpus: Coded, extra: list[Coded], settings: SoundGPTSettings, *, patch_frames: int
+    session: Session, corpus: Coded, extra: Sequence[Coded], settings: SoundGPTSettings, *, patch_frames: int
 ) -> Entry:
     """Train on the training clips and on each ``extra`` source of clips; the entry holds the weights.
 
@@ -52,9 +52,14 @@ def sound_gpt(
         train, held_out = (_coded_clips(corpus, split, patch_frames) for split in TRAINED_ON)
         for source in extra:
             train = _joined(train, _coded_clips(source, "train", patch_frames))
-        model = create_sound_gpt(
-            settings.model, _shape(format, train, patch_frames, frames=settings.longest), seed=settings.fit.seed
+        shape = SoundShape(
+            frames=settings.longest,
+            mels=train.spectrograms.width,
+            patch_frames=patch_frames,
+            streams=format.streams,
+            codebook_size=format.codebook_size,
         )
+        model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed)
         ahead, size = settings.model.ahead, settings.batches.batch_size
         std = stored_std(corpus[0])
         batches = SoundBatches(train, settings.batches, settings.augmentation, ahead=ahead, std=std)
@@ -64,19 +69,9 @@ def sound_gpt(
             raise InputError(option=f"{NAME}.model.ahead", value=ahead, rule=rule)
         session.train(NAME, f"{NAME}.fit", model, batches, fixed, loss, settings.fit, folder)
         if session.gang.rank == 0:
-            save_sound_gpt(model, folder)
+            save_network(model, folder, {NAME: asdict(model.config), "shape": asdict(model.shape)})
 
     return session.obtain(recipe, f"GPT of sound, {settings.fit.summary}", make, files=TRAINED, together=True)
-
-
-def _shape(format: CodesFormat, clips: CodedClips, patch_frames: int, *, frames: int) -> SoundShape:
-    return SoundShape(
-        frames=frames,
-        mels=clips.spectrograms.width,
-        patch_frames=patch_frames,
-        streams=format.streams,
-        codebook_size=format.codebook_size,
-    )
 
 
 def _coded_clips(source: Coded, split: Split, patch_frames: int) -> CodedClips:

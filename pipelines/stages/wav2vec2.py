@@ -61,7 +61,7 @@ class TrainedBody:
 
     model: Body
     trained: tuple[Entry, ...] = ()
-    unlabelled: tuple[Entry, ...] = ()
+    unlabelled: tuple[tuple[Entry, ...], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ def speech_body(
         return TrainedBody(model=Body.of_weights(found.folder))
     sound, *extra = (Sound.of(session, each, sample_rate) for each in (manifest, *unlabelled))
     trained = wav2vec2(session, sound, extra, settings, sample_rate=sample_rate)
-    data = tuple(each.waveforms for each in extra)
+    data = tuple((each.waveforms,) for each in extra)
     return TrainedBody(model=Body.of_entry(trained), trained=(sound.waveforms, trained), unlabelled=data)
 
 

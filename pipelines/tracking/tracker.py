@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
@@ -78,7 +79,7 @@ class Outcome:
     pictures: Mapping[str, bytes]  # PNG by title
 
 
-class Tracker:
+class Tracker(ABC):
     """The record of one run in a library. Any method may raise any exception: the run then gives up this tracker."""
 
     name: ClassVar[str]  # in the option tracking
@@ -92,22 +93,22 @@ class Tracker:
         """Name the modules that must be installed for what the environment asks for."""
         return cls.modules
 
+    @abstractmethod
     def __init__(self, run: TrackedRun) -> None:
         """Begin the record of a run, or find that of an earlier call; may be slow."""
-        raise NotImplementedError
 
+    @abstractmethod
     def held(self, curve: str) -> Sequence[tuple[int, float]]:
         """Return steps and training losses of a curve that the library holds of an earlier call, in order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
         """Append points to a curve."""
-        raise NotImplementedError
 
+    @abstractmethod
     def conclude(self, outcome: Outcome) -> None:
         """Record what the run came to, in place of what an earlier call recorded."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self, state: State) -> None:
         """Record how the run ended, and finish all writing."""
-        raise NotImplementedError

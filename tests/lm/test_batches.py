@@ -179,10 +179,6 @@ def _cost(transitions: np.ndarray, codes: np.ndarray) -> float:
     return float(np.log(len(transitions)) - np.log(transitions[codes[:-1], codes[1:]]).sum()) / len(codes)
 
 
-def _clip_of(batch: TokenBatch, row: int) -> int:
-    return int(batch.targets[row, 0])
-
-
 def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
     with pytest.raises(InputError, match=r"batch_size\b.*\b6\b.*\b4\b"):
         _training(_sequences()).batch(0, 0, 4)

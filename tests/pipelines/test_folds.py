@@ -216,6 +216,8 @@ def test_a_run_without_a_language_model_trains_gpt_sound_on_unlabelled_clips(
     more = made(tmp_path, own, replace(whole, clips=others), methods="gpt_sound", stages="probe")
     none = made(tmp_path, own, methods="gpt_sound", stages="probe")
     assert more["codes"] == none["codes"]
+    assert {"unlabelled_spectrograms", "unlabelled_codes"} <= set(more)
+    assert {*more.values(), *none.values()} == {*entries(tmp_path)}  # all that was made is told
     weights = [(each["gpt_sound"] / "model.safetensors").read_bytes() for each in (more, none)]
     assert weights[0] != weights[1]
 

@@ -167,3 +167,10 @@ def choices_of(kind: object) -> tuple[object, ...]:
 
 def _number(value: float | None) -> str:
     return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+def require_pairs(model_dim: int, heads: int) -> None:
+    """Refuse a width of a transformer whose heads rotary positions cannot divide into pairs."""
+    if model_dim % (pair := 2 * heads):
+        rule = f"rotary positions turn pairs: choose a multiple of {pair}, which is 2 * `heads`"
+        raise InputError(option="model_dim", value=model_dim, rule=rule)
