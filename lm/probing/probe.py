@@ -320,9 +320,7 @@ def _result(
     """Build the result of the best try from its scores ``(clips, classes)`` on test and on validation."""
     targets = task.targets[task.rows["test"]]
     reached = outcome(scores, targets, task)
-    groups = task.test_groups
-    draws = bootstrap([reached], resamples=config.resamples, seed=config.seed, groups=groups)[:, 0]
-    low, high = outcome_interval([reached], draws, config.confidence, groups=groups)
+    value, low, high = _with_interval(reached, task, config)
     predicted, present = answers(scores, task), np.flatnonzero(targets.any(0))
     return ProbeResult(
         of=of,
@@ -331,7 +329,7 @@ def _result(
         validation_clips=len(task.rows["validation"]) + (len(task.rows["train"]) if parts else 0),
         validation_scores=validation_scores,
         parts=parts,
-        test_accuracy=float(measure(reached)[0, 0]),
+        test_accuracy=value,
         low=low,
         high=high,
         macro_f1=float(f1_score(targets, predicted, labels=present, average="macro", zero_division=0)),
@@ -340,6 +338,13 @@ def _result(
         scores=scores,
         tries=tries,
     )
+
+
+def _with_interval(reached: Outcome, task: ProbeTask, config: ProbeConfig) -> tuple[float, float, float]:
+    """Measure one method on test clips, with its bootstrap interval."""
+    groups = task.test_groups
+    draws = bootstrap([reached], resamples=config.resamples, seed=config.seed, groups=groups)[:, 0]
+    return float(measure(reached)[0, 0]), *outcome_interval([reached], draws, config.confidence, groups=groups)
 
 
 def _ranking(scores: FloatArray, targets: BoolArray) -> Rankings:
@@ -449,11 +454,47 @@ def _fit_with_labels(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class NoisePoint:
+    """Accuracy on test clips with noise, of a probe that was trained without noise."""
+
+    snr: float  # signal-to-noise ratio in dB
+    test_accuracy: float
+    low: float  # bootstrap interval over test clips or whole groups of them
+    high: float
+
+
+def noise_points(
+    features: FloatArray, task: ProbeTask, winner: ProbeResult, config: ProbeConfig
+) -> tuple[NoisePoint, ...]:
+    """Test the ``winner`` on the test clips with each noise; ``features (clips, dim)`` are the winner's.
+
+    A winner without a penalty has its own scores, and the features are these.
+    """
+    if not task.noisy:
+        return ()
+    noisy = np.concatenate([*task.noisy.values()])
+    if winner.penalty is None:
+        scores = features[noisy]
+    else:
+        penalties = fitted_penalties(winner.penalty, task, config)
+        scores = scores_of_others(features, features[noisy], task, config, penalties=penalties)
+    points, begin = [], 0
+    for snr, rows in task.noisy.items():
+        reached = outcome(scores[begin : begin + len(rows)], task.targets[rows], task)
+        begin += len(rows)
+        value, low, high = _with_interval(reached, task, config)
+        points.append(NoisePoint(snr=snr, test_accuracy=value, low=low, high=high))
+    return tuple(points)
+
+
 FIGURES = ("penalty", "validation_accuracy", "test_accuracy", "low", "high")  # of a candidate
 
 
-def method_record(result: MethodResult, curve: Sequence[LearningPoint], task: ProbeTask) -> dict[str, object]:
-    """Return the probes of one method as plain values: the winner, all candidates and its learning curve."""
+def method_record(
+    result: MethodResult, curve: Sequence[LearningPoint], task: ProbeTask, noise: Sequence[NoisePoint] = ()
+) -> dict[str, object]:
+    """Return the probes of one method as plain values: the winner, all candidates, its learning curve, and noise."""
     winner = result.winner
     # Mean average precision of resampled clips is computed from scores; for accuracy the predictions do.
     scores: dict[str, object] = {"scores": _rounded(winner.scores)} if task.multi_label else {}
@@ -478,6 +519,7 @@ def method_record(result: MethodResult, curve: Sequence[LearningPoint], task: Pr
             for candidate in result.candidates
         ],
         "learning_curve": [asdict(point) for point in curve],
+        **({"noise": [asdict(point) for point in noise]} if noise else {}),
     }
 
 

@@ -1,7 +1,7 @@
 """The task of a probe: the labels of the clips of each split; and the options of probes, with their penalties."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -49,6 +49,7 @@ class ProbeTask:
     # of each clip: what cross-validation holds out together; None: the validation clips choose
     parts: Sequence[str | None] | None = None
     groups: Sequence[str | None] | None = None  # of each clip: such as speakers, whose clips are alike
+    noisy: Mapping[float, RowArray] = field(default_factory=dict)  # test clips with noise, by their ratio in dB
 
     @classmethod
     def of(
@@ -59,11 +60,12 @@ class ProbeTask:
         label_separator: str | None = None,
         remedy: str = "change corpus.split so that each has any",
         groups: Sequence[str | None] | None = None,
+        noise: Sequence[float | None] | None = None,
     ) -> "ProbeTask":
         """Build a task from each clip's label and split; with a separator, a label names several classes ("dog;rain").
 
         ``remedy`` is the advice in errors about a split without labels. ``notices`` name classes that are absent from
-        validation or test.
+        validation or test. ``noise`` is each clip's signal-to-noise ratio; clips with one are in no split.
 
         Raises:
             InputError: there are fewer than two classes, a split is empty, or train lacks a class.
@@ -83,6 +85,7 @@ class ProbeTask:
         if not all(map(len, rows.values())):
             found = ", ".join(f"{len(row)} {split}" for split, row in rows.items())
             raise InputError(f"there are {found} clips with a label; a probe needs some of each: {remedy}")
+        ratios = np.array([np.nan if each is None else each for each in noise or [None] * len(names)], np.float64)
         numbers = {name: number for number, name in enumerate(classes)}
         targets = np.zeros((len(names), len(classes)), bool)
         for row, each in zip(targets, names, strict=True):
@@ -103,17 +106,25 @@ class ProbeTask:
             unlabelled=unlabelled,
             notices=tuple(_notices(len(classes), absent, unlabelled=unlabelled, clips=len(labels))),
             groups=groups,
+            noisy={snr: np.flatnonzero(known & (ratios == snr)) for snr in _in_order(noise or ())},
         )
 
     @cached_property
     def test_groups(self) -> list[IndexArray] | None:
-        """The group of each test clip for `bootstrap`, if there are so many that whole groups are resampled."""
+        """The group of each test clip for `bootstrap`, if there are so many that whole groups are resampled.
+
+        They are also those of the test clips with noise, which are in the same order.
+        """
         return None if self.groups is None else whole_groups([self.groups[row] for row in self.rows["test"]])
 
     def names(self, targets: BoolArray) -> tuple[str, ...] | tuple[tuple[str, ...], ...]:
         """Return the class of each row of ``(clips, classes)``; for several labels, the classes of each row."""
         several = tuple(tuple(self.classes[number] for number in np.flatnonzero(row)) for row in targets)
         return several if self.multi_label else tuple(each[0] for each in several)
+
+
+def _in_order(noise: Sequence[float | None]) -> list[float]:
+    return [*dict.fromkeys(snr for snr in noise if snr is not None)]
 
 
 def require_labels(labels: Sequence[str | None]) -> None:

@@ -77,6 +77,8 @@ def comparison_charts(comparison: Comparison) -> Iterator[tuple[str, Markup]]:
     curves = comparison.learning_curves
     if any(len(curves[of]) > 1 for of in shown_in("learning curves", curves)):
         yield "learning", _learning_curves(comparison, metric)
+    if comparison.noise:
+        yield "noise", _noise(comparison, metric)
     by_method = {of: comparison.groups[of] for of in shown_in("groups", comparison.groups)}
     if 1 < len(groups := ranked_groups(by_method)) <= MAX_GROUPS:
         yield "groups", _groups(groups, by_method, metric)
@@ -166,6 +168,21 @@ def _learning_curves(comparison: Comparison, metric: str) -> Markup:
     across = "labelled training clips, and their share"
     panel = Panel(title=f"test {metric}", series=series, across=across, ticks=ticks, logarithmic=True, percent=True)
     return curve_chart([panel], name="learning", title="Test values by number of labels", height=290)
+
+
+def _noise(comparison: Comparison, metric: str) -> Markup:
+    """Draw the test values of each method without noise and with each noise; the GPT has its interval."""
+    ratios = sorted({row.noise_snr or 0.0 for rows in comparison.noise.values() for row in rows}, reverse=True)
+    places, series = {snr: place for place, snr in enumerate(ratios, 1)}, []
+    for of in shown_in("learning curves", comparison.noise):
+        rows = [comparison.tested[of], *comparison.noise[of]]
+        at = [places.get(row.noise_snr, 0) if row.noise_snr is not None else 0 for row in rows]
+        rows = [rows[number] for number in np.argsort(at)]
+        drawn = figure_series(rows, interval=of == GPT, label=full_name(of), look=line_look(of), places=sorted(at))
+        series.append(drawn)
+    ticks = {0.0: "no noise", **{float(place): f"{snr:g} dB" for snr, place in places.items()}}
+    panel = Panel(title=f"test {metric}", series=series, across="signal-to-noise ratio", ticks=ticks, percent=True)
+    return curve_chart([panel], name="noise", title="Test values under noise", height=290)
 
 
 def ranked_groups(values: dict[str, dict[str, float]]) -> list[str]:

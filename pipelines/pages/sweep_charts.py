@@ -25,6 +25,7 @@ from pipelines.pages.charts import (
 from pipelines.pages.comparison_charts import line_look
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.sweep_points import BAG, RECOGNISED, FigureName, Point, Runs, pareto
+from pipelines.results.figures import Figure
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import KINDS, ORIGINAL, UNLEARNED
 
@@ -70,6 +71,8 @@ def sweep_charts(runs: Runs) -> Iterator[tuple[str, Markup]]:
         yield "tradeoff", curve_chart(panels, name="tradeoff", title="Figures by run", height=60 + 165 * len(panels))
     if (methods := methods_chart(runs)) is not None:
         yield "methods", methods
+    if runs.is_ordered and any(point.comparison.noise for point in runs.points):
+        yield "noise", _noise(runs)
     if any(math.isfinite(point.rate + point.value(*runs.probe)) for point in runs.points):
         yield "bitrate", _bitrate(runs)
 
@@ -174,6 +177,36 @@ def methods_chart(runs: Runs) -> Markup | None:
             panels.append(Panel(title=title, series=ahead, ticks=ticks, levels={"level": 0.0}))
     panels[-1] = replace(panels[-1], across=runs.options[0])
     return curve_chart(panels, name="methods", title="Methods by run", height=60 + 190 * len(panels))
+
+
+def _noise(runs: Runs) -> Markup:
+    """Draw the probes of the judged method and of the bag of codes over the first option, a line for each noise."""
+    ticks = {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
+    rows = [row for point in runs.points for found in point.comparison.noise.values() for row in found]
+    ratios, panels = sorted({row.noise_snr or 0.0 for row in rows}, reverse=True), []
+    for of in dict.fromkeys((runs.judged, BAG)):
+        for name, line in runs.lines.items():
+            series = []
+            for snr, (colour, marker) in zip((None, *ratios), cycle(LINES), strict=False):
+                found = [_with_noise(point, of, snr) for point in line]
+                known = [(point, row) for point, row in zip(line, found, strict=True) if row]
+                places = [float(runs.values.index(runs.first(point))) for point, _ in known]
+                label = "no noise" if snr is None else f"{snr:g} dB"
+                look = replace(LINE, colour=colour, marker=marker)
+                series.append(figure_series([row for _, row in known], label=label, look=look, places=places))
+            if any(each.values for each in series):
+                where = f", {shortened(name, 40)}" if name else ""
+                title = f"{full_name(of)}: {full_name(runs.metric)} on test{where}"
+                panels.append(Panel(title=title, series=series, ticks=ticks, percent=True))
+    panels[-1] = replace(panels[-1], across=runs.options[0])
+    return curve_chart(panels, name="noise", title="Test values under noise, by run", height=60 + 190 * len(panels))
+
+
+def _with_noise(point: Point, of: str, snr: float | None) -> Figure | None:
+    comparison = point.comparison
+    if snr is None:
+        return comparison.tested.get(of)
+    return next((row for row in comparison.noise.get(of, ()) if row.noise_snr == snr), None)
 
 
 def shifts(count: int, *, step: float = ASIDE) -> list[float]:

@@ -81,7 +81,7 @@ class Comparison:
 
     @cached_property
     def _probes(self) -> dict[str, list[Figure]]:
-        rows = self.figures.where(name=self.metric, split="test", group=None, share=None)
+        rows = self.figures.where(name=self.metric, split="test", group=None, share=None, noise_snr=None)
         return _by_method(row for row in rows if not row.is_overall)
 
     def by_fold(self, of: str) -> dict[str, float]:
@@ -122,6 +122,11 @@ class Comparison:
     def learning_curves(self) -> dict[str, list[Figure]]:
         """The test figures of each method by its number of labels."""
         return _by_method(row for row in self.figures if row.share is not None)
+
+    @cached_property
+    def noise(self) -> dict[str, list[Figure]]:
+        """The test figures of each method with noise, by signal-to-noise ratio in the order of the option."""
+        return _by_method(row for row in self.figures if row.noise_snr is not None)
 
     @cached_property
     def groups(self) -> dict[str, dict[str, float]]:

@@ -33,6 +33,7 @@ class Figure:
     count: int | None = None  # clips that the value is measured on
     labels: float | None = None  # labelled training clips of a learning curve, and their share of all
     share: float | None = None
+    noise_snr: float | None = None  # dB, of white noise that was added to the test clips; None: no noise
     group: str | None = None  # None: clips of all groups
     fold: str | None = None  # None: all folds
     seed: int | None = None  # None: all seeds
@@ -45,8 +46,8 @@ class Figure:
 
     @property
     def is_overall(self) -> bool:
-        """Whether the value is over all folds, seeds, groups and labels."""
-        return self.fold is None and self.seed is None and self.group is None and self.share is None
+        """Whether the value is over all folds, seeds, groups and labels, and without added noise."""
+        return all(each is None for each in (self.fold, self.seed, self.group, self.share, self.noise_snr))
 
     @property
     def subject(self) -> str | None:

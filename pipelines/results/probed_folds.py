@@ -247,7 +247,7 @@ def _figures(folds: ProbedFolds, references: Sequence[str]) -> Iterator[Figure]:
         yield from _on_validation(folds, number, row)
     for of in references:
         yield from _differences(folds, replace(shared, of=of, name="difference", count=folds.clips))
-    for each in (_probes, _layers, _learning_curve, _groups):
+    for each in (_probes, _layers, _learning_curve, _noise, _groups):
         for _, row in rows:
             yield from each(folds, row)
 
@@ -341,16 +341,18 @@ def _learning_curve(folds: ProbedFolds, row: Figure) -> list[Figure]:
     """
     row, rows = replace(row, count=folds.clips), folds.rows(str(row.of))
     curves = [[rows[name, seed]["learning_curve"] for seed in folds.seeds] for name in folds.names]
-    points = [
-        _mean_point([[curve[place] for curve in seeds] for seeds in curves], row) for place in range(len(curves[0][0]))
-    ]
+    points = list[Figure]()
+    for place, first in enumerate(curves[0][0]):
+        at_place = [[curve[place] for curve in seeds] for seeds in curves]
+        labels = float(np.mean([[point["clips"] for point in seeds] for seeds in at_place]))
+        points.append(_mean_point(at_place, replace(row, share=first["share"], labels=labels)))
     whole = next((point.labels for point in points if point.share == 1), None)
     shares = [replace(point, share=point.labels / whole) if whole and point.labels else point for point in points]
     return [*{point.labels: point for point in shares}.values()]
 
 
 def _mean_point(folds: Sequence[Sequence[Mapping[str, float]]], row: Figure) -> Figure:
-    """Average the points of one share over folds and seeds.
+    """Average the test accuracies of points over folds and seeds.
 
     The folds have different test clips, so their deviations add in squares; the seeds of a fold share theirs.
     """
@@ -360,8 +362,16 @@ def _mean_point(folds: Sequence[Sequence[Mapping[str, float]]], row: Figure) -> 
 
     values = mean("test_accuracy")
     below, above = (float(np.linalg.norm(values - mean(name)) / len(folds)) for name in ("low", "high"))
-    share, labels, value = folds[0][0]["share"], float(mean("clips").mean()), float(values.mean())
-    return replace(row, share=share, labels=labels, value=value, low=value - below, high=value + above)
+    value = float(values.mean())
+    return replace(row, value=value, low=value - below, high=value + above)
+
+
+def _noise(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
+    """Average a method's accuracy with each noise over folds and seeds."""
+    row, rows = replace(row, count=folds.clips), folds.rows(str(row.of))
+    points = [[rows[name, seed].get("noise", []) for seed in folds.seeds] for name in folds.names]
+    for place, first in enumerate(points[0][0]):
+        yield _mean_point([[own[place] for own in seeds] for seeds in points], replace(row, noise_snr=first["snr"]))
 
 
 def _groups(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lm.options import MOST_HEARINGS, ONE_HEARING, Layers, Pooling, States, VectorConfig
 from tokenizer.options import Assignments
-from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.recordings.manifest import Manifest, with_noise
 from wordless.audio.recordings.splits import Fold, folds
 from wordless.base.configuration import match_choice
 from wordless.base.errors import InputError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipelines.methods.method import Method
 
 QUICK_FOLDS = 2  # of a quick comparison
+MOST_NOISE = 100.0  # dB, of either sign
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +99,14 @@ class ComparisonConfig(ReadingConfig):
         None,
         "rows that all others are compared with, such as [gpt,simclr] or [supervised_head]; null: the GPT",
     )
+    noise_snr: tuple[float, ...] = option(
+        (),
+        "such as [30,20,10,0]: probes, which are trained without noise, also classify the test clips with white noise "
+        "at these signal-to-noise ratios in dB",
+        least=-MOST_NOISE,
+        most=MOST_NOISE,
+        distinct=True,
+    )
     features: Mapping[str, Path] | None = option(
         None,
         "{name: file}: feature vectors of other programs, in .npz, .safetensors or .parquet (docs/guide.md)",
@@ -108,6 +117,9 @@ class ComparisonConfig(ReadingConfig):
         if self.hearings > 1 and self.features:
             rule = f"features.{min(self.features)} has one vector for each clip: choose 1, or leave the features out"
             raise InputError(option="hearings", value=self.hearings, rule=rule)
+        if self.noise_snr and self.features:
+            rule = f"features.{min(self.features)} has no vectors of noisy clips: choose [], or leave the features out"
+            raise InputError(option="noise_snr", value=self.noise_snr, rule=rule)
         rows = [row.name for method in self.all_methods for row in (method.row, method.head) if row]
         for place, name in enumerate(self.references or ()):
             match_choice(tuple(rows), name, option=f"compare.references[{place}]")
@@ -129,9 +141,12 @@ class ComparisonConfig(ReadingConfig):
     def divide(self, manifest: Manifest, *, quick: bool, shared_groups: bool = False) -> tuple[Fold, ...]:
         """Return the folds of a corpus; without the option ``folds`` a single one, its own split.
 
-        ``quick`` takes only two of them; ``shared_groups`` allows a group in several given folds.
+        ``quick`` takes only two of them; ``shared_groups`` allows a group in several given folds. Test clips are there
+        once more for each noise.
         """
         if self.folds is None:
-            return (Fold(name="test", manifest=manifest),)
-        at_most = QUICK_FOLDS if quick else None
-        return folds(manifest, by=self.folds, at_most=at_most, shared_groups=shared_groups)
+            found: tuple[Fold, ...] = (Fold(name="test", manifest=manifest),)
+        else:
+            at_most = QUICK_FOLDS if quick else None
+            found = folds(manifest, by=self.folds, at_most=at_most, shared_groups=shared_groups)
+        return tuple(replace(fold, manifest=with_noise(fold.manifest, self.noise_snr)) for fold in found)

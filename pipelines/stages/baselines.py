@@ -30,7 +30,7 @@ from pipelines.store.store import CURVE, METHOD, Entry, Recipe, some_options, wr
 from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.hearings import HeardFrames
-from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
+from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash
 from wordless.base.saved_models import CONFIG, WEIGHTS, write_tensors
 
 TRAINED = (WEIGHTS, CONFIG, CURVE)  # files of a trained encoder
@@ -107,7 +107,7 @@ def baseline_features(
     """
     network = some_options(settings, "encoder", *([] if encoder else ["seed"]))
     config = {METHOD: method, "compare": vectors.network_key, "audio": audio, "baselines": network}
-    recordings = {"recordings": audio_hash(manifest, SPLITS), "hearings": heard and heard.key}
+    recordings = {"recordings": audio_hash(manifest), "hearings": heard and heard.key}
     inputs = {"encoder": encoder, "sample": sample, **recordings}
     recipe = Recipe(f"{method}_features", 2, config=config, inputs=inputs)
     device, classifier = str(session.gang.device), encoder if method == "supervised" else None

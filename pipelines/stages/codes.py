@@ -18,7 +18,7 @@ from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, shard_path, wr
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read_beginning
 from wordless.audio.recordings.hearings import HeardFrames
-from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
+from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash
 from wordless.audio.recordings.selection import choose_evenly
 from wordless.audio.waveform import FloatArray, Waveform
 from wordless.base.pools import in_order
@@ -30,7 +30,7 @@ J = TypeVar("J")
 
 def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry:
     """Encode every clip."""
-    inputs = {"tokenizer": tokenizer_entry, "recordings": audio_hash(manifest, SPLITS)}
+    inputs = {"tokenizer": tokenizer_entry, "recordings": audio_hash(manifest)}
     recipe = Recipe("codes", 2, config={}, inputs=inputs)
     jobs = [(clip, 0) for clip in manifest.clips]
     title = f"encoding {len(jobs)} clips"
@@ -40,7 +40,7 @@ def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry
 def heard_codes(session: Session, manifest: Manifest, tokenizer_entry: Entry, heard: HeardFrames) -> Entry:
     """Encode every clip in each of its stored hearings; those of a clip follow one after the other."""
     others = heard.hearings - 1
-    inputs = {"tokenizer": tokenizer_entry, "frames": heard.key, "recordings": audio_hash(manifest, SPLITS)}
+    inputs = {"tokenizer": tokenizer_entry, "frames": heard.key, "recordings": audio_hash(manifest)}
     recipe = Recipe("heard_codes", 1, config={}, inputs=inputs)
     title = f"encoding {len(manifest.clips)} clips in {others} other hearings"
     shards = _shards(manifest.clips)

@@ -42,7 +42,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.hearings import HeardFrames, Hearing, hearings
 from wordless.audio.recordings.inspection import require_finite
-from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash, recordings_hash
+from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash, recordings_hash
 from wordless.base.threads import one_thread
 
 BAG_OF_CODES = "bag_of_codes"  # the method
@@ -65,7 +65,7 @@ def signal_features(
 
     They are the same for every codebook of an autoencoder; ``autoencoder`` is its key or fingerprint.
     """
-    inputs = {"autoencoder": autoencoder, "recordings": audio_hash(manifest, SPLITS), "hearings": heard and heard.key}
+    inputs = {"autoencoder": autoencoder, "recordings": audio_hash(manifest), "hearings": heard and heard.key}
     config = {"compare": {**vectors.key, "methods": sorted(methods)}}
     recipe = Recipe("signal_features", 3, config=config, inputs=inputs)
 

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from lm.options import ProbeConfig
 from lm.probing.cross_validation import with_parts
 from lm.probing.logistic import tolerance_options
-from lm.probing.probe import learning_curve, method_record, probe_method, scored_method
+from lm.probing.probe import learning_curve, method_record, noise_points, probe_method, scored_method
 from lm.probing.ridge import RIDGE_VERSION
 from lm.probing.task import ProbeTask, require_equal_counts
 from lm.probing.vectors import CLASS_SCORES, FloatArray
@@ -88,7 +88,8 @@ def _probe(
             result = probe_method(candidates, task, config, of=of, threads=threads)
             winner, of_curve = result.winner, replace(config, learning_curve=shares)
             curve = learning_curve(candidates[winner.of], task, winner, of_curve, threads=threads)
-        write_json(folder / PROBE, method_record(result, curve, task))
+            noise = noise_points(candidates[winner.of], task, winner, config)
+        write_json(folder / PROBE, method_record(result, curve, task, noise))
 
     title = f"{of}: linear probes of {len(task.classes)} classes, {counted(len(candidates), 'candidate')}"
     return session.obtain(recipe, title, make, files=[PROBE])
@@ -120,8 +121,9 @@ def collect_probes(
     def make(folder: Path) -> None:
         rows = [entry.read_json(PROBE) for entry in probed.values()]
         for of, entry in heads:
-            result = scored_method(load_file(entry.folder / SCORES)[CLASS_SCORES], task, config, of=of)
-            rows.append(method_record(result, (), task))
+            own_scores = load_file(entry.folder / SCORES)[CLASS_SCORES]
+            result = scored_method(own_scores, task, config, of=of)
+            rows.append(method_record(result, (), task, noise_points(own_scores, task, result.winner, config)))
         for step in ("layer_penalties", "penalties"):
             require_equal_counts({str(row["of"]): cast(int, row[step]) for row in rows})
         write_json(folder / PROBE, {**_describe(task, manifest, config), "methods": rows})
@@ -180,7 +182,8 @@ def probe_task(manifest: Manifest, config: ProbeConfig, *, folds_by: str | None 
     resampled = groups if folds_by is None else None
     if folds_by is not None:
         remedy = f"record clips with these labels in at least 3 {folds_by}s, of which two are held out at once"
-    task = ProbeTask.of(labels, splits, label_separator=separator, remedy=remedy, groups=resampled)
+    noise = [clip.noise_snr for clip in manifest.clips]
+    task = ProbeTask.of(labels, splits, label_separator=separator, remedy=remedy, groups=resampled, noise=noise)
     return with_parts(task, config, groups=groups, folds=folds)
 
 

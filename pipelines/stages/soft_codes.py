@@ -22,7 +22,7 @@ from tokenizer.signals import bottlenecks_of_frames, log_mel_pieces, signals, so
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.inspection import require_finite
-from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
+from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash
 
 SOFT = "soft, 2"  # with the version of soft codes, in the keys of their readers; raise it when their values change
 BOTTLENECKS_AT_ONCE = 1 << 16  # whose bottlenecks are in memory; batches of a GPT do not reach across them
@@ -76,7 +76,7 @@ class HeardSoftCodes:
 
 
 def _inputs(manifest: Manifest, tokenizer: Entry, heard: HeardFrames | None) -> dict[str, object]:
-    recordings = audio_hash(manifest, SPLITS)
+    recordings = audio_hash(manifest)
     return {"tokenizer": tokenizer, "recordings": recordings, "hearings": heard and heard.key, "soft codes": SOFT}
 
 

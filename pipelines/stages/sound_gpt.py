@@ -30,7 +30,7 @@ from pipelines.store.stored_features import FEATURES, stacked_rows, write_featur
 from tokenizer.parquet import read_codes
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.hearings import HeardFrames
-from wordless.audio.recordings.manifest import SPLITS, Manifest, Split, audio_hash
+from wordless.audio.recordings.manifest import Manifest, Split, audio_hash
 from wordless.base.errors import InputError
 
 NAME = "gpt_sound"
@@ -106,7 +106,7 @@ def sound_gpt_features(
 ) -> Entry:
     """Compute the pooled inner activations of every layer, and of all layers side by side, from the recordings."""
     config = {METHOD: NAME, "compare": vectors.network_key, "audio": audio}
-    inputs = {"encoder": trained, "sample": sample, "recordings": audio_hash(manifest, SPLITS)}
+    inputs = {"encoder": trained, "sample": sample, "recordings": audio_hash(manifest)}
     recipe = Recipe(f"{NAME}_features", 1, config=config, inputs={**inputs, "hearings": heard and heard.key})
     reader = SpectrogramReader(root=manifest.root, audio=audio, sample=sample.folder)
     work = partial(sound_features, trained.folder, str(session.gang.device), reader, vectors=vectors, heard=heard)

@@ -222,6 +222,21 @@ def test_a_run_without_a_language_model_trains_gpt_sound_on_unlabelled_clips(
     assert weights[0] != weights[1]
 
 
+def test_noisy_test_clips_are_probed_and_change_no_other_figure(tmp_path: Path) -> None:
+    words = (*TINY, "stages=[tokenizer,probe,report]", "compare.methods=[log_mel,bag_of_codes,simclr,supervised]")
+    for name, noise in (("plain", "[]"), ("noisy", "[100,-40]")):
+        assert run(tmp_path / "store", tmp_path / name, *words, f"compare.noise_snr={noise}") == 0
+    plain, noisy = (read_results(tmp_path / name)["comparison"] for name in ("plain", "noisy"))
+    assert noisy.tested.keys() == plain.tested.keys() == noisy.noise.keys()
+    for of, row in plain.tested.items():
+        inaudible, loud = noisy.noise[of]
+        assert (row.value, row.low, row.high) == (noisy.tested[of].value, noisy.tested[of].low, noisy.tested[of].high)
+        assert inaudible.value == pytest.approx(row.value, abs=1.5 / plain.clips)
+        assert loud.value <= row.value
+    reports = [(tmp_path / name / "report.html").read_text() for name in ("plain", "noisy")]
+    assert ["Test values under noise" in report for report in reports] == [False, True]
+
+
 # What is refused
 
 

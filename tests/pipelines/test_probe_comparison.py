@@ -381,3 +381,16 @@ def test_tables_hold_every_method() -> None:
     printed = console.export_text().splitlines()
     assert [line.split()[0] for line in printed] == ["method", "supervised_head", "gpt", "simclr", "log_mel"]
     assert "GPT ahead by" in printed[0]
+
+
+def test_accuracy_under_noise_is_the_mean_over_folds_and_is_no_overall_figure() -> None:
+    probes = study()
+    for place, probed in enumerate(probes.values()):
+        for row in probed["methods"]:
+            row["noise"] = [{"snr": 10.0, "test_accuracy": 0.3 + place / 10, "low": 0.2, "high": 0.6}]
+    clean, noisy = section(), compared(probes, by="group")
+    assert {of: [row.noise_snr for row in rows] for of, rows in noisy.noise.items()} == {of: [10.0] for of in RIGHT}
+    assert noisy.noise["gpt"][0].value == pytest.approx(0.4)
+    assert not clean.noise
+    assert noisy.tested == clean.tested
+    assert noisy.by_fold("gpt") == clean.by_fold("gpt")

@@ -266,7 +266,8 @@ def read_blocks(
 
     The block size changes no sample. A ``part`` gives the samples of a file that holds nothing else. In formats with
     exact seeking only the part is decoded. In others (MP3, Vorbis, Opus...) everything before the part is decoded and
-    dropped; the file stays open behind the part, so reading the parts of a file in order of time decodes it once.
+    dropped; the file stays open behind the part, so reading the parts of a file in order of time decodes it once. A
+    part with noise is decoded twice, because the level of the noise follows from the mean power of the part.
 
     ``channel`` is also that of a part, unless the part names one. The loudest is that of the whole file, which is
     decoded once more to find it. ``powers`` of what is read are summed.
@@ -282,7 +283,10 @@ def read_blocks(
                 powers.sample_rate = cursor.sample_rate
             blocks = cursor.blocks(part, max(round(block_seconds * cursor.sample_rate), 1), powers)
             _require_near(path, cursor.sample_rate, sample_rate)
-            yield from resample_blocks(_require_usable(blocks, path), cursor.sample_rate, sample_rate)
+            usable = _require_usable(blocks, path)
+            if part.noise_snr is not None:
+                usable = _with_noise(usable, part, _power(path, part))
+            yield from resample_blocks(usable, cursor.sample_rate, sample_rate)
         return
     number = chosen_channel(path, channel)
     with open_recording(path) as recording:
@@ -301,6 +305,23 @@ def read_beginning(
     wanted = round(seconds * sample_rate)
     blocks = first_samples(read_blocks(path, sample_rate, part=part, channel=channel), wanted)
     return Waveform(samples=_join(blocks), sample_rate=sample_rate)
+
+
+def _power(path: Path, part: Part) -> float:
+    """Compute the mean power of a part's samples; the part is decoded once more for it."""
+    total, count = 0.0, 0
+    with cursor_before(path, part) as cursor:
+        for block in cursor.blocks(part, _RESAMPLER_BLOCK):
+            total, count = total + float(np.square(block, dtype=np.float64).sum()), count + len(block)
+    return total / max(count, 1)
+
+
+def _with_noise(blocks: Iterable[FloatArray], part: Part, power: float) -> Iterator[FloatArray]:
+    """Add white noise to the blocks of a part of mean ``power``. All ratios have the same noise, at other levels."""
+    generator = np.random.default_rng([part.start, part.num_samples])
+    level = np.float32(np.sqrt(power * 10 ** (-(part.noise_snr or 0.0) / 10)))
+    for block in blocks:
+        yield block + level * generator.standard_normal(len(block), np.float32)
 
 
 def _require_usable(blocks: Iterable[FloatArray], path: Path) -> Iterator[FloatArray]:

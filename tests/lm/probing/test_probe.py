@@ -19,6 +19,7 @@ from lm.probing.probe import (
     accuracy,
     best_candidate,
     fitted_penalties,
+    noise_points,
     probe,
     probe_candidate,
     probe_method,
@@ -399,3 +400,43 @@ def test_one_seed_gives_one_result() -> None:
     task = _task()
     results: list[ProbeResult] = [probe(_noise(task), task, CONFIG, of="x") for _ in range(2)]
     assert (results[0].low, results[0].high, results[0].tries) == (results[1].low, results[1].high, results[1].tries)
+
+
+# Noise
+
+
+@pytest.mark.parametrize("parts", [None, 4])
+def test_noise_points_are_those_of_the_chosen_probe(parts: int | None) -> None:
+    """Copies without change have the figure of the test clips, and copies without information that of a guess."""
+    plain = _task(240)
+    test = plain.rows["test"]
+    copies = [f"class {clip % 3}" for clip in (*test, *test)]
+    splits = [("train", "train", "validation", "test")[clip // 3 % 4] for clip in range(240)] + ["noisy"] * len(copies)
+    ratios = [None] * 240 + [20.0] * len(test) + [0.0] * len(test)
+    labels = [f"class {clip % 3}" for clip in range(240)] + copies
+    task = ProbeTask.of(labels, splits, noise=ratios)
+    assert {split: rows.tolist() for split, rows in task.rows.items()} == {
+        split: rows.tolist() for split, rows in plain.rows.items()
+    }
+    if parts:
+        groups = [f"part {clip // 12 % parts}" for clip in range(len(labels))]
+        task = with_parts(task, replace(CONFIG, choose_by="group"), groups=groups, folds=groups)
+    features = _separable(task) * 0.4 + 3 * _noise(task)
+    features[task.noisy[20.0]] = features[test]
+    features[task.noisy[0.0]] = 100 * _noise(task, seed=1)[task.noisy[0.0]]
+    result = probe(features, task, CONFIG, of="x")
+    same, lost = noise_points(features, task, result, CONFIG)
+    assert (same.snr, lost.snr) == (20.0, 0.0)
+    assert (same.test_accuracy, same.low, same.high) == (result.test_accuracy, result.low, result.high)
+    assert lost.test_accuracy < 0.5 < same.test_accuracy
+    assert noise_points(features[:240], plain, probe(features[:240], plain, CONFIG, of="x"), CONFIG) == ()
+
+
+def test_noise_points_of_a_classifier_are_its_own_scores() -> None:
+    task = ProbeTask.of(
+        ["a", "b"] * 5, ["train"] * 4 + ["validation"] * 2 + ["test"] * 2 + ["noisy"] * 2, noise=[None] * 8 + [5.0] * 2
+    )
+    scores = np.tile(np.array([[0.9, 0.1]], np.float32), (10, 1))
+    result = scored_method(scores, task, CONFIG, of="head")
+    (point,) = noise_points(scores, task, result.winner, CONFIG)
+    assert point.test_accuracy == 0.5

@@ -6,18 +6,18 @@ folder is not in it: the same recordings in another folder are the same corpus, 
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
 from wordless.base.files import aside, write_aside
 from wordless.base.json_values import list_hash
 
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
+Split = Literal["train", "validation", "test", "noisy"]  # noisy: copies of test clips with noise, which no user names
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +42,7 @@ class Clip:
     low_hz: float | None = None  # frequencies and channel that an annotation names; the sound has all of them
     high_hz: float | None = None
     annotated_channel: str | None = None
+    noise_snr: float | None = None  # dB, of white noise that is added when the clip is read; None: no noise
 
     @property
     def seconds(self) -> float:
@@ -59,7 +60,7 @@ class Clip:
     @property
     def part(self) -> Part:
         """The part of the file that is used."""
-        return Part(start=self.start, num_samples=self.num_samples, channel=self.channel)
+        return Part(start=self.start, num_samples=self.num_samples, channel=self.channel, noise_snr=self.noise_snr)
 
     @property
     def span(self) -> tuple[float, float] | None:
@@ -68,8 +69,9 @@ class Clip:
 
     @property
     def name(self) -> str:
-        """Name of the clip, unique in the corpus: the path, and for a segment also its span."""
-        return clip_name(self.path, self.span)
+        """Name of the clip, unique in the corpus: the path, for a segment its span, and the noise that is added."""
+        noise = "" if self.noise_snr is None else f"#noise={self.noise_snr:g}dB"
+        return clip_name(self.path, self.span) + noise
 
 
 def clip_name(path: str, span: tuple[float, float] | None) -> str:
@@ -136,21 +138,29 @@ class Manifest:
 
 _ALL_COLUMNS = tuple(field.name for field in fields(Clip))
 _NAME = "clip"  # last column: the clip's name, as in predictions and vectors; for other programs, and ignored here
-# Columns that a manifest has only if any clip has a value: of segments, chosen channels and annotations.
-_IF_ANY = ("segment", "channel", "low_hz", "high_hz", "annotated_channel")
+# Columns that a manifest has only if any clip has a value: of segments, chosen channels, annotations and noise.
+_IF_ANY = ("segment", "channel", "low_hz", "high_hz", "annotated_channel", "noise_snr")
 _INTEGERS = ("segment", "start", "num_samples", "trimmed", "sample_rate", "channel", "size", "index")
 _OPTIONAL = (*_IF_ANY, "label", "group", "index", "fold")
 LARGEST = 2**63 - 1  # largest whole number in a table or manifest
 _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
 
 
-def audio_hash(manifest: Manifest, splits: Collection[Split]) -> str:
-    """Compute the SHA-256 of the sound of some splits: its files, spans and rates, but not labels or groups.
+def with_noise(manifest: Manifest, ratios: Sequence[float]) -> Manifest:
+    """Append a copy of each test clip for each signal-to-noise ratio in dB; the copies are in the split "noisy"."""
+    copies = (replace(clip, split="noisy", noise_snr=snr) for snr in ratios for clip in manifest.of("test"))
+    return replace(manifest, clips=(*manifest.clips, *copies))
+
+
+def audio_hash(manifest: Manifest, splits: Collection[Split] | None = None) -> str:
+    """Compute the SHA-256 of the sound of some splits, by default of all clips: its files, spans, rates and noise.
+
+    Labels and groups are not part of the hash.
 
     The number of a segment is part of the hash, because a segment has another name than a recording trimmed to its
     span.
     """
-    return list_hash(_sound_of(clip, clip.split) for clip in manifest.clips if clip.split in splits)
+    return list_hash(_sound_of(clip, clip.split) for clip in manifest.clips if splits is None or clip.split in splits)
 
 
 def recordings_hash(manifest: Manifest) -> str:
@@ -162,7 +172,8 @@ def _sound_of(clip: Clip, split: Split) -> list[str | int]:
     """Return what `audio_hash` says of a clip that stands in a split."""
     segment = [] if clip.segment is None else [clip.segment]
     channel = [] if clip.channel is None else [f"channel {clip.channel}"]
-    return [clip.path, clip.size, clip.sha256, clip.start, clip.num_samples, split, *segment, *channel]
+    noise = [] if clip.noise_snr is None else [f"noise {clip.noise_snr:g} dB"]
+    return [clip.path, clip.size, clip.sha256, clip.start, clip.num_samples, split, *segment, *channel, *noise]
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
@@ -208,7 +219,7 @@ def printable(text: str) -> str:
     return _UNWRITABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
-def _hertz(text: str, name: str, where: str) -> float:
+def _decimal(text: str, name: str, where: str) -> float:
     try:
         return float(text)
     except ValueError as error:
@@ -233,9 +244,9 @@ def _clip(cells: Mapping[str, str], where: str) -> Clip:
         row[name] = None if text is None else whole_number(text)
         if text is not None and row[name] is None:
             raise InputError(f"{where}: {name} is {text!r:.40}; it must be a whole number: write the manifest again")
-    for name in ("low_hz", "high_hz"):
+    for name in ("low_hz", "high_hz", "noise_snr"):
         if row[name] is not None:
-            row[name] = _hertz(row[name], name, where)
+            row[name] = _decimal(row[name], name, where)
     if row["sample_rate"] == 0:
         raise InputError(f"{where}: sample_rate is 0; it must be a positive number of Hz: write the manifest again")
     if row["split"] not in SPLITS:
