@@ -113,7 +113,7 @@ class TokenBatch:
     # except the last; padding
     inputs: Tensor
     targets: Tensor  # (batch, positions) int64 codes, or UNCOUNTED
-    codes: int  # number of counted targets; known on the host, which saves a query to the GPU
+    codes: int  # of all counted targets; known on the host, which saves a query to the GPU
     conditions: Tensor | None = None  # (batch, positions, columns) int64 of an upsampler: see `lm.gpt.GPT`
 
     def to(self, device: torch.device) -> "TokenBatch":
@@ -174,6 +174,7 @@ class TrainingBatches:
     """Endless shuffled epochs. A clip appears once for each window it fills, each time with a random crop.
 
     A model that reads both ways reads half of the windows backwards, from their last time step to the first.
+    ``lengths (tokens,)`` are the codes of each token, with merges: the loss is per code all the same.
     """
 
     def __init__(
@@ -183,7 +184,9 @@ class TrainingBatches:
         config: BatchConfig,
         *,
         capacity: int,
+        lengths: IndexArray | None = None,
     ) -> None:
+        self._lengths = lengths
         self._sequences = sequences
         self._vocabulary = vocabulary
         self._config = config
@@ -203,7 +206,8 @@ class TrainingBatches:
             problem = f"lm.batches.batch_size is {size}, to be shared by {parts} (processes times accumulation steps)"
             raise InputError(f"{problem}; choose a multiple of {parts}")
         places = range(step * size + part, (step + 1) * size, parts)
-        return _collate([self._example(*divmod(place, len(self._clips))) for place in places], self._vocabulary)
+        rows = [self._example(*divmod(place, len(self._clips))) for place in places]
+        return _collate(rows, self._vocabulary, self._lengths)
 
     def _example(self, epoch: int, place: int) -> Row:
         """Return a window of one of a clip's views."""
@@ -244,20 +248,26 @@ def shuffled_batches(lengths: IndexArray, rng: np.random.Generator, *, size: int
 
 
 def validation_batches(
-    sequences: CodeSequences, vocabulary: Vocabulary, *, batch_size: int, capacity: int, at_most: int | None = None
+    sequences: CodeSequences,
+    vocabulary: Vocabulary,
+    *,
+    batch_size: int,
+    capacity: int,
+    at_most: int | None = None,
+    lengths: IndexArray | None = None,
 ) -> Iterator[TokenBatch]:
     """Give every code of every clip's first view, exactly once, in windows of the context, the short ones first.
 
-    ``at_most`` limits the number of windows; they are then evenly spaced.
+    ``at_most`` limits the number of windows; they are then evenly spaced. ``lengths`` as in `TrainingBatches`.
     """
-    lengths = sequences.lengths.tolist()
-    passages = [(clip, window) for clip, length in enumerate(lengths) for window in windows(length, capacity)]
+    steps = sequences.lengths.tolist()
+    passages = [(clip, window) for clip, length in enumerate(steps) for window in windows(length, capacity)]
     if at_most is not None and len(passages) > at_most:
         passages = [passages[number * len(passages) // at_most] for number in range(at_most)]
     passages.sort(key=lambda passage: passage[1].stop - passage[1].start)
     for first in range(0, len(passages), batch_size):
         rows = passages[first : first + batch_size]
-        yield _collate([_row(sequences.view(clip), window, vocabulary) for clip, window in rows], vocabulary)
+        yield _collate([_row(sequences.view(clip), window, vocabulary) for clip, window in rows], vocabulary, lengths)
 
 
 def _row(codes: IntArray, window: Window, vocabulary: Vocabulary) -> Row:
@@ -276,7 +286,7 @@ def _divided(steps: IntArray, vocabulary: Vocabulary) -> tuple[IntArray, IndexAr
     return codes, np.repeat(conditions, vocabulary.streams, axis=0).astype(np.int64)
 
 
-def _collate(rows: list[Row], vocabulary: Vocabulary) -> TokenBatch:
+def _collate(rows: list[Row], vocabulary: Vocabulary, lengths: IndexArray | None) -> TokenBatch:
     """Collate windows; every row begins with begin-of-sequence, or with the end if it is read backwards."""
     width = max(len(row.tokens) for row in rows)
     inputs = np.full((len(rows), width), vocabulary.pad, np.int64)
@@ -285,10 +295,11 @@ def _collate(rows: list[Row], vocabulary: Vocabulary) -> TokenBatch:
         inputs[index, 0] = row.first
         inputs[index, 1 : len(row.tokens)] = row.tokens[:-1]
         targets[index, : len(row.targets)] = row.targets
+    counted = targets != UNCOUNTED
     return TokenBatch(
         inputs=torch.from_numpy(inputs),
         targets=torch.from_numpy(targets),
-        codes=int((targets != UNCOUNTED).sum()),
+        codes=int((counted if lengths is None else lengths[targets[counted]]).sum()),
         conditions=_padded([row.conditions for row in rows if row.conditions is not None], width),
     )
 

@@ -37,7 +37,7 @@ def embed(
     means = means_of(poolings)
     readings = [model.reading(codes) for codes in clips]
     per_step = _positions_per_step(model)
-    weights = [_weights(len(reading.values), means, per_step) for reading in readings]
+    weights = [_weights(reading, means, per_step) for reading in readings]
     pool_states = partial(_pool, model, batch_tokens=batch_tokens, inner=inner, largest=any(map(takes_max, poolings)))
     sums, largest = pool_states(readings, weights)
     if model.gpt.vocabulary.backward:
@@ -140,9 +140,16 @@ def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) 
     return by_step.mean(2).transpose(0, 1).flatten(1)
 
 
-def _weights(steps: int, means: Sequence[Means], per_step: int) -> FloatArray:
-    """Return the weight of each position of a recording in each part of all means ``(parts, positions)``."""
+def _weights(reading: Reading, means: Sequence[Means], per_step: int) -> FloatArray:
+    """Return the weight of each position of a recording in each part of all means ``(parts, positions)``.
+
+    The weight of a token of merged codes is the sum of those of its codes.
+    """
+    lengths = reading.lengths
+    steps = len(reading.values) if lengths is None else int(lengths.sum())
     weights = np.concatenate([np.zeros((0, steps), np.float32), *(pooling_weights(steps, each) for each in means)])
+    if lengths is not None:
+        return np.add.reduceat(weights, lengths.cumsum() - lengths, axis=1) if steps else weights
     return np.repeat(weights / per_step, per_step, axis=1)
 
 

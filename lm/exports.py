@@ -41,7 +41,8 @@ def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
     """Write config.json, generation_config.json, model.safetensors and README.md of a `LlamaForCausalLM`.
 
     As there is no text tokenizer, config.json names the codebook and the mapping of codes to ids (``wordless``). Its
-    tokens are those of `lm.tokens`: a sequence begins with ``bos_token_id`` and has no end token. With one stream
+    tokens are those of `lm.tokens`: a sequence begins with ``bos_token_id`` and has no end token. Of a model that reads
+    merged codes config.json has the merges, too. With one stream
     its `generate` draws from the same probabilities as `LanguageModel`; with several it does not know the next stream.
 
     A model that reads several codes at a position is refused, because the Llama layout cannot represent it.
@@ -61,8 +62,9 @@ def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
     special = {"bos_token_id": vocabulary.bos, "eos_token_id": None, "pad_token_id": vocabulary.pad}
     never = {"suppress_tokens": [*range(vocabulary.codes, vocabulary.size)]}  # never a target in training
     _write(folder / "generation_config.json", {**special, **never})
-    write_aside(folder / "README.md", export_card(model.gpt, model.format))
-    about = {"torch_dtype": "float32", "wordless": model.format.as_dict()}
+    write_aside(folder / "README.md", export_card(model.gpt, model.format, merges=model.merges))
+    merges = {} if model.merges is None else {"merges": model.merges.pairs}
+    about = {"torch_dtype": "float32", "wordless": {**model.format.as_dict(), **merges}}
     _write(folder / "config.json", {**_config(model.gpt.config, vocabulary.size), **special, **about})
 
 
@@ -125,6 +127,10 @@ class CodesToLogits(nn.Module):
         super().__init__()
         if model.gpt.conditions is not None:
             raise InputError(f"{model.name} reads codes of coarser rates, which is not written as ONNX; export rate 1")
+        if model.merges is not None:
+            raise InputError(
+                f"{model.name} reads merged codes, which are not written as ONNX; train it with lm.bpe=null"
+            )
         self.gpt = deepcopy(model.gpt).cpu().eval()
         make_exportable(self.gpt)
 

@@ -16,6 +16,7 @@ from tokenizer.codes import IntArray
 from wordless.base.ranges import require
 
 FloatArray = npt.NDArray[np.float64]
+IndexArray = npt.NDArray[np.int64]
 MaskArray = npt.NDArray[np.bool_]
 
 LONGEST_LOOP = 16  # time steps: the longest block that the guard checks for repetition
@@ -129,6 +130,7 @@ def continue_codes(
     seed: int,
     conditions: Sequence[IntArray] | None = None,
     rate: int = 1,
+    lengths: IndexArray | None = None,
 ) -> list[IntArray]:
     """Generate ``steps`` time steps ``(steps, streams)`` after each prompt ``(time, streams)``, without the prompts.
 
@@ -137,21 +139,36 @@ def continue_codes(
 
     An upsampler reads the ``conditions (time + steps, columns)`` of each row; ``rate`` is the number of its rate, which
     draws other random numbers than rate 1.
+
+    With ``lengths (tokens,)``, the codes of each token (see `lm.merges`), prompts and results are tokens
+    ``(tokens, 1)``: as many as are needed for ``steps`` codes or more.
     """
-    lengths = [prompt.size for prompt in prompts]
     streams, codes = gpt.vocabulary.streams, np.zeros((len(prompts), 0), np.int32)
-    for codes in _positions(gpt, prompts, steps, sampling, seed, conditions, rate):  # noqa: B007  # the last has all
+    for codes in _positions(gpt, prompts, steps, sampling, seed, conditions, rate, lengths):  # noqa: B007  # the last has all
         pass
-    return [
-        row[size : size + steps * streams].reshape(steps, streams) for row, size in zip(codes, lengths, strict=True)
-    ]
+    new = [row[prompt.size :] for row, prompt in zip(codes, prompts, strict=True)]
+    if lengths is None:
+        return [row[: steps * streams].reshape(steps, streams) for row in new]
+    counts = [int(np.searchsorted(lengths[row].cumsum(), steps)) + bool(steps) for row in new]
+    return [row[:count, None] for row, count in zip(new, counts, strict=True)]
 
 
 @torch.no_grad()
-def stream_codes(gpt: GPT, prompt: IntArray, *, steps: int, sampling: Sampling, seed: int) -> Iterator[IntArray]:
-    """Give each time step ``(1, streams)`` that `continue_codes` generates after one prompt, as soon as it is drawn."""
+def stream_codes(
+    gpt: GPT,
+    prompt: IntArray,
+    *,
+    steps: int,
+    sampling: Sampling,
+    seed: int,
+    lengths: IndexArray | None = None,
+) -> Iterator[IntArray]:
+    """Give each time step ``(1, streams)`` that `continue_codes` generates after one prompt, as soon as it is drawn.
+
+    With ``lengths``, each token ``(1, 1)``.
+    """
     streams = gpt.vocabulary.streams
-    for codes in _positions(gpt, [prompt], steps, sampling, seed):
+    for codes in _positions(gpt, [prompt], steps, sampling, seed, lengths=lengths):
         position = codes.shape[1]
         if position > prompt.size and position % streams == 0:
             yield codes[:, position - streams :]
@@ -165,11 +182,13 @@ def _positions(
     seed: int,
     conditions: Sequence[IntArray] | None = None,
     rate: int = 1,
+    lengths: IndexArray | None = None,
 ) -> Iterator[IntArray]:
     """Give all codes so far ``(batch, positions)`` after each position: codes of prompts, and codes that were drawn."""
     streams = gpt.vocabulary.streams
-    lengths = np.array([prompt.size for prompt in prompts])
-    codes = np.zeros((len(prompts), lengths.max() + steps * streams), np.int32)
+    sizes = np.array([prompt.size for prompt in prompts])
+    missing = np.full(len(prompts), steps * streams)  # codes that are to be drawn
+    codes = np.zeros((len(prompts), sizes.max() + steps * streams), np.int32)
     for row, prompt in zip(codes, prompts, strict=True):
         row[: prompt.size] = prompt.reshape(-1)
     of_rate = [] if rate == 1 else [rate]
@@ -184,14 +203,18 @@ def _positions(
     reader = _Reader(gpt, stacked)
     for position in range(codes.shape[1]):
         past = codes[:, :position]
-        drawing = (lengths <= position) & (position < lengths + steps * streams)
+        drawing = (sizes <= position) & (missing > 0)
         if drawing.any():
             logits = reader.logits(past)
             chances = probabilities(logits, sampling, guard.refused(past, logits.shape[1]))
             uniforms = np.array([rng.random() if busy else 0.0 for rng, busy in zip(generators, drawing, strict=True)])
-            codes[drawing, position] = draw(chances, uniforms)[drawing]
+            drawn = draw(chances, uniforms)[drawing]
+            codes[drawing, position] = drawn
+            missing[drawing] -= 1 if lengths is None else lengths[drawn]
         guard.count(codes[:, : position + 1])
         yield codes[:, : position + 1]
+        if not (missing > 0).any():
+            return
 
 
 class _Reader:

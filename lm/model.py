@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,10 @@ from torch import Tensor
 from lm.batches import CodeSequences, loss, validation_batches
 from lm.generation import Sampling, continue_codes, stream_codes
 from lm.gpt import GPT, create_gpt
+from lm.merges import Merges
 from lm.model_card import model_card, rates_card
 from lm.options import LOOK_AHEAD, GPTConfig
-from lm.tokens import Conditions
+from lm.tokens import Conditions, Vocabulary
 from lm.windows import Window, windows
 from tokenizer.codes import (
     Codes,
@@ -55,6 +57,7 @@ from wordless.base.seeds import require_seed
 # The output projection is the embedding; safetensors keeps one of the two names.
 TIED = ("transformer.decoder_frontend.embed.weight", "transformer.final_proj.weight")
 FloatArray = npt.NDArray[np.float32]
+IndexArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,7 @@ class _Saved:
 
     gpt: GPTConfig
     codes: CodesFormat
+    merges: tuple[tuple[int, int], ...] = ()
     look_ahead: int = LOOK_AHEAD  # of an upsampler
     began_at: str | None = None
     weights_sha256: str
@@ -72,8 +76,10 @@ class _Saved:
 class Reading:
     """A recording as a language model reads it."""
 
-    values: IntArray  # (time, streams) codes that the model predicts
-    conditions: IntArray | None  # (time + 1, columns) of an upsampler; the last row is that of the code that follows
+    values: IntArray  # (time, streams) codes that the model predicts; with merges (tokens, 1)
+    lengths: IndexArray | None = None  # (tokens,) codes of each token, with merges
+    # (time + 1, columns) of an upsampler; the last row is that of the code that follows
+    conditions: IntArray | None = None
     soft: SoftCodes | None = None  # which codes the sound is near to
     backward: bool = False  # whether the time steps of the values are in the opposite order
 
@@ -84,8 +90,11 @@ class Reading:
 
     @property
     def backwards(self) -> "Reading":
-        """The recording from its end to its beginning; the codes of a time step stay in their order."""
-        return replace(self, values=np.ascontiguousarray(self.values[::-1]), backward=not self.backward)
+        """The recording from its end to its beginning; the codes of a time step, or of a token, stay in their order."""
+        lengths = None if self.lengths is None else self.lengths[::-1]
+        return replace(
+            self, values=np.ascontiguousarray(self.values[::-1]), lengths=lengths, backward=not self.backward
+        )
 
 
 class LanguageModel:
@@ -96,6 +105,7 @@ class LanguageModel:
         codes_format: of several rates, if this is an upsampler.
         name: in messages.
         coarser: the models of the coarser rates, coarse to fine; an upsampler without them cannot generate.
+        merges: the runs of codes that the GPT reads as one token. The methods take and give codes all the same.
     """
 
     def __init__(
@@ -105,25 +115,33 @@ class LanguageModel:
         *,
         name: str = "the language model",
         coarser: Sequence["LanguageModel"] = (),
+        merges: Merges | None = None,
     ) -> None:
         self.gpt = gpt.eval()
         self.format = codes_format
         self.predicted = codes_format.formats[-1]  # format of the codes that it predicts
         self.name = name
         self.coarser = tuple(coarser)
+        self.merges = merges
         self.began_at: str | None = None  # SHA-256 of the weights that training began with; None: random weights
 
     @classmethod
     def create(
-        cls, config: GPTConfig, codes_format: CodesFormat, *, seed: int, look_ahead: int = LOOK_AHEAD
+        cls,
+        config: GPTConfig,
+        codes_format: CodesFormat,
+        *,
+        seed: int,
+        look_ahead: int = LOOK_AHEAD,
+        merges: Merges | None = None,
     ) -> "LanguageModel":
         """Create an untrained model; its weights follow from the seed.
 
         ``look_ahead`` is the number of codes of each coarser rate that an upsampler reads after the covering one.
         """
-        vocabulary = config.vocabulary(codes_format.formats[-1])
+        vocabulary = _vocabulary(config, codes_format, merges)
         conditions = Conditions.of(codes_format, look_ahead=look_ahead)
-        return cls(create_gpt(config, vocabulary, seed=seed, conditions=conditions), codes_format)
+        return cls(create_gpt(config, vocabulary, seed=seed, conditions=conditions), codes_format, merges=merges)
 
     @classmethod
     def of_rates(cls, models: Sequence["LanguageModel"], *, name: str = "the language model") -> "LanguageModel":
@@ -145,7 +163,7 @@ class LanguageModel:
         return whole
 
     def _beside(self, coarser: Sequence["LanguageModel"]) -> "LanguageModel":
-        other = LanguageModel(self.gpt, self.format, name=self.name, coarser=coarser)
+        other = LanguageModel(self.gpt, self.format, name=self.name, coarser=coarser, merges=self.merges)
         other.began_at = self.began_at
         return other
 
@@ -164,9 +182,10 @@ class LanguageModel:
             return cls.of_rates(models, name=name)
         with reading(folder, LANGUAGE_MODEL, _Saved, remedy="copy it again from its run, or make it again") as saved:
             conditions = Conditions.of(saved.codes, look_ahead=saved.look_ahead)
-            vocabulary = saved.gpt.vocabulary(saved.codes.formats[-1])
+            merges = Merges(saved.merges, codebook_size=saved.codes.codebook_size) if saved.merges else None
+            vocabulary = _vocabulary(saved.gpt, saved.codes, merges)
             require_size(folder / WEIGHTS, saved.gpt.parameters(vocabulary, conditions))
-            model = cls.create(saved.gpt, saved.codes, seed=0, look_ahead=saved.look_ahead)
+            model = cls.create(saved.gpt, saved.codes, seed=0, look_ahead=saved.look_ahead, merges=merges)
             load_weights(model.gpt, folder, saved.weights_sha256, tied=TIED)
         model.name = f"the language model {folder}"
         model.began_at = saved.began_at
@@ -182,11 +201,13 @@ class LanguageModel:
         if self.coarser:
             return save_rates(folder, [*self.coarser, self._beside(())], self.format, card=rates_card(self.format))
         config: dict[str, object] = {"gpt": asdict(self.gpt.config), "codes": self.format.as_dict()}
+        if self.merges is not None:
+            config["merges"] = self.merges.pairs
         if self.gpt.conditions is not None:
             config["look_ahead"] = self.gpt.conditions.look_ahead
         if self.began_at is not None:
             config["began_at"] = self.began_at
-        card = model_card(self.gpt, self.format, began_at=self.began_at)
+        card = model_card(self.gpt, self.format, merges=self.merges, began_at=self.began_at)
         write_model(folder, self.gpt, config, card=card)
 
     def generate(
@@ -212,7 +233,8 @@ class LanguageModel:
         Of a prompt only whole time steps are read, because the padding of the last one is not sound. Continuation ``i``
         depends on its prompt, the seed and ``i`` alone. The options of ``sampling`` hold at each rate. Coarser rates
         are continued a little further, so that no upsampler reads an end of the recording, which it knows from
-        training.
+        training. With merges a prompt is merged by itself, tokens are drawn until their codes last long enough, and
+        ``max_repeats`` counts tokens in the place of time steps.
         """
         if not prompts:
             return []
@@ -228,8 +250,16 @@ class LanguageModel:
                 lengths = [len(values) + steps for values in own]
                 conditions = [reads.align(*each) for each in zip(coarser, lengths, strict=True)]
             continued = continue_codes(
-                model.gpt, own, steps=steps, sampling=sampling, seed=seed, conditions=conditions, rate=place + 1
+                model.gpt,
+                [model._merged(values) for values in own],
+                steps=steps,
+                sampling=sampling,
+                seed=seed,
+                conditions=conditions,
+                rate=place + 1,
+                lengths=model.token_lengths,
             )
+            continued = [model._expanded(values)[:steps] for values in continued]
             wanted = model.predicted.steps(num_samples)
             for number, (values, more) in enumerate(zip(own, continued, strict=True)):
                 coarser[number].append(np.concatenate([values, more]))
@@ -248,8 +278,10 @@ class LanguageModel:
         num_samples = samples_to_generate(seconds, self.format.sample_rate)
         require_seed(seed, "seed")
         steps, step = self.format.steps(num_samples), self.format.samples_per_code
-        made = stream_codes(self.gpt, self._prompt(prompt)[0], steps=steps, sampling=sampling, seed=seed)
-        for number, values in enumerate(made):
+        known, lengths = self._merged(self._prompt(prompt)[0]), self.token_lengths
+        made = stream_codes(self.gpt, known, steps=steps, sampling=sampling, seed=seed, lengths=lengths)
+        by_step = (values[None] for tokens in made for values in self._expanded(tokens))
+        for number, values in enumerate(islice(by_step, steps)):
             yield Codes(values=values, num_samples=min(num_samples - number * step, step), format=self.format)
 
     @torch.no_grad()
@@ -258,8 +290,9 @@ class LanguageModel:
 
         The result is ``(layers, time * streams, model_dim)``.
 
-        State ``p`` has read all codes up to ``p``; with parallel streams, all codes of its time step. A recording
-        longer than the context is read in windows; only the wanted layers are kept in memory.
+        State ``p`` has read all codes up to ``p``; with parallel streams, all codes of its time step; with merges, all
+        codes of its token, which have the same state. A recording longer than the context is read in windows; only the
+        wanted layers are kept in memory.
         """
         reading = self.reading(codes)
         wanted = list(range(1 + self.gpt.config.layers) if layers is None else layers)
@@ -272,19 +305,28 @@ class LanguageModel:
             states = self.gpt.hidden_states(tokens[None], None if conditions is None else conditions[None])
             states = self.gpt.over_codes(states[wanted, 0])
             parts.append(states[:, 1 + (window.counted - window.start) * self.predicted.streams :])
-        return torch.cat(parts, dim=1)
+        states = torch.cat(parts, dim=1)
+        if reading.lengths is None:
+            return states
+        return states.repeat_interleave(torch.from_numpy(reading.lengths).to(states.device), dim=1)
 
-    @torch.no_grad()
     def log_probabilities(self, codes: Codes) -> FloatArray:
         """Compute the log-probability of each finest code, given the codes before it: ``(time, streams)``.
 
         An upsampler is also given the coarser codes that it reads. `generate` draws from this distribution with the
-        default sampling options.
+        default sampling options. With merges the log-probability of a token is divided equally among its codes, and
+        their sum is that of the tokens into which the recording is merged, one of several ways to make its codes.
         """
-        reading = self.reading(codes)
+        return self._log_probabilities(self.reading(codes))
+
+    @torch.no_grad()
+    def _log_probabilities(self, reading: Reading) -> FloatArray:
         read = windows(len(reading.values), self.gpt.capacity)
         parts = [self._window_log_probabilities(reading, window) for window in read]
-        return np.concatenate(parts) if parts else np.zeros(reading.values.shape, np.float32)
+        found = np.concatenate(parts) if parts else np.zeros(reading.values.shape, np.float32)
+        if reading.lengths is None:
+            return found
+        return np.repeat((found[:, 0] / reading.lengths).astype(np.float32), reading.lengths)[:, None]
 
     def log_probabilities_of_rates(self, codes: Codes) -> list[FloatArray]:
         """Compute the log-probability of each code of each rate ``(time, streams)``, coarse to fine."""
@@ -297,8 +339,11 @@ class LanguageModel:
 
         Of codes at several rates it is that of each finest time step ``(time, 1)``. The log-probability of a coarser
         code is divided equally among the finest time steps that it covers, so the sum over all time steps is that of
-        all codes.
+        all codes. With merges the prompt and the continuation are merged by themselves, as in `generate`.
         """
+        if self.merges is not None and prompt is not None:
+            parts = [self.reading(each).values for each in (prompt, codes)]
+            return self._log_probabilities(self._tokens_read(np.concatenate(parts)))[len(prompt.values) :]
         whole = codes if prompt is None else join_codes(prompt, codes)
         start = len(whole.values) - len(codes.values)
         if not self.coarser:
@@ -315,6 +360,8 @@ class LanguageModel:
     def nats_per_code(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
         """Compute the mean negative log-probability over all codes of all clips, in nats.
 
+        With merges, that of the tokens into which the clips are merged, for each code and not for each token.
+
         Raises:
             InputError: there are no clips, or ``clips`` is not a list of `Codes`.
         """
@@ -322,11 +369,10 @@ class LanguageModel:
             raise InputError("clips must be a list with codes of one clip or several, such as [codes]")
         sequences = CodeSequences.of([self.reading(codes).steps] for codes in clips)
         batches = validation_batches(sequences, self.gpt.vocabulary, batch_size=batch_size, capacity=self.gpt.capacity)
-        total, num_codes = torch.zeros((), dtype=torch.float64, device=self.gpt.device), 0
+        total = torch.zeros((), dtype=torch.float64, device=self.gpt.device)
         for batch in batches:
             total += loss(self.gpt, batch.to(self.gpt.device))[0].double()
-            num_codes += batch.codes
-        return float(total) / num_codes
+        return float(total) / sum(codes.finest.values.size for codes in clips)
 
     def perplexity(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
         """Compute the perplexity, exp(nats per code): the number of equally probable codes of the same entropy."""
@@ -347,13 +393,35 @@ class LanguageModel:
             self.require_own(recording.codes)
             if self.gpt.conditions is not None:
                 raise InputError(f"{self.name} reads codes of several rates, which are hard: compare.assignments=hard")
-            return Reading(values=recording.codes.values, conditions=None, soft=recording)
+            if self.merges is not None:
+                raise InputError(f"{self.name} reads merged codes, which are hard: choose compare.assignments=hard")
+            return Reading(values=recording.codes.values, soft=recording)
         self.require_own(recording)
         *coarser, own = recording.by_rate
+        if self.merges is not None:
+            return self._tokens_read(self.merges.tokens(own.values))
         if self.gpt.conditions is None:
-            return Reading(values=own.values, conditions=None)
+            return Reading(values=own.values)
         conditions = self.gpt.conditions.align([each.values for each in coarser], len(own.values) + 1)
         return Reading(values=own.values, conditions=conditions)
+
+    def _tokens_read(self, tokens: IntArray) -> Reading:
+        """Return the reading of a recording that is merged into tokens ``(tokens, 1)``."""
+        assert self.token_lengths is not None, "only merged codes are tokens"
+        return Reading(values=tokens, lengths=self.token_lengths[tokens[:, 0]])
+
+    @property
+    def token_lengths(self) -> IndexArray | None:
+        """Codes of each token ``(tokens,)``, with merges."""
+        return None if self.merges is None else self.merges.lengths
+
+    def _merged(self, values: IntArray) -> IntArray:
+        """Return what the GPT reads of codes ``(time, streams)``: these, or with merges ``(tokens, 1)``."""
+        return values if self.merges is None else self.merges.tokens(values)
+
+    def _expanded(self, values: IntArray) -> IntArray:
+        """Return the codes ``(time, streams)`` of what the GPT reads."""
+        return values if self.merges is None else self.merges.codes(values)
 
     def inputs(self, reading: Reading, window: Window) -> tuple[Tensor, Tensor | None]:
         """Return a window's tokens ``(1 + codes,)``, and the conditions of an upsampler ``(1 + codes, columns)``."""
@@ -416,3 +484,10 @@ class LanguageModel:
         wanted = torch.from_numpy(read.reshape(-1, 1).astype(np.int64)).to(logits.device)
         chosen: FloatArray = logits.float().log_softmax(-1).gather(1, wanted).cpu().numpy()
         return chosen.reshape(read.shape)[window.counted - window.start :]
+
+
+def _vocabulary(config: GPTConfig, codes_format: CodesFormat, merges: Merges | None) -> Vocabulary:
+    """Return the tokens of a model that predicts the finest codes of a format, or merges of codes of one rate."""
+    if merges is None:
+        return config.vocabulary(codes_format.formats[-1])
+    return config.vocabulary(codes_format, merges=merges.num_tokens - merges.codebook_size)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from lm.gpt import GPT
+from lm.merges import Merges
 from tokenizer.codes import CodesFormat
 from wordless.base.text import escape_markdown
 
@@ -20,11 +21,11 @@ of another are refused.
 |---|---|
 | parameters | {parameters:,} |
 | layers, width, heads | {config.layers}, {config.model_dim}, {config.heads} |
-| context | {config.context} positions ({config.interleaving}): {seconds:.1f} s |
+| context | {config.context} positions ({config.interleaving}): {seconds} s |
 | codebook | {codes.codebook_size} codes x {codes.streams} stream(s), {codes.codes_per_second:g} time steps per second |
 | fingerprint of the tokenizer | `{codes.tokenizer}` |
 | fingerprint of the codebook | `{codes.codebook}` |
-{start}
+{merges}{start}
 ```python
 import wordless
 
@@ -50,7 +51,7 @@ codes that cover them. It works together with the models of the coarser rates, i
 |---|---|
 | parameters | {parameters:,} |
 | layers, width, heads | {config.layers}, {config.model_dim}, {config.heads} |
-| context | {config.context} positions ({config.interleaving}): {seconds:.1f} s |
+| context | {config.context} positions ({config.interleaving}): {seconds} s |
 | codebook | {codes.codebook_size} codes x {codes.streams} stream(s), {codes.codes_per_second:g} time steps per second |
 | reads | codes of {coarser} time steps per second: the covering code and the next {conditions.look_ahead} |
 | fingerprint of the tokenizer | `{codes.tokenizer}` |
@@ -101,7 +102,7 @@ output are the numbers of codes, which a Wordless tokenizer makes of sound.
 | fingerprint of the codebook | `{codes.codebook}` |
 | codes | {codes.codebook_size} of each of {codes.streams} stream(s), {codes.codes_per_second:g} time steps per second |
 | id of code c of stream s | s * {codes.codebook_size} + c, time step after time step, stream after stream |
-| id of begin-of-sequence | {tokens.bos}: each sequence begins with it |
+{merges}| id of begin-of-sequence | {tokens.bos}: each sequence begins with it |
 | id of padding | {tokens.pad} |
 | end of sequence | none: ask for as many ids as you want |
 
@@ -114,7 +115,7 @@ from transformers import AutoModelForCausalLM
 model = AutoModelForCausalLM.from_pretrained("path/of/this/folder")
 ids = torch.tensor([[{tokens.bos}, *codes_of_a_recording]])  # ids as in the table; none: a recording from its beginning
 more = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=True, max_new_tokens={new})
-codes = more[0, ids.shape[1] :] % {codes.codebook_size}
+codes = {made}
 ```
 
 With several streams `generate` does not know whose turn it is: keep of each position's logits those of its stream, or
@@ -122,13 +123,19 @@ use `lm.model.LanguageModel`, which does. To hear codes, decode them with the vo
 """
 
 
-def export_card(gpt: GPT, codes_format: CodesFormat) -> str:
+def export_card(gpt: GPT, codes_format: CodesFormat, *, merges: Merges | None = None) -> str:
     """Write Markdown for the Llama layout: ids of codes, the codebook, and how to load the model."""
     new = min(50, gpt.config.context // 2)
-    return _EXPORT.format(tokens=gpt.vocabulary, codes=_escaped(codes_format), new=new)
+    made, rows = f"more[0, ids.shape[1] :] % {codes_format.codebook_size}", ""
+    if merges is not None:
+        made = "more[0, ids.shape[1] :]  # ids below the number of codes are codes, others runs of them"
+        rows = f"| ids from {merges.codebook_size} | runs of codes: each merge in `config.json` joins two ids |\n"
+    return _EXPORT.format(tokens=gpt.vocabulary, codes=_escaped(codes_format), new=new, made=made, merges=rows)
 
 
-def model_card(gpt: GPT, codes_format: CodesFormat, *, began_at: str | None = None) -> str:
+def model_card(
+    gpt: GPT, codes_format: CodesFormat, *, merges: Merges | None = None, began_at: str | None = None
+) -> str:
     """Write Markdown with the model's sizes, its codebook and how to call it.
 
     ``began_at`` is the SHA-256 of the weights that its training began with.
@@ -138,10 +145,12 @@ def model_card(gpt: GPT, codes_format: CodesFormat, *, began_at: str | None = No
     return card.format(
         parameters=sum(parameter.numel() for parameter in gpt.parameters()),
         config=gpt.config,
-        seconds=gpt.capacity / predicted.codes_per_second,
+        # with merges of one code or more each
+        seconds=f"{'' if merges is None else 'at least '}{gpt.capacity / predicted.codes_per_second:.1f}",
         codes=_escaped(predicted),
         coarser=", ".join(f"{each.codes_per_second:g}" for each in codes_format.formats[:-1]),
         conditions=gpt.conditions,
+        merges="" if merges is None else f"| tokens | {merges.num_tokens} codes and runs of codes (BPE) |\n",
         start="" if began_at is None else f"| training began at the weights with the SHA-256 | `{began_at[:16]}` |\n",
     )
 

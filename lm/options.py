@@ -124,6 +124,7 @@ class BatchConfig(Options):
 LOOK_AHEAD = 1  # code
 MOST_AHEAD = 64  # codes; each is an embedding table of the codebook
 Interleaving = Literal["flattening", "parallel"]
+MOST_MERGES = 1 << 16  # each adds a row to the embedding
 MAX_CONTEXT = 1 << 20  # positions; the rotary embedding keeps a row of numbers for each
 
 
@@ -165,11 +166,11 @@ class GPTConfig(Options):
         super().__post_init__()
         require_pairs(self.model_dim, self.heads)
 
-    def vocabulary(self, codes_format: CodesFormat) -> Vocabulary:
-        """Return the tokens of a model of this config over the codes of one codebook."""
+    def vocabulary(self, codes_format: CodesFormat, *, merges: int = 0) -> Vocabulary:
+        """Return the tokens of a model of this config over the codes of one codebook, and ``merges`` runs of them."""
         from lm.tokens import Vocabulary  # PyTorch, which checks of options do without
 
-        return Vocabulary.of(codes_format, backward=self.backward)
+        return Vocabulary.of(codes_format, backward=self.backward, merges=merges)
 
     def parameters(self, vocabulary: Vocabulary, conditions: Conditions | None = None) -> int:
         """Return the number of weights; the output projection is the embedding and counts once."""

@@ -1,8 +1,9 @@
 """What a GPT reads: the tokens of codes, and for a finer rate the coarser codes that cover each of them.
 
 There is a token for every code of every stream, begin-of-sequence, padding and, of a model that also reads backwards,
-the end from which it does so. A recording is read time-major, stream-minor, so that the position determines the
-stream::
+the end from which it does so. Runs of codes that `lm.merges` joins have tokens that are numbered after the codes, and
+the GPT takes them for codes of one stream. A recording is read time-major, stream-minor, so that the position
+determines the stream::
 
     codes     (0, stream 0)  (0, stream 1)  (1, stream 0)  (1, stream 1)  ...
     position        0              1              2              3
@@ -44,7 +45,7 @@ TokenArray = npt.NDArray[np.int64]
 class Vocabulary:
     """The numbering of tokens: stream * codebook_size + code, then begin-of-sequence, padding and the end."""
 
-    codebook_size: int
+    codebook_size: int  # with merges, of codes and runs of codes
     streams: int
     backward: bool = False  # whether there is an end
 
@@ -56,9 +57,16 @@ class Vocabulary:
             )
 
     @classmethod
-    def of(cls, codes_format: CodesFormat, *, backward: bool = False) -> "Vocabulary":
-        """Return the vocabulary of one codebook's codes."""
-        return cls(codebook_size=codes_format.codebook_size, streams=codes_format.streams, backward=backward)
+    def of(cls, codes_format: CodesFormat, *, backward: bool = False, merges: int = 0) -> "Vocabulary":
+        """Return the vocabulary of one codebook's codes, and of ``merges`` runs of codes.
+
+        Raises:
+            InputError: there are merges, and codes of several streams or rates.
+        """
+        if merges:
+            require_mergeable(codes_format.streams, rates=len(codes_format.formats))
+        size = codes_format.codebook_size + merges
+        return cls(codebook_size=size, streams=codes_format.streams, backward=backward)
 
     @property
     def codes(self) -> int:
@@ -115,6 +123,13 @@ class Vocabulary:
     def over_codes(self, states: Tensor) -> Tensor:
         """Repeat states of begin-of-sequence and time steps ``(..., 1 + time, dim)`` for each of their codes."""
         return torch.cat([states[..., :1, :], states[..., 1:, :].repeat_interleave(self.streams, -2)], dim=-2)
+
+
+def require_mergeable(streams: int, *, rates: int) -> None:
+    """Refuse merges of codes of several streams or rates."""
+    if streams > 1 or rates > 1:
+        what = f"{rates} rates" if rates > 1 else f"{streams} streams (tokenizer.levels, tokenizer.patch.mels)"
+        raise InputError(f"codes of {what} are not merged: choose codes of one stream and rate, or lm.bpe=null")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,6 +84,7 @@ KEEPERS = {
         # its layers and its cache
         *("lm/samples/networks.py", "lm/samples/local_attention.py", "lm/samples/generation.py"),
     ),
+    "tokenizers": ("lm/merges.py",),
     "sklearn": ("lm", "pipelines"),
     "librosa": ("vocoder/judging.py", "pipelines/methods/signals.py"),  # under a lock
     "numba": ("vocoder/engines/kernels.py",),

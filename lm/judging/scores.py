@@ -44,10 +44,16 @@ def bits_per_second(nats_per_code: float, codes_format: CodesFormat) -> float:
 
 
 def perplexities(model: LanguageModel, train: Sequence[Codes], validation: Sequence[Codes]) -> dict[str, float]:
-    """Measure a model on validation clips, beside the frequencies on train of the codes that it predicts."""
+    """Measure a model on validation clips, beside the frequencies on train of the codes that it predicts.
+
+    With merges, also the mean number of codes of a token.
+    """
     nats = model.nats_per_code(validation)
     known, held_out = ([codes.finest for codes in clips] for clips in (train, validation))
+    joined = model.merges
+    tokens = 0 if joined is None else sum(len(joined.tokens(codes.values)) for codes in held_out)
     return {
+        **({"codes_per_token": sum(len(codes.values) for codes in held_out) / tokens} if tokens else {}),
         "perplexity": math.exp(nats),
         "unigram_perplexity": unigram_perplexity(known, held_out),
         "bits_per_second": bits_per_second(nats, model.predicted),

@@ -41,7 +41,7 @@ from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
 from pipelines.stages.codes import code_table, codes, views
-from pipelines.stages.language_model import CodedCorpus, language_model
+from pipelines.stages.language_model import CodedCorpus, language_model, learn_merges
 from pipelines.stages.next_sample import NEXT_SAMPLE
 from pipelines.stages.probe import require_probeable
 from pipelines.stages.zerospeech import ERRORS, abx, spoken_pairs
@@ -249,7 +249,7 @@ def _make_part(entries: RunEntries, parallel: int, session: Session, pair: Pair)
 
 
 def _make_codes(session: Session, manifest: Manifest, settings: RunSettings) -> RunEntries:
-    """Make the codes of all rates."""
+    """Make the codes of all rates, and learn the merges of codes."""
     audio, layer, seed = settings.audio, settings.speech_layer, settings.seed
     *coarser, finest = settings.tokenizer.by_rate
     own = make_codebook(session, manifest, audio, finest, layer, seed=seed)
@@ -259,7 +259,9 @@ def _make_codes(session: Session, manifest: Manifest, settings: RunSettings) -> 
     ]
     codebooks = (*others, own)
     together = rate_tokenizer(session, [each.tokenizer for each in codebooks]) if others else None
-    return RunEntries(codebooks=codebooks, rate_tokenizer=together)
+    count = settings.lm.bpe if settings.trains_lm or settings.probes("random_gpt") else None
+    merges = learn_merges(session, own.codes, count) if count else None
+    return RunEntries(codebooks=codebooks, rate_tokenizer=together, merges=merges)
 
 
 def _train_language(session: Session, pair: Pair, entries: RunEntries, *, tested: bool = True) -> RunEntries:
@@ -272,7 +274,7 @@ def _train_language(session: Session, pair: Pair, entries: RunEntries, *, tested
         return entries
     own = _coded(session, pair.manifest, codebook.tokenizer, settings, codebook.codes)
     others = tuple(_coded(session, each, codebook.tokenizer, settings) for each in pair.unlabelled)
-    model = language_model(session, own, settings.lm, unlabelled=others)
+    model = language_model(session, own, settings.lm, unlabelled=others, merges=entries.merges)
     entries = replace(entries, views=own.views, unlabelled=others, lm=model)
     if tested and "zerospeech" in settings.stages:
         trained_on = [own.codes, *(each.codes for each in others)]

@@ -31,8 +31,10 @@ def _states(study: Study) -> Made:
 def _untrained_states(study: Study) -> Made:
     from pipelines.stages.features import random_gpt_features
 
-    own, states = study.options.lm, study.options.compare.states
-    entry = random_gpt_features(study.session, study.read_codes, own.gpt, states=states, seed=own.fit.seed)
+    own, states, merges = study.options.lm, study.options.compare.states, study.entries.merges
+    entry = random_gpt_features(
+        study.session, study.read_codes, own.gpt, states=states, seed=own.fit.seed, merges=merges
+    )
     return Made(trained=(*study.heard_entries, *study.coded_entries), features=entry)
 
 

@@ -23,6 +23,7 @@ from lm.embeddings import layer_features
 from lm.model import LanguageModel
 from lm.options import ONE_HEARING, POOLINGS, RESIDUAL, GPTConfig, Pooling, States, VectorConfig
 from lm.probing.vectors import CLASS_SCORES, FloatArray, RunningPools, average, bags_of_codes, pool
+from pipelines.stages.language_model import MERGES, read_merges
 from pipelines.store.session import Session
 from pipelines.store.store import METHOD, Entry, Recipe, text_hash
 from pipelines.store.stored_features import (
@@ -237,16 +238,26 @@ def gpt_features(
 
 
 def random_gpt_features(
-    session: Session, coded: CodesOfClips, config: GPTConfig, *, seed: int, states: Sequence[States] = RESIDUAL
+    session: Session,
+    coded: CodesOfClips,
+    config: GPTConfig,
+    *,
+    seed: int,
+    states: Sequence[States] = RESIDUAL,
+    merges: Entry | None = None,
 ) -> Entry:
-    """Compute states of an untrained GPT: a baseline for the architecture without learning."""
+    """Compute states of an untrained GPT: a baseline for the architecture without learning.
+
+    It reads codes as the trained GPT does, with the ``merges`` of `stages.language_model`.
+    """
     compared = {**coded.vectors.network_key, "states": sorted(states)}
     options = {"compare": compared, "lm": {"gpt": config, "fit": {"seed": seed}}}
-    recipe = Recipe("random_gpt_features", 2, config=options, inputs=coded.inputs)
+    merged = {} if merges is None else {MERGES: merges}
+    recipe = Recipe("random_gpt_features", 2, config=options, inputs={**coded.inputs, **merged})
 
     @one_thread()
     def make(folder: Path) -> None:
-        model = LanguageModel.create(config, coded.format, seed=seed)
+        model = LanguageModel.create(config, coded.format, seed=seed, merges=read_merges(merges))
         model.gpt.to(session.gang.device).eval()
         states_of = partial(layer_features, model, of=states, vectors=coded.vectors)
         write_features(folder, coded.pooled(states_of), of="random_gpt")

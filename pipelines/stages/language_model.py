@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lm.batches import CodeSequences, TokenBatch, TrainingBatches, loss, validation_batches
 from lm.judging.scores import perplexities
+from lm.merges import Merges
 from lm.model import LanguageModel
 from pipelines.stages.options import LanguageModelSettings
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
@@ -14,8 +15,10 @@ from pipelines.store.store import CURVE, MODEL, Entry, Recipe, other_options, wr
 from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from wordless.base.errors import InputError
+from wordless.base.json_values import read_object
 from wordless.base.saved_models import LANGUAGE_MODEL
 
+MERGES, MERGES_FILE = "merges", "merges.json"
 PERPLEXITY = "perplexity.json"
 FILES = (*MODEL, CURVE, PERPLEXITY)
 
@@ -34,23 +37,62 @@ def language_model(
     settings: LanguageModelSettings,
     *,
     unlabelled: Sequence[CodedCorpus] = (),
+    merges: Entry | None = None,
 ) -> Entry:
     """Train a GPT on the codes of the training clips, in all their views; the entry is a language model folder.
 
     The codes of each source of ``unlabelled`` clips are used for training as well; validation uses only the corpus.
+    With ``merges``, an entry of `learn_merges`, the GPT reads runs of codes as one token.
     """
     fit = settings.fit
     start = None if settings.start is None else gpt_hash(settings.start)
-    recipe = Recipe("lm", 1, config={"lm": config_of(settings)}, inputs={**inputs_of(corpus, unlabelled), LM: start})
+    merged = {} if merges is None else {MERGES: merges}
+    inputs = {**inputs_of(corpus, unlabelled), LM: start, **merged}
+    recipe = Recipe("lm", 1, config={"lm": config_of(settings)}, inputs=inputs)
 
     def make(folder: Path) -> None:
-        model = LanguageModel.create(settings.gpt, read_codes(corpus.codes.folder)[0], seed=fit.seed)
+        codes_format, joined = read_codes(corpus.codes.folder)[0], read_merges(merges)
+        model = LanguageModel.create(settings.gpt, codes_format, seed=fit.seed, merges=joined)
         if settings.start is not None:
             begin_at(model, settings.start)
         clips, more = read_views(corpus), [views for source in unlabelled for views in read_views(source).train]
         train_model(session, folder, model, clips, settings, more=more, stage=recipe.stage)
 
     return session.obtain(recipe, f"GPT, {fit.summary}", make, files=FILES, together=True)
+
+
+def learn_merges(session: Session, codes: Entry, count: int) -> Entry:
+    """Learn at most ``count`` merges of the codes of a corpus's training clips, without their other views.
+
+    The entry has ``merges.json``: the size of the codebook, and the two tokens of each merge.
+    """
+    recipe = Recipe(MERGES, 1, config={"lm": {"bpe": count}}, inputs={"codes": codes})
+
+    def make(folder: Path) -> None:
+        codes_format, clips = read_codes(codes.folder)
+        train, size = [clip.codes.values for clip in clips if clip.split == "train"], codes_format.codebook_size
+        write_json(
+            folder / MERGES_FILE,
+            {"codebook_size": size, "merges": Merges.learn(train, codebook_size=size, count=count).pairs},
+        )
+
+    return session.obtain(recipe, f"BPE, at most {count} merges", make, files=[MERGES_FILE])
+
+
+def read_merges(entry: Entry | None) -> Merges | None:
+    """Read the merges of an entry of `learn_merges`; None if there are none."""
+    if entry is None:
+        return None
+    saved = read_object(_SavedMerges, entry.folder / MERGES_FILE)
+    return Merges(saved.merges, codebook_size=saved.codebook_size) if saved.merges else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SavedMerges:
+    """The content of ``merges.json``."""
+
+    codebook_size: int
+    merges: tuple[tuple[int, int], ...]
 
 
 def begin_at(model: LanguageModel, start: str) -> None:
@@ -62,6 +104,8 @@ def begin_at(model: LanguageModel, start: str) -> None:
             f"{model.format.codebook}, where the same numbers mean other sounds: use the tokenizer of that model, "
             f"{TOKENS}={start}, or repeat the options and recordings of its run"
         )
+    if other.merges is not None:
+        raise InputError(f"{LM}={start} reads merged codes; begin with a model that was trained with lm.bpe=null")
     model.gpt.load_state_dict(other.gpt.state_dict())
     model.began_at = gpt_hash(start)
 
@@ -93,7 +137,7 @@ def unlabelled_prefix(place: int) -> str:
 
 def config_of(settings: LanguageModelSettings) -> dict[str, object]:
     """Return the options that decide the weights."""
-    return other_options(settings, "views", "look_ahead", "start")
+    return other_options(settings, "views", "look_ahead", "start", "bpe")
 
 
 def inputs_of(corpus: CodedCorpus, unlabelled: Sequence[CodedCorpus]) -> dict[str, object]:
@@ -134,7 +178,7 @@ def _training_batches(
 ) -> TrainingBatches:
     gpt, sequences = model.gpt, CodeSequences.of([[model.reading(codes).steps for codes in views] for views in clips])
     fitting = settings.fitting(sequences, gpt.capacity, streams=gpt.vocabulary.streams, processes=processes)
-    return TrainingBatches(sequences, gpt.vocabulary, fitting, capacity=gpt.capacity)
+    return TrainingBatches(sequences, gpt.vocabulary, fitting, capacity=gpt.capacity, lengths=model.token_lengths)
 
 
 def _validation_batches(
@@ -142,5 +186,12 @@ def _validation_batches(
 ) -> list[TokenBatch]:
     gpt, windows = model.gpt, settings.validation_windows
     sequences = CodeSequences.of([model.reading(codes).steps] for codes in clips)
-    batches = validation_batches(sequences, gpt.vocabulary, batch_size=32, capacity=gpt.capacity, at_most=windows)
+    batches = validation_batches(
+        sequences,
+        gpt.vocabulary,
+        batch_size=32,
+        capacity=gpt.capacity,
+        at_most=windows,
+        lengths=model.token_lengths,
+    )
     return list(batches)

@@ -26,6 +26,7 @@ from lm.bodies.options import (
 from lm.options import (
     LOOK_AHEAD,
     MOST_AHEAD,
+    MOST_MERGES,
     BatchConfig,
     GPTConfig,
 )
@@ -176,6 +177,13 @@ class LanguageModelSettings(Options):
         "covers its own",
         least=0,
         most=MOST_AHEAD,
+    )
+    bpe: int | None = option(
+        None,
+        "most merges of byte-pair encoding: frequent runs of codes of the training clips become tokens of the GPT, so "
+        "that sequences are shorter; null or 0: none",
+        least=0,
+        most=MOST_MERGES,
     )
     gpt: GPTConfig = option(GPTConfig(context=256, dropout=0.2), "the language model")
     batches: BatchConfig = option(BatchConfig(), "the batch of one training step")

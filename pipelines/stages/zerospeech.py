@@ -99,7 +99,7 @@ def encode_utterances(session: Session, tokens: Entry, folder: Path, files: Sequ
 def _models(session: Session, trained_on: Sequence[Entry], model_entry: Entry, *, seed: int) -> Mapping[str, Scorer]:
     """Load or count the models that are compared, by name."""
     gpt = LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device))
-    untrained = LanguageModel.create(gpt.gpt.config, gpt.format, seed=seed)
+    untrained = LanguageModel.create(gpt.gpt.config, gpt.format, seed=seed, merges=gpt.merges)
     untrained.gpt.to(session.gang.device)
     clips = [clip for entry in trained_on for clip in read_codes(entry.folder)[1]]
     train, validation = ([clip.codes for clip in clips if clip.split == split] for split in ("train", "validation"))
@@ -180,7 +180,7 @@ def _representations(
     yield "centroids", {file: _centroids(tokenizer, clip) for file, clip in codes.items()}
     yield CODES, {file: clip.values for file, clip in codes.items()}
     gpt = LanguageModel.from_pretrained(model_entry.folder, device=device)
-    untrained = LanguageModel.create(gpt.gpt.config, gpt.format, seed=seed)
+    untrained = LanguageModel.create(gpt.gpt.config, gpt.format, seed=seed, merges=gpt.merges)
     untrained.gpt.to(session.gang.device)
     for name, model in (("gpt", gpt), ("random_gpt", untrained)):
         layers = range(1, 1 + gpt.gpt.config.layers)
