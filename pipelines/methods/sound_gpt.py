@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipelines.methods.method import Line, Made, Method, Row, Training
@@ -9,6 +10,7 @@ from pipelines.methods.method import Line, Made, Method, Row, Training
 if TYPE_CHECKING:
     from pipelines.methods.study import Options, Study
     from pipelines.stages.options import SoundGPTSettings
+    from pipelines.store.store import Entry
 
 
 def _settings(options: Options) -> SoundGPTSettings:
@@ -19,20 +21,31 @@ def _settings(options: Options) -> SoundGPTSettings:
 
 def _features(study: Study) -> Made:
     from pipelines.stages.codes import codes
+
+    session, finest = study.session, study.entries.finest
+    # A run without a language model has no codes of these clips yet.
+    extra = [codes(session, each, finest.tokenizer) for each in study.unlabelled]
+    coded = tuple(zip(study.unlabelled_spectrograms, extra, strict=True))
+    return replace(_made(study, GPT_SOUND.name, coded), unlabelled=coded)
+
+
+def _untrained(study: Study) -> Made:
+    return _made(study, RANDOM_GPT_SOUND.name, (), untrained=True)
+
+
+def _made(study: Study, method: str, coded: tuple[tuple[Entry, Entry], ...], *, untrained: bool = False) -> Made:
     from pipelines.stages.options import TokenizerSettings
     from pipelines.stages.sound_gpt import sound_gpt, sound_gpt_features
 
     session, options, finest, own = study.session, study.options, study.entries.finest, _settings(study.options)
-    # A run without a language model has no codes of these clips yet.
-    extra = [codes(session, each, finest.tokenizer) for each in study.unlabelled]
-    coded = tuple(zip(study.unlabelled_spectrograms, extra, strict=True))
     frames = options.group(TokenizerSettings).patch.frames
-    trained = sound_gpt(session, (study.spectrograms, finest.codes), coded, own, patch_frames=frames)
-    features = sound_gpt_features(
-        session, study.manifest, options.audio, finest.sample, trained, own, study.vectors, study.heard
+    trained = sound_gpt(
+        session, (study.spectrograms, finest.codes), coded, own, patch_frames=frames, untrained=untrained
     )
-    data = (study.spectrograms, trained, *study.heard_entries)
-    return Made(trained=data, unlabelled=coded, features=features)
+    features = sound_gpt_features(
+        session, study.manifest, options.audio, finest.sample, method, trained, own, study.vectors, study.heard
+    )
+    return Made(trained=(study.spectrograms, trained, *study.heard_entries), features=features)
 
 
 def _vector_size(options: Options) -> int:
@@ -52,4 +65,15 @@ GPT_SOUND = Method(
     vector_size=_vector_size,
     features=_features,
     training=Training(option="gpt_sound", options=_settings, loss="nats per code"),
+)
+RANDOM_GPT_SOUND = Method(
+    row=Row(
+        name="random_gpt_sound",
+        kind="untrained",
+        title="GPT that reads sound, untrained",
+        line=Line(marker="X", filled=False, dashes=":"),
+    ),
+    input="log_mel",
+    vector_size=_vector_size,
+    features=_untrained,
 )

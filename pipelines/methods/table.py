@@ -16,7 +16,7 @@ from pipelines.methods.method import Method, Place, Row
 from pipelines.methods.own import own_row
 from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.signals import BOTTLENECK, CHROMA, LOG_MEL, MFCC
-from pipelines.methods.sound_gpt import GPT_SOUND
+from pipelines.methods.sound_gpt import GPT_SOUND, RANDOM_GPT_SOUND
 from pipelines.methods.spectrogram_transformer import AST, RANDOM_AST
 from pipelines.methods.wav2vec2 import FINETUNED, RANDOM_WAV2VEC2, WAV2VEC2
 
@@ -32,6 +32,7 @@ _ALL = (
     BAG_OF_CODES,
     RANDOM_GPT,
     SUPERVISED,
+    RANDOM_GPT_SOUND,
     RANDOM_CONV,
     RANDOM_AST,
     RANDOM_WAV2VEC2,

@@ -32,20 +32,30 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Manifest, Split, audio_hash
 from wordless.base.errors import InputError
+from wordless.base.saved_models import CONFIG, WEIGHTS
 
 NAME = "gpt_sound"
 Coded = tuple[Entry, Entry]  # of `spectrograms`, and of the codes of the same clips
 
 
 def sound_gpt(
-    session: Session, corpus: Coded, extra: Sequence[Coded], settings: SoundGPTSettings, *, patch_frames: int
+    session: Session,
+    corpus: Coded,
+    extra: Sequence[Coded],
+    settings: SoundGPTSettings,
+    *,
+    patch_frames: int,
+    untrained: bool = False,
 ) -> Entry:
     """Train on the training clips and on each ``extra`` source of clips; the entry holds the weights.
 
-    ``patch_frames`` are those of the tokenizer.
+    ``patch_frames`` are those of the tokenizer. ``untrained`` writes the initial weights.
     """
     inputs = {"spectrograms": corpus[0], "codes": corpus[1], "unlabelled": [entry for each in extra for entry in each]}
-    recipe = Recipe(NAME, 1, config={NAME: settings, "patch_frames": patch_frames}, inputs=inputs)
+    config = {NAME: settings, "patch_frames": patch_frames}
+    recipe = Recipe(f"random_{NAME}" if untrained else NAME, 1, config=config, inputs=inputs)
+
+    files = (WEIGHTS, CONFIG) if untrained else TRAINED  # a model that took no step has no curve
 
     def make(folder: Path) -> None:
         format = read_codes(corpus[1].folder)[0]
@@ -67,11 +77,13 @@ def sound_gpt(
         if not sum(batch.codes for batch in fixed):
             rule = "no validation clip has a code so far ahead: choose smaller numbers, or longer recordings"
             raise InputError(option=f"{NAME}.model.ahead", value=ahead, rule=rule)
-        session.train(NAME, f"{NAME}.fit", model, batches, fixed, loss, settings.fit, folder)
+        if not untrained:
+            session.train(NAME, f"{NAME}.fit", model, batches, fixed, loss, settings.fit, folder)
         if session.gang.rank == 0:
             save_network(model, folder, {NAME: asdict(model.config), "shape": asdict(model.shape)})
 
-    return session.obtain(recipe, f"GPT of sound, {settings.fit.summary}", make, files=TRAINED, together=True)
+    title = f"GPT of sound, {'untrained' if untrained else settings.fit.summary}"
+    return session.obtain(recipe, title, make, files=files, together=True)
 
 
 def _coded_clips(source: Coded, split: Split, patch_frames: int) -> CodedClips:
@@ -99,21 +111,25 @@ def sound_gpt_features(
     manifest: Manifest,
     audio: SpectrogramConfig,
     sample: Entry,
+    method: str,
     trained: Entry,
     settings: SoundGPTSettings,
     vectors: VectorConfig = ONE_HEARING,
     heard: HeardFrames | None = None,
 ) -> Entry:
-    """Compute the pooled inner activations of every layer, and of all layers side by side, from the recordings."""
-    config = {METHOD: NAME, "compare": vectors.network_key, "audio": audio}
+    """Compute the pooled inner activations of every layer, and of all layers side by side, from the recordings.
+
+    ``method`` is gpt_sound, or the method of a model that took no step.
+    """
+    config = {METHOD: method, "compare": vectors.network_key, "audio": audio}
     inputs = {"encoder": trained, "sample": sample, "recordings": audio_hash(manifest)}
-    recipe = Recipe(f"{NAME}_features", 1, config=config, inputs={**inputs, "hearings": heard and heard.key})
+    recipe = Recipe(f"{method}_features", 1, config=config, inputs={**inputs, "hearings": heard and heard.key})
     reader = SpectrogramReader(root=manifest.root, audio=audio, sample=sample.folder)
     work = partial(sound_features, trained.folder, str(session.gang.device), reader, vectors=vectors, heard=heard)
 
     def make(folder: Path) -> None:
-        rows = stacked_rows(session.each_together(NAME, work, clips_together(reader, manifest.clips, vectors)))
+        rows = stacked_rows(session.each_together(method, work, clips_together(reader, manifest.clips, vectors)))
         wanted = vectors.keys(settings.model.layers, layer=LAYER, together=TOGETHER)
-        write_features(folder, {key: rows[key] for key in wanted}, of=NAME)
+        write_features(folder, {key: rows[key] for key in wanted}, of=method)
 
-    return session.obtain(recipe, f"{NAME} representations of {len(manifest.clips)} clips", make, files=[FEATURES])
+    return session.obtain(recipe, f"{method} representations of {len(manifest.clips)} clips", make, files=[FEATURES])

@@ -38,7 +38,7 @@ FOLDS = (
     ),
     *("compare.hearings=3", "compare.poolings=[thirds,thirds_max]"),
     *("probe.choose_by=group", "probe.classifier=ridge", "probe.power=0.5"),
-    "compare.methods=[log_mel,bag_of_codes,gpt,gpt_sound,simclr,supervised,random_conv,mfcc]",
+    "compare.methods=[log_mel,bag_of_codes,gpt,gpt_sound,simclr,supervised,random_gpt_sound,random_conv,mfcc]",
     *SOUND,
 )
 METHODS = {
@@ -49,6 +49,7 @@ METHODS = {
     "simclr",
     "supervised",
     "supervised_head",
+    "random_gpt_sound",
     "random_conv",
     "mfcc",
 }
