@@ -1,5 +1,6 @@
 """``wordless doctor``: what is installed, which devices there are, and what to do about what is missing.
 
+``wordless doctor model=runs/x`` examines a finished run instead: what is wrong with its sound, and what mends it.
 Each part of the install has one function that looks at it and yields findings. PyTorch is the only heavy import.
 """
 
@@ -24,12 +25,13 @@ from pipelines.commandline.outputs import BASE_BYTES
 from pipelines.store.store import StoreConfig
 from wordless.base.configuration import build
 from wordless.base.devices import cores, multiplies_bf16
+from wordless.base.errors import InputError
 from wordless.base.files import existing
 from wordless.base.memory import machine_memory
 from wordless.base.options import Options, option
 from wordless.base.versions import version_of
 
-State = Literal["ok", "optional", "missing"]
+State = Literal["ok", "optional", "missing", "symptom"]
 
 GIGABYTE = 1e9
 NEEDED_MEMORY = 6 * GIGABYTE  # bytes; 3 for the default run and about as much for what the imports take
@@ -40,8 +42,11 @@ PLATFORMS = ("Linux x86_64", "Darwin arm64")  # fairseq2's wheels
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorConfig(Options):
-    """Folders whose disk is looked at."""
+    """Folders whose disk is looked at, or a run that is examined."""
 
+    model: Path | None = option(
+        None, "folder of a run, to be examined for symptoms such as babble, buzz and silence; null: the installation"
+    )
     store: StoreConfig = option(StoreConfig(), "the results of finished stages, which later runs reuse")
     runs: Path = option(Path("runs"), "folder of the run folders")
 
@@ -66,6 +71,9 @@ class Finding:
 def examine(config: dict[str, object]) -> None:
     """Print all findings; exit with code 1 if something that is needed is missing."""
     settings = build(DoctorConfig, config, name="")
+    if settings.model is not None:
+        show_findings(symptoms(settings.model), Console())
+        return
     findings = [
         *interpreter(),
         *libraries(),
@@ -79,6 +87,31 @@ def examine(config: dict[str, object]) -> None:
     ]
     if show(findings, Console()):
         raise SystemExit(1)
+
+
+def symptoms(run: Path) -> list[Finding]:
+    """Examine a run; a sign beyond its bound is no error.
+
+    Raises:
+        InputError: the folder holds no run with figures of codes.
+    """
+    from pipelines.results.run_record import RESULTS, read_results
+    from pipelines.results.symptoms import examine_run
+
+    examined = [*examine_run(read_results(run))]
+    if not examined:
+        rule = f"{run / RESULTS} has no figure of codes, a language model or decoded sound"
+        raise InputError(option="model", value=run, rule=rule, remedy="name a run with the stages tokenizer and lm")
+    return [
+        Finding(
+            each.sign.name,
+            each.sign.describe(each.value),
+            well=not each.sign.is_shown(each.value),
+            remedy=each.sign.to_do,
+            otherwise="symptom",
+        )
+        for each in examined
+    ]
 
 
 def look_at(name: str, look: Callable[[], Iterable[Finding]], *, failed: str, remedy: str) -> Iterator[Finding]:
@@ -218,17 +251,22 @@ def disk(name: str, folder: Path, *, remedy: str) -> Finding:
 
 
 def show(findings: list[Finding], console: Console) -> list[str]:
-    """Print a line for each finding, and its remedy below it; print and return the names of what is missing."""
-    colours = {"ok": "green", "optional": "yellow", "missing": "bold red"}
+    """Print the findings; print and return the names of what is missing."""
+    show_findings(findings, console)
+    missing = [one.name for one in findings if one.state == "missing"]
+    console.print(escape(f"\nneeded: {', '.join(missing)}" if missing else "\nall that is needed is there"))
+    return missing
+
+
+def show_findings(findings: list[Finding], console: Console) -> None:
+    """Print a line for each finding, and its remedy below it."""
+    colours = {"ok": "green", "optional": "yellow", "missing": "bold red", "symptom": "bold red"}
     width = max(len(one.name) for one in findings)
     for one in findings:
         line = f"[{colours[one.state]}]{one.state:<8}[/] {escape(f'{one.name:<{width}}  {one.found}')}"
         console.print(line, soft_wrap=True)
         if not one.well:
             console.print(" " * (width + 11) + f"to do: {escape(one.remedy)}", soft_wrap=True)
-    missing = [one.name for one in findings if one.state == "missing"]
-    console.print(escape(f"\nneeded: {', '.join(missing)}" if missing else "\nall that is needed is there"))
-    return missing
 
 
 main = command("doctor", examine)

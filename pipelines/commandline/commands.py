@@ -15,7 +15,7 @@ COMMANDS = {
     "report": "draw report.html from the results of a run",
     "runs": "the runs so far with their options and figures; --delete NAME, --prune",
     "store": "what a store holds, and whether it is as it was written: wordless store --verify",
-    "doctor": "what is installed, which devices there are, and what to do about what is missing",
+    "doctor": "what is installed, and what to do about what is missing; model=RUN: what is wrong with its sound",
     "bench": "speed and memory of a stage, such as: wordless bench encode",
 }
 

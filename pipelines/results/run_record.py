@@ -94,7 +94,7 @@ def read_results(folder: Path) -> Results:
     """
     path = folder / RESULTS
     if not path.is_file():
-        raise InputError(f"{path} is missing; give the folder of a run, as wordless run printed it: run=runs/...")
+        raise InputError(f"{path} is missing; give the folder of a run, as wordless run printed it")
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
