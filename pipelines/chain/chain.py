@@ -141,9 +141,11 @@ def make_folds(
     trainings, arrays = len(folds) * settings.seeds, 0
     if settings.probed_methods:  # the vectors of all methods, and log-mel, 16 bits, of all hearings but the first
         size = sum(method.vector_size(settings) for method in settings.probed_methods)
-        frames = manifest.seconds * settings.audio.sample_rate / settings.audio.hop_length
+        clips = settings.seeds * sum(len(fold.manifest.clips) for fold in folds)  # with the noisy copies
+        heard_seconds = max(fold.manifest.seconds for fold in folds)
+        frames = heard_seconds * settings.audio.sample_rate / settings.audio.hop_length
         heard = (settings.compare.hearings - 1) * frames * settings.audio.n_mels * 2
-        arrays = 4 * trainings * len(manifest.clips) * size + round(heard)
+        arrays = 4 * clips * size + round(heard)
     seconds = trainings * (manifest.seconds + sum(each.seconds for each in unlabelled))
     require_space(settings.store.root, "store.root=PATH", reused=True, seconds=seconds, arrays=arrays)
     for fold in folds:
