@@ -10,7 +10,7 @@ Items are what a bootstrap resamples, since the pairs of an item are not indepen
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +96,7 @@ def score(model: LanguageModel, codes: Codes) -> Score:
 
 
 FloatArray = npt.NDArray[np.floating]
+Sound = TypeVar("Sound")  # what stands for a recording
 
 
 class Scorer(Protocol):
@@ -113,7 +114,7 @@ def mean_log_probability(model: Scorer, codes: Codes) -> float:
 
 
 def item_accuracies(
-    scores: Mapping[str, float], pairs: Sequence[tuple[str, str, str]]
+    scores: Mapping[Sound, float], pairs: Sequence[tuple[str, Sound, Sound]]
 ) -> tuple[tuple[str, ...], FloatArray]:
     """Compute the accuracy of each item over its pairs; return the names of the items and ``(items,)``.
 

@@ -44,7 +44,7 @@ from pipelines.stages.codes import code_table, codes, views
 from pipelines.stages.language_model import CodedCorpus, language_model, learn_merges
 from pipelines.stages.next_sample import NEXT_SAMPLE
 from pipelines.stages.probe import require_probeable
-from pipelines.stages.zerospeech import ERRORS, abx, spoken_pairs
+from pipelines.stages.zerospeech import ERRORS, abx, consistency, spoken_pairs
 from pipelines.store.session import Session
 from pipelines.store.store import SYNTHESISED, Entry, Store
 from pipelines.tracking.tracking import NO_TRACKING, tracked
@@ -280,8 +280,7 @@ def _train_language(session: Session, pair: Pair, entries: RunEntries, *, tested
     entries = replace(entries, views=own.views, unlabelled=others, lm=model)
     if tested and "zerospeech" in settings.stages:
         trained_on = [own.codes, *(each.codes for each in others)]
-        pairs, phones = judge_language_model(session, settings, codebook.tokenizer, trained_on, model)
-        entries = replace(entries, spoken_pairs=pairs, abx=phones)
+        entries = judge_language_model(session, settings, codebook.tokenizer, trained_on, model, entries)
     return entries
 
 
@@ -340,22 +339,32 @@ def require_language_tests(settings: RunSettings) -> None:
 
 
 def judge_language_model(
-    session: Session, settings: RunSettings, tokens: Entry, trained_on: Sequence[Entry], model: Entry
-) -> tuple[Entry, Entry | None]:
-    """Judge the GPT by pairs of utterances and, in a corpus of words with enough phones, by its phones.
+    session: Session,
+    settings: RunSettings,
+    tokens: Entry,
+    trained_on: Sequence[Entry],
+    model: Entry,
+    entries: RunEntries,
+) -> RunEntries:
+    """Judge the GPT by pairs of utterances and by changes of sound.
 
-    ``trained_on`` are the codes that the GPT was trained on.
+    In a corpus of words with enough phones, it is also judged by its phones. ``trained_on`` are the codes that the GPT
+    was trained on.
     """
     tests, embedded = settings.zerospeech, settings.embedded
     cache, seed = session.store.root / SYNTHESISED, settings.lm.fit.seed
     pairs = spoken_pairs(session, tokens, trained_on, model, tests, embedded=embedded, cache=cache, seed=seed)
+    entries = replace(entries, spoken_pairs=pairs)
+    if tests.consistency:
+        changed = consistency(session, tokens, trained_on, model, tests, embedded=embedded, cache=cache, seed=seed)
+        entries = replace(entries, consistency=changed)
     if embedded.sentences:
-        return pairs, None
+        return entries
     phones = abx(session, tokens, model, tests, embedded=embedded, cache=cache, seed=seed)
     if not phones.read_json(ERRORS)["pairs"]:
         session.terminal.say(
             "notice    ABX is left out: no two phones stand between the same neighbours in two voices. It needs "
             "zerospeech.voices=2 or more, and codes that are shorter than most phones"
         )
-        return pairs, None
-    return pairs, phones
+        return entries
+    return replace(entries, abx=phones)

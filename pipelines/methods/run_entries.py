@@ -27,6 +27,7 @@ class RunEntries:
     merges: Entry | None = None  # of codes, which the language model reads as one token
     lm: Entry | None = None
     spoken_pairs: Entry | None = None
+    consistency: Entry | None = None
     abx: Entry | None = None
     code_table: Entry | None = None
     methods: tuple[Made, ...] = ()  # of the comparison
@@ -81,7 +82,7 @@ class RunEntries:
             add("", self.rates.together)
         add("", self.views)
         add_unlabelled((each.codes, each.views) for each in self.unlabelled)
-        add("", self.merges, self.lm, self.spoken_pairs, self.abx, self.code_table)
+        add("", self.merges, self.lm, self.spoken_pairs, self.consistency, self.abx, self.code_table)
         for made in self.methods:
             add_unlabelled(made.unlabelled)
             add("", *made.trained)

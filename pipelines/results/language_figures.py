@@ -30,11 +30,12 @@ from pipelines.settings.run import RunSettings
 from pipelines.stages.next_sample import NEXT_SAMPLE, SAMPLE_SOUNDS, SCORES
 from pipelines.stages.options import JudgeName, RatesConfig
 from pipelines.stages.playback import JUDGES
-from pipelines.stages.zerospeech import ERRORS, MODELS, PAIRS
+from pipelines.stages.zerospeech import CONSISTENCY, ERRORS, MODELS, PAIRS
 from pipelines.store.store import CURVE, Entry
 from tokenizer.config import SavedTokenizer
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Manifest
+from wordless.audio.recordings.spoken_pairs import CHANGES
 from wordless.base.json_values import read_object
 from wordless.base.saved_models import CONFIG
 
@@ -52,6 +53,14 @@ def language_tests(made: Made, config: ProbeConfig) -> tuple[Section, list[Figur
         tests["pairs"] = {name: first[name] for name in ("test", "pairs", "voices", "example")}
         tests["pairs"]["items"] = len(first["items"])
         figures += pair_figures(judged, _test_row(spoken, first["test"]), config)
+    consistent = {place: each.consistency for place, each in made.items() if each.consistency is not None}
+    if judged := {place: entry.read_json(CONSISTENCY) for place, entry in consistent.items()}:
+        first = next(iter(judged.values()))
+        tests["consistency"] = {name: first[name] for name in ("texts", "pairs", "voices", "example")}
+        for change in CHANGES:
+            row = replace(_test_row(consistent, f"consistency_{change}"), protocol=None)
+            each_change = {place: cast(Row, each["tests"])[change] for place, each in judged.items()}
+            figures += pair_figures(each_change, row, config, gap=f"{row.name}_difference")
     discriminated = {place: each.abx for place, each in made.items() if each.abx is not None}
     if judged := {place: entry.read_json(ERRORS) for place, entry in discriminated.items()}:
         first = next(iter(judged.values()))
@@ -68,11 +77,11 @@ def _test_row(entries: Mapping[tuple[str, int], Entry], name: str) -> Figure:
     return replace(row, seeds=seeds)
 
 
-def pair_figures(judged: Judged, row: Figure, config: ProbeConfig) -> Iterator[Figure]:
+def pair_figures(judged: Judged, row: Figure, config: ProbeConfig, *, gap: str = "difference") -> Iterator[Figure]:
     """Average the accuracy of each item over trainings; the interval resamples items.
 
     All items have the same voices, so the interval says what other words or sentences would give, not other voices.
-    The first model is compared with each other on the same resampled items.
+    The first model is compared with each other on the same resampled items; ``gap`` names these figures.
     """
     accuracies = {place: each["accuracies"] for place, each in judged.items()}
     outcome = _mean_of_trainings([*accuracies.values()], MODELS)
@@ -80,7 +89,7 @@ def pair_figures(judged: Judged, row: Figure, config: ProbeConfig) -> Iterator[F
     yield from _of_test(accuracies, MODELS, outcome, draws, row, config)
     for number, other in enumerate(MODELS[1:], 1):
         found = difference(measure(outcome), draws, 0, number, confidence=config.confidence)
-        pair = replace(row, name="difference", of=MODELS[0], against=other, value=found.value, p=found.p)
+        pair = replace(row, name=gap, of=MODELS[0], against=other, value=found.value, p=found.p)
         yield replace(pair, low=found.low, high=found.high)
 
 

@@ -35,7 +35,7 @@ from tokenizer.options import MOST_RATES, AutoencoderConfig, HealthConfig, Patch
 from vocoder.options import CropsConfig, WaveNetConfig
 from vocoder.sampling import EngineChoice, SoundOptions
 from wordless.audio.options import Convolutions, SpectrogramConfig, require_ranges
-from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig
+from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, order_pairs
 from wordless.audio.recordings.manifest import Split
 from wordless.base.errors import InputError, within
 from wordless.base.options import Options, option
@@ -497,6 +497,13 @@ class ZerospeechConfig(Options):
         least=1,
         most=500,
     )
+    consistency: int = option(
+        10,
+        "number of texts of the tests of consistency, whose wrong sounds change speaker, gender, pitch or background "
+        "within the text; 0: none",
+        least=0,
+        most=100,
+    )
     seed: int = option(0, "seed of the speeds and pitches", least=0, most=MAX_SEED)
 
     def require_unheard(self, embedded: EmbeddedConfig) -> None:
@@ -526,6 +533,16 @@ class ZerospeechConfig(Options):
             rule = "made-up words need more words to be made of"
             raise InputError(option="embedded.words", value=embedded.words, rule=rule)
         return found
+
+    def texts(self, embedded: EmbeddedConfig) -> list[tuple[str, str]]:
+        """List the texts of the tests of consistency in two parts: held-out sentences, or two words."""
+        if embedded.sentences:
+            sentences = [" ".join(sentence.words) for sentence, _ in order_pairs(self.consistency)]
+            halves = (text.split() for text in sentences)
+            return [(" ".join(words[:3]), " ".join(words[3:])) for words in halves]
+        words = WORDS[: embedded.words]
+        numbers = [number % len(words) for number in range(self.consistency)]
+        return [(words[number], words[(number + 1) % len(words)]) for number in numbers]
 
 
 @dataclass(frozen=True, kw_only=True)

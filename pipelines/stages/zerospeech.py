@@ -19,7 +19,7 @@ from lm.judging.scores import Scorer, item_accuracies, mean_log_probability
 from lm.model import LanguageModel
 from pipelines.stages.options import ZerospeechConfig
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, write_json
+from pipelines.store.store import Entry, Recipe, other_options, write_json
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import read_codes
@@ -27,7 +27,13 @@ from tokenizer.signals import quantised_vectors
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import EmbeddedConfig, read_phones, speak, speech_folder
-from wordless.audio.recordings.spoken_pairs import SpokenPairs
+from wordless.audio.recordings.spoken_pairs import (
+    CHANGES,
+    JoinedSound,
+    SpokenPairs,
+    consistency_pairs,
+    joined_sound,
+)
 from wordless.base.text import counted
 from wordless.base.threads import one_thread
 
@@ -60,7 +66,7 @@ def spoken_pairs(
     phones = test == "spot_the_word"
     folder = speech_folder(asked.utterances, cache, seed=config.seed, phones=phones)
     inputs = {"tokenizer": tokens, "lm": model_entry, "utterances": folder.name, "codes": trained_on}
-    options = {"zerospeech": config, "test": test, "lm": {"fit": {"seed": seed}}}
+    options = {"zerospeech": other_options(config, "consistency"), "test": test, "lm": {"fit": {"seed": seed}}}
     recipe = Recipe("spoken_pairs", 1, config=options, inputs=inputs)
 
     @one_thread()
@@ -83,6 +89,63 @@ def spoken_pairs(
 def _describe(test: Test, asked: SpokenPairs) -> dict[str, object]:
     first, voices = asked.pairs[0], {pair.voice for pair in asked.pairs}
     return {"test": test, "voices": len(voices), "pairs": len(asked.pairs), "example": [first.item, first.other]}
+
+
+CONSISTENCY = "consistency.json"
+NOISE_SNR = 10.0  # dB, of the sounds with a background
+
+
+def consistency(
+    session: Session,
+    tokens: Entry,
+    trained_on: Sequence[Entry],
+    model_entry: Entry,
+    config: ZerospeechConfig,
+    *,
+    embedded: EmbeddedConfig,
+    cache: Path,
+    seed: int,
+) -> Entry:
+    """Judge language models by sounds that change within a text, and by those that do not: ``consistency.json``.
+
+    It has the accuracy of each text by each model, for each change of `CHANGES`. The voices are the first of the
+    built-in corpus. The arguments are those of `spoken_pairs`.
+    """
+    texts = config.texts(embedded)
+    pairs, asked = consistency_pairs(texts, voices=min(config.voices, embedded.voices), seed=config.seed)
+    folder = speech_folder(asked, cache, seed=config.seed)
+    inputs = {"tokenizer": tokens, "lm": model_entry, "utterances": folder.name, "codes": trained_on}
+    options = {"noise_snr": NOISE_SNR, "lm": {"fit": {"seed": seed}}}
+    recipe = Recipe(CONSISTENCY.removesuffix(".json"), 1, config=options, inputs=inputs)
+
+    @one_thread()
+    def make(partial: Path) -> None:
+        speak(asked, cache, seed=config.seed)
+        tokenizer = Tokenizer.from_pretrained(tokens.folder, device=str(session.gang.device))
+        rate, channel = tokenizer.config.audio.sample_rate, tokenizer.config.audio.channel
+        models = _models(session, trained_on, model_entry, seed=seed)
+        scores: dict[JoinedSound, dict[str, float]] = {}
+        sounds = dict.fromkeys(sound for pair in pairs for sound in (pair.right, pair.wrong))
+        with session.terminal.working("encoding", len(sounds), "utterances") as progress:
+            for done, sound in enumerate(sounds, 1):
+                first, second = (read(folder / file, rate, channel=channel).samples for file in sound.files)
+                samples = joined_sound(first, second, sound.noises, snr=NOISE_SNR, seed=sound.seed)
+                codes = tokenizer.encode(samples, rate)
+                scores[sound] = {name: mean_log_probability(model, codes) for name, model in models.items()}
+                progress.advance_to(done)
+        record: dict[str, object] = {}
+        for change in CHANGES:
+            found = [pair for pair in pairs if pair.change == change]
+            accuracies = {}
+            for name in models:
+                named = {sound: each[name] for sound, each in scores.items()}
+                items, shares = item_accuracies(named, [(pair.item, pair.right, pair.wrong) for pair in found])
+                accuracies[name] = shares.tolist()
+            record[change] = {"items": items, "accuracies": accuracies}
+        about = {"texts": len({*texts}), "voices": len({each.voice for each in asked}), "example": [*texts[0]]}
+        write_json(partial / CONSISTENCY, {**about, "pairs": len(pairs) // len(CHANGES), "tests": record})
+
+    return session.obtain(recipe, f"consistency: {len(pairs)} pairs of sounds", make, files=[CONSISTENCY])
 
 
 def encode_utterances(session: Session, tokens: Entry, folder: Path, files: Sequence[str]) -> dict[str, Codes]:
@@ -131,7 +194,8 @@ def abx(
     asked = config.pairs(embedded).utterances
     folder = speech_folder(asked, cache, seed=config.seed, phones=True)
     inputs = {"tokenizer": tokens, "lm": model_entry, "utterances": folder.name}
-    recipe = Recipe("abx", 1, config={"zerospeech": config, "lm": {"fit": {"seed": seed}}}, inputs=inputs)
+    options = {"zerospeech": other_options(config, "consistency"), "lm": {"fit": {"seed": seed}}}
+    recipe = Recipe("abx", 1, config=options, inputs=inputs)
 
     @one_thread()
     def make(partial: Path) -> None:

@@ -19,18 +19,20 @@ from pipelines.results.language_figures import abx_figures, pair_figures
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings, run_settings
 from pipelines.stages.options import ZerospeechConfig
-from pipelines.stages.zerospeech import MODELS, abx, spoken_pairs
+from pipelines.stages.zerospeech import MODELS, abx, consistency, spoken_pairs
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import SLOTS, EmbeddedConfig, speak
+from wordless.audio.recordings.spoken_pairs import CHANGES, JoinedSound, consistency_pairs
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone
 
-WORDS = ("stages=[zerospeech,report]", "zerospeech.voices=2", "zerospeech.rounds=1")
+WORDS = ("stages=[zerospeech,report]", "zerospeech.voices=2", "zerospeech.rounds=1", "zerospeech.consistency=1")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,28 @@ def test_phones_are_told_apart_by_codes_and_layers(finished_run: FinishedRun, ju
     assert (found["phones"], found["pairs"], found["voices"]) == (2, 1, 2)  # z and w before the same vowel
 
 
+def test_the_gpt_is_asked_about_sounds_that_change(finished_run: FinishedRun, judged: Path) -> None:
+    """Four voices say one text in two parts; the oracle scores the sounds of another gender one by one."""
+    found = json.loads((judged / "results.json").read_text())["zerospeech"]["consistency"]
+    assert (found["texts"], found["pairs"], found["voices"]) == (1, 4, 4)
+    config, embedded = ZerospeechConfig(voices=2, consistency=1), EmbeddedConfig(voices=5, words=2)
+    pairs, utterances = consistency_pairs(config.texts(embedded), voices=2, seed=0)
+    spoken = speak(utterances, judged.parent / "store/embedded", seed=0)
+    tokenizer = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
+    gpt, rate = LanguageModel.from_pretrained(finished_run.folder / "lm"), tokenizer.format.sample_rate
+
+    def score(sound: JoinedSound) -> float:
+        samples = np.concatenate([read(spoken / file, rate).samples for file in sound.files])
+        return float(gpt.log_probabilities(tokenizer.encode(samples, rate)).mean())
+
+    figures = read_results(judged)["figures"]
+    right = [score(pair.right) > score(pair.wrong) for pair in pairs if pair.change == "gender"]
+    (row, *_) = figures.where(stage="zerospeech", name="consistency_gender", of="gpt")
+    assert row.value == pytest.approx(np.mean(right))
+    for change in CHANGES:
+        assert {each.of for each in figures.where(name=f"consistency_{change}")} == {*MODELS}
+
+
 def test_figures_and_report_show_the_test(judged: Path) -> None:
     figures = json.loads((judged / "results.json").read_text())["figures"]
     rows = [row for row in figures if row["stage"] == "zerospeech"]
@@ -84,7 +108,12 @@ def test_figures_and_report_show_the_test(judged: Path) -> None:
 def test_sentences_are_tested_by_their_word_order(tmp_path: Path) -> None:
     """The default corpus in small: its GPT prefers the sentences that the oracle finds more probable, one by one."""
     words = ("embedded.words=null", "embedded.takes=null", "embedded.voices=5", "embedded.sentences=4")
-    tests = ("zerospeech.voices=2", "zerospeech.sentences=3", "stages=[tokenizer,lm,zerospeech,report]")
+    tests = (
+        "zerospeech.voices=2",
+        "zerospeech.sentences=3",
+        "zerospeech.consistency=0",
+        "stages=[tokenizer,lm,zerospeech,report]",
+    )
     assert run(tmp_path / "store", tmp_path / "run", *words, *tests) == 0
     content = json.loads((tmp_path / "run/results.json").read_text())
     found = content["zerospeech"]["pairs"]
@@ -104,7 +133,7 @@ def test_sentences_are_tested_by_their_word_order(tmp_path: Path) -> None:
     assert "6 pairs" in (tmp_path / "run/report.html").read_text().partition("</header>")[0]
 
 
-@pytest.mark.parametrize("stage", [spoken_pairs, abx])
+@pytest.mark.parametrize("stage", [spoken_pairs, consistency, abx])
 def test_a_look_up_of_the_tests_speaks_nothing(stage: Callable[..., Entry], tmp_path: Path) -> None:
     session = Session(
         store=Store(tmp_path / "store"),
@@ -115,7 +144,7 @@ def test_a_look_up_of_the_tests_speaks_nothing(stage: Callable[..., Entry], tmp_
     )
     tokens, lm = (Entry(stage=name, key=name, folder=tmp_path / name, reused=False) for name in ("tokenizer", "lm"))
     config, embedded = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=3, seed=0), EmbeddedConfig(words=2)
-    trained_on: list[list[Entry]] = [[]] if stage is spoken_pairs else []
+    trained_on: list[list[Entry]] = [] if stage is abx else [[]]
 
     def find(session: Session) -> Entry:
         return stage(session, tokens, *trained_on, lm, config, embedded=embedded, cache=tmp_path / "speech", seed=0)
@@ -201,7 +230,7 @@ def test_wrong_options_are_refused(name: str) -> None:
 
 
 def test_one_voice_is_asked_for_words_but_not_for_phones(finished_run: FinishedRun, tmp_path: Path) -> None:
-    words = ("stages=[zerospeech]", "zerospeech.voices=1", "zerospeech.rounds=1")
+    words = ("stages=[zerospeech]", "zerospeech.voices=1", "zerospeech.rounds=1", "zerospeech.consistency=0")
     shutil.copytree(finished_run.store, tmp_path / "store")
     assert run(tmp_path / "store", tmp_path / "run", *words) == 0
     assert {*json.loads((tmp_path / "run/results.json").read_text())["zerospeech"]} == {"pairs"}

@@ -3,18 +3,26 @@
 Both utterances of a pair have the same voice, speed and pitch. The words are those of the embedded corpus, spoken by
 its last voices, which a corpus with fewer voices does not have. The pairs follow ZeroSpeech 2021's tests sWUGGY (spot
 the word) and sBLIMP (acceptability) in small: Nguyen et al. 2020, arXiv:2011.11588.
+
+A pair of `consistency_pairs` differs in the sound, as in SALMon (Maimon et al. 2024, arXiv:2409.07437): two parts of a
+text are joined, and in the wrong sound the second part has another speaker, gender, pitch or background.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from typing import Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from wordless.audio.recordings.embedded import VOICES, WORDS, Utterance, order_pairs, transcribe, utterance
 
 STRESS = ("'", ",")  # that begin the name of a stressed vowel
 Phonemes = tuple[str, ...]
+FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +89,98 @@ def sentence_pairs(voices: Sequence[int], *, count: int, seed: int) -> SpokenPai
             pair = {"item": sentence.text, "other": exchanged.text, "voice": VOICES[voice]}
             pairs.append(SpokenPair(**pair, right=right.file, wrong=wrong.file))
     return SpokenPairs(pairs=tuple(pairs), utterances=tuple(spoken))
+
+
+Change = Literal["speaker", "gender", "pitch", "background"]  # between the parts of the wrong sound
+CHANGES: tuple[Change, ...] = get_args(Change)
+Noise = Literal["white", "brown"]
+FEWEST_VOICES, MOST_VOICES = 4, 28  # two women and two men at least; as long as women and men alternate in `VOICES`
+LOW, HIGH = 30, 70  # pitches of eSpeak, the ends of the corpus's range
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinedSound:
+    """Two parts of a text, one after the other."""
+
+    files: tuple[str, str]
+    noises: tuple[Noise, Noise] | None = None  # behind each part; None: silence
+    seed: int = 0  # of the noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsistencyPair:
+    """A sound that stays the same, and one that changes between the parts of the same text."""
+
+    change: Change
+    item: str  # the text
+    right: JoinedSound
+    wrong: JoinedSound
+
+
+def consistency_pairs(
+    texts: Sequence[tuple[str, str]], *, voices: int, seed: int
+) -> tuple[tuple[ConsistencyPair, ...], tuple[Utterance, ...]]:
+    """Pair sounds of all texts, in two parts each, by the first ``voices`` voices; return all utterances, too.
+
+    Over all voices and texts, the second parts of the wrong sounds are about as often of each voice, pitch and noise as
+    those of the right sounds. So the second part alone does not tell which sound is right.
+    """
+    voices = min(max(voices, FEWEST_VOICES), MOST_VOICES) // 2 * 2
+    spoken: dict[str, Utterance] = {}
+
+    def speak(part: int, number: int, by: int, *, speed: int, pitch: int) -> str:
+        name = f"text{number}-{part}_{VOICES[by]}_{speed}-{pitch}"
+        text = texts[number][part]
+        spoken[f"{name}.wav"] = Utterance(file=f"{name}.wav", text=text, voice=VOICES[by], speed=speed, pitch=pitch)
+        return f"{name}.wav"
+
+    pairs: list[ConsistencyPair] = []
+    for voice, number in product(range(voices), range(len(texts))):
+        speed = utterance("", "", voice, place=number, seed=seed).speed
+        pitch = LOW if (voice // 2 + number) % 2 else HIGH
+        first = speak(0, number, voice, speed=speed, pitch=pitch)
+        same = JoinedSound(files=(first, speak(1, number, voice, speed=speed, pitch=pitch)))
+        others: dict[Change, str] = {  # women have even numbers, men odd ones
+            "speaker": speak(1, number, (voice + 2) % voices, speed=speed, pitch=pitch),
+            "gender": speak(1, number, voice ^ 1, speed=speed, pitch=pitch),
+            "pitch": speak(1, number, voice, speed=speed, pitch=LOW + HIGH - pitch),
+        }
+        sounds: dict[Change, tuple[JoinedSound, JoinedSound]] = {
+            change: (same, JoinedSound(files=(first, second))) for change, second in others.items()
+        }
+        one, other = (("white", "brown"), ("brown", "white"))[(voice + number) % 2]
+        behind = partial(replace, same, seed=len(pairs))
+        sounds["background"] = behind(noises=(one, one)), behind(noises=(one, other))
+        item = " ".join(texts[number])
+        pairs += [
+            ConsistencyPair(change=change, item=item, right=right, wrong=wrong)
+            for change, (right, wrong) in sounds.items()
+        ]
+    return tuple(pairs), tuple(spoken.values())
+
+
+def joined_sound(
+    first: FloatArray, second: FloatArray, noises: tuple[Noise, Noise] | None, *, snr: float, seed: int
+) -> FloatArray:
+    """Join the samples of two parts, with noise behind each that is ``snr`` dB softer than both parts together."""
+    clean = np.concatenate([first, second])
+    if noises is None:
+        return clean
+    white = np.random.default_rng(seed).standard_normal(len(clean))
+    colours = {noise: _coloured(white, noise) for noise in dict.fromkeys(noises)}
+    behind = np.concatenate([colours[noises[0]][: len(first)], colours[noises[1]][len(first) :]])
+    level = np.sqrt(np.square(clean, dtype=np.float64).mean()) * 10 ** (-snr / 20)
+    return np.asarray(clean + level * behind, np.float32)
+
+
+def _coloured(white: npt.NDArray[np.float64], noise: Noise) -> npt.NDArray[np.float64]:
+    """Turn white noise into noise of a colour, of mean power 1; brown noise falls by 6 dB per octave."""
+    spectrum = np.fft.rfft(white)
+    if noise == "brown":
+        spectrum /= np.maximum(np.arange(len(spectrum)), 1)
+        spectrum[0] = 0
+    coloured = np.fft.irfft(spectrum, len(white))
+    return np.asarray(coloured / np.sqrt(np.square(coloured).mean()))
 
 
 def made_up_words(
