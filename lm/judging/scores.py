@@ -8,7 +8,8 @@ Items are what a bootstrap resamples, since the pairs of an item are not indepen
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lm.model import LanguageModel
-from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
+from tokenizer.codes import Codes, CodesFormat, IntArray, join_codes, require_same_codebook
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
 
@@ -136,27 +137,45 @@ def diversity(
     prompts: Sequence[Codes | None],
     codes: Sequence[Codes],
     recoded: Sequence[Codes],
+    *,
+    other: Scorer | None = None,
 ) -> dict[str, float | None]:
-    """Compute distinct n-grams of generated codes, and the model's perplexity of them and of the codes of their sound.
+    """Compute how varied generated codes are, and the perplexity of the codes and of those of their sound.
 
-    ``recoded`` are the codes of the generated sounds: their perplexity says how plausible they are to the model. Of
-    codes at several rates, n-grams are those of the finest, and the perplexity is that of all codes of a finest step.
+    ``recoded`` are the codes of the generated sounds: their perplexity says how plausible they are to the model.
+    ``other`` is a model of the finest codes that did not generate them. Of codes at several rates, n-grams are those
+    of the finest, and the model's perplexity is that of all codes of a finest step.
     """
-    finest = [each.finest.values for each in codes]
     return {
-        **{f"distinct_{n}": distinct_ngrams(finest, n) for n in NGRAMS},
-        "perplexity": _perplexity_after(model, prompts, codes),
-        "recoded_perplexity": _perplexity_after(model, prompts, recoded),
+        **{f"distinct_{n}": distinct_ngrams([each.finest.values for each in codes], n) for n in NGRAMS},
+        **plausibility([prompt and prompt.finest for prompt in prompts], [each.finest for each in codes], other=other),
+        "perplexity": _perplexity_after(model.log_probabilities_after, prompts, codes),
+        "recoded_perplexity": _perplexity_after(model.log_probabilities_after, prompts, recoded),
     }
 
 
-def _perplexity_after(model: LanguageModel, prompts: Sequence[Codes | None], codes: Sequence[Codes]) -> float | None:
-    found = [
-        model.log_probabilities_after(prompt, each)
-        for prompt, each in zip(prompts, codes, strict=True)
-        if len(each.values)
-    ]
-    return perplexity_of(found)
+def plausibility(
+    prompts: Sequence[Codes | None], codes: Sequence[Codes], *, other: Scorer | None
+) -> dict[str, float | None]:
+    """Compute auto-BLEU of codes that follow prompts, and their perplexity under a model that did not generate them."""
+
+    def after(prompt: Codes | None, more: Codes) -> npt.NDArray[np.floating]:
+        assert other is not None, "asked for below"
+        whole = more if prompt is None else join_codes(prompt, more)
+        return other.log_probabilities(whole)[len(whole.values) - len(more.values) :]
+
+    return {
+        "auto_bleu": auto_bleu([each.values for each in codes]),
+        "other_perplexity": None if other is None else _perplexity_after(after, prompts, codes),
+    }
+
+
+def _perplexity_after(
+    after: Callable[[Codes | None, Codes], npt.NDArray[np.floating]],
+    prompts: Sequence[Codes | None],
+    codes: Sequence[Codes],
+) -> float | None:
+    return perplexity_of([after(prompt, each) for prompt, each in zip(prompts, codes, strict=True) if len(each.values)])
 
 
 def distinct_ngrams(sequences: Sequence[IntArray], n: int, *, at_most: int | None = None) -> float | None:
@@ -169,6 +188,27 @@ def distinct_ngrams(sequences: Sequence[IntArray], n: int, *, at_most: int | Non
     found = [tuple(each[start : start + n].ravel()) for each in sequences for start in range(len(each) - n + 1)]
     found = found[:at_most]
     return len(set(found)) / len(found) if found else None
+
+
+AUTO_BLEU = (1, 2)  # lengths of the n-grams
+
+
+def auto_bleu(sequences: Sequence[IntArray]) -> float | None:
+    """Compute how much sequences ``(time, streams)`` repeat themselves (Lakhotia et al. 2021, arXiv:2102.01192).
+
+    The auto-BLEU of one sequence and n is the share of its n-grams that occur in it once more. The result is the
+    geometric mean of the means over all sequences for `AUTO_BLEU`; None if no sequence has two time steps.
+    """
+    means = []
+    for n in AUTO_BLEU:
+        shares = []
+        for each in sequences:
+            counts = Counter(tuple(each[start : start + n].ravel()) for start in range(len(each) - n + 1))
+            if counts:
+                shares.append(sum(count for count in counts.values() if count > 1) / counts.total())
+        means.append(float(np.mean(shares)) if shares else None)
+    known = [mean for mean in means if mean is not None]
+    return math.prod(known) ** (1 / len(known)) if len(known) == len(means) else None
 
 
 def perplexity_of(log_probabilities: Sequence[np.ndarray]) -> float | None:

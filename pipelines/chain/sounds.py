@@ -55,9 +55,9 @@ def make_sounds(session: Session, manifest: Manifest, settings: RunSettings, ent
     playback, entries = make_vocoder(session, manifest, settings, entries)
     entries = measure_sounds(playback, entries)
     if entries.rates is None:
-        sounds = listening(playback, entries.lm)
+        sounds = listening(playback, entries.lm, coded=entries.finest.codes)
     else:
-        sounds = listening(playback, entries.rates.together, entries.rate_tokenizer)
+        sounds = listening(playback, entries.rates.together, entries.rate_tokenizer, coded=entries.finest.codes)
     return _recognise(playback, settings, replace(entries, listening=sounds))
 
 

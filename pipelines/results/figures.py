@@ -174,6 +174,8 @@ _OTHERS = (
     Measure(name="recoded_perplexity", unit="codes", title="perplexity of the re-encoded sound"),
     Measure(name="coded_bits_per_second", unit="bit/s"),
     Measure(name="bits_per_real_second", unit="bit/s"),
+    Measure(name="other_perplexity", unit="codes", title="perplexity under frequencies of pairs of codes"),
+    Measure(name="auto_bleu", title="auto-BLEU, how much a sound repeats its codes and pairs"),
     Measure(name="distinct_1", title="different codes"),
     Measure(name="distinct_2", title="different pairs"),
     Measure(name="distinct_3", title="different triples"),

@@ -172,6 +172,10 @@ def _of_language(entry: Entry, config: ProbeConfig, shared: Row) -> Iterator[Fig
         for name, value in row.items():
             if name not in ("of", "temperature", "sounds") and value is not None:
                 yield Figure(name=name, of=f"{row['of']}@{row['temperature']:g}", value=value, **shared)
+    record: Row = entry.read_json(LISTENING)
+    for name, value in record.get("originals", {}).items():
+        if value is not None:
+            yield Figure(name=name, of=ORIGINAL, value=value, **shared)
 
 
 def _clip_means(rows: Sequence[Row], name: str) -> list[float]:

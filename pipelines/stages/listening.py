@@ -7,13 +7,15 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from lm.generation import Sampling
-from lm.judging.scores import diversity
+from lm.judging.ngrams import Bigram, fit_bigram
+from lm.judging.scores import diversity, plausibility
 from lm.model import LanguageModel
 from pipelines.stages.options import ListeningConfig
 from pipelines.stages.playback import Playback, excerpt_row, wav_name
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, other_options, write_json
 from tokenizer.codes import Codes
+from tokenizer.parquet import read_codes
 from tokenizer.signals import pictures
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
@@ -27,15 +29,19 @@ LISTENING = "listening.json"
 PICTURES = "pictures.safetensors"
 
 
-def listening(playback: Playback, model: Entry | None, rates: Entry | None = None) -> Entry:
+def listening(
+    playback: Playback, model: Entry | None, rates: Entry | None = None, *, coded: Entry | None = None
+) -> Entry:
     """Make WAV files, their figures and spectrograms; with a language model, also its sounds.
 
-    ``rates`` is the tokenizer of a model of several rates.
+    ``rates`` is the tokenizer of a model of several rates. ``coded`` has the finest codes of all clips, from which
+    pairs of codes are counted; their frequencies judge the model's sounds.
     """
     session, config = playback.session, playback.config
     clips = playback.choose_long(config.clips)
     options = other_options(config, "judged_clips", "judge", "engine")
-    recipe = playback.recipe("listening", 10, clips, options, lm=model, rates=rates)
+    judging = {} if model is None or coded is None else {"codes": coded}
+    recipe = playback.recipe("listening", 11, clips, options, lm=model, rates=rates, **judging)
 
     def make(folder: Path) -> None:
         tokenizer, syntheses = playback.open()
@@ -52,7 +58,10 @@ def listening(playback: Playback, model: Entry | None, rates: Entry | None = Non
                 sounds["prompt"] = [prompt.waveform for prompt in prompts]
                 voiced = [(clip.name, prompt, clip.group) for prompt, clip in zip(prompts, clips, strict=True)]
                 wavenet = syntheses[WAVENET.key]
-                generated = language_sounds(session, folder, coder, wavenet, model.folder, voiced, config)
+                other = None if coded is None else _bigram(coded)
+                generated = language_sounds(session, folder, coder, wavenet, model.folder, voiced, config, other=other)
+                if other is not None:
+                    generated["originals"] = _originals(prompts, codes, other)
         for kind, waveforms in sounds.items():
             for number, waveform in enumerate(waveforms):
                 waveform.write(folder / wav_name(number, kind))
@@ -66,6 +75,21 @@ def listening(playback: Playback, model: Entry | None, rates: Entry | None = Non
 
     files = ["*.wav", PICTURES, LISTENING]
     return session.obtain(recipe, f"{len(clips)} test clips decoded and continued", make, files=files)
+
+
+def _bigram(coded: Entry) -> Bigram:
+    """Count pairs of codes in training clips; validation clips choose the smoothing."""
+    clips = read_codes(coded.folder)[1]
+    train, validation = ([clip.codes for clip in clips if clip.split == split] for split in ("train", "validation"))
+    return fit_bigram(train, validation)
+
+
+def _originals(prompts: Sequence[Prompt], codes: Sequence[Codes], other: Bigram) -> dict[str, float | None]:
+    """Measure what follows the prompts in the recordings, as generated codes are measured."""
+    starts = [min(len(prompt.finest.codes.values), len(own.values)) for prompt, own in zip(prompts, codes, strict=True)]
+    before = [own.crop(0, start) for own, start in zip(codes, starts, strict=True)]
+    after = [own.crop(start, len(own.values)) for own, start in zip(codes, starts, strict=True)]
+    return plausibility(before, after, other=other)
 
 
 def _figures(
@@ -125,10 +149,12 @@ def language_sounds(
     model_folder: Path,
     prompts: Sequence[tuple[str, Prompt, str | None]],
     config: ListeningConfig,
+    *,
+    other: Bigram | None = None,
 ) -> dict[str, object]:
     """Write WAV files into ``folder``; return a row for each (``said``), and their diversity (``diversity``).
 
-    Each prompt comes with the name of its clip, and the group whose voice continues it.
+    Each prompt comes with the name of its clip, and the group whose voice continues it. ``other`` judges the codes.
     """
     model = LanguageModel.from_pretrained(model_folder, device=str(session.gang.device))
     rows = [row for value in config.temperatures for row in _generate(model, prompts, config, temperature=value)]
@@ -146,7 +172,7 @@ def language_sounds(
         start = len(row.prompt.codes.values) if row.prompt else 0
         again.append(tokenizer.encode(sound).crop(start, start + len(row.codes.values)))  # its new part
     said = [_describe(*each) for each in zip(rows, new, again, strict=True)]
-    return {"said": said, "diversity": _diversity(model, rows, again)}
+    return {"said": said, "diversity": _diversity(model, rows, again, other)}
 
 
 def _generate(
@@ -183,7 +209,9 @@ def _describe(row: _Generated, new: Waveform, again: Codes) -> dict[str, object]
     return {**about, "figures": figures}
 
 
-def _diversity(model: LanguageModel, rows: Sequence[_Generated], again: Sequence[Codes]) -> list[dict[str, object]]:
+def _diversity(
+    model: LanguageModel, rows: Sequence[_Generated], again: Sequence[Codes], other: Bigram | None
+) -> list[dict[str, object]]:
     sets: dict[tuple[str, float], list[int]] = {}
     for number, row in enumerate(rows):
         sets.setdefault((row.kind, row.temperature), []).append(number)
@@ -191,6 +219,6 @@ def _diversity(model: LanguageModel, rows: Sequence[_Generated], again: Sequence
     for (kind, temperature), numbers in sets.items():
         prompts = [prompt.codes if (prompt := rows[number].prompt) else None for number in numbers]
         new, encoded = [rows[number].codes for number in numbers], [again[number] for number in numbers]
-        own = diversity(model, prompts, new, encoded)
+        own = diversity(model, prompts, new, encoded, other=other)
         figures.append({"of": kind, "temperature": temperature, "sounds": len(numbers), **own})
     return figures

@@ -8,12 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lm.judging.ngrams import fit_bigram
 from lm.judging.scores import (
+    auto_bleu,
     bits_per_second,
     distinct_ngrams,
     item_accuracies,
     mean_log_probability,
     perplexity_of,
+    plausibility,
     score,
     unigram_perplexity,
 )
@@ -117,6 +120,25 @@ def test_counts_what_is_said_twice_in_one_sequence_or_in_two() -> None:
     assert distinct_ngrams([codes(1, 2, 1, 2)], 2) == pytest.approx(2 / 3)
     assert distinct_ngrams([codes(1, 2, 3), codes(1, 2, 3)], 3) == 0.5
     assert distinct_ngrams([codes(1, 2), codes(2, 1)], 2) == 1  # none reaches from one sequence into the next
+
+
+def test_auto_bleu_counts_what_a_sequence_says_again() -> None:
+    # 1 2 1 2 3: four of five codes and two of four pairs occur once more; 4 5: nothing does
+    twice, never = codes(1, 2, 1, 2, 3), codes(4, 5)
+    assert auto_bleu([twice]) == pytest.approx(math.sqrt(4 / 5 * 2 / 4))
+    assert auto_bleu([twice, never]) == pytest.approx(math.sqrt(4 / 10 * 2 / 8))
+    assert auto_bleu([never, never]) == 0  # repeats in other sequences do not count
+    assert auto_bleu([codes(1)]) is None
+    assert auto_bleu([]) is None
+
+
+def test_another_model_judges_a_continuation_after_its_prompt() -> None:
+    train = [random_codes(40, seed=seed) for seed in range(3)]
+    other, whole = fit_bigram(train, train[:1]), random_codes(12, seed=9)
+    expected = math.exp(-float(other.log_probabilities(whole)[5:].mean()))
+    found = plausibility([whole.crop(0, 5)], [whole.crop(5, 12)], other=other)
+    assert found["other_perplexity"] == pytest.approx(expected)
+    assert plausibility([None], [whole], other=None)["other_perplexity"] is None
 
 
 def test_a_step_is_all_its_streams() -> None:

@@ -59,7 +59,7 @@ NAMES = {
     "vocoder": (
         "bits_per_sample label_accuracy mel_cepstral_distortion log_mel_distance voicing_error code_agreement clipping "
         "silence runaway_clips silent_clips clipped_clips distinct_1 perplexity recoded_perplexity stoi_clips "
-        "periodicity"
+        "periodicity auto_bleu other_perplexity"
     ),
 }
 LAYERS = ("", "/layer_1", "/layer_2", "/all_layers")
