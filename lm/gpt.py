@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lm.options import GPTConfig
 from lm.tokens import ConditionEmbedding, Conditions, Vocabulary
-from wordless.base.causal_transformer import create_causal_transformer, inner_activations
+from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
 
 if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend
@@ -109,11 +109,9 @@ class GPT(nn.Module):
         self, tokens: Tensor, conditions: Tensor | None, shares: Tensor | None = None
     ) -> tuple[Tensor, BatchLayout]:
         """Compute the first layer's inputs ``(batch, positions, model_dim)``; positions as in `decoded`."""
-        from fairseq2.nn import BatchLayout
-
         if shares is not None:
             embedded = self._embed_shares(tokens, shares)
-            return embedded, BatchLayout.of(embedded[..., 0])
+            return embedded, full_rows(embedded)
         if self.by_step:
             of_steps = None if conditions is None else conditions[:, :: self.vocabulary.streams]
             return self._embed_steps(self.vocabulary.steps(tokens), of_steps)
@@ -121,19 +119,17 @@ class GPT(nn.Module):
         # it, and the fast causal kernel needs no mask.
         if self.embed_conditions is not None:
             return self._embed_steps(tokens[..., None], conditions)
-        embedded, layout = self.transformer.decoder_frontend(tokens, BatchLayout.of(tokens))
+        embedded, layout = self.transformer.decoder_frontend(tokens, full_rows(tokens))
         return embedded, layout
 
     def _embed_steps(self, steps: Tensor, conditions: Tensor | None) -> tuple[Tensor, BatchLayout]:
         """Sum the embeddings of each time step's tokens, and those of its conditions ``(batch, time, model_dim)``."""
-        from fairseq2.nn import BatchLayout
-
         frontend = cast("TransformerEmbeddingFrontend", self.transformer.decoder_frontend)
         embedded = frontend.embed(steps).sum(2)  # (N, T, S, M) -> (N, T, M)
         if self.embed_conditions is not None:
             assert conditions is not None, "an upsampler reads coarser codes"
             embedded = embedded + self.embed_conditions(conditions)
-        return embedded if frontend.dropout is None else frontend.dropout(embedded), BatchLayout.of(steps[..., 0])
+        return embedded if frontend.dropout is None else frontend.dropout(embedded), full_rows(steps)
 
     def _embed_shares(self, tokens: Tensor, shares: Tensor) -> Tensor:
         """Average the embeddings of all codes, weighted by shares; only begin-of-sequence is read from the tokens."""

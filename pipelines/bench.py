@@ -22,18 +22,20 @@ class BenchConfig(Options):
     """Options of ``wordless bench``.
 
     encode: measures the speed on one core, the time of each part, and the speed of bare libraries in the same run
+    steps: counts what a step of each training asks of a device: operators, waits of the host, copies
     kmeans: measures k-means over points on disk beside bare FAISS
     memory: measures the peak memory of encoding a long recording and a minute, and of decoding a tenth of each
     vocoder: measures the samples per second of every engine for different numbers of clips, on one core and two, and
     those of wavenet_vocoder if it is installed (wordless[bench])
 
     examples: wordless bench encode input=recordings output=bench.json
+              wordless bench steps trainings=[gpt,simclr]
               wordless bench kmeans points=[1,4]
               wordless bench memory hours=10
               wordless bench vocoder output=vocoder.json
     """
 
-    what: Literal["encode", "kmeans", "memory", "vocoder"] = option("encode", "the benchmark")
+    what: Literal["encode", "steps", "kmeans", "memory", "vocoder"] = option("encode", "the benchmark")
     input: Path | None = option(None, "encode: a file or a folder of real recordings to measure as well")
     seconds: float = option(
         300.0, "encode: length of the synthesised recordings in seconds", least=1, most=36_000, unit="seconds"
@@ -48,12 +50,15 @@ class BenchConfig(Options):
     clips: tuple[int, ...] = option(
         (1, 4, 16, 32, 64), "vocoder: numbers of clips that are generated together", least=1, filled=True, distinct=True
     )
+    trainings: tuple[str, ...] | None = option(
+        None, "steps: names of trainings, such as [gpt,simclr]; null: all", filled=True, distinct=True
+    )
     points: tuple[float, ...] = option((1.0, 4.0), "kmeans: millions of points", above=0, filled=True, distinct=True)
     codes: int = option(256, "kmeans: number of codes", least=2)
     iterations: int = option(10, "kmeans: number of iterations", least=1)
     repeats: int = option(
         3,
-        "encode, kmeans, vocoder: number of repeats; the fastest counts, because other processes can only slow "
+        "encode, steps, kmeans, vocoder: number of repeats; the fastest counts, because other processes can only slow "
         "a repeat down",
         least=1,
     )
@@ -87,6 +92,10 @@ def bench(config: dict[str, object]) -> None:
             from pipelines.benchmarks.encode import measure_encoding
 
             measured = measure_encoding(folder, recordings, seconds=settings.seconds, repeats=settings.repeats)
+        case "steps":
+            from pipelines.benchmarks.steps import measure_steps
+
+            measured = measure_steps(settings.trainings, repeats=settings.repeats)
         case "kmeans":
             from pipelines.benchmarks.kmeans import measure_kmeans
 

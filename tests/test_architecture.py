@@ -25,11 +25,11 @@ _COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS 
 )
 # folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up: no circle is possible
 FOLDERS: dict[str, tuple[str, ...]] = {
-    "benchmarks": (),
     "commandline": (),
     "tracking": (),
     "store": (_TRACKING, "pipelines.commandline.claims"),  # its entries belong to folders that a command claims
     "stages": (_STORE,),
+    "benchmarks": (_STORE, _STAGES),  # whose options are the defaults of all trainings
     "rates": (_STORE, _STAGES),
     "methods": (_STORE, _STAGES, _RATES),
     "settings": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS),

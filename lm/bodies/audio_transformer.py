@@ -69,7 +69,7 @@ def decompose(states: Tensor, lengths: Tensor, *, levels: int) -> Tensor:
 
     The windows of the last part are whole clips. States beyond a clip's end become zeros.
     """
-    time, kept = states.shape[1], states.shape[2] // 2
+    time, kept, lengths = states.shape[1], states.shape[2] // 2, copy_to(lengths, states.device)
     parts = states[:, :, kept:].tensor_split(levels, dim=2)
     windows = [*(2**level for level in range(1, levels)), max(time, 1)]
     held = [
@@ -159,7 +159,7 @@ class AudioTransformer(nn.Module):
         padded = nn.functional.pad(normalised, (0, -normalised.shape[1] % self.patch))
         patches = padded.reshape(len(padded), -1, self.patch)  # (N, S) -> (N, T, P)
         embeddings = self.scale(self.front_end(patches))
-        places = sinusoids(patches.shape[1], self.config.width).to(embeddings)
+        places = copy_to(sinusoids(patches.shape[1], self.config.width).to(embeddings.dtype), embeddings.device)
         return self.dropout(embeddings + places), -(-lengths // self.patch)
 
     def _between(self, states: Tensor, steps: Tensor, number: int) -> States:

@@ -37,7 +37,7 @@ from tokenizer.codes import IntArray
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import warp
-from wordless.base.causal_transformer import create_causal_transformer, inner_activations
+from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
 from wordless.base.devices import copy_to
 from wordless.base.saved_models import CONFIG, WEIGHTS
 
@@ -112,8 +112,6 @@ class SoundGPT(nn.Module):
         return [(each, positions) for each in activations]
 
     def _embed(self, spectrograms: Tensor) -> tuple[Tensor, "BatchLayout"]:
-        from fairseq2.nn import BatchLayout  # its import takes seconds
-
         size = self.shape.patch_frames
         whole = nn.functional.pad(spectrograms, (0, 0, 0, -spectrograms.shape[1] % size))
         patches = whole.reshape(len(whole), -1, size * self.shape.mels)  # (N, T, M) -> (N, T / P, P * M)
@@ -122,7 +120,7 @@ class SoundGPT(nn.Module):
         for convolution in self.convolutions:
             context = nn.functional.gelu(convolution(nn.functional.pad(context, (self.config.kernel - 1, 0))))
         embedded = self.dropout(self.norm(projected + context.transpose(1, 2)))
-        return embedded, BatchLayout.of(embedded[..., 0])
+        return embedded, full_rows(embedded)
 
 
 def create_sound_gpt(config: SoundGPTConfig, shape: SoundShape, *, seed: int) -> SoundGPT:

@@ -17,6 +17,7 @@ Masked spans of frames are drawn by `transformers` from a seed, and a batch foll
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -244,7 +245,8 @@ def compare_with_targets(predicted: Tensor, targets: Tensor, places: Tensor, neg
         Similarities ``(masked, 1 + count)``, the target's first; minus infinity where a negative equals the target.
     """
     batch, frames, _ = predicted.shape
-    with torch.autocast(predicted.device.type, enabled=False):
+    # The meta device, on which placement is tested, has no autocast.
+    with nullcontext() if predicted.is_meta else torch.autocast(predicted.device.type, enabled=False):
         of_frames = targets.new_zeros(batch * frames, targets.shape[1]).index_copy(0, places, targets)  # 0: no target
         directions = nn.functional.normalize(predicted.float(), dim=-1)
         wanted = nn.functional.normalize(of_frames.float(), dim=-1).view(batch, frames, -1)

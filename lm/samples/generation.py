@@ -19,6 +19,7 @@ from vocoder.engines.torch_streams import draw_levels
 from vocoder.generation import GenerationInput, generate
 from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
+from wordless.base.causal_transformer import full_rows
 from wordless.base.threads import one_thread
 
 DRAWS_TOGETHER = 4096  # samples whose random numbers are drawn in one call
@@ -112,7 +113,7 @@ class CachedTransformer:
 
     def _begin(self) -> None:
         """Begin a new cache: read what the model sees before the next level."""
-        from fairseq2.nn import BatchLayout, IncrementalStateBag
+        from fairseq2.nn import IncrementalStateBag
 
         reads, frame = self._model.config.receptive_field - 1, self._frame
         spare = (self._known.shape[1] - self._model.config.history) // frame * frame  # frames stay whole
@@ -122,14 +123,12 @@ class CachedTransformer:
         self._state = IncrementalStateBag(self._positions + 1, capacity_increment=None)
         vectors = self._model.context_vectors(known, reads)
         embedded = self._model.embedded(known[:, -reads:], vectors)
-        self._model.transformer.decoder(embedded, BatchLayout.of(embedded), state_bag=self._state)
+        self._model.transformer.decoder(embedded, full_rows(embedded), state_bag=self._state)
         self._state.increment_step_nr(reads)
         self._vector = None if vectors is None else vectors[:, -1:]
 
     def read(self, levels: Tensor) -> Tensor:
         """Read the next levels ``(clips,)``; return logits of the levels after them ``(clips, levels)``."""
-        from fairseq2.nn import BatchLayout
-
         if self._state.step_nr == self._positions:
             self._known = self._levels[:, : self._time]
             self._begin()
@@ -139,6 +138,6 @@ class CachedTransformer:
         self._levels[:, self._time] = levels
         self._time += 1
         embedded = self._model.embedded(levels.unsqueeze(1), self._vector)
-        states = self._model.transformer.decoder(embedded, BatchLayout.of(embedded), state_bag=self._state)
+        states = self._model.transformer.decoder(embedded, full_rows(embedded), state_bag=self._state)
         self._state.increment_step_nr()
         return self._model.logits(states[:, 0])

@@ -97,11 +97,12 @@ class LocalAttention(SDPA):
         if known is not None:
             return known
         before, size = EARLIER_BLOCKS * self.block, self.block
-        age = before + torch.arange(size).unsqueeze(1) - torch.arange(before + size)  # of each key for each query
-        first = torch.arange(blocks).view(-1, 1, 1) * size - before  # position of each block's first key
-        seen = (age >= 0) & (age < self.window) & (first + torch.arange(before + size) >= 0)
-        mask = torch.zeros(seen.shape, dtype=like.dtype).masked_fill_(~seen, float("-inf")).unsqueeze(1)
-        bias_cache.set(self.bias, "blocks", mask := mask.to(like.device))
+        places = torch.arange(before + size, device=like.device)
+        age = before + places[:size].unsqueeze(1) - places  # of each key for each query
+        first = torch.arange(blocks, device=like.device).view(-1, 1, 1) * size - before  # position of its first key
+        seen = (age >= 0) & (age < self.window) & (first + places >= 0)
+        mask = like.new_zeros(seen.shape).masked_fill_(~seen, float("-inf")).unsqueeze(1)
+        bias_cache.set(self.bias, "blocks", mask)
         return mask
 
 

@@ -12,7 +12,7 @@ from lm.samples.options import POSITIONS, ContextConfig, SampleWaveNetConfig, Tr
 from vocoder.options import LEVELS
 from vocoder.wavenet.mu_law import companded_scale
 from vocoder.wavenet.network import WaveNet
-from wordless.base.causal_transformer import create_causal_transformer
+from wordless.base.causal_transformer import create_causal_transformer, full_rows
 
 if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend
@@ -150,11 +150,9 @@ class SampleTransformer(nn.Module):
             previous: levels of the sample before each one, ``(batch, history + last)`` int64.
             last: number of samples at the end whose logits are wanted.
         """
-        from fairseq2.nn import BatchLayout
-
         reads = last + self.config.receptive_field - 1
         embedded = self.embedded(previous[:, -reads:], self.context_vectors(previous, reads))
-        states = self.transformer.decoder(embedded, BatchLayout.of(embedded))
+        states = self.transformer.decoder(embedded, full_rows(embedded))
         return self.logits(states[:, -last:])
 
     def context_vectors(self, previous: Tensor, last: int) -> Tensor | None:

@@ -8,6 +8,7 @@ only check their options.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -70,6 +71,22 @@ def create_causal_transformer(
             init_std_scale="none",  # the other choices shrink the query and key projections as well
         )
     )
+
+
+def full_rows(rows: Tensor) -> BatchLayout:
+    """Return the layout of a batch ``(batch, positions, ...)`` whose rows are all full.
+
+    fairseq2 makes a layout row by row, which takes two operators for each row of a batch; so the last ones are kept.
+    """
+    return _full_rows(*rows.shape[:2], rows.device)
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)  # a kept layout may be made in inference and read in training
+def _full_rows(batch: int, positions: int, device: torch.device) -> BatchLayout:
+    from fairseq2.nn import BatchLayout
+
+    return BatchLayout((batch, positions), None, device=device)
 
 
 @torch.no_grad()

@@ -51,9 +51,10 @@ def copy_to(tensor: Tensor, device: torch.device) -> Tensor:
 
     The GPU finishes the copy before it reads the result, and PyTorch keeps the pinned memory until then.
     """
-    if device.type == "cuda" and tensor.device.type == "cpu":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
+    if device.type == tensor.device.type or tensor.device.type != "cpu":
+        return tensor.to(device)
+    pinned = tensor.pin_memory() if device.type == "cuda" else tensor
+    return pinned.to(device, non_blocking=True)
 
 
 def cores() -> int:

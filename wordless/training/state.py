@@ -175,14 +175,19 @@ class Training:
             state.setdefault(int(number), {})[name] = moment
         return state
 
+    @torch.no_grad()
     def update_average(self) -> None:
-        """Move the averaged weights towards the present ones; a young average follows faster."""
+        """Move the averaged weights towards the present ones; a young average follows faster.
+
+        All weights together are one operator, and another for whole numbers.
+        """
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        for name, value in self.model.state_dict().items():
-            if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - decay)
-            else:
-                self.average[name].copy_(value)
+        present = self.model.state_dict(keep_vars=True)
+        pairs = [(share(own), share(present[name])) for name, own in self.average.items()]
+        moved = [pair for pair in pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([own for own, _ in moved], [other for _, other in moved], 1 - decay)
+        if counts := [pair for pair in pairs if not pair[0].is_floating_point()]:
+            torch._foreach_copy_([own for own, _ in counts], [other for _, other in counts])
 
     def record(self, point: Point) -> None:
         """Add a point, and keep the weights if they are the best so far."""

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from wordless.base.errors import InputError
-from wordless.training.gangs import Gang
+from wordless.training.gangs import Gang, share
 from wordless.training.options import FitConfig
 from wordless.training.state import Training
 
@@ -153,9 +153,9 @@ def add_figures(sums: Tensor, loss: Tensor, items: int) -> None:
     sums[1] += items
 
 
-def autocast(config: FitConfig, device: torch.device) -> torch.autocast:
+def autocast(config: FitConfig, device: torch.device) -> AbstractContextManager[None]:
     """Return the context in which losses are computed: with ``bf16``, matrix products in bfloat16."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16")
+    return torch.autocast(device.type, dtype=torch.bfloat16) if config.precision == "bf16" else nullcontext()
 
 
 def _count_not_finite(batch: Movable) -> int:
@@ -164,9 +164,12 @@ def _count_not_finite(batch: Movable) -> int:
 
 
 def _update(training: Training, *, scale: Tensor) -> None:
-    for parameter in training.model.parameters():
-        if parameter.grad is not None:
-            parameter.grad.mul_(scale)
+    """Scale and clip the gradients, and change the weights: a few operators for all weights together.
+
+    ``scale`` gets the gradients' type, because PyTorch's operators of many tensors take each by itself otherwise.
+    """
+    gradients = [share(each.grad) for each in training.model.parameters() if each.grad is not None]
+    torch._foreach_mul_(gradients, scale.to(torch.float32))
     nn.utils.clip_grad_norm_(training.model.parameters(), training.config.clip_norm)
     for group in training.optimizer.param_groups:
         group["lr"] = training.config.learning_rate(training.step)

@@ -1,0 +1,280 @@
+"""Every kind of training with the default network and random data, so that its steps can be counted without a run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from lm.batches import CodeSequences, TrainingBatches
+from lm.batches import loss as code_loss
+from lm.bodies import simclr
+from lm.bodies.audio_transformer import SavedAudioTransformer
+from lm.bodies.audio_transformer import create_classifier as create_audio_transformer
+from lm.bodies.augmentation import augmenting
+from lm.bodies.clips import ClipViews, FrameArray, LabelledBatches, MakeView, StoredClips
+from lm.bodies.convolutional import create_classifier
+from lm.bodies.options import AugmentationConfig, ClipBatchConfig
+from lm.bodies.sound_gpt import CodedClips, SoundBatches, SoundShape, create_sound_gpt
+from lm.bodies.sound_gpt import loss as sound_loss
+from lm.bodies.spectrogram_transformer import N_MELS
+from lm.bodies.spectrogram_transformer import create_classifier as create_ast
+from lm.bodies.wav2vec2 import MaskedLoss, create_masked_prediction, masked_batches
+from lm.bodies.waveforms import augmenting_waveforms
+from lm.gpt import create_gpt
+from lm.heads.classification import ClassLoss
+from lm.samples.crops import SampleClips, SampleCrops
+from lm.samples.crops import loss as sample_loss
+from lm.samples.networks import create_sample_model
+from lm.tokens import Vocabulary
+from pipelines.benchmarks.measurement import CODEBOOK_SIZE, random_tokenizer
+from pipelines.stages.options import (
+    AstSettings,
+    AudioTransformerSettings,
+    BaselineSettings,
+    LanguageModelSettings,
+    ModelName,
+    NextSampleSettings,
+    SoundGPTSettings,
+    TokenizerSettings,
+    VocoderSettings,
+    Wav2vec2Settings,
+)
+from tokenizer.autoencoder import Autoencoder, reconstruction_loss
+from tokenizer.sample import PatchBatches
+from vocoder.crops import Crops, VocoderClips
+from vocoder.crops import loss as level_loss
+from vocoder.wavenet.network import create_wavenet
+from wordless.audio.options import SpectrogramConfig
+from wordless.training.options import FitConfig
+from wordless.training.steps import Batches, LossFunction
+
+CLIPS = 200
+CLASSES = 10
+RATE = 16_000  # Hz
+CODES_PER_CLIP = 50  # one second
+MELS = SpectrogramConfig().n_mels
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingExample:
+    """One training, as a stage gives it to `wordless.training.fit.fit`."""
+
+    model: nn.Module
+    batches: Batches[Any]  # each training has batches of its own kind, which its loss reads
+    loss: LossFunction[Any]
+    config: FitConfig
+
+
+def _autoencoder(size: int | None) -> TrainingExample:
+    settings = TokenizerSettings()
+    values = settings.patch.frames * settings.patch.height(MELS)
+    patches = torch.randn(2000, values, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    return TrainingExample(
+        model=Autoencoder(settings.autoencoder, values),
+        batches=PatchBatches(patches=patches, batch_size=size or settings.batch_size, seed=0),
+        loss=reconstruction_loss,
+        config=settings.fit,
+    )
+
+
+def _gpt(size: int | None) -> TrainingExample:
+    settings, vocabulary = LanguageModelSettings(), Vocabulary(codebook_size=CODEBOOK_SIZE, streams=1)
+    gpt, codes = create_gpt(settings.gpt, vocabulary, seed=0), _codes()
+    sequences = CodeSequences.of([[codes[clip * CODES_PER_CLIP :][:CODES_PER_CLIP]] for clip in range(CLIPS)])
+    batches = settings.fitting(sequences, gpt.capacity, streams=1, processes=1)
+    sized = batches if size is None else replace(batches, batch_size=size)
+    return TrainingExample(
+        model=gpt,
+        batches=TrainingBatches(sequences, vocabulary, sized, capacity=gpt.capacity),
+        loss=code_loss,
+        config=settings.fit,
+    )
+
+
+def _simclr(size: int | None) -> TrainingExample:
+    settings = BaselineSettings()
+    own = settings.simclr
+    views = _views(_spectrograms(), own.batches, size, _augmenting(own.augmentation, MELS))
+    return TrainingExample(
+        model=simclr.create_simclr(settings.encoder, own.contrast, seed=0),
+        batches=simclr.PairBatches(views=views, temperature=own.contrast.temperature),
+        loss=simclr.loss,
+        config=own.fit,
+    )
+
+
+def _supervised(size: int | None) -> TrainingExample:
+    settings = BaselineSettings()
+    own = settings.supervised
+    return TrainingExample(
+        model=create_classifier(settings.encoder, CLASSES, own.head, seed=0),
+        batches=_labelled(_views(_spectrograms(), own.batches, size, _augmenting(own.augmentation, MELS))),
+        loss=ClassLoss(label_smoothing=own.head.label_smoothing),
+        config=own.fit,
+    )
+
+
+def _ast(size: int | None) -> TrainingExample:
+    settings, clips = AstSettings(), _spectrograms(N_MELS)
+    longest = min(int(clips.lengths.max()), settings.batches.max_frames)
+    return TrainingExample(
+        model=create_ast(settings.model, longest, CLASSES, multi_label=False, seed=0),
+        batches=_labelled(_views(clips, settings.batches, size, _augmenting(settings.augmentation, N_MELS))),
+        loss=ClassLoss(label_smoothing=settings.label_smoothing),
+        config=settings.fit,
+    )
+
+
+def _audio_transformer(size: int | None) -> TrainingExample:
+    settings = AudioTransformerSettings()
+    saved = SavedAudioTransformer(
+        audio_transformer=settings.model,
+        sample_rate=RATE,
+        head=settings.head,
+        classes=tuple(map(str, range(CLASSES))),
+        multi_label=False,
+    )
+    views = _views(_waveforms(), settings.batches.at_rate(RATE), size, augmenting_waveforms(settings.augmentation))
+    return TrainingExample(
+        model=create_audio_transformer(saved, seed=0),
+        batches=_labelled(views),
+        loss=ClassLoss(label_smoothing=settings.head.label_smoothing),
+        config=settings.fit,
+    )
+
+
+def _sound_gpt(size: int | None) -> TrainingExample:
+    settings, frames = SoundGPTSettings(), TokenizerSettings().patch.frames
+    shape = SoundShape(frames=settings.longest, mels=MELS, patch_frames=frames, streams=1, codebook_size=CODEBOOK_SIZE)
+    spectrograms = _spectrograms()
+    counts = -(-spectrograms.lengths // frames)
+    codes = np.random.default_rng(0).integers(0, CODEBOOK_SIZE, (int(counts.sum()), 1)).astype(np.int32)
+    clips = CodedClips(
+        spectrograms=spectrograms, codes=StoredClips.of(codes, np.cumsum([0, *counts])), patch_frames=frames
+    )
+    batches = SoundBatches(
+        clips,
+        _sized(settings.batches, size),
+        settings.augmentation,
+        ahead=settings.model.ahead,
+        std=torch.ones(MELS),
+    )
+    model = create_sound_gpt(settings.model, shape, seed=0)
+    return TrainingExample(model=model, batches=batches, loss=sound_loss, config=settings.fit)
+
+
+def _wav2vec2(size: int | None) -> TrainingExample:
+    settings = Wav2vec2Settings()
+    own, sizes = settings.pretraining, settings.model
+    weight, batches = own.targets.diversity_weight, _sized(own.batches.at_rate(RATE), size)
+    return TrainingExample(
+        model=create_masked_prediction(sizes, diversity_weight=weight, seed=0),
+        batches=masked_batches(_waveforms(), batches, sizes.convolutions, own.targets, steps=own.fit.steps),
+        loss=MaskedLoss(diversity_weight=weight),
+        config=own.fit,
+    )
+
+
+def _wavenet(size: int | None) -> TrainingExample:
+    settings, tokenizer, codes = VocoderSettings(), random_tokenizer(), _codes()
+    samples = settings.wavenet.samples_per_code * len(codes)
+    clips = VocoderClips(
+        samples=np.random.default_rng(0).integers(-3000, 3000, samples).astype(np.int16),
+        sample_offsets=np.array([0, samples]),
+        codes=codes,
+        code_offsets=np.array([0, len(codes)]),
+        groups=np.array([-1]),
+    )
+    crops = settings.crops if size is None else replace(settings.crops, batch_size=size)
+    return TrainingExample(
+        model=create_wavenet(settings.wavenet, seed=0),
+        batches=Crops(clips, tokenizer, settings.wavenet, crops),
+        loss=level_loss,
+        config=settings.fit,
+    )
+
+
+def _next_sample(name: ModelName, size: int | None) -> TrainingExample:
+    settings = NextSampleSettings()
+    config, samples = settings.config(name), _noise(CLIPS * RATE // 10)
+    crops = settings.crops if size is None else replace(settings.crops, batch_size=size)
+    clips = SampleClips(samples=samples, offsets=np.arange(0, len(samples) + 1, RATE // 10))
+    return TrainingExample(
+        model=create_sample_model(config, seed=0),
+        batches=SampleCrops(clips, crops, history=config.history),
+        loss=sample_loss,
+        config=settings.fit,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingKind:
+    """How an example is made, and what its step may ask of a device."""
+
+    make: Callable[[int | None], TrainingExample]  # with so many clips, crops or patches in a batch; None: the default
+    most_kernels: int  # operators that compute, in a step of `COUNTED` clips
+    waits: int = 0  # of the host for the device in a step
+
+
+COUNTED = 2
+TRAININGS: dict[str, TrainingKind] = {
+    "autoencoder": TrainingKind(make=_autoencoder, most_kernels=60),
+    "gpt": TrainingKind(make=_gpt, most_kernels=610),
+    "simclr": TrainingKind(make=_simclr, most_kernels=610),
+    "supervised": TrainingKind(make=_supervised, most_kernels=420),
+    "gpt_sound": TrainingKind(make=_sound_gpt, most_kernels=710),
+    "ast": TrainingKind(make=_ast, most_kernels=1400),
+    "audio_transformer": TrainingKind(make=_audio_transformer, most_kernels=1560),
+    # transformers looks into masks of frames: whether one is full, and how many frames one selects
+    "wav2vec2": TrainingKind(make=_wav2vec2, most_kernels=660, waits=6),
+    "vocoder": TrainingKind(make=_wavenet, most_kernels=580),
+    "next_sample_wavenet": TrainingKind(make=partial(_next_sample, "wavenet"), most_kernels=710),
+    "next_sample_transformer": TrainingKind(make=partial(_next_sample, "transformer"), most_kernels=840),
+    "next_sample_transformer_context": TrainingKind(
+        make=partial(_next_sample, "transformer_context"), most_kernels=930
+    ),
+}
+
+
+def _codes() -> np.ndarray[Any, np.dtype[np.int32]]:
+    return np.random.default_rng(0).integers(0, CODEBOOK_SIZE, (CLIPS * CODES_PER_CLIP, 1)).astype(np.int32)
+
+
+def _noise(samples: int) -> np.ndarray[Any, np.dtype[np.int16]]:
+    return np.random.default_rng(0).integers(-3000, 3000, samples).astype(np.int16)
+
+
+def _spectrograms(mels: int = MELS) -> StoredClips:
+    """Return clips of 0.4 to 1.5 seconds."""
+    random = np.random.default_rng(0)
+    return StoredClips.together(
+        [random.standard_normal((int(frames), mels), np.float32) for frames in random.integers(40, 150, CLIPS)]
+    )
+
+
+def _waveforms() -> StoredClips:
+    """Return clips of 0.5 to 1 second."""
+    random = np.random.default_rng(0)
+    clips: list[FrameArray] = [_noise(int(samples)) for samples in random.integers(RATE // 2, RATE, CLIPS)]
+    return StoredClips.together(clips)
+
+
+def _sized(config: ClipBatchConfig, size: int | None) -> ClipBatchConfig:
+    return config if size is None else replace(config, batch_size=size)
+
+
+def _augmenting(config: AugmentationConfig, mels: int) -> MakeView:
+    return augmenting(config, std=torch.ones(mels))
+
+
+def _views(clips: StoredClips, config: ClipBatchConfig, size: int | None, make_view: MakeView) -> ClipViews:
+    return ClipViews(clips, _sized(config, size), make_view)
+
+
+def _labelled(views: ClipViews) -> LabelledBatches:
+    return LabelledBatches(views=views, targets=torch.arange(len(views.clips)) % CLASSES)
