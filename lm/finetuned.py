@@ -103,7 +103,7 @@ def model_card(network: nn.Module, body: Body, head: str, task: Task, *, trim_db
     """Write Markdown with the model's sizes, what it learned, and how to call it."""
     return _CARD.format(
         head=head,
-        body=BODIES[body.name].title,
+        body=body.title,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         rate=body.reading.sample_rate,
         states=body.reading.states_per_second,
@@ -150,8 +150,8 @@ class FineTunedModel:
         folder = model_folder(folder, FINE_TUNED)
         remedy = "copy it again, or fine-tune it again (wordless finetune)"
         with reading(folder, FINE_TUNED, _Saved, remedy=remedy) as saved:
-            body = build(_known(BODIES, saved.body, "body").body, saved.body_config, name="body_config")
-            task = build(_known(HEADS, saved.head, "head").task, saved.task, name="task")
+            body = build(_known(BODIES, saved.body, "body"), saved.body_config, name="body_config")
+            task = build(_known(HEADS, saved.head, "head"), saved.task, name="task")
             if 4 * body.parameters > (folder / WEIGHTS).stat().st_size:
                 raise InputError(f"config.json describes {body.parameters} numbers, more than {WEIGHTS} has")
             network = create_network(body, body.create(seed=0), task, seed=0)

@@ -7,7 +7,7 @@ import os
 import sys
 from importlib import import_module
 
-from pipelines.commandline.commands import COMMANDS, MODULES
+from pipelines.commandline.commands import COMMANDS
 from wordless.base.text import suggestion
 from wordless.base.versions import installed_version
 
@@ -61,7 +61,7 @@ def start(command: str, words: list[str]) -> None:
         print(f"wordless: {command!r} is not a command; {suggestion(command, COMMANDS)}", file=sys.stderr)
         raise SystemExit(2)
     sys.argv = [f"wordless {command}", *(name_benchmark(words) if command == "bench" else words)]
-    import_module(f"pipelines.{MODULES.get(command, command)}").main()
+    import_module(f"pipelines.{COMMANDS[command].module or command}").main()
 
 
 def name_benchmark(words: list[str]) -> list[str]:
@@ -78,7 +78,7 @@ def print_overview() -> None:
     it writes to a worker process that ended.
     """
     title, usage = "wordless: audio language modelling without text", "usage: wordless COMMAND [name=value ...]"
-    lines = "\n".join(f"  {name:<10}{purpose}" for name, purpose in COMMANDS.items())
+    lines = "\n".join(f"  {name:<10}{each.purpose}" for name, each in COMMANDS.items())
     try:
         print(f"{title}\n\n{usage}\n\ncommands\n{lines}\n\nexamples\n{EXAMPLES}", flush=True)
     except BrokenPipeError:

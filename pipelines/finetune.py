@@ -2,15 +2,6 @@
 
 from pipelines.commandline.command import command
 
-COLUMNS = ("audio", "group", "fold", "split", "index", "start", "end", "duration")
-VERBATIM = frozenset(
-    {
-        *("model", "output", "store.root", "body.weights"),
-        *(f"corpus.{name}" for name in ("root", "table", "dataset", "shards", "pattern", "tier")),
-        *(f"corpus.columns.{name}" for name in COLUMNS),
-    }
-)
-
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),
     *("body.weights", "body.frozen_layers", "body.fit.steps", "body.fit.lr", "store.root"),
@@ -19,15 +10,17 @@ OFTEN = (
 
 def finetune(config: dict[str, object]) -> None:
     """Fine-tune a body on the corpus that a composed config describes."""
+    from pipelines.finetuning.options import finetune_settings
     from pipelines.settings.completed import require_recordings
 
+    finetune_settings(config)
     require_recordings(config)
     from pipelines.finetuning.job import finetune_body  # seconds of imports, which a mistake need not wait for
 
     finetune_body(config)
 
 
-main = command("finetune", finetune, verbatim=VERBATIM, often=OFTEN)
+main = command("finetune", finetune, often=OFTEN)
 
 if __name__ == "__main__":
     main()

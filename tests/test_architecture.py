@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.commandline.commands import COMMANDS, OPTIONS
+from pipelines.commandline.commands import COMMANDS
 from tests.pipelines.tiny_chain import TINY
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +45,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "publishing": (*(_COMMANDLINE, _STORE, _STAGES, _RESULTS), "pipelines.pages", "pipelines.demonstration"),
 }
 # The work of a command is in another file than its options, which are checked before PyTorch is imported.
-COMMAND_FILES = tuple(place.partition(":")[0] for place in OPTIONS.values())
+COMMAND_FILES = tuple(each.options.partition(":")[0] for each in COMMANDS.values())
 BELOW = ("tokenizer", "lm", "vocoder", "wordless")  # the packages below the commands
 _AUDIO, _BASE = "wordless.audio", "wordless.base"
 

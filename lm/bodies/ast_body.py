@@ -4,7 +4,7 @@ A state is the mean over the patches of all frequencies, after the last normalis
 `lm.bodies.spectrogram_transformer`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.augmentation import augmenting
-from lm.bodies.body import RANDOM, Body, BodyNetwork, FrontEnd, Reading, RunPart, Source
-from lm.bodies.options import LAYERS, AstConfig, AugmentationConfig
+from lm.bodies.body import Body, BodyNetwork, FrontEnd, Reading, Source
+from lm.bodies.finetuning import RANDOM, AstOptions
+from lm.bodies.options import LAYERS, AstConfig
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
     BANDS,
@@ -44,8 +45,6 @@ from wordless.audio.recordings.hearings import AS_RECORDED, Hearing, hearings
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import Array
-from wordless.base.errors import InputError
-from wordless.base.options import Options, option
 from wordless.base.ranges import require
 from wordless.base.saved_models import learned_labels
 
@@ -125,7 +124,6 @@ SAMPLES_PER_FRAME = 160
 LEAST_SAMPLES = 400  # a window of the filter bank; the rest of a patch is silence
 ALL_LAYERS = tuple(range(1, LAYERS + 1))
 DEFAULT_EPSILON = 1e-6  # of layer normalisations with random weights
-WHOLE_CLIPS = AugmentationConfig(crop=1.0, mix=0.0)
 
 
 class AstNetwork(BodyNetwork):
@@ -171,6 +169,7 @@ class AstBody(Body):
     epsilon: float = DEFAULT_EPSILON  # of the layer normalisations
 
     name: ClassVar[str] = "ast"
+    title: ClassVar[str] = "Audio Spectrogram Transformer"
 
     def __post_init__(self) -> None:
         require(self.epsilon > 0, "epsilon", self.epsilon, "it must be above 0")
@@ -216,36 +215,15 @@ class AstBody(Body):
         return _filter_banks
 
 
-@dataclass(frozen=True, kw_only=True)
-class AstOptions(Options):
-    """Options of the body ``ast``."""
-
-    model: AstConfig = option(AstConfig(), "the network")
-    augmentation: AugmentationConfig = option(WHOLE_CLIPS, "random changes of the training clips")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.model.weights is not None:
-            raise InputError(
-                option="model.weights", value=self.model.weights, rule="body.weights names them: leave it out"
-            )
-        if self.augmentation.crop != 1:
-            rule = "the label may belong to the whole clip: choose 1"
-            raise InputError(option="augmentation.crop", value=self.augmentation.crop, rule=rule)
-
-    def needs(self, weights: str) -> tuple[RunPart, ...]:
-        """Name nothing: no run makes an AST."""
-        return ()
-
-    def open(self, run: Mapping[str, Path], *, weights: str) -> Source:
-        """Describe AST with the weights of a local Hugging Face folder of an AST, DeiT or ViT, or with random ones."""
-        folder = None if weights == RANDOM else Path(weights).expanduser()
-        epsilon = DEFAULT_EPSILON if folder is None else layer_norm_epsilon(folder, self.model.size, option=OPTION)
-        std = torch.full((N_MELS,), AUDIOSET_STATISTICS.std)
-        return Source(
-            body=AstBody(ast=self.model, epsilon=epsilon),
-            weights=folder,
-            fingerprint="" if folder is None else weights_hash(str(folder))[:16],
-            change=augmenting(self.augmentation, std=std),
-            learned_labels=folder is not None and is_audio_model(folder) and learned_labels(folder),
-        )
+def open_ast(options: AstOptions) -> Source:
+    """Describe AST with the weights of a local Hugging Face folder of an AST, DeiT or ViT, or with random ones."""
+    folder = None if options.weights == RANDOM else Path(options.weights).expanduser()
+    epsilon = DEFAULT_EPSILON if folder is None else layer_norm_epsilon(folder, options.model.size, option=OPTION)
+    std = torch.full((N_MELS,), AUDIOSET_STATISTICS.std)
+    return Source(
+        body=AstBody(ast=options.model, epsilon=epsilon),
+        weights=folder,
+        fingerprint="" if folder is None else weights_hash(str(folder))[:16],
+        change=augmenting(options.augmentation, std=std),
+        learned_labels=folder is not None and is_audio_model(folder) and learned_labels(folder),
+    )

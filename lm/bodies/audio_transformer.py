@@ -41,10 +41,11 @@ from typing import ClassVar, cast, get_args
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.body import RANDOM, RUN, Body, BodyNetwork, Reading, RunPart, Source, waveform_reading
+from lm.bodies.body import Body, BodyNetwork, Reading, Source, waveform_reading
 from lm.bodies.convolutional import Classifier, attach_head, pool_blocks
-from lm.bodies.options import AudioTransformerConfig, HeadConfig, Variant, WaveformAugmentationConfig
-from lm.bodies.waveforms import UNCHANGED, augmenting_waveforms, require_whole_clips
+from lm.bodies.finetuning import RANDOM, AudioTransformerOptions
+from lm.bodies.options import AudioTransformerConfig, HeadConfig, Variant
+from lm.bodies.waveforms import augmenting_waveforms
 from lm.options import ONE_HEARING, VectorConfig
 from lm.probing.vectors import average, pooling_parts
 from wordless.audio.padding import inside
@@ -54,7 +55,6 @@ from wordless.audio.waveform import FloatArray, equal_blocks
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
-from wordless.base.options import Options, option
 from wordless.base.ranges import require
 from wordless.base.saved_models import WEIGHTS, ModelKind, load_weights, reading, require_size, write_model
 
@@ -337,6 +337,7 @@ class AudioTransformerBody(Body):
     sample_rate: int  # Hz
 
     name: ClassVar[str] = "audio_transformer"
+    title: ClassVar[str] = "Audio Transformer"
 
     def __post_init__(self) -> None:
         require(self.sample_rate > 0, "sample_rate", self.sample_rate, "it must be a positive number of Hz")
@@ -366,38 +367,18 @@ class AudioTransformerBody(Body):
         return AudioTransformerNetwork(create_audio_transformer(self.audio_transformer, self.sample_rate, seed=seed))
 
 
-@dataclass(frozen=True, kw_only=True)
-class AudioTransformerOptions(Options):
-    """Options of the body ``audio_transformer``."""
-
-    model: AudioTransformerConfig = option(
-        AudioTransformerConfig(),
-        "the network with body.weights=none; others have their own sizes",
-    )
-    sample_rate: int = option(16_000, "rate of the samples in Hz with body.weights=none", least=1)
-    augmentation: WaveformAugmentationConfig = option(UNCHANGED, "random changes of the training clips")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_whole_clips(self.augmentation)
-
-    def needs(self, weights: str) -> tuple[RunPart, ...]:
-        """Name the model that the run trained, if its weights are wanted."""
-        return ("audio_transformer",) if weights == RUN else ()
-
-    def open(self, run: Mapping[str, Path], *, weights: str) -> Source:
-        """Describe the model of a run, of its folder, or of the options."""
-        folder = None if weights == RANDOM else run.get("audio_transformer", Path(weights).expanduser())
-        return Source(
-            body=self._body(folder),
-            weights=folder,
-            fingerprint="" if folder is None else file_hash(folder / WEIGHTS)[:16],
-            change=augmenting_waveforms(self.augmentation),
-            learned_labels=folder is not None,
-        )
-
-    def _body(self, folder: Path | None) -> AudioTransformerBody:
-        if folder is None:
-            return AudioTransformerBody(audio_transformer=self.model, sample_rate=self.sample_rate)
+def open_audio_transformer(options: AudioTransformerOptions, run: Mapping[str, Path]) -> Source:
+    """Describe the model of a run, of its folder, or of the options."""
+    folder = None if options.weights == RANDOM else run.get("audio_transformer", Path(options.weights).expanduser())
+    if folder is None:
+        body = AudioTransformerBody(audio_transformer=options.model, sample_rate=options.sample_rate)
+    else:
         saved = read_description(folder)
-        return AudioTransformerBody(audio_transformer=saved.audio_transformer, sample_rate=saved.sample_rate)
+        body = AudioTransformerBody(audio_transformer=saved.audio_transformer, sample_rate=saved.sample_rate)
+    return Source(
+        body=body,
+        weights=folder,
+        fingerprint="" if folder is None else file_hash(folder / WEIGHTS)[:16],
+        change=augmenting_waveforms(options.augmentation),
+        learned_labels=folder is not None,
+    )

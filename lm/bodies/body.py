@@ -4,8 +4,8 @@
 
     sound --front end--> inputs (time, ...) --network--> states (time, dim) --head--> outputs
 
-Each body has one file in `lm.bodies`, with a description (`Body`), which ``config.json`` of a fine-tuned model holds,
-and its options on the command line (`BodyOptions`).
+Each body has one file in `lm.bodies`, with a description (`Body`), which ``config.json`` of a fine-tuned model holds.
+Its options on the command line stand in `lm.bodies.finetuning`.
 
 State ``s`` reads the inputs ``[s * inputs_per_state, (s + 1) * inputs_per_state + shared_inputs)``::
 
@@ -17,16 +17,17 @@ An input is a code, a frame or a sample. Windows overlap by half, as those of th
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import Field, dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lm.bodies.clips import MakeView
+from lm.bodies.finetuning import FrozenLayers
 from lm.probing.vectors import FloatArray
 from lm.windows import windows
 from wordless.audio.waveform import in_16_bits
@@ -98,11 +99,6 @@ def read_states(network: Network, reading: Reading, inputs: Tensor, lengths: Ten
     return torch.cat(parts, dim=1), counts
 
 
-FrozenLayers = int | Literal["inputs", "all"]
-RunPart = Literal["tokenizer", "lm", "wav2vec2", "audio_transformer"]
-RANDOM, RUN = "none", "run"  # values of body.weights: random weights, or those of the run
-
-
 class BodyNetwork(nn.Module, ABC):
     """The network of a body."""
 
@@ -134,6 +130,7 @@ class Body(ABC):
     """The description of a body: its architecture and its front end, without weights; plain values alone."""
 
     name: ClassVar[str]
+    title: ClassVar[str]  # in model cards
     parts: ClassVar[tuple[str, ...]] = ()  # sub-folders of a model folder that the front end reads
 
     @property
@@ -186,21 +183,6 @@ def waveform_reading(
     )
 
 
-class BodyOptions(Protocol):
-    """Options of a body on the command line, beside those that all bodies have; a dataclass.
-
-    ``weights`` is `RANDOM`, or names pre-trained weights.
-    """
-
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-
-    def needs(self, weights: str) -> tuple[RunPart, ...]:
-        """Name the parts of a run that `open` reads."""
-
-    def open(self, run: Mapping[str, Path], *, weights: str) -> "Source":
-        """Describe the body with the parts of a run that it `needs`."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """A body, and where its front end and its weights lie."""
@@ -242,9 +224,3 @@ def freeze(network: BodyNetwork, count: FrozenLayers) -> None:
     elif count:
         for layer in network.layers[: 1 + count]:
             layer.requires_grad_(False)
-
-
-def require_frozen_layers(count: FrozenLayers) -> None:
-    """Refuse a negative number of layers."""
-    if isinstance(count, int) and count < 0:
-        raise InputError(f"body.frozen_layers is {count}; choose 0 (none), inputs, a number of layers, or all")

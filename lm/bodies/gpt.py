@@ -12,7 +12,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.body import RANDOM, RUN, Body, BodyNetwork, FrontEnd, Reading, RunPart, Source
+from lm.bodies.body import Body, BodyNetwork, FrontEnd, Reading, Source
+from lm.bodies.finetuning import RUN, GptOptions
 from lm.gpt import GPT, create_gpt
 from lm.model import TIED, LanguageModel
 from lm.options import GPTConfig
@@ -22,7 +23,6 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.base.arrays import Array
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
-from wordless.base.options import Options, option
 from wordless.base.saved_models import WEIGHTS, holds_rates
 
 
@@ -86,6 +86,7 @@ class GptBody(Body):
     codes: CodesFormat
 
     name: ClassVar[str] = "gpt"
+    title: ClassVar[str] = "GPT over codes"
     parts: ClassVar[tuple[str, ...]] = ("tokenizer",)
 
     @property
@@ -127,50 +128,30 @@ class GptBody(Body):
         return partial(_encode, folder=folder / "tokenizer", device=device)
 
 
-@dataclass(frozen=True, kw_only=True)
-class GptOptions(Options):
-    """Options of the body ``gpt``."""
-
-    dropout: float | None = option(
-        None,
-        "dropout of the GPT in this training; null: that of its own training",
-        least=0,
-        below=1,
-    )
-    random_inputs: float = option(0.1, "share of the training clips' codes that random codes replace", least=0, below=1)
-
-    def needs(self, weights: str) -> tuple[RunPart, ...]:
-        """Name the tokenizer and the GPT of the run, which gives its sizes even if its weights are not wanted."""
-        return "tokenizer", "lm"
-
-    def open(self, run: Mapping[str, Path], *, weights: str) -> Source:
-        """Describe the GPT of a run; random weights have the sizes of the run's GPT."""
-        if weights not in (RUN, RANDOM):
-            raise InputError(
-                f"body.weights={weights}, but body=gpt takes {RUN} (those of the run) or {RANDOM} (random)"
-            )
-        if holds_rates(run["lm"]):
-            raise InputError(
-                f"{run['lm']} has a language model for each of several rates, and body=gpt reads codes of one; take a "
-                "run without tokenizer.rates"
-            )
-        model = LanguageModel.from_pretrained(run["lm"])
-        if model.merges is not None:
-            raise InputError(
-                f"{run['lm']} reads merged codes, and body=gpt has a state for each code; take a run with lm.bpe=null"
-            )
-        codes = Tokenizer.from_pretrained(run["tokenizer"]).format
-        require_same_codebook(model.format, codes, owner=model.name)
-        own = model.gpt.config
-        gpt = own if self.dropout is None else replace(own, dropout=self.dropout)
-        pretrained = weights == RUN
-        return Source(
-            body=GptBody(gpt=gpt, codes=model.format),
-            folder=run["tokenizer"].parent,
-            weights=run["lm"] if pretrained else None,
-            fingerprint=file_hash(run["lm"] / WEIGHTS)[:16] if pretrained else "",
-            change=partial(replace_codes, share=self.random_inputs, largest=codes.largest),
+def open_gpt(options: GptOptions, run: Mapping[str, Path]) -> Source:
+    """Describe the GPT of a run; random weights have the sizes of the run's GPT."""
+    if holds_rates(run["lm"]):
+        raise InputError(
+            f"{run['lm']} has a language model for each of several rates, and body=gpt reads codes of one; take a "
+            "run without tokenizer.rates"
         )
+    model = LanguageModel.from_pretrained(run["lm"])
+    if model.merges is not None:
+        raise InputError(
+            f"{run['lm']} reads merged codes, and body=gpt has a state for each code; take a run with lm.bpe=null"
+        )
+    codes = Tokenizer.from_pretrained(run["tokenizer"]).format
+    require_same_codebook(model.format, codes, owner=model.name)
+    own = model.gpt.config
+    gpt = own if options.dropout is None else replace(own, dropout=options.dropout)
+    pretrained = options.weights == RUN
+    return Source(
+        body=GptBody(gpt=gpt, codes=model.format),
+        folder=run["tokenizer"].parent,
+        weights=run["lm"] if pretrained else None,
+        fingerprint=file_hash(run["lm"] / WEIGHTS)[:16] if pretrained else "",
+        change=partial(replace_codes, share=options.random_inputs, largest=codes.largest),
+    )
 
 
 def replace_codes(

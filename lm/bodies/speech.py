@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.body import RANDOM, RUN, Body, BodyNetwork, Reading, RunPart, Source, waveform_reading
-from lm.bodies.options import MaskConfig, Wav2vec2Config, WaveformAugmentationConfig
+from lm.bodies.body import Body, BodyNetwork, Reading, Source, waveform_reading
+from lm.bodies.finetuning import RANDOM, Wav2vec2Options
+from lm.bodies.options import MaskConfig
 from lm.bodies.wav2vec2 import NO_MASKS, training_masks, transformers_config
-from lm.bodies.waveforms import UNCHANGED, augmenting_waveforms, require_whole_clips
+from lm.bodies.waveforms import augmenting_waveforms
 from lm.heads.classification import class_scores
 from lm.options import ONE_HEARING, VectorConfig
 from lm.probing.vectors import CLASS_SCORES, RunningPools, average, pool_batch
@@ -38,7 +39,6 @@ from wordless.audio.speech_models.encoder import (
 )
 from wordless.audio.waveform import FloatArray
 from wordless.base.files import write_aside
-from wordless.base.options import Options, option
 from wordless.base.saved_models import PREPROCESSOR, hugging_face_hash, learned_labels
 
 if TYPE_CHECKING:
@@ -228,6 +228,7 @@ class Wav2vec2Body(Body):
     masking: MaskConfig = NO_MASKS
 
     name: ClassVar[str] = "wav2vec2"
+    title: ClassVar[str] = "wav2vec 2.0 and its kin"
 
     @property
     def reading(self) -> Reading:
@@ -260,35 +261,18 @@ class Wav2vec2Body(Body):
         return SpeechNetwork(SpeechEncoder(transformer, normalises=own.normalises), self.masking)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wav2vec2Options(Options):
-    """Options of the body ``wav2vec2``."""
-
-    model: Wav2vec2Config = option(Wav2vec2Config(), "the network with body.weights=none; others have their own sizes")
-    sample_rate: int = option(16_000, "rate of the samples in Hz with body.weights=none", least=1)
-    masking: MaskConfig = option(NO_MASKS, "spans of masked frames in training, a regularisation")
-    augmentation: WaveformAugmentationConfig = option(UNCHANGED, "random changes of the training clips")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_whole_clips(self.augmentation)
-
-    def needs(self, weights: str) -> tuple[RunPart, ...]:
-        """Name the model that the run pre-trained, if its weights are wanted."""
-        return ("wav2vec2",) if weights == RUN else ()
-
-    def open(self, run: Mapping[str, Path], *, weights: str) -> Source:
-        """Describe the model of a run, of a local Hugging Face folder, or of the options."""
-        folder = None if weights == RANDOM else run.get("wav2vec2", Path(weights).expanduser())
-        if folder is None:
-            config = transformers_config(self.model)
-            architecture = Architecture.of_config(config, sample_rate=self.sample_rate)
-        else:
-            architecture = Architecture.of_folder(folder, option=OPTION)
-        return Source(
-            body=Wav2vec2Body(architecture=architecture, masking=self.masking),
-            weights=folder,
-            fingerprint="" if folder is None else hugging_face_hash(folder)[:16],
-            change=augmenting_waveforms(self.augmentation),
-            learned_labels=folder is not None and learned_labels(folder),
-        )
+def open_wav2vec2(options: Wav2vec2Options, run: Mapping[str, Path]) -> Source:
+    """Describe the model of a run, of a local Hugging Face folder, or of the options."""
+    folder = None if options.weights == RANDOM else run.get("wav2vec2", Path(options.weights).expanduser())
+    if folder is None:
+        config = transformers_config(options.model)
+        architecture = Architecture.of_config(config, sample_rate=options.sample_rate)
+    else:
+        architecture = Architecture.of_folder(folder, option=OPTION)
+    return Source(
+        body=Wav2vec2Body(architecture=architecture, masking=options.masking),
+        weights=folder,
+        fingerprint="" if folder is None else hugging_face_hash(folder)[:16],
+        change=augmenting_waveforms(options.augmentation),
+        learned_labels=folder is not None and learned_labels(folder),
+    )

@@ -16,7 +16,6 @@ from lm.bodies.clips import MakeView
 from lm.bodies.options import WaveformAugmentationConfig
 from wordless.audio.padding import inside
 from wordless.audio.reading import resample_blocks
-from wordless.base.errors import InputError
 
 RATE = 10_000  # of the resampler's input; only its ratio to the output's rate counts
 
@@ -76,13 +75,3 @@ def _mix(views: Tensor, lengths: Tensor, config: WaveformAugmentationConfig, gen
 def _levels(views: Tensor, lengths: Tensor) -> Tensor:
     """Compute the root mean square of each clip ``(batch,)``."""
     return (views.square().sum(1) / lengths).sqrt()
-
-
-UNCHANGED = WaveformAugmentationConfig(crop=1.0, rate=0.0, mix=0.0, noise=0.0, time_masks=0)
-
-
-def require_whole_clips(augmentation: WaveformAugmentationConfig) -> None:
-    """Refuse crops: a label may belong to the whole clip."""
-    if augmentation.crop != 1:
-        rule = "the label may belong to the whole clip: choose 1"
-        raise InputError(option="augmentation.crop", value=augmentation.crop, rule=rule)

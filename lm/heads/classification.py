@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -10,18 +9,15 @@ from torch import Tensor, nn
 
 from lm.batches import IndexArray
 from lm.bodies.clips import LabelledBatch
-from lm.bodies.options import HeadConfig
-from lm.heads.head import ClipHead, Figure, FigureConfig, Groups, Probed, Row, figure
+from lm.heads.head import ClipHead, Figure, Groups, Probed, Row, figure
+from lm.heads.options import ClassificationOptions, FigureConfig
 from lm.options import FEWEST_RESAMPLES, ProbeConfig
 from lm.probing.comparison import Decisions, Hits, Rankings
 from lm.probing.probe import probe_method
 from lm.probing.task import BoolArray, ProbeTask
 from lm.probing.vectors import FloatArray
-from wordless.audio.recordings.description import LabelType
 from wordless.base.errors import InputError
-from wordless.base.options import option
 from wordless.base.ranges import require
-from wordless.base.text import counted
 
 Label = str | Sequence[str]  # a class, or any number of classes
 
@@ -71,51 +67,6 @@ class ClassLoss:
 
 SHOWN = 10  # classes in a summary
 LEAST_SHARE = 1e-6  # of a class, whose logarithm must be finite
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassificationOptions(HeadConfig):
-    """Options of the head ``classification``."""
-
-    label_separator: str | None = option(
-        None, 'separates several labels of one clip, such as ";" in "dog;rain"; null: each clip has one label'
-    )
-
-    label_type: ClassVar[LabelType] = "class"
-    reads_whole_clips: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.label_separator == "":
-            rule = "give what stands between labels, or null for one label"
-            raise InputError(option="label_separator", value="", rule=rule)
-
-    def names(self, label: str) -> tuple[str, ...]:
-        """Return the classes of a label."""
-        if self.label_separator is None:
-            return (label,)
-        return tuple(name for part in label.split(self.label_separator) if (name := part.strip()))
-
-    def require(self, labels: Sequence[str]) -> None:
-        """Refuse fewer than two classes."""
-        classes = {name for label in labels for name in self.names(label)}
-        if len(classes) < 2:
-            found = f"all {counted(len(labels), 'clip')} with a label have {min(classes)!r}" if classes else "none"
-            raise InputError(
-                f"head=classification needs at least 2 classes, and {found}: put each class into its own sub-folder, "
-                "or name the labels in corpus.pattern or corpus.table"
-            )
-
-    def task(self, train: Sequence[str], held_out: Sequence[str]) -> "ClassificationTask":
-        """Make the task: its classes are those of the training clips, and held-out clips may have no others."""
-        self.require(train)
-        classes = {name for label in train for name in self.names(label)}
-        if lost := sorted({name for label in held_out for name in self.names(label)} - classes):
-            raise InputError(
-                f"{counted(len(lost), 'class has', 'classes have')} no training clip ({', '.join(lost[:5])}); change "
-                "corpus.split so that each has any, or leave these classes out"
-            )
-        return ClassificationTask(options=self, classes=tuple(sorted(classes)))
 
 
 @dataclass(frozen=True, kw_only=True)

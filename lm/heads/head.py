@@ -1,8 +1,9 @@
 """What a head is: a module over the states of a body, what its outputs mean, and figures of them on test clips.
 
-Each head has one file in `lm.heads`, with its options on the command line (`HeadOptions`) and its task (`Task`), which
-``config.json`` of a fine-tuned model holds. Outputs of a clip are an array ``(steps, width)``; a head that reads a clip
-as a whole gives one step. Each figure has a bootstrap interval over the clips, or over their groups.
+Each head has one file in `lm.heads` with its task (`Task`), which ``config.json`` of a fine-tuned model holds. Its
+options on the command line stand in `lm.heads.options`. Outputs of a clip are an array
+``(steps, width)``; a head that reads a clip as a whole gives one step. Each figure has a bootstrap interval over the
+clips, or over their groups.
 """
 
 import math
@@ -14,29 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lm.heads.options import FigureConfig
 from lm.options import Means, ProbeConfig
 from lm.probing.comparison import IndexArray, Outcome, bootstrap, measure, outcome_interval
 from lm.probing.task import BoolArray
 from lm.probing.vectors import FloatArray, pool_batch, pooling_parts
-from wordless.audio.recordings.description import LabelType
-from wordless.base.options import Options, option
-from wordless.base.seeds import MAX_SEED
 
 Groups = Sequence[IndexArray]  # of the test clips, if whole groups are resampled: `lm.probing.comparison.whole_groups`
-
-
-@dataclass(frozen=True, kw_only=True)
-class FigureConfig(Options):
-    """Options of the figures."""
-
-    resamples: int = option(
-        1000,
-        "number of bootstrap samples of the test clips, or of their groups where there are 20 or more",
-        least=10,
-        most=1_000_000,
-    )
-    confidence: float = option(0.95, "confidence level of all intervals", above=0, below=1)
-    seed: int = option(0, "seed of the bootstrap samples", least=0, most=MAX_SEED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,19 +129,6 @@ class Probed:
 
     outputs: list[FloatArray]
     chosen: str  # layer and pooling
-
-
-class HeadOptions(Protocol):
-    """Options of a head on the command line."""
-
-    label_type: ClassVar[LabelType]
-    reads_whole_clips: ClassVar[bool]  # the label is wrong for a part of the clip
-
-    def require(self, labels: Sequence[str]) -> None:
-        """Refuse labels that the head cannot learn, before any recording is decoded."""
-
-    def task(self, train: Sequence[str], held_out: Sequence[str]) -> Task:
-        """Make the task from the labels of the training clips; refuse those of others if they cannot be predicted."""
 
 
 class ClipHead(nn.Module):

@@ -2,58 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lm.batches import IndexArray
-from lm.heads.head import ClipHead, Figure, FigureConfig, Groups, Probed, Row, figure
-from lm.options import Means, ProbeConfig
+from lm.heads.head import ClipHead, Figure, Groups, Probed, Row, figure
+from lm.heads.options import FigureConfig, RegressionOptions
+from lm.options import ProbeConfig
 from lm.probing.comparison import Predictions, Ratios
 from lm.probing.ridge import probe_numbers
 from lm.probing.task import BoolArray
 from lm.probing.vectors import FloatArray
-from wordless.audio.recordings.description import LabelType, number_of
-from wordless.base.errors import InputError
-from wordless.base.options import Options, option
+from wordless.audio.recordings.description import number_of
 from wordless.base.ranges import require
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RegressionOptions(Options):
-    """Options of the head ``regression``."""
-
-    pooling: Means = option("mean", "pooling of the states over time")
-    dropout: float = option(0.1, "dropout before the linear layer", least=0, below=1)
-    label_type: ClassVar[LabelType] = "number"
-    reads_whole_clips: ClassVar[bool] = False
-
-    def require(self, labels: Sequence[str]) -> None:
-        """Refuse labels that are no finite numbers, and numbers that are all equal."""
-        numbers = {label: number_of(label) for label in labels}
-        for label, number in numbers.items():
-            if number is None:
-                problem = f"a label is {label!r:.40}, and head=regression learns finite numbers"
-                raise InputError(f"{problem}; write one such as 3.5, or leave the recording unlabelled")
-        if len({*numbers.values()}) < 2:
-            found = f"all labels are {labels[0]}" if labels else "no recording has a label"
-            raise InputError(
-                f"head=regression needs at least 2 different numbers, and {found}: name them in a column label of "
-                "corpus.table"
-            )
-
-    def task(self, train: Sequence[str], held_out: Sequence[str]) -> "RegressionTask":
-        """Make the task: numbers are normalised with mean and standard deviation of the training clips."""
-        for label in (*train, *held_out):
-            if number_of(label) is None:
-                raise InputError(f"a label is {label!r:.40}, and head=regression learns finite numbers")
-        values = _numbers(train)
-        spread = float(values.std()) if np.ptp(values) else 1.0  # that of equal numbers is an error of rounding, not 0
-        return RegressionTask(options=self, mean=float(values.mean()), std=spread)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +31,13 @@ class RegressionTask:
 
     def __post_init__(self) -> None:
         require(self.std > 0, "std", self.std, "it must be above 0")
+
+    @classmethod
+    def of(cls, options: RegressionOptions, labels: Sequence[str]) -> "RegressionTask":
+        """Normalise the labels of training clips; the spread of equal numbers is an error of rounding, not 0."""
+        values = _numbers(labels)
+        spread = float(values.std()) if np.ptp(values) else 1.0
+        return cls(options=options, mean=float(values.mean()), std=spread)
 
     @property
     def summary(self) -> str:

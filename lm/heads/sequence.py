@@ -14,36 +14,23 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import combinations, groupby, pairwise
-from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torchaudio.functional import edit_distance
 
-from lm.heads.head import Figure, FigureConfig, Groups, Row, figure
+from lm.heads.head import Figure, Groups, Row, figure
+from lm.heads.options import FigureConfig, SequenceOptions, require_decoder
 from lm.probing.comparison import Hits, Ratios
 from lm.probing.task import BoolArray
 from lm.probing.vectors import FloatArray
-from wordless.audio.recordings.description import LabelType
-from wordless.base.errors import InputError
-from wordless.base.options import Options, option
 from wordless.base.ranges import require
 
 SPACE, SILENCE = " ", "<silence>"  # the decoder wants a token for silence; a space is one
 BLANK_TOKEN = "<blank>"
 IMPOSSIBLE = -1e4  # logarithm of the probability of a token that no output stands for
-
-
-def require_decoder() -> None:
-    """Refuse a beam search if its library is not installed."""
-    if find_spec("flashlight") is None:
-        raise InputError(
-            "head.beam_size asks for a beam search, and flashlight-text is not installed; pip install "
-            "'wordless[ctc]', or decode greedily: head.beam_size=0"
-        )
 
 
 def beam_search(outputs: Sequence[FloatArray], characters: Sequence[str], *, beam_size: int) -> list[str]:
@@ -81,50 +68,6 @@ def beam_search(outputs: Sequence[FloatArray], characters: Sequence[str], *, bea
 BLANK = 0
 CERTAIN = 30.0  # logit of the only possible output
 COMPARED = 50  # most frequent texts, of which one is the constant answer; two long ones take 10 ms
-
-
-@dataclass(frozen=True, kw_only=True)
-class SequenceOptions(Options):
-    """Options of the head ``sequence``."""
-
-    lower_case: bool = option(True, "whether capital letters are read as small ones")
-    dropout: float = option(0.1, "dropout before the linear layer", least=0, below=1)
-    least_steps_per_second: float = option(
-        50.0,
-        "least steps of the outputs per second; a body with fewer states gives several steps for each",
-        above=0,
-        most=10_000,
-    )
-    beam_size: int = option(
-        0,
-        "number of hypotheses of a beam search beside the greedy decoding (needs the extra ctc); 0: no beam search",
-        least=0,
-    )
-    label_type: ClassVar[LabelType] = "text"
-    reads_whole_clips: ClassVar[bool] = True
-
-    def text(self, label: str) -> str:
-        """Return the text that is learned: single spaces, and small letters unless capitals are kept."""
-        text = " ".join(label.split())
-        return text.lower() if self.lower_case else text
-
-    def require(self, labels: Sequence[str]) -> None:
-        """Refuse texts without letters, such as numbers, and a beam search without its library."""
-        without = [label for label in labels if not any(character.isalpha() for character in label)]
-        if without or not labels:
-            found = f"{len(without)} labels have none, such as {without[0]!r:.40}" if without else "there is no label"
-            raise InputError(
-                f"head=sequence spells texts by their letters, and {found}; write what is said, or give names: "
-                "corpus.label_names={'7': seven}"
-            )
-        if self.beam_size:
-            require_decoder()
-
-    def task(self, train: Sequence[str], held_out: Sequence[str]) -> "SequenceTask":
-        """Make the task: its characters are those of the training texts."""
-        self.require(train)
-        characters = {character for label in train for character in self.text(label)}
-        return SequenceTask(options=self, characters=tuple(sorted(characters)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,21 +41,20 @@ def command(
     name: str,
     task: Task,
     *,
-    verbatim: frozenset[str] = frozenset(),
     often: tuple[str, ...] = (),
     idle: Idle | None = None,
 ) -> Callable[[], None]:
     """Return a ``main()`` that composes the options of a command and passes the config to ``task``.
 
-    The value of an option that is one text or path needs no quoting, and a sweep does not split it at commas;
-    ``verbatim`` names such options of a command without a dataclass. If ``often`` lists options, ``--help`` shows only
-    these and the groups. ``idle`` gives options of this command that have no effect, beside those of `idle_options`.
+    The value of an option that is one text or path needs no quoting, and a sweep does not split it at commas. If
+    ``often`` lists options, ``--help`` shows only these and the groups. ``idle`` gives options of this command that
+    have no effect, beside those of `idle_options`.
     """
 
     def main() -> None:
         open_streams()
         register(name)
-        texts = verbatim | verbatim_options(name)
+        texts = verbatim_options(name)
         words, full = sys.argv[1:], os.environ.get(FULL_ERROR) == "1"  # before Hydra is told to raise
         with (
             remember(words),

@@ -1,41 +1,68 @@
-"""The commands of ``wordless``."""
+"""The table of the commands of ``wordless``. Their modules are named, because each takes a while to import."""
+
+from dataclasses import KW_ONLY, dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the table."""
+
+    purpose: str
+    _: KW_ONLY
+    options: str  # module and name of the dataclass with its options
+    module: str = ""  # of `pipelines`, if it has another name than the command
+
 
 COMMANDS = {
-    "run": "the whole chain: recordings -> codes -> language model -> vocoder -> report.html",
-    "encode": "recordings -> codes (Parquet, or text units that other tools read)",
-    "embed": "recordings -> feature vectors, such as those that the run's probe reads (NumPy, Parquet)",
-    "generate": "a language model continues a prompt, or speaks from silence",
-    "decode": "codes -> sound",
-    "score": "how probable does the language model find recordings? nats, bits per second, perplexity",
-    "probe": "what do the representations know? linear probes on labels",
-    "finetune": "train a body, pre-trained or not, to predict classes, numbers or text from labelled recordings",
-    "predict": "what a fine-tuned model predicts for recordings",
-    "demo": "a page in the browser with the spectrogram, codes, predicted label and continuation of your sounds",
-    "publish": "the models of a run on the Hugging Face hub, with a model card, or as ONNX files",
-    "report": "draw report.html from the results of a run",
-    "runs": "the runs so far with their options and figures; --delete NAME, --prune",
-    "store": "what a store holds, and whether it is as it was written: wordless store --verify",
-    "doctor": "what is installed, and what to do about what is missing; model=RUN: what is wrong with its sound",
-    "bench": "speed and memory of a stage, such as: wordless bench encode",
+    "run": Command(
+        "the whole chain: recordings -> codes -> language model -> vocoder -> report.html",
+        options="pipelines.settings.run:RunSettings",
+    ),
+    "encode": Command(
+        "recordings -> codes (Parquet, or text units that other tools read)", options="pipelines.encode:EncodeConfig"
+    ),
+    "embed": Command(
+        "recordings -> feature vectors, such as those that the run's probe reads (NumPy, Parquet)",
+        options="pipelines.embed:EmbedConfig",
+    ),
+    "generate": Command(
+        "a language model continues a prompt, or speaks from silence", options="pipelines.generate:GenerateConfig"
+    ),
+    "decode": Command("codes -> sound", options="pipelines.decode:DecodeConfig"),
+    "score": Command(
+        "how probable does the language model find recordings? nats, bits per second, perplexity",
+        options="pipelines.score:ScoreConfig",
+    ),
+    "probe": Command(
+        "what do the representations know? linear probes on labels", options="pipelines.settings.probe:ProbeRunConfig"
+    ),
+    "finetune": Command(
+        "train a body, pre-trained or not, to predict classes, numbers or text from labelled recordings",
+        options="pipelines.finetuning.options:FinetuneConfig",
+    ),
+    "predict": Command("what a fine-tuned model predicts for recordings", options="pipelines.predict:PredictConfig"),
+    "demo": Command(
+        "a page in the browser with the spectrogram, codes, predicted label and continuation of your sounds",
+        options="pipelines.demo:DemoConfig",
+    ),
+    "publish": Command(
+        "the models of a run on the Hugging Face hub, with a model card, or as ONNX files",
+        options="pipelines.publish:PublishConfig",
+    ),
+    "report": Command("draw report.html from the results of a run", options="pipelines.report:ReportConfig"),
+    "runs": Command(
+        "the runs so far with their options and figures; --delete NAME, --prune", options="pipelines.runs:RunsConfig"
+    ),
+    "store": Command(
+        "what a store holds, and whether it is as it was written: wordless store --verify",
+        options="pipelines.store_listing:ListingConfig",
+        module="store_listing",
+    ),
+    "doctor": Command(
+        "what is installed, and what to do about what is missing; model=RUN: what is wrong with its sound",
+        options="pipelines.doctor:DoctorConfig",
+    ),
+    "bench": Command(
+        "speed and memory of a stage, such as: wordless bench encode", options="pipelines.bench:BenchConfig"
+    ),
 }
-
-# the dataclass with the options of each command; those of finetune stand in conf/
-OPTIONS = {
-    "run": "pipelines.settings.run:RunSettings",
-    "probe": "pipelines.settings.probe:ProbeRunConfig",
-    "encode": "pipelines.encode:EncodeConfig",
-    "embed": "pipelines.embed:EmbedConfig",
-    "generate": "pipelines.generate:GenerateConfig",
-    "decode": "pipelines.decode:DecodeConfig",
-    "score": "pipelines.score:ScoreConfig",
-    "predict": "pipelines.predict:PredictConfig",
-    "demo": "pipelines.demo:DemoConfig",
-    "publish": "pipelines.publish:PublishConfig",
-    "report": "pipelines.report:ReportConfig",
-    "runs": "pipelines.runs:RunsConfig",
-    "store": "pipelines.store_listing:ListingConfig",
-    "doctor": "pipelines.doctor:DoctorConfig",
-    "bench": "pipelines.bench:BenchConfig",
-}
-
-MODULES = {"store": "store_listing"}  # of commands whose module has another name

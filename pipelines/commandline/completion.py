@@ -4,10 +4,9 @@ The shell asks ``wordless --complete WORD ...`` for what may stand in the place 
 PyTorch is imported for the answer.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 
-from pipelines.commandline.option_index import Index, index
+from pipelines.commandline.options import Index, index
 
 SWITCHES = ("--help", "-m", "--multirun", "--cfg", "--info", "--hydra-help", "--resolve", "--package", "--config-dir")
 AFTER = {"--cfg": ("job", "hydra", "all"), "-c": ("job", "hydra", "all")}
@@ -117,9 +116,4 @@ def _values(known: Index, name: str) -> list[str]:
     if name in known.groups:
         return [f"{choice} " for choice in known.groups[name].choices]
     option = known.options.get(name)
-    if option is None:
-        return []
-    if option.value in ("true", "false"):
-        return ["true ", "false "]
-    named = re.match(r"\w+(?: \| \w+)+", option.explanation)
-    return [f"{value} " for value in named[0].split(" | ")] if named else []
+    return [f"{value} " for value in option.values] if option is not None else []

@@ -6,12 +6,11 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig
 
-from pipelines.commandline.commands import OPTIONS
-from pipelines.commandline.options import defaults, index, options_class
+from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.options import HYDRA, TIME, index, nested
 
 QUIET = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
 NO_FOLDER = {"output_subdir": None, "run": {"dir": "."}}
-TIME = "${now:%Y-%m-%d}_${now:%H-%M-%S}"
 FOLDERS = {
     "run": {"dir": f"runs/{TIME}"},
     "sweep": {
@@ -30,16 +29,17 @@ FOLDERS = {
 
 
 def register(command: str) -> None:
-    """Make the config of a command known to Hydra under the command's name, and the default preset of each group."""
-    if command == "finetune":  # whose other options stand in conf/
-        register("probe")
-    if command not in OPTIONS:
+    """Make the config of a command known to Hydra under the command's name, and the choices of each group."""
+    if command not in COMMANDS:
         return
-    store, values, groups = ConfigStore.instance(), defaults(options_class(command)), index(command).groups
-    for name, group in groups.items():
-        if name in values:
-            store.store(group.chosen, values.pop(name), group=name)
-    chosen = [{name: group.chosen} for name, group in groups.items()]
+    store, known = ConfigStore.instance(), index(command)
+    values = nested(each for name, each in known.options.items() if not name.startswith(f"{HYDRA}."))
+    for name, group in known.groups.items():
+        own = values.pop(name, None)
+        choices = {choice: nested(each.options.values())[name] for choice, each in group.variants.items()}
+        for choice, node in choices.items() or ([(group.chosen, own)] if own is not None else []):
+            store.store(choice, node, group=name)
+    chosen = [{name: group.chosen} for name, group in known.groups.items()]
     folders = FOLDERS if command == "run" else NO_FOLDER
     store.store(command, {"defaults": ["_self_", *chosen, *QUIET], **values, "hydra": folders})
 

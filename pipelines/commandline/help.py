@@ -13,7 +13,7 @@ from omegaconf import open_dict
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import HELP
 from pipelines.commandline.composition import compose
-from pipelines.commandline.option_index import HYDRA, Group, Index, group_by_section, index
+from pipelines.commandline.options import HYDRA, Group, Index, group_by_section, index
 from pipelines.commandline.overrides import quote, separate
 from pipelines.commandline.refusals import leaves, plain
 from wordless.base.errors import InputError
@@ -54,7 +54,7 @@ def command_help(name: str, topic: str, words: Sequence[str], *, often: Sequence
     if topic and topic != ALL:
         return "\n".join([*page.about(topic), FOOTER])
     usage = f"usage: wordless {name} {'[group=choice ...] ' if page.groups else ''}[name=value ...]"
-    begin = [f"wordless {name}: {COMMANDS.get(name, '')}", "", usage, ""]
+    begin = [f"wordless {name}: {COMMANDS[name].purpose}", "", usage, ""]
     everything = topic == ALL or not often
     body = [*page.sections(page.values), *page.choices(page.groups)] if everything else page.overview(often)
     notes = [*page.index.notes.splitlines(), ""] if page.index.notes else []
@@ -78,6 +78,9 @@ class _Page:
             config = compose(name, overrides=[*_searched(switches), *options], return_hydra_config=True)
         chosen = config.hydra.runtime.choices
         groups = {key: replace(group, chosen=str(chosen[key])) for key, group in known.groups.items()}
+        for group in groups.values():
+            if own := group.variants.get(group.chosen):
+                known = replace(known, options=known.options | own.options, sections=known.sections | own.sections)
         hydra = {key: option.value for key, option in known.options.items() if key.startswith(f"{HYDRA}.")}
         with open_dict(config):
             del config[HYDRA]
@@ -125,9 +128,6 @@ class _Page:
 
     def _explanation(self, name: str) -> str:
         option, group = self.index.options.get(name), self.groups.get(name)
-        if option and option.choices:
-            chosen = (f"{key}={each.chosen}" for key, each in self.groups.items())
-            option = next((option.choices[choice] for choice in chosen if choice in option.choices), option)
         return option.explanation if option else group.explanation if group else self.index.sections.get(name, "")
 
     def _choice(self, name: str) -> str:

@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import chain
 
-import yaml
-
-from pipelines.commandline.option_index import index
+from pipelines.commandline.options import index
 from wordless.base.errors import InputError
 
 PLACES = ("table", "root", "dataset", "shards")
@@ -133,4 +131,4 @@ def _is_default(command: str, option: str, config: Mapping[str, object]) -> bool
     for name in option.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
     known = index(command).options.get(option)
-    return known is not None and bool(yaml.safe_load(known.value) == value)
+    return known is not None and known.default == value

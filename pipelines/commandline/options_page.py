@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.option_index import Option, group_by_section, index
+from pipelines.commandline.options import Option, group_by_section, index
 
 
 def options_page() -> str:
@@ -14,7 +14,7 @@ def options_page() -> str:
 def _command(name: str) -> Iterator[str]:
     """Give the sections of one command: the options of each section, then the choices of each group."""
     known = index(name)
-    yield from ["", f"## `wordless {name}`", "", COMMANDS[name]]
+    yield from ["", f"## `wordless {name}`", "", COMMANDS[name].purpose]
     for section, names in group_by_section(known.options).items():
         explanation = known.sections.get(section, "")
         yield from ["", f"**`{section}`**: {explanation}" if explanation else f"**{section or 'Options'}**"]

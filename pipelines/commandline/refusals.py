@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.commandline.composition import compose
-from pipelines.commandline.option_index import index
+from pipelines.commandline.options import index
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, NO_SPACE, causes, existing, is_full, os_number
 from wordless.base.text import suggestion

@@ -14,11 +14,12 @@ import numpy as np
 
 from lm.batches import IndexArray
 from lm.bodies.body import Body, Source
-from lm.heads.head import Groups, HeadOptions, Task
+from lm.heads.head import Groups, Task
+from lm.heads.options import HeadOptions
 from lm.probing.comparison import whole_groups
 from pipelines.chain.corpus import MANIFEST
 from pipelines.chain.unlabelled import unlabelled_of_run
-from pipelines.finetuning.options import FinetuneSettings
+from pipelines.finetuning.options import FinetuneConfig
 from pipelines.store.store import text_hash
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.decoding import Channel
@@ -157,7 +158,7 @@ def _require_filled(clips: LabelledClips) -> None:
         )
 
 
-def require_unseen_labels(settings: FinetuneSettings, source: Source, manifest: Manifest) -> tuple[str, ...]:
+def require_unseen_labels(settings: FinetuneConfig, source: Source, manifest: Manifest) -> tuple[str, ...]:
     """Refuse what labels that the weights have learned would make untrue; return notices, a sentence each.
 
     Raises:
@@ -175,41 +176,40 @@ def require_unseen_labels(settings: FinetuneSettings, source: Source, manifest: 
     return overlap_notices(manifest, trained, owner=owner, readers=readers, unlabelled=unlabelled)
 
 
-def _owner(settings: FinetuneSettings, source: Source) -> Path | None:
+def _owner(settings: FinetuneConfig, source: Source) -> Path | None:
     """Return the folder of the run that made what the body uses; None if there is no list of its recordings."""
-    model, parts = settings.command.model, settings.body_options.needs(settings.body.weights)
-    folder = model if parts else source.weights and source.weights.parent
+    folder = settings.model if settings.body.needs else source.weights and source.weights.parent
     return folder if folder is not None and (folder / MANIFEST).is_file() else None
 
 
-def _require_unseen(settings: FinetuneSettings, manifest: Manifest, trained: Manifest, owner: Path) -> None:
+def _require_unseen(settings: FinetuneConfig, manifest: Manifest, trained: Manifest, owner: Path) -> None:
     """Refuse test clips, and shares of training clips, whose labels the weights have learned."""
-    command, test, train = settings.command, manifest.of("test"), manifest.of("train")
+    test, train = manifest.of("test"), manifest.of("train")
     weights = f"the weights of body={settings.body.name}, which {owner} trained, learned the labels"
     if known := trained_on(test, trained.of("train")):
         raise InputError(
             f"{weights} of {known} of {len(test)} test clips: divide the recordings as that run did (corpus.split), "
             "name other recordings, or choose body.weights=none"
         )
-    if command.shares[0] < 1 and (known := trained_on(train, trained.of("train"))):
+    if settings.shares[0] < 1 and (known := trained_on(train, trained.of("train"))):
         raise InputError(
-            f"shares={list(command.shares)}, but {weights} of {known} of {len(train)} training clips, and with them "
+            f"shares={list(settings.shares)}, but {weights} of {known} of {len(train)} training clips, and with them "
             "more labels than the share: choose shares=[1.0], name other recordings, or choose body.weights=none"
         )
 
 
-def _unknown(settings: FinetuneSettings) -> tuple[str, ...]:
+def _unknown(settings: FinetuneConfig) -> tuple[str, ...]:
     return (
         f"the weights of body={settings.body.name} learned labels, and no {MANIFEST} beside them lists the recordings: "
         "test clips and small shares of labels mean nothing if these recordings are among them",
     )
 
 
-def channel_of(settings: FinetuneSettings, source: Source) -> Channel:
+def channel_of(settings: FinetuneConfig, source: Source) -> Channel:
     """Return the channel of recordings that is read: the chosen one, or that of the run's tokenizer."""
-    if settings.command.audio.channel is not None:
-        return settings.command.audio.channel
-    run = settings.command.model
+    if settings.audio.channel is not None:
+        return settings.audio.channel
+    run = settings.model
     folders = [source.folder / "tokenizer", *([run / "tokenizer"] if run is not None else [])]
     tokenizer = next((folder for folder in folders if (folder / CONFIG).is_file()), None)
     return "mean" if tokenizer is None else Tokenizer.from_pretrained(tokenizer).front_end.channel

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lm.bodies.body import RANDOM, Body, Source, freeze
+from lm.bodies.body import Body, Source, freeze
+from lm.bodies.finetuning import RANDOM
 from lm.heads.head import Task
 from pipelines.chain.corpus import Corpus, find_corpus, read_corpus
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.finetuning.clips import LabelledClips, channel_of, labelled_clips, require_unseen_labels, with_room
-from pipelines.finetuning.options import FinetuneSettings, finetune_settings
+from pipelines.finetuning.options import FinetuneConfig, finetune_settings
 from pipelines.finetuning.results import write_results
 from pipelines.finetuning.stages import body_inputs
 from pipelines.finetuning.trials import Study, trials
@@ -37,12 +38,12 @@ from wordless.training.precision import with_precision
 def finetune_body(config: dict[str, object]) -> None:
     """Train every trial, save the fine-tuned model with its figures, and print them as a table."""
     settings = finetune_settings(config)
-    command, terminal = settings.command, Terminal()
+    terminal = Terminal()
     pretrained = _open(settings)
     _require_layers(settings, pretrained)
-    require_space(command.store.root, "store.root=PATH", reused=True)
-    use_threads(command.threads)
-    with open_gang(choose_device(command.device)) as gang:
+    require_space(settings.store.root, "store.root=PATH", reused=True)
+    use_threads(settings.threads)
+    with open_gang(choose_device(settings.device)) as gang:
         settings = with_precision(settings, gang)
         corpus = _read(settings, pretrained, gang, terminal)
         clips, task = _learnable(settings, pretrained.body, corpus.manifest)
@@ -50,9 +51,9 @@ def finetune_body(config: dict[str, object]) -> None:
         for notice in notices:
             terminal.say(f"finetune  {notice}")
         job = _job(settings, pretrained, clips, task)
-        folder = command.output or _folder(settings, corpus.name, job)
+        folder = settings.output or _folder(settings, corpus.name, job)
         run = tracked_run(folder, command_line("finetune"), config)
-        tracking = NO_TRACKING if gang.rank else open_trackers(command.tracking, run, terminal.say)
+        tracking = NO_TRACKING if gang.rank else open_trackers(settings.tracking, run, terminal.say)
         session = _session(settings, pretrained, corpus, folder, gang, terminal, tracking)
         with _held(folder, job, gang), tracked(tracking):
             inputs = body_inputs(session, clips.manifest, pretrained)
@@ -62,39 +63,43 @@ def finetune_body(config: dict[str, object]) -> None:
                 write_results(session, study, made, corpus=corpus, notices=notices, config=config)
 
 
-def _open(settings: FinetuneSettings) -> Source:
+def _open(settings: FinetuneConfig) -> Source:
     """Describe the body with its weights."""
-    options, model, weights = settings.body_options, settings.command.model, settings.body.weights
-    needed = options.needs(weights)
+    body, model = settings.body, settings.model
+    needed = body.needs
     if needed and model is None:
-        taken, body = " and ".join(needed), settings.body.name
-        otherwise = "" if options.needs(RANDOM) else ", or choose body.weights=none or a folder of weights"
-        raise InputError(f"model=null, but body={body} takes {taken} of a run; name its folder: model=RUN{otherwise}")
-    if model is None and settings.command.output is None:
+        otherwise = (
+            "" if replace(body, weights=RANDOM).needs else ", or choose body.weights=none or a folder of weights"
+        )
+        raise InputError(
+            f"model=null, but body={body.name} takes {' and '.join(needed)} of a run; name its folder: model=RUN"
+            f"{otherwise}"
+        )
+    if model is None and settings.output is None:
         raise InputError(
             "output=null, and there is no model=RUN whose folder could hold the results; add output=FOLDER"
         )
     parts = {str(part): part_of(model, part) for part in needed} if model is not None else {}
-    return options.open(parts, weights=local_weights(weights))
+    return replace(body, weights=local_weights(body.weights)).open(parts)
 
 
-def _require_layers(settings: FinetuneSettings, source: Source) -> None:
+def _require_layers(settings: FinetuneConfig, source: Source) -> None:
     """Refuse damaged weights, and to freeze more layers than there are."""
     network = source.create(seed=0)
     freeze(network, settings.body.frozen_layers)
 
 
-def _read(settings: FinetuneSettings, source: Source, gang: Gang, terminal: Terminal) -> Corpus:
+def _read(settings: FinetuneConfig, source: Source, gang: Gang, terminal: Terminal) -> Corpus:
     """Read the corpus; labels that the head cannot learn are refused before any recording is decoded."""
-    command, head = settings.command, settings.head_options
+    head = settings.head
 
     def require(labels: Sequence[str | None]) -> None:
         head.require([label for label in labels if label is not None])
 
-    store = command.store.root
-    options = replace(command.corpus, label_type=head.label_type)
-    recordings = find_corpus(options, command.embedded, store, require=require, terminal=terminal)
-    workers, engine = command.workers, command.engine
+    store = settings.store.root
+    options = replace(settings.corpus, label_type=head.label_type)
+    recordings = find_corpus(options, settings.embedded, store, require=require, terminal=terminal)
+    workers, engine = settings.workers, settings.engine
     return read_corpus(
         recordings,
         store,
@@ -106,40 +111,41 @@ def _read(settings: FinetuneSettings, source: Source, gang: Gang, terminal: Term
     )
 
 
-def _learnable(settings: FinetuneSettings, body: Body, manifest: Manifest) -> tuple[LabelledClips, Task]:
+def _learnable(settings: FinetuneConfig, body: Body, manifest: Manifest) -> tuple[LabelledClips, Task]:
     """Return the clips that can be used, and the task that their labels give."""
-    head, seconds = settings.head_options, settings.body.batches.max_seconds
-    clips = labelled_clips(manifest, body, head, max_seconds=seconds, upsample=settings.command.upsample)
+    head, seconds = settings.head, settings.body.batches.max_seconds
+    clips = labelled_clips(manifest, body, head, max_seconds=seconds, upsample=settings.upsample)
     train, validation, test = (clips.labels_of(rows) for rows in clips.rows.values())
     task = head.task(train, [*validation, *test])
     return with_room(clips, body, task), task
 
 
-def _job(settings: FinetuneSettings, source: Source, clips: LabelledClips, task: Task) -> dict[str, object]:
+def _job(settings: FinetuneConfig, source: Source, clips: LabelledClips, task: Task) -> dict[str, object]:
     """Describe the work, by which the folder of the results knows it again."""
-    command, body = settings.command, settings.body
-    options = {"body": asdict(body), "task": asdict(task), "figures": asdict(command.figures)}
-    options |= {"network": asdict(source.body), "body_options": asdict(settings.body_options)}
-    chosen = {name: getattr(command, name) for name in ("shares", "seeds", "seed", "beside")}
+    body, own = settings.body, settings.body.own
+    common = {name: value for name, value in asdict(body).items() if name not in own}
+    options = {"body": {"name": body.name, **common}, "task": asdict(task), "figures": asdict(settings.figures)}
+    options |= {"network": asdict(source.body), "body_options": own}
+    chosen = {name: getattr(settings, name) for name in ("shares", "seeds", "seed", "beside")}
     return {
-        "head": settings.head,
+        "head": settings.head.name,
         "body": body.name,
         "weights": source.fingerprint,
-        "options": text_hash(json.dumps([options, chosen, asdict(command.probe)], default=str))[:16],
+        "options": text_hash(json.dumps([options, chosen, asdict(settings.probe)], default=str))[:16],
         "recordings": recordings_hash(clips.manifest)[:16],
         "labels": text_hash(json.dumps([[clip.label, clip.split] for clip in clips.manifest.clips]))[:16],
     }
 
 
-def _folder(settings: FinetuneSettings, corpus: str, job: dict[str, object]) -> Path:
+def _folder(settings: FinetuneConfig, corpus: str, job: dict[str, object]) -> Path:
     """Name a folder in that of the run, one for each corpus, head and set of options."""
-    assert settings.command.model is not None  # `_open` refuses to go on without both
+    assert settings.model is not None  # `_open` refuses to go on without both
     name = re.sub(r"[^\w.-]+", "_", corpus).strip("_.") or "corpus"
-    return settings.command.model / FINETUNED / f"{name}_{settings.head}_{text_hash(json.dumps(job))[:8]}"
+    return settings.model / FINETUNED / f"{name}_{settings.head.name}_{text_hash(json.dumps(job))[:8]}"
 
 
 def _session(
-    settings: FinetuneSettings,
+    settings: FinetuneConfig,
     source: Source,
     corpus: Corpus,
     folder: Path,
@@ -147,17 +153,16 @@ def _session(
     terminal: Terminal,
     tracking: Tracking,
 ) -> Session:
-    command = settings.command
-    inside = command.model is not None and folder.absolute().is_relative_to(command.model.absolute())
+    inside = settings.model is not None and folder.absolute().is_relative_to(settings.model.absolute())
     models = [source.folder / part for part in source.body.parts] + ([source.weights] if source.weights else [])
     return Session(
-        store=Store(command.store.root),
+        store=Store(settings.store.root),
         gang=gang,
         terminal=terminal,
         folder=folder,
-        user=command.model if inside else None,  # `wordless runs --delete` deletes both
-        workers=choose_workers(command.workers, command.engine, seconds=corpus.manifest.seconds),
-        engine=command.engine,
+        user=settings.model if inside else None,  # `wordless runs --delete` deletes both
+        workers=choose_workers(settings.workers, settings.engine, seconds=corpus.manifest.seconds),
+        engine=settings.engine,
         shared=(*corpus.shared, *models),
         tracking=tracking,
     )

@@ -148,19 +148,19 @@ def write_results(
     config: Mapping[str, object],
 ) -> None:
     """Write the folder of the session, the model last, and print the table."""
-    folder, command = session.folder, study.settings.command
+    folder, settings = session.folder, study.settings
     labels, rows = study.clips.labels_of, study.clips.rows
     baseline = [study.task.constant(labels(rows["train"]))] * len(rows["test"])
-    constant = study.task.figures(baseline, labels(rows["test"]), command.figures, study.clips.test_groups)
-    table = summary(trials, constant, confidence=command.figures.confidence)
-    saved = next(trial for trial in trials if trial.arm == "finetuned" and trial.share == command.shares[-1])
+    constant = study.task.figures(baseline, labels(rows["test"]), settings.figures, study.clips.test_groups)
+    table = summary(trials, constant, confidence=settings.figures.confidence)
+    saved = next(trial for trial in trials if trial.arm == "finetuned" and trial.share == settings.shares[-1])
     source = provenance(command_line("finetune"), config, session.gang, {saved.entry.stage: saved.entry})
     facts = {
         "corpus": corpus.name,
         "clips": {split: len(rows[split]) for split in SPLITS},
         "notices": [*corpus.notices, *notices],
         "resampled": "clip" if study.clips.test_groups is None else "group",  # by the intervals of a single seed
-        "head": study.settings.head,
+        "head": study.settings.head.name,
         "body": study.settings.body.name,
         "summary": saved.task.summary,
     }
@@ -169,7 +169,7 @@ def write_results(
     write_rejected([*corpus.rejected, *study.clips.set_aside], folder / REJECTED)
     _write_predictions(folder / PREDICTIONS, study, saved)
     model = FineTunedModel.from_pretrained(saved.entry.folder)
-    model.trim_db = study.clips.manifest.effective_trim_db(command.corpus.inspection.trim_db)
+    model.trim_db = study.clips.manifest.effective_trim_db(settings.corpus.inspection.trim_db)
     model.channel = channel_of(study.settings, study.source)
     model.save_pretrained(folder, front_end=study.source.folder)
     files = [folder / name for name in (FIGURES, TABLE, PREDICTIONS)]

@@ -10,8 +10,9 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from lm.batches import IndexArray
-from lm.bodies.body import Body, BodyNetwork, FrontEnd, FrozenLayers, Source, freeze, read_states
+from lm.bodies.body import Body, BodyNetwork, FrontEnd, Source, freeze, read_states
 from lm.bodies.clips import ClipViews, LabelledBatches, StoredClips, validation_batches
+from lm.bodies.finetuning import FrozenLayers
 from lm.bodies.options import ClipBatchConfig, WaveformBatchConfig
 from lm.finetuned import FineTunedModel, TaskLoss, create_network
 from lm.heads.head import PooledTask, Task

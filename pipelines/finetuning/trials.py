@@ -1,18 +1,19 @@
 """The trials of a fine-tuning: each opponent with each share of the labels and each seed."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 
 from lm.batches import IndexArray
-from lm.bodies.body import FrozenLayers, Source
+from lm.bodies.body import Source
+from lm.bodies.finetuning import FrozenLayers
 from lm.heads.head import Figure, PooledTask, Task
 from lm.probing.probe import label_order
 from lm.probing.vectors import FloatArray
 from pipelines.finetuning.clips import LabelledClips
-from pipelines.finetuning.options import FinetuneSettings
+from pipelines.finetuning.options import FinetuneConfig
 from pipelines.finetuning.stages import (
     Training,
     body_features,
@@ -42,7 +43,7 @@ def title_of(arm: Arm, task: Task) -> str:
 class Study:
     """What all trials share."""
 
-    settings: FinetuneSettings
+    settings: FinetuneConfig
     source: Source
     task: Task  # of all labels
     clips: LabelledClips
@@ -91,10 +92,10 @@ class Trial:
 
 def trials(session: Session, study: Study) -> Iterator[Trial]:
     """Make every trial, seed by seed and share by share."""
-    command = study.settings.command
-    arms = [arm for arm in get_args(Arm) if arm == "finetuned" or arm in command.beside]
-    for number in range(command.seeds):
-        for share in command.shares:
+    settings = study.settings
+    arms = [arm for arm in get_args(Arm) if arm == "finetuned" or arm in settings.beside]
+    for number in range(settings.seeds):
+        for share in settings.shares:
             draw = _draw(study, share, number)
             for arm in arms:
                 yield _trial(session, study, draw, arm)
@@ -109,21 +110,21 @@ def _draw(study: Study, share: float, number: int) -> Draw:
     train, validation, test = clips.rows.values()
     rows = train
     if share < 1:
-        seed = study.settings.command.seed + number
+        seed = study.settings.seed + number
         order = label_order(study.task.strata(clips.labels_of(train)), seed=seed)
         rows = train[np.sort(order.first(share))]
     held_out = [*clips.labels_of(validation), *clips.labels_of(test)]
-    task = study.settings.head_options.task(clips.labels_of(rows), held_out)
+    task = study.settings.head.task(clips.labels_of(rows), held_out)
     return Draw(share=share, number=number, rows=rows, task=task)
 
 
 def _trial(session: Session, study: Study, draw: Draw, arm: Arm) -> Trial:
-    command = study.settings.command
-    seed = command.seed + draw.number
+    settings = study.settings
+    seed = settings.seed + draw.number
     own = replace(session, place=f"{title_of(arm, draw.task)}, {counted(len(draw.rows), 'label')}, seed {seed}")
     if arm == "probe" and isinstance(draw.task, PooledTask):
         features = body_features(own, study.source, study.inputs, seed=seed)
-        entry = probed(own, study.clips, features, draw.rows, draw.task, command.probe)
+        entry = probed(own, study.clips, features, draw.rows, draw.task, settings.probe)
         chosen = chosen_candidate(entry)
     else:
         entry, chosen = _best_training(own, study, draw, arm)
@@ -137,7 +138,7 @@ def _trial(session: Session, study: Study, draw: Draw, arm: Arm) -> Trial:
         task=draw.task,
         entry=entry,
         outputs=outputs,
-        figures=draw.task.figures(outputs, study.clips.labels_of(test), command.figures, study.clips.test_groups),
+        figures=draw.task.figures(outputs, study.clips.labels_of(test), settings.figures, study.clips.test_groups),
         chosen=chosen,
     )
 
@@ -159,10 +160,10 @@ def _training(study: Study, draw: Draw, arm: Arm, rate: float) -> Training:
     frozen: dict[Arm, FrozenLayers] = {"finetuned": body.frozen_layers, "scratch": 0, "probe": "all"}
     return Training(
         source=study.source.untrained if arm == "scratch" else study.source,
-        head=settings.head,
+        head=settings.head.name,
         task=draw.task,
         frozen_layers=frozen[arm],
-        body_options=asdict(settings.body_options),
+        body_options=body.own,
         batches=body.batches,
         fit=replace(body.fit, lr=rate),
     )

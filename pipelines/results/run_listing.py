@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipelines.commandline.claims import RUN_LOCK, is_held
-from pipelines.commandline.option_index import HYDRA, index
+from pipelines.commandline.options import HYDRA, index
 from pipelines.commandline.run_names import ELSEWHERE, WORDS, option_of, read_words
 from pipelines.results.run_record import RESULTS, Results, read_results
 from pipelines.store.stored_features import GPT

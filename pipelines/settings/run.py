@@ -54,6 +54,7 @@ SEEDED = (
 )
 
 
+TRACKING = "tensorboard, mlflow or wandb: what records curves, figures and report; []: none"
 # The seeds of a run follow `seed`, but for those of the built-in corpus and its tests, whose recordings are shared.
 OWN_SEEDS = ("embedded.seed", "zerospeech.seed")
 EMBEDDED_TYPED = {f"embedded.{name}": Typed(None) for name in ("voices", "sentences", "words", "takes")}
@@ -124,9 +125,7 @@ class RunSettings(Options):
     )
     workers: int = option(0, "processes that read and encode; 0: all cores if the corpus is large", least=0)
     engine: EngineConfig = option(LOCAL, "what reads and encodes: processes of this machine, or a Ray cluster")
-    tracking: tuple[str, ...] = option(
-        ("tensorboard",), "tensorboard, mlflow or wandb: what records curves, figures and report; []: none"
-    )
+    tracking: tuple[str, ...] = option(("tensorboard",), TRACKING)
     store: StoreConfig = option(StoreConfig(), "the results of finished stages, which later runs reuse")
     embedded: EmbeddedConfig = option(EmbeddedConfig(), "the built-in corpus of spoken sentences or words")
     audio: SpectrogramConfig = option(SpectrogramConfig(), "the log-mel front end", given_as=AudioSettings)

@@ -21,7 +21,7 @@ import pytest
 import soundfile
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.option_index import index
+from pipelines.commandline.options import index
 from tests.pasting import bash, environment, set_up
 from tests.pipelines.conftest import FinishedRun
 from tests.printed import ROOT, Printed, printed

@@ -12,6 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from wordless.base.errors import InputError
+from wordless.base.options import MEANING, Meaning
 from wordless.base.text import alternatives, suggestion
 
 T = TypeVar("T")
@@ -44,11 +45,32 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str) -> T:
     require_known(values, fields, name)
     require_complete(values, fields, name)
     types = get_type_hints(cls)
-    arguments = {key: convert(types[key], value, option=dotted(name, key)) for key, value in values.items()}
+    arguments = {
+        key: _build_variant(variants, value, name=dotted(name, key))
+        if (variants := _variants(fields[key]))
+        else convert(types[key], value, option=dotted(name, key))
+        for key, value in values.items()
+    }
     try:
         return cast(Any, cls)(**arguments)  # type: ignore[no-any-return]  # mypy knows no constructor of any T
     except InputError as error:
         raise error.within(name) from error
+
+
+def _variants(field: dataclasses.Field[Any]) -> Mapping[str, type] | None:
+    meaning: Meaning | None = field.metadata.get(MEANING)
+    return None if meaning is None else meaning.variants
+
+
+def _build_variant(variants: Mapping[str, type], value: object, *, name: str) -> object:
+    """Build the dataclass that the option ``name`` of the values chooses."""
+    if not isinstance(value, Mapping):
+        raise InputError(f"{name}={value!r} is one value; choose {name}={next(iter(variants))}, or set its options")
+    chosen = str(value.get("name"))
+    if chosen not in variants:
+        raise InputError(f"{name}.name={chosen} is not one of its choices; {suggestion(chosen, variants)}")
+    others = {key: each for key, each in value.items() if key != "name"}
+    return build(variants[chosen], others, name=name)
 
 
 def move_seeds(config: T, by: int, *, name: str) -> T:

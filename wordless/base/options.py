@@ -11,7 +11,7 @@ This module imports no heavy library, and no module of options does: commands re
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import UnionType
@@ -65,7 +65,8 @@ class Meaning:
     distinct: bool = False  # whether a list has each value once
     filled: bool = False  # whether a list has a value or more
     given_as: type | None = None  # dataclass that the command line has in the place of this one
-    group: str = ""  # name of the preset that has the default, if there are others in a folder of conf/
+    group: str = ""  # name of the choice that has the default, if there are others: presets of conf/, or `variants`
+    variants: Mapping[str, type] | None = None  # choices that have options of their own -> the dataclass of each
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ def option(
     filled: bool = False,
     given_as: type | None = None,
     group: str = "",
+    variants: Mapping[str, type] | None = None,
 ) -> T:
     """Describe a field: its default or `REQUIRED`, its meaning, and the range of its numbers; None is in each range."""
     limits = Range(least=least, most=most, above=above, below=below)
@@ -102,6 +104,7 @@ def option(
         filled=filled,
         given_as=given_as,
         group=group,
+        variants=variants,
     )
     metadata = {MEANING: meaning}
     if isinstance(default, dict):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from lm.bodies.ast_body import AstBody, AstNetwork, AstOptions, _log_energies
+from lm.bodies.ast_body import AstBody, AstNetwork, _log_energies
 from lm.bodies.body import read_states
+from lm.bodies.finetuning import AstOptions
 from lm.bodies.options import LAYERS, AstConfig, AugmentationConfig
 from tests.pipelines.tiny import sweep
 from wordless.audio.waveform import FloatArray
@@ -67,17 +68,17 @@ def test_all_weights_are_counted(network: AstNetwork) -> None:
 
 
 def test_weights_of_a_folder_are_needed_whole(tmp_path: Path) -> None:
-    assert AstOptions().open({}, weights="none").fingerprint == ""
+    assert AstOptions().open({}).fingerprint == ""
     with pytest.raises(InputError, match=r"body\.weights=.*config\.json\b"):
-        AstOptions().open({}, weights=str(tmp_path))
+        AstOptions(weights=str(tmp_path)).open({})
     (tmp_path / "config.json").write_text('{"model_type": "deit"}')
     with pytest.raises(
         InputError, match=r"hidden_size\b.*\b768\b.*body\.model\.size=tiny\b.*\b192\b.*body\.model\.size"
     ):
-        AstOptions().open({}, weights=str(tmp_path))
+        AstOptions(weights=str(tmp_path)).open({})
     (tmp_path / "pytorch_model.bin").touch()
     with pytest.raises(InputError, match=r"body\.weights=.*model\.safetensors"):
-        AstOptions(model=AstConfig(size="base")).open({}, weights=str(tmp_path))
+        AstOptions(model=AstConfig(size="base"), weights=str(tmp_path)).open({})
     with pytest.raises(InputError, match=r"augmentation\.crop\b.*\b0\.5\b"):
         AstOptions(augmentation=AugmentationConfig(crop=0.5))
     with pytest.raises(InputError, match=r"model\.weights\b.*\bhere\b.*body\.weights\b"):
@@ -86,7 +87,7 @@ def test_weights_of_a_folder_are_needed_whole(tmp_path: Path) -> None:
 
 def test_the_weights_of_a_folder_are_loaded(tmp_path: Path, network: AstNetwork) -> None:
     network.encoder.transformer.save_pretrained(tmp_path)
-    source = AstOptions(model=AstConfig(patches=4)).open({}, weights=str(tmp_path))
+    source = AstOptions(model=AstConfig(patches=4), weights=str(tmp_path)).open({})
     loaded = source.create(seed=5).state_dict()
     assert all(torch.equal(value, loaded[name]) for name, value in network.state_dict().items())
     assert replace(source.body, epsilon=BODY.epsilon) == BODY  # type: ignore[type-var]  # a dataclass

@@ -15,7 +15,6 @@ from lm.bodies.audio_transformer import (
     VARIANTS,
     AudioTransformer,
     AudioTransformerBody,
-    AudioTransformerOptions,
     SavedAudioTransformer,
     create_audio_transformer,
     create_classifier,
@@ -26,6 +25,7 @@ from lm.bodies.audio_transformer import (
     sinusoids,
 )
 from lm.bodies.body import freeze, read_states
+from lm.bodies.finetuning import AudioTransformerOptions
 from lm.bodies.options import AudioTransformerConfig, HeadConfig, Variant
 from lm.options import Means
 from tests.lm.bodies.freezing import require_frozen_before
@@ -300,10 +300,9 @@ def test_the_weights_of_a_run_are_loaded_with_their_sizes(tmp_path: Path) -> Non
     )
     model = create_classifier(saved, seed=5)
     save_classifier(model, saved, tmp_path)
-    options = AudioTransformerOptions()
     for source in (
-        options.open({"audio_transformer": tmp_path}, weights="run"),
-        options.open({}, weights=str(tmp_path)),
+        AudioTransformerOptions(weights="run").open({"audio_transformer": tmp_path}),
+        AudioTransformerOptions(weights=str(tmp_path)).open({}),
     ):
         assert source.body == body_of("pooling")
         loaded = source.create(seed=0).state_dict()
@@ -315,6 +314,6 @@ def test_the_weights_of_a_run_are_loaded_with_their_sizes(tmp_path: Path) -> Non
 
 def test_what_cannot_be_a_body_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"config\.json\b"):
-        AudioTransformerOptions().open({}, weights=str(tmp_path))
+        AudioTransformerOptions(weights=str(tmp_path)).open({})
     with pytest.raises(InputError, match=r"\bsample_rate\b.*-1\b"):
         AudioTransformerOptions(sample_rate=-1)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from lm.bodies.body import freeze, read_states
-from lm.bodies.gpt import GptBody, GptNetwork, GptOptions, replace_codes
+from lm.bodies.finetuning import RANDOM, RUN, GptOptions
+from lm.bodies.gpt import GptBody, GptNetwork, replace_codes
 from lm.embeddings import states_over_time
 from lm.model import LanguageModel
 from tests.lm.tiny import random_codes
@@ -67,7 +68,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_is_opened_with_its_weights_or_without(run: Path) -> None:
     parts = {part: run / part for part in ("tokenizer", "lm")}
-    pretrained, scratch = (GptOptions(dropout=0.5).open(parts, weights=weights) for weights in ("run", "none"))
+    pretrained, scratch = (GptOptions(dropout=0.5, weights=weights).open(parts) for weights in (RUN, RANDOM))
     assert pretrained.body == scratch.body
     assert pretrained.body.create(seed=0).gpt.config.dropout == 0.5  # type: ignore[attr-defined]  # a GptNetwork
     own = LanguageModel.from_pretrained(run / "lm").gpt.state_dict()
@@ -78,13 +79,13 @@ def test_a_run_is_opened_with_its_weights_or_without(run: Path) -> None:
     assert not scratch.fingerprint
     numbers = sum(weight.numel() for weight in pretrained.create(seed=0).parameters())
     assert pretrained.body.parameters == numbers
-    with pytest.raises(InputError, match=r"body\.weights=folder\b.*body=gpt\b.*\brun\b"):
-        GptOptions().open(parts, weights="folder")
+    with pytest.raises(InputError, match=r"weights.*folder\b.*\brun\b"):
+        GptOptions(weights="folder")  # type: ignore[arg-type]
 
 
 def test_the_front_end_is_the_tokenizer(run: Path) -> None:
     parts = {part: run / part for part in ("tokenizer", "lm")}
-    source = GptOptions().open(parts, weights="run")
+    source = GptOptions().open(parts)
     sound = Waveform(samples=sweep(0.33, AUDIO.sample_rate), sample_rate=AUDIO.sample_rate)
     inputs = source.body.front_end(source.folder, device="cpu")([sound.samples])
     assert len(inputs) == source.body.num_inputs(len(sound.samples))

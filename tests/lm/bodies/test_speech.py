@@ -9,12 +9,12 @@ from transformers import AutoModelForAudioClassification, Wav2Vec2FeatureExtract
 
 from lm.bodies.body import freeze, read_states
 from lm.bodies.clips import ClipViews, LabelledBatches
+from lm.bodies.finetuning import Wav2vec2Options
 from lm.bodies.options import ClipBatchConfig, MaskConfig, Wav2vec2Config, WaveformAugmentationConfig
 from lm.bodies.speech import (
     SpeechClassifier,
     SpeechNetwork,
     Wav2vec2Body,
-    Wav2vec2Options,
     create_speech_classifier,
     load_speech_classifier,
     save_speech_classifier,
@@ -142,7 +142,7 @@ SIZES = Wav2vec2Config(
 def opened(folder: Path, kind: str = "wav2vec2", **options: object) -> tuple[Wav2vec2Body, SpeechNetwork]:
     """The body of a checkpoint, and its network."""
     save_checkpoint(folder, kind)
-    source = Wav2vec2Options(**options).open({}, weights=str(folder))  # type: ignore[arg-type]  # any option
+    source = Wav2vec2Options(**options, weights=str(folder)).open({})  # type: ignore[arg-type]  # any option
     assert isinstance(source.body, Wav2vec2Body)
     network = source.create(seed=0)
     assert isinstance(network, SpeechNetwork)
@@ -216,7 +216,7 @@ def test_all_that_feeds_a_frozen_layer_is_frozen(kind: str, tmp_path: Path) -> N
 
 
 def test_options_give_the_sizes_of_random_weights() -> None:
-    source = Wav2vec2Options(model=SIZES, sample_rate=8000).open({}, weights="none")
+    source = Wav2vec2Options(model=SIZES, sample_rate=8000, weights="none").open({})
     assert source.body.reading.sample_rate == 8000
     assert source.body.dim == 16
     one, other, again = (source.create(seed=seed).state_dict() for seed in (1, 2, 1))
@@ -227,7 +227,7 @@ def test_options_give_the_sizes_of_random_weights() -> None:
 
 def test_the_same_body_is_opened_without_its_weights(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, "hubert")
-    source = Wav2vec2Options().open({"wav2vec2": tmp_path}, weights="run")
+    source = Wav2vec2Options().open({"wav2vec2": tmp_path})
     assert source.fingerprint
     assert not source.untrained.fingerprint
     trained, random = (each.create(seed=1).state_dict() for each in (source, source.untrained))
@@ -237,11 +237,11 @@ def test_the_same_body_is_opened_without_its_weights(tmp_path: Path) -> None:
 
 def test_what_cannot_be_a_body_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"weights=.*config\.json\b"):
-        Wav2vec2Options().open({}, weights=str(tmp_path))
+        Wav2vec2Options(weights=str(tmp_path)).open({})
     save_checkpoint(tmp_path)
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
     with pytest.raises(InputError, match=r"weights=.*pickle.*pytorch_model\.bin\b"):
-        Wav2vec2Options().open({}, weights=str(tmp_path))
+        Wav2vec2Options(weights=str(tmp_path)).open({})
     with pytest.raises(InputError, match=r"augmentation\.crop\b.*\b0\.9\b"):
         Wav2vec2Options(augmentation=WaveformAugmentationConfig(crop=0.9))
     with pytest.raises(InputError, match=r"sample_rate\b.*\b0\b"):

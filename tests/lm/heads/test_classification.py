@@ -8,8 +8,9 @@ from lm.bodies.augmentation import augmenting
 from lm.bodies.clips import ClipViews, LabelledBatch, LabelledBatches, validation_batches
 from lm.bodies.convolutional import create_classifier
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ConvEncoderConfig, HeadConfig
-from lm.heads.classification import ClassificationOptions, ClassificationTask, ClassLoss, class_scores, class_targets
-from lm.heads.head import FigureConfig, PooledTask
+from lm.heads.classification import ClassificationTask, ClassLoss, class_scores, class_targets
+from lm.heads.head import PooledTask
+from lm.heads.options import ClassificationOptions, FigureConfig
 from lm.options import ProbeConfig
 from lm.probing.comparison import whole_groups
 from lm.probing.vectors import pool

@@ -5,8 +5,9 @@ import pytest
 import torch
 from sklearn.metrics import mean_absolute_error, r2_score
 
-from lm.heads.head import FigureConfig, PooledTask
-from lm.heads.regression import RegressionOptions, RegressionTask
+from lm.heads.head import PooledTask
+from lm.heads.options import FigureConfig, RegressionOptions
+from lm.heads.regression import RegressionTask
 from lm.options import ProbeConfig
 from wordless.base.errors import InputError
 

@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm.heads.head import FigureConfig, PooledTask
-from lm.heads.sequence import SequenceOptions, SequenceTask, beam_search, error_rates
+from lm.heads.head import PooledTask
+from lm.heads.options import FigureConfig, SequenceOptions
+from lm.heads.sequence import SequenceTask, beam_search, error_rates
 from lm.probing.comparison import measure
 from lm.probing.vectors import FloatArray
 from tests.lm.reference import edits, text_probabilities

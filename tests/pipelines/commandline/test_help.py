@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.help import command_help, help_request
-from pipelines.commandline.option_index import index
+from pipelines.commandline.options import index
 from pipelines.run import OFTEN
 from wordless.base.errors import InputError
 

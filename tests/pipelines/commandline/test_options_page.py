@@ -1,6 +1,6 @@
 """The site's page of options says what the commands say."""
 
-from pipelines.commandline.option_index import index
+from pipelines.commandline.options import index
 from pipelines.commandline.options_page import options_page
 
 

@@ -149,7 +149,7 @@ def learned_run(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose Audio Transformer learned the labels of the tones, divided as the fine-tuning divides them."""
     run = tmp_path_factory.mktemp("learned")
     settings = finetune_settings(composed(*AUDIO_TRANSFORMER, f"corpus.root={tones}", "output=nowhere"))
-    manifest, _ = build_manifest(settings.command.corpus)
+    manifest, _ = build_manifest(settings.corpus)
     write_manifest(manifest, run / "manifest.tsv")
     sizes = AudioTransformerConfig(front_end=16, width=16, heads=2, layers=2, ffn_dim=16, wavelet_levels=3)
     saved = SavedAudioTransformer(

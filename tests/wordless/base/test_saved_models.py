@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from lm.bodies.gpt import GptOptions
+from lm.bodies.finetuning import GptOptions
 from lm.bodies.options import AstConfig
 from lm.bodies.spectrogram_transformer import create_classifier, load_classifier, save_classifier
 from lm.finetuned import FineTunedModel, create_network
-from lm.heads.classification import ClassificationOptions
+from lm.heads.options import ClassificationOptions
 from lm.model import LanguageModel
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.samples.model import SampleLanguageModel
@@ -43,7 +43,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     classifier = create_classifier(config, 16, 2, multi_label=False, seed=0)
     SampleLanguageModel(create_sample_model(TRANSFORMER, seed=0)).save_pretrained(folder / "next_sample_transformer")
     save_classifier(classifier, config, ["one", "two"], folder / "ast")
-    source = GptOptions().open({part: folder / part for part in ("tokenizer", "lm")}, weights="run")
+    source = GptOptions().open({part: folder / part for part in ("tokenizer", "lm")})
     task = ClassificationOptions().task(["one", "two"], [])
     network = create_network(source.body, source.create(seed=0), task, seed=0)
     tuned = FineTunedModel(network, source.body, "classification", task)

@@ -5,7 +5,7 @@ from hydra import initialize_config_module
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.composition import compose
-from pipelines.commandline.option_index import index
+from pipelines.commandline.options import index
 from pipelines.commandline.refusals import leaves, plain
 
 

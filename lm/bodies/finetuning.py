@@ -1,0 +1,241 @@
+"""Options of bodies that ``wordless finetune`` trains, without PyTorch: an option is refused before it is imported."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+from lm.bodies.options import (
+    AstConfig,
+    AudioTransformerConfig,
+    AugmentationConfig,
+    MaskConfig,
+    Wav2vec2Config,
+    WaveformAugmentationConfig,
+    WaveformBatchConfig,
+)
+from wordless.base.errors import InputError
+from wordless.base.options import Options, option
+from wordless.training.options import FitConfig
+
+if TYPE_CHECKING:
+    from lm.bodies.body import Source
+
+FrozenLayers = int | Literal["inputs", "all"]
+RunPart = Literal["tokenizer", "lm", "wav2vec2", "audio_transformer"]
+RANDOM: Final = "none"  # body.weights: random weights, or those of the run
+RUN: Final = "run"
+BATCHES = "the batch of one training step; heads that read whole clips leave out clips of more than max_seconds"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyOptions(Options, ABC):
+    """Options that all bodies have."""
+
+    name: ClassVar[str]  # in the table of bodies
+
+    weights: str = option(RANDOM, "none: random weights; or pre-trained ones")
+    frozen_layers: FrozenLayers = option(
+        0,
+        "number of layers, from the inputs on, whose weights stay as they are; inputs: only what embeds the inputs, "
+        "such as convolutions; all: only the head is trained",
+    )
+    learning_rates: tuple[float, ...] | None = option(
+        None,
+        "such as [1e-5, 1e-4]: trains with each of them and keeps what is best on validation; null: body.fit.lr",
+        above=0,
+        filled=True,
+        distinct=True,
+    )
+    batches: WaveformBatchConfig = option(WaveformBatchConfig(max_seconds=10.0), BATCHES)
+    fit: FitConfig = option(FitConfig(), "training")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.frozen_layers, int) and self.frozen_layers < 0:
+            rule = "choose 0 (none), inputs, a number of layers, or all"
+            raise InputError(option="frozen_layers", value=self.frozen_layers, rule=rule)
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The learning rates that are tried."""
+        return self.learning_rates or (self.fit.lr,)
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The options that this body alone has."""
+        common = {field.name for field in fields(BodyOptions)}
+        return {name: value for name, value in asdict(self).items() if name not in common}
+
+    @property
+    @abstractmethod
+    def needs(self) -> tuple[RunPart, ...]:
+        """Parts of a run that `open` reads."""
+
+    @abstractmethod
+    def open(self, run: Mapping[str, Path]) -> Source:
+        """Describe the body with the parts of a run that it `needs`; a folder of weights lies on this machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GptOptions(BodyOptions):
+    """The GPT of the run, which reads codes."""
+
+    name = "gpt"
+
+    weights: Literal["run", "none"] = option(RUN, "the weights of the run's GPT, or random weights of the same sizes")
+    dropout: float | None = option(
+        None,
+        "dropout of the GPT in this training; null: that of its own training",
+        least=0,
+        below=1,
+    )
+    random_inputs: float = option(0.1, "share of the training clips' codes that random codes replace", least=0, below=1)
+    fit: FitConfig = option(FitConfig(steps=400, warmup_steps=40, weight_decay=0.05, validate_every=50), "training")
+
+    @property
+    def needs(self) -> tuple[RunPart, ...]:
+        """The tokenizer and the GPT of the run, which gives its sizes even if its weights are not wanted."""
+        return "tokenizer", "lm"
+
+    def open(self, run: Mapping[str, Path]) -> Source:
+        from lm.bodies.gpt import open_gpt
+
+        return open_gpt(self, run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AstOptions(BodyOptions):
+    """The Audio Spectrogram Transformer, which reads filter banks at 16 kHz and needs no run."""
+
+    name = "ast"
+
+    weights: str = option(
+        RANDOM,
+        "none | FOLDER: random weights, or a Hugging Face folder or hf://user/name of an AST, DeiT or ViT model",
+    )
+    model: AstConfig = option(AstConfig(), "the network")
+    augmentation: AugmentationConfig = option(
+        AugmentationConfig(crop=1.0, speed=0.1, formant=0.1, mix=0.0, noise=0.1, time_mask=0.1, mel_mask=0.15),
+        "random changes of the training clips; crop is always 1: clips are kept whole",
+    )
+    batches: WaveformBatchConfig = option(WaveformBatchConfig(batch_size=16, max_seconds=10.0), BATCHES)
+    fit: FitConfig = option(
+        FitConfig(lr=1e-4, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50),
+        "training; with pre-trained weights use a fit.lr of about 1e-5",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_whole_clips(self.augmentation)
+        if self.model.weights is not None:
+            rule = "body.weights names them: leave it out"
+            raise InputError(option="model.weights", value=self.model.weights, rule=rule)
+
+    @property
+    def needs(self) -> tuple[RunPart, ...]:
+        """Nothing: no run makes an AST."""
+        return ()
+
+    def open(self, run: Mapping[str, Path]) -> Source:
+        from lm.bodies.ast_body import open_ast
+
+        return open_ast(self)
+
+
+SIZES = "the network with body.weights=none; others have their own sizes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wav2vec2Options(BodyOptions):
+    """wav2vec 2.0, HuBERT, WavLM or data2vec-audio, which read samples."""
+
+    name = "wav2vec2"
+
+    weights: str = option(
+        RUN,
+        "run | none | FOLDER: the model that the run pre-trained (method wav2vec2), random weights, or a Hugging Face "
+        "folder or hf://user/name",
+    )
+    model: Wav2vec2Config = option(Wav2vec2Config(), f"{SIZES}; codes and code_dim are of a pre-training alone")
+    sample_rate: int = option(16_000, "rate of the samples in Hz with body.weights=none", least=1)
+    masking: MaskConfig = option(
+        MaskConfig(share=0.1, length=5), "spans of masked frames in training, a regularisation"
+    )
+    augmentation: WaveformAugmentationConfig = option(
+        WaveformAugmentationConfig(crop=1.0, rate=0.0, mix=0.0, noise=0.0, time_masks=0),
+        "random changes of the training clips; crop is always 1: clips are kept whole. Use rate=0 if labels depend on "
+        "speed or pitch",
+    )
+    batches: WaveformBatchConfig = option(WaveformBatchConfig(batch_size=16, max_seconds=10.0), BATCHES)
+    fit: FitConfig = option(
+        FitConfig(lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, validate_every=50),
+        "training; with a large model use a fit.lr of about 3e-5",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_whole_clips(self.augmentation)
+
+    @property
+    def needs(self) -> tuple[RunPart, ...]:
+        """The model that the run pre-trained, if its weights are wanted."""
+        return ("wav2vec2",) if self.weights == RUN else ()
+
+    def open(self, run: Mapping[str, Path]) -> Source:
+        from lm.bodies.speech import open_wav2vec2
+
+        return open_wav2vec2(self, run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioTransformerOptions(BodyOptions):
+    """The Audio Transformer, which reads patches of samples."""
+
+    name = "audio_transformer"
+
+    weights: str = option(
+        RANDOM,
+        "none | run | FOLDER: random weights, or those that a run with the method audio_transformer learned with its "
+        "labels",
+    )
+    model: AudioTransformerConfig = option(AudioTransformerConfig(), SIZES)
+    sample_rate: int = option(16_000, "rate of the samples in Hz with body.weights=none", least=1)
+    augmentation: WaveformAugmentationConfig = option(
+        WaveformAugmentationConfig(crop=1.0, rate=0.0, mix=0.0),
+        "random changes of the training clips; crop is always 1: clips are kept whole. rate=0.25 helps with few "
+        "recordings, if labels do not depend on speed or pitch",
+    )
+    fit: FitConfig = option(
+        FitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50),
+        "training; with pre-trained weights use a smaller fit.lr",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_whole_clips(self.augmentation)
+
+    @property
+    def needs(self) -> tuple[RunPart, ...]:
+        """The model that the run trained, if its weights are wanted."""
+        return ("audio_transformer",) if self.weights == RUN else ()
+
+    def open(self, run: Mapping[str, Path]) -> Source:
+        from lm.bodies.audio_transformer import open_audio_transformer
+
+        return open_audio_transformer(self, run)
+
+
+def _require_whole_clips(augmentation: AugmentationConfig | WaveformAugmentationConfig) -> None:
+    """Refuse crops: a label may belong to the whole clip."""
+    if augmentation.crop != 1:
+        rule = "the label may belong to the whole clip: choose 1"
+        raise InputError(option="augmentation.crop", value=augmentation.crop, rule=rule)
+
+
+BODY_OPTIONS: dict[str, type[BodyOptions]] = {
+    each.name: each for each in (GptOptions, AstOptions, Wav2vec2Options, AudioTransformerOptions)
+}
