@@ -20,10 +20,7 @@ KILLS = {
         Kill(path="out/1.wav.aside", written=100),  # in the middle of a sound
         Kill(path="out/3.wav"),  # before the rename of the last one
     ),
-    "generate": (
-        Kill(path="out.partial/codes.parquet*", written=4),
-        Kill(path="out"),
-    ),
+    "generate": (Kill(path="out.partial/codes.parquet*", written=4), Kill(path="out")),
 }
 
 

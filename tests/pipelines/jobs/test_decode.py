@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pipelines.decode import decode
 from pipelines.jobs import decode as decode_job
 from pipelines.store.work_folder import JOB
+from tests.calling import python
 from tests.hostile.special_files import at_most_seconds
 from tests.pipelines.tiny import sweep
 from tokenizer.parquet import CodedClip, write_shard
@@ -241,10 +242,7 @@ def test_codes_of_another_tokenizer_are_refused_naming_both(
         ({"postfilter": 1.5}, r"postfilter\b.*\b1\.5\b"),
         ({"postfilter_passes": 0}, r"postfilter_passes\b.*\b0\b"),
         ({"seed": -1}, r"seed\b.*-1\b"),
-        (
-            {"output": "o.mp3"},
-            r"output=o\.mp3 .*\.mp3\b.*\bfolder\b.*\.wav\b",
-        ),
+        ({"output": "o.mp3"}, r"output=o\.mp3 .*\.mp3\b.*\bfolder\b.*\.wav\b"),
         ({"output": "o.NPZ"}, r"output=o\.NPZ .*\.npz\b"),
         ({"engine": "fast"}, r"engine=fast\b.*choices"),
         ({"device": "gpu"}, r"device=gpu\b.*\bauto, cpu, cuda\b"),
@@ -269,14 +267,7 @@ def test_text_that_is_no_units_is_refused(content: bytes, run_folder: Path, tmp_
 
 
 def test_the_command(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.decode", f"model={run_folder}", f"input={parquet}", "output=my sounds"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-m", "pipelines.decode", f"model={run_folder}", f"input={parquet}", "output=my sounds", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "times real time" in done.stderr
     assert len(sounds(tmp_path / "my sounds")) == 3

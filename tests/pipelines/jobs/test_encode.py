@@ -3,11 +3,8 @@
 import csv
 import json
 import multiprocessing
-import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from itertools import pairwise, product
@@ -19,6 +16,7 @@ import pytest
 import soundfile
 
 from pipelines.encode import encode
+from tests.calling import python
 from tests.hostile.audio_headers import mp3_of_estimated_length, wav
 from tests.hostile.special_files import at_most_seconds, write_special_files
 from tests.pipelines.tiny import save_rates_run, save_tokenizer
@@ -427,15 +425,7 @@ def test_the_command_takes_awkward_paths_and_leaves_no_run_folder(
     run_folder: Path, recordings: Path, tmp_path: Path
 ) -> None:
     words = [f"model={run_folder}", f"input={recordings}", "output=all, (2)/codes.parquet"]
-    root = str(Path(__file__).parents[3])
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "encode", *words],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": root},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-m", "pipelines.cli", "encode", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "6 recordings" in done.stderr
     assert len(codes_at(tmp_path / "all, (2)/codes.parquet")) == 6

@@ -1,8 +1,5 @@
 """``wordless generate``, with tiny models."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +10,7 @@ from lm.model import LanguageModel
 from pipelines.decode import decode
 from pipelines.generate import generate
 from pipelines.store.work_folder import new_folder
+from tests.calling import python
 from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
@@ -194,13 +192,6 @@ def test_models_that_do_not_belong_together_are_refused(run_folder: Path, other_
 
 def test_the_command(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
     words = [f"model={run_folder}", f"prompt={recordings / 'a.wav'}", "seconds=0.2", "num_samples=1", "output=more (1)"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.generate", *words],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-m", "pipelines.generate", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "more (1)").iterdir()) == ["codes.parquet", "sample_0.wav"]
