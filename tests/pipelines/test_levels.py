@@ -10,10 +10,9 @@ import pytest
 import torch
 
 from lm.model import LanguageModel
-from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import save_run
-from tests.pipelines.tiny_chain import composed, run
+from tests.pipelines.tiny_chain import run
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds import GRIFFIN_LIM
@@ -101,10 +100,3 @@ def with_a_second_level(tokenizer: Tokenizer) -> Tokenizer:
     codebooks = torch.stack([tokenizer.centroids, fine])
     config = replace(tokenizer.config, levels=2)
     return Tokenizer(config, tokenizer.mean, tokenizer.std, tokenizer.autoencoder, codebooks)
-
-
-def test_settings_of_before_there_were_levels_mean_one(tmp_path: Path) -> None:
-    config = composed(tmp_path)
-    assert isinstance(config["tokenizer"], dict)
-    del config["tokenizer"]["levels"]
-    assert run_settings(config).tokenizer.levels == 1
