@@ -18,7 +18,9 @@ from lm.bodies.options import (
 from lm.options import BatchConfig, GPTConfig, ProbeConfig, VectorConfig
 from lm.samples.options import TransformerConfig
 from pipelines.bench import BenchConfig
+from pipelines.decode import DecodeConfig
 from pipelines.demo import DemoConfig
+from pipelines.generate import GenerateConfig
 from pipelines.settings.run import RunSettings
 from pipelines.stages.options import ListeningConfig, NextSampleSettings, TokenizerSettings, ZerospeechConfig
 from tokenizer.options import HealthConfig, ViewsConfig
@@ -42,6 +44,10 @@ REFUSED: dict[type[Options], dict[str, tuple[object, ...]]] = {
     },
     ClipBatchConfig: {"batch_size": (1,)},
     CropsConfig: {"seed": (-1,)},
+    DecodeConfig: {
+        **{"temperature": (-1.0,), "top_p": (0.0,), "seed": (-1,), "postfilter": (1.5,), "postfilter_passes": (0,)},
+        "device": ("gpu",),
+    },
     DemoConfig: {"port": (80,), "max_seconds": (0.0, 601.0), "postfilter": (2.0,)},
     EmbeddedConfig: {"voices": (0,), "takes": (0,), "seed": (-1,)},
     FitConfig: {
@@ -50,6 +56,10 @@ REFUSED: dict[type[Options], dict[str, tuple[object, ...]]] = {
         **{"ema_decay": (-1, 1.0), "final_lr_ratio": (1.5,), "precision": ("fp8",)},
     },
     GPTConfig: {"layers": (0,), "dropout": (1.0,), "context": (2,), "init_std": (0.0,), "interleaving": ("none",)},
+    GenerateConfig: {
+        **{"num_samples": (0,), "temperature": (-0.5,), "top_p": (0.0,), "vocoder_temperature": (-1.0,), "seed": (-1,)},
+        "postfilter": (-0.1,),
+    },
     HealthConfig: {
         "max_seconds": (0.0, 5e-324),
         "max_clips": (0, -5),
