@@ -54,7 +54,7 @@ def manifest_of(root: Path, store: Path, trim_db: float | None) -> Manifest:
 
 @pytest.fixture(scope="module")
 def trimmed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    return corpus_of(root, tmp_path_factory.mktemp("store"), 30).manifest
+    return manifest_of(root, tmp_path_factory.mktemp("store"), 30)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def cut(trimmed: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Manifest
         (root / clip.path).parent.mkdir(exist_ok=True)
         samples, rate = soundfile.read(trimmed.root / clip.path, dtype="int16")
         soundfile.write(root / clip.path, samples[clip.start : clip.start + clip.num_samples], rate, subtype="PCM_16")
-    return corpus_of(root, tmp_path_factory.mktemp("store"), None).manifest
+    return manifest_of(root, tmp_path_factory.mktemp("store"), None)
 
 
 def test_there_is_something_to_cut_off(trimmed: Manifest, cut: Manifest) -> None:
