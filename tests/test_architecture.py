@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.commandline.commands import COMMANDS
+from tests.calling import python
 from tests.pipelines.tiny_chain import TINY
 
 ROOT = Path(__file__).parents[1]
@@ -36,10 +37,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "results": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS),
     "pages": (_STORE, _METHODS, _RESULTS),
     "chain": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
-    "finetuning": (
-        *(_COMMANDLINE, _TRACKING, _STORE),
-        *(_STAGES, _SETTINGS, _RESULTS, "pipelines.chain"),
-    ),
+    "finetuning": (*(_COMMANDLINE, _TRACKING, _STORE), *(_STAGES, _SETTINGS, _RESULTS, "pipelines.chain")),
     "jobs": (_COMMANDLINE, _STORE, _METHODS, _SETTINGS, _RESULTS, "pipelines.chain"),
     "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.pages", "pipelines.jobs"),
     "publishing": (*(_COMMANDLINE, _STORE, _STAGES, _RESULTS), "pipelines.pages", "pipelines.demonstration"),
@@ -176,7 +174,7 @@ def test_all_but_the_language_model_import_without_fairseq2(package: str) -> Non
     modules = [path.with_suffix("").as_posix().replace("/", ".") for path in SOURCES if lies_in(path, package)]
     blocked = "import sys; sys.modules.update({'fairseq2': None, 'fairseq2n': None, 'hydra': None})"
     code = f"{blocked}\nimport importlib\nfor name in {modules!r}: importlib.import_module(name)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = python("-c", code)
     assert done.returncode == 0, done.stderr
 
 
@@ -187,7 +185,7 @@ def test_commands_refuse_before_anything_heavy_is_imported(command: str) -> None
         "heavy = {'torch', 'fairseq2', 'transformers', 'sklearn', 'matplotlib', 'numba'} & set(sys.modules)\n"
         "sys.exit(f'imports {heavy} before its options are checked' if heavy else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = python("-c", code)
     assert done.returncode == 0, done.stderr
 
 
@@ -221,12 +219,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "source").mkdir()
     for name in (*PACKAGES, "tests", "pyproject.toml", "LICENSE", "README.md"):
         (place / "source" / name).symlink_to(ROOT / name)
-    built = subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--skip-dependency-check", "--outdir", place],
-        cwd=place / "source",
-        capture_output=True,
-        text=True,
-        check=False,
+    built = python(
+        "-m", "build", "--wheel", "--no-isolation", "--skip-dependency-check", "--outdir", place, cwd=place / "source"
     )
     assert built.returncode == 0, built.stdout + built.stderr
     (path,) = place.glob("*.whl")
@@ -255,14 +249,7 @@ def test_a_wheel_works_where_it_is_installed(wheel: Path, words: tuple[str, ...]
     here.mkdir()
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", packages, wheel]
     subprocess.run(install, check=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *words],
-        cwd=here,
-        env={**os.environ, "PYTHONPATH": str(packages)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-m", "pipelines.cli", *words, cwd=here, PYTHONPATH=str(packages))
     assert done.returncode == 0, done.stderr
     assert told in done.stdout
     found = subprocess.run(

@@ -23,15 +23,7 @@ OTHER_LOADS = {
     "vocoder/vocoder.py": "",
 }
 # Their from_pretrained reads safetensors and JSON.
-OURS = {
-    "Tokenizer",
-    "LanguageModel",
-    "SampleLanguageModel",
-    "Vocoder",
-    "FineTunedModel",
-    "FittedProbe",
-    "cls",
-}
+OURS = {"Tokenizer", "LanguageModel", "SampleLanguageModel", "Vocoder", "FineTunedModel", "FittedProbe", "cls"}
 # They import modules that their own tables name: the module of a command, and those of the public names.
 NAMES_MODULES = {Path("pipelines/cli.py"), Path("pipelines/commandline/options.py"), Path("wordless/__init__.py")}
 

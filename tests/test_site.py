@@ -1,14 +1,12 @@
 """The documentation site: it builds without warnings, has every public name, and loads nothing from other machines."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import wordless
+from tests.calling import python
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,14 +17,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for package in ("material", "mkdocstrings"):
         pytest.importorskip(package, reason="needs pip install 'wordless[docs]'")
     place = tmp_path_factory.mktemp("site")
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", place],
-        cwd=ROOT,
-        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},  # an advertisement of the theme's next version
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", place, NO_MKDOCS_2_WARNING="1")
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
     return place

@@ -1,13 +1,12 @@
 """The script for GPUs: it runs where there is none, and without the libraries that only whole runs need."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.calling import python
 from tests.gpu.check import CHECKS
 from tests.gpu.lloyd import lloyd
 from wordless.base.devices import copy_to, local_gpus
@@ -24,7 +23,7 @@ def test_every_path_runs_on_a_cpu_without_fairseq2_faiss_and_libsndfile(tmp_path
         "from tests.gpu.check import main\n"
         f"sys.exit(main(['--tiny', {str(tmp_path / 'found.json')!r}]))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = python("-c", code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "no GPU here"
     found = json.loads((tmp_path / "found.json").read_text())

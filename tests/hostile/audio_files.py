@@ -9,7 +9,7 @@ import itertools
 import random
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,6 @@ FORMATS = {  # extension -> format and subtype of libsndfile
     "mpc.wav": ("MPC2K", "PCM_16"),
     "xi.wav": ("XI", "DPCM_16"),
 }
-Family = Callable[[random.Random], Iterator[tuple[str, bytes]]]  # names and contents
 
 
 def write_hostile_files(folder: Path, *, seed: int = 0, every: int = 1) -> list[str]:

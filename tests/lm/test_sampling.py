@@ -50,11 +50,7 @@ def test_a_code_of_probability_zero_is_never_drawn(uniform: float, chances: np.n
 
 
 @settings(max_examples=50)
-@given(
-    streams=st.integers(1, 2),
-    limit=st.integers(1, 3),
-    codes=st.lists(st.integers(0, 2), min_size=1, max_size=60),
-)
+@given(streams=st.integers(1, 2), limit=st.integers(1, 3), codes=st.lists(st.integers(0, 2), min_size=1, max_size=60))
 def test_the_guard_refuses_what_would_complete_one_copy_too_many(streams: int, limit: int, codes: list[int]) -> None:
     sequence = np.array([codes], np.int32)
     guard = LoopGuard(limit, batch=1, streams=streams)

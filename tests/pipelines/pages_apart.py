@@ -1,5 +1,6 @@
 """Pages taken apart, and rows of the results that they are drawn from."""
 
+import re
 from html.parser import HTMLParser
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "source", "wbr"}
@@ -53,3 +54,8 @@ def figure(stage: str, name: str, value: float, unit: str, of: str | None = None
         "unit": unit,
     }
     return row | {"protocol": "official", "split": "test", "seeds": 1, "artifact": "0123456789abcdef"}
+
+
+def says(text: str, *parts: str) -> bool:
+    """Whether the parts stand one after another in a text, each at most 80 characters behind the last."""
+    return re.search(".{0,80}?".join(map(re.escape, parts)), text) is not None

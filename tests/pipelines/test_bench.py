@@ -1,21 +1,17 @@
 """``wordless bench``: that it measures, not how fast this machine is."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from hydra import initialize_config_module
 
 from pipelines.bench import bench
 from pipelines.benchmarks import vocoder
 from pipelines.benchmarks.memory import measure_memory
 from pipelines.benchmarks.vocoder import device_of, engines_here, measure, times_by_cpu
-from pipelines.commandline.composition import compose
-from pipelines.commandline.refusals import resolved
+from tests.calling import python
 from tests.hostile.special_files import at_most_seconds
+from tests.pipelines.tiny_chain import config_of
 from tests.tokenizer.speech import speech_tokenizer
 from tests.vocoder.sounds import tiny_config
 from vocoder.engines import numba_streams
@@ -59,15 +55,7 @@ def test_k_means_is_measured_beside_bare_faiss(tmp_path: Path, capsys: pytest.Ca
 
 @pytest.mark.slow
 def test_memory_is_that_of_fresh_processes(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "bench", "memory", "hours=0.25", f"output={tmp_path / 'm.json'}"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-m", "pipelines.cli", "bench", "memory", "hours=0.25", f"output={tmp_path / 'm.json'}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     measured = json.loads((tmp_path / "m.json").read_text())
     lengths = [(peak["work"], peak["seconds"]) for peak in measured["memory"]]
@@ -111,8 +99,7 @@ def test_every_engine_is_measured_beside_the_machine(
 def test_the_default_voice_is_measured_where_no_run_is_named(tmp_path: Path) -> None:
     bench(options(what="vocoder", output=str(tmp_path / "vocoder.json")))
     config = json.loads((tmp_path / "vocoder.json").read_text())["vocoder"]["config"]
-    with initialize_config_module("conf", version_base="1.3"):
-        default = resolved(compose("run"))["vocoder"]["wavenet"]  # type: ignore[index]
+    default = config_of("run")["vocoder"]["wavenet"]  # type: ignore[index]
     for name in ("sample_rate", "layers", "residual_channels", "gate_channels", "skip_channels"):
         assert config[name] == default[name]
 
@@ -136,16 +123,8 @@ def test_processor_time_says_nothing_of_a_gpu() -> None:
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"what": "encoding"}, r"what=encoding\b.*choices"),
         ({"seconds": 0.0}, r"seconds\b.*\b0\b"),
-        ({"hours": 100.0}, r"hours\b.*\b100\b"),
-        ({"repeats": 0}, r"repeats\b.*\b0\b"),
-        ({"clips": []}, r"clips\b.*\[\]"),
-        ({"points": []}, r"points\b.*\[\]"),
         ({"points": [1.0, 1e-6]}, r"points\b.*\[1, 1e-06\].*\b8e-06\b"),
-        ({"codes": 1}, r"codes\b.*\b1\b"),
-        ({"iterations": 0}, r"iterations\b.*\b0\b"),
-        ({"clips": [1, 0]}, r"clips\b.*\[1, 0\]"),
         ({"what": "vocoder", "model": "nowhere"}, r"model=nowhere\b"),
         ({"model": "nowhere"}, r"model=nowhere\b"),
         ({"input": "nowhere"}, r"input=nowhere\b"),

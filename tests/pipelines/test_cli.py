@@ -8,10 +8,11 @@ import sys
 import pytest
 
 from pipelines import cli
+from tests.calling import python
 
 
 def called(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "pipelines.cli", *words], capture_output=True, text=True, check=False)
+    return python("-m", "pipelines.cli", *words)
 
 
 def test_overview_names_every_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

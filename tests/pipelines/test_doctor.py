@@ -1,9 +1,6 @@
 """What the doctor finds, on this machine."""
 
 import io
-import os
-import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,16 +9,11 @@ from packaging.requirements import Requirement
 from rich.console import Console
 
 from pipelines import doctor
+from tests.calling import python
 
 
 def test_the_command_prints_a_table_quickly(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.doctor", f"store.root={tmp_path / 'a (store)'}"],
-        env={**os.environ, "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-m", "pipelines.doctor", f"store.root={tmp_path / 'a (store)'}", COLUMNS="200")
     assert done.returncode in (0, 1), done.stderr
     assert done.stderr == ""
     for name in (

@@ -6,11 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import initialize_config_module
 
 from pipelines.chain.probe_job import probe_settings
-from pipelines.commandline.composition import compose
-from pipelines.commandline.refusals import resolved
 from pipelines.decode import decode
 from pipelines.demonstration.models import DemoModels
 from pipelines.encode import encode
@@ -26,7 +23,7 @@ from tests.pipelines.demonstration.test_answers import options as demonstrating
 from tests.pipelines.finetuning.tiny_finetuning import composed
 from tests.pipelines.jobs.test_generate import options as generating
 from tests.pipelines.jobs.test_score import options as scoring
-from tests.pipelines.tiny_chain import called
+from tests.pipelines.tiny_chain import called, config_of
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.base.errors import InputError
 
@@ -94,10 +91,8 @@ def test_the_page_and_hear_take_a_run_on_the_hub(run_folder: Path) -> None:
 def test_results_need_a_place_on_this_machine() -> None:
     with pytest.raises(InputError, match=r"output=null\b.*hf://user/tiny\b.*output=F"):
         finetune_settings(composed(f"model={RUN}", "corpus.root=x"))
-    with initialize_config_module("conf", version_base="1.3"):
-        config = resolved(compose("probe", overrides=[f"model='{RUN}'"]))
     with pytest.raises(InputError, match=r"hf://user/tiny\b.*output=FILE\.json"):
-        probe_settings(config)
+        probe_settings(config_of("probe", f"model='{RUN}'"))
 
 
 @pytest.mark.usefixtures("offline")
@@ -119,8 +114,7 @@ def test_weights_of_other_models_come_from_the_hub(
     ]
     assert sources[0].fingerprint == sources[1].fingerprint
     assert sources[1].weights == snapshot
-    with initialize_config_module("conf", version_base="1.3"):
-        config = resolved(compose("run", overrides=["experiment=smoke", "wav2vec2.weights='hf://user/hubert'"]))
+    config = config_of("run", "experiment=smoke", "wav2vec2.weights='hf://user/hubert'")
     assert run_settings(config).wav2vec2.described.folder == snapshot
 
 

@@ -20,10 +20,7 @@ KILLS = {
         Kill(path="out/1.wav.aside", written=100),  # in the middle of a sound
         Kill(path="out/3.wav"),  # before the rename of the last one
     ),
-    "generate": (
-        Kill(path="out.partial/codes.parquet*", written=4),
-        Kill(path="out"),
-    ),
+    "generate": (Kill(path="out.partial/codes.parquet*", written=4), Kill(path="out")),
 }
 
 
@@ -52,6 +49,7 @@ def test_a_killed_command_leaves_in_the_end_what_an_undisturbed_one_leaves(
     done = call(command, *inputs[command], place=tmp_path / "whole")
     assert done.code == 0, done.told
     wanted = contents(tmp_path / "whole")
+    assert {path.name for path in (tmp_path / "whole").iterdir()} <= {"out", "out.rejected.tsv"}  # no folder of a run
     for number, kill in enumerate(KILLS[command]):
         place = tmp_path / str(number)
         place.mkdir()

@@ -1,7 +1,6 @@
 """The whole chain with two residual levels: what passes between its stages, and what it shares with a run of one."""
 
 import json
-import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +10,9 @@ import pytest
 import torch
 
 from lm.model import LanguageModel
-from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import save_run
-from tests.pipelines.tiny_chain import TINY, called_at_once, composed, run
+from tests.pipelines.tiny_chain import run
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds import GRIFFIN_LIM
@@ -102,16 +100,3 @@ def with_a_second_level(tokenizer: Tokenizer) -> Tokenizer:
     codebooks = torch.stack([tokenizer.centroids, fine])
     config = replace(tokenizer.config, levels=2)
     return Tokenizer(config, tokenizer.mean, tokenizer.std, tokenizer.autoencoder, codebooks)
-
-
-def test_no_level_is_refused(tmp_path: Path) -> None:
-    done = called_at_once(tmp_path, *TINY, f"store.root={tmp_path / 'store'}", "tokenizer.levels=0")
-    assert done.returncode == 2
-    assert re.search(r"tokenizer\.levels\b.*\b0\b.*\b1\b", done.stderr)
-
-
-def test_settings_of_before_there_were_levels_mean_one(tmp_path: Path) -> None:
-    config = composed(tmp_path)
-    assert isinstance(config["tokenizer"], dict)
-    del config["tokenizer"]["levels"]
-    assert run_settings(config).tokenizer.levels == 1

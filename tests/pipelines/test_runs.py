@@ -1,17 +1,15 @@
 """``wordless runs``: the table, the page, and what is deleted; with the folders and the store of a real run."""
 
 import fcntl
-import io
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-from pipelines import cli
 from pipelines.results.run_listing import KEY_COLUMNS, differing_options, run_rows
 from pipelines.store.unused import USERS, note_user, read_users, stored_entries
+from tests.calling import Command
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import TINY, entries, stored
 from tests.pipelines.tiny_chain import called as called_apart
@@ -31,30 +29,11 @@ def project(finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> "Call":
-    return Call(monkeypatch, capsys)
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command("runs", monkeypatch, capsys)
 
 
-class Call:
-    """Calls of the command in this process."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.monkeypatch, self.capsys = monkeypatch, capsys
-
-    def __call__(self, *words: str, answer: str = "") -> tuple[object, str, str]:
-        """Exit code, stdout and stderr."""
-        self.monkeypatch.setattr(sys, "argv", ["wordless", "runs", *words])
-        self.monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
-        code: object = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code
-        told = self.capsys.readouterr()
-        return code, told.out, told.err
-
-
-def test_the_table_has_a_row_for_each_run(project: Path, call: Call) -> None:
+def test_the_table_has_a_row_for_each_run(project: Path, call: Command) -> None:
     (project / "runs/notes").mkdir()
     (project / "runs/latest").symlink_to("wake")
     begun = project / "runs/begun/.hydra"
@@ -79,7 +58,7 @@ def test_the_table_has_a_row_for_each_run(project: Path, call: Call) -> None:
     assert page == "runs/index.html"
 
 
-def test_the_page_links_the_reports(project: Path, call: Call) -> None:
+def test_the_page_links_the_reports(project: Path, call: Command) -> None:
     assert call()[0] == 0
     page = (project / "runs/index.html").read_text()
     assert set(re.findall('href="(.*?)"', page)) == {"wake/report.html", "again/report.html"}
@@ -87,7 +66,7 @@ def test_the_page_links_the_reports(project: Path, call: Call) -> None:
     assert "<script" not in page
 
 
-def test_names_of_folders_are_escaped_in_the_page(project: Path, call: Call) -> None:
+def test_names_of_folders_are_escaped_in_the_page(project: Path, call: Command) -> None:
     (project / "runs/wake").rename(project / "runs/<b>&")
     assert call()[0] == 0
     page = (project / "runs/index.html").read_text()
@@ -95,7 +74,7 @@ def test_names_of_folders_are_escaped_in_the_page(project: Path, call: Call) -> 
     assert 'href="%3Cb%3E%26/report.html"' in page
 
 
-def test_a_damaged_run_is_named_behind_the_table(project: Path, call: Call) -> None:
+def test_a_damaged_run_is_named_behind_the_table(project: Path, call: Command) -> None:
     (project / "runs/again/results.json").write_text("{")
     code, table, told = call()
     assert code == 2
@@ -104,7 +83,7 @@ def test_a_damaged_run_is_named_behind_the_table(project: Path, call: Call) -> N
     assert (told.startswith("wordless runs: runs/again/results.json "), told.count("\n")) == (True, 1)
 
 
-def test_a_running_run_is_called_running_and_stays(project: Path, call: Call) -> None:
+def test_a_running_run_is_called_running_and_stays(project: Path, call: Command) -> None:
     with (project / "runs/wake/.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert {row.folder.name: row.state for row in run_rows(project / "runs")} == {
@@ -117,7 +96,7 @@ def test_a_running_run_is_called_running_and_stays(project: Path, call: Call) ->
     assert (project / "runs/wake/results.json").is_file()
 
 
-def test_a_run_is_deleted_after_a_question(project: Path, call: Call) -> None:
+def test_a_run_is_deleted_after_a_question(project: Path, call: Command) -> None:
     (project / "runs/latest").symlink_to("wake")
     for answer in ("", "n\n", "wake\n"):
         code, _, told = call("--delete", "wake", answer=answer)
@@ -129,7 +108,7 @@ def test_a_run_is_deleted_after_a_question(project: Path, call: Call) -> None:
     assert "wake" not in (project / "runs/index.html").read_text()
 
 
-def test_a_run_that_is_fine_tuned_now_stays_and_its_models_are_named(project: Path, call: Call) -> None:
+def test_a_run_that_is_fine_tuned_now_stays_and_its_models_are_named(project: Path, call: Command) -> None:
     model = project / "runs/wake/finetuned/digits"
     model.mkdir(parents=True)
     with (model / "job.json").open("w") as job:
@@ -142,19 +121,19 @@ def test_a_run_that_is_fine_tuned_now_stays_and_its_models_are_named(project: Pa
     assert re.search(r"delete runs/wake\b.*\b1 fine-tuned model\b", told)
 
 
-def test_a_deletion_without_a_name_is_refused(project: Path, call: Call) -> None:
+def test_a_deletion_without_a_name_is_refused(project: Path, call: Command) -> None:
     code, out, told = call("--delete")
     assert (code, out, told.count("\n")) == (2, "", 1)
     assert re.match(r"wordless runs: .*wordless runs --delete NAME", told)
 
 
-def test_a_run_with_any_name_is_deleted(project: Path, call: Call) -> None:
+def test_a_run_with_any_name_is_deleted(project: Path, call: Command) -> None:
     (project / "runs/again").rename(project / "runs/my run")
     assert call("--delete", "my run", "--yes")[0] == 0
     assert not (project / "runs/my run").exists()
 
 
-def test_entries_of_runs_that_cannot_be_seen_are_not_pruned(project: Path, call: Call) -> None:
+def test_entries_of_runs_that_cannot_be_seen_are_not_pruned(project: Path, call: Command) -> None:
     before = stored(project / "store")
     shutil.rmtree(project / "runs")  # an empty mount point
     code, told, _ = call("--prune", "--yes")
@@ -163,7 +142,7 @@ def test_entries_of_runs_that_cannot_be_seen_are_not_pruned(project: Path, call:
 
 
 @pytest.mark.parametrize("name", ["../store", "a/b", "", ".", "..", "latest", "none", "notes"])
-def test_what_is_no_run_is_not_deleted(project: Path, call: Call, name: str) -> None:
+def test_what_is_no_run_is_not_deleted(project: Path, call: Command, name: str) -> None:
     (project / "runs/notes").mkdir()
     (project / "runs/latest").symlink_to("wake")
     before = sorted(project.rglob("*"))
@@ -172,7 +151,7 @@ def test_what_is_no_run_is_not_deleted(project: Path, call: Call, name: str) -> 
     assert sorted(project.rglob("*")) == before
 
 
-def test_only_entries_that_no_run_uses_are_pruned(project: Path, call: Call) -> None:
+def test_only_entries_that_no_run_uses_are_pruned(project: Path, call: Command) -> None:
     before = stored(project / "store")
     code, told, _ = call("--prune", "--yes")
     assert (code, stored(project / "store")) == (0, before)
@@ -192,7 +171,7 @@ def test_only_entries_that_no_run_uses_are_pruned(project: Path, call: Call) -> 
     assert list((project / "store/embedded").rglob("*.wav"))  # the corpus is no entry
 
 
-def test_places_that_are_missing_are_refused(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_places_that_are_missing_are_refused(tmp_path: Path, call: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for words, told in (((), "root=runs "), (("--prune",), "store.root=store ")):
         code, _, error = call(*words)

@@ -10,24 +10,19 @@ from zlib import crc32
 import numpy as np
 import pytest
 import soundfile
-import torch
 
-from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
 from pipelines.stages.codes import codes
 from pipelines.stages.features import signal_features
 from pipelines.stages.playback import decode_clips
 from pipelines.stages.stored_arrays import filter_banks, waveforms
-from pipelines.store.session import Session
-from pipelines.store.store import TIMINGS, Entry, Store
-from tests.pipelines.tiny import AUDIO, LISTENING, playback_of, sweep
+from pipelines.store.store import TIMINGS, Entry
+from tests.pipelines.tiny import AUDIO, LISTENING, corpus_of, playback_of, silent_session, sweep
 from tests.pipelines.tiny_chain import OWN, called_at_once
 from tokenizer.parquet import CodedClip, read_codes
 from vocoder.kinds import ORIGINAL
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, read_manifest
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
 
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 
@@ -44,26 +39,10 @@ def record(path: Path, seconds: float, rate: int) -> Path:
     return path
 
 
-def corpus_of(config: CorpusConfig, store: Path) -> Corpus:
-    return read_corpus(
-        FoundCorpus(config=config), store, workers=1, gang=Alone(torch.device("cpu")), terminal=Terminal(silent=True)
-    )
-
-
-def session_in(place: Path) -> Session:
-    return Session(
-        store=Store(place / "store"),
-        gang=Alone(torch.device("cpu")),
-        terminal=Terminal(silent=True),
-        folder=place / "run",
-        workers=1,
-    )
-
-
 def coded_clips(manifest: Manifest, run: Path, place: Path) -> list[CodedClip]:
     """The clips of a manifest in the codes of a run."""
     tokenizer = Entry(stage="tokenizer", key="a", folder=run / "tokenizer", reused=True)
-    return list(read_codes(codes(session_in(place), manifest, tokenizer).folder)[1])
+    return list(read_codes(codes(silent_session(place), manifest, tokenizer).folder)[1])
 
 
 @pytest.mark.parametrize(("name", "rate"), [("a.wav", AUDIO.sample_rate), ("a.ogg", 16_000)])
@@ -95,7 +74,7 @@ def made(manifest: Manifest, run: Path, place: Path) -> dict[str, bytes]:
 
     Sounds of codes are left out, because they draw from the names of the clips.
     """
-    session = session_in(place)
+    session = silent_session(place)
     tokenizer = Entry(stage="tokenizer", key="a", folder=run / "tokenizer", reused=True)
     vocoder = Entry(stage="vocoder", key="b", folder=run / "vocoder", reused=True)
     heard = replace(LISTENING, judged_clips=3, seconds=0.3)
@@ -145,8 +124,7 @@ def test_long_clips_are_advised_to_be_cut(tmp_path: Path, capsys: pytest.Capture
     record(tmp_path / "in" / "a.wav", 61.0, 1_000)
     for seconds, advised in ((None, True), (10.0, False)):
         config = CorpusConfig(root=str(tmp_path / "in"), segment_seconds=seconds, split=ALL_TRAIN)
-        gang = Alone(torch.device("cpu"))
-        read_corpus(FoundCorpus(config=config), tmp_path / "store", workers=1, gang=gang, terminal=Terminal())
+        corpus_of(config, tmp_path / "store", printed=True)
         told = capsys.readouterr().err
         assert bool(re.search(r"\b1 clip\b.*\b60 s\b", told)) is advised
         assert ("corpus.segment_seconds=10 " in told) is advised

@@ -451,10 +451,7 @@ def test_keys_name_the_voice_and_only_where_there_is_one(
     assert ["pitch comb" in notice for notice in results["corpus"]["notices"]].count(True) == 1
     heard = {clip.sha256 for clip in unlabelled_of_run(made, tmp_path)}
     assert heard == {clip.sha256 for clip in read_manifest(finished_run.folder / MANIFEST, tmp_path).of("train")}
-    tokenizer, vocoder = (
-        Tokenizer.from_pretrained(made / "tokenizer"),
-        Vocoder.from_pretrained(made / "vocoder"),
-    )
+    tokenizer, vocoder = (Tokenizer.from_pretrained(made / "tokenizer"), Vocoder.from_pretrained(made / "vocoder"))
     codes = tokenizer.encode(Waveform(samples=sweep(0.3, 8000), sample_rate=8000))
     assert len(vocoder.decode(codes, tokenizer).samples) == codes.num_samples
     trained = Vocoder.from_pretrained(finished_run.folder / "vocoder").model.config.groups

@@ -9,16 +9,14 @@ import pytest
 import torch
 
 from lm.options import GPTConfig
-from pipelines.settings.run import run_settings
 from pipelines.stages.features import HeardCodes, random_gpt_features
 from pipelines.store.store import Entry, Recipe
 from pipelines.store.stored_features import FEATURES
 from tests.pipelines.tiny import session_of, tiny_tokenizer
-from tests.pipelines.tiny_chain import composed, entries, run, stored
+from tests.pipelines.tiny_chain import entries, run, stored
 from tokenizer.codebook import fit_codebook
 from tokenizer.codes import Codes
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
-from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 from wordless.base.threads import limited_threads, use_threads
 
@@ -111,11 +109,6 @@ def test_without_a_number_the_process_decides(whole_store: Path) -> None:
     config = json.loads(record.read_text())["config"]
     half = max(torch.get_num_threads() // 2, 1)  # the vocoder is made at the same time
     assert (config["threads"], config["processes"]) == (half, 1)
-
-
-def test_no_threads_at_all_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"threads\b.*\b0\b.*\b1\b"):
-        run_settings(composed(tmp_path, "threads=0"))
 
 
 def test_limited_threads_end_with_their_block(monkeypatch: pytest.MonkeyPatch) -> None:

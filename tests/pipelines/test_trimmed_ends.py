@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from lm.bodies.options import AstConfig
-from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
 from pipelines.settings.run import run_settings
 from pipelines.stages.codes import codes, views
 from pipelines.stages.features import signal_features
@@ -20,17 +18,14 @@ from pipelines.stages.playback import decode_clips
 from pipelines.stages.spectrogram_transformer import ast_features
 from pipelines.stages.stored_arrays import filter_banks, spectrograms, waveforms
 from pipelines.stages.tokenizer import frame_sample, health, input_sample
-from pipelines.store.session import Session
-from pipelines.store.store import TIMINGS, Entry, Store
-from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, playback_of, sweep
+from pipelines.store.store import TIMINGS, Entry
+from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, corpus_of, playback_of, session_of, silent_session, sweep
 from tests.pipelines.tiny_chain import OWN, called_at_once, composed
 from tokenizer.options import HealthConfig, ViewsConfig
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import Manifest, read_manifest, write_manifest
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
 
 RATES = (4_000, 8_000, 11_025)  # the first is the front end's own
 RECORDED = SplitConfig(by="folder", validation=("validation",), test=("test",), shared_groups=True)
@@ -52,16 +47,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def corpus_of(root: Path, store: Path, trim_db: float | None) -> Corpus:
+def manifest_of(root: Path, store: Path, trim_db: float | None) -> Manifest:
     config = CorpusConfig(root=str(root), inspection=InspectionConfig(trim_db=trim_db), split=RECORDED)
-    return read_corpus(
-        FoundCorpus(config=config), store, workers=1, gang=Alone(torch.device("cpu")), terminal=Terminal(silent=True)
-    )
+    return corpus_of(config, store).manifest
 
 
 @pytest.fixture(scope="module")
 def trimmed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    return corpus_of(root, tmp_path_factory.mktemp("store"), 30).manifest
+    return manifest_of(root, tmp_path_factory.mktemp("store"), 30)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +65,7 @@ def cut(trimmed: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Manifest
         (root / clip.path).parent.mkdir(exist_ok=True)
         samples, rate = soundfile.read(trimmed.root / clip.path, dtype="int16")
         soundfile.write(root / clip.path, samples[clip.start : clip.start + clip.num_samples], rate, subtype="PCM_16")
-    return corpus_of(root, tmp_path_factory.mktemp("store"), None).manifest
+    return manifest_of(root, tmp_path_factory.mktemp("store"), None)
 
 
 def test_there_is_something_to_cut_off(trimmed: Manifest, cut: Manifest) -> None:
@@ -84,13 +77,7 @@ def test_there_is_something_to_cut_off(trimmed: Manifest, cut: Manifest) -> None
 
 def made(manifest: Manifest, run: Path, place: Path) -> dict[str, dict[str, bytes]]:
     """What each stage that listens makes of a manifest: stage -> file -> content."""
-    session = Session(
-        store=Store(place / "store"),
-        gang=Alone(torch.device("cpu")),
-        terminal=Terminal(silent=True),
-        folder=place / "run",
-        workers=1,
-    )
+    session = silent_session(place)
     settings = run_settings(composed(place, "tokenizer.sample_patches=200", "tokenizer.codebook_size=8")).tokenizer
     tokenizer = Entry(stage="tokenizer", key="a", folder=run / "tokenizer", reused=True)
     vocoder = Entry(stage="vocoder", key="b", folder=run / "vocoder", reused=True)
@@ -132,20 +119,14 @@ def test_every_stage_hears_what_is_left_alone(
     assert len(found) == 11
     for stage, files in expected.items():
         assert found[stage] == files, stage
-    whole = made(corpus_of(root, tmp_path, None).manifest, run_folder, tmp_path / "whole")
+    whole = made(manifest_of(root, tmp_path, None), run_folder, tmp_path / "whole")
     assert not [stage for stage, files in whole.items() if files == expected[stage]]
 
 
 def test_what_is_heard_in_other_ranges_is_cut_off_alike(trimmed: Manifest, cut: Manifest, tmp_path: Path) -> None:
     options = ("audio.dynamic_range=40", "tokenizer.sample_patches=50", "tokenizer.dynamic_ranges=[10,20]")
     settings = run_settings(composed(tmp_path, *options))
-    session = Session(
-        store=Store(tmp_path),
-        gang=Alone(torch.device("cpu")),
-        terminal=Terminal(silent=True),
-        folder=tmp_path,
-        workers=1,
-    )
+    session = session_of(tmp_path)
     entries = [input_sample(session, each, settings.audio, settings.tokenizer) for each in (trimmed, cut)]
     contents = {(entry.folder / "sample.safetensors").read_bytes() for entry in entries if entry}
     assert len(contents) == 1

@@ -1,12 +1,14 @@
 """Run folders of tiny models with random weights: enough to see that the commands do their work."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from lm.model import LanguageModel
 from lm.options import GPTConfig
+from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
 from pipelines.stages.options import ListeningConfig
 from pipelines.stages.playback import Playback
 from pipelines.store.session import Session
@@ -20,6 +22,7 @@ from vocoder.options import WaveNetConfig
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import WaveNet
 from wordless.audio.options import SpectrogramConfig
+from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.waveform import FloatArray
 from wordless.base.progress import Terminal
@@ -126,13 +129,24 @@ def sweep(seconds: float, sample_rate: int, *, low: float = 200) -> FloatArray:
     return tone
 
 
-def session_of(place: Path) -> Session:
+def session_of(place: Path, *, workers: int = 1) -> Session:
     """A session of this process alone, whose store and run folder are one place."""
     gang = Alone(torch.device("cpu"))
-    return Session(store=Store(place), gang=gang, terminal=Terminal(), folder=place, workers=1)
+    return Session(store=Store(place), gang=gang, terminal=Terminal(), folder=place, workers=workers)
 
 
 def silent_session(place: Path, *, workers: int = 1) -> Session:
     """A session that prints nothing, with a store and a run folder in a place."""
     gang, store = Alone(torch.device("cpu")), Store(place / "store")
     return Session(store=store, gang=gang, terminal=Terminal(silent=True), folder=place / "run", workers=workers)
+
+
+def parts_of(run: Path, *parts: str) -> list[Entry]:
+    """Entries whose folders are those of the models of a run folder."""
+    return [Entry(stage=part, key=part, folder=run / part, reused=True) for part in parts or ("tokenizer", "vocoder")]
+
+
+def corpus_of(config: CorpusConfig, store: Path, *, printed: bool = False, **more: Any) -> Corpus:
+    """The corpus that a run would read, with its lists in a store."""
+    gang, terminal = Alone(torch.device("cpu")), Terminal(silent=not printed)
+    return read_corpus(FoundCorpus(config=config), store, workers=1, gang=gang, terminal=terminal, **more)

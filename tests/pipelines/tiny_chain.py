@@ -15,6 +15,7 @@ from hydra import initialize_config_module
 from pipelines.commandline.composition import compose
 from pipelines.commandline.refusals import resolved
 from pipelines.store.store import TIMINGS
+from tests.calling import python
 from tests.killing import PROCESSES, Kill, arm
 
 ROOT = Path(__file__).parents[2]
@@ -39,14 +40,7 @@ CHECKPOINTS = tuple(f"{part}.fit.checkpoint_minutes=0" for part in ("tokenizer",
 
 def called(*words: str, command: str = "run", **environment: str) -> subprocess.CompletedProcess[str]:
     """``python -m pipelines.<command> words...``, as a user calls it."""
-    return subprocess.run(
-        [sys.executable, "-m", f"pipelines.{command}", *words],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return python("-m", f"pipelines.{command}", *words, **environment)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +80,15 @@ def _call(words: tuple[str, ...], log: Path, environment: dict[str, str]) -> Non
     import_module("pipelines.run").main()
 
 
+def config_of(command: str, *words: str) -> dict[str, object]:
+    """The config of a command with these words."""
+    with initialize_config_module("conf", version_base="1.3"):
+        return resolved(compose(command, overrides=list(words)))
+
+
 def composed(store: Path, *words: str) -> dict[str, object]:
     """The config that `called` would compose."""
-    with initialize_config_module("conf", version_base="1.3"):
-        return resolved(compose("run", overrides=[*TINY, f"store.root='{store}'", *words]))
+    return config_of("run", *TINY, f"store.root='{store}'", *words)
 
 
 def begin(store: Path, folder: Path, *words: str, kill: Kill | None = None) -> multiprocessing.process.BaseProcess:

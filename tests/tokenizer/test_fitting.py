@@ -30,14 +30,7 @@ def test_blocks_on_disk_give_the_codebooks_of_all_patches(tmp_path: Path) -> Non
     stored = write_bottlenecks(model, torch.split(patches, 400), tmp_path / "points", (900, 4))
     np.testing.assert_allclose(stored, before, atol=1e-6)
     tokenizer, found = fit_codebooks(
-        CONFIG,
-        model,
-        stored,
-        overwrite=True,
-        mean=torch.zeros(6),
-        std=torch.ones(6),
-        iterations=5,
-        seed=3,
+        CONFIG, model, stored, overwrite=True, mean=torch.zeros(6), std=torch.ones(6), iterations=5, seed=3
     )
     by_loudness = sorted(map(tuple, tokenizer.codebooks[0].tolist()))
     np.testing.assert_allclose(by_loudness, sorted(map(tuple, wanted[0].tolist())), atol=1e-5)

@@ -9,7 +9,6 @@ import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tests.reference import decode_whole
@@ -29,66 +28,28 @@ from wordless.base.errors import InputError
 LONG = sound(PATCHES_PER_BLOCK * 2.5 * 160 / RATE)  # two blocks and a half
 LAYERED = ["layered", "banded_layered"]
 
-# What `save_pretrained` wrote before there were levels.
-OLD_CONFIG = """{
- "audio": {
-  "sample_rate": 4000,
-  "window_length": 100,
-  "hop_length": 40,
-  "n_mels": 8,
-  "f_min": 0.0,
-  "f_max": null,
-  "floor": 0.0001
- },
- "patch": {
-  "frames": 2,
-  "mels": null
- },
- "autoencoder": {
-  "hidden": 4,
-  "bottleneck": 2
- },
- "codebook_size": 4,
- "fingerprints": {
-  "tokenizer": "83428d0073a701d6",
-  "codebook": "e9a6c24a608b88cd"
- }
-}
-"""
-
 
 def counted(*shape: int) -> Tensor:
     """Values that every machine holds exactly."""
     return (torch.arange(int(np.prod(shape))) % 7 - 3).reshape(shape) / 8
 
 
-@pytest.fixture
-def old(tmp_path: Path) -> Path:
-    """A tokenizer's folder of before there were levels."""
-    autoencoder = Autoencoder(AutoencoderConfig(hidden=4, bottleneck=2), 16)
-    weights = {f"autoencoder.{name}": counted(*value.shape) for name, value in autoencoder.state_dict().items()}
-    weights |= {"mean": counted(8), "std": torch.ones(8), "centroids": counted(4, 2)}
-    (tmp_path / "old").mkdir()
-    save_file(weights, tmp_path / "old/model.safetensors")
-    (tmp_path / "old/config.json").write_text(OLD_CONFIG)
-    return tmp_path / "old"
-
-
 # One level
 
 
-def test_a_folder_of_before_names_the_same_codebook(old: Path, tmp_path: Path) -> None:
-    tokenizer = Tokenizer.from_pretrained(old)
+def test_fingerprints_are_those_of_codes_that_were_written_before() -> None:
+    """Codes name their codebook, so a fingerprint that changes makes all codes those of another codebook."""
+    config = TokenizerConfig(
+        audio=SpectrogramConfig(sample_rate=4000, window_length=100, hop_length=40, n_mels=8, floor=1e-4),
+        patch=PatchConfig(frames=2),
+        autoencoder=AutoencoderConfig(hidden=4, bottleneck=2),
+        codebook_size=4,
+    )
+    autoencoder = Autoencoder(config.autoencoder, 16)
+    autoencoder.load_state_dict({name: counted(*value.shape) for name, value in autoencoder.state_dict().items()})
+    tokenizer = Tokenizer(config, counted(8), torch.ones(8), autoencoder, counted(4, 2))
     assert (tokenizer.format.tokenizer, tokenizer.format.codebook) == ("83428d0073a701d6", "e9a6c24a608b88cd")
     assert tokenizer.config.levels == tokenizer.format.streams == 1
-    tokenizer.save_pretrained(tmp_path / "again")
-    again = json.loads((tmp_path / "again/config.json").read_text())
-    assert again.pop("gain") == 0.0  # of folders that do not name one
-    assert again == json.loads(OLD_CONFIG)
-    assert "level" not in (tmp_path / "again/README.md").read_text()
-    written, read = (load_file(folder / "model.safetensors") for folder in (tmp_path / "again", old))
-    assert written.keys() == read.keys()
-    assert all(torch.equal(written[name], read[name]) for name in read)
 
 
 def test_a_single_level_is_the_codebook_as_it_was(tokenizer: Tokenizer) -> None:
@@ -128,7 +89,7 @@ def test_streams_are_band_after_band_and_coarse_to_fine(banded_layered: Tokenize
     assert coarse > fine
 
 
-@pytest.mark.parametrize("name", LAYERED)
+@pytest.mark.parametrize("name", ["tokenizer", *LAYERED])
 @settings(max_examples=10, deadline=None)
 @given(cuts=st.lists(st.integers(0, len(LONG)), max_size=8))
 def test_a_stream_gives_the_codes_of_the_whole(name: str, request: pytest.FixtureRequest, cuts: list[int]) -> None:
@@ -138,13 +99,17 @@ def test_a_stream_gives_the_codes_of_the_whole(name: str, request: pytest.Fixtur
     assert streamed.num_samples == len(LONG)
 
 
-def test_saved_and_loaded(layered: Tokenizer, tmp_path: Path) -> None:
-    layered.save_pretrained(tmp_path)
-    loaded = Tokenizer.from_pretrained(tmp_path)
-    assert loaded.config == layered.config
-    assert loaded.format == layered.format
-    assert np.array_equal(loaded.encode(LONG, RATE).values, layered.encode(LONG, RATE).values)
-    assert "residual levels of each band, coarse to fine | 2 |" in (tmp_path / "README.md").read_text()
+@pytest.mark.parametrize("name", ["tokenizer", *LAYERED])
+def test_saved_and_loaded(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    tokenizer: Tokenizer = request.getfixturevalue(name)
+    tokenizer.save_pretrained(tmp_path)
+    loaded = Tokenizer.from_pretrained(tmp_path, device="cpu")
+    assert loaded.config == tokenizer.config
+    assert loaded.format == tokenizer.format
+    assert np.array_equal(loaded.encode(LONG, RATE).values, tokenizer.encode(LONG, RATE).values)
+    card = (tmp_path / "README.md").read_text()
+    assert tokenizer.format.codebook in card
+    assert ("residual level" in card) == (name != "tokenizer")
 
 
 @pytest.mark.parametrize("levels", [None, 1, 3, 0, "two", [2]])

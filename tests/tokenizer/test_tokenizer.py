@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.reference import encode_whole
 from tests.tokenizer.conftest import RATE, sound
@@ -26,16 +24,6 @@ def test_codes_are_those_of_the_definition(name: str, request: pytest.FixtureReq
     """Block by block with a codebook search by matrix product, against the whole spectrogram and every distance."""
     tokenizer: Tokenizer = request.getfixturevalue(name)
     assert np.array_equal(tokenizer.encode(LONG, RATE).values, encode_whole(tokenizer, LONG))
-
-
-@settings(max_examples=20, deadline=None)
-@given(cuts=st.lists(st.integers(0, len(LONG)), max_size=8))
-def test_a_stream_gives_the_codes_of_the_whole(tokenizer: Tokenizer, cuts: list[int]) -> None:
-    blocks = np.split(LONG, sorted(cuts))
-    streamed = tokenizer.encode_blocks(blocks, RATE)
-    whole = tokenizer.encode(LONG, RATE)
-    assert np.array_equal(streamed.values, whole.values)
-    assert streamed.num_samples == whole.num_samples == len(LONG)
 
 
 @pytest.mark.parametrize("rate", [RATE, 11_025, 16_000])
@@ -86,14 +74,6 @@ def test_bands_are_put_back_in_place(banded: Tokenizer) -> None:
     for code, band in enumerate((low, middle, high)):
         alone = banded.spectrogram(torch.full((1, 1, 3), code))[0]
         assert torch.equal(band, alone[:, code * 8 : (code + 1) * 8])
-
-
-def test_saved_and_loaded(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    tokenizer.save_pretrained(tmp_path)
-    loaded = Tokenizer.from_pretrained(tmp_path, device="cpu")
-    assert loaded.format == tokenizer.format
-    assert np.array_equal(loaded.encode(LONG, RATE).values, tokenizer.encode(LONG, RATE).values)
-    assert tokenizer.format.codebook in (tmp_path / "README.md").read_text()
 
 
 def test_saving_twice_gives_the_same_bytes(tokenizer: Tokenizer, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from vocoder.kinds import BY_KEY, KINDS, ORIGINAL, UNLEARNED, Kind, Stream
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
 from vocoder.unlearned import griffin_lim, noise_vocoder
+from wordless.base.errors import InputError
 from wordless.base.seeds import sound_seed
 
 
@@ -55,3 +56,15 @@ def test_a_kind_is_the_vocoder_of_its_name_and_draws_from_the_name_of_the_sound(
     made = create_synthesis(kind, table, Sampling(seed=5)).sounds([codes], [None], names=["a"])[0]
     pieces = [piece.numpy() for piece in vocoder(codes, table, seed=sound_seed(5, "a"))]
     assert np.array_equal(made.samples, np.concatenate(pieces))
+
+
+@pytest.mark.parametrize("vocoder", [griffin_lim, noise_vocoder])
+def test_the_seed_decides_the_sound_and_codes_must_be_of_the_table(vocoder: Stream) -> None:
+    table = random_table()
+    codes = table.codes([1, 2, 3])
+    first, again, other = (np.concatenate([*vocoder(codes, table, seed=seed)]) for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert sum(map(len, vocoder(table.codes([]), table, seed=0))) == 0
+    with pytest.raises(InputError, match="book-2"):
+        next(vocoder(random_table(codebook="book-2").codes([1]), table, seed=0))

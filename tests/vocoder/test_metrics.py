@@ -5,12 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.vocoder.sounds import SPECTROGRAM, random_table
-from vocoder.judging import (
-    code_agreement,
-    log_mel_distance,
-    mel_cepstral_distortion,
-    sound_levels,
-)
+from vocoder.judging import code_agreement, log_mel_distance, mel_cepstral_distortion, sound_levels
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError

@@ -8,7 +8,6 @@ from tests.reference import noise_vocoded_as_a_whole
 from tests.vocoder.sounds import (
     MEAN,
     PATCH_FRAMES,
-    SAMPLES_PER_CODE,
     SCALE,
     SPECTROGRAM,
     Table,
@@ -23,7 +22,6 @@ from vocoder.judging import log_mel_distance
 from vocoder.unlearned import noise_vocoder
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
-from wordless.base.errors import InputError
 
 
 def decode(codes: Codes, table: Table, *, seed: int = 0) -> Waveform:
@@ -53,14 +51,6 @@ def test_noise_is_as_loud_as_it_is_meant_to_be() -> None:
     assert 20 * np.log10(samples.std() / 0.1) == pytest.approx(0, abs=0.4)  # dB
 
 
-def test_noise_is_that_of_the_seed() -> None:
-    table = random_table()
-    codes = table.codes([1, 2, 3])
-    first, again, other = (decode(codes, table, seed=seed).samples for seed in (0, 0, 1))
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
-
-
 @pytest.mark.parametrize("codes", [1, 33, 51, 101])
 def test_blocks_are_those_of_the_whole(codes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of frames whose samples are, and are not, a multiple of the 16 values that PyTorch draws at a time."""
@@ -74,14 +64,3 @@ def test_blocks_are_those_of_the_whole(codes: int, monkeypatch: pytest.MonkeyPat
         for block in (1, 33, 201):
             monkeypatch.setattr(unlearned, "BLOCK_FRAMES", block)
             assert np.abs(decode(clip, table, seed=1).samples - whole).max() <= 1e-5
-
-
-def test_no_codes_are_no_sound() -> None:
-    table = random_table()
-    assert decode(table.codes([]), table).samples.shape == (0,)
-    assert decode(table.codes([1], SAMPLES_PER_CODE - 7), table).samples.shape == (SAMPLES_PER_CODE - 7,)
-
-
-def test_refuses_codes_of_another_codebook() -> None:
-    with pytest.raises(InputError, match="book-2"):
-        decode(random_table(codebook="book-2").codes([1]), random_table())

@@ -83,11 +83,7 @@ def test_refuses_another_tokenizer(vocoder: Vocoder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"hop_length": SAMPLES_PER_CODE, "patch_frames": 1}, "samples"),
-        ({"n_mels": 99}, r"\b99\b"),
-    ],
+    ("change", "told"), [({"hop_length": SAMPLES_PER_CODE, "patch_frames": 1}, "samples"), ({"n_mels": 99}, r"\b99\b")]
 )
 def test_refuses_a_tokenizer_with_other_frames_of_the_same_fingerprint(change: dict[str, int], told: str) -> None:
     config = replace(tiny_config(), **change)

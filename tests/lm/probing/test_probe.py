@@ -379,19 +379,13 @@ def test_features_of_other_clips_or_no_number_are_refused() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"layer_penalties": 0}, r"layer_penalties\b.*\b0\b"),
-        ({"penalties": 0}, r"penalties\b.*\b0\b"),
-        ({"resamples": 0}, r"resamples\b.*\b0\b"),
-        ({"penalty_low": 0.0}, r"penalty_low\b.*\b0\b"),
         ({"penalty_low": 1.0, "penalty_high": 0.1}, r"penalty_low\b.*penalty_high"),
         ({"learning_curve": (0.1, 0.05)}, "learning_curve"),
         ({"learning_curve": (0.5, 1.5)}, "learning_curve"),
         ({"label_separator": ""}, r"label_separator\b"),
-        ({"confidence": 1.0}, r"confidence\b.*\b1\b"),
-        ({"seed": -1}, r"seed\b.*-1\b"),
     ],
 )
-def test_options_out_of_range_are_refused(values: dict[str, object], message: str) -> None:
+def test_options_that_contradict_each_other_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         ProbeConfig(**values)  # type: ignore[arg-type]  # of several types
 

@@ -113,19 +113,3 @@ def test_the_rates_of_a_single_hearing_are_in_no_key() -> None:
 def test_layers_are_each_the_last_or_all_side_by_side(layers: tuple[str, ...], names: list[str]) -> None:
     config = VectorConfig(layers=layers, poolings=("max",))  # type: ignore[arg-type]  # any texts
     assert config.keys(3, layer="layer", together="all") == [f"{name}:max" for name in names]
-
-
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"poolings": ()}, "poolings"),
-        ({"poolings": ("max", "max")}, "poolings"),
-        ({"layers": ()}, "layers"),
-        ({"hearings": 0}, "hearings"),
-        ({"hearings": 101}, "hearings"),
-        ({"hearing_rates": -0.1}, "hearing_rates"),
-    ],
-)
-def test_impossible_vectors_are_refused(options: dict[str, object], named: str) -> None:
-    with pytest.raises(InputError, match=named):
-        VectorConfig(**options)  # type: ignore[arg-type]  # of several types

@@ -128,16 +128,9 @@ def test_the_context_of_the_default_sizes() -> None:
     assert SampleWaveNetConfig(sample_rate=16_000).receptive_field == 2047
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"model_dim": 6}, r"model_dim\b.*\b6\b.*\b4\b.*heads\b"),
-        ({"layers": 0}, r"layers\b.*\b0\b"),
-    ],
-)
-def test_refuses_transformers_of_impossible_sizes(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        replace(TRANSFORMER, **changes)
+def test_refuses_heads_that_do_not_divide_the_states() -> None:
+    with pytest.raises(InputError, match=r"model_dim\b.*\b6\b.*\b4\b.*heads\b"):
+        replace(TRANSFORMER, model_dim=6)
 
 
 def test_a_model_refuses_a_context_that_leaves_no_room() -> None:

@@ -22,17 +22,7 @@ from pipelines.settings.run import run_settings
 from pipelines.store.session import Session
 from pipelines.store.store import ENTRY, Store
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import (
-    OWN,
-    PROCESSES,
-    TINY,
-    called,
-    called_at_once,
-    composed,
-    entries,
-    run,
-    stored,
-)
+from tests.pipelines.tiny_chain import OWN, PROCESSES, TINY, called, called_at_once, composed, entries, run, stored
 from tests.pipelines.tiny_samples import SAMPLES
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
@@ -63,7 +53,6 @@ NAMES = {
     ),
 }
 LAYERS = ("", "/layer_1", "/layer_2", "/all_layers")
-GPTS = [f"{gpt}{layer}" for gpt in ("gpt", "random_gpt") for layer in LAYERS]
 PROBED = (
     "log_mel",
     "bottleneck",
@@ -397,11 +386,7 @@ def learned(store: Path, files: Mapping[str, str] = LEARNED) -> dict[str, torch.
 
 
 @pytest.mark.parametrize(
-    ("words", "files"),
-    [
-        (NO_CHOICE, LEARNED),
-        pytest.param(RATES_AND_SAMPLES, LEARNED_OF_THEM, marks=pytest.mark.slow),
-    ],
+    ("words", "files"), [(NO_CHOICE, LEARNED), pytest.param(RATES_AND_SAMPLES, LEARNED_OF_THEM, marks=pytest.mark.slow)]
 )
 def test_nothing_is_learned_from_validation_and_test_clips(
     words: tuple[str, ...], files: Mapping[str, str], finished_run: FinishedRun, tmp_path: Path

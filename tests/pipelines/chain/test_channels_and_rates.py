@@ -7,28 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 
-from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
+from pipelines.chain.corpus import Corpus
 from pipelines.encode import encode
 from tests.pipelines.jobs.test_encode import options
-from tests.pipelines.tiny_chain import PROCESSES, TINY
+from tests.pipelines.tiny import corpus_of
+from tests.pipelines.tiny_chain import PROCESSES, TINY, config_of
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig, upsampling_notices
 from wordless.audio.recordings.manifest import read_manifest, read_rejected
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
 
 
-def corpus_of(folder: Path, audio: SpectrogramConfig) -> Corpus:
-    gang, terminal = Alone(torch.device("cpu")), Terminal(silent=True)
+def heard_by(audio: SpectrogramConfig, folder: Path) -> Corpus:
     config = CorpusConfig(root=str(folder), split=SplitConfig(validation_fraction=0, test_fraction=0))
-    return read_corpus(
-        FoundCorpus(config=config), folder / "store", workers=1, gang=gang, terminal=terminal, audio=audio
-    )
+    return corpus_of(config, folder / "store", audio=audio)
 
 
 def write(path: Path, rate: int, *, channels: int = 1, seed: int = 0) -> None:
@@ -40,7 +35,7 @@ def write(path: Path, rate: int, *, channels: int = 1, seed: int = 0) -> None:
 def test_recordings_of_a_lower_rate_than_the_front_end_are_noticed_once(tmp_path: Path) -> None:
     for number, rate in enumerate((8_000, 8_000, 4_000, 16_000, 44_100)):
         write(tmp_path / f"{number}.wav", rate, seed=number)
-    corpus = corpus_of(tmp_path, SpectrogramConfig(sample_rate=16_000))
+    corpus = heard_by(SpectrogramConfig(sample_rate=16_000), tmp_path)
     (notice,) = corpus.notices
     for told in ("3 of 5 recordings", "audio.sample_rate=8000", "4000 Hz"):
         assert told in notice
@@ -54,7 +49,7 @@ def test_recordings_of_a_lower_rate_than_the_front_end_are_noticed_once(tmp_path
 def test_the_channel_of_the_front_end_is_that_of_the_corpus(tmp_path: Path) -> None:
     write(tmp_path / "one.wav", 16_000)
     write(tmp_path / "two.wav", 16_000, channels=2, seed=1)
-    corpus = corpus_of(tmp_path, SpectrogramConfig(channel=1))
+    corpus = heard_by(SpectrogramConfig(channel=1), tmp_path)
     assert [(clip.path, clip.channel) for clip in corpus.manifest.clips] == [("two.wav", 1)]
     assert "audio.channel=1" in corpus.rejected[0].reason
 
@@ -76,14 +71,9 @@ def run_on(folder: Path, place: Path, *words: str) -> dict[str, object]:
 
 
 def _run(words: list[str], folder: Path) -> None:
-    from hydra import initialize_config_module
-
     from pipelines.chain.chain import run_chain
-    from pipelines.commandline.composition import compose
-    from pipelines.commandline.refusals import resolved
 
-    with initialize_config_module("conf", version_base="1.3"):
-        config = resolved(compose("run", overrides=words))
+    config = config_of("run", *words)
     folder.mkdir(parents=True)
     run_chain(config, folder)
 

@@ -11,7 +11,8 @@ import pytest
 import soundfile
 import torch
 
-from pipelines.chain.corpus import Corpus, FoundCorpus, find_corpus, read_corpus
+from pipelines.chain.corpus import Corpus, find_corpus, read_corpus
+from tests.pipelines.tiny import corpus_of
 from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called_at_once, entries, refusal
 from tests.wordless.audio.recordings.packed.packed_files import (
     Take,
@@ -37,11 +38,8 @@ def test_where_every_file_is_refused_the_reasons_are_written_and_named(tmp_path:
     for name in ("a.wav", "b.wav", "tab\there.wav"):
         (tmp_path / "in" / name).write_text(f"no sound, but {name}")
     config = CorpusConfig(root=str(tmp_path / "in"))
-    alone, silent = Alone(torch.device("cpu")), Terminal(silent=True)
     with pytest.raises(InputError, match=r"\b3 recordings\b.*run/rejected\.tsv") as refusal:
-        read_corpus(
-            FoundCorpus(config=config), tmp_path, workers=1, gang=alone, terminal=silent, folder=tmp_path / "run"
-        )
+        corpus_of(config, tmp_path, folder=tmp_path / "run")
     assert "\n" not in str(refusal.value)
     listed = read_rejected(tmp_path / "run" / "rejected.tsv")
     assert [each.path for each in listed] == ["a.wav", "b.wav", "tab\\there.wav"]
@@ -55,9 +53,7 @@ def test_equal_sounds_of_different_labels_are_told(tmp_path: Path, capsys: pytes
         soundfile.write(tmp_path / name, rng.uniform(-0.5, 0.5, 4_000), 8_000)
     (tmp_path / "dog" / "four.wav").write_bytes((tmp_path / "cat" / "one.wav").read_bytes())
     config = CorpusConfig(root=str(tmp_path), split=SplitConfig(validation_fraction=0, test_fraction=0))
-    read_corpus(
-        FoundCorpus(config=config), tmp_path / "store", workers=1, gang=Alone(torch.device("cpu")), terminal=Terminal()
-    )
+    corpus_of(config, tmp_path / "store", printed=True)
     said = " ".join(capsys.readouterr().err.split())
     assert all(each in said for each in ("1 file", "label", "dog/four.wav"))
 
@@ -209,10 +205,7 @@ def test_broken_members_stand_in_the_list_with_broken_files(tmp_path: Path) -> N
 
 def test_a_data_set_without_any_sound_is_refused(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", [("../up.wav", sound(0)), ("/up.wav", sound(1))])
-    with pytest.raises(
-        InputError,
-        match=r"corpus\.shards=a\.tar: .*\b2 parts\b.*a/\.\./up\.wav: .*; a//up\.wav: ",
-    ):
+    with pytest.raises(InputError, match=r"corpus\.shards=a\.tar: .*\b2 parts\b.*a/\.\./up\.wav: .*; a//up\.wav: "):
         read(CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(label="cls")), tmp_path / "store")
 
 

@@ -99,16 +99,9 @@ def test_an_entry_counts_as_made_in_its_first_place_alone() -> None:
     assert [place for place, found in reused.items() if not found] == [(1, "probed_one"), (3, "probed_one")]
 
 
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (("parallel=0",), r"parallel\b.*\b0\b"),
-        (("parallel=2",), "threads=1"),
-    ],
-)
-def test_a_wrong_number_of_pairs_is_refused(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=told):
-        run_settings(composed(tmp_path, *words))
+def test_pairs_at_the_same_time_need_a_number_of_threads(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="threads=1"):
+        run_settings(composed(tmp_path, "parallel=2"))
 
 
 def test_processes_that_would_start_ray_clusters_are_refused(tmp_path: Path) -> None:

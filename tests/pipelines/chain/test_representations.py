@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from lm.options import POOLINGS
 from lm.probing.vectors import FloatArray
@@ -15,14 +14,12 @@ from pipelines.methods.study import Study
 from pipelines.methods.table import METHODS
 from pipelines.settings.run import run_settings
 from pipelines.stages.features import frame_features
-from pipelines.store.session import Session
-from pipelines.store.store import Entry, Store
+from pipelines.store.store import Entry
 from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny import silent_session
 from tests.pipelines.tiny_chain import composed
 from wordless.audio.recordings.manifest import read_manifest
 from wordless.base.errors import InputError
-from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
 
 WORDS = (
     *("stages=[probe]", "compare.methods=[ast,random_ast]", "probe.learning_curve=[]"),
@@ -39,13 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def entries_of(run: FinishedRun, store: Path, *words: str) -> dict[str, Entry]:
     """The entries of a run on the same recordings, by stage."""
     (root,) = (run.store / "embedded").glob("embedded-*/")
-    session = Session(
-        store=Store(store),
-        gang=Alone(torch.device("cpu")),
-        terminal=Terminal(silent=True),
-        folder=store.parent / "run",
-        workers=1,
-    )
+    session = silent_session(store.parent)
     manifest = read_manifest(run.folder / "manifest.tsv", root)
     return dict(make_stages(session, manifest, run_settings(composed(store, *words))).named)
 

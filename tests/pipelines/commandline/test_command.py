@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.calling import python
+
 CONFIG = """
 defaults:
   - corpus: digits
@@ -71,15 +73,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def called(project: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """``python try_it.py`` with the repository on the path after the small project."""
-    places = os.pathsep.join([str(project), str(Path(__file__).parents[3])])
-    return subprocess.run(
-        [sys.executable, "try_it.py", *words],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": places, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return python("try_it.py", *words, cwd=project, before=project, **environment)
 
 
 def configs(done: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
@@ -126,10 +120,7 @@ def test_a_sweep_splits_at_commas_but_not_in_paths(project: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (
-            ["tokenizer.codebok_size=5"],
-            r"tokenizer\.codebok_size\b.*\btokenizer\.codebook_size\?",
-        ),
+        (["tokenizer.codebok_size=5"], r"tokenizer\.codebok_size\b.*\btokenizer\.codebook_size\?"),
         (["codebook_size=5"], r"\bcodebook_size\b.*\btokenizer\.codebook_size\?"),
         (["sede=5"], r"\bsede\b.*\bseed\?"),
         (["corpus=folder", "corpus.rot=x"], r"corpus\.rot\b.*\bcorpus\.root\?"),

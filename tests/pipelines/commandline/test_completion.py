@@ -7,6 +7,7 @@ import pytest
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import SCRIPTS, candidates, join_words
+from tests.calling import python
 from tests.pipelines.tiny_chain import ROOT
 
 
@@ -89,13 +90,7 @@ def test_an_answer_needs_neither_hydra_nor_pytorch() -> None:
 
 @pytest.mark.parametrize(("words", "shells"), [((), "bash, zsh, fish"), (("tcsh",), "bash, zsh, fish")])
 def test_an_unknown_shell_is_refused(words: tuple[str, ...], shells: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "--completion", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-m", "pipelines.cli", "--completion", *words)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert shells in done.stderr
 

@@ -4,13 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hydra import initialize_config_module
 
-from pipelines.commandline.composition import compose
 from pipelines.commandline.idle_options import require_effect
-from pipelines.commandline.refusals import resolved
 from pipelines.run import idle
-from tests.pipelines.tiny_chain import TINY, called_at_once, refusal
+from tests.pipelines.tiny_chain import TINY, called_at_once, config_of, refusal
 from wordless.base.errors import InputError
 
 MADE = {  # what must be given of each command
@@ -23,10 +20,7 @@ MADE = {  # what must be given of each command
 
 
 def check(command: str, words: Sequence[str]) -> None:
-    overrides = [*MADE[command], *words]
-    with initialize_config_module("conf", version_base="1.3"):
-        config = resolved(compose(command, overrides=overrides))
-    require_effect(command, config, words, idle if command == "run" else None)
+    require_effect(command, config_of(command, *MADE[command], *words), words, idle if command == "run" else None)
 
 
 FOLDS = "compare.folds=group"

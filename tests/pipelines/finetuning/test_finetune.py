@@ -184,10 +184,7 @@ def split_of(path: Path) -> str:
         (("probe.label_separator=';'",), r"probe\.label_separator\b.*;.*head\.label_separator\b"),
         (("probe.confidence=0.9",), r"probe\.confidence\b.*\b0\.9\b.*figures\.confidence\b"),
         (("probe.learning_curve=[0.1]",), r"probe\.learning_curve\b.*\(0\.1,\).*\bshares\b"),
-        (
-            ("head=sequence", "corpus.segment_seconds=0.2"),
-            r"corpus\.segment_seconds\b.*\b0\.2\b.*head=sequence\b",
-        ),
+        (("head=sequence", "corpus.segment_seconds=0.2"), r"corpus\.segment_seconds\b.*\b0\.2\b.*head=sequence\b"),
         (("body.batches.batch_size=1",), r"body\.batches\.batch_size\b.*\b1\b.*\b2\b"),
         (("corpus.label_type=number",), r"corpus\.label_type=number\b.*head=classification\b"),
         (("corpus.pattern=low_{label}_{index}.wav",), r"corpus\.pattern\b.*low_\{label\}_\{index\}\.wav"),

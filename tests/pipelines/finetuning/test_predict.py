@@ -135,12 +135,7 @@ def test_recordings_of_a_lower_rate_are_set_aside_unless_allowed(
     rejected = (tmp_path / "table.json.rejected.tsv").read_text()
     assert re.search(r"upsample=true\b.*\b2000 Hz\b.*\b4000 Hz\b", rejected)
     settings = PredictConfig(
-        model=classifier.folder,
-        input=str(root),
-        output=tmp_path / "all.json",
-        upsample=True,
-        device="cpu",
-        workers=1,
+        model=classifier.folder, input=str(root), output=tmp_path / "all.json", upsample=True, device="cpu", workers=1
     )
     predict_recordings(settings, recordings_of(str(root)))
     assert len(json.loads((tmp_path / "all.json").read_text())) == 2

@@ -73,12 +73,7 @@ def test_every_opponent_is_trained_and_the_folder_predicts(
     ],
 )
 def test_every_head_reads_the_states(
-    body: str,
-    head: str,
-    labels: dict[str, object],
-    figure: str,
-    bodies: dict[str, tuple[str, ...]],
-    tmp_path: Path,
+    body: str, head: str, labels: dict[str, object], figure: str, bodies: dict[str, tuple[str, ...]], tmp_path: Path
 ) -> None:
     root = write_tones(tmp_path / "tones", label=lambda name: str(labels.get(name, name)))
     words = (*bodies[body], f"head={head}", f"corpus.root={root}", "beside=[]", "body.fit.steps=2")
@@ -249,10 +244,7 @@ def test_a_run_without_the_model_is_refused(run_folder: Path, tones: Path) -> No
         (("body=wav2vec2", "body.model.width=7"), r"^body\.model\.width\b.*\b7\b.*\b4\b"),
         (("body=wav2vec2", "body.model.kernels=[3]"), r"^body\.model\.strides\b.*\bkernels\b"),
         (("body=audio_transformer", "body.model.width=7"), r"^body\.model\.width\b.*\b7\b.*\b16\b"),
-        (
-            ("body=audio_transformer", "body.frozen_layers=-1"),
-            r"^body\.frozen_layers\b.*-1\b.*\b0\b.*\binputs\b",
-        ),
+        (("body=audio_transformer", "body.frozen_layers=-1"), r"^body\.frozen_layers\b.*-1\b.*\b0\b.*\binputs\b"),
     ],
 )
 def test_sizes_are_refused_by_the_name_of_their_option(words: tuple[str, ...], problem: str) -> None:

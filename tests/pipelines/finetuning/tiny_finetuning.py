@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from hydra import initialize_config_module
 
-from pipelines.commandline.composition import compose
 from pipelines.commandline.overrides import quote_option
-from pipelines.commandline.refusals import resolved
 from tests.pipelines.tiny import AUDIO
+from tests.pipelines.tiny_chain import config_of
 
 STEPS = 6
 QUICK = (
@@ -46,5 +44,4 @@ def quoted(word: str) -> str:
 
 def composed(*words: str) -> dict[str, object]:
     """The config of ``wordless finetune`` with these words, after those of a quick training."""
-    with initialize_config_module("conf", version_base="1.3"):
-        return resolved(compose("finetune", overrides=[quoted(word) for word in (*QUICK, *words)]))
+    return config_of("finetune", *map(quoted, (*QUICK, *words)))

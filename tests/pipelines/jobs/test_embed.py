@@ -17,14 +17,13 @@ from lm.probing.fitted import FittedProbe
 from pipelines.chain.corpus import find_corpus
 from pipelines.chain.probe_job import probe_settings
 from pipelines.commandline.composition import compose
-from pipelines.commandline.refusals import resolved
 from pipelines.embed import embed
 from pipelines.store.store import SYNTHESISED
 from pipelines.store.stored_features import FEATURES, features_by_method
 from pipelines.store.work_folder import work_folder
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import save_rates_run
-from tests.pipelines.tiny_chain import called, entries
+from tests.pipelines.tiny_chain import called, config_of, entries
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, elan, textgrid_text, write_recording
 from wordless.audio.recordings.corpus import build_manifest
 from wordless.audio.recordings.manifest import read_manifest, read_rejected
@@ -83,8 +82,7 @@ def test_scikit_learn_gives_the_accuracy_of_the_tool(
     call(f"model={finished_run.folder}", f"input={root}", f"output={output}", f"layer={layer}", f"pooling={pooling}")
     embedded = read_features(output)
 
-    with initialize_config_module("conf", version_base="1.3"):
-        settings = probe_settings(resolved(compose("probe", overrides=words)))
+    settings = probe_settings(config_of("probe", *words))
     described = find_corpus(settings.corpus, settings.embedded, settings.store.root, require=None, terminal=Terminal())
     clips = build_manifest(described.config)[0].clips
     (vectors,) = embedded.ordered([clip.name for clip in clips]).values()

@@ -3,11 +3,7 @@
 import csv
 import json
 import multiprocessing
-import os
-import re
 import shutil
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from itertools import pairwise, product
@@ -19,10 +15,10 @@ import pytest
 import soundfile
 
 from pipelines.encode import encode
-from tests.hostile.audio_headers import mp3_of_estimated_length, wav
+from tests.calling import python
+from tests.hostile.audio_headers import mp3_of_estimated_length
 from tests.hostile.special_files import at_most_seconds, write_special_files
 from tests.pipelines.tiny import save_rates_run, save_tokenizer
-from tests.wordless.audio.formats import changing_mp3, without_header
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, raven, textgrid, write_recording
 from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes, shard_path
@@ -221,40 +217,21 @@ def test_a_single_file_of_any_name_is_encoded(run_folder: Path, recordings: Path
     assert list(codes_at(tmp_path / "out/one.parquet")) == ["sound.of_the_day"]
 
 
-def test_broken_files_are_set_aside(
-    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copytree(recordings, tmp_path / "in")
-    (tmp_path / "in/broken.wav").write_bytes(b"RIFF and then nothing")
-    soundfile.write(tmp_path / "in/empty.wav", np.zeros(0), 4000)
-    soundfile.write(tmp_path / "in/infinite.wav", np.array([0.1, np.inf, 0.1] * 900), 4000, subtype="FLOAT")
-    (tmp_path / "in/dangling.wav").symlink_to(tmp_path / "nowhere.wav")
-    encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
-    assert len(codes_at(tmp_path / "codes")) == 6
-    rejected = {each.path: each.reason for each in read_rejected(tmp_path / "codes.rejected.tsv")}
-    assert "RIFF and then nothing" in rejected["broken.wav"]
-    assert rejected["empty.wav"] == "empty"
-    assert "not finite" in rejected["infinite.wav"]
-    assert "dangling.wav" in rejected
-    assert re.search(r"\b4 set aside", capsys.readouterr().err)
-
-
 def test_what_is_no_recording_is_set_aside_and_never_waited_for(
-    run_folder: Path, recordings: Path, tmp_path: Path
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "in"
     shutil.copytree(recordings, folder)
-    kinds = write_special_files(folder)
-    (folder / "fast.wav").write_bytes(wav(rate=2_000_000_000))
-    soundfile.write(folder / "loud.wav", np.full(4000, 1e19), 4000, subtype="FLOAT")
+    kinds = write_special_files(folder) | {"torn.wav": "RIFF and then nothing", "infinite.wav": "not finite"}
+    (folder / "torn.wav").write_bytes(b"RIFF and then nothing")
+    soundfile.write(folder / "infinite.wav", np.array([0.1, np.inf, 0.1] * 900), 4000, subtype="FLOAT")
     with at_most_seconds(60):
         encode(options(run_folder, folder, tmp_path / "codes.parquet"))
     assert len(codes_at(tmp_path / "codes.parquet")) == 6
     rejected = {each.path: each.reason for each in read_rejected(tmp_path / "codes.parquet.rejected.tsv")}
-    assert "2000000000 Hz" in rejected.pop("fast.wav")
-    assert "1e+19" in rejected.pop("loud.wav")
     assert rejected.keys() == kinds.keys()
     assert all(kinds[name] in reason for name, reason in rejected.items())
+    assert f"{len(kinds)} set aside" in capsys.readouterr().err
 
 
 def test_lengths_for_fairseq_are_those_that_are_decoded(run_folder: Path, tmp_path: Path) -> None:
@@ -263,23 +240,6 @@ def test_lengths_for_fairseq_are_those_that_are_decoded(run_folder: Path, tmp_pa
     encode(options(run_folder, tmp_path / "in", tmp_path / "units.km", format="fairseq"))
     rate = soundfile.info(path).samplerate
     assert (tmp_path / "units.tsv").read_text().split()[-1] == str(len(read(path, rate).samples))
-
-
-def test_sound_that_libsndfile_alone_would_lose_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    one, mp3 = (recordings / "a.wav").read_bytes(), changing_mp3(rate=16_000, channels=1, mode="VARIABLE")
-    (folder / "one.wav").write_bytes(one)
-    (folder / "joined.wav").write_bytes(one + one)
-    (folder / "piped.wav").write_bytes(one[:40] + bytes(4) + one[44:])
-    (folder / "long.mp3").write_bytes(without_header(mp3))
-    (folder / "film.mkv").write_bytes(bytes(range(256)))
-    encode(options(run_folder, folder, tmp_path / "codes"))
-    codes = codes_at(tmp_path / "codes")
-    assert codes["joined.wav"].num_samples == 2 * codes["one.wav"].num_samples
-    assert codes["piped.wav"].num_samples == codes["one.wav"].num_samples
-    assert codes["long.mp3"].num_samples >= 4 * codes["long.mp3"].format.sample_rate
-    assert [each.path for each in read_rejected(tmp_path / "codes.rejected.tsv")] == ["film.mkv"]
 
 
 def test_lengths_for_fairseq_of_a_recording_that_was_cut_off(
@@ -427,15 +387,7 @@ def test_the_command_takes_awkward_paths_and_leaves_no_run_folder(
     run_folder: Path, recordings: Path, tmp_path: Path
 ) -> None:
     words = [f"model={run_folder}", f"input={recordings}", "output=all, (2)/codes.parquet"]
-    root = str(Path(__file__).parents[3])
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "encode", *words],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": root},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-m", "pipelines.cli", "encode", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "6 recordings" in done.stderr
     assert len(codes_at(tmp_path / "all, (2)/codes.parquet")) == 6

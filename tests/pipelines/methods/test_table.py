@@ -1,7 +1,5 @@
 """The table of methods: every row is complete, and whatever reads it knows every method."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -16,6 +14,7 @@ from pipelines.pages.comparison_charts import KINDS, line_look
 from pipelines.pages.phrasing import full_name
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.run import run_settings
+from tests.calling import python
 from tests.pipelines.tiny_chain import composed
 from wordless.base.errors import InputError
 
@@ -76,7 +75,7 @@ def test_the_table_is_read_without_heavy_libraries() -> None:
         "heavy = {'torch', 'numpy', 'transformers', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
         "sys.exit(f'imports {heavy}' if heavy else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = python("-c", code)
     assert done.returncode == 0, done.stderr
 
 

@@ -54,10 +54,7 @@ def test_the_front_end_is_described_with_all_rates(tmp_path: Path) -> None:
         (["tokenizer.rates=[32,16,8,4,2]"], r"tokenizer\.rates\b.*\[32, 16, 8, 4, 2\].*\b2\b.*\b4\b"),
         (["tokenizer.rates=[2,4]"], r"tokenizer\.rates\b.*multiple"),
         (["tokenizer.rates=[2,0]"], r"tokenizer\.rates\b.*\[2, 0\].*\b1\b"),
-        (
-            ["tokenizer.rates=[8,4]"],
-            r"tokenizer\.patch\.frames\b.*\b2\b.*tokenizer\.patch\.frames=4\b",
-        ),
+        (["tokenizer.rates=[8,4]"], r"tokenizer\.patch\.frames\b.*\b2\b.*tokenizer\.patch\.frames=4\b"),
     ],
 )
 def test_rates_that_do_not_fit_are_refused(words: list[str], message: str, tmp_path: Path) -> None:

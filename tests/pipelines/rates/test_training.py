@@ -10,18 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hydra import initialize_config_module
 
 from lm.model import LanguageModel
 from pipelines.chain.probe_job import probe_run
-from pipelines.commandline.composition import compose
-from pipelines.commandline.refusals import resolved
 from pipelines.hear import load_model
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from tests.killing import Kill
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, TINY, composed, run, stored
+from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, TINY, composed, config_of, run, stored
 from tests.wordless.training.test_gangs import EACH_STEP, FP32, losses, together
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
@@ -141,9 +138,7 @@ def test_a_finished_run_is_probed_at_each_rate(trained: Place, tmp_path: Path) -
     place = [f"model={trained.folder}", f"store.root={tmp_path / 'store'}", f"output={tmp_path / 'probe.json'}"]
     corpus = ["embedded.voices=5", "embedded.words=2", "embedded.takes=2"]
     probing = ["probe.resamples=10", "probe.learning_curve=[]", "device=cpu", "workers=1"]
-    with initialize_config_module("conf", version_base="1.3"):
-        config = resolved(compose("probe", overrides=[*place, *corpus, *probing]))
-    probe_run(config)
+    probe_run(config_of("probe", *place, *corpus, *probing))
     rows = json.loads((tmp_path / "probe.json").read_text())["methods"]
     known = {"log_mel", "bottleneck", *(f"{kind}_of_rate_{number}" for kind in ("bag", "gpt") for number in (1, 2))}
     assert {row["of"] for row in rows} == known

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from lm.options import ProbeConfig
 from pipelines.methods.run_entries import RunEntries
@@ -15,11 +14,9 @@ from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.stages.listening import LISTENING
 from pipelines.stages.playback import CLIPS, GUARD, JUDGED
 from pipelines.stages.recognition import RECOGNISED, label_task
-from pipelines.store.session import Session
-from pipelines.store.store import Entry, Store, write_json
+from pipelines.store.store import Entry, write_json
+from tests.pipelines.tiny import session_of
 from wordless.audio.recordings.manifest import Clip, Manifest
-from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
 
 CONFIG = ProbeConfig(resamples=200)
 LABELS = ("one", "two", "one", "two")
@@ -221,20 +218,17 @@ def test_intervals_are_over_clips_and_not_over_what_continues_them(tmp_path: Pat
     assert (seconds.value, seconds.low, seconds.high) == (1.0, None, None)
 
 
-def session(tmp_path: Path) -> Session:
-    gang, terminal = Alone(torch.device("cpu")), Terminal()
-    return Session(store=Store(tmp_path), gang=gang, terminal=terminal, folder=tmp_path, workers=1)
-
-
 def test_clips_without_labels_are_not_recognised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     splits = ("train", "train", "validation", "test")
     split = tuple(replace(each, split=split) for each, split in zip(MANIFEST.clips, splits, strict=True))  # type: ignore[arg-type]  # they are splits
-    task = label_task(session(tmp_path), replace(MANIFEST, clips=split), CONFIG)
+    task = label_task(session_of(tmp_path), replace(MANIFEST, clips=split), CONFIG)
     assert task is not None
     assert task.classes == ("one", "two")
-    assert label_task(session(tmp_path), replace(MANIFEST, clips=split), replace(CONFIG, label_separator=";")) is None
+    assert (
+        label_task(session_of(tmp_path), replace(MANIFEST, clips=split), replace(CONFIG, label_separator=";")) is None
+    )
     unlabelled = tuple(replace(each, label=None) for each in split)
-    assert label_task(session(tmp_path), replace(MANIFEST, clips=unlabelled), CONFIG) is None
+    assert label_task(session_of(tmp_path), replace(MANIFEST, clips=unlabelled), CONFIG) is None
     told = capsys.readouterr().err
     assert re.search(r"no label accuracy: .*several labels", told)
     assert re.search(r"no label accuracy: .*\b4 of 4 clips\b", told)

@@ -24,11 +24,7 @@ def clip(group: str, number: int, fold: str | None = None) -> Clip:
 MANIFEST = Manifest(root=Path("here"), clips=tuple(clip(group, number) for group in GROUPS for number in range(2)))
 
 
-PLAIN: dict[str, Any] = {
-    "methods": ("gpt",),
-    "folds": "group",
-    "states": ("residual",),
-}
+PLAIN: dict[str, Any] = {"methods": ("gpt",), "folds": "group", "states": ("residual",)}
 
 
 def config(**changes: Any) -> ComparisonConfig:
@@ -70,10 +66,7 @@ def test_a_comparison_of_nothing_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "told"),
-    [
-        ({"states": ()}, r"^states\b.*\[\]"),
-        ({"states": ("inner", "inner")}, r"^states\b.*\[inner, inner\]"),
-    ],
+    [({"states": ()}, r"^states\b.*\[\]"), ({"states": ("inner", "inner")}, r"^states\b.*\[inner, inner\]")],
 )
 def test_states_that_will_not_do(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=told):

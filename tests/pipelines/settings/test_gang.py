@@ -5,13 +5,11 @@ import shlex
 from pathlib import Path
 
 import pytest
-from hydra import initialize_config_module
 
-from pipelines.commandline.composition import compose, verbatim_options
+from pipelines.commandline.composition import verbatim_options
 from pipelines.commandline.overrides import prepare
-from pipelines.commandline.refusals import resolved
 from pipelines.settings.run import run_settings
-from tests.pipelines.tiny_chain import ROOT, called_at_once, composed, refusal
+from tests.pipelines.tiny_chain import ROOT, called_at_once, composed, config_of, refusal
 from wordless.base.errors import InputError
 
 MACHINES = 2  # in the script for Slurm
@@ -37,8 +35,7 @@ def test_lines_of_the_documents_suit_their_number_of_processes(
 ) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", str(processes))
-    with initialize_config_module("conf", version_base="1.3"):
-        settings = run_settings(resolved(compose("run", overrides=prepare(options, verbatim_options("run")))))
+    settings = run_settings(config_of("run", *prepare(options, verbatim_options("run"))))
     assert settings.trains_lm
 
 

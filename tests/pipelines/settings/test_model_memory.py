@@ -22,33 +22,15 @@ from wordless.base.errors import InputError
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (
-            ("lm.gpt.model_dim=1200000",),
-            r"lm\.gpt\.model_dim\b.*\b1200000\b.*\b192\b",
-        ),
+        (("lm.gpt.model_dim=1200000",), r"lm\.gpt\.model_dim\b.*\b1200000\b.*\b192\b"),
         (("lm.gpt.layers=1000000000",), r"lm\.gpt\.layers\b.*\b1000000000\b.*language model"),
         (("lm.gpt.context=10000000",), r"lm\.gpt\.context\b.*\b10000000\b"),
-        (
-            ("tokenizer.autoencoder.hidden=10000000",),
-            r"tokenizer\.autoencoder\.hidden\b.*\b10000000\b.*autoencoder",
-        ),
-        (
-            ("tokenizer.sample_patches=10000000000000",),
-            r"tokenizer\.sample_patches\b.*\b10000000000000\b.*patches",
-        ),
-        (
-            ("vocoder.wavenet.skip_channels=10000000",),
-            r"vocoder\.wavenet\.skip_channels\b.*\b10000000\b.*vocoder",
-        ),
-        (
-            ("vocoder.wavenet.layers=100000000",),
-            r"vocoder\.wavenet\.layers\b.*\b100000000\b.*samples",
-        ),
+        (("tokenizer.autoencoder.hidden=10000000",), r"tokenizer\.autoencoder\.hidden\b.*\b10000000\b.*autoencoder"),
+        (("tokenizer.sample_patches=10000000000000",), r"tokenizer\.sample_patches\b.*\b10000000000000\b.*patches"),
+        (("vocoder.wavenet.skip_channels=10000000",), r"vocoder\.wavenet\.skip_channels\b.*\b10000000\b.*vocoder"),
+        (("vocoder.wavenet.layers=100000000",), r"vocoder\.wavenet\.layers\b.*\b100000000\b.*samples"),
         (("vocoder.crops.crop_codes=10000000000",), r"vocoder\.crops\.crop_codes\b.*\b10000000000\b.*crops"),
-        (
-            ("baselines.encoder.channels=[32,20000000]",),
-            r"baselines\.encoder\.channels\b.*\b20000000\b.*encoder",
-        ),
+        (("baselines.encoder.channels=[32,20000000]",), r"baselines\.encoder\.channels\b.*\b20000000\b.*encoder"),
         (
             ("wav2vec2.model.ffn_dim=100000000000", "compare.methods=[wav2vec2]"),
             r"wav2vec2\.model\.ffn_dim\b.*\b100000000000\b.*wav2vec 2\.0",

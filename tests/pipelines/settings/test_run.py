@@ -5,13 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from hydra import initialize_config_module
 
 from pipelines.commandline.choices import with_choices
-from pipelines.commandline.composition import compose
-from pipelines.commandline.refusals import resolved
 from pipelines.settings.run import RunSettings, run_settings
-from tests.pipelines.tiny_chain import composed
+from tests.pipelines.tiny_chain import composed, config_of
 from wordless.base.errors import InputError
 from wordless.base.seeds import MAX_SEED
 
@@ -88,12 +85,6 @@ def test_a_run_on_the_built_in_sentences_tests_word_order(words: tuple[str, ...]
     assert ("zerospeech" in stages) == tested
 
 
-def _composed(*words: str) -> dict[str, object]:
-    """The config of a run of the default size."""
-    with initialize_config_module("conf", version_base="1.3"):
-        return resolved(compose("run", overrides=list(words)))
-
-
 def test_more_test_voices_leave_fewer_for_training(tmp_path: Path) -> None:
     for unheard, voices in ((5, 40), (12, 40), (20, 32), (51, 1)):
         words = (*UNHEARD, "embedded.voices=null", f"zerospeech.voices={unheard}")
@@ -118,7 +109,7 @@ def test_more_test_voices_leave_fewer_for_training(tmp_path: Path) -> None:
 def test_what_was_measured_on_the_sentences_holds_for_them_alone(
     words: tuple[str, ...], chosen: tuple[float, str, int]
 ) -> None:
-    config = _composed(*words)
+    config = config_of("run", *words)
     settings = run_settings(config)
     assert (settings.lm.fit.lr, settings.listening.judge, settings.listening.clips) == chosen
     assert with_choices(config)["lm"]["fit"]["lr"] == chosen[0]  # type: ignore[index]  # recorded
@@ -136,7 +127,7 @@ def test_what_was_measured_on_the_sentences_holds_for_them_alone(
     ],
 )
 def test_built_in_voices_alone_need_no_training_of_the_voice_that_ships(words: tuple[str, ...], steps: int) -> None:
-    vocoder = run_settings(_composed(*words)).vocoder
+    vocoder = run_settings(config_of("run", *words)).vocoder
     assert vocoder.fit.steps == steps
     assert (vocoder.start is None) == any(word.startswith(("audio", "vocoder.start")) for word in words)
 

@@ -50,11 +50,6 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return tone_corpus(tmp_path_factory.mktemp("corpus"), SPLITS, first=0.05, step=0.2)
 
 
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
-    return silent_session(tmp_path_factory.mktemp("session"))
-
-
 def trained(
     session: Session,
     manifest: Manifest,

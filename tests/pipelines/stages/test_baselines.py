@@ -54,9 +54,7 @@ def settings_of(size: str, **changes: object) -> BaselineSettings:
 
 FIT = {"steps": 20, "validate_every": 10, "warmup_steps": 2, "lr": 3e-3}
 SETTINGS = settings_of(
-    "tiny",
-    simclr={"fit": FIT, "batches": {"batch_size": 8}},
-    supervised={"fit": FIT, "batches": {"batch_size": 8}},
+    "tiny", simclr={"fit": FIT, "batches": {"batch_size": 8}}, supervised={"fit": FIT, "batches": {"batch_size": 8}}
 )
 
 
@@ -86,11 +84,6 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 def _sample(session: Session, manifest: Manifest) -> Entry:
     tokenizer = build(TokenizerSettings, _values("tokenizer", "tiny"), name="tokenizer")
     return frame_sample(session, manifest, AUDIO, tokenizer)
-
-
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
-    return silent_session(tmp_path_factory.mktemp("session"))
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,8 @@ from safetensors.numpy import load_file
 from lm.options import ONE_HEARING, POOLINGS, VectorConfig
 from lm.probing.vectors import FloatArray, pool
 from pipelines.stages.features import audio_features, frame_features
-from pipelines.store.session import Session
-from pipelines.store.store import Entry, Store
-from tests.pipelines.tiny import AUDIO, save_tokenizer, sweep, tiny_tokenizer
+from pipelines.store.store import Entry
+from tests.pipelines.tiny import AUDIO, save_tokenizer, silent_session, sweep, tiny_tokenizer
 from tokenizer.encoder import Encoder
 from tokenizer.signals import PATCHES_AT_ONCE
 from tokenizer.tokenizer import Tokenizer
@@ -27,8 +26,6 @@ from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.audio.spectrogram import LogMel
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
-from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
 
 
 def whole_clip(path: Path) -> Clip:
@@ -101,10 +98,7 @@ def manifest(tmp_path: Path) -> Manifest:
 
 
 def made(manifest: Manifest, store: Path, frames: partial[FloatArray], vectors: VectorConfig = ONE_HEARING) -> Entry:
-    terminal = Terminal(silent=True)
-    session = Session(
-        store=Store(store), gang=Alone(torch.device("cpu")), terminal=terminal, folder=store.parent, workers=1
-    )
+    session = silent_session(store.parent)
     return frame_features(session, manifest, frames, method="levels", sample_rate=4000, vectors=vectors)
 
 

@@ -6,32 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from pipelines.settings.run import run_settings
 from pipelines.stages.stored_arrays import waveforms, write_clips
 from pipelines.stages.tokenizer import frame_sample
-from pipelines.store.session import Session
-from pipelines.store.store import Store
-from tests.pipelines.tiny import sweep
+from tests.pipelines.tiny import silent_session, sweep
 from tests.pipelines.tiny_chain import composed
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.arrays import Array
 from wordless.base.errors import InputError
-from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
-
-
-def session(folder: Path) -> Session:
-    return Session(
-        store=Store(folder / "store"),
-        gang=Alone(torch.device("cpu")),
-        terminal=Terminal(silent=True),
-        folder=folder,
-        workers=1,
-    )
 
 
 @pytest.fixture
@@ -52,9 +37,9 @@ def test_a_recording_that_changed_after_inspection_is_named(tmp_path: Path, mani
     samples[3_000] = value
     soundfile.write(path, samples, rate, subtype="FLOAT")
     with pytest.raises(InputError, match=path.name):
-        frame_sample(session(tmp_path), manifest, settings.audio, settings.tokenizer)
+        frame_sample(silent_session(tmp_path), manifest, settings.audio, settings.tokenizer)
     with pytest.raises(InputError, match=path.name):
-        waveforms(session(tmp_path), manifest, 4_000)
+        waveforms(silent_session(tmp_path), manifest, 4_000)
 
 
 def _write(spoilt: str, place: Array, clip: Clip) -> None:
@@ -62,10 +47,9 @@ def _write(spoilt: str, place: Array, clip: Clip) -> None:
 
 
 def test_an_array_takes_no_value_that_is_not_finite(tmp_path: Path, manifest: Manifest) -> None:
-    write = partial(write_clips, session(tmp_path), "spectrograms", tmp_path / "frames.npy", manifest.clips, [3] * 4)
+    write = partial(
+        write_clips, silent_session(tmp_path), "spectrograms", tmp_path / "frames.npy", manifest.clips, [3] * 4
+    )
     write(partial(_write, "none"), dtype=np.float16)
-    with (
-        np.errstate(over="ignore"),
-        pytest.raises(InputError, match=r"2\.wav: .*spectrograms\b.*not finite"),
-    ):
+    with np.errstate(over="ignore"), pytest.raises(InputError, match=r"2\.wav: .*spectrograms\b.*not finite"):
         write(partial(_write, "2.wav"), dtype=np.float16)

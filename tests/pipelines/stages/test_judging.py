@@ -7,18 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from pipelines.stages.playback import CLIPS, JUDGED, measure_clips, wav_name
-from pipelines.store.session import Session
-from pipelines.store.store import Entry, Store, write_json
-from tests.pipelines.tiny import sweep
+from pipelines.store.store import Entry, write_json
+from tests.pipelines.tiny import parts_of, session_of, sweep
 from vocoder.judging import by_itself
 from vocoder.kinds import JUDGED_KINDS
 from vocoder.runaway import LoudnessRange, RunawayGuard
 from wordless.audio.waveform import Waveform
-from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
 
 
 def test_only_a_vocoder_that_knows_its_loudness_says_what_ran_away() -> None:
@@ -32,15 +28,13 @@ def test_only_a_vocoder_that_knows_its_loudness_says_what_ran_away() -> None:
 
 def figures_of_a_sweep(run_folder: Path, place: Path) -> dict[str, Any]:
     """Of its WaveNet sound, which is the recording itself."""
-    parts = [Entry(stage=part, key=part, folder=run_folder / part, reused=True) for part in ("tokenizer", "vocoder")]
+    parts = parts_of(run_folder)
     sounds = Entry(stage="decoded", key="decoded", folder=place / "decoded", reused=True)
     sounds.folder.mkdir(parents=True)
     write_json(sounds.folder / CLIPS, {"clips": [{"path": "a.wav", "start": 0.0, "seconds": 0.5, "clip_seconds": 0.5}]})
     for kind in JUDGED_KINDS:
         Waveform(samples=sweep(0.5, 4000), sample_rate=4000).write(sounds.folder / wav_name(0, kind))
-    session = Session(
-        store=Store(place / "store"), gang=Alone(torch.device("cpu")), terminal=Terminal(), folder=place, workers=0
-    )
+    session = session_of(place)
     content: Any = measure_clips(session, *parts, sounds).read_json(JUDGED)
     return dict(content["clips"][0]["sounds"]["wavenet"])
 

@@ -7,15 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.stages.listening import language_sounds, listening
 from pipelines.stages.playback import CLIPS, decode_clips, decoded_paths
 from pipelines.stages.recognition import new_part
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Store
-from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, playback_of, sweep
+from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, parts_of, playback_of, session_of, sweep
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt
 from vocoder.judging import sound_levels
@@ -25,8 +23,6 @@ from vocoder.synthesis import create_synthesis
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.audio.waveform import FloatArray, Waveform
-from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
 
 RATE = 4000
 STEP = PATCH.frames * AUDIO.hop_length
@@ -55,19 +51,11 @@ def manifest(tmp_path: Path) -> Manifest:
     return Manifest(root=tmp_path, clips=tuple(clips))
 
 
-@pytest.fixture
-def session(tmp_path: Path) -> Session:
-    gang = Alone(torch.device("cpu"))
-    return Session(store=Store(tmp_path / "store"), gang=gang, terminal=Terminal(), folder=tmp_path, workers=0)
-
-
 def test_the_loudest_stretch_is_played_judged_and_gone_on_from(
-    run_folder: Path, session: Session, manifest: Manifest
+    run_folder: Path, own_session: Session, manifest: Manifest
 ) -> None:
-    parts = [
-        Entry(stage=part, key=part, folder=run_folder / part, reused=True) for part in ("tokenizer", "vocoder", "lm")
-    ]
-    playback = playback_of(session, manifest, *parts[:2], config=CONFIG)
+    parts = parts_of(run_folder, "tokenizer", "vocoder", "lm")
+    playback = playback_of(own_session, manifest, *parts[:2], config=CONFIG)
     played, judged = listening(playback, parts[2]), decode_clips(playback)
     rows = played.read_json(LISTENING_RECORD)["clips"]
     places = judged.read_json(CLIPS)["clips"]
@@ -93,10 +81,10 @@ def test_the_loudest_stretch_is_played_judged_and_gone_on_from(
 
 
 def test_a_clip_that_is_not_longer_is_heard_from_its_beginning(
-    run_folder: Path, session: Session, manifest: Manifest
+    run_folder: Path, own_session: Session, manifest: Manifest
 ) -> None:
-    parts = [Entry(stage=part, key=part, folder=run_folder / part, reused=True) for part in ("tokenizer", "vocoder")]
-    played = listening(playback_of(session, manifest, *parts, config=replace(CONFIG, seconds=1.0)), None)
+    parts = parts_of(run_folder)
+    played = listening(playback_of(own_session, manifest, *parts, config=replace(CONFIG, seconds=1.0)), None)
     rows = played.read_json(LISTENING_RECORD)["clips"]
     assert isinstance(rows, list)
     assert [row["start"] for row in rows] == [0, 0, 0]
@@ -108,15 +96,14 @@ def test_a_clip_that_is_not_longer_is_heard_from_its_beginning(
 @pytest.fixture
 def said(run_folder: Path, tmp_path: Path) -> list[dict[str, Any]]:
     """A continuation of a loud clip, and a sound from nothing; their files lie in ``tmp_path``."""
-    session = Session(
-        store=Store(tmp_path), gang=Alone(torch.device("cpu")), terminal=Terminal(), folder=tmp_path, workers=1
-    )
     tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
     loud = Waveform(samples=np.sign(sweep(0.4, RATE)).astype(np.float32), sample_rate=RATE)
     prompts = [("loud.wav", Prompt(waveform=loud, codes=tokenizer.encode(loud)), None)]
     config = replace(LISTENING, continuation_seconds=0.2, unconditional=1)
     wavenet = create_synthesis(WAVENET, tokenizer, Sampling(temperature=0), folder=run_folder / "vocoder")
-    rows = language_sounds(session, tmp_path, tokenizer, wavenet, run_folder / "lm", prompts, config)["said"]
+    rows = language_sounds(session_of(tmp_path), tmp_path, tokenizer, wavenet, run_folder / "lm", prompts, config)[
+        "said"
+    ]
     assert isinstance(rows, list)
     return rows
 

@@ -5,24 +5,19 @@ from pathlib import Path
 
 import pytest
 import soundfile
-import torch
 
 from lm.samples.model import SampleLanguageModel
 from pipelines.stages.next_sample import SAMPLE_SOUNDS, generate_sample_sounds
 from pipelines.stages.options import SampleSoundsConfig
-from pipelines.store.session import Session
-from pipelines.store.store import Entry, Store
+from pipelines.store.store import Entry
 from tests.lm.samples.tiny import CONFIGS, lively
-from tests.pipelines.tiny import sweep
+from tests.pipelines.tiny import silent_session, sweep
 from wordless.audio.recordings.manifest import Clip, Manifest
-from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_continuation_follows_from_its_clips_name_and_not_from_the_other_clips(name: str, tmp_path: Path) -> None:
-    gang = Alone(torch.device("cpu"))
-    session = Session(store=Store(tmp_path / "store"), gang=gang, terminal=Terminal(), folder=tmp_path, workers=1)
+    session = silent_session(tmp_path)
     SampleLanguageModel(lively(CONFIGS[name])).save_pretrained(tmp_path / "model")
     model = Entry(stage=name, key=name, folder=tmp_path / "model", reused=True)
     clip = Clip(path="a.wav", num_samples=200, sample_rate=1000, size=1, sha256="0", split="test")

@@ -42,11 +42,6 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return tone_corpus(tmp_path_factory.mktemp("corpus"), SPLITS, first=0.1, step=0.15)
 
 
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
-    return silent_session(tmp_path_factory.mktemp("session"))
-
-
 def fine_tuned(
     session: Session,
     manifest: Manifest,

@@ -5,15 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from pipelines.stages.stored_arrays import kept_clips, kept_rows, read_clips, write_clips
-from pipelines.store.session import Session
-from pipelines.store.store import Store
+from tests.pipelines.tiny import session_of
 from wordless.audio.recordings.manifest import Clip, Manifest, Split
 from wordless.base.arrays import Array, fill
-from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
 
 SPLITS: tuple[Split, ...] = ("validation", "train", "test", "train", "validation")
 LENGTHS = {"train": 3, "validation": 7}
@@ -40,13 +36,7 @@ def write(extra: int, place: Array, clip: Clip) -> int:
 
 
 def written(folder: Path, *, workers: int = 1, extra: int = 0) -> list[int]:
-    session = Session(
-        store=Store(folder),
-        gang=Alone(torch.device("cpu")),
-        terminal=Terminal(silent=True),
-        folder=folder,
-        workers=workers,
-    )
+    session = session_of(folder, workers=workers)
     clips = kept_clips(corpus())
     lengths = [LENGTHS[clip.split] for clip in clips]
     file = folder / "values.npy"
@@ -74,13 +64,7 @@ def test_no_clip_is_written_over_the_next(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_an_error_before_anything_is_written_in_place(small_disk: Path) -> None:
     """A write in place to a file without blocks would kill the process."""
-    session = Session(
-        store=Store(small_disk),
-        gang=Alone(torch.device("cpu")),
-        terminal=Terminal(silent=True),
-        folder=small_disk,
-        workers=1,
-    )
+    session = session_of(small_disk)
     clips, file = kept_clips(corpus()), small_disk / "values.npy"
     lengths = [1 << 20] * len(clips)
     with pytest.raises(OSError, match=r"No space left on device: '.*values\.npy'"):

@@ -9,13 +9,10 @@ from safetensors.torch import load_file
 
 from pipelines.settings.run import run_settings
 from pipelines.stages.tokenizer import frame_sample, input_sample
-from pipelines.store.session import Session
-from pipelines.store.store import Store
 from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny import session_of
 from tests.pipelines.tiny_chain import composed
 from wordless.audio.recordings.manifest import read_manifest
-from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
 
 
 @pytest.mark.parametrize(("ranges", "alike"), [((40.0, 40.0), True), ((10.0, 20.0), False)])
@@ -26,9 +23,7 @@ def test_what_is_heard_are_the_same_columns_in_another_range(
     (root,) = (finished_run.store / "embedded").glob("embedded-*/")
     manifest = read_manifest(finished_run.folder / "manifest.tsv", root)
     settings = run_settings(composed(tmp_path, "audio.dynamic_range=40", "tokenizer.sample_patches=50"))
-    session = Session(
-        store=Store(tmp_path), gang=Alone(torch.device("cpu")), terminal=Terminal(), folder=tmp_path, workers=1
-    )
+    session = session_of(tmp_path)
     options = replace(settings.tokenizer, dynamic_ranges=ranges)
     entry = input_sample(session, manifest, settings.audio, options)
     assert entry is not None

@@ -6,28 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from pipelines.stages.codes import codes
 from pipelines.stages.options import VocoderSettings
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.vocoder import CodedIn, vocoder
 from pipelines.store.session import Session
-from pipelines.store.store import CURVE, Entry, Store
+from pipelines.store.store import CURVE, Entry
 from vocoder.options import CropsConfig
 from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.manifest import Clip, Manifest, Split
-from wordless.base.progress import Terminal
-from wordless.training.gangs import Alone
 from wordless.training.options import StartableFitConfig
 
 RATE = 4000
-
-
-@pytest.fixture
-def session(tmp_path: Path) -> Session:
-    gang = Alone(torch.device("cpu"))
-    return Session(store=Store(tmp_path / "store"), gang=gang, terminal=Terminal(), folder=tmp_path, workers=1)
 
 
 def clip_of(folder: Path, name: str, seconds: float, level: float, *, split: Split, group: str | None) -> Clip:
@@ -37,9 +28,9 @@ def clip_of(folder: Path, name: str, seconds: float, level: float, *, split: Spl
     return Clip(path=name, sha256=name, split=split, group=group, **sizes)
 
 
-def trained(session: Session, run_folder: Path, *clips: Clip) -> Entry:
+def trained(own_session: Session, run_folder: Path, *clips: Clip) -> Entry:
     """One step, after which all trainings on the same training clips have the same weights."""
-    manifest = Manifest(root=session.folder, clips=clips)
+    manifest = Manifest(root=own_session.folder.parent, clips=clips)
     tokenizer = Entry(stage="tokenizer", key="tokenizer", folder=run_folder / "tokenizer", reused=True)
     settings = VocoderSettings(
         wavenet=replace(Vocoder.from_pretrained(run_folder / "vocoder").model.config, groups=()),
@@ -48,16 +39,18 @@ def trained(session: Session, run_folder: Path, *clips: Clip) -> Entry:
         codebook_sizes=None,
         fit=StartableFitConfig(steps=1, lr=0.1, warmup_steps=0),
     )
-    coded = CodedIn(tokenizer=tokenizer, codes=codes(session, manifest, tokenizer))
-    return vocoder(session, manifest, [coded], waveforms(session, manifest, RATE), settings)
+    coded = CodedIn(tokenizer=tokenizer, codes=codes(own_session, manifest, tokenizer))
+    return vocoder(own_session, manifest, [coded], waveforms(own_session, manifest, RATE), settings)
 
 
-def test_each_group_weighs_the_same_in_the_validation_loss(session: Session, run_folder: Path, tmp_path: Path) -> None:
+def test_each_group_weighs_the_same_in_the_validation_loss(
+    own_session: Session, run_folder: Path, tmp_path: Path
+) -> None:
     train = clip_of(tmp_path, "train.wav", 0.1, 0.1, split="train", group="carl")
     long = clip_of(tmp_path, "long.wav", 0.2, 0.003, split="validation", group="anna")
     short = clip_of(tmp_path, "short.wav", 0.05, 0.3, split="validation", group="ben")
     losses = {
-        name: trained(session, run_folder, train, *held_out).read_json(CURVE)["curve"][0]["validation_loss"]
+        name: trained(own_session, run_folder, train, *held_out).read_json(CURVE)["curve"][0]["validation_loss"]
         for name, held_out in {
             "anna": [long],
             "ben": [short],

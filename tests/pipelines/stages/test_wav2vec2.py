@@ -62,11 +62,6 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return Manifest(root=root, clips=tuple(clips))
 
 
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
-    return silent_session(tmp_path_factory.mktemp("session"))
-
-
 def sound_of(session: Session, manifest: Manifest) -> Sound:
     return Sound(manifest=manifest, waveforms=waveforms(session, manifest, RATE))
 

@@ -57,7 +57,6 @@ def test_history_in_front_gives_the_frames_of_the_whole() -> None:
 @pytest.mark.parametrize(
     ("option", "values"),
     [
-        ("sample_rate", [0]),
         ("hop_length", [401]),
         ("f_max", [9_000.0]),
         ("n_mels", [201]),
@@ -178,8 +177,6 @@ def test_samples_take_the_place_of_the_default() -> None:
         ({"window_ms": 0}, "window_ms"),
         ({"window_ms": float("inf")}, "window_ms"),
         ({"hop_ms": 30.0}, "hop_length"),
-        ({"window_length": 1_000_000_000}, "window_length"),
-        ({"sample_rate": 10**12}, "sample_rate"),
         ({"sample_rate": 1_000_000, "n_mels": 1025}, "n_mels"),
     ],
 )

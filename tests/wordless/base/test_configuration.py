@@ -54,10 +54,7 @@ def test_builds_nested_configs() -> None:
     [
         ({"nam": "y"}, r"audio\.nam\b.*\baudio\.name\b"),
         ({"inner": {"sise": 1}}, r"audio\.inner\.sise\b.*\baudio\.inner\.size\b"),
-        (
-            {"inner": {"size": "8"}},
-            r"audio\.inner\.size=8\b.*text.*whole number.*\baudio\.inner\.size=8\b",
-        ),
+        ({"inner": {"size": "8"}}, r"audio\.inner\.size=8\b.*text.*whole number.*\baudio\.inner\.size=8\b"),
         ({"limit": 10**30}, r"audio\.limit=1000000000000000000000000000000\b.*\b64 bits"),
         ({"inner": {"rate": 10**5000}}, r"audio\.inner\.rate\b.*\b16610 bits"),
         ({"root": "~nobody of that name/x"}, "audio.root=~nobody of that name/x"),

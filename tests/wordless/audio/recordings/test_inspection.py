@@ -363,11 +363,6 @@ def test_names_that_no_manifest_can_hold_are_set_aside(tmp_path: Path, tone: Ton
     assert "rename" in rejected[0].reason
 
 
-def test_a_negative_length_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^min_seconds\b.*-1"):
-        InspectionConfig(min_seconds=-1)
-
-
 def test_a_file_without_a_key_is_not_cached(folder: Path, tmp_path: Path) -> None:
     """A file may be out of reach while files are listed, and readable later: all such files have the same key."""
     cache = tmp_path / "inspection.jsonl"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig
-from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, write_manifest
+from wordless.audio.recordings.manifest import SPLITS, Clip, write_manifest
 from wordless.audio.recordings.segments import SegmentConfig
 from wordless.audio.recordings.splits import SplitConfig, division_notices
 from wordless.audio.waveform import Part
@@ -34,11 +34,6 @@ def record(path: Path, *stretches: tuple[float, float]) -> Path:
 
 def spans(clips: tuple[Clip, ...]) -> list[tuple[float, float] | None]:
     return [clip.span for clip in clips]
-
-
-def of_splits(manifest: Manifest) -> dict[str, list[str]]:
-    """Names of the clips of each split."""
-    return {split: [clip.name for clip in manifest.of(split)] for split in SPLITS}
 
 
 @given(
