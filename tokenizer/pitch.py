@@ -10,11 +10,12 @@ of both that of Kharitonov et al. 2022 (arXiv:2109.03264).
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from tokenizer.codes import IntArray, PitchFormat
+from tokenizer.codes import Codes, IntArray, PitchFormat
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import PitchTracker
 from wordless.audio.waveform import FloatArray
@@ -27,6 +28,33 @@ def pitch_of_patches(octaves: npt.NDArray[np.float64], frames: int) -> npt.NDArr
     counts = voiced.sum(axis=1)
     means = np.where(voiced, hops, 0.0).sum(axis=1) / np.maximum(counts, 1)
     return np.where(2 * counts >= frames, np.where(counts, means, np.nan), np.nan)
+
+
+def flattened(codes: Codes) -> Codes:
+    """Give all voiced codes one pitch, the median of them."""
+    pitch = codes.values[:, -1]
+    voiced = pitch > 0
+    return _with_pitch(codes, np.full(voiced.sum(), np.median(pitch[voiced]))) if voiced.any() else codes
+
+
+def transplanted(codes: Codes, melody: Codes) -> Codes:
+    """Give voiced codes the pitch of another recording, stretched to their length; what has no voice keeps none.
+
+    Between the voiced codes of the other recording the pitch is interpolated; one without a voice changes nothing.
+    """
+    pitch, given = codes.values[:, -1], melody.values[:, -1]
+    known = np.flatnonzero(given > 0)
+    if not len(known):
+        return codes
+    places = (np.flatnonzero(pitch > 0) + 0.5) * len(given) / len(pitch) - 0.5
+    return _with_pitch(codes, np.interp(places, known, given[known]))
+
+
+def _with_pitch(codes: Codes, pitches: npt.NDArray[np.float64]) -> Codes:
+    """Replace the codes of pitch of all voiced time steps ``(voiced,)``; codes are equal steps, so they are rounded."""
+    values = codes.values.copy()
+    values[values[:, -1] > 0, -1] = np.rint(pitches)
+    return replace(codes, values=values)
 
 
 class PitchReader:

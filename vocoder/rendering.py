@@ -24,6 +24,7 @@ from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
 CODES_TOGETHER = 32  # codes that are looked up in one call
+SEMITONES_PER_OCTAVE = 12.0
 
 
 class Rendering:
@@ -36,6 +37,7 @@ class Rendering:
         passes: of the filter.
         voice: predicts the pitch of the filter's comb.
         comb: whether the filter has a comb, where the pitch is predicted or the codes have a stream of it.
+        shift: semitones by which the codes' stream of pitch is played higher.
         prompt: recorded beginning of the sound.
         before: recording before the prompt, in whole codes, which only the filter's comb reads; None: there is none.
     """
@@ -49,10 +51,11 @@ class Rendering:
         passes: int,
         voice: VoiceHead | None,
         comb: bool,
+        shift: float = 0.0,
         prompt: Waveform | Samples | None,
         before: Prompt | None = None,
     ) -> None:
-        self.tokenizer, self.config = tokenizer, config
+        self.tokenizer, self.config, self.shift = tokenizer, config, shift / SEMITONES_PER_OCTAVE
         self.prompt = None if prompt is None else _levels(prompt_waveform(prompt, config.sample_rate), config)
         audio, begin = tokenizer.front_end, 0 if self.prompt is None else len(self.prompt)
         strength = in_force(postfilter, audio)
@@ -78,7 +81,8 @@ class Rendering:
         """Give the network's conditions ``(frames, inputs)``, block by block."""
         for values in _even_blocks(self._counted(blocks)):
             if self.filter is not None:
-                self.filter.expect(log_mel_of(values, self.tokenizer), pitch_of(values, self.tokenizer))
+                pitch = pitch_of(values, self.tokenizer)
+                self.filter.expect(log_mel_of(values, self.tokenizer), None if pitch is None else pitch + self.shift)
             yield frames_of(values, self.tokenizer, self.config)
 
     def samples(self, levels: Iterable[Tensor]) -> Iterator[Tensor]:

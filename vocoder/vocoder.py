@@ -227,7 +227,8 @@ class Vocoder:
             if len(given) != len(codes):
                 raise InputError(f"there are {len(given)} {name} for {len(codes)} clips; give one each, or none")
         codes = [*self._belonging(codes, tokenizer)]
-        renderings = [self._rendering(tokenizer, *each) for each in zip(prompts, before, strict=True)]
+        shift = sampling.shift
+        renderings = [self._rendering(tokenizer, *each, shift=shift) for each in zip(prompts, before, strict=True)]
         no_frames = torch.zeros(0, self.model.config.condition_inputs)  # of a clip without codes
         inputs = [
             GenerationInput(
@@ -307,7 +308,7 @@ class Vocoder:
         Raises:
             InputError: a block ends within a code and another follows; and see `decode`.
         """
-        rendering = self._rendering(tokenizer, prompt, before)
+        rendering = self._rendering(tokenizer, prompt, before, shift=sampling.shift)
         levels = generate_blocks(
             self.model,
             rendering.frames(self._belonging(blocks, tokenizer)),
@@ -320,7 +321,7 @@ class Vocoder:
         yield from (self._waveform(samples) for samples in rendering.samples(levels) if len(samples))
 
     def _rendering(
-        self, tokenizer: CodeMeanings, prompt: Waveform | Samples | None, before: Prompt | None
+        self, tokenizer: CodeMeanings, prompt: Waveform | Samples | None, before: Prompt | None, *, shift: float
     ) -> Rendering:
         return Rendering(
             tokenizer,
@@ -329,6 +330,7 @@ class Vocoder:
             passes=self.postfilter_passes,
             voice=self.voice,
             comb=self.pitch_comb,
+            shift=shift,
             prompt=prompt,
             before=before,
         )

@@ -1,5 +1,7 @@
 """A run whose codes have a stream of pitch: what its models do with it, and what is refused."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +9,13 @@ import pytest
 import soundfile
 
 from lm.model import LanguageModel
+from pipelines.decode import decode
 from pipelines.settings.run import run_settings
+from pipelines.store.work_folder import JOB
+from tests.pipelines.tiny import save_run
 from tests.pipelines.tiny_chain import OWN, called_at_once, composed, refusal, run
-from tokenizer.parquet import read_codes
+from tokenizer.codes import PitchFormat
+from tokenizer.parquet import CodedClip, read_codes, write_shard
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 from wordless.base.errors import InputError
@@ -50,6 +56,36 @@ def test_recordings_without_a_voice_are_refused_with_their_share(tmp_path: Path)
     line = refusal(called_at_once(tmp_path / "place", *words))
     assert "tokenizer.pitch.levels" in line
     assert "0.0%" in line
+
+
+def test_decode_gives_codes_another_melody(tmp_path: Path) -> None:
+    model = save_run(tmp_path / "model", seed=0)
+    plain = Tokenizer.from_pretrained(model / "tokenizer")
+    config = replace(plain.config, pitch=PitchFormat(levels=8, lowest=80.0, highest=240.0))
+    tokenizer = Tokenizer(config, plain.mean, plain.std, plain.autoencoder, plain.centroids)
+    voice, codes = tmp_path / "voice.wav", tmp_path / "codes.parquet"
+    time = np.arange(2000) / 4000
+    soundfile.write(voice, sum(0.1 * np.sin(2 * np.pi * n * 150 * time) for n in range(1, 9)), 4000)
+    write_shard(codes, [CodedClip(path="a.wav", codes=tokenizer.encode_file(voice))], tokenizer.format)
+    given = {"model": str(model), "input": str(codes), "device": "cpu"}
+    with pytest.raises(InputError, match="codebook"):
+        decode({**given, "output": str(tmp_path / "plain"), "shift": 2.0})
+    tokenizer.save_pretrained(model / "tokenizer")
+    changes: list[dict[str, object]] = [
+        {},
+        {"pitch": "flat"},
+        {"pitch": "copied", "pitch_of": str(voice)},
+        {"shift": 4.0},
+    ]
+    for number, change in enumerate(changes):
+        decode({**given, **change, "output": str(tmp_path / f"{number}")})
+    jobs = [json.loads((tmp_path / f"{number}" / JOB).read_text()) for number in range(len(changes))]
+    assert jobs[0] == jobs[2]  # its own melody
+    assert "shift" not in jobs[1]
+    assert jobs[3] == {**jobs[0], "shift": 4.0}
+    for wrong in ({"pitch": "copied"}, {"pitch_of": str(voice)}, {"shift": 25.0}, {"shift": 1.0, "pitch_comb": False}):
+        with pytest.raises(InputError, match=r"pitch|shift"):
+            decode({**given, **wrong, "output": str(tmp_path / "wrong")})
 
 
 @pytest.mark.parametrize(

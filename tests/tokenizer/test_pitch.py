@@ -15,6 +15,7 @@ from tokenizer.health import measure_usage
 from tokenizer.onnx import SoundToCodes
 from tokenizer.options import PitchConfig
 from tokenizer.parquet import CodedClip, read_codes, write_shard
+from tokenizer.pitch import flattened, transplanted
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError
@@ -85,6 +86,22 @@ def test_pitch_says_nothing_about_the_spectrum(plain: Tokenizer, pitched: Tokeni
     clip = pitched.encode(voice(0.3), RATE)
     usage = measure_usage([clip], *pitched.codebooks.shape[:2])
     assert sum(usage.counts) == clip.values[:, :-1].size
+
+
+def test_a_melody_is_flat_or_that_of_another_recording(pitched: Tokenizer) -> None:
+    own, other = pitched.encode(voice(0.4), RATE), pitched.encode(voice(0.7, 120.0), RATE)
+    voiced = own.values[:, -1] > 0
+    flat, copied = flattened(own), transplanted(own, other)
+    for made in (flat, copied):
+        np.testing.assert_array_equal(made.values[:, :-1], own.values[:, :-1])
+        np.testing.assert_array_equal(made.values[:, -1] > 0, voiced)
+    assert {*flat.values[voiced, -1].tolist()} == {int(np.rint(np.median(own.values[voiced, -1])))}
+    inner = slice(int(voiced.argmax()) + 3, len(voiced) - int(voiced[::-1].argmax()) - 3)
+    hertz = 2 ** PITCH.octaves[copied.values[inner, -1]]
+    assert np.abs(hertz - 120).max() < 10
+    silent = replace(own, values=own.values * np.array([1] * (own.values.shape[1] - 1) + [0], np.int32))
+    assert transplanted(own, silent) is own
+    assert flattened(silent) is silent
 
 
 def test_files_keep_the_stream(pitched: Tokenizer, tmp_path: Path) -> None:

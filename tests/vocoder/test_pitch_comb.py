@@ -109,6 +109,8 @@ def test_a_vocoder_without_a_head_has_the_pitch_of_its_codes() -> None:
     blocks = [codes.crop(start, start + 9) for start in range(0, 70, 9)]
     pieces = [piece.samples for piece in vocoder.stream(blocks, table, Sampling(seed=3))]
     assert np.array_equal(np.concatenate(pieces), sound.samples)
+    shifted = vocoder.decode_batch([codes], table, Sampling(seed=3, shift=-7.0))[0]
+    assert not np.allclose(shifted.samples, sound.samples, atol=0.01)
     vocoder.pitch_comb = False
     assert not np.allclose(vocoder.decode(codes, table, seed=3).samples, sound.samples, atol=0.01)
 
