@@ -43,11 +43,12 @@ class Sampling:
 def probabilities(logits: FloatArray, sampling: Sampling, refused: MaskArray | None = None) -> FloatArray:
     """Compute the distribution of the next code: logits ``(batch, codes)`` -> probabilities ``(batch, codes)``.
 
-    In this order: refused codes are removed (unless all are refused), temperature, top-k, then top-p of the rest. Among
-    codes of equal probability the lower number comes first.
+    In this order: refused codes are removed (unless all possible ones are refused), temperature, top-k, then top-p of
+    the rest. Among codes of equal probability the lower number comes first.
     """
     if refused is not None:
-        logits = np.where(refused & ~refused.all(axis=1, keepdims=True), -np.inf, logits)
+        nothing_left = (refused | np.isneginf(logits)).all(axis=1, keepdims=True)
+        logits = np.where(refused & ~nothing_left, -np.inf, logits)
     order = np.argsort(-logits, axis=1, kind="stable")
     ranked = np.take_along_axis(logits, order, axis=1)  # most probable first
     if sampling.temperature == 0:

@@ -48,6 +48,7 @@ class Vocabulary:
     codebook_size: int  # with merges, of codes and runs of codes
     streams: int
     backward: bool = False  # whether there is an end
+    pitches: int | None = None  # codes of the last stream, of pitch; None: as many as the others have
 
     def __post_init__(self) -> None:
         if self.codebook_size < 2 or self.streams < 1:
@@ -66,12 +67,18 @@ class Vocabulary:
         if merges:
             require_mergeable(codes_format.streams, rates=len(codes_format.formats))
         size = codes_format.codebook_size + merges
-        return cls(codebook_size=size, streams=codes_format.streams, backward=backward)
+        pitches = None if codes_format.pitch is None else codes_format.pitch.levels
+        return cls(codebook_size=size, streams=codes_format.streams, backward=backward, pitches=pitches)
 
     @property
     def codes(self) -> int:
         """Number of tokens that stand for codes; they come first."""
         return self.codebook_size * self.streams
+
+    @property
+    def unused(self) -> int:
+        """Number of tokens of codes, the last ones, that no recording has: a stream of pitch has fewer codes."""
+        return 0 if self.pitches is None else self.codebook_size - self.pitches
 
     @property
     def bos(self) -> int:
@@ -103,8 +110,11 @@ class Vocabulary:
         return torch.arange(self.streams) * self.codebook_size
 
     def random_codes(self, rng: np.random.Generator, shape: tuple[int, ...]) -> IntArray:
-        """Draw codes that are equally probable."""
-        return rng.integers(self.codebook_size, size=shape, dtype=np.int32)
+        """Draw codes ``(..., streams)`` that are equally probable."""
+        codes = rng.integers(self.codebook_size, size=shape, dtype=np.int32)
+        if self.pitches is not None:
+            codes[..., -1] %= self.pitches
+        return codes
 
     def tokens(self, values: IntArray) -> TokenArray:
         """Convert ``(time, streams)`` codes to ``(time * streams,)`` tokens."""

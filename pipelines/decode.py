@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import DEVICE, MODEL
@@ -55,6 +56,11 @@ class DecodeConfig(SoundCommand):
     )
     temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)
     top_p: float = option(1.0, VOCODER_TOP_P, above=0, most=1)
+    pitch: Literal["coded", "flat", "copied"] = option(
+        "coded", "melody, of codes with a stream of pitch: as it is | one pitch for each clip | that of pitch_of"
+    )
+    pitch_of: Path | None = option(None, "recording whose melody pitch=copied gives each clip, stretched to its length")
+    shift: float = option(0.0, "semitones by which codes with a stream of pitch sound higher", least=-24, most=24)
     seed: int = option(
         0,
         "seed of the drawn sounds: with the name of a clip it decides the sound, whatever the other clips",
@@ -69,6 +75,18 @@ class DecodeConfig(SoundCommand):
             rule = f"input={self.input} holds codes, whose length is known"
             remedy = "leave codes_per_unit out, or name text units"
             raise InputError(option="codes_per_unit", value=self.codes_per_unit, rule=rule, remedy=remedy)
+
+        if (self.pitch == "copied") != (self.pitch_of is not None):
+            rule = "pitch=copied takes the melody of the recording pitch_of: give both, or none of them"
+            raise InputError(option="pitch_of", value=self.pitch_of, rule=rule)
+        if self.retuned and not (self.postfilter and self.pitch_comb):
+            rule = "pitch and shift are played by the pitch comb of the filter: choose pitch_comb=true, postfilter=1"
+            raise InputError(option="pitch_comb", value=self.pitch_comb, rule=rule)
+
+    @property
+    def retuned(self) -> bool:
+        """Whether the sound gets another pitch than that of its codes."""
+        return self.pitch != "coded" or self.shift != 0
 
     @property
     def holds_codes(self) -> bool:
@@ -88,7 +106,8 @@ class DecodeConfig(SoundCommand):
     @property
     def sampling(self) -> Sampling:
         """Sampling options of the sound."""
-        return self.sampled(temperature=self.temperature, top_p=self.top_p, seed=self.seed, group=self.group)
+        own = {name: getattr(self, name) for name in ("temperature", "top_p", "seed", "group", "shift")}
+        return self.sampled(**own)
 
 
 def decode(config: dict[str, object]) -> None:
@@ -98,6 +117,8 @@ def decode(config: dict[str, object]) -> None:
     vocoder_of(settings.model, settings.kind)
     if not settings.input.exists():
         raise InputError(f"input={settings.input} does not exist; name codes that wordless encode wrote, or text units")
+    if settings.pitch_of is not None and not settings.pitch_of.is_file():
+        raise InputError(f"pitch_of={settings.pitch_of} is no file; name a recording")
     if settings.single:
         require_new(settings.output)
     from pipelines.jobs.decode import decode_codes  # seconds of imports, which a mistake need not wait for

@@ -19,12 +19,13 @@ from torch.nn.functional import conv1d, pad
 from transformers import PreTrainedModel
 
 from tokenizer.tokenizer import Tokenizer
-from vocoder.filters import STRONGEST, UNVOICED, VOICED, VoiceHead
+from vocoder.filters import CODED_OFF, STRONGEST, UNVOICED, VOICED, VoiceHead
 from vocoder.generation import GenerationInput
 from vocoder.short_time import analyse, hann, synthesise
 from vocoder.unlearned import linear_power
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet
+from wordless.audio import pitch
 from wordless.audio.options import SpectrogramConfig
 
 # Language model: drawing codes
@@ -102,6 +103,49 @@ def merged_codes(codes: Sequence[int], merges: Sequence[tuple[int, int]], codebo
         merge, at = min(places)
         tokens[at : at + 2] = [made[merge]]
     return tokens
+
+
+# Pitch
+
+
+def tracked_pitch(samples: npt.NDArray[np.float32], rate: int, hop: int) -> list[float]:
+    """Period by period, and by all paths' costs: reference of `wordless.audio.pitch.PitchTracker`."""
+    lags = list(range(round(rate / pitch.HIGHEST), round(rate / pitch.LOWEST) + 1))
+    window, far = round(rate * pitch.WINDOW_SECONDS), rate
+    sound = np.pad(samples.astype(np.float64), far)
+    octaves = [math.log2(rate / lag) for lag in lags]
+    nothing, correlations, before = len(lags), [], []
+    costs = np.full((nothing + 1, nothing + 1), pitch.SWITCH)  # from each state to each other
+    costs[:nothing, :nothing] = [[pitch.OCTAVE_JUMP * abs(one - other) for other in octaves] for one in octaves]
+    costs[nothing, nothing], score = 0.0, np.zeros(nothing + 1)
+
+    def path() -> list[int]:
+        states = [int(np.argmax(score))]
+        for ways in reversed(before[1:]):
+            states.append(ways[states[-1]])
+        return states[::-1]
+
+    found: list[int] = []
+    for number in range(-(-len(samples) // hop)):
+        centre, values = far + number * hop + hop // 2, []
+        for lag in lags:
+            first = centre - (window + lag) // 2
+            one, other = sound[first : first + window], sound[first + lag : first + lag + window]
+            extra = pitch.LEAST_POWER * window
+            values.append(float(one @ other / math.sqrt((one @ one + extra) * (other @ other + extra))))
+        worth = [value - pitch.LONGER * (octaves[0] - each) for value, each in zip(values, octaves, strict=True)]
+        ways = (score[:, None] - costs).argmax(axis=0).tolist()
+        score = (score[:, None] - costs).max(axis=0) + np.array([*worth, pitch.UNVOICED])
+        correlations.append(np.array(values))
+        before.append(ways)
+        if number >= pitch.LOOK_AHEAD:
+            found.append(path()[number - pitch.LOOK_AHEAD])
+    found += path()[len(found) :]
+    hertz = [
+        math.nan if state == nothing else rate / (lags[state] + pitch.peak_offset(values, state))
+        for state, values in zip(found, correlations, strict=True)
+    ]
+    return [math.log2(each) for each in hertz]
 
 
 # Language model: codes at several rates
@@ -300,8 +344,12 @@ def pitch_combed(
     config: SpectrogramConfig,
     *,
     prompt: int = 0,
+    coded: Sequence[float] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Lag by lag and sample by sample: reference of `vocoder.filters.PitchComb`, for a sound of whole frames."""
+    """Lag by lag and sample by sample: reference of `vocoder.filters.PitchComb`, for a sound of whole frames.
+
+    ``coded`` is the pitch of each frame, in the place of what the head predicts.
+    """
     rate, hop = config.sample_rate, config.hop_length
     lags = list(range(round(rate / 400), round(rate / 60) + 1))
     window = round(0.04 * rate)
@@ -315,6 +363,10 @@ def pitch_combed(
         voicing, octaves = (
             sum(a * b for a, b in zip(row, inputs, strict=True)) for row in (head.voicing, head.octaves)
         )
+        octave_off = 1.0
+        if coded is not None:
+            voicing, octaves = (0.0, 0.0) if math.isnan(coded[frame]) else (1.0, coded[frame])
+            octave_off = CODED_OFF
         gate = min(max((voicing - UNVOICED) / (VOICED - UNVOICED), 0), 1)
         end = len(before) + (frame + 1) * hop
         new = sound[end - window : end]
@@ -325,7 +377,7 @@ def pitch_combed(
             found.append(new @ old / scale if scale >= 1e-10 * window else 0.0)
         pitches = [math.log2(rate / lag) for lag in lags]
         values = [
-            value - 0.05 * (pitches[0] - pitch) - abs(pitch - octaves)
+            value - 0.05 * (pitches[0] - pitch) - octave_off * abs(pitch - octaves)
             for value, pitch in zip(found, pitches, strict=True)
         ]
         path = np.array(

@@ -16,6 +16,7 @@ reads them.
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
@@ -33,6 +34,7 @@ from wordless.base.ranges import require
 IntArray = npt.NDArray[np.int32]
 FINGERPRINT_LENGTH = 16  # hexadecimal digits: 64 bits
 MAX_STREAMS = 4096
+LEAST_PITCH_LEVELS = 3
 MAX_SAMPLES_PER_CODE = 1 << 30
 MAX_SAMPLE_RATE = 1_000_000  # Hz
 BLOCKS_AT_ONCE = 32  # of codes that are copied from a GPU together
@@ -49,17 +51,45 @@ class RateFormat:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PitchFormat:
+    """The meaning of a stream of pitch: code 0 is no voice, and the others are pitches in equal steps of log-F0."""
+
+    levels: int  # codes of the stream
+    lowest: float  # Hz, of code 1
+    highest: float  # Hz, of the last code
+
+    def __post_init__(self) -> None:
+        rule = f"it must be {LEAST_PITCH_LEVELS} or more: no voice, and two pitches"
+        require(self.levels >= LEAST_PITCH_LEVELS, "pitch.levels of the codes", self.levels, rule)
+        rule = f"it must be above pitch.lowest={self.lowest:g}, and both above 0 Hz"
+        require(0 < self.lowest < self.highest < math.inf, "pitch.highest of the codes", self.highest, rule)
+
+    @property
+    def octaves(self) -> npt.NDArray[np.float64]:
+        """Binary logarithm of the pitch in Hz of each code ``(levels,)``; nan: no voice."""
+        return np.append(np.nan, np.linspace(np.log2(self.lowest), np.log2(self.highest), self.levels - 1))
+
+    def quantise(self, octaves: npt.NDArray[np.float64]) -> IntArray:
+        """Return the nearest code of each pitch ``(time,)``, which is a binary logarithm of Hz; nan: no voice."""
+        low, high = np.log2(self.lowest), np.log2(self.highest)
+        steps = np.rint((octaves - low) / (high - low) * (self.levels - 2)).clip(0, self.levels - 2)
+        return np.where(np.isnan(octaves), 0, 1 + np.nan_to_num(steps)).astype(np.int32)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CodesFormat:
     """The meaning of codes without their values: everything that recordings of one codebook share."""
 
     codebook_size: int
-    # codes per time step: rate after rate, band after band, and within a band its residual levels, coarse to fine
+    # codes per time step: rate after rate, band after band, within a band its residual levels, coarse to fine; and the
+    # stream of pitch, if there is one, last
     streams: int
     samples_per_code: int  # samples per time step
     sample_rate: int  # Hz
     tokenizer: str  # fingerprint of front end and autoencoder
     codebook: str  # fingerprint of the tokenizer and the centroids
     rates: tuple[RateFormat, ...] = ()  # of codes at several rates, coarse to fine; (): a single rate
+    pitch: PitchFormat | None = None  # of the last stream; None: all streams stand for parts of the spectrum
 
     def __post_init__(self) -> None:
         for name, most in (
@@ -72,7 +102,17 @@ class CodesFormat:
             require(1 <= value <= most, f"{name} of the codes", value, f"it must be 1 to {most}")
         for name in ("tokenizer", "codebook"):
             require(bool(getattr(self, name)), f"{name} of the codes", "empty", "it must be the fingerprint of one")
+        if self.pitch is not None:
+            rule = f"it must be at most codebook_size={self.codebook_size}, beside one or more other streams"
+            possible = self.pitch.levels <= self.codebook_size and self.streams > 1
+            require(possible, "pitch.levels of the codes", self.pitch.levels, rule)
+            require(not self.rates, "pitch of the codes", "given", "codes at several rates have no stream of pitch")
         self._require_rates()
+
+    @property
+    def spectral_streams(self) -> int:
+        """Number of the streams that stand for the spectrum; they come first."""
+        return self.streams - (self.pitch is not None)
 
     @property
     def codes_per_second(self) -> float:
@@ -82,7 +122,8 @@ class CodesFormat:
     @property
     def bits_per_second(self) -> float:
         """Bit rate of the codes if all are equally probable."""
-        return self.codes_per_second * self.streams * self.bits_per_code
+        pitch = 0.0 if self.pitch is None else float(np.log2(self.pitch.levels))
+        return self.codes_per_second * (self.spectral_streams * self.bits_per_code + pitch)
 
     @property
     def bits_per_code(self) -> float:
@@ -134,9 +175,8 @@ class CodesFormat:
         )
 
     def as_dict(self) -> dict[str, object]:
-        """Return the content of files, which names rates only where there are several."""
-        values = asdict(self)
-        return values if self.rates else {name: value for name, value in values.items() if name != "rates"}
+        """Return the content of files, which names rates only where there are several, and pitch only where it is."""
+        return {name: value for name, value in asdict(self).items() if value or name not in ("rates", "pitch")}
 
     def _require_rates(self) -> None:
         """Refuse rates that do not fill a time step."""
@@ -179,6 +219,12 @@ class Codes:
             raise InputError(
                 f"values lie in [{self.values.min()}, {self.values.max()}]; a codebook of {self.format.codebook_size} "
                 f"has codes 0 to {self.format.codebook_size - 1}: these codes are of another tokenizer"
+            )
+        pitch = self.format.pitch
+        if pitch is not None and self.values.size and (largest := int(self.values[:, -1].max())) >= pitch.levels:
+            raise InputError(
+                f"the stream of pitch has code {largest}, and its codes are 0 to {pitch.levels - 1}: these codes are "
+                "of another tokenizer"
             )
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tokenizer.autoencoder import Autoencoder, StateDecoder
-from tokenizer.codes import FINGERPRINT_LENGTH
+from tokenizer.codes import FINGERPRINT_LENGTH, PitchFormat
 from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.speech_layer import SpeechLayerConfig
 from wordless.audio.options import SpectrogramConfig
@@ -30,6 +30,7 @@ class TokenizerConfig(Options):
     )  # 0: for the fingerprint of `CodesFormat.tokenizer`
     levels: int = option(1, "residual codebooks: each quantises the residual of the previous ones", least=1)
     speech_layer: SpeechLayerConfig | None = None  # whose states are quantised; None: the autoencoder's bottlenecks
+    pitch: PitchFormat | None = None  # of a further stream; None: there is none
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,7 +65,12 @@ class TokenizerConfig(Options):
 
     @property
     def streams(self) -> int:
-        """Codes per time step: band after band, and within a band its levels, coarse to fine."""
+        """Codes per time step: band after band, within a band its levels, coarse to fine; and last the pitch."""
+        return self.spectral_streams + (self.pitch is not None)
+
+    @property
+    def spectral_streams(self) -> int:
+        """Codes per time step that stand for the spectrum."""
         return self.bands * self.levels
 
     @property
@@ -96,6 +102,7 @@ class SavedTokenizer:
     codebook_size: int
     levels: int = 1  # older folders do not have this entry
     speech_layer: SpeechLayerConfig | None = None  # nor this one
+    pitch: PitchFormat | None = None  # nor this one
     gain: float = 0.0  # dB, of sound of the codes
     fingerprints: Fingerprints
 
@@ -121,8 +128,9 @@ def stored_config(config: TokenizerConfig) -> dict[str, Any]:
     values = asdict(config)
     if config.levels == 1:
         del values["levels"]
-    if config.speech_layer is None:
-        del values["speech_layer"]
+    for name in ("speech_layer", "pitch"):
+        if values[name] is None:
+            del values[name]
     for name, before in (("remove_mean", "none"), ("dynamic_range", None), ("channel", "mean")):
         if values["audio"].get(name) == before:
             del values["audio"][name]

@@ -75,10 +75,11 @@ def measure_health(
 
 
 def measure_usage(codes: Iterable[Codes], levels: int, size: int) -> Usage:
-    """Count each code of codebooks of this size, over all streams and per residual level."""
+    """Count each code of codebooks of this size, over all streams of the spectrum and per residual level."""
     counts: npt.NDArray[np.int64] = np.zeros((levels, size), dtype=np.int64)
     for clip in codes:
-        counts += clip.counts.reshape(-1, levels, size).sum(0)  # the levels of a band are adjacent streams
+        spectral = clip.counts[: clip.format.spectral_streams]
+        counts += spectral.reshape(-1, levels, size).sum(0)  # the levels of a band are adjacent streams
     by_level = tuple(Usage(counts=tuple(row)) for row in counts.tolist())
     return Usage(counts=tuple(counts.sum(0).tolist()), levels=by_level if levels > 1 else ())
 

@@ -88,9 +88,14 @@ def reads_sound(tokenizer: Tokenizer) -> bool:
 
 
 def require_expressible(tokenizer: Tokenizer) -> None:
-    """Refuse codes of a speech model, whose own export its authors describe."""
+    """Refuse codes of a speech model, whose own export its authors describe, and a stream of pitch."""
     if tokenizer.speech_layer is not None:
         raise InputError(
             f"the codes are of layer {tokenizer.speech_layer.config.layer} of a speech model, which is not written as "
             "ONNX here; choose a run without tokenizer.speech_layer"
+        )
+    if (pitch := tokenizer.config.pitch) is not None:
+        raise InputError(
+            f"the codes have a stream of pitch with {pitch.levels} levels, whose tracker is not written as ONNX here; "
+            "choose a run with tokenizer.pitch.levels=0"
         )

@@ -49,6 +49,25 @@ class AutoencoderConfig(Options):
         return (inputs + 1) * self.hidden + (self.hidden + 1) * self.hidden + (self.hidden + 1) * outputs
 
 
+@dataclass(frozen=True, kw_only=True)
+class PitchConfig(Options):
+    """Options of the stream of pitch."""
+
+    levels: int = option(
+        0,
+        "number of codes of one more stream, beside the spectrum: no voice, and pitches in equal steps of log-F0, such "
+        "as 32; 0: no such stream",
+        least=0,
+        most=1024,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if 0 < self.levels < 3:
+            rule = "choose 3 or more, which are no voice and two pitches, or 0 for no stream of pitch"
+            raise InputError(option="levels", value=self.levels, rule=rule)
+
+
 LEAST_SECONDS = 0.01  # of a clip that is encoded again
 MOST_DB = 200  # largest change of a recording; 24 bits span 144 dB
 

@@ -3,12 +3,12 @@
 Encoding works in blocks of a fixed number of patches, counted from the start of the recording; the last block is
 padded. So a file, an array, a stream and any number of workers do the same arithmetic and give identical codes, in
 constant memory. Only ``audio.remove_mean=clip`` and ``audio.dynamic_range`` need memory for the recording's whole
-spectrogram, and a layer of a speech model for its samples.
+spectrogram, and a layer of a speech model for its samples. Codes with a stream of pitch wait for 0.14 s of sound.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from itertools import islice, tee
 from pathlib import Path
@@ -23,6 +23,7 @@ from tokenizer.autoencoder import Autoencoder, StateDecoder, from_patches, to_pa
 from tokenizer.codes import Codes, CodesFormat, GatheredCodes, join_rates, require_sound, spacings_of
 from tokenizer.config import SavedTokenizer, TokenizerConfig, fingerprint, stored_config, weight_shapes
 from tokenizer.model_card import LEVELS, MODEL_CARD, SPEECH_LAYER, rates_card
+from tokenizer.pitch import PitchReader
 from tokenizer.rates import load_rates, save_rates
 from tokenizer.speech_layer import SpeechLayer, open_copy
 from wordless.audio.mono import Samples, as_waveform, each_recording
@@ -175,7 +176,26 @@ class Tokenizer(nn.Module):
         Memory is constant, except with ``audio.remove_mean=clip`` and ``audio.dynamic_range``: the mean and the loudest
         values are known only after the last block, so the recording's spectrogram is kept until then. The mean includes
         the silence that pads the last patch. A speech model reads the whole recording, so its samples are kept.
+        With a stream of pitch, a block is given as soon as the pitch of all its codes is known.
         """
+        if self.config.pitch is None:
+            yield from self._encode_spectrum(blocks)
+            return
+        reader, waiting = PitchReader(self.config.pitch, self.front_end, self.patch_frames), deque[tuple[Tensor, int]]()
+        for made in self._encode_spectrum(reader.passing(blocks)):
+            waiting.append(made)
+            while waiting and reader.known >= len(waiting[0][0]):
+                yield self._beside_pitch(reader, *waiting.popleft())
+        reader.finish()
+        for codes, covered in waiting:
+            yield self._beside_pitch(reader, codes, covered)
+
+    def _beside_pitch(self, reader: PitchReader, codes: Tensor, covered: int) -> tuple[Tensor, int]:
+        pitch = torch.from_numpy(reader.take(len(codes))).to(codes.device)
+        return torch.cat([codes, pitch[:, None]], dim=1), covered
+
+    def _encode_spectrum(self, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, int]]:
+        """Give the codes of the spectrum ``(steps, spectral_streams)``; see `encode_stream`."""
         if self.speech_layer is not None:
             yield from self._encode_states(self.speech_layer, blocks)
             return
@@ -208,7 +228,9 @@ class Tokenizer(nn.Module):
 
     @torch.inference_mode()
     def encode_spectrogram(self, spectrogram: Tensor) -> Tensor:
-        """Encode the front end's log-mel ``(steps * patch_frames, mels)`` to codes ``(steps, streams)`` on the CPU.
+        """Encode log-mel ``(steps * patch_frames, mels)`` to codes of the spectrum ``(steps, streams)`` on the CPU.
+
+        There is no stream of pitch, which only samples have.
 
         Blocks have `PATCHES_PER_BLOCK` patches; the last one is padded.
         """
@@ -228,7 +250,7 @@ class Tokenizer(nn.Module):
     @torch.inference_mode()
     def spectrogram(self, values: Tensor) -> Tensor:
         """Decode codes ``(batch, time, streams)`` to normalised log-mel ``(batch, time * patch_frames, mels)``."""
-        codes = values.to(self.centroids.device).long()
+        codes = values[..., : self.config.spectral_streams].to(self.centroids.device).long()
         if self.config.levels == 1:  # the patches of all codes are few: decode all, then look up
             patches = self.autoencoder.decoder(self.codebooks[0])[codes]
         else:
@@ -238,8 +260,9 @@ class Tokenizer(nn.Module):
     def quantised(self, values: Tensor) -> Tensor:
         """Look up codes ``(..., streams)``: the bottlenecks that they stand for ``(..., bands, bottleneck)``.
 
-        A bottleneck is the sum of its levels' centroids.
+        A bottleneck is the sum of its levels' centroids. A stream of pitch is left out.
         """
+        values = values[..., : self.config.spectral_streams]
         device = self.centroids.device
         levels = torch.arange(self.config.levels, device=device)
         codes = values.to(device).long().reshape(*values.shape[:-1], self.config.bands, len(levels))  # (..., B, L)
@@ -363,17 +386,18 @@ class Tokenizer(nn.Module):
     def _format(self) -> CodesFormat:
         """Return the format of the finest codes alone."""
         # The fingerprint of front end and autoencoder is the same for codebooks of any size and number of levels.
-        config = stored_config(replace(self.config, codebook_size=0, levels=1))
+        config = stored_config(replace(self.config, codebook_size=0, levels=1, pitch=None))
         learned = self._weights()
         centroids = learned.pop("centroids")
-        tokenizer = fingerprint(config, learned)
+        tokenizer, pitch = fingerprint(config, learned), self.config.pitch
         return CodesFormat(
             codebook_size=self.config.codebook_size,
             streams=self.config.streams,
             samples_per_code=self.config.samples_per_code,
             sample_rate=self.config.audio.sample_rate,
             tokenizer=tokenizer,
-            codebook=fingerprint(tokenizer, {"centroids": centroids}),
+            codebook=fingerprint(tokenizer if pitch is None else [tokenizer, asdict(pitch)], {"centroids": centroids}),
+            pitch=pitch,
         )
 
     def _gather(self, samples: Iterable[FloatArray]) -> Codes:

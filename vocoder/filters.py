@@ -33,6 +33,7 @@ from torch import Tensor
 
 from vocoder.short_time import LEAST_WEIGHT, hann, overlap_add, windows
 from wordless.audio.options import SpectrogramConfig
+from wordless.audio.pitch import HIGHEST, LOWEST, peak_offset, resolves_pitch
 from wordless.audio.spectrogram import LogMel, mel_filters
 from wordless.base.errors import InputError
 from wordless.base.threads import one_thread
@@ -43,12 +44,12 @@ KNEE = 0.9  # of full scale
 CEILING = 1 - 2**-14  # in 16 bits below full scale, so no sample counts as clipped
 
 # of the pitch comb
-LOWEST, HIGHEST = 60.0, 400.0  # Hz
 WINDOW_SECONDS = 0.04  # of the autocorrelation
 STRONGEST = 0.93  # g of a frame that is surely voiced
 UNVOICED, VOICED = 0.3, 0.5  # predicted voicing below which there is no comb, and above which it is strongest
 OCTAVE_JUMP = 6.0  # correlation that a change of the period by an octave costs
-OCTAVE_OFF = 1.0  # correlation that an octave between period and codes costs
+OCTAVE_OFF = 1.0  # correlation that an octave between period and predicted pitch costs
+CODED_OFF = 40.0  # the same of a pitch that the codes have
 LONGER = 0.05  # correlation that each octave of a longer period costs: twice the period correlates as well
 MEMORY = 0.98  # decay of the running mean, per frame
 PERIODIC = 0.6  # least correlation of a voiced frame of a recording
@@ -58,7 +59,6 @@ PENALTY = 300.0  # of the linear predictions' weights, on standardised inputs
 LEAST_FRAMES = 1_000  # voiced frames that a prediction needs
 # Frames before a sound's own that matter: older ones weigh 4e-5 in the running mean, and the best paths have met.
 REMEMBERED = 500
-LEAST_LAG = 8  # samples of the shortest period; lower rates resolve no pitch
 
 Array = npt.NDArray[np.float64]
 
@@ -86,11 +86,6 @@ class VoiceHead:
     octaves: tuple[float, ...]  # binary logarithm of the pitch in Hz
 
 
-def resolves_pitch(sample_rate: int) -> bool:
-    """Return whether periods of voices have samples enough at a rate."""
-    return round(sample_rate / HIGHEST) >= LEAST_LAG
-
-
 class PitchComb:
     """Pitch comb: sampled sound gets the periodicity of a voice. Pieces of any size do not change the result.
 
@@ -102,8 +97,9 @@ class PitchComb:
 
     The period is found in the sound itself: a path of lags with a high autocorrelation that changes slowly and stays
     near the pitch that the codes suggest. A voice of the network's own keeps its pitch; noise gets the pitch of the
-    codes. Voicing and pitch are predicted linearly from a frame's log-mel and its running mean over the past, which
-    tells high voices from low ones. A prompt is not changed, and its pitch is continued.
+    codes. Voicing and pitch are those of the codes' own stream of pitch, which the path follows closely. Without such
+    a stream they are predicted linearly from a frame's log-mel and its running mean over the past, which tells high
+    voices from low ones. A prompt is not changed, and its pitch is continued.
 
     A sample depends only on what came before it: there is no delay. Valleys between harmonics lose power, so a
     post-filter of the envelope follows.
@@ -113,31 +109,40 @@ class PitchComb:
 
     Args:
         config: the front end of the codes.
-        head: predicts voicing and pitch from them.
+        head: predicts voicing and pitch from them; None: they have a stream of pitch.
         prompt: samples at the beginning that are a recording, which is not filtered.
     """
 
-    def __init__(self, config: SpectrogramConfig, head: VoiceHead, *, prompt: int = 0) -> None:
+    def __init__(self, config: SpectrogramConfig, head: VoiceHead | None, *, prompt: int = 0) -> None:
         self.hop = config.hop_length
         self.tracker = _Tracker(config)
-        self.weights = np.array([head.voicing, head.octaves]).T  # (1 + 2 * mels, 2)
+        self.weights = None if head is None else np.array([head.voicing, head.octaves]).T  # (1 + 2 * mels, 2)
         self.mean = _RunningMean()
-        self.targets: list[Array] = []  # voicing and octaves of future frames
+        # of future frames: voicing, octaves, and the correlation that an octave between these and a period costs
+        self.targets: list[tuple[float, float, float]] = []
         self.untouched = -(-prompt // self.hop)  # frames still to leave unfiltered
         self.waiting = np.zeros(0)  # samples that are no whole frame yet
         self.past = np.zeros(self.tracker.longest + 2)  # samples that were returned
         self.lag, self.strength = float(self.tracker.longest), 0.0  # of the last sample
 
-    def expect(self, log_mel: Tensor) -> None:
-        """Add frames ``(frames, mels)``, natural-log mel power as of `LogMel`."""
+    def expect(self, log_mel: Tensor, pitch: Array | None = None) -> None:
+        """Add frames ``(frames, mels)``, natural-log mel power as of `LogMel`.
+
+        ``pitch (frames,)`` is the binary logarithm of Hz, or nan without a voice; None: it is predicted.
+        """
+        if pitch is not None:
+            self.targets += [(0.0, 0.0, 0.0) if np.isnan(each) else (1.0, each, CODED_OFF) for each in pitch.tolist()]
+            return
+        assert self.weights is not None, "codes without a stream of pitch need a head"
         for frame in log_mel.double().cpu().numpy():  # one by one: products of other shapes round differently
             inputs = np.concatenate([[1.0], frame, self.mean.add(frame)])
-            self.targets.append(inputs @ self.weights)
+            voicing, octaves = inputs @ self.weights
+            self.targets.append((voicing, octaves, OCTAVE_OFF))
 
-    def hear(self, samples: Tensor, log_mel: Tensor) -> None:
-        """Go on from a recording that comes before the sound: whole frames ``(samples,)``, and ``(frames, mels)``."""
+    def hear(self, samples: Tensor, log_mel: Tensor, pitch: Array | None = None) -> None:
+        """Go on from a recording that comes before the sound: whole frames ``(samples,)``; others as of `expect`."""
         self.untouched += len(log_mel)
-        self.expect(log_mel)
+        self.expect(log_mel, pitch)
         self.filter(samples)
 
     def filter(self, samples: Tensor) -> Tensor:
@@ -153,10 +158,10 @@ class PitchComb:
         """Return the samples after the last whole frame."""
         return torch.from_numpy(self.waiting).float()
 
-    def _frame(self, samples: Array, voicing: float, octaves: float) -> Array:
+    def _frame(self, samples: Array, voicing: float, octaves: float, octave_off: float) -> Array:
         """Filter ``(hop_length,)``."""
         gate = min(max((voicing - UNVOICED) / (VOICED - UNVOICED), 0.0), 1.0)
-        lag, _ = self.tracker.follow(samples, weight=gate, octaves=octaves)
+        lag, _ = self.tracker.follow(samples, weight=gate, octaves=octaves, octave_off=octave_off)
         strength = 0.0 if self.untouched else STRONGEST * gate
         self.untouched = max(self.untouched - 1, 0)
         along = np.arange(1, self.hop + 1) / self.hop
@@ -205,26 +210,29 @@ class _Tracker:
         self.recent = np.zeros(self.window + self.longest)
         self.score = np.zeros(len(self.lags))
 
-    def follow(self, samples: Array, *, weight: float, octaves: float | None) -> tuple[float, float]:
+    def follow(
+        self, samples: Array, *, weight: float, octaves: float | None, octave_off: float = OCTAVE_OFF
+    ) -> tuple[float, float]:
         """Return the period at the end of the next samples, and the correlation there.
 
         Args:
             samples: ``(hop_length,)``.
             weight: of this frame, 0 to 1.
             octaves: the expected pitch, binary logarithm of Hz; None: unknown.
+            octave_off: correlation that an octave between period and expected pitch costs.
         """
         self.recent = np.concatenate([self.recent, samples])[-len(self.recent) :]
         found = self._correlations()
         value = found - LONGER * (self.octaves[0] - self.octaves)
         if octaves is not None:
-            value = value - OCTAVE_OFF * np.abs(self.octaves - octaves)
+            value = value - octave_off * np.abs(self.octaves - octaves)
         # The best way to each lag costs the distance of the two pitches: a running maximum from either side.
         shorter = np.maximum.accumulate(self.score - self.costs) + self.costs
         longer = np.maximum.accumulate((self.score + self.costs)[::-1])[::-1] - self.costs
         self.score = np.maximum(shorter, longer) + weight * value
         self.score -= self.score.max()
         best = int(self.score.argmax())
-        return self.lags[best] + _peak(found, best), float(found[best])
+        return self.lags[best] + peak_offset(found, best), float(found[best])
 
     def _correlations(self) -> Array:
         """Correlate the last window with the windows before it ``(lags,)``."""
@@ -237,15 +245,6 @@ class _Tracker:
         silent = scale < SILENT * self.window
         values: Array = np.where(silent, 0.0, products / np.where(silent, 1.0, scale))
         return values
-
-
-def _peak(values: Array, best: int) -> float:
-    """Return the distance of a parabola's peak from the highest of three values, at most half a sample."""
-    if not 0 < best < len(values) - 1:
-        return 0.0
-    before, here, after = values[best - 1 : best + 2]
-    bend = before - 2 * here + after
-    return float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else 0.0
 
 
 def fit_head(clips: Iterable[tuple[npt.NDArray[np.float32], Tensor]], config: SpectrogramConfig) -> VoiceHead | None:
@@ -310,7 +309,8 @@ class PostFilter:
         passes: how often the sound is filtered, which `Vocoder` checks.
         prompt: samples at the beginning that are a recording. They and frames that overlap them are not filtered; the
             filter fades in within a window, so nothing clicks.
-        voice: predicts voicing and pitch for the pitch comb; None: no comb.
+        voice: predicts voicing and pitch for the pitch comb; None: the codes have a stream of pitch, or no comb.
+        comb: whether there is a comb.
     """
 
     def __init__(
@@ -321,27 +321,31 @@ class PostFilter:
         passes: int,
         prompt: int = 0,
         voice: VoiceHead | None = None,
+        comb: bool = False,
     ) -> None:
         self.hop_length, self.untouched = config.hop_length, prompt
         self.passes: list[_Pass | PitchComb] = [
-            _Pass(config, strength=strength, prompt=prompt, smooth=voice is not None and number == passes - 1)
+            _Pass(config, strength=strength, prompt=prompt, smooth=comb and number == passes - 1)
             for number in range(passes)
         ]
-        if voice is not None:
+        if comb:
             self.passes.insert(passes - 1, PitchComb(config, voice, prompt=prompt))
         self.expected = 0  # frames that are still to be filtered
 
-    def hear(self, samples: Tensor, log_mel: Tensor) -> None:
-        """Let the comb read what comes before the prompt, whole frames ``(samples,)`` and ``(frames, mels)``."""
+    def hear(self, samples: Tensor, log_mel: Tensor, pitch: Array | None = None) -> None:
+        """Let the comb read what comes before the prompt, as `PitchComb.hear`."""
         for each in self.passes:
             if isinstance(each, PitchComb):
-                each.hear(samples, log_mel)
+                each.hear(samples, log_mel, pitch)
 
-    def expect(self, log_mel: Tensor) -> None:
-        """Add target frames ``(frames, mels)``, natural-log mel power as of `LogMel`."""
+    def expect(self, log_mel: Tensor, pitch: Array | None = None) -> None:
+        """Add target frames ``(frames, mels)`` and their pitch, as `PitchComb.expect`."""
         self.expected += len(log_mel)
         for each in self.passes:
-            each.expect(log_mel)
+            if isinstance(each, PitchComb):
+                each.expect(log_mel, pitch)
+            else:
+                each.expect(log_mel)
 
     @torch.inference_mode()
     def filter(self, samples: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ Frames before and after a clip are zeros.
 """
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -21,6 +22,8 @@ from vocoder.options import WaveNetConfig
 from wordless.audio.spectrogram import mel_power
 from wordless.base.errors import InputError
 from wordless.base.threads import one_thread
+
+PitchArray = npt.NDArray[np.float64]
 
 
 def code_frames(values: Tensor, meanings: CodeMeanings, config: WaveNetConfig) -> Tensor:
@@ -69,6 +72,15 @@ def log_mel_of(values: IntArray, tokenizer: CodeMeanings) -> Tensor:
             return log_mel
         power = mel_power(log_mel, tokenizer.front_end) * 10 ** (tokenizer.gain / 10)
         return torch.log(power + tokenizer.front_end.floor)
+
+
+def pitch_of(values: IntArray, tokenizer: CodeMeanings) -> PitchArray | None:
+    """Return the pitch of each frame of codes ``(time, streams)``, in octaves as `PitchFormat.octaves`; nan: no voice.
+
+    None if the codes have no stream of pitch.
+    """
+    pitch = tokenizer.format.pitch
+    return None if pitch is None else pitch.octaves[values[:, -1]].repeat(tokenizer.patch_frames)
 
 
 def _batch(values: IntArray) -> Tensor:

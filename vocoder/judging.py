@@ -130,12 +130,13 @@ def _log_mel_difference(a: Waveform, b: Waveform, config: SpectrogramConfig) -> 
 
 
 def code_agreement(a: Codes, b: Codes) -> float:
-    """Compute the ratio of equal codes, position by position, over the length of the shorter."""
+    """Compute the ratio of equal codes of the spectrum, position by position, over the length of the shorter."""
     require_same_codebook(a.format, b.format, owner="the first recording")
     steps = min(len(a.values), len(b.values))
     if not steps:
         raise InputError("there are no codes to compare; give recordings of one code or more")
-    return float((a.values[:steps] == b.values[:steps]).mean())
+    spectral = a.format.spectral_streams
+    return float((a.values[:steps, :spectral] == b.values[:steps, :spectral]).mean())
 
 
 def stoi(original: Waveform, sound: Waveform) -> float | None:

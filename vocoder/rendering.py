@@ -15,7 +15,7 @@ from torch import Tensor
 from tokenizer.codes import CodeMeanings, Codes, IntArray, require_sound
 from vocoder.continuing import Prompt
 from vocoder.filters import PostFilter, VoiceHead, in_force
-from vocoder.frames import frames_of, log_mel_of
+from vocoder.frames import frames_of, log_mel_of, pitch_of
 from vocoder.generation import CHUNK_FRAMES
 from vocoder.options import WaveNetConfig
 from vocoder.wavenet import mu_law
@@ -24,6 +24,7 @@ from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
 CODES_TOGETHER = 32  # codes that are looked up in one call
+SEMITONES_PER_OCTAVE = 12.0
 
 
 class Rendering:
@@ -34,7 +35,9 @@ class Rendering:
         config: of the network.
         postfilter: strength of the filter, if the tokenizer's front end keeps levels.
         passes: of the filter.
-        voice: predicts the pitch of the filter's comb; None: no comb.
+        voice: predicts the pitch of the filter's comb.
+        comb: whether the filter has a comb, where the pitch is predicted or the codes have a stream of it.
+        shift: semitones by which the codes' stream of pitch is played higher.
         prompt: recorded beginning of the sound.
         before: recording before the prompt, in whole codes, which only the filter's comb reads; None: there is none.
     """
@@ -47,26 +50,39 @@ class Rendering:
         postfilter: float,
         passes: int,
         voice: VoiceHead | None,
+        comb: bool,
+        shift: float = 0.0,
         prompt: Waveform | Samples | None,
         before: Prompt | None = None,
     ) -> None:
-        self.tokenizer, self.config = tokenizer, config
+        self.tokenizer, self.config, self.shift = tokenizer, config, shift / SEMITONES_PER_OCTAVE
         self.prompt = None if prompt is None else _levels(prompt_waveform(prompt, config.sample_rate), config)
         audio, begin = tokenizer.front_end, 0 if self.prompt is None else len(self.prompt)
         strength = in_force(postfilter, audio)
         self.filter = (
-            PostFilter(audio, strength=strength, passes=passes, prompt=begin, voice=voice) if strength else None
+            PostFilter(
+                audio,
+                strength=strength,
+                passes=passes,
+                prompt=begin,
+                voice=voice,
+                comb=comb and (voice is not None or tokenizer.format.pitch is not None),
+            )
+            if strength
+            else None
         )
         if self.filter is not None and before is not None:
             heard = mu_law.decode(_levels(before.waveform, config), levels=config.levels)
-            self.filter.hear(heard, log_mel_of(before.codes.values, tokenizer))
+            values = before.codes.values
+            self.filter.hear(heard, log_mel_of(values, tokenizer), pitch_of(values, tokenizer))
         self.num_samples = 0  # of all codes so far
 
     def frames(self, blocks: Iterable[Codes]) -> Iterator[Tensor]:
         """Give the network's conditions ``(frames, inputs)``, block by block."""
         for values in _even_blocks(self._counted(blocks)):
             if self.filter is not None:
-                self.filter.expect(log_mel_of(values, self.tokenizer))
+                pitch = pitch_of(values, self.tokenizer)
+                self.filter.expect(log_mel_of(values, self.tokenizer), None if pitch is None else pitch + self.shift)
             yield frames_of(values, self.tokenizer, self.config)
 
     def samples(self, levels: Iterable[Tensor]) -> Iterator[Tensor]:

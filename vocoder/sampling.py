@@ -39,10 +39,12 @@ class SoundOptions(Options):
     pitch_comb: bool = option(True, "gives WaveNet the periodicity of a voice; false after an hour of training")
     engine: EngineChoice = option("auto", "the code that generates WaveNet's samples; auto: the fastest")
 
-    def sampled(self, *, temperature: float, top_p: float = 1.0, seed: int = 0, group: str | None = None) -> "Sampling":
+    def sampled(
+        self, *, temperature: float, top_p: float = 1.0, seed: int = 0, group: str | None = None, shift: float = 0.0
+    ) -> "Sampling":
         """Return the sampling options of a vocoder with this engine and filter."""
         own = {field.name: getattr(self, field.name) for field in fields(SoundOptions)}
-        return Sampling(temperature=temperature, top_p=top_p, seed=seed, group=group, **own)
+        return Sampling(temperature=temperature, top_p=top_p, seed=seed, group=group, shift=shift, **own)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,3 +55,4 @@ class Sampling(SoundOptions):
     top_p: float = option(1.0, VOCODER_TOP_P, above=0, most=1)
     seed: int = option(0, "the seed of each sound follows from it and the sound's name", least=0, most=MAX_SEED)
     group: str | None = None  # voice of all clips; None: each clip's own where it is known, else the average
+    shift: float = 0.0  # semitones by which the pitch comb plays the codes' stream of pitch higher

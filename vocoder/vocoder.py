@@ -11,7 +11,7 @@ from torch import Tensor
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_codes, require_same_codebook
 from vocoder.continuing import Prompt, after
 from vocoder.engines.choice import Chosen, choose_engine, side_by_side
-from vocoder.filters import VoiceHead, resolves_pitch
+from vocoder.filters import VoiceHead
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
 from vocoder.model_card import model_card
 from vocoder.options import WaveNetConfig
@@ -21,6 +21,7 @@ from vocoder.sampling import PASSES, TEMPERATURE, EngineChoice, Sampling
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet
 from wordless.audio.mono import Samples
 from wordless.audio.options import SpectrogramConfig
+from wordless.audio.pitch import resolves_pitch
 from wordless.audio.reading import resampled
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
@@ -71,12 +72,12 @@ class Vocoder:
             empty: start weights, for all tokenizers of a front end.
         loudness: of its training recordings; None: unknown, and runaway sound is not drawn again.
         voice: predicts voicing and pitch from codes, for the post-filter's pitch comb; None: no comb, as for training
-            recordings without a voice.
+            recordings without a voice, unless the codes have a stream of pitch.
         engine: ``auto`` takes the fastest that is available.
         postfilter: share of the spectral difference to the codes that `vocoder.filters` corrects, if the front end
             keeps levels; 0: no filter.
         postfilter_passes: how often the sound is filtered.
-        pitch_comb: whether the filter has the comb, where ``voice`` is known.
+        pitch_comb: whether the filter has the comb, where ``voice`` or the codes' own pitch is known.
         began_at: SHA-256 of the weights that training began with; None: random weights.
         steps: of training, from the weights that it began with; None: unknown.
     """
@@ -226,7 +227,8 @@ class Vocoder:
             if len(given) != len(codes):
                 raise InputError(f"there are {len(given)} {name} for {len(codes)} clips; give one each, or none")
         codes = [*self._belonging(codes, tokenizer)]
-        renderings = [self._rendering(tokenizer, *each) for each in zip(prompts, before, strict=True)]
+        shift = sampling.shift
+        renderings = [self._rendering(tokenizer, *each, shift=shift) for each in zip(prompts, before, strict=True)]
         no_frames = torch.zeros(0, self.model.config.condition_inputs)  # of a clip without codes
         inputs = [
             GenerationInput(
@@ -306,7 +308,7 @@ class Vocoder:
         Raises:
             InputError: a block ends within a code and another follows; and see `decode`.
         """
-        rendering = self._rendering(tokenizer, prompt, before)
+        rendering = self._rendering(tokenizer, prompt, before, shift=sampling.shift)
         levels = generate_blocks(
             self.model,
             rendering.frames(self._belonging(blocks, tokenizer)),
@@ -319,14 +321,16 @@ class Vocoder:
         yield from (self._waveform(samples) for samples in rendering.samples(levels) if len(samples))
 
     def _rendering(
-        self, tokenizer: CodeMeanings, prompt: Waveform | Samples | None, before: Prompt | None
+        self, tokenizer: CodeMeanings, prompt: Waveform | Samples | None, before: Prompt | None, *, shift: float
     ) -> Rendering:
         return Rendering(
             tokenizer,
             self.model.config,
             postfilter=self.postfilter,
             passes=self.postfilter_passes,
-            voice=self.voice if self.pitch_comb else None,
+            voice=self.voice,
+            comb=self.pitch_comb,
+            shift=shift,
             prompt=prompt,
             before=before,
         )

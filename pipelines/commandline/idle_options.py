@@ -20,7 +20,10 @@ OF_JUDGES = ("methods", "layers", "poolings", "hearings", "hearing_rates")
 OF_TRAINED_TOKENS = ("fit.*", "kmeans_iterations", "batch_size", "max_formants", "dynamic_ranges")
 OF_WORDS = ("words", "takes")  # of the built-in corpus
 DIVISION = ("by", "train", "validation", "test", "validation_fraction", "test_fraction", "seed")
-OF_WAVENET = ("temperature", "top_p", "vocoder_temperature", "postfilter", "postfilter_passes", "pitch_comb", "engine")
+OF_WAVENET = (
+    *("temperature", "top_p", "vocoder_temperature", "postfilter", "postfilter_passes", "engine"),
+    *("pitch_comb", "pitch", "pitch_of", "shift"),
+)
 
 
 # From a config and the names of the typed options: patterns of options without effect, and why.

@@ -11,6 +11,7 @@ from pipelines.store.run_folder import open_synthesis, vocoder_of
 from pipelines.store.work_folder import JOB, REMEDY, require_own, work_folder
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
+from tokenizer.pitch import flattened, transplanted
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
 from vocoder.engines.choice import choose_engine
@@ -44,6 +45,8 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
     whole = Tokenizer.from_pretrained(tokenizer_folder, device=str(device))
     tokenizer = whole.finest
     clips = _clips(settings, whole.format, owner=f"the tokenizer {tokenizer_folder}")
+    if settings.retuned:
+        clips = _retuned(clips, settings, tokenizer)
     if settings.codes_per_unit is not None:
         each = counted(settings.codes_per_unit, "code")
         terminal.say(f"the units have no durations: each stands for {each}, so the length of the sounds is a guess")
@@ -84,6 +87,23 @@ def _clips(settings: DecodeConfig, own: CodesFormat, *, owner: str) -> list[Code
     return [replace(clip, codes=clip.codes.finest) for clip in clips]
 
 
+def _retuned(clips: Sequence[CodedClip], settings: DecodeConfig, tokenizer: Tokenizer) -> list[CodedClip]:
+    """Give the clips' codes another melody; a shift changes no code."""
+    if tokenizer.format.pitch is None:
+        raise InputError(
+            f"pitch={settings.pitch} shift={settings.shift:g} change a stream of pitch, and the codes have none: leave "
+            "them out, or train a tokenizer with one (tokenizer.pitch.levels=32)"
+        )
+    if settings.pitch == "flat":
+        return [replace(clip, codes=flattened(clip.codes)) for clip in clips]
+    if settings.pitch_of is None:
+        return [*clips]
+    melody = tokenizer.encode_file(settings.pitch_of)
+    if not (melody.values[:, -1] > 0).any():
+        raise InputError(f"pitch_of={settings.pitch_of} has no voice, and so no melody; name another recording")
+    return [replace(clip, codes=transplanted(clip.codes, melody)) for clip in clips]
+
+
 def _sounds(folder: Path, clips: Sequence[CodedClip]) -> Iterator[Sound]:
     names = sound_names([clip.name for clip in clips])
     taken = set(names)
@@ -110,6 +130,7 @@ def _job(settings: DecodeConfig, clips: Sequence[CodedClip], tokenizer: Tokenize
         "pitch_comb": settings.pitch_comb if strength else None,
         "engine": choose_engine(settings.engine, device).engine if folder else None,
         "seed": settings.seed,
+        **({"shift": settings.shift} if settings.shift else {}),
     }
 
 

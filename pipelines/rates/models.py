@@ -25,7 +25,15 @@ from pipelines.stages.language_model import (
 )
 from pipelines.stages.options import LanguageModelSettings, TokenizerSettings
 from pipelines.stages.speech_layer import state_decoder, state_sample
-from pipelines.stages.tokenizer import autoencoder, codebook, frame_sample, health, input_sample, started_tokenizer
+from pipelines.stages.tokenizer import (
+    autoencoder,
+    codebook,
+    frame_sample,
+    health,
+    input_sample,
+    pitches,
+    started_tokenizer,
+)
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe
 from tokenizer.codes import Codes, join_rates
@@ -73,6 +81,7 @@ def make_codebook(
     frames, which other networks read.
     """
     inputs = None
+    pitched = pitches(session, manifest, audio, settings) if settings.pitch.levels and settings.start is None else None
     if settings.start is not None:
         sample = frame_sample(session, manifest, audio, settings)
         trained = tokens = started_tokenizer(session, settings.start)
@@ -80,11 +89,11 @@ def make_codebook(
         sample = frame_sample(session, manifest, audio, settings)
         inputs = input_sample(session, manifest, audio, settings)
         trained = autoencoder(session, sample, audio, settings, inputs)
-        tokens = codebook(session, sample, trained, audio, settings, layer)
+        tokens = codebook(session, sample, trained, audio, settings, layer, pitched)
     else:
         sample = state_sample(session, manifest, audio, settings, layer)
         trained = state_decoder(session, sample, audio, settings, layer)
-        tokens = codebook(session, sample, trained, audio, settings, layer)
+        tokens = codebook(session, sample, trained, audio, settings, layer, pitched)
     coded = codes(session, manifest, tokens)
     healthy = health(session, manifest, tokens, coded, settings.health, seed=seed)
     return Codebook(

@@ -11,6 +11,7 @@ from pipelines.stages.options import OPTION, TokenizerSettings, Wav2vec2Settings
 from pipelines.stages.start import LM, TOKENS, VOICE, require_same_gpt, require_same_tokenizer, require_same_voice
 from pipelines.tracking.tracking import require_trackers
 from tokenizer.speech_layer import ChosenLayer
+from wordless.audio.pitch import HIGHEST, LEAST_LAG, resolves_pitch
 from wordless.base.errors import InputError, within
 from wordless.base.ranges import require
 from wordless.base.seeds import require_seeds
@@ -40,6 +41,7 @@ def require_run(settings: "RunSettings") -> None:
             samples.require_positions()
     if settings.reads_codes:
         _require_speech_layer(settings)
+        _require_pitch(settings)
     with within("lm.gpt"):
         lm.gpt.require_room(streams)
     with within("vocoder.crops"):
@@ -200,6 +202,24 @@ def _require_equal_shares(settings: "RunSettings") -> None:
         shares.append(("next_sample.crops", samples.crops, samples.fit))
     for name, batches, fit in shares:
         require_equal_share(name, batches.batch_size, accumulation=fit.accumulation)
+
+
+def _require_pitch(settings: "RunSettings") -> None:
+    """Refuse a stream of pitch at a rate that resolves none, and options that read spectrograms without samples."""
+    if not (levels := settings.tokenizer.pitch.levels):
+        return
+    name, rate = f"tokenizer.pitch.levels={levels}", settings.audio.sample_rate
+    if not resolves_pitch(rate):
+        least = f"{round(LEAST_LAG * HIGHEST):,} Hz"
+        raise InputError(f"{name}, and audio.sample_rate={rate} resolves no pitch of a voice: choose {least} or more")
+    probed, compare, warps = bool(settings.probed_methods), settings.compare, settings.lm.views.warps
+    impossible = (
+        (warps > 0, f"lm.views.warps={warps}", "use 0: warped copies are spectrograms"),
+        (probed and compare.hearings > 1, f"compare.hearings={compare.hearings}", "use 1: others are spectrograms"),
+        (probed and compare.assignments == "soft", "compare.assignments=soft", "use hard"),
+    )
+    if others := [f"{option} ({remedy})" for refused, option, remedy in impossible if refused]:
+        raise InputError(f"{name} reads samples, so these options do not work: {listed(others)}")
 
 
 def choose_layer(tokenizer: TokenizerSettings, wav2vec2: Wav2vec2Settings) -> ChosenLayer:

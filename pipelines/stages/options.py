@@ -31,10 +31,11 @@ from lm.options import (
     GPTConfig,
 )
 from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
-from tokenizer.options import MOST_RATES, AutoencoderConfig, HealthConfig, PatchConfig, ViewsConfig
+from tokenizer.options import MOST_RATES, AutoencoderConfig, HealthConfig, PatchConfig, PitchConfig, ViewsConfig
 from vocoder.options import CropsConfig, WaveNetConfig
 from vocoder.sampling import EngineChoice, SoundOptions
 from wordless.audio.options import Convolutions, SpectrogramConfig, require_ranges
+from wordless.audio.pitch import HIGHEST, LOWEST
 from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, order_pairs
 from wordless.audio.recordings.manifest import Split
 from wordless.base.errors import InputError, within
@@ -64,6 +65,7 @@ class TokenizerSettings(Options):
         "number of residual codebooks, coarse to fine; each of them adds one stream per band",
         least=1,
     )
+    pitch: PitchConfig = option(PitchConfig(), "one more stream: the pitch of a voice")
     features: Literal["autoencoder", "wav2vec2"] = option(
         "autoencoder",
         "what k-means clusters: bottlenecks of the autoencoder, or states of the speech model in wav2vec2.weights",
@@ -109,6 +111,12 @@ class TokenizerSettings(Options):
                 "patch.mels is not null, and what is shifted out of a band is not in its patch: choose 0, or mels=null"
             )
             raise InputError(option="max_formants", value=self.max_formants, rule=rule)
+        if self.pitch.levels > self.codebook_size:
+            rule = f"codebook_size is {self.codebook_size}, which is the most for each stream: choose at most as many"
+            raise InputError(option="pitch.levels", value=self.pitch.levels, rule=rule)
+        if self.pitch.levels and self.rates is not None:
+            rule = "rates is not null, and codes at several rates have no stream of pitch: choose 0, or rates=null"
+            raise InputError(option="pitch.levels", value=self.pitch.levels, rule=rule)
         if self.codebook_size > self.sample_patches:
             rule = f"sample_patches is {self.sample_patches}, and k-means needs a patch for each code: raise it"
             raise InputError(option="codebook_size", value=self.codebook_size, rule=rule)
@@ -120,13 +128,21 @@ class TokenizerSettings(Options):
         frames = self.rates or (self.patch.frames,)
         return tuple(replace(own, patch=replace(self.patch, frames=each)) for each in frames)
 
-    def config(self, audio: SpectrogramConfig, layer: ChosenLayer | None = None) -> TokenizerConfig:
+    def config(
+        self,
+        audio: SpectrogramConfig,
+        layer: ChosenLayer | None = None,
+        pitches: tuple[float, float] = (LOWEST, HIGHEST),
+    ) -> TokenizerConfig:
         """Return the config of the tokenizer, or of the finest of several, for these settings and a front end.
 
-        With the ``layer`` of a speech model, its states stand in the place of bottlenecks.
+        With the ``layer`` of a speech model, its states stand in the place of bottlenecks. A stream of pitch has codes
+        for ``pitches``, from the lowest to the highest in Hz.
         """
+        from tokenizer.codes import PitchFormat
         from tokenizer.config import TokenizerConfig  # PyTorch, which checks of other options do without
 
+        low, high = pitches
         return TokenizerConfig(
             audio=audio,
             patch=self.patch,
@@ -134,6 +150,7 @@ class TokenizerSettings(Options):
             codebook_size=self.codebook_size,
             levels=self.levels,
             speech_layer=None if layer is None else layer.config,
+            pitch=PitchFormat(levels=levels, lowest=low, highest=high) if (levels := self.pitch.levels) else None,
         )
 
     def sample_size(self, split: Split) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -26,13 +28,14 @@ from tokenizer.sample import FrameSample, LogMelReader, PatchBatches, draw_sampl
 from tokenizer.speech_layer import FOLDER, ChosenLayer
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
+from wordless.audio.pitch import track_pitch
 from wordless.audio.reading import read_beginning
 from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from wordless.audio.recordings.selection import choose_evenly
 from wordless.audio.waveform import FloatArray
 from wordless.base.devices import local_gpus
 from wordless.base.errors import InputError
-from wordless.base.pools import Pool
+from wordless.base.pools import Pool, in_order
 from wordless.base.saved_models import TOKENIZER, write_tensors
 from wordless.base.threads import one_thread
 
@@ -142,6 +145,56 @@ def autoencoder(
     return session.obtain(recipe, f"autoencoder, {fit.summary}", make, files=[AUTOENCODER, CURVE])
 
 
+PITCHES = "pitches.json"
+PITCH_CLIPS, PITCH_SECONDS = 400, 30.0  # training clips whose pitch is measured, and of each its beginning
+INNER = (0.5, 99.5)  # percentiles of the pitch that have codes of their own; what lies beyond has the nearest code
+LEAST_VOICED = 0.01  # share of hops with a voice
+
+
+def pitches(session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry:
+    """Measure the range of the pitch of training clips, for the codes of the stream of pitch.
+
+    Raises:
+        InputError: hardly any hop of the clips has a voice.
+    """
+    clips = choose_evenly(manifest.of("train"), PITCH_CLIPS)
+    config = {"clips": [clip.name for clip in clips], "audio": some_options(audio, "sample_rate", "hop_length")}
+    recipe = Recipe("pitches", 1, config=config, inputs={"recordings": audio_hash(manifest, ["train"])})
+
+    def make(folder: Path) -> None:
+        read = partial(_pitch_of_beginning, manifest, audio)
+        with session.terminal.working("pitch", len(clips), "clips") as progress, session.pool(gpu=False) as pool:
+            hops = list[npt.NDArray[np.float64]]()
+            for found in in_order(read, clips, pool):
+                hops.append(found)
+                progress.advance_to(len(hops))
+        octaves = np.concatenate([np.zeros(0), *hops])
+        voiced = octaves[~np.isnan(octaves)]
+        if len(voiced) < max(LEAST_VOICED * len(octaves), 2):
+            share = len(voiced) / max(len(octaves), 1)
+            rule = f"{share:.1%} of the training recordings have a voice: choose 0, since the stream would say nothing"
+            raise InputError(option="tokenizer.pitch.levels", value=settings.pitch.levels, rule=rule)
+        low, high = np.percentile(voiced, INNER)
+        low, high = low - 1 / 24, high + 1 / 24  # a quarter of a tone, so that equal pitches have a range, too
+        write_json(
+            folder / PITCHES,
+            {
+                "lowest": round(float(2**low), 1),
+                "highest": round(float(2**high), 1),
+                "voiced": len(voiced) / len(octaves),
+                "hops": len(octaves),
+            },
+        )
+
+    return session.obtain(recipe, f"pitch of {len(clips)} training clips", make, files=[PITCHES])
+
+
+def _pitch_of_beginning(manifest: Manifest, audio: SpectrogramConfig, clip: Clip) -> npt.NDArray[np.float64]:
+    path = manifest.root / clip.path
+    samples = read_beginning(path, audio.sample_rate, PITCH_SECONDS, part=clip.part).samples
+    return track_pitch(samples, audio.sample_rate, audio.hop_length)
+
+
 def codebook(
     session: Session,
     sample: Entry,
@@ -149,16 +202,25 @@ def codebook(
     audio: SpectrogramConfig,
     settings: TokenizerSettings,
     layer: ChosenLayer | None = None,
+    pitched: Entry | None = None,
 ) -> Entry:
     """Cluster the sample's bottlenecks, level after level; the entry is a complete tokenizer folder.
 
-    With the ``layer`` of a speech model, its states in the sample are clustered.
+    With the ``layer`` of a speech model, its states in the sample are clustered. With ``pitched``, of `pitches`, the
+    codes have one more stream.
     """
     config = some_options(settings, "codebook_size", "kmeans_iterations", "seed", "levels")
-    recipe = Recipe("tokenizer", 2, config={"tokenizer": config}, inputs={"autoencoder": trained})
+    if pitched is not None:
+        config |= {"pitch": settings.pitch}
+    inputs = {"autoencoder": trained, "pitches": pitched}
+    recipe = Recipe("tokenizer", 2, config={"tokenizer": config}, inputs=inputs)
 
     def make(folder: Path) -> None:
         drawn, tokenizer_config = load_file(sample.folder / SAMPLE), settings.config(audio, layer)
+        if pitched is not None:
+            found = pitched.read_json(PITCHES)
+            extremes = float(str(found["lowest"])), float(str(found["highest"]))
+            tokenizer_config = settings.config(audio, layer, extremes)
         model = tokenizer_config.create_autoencoder()
         model.load_state_dict(load_file(trained.folder / AUTOENCODER))
         mean, std, written = drawn["mean"], drawn["std"], folder / "bottlenecks"
@@ -187,7 +249,8 @@ def codebook(
         write_json(folder / "kmeans.json", kmeans_summary(reports))
 
     levels = f"{settings.levels} levels of " if settings.levels > 1 else ""
-    title = f"k-means, {levels}{settings.codebook_size} codes"
+    pitch = f", {settings.pitch.levels} codes of pitch" if pitched else ""
+    title = f"k-means, {levels}{settings.codebook_size} codes{pitch}"
     copied = [] if layer is None else [f"{FOLDER}/*"]
     return session.obtain(recipe, title, make, files=[*MODEL, "kmeans.json", *copied])
 

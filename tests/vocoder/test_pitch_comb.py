@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from tests.reference import pitch_combed
 from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, random_table, tiny_config
+from tokenizer.codes import Codes, PitchFormat
 from vocoder.filters import PitchComb, VoiceHead, fit_head
 from vocoder.judging import periodicity
 from vocoder.sampling import Sampling
@@ -78,6 +80,39 @@ def test_equals_the_reference(prompt: int) -> None:
     wanted = pitch_combed(samples, meant.numpy(), head, SPECTROGRAM, prompt=prompt)
     assert np.abs(wanted - samples).max() > 0.05
     np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_the_pitch_of_codes_equals_the_reference() -> None:
+    samples, meant = noise(8) + buzz(150, 8), meaning(8)
+    coded = np.log2([np.nan, 140, 140, 145, 200, 200, np.nan, 200])
+    comb = PitchComb(SPECTROGRAM, None)
+    comb.expect(meant, coded)
+    wanted = pitch_combed(samples, meant.numpy(), drawn_head(0), SPECTROGRAM, coded=coded.tolist())
+    np.testing.assert_allclose(comb.filter(torch.from_numpy(samples)).numpy(), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("hertz", [100.0, 180.0])
+def test_a_voice_gets_the_pitch_of_its_codes(hertz: float) -> None:
+    hoarse = buzz(140) + noise()
+    comb = PitchComb(SPECTROGRAM, None)
+    comb.expect(meaning(60), np.full(60, np.log2(hertz)))
+    assert period(comb.filter(torch.from_numpy(hoarse)).numpy()) == pytest.approx(hertz, rel=0.03)
+
+
+def test_a_vocoder_without_a_head_has_the_pitch_of_its_codes() -> None:
+    table = random_table()
+    table.format = replace(table.format, streams=2, pitch=PitchFormat(levels=5, lowest=100.0, highest=200.0))
+    vocoder = Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1")
+    values = np.array([[number % 12, 3 * (number % 40 > 9)] for number in range(70)], np.int32)
+    codes = Codes(values=values, num_samples=70 * SAMPLES_PER_CODE - 37, format=table.format)
+    sound = vocoder.decode(codes, table, seed=3)
+    blocks = [codes.crop(start, start + 9) for start in range(0, 70, 9)]
+    pieces = [piece.samples for piece in vocoder.stream(blocks, table, Sampling(seed=3))]
+    assert np.array_equal(np.concatenate(pieces), sound.samples)
+    shifted = vocoder.decode_batch([codes], table, Sampling(seed=3, shift=-7.0))[0]
+    assert not np.allclose(shifted.samples, sound.samples, atol=0.01)
+    vocoder.pitch_comb = False
+    assert not np.allclose(vocoder.decode(codes, table, seed=3).samples, sound.samples, atol=0.01)
 
 
 @settings(deadline=None, max_examples=8)
