@@ -57,6 +57,7 @@ ARROWS = {
     "lm": ("lm", "tokenizer.codes", "tokenizer.options", "tokenizer.rates", _BASE),
     # bodies read recordings: by a tokenizer or by a front end of their own
     "lm/bodies": ("lm", "tokenizer", _AUDIO, _BASE),
+    "lm/bodies/finetuning": ("lm", "wordless.training.options", _BASE),
     "lm/heads": ("lm", _AUDIO, _BASE),
     "lm/finetuned": ("lm", _AUDIO, _BASE),
     "lm/samples": ("lm.samples", "vocoder", _AUDIO, _BASE),
