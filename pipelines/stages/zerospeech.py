@@ -143,7 +143,7 @@ def consistency(
                 accuracies[name] = shares.tolist()
             record[change] = {"items": items, "accuracies": accuracies}
         about = {"texts": len({*texts}), "voices": len({each.voice for each in asked}), "example": [*texts[0]]}
-        write_json(partial / CONSISTENCY, {**about, "pairs": len(pairs) // len(CHANGES), "tests": record})
+        write_json(partial / CONSISTENCY, {**about, "pairs": len(pairs), "tests": record})
 
     return session.obtain(recipe, f"consistency: {len(pairs)} pairs of sounds", make, files=[CONSISTENCY])
 

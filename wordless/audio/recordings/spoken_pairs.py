@@ -122,10 +122,10 @@ def consistency_pairs(
 ) -> tuple[tuple[ConsistencyPair, ...], tuple[Utterance, ...]]:
     """Pair sounds of all texts, in two parts each, by the first ``voices`` voices; return all utterances, too.
 
-    Over all voices and texts, the second parts of the wrong sounds are about as often of each voice, pitch and noise as
-    those of the right sounds. So the second part alone does not tell which sound is right.
+    Four voices, two women and two men, say a text with one speed and pitch, and every change is made both ways. So the
+    second parts of the wrong sounds of a text are those of the right ones, and do not tell which sound is right.
     """
-    voices = min(max(voices, FEWEST_VOICES), MOST_VOICES) // 2 * 2
+    voices = min(max(voices, FEWEST_VOICES), MOST_VOICES) // FEWEST_VOICES * FEWEST_VOICES
     spoken: dict[str, Utterance] = {}
 
     def speak(part: int, number: int, by: int, *, speed: int, pitch: int) -> str:
@@ -136,26 +136,24 @@ def consistency_pairs(
 
     pairs: list[ConsistencyPair] = []
     for voice, number in product(range(voices), range(len(texts))):
-        speed = utterance("", "", voice, place=number, seed=seed).speed
-        pitch = LOW if (voice // 2 + number) % 2 else HIGH
-        first = speak(0, number, voice, speed=speed, pitch=pitch)
-        same = JoinedSound(files=(first, speak(1, number, voice, speed=speed, pitch=pitch)))
-        others: dict[Change, str] = {  # women have even numbers, men odd ones
-            "speaker": speak(1, number, (voice + 2) % voices, speed=speed, pitch=pitch),
-            "gender": speak(1, number, voice ^ 1, speed=speed, pitch=pitch),
-            "pitch": speak(1, number, voice, speed=speed, pitch=LOW + HIGH - pitch),
-        }
-        sounds: dict[Change, tuple[JoinedSound, JoinedSound]] = {
-            change: (same, JoinedSound(files=(first, second))) for change, second in others.items()
-        }
-        one, other = (("white", "brown"), ("brown", "white"))[(voice + number) % 2]
+        four = voice // FEWEST_VOICES
+        say = partial(speak, number=number, speed=utterance("", "", four, place=number, seed=seed).speed)
+        item, pitch = " ".join(texts[number]), LOW if (four + number) % 2 else HIGH
+        add = partial(ConsistencyPair, item=item)
+        low, high = ((say(0, by=voice, pitch=each), say(1, by=voice, pitch=each)) for each in (LOW, HIGH))
+        for first, second, other in ((*low, high[1]), (*high, low[1])):
+            right, wrong = JoinedSound(files=(first, second)), JoinedSound(files=(first, other))
+            pairs.append(add(change="pitch", right=right, wrong=wrong))
+        first, second = low if pitch == LOW else high
+        same = JoinedSound(files=(first, second))
+        partners: dict[Change, int] = {"speaker": voice ^ 2, "gender": voice ^ 1}  # women have even numbers
+        for change, partner in partners.items():
+            wrong = JoinedSound(files=(first, say(1, by=partner, pitch=pitch)))
+            pairs.append(add(change=change, right=same, wrong=wrong))
+        noises: tuple[Noise, Noise] = ("white", "brown") if (voice + number) % 2 else ("brown", "white")
         behind = partial(replace, same, seed=len(pairs))
-        sounds["background"] = behind(noises=(one, one)), behind(noises=(one, other))
-        item = " ".join(texts[number])
-        pairs += [
-            ConsistencyPair(change=change, item=item, right=right, wrong=wrong)
-            for change, (right, wrong) in sounds.items()
-        ]
+        right, wrong = behind(noises=(noises[0], noises[0])), behind(noises=noises)
+        pairs.append(add(change="background", right=right, wrong=wrong))
     return tuple(pairs), tuple(spoken.values())
 
 
