@@ -294,21 +294,27 @@ class LanguageModel:
         codes of its token, which have the same state. A recording longer than the context is read in windows; only the
         wanted layers are kept in memory.
         """
-        reading = self.reading(codes)
-        wanted = list(range(1 + self.gpt.config.layers) if layers is None else layers)
+        layers = range(1 + self.gpt.config.layers) if layers is None else layers
+        parts = [torch.zeros(len(layers), 0, self.gpt.config.model_dim, device=self.gpt.device)]
+        parts.extend(self.stream_hidden_states(codes, layers))
+        return torch.cat(parts, dim=1)
+
+    @torch.no_grad()
+    def stream_hidden_states(self, codes: Codes, layers: Sequence[int]) -> Iterator[Tensor]:
+        """Give the states of `hidden_states` window by window: ``(layers, steps * streams, model_dim)``."""
+        reading, wanted = self.reading(codes), list(layers)
         for layer in wanted:
             rule = f"choose 0 (embeddings) to {self.gpt.config.layers}"
             require(0 <= layer <= self.gpt.config.layers, "layers", layer, rule)
-        parts = [torch.zeros(len(wanted), 0, self.gpt.config.model_dim, device=self.gpt.device)]
         for window in windows(len(reading.values), self.gpt.capacity):
             tokens, conditions = self.inputs(reading, window)
             states = self.gpt.hidden_states(tokens[None], None if conditions is None else conditions[None])
             states = self.gpt.over_codes(states[wanted, 0])
-            parts.append(states[:, 1 + (window.counted - window.start) * self.predicted.streams :])
-        states = torch.cat(parts, dim=1)
-        if reading.lengths is None:
-            return states
-        return states.repeat_interleave(torch.from_numpy(reading.lengths).to(states.device), dim=1)
+            states = states[:, 1 + (window.counted - window.start) * self.predicted.streams :]
+            if reading.lengths is not None:
+                lengths = torch.from_numpy(reading.lengths[window.counted : window.stop])
+                states = states.repeat_interleave(lengths.to(states.device), dim=1)
+            yield states
 
     def log_probabilities(self, codes: Codes) -> FloatArray:
         """Compute the log-probability of each finest code, given the codes before it: ``(time, streams)``.

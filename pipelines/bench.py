@@ -1,4 +1,4 @@
-"""``wordless bench``: speed and memory of a stage, beside libraries in the same run."""
+"""``wordless bench``: speed, memory and quality of a stage, beside libraries or simpler methods in the same run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,19 +24,26 @@ class BenchConfig(Options):
     encode: measures the speed on one core, the time of each part, and the speed of bare libraries in the same run
     steps: counts what a step of each training asks of a device: operators, waits of the host, copies
     kmeans: measures k-means over points on disk beside bare FAISS
+    find: measures how well wordless find finds words that other people say, beside log-mel and MFCC
     memory: measures the peak memory of encoding a long recording and a minute, and of decoding a tenth of each
     vocoder: measures the samples per second of every engine for different numbers of clips, on one core and two, and
     those of wavenet_vocoder if it is installed (wordless[bench])
 
     examples: wordless bench encode input=recordings output=bench.json
               wordless bench steps trainings=[gpt,simclr]
+              wordless bench find model=runs/x input=words.tsv
               wordless bench kmeans points=[1,4]
               wordless bench memory hours=10
               wordless bench vocoder output=vocoder.json
     """
 
-    what: Literal["encode", "steps", "kmeans", "memory", "vocoder"] = option("encode", "the benchmark")
-    input: Path | None = option(None, "encode: a file or a folder of real recordings to measure as well")
+    what: Literal["encode", "steps", "find", "kmeans", "memory", "vocoder"] = option("encode", "the benchmark")
+    input: Path | None = option(
+        None,
+        "encode: a file or a folder of real recordings to measure as well; find: a table of single words with the "
+        "columns path, label, group (the person) and split",
+    )
+    split: str = option("test", "find: people of this split say the queries and the recordings")
     seconds: float = option(
         300.0, "encode: length of the synthesised recordings in seconds", least=1, most=36_000, unit="seconds"
     )
@@ -74,6 +81,9 @@ class BenchConfig(Options):
         if min(self.points) < (least := self.codes / MILLION):
             rule = f"choose {least:g} or more for each, so that every code has a point"
             raise InputError(option="points", value=self.points, rule=rule)
+        if self.what == "find" and (self.model is None or self.input is None or not self.input.is_file()):
+            problem = f"what=find needs models and a table of words, and model={self.model} input={self.input}"
+            raise InputError(f"{problem}; write model=runs/x input=words.tsv")
         if self.output is not None:
             require_kind(self.output, (".json",), possible="a file ending in .json")
 
@@ -85,7 +95,7 @@ def bench(config: dict[str, object]) -> None:
     folder = None if settings.model is None else part_of(settings.model, part)
     if settings.output is not None:
         settings.output.parent.mkdir(parents=True, exist_ok=True)
-    recordings = None if settings.input is None else recordings_at(settings.input)
+    recordings = None if settings.input is None or settings.what == "find" else recordings_at(settings.input)
     # Seconds of imports, which a mistake need not wait for.
     match settings.what:
         case "encode":
@@ -96,6 +106,12 @@ def bench(config: dict[str, object]) -> None:
             from pipelines.benchmarks.steps import measure_steps
 
             measured = measure_steps(settings.trainings, repeats=settings.repeats)
+        case "find":
+            from pipelines.benchmarks.find import measure_finding
+
+            assert settings.model is not None, "BenchConfig checks that"
+            assert settings.input is not None, "BenchConfig checks that"
+            measured = measure_finding(settings.model, settings.input, split=settings.split)
         case "kmeans":
             from pipelines.benchmarks.kmeans import measure_kmeans
 

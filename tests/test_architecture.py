@@ -30,7 +30,6 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "tracking": (),
     "store": (_TRACKING, "pipelines.commandline.claims"),  # its entries belong to folders that a command claims
     "stages": (_STORE,),
-    "benchmarks": (_STORE, _STAGES),  # whose options are the defaults of all trainings
     "rates": (_STORE, _STAGES),
     "methods": (_STORE, _STAGES, _RATES),
     "settings": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS),
@@ -38,7 +37,9 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "pages": (_STORE, _METHODS, _RESULTS),
     "chain": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
     "finetuning": (*(_COMMANDLINE, _TRACKING, _STORE), *(_STAGES, _SETTINGS, _RESULTS, "pipelines.chain")),
-    "jobs": (_COMMANDLINE, _STORE, _METHODS, _SETTINGS, _RESULTS, "pipelines.chain"),
+    "jobs": (_COMMANDLINE, _STORE, _METHODS, _SETTINGS, _RESULTS, "pipelines.chain", "pipelines.pages"),
+    # options of stages are the defaults of all trainings
+    "benchmarks": (_STORE, _STAGES, "pipelines.jobs"),
     "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.pages", "pipelines.jobs"),
     "publishing": (*(_COMMANDLINE, _STORE, _STAGES, _RESULTS), "pipelines.pages", "pipelines.demonstration"),
 }
@@ -66,7 +67,7 @@ ARROWS = {
     **{f"pipelines/{folder}": (*BELOW, "conf", f"pipelines.{folder}", *below) for folder, below in FOLDERS.items()},
     **{
         f"pipelines/{folder}": (*BELOW, f"pipelines.{folder}", *FOLDERS[folder], *COMMAND_FILES)
-        for folder in ("jobs", "demonstration", "publishing")
+        for folder in ("jobs", "benchmarks", "demonstration", "publishing")
     },
     "conf": (),
     # the models, for users of Python: no command

@@ -29,6 +29,10 @@ COMMANDS = {
         "a language model continues a prompt, or speaks from silence", options="pipelines.generate:GenerateConfig"
     ),
     "decode": Command("codes -> sound", options="pipelines.decode:DecodeConfig"),
+    "find": Command(
+        "the places in recordings that sound like a query: a table, and a page with players",
+        options="pipelines.find:FindConfig",
+    ),
     "score": Command(
         "how probable does the language model find recordings? nats, bits per second, perplexity",
         options="pipelines.score:ScoreConfig",

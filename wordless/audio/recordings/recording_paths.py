@@ -78,29 +78,29 @@ class Recordings:
             return None
 
 
-def recordings_at(place: Path, annotations: AnnotationConfig | None = None) -> Recordings:
+def recordings_at(place: Path, annotations: AnnotationConfig | None = None, *, option: str = "input") -> Recordings:
     """Find the recording ``place``, or all recordings below the folder ``place``, and their annotated parts.
 
-    ``place`` may also be a file of annotations. Without ``annotations``, and for a single recording unless a kind or a
-    tier is chosen, recordings are whole.
+    ``place``, the value of ``option``, may also be a file of annotations. Without ``annotations``, and for a single
+    recording unless a kind or a tier is chosen, recordings are whole.
     """
     if is_missing(place):
-        raise InputError(f"input={place} does not exist; name a recording, or a folder of recordings")
+        raise InputError(f"{option}={place} does not exist; name a recording, or a folder of recordings")
     config = annotations or AnnotationConfig(kind="none")
     if config.kind == "none" and config.tier is not None:
         problem = f"{config.prefix}tier={config.tier} has no effect with {config.prefix}annotations=none"
         raise InputError(f"{problem}; leave one of them out")
     if not os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
-        return _recording(place, config)
+        return _recording(place, config, option)
     folder = Folder.at(place)
-    found = annotations_below(folder, folder.recordings(), config, option="input")
+    found = annotations_below(folder, folder.recordings(), config, option=option)
     if found and found.parts and found.root != place:  # a Kaldi folder, whose recordings lie elsewhere
         return _with_parts(Recordings(root=place, paths=()), found)
-    paths = folder.require_recordings(option="input")
+    paths = folder.require_recordings(option=option)
     return _with_parts(Recordings(root=place, paths=tuple(paths)), found)
 
 
-def _recording(place: Path, config: AnnotationConfig) -> Recordings:
+def _recording(place: Path, config: AnnotationConfig, option: str) -> Recordings:
     """Find one recording, or those that a file of annotations names."""
     whole = Recordings(root=place.parent, paths=(place.name,))
     if config.kind == "none":
@@ -108,7 +108,7 @@ def _recording(place: Path, config: AnnotationConfig) -> Recordings:
     folder = Folder.at(place.parent)
     if place.name.lower().endswith(_ENDINGS) and folder.files:
         chosen = config.kind != "auto" or config.tier is not None
-        found = annotations_below(folder, [place.name], config, option="input") if chosen else None
+        found = annotations_below(folder, [place.name], config, option=option) if chosen else None
         if found is not None:  # the files of other recordings are none of this one
             found = replace(found, rejected=tuple(each for each in found.rejected if each.path == place.name))
         if found is None or not found.parts:
@@ -117,7 +117,7 @@ def _recording(place: Path, config: AnnotationConfig) -> Recordings:
     if (kind := kind_of(place) if config.kind == "auto" else config.kind) is None:
         _require_no_tier(place, config)
         return whole
-    found = annotations_in(place, kind, folder.root, folder.recordings(), config, option="input")
+    found = annotations_in(place, kind, folder.root, folder.recordings(), config, option=option)
     return _with_parts(Recordings(root=place.parent, paths=()), found)
 
 

@@ -1,0 +1,174 @@
+"""How well ``wordless find`` finds words that other people say: mean average precision of each kind of features.
+
+A table names clips of single words, with the columns path, label, group (the person) and split. All clips of a person
+are joined in a random order: a long recording whose words have known places. The first clip of each word of each person
+is a query, which is searched in the recordings of all other people of the split::
+
+    recording of person 1    |  cat  | house |  cat  |  bird | ...
+    a hit                           [===]                            right if its middle lies in a clip of the word
+
+Average precision of a query is the mean, over all clips of its word, of the share of right hits among those that are
+ranked no lower than the clip's hit; it is 0 for a clip that no hit lies in. Intervals are over the people who say the
+queries: Student's t of their mean average precisions.
+"""
+
+import csv
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+from lm.probing.comparison import t_interval
+from pipelines.benchmarks.measurement import table
+from pipelines.find import Features
+from pipelines.jobs.find import FrameReader
+from pipelines.store.run_folder import part_of
+from wordless.audio.levels import trim_ends
+from wordless.audio.matching import Match, find_matches
+from wordless.audio.reading import read
+from wordless.audio.waveform import FloatArray, Waveform
+from wordless.base.errors import InputError
+from wordless.base.hub import is_on_hub
+
+COLUMNS = ("path", "label", "group", "split")
+TRIM_DB = 30.0  # silent ends of queries, as `wordless find` removes them by default
+MOST = 50  # hits of a query in a recording
+FEATURES: tuple[Features, ...] = get_args(Features)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """A clip of a word."""
+
+    path: Path
+    label: str
+    person: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Joined:
+    """All words of a person, one after the other."""
+
+    samples: FloatArray
+    ends: npt.NDArray[np.int64]  # sample after the last one of each word
+    labels: tuple[str, ...]  # of each word
+
+
+def measure_finding(model: Path, words: Path, *, split: str) -> dict[str, object]:
+    """Measure all kinds of features, of the models of a run, on the words of a table; print a row for each.
+
+    States are left out if the run has no language model.
+    """
+    tokenizer = part_of(model, "tokenizer")
+    lm = part_of(model, "lm") if is_on_hub(model) or (model / "lm").is_dir() else None
+    people = read_words(words, split)
+    readers = {
+        each: FrameReader(tokenizer_folder=tokenizer, lm_folder=lm, features=each, layer=None) for each in FEATURES
+    }
+    rate = readers[FEATURES[0]].tokenizer.front_end.sample_rate
+    joined = {person: join(of, rate, seed=number) for number, (person, of) in enumerate(people.items())}
+    queries = {person: queries_of(of, rate) for person, of in people.items()}
+    seconds = sum(len(each.samples) for each in joined.values()) / rate
+    title = (
+        f"{sum(map(len, queries.values()))} queries, {len(people)} people, {seconds / 60:.0f} min of recordings; "
+        "95 % t intervals over people"
+    )
+    rows = table("features", "mean average precision", f"minus {FEATURES[0]}", "times real time", title=title)
+    measured, first = list[dict[str, object]](), np.zeros(len(people))
+    for features, reader in readers.items():
+        began = time.process_time()
+        by_person = np.array(precisions(reader, joined, queries))
+        searched = sum(len(of) for of in queries.values()) * seconds * (1 - 1 / len(people))
+        speed = searched / (time.process_time() - began)
+        first = by_person if features == FEATURES[0] else first
+        ahead = by_person - first
+        rows.add_row(features, _percent(by_person), "" if features == FEATURES[0] else _percent(ahead), f"{speed:,.0f}")
+        measured.append({"features": features, "by_person": by_person.tolist(), "times_real_time": speed})
+    Console().print(rows)
+    return {"find": measured, "people": [*people], "split": split}
+
+
+def _percent(values: npt.NDArray[np.float64]) -> str:
+    low, high = t_interval(100 * values, confidence=0.95)
+    return f"{100 * values.mean():.1f} ({low:.1f} to {high:.1f})"
+
+
+def read_words(words: Path, split: str) -> dict[str, list[Word]]:
+    """Read the words of each person of a split.
+
+    Raises:
+        InputError: the table lacks a column, or the split has fewer than two people.
+    """
+    with words.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t")
+        missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+        if missing:
+            problem = f"input={words} has no column {', '.join(missing)}"
+            raise InputError(f"{problem}; give a table with {', '.join(COLUMNS)}, divided by tabs")
+        people: dict[str, list[Word]] = defaultdict(list)
+        for row in rows:
+            if row["split"] == split:
+                word = Word(path=words.parent / row["path"], label=row["label"], person=row["group"])
+                people[word.person].append(word)
+    if len(people) < 2:
+        problem = f"split={split}: {words} has {len(people)} people of this split"
+        raise InputError(f"{problem}, and queries are searched in recordings of other people; choose another split")
+    return dict(sorted(people.items()))
+
+
+def join(words: Sequence[Word], sample_rate: int, *, seed: int) -> Joined:
+    """Join the words of a person in a random order."""
+    order = np.random.default_rng(seed).permutation(len(words))
+    sounds = [read(words[number].path, sample_rate).samples for number in order]
+    return Joined(
+        samples=np.concatenate(sounds),
+        ends=np.cumsum([len(sound) for sound in sounds]),
+        labels=tuple(words[number].label for number in order),
+    )
+
+
+def queries_of(words: Sequence[Word], sample_rate: int) -> dict[str, Waveform]:
+    """Read the first clip of each word of a person, without its silent ends."""
+    first = {word.label: word for word in reversed(words)}
+    return {label: trim_ends(read(word.path, sample_rate), TRIM_DB) for label, word in sorted(first.items())}
+
+
+def precisions(
+    reader: FrameReader, joined: Mapping[str, Joined], queries: Mapping[str, Mapping[str, Waveform]]
+) -> list[float]:
+    """Compute the mean average precision of each person's queries in the recordings of all others."""
+    recordings = {person: [*reader.frames([each.samples])] for person, each in joined.items()}
+    found = []
+    for person, own in queries.items():
+        others = {name: each for name, each in joined.items() if name != person}
+        frames = [np.concatenate([*reader.frames([sound.samples])]) for sound in own.values()]
+        matches = {name: find_matches(frames, recordings[name], most=MOST)[0] for name in others}
+        of_queries = []
+        for number, label in enumerate(own):
+            hits = [(others[name], of[number]) for name, of in matches.items()]
+            of_queries.append(average_precision(label, hits, reader.step))
+        found.append(float(np.mean(of_queries)))
+    return found
+
+
+def average_precision(label: str, found: Sequence[tuple[Joined, Sequence[Match]]], step: int) -> float:
+    """Compute the average precision of a query from its hits in each recording; ``step`` is the samples of a frame."""
+    wanted = sum(recording.labels.count(label) for recording, _ in found)
+    ranked = sorted(
+        (match.cost, number, match.start, match.stop) for number, (_, of) in enumerate(found) for match in of
+    )
+    right, total, taken = 0, 0.0, set[tuple[int, int]]()
+    for rank, (_, number, start, stop) in enumerate(ranked, 1):
+        recording = found[number][0]
+        place = int(np.searchsorted(recording.ends, (start + stop) * step // 2, side="right"))
+        if place < len(recording.labels) and recording.labels[place] == label and (number, place) not in taken:
+            taken.add((number, place))
+            right += 1
+            total += right / rank
+    return total / wanted if wanted else 0.0

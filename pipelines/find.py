@@ -1,0 +1,106 @@
+"""``wordless find``: the places in recordings that sound like a query."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pipelines.commandline.command import command
+from pipelines.commandline.inputs import MODEL, InputOptions, require_writable_folders
+from pipelines.commandline.outputs import require_kind
+from pipelines.jobs.outputs import prepare_output, rejected_list
+from pipelines.store.run_folder import part_of
+from pipelines.store.work_folder import require_new
+from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
+from wordless.audio.recordings.recording_paths import recordings_at
+from wordless.base.configuration import build
+from wordless.base.errors import InputError
+from wordless.base.options import REQUIRED, option
+from wordless.base.ranges import require
+
+TABLES = (".tsv", ".json", ".parquet")
+Features = Literal["log_mel", "mfcc", "bottleneck", "soft_codes", "states"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindConfig(InputOptions):
+    """Options of ``wordless find``: the places in recordings that sound like a query, without any label.
+
+    Annotations name parts of the queries; the recordings of the input are searched as a whole.
+    example: wordless find model=runs/x query=word.wav input=recordings output=hits.tsv
+    """
+
+    model: Path = option(REQUIRED, MODEL)
+    query: Path = option(
+        REQUIRED, "a recording of the sound to find, or a folder of several; annotated parts are queries of their own"
+    )
+    input: Path = option(
+        REQUIRED,
+        "a recording, or a folder of recordings of any length; <output>.rejected.tsv lists what is set aside",
+    )
+    output: Path = option(
+        REQUIRED,
+        "a .tsv, .json or .parquet file with a row for each place; a page with players is written beside it, such as "
+        "hits.html",
+    )
+    features: Features = option(
+        "log_mel",
+        "what is compared: patches of log-mel, MFCC, the tokenizer's bottlenecks, how near the "
+        "sound is to each code, or states of the language model. All but soft codes have mean 0 and variance 1 over a "
+        "recording, which is in memory",
+    )
+    layer: int | None = option(
+        None, "features=states: layer of the language model, from 1; null: the one in the middle", least=1
+    )
+    hits: int = option(20, "most places of each query in the table, over all recordings", least=1)
+    trim_db: float | None = option(
+        30.0,
+        "removes ends of a query that are so much softer than its loudest 20 ms; null: queries as they are",
+        least=MIN_TRIM_DB,
+        most=MAX_TRIM_DB,
+        unit="dB",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        possible = "a file ending in .tsv, .json or .parquet"
+        require_kind(self.output, TABLES, possible=possible)
+        require(self.output.suffix.lower() in TABLES, "output", self.output, f"name {possible}")
+        if self.layer is not None and self.features != "states":
+            raise InputError(f"layer={self.layer} has no effect with features={self.features}; choose features=states")
+
+    @property
+    def page(self) -> Path:
+        """The page with players."""
+        return self.output.with_suffix(".html")
+
+    @property
+    def work(self) -> Path:
+        """The folder of finished recordings; a killed command continues with it."""
+        return self.output.with_name(f"{self.output.name}.partial")
+
+    @property
+    def rejected(self) -> Path:
+        """The list of files that were set aside."""
+        return rejected_list(self.output)
+
+
+def find(config: dict[str, object]) -> None:
+    """Find the places of all queries in all recordings; files that cannot be read are set aside."""
+    settings = build(FindConfig, config, name="")
+    tokenizer = part_of(settings.model, "tokenizer")
+    model = part_of(settings.model, "lm") if settings.features == "states" else None
+    queries = recordings_at(settings.query, settings.annotated, option="query")
+    recordings = recordings_at(settings.input)
+    require_writable_folders([recordings], settings.output)
+    prepare_output(settings.output)
+    if not settings.work.exists():  # a command that was killed may have written the page, and not yet the table
+        require_new(settings.page)
+    from pipelines.jobs.find import find_in_recordings  # seconds of imports, which a mistake need not wait for
+
+    find_in_recordings(settings, queries, recordings, tokenizer, model)
+
+
+main = command("find", find)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,374 @@
+"""The work of ``wordless find``, once its options are checked.
+
+What is found in each recording is written atomically, so that a killed command resumes after the last one.
+"""
+
+import heapq
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lm.model import LanguageModel
+from pipelines.find import Features, FindConfig
+from pipelines.jobs.recordings import Notices, ReadSound, each_recording
+from pipelines.methods.signals import mfcc_frames
+from pipelines.pages.hits import Hit, write_hits_page
+from pipelines.store.store import write_json
+from pipelines.store.work_folder import remove_work_folder, work_folder
+from tokenizer.codes import require_same_codebook
+from tokenizer.signals import log_mel_pieces, quantised_vectors, signals, soft_codes
+from tokenizer.tokenizer import Tokenizer
+from wordless.audio.decoding import RecordingError
+from wordless.audio.levels import trim_ends
+from wordless.audio.matching import find_matches, unit_frames
+from wordless.audio.recordings.inspection import frequent_reasons
+from wordless.audio.recordings.manifest import Rejected, writable, write_rejected
+from wordless.audio.recordings.recording_paths import Passage, Recordings
+from wordless.audio.waveform import FloatArray, Waveform
+from wordless.base.arrays import write_table
+from wordless.base.devices import choose_device
+from wordless.base.errors import InputError
+from wordless.base.files import file_hash
+from wordless.base.progress import Terminal
+from wordless.base.ranges import require
+from wordless.base.text import counted
+
+VERSION = 1  # of the scores; raise it when they change
+UNWRITABLE = "its name holds a tab, a line break or bytes that are not UTF-8; rename it"
+PATCHES_AT_ONCE = 500  # whose soft codes are in memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameReader:
+    """What any process needs to convert sound to the frames that are compared."""
+
+    tokenizer_folder: Path
+    lm_folder: Path | None  # for states
+    features: Features
+    layer: int | None  # of states; None: the one in the middle
+    device: str = "cpu"
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, loaded once in each process."""
+        return _tokenizer(self.tokenizer_folder, self.device)
+
+    @property
+    def language_model(self) -> LanguageModel:
+        """The language model, loaded once in each process."""
+        assert self.lm_folder is not None, "states alone need a language model"
+        return _language_model(self.lm_folder, self.device)
+
+    @property
+    def step(self) -> int:
+        """Samples of a frame, at the tokenizer's rate."""
+        return self.tokenizer.front_end.hop_length if self.features == "mfcc" else self._finest.format.samples_per_code
+
+    @property
+    def _finest(self) -> Tokenizer:
+        return self.tokenizer.finest
+
+    def frames(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        """Give the frames ``(time, dim)`` of a recording, scaled to length 1; ``blocks`` are its samples.
+
+        Soft codes are shares, whose square roots have as their cosine the Bhattacharyya coefficient, a mean over the
+        streams. All other features have mean 0 and variance 1 over the recording first, which removes some of the
+        speaker and the microphone; so they are in memory for the whole recording.
+        """
+        if self.features == "soft_codes":
+            yield from map(unit_frames, self._soft_codes(blocks))
+            return
+        match self.features:
+            case "log_mel":
+                pieces = self._log_mel(blocks)
+            case "mfcc":
+                pieces = self._mfcc(blocks)
+            case "bottleneck":
+                pieces = (bottlenecks.cpu().numpy() for bottlenecks in self._bottlenecks(blocks))
+            case "states":
+                pieces = self._states(blocks)
+        if found := [*pieces]:
+            whole = np.concatenate(found)
+            yield unit_frames((whole - whole.mean(0)) / (whole.std(0) + np.float32(1e-5)))
+
+    def _log_mel(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        """Give the log-mel of each patch, its frames side by side: ``(time, patch_frames * mels)``."""
+        tokenizer = self._finest
+        whole = _whole_patches(blocks, tokenizer.config.samples_per_code)
+        for spectrogram, _ in signals(tokenizer, log_mel_pieces(tokenizer, whole, 0)):
+            yield spectrogram.reshape(len(spectrogram) // tokenizer.patch_frames, -1).cpu().numpy()
+
+    def _bottlenecks(self, blocks: Iterable[FloatArray]) -> Iterator[Tensor]:
+        """Give the vectors that become codes, of the finest rate: ``(time, bands * bottleneck)``."""
+        tokenizer = self._finest
+        if tokenizer.speech_layer is None:
+            whole = _whole_patches(blocks, tokenizer.config.samples_per_code)
+            yield from (each for _, each in signals(tokenizer, log_mel_pieces(tokenizer, whole, 0)))
+        else:
+            samples = np.concatenate([np.zeros(0, np.float32), *blocks])
+            yield from torch.split(torch.from_numpy(quantised_vectors(tokenizer, samples)), PATCHES_AT_ONCE)
+
+    def _soft_codes(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        for bottlenecks in self._bottlenecks(blocks):
+            # (T, streams, codes) -> (T, streams * codes)
+            shares = soft_codes(self._finest, bottlenecks).shares(0, len(bottlenecks)).flatten(1)
+            yield shares.sqrt().cpu().numpy()
+
+    def _states(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        model = self.language_model
+        layer, streams = self.layer or (model.gpt.config.layers + 1) // 2, model.predicted.streams
+        codes = self.tokenizer.encode_blocks(blocks, self.tokenizer.front_end.sample_rate)
+        for states in model.stream_hidden_states(codes, [layer]):
+            # (1, T * streams, D) -> (T, D)
+            yield states[0].reshape(-1, streams, states.shape[2]).mean(1).cpu().numpy()
+
+    def _mfcc(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        """Give coefficients and deltas ``(time, 40)``."""
+        samples, audio = np.concatenate([np.zeros(0, np.float32), *blocks]), self.tokenizer.front_end
+        yield mfcc_frames(
+            samples, sample_rate=audio.sample_rate, window_length=audio.window_length, hop_length=audio.hop_length
+        )
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(folder: Path, device: str) -> Tokenizer:
+    return Tokenizer.from_pretrained(folder, device=device)
+
+
+@lru_cache(maxsize=1)
+def _language_model(folder: Path, device: str) -> LanguageModel:
+    return LanguageModel.from_pretrained(folder, device=device)
+
+
+def _whole_patches(blocks: Iterable[FloatArray], samples_per_code: int) -> Iterator[FloatArray]:
+    """Give the blocks, and silence until the last patch is whole."""
+    length = 0
+    for block in blocks:
+        length += len(block)
+        yield block
+    yield np.zeros(-length % samples_per_code, np.float32)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Query:
+    """A sound that is searched."""
+
+    name: str  # its path as the user can open it, with the span of a part
+    sound: Waveform  # without silent ends
+    frames: FloatArray  # (time, dim), of length 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searcher:
+    """What any process needs to search a recording."""
+
+    reader: FrameReader
+    root: Path  # of the recordings
+    queries: tuple[FloatArray, ...]  # frames of each query (time, dim)
+    most: int  # places of a query in a recording
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searched:
+    """What was found in a recording."""
+
+    places: tuple[tuple[tuple[float, float, float], ...], ...]  # of each query: start and end in seconds, and score
+    shorter: tuple[int, ...]  # numbers of the queries that are longer than the recording
+    notices: tuple[str, ...]
+
+
+def find_in_recordings(
+    settings: FindConfig, queries: Recordings, recordings: Recordings, tokenizer_folder: Path, lm_folder: Path | None
+) -> None:
+    """Search all recordings, and write the table and its page."""
+    terminal = Terminal()
+    reader = frame_reader(settings, tokenizer_folder, lm_folder)
+    read, rejected = read_queries(reader, queries, trim_db=settings.trim_db)
+    if not read:
+        problem = f"query={settings.query}: no query can be read ({frequent_reasons(rejected)})"
+        raise InputError(f"{problem}; choose another recording of the sound")
+    job: dict[str, object] = {
+        "version": VERSION,
+        "codebook": reader.tokenizer.format.codebook,
+        "lm": lm_folder and [file_hash(path) for path in sorted(lm_folder.rglob("*.safetensors"))],
+        "features": settings.features,
+        "layer": settings.layer,
+        "hits": settings.hits,
+        "trim_db": settings.trim_db,
+        "query": queries.state,
+        "recordings": recordings.state,
+    }
+    with work_folder(settings.work, job):
+        frames = tuple(query.frames for query in read)
+        searcher = Searcher(reader=reader, root=recordings.root, queries=frames, most=settings.hits)
+        _search_missing(settings, searcher, recordings, terminal)
+        hits, set_aside = _best_hits(settings, read, recordings)
+        rejected += set_aside
+        settings.rejected.unlink(missing_ok=True)
+        if rejected:
+            write_rejected(rejected, settings.rejected)
+        if not hits:
+            remove_work_folder(settings.work)
+            problem = f"input={settings.input}: no recording can be searched ({frequent_reasons(set_aside)})"
+            raise InputError(f"{problem}; see {settings.rejected}")
+        front_end = reader.tokenizer.front_end
+        write_hits_page(
+            settings.page,
+            {query.name: query.sound for query in read},
+            hits,
+            root=recordings.root,
+            sample_rate=front_end.sample_rate,
+            channel=front_end.channel,
+        )
+        write_table(settings.output, [asdict(hit) | {"path": str(recordings.root / hit.path)} for hit in hits])
+    remove_work_folder(settings.work)
+    if rejected:
+        terminal.say(f"{len(rejected)} set aside ({frequent_reasons(rejected)}): {settings.rejected}")
+    found = f"{counted(len(hits), 'place')} of {counted(len(read), 'query', 'queries')}"
+    terminal.say(f"{found}: {settings.output}, to listen: {settings.page}")
+
+
+def frame_reader(settings: FindConfig, tokenizer_folder: Path, lm_folder: Path | None) -> FrameReader:
+    """Return what converts sound to frames; refuse a language model that does not fit, and a layer that it lacks."""
+    reader = FrameReader(
+        tokenizer_folder=tokenizer_folder,
+        lm_folder=lm_folder,
+        features=settings.features,
+        layer=settings.layer,
+        device=str(choose_device(settings.device)),
+    )
+    if lm_folder is not None:
+        model = reader.language_model
+        require_same_codebook(model.format, reader.tokenizer.format, owner=model.name)
+        layers = model.gpt.config.layers
+        works = settings.layer is None or settings.layer <= layers
+        require(works, "layer", settings.layer, f"the language model has {layers}: choose 1 to {layers}")
+    return reader
+
+
+def read_queries(
+    reader: FrameReader, queries: Recordings, *, trim_db: float | None
+) -> tuple[list[Query], list[Rejected]]:
+    """Read all queries without their silent ends; those that cannot be read or have no whole code are set aside."""
+    found, rejected = list[Query](), [replace(each, path=str(queries.root / each.path)) for each in queries.rejected]
+    rate, step = reader.tokenizer.front_end.sample_rate, reader.tokenizer.config.samples_per_code
+    for passage in queries.passages:
+        name = str(queries.root / passage.name)
+        if not writable(name):
+            rejected.append(Rejected(path=name, reason=f"query: {UNWRITABLE}"))
+            continue
+        try:
+            sound = Waveform(
+                samples=np.concatenate(
+                    [np.zeros(0, np.float32), *_sound(reader).blocks(queries.root / passage.path, part=passage.part)]
+                ),
+                sample_rate=rate,
+            )
+        except RecordingError as error:
+            rejected.append(Rejected(path=name, reason=f"query: {error.reason}"))
+            continue
+        if not np.any(sound.samples):
+            rejected.append(Rejected(path=name, reason="query: silent"))
+            continue
+        sound = sound if trim_db is None else trim_ends(sound, trim_db)
+        if len(sound.samples) < step:
+            lasts = f"{sound.seconds:.3f} s{'' if trim_db is None else ' without its silent ends'}"
+            reason = f"query too short: {lasts}, and a code lasts {step / rate:.3f} s"
+            rejected.append(Rejected(path=name, reason=reason))
+            continue
+        frames = np.concatenate([*reader.frames([sound.samples])])
+        found.append(Query(name=name, sound=sound, frames=frames))
+    return found, rejected
+
+
+def _sound(reader: FrameReader) -> ReadSound:
+    audio = reader.tokenizer.front_end
+    return ReadSound(channel=audio.channel, sample_rate=audio.sample_rate, highest=audio.highest)
+
+
+def search_recording(searcher: Searcher, passage: Passage) -> Searched | Rejected:
+    """Search one recording, or say why it is set aside."""
+    path, reader = passage.path, searcher.reader
+    if not writable(path):
+        return Rejected(path=path, reason=UNWRITABLE)
+    sound, queries = _sound(reader), searcher.queries
+    try:
+        matches, length = find_matches(
+            queries, reader.frames(sound.blocks(searcher.root / path, part=passage.part)), most=searcher.most
+        )
+    except RecordingError as error:
+        return Rejected(path=passage.name, reason=error.reason)
+    except InputError as error:
+        return Rejected(path=passage.name, reason=str(error))
+    seconds = reader.step / sound.sample_rate
+    shorter = tuple(number for number, query in enumerate(queries) if len(query) > length)
+    if not length:
+        return Rejected(path=passage.name, reason="empty")
+    if len(shorter) == len(queries):
+        shortest = min(map(len, queries)) * seconds
+        reason = f"shorter than the query: {length * seconds:.2f} s, and the shortest query has {shortest:.2f} s"
+        return Rejected(path=passage.name, reason=reason)
+    places = tuple(
+        tuple((round(each.start * seconds, 3), round(each.stop * seconds, 3), round(1 - each.cost, 5)) for each in of)
+        for of in matches
+    )
+    return Searched(places=places, shorter=shorter, notices=sound.notices)
+
+
+def _result(settings: FindConfig, number: int) -> Path:
+    """Return the file of what was found in a recording, by its number among all."""
+    return settings.work / f"{number:06d}.json"
+
+
+def _search_missing(settings: FindConfig, searcher: Searcher, recordings: Recordings, terminal: Terminal) -> None:
+    """Search the recordings that an earlier call has not searched, and write what is found in each."""
+    missing = {
+        number: passage for number, passage in enumerate(recordings.passages) if not _result(settings, number).exists()
+    }
+    made = each_recording(
+        partial(search_recording, searcher),
+        recordings,
+        [*missing.values()],
+        terminal,
+        title="searching",
+        workers=settings.workers,
+        gpu=searcher.reader.device.startswith("cuda"),
+    )
+    notices = Notices()
+    for number, (passage, found) in zip(missing, made, strict=True):
+        write_json(_result(settings, number), asdict(found))
+        if isinstance(found, Searched):
+            notices.add(str(recordings.root / passage.name), found.notices)
+    notices.tell(terminal)
+
+
+def _best_hits(
+    settings: FindConfig, queries: Sequence[Query], recordings: Recordings
+) -> tuple[list[Hit], list[Rejected]]:
+    """Gather the best places of each query over all recordings, and the recordings that were set aside."""
+    best: list[list[tuple[float, str, float, float]]] = [[] for _ in queries]
+    rejected: list[Rejected] = []
+    for number, passage in enumerate(recordings.passages):
+        found = json.loads(_result(settings, number).read_text(encoding="utf-8"))
+        path = str(recordings.root / passage.name)
+        if "reason" in found:
+            rejected.append(Rejected(path=path, reason=found["reason"]))
+            continue
+        for of, places in zip(best, found["places"], strict=True):
+            rows = ((-score, passage.path, start, end) for start, end, score in places)
+            of[:] = heapq.nsmallest(settings.hits, [*of, *rows])
+        if found["shorter"]:
+            reason = f"shorter than {len(found['shorter'])} of {counted(len(queries), 'query', 'queries')}"
+            rejected.append(Rejected(path=path, reason=reason))
+    hits = [
+        Hit(query=query.name, path=path, start=start, end=end, score=-negative)
+        for query, of in zip(queries, best, strict=True)
+        for negative, path, start, end in of
+    ]
+    return hits, rejected
