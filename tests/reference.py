@@ -28,6 +28,18 @@ from vocoder.wavenet.network import WaveNet
 from wordless.audio import pitch
 from wordless.audio.options import SpectrogramConfig
 
+# Words
+
+
+def edits(heard: Sequence[str], spoken: Sequence[str]) -> int:
+    """Fewest insertions, deletions and substitutions that turn one sequence into the other."""
+    if not heard or not spoken:
+        return len(heard) + len(spoken)
+    if heard[0] == spoken[0]:
+        return edits(heard[1:], spoken[1:])
+    return 1 + min(edits(heard[1:], spoken), edits(heard, spoken[1:]), edits(heard[1:], spoken[1:]))
+
+
 # Language model: drawing codes
 
 

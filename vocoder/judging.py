@@ -340,7 +340,15 @@ def by_itself(sound: Waveform, guard: RunawayGuard | None) -> Figures:
     }
 
 
-def beside(original: Original, sound: Waveform, codes: Codes, audio: SpectrogramConfig, *, with_pesq: bool) -> Figures:
+def beside(
+    original: Original,
+    sound: Waveform,
+    codes: Codes,
+    audio: SpectrogramConfig,
+    *,
+    with_stoi: bool = True,
+    with_pesq: bool,
+) -> Figures:
     """Compare a decoded sound with its original.
 
     Args:
@@ -348,13 +356,14 @@ def beside(original: Original, sound: Waveform, codes: Codes, audio: Spectrogram
         sound: decoded from the recording's codes.
         codes: what the tokenizer makes of the decoded sound.
         audio: front end of the tokenizer.
+        with_stoi: whether STOI is measured, too.
         with_pesq: whether PESQ is measured, too.
     """
     long_enough = len(original.waveform.samples) >= audio.hop_length
     return {
         "log_mel_distance": log_mel_distance(original.waveform, sound, audio) if long_enough else None,
         "mel_cepstral_distortion": mel_cepstral_distortion(original.waveform, sound, audio) if long_enough else None,
-        "stoi": stoi(original.waveform, sound),
+        **({"stoi": stoi(original.waveform, sound)} if with_stoi else {}),
         **({"pesq": pesq(original.waveform, sound)} if with_pesq else {}),
         **_pitch_errors(original.pitch, sound),
         "code_agreement": code_agreement(original.codes, codes),

@@ -12,6 +12,7 @@ from pipelines.chain.representations import compare_methods, probe_some
 from pipelines.chain.run_output import conclude, open_tracking, require_own_parts, write_run_folder
 from pipelines.chain.sounds import (
     add_sample_sounds,
+    known_speech,
     make_continuations,
     make_sounds,
     make_vocoder,
@@ -239,7 +240,7 @@ def _make_part(entries: RunEntries, parallel: int, session: Session, pair: Pair)
     match pair.training:
         case "vocoder":
             playback, entries = make_vocoder(session, pair.manifest, settings, entries)
-            return measure_sounds(playback, entries)
+            return measure_sounds(playback, settings, entries)
         case "language model":
             entries = _train_language(session, pair, entries, tested=False)
             return probe_some(session, pair, entries, reading_models=True)
@@ -317,6 +318,8 @@ def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
             f"there are {train} train clips and none for test, on which the stage {comparing[0]} compares models: "
             "raise corpus.split.test_fraction, or name some in corpus.split.test"
         )
+    if "vocoder" in settings.stages and settings.listening.asks("words"):
+        known_speech(manifest, settings).require_words()
     if "rates" in settings.stages:
         require_long_enough(manifest, shortest=settings.coarsest_code_seconds)
     for method in settings.probed_methods:

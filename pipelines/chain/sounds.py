@@ -17,6 +17,7 @@ from pipelines.rates.continuations import continuations, window_labels
 from pipelines.results.language_figures import Speed
 from pipelines.results.results import FoldSeed
 from pipelines.results.sound_figures import fair_classifier, unreliable_classifier
+from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.run import RunSettings
 from pipelines.stages.baselines import supervised
 from pipelines.stages.codes import codes
@@ -36,6 +37,7 @@ from pipelines.stages.recognition import (
     label_task,
     recognise_labels,
 )
+from pipelines.stages.speech_judging import Spoken, judge_speech
 from pipelines.stages.stored_arrays import spectrograms, waveforms, waveforms_for_test
 from pipelines.stages.tokenizer import codebook
 from pipelines.stages.vocoder import CodedIn, vocoder
@@ -43,6 +45,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from vocoder.filters import in_force
 from vocoder.sampling import Sampling
+from vocoder.speech_judges import SPEECH_JUDGES
 from wordless.audio.recordings.manifest import Manifest
 from wordless.base.saved_models import CONFIG
 
@@ -53,7 +56,7 @@ SAMPLES, MOST_SAMPLES = 500, 50_000  # of the shortest and the longest measureme
 def make_sounds(session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries) -> RunEntries:
     """Make the vocoder, sounds to listen to, and the figures of a larger number of clips."""
     playback, entries = make_vocoder(session, manifest, settings, entries)
-    entries = measure_sounds(playback, entries)
+    entries = measure_sounds(playback, settings, entries)
     if entries.rates is None:
         sounds = listening(playback, entries.lm, coded=entries.finest.codes)
     else:
@@ -94,13 +97,23 @@ def comb_notice(wavenet: Entry, settings: RunSettings) -> str:
     return f"WaveNet's sound has no pitch comb, because {why}"
 
 
-def measure_sounds(playback: Playback, entries: RunEntries) -> RunEntries:
+def measure_sounds(playback: Playback, settings: RunSettings, entries: RunEntries) -> RunEntries:
     """Decode the clips that are judged, if any, and measure their sounds."""
-    if not playback.config.judged_clips:
+    config, session = playback.config, playback.session
+    if not config.judged_clips:
         return entries
     decoded = decode_clips(playback)
-    judged = measure_clips(playback.session, playback.tokenizer, playback.vocoder, decoded)
-    return replace(entries, decoded=decoded, judged=judged)
+    judged = measure_clips(session, playback.tokenizer, playback.vocoder, decoded, config)
+    spoken = known_speech(playback.manifest, settings)
+    heard = {name: judge_speech(session, decoded, name, spoken) for name in SPEECH_JUDGES if config.asks(name)}
+    return replace(entries, decoded=decoded, judged=judged, judged_speech=heard)
+
+
+def known_speech(manifest: Manifest, settings: RunSettings) -> Spoken:
+    """Return what judges of speech know of the recordings: words, and the groups as people."""
+    embedded = settings.embedded if settings.corpus.root == EMBEDDED else None
+    free, separator = settings.listening.grammar == "free", settings.probe.label_separator
+    return Spoken.of(manifest, embedded, free=free, separator=separator)
 
 
 def make_continuations(session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries) -> RunEntries:
@@ -128,7 +141,9 @@ def _coded(session: Session, manifest: Manifest, settings: RunSettings, entries:
 def _recognise(playback: Playback, settings: RunSettings, entries: RunEntries) -> RunEntries:
     """If clips are judged and have labels, recognise the labels of decoded clips by a classifier."""
     session, manifest, decoded, sounds = playback.session, playback.manifest, entries.decoded, entries.listening
-    if decoded is None or sounds is None or (task := label_task(session, manifest, settings.probe)) is None:
+    if decoded is None or sounds is None or not settings.listening.asks("recognised"):
+        return entries
+    if (task := label_task(session, manifest, settings.probe)) is None:
         return entries
     judge, learned = _judge(session, manifest, settings, entries, task)
     labels = recognise_labels(session, judge, decoded, sounds, task.classes)

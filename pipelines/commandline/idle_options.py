@@ -97,6 +97,16 @@ def _idle_in_run(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         for name in OF_PROBES if judges else (*OF_PROBES, *OF_JUDGES):
             yield f"compare.{name}", "stages does not have probe"
     match config:
+        case {"listening": {"judged_clips": 0}}:
+            for name in ("judges", "grammar"):
+                yield f"listening.{name}", "listening.judged_clips=0 judges no sounds"
+        case {"listening": {"judges": judges}}:
+            named = _names(judges)
+            if "words" not in named:
+                yield "listening.grammar", "listening.judges does not have words"
+            if judges is not None and "recognised" not in named and "rates" not in stages:
+                yield "listening.judge", "listening.judges does not have recognised"
+    match config:
         case {"tokenizer": {"start": str(start)}}:
             for name in OF_TRAINED_TOKENS:
                 yield f"tokenizer.{name}", f"the tokenizer of tokenizer.start={start} is used as it is"

@@ -10,6 +10,7 @@ from pipelines.stages.language_model import CodedCorpus, unlabelled_prefix
 from pipelines.stages.vocoder import CodedIn
 from pipelines.store.session import rate_prefix
 from pipelines.store.store import Entry
+from vocoder.speech_judges import JudgeOfSpeech
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ class RunEntries:
     vocoder: Entry | None = None
     decoded: Entry | None = None
     judged: Entry | None = None
+    judged_speech: Mapping[JudgeOfSpeech, Entry] = field(default_factory=dict)  # by judge
     listening: Entry | None = None
     judge: Mapping[str, Entry] = field(default_factory=dict)  # what the classifier of sounds is made of, by name
     recognised: Entry | None = None
@@ -91,7 +93,7 @@ class RunEntries:
         add("", self.probe, self.continuations, self.continuation_labels, self.waveforms)
         for size, coded in self.sized.items():
             found |= {f"{entry.stage}_{size}": entry for entry in (coded.tokenizer, coded.codes)}
-        add("", self.vocoder, self.decoded, self.judged, self.listening)
+        add("", self.vocoder, self.decoded, self.judged, *self.judged_speech.values(), self.listening)
         for name, entry in self.judge.items():  # the comparison may have others of these names
             found.setdefault(name if found.get(name, entry).key == entry.key else f"judging_{name}", entry)
         add("", self.recognised, self.test_waveforms, *self.sample_models.values())

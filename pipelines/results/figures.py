@@ -130,6 +130,7 @@ class Measure:
     title: str = ""  # in tables and sentences; "": the name with spaces
     counted: bool = False  # some clips lack it, so the clips that have it are counted
     paired: bool = False  # kinds of sound are compared by it on the same clips
+    with_recordings: bool = False  # and they are compared with the recordings
 
 
 # Of the codebook, on validation clips; the name "stability" stands for several changes of the sound.
@@ -154,6 +155,25 @@ SOUND = (
     Measure(name="pitch_error", unit="cents", title="error of the pitch", counted=True, paired=True),
     Measure(name="pitch_error_clips", unit="clips", title="clips with a pitch in both"),
     Measure(name="voicing_error", title="frames of wrong voicing", paired=True),
+    Measure(name="dnsmos", unit="MOS", title="DNSMOS P.808", counted=True, paired=True, with_recordings=True),
+    Measure(name="dnsmos_overall", unit="MOS", title="DNSMOS P.835, overall", paired=True, with_recordings=True),
+    Measure(name="dnsmos_voice", unit="MOS", title="DNSMOS P.835, voice", paired=True, with_recordings=True),
+    Measure(name="dnsmos_background", unit="MOS", title="DNSMOS P.835, background", paired=True, with_recordings=True),
+    Measure(name="dnsmos_clips", unit="clips", title="clips with sound, for DNSMOS"),
+    Measure(name="distillmos", unit="MOS", title="DistillMOS", counted=True, paired=True, with_recordings=True),
+    Measure(name="distillmos_clips", unit="clips", title="clips with sound, for DistillMOS"),
+    Measure(name="word_error_rate", counted=True, paired=True, with_recordings=True),
+    Measure(name="word_error_rate_clips", unit="clips", title="clips with known words"),
+    Measure(
+        name="speaker_similarity",
+        unit="cosine",
+        title="similarity to its group's voice",
+        counted=True,
+        paired=True,
+        with_recordings=True,
+    ),
+    Measure(name="speaker_similarity_clips", unit="clips", title="clips whose group has other clips"),
+    Measure(name="speaker_recognised", title="nearest to its group's voice", paired=True, with_recordings=True),
     Measure(name="periodicity", title="periodicity, how much of a voice there is", paired=True),
     Measure(name="code_agreement", title="codes that agree"),
     Measure(name="rms", unit="dB re full scale", title="RMS"),

@@ -22,8 +22,10 @@ from pipelines.stages.listening import LISTENING
 from pipelines.stages.options import JudgeName
 from pipelines.stages.playback import CLIPS, GUARD, JUDGED, JUDGES
 from pipelines.stages.recognition import RECOGNISED
+from pipelines.stages.speech_judging import unfit_of
 from pipelines.store.store import Entry
 from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET
+from vocoder.speech_judges import SPEECH_JUDGES
 from wordless.audio.recordings.manifest import Manifest
 
 Row = Mapping[str, Any]
@@ -48,19 +50,27 @@ def sound_figures(entries: RunEntries, manifest: Manifest, config: ProbeConfig, 
         for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
             yield Figure(name=name, of=WAVENET.key, value=count, **shared(decoded))
     of, name = (entries.judged, JUDGED) if entries.judged is not None else (listening, LISTENING)
-    rows = of.read_rows(name, "clips")
+    yield from _of_clips(of.read_rows(name, "clips"), config, shared(of))
+    for judged in entries.judged_speech.values():
+        yield from _of_clips(judged.read_rows(JUDGED, "clips"), config, shared(judged))
+    yield from _of_language(listening, config, shared(listening))
+
+
+def _of_clips(rows: Sequence[Row], config: ProbeConfig, shared: Row) -> Iterator[Figure]:
+    """Give the mean of each figure over the clips, and what kinds of sound differ in on the same clips."""
     for kind in dict.fromkeys(kind for row in rows for kind in row["sounds"]):
         figures = [row["sounds"][kind] for row in rows if kind in row["sounds"]]
         for name in dict.fromkeys(name for row in figures for name in row):
-            yield from _mean_of_clips(name, kind, [row[name] for row in figures], config, shared(of))
+            yield from _mean_of_clips(name, kind, [row.get(name) for row in figures], config, shared)
     sounds: list[Mapping[str, Row]] = [row["sounds"] for row in rows]
     for name in (measure.name for measure in SOUND if measure.paired):
         for rival in (kind.key for kind in UNLEARNED):
-            yield from _difference_on_same_clips(name, WAVENET.key, rival, sounds, config, shared(of))
+            yield from _difference_on_same_clips(name, WAVENET.key, rival, sounds, config, shared)
     for kind in BY_KEY:
-        yield from _difference_on_same_clips("rms", kind, ORIGINAL, sounds, config, shared(of))
-        yield from _ratio("periodicity", kind, ORIGINAL, sounds, config, shared(of))
-    yield from _of_language(listening, config, shared(listening))
+        yield from _difference_on_same_clips("rms", kind, ORIGINAL, sounds, config, shared)
+        yield from _ratio("periodicity", kind, ORIGINAL, sounds, config, shared)
+        for name in (measure.name for measure in SOUND if measure.with_recordings):
+            yield from _difference_on_same_clips(name, kind, ORIGINAL, sounds, config, shared)
 
 
 def listening_record(entries: RunEntries, listening: Entry, manifest: Manifest) -> dict[str, object]:
@@ -77,6 +87,11 @@ def listening_record(entries: RunEntries, listening: Entry, manifest: Manifest) 
         record["judge_name"] = judge_of(recognised)
         record["judge"] = JUDGES[judge_of(recognised)]
         record["warning"] = unreliable_classifier(recognised, entries.decoded, manifest)
+    if entries.judged_speech:
+        record["judges_of_speech"] = [
+            {"name": name, "about": SPEECH_JUDGES[name].explanation, "unfit": unfit_of(entry)}
+            for name, entry in entries.judged_speech.items()
+        ]
     if entries.judged is not None:
         record["judged_clips"] = len(entries.judged.read_rows(JUDGED, "clips"))
     if entries.decoded is not None:

@@ -264,8 +264,10 @@ class RunSettings(Options):
 
     @property
     def judges(self) -> bool:
-        """Whether decoded clips, or continuations at several rates, are judged."""
-        return "rates" in self.stages or ("vocoder" in self.stages and self.listening.judged_clips > 0)
+        """Whether a classifier names the labels of decoded clips, or of continuations at several rates."""
+        listening = self.listening
+        decoded = "vocoder" in self.stages and listening.judged_clips > 0 and listening.asks("recognised")
+        return "rates" in self.stages or decoded
 
     @property
     def trains_supervised(self) -> bool:

@@ -39,7 +39,7 @@ def listening(
     """
     session, config = playback.session, playback.config
     clips = playback.choose_long(config.clips)
-    options = other_options(config, "judged_clips", "judge", "engine")
+    options = other_options(config, "judged_clips", "judges", "grammar", "judge", "engine")
     judging = {} if model is None or coded is None else {"codes": coded}
     recipe = playback.recipe("listening", 11, clips, options, lm=model, rates=rates, **judging)
 

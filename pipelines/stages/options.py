@@ -34,6 +34,7 @@ from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, Samp
 from tokenizer.options import MOST_RATES, AutoencoderConfig, HealthConfig, PatchConfig, PitchConfig, ViewsConfig
 from vocoder.options import CropsConfig, WaveNetConfig
 from vocoder.sampling import EngineChoice, SoundOptions
+from vocoder.speech_judges import JudgeOfSpeech, require_installed
 from wordless.audio.options import Convolutions, SpectrogramConfig, require_ranges
 from wordless.audio.pitch import HIGHEST, LOWEST
 from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, order_pairs
@@ -463,6 +464,8 @@ class VocoderSettings(Options):
 
 
 JudgeName = Literal["probe", "codes", "supervised"]
+SoundJudge = Literal["recognised", "stoi", "pesq", "pitch", JudgeOfSpeech]
+USUAL_JUDGES: tuple[SoundJudge, ...] = ("recognised", "stoi", "pesq", "pitch")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -471,6 +474,16 @@ class ListeningConfig(SoundOptions):
 
     clips: int = option(6, "number of test clips in the report; null: 4 with the built-in sentences, else 6", least=1)
     judged_clips: int = option(40, "test clips that are judged; 0: those in the report, without labels", least=0)
+    judges: tuple[SoundJudge, ...] | None = option(
+        None,
+        "who judges decoded sound beside levels, distances and codes: recognised names labels, words compares words "
+        "with the built-in sentences or the labels, speaker compares voices; the last four need wordless[judges]; "
+        "null: [recognised,stoi,pitch], and pesq if it is installed",
+        distinct=True,
+    )
+    grammar: Literal["labels", "free"] = option(
+        "labels", "what the judge words can hear: the words of all labels, or all words of its dictionary"
+    )
     judge: JudgeName = option(
         "probe",
         "who names the labels of decoded sound: the best linear probe of log-mel, of the codes of the sound, or a "
@@ -489,6 +502,14 @@ class ListeningConfig(SoundOptions):
     top_k: int = option(50, "the GPT draws from this number of most probable codes; 0: all codes", least=0)
     vocoder_temperature: float = option(1.0, "temperature of WaveNet; 0: always the most probable sample", least=0)
     seed: int = option(0, "seed of the drawn sounds", least=0, most=MAX_SEED)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_installed(self.judges or (), option="judges")
+
+    def asks(self, judge: SoundJudge) -> bool:
+        """Return whether the judge is named, or is one of the usual judges where none is named."""
+        return judge in (USUAL_JUDGES if self.judges is None else self.judges)
 
 
 @dataclass(frozen=True, kw_only=True)

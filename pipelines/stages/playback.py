@@ -188,26 +188,28 @@ def sound_of(folder: Path, number: int, kind: str) -> Waveform:
     return read(path, soundfile.info(path).samplerate)
 
 
-def measure_clips(session: Session, tokenizer: Entry, vocoder: Entry, decoded: Entry) -> Entry:
+def measure_clips(session: Session, tokenizer: Entry, vocoder: Entry, decoded: Entry, config: ListeningConfig) -> Entry:
     """Measure every decoded sound: its distance from its original, and its own faults.
 
-    The vocoder has the loudness of its training clips.
+    The vocoder has the loudness of its training clips. ``config`` says which judges are asked.
     """
     encoder = Encoder(folder=tokenizer.folder, root=decoded.folder)
     voices = encoder.format.sample_rate >= LEAST_RATE
-    with_pesq, with_pitch = has_pesq(), has_pitch() and voices
-    inputs = {"tokenizer": tokenizer, "decoded": decoded}
-    recipe = Recipe("judged", 3, config={"pesq": with_pesq, "pitch": with_pitch}, inputs=inputs)
+    with_stoi, with_pesq = config.asks("stoi"), config.asks("pesq") and has_pesq()
+    with_pitch = config.asks("pitch") and voices and has_pitch()
+    measured = {"pesq": with_pesq, "pitch": with_pitch, **({} if with_stoi else {"stoi": False})}
+    recipe = Recipe("judged", 3, config=measured, inputs={"tokenizer": tokenizer, "decoded": decoded})
 
     def make(folder: Path) -> None:
-        if not with_pesq:
+        if config.asks("pesq") and not with_pesq:
             session.terminal.say(f"judged    without PESQ: {HOW_TO_GET_PESQ}")
-        if not voices:
+        if config.asks("pitch") and not voices:
             session.terminal.say(f"judged    without pitch, which is that of voices: from {LEAST_RATE} Hz on")
-        elif not with_pitch:
+        elif config.asks("pitch") and not with_pitch:
             session.terminal.say(f"judged    without pitch: {HOW_TO_GET_PITCH}")
         paths = decoded_paths(decoded)
-        measure = partial(_measure, encoder, Vocoder.from_pretrained(vocoder.folder).guard, with_pesq, with_pitch)
+        guard = Vocoder.from_pretrained(vocoder.folder).guard
+        measure = partial(_measure, encoder, guard, with_stoi=with_stoi, with_pesq=with_pesq, with_pitch=with_pitch)
         rows = session.each("judging", measure, range(len(paths)))
         clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=True)]
         write_json(folder / JUDGED, {"clips": clips})
@@ -216,7 +218,7 @@ def measure_clips(session: Session, tokenizer: Entry, vocoder: Entry, decoded: E
 
 
 def _measure(
-    encoder: Encoder, guard: RunawayGuard | None, with_pesq: bool, with_pitch: bool, number: int
+    encoder: Encoder, guard: RunawayGuard | None, number: int, *, with_stoi: bool, with_pesq: bool, with_pitch: bool
 ) -> dict[str, Figures]:
     sounds = {kind: sound_of(encoder.root, number, kind) for kind in JUDGED_KINDS}
     codes = {kind: encoder.tokenizer.encode(sound) for kind, sound in sounds.items()}
@@ -228,5 +230,6 @@ def _measure(
     }
     audio = encoder.tokenizer.config.audio
     for kind in BY_KEY:
-        figures[kind] |= beside(original, sounds[kind], codes[kind], audio, with_pesq=with_pesq)
+        compared = beside(original, sounds[kind], codes[kind], audio, with_stoi=with_stoi, with_pesq=with_pesq)
+        figures[kind] |= compared
     return figures

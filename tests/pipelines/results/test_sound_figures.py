@@ -163,6 +163,36 @@ def test_level_and_voice_are_compared_with_the_recordings(entries: RunEntries) -
     assert found["rms_difference_clips", "wavenet - original"].unit == "clips"
 
 
+def test_judges_of_speech_compare_decoded_sound_with_the_recordings(entries: RunEntries, tmp_path: Path) -> None:
+    rows = [
+        {
+            "path": f"{number}.wav",
+            "sounds": {
+                "original": {"word_error_rate": 0.1 * number},
+                "griffin_lim": {"word_error_rate": 0.5},
+                "wavenet": {"word_error_rate": 0.4 + 0.1 * number} if number else {},
+            },
+        }
+        for number in range(4)
+    ]
+    words = entry(tmp_path, "judged_words", JUDGED, {"unfit": None, "clips": rows})
+    dnsmos = entry(tmp_path, "judged_dnsmos", JUDGED, {"unfit": "8,000 Hz", "clips": []})
+    judged = replace(entries, judged_speech={"dnsmos": dnsmos, "words": words})
+    found, before = figures(judged), figures(entries)
+    assert {key for key in found if key not in before} == {key for key in found if "word_error_rate" in key[0]}
+    assert found["word_error_rate", "original"].value == pytest.approx(0.15)
+    assert found["word_error_rate_clips", "wavenet"].value == 3
+    assert found["word_error_rate_difference", "wavenet - original"].value == pytest.approx(0.4)
+    assert found["word_error_rate_difference", "griffin_lim - original"].value == pytest.approx(0.35)
+    assert found["word_error_rate_difference", "wavenet - griffin_lim"].value == pytest.approx(0.1)
+    assert found["word_error_rate", "original"].artifact == "key of judged_words"
+    record: dict[str, Any] = listening_record(judged, entries.named["listening"], MANIFEST)
+    assert [(row["name"], row["unfit"]) for row in record["judges_of_speech"]] == [
+        ("dnsmos", "8,000 Hz"),
+        ("words", None),
+    ]
+
+
 def test_blocks_that_were_drawn_again_are_counted(entries: RunEntries) -> None:
     assert ("runaway_blocks", "wavenet") not in figures(entries)
     write_json(entries.named["decoded"].folder / GUARD, {"found": 3, "left": 1})

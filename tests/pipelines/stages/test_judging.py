@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.stages.playback import CLIPS, JUDGED, measure_clips, wav_name
 from pipelines.store.store import Entry, write_json
-from tests.pipelines.tiny import parts_of, session_of, sweep
+from tests.pipelines.tiny import LISTENING, parts_of, session_of, sweep
 from vocoder.judging import by_itself
 from vocoder.kinds import JUDGED_KINDS
 from vocoder.runaway import LoudnessRange, RunawayGuard
@@ -35,7 +35,7 @@ def figures_of_a_sweep(run_folder: Path, place: Path) -> dict[str, Any]:
     for kind in JUDGED_KINDS:
         Waveform(samples=sweep(0.5, 4000), sample_rate=4000).write(sounds.folder / wav_name(0, kind))
     session = session_of(place)
-    content: Any = measure_clips(session, *parts, sounds).read_json(JUDGED)
+    content: Any = measure_clips(session, *parts, sounds, LISTENING).read_json(JUDGED)
     return dict(content["clips"][0]["sounds"]["wavenet"])
 
 
