@@ -20,7 +20,7 @@ from wordless.base.memory import keep_freed_memory
 from wordless.base.progress import Progress
 from wordless.training.gangs import Gang, Together, agreed, gather
 from wordless.training.options import FitConfig, Sharding
-from wordless.training.precision import require_right_in_bfloat16, with_precision
+from wordless.training.precision import fast_products, require_right_in_bfloat16, with_precision
 from wordless.training.record import Point, TrainingRecord
 from wordless.training.resuming import Checkpoints
 from wordless.training.state import Training
@@ -55,14 +55,14 @@ def fit(
     ``*.damaged``, and training begins anew.
 
     Results are the same bytes on the same device and libraries, and nearly the same elsewhere. On GPUs, PyTorch is
-    asked for deterministic algorithms and warns where it has none.
+    asked for deterministic algorithms and warns where it has none, unless ``deterministic`` is False.
 
     Raises:
         InputError: the loss is no longer finite, or this CPU computes the model's convolutions in bfloat16 wrongly.
     """
     config = with_precision(config, gang)
     if gang.device.type == "cuda":
-        _be_deterministic()
+        _set_determinism(config.deterministic)
     if gang.device.type == "cpu" and config.precision == "bf16" and sharding == "none":
         require_right_in_bfloat16(model, option)
     trained = _sharded(model, config, gang) if sharding == "fsdp" else model.to(gang.device)
@@ -75,7 +75,7 @@ def fit(
     progress.resume_at(training.step)
     steps = Steps(training, trained if sharded else gang.wrap(trained), batches, loss, gang)
     # Gathered layers come and go: kept memory would take the place that divided weights save.
-    with nullcontext() if sharded else keep_freed_memory():
+    with nullcontext() if sharded else keep_freed_memory(), fast_products(gang.device):
         measure = partial(_measure, training, validation, loss, gang)
         _take_all(steps, training, checkpoints, measure, gang, progress, track)
     record, weights = _kept(training)
@@ -173,9 +173,10 @@ def _exceeds_time(training: Training, gang: Gang) -> bool:
     return minutes is not None and agreed(training.seconds > 60 * minutes, gang, training.step)
 
 
-def _be_deterministic() -> None:
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
+def _set_determinism(wanted: bool) -> None:
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(wanted, warn_only=True)
     # Nothing reads unfilled memory, and filling it took 5 % of the time of WaveNet's steps.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property of the module
-    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.deterministic = wanted

@@ -27,6 +27,10 @@ class FitConfig(Options):
         "of products; weights stay fp32. auto: bf16 on GPUs since Ampere and on CPUs with AVX512_BF16, else fp32. "
         "Small models are not slower in fp32 on CPUs",
     )
+    deterministic: bool = option(
+        True,
+        "false: GPUs may take faster algorithms, which round otherwise in each run; CPUs ignore it",
+    )
     ema_decay: float = option(
         0.0,
         "decay of the moving average of the weights, which is saved instead of the weights; 0: no average",

@@ -9,6 +9,8 @@ them and say nothing.
 """
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, TypeVar, cast
 
 import torch
@@ -74,6 +76,21 @@ def _computed(module: CONVOLUTIONS, sound: Tensor, *, enabled: bool) -> list[Ten
     weights = torch.randn(output.shape, generator=torch.Generator().manual_seed(1))
     learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return [output.detach(), measured, *torch.autograd.grad((output * weights).sum(), [sound, *learned])]
+
+
+@contextmanager
+def fast_products(device: torch.device) -> Iterator[None]:
+    """Let GPUs round the inputs of float32 products to TF32 within a block; CPUs compute as before.
+
+    Training needs no more than its 10 bits. Outside training products stay exact, so that a GPU finds the codes of a
+    CPU.
+    """
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def choose_precision(gang: Gang) -> Precision:

@@ -10,7 +10,7 @@ import torch
 from tests.wordless.training.test_fit import CONFIG, network, trained
 from wordless.training.gangs import Alone
 from wordless.training.options import FitConfig
-from wordless.training.precision import Precision, choose_precision, with_precision
+from wordless.training.precision import Precision, choose_precision, fast_products, with_precision
 
 AUTO = replace(CONFIG, precision="auto")
 MEANINGS = pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])
@@ -74,3 +74,10 @@ def test_one_processor_without_the_instructions_decides_for_all(monkeypatch: pyt
     monkeypatch.setattr("wordless.training.precision.multiplies_bf16", lambda device: True)
     assert choose_precision(alone()) == "bf16"
     assert choose_precision(alone(Mixed)) == "fp32"
+
+
+def test_products_are_fast_on_gpus_alone_and_only_in_training() -> None:
+    for device, wanted in (("cpu", False), ("cuda", True)):
+        with fast_products(torch.device(device)):
+            assert torch.backends.cuda.matmul.allow_tf32 == wanted
+        assert not torch.backends.cuda.matmul.allow_tf32
