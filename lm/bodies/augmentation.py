@@ -5,6 +5,9 @@ arXiv:2103.06695) and in SpecAugment (Park et al., arXiv:1904.08779). Gain and m
 well above the front end's floor. Flips and Gaussian blur are those of images in SimCLR (Chen et al., arXiv:2002.05709),
 which Verma and Smith (arXiv:2010.11459) apply to spectrograms: a flip in time reverses a sound, and a flip of the bands
 exchanges high and low. Spectrograms are ``(batch, time, mels)`` with zeros beyond each clip's length.
+
+Views are made on the device of the spectrograms. Lengths, and random numbers of a clip, stay on the host. Noise is
+drawn on the device, so a GPU's noise is not that of a CPU.
 """
 
 import math
@@ -12,10 +15,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.clips import MakeView
+from lm.bodies.clips import CPU, MakeView
 from lm.bodies.options import AugmentationConfig
 from wordless.audio.padding import inside
 from wordless.audio.spectrogram import warp
+from wordless.base.devices import copy_to
+from wordless.base.seeds import MAX_SEED
 
 REACH = 3.0  # standard deviations after which a Gaussian is cut
 SMALLEST = 1e-3  # standard deviation; a smaller one would divide by zero, and blurs nothing
@@ -28,7 +33,8 @@ def draw_share(size: int, share: float, generator: torch.Generator) -> Tensor:
 
 def flip_time(views: Tensor, lengths: Tensor, chosen: Tensor) -> Tensor:
     """Reverse the chosen clips in time, each within its own length."""
-    places = torch.arange(views.shape[1]).expand(len(views), -1)  # (batch, time)
+    lengths, chosen = copy_to(lengths, views.device), copy_to(chosen, views.device)
+    places = torch.arange(views.shape[1], device=views.device).expand(len(views), -1)  # (batch, time)
     reverse = chosen[:, None] & (places < lengths[:, None])
     sources = torch.where(reverse, lengths[:, None] - 1 - places, places)
     return views.gather(1, sources[:, :, None].expand_as(views))
@@ -36,7 +42,7 @@ def flip_time(views: Tensor, lengths: Tensor, chosen: Tensor) -> Tensor:
 
 def flip_bands(views: Tensor, chosen: Tensor) -> Tensor:
     """Reverse the bands of the chosen clips."""
-    return torch.where(chosen[:, None, None], views.flip(2), views)
+    return torch.where(copy_to(chosen, views.device)[:, None, None], views.flip(2), views)
 
 
 def blur(views: Tensor, lengths: Tensor, deviations: Tensor, *, largest: float) -> Tensor:
@@ -46,8 +52,9 @@ def blur(views: Tensor, lengths: Tensor, deviations: Tensor, *, largest: float) 
     the clip sum to 1, so silence beyond the end does not leak in.
     """
     radius = math.ceil(REACH * largest)
-    steps = torch.arange(-radius, radius + 1)
-    kernels = (-0.5 * (steps / deviations.clamp(min=SMALLEST)[:, None]) ** 2).exp()  # (batch, 2 * radius + 1)
+    steps = torch.arange(-radius, radius + 1, device=views.device)
+    widths = copy_to(deviations, views.device).clamp(min=SMALLEST)
+    kernels = (-0.5 * (steps / widths[:, None]) ** 2).exp()  # (batch, 2 * radius + 1)
     own = inside(views, lengths).to(views.dtype)[:, :, None].expand_as(views)
     return _smooth(views * own, kernels) / _smooth(own, kernels).clamp(min=1e-12) * own
 
@@ -79,6 +86,7 @@ def augment(
 
     All random choices come from ``generator``; ``std (mels,)`` is the divisor of the normalised log-mel.
     """
+    device, std = spectrograms.device, copy_to(std, spectrograms.device)
     views, lengths = _crop_and_warp(spectrograms, lengths, config, generator)
     if config.time_flip:
         views = flip_time(views, lengths, draw_share(len(views), config.time_flip, generator))
@@ -86,24 +94,36 @@ def augment(
         views = flip_bands(views, draw_share(len(views), config.mel_flip, generator))
     views = _mix(views, lengths, config, generator, std)
     size, time, mels = views.shape
-    views = views + draw_spread(size, generator)[:, None, None] * (config.gain_db * NATS_PER_DB / std)
+    gains = copy_to(draw_spread(size, generator), device)
+    views = views + gains[:, None, None] * (config.gain_db * NATS_PER_DB / std)
     if config.noise:
-        levels = config.noise * torch.rand(size, 1, 1, generator=generator)
-        views = views + levels * torch.randn(views.shape, generator=generator)
+        levels = copy_to(config.noise * torch.rand(size, 1, 1, generator=generator), device)
+        views = views + levels * _draw_noise(views, generator)
     if config.blur:
         views = blur(views, lengths, config.blur * torch.rand(size, generator=generator), largest=config.blur)
-    blotted = torch.zeros(size, time, mels, dtype=torch.bool)
+    all_bands = torch.full((size,), mels)
+    times = ~inside(views, lengths)  # (batch, time), that are set to 0 in all bands
+    bands = torch.zeros(size, mels, dtype=torch.bool, device=device)  # that are set to 0 at all times
     for _ in range(config.time_masks):
-        blotted |= draw_passages(lengths, time, config.time_mask, generator)[:, :, None]
+        times |= draw_passages(lengths, time, config.time_mask, generator, device=device)
     for _ in range(config.mel_masks):
-        blotted |= draw_passages(torch.full((size,), mels), mels, config.mel_mask, generator)[:, None, :]
+        bands |= draw_passages(all_bands, mels, config.mel_mask, generator, device=device)
+    blotted = times[:, :, None] | bands[:, None, :]
     for _ in range(config.blocks):
-        passage = draw_passages(lengths, time, config.block, generator)
+        passage = draw_passages(lengths, time, config.block, generator, device=device)
         blotted |= (
-            passage[:, :, None] & draw_passages(torch.full((size,), mels), mels, config.block, generator)[:, None, :]
+            passage[:, :, None] & draw_passages(all_bands, mels, config.block, generator, device=device)[:, None, :]
         )
-    blotted |= (torch.arange(time) >= lengths[:, None])[:, :, None]
     return views.masked_fill(blotted, 0.0), lengths
+
+
+def _draw_noise(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw normal noise of the shape of a tensor: from ``generator`` on a CPU, else on the device from a seed of it."""
+    if like.device.type == "cpu":
+        return torch.randn(like.shape, generator=generator)
+    seed = int(torch.randint(MAX_SEED, (1,), generator=generator))
+    own = torch.Generator(like.device).manual_seed(seed) if like.is_cuda else None
+    return torch.randn(like.shape, generator=own, device=like.device)
 
 
 def draw_spread(size: int, generator: torch.Generator) -> Tensor:
@@ -132,15 +152,20 @@ def _mix(views: Tensor, lengths: Tensor, config: AugmentationConfig, generator: 
     if not bool(chosen.any()) or size == 1:
         return views
     # A normalised band is (log power - mean) / std. Both clips have the same mean, which cancels out.
-    behind = views[others] * std - softer[:, None, None]
-    sounding = inside(views, lengths[others]) & chosen[:, None]
+    behind = views[copy_to(others, views.device)] * std - copy_to(softer, views.device)[:, None, None]
+    sounding = inside(views, lengths[others]) & copy_to(chosen, views.device)[:, None]
     return torch.where(sounding[:, :, None], torch.logaddexp(views * std, behind) / std, views)
 
 
-def draw_passages(lengths: Tensor, steps: int, share: float, generator: torch.Generator) -> Tensor:
-    """Choose in each row a passage of at most ``share`` of its length, anywhere in it ``(batch, steps)``."""
+def draw_passages(
+    lengths: Tensor, steps: int, share: float, generator: torch.Generator, *, device: torch.device = CPU
+) -> Tensor:
+    """Choose in each row a passage of at most ``share`` of its length, anywhere in it ``(batch, steps)``.
+
+    The result is on ``device``.
+    """
     size = len(lengths)
     widths = (torch.rand(size, generator=generator) * share * lengths).round()
     starts = (torch.rand(size, generator=generator) * (lengths - widths + 1)).floor()
-    places = torch.arange(steps)
-    return (places >= starts[:, None]) & (places < (starts + widths)[:, None])
+    places, ends = torch.arange(steps, device=device), copy_to(starts + widths, device)
+    return (places >= copy_to(starts, device)[:, None]) & (places < ends[:, None])

@@ -19,6 +19,7 @@ FrameArray = npt.NDArray[np.float16 | np.float32 | np.int16 | np.int32]
 # frames of clips (batch, time, ...), their lengths (batch,), and a generator of all random choices -> a view of each
 MakeView = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
+CPU = torch.device("cpu")
 ORDER, EXAMPLES = 0, 1  # second words of the seeds: the purpose of a generator
 
 
@@ -125,20 +126,27 @@ class Order:
 
 
 class ClipViews:
-    """Training clips and how views of them are made. As clips may be mixed, every process makes the whole batch."""
+    """Training clips and how views of them are made. As clips may be mixed, every process makes the whole batch.
 
-    def __init__(self, clips: StoredClips, config: ClipBatchConfig, make_view: MakeView) -> None:
+    Clips are read on the host, and their views are made on ``device``; lengths stay on the host.
+    """
+
+    def __init__(
+        self, clips: StoredClips, config: ClipBatchConfig, make_view: MakeView, *, device: torch.device = CPU
+    ) -> None:
         self.clips = clips
         self._config = config
         self._make_view = make_view
+        self._device = device
         self._order = Order(clips.lengths, config)
 
     def batch(self, step: int, part: int, parts: int, *, views: int) -> tuple[IndexArray, list[tuple[Tensor, Tensor]]]:
         """Return share ``part`` of ``parts`` of the clips of a step ``(clips,)``, and each view with its lengths."""
         own = self._config.share(part, parts)
         clips, generator = self._order.clips(step), self._order.generator(step)
-        read = self.clips.read(clips, at_most=self._config.max_frames, generator=generator)
-        made = (self._make_view(*read, generator) for _ in range(views))
+        frames, lengths = self.clips.read(clips, at_most=self._config.max_frames, generator=generator)
+        frames = copy_to(frames, self._device)
+        made = (self._make_view(frames, lengths, generator) for _ in range(views))
         return clips[own], [trim_rows(*view, own) for view in made]
 
 

@@ -94,7 +94,8 @@ class PairBatches:
     def batch(self, step: int, part: int, parts: int) -> PairBatch:
         """Return share ``part`` of ``parts`` of the batch of a step."""
         clips, views = self.views.batch(step, part, parts, views=2)
-        frames = nn.utils.rnn.pad_sequence([row for view, _ in views for row in view], batch_first=True)
+        longest = max(view.shape[1] for view, _ in views)
+        frames = torch.cat([nn.functional.pad(view, (0, 0, 0, longest - view.shape[1])) for view, _ in views])
         lengths, numbers = torch.cat([lengths for _, lengths in views]), torch.from_numpy(clips)
         return PairBatch(spectrograms=frames, lengths=lengths, clips=numbers, temperature=self.temperature)
 

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from lm.batches import UNCOUNTED, IndexArray, cross_entropy
 from lm.bodies.augmentation import augment, draw_spread
-from lm.bodies.clips import Order, StoredClips, batches_by_length, trim_rows
+from lm.bodies.clips import CPU, Order, StoredClips, batches_by_length, trim_rows
 from lm.bodies.convolutional import Frames, SpectrogramReader, layer_vectors
 from lm.bodies.options import PIECE_FRAMES, AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.options import ONE_HEARING, VectorConfig
@@ -186,7 +186,10 @@ def covered_patches(start: int, speed: float, *, positions: int, ahead: Sequence
 
 
 class SoundBatches:
-    """Endless shuffled epochs of augmented copies. As clips may be mixed, every process makes the whole batch."""
+    """Endless shuffled epochs of augmented copies, made on ``device``.
+
+    As clips may be mixed, every process makes the whole batch.
+    """
 
     def __init__(
         self,
@@ -196,8 +199,10 @@ class SoundBatches:
         *,
         ahead: Sequence[int],
         std: Tensor,
+        device: torch.device = CPU,
     ) -> None:
         self._clips = clips
+        self._device = device
         self._config = config
         self._augmentation = augmentation
         self._ahead = tuple(ahead)
@@ -216,7 +221,7 @@ class SoundBatches:
         speeds = (draw_spread(len(clips), generator) * math.log1p(own.speed)).exp()
         formants = (draw_spread(len(clips), generator) * math.log1p(own.formant)).exp()
         read, _ = self._clips.passages(clips, starts.numpy(), kept.numpy())
-        warped, lengths = warp(read, kept, speeds=speeds, formants=formants)
+        warped, lengths = warp(copy_to(read, self._device), kept, speeds=speeds, formants=formants)
         in_place = replace(own, crop=1.0, speed=0.0, formant=0.0)  # time and bands stay where they are from here on
         augmented, lengths = augment(warped, lengths, in_place, generator, std=self._std)
         patches = [

@@ -4,21 +4,22 @@ Operators are counted where they are computed, on the CPU. Copies and waits are 
 whose tensors have shapes and no values; it stands for a GPU.
 """
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.fx.experimental import _config as fx_config
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from pipelines.benchmarks.trainings import COUNTED, TrainingKind
 from wordless.training.gangs import Alone
-from wordless.training.options import FitConfig
 from wordless.training.state import Training
-from wordless.training.steps import B, Batches, LossFunction, Steps
+from wordless.training.steps import Steps
 
 META, CPU = torch.device("meta"), torch.device("cpu")
 aten = torch.ops.aten
@@ -66,6 +67,9 @@ class Placement(TorchDispatchMode):
         kwargs = kwargs or {}
         given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
         there = any(each.is_meta for each in given)
+        with self:  # in inference PyTorch gives whole functions, such as `to`, and not their operators
+            if (decomposed := func.decompose(*args, **kwargs)) is not NotImplemented:
+                return decomposed
         if func in COPIES:
             return self._copy(func, args, kwargs, given)
         if func is aten._local_scalar_dense.default and there:
@@ -98,6 +102,29 @@ class Placement(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
+class HostWork(TorchDispatchMode):
+    """Measures the processor time of operators on the host, and counts those that are queued to the device.
+
+    NumPy, and Python between operators, are not in the time. The device computes nothing here, but PyTorch's ``meta``
+    functions take longer than the launch of a kernel, so their time is left out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own
+        self.seconds = 0.0
+        self.queued = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        began = time.process_time()
+        result = func(*args, **(kwargs or {}))
+        took = time.process_time() - began
+        if any(isinstance(each, Tensor) and each.is_meta for each in tree_leaves((args, kwargs, result))):
+            self.queued += not func.is_view
+        else:
+            self.seconds += took
+        return result
+
+
 @dataclass(frozen=True, kw_only=True)
 class StepCounts:
     """What one training step asks of a device."""
@@ -110,23 +137,22 @@ class StepCounts:
     bytes_to_device: int
 
 
-def count_step(model: nn.Module, batches: Batches[B], loss: LossFunction[B], config: FitConfig) -> StepCounts:
+def count_step(kind: TrainingKind) -> StepCounts:
     """Count the second step of a training, once on the CPU and once on the ``meta`` device, which stands for a GPU.
-
-    The model is of no use afterwards: its weights are gone.
 
     Raises:
         PlacementError: the step computes with tensors of two devices.
     """
-    config = replace(config, precision="fp32")  # the device that stands for a GPU has no other
-    steps = Steps(Training(model, config, "fit"), model, batches, loss, Alone(CPU))
+    here, there = (kind.make(COUNTED, device) for device in (CPU, META))
+    config = replace(here.config, precision="fp32")  # the device that stands for a GPU has no other
+    steps = Steps(Training(here.model, config, "fit"), here.model, here.batches, here.loss, Alone(CPU))
     steps.take()
     with Operators() as operators:
         steps.take()
-    training = Training(model.to(META), config, "fit")
-    # Of the same weights; PyTorch has no fused AdamW for this device.
-    training.optimizer = torch.optim.AdamW(model.parameters(), foreach=False)
-    steps = Steps(training, model, batches, loss, Alone(META))
+    model = there.model.to(META)
+    training = Training(model, config, "fit")
+    training.optimizer = torch.optim.AdamW(model.parameters(), foreach=False)  # there is no fused one for this device
+    steps = Steps(training, model, there.batches, there.loss, Alone(META))
     with fx_config.patch(meta_nonzero_assume_all_nonzero=True):  # type: ignore[attr-defined]  # made when it is imported
         with Placement():
             steps.take()

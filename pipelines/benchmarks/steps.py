@@ -7,9 +7,9 @@ from functools import partial
 import torch
 from rich.console import Console
 
-from pipelines.benchmarks.counting import count_step
+from pipelines.benchmarks.counting import CPU, META, HostWork, Placement, count_step
 from pipelines.benchmarks.measurement import table, timed
-from pipelines.benchmarks.trainings import COUNTED, TRAININGS
+from pipelines.benchmarks.trainings import TRAININGS
 from wordless.base.errors import InputError
 from wordless.training.steps import Batches, Movable
 
@@ -19,6 +19,8 @@ BATCHES = 3  # that are timed together
 def measure_steps(names: Sequence[str] | None, *, repeats: int) -> dict[str, object]:
     """Count the operators of a step with a batch of two, and time the host for a batch of the default size.
 
+    Beside a GPU, the host reads clips and draws numbers, and queues the rest.
+
     The operators do not depend on the sizes of network and batch, but for networks that compute clips group by group.
     """
     for name in names or ():
@@ -26,21 +28,25 @@ def measure_steps(names: Sequence[str] | None, *, repeats: int) -> dict[str, obj
             raise InputError(option="trainings", value=name, rule=f"choose some of {', '.join(TRAININGS)}")
     torch.set_num_threads(1)
     title = "operators and kernels (without views) of a step; kB, and ms of the host, of a batch of the default size"
-    columns = ("operators", "kernels", "allowed", "waits", "copies", "kB", "host")
+    columns = ("operators", "kernels", "allowed", "waits", "copies", "kB", "host", "beside a GPU", "queued")
     rows, found = table("training", *columns, title=title), dict[str, object]()
     for name in names or TRAININGS:
         kind = TRAININGS[name]
-        example = kind.make(COUNTED)
-        counts = count_step(example.model, example.batches, example.loss, example.config)
-        whole = kind.make(None).batches
-        batch = whole.batch(0, 0, 1)
-        size = sum(each.nbytes for each in vars(batch).values() if isinstance(each, torch.Tensor))
-        host = timed(partial(_make_batches, whole), repeats, warm_up=False)
-        milliseconds = 1000 * host.cpu_seconds / BATCHES
-        numbers = (counts.operators, counts.kernels, kind.most_kernels, counts.waits)
+        counts = count_step(kind)
+        whole, there = (kind.make(None, device).batches for device in (CPU, META))
+        with Placement() as placement:
+            there.batch(0, 0, 1).to(META)
+        sent = placement.bytes_to_device
+        host = 1000 * timed(partial(_make_batches, whole), repeats, warm_up=False).cpu_seconds / BATCHES
+        with HostWork() as work:
+            there.batch(1, 0, 1)
+        beside = 1000 * work.seconds
         copies = counts.copies_to_device + counts.copies_to_host
-        rows.add_row(name, *map(str, (*numbers, copies)), f"{size / 1000:,.0f}", f"{milliseconds:,.1f}")
-        figures = {**asdict(counts), "batch_bytes": size, "host_milliseconds": milliseconds}
+        numbers = (counts.operators, counts.kernels, kind.most_kernels, counts.waits, copies)
+        of_batch = (f"{sent / 1000:,.0f}", f"{host:,.1f}", f"{beside:,.1f}", str(work.queued))
+        rows.add_row(name, *map(str, numbers), *of_batch)
+        figures = {**asdict(counts), "batch_bytes": sent, "host_milliseconds": host}
+        figures |= {"host_milliseconds_beside_gpu": beside, "operators_queued_for_batch": work.queued}
         within = counts.kernels <= kind.most_kernels and counts.waits <= kind.waits
         found[name] = {**figures, "allowed_kernels": kind.most_kernels, "allowed_waits": kind.waits, "within": within}
     Console().print(rows)

@@ -15,7 +15,7 @@ from lm.bodies import simclr
 from lm.bodies.audio_transformer import SavedAudioTransformer
 from lm.bodies.audio_transformer import create_classifier as create_audio_transformer
 from lm.bodies.augmentation import augmenting
-from lm.bodies.clips import ClipViews, FrameArray, LabelledBatches, MakeView, StoredClips
+from lm.bodies.clips import CPU, ClipViews, FrameArray, LabelledBatches, MakeView, StoredClips
 from lm.bodies.convolutional import create_classifier
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.sound_gpt import CodedClips, SoundBatches, SoundShape, create_sound_gpt
@@ -69,7 +69,7 @@ class TrainingExample:
     config: FitConfig
 
 
-def _autoencoder(size: int | None) -> TrainingExample:
+def _autoencoder(size: int | None, device: torch.device) -> TrainingExample:
     settings = TokenizerSettings()
     values = settings.patch.frames * settings.patch.height(MELS)
     patches = torch.randn(2000, values, generator=torch.Generator().manual_seed(0))
@@ -82,7 +82,7 @@ def _autoencoder(size: int | None) -> TrainingExample:
     )
 
 
-def _gpt(size: int | None) -> TrainingExample:
+def _gpt(size: int | None, device: torch.device) -> TrainingExample:
     settings, vocabulary = LanguageModelSettings(), Vocabulary(codebook_size=CODEBOOK_SIZE, streams=1)
     gpt, codes = create_gpt(settings.gpt, vocabulary, seed=0), _codes()
     sequences = CodeSequences.of([[codes[clip * CODES_PER_CLIP :][:CODES_PER_CLIP]] for clip in range(CLIPS)])
@@ -96,10 +96,10 @@ def _gpt(size: int | None) -> TrainingExample:
     )
 
 
-def _simclr(size: int | None) -> TrainingExample:
+def _simclr(size: int | None, device: torch.device) -> TrainingExample:
     settings = BaselineSettings()
     own = settings.simclr
-    views = _views(_spectrograms(), own.batches, size, _augmenting(own.augmentation, MELS))
+    views = _views(_spectrograms(), own.batches, size, _augmenting(own.augmentation, MELS), device)
     return TrainingExample(
         model=simclr.create_simclr(settings.encoder, own.contrast, seed=0),
         batches=simclr.PairBatches(views=views, temperature=own.contrast.temperature),
@@ -108,29 +108,29 @@ def _simclr(size: int | None) -> TrainingExample:
     )
 
 
-def _supervised(size: int | None) -> TrainingExample:
+def _supervised(size: int | None, device: torch.device) -> TrainingExample:
     settings = BaselineSettings()
     own = settings.supervised
     return TrainingExample(
         model=create_classifier(settings.encoder, CLASSES, own.head, seed=0),
-        batches=_labelled(_views(_spectrograms(), own.batches, size, _augmenting(own.augmentation, MELS))),
+        batches=_labelled(_views(_spectrograms(), own.batches, size, _augmenting(own.augmentation, MELS), device)),
         loss=ClassLoss(label_smoothing=own.head.label_smoothing),
         config=own.fit,
     )
 
 
-def _ast(size: int | None) -> TrainingExample:
+def _ast(size: int | None, device: torch.device) -> TrainingExample:
     settings, clips = AstSettings(), _spectrograms(N_MELS)
     longest = min(int(clips.lengths.max()), settings.batches.max_frames)
     return TrainingExample(
         model=create_ast(settings.model, longest, CLASSES, multi_label=False, seed=0),
-        batches=_labelled(_views(clips, settings.batches, size, _augmenting(settings.augmentation, N_MELS))),
+        batches=_labelled(_views(clips, settings.batches, size, _augmenting(settings.augmentation, N_MELS), device)),
         loss=ClassLoss(label_smoothing=settings.label_smoothing),
         config=settings.fit,
     )
 
 
-def _audio_transformer(size: int | None) -> TrainingExample:
+def _audio_transformer(size: int | None, device: torch.device) -> TrainingExample:
     settings = AudioTransformerSettings()
     saved = SavedAudioTransformer(
         audio_transformer=settings.model,
@@ -139,7 +139,7 @@ def _audio_transformer(size: int | None) -> TrainingExample:
         classes=tuple(map(str, range(CLASSES))),
         multi_label=False,
     )
-    views = _views(_waveforms(), settings.batches.at_rate(RATE), size, augmenting_waveforms(settings.augmentation))
+    views = _views(_waveforms(), settings.batches.at_rate(RATE), size, augmenting_waveforms(settings.augmentation), CPU)
     return TrainingExample(
         model=create_audio_transformer(saved, seed=0),
         batches=_labelled(views),
@@ -148,7 +148,7 @@ def _audio_transformer(size: int | None) -> TrainingExample:
     )
 
 
-def _sound_gpt(size: int | None) -> TrainingExample:
+def _sound_gpt(size: int | None, device: torch.device) -> TrainingExample:
     settings, frames = SoundGPTSettings(), TokenizerSettings().patch.frames
     shape = SoundShape(frames=settings.longest, mels=MELS, patch_frames=frames, streams=1, codebook_size=CODEBOOK_SIZE)
     spectrograms = _spectrograms()
@@ -163,12 +163,13 @@ def _sound_gpt(size: int | None) -> TrainingExample:
         settings.augmentation,
         ahead=settings.model.ahead,
         std=torch.ones(MELS),
+        device=device,
     )
     model = create_sound_gpt(settings.model, shape, seed=0)
     return TrainingExample(model=model, batches=batches, loss=sound_loss, config=settings.fit)
 
 
-def _wav2vec2(size: int | None) -> TrainingExample:
+def _wav2vec2(size: int | None, device: torch.device) -> TrainingExample:
     settings = Wav2vec2Settings()
     own, sizes = settings.pretraining, settings.model
     weight, batches = own.targets.diversity_weight, _sized(own.batches.at_rate(RATE), size)
@@ -180,7 +181,7 @@ def _wav2vec2(size: int | None) -> TrainingExample:
     )
 
 
-def _wavenet(size: int | None) -> TrainingExample:
+def _wavenet(size: int | None, device: torch.device) -> TrainingExample:
     settings, tokenizer, codes = VocoderSettings(), random_tokenizer(), _codes()
     samples = settings.wavenet.samples_per_code * len(codes)
     clips = VocoderClips(
@@ -199,7 +200,7 @@ def _wavenet(size: int | None) -> TrainingExample:
     )
 
 
-def _next_sample(name: ModelName, size: int | None) -> TrainingExample:
+def _next_sample(name: ModelName, size: int | None, device: torch.device) -> TrainingExample:
     settings = NextSampleSettings()
     config, samples = settings.config(name), _noise(CLIPS * RATE // 10)
     crops = settings.crops if size is None else replace(settings.crops, batch_size=size)
@@ -216,7 +217,8 @@ def _next_sample(name: ModelName, size: int | None) -> TrainingExample:
 class TrainingKind:
     """How an example is made, and what its step may ask of a device."""
 
-    make: Callable[[int | None], TrainingExample]  # with so many clips, crops or patches in a batch; None: the default
+    # for so many clips, crops or patches in a batch (None: the default), and the device of the training
+    make: Callable[[int | None, torch.device], TrainingExample]
     most_kernels: int  # operators that compute, in a step of `COUNTED` clips
     waits: int = 0  # of the host for the device in a step
 
@@ -272,8 +274,10 @@ def _augmenting(config: AugmentationConfig, mels: int) -> MakeView:
     return augmenting(config, std=torch.ones(mels))
 
 
-def _views(clips: StoredClips, config: ClipBatchConfig, size: int | None, make_view: MakeView) -> ClipViews:
-    return ClipViews(clips, _sized(config, size), make_view)
+def _views(
+    clips: StoredClips, config: ClipBatchConfig, size: int | None, make_view: MakeView, device: torch.device
+) -> ClipViews:
+    return ClipViews(clips, _sized(config, size), make_view, device=device)
 
 
 def _labelled(views: ClipViews) -> LabelledBatches:

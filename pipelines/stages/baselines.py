@@ -47,7 +47,8 @@ def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settin
         for source in extra:
             train = train.followed_by(stored_spectrograms(source, "train")[0])
         make_view, temperature = augmenting(own.augmentation, std=stored_std(spectrograms)), own.contrast.temperature
-        batches = PairBatches(views=ClipViews(train, own.batches, make_view), temperature=temperature)
+        views = ClipViews(train, own.batches, make_view, device=session.gang.device)
+        batches = PairBatches(views=views, temperature=temperature)
         pairs = validation_pairs(held_out, own.batches, make_view, temperature=temperature)
         model = create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
         session.train("simclr", "baselines.simclr.fit", model, batches, pairs, contrasting.loss, own.fit, folder)
@@ -75,6 +76,7 @@ def supervised(session: Session, spectrograms: Entry, labels: Labels, settings: 
             option="baselines.supervised.fit",
             batches=own.batches,
             make_view=augmenting(own.augmentation, std=stored_std(spectrograms)),
+            device=session.gang.device,
             label_smoothing=own.head.label_smoothing,
             fit=own.fit,
         ),

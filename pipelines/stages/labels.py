@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
-from lm.bodies.clips import ClipViews, LabelledBatch, LabelledBatches, MakeView, StoredClips, validation_batches
+from lm.bodies.clips import CPU, ClipViews, LabelledBatch, LabelledBatches, MakeView, StoredClips, validation_batches
 from lm.bodies.options import ClipBatchConfig
 from lm.heads.classification import ClassLoss, Label, class_targets
 from lm.probing.task import ProbeTask
@@ -66,6 +67,7 @@ class LabelledTraining:
     make_view: MakeView  # of training clips
     label_smoothing: float
     fit: FitConfig
+    device: torch.device = CPU  # on which `make_view` makes views
     at_most: int = VALIDATION_FRAMES  # frames, or samples, of a validation clip, from its beginning
 
     def batches_of(
@@ -73,7 +75,8 @@ class LabelledTraining:
     ) -> tuple[LabelledBatches, list[LabelledBatch]]:
         """Return batches of views of the labelled training clips, and all labelled validation clips as they are."""
         clips, targets = labels.labelled(*train)
-        batches = LabelledBatches(views=ClipViews(clips, self.batches, self.make_view), targets=targets)
+        views = ClipViews(clips, self.batches, self.make_view, device=self.device)
+        batches = LabelledBatches(views=views, targets=targets)
         size = self.batches.batch_size
         return batches, validation_batches(*labels.labelled(*validation), batch_size=size, at_most=self.at_most)
 

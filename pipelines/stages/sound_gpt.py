@@ -72,7 +72,8 @@ def sound_gpt(
         model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed)
         ahead, size = settings.model.ahead, settings.batches.batch_size
         std = stored_std(corpus[0])
-        batches = SoundBatches(train, settings.batches, settings.augmentation, ahead=ahead, std=std)
+        device = session.gang.device
+        batches = SoundBatches(train, settings.batches, settings.augmentation, ahead=ahead, std=std, device=device)
         fixed = validation_batches(held_out, ahead=ahead, batch_size=size, at_most=settings.batches.max_frames)
         if not sum(batch.codes for batch in fixed):
             rule = "no validation clip has a code so far ahead: choose smaller numbers, or longer recordings"

@@ -58,6 +58,7 @@ def ast(session: Session, manifest: Manifest, banks: Entry, labels: Labels, sett
             option="ast.fit",
             batches=settings.batches,
             make_view=augmenting(settings.augmentation, std=torch.full((N_MELS,), AUDIOSET_STATISTICS.std)),
+            device=session.gang.device,
             label_smoothing=settings.label_smoothing,
             fit=fit,
         ),

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from wordless.audio.options import MeanRemoval, SpectrogramConfig
 from wordless.audio.waveform import FloatArray, equal_blocks
+from wordless.base.devices import copy_to
 
 LOUD = 0.99  # share of a recording's values below its loud values
 
@@ -167,6 +168,8 @@ def warp(
 
     A speed or formant of 1 changes no byte.
 
+    The result is on the device of the spectrograms. All other tensors are on the host.
+
     Args:
         spectrograms: ``(batch, time, mels)``.
         lengths: ``(batch,)`` int64, frames of each passage, 1 or more.
@@ -178,25 +181,27 @@ def warp(
         ``(batch, longest new length, mels)``, zeros beyond the new lengths; and the new lengths, ``max(round(length /
         speed), 1)``.
     """
-    starts = torch.zeros_like(lengths) if starts is None else starts
+    device, changed = spectrograms.device, bool((formants != 1).any())
     warped = torch.round(lengths / speeds.double()).long().clamp(min=1)
-    steps = torch.arange(int(warped.max()))
+    steps = torch.arange(int(warped.max()), device=device)
+    begins = torch.zeros_like(lengths) if starts is None else starts
+    lengths, speeds, formants, begins = (copy_to(each, device) for each in (lengths, speeds, formants, begins))
     at = (steps + 0.5) * speeds.double()[:, None] - 0.5  # float64, to distinguish the frames of an hour exactly
     lower, share = _between(at, lengths[:, None])
     upper = torch.minimum(lower + 1, lengths[:, None] - 1)
-    rows = torch.arange(len(spectrograms))[:, None]
-    first, second = (spectrograms[rows, starts[:, None] + index] for index in (lower, upper))
+    rows = torch.arange(len(spectrograms), device=device)[:, None]
+    first, second = (spectrograms[rows, begins[:, None] + index] for index in (lower, upper))
     read = torch.lerp(first, second, share.to(spectrograms.dtype)[..., None])
-    if bool((formants != 1).any()):
+    if changed:
         read = read @ _band_weights(formants, spectrograms.shape[2]).to(spectrograms.dtype)
-    return read.masked_fill((steps >= warped[:, None])[..., None], 0.0), warped
+    return read.masked_fill((steps >= copy_to(warped, device)[:, None])[..., None], 0.0), warped
 
 
 def _band_weights(formants: Tensor, mels: int) -> Tensor:
     """Compute the weight of each band in each band of the result ``(batch, mels, mels)``."""
-    at = (torch.arange(mels) + 0.5) * formants.double()[:, None] - 0.5
+    at = (torch.arange(mels, device=formants.device) + 0.5) * formants.double()[:, None] - 0.5
     lower, share = _between(at, torch.tensor(mels))
-    weights = torch.zeros(len(formants), mels, mels, dtype=torch.float64)
+    weights = torch.zeros(len(formants), mels, mels, dtype=torch.float64, device=formants.device)
     weights.scatter_add_(1, lower[:, None], 1 - share[:, None])
     return weights.scatter_add_(1, (lower + 1).clamp(max=mels - 1)[:, None], share[:, None])
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lm.bodies.augmentation import augment, blur, flip_bands, flip_time
 from lm.bodies.options import AugmentationConfig
+from pipelines.benchmarks.counting import META, Placement
 from tests.lm.reference import blurred_by_loops
 
 NOTHING = AugmentationConfig(crop=1, speed=0, formant=0, gain_db=0, mix=0, noise=0, time_masks=0, mel_masks=0)
@@ -165,3 +166,22 @@ def test_blocks_are_removed_rectangles() -> None:
 def test_the_size_of_blocks_that_are_not_removed_draws_no_random_number() -> None:
     plain = AugmentationConfig()
     assert torch.equal(views(plain, clips(), IMAGES), views(replace(plain, block=0.9), clips(), IMAGES))
+
+
+def test_views_are_made_on_the_device_of_the_clips() -> None:
+    everything = AugmentationConfig(blocks=1, blur=0.5, time_flip=0.5, mel_flip=0.5)
+    with Placement() as placement:
+        made, lengths = augment(_clips().to(META), LENGTHS, everything, torch.Generator().manual_seed(0), std=STD)
+    assert made.is_meta
+    assert not lengths.is_meta
+    assert placement.copies_to_host == 0
+    assert placement.waits == 1  # the copy of the clips, above
+
+
+def test_noise_of_a_clip_is_the_only_draw_that_a_device_makes_itself() -> None:
+    """All other choices are those of the CPU: lengths after crops and changes of speed, for one."""
+    here, there = (
+        augment(clips, LENGTHS, AugmentationConfig(), torch.Generator().manual_seed(0), std=STD)
+        for clips in (_clips(), _clips().to(META))
+    )
+    assert torch.equal(here[1], there[1])

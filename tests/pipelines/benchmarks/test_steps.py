@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pipelines.benchmarks.counting import CPU, META, Operators, Placement, PlacementError, count_step
-from pipelines.benchmarks.trainings import COUNTED, TRAININGS
+from pipelines.benchmarks.trainings import TRAININGS
 
 QUICK = ("autoencoder", "gpt", "simclr", "supervised", "gpt_sound")
 
@@ -15,8 +15,7 @@ QUICK = ("autoencoder", "gpt", "simclr", "supervised", "gpt_sound")
 )
 def test_a_step_keeps_its_bounds_and_its_tensors_on_one_device(name: str) -> None:
     kind = TRAININGS[name]
-    example = kind.make(COUNTED)
-    counts = count_step(example.model, example.batches, example.loss, example.config)
+    counts = count_step(kind)
     assert counts.kernels <= kind.most_kernels
     assert counts.waits <= kind.waits
     assert counts.copies_to_host == 1  # the loss and its items
