@@ -13,6 +13,7 @@ import torch
 from lm.gpt import GPT, CachedGPT
 from lm.windows import window_start
 from tokenizer.codes import IntArray
+from wordless.base.devices import copy_to
 from wordless.base.ranges import require
 
 FloatArray = npt.NDArray[np.float64]
@@ -243,7 +244,7 @@ class _Reader:
         if self._conditions is not None:
             predicted = np.arange(position + 1 - tokens.shape[1], position + 1)  # the code after each token
             read = self._conditions[:, predicted // vocabulary.streams]
-            conditions = torch.from_numpy(read.astype(np.int64)).to(device)
-        read_logits = self._cached.read(torch.from_numpy(tokens).to(device), conditions)
+            conditions = copy_to(torch.from_numpy(read.astype(np.int64)), device)
+        read_logits = self._cached.read(copy_to(torch.from_numpy(tokens), device), conditions)
         logits: FloatArray = read_logits.double().cpu().numpy()
         return logits

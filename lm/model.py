@@ -40,6 +40,7 @@ from tokenizer.codes import (
     require_same_codebook,
 )
 from tokenizer.rates import load_rates, save_rates
+from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 from wordless.base.ranges import require, samples_to_generate
 from wordless.base.saved_models import (
@@ -436,7 +437,7 @@ class LanguageModel:
             return tokens, None
         steps = reading.conditions[window.start : window.stop + 1]
         repeated = np.repeat(steps, self.predicted.streams, axis=0)[: len(tokens)].astype(np.int64)
-        return tokens, torch.from_numpy(repeated).to(self.gpt.device)
+        return tokens, copy_to(torch.from_numpy(repeated), self.gpt.device)
 
     def shares(self, reading: Reading, window: Window) -> Tensor | None:
         """Return the soft assignments of a window's codes ``(positions, codes)``; None for hard codes."""
@@ -447,7 +448,7 @@ class LanguageModel:
             shares = reading.soft.shares(steps - window.stop, steps - window.start).flip(0)
         else:
             shares = reading.soft.shares(window.start, window.stop)
-        return shares.flatten(0, 1).to(self.gpt.device)
+        return copy_to(shares.flatten(0, 1), self.gpt.device)
 
     def tokens(self, values: IntArray, *, backward: bool = False) -> Tensor:
         """Convert a window's codes ``(time, streams)`` to begin-of-sequence and tokens ``(1 + time * streams,)``.
@@ -456,7 +457,7 @@ class LanguageModel:
         """
         vocabulary = self.gpt.vocabulary
         first = vocabulary.end if backward else vocabulary.bos
-        return torch.from_numpy(np.append(first, vocabulary.tokens(values))).to(self.gpt.device)
+        return copy_to(torch.from_numpy(np.append(first, vocabulary.tokens(values))), self.gpt.device)
 
     def _require_coarser(self) -> None:
         if self.gpt.conditions is not None and not self.coarser:

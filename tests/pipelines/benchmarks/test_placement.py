@@ -1,0 +1,69 @@
+"""Encoders, features and generation keep their tensors on one device, and wait for it no more often than they must."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch.fx.experimental import _config as fx_config
+
+from lm.bodies.convolutional import create_encoder, pool_blocks
+from lm.bodies.options import ConvEncoderConfig
+from lm.embeddings import embed
+from lm.generation import Sampling, continue_codes
+from lm.gpt import create_gpt
+from lm.model import LanguageModel
+from lm.options import POOLINGS, GPTConfig
+from lm.tokens import Vocabulary
+from pipelines.benchmarks.counting import META, Placement
+from pipelines.benchmarks.measurement import CODEBOOK_SIZE, random_tokenizer
+from tokenizer.codes import Codes
+
+TOKENIZER = random_tokenizer().to(META)
+GENERATED = 5
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def model() -> LanguageModel:
+    vocabulary = Vocabulary(codebook_size=CODEBOOK_SIZE, streams=1)
+    gpt = create_gpt(GPTConfig(context=256, model_dim=16, layers=2, heads=2, ffn_dim=16), vocabulary, seed=0)
+    return LanguageModel(gpt.eval().to(META), TOKENIZER.format)
+
+
+def waits_of(work: Callable[[], object]) -> int:
+    with fx_config.patch(meta_nonzero_assume_all_nonzero=True), Placement() as placement:  # type: ignore[attr-defined]
+        work()
+    return placement.waits
+
+
+def codes_of(steps: int) -> Codes:
+    samples = steps * TOKENIZER.format.samples_per_code
+    return Codes(values=np.zeros((steps, 1), np.int32), num_samples=samples, format=TOKENIZER.format)
+
+
+def test_encoding_waits_once_for_a_recording() -> None:
+    sound = np.random.default_rng(0).standard_normal(3 * RATE).astype(np.float32)
+    assert waits_of(lambda: TOKENIZER.encode(sound, RATE)) == 1
+
+
+def test_features_of_the_gpt_wait_once_for_a_batch(model: LanguageModel) -> None:
+    assert waits_of(lambda: embed(model, [codes_of(steps) for steps in (20, 30, 40)])) == 1
+
+
+def test_the_perplexity_of_a_corpus_waits_once(model: LanguageModel) -> None:
+    assert waits_of(lambda: model.nats_per_code([codes_of(steps) for steps in (20, 30, 40)])) == 1
+
+
+def test_generation_waits_once_for_a_code(model: LanguageModel) -> None:
+    prompt = np.zeros((0, 1), np.int32)
+    work = lambda: continue_codes(model.gpt, [prompt], steps=GENERATED, sampling=Sampling(), seed=0)  # noqa: E731
+    assert waits_of(work) == GENERATED
+
+
+@torch.inference_mode()
+def test_features_of_an_encoder_wait_once_for_a_block() -> None:
+    encoder = create_encoder(ConvEncoderConfig(), seed=0).eval().to(META)
+    sources = [[torch.zeros(frames, 80)] for frames in (100, 80)]
+    work = lambda: pool_blocks(encoder, [100, 80], sources, POOLINGS, layer="block", device="meta")  # noqa: E731
+    assert waits_of(work) == len(encoder.hops)
