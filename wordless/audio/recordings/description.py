@@ -22,7 +22,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from wordless.audio.recordings.manifest import Split, whole_number
 from wordless.audio.waveform import Part
@@ -118,7 +118,7 @@ def split_of(name: str, where: str) -> Split:
     """Return the split that a name stands for, in any case."""
     if split := split_named(name):
         return split
-    known = ", ".join(name for split in get_args(Split) for name in SPLIT_NAMES[split])
+    known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
     raise InputError(f"{where}: split is {name!r:.40}; write one of {known}")
 
 
