@@ -43,18 +43,20 @@ def command(
     *,
     often: tuple[str, ...] = (),
     idle: Idle | None = None,
+    verbatim: frozenset[str] | None = None,
 ) -> Callable[[], None]:
     """Return a ``main()`` that composes the options of a command and passes the config to ``task``.
 
     The value of an option that is one text or path needs no quoting, and a sweep does not split it at commas. If
     ``often`` lists options, ``--help`` shows only these and the groups. ``idle`` gives options of this command that
-    have no effect, beside those of `idle_options`.
+    have no effect, beside those of `idle_options`. ``verbatim`` names the options that are one text or path; by default
+    the option class of the command does.
     """
 
     def main() -> None:
         open_streams()
         register(name)
-        texts = verbatim_options(name)
+        texts = verbatim_options(name) if verbatim is None else verbatim
         words, full = sys.argv[1:], os.environ.get(FULL_ERROR) == "1"  # before Hydra is told to raise
         with (
             remember(words),
