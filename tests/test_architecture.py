@@ -86,7 +86,7 @@ KEEPERS = {
     ),
     "tokenizers": ("lm/merges.py",),
     "sklearn": ("lm", "pipelines"),
-    "librosa": ("vocoder/judging.py", "pipelines/methods/signals.py"),  # under a lock
+    "librosa": ("vocoder/judging.py", "vocoder/speech_judges.py", "pipelines/methods/signals.py"),  # under a lock
     "numba": ("vocoder/engines/kernels.py",),
     "llvmlite": ("vocoder/engines/kernels.py",),
     "jinja2": ("pipelines/pages",),

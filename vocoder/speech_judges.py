@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from wordless.base.compiling import importing
 from wordless.base.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 JudgeOfSpeech = Literal["dnsmos", "distillmos", "words", "speaker"]
 FloatArray = npt.NDArray[np.float32]
-RATE, HOP = 16_000, 160  # Hz, and samples from frame to frame, of all models
+RATE = 16_000  # Hz, of all models
 INSTALL = "pip install 'wordless[judges]'"
 
 
@@ -114,39 +114,17 @@ def dnsmos(sound: Waveform) -> dict[str, float] | None:
 
 @cache
 def _dnsmos() -> Any:  # speechmos has no types
+    with importing("librosa.feature"):  # which computes the mel spectrogram of P.808
+        import librosa.feature  # noqa: F401  # at once: librosa itself waits until it is used
     from onnxruntime import InferenceSession, SessionOptions
     from speechmos.dnsmos import DNSMOS
 
-    mel = _mel_spectrogram(n_fft=321, n_mels=120)
-
-    class Judge(DNSMOS):  # type: ignore[misc]  # speechmos has no types
-        """DNSMOS with a mel spectrogram that takes no compiler, where the package has librosa's."""
-
-        def audio_melspec(self, audio: FloatArray) -> FloatArray:
-            """Return the level of each mel band ``(frames, mels)``, from -1 to 1 at the loudest point."""
-            import torch
-
-            levels = 10 * mel(torch.from_numpy(audio)).clamp(min=1e-10).log10()  # dB, (mels, frames)
-            relative: FloatArray = (((levels - levels.max()).clamp(min=-80).T + 40) / 40).numpy()
-            return relative
-
     folder = Path(_folder("speechmos"), "dnsmos_models")
     paths = [str(folder / name) for name in ("sig_bak_ovr.onnx", "model_v8.onnx")]
-    judge, options = Judge(*paths), SessionOptions()
+    judge, options = DNSMOS(*paths), SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # the order of sums, and so the last digits
     judge.onnx_sess, judge.p808_onnx_sess = (InferenceSession(path, options) for path in paths)
     return judge
-
-
-def _mel_spectrogram(*, n_fft: int, n_mels: int) -> nn.Module:
-    """Return librosa's mel spectrogram ``(time,) -> (mels, frames)`` of power at `RATE`, a frame every 10 ms."""
-    from torchaudio.transforms import MelSpectrogram
-
-    shape = {"n_fft": n_fft, "hop_length": HOP, "n_mels": n_mels, "pad_mode": "constant"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the narrowest bands of DNSMOS lie between two bins
-        mel: nn.Module = MelSpectrogram(RATE, **shape, norm="slaney", mel_scale="slaney")
-    return mel
 
 
 def distillmos(sound: Waveform) -> dict[str, float] | None:
@@ -236,7 +214,7 @@ def word_error_rate(heard: Sequence[str], spoken: Sequence[str]) -> float:
 
 # Resemblyzer's network and its input. The package itself imports webrtcvad, which setuptools 82 and newer break; its
 # weights need nothing but PyTorch.
-MELS, WINDOW = 40, 400
+MELS, WINDOW, HOP = 40, 400, 160
 PART_FRAMES, STEP_FRAMES = 160, 77  # of a part, and from part to part: 1.6 s and 1.3 parts a second
 LEAST_PART = 0.75  # of the last part that must be sound
 QUIETEST = 10 ** (-30 / 20)  # root mean square that softer sounds are raised to
@@ -272,6 +250,7 @@ def voice(sound: Waveform) -> FloatArray | None:
 def _voice_encoder() -> tuple[nn.Module, nn.Module]:
     import torch
     from torch import nn
+    from torchaudio.transforms import MelSpectrogram
 
     class VoiceEncoder(nn.Module):
         """Three LSTM layers and a projection, whose last state is the embedding (Wan et al. 2018)."""
@@ -288,7 +267,9 @@ def _voice_encoder() -> tuple[nn.Module, nn.Module]:
     weights = torch.load(Path(_folder("resemblyzer"), "pretrained.pt"), map_location="cpu", weights_only=True)
     encoder = VoiceEncoder()
     encoder.load_state_dict(weights["model_state"], strict=False)  # two of its values belong to the loss
-    return encoder.eval(), _mel_spectrogram(n_fft=WINDOW, n_mels=MELS)
+    shape = {"n_fft": WINDOW, "hop_length": HOP, "n_mels": MELS, "pad_mode": "constant"}
+    mel = MelSpectrogram(RATE, **shape, norm="slaney", mel_scale="slaney")  # librosa's
+    return encoder.eval(), mel
 
 
 def _folder(module: str) -> str:
