@@ -69,7 +69,9 @@ def measure_finding(model: Path, words: Path, *, split: str) -> dict[str, object
     lm = part_of(model, "lm") if is_on_hub(model) or (model / "lm").is_dir() else None
     people = read_words(words, split)
     readers = {
-        each: FrameReader(tokenizer_folder=tokenizer, lm_folder=lm, features=each, layer=None) for each in FEATURES
+        each: FrameReader(tokenizer_folder=tokenizer, lm_folder=lm, features=each, layer=None)
+        for each in FEATURES
+        if each != "states" or lm is not None
     }
     rate = readers[FEATURES[0]].tokenizer.front_end.sample_rate
     joined = {person: join(of, rate, seed=number) for number, (person, of) in enumerate(people.items())}
