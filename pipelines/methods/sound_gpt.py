@@ -71,7 +71,7 @@ RANDOM_GPT_SOUND = Method(
         name="random_gpt_sound",
         kind="untrained",
         title="GPT that reads sound, untrained",
-        line=Line(marker="8", filled=False, dashes=":"),
+        line=Line(marker="d", filled=False, dashes=":"),
     ),
     input="log_mel",
     vector_size=_vector_size,
