@@ -479,11 +479,10 @@ def noise_points(
     else:
         penalties = fitted_penalties(winner.penalty, task, config)
         scores = scores_of_others(features, features[noisy], task, config, penalties=penalties)
-    points, begin = [], 0
-    for snr, rows in task.noisy.items():
-        reached = outcome(scores[begin : begin + len(rows)], task.targets[rows], task)
-        begin += len(rows)
-        value, low, high = _with_interval(reached, task, config)
+    points = []
+    ends = np.cumsum([len(rows) for rows in task.noisy.values()])
+    for (snr, rows), own in zip(task.noisy.items(), np.split(scores, ends[:-1]), strict=True):
+        value, low, high = _with_interval(outcome(own, task.targets[rows], task), task, config)
         points.append(NoisePoint(snr=snr, test_accuracy=value, low=low, high=high))
     return tuple(points)
 

@@ -85,7 +85,7 @@ class ProbeTask:
         if not all(map(len, rows.values())):
             found = ", ".join(f"{len(row)} {split}" for split, row in rows.items())
             raise InputError(f"there are {found} clips with a label; a probe needs some of each: {remedy}")
-        ratios = np.array([np.nan if each is None else each for each in noise or [None] * len(names)], np.float64)
+        ratios = np.array([np.nan] * len(names) if noise is None else noise, np.float64)  # nan: no noise
         numbers = {name: number for number, name in enumerate(classes)}
         targets = np.zeros((len(names), len(classes)), bool)
         for row, each in zip(targets, names, strict=True):
@@ -106,7 +106,9 @@ class ProbeTask:
             unlabelled=unlabelled,
             notices=tuple(_notices(len(classes), absent, unlabelled=unlabelled, clips=len(labels))),
             groups=groups,
-            noisy={snr: np.flatnonzero(known & (ratios == snr)) for snr in _in_order(noise or ())},
+            noisy={
+                snr: np.flatnonzero(known & (ratios == snr)) for snr in dict.fromkeys(noise or ()) if snr is not None
+            },
         )
 
     @cached_property
@@ -121,10 +123,6 @@ class ProbeTask:
         """Return the class of each row of ``(clips, classes)``; for several labels, the classes of each row."""
         several = tuple(tuple(self.classes[number] for number in np.flatnonzero(row)) for row in targets)
         return several if self.multi_label else tuple(each[0] for each in several)
-
-
-def _in_order(noise: Sequence[float | None]) -> list[float]:
-    return [*dict.fromkeys(snr for snr in noise if snr is not None)]
 
 
 def require_labels(labels: Sequence[str | None]) -> None:

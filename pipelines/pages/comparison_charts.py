@@ -172,15 +172,15 @@ def _learning_curves(comparison: Comparison, metric: str) -> Markup:
 
 def _noise(comparison: Comparison, metric: str) -> Markup:
     """Draw the test values of each method without noise and with each noise; the GPT has its interval."""
-    ratios = sorted({row.noise_snr or 0.0 for rows in comparison.noise.values() for row in rows}, reverse=True)
-    places, series = {snr: place for place, snr in enumerate(ratios, 1)}, []
-    for of in shown_in("learning curves", comparison.noise):
-        rows = [comparison.tested[of], *comparison.noise[of]]
-        at = [places.get(row.noise_snr, 0) if row.noise_snr is not None else 0 for row in rows]
-        rows = [rows[number] for number in np.argsort(at)]
-        drawn = figure_series(rows, interval=of == GPT, label=full_name(of), look=line_look(of), places=sorted(at))
-        series.append(drawn)
-    ticks = {0.0: "no noise", **{float(place): f"{snr:g} dB" for snr, place in places.items()}}
+    rows = {of: comparison.under_noise(of) for of in shown_in("learning curves", comparison.noise)}
+    series = [
+        figure_series(
+            [*found.values()], interval=of == GPT, label=full_name(of), look=line_look(of), places=range(len(found))
+        )
+        for of, found in rows.items()
+    ]
+    ratios = next(iter(rows.values()))  # all methods have the same
+    ticks = {float(place): "no noise" if snr is None else f"{snr:g} dB" for place, snr in enumerate(ratios)}
     panel = Panel(title=f"test {metric}", series=series, across="signal-to-noise ratio", ticks=ticks, percent=True)
     return curve_chart([panel], name="noise", title="Test values under noise", height=290)
 

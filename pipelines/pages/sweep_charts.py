@@ -25,7 +25,6 @@ from pipelines.pages.charts import (
 from pipelines.pages.comparison_charts import line_look
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.sweep_points import BAG, RECOGNISED, FigureName, Point, Runs, pareto
-from pipelines.results.figures import Figure
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import KINDS, ORIGINAL, UNLEARNED
 
@@ -182,31 +181,24 @@ def methods_chart(runs: Runs) -> Markup | None:
 def _noise(runs: Runs) -> Markup:
     """Draw the probes of the judged method and of the bag of codes over the first option, a line for each noise."""
     ticks = {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
-    rows = [row for point in runs.points for found in point.comparison.noise.values() for row in found]
-    ratios, panels = sorted({row.noise_snr or 0.0 for row in rows}, reverse=True), []
+    panels = list[Panel]()
     for of in dict.fromkeys((runs.judged, BAG)):
+        ratios = dict.fromkeys(snr for point in runs.points for snr in point.comparison.under_noise(of))
         for name, line in runs.lines.items():
             series = []
-            for snr, (colour, marker) in zip((None, *ratios), cycle(LINES), strict=False):
-                found = [_with_noise(point, of, snr) for point in line]
-                known = [(point, row) for point, row in zip(line, found, strict=True) if row]
-                places = [float(runs.values.index(runs.first(point))) for point, _ in known]
+            for snr, (colour, marker) in zip(ratios, cycle(LINES), strict=False):
+                found = {point: point.comparison.under_noise(of).get(snr) for point in line}
+                known = {point: row for point, row in found.items() if row is not None}
+                places = [float(runs.values.index(runs.first(point))) for point in known]
                 label = "no noise" if snr is None else f"{snr:g} dB"
                 look = replace(LINE, colour=colour, marker=marker)
-                series.append(figure_series([row for _, row in known], label=label, look=look, places=places))
+                series.append(figure_series([*known.values()], label=label, look=look, places=places))
             if any(each.values for each in series):
                 where = f", {shortened(name, 40)}" if name else ""
                 title = f"{full_name(of)}: {full_name(runs.metric)} on test{where}"
                 panels.append(Panel(title=title, series=series, ticks=ticks, percent=True))
     panels[-1] = replace(panels[-1], across=runs.options[0])
     return curve_chart(panels, name="noise", title="Test values under noise, by run", height=60 + 190 * len(panels))
-
-
-def _with_noise(point: Point, of: str, snr: float | None) -> Figure | None:
-    comparison = point.comparison
-    if snr is None:
-        return comparison.tested.get(of)
-    return next((row for row in comparison.noise.get(of, ()) if row.noise_snr == snr), None)
 
 
 def shifts(count: int, *, step: float = ASIDE) -> list[float]:

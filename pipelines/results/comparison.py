@@ -128,6 +128,11 @@ class Comparison:
         """The test figures of each method with noise, by signal-to-noise ratio in the order of the option."""
         return _by_method(row for row in self.figures if row.noise_snr is not None)
 
+    def under_noise(self, of: str) -> dict[float | None, Figure]:
+        """Return the test figure of a method without noise (None) and at each ratio, from soft to loud noise."""
+        rows = sorted(self.noise.get(of, ()), key=lambda row: -(row.noise_snr or 0.0))
+        return {row.noise_snr: row for row in ([self.tested[of]] if of in self.tested else []) + rows}
+
     @cached_property
     def groups(self) -> dict[str, dict[str, float]]:
         """The test figure of each method in each group."""

@@ -54,7 +54,6 @@ def sound_gpt(
     inputs = {"spectrograms": corpus[0], "codes": corpus[1], "unlabelled": [entry for each in extra for entry in each]}
     config = {NAME: settings, "patch_frames": patch_frames}
     recipe = Recipe(f"random_{NAME}" if untrained else NAME, 1, config=config, inputs=inputs)
-
     files = (WEIGHTS, CONFIG) if untrained else TRAINED  # a model that took no step has no curve
 
     def make(folder: Path) -> None:
