@@ -110,6 +110,7 @@ def _level(results: Results) -> float | None:
 
 
 _WORDS = "label_accuracy"
+LONGER, MORE_STEPS = "train the vocoder longer", "vocoder.fit.steps=2000"
 SIGNS = (
     Sign(
         name="one code everywhere",
@@ -164,48 +165,48 @@ SIGNS = (
         figure="share of silence, decoded minus recorded",
         value=_difference(_of_sound("silence"), _of_sound("silence", ORIGINAL)),
         most=0.2,
-        remedy="train the vocoder longer",
-        options=("vocoder.fit.steps=2000",),
+        remedy=LONGER,
+        options=(MORE_STEPS,),
     ),
     Sign(
         name="bursts of noise",
         figure="share of decoded clips with runaway noise",
         value=_of_sound("runaway_clips"),
         most=0.0,
-        remedy="train the vocoder longer, or draw less freely",
-        options=("vocoder.fit.steps=2000", "listening.vocoder_temperature=0.7"),
+        remedy=f"{LONGER}, or draw less freely",
+        options=(MORE_STEPS, "listening.vocoder_temperature=0.7"),
     ),
     Sign(
         name="clipping",
         figure="share of clipped samples",
         value=_of_sound("clipping"),
         most=0.001,
-        remedy="train the vocoder longer",
-        options=("vocoder.fit.steps=2000",),
+        remedy=LONGER,
+        options=(MORE_STEPS,),
     ),
     Sign(
         name="buzz or whisper",
         figure="periodicity over that of the recordings",
         value=_of_sound("periodicity_ratio", against=ORIGINAL),
         least=0.8,
-        remedy="train the vocoder longer",
-        options=("vocoder.fit.steps=2000",),
+        remedy=LONGER,
+        options=(MORE_STEPS,),
     ),
     Sign(
         name="wrong voicing",
         figure="frames of wrong voicing",
         value=_of_sound("voicing_error"),
         most=0.35,
-        remedy="train the vocoder longer",
-        options=("vocoder.fit.steps=2000",),
+        remedy=LONGER,
+        options=(MORE_STEPS,),
     ),
     Sign(
         name="wrong level",
         figure="decibels between decoded and recorded level",
         value=_level,
         most=3.0,
-        remedy="train the vocoder longer",
-        options=("vocoder.fit.steps=2000",),
+        remedy=LONGER,
+        options=(MORE_STEPS,),
     ),
     Sign(
         name="words lost by the codes",
@@ -220,7 +221,7 @@ SIGNS = (
         figure="clips recognised of WaveNet over those of Griffin-Lim",
         value=_ratio(_of_sound(_WORDS), _of_sound(_WORDS, GRIFFIN_LIM.key)),
         least=0.9,
-        remedy="train the vocoder longer",
-        options=("vocoder.fit.steps=2000",),
+        remedy=LONGER,
+        options=(MORE_STEPS,),
     ),
 )
