@@ -9,7 +9,7 @@ from pipelines.commandline.inputs import MODEL, InputOptions
 from pipelines.commandline.outputs import require_kind, require_space
 from pipelines.jobs.outputs import rejected_list
 from pipelines.store.run_folder import part_of, run_of
-from pipelines.store.work_folder import require_new
+from pipelines.store.work_folder import partial_folder, require_new
 from wordless.audio.recordings.annotations import kind_of
 from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.audio.recordings.recording_paths import recordings_at
@@ -74,7 +74,7 @@ class EmbedConfig(InputOptions):
     @property
     def work(self) -> Path:
         """The folder of what is computed on the way; a killed command continues with it."""
-        return self.output.with_name(f"{self.output.name}.partial")
+        return partial_folder(self.output)
 
     @property
     def rejected(self) -> Path:

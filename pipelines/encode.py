@@ -10,7 +10,7 @@ from pipelines.commandline.inputs import MODEL, InputOptions
 from pipelines.commandline.outputs import require_kind
 from pipelines.jobs.outputs import rejected_list
 from pipelines.store.run_folder import part_of
-from pipelines.store.work_folder import JOB, require_new
+from pipelines.store.work_folder import JOB, partial_folder, require_new
 from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.base.configuration import build
 from wordless.base.engine import LOCAL, EngineConfig
@@ -81,7 +81,7 @@ class EncodeConfig(InputOptions):
     @property
     def shards(self) -> Path:
         """The folder of the shards: the output itself, or a folder beside the file into which they are joined."""
-        return self.output if self.in_shards else self.output.with_name(self.output.name + ".partial")
+        return self.output if self.in_shards else partial_folder(self.output)
 
     @property
     def rejected(self) -> Path:

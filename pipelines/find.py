@@ -9,7 +9,7 @@ from pipelines.commandline.inputs import MODEL, InputOptions, require_writable_f
 from pipelines.commandline.outputs import require_kind
 from pipelines.jobs.outputs import prepare_output, rejected_list
 from pipelines.store.run_folder import part_of
-from pipelines.store.work_folder import require_new
+from pipelines.store.work_folder import partial_folder, require_new
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
 from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.base.configuration import build
@@ -76,7 +76,7 @@ class FindConfig(InputOptions):
     @property
     def work(self) -> Path:
         """The folder of finished recordings; a killed command continues with it."""
-        return self.output.with_name(f"{self.output.name}.partial")
+        return partial_folder(self.output)
 
     @property
     def rejected(self) -> Path:

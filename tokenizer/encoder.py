@@ -40,11 +40,12 @@ class Encoder:
     @property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer, loaded once in each process."""
-        return _load(self.folder, self.device)
+        return load_tokenizer(self.folder, self.device)
 
 
 @lru_cache(maxsize=1)
-def _load(folder: Path, device: str) -> Tokenizer:
+def load_tokenizer(folder: Path, device: str) -> Tokenizer:
+    """Load a tokenizer, once in each process."""
     return Tokenizer.from_pretrained(folder, device=device)
 
 

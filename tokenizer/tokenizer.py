@@ -30,7 +30,7 @@ from wordless.audio.mono import Samples, as_waveform, each_recording
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resample_blocks
 from wordless.audio.spectrogram import LogMel
-from wordless.audio.waveform import FloatArray, Waveform, equal_blocks
+from wordless.audio.waveform import FloatArray, Waveform, equal_blocks, join_blocks
 from wordless.base import saved_models
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
@@ -205,7 +205,7 @@ class Tokenizer(nn.Module):
 
     def _encode_states(self, layer: SpeechLayer, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, int]]:
         """Quantise the states of a whole recording, piece by piece; see `encode_stream`."""
-        samples = np.concatenate([np.zeros(0, np.float32), *blocks])
+        samples = join_blocks(blocks)
         left, step = len(samples), self.config.samples_per_code
         for states in layer.pieces(samples):
             covered = min(left, len(states) * step)

@@ -1,7 +1,5 @@
 """The answers of the page, without Gradio: from a sound to what the page shows of it and plays."""
 
-import base64
-import io
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -11,7 +9,6 @@ from threading import Lock
 from typing import TypeVar
 
 import numpy as np
-import soundfile
 import torch
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -21,6 +18,7 @@ from lm.generation import Sampling
 from pipelines.demonstration.models import DemoModels
 from pipelines.jobs.generate import sample_name
 from pipelines.pages.charts import BLUE, MUTED, Picture, draw_pictures, inline_svg
+from pipelines.pages.sounds import embedded_waveform
 from tokenizer.codes import Codes, SoftCodes
 from tokenizer.signals import pictures, quantised_vectors, soft_codes
 from vocoder.continuing import Coder, Prompt, joined_sound
@@ -276,9 +274,7 @@ def player(title: str, sound: Waveform | None = None, note: str = "is being made
     """Write a player that holds its sound, in 16 bits; without a sound, its title and the note."""
     audio = Markup()
     if sound is not None:
-        written, samples = io.BytesIO(), np.clip(sound.samples, -1, 1)
-        soundfile.write(written, samples, sound.sample_rate, subtype="PCM_16", format="WAV")
-        source = f"data:audio/wav;base64,{base64.b64encode(written.getvalue()).decode()}"
+        source = embedded_waveform(replace(sound, samples=np.clip(sound.samples, -1, 1)))
         audio = Markup('<audio controls src="{}" aria-label="{}"></audio>').format(source, title)
     return Markup("<div><b>{}</b>{}<small>{}</small></div>").format(title, audio, note)
 

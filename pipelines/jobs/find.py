@@ -22,6 +22,7 @@ from pipelines.pages.hits import Hit, write_hits_page
 from pipelines.store.store import write_json
 from pipelines.store.work_folder import remove_work_folder, work_folder
 from tokenizer.codes import require_same_codebook
+from tokenizer.encoder import load_tokenizer
 from tokenizer.signals import log_mel_pieces, quantised_vectors, signals, soft_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.decoding import RecordingError
@@ -30,7 +31,7 @@ from wordless.audio.matching import find_matches, unit_frames
 from wordless.audio.recordings.inspection import frequent_reasons
 from wordless.audio.recordings.manifest import Rejected, writable, write_rejected
 from wordless.audio.recordings.recording_paths import Passage, Recordings
-from wordless.audio.waveform import FloatArray, Waveform
+from wordless.audio.waveform import FloatArray, Waveform, join_blocks
 from wordless.base.arrays import write_table
 from wordless.base.devices import choose_device
 from wordless.base.errors import InputError
@@ -57,7 +58,7 @@ class FrameReader:
     @property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer, loaded once in each process."""
-        return _tokenizer(self.tokenizer_folder, self.device)
+        return load_tokenizer(self.tokenizer_folder, self.device)
 
     @property
     def language_model(self) -> LanguageModel:
@@ -111,7 +112,7 @@ class FrameReader:
             whole = _whole_patches(blocks, tokenizer.config.samples_per_code)
             yield from (each for _, each in signals(tokenizer, log_mel_pieces(tokenizer, whole, 0)))
         else:
-            samples = np.concatenate([np.zeros(0, np.float32), *blocks])
+            samples = join_blocks(blocks)
             yield from torch.split(torch.from_numpy(quantised_vectors(tokenizer, samples)), PATCHES_AT_ONCE)
 
     def _soft_codes(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
@@ -130,15 +131,10 @@ class FrameReader:
 
     def _mfcc(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
         """Give coefficients and deltas ``(time, 40)``."""
-        samples, audio = np.concatenate([np.zeros(0, np.float32), *blocks]), self.tokenizer.front_end
+        samples, audio = join_blocks(blocks), self.tokenizer.front_end
         yield mfcc_frames(
             samples, sample_rate=audio.sample_rate, window_length=audio.window_length, hop_length=audio.hop_length
         )
-
-
-@lru_cache(maxsize=1)
-def _tokenizer(folder: Path, device: str) -> Tokenizer:
-    return Tokenizer.from_pretrained(folder, device=device)
 
 
 @lru_cache(maxsize=1)
@@ -264,12 +260,8 @@ def read_queries(
             rejected.append(Rejected(path=name, reason=f"query: {UNWRITABLE}"))
             continue
         try:
-            sound = Waveform(
-                samples=np.concatenate(
-                    [np.zeros(0, np.float32), *_sound(reader).blocks(queries.root / passage.path, part=passage.part)]
-                ),
-                sample_rate=rate,
-            )
+            blocks = _sound(reader).blocks(queries.root / passage.path, part=passage.part)
+            sound = Waveform(samples=join_blocks(blocks), sample_rate=rate)
         except RecordingError as error:
             rejected.append(Rejected(path=name, reason=f"query: {error.reason}"))
             continue

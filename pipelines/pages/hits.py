@@ -1,19 +1,14 @@
 """The page of ``wordless find``: players of each query and of the places that sound like it."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import soundfile
-
 from pipelines.pages.phrasing import draw
-from pipelines.pages.sounds import MAX_BYTES
+from pipelines.pages.sounds import MAX_BYTES, embedded_waveform
 from wordless.audio.decoding import Channel, open_recording
 from wordless.audio.reading import read_blocks
-from wordless.audio.waveform import Part, Waveform
+from wordless.audio.waveform import Part, Waveform, join_blocks
 from wordless.base.files import write_aside
 
 AROUND = 0.1  # seconds that are played before and after a place
@@ -45,7 +40,7 @@ def write_hits_page(
     the best place of each query, then the second, as long as there is room.
     """
     tables = {name: [hit for hit in hits if hit.query == name] for name in queries}
-    sources = {name: _source(sound) for name, sound in queries.items()}
+    sources = {name: embedded_waveform(sound) for name, sound in queries.items()}
     players: dict[Hit, str] = {}
     left = MAX_BYTES - sum(len(source) for source in sources.values()) * 3 // 4
     most = max(map(len, tables.values()))
@@ -53,7 +48,7 @@ def write_hits_page(
         left -= round(2 * sample_rate * (hit.end - hit.start + 2 * AROUND))
         if left < 0:
             break
-        players[hit] = _source(_place(root / hit.path, hit, sample_rate, channel))
+        players[hit] = embedded_waveform(_place(root / hit.path, hit, sample_rate, channel))
     write_aside(page, draw("hits.html.jinja", tables=tables, sources=sources, players=players))
 
 
@@ -64,11 +59,4 @@ def _place(path: Path, hit: Hit, sample_rate: int, channel: Channel) -> Waveform
     start = max(round((hit.start - AROUND) * rate), 0)
     part = Part(start=start, num_samples=round((hit.end + AROUND) * rate) - start)
     blocks = read_blocks(path, sample_rate, part=part, channel=channel)
-    return Waveform(samples=np.concatenate([np.zeros(0, np.float32), *blocks]), sample_rate=sample_rate)
-
-
-def _source(sound: Waveform) -> str:
-    """Write a sound as a data URI."""
-    written = io.BytesIO()
-    soundfile.write(written, sound.samples, sound.sample_rate, subtype="PCM_16", format="WAV")
-    return f"data:audio/wav;base64,{base64.b64encode(written.getvalue()).decode()}"
+    return Waveform(samples=join_blocks(blocks), sample_rate=sample_rate)

@@ -139,7 +139,18 @@ def sample_sounds(results: Results) -> list[ClipSounds]:
 
 def embedded(path: Path) -> str:
     """Read a WAV file as a data URI."""
-    return f"data:audio/wav;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return _data_uri(path.read_bytes())
+
+
+def embedded_waveform(waveform: Waveform) -> str:
+    """Write a sound, in 16 bits, as a data URI."""
+    written = io.BytesIO()
+    soundfile.write(written, waveform.samples, waveform.sample_rate, subtype="PCM_16", format="WAV")
+    return _data_uri(written.getvalue())
+
+
+def _data_uri(wav: bytes) -> str:
+    return f"data:audio/wav;base64,{base64.b64encode(wav).decode()}"
 
 
 def embedded_sounds(
@@ -202,11 +213,7 @@ def headline(
     strip = code_strip(codes, next(iter(sounds)), largest) if codes is not None and largest is not None else None
     read = (soundfile.read(path, dtype="float32") for path in sounds)
     waveforms = equally_loud([Waveform(samples=samples, sample_rate=rate) for samples, rate in read])
-    players = []
-    for sound, waveform in zip(sounds.values(), waveforms, strict=True):
-        written = io.BytesIO()
-        soundfile.write(written, waveform.samples, waveform.sample_rate, subtype="PCM_16", format="WAV")
-        players.append((sound, f"data:audio/wav;base64,{base64.b64encode(written.getvalue()).decode()}"))
+    players = [(sound, embedded_waveform(waveform)) for sound, waveform in zip(sounds.values(), waveforms, strict=True)]
     return players, sound_spectrograms("headline-0", sounds, title=clips[0].name, below_first=strip)
 
 

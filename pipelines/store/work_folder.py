@@ -48,6 +48,11 @@ def remove_work_folder(folder: Path) -> None:
         folder.rmdir()
 
 
+def partial_folder(output: Path) -> Path:
+    """Return the folder beside an output that holds what is made on the way to it."""
+    return output.with_name(f"{output.name}.partial")
+
+
 @contextmanager
 def new_folder(output: Path) -> Iterator[Path]:
     """Give an empty folder that becomes ``output`` at the end of the block; after an error nothing is left.
@@ -55,7 +60,7 @@ def new_folder(output: Path) -> Iterator[Path]:
     Of two commands with one output, one is refused while the other writes, except where folders cannot be locked (NFS).
     What a killed command left is removed.
     """
-    partial = output.with_name(f"{output.name}.partial")
+    partial = partial_folder(output)
     partial.mkdir(parents=True, exist_ok=True)
     locked = os.open(partial, os.O_RDONLY)  # the folder itself: a file would have to be removed after the last step
     try:

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wordless.audio.reading import read_beginning, read_blocks
-from wordless.audio.waveform import FloatArray, Part, Waveform, equal_blocks, first_samples, skip_samples
+from wordless.audio.waveform import FloatArray, Part, Waveform, equal_blocks, first_samples, join_blocks, skip_samples
 
 CLOSE = 0.99  # of the way from the softest window's energy to the loudest one's
 _BLOCKS_AT_ONCE = 64  # number of blocks whose energies are computed together
@@ -57,7 +57,7 @@ def read_loudest(path: Path, sample_rate: int, seconds: float, *, step: int, par
     length, energies = block_energies(read_blocks(path, sample_rate, part=part), step)
     start = step * loudest_window(energies, -(-wanted // step), starts=(length - wanted) // step + 1)
     blocks = first_samples(skip_samples(read_blocks(path, sample_rate, part=part), start), wanted)
-    samples = np.concatenate([np.empty(0, np.float32), *blocks])
+    samples = join_blocks(blocks)
     return Excerpt(waveform=Waveform(samples=samples, sample_rate=sample_rate), start=start, whole=False)
 
 

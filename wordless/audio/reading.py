@@ -32,7 +32,7 @@ from wordless.audio.decoding import (
     require_choice,
     whole_rate,
 )
-from wordless.audio.waveform import FloatArray, Part, Waveform, equal_blocks, first_samples, unusable_peak
+from wordless.audio.waveform import FloatArray, Part, Waveform, equal_blocks, first_samples, join_blocks, unusable_peak
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
 
@@ -204,13 +204,13 @@ def read(path: Path | str, sample_rate: int | None = None, *, channel: Channel =
     if isinstance(path, str):
         path = Path(os.path.expanduser(path))  # noqa: PTH111  Path raises for unknown users
     rate = _own_rate(path) if sample_rate is None else whole_rate(sample_rate, least=1)
-    return Waveform(samples=_join(read_blocks(path, rate, channel=channel)), sample_rate=rate)
+    return Waveform(samples=join_blocks(read_blocks(path, rate, channel=channel)), sample_rate=rate)
 
 
 def resampled(waveform: Waveform, sample_rate: int) -> Waveform:
     """Resample a waveform to ``sample_rate`` Hz, as `read_blocks` resamples a recording."""
     blocks = resample_blocks([waveform.samples], waveform.sample_rate, sample_rate)
-    return Waveform(samples=_join(blocks), sample_rate=sample_rate)
+    return Waveform(samples=join_blocks(blocks), sample_rate=sample_rate)
 
 
 def chosen_channel(path: Path, channel: Channel) -> int | None:
@@ -304,7 +304,7 @@ def read_beginning(
     """Read the first ``seconds`` of a recording or part, or all of a shorter one; only these are in memory."""
     wanted = round(seconds * sample_rate)
     blocks = first_samples(read_blocks(path, sample_rate, part=part, channel=channel), wanted)
-    return Waveform(samples=_join(blocks), sample_rate=sample_rate)
+    return Waveform(samples=join_blocks(blocks), sample_rate=sample_rate)
 
 
 def _power(path: Path, part: Part) -> float:
@@ -367,7 +367,3 @@ def _own_rate(path: Path) -> int:
     """Return the sample rate that a recording declares."""
     with open_recording(path) as recording:
         return int(recording.samplerate)
-
-
-def _join(blocks: Iterable[FloatArray]) -> FloatArray:
-    return np.concatenate([np.empty(0, np.float32), *blocks])

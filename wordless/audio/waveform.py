@@ -121,6 +121,11 @@ def wav_file(path: Path, sample_rate: int) -> Iterator[WavFile]:
         yield WavFile(writer, sample_rate)
 
 
+def join_blocks(blocks: Iterable[FloatArray]) -> FloatArray:
+    """Join the blocks ``(samples,)`` of a recording, of which there may be none."""
+    return np.concatenate([np.empty(0, np.float32), *blocks])
+
+
 def equal_blocks(blocks: Iterable[FloatArray], size: int) -> Iterator[FloatArray]:
     """Give the same samples in blocks of ``size``; the last block may be shorter, and no block is empty."""
     waiting: list[FloatArray] = []

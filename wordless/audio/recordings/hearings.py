@@ -23,7 +23,7 @@ from torch import Tensor
 
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.waveform import FloatArray, skip_samples
+from wordless.audio.waveform import FloatArray, join_blocks, skip_samples
 
 LATEST = 0.02  # seconds: begins of hearings are spread from 0 to here
 RANGES = (0.75, 1.25)  # of the front end's own dynamic range: 30 to 50 dB for one of 40
@@ -53,7 +53,7 @@ class Hearing:
 
     def samples(self, root: Path, clip: Clip, sample_rate: int) -> FloatArray:
         """Read a whole clip below ``root`` in this hearing ``(num_samples,)``, for methods that read waveforms."""
-        return np.concatenate([np.zeros(0, np.float32), *self.blocks(root, clip, sample_rate)])
+        return join_blocks(self.blocks(root, clip, sample_rate))
 
     def _read_rate(self, sample_rate: int) -> int:
         return round(sample_rate * self.rate)
