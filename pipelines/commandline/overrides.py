@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from importlib.resources import files
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -98,10 +99,16 @@ def known_switch(word: str) -> str:
 
 
 def quote_option(word: str, verbatim: frozenset[str]) -> str:
-    """Quote the value of ``name=value``, ``+name=value`` or ``++name=value`` if the option holds one text or path."""
+    """Quote the value of ``name=value``, ``+name=value`` or ``++name=value`` if the option holds one text or path.
+
+    The number after the name of a group of presets, as in ``lm=3``, is quoted as well: Hydra raises its own error for a
+    number, and says which presets there are for a text.
+    """
     name, _, value = word.partition("=")
     if name.lstrip("+") in verbatim:
         return f"{name}={quote(os.path.expanduser(value))}"  # noqa: PTH111  Path raises for unknown users
+    if _is_ambiguous(value) and value.lower() != "null" and files("conf").joinpath(name.lstrip("+")).is_dir():
+        return f"{name}={quote(value)}"
     return word
 
 

@@ -105,3 +105,12 @@ def test_names_of_columns_may_be_numbers_and_hold_anything() -> None:
     assert prepare(words, verbatim_options("run")) == [
         "corpus.columns.audio='1'", "corpus.columns.start='Begin Time (s)'", "corpus.columns.label=[tempo,key]"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("word", "prepared"),
+    [("lm=3", "lm='3'"), ("+corpus=true", "+corpus='true'"), ("lm=tiny", "lm=tiny"), ("seed=3", "seed=3")],
+)
+def test_a_number_in_the_place_of_a_preset_is_a_text(word: str, prepared: str) -> None:
+    """Hydra raises its own error for a number, and lists the presets for a text."""
+    assert prepare([word], frozenset()) == [prepared]
