@@ -75,6 +75,12 @@ class StoredClips:
         shifted = others.places + np.array([len(self.sources), 0, 0])
         return StoredClips(sources=self.sources + others.sources, places=np.concatenate([self.places, shifted]))
 
+    def clip(self, row: int) -> FrameArray:
+        """Read the frames ``(time, ...)`` of one clip, as they are stored."""
+        source, begin, end = self.places[row].tolist()
+        frames: FrameArray = self.sources[source][begin:end]
+        return frames
+
     def read(
         self, clips: IndexArray, *, at_most: int, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,9 @@ learns to ignore the augmentation (Gat et al., arXiv:2209.15483)::
     targets, ahead 0                   a    b    c    d             of the patch that was just read
     targets, ahead 2                   c    d    e                  of the patch two steps later
 
+The windows of some hundred milliseconds around each patch have codes as well, which are targets in the same way
+(`lm.bodies.window_codes`).
+
 Spectrograms are ``(batch, time, mels)``, normalised as for SimCLR.
 """
 
@@ -31,6 +34,7 @@ from lm.bodies.augmentation import augment, draw_spread
 from lm.bodies.clips import CPU, Order, StoredClips, batches_by_length, trim_rows
 from lm.bodies.convolutional import Frames, SpectrogramReader, layer_vectors
 from lm.bodies.options import PIECE_FRAMES, AugmentationConfig, ClipBatchConfig, SoundGPTConfig
+from lm.bodies.window_codes import WindowCodebook, with_window_codes
 from lm.options import ONE_HEARING, VectorConfig
 from lm.probing.vectors import FloatArray
 from tokenizer.codes import IntArray
@@ -54,7 +58,7 @@ class SoundShape:
     frames: int  # longest sequence
     mels: int
     patch_frames: int
-    streams: int
+    streams: int  # of the tokenizer, and one for each window
     codebook_size: int
 
 
@@ -153,7 +157,7 @@ class CodedClips:
     """Log-mel of clips, and their codes: patch ``p`` of a clip has code ``p``, so a clip may end within a patch."""
 
     spectrograms: StoredClips
-    codes: StoredClips  # int32 (time, streams)
+    codes: StoredClips  # int32 (time, streams): of patches, then of the windows around them
     patch_frames: int
 
     def passages(self, clips: IndexArray, starts: IndexArray, lengths: IndexArray) -> tuple[Tensor, Tensor]:
@@ -162,6 +166,10 @@ class CodedClips:
         places = np.stack([self.spectrograms.places[clips, 0], begins, begins + lengths], axis=1)
         cut = StoredClips(sources=self.spectrograms.sources, places=places)
         return cut.read(np.arange(len(clips)), at_most=int(lengths.max()))
+
+    def with_windows(self, codebooks: Sequence[WindowCodebook]) -> "CodedClips":
+        """Append the codes of the windows around each patch to its codes, a stream for each codebook."""
+        return replace(self, codes=with_window_codes(self.spectrograms, self.codes, codebooks))
 
     def targets(self, clips: IndexArray, patches: Sequence[IntArray]) -> list[IntArray]:
         """Read the codes ``(positions, ahead, streams)`` of patches ``(positions, ahead)``; UNCOUNTED after the end."""

@@ -38,9 +38,14 @@ def _made(study: Study, method: str, coded: tuple[tuple[Entry, Entry], ...], *, 
     from pipelines.stages.sound_gpt import sound_gpt, sound_gpt_features
 
     session, options, finest, own = study.session, study.options, study.entries.finest, _settings(study.options)
-    frames = options.group(TokenizerSettings).patch.frames
     trained = sound_gpt(
-        session, (study.spectrograms, finest.codes), coded, own, patch_frames=frames, untrained=untrained
+        session,
+        (study.spectrograms, finest.codes),
+        coded,
+        own,
+        patch_frames=options.group(TokenizerSettings).patch.frames,
+        frame_rate=options.audio.sample_rate / options.audio.hop_length,
+        untrained=untrained,
     )
     features = sound_gpt_features(
         session, study.manifest, options.audio, finest.sample, method, trained, own, study.vectors, study.heard

@@ -328,6 +328,13 @@ class SoundGPTSettings(Options):
     """Options of the causal transformer that reads log-mel and predicts codes."""
 
     model: SoundGPTConfig = option(SoundGPTConfig(), "the network")
+    windows: tuple[float, ...] = option(
+        (0.16, 0.32, 0.64, 1.28),
+        "seconds of the windows around each patch whose codes are predicted as well; []: none",
+        above=0,
+        distinct=True,
+        unit="s",
+    )
     augmentation: AugmentationConfig = option(
         IN_PLACE, "random changes of the clips that it reads; time_flip must be 0"
     )

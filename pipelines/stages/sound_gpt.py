@@ -20,6 +20,7 @@ from lm.bodies.sound_gpt import (
     sound_features,
     validation_batches,
 )
+from lm.bodies.window_codes import fit_window_codebook
 from lm.options import ONE_HEARING, VectorConfig
 from pipelines.stages.baselines import TRAINED, save_network
 from pipelines.stages.options import SoundGPTSettings
@@ -45,11 +46,13 @@ def sound_gpt(
     settings: SoundGPTSettings,
     *,
     patch_frames: int,
+    frame_rate: float,
     untrained: bool = False,
 ) -> Entry:
     """Train on the training clips and on each ``extra`` source of clips; the entry holds the weights.
 
-    ``patch_frames`` are those of the tokenizer. ``untrained`` writes the initial weights.
+    ``patch_frames`` are those of the tokenizer, and ``frame_rate`` are the frames of log-mel in a second. ``untrained``
+    writes the initial weights.
     """
     inputs = {"spectrograms": corpus[0], "codes": corpus[1], "unlabelled": [entry for each in extra for entry in each]}
     config = {NAME: settings, "patch_frames": patch_frames}
@@ -61,11 +64,18 @@ def sound_gpt(
         train, held_out = (_coded_clips(corpus, split, patch_frames) for split in TRAINED_ON)
         for source in extra:
             train = _joined(train, _coded_clips(source, "train", patch_frames))
+        # As many codes as those of patches, because one layer predicts all of them.
+        fit_windows = partial(fit_window_codebook, train.spectrograms, patch_frames=patch_frames)
+        windows = [
+            fit_windows(frames=max(round(seconds * frame_rate), 1), size=format.codebook_size, seed=settings.fit.seed)
+            for seconds in settings.windows
+        ]
+        train, held_out = train.with_windows(windows), held_out.with_windows(windows)
         shape = SoundShape(
             frames=settings.longest,
             mels=train.spectrograms.width,
             patch_frames=patch_frames,
-            streams=format.streams,
+            streams=format.streams + len(windows),
             codebook_size=format.codebook_size,
         )
         model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed)
