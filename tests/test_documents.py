@@ -1,11 +1,9 @@
-"""README and docs/: their links lead somewhere, and docs/guide.md names every method."""
+"""README and docs/: their links lead somewhere."""
 
 import re
 from pathlib import Path
 
 import pytest
-
-from pipelines.methods.table import METHODS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
@@ -27,11 +25,3 @@ def test_links_lead_to_files_and_headings(document: Path) -> None:
             place = (ROOT / document).parent / file if file else ROOT / document
             assert place.exists(), link
             assert not heading or heading in anchors(place), link
-
-
-def test_the_guide_names_every_method() -> None:
-    page = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
-    table = page[page.index("| method | what is probed |") : page.index("Methods that classify have")]
-    named = set(re.findall(r"`(\w+)`", table))
-    first_rate = {name for name in METHODS if "_of_rate_" not in name or name.endswith("_1")}  # the others are alike
-    assert named == first_rate

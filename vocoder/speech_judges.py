@@ -42,6 +42,7 @@ class SpeechJudge:
     modules: tuple[str, ...]  # that must be installed
     least_rate: int  # Hz, of the sounds that it can judge
     explanation: str  # a sentence of the report
+    needs: str  # of the recordings, beside their rate
 
 
 SPEECH_JUDGES: dict[JudgeOfSpeech, SpeechJudge] = {
@@ -51,12 +52,14 @@ SPEECH_JUDGES: dict[JudgeOfSpeech, SpeechJudge] = {
         least_rate=RATE,
         explanation="DNSMOS (Reddy et al. 2021, 2022) predicts how people rate noisy speech, from 1 to 5: P.808 as a "
         "whole, and P.835 the voice, the background, and both.",
+        needs="speech",
     ),
     "distillmos": SpeechJudge(
         distribution="distillmos",
         modules=("distillmos", "xls_r_sqa"),
         least_rate=RATE,
         explanation="DistillMOS (Stahl and Gamper 2025) predicts how people rate the quality of speech, from 1 to 5.",
+        needs="speech",
     ),
     "words": SpeechJudge(
         distribution="pocketsphinx",
@@ -64,6 +67,7 @@ SPEECH_JUDGES: dict[JudgeOfSpeech, SpeechJudge] = {
         least_rate=8_000,
         explanation="PocketSphinx, a recogniser of American English, hears words; the rate counts wrong, missing and "
         "added words.",
+        needs="English words as labels, or the built-in sentences",
     ),
     "speaker": SpeechJudge(
         distribution="Resemblyzer",
@@ -71,6 +75,7 @@ SPEECH_JUDGES: dict[JudgeOfSpeech, SpeechJudge] = {
         least_rate=8_000,
         explanation="Resemblyzer (Wan et al. 2018) compares voices: the similarity is the cosine between a sound and "
         "the other recordings of its group, and a sound has the group whose recordings are most similar.",
+        needs="groups that are people, with two judged clips or more",
     ),
 }
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from lm.model import LanguageModel
 from tokenizer.codes import Codes, CodesFormat, IntArray, join_codes, require_same_codebook
 from wordless.base.errors import InputError
+from wordless.base.options import REQUIRED, column
 from wordless.base.ranges import require
 
 
@@ -65,14 +66,18 @@ def perplexities(model: LanguageModel, train: Sequence[Codes], validation: Seque
 class Score:
     """How probable a language model finds one recording."""
 
-    codes: int  # of all streams
-    seconds: float  # of sound
-    log_probability: float  # of all codes together, in nats
-    # the same for each second of the sound: of one recording, it can be compared over tokenizers
-    log_probability_per_second: float
-    nats_per_code: float  # minus the log-probability divided by the number of codes
-    bits_per_second: float  # that the model needs to write the codes
-    perplexity: float  # exp(nats per code)
+    codes: int = column(REQUIRED, "how many codes the recording has, in all streams")
+    seconds: float = column(REQUIRED, "how long the recording is")
+    log_probability: float = column(REQUIRED, "of all codes together, in nats")
+    log_probability_per_second: float = column(
+        REQUIRED,
+        "the same for each second of sound. Of one recording, models of different tokenizers can be compared by it",
+    )
+    nats_per_code: float = column(
+        REQUIRED, "minus the log-probability of a code: only models with the same tokenizer can be compared by it"
+    )
+    bits_per_second: float = column(REQUIRED, "that the model needs to write the codes")
+    perplexity: float = column(REQUIRED, "exp(nats per code), to be compared like `nats_per_code`")
 
 
 def score(model: LanguageModel, codes: Codes) -> Score:

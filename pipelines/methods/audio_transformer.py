@@ -71,7 +71,14 @@ def _describe(variant: Variant | None, line: Line) -> Method:
     """Describe the method of a variant; None: the variant of the options."""
     name, title = (NAME, TITLE) if variant is None else (f"{NAME}_{variant}", f"{TITLE}, {variant}")
     return Method(
-        row=Row(name=name, kind="supervised", title=title, line=line, places=("learning curves",)),
+        row=Row(
+            name=name,
+            kind="supervised",
+            title=title,
+            explanation="layers of an Audio Transformer of raw samples, trained with the labels",
+            line=line,
+            places=("learning curves",),
+        ),
         head=Row(name=f"{name}_head", kind="supervised", title=f"{title}, own head", places=("summary",)),
         labels="train",
         features=partial(_features, name, variant),

@@ -58,6 +58,7 @@ BAG_OF_CODES = Method(
         name="bag_of_codes",
         kind="codes",
         title="bag of codes",
+        explanation="how often each code occurs, without their order",
         line=Line(filled=False, dashes="--"),
         places=("learning curves", "groups", "summary"),
     ),
@@ -65,7 +66,14 @@ BAG_OF_CODES = Method(
     features=_bags,
 )
 GPT = Method(
-    row=Row(name="gpt", kind="codes", title="GPT", line=Line(marker="D"), places=("learning curves", "groups")),
+    row=Row(
+        name="gpt",
+        kind="codes",
+        title="GPT",
+        explanation="states or inner activations of the GPT over the codes",
+        line=Line(marker="D"),
+        places=("learning curves", "groups"),
+    ),
     input="bag_of_codes",
     reads_lm=True,
     vector_size=size_of_states,

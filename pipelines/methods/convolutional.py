@@ -73,6 +73,8 @@ SIMCLR = Method(
         name="simclr",
         kind="self_supervised",
         title="SimCLR",
+        explanation="blocks of a convolutional network that was trained without labels, by contrast of two augmented "
+        "versions",
         line=Line(marker="s"),
         places=("learning curves", "groups", "summary", "key figures"),
     ),
@@ -87,7 +89,12 @@ SIMCLR = Method(
 )
 SUPERVISED = Method(
     row=Row(
-        name="supervised", kind="supervised", title="supervised CNN", line=Line(marker="^"), places=("learning curves",)
+        name="supervised",
+        kind="supervised",
+        title="supervised CNN",
+        explanation="blocks of the convolutional network of `simclr`, trained with the labels",
+        line=Line(marker="^"),
+        places=("learning curves",),
     ),
     head=Row(
         name="supervised_head",

@@ -75,6 +75,7 @@ class Row:
     title: str  # in tables, charts and sentences
     line: Line = Line()
     places: tuple[Place, ...] = ()  # that show it, in a chart of few methods or a sentence
+    explanation: str = ""  # what is probed, for the guide; "": an untrained network, or the head of a method
 
     def __post_init__(self) -> None:
         for given, known in (((self.kind,), get_args(Kind)), (self.places, get_args(Place))):

@@ -67,6 +67,7 @@ def _bag(number: int) -> Method:
             name=name,
             kind="codes",
             title=f"bag of codes, rate {number}",
+            explanation="the bag of codes of one of `tokenizer.rates`; rate 1 is the coarsest",
             line=Line(marker=MARKERS[number - 1], filled=False, dashes="--"),
         ),
         vector_size=size_of_codes,
@@ -78,7 +79,13 @@ def _bag(number: int) -> Method:
 def _gpt(number: int) -> Method:
     name = f"gpt_of_rate_{number}"
     return Method(
-        row=Row(name=name, kind="codes", title=f"GPT, rate {number}", line=Line(marker=MARKERS[number - 1])),
+        row=Row(
+            name=name,
+            kind="codes",
+            title=f"GPT, rate {number}",
+            explanation="the GPT of one of `tokenizer.rates`; rate 1 is the coarsest",
+            line=Line(marker=MARKERS[number - 1]),
+        ),
         input=f"bag_of_rate_{number}",
         reads_rates=True,
         vector_size=partial(_size, name, number),

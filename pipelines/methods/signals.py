@@ -51,6 +51,7 @@ LOG_MEL = Method(
         name="log_mel",
         kind="signal",
         title="log-mel",
+        explanation="frames of the log-mel spectrogram",
         line=Line(marker="X", filled=False, dashes=":"),
         places=("learning curves",),
     ),
@@ -58,7 +59,13 @@ LOG_MEL = Method(
     features=_features,
 )
 BOTTLENECK = Method(
-    row=Row(name="bottleneck", kind="signal", title="bottleneck", line=Line(marker="v", dashes=":")),
+    row=Row(
+        name="bottleneck",
+        kind="signal",
+        title="bottleneck",
+        explanation="bottlenecks of the tokenizer's autoencoder",
+        line=Line(marker="v", dashes=":"),
+    ),
     vector_size=_bottleneck_size,
     features=_features,
 )
@@ -97,6 +104,7 @@ MFCC = describe_frame_method(
         name="mfcc",
         kind="signal",
         title="MFCC",
+        explanation="20 mel-frequency cepstral coefficients with their deltas",
         line=Line(marker="p", filled=False, dashes="-."),
         places=("learning curves",),
     ),
@@ -129,6 +137,7 @@ CHROMA = describe_frame_method(
         name="chroma",
         kind="signal",
         title="chroma",
+        explanation="the energy of the twelve pitch classes",
         line=Line(marker="h", filled=False, dashes="--"),
         places=("learning curves",),
     ),

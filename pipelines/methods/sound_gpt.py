@@ -63,6 +63,8 @@ GPT_SOUND = Method(
         name="gpt_sound",
         kind="self_supervised",
         title="GPT that reads sound",
+        explanation="inner activations of a GPT that reads log-mel of changed copies and predicts the codes of the "
+        "unchanged clips",
         line=Line(marker="X"),
         places=("learning curves", "groups", "summary", "key figures"),
     ),

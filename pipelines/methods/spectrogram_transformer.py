@@ -56,6 +56,7 @@ AST = Method(
         name="ast",
         kind="supervised",
         title="AST",
+        explanation="layers of an Audio Spectrogram Transformer, trained with the labels",
         line=Line(marker="v", filled=False, dashes="--"),
         places=("learning curves", "summary"),
     ),

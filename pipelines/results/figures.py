@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, overload
 
+from wordless.base.options import REQUIRED, column
+
 OF_LAYER: Final = "layer_"  # begin of the names of figures of single layers
 COSTS = ("seconds", "peak_memory")  # figures of what a stage cost
 
@@ -12,32 +14,53 @@ COSTS = ("seconds", "peak_memory")  # figures of what a stage cost
 class Figure:
     """One row of ``results.json`` and of ``sweep.csv``; an empty column says that it does not apply."""
 
-    stage: str
-    name: str
-    value: float
-    artifact: str  # store key of the entry that it is about
-    of: str | None = None  # method or kind of sound
-    against: str | None = None  # of a difference or a ratio: the other method or kind of sound
-    layer: str | None = None  # of the method's network: the chosen one, or the one that the figure is of
-    pooling: str | None = None
-    penalty: float | None = None  # of the probe, as it was chosen
-    low: float | None = None  # interval over clips, or over what the protocol of the stage says
-    high: float | None = None
-    p: float | None = None  # two-sided, of a difference
-    fold_low: float | None = None  # of a difference: paired t interval over the folds
-    fold_high: float | None = None
-    seed_low: float | None = None  # paired t interval over the seeds
-    seed_high: float | None = None
-    protocol: str | None = None  # how the clips were divided
-    split: str | None = None
-    count: int | None = None  # clips that the value is measured on
-    labels: float | None = None  # labelled training clips of a learning curve, and their share of all
-    share: float | None = None
-    noise_snr: float | None = None  # dB, of white noise that was added to the test clips; None: no noise
-    group: str | None = None  # None: clips of all groups
-    fold: str | None = None  # None: all folds
-    seed: int | None = None  # None: all seeds
-    seeds: int = 1  # that the value is a mean of
+    stage: str = column(REQUIRED, "what was measured: `tokenizer`, `lm`, `probe`, `vocoder`, ...")
+    name: str = column(
+        REQUIRED,
+        "the figure: `accuracy`, `perplexity`, `stoi`, ...; `difference` of two methods; `periodicity_difference` and "
+        "`periodicity_ratio` of two kinds of sound",
+    )
+    value: float = column(REQUIRED, "the figure itself")
+    artifact: str = column(REQUIRED, "key of the entry in the store that it is about")
+    of: str | None = column(None, "the method, the model, the kind of sound, or the change that it is about")
+    against: str | None = column(
+        None, "the other method or kind of sound of a `difference` or ratio: `of` minus `against`"
+    )
+    layer: str | None = column(
+        None, "the layer that was chosen for a probe; of `layer_accuracy` and the like, the layer that it is about"
+    )
+    pooling: str | None = column(None, "the pooling that was chosen for a probe")
+    penalty: float | None = column(None, "the penalty that was chosen for a probe")
+    low: float | None = column(None, "lower end of the interval, mostly of 95 %; empty where there is none")
+    high: float | None = column(None, "upper end of the interval")
+    p: float | None = column(None, "two-sided p value of a `difference`")
+    fold_low: float | None = column(None, "lower end of a paired t interval of a `difference` over the folds")
+    fold_high: float | None = column(None, "its upper end")
+    seed_low: float | None = column(None, "lower end of a paired t interval of a `difference` over the seeds")
+    seed_high: float | None = column(None, "its upper end")
+    protocol: str | None = column(
+        None,
+        "how the clips were divided. Probes: `one split`, `leave one group out`, `given folds`; the stage "
+        "`zerospeech`: `voices held out`, but none for `consistency_speaker` and the like, whose voices are those of "
+        "the corpus; other figures of one split: the value of `corpus.split.by`, such as `hash`",
+    )
+    split: str | None = column(
+        None, "the clips that it is measured on: `test`, `validation`, or `validation - test` for a gap"
+    )
+    count: int | None = column(
+        None,
+        "how many clips these are; probes have it, except a `gap`, which is between two sets of clips; empty for most "
+        "other figures",
+    )
+    labels: float | None = column(None, "labelled training clips of a learning curve")
+    share: float | None = column(None, "their share of all labelled training clips")
+    noise_snr: float | None = column(
+        None, "signal-to-noise ratio in dB of white noise that was added to the test clips; empty: none"
+    )
+    group: str | None = column(None, "the group of the test clips; empty: all of them")
+    fold: str | None = column(None, "the fold of a single training; empty: all folds")
+    seed: int | None = column(None, "the seed of a single training; empty: all seeds")
+    seeds: int = column(1, "how many seeds the value is a mean of")
 
     @property
     def unit(self) -> str:

@@ -1,7 +1,7 @@
 """Symptoms of a run: what is wrong with its sound or its models, the figure that shows it, the option that mends it.
 
-The bounds stand beside what healthy runs measure in docs/expectations.md. They are rules of thumb: a figure beyond its
-bound says where to look first.
+The site has them beside what healthy runs measure (docs/expectations.md). The bounds are rules of thumb: a figure
+beyond its bound says where to look first.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,10 +30,14 @@ class Sign:
         """Whether a value is beyond its bound."""
         return (self.least is not None and value < self.least) or (self.most is not None and value > self.most)
 
+    @property
+    def bound(self) -> str:
+        """The usual values, for people."""
+        return f"at least {self.least:g}" if self.least is not None else f"at most {self.most:g}"
+
     def describe(self, value: float) -> str:
         """Write the figure with its value and its bound."""
-        bound = f"at least {self.least:g}" if self.least is not None else f"at most {self.most:g}"
-        return f"{self.figure}: {value:.3g}, usual: {bound}"
+        return f"{self.figure}: {value:.3g}, usual: {self.bound}"
 
     @property
     def to_do(self) -> str:

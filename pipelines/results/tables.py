@@ -21,23 +21,29 @@ from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.base.files import aside
 
 PREDICTIONS = "predictions.parquet"  # in the folder of a run
-_SCHEMA = pa.schema(
-    [
-        ("clip", pa.string()),
-        ("path", pa.string()),
-        ("start", pa.float64()),  # seconds within the file
-        ("end", pa.float64()),
-        ("group", pa.string()),
-        ("label", pa.string()),
-        ("prediction", pa.string()),
-        ("probability", pa.float64()),  # of the prediction; null: the values of ridge regression are none
-        ("method", pa.string()),
-        ("candidate", pa.string()),  # layer and pooling that validation chose; null: a classifier of the method's own
-        ("fold", pa.string()),  # held out for test; null: the corpus has one split
-        ("seed", pa.int64()),
-        ("split", pa.string()),
-    ]
-)
+COLUMNS = {  # of the table, with their meanings
+    "clip": (pa.string(), "name of the clip: its path, and for a part of a recording its seconds, `a.wav#t=10,20`"),
+    "path": (pa.string(), "the recording"),
+    "start": (pa.float64(), "where the used part of the recording begins, in seconds"),
+    "end": (pa.float64(), "where it ends"),
+    "group": (pa.string(), "as the corpus has it"),
+    "label": (pa.string(), "as the corpus has it; several labels stand with the separator between them"),
+    "prediction": (pa.string(), "the answer"),
+    "probability": (
+        pa.float64(),
+        "of the answer, with logistic probes and classifiers; empty with ridge, whose values are no probabilities, and "
+        "with several labels",
+    ),
+    "method": (pa.string(), "the method"),
+    "candidate": (
+        pa.string(),
+        "layer and pooling that were chosen without test clips; empty: a classifier that the method trained",
+    ),
+    "fold": (pa.string(), "the fold that was held out; empty on a single split"),
+    "seed": (pa.int64(), "the seed"),
+    "split": (pa.string(), "`test`"),
+}
+_SCHEMA = pa.schema([(name, kind) for name, (kind, _) in COLUMNS.items()])
 
 
 def write_predictions(

@@ -112,6 +112,11 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def column(default: T, text: str) -> T:
+    """Describe a field that is a column of a table: its default or `REQUIRED`, and its meaning."""
+    return option(default, text)
+
+
 class Options:
     """Base of dataclasses with options: a new instance checks the range of each."""
 

@@ -11,7 +11,7 @@ from pipelines.results.run_record import Results, read_results
 from pipelines.results.symptoms import SIGNS, Sign, examine_run
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import ROOT, called, composed
+from tests.pipelines.tiny_chain import called, composed
 from vocoder.kinds import GRIFFIN_LIM, ORIGINAL, WAVENET
 
 
@@ -84,9 +84,6 @@ def test_a_gpt_whose_best_weights_came_early_has_learned_by_heart() -> None:
 @pytest.mark.parametrize("sign", SIGNS, ids=lambda sign: sign.name)
 def test_the_options_of_a_remedy_can_be_given_to_a_run(sign: Sign, tmp_path: Path) -> None:
     run_settings(composed(tmp_path, "tokenizer.sample_patches=20000", *sign.options))
-    page = (ROOT / "docs" / "expectations.md").read_text(encoding="utf-8")
-    [row] = [line for line in page.splitlines() if line.startswith(f"| {sign.name} |")]
-    assert all(option in row for option in sign.options)
 
 
 def test_the_command_examines_a_run(finished_run: FinishedRun, tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""What the site says from the code, in Markdown: the page of options, and tables within other pages."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+
+from lm.judging.scores import Score
+from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.options import Option, group_by_section, index
+from pipelines.methods.table import METHODS
+from pipelines.results.figures import MEASURES, Figure
+from pipelines.results.symptoms import SIGNS
+from pipelines.results.tables import COLUMNS
+from vocoder.speech_judges import SPEECH_JUDGES
+from wordless.base.options import MEANING
+
+UNTRAINED = "the same network with random weights"
+
+
+def with_tables(page: str) -> str:
+    """Replace each comment ``<!-- table NAME -->`` of a page by that table."""
+    return re.sub(r"<!-- table (\w+) -->", lambda found: "\n".join(TABLES[found[1]]()), page)
+
+
+def options_page() -> str:
+    """Give the page: the options of all commands."""
+    return "# Options\n" + "\n".join(line for name in COMMANDS for line in _command(name)) + "\n"
+
+
+def _command(name: str) -> Iterator[str]:
+    """Give the sections of one command: the options of each section, then the choices of each group."""
+    known = index(name)
+    yield from ["", f"## `wordless {name}`", "", COMMANDS[name].purpose]
+    for section, names in group_by_section(known.options).items():
+        explanation = known.sections.get(section, "")
+        yield from ["", f"**`{section}`**: {explanation}" if explanation else f"**{section or 'Options'}**"]
+        rows = ((name, known.options[name].value, _meaning(known.options[name])) for name in names)
+        yield from _table(("name", "default", "meaning"), rows, code=2)
+    for key, group in known.groups.items():
+        yield from ["", f"**`{key}=...`**: {group.explanation}"]
+        yield from _table(("name", "meaning"), ((f"{key}={name}", text) for name, text in group.choices.items()))
+
+
+def _meaning(option: Option) -> str:
+    """Write the meaning of an option; where choices differ, each with its default or its meaning."""
+    others = {choice: each for choice, each in option.choices.items() if each.value != option.value}
+    if len({each.explanation for each in option.choices.values()}) <= 1:
+        values = ", ".join(f"{each.value} with {choice}" for choice, each in others.items())
+        return f"{option.explanation}; default {values}" if values else option.explanation
+    alike: dict[str, list[str]] = {}
+    for choice, each in option.choices.items():
+        alike.setdefault(each.explanation, []).append(
+            f"{choice} (default {each.value})" if choice in others else choice
+        )
+    return "; ".join(f"with {' or '.join(choices)}: {explanation}" for explanation, choices in alike.items())
+
+
+def _symptoms() -> Iterator[str]:
+    heads = ("symptom", "figure that shows it", "usual value", "what mends it")
+    rows = ((sign.name, sign.figure, sign.bound, f"{sign.remedy}: {_code(sign.options)}") for sign in SIGNS)
+    return _table(heads, rows, code=0)
+
+
+def _methods() -> Iterator[str]:
+    """Give the methods; one row for all that are explained alike."""
+    alike: dict[str, list[str]] = {}
+    for name, method in METHODS.items():
+        alike.setdefault(method.row.explanation or UNTRAINED, []).append(name)
+    return _table(("method", "what is probed"), ((_code(names), text) for text, names in alike.items()), code=0)
+
+
+def _judges() -> Iterator[str]:
+    heads = ("judge", "what it measures", "what it needs")
+    rows = ((name, at.explanation, f"{at.needs}, {at.least_rate:,} Hz or more") for name, at in SPEECH_JUDGES.items())
+    return _table(heads, rows)
+
+
+def _measures() -> Iterator[str]:
+    rows = ((name, at.title or name.replace("_", " "), at.unit) for name, at in MEASURES.items())
+    return _table(("name", "meaning", "unit"), rows)
+
+
+def _columns(row: type[Figure] | type[Score]) -> Iterator[str]:
+    return _table(("column", "meaning"), ((field.name, field.metadata[MEANING].text) for field in fields(row)))
+
+
+def _predictions() -> Iterator[str]:
+    return _table(("column", "meaning"), ((name, text) for name, (_, text) in COLUMNS.items()))
+
+
+def _code(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+TABLES: dict[str, Callable[[], Iterator[str]]] = {
+    "columns": lambda: _columns(Figure),
+    "judges": _judges,
+    "measures": _measures,
+    "methods": _methods,
+    "predictions": _predictions,
+    "scores": lambda: _columns(Score),
+    "symptoms": _symptoms,
+}
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], code: int = 1) -> Iterator[str]:
+    """Give the lines of a Markdown table. The first ``code`` columns hold code."""
+    yield from ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in rows:
+        cells = [cell.replace("|", r"\|").replace("\n", " ") for cell in row]
+        yield f"| {' | '.join([*(f'`{cell}`' for cell in cells[:code]), *cells[code:]])} |"
