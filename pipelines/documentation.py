@@ -80,8 +80,9 @@ def _measures() -> Iterator[str]:
     return _table(("name", "meaning", "unit"), rows)
 
 
-def _columns(row: type[Figure] | type[Score]) -> Iterator[str]:
-    return _table(("column", "meaning"), ((field.name, field.metadata[MEANING].text) for field in fields(row)))
+def _columns(row: type[Figure] | type[Score], **more: str) -> Iterator[str]:
+    known = {field.name: field.metadata[MEANING].text for field in fields(row)}
+    return _table(("column", "meaning"), [*more.items(), *known.items()])
 
 
 def _predictions() -> Iterator[str]:
@@ -93,12 +94,12 @@ def _code(words: Iterable[str]) -> str:
 
 
 TABLES: dict[str, Callable[[], Iterator[str]]] = {
-    "columns": lambda: _columns(Figure),
+    "columns": lambda: _columns(Figure, unit="of the value: `ratio` (0.5 is 50 %), `codes`, `bit/s`, `dB`, `s`, ..."),
     "judges": _judges,
     "measures": _measures,
     "methods": _methods,
     "predictions": _predictions,
-    "scores": lambda: _columns(Score),
+    "scores": lambda: _columns(Score, path="the recording"),
     "symptoms": _symptoms,
 }
 
