@@ -13,6 +13,8 @@ import wordless  # noqa: F401  before anything loads PyTorch: OpenMP's threads a
 
 ROOT = Path(__file__).parents[1]
 OMP_NUM_THREADS, THREADS = os.environ.get("OMP_NUM_THREADS"), torch.get_num_threads()
+# Triton's kernels run in its interpreter where there is no GPU. Triton reads this once, when it is first imported.
+os.environ.setdefault("TRITON_INTERPRET", str(int(not torch.cuda.is_available())))
 DATA = ROOT / "../shared/data"  # real recordings beside the checkout; not part of the project
 
 settings.register_profile("wordless", deadline=None)  # the first example pays for imports and compiled kernels

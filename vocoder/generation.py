@@ -58,9 +58,9 @@ def generate(
     """Generate levels ``(frames * hop_length,)`` int32 on the CPU for each clip, sample by sample.
 
     Clips of similar length are generated side by side; each has a random generator with its own seed. The same seed
-    gives the same levels on the same engine. On CPU engines they do not depend on the other clips; cuda_graph may round
-    differently with other clips, as do two engines. After the first draw that such a difference changes, the sounds
-    differ.
+    gives the same levels on the same engine. On CPU engines they do not depend on the other clips; those of a GPU may
+    round differently with other clips, as do two engines. After the first draw that such a difference changes, the
+    sounds differ.
 
     Args:
         model: the network.
@@ -74,7 +74,7 @@ def generate(
     Raises:
         InputError: a seed is out of range, or a prompt has other levels or is longer than its clip.
     """
-    hop, chosen = model.config.hop_length, choose_engine(engine, model.embedding.weight.device.type).engine
+    hop, chosen = model.config.hop_length, choose_engine(engine, model.embedding.weight.device.type, model).engine
     for clip in inputs:
         _require_possible(clip, model.config.levels)
         if clip.prompt is not None and len(clip.prompt) > len(clip.spectrogram) * hop:
@@ -114,7 +114,7 @@ def generate_blocks(
     The frames ``(frames, inputs)`` arrive in blocks of any length; for the other arguments see `GenerationInput` and
     `generate`. The levels ``(chunk,)`` int32 are on the CPU; a chunk waits for ``look_ahead_frames`` frames after it.
     """
-    chosen = choose_engine(engine, model.embedding.weight.device.type).engine
+    chosen = choose_engine(engine, model.embedding.weight.device.type, model).engine
     nothing = torch.zeros(0, model.config.condition_inputs)
     clip = GenerationInput(spectrogram=nothing, group=group, seed=sampling.seed, prompt=prompt)
     _require_possible(clip, model.config.levels)

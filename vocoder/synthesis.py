@@ -35,6 +35,10 @@ class Synthesis(Protocol):
     def guard(self) -> RunawayGuard | None:
         """Counter of runaway blocks; None if blocks are never drawn again."""
 
+    @property
+    def engine(self) -> str | None:
+        """Name of the code that generates WaveNet's samples; None: there is no WaveNet."""
+
     def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
         """Group clips of these lengths, in codes, that are best made together; the shortest first."""
 
@@ -82,6 +86,10 @@ class Trained:
         self.vocoder, self.tokenizer, self.sampling = vocoder, tokenizer, sampling
         self.groups, self.guard = vocoder.model.config.groups, vocoder.guard
 
+    @property
+    def engine(self) -> str | None:
+        return self.vocoder.chosen.engine
+
     def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
         return self.vocoder.side_by_side(lengths)
 
@@ -120,8 +128,8 @@ class Trained:
         yield from pieces_after(sound, len(past.waveform.samples))
 
     def notices(self) -> Iterator[str]:
-        """Give notices about a replaced engine, and about a post-filter that stays off."""
-        if notice := self.vocoder.chosen.notice:
+        """Give notices about a replaced or measured engine, and about a post-filter that stays off."""
+        if notice := self.vocoder.chosen.notice or self.vocoder.chosen.measured:
             yield notice
         if self.vocoder.postfilter and not in_force(self.vocoder.postfilter, self.tokenizer.front_end):
             yield _unfiltered(self.tokenizer.front_end)
@@ -162,6 +170,7 @@ class Unlearned:
 
     groups: tuple[str, ...] = ()
     guard: RunawayGuard | None = None
+    engine: str | None = None
 
     def __init__(self, make: Stream, tokenizer: CodeMeanings, sampling: Sampling, *, name: str) -> None:
         self.make, self.tokenizer, self.seed, self.name = make, tokenizer, sampling.seed, name

@@ -100,7 +100,7 @@ class SampleLanguageModel:
         """Name the code that generates samples."""
         if isinstance(self.model, SampleTransformer):
             return CACHED
-        return choose_engine(wanted, next(self.model.parameters()).device.type).engine
+        return choose_engine(wanted, next(self.model.parameters()).device.type, self.model.network).engine
 
     def generate(
         self,

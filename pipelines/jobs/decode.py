@@ -14,7 +14,6 @@ from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.pitch import flattened, transplanted
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
-from vocoder.engines.choice import choose_engine
 from vocoder.filters import in_force
 from vocoder.synthesis import Synthesis, speaking, unknown_groups
 from wordless.audio.recordings.sound_names import partial_name, sound_names
@@ -59,7 +58,7 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         part = output.with_name(partial_name(output.name, {output.name}))
         return _decode([Sound(clip=clips[0], path=output, part=part)], synthesis, settings, terminal)
-    job = _job(settings, clips, tokenizer, device.type)
+    job = _job(settings, clips, tokenizer, synthesis.engine)
     _require_same_engine(settings, job)
     require_own(output, job)
     with work_folder(output, job):
@@ -111,7 +110,9 @@ def _sounds(folder: Path, clips: Sequence[CodedClip]) -> Iterator[Sound]:
         yield Sound(clip=clip, path=folder / name, part=folder / partial_name(name, taken))
 
 
-def _job(settings: DecodeConfig, clips: Sequence[CodedClip], tokenizer: Tokenizer, device: str) -> dict[str, object]:
+def _job(
+    settings: DecodeConfig, clips: Sequence[CodedClip], tokenizer: Tokenizer, engine: str | None
+) -> dict[str, object]:
     """Return everything that decides the content of the files."""
     digest = hashlib.sha256()
     for clip in clips:
@@ -128,7 +129,7 @@ def _job(settings: DecodeConfig, clips: Sequence[CodedClip], tokenizer: Tokenize
         "postfilter": strength,
         "postfilter_passes": settings.postfilter_passes if strength else None,
         "pitch_comb": settings.pitch_comb if strength else None,
-        "engine": choose_engine(settings.engine, device).engine if folder else None,
+        "engine": engine,
         "seed": settings.seed,
         **({"shift": settings.shift} if settings.shift else {}),
     }

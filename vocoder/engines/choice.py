@@ -2,6 +2,7 @@
 
 - torch: a loop over PyTorch calls on any device; the other engines are checked against it
 - cuda_graph: the same step captured as a CUDA graph, for many clips at once on a GPU
+- triton: one kernel whose loop over samples runs on the GPU; triton_fp16 reads its matrices in float16
 - numba: a compiled kernel for one clip or several on each core of a CPU
 - numba_bf16: the same kernel in bfloat16, on CPUs that multiply it (AVX512_BF16); it is nearer to the parallel network
   than the autocast that the network may be trained with
@@ -12,6 +13,7 @@ numba is installed with the project, but has no build for some platforms and ver
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal, Protocol
 
 import numpy as np
@@ -22,7 +24,7 @@ from vocoder.engines.torch_streams import TorchStreams
 from vocoder.sampling import EngineChoice, Sampling
 from vocoder.wavenet.network import WaveNet
 
-Engine = Literal["torch", "numba", "numba_bf16", "cuda_graph"]
+Engine = Literal["torch", "numba", "numba_bf16", "cuda_graph", "triton", "triton_fp16"]
 
 
 class Streams(Protocol):
@@ -54,19 +56,33 @@ class Chosen:
 
     engine: Engine
     notice: str | None = None  # for users who asked for another engine, or lack one
+    measured: str | None = None  # how two engines compared on this device, where that decided
 
 
-def choose_engine(wanted: EngineChoice, device: str) -> Chosen:
+def choose_engine(wanted: EngineChoice, device: str, model: WaveNet | None = None) -> Chosen:
     """Choose the engine for a model on ``cpu`` or ``cuda``: the wanted one, or the next best.
 
-    ``auto`` is the CUDA graph on a GPU, and on the CPU numba, in bfloat16 where the CPU multiplies it.
+    ``auto`` is numba on the CPU, in bfloat16 where the CPU multiplies it, and the CUDA graph on a GPU. There it is
+    triton if the model is given, and `vocoder.engines.comparison` finds triton right and faster on this device. Both
+    have one precision.
     """
     if wanted == "torch":
         return Chosen(engine="torch")
     if device == "cuda":
-        moved = wanted in ("numba", "numba_bf16")
-        notice = f"engine={wanted} runs on the CPU; here cuda_graph does the work" if moved else None
-        return Chosen(engine="cuda_graph", notice=notice)
+        if wanted in ("numba", "numba_bf16"):
+            moved = f"engine={wanted} runs on the CPU; here cuda_graph does the work"
+            return Chosen(engine="cuda_graph", notice=moved)
+        if wanted == "cuda_graph" or (wanted == "auto" and model is None):
+            return Chosen(engine="cuda_graph")
+        if find_spec("triton") is None:
+            missing = f"engine={wanted} needs Triton; here cuda_graph does the work: pip install triton"
+            return Chosen(engine="cuda_graph", notice=None if wanted == "auto" else missing)
+        if wanted == "auto" and model is not None:
+            from vocoder.engines.comparison import confirmed  # it measures engines, which are created here
+
+            faster, line = confirmed(model)
+            return Chosen(engine="triton" if faster else "cuda_graph", measured=line)
+        return Chosen(engine="triton_fp16" if wanted == "triton_fp16" else "triton")
     try:
         from vocoder.engines.numba_streams import numba_multiplies_bf16  # numba takes its time to import
     except (ImportError, OSError) as error:
@@ -74,8 +90,8 @@ def choose_engine(wanted: EngineChoice, device: str) -> Chosen:
         return Chosen(engine="torch", notice=f"numba cannot be imported ({error}), {slow}")
     fastest: Engine = "numba_bf16" if numba_multiplies_bf16() else "numba"
     notice = None
-    if wanted == "cuda_graph":
-        notice = f"engine=cuda_graph needs a GPU; {fastest} does the work"
+    if wanted in ("cuda_graph", "triton", "triton_fp16"):
+        notice = f"engine={wanted} needs a GPU; {fastest} does the work"
     elif wanted == "numba_bf16" and fastest == "numba":
         notice = "engine=numba_bf16 needs a CPU with AVX512_BF16; numba does the work"
     return Chosen(engine="numba" if wanted == "numba" else fastest, notice=notice)
@@ -92,11 +108,15 @@ def create_streams(model: WaveNet, clips: int, engine: Engine) -> Streams:
             from vocoder.engines.numba_streams import NumbaStreams  # numba takes its time to import
 
             return NumbaStreams(model, clips, threads=torch.get_num_threads(), bf16=engine == "numba_bf16")
+        case "triton" | "triton_fp16":
+            from vocoder.engines.triton_streams import TritonStreams  # Triton comes with PyTorch for CUDA alone
+
+            return TritonStreams(model, clips, fp16=engine == "triton_fp16")
 
 
-def precision(engine: Engine) -> Literal["fp32", "bf16"]:
+def precision(engine: Engine) -> Literal["fp32", "bf16", "fp16"]:
     """Return the precision of an engine's products; engines of one precision differ only by rounding."""
-    return "bf16" if engine == "numba_bf16" else "fp32"
+    return "bf16" if engine == "numba_bf16" else "fp16" if engine == "triton_fp16" else "fp32"
 
 
 def width(engine: Engine) -> int:
@@ -108,7 +128,7 @@ def width(engine: Engine) -> int:
             from vocoder.engines.numba_streams import TOGETHER  # numba takes its time to import
 
             return TOGETHER * torch.get_num_threads()
-        case "cuda_graph":
+        case "cuda_graph" | "triton" | "triton_fp16":
             return 256
 
 
@@ -141,5 +161,5 @@ def step_cost(engine: Engine, clips: int) -> float:
             return 6.0 + clips
         case "numba" | "numba_bf16":
             return 1.3 + -(-clips // torch.get_num_threads())
-        case "cuda_graph":  # starting the kernels is nearly all of it
+        case "cuda_graph" | "triton" | "triton_fp16":  # all but the same for one clip and for many
             return 256.0 + clips

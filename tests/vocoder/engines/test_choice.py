@@ -226,7 +226,13 @@ def test_the_choice_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     assert choose_engine("auto", "cuda").engine == "cuda_graph"
     assert choose_engine("auto", "cpu").notice is None
     assert choose_engine("cuda_graph", "cpu").engine == "numba"
-    assert "GPU" in str(choose_engine("cuda_graph", "cpu").notice)
+    for name in ("cuda_graph", "triton", "triton_fp16"):
+        assert "GPU" in str(choose_engine(name, "cpu").notice)
+    for missing in (False, True):
+        monkeypatch.setattr(engines, "find_spec", lambda name, missing=missing: None if missing else name)
+        chosen = choose_engine("triton_fp16", "cuda")
+        assert chosen.engine == ("cuda_graph" if missing else "triton_fp16")
+        assert ("pip install triton" in str(chosen.notice)) == missing
     monkeypatch.setitem(sys.modules, "vocoder.engines.numba_streams", None)  # as where numba cannot be imported
     assert choose_engine("auto", "cpu").engine == "torch"
     assert "pip install numba" in str(choose_engine("numba", "cpu").notice)
