@@ -6,7 +6,7 @@ time warping, which would hide a drift.
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -39,6 +39,7 @@ LOWEST_PITCH, HIGHEST_PITCH = 60.0, 500.0  # Hz: speaking voices, those of child
 LEAST_RATE = 1_000  # Hz; sounds of lower rates, such as those of whales, have no pitch of a voice
 PITCH_FRAME_SECONDS, HOP_SECONDS = 0.064, 0.01
 CENTS_PER_OCTAVE = 1200.0
+LEAST_VOICED = 5  # frames of a median pitch
 HOW_TO_GET_PITCH = "librosa and numba cannot be imported here: pip install librosa numba, on a Python that both support"
 
 PitchArray = npt.NDArray[np.float64]
@@ -250,6 +251,26 @@ def pitch_error(original: PitchArray, other: PitchArray) -> float | None:
     octaves = np.log2(other[:frames] / original[:frames])
     both = octaves[np.isfinite(octaves)]
     return float(CENTS_PER_OCTAVE * np.sqrt(np.mean(both**2))) if len(both) else None
+
+
+def median_pitch(waveform: Waveform) -> float | None:
+    """Compute the median of `pitch`, in semitones above 1 Hz; None if fewer than `LEAST_VOICED` frames have one."""
+    found = pitch(waveform)
+    voiced = found[np.isfinite(found)]
+    return float(12 * np.log2(np.median(voiced))) if len(voiced) >= LEAST_VOICED else None
+
+
+def pitch_distances(pitch: float | None, prompts: Sequence[float | None], own: int | None) -> Figures:
+    """Compare the median pitch of a continuation with those of its own prompt and of all others, in semitones.
+
+    The mean distance from the others is what prompts in random order would give. Nothing is returned where
+    `median_pitch` found none, or there is no other prompt.
+    """
+    others = [other for number, other in enumerate(prompts) if number != own and other is not None]
+    if pitch is None or own is None or not others or (prompt := prompts[own]) is None:
+        return {}
+    near, far = abs(pitch - prompt), float(np.mean([abs(pitch - other) for other in others]))
+    return {"pitch_from_prompt": near, "pitch_from_others": far, "pitch_kept": far - near}
 
 
 def voicing_error(original: PitchArray, other: PitchArray) -> float:

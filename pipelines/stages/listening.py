@@ -11,7 +11,7 @@ from lm.judging.ngrams import Bigram, fit_bigram
 from lm.judging.scores import diversity, plausibility
 from lm.model import LanguageModel
 from pipelines.stages.options import ListeningConfig
-from pipelines.stages.playback import Playback, excerpt_row, wav_name
+from pipelines.stages.playback import Playback, excerpt_row, measures_pitch, wav_name
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, other_options, write_json
 from tokenizer.codes import Codes
@@ -19,7 +19,14 @@ from tokenizer.parquet import read_codes
 from tokenizer.signals import pictures
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
-from vocoder.judging import code_agreement, log_mel_distance, sound_levels
+from vocoder.judging import (
+    Figures,
+    code_agreement,
+    log_mel_distance,
+    median_pitch,
+    pitch_distances,
+    sound_levels,
+)
 from vocoder.kinds import BY_KEY, ORIGINAL, WAVENET
 from vocoder.synthesis import Synthesis, speaking
 from wordless.audio.waveform import Waveform
@@ -41,7 +48,8 @@ def listening(
     clips = playback.choose_long(config.clips)
     options = other_options(config, "judged_clips", "judges", "grammar", "judge", "engine")
     judging = {} if model is None or coded is None else {"codes": coded}
-    recipe = playback.recipe("listening", 11, clips, options, lm=model, rates=rates, **judging)
+    options["pitch"] = model is not None and measures_pitch(config, playback.audio.sample_rate)
+    recipe = playback.recipe("listening", 12, clips, options, lm=model, rates=rates, **judging)
 
     def make(folder: Path) -> None:
         tokenizer, syntheses = playback.open()
@@ -171,7 +179,12 @@ def language_sounds(
         sound.write(folder / row.file)
         start = len(row.prompt.codes.values) if row.prompt else 0
         again.append(tokenizer.encode(sound).crop(start, start + len(row.codes.values)))  # its new part
-    said = [_describe(*each) for each in zip(rows, new, again, strict=True)]
+    pitched: list[Figures] = [{} for _ in rows]
+    if measures_pitch(config, tokenizer.format.sample_rate):
+        before = list(session.each("pitch of prompts", median_pitch, [prompt.waveform for _, prompt, _ in prompts]))
+        after = session.each("pitch of generated sounds", median_pitch, new)
+        pitched = [pitch_distances(own, before, row.clip) for own, row in zip(after, rows, strict=True)]
+    said = [_describe(*each) for each in zip(rows, new, again, pitched, strict=True)]
     return {"said": said, "diversity": _diversity(model, rows, again, other)}
 
 
@@ -200,11 +213,11 @@ def _generate(
     ]
 
 
-def _describe(row: _Generated, new: Waveform, again: Codes) -> dict[str, object]:
+def _describe(row: _Generated, new: Waveform, again: Codes, pitched: Figures) -> dict[str, object]:
     prompt = {"prompt_seconds": row.prompt.waveform.seconds} if row.prompt else {}
     made, heard = row.codes.finest, again.finest
     agreement = {"code_agreement": code_agreement(made, heard)} if len(heard.values) else {}
-    figures = {**prompt, **agreement, **asdict(sound_levels(new))}
+    figures = {**prompt, **agreement, **asdict(sound_levels(new)), **pitched}
     about = {"kind": row.kind, "file": row.file, "clip": row.clip, "temperature": row.temperature}
     return {**about, "figures": figures}
 

@@ -188,22 +188,27 @@ def sound_of(folder: Path, number: int, kind: str) -> Waveform:
     return read(path, soundfile.info(path).samplerate)
 
 
+def measures_pitch(config: ListeningConfig, sample_rate: int) -> bool:
+    """Return whether the pitch of sounds is asked for, and can be measured here."""
+    return config.asks("pitch") and sample_rate >= LEAST_RATE and has_pitch()
+
+
 def measure_clips(session: Session, tokenizer: Entry, vocoder: Entry, decoded: Entry, config: ListeningConfig) -> Entry:
     """Measure every decoded sound: its distance from its original, and its own faults.
 
     The vocoder has the loudness of its training clips. ``config`` says which judges are asked.
     """
     encoder = Encoder(folder=tokenizer.folder, root=decoded.folder)
-    voices = encoder.format.sample_rate >= LEAST_RATE
+    rate = encoder.format.sample_rate
     with_stoi, with_pesq = config.asks("stoi"), config.asks("pesq") and has_pesq()
-    with_pitch = config.asks("pitch") and voices and has_pitch()
+    with_pitch = measures_pitch(config, rate)
     measured = {"pesq": with_pesq, "pitch": with_pitch, **({} if with_stoi else {"stoi": False})}
     recipe = Recipe("judged", 3, config=measured, inputs={"tokenizer": tokenizer, "decoded": decoded})
 
     def make(folder: Path) -> None:
         if config.asks("pesq") and not with_pesq:
             session.terminal.say(f"judged    without PESQ: {HOW_TO_GET_PESQ}")
-        if config.asks("pitch") and not voices:
+        if config.asks("pitch") and rate < LEAST_RATE:
             session.terminal.say(f"judged    without pitch, which is that of voices: from {LEAST_RATE} Hz on")
         elif config.asks("pitch") and not with_pitch:
             session.terminal.say(f"judged    without pitch: {HOW_TO_GET_PITCH}")

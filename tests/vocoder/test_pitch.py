@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from vocoder.judging import has_pitch, pitch, pitch_error, voicing_error
+from vocoder.judging import has_pitch, median_pitch, pitch, pitch_distances, pitch_error, voicing_error
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
@@ -68,3 +68,21 @@ def test_no_error_of_pitch_where_none_has_any() -> None:
     nothing = np.full(5, np.nan)
     assert pitch_error(nothing, np.full(5, 100.0)) is None
     assert voicing_error(nothing, np.full(5, 100.0)) == 1
+
+
+def test_the_median_pitch_leaves_out_what_has_none() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.01, 3200)
+    low, octave = (median_pitch(sound(np.concatenate([noise, tone(each)]))) for each in (110, 220))
+    assert low is not None
+    assert octave is not None
+    assert octave - low == pytest.approx(12, abs=0.2)
+    assert median_pitch(sound(np.zeros(3200))) is None
+
+
+def test_a_continuation_is_compared_with_its_prompt_and_with_the_others() -> None:
+    prompts = [40.0, 52.0, None, 44.0]
+    assert pitch_distances(41.0, prompts, 0) == {"pitch_from_prompt": 1, "pitch_from_others": 7, "pitch_kept": 6}
+    assert pitch_distances(41.0, prompts, 1)["pitch_kept"] == 2 - 11
+    for found, own in ((None, 0), (41.0, 2), (41.0, None)):  # nothing is voiced, or there is no prompt
+        assert pitch_distances(found, prompts, own) == {}
+    assert pitch_distances(41.0, [40.0, None], 0) == {}
