@@ -116,7 +116,7 @@ def consistency(
     folder = speech_folder(asked, cache, seed=config.seed)
     inputs = {"tokenizer": tokens, "lm": model_entry, "utterances": folder.name, "codes": trained_on}
     options = {"noise_snr": NOISE_SNR, "lm": {"fit": {"seed": seed}}}
-    recipe = Recipe(CONSISTENCY.removesuffix(".json"), 1, config=options, inputs=inputs)
+    recipe = Recipe(CONSISTENCY.removesuffix(".json"), 2, config=options, inputs=inputs)
 
     @one_thread()
     def make(partial: Path) -> None:
@@ -129,6 +129,8 @@ def consistency(
         with session.terminal.working("encoding", len(sounds), "utterances") as progress:
             for done, sound in enumerate(sounds, 1):
                 first, second = (read(folder / file, rate, channel=channel).samples for file in sound.files)
+                # The second part begins with a code, whatever is before it: frequencies of codes are at chance.
+                first = np.pad(first, (0, -len(first) % tokenizer.format.samples_per_code))
                 samples = joined_sound(first, second, sound.noises, snr=NOISE_SNR, seed=sound.seed)
                 codes = tokenizer.encode(samples, rate)
                 scores[sound] = {name: mean_log_probability(model, codes) for name, model in models.items()}

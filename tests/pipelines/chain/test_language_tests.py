@@ -72,7 +72,7 @@ def test_phones_are_told_apart_by_codes_and_layers(finished_run: FinishedRun, ju
 def test_the_gpt_is_asked_about_sounds_that_change(finished_run: FinishedRun, judged: Path) -> None:
     """Four voices say one text in two parts; the oracle scores the sounds of another gender one by one."""
     found = json.loads((judged / "results.json").read_text())["zerospeech"]["consistency"]
-    assert (found["texts"], found["pairs"], found["voices"]) == (1, 20, 4)
+    assert (found["texts"], found["pairs"], found["voices"]) == (1, 24, 4)
     config, embedded = ZerospeechConfig(voices=2, consistency=1), EmbeddedConfig(voices=5, words=2)
     pairs, utterances = consistency_pairs(config.texts(embedded), voices=2, seed=0)
     spoken = speak(utterances, judged.parent / "store/embedded", seed=0)
@@ -80,7 +80,9 @@ def test_the_gpt_is_asked_about_sounds_that_change(finished_run: FinishedRun, ju
     gpt, rate = LanguageModel.from_pretrained(finished_run.folder / "lm"), tokenizer.format.sample_rate
 
     def score(sound: JoinedSound) -> float:
-        samples = np.concatenate([read(spoken / file, rate).samples for file in sound.files])
+        first, second = (read(spoken / file, rate).samples for file in sound.files)
+        silence = np.zeros(-len(first) % tokenizer.format.samples_per_code, np.float32)
+        samples = np.concatenate([first, silence, second])
         return float(gpt.log_probabilities(tokenizer.encode(samples, rate)).mean())
 
     figures = read_results(judged)["figures"]
@@ -88,7 +90,9 @@ def test_the_gpt_is_asked_about_sounds_that_change(finished_run: FinishedRun, ju
     (row, *_) = figures.where(stage="zerospeech", name="consistency_gender", of="gpt")
     assert row.value == pytest.approx(np.mean(right))
     for change in CHANGES:
-        assert {each.of for each in figures.where(name=f"consistency_{change}")} == {*MODELS}
+        by_model = {each.of: each.value for each in figures.where(name=f"consistency_{change}")}
+        assert by_model.keys() == {*MODELS}
+        assert by_model["unigram"] == pytest.approx(0.5, abs=0.13)  # one pair in eight at the borders of codes
 
 
 def test_figures_and_report_show_the_test(judged: Path) -> None:

@@ -11,7 +11,7 @@ text are joined, and in the wrong sound the second part has another speaker, gen
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import product
+from itertools import permutations, product
 from typing import Literal, get_args
 
 import numpy as np
@@ -94,6 +94,7 @@ def sentence_pairs(voices: Sequence[int], *, count: int, seed: int) -> SpokenPai
 Change = Literal["speaker", "gender", "pitch", "background"]  # between the parts of the wrong sound
 CHANGES: tuple[Change, ...] = get_args(Change)
 Noise = Literal["white", "brown"]
+NOISES: tuple[Noise, Noise] = get_args(Noise)
 FEWEST_VOICES, MOST_VOICES = 4, 28  # two women and two men at least; as long as women and men alternate in `VOICES`
 LOW, HIGH = 30, 70  # pitches of eSpeak, the ends of the corpus's range
 
@@ -150,10 +151,10 @@ def consistency_pairs(
         for change, partner in partners.items():
             wrong = JoinedSound(files=(first, say(1, by=partner, pitch=pitch)))
             pairs.append(add(change=change, right=same, wrong=wrong))
-        noises: tuple[Noise, Noise] = ("white", "brown") if (voice + number) % 2 else ("brown", "white")
         behind = partial(replace, same, seed=len(pairs))
-        right, wrong = behind(noises=(noises[0], noises[0])), behind(noises=noises)
-        pairs.append(add(change="background", right=right, wrong=wrong))
+        for noise, other in permutations(NOISES):
+            right, wrong = behind(noises=(noise, noise)), behind(noises=(noise, other))
+            pairs.append(add(change="background", right=right, wrong=wrong))
     return tuple(pairs), tuple(spoken.values())
 
 
