@@ -21,9 +21,9 @@ from pipelines.methods.signals import mfcc_frames
 from pipelines.pages.hits import Hit, write_hits_page
 from pipelines.store.store import write_json
 from pipelines.store.work_folder import remove_work_folder, work_folder
-from tokenizer.codes import require_same_codebook
+from tokenizer.codes import require_same_codebook, soft_assignments
 from tokenizer.encoder import load_tokenizer
-from tokenizer.signals import log_mel_pieces, quantised_vectors, signals, soft_codes
+from tokenizer.signals import log_mel_pieces, quantised_vectors, signals
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.decoding import RecordingError
 from wordless.audio.levels import trim_ends
@@ -116,10 +116,11 @@ class FrameReader:
             yield from torch.split(torch.from_numpy(quantised_vectors(tokenizer, samples)), PATCHES_AT_ONCE)
 
     def _soft_codes(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        tokenizer = self._finest
         for bottlenecks in self._bottlenecks(blocks):
-            # (T, streams, codes) -> (T, streams * codes)
-            shares = soft_codes(self._finest, bottlenecks).shares(0, len(bottlenecks)).flatten(1)
-            yield shares.sqrt().cpu().numpy()
+            by_band = bottlenecks.reshape(len(bottlenecks), tokenizer.config.bands, -1).to(tokenizer.centroids.device)
+            shares = soft_assignments(by_band, tokenizer.codebooks, tokenizer.spacings)  # (T, streams, codes)
+            yield shares.flatten(1).sqrt().cpu().numpy()
 
     def _states(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
         model = self.language_model

@@ -121,7 +121,9 @@ def _of_the_language_model(settings: "RunSettings") -> Iterator[str]:
     if bpe and settings.reads_codes:
         streams = tokenizer.config(settings.audio).streams
         if tokenizer.rates is not None or streams > 1:
-            what = f"tokenizer.rates={list(tokenizer.rates)}" if tokenizer.rates else f"codes of {streams} streams"
+            pitch = f" (one is that of tokenizer.pitch.levels={levels})" if (levels := tokenizer.pitch.levels) else ""
+            of_streams = f"codes of {streams} streams{pitch}"
+            what = f"tokenizer.rates={list(tokenizer.rates)}" if tokenizer.rates else of_streams
             yield f"lm.bpe={bpe} merges codes of one stream and rate, and this run has {what}: choose lm.bpe=null"
         if settings.probed_methods and settings.compare.assignments == "soft":
             yield f"lm.bpe={bpe} merges hard codes: choose compare.assignments=hard or lm.bpe=null"

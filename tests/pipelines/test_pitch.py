@@ -10,13 +10,19 @@ import soundfile
 
 from lm.model import LanguageModel
 from pipelines.decode import decode
+from pipelines.embed import embed
+from pipelines.encode import encode
+from pipelines.find import find
+from pipelines.generate import generate
+from pipelines.score import score
 from pipelines.settings.run import run_settings
 from pipelines.store.work_folder import JOB
-from tests.pipelines.tiny import save_run
+from tests.pipelines.tiny import GPT, save_run
 from tests.pipelines.tiny_chain import OWN, called_at_once, composed, refusal, run
 from tokenizer.codes import PitchFormat
 from tokenizer.parquet import CodedClip, read_codes, write_shard
 from tokenizer.tokenizer import Tokenizer
+from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
 from wordless.base.errors import InputError
 
@@ -26,17 +32,18 @@ LEVELS = "tokenizer.pitch.levels=8"
 @pytest.mark.slow
 def test_codes_language_model_and_vocoder_have_the_pitch(tmp_path: Path) -> None:
     store, folder = tmp_path / "store", tmp_path / "run"
-    assert run(store, folder, LEVELS, "stages=[tokenizer,lm,vocoder]", "lm.gpt.interleaving=parallel") == 0
+    streams = ("tokenizer.levels=2", "tokenizer.patch.mels=20", "lm.gpt.interleaving=parallel")
+    assert run(store, folder, LEVELS, *streams, "stages=[tokenizer,lm,vocoder]") == 0
     tokenizer = Tokenizer.from_pretrained(folder / "tokenizer")
     pitch = tokenizer.format.pitch
     assert pitch is not None
-    assert (pitch.levels, tokenizer.format.streams) == (8, 2)
+    assert (pitch.levels, tokenizer.format.streams) == (8, 5)  # two bands of two levels each, and the pitch
     assert 60 <= pitch.lowest < pitch.highest < 420
     (codes,) = store.glob("codes/*/complete.json")
     format, clips = read_codes(codes.parent)
     assert format == tokenizer.format
     values = np.concatenate([clip.codes.values for clip in clips])
-    assert len(np.unique(values[:, 1])) > 4
+    assert len(np.unique(values[:, -1])) > 4
     model, vocoder = (
         part.from_pretrained(folder / name) for part, name in ((LanguageModel, "lm"), (Vocoder, "vocoder"))
     )
@@ -58,19 +65,66 @@ def test_recordings_without_a_voice_are_refused_with_their_share(tmp_path: Path)
     assert "0.0%" in line
 
 
-def test_decode_gives_codes_another_melody(tmp_path: Path) -> None:
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A run whose tokenizer, language model and vocoder have random weights, and whose codes have pitches."""
     model = save_run(tmp_path / "model", seed=0)
     plain = Tokenizer.from_pretrained(model / "tokenizer")
     config = replace(plain.config, pitch=PitchFormat(levels=8, lowest=80.0, highest=240.0))
     tokenizer = Tokenizer(config, plain.mean, plain.std, plain.autoencoder, plain.centroids)
-    voice, codes = tmp_path / "voice.wav", tmp_path / "codes.parquet"
-    time = np.arange(2000) / 4000
-    soundfile.write(voice, sum(0.1 * np.sin(2 * np.pi * n * 150 * time) for n in range(1, 9)), 4000)
+    tokenizer.save_pretrained(model / "tokenizer")
+    gpt = replace(GPT, interleaving="parallel")
+    LanguageModel.create(gpt, tokenizer.format, seed=0).save_pretrained(model / "lm")
+    return model
+
+
+@pytest.fixture
+def voice(tmp_path: Path) -> Path:
+    """A recording of a voice of 150 Hz."""
+    path, time = tmp_path / "in" / "voice.wav", np.arange(8000) / 4000
+    path.parent.mkdir()
+    soundfile.write(path, sum(0.1 * np.sin(2 * np.pi * n * 150 * time) for n in range(1, 9)), 4000)
+    return path
+
+
+def test_all_commands_take_codes_with_pitch(model: Path, voice: Path, tmp_path: Path) -> None:
+    given = {"model": str(model), "device": "cpu"}
+    recordings: dict[str, object] = {**given, "input": str(voice.parent), "workers": 1}
+    tokenizer = Tokenizer.from_pretrained(model / "tokenizer")
+    codes, own = tmp_path / "codes.parquet", tokenizer.encode_file(voice)
+    encode({**recordings, "output": str(codes)})
+    (clip,) = read_codes(codes)[1]
+    np.testing.assert_array_equal(clip.codes.values, own.values)
+    assert (own.values[5:-5, -1] > 0).all()
+    with pytest.raises(InputError, match="stream"):
+        encode({**recordings, "output": str(tmp_path / "units"), "format": "jsonl"})
+
+    say: dict[str, object] = {**given, "prompt": str(voice), "seconds": 0.2, "num_samples": 1, "seed": 3}
+    generate({**say, "output": str(tmp_path / "more")})
+    (made,) = read_codes(tmp_path / "more/codes.parquet")[1]
+    assert made.codes.format == own.format
+    np.testing.assert_array_equal(made.codes.values[:50], own.values[:50])
+    vocoder = Vocoder.from_pretrained(model / "vocoder")
+    streamed = [piece.samples for piece in vocoder.stream([own.crop(0, 30), own.crop(30, 100)], tokenizer, Sampling())]
+    np.testing.assert_array_equal(np.concatenate(streamed), vocoder.decode(own, tokenizer).samples)
+
+    score({**given, "input": str(voice), "output": str(tmp_path / "scores.tsv"), "workers": 1})
+    assert len((tmp_path / "scores.tsv").read_text().splitlines()) == 2
+    for method in ("gpt", "bag_of_codes", "bottleneck"):
+        embed({**recordings, "output": str(tmp_path / f"{method}.npz"), "method": method})
+    for features in ("soft_codes", "states"):
+        searched = {"query": str(voice), "output": str(tmp_path / f"{features}.json"), "features": features}
+        find({**recordings, **searched})
+        assert json.loads((tmp_path / f"{features}.json").read_text())[0]["score"] == pytest.approx(1, abs=1e-3)
+
+
+def test_decode_gives_codes_another_melody(model: Path, voice: Path, tmp_path: Path) -> None:
+    tokenizer, codes = Tokenizer.from_pretrained(model / "tokenizer"), tmp_path / "codes.parquet"
     write_shard(codes, [CodedClip(path="a.wav", codes=tokenizer.encode_file(voice))], tokenizer.format)
+    save_run(tmp_path / "other", seed=0)
     given = {"model": str(model), "input": str(codes), "device": "cpu"}
     with pytest.raises(InputError, match="codebook"):
-        decode({**given, "output": str(tmp_path / "plain"), "shift": 2.0})
-    tokenizer.save_pretrained(model / "tokenizer")
+        decode({**given, "model": str(tmp_path / "other"), "output": str(tmp_path / "plain"), "shift": 2.0})
     changes: list[dict[str, object]] = [
         {},
         {"pitch": "flat"},
@@ -97,6 +151,7 @@ def test_decode_gives_codes_another_melody(tmp_path: Path) -> None:
         ("compare.hearings=2",),
         ("compare.assignments=soft",),
         ("tokenizer.pitch.levels=9",),
+        ("lm.bpe=20",),
     ],
 )
 def test_options_that_have_no_samples_with_pitch_are_refused(words: tuple[str, ...], tmp_path: Path) -> None:
