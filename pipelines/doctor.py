@@ -192,11 +192,22 @@ def devices() -> Iterator[Finding]:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     for index in range(count):
         device = torch.cuda.get_device_properties(index)
-        yield Finding(f"cuda:{index}", f"{device.name}, {device.total_memory / GIGABYTE:.0f} GB")
+        multiplies = multiplies_bf16(torch.device("cuda", index))
+        flash = torch.backends.cuda.is_flash_attention_available()
+        work = card_work((device.major, device.minor), bf16=multiplies, flash=flash)
+        yield Finding(f"cuda:{index}", f"{device.name}, {device.total_memory / GIGABYTE:.0f} GB: {work}")
     if not count:
         remedy = "nothing: the CPU will do; if there is a GPU, install its driver"
         found = f"no device (PyTorch is built for CUDA {torch.version.cuda or '-'})"
         yield Finding("cuda", found, well=False, otherwise="optional", remedy=remedy)
+
+
+def card_work(capability: tuple[int, int], *, bf16: bool, flash: bool) -> str:
+    """Say how a card of a compute capability trains: flash attention in PyTorch needs bf16, and 8.0 or later."""
+    training = "precision=auto trains in bf16" if bf16 else "precision=auto trains in fp32, as it has no bf16"
+    tf32 = "multiplies in TF32" if capability >= (8, 0) else "is exact, as it has no TF32"
+    attends = "flash attention in bf16" if bf16 and flash and capability >= (8, 0) else "no flash attention"
+    return f"{training}; precision=fp32 {tf32}; {attends}"
 
 
 def sound() -> Iterator[Finding]:
@@ -212,14 +223,22 @@ def sound() -> Iterator[Finding]:
 
 
 def engine() -> Iterator[Finding]:
-    """Name the engine that makes a vocoder's sound here; without numba it is slow."""
+    """Name the engine that makes a vocoder's sound here; without numba it is slow.
+
+    On a GPU two engines are compared on a network of the default size, which takes up to a minute the first time.
+    """
     import torch
 
     from vocoder.engines.choice import choose_engine
+    from vocoder.options import WaveNetConfig
+    from vocoder.wavenet.network import create_wavenet
 
-    chosen = choose_engine("auto", "cuda" if torch.cuda.is_available() else "cpu")
-    well = chosen.notice is None
-    yield Finding("vocoder engine", chosen.engine, well=well, otherwise="optional", remedy=chosen.notice or "")
+    if torch.cuda.is_available():
+        chosen = choose_engine("auto", "cuda", create_wavenet(WaveNetConfig(), seed=0).cuda().eval())
+    else:
+        chosen = choose_engine("auto", "cpu")
+    well, found = chosen.notice is None, chosen.measured or chosen.engine
+    yield Finding("vocoder engine", found, well=well, otherwise="optional", remedy=chosen.notice or "")
 
 
 def speech() -> Iterator[Finding]:

@@ -8,6 +8,9 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+from lm.options import GPTConfig
+from vocoder.options import WaveNetConfig
+
 CPU = torch.device("cpu")
 
 
@@ -24,6 +27,10 @@ class Scale:
     clips: int  # of SimCLR's batches, and of the features
     sound_seconds: float  # to encode
     copied_bytes: int  # to measure the memory's bandwidth
+    gpt: GPTConfig
+    windows: int  # of a step of the GPT, each as long as its context
+    product: int  # rows and columns of a product that measures arithmetic
+    wavenet: WaveNetConfig  # that generates
 
 
 SCALES = {
@@ -33,10 +40,14 @@ SCALES = {
         codes=25,
         generated=(1, 32, 256),
         frames=64,
-        points=4_000_000,
+        points=16_000_000,
         clips=96,
         sound_seconds=600.0,
         copied_bytes=1 << 30,
+        gpt=GPTConfig(model_dim=768, layers=14, heads=12, ffn_dim=2048, context=1025),  # 100 million weights
+        windows=32,
+        product=8192,
+        wavenet=WaveNetConfig(),
     ),
     "cpu": Scale(
         steps=4,
@@ -48,6 +59,10 @@ SCALES = {
         clips=16,
         sound_seconds=30.0,
         copied_bytes=1 << 27,
+        gpt=GPTConfig(),
+        windows=1,
+        product=512,
+        wavenet=WaveNetConfig(),
     ),
     "tiny": Scale(
         steps=1,
@@ -59,6 +74,13 @@ SCALES = {
         clips=4,
         sound_seconds=2.0,
         copied_bytes=1 << 20,
+        gpt=GPTConfig(model_dim=16, layers=1, heads=1, ffn_dim=16, context=9),
+        windows=1,
+        product=64,
+        wavenet=WaveNetConfig(
+            **{"layers": 2, "cycles": 1, "hop_length": 4, "residual_channels": 16, "gate_channels": 32},
+            **{"skip_channels": 16, "condition_channels": 16},
+        ),
     ),
 }
 

@@ -1,4 +1,4 @@
-"""CUDA paths of the compared networks: SimCLR's training, features of its encoder, and states of the GPT."""
+"""CUDA paths of the compared networks: SimCLR's training, and features of its encoder."""
 
 import copy
 from functools import partial
@@ -11,10 +11,8 @@ from lm.bodies.clips import ClipViews, StoredClips
 from lm.bodies.convolutional import ConvEncoder, create_encoder, pool_blocks
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
 from lm.bodies.simclr import PairBatches, create_simclr, loss, validation_pairs
-from lm.gpt import GPT, create_gpt
-from lm.options import POOLINGS, GPTConfig
-from lm.tokens import Vocabulary
-from tests.gpu.finding import CPU, Finding, Scale, missing, relative, seconds_of
+from lm.options import POOLINGS
+from tests.gpu.finding import CPU, Finding, Scale, relative, seconds_of
 from tests.gpu.training import trained
 from wordless.training.options import FitConfig
 
@@ -72,23 +70,3 @@ def encoder_features(device: torch.device, scale: Scale) -> Finding:
         allowed=TOLERANCE,
         rates={"clips_per_second": scale.clips / seconds},
     )
-
-
-def gpt_states(device: torch.device, scale: Scale) -> Finding:
-    """Compute the GPT's hidden states, as probes read them; it needs fairseq2."""
-    if absent := missing("fairseq2"):
-        return Finding(difference=0.0, allowed=0.0, left_out=(f"the GPT: {absent} is not installed",))
-    vocabulary = Vocabulary(codebook_size=256, streams=1)
-    gpt = create_gpt(GPTConfig(model_dim=128, layers=4, heads=4, ffn_dim=336), vocabulary, seed=0).eval()
-    tokens = torch.randint(0, 256, (scale.clips, 100), generator=torch.Generator().manual_seed(0))
-    states = {place: _states(gpt, tokens, place) for place in (CPU, device)}
-    seconds = seconds_of(lambda: gpt.hidden_states(tokens.to(device)), device)
-    return Finding(
-        difference=relative([states[device]], [states[CPU]]),
-        allowed=1e-3,
-        rates={"codes_per_second": tokens.numel() / seconds},
-    )
-
-
-def _states(gpt: GPT, tokens: torch.Tensor, device: torch.device) -> torch.Tensor:
-    return gpt.to(device).hidden_states(tokens.to(device)).cpu()

@@ -1,7 +1,9 @@
-"""WaveNet's CUDA paths: training in bf16, and generation by a CUDA graph."""
+"""WaveNet's CUDA paths: training in bf16, and generation by a CUDA graph and by the Triton kernel."""
 
 import copy
+import os
 import time
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -9,15 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.benchmarks.measurement import random_tokenizer
-from tests.gpu.finding import CPU, Finding, Scale, bandwidth, relative, seconds_of
+from tests.gpu.finding import CPU, Finding, Scale, bandwidth, missing, relative, seconds_of
 from tests.gpu.plain_wavenet import PlainWaveNet
 from tests.gpu.training import trained
 from vocoder.crops import Crops, VocoderClips, loss
-from vocoder.engines.choice import Engine, choose_engine, create_streams, precision, width
+from vocoder.engines.choice import Engine, create_streams, precision, width
 from vocoder.engines.torch_streams import draw_levels
-from vocoder.generation import GenerationInput, generate
 from vocoder.options import CropsConfig, WaveNetConfig
-from vocoder.sampling import EngineChoice, Sampling
+from vocoder.sampling import Sampling
 from vocoder.wavenet.network import WaveNet, create_wavenet
 from wordless.training.options import FitConfig
 
@@ -108,56 +109,66 @@ def least_bytes(config: WaveNetConfig) -> int:
 
 
 def wavenet_generation(device: torch.device, scale: Scale) -> Finding:
-    """Generate clips side by side; the difference is the share of levels that the CPU draws otherwise from one past."""
-    model = create_wavenet(CONFIG, seed=0).eval()
-    torch.nn.init.normal_(model.output.weight, std=0.5, generator=torch.Generator().manual_seed(0))
-    there = create_wavenet(CONFIG, seed=0).eval()
-    there.load_state_dict(model.state_dict())
-    there.to(device)
-    rates: dict[str, float] = {}
-    reading, fastest = bandwidth(device, scale.copied_bytes), choose_engine("auto", device.type).engine
-    for clips in scale.generated:
-        speed = _generation_rate(there, clips, scale.frames, "auto", device)
-        rates[f"samples_per_second_{clips}"] = speed
-        rates[f"share_of_memory_bandwidth_{clips}"] = speed * _weight_bytes(fastest, clips) / reading
-        plain = _generation_rate(there, clips, 1, "torch", device)
-        rates[f"ratio_to_plain_{clips}"] = speed / plain
-    other = max(_other_levels(model, there, clips) for clips in scale.generated)
-    return Finding(difference=other, allowed=0.01 if precision(fastest) == "fp32" else 0.05, rates=rates)
+    """Generate clips side by side by the engine that needs no confirmation, beside a loop in PyTorch."""
+    return _generation(device, scale, ["cuda_graph" if device.type == "cuda" else "numba"], allowed=0.01)
 
 
-def _weight_bytes(engine: Engine, clips: int) -> float:
-    """Count the bytes of weights that an engine reads per sample, without those computed once per frame."""
-    half, skip = CONFIG.gate_channels // 2, CONFIG.skip_channels
-    layer = CONFIG.kernel_size * CONFIG.residual_channels * CONFIG.gate_channels + half * skip
-    last = skip * skip + skip * CONFIG.levels
-    adds = CONFIG.layers * layer + (CONFIG.layers - 1) * half * CONFIG.residual_channels + last
-    return 4 * adds / min(clips, width(engine))
-
-
-def _generation_rate(model: WaveNet, clips: int, frames: int, engine: EngineChoice, device: torch.device) -> float:
-    conditions = torch.randn(clips, frames, CONFIG.condition_inputs, generator=torch.Generator().manual_seed(0))
-    inputs = [GenerationInput(spectrogram=each, seed=seed) for seed, each in enumerate(conditions)]
-    seconds = seconds_of(lambda: generate(model, inputs, sampling=SAMPLING, engine=engine), device)
-    return clips * frames * CONFIG.hop_length / seconds
+def wavenet_triton(device: torch.device, scale: Scale) -> Finding:
+    """Do the same by the Triton engine; on a CPU Triton's interpreter runs it, if TRITON_INTERPRET=1."""
+    if absent := missing("triton"):
+        return Finding(difference=0.0, allowed=0.0, left_out=(f"the kernel: {absent} is not installed",))
+    if device.type == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
+        return Finding(difference=0.0, allowed=0.0, left_out=("the kernel: without a GPU it needs TRITON_INTERPRET=1",))
+    return _generation(device, scale, ["triton", "triton_fp16"], allowed=0.05)
 
 
 @torch.inference_mode()
-def _other_levels(model: WaveNet, there: WaveNet, clips: int) -> float:
+def _generation(device: torch.device, scale: Scale, engines: Sequence[Engine], *, allowed: float) -> Finding:
+    """Measure engines; the difference is the share of levels that the CPU draws otherwise from one past."""
+    model = create_wavenet(scale.wavenet, seed=0).eval()
+    torch.nn.init.normal_(model.output.weight, std=0.5, generator=torch.Generator().manual_seed(0))
+    there = copy.deepcopy(model).to(device)
+    rates, differences = dict[str, float](), list[float]()
+    reading = bandwidth(device, scale.copied_bytes)
+    for clips in scale.generated:
+        plain = _generation_rate(there, clips, 1, "torch")
+        rates[f"plain_samples_per_second_{clips}"] = plain
+        for engine in engines:
+            speed = _generation_rate(there, clips, scale.frames, engine)
+            rates[f"{engine}_samples_per_second_{clips}"] = speed
+            rates[f"{engine}_share_of_memory_bandwidth_{clips}"] = speed * _weight_bytes(model, engine, clips) / reading
+            rates[f"{engine}_ratio_to_plain_{clips}"] = speed / plain
+            differences.append(_other_levels(model, there, clips, engine))
+            rates[f"{engine}_other_levels_{clips}"] = differences[-1]
+    return Finding(difference=max(differences), allowed=allowed, rates=rates)
+
+
+def _weight_bytes(model: WaveNet, engine: Engine, clips: int) -> float:
+    """Count the bytes of weights read per sample, without those computed once per frame, if clips share a reading."""
+    layers = sum(each.numel() for each in (*model.dilated.parameters(), *model.residual.parameters()))
+    ends = sum(layer.weight.numel() for layer in (model.skip, model.hidden, model.output))
+    return (4 if precision(engine) == "fp32" else 2) * (layers + ends) / min(clips, width(engine))
+
+
+def _generation_rate(model: WaveNet, clips: int, frames: int, engine: Engine) -> float:
+    """Measure samples per second of all clips together, after a call that compiles or captures."""
+    asked, streams = _asked(model, clips, frames), create_streams(model, clips, engine)
+    seconds = seconds_of(lambda: streams.advance(*asked, SAMPLING), CPU)  # the levels arrive on the CPU
+    return clips * frames * model.config.hop_length / seconds
+
+
+def _asked(model: WaveNet, clips: int, frames: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return conditions on the model's device, levels that are all to be drawn, and uniform numbers."""
+    config, generator = model.config, torch.Generator().manual_seed(1)
+    spectrogram = torch.randn(clips, frames, config.condition_inputs, generator=generator)
+    draws = torch.rand(clips, frames * config.hop_length, generator=generator)
+    return model.conditions(spectrogram.to(model.embedding.weight.device)), torch.full(draws.shape, -1), draws
+
+
+def _other_levels(model: WaveNet, there: WaveNet, clips: int, engine: Engine) -> float:
     """Generate one frame on the device, and draw each level again on the CPU from the generated past."""
-    generator = torch.Generator().manual_seed(1)
-    spectrogram = torch.randn(clips, 1, CONFIG.condition_inputs, generator=generator)
-    draws = torch.rand(clips, CONFIG.hop_length, generator=generator)
-    device = there.embedding.weight.device
-    engine = choose_engine("auto", device.type).engine
-    nothing = torch.full((clips, CONFIG.hop_length), -1)
-    found = create_streams(there, clips, engine).advance(
-        there.conditions(spectrogram.to(device)), nothing, draws, SAMPLING
-    )
-    logits = create_streams(model, clips, "torch").score(model.conditions(spectrogram), found.long())
+    conditions, _, draws = _asked(model, clips, 1)
+    found = create_streams(there, clips, engine).advance(*_asked(there, clips, 1), SAMPLING)
+    logits = create_streams(model, clips, "torch").score(conditions, found)
     wanted = draw_levels(logits.flatten(0, 1), draws.flatten()[:, None], SAMPLING).view(clips, -1)
-    return _share(found != wanted)
-
-
-def _share(chosen: Tensor) -> float:
-    return float(chosen.float().mean())
+    return float((found != wanted).float().mean())
