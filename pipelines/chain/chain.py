@@ -45,7 +45,7 @@ from pipelines.stages.codes import code_table, codes, views
 from pipelines.stages.language_model import CodedCorpus, language_model, learn_merges
 from pipelines.stages.next_sample import NEXT_SAMPLE
 from pipelines.stages.probe import require_probeable
-from pipelines.stages.zerospeech import ERRORS, abx, consistency, spoken_pairs
+from pipelines.stages.zerospeech import ERRORS, Subject, abx, consistency, spoken_pairs
 from pipelines.store.session import Session
 from pipelines.store.store import SYNTHESISED, Entry, Store
 from pipelines.tracking.tracking import NO_TRACKING, tracked
@@ -354,16 +354,21 @@ def judge_language_model(
     In a corpus of words with enough phones, it is also judged by its phones. ``trained_on`` are the codes that the GPT
     was trained on.
     """
-    tests, embedded = settings.zerospeech, settings.embedded
-    cache, seed = session.store.root / SYNTHESISED, settings.lm.fit.seed
-    pairs = spoken_pairs(session, tokens, trained_on, model, tests, embedded=embedded, cache=cache, seed=seed)
-    entries = replace(entries, spoken_pairs=pairs)
-    if tests.consistency:
-        changed = consistency(session, tokens, trained_on, model, tests, embedded=embedded, cache=cache, seed=seed)
-        entries = replace(entries, consistency=changed)
-    if embedded.sentences:
+    subject = Subject(
+        tokens=tokens,
+        trained_on=trained_on,
+        model=model,
+        config=settings.zerospeech,
+        embedded=settings.embedded,
+        cache=session.store.root / SYNTHESISED,
+        seed=settings.lm.fit.seed,
+    )
+    entries = replace(entries, spoken_pairs=spoken_pairs(session, subject))
+    if settings.zerospeech.consistency:
+        entries = replace(entries, consistency=consistency(session, subject))
+    if settings.embedded.sentences:
         return entries
-    phones = abx(session, tokens, model, tests, embedded=embedded, cache=cache, seed=seed)
+    phones = abx(session, subject)
     if not phones.read_json(ERRORS)["pairs"]:
         session.terminal.say(
             "notice    ABX is left out: no two phones stand between the same neighbours in two voices. It needs "

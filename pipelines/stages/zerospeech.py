@@ -5,6 +5,7 @@ codes, bottlenecks and states of the GPT are those on the phones of words.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,38 +43,51 @@ MODELS = ("gpt", "bigram", "unigram", "random_gpt")
 Test = Literal["spot_the_word", "word_order"]
 
 
-def spoken_pairs(
-    session: Session,
-    tokens: Entry,
-    trained_on: Sequence[Entry],
-    model_entry: Entry,
-    config: ZerospeechConfig,
-    *,
-    embedded: EmbeddedConfig,
-    cache: Path,
-    seed: int,
-) -> Entry:
-    """Judge language models by pairs of utterances; ``pairs.json`` has the accuracy of each item by each model.
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A language model that is tested, and the speech of the tests."""
 
-    Args:
-        trained_on: entries with the codes that the GPT was trained on, the corpus first.
-        embedded: the corpus of words or of sentences, which decides the test.
-        cache: folder of synthesised speech.
-        seed: of the untrained GPT.
-    """
+    tokens: Entry
+    trained_on: Sequence[Entry]  # with the codes that the GPT was trained on, the corpus first
+    model: Entry
+    config: ZerospeechConfig
+    embedded: EmbeddedConfig  # the corpus of words or of sentences, which decides the test
+    cache: Path  # folder of synthesised speech
+    seed: int  # of the untrained GPT
+
+    def inputs(self, speech: Path) -> dict[str, Any]:
+        """Return the inputs of a test on the utterances of a folder."""
+        return {"tokenizer": self.tokens, "lm": self.model, "utterances": speech.name}
+
+    @property
+    def untrained(self) -> dict[str, object]:
+        """The options of the untrained GPT."""
+        return {"lm": {"fit": {"seed": self.seed}}}
+
+    def gpts(self, device: torch.device) -> tuple[LanguageModel, LanguageModel]:
+        """Load the GPT, and create the same network with random weights."""
+        gpt = LanguageModel.from_pretrained(self.model.folder, device=str(device))
+        untrained = LanguageModel.create(gpt.gpt.config, gpt.format, seed=self.seed, merges=gpt.merges)
+        untrained.gpt.to(device)
+        return gpt, untrained
+
+
+def spoken_pairs(session: Session, subject: Subject) -> Entry:
+    """Judge language models by pairs of utterances; ``pairs.json`` has the accuracy of each item by each model."""
+    config, embedded, cache = subject.config, subject.embedded, subject.cache
     test: Test = "word_order" if embedded.sentences else "spot_the_word"
     asked = config.pairs(embedded)
     phones = test == "spot_the_word"
     folder = speech_folder(asked.utterances, cache, seed=config.seed, phones=phones)
-    inputs = {"tokenizer": tokens, "lm": model_entry, "utterances": folder.name, "codes": trained_on}
-    options = {"zerospeech": other_options(config, "consistency"), "test": test, "lm": {"fit": {"seed": seed}}}
+    inputs = {**subject.inputs(folder), "codes": subject.trained_on}
+    options = {"zerospeech": other_options(config, "consistency"), "test": test, **subject.untrained}
     recipe = Recipe("spoken_pairs", 1, config=options, inputs=inputs)
 
     @one_thread()
     def make(partial: Path) -> None:
         speak(asked.utterances, cache, seed=config.seed, phones=phones)
-        codes = encode_utterances(session, tokens, folder, [each.file for each in asked.utterances])
-        models = _models(session, trained_on, model_entry, seed=seed)
+        codes = encode_utterances(session, subject.tokens, folder, [each.file for each in asked.utterances])
+        models = _models(session, subject)
         pairs = [(pair.item, pair.right, pair.wrong) for pair in asked.pairs]
         accuracies = {}
         for name, model in models.items():
@@ -95,35 +109,26 @@ CONSISTENCY = "consistency.json"
 NOISE_SNR = 10.0  # dB, of the sounds with a background
 
 
-def consistency(
-    session: Session,
-    tokens: Entry,
-    trained_on: Sequence[Entry],
-    model_entry: Entry,
-    config: ZerospeechConfig,
-    *,
-    embedded: EmbeddedConfig,
-    cache: Path,
-    seed: int,
-) -> Entry:
+def consistency(session: Session, subject: Subject) -> Entry:
     """Judge language models by sounds that change within a text, and by those that do not: ``consistency.json``.
 
     It has the accuracy of each text by each model, for each change of `CHANGES`. The voices are the first of the
-    built-in corpus. The arguments are those of `spoken_pairs`.
+    built-in corpus.
     """
+    config, embedded, cache = subject.config, subject.embedded, subject.cache
     texts = config.texts(embedded)
     pairs, asked = consistency_pairs(texts, voices=min(config.voices, embedded.voices), seed=config.seed)
     folder = speech_folder(asked, cache, seed=config.seed)
-    inputs = {"tokenizer": tokens, "lm": model_entry, "utterances": folder.name, "codes": trained_on}
-    options = {"noise_snr": NOISE_SNR, "lm": {"fit": {"seed": seed}}}
+    inputs = {**subject.inputs(folder), "codes": subject.trained_on}
+    options = {"noise_snr": NOISE_SNR, **subject.untrained}
     recipe = Recipe(CONSISTENCY.removesuffix(".json"), 2, config=options, inputs=inputs)
 
     @one_thread()
     def make(partial: Path) -> None:
         speak(asked, cache, seed=config.seed)
-        tokenizer = Tokenizer.from_pretrained(tokens.folder, device=str(session.gang.device))
+        tokenizer = Tokenizer.from_pretrained(subject.tokens.folder, device=str(session.gang.device))
         rate, channel = tokenizer.config.audio.sample_rate, tokenizer.config.audio.channel
-        models = _models(session, trained_on, model_entry, seed=seed)
+        models = _models(session, subject)
         scores: dict[JoinedSound, dict[str, float]] = {}
         sounds = dict.fromkeys(sound for pair in pairs for sound in (pair.right, pair.wrong))
         with session.terminal.working("encoding", len(sounds), "utterances") as progress:
@@ -161,12 +166,10 @@ def encode_utterances(session: Session, tokens: Entry, folder: Path, files: Sequ
     return codes
 
 
-def _models(session: Session, trained_on: Sequence[Entry], model_entry: Entry, *, seed: int) -> Mapping[str, Scorer]:
+def _models(session: Session, subject: Subject) -> Mapping[str, Scorer]:
     """Load or count the models that are compared, by name."""
-    gpt = LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device))
-    untrained = LanguageModel.create(gpt.gpt.config, gpt.format, seed=seed, merges=gpt.merges)
-    untrained.gpt.to(session.gang.device)
-    clips = [clip for entry in trained_on for clip in read_codes(entry.folder)[1]]
+    gpt, untrained = subject.gpts(session.gang.device)
+    clips = [clip for entry in subject.trained_on for clip in read_codes(entry.folder)[1]]
     train, validation = ([clip.codes for clip in clips if clip.split == split] for split in ("train", "validation"))
     bigram = fit_bigram(train, validation)
     return dict(zip(MODELS, (gpt, bigram, Unigram(train), untrained), strict=True))
@@ -178,35 +181,26 @@ BORDER = "#"  # stands for the neighbour of the first and last phone
 Frames = Mapping[str, npt.NDArray[Any]]  # (time, dim) by file; one row for each time step of codes
 
 
-def abx(
-    session: Session,
-    tokens: Entry,
-    model_entry: Entry,
-    config: ZerospeechConfig,
-    *,
-    embedded: EmbeddedConfig,
-    cache: Path,
-    seed: int,
-) -> Entry:
+def abx(session: Session, subject: Subject) -> Entry:
     """Compute the ABX error of each pair of phones and representation: ``abx.json``.
 
     The utterances are those of `spoken_pairs`: the made-up words give phones that stand between the same neighbours.
     There are no pairs if there is one voice, or if codes are so long that few phones have one.
     """
-    asked = config.pairs(embedded).utterances
+    config, cache = subject.config, subject.cache
+    asked = config.pairs(subject.embedded).utterances
     folder = speech_folder(asked, cache, seed=config.seed, phones=True)
-    inputs = {"tokenizer": tokens, "lm": model_entry, "utterances": folder.name}
-    options = {"zerospeech": other_options(config, "consistency"), "lm": {"fit": {"seed": seed}}}
-    recipe = Recipe("abx", 1, config=options, inputs=inputs)
+    options = {"zerospeech": other_options(config, "consistency"), **subject.untrained}
+    recipe = Recipe("abx", 1, config=options, inputs=subject.inputs(folder))
 
     @one_thread()
     def make(partial: Path) -> None:
         speak(asked, cache, seed=config.seed, phones=True)
-        codes = encode_utterances(session, tokens, folder, [each.file for each in asked])
+        codes = encode_utterances(session, subject.tokens, folder, [each.file for each in asked])
         phones, voices = read_phones(folder), {each.file: each.voice for each in asked}
         record: dict[str, object] = {"representations": [], "voices": len({*voices.values()})}
         errors: dict[str, list[float]] = {}
-        for name, frames in _representations(session, tokens, model_entry, folder, codes, seed=seed):
+        for name, frames in _representations(session, subject, folder, codes):
             found = list(_tokens(phones, voices, codes, frames))
             each = abx_errors(found, "identical" if name == CODES else "angular")
             pairs = sorted({(min(pair), max(pair)) for pair in each})
@@ -234,20 +228,17 @@ def _tokens(
 
 
 def _representations(
-    session: Session, tokens: Entry, model_entry: Entry, folder: Path, codes: Mapping[str, Codes], *, seed: int
+    session: Session, subject: Subject, folder: Path, codes: Mapping[str, Codes]
 ) -> Iterator[tuple[str, Frames]]:
     """Give each representation by name, one at a time.
 
     These are bottlenecks, the centroids of their codes, the codes themselves, and states of all layers of both GPTs.
     """
-    device = str(session.gang.device)
-    tokenizer = Tokenizer.from_pretrained(tokens.folder, device=device)
+    tokenizer = Tokenizer.from_pretrained(subject.tokens.folder, device=str(session.gang.device))
     yield "bottleneck", {file: _bottlenecks(tokenizer, folder / file) for file in codes}
     yield "centroids", {file: _centroids(tokenizer, clip) for file, clip in codes.items()}
     yield CODES, {file: clip.values for file, clip in codes.items()}
-    gpt = LanguageModel.from_pretrained(model_entry.folder, device=device)
-    untrained = LanguageModel.create(gpt.gpt.config, gpt.format, seed=seed, merges=gpt.merges)
-    untrained.gpt.to(session.gang.device)
+    gpt, untrained = subject.gpts(session.gang.device)
     for name, model in (("gpt", gpt), ("random_gpt", untrained)):
         layers = range(1, 1 + gpt.gpt.config.layers)
         states = {file: states_over_time(model, clip, layers).cpu().numpy() for file, clip in codes.items()}

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,7 @@ from pipelines.results.language_figures import abx_figures, pair_figures
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings, run_settings
 from pipelines.stages.options import ZerospeechConfig
-from pipelines.stages.zerospeech import MODELS, abx, consistency, spoken_pairs
-from pipelines.store.session import Session
+from pipelines.stages.zerospeech import MODELS, Subject, abx, consistency, spoken_pairs
 from pipelines.store.store import Entry
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import silent_session
@@ -140,12 +140,16 @@ def test_a_look_up_of_the_tests_speaks_nothing(stage: Callable[..., Entry], tmp_
     session = silent_session(tmp_path)
     tokens, lm = (Entry(stage=name, key=name, folder=tmp_path / name, reused=False) for name in ("tokenizer", "lm"))
     config, embedded = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=3, seed=0), EmbeddedConfig(words=2)
-    trained_on: list[list[Entry]] = [] if stage is abx else [[]]
-
-    def find(session: Session) -> Entry:
-        return stage(session, tokens, *trained_on, lm, config, embedded=embedded, cache=tmp_path / "speech", seed=0)
-
-    assert not session.contains(find)
+    subject = Subject(
+        tokens=tokens,
+        trained_on=(),
+        model=lm,
+        config=config,
+        embedded=embedded,
+        cache=tmp_path / "speech",
+        seed=0,
+    )
+    assert not session.contains(partial(stage, subject=subject))
     assert not (tmp_path / "speech").exists()
 
 
