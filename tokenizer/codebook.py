@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenizer.kmeans_report import KMeansReport
-from wordless.base.ranges import require
+from wordless.base.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -57,9 +57,9 @@ def fit_codebook(
     Raises:
         InputError: there are fewer points than centroids.
     """
-    given = f"{size}, but the training recordings give {len(points)} patches"
-    rule = "each code needs at least one: choose fewer codes or add recordings"
-    require(len(points) >= size, "tokenizer.codebook_size", given, rule)
+    if len(points) < size:
+        rule = f"each code needs a patch, and the training recordings give {len(points)} patches"
+        raise InputError(option="codebook_size", value=size, rule=rule, remedy="choose fewer codes or add recordings")
     gpus = [gpu for gpu in gpus if gpu < faiss.get_num_gpus()]
     kmeans = faiss.Kmeans(
         points.shape[1],

@@ -15,6 +15,7 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import (
     CorpusConfig,
     Found,
+    OptionNames,
     build_manifest,
     find_recordings,
     length_notices,
@@ -93,7 +94,9 @@ def find_corpus(
         return FoundCorpus(config=replace(config, root=str(root), table=table))
     if config.is_packed:
         config = unpacked_corpus(config, store, terminal=terminal)
-    found = find_recordings(config, option=option, say=lambda notice: terminal.say(f"corpus    {notice}"))
+    found = find_recordings(
+        config, names=OptionNames(folder=option), say=lambda notice: terminal.say(f"corpus    {notice}")
+    )
     if require is not None:
         require([description.label for several in found[1].values() for description in several])
     return FoundCorpus(config=config, found=found)

@@ -4,7 +4,6 @@ The stages of `wordless probe` compute the features, in a small store beside the
 command, or until a killed command is called again. So the vectors of the clips of a run are those that its probe read.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +33,7 @@ from pipelines.store.stored_features import (
 from pipelines.store.work_folder import remove_work_folder, work_folder
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.corpus import CorpusConfig, Found, build_manifest, find_recordings
+from wordless.audio.recordings.corpus import CorpusConfig, Found, OptionNames, build_manifest, find_recordings
 from wordless.audio.recordings.description import Description, Span
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
 from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
@@ -51,7 +50,7 @@ from wordless.base.text import counted
 from wordless.training.gangs import Alone
 
 # Options of a corpus -> those of this command, in messages about the tables that both read.
-OWN_OPTIONS = {"corpus.table": "input", **{f"corpus.{name}": name for name in ("root", "annotations", "tier")}}
+OPTION_NAMES = OptionNames(folder="input", table="input", prefix="")
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # no clip is held out
 
 
@@ -122,10 +121,7 @@ def find_inputs(settings: EmbedConfig, recordings: Recordings | None, say: Calla
         InputError: the table is wrong, or lists no recordings.
     """
     if recordings is None:
-        try:
-            return find_recordings(corpus_of(settings), option="input", say=say)
-        except InputError as error:
-            raise InputError(_with_own_options(str(error))) from error
+        return find_recordings(corpus_of(settings), names=OPTION_NAMES, say=say)
     for notice in recordings.notices:
         say(notice)
     described: dict[str, tuple[Description, ...]] = {}
@@ -139,12 +135,6 @@ def _span_of(passage: Passage) -> Span | None:
     if passage.span is not None:
         return Span(start=passage.span[0], end=passage.span[1])
     return None if passage.sample_rate is None else Span(start=0, end=None)
-
-
-def _with_own_options(message: str) -> str:
-    """Name the options of this command where a message names those of a corpus."""
-    names = "|".join(map(re.escape, OWN_OPTIONS))
-    return re.sub(rf"\b({names})\b(?!\.)", lambda found: OWN_OPTIONS[found.group()], message)
 
 
 def wanted_vectors(settings: EmbedConfig, run: Path) -> Wanted:

@@ -34,7 +34,7 @@ from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from wordless.audio.recordings.selection import choose_evenly
 from wordless.audio.waveform import FloatArray
 from wordless.base.devices import local_gpus
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, within
 from wordless.base.pools import Pool, in_order
 from wordless.base.saved_models import TOKENIZER, write_tensors
 from wordless.base.threads import one_thread
@@ -231,18 +231,19 @@ def codebook(
             points = write_bottlenecks(model, blocks, written, shape)
         else:
             points = drawn[STATES["train"]].numpy()
-        tokenizer, reports = fit_codebooks(
-            tokenizer_config,
-            model,
-            points,
-            mean=mean,
-            std=std,
-            iterations=settings.kmeans_iterations,
-            seed=settings.seed,
-            gpus=local_gpus(session.gang.device),
-            overwrite=written.exists(),
-            speech_layer=None if layer is None else layer.open(),
-        )
+        with within("tokenizer"):
+            tokenizer, reports = fit_codebooks(
+                tokenizer_config,
+                model,
+                points,
+                mean=mean,
+                std=std,
+                iterations=settings.kmeans_iterations,
+                seed=settings.seed,
+                gpus=local_gpus(session.gang.device),
+                overwrite=written.exists(),
+                speech_layer=None if layer is None else layer.open(),
+            )
         written.unlink(missing_ok=True)
         tokenizer.gain = measure_gain(tokenizer, drawn["train"], None if layer is None else drawn[STATES["train"]])
         tokenizer.save_pretrained(folder)

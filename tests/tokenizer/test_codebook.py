@@ -47,7 +47,7 @@ def test_dead_and_duplicate_centroids_are_counted() -> None:
 
 
 def test_too_few_points_are_refused() -> None:
-    with pytest.raises(InputError, match=r"tokenizer\.codebook_size\b.*\b64\b.*\b10 patches"):
+    with pytest.raises(InputError, match=r"^codebook_size\b.*\b64\b.*\b10 patches"):
         fit_codebook(clusters(10, 2), size=64, iterations=5, seed=0)
 
 

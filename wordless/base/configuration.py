@@ -40,7 +40,9 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str) -> T:
         InputError: a key is unknown or missing, or a value is not of the annotated type, at any depth.
     """
     if not isinstance(values, Mapping):
-        raise InputError(f"{name}={values!r} is one value; it must be a group of options: set {name}.<option>=...")
+        raise InputError(
+            f"{name}={values!r} is one value", remedy=f"it must be a group of options: set {name}.<option>=..."
+        )
     fields = {field.name: field for field in dataclasses.fields(cast(Any, cls)) if field.init}
     require_known(values, fields, name)
     require_complete(values, fields, name)
@@ -65,10 +67,12 @@ def _variants(field: dataclasses.Field[Any]) -> Mapping[str, type] | None:
 def _build_variant(variants: Mapping[str, type], value: object, *, name: str) -> object:
     """Build the dataclass that the option ``name`` of the values chooses."""
     if not isinstance(value, Mapping):
-        raise InputError(f"{name}={value!r} is one value; choose {name}={next(iter(variants))}, or set its options")
+        raise InputError(
+            f"{name}={value!r} is one value", remedy=f"choose {name}={next(iter(variants))}, or set its options"
+        )
     chosen = str(value.get("name"))
     if chosen not in variants:
-        raise InputError(f"{name}.name={chosen} is not one of its choices; {suggestion(chosen, variants)}")
+        raise InputError(f"{name}.name={chosen} is not one of its choices", remedy=suggestion(chosen, variants))
     others = {key: each for key, each in value.items() if key != "name"}
     return build(variants[chosen], others, name=name)
 
@@ -97,7 +101,9 @@ def require_known(values: Mapping[str, object], fields: Mapping[str, object], na
     for key in values:
         if key not in fields:
             known = [dotted(name, field) for field in fields]
-            raise InputError(f"{dotted(name, str(key))} is not an option; {suggestion(dotted(name, str(key)), known)}")
+            raise InputError(
+                f"{dotted(name, str(key))} is not an option", remedy=suggestion(dotted(name, str(key)), known)
+            )
 
 
 def require_complete(values: Mapping[str, object], fields: Mapping[str, dataclasses.Field[Any]], name: str) -> None:
@@ -105,7 +111,9 @@ def require_complete(values: Mapping[str, object], fields: Mapping[str, dataclas
     nothing = dataclasses.MISSING
     for key, field in fields.items():
         if key not in values and field.default is nothing and field.default_factory is nothing:
-            raise InputError(f"{dotted(name, key)} is missing; it has no default: set {dotted(name, key)}=...")
+            raise InputError(
+                f"{dotted(name, key)} is missing", remedy=f"it has no default: set {dotted(name, key)}=..."
+            )
 
 
 def dotted(name: str, key: str) -> str:
@@ -116,7 +124,9 @@ def dotted(name: str, key: str) -> str:
 def convert(kind: Any, value: object, *, option: str) -> object:
     """Convert a value to the annotated type ``kind``."""
     if type(value) is int and not -MOST_INTEGER <= value <= MOST_INTEGER:
-        raise InputError(f"{option}={render(value)} is too large; it must lie within 64 bits: ±{MOST_INTEGER}")
+        raise InputError(
+            f"{option}={render(value)} is too large", remedy=f"it must lie within 64 bits: ±{MOST_INTEGER}"
+        )
     origin = get_origin(kind)
     if origin is Literal:
         return match_choice(get_args(kind), value, option=option)
@@ -157,17 +167,19 @@ def convert_union(kinds: tuple[Any, ...], value: object, *, option: str) -> obje
         except InputError:
             continue
     wanted = alternatives([describe_type(kind) for kind in kinds])
-    raise InputError(f"{option}={render(value)} is {kind_of(value)}; it must be {wanted}")
+    raise InputError(f"{option}={render(value)} is {kind_of(value)}", remedy=f"it must be {wanted}")
 
 
 def convert_sequence(kinds: tuple[Any, ...], value: object, *, option: str) -> tuple[object, ...]:
     """Convert to a tuple: ``(X, ...)`` takes any number of values, ``(X, Y)`` exactly two."""
     if not isinstance(value, list | tuple):
-        raise InputError(f"{option}={render(value)} is one value; it must be a list: {option}=[{render(value)}]")
+        raise InputError(
+            f"{option}={render(value)} is one value", remedy=f"it must be a list: {option}=[{render(value)}]"
+        )
     if len(kinds) == 2 and kinds[1] is Ellipsis:
         kinds = (kinds[0],) * len(value)
     if len(kinds) != len(value):
-        raise InputError(f"{option} has {len(value)} values; it takes {len(kinds)}: {option}=[...]")
+        raise InputError(f"{option} has {len(value)} values", remedy=f"it takes {len(kinds)}: {option}=[...]")
     pairs = zip(kinds, value, strict=True)
     return tuple(convert(kind, item, option=f"{option}[{place}]") for place, (kind, item) in enumerate(pairs))
 
@@ -175,7 +187,9 @@ def convert_sequence(kinds: tuple[Any, ...], value: object, *, option: str) -> t
 def convert_mapping(kind: Any, value: object, *, option: str) -> dict[str, object]:
     """Convert to a dictionary from names to values of one type."""
     if not isinstance(value, Mapping):
-        raise InputError(f"{option}={render(value)} is one value; it must be a group: {option}={{name: value}}")
+        raise InputError(
+            f"{option}={render(value)} is one value", remedy=f"it must be a group: {option}={{name: value}}"
+        )
     return {str(key): convert(kind, item, option=dotted(option, str(key))) for key, item in value.items()}
 
 
@@ -192,13 +206,13 @@ def convert_plain(kind: Any, value: object, *, option: str) -> object:
     if type(value) is kind and not (isinstance(value, float) and math.isnan(value)):
         return value
     rule = f"it must be {describe_type(kind)}{remedy(kind, value, option)}"
-    raise InputError(f"{option}={render(value)} is {kind_of(value)}; {rule}")
+    raise InputError(f"{option}={render(value)} is {kind_of(value)}", remedy=rule)
 
 
 def require_moderate(value: object, *, option: str) -> None:
     """Refuse a number that is infinite or beyond `MOST_NUMBER`."""
     if isinstance(value, int | float) and abs(value) > MOST_NUMBER:
-        raise InputError(f"{option}={render(value)} is too large; it must lie within ±{MOST_NUMBER:g}")
+        raise InputError(f"{option}={render(value)} is too large", remedy=f"it must lie within ±{MOST_NUMBER:g}")
 
 
 def convert_path(value: str, *, option: str) -> Path:
@@ -206,7 +220,9 @@ def convert_path(value: str, *, option: str) -> Path:
     try:
         return Path(value).expanduser()
     except RuntimeError as error:
-        raise InputError(f"{option}={render(value)} names no home folder ({error}); write the path in full") from error
+        raise InputError(
+            f"{option}={render(value)} names no home folder ({error})", remedy="write the path in full"
+        ) from error
 
 
 def remedy(kind: Any, value: object, option: str) -> str:

@@ -14,7 +14,7 @@ class InputError(ValueError):
     ``option`` is the name of an argument or of a field, such as ``steps``. Whoever builds a config from parts puts the
     place before it (`within`), so that the command line reads ``lm.fit.steps`` and Python reads ``steps``. Rule and
     remedy name other options of the same config in backticks, which get the same place and are not printed. A
-    ``message`` stands for all of them where no single argument is wrong, such as for a damaged file.
+    ``message`` stands for option, value and rule where no single argument is wrong, such as for a damaged file.
 
     Commands print only the message and exit with code 2. Every other exception is a bug and keeps its traceback.
     """
@@ -27,16 +27,23 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         if not self.option:
-            return self.message
-        text = f"{self.option} is {written(self.value)}; {self.rule}"
+            return f"{self.message}; {self.remedy}" if self.remedy else self.message
+        text = f"{self.problem}; {self.rule}"
         return _SIBLING.sub(r"\1", f"{text}: {self.remedy}" if self.remedy else text)
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, without the rule and the remedy."""
+        return f"{self.option} is {written(self.value)}" if self.option else self.message
 
     def __reduce__(self) -> tuple[object, ...]:  # for pools of processes
         return _restored, (self.message, self.option, self.value, self.rule, self.remedy)
 
     def within(self, place: str) -> "InputError":
         """Return the error with the dotted ``place`` of the config before the name of its option."""
-        option = f"{place}.{self.option}" if place and self.option else self.option
+        if not self.option:
+            return self
+        option = f"{place}.{self.option}" if place else self.option
         rule, remedy = (_SIBLING.sub(rf"`{place}.\1`" if place else r"`\1`", text) for text in (self.rule, self.remedy))
         return _restored(self.message, option, self.value, rule, remedy)
 

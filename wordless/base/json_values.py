@@ -52,7 +52,7 @@ def read_json(path: Path) -> dict[str, object]:
     try:
         return _read_object(path)
     except InputError as error:
-        raise InputError(f"{path} {error}; write it again with the command that made it") from error
+        raise InputError(f"{path} {error}", remedy="write it again with the command that made it") from error
 
 
 def find_object(path: Path) -> dict[str, object] | None:
@@ -91,8 +91,7 @@ def read_object(cls: type[T], path: Path) -> T:
     try:
         return build(cls, values, name="")
     except InputError as error:
-        reason = str(error).partition("; ")[0]  # the rest of the message is about options of the command line
-        raise InputError(f"{path.name}: {reason}") from error
+        raise InputError(f"{path.name}: {error.problem}") from error  # remedies are for options of the command line
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -8,7 +8,7 @@ from wordless.base.errors import InputError
 def require(holds: bool, option: str, value: object, rule: str) -> None:
     """Refuse a value unless a condition holds; ``rule`` tells the user what to choose."""
     if not holds:
-        raise InputError(f"{option} is {value}; {rule}")
+        raise InputError(f"{option} is {value}", remedy=rule)
 
 
 def samples_to_generate(seconds: float, sample_rate: int) -> int:

@@ -285,7 +285,7 @@ def annotations_in(
     _require_effect([reading], config)
     if (annotated := _joined(root, [reading], config, option)) is None:
         reasons = _reasons(reading.rejected)
-        remedy = "set corpus.root to the folder of the recordings"
+        remedy = f"set {config.prefix}root to the folder of the recordings"
         raise InputError(f"{option}={path}: no recording of it can be used ({reasons}); {remedy}")
     return annotated
 

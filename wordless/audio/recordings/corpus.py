@@ -229,7 +229,7 @@ def build_manifest(
     Raises:
         InputError: no recording is found or usable, a table names a missing file, or the splits cannot be made.
     """
-    root, described, unmatched = found or find_recordings(config, option=option)
+    root, described, unmatched = found or find_recordings(config, names=OptionNames(folder=option))
     # A split that cannot be made is refused before inspection takes hours. Whether a few recordings suffice is checked
     # after inspection, which finds the usable ones.
     unheard = [clip for path, several in described.items() for clip in _placeholder_clips(path, several, config)]
@@ -346,23 +346,33 @@ def _placeholder_clips(path: str, described: Sequence[Description], config: Corp
             yield Clip(path=path, segment=segment, start=start, **sound, **known.clip_fields())
 
 
+@dataclass(frozen=True, kw_only=True)
+class OptionNames:
+    """How messages name the options of a corpus; a command may have names of its own."""
+
+    folder: str = "corpus.root"  # that all recordings below are taken of
+    table: str = "corpus.table"
+    prefix: str = "corpus."  # of the others
+
+
 def find_recordings(
-    config: CorpusConfig, *, option: str = "corpus.root", say: Callable[[str], None] | None = None
+    config: CorpusConfig, *, names: OptionNames = OptionNames(), say: Callable[[str], None] | None = None
 ) -> Found:
     """Find the root, the descriptions of each recording by path, and the files that do not fit the pattern.
 
     A recording has several descriptions if a table or annotations name several parts of it. Nothing is decoded, so that
     most mistakes show quickly. ``say`` gets sentences about annotations, and what was found though nobody named it.
     """
+    option = names.folder
     folder = None if config.table else Folder.at(require_folder(config.root or "", option, option=option))
-    annotated = _find_annotations(config, folder, option)
+    annotated = _find_annotations(config, folder, names)
     if annotated and say:
         for notice in annotated.notices:
             say(notice)
     if has_parts := annotated is not None and bool(annotated.parts):
         root, listed, left_out = annotated.root, annotated.parts, annotated.rejected
     elif folder is None:
-        root, listed, left_out = _find_in_table(config, say)
+        root, listed, left_out = _find_in_table(config, names, say)
     else:
         with within("corpus"):
             config.require_split_values()
@@ -395,7 +405,7 @@ def find_recordings(
             )
         if config.table and not has_parts and merged == listed:
             raise InputError(
-                f"corpus.pattern={config.pattern} has no effect: corpus.table={config.table} gives "
+                f"{names.prefix}pattern={config.pattern} has no effect: {names.table}={config.table} gives "
                 f"{' and '.join(template.fields) or 'everything'} for each recording; leave the pattern out"
             )
         listed = merged
@@ -419,29 +429,29 @@ def find_recordings(
     return root, described, left_out
 
 
-def _find_annotations(config: CorpusConfig, folder: Folder | None, option: str) -> Annotated | None:
+def _find_annotations(config: CorpusConfig, folder: Folder | None, names: OptionNames) -> Annotated | None:
     """Return the annotated recordings of a folder, or of a ``table`` of annotations; None: there are none.
 
     If a folder has any, its other recordings are set aside.
     """
     if config.annotations == "none":
         return None
-    extensions = config.extensions or EXTENSIONS
+    extensions, annotated = config.extensions or EXTENSIONS, replace(config.annotated, prefix=names.prefix)
     if folder is None:
-        path = expand_home(config.table or "", "corpus.table")
+        path, root_name = expand_home(config.table or "", names.table), f"{names.prefix}root"
         kind = kind_of(path) if config.annotations == "auto" else config.annotations
         if kind is None:
             if config.tier is not None:
-                problem = f"corpus.tier={config.tier} has no effect: corpus.table={path} has no tiers"
+                problem = f"{names.prefix}tier={config.tier} has no effect: {names.table}={path} has no tiers"
                 raise InputError(f"{problem}; leave it out")
             return None
         beside = path if path.is_dir() else path.parent
-        root = require_folder(config.root or str(beside), "corpus.root" if config.root else str(path))
+        root = require_folder(config.root or str(beside), root_name if config.root else str(path), option=root_name)
         recordings = Folder.at(root).recordings(extensions)
-        found: Annotated | None = annotations_in(path, kind, root, recordings, config.annotated, option="corpus.table")
+        found: Annotated | None = annotations_in(path, kind, root, recordings, annotated, option=names.table)
     else:
         recordings = folder.recordings(extensions)
-        found = annotations_below(folder, recordings, config.annotated, option=option)
+        found = annotations_below(folder, recordings, annotated, option=names.folder)
     if found is None or not found.parts:
         return found
     if config.tier and config.columns.labels:
@@ -456,25 +466,29 @@ def _find_annotations(config: CorpusConfig, folder: Folder | None, option: str) 
     if folder is None or found.root != folder.root:
         return found
     listed = {each.path for each in found.rejected} | found.parts.keys()
-    reason = "no annotations beside it, and other recordings have some (corpus.annotations=none uses all as a whole)"
+    reason = (
+        f"no annotations beside it, and other recordings have some ({names.prefix}annotations=none uses all as a whole)"
+    )
     others = tuple(Rejected(path=path, reason=reason) for path in recordings if path not in listed)
     return replace(found, rejected=(*found.rejected, *others))
 
 
-def _find_in_table(config: CorpusConfig, say: Callable[[str], None] | None) -> Found:
-    path = expand_home(config.table or "", "corpus.table")
+def _find_in_table(config: CorpusConfig, names: OptionNames, say: Callable[[str], None] | None) -> Found:
+    path, root_name = expand_home(config.table or "", names.table), f"{names.prefix}root"
     columns = None if config.is_packed else config.columns  # those of a data set are in the table by their usual names
-    table = read_table(path, columns, label_type=config.label_type, say=say)
+    table = read_table(path, columns, label_type=config.label_type, say=say, option=names.table)
     if not table.rows:
-        raise InputError(f"corpus.table={path} lists no recordings; give it a row for each")
-    base = require_folder(config.root or table.root or str(path.parent), "corpus.root" if config.root else f"{path}")
+        raise InputError(f"{names.table}={path} lists no recordings; give it a row for each")
+    base = require_folder(
+        config.root or table.root or str(path.parent), root_name if config.root else f"{path}", option=root_name
+    )
     root = folder_of(table.rows, base, around=not config.root and table.root is None)
     if root != base and say:
-        say(f"{path.name}: its recordings are in {root} (corpus.root names another folder)")
+        say(f"{path.name}: its recordings are in {root} ({root_name} names another folder)")
     left_out = [Rejected(path=row.path, reason=row.set_aside) for row in table.rows if row.set_aside]
     if len(left_out) == len(table.rows):
         reasons = frequent_reasons(left_out)
-        raise InputError(f"corpus.table={path}: none of its {counted(len(left_out), 'row')} can be used ({reasons})")
+        raise InputError(f"{names.table}={path}: none of its {counted(len(left_out), 'row')} can be used ({reasons})")
 
     described: dict[str, list[Description]] = {}
     relatives: dict[tuple[str, str | None], str] = {}  # of each path as it is written, which many rows may share
@@ -485,7 +499,7 @@ def _find_in_table(config: CorpusConfig, say: Callable[[str], None] | None) -> F
         if place not in relatives:
             spelt = spelling_of(row, root) or row.path
             try:
-                relatives[place] = listed_path(root, spelt, row.where, remedy="fix the row, or set corpus.root")
+                relatives[place] = listed_path(root, spelt, row.where, remedy=f"fix the row, or set {root_name}")
             except MissingRecordingError:
                 missing.setdefault(row.path, row)
                 continue
@@ -502,10 +516,10 @@ def _find_in_table(config: CorpusConfig, say: Callable[[str], None] | None) -> F
     if missing and (config.missing == "stop" or not described):
         first, files = next(iter(missing.values())), len(missing) + len(described)
         several = f": {len(missing)} of {files} files are missing, such as {', '.join(islice(missing, 3))}"
-        remedy = ", or set them aside by corpus.missing=list" if described else ""
+        remedy = f", or set them aside by {names.prefix}missing=list" if described else ""
         raise InputError(
             f"{first.where}: {first.path} is not there (looked in {root}){several if files > 1 else ''}; fix the rows, "
-            f"or set corpus.root{remedy}"
+            f"or set {root_name}{remedy}"
         )
     kind = "not there, though the table lists it"
     left_out += [Rejected(path=row.path, reason=f"{kind} ({row.where})", kind=kind) for row in missing.values()]

@@ -138,7 +138,7 @@ def listed_path(root: Path, listed: str, where: str, *, remedy: str) -> str:
     roots = [Path(os.path.normpath(root.absolute())), root.resolve()]
     found = [path.relative_to(own).as_posix() for own in roots if path.is_relative_to(own)]
     if not found:
-        raise InputError(f"{where}: {listed} lies outside {root}; set corpus.root to a folder that holds it")
+        raise InputError(f"{where}: {listed} lies outside {root}; {remedy}")
     if is_missing(path):
         raise MissingRecordingError(f"{where}: {listed} is not there (looked in {root}); {remedy}")
     return found[0]

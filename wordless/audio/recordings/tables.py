@@ -96,7 +96,12 @@ _Cells = tuple[Mapping[str, object], str]  # the values of one row by column, an
 
 
 def read_table(
-    path: Path, columns: ColumnConfig | None = None, *, label_type: LabelType = "class", say: Say | None = None
+    path: Path,
+    columns: ColumnConfig | None = None,
+    *,
+    label_type: LabelType = "class",
+    say: Say | None = None,
+    option: str = "corpus.table",
 ) -> Table:
     """Read any of the formats above; the extension and the first lines decide which.
 
@@ -106,7 +111,7 @@ def read_table(
         InputError: the table cannot be read, or a column is not there.
     """
     named = columns or ColumnConfig()
-    text = read_text(path, f"corpus.table={path}")
+    text = read_text(path, f"{option}={path}")
     if path.suffix.lower() in _JSON_SUFFIXES:
         cells = list(_json_cells(text, path, KNOWN[PATH] if named.audio is None else (named.audio,)))
         header = list(dict.fromkeys(name for each in cells for name in each[0]))

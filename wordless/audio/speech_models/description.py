@@ -95,7 +95,7 @@ def _values(file: Path, given: str) -> dict[str, object]:
     try:
         return read_json(file)
     except InputError as error:
-        problem = f"{given} has no {file.name} that can be read ({str(error).partition(';')[0]})"
+        problem = f"{given} has no {file.name} that can be read ({error.problem})"
         raise InputError(f"{problem}; {REMEDY}: nothing is downloaded") from error
 
 
