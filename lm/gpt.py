@@ -61,7 +61,7 @@ class GPT(nn.Module):
         return next(self.parameters()).device
 
     def forward(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
-        """Map begin-of-sequence and tokens ``(batch, positions)`` to logits ``(batch, positions, codebook_size)``.
+        """Map begin-of-sequence and tokens ``(batch, positions)`` to logits ``(batch, positions, per_stream)``.
 
         Position ``p`` of the result predicts code ``p`` of the window from tokens 0 to ``p``; with parallel streams,
         from the time steps before its own.
@@ -86,12 +86,12 @@ class GPT(nn.Module):
         return decoded
 
     def logits(self, decoded: Tensor) -> Tensor:
-        """Compute from `decoded` the logits of the following codes, code by code ``(batch, codes, codebook_size)``."""
+        """Compute from `decoded` the logits of the following codes, code by code ``(batch, codes, per_stream)``."""
         logits = self.transformer.final_proj(decoded)
         if not self.by_step:
             return self.code_logits(logits, first=0)
         codes = self._of_codes(logits)
-        return codes.reshape(codes.shape[0], -1, self.vocabulary.codebook_size)  # (N, T, S * K) -> (N, T * S, K)
+        return codes.reshape(codes.shape[0], -1, self.vocabulary.per_stream)  # (N, T, S * K) -> (N, T * S, K)
 
     def step_logits(self, steps: Tensor, conditions: Tensor | None, state_bag: IncrementalStateBag) -> Tensor:
         """Map tokens ``(batch, time, streams)`` to logits of the time step after each ``(batch, time, streams, K)``."""
@@ -135,7 +135,7 @@ class GPT(nn.Module):
         """Average the embeddings of all codes, weighted by shares; only begin-of-sequence is read from the tokens."""
         embed = cast("TransformerEmbeddingFrontend", self.transformer.decoder_frontend).embed
         streams, of_codes = self.vocabulary.streams, torch.arange(self.vocabulary.codes, device=self.device)
-        table = embed(of_codes).reshape(streams, self.vocabulary.codebook_size, -1)  # (streams, codes, model_dim)
+        table = embed(of_codes).reshape(streams, self.vocabulary.per_stream, -1)  # (streams, codes, model_dim)
         by_step = shares.reshape(len(shares), -1, *table.shape[:2])  # (batch, time, streams, codes)
         each = torch.einsum("ntsk,skm->ntsm", by_step, table)
         begin = self._embed(tokens[:, :1], None)[0]
@@ -158,7 +158,7 @@ class GPT(nn.Module):
     def hidden_states(self, tokens: Tensor, conditions: Tensor | None = None, shares: Tensor | None = None) -> Tensor:
         """Map tokens ``(batch, positions)`` to embeddings and layers ``(1 + layers, batch, positions, model_dim)``.
 
-        ``shares (batch, positions - 1, codebook_size)`` are the soft assignments of the codes of whole time steps. The
+        ``shares (batch, positions - 1, per_stream)`` are the soft assignments of the codes of whole time steps. The
         input of a code is then the mean of the embeddings of all codes of its stream, weighted by its shares; one-hot
         shares change nothing.
 
@@ -207,7 +207,7 @@ class CachedGPT:
         self._next = torch.empty(0)  # (batch, streams, codebook_size) logits of that time step
 
     def read(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
-        """Read the next tokens ``(batch, positions)``; return logits of the following code ``(batch, codebook_size)``.
+        """Read the next tokens ``(batch, positions)``; return logits of the following code ``(batch, per_stream)``.
 
         After the first call, one position at a time.
         """

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
-from tokenizer.codes import IntArray
+from tokenizer.codes import CodesFormat, IntArray
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
 
@@ -35,14 +35,13 @@ class Merges:
 
     Args:
         pairs: the two tokens that each merge joins.
-        codebook_size: number of codes.
+        codes: the format of the codes.
     """
 
-    def __init__(self, pairs: Sequence[tuple[int, int]], *, codebook_size: int) -> None:
-        require_few_codes(codebook_size)
-        self.codebook_size = codebook_size
+    def __init__(self, pairs: Sequence[tuple[int, int]], codes: CodesFormat) -> None:
+        self._codes = codes
         self.pairs = tuple((left, right) for left, right in pairs)
-        texts = [chr(FIRST + code) for code in range(codebook_size)]  # of each token
+        texts = _characters(codes)  # of each token
         numbers = {text: number for number, text in enumerate(texts)}
         for number, (left, right) in enumerate(self.pairs):
             known = len(texts)
@@ -59,19 +58,18 @@ class Merges:
         self.lengths: IndexArray = np.array([len(text) for text in texts], np.int64)  # (tokens,) codes of each token
 
     @classmethod
-    def learn(cls, clips: Iterable[IntArray], *, codebook_size: int, count: int) -> "Merges":
+    def learn(cls, clips: Iterable[IntArray], codes: CodesFormat, *, count: int) -> "Merges":
         """Learn at most ``count`` merges of the codes ``(time, 1)`` of clips; they follow from the clips alone.
 
         There are fewer if no other pair is found twice, or makes a token of at most `LONGEST` codes.
         """
-        require_few_codes(codebook_size)
-        alphabet = [chr(FIRST + code) for code in range(codebook_size)]
+        alphabet = _characters(codes)
         trainer = BpeTrainer(
-            vocab_size=codebook_size + count,
+            vocab_size=len(alphabet) + count,
             min_frequency=FEWEST,
             show_progress=False,
             initial_alphabet=alphabet,
-            limit_alphabet=codebook_size,
+            limit_alphabet=len(alphabet),
             max_token_length=LONGEST,
         )
         library = Tokenizer(BPE())
@@ -79,13 +77,22 @@ class Merges:
         library.train_from_iterator(map(_text, pieces), trainer)
         model = json.loads(library.to_str())["model"]
         numbers: dict[str, int] = model["vocab"]
-        assert [numbers[each] for each in alphabet] == [*range(codebook_size)], "codes are the first tokens"
-        return cls([(numbers[left], numbers[right]) for left, right in model["merges"]], codebook_size=codebook_size)
+        assert [numbers[each] for each in alphabet] == [*range(len(alphabet))], "codes are the first tokens"
+        return cls([(numbers[left], numbers[right]) for left, right in model["merges"]], codes)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the content of a file."""
+        return {"codebook_size": self._codes.codebook_size, "merges": self.pairs}
 
     @property
     def num_tokens(self) -> int:
         """Number of tokens: codes, and runs of codes."""
         return len(self._texts)
+
+    @property
+    def num_runs(self) -> int:
+        """Number of tokens that stand for several codes; they come last."""
+        return self.num_tokens - self._codes.codebook_size
 
     def tokens(self, values: IntArray) -> IntArray:
         """Merge the codes of a recording: ``(time, 1)`` -> ``(tokens, 1)``."""
@@ -97,10 +104,11 @@ class Merges:
         return (np.frombuffer(text.encode("utf-32-le"), "<u4") - FIRST).astype(np.int32)[:, None]
 
 
-def require_few_codes(codebook_size: int) -> None:
-    """Refuse a codebook that has more codes than characters that the library is given."""
+def _characters(codes: CodesFormat) -> list[str]:
+    """Return the character of each code; a codebook with more codes than there are characters is refused."""
     rule = f"merges are learned of codebooks of at most {MOST_CODES} codes"
-    require(codebook_size <= MOST_CODES, "codebook_size", codebook_size, rule)
+    require(codes.codebook_size <= MOST_CODES, "codebook_size", codes.codebook_size, rule)
+    return [chr(FIRST + code) for code in range(codes.codebook_size)]
 
 
 def _text(values: IntArray) -> str:

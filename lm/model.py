@@ -183,7 +183,7 @@ class LanguageModel:
             return cls.of_rates(models, name=name)
         with reading(folder, LANGUAGE_MODEL, _Saved, remedy="copy it again from its run, or make it again") as saved:
             conditions = Conditions.of(saved.codes, look_ahead=saved.look_ahead)
-            merges = Merges(saved.merges, codebook_size=saved.codes.codebook_size) if saved.merges else None
+            merges = Merges(saved.merges, saved.codes) if saved.merges else None
             vocabulary = _vocabulary(saved.gpt, saved.codes, merges)
             require_size(folder / WEIGHTS, saved.gpt.parameters(vocabulary, conditions))
             model = cls.create(saved.gpt, saved.codes, seed=0, look_ahead=saved.look_ahead, merges=merges)
@@ -497,4 +497,4 @@ def _vocabulary(config: GPTConfig, codes_format: CodesFormat, merges: Merges | N
     """Return the tokens of a model that predicts the finest codes of a format, or merges of codes of one rate."""
     if merges is None:
         return config.vocabulary(codes_format.formats[-1])
-    return config.vocabulary(codes_format, merges=merges.num_tokens - merges.codebook_size)
+    return config.vocabulary(codes_format, merges=merges.num_runs)

@@ -129,7 +129,7 @@ def export_card(gpt: GPT, codes_format: CodesFormat, *, merges: Merges | None = 
     made, rows = f"more[0, ids.shape[1] :] % {codes_format.codebook_size}", ""
     if merges is not None:
         made = "more[0, ids.shape[1] :]  # ids below the number of codes are codes, others runs of them"
-        rows = f"| ids from {merges.codebook_size} | runs of codes: each merge in `config.json` joins two ids |\n"
+        rows = f"| ids from {codes_format.codebook_size} | runs of codes: each merge in `config.json` joins two ids |\n"
     return _EXPORT.format(tokens=gpt.vocabulary, codes=_escaped(codes_format), new=new, made=made, merges=rows)
 
 

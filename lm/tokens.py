@@ -43,19 +43,17 @@ TokenArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """The numbering of tokens: stream * codebook_size + code, then begin-of-sequence, padding and the end."""
+    """The numbering of tokens: stream * per_stream + code, then begin-of-sequence, padding and the end."""
 
-    codebook_size: int  # with merges, of codes and runs of codes
+    per_stream: int  # tokens of each stream: codes, and with merges runs of codes
     streams: int
     backward: bool = False  # whether there is an end
     pitches: int | None = None  # codes of the last stream, of pitch; None: as many as the others have
 
     def __post_init__(self) -> None:
-        if self.codebook_size < 2 or self.streams < 1:
-            raise InputError(
-                f"codebook_size is {self.codebook_size} and streams {self.streams}; a language model needs at least 2 "
-                "codes to choose from and 1 stream: train the codebook with tokenizer.codebook_size=2 or more"
-            )
+        rule = "a language model needs at least 2 codes to choose from and 1 stream"
+        require(self.per_stream >= 2, "codebook_size", self.per_stream, rule)
+        require(self.streams >= 1, "streams", self.streams, rule)
 
     @classmethod
     def of(cls, codes_format: CodesFormat, *, backward: bool = False, merges: int = 0) -> "Vocabulary":
@@ -66,19 +64,19 @@ class Vocabulary:
         """
         if merges:
             require_mergeable(codes_format.streams, rates=len(codes_format.formats))
-        size = codes_format.codebook_size + merges
         pitches = None if codes_format.pitch is None else codes_format.pitch.levels
-        return cls(codebook_size=size, streams=codes_format.streams, backward=backward, pitches=pitches)
+        streams, size = codes_format.code_shape
+        return cls(per_stream=size + merges, streams=streams, backward=backward, pitches=pitches)
 
     @property
     def codes(self) -> int:
         """Number of tokens that stand for codes; they come first."""
-        return self.codebook_size * self.streams
+        return self.per_stream * self.streams
 
     @property
     def unused(self) -> int:
         """Number of tokens of codes, the last ones, that no recording has: a stream of pitch has fewer codes."""
-        return 0 if self.pitches is None else self.codebook_size - self.pitches
+        return 0 if self.pitches is None else self.per_stream - self.pitches
 
     @property
     def bos(self) -> int:
@@ -102,16 +100,16 @@ class Vocabulary:
 
     def first_token(self, positions: TokenArray) -> TokenArray:
         """Return the token of code 0 at each position, counted in codes from the start of the recording."""
-        return positions % self.streams * self.codebook_size
+        return positions % self.streams * self.per_stream
 
     @property
     def first_tokens(self) -> Tensor:
         """The token of code 0 of each stream ``(streams,)`` int64."""
-        return torch.arange(self.streams) * self.codebook_size
+        return torch.arange(self.streams) * self.per_stream
 
     def random_codes(self, rng: np.random.Generator, shape: tuple[int, ...]) -> IntArray:
         """Draw codes ``(..., streams)`` that are equally probable."""
-        codes = rng.integers(self.codebook_size, size=shape, dtype=np.int32)
+        codes = rng.integers(self.per_stream, size=shape, dtype=np.int32)
         if self.pitches is not None:
             codes[..., -1] %= self.pitches
         return codes

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -43,7 +44,7 @@ class TokenizerConfig(Options):
     @property
     def parameters(self) -> int:
         """Number of learned values of a tokenizer of these sizes."""
-        centroids = self.levels * self.codebook_size * self.autoencoder.bottleneck
+        centroids = math.prod(self.codebook_shape)
         sizes = self.autoencoder
         count = sizes.parameters if self.speech_layer is None else sizes.decoder_parameters
         return 2 * self.audio.n_mels + count(self.patch.frames * self.height) + centroids
@@ -74,9 +75,19 @@ class TokenizerConfig(Options):
         return self.bands * self.levels
 
     @property
+    def code_shape(self) -> tuple[int, int]:
+        """The shape of a table with a number for each code of each stream, as that of `CodesFormat`."""
+        return self.streams, self.codebook_size
+
+    @property
     def one_hot_size(self) -> int:
         """Number of codes of all streams."""
-        return self.streams * self.codebook_size
+        return math.prod(self.code_shape)
+
+    @property
+    def codebook_shape(self) -> tuple[int, int, int]:
+        """The shape of the centroids ``(levels, codebook_size, bottleneck)``."""
+        return self.levels, self.codebook_size, self.autoencoder.bottleneck
 
     @property
     def samples_per_code(self) -> int:
@@ -116,7 +127,7 @@ def weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
     """Return tensors of the names, shapes and types that a tokenizer learns, which take no memory."""
     with torch.device("meta"):
         autoencoder = config.create_autoencoder()
-        centroids = torch.empty(config.levels, config.codebook_size, config.autoencoder.bottleneck)
+        centroids = torch.empty(config.codebook_shape)
         statistics = torch.empty(config.audio.n_mels)
     weights = {f"autoencoder.{name}": tensor for name, tensor in autoencoder.state_dict().items()}
     centroids = centroids[0] if config.levels == 1 else centroids

@@ -45,7 +45,7 @@ def fit_codebooks(
     residuals of further levels replace the points, which saves memory.
     """
     # On all threads: FAISS divides points and centroids among them, never a sum, so its bytes depend on no number.
-    size, levels = config.codebook_size, config.levels
+    levels, size, _ = config.codebook_shape
     centroids, reports = fit_residual_codebooks(
         points, levels=levels, size=size, iterations=iterations, seed=seed, gpus=gpus, overwrite=overwrite
     )

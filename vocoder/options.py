@@ -1,11 +1,17 @@
 """Options of the vocoder."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
+from wordless.base.ranges import require
 from wordless.base.seeds import MAX_SEED
+
+if TYPE_CHECKING:
+    from tokenizer.codes import CodesFormat
 
 LEVELS = 256  # 8 bits
 MAX_CYCLE = 24  # layers per cycle at most: the last dilation is 2 ** 23 samples
@@ -98,11 +104,27 @@ class WaveNetConfig(Options):
         channels, inputs = self.condition_channels, self.condition_inputs
         numbers = (channels + 1) * self.layers * self.gate_channels
         if self.condition == "embedding":
-            numbers += (1 + self.streams * self.codebook_size) * channels
+            numbers += self.code_vectors * channels
             inputs += channels - self.streams
         if self.groups:
             numbers += (len(self.groups) + channels) * self.group_channels
         return numbers + (3 * inputs + 1) * channels + (self.condition_layers - 1) * (3 * channels + 1) * channels
+
+    def with_codebook(self, codes: CodesFormat) -> WaveNetConfig:
+        """Fill in the codebook of an embedding."""
+        streams, size = codes.code_shape
+        return replace(self, codebook=codes.codebook, codebook_size=size, streams=streams)
+
+    @property
+    def code_vectors(self) -> int:
+        """Vectors of an embedding: one for no code, and one for each code of each stream."""
+        return 1 + self.streams * self.codebook_size
+
+    def require_codebook(self) -> None:
+        """Refuse an embedding without a codebook."""
+        rule = "an embedding has a vector for each code: give the size and the streams of the codebook"
+        require(self.codebook_size > 0, "codebook_size", self.codebook_size, rule)
+        require(self.streams > 0, "streams", self.streams, rule)
 
     @property
     def condition_inputs(self) -> int:
@@ -154,7 +176,7 @@ class CropsConfig(Options):
             raise InputError(option="context_codes", value=self.context_codes, rule=rule)
 
     @property
-    def undisturbed(self) -> "CropsConfig":
+    def undisturbed(self) -> CropsConfig:
         """The same options without group dropout and noise, for validation."""
         return replace(self, group_dropout=0.0, condition_noise=0.0, input_noise=0.0)
 

@@ -83,7 +83,7 @@ def _autoencoder(size: int | None, device: torch.device) -> TrainingExample:
 
 
 def _gpt(size: int | None, device: torch.device) -> TrainingExample:
-    settings, vocabulary = LanguageModelSettings(), Vocabulary(codebook_size=CODEBOOK_SIZE, streams=1)
+    settings, vocabulary = LanguageModelSettings(), Vocabulary(per_stream=CODEBOOK_SIZE, streams=1)
     gpt, codes = create_gpt(settings.gpt, vocabulary, seed=0), _codes()
     sequences = CodeSequences.of([[codes[clip * CODES_PER_CLIP :][:CODES_PER_CLIP]] for clip in range(CLIPS)])
     batches = settings.fitting(sequences, gpt.capacity, streams=1, processes=1)

@@ -78,11 +78,9 @@ class SweepPage(Callback):
         """Record the start of the job, in its own process, and print it."""
         if config.hydra.mode is RunMode.MULTIRUN:
             sweep, folder = _sweep(config), Path(config.hydra.runtime.output_dir)
-            size = OmegaConf.select(config, "tokenizer.codebook_size")
             job = replace(
                 self._job(config),
                 folder=relative(folder, sweep),
-                codebook_size=size if isinstance(size, int) else None,
                 state="unfinished",
                 reason=None,
                 bug=False,
@@ -113,7 +111,7 @@ class SweepPage(Callback):
         if self._planned:
             return self._planned[number]
         overrides = options(list(config.hydra.overrides.task))
-        return Job(number=number, overrides=overrides, folder="", codebook_size=None)
+        return Job(number=number, overrides=overrides, folder="")
 
 
 def _pass_on(config: DictConfig, word: str) -> None:

@@ -15,7 +15,7 @@ from pipelines.pages.phrasing import draw, full_name
 from pipelines.pages.sweep_charts import sweep_charts
 from pipelines.pages.sweep_points import RECOGNISED, SOUND, Point, Runs, reuse, swept
 from pipelines.results.figures import Figure
-from pipelines.results.run_record import read_resamples, read_results
+from pipelines.results.run_record import count_codes, read_resamples, read_results
 from pipelines.results.sweep_jobs import Job
 from pipelines.store.run_folder import REPORT
 from vocoder.kinds import CHOICES, ORIGINAL, WAVENET
@@ -107,7 +107,7 @@ def _csv(runs: Runs) -> str:
     writer.writeheader()
     for point in runs.finished:
         shared: dict[str, object] = {name: point.job.overrides.get(name, "") for name in runs.options}
-        shared |= {"job": point.job.number, "codebook_size": point.job.codebook_size, "run": point.job.folder}
+        shared |= {"job": point.job.number, "codebook_size": count_codes(point.results), "run": point.job.folder}
         shared |= {"nominal_bits_per_second": point.nominal_rate.value, "lm_bits_per_second": point.rate}
         rows: list[tuple[int | None, Figure]] = [(None, row) for row in point.figures]
         tested = point.figures.find(*runs.probe)

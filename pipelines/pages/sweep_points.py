@@ -13,7 +13,7 @@ from pipelines.methods.table import ROWS
 from pipelines.pages.phrasing import full_name
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
-from pipelines.results.run_record import RESAMPLES, RESULTS, Resamples, Results
+from pipelines.results.run_record import RESAMPLES, RESULTS, Resamples, Results, count_codes
 from pipelines.results.sweep_jobs import Job
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import WAVENET
@@ -61,7 +61,8 @@ class Point:
     @property
     def nominal_rate(self) -> Figure:
         """Bits per second of codes, of all streams, that are each written with log2(codebook size) bits."""
-        bits = math.log2(self.job.codebook_size) if self.job.codebook_size else math.nan
+        size = count_codes(self.results)
+        bits = math.log2(size) if size else math.nan
         rate = bits * self.value("tokenizer", "codes_per_second")
         return Figure(stage="tokenizer", name="bits_per_second", value=rate, artifact="")
 

@@ -32,12 +32,9 @@ from pipelines.stages.options import JudgeName, RatesConfig
 from pipelines.stages.playback import JUDGES
 from pipelines.stages.zerospeech import CONSISTENCY, ERRORS, MODELS, PAIRS
 from pipelines.store.store import CURVE, Entry
-from tokenizer.config import SavedTokenizer
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.recordings.spoken_pairs import CHANGES
-from wordless.base.json_values import read_object
-from wordless.base.saved_models import CONFIG
 
 Made = Mapping[tuple[str, int], RunEntries]  # by test fold and seed
 Judged = Mapping[tuple[str, int], Mapping[str, Any]]  # what a stage wrote for each fold and seed
@@ -262,16 +259,16 @@ def _of_rate(row: Figure, codebook: Codebook, model: Entry) -> Iterator[Figure]:
     Bits per second are those of all codes of the validation clips for each second of these clips, not those of the
     nominal rate of codes: the last code of a clip stands for less sound than the others, above all a coarse one.
     """
-    config = read_object(SavedTokenizer, codebook.tokenizer.folder / CONFIG).config
+    codes_format, clips = read_codes(codebook.codes.folder)
     health: Row = codebook.health.read_json("health.json")
-    rate = config.audio.sample_rate / config.samples_per_code * config.streams
+    rate = codes_format.codes_per_second * codes_format.streams
     of_codes = replace(row, artifact=codebook.health.key)
     yield replace(of_codes, name="codebook_perplexity", value=health["perplexity"])
     yield replace(of_codes, name="codes_per_second", value=rate)
-    yield replace(of_codes, name="coded_bits_per_second", value=rate * float(np.log2(config.codebook_size)))
+    yield replace(of_codes, name="coded_bits_per_second", value=rate * codes_format.bits_per_code)
     figures: Row = model.read_json("perplexity.json")
     curve: Row = model.read_json(CURVE)
-    held_out = [clip.codes for clip in read_codes(codebook.codes.folder)[1] if clip.split == "validation"]
+    held_out = [clip.codes for clip in clips if clip.split == "validation"]
     codes, seconds = sum(each.values.size for each in held_out), sum(each.seconds for each in held_out)
     for name, value in {
         "perplexity": figures["perplexity"],

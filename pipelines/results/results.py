@@ -125,7 +125,7 @@ def _on_validation(entries: RunEntries, settings: RunSettings, protocol: str) ->
     """Collect the figures of a run's parts on validation clips, and the codes per second."""
     shared: dict[str, Any] = {"protocol": protocol, "split": "validation"}
     # Validation clips of a vocoder for several codebooks use a mix of them, not the run's own.
-    if entries.vocoder is not None and settings.vocoder.codebook_sizes is None:
+    if entries.vocoder is not None and not entries.sized:
         yield from _bits_per_sample(entries.vocoder, shared)
     if entries.codebooks:
         tokenizer, health = entries.finest.tokenizer, entries.finest.health

@@ -86,6 +86,11 @@ class Results(TypedDict, total=False):
     provenance: Provenance
 
 
+def count_codes(results: Results) -> int | None:
+    """Count the codes of a run's codebook."""
+    return len(results["codebook"]["counts"]) if "codebook" in results else None
+
+
 def read_results(folder: Path) -> Results:
     """Read the results of a run; unprintable characters in names are escaped.
 

@@ -28,8 +28,7 @@ class Job:
     number: int
     overrides: dict[str, str]  # option -> value, each in one spelling
     folder: str  # of the run, relative to the sweep's
-    codebook_size: int | None
-    name: str = ""  # the options that are swept, for people: codebook_size=64; empty if there are none
+    name: str = ""  # the options that are swept, for people: layers=4; empty if there are none
     state: State = "unfinished"  # also after the process was killed
     reason: str | None = None  # of a failure, in one line
     bug: bool = False  # not an error that the user can correct
@@ -57,7 +56,7 @@ def plan(words: Sequence[str], before: Sequence[Job]) -> list[Job]:
         if job is None:
             number, name = next(numbers), ", ".join(_named(overrides, swept))
             folder = _free(name.replace(", ", ",") or str(number), taken)
-            job = Job(number=number, overrides=overrides, folder=folder, codebook_size=None, name=name)
+            job = Job(number=number, overrides=overrides, folder=folder, name=name)
             taken.add(folder)
         else:
             known.remove(job)  # a value that is given twice is two jobs

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipelines.results.figures import Figure, Figures
-from pipelines.results.run_record import Results
+from pipelines.results.run_record import Results, count_codes
 from vocoder.kinds import GRIFFIN_LIM, ORIGINAL, WAVENET
 
 Measured = Callable[[Results], float | None]  # None: the run lacks the figure
@@ -88,10 +88,6 @@ def _difference(one: Measured, other: Measured) -> Measured:
     return measured
 
 
-def _codebook_size(results: Results) -> float | None:
-    return float(len(results["codebook"]["counts"])) if "codebook" in results else None
-
-
 def _kept_share(results: Results) -> float | None:
     """Return the share of the GPT's steps after which its best weights were there."""
     record = results.get("curves", {}).get("lm")
@@ -119,7 +115,7 @@ SIGNS = (
     Sign(
         name="one code everywhere",
         figure="perplexity of the codebook over its size",
-        value=_ratio(_value("tokenizer", "perplexity"), _codebook_size),
+        value=_ratio(_value("tokenizer", "perplexity"), count_codes),
         least=0.2,
         remedy="cut silence off, or choose fewer codes",
         options=("corpus.inspection.trim_db=30", "tokenizer.codebook_size=64"),

@@ -53,8 +53,8 @@ def require_memory(
     are created in main memory.
     """
     described = tokenizer.config(audio)
-    tokens = described.codebook_size + (lm.bpe or 0)
-    vocabulary = Vocabulary(codebook_size=tokens, streams=described.streams, backward=lm.gpt.backward)
+    streams, codes = described.code_shape
+    vocabulary = Vocabulary(per_stream=codes + (lm.bpe or 0), streams=streams, backward=lm.gpt.backward)
     encoder = baselines.encoder
     for_each_weight = 1 if device != "cpu" and torch.cuda.is_available() else TRAINED
     models = (

@@ -257,7 +257,7 @@ def random_gpt_features(
 
     @one_thread()
     def make(folder: Path) -> None:
-        model = LanguageModel.create(config, coded.format, seed=seed, merges=read_merges(merges))
+        model = LanguageModel.create(config, coded.format, seed=seed, merges=read_merges(merges, coded.format))
         model.gpt.to(session.gang.device).eval()
         states_of = partial(layer_features, model, of=states, vectors=coded.vectors)
         write_features(folder, coded.pooled(states_of), of="random_gpt")

@@ -12,10 +12,9 @@ from pipelines.stages.options import LanguageModelSettings
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, MODEL, Entry, Recipe, other_options, write_json
-from tokenizer.codes import Codes
+from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import read_codes
 from wordless.base.errors import InputError
-from wordless.base.json_values import read_object
 from wordless.base.saved_models import LANGUAGE_MODEL
 
 MERGES, MERGES_FILE = "merges", "merges.json"
@@ -51,7 +50,8 @@ def language_model(
     recipe = Recipe("lm", 1, config={"lm": config_of(settings)}, inputs=inputs)
 
     def make(folder: Path) -> None:
-        codes_format, joined = read_codes(corpus.codes.folder)[0], read_merges(merges)
+        codes_format = read_codes(corpus.codes.folder)[0]
+        joined = read_merges(merges, codes_format)
         model = LanguageModel.create(settings.gpt, codes_format, seed=fit.seed, merges=joined)
         if settings.start is not None:
             begin_at(model, settings.start)
@@ -70,29 +70,16 @@ def learn_merges(session: Session, codes: Entry, count: int) -> Entry:
 
     def make(folder: Path) -> None:
         codes_format, clips = read_codes(codes.folder)
-        train, size = [clip.codes.values for clip in clips if clip.split == "train"], codes_format.codebook_size
-        write_json(
-            folder / MERGES_FILE,
-            {"codebook_size": size, "merges": Merges.learn(train, codebook_size=size, count=count).pairs},
-        )
+        train = (clip.codes.values for clip in clips if clip.split == "train")
+        write_json(folder / MERGES_FILE, Merges.learn(train, codes_format, count=count).as_dict())
 
     return session.obtain(recipe, f"BPE, at most {count} merges", make, files=[MERGES_FILE])
 
 
-def read_merges(entry: Entry | None) -> Merges | None:
+def read_merges(entry: Entry | None, codes_format: CodesFormat) -> Merges | None:
     """Read the merges of an entry of `learn_merges`; None if there are none."""
-    if entry is None:
-        return None
-    saved = read_object(_SavedMerges, entry.folder / MERGES_FILE)
-    return Merges(saved.merges, codebook_size=saved.codebook_size) if saved.merges else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _SavedMerges:
-    """The content of ``merges.json``."""
-
-    codebook_size: int
-    merges: tuple[tuple[int, int], ...]
+    pairs = [] if entry is None else entry.read_rows(MERGES_FILE, "merges")
+    return Merges(pairs, codes_format) if pairs else None
 
 
 def begin_at(model: LanguageModel, start: str) -> None:

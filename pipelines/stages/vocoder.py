@@ -57,8 +57,7 @@ def vocoder(
         names = {clip.group for clip in manifest.of("train") if clip.group is not None}
         config = replace(config, groups=tuple(sorted(names)))
     if config.condition == "embedding":
-        known = Tokenizer.from_pretrained(coded[0].tokenizer.folder).format
-        config = replace(config, codebook=known.codebook, codebook_size=known.codebook_size, streams=known.streams)
+        config = config.with_codebook(Tokenizer.from_pretrained(coded[0].tokenizer.folder).format)
     options = {"wavenet": config, **some_options(settings, "crops", "fit")}
     start = None if settings.start is None else saved_vocoder(settings.start)
     inputs = {

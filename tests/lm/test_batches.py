@@ -26,7 +26,7 @@ def _sequences(streams: int = 1, views: int = 1) -> CodeSequences:
 
 
 def _training(sequences: CodeSequences, *, capacity: int = 10, **config: float) -> TrainingBatches:
-    vocabulary = Vocabulary(codebook_size=7, streams=sequences.values.shape[1])
+    vocabulary = Vocabulary(per_stream=7, streams=sequences.values.shape[1])
     settings = {"batch_size": 6, "random_inputs": 0.0, "pool_batches": 2, **config}
     return TrainingBatches(sequences, vocabulary, BatchConfig(**settings), capacity=capacity)  # type: ignore[arg-type]  # of several types
 
@@ -68,7 +68,7 @@ def test_an_epoch_has_each_clip_once_for_each_window_that_it_fills() -> None:
 
 def test_inputs_are_the_targets_one_step_later_behind_begin_of_sequence() -> None:
     batch = _training(_sequences(streams=2)).batch(0, 0, 1)
-    vocabulary = Vocabulary(codebook_size=7, streams=2)
+    vocabulary = Vocabulary(per_stream=7, streams=2)
     for inputs, targets in zip(batch.inputs.numpy(), batch.targets.numpy(), strict=True):
         codes = targets[targets != UNCOUNTED]
         tokens = vocabulary.tokens(codes.astype(np.int32).reshape(-1, 2))
@@ -78,7 +78,7 @@ def test_inputs_are_the_targets_one_step_later_behind_begin_of_sequence() -> Non
 
 def test_a_model_that_reads_both_ways_reads_half_of_the_windows_backwards() -> None:
     values = np.array([[0, 1], [2, 3], [4, 5]], np.int32)
-    vocabulary = Vocabulary(codebook_size=7, streams=2, backward=True)
+    vocabulary = Vocabulary(per_stream=7, streams=2, backward=True)
     sequences, config = CodeSequences.of([[values]]), BatchConfig(batch_size=1, random_inputs=0.0)
     batches = [TrainingBatches(sequences, vocabulary, config, capacity=10).batch(step, 0, 1) for step in range(40)]
     backwards = [batch for batch in batches if int(batch.inputs[0, 0]) == vocabulary.end]
@@ -105,7 +105,7 @@ def test_random_inputs_leave_the_targets_alone() -> None:
 def test_every_view_of_a_clip_is_seen() -> None:
     clips = [[np.full((4, 1), view, np.int32) for view in range(3)]]
     batches = TrainingBatches(
-        CodeSequences.of(clips), Vocabulary(codebook_size=7, streams=1), BatchConfig(batch_size=1), capacity=10
+        CodeSequences.of(clips), Vocabulary(per_stream=7, streams=1), BatchConfig(batch_size=1), capacity=10
     )
     assert {int(batches.batch(step, 0, 1).targets[0, 0]) for step in range(30)} == {0, 1, 2}
 
@@ -128,7 +128,7 @@ def test_validation_counts_every_code_once(capacity: int, batch_size: int, strea
     sequences = _sequences(streams, views=2)
     batches = list(
         validation_batches(
-            sequences, Vocabulary(codebook_size=7, streams=streams), batch_size=batch_size, capacity=capacity
+            sequences, Vocabulary(per_stream=7, streams=streams), batch_size=batch_size, capacity=capacity
         )
     )
     counted = Counter(code for batch in batches for code in batch.targets[batch.targets != UNCOUNTED].tolist())
@@ -141,7 +141,7 @@ def test_the_loss_falls_to_the_entropy_of_a_markov_chain() -> None:
     rng = np.random.default_rng(0)
     transitions = rng.dirichlet(np.full(8, 0.3), size=8)  # (code, next code)
     train, held_out = (CodeSequences.of([_walk(transitions, 60, rng)] for _ in range(clips)) for clips in (128, 32))
-    vocabulary = Vocabulary(codebook_size=8, streams=1)
+    vocabulary = Vocabulary(per_stream=8, streams=1)
     config = GPTConfig(model_dim=32, layers=2, heads=2, ffn_dim=64, context=64, dropout=0.0)
     model = create_gpt(config, vocabulary, seed=0)
     before = _nats_per_code(model, held_out)
@@ -192,7 +192,7 @@ def test_clips_without_codes_are_refused() -> None:
 
 
 def test_validation_takes_a_few_windows_of_all_lengths_where_that_is_all_it_may() -> None:
-    vocabulary = Vocabulary(codebook_size=7, streams=1)
+    vocabulary = Vocabulary(per_stream=7, streams=1)
     sequences = _sequences(1, views=1)
     whole, few = (
         [

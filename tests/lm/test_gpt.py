@@ -42,7 +42,7 @@ def test_logits_are_those_of_the_stream_whose_turn_it_is(streams: int) -> None:
     tokens = _inputs(model)[None]
     whole, codes = model.gpt.transformer.final_proj(model.gpt.decoded(tokens)), model.gpt(tokens)
     for position in range(tokens.shape[1]):
-        size = model.gpt.vocabulary.codebook_size
+        size = model.gpt.vocabulary.per_stream
         first = position % model.gpt.vocabulary.streams * size
         torch.testing.assert_close(codes[0, position], whole[0, position, first : first + size])
 
@@ -100,7 +100,7 @@ def test_in_parallel_the_context_counts_time_steps() -> None:
 
 
 def test_weights_follow_from_the_seed_and_leave_the_random_state_alone() -> None:
-    vocabulary = Vocabulary(codebook_size=7, streams=1)
+    vocabulary = Vocabulary(per_stream=7, streams=1)
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
@@ -117,4 +117,4 @@ def test_heads_that_do_not_divide_the_states_are_refused() -> None:
 
 def test_a_context_shorter_than_two_time_steps_is_refused() -> None:
     with pytest.raises(InputError, match=r"^context\b.*\b33\b"):
-        create_gpt(TINY, Vocabulary(codebook_size=7, streams=16), seed=0)
+        create_gpt(TINY, Vocabulary(per_stream=7, streams=16), seed=0)

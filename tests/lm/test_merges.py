@@ -20,11 +20,18 @@ from lm.model import LanguageModel
 from lm.options import BatchConfig
 from tests.lm.tiny import TINY, codes_format, random_codes, rates_format
 from tests.reference import learned_merges, merged_codes
-from tokenizer.codes import Codes, IntArray, SoftCodes
+from tokenizer.codes import Codes, CodesFormat, IntArray, SoftCodes
 from wordless.base.errors import InputError
 
 PAIRS = ((0, 0), (7, 1), (2, 3), (9, 8))  # 00, 001, 23, 23001
-MERGES = Merges(PAIRS, codebook_size=7)
+
+
+def codebook(size: int) -> CodesFormat:
+    """The format of codes of a codebook."""
+    return replace(codes_format(), codebook_size=size)
+
+
+MERGES = Merges(PAIRS, codebook(7))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +56,7 @@ def some_codes(steps: int, *, seed: int = 0) -> Codes:
 def test_merges_are_those_of_the_most_frequent_pairs(clips: list[list[int]]) -> None:
     # in runs of one code the library counts pairs that overlap in another way
     clips = [[code for at, code in enumerate(clip) if not at or clip[at - 1] != code] for clip in clips]
-    merges = Merges.learn(map(column, clips), codebook_size=5, count=6)
+    merges = Merges.learn(map(column, clips), codebook(5), count=6)
     assert list(merges.pairs) == learned_merges(clips, 5, 6)
 
 
@@ -57,7 +64,7 @@ def test_merges_are_those_of_the_most_frequent_pairs(clips: list[list[int]]) -> 
 def test_codes_are_merged_as_the_oracle_merges_them(codes: list[int], count: int) -> None:
     training = np.random.default_rng(0).integers(4, size=(400, 1), dtype=np.int32)
     training = np.repeat(training, 1 + training[:, 0] % 3, axis=0)  # with runs
-    merges = Merges.learn([training], codebook_size=4, count=count)
+    merges = Merges.learn([training], codebook(4), count=count)
     tokens = merges.tokens(column(codes))
     assert tokens[:, 0].tolist() == merged_codes(codes, list(merges.pairs), 4)
     assert merges.codes(tokens)[:, 0].tolist() == codes
@@ -65,20 +72,20 @@ def test_codes_are_merged_as_the_oracle_merges_them(codes: list[int], count: int
 
 
 def test_two_merges_that_make_the_same_codes_make_one_token() -> None:
-    merges = Merges(((0, 0), (2, 0), (0, 2), (3, 1)), codebook_size=2)
+    merges = Merges(((0, 0), (2, 0), (0, 2), (3, 1)), codebook(2))
     assert merges.num_tokens == 5
     assert merges.codes(column([4]))[:, 0].tolist() == [0, 0, 0, 1]
 
 
 def test_no_token_is_longer_than_the_limit() -> None:
-    merges = Merges.learn([np.zeros((100_000, 1), np.int32)], codebook_size=2, count=1000)
+    merges = Merges.learn([np.zeros((100_000, 1), np.int32)], codebook(2), count=1000)
     assert 1 < merges.lengths.max() <= LONGEST
 
 
 @pytest.mark.parametrize("pairs", [((0, 7),), ((-1, 0),), ((0, 0), *((at, at) for at in range(7, 17)))])
 def test_merges_of_unknown_tokens_or_of_endless_runs_are_refused(pairs: tuple[tuple[int, int], ...]) -> None:
     with pytest.raises(InputError, match="merge"):
-        Merges(pairs, codebook_size=7)
+        Merges(pairs, codebook(7))
 
 
 def test_a_saved_model_has_its_merges(merging: LanguageModel, tmp_path: Path) -> None:
@@ -99,7 +106,7 @@ def test_a_saved_model_has_its_merges(merging: LanguageModel, tmp_path: Path) ->
 def test_the_codes_of_a_token_share_its_log_probability(merging: LanguageModel, steps: int) -> None:
     codes = some_codes(steps)
     tokens = MERGES.tokens(codes.values)
-    plain = LanguageModel(merging.gpt, replace(codes_format(), codebook_size=MERGES.num_tokens))  # tokens as codes
+    plain = LanguageModel(merging.gpt, codebook(MERGES.num_tokens))  # tokens as codes
     as_codes = Codes(values=tokens, num_samples=320 * len(tokens), format=plain.format)
     expected = plain.log_probabilities(as_codes)[:, 0]
     found = merging.log_probabilities(codes)

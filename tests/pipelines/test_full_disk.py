@@ -68,9 +68,7 @@ def test_a_disk_that_fills_up(name: str, run_folder: Path, recordings: Path, sma
 
 
 def test_the_page_of_a_sweep(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    note(
-        small_disk, Job(number=0, overrides={"seed": "1"}, folder="0", codebook_size=None, state="failed", reason="why")
-    )
+    note(small_disk, Job(number=0, overrides={"seed": "1"}, folder="0", state="failed", reason="why"))
     config = OmegaConf.create({"hydra": {"sweep": {"dir": str(small_disk)}}})
     fill(small_disk / "filling", leave=0)
     with pytest.raises(SystemExit, match="2"):

@@ -20,7 +20,6 @@ from torch.nn.functional import pad
 from vocoder.options import WaveNetConfig
 from vocoder.wavenet.gated_layer import gated_layer
 from vocoder.wavenet.mu_law import companded_scale
-from wordless.base.errors import InputError
 
 UNKNOWN_GROUP = -1  # the group of a clip whose group is not known
 
@@ -62,14 +61,10 @@ class FrameConditions(nn.Module):
         self.config = config
         inputs = config.condition_inputs
         if config.condition == "embedding":
-            if config.codebook_size <= 0 or config.streams <= 0:
-                raise InputError(
-                    f"vocoder.wavenet.codebook_size is {config.codebook_size} and vocoder.wavenet.streams "
-                    f"{config.streams}; an embedding has a vector for each code: give both those of the codebook"
-                )
+            config.require_codebook()
             # The codes of all streams one after the other; the 0th vector, which stays zero, is of no code.
-            self.codes = nn.Embedding(1 + config.streams * config.codebook_size, config.condition_channels, 0)
-            first = config.codebook_size * torch.arange(config.streams)
+            self.codes = nn.Embedding(config.code_vectors, config.condition_channels, 0)
+            first = torch.arange(config.streams) * ((config.code_vectors - 1) // config.streams)
             self.register_buffer("first_codes", first, persistent=False)
             inputs += config.condition_channels - config.streams
         widths = [inputs] + [config.condition_channels] * config.condition_layers

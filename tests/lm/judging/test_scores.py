@@ -38,7 +38,7 @@ def one_at_a_time(model: LanguageModel, values: list[list[int]]) -> float:
             with torch.no_grad():
                 logits = model.gpt(torch.tensor([padded]))[0, -1]
             total += float(logits.double().log_softmax(-1)[code])
-            tokens.append(vocabulary.codebook_size * stream + code)
+            tokens.append(vocabulary.per_stream * stream + code)
     return total
 
 

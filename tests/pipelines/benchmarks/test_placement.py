@@ -26,7 +26,7 @@ RATE = 16_000
 
 @pytest.fixture(scope="module")
 def model() -> LanguageModel:
-    vocabulary = Vocabulary(codebook_size=CODEBOOK_SIZE, streams=1)
+    vocabulary = Vocabulary(per_stream=CODEBOOK_SIZE, streams=1)
     gpt = create_gpt(GPTConfig(context=256, model_dim=16, layers=2, heads=2, ffn_dim=16), vocabulary, seed=0)
     return LanguageModel(gpt.eval().to(META), TOKENIZER.format)
 

@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from pipelines.chain.sweep import finish, resuming
 from pipelines.pages.sweep import Written, write_sweep
 from pipelines.pages.sweep_points import Runs, pareto, swept
+from pipelines.results.run_record import count_codes
 from pipelines.results.sweep_jobs import Job, conclude, note, options, plan, read_jobs
 from tests.calling import python
 from tests.pipelines.pages_apart import Page, figure, says
@@ -98,8 +99,9 @@ def add(
     """One job and its run folder; without content, one that was killed."""
     folder = sweep / str(number)
     folder.mkdir(parents=True)
-    note(sweep, Job(number=number, overrides=dict(overrides), folder=str(number), codebook_size=size))
+    note(sweep, Job(number=number, overrides=dict(overrides), folder=str(number)))
     if content is not None:
+        content = content if size is None else {**content, "codebook": {"counts": [1] * size}}
         (folder / "results.json").write_text(json.dumps(content))
         save_file(resamples(content), folder / "resamples.safetensors")
         (folder / "report.html").write_text("<!DOCTYPE html>")
@@ -195,7 +197,7 @@ def test_a_size_that_beats_each_other_is_best(tmp_path: Path) -> None:
     _, _, made = written(sizes(tmp_path, (16, 64, 256)))
     winner = runs_of(made).winner
     assert winner is not None
-    assert winner.job.codebook_size == 256
+    assert count_codes(winner.results) == 256
 
 
 def test_equal_runs_do_not_differ(tmp_path: Path) -> None:
@@ -225,10 +227,10 @@ def test_runs_on_other_test_clips_are_not_paired(tmp_path: Path) -> None:
         add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, content, size)
     made = written(tmp_path)[2]
     runs = runs_of(made)
-    assert [point.job.codebook_size for point in runs.paired] == [16, 64]
+    assert [count_codes(point.results) for point in runs.paired] == [16, 64]
     assert runs.winner is None  # 64 codes beat 16, and nobody knows about 256
     ((cause, left),) = runs.unpaired.items()
-    assert [point.job.codebook_size for point in left] == [256]
+    assert [count_codes(point.results) for point in left] == [256]
     assert "test clips" in cause
     assert cause in top(made)
 
@@ -247,7 +249,7 @@ def test_what_a_run_lacks_for_a_pair_is_named(tmp_path: Path) -> None:
     (sweep / "1/resamples.safetensors").unlink()
     runs = runs_of(written(sweep)[2])
     ((cause, left),) = runs.unpaired.items()
-    assert [point.job.codebook_size for point in left] == [64]
+    assert [count_codes(point.results) for point in left] == [64]
     assert "resamples.safetensors" in cause
 
 
@@ -349,7 +351,7 @@ def test_a_named_sweep_is_resumed_by_its_own_command(tmp_path: Path) -> None:
 def test_a_failed_job_does_not_show_the_results_of_an_earlier_one(tmp_path: Path) -> None:
     sweep = sizes(tmp_path, SIZES[:3])
     (sweep / ".jobs/2.json").unlink()
-    note(sweep, Job(number=2, overrides={"tokenizer.codebook_size": "64"}, folder="2", codebook_size=64))
+    note(sweep, Job(number=2, overrides={"tokenizer.codebook_size": "64"}, folder="2"))
     page, rows, made = written(sweep)
     assert [job.number for job in made.failures] == [2]
     assert {row["job"] for row in rows} == {"0", "1"}
@@ -472,7 +474,7 @@ def test_a_value_more_is_a_job_more() -> None:
 
 def test_only_options_that_differ_are_swept() -> None:
     words = [{"a": "1", "b": size, "tokenizer.codebook_size": size} for size in ("2", "3")]
-    jobs = [Job(number=n, overrides=each, folder=str(n), codebook_size=None) for n, each in enumerate(words)]
+    jobs = [Job(number=n, overrides=each, folder=str(n)) for n, each in enumerate(words)]
     assert swept(jobs) == ("tokenizer.codebook_size", "b")
 
 

@@ -36,7 +36,7 @@ def runs(accuracy: Mapping[str, tuple[float, ...]], *sources: str) -> Runs:
     for source in sources or ("embedded",):
         for place, hours in enumerate(HOURS):
             words = {"seed": "1", "unlabelled": source, "unlabelled_hours": hours}
-            job = Job(number=len(points), overrides=words, folder=str(len(points)), codebook_size=128)
+            job = Job(number=len(points), overrides=words, folder=str(len(points)))
             points.append(Point(job=job, results={"figures": rows(place, accuracy)}))
     return Runs(options=swept([point.job for point in points]), finished=points)
 
@@ -69,8 +69,7 @@ def test_nothing_is_drawn_where_only_the_gpt_and_its_codes_differ() -> None:
 
 def test_names_such_as_ablations_have_a_row_for_each_run() -> None:
     jobs = [
-        Job(number=n, overrides={"ablation": name}, folder=str(n), codebook_size=128)
-        for n, name in enumerate(("none", "one_hearing"))
+        Job(number=n, overrides={"ablation": name}, folder=str(n)) for n, name in enumerate(("none", "one_hearing"))
     ]
     points = [Point(job=job, results={"figures": rows(job.number, ACCURACY)}) for job in jobs]
     drawn = methods_chart(Runs(options=("ablation",), finished=points))

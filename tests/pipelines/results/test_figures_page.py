@@ -39,7 +39,7 @@ def folder(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) 
         words = (f"model={place}", f"input={recordings}", f"output={place / output}", *more)
         done = called(*words, command=command)
         assert done.returncode == 0, done.stderr
-    job = Job(number=0, folder=".", overrides={"tokenizer.codebook_size": "8"}, state="finished", codebook_size=8)
+    job = Job(number=0, folder=".", overrides={"tokenizer.codebook_size": "8"}, state="finished")
     write_sweep(place, [job], command="wordless run -m tokenizer.codebook_size=8")
     return place
 

@@ -68,7 +68,7 @@ def counted(model: torch.nn.Module) -> int:
 def test_parameters_of_a_gpt_are_counted(streams: int) -> None:
     config, vocabulary = (
         GPTConfig(model_dim=16, layers=3, heads=2, ffn_dim=20),
-        Vocabulary(codebook_size=7, streams=streams),
+        Vocabulary(per_stream=7, streams=streams),
     )
     assert config.parameters(vocabulary) == counted(GPT(config, vocabulary))
 
