@@ -6,7 +6,7 @@ faster on the device at hand.
 
 from collections.abc import Callable
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from wordless.base.devices import copy_to
 NEVER = -1e30  # the logit of levels that only fill
 LEAST = 16  # inputs of a product on tensor cores
 GROUP = 16  # streams of a program where there are more streams than processors; rows of a tile of tensor cores
-BLOCK = 64  # gates, or hidden channels, at once
+BLOCK = {1: 64, GROUP: 32}  # gates, or hidden channels, at once; more do not fit in registers, says the compiler
 LAUNCH = 2048  # samples of a launch, so that an interruption waits for a fraction of a second
 WARPS = 8
 
@@ -48,10 +48,10 @@ class TritonStreams:
         model: the network; its device is theirs.
         clips: how many.
         fp16: keep matrices in float16, half as much to read; sums, gates and the residual stream stay float32.
-        group: streams of a program; None: 1, or `GROUP` where there are more clips than processors.
+        group: streams of a program, 1 or `GROUP`; None: `GROUP` where there are more clips than processors.
     """
 
-    def __init__(self, model: WaveNet, clips: int, *, fp16: bool = False, group: int | None = None) -> None:
+    def __init__(self, model: WaveNet, clips: int, *, fp16: bool = False, group: Literal[1, 16] | None = None) -> None:
         self.config, self.clips, self.device = model.config, clips, model.embedding.weight.device
         self.group = group or (1 if clips <= _processors(self.device) else GROUP)
         self.programs = -(-clips // self.group)
@@ -66,7 +66,7 @@ class TritonStreams:
 
     def score(self, conditions: Tensor, given: Tensor) -> Tensor:
         logits = torch.zeros(*given.shape, self.config.levels, device=self.device)
-        self._run(conditions, given, torch.zeros(given.shape), Sampling(temperature=0), logits)
+        self._run(conditions, given, torch.zeros(given.shape), Sampling(), logits)
         return logits.cpu()
 
     def bookmark(self) -> Callable[[], None]:
@@ -100,7 +100,7 @@ class TritonStreams:
                 time=self.time,
                 first=first,
                 last=min(first + LAUNCH, steps),
-                stored=len(logits) > 0,
+                stored=int(len(logits) > 0),
                 temperature=float(sampling.temperature),
                 top_p=float(sampling.top_p),
                 group=self.group,
@@ -113,7 +113,7 @@ class TritonStreams:
                 h=h,
                 s=s,
                 k=k,
-                block=min(BLOCK, h, s),
+                block=min(BLOCK[self.group], h, s),
                 way=way,
                 precision=_precision(self.device),
                 num_warps=WARPS,
