@@ -22,6 +22,7 @@ from wordless.base.seeds import MAX_SEED
 
 FOLDER = Path(str(conf.__file__)).parent
 DEFAULT_PRESET = "The defaults."
+MOST_LISTED = 13  # choices in an explanation; completion has all
 MISSING = "???"  # OmegaConf's value of an option that must be given
 HYDRA = "hydra"  # whose options begin with this name
 TIME = "${now:%Y-%m-%d}_${now:%H-%M-%S}"
@@ -186,8 +187,9 @@ def plain_value(value: object) -> object:
 
 
 def _explanation(meaning: Meaning, kind: object) -> str:
-    values = meaning.choices or choices_of(kind)
-    choices = f"{' | '.join(map(str, values))}: " if values else ""
+    values = [*map(str, meaning.choices or choices_of(kind))]
+    listed = values if len(values) <= MOST_LISTED else [*values[:MOST_LISTED], "..."]
+    choices = f"{' | '.join(listed)}: " if values else ""
     bounds = meaning.range
     limits = bounds is not None and bounds.least is not None and bounds.most is not None and bounds.most < MAX_SEED
     return f"{choices}{meaning.text}{f' ({bounds})' if limits else ''}"

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from lm.options import MOST_HEARINGS, ONE_HEARING, Layers, Pooling, States, VectorConfig
+from pipelines.methods.method import Method
+from pipelines.methods.own import own_method
+from pipelines.methods.table import METHODS, ROWS
 from tokenizer.options import Assignments
 from wordless.audio.recordings.manifest import Manifest, with_noise
 from wordless.audio.recordings.splits import Fold, folds
 from wordless.base.configuration import match_choice
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
-
-if TYPE_CHECKING:
-    from pipelines.methods.method import Method
 
 QUICK_FOLDS = 2  # of a quick comparison
 MOST_NOISE = 100.0  # dB, of either sign
@@ -88,7 +88,8 @@ class ComparisonConfig(ReadingConfig):
 
     methods: tuple[str, ...] = option(
         ("log_mel", "bottleneck", "bag_of_codes", "gpt", "random_gpt"),
-        "also simclr, supervised, random_conv, ast, audio_transformer, wav2vec2, wav2vec2_finetuned, mfcc, chroma, ...",
+        "what is probed",
+        choices=METHODS,
         filled=True,
     )
     folds: Literal["group", "fold"] | None = option(
@@ -127,11 +128,6 @@ class ComparisonConfig(ReadingConfig):
     @property
     def all_methods(self) -> tuple[Method, ...]:
         """The methods, each once, in the order of the option, then the features that the user brings."""
-        from pipelines.methods.own import own_method  # PyTorch, which checks of other options do without
-        from pipelines.methods.table import METHODS, ROWS
-
-        for place, name in enumerate(self.methods):
-            match_choice(tuple(METHODS), name, option=f"compare.methods[{place}]")
         for name in {*ROWS} & {*(self.features or {})}:
             rule = "it is the name of a method: give the features another name"
             raise InputError(option="features", value=name, rule=rule)
