@@ -2,6 +2,7 @@
 
 import copy
 import os
+import sys
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from tests.gpu.finding import CPU, Finding, Scale, bandwidth, missing, relative,
 from tests.gpu.plain_wavenet import PlainWaveNet
 from tests.gpu.training import trained
 from vocoder.crops import Crops, VocoderClips, loss
-from vocoder.engines.choice import Engine, create_streams, precision, width
+from vocoder.engines.choice import Engine, choose_engine, create_streams, precision, width
 from vocoder.engines.torch_streams import draw_levels
 from vocoder.options import CropsConfig, WaveNetConfig
 from vocoder.sampling import Sampling
@@ -140,6 +141,9 @@ def _generation(device: torch.device, scale: Scale, engines: Sequence[Engine], *
             rates[f"{engine}_ratio_to_plain_{clips}"] = speed / plain
             differences.append(_other_levels(model, there, clips, engine))
             rates[f"{engine}_other_levels_{clips}"] = differences[-1]
+    auto = choose_engine("auto", device.type, there)
+    print(auto.measured or f"engine=auto takes {auto.engine}", file=sys.stderr)
+    rates |= {f"auto_takes_{engine}": float(engine == auto.engine) for engine in engines}
     return Finding(difference=max(differences), allowed=allowed, rates=rates)
 
 

@@ -48,7 +48,8 @@ def told(model: WaveNet, candidate: Engine, reference: Engine, device: str) -> t
         found = compare(model, candidate, reference)
     except Exception as error:  # whatever Triton, its compiler or the driver raises: the reference still works
         (first, *_) = str(error).splitlines() or [""]
-        return False, f"engine on {device}: {reference}, since {candidate} fails with {type(error).__name__}: {first}"
+        why = f"{type(error).__name__}: {first}"
+        return False, f"engine on {device}: {reference}, since its comparison with {candidate} fails with {why}"
     rates = "; ".join(
         f"{clips} at once: {candidate} {ours:,.0f}, {reference} {others:,.0f} samples per second"
         for clips, (ours, others) in zip(WIDTHS, found.rates, strict=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 from tests.reference import generated_by_the_parallel_model
 from tests.vocoder.engines.test_choice import lively, parallel_logits, path, stepped_logits
 from tests.vocoder.sounds import tiny_config
+from vocoder.engines.choice import choose_engine
 from vocoder.engines.torch_streams import TorchStreams
 from vocoder.generation import GenerationInput
 from vocoder.options import WaveNetConfig
@@ -138,7 +139,26 @@ def test_the_engine_is_confirmed_where_it_is_right_and_faster(monkeypatch: pytes
     monkeypatch.setattr(triton_streams, "go_on", None)
     chosen, line = comparison.told(model, "triton", "torch", "this device")
     assert not chosen
-    assert "torch, since triton fails with TypeError" in line
+    assert "torch, since its comparison with triton fails with TypeError" in line
+
+
+def test_auto_asks_the_device_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a GPU the comparison fails, and the engine that needs no confirmation stays."""
+    if DEVICE.type == "cuda":
+        pytest.skip("the comparison succeeds here")
+    asked: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: asked.append(device) or "a card")
+    monkeypatch.setattr(comparison, "SAMPLES", 3)
+    monkeypatch.setattr(comparison, "_known", {})
+    model = lively(tiny_config(**SIZES["several blocks of gates"]))
+    for _ in range(2):
+        chosen = choose_engine("auto", "cuda", model)
+        assert (chosen.engine, chosen.notice) == ("cuda_graph", None)
+        assert str(chosen.measured).startswith("engine on a card: cuda_graph, since")
+        assert "NoneType" not in str(chosen.measured)
+        monkeypatch.setattr(comparison, "compare", None)  # which a second comparison would name
+    assert len(asked) == 2
+    assert choose_engine("auto", "cuda").measured is None
 
 
 COMPILE = """
