@@ -16,7 +16,7 @@ from tests.gpu.plain_gpt import PlainGPT
 from tests.gpu.training import trained
 from wordless.training.options import FitConfig
 
-VOCABULARY = Vocabulary(codebook_size=256, streams=1)
+VOCABULARY = Vocabulary(per_stream=256, streams=1)
 SMALL = GPTConfig(model_dim=64, layers=2, heads=2, ffn_dim=128, context=65, dropout=0)
 COMPARED_STEPS, COMPARED_WINDOWS = 2, 4
 # Dense products in bf16, floating-point operations per second, of NVIDIA's data sheets (SXM)
@@ -58,7 +58,7 @@ def _project(config: GPTConfig) -> GPT:
 def _batches(config: GPTConfig, windows: int) -> TrainingBatches:
     """Return windows of random codes that fill the context."""
     length = config.context - 1
-    codes = np.random.default_rng(0).integers(0, VOCABULARY.codebook_size, (4 * windows, length, 1)).astype(np.int32)
+    codes = np.random.default_rng(0).integers(0, VOCABULARY.per_stream, (4 * windows, length, 1)).astype(np.int32)
     sizes = BatchConfig(batch_size=windows)
     return TrainingBatches(CodeSequences.of([[clip] for clip in codes]), VOCABULARY, sizes, capacity=length)
 
