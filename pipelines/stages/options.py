@@ -87,7 +87,9 @@ class TokenizerSettings(Options):
         least=0,
         below=1,
     )
-    fit: FitConfig = option(FitConfig(steps=2000, warmup_steps=100, weight_decay=0.0, validate_every=500), "training")
+    fit: FitConfig = option(
+        FitConfig(steps=2000, warmup_steps=100, weight_decay=0.0, validate_every=500, precision="auto_gpu"), "training"
+    )
     health: HealthConfig = option(HealthConfig(), "measures of the codebook on validation clips")
     dynamic_ranges: tuple[float, float] | None = option(
         None,
@@ -206,7 +208,7 @@ class LanguageModelSettings(Options):
     gpt: GPTConfig = option(GPTConfig(context=256, dropout=0.2), "the language model")
     batches: BatchConfig = option(BatchConfig(), "the batch of one training step")
     fit: ShardableFitConfig = option(
-        ShardableFitConfig(steps=300, warmup_steps=100, weight_decay=0.1, ema_decay=0.99),
+        ShardableFitConfig(steps=300, warmup_steps=100, weight_decay=0.1, ema_decay=0.99, precision="auto_gpu"),
         "training",
     )
     start: str | None = option(
@@ -251,7 +253,15 @@ class SimclrSettings(Options):
     augmentation: AugmentationConfig = option(AugmentationConfig(), "random changes that turn a clip into a view")
     batches: ClipBatchConfig = option(ClipBatchConfig(), "the batch of one training step")
     fit: FitConfig = option(
-        FitConfig(steps=250, lr=2e-3, warmup_steps=30, final_lr_ratio=0.02, weight_decay=0.01, validate_every=50),
+        FitConfig(
+            steps=250,
+            lr=2e-3,
+            warmup_steps=30,
+            final_lr_ratio=0.02,
+            weight_decay=0.01,
+            validate_every=50,
+            precision="auto_gpu",
+        ),
         "training",
     )
 
@@ -268,7 +278,15 @@ class SupervisedSettings(Options):
     augmentation: AugmentationConfig = option(LABELLED, "random changes of the clips")
     batches: ClipBatchConfig = option(ClipBatchConfig(batch_size=64), "the batch of one training step")
     fit: FitConfig = option(
-        FitConfig(steps=300, lr=1e-3, warmup_steps=50, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50),
+        FitConfig(
+            steps=300,
+            lr=1e-3,
+            warmup_steps=50,
+            final_lr_ratio=0.02,
+            weight_decay=0.05,
+            validate_every=50,
+            precision="auto_gpu",
+        ),
         "training",
     )
 
@@ -298,7 +316,15 @@ class AstSettings(Options):
     batches: ClipBatchConfig = option(ClipBatchConfig(batch_size=16), "the batch of one training step")
     label_smoothing: float = option(0.1, "share of the target that all classes divide", least=0, below=1)
     fit: FitConfig = option(
-        FitConfig(steps=300, lr=1e-4, warmup_steps=50, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50),
+        FitConfig(
+            steps=300,
+            lr=1e-4,
+            warmup_steps=50,
+            final_lr_ratio=0.02,
+            weight_decay=0.05,
+            validate_every=50,
+            precision="auto_gpu",
+        ),
         "training",
     )
 
@@ -312,7 +338,15 @@ class AudioTransformerSettings(Options):
     augmentation: WaveformAugmentationConfig = option(WaveformAugmentationConfig(), "random changes of the clips")
     batches: WaveformBatchConfig = option(WaveformBatchConfig(), "the batch of one training step")
     fit: FitConfig = option(
-        FitConfig(steps=600, lr=1e-3, warmup_steps=50, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50),
+        FitConfig(
+            steps=600,
+            lr=1e-3,
+            warmup_steps=50,
+            final_lr_ratio=0.02,
+            weight_decay=0.05,
+            validate_every=50,
+            precision="auto_gpu",
+        ),
         "training",
     )
 
@@ -340,7 +374,15 @@ class SoundGPTSettings(Options):
     )
     batches: ClipBatchConfig = option(ClipBatchConfig(batch_size=64), "the batch of one training step")
     fit: FitConfig = option(
-        FitConfig(steps=1500, lr=2e-3, warmup_steps=100, final_lr_ratio=0.02, weight_decay=0.01, validate_every=250),
+        FitConfig(
+            steps=1500,
+            lr=2e-3,
+            warmup_steps=100,
+            final_lr_ratio=0.02,
+            weight_decay=0.01,
+            validate_every=250,
+            precision="auto_gpu",
+        ),
         "training",
     )
 
@@ -365,7 +407,9 @@ class PretrainingSettings(Options):
 
     targets: TargetConfig = option(TargetConfig(), "the frames that are masked, and what is predicted")
     batches: WaveformBatchConfig = option(WaveformBatchConfig(), "the batch of one training step")
-    fit: FitConfig = option(FitConfig(steps=400, lr=2e-3, warmup_steps=100, keep="last"), "training")
+    fit: FitConfig = option(
+        FitConfig(steps=400, lr=2e-3, warmup_steps=100, keep="last", precision="auto_gpu"), "training"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -377,7 +421,15 @@ class FinetuningSettings(Options):
     label_smoothing: float = option(0.1, "share of the target that all classes divide", least=0, below=1)
     batches: WaveformBatchConfig = option(WaveformBatchConfig(batch_size=16), "the batch of one training step")
     fit: FitConfig = option(
-        FitConfig(steps=300, lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, weight_decay=0.01, validate_every=50),
+        FitConfig(
+            steps=300,
+            lr=2e-4,
+            warmup_steps=30,
+            final_lr_ratio=0.02,
+            weight_decay=0.01,
+            validate_every=50,
+            precision="auto_gpu",
+        ),
         "training",
     )
 

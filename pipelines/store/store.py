@@ -107,7 +107,7 @@ def _plain(value: object) -> object:
     """Return the JSON of a value of a recipe.
 
     Raises:
-        ValueError: ``precision`` is ``auto``; call `wordless.training.precision.with_precision` on the settings first.
+        ValueError: ``precision`` is a choice; call `wordless.training.precision.with_precision` on the settings first.
     """
     match value:
         case None | bool() | int() | float() | str():
@@ -118,8 +118,8 @@ def _plain(value: object) -> object:
             return [_plain(each) for each in value]
     if not is_dataclass(value) or isinstance(value, type):
         raise TypeError(f"a key cannot have a {type(value).__name__}")
-    if getattr(value, "precision", None) == "auto":
-        raise ValueError("a key needs the meaning of precision=auto: call with_precision on the settings first")
+    if (choice := getattr(value, "precision", None)) in ("auto", "auto_gpu"):
+        raise ValueError(f"a key needs the meaning of precision={choice}: call with_precision on the settings first")
     return _plain(other_options(value, *NO_RESULT))
 
 

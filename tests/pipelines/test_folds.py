@@ -19,6 +19,7 @@ from tests.pipelines.tiny import session_of
 from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Manifest, read_manifest
+from wordless.training.precision import with_precision
 
 SOUND = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
 FOLDS = (
@@ -154,8 +155,8 @@ def made(
 ) -> Mapping[str, Path]:
     """Folders of the entries of one fold, by stage."""
     words = (f"stages=[{stages}]", f"compare.methods=[{methods}]", "lm.views.warps=1", *SOUND)
-    settings = run_settings(composed(store, *words))
     session = session_of(store)
+    settings = with_precision(run_settings(composed(store, *words)), session.gang)
     return {stage: entry.folder for stage, entry in make_stages(session, manifest, settings, unlabelled).named.items()}
 
 

@@ -9,7 +9,7 @@ them and say nothing.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar, cast
 
@@ -93,24 +93,29 @@ def fast_products(device: torch.device) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32 = before
 
 
-def choose_precision(gang: Gang) -> Precision:
-    """Return ``bf16`` if the device of each process has instructions for it, else ``fp32``."""
-    lacking = gang.sum([float(not multiplies_bf16(gang.device))])[0]
-    return "fp32" if lacking else "bf16"
+def choose_precision(gang: Gang, *, gpus_only: bool = False) -> Precision:
+    """Return ``bf16`` if the device of each process has instructions for it, else ``fp32``.
+
+    With ``gpus_only``, processors count as devices without them.
+    """
+    has = multiplies_bf16(gang.device) and not (gpus_only and gang.device.type == "cpu")
+    return "fp32" if gang.sum([float(not has)])[0] else "bf16"
 
 
 def with_precision(settings: T, gang: Gang) -> T:
-    """Return a dataclass in which each `FitConfig` with ``precision=auto`` has that of `choose_precision`."""
-    return _replaced(settings, choose_precision(gang))
+    """Return a dataclass in which each `FitConfig` has the precision that its choice means on the gang's devices."""
+    meanings = {"auto": choose_precision(gang), "auto_gpu": choose_precision(gang, gpus_only=True)}
+    return _replaced(settings, meanings)
 
 
-def _replaced(settings: T, precision: Precision) -> T:
+def _replaced(settings: T, meanings: Mapping[str, Precision]) -> T:
     if isinstance(settings, FitConfig):
-        return dataclasses.replace(settings, precision=precision) if settings.precision == "auto" else settings
+        meaning = meanings.get(settings.precision)
+        return dataclasses.replace(settings, precision=meaning) if meaning else settings
     own = ((field.name, getattr(settings, field.name)) for field in dataclasses.fields(cast(Any, settings)))
     changed = {
         name: new
         for name, value in own
-        if dataclasses.is_dataclass(value) and (new := _replaced(value, precision)) is not value
+        if dataclasses.is_dataclass(value) and (new := _replaced(value, meanings)) is not value
     }
     return dataclasses.replace(cast(Any, settings), **changed) if changed else settings

@@ -20,6 +20,7 @@ from tests.pipelines.tiny import silent_session
 from tests.pipelines.tiny_chain import composed
 from wordless.audio.recordings.manifest import read_manifest
 from wordless.base.errors import InputError
+from wordless.training.precision import with_precision
 
 WORDS = (
     *("stages=[probe]", "compare.methods=[ast,random_ast]", "probe.learning_curve=[]"),
@@ -38,7 +39,8 @@ def entries_of(run: FinishedRun, store: Path, *words: str) -> dict[str, Entry]:
     (root,) = (run.store / "embedded").glob("embedded-*/")
     session = silent_session(store.parent)
     manifest = read_manifest(run.folder / "manifest.tsv", root)
-    return dict(make_stages(session, manifest, run_settings(composed(store, *words))).named)
+    settings = with_precision(run_settings(composed(store, *words)), session.gang)
+    return dict(make_stages(session, manifest, settings).named)
 
 
 @pytest.fixture(scope="module")

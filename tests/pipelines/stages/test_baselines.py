@@ -52,7 +52,7 @@ def settings_of(size: str, **changes: object) -> BaselineSettings:
     return build(BaselineSettings, _values("baselines", size, **changes), name="baselines")
 
 
-FIT = {"steps": 20, "validate_every": 10, "warmup_steps": 2, "lr": 3e-3}
+FIT = {"precision": "fp32", "steps": 20, "validate_every": 10, "warmup_steps": 2, "lr": 3e-3}
 SETTINGS = settings_of(
     "tiny", simclr={"fit": FIT, "batches": {"batch_size": 8}}, supervised={"fit": FIT, "batches": {"batch_size": 8}}
 )
@@ -82,7 +82,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 def _sample(session: Session, manifest: Manifest) -> Entry:
-    tokenizer = build(TokenizerSettings, _values("tokenizer", "tiny"), name="tokenizer")
+    tokenizer = build(TokenizerSettings, _values("tokenizer", "tiny", fit={"precision": "fp32"}), name="tokenizer")
     return frame_sample(session, manifest, AUDIO, tokenizer)
 
 

@@ -85,8 +85,9 @@ def test_a_recipe_takes_configs_and_entries(tmp_path: Path) -> None:
     assert recipe(fit).inputs == {"codes": entry.key, "both": f"{entry.key} {entry.key}"}
     assert recipe(fit).key == recipe(replace(fit, checkpoint_minutes=99)).key
     assert recipe(fit).key != recipe(replace(fit, steps=2)).key
-    with pytest.raises(ValueError, match="precision=auto"):
-        recipe(replace(fit, precision="auto"))
+    for choice in ("auto", "auto_gpu"):
+        with pytest.raises(ValueError, match=rf"precision={choice}\b"):
+            recipe(replace(fit, precision=choice))
     with pytest.raises(TypeError, match="Path"):
         replace(RECIPE, config={"place": tmp_path})
 

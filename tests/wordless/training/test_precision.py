@@ -1,4 +1,4 @@
-"""``precision=auto`` is bfloat16 where all devices have instructions for it, else full precision."""
+"""``auto`` is bfloat16 where all devices have instructions for it; ``auto_gpu`` where all of them are such GPUs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -74,6 +74,15 @@ def test_one_processor_without_the_instructions_decides_for_all(monkeypatch: pyt
     monkeypatch.setattr("wordless.training.precision.multiplies_bf16", lambda device: True)
     assert choose_precision(alone()) == "bf16"
     assert choose_precision(alone(Mixed)) == "fp32"
+
+
+def test_auto_gpu_leaves_processors_in_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wordless.training.precision.multiplies_bf16", lambda device: True)
+    config = replace(CONFIG, precision="auto_gpu")
+    gpu = Alone(torch.device("cuda"))
+    monkeypatch.setattr(gpu, "sum", list)
+    assert with_precision(config, alone()).precision == "fp32"
+    assert with_precision(config, gpu).precision == "bf16"
 
 
 def test_products_are_fast_on_gpus_alone_and_only_in_training() -> None:
