@@ -30,6 +30,7 @@ from vocoder.wavenet.network import UNKNOWN_GROUP
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 
+CPU = torch.device("cpu")
 NOT_COUNTED = -100  # target of a sample that the loss ignores
 
 
@@ -78,8 +79,8 @@ class OtherCodes:
 class VocoderBatch:
     """Crops, padded to the length of the longest."""
 
-    previous: Tensor  # (batch, time) int64, levels delayed by one sample
-    targets: Tensor  # (batch, time) int64, levels; NOT_COUNTED where the loss ignores them
+    previous: Tensor  # (batch, time) int64, on the way to a GPU int16; levels delayed by one sample
+    targets: Tensor  # (batch, time) the same; levels; NOT_COUNTED where the loss ignores them
     spectrogram: Tensor  # (batch, frames, inputs) float32, conditions of the codes; zeros beyond a clip's end
     groups: Tensor  # (batch,) int64
     counted: int  # number of targets that the loss counts; known on the host, which saves a query to the GPU
@@ -88,8 +89,8 @@ class VocoderBatch:
     def to(self, device: torch.device) -> "VocoderBatch":
         return replace(
             self,
-            previous=copy_to(self.previous, device),
-            targets=copy_to(self.targets, device),
+            previous=copy_to(self.previous, device).long(),
+            targets=copy_to(self.targets, device).long(),
             spectrogram=copy_to(self.spectrogram, device),
             groups=copy_to(self.groups, device),
         )
@@ -116,6 +117,9 @@ class Crops:
     With ``turns``, the index of each clip's group, crops are drawn from the groups in turn, in a random order of the
     groups, and each crop weighs the same: the mean loss over crops is the mean over groups of each group's mean. So no
     group decides a validation because its recordings are longer or more.
+
+    The conditions lie on ``device``. What all codes stand for was copied there once, so that a batch sends codes, and
+    levels as int16.
     """
 
     def __init__(
@@ -127,8 +131,10 @@ class Crops:
         *,
         others: Sequence[OtherCodes] = (),
         turns: npt.NDArray[np.int64] | None = None,
+        device: torch.device = CPU,
     ) -> None:
         self.clips = clips
+        self.device = device
         self.coded = (OtherCodes(codes=clips.codes, meanings=meanings), *others)
         self.model = model
         self.config = config
@@ -140,6 +146,7 @@ class Crops:
             order = np.random.default_rng(config.seed).permutation(np.unique(turns))
             self.code_ends = [np.cumsum(np.where(turns == group, self.code_counts, 0)) for group in order]
         self._require_alignment()
+        self._frames = self._frames_of_codes()
 
     def _require_alignment(self) -> None:
         if not len(self.clips.codes):
@@ -201,8 +208,8 @@ class Crops:
         sounds = [self._levels(crop, codes) for crop in crops]
         targets = torch.stack([targets for _, targets in sounds])
         return VocoderBatch(
-            previous=torch.stack([previous for previous, _ in sounds]),
-            targets=targets,
+            previous=self._narrow(torch.stack([previous for previous, _ in sounds]), self.model.levels),
+            targets=self._narrow(targets, self.model.levels),
             spectrogram=self._spectrogram(crops, codes),
             groups=torch.tensor([crop.group for crop in crops]),
             counted=int((targets != NOT_COUNTED).sum()),
@@ -230,24 +237,63 @@ class Crops:
         targets[counted] = known[1:][counted]
         return previous, targets
 
+    def _narrow(self, numbers: Tensor, count: int) -> Tensor:
+        """Return numbers below ``count`` in the type in which they travel to the device."""
+        if self.device.type == "cpu":
+            return numbers
+        return numbers.to(torch.int16 if count <= 1 << 15 else torch.int32)
+
+    def _frames_of_codes(self) -> Tensor | None:
+        """Decode all codes of all codebooks: ``(1 + codes, patch_frames, inputs)`` on the device, zeros first.
+
+        None if codes have several streams: their combinations are too many.
+        """
+        if any(coded.codes.shape[1] != 1 for coded in self.coded):
+            return None
+        decoded = [torch.zeros(1, self.model.patch_frames, self.model.condition_inputs)]
+        for coded in self.coded:
+            every = torch.arange(coded.meanings.format.codebook_size).view(1, -1, 1)
+            with torch.no_grad():
+                frames = code_frames(every, coded.meanings, self.model)
+            decoded.append(frames.view(-1, *decoded[0].shape[1:]))
+        return torch.cat(decoded).to(self.device)
+
     def _spectrogram(self, crops: list[_Crop], codes: int) -> Tensor:
         """Return the conditions ``(batch, codes * patch_frames, inputs)``, zeros beyond a clip's end."""
+        frames = self._decoded(crops, codes) if self._frames is None else self._looked_up(self._frames, crops, codes)
+        for own_frames, crop in zip(frames, crops, strict=True):
+            if crop.noise is not None:
+                own_frames[: len(crop.noise)] += copy_to(crop.noise, frames.device)
+        return frames
+
+    def _looked_up(self, decoded: Tensor, crops: list[_Crop], codes: int) -> Tensor:
+        """Look up what codes stand for in `_frames_of_codes`."""
+        first = np.cumsum([1, *(coded.meanings.format.codebook_size for coded in self.coded)])
+        numbers = np.zeros((len(crops), codes), np.int64)
+        for own, crop in zip(numbers, crops, strict=True):
+            own[: crop.stop - crop.start] = first[crop.codebook] + self._codes(crop)[:, 0]
+        there = copy_to(self._narrow(torch.from_numpy(numbers), len(decoded)), self.device)
+        return decoded[there.long()].flatten(1, 2)  # (N, T, P, I) -> (N, T * P, I)
+
+    def _decoded(self, crops: list[_Crop], codes: int) -> Tensor:
+        """Decode codes of several streams, on the host."""
         patch = self.model.patch_frames
         frames = torch.zeros(len(crops), codes * patch, self.model.condition_inputs)
         for book, coded in enumerate(self.coded):
             rows = [row for row, crop in enumerate(crops) if crop.codebook == book]
             values = np.zeros((len(rows), codes, coded.codes.shape[1]), dtype=np.int64)
-            for own, crop in zip(values, (crops[row] for row in rows), strict=True):
-                begin = int(self.clips.code_offsets[crop.clip])
-                own[: crop.stop - crop.start] = coded.codes[begin + crop.start : begin + crop.stop]
+            for own, row in zip(values, rows, strict=True):
+                own[: crops[row].stop - crops[row].start] = self._codes(crops[row])
             if rows:
                 with torch.no_grad():
                     frames[rows] = code_frames(torch.from_numpy(values), coded.meanings, self.model)
         for own_frames, crop in zip(frames, crops, strict=True):
-            if crop.noise is not None:
-                own_frames[: len(crop.noise)] += crop.noise
             own_frames[(crop.stop - crop.start) * patch :] = 0.0
-        return frames
+        return copy_to(frames, self.device)
+
+    def _codes(self, crop: _Crop) -> npt.NDArray[np.int32]:
+        begin = int(self.clips.code_offsets[crop.clip])
+        return self.coded[crop.codebook].codes[begin + crop.start : begin + crop.stop]
 
 
 def loss(model: nn.Module, batch: VocoderBatch) -> tuple[Tensor, int]:

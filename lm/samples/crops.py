@@ -61,7 +61,10 @@ class SampleBatch:
     counted: int  # number of targets inside their clips; known on the host, which saves a query to the GPU
 
     def to(self, device: torch.device) -> "SampleBatch":
-        return replace(self, previous=copy_to(self.previous, device), targets=copy_to(self.targets, device))
+        if device.type == "cpu":
+            return self
+        previous, targets = (copy_to(each.to(torch.int16), device).long() for each in (self.previous, self.targets))
+        return replace(self, previous=previous, targets=targets)
 
 
 class SampleCrops:

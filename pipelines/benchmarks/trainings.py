@@ -194,7 +194,7 @@ def _wavenet(size: int | None, device: torch.device) -> TrainingExample:
     crops = settings.crops if size is None else replace(settings.crops, batch_size=size)
     return TrainingExample(
         model=create_wavenet(settings.wavenet, seed=0),
-        batches=Crops(clips, tokenizer, settings.wavenet, crops),
+        batches=Crops(clips, tokenizer, settings.wavenet, crops, device=device),
         loss=level_loss,
         config=settings.fit,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from pipelines.stages.options import VocoderSettings
@@ -73,7 +74,10 @@ def vocoder(
         model = create_wavenet(config, seed=settings.fit.seed)
         if settings.start is not None:
             model = begun_at(settings.start, config, tokenizer, seed=settings.fit.seed)
-        train, validation = (_crops(manifest, split, coded, waveforms_entry, config, settings) for split in TRAINED_ON)
+        train, validation = (
+            _crops(manifest, split, coded, waveforms_entry, config, settings, session.gang.device)
+            for split in TRAINED_ON
+        )
         held_out = [validation.batch(step) for step in range(-(-VALIDATION_CROPS // settings.crops.batch_size))]
         session.train("vocoder", "vocoder.fit", model, train, held_out, loss, settings.fit, folder)
         if session.gang.rank == 0:
@@ -126,6 +130,7 @@ def _crops(
     waveforms_entry: Entry,
     config: WaveNetConfig,
     settings: VocoderSettings,
+    device: torch.device,
 ) -> Crops:
     """Make crops of one split; validation crops have their own group and no noise, and come from groups in turn."""
     crops = settings.crops if split == "train" else settings.crops.undisturbed
@@ -136,7 +141,7 @@ def _crops(
         OtherCodes(codes=np.concatenate(each), meanings=tokenizer) for each, tokenizer in zip(more, others, strict=True)
     ]
     turns = _turns(manifest.of(split)) if split == "validation" else None
-    return Crops(clips, first, config, crops, others=other_codes, turns=turns)
+    return Crops(clips, first, config, crops, others=other_codes, turns=turns, device=device)
 
 
 def _turns(clips: Sequence[Clip]) -> npt.NDArray[np.int64] | None:

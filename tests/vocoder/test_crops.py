@@ -1,9 +1,14 @@
+from dataclasses import replace
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.benchmarks.counting import META, Placement
+from pipelines.benchmarks.measurement import random_tokenizer
 from tests.vocoder.sounds import (
     PATCH_FRAMES,
     SAMPLES_PER_CODE,
@@ -14,7 +19,8 @@ from tests.vocoder.sounds import (
     tiny_config,
 )
 from vocoder.crops import NOT_COUNTED, Crops, OtherCodes, VocoderClips, loss
-from vocoder.options import CropsConfig
+from vocoder.frames import code_frames
+from vocoder.options import CropsConfig, WaveNetConfig
 from vocoder.wavenet.mu_law import encode, silence
 from vocoder.wavenet.network import create_wavenet
 from wordless.base.errors import InputError
@@ -122,6 +128,50 @@ def test_each_crop_is_coded_in_one_of_all_codebooks() -> None:
     assert 60 < int((moved == shift).sum()) < 140
     parts = [Crops(clips, table, tiny_config(), config, others=[other]).batch(0, part, 2) for part in range(2)]
     assert torch.equal(torch.cat([part.spectrogram for part in parts]), both.spectrogram)
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+@pytest.mark.parametrize("condition", ["meaning", "embedding"])
+def test_conditions_are_those_of_the_crops_codes(condition: Literal["meaning", "embedding"], streams: int) -> None:
+    """Looked up in a table of all codes, or decoded code by code."""
+    tokenizer = random_tokenizer()
+    book, length = tokenizer.format, tokenizer.format.samples_per_code
+    codes = np.random.default_rng(0).integers(0, book.codebook_size, (50, streams)).astype(np.int32)
+    clips = VocoderClips(
+        samples=np.zeros(50 * length, np.int16),
+        sample_offsets=np.array([0, 30 * length, 50 * length]),
+        codes=codes,
+        code_offsets=np.array([0, 30, 50]),
+        groups=np.zeros(2, np.int64),
+    )
+    sizes = {"codebook": book.codebook, "codebook_size": book.codebook_size, "streams": streams}
+    config = replace(WaveNetConfig(), condition=condition, code_position=True, **sizes)
+    crops = Crops(clips, tokenizer, config, CropsConfig(batch_size=6, crop_codes=25))
+    batch, found = crops.batch(0), set[int]()
+    with torch.no_grad():
+        for row in batch.spectrogram:
+            for first in range(50):
+                own = codes[first : min(first + 25, 30 if first < 30 else 50)].astype(np.int64)
+                wanted = code_frames(torch.from_numpy(own)[None], tokenizer, config)[0]
+                if torch.equal(row[: len(wanted)], wanted) and not row[len(wanted) :].any():
+                    found.add(first)
+                    break
+            else:
+                pytest.fail("the conditions are of no crop")
+    assert len(found) > 1
+
+
+def test_a_gpu_is_sent_codes_and_levels_in_16_bits() -> None:
+    clips, table = numbered([5000, 3000])
+    config = CropsConfig(batch_size=4, crop_codes=6)
+    crops = Crops(clips, table, tiny_config(), config, device=META)
+    with Placement() as placement:
+        batch = crops.batch(0).to(META)
+    assert placement.waits == 0
+    samples = 4 * 6 * SAMPLES_PER_CODE
+    assert placement.bytes_to_device == 2 * (2 * samples + 4 * 6) + 8 * 4  # levels, targets, codes; groups
+    assert {batch.previous.dtype, batch.targets.dtype} == {torch.int64}
+    assert batch.spectrogram.shape == Crops(clips, table, tiny_config(), config).batch(0).spectrogram.shape
 
 
 def test_codebooks_must_be_of_one_tokenizer() -> None:
