@@ -49,13 +49,16 @@ def load_tokenizer(folder: Path, device: str) -> Tokenizer:
     return Tokenizer.from_pretrained(folder, device=device)
 
 
-def encode_clip(encoder: Encoder, job: Job) -> CodedClip:
-    """Encode one clip from a frame on. Labels stay in the manifest, so a corrected label changes no codes file."""
-    clip, offset = job
+def encode_clips(encoder: Encoder, jobs: Sequence[Job]) -> list[CodedClip]:
+    """Encode clips, each from a frame on. Labels stay in the manifest, so a corrected label changes no codes file."""
     audio = encoder.tokenizer.config.audio
-    blocks = read_blocks(encoder.root / clip.path, audio.sample_rate, part=clip.part)
-    codes = encoder.tokenizer.encode_blocks(skip_samples(blocks, offset * audio.hop_length), audio.sample_rate)
-    return CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=offset)
+    sounds = [read_blocks(encoder.root / clip.path, audio.sample_rate, part=clip.part) for clip, _ in jobs]
+    starts = [offset * audio.hop_length for _, offset in jobs]
+    codes = encoder.tokenizer.encode_recordings(list(map(skip_samples, sounds, starts)))
+    return [
+        CodedClip(path=clip.path, span=clip.span, codes=own, split=clip.split, offset_frames=offset)
+        for (clip, offset), own in zip(jobs, codes, strict=True)
+    ]
 
 
 def encode_hearings(heard: HeardFrames, encoder: Encoder, clip: Clip) -> list[CodedClip]:
@@ -82,7 +85,7 @@ def encode_views(encoder: Encoder, job: tuple[Clip, Sequence[View]]) -> list[Cod
             offset = view.offset_frames
             made.append(CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=offset))
         else:
-            made.append(encode_clip(encoder, (clip, view.offset_frames)))
+            made += encode_clips(encoder, [(clip, view.offset_frames)])
     return made
 
 

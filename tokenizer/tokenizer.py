@@ -2,15 +2,19 @@
 
 Encoding works in blocks of a fixed number of patches, counted from the start of the recording; the last block is
 padded. So a file, an array, a stream and any number of workers do the same arithmetic and give identical codes, in
-constant memory. Only ``audio.remove_mean=clip`` and ``audio.dynamic_range`` need memory for the recording's whole
-spectrogram, and a layer of a speech model for its samples. Codes with a stream of pitch wait for 0.14 s of sound.
+constant memory. A GPU computes many blocks at once, also of several recordings. Its sums are rounded in another order,
+so a code may differ where two centroids are equally near.
+
+Only ``audio.remove_mean=clip`` and ``audio.dynamic_range`` need memory for the recording's whole spectrogram, and a
+layer of a speech model for its samples. Codes with a stream of pitch wait for 0.14 s of sound.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property, partial
-from itertools import islice, tee
+from itertools import groupby, islice, tee
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +42,7 @@ from wordless.base.ranges import require
 
 MOST_GAIN = 20.0  # dB: more is no mean of logarithms, but damage
 PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste more padding on short ones
+GPU_BLOCKS = 64  # that a GPU computes at once: 4,096 patches
 
 
 class Tokenizer(nn.Module):
@@ -157,8 +162,20 @@ class Tokenizer(nn.Module):
         Recordings are waveforms, or samples that have one rate in Hz. An array or tensor is ``(batch, samples)``, or
         ``(batch, channels, samples)``.
         """
-        sounds = sounds_for(self.front_end, recordings, sample_rate)
-        return [self.encode_blocks([each.samples], each.sample_rate) for each in sounds]
+        sounds, rate = sounds_for(self.front_end, recordings, sample_rate), self.front_end.sample_rate
+        return self.encode_recordings([resample_blocks([each.samples], each.sample_rate, rate) for each in sounds])
+
+    def encode_recordings(self, recordings: Sequence[Iterable[FloatArray]]) -> list[Codes]:
+        """Encode recordings that arrive in blocks at the own sample rate; a GPU computes blocks of all of them at once.
+
+        Codes of several rates, of a speech model and with a stream of pitch are made recording by recording.
+        """
+        if self.coarser or self.speech_layer is not None or self.config.pitch is not None:
+            return [self._gather(blocks) for blocks in recordings]
+        gathered = [GatheredCodes(self.format) for _ in recordings]
+        for number, codes, covered in self._encode_together(recordings, self._at_once):
+            gathered[number].add(codes, covered)
+        return [each.codes for each in gathered]
 
     def encode_file(self, path: Path | str) -> Codes:
         """Encode a recording that libsndfile can read; see `encode_stream` for its use of memory."""
@@ -178,11 +195,15 @@ class Tokenizer(nn.Module):
         the silence that pads the last patch. A speech model reads the whole recording, so its samples are kept.
         With a stream of pitch, a block is given as soon as the pitch of all its codes is known.
         """
+        return self._stream(blocks, at_once=1)
+
+    def _stream(self, blocks: Iterable[FloatArray], *, at_once: int) -> Iterator[tuple[Tensor, int]]:
+        """Give the same as `encode_stream`, of which ``at_once`` blocks are computed together."""
         if self.config.pitch is None:
-            yield from self._encode_spectrum(blocks)
+            yield from self._encode_spectrum(blocks, at_once)
             return
         reader, waiting = PitchReader(self.config.pitch, self.front_end, self.patch_frames), deque[tuple[Tensor, int]]()
-        for made in self._encode_spectrum(reader.passing(blocks)):
+        for made in self._encode_spectrum(reader.passing(blocks), at_once):
             waiting.append(made)
             while waiting and reader.known >= len(waiting[0][0]):
                 yield self._beside_pitch(reader, *waiting.popleft())
@@ -194,14 +215,40 @@ class Tokenizer(nn.Module):
         pitch = torch.from_numpy(reader.take(len(codes))).to(codes.device)
         return torch.cat([codes, pitch[:, None]], dim=1), covered
 
-    def _encode_spectrum(self, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, int]]:
+    def _encode_spectrum(self, blocks: Iterable[FloatArray], at_once: int) -> Iterator[tuple[Tensor, int]]:
         """Give the codes of the spectrum ``(steps, spectral_streams)``; see `encode_stream`."""
         if self.speech_layer is not None:
             yield from self._encode_states(self.speech_layer, blocks)
             return
-        sizes: deque[int] = deque()
-        for frames in self.log_mel.relative(self._frames(blocks, sizes)):
-            yield self._encode_frames(frames), sizes.popleft()
+        for _, codes, covered in self._encode_together([blocks], at_once):
+            yield codes, covered
+
+    @property
+    def _at_once(self) -> int:
+        """Blocks that the device computes at once if nobody waits for the first one."""
+        return 1 if self.centroids.device.type == "cpu" else GPU_BLOCKS
+
+    def _encode_together(
+        self, recordings: Sequence[Iterable[FloatArray]], at_once: int
+    ) -> Iterator[tuple[int, Tensor, int]]:
+        """Give, recording after recording, the number of each block's recording, its codes, and the samples covered.
+
+        ``at_once`` blocks are computed together; their codes are copied to the CPU together if there are several.
+        """
+        pieces = self._pieces(recordings, at_once)
+        while several := [*islice(pieces, at_once)]:
+            codes = self._codes_of([frames for _, frames, _ in several])
+            codes = codes.cpu() if at_once > 1 else codes
+            for own, (number, frames, covered) in zip(codes, several, strict=True):
+                yield number, own[: len(frames) // self.patch_frames], covered
+
+    def _pieces(self, recordings: Sequence[Iterable[FloatArray]], at_once: int) -> Iterator[tuple[int, Tensor, int]]:
+        """Give the same with the relative log-mel of the blocks' whole patches ``(time, mels)`` in place of codes."""
+        frames = self._frames(recordings, at_once)
+        for number, own in groupby(frames, itemgetter(0)):
+            sizes = deque[int]()
+            for piece in self.log_mel.relative(_noting(own, sizes)):
+                yield number, piece, sizes.popleft()
 
     def _encode_states(self, layer: SpeechLayer, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, int]]:
         """Quantise the states of a whole recording, piece by piece; see `encode_stream`."""
@@ -212,19 +259,26 @@ class Tokenizer(nn.Module):
             yield self.nearest(states[:, None]).to(torch.int32), covered  # (T, D) -> (T, 1, D), one band
             left -= covered
 
-    def _frames(self, blocks: Iterable[FloatArray], sizes: deque[int]) -> Iterator[Tensor]:
-        """Give log-mel of whole patches, block after block; the number of samples of each is appended to ``sizes``."""
-        audio = self.config.audio
-        size = PATCHES_PER_BLOCK * self.config.samples_per_code
-        history = np.zeros(audio.left_context, dtype=np.float32)
-        for block in equal_blocks(blocks, size):
-            padded = np.zeros(audio.left_context + size, dtype=np.float32)
-            padded[: len(history)] = history
-            padded[len(history) : len(history) + len(block)] = block
-            history = padded[size:]
-            sizes.append(len(block))
-            frames = self.log_mel.frames(copy_to(torch.from_numpy(padded)[None], self.centroids.device))[0]
-            yield frames[: -(-len(block) // self.config.samples_per_code) * self.patch_frames]
+    def _frames(self, recordings: Sequence[Iterable[FloatArray]], at_once: int) -> Iterator[tuple[int, Tensor, int]]:
+        """Give the same with log-mel before it is made relative to its recording."""
+        step, windows = self.config.samples_per_code, self._windows(recordings)
+        while several := [*islice(windows, at_once)]:
+            samples = torch.from_numpy(np.stack([window for _, window, _ in several]))
+            frames = self.log_mel.frames(copy_to(samples, self.centroids.device))
+            for own, (number, _, covered) in zip(frames, several, strict=True):
+                yield number, own[: -(-covered // step) * self.patch_frames], covered
+
+    def _windows(self, recordings: Sequence[Iterable[FloatArray]]) -> Iterator[tuple[int, FloatArray, int]]:
+        """Give the samples of each block behind those of its left context, padded at the end of its recording."""
+        left, size = self.config.audio.left_context, PATCHES_PER_BLOCK * self.config.samples_per_code
+        for number, blocks in enumerate(recordings):
+            history = np.zeros(left, dtype=np.float32)
+            for block in equal_blocks(blocks, size):
+                padded = np.zeros(left + size, dtype=np.float32)
+                padded[: len(history)] = history
+                padded[len(history) : len(history) + len(block)] = block
+                history = padded[size:]
+                yield number, padded, len(block)
 
     @torch.inference_mode()
     def encode_spectrogram(self, spectrogram: Tensor) -> Tensor:
@@ -234,16 +288,20 @@ class Tokenizer(nn.Module):
 
         Blocks have `PATCHES_PER_BLOCK` patches; the last one is padded.
         """
-        return self._encode_frames(spectrogram).cpu()
+        size = PATCHES_PER_BLOCK * self.patch_frames
+        blocks = torch.split(copy_to(spectrogram, self.centroids.device), size)
+        codes = []
+        for first in range(0, len(blocks), self._at_once):
+            several = blocks[first : first + self._at_once]
+            codes.append(self._codes_of(several).flatten(0, 1))  # (B, P, S) -> (B * P, S)
+        return torch.cat(codes)[: len(spectrogram) // self.patch_frames].cpu()
 
     @torch.inference_mode()
-    def _encode_frames(self, spectrogram: Tensor) -> Tensor:
+    def _codes_of(self, blocks: Sequence[Tensor]) -> Tensor:
+        """Encode blocks ``(time, mels)``, padded to `PATCHES_PER_BLOCK` patches: ``(blocks, patches, streams)``."""
         size = PATCHES_PER_BLOCK * self.patch_frames
-        codes = []
-        for block in torch.split(copy_to(spectrogram, self.centroids.device), size):
-            padded = nn.functional.pad(self.normalise(block), (0, 0, 0, size - len(block)))
-            codes.append(self.nearest(self.bottlenecks(padded[None]))[0, : len(block) // self.patch_frames])
-        return torch.cat(codes).to(torch.int32)
+        padded = [nn.functional.pad(self.normalise(block), (0, 0, 0, size - len(block))) for block in blocks]
+        return self.nearest(self.bottlenecks(torch.stack(padded))).to(torch.int32)
 
     # Codes to spectrograms
 
@@ -410,7 +468,7 @@ class Tokenizer(nn.Module):
         """
         gathered = [GatheredCodes(each.format) for each in self.rates]
         copies = tee(samples, len(self.rates)) if self.coarser else (samples,)  # a tee keeps blocks for a while
-        streams = [each.encode_stream(copy) for each, copy in zip(self.rates, copies, strict=True)]
+        streams = [each._stream(copy, at_once=self._at_once) for each, copy in zip(self.rates, copies, strict=True)]
         shares = [self.format.samples_per_code // each.format.samples_per_code for each in self.rates]
         while any(turn := [list(islice(stream, share)) for stream, share in zip(streams, shares, strict=True)]):
             for rate, blocks in zip(gathered, turn, strict=True):
@@ -440,6 +498,13 @@ def sounds_for(
 def require_gain(gain: float) -> None:
     """Refuse a make-up gain that no codebook needs."""
     require(abs(gain) <= MOST_GAIN, "gain", f"{gain} dB", f"it must be between {-MOST_GAIN:g} and {MOST_GAIN:g} dB")
+
+
+def _noting(pieces: Iterable[tuple[int, Tensor, int]], sizes: deque[int]) -> Iterator[Tensor]:
+    """Give the frames of each piece, and append its size to ``sizes``."""
+    for _, frames, covered in pieces:
+        sizes.append(covered)
+        yield frames
 
 
 def _describe(codebook: str, levels: int, codebook_size: int) -> str:

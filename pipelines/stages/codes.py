@@ -12,7 +12,7 @@ import numpy as np
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, is_finished, note_finished, write_json
 from tokenizer.code_table import CodeTable, Information, chance, information, label_counts
-from tokenizer.encoder import Encoder, Job, encode_clip, encode_hearings, encode_views
+from tokenizer.encoder import Encoder, Job, encode_clips, encode_hearings, encode_views
 from tokenizer.options import View, ViewsConfig
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, shard_path, write_shard
 from tokenizer.tokenizer import Tokenizer
@@ -25,6 +25,7 @@ from wordless.base.pools import in_order
 from wordless.base.threads import one_thread
 
 CLIPS_PER_SHARD = 500
+CLIPS_TOGETHER = 50  # that a GPU encodes at once
 J = TypeVar("J")
 
 
@@ -32,9 +33,11 @@ def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry
     """Encode every clip."""
     inputs = {"tokenizer": tokenizer_entry, "recordings": audio_hash(manifest)}
     recipe = Recipe("codes", 2, config={}, inputs=inputs)
-    jobs = [(clip, 0) for clip in manifest.clips]
+    jobs: list[Job] = [(clip, 0) for clip in manifest.clips]
+    together = 1 if session.gang.device.type == "cpu" else CLIPS_TOGETHER
+    shards = [[shard[first : first + together] for first in range(0, len(shard), together)] for shard in _shards(jobs)]
     title = f"encoding {len(jobs)} clips"
-    return _encoded(session, manifest, tokenizer_entry, recipe, _shards(jobs), _alone, title, len(jobs))
+    return _encoded(session, manifest, tokenizer_entry, recipe, shards, encode_clips, title, len(jobs))
 
 
 def heard_codes(session: Session, manifest: Manifest, tokenizer_entry: Entry, heard: HeardFrames) -> Entry:
@@ -72,10 +75,6 @@ def views(
     title = f"encoding {len(clips)} training clips in {len(jobs) // len(clips)} other view(s)"
     shards = [_by_clip(shard) for shard in _shards(jobs)]
     return _encoded(session, manifest, tokenizer_entry, recipe, shards, encode_views, title, len(jobs))
-
-
-def _alone(encoder: Encoder, job: Job) -> list[CodedClip]:
-    return [encode_clip(encoder, job)]
 
 
 def _by_clip(jobs: Sequence[tuple[Clip, View]]) -> list[tuple[Clip, list[View]]]:

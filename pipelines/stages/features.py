@@ -36,7 +36,7 @@ from pipelines.store.stored_features import (
     write_features,
 )
 from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_rates
-from tokenizer.encoder import Encoder, encode_clip
+from tokenizer.encoder import Encoder, encode_clips
 from tokenizer.parquet import read_codes
 from tokenizer.signals import PATCHES_AT_ONCE, log_mel_pieces, signals, whole_patches
 from tokenizer.tokenizer import Tokenizer
@@ -212,7 +212,7 @@ def code_features(session: Session, coded: CodesOfClips, *, of: str = BAG_OF_COD
 
 def bag_features(encoder: Encoder, clip: Clip, *, poolings: Sequence[Pooling] = POOLINGS) -> dict[str, FloatArray]:
     """Encode a clip and compute its bag of codes, as `code_features` does for the stored codes of a corpus."""
-    bags = bags_of_codes(encode_clip(encoder, (clip, 0)).codes, poolings)
+    bags = bags_of_codes(encode_clips(encoder, [(clip, 0)])[0].codes, poolings)
     return {f"{BAG_OF_CODES}:{pooling}": bag for pooling, bag in bags.items()}
 
 

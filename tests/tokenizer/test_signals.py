@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from tests.pipelines.tiny import AUDIO, sweep, tiny_tokenizer
-from tokenizer.encoder import Encoder, encode_clip
+from tokenizer.encoder import Encoder, encode_clips
 from tokenizer.signals import bottlenecks_of_frames, codes_of_frames, log_mel_pieces, signals, whole_patches
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import MeanRemoval
@@ -41,7 +41,7 @@ def test_codes_of_log_mel_are_those_of_the_recording(tmp_path: Path) -> None:
         pieces = torch.cat([*log_mel_pieces(tokenizer, [samples], len(samples))])
         short = pieces[: 3 * tokenizer.patch_frames]
         plain, first = codes_of_frames(tokenizer, [pieces, short])
-        np.testing.assert_array_equal(plain.values, encode_clip(encoder, (clip, 0)).codes.values)
+        np.testing.assert_array_equal(plain.values, encode_clips(encoder, [(clip, 0)])[0].codes.values)
         assert len({*plain.values.flat}) > 3
         assert len(first.values) == 3
 

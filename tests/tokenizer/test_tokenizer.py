@@ -13,6 +13,7 @@ import torch
 from tests.reference import encode_whole
 from tests.tokenizer.conftest import RATE, sound
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
+from wordless.audio.options import MeanRemoval
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
@@ -146,6 +147,30 @@ def test_samples_of_any_kind_give_the_codes_of_their_waveform(tokenizer: Tokeniz
         assert np.array_equal(tokenizer.encode(same, RATE).values, expected)
     with pytest.raises(InputError, match="not finite"):
         tokenizer.encode(samples * np.nan, RATE)
+
+
+@pytest.mark.parametrize("at_once", [2, 64])
+@pytest.mark.parametrize("remove_mean", ["none", "running", "clip"])
+def test_blocks_of_several_recordings_together_give_the_codes_of_each(
+    tokenizer: Tokenizer, at_once: int, remove_mean: MeanRemoval, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a GPU encodes them. A code may differ where two centroids are equally near, up to rounding."""
+    config = replace(tokenizer.config, audio=replace(tokenizer.config.audio, remove_mean=remove_mean))
+    model = Tokenizer(config, tokenizer.mean, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids)
+    sounds = [sound(seconds, seed) for seed, seconds in enumerate((0.5, 0.0, 2.9, 0.31, 0.02, 4.0))]
+    alone = [model.encode_blocks([each], RATE) for each in sounds]
+    frames = torch.randn(1000, config.audio.n_mels, generator=torch.Generator().manual_seed(0))
+    of_frames = model.encode_spectrogram(frames)
+    monkeypatch.setattr(Tokenizer, "_at_once", at_once)
+    together = model.encode_recordings([[each] for each in sounds])
+    pairs = list(zip(alone, together, strict=True))
+    pairs += [(one, model.encode_blocks([each], RATE)) for one, each in zip(alone, sounds, strict=True)]
+    for one, other in pairs:
+        assert one.num_samples == other.num_samples
+        assert one.values.shape == other.values.shape
+    values = [np.concatenate([pair[side].values for pair in pairs]) for side in (0, 1)]
+    assert np.mean(values[0] != values[1]) < 0.001
+    assert (model.encode_spectrogram(frames) != of_frames).float().mean() < 0.001
 
 
 def test_a_batch_has_the_codes_of_its_recordings_alone(tokenizer: Tokenizer, rate_tokenizer: Tokenizer) -> None:

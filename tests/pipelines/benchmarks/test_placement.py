@@ -47,6 +47,11 @@ def test_encoding_waits_once_for_a_recording() -> None:
     assert waits_of(lambda: TOKENIZER.encode(sound, RATE)) == 1
 
 
+def test_encoding_waits_once_for_a_batch_of_recordings() -> None:
+    sounds = [np.zeros(length, np.float32) for length in (RATE, 3 * RATE, RATE // 2)]
+    assert waits_of(lambda: TOKENIZER.encode_batch(sounds, RATE)) == 1
+
+
 def test_features_of_the_gpt_wait_once_for_a_batch(model: LanguageModel) -> None:
     assert waits_of(lambda: embed(model, [codes_of(steps) for steps in (20, 30, 40)])) == 1
 

@@ -17,7 +17,7 @@ from pipelines.store.store import Entry
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import tiny_tokenizer
 from tokenizer.codes import Codes
-from tokenizer.encoder import Encoder, encode_clip, encode_views
+from tokenizer.encoder import Encoder, encode_clips, encode_views
 from tokenizer.options import View
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
 from wordless.audio.reading import read_blocks
@@ -33,7 +33,7 @@ def encoder(finished_run: FinishedRun) -> Encoder:
 
 def test_a_faster_view_has_fewer_codes_in_the_same_order(encoder: Encoder, finished_run: FinishedRun) -> None:
     clip = read_manifest(finished_run.folder / "manifest.tsv", encoder.root).of("train")[0]
-    plain = encode_clip(encoder, (clip, 0)).codes
+    plain = encode_clips(encoder, [(clip, 0)])[0].codes
     views = (View(speed=2.0), View(), View(formants=1.3))
     fast, same, lower = (made.codes for made in encode_views(encoder, (clip, views)))
     assert np.array_equal(same.values, plain.values)
@@ -59,7 +59,7 @@ def test_the_views_of_a_clip_are_those_that_are_encoded_one_by_one(
     views = (View(speed=1.1, dynamic_range=30.0), View(formants=1.2), View(speed=0.9, dynamic_range=50.0))
     for clip in read_manifest(finished_run.folder / "manifest.tsv", encoder.root).of("train")[:2]:
         found = encode_views(encoder, (clip, [View(offset_frames=1), *views]))
-        assert np.array_equal(found[0].codes.values, encode_clip(encoder, (clip, 1)).codes.values)
+        assert np.array_equal(found[0].codes.values, encode_clips(encoder, [(clip, 1)])[0].codes.values)
         for view, made in zip(views, found[1:], strict=True):
             blocks = read_blocks(encoder.root / clip.path, encoder.format.sample_rate, part=clip.part)
             wanted = []
