@@ -1,6 +1,7 @@
 """Hidden states of the language model for whole recordings, pooled over time or per time step."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -111,20 +112,52 @@ def _pool(
         shares = _padded(model.shares(clips[index], window) for index, window in batch)
         # (layers, batch, positions, dim)
         states = (gpt.inner_activations if inner else gpt.hidden_states)(padded, read, shares)
-        sums, tops = list[Tensor](), list[Tensor]()  # of each row: (layers, parts, dim), (layers, dim)
-        for row, (index, window) in enumerate(batch):
-            own = torch.from_numpy(weights[index][:, window.counted * per_step : window.stop * per_step])
-            first = 1 + (window.counted - window.start) * per_step
-            counted = states[:, row, first : first + own.shape[1]]  # (layers, positions, dim)
-            sums.append(copy_to(own, states.device) @ counted)
-            if largest:
-                tops.append(counted.abs().amax(1))
-        # One copy from the GPU for a batch. A recording may fill several rows, so each row is added by itself.
-        for (index, _), own in zip(batch, torch.stack(sums).cpu().numpy(), strict=True):
+        counted = [
+            Counted(
+                weights=torch.from_numpy(weights[index][:, window.counted * per_step : window.stop * per_step]),
+                first=1 + (window.counted - window.start) * per_step,
+            )
+            for index, window in batch
+        ]
+        pool_rows = pool_by_row if states.device.type == "cpu" else pool_together
+        sums, tops = pool_rows(states, counted, largest=largest)
+        # A recording may fill several rows, so each row is added by itself.
+        for (index, _), own in zip(batch, sums.cpu().numpy(), strict=True):
             pooled[:, index] += own
-        for (index, _), own in zip(batch, torch.stack(tops).cpu().numpy() if tops else (), strict=largest):
+        for (index, _), own in zip(batch, () if tops is None else tops.cpu().numpy(), strict=largest):
             peaks[:, index, 0] = np.maximum(peaks[:, index, 0], own)
     return pooled, peaks
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Counted:
+    """The positions of a row of a batch that are counted, and what each weighs."""
+
+    weights: Tensor  # (parts, positions)
+    first: int  # of these positions in the row
+
+
+def pool_by_row(states: Tensor, counted: Sequence[Counted], *, largest: bool) -> tuple[Tensor, Tensor | None]:
+    """Sum the weighted states ``(layers, batch, positions, dim)`` of each row to ``(batch, layers, parts, dim)``.
+
+    The second result has the largest magnitudes ``(batch, layers, dim)``, None without ``largest``.
+    """
+    rows = [states[:, row, each.first : each.first + each.weights.shape[1]] for row, each in enumerate(counted)]
+    sums = torch.stack([each.weights @ own for own, each in zip(rows, counted, strict=True)])
+    return sums, torch.stack([own.abs().amax(1) for own in rows]) if largest else None
+
+
+def pool_together(states: Tensor, counted: Sequence[Counted], *, largest: bool) -> tuple[Tensor, Tensor | None]:
+    """Compute `pool_by_row` with one product and one copy of the weights for all rows; sums differ by rounding."""
+    weights = torch.zeros(len(counted), len(counted[0].weights), states.shape[2])
+    inside = torch.zeros(len(counted), states.shape[2], 1, dtype=torch.bool)
+    for row, each in enumerate(counted):
+        last = each.first + each.weights.shape[1]
+        weights[row, :, each.first : last] = each.weights
+        inside[row, each.first : last] = True
+    sums = (copy_to(weights, states.device) @ states).transpose(0, 1)  # (N, P, T) @ (L, N, T, D) -> (N, L, P, D)
+    tops = (states.abs() * copy_to(inside, states.device)).amax(2).transpose(0, 1) if largest else None
+    return sums, tops
 
 
 def _padded(rows: Iterable[Tensor | None]) -> Tensor | None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from lm.embeddings import embed, layer_features, states_over_time
+from lm.embeddings import Counted, embed, layer_features, pool_by_row, pool_together, states_over_time
 from lm.model import LanguageModel
 from lm.options import POOLINGS, Pooling, VectorConfig
 from lm.probing.vectors import ALL_POOLINGS, FloatArray, pool
@@ -187,3 +187,16 @@ def test_soft_codes_of_several_rates_are_refused() -> None:
 def test_codes_of_another_codebook_are_refused(model: LanguageModel) -> None:
     with pytest.raises(InputError, match="codebook c2"):
         embed(model, [random_codes(4, streams=model.format.streams, codebook="c2")])
+
+
+def test_rows_pooled_together_are_those_pooled_one_by_one() -> None:
+    """A GPU pools a batch with one product, whose sums are rounded otherwise."""
+    draw = torch.Generator().manual_seed(0)
+    states = torch.randn(3, 4, 20, 6, generator=draw)
+    counted = [
+        Counted(weights=torch.rand(5, positions, generator=draw), first=first)
+        for first, positions in ((1, 19), (7, 4), (1, 1), (12, 8))
+    ]
+    by_row, together = (pool_rows(states, counted, largest=True) for pool_rows in (pool_by_row, pool_together))
+    for one, other in zip(by_row, together, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
