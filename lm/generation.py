@@ -1,6 +1,9 @@
 """Continuation of code sequences in batches, with cached attention: temperature, top-k, nucleus, a guard against loops.
 
-Sampling is float64 on the host, so that one seed draws the same codes on every device (given equal logits).
+Sampling is float64 with random numbers of the host, so that one seed draws the same codes on every device, given equal
+logits. `continue_codes` leaves the draw to a GPU, and waits for all codes once; a guard against loops and merged codes
+need each code on the host, and so does a stream. The two ways to draw differ only where a random number is within 1e-12
+of the edge of a code's share.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor, nn
 
 from lm.gpt import GPT, CachedGPT
 from lm.windows import window_start
@@ -146,8 +150,11 @@ def continue_codes(
     ``(tokens, 1)``: as many as are needed for ``steps`` codes or more.
     """
     streams, codes = gpt.vocabulary.streams, np.zeros((len(prompts), 0), np.int32)
-    for codes in _positions(gpt, prompts, steps, sampling, seed, conditions, rate, lengths):  # noqa: B007  # the last has all
-        pass
+    if gpt.device.type == "cpu" or sampling.max_repeats or lengths is not None:
+        for codes in _positions(gpt, prompts, steps, sampling, seed, conditions, rate, lengths):  # noqa: B007  # the last has all
+            pass
+    else:
+        codes = draw_on_device(gpt, prompts, steps, sampling, seed, conditions, rate)
     new = [row[prompt.size :] for row, prompt in zip(codes, prompts, strict=True)]
     if lengths is None:
         return [row[: steps * streams].reshape(steps, streams) for row in new]
@@ -190,24 +197,14 @@ def _positions(
     streams = gpt.vocabulary.streams
     sizes = np.array([prompt.size for prompt in prompts])
     missing = np.full(len(prompts), steps * streams)  # codes that are to be drawn
-    codes = np.zeros((len(prompts), sizes.max() + steps * streams), np.int32)
-    for row, prompt in zip(codes, prompts, strict=True):
-        row[: prompt.size] = prompt.reshape(-1)
-    of_rate = [] if rate == 1 else [rate]
-    generators = [np.random.default_rng([seed, index, *of_rate]) for index in range(len(prompts))]
+    codes, generators = _begin(prompts, steps * streams, seed, rate)
     guard = LoopGuard(sampling.max_repeats, batch=len(prompts), streams=streams)
-    stacked = None
-    if conditions is not None:
-        # (batch, time, columns); nobody counts what follows the end of a row
-        stacked = np.zeros((len(conditions), codes.shape[1] // streams, conditions[0].shape[1]), np.int32)
-        for row, own in zip(stacked, conditions, strict=True):
-            row[: len(own)] = own
-    reader = _Reader(gpt, stacked)
+    reader = _Reader(gpt, conditions, codes.shape[1])
     for position in range(codes.shape[1]):
         past = codes[:, :position]
         drawing = (sizes <= position) & (missing > 0)
         if drawing.any():
-            logits = reader.logits(past)
+            logits: FloatArray = reader.logits(torch.from_numpy(codes), position).cpu().numpy()
             chances = probabilities(logits, sampling, guard.refused(past, logits.shape[1]))
             uniforms = np.array([rng.random() if busy else 0.0 for rng, busy in zip(generators, drawing, strict=True)])
             drawn = draw(chances, uniforms)[drawing]
@@ -219,32 +216,94 @@ def _positions(
             return
 
 
+@torch.no_grad()
+def draw_on_device(
+    gpt: GPT,
+    prompts: Sequence[IntArray],
+    steps: int,
+    sampling: Sampling,
+    seed: int,
+    conditions: Sequence[IntArray] | None = None,
+    rate: int = 1,
+) -> IntArray:
+    """Return the codes that `_positions` gives last ``(batch, positions)``, drawn on the GPT's device.
+
+    Nothing on the host depends on a code, so the host waits for all of them together.
+    """
+    count, sizes = steps * gpt.vocabulary.streams, [prompt.size for prompt in prompts]
+    known, generators = _begin(prompts, count, seed, rate)
+    uniforms = np.zeros(known.shape)
+    drawn = np.zeros(known.shape, np.bool_)
+    for row, (size, generator) in enumerate(zip(sizes, generators, strict=True)):
+        uniforms[row, size : size + count] = generator.random(count)
+        drawn[row, size : size + count] = True
+    codes, chosen, masks = (copy_to(torch.from_numpy(each), gpt.device) for each in (known, uniforms, drawn))
+    reader = _Reader(gpt, conditions, known.shape[1])
+    for position in range(min(sizes), known.shape[1]):
+        if drawn[:, position].any():
+            new = _draw(reader.logits(codes, position), sampling, chosen[:, position])
+            codes[:, position] = torch.where(masks[:, position], new, codes[:, position])
+    result: IntArray = codes.cpu().numpy()
+    return result
+
+
+def _draw(logits: Tensor, sampling: Sampling, uniforms: Tensor) -> Tensor:
+    """Draw codes ``(batch,)`` from logits ``(batch, codes)`` as `probabilities` and `draw` do on the host."""
+    ranked, order = logits.sort(dim=1, descending=True, stable=True)
+    if sampling.temperature == 0:
+        return order[:, 0].to(torch.int32)
+    kept = (ranked / sampling.temperature).softmax(1)
+    if 0 < sampling.top_k < kept.shape[1]:
+        kept[:, sampling.top_k :] = 0
+        kept = kept / kept.sum(1, keepdim=True)
+    if sampling.top_p < 1:
+        before = kept.cumsum(1) - kept
+        before[:, 0] = 0
+        kept = kept * (before < sampling.top_p)
+        kept = kept / kept.sum(1, keepdim=True)
+    edges = torch.zeros_like(kept).scatter(1, order, kept).cumsum(1)
+    return (edges <= uniforms[:, None] * edges[:, -1:]).sum(1).to(torch.int32)
+
+
+def _begin(prompts: Sequence[IntArray], count: int, seed: int, rate: int) -> tuple[IntArray, list[np.random.Generator]]:
+    """Return the prompts with room for ``count`` codes ``(batch, positions)``, and the generator of each row."""
+    codes = np.zeros((len(prompts), max(prompt.size for prompt in prompts) + count), np.int32)
+    for row, prompt in zip(codes, prompts, strict=True):
+        row[: prompt.size] = prompt.reshape(-1)
+    of_rate = [] if rate == 1 else [rate]
+    return codes, [np.random.default_rng([seed, index, *of_rate]) for index in range(len(prompts))]
+
+
 class _Reader:
     """Logits of the next code; reads one token if the window goes on, and a whole window if a new one begins."""
 
-    def __init__(self, gpt: GPT, conditions: IntArray | None) -> None:
+    def __init__(self, gpt: GPT, conditions: Sequence[IntArray] | None, positions: int) -> None:
         self._gpt = gpt
-        self._conditions = conditions  # (batch, time, columns)
+        self._conditions: IntArray | None = None  # (batch, time, columns); nobody counts what follows the end of a row
+        if conditions is not None:
+            time = positions // gpt.vocabulary.streams
+            self._conditions = np.zeros((len(conditions), time, conditions[0].shape[1]), np.int32)
+            for row, own in zip(self._conditions, conditions, strict=True):
+                row[: len(own)] = own
         self._cached = CachedGPT(gpt)
         self._start = 0  # codes: start of the window in the cache
         self._position: int | None = None  # codes: length of the past at the last call
 
-    def logits(self, past: IntArray) -> FloatArray:
-        """Return logits ``(batch, codes)`` of the code that follows ``past (batch, positions)``."""
-        vocabulary, position = self._gpt.vocabulary, past.shape[1]
+    def logits(self, codes: Tensor, position: int) -> Tensor:
+        """Return float64 logits ``(batch, codes)`` of the code that follows the first ``position`` of ``codes``."""
+        vocabulary, device = self._gpt.vocabulary, self._gpt.device
         start = window_start(position // vocabulary.streams, self._gpt.capacity) * vocabulary.streams
         goes_on = start == self._start and self._position == position - 1
         unread = np.arange(position - 1 if goes_on else start, position)
-        tokens = past[:, unread] + vocabulary.first_token(unread)
+        first = copy_to(torch.from_numpy(vocabulary.first_token(unread)), device)
+        tokens = copy_to(codes[:, position - len(unread) : position], device) + first
         if not goes_on:
             self._cached, self._start = CachedGPT(self._gpt), start
-            tokens = np.concatenate([np.full((len(past), 1), vocabulary.bos), tokens], axis=1)
+            tokens = nn.functional.pad(tokens, (1, 0), value=vocabulary.bos)
         self._position = position
-        device, conditions = self._gpt.device, None
+        conditions = None
         if self._conditions is not None:
             predicted = np.arange(position + 1 - tokens.shape[1], position + 1)  # the code after each token
             read = self._conditions[:, predicted // vocabulary.streams]
             conditions = copy_to(torch.from_numpy(read.astype(np.int64)), device)
-        read_logits = self._cached.read(copy_to(torch.from_numpy(tokens), device), conditions)
-        logits: FloatArray = read_logits.double().cpu().numpy()
-        return logits
+        return self._cached.read(tokens, conditions).double()

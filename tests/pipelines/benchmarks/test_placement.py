@@ -60,10 +60,14 @@ def test_the_perplexity_of_a_corpus_waits_once(model: LanguageModel) -> None:
     assert waits_of(lambda: model.nats_per_code([codes_of(steps) for steps in (20, 30, 40)])) == 1
 
 
-def test_generation_waits_once_for_a_code(model: LanguageModel) -> None:
+@pytest.mark.parametrize(
+    ("sampling", "waits"), [(Sampling(top_k=5, top_p=0.9), 1), (Sampling(max_repeats=3), GENERATED)]
+)
+def test_generation_waits_once_and_the_guard_against_loops_for_each_code(
+    model: LanguageModel, sampling: Sampling, waits: int
+) -> None:
     prompt = np.zeros((0, 1), np.int32)
-    work = lambda: continue_codes(model.gpt, [prompt], steps=GENERATED, sampling=Sampling(), seed=0)  # noqa: E731
-    assert waits_of(work) == GENERATED
+    assert waits_of(lambda: continue_codes(model.gpt, [prompt], steps=GENERATED, sampling=sampling, seed=0)) == waits
 
 
 @torch.inference_mode()
