@@ -37,13 +37,13 @@ def fit_residual_codebooks(
     points = points if overwrite or levels == 1 else points.copy()
     for level in range(levels):
         own = seed + level  # with a shared seed, the initial centroids would be the points that the last level chose
-        centroids, report = fit_codebook(points, size=size, iterations=iterations, seed=own, gpus=gpus)
+        centroids, report, index = _cluster(points, size=size, iterations=iterations, seed=own, gpus=gpus)
         codebooks.append(centroids)
         reports.append(report)
         if level < levels - 1:
             for start in range(0, len(points), BLOCK):
                 block = points[start : start + BLOCK]
-                block -= centroids[nearest(block, centroids)]
+                block -= centroids[index.search(block, 1)[1][:, 0]]
     return np.stack(codebooks), tuple(reports)
 
 
@@ -57,6 +57,14 @@ def fit_codebook(
     Raises:
         InputError: there are fewer points than centroids.
     """
+    centroids, report, _ = _cluster(points, size=size, iterations=iterations, seed=seed, gpus=gpus)
+    return centroids, report
+
+
+def _cluster(
+    points: FloatArray, *, size: int, iterations: int, seed: int, gpus: Sequence[int]
+) -> tuple[FloatArray, KMeansReport, faiss.Index]:
+    """Do `fit_codebook`; the index finds the nearest centroids of points, on the same devices."""
     if len(points) < size:
         rule = f"each code needs a patch, and the training recordings give {len(points)} patches"
         raise InputError(option="codebook_size", value=size, rule=rule, remedy="choose fewer codes or add recordings")
@@ -74,7 +82,9 @@ def fit_codebook(
         kmeans.index = faiss.index_cpu_to_gpus_list(kmeans.index, gpus=list(gpus))
     kmeans.train(points)
     centroids: FloatArray = np.ascontiguousarray(kmeans.centroids, dtype=np.float32)
-    dead = size - int(_used(points, centroids).sum())
+    kmeans.index.reset()
+    kmeans.index.add(centroids)
+    dead = size - int(_used(points, kmeans.index).sum())
     report = KMeansReport(
         points=len(points),
         objective=[float(stats["obj"]) / len(points) for stats in kmeans.iteration_stats or ()],
@@ -82,14 +92,14 @@ def fit_codebook(
         duplicates=size - len(np.unique(centroids, axis=0)),
         gpu=bool(gpus),
     )
-    return centroids, report
+    return centroids, report, kmeans.index
 
 
-def _used(points: FloatArray, centroids: FloatArray) -> npt.NDArray[np.bool_]:
-    """Return which centroids ``(size,)`` are the nearest of some point."""
-    used = np.zeros(len(centroids), bool)
+def _used(points: FloatArray, index: faiss.Index) -> npt.NDArray[np.bool_]:
+    """Return which centroids ``(size,)`` of an index are the nearest of some point."""
+    used = np.zeros(index.ntotal, bool)
     for start in range(0, len(points), BLOCK):
-        used[nearest(points[start : start + BLOCK], centroids)] = True
+        used[index.search(points[start : start + BLOCK], 1)[1][:, 0]] = True
     return used
 
 
