@@ -12,7 +12,8 @@ Long-Document Transformer", 2020, arXiv:2004.05150)::
 
 With windows of 400 samples a training step took 0.6 of the CPU time of PyTorch's fused attention over the same blocks,
 and a tenth of that over the whole sequence (bf16, one thread). A CPU computes a few blocks at a time, so that their
-scores stay in its cache. Attention and its gradient then take 0.6 of the time of all blocks at once.
+scores stay in its cache. Attention and its gradient then take 0.6 of the time of all blocks at once. On a GPU PyTorch's
+fused attention over the blocks keeps no scores.
 
 This module imports fairseq2, which takes seconds: import it inside functions.
 """
@@ -40,9 +41,11 @@ EARLIER_BLOCKS = 4  # that hold a window; more make the masked share of the scor
 class LocalAttention(SDPA):
     """Scaled dot-product attention of each position to the last ``window`` positions, its own included."""
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, window: int, *, fused: bool | None = None) -> None:
+        """``fused`` takes PyTorch's fused attention, which keeps no scores; None: on GPUs."""
         super().__init__()
         self.window = window
+        self.fused = fused
         self.block = -(-window // EARLIER_BLOCKS)
         self.bias = CausalAttentionBias(attn_window_len=window)
 
@@ -65,7 +68,9 @@ class LocalAttention(SDPA):
         keys, values = (self._with_earlier(self._blocks(each)) for each in (k, v))
         mask = self._mask(len(queries), bias_cache, q)
         inputs = queries, keys, values, mask
-        if (at_once := self._blocks_at_once(queries)) < len(queries):
+        if self.fused or (self.fused is None and q.device.type != "cpu"):
+            attended = scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+        elif (at_once := self._blocks_at_once(queries)) < len(queries):
             parts = zip(*(torch.split(each, at_once) for each in inputs), strict=True)
             attended = torch.cat([_attend(*part) for part in parts])
         else:
@@ -80,9 +85,7 @@ class LocalAttention(SDPA):
         return padded.view(batch, -1, self.block, heads, size).permute(1, 0, 3, 2, 4).flatten(1, 2)
 
     def _blocks_at_once(self, queries: Tensor) -> int:
-        """Return the number of blocks whose scores are computed at once. A GPU computes all of them."""
-        if queries.device.type != "cpu":
-            return len(queries)
+        """Return the number of blocks whose scores are computed at once."""
         scores = queries.shape[1] * self.block * (EARLIER_BLOCKS + 1) * self.block
         return max(CACHED_SCORES // scores, 1)
 
