@@ -234,7 +234,7 @@ TRAININGS: dict[str, TrainingKind] = {
     "audio_transformer": TrainingKind(make=_audio_transformer, most_kernels=1560),
     # transformers looks into masks of frames: whether one is full, and how many frames one selects
     "wav2vec2": TrainingKind(make=_wav2vec2, most_kernels=660, waits=6),
-    "vocoder": TrainingKind(make=_wavenet, most_kernels=580),
+    "vocoder": TrainingKind(make=_wavenet, most_kernels=570),
     "next_sample_wavenet": TrainingKind(make=partial(_next_sample, "wavenet"), most_kernels=710),
     "next_sample_transformer": TrainingKind(make=partial(_next_sample, "transformer"), most_kernels=840),
     "next_sample_transformer_context": TrainingKind(
