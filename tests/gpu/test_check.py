@@ -9,6 +9,7 @@ import torch
 
 from tests.calling import python
 from tests.gpu.check import CHECKS
+from tests.gpu.finding import CPU, SCALES
 from tests.gpu.lloyd import lloyd
 from wordless.base.devices import copy_to, local_gpus
 
@@ -41,6 +42,13 @@ def test_every_path_runs_on_a_cpu_without_fairseq2_faiss_and_libsndfile(tmp_path
     rates = found["checks"]["wavenet_training"]["rates"]
     assert rates["ratio_to_plain"] == pytest.approx(rates["samples_per_second"] / rates["plain_samples_per_second"])
     assert rates["share_of_memory_bandwidth"] > 0
+
+
+@pytest.mark.parametrize("name", ["gpt_training", "gpt_states", "kmeans"])
+def test_parts_that_need_fairseq2_and_faiss_run_where_these_are(name: str) -> None:
+    found = CHECKS[name](CPU, SCALES["tiny"])
+    assert found.agrees
+    assert not found.left_out
 
 
 def test_lloyd_never_raises_its_objective_and_finds_clusters() -> None:
