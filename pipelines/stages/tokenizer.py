@@ -148,7 +148,7 @@ def autoencoder(
 PITCHES = "pitches.json"
 PITCH_CLIPS, PITCH_SECONDS = 400, 30.0  # training clips whose pitch is measured, and of each its beginning
 INNER = (0.5, 99.5)  # percentiles of the pitch that have codes of their own; what lies beyond has the nearest code
-LEAST_VOICED = 0.01  # share of hops with a voice
+LEAST_VOICED, FEW_VOICED = 0.01, 0.4  # shares of hops with a voice; speech has 0.65 to 0.8, sounds of ESC-10 0.27
 
 
 def pitches(session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry:
@@ -186,7 +186,13 @@ def pitches(session: Session, manifest: Manifest, audio: SpectrogramConfig, sett
             },
         )
 
-    return session.obtain(recipe, f"pitch of {len(clips)} training clips", make, files=[PITCHES])
+    entry = session.obtain(recipe, f"pitch of {len(clips)} training clips", make, files=[PITCHES])
+    if (share := float(str(entry.read_json(PITCHES)["voiced"]))) < FEW_VOICED:
+        told = (
+            f"{share:.0%} of the training recordings have a voice, and the stream of pitch says nothing of the others"
+        )
+        session.terminal.say(f"WARNING   tokenizer.pitch.levels={settings.pitch.levels}: {told}")
+    return entry
 
 
 def _pitch_of_beginning(manifest: Manifest, audio: SpectrogramConfig, clip: Clip) -> npt.NDArray[np.float64]:

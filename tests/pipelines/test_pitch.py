@@ -16,14 +16,19 @@ from pipelines.find import find
 from pipelines.generate import generate
 from pipelines.score import score
 from pipelines.settings.run import run_settings
+from pipelines.stages.options import TokenizerSettings
+from pipelines.stages.tokenizer import PITCHES, pitches
+from pipelines.store.store import Entry
 from pipelines.store.work_folder import JOB
-from tests.pipelines.tiny import GPT, save_run
-from tests.pipelines.tiny_chain import OWN, called_at_once, composed, refusal, run
+from tests.pipelines.tiny import AUDIO, GPT, save_run, session_of
+from tests.pipelines.tiny_chain import composed, run
 from tokenizer.codes import PitchFormat
+from tokenizer.options import PitchConfig
 from tokenizer.parquet import CodedClip, read_codes, write_shard
 from tokenizer.tokenizer import Tokenizer
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
+from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.base.errors import InputError
 
 LEVELS = "tokenizer.pitch.levels=8"
@@ -52,17 +57,34 @@ def test_codes_language_model_and_vocoder_have_the_pitch(tmp_path: Path) -> None
     assert len(vocoder.decode(more, tokenizer).samples) == more.num_samples
 
 
+def measured_pitches(place: Path, *, voiced: int) -> Entry:
+    """Measure the pitch of ten recordings of noise, of which some begin with as long a tone."""
+    rng, time, clips = np.random.default_rng(0), np.arange(4000) / 4000, list[Clip]()
+    for number in range(10):
+        samples = rng.normal(0, 0.1, 8000)
+        if number < voiced:
+            samples[:4000] = sum(0.1 * np.sin(2 * np.pi * n * 150 * time) for n in range(1, 9))
+        soundfile.write(place / f"{number}.wav", samples, 4000)
+        clips.append(
+            Clip(path=f"{number}.wav", num_samples=8000, sample_rate=4000, size=1, sha256=f"{number}", split="train")
+        )
+    settings = TokenizerSettings(pitch=PitchConfig(levels=8))
+    return pitches(session_of(place), Manifest(root=place, clips=tuple(clips)), AUDIO, settings)
+
+
 def test_recordings_without_a_voice_are_refused_with_their_share(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0)
-    for number in range(12):
-        path = tmp_path / "noise" / f"{number % 2}_{number}.wav"
-        path.parent.mkdir(exist_ok=True)
-        soundfile.write(path, noise.normal(0, 0.1, 4000), 8000)
-    corpus = ("corpus=folder", f"corpus.root={tmp_path / 'noise'}", "corpus.labels=none")
-    words = (*OWN, *corpus, LEVELS, "stages=[tokenizer]", f"store.root={tmp_path / 'store'}")
-    line = refusal(called_at_once(tmp_path / "place", *words))
-    assert "tokenizer.pitch.levels" in line
-    assert "0.0%" in line
+    with pytest.raises(InputError, match=r"0\.0%") as caught:
+        measured_pitches(tmp_path, voiced=0)
+    assert caught.value.option == "tokenizer.pitch.levels"
+
+
+@pytest.mark.parametrize(("voiced", "warned"), [(4, True), (10, False)])
+def test_few_recordings_with_a_voice_are_told(
+    voiced: int, warned: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    share = float(str(measured_pitches(tmp_path, voiced=voiced).read_json(PITCHES)["voiced"]))
+    assert share == pytest.approx(voiced / 20, abs=0.03)
+    assert (f"{share:.0%}" in capsys.readouterr().err) == warned
 
 
 @pytest.fixture
