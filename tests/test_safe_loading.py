@@ -55,7 +55,8 @@ def executes(call: ast.Call, file: Path) -> bool:
         return True
     if last in ("load", "full_load", "unsafe_load") and of == "yaml":
         return True
-    if last == "load" and of not in ("json", "np", "numpy"):  # NumPy reads no pickle unless it is asked to
+    # NumPy reads no pickle unless it is asked to; tl.load is of Triton and reads a GPU's memory
+    if last == "load" and of not in ("json", "np", "numpy", "tl"):
         return OTHER_LOADS.get(file.as_posix()) != of and constant(call, "weights_only") is not True
     if last == "from_pretrained" and of.rpartition(".")[2] not in OURS:
         if of == "AutoConfig":  # reads JSON, and code only if it is trusted

@@ -87,9 +87,9 @@ def _copied(study: Study) -> Made:
 def test_features_with_the_name_of_another_method_are_refused(
     finished_run: FinishedRun, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = Row(name="levels", kind="signal", title="levels")
+    row = Row(name="chroma", kind="signal", title="chroma")
     method = Method(row=row, features=_copied)
-    monkeypatch.setitem(METHODS, "levels", method)
-    message = r"\blevels\b.*\bmfcc\b.*test_representations\.py\b.*\blevels:mean\b"
+    monkeypatch.setitem(METHODS, "chroma", method)
+    message = r"\bchroma\b.*\bmfcc\b.*test_representations\.py\b.*\bchroma:mean\b"
     with pytest.raises(InputError, match=message):
-        entries_of(finished_run, store, "stages=[probe]", "compare.methods=[levels]")
+        entries_of(finished_run, store, "stages=[probe]", "compare.methods=[chroma]")
