@@ -98,9 +98,7 @@ class StoredClips:
         kind = np.int64 if self.sources[0].dtype == np.int32 else np.float32
         filled = torch.from_numpy(np.zeros((len(clips), int(lengths.max()), *self.sources[0].shape[1:]), kind))
         for row, (clip, start, length) in enumerate(zip(clips, starts, lengths.tolist(), strict=True)):
-            source, begin, _ = self.places[clip].tolist()
-            frames = self.sources[source][begin + start : begin + start + length]
-            filled[row, :length] = torch.from_numpy(frames.astype(kind))
+            filled[row, :length] = torch.from_numpy(self.clip(clip)[start : start + length].astype(kind))
         return filled / 32768 if self.sources[0].dtype == np.int16 else filled, lengths
 
 

@@ -11,7 +11,7 @@ learns to ignore the augmentation (Gat et al., arXiv:2209.15483)::
     targets, ahead 0                   a    b    c    d             of the patch that was just read
     targets, ahead 2                   c    d    e                  of the patch two steps later
 
-The windows of some hundred milliseconds around each patch have codes as well, which are targets in the same way
+Windows of several hundred milliseconds around each patch have codes, too. These codes are further targets
 (`lm.bodies.window_codes`).
 
 Spectrograms are ``(batch, time, mels)``, normalised as for SimCLR.
@@ -175,10 +175,9 @@ class CodedClips:
         """Read the codes ``(positions, ahead, streams)`` of patches ``(positions, ahead)``; UNCOUNTED after the end."""
         found = []
         for clip, wanted in zip(clips, patches, strict=True):
-            source, begin, end = self.codes.places[clip].tolist()
-            last = end - begin - 1
-            codes = self.codes.sources[source][begin + np.minimum(wanted, last)].astype(np.int64)
-            found.append(np.where((wanted <= last)[..., None], codes, UNCOUNTED))
+            own = self.codes.clip(clip)
+            codes = own[np.minimum(wanted, len(own) - 1)].astype(np.int64)
+            found.append(np.where((wanted < len(own))[..., None], codes, UNCOUNTED))
         return found
 
 

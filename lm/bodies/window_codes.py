@@ -1,7 +1,7 @@
 """Codes of windows of log-mel that are longer than a patch: further targets of a network that predicts codes.
 
-A patch of 20 ms hardly says which word it belongs to. The windows around it are clustered as a whole, so that a network
-that predicts their codes from the past has to know more of the word::
+A patch of 20 ms hardly says which word it belongs to. Each window around a patch is clustered as a whole. A network
+that predicts the codes of these windows has to know more of the word::
 
     patches    [ 0 ][ 1 ][ 2 ][ 3 ][ 4 ][ 5 ]
     window 2     <------- . ------->              centred on the middle of patch 2; it may reach beyond the clip
