@@ -49,6 +49,10 @@ case " $* " in
   *" corpus.root="* | *" corpus.table="* | *" corpus.dataset="* | *" corpus.shards="*)
     mapfile -t more < <(printf '%s\n' "${{more[@]}}" | grep -v '^embedded[.]') ;;
 esac
+case " $* " in
+  *" experiment=spoken_sentences "*)
+    mapfile -t more < <(printf '%s\n' "${{more[@]}}" | grep -vE '^embedded[.](words|takes)') ;;
+esac
 case " $* " in *" {folds[1]}"*) more+=({folds[0]}) ;; esac
 case " $* " in *" {sizes[1]} "*) more+=({sizes[0]}) ;; esac
 PYTHONPATH={root} exec {python} -m pipelines.cli "$@" "${{more[@]}}"
