@@ -18,7 +18,7 @@ from lm.options import BatchConfig
 from lm.tokens import Vocabulary
 from lm.windows import Window, windows
 from tokenizer.codes import IntArray
-from wordless.base.devices import copy_to
+from wordless.base.devices import Batch
 from wordless.base.errors import InputError
 
 IndexArray = npt.NDArray[np.int64]
@@ -106,7 +106,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class TokenBatch:
+class TokenBatch(Batch):
     """Windows of recordings as inputs, and the next codes as targets."""
 
     # (batch, positions) int64 tokens: begin-of-sequence, or the end if it is read backwards; all codes of the window
@@ -115,15 +115,6 @@ class TokenBatch:
     targets: Tensor  # (batch, positions) int64 codes, or UNCOUNTED
     codes: int  # of all counted targets; known on the host, which saves a query to the GPU
     conditions: Tensor | None = None  # (batch, positions, columns) int64 of an upsampler: see `lm.gpt.GPT`
-
-    def to(self, device: torch.device) -> "TokenBatch":
-        """Return the same batch on a device."""
-        return replace(
-            self,
-            inputs=copy_to(self.inputs, device),
-            targets=copy_to(self.targets, device),
-            conditions=None if self.conditions is None else copy_to(self.conditions, device),
-        )
 
 
 def loss(model: nn.Module, batch: TokenBatch) -> tuple[Tensor, int]:

@@ -8,11 +8,16 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.body import Body, BodyNetwork, FrontEnd, Reading, read_states
 from lm.bodies.clips import LabelledBatch, StoredClips, batches_by_length
-from lm.bodies.table import BODIES
+from lm.bodies.gpt import GptBody
+from lm.bodies.spectrogram_transformer import AstBody
+from lm.bodies.wav2vec2 import Wav2vec2Body
+from lm.heads.classification import ClassificationTask
 from lm.heads.head import Row, Task
-from lm.heads.table import HEADS
+from lm.heads.regression import RegressionTask
+from lm.heads.sequence import SequenceTask
 from lm.probing.vectors import FloatArray
 from wordless.audio.decoding import Channel
 from wordless.audio.levels import trim_ends
@@ -23,6 +28,13 @@ from wordless.base.errors import InputError
 from wordless.base.files import replace_folder
 from wordless.base.saved_models import FINE_TUNED, WEIGHTS, load_weights, model_folder, reading, write_model
 from wordless.base.text import escape_markdown, suggestion
+
+BODIES: dict[str, type[Body]] = {each.name: each for each in (GptBody, AstBody, Wav2vec2Body, AudioTransformerBody)}
+HEADS: dict[str, type[Task]] = {
+    "classification": ClassificationTask,
+    "regression": RegressionTask,
+    "sequence": SequenceTask,
+}
 
 
 class FineTunedNetwork(nn.Module):

@@ -149,13 +149,12 @@ def continue_codes(
     With ``lengths (tokens,)``, the codes of each token (see `lm.merges`), prompts and results are tokens
     ``(tokens, 1)``: as many as are needed for ``steps`` codes or more.
     """
-    streams, codes = gpt.vocabulary.streams, np.zeros((len(prompts), 0), np.int32)
-    if gpt.device.type == "cpu" or sampling.max_repeats or lengths is not None:
-        for codes in _positions(gpt, prompts, steps, sampling, seed, conditions, rate, lengths):  # noqa: B007  # the last has all
-            pass
-    else:
-        codes = draw_on_device(gpt, prompts, steps, sampling, seed, conditions, rate)
-    new = [row[prompt.size :] for row, prompt in zip(codes, prompts, strict=True)]
+    streams, codes = gpt.vocabulary.streams, torch.zeros(len(prompts), 0, dtype=torch.int32)
+    on_device = gpt.device.type != "cpu" and not sampling.max_repeats and lengths is None
+    made = _positions(gpt, prompts, steps, sampling, seed, conditions, rate, lengths, on_device=on_device)
+    for codes in made:  # noqa: B007  # the last has all
+        pass
+    new = [row[prompt.size :] for row, prompt in zip(codes.cpu().numpy(), prompts, strict=True)]
     if lengths is None:
         return [row[: steps * streams].reshape(steps, streams) for row in new]
     counts = [int(np.searchsorted(lengths[row].cumsum(), steps)) + bool(steps) for row in new]
@@ -180,7 +179,7 @@ def stream_codes(
     for codes in _positions(gpt, [prompt], steps, sampling, seed, lengths=lengths):
         position = codes.shape[1]
         if position > prompt.size and position % streams == 0:
-            yield codes[:, position - streams :]
+            yield codes[:, position - streams :].numpy()
 
 
 def _positions(
@@ -192,59 +191,41 @@ def _positions(
     conditions: Sequence[IntArray] | None = None,
     rate: int = 1,
     lengths: IndexArray | None = None,
-) -> Iterator[IntArray]:
-    """Give all codes so far ``(batch, positions)`` after each position: codes of prompts, and codes that were drawn."""
+    *,
+    on_device: bool = False,
+) -> Iterator[Tensor]:
+    """Give all codes so far ``(batch, positions)`` after each position: codes of prompts, and codes that were drawn.
+
+    With ``on_device`` the GPT's device draws, and the codes stay there. Nothing on the host depends on a code then.
+    """
     streams = gpt.vocabulary.streams
-    sizes = np.array([prompt.size for prompt in prompts])
-    missing = np.full(len(prompts), steps * streams)  # codes that are to be drawn
-    codes, generators = _begin(prompts, steps * streams, seed, rate)
+    sizes, count = np.array([prompt.size for prompt in prompts]), steps * streams
+    known, uniforms = _begin(prompts, count, seed, rate)
+    missing = np.full(len(prompts), count)  # codes that are to be drawn
+    places = np.arange(known.shape[1])
+    new = (places >= sizes[:, None]) & (places < sizes[:, None] + count)  # what is drawn, if a code is a code
+    host = [torch.from_numpy(each) for each in (known, uniforms, new)]
+    codes, chosen, masks = [copy_to(each, gpt.device) for each in host] if on_device else host
     guard = LoopGuard(sampling.max_repeats, batch=len(prompts), streams=streams)
-    reader = _Reader(gpt, conditions, codes.shape[1])
-    for position in range(codes.shape[1]):
-        past = codes[:, :position]
+    reader = _Reader(gpt, conditions, known.shape[1])
+    for position in range(known.shape[1]):
         drawing = (sizes <= position) & (missing > 0)
         if drawing.any():
-            logits: FloatArray = reader.logits(torch.from_numpy(codes), position).cpu().numpy()
-            chances = probabilities(logits, sampling, guard.refused(past, logits.shape[1]))
-            uniforms = np.array([rng.random() if busy else 0.0 for rng, busy in zip(generators, drawing, strict=True)])
-            drawn = draw(chances, uniforms)[drawing]
-            codes[drawing, position] = drawn
-            missing[drawing] -= 1 if lengths is None else lengths[drawn]
-        guard.count(codes[:, : position + 1])
+            logits = reader.logits(codes, position)
+            if on_device:
+                found = _draw(logits, sampling, chosen[:, position])
+                codes[:, position] = torch.where(masks[:, position], found, codes[:, position])
+                missing[drawing] -= 1
+            else:
+                numbers: FloatArray = logits.cpu().numpy()
+                refused = guard.refused(known[:, :position], numbers.shape[1])
+                drawn = draw(probabilities(numbers, sampling, refused), uniforms[:, position])[drawing]
+                known[drawing, position] = drawn  # the memory of `codes`
+                missing[drawing] -= 1 if lengths is None else lengths[drawn]
+        guard.count(known[:, : position + 1])
         yield codes[:, : position + 1]
         if not (missing > 0).any():
             return
-
-
-@torch.no_grad()
-def draw_on_device(
-    gpt: GPT,
-    prompts: Sequence[IntArray],
-    steps: int,
-    sampling: Sampling,
-    seed: int,
-    conditions: Sequence[IntArray] | None = None,
-    rate: int = 1,
-) -> IntArray:
-    """Return the codes that `_positions` gives last ``(batch, positions)``, drawn on the GPT's device.
-
-    Nothing on the host depends on a code, so the host waits for all of them together.
-    """
-    count, sizes = steps * gpt.vocabulary.streams, [prompt.size for prompt in prompts]
-    known, generators = _begin(prompts, count, seed, rate)
-    uniforms = np.zeros(known.shape)
-    drawn = np.zeros(known.shape, np.bool_)
-    for row, (size, generator) in enumerate(zip(sizes, generators, strict=True)):
-        uniforms[row, size : size + count] = generator.random(count)
-        drawn[row, size : size + count] = True
-    codes, chosen, masks = (copy_to(torch.from_numpy(each), gpt.device) for each in (known, uniforms, drawn))
-    reader = _Reader(gpt, conditions, known.shape[1])
-    for position in range(min(sizes), known.shape[1]):
-        if drawn[:, position].any():
-            new = _draw(reader.logits(codes, position), sampling, chosen[:, position])
-            codes[:, position] = torch.where(masks[:, position], new, codes[:, position])
-    result: IntArray = codes.cpu().numpy()
-    return result
 
 
 def _draw(logits: Tensor, sampling: Sampling, uniforms: Tensor) -> Tensor:
@@ -265,13 +246,16 @@ def _draw(logits: Tensor, sampling: Sampling, uniforms: Tensor) -> Tensor:
     return (edges <= uniforms[:, None] * edges[:, -1:]).sum(1).to(torch.int32)
 
 
-def _begin(prompts: Sequence[IntArray], count: int, seed: int, rate: int) -> tuple[IntArray, list[np.random.Generator]]:
-    """Return the prompts with room for ``count`` codes ``(batch, positions)``, and the generator of each row."""
+def _begin(prompts: Sequence[IntArray], count: int, seed: int, rate: int) -> tuple[IntArray, npt.NDArray[np.float64]]:
+    """Return the prompts with room for ``count`` codes, and the random number of each code ``(batch, positions)``."""
     codes = np.zeros((len(prompts), max(prompt.size for prompt in prompts) + count), np.int32)
-    for row, prompt in zip(codes, prompts, strict=True):
-        row[: prompt.size] = prompt.reshape(-1)
+    uniforms = np.zeros(codes.shape)
     of_rate = [] if rate == 1 else [rate]
-    return codes, [np.random.default_rng([seed, index, *of_rate]) for index in range(len(prompts))]
+    for index, prompt in enumerate(prompts):
+        codes[index, : prompt.size] = prompt.reshape(-1)
+        own = uniforms[index, prompt.size : prompt.size + count]
+        own[:] = np.random.default_rng([seed, index, *of_rate]).random(count)
+    return codes, uniforms
 
 
 class _Reader:

@@ -82,7 +82,7 @@ KEEPERS = {
         *("wordless/base/causal_transformer.py", "lm/gpt.py", "lm/bodies/sound_gpt.py"),
         "wordless/training/gangs.py",
         # its layers and its cache
-        *("lm/samples/networks.py", "lm/samples/local_attention.py", "lm/samples/generation.py"),
+        *("lm/samples/networks.py", "lm/samples/local_attention.py", "lm/samples/model.py"),
     ),
     "tokenizers": ("lm/merges.py",),
     "sklearn": ("lm", "pipelines"),

@@ -9,11 +9,10 @@ Patches of full height give one stream. Lower patches give several streams that 
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from tokenizer.options import AutoencoderConfig
-from wordless.base.devices import copy_to
+from wordless.base.devices import Batch
 
 
 def to_patches(spectrogram: Tensor, *, frames: int, height: int) -> Tensor:
@@ -72,17 +71,12 @@ class StateDecoder(nn.Module):
         return patches
 
 
-@dataclass(frozen=True, kw_only=True)
-class PatchBatch:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PatchBatch(Batch):
     """Normalised patches ``(batch, patch)`` to reconstruct."""
 
     patches: Tensor
     inputs: Tensor | None = None  # what the model sees instead, such as noisier patches or states; None: the patches
-
-    def to(self, device: torch.device) -> "PatchBatch":
-        """Return the batch on ``device``."""
-        inputs = None if self.inputs is None else copy_to(self.inputs, device)
-        return PatchBatch(patches=copy_to(self.patches, device), inputs=inputs)
 
 
 def reconstruction_loss(model: nn.Module, batch: PatchBatch) -> tuple[Tensor, int]:

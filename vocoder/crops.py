@@ -27,7 +27,7 @@ from vocoder.frames import code_frames
 from vocoder.options import CropsConfig, WaveNetConfig
 from vocoder.wavenet.mu_law import encode, silence
 from vocoder.wavenet.network import UNKNOWN_GROUP
-from wordless.base.devices import copy_to
+from wordless.base.devices import Batch, copy_to
 from wordless.base.errors import InputError
 
 CPU = torch.device("cpu")
@@ -76,7 +76,7 @@ class OtherCodes:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class VocoderBatch:
+class VocoderBatch(Batch):
     """Crops, padded to the length of the longest."""
 
     previous: Tensor  # (batch, time) int64, on the way to a GPU int16; levels delayed by one sample
@@ -87,13 +87,8 @@ class VocoderBatch:
     by_crop: bool = False  # whether each crop weighs the same in the loss; False: each counted target
 
     def to(self, device: torch.device) -> "VocoderBatch":
-        return replace(
-            self,
-            previous=copy_to(self.previous, device).long(),
-            targets=copy_to(self.targets, device).long(),
-            spectrogram=copy_to(self.spectrogram, device),
-            groups=copy_to(self.groups, device),
-        )
+        there = super().to(device)
+        return replace(there, previous=there.previous.long(), targets=there.targets.long())
 
 
 @dataclass(frozen=True, kw_only=True)

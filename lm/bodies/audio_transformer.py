@@ -34,18 +34,18 @@ with the method ``audio_transformer``, which learned them with the labels of its
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import ClassVar, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
+from lm.bodies.augmentation import augment_waveforms
 from lm.bodies.body import Body, BodyNetwork, Reading, Source, waveform_reading
 from lm.bodies.convolutional import Classifier, attach_head, pool_blocks
 from lm.bodies.finetuning import RANDOM, AudioTransformerOptions
 from lm.bodies.options import AudioTransformerConfig, HeadConfig, Variant
-from lm.bodies.waveforms import augmenting_waveforms
 from lm.options import ONE_HEARING, VectorConfig
 from lm.probing.vectors import average, pooling_parts
 from wordless.audio.padding import inside
@@ -379,6 +379,6 @@ def open_audio_transformer(options: AudioTransformerOptions, run: Mapping[str, P
         body=body,
         weights=folder,
         fingerprint="" if folder is None else file_hash(folder / WEIGHTS)[:16],
-        change=augmenting_waveforms(options.augmentation),
+        change=partial(augment_waveforms, config=options.augmentation),
         learned_labels=folder is not None,
     )

@@ -1,4 +1,4 @@
-"""Augmented views of normalised log-mel spectrograms: another speaker, another place, another time.
+"""Augmented views of normalised log-mel spectrograms and of samples: another speaker, another place, another time.
 
 Crops, mixtures and masks as in contrastive learning of audio (Saeed et al., arXiv:2010.10915; Niizumi et al., BYOL-A,
 arXiv:2103.06695) and in SpecAugment (Park et al., arXiv:1904.08779). Gain and mixtures are exact where the sound is
@@ -6,18 +6,24 @@ well above the front end's floor. Flips and Gaussian blur are those of images in
 which Verma and Smith (arXiv:2010.11459) apply to spectrograms: a flip in time reverses a sound, and a flip of the bands
 exchanges high and low. Spectrograms are ``(batch, time, mels)`` with zeros beyond each clip's length.
 
+Samples are played at another rate, as a tape that runs slower or faster (Ko et al., "Audio augmentation for speech
+recognition", 2015), by the same resampler that reads recordings. Crops begin at any sample, so the same sound lies
+differently in its patches each time.
+
 Views are made on the device of the spectrograms. Lengths, and random numbers of a clip, stay on the host. Noise is
 drawn on the device, so a GPU's noise is not that of a CPU.
 """
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.clips import CPU, MakeView
-from lm.bodies.options import AugmentationConfig
+from lm.bodies.clips import CPU
+from lm.bodies.options import AugmentationConfig, WaveformAugmentationConfig
 from wordless.audio.padding import inside
+from wordless.audio.reading import resample_blocks
 from wordless.audio.spectrogram import warp
 from wordless.base.devices import copy_to
 from wordless.base.seeds import MAX_SEED
@@ -70,24 +76,17 @@ def _smooth(images: Tensor, kernels: Tensor) -> Tensor:
 NATS_PER_DB = math.log(10) / 10  # of power
 
 
-def augmenting(config: AugmentationConfig, *, std: Tensor) -> MakeView:
-    """Return a function that makes a view of each clip of a batch by `augment`."""
-
-    def make_view(spectrograms: Tensor, lengths: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        return augment(spectrograms, lengths, config, generator, std=std)
-
-    return make_view
-
-
 def augment(
-    spectrograms: Tensor, lengths: Tensor, config: AugmentationConfig, generator: torch.Generator, *, std: Tensor
+    spectrograms: Tensor, lengths: Tensor, generator: torch.Generator, *, config: AugmentationConfig, std: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Make a view of each clip ``(batch, time, mels)``, zeros beyond its length, and the views' lengths ``(batch,)``.
 
     All random choices come from ``generator``; ``std (mels,)`` is the divisor of the normalised log-mel.
     """
     device, std = spectrograms.device, copy_to(std, spectrograms.device)
-    views, lengths = _crop_and_warp(spectrograms, lengths, config, generator)
+    kept, starts = draw_crops(lengths, config.crop, generator)
+    speeds, formants = (draw_ratios(len(lengths), most, generator) for most in (config.speed, config.formant))
+    views, lengths = warp(spectrograms, kept, speeds=speeds, formants=formants, starts=starts)
     if config.time_flip:
         views = flip_time(views, lengths, draw_share(len(views), config.time_flip, generator))
     if config.mel_flip:
@@ -131,16 +130,19 @@ def draw_spread(size: int, generator: torch.Generator) -> Tensor:
     return 2 * torch.rand(size, generator=generator) - 1
 
 
-def _crop_and_warp(
-    spectrograms: Tensor, lengths: Tensor, config: AugmentationConfig, generator: torch.Generator
+def draw_ratios(size: int, largest: float, generator: torch.Generator) -> Tensor:
+    """Draw factors of up to 1 + ``largest``, or by the same factor smaller ``(size,)``."""
+    return (draw_spread(size, generator) * math.log1p(largest)).exp()
+
+
+def draw_crops(
+    lengths: Tensor, least: float, generator: torch.Generator, *, at_most: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    size = len(spectrograms)
-    shares = 1 - (1 - config.crop) * torch.rand(size, generator=generator)
-    kept = (lengths * shares).round().long().clamp(min=1)
-    starts = (torch.rand(size, generator=generator, dtype=torch.float64) * (lengths - kept + 1)).long()
-    speeds = (draw_spread(size, generator) * math.log1p(config.speed)).exp()
-    formants = (draw_spread(size, generator) * math.log1p(config.formant)).exp()
-    return warp(spectrograms, kept, speeds=speeds, formants=formants, starts=starts)
+    """Draw the length of a part of each clip, at least a share of it, and its first frame or sample ``(batch,)``."""
+    shares = 1 - (1 - least) * torch.rand(len(lengths), generator=generator)
+    kept = (lengths * shares).round().long().clamp(min=1, max=at_most)
+    places = torch.rand(len(lengths), generator=generator, dtype=torch.float64)
+    return kept, (places * (lengths - kept + 1)).long()
 
 
 def _mix(views: Tensor, lengths: Tensor, config: AugmentationConfig, generator: torch.Generator, std: Tensor) -> Tensor:
@@ -169,3 +171,47 @@ def draw_passages(
     starts = (torch.rand(size, generator=generator) * (lengths - widths + 1)).floor()
     places, ends = torch.arange(steps, device=device), copy_to(starts + widths, device)
     return (places >= copy_to(starts, device)[:, None]) & (places < ends[:, None])
+
+
+RATE = 10_000  # of the resampler's input; only its ratio to the output's rate counts
+
+
+def augment_waveforms(
+    samples: Tensor, lengths: Tensor, generator: torch.Generator, *, config: WaveformAugmentationConfig
+) -> tuple[Tensor, Tensor]:
+    """Make a view of each clip ``(batch, samples)``, zeros beyond its length, and the views' lengths ``(batch,)``.
+
+    All random choices come from ``generator``.
+    """
+    kept, starts = draw_crops(lengths, config.crop, generator)
+    rates = draw_ratios(len(samples), config.rate, generator)
+    played = list[Tensor]()
+    for row, start, count, rate in zip(samples, starts.tolist(), kept.tolist(), rates.tolist(), strict=True):
+        # A rate above 1 makes the sound longer and lower, as in a `Hearing`.
+        blocks = resample_blocks([row[start : start + count].numpy()], RATE, round(RATE * rate))
+        played.append(torch.from_numpy(np.concatenate([*blocks])))
+    views, lengths = nn.utils.rnn.pad_sequence(played, batch_first=True), torch.tensor([len(each) for each in played])
+    views = _mix_samples(views, lengths, config, generator)
+    levels = _levels(views, lengths) * config.noise * torch.rand(len(views), generator=generator)
+    views = views + levels[:, None] * torch.randn(views.shape, generator=generator)
+    silent = torch.arange(views.shape[1]) >= lengths[:, None]
+    for _ in range(config.time_masks):
+        silent |= draw_passages(lengths, views.shape[1], config.time_mask, generator)
+    return views.masked_fill(silent, 0.0), lengths
+
+
+def _mix_samples(
+    views: Tensor, lengths: Tensor, config: WaveformAugmentationConfig, generator: torch.Generator
+) -> Tensor:
+    """Add to some clips a softer clip of the batch, from its beginning on."""
+    size, levels = len(views), _levels(views, lengths)
+    others = (torch.arange(size) + torch.randint(1, max(size, 2), (1,), generator=generator)) % size
+    softer = config.mix_db * (1 + torch.rand(size, generator=generator))
+    chosen = torch.rand(size, generator=generator) < config.mix
+    gains = levels / levels[others].clamp(min=1e-8) * 10 ** (-softer / 20) * chosen
+    return views + gains[:, None] * views[others] * inside(views, lengths)
+
+
+def _levels(views: Tensor, lengths: Tensor) -> Tensor:
+    """Compute the root mean square of each clip ``(batch,)``."""
+    return (views.square().sum(1) / lengths).sqrt()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lm.batches import IndexArray, shuffled_batches
 from lm.bodies.options import ClipBatchConfig
-from wordless.base.devices import copy_to
+from wordless.base.devices import Batch, copy_to
 from wordless.base.errors import InputError
 
 FrameArray = npt.NDArray[np.float16 | np.float32 | np.int16 | np.int32]
@@ -161,16 +161,14 @@ def trim_rows(frames: Tensor, lengths: Tensor, rows: slice) -> tuple[Tensor, Ten
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LabelledBatch:
+class LabelledBatch(Batch):
     """Inputs and targets of clips."""
 
-    inputs: Tensor  # (batch, time, ...)
-    lengths: Tensor  # (batch,) number of inputs of each clip; on the host, where groups of clips are formed
-    targets: Tensor  # (batch,) classes, (batch, classes) of 0 and 1, or as a fine-tuning task gives them
+    on_host = ("lengths",)  # where groups of clips are formed
 
-    def to(self, device: torch.device) -> "LabelledBatch":
-        """Return the same batch on a device."""
-        return replace(self, inputs=copy_to(self.inputs, device), targets=copy_to(self.targets, device))
+    inputs: Tensor  # (batch, time, ...)
+    lengths: Tensor  # (batch,) number of inputs of each clip
+    targets: Tensor  # (batch,) classes, (batch, classes) of 0 and 1, or as a fine-tuning task gives them
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -143,7 +143,7 @@ class AstOptions(BodyOptions):
         return ()
 
     def open(self, run: Mapping[str, Path]) -> Source:
-        from lm.bodies.ast_body import open_ast
+        from lm.bodies.spectrogram_transformer import open_ast
 
         return open_ast(self)
 
@@ -188,7 +188,7 @@ class Wav2vec2Options(BodyOptions):
         return ("wav2vec2",) if self.weights == RUN else ()
 
     def open(self, run: Mapping[str, Path]) -> Source:
-        from lm.bodies.speech import open_wav2vec2
+        from lm.bodies.wav2vec2 import open_wav2vec2
 
         return open_wav2vec2(self, run)
 

@@ -14,7 +14,7 @@ from lm.bodies.clips import ClipViews, MakeView, StoredClips
 from lm.bodies.convolutional import ConvEncoder, create_encoder
 from lm.bodies.options import ClipBatchConfig, ContrastConfig, ConvEncoderConfig
 from lm.probing.vectors import pool_batch, pooling_parts
-from wordless.base.devices import copy_to
+from wordless.base.devices import Batch
 from wordless.base.errors import InputError
 
 
@@ -62,17 +62,15 @@ def create_simclr(encoder: ConvEncoderConfig, config: ContrastConfig, *, seed: i
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PairBatch:
+class PairBatch(Batch):
     """Two views of each clip: the first views of all clips, then their second views in the same order."""
 
+    on_host = ("lengths",)
+
     spectrograms: Tensor  # (2 * clips, time, mels)
-    lengths: Tensor  # (2 * clips,); stays on the host, where it is used
+    lengths: Tensor  # (2 * clips,)
     clips: Tensor  # (clips,) the index of each clip
     temperature: float
-
-    def to(self, device: torch.device) -> "PairBatch":
-        """Return the same batch on a device."""
-        return replace(self, spectrograms=copy_to(self.spectrograms, device), clips=copy_to(self.clips, device))
 
 
 def loss(model: nn.Module, batch: PairBatch) -> tuple[Tensor, int]:

@@ -18,7 +18,6 @@ Spectrograms are ``(batch, time, mels)``, normalised as for SimCLR.
 """
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -30,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from lm.batches import UNCOUNTED, IndexArray, cross_entropy
-from lm.bodies.augmentation import augment, draw_spread
+from lm.bodies.augmentation import augment, draw_crops, draw_ratios
 from lm.bodies.clips import CPU, Order, StoredClips, batches_by_length, trim_rows
 from lm.bodies.convolutional import Frames, SpectrogramReader, layer_vectors
 from lm.bodies.options import PIECE_FRAMES, AugmentationConfig, ClipBatchConfig, SoundGPTConfig
@@ -42,7 +41,7 @@ from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import warp
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
-from wordless.base.devices import copy_to
+from wordless.base.devices import Batch, copy_to
 from wordless.base.saved_models import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
@@ -135,16 +134,12 @@ def create_sound_gpt(config: SoundGPTConfig, shape: SoundShape, *, seed: int) ->
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SoundBatch:
+class SoundBatch(Batch):
     """Augmented copies of clips, and the codes of the unchanged clips."""
 
     spectrograms: Tensor  # (batch, time, mels), zeros beyond each copy's end
     targets: Tensor  # (batch, positions, ahead, streams) int64 codes, or UNCOUNTED
     codes: int  # number of counted targets; known on the host, which saves a query to the GPU
-
-    def to(self, device: torch.device) -> "SoundBatch":
-        """Return the same batch on a device."""
-        return replace(self, spectrograms=copy_to(self.spectrograms, device), targets=copy_to(self.targets, device))
 
 
 def loss(model: nn.Module, batch: SoundBatch) -> tuple[Tensor, int]:
@@ -222,15 +217,12 @@ class SoundBatches:
         clips, generator = self._order.clips(step), self._order.generator(step)
         own, size = self._augmentation, self._clips.patch_frames
         whole = torch.from_numpy(self._clips.spectrograms.lengths[clips])
-        shares = 1 - (1 - own.crop) * torch.rand(len(clips), generator=generator)
-        kept = (whole * shares).round().long().clamp(min=1, max=self._config.max_frames)
-        starts = (torch.rand(len(clips), generator=generator, dtype=torch.float64) * (whole - kept + 1)).long()
-        speeds = (draw_spread(len(clips), generator) * math.log1p(own.speed)).exp()
-        formants = (draw_spread(len(clips), generator) * math.log1p(own.formant)).exp()
+        kept, starts = draw_crops(whole, own.crop, generator, at_most=self._config.max_frames)
+        speeds, formants = (draw_ratios(len(clips), most, generator) for most in (own.speed, own.formant))
         read, _ = self._clips.passages(clips, starts.numpy(), kept.numpy())
         warped, lengths = warp(copy_to(read, self._device), kept, speeds=speeds, formants=formants)
         in_place = replace(own, crop=1.0, speed=0.0, formant=0.0)  # time and bands stay where they are from here on
-        augmented, lengths = augment(warped, lengths, in_place, generator, std=self._std)
+        augmented, lengths = augment(warped, lengths, generator, config=in_place, std=self._std)
         patches = [
             covered_patches(start, speed, positions=-(-length // size), ahead=self._ahead, patch_frames=size)
             for start, speed, length in zip(starts.tolist(), speeds.tolist(), lengths.tolist(), strict=True)

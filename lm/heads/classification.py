@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lm.batches import IndexArray
 from lm.bodies.clips import LabelledBatch
-from lm.heads.head import ClipHead, Figure, Groups, Probed, Row, figure
+from lm.heads.head import ClipHead, Figure, Groups, PooledTask, Probed, Row, figure
 from lm.heads.options import ClassificationOptions, FigureConfig
 from lm.options import FEWEST_RESAMPLES, ProbeConfig
 from lm.probing.comparison import Decisions, Hits, Rankings
@@ -70,7 +70,7 @@ LEAST_SHARE = 1e-6  # of a class, whose logarithm must be finite
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassificationTask:
+class ClassificationTask(PooledTask):
     """The classes, and how they are learned. Outputs are logits ``(1, classes)``."""
 
     options: ClassificationOptions
@@ -109,10 +109,6 @@ class ClassificationTask:
         """Return the classes of each clip."""
         truth: BoolArray = self._truth(labels)
         return truth
-
-    def fits(self, label: str, states: int, *, states_per_second: float) -> bool:
-        """Return True: a class needs no room."""
-        return True
 
     def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
         """Give the most probable class of each clip and its probability; of several labels, all above 0.5.

@@ -7,9 +7,9 @@ clips, or over their groups.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lm.heads.options import FigureConfig
 from lm.options import Means, ProbeConfig
 from lm.probing.comparison import IndexArray, Outcome, bootstrap, measure, outcome_interval
-from lm.probing.task import BoolArray
+from lm.probing.task import BoolArray, RowArray
 from lm.probing.vectors import FloatArray, pool_batch, pooling_parts
 
 Groups = Sequence[IndexArray]  # of the test clips, if whole groups are resampled: `lm.probing.comparison.whole_groups`
@@ -64,33 +64,40 @@ def figure(
 Row = Mapping[str, str | float]  # columns of a table of predictions
 
 
-class Task(Protocol):
-    """What a head predicts, made from the labels of training clips: a dataclass of plain values."""
-
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC):
+    """What a head predicts, made from the labels of training clips: plain values alone."""
 
     @property
+    @abstractmethod
     def summary(self) -> str:
         """What is predicted, in a few words."""
 
+    @abstractmethod
     def create(self, dim: int, *, states_per_second: float) -> nn.Module:
         """Create the module ``(states (batch, time, dim), lengths (batch,)) -> (outputs, their lengths)``."""
 
+    @abstractmethod
     def targets(self, labels: Sequence[str]) -> Tensor:
         """Convert labels to targets ``(clips, ...)``."""
 
+    @abstractmethod
     def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor, *, training: bool) -> tuple[Tensor, int]:
         """Sum the loss of outputs ``(batch, steps, width)`` over the items of a batch; also return their number."""
 
     def strata(self, labels: Sequence[str]) -> BoolArray:
-        """Return classes ``(clips, classes)`` of which each share of the labels has some of each."""
+        """Return classes ``(clips, classes)`` of which each share of the labels has some of each; by default one."""
+        return np.ones((len(labels), 1), bool)
 
     def fits(self, label: str, states: int, *, states_per_second: float) -> bool:
-        """Return whether a clip of so many states has room for its label."""
+        """Return whether a clip of so many states has room for its label; a class or a number needs none."""
+        return True
 
+    @abstractmethod
     def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
         """Convert the outputs of clips to rows of a table; the first column is the prediction."""
 
+    @abstractmethod
     def figures(
         self,
         outputs: Sequence[FloatArray],
@@ -103,19 +110,21 @@ class Task(Protocol):
         With ``groups``, whole groups of clips are resampled.
         """
 
+    @abstractmethod
     def constant(self, labels: Sequence[str]) -> FloatArray:
         """Return the outputs ``(steps, width)`` that answer every clip alike: the best answer without its sound."""
 
 
-@runtime_checkable
-class PooledTask(Task, Protocol):
+@dataclass(frozen=True, kw_only=True)
+class PooledTask(Task):
     """A task that a linear probe of pooled states can solve: its head gives one step for a clip."""
 
+    @abstractmethod
     def probe(
         self,
         candidates: Mapping[str, FloatArray],
         labels: Sequence[str],
-        rows: Mapping[str, IndexArray],
+        rows: Mapping[str, RowArray],
         config: ProbeConfig,
         *,
         threads: int,

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from lm.batches import IndexArray
-from lm.heads.head import ClipHead, Figure, Groups, Probed, Row, figure
+from lm.heads.head import ClipHead, Figure, Groups, PooledTask, Probed, Row, figure
 from lm.heads.options import FigureConfig, RegressionOptions
 from lm.options import ProbeConfig
 from lm.probing.comparison import Predictions, Ratios
 from lm.probing.ridge import probe_numbers
-from lm.probing.task import BoolArray
 from lm.probing.vectors import FloatArray
 from wordless.audio.recordings.description import number_of
 from wordless.base.ranges import require
@@ -22,7 +21,7 @@ Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegressionTask:
+class RegressionTask(PooledTask):
     """The normalisation of the numbers. Outputs are normalised numbers ``(1, 1)``."""
 
     options: RegressionOptions
@@ -55,14 +54,6 @@ class RegressionTask:
     def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor, *, training: bool) -> tuple[Tensor, int]:
         """Sum the squared errors of the normalised numbers over the clips of a batch."""
         return (outputs[:, 0, 0] - targets).square().sum(), len(targets)
-
-    def strata(self, labels: Sequence[str]) -> BoolArray:
-        """Return one class: a share of the labels is drawn from all clips alike."""
-        return np.ones((len(labels), 1), bool)
-
-    def fits(self, label: str, states: int, *, states_per_second: float) -> bool:
-        """Return True: a number needs no room."""
-        return True
 
     def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
         """Give the number of each clip, in the units of the labels."""

@@ -21,10 +21,9 @@ import torch
 from torch import Tensor, nn
 from torchaudio.functional import edit_distance
 
-from lm.heads.head import Figure, Groups, Row, figure
+from lm.heads.head import Figure, Groups, Row, Task, figure
 from lm.heads.options import FigureConfig, SequenceOptions, require_decoder
 from lm.probing.comparison import Hits, Ratios
-from lm.probing.task import BoolArray
 from lm.probing.vectors import FloatArray
 from wordless.base.ranges import require
 
@@ -71,7 +70,7 @@ COMPARED = 50  # most frequent texts, of which one is the constant answer; two l
 
 
 @dataclass(frozen=True, kw_only=True)
-class SequenceTask:
+class SequenceTask(Task):
     """The characters. Outputs are logits of the blank and of each character ``(steps, 1 + characters)``."""
 
     options: SequenceOptions
@@ -113,10 +112,6 @@ class SequenceTask:
         scores = outputs.log_softmax(-1).transpose(0, 1)  # (N, T, C) -> (T, N, C)
         loss = nn.CTCLoss(blank=BLANK, reduction="sum", zero_infinity=True)
         return loss(scores, targets, lengths, sizes), int(sizes.sum())
-
-    def strata(self, labels: Sequence[str]) -> BoolArray:
-        """Return one class: a share of the labels is drawn from all clips alike."""
-        return np.ones((len(labels), 1), bool)
 
     def fits(self, label: str, states: int, *, states_per_second: float) -> bool:
         """Return whether the steps of a clip have room for its text, and for a blank between equal characters."""

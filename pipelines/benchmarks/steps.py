@@ -10,8 +10,9 @@ from rich.console import Console
 from pipelines.benchmarks.counting import CPU, META, HostWork, Placement, count_step
 from pipelines.benchmarks.measurement import table, timed
 from pipelines.benchmarks.trainings import TRAININGS
+from wordless.base.devices import Batch
 from wordless.base.errors import InputError
-from wordless.training.steps import Batches, Movable
+from wordless.training.steps import Batches
 
 BATCHES = 3  # that are timed together
 
@@ -53,6 +54,6 @@ def measure_steps(names: Sequence[str] | None, *, repeats: int) -> dict[str, obj
     return {"steps": found}
 
 
-def _make_batches(batches: Batches[Movable]) -> None:
+def _make_batches(batches: Batches[Batch]) -> None:
     for step in range(1, BATCHES + 1):
         batches.batch(step, 0, 1)

@@ -14,7 +14,7 @@ from lm.batches import loss as code_loss
 from lm.bodies import simclr
 from lm.bodies.audio_transformer import SavedAudioTransformer
 from lm.bodies.audio_transformer import create_classifier as create_audio_transformer
-from lm.bodies.augmentation import augmenting
+from lm.bodies.augmentation import augment, augment_waveforms
 from lm.bodies.clips import CPU, ClipViews, FrameArray, LabelledBatches, MakeView, StoredClips
 from lm.bodies.convolutional import create_classifier
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig
@@ -23,7 +23,6 @@ from lm.bodies.sound_gpt import loss as sound_loss
 from lm.bodies.spectrogram_transformer import N_MELS
 from lm.bodies.spectrogram_transformer import create_classifier as create_ast
 from lm.bodies.wav2vec2 import MaskedLoss, create_masked_prediction, masked_batches
-from lm.bodies.waveforms import augmenting_waveforms
 from lm.gpt import create_gpt
 from lm.heads.classification import ClassLoss
 from lm.samples.crops import SampleClips, SampleCrops
@@ -139,7 +138,8 @@ def _audio_transformer(size: int | None, device: torch.device) -> TrainingExampl
         classes=tuple(map(str, range(CLASSES))),
         multi_label=False,
     )
-    views = _views(_waveforms(), settings.batches.at_rate(RATE), size, augmenting_waveforms(settings.augmentation), CPU)
+    make_view = partial(augment_waveforms, config=settings.augmentation)
+    views = _views(_waveforms(), settings.batches.at_rate(RATE), size, make_view, CPU)
     return TrainingExample(
         model=create_audio_transformer(saved, seed=0),
         batches=_labelled(views),
@@ -271,7 +271,7 @@ def _sized(config: ClipBatchConfig, size: int | None) -> ClipBatchConfig:
 
 
 def _augmenting(config: AugmentationConfig, mels: int) -> MakeView:
-    return augmenting(config, std=torch.ones(mels))
+    return partial(augment, config=config, std=torch.ones(mels))
 
 
 def _views(

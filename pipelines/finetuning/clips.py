@@ -5,7 +5,7 @@ the labels of these clips, too; the others also know the clips of the run's ``un
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -95,10 +95,11 @@ def labelled_clips(
 def with_room(clips: LabelledClips, body: Body, task: Task) -> LabelledClips:
     """Set aside the training clips that are too short for their label."""
     reading = body.reading
+    rate = reading.states_per_second
     short = {
-        clip.name: f"too short for its label at {reading.states_per_second:g} states per second"
+        clip.name: f"too short for its label at {rate:g} states per second"
         for clip in clips.manifest.of("train")
-        if not task.fits(clip.label or "", _states(clip, body), states_per_second=reading.states_per_second)
+        if not task.fits(clip.label or "", reading.num_states(num_inputs(clip, body)), states_per_second=rate)
     }
     if not short:
         return clips
@@ -109,20 +110,13 @@ def with_room(clips: LabelledClips, body: Body, task: Task) -> LabelledClips:
 
 def labels_key(clips: LabelledClips, rows: IndexArray) -> str:
     """Hash the names and labels of some clips."""
-    return text_hash("\n".join(f"{name}\t{label}" for name, label in zip(*_described(clips, rows), strict=True)))
-
-
-def _described(clips: LabelledClips, rows: IndexArray) -> tuple[Sequence[str], Sequence[str]]:
-    return clips.names_of(rows), clips.labels_of(rows)
+    described = zip(clips.names_of(rows), clips.labels_of(rows), strict=True)
+    return text_hash("\n".join(f"{name}\t{label}" for name, label in described))
 
 
 def num_inputs(clip: Clip, body: Body) -> int:
     """Count the inputs that the body makes of a clip."""
     return body.num_inputs(resampled_length(clip.num_samples, clip.sample_rate, body.reading.sample_rate))
-
-
-def _states(clip: Clip, body: Body) -> int:
-    return body.reading.num_states(num_inputs(clip, body))
 
 
 def _fault(clip: Clip, body: Body, options: HeadOptions, max_seconds: float) -> str:

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,8 +16,7 @@ from pipelines.commandline.overrides import command_line
 from pipelines.finetuning.clips import LabelledClips, channel_of, labelled_clips, require_unseen_labels, with_room
 from pipelines.finetuning.options import FinetuneConfig, finetune_settings
 from pipelines.finetuning.results import write_results
-from pipelines.finetuning.stages import body_inputs
-from pipelines.finetuning.trials import Study, trials
+from pipelines.finetuning.trials import Study, body_inputs, trials
 from pipelines.results.provenance import tracked_run
 from pipelines.settings.run import choose_workers
 from pipelines.store.run_folder import FINETUNED, part_of
@@ -40,7 +39,7 @@ def finetune_body(config: dict[str, object]) -> None:
     settings = finetune_settings(config)
     terminal = Terminal()
     pretrained = _open(settings)
-    _require_layers(settings, pretrained)
+    freeze(pretrained.create(seed=0), settings.body.frozen_layers)  # refuses damaged weights, and too many layers
     require_space(settings.store.root, "store.root=PATH", reused=True)
     use_threads(settings.threads)
     with open_gang(choose_device(settings.device)) as gang:
@@ -55,7 +54,8 @@ def finetune_body(config: dict[str, object]) -> None:
         run = tracked_run(folder, command_line("finetune"), config)
         tracking = NO_TRACKING if gang.rank else open_trackers(settings.tracking, run, terminal.say)
         session = _session(settings, pretrained, corpus, folder, gang, terminal, tracking)
-        with _held(folder, job, gang), tracked(tracking):
+        # Rank 0 locks the folder of the results, which must be new, empty, or begun by the same job.
+        with nullcontext() if gang.rank else work_folder(folder, job), tracked(tracking):
             inputs = body_inputs(session, clips.manifest, pretrained)
             study = Study(settings=settings, source=pretrained, task=task, clips=clips, inputs=inputs)
             made = list(trials(session, study))
@@ -81,12 +81,6 @@ def _open(settings: FinetuneConfig) -> Source:
         )
     parts = {str(part): part_of(model, part) for part in needed} if model is not None else {}
     return replace(body, weights=local_weights(body.weights)).open(parts)
-
-
-def _require_layers(settings: FinetuneConfig, source: Source) -> None:
-    """Refuse damaged weights, and to freeze more layers than there are."""
-    network = source.create(seed=0)
-    freeze(network, settings.body.frozen_layers)
 
 
 def _read(settings: FinetuneConfig, source: Source, gang: Gang, terminal: Terminal) -> Corpus:
@@ -166,13 +160,3 @@ def _session(
         shared=(*corpus.shared, *models),
         tracking=tracking,
     )
-
-
-@contextmanager
-def _held(folder: Path, job: dict[str, object], gang: Gang) -> Iterator[None]:
-    """Lock the folder of the results on rank 0; it must be new, empty, or begun by the same job."""
-    if gang.rank:
-        yield
-        return
-    with work_folder(folder, job):
-        yield

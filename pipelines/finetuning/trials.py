@@ -1,33 +1,43 @@
-"""The trials of a fine-tuning: each opponent with each share of the labels and each seed."""
+"""The trials of a fine-tuning: each opponent with each share of the labels and each seed; and the stages of a trial."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
 
 from lm.batches import IndexArray
-from lm.bodies.body import Source
+from lm.bodies.body import Body, BodyNetwork, FrontEnd, Source, freeze, read_states
+from lm.bodies.clips import ClipViews, LabelledBatches, StoredClips, validation_batches
 from lm.bodies.finetuning import FrozenLayers
+from lm.finetuned import FineTunedModel, TaskLoss, create_network
 from lm.heads.head import Figure, PooledTask, Task
+from lm.options import ONE_HEARING, POOLINGS
+from lm.probing.logistic import tolerance_options
 from lm.probing.probe import label_order
-from lm.probing.vectors import FloatArray
-from pipelines.finetuning.clips import LabelledClips
+from lm.probing.ridge import RIDGE_VERSION
+from lm.probing.vectors import FloatArray, pool
+from pipelines.finetuning.clips import LabelledClips, labels_key, num_inputs
 from pipelines.finetuning.options import FinetuneConfig
-from pipelines.finetuning.stages import (
-    Training,
-    body_features,
-    chosen_candidate,
-    finetuned,
-    least_loss,
-    probed,
-    read_outputs,
-)
+from pipelines.stages.stored_arrays import read_clips, write_clips
 from pipelines.store.session import Session
-from pipelines.store.store import Entry
+from pipelines.store.store import CURVE, Entry, Recipe, text_hash, write_json
+from pipelines.store.stored_features import FEATURES, features_by_method, stacked_rows, write_features
+from wordless.audio.reading import read_blocks
+from wordless.audio.recordings.manifest import Clip, Manifest, recordings_hash
+from wordless.base.arrays import Array, write_array
 from wordless.base.configuration import move_seeds
+from wordless.base.errors import InputError
+from wordless.base.saved_models import CARD, CONFIG, WEIGHTS
 from wordless.base.text import counted
 
+INPUTS, OFFSETS = "inputs.npy", "offsets.npy"
+OUTPUTS, STEPS = "outputs.npy", "steps.npy"  # of validation and test clips: (sum of steps, width), steps of each
+CHOSEN = "chosen.json"  # the layer and pooling that validation chose
 Arm = Literal["finetuned", "scratch", "probe"]
 TITLES: dict[Arm, str] = {"finetuned": "fine-tuned", "scratch": "from scratch", "probe": "linear probe"}
 
@@ -48,6 +58,11 @@ class Study:
     task: Task  # of all labels
     clips: LabelledClips
     inputs: Entry
+
+    @property
+    def stored(self) -> StoredClips:
+        """The inputs of the clips, read in place."""
+        return StoredClips.of(*read_clips(self.inputs.folder / INPUTS))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,11 +98,28 @@ class Trial:
     def record(self) -> dict[str, object]:
         """The trial as plain values."""
         values = {name: getattr(self, name) for name in ("arm", "share", "clips", "seed", "chosen")}
-        return {
-            **values,
-            "key": self.entry.key,
-            "figures": [each.plain | {"percent": each.percent} for each in self.figures],
-        }
+        figures = [each.plain | {"percent": each.percent} for each in self.figures]
+        return {**values, "key": self.entry.key, "figures": figures}
+
+
+def body_inputs(session: Session, manifest: Manifest, source: Source) -> Entry:
+    """Write the inputs of every clip into one array, in the order of the manifest."""
+    body = source.body
+    inputs = {"front_end": body.reading.key, "recordings": recordings_hash(manifest)}
+    recipe = Recipe("body_inputs", 1, config={"body": body.name}, inputs=inputs)
+
+    def make(folder: Path) -> None:
+        lengths = [num_inputs(clip, body) for clip in manifest.clips]
+        front_end = body.front_end(source.folder, device=str(session.gang.device))
+        write, title = partial(_write_inputs, manifest.root, front_end, body), f"inputs of {body.name}"
+        kind, width = body.reading.input_type, body.reading.input_width
+        write_clips(session, title, folder / INPUTS, manifest.clips, lengths, write, dtype=kind, width=width)
+
+    return session.obtain(recipe, f"inputs of {len(manifest.clips)} clips", make, files=[INPUTS, OFFSETS])
+
+
+def _write_inputs(root: Path, front_end: FrontEnd, body: Body, place: Array, clip: Clip) -> None:
+    place[:] = front_end(read_blocks(root / clip.path, body.reading.sample_rate, part=clip.part))
 
 
 def trials(session: Session, study: Study) -> Iterator[Trial]:
@@ -119,17 +151,17 @@ def _draw(study: Study, share: float, number: int) -> Draw:
 
 
 def _trial(session: Session, study: Study, draw: Draw, arm: Arm) -> Trial:
-    settings = study.settings
+    settings, test = study.settings, study.clips.rows["test"]
     seed = settings.seed + draw.number
     own = replace(session, place=f"{title_of(arm, draw.task)}, {counted(len(draw.rows), 'label')}, seed {seed}")
     if arm == "probe" and isinstance(draw.task, PooledTask):
-        features = body_features(own, study.source, study.inputs, seed=seed)
-        entry = probed(own, study.clips, features, draw.rows, draw.task, settings.probe)
-        chosen = chosen_candidate(entry)
+        entry = _probed(own, study, draw.rows, draw.task, seed=seed)
+        chosen = str(entry.read_json(CHOSEN)["chosen"])
     else:
-        entry, chosen = _best_training(own, study, draw, arm)
-    test = study.clips.rows["test"]
-    outputs = read_outputs(entry.folder)[-len(test) :]
+        entry, rate = _best_training(own, study, draw, arm)
+        chosen = f"learning rate {rate:g}"
+    ends = np.cumsum(np.load(entry.folder / STEPS))[:-1]
+    outputs = np.split(np.load(entry.folder / OUTPUTS), ends)[-len(test) :]
     return Trial(
         arm=arm,
         share=draw.share,
@@ -143,27 +175,136 @@ def _trial(session: Session, study: Study, draw: Draw, arm: Arm) -> Trial:
     )
 
 
-def _best_training(session: Session, study: Study, draw: Draw, arm: Arm) -> tuple[Entry, str]:
-    """Train with each learning rate; return what is best on validation."""
+def _best_training(session: Session, study: Study, draw: Draw, arm: Arm) -> tuple[Entry, float]:
+    """Train with each learning rate; return what is best on validation, with its rate."""
     rates = study.settings.body.rates
     made = []
     for rate in rates:
         own = replace(session, place=f"{session.place}, lr {rate:g}") if len(rates) > 1 else session
-        made.append(finetuned(own, study.clips, study.inputs, draw.rows, _training(study, draw, arm, rate)))
-    best = int(np.argmin([least_loss(entry) for entry in made]))
-    return made[best], f"learning rate {rates[best]:g}"
+        made.append(_finetuned(own, study, draw, arm, rate))
+    best = int(np.argmin([_least_loss(entry) for entry in made]))
+    return made[best], rates[best]
 
 
-def _training(study: Study, draw: Draw, arm: Arm, rate: float) -> Training:
-    settings = study.settings
-    body = move_seeds(settings.body, draw.number, name="body")
-    frozen: dict[Arm, FrozenLayers] = {"finetuned": body.frozen_layers, "scratch": 0, "probe": "all"}
-    return Training(
-        source=study.source.untrained if arm == "scratch" else study.source,
-        head=settings.head.name,
-        task=draw.task,
-        frozen_layers=frozen[arm],
-        body_options=body.own,
-        batches=body.batches,
-        fit=replace(body.fit, lr=rate),
+def _least_loss(entry: Entry) -> float:
+    """Return the validation loss of the kept weights."""
+    curve = entry.read_rows(CURVE, "curve")
+    kept = [point["validation_loss"] for point in curve if point["step"] == entry.read_json(CURVE)["kept_step"]]
+    if not kept:
+        raise InputError(f"{entry.folder / CURVE} has no point of the kept step; delete {entry.folder}, and run again")
+    return float(kept[0])
+
+
+def _finetuned(session: Session, study: Study, draw: Draw, arm: Arm, rate: float) -> Entry:
+    """Train body and head on the drawn clips; the entry is the model and its outputs for the other splits."""
+    head, task, clips = study.settings.head.name, draw.task, study.clips
+    options = move_seeds(study.settings.body, draw.number, name="body")
+    fit = replace(options.fit, lr=rate)
+    frozen: dict[Arm, FrozenLayers] = {"finetuned": options.frozen_layers, "scratch": 0, "probe": "all"}
+    source = study.source.untrained if arm == "scratch" else study.source
+    batch_config = options.batches.at_rate(source.body.reading.inputs_per_second)  # counted in inputs
+    held_out, test = clips.rows["validation"], clips.rows["test"]
+    recipe = Recipe(
+        "finetuned",
+        5,
+        config={
+            "body": asdict(source.body),
+            "name": source.body.name,
+            "body_options": options.own,
+            "frozen_layers": frozen[arm],
+            "head": head,
+            "task": asdict(task),
+            "batches": asdict(options.batches),
+            "fit": fit,
+        },
+        inputs={
+            "inputs": study.inputs.key,
+            "train": labels_key(clips, draw.rows),
+            "validation": labels_key(clips, held_out),
+            "test": text_hash("\n".join(clips.names_of(test))),
+            "weights": source.fingerprint,
+        },
     )
+
+    def make(folder: Path) -> None:
+        stored = study.stored
+        network = create_network(source.body, source.create(seed=fit.seed), task, seed=fit.seed)
+        freeze(network.body, frozen[arm])
+        views = ClipViews(stored.of_rows(draw.rows), batch_config, source.change)
+        batches = LabelledBatches(views=views, targets=task.targets(clips.labels_of(draw.rows)))
+        targets, size = task.targets(clips.labels_of(held_out)), batch_config.batch_size
+        most = size // fit.accumulation * batch_config.max_frames  # no more than a part of a training batch
+        validation = validation_batches(stored.of_rows(held_out), targets, batch_size=size, most_inputs=most)
+        session.train("finetuned", "body.fit", network, batches, validation, TaskLoss(task=task), fit, folder)
+        if session.gang.rank == 0:
+            model = FineTunedModel(network, source.body, head, task)
+            model.write(folder)
+            _write_outputs(folder, model.outputs(stored.of_rows(np.concatenate([held_out, test]))))
+
+    files = [CONFIG, WEIGHTS, CARD, CURVE, OUTPUTS, STEPS]
+    return session.obtain(recipe, f"{head}, {fit.summary}", make, files=files, together=True)
+
+
+def _probed(session: Session, study: Study, train: IndexArray, task: PooledTask, *, seed: int) -> Entry:
+    """Probe the pooled states of the body; the entry is the outputs of the chosen probe for the test clips."""
+    clips, config, features = study.clips, study.settings.probe, _body_features(session, study, seed=seed)
+    rows: dict[str, IndexArray] = {str(split): own for split, own in clips.rows.items()} | {"train": train}
+    inputs = {"features": features.key, **{split: labels_key(clips, own) for split, own in rows.items()}}
+    solver = tolerance_options(len(train), logistic=config.classifier == "logistic")
+    solver |= {"ridge": RIDGE_VERSION}  # regression heads have ridge regression with either classifier
+    recipe = Recipe("body_probed", 3, config={"task": asdict(task), **asdict(config), **solver}, inputs=inputs)
+
+    def make(folder: Path) -> None:
+        (candidates,) = features_by_method([features.folder / FEATURES]).values()
+        with threadpool_limits(1):
+            found = task.probe(candidates, clips.labels, rows, config, threads=torch.get_num_threads())
+        _write_outputs(folder, found.outputs)
+        write_json(folder / CHOSEN, {"chosen": found.chosen})
+
+    return session.obtain(recipe, "linear probe", make, files=[OUTPUTS, STEPS, CHOSEN])
+
+
+def _write_outputs(folder: Path, outputs: Sequence[FloatArray]) -> None:
+    write_array(folder / STEPS, np.array([len(each) for each in outputs]))
+    write_array(folder / OUTPUTS, np.concatenate(outputs))
+
+
+def _body_features(session: Session, study: Study, *, seed: int) -> Entry:
+    """Pool the states of each layer of the body before its training, for linear probes: ``layer_1:mean`` and so on."""
+    source, inputs = study.source, study.inputs
+    weights = source.fingerprint or f"random {seed}"
+    options = {"body": asdict(source.body), "name": source.body.name, **ONE_HEARING.key}
+    recipe = Recipe("body_features", 2, config=options, inputs={"inputs": inputs.key, "weights": weights})
+    device, file = str(session.gang.device), inputs.folder / INPUTS
+    pool_clip = partial(_pooled_layers, source.body, source.weights, seed, device, file)
+
+    def make(folder: Path) -> None:
+        found = stacked_rows(session.each("states", pool_clip, range(len(study.stored))))
+        write_features(folder, found, of=source.body.name)
+
+    return session.obtain(recipe, f"states of {source.body.name}", make, files=[FEATURES])
+
+
+@lru_cache(maxsize=1)
+def _load(body: Body, weights: Path | None, seed: int, device: str, inputs: Path) -> tuple[BodyNetwork, StoredClips]:
+    """Create the body, and open the inputs that it reads; once in each process."""
+    return body.create(seed=seed, weights=weights).eval().to(device), StoredClips.of(*read_clips(inputs))
+
+
+@torch.no_grad()
+def _pooled_layers(
+    body: Body, weights: Path | None, seed: int, device: str, inputs: Path, row: int
+) -> dict[str, FloatArray]:
+    """Pool the states of each layer of a clip over time, and those of all layers side by side."""
+    network, clips = _load(body, weights, seed, device, inputs)
+
+    def layers(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Lay the states of all layers side by side ``(batch, states, layers * dim)``."""
+        return network.layer_states(values, lengths).permute(1, 2, 0, 3).flatten(2)
+
+    values, lengths = clips.read(np.array([row]), at_most=int(clips.lengths[row]))
+    states, _ = read_states(layers, body.reading, values.to(device), lengths.to(device))
+    frames = states[0].cpu().numpy()  # (states, layers * dim)
+    each = dict(enumerate(np.split(frames, frames.shape[1] // body.dim, axis=1), 1))
+    named = {**{f"layer_{number}": layer for number, layer in each.items()}, "all_layers": frames}
+    return {f"{name}:{pooling}": pool(own, pooling) for name, own in named.items() for pooling in POOLINGS}

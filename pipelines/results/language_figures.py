@@ -19,7 +19,7 @@ from lm.probing.comparison import (
     t_interval,
     whole_groups,
 )
-from lm.samples.counts import BASELINES
+from lm.samples.crops import BASELINES
 from pipelines.methods.run_entries import RunEntries
 from pipelines.rates.continuations import CONTINUATIONS, FLAT, LABELS, RATES
 from pipelines.rates.models import Codebook

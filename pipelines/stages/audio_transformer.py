@@ -14,8 +14,8 @@ from lm.bodies.audio_transformer import (
     save_classifier,
     waveform_features,
 )
+from lm.bodies.augmentation import augment_waveforms
 from lm.bodies.convolutional import head_scores
-from lm.bodies.waveforms import augmenting_waveforms
 from lm.options import ONE_HEARING, VectorConfig
 from pipelines.stages.baselines import TRAINED
 from pipelines.stages.features import hearings_hash
@@ -63,7 +63,7 @@ def audio_transformer(
         LabelledTraining(
             option="audio_transformer.fit",
             batches=settings.batches.at_rate(sample_rate),
-            make_view=augmenting_waveforms(settings.augmentation),
+            make_view=partial(augment_waveforms, config=settings.augmentation),
             label_smoothing=head.label_smoothing,
             fit=fit,
             at_most=VALIDATION_SECONDS * sample_rate,

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from lm.bodies import simclr as contrasting
-from lm.bodies.augmentation import augmenting
+from lm.bodies.augmentation import augment
 from lm.bodies.clips import ClipViews
 from lm.bodies.convolutional import (
     EncoderLoader,
@@ -46,7 +46,8 @@ def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settin
         train, held_out = (stored_spectrograms(spectrograms, split)[0] for split in TRAINED_ON)
         for source in extra:
             train = train.followed_by(stored_spectrograms(source, "train")[0])
-        make_view, temperature = augmenting(own.augmentation, std=stored_std(spectrograms)), own.contrast.temperature
+        make_view = partial(augment, config=own.augmentation, std=stored_std(spectrograms))
+        temperature = own.contrast.temperature
         views = ClipViews(train, own.batches, make_view, device=session.gang.device)
         batches = PairBatches(views=views, temperature=temperature)
         pairs = validation_pairs(held_out, own.batches, make_view, temperature=temperature)
@@ -75,7 +76,7 @@ def supervised(session: Session, spectrograms: Entry, labels: Labels, settings: 
         LabelledTraining(
             option="baselines.supervised.fit",
             batches=own.batches,
-            make_view=augmenting(own.augmentation, std=stored_std(spectrograms)),
+            make_view=partial(augment, config=own.augmentation, std=stored_std(spectrograms)),
             device=session.gang.device,
             label_smoothing=own.head.label_smoothing,
             fit=own.fit,

@@ -4,8 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lm.samples.counts import BASELINES, count_pairs, create_baseline, table_size
-from lm.samples.crops import SampleClips, SampleCrops, loss, score
+from lm.samples.crops import (
+    BASELINES,
+    SampleClips,
+    SampleCrops,
+    count_pairs,
+    create_baseline,
+    loss,
+    score,
+    table_size,
+)
 from lm.samples.model import SampleLanguageModel
 from lm.samples.networks import create_sample_model
 from pipelines.stages.options import ModelName, NextSampleSettings, SampleSoundsConfig

@@ -7,21 +7,20 @@ of a local folder or random ones, and trained by the one training loop.
 from functools import partial
 from pathlib import Path
 
-import torch
-
-from lm.bodies.ast_body import AstReader, ast_layers, patches_along
-from lm.bodies.augmentation import augmenting
+from lm.bodies.augmentation import augment
 from lm.bodies.clips import StoredClips
 from lm.bodies.options import AstConfig
 from lm.bodies.spectrogram_transformer import (
-    AUDIOSET_STATISTICS,
-    N_MELS,
     AstClassifier,
     AstEncoder,
+    AstReader,
+    ast_layers,
     create_classifier,
     frames_of,
     is_audio_model,
+    patches_along,
     save_classifier,
+    stored_deviation,
     weights_hash,
 )
 from lm.options import ONE_HEARING, VectorConfig
@@ -57,7 +56,7 @@ def ast(session: Session, manifest: Manifest, banks: Entry, labels: Labels, sett
         LabelledTraining(
             option="ast.fit",
             batches=settings.batches,
-            make_view=augmenting(settings.augmentation, std=torch.full((N_MELS,), AUDIOSET_STATISTICS.std)),
+            make_view=partial(augment, config=settings.augmentation, std=stored_deviation()),
             device=session.gang.device,
             label_smoothing=settings.label_smoothing,
             fit=fit,

@@ -19,10 +19,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lm.bodies.ast_body import patches_along, stored_filter_banks
 from lm.bodies.clips import StoredClips
 from lm.bodies.convolutional import SpectrogramReader, statistics
-from lm.bodies.spectrogram_transformer import AUDIOSET_STATISTICS, N_MELS, Statistics, frames_of
+from lm.bodies.spectrogram_transformer import (
+    AUDIOSET_STATISTICS,
+    N_MELS,
+    Statistics,
+    frames_of,
+    patches_along,
+    stored_filter_banks,
+)
 from lm.options import VectorConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json

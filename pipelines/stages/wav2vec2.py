@@ -9,15 +9,18 @@ from functools import partial
 from pathlib import Path
 
 from lm.bodies.clips import StoredClips
-from lm.bodies.speech import SpeechReader, create_speech_classifier, save_speech_classifier, speech_layers
 from lm.bodies.wav2vec2 import (
     MaskedLoss,
+    SpeechReader,
     as_read,
     create_masked_prediction,
+    create_speech_classifier,
     long_enough,
     masked_batches,
     measure_targets,
     save_pretrained,
+    save_speech_classifier,
+    speech_layers,
     validation_batches,
 )
 from lm.options import ONE_HEARING, VectorConfig

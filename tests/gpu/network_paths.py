@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from lm.bodies.augmentation import augmenting
+from lm.bodies.augmentation import augment
 from lm.bodies.clips import ClipViews, StoredClips
 from lm.bodies.convolutional import ConvEncoder, create_encoder, pool_blocks
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
@@ -27,7 +27,7 @@ def simclr_training(device: torch.device, scale: Scale) -> Finding:
     The rates are those of views that the device makes, whose noise is its own.
     """
     clips = _clips(4 * scale.clips)
-    make_view = augmenting(AugmentationConfig(), std=torch.ones(MELS))
+    make_view = partial(augment, config=AugmentationConfig(), std=torch.ones(MELS))
     config = ClipBatchConfig(batch_size=scale.clips, max_frames=LONGEST)
     batches, there = (
         PairBatches(views=ClipViews(clips, config, make_view, device=place), temperature=0.1) for place in (CPU, device)

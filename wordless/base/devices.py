@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from wordless.base.errors import InputError
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Device = Literal["auto", "cpu", "cuda"]
+B = TypeVar("B", bound="Batch")
 
 
 def choose_device(wanted: Device) -> torch.device:
@@ -55,6 +57,21 @@ def copy_to(tensor: Tensor, device: torch.device) -> Tensor:
         return tensor.to(device)
     pinned = tensor.pin_memory() if device.type == "cuda" else tensor
     return pinned.to(device, non_blocking=True)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch:
+    """The tensors of a training step, and numbers that are known on the host."""
+
+    on_host: ClassVar[tuple[str, ...]] = ()  # tensors that stay there, because they are used there
+
+    def to(self: B, device: torch.device) -> B:
+        """Return the same batch on a device."""
+        from torch import Tensor
+
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        moved = {name: copy_to(value, device) for name, value in tensors.items() if name not in self.on_host}
+        return replace(self, **moved)
 
 
 def cores() -> int:

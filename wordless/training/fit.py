@@ -160,7 +160,7 @@ def _validation_sums(
             place = first + gang.rank
             batch = validation[min(place, len(validation) - 1)]
             with autocast(training.config, gang.device):
-                summed, count = loss(training.model, batch.to(gang.device))  # type: ignore[arg-type]  # .to() gives the same kind
+                summed, count = loss(training.model, batch.to(gang.device))
             if place < len(validation):
                 add_figures(sums, summed, count)
     total, items = gang.all_sum(sums).tolist()

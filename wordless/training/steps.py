@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from wordless.base.devices import Batch
 from wordless.base.errors import InputError
 from wordless.training.gangs import Gang, share
 from wordless.training.options import FitConfig
@@ -34,14 +35,8 @@ class Figures:
         return [float(value) for value in self._values.tolist()]
 
 
-class Movable(Protocol):
-    """A batch of tensors."""
-
-    def to(self, device: torch.device) -> "Movable": ...
-
-
-B = TypeVar("B", bound=Movable)
-B_co = TypeVar("B_co", bound=Movable, covariant=True)
+B = TypeVar("B", bound=Batch)
+B_co = TypeVar("B_co", bound=Batch, covariant=True)
 LossFunction = Callable[[nn.Module, B], tuple[Tensor, int]]  # summed loss, number of items
 
 
@@ -109,7 +104,7 @@ class Steps(Generic[B]):
         for micro, batch in enumerate(self._parts(training.step), 1):
             with nullcontext() if micro == micros else gang.unsynchronised(self._wrapped):
                 with autocast(training.config, gang.device):
-                    summed, count = self._loss(self._wrapped, batch.to(gang.device))  # type: ignore[arg-type]  # .to() gives the same kind of batch
+                    summed, count = self._loss(self._wrapped, batch.to(gang.device))
                 summed.backward()  # type: ignore[no-untyped-call]  # torch's own
             add_figures(sums, summed, count)
         gang.all_sum(sums)
@@ -125,7 +120,7 @@ class Steps(Generic[B]):
 
 
 def require_finite(
-    total: float, name: str, step: int, training: Training, gang: Gang, batches: Iterable[Movable]
+    total: float, name: str, step: int, training: Training, gang: Gang, batches: Iterable[Batch]
 ) -> None:
     """Refuse a loss that is not finite, and say whether the data are to blame.
 
@@ -158,7 +153,7 @@ def autocast(config: FitConfig, device: torch.device) -> AbstractContextManager[
     return torch.autocast(device.type, dtype=torch.bfloat16) if config.precision == "bf16" else nullcontext()
 
 
-def _count_not_finite(batch: Movable) -> int:
+def _count_not_finite(batch: Batch) -> int:
     tensors = (value for value in vars(batch).values() if isinstance(value, Tensor) and value.is_floating_point())
     return sum(int((~tensor.isfinite()).sum()) for tensor in tensors)
 

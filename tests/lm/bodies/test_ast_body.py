@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from lm.bodies.ast_body import AstBody, AstNetwork, _log_energies
 from lm.bodies.body import read_states
 from lm.bodies.finetuning import AstOptions
 from lm.bodies.options import LAYERS, AstConfig, AugmentationConfig
+from lm.bodies.spectrogram_transformer import AstBody, AstNetwork, _log_energies
 from tests.pipelines.tiny import sweep
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError

@@ -23,7 +23,7 @@ def _clips() -> Tensor:
 
 
 def _views(config: AugmentationConfig, seed: int = 0) -> tuple[Tensor, Tensor]:
-    return augment(_clips(), LENGTHS, config, torch.Generator().manual_seed(seed), std=STD)
+    return augment(_clips(), LENGTHS, torch.Generator().manual_seed(seed), config=config, std=STD)
 
 
 def test_nothing_is_changed_where_nothing_is_asked_for() -> None:
@@ -92,7 +92,7 @@ def test_a_mixture_has_the_power_of_both() -> None:
 def test_masks_blot_out_a_passage_and_a_range_of_bands() -> None:
     ones = torch.ones(50, 30, 16)
     config = replace(NOTHING, time_masks=1, time_mask=0.5, mel_masks=1, mel_mask=0.5)
-    views, _ = augment(ones, torch.full((50,), 30), config, torch.Generator().manual_seed(0), std=STD)
+    views, _ = augment(ones, torch.full((50,), 30), torch.Generator().manual_seed(0), config=config, std=STD)
     blotted = views == 0
     times, bands = blotted.all(2).sum(1), blotted.all(1).sum(1)
     assert times.max() <= 15
@@ -112,9 +112,8 @@ def clips() -> Tensor:
 
 
 def views(config: AugmentationConfig, spectrograms: Tensor, lengths: Tensor) -> Tensor:
-    return augment(
-        spectrograms, lengths, config, torch.Generator().manual_seed(0), std=torch.ones(spectrograms.shape[2])
-    )[0]
+    std = torch.ones(spectrograms.shape[2])
+    return augment(spectrograms, lengths, torch.Generator().manual_seed(0), config=config, std=std)[0]
 
 
 def test_blur_is_that_of_a_loop_over_neighbours() -> None:
@@ -171,7 +170,9 @@ def test_the_size_of_blocks_that_are_not_removed_draws_no_random_number() -> Non
 def test_views_are_made_on_the_device_of_the_clips() -> None:
     everything = AugmentationConfig(blocks=1, blur=0.5, time_flip=0.5, mel_flip=0.5)
     with Placement() as placement:
-        made, lengths = augment(_clips().to(META), LENGTHS, everything, torch.Generator().manual_seed(0), std=STD)
+        made, lengths = augment(
+            _clips().to(META), LENGTHS, torch.Generator().manual_seed(0), config=everything, std=STD
+        )
     assert made.is_meta
     assert not lengths.is_meta
     assert placement.copies_to_host == 0
@@ -181,7 +182,7 @@ def test_views_are_made_on_the_device_of_the_clips() -> None:
 def test_noise_of_a_clip_is_the_only_draw_that_a_device_makes_itself() -> None:
     """All other choices are those of the CPU: lengths after crops and changes of speed, for one."""
     here, there = (
-        augment(clips, LENGTHS, AugmentationConfig(), torch.Generator().manual_seed(0), std=STD)
+        augment(clips, LENGTHS, torch.Generator().manual_seed(0), config=AugmentationConfig(), std=STD)
         for clips in (_clips(), _clips().to(META))
     )
     assert torch.equal(here[1], there[1])

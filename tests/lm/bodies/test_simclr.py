@@ -1,11 +1,13 @@
 """SimCLR: its batches, and what a few steps teach it."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.bodies.augmentation import augmenting
+from lm.bodies.augmentation import augment
 from lm.bodies.clips import ClipViews
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
 from lm.bodies.simclr import PairBatches, create_simclr, loss, nt_xent, validation_pairs
@@ -15,7 +17,7 @@ from wordless.base.errors import InputError
 
 ENCODER = ConvEncoderConfig(channels=(8, 16), time_strides=(2, 2), mel_strides=(2, 2))
 BATCHES = ClipBatchConfig(batch_size=12, max_frames=25, pool_batches=2)
-MAKE_VIEW = augmenting(AugmentationConfig(), std=torch.ones(MELS))
+MAKE_VIEW = partial(augment, config=AugmentationConfig(), std=torch.ones(MELS))
 
 
 def _batches(config: ClipBatchConfig = BATCHES, clips: int = 36) -> PairBatches:

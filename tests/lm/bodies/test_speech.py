@@ -11,15 +11,15 @@ from lm.bodies.body import freeze, read_states
 from lm.bodies.clips import ClipViews, LabelledBatches
 from lm.bodies.finetuning import Wav2vec2Options
 from lm.bodies.options import ClipBatchConfig, MaskConfig, Wav2vec2Config, WaveformAugmentationConfig
-from lm.bodies.speech import (
+from lm.bodies.wav2vec2 import (
     SpeechClassifier,
     SpeechNetwork,
     Wav2vec2Body,
+    as_read,
     create_speech_classifier,
     load_speech_classifier,
     save_speech_classifier,
 )
-from lm.bodies.wav2vec2 import as_read
 from lm.heads.classification import ClassLoss, class_targets
 from tests.lm.bodies.freezing import require_frozen_before
 from tests.lm.bodies.speech import tones
@@ -172,7 +172,7 @@ def test_states_are_those_of_the_speech_model(kind: str, tmp_path: Path) -> None
 
 
 def test_long_recordings_are_read_in_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lm.bodies.speech.PIECE_FRAMES", 8)
+    monkeypatch.setattr("lm.bodies.wav2vec2.PIECE_FRAMES", 8)
     body, network = opened(tmp_path)
     inputs, lengths = read(body, 0.1)
     with torch.no_grad():

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from lm.bodies.augmentation import RATE, augment_waveforms
 from lm.bodies.options import WaveformAugmentationConfig
-from lm.bodies.waveforms import RATE, augment_waveforms
 from wordless.audio.reading import resample_blocks
 from wordless.base.errors import InputError
 
@@ -24,7 +24,7 @@ def tones() -> Tensor:
 
 
 def view(config: WaveformAugmentationConfig, seed: int = 0) -> tuple[Tensor, Tensor]:
-    return augment_waveforms(tones(), LENGTHS, config, torch.Generator().manual_seed(seed))
+    return augment_waveforms(tones(), LENGTHS, torch.Generator().manual_seed(seed), config=config)
 
 
 def levels(views: Tensor, lengths: Tensor) -> Tensor:

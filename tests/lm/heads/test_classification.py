@@ -1,10 +1,12 @@
 """Classification: targets, batches, figures, rows, probes and what is refused."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
-from lm.bodies.augmentation import augmenting
+from lm.bodies.augmentation import augment
 from lm.bodies.clips import ClipViews, LabelledBatch, LabelledBatches, validation_batches
 from lm.bodies.convolutional import create_classifier
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ConvEncoderConfig, HeadConfig
@@ -26,7 +28,7 @@ TARGETS = class_targets(NAMES, CLASSES, multi_label=False)
 
 def _batches(config: ClipBatchConfig = BATCHES, targets: torch.Tensor = TARGETS) -> LabelledBatches:
     light = AugmentationConfig(crop=0.9, speed=0.1, formant=0.05, mix=0.1, time_mask=0.1, mel_mask=0.1)
-    views = ClipViews(CLIPS, config, augmenting(light, std=torch.ones(MELS)))
+    views = ClipViews(CLIPS, config, partial(augment, config=light, std=torch.ones(MELS)))
     return LabelledBatches(views=views, targets=targets)
 
 

@@ -5,8 +5,18 @@ import numpy as np
 import pytest
 import torch
 
-from lm.samples.counts import BASELINES, LevelTable, count_pairs, create_baseline, table_size
-from lm.samples.crops import NOT_COUNTED, SampleClips, SampleCrops, loss, score
+from lm.samples.crops import (
+    BASELINES,
+    NOT_COUNTED,
+    LevelTable,
+    SampleClips,
+    SampleCrops,
+    count_pairs,
+    create_baseline,
+    loss,
+    score,
+    table_size,
+)
 from lm.samples.options import SampleCropsConfig
 from vocoder.wavenet.mu_law import encode, silence
 from wordless.base.errors import InputError

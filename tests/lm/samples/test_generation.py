@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lm.samples.generation import CachedTransformer, continue_levels
+from lm.samples.model import CachedTransformer, continue_levels
 from lm.samples.networks import SampleTransformer
 from tests.lm.samples.reference import uncached_logits
 from tests.lm.samples.tiny import CONFIGS, CONTEXTUAL, TRANSFORMER, WAVENET, lively, random_levels

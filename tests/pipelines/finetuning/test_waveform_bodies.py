@@ -12,8 +12,7 @@ import soundfile
 
 from lm.bodies.audio_transformer import SavedAudioTransformer, create_classifier, save_classifier
 from lm.bodies.options import AudioTransformerConfig, HeadConfig
-from lm.bodies.speech import create_speech_classifier, save_speech_classifier
-from lm.bodies.wav2vec2 import NO_MASKS
+from lm.bodies.wav2vec2 import NO_MASKS, create_speech_classifier, save_speech_classifier
 from lm.finetuned import FineTunedModel
 from pipelines.finetuning.job import finetune_body
 from pipelines.finetuning.options import finetune_settings

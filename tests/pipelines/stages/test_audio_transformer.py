@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from safetensors.numpy import load_file
 from torch import Tensor
 
 from lm.bodies.audio_transformer import VARIANTS, create_audio_transformer, load_classifier
+from lm.bodies.augmentation import augment_waveforms
 from lm.bodies.options import AudioTransformerConfig, HeadConfig, WaveformAugmentationConfig, WaveformBatchConfig
-from lm.bodies.waveforms import augmenting_waveforms
 from lm.heads.classification import ClassLoss, Label
 from lm.options import POOLINGS, VectorConfig
 from lm.probing.vectors import pool
@@ -131,7 +132,7 @@ def test_shares_of_a_batch_have_the_gradient_of_the_whole(session: Session, corp
     training = LabelledTraining(
         option="",
         batches=SHORT.batches.at_rate(RATE),
-        make_view=augmenting_waveforms(SHORT.augmentation),
+        make_view=partial(augment_waveforms, config=SHORT.augmentation),
         label_smoothing=0.0,
         fit=SHORT.fit,
     )

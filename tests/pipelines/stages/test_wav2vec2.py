@@ -12,7 +12,7 @@ import torch
 from safetensors.numpy import load_file
 
 from lm.bodies.options import MaskConfig, WaveformBatchConfig
-from lm.bodies.speech import load_speech_classifier
+from lm.bodies.wav2vec2 import load_speech_classifier
 from lm.heads.classification import Label
 from lm.options import POOLINGS, VectorConfig
 from lm.probing.vectors import pool

@@ -18,6 +18,7 @@ from pipelines.store.store import CURVE, Entry, Recipe, Store
 from pipelines.tracking.tracker import Outcome, TrackedRun, TrackedTraining
 from pipelines.tracking.tracking import TRACKERS, Tracking, open_trackers, require_trackers, tracked
 from tests.pipelines.tracking.records import READERS, Record, prepare
+from wordless.base.devices import Batch
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone
@@ -34,13 +35,10 @@ FIGURE_NAMES = {"mlflow": {name.replace("@", "_"): value for name, value in FIGU
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Numbers:
+class Numbers(Batch):
     """A batch."""
 
     x: Tensor  # (batch, 4)
-
-    def to(self, device: torch.device) -> "Numbers":
-        return Numbers(x=self.x.to(device))
 
 
 class Noise:

@@ -14,6 +14,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Recipe, Store
 from pipelines.tracking.tracker import TrackedRun
 from pipelines.tracking.tracking import open_trackers
+from wordless.base.devices import Batch
 from wordless.base.progress import Terminal
 from wordless.training.gangs import open_gang
 from wordless.training.options import FitConfig
@@ -23,14 +24,11 @@ CONFIGS = {"plain": CONFIG, "accumulated": replace(CONFIG, accumulation=3, clip_
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Rows:
+class Rows(Batch):
     """Rows of which some are not counted."""
 
     x: Tensor  # (batch, 4)
     counted: Tensor  # (batch,) 1 or 0
-
-    def to(self, device: torch.device) -> "Rows":
-        return Rows(x=self.x.to(device), counted=self.counted.to(device))
 
 
 class Noise:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.reference import regression_by_adamw
+from wordless.base.devices import Batch
 from wordless.base.errors import InputError
 from wordless.base.progress import Progress
 from wordless.training.fit import fit
@@ -29,14 +30,11 @@ CONFIG = FitConfig(steps=12, lr=0.05, warmup_steps=4, validate_every=4, clip_nor
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Pairs:
+class Pairs(Batch):
     """What is seen and what is to be said."""
 
     x: Tensor  # (batch, 3)
     y: Tensor  # (batch,)
-
-    def to(self, device: torch.device) -> "Pairs":
-        return Pairs(x=self.x.to(device), y=self.y.to(device))
 
 
 class Slope:
