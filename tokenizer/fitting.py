@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from tokenizer.autoencoder import Autoencoder, StateDecoder
-from tokenizer.codebook import fit_residual_codebooks
+from tokenizer.codebook import KMeansReport, fit_residual_codebooks
 from tokenizer.config import TokenizerConfig
-from tokenizer.kmeans_report import KMeansReport
 from tokenizer.speech_layer import SpeechLayer
 from tokenizer.tokenizer import MOST_GAIN, Tokenizer
 from wordless.audio.spectrogram import mel_power

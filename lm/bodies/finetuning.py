@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 from lm.bodies.options import (
     AstConfig,
@@ -58,6 +58,10 @@ class BodyOptions(Options, ABC):
         if isinstance(self.frozen_layers, int) and self.frozen_layers < 0:
             rule = "choose 0 (none), inputs, a number of layers, or all"
             raise InputError(option="frozen_layers", value=self.frozen_layers, rule=rule)
+        augmentation = getattr(self, "augmentation", None)  # of most bodies
+        if augmentation is not None and augmentation.crop != 1:
+            rule = "the label may belong to the whole clip: choose 1"
+            raise InputError(option="augmentation.crop", value=augmentation.crop, rule=rule)
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -71,9 +75,9 @@ class BodyOptions(Options, ABC):
         return {name: value for name, value in asdict(self).items() if name not in common}
 
     @property
-    @abstractmethod
     def needs(self) -> tuple[RunPart, ...]:
-        """Parts of a run that `open` reads."""
+        """Parts of a run that `open` reads: the model that the run trained, if its weights are wanted."""
+        return (cast(RunPart, self.name),) if self.weights == RUN else ()
 
     @abstractmethod
     def open(self, run: Mapping[str, Path]) -> Source:
@@ -132,7 +136,6 @@ class AstOptions(BodyOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_whole_clips(self.augmentation)
         if self.model.weights is not None:
             rule = "body.weights names them: leave it out"
             raise InputError(option="model.weights", value=self.model.weights, rule=rule)
@@ -178,15 +181,6 @@ class Wav2vec2Options(BodyOptions):
         "training; with a large model use a fit.lr of about 3e-5",
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require_whole_clips(self.augmentation)
-
-    @property
-    def needs(self) -> tuple[RunPart, ...]:
-        """The model that the run pre-trained, if its weights are wanted."""
-        return ("wav2vec2",) if self.weights == RUN else ()
-
     def open(self, run: Mapping[str, Path]) -> Source:
         from lm.bodies.wav2vec2 import open_wav2vec2
 
@@ -216,26 +210,10 @@ class AudioTransformerOptions(BodyOptions):
         "training; with pre-trained weights use a smaller fit.lr",
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require_whole_clips(self.augmentation)
-
-    @property
-    def needs(self) -> tuple[RunPart, ...]:
-        """The model that the run trained, if its weights are wanted."""
-        return ("audio_transformer",) if self.weights == RUN else ()
-
     def open(self, run: Mapping[str, Path]) -> Source:
         from lm.bodies.audio_transformer import open_audio_transformer
 
         return open_audio_transformer(self, run)
-
-
-def _require_whole_clips(augmentation: AugmentationConfig | WaveformAugmentationConfig) -> None:
-    """Refuse crops: a label may belong to the whole clip."""
-    if augmentation.crop != 1:
-        rule = "the label may belong to the whole clip: choose 1"
-        raise InputError(option="augmentation.crop", value=augmentation.crop, rule=rule)
 
 
 BODY_OPTIONS: dict[str, type[BodyOptions]] = {

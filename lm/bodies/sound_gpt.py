@@ -11,8 +11,16 @@ learns to ignore the augmentation (Gat et al., arXiv:2209.15483)::
     targets, ahead 0                   a    b    c    d             of the patch that was just read
     targets, ahead 2                   c    d    e                  of the patch two steps later
 
-Windows of several hundred milliseconds around each patch have codes, too. These codes are further targets
-(`lm.bodies.window_codes`).
+A patch of 20 ms hardly says which word it belongs to. So windows of several hundred milliseconds around each patch are
+clustered as a whole, and their codes are further targets. A network that predicts these codes has to know more of the
+word::
+
+    patches    [ 0 ][ 1 ][ 2 ][ 3 ][ 4 ][ 5 ]
+    window 2     <------- . ------->              centred on the middle of patch 2; it may reach beyond the clip
+
+A window is reduced to `BANDS` mel bands and `BINS` times, projected onto the principal components of the training
+clips' windows, and quantised by k-means. Verma (2021, arXiv:2110.03183) describes sound by codes of patches of several
+lengths; here such codes are targets.
 
 Spectrograms are ``(batch, time, mels)``, normalised as for SimCLR.
 """
@@ -21,6 +29,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,12 +39,12 @@ from torch import Tensor, nn
 
 from lm.batches import UNCOUNTED, IndexArray, cross_entropy
 from lm.bodies.augmentation import augment, draw_crops, draw_ratios
-from lm.bodies.clips import CPU, Order, StoredClips, batches_by_length, trim_rows
+from lm.bodies.clips import CPU, FrameArray, Order, StoredClips, batches_by_length, trim_rows
 from lm.bodies.convolutional import Frames, SpectrogramReader, layer_vectors
 from lm.bodies.options import PIECE_FRAMES, AugmentationConfig, ClipBatchConfig, SoundGPTConfig
-from lm.bodies.window_codes import WindowCodebook, with_window_codes
 from lm.options import ONE_HEARING, VectorConfig
 from lm.probing.vectors import FloatArray
+from tokenizer.codebook import fit_codebook, nearest
 from tokenizer.codes import IntArray
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Clip
@@ -46,6 +55,82 @@ from wordless.base.saved_models import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
     from fairseq2.nn import BatchLayout
+
+BANDS, BINS = 20, 8
+COMPONENTS = 24
+SAMPLE = 100_000  # windows that components and codes are fitted to
+ITERATIONS = 25
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WindowCodebook:
+    """The codes of windows of one length."""
+
+    frames: int  # of a window
+    patch_frames: int
+    mean: FloatArray  # (bins * bands,)
+    components: FloatArray  # (bins * bands, components)
+    centroids: FloatArray  # (codes, components)
+
+    def codes(self, log_mel: FrameArray) -> IntArray:
+        """Return the code ``(patches,)`` of the window around each patch of ``(time, mels)`` log-mel."""
+        vectors = window_vectors(log_mel, frames=self.frames, patch_frames=self.patch_frames)
+        points = np.asarray((vectors - self.mean) @ self.components, np.float32)
+        return nearest(points, self.centroids).astype(np.int32)
+
+
+def fit_window_codebook(clips: StoredClips, *, frames: int, patch_frames: int, size: int, seed: int) -> WindowCodebook:
+    """Fit ``size`` codes to windows of ``frames`` frames of some clips, which the seed draws.
+
+    Raises:
+        InputError: the clips have fewer windows than codes.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(clips))
+    patches = accumulate((-(-clips.lengths[order] // patch_frames)).tolist())
+    drawn = order[: 1 + sum(count < SAMPLE for count in patches)]
+    windows = np.concatenate(
+        [window_vectors(clips.clip(row), frames=frames, patch_frames=patch_frames) for row in drawn]
+    )
+    mean = windows.mean(0, dtype=np.float64).astype(np.float32)
+    windows -= mean
+    covariance = windows.T @ windows  # (dim, dim)
+    components = np.ascontiguousarray(np.linalg.eigh(covariance)[1][:, : -COMPONENTS - 1 : -1])  # the largest first
+    centroids, _ = fit_codebook(windows @ components, size=size, iterations=ITERATIONS, seed=seed)
+    return WindowCodebook(
+        frames=frames, patch_frames=patch_frames, mean=mean, components=components, centroids=centroids
+    )
+
+
+def window_vectors(log_mel: FrameArray, *, frames: int, patch_frames: int) -> FloatArray:
+    """Average the window around each patch of ``(time, mels)`` log-mel to ``(patches, bins * bands)``.
+
+    Beyond the clip a window has the clip's smallest value, as silence has. The averages are differences of one running
+    sum, so their cost does not depend on the length of the window.
+    """
+    frames_32 = torch.from_numpy(log_mel.astype(np.float32))
+    bands = nn.functional.adaptive_avg_pool1d(frames_32, min(BANDS, log_mel.shape[1])).numpy()
+    padded = np.pad(bands, ((frames, frames + patch_frames), (0, 0)), constant_values=bands.min())
+    sums = np.concatenate([np.zeros((1, bands.shape[1])), padded.cumsum(0, dtype=np.float64)])
+    middles = np.arange(0, len(log_mel), patch_frames) + patch_frames // 2
+    bins = min(BINS, frames)
+    borders = np.arange(bins + 1) * frames // bins  # within a window
+    edges = (middles - frames // 2 + frames)[:, None] + borders  # (patches, bins + 1), in the padded frames
+    means = (sums[edges[:, 1:]] - sums[edges[:, :-1]]) / np.diff(borders)[None, :, None]
+    return np.asarray(means.reshape(len(middles), -1), np.float32)
+
+
+def with_window_codes(log_mel: StoredClips, codes: StoredClips, codebooks: Sequence[WindowCodebook]) -> StoredClips:
+    """Append a stream ``(time, streams + 1)`` for each codebook to the codes of the same clips."""
+    if not codebooks:
+        return codes
+    rows = []
+    for row in range(len(codes)):
+        own, frames = codes.clip(row), log_mel.clip(row)
+        further = [each.codes(frames)[: len(own)] for each in codebooks]
+        rows.append(np.column_stack([own, *further]).astype(np.int32))
+    return StoredClips.together(rows)
+
 
 LAYER, TOGETHER = "inner", "all_inner"  # names of the vectors of a layer, and of all layers side by side
 

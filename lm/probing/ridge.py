@@ -141,29 +141,16 @@ def probe_numbers(
     """
 
     def probe_one(name: str, count: int) -> NumberProbe:
-        return _probe(candidates[name], values, rows, penalty_grid(count, config), of=name, power=config.power)
+        standard = standardise(candidates[name], rows, power=config.power)
+        ridge = RidgeProbe(standard["train"], values[rows["train"], None])
+        found = []
+        for penalty in penalty_grid(count, config):
+            ridge.fit(penalty)
+            held_out, predicted = (ridge.scores(standard[split]).reshape(-1) for split in ("validation", "test"))
+            error = np.square(held_out - values[rows["validation"]]).mean()
+            found.append(NumberProbe(of=name, validation_error=float(error), predicted=predicted))
+        return min(found, key=lambda each: each.validation_error)
 
-    judge = partial(probe_one, count=config.layer_penalties)
-    judged = side_by_side(judge, candidates, threads=threads)
+    judged = side_by_side(partial(probe_one, count=config.layer_penalties), candidates, threads=threads)
     chosen = min(judged, key=lambda each: each.validation_error).of
     return probe_one(chosen, config.penalties)
-
-
-def _probe(
-    features: FloatArray,
-    values: FloatArray,
-    rows: Mapping[str, RowArray],
-    penalties: tuple[float, ...],
-    *,
-    of: str,
-    power: float,
-) -> NumberProbe:
-    standard = standardise(features, rows, power=power)
-    ridge = RidgeProbe(standard["train"], values[rows["train"], None])
-    found = []
-    for penalty in penalties:
-        ridge.fit(penalty)
-        held_out, predicted = (ridge.scores(standard[split]).reshape(-1) for split in ("validation", "test"))
-        error = np.square(held_out - values[rows["validation"]]).mean()
-        found.append(NumberProbe(of=of, validation_error=float(error), predicted=predicted))
-    return min(found, key=lambda each: each.validation_error)

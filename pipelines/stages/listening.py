@@ -7,8 +7,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from lm.generation import Sampling
-from lm.judging.ngrams import Bigram, fit_bigram
-from lm.judging.scores import diversity, plausibility
+from lm.judging.scores import Bigram, diversity, fit_bigram, plausibility
 from lm.model import LanguageModel
 from pipelines.stages.options import ListeningConfig
 from pipelines.stages.playback import Playback, excerpt_row, measures_pitch, wav_name

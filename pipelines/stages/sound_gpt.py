@@ -16,11 +16,11 @@ from lm.bodies.sound_gpt import (
     SoundBatches,
     SoundShape,
     create_sound_gpt,
+    fit_window_codebook,
     loss,
     sound_features,
     validation_batches,
 )
-from lm.bodies.window_codes import fit_window_codebook
 from lm.options import ONE_HEARING, VectorConfig
 from pipelines.stages.baselines import TRAINED, save_network
 from pipelines.stages.options import SoundGPTSettings

@@ -19,9 +19,9 @@ from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, MODEL, Entry, Recipe, some_options, write_json
 from tokenizer.autoencoder import Autoencoder, PatchBatch, reconstruction_loss
+from tokenizer.codebook import kmeans_summary
 from tokenizer.fitting import TOGETHER, fit_codebooks, measure_gain, write_bottlenecks
 from tokenizer.health import measure_health
-from tokenizer.kmeans_report import kmeans_summary
 from tokenizer.options import HealthConfig
 from tokenizer.parquet import read_codes
 from tokenizer.sample import FrameSample, LogMelReader, PatchBatches, draw_sample, normalised_patches, read_log_mel

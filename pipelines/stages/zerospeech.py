@@ -15,8 +15,7 @@ import torch
 
 from lm.embeddings import states_over_time
 from lm.judging.abx import Token, abx_errors, token_frames
-from lm.judging.ngrams import Unigram, fit_bigram
-from lm.judging.scores import Scorer, item_accuracies, mean_log_probability
+from lm.judging.scores import Scorer, Unigram, fit_bigram, item_accuracies, mean_log_probability
 from lm.model import LanguageModel
 from pipelines.stages.options import ZerospeechConfig
 from pipelines.store.session import Session

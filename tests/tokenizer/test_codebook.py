@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from tests.reference import nearest_by_distance, nearest_by_level
-from tokenizer.codebook import fit_codebook, fit_residual_codebooks, nearest
-from tokenizer.kmeans_report import kmeans_summary
+from tokenizer.codebook import fit_codebook, fit_residual_codebooks, kmeans_summary, nearest
 from wordless.base.errors import InputError
 
 

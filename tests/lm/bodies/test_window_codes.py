@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lm.bodies.clips import StoredClips
-from lm.bodies.window_codes import BANDS, BINS, fit_window_codebook, window_vectors, with_window_codes
+from lm.bodies.sound_gpt import BANDS, BINS, fit_window_codebook, window_vectors, with_window_codes
 
 PATCH, MELS = 2, 40
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lm.judging.ngrams import Bigram, Unigram, fit_bigram
+from lm.judging.scores import Bigram, Unigram, fit_bigram
 from tests.lm.reference import bigram_log_probability, unigram_log_probability
 from tests.lm.tiny import codes_format, random_codes
 from tokenizer.codes import Codes

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.judging.ngrams import fit_bigram
 from lm.judging.scores import (
     auto_bleu,
     bits_per_second,
     distinct_ngrams,
+    fit_bigram,
     item_accuracies,
     mean_log_probability,
     perplexity_of,

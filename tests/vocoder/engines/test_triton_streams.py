@@ -23,7 +23,7 @@ from vocoder.wavenet.network import WaveNet
 pytest.importorskip("triton")
 from triton.runtime import interpreter
 
-from vocoder.engines import comparison, triton_streams
+from vocoder.engines import choice, triton_streams
 from vocoder.engines.triton_streams import TritonStreams
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -125,19 +125,19 @@ def test_a_nucleus_given_levels_and_bookmarks_are_those_of_the_reference_engine(
 
 def test_the_engine_is_confirmed_where_it_is_right_and_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a CPU the interpreter stands in for a GPU, and it is slower than anything."""
-    monkeypatch.setattr(comparison, "SAMPLES", 3)
-    monkeypatch.setattr(comparison, "WIDTHS", (1, 2))
+    monkeypatch.setattr(choice, "SAMPLES", 3)
+    monkeypatch.setattr(choice, "WIDTHS", (1, 2))
     model = lively(tiny_config(**SIZES["channels of the default"])).to(DEVICE)
-    found = comparison.compare(model, "triton", "torch")
+    found = choice.compare(model, "triton", "torch")
     assert found.difference < 1e-5
     speedy, slow = ((2.0, 1.0), (3.0, 2.0)), ((2.0, 1.0), (2.0, 3.0))
-    assert comparison.Comparison(difference=found.difference, rates=speedy).chooses
-    assert not comparison.Comparison(difference=found.difference, rates=slow).chooses
-    assert not comparison.Comparison(difference=0.01, rates=speedy).chooses
-    chosen, line = comparison.told(model, "triton", "torch", "this device")
+    assert choice.Comparison(difference=found.difference, rates=speedy).chooses
+    assert not choice.Comparison(difference=found.difference, rates=slow).chooses
+    assert not choice.Comparison(difference=0.01, rates=speedy).chooses
+    chosen, line = choice.compared(model, "triton", "torch", "this device")
     assert line.startswith(f"engine on this device: {'triton' if chosen else 'torch'};")
     monkeypatch.setattr(triton_streams, "go_on", None)
-    chosen, line = comparison.told(model, "triton", "torch", "this device")
+    chosen, line = choice.compared(model, "triton", "torch", "this device")
     assert not chosen
     assert "torch, since its comparison with triton fails with TypeError" in line
 
@@ -148,15 +148,15 @@ def test_auto_asks_the_device_once(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("the comparison succeeds here")
     asked: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: asked.append(device) or "a card")
-    monkeypatch.setattr(comparison, "SAMPLES", 3)
-    monkeypatch.setattr(comparison, "_known", {})
+    monkeypatch.setattr(choice, "SAMPLES", 3)
+    monkeypatch.setattr(choice, "_known", {})
     model = lively(tiny_config(**SIZES["several blocks of gates"]))
     for _ in range(2):
         chosen = choose_engine("auto", "cuda", model)
         assert (chosen.engine, chosen.notice) == ("cuda_graph", None)
         assert str(chosen.measured).startswith("engine on a card: cuda_graph, since")
         assert "NoneType" not in str(chosen.measured)
-        monkeypatch.setattr(comparison, "compare", None)  # which a second comparison would name
+        monkeypatch.setattr(choice, "compare", None)  # which a second comparison would name
     assert len(asked) == 2
     assert choose_engine("auto", "cuda").measured is None
 
