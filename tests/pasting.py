@@ -51,7 +51,8 @@ case " $* " in
 esac
 case " $* " in
   *" experiment=spoken_sentences "*)
-    mapfile -t more < <(printf '%s\n' "${{more[@]}}" | grep -vE '^embedded[.](words|takes)') ;;
+    mapfile -t more < <(printf '%s\n' "${{more[@]}}" | grep -vE '^embedded[.](words|takes)')
+    more+=(embedded.sentences=6 zerospeech.voices=2 zerospeech.sentences=4 zerospeech.consistency=2) ;;
 esac
 case " $* " in *" {folds[1]}"*) more+=({folds[0]}) ;; esac
 case " $* " in *" {sizes[1]} "*) more+=({sizes[0]}) ;; esac
