@@ -6,13 +6,17 @@ it changes no training prediction and only costs, and a rotation changes neither
 the same, with as many dimensions as there are training clips.
 """
 
+import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import sklearn
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -31,6 +35,9 @@ TOLERANCE, TOLERANCE_OF_MANY = 1e-4, 1e-3
 # the mean from those with a tenth of this limit, and fits took a quarter of the time.
 TOLERANCE_OF_FOLDS = 1e-3
 ROTATED = 2_000  # see `rotate_to_row_space`; from the numbers of operations of about 200 iterations for 30 classes
+
+# Since this version scikit-learn fits tensors of PyTorch, wherever they are.
+COMPUTES_WITH_TENSORS = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 9)
 
 # Directions in which training clips vary by less than a millionth of their largest deviation are rounding errors.
 SMALLEST_VARIANCE = 1e-12
@@ -120,9 +127,15 @@ class LogisticProbe:
         multi_label: bool,
         max_iterations: int,
         tolerance: float = TOLERANCE,
+        device: torch.device | None = None,
     ) -> None:
-        """Prepare to fit ``(clips, dim)`` features to ``(clips, classes)`` targets; see `tolerance_of`."""
+        """Prepare to fit ``(clips, dim)`` features to ``(clips, classes)`` targets; see `tolerance_of`.
+
+        With a ``device``, scikit-learn computes losses and gradients there, and its L-BFGS remains on the host.
+        """
         self._features = features
+        self._device = device = device if COMPUTES_WITH_TENSORS else None
+        self._there = features if device is None else torch.from_numpy(features).to(device)
         self._wanted = list(targets.T) if multi_label else [targets.argmax(1)]
         self._multi_label = multi_label
         self._classifiers = [
@@ -134,16 +147,16 @@ class LogisticProbe:
         for classifier, wanted in zip(self._classifiers, self._wanted, strict=True):
             if wanted.all() and self._multi_label:
                 continue  # every training clip has the label: nothing to fit
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), self._dispatch():
                 _ignore_expected_warnings()
-                classifier.set_params(C=penalty).fit(self._features, wanted)
+                classifier.set_params(C=penalty).fit(self._there, wanted)
 
     def linear(self) -> tuple[FloatArray, FloatArray]:
         """Return weights ``(dim, classes)`` and bias ``(classes,)``, whose softmax or sigmoid are the `scores`."""
         parts = [
             (np.zeros((1, self._features.shape[1])), np.array([CERTAIN]))  # every training clip has the label
             if wanted.all() and self._multi_label
-            else (classifier.coef_, classifier.intercept_)
+            else (_on_host(classifier.coef_), _on_host(classifier.intercept_))
             for classifier, wanted in zip(self._classifiers, self._wanted, strict=True)
         ]
         weights, bias = (np.concatenate(side) for side in zip(*parts, strict=True))
@@ -153,10 +166,24 @@ class LogisticProbe:
 
     def scores(self, features: FloatArray) -> FloatArray:
         """Compute the probability of each class ``(clips, classes)``."""
-        if not self._multi_label:
-            return np.asarray(self._classifiers[0].predict_proba(features), np.float32)
-        scores = np.ones((len(features), len(self._wanted)), np.float32)
-        for number, (classifier, wanted) in enumerate(zip(self._classifiers, self._wanted, strict=True)):
-            if not wanted.all():
-                scores[:, number] = classifier.predict_proba(features)[:, 1]
+        there = features if self._device is None else torch.from_numpy(features).to(self._device)
+        with self._dispatch():
+            if not self._multi_label:
+                return _on_host(self._classifiers[0].predict_proba(there)).astype(np.float32, copy=False)
+            scores = np.ones((len(features), len(self._wanted)), np.float32)
+            for number, (classifier, wanted) in enumerate(zip(self._classifiers, self._wanted, strict=True)):
+                if not wanted.all():
+                    scores[:, number] = _on_host(classifier.predict_proba(there))[:, 1]
         return scores
+
+    def _dispatch(self) -> AbstractContextManager[object]:
+        """Let scikit-learn compute with PyTorch's tensors, if there is a device."""
+        if self._device is None:
+            return nullcontext()
+        os.environ.setdefault("SCIPY_ARRAY_API", "1")  # scikit-learn asks for it; SciPy has been imported without it
+        tensors: AbstractContextManager[object] = sklearn.config_context(array_api_dispatch=True)
+        return tensors
+
+
+def _on_host(values: npt.NDArray[Any] | torch.Tensor) -> npt.NDArray[Any]:
+    return values.cpu().numpy() if isinstance(values, torch.Tensor) else values

@@ -212,7 +212,8 @@ def create_classifier(
         The classifier; the features that it reads, by split; and the matrix that rotated them, None if none did.
     """
     if config.classifier == "ridge":
-        return RidgeProbe(standard["train"], targets), standard, None
+        device = task.device_for(standard["train"])
+        return RidgeProbe(standard["train"], targets, device=device), standard, None
     rotated, rotation = rotate_to_row_space(standard)
     classifier = LogisticProbe(
         rotated["train"],
@@ -220,6 +221,7 @@ def create_classifier(
         multi_label=task.multi_label,
         max_iterations=config.max_iterations,
         tolerance=tolerance or tolerance_of(len(task.rows["train"])),
+        device=task.device_for(rotated["train"]),
     )
     return classifier, rotated, rotation
 

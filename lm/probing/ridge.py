@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, lstsq
 
 from lm.options import ProbeConfig
@@ -32,8 +33,12 @@ CLIPS_AT_ONCE = 1 << 16  # clips of a block of the normal equations; fewer clips
 class RidgeProbe:
     """Regression of each class, with an intercept that has no penalty. The highest value is the answer."""
 
-    def __init__(self, features: FloatArray, targets: BoolArray | FloatArray) -> None:
+    def __init__(
+        self, features: FloatArray, targets: BoolArray | FloatArray, *, device: torch.device | None = None
+    ) -> None:
         """Prepare to fit ``(clips, dim)`` features to ``(clips, classes)`` targets, or to numbers ``(clips, 1)``.
+
+        With a ``device``, PyTorch multiplies and factorises there, in 64 bits.
 
         Raises:
             InputError: a feature or a target is not finite.
@@ -42,12 +47,14 @@ class RidgeProbe:
         self._shares = targets.mean(0)
         centred, wanted = features - self._centre, (targets - self._shares).astype(np.float64)
         self._by_clips = features.shape[1] > len(features)
+        self._device = device
         # Read again only in the space of the clips. Without rows it is an array of its own: a slice keeps all clips.
         self._features = centred if self._by_clips else np.empty((0, features.shape[1]), np.float32)
         if self._by_clips:
-            self._products, self._answers = (centred @ centred.T).astype(np.float64), wanted
+            gram = (centred @ centred.T).astype(np.float64) if device is None else _gram(centred, device)
+            self._products, self._answers = gram, wanted
         else:
-            self._products, self._answers = normal_equations(centred, wanted)
+            self._products, self._answers = normal_equations(centred, wanted, device=device)
         # A NaN of any feature is in the diagonal, and factorisations do not look for it.
         if not (np.isfinite(self._products.trace()) and np.isfinite(self._answers).all()):
             raise InputError("a feature or a target of a linear probe is not finite; look for broken or silent clips")
@@ -68,6 +75,10 @@ class RidgeProbe:
         `scipy.linalg.solve` allocates a new matrix for each penalty and estimates its condition number. With 1,500
         clips it took 2.6 times as long.
         """
+        if self._device is not None:
+            found = _solve_on(self._device, self._products, diagonal, self._answers)
+            if found is not None:
+                return found
         self._penalise(diagonal)
         try:  # the matrix is symmetric; LAPACK reads its transpose without a copy
             factor = cho_factor(self._penalised.T, lower=True, overwrite_a=True, check_finite=False)
@@ -103,14 +114,45 @@ class RidgeProbe:
         return np.asarray(features @ weights.astype(np.float32) + bias, np.float32)
 
 
+def _gram(features: FloatArray, device: torch.device) -> DoubleArray:
+    """Compute ``features @ features.T`` of ``(clips, dim)`` on a device; in 32 bits a GPU might round to TF32."""
+    there = torch.from_numpy(features).to(device).double()
+    products: DoubleArray = (there @ there.T).cpu().numpy()
+    return products
+
+
+def _solve_on(device: torch.device, products: DoubleArray, diagonal: float, answers: DoubleArray) -> DoubleArray | None:
+    """Solve ``(products + diagonal I) x = answers`` on a device in 64 bits; None if rounding made it indefinite."""
+    matrix = torch.from_numpy(products).to(device, copy=True)
+    matrix.diagonal().add_(diagonal)
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if failed.item():
+        return None
+    solution: DoubleArray = torch.cholesky_solve(torch.from_numpy(answers).to(device), factor).cpu().numpy()
+    return solution
+
+
 def normal_equations(
-    features: FloatArray, targets: DoubleArray, *, at_once: int = CLIPS_AT_ONCE
+    features: FloatArray,
+    targets: DoubleArray,
+    *,
+    at_once: int = CLIPS_AT_ONCE,
+    device: torch.device | None = None,
 ) -> tuple[DoubleArray, DoubleArray]:
     """Compute ``features.T @ features`` and ``features.T @ targets`` in 64 bits, ``at_once`` clips at a time.
 
     ``features`` are ``(clips, dim)``, ``targets`` ``(clips, classes)``. Only one block is in memory in 64 bits.
     """
-    products, answers = np.zeros((features.shape[1],) * 2), np.zeros((features.shape[1], targets.shape[1]))
+    sizes = (features.shape[1],) * 2, (features.shape[1], targets.shape[1])
+    if device is not None:
+        sums = [torch.zeros(size, dtype=torch.float64, device=device) for size in sizes]
+        for first in range(0, len(features), at_once):
+            there = torch.from_numpy(features[first : first + at_once]).to(device).double()
+            wanted = torch.from_numpy(targets[first : first + at_once]).to(device)
+            sums[0].addmm_(there.T, there)
+            sums[1].addmm_(there.T, wanted)
+        return sums[0].cpu().numpy(), sums[1].cpu().numpy()
+    products, answers = map(np.zeros, sizes)
     for first in range(0, len(features), at_once):
         block = features[first : first + at_once].astype(np.float64)
         products += block.T @ block

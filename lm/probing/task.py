@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from lm.options import ProbeConfig
 from lm.probing.comparison import IndexArray, whole_groups
@@ -34,6 +35,7 @@ BoolArray = npt.NDArray[np.bool_]
 RowArray = npt.NDArray[np.int64]
 
 SPLITS = ("train", "validation", "test")
+LARGE_FIT = 1 << 22  # values of the training features from which a GPU fits them: 4,096 clips of 1,024 dimensions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,6 +52,7 @@ class ProbeTask:
     parts: Sequence[str | None] | None = None
     groups: Sequence[str | None] | None = None  # of each clip: such as speakers, whose clips are alike
     noisy: Mapping[float, RowArray] = field(default_factory=dict)  # test clips with noise, by their ratio in dB
+    device: torch.device | None = None  # that computes large fits; None: NumPy and SciPy on the CPU
 
     @classmethod
     def of(
@@ -118,6 +121,10 @@ class ProbeTask:
         They are also those of the test clips with noise, which are in the same order.
         """
         return None if self.groups is None else whole_groups([self.groups[row] for row in self.rows["test"]])
+
+    def device_for(self, features: npt.NDArray[np.float32]) -> torch.device | None:
+        """Return the device that fits ``(clips, dim)`` training features; small ones are faster where they are."""
+        return self.device if features.size >= LARGE_FIT else None
 
     def names(self, targets: BoolArray) -> tuple[str, ...] | tuple[tuple[str, ...], ...]:
         """Return the class of each row of ``(clips, classes)``; for several labels, the classes of each row."""

@@ -52,7 +52,8 @@ def probe_methods(
         joined: by method without features of its own, the methods whose candidates stand side by side.
         folds_by: the basis of the folds, if the clips are divided into folds.
     """
-    task = probe_task(manifest, config, folds_by=folds_by)
+    device = session.gang.device
+    task = replace(probe_task(manifest, config, folds_by=folds_by), device=device if device.type == "cuda" else None)
     entry_of = {entry.folder / FEATURES: entry for entry in feature_entries}
     entries, by_method = dict[str, Entry](), features_by_method(list(entry_of))
     own_inputs = {of: name for of, name in (inputs or {}).items() if of in by_method}

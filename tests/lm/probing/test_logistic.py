@@ -1,8 +1,11 @@
-"""Logistic regression: the fit of many clips beside the exact one."""
+"""Logistic regression: the fit of many clips beside the exact one, and that of a device beside NumPy's."""
 
 import numpy as np
+import pytest
+import torch
 
 from lm.probing.logistic import (
+    COMPUTES_WITH_TENSORS,
     MANY_CLIPS,
     TOLERANCE,
     TOLERANCE_OF_MANY,
@@ -60,3 +63,23 @@ def test_recipes_name_the_tolerance_of_many_clips_alone() -> None:
     assert tolerance_options(MANY_CLIPS, logistic=True) == {}
     assert tolerance_options(MANY_CLIPS + 1, logistic=True) == {"tolerance": TOLERANCE_OF_MANY}
     assert tolerance_options(MANY_CLIPS + 1, logistic=False) == {}
+
+
+@pytest.mark.skipif(not COMPUTES_WITH_TENSORS, reason="scikit-learn 1.9 is the first that fits tensors")
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_fit_on_a_device_is_that_of_numpy(multi_label: bool) -> None:
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((300, 20)).astype(np.float32)
+    values = features @ rng.standard_normal((20, 4))
+    targets = values > 0 if multi_label else np.eye(4, dtype=bool)[values.argmax(1)]
+    targets[:, 0] |= multi_label  # a label of every clip is not fitted
+    scores, weights = [], []
+    for device in (None, torch.device("cpu")):
+        probe = LogisticProbe(features, targets, multi_label=multi_label, max_iterations=200, device=device)
+        for penalty in (1e-3, 0.1):
+            probe.fit(penalty)
+        scores.append(probe.scores(features))
+        weights.append(np.concatenate(probe.linear()[:1]))
+    np.testing.assert_allclose(scores[1], scores[0], atol=2e-3)
+    np.testing.assert_allclose(weights[1], weights[0], atol=1e-2)
+    assert (scores[1].argmax(1) == scores[0].argmax(1)).mean() > 0.99

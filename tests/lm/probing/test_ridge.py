@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import torch
 from scipy.linalg import LinAlgError, cho_factor
 from sklearn.linear_model import Ridge
 
@@ -18,11 +19,12 @@ def _clips(clips: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
     return features, np.eye(3, dtype=bool)[(features @ rng.standard_normal((dim, 3))).argmax(1)]
 
 
+@pytest.mark.parametrize("device", [None, torch.device("cpu")], ids=["NumPy", "PyTorch"])
 @pytest.mark.parametrize(("clips", "dim"), [(200, 12), (20, 50)], ids=["more clips", "more features"])
-def test_every_penalty_has_the_solution_of_scikit_learn(clips: int, dim: int) -> None:
+def test_every_penalty_has_the_solution_of_scikit_learn(clips: int, dim: int, device: torch.device | None) -> None:
     features, targets = _clips(clips, dim)
     others = _clips(7, dim)[0]
-    ridge = RidgeProbe(features, targets)
+    ridge = RidgeProbe(features, targets, device=device)
     for penalty in (1e-3, 0.1, 10.0):
         ridge.fit(penalty)
         oracle = Ridge(alpha=1 / penalty).fit(features.astype(np.float64), targets.astype(np.float64))
