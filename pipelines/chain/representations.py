@@ -30,7 +30,7 @@ def compare_methods(session: Session, pair: Pair, entries: RunEntries) -> RunEnt
     settings = pair.settings
     methods = settings.compare.all_methods
     made, probed = _probe(session, pair, entries, methods)
-    scores = {method.head.name: made[method.features].features for method in methods if method.head and method.features}
+    scores = {method.head.name: made[method.features].features for method in methods if method.head}
     by = settings.compare.folds
     probe = collect_probes(session, pair.manifest, probed, settings.probe, scores=scores, folds_by=by)
     return replace(entries, methods=tuple(made.values()), probed=probed, probe=probe)
@@ -41,8 +41,9 @@ def probe_some(session: Session, pair: Pair, entries: RunEntries, *, reading_mod
 
     So both can be made at the same time; `compare_methods` collects them.
     """
-    of_others = [method for method in pair.settings.probed_methods if not method.parts]
-    methods = [method for method in of_others if (method.reads_lm or method.reads_rates) == reading_models]
+    methods = [
+        method for method in pair.settings.probed_methods if (method.reads_lm or method.reads_rates) == reading_models
+    ]
     if not methods:
         return entries
     made, probed = _probe(session, pair, entries, methods)
@@ -66,7 +67,6 @@ def _probe(
         only=[method.name for method in methods],
         labelled=frozenset(method.name for method in methods if method.labels == "train"),
         inputs=inputs,
-        joined={method.name: method.parts for method in methods if method.parts},
         folds_by=settings.compare.folds,
     )
     return made, probed
@@ -85,7 +85,7 @@ def _make_methods(
         unlabelled=tuple(pair.unlabelled),
         task=probe_task(pair.manifest, pair.settings.probe),
     )
-    functions = dict.fromkeys(method.features for method in methods if method.features)
+    functions = dict.fromkeys(method.features for method in methods)
     return {function: make_features(study, function, methods) for function in functions}
 
 
@@ -115,7 +115,7 @@ def _family(method: Method) -> str:
 
 def _make_family(entries: RunEntries, session: Session, pair: Pair) -> RunEntries:
     compared = pair.settings.compare.all_methods
-    functions = {method.features for method in compared if method.features and _family(method) == pair.training}
+    functions = {method.features for method in compared if _family(method) == pair.training}
     methods = [method for method in compared if method.features in functions]
     return RunEntries(methods=tuple(_make_methods(session, pair, entries, methods).values()))
 

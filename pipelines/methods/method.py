@@ -125,9 +125,7 @@ class Method:
     labels: Literal["none", "train"] = "none"  # labels used in its training; with "train" no learning curve
     # about how many numbers of 32 bits it stores for a clip; the default is that of convolutional encoders, as measured
     vector_size: Callable[[Options], int] = lambda options: options.compare.vectors.size(ENCODER_WIDTH)
-    # methods with the same function are made by one call; None: its vectors are those of its `parts`
-    features: Callable[[Study], Made] | None = None
-    parts: tuple[str, ...] = ()  # other methods whose vectors, of all layers, stand side by side in this one's
+    features: Callable[[Study], Made]  # methods with the same function are made by one call
     training: Training | None = None
     # seconds of the shortest recording that it can read; shorter ones are set aside for all methods
     shortest: Callable[[Options], float] = lambda options: 0.0
@@ -135,10 +133,6 @@ class Method:
     pictures: Callable[[Entry], list[PictureRecord]] | None = None
     require_options: Callable[[Options], None] = lambda options: None  # refuses options before anything is read
     require_clips: Callable[[Manifest], None] = lambda manifest: None  # refuses clips before anything is trained
-
-    def __post_init__(self) -> None:
-        if bool(self.features) == bool(self.parts):
-            raise ValueError(f"the method {self.name} needs a function for its features, or other methods as parts")
 
     @property
     def name(self) -> str:

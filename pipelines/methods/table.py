@@ -10,7 +10,6 @@ from pipelines.methods.audio_transformer import (
     AUDIO_TRANSFORMER_VARIANTS,
     RANDOM_AUDIO_TRANSFORMER,
 )
-from pipelines.methods.both_gpts import GPTS
 from pipelines.methods.codes import BAG_OF_CODES, GPT, RANDOM_GPT
 from pipelines.methods.convolutional import RANDOM_CONV, SIMCLR, SUPERVISED
 from pipelines.methods.method import Method, Place, Row
@@ -24,7 +23,6 @@ from pipelines.methods.wav2vec2 import FINETUNED, RANDOM_WAV2VEC2, WAV2VEC2
 _ALL = (
     GPT,
     GPT_SOUND,
-    GPTS,
     SIMCLR,
     WAV2VEC2,
     FINETUNED,

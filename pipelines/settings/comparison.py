@@ -121,10 +121,6 @@ class ComparisonConfig(ReadingConfig):
         if self.noise_snr and self.features:
             rule = f"features.{min(self.features)} has no vectors of noisy clips: choose [], or leave the features out"
             raise InputError(option="noise_snr", value=self.noise_snr, rule=rule)
-        for method in self.all_methods:
-            if missing := [name for name in method.parts if name not in self.methods]:
-                rule = f"{method.name} reads the vectors of other methods: add {' and '.join(missing)}"
-                raise InputError(option="methods", value=[*self.methods], rule=rule)
         rows = [row.name for method in self.all_methods for row in (method.row, method.head) if row]
         for place, name in enumerate(self.references or ()):
             match_choice(tuple(rows), name, option=f"compare.references[{place}]")

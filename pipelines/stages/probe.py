@@ -19,7 +19,7 @@ from lm.probing.task import ProbeTask, require_equal_counts
 from lm.probing.vectors import CLASS_SCORES, FloatArray
 from pipelines.store.session import Session
 from pipelines.store.store import METHOD, Entry, Recipe, other_options, text_hash, write_json
-from pipelines.store.stored_features import FEATURES, PROBE, SCORES, StoredFeatures, features_by_method
+from pipelines.store.stored_features import FEATURES, PROBE, SCORES, features_by_method
 from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.recordings.splits import Fold
 from wordless.base.errors import InputError
@@ -36,7 +36,6 @@ def probe_methods(
     only: Collection[str] | None = None,
     labelled: Collection[str],
     inputs: Mapping[str, str] | None = None,
-    joined: Mapping[str, Sequence[str]] | None = None,
     folds_by: str | None = None,
 ) -> dict[str, Entry]:
     """Probe every method, one at a time, with equally many penalties; an entry for each.
@@ -49,25 +48,19 @@ def probe_methods(
         labelled: methods that were trained on all training labels. A learning curve means nothing for them, and their
             features know the labels of every training group, so validation clips choose, and never cross-validation.
         inputs: by method, the one whose features are the input of its network; all layers side by side include it.
-        joined: by method without features of its own, the methods whose candidates stand side by side.
         folds_by: the basis of the folds, if the clips are divided into folds.
     """
     device = session.gang.device
     task = replace(probe_task(manifest, config, folds_by=folds_by), device=device if device.type == "cuda" else None)
     entry_of = {entry.folder / FEATURES: entry for entry in feature_entries}
     entries, by_method = dict[str, Entry](), features_by_method(list(entry_of))
-    own_inputs = {of: name for of, name in (inputs or {}).items() if of in by_method}
-    read_by = {
-        of: found.with_input(by_method[own_inputs[of]]) if of in own_inputs else found
-        for of, found in by_method.items()
-    }
-    for of, parts in (joined or {}).items():
-        read_by[of] = StoredFeatures.side_by_side(of, [read_by[part] for part in parts])
-    for of, candidates in read_by.items():
+    for of, found in by_method.items():
         if only is None or of in only:
+            own_input = (inputs or {}).get(of)
+            candidates = found if own_input is None else found.with_input(by_method[own_input])
             judged = replace(task, parts=None) if of in labelled else task
             read = {"features": [entry_of[file] for file in candidates.files], **_labels(manifest, judged)}
-            read |= {"input of the network": own_inputs.get(of)}
+            read |= {"input of the network": own_input}
             shares = tuple(share for share in config.learning_curve if share == 1 or of not in labelled)
             entries[of] = _probe(session, judged, config, of, candidates, read, shares)
     return entries

@@ -88,20 +88,6 @@ class StoredFeatures(Mapping[str, FloatArray]):
             places[with_input(key) if beside else key] = (*parts, *beside)
         return StoredFeatures(places)
 
-    @staticmethod
-    def side_by_side(name: str, methods: Sequence["StoredFeatures"]) -> "StoredFeatures":
-        """Put all layers of several methods side by side, as candidates of the method ``name``: one for each pooling.
-
-        Of a method without layers, its vectors are taken. A pooling that a method does not have is left out.
-        """
-        whole = [
-            {pooling_of(key): parts for key, parts in each._places.items() if "/" not in key or ALL_LAYERS.search(key)}
-            for each in methods
-        ]
-        shared = [pooling for pooling in whole[0] if all(pooling in each for each in whole)]
-        places = {pooling: [part for each in whole for part in each[pooling]] for pooling in shared}
-        return StoredFeatures({f"{name}/all_layers:{pooling}": parts for pooling, parts in places.items()})
-
     def __getitem__(self, key: str) -> FloatArray:
         first, *others = self._places[key]
         if not others:

@@ -35,7 +35,7 @@ FOLDS = (
     ),
     *("compare.hearings=3", "compare.poolings=[thirds,thirds_max]"),
     *("probe.choose_by=group", "probe.classifier=ridge", "probe.power=0.5"),
-    "compare.methods=[log_mel,bag_of_codes,gpt,gpt_sound,gpts,simclr,supervised,random_gpt_sound,random_conv,mfcc]",
+    "compare.methods=[log_mel,bag_of_codes,gpt,gpt_sound,simclr,supervised,random_gpt_sound,random_conv,mfcc]",
     *SOUND,
 )
 METHODS = {
@@ -43,7 +43,6 @@ METHODS = {
     "bag_of_codes",
     "gpt",
     "gpt_sound",
-    "gpts",
     "simclr",
     "supervised",
     "supervised_head",

@@ -18,7 +18,7 @@ from pipelines.results.probed_folds import ProbedFolds, compare
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
-from pipelines.store.stored_features import StoredFeatures, features_by_method
+from pipelines.store.stored_features import features_by_method
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Manifest, Split
 from wordless.audio.recordings.splits import Fold, folds
@@ -327,25 +327,6 @@ def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_pa
         beside["simclr/all_blocks_with_input:mean"],
         np.hstack([tensors["simclr/all_blocks:mean"], log_mel["log_mel/as_heard:mean"]]),
     )
-    both = StoredFeatures.side_by_side("both", [found["gpt"], beside])
-    assert [*both] == ["both/all_layers:mean"]  # the pooling that both have
-    both = StoredFeatures.side_by_side("both", [beside, found["bag_of_codes"]])
-    assert [*both] == ["both/all_layers:mean"]
-    np.testing.assert_array_equal(
-        both["both/all_layers:mean"],
-        np.hstack([beside["simclr/all_blocks_with_input:mean"], tensors["bag_of_codes:mean"]]),
-    )
-    joined = probe_methods(
-        session,
-        manifest,
-        entries,
-        config,
-        only=["both"],
-        labelled=(),
-        inputs=inputs,
-        joined={"both": ["simclr", "bag_of_codes"]},
-    )
-    assert [each["of"] for each in joined["both"].read_json("probe.json")["candidates"]] == ["both/all_layers:mean"]
     plain = probe_methods(session, manifest, entries, config, only=names, labelled=())
     candidates = [each["of"] for entry in plain.values() for each in entry.read_json("probe.json")["candidates"]]
     assert len(candidates) == 7
