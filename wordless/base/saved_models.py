@@ -11,7 +11,6 @@ Large models of others have their weights in several files, shards, which ``mode
 
 import hashlib
 import json
-import math
 from collections.abc import Collection, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from torch import Tensor, nn
 from wordless.base.errors import InputError
 from wordless.base.files import aside, file_hash, write_aside
 from wordless.base.hub import fetch, hub_address, short_address
-from wordless.base.json_values import find_object, parse_json, read_json, read_object, shortened
+from wordless.base.json_values import find_object, read_json, read_object, shortened
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 INDEX = f"{WEIGHTS}.index.json"  # in a Hugging Face folder whose weights are in shards: the shard of each tensor
@@ -36,7 +35,6 @@ MAX_REASON = 300  # characters
 _DAMAGE = (OSError, RuntimeError, SafetensorError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 LABELLED = ("Classification", "ForCTC", "ForXVector")  # ends of the names of models of transformers that learned labels
 TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32"}
-SIZES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}  # bytes per number
 
 Header = dict[str, tuple[str, tuple[int, ...]]]  # type and shape of each tensor
 T = TypeVar("T")
@@ -207,26 +205,13 @@ def require_size(weights: Path, numbers: int) -> None:
 
 def read_header(weights: Path) -> Header:
     """Read type and shape of every tensor of a safetensors file; no tensor is read."""
-    with weights.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        rest = weights.stat().st_size - 8
-        if not 0 < length <= min(rest, MAX_HEADER):
-            raise InputError(f"{weights.name} is cut short or is not a safetensors file")
-        content = parse_json(file.read(length))
-    if not isinstance(content, dict):
-        raise InputError(f"{weights.name} is not a safetensors file: its header is not an object")
-    header = {name: _entry(name, value) for name, value in content.items() if name != "__metadata__"}
-    if sum(SIZES[kind] * math.prod(shape) for kind, shape in header.values()) != rest - length:
-        raise InputError(f"{weights.name} does not have the size that its header gives")
-    return header
-
-
-def _entry(name: str, value: object) -> tuple[str, tuple[int, ...]]:
-    kind, shape = (value.get("dtype"), value.get("shape")) if isinstance(value, dict) else (None, None)
-    sizes = shape if isinstance(shape, list) else [None]
-    if isinstance(kind, str) and kind in SIZES and all(type(size) is int and size >= 0 for size in sizes):
-        return kind, tuple(sizes)
-    raise InputError(f"{WEIGHTS} gives the tensor {name!r} a type or shape that no wordless model has")
+    try:
+        with safe_open(weights, framework="pt") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
+            return {name: (each.get_dtype(), tuple(each.get_shape())) for name, each in slices.items()}
+    except (OSError, SafetensorError) as error:
+        problem = f"{weights.name} is cut short or is not a safetensors file ({first_line(error)})"
+        raise InputError(problem) from error
 
 
 def require_tensors(weights: Path, wanted: Mapping[str, Tensor], *, tied: Collection[str] = ()) -> None:
@@ -241,10 +226,11 @@ def require_tensors(weights: Path, wanted: Mapping[str, Tensor], *, tied: Collec
         if name not in wanted:
             raise InputError(f"{WEIGHTS} has a tensor {name!r}, which the network of {CONFIG} does not have")
         own = wanted[name]
-        if shape != tuple(own.shape) or TYPES[kind] != str(own.dtype).removeprefix("torch."):
+        there, wanted_type = TYPES.get(kind, kind), str(own.dtype).removeprefix("torch.")
+        if shape != tuple(own.shape) or there != wanted_type:
             raise InputError(
-                f"{WEIGHTS} has {TYPES[kind]} numbers of shape {list(shape)} for {name!r}; the network of {CONFIG} has "
-                f"{str(own.dtype).removeprefix('torch.')} of shape {list(own.shape)}"
+                f"{WEIGHTS} has {there} numbers of shape {list(shape)} for {name!r}; the network of {CONFIG} has "
+                f"{wanted_type} of shape {list(own.shape)}"
             )
 
 
@@ -293,11 +279,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 def _require_listed(shard: Path, own: Set[str], every: Set[str]) -> None:
     """Refuse a shard that lacks a tensor which the index places in it, or has one of another shard."""
-    try:
-        with safe_open(shard, framework="pt") as file:
-            there = set(file.keys())
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{shard} is cut short or is not a safetensors file ({first_line(error)})") from error
+    there = read_header(shard).keys()
     if lacking := sorted(own - there):
         raise InputError(f"{shard} has no tensor {lacking[0]!r}, which {INDEX} places there; copy the folder again")
     if twice := sorted(there & every - own):
@@ -321,11 +303,7 @@ def read_weights(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, Te
 
 def weight_names(folder: Path) -> list[str]:
     """List the names of the weights of a Hugging Face folder; no tensor is read."""
-    names: list[str] = []
-    for path in weight_files(folder):
-        with safe_open(path, framework="pt") as file:
-            names += file.keys()
-    return names
+    return [name for path in weight_files(folder) for name in read_header(path)]
 
 
 def learned_labels(folder: Path) -> bool:
