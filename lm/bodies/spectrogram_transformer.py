@@ -48,9 +48,8 @@ from wordless.audio.recordings.hearings import AS_RECORDED, Hearing, hearings
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import Array
-from wordless.base.configuration import render
 from wordless.base.devices import copy_to
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, written
 from wordless.base.json_values import read_json
 from wordless.base.ranges import require
 from wordless.base.saved_models import (
@@ -240,7 +239,7 @@ def require_weights(folder: Path, size: Size, *, option: str = OPTION) -> dict[s
     for name, (value, default) in wanted.items():
         if (found := config.get(name, default)) != value:
             raise InputError(
-                f"{given} has {name} {render(found)}, and {own_size}={size} takes {value}; set {own_size} to the size "
+                f"{given} has {name} {written(found)}, and {own_size}={size} takes {value}; set {own_size} to the size "
                 "of the weights (tiny, small and base are 192, 384 and 768 wide), or give other weights"
             )
     try:
@@ -256,7 +255,7 @@ def _number(values: Mapping[str, object], name: str, otherwise: float) -> float:
     """Return a finite number of a config, or ``otherwise`` if it is missing."""
     value = values.get(name, otherwise)
     if type(value) not in (int, float) or not abs(number := float(str(value))) < math.inf:
-        raise InputError(f"{name} is {render(value)}; it must be a number")
+        raise InputError(f"{name} is {written(value)}; it must be a number")
     return number
 
 
@@ -273,7 +272,7 @@ def _json(folder: Path, name: str, option: str) -> dict[str, object]:
 def _kind(given: str, config: Mapping[str, object]) -> str:
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in LEADING_TOKENS:
-        raise InputError(f"{given} holds a model of type {render(kind)}; give one of {', '.join(LEADING_TOKENS)}")
+        raise InputError(f"{given} holds a model of type {written(kind)}; give one of {', '.join(LEADING_TOKENS)}")
     return kind
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lm.bodies.options import HeadConfig
 from lm.options import Means
-from wordless.audio.recordings.description import LabelType, number_of
+from wordless.audio.recordings.description import LabelType
+from wordless.audio.recordings.manifest import number_of
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED

@@ -14,18 +14,18 @@ from wordless.audio.decoding import Channel
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import (
     CorpusConfig,
-    Found,
-    OptionNames,
     build_manifest,
     find_recordings,
     length_notices,
     upsampling_notices,
 )
+from wordless.audio.recordings.description import Found
 from wordless.audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
-from wordless.audio.recordings.inspection import CONFLICT
+from wordless.audio.recordings.inspection import CONFLICTING
 from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
 from wordless.audio.recordings.splits import division_notices
 from wordless.audio.recordings.unpacking import (
+    described,
     is_unpacked,
     missing_bytes,
     open_data_set,
@@ -33,11 +33,8 @@ from wordless.audio.recordings.unpacking import (
     unpack,
     unpacked_place,
 )
-from wordless.audio.recordings.unpacking import (
-    label_table as unpacked_table,
-)
 from wordless.base.engine import LOCAL, EngineConfig
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, named, within
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
 from wordless.training.gangs import Gang
@@ -92,13 +89,13 @@ def find_corpus(
         root = embedded_corpus(embedded, store / SYNTHESISED)
         table = None if embedded.label == "word" else str(label_table(embedded, root))
         return FoundCorpus(config=replace(config, root=str(root), table=table))
-    if config.is_packed:
-        config = unpacked_corpus(config, store, terminal=terminal)
-    found = find_recordings(
-        config, names=OptionNames(folder=option), say=lambda notice: terminal.say(f"corpus    {notice}")
-    )
+    with within("corpus", root=option):
+        unpacked = _unpacked(config, store, terminal) if config.is_packed else None
+        found = find_recordings(config, unpacked=unpacked).named("corpus", root=option)
+    for notice in found.notices:
+        terminal.say(f"corpus    {notice}")
     if require is not None:
-        require([description.label for several in found[1].values() for description in several])
+        require([description.label for several in found.described.values() for description in several])
     return FoundCorpus(config=config, found=found)
 
 
@@ -132,7 +129,7 @@ def read_corpus(
     unfit: list[Rejected] = []
     softer: list[str] = []
     try:
-        with terminal.working("inspecting", 0, "files") as progress:
+        with within("corpus", root=option), terminal.working("inspecting", 0, "files") as progress:
             manifest, rejected = build_manifest(
                 config,
                 found=recordings.found,
@@ -141,28 +138,32 @@ def read_corpus(
                 cache=store / "inspected.jsonl",
                 progress=progress.advance_to,
                 set_aside=unfit.extend,
-                option=option,
                 channel=channel if audio is None else audio.channel,
                 sample_rate=None if audio is None else audio.sample_rate,
-                notice=softer.append,
+                notice=lambda sentence: softer.append(named(sentence, "audio")),
             )
     except InputError as error:
         if folder is None or not unfit:
             raise
         if not gang.rank:
             write_rejected(sorted(unfit, key=lambda each: each.path), folder / listed)
-        raise InputError(f"{error}; each file and its reason stand in {folder / listed}") from error
+        raise error.also(f"each file and its reason stand in {folder / listed}") from error
     if not gang.rank:
         gang.barrier()
     whole = manifest.root.resolve()  # a table beside the recordings gives ".", which has no name
     name = corpus_name(config) if config.is_packed else whole.name or str(whole)
     if manifest.root.parent == store / SYNTHESISED:
         name = "built-in corpus (eSpeak NG)"
+    divided = division_notices(manifest.clips, config.split)
     upsampled = () if audio is None else upsampling_notices(manifest.clips, audio)
-    notices = (*division_notices(manifest.clips, config.split), *upsampled, *softer)
-    lengths = length_notices(manifest.clips, config.segment_seconds)
+    notices = (
+        *(named(each, "corpus", folds="compare.folds") for each in divided),
+        *(named(each, "audio") for each in upsampled),
+        *softer,
+    )
+    lengths = [named(each, "corpus") for each in length_notices(manifest.clips, config.segment_seconds)]
     conflicts = []
-    if same := [each.path for each in rejected if CONFLICT in each.reason]:
+    if same := [each.path for each in rejected if each.kind == CONFLICTING]:
         files = f"{counted(len(same), 'file')} set aside with the sound of another file"
         conflicts = [f"{files} and another label, group or split, such as {same[0]}: see {listed}"]
     for line in (_summary(name, manifest, rejected, listed), *conflicts, *notices, *lengths):
@@ -186,8 +187,8 @@ def _summary(name: str, manifest: Manifest, rejected: Sequence[Rejected], listed
 MEGABYTE: Final = 1_000_000
 
 
-def unpacked_corpus(config: CorpusConfig, store: Path, *, terminal: Terminal) -> CorpusConfig:
-    """Return the options of the corpus with the folder and table of its unpacked recordings.
+def _unpacked(config: CorpusConfig, store: Path, terminal: Terminal) -> Found:
+    """Return the recordings of a data set or of shards, which are unpacked into the store once.
 
     Raises:
         InputError: the data set cannot be read, has no such column, or does not fit on the disk of the store.
@@ -201,11 +202,8 @@ def unpacked_corpus(config: CorpusConfig, store: Path, *, terminal: Terminal) ->
         terminal.say(f"corpus    {data_set.name}: {files}, unpacked once; about {size} more in {place.folder}")
         with _megabytes(terminal, "unpacking", needed) as add:
             unpack(data_set, place, add)
-    table, notices = unpacked_table(data_set, place, config.columns, own_splits=config.split.by == "table")
-    for notice in notices:
-        terminal.say(f"corpus    {data_set.name}: {notice}")
-    unpacked = replace(config, root=str(place.sounds), table=str(table))
-    return unpacked if config.labels == "none" else replace(unpacked, labels="pattern")  # no folder's name is a label
+    found = described(data_set, place, config.columns, own_splits=config.split.by == "table")
+    return replace(found, notices=tuple(f"{data_set.name}: {notice}" for notice in found.notices))
 
 
 def corpus_name(config: CorpusConfig) -> str:

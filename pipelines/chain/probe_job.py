@@ -37,6 +37,7 @@ from wordless.audio.recordings.selection import overlap_notices
 from wordless.audio.recordings.splits import Fold
 from wordless.base.configuration import build
 from wordless.base.devices import choose_device
+from wordless.base.errors import named
 from wordless.base.files import NO_PERMISSION, file_hash, write_aside
 from wordless.base.progress import Terminal
 from wordless.base.ranges import require
@@ -86,7 +87,7 @@ def probe_run(config: dict[str, object]) -> None:
             trained = read_manifest(settings.model / MANIFEST, corpus.manifest.root)
             unlabelled = unlabelled_of_run(settings.model, corpus.manifest.root)
             found = overlap_notices(corpus.manifest, trained, owner=settings.model, unlabelled=unlabelled)
-            notices = [*notices, *found]
+            notices = [*notices, *(named(each, "corpus") for each in found)]
         for notice in notices:
             terminal.say(f"probe     {notice}")
         models = [entry.folder for rate in rates for entry in (rate.tokenizer, rate.model)]

@@ -23,7 +23,7 @@ from wordless.audio.recordings.selection import (
     without_groups,
 )
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, named, within
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER, learned_labels
 from wordless.base.text import counted, listed
@@ -46,7 +46,7 @@ def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, FoundCo
                 problem = "unlabelled=embedded adds the built-in corpus, which this run is on already"
                 raise InputError(f"{problem}; leave it out")
             continue
-        folder = require_folder(source, "unlabelled", option="unlabelled")
+        folder = require_folder(source, option="unlabelled")
         if own.root and own.table is None and folder.resolve() == expand_home(own.root, "corpus.root").resolve():
             raise InputError(f"unlabelled={source} is the folder of the corpus; name other recordings")
     if settings.unlabelled_hours == 0:
@@ -115,7 +115,8 @@ def read_unlabelled(
     if folder is not None and not gang.rank:
         write_rejected(rejected, folder / REJECTED_UNLABELLED)
     if settings.unlabelled_hours is not None:
-        first = first_hours(found, settings.unlabelled_hours, option="unlabelled_hours")
+        with within("", hours="unlabelled_hours"):
+            first = first_hours(found, settings.unlabelled_hours)
         chosen = [each for each in first if each.clips]
         hours, held = (sum(each.seconds for each in group) / SECONDS_PER_HOUR for group in (chosen, found))
         clips = counted(sum(len(each.clips) for each in chosen), "clip")
@@ -173,13 +174,7 @@ def noted_starts(corpus: Corpus, settings: RunSettings, folder: Path) -> Corpus:
             )
         notices.append(start.notice)
         if start.is_run:
-            notices += overlap_notices(
-                _all_tested(corpus.manifest, settings),
-                read_manifest(start.owner / MANIFEST, corpus.manifest.root),
-                owner=start.owner,
-                readers=start.readers,
-                unlabelled=unlabelled_of_run(start.owner, corpus.manifest.root),
-            )
+            notices += _overlaps(corpus.manifest, settings, start.owner, start.readers)
         else:
             notices.append(
                 f"no {MANIFEST} beside {start.option}={start.given} lists the recordings that it was trained on: "
@@ -241,11 +236,16 @@ def _starts(settings: RunSettings) -> Iterator[_Start]:
         yield _Start(option=VOICE, given=start, owner=owner, readers="its vocoder's weights", notice=notice)
 
 
-def _all_tested(manifest: Manifest, settings: RunSettings) -> Manifest:
-    """Return the manifest with each clip that is a test clip of some fold among its test clips."""
-    if not settings.compare.folds:
-        return manifest
-    return replace(manifest, clips=tuple(replace(clip, split="test") for clip in manifest.clips))
+def _overlaps(manifest: Manifest, settings: RunSettings, owner: Path, readers: str) -> Iterator[str]:
+    """Give notices about clips of the run in the folder ``owner`` among the test clips, of all folds if there are any.
+
+    ``readers`` names, in the plural, the models of that run that are used.
+    """
+    trained, unlabelled = read_manifest(owner / MANIFEST, manifest.root), unlabelled_of_run(owner, manifest.root)
+    if settings.compare.folds:
+        manifest = replace(manifest, clips=tuple(replace(clip, split="test") for clip in manifest.clips))
+    found = overlap_notices(manifest, trained, owner=owner, readers=readers, unlabelled=unlabelled)
+    yield from (named(each, "corpus") for each in found)
 
 
 def noted_weights(corpus: Corpus, settings: RunSettings) -> Corpus:
@@ -264,13 +264,7 @@ def noted_weights(corpus: Corpus, settings: RunSettings) -> Corpus:
         )
     owner = folder.parent
     if (owner / RESULTS).is_file() and (owner / MANIFEST).is_file():  # a run made them
-        notices += overlap_notices(
-            _all_tested(manifest, settings),
-            read_manifest(owner / MANIFEST, manifest.root),
-            owner=owner,
-            readers="the weights of wav2vec 2.0",
-            unlabelled=unlabelled_of_run(owner, manifest.root),
-        )
+        notices += _overlaps(manifest, settings, owner, "the weights of wav2vec 2.0")
     return replace(corpus, notices=(*corpus.notices, *notices))
 
 

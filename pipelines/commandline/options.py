@@ -60,7 +60,7 @@ def written_value(value: object) -> str:
         case dict():
             return f"{{{', '.join(f'{key}: {written_value(each)}' for key, each in value.items())}}}"
         case _:
-            return written(value)
+            return written(value, most=None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ from wordless.audio.decoding import Channel
 from wordless.audio.reading import resampled_length
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected, Split, read_manifest
 from wordless.audio.recordings.selection import overlap_notices, trained_on
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, named
 from wordless.base.saved_models import CONFIG
 from wordless.base.text import counted
 
@@ -167,7 +167,8 @@ def require_unseen_labels(settings: FinetuneConfig, source: Source, manifest: Ma
         _require_unseen(settings, manifest, trained, owner)
     readers = f"the pre-trained weights of body={settings.body.name}"
     unlabelled = () if source.learned_labels else unlabelled_of_run(owner, manifest.root)
-    return overlap_notices(manifest, trained, owner=owner, readers=readers, unlabelled=unlabelled)
+    found = overlap_notices(manifest, trained, owner=owner, readers=readers, unlabelled=unlabelled)
+    return tuple(named(each, "corpus") for each in found)
 
 
 def _owner(settings: FinetuneConfig, source: Source) -> Path | None:

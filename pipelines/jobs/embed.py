@@ -33,8 +33,8 @@ from pipelines.store.stored_features import (
 from pipelines.store.work_folder import remove_work_folder, work_folder
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.corpus import CorpusConfig, Found, OptionNames, build_manifest, find_recordings
-from wordless.audio.recordings.description import Description, Span
+from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
+from wordless.audio.recordings.description import Description, Found, Span
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
 from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
 from wordless.audio.recordings.recording_paths import Passage, Recordings
@@ -42,15 +42,13 @@ from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.configuration import match_choice
 from wordless.base.devices import choose_device
 from wordless.base.engine import LOCAL
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, within
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as PROBE_KIND
 from wordless.base.text import counted
 from wordless.training.gangs import Alone
 
-# Options of a corpus -> those of this command, in messages about the tables that both read.
-OPTION_NAMES = OptionNames(folder="input", table="input", prefix="")
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # no clip is held out
 
 
@@ -121,13 +119,17 @@ def find_inputs(settings: EmbedConfig, recordings: Recordings | None, say: Calla
         InputError: the table is wrong, or lists no recordings.
     """
     if recordings is None:
-        return find_recordings(corpus_of(settings), names=OPTION_NAMES, say=say)
+        with within("", table="input"):
+            found = find_recordings(corpus_of(settings)).named("", table="input")
+        for notice in found.notices:
+            say(notice)
+        return found
     for notice in recordings.notices:
         say(notice)
     described: dict[str, tuple[Description, ...]] = {}
     for passage in recordings.passages:
         described[passage.path] = (*described.get(passage.path, ()), Description(span=_span_of(passage)))
-    return recordings.root, described, recordings.rejected
+    return Found(root=recordings.root, described=described, rejected=recordings.rejected)
 
 
 def _span_of(passage: Passage) -> Span | None:
@@ -243,7 +245,7 @@ def _recordings(
     unfit: list[Rejected] = []
     settings.rejected.unlink(missing_ok=True)  # of an earlier call
     try:
-        with terminal.working("inspecting", 0, "files") as progress:
+        with within("", root="input"), terminal.working("inspecting", 0, "files") as progress:
             manifest, rejected = build_manifest(
                 replace(corpus_of(settings), inspection=inspection),
                 found=found,
@@ -251,7 +253,6 @@ def _recordings(
                 cache=settings.work / "inspected.jsonl",
                 progress=progress.advance_to,
                 set_aside=unfit.extend,
-                option="input",
                 channel=audio.channel,
                 sample_rate=audio.sample_rate,
                 duplicates=True,
@@ -260,7 +261,7 @@ def _recordings(
         if not unfit:
             raise
         write_rejected(sorted(unfit, key=lambda each: each.path), settings.rejected)
-        raise InputError(f"{error}; each file and its reason stand in {settings.rejected}") from error
+        raise error.also(f"each file and its reason stand in {settings.rejected}") from error
     if rejected:
         write_rejected(rejected, settings.rejected)
     return manifest, rejected

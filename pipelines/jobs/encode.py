@@ -18,17 +18,17 @@ from tokenizer.codes import Codes, CodesFormat
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, read_codes, read_num_samples, shard_path, write_shard
 from tokenizer.units import write_units
-from wordless.audio.decoding import RecordingError, count_samples, open_recording
+from wordless.audio.decoding import count_samples, open_recording
 from wordless.audio.reading import resampled_length
 from wordless.audio.recordings.inspection import frequent_reasons
-from wordless.audio.recordings.manifest import Rejected, read_rejected, writable, write_rejected
+from wordless.audio.recordings.manifest import UNWRITABLE, Rejected, read_rejected, writable, write_rejected
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.base.devices import choose_device
 from wordless.base.errors import InputError
 from wordless.base.files import aside, write_aside
+from wordless.base.pools import RESUME
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
-from wordless.base.workers import RESUME
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,21 +133,19 @@ def encode_recording(encoder: Encoder, passage: Passage) -> CodedClip | Rejected
     """Encode one recording or part of one, or say why it is set aside."""
     path, part = passage.path, passage.part
     if not writable(path):
-        return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
+        return Rejected(path=path, reason=UNWRITABLE)
     tokenizer, rate = encoder.tokenizer, encoder.format.sample_rate
     audio = tokenizer.front_end
     sound = ReadSound(channel=audio.channel, sample_rate=rate, highest=audio.highest)
     try:
         codes = tokenizer.encode_blocks(sound.blocks(encoder.root / path, part=part), rate)
-    except RecordingError as error:
-        return Rejected(path=passage.name, reason=error.reason)
     except InputError as error:
-        return Rejected(path=passage.name, reason=str(error))
+        return Rejected.by(passage.name, error)
     if part is not None and passage.sample_rate:
         whole = resampled_length(part.num_samples, passage.sample_rate, rate)
         if codes.num_samples < whole:
             reason = f"damaged: the recording ends after {codes.num_samples} of the part's {whole} samples at {rate} Hz"
-            return Rejected(path=passage.name, reason=reason)
+            return Rejected(path=passage.name, reason=reason, kind="damaged")
     if not codes.num_samples:
         return Rejected(path=passage.name, reason="empty")
     return CodedClip(

@@ -29,7 +29,7 @@ from wordless.audio.decoding import RecordingError
 from wordless.audio.levels import trim_ends
 from wordless.audio.matching import find_matches, unit_frames
 from wordless.audio.recordings.inspection import frequent_reasons
-from wordless.audio.recordings.manifest import Rejected, writable, write_rejected
+from wordless.audio.recordings.manifest import UNWRITABLE, Rejected, writable, write_rejected
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.waveform import FloatArray, Waveform, join_blocks
 from wordless.base.arrays import write_table
@@ -41,7 +41,6 @@ from wordless.base.ranges import require
 from wordless.base.text import counted
 
 VERSION = 1  # of the scores; raise it when they change
-UNWRITABLE = "its name holds a tab, a line break or bytes that are not UTF-8; rename it"
 PATCHES_AT_ONCE = 500  # whose soft codes are in memory
 
 
@@ -264,7 +263,7 @@ def read_queries(
             blocks = _sound(reader).blocks(queries.root / passage.path, part=passage.part)
             sound = Waveform(samples=join_blocks(blocks), sample_rate=rate)
         except RecordingError as error:
-            rejected.append(Rejected(path=name, reason=f"query: {error.reason}"))
+            rejected.append(Rejected(path=name, reason=f"query: {error.reason}", kind=f"query: {error.kind}"))
             continue
         if not np.any(sound.samples):
             rejected.append(Rejected(path=name, reason="query: silent"))
@@ -273,7 +272,7 @@ def read_queries(
         if len(sound.samples) < step:
             lasts = f"{sound.seconds:.3f} s{'' if trim_db is None else ' without its silent ends'}"
             reason = f"query too short: {lasts}, and a code lasts {step / rate:.3f} s"
-            rejected.append(Rejected(path=name, reason=reason))
+            rejected.append(Rejected(path=name, reason=reason, kind="query too short"))
             continue
         frames = np.concatenate([*reader.frames([sound.samples])])
         found.append(Query(name=name, sound=sound, frames=frames))
@@ -295,10 +294,8 @@ def search_recording(searcher: Searcher, passage: Passage) -> Searched | Rejecte
         matches, length = find_matches(
             queries, reader.frames(sound.blocks(searcher.root / path, part=passage.part)), most=searcher.most
         )
-    except RecordingError as error:
-        return Rejected(path=passage.name, reason=error.reason)
     except InputError as error:
-        return Rejected(path=passage.name, reason=str(error))
+        return Rejected.by(passage.name, error)
     seconds = reader.step / sound.sample_rate
     shorter = tuple(number for number, query in enumerate(queries) if len(query) > length)
     if not length:
@@ -306,7 +303,7 @@ def search_recording(searcher: Searcher, passage: Passage) -> Searched | Rejecte
     if len(shorter) == len(queries):
         shortest = min(map(len, queries)) * seconds
         reason = f"shorter than the query: {length * seconds:.2f} s, and the shortest query has {shortest:.2f} s"
-        return Rejected(path=passage.name, reason=reason)
+        return Rejected(path=passage.name, reason=reason, kind="shorter than the query")
     places = tuple(
         tuple((round(each.start * seconds, 3), round(each.stop * seconds, 3), round(1 - each.cost, 5)) for each in of)
         for of in matches

@@ -14,7 +14,7 @@ from pipelines.jobs.recordings import ReadSound, read_all
 from pipelines.predict import PredictConfig
 from wordless.audio.decoding import Channel, RecordingError, open_recording
 from wordless.audio.recordings.inspection import measure
-from wordless.audio.recordings.manifest import Rejected, writable
+from wordless.audio.recordings.manifest import UNWRITABLE, Rejected, writable
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import Array, write_table
@@ -89,13 +89,13 @@ def read_recording(reader: InputReader, passage: Passage) -> ReadRecording | Rej
     """Convert one recording or part of one to inputs, or say why it is set aside."""
     path = passage.path
     if not writable(path):
-        return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
+        return Rejected(path=path, reason=UNWRITABLE)
     samples, part = [0], passage.part
     try:
         with open_recording(reader.root / path) as recording:
             own_rate = recording.samplerate
     except RecordingError as error:
-        return Rejected(path=path, reason=error.reason)
+        return Rejected.by(path, error)
     if own_rate < reader.reading.sample_rate and not reader.upsample:
         lower = "a lower sample rate than the model's, which upsample=true allows"
         return Rejected(path=path, reason=f"{lower}: {own_rate} Hz, and not {reader.reading.sample_rate} Hz")
@@ -104,15 +104,13 @@ def read_recording(reader: InputReader, passage: Passage) -> ReadRecording | Rej
     if reader.trim_db is not None and part is None:
         # As the corpus was trimmed: by the levels of the whole recording at its own rate. Parts are never trimmed.
         found = measure(reader.root, path, reader.channel)
-        if found.problem is not None:
-            return Rejected(path=path, reason=found.problem)
+        if isinstance(found, Rejected):
+            return found
         part, sound.louder = found.part(reader.trim_db), found.louder
     try:
         inputs = reader.front_end(_counted(sound.blocks(reader.root / path, part=part), samples))
-    except RecordingError as error:
-        return Rejected(path=path, reason=error.reason)
     except InputError as error:
-        return Rejected(path=path, reason=str(error))
+        return Rejected.by(path, error)
     if samples[0] < reader.reading.least_samples:
         milliseconds = 1000 * reader.reading.least_samples / reader.reading.sample_rate
         return Rejected(path=path, reason=f"shorter than the {milliseconds:g} ms of a state")

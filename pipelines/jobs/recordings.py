@@ -90,7 +90,7 @@ def read_all(
         ):
             path = str(place.root / passage.name)
             if isinstance(read, Rejected):
-                rejected.append(Rejected(path=path, reason=read.reason))
+                rejected.append(replace(read, path=path))
                 continue
             count += 1
             notices.add(path, read.notices)

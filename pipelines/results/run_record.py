@@ -14,8 +14,8 @@ from safetensors.numpy import load_file
 
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
-from wordless.base.configuration import describe_type, kind_of, render
-from wordless.base.errors import InputError
+from wordless.base.configuration import describe_type, kind_of
+from wordless.base.errors import InputError, written
 from wordless.base.text import escape_values
 from wordless.training.record import TrainingRecord
 
@@ -173,7 +173,7 @@ def read_record(kind: Any, value: object, place: str = "") -> Any:
         part = next(part for part in parts if part is not NoneType)
         return None if value is None else read_record(part, value, place)
     if not (kind in (Any, object) or type(value) is kind or (kind is float and type(value) is int)):
-        raise InputError(f"{place} is {render(value)}, {kind_of(value)}; it must be {describe_type(kind)}")
+        raise InputError(f"{place} is {written(value)}, {kind_of(value)}; it must be {describe_type(kind)}")
     return value
 
 

@@ -15,7 +15,7 @@ from tokenizer.options import Assignments
 from wordless.audio.recordings.manifest import Manifest, with_noise
 from wordless.audio.recordings.splits import Fold, folds
 from wordless.base.configuration import match_choice
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, within
 from wordless.base.options import Options, option
 
 QUICK_FOLDS = 2  # of a quick comparison
@@ -144,5 +144,6 @@ class ComparisonConfig(ReadingConfig):
             found: tuple[Fold, ...] = (Fold(name="test", manifest=manifest),)
         else:
             at_most = QUICK_FOLDS if quick else None
-            found = folds(manifest, by=self.folds, at_most=at_most, shared_groups=shared_groups)
+            with within("corpus", folds="compare.folds"):
+                found = folds(manifest, by=self.folds, at_most=at_most, shared_groups=shared_groups)
         return tuple(replace(fold, manifest=with_noise(fold.manifest, self.noise_snr)) for fold in found)

@@ -76,4 +76,5 @@ def require_recordings(config: Mapping[str, object]) -> None:
         return
     compare = config.get("compare")
     in_folds = isinstance(compare, Mapping) and compare.get("folds")
-    find_recordings(replace(options, split=SplitConfig()) if in_folds else options)
+    with within("corpus"):
+        find_recordings(replace(options, split=SplitConfig()) if in_folds else options)

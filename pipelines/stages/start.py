@@ -18,8 +18,8 @@ from vocoder.options import WaveNetConfig
 from vocoder.vocoder import SavedVocoder, Vocoder
 from vocoder.wavenet.transfer import Statistics, as_it_is
 from wordless.audio.options import SpectrogramConfig
-from wordless.base.configuration import build, render
-from wordless.base.errors import InputError
+from wordless.base.configuration import build
+from wordless.base.errors import InputError, written
 from wordless.base.hub import CONFIG, fetch, hub_address
 from wordless.base.json_values import find_object, read_object
 from wordless.base.saved_models import HASH, LANGUAGE_MODEL, TOKENIZER, VOCODER, ModelKind
@@ -62,7 +62,7 @@ def gpt_hash(start: str) -> str:
     """Return the hash of the weights of ``lm.start``, as its config names it; loading checks it."""
     path = start_folder(start, LANGUAGE_MODEL, option=LM) / CONFIG
     if not isinstance(found := (find_object(path) or {}).get(HASH), str):
-        raise InputError(f"{LM}={start}: {path} is damaged: {HASH} is {render(found)}; copy it again from its run")
+        raise InputError(f"{LM}={start}: {path} is damaged: {HASH} is {written(found)}; copy it again from its run")
     return found
 
 
@@ -196,7 +196,7 @@ def shipped_voice(wanted: WaveNetConfig, audio: SpectrogramConfig, *, shipped: P
             f"{VOICE}=null ({error})"
         ) from error
     if other:
-        own, theirs = (", ".join(f"{name}={render(pair[at])}" for name, pair in other.items()) for at in (0, 1))
+        own, theirs = (", ".join(f"{name}={written(pair[at])}" for name, pair in other.items()) for at in (0, 1))
         return f"they are for {theirs}, and this run has {own}"
     return folder
 
@@ -228,7 +228,7 @@ def require_absolute(start: str) -> tuple[WaveNetConfig, SpectrogramConfig]:
         if getattr(heard, name) != none:
             raise InputError(
                 f"{VOICE}={start} was made with audio.{name}={getattr(heard, name)}: its log-mel says nothing of the "
-                f"absolute level; name one with audio.{name}={render(none)}"
+                f"absolute level; name one with audio.{name}={written(none)}"
             )
     return found, heard
 
@@ -260,6 +260,6 @@ def _different(values: Mapping[str, tuple[object, object]]) -> dict[str, tuple[o
 def _require_equal(option: str, start: str, values: Mapping[str, tuple[object, object]]) -> None:
     if not (other := _different(values)):
         return
-    own = ", ".join(f"{name}={render(mine)}" for name, (mine, _) in other.items())
-    words = " ".join(f"{name}={render(theirs)}" for name, (_, theirs) in other.items())
+    own = ", ".join(f"{name}={written(mine)}" for name, (mine, _) in other.items())
+    words = " ".join(f"{name}={written(theirs)}" for name, (_, theirs) in other.items())
     raise InputError(f"{option}={start} was made with other options than this run, which has {own}: add {words}")

@@ -21,7 +21,7 @@ from tokenizer.sample import (
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip
 from wordless.base.engine import LOCAL
-from wordless.base.pools import ThisProcess, open_pool
+from wordless.base.pools import THIS_PROCESS, open_pool
 
 
 def test_a_short_stream_is_kept_whole() -> None:
@@ -137,7 +137,7 @@ def test_a_pool_reads_the_frames_that_one_process_reads(ranges: tuple[float, flo
     one_by_one = [piece for clip in clips for piece in reader.pieces(clip)]
     with open_pool(LOCAL, 2) as processes:
         for each in (reader, few):
-            for pool in (ThisProcess(), processes):
+            for pool in (THIS_PROCESS, processes):
                 done: list[int] = []
                 found = list(read_log_mel(each, clips, pool, progress=done.append))
                 assert done == [1, 2, 3, 4, 5]

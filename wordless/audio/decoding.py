@@ -17,6 +17,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
@@ -104,14 +105,22 @@ def whole_rate(sample_rate: object, *, least: int) -> int:
 
 
 class RecordingError(InputError):
-    """A file that cannot be used as a recording; ``reason`` omits the file's name, for lists of such files."""
+    """A file that cannot be used as a recording; ``reason`` omits the file's name, for lists of such files.
 
-    def __init__(self, message: str, reason: str = "") -> None:
-        super().__init__(message)
-        self.reason = reason
+    ``kind`` is what reasons of this kind have in common.
+    """
+
+    def __init__(self, path: Path, reason: str, *, kind: str = "", remedy: str = "leave it out") -> None:
+        super().__init__(f"{path} {reason}", remedy=remedy)
+        self.path, self._reason, self.kind = path, reason, kind or reason
+
+    @property
+    def reason(self) -> str:
+        """What is wrong with the file."""
+        return self._reason
 
     def __reduce__(self) -> tuple[object, ...]:  # for pools of processes
-        return type(self), (self.message, self.reason)
+        return partial(type(self), kind=self.kind, remedy=self.remedy), (self.path, self._reason)
 
 
 class Recording:
@@ -184,8 +193,8 @@ class Recording:
         from soundfile import LibsndfileError
 
         window = Window(self._file, stream)
-        if reason := compressed_sphere(window):
-            raise UnreadableError(reason)
+        if fault := compressed_sphere(window):
+            raise fault
         kind = kind_of(window)
         if kind is None:
             whole = stream == Stream(start=0, stop=os.fstat(self._file).st_size)
@@ -193,8 +202,8 @@ class Recording:
                 return _open_forward(self._file if whole else window), None if whole else window
             except LibsndfileError:
                 suffix = self._path.suffix.lower().lstrip(".")
-                if reason := foreign_content(window, suffix):
-                    raise UnreadableError(reason) from None
+                if fault := foreign_content(window, suffix):
+                    raise fault from None
                 kind = second_chance(window, suffix)
                 if kind is None:
                     raise
@@ -213,14 +222,15 @@ class Recording:
             sound, _ = self._open(stream)
         except LibsndfileError as error:
             cause = str(error.error_string).strip().rstrip(".")
-            reason = f"is joined: a stream begins at byte {stream.start} that cannot be decoded: {cause}"
-            raise UnreadableError(reason) from error
+            detail = f"a stream begins at byte {stream.start} that cannot be decoded: {cause}"
+            raise UnreadableError("is joined", detail) from error
         except UnreadableError as error:
-            raise UnreadableError(f"is joined: a stream begins at byte {stream.start}, which {error}") from error
+            raise UnreadableError("is joined", f"a stream begins at byte {stream.start}, which {error}") from error
         with sound:
             if (sound.samplerate, sound.channels) != (self.samplerate, self.channels):
                 own, other = (f"{each.samplerate} Hz, channels: {each.channels}" for each in (self, sound))
-                raise UnreadableError(f"is joined: a stream begins at byte {stream.start} ({other}) behind one ({own})")
+                detail = f"a stream begins at byte {stream.start} ({other}) behind one ({own})"
+                raise UnreadableError("is joined", detail)
             return _declared(sound)
 
 
@@ -237,32 +247,32 @@ def open_recording(path: Path) -> Iterator[Recording]:
     try:
         with open_regular(path) as file:
             if not os.pread(file, 1, 0):
-                raise RecordingError(f"{path} is empty; record it again, or leave it out", "empty")
+                raise RecordingError(path, "empty", remedy="record it again, or leave it out")
             with closing(Recording(path, file)) as recording:
                 _require_plausible(recording, path)
                 yield recording
     except UnreadableError as error:
-        raise RecordingError(f"{path} {error}; replace it, or leave it out", str(error)) from error
+        raise RecordingError(path, str(error), kind=error.kind, remedy="replace it, or leave it out") from error
     except OSError as error:
-        cause = error.strerror or str(error)
-        message = f"{path} cannot be read: {cause}; check path and permissions"
-        raise RecordingError(message, f"cannot be read: {cause}") from error
+        kind, remedy = "cannot be read", "check path and permissions"
+        raise RecordingError(path, f"{kind}: {error.strerror or error}", kind=kind, remedy=remedy) from error
     except LibsndfileError as error:
-        cause = str(error.error_string).strip().rstrip(".")
-        message = f"{path} cannot be decoded ({cause}); replace it or convert it to WAV or FLAC"
-        raise RecordingError(message, f"cannot be decoded: {cause}") from error
+        cause, kind = str(error.error_string).strip().rstrip("."), "cannot be decoded"
+        remedy = "replace it or convert it to WAV or FLAC"
+        raise RecordingError(path, f"{kind}: {cause}", kind=kind, remedy=remedy) from error
 
 
 def _require_plausible(recording: Recording, path: Path) -> None:
     """Refuse a header whose rate or channels would cause filters or blocks of an unreasonable size."""
     rate, channels = recording.samplerate, recording.channels
     if not MIN_RATE <= rate <= MAX_RATE:
+        kind = "declares an unusual sample rate"
         reason = f"declares a sample rate of {rate} Hz, which is not within {MIN_RATE} to {MAX_RATE}"
     elif channels > MAX_CHANNELS:
-        reason = f"declares {channels} channels, more than {MAX_CHANNELS}"
+        kind, reason = "declares too many channels", f"declares {channels} channels, more than {MAX_CHANNELS}"
     else:
         return
-    raise RecordingError(f"{path} {reason}; mend its header, or leave it out", reason)
+    raise RecordingError(path, reason, kind=kind, remedy="mend its header, or leave it out")
 
 
 def require_channel(recording: Recording, channel: int | None, path: Path) -> None:
@@ -274,7 +284,8 @@ def require_channel(recording: Recording, channel: int | None, path: Path) -> No
     if channel is not None and channel >= recording.channels:
         has = f"has {recording.channels} channel{'s' if recording.channels > 1 else ''}, which count from 0"
         reason = f"{has}, and audio.channel={channel} chooses another"
-        raise RecordingError(f"{path} {reason}; leave it out, or choose audio.channel=mean or loudest", reason)
+        remedy = "leave it out, or choose mean or loudest"
+        raise RecordingError(path, reason, kind="lacks the chosen channel", remedy=remedy)
 
 
 def mono_blocks(

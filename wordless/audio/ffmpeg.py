@@ -125,11 +125,11 @@ class FFmpegSound:
                 file, mode="r", metadata_errors="replace", container_options={"format_whitelist": _DEMUXERS}
             )
         except self._errors as error:
-            raise UnreadableError(f"cannot be decoded: {_cause(error)}") from error
+            raise UnreadableError("cannot be decoded", _cause(error)) from error
         try:
             stream = self._container.streams.best("audio")
             if stream is None:
-                raise UnreadableError("holds no sound: it has no audio stream")
+                raise UnreadableError("holds no sound", "it has no audio stream")
             self._stream = stream
             self.choices = len(self._container.streams.audio)  # audio streams, of which one is read
             self._blocks = self._decode()
@@ -140,8 +140,8 @@ class FFmpegSound:
         if self._ahead is None:
             self._container.close()
             if seconds := self._declared_seconds:
-                raise UnreadableError(f"is damaged: nothing of its {seconds:.3f} s can be decoded")
-            raise UnreadableError("holds no sound: its audio stream is empty")
+                raise UnreadableError("is damaged", f"nothing of its {seconds:.3f} s can be decoded")
+            raise UnreadableError("holds no sound", "its audio stream is empty")
         self._share = _declared_share(file)
         self.channels: int = self._ahead.shape[1]
 
@@ -211,7 +211,7 @@ class FFmpegSound:
                     if len(block):
                         yield block
         except self._errors as error:
-            raise UnreadableError(f"cannot be decoded: {_cause(error)}") from error
+            raise UnreadableError("cannot be decoded", _cause(error)) from error
 
     def _frames(self) -> Iterator[av.AudioFrame]:
         """Give the decoded frames; an error in the last packet alone means that a recorder was stopped within it."""

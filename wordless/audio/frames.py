@@ -140,7 +140,7 @@ def _walk(file: Window, begin: int) -> tuple[int, int | None, bool]:
             if behind_tags or next_kind != kind or lengths_of(file.at(resumed, _HEAD), kind):
                 return place, resumed, bool(declared)
             if resumed - place > _DECODER_RESYNC:
-                raise UnreadableError(f"is damaged: between its frames, bytes {place} to {resumed} are no sound")
+                raise UnreadableError("is damaged", f"between its frames, bytes {place} to {resumed} are no sound")
             place = resumed
         elif lengths_of(head, kind) or (declared and frames > declared and _frames_follow(file, place)):
             return place, place, bool(declared)

@@ -11,7 +11,7 @@ one dimension                          mono
 (2, samples)                           stereo, channels first, as torchaudio reads a file
 =====================================  ==============================================================================
 
-Channels are averaged, unless ``audio.channel`` of the model chooses one. All other inputs are ambiguous, and refused:
+Channels are averaged, unless the model reads a single one. All other inputs are ambiguous, and refused:
 ``(3, samples)`` and more rows are a batch for one library and channels for another. Several recordings go to
 ``encode_batch``; several channels can be given last (``samples.T``).
 """
@@ -103,7 +103,7 @@ def _mixed(array: npt.NDArray[np.floating], channel: Channel, name: str) -> npt.
         channel = int(np.argmax(np.square(array, dtype=np.float64).sum(0)))
     if channel >= count:
         problem = f"{name} have {count} channels, which count from 0"
-        raise InputError(f"{problem}, and audio.channel={channel} of the model chooses another; give that one")
+        raise InputError(f"{problem}, and the channel {channel} of the model is another; give that one")
     return array[:, channel]
 
 

@@ -327,13 +327,13 @@ def _with_noise(blocks: Iterable[FloatArray], part: Part, power: float) -> Itera
 def _require_usable(blocks: Iterable[FloatArray], path: Path) -> Iterator[FloatArray]:
     for block in blocks:
         if len(block) and (reason := unusable_peak(float(np.abs(block).max()))):
-            raise RecordingError(f"{path} {reason}; replace it, or leave it out", reason)
+            raise RecordingError(path, reason, kind="too loud", remedy="replace it, or leave it out")
         yield block
 
 
 def _require_near(path: Path, from_rate: int, to_rate: int) -> None:
     if reason := upsampling_fault(from_rate, to_rate):
-        raise RecordingError(f"{path}: {reason}; leave it out, or choose a lower audio.sample_rate", reason)
+        raise RecordingError(path, reason, kind="rate too low", remedy="leave it out, or choose a lower sample rate")
 
 
 def resample_blocks(blocks: Iterable[FloatArray], from_rate: int, to_rate: int) -> Iterator[FloatArray]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 
@@ -217,17 +217,13 @@ def _riff(file: Window) -> _Found:
     """Read the chunks of a WAV file, also RF64, BW64 and RIFX."""
     name = file.at(0, 4)
     order = ">" if name == b"RIFX" else "<"
-    described, long_length, place = b"", 0, 12
-    for _ in range(_MAX_CHUNKS):
-        chunk, length = _chunk(file, place, order)
+    described, long_length = b"", 0
+    for chunk, length, place in _chunks(file, order, 12, b"data"):
         match chunk:
             case b"ds64":
                 long_length = int.from_bytes(file.at(place + 16, 8), "little")
             case b"fmt ":
                 described = file.at(place + 8, min(length, _MAX_HEADER))
-            case b"data" | b"":
-                break
-        place += 8 + length + length % 2
     if chunk != b"data" or len(described) < 16:
         return _until(file, None)
     begin, declared = place + 8, length
@@ -278,12 +274,7 @@ def _with_length(file: Window, sound: _Sound | None, explain: Callable[[int], in
 
 
 def _aiff(file: Window) -> _Sound | None:
-    place = 12
-    for _ in range(_MAX_CHUNKS):
-        chunk, length = _chunk(file, place, ">")
-        if chunk in (b"SSND", b""):
-            break
-        place += 8 + length + length % 2
+    *_, (chunk, length, place) = _chunks(file, ">", 12, b"SSND")
     if chunk != b"SSND" or place > _MAX_HEADER or length == 0:  # libsndfile reads all of a length of 0
         return None
     begin = place + 8
@@ -300,12 +291,7 @@ def _aiff(file: Window) -> _Sound | None:
 
 
 def _caf(file: Window) -> _Sound | None:
-    place = 8
-    for _ in range(_MAX_CHUNKS):
-        chunk, length = _chunk(file, place, "caf")
-        if chunk == b"data" or len(chunk) < 4 or length < 0:
-            break
-        place += 12 + length
+    *_, (chunk, length, place) = _chunks(file, "caf", 8, b"data")
     if chunk != b"data" or place > _MAX_HEADER:
         return None
     declared = length if length >= 0 else _UNKNOWN_64
@@ -401,6 +387,16 @@ def _is_end(file: Window, place: int) -> bool:
 def _moved(streams: Sequence[Stream], by: int) -> tuple[Stream, ...]:
     """Turn the places of streams in a window into those in what lies around it."""
     return tuple(replace(stream, start=by + stream.start, stop=by + stream.stop) for stream in streams)
+
+
+def _chunks(file: Window, order: str, place: int, last: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Give name, length and place of each chunk from a place on, up to the chunk ``last``, or until there is none."""
+    for _ in range(_MAX_CHUNKS):
+        chunk, length = _chunk(file, place, order)
+        yield chunk, length, place
+        if chunk == last or len(chunk) < 4 or length < 0:
+            return
+        place += 12 + length if order == "caf" else 8 + length + length % 2
 
 
 def _chunk(file: Window, place: int, order: str) -> tuple[bytes, int]:

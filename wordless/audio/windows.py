@@ -15,7 +15,14 @@ _CHUNK = 1 << 20  # bytes searched at once
 
 
 class UnreadableError(Exception):
-    """The reason why a file cannot be read as sound, without the file's name: "is an HTML page"."""
+    """The reason why a file cannot be read as sound, without the file's name: "is an HTML page".
+
+    ``kind`` is what such reasons have in common, before the ``detail``.
+    """
+
+    def __init__(self, kind: str, detail: str = "") -> None:
+        super().__init__(f"{kind}: {detail}" if detail else kind)
+        self.kind = kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,29 +169,31 @@ _MAGIC = (
 )
 
 
-def compressed_sphere(file: Window) -> str | None:
+def compressed_sphere(file: Window) -> UnreadableError | None:
     """Recognise a SPHERE file whose samples are compressed, which libsndfile does not read."""
     head = file.at(0, _HEAD)
     found = _COMPRESSED_SPHERE.search(head) if head.startswith(b"NIST_1A") else None
     if found is None:
         return None
-    return f"is a SPHERE file compressed by {found[1].decode()}: convert it by sph2pipe -f wav IN.sph OUT.wav"
+    kind = f"is a SPHERE file compressed by {found[1].decode()}"
+    return UnreadableError(kind, "convert it by sph2pipe -f wav IN.sph OUT.wav")
 
 
-def foreign_content(file: Window, suffix: str) -> str | None:
+def foreign_content(file: Window, suffix: str) -> UnreadableError | None:
     """Say what a file is that no decoder recognises; None if it may be a damaged recording."""
     if suffix in HEADERLESS:
-        return "holds samples without a header, whose rate and kind only you know: convert it to WAV, such as by sox"
+        kind = "holds samples without a header, whose rate and kind only you know"
+        return UnreadableError(kind, "convert it to WAV, such as by sox")
     head = file.at(0, _HEAD)
     if head.startswith(_LFS):
-        return "is a Git LFS pointer, and not the recording: run git lfs pull"
+        return UnreadableError("is a Git LFS pointer, and not the recording", "run git lfs pull")
     if _HTML.match(head.removeprefix(b"\xef\xbb\xbf")):
-        return "is an HTML page, and not a recording: download it again"
+        return UnreadableError("is an HTML page, and not a recording", "download it again")
     for magic, kind in _MAGIC:
         if head.startswith(magic):
-            return f"is {kind}"
+            return UnreadableError(f"is {kind}")
     if head and not head.strip(b"\0") and _only_zeros(file):
-        return f"holds {file.size} zero bytes, and nothing else: copy or download it again"
+        return UnreadableError(f"holds {file.size} zero bytes, and nothing else", "copy or download it again")
     text = head.removeprefix(b"\xef\xbb\xbf")
     if not _TEXT_BYTES.fullmatch(text):
         return None
@@ -195,7 +204,7 @@ def foreign_content(file: Window, suffix: str) -> str | None:
             return None
     beginning = " ".join(text.decode(errors="replace").split())
     kind = "JSON" if beginning[:1] in ("{", "[") else "XML" if beginning.startswith("<") else "text"
-    return f"is {kind}, and not a recording: it begins with {beginning[:40]!r}"
+    return UnreadableError(f"is {kind}, and not a recording", f"it begins with {beginning[:40]!r}")
 
 
 def _only_zeros(file: Window) -> bool:

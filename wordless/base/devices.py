@@ -22,7 +22,8 @@ def choose_device(wanted: Device) -> torch.device:
 
     there = torch.cuda.is_available()
     if wanted == "cuda" and not there:
-        raise InputError("device=cuda, but PyTorch sees no GPU; choose device=cpu, or see wordless doctor")
+        rule, remedy = "PyTorch sees no GPU", "choose cpu, or see wordless doctor"
+        raise InputError(option="device", value=wanted, rule=rule, remedy=remedy)
     return torch.device("cuda" if there and wanted != "cpu" else "cpu")
 
 

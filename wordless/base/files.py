@@ -169,7 +169,7 @@ def locked(path: Path) -> Iterator[None]:
         file = path.open("w")
     except OSError as error:
         problem = f"{path} cannot be written: {error.strerror}"
-        raise InputError(f"{problem}; choose another cache folder, or store.root=PATH") from error
+        raise InputError(problem, remedy="choose another cache folder") from error
     with file:
         take_lock(file)
         yield

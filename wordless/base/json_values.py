@@ -91,7 +91,8 @@ def read_object(cls: type[T], path: Path) -> T:
     try:
         return build(cls, values, name="")
     except InputError as error:
-        raise InputError(f"{path.name}: {error.problem}") from error  # remedies are for options of the command line
+        told = InputError(f"{path.name}: {error.problem}", rule=error.rule)  # remedies are for the command line
+        raise told from error
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

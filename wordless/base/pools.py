@@ -1,32 +1,37 @@
 """Pools that compute a function of many clips: this process, processes or threads of this machine, or tasks of Ray.
 
-The results are the same, in the same order, whatever the pool is.
+The results are the same, in the same order, whatever the pool is. `as_finished` gives those of long trainings.
 """
 
+import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import active_children, get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from wordless.base.engine import EngineConfig
+from wordless.base.errors import InputError
 from wordless.base.parent import end_with_parent
-from wordless.base.threads import one_thread
-from wordless.base.workers import RESUME, ended_worker, kill_children, no_interrupts
+from wordless.base.threads import one_thread, use_threads
 
+K = TypeVar("K")
 T = TypeVar("T")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
+RESUME = "nothing finished is lost: go on with the same command and"  # and an option that needs less memory
 TASKS_PER_WORKER = 4  # at least, so that no worker waits long for the last one
 
 
 class Task(Protocol[R_co]):
-    """Some clips that a worker computes."""
+    """Some clips that a worker computes: a future of this machine, or one of Ray."""
 
     def result(self) -> Sequence[R_co]:
         """Wait for the results of the clips, in order."""
@@ -35,29 +40,29 @@ class Task(Protocol[R_co]):
         """Give up the task if no worker has begun it."""
 
 
-class Pool(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class Pool:
     """Workers that compute tasks."""
 
-    @property
-    def workers(self) -> int:
-        """The number of tasks that are computed at the same time."""
-
-    @property
-    def ahead(self) -> int:
-        """The largest number of tasks of which no result has been taken."""
-
-    @property
-    def most_clips(self) -> int:
-        """The largest number of clips of a task."""
-
-    def submit(self, work: Callable[[T], R], jobs: Sequence[T]) -> Task[R]:
-        """Let a worker compute the results of ``work`` for each job."""
+    submit: Callable[[Callable[[Any], Any], Sequence[Any]], Task[Any]]  # lets a worker compute a function of each job
+    workers: int = 1  # tasks that are computed at the same time
+    ahead: int = 1  # tasks of which no result has been taken, at most
+    most_clips: int = 1  # of a task
 
 
 def compute(work: Callable[[T], R], jobs: Sequence[T]) -> list[R]:
     """Return the results of ``work`` for each job, computed on one thread: what every worker does."""
     with one_thread():
         return [work(job) for job in jobs]
+
+
+def _compute_now(work: Callable[[T], R], jobs: Sequence[T]) -> Future[list[R]]:
+    done: Future[list[R]] = Future()
+    done.set_result(compute(work, jobs))
+    return done
+
+
+THIS_PROCESS = Pool(submit=_compute_now)  # each clip is computed when its result is wanted
 
 
 def in_order(
@@ -79,7 +84,7 @@ def in_order(
         while waiting:
             yield from waiting.popleft().result()
     except BrokenProcessPool as error:
-        raise ended_worker(remedy) from error
+        raise _ended_worker(remedy) from error
     except (Exception, GeneratorExit):  # after an interrupt the pool ends its tasks itself
         for task in waiting:
             task.cancel()
@@ -96,19 +101,24 @@ def open_pool(engine: EngineConfig, workers: int, *, shared: Sequence[Path] = ()
         InputError: the Ray cluster cannot be reached, or one of its machines does not see the shared files.
     """
     if engine.name == "ray":
-        from wordless.base.ray_pool import RayPool  # seconds of imports, and an extra
+        from wordless.base.ray_pool import ray_pool  # seconds of imports, and an extra
 
-        yield RayPool.connect(engine.address, workers, shared=shared, gpu=gpu)
+        yield ray_pool(engine.address, workers, shared=shared, gpu=gpu)
     elif workers <= 1:
-        yield ThisProcess()
+        yield THIS_PROCESS
     else:
         others = active_children()
         # Forking a process that runs torch threads may hang: start fresh ones.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker) as processes:
+        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=end_with_parent) as processes:
+
+            def submit(work: Callable[[T], R], jobs: Sequence[T]) -> Future[list[R]]:
+                with _no_interrupts():
+                    return processes.submit(compute, work, jobs)
+
             try:
-                yield Processes(processes, workers)
+                yield Pool(submit=submit, workers=workers, ahead=16 * workers, most_clips=8)
             except KeyboardInterrupt:  # a broken pool may not hold cancelled tasks, so they are not cancelled before
-                kill_children(besides=others)
+                _kill_children(besides=others)
                 raise
 
 
@@ -118,60 +128,67 @@ def open_threads(engine: EngineConfig, workers: int, *, shared: Sequence[Path] =
     if engine.name == "ray":
         with open_pool(engine, workers, shared=shared) as pool:
             yield pool
-    else:
-        with ThreadPoolExecutor(max(workers, 1)) as threads:
-            try:
-                yield Threads(threads, max(workers, 1))
-            except KeyboardInterrupt:
-                threads.shutdown(wait=False, cancel_futures=True)
-                raise
+        return
+    workers = max(workers, 1)
+    with ThreadPoolExecutor(workers) as threads:
+
+        def submit(work: Callable[[T], R], jobs: Sequence[T]) -> Future[list[R]]:
+            return threads.submit(lambda: [work(job) for job in jobs])  # the numbers of threads stay as they are
+
+        try:
+            yield Pool(submit=submit, workers=workers, ahead=16 * workers)
+        except KeyboardInterrupt:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
-def _begin_worker() -> None:
-    import torch  # commands check their options before
+def as_finished(
+    work: Callable[[T], R], jobs: Mapping[K, T], *, processes: int, threads: int, remedy: str
+) -> Iterator[tuple[K, R]]:
+    """Give the result of each job as soon as it is finished, by processes that compute with ``threads`` each.
 
-    torch.set_num_threads(1)
+    The first error ends all other jobs at once, and so does an interrupt. ``remedy`` is the option that needs less
+    memory.
+    """
+    others, begin = active_children(), partial(_begin_trainer, threads)
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=begin) as pool:
+        try:
+            with _no_interrupts():
+                waiting = {pool.submit(work, job): key for key, job in jobs.items()}
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
+        except BrokenProcessPool as error:
+            raise _ended_worker(f"{RESUME} {remedy}") from error
+        except BaseException:
+            _kill_children(besides=others)
+            raise
+
+
+def _begin_trainer(threads: int) -> None:
+    use_threads(threads)
     end_with_parent()
 
 
-class ThisProcess:
-    """No workers: each clip is computed here when its result is wanted."""
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Hold back interrupts of this process; processes that are started in the block never see one.
 
-    workers, ahead, most_clips = 1, 1, 1
-
-    def submit(self, work: Callable[[T], R], jobs: Sequence[T]) -> Task[R]:
-        """Compute the results."""
-        done: Future[list[R]] = Future()
-        done.set_result(compute(work, jobs))
-        return done
-
-
-class Processes:
-    """Processes of this machine."""
-
-    most_clips = 8
-
-    def __init__(self, processes: ProcessPoolExecutor, workers: int) -> None:
-        """Use ``workers`` processes."""
-        self._processes = processes
-        self.workers, self.ahead = workers, 16 * workers
-
-    def submit(self, work: Callable[[T], R], jobs: Sequence[T]) -> Task[R]:
-        """Send the jobs to a process."""
-        with no_interrupts():  # the terminal interrupts all processes; this one alone stops the others
-            return self._processes.submit(partial(compute, work), jobs)
+    The terminal interrupts all processes of a command; the main process alone stops the others.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class Threads:
-    """Threads of this process."""
+def _kill_children(*, besides: Collection[BaseProcess]) -> None:
+    """Kill the processes that this one started, but for some."""
+    for process in {*active_children()} - {*besides}:
+        process.kill()
 
-    most_clips = 1
 
-    def __init__(self, threads: ThreadPoolExecutor, workers: int) -> None:
-        """Use ``workers`` threads."""
-        self._threads = threads
-        self.workers, self.ahead = workers, 16 * workers
-
-    def submit(self, work: Callable[[T], R], jobs: Sequence[T]) -> Task[R]:
-        """Let a thread compute the results; it leaves the numbers of threads of this process as they are."""
-        return self._threads.submit(lambda: [work(job) for job in jobs])
+def _ended_worker(remedy: str) -> InputError:
+    """Describe a process that the system ended, as the kernel does where memory runs out."""
+    problem = "the system ended a worker process, most likely because memory ran out"
+    return InputError(problem, remedy=remedy)

@@ -13,7 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from wordless.base.devices import cores
 from wordless.base.errors import InputError
-from wordless.base.pools import Task, compute
+from wordless.base.pools import Pool, Task, compute
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -23,43 +23,31 @@ SECONDS_TO_CONNECT = 10.0
 SECONDS_TO_LOOK = 300.0  # for the first look of every node, which starts a process and imports PyTorch
 
 
-class RayPool:
-    """The processors, or the GPUs, of a Ray cluster."""
+def ray_pool(address: str | None, workers: int, *, shared: Sequence[Path], gpu: bool) -> Pool:
+    """Connect this process to a cluster, once, and use ``workers`` of its processors or GPUs; 0: all.
 
-    most_clips = 32
+    Without an address the cluster is one that is started on this machine, for these workers.
 
-    def __init__(self, workers: int, shared: Sequence[Path], *, gpu: bool, alone: bool) -> None:
-        """Use ``workers`` processors of the cluster that this process is connected to; 0: all.
+    Raises:
+        InputError: there is no cluster at the address, or one of its nodes does not see the shared paths.
+    """
+    if not ray.is_initialized():
+        _connect(address, workers)
+    here = [path.absolute() for path in shared if path.exists()]
+    _require_everywhere(here)
+    kind = "GPU" if gpu else "CPU"
+    there = int(ray.cluster_resources().get(kind, 0))
+    if there < 1:
+        raise InputError(f"engine.name=ray: the cluster has no {kind}; start nodes with one, or choose device=cpu")
+    remote = ray.remote(num_cpus=1, num_gpus=1 if gpu else 0, max_retries=ATTEMPTS - 1)(_compute)
 
-        A cluster that is ``alone`` was started for these workers.
-        """
-        kind = "GPU" if gpu else "CPU"
-        there = int(ray.cluster_resources().get(kind, 0))
-        if there < 1:
-            raise InputError(f"engine.name=ray: the cluster has no {kind}; start nodes with one, or choose device=cpu")
-        self.workers = min(workers or there, there)
-        # Waiting tasks keep all nodes busy; where others use the cluster, or it may grow, ``workers`` is a limit.
-        self.ahead = 16 * there if not workers or alone else self.workers
-        self._shared = shared
-        amounts = {"num_cpus": 1, "num_gpus": 1 if gpu else 0}
-        self._remote = ray.remote(**amounts, max_retries=ATTEMPTS - 1)(_compute)
+    def submit(work: Callable[[T], R], jobs: Sequence[T]) -> Task[R]:
+        return _RayTask(remote.remote(work, jobs, here, Path.cwd()))
 
-    @classmethod
-    def connect(cls, address: str | None, workers: int, *, shared: Sequence[Path], gpu: bool) -> "RayPool":
-        """Connect this process to a cluster, once; without an address to one that it starts on this machine.
-
-        Raises:
-            InputError: there is no cluster at the address, or one of its nodes does not see the shared paths.
-        """
-        if not ray.is_initialized():
-            _connect(address, workers)
-        here = [path.absolute() for path in shared if path.exists()]
-        _require_everywhere(here)
-        return cls(workers, here, gpu=gpu, alone=address is None)
-
-    def submit(self, work: Callable[[T], R], jobs: Sequence[T]) -> Task[R]:
-        """Send the jobs to a node."""
-        return _RayTask(self._remote.remote(work, jobs, self._shared, Path.cwd()))
+    used = min(workers or there, there)
+    # Waiting tasks keep all nodes busy; where others use the cluster, or it may grow, ``workers`` is a limit.
+    ahead = 16 * there if not workers or address is None else used
+    return Pool(submit=submit, workers=used, ahead=ahead, most_clips=32)
 
 
 class _RayTask(Generic[R]):

@@ -17,9 +17,9 @@ def counted(count: int, one: str, several: str | None = None) -> str:
     return f"{count} {plural(count, one, several)}"
 
 
-def listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str], last: str = "and") -> str:
     """Write a list of words: "a", "a and b", "a, b and c"."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def escape(text: str) -> str:
@@ -89,10 +89,5 @@ def suggestion(word: str, names: Iterable[str]) -> str:
     known = sorted(set(names))
     close = nearest(word, known)
     if close:
-        return f"did you mean {alternatives(close)}?"
+        return f"did you mean {listed(close, 'or')}?"
     return f"choose from {', '.join(known)}" if 0 < len(known) <= 20 else "see --help"
-
-
-def alternatives(names: list[str]) -> str:
-    """Join names as ``a, b or c``."""
-    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -205,14 +205,14 @@ def test_broken_members_stand_in_the_list_with_broken_files(tmp_path: Path) -> N
 
 def test_a_data_set_without_any_sound_is_refused(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", [("../up.wav", sound(0)), ("/up.wav", sound(1))])
-    with pytest.raises(InputError, match=r"corpus\.shards=a\.tar: .*\b2 parts\b.*a/\.\./up\.wav: .*; a//up\.wav: "):
+    with pytest.raises(InputError, match=r"corpus\.shards is a\.tar; .*\b2 parts\b.*a/\.\./up\.wav: .*; a//up\.wav: "):
         read(CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(label="cls")), tmp_path / "store")
 
 
 def test_a_label_that_no_sample_has_is_refused_with_those_there_are(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", samples(takes(4)))
     with pytest.raises(
-        InputError, match=r"corpus\.columns\.label=txt: .*\bcls, speaker\b.*corpus\.columns\.label=null\b"
+        InputError, match=r"corpus\.columns\.label is txt; .*\bcls, speaker\b.*corpus\.columns\.label=null\b"
     ):
         read(CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(label="txt")), tmp_path / "store")
 
@@ -259,7 +259,7 @@ def test_a_run_makes_codes_of_a_data_set_offline(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("corpus.dataset=DATA", "corpus.columns.label=lable"), "corpus.columns.label=lable: "),
+        (("corpus.dataset=DATA", "corpus.columns.label=lable"), "corpus.columns.label is lable; "),
         (("corpus.dataset=DATA", "corpus.root=here"), "corpus.root=here"),
         (("corpus.dataset=DATA", "corpus.shards=a.tar"), "corpus.shards"),
         (("corpus.dataset=missing",), "missing"),

@@ -92,8 +92,8 @@ def test_clips_without_room_for_their_text_are_set_aside(
     ("label", "words", "problem"),
     [
         ("7", "head=sequence", r"letters\b.*\b27 labels\b.*'7'"),
-        ("inf", "head=regression", r"corpus\.label_type=number\b.*inf_0\.wav\b.*'inf'"),
-        ("nan", "head=regression", r"corpus\.label_type=number\b.*nan_0\.wav\b.*'nan'"),
+        ("inf", "head=regression", r"corpus\.label_type is number\b.*inf_0\.wav\b.*'inf'"),
+        ("nan", "head=regression", r"corpus\.label_type is number\b.*nan_0\.wav\b.*'nan'"),
         ("3", "head=regression", r"\b2 different numbers\b.*\b3\b"),
     ],
 )

@@ -189,11 +189,11 @@ def test_annotations_of_another_tool(run_folder: Path, tmp_path: Path) -> None:
     ("place", "words", "named"),
     [
         ("", [], ("tier=", "annotations=none")),
-        ("", ["tier=nobody"], ("tier=nobody",)),
+        ("", ["tier=nobody"], ("tier is nobody",)),
         ("field.TextGrid", [], ("tier=",)),
-        ("field.TextGrid", ["root=/nowhere"], ("root=",)),
-        ("other.wav", ["tier=calls"], ("tier=calls",)),
-        ("field.wav", ["annotations=none", "tier=calls"], ("tier=calls", "annotations=none")),
+        ("field.TextGrid", ["root=/nowhere"], ("root is",)),
+        ("other.wav", ["tier=calls"], ("tier is calls",)),
+        ("field.wav", ["annotations=none", "tier=calls"], ("tier is calls", "annotations=none")),
     ],
 )
 def test_refusals_name_the_options_of_the_command(

@@ -151,8 +151,8 @@ def test_a_killed_command_goes_on_to_the_same_bytes(
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"query": "nowhere.wav"}, r"^query=nowhere\.wav\b"),
-        ({"input": "nowhere"}, r"^input=nowhere\b"),
+        ({"query": "nowhere.wav"}, r"^query is nowhere\.wav\b"),
+        ({"input": "nowhere"}, r"^input is nowhere\b"),
         ({"model": "nowhere"}, r"^model=nowhere\b"),
         ({"output": "hits.xlsx"}, r"^output=hits\.xlsx\b"),
         ({"hits": 0}, r"^hits\b"),

@@ -104,7 +104,7 @@ def test_files_that_cannot_be_read_are_set_aside(
         ({"output": "scores.xlsx"}, r"^output=scores\.xlsx\b"),
         ({"output": "scores"}, r"^output\b.*\bscores\b.*\.tsv\b"),
         ({"input": "[]"}, r"^input=\[\]"),
-        ({"input": "nowhere"}, r"^input=nowhere\b"),
+        ({"input": "nowhere"}, r"^input is nowhere\b"),
         ({"workers": -1}, r"^workers\b.*-1\b"),
     ],
 )

@@ -129,7 +129,7 @@ def test_channels_that_almost_cancel_are_noticed(tmp_path: Path) -> None:
     assert len(manifest.clips) == 3
     (notice,) = told
     assert "almost.wav" in notice
-    assert "audio.channel=0" in notice
+    assert "`channel`=0" in notice
     build_manifest(config, channel=0, notice=told.append)
     assert len(told) == 1
 

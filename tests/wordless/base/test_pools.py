@@ -5,7 +5,6 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 
 from wordless.base.engine import LOCAL
 from wordless.base.errors import InputError
-from wordless.base.pools import Pool, ThisProcess, Threads, in_order, open_pool, open_threads
+from wordless.base.pools import THIS_PROCESS, Pool, in_order, open_pool, open_threads
 
 
 def negative(number: int) -> int:
@@ -40,8 +39,8 @@ def test_results_come_in_the_order_of_the_jobs(jobs: int, workers: int) -> None:
 def test_processes_give_what_one_process_gives() -> None:
     jobs = range(100, 200)
     with open_pool(LOCAL, 2) as pool:
-        assert list(in_order(negative, jobs, pool)) == list(in_order(negative, jobs, ThisProcess()))
-        assert {*in_order(threads, jobs, pool)} == {*in_order(threads, jobs, ThisProcess())} == {1}
+        assert list(in_order(negative, jobs, pool)) == list(in_order(negative, jobs, THIS_PROCESS))
+        assert {*in_order(threads, jobs, pool)} == {*in_order(threads, jobs, THIS_PROCESS)} == {1}
 
 
 def interrupted(number: int) -> int:
@@ -75,7 +74,7 @@ def test_an_interrupt_of_the_main_process_ends_the_workers_at_once() -> None:
 
 
 def test_this_process_computes_a_clip_when_its_result_is_wanted() -> None:
-    results = in_order(negative, [6, 7], ThisProcess())
+    results = in_order(negative, [6, 7], THIS_PROCESS)
     assert next(results) == -6
     with pytest.raises(InputError, match="7"):
         next(results)
@@ -89,8 +88,8 @@ def _wait(begun: list[int], go: threading.Event, number: int) -> int:
 
 @pytest.fixture
 def two_threads() -> Iterator[Pool]:
-    with ThreadPoolExecutor(2) as executor:
-        yield Threads(executor, 2)
+    with open_threads(LOCAL, 2) as pool:
+        yield pool
 
 
 def test_only_so_many_tasks_are_handed_out_before_a_result_is_taken(two_threads: Pool) -> None:

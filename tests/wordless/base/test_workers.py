@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from wordless.base.errors import InputError
-from wordless.base.workers import as_finished
+from wordless.base.pools import as_finished
 
 
 def wait(seconds: float) -> int:

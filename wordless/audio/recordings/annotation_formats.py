@@ -21,7 +21,7 @@ lhotse are read by `wordless.audio.recordings.speech_manifests`.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, Literal, NoReturn
 from xml.etree.ElementTree import Element, TreeBuilder
@@ -40,9 +40,18 @@ class AnnotationConfig:
 
     kind: AnnotationKind = "auto"
     tier: str | None = None  # tier, or column of a selection table, that has the labels; None: the only one
-    tier_option: str = "tier"  # the option that named the tier, for messages
+    column: str | None = None  # of a selection table, that has the labels; another name of ``tier``
     group: str | None = None  # column of a selection table that has the groups
-    prefix: str = ""  # of the options' names in messages: "corpus." where they are options of the corpus
+
+    @property
+    def labels(self) -> str | None:
+        """The tier or column that has the labels."""
+        return self.tier or self.column
+
+    @property
+    def option(self) -> str:
+        """The option that names it."""
+        return "tier" if self.tier else "columns.label"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +59,7 @@ class Annotation:
     """A part of a recording, as a file names it."""
 
     where: str  # "file:line"
-    fields: Mapping[str, str]  # as `wordless.audio.recordings.description.describe` reads them
+    fields: Mapping[str, str] = field(default_factory=dict)  # as `recordings.description.describe` reads them
     recording: str | None = None  # its path or name, as the file gives it; None: the recording of the file's name
     fault: str | None = None  # why the part cannot be used
 
@@ -156,7 +165,7 @@ def _begin_file(cells: dict[str, str]) -> str:
 def _selection(where: str, cells: dict[str, str], columns: int, *, several: bool) -> Annotation:
     """Read the times of a row; ``several``: the table is of several files."""
     if not cells:
-        return Annotation(where=where, fields={}, fault=f"more values than the {columns} columns of the header")
+        return Annotation(where=where, fault=f"more values than the {columns} columns of the header")
     start, end = seconds(cells[BEGIN]), seconds(cells[END])
     file, last = _begin_file(cells), cells.get("end file", "").strip()
     fault = None
@@ -218,7 +227,7 @@ def audacity(text: str, shown: str) -> list[Tier]:
             found.append(Annotation(where=where, fields=fields))
         elif line.strip():
             fault = f"{line!r:.60} is no start<TAB>end<TAB>label with times in seconds"
-            found.append(Annotation(where=where, fields={}, fault=fault))
+            found.append(Annotation(where=where, fault=fault))
     return [Tier(annotations=found)]
 
 
@@ -246,7 +255,7 @@ def lab(text: str, shown: str) -> list[Tier]:
             label = match[3].split()[0] if unit != 1.0 else one_line(match[3])  # HTK has scores behind the label
             found.append(Annotation(where=where, fields={"start": start, "end": end, "label": label}))
         elif line.strip():
-            found.append(Annotation(where=where, fields={}, fault=f"{line!r:.60} is no start, end and label"))
+            found.append(Annotation(where=where, fault=f"{line!r:.60} is no start, end and label"))
     return [Tier(annotations=found)]
 
 
@@ -269,7 +278,7 @@ def _timed_words(text: str, shown: str, *, kind: str | None, first: int, least: 
             continue
         if len(cells) < least:
             fault = f"{len(cells)} columns, and at least {least} are needed"
-            found.append(Annotation(where=where, fields={}, fault=fault))
+            found.append(Annotation(where=where, fault=fault))
             continue
         name, channel, start, duration = cells[first : first + 4]
         try:
@@ -401,11 +410,11 @@ def _aligned(
                 break
             alignable = by_id.get(alignable.get("ANNOTATION_REF"))
         if alignable is None or alignable.tag != "ALIGNABLE_ANNOTATION":
-            yield Annotation(where=where, fields={}, fault="refers to no annotation that has a time")
+            yield Annotation(where=where, fault="refers to no annotation that has a time")
             continue
         times = [slots.get(alignable.get(f"TIME_SLOT_REF{number}")) for number in (1, 2)]
         if None in times:
-            yield Annotation(where=where, fields={}, fault="one of its time slots has no time; align it in ELAN")
+            yield Annotation(where=where, fault="one of its time slots has no time; align it in ELAN")
             continue
         texts = [str(time) for time in times]
         start, end = (repr(int(text) / 1000) if text.isdecimal() and len(text) < 16 else text for text in texts)

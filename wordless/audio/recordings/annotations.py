@@ -21,7 +21,7 @@ from wordless.audio.recordings.annotation_formats import (
     Medium,
     Tier,
 )
-from wordless.audio.recordings.description import SPAN_FIELDS, Description, Span, describe
+from wordless.audio.recordings.description import SPAN_FIELDS, Description, Found, Span, describe
 from wordless.audio.recordings.folders import Folder
 from wordless.audio.recordings.manifest import Rejected
 from wordless.audio.recordings.speech_manifests import KALDI_FILES, LHOTSE, WAV_SCP, kaldi, lhotse, lhotse_role
@@ -29,28 +29,46 @@ from wordless.audio.recordings.text_files import decode, read_annotation_bytes, 
 from wordless.base.errors import InputError
 from wordless.base.text import counted
 
+Read = Callable[[Path, str, AnnotationConfig], list[Tier]]  # of a file with its name in messages
+
 
 @dataclass(frozen=True)
 class Format:
     """The facts about a kind of annotations."""
 
     name: str  # for people
-    read: Callable[[str, str], list[Tier]] | None  # of a text and its name in messages; None: `_tiers_of` reads it
+    read: Read
     suffix: str | None = None  # that shows the kind; None: the file is looked into
     has_tiers: bool = False  # or columns, of which one has the labels
     names_recordings: bool = False  # in its lines; the name of the file says nothing
 
 
+def _of_text(read: Callable[[str, str], list[Tier]]) -> Read:
+    return lambda path, shown, _: read(read_annotation_text(path), shown)
+
+
+def _raven(path: Path, shown: str, config: AnnotationConfig) -> list[Tier]:
+    return formats.raven(read_annotation_text(path), shown, config.labels, config.group)
+
+
+def _elan(path: Path, shown: str, _: AnnotationConfig) -> list[Tier]:
+    return formats.elan(read_annotation_bytes(path, xml=True), shown)
+
+
+def _kaldi(path: Path, shown: str, _: AnnotationConfig) -> list[Tier]:
+    return kaldi(path.parent, str(PurePosixPath(shown).parent))
+
+
 FORMATS: dict[Kind, Format] = {  # of several kinds that agree, the first is used: it knows most
-    "raven": Format("Raven selection table", None, has_tiers=True),
-    "elan": Format("ELAN document", None, ".eaf", has_tiers=True),
-    "textgrid": Format("Praat TextGrid", formats.textgrid, ".textgrid", has_tiers=True),
-    "audacity": Format("Audacity label track", formats.audacity),
-    "kaldi": Format("Kaldi data folder", None, names_recordings=True),
-    "lhotse": Format("lhotse manifest", None, names_recordings=True),
-    "rttm": Format("RTTM file", formats.rttm, ".rttm", names_recordings=True),
-    "ctm": Format("CTM file", formats.ctm, ".ctm", names_recordings=True),
-    "lab": Format(".lab file", formats.lab),
+    "raven": Format("Raven selection table", _raven, has_tiers=True),
+    "elan": Format("ELAN document", _elan, ".eaf", has_tiers=True),
+    "textgrid": Format("Praat TextGrid", _of_text(formats.textgrid), ".textgrid", has_tiers=True),
+    "audacity": Format("Audacity label track", _of_text(formats.audacity)),
+    "kaldi": Format("Kaldi data folder", _kaldi, names_recordings=True),
+    "lhotse": Format("lhotse manifest", lambda path, shown, _: lhotse(path, shown), names_recordings=True),
+    "rttm": Format("RTTM file", _of_text(formats.rttm), ".rttm", names_recordings=True),
+    "ctm": Format("CTM file", _of_text(formats.ctm), ".ctm", names_recordings=True),
+    "lab": Format(".lab file", _of_text(formats.lab)),
 }
 _TEXTS = (".txt", ".tsv", ".selections", ".lab")
 _SUFFIXES: dict[str, Kind] = {each.suffix: kind for kind, each in FORMATS.items() if each.suffix}
@@ -138,21 +156,6 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _tiers_of(kind: Kind, path: Path, shown: str, config: AnnotationConfig) -> list[Tier]:
-    """Read a file of a kind; ``shown`` is its name in messages."""
-    match kind:
-        case "raven":
-            return formats.raven(read_annotation_text(path), shown, config.tier, config.group)
-        case "elan":
-            return formats.elan(read_annotation_bytes(path, xml=True), shown)
-        case "kaldi":
-            return kaldi(path.parent, str(PurePosixPath(shown).parent))
-        case "lhotse":
-            return lhotse(path, shown)
-    read = FORMATS[kind].read
-    return read(read_annotation_text(path), shown) if read else []
-
-
 class Places:
     """The recordings below a root, by their names; letters may be upper or lower case, and composed or not."""
 
@@ -221,26 +224,13 @@ def _fold(name: str) -> str:
 
 
 _SAME_SECONDS = 0.002  # tools round to milliseconds
-_STRAY = "annotations without a recording"  # files that may be something else
-Parts = dict[str, tuple[Description, ...]]
+# kinds of reasons against annotations; strays may be something else
+_STRAY, _EMPTY = "annotations without a recording", "annotations name no part of it"
+_LEFT_OUT, _UNUSABLE = "annotation left out", "annotations not usable"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Annotated:
-    """Recordings with the parts that annotations name."""
-
-    root: Path
-    parts: Parts  # of each recording, by its path relative to the root
-    rejected: tuple[Rejected, ...]
-    notices: tuple[str, ...]  # a sentence each
-
-
-def annotations_below(
-    folder: Folder, recordings: Sequence[str], config: AnnotationConfig, *, option: str
-) -> Annotated | None:
-    """Return the annotated recordings among ``recordings``, which lie in the folder.
-
-    None: there are no annotations. ``option`` names the root in messages.
+def annotations_below(folder: Folder, recordings: Sequence[str], config: AnnotationConfig) -> Found | None:
+    """Return the annotated recordings among ``recordings``, which lie in the folder; None: there are no annotations.
 
     Raises:
         InputError: annotations of the wanted kind are missing or not usable; several kinds or tiers contradict each
@@ -261,48 +251,45 @@ def annotations_below(
         for suffix, count in sorted(unread.items())
     )
     if config.kind != "auto" and config.kind not in found:
-        raise InputError(
-            f"{config.prefix}annotations={config.kind}, and {option}={root} holds no {FORMATS[config.kind].name}"
-            + "".join(f"; {notice}" for notice in others)
-        )
+        rule = "; ".join([f"{root} holds no {FORMATS[config.kind].name}", *others])
+        raise InputError(option="annotations", value=config.kind, rule=rule)
     wanted = [kind for kind in FORMATS if kind in found and config.kind in ("auto", kind)]
     readings = [_read(kind, found[kind], Places(root, recordings), config) for kind in wanted]
     _require_effect(readings, config)
-    if config.tier is not None and len(wanted) > 1:  # the tier chooses among the kinds
+    if config.labels is not None and len(wanted) > 1:  # the tier chooses among the kinds
         readings = [each for each in readings if not FORMATS[each.kind].has_tiers or each.files]
-    annotated = _joined(root, readings, config, option)
+    annotated = _joined(root, readings, config)
     if annotated is None:
-        return Annotated(root=root, parts={}, rejected=(), notices=others) if others else None
+        return Found(root=root, described={}, notices=others) if others else None
     return replace(annotated, notices=(*annotated.notices, *others))
 
 
-def annotations_in(
-    path: Path, kind: Kind, root: Path, recordings: Sequence[str], config: AnnotationConfig, *, option: str
-) -> Annotated:
+def annotations_in(path: Path, kind: Kind, root: Path, recordings: Sequence[str], config: AnnotationConfig) -> Found:
     """Return the recordings that one file of annotations, or one Kaldi folder, describes."""
     path = path / WAV_SCP if path.is_dir() else path
     reading = _read(kind, [os.path.relpath(path.absolute(), root.absolute())], Places(root, recordings), config)
     _require_effect([reading], config)
-    if (annotated := _joined(root, [reading], config, option)) is None:
-        reasons = _reasons(reading.rejected)
-        remedy = f"set {config.prefix}root to the folder of the recordings"
-        raise InputError(f"{option}={path}: no recording of it can be used ({reasons}); {remedy}")
+    if (annotated := _joined(root, [reading], config)) is None:
+        problem = f"{path}: no recording of it can be used ({_reasons(reading.rejected)})"
+        raise InputError(problem, remedy="set `root` to the folder of the recordings")
     return annotated
 
 
 def _require_effect(readings: Sequence["Reading"], config: AnnotationConfig) -> None:
     """Refuse a tier that no file has, and a column for groups where there are no columns."""
-    if config.tier is not None:
-        option = f"{config.prefix}{config.tier_option}={config.tier}"
+    if config.labels is not None:
         with_tiers = [reading for reading in readings if FORMATS[reading.kind].has_tiers]
-        if not with_tiers:
-            raise InputError(f"{option} has no effect: no file with tiers or columns was found; leave it out")
         without = next((reading.without_tier for reading in with_tiers if reading.without_tier), "")
-        if without and not any(reading.files for reading in with_tiers):
-            raise InputError(f"{option}: no file has it ({without}); name one that the files have")
+        rule = ""
+        if not with_tiers:
+            rule = "it has no effect, as no file with tiers or columns was found: leave it out"
+        elif without and not any(reading.files for reading in with_tiers):
+            rule = f"no file has it ({without}): name one that the files have"
+        if rule:
+            raise InputError(option=config.option, value=config.labels, rule=rule)
     if config.group is not None and readings and not any(reading.kind == "raven" for reading in readings):
-        option = f"{config.prefix}columns.group={config.group}"
-        raise InputError(f"{option} has no effect: no selection table was found; leave it out")
+        rule = "it has no effect, as no selection table was found: leave it out"
+        raise InputError(option="columns.group", value=config.group, rule=rule)
 
 
 @dataclass(kw_only=True)
@@ -319,10 +306,10 @@ class Reading:
     without_tier: str = ""  # an example, in words
     seen: dict[tuple[str, float, float | None], Description] = field(default_factory=dict)
 
-    def set_aside(self, recordings: Iterable[str], reason: str) -> None:
-        """Set the annotations of some recordings aside."""
-        reason = f"annotations not usable: {reason}"
-        self.rejected += [Rejected(path=recording, reason=reason) for recording in recordings]
+    def set_aside(self, recordings: Iterable[str], kind: str, why: str, *, parts: int = 0) -> None:
+        """Set recordings aside whose annotations, or some parts of them, cannot be used."""
+        reason = f"{kind}: {why}"
+        self.rejected += [Rejected(path=path, reason=reason, kind=kind, segments=parts) for path in recordings]
 
     def add(self, each: Annotation, own: Sequence[str], file: str, places: Places, *, renamed: bool) -> None:
         """Add a part to its recordings, or the reason why it is left out.
@@ -340,9 +327,8 @@ class Reading:
         except InputError as error:
             fault = str(error).removeprefix(f"{each.where}: ")
         if known is None:
-            path = (recordings or [each.recording or file])[0]
-            self.rejected.append(Rejected(path=path, reason=f"annotation left out: {each.where}: {fault}", segments=1))
-            return
+            named = recordings or [each.recording or file]
+            return self.set_aside(named[:1], _LEFT_OUT, f"{each.where}: {fault}", parts=1)
         for recording in recordings:
             span = known.span
             key = (recording, span.start if span else 0.0, span.end if span else None)
@@ -353,8 +339,7 @@ class Reading:
                 problem = f"{each.where}: the same start and end as {first.where}, with another label"
                 if known.annotated_channel != first.annotated_channel:  # one clip would have two labels
                     problem += " for another channel, and a part has the sound of all channels; write one file for each"
-                reason = f"annotation left out: {problem} ({known.label}, and there {first.label})"
-                self.rejected.append(Rejected(path=recording, reason=reason, segments=1))
+                self.set_aside([recording], _LEFT_OUT, f"{problem} ({known.label}, and there {first.label})", parts=1)
 
 
 def _read(kind: Kind, files: Sequence[str], places: Places, config: AnnotationConfig) -> Reading:
@@ -367,17 +352,17 @@ def _read(kind: Kind, files: Sequence[str], places: Places, config: AnnotationCo
     for name in files:
         own = [] if form.names_recordings else places.of_file(name)
         try:
-            found = _tiers_of(kind, places.root / name, name, config)
+            found = form.read(places.root / name, name, config)
         except (OSError, InputError) as error:
             unreadable = isinstance(error, OSError)
             reason = f"{name} cannot be read: {getattr(error, 'strerror', None) or error}" if unreadable else str(error)
-            reading.set_aside(own or [name], reason)
+            reading.set_aside(own or [name], _UNUSABLE, reason)
             continue
         tier = _chosen(found, name, config) if form.has_tiers else found[0]
         if tier is None:
-            reason = f"{name}: no tier or column {config.tier!r}; there are {_names(found)}"
+            reason = f"{name}: no tier or column {config.labels!r}; there are {_names(found)}"
             reading.without_tier = reading.without_tier or reason
-            reading.set_aside(own, reason)
+            reading.set_aside(own, _UNUSABLE, reason)
             continue
         reading.files += 1
         reading.gaps += tier.gaps
@@ -391,8 +376,7 @@ def _read(kind: Kind, files: Sequence[str], places: Places, config: AnnotationCo
         if not own and not named and not form.names_recordings:
             same = next((found for found in places.named_like(name) if found), [])
             where = f"and {len(same)} recordings in other folders have this name" if same else f"in {places.root}"
-            reason = f"{_STRAY}: looked for {PurePosixPath(name).stem}.* {where}"
-            reading.rejected.append(Rejected(path=name, reason=reason, kind=_STRAY))
+            reading.set_aside([name], _STRAY, f"looked for {PurePosixPath(name).stem}.* {where}")
             continue
         points = f" ({tier.points} points, which have no length)" if tier.points else ""
         reading.empty |= {each: f"{name}{points}" for each in own if not tier.annotations}
@@ -412,14 +396,13 @@ def _chosen(tiers: Sequence[Tier], shown: str, config: AnnotationConfig) -> Tier
     Raises:
         InputError: the file has several tiers, and no option chooses.
     """
-    if config.tier is not None:
-        return next((tier for tier in tiers if tier.name == config.tier), None)
+    if config.labels is not None:
+        return next((tier for tier in tiers if tier.name == config.labels), None)
     filled = [tier for tier in tiers if tier.annotations]
     if len(filled) > 1:
-        raise InputError(
-            f"{shown}: {len(filled)} tiers or columns have labels: {_names(filled)}; choose one, such as "
-            f"{config.prefix}tier={filled[0].name}, or {config.prefix}annotations=none for whole recordings"
-        )
+        problem = f"{shown}: {len(filled)} tiers or columns have labels: {_names(filled)}"
+        remedy = f"choose one, such as `tier`={filled[0].name}, or `annotations`=none for whole recordings"
+        raise InputError(problem, remedy=remedy)
     gaps, points = sum(tier.gaps for tier in tiers), sum(tier.points for tier in tiers)
     media = tiers[0].media if tiers else ()
     return filled[0] if filled else Tier(gaps=gaps, points=points, media=media)
@@ -454,9 +437,8 @@ def _later(each: Annotation, seconds: float) -> Annotation:
     return replace(each, fields={**each.fields, **times})
 
 
-def _joined(root: Path, readings: Sequence[Reading], config: AnnotationConfig, option: str) -> Annotated | None:
+def _joined(root: Path, readings: Sequence[Reading], config: AnnotationConfig) -> Found | None:
     """Join the kinds, of which each recording may have one, or several that agree."""
-    prefix, at = config.prefix, f"{option}={root}"
     kinds: dict[str, list[Reading]] = defaultdict(list)
     for reading in readings:
         for recording in reading.parts:
@@ -467,15 +449,14 @@ def _joined(root: Path, readings: Sequence[Reading], config: AnnotationConfig, o
         parts[recording] = several[0].parts[recording]
         if not all(_agree(parts[recording], other.parts[recording]) for other in several[1:]):
             differing = ", ".join(f"{each.kind} with {counted(len(each.parts[recording]), 'part')}" for each in several)
-            raise InputError(
-                f"{at}: {recording} has annotations of {len(several)} kinds that differ ({differing}); choose one, "
-                f"such as {prefix}annotations={several[0].kind}, or {prefix}annotations=none for whole recordings"
-            )
+            problem = f"{root / recording} has annotations of {len(several)} kinds that differ ({differing})"
+            remedy = f"choose one, such as `annotations`={several[0].kind}, or `annotations`=none for whole recordings"
+            raise InputError(problem, remedy=remedy)
         if len(several) > 1:
             agreeing[tuple(reading.kind for reading in several)] += 1
     rejected = [each for reading in readings for each in reading.rejected]
     rejected += [
-        Rejected(path=recording, reason=f"annotations name no part of it: {file}")
+        Rejected(path=recording, reason=f"{_EMPTY}: {file}", kind=_EMPTY)
         for reading in readings
         for recording, file in reading.empty.items()
         if recording not in parts
@@ -483,10 +464,8 @@ def _joined(root: Path, readings: Sequence[Reading], config: AnnotationConfig, o
     if not parts:
         meant = any(each.kind != _STRAY for each in rejected)  # files that belong to no recording are something else
         if readings and (config.kind != "auto" or meant):
-            raise InputError(
-                f"{at}: none of its annotations can be used ({_reasons(rejected)}); mend them, or use whole recordings "
-                f"with {prefix}annotations=none"
-            )
+            problem = f"{root}: none of its annotations can be used ({_reasons(rejected)})"
+            raise InputError(problem, remedy="mend them, or use whole recordings with `annotations`=none")
         return None
 
     used = [each for each in readings if each.files and any(several[0] is each for several in kinds.values())]
@@ -500,11 +479,10 @@ def _joined(root: Path, readings: Sequence[Reading], config: AnnotationConfig, o
     if unlabelled := sum(known.label is None for known in every):
         notices.append(f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips")
     if any(known.low_hz is not None or known.annotated_channel is not None for known in every):
-        kept = "kept in manifest.tsv" if prefix else "not kept"
-        notices.append(f"frequency bounds and channels of annotations are {kept}, and cut nothing out of the sound")
+        notices.append("frequency bounds and channels of annotations cut nothing out of the sound")
     for chosen, count in agreeing.items():
         same = f"{chosen[0]} is used, and {', '.join(chosen[1:])} say the same"
-        notices.append(f"{counted(count, 'recording')} with several kinds of annotations: {same} ({prefix}annotations)")
+        notices.append(f"{counted(count, 'recording')} with several kinds of annotations: {same} (`annotations`)")
 
     # A Kaldi folder holds no recordings: the common folder of those that it names is then the root.
     outside = [path for path in parts if PurePosixPath(path).is_absolute()]
@@ -516,7 +494,7 @@ def _joined(root: Path, readings: Sequence[Reading], config: AnnotationConfig, o
     else:
         base = Path(os.path.commonpath([PurePosixPath(path).parent for path in outside]))
         below = {PurePosixPath(path).relative_to(base).as_posix(): tuple(each) for path, each in parts.items()}
-    return Annotated(root=base, parts=below, rejected=tuple(rejected), notices=tuple(notices))
+    return Found(root=base, described=below, rejected=tuple(rejected), notices=tuple(notices))
 
 
 def _reasons(rejected: Sequence[Rejected]) -> str:

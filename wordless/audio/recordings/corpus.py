@@ -10,16 +10,17 @@ from typing import Any, Literal
 from wordless.audio.decoding import Channel
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.annotation_formats import AnnotationConfig, AnnotationKind
-from wordless.audio.recordings.annotations import Annotated, annotations_below, annotations_in, kind_of
+from wordless.audio.recordings.annotations import annotations_below, annotations_in, kind_of
 from wordless.audio.recordings.description import (
     FIELDS,
     ColumnConfig,
+    Described,
     Description,
+    Found,
     LabelType,
     Span,
     Template,
     describe,
-    number_of,
 )
 from wordless.audio.recordings.folders import (
     EXTENSIONS,
@@ -29,19 +30,25 @@ from wordless.audio.recordings.folders import (
     listed_path,
     require_folder,
 )
-from wordless.audio.recordings.inspection import InspectionConfig, Progress, conflicts, frequent_reasons, inspect
-from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected, clip_name
-from wordless.audio.recordings.segments import SegmentConfig, clips_of, span_seconds
-from wordless.audio.recordings.splits import Described, SplitConfig, split_by_lists, split_clips
+from wordless.audio.recordings.inspection import (
+    CONFLICTING,
+    InspectionConfig,
+    Progress,
+    conflicts,
+    frequent_reasons,
+    inspect,
+)
+from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected, clip_name, number_of
+from wordless.audio.recordings.segments import MAX_OVERLAP, SegmentConfig, clips_of, span_seconds
+from wordless.audio.recordings.splits import SplitConfig, split_by_lists, split_clips
 from wordless.audio.recordings.tables import Row, folder_of, read_table, spelling_of
 from wordless.base.engine import LOCAL, EngineConfig
-from wordless.base.errors import InputError, within
+from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.text import counted
 
-Found = tuple[Path, Described, tuple[Rejected, ...]]  # root, recordings by path, and files that were set aside
 LONG_SECONDS = 60.0  # of a clip; a corpus of longer clips learns more from segments
-_NO_EFFECT, _LEAVE = "it has no effect", "leave one of them out"
+QUIETEST_DBFS = -120.0
 FEW = 20  # recordings; so few are inspected in moments, even long ones
 CORPUS = "the recordings, their labels, and their division into splits"
 
@@ -96,11 +103,15 @@ class CorpusConfig(Options):
     segment_seconds: float | None = option(
         None,
         "such as 10: cuts longer recordings into clips of 10 seconds; null: cuts no recording",
+        above=0,
     )
-    segment_overlap_seconds: float = option(0.0, "seconds that a segment shares with the segment before it")
+    segment_overlap_seconds: float = option(0.0, "seconds that a segment shares with the segment before it", least=0)
     segment_silence_dbfs: float | None = option(
         None,
         "such as -50: leaves out segments without any sample above -50 dBFS; null: only silent ones",
+        least=QUIETEST_DBFS,
+        below=0,
+        unit="dBFS",
     )
     inspection: InspectionConfig = option(
         InspectionConfig(),
@@ -110,32 +121,23 @@ class CorpusConfig(Options):
 
     @property
     def segments(self) -> SegmentConfig:
-        """Options of cutting recordings into segments."""
-        try:
-            return SegmentConfig(
-                seconds=self.segment_seconds,
-                overlap_seconds=self.segment_overlap_seconds,
-                silence_dbfs=self.segment_silence_dbfs,
-            )
-        except InputError as error:
-            option = f"segment_{error.option}"
-            raise InputError(option=option, value=error.value, rule=error.rule, remedy=error.remedy) from error
+        """How recordings are cut into segments."""
+        return SegmentConfig(
+            seconds=self.segment_seconds,
+            overlap_seconds=self.segment_overlap_seconds,
+            silence_dbfs=self.segment_silence_dbfs,
+        )
 
     @property
     def is_packed(self) -> bool:
-        """Whether the recordings are inside other files; ``root`` and ``table`` are known once they are unpacked."""
+        """Whether the recordings are inside other files, which are unpacked first."""
         return bool(self.dataset or self.shards)
 
     @property
     def annotated(self) -> AnnotationConfig:
         """Options of annotations; in selection tables ``columns`` name the label and the group, too."""
-        return AnnotationConfig(
-            kind=self.annotations,
-            tier=self.tier or ",".join(self.columns.labels) or None,
-            tier_option="tier" if self.tier else "columns.label",
-            group=self.columns.group,
-            prefix="corpus.",
-        )
+        column = ",".join(self.columns.labels) or None
+        return AnnotationConfig(kind=self.annotations, tier=self.tier, column=column, group=self.columns.group)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -144,56 +146,65 @@ class CorpusConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.segments  # refuses contradictory values
-        packed, described = self.is_packed, bool(self.table) or self.is_packed  # described by more than file names
-        sources = (
-            "name a folder that save_to_disk wrote, or Parquet files, `dataset`=PATH, or tar shards, "
-            "`shards`=data-{000..009}.tar"
-        )
-        two = f"`shards` is {self.shards}, and a corpus has one source: choose one of them"
-        root = "name the folder of your recordings, root=PATH, or a table that lists them, table=FILE"
-        label = None if packed else self.columns.label  # that of a data set is a preset's
-        rules: list[tuple[str, object, object, str]] = [  # option, its value, whether it is refused, rule
-            ("dataset", "", self.dataset == "", sources),
-            ("shards", "", self.shards == "", sources),
-            ("dataset", self.dataset, self.dataset and self.shards, two),
-            (
-                "missing",
-                "list",
-                self.missing == "list" and not self.table,
-                f"{_NO_EFFECT} without a table: leave it out",
-            ),
-        ]
-        for name, value in (("columns.label", label), ("label_names", self.label_names)):
-            rules.append((name, value, value and self.labels == "none", f"{_NO_EFFECT} with labels=none: {_LEAVE}"))
-        for name, columns in self.columns.named.items():
-            refused = packed and name in ("index", "start", "end", "duration")
-            rule = f"{_NO_EFFECT} on data sets and shards, only on a table: leave it out"
-            rules.append((f"columns.{name}", columns[0], refused, rule))
-        by_ending = "recordings in shards are known by their endings: leave it out"
-        rules.append(("columns.audio", self.columns.audio, self.shards and self.columns.audio is not None, by_ending))
-        rules.append(("root", self.root, not (self.root or described), root))
-        for name, value in (("annotations", self.annotations), ("tier", self.tier)):
-            chosen = value not in ("auto", "none", None)
-            rules.append((name, value, chosen and packed, f"{_NO_EFFECT} on a data set or on shards: leave it out"))
-            without = chosen and self.annotations == "none"
-            rules.append((name, value, without, f"{_NO_EFFECT} with annotations=none: {_LEAVE}"))
-        named = described or "label" in self.fields
-        unnamed = f"pattern is {self.pattern!r}: put {{label}} into it"
-        rules.append(("labels", "pattern", self.labels == "pattern" and not named, unnamed))
-        for name, given, is_refused, rule in rules:
-            if is_refused:
-                raise InputError(option=name, value=given, rule=rule)
+        _ = self.fields  # refuses a pattern
+        for name, value, rule in self._contradictions():
+            raise InputError(option=name, value=value, rule=rule)
         if self.split.by != "group" or self.annotations == "none":  # annotations, which give groups, are found later
             self.require_split_values()
+
+    def _contradictions(self) -> Iterator[tuple[str, object, str]]:
+        """Give option, value and rule of each option that another one contradicts."""
+        no_effect, leave = "it has no effect", "leave one of them out"
+        for name, value in (("dataset", self.dataset), ("shards", self.shards)):
+            if value == "":
+                yield (
+                    name,
+                    value,
+                    (
+                        "name a folder that save_to_disk wrote, or Parquet files, `dataset`=PATH, or tar shards, "
+                        "`shards`=data-{000..009}.tar"
+                    ),
+                )
+        if self.dataset and self.shards:
+            yield "dataset", self.dataset, f"`shards` is {self.shards}, and a corpus has one source: choose one of them"
+        described = self.table or self.is_packed  # by more than file names
+        if not (self.root or described):
+            rule = "name the folder of your recordings, `root`=PATH, or a table that lists them, `table`=FILE"
+            yield "root", self.root, rule
+        if self.missing == "list" and not self.table:
+            yield "missing", "list", f"{no_effect} without a table: leave it out"
+        label = None if self.is_packed else self.columns.label  # that of a data set is a preset's
+        for name, given in (("columns.label", label), ("label_names", self.label_names)):
+            if given and self.labels == "none":
+                yield name, given, f"{no_effect} with `labels`=none: {leave}"
+        if self.labels == "pattern" and not described and "label" not in self.fields:
+            yield "labels", "pattern", f"`pattern` is {self.pattern!r}: put {{label}} into it"
+        for name in ("index", "start", "end", "duration"):
+            if self.is_packed and (column := getattr(self.columns, name)):
+                yield f"columns.{name}", column, f"{no_effect} on data sets and shards, only on a table: leave it out"
+        if self.shards and self.columns.audio is not None:
+            yield "columns.audio", self.columns.audio, "recordings in shards are known by their endings: leave it out"
+        for name, chosen in (("annotations", self.annotations), ("tier", self.tier)):
+            if chosen not in ("auto", "none", None) and self.is_packed:
+                yield name, chosen, f"{no_effect} on a data set or on shards: leave it out"
+        if self.tier is not None and self.annotations == "none":
+            yield "tier", self.tier, f"{no_effect} with `annotations`=none: {leave}"
+        overlap, silence = self.segment_overlap_seconds, self.segment_silence_dbfs
+        if self.segment_seconds is None:
+            rule = "without a length of segments nothing is cut: give `segment_seconds`, too, such as 10"
+            for name, number in (("segment_overlap_seconds", overlap or None), ("segment_silence_dbfs", silence)):
+                if number is not None:
+                    yield name, number, rule
+        elif overlap > (most := MAX_OVERLAP * self.segment_seconds):
+            yield "segment_overlap_seconds", overlap, f"choose 0 to {most:g} seconds, {MAX_OVERLAP:.0%} of a segment"
 
     def require_split_values(self) -> None:
         """Refuse a split by values that neither names nor tables of recordings can have."""
         wanted = "split" if self.split.by == "table" else self.split.by
-        described = bool(self.table) or self.is_packed
+        described = self.table or self.is_packed
         if wanted in ("group", "index", "fold", "split") and wanted not in self.fields and not described:
             rule = f"nothing says which {wanted} a recording has"
-            remedy = f"put {{{wanted}}} into pattern, or give a table with a column {wanted}"
+            remedy = f"put {{{wanted}}} into `pattern`, or give a `table` with a column {wanted}"
             raise InputError(option="split.by", value=self.split.by, rule=rule, remedy=remedy)
 
 
@@ -206,7 +217,6 @@ def build_manifest(
     cache: Path | None = None,
     progress: Progress | None = None,
     set_aside: Callable[[Sequence[Rejected]], None] | None = None,
-    option: str = "corpus.root",
     channel: Channel = "mean",
     sample_rate: int | None = None,
     notice: Callable[[str], None] | None = None,
@@ -220,7 +230,6 @@ def build_manifest(
         cache: JSONL file with the measurements of inspection, so that unchanged files are not decoded again.
         progress: called with the number of files done and in all.
         set_aside: called after inspection with the unusable files, also if the rest is not enough for a corpus.
-        option: name of the option that holds the root, for messages.
         channel: of each recording that is read.
         sample_rate: of the front end, in Hz; None: it is not known.
         notice: called with a sentence about recordings that lose most of their sound, as channels cancel.
@@ -229,7 +238,8 @@ def build_manifest(
     Raises:
         InputError: no recording is found or usable, a table names a missing file, or the splits cannot be made.
     """
-    root, described, unmatched = found or find_recordings(config, names=OptionNames(folder=option))
+    found = found or find_recordings(config)
+    root, described, unmatched = found.root, found.described, found.rejected
     # A split that cannot be made is refused before inspection takes hours. Whether a few recordings suffice is checked
     # after inspection, which finds the usable ones.
     unheard = [clip for path, several in described.items() for clip in _placeholder_clips(path, several, config)]
@@ -256,16 +266,10 @@ def build_manifest(
         path, louder = next(iter(softer.items()))
         notice(
             f"{counted(len(softer), 'recording')} such as {path} lose most of their sound, since channels cancel in "
-            f"their mean or another channel was chosen: audio.channel={louder} or audio.channel=loudest reads it"
+            f"their mean or another channel was chosen: `channel`={louder} or `channel`=loudest reads it"
         )
     if set_aside:
         set_aside((*unmatched, *unfit))
-    recordings = counted(len(described), "recording")
-    if not fit:
-        raise InputError(
-            f"{option}={root}: none of its {recordings} can be used ({frequent_reasons(unfit)}); check the files"
-            f"{', or loosen corpus.inspection' if option == 'corpus.root' else ''}"
-        )
     clips: list[Clip] = []
     unused = [*unfit]
     for path, measured in fit.items():
@@ -273,16 +277,18 @@ def build_manifest(
         clips += own
         unused += left_out
     if not clips:
-        raise InputError(
-            f"{option}={root}: nothing of its {recordings} can be used ({frequent_reasons(unused)}); "
-            "check start and end in the table, choose a lower corpus.segment_silence_dbfs, or loosen corpus.inspection"
-        )
+        rule = f"none of its {counted(len(described), 'recording')} can be used ({frequent_reasons(unused)})"
+        loosen = "" if duplicates else ", or loosen `inspection`"
+        remedy = f"check the files{loosen}"
+        if fit:
+            remedy = f"check start and end in the table, choose a lower `segment_silence_dbfs`{loosen}"
+        raise InputError(option="root", value=root, rule=rule, remedy=remedy)
     try:
         divided, undivided = _split_by_type(clips, config)
     except InputError as error:
         if not unused:
             raise
-        raise InputError(f"{error}; set aside before: {frequent_reasons(unused)}") from error
+        raise error.also(f"set aside before: {frequent_reasons(unused)}") from error
     rejected = sorted((*unmatched, *unused, *undivided), key=lambda each: each.path)
     return Manifest(root=root, clips=divided), tuple(rejected)
 
@@ -312,8 +318,7 @@ def _with_parts_of_twins(
         for known in named:
             if (first := there.get(known.span)) and (different := conflicts(_names(first), _names(known))):
                 path, other = (clip_name(name, span_seconds(known.span)) for name in (each.path, original))
-                reason = f"duplicate of {other}{different}"
-                rejected.append(Rejected(path=path, reason=reason, kind="duplicate of another part"))
+                rejected.append(Rejected(path=path, reason=f"duplicate of {other}{different}", kind=CONFLICTING))
     return merged, tuple(rejected)
 
 
@@ -346,55 +351,41 @@ def _placeholder_clips(path: str, described: Sequence[Description], config: Corp
             yield Clip(path=path, segment=segment, start=start, **sound, **known.clip_fields())
 
 
-@dataclass(frozen=True, kw_only=True)
-class OptionNames:
-    """How messages name the options of a corpus; a command may have names of its own."""
-
-    folder: str = "corpus.root"  # that all recordings below are taken of
-    table: str = "corpus.table"
-    prefix: str = "corpus."  # of the others
-
-
-def find_recordings(
-    config: CorpusConfig, *, names: OptionNames = OptionNames(), say: Callable[[str], None] | None = None
-) -> Found:
+def find_recordings(config: CorpusConfig, *, unpacked: Found | None = None) -> Found:
     """Find the root, the descriptions of each recording by path, and the files that do not fit the pattern.
 
     A recording has several descriptions if a table or annotations name several parts of it. Nothing is decoded, so that
-    most mistakes show quickly. ``say`` gets sentences about annotations, and what was found though nobody named it.
+    most mistakes show quickly. ``unpacked`` are the recordings of a data set or of shards.
     """
-    option = names.folder
-    folder = None if config.table else Folder.at(require_folder(config.root or "", option, option=option))
-    annotated = _find_annotations(config, folder, names)
-    if annotated and say:
-        for notice in annotated.notices:
-            say(notice)
-    if has_parts := annotated is not None and bool(annotated.parts):
-        root, listed, left_out = annotated.root, annotated.parts, annotated.rejected
+    folder = None if config.table or unpacked else Folder.at(require_folder(config.root or ""))
+    annotated = None if unpacked else _find_annotations(config, folder)
+    notices = [*(annotated.notices if annotated else ())]
+    if has_parts := annotated is not None and bool(annotated.described):
+        found = annotated
+    elif unpacked is not None:
+        found = unpacked
+        notices += found.notices
     elif folder is None:
-        root, listed, left_out = _find_in_table(config, names, say)
+        found = _find_in_table(config)
+        notices += found.notices
     else:
-        with within("corpus"):
-            config.require_split_values()
+        config.require_split_values()
         for name, columns in config.columns.named.items():
-            raise InputError(
-                f"corpus.columns.{name}={columns[0]} has no effect on {option}={folder.root}, which has no table; give "
-                "the table with this column as corpus.table=FILE, or leave the column out"
-            )
-        wanted, remedy = config.extensions or EXTENSIONS, ", or set corpus.extensions"
-        paths = folder.require_recordings(wanted, option=option, remedy=remedy)
-        root, listed, left_out = folder.root, dict.fromkeys(paths, (Description(),)), ()
+            rule = f"it has no effect on {folder.root}, which has no table"
+            remedy = "give the table with this column as `table`=FILE, or leave the column out"
+            raise InputError(option=f"columns.{name}", value=columns[0], rule=rule, remedy=remedy)
+        paths = folder.require_recordings(config.extensions or EXTENSIONS, remedy=", or set `extensions`")
+        found = Found(root=folder.root, described=dict.fromkeys(paths, (Description(),)))
+    root, listed, left_out = found.root, found.described, found.rejected
 
     if config.pattern is not None:
         template = Template(config.pattern)
         matched = {path: fields for path in listed if (fields := template.match(path)) is not None}
         if not matched:
-            raise InputError(
-                f"corpus.pattern is {config.pattern!r}, which fits none of {counted(len(listed), 'file')} below {root},"
-                f" such as {min(listed)!r}; write the pattern after such a name"
-            )
+            fits = f"it fits none of {counted(len(listed), 'file')} below {root}, such as {min(listed)!r}"
+            raise InputError(option="pattern", value=config.pattern, rule=fits, remedy="write it after such a name")
         others = sorted(listed.keys() - matched.keys())
-        reason = f"name does not fit corpus.pattern {config.pattern}"
+        reason = f"name does not fit `pattern` {config.pattern}"
         left_out = (*left_out, *(Rejected(path=path, reason=reason) for path in others))
         merged = {}
         for path, fields in matched.items():  # a table's description is completed from the file name
@@ -403,17 +394,16 @@ def find_recordings(
                 replace(known, **{name: getattr(named, name) for name in FIELDS if getattr(known, name) is None})
                 for known in listed[path]
             )
-        if config.table and not has_parts and merged == listed:
-            raise InputError(
-                f"{names.prefix}pattern={config.pattern} has no effect: {names.table}={config.table} gives "
-                f"{' and '.join(template.fields) or 'everything'} for each recording; leave the pattern out"
-            )
+        if folder is None and not has_parts and merged == listed:
+            given = " and ".join(template.fields) or "everything"
+            rule = f"it has no effect, as {config.table or root} gives {given} for each recording: leave it out"
+            raise InputError(option="pattern", value=config.pattern, rule=rule)
         listed = merged
 
     described: Described = {}
     for path, several in listed.items():
         label = PurePosixPath(path).parent.name or None  # a name is no text, and parts have labels of their own
-        from_folder = config.labels == "folder" and not has_parts and config.label_type != "text"
+        from_folder = config.labels == "folder" and not has_parts and not unpacked and config.label_type != "text"
         described[path] = tuple(
             replace(
                 known,
@@ -422,144 +412,137 @@ def find_recordings(
             )
             for known in several
         )
-    described = _with_label_names(described, config, say)
+    described = _with_label_names(described, config, notices)
     if config.split.by == "lists":
         described, unlisted = split_by_lists(root, described, config.split)
         left_out = (*left_out, *unlisted)
-    return root, described, left_out
+    return Found(root=root, described=described, rejected=left_out, notices=tuple(notices))
 
 
-def _find_annotations(config: CorpusConfig, folder: Folder | None, names: OptionNames) -> Annotated | None:
+def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Found | None:
     """Return the annotated recordings of a folder, or of a ``table`` of annotations; None: there are none.
 
     If a folder has any, its other recordings are set aside.
     """
     if config.annotations == "none":
         return None
-    extensions, annotated = config.extensions or EXTENSIONS, replace(config.annotated, prefix=names.prefix)
+    extensions = config.extensions or EXTENSIONS
     if folder is None:
-        path, root_name = expand_home(config.table or "", names.table), f"{names.prefix}root"
+        path = expand_home(config.table or "", "table")
         kind = kind_of(path) if config.annotations == "auto" else config.annotations
         if kind is None:
             if config.tier is not None:
-                problem = f"{names.prefix}tier={config.tier} has no effect: {names.table}={path} has no tiers"
-                raise InputError(f"{problem}; leave it out")
+                rule = f"it has no effect, as {path} has no tiers: leave it out"
+                raise InputError(option="tier", value=config.tier, rule=rule)
             return None
-        beside = path if path.is_dir() else path.parent
-        root = require_folder(config.root or str(beside), root_name if config.root else str(path), option=root_name)
+        root = _root_beside(path if path.is_dir() else path.parent, config, path)
         recordings = Folder.at(root).recordings(extensions)
-        found: Annotated | None = annotations_in(path, kind, root, recordings, annotated, option=names.table)
+        found: Found | None = annotations_in(path, kind, root, recordings, config.annotated)
     else:
         recordings = folder.recordings(extensions)
-        found = annotations_below(folder, recordings, annotated, option=names.folder)
-    if found is None or not found.parts:
+        found = annotations_below(folder, recordings, config.annotated)
+    if found is None or not found.described:
         return found
-    if config.tier and config.columns.labels:
-        problem = f"corpus.columns.label={','.join(config.columns.labels)} has no effect beside corpus.tier"
-        raise InputError(f"{problem}={config.tier}, which names the labels of the annotations; leave one of them out")
     for name, columns in config.columns.named.items():
+        rule = ""
         if name not in ("label", "group"):
-            problem = f"corpus.columns.{name}={columns[0]} has no effect on annotations"
-            raise InputError(
-                f"{problem}, of which only selection tables have columns, for label and group; leave it out"
-            )
+            rule = "it has no effect on annotations, of which only selection tables have columns, for label and group"
+        elif name == "label" and config.tier:
+            rule = f"it has no effect beside `tier`={config.tier}, which names the labels of the annotations"
+        if rule:
+            raise InputError(option=f"columns.{name}", value=",".join(columns), rule=rule, remedy="leave it out")
     if folder is None or found.root != folder.root:
         return found
-    listed = {each.path for each in found.rejected} | found.parts.keys()
-    reason = (
-        f"no annotations beside it, and other recordings have some ({names.prefix}annotations=none uses all as a whole)"
-    )
+    listed = {each.path for each in found.rejected} | found.described.keys()
+    reason = "no annotations beside it, and other recordings have some (`annotations`=none uses all as a whole)"
     others = tuple(Rejected(path=path, reason=reason) for path in recordings if path not in listed)
     return replace(found, rejected=(*found.rejected, *others))
 
 
-def _find_in_table(config: CorpusConfig, names: OptionNames, say: Callable[[str], None] | None) -> Found:
-    path, root_name = expand_home(config.table or "", names.table), f"{names.prefix}root"
-    columns = None if config.is_packed else config.columns  # those of a data set are in the table by their usual names
-    table = read_table(path, columns, label_type=config.label_type, say=say, option=names.table)
+def _root_beside(place: Path, config: CorpusConfig, table: Path) -> Path:
+    """Return the folder of the recordings of a table: ``place``, unless an option names another."""
+    return require_folder(config.root) if config.root else require_folder(str(place), by=str(table))
+
+
+def _find_in_table(config: CorpusConfig) -> Found:
+    path = expand_home(config.table or "", "table")
+    table = read_table(path, config.columns, label_type=config.label_type)
+    notices = [*table.notices]
     if not table.rows:
-        raise InputError(f"{names.table}={path} lists no recordings; give it a row for each")
-    base = require_folder(
-        config.root or table.root or str(path.parent), root_name if config.root else f"{path}", option=root_name
-    )
+        raise InputError(option="table", value=path, rule="it lists no recordings: give it a row for each")
+    base = _root_beside(Path(table.root or path.parent), config, path)
     root = folder_of(table.rows, base, around=not config.root and table.root is None)
-    if root != base and say:
-        say(f"{path.name}: its recordings are in {root} ({root_name} names another folder)")
-    left_out = [Rejected(path=row.path, reason=row.set_aside) for row in table.rows if row.set_aside]
-    if len(left_out) == len(table.rows):
-        reasons = frequent_reasons(left_out)
-        raise InputError(f"{names.table}={path}: none of its {counted(len(left_out), 'row')} can be used ({reasons})")
+    if root != base:
+        notices.append(f"{path.name}: its recordings are in {root} (`root` names another folder)")
 
     described: dict[str, list[Description]] = {}
     relatives: dict[tuple[str, str | None], str] = {}  # of each path as it is written, which many rows may share
     missing: dict[str, Row] = {}  # the first row of each path that is not there
     listed: set[tuple[str, Span | None]] = set()
-    for row in (row for row in table.rows if not row.set_aside):
+    for row in table.rows:
         known, place = row.description, (row.path, row.description.fold)
         if place not in relatives:
             spelt = spelling_of(row, root) or row.path
             try:
-                relatives[place] = listed_path(root, spelt, row.where, remedy=f"fix the row, or set {root_name}")
+                relatives[place] = listed_path(root, spelt, row.where, remedy="fix the row, or set `root`")
             except MissingRecordingError:
                 missing.setdefault(row.path, row)
                 continue
         relative = relatives[place]
         rows = described.setdefault(relative, [])
         if (relative, known.span) in listed:
-            problem = f"{row.where}: {relative} is listed twice"
-            raise InputError(f"{problem}; give each recording one row, or each of its parts another start and end")
+            remedy = "give each recording one row, or each of its parts another start and end"
+            raise InputError(f"{row.where}: {relative} is listed twice", remedy=remedy)
         if config.split.by == "table" and known.split is None and "split" not in config.fields:
-            raise InputError(f"{row.where}: no split; corpus.split.by=table needs train, validation or test here")
+            problem = f"{row.where}: no split"
+            raise InputError(problem, remedy="`split.by`=table needs train, validation or test here")
         listed.add((relative, known.span))
         rows.append(known)
 
     if missing and (config.missing == "stop" or not described):
         first, files = next(iter(missing.values())), len(missing) + len(described)
         several = f": {len(missing)} of {files} files are missing, such as {', '.join(islice(missing, 3))}"
-        remedy = f", or set them aside by {names.prefix}missing=list" if described else ""
-        raise InputError(
-            f"{first.where}: {first.path} is not there (looked in {root}){several if files > 1 else ''}; fix the rows, "
-            f"or set {root_name}{remedy}"
-        )
+        problem = f"{first.where}: {first.path} is not there (looked in {root}){several if files > 1 else ''}"
+        aside = ", or set them aside by `missing`=list" if described else ""
+        raise InputError(problem, remedy=f"fix the rows, or set `root`{aside}")
     kind = "not there, though the table lists it"
-    left_out += [Rejected(path=row.path, reason=f"{kind} ({row.where})", kind=kind) for row in missing.values()]
+    left_out = [Rejected(path=row.path, reason=f"{kind} ({row.where})", kind=kind) for row in missing.values()]
     labelled = any(known.label for rows in described.values() for known in rows)
     if config.label_type == "text" and config.labels != "none" and "label" not in config.fields and not labelled:
-        raise InputError(
-            f"corpus.label_type=text, but no row of corpus.table={path} has a text; name its column, "
-            f"corpus.columns.label=NAME (the columns are {', '.join(table.columns) or 'path'!s:.800})"
-        )
-    return root, {path: tuple(rows) for path, rows in sorted(described.items())}, tuple(left_out)
+        rule = f"no row of {path} has a text"
+        there = f"(the columns are {', '.join(table.columns) or 'path'!s:.800})"
+        remedy = f"name its column, `columns.label`=NAME {there}"
+        raise InputError(option="label_type", value="text", rule=rule, remedy=remedy)
+    found = {path: tuple(rows) for path, rows in sorted(described.items())}
+    return Found(root=root, described=found, rejected=tuple(left_out), notices=tuple(notices))
 
 
-def _with_label_names(described: Described, config: CorpusConfig, say: Callable[[str], None] | None) -> Described:
+def _with_label_names(described: Described, config: CorpusConfig, notices: list[str]) -> Described:
     """Give labels their other names; refuse unknown names, labels that are no numbers, and missing texts."""
     labels = {known.label for several in described.values() for known in several} - {None}
     if names := config.label_names:
         if unknown := [name for name in names if name not in labels]:
             there = ", ".join(sorted(str(label) for label in labels)) or "(none)"
-            problem = f"corpus.label_names has {', '.join(unknown)}, which no recording has as its label"
+            problem = f"`label_names` has {', '.join(unknown)}, which no recording has as its label"
             if len(unknown) == len(names):
-                raise InputError(f"{problem}; the labels are {there:.400}")
-            if say:
-                say(f"{problem}; the labels are {there:.400}")
+                raise InputError(problem, remedy=f"the labels are {there:.400}")
+            notices.append(f"{problem}; the labels are {there:.400}")
         renamed = {label: names.get(label, label) for label in labels if label}
         described = {
             path: tuple(replace(known, label=renamed.get(known.label or "")) for known in each)
             for path, each in described.items()
         }
     if config.label_type == "text" and config.labels != "none" and not any(labels):
-        raise InputError(
-            "corpus.label_type=text, but no recording has a text, and names of folders are none; give the texts in a "
-            'corpus.table, or in file names, corpus.pattern="{label}_*.wav" (also of folders: "{label}/*")'
-        )
+        rule = "no recording has a text, and names of folders are none"
+        in_names = '`pattern`="{label}_*.wav" (also of folders: "{label}/*")'
+        remedy = f"give the texts in a `table`, or in file names, {in_names}"
+        raise InputError(option="label_type", value="text", rule=rule, remedy=remedy)
     for path, several in described.items() if config.label_type == "number" else ():
         for label in (known.label for known in several if known.label is not None):
             if number_of(label) is None:
-                raise InputError(
-                    f"corpus.label_type=number, but the label of {path} is {label!r:.40}; write a finite number, such "
-                    "as 3.5, or leave recordings without a number unlabelled"
-                )
+                rule = f"the label of {path} is {label!r:.40}"
+                remedy = "write a finite number, such as 3.5, or leave recordings without a number unlabelled"
+                raise InputError(option="label_type", value="number", rule=rule, remedy=remedy)
     return described
 
 
@@ -571,7 +554,7 @@ def length_notices(clips: Collection[Clip], segment_seconds: float | None) -> tu
         return ()
     return (
         f"{counted(long, 'clip is', 'clips are')} longer than {LONG_SECONDS:g} s (the longest: "
-        f"{max(lengths) / 60:.1f} minutes): corpus.segment_seconds=10 cuts them into clips of 10 s, each of which is "
+        f"{max(lengths) / 60:.1f} minutes): `segment_seconds`=10 cuts them into clips of 10 s, each of which is "
         "probed and listened to",
     )
 
@@ -587,6 +570,6 @@ def upsampling_notices(clips: Collection[Clip], audio: SpectrogramConfig) -> tup
     and_lower = f", down to {lowest} Hz" if lowest < frequent else ""
     return (
         f"{which} have a lower sample rate than the {audio.sample_rate} Hz of the front end (mostly {frequent} Hz"
-        f"{and_lower}), so their bands above {frequent / 2:g} Hz are empty: a model with audio.sample_rate={frequent}, "
-        f"or audio.f_max={frequent / 2:g}, has no empty bands",
+        f"{and_lower}), so their bands above {frequent / 2:g} Hz are empty: a model with `sample_rate`={frequent}, "
+        f"or `f_max`={frequent / 2:g}, has no empty bands",
     )

@@ -17,16 +17,16 @@ Regular expressions with several fields take hours for some names, such as 4,000
 grows with the length of the pattern times that of the name.
 """
 
-import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
-from wordless.audio.recordings.manifest import Split, whole_number
+from wordless.audio.recordings.manifest import Rejected, Split, number_of, whole_number
 from wordless.audio.waveform import Part
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, named
 from wordless.base.options import Options, option
 
 FIELDS = ("label", "group", "index", "fold", "split")
@@ -62,10 +62,9 @@ class Span:
             InputError: the span begins or ends behind the end of the recording.
         """
         length = num_samples / sample_rate
-        if self.start >= length:
-            raise InputError(f"begins behind the end of the recording: it is {length:.3f} s long")
-        if self.end is not None and self.end > length + END_TOLERANCE_SECONDS:
-            raise InputError(f"ends behind the end of the recording: it is {length:.3f} s long")
+        behind = "begins" if self.start >= length else "ends"
+        if behind == "begins" or (self.end is not None and self.end > length + END_TOLERANCE_SECONDS):
+            raise InputError(f"{behind} behind the end of the recording: it is {length:.3f} s long")
         start = round(self.start * sample_rate)
         stop = num_samples if self.end is None else min(round(self.end * sample_rate), num_samples)
         return Part(start=start, num_samples=max(stop - start, 0))
@@ -91,6 +90,24 @@ class Description:
         return {**{name: getattr(self, name) for name in (*FIELDS, *BAND_FIELDS)}, "split": self.split or "train"}
 
 
+Described = dict[str, tuple[Description, ...]]  # descriptions of each recording, or of its parts, by path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Recordings that a folder, a table or annotations name, before any is decoded."""
+
+    root: Path
+    described: Described  # by paths relative to the root
+    rejected: tuple[Rejected, ...] = ()  # files and parts that were set aside
+    notices: tuple[str, ...] = ()  # what was found though nobody named it, a sentence each
+
+    def named(self, place: str, **names: str) -> "Found":
+        """Name the options in notices and reasons, as `wordless.base.errors.named` does."""
+        rejected = tuple(replace(each, reason=named(each.reason, place, **names)) for each in self.rejected)
+        return replace(self, rejected=rejected, notices=tuple(named(each, place, **names) for each in self.notices))
+
+
 _READ = (*FIELDS, *SPAN_FIELDS, *BAND_FIELDS)
 
 
@@ -100,26 +117,25 @@ def describe(fields: Mapping[str, str], where: str) -> Description:
     for name, text in given.items():
         if not text.isprintable():
             raise InputError(f"{where}: {name} is {text!r:.80}; leave tabs, line breaks and control characters out")
+    index, split = (given.get(name) for name in ("index", "split"))
+    if index is not None and whole_number(index) is None:
+        raise InputError(f"{where}: index is {index!r:.40}; it must be a whole number from 0 to 2^63 - 1")
+    if split is not None and split_named(split) is None:
+        known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
+        raise InputError(f"{where}: split is {split!r:.40}; write one of {known}")
+    span, hertz = _span(given, where), "a number of Hz, 0 or more, such as 2000"
     return Description(
         label=given.get("label"),
         group=given.get("group"),
-        index=_index(given["index"], where) if "index" in given else None,
+        index=None if index is None else whole_number(index),
         fold=given.get("fold"),
-        split=split_of(given["split"], where) if "split" in given else None,
-        span=(span := _span(given, where)),
-        low_hz=_hertz(given, "low_hz", where),
-        high_hz=_hertz(given, "high_hz", where),
+        split=None if split is None else split_named(split),
+        span=span,
+        low_hz=_number(given, "low_hz", where, hertz),
+        high_hz=_number(given, "high_hz", where, hertz),
         annotated_channel=given.get("annotated_channel"),
         where=where if span else None,
     )
-
-
-def split_of(name: str, where: str) -> Split:
-    """Return the split that a name stands for, in any case."""
-    if split := split_named(name):
-        return split
-    known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
-    raise InputError(f"{where}: split is {name!r:.40}; write one of {known}")
 
 
 def split_named(name: str) -> Split | None:
@@ -127,52 +143,27 @@ def split_named(name: str) -> Split | None:
     return next((split for split, names in SPLIT_NAMES.items() if name.lower() in names), None)
 
 
-def number_of(label: str) -> float | None:
-    """Parse a label that is a finite number; None for all other labels."""
-    try:
-        number = float(label)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _index(text: str, where: str) -> int:
-    if (index := whole_number(text)) is None:
-        raise InputError(f"{where}: index is {text!r:.40}; it must be a whole number from 0 to 2^63 - 1")
-    return index
-
-
 def _span(given: Mapping[str, str], where: str) -> Span | None:
-    if not any(name in given for name in SPAN_FIELDS):
-        return None
-    start = _seconds(given["start"], "start", where) if "start" in given else 0.0
-    end = _seconds(given["end"], "end", where) if "end" in given else None
+    times = {name: _number(given, name, where, "a number of seconds, 0 or more, such as 12.5") for name in SPAN_FIELDS}
+    start, end = times["start"] or 0.0, times["end"]
     if end is not None and end <= start:
         raise InputError(f"{where}: end is {end:g} and start {start:g}; a part of a recording ends after it begins")
     return Span(start=start, end=end) if start or end is not None else None
 
 
-def _hertz(given: Mapping[str, str], name: str, where: str) -> float | None:
+def _number(given: Mapping[str, str], name: str, where: str, wanted: str) -> float | None:
+    """Parse a number of 0 or more; None where it is not known."""
     if name not in given:
         return None
-    if (number := number_of(given[name])) is None or number < 0:
-        raise InputError(f"{where}: {name} is {given[name]!r:.40}; it must be a number of Hz, 0 or more, such as 2000")
+    number = number_of(given[name])
+    if number is None or number < 0 or (name in SPAN_FIELDS and number > LONGEST_SECONDS):
+        raise InputError(f"{where}: {name} is {given[name]!r:.40}; it must be {wanted}")
     return number
-
-
-def _seconds(text: str, name: str, where: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= LONGEST_SECONDS:
-        raise InputError(f"{where}: {name} is {text!r:.40}; it must be a number of seconds, 0 or more, such as 12.5")
-    return seconds
 
 
 _MOST_GAPS = 100
 _EXTENSION = re.compile(r"(?:\.[^./]+)?")
-_TOKEN = re.compile(r"\{([^{}]*)\}|\*\*|\*|[^*{}]+|[{}]")
+_TOKEN = re.compile(r"\{[^{}]*\}|\*\*|\*|[^*{}]+|[{}]")
 
 
 @dataclass(frozen=True)
@@ -182,104 +173,72 @@ class Template:
     text: str
 
     def __post_init__(self) -> None:
-        for name in (names := self.fields):
-            if name not in FIELDS:
-                raise InputError(f"corpus.pattern is {self.text!r} with {{{name}}}; the fields are {_choices()}")
-            if names.count(name) > 1:
-                raise InputError(f"corpus.pattern is {self.text!r}, with {{{name}}} twice; name each field once")
-        if len(self._gaps) > _MOST_GAPS:
-            raise InputError(f"corpus.pattern is {self.text!r:.80}...; use at most {_MOST_GAPS} fields and asterisks")
-        if "{" in (rest := re.sub(r"\{[^{}]*\}", "", self.text)) or "}" in rest or not self.text:
-            raise InputError(f"corpus.pattern is {self.text!r}; write fields as {_choices()}, closing each brace")
+        fields = ", ".join(f"{{{name}}}" for name in FIELDS)
+        rest = re.sub(r"\{[^{}]*\}", "", self.text)
+        if unknown := [name for name in self.fields if name not in FIELDS]:
+            rule = f"it has the field {{{unknown[0]}}}; the fields are {fields}"
+        elif len({*self.fields}) < len(self.fields):
+            rule = "it has a field twice: name each field once"
+        elif sum(map(_is_gap, self._tokens)) > _MOST_GAPS:
+            rule = f"use at most {_MOST_GAPS} fields and asterisks"
+        elif "{" in rest or "}" in rest or not self.text:
+            rule = f"write fields as {fields}, closing each brace"
+        else:
+            return
+        raise InputError(option="pattern", value=self.text, rule=rule)
 
     @property
     def fields(self) -> tuple[str, ...]:
         """Names of the fields, in order."""
         return tuple(re.findall(r"\{([^{}]*)\}", self.text))
 
+    @cached_property
+    def _tokens(self) -> list[str]:
+        return _TOKEN.findall(self.text)
+
     def match(self, path: str) -> dict[str, str] | None:
-        """Match a path below the corpus root ("/" between folders); return its fields, or None if it does not fit."""
+        """Match a path below the corpus root ("/" between folders); return its fields, or None if it does not fit.
+
+        Each field and asterisk is as short as possible, an index as long as possible.
+        """
         name = path if "/" in self.text else path.rpartition("/")[2]
-        begin = self._tokens[0] if self._tokens and not _is_gap(self._tokens[0]) else ""
-        spans = _find_spans(name, self._gaps, len(begin)) if name.startswith(begin) else None
-        if spans is None:
+        places = range(len(name) + 1)
+        fits = [[_EXTENSION.fullmatch(name, place) is not None for place in places]]  # places of the ends of tokens
+        for token in reversed(self._tokens):
+            after, begins, goes_on = fits[0], [False for _ in places], False
+            for place in reversed(places):
+                if _is_gap(token):
+                    goes_on = goes_on and _may_hold(token, name[place])
+                    begins[place] = goes_on or (after[place] and token[0] == "*")
+                    goes_on = goes_on or after[place]
+                else:
+                    begins[place] = name.startswith(token, place) and after[place + len(token)]
+            fits.insert(0, begins)
+        if not fits[0][0]:
             return None
-        texts = zip(self._gaps, spans, strict=True)
-        return {gap.field: name[start:end] for gap, (start, end) in texts if gap.field}
-
-    @cached_property
-    def _tokens(self) -> tuple[str, ...]:
-        return tuple(token.group() for token in _TOKEN.finditer(self.text))
-
-    @cached_property
-    def _gaps(self) -> tuple["_Gap", ...]:
-        following = (*self._tokens[1:], "")
-        return tuple(
-            _Gap.of(token, "" if _is_gap(after) else after)
-            for token, after in zip(self._tokens, following, strict=False)
-            if _is_gap(token)
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Gap:
-    """A field or an asterisk, and the text that follows it in the pattern."""
-
-    field: str | None
-    fewest: int  # least number of characters
-    digits: bool  # matches as many digits as possible
-    folders: bool  # may match "/"
-    after: str
-
-    @classmethod
-    def of(cls, token: str, after: str) -> "_Gap":
-        field = token[1:-1] if token.startswith("{") else None
-        return cls(field=field, fewest=int(bool(field)), digits=field == "index", folders=token == "**", after=after)
-
-    def stop(self, text: str, start: int) -> int:
-        """Return the latest possible end."""
-        if self.folders:
-            return len(text)
-        if self.digits:
-            return next((place for place in range(start, len(text)) if not text[place].isdecimal()), len(text))
-        slash = text.find("/", start)
-        return len(text) if slash < 0 else slash
-
-
-def _find_spans(text: str, gaps: Sequence[_Gap], begin: int) -> list[tuple[int, int]] | None:
-    """Find start and end of each gap in the first match from ``begin`` on; None: no match.
-
-    Each gap is as short as possible, digits are as long as possible. If a gap fails from one place on, it also fails
-    from every later place of the same stretch, because those were tried. So each gap passes over the text once.
-    """
-    failed: dict[tuple[int, int], int] = {}  # gap and end of the stretch -> the first start that failed
-
-    def spans(place: int, start: int) -> list[tuple[int, int]] | None:
-        if place == len(gaps):
-            return [] if _EXTENSION.fullmatch(text, start) else None
-        gap = gaps[place]
-        stop = gap.stop(text, start)
-        if failed.get((place, stop), len(text) + 1) <= start:
-            return None
-        ends = range(start + gap.fewest, stop + 1)
-        for end in reversed(ends) if gap.digits else ends:
-            if text.startswith(gap.after, end) and (rest := spans(place + 1, end + len(gap.after))) is not None:
-                return [(start, end), *rest]
-        failed[place, stop] = start
-        return None
-
-    return spans(0, begin)
+        found, start = dict[str, str](), 0
+        for token, after in zip(self._tokens, fits[1:], strict=True):
+            end = start + len(token)
+            if _is_gap(token):
+                first = start + (token[0] == "{")
+                last = next((each for each in places[start:-1] if not _may_hold(token, name[each])), len(name))
+                ends = [each for each in places[first : last + 1] if after[each]]
+                end = ends[-1 if token == "{index}" else 0]
+            if token[0] == "{":
+                found[token[1:-1]] = name[start:end]
+            start = end
+        return found
 
 
 def _is_gap(token: str) -> bool:
-    return token in ("*", "**") or token.startswith("{")
+    return token[0] in "*{"
 
 
-def _choices() -> str:
-    return ", ".join(f"{{{name}}}" for name in FIELDS)
+def _may_hold(gap: str, character: str) -> bool:
+    return character.isdecimal() if gap == "{index}" else gap == "**" or character != "/"
 
 
-SEPARATOR = ";"  # between several labels of a recording, as in probe.label_separator
+SEPARATOR = ";"  # between several labels of a recording, as a probe separates them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,9 +284,4 @@ class ColumnConfig(Options):
     @property
     def wanted(self) -> dict[str, str]:
         """Each column that is read as text, and the option that names it."""
-        return {
-            column: f"corpus.columns.{name}={column}"
-            for name, columns in self.named.items()
-            for column in columns
-            if name != "audio"
-        }
+        return {column: f"columns.{name}" for name, each in self.named.items() for column in each if name != "audio"}

@@ -411,7 +411,7 @@ def _whole(folder: Path, count: int, *, phones: bool) -> bool:
 
 def _engine_version() -> str:
     if (installed := version_of("espeakng-loader")) is None:
-        raise InputError("espeakng-loader is not installed; pip install espeakng-loader, or set corpus.root")
+        raise InputError("espeakng-loader is not installed", remedy="pip install espeakng-loader, or name a corpus")
     return installed
 
 
@@ -422,7 +422,7 @@ def _check_voices(voices: set[str]) -> None:
         language, _, variant = voice.partition("+")
         if language not in languages or variant not in variants:
             problem = f"this eSpeak NG (espeakng-loader {_engine_version()}) has no voice {voice}"
-            raise InputError(f"{problem}; install espeakng-loader 0.2.4, or set corpus.root to recordings of your own")
+            raise InputError(problem, remedy="install espeakng-loader 0.2.4, or use recordings of your own")
 
 
 @cache

@@ -48,10 +48,8 @@ class Folder:
         wanted = {extension.lower().lstrip(".") for extension in extensions}
         return sorted(path for path in self.files if _suffix(path) in wanted or _is_too_long(self.root / path))
 
-    def require_recordings(
-        self, extensions: Collection[str] = EXTENSIONS, *, option: str, remedy: str = ""
-    ) -> list[str]:
-        """Return `recordings`, or refuse a folder without any; ``option`` and ``remedy`` are for the message."""
+    def require_recordings(self, extensions: Collection[str] = EXTENSIONS, *, remedy: str = "") -> list[str]:
+        """Return `recordings`, or refuse a folder without any; ``remedy`` is a further one."""
         if paths := self.recordings(extensions):
             return paths
         files = (path for path in self.files if not os.path.isdir(self.root / path))  # noqa: PTH112  Path raises for long names
@@ -59,8 +57,9 @@ class Folder:
         most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others.most_common(1) if suffix)
         named = " ".join(f".{each}" for each in list(extensions)[:MOST_NAMED])
         more = f" and {len(extensions) - MOST_NAMED} more" if len(extensions) > MOST_NAMED else ""
-        problem = f"{option}={self.root} holds no recordings{most}; looked for {named}{more}"
-        raise InputError(f"{problem}, in sub-folders too: check the path, convert other formats to WAV or FLAC{remedy}")
+        rule = f"it holds no recordings{most}; looked for {named}{more}, in sub-folders too"
+        remedy = f"check the path, convert other formats to WAV or FLAC{remedy}"
+        raise InputError(option="root", value=self.root, rule=rule, remedy=remedy)
 
 
 def _suffix(path: str) -> str:
@@ -100,29 +99,34 @@ def _unlisted(error: OSError) -> None:
         raise InputError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
 
 
-def expand_home(text: str, source: str) -> Path:
-    """Convert text to a path; ``~`` and ``~user`` become home folders."""
+def expand_home(text: str, option: str) -> Path:
+    """Convert the value of an option to a path; ``~`` and ``~user`` become home folders."""
     try:
         return Path(text).expanduser()
     except RuntimeError as error:  # for an unknown user
-        raise InputError(f"{source}: {text} does not exist ({error}); write the whole path") from error
+        rule = f"it does not exist ({error}): write the whole path"
+        raise InputError(option=option, value=text, rule=rule) from error
 
 
-def require_folder(text: str, source: str, *, option: str = "corpus.root") -> Path:
-    """Return the path if it is a folder that may be listed; ``source`` gave it, and ``option`` can name another."""
-    path = expand_home(text, source)
+def require_folder(text: str, *, option: str = "root", by: str = "") -> Path:
+    """Return the path if it is a folder that may be listed.
+
+    ``option`` names it, or could name another one if the folder is named ``by`` a table.
+    """
+    path, remedy = expand_home(text, option), "name the folder of your recordings"
     try:
-        is_folder = stat.S_ISDIR(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        problem = f"{source}: {path} does not exist"
-        raise InputError(f"{problem}; name the folder of your recordings ({option}=PATH)") from error
-    except ValueError as error:  # the path has a null character, or a character that UTF-8 cannot encode
-        raise InputError(f"{source}: {text!r:.200} is not a path; name the folder of your recordings") from error
+        if stat.S_ISDIR(path.stat().st_mode):
+            return path
+        rule, remedy = "it is a file", "name the folder that holds it"
+    except (FileNotFoundError, NotADirectoryError):
+        rule = "it does not exist"
+    except ValueError:  # the path has a null character, or a character that UTF-8 cannot encode
+        rule = "it is not a path"
     except OSError as error:
-        raise InputError(f"{source}: {path} cannot be read: {error.strerror}; check its permissions") from error
-    if not is_folder:
-        raise InputError(f"{source}: {path} is a file; name the folder that holds it")
-    return path
+        rule, remedy = f"it cannot be read: {error.strerror}", "check its permissions"
+    if by:
+        rule, remedy = f"{rule}, and {by} names it", f"{remedy} as `{option}`"
+    raise InputError(option=option, value=text if text.isprintable() else repr(text), rule=rule, remedy=remedy)
 
 
 def listed_path(root: Path, listed: str, where: str, *, remedy: str) -> str:

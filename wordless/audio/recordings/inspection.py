@@ -8,9 +8,8 @@ import hashlib
 import json
 import math
 import os
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -32,7 +31,6 @@ from wordless.audio.ffmpeg import decoder_version
 from wordless.audio.levels import (
     MAX_TRIM_DB,
     MIN_TRIM_DB,
-    NO_EDGES,
     Edges,
     as_text,
     block_peaks,
@@ -42,13 +40,13 @@ from wordless.audio.levels import (
     level_samples,
 )
 from wordless.audio.reading import chosen_channel, upsampling_fault
-from wordless.audio.recordings.manifest import Clip, Rejected, printable, writable
+from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Rejected, printable, writable
 from wordless.audio.waveform import Part, equal_blocks, unusable_peak
 from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, file_hash
 from wordless.base.options import Options, option
-from wordless.base.pools import ThisProcess, in_order, open_threads
+from wordless.base.pools import THIS_PROCESS, in_order, open_threads
 
 # Version of a measurement's meaning; the cache ignores other versions.
 _VERSION = 7
@@ -70,7 +68,6 @@ class Measurement:
     finite: bool
     edges: Edges  # of the channel
     levels: str  # of the channel over time, as `wordless.audio.levels.as_text` writes them
-    problem: str | None = None  # the reason if the file could not be decoded
 
     def part(self, trim_db: float | None) -> Part:
         """Return the part without ends more than ``trim_db`` below the loudest 20 ms; None trims nothing."""
@@ -79,32 +76,18 @@ class Measurement:
         return replace(self.edges.part(trim_db, self.num_samples, self.sample_rate), channel=self.channel)
 
 
-_NOTHING = Measurement(
-    size=0,
-    sha256="",
-    samples_sha256="",
-    num_samples=0,
-    declared_samples=0,
-    sample_rate=1,
-    peak=0,
-    finite=True,
-    edges=NO_EDGES,
-    levels="",
-)  # known of a file that cannot be decoded
-
-
-def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement:
+def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | Rejected:
     """Decode one file to its end, and hash it. An hour of sound needs 1.4 MB, for its power in each 20 ms.
 
-    The loudest channel is found by decoding the file before.
+    The loudest channel is found by decoding the file before. A file that cannot be decoded is set aside.
     """
     if not writable(path):
-        return replace(_NOTHING, problem="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
+        return Rejected(path=path, reason=UNWRITABLE)
     try:
         sha256 = file_hash(root / path)
         size = (root / path).stat().st_size
     except OSError as error:
-        return replace(_NOTHING, problem=f"cannot be read: {error.strerror}")
+        return Rejected(path=path, reason=f"cannot be read: {error.strerror}", kind="cannot be read")
     num_samples, peak, finite, powers = 0, 0.0, True, [np.empty(0)]
     peaks, of_channels = [], ChannelPowers()
     try:
@@ -124,7 +107,7 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement:
                 peaks.append(block_peaks(block, recording.samplerate))
             declared, sample_rate = recording.declared, recording.samplerate
     except RecordingError as error:
-        return replace(_NOTHING, problem=printable(error.reason), size=size, sha256=sha256)
+        return Rejected(path=path, reason=printable(error.reason), kind=error.kind)
     return Measurement(
         size=size,
         sha256=sha256,
@@ -157,13 +140,13 @@ class MeasurementCache:
         """Return the measurement of the file with this `file_key`, if an earlier process made it."""
         return self._known.get(key) if key else None
 
-    def add(self, key: str, found: Measurement) -> Measurement:
+    def add(self, key: str, found: Measurement | Rejected) -> Measurement | Rejected:
         """Append a measurement, and return it.
 
         Failures are not cached, because the disk or libsndfile may have been at fault. Neither is a file without a key:
         it was out of reach, and all such files would share one line.
         """
-        if key and not found.problem:
+        if key and isinstance(found, Measurement):
             content = asdict(found)
             self._append(json.dumps({"key": key, "found": content, "hash": _hash(key, content)}))
         return found
@@ -214,10 +197,10 @@ def _hash(key: str, found: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps([key, found], sort_keys=True).encode()).hexdigest()[:16]
 
 
-CONFLICT = ", with another "  # in the reason against a duplicate
+DUPLICATE = "duplicate of another file"  # kinds of reasons
+CONFLICTING = "duplicate of another file or part, with another label, group or split"
 NOTHING_KNOWN: Mapping[str, Mapping[str, str]] = {}
 Progress = Callable[[int, int], None]  # files done, files in all
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,17 +251,31 @@ def inspect(
     ``sample_rate`` in Hz is that of the front end, which much lower rates do not reach; None: it is not known.
     Local workers are threads, because decoding, hashing and summing all release Python's lock.
     """
-    measured = dict(_measurements(root.resolve(), sorted(paths), channel, workers, engine, cache, progress))
+    root, paths = root.resolve(), sorted(paths)
+    measured: dict[str, Measurement | Rejected] = {}
+    earlier = MeasurementCache(cache)
+    keys = [file_key(root / path, channel) for path in paths]
+    missing = [path for path, key in zip(paths, keys, strict=True) if earlier.get(key) is None]
+    shared = [root, *(root / path for path in missing[:1])]
+    with open_threads(engine, workers, shared=shared) if missing else nullcontext(THIS_PROCESS) as pool:
+        made = in_order(partial(measure, root, channel=channel), missing, pool)
+        for done, (path, key) in enumerate(zip(paths, keys, strict=True), start=1):
+            measured[path] = earlier.get(key) or earlier.add(key, next(made))
+            if progress:
+                progress(done, len(paths))
     fit: dict[str, Measurement] = {}
     rejected: list[Rejected] = []
     first: dict[str, str] = {}  # hash of samples -> path of the first file that is usable so far
     for path, found in measured.items():
-        if reason := _fault(found, config, sample_rate):
-            rejected.append(Rejected(path=path, reason=reason))
+        if isinstance(found, Rejected):
+            rejected.append(found)
+        elif fault := _fault(found, config, sample_rate):
+            rejected.append(Rejected(path=path, reason=fault[0], kind=fault[1]))
         elif not duplicates and (original := first.setdefault(found.samples_sha256, path)) != path:
-            same = "" if found.sha256 == measured[original].sha256 else " (the same samples in other bytes)"
-            reason = f"duplicate of {original}{same}{conflicts(known.get(original, {}), known.get(path, {}))}"
-            rejected.append(Rejected(path=path, reason=reason, kind="duplicate of another file", original=original))
+            same = "" if found.sha256 == fit[original].sha256 else " (the same samples in other bytes)"
+            other = conflicts(known.get(original, {}), known.get(path, {}))
+            reason, kind = f"duplicate of {original}{same}{other}", CONFLICTING if other else DUPLICATE
+            rejected.append(Rejected(path=path, reason=reason, kind=kind, original=original))
         else:
             fit[path] = found
     return fit, tuple(rejected)
@@ -287,50 +284,38 @@ def inspect(
 def conflicts(kept: Mapping[str, str], dropped: Mapping[str, str]) -> str:
     """Say in what the descriptions of two files of the same sound differ; the first counts."""
     differing = [name for name, value in kept.items() if dropped.get(name, value) != value]
-    return "".join(f"{CONFLICT}{name}: here {dropped[name]}, there {kept[name]}" for name in differing)
+    return "".join(f", with another {name}: here {dropped[name]}, there {kept[name]}" for name in differing)
 
 
-def _fault(found: Measurement, config: InspectionConfig, sample_rate: int | None) -> str | None:
-    if found.problem:
-        return found.problem
+def _fault(found: Measurement, config: InspectionConfig, sample_rate: int | None) -> tuple[str, str] | None:
+    """Return why a recording is not usable, and what such reasons have in common."""
     if sample_rate is not None and (reason := upsampling_fault(found.sample_rate, sample_rate)):
-        return reason
+        return reason, "rate too low"
     if not found.num_samples:
-        return "empty"
+        return "empty", "empty"
     if found.declared_samples is not None and found.num_samples < found.declared_samples:
-        return f"damaged: {found.num_samples} of its {found.declared_samples} samples can be decoded"
+        there = f"{found.num_samples} of its {found.declared_samples} samples can be decoded"
+        return f"damaged: {there}", "damaged"
     if reason := unusable_peak(found.peak if found.finite else math.inf):
-        return reason
+        return reason, "too loud"
     used = found.part(config.trim_db).num_samples
     if used < config.min_seconds * found.sample_rate:
         trimmed = " without its silent ends" if used < found.num_samples else ""
-        return f"too short: {used / found.sample_rate:.3f} s{trimmed}, less than {config.min_seconds:g} s"
+        lasts = f"{used / found.sample_rate:.3f} s{trimmed}, less than {config.min_seconds:g} s"
+        return f"too short: {lasts}", "too short"
     if found.peak <= config.silence_peak:
-        if found.louder is not None:
-            return f"silent: {cancelled(found.channel, found.louder)}"
-        return f"silent: no sample exceeds {config.silence_peak:g} of full scale"
+        why = f"no sample exceeds {config.silence_peak:g} of full scale"
+        return f"silent: {why if found.louder is None else cancelled(found.channel, found.louder)}", "silent"
     return None
 
 
 def frequent_reasons(rejected: Sequence[Rejected], *, most: int = 3) -> str:
-    """Count the most frequent reasons, for messages; those that differ in numbers alone are one.
-
-    A reason is written whole if all of its kind are equal, else what stands before its colon.
-    """
-    reasons: dict[str, list[str]] = defaultdict(list)
+    """Count the most frequent kinds of reasons, for messages; equal reasons of a kind are written whole."""
+    kinds: dict[str, list[str]] = defaultdict(list)
     for each in rejected:
-        reasons[_NUMBER.sub("#", each.kind or each.reason.partition(": ")[0])].append(each.kind or each.reason)
-    frequent = sorted(reasons.values(), key=len, reverse=True)[:most]
-    return "; ".join(f"{len(each)} {_summary(each)}" for each in frequent)
-
-
-def _summary(reasons: Sequence[str]) -> str:
-    """Return what reasons of one kind have in common; of those that differ in numbers, the first."""
-    if len({*reasons}) == 1:
-        return reasons[0]
-    kinds = {reason.partition(": ")[0] for reason in reasons}
-    first = reasons[0].partition(": ")[0]
-    return first if len(kinds) == 1 else f"such as: {first}"
+        kinds[each.kind or each.reason].append(each.reason)
+    frequent = sorted(kinds.items(), key=lambda item: len(item[1]), reverse=True)[:most]
+    return "; ".join(f"{len(all_)} {all_[0] if len({*all_}) == 1 else kind}" for kind, all_ in frequent)
 
 
 def require_finite(values: npt.NDArray[np.generic], clip: Clip, what: str) -> None:
@@ -338,25 +323,3 @@ def require_finite(values: npt.NDArray[np.generic], clip: Clip, what: str) -> No
     if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
         problem = f"{clip.name}: its {what} hold values that are not finite, and nothing can be trained on them"
         raise InputError(f"{problem}; leave the recording out, or check the options of audio")
-
-
-def _measurements(
-    root: Path,
-    paths: Sequence[str],
-    channel: Channel,
-    workers: int,
-    engine: EngineConfig,
-    cache: Path | None,
-    progress: Progress | None,
-) -> Iterator[tuple[str, Measurement]]:
-    """Give a measurement for each path, in order; those not in the cache are made, and appended to it one by one."""
-    known = MeasurementCache(cache)
-    keys = [file_key(root / path, channel) for path in paths]
-    missing = [path for path, key in zip(paths, keys, strict=True) if known.get(key) is None]
-    shared = [root, *(root / path for path in missing[:1])]
-    with open_threads(engine, workers, shared=shared) if missing else nullcontext(ThisProcess()) as pool:
-        measured = in_order(partial(measure, root, channel=channel), missing, pool)
-        for done, (path, key) in enumerate(zip(paths, keys, strict=True), start=1):
-            yield path, known.get(key) or known.add(key, next(measured))
-            if progress:
-                progress(done, len(paths))

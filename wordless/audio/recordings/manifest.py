@@ -4,12 +4,14 @@ On disk a manifest is a tab-separated table with the fields of `Clip` as columns
 folder is not in it: the same recordings in another folder are the same corpus, and have the same content hash.
 """
 
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from types import NoneType
+from typing import Any, Literal, get_args, get_type_hints
 
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
@@ -91,9 +93,13 @@ class Rejected:
     reason: str
     # number of the file's segments that are left out; 0: the whole file, or one part that a table names
     segments: int = 0
-    # what reasons of this kind have in common, for counts; "": what stands before the colon
-    kind: str = field(default="", compare=False)
+    kind: str = field(default="", compare=False)  # what reasons of this kind have in common, for counts; "": nothing
     original: str | None = field(default=None, compare=False)  # path of the first file with the same samples
+
+    @classmethod
+    def by(cls, path: str, error: InputError) -> "Rejected":
+        """Set a file aside because of an error."""
+        return cls(path=path, reason=error.reason, kind=error.kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,13 +142,13 @@ class Manifest:
         return None if self.has_segments and not self.trimmed_seconds else trim_db
 
 
-_ALL_COLUMNS = tuple(field.name for field in fields(Clip))
+_TYPES = {name: get_args(kind) or (kind,) for name, kind in get_type_hints(Clip).items()}  # of each column
+_ALL_COLUMNS = tuple(_TYPES)
 _NAME = "clip"  # last column: the clip's name, as in predictions and vectors; for other programs, and ignored here
 # Columns that a manifest has only if any clip has a value: of segments, chosen channels, annotations and noise.
 _IF_ANY = ("segment", "channel", "low_hz", "high_hz", "annotated_channel", "noise_snr")
-_INTEGERS = ("segment", "start", "num_samples", "trimmed", "sample_rate", "channel", "size", "index")
-_OPTIONAL = (*_IF_ANY, "label", "group", "index", "fold")
 LARGEST = 2**63 - 1  # largest whole number in a table or manifest
+UNWRITABLE = "its name holds a tab, a line break or bytes that are not UTF-8; rename it"
 _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
 
 
@@ -209,6 +215,15 @@ def whole_number(text: str) -> int | None:
     return number if number <= LARGEST else None
 
 
+def number_of(text: str) -> float | None:
+    """Parse a finite number; None for all other text."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
 def writable(text: str) -> bool:
     """Return whether a manifest can hold the text: no tab, no line break, valid Unicode."""
     return _UNWRITABLE.search(text) is None
@@ -217,13 +232,6 @@ def writable(text: str) -> bool:
 def printable(text: str) -> str:
     """Escape the characters that a manifest cannot hold, for messages."""
     return _UNWRITABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
-
-
-def _decimal(text: str, name: str, where: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise InputError(f"{where}: {name} is {text!r:.40}; it must be a number: write the manifest again") from error
 
 
 def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
@@ -237,16 +245,21 @@ def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _clip(cells: Mapping[str, str], where: str) -> Clip:
-    row: dict[str, Any] = {name: cell for name, cell in cells.items() if name != _NAME}
-    row |= {name: row.get(name) or None for name in _OPTIONAL}
-    for name in _INTEGERS:
-        text = row[name]
-        row[name] = None if text is None else whole_number(text)
-        if text is not None and row[name] is None:
-            raise InputError(f"{where}: {name} is {text!r:.40}; it must be a whole number: write the manifest again")
-    for name in ("low_hz", "high_hz", "noise_snr"):
-        if row[name] is not None:
-            row[name] = _decimal(row[name], name, where)
+    row: dict[str, Any] = {}
+    for name, kinds in _TYPES.items():
+        text = cells.get(name, "")
+        if not text and NoneType in kinds:
+            row[name] = None
+            continue
+        value: object = text
+        if int in kinds:
+            value = whole_number(text)
+        elif float in kinds:
+            value = number_of(text)
+        if value is None:
+            what = "a whole number" if int in kinds else "a number"
+            raise InputError(f"{where}: {name} is {text!r:.40}; it must be {what}: write the manifest again")
+        row[name] = value
     if row["sample_rate"] == 0:
         raise InputError(f"{where}: sample_rate is 0; it must be a positive number of Hz: write the manifest again")
     if row["split"] not in SPLITS:

@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wordless.audio.recordings.description import SEPARATOR, SPLIT_NAMES
-from wordless.audio.recordings.folders import EXTENSIONS, expand_home
+from wordless.audio.recordings.folders import EXTENSIONS, expand_home, files_below
 from wordless.audio.recordings.manifest import Split, writable
 from wordless.base.errors import InputError
 from wordless.base.files import open_regular
@@ -76,13 +76,45 @@ Part = Sound | Facts | Broken
 Parts = Iterator[Part]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
+class FileColumns:
+    """The columns of a file: the one with sound, and those that can be read as text with the names of their classes."""
+
+    audio: str
+    classes: Mapping[str, Sequence[str] | None] = field(default_factory=dict)  # None: the values are text themselves
+
+
+@dataclass(frozen=True, kw_only=True)
 class PackedFile:
     """A file that holds recordings."""
 
     path: Path
     name: str  # of the folder that its recordings are written to, unique among the files of a data set
     split: str | None  # the data set's own name of its split, such as "test.clean"; None: unknown
+    columns: FileColumns | None = None  # of an Arrow or Parquet file; None: a tar shard, or a damaged file
+    damage: str = ""
+
+    def read(self) -> Parts:
+        """Give the recordings and facts of the file."""
+        if self.damage:
+            yield Broken(name="the file", reason=self.damage)
+        elif self.columns is None:
+            yield from _read_shard(self.path)
+        else:
+            yield from _read_rows(self.path, self.columns)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes its recordings take once they are unpacked; those of compressed shards take more."""
+        if self.damage:
+            return 0
+        if self.columns is None or self.path.suffix != PARQUET:
+            return self.path.stat().st_size
+        found = pq.ParquetFile(self.path).metadata
+        groups = [found.row_group(number) for number in range(found.num_row_groups)]
+        chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
+        sounds = [each for each in chunks if each.path_in_schema.partition(".")[0] == self.columns.audio]
+        return sum(each.total_uncompressed_size for each in sounds)
 
 
 ARROW, PARQUET = ".arrow", ".parquet"
@@ -93,13 +125,12 @@ _NUMBERING = re.compile(r"(?:[-_.]?\d+(?:-of-\d+)?(?:-[0-9a-f]{16})?)+$")  # of 
 
 
 def data_set_files(place: str) -> list[PackedFile]:
-    """Find the files of ``corpus.dataset``: a folder of ``save_to_disk`` or another one, a file, or a pattern of names.
+    """Find the files of a data set: a folder of ``save_to_disk`` or another one, a file, or a pattern of names.
 
     Raises:
         InputError: there is none, or a folder of ``save_to_disk`` is incomplete.
     """
-    option = "corpus.dataset"
-    root = expand_home(place, option)
+    root = expand_home(place, "dataset")
     if (dictionary := root / "dataset_dict.json").is_file():
         names = read_json(dictionary).get("splits")
         if not isinstance(names, list) or not names or not all(isinstance(each, str) for each in names):
@@ -110,44 +141,44 @@ def data_set_files(place: str) -> list[PackedFile]:
     if (root / "state.json").is_file():
         return _saved_files(root, None)
     if not root.is_dir():
-        return _packed(_named_files(place, option=option, kinds=(PARQUET, ARROW)))
-    found = []  # without hidden files and caches of `map`
-    for path in sorted(root.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(root).parts) or path.name.startswith("cache-")
-        if path.suffix in (ARROW, PARQUET) and not hidden and path.is_file():
-            found.append(path)
+        return _packed(_named_files(place, option="dataset", kinds=(PARQUET, ARROW)))
+    found = [
+        root / name  # without the caches of `map`
+        for name in files_below(root)
+        if name.endswith((ARROW, PARQUET)) and not PurePosixPath(name).name.startswith("cache-")
+    ]
+    found = sorted(path for path in found if path.is_file())
     if not found:
-        raise InputError(
-            f"{option}={root} holds no Parquet and no Arrow files; name a folder that save_to_disk wrote, or "
-            "Parquet files. A folder of recordings is corpus.root=FOLDER, tar shards are corpus.shards=FILES"
-        )
+        rule = "it holds no Parquet and no Arrow files: name a folder that save_to_disk wrote, or Parquet files"
+        remedy = "a folder of recordings is `root`=FOLDER, tar shards are `shards`=FILES"
+        raise InputError(option="dataset", value=root, rule=rule, remedy=remedy)
     return _packed([path for path in found if path.suffix == PARQUET] or found)
 
 
 def shard_files(pattern: str) -> list[PackedFile]:
-    """Find the tar files that ``corpus.shards`` names.
+    """Find the tar files that a pattern names.
 
     Raises:
         InputError: one of them is not there.
     """
-    return _packed(_named_files(pattern, option="corpus.shards", kinds=(".tar", ".tar.gz", ".tgz", ".tar.xz")))
+    return _packed(_named_files(pattern, option="shards", kinds=(".tar", ".tar.gz", ".tgz", ".tar.xz")))
 
 
 def _named_files(pattern: str, *, option: str, kinds: tuple[str, ...]) -> list[Path]:
     """List the files that a pattern names, in its order; each name with braces must be there."""
     names = list(islice(expand_braces(str(expand_home(pattern, option))), MOST_FILES + 1))
     if len(names) > MOST_FILES:
-        raise InputError(f"{option}={pattern} names more than {MOST_FILES} files; write a smaller range")
+        rule = f"it names more than {MOST_FILES} files: write a smaller range"
+        raise InputError(option=option, value=pattern, rule=rule)
     paths = []
     for name in names:
         found = sorted(glob(name)) if has_magic(name) and not os.path.lexists(name) else [name]  # noqa: PTH207  absolute too
         paths += [Path(each) for each in found]
         if not found or not Path(found[0]).is_file():
             folder = Path(name).is_dir()
-            wanted = f"such as {option}='{name}/*{kinds[0]}'" if folder else f"that end in {' or '.join(kinds)}"
-            raise InputError(
-                f"{option}={pattern}: {name} is {'a folder' if folder else 'not there'}; name files {wanted}"
-            )
+            wanted = f"such as `{option}`='{name}/*{kinds[0]}'" if folder else f"that end in {' or '.join(kinds)}"
+            rule = f"{name} is {'a folder' if folder else 'not there'}: name files {wanted}"
+            raise InputError(option=option, value=pattern, rule=rule)
     return list(dict.fromkeys(paths))
 
 
@@ -233,34 +264,28 @@ _FORMATS = {  # first bytes of a file -> its usual ending
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class FileColumns:
-    """The columns of a file: the one with sound, and those that can be read as text with the names of their classes."""
-
-    audio: str
-    classes: Mapping[str, Sequence[str] | None] = field(default_factory=dict)  # None: the values are text themselves
-
-
-def table_columns(file: PackedFile, wanted: str | None) -> FileColumns:
+def table_columns(path: Path, wanted: str | None) -> FileColumns:
     """Find the column with sound, ``wanted`` or the only one, and all columns of text, numbers, classes or lists.
 
     Raises:
         InputError: no column holds sound, several do, or the wanted one does not.
         DamageError: the file is damaged, or of another kind.
     """
-    path = file.path
     with _open(path) as (schema, _):
         sounds = [each.name for each in schema if _holds_sound(each.type)]
         there = f"its columns are {', '.join(schema.names)}"
         if wanted is not None and wanted not in sounds:
             problem = "holds no bytes of recordings" if wanted in schema.names else "is not there"
-            raise InputError(
-                f"corpus.columns.audio={wanted}: this column of {path} {problem}; {there}; name a column of bytes or "
-                "of the type Audio (save decoded samples as files first; list paths of files in a corpus.table)"
+            rule = f"this column of {path} {problem}; {there}"
+            remedy = (
+                "name a column of bytes or of the type Audio (save decoded samples as files first; list paths of files "
+                "in a `table`)"
             )
+            raise InputError(option="columns.audio", value=wanted, rule=rule, remedy=remedy)
         if wanted is None and len(sounds) != 1:
             several = f"the columns {', '.join(sounds)} may hold" if sounds else "no column holds bytes of"
-            raise InputError(f"{path}: {several} recordings; name the column, corpus.columns.audio=NAME ({there})")
+            remedy = f"name the column, `columns.audio`=NAME ({there})"
+            raise InputError(f"{path}: {several} recordings", remedy=remedy)
         try:  # the features that `datasets` describes in the file, or beside it
             features = json.loads((schema.metadata or {}).get(METADATA, b"{}"))["info"]["features"]
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -313,23 +338,12 @@ def as_text(value: object, names: Sequence[str] | None) -> str:
     return " ".join(str(value).split())
 
 
-def sound_bytes(file: PackedFile, columns: FileColumns) -> int:
-    """Return about how many bytes the recordings of a file take once they are unpacked."""
-    if file.path.suffix != PARQUET:
-        return file.path.stat().st_size
-    found = pq.ParquetFile(file.path).metadata
-    groups = [found.row_group(number) for number in range(found.num_row_groups)]
-    chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
-    sounds = [each for each in chunks if each.path_in_schema.partition(".")[0] == columns.audio]
-    return sum(each.total_uncompressed_size for each in sounds)
-
-
-def read_rows(file: PackedFile, columns: FileColumns) -> Parts:
+def _read_rows(path: Path, columns: FileColumns) -> Parts:
     """Give the sound and the facts of each row, in order. A damaged part ends the file."""
     number, names = 0, [columns.audio, *columns.classes]
     taken: set[str] = set()  # names in the folder
     try:
-        with _open(file.path, names) as (_, batches):
+        with _open(path, names) as (_, batches):
             for row in (row for batch in batches for row in batch.select(names).to_pylist()):
                 if number % ROWS_IN_A_FOLDER == 0:
                     taken.clear()
@@ -344,7 +358,7 @@ def _row(row: dict[str, object], number: int, columns: FileColumns, taken: set[s
     content, path = (sound.get("bytes"), sound.get("path")) if isinstance(sound, dict) else (sound, None)
     folder, key = f"{number // ROWS_IN_A_FOLDER:04d}", str(number)
     if not isinstance(content, bytes):
-        elsewhere = f"no sound in the data set: it names the file {path!r:.200}, which corpus.table can list"
+        elsewhere = f"no sound in the data set: it names the file {path!r:.200}, which `table` can list"
         yield Broken(name=f"{folder}/{number:07d}", reason=elsewhere if path else "no sound in the data set")
         return
     # the name of the file that the recording once was, without folders; else the number of the row
@@ -406,14 +420,14 @@ _HIDDEN = re.compile(r"(?:.*/)?\.[^/]*", re.DOTALL)
 _COMPRESSED = (b"\x1f\x8b", b"BZ", b"\xfd7")  # first bytes of gzip, bzip2 and xz
 
 
-def read_shard(file: PackedFile) -> Parts:
+def _read_shard(path: Path) -> Parts:
     """Give the sounds and facts of a shard in its order, and its members with unsafe names as broken."""
     # first and number of the members of unknown endings, which somebody may have meant as sounds or facts
     others: dict[str, tuple[str, int]] = {}
     seen: set[str] = set()
     try:
         with (
-            open_regular(file.path) as handle,
+            open_regular(path) as handle,
             _damage(),
             os.fdopen(os.dup(handle), "rb") as source,
             tarfile.open(fileobj=source, mode="r:*") as archive,

@@ -7,12 +7,12 @@ from pathlib import Path, PurePosixPath
 
 from wordless.audio.decoding import RecordingError, count_samples, open_recording
 from wordless.audio.recordings.annotation_formats import AnnotationConfig
-from wordless.audio.recordings.annotations import Annotated, annotations_below, annotations_in, kind_of
-from wordless.audio.recordings.description import Description, Span
+from wordless.audio.recordings.annotations import annotations_below, annotations_in, kind_of
+from wordless.audio.recordings.description import Description, Found, Span
 from wordless.audio.recordings.folders import EXTENSIONS, Folder, is_missing
 from wordless.audio.recordings.manifest import Rejected, clip_name
 from wordless.audio.waveform import Part
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, within
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,69 +85,65 @@ def recordings_at(place: Path, annotations: AnnotationConfig | None = None, *, o
     recording unless a kind or a tier is chosen, recordings are whole.
     """
     if is_missing(place):
-        raise InputError(f"{option}={place} does not exist; name a recording, or a folder of recordings")
+        rule = "it does not exist: name a recording, or a folder of recordings"
+        raise InputError(option=option, value=place, rule=rule)
     config = annotations or AnnotationConfig(kind="none")
     if config.kind == "none" and config.tier is not None:
-        problem = f"{config.prefix}tier={config.tier} has no effect with {config.prefix}annotations=none"
-        raise InputError(f"{problem}; leave one of them out")
-    if not os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
-        return _recording(place, config, option)
-    folder = Folder.at(place)
-    found = annotations_below(folder, folder.recordings(), config, option=option)
-    if found and found.parts and found.root != place:  # a Kaldi folder, whose recordings lie elsewhere
-        return _with_parts(Recordings(root=place, paths=()), found)
-    paths = folder.require_recordings(option=option)
-    return _with_parts(Recordings(root=place, paths=tuple(paths)), found)
+        rule = "it has no effect with `annotations`=none: leave one of them out"
+        raise InputError(option="tier", value=config.tier, rule=rule)
+    with within("", root=option):
+        if not os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
+            return _recording(place, config)
+        folder = Folder.at(place)
+        found = annotations_below(folder, folder.recordings(), config)
+        if found and found.described and found.root != place:  # a Kaldi folder, whose recordings lie elsewhere
+            return _with_parts(Recordings(root=place, paths=()), found)
+        return _with_parts(Recordings(root=place, paths=tuple(folder.require_recordings())), found)
 
 
-def _recording(place: Path, config: AnnotationConfig, option: str) -> Recordings:
+def _recording(place: Path, config: AnnotationConfig) -> Recordings:
     """Find one recording, or those that a file of annotations names."""
     whole = Recordings(root=place.parent, paths=(place.name,))
     if config.kind == "none":
         return whole
-    folder = Folder.at(place.parent)
+    folder, found = Folder.at(place.parent), None
     if place.name.lower().endswith(_ENDINGS) and folder.files:
-        chosen = config.kind != "auto" or config.tier is not None
-        found = annotations_below(folder, [place.name], config, option=option) if chosen else None
+        if config.kind != "auto" or config.tier is not None:
+            found = annotations_below(folder, [place.name], config)
         if found is not None:  # the files of other recordings are none of this one
             found = replace(found, rejected=tuple(each for each in found.rejected if each.path == place.name))
-        if found is None or not found.parts:
-            _require_no_tier(place, config)
-        return _with_parts(whole, found)
-    if (kind := kind_of(place) if config.kind == "auto" else config.kind) is None:
-        _require_no_tier(place, config)
-        return whole
-    found = annotations_in(place, kind, folder.root, folder.recordings(), config, option=option)
-    return _with_parts(Recordings(root=place.parent, paths=()), found)
+    elif (kind := kind_of(place) if config.kind == "auto" else config.kind) is not None:
+        found = annotations_in(place, kind, folder.root, folder.recordings(), config)
+        return _with_parts(Recordings(root=place.parent, paths=()), found)
+    if config.tier is not None and (found is None or not found.described):
+        rule = f"it has no effect on {place}, beside which no annotations of it lie"
+        remedy = "leave it out, or name the file of annotations"
+        raise InputError(option="tier", value=config.tier, rule=rule, remedy=remedy)
+    return _with_parts(whole, found)
 
 
-def _require_no_tier(place: Path, config: AnnotationConfig) -> None:
-    """Refuse a tier where no annotations were found."""
-    if config.tier is not None:
-        problem = f"{config.prefix}tier={config.tier} has no effect on {place}, beside which no annotations of it lie"
-        raise InputError(f"{problem}; leave it out, or name the file of annotations")
-
-
-def _with_parts(recordings: Recordings, found: Annotated | None) -> Recordings:
+def _with_parts(recordings: Recordings, found: Found | None) -> Recordings:
     """Add the annotated parts to recordings; parts behind the end of a recording are set aside."""
     if found is None:
         return recordings
+    found = found.named("")
     parts: list[Passage] = []
     rejected = list(found.rejected)
-    for path, several in sorted(found.parts.items()):
+    for path, several in sorted(found.described.items()):
         try:
             with open_recording(found.root / path) as recording:
                 rate, length = recording.samplerate, recording.declared
             length = count_samples(found.root / path) if length is None else length
         except RecordingError as error:
-            rejected.append(Rejected(path=path, reason=error.reason))
+            rejected.append(Rejected.by(path, error))
             continue
         for known in sorted(several, key=lambda each: (each.span or _WHOLE).start):
             try:
                 parts.append(_passage(path, known, length, rate))
             except InputError as error:
                 rejected.append(Rejected(path=path, reason=f"{error} ({known.where})", segments=1))
-    paths = tuple(sorted({*recordings.paths, *found.parts})) if found.root == recordings.root else tuple(found.parts)
+    described = found.described
+    paths = tuple(sorted({*recordings.paths, *described})) if found.root == recordings.root else tuple(described)
     return Recordings(root=found.root, paths=paths, parts=tuple(parts), rejected=tuple(rejected), notices=found.notices)
 
 

@@ -22,36 +22,17 @@ from wordless.audio.recordings.inspection import InspectionConfig, Measurement
 from wordless.audio.recordings.manifest import Clip, Rejected, clip_name
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
-from wordless.base.options import Options, option
 
 MAX_OVERLAP = 0.9  # of a segment
-QUIETEST_DBFS = -120.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentConfig(Options):
-    """Options of cutting recordings into segments."""
+class SegmentConfig:
+    """How recordings are cut into segments, as `CorpusConfig` says."""
 
-    seconds: float | None = option(None, "length of a segment; null: recordings stay whole", above=0)
-    overlap_seconds: float = option(0.0, "overlap with the previous segment", least=0)
-    silence_dbfs: float | None = option(
-        None,
-        "segments below this level are left out; null: only silent ones",
-        least=QUIETEST_DBFS,
-        below=0,
-        unit="dBFS",
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.seconds is None:
-            for name, plain in (("overlap_seconds", 0.0), ("silence_dbfs", None)):
-                if (given := getattr(self, name)) != plain:
-                    rule = "without a length of segments nothing is cut: give it, too, such as 10 seconds"
-                    raise InputError(option=name, value=given, rule=rule)
-        elif self.overlap_seconds > (most := MAX_OVERLAP * self.seconds):
-            rule = f"choose 0 to {most:g} seconds, {MAX_OVERLAP:.0%} of a segment"
-            raise InputError(option="overlap_seconds", value=self.overlap_seconds, rule=rule)
+    seconds: float | None = None  # None: recordings stay whole
+    overlap_seconds: float = 0.0
+    silence_dbfs: float | None = None  # None: only silent segments are left out
 
     def cut(self, part: Part, sample_rate: int) -> list[Part]:
         """Cut a part of a recording into segments, in order of time; a part no longer than one segment stays whole."""
@@ -99,7 +80,7 @@ def clips_of(
             base = _base(known, found, inspection)
         except InputError as error:
             reason = f"{error} ({known.where})" if known.where else str(error)
-            rejected.append(Rejected(path=clip_name(path, span_seconds(known.span)), reason=reason))
+            rejected.append(Rejected(path=clip_name(path, span_seconds(known.span)), reason=reason, kind="outside"))
             continue
         kept, left_out = _cut_into_usable(path, base, found, levels, config, inspection)
         pieces += kept
@@ -166,11 +147,12 @@ def _summarise(name: str, parts: Sequence[Part], total: int, fault: tuple[str, s
     """Summarise in one line all segments of a piece that are left out for one reason."""
     what, rule = fault
     if total == 1:
-        return Rejected(path=name, reason=f"{what}: {rule}")
+        return Rejected(path=name, reason=f"{what}: {rule}", kind=what)
     seconds = sum(part.num_samples for part in parts) / sample_rate
     first = parts[0].start / sample_rate
-    reason = f"{what} segments: {len(parts)} of {total} ({seconds:.1f} s; the first at {first:.1f} s), {rule}"
-    return Rejected(path=name, reason=reason, segments=len(parts))
+    kind = f"{what} segments"
+    reason = f"{kind}: {len(parts)} of {total} ({seconds:.1f} s; the first at {first:.1f} s), {rule}"
+    return Rejected(path=name, reason=reason, segments=len(parts), kind=kind)
 
 
 def _clip(path: str, segment: int | None, piece: _Piece, found: Measurement) -> Clip:

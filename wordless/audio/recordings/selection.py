@@ -70,7 +70,7 @@ def overlap_notices(
         where = f"of {owner}" if trained.trimmed_seconds else "that are probed"
         notices.append(
             f"silent ends were cut off the recordings {where} alone; unless the others have none, give the "
-            "corpus.inspection.trim_db of that run"
+            "`inspection.trim_db` of that run"
         )
     return tuple(notices)
 
@@ -86,23 +86,21 @@ def without_groups(manifest: Manifest, groups: Collection[str], pattern: str | N
     return replace(manifest, clips=tuple(clip for clip in manifest.clips if group_in_name(clip, pattern) not in groups))
 
 
-def first_hours(manifests: Sequence[Manifest], hours: float, *, option: str) -> tuple[Manifest, ...]:
+def first_hours(manifests: Sequence[Manifest], hours: float) -> tuple[Manifest, ...]:
     """Select at most ``hours`` of sound from several manifests together.
 
     Clips are taken in the order of the SHA-256 of their names, up to the first clip that does not fit. Such a part does
     not depend on the place of the folders, and it contains every smaller part.
 
     Raises:
-        InputError: the manifests hold less, or the first clip is longer; ``option`` names the option of the hours.
+        InputError: the manifests hold less, or the first clip is longer.
     """
     clips = [(clip, source) for source, manifest in enumerate(manifests) for clip in manifest.clips]
     held = (sum(clip.seconds for clip, _ in clips) + ROUNDING) / SECONDS_PER_HOUR
     if hours > held:
         there = f"{floor(held * 1e4) / 1e4:g}"  # rounded down, so that this number of hours is accepted
-        raise InputError(
-            f"{option}={hours:.10g}, but the unlabelled recordings hold {there} hours: choose {option}=null (all), or "
-            "add folders to unlabelled; embedded.takes and embedded.words enlarge the built-in corpus"
-        )
+        rule = f"the recordings hold {there} hours: choose null (all), or add some"
+        raise InputError(option="hours", value=hours, rule=rule)
     chosen: list[set[str]] = [set() for _ in manifests]
     left = hours * SECONDS_PER_HOUR
     for clip, source in sorted(clips, key=lambda one: (_place(one[0]), one[1])):
@@ -111,7 +109,8 @@ def first_hours(manifests: Sequence[Manifest], hours: float, *, option: str) -> 
             break
         chosen[source].add(clip.name)
     if not any(chosen):
-        raise InputError(f"{option}={hours:g} is shorter than the first clip; choose more, or 0 (none)")
+        rule = "the first clip is longer: choose more, or 0 (none)"
+        raise InputError(option="hours", value=hours, rule=rule)
     return tuple(
         replace(manifest, clips=tuple(clip for clip in manifest.clips if clip.name in names))
         for manifest, names in zip(manifests, chosen, strict=True)

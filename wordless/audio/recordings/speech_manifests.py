@@ -43,7 +43,7 @@ def kaldi(folder: Path, shown: str) -> list[Tier]:
     found: list[Annotation] = []
 
     def set_aside(where: str, recording: str, fault: str) -> None:
-        found.append(Annotation(where=where, fields={}, recording=recording, fault=fault))
+        found.append(Annotation(where=where, recording=recording, fault=fault))
 
     unusable: Counter[str] = Counter()
     for utterance, text, where in segments:
@@ -113,13 +113,13 @@ def lhotse(path: Path, shown: str) -> list[Tier]:
     found: list[Annotation] = []
     for value, where, fault in _objects(path, shown):
         if fault:
-            found.append(Annotation(where=where, fields={}, fault=fault))
+            found.append(Annotation(where=where, fault=fault))
             continue
         try:
             found += _of_line(value, where, role, recordings)
         except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
             problem = f"not as lhotse writes it ({type(error).__name__}: {error})"
-            found.append(Annotation(where=where, fields={}, fault=f"{problem:.120}", recording=str(value.get("id"))))
+            found.append(Annotation(where=where, fault=f"{problem:.120}", recording=str(value.get("id"))))
     return [Tier(annotations=found)]
 
 
@@ -130,7 +130,7 @@ def _of_line(
     name = str(value["id"])
     if role == "recordings":
         place, fault = _source(value)
-        yield Annotation(where=where, fields={}, recording=place or name, fault=fault)
+        yield Annotation(where=where, recording=place or name, fault=fault)
         return
     if role == "supervisions":
         recording = recordings.get(str(value["recording_id"]))
@@ -138,7 +138,7 @@ def _of_line(
         start, most, supervisions = 0.0, float("inf"), [value]
     elif value.get("type", "MonoCut") not in ("MonoCut", "MultiCut") or "recording" not in value:
         kind = value.get("type", "cut without a recording")
-        yield Annotation(where=where, fields={}, recording=name, fault=f"a {kind}, which is no part of one recording")
+        yield Annotation(where=where, recording=name, fault=f"a {kind}, which is no part of one recording")
         return
     else:
         place, fault = _source(value["recording"])

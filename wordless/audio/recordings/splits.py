@@ -35,7 +35,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
-from wordless.audio.recordings.description import SPLIT_NAMES, Description
+from wordless.audio.recordings.description import SPLIT_NAMES, Described
 from wordless.audio.recordings.folders import listed_path
 from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Manifest, Rejected, Split, whole_number
 from wordless.audio.recordings.text_files import read_text
@@ -86,11 +86,9 @@ class SplitConfig(Options):
         if self.validation_fraction + self.test_fraction >= 1:
             rule = f"test_fraction is {self.test_fraction:g}: choose fractions that leave a part to train on"
             raise InputError(option="validation_fraction", value=self.validation_fraction, rule=rule)
-        for split in SPLITS:
-            names = getattr(self, split)
-            for name in names:
-                if isinstance(name, int) and abs(name) > LARGEST:
-                    raise InputError(option=split, value=name, rule="write numbers of at most 63 bits")
+        for split, name in [(each, name) for each in SPLITS for name in getattr(self, each)]:
+            if isinstance(name, int) and abs(name) > LARGEST:
+                raise InputError(option=split, value=name, rule="write numbers of at most 63 bits")
         if self.by in ("hash", "table") and self.all_names:
             rule = "it takes no names: choose group, index, folder, fold or lists"
             raise InputError(option="by", value=self.by, rule=rule)
@@ -101,11 +99,11 @@ class SplitConfig(Options):
         if self.by == "group" and self.shared_groups:
             raise InputError(option="shared_groups", value=True, rule="by=group contradicts it: choose one of them")
         for name, times in Counter(self.all_names).items():
-            if self.by == "index":
-                index_range(name)
-            if times > 1:
+            if times > 1 or (self.by == "index" and _indices(name) is None):
                 split = next(split for split in SPLITS if name in map(str, getattr(self, split)))
                 rule = f"{self.by} {name!r} is named twice: name it for one split, once"
+                if times == 1:
+                    rule = f"index {name!r:.40} must be a number such as '7' or a range such as '0-4'"
                 raise InputError(option=split, value=getattr(self, split), rule=rule)
 
     @property
@@ -137,7 +135,8 @@ def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip,
     rejected = [
         Rejected(path=clip.name, reason=reason) for clip, split in zip(clips, named, strict=True) if split is None
     ]
-    if in_stretches(kept, config):
+    unfilled, segmented = len(_unfilled_splits(kept, config)), any(clip.segment is not None for clip in kept)
+    if config.by == "hash" and segmented and len({clip.path for clip in kept}) <= unfilled:  # fewer than splits to fill
         drawn = _divide_in_time(kept, config)
         divided = [_in_split(clip, drawn.get(clip.name, clip.split)) for clip in kept]
     else:
@@ -146,8 +145,7 @@ def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip,
             _in_split(clip, drawn.get(_unit(clip, config), "train")) if clip.split == "train" else clip for clip in kept
         ]
         if not config.shared_groups and config.by != "index":  # a split by index cuts the series of every group
-            remedy = "; keep a group in one split, or allow it with corpus.split.shared_groups=true"
-            _require_whole_groups(divided, remedy)
+            require_whole_groups(divided)
     final, others = _without_shared_sound(divided, config)
     _check_filled(final, config)
     return final, (*rejected, *others)
@@ -158,21 +156,11 @@ def _in_split(clip: Clip, split: Split) -> Clip:
     return clip if clip.split == split else replace(clip, split=split)
 
 
-def in_stretches(clips: Collection[Clip], config: SplitConfig) -> bool:
-    """Return whether recordings are divided in time: there are segments, and fewer recordings than splits to fill."""
-    recordings = {clip.path for clip in clips}
-    segmented = any(clip.segment is not None for clip in clips)
-    return config.by == "hash" and segmented and len(recordings) <= len(_unfilled_splits(clips, config))
-
-
-def index_range(name: str) -> range:
-    """Parse a name of indices: "0-4" is 0 to 4, "7" is only 7."""
+def _indices(name: str) -> range | None:
+    """Parse a name of indices: "0-4" is 0 to 4, "7" is only 7; None for all other names."""
     first, dash, last = name.partition("-")
     begin, end = whole_number(first), whole_number(last if dash else first)
-    if begin is None or end is None or end < begin:
-        problem = f"corpus.split names the index {name!r:.40}"
-        raise InputError(f"{problem}; write a number such as '7' or a range such as '0-4'")
-    return range(begin, end + 1)
+    return None if begin is None or end is None or end < begin else range(begin, end + 1)
 
 
 def _named_splits(clips: Sequence[Clip], config: SplitConfig) -> list[Split | None]:
@@ -189,10 +177,8 @@ def _named_splits(clips: Sequence[Clip], config: SplitConfig) -> list[Split | No
         else:
             value = {"group": clip.group, "fold": clip.fold, "index": clip.index}[config.by]
         if value is None:
-            raise InputError(
-                f"{clip.path} has no {config.by}; corpus.split.by={config.by} needs one for every clip: "
-                f"put {{{config.by}}} into corpus.pattern, or a column {config.by} into corpus.table"
-            )
+            remedy = f"put {{{config.by}}} into `pattern`, or a column {config.by} into `table`"
+            raise InputError(option="split.by", value=config.by, rule=f"{clip.path} has no {config.by}", remedy=remedy)
         values.append(str(value))
         example[str(value)] = clip.path
 
@@ -201,8 +187,7 @@ def _named_splits(clips: Sequence[Clip], config: SplitConfig) -> list[Split | No
             case "group" | "fold":
                 return [name] if name in example else []
             case "index":
-                indices = index_range(name)
-                return [value for value in example if int(value) in indices]
+                return [value for value in example if int(value) in (_indices(name) or ())]
             case _:
                 return [value for value in example if fnmatchcase(value.lower(), name.lower())]
 
@@ -214,11 +199,12 @@ def _named_splits(clips: Sequence[Clip], config: SplitConfig) -> list[Split | No
                 there = sorted(example)
                 more = f" and {len(there) - 8} more" if len(there) > 8 else ""
                 shown = ", ".join(map(repr, there[:8]))
-                raise InputError(f"corpus.split names {config.by} {name!r}, which no clip has; there are {shown}{more}")
+                rule = f"no clip has the {config.by} {name!r}; there are {shown}{more}"
+                raise InputError(option=f"split.{split}", value=config.names(split), rule=rule)
             for value in fitting:
                 if named.setdefault(value, split) != split:
-                    several = f"{named[value]} and {split}"
-                    raise InputError(f"corpus.split: {config.by} {value!r} of {example[value]} is named for {several}")
+                    rule = f"{config.by} {value!r} of {example[value]} is named for {named[value]}, too"
+                    raise InputError(option=f"split.{split}", value=config.names(split), rule=rule)
     remaining: Split | None = None if config.names("train") else "train"
     return [named.get(value, remaining) for value in values]
 
@@ -336,6 +322,7 @@ def _without_shared_sound(clips: Sequence[Clip], config: SplitConfig) -> tuple[t
     if not cut:
         return tuple(clips), []
     if config.by == "group":
+        kind = "is of a group in another split than a group in its recording"
         held = {clip.path: max(splits[clip.path], key=SPLITS.index) for clip in cut}
         reasons = {
             clip.name: f"is of group {clip.group} in {clip.split}, and its recording holds a group in {held[clip.path]}"
@@ -344,9 +331,9 @@ def _without_shared_sound(clips: Sequence[Clip], config: SplitConfig) -> tuple[t
         }
     else:
         overlap = overlapping_clips(cut)
-        told = "overlaps a segment of another split than"
-        reasons = {clip.name: f"{told} {clip.split}" for clip in cut if clip.name in overlap}
-    rejected = [Rejected(path=name, reason=reason, segments=1) for name, reason in reasons.items()]
+        kind = "overlaps a segment of another split"
+        reasons = {clip.name: f"{kind} than {clip.split}" for clip in cut if clip.name in overlap}
+    rejected = [Rejected(path=name, reason=reason, segments=1, kind=kind) for name, reason in reasons.items()]
     return tuple(clip for clip in clips if clip.name not in reasons), rejected
 
 
@@ -366,32 +353,32 @@ def overlapping_clips(clips: Collection[Clip]) -> set[str]:
 def _check_filled(clips: Sequence[Clip], config: SplitConfig) -> None:
     filled = {clip.split for clip in clips}
     if "train" not in filled:
-        raise InputError(f"corpus.split.by={config.by} leaves none of {len(clips)} clips to train on; name fewer")
+        rule = f"it leaves none of {len(clips)} clips to train on: name fewer"
+        raise InputError(option="split.by", value=config.by, rule=rule)
     for split in ("validation", "test"):
         if split not in filled and config.fraction(split) > 0:
             groups = {clip.group for clip in clips if clip.group is not None} if not config.shared_groups else set()
             whole = f" in {len(groups)} groups, which stay whole" if groups else ""
             if groups and (units := len(_units(clips, config))) < len(groups):
                 whole += f", {units} without those that share recordings"
-            more = "add recordings, cut long ones up (corpus.segment_seconds=10)"
+            more = "add recordings, cut long ones up (`segment_seconds`=10)"
             if any(clip.segment is not None for clip in clips):
-                more = "add recordings, cut long ones into shorter segments (corpus.segment_seconds)"
+                more = "add recordings, cut long ones into shorter segments (`segment_seconds`)"
             if groups:
-                more = "add groups, let groups be divided (corpus.split.by=hash corpus.split.shared_groups=true)"
-            raise InputError(
-                f"{split} split: too few clips to draw it from ({len(clips)}{whole}); {more}, or do without it "
-                f"(corpus.split.{split}_fraction=0)"
-            )
+                more = "add groups, let groups be divided (`split.by`=hash `split.shared_groups`=true)"
+            problem = f"{split} split: too few clips to draw it from ({len(clips)}{whole})"
+            raise InputError(problem, remedy=f"{more}, or do without it (`split.{split}_fraction`=0)")
 
 
-def _require_whole_groups(clips: Iterable[Clip], advice: str) -> None:
-    """Refuse a group whose clips stand in two splits; ``advice`` ends the message."""
+def require_whole_groups(clips: Iterable[Clip]) -> None:
+    """Refuse a group whose clips stand in two splits: how well an unheard group is told would not be measured."""
     first: dict[str, Clip] = {}
     for clip in clips:
         other = clip if clip.group is None else first.setdefault(clip.group, clip)
         if other.split != clip.split:
             places = f"{other.path} in {other.split}, {clip.path} in {clip.split}"
-            raise InputError(f"group {clip.group!r} stands in two splits ({places}){advice}")
+            remedy = "keep each group in one split or fold, or allow it with `split.shared_groups`=true"
+            raise InputError(f"group {clip.group!r} stands in two splits ({places})", remedy=remedy)
 
 
 def division_notices(clips: Collection[Clip], config: SplitConfig) -> tuple[str, ...]:
@@ -407,7 +394,7 @@ def division_notices(clips: Collection[Clip], config: SplitConfig) -> tuple[str,
             f"{counted(divided, 'recording')} cannot fill {len({clip.split for clip in clips})} splits, so "
             f"{'each recording' if several else 'it'} is divided in time{labels}: the first stretch trains, the next "
             "validates, the last tests. The figures say nothing about other recordings: add some, or say in a table "
-            "which stretch stands in which split (corpus.split.by=table)",
+            "which stretch stands in which split (`split.by`=table)",
         )
     # a random split may be much larger or smaller than requested, because some clips stay together
     random_splits = [split for split in SPLITS if config.fraction(split) > 0 and not config.names(split)]
@@ -424,15 +411,10 @@ def division_notices(clips: Collection[Clip], config: SplitConfig) -> tuple[str,
     counts = " / ".join(str(held[split]) for split in SPLITS)
     noun, remedy = "recordings", "add recordings"
     if together is groups:
-        remedies = (
-            "hold each group out once (compare.folds=group), let groups be divided (corpus.split.shared_groups=true)"
-        )
+        remedies = "hold each group out once (`folds`=group), let groups be divided (`split.shared_groups`=true)"
         noun, remedy = "groups", f"{remedies}, or add groups"
     notice = f"{len(together)} {noun} stay whole, so train / validation / test hold {counts} clips, not {shares} %"
     return (f"{notice}: {remedy}",)
-
-
-Described = dict[str, tuple[Description, ...]]  # descriptions of each recording, or of its parts, by path
 
 
 def split_by_lists(root: Path, described: Described, config: SplitConfig) -> tuple[Described, tuple[Rejected, ...]]:
@@ -447,22 +429,21 @@ def split_by_lists(root: Path, described: Described, config: SplitConfig) -> tup
     named: dict[str, tuple[Split, str]] = {}
     for split, name in [(each, name) for each in SPLITS for name in config.names(each)]:
         file = root / name
-        text = read_text(file, f"corpus.split.{split}={name}, the list {file},")
+        text = read_text(file, option=f"split.{split}")
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
                 where = f"{file}:{number}"
                 path = listed_path(root, line.strip(), where, remedy="remove the line, or add the file")
                 known, before = named.setdefault(path, (split, where))
                 if known != split:
-                    raise InputError(
-                        f"{where}: {path} is named for {split}, and for {known} in {before}; leave one out"
-                    )
+                    problem = f"{where}: {path} is named for {split}, and for {known} in {before}"
+                    raise InputError(problem, remedy="leave one out")
     others: Split | None = None if config.names("train") else "train"
     found = {path: named[path][0] if path in named else others for path in described}
     kept = {
         path: tuple(replace(each, split=split) for each in described[path]) for path, split in found.items() if split
     }
-    reason = "in no split: no list of corpus.split names it"
+    reason = "in no split: no list of `split` names it"
     return kept, tuple(Rejected(path=path, reason=reason) for path, split in found.items() if split is None)
 
 
@@ -494,7 +475,7 @@ def folds(
     of_clip = [clip.group if by == "group" else clip.fold for clip in clips]
     if without := [clip.path for clip, value in zip(clips, of_clip, strict=True) if value is None]:
         problem = f"{len(without)} of {len(clips)} clips have no {by} ({without[0]}), and folds are made by {by}"
-        raise InputError(f"{problem}: put {{{by}}} into corpus.pattern, or a column {by} into corpus.table")
+        raise InputError(problem, remedy=f"put {{{by}}} into `pattern`, or a column {by} into `table`")
     values = sorted({value for value in of_clip if value is not None})
     if len(values) < FEWEST:
         found = f" ({', '.join(values)})" if values else ""
@@ -510,7 +491,7 @@ def folds(
             raise InputError(
                 f"{clip.path} holds parts of the groups {other.group!r} and {clip.group!r}, and folds by group would "
                 "have one in training and the other in test: give both groups one name in the table, or measure on "
-                "one split (compare.folds=null)"
+                "one split (`folds`=null)"
             )
     count = min(at_most or len(values), len(values))
     made = []
@@ -521,7 +502,7 @@ def folds(
         ]
         fold = Fold(name=values[place], manifest=replace(manifest, clips=tuple(divided)))
         if not shared_groups:
-            require_disjoint_groups(fold.manifest)
+            require_whole_groups(divided)
         if by == "fold" and (overlap := sorted(overlapping_clips(divided))):
             raise InputError(
                 f"{overlap[0]} overlaps a part of its recording in another fold, so that fold {fold.name!r} would test "
@@ -529,9 +510,3 @@ def folds(
             )
         made.append(fold)
     return tuple(made)
-
-
-def require_disjoint_groups(manifest: Manifest) -> None:
-    """Refuse a division that does not test generalisation across groups."""
-    remedy = "keep each group in one split or fold, or allow it with corpus.split.shared_groups=true"
-    _require_whole_groups(manifest.clips, f", so what is measured is not how well an unheard one is told; {remedy}")

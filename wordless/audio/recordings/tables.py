@@ -15,8 +15,6 @@ parts of one file. ``duration`` beside a start, which may be called ``offset``, 
 end; beside ``onset``, ``offset`` is the end. In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows
 of segments name parts.
 
-A JSON row with ``set_aside``, a reason, names a recording that is left out, and that need not be there.
-
 Lengths of recordings in a table are ignored, because recordings are decoded and measured. ``duration`` without a start
 is such a length, unless `ColumnConfig` names it.
 
@@ -28,8 +26,8 @@ import io
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeGuard
@@ -52,7 +50,6 @@ from wordless.audio.recordings.text_files import read_text
 from wordless.base.errors import InputError
 from wordless.base.text import nearest, suggestion
 
-Say = Callable[[str], None]
 PATH = "path"  # the column of recordings, whatever its name in the table
 TEXTS = ("text", "sentence", "transcript", "transcription", "normalized_text", "normalized_transcription")
 KNOWN: Mapping[str, tuple[str, ...]] = {  # well-known names of columns, the first one first
@@ -80,7 +77,6 @@ class Row:
     path: str
     description: Description
     where: str  # "file:line"
-    set_aside: str | None = None  # why the recording is left out; None: it is not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,48 +86,41 @@ class Table:
     rows: tuple[Row, ...]
     root: str | None = None
     columns: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()  # which columns are read although nobody named them, a sentence each
 
 
 _Cells = tuple[Mapping[str, object], str]  # the values of one row by column, and its "file:line"
 
 
-def read_table(
-    path: Path,
-    columns: ColumnConfig | None = None,
-    *,
-    label_type: LabelType = "class",
-    say: Say | None = None,
-    option: str = "corpus.table",
-) -> Table:
+def read_table(path: Path, columns: ColumnConfig | None = None, *, label_type: LabelType = "class") -> Table:
     """Read any of the formats above; the extension and the first lines decide which.
-
-    ``say`` is told which columns are read although nobody named them.
 
     Raises:
         InputError: the table cannot be read, or a column is not there.
     """
-    named = columns or ColumnConfig()
-    text = read_text(path, f"{option}={path}")
+    named, text = columns or ColumnConfig(), read_text(path, option="table")
+    notices: list[str] = []
+    decimal_comma = False
     if path.suffix.lower() in _JSON_SUFFIXES:
-        cells = list(_json_cells(text, path, KNOWN[PATH] if named.audio is None else (named.audio,)))
-        header = list(dict.fromkeys(name for each in cells for name in each[0]))
-        chosen = _choose(header, named, label_type, path, say) if cells else {}
-        samples = _counts_samples(header, named)
-        rows = (_row(each, chosen, samples=samples, set_aside=each[0].get("set_aside")) for each in cells)
-        return Table(rows=tuple(rows), columns=tuple(header))
-    first, _, rest = text.partition("\n")
-    delimiter, header, has_header = _layout(text, path, named)
-    if path.suffix.lower() != ".csv" and _is_fairseq(first, rest, known=_knows(header, named)):
-        for option in named.wanted.values():
-            raise InputError(f"{option}: {path} is a fairseq manifest, which has no such columns; leave it out")
-        return Table(rows=tuple(_fairseq_rows(rest, path)), root=first.strip())
-    if not has_header:
-        named, header = _without_header(header, named, label_type, path, say)
-    chosen = _choose(header, named, label_type, path, say)
-    lines = _separated(text, path, delimiter, header, has_header=has_header)
+        cells: Iterable[_Cells] = list(_json_cells(text, path, _recording_names(named)))
+        header = list(dict.fromkeys(name for values, _ in cells for name in values))
+        chosen = _choose(header, named, label_type, path, notices) if cells else {}
+    else:
+        first, _, rest = text.partition("\n")
+        delimiter, header, has_header = _layout(text, path, named)
+        if path.suffix.lower() != ".csv" and _is_fairseq(first, rest, known=_knows(header, named)):
+            for column, option in named.wanted.items():
+                rule = f"{path} is a fairseq manifest, which has no such columns: leave it out"
+                raise InputError(option=option, value=column, rule=rule)
+            rows = (_row(each, {PATH: (PATH,)}) for each in _fairseq_cells(rest, path))
+            return Table(rows=tuple(rows), root=first.strip())
+        if not has_header:
+            named, header = _without_header(header, named, label_type, path, notices)
+        chosen = _choose(header, named, label_type, path, notices)
+        cells, decimal_comma = _separated(text, path, delimiter, header, has_header=has_header), delimiter == ";"
     samples = _counts_samples(header, named)
-    rows = (_row(each, chosen, samples=samples, decimal_comma=delimiter == ";") for each in lines)
-    return Table(rows=tuple(rows), columns=tuple(header))
+    rows = (_row(each, chosen, samples=samples, decimal_comma=decimal_comma) for each in cells)
+    return Table(rows=tuple(rows), columns=tuple(header), notices=tuple(notices))
 
 
 def _counts_samples(header: Sequence[str], named: ColumnConfig) -> bool:
@@ -174,10 +163,14 @@ def _first_lines(text: str, path: Path, delimiter: str) -> list[list[str]]:
     return found or [[]]
 
 
+def _recording_names(named: ColumnConfig) -> tuple[str, ...]:
+    """Return the names that the column of recordings may have."""
+    return KNOWN[PATH] if named.audio is None else (named.audio,)
+
+
 def _knows(header: Sequence[str], named: ColumnConfig) -> bool:
     """Return whether a header has the column of recordings."""
-    wanted = KNOWN[PATH] if named.audio is None else (named.audio,)
-    return any(_find(name, header) for name in wanted)
+    return any(_find(name, header) for name in _recording_names(named))
 
 
 def _find(name: str, header: Sequence[str]) -> str | None:
@@ -194,22 +187,22 @@ def _reader(text: str, path: Path, delimiter: str) -> Iterator[list[str]]:
 
 
 def _without_header(
-    first: Sequence[str], named: ColumnConfig, label_type: LabelType, path: Path, say: Say | None
+    first: Sequence[str], named: ColumnConfig, label_type: LabelType, path: Path, notices: list[str]
 ) -> tuple[ColumnConfig, list[str]]:
     """Return the columns of a table without a header, and their names, which are numbers."""
     header = [str(number) for number in range(1, len(first) + 1)]
     audio = named.audio or header[0]
     texts = label_type == "text" and named.label is None and len(header) > 1
     label = header[-1] if texts else named.label
-    if say and (named.audio is None or texts):
-        what = f", and column {label} is the text (corpus.columns.label={label})" if texts else ""
-        say(f"{path.name} has no header: column {audio} names the recordings (corpus.columns.audio={audio}){what}")
-    others = {name: getattr(named, name) for name in named.named if name not in ("audio", "label")}
-    return ColumnConfig(audio=audio, label=label, **others), header
+    if named.audio is None or texts:
+        what = f", and column {label} is the text (`columns.label`={label})" if texts else ""
+        first_column = f"column {audio} names the recordings (`columns.audio`={audio})"
+        notices.append(f"{path.name} has no header: {first_column}{what}")
+    return replace(named, audio=audio, label=label), header
 
 
 def _choose(
-    header: Sequence[str], named: ColumnConfig, label_type: LabelType, path: Path, say: Say | None
+    header: Sequence[str], named: ColumnConfig, label_type: LabelType, path: Path, notices: list[str]
 ) -> dict[str, tuple[str, ...]]:
     """Return the columns of each field: those that are named, else those of well-known names.
 
@@ -218,15 +211,14 @@ def _choose(
     """
     chosen: dict[str, tuple[str, ...]] = {}
     for option, names in named.named.items():
-        found = [_find(name, header) for name in names]
-        for name, column in zip(names, found, strict=True):
-            if column is None:
+        found = []
+        for name in names:
+            if (column := _find(name, header)) is None:
                 meant = f"{suggestion(name, header)} " if nearest(name, header) else ""
-                there = ", ".join(header[:40]) or "(none)"
-                raise InputError(
-                    f"corpus.columns.{option}={name}: {path}:1 has no such column; {meant}its columns are {there:.800}"
-                )
-        chosen[PATH if option == "audio" else option] = tuple(column for column in found if column is not None)
+                rule = f"{path}:1 has no such column: {meant}its columns are {', '.join(header[:40]) or '(none)':.800}"
+                raise InputError(option=f"columns.{option}", value=name, rule=rule)
+            found.append(column)
+        chosen[PATH if option == "audio" else option] = tuple(found)
     guessed = {
         field: column
         for field, names in KNOWN.items()
@@ -241,17 +233,16 @@ def _choose(
     has_length = not is_excerpt and "start" in {*chosen, *guessed} and not {"end", "duration"} & {*chosen, *guessed}
     if has_length and (length := _find("duration", header)):
         guessed["duration"] = length
-    if say and (told := [f"{field}: {name}" for field, name in guessed.items() if name.lower() != field]):
-        say(f"{path.name}: columns by well-known names: {', '.join(told)} (corpus.columns names others)")
+    if told := [f"{field}: {name}" for field, name in guessed.items() if name.lower() != field]:
+        notices.append(f"{path.name}: columns by well-known names: {', '.join(told)} (`columns` names others)")
     chosen |= {field: (column,) for field, column in guessed.items()}
     if PATH not in chosen and header:
         if path.suffix.lower() in _JSON_SUFFIXES:
-            problem = f"no key of recordings among {list(header)!s:.400}; give the object of each recording a key path"
-            raise InputError(f"{path}:1: {problem}, or name the key of the recordings by corpus.columns.audio=KEY")
-        raise InputError(
-            f"{path}:1: no column of recordings among {list(header)!s:.400}; write a header with the column path, or "
-            "name the column of the recordings by corpus.columns.audio=NAME, or NUMBER without a header"
-        )
+            what, remedy = "key", "give the object of each recording a key path, or name the key by `columns.audio`=KEY"
+        else:
+            what = "column"
+            remedy = "write a header with the column path, or name it by `columns.audio`=NAME, or NUMBER without header"
+        raise InputError(f"{path}:1: no {what} of recordings among {list(header)!s:.400}", remedy=remedy)
     for name in (name for several in chosen.values() for name in several):
         if [each.lower() for each in header].count(name.lower()) > 1 and header.count(name) != 1:
             raise InputError(f"{path}:1: the header names {name} twice; name each column once")
@@ -270,9 +261,8 @@ def _known(field: str, names: Sequence[str], header: Sequence[str], label_type: 
     found = [column for name in names if (column := _find(name, header))]
     is_text = [column.lower() in TEXTS for column in found]
     if len(found) > 1 and not all(is_text):
-        raise InputError(
-            f"{path}:1: the columns {' and '.join(found)} may be the label; name one: corpus.columns.label={found[0]}"
-        )
+        problem = f"{path}:1: the columns {' and '.join(found)} may be the label"
+        raise InputError(problem, remedy=f"name one: `columns.label`={found[0]}")
     return found[0] if found else None
 
 
@@ -311,7 +301,7 @@ def _is_fairseq(first: str, rest: str, *, known: bool) -> bool:
     return _FAIRSEQ_ROW.fullmatch(second.rstrip("\r")) is not None or (not known and "\t" in second)
 
 
-def _fairseq_rows(text: str, path: Path) -> Iterator[Row]:
+def _fairseq_cells(text: str, path: Path) -> Iterator[_Cells]:
     for number, line in enumerate(text.split("\n"), start=2):
         name, _, length = line.rstrip("\r").partition("\t")
         if not line.strip():
@@ -321,7 +311,7 @@ def _fairseq_rows(text: str, path: Path) -> Iterator[Row]:
                 f"{path}:{number}: {line!r:.80}; a fairseq manifest has path<TAB>number of samples here "
                 "(its first line is a folder; any other table begins with a header that has a column path)"
             )
-        yield _row(({PATH: name}, f"{path}:{number}"), {PATH: (PATH,)})
+        yield {PATH: name}, f"{path}:{number}"
 
 
 def _json_cells(text: str, path: Path, names: Sequence[str]) -> Iterator[_Cells]:
@@ -331,8 +321,11 @@ def _json_cells(text: str, path: Path, names: Sequence[str]) -> Iterator[_Cells]
     """
     ends = [found.start() for found in re.finditer("\n", text)]
     values = list(_json_values(text, path, ends))
-    for value, place in _document_rows(text, *values[0], names) if len(values) == 1 else values:
+    alone = values[0] if len(values) == 1 else None
+    for value, place in values if alone is None else _document_rows(text, *alone, names):
         where = f"{path}:{bisect_left(ends, place) + 1}"
+        if isinstance(value, str) and alone is not None and isinstance(alone[0], list):  # a list of paths
+            value = {PATH: value}
         if not isinstance(value, dict):
             raise InputError(f"{where}: {json.dumps(value):.80}; write one JSON object for each recording")
         yield value, where
@@ -356,7 +349,7 @@ def _json_values(text: str, path: Path, ends: Sequence[int]) -> Iterator[tuple[o
 def _document_rows(text: str, whole: object, start: int, names: Sequence[str]) -> Iterator[tuple[object, int]]:
     """Give the rows of one JSON document and their places: a list, an object with lists, or an object of rows."""
     if isinstance(whole, list):
-        yield from ((_of_path(value), place) for _, value, place in _members(text, start))
+        yield from ((value, place) for _, value, place in _members(text, start))
         return
     if isinstance(whole, dict) and (column := _column_of_recordings(whole, names)):
         yield from _column_rows(text, whole, column, start)
@@ -423,10 +416,6 @@ def _skip(text: str, place: int, between: str | re.Pattern[str] = _BETWEEN) -> i
     return found.end() if found else place
 
 
-def _of_path(value: object) -> object:
-    return {PATH: value} if isinstance(value, str) else value
-
-
 def _names_recording(row: Mapping[str, object], names: Sequence[str]) -> bool:
     lower = {name.lower() for name in names}
     return any(name.lower() in lower and not isinstance(value, list) for name, value in row.items())
@@ -437,31 +426,27 @@ def _is_list_of_rows(value: object) -> TypeGuard[list[dict[str, object]]]:
 
 
 def _row(
-    cells: _Cells,
-    chosen: Mapping[str, Sequence[str]],
-    *,
-    samples: bool = False,
-    decimal_comma: bool = False,
-    set_aside: object = None,
+    cells: _Cells, chosen: Mapping[str, Sequence[str]], *, samples: bool = False, decimal_comma: bool = False
 ) -> Row:
     """Return a row of a table; ``samples``: it is one of a run's manifest, whose times are samples."""
     values, where = cells
-    texts = {field: [_as_text(values.get(name), field, where) for name in names] for field, names in chosen.items()}
-    fields = {
-        field: several[0] if len(several) == 1 else SEPARATOR.join(text for text in map(str.strip, several) if text)
-        for field, several in texts.items()
-    }
+    fields: dict[str, str] = {}
+    for field, names in chosen.items():
+        texts = [_as_text(values.get(name), field, where) for name in names]
+        fields[field] = texts[0] if len(texts) == 1 else SEPARATOR.join(filter(None, map(str.strip, texts)))
     if decimal_comma:
-        spans = {name: fields[name].replace(",", ".") for name in (*SPAN_FIELDS, "duration") if name in fields}
-        fields |= spans
+        fields |= {name: fields[name].replace(",", ".") for name in (*SPAN_FIELDS, "duration") if name in fields}
     if samples:
         fields = _in_seconds(fields, values)
-    fields = _with_end(fields)
+    duration = fields.pop("duration", "").strip()
+    if duration and not fields.get("end", "").strip():
+        try:
+            fields["end"] = repr(float(fields.get("start") or 0) + float(duration))
+        except ValueError:  # reported when the row is described
+            fields["end"] = duration
     if not fields.get(PATH, "").strip():
-        raise InputError(f"{where}: no path; each row names a recording (corpus.columns.audio names the column)")
-    if set_aside is not None and not isinstance(set_aside, str):
-        raise InputError(f"{where}: set_aside is {set_aside!r:.40}; write the reason as text")
-    return Row(path=fields[PATH], description=describe(fields, where), where=where, set_aside=set_aside)
+        raise InputError(f"{where}: no path; each row names a recording (`columns.audio` names the column)")
+    return Row(path=fields[PATH], description=describe(fields, where), where=where)
 
 
 def _as_text(value: object, field: str, where: str) -> str:
@@ -484,17 +469,6 @@ def _in_seconds(fields: Mapping[str, str], values: Mapping[str, object]) -> dict
     return {**others, "start": repr(start / sample_rate), "end": repr((start + num_samples) / sample_rate)}
 
 
-def _with_end(fields: dict[str, str]) -> dict[str, str]:
-    """Replace a duration by the end."""
-    duration = fields.pop("duration", "").strip()
-    if not duration or fields.get("end", "").strip():
-        return fields
-    try:
-        return {**fields, "end": repr(float(fields.get("start") or 0) + float(duration))}
-    except ValueError:
-        return {**fields, "end": duration}
-
-
 FOLDERS = ("clips", "wavs", "wav", "audio", "recordings")  # that data sets keep recordings in, beside their tables
 _ROWS = 100  # that are looked for in these folders
 
@@ -504,7 +478,7 @@ def folder_of(rows: Sequence[Row], base: Path, *, around: bool) -> Path:
 
     With ``around`` the folder above ``base`` is tried as well, as a table may lie in a folder of its own.
     """
-    first = [row for row in rows[:_ROWS] if not row.set_aside]
+    first = rows[:_ROWS]
     bases = [base, *([base.absolute().parent] if around else [])]
     best, most = base, -1
     for place in (each for own in bases for each in (own, *(own / name for name in FOLDERS))):

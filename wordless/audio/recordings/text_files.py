@@ -15,31 +15,30 @@ _OTHERS = (  # first bytes -> what the file is, and what to do
     (b"\x1f\x8b", "compressed by gzip", "unpack it by gunzip"),
     (b"PK\x03\x04", "a ZIP archive or an Excel workbook", "save the table as CSV"),
     (b"\xd0\xcf\x11\xe0", "an Excel workbook", "save the table as CSV"),
-    (b"PAR1", "a Parquet file", "give it as corpus.dataset if it holds sound, or save the table as CSV"),
+    (b"PAR1", "a Parquet file", "give it as `dataset` if it holds sound, or save the table as CSV"),
 )
 _PAGES = (b"<!doctype html", b"<html", b"<head")
 _XML = (b"<!doctype", b"<!--", b"<?xml")
 _LOOKED_AT = 400  # bytes
 
 
-def read_text(path: Path, named: str) -> str:
-    r"""Return the text of a table or list, with ``\n`` at the ends of its lines.
-
-    ``named`` says in messages which option names the file: ``corpus.table=FILE``.
+def read_text(path: Path, *, option: str) -> str:
+    r"""Return the text of a table or list, which ``option`` names, with ``\n`` at the ends of its lines.
 
     Raises:
         InputError: the file cannot be read, is of another kind, or is no text.
     """
     try:
         if path.is_char_device() or path.is_block_device():  # reading /dev/zero never ends; a pipe of a shell ends
-            raise InputError(f"{named} is a device; name a file")
+            raise InputError(option=option, value=path, rule="it is a device: name a file")
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{named} cannot be read: {error.strerror}; check the path") from error
+        rule = f"it cannot be read: {error.strerror}"
+        raise InputError(option=option, value=path, rule=rule, remedy="check the path") from error
     except InputError:
         raise
     except ValueError as error:  # the path has a null character, or a character that UTF-8 cannot encode
-        raise InputError(f"{named!r:.200} is not a path; name a file") from error
+        raise InputError(option=option, value=repr(str(path)), rule="it is not a path: name a file") from error
     _require_text(content, str(path))
     encoding = _encoding(content)
     try:

@@ -24,26 +24,22 @@ A table beside the folder has labels, groups, folds and splits of its recordings
 import json
 import os
 from collections import ChainMap
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from wordless.audio.recordings.description import SEPARATOR, ColumnConfig
-from wordless.audio.recordings.manifest import Split
+from wordless.audio.recordings.description import SEPARATOR, ColumnConfig, Description, Found
+from wordless.audio.recordings.inspection import frequent_reasons
+from wordless.audio.recordings.manifest import Rejected, Split
 from wordless.audio.recordings.packed_files import (
     Broken,
     DamageError,
     Facts,
-    FileColumns,
     PackedFile,
-    Parts,
     Sound,
     data_set_files,
     known_split,
-    read_rows,
-    read_shard,
     shard_files,
-    sound_bytes,
     table_columns,
 )
 from wordless.base.errors import InputError
@@ -63,28 +59,6 @@ class PackedDataSet:
     option: str  # that names them
     name: str  # for people
     files: tuple[PackedFile, ...]
-    # of each Arrow or Parquet file by its name, or why it is damaged; tar shards have none
-    columns: Mapping[str, FileColumns | str]
-
-    def read(self, file: PackedFile) -> Parts:
-        """Give the recordings and facts of a file."""
-        match self.columns.get(file.name):
-            case None:
-                yield from read_shard(file)
-            case str() as reason:
-                yield Broken(name="the file", reason=reason)
-            case columns:
-                yield from read_rows(file, columns)
-
-    def size(self, file: PackedFile) -> int:
-        """Return about how many bytes the recordings of a file have; those of compressed shards have more."""
-        match self.columns.get(file.name):
-            case None:
-                return file.path.stat().st_size
-            case str():
-                return 0
-            case columns:
-                return sound_bytes(file, columns)
 
 
 def open_data_set(place: str, columns: ColumnConfig) -> PackedDataSet:
@@ -93,20 +67,19 @@ def open_data_set(place: str, columns: ColumnConfig) -> PackedDataSet:
     Raises:
         InputError: there are no such files, all are damaged, or a column is not there.
     """
-    files = data_set_files(place)
-    found: dict[str, FileColumns | str] = {}
-    for file in files:
+    files: list[PackedFile] = []
+    for file in data_set_files(place):
         try:
-            found[file.name] = table_columns(file, columns.audio)
+            files.append(replace(file, columns=table_columns(file.path, columns.audio)))
         except DamageError as error:
-            found[file.name] = str(error)
-    readable = [each for each in found.values() if not isinstance(each, str)]
-    at = f"corpus.dataset={place}"
+            files.append(replace(file, damage=str(error)))
+    readable = [file.columns for file in files if file.columns is not None]
     if not readable:
-        problem = f"{at}: {files[0].path} {found[files[0].name]}"
-        raise InputError(f"{problem}; name Parquet files, or Arrow files of save_to_disk")
-    _require_columns({name for each in readable for name in each.classes}, columns, at)
-    return PackedDataSet(option="corpus.dataset", name=Path(place).resolve().name, files=tuple(files), columns=found)
+        rule = f"{files[0].path} {files[0].damage}"
+        remedy = "name Parquet files, or Arrow files of save_to_disk"
+        raise InputError(option="dataset", value=place, rule=rule, remedy=remedy)
+    _require_columns({name for each in readable for name in each.classes}, columns, place)
+    return PackedDataSet(option="dataset", name=Path(place).resolve().name, files=tuple(files))
 
 
 def open_shards(pattern: str) -> PackedDataSet:
@@ -115,7 +88,7 @@ def open_shards(pattern: str) -> PackedDataSet:
     Raises:
         InputError: one of them is not there.
     """
-    return PackedDataSet(option="corpus.shards", name=Path(pattern).name, files=tuple(shard_files(pattern)), columns={})
+    return PackedDataSet(option="shards", name=Path(pattern).name, files=tuple(shard_files(pattern)))
 
 
 def _require_columns(there: Collection[str], columns: ColumnConfig, place: str) -> None:
@@ -125,10 +98,8 @@ def _require_columns(there: Collection[str], columns: ColumnConfig, place: str) 
             shown = sorted(there)
             names = f"{', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''}" if shown else "(none)"
             meant = f"{suggestion(column, there)} " if nearest(column, there) else ""
-            raise InputError(
-                f"{option}: {place} has no such column of text, numbers or classes; {meant}its columns are {names}; "
-                f"{option.partition('=')[0]}=null reads none"
-            )
+            rule = f"{place} has no such column of text, numbers or classes; {meant}its columns are {names}"
+            raise InputError(option=option, value=column, rule=rule, remedy=f"`{option}`=null reads none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,8 +149,9 @@ class Unpacked:
 def unpacked_place(data_set: PackedDataSet, cache: Path) -> Unpacked:
     """Return where a data set is, or will be, unpacked."""
     columns = [
-        [name, each] if isinstance(each, str) else [name, each.audio, dict(each.classes)]
-        for name, each in data_set.columns.items()
+        [file.name, *([file.damage] if file.columns is None else [file.columns.audio, dict(file.columns.classes)])]
+        for file in data_set.files
+        if file.damage or file.columns is not None
     ]
     try:
         states = [(file.name, file.path.stat()) for file in data_set.files]
@@ -197,7 +169,7 @@ def is_unpacked(data_set: PackedDataSet, place: Unpacked) -> bool:
 def missing_bytes(data_set: PackedDataSet, place: Unpacked) -> int:
     """Return about how many bytes `unpack` will write, without those that a killed process has finished."""
     begun = place if place.folder.is_dir() else place.partial
-    return sum(data_set.size(data_set.files[number]) for number in begun.missing(data_set))
+    return sum(data_set.files[number].size for number in begun.missing(data_set))
 
 
 def unpack(data_set: PackedDataSet, place: Unpacked, progress: Progress | None = None) -> None:
@@ -217,26 +189,25 @@ def unpack(data_set: PackedDataSet, place: Unpacked, progress: Progress | None =
         for name in (SOUNDS, ROWS):
             (partial.folder / name).mkdir(parents=True, exist_ok=True)
         for number in partial.missing(data_set):
-            rows = _unpack_file(data_set, data_set.files[number], partial.sounds, progress)
+            rows = _unpack_file(data_set.files[number], partial.sounds, progress)
             os.sync()  # one call for all recordings; flushing each by itself took 8 ms a file
             lines = "".join(f"{json.dumps(asdict(row))}\n" for row in rows)
             write_aside(partial.folder / ROWS / f"{number:05d}.jsonl", lines)
         if unpacked_place(data_set, place.folder.parent) != place:
             remove(partial.folder)  # nobody knows which of its recordings are of which version
-            raise InputError(f"{data_set.option}: a file of {data_set.name} changed while it was read; run it again")
+            rule = "one of its files changed while it was read: run it again"
+            raise InputError(option=data_set.option, value=data_set.name, rule=rule)
         partial.folder.rename(place.folder)
         flush_folder(place.folder.parent)
 
 
-def _unpack_file(
-    data_set: PackedDataSet, file: PackedFile, sounds: Path, progress: Progress | None
-) -> list[UnpackedRow]:
+def _unpack_file(file: PackedFile, sounds: Path, progress: Progress | None) -> list[UnpackedRow]:
     """Write the recordings of one packed file; return its rows, which say that it is finished."""
     remove(sounds / file.name)
     rows: list[tuple[str | None, UnpackedRow]] = []  # key of each sound, none of broken parts
     facts: dict[str, dict[str, str]] = {}
     faults: set[str] = set()  # keys of broken parts
-    for part in data_set.read(file):
+    for part in file.read():
         if isinstance(part, Facts):
             facts.setdefault(part.key, {}).update(part.fields)
             continue
@@ -295,10 +266,8 @@ def _write(path: Path, sound: Sound) -> int:
     return size
 
 
-def label_table(
-    data_set: PackedDataSet, place: Unpacked, columns: ColumnConfig, *, own_splits: bool
-) -> tuple[Path, tuple[str, ...]]:
-    """Write a JSONL table beside the unpacked data set, unless it is there; return its path and notices for people.
+def described(data_set: PackedDataSet, place: Unpacked, columns: ColumnConfig, *, own_splits: bool) -> Found:
+    """Describe the recordings of an unpacked data set by chosen columns.
 
     With ``own_splits`` each recording has the data set's own split. A data set with a single split has none: all
     recordings are then training clips, of which validation and test clips can be drawn.
@@ -306,40 +275,45 @@ def label_table(
     Raises:
         InputError: no recording can be used, or none has a value of a column.
     """
-    at = f"{data_set.option}={data_set.name}"
     rows = [(row, file.split) for number, file in enumerate(data_set.files) for row in place.rows(number)]
     usable = [row for row, _ in rows if not row.reason]
     if not usable:
         first = "; ".join(f"{row.path}: {row.reason}" for row, _ in rows[:3])
         problem = f"none of its {counted(len(rows), 'part')} can be used ({first})" if rows else "it is empty"
-        raise InputError(f"{at}: {problem}; check the files, and convert recordings of other kinds to WAV or FLAC")
-    _require_columns({name for row, _ in rows for name in row.fields}, columns, at)
+        remedy = "check the files, and convert recordings of other kinds to WAV or FLAC"
+        raise InputError(option=data_set.option, value=data_set.name, rule=problem, remedy=remedy)
+    _require_columns({name for row, _ in rows for name in row.fields}, columns, data_set.name)
 
     named = [(row, row.fields.get(columns.split) if columns.split else split) for row, split in rows]
     names = {name or "" for row, name in named if not row.reason}
     divided = own_splits and len(names) > 1 and any(map(known_split, names))
     without: dict[str, list[str]] = {name: [] for name in ("label", "group", "fold") if name in columns.named}
-    lines: list[dict[str, str]] = []
+    found: dict[str, tuple[Description, ...]] = {}
+    rejected: list[Rejected] = []
     for row, name in named:
-        label = SEPARATOR.join(text for column in columns.labels if (text := row.fields.get(column)))
-        group, fold = (row.fields.get(column or "", "") for column in (columns.group, columns.fold))
-        fields = {field: text for field, text in (("label", label), ("group", group), ("fold", fold)) if text}
+        fields = {
+            "label": SEPARATOR.join(text for column in columns.labels if (text := row.fields.get(column))) or None,
+            "group": row.fields.get(columns.group or ""),
+            "fold": row.fields.get(columns.fold or ""),
+        }
         split: Split | None = known_split(name or "") if divided else "train"
-        reason = (
-            "" if split else f"in no split: {name or 'nothing'} of the data set is neither train, validation nor test"
-        )
-        for field in (field for field, text in reversed(fields.items()) if not text.isprintable()):
-            reason = f"its {field} holds control characters"
-        if reason := row.reason or reason:
-            lines.append({"path": row.path, "set_aside": reason})
+        reason = row.reason
+        if unprintable := [field for field, text in fields.items() if text and not text.isprintable()]:
+            reason = reason or f"its {unprintable[0]} holds control characters"
+        if not split:
+            reason = reason or f"in no split: {name or 'nothing'} of the data set is neither train, validation nor test"
+        if reason:
+            rejected.append(Rejected(path=row.path, reason=reason))
         else:
-            lines.append({"path": row.path, **fields, **({"split": split} if own_splits and split else {})})
-        for field in without.keys() - fields.keys() if not row.reason else ():
+            label, group, fold = fields.values()
+            known = Description(label=label, group=group, fold=fold, split=split if own_splits else None)
+            found[PurePosixPath(row.path).as_posix()] = (known,)
+        for field in (field for field in without if not row.reason and not fields[field]):
             without[field].append(row.path)
-    text = "".join(f"{json.dumps(line)}\n" for line in lines)
-    path = place.folder.with_name(f"{place.folder.name}.{list_hash([text])[:8]}.jsonl")
-    if not path.is_file():
-        with locked(place.folder.with_suffix(".lock")):
-            write_aside(path, text)
+    if not found:
+        rule = f"none of its {counted(len(rows), 'part')} can be used ({frequent_reasons(rejected)})"
+        raise InputError(option=data_set.option, value=data_set.name, rule=rule)
     counts = [f"{len(paths)} have no {name} (such as {paths[0]})" for name, paths in without.items() if paths]
-    return path, (f"of {counted(len(usable), 'recording')} in it, {listed(counts)}",) if counts else ()
+    notices = (f"of {counted(len(usable), 'recording')} in it, {listed(counts)}",) if counts else ()
+    ordered = dict(sorted(found.items()))
+    return Found(root=place.sounds, described=ordered, rejected=tuple(rejected), notices=notices)

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wordless.audio.options import Convolutions
-from wordless.base.configuration import render
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, written
 from wordless.base.json_values import read_json
 from wordless.base.ranges import require
 from wordless.base.saved_models import CONFIG, INDEX, PREPROCESSOR, WEIGHTS, weight_files
@@ -60,7 +59,7 @@ def describe_speech_model(folder: Path, *, option: str) -> SpeechModel:
     config = _values(folder / CONFIG, given)
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in NAMES:
-        raise InputError(f"{given} holds a model of type {render(kind)}; give one of type {', '.join(NAMES)}")
+        raise InputError(f"{given} holds a model of type {written(kind)}; give one of type {', '.join(NAMES)}")
     size = _require_weights(folder, given)
     inputs = _values(folder / PREPROCESSOR, given) if (folder / PREPROCESSOR).is_file() else {}
     try:
@@ -121,12 +120,12 @@ def _require_weights(folder: Path, given: str) -> int:
 def _whole(values: Mapping[str, object], name: str, otherwise: int, *, most: int) -> int:
     value = values.get(name, otherwise)
     if type(value) is not int or not 1 <= value <= most:
-        raise InputError(f"{name} is {render(value)}, and not a whole number of 1 to {most}")
+        raise InputError(f"{name} is {written(value)}, and not a whole number of 1 to {most}")
     return value
 
 
 def _list(values: Mapping[str, object], name: str, otherwise: tuple[int, ...]) -> tuple[int, ...]:
     value = values.get(name, otherwise)
     if not isinstance(value, list | tuple) or not all(type(each) is int for each in value):
-        raise InputError(f"{name} is {render(value)}, and not a list of whole numbers")
+        raise InputError(f"{name} is {written(value)}, and not a list of whole numbers")
     return tuple(value)

@@ -73,7 +73,7 @@ def test_any_text_is_a_pattern_or_refused(text: str) -> None:
 
 @pytest.mark.parametrize("pattern", ["", "{speaker}", "{label}{label}", "{label", "label}", "{}", "{la{bel}}"])
 def test_malformed_patterns_are_refused(pattern: str) -> None:
-    with pytest.raises(InputError, match=r"corpus\.pattern"):
+    with pytest.raises(InputError, match=r"^pattern is"):
         Template(pattern)
 
 
@@ -109,5 +109,5 @@ def test_no_name_takes_long_to_compare() -> None:
 
 
 def test_a_pattern_of_too_many_parts_is_refused() -> None:
-    with pytest.raises(InputError, match=r"corpus\.pattern\b.*\b100\b"):
+    with pytest.raises(InputError, match=r"^pattern is .*\b100\b"):
         Template("*a" * 101)

@@ -23,7 +23,7 @@ from tests.wordless.audio.conftest import Tone
 from wordless.audio.decoding import count_samples
 from wordless.audio.mono import mono
 from wordless.audio.recordings.inspection import (
-    CONFLICT,
+    CONFLICTING,
     InspectionConfig,
     MeasurementCache,
     file_key,
@@ -157,10 +157,11 @@ def test_equal_samples_of_different_labels_groups_and_splits_are_told(tmp_path: 
         "b.wav": {"label": "dog", "group": "ann", "split": "test"},
     }
     _, (found,) = inspect(tmp_path, list(known), InspectionConfig(), known=known)
-    assert all(each in found.reason for each in ("cat", "dog", "train", "test", "a.flac", CONFLICT))
+    assert all(each in found.reason for each in ("cat", "dog", "train", "test", "a.flac"))
+    assert found.kind == CONFLICTING
     assert "ann" not in found.reason
     _, (unknown,) = inspect(tmp_path, list(known), InspectionConfig(), known={"b.wav": {"group": "ann"}})
-    assert CONFLICT not in unknown.reason
+    assert unknown.kind != CONFLICTING
 
 
 def test_a_compressed_file_with_a_hole_is_damaged(tmp_path: Path) -> None:
@@ -378,7 +379,11 @@ def test_frequent_reasons_are_whole_unless_they_differ() -> None:
         "too short: 0.010 s, less than 0.05 s": 1,
         "too short: 0.020 s, less than 0.05 s": 3,
     }
-    rejected = [Rejected(path="a", reason=reason) for reason, count in reasons.items() for _ in range(count)]
+    rejected = [
+        Rejected(path="a", reason=reason, kind="too short" if "short" in reason else "")
+        for reason, count in reasons.items()
+        for _ in range(count)
+    ]
     rejected += [Rejected(path="a", reason=f"duplicate of {name}", kind="duplicate") for name in "abc"]
     assert frequent_reasons(rejected, most=2) == "4 too short; 3 duplicate"
     assert frequent_reasons(rejected[:2]) == "2 declares a sample rate of 5 Hz, which is not within 100 to 9"

@@ -199,7 +199,7 @@ def test_segments_stay_in_the_split_of_their_recording_as_they_do_without_segmen
 
 def test_a_long_recording_alone_is_told_how_it_can_be_cut(tmp_path: Path) -> None:
     record(tmp_path / "a.wav", (3.0, 0.5))
-    with pytest.raises(InputError, match=r"\(1\).*corpus\.segment_seconds=10"):
+    with pytest.raises(InputError, match=r"\(1\).*segment_seconds=10"):
         build_manifest(CorpusConfig(root=str(tmp_path)))
     with pytest.raises(InputError, match=r"\(2\).* segments"):
         build_manifest(CorpusConfig(root=str(tmp_path), segment_seconds=1.5))

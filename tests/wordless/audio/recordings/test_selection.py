@@ -39,22 +39,22 @@ def test_a_part_is_that_of_a_loop_and_contains_every_smaller_part(
     for hours in (whole * share * smaller, whole * share):
         wanted = first_hours_by_loop([one, two], 3_600_000 * hours)
         if any(wanted):
-            found.append(names(first_hours(sources, hours, option="hours")))
+            found.append(names(first_hours(sources, hours)))
             assert found[-1] == wanted
         else:
             with pytest.raises(InputError, match="first clip"):
-                first_hours(sources, hours, option="hours")
+                first_hours(sources, hours)
     if len(found) == 2:
         assert all(set(few) <= set(many) for few, many in zip(*found, strict=True))
 
 
 def test_all_hours_are_all_clips() -> None:
     source = manifest(a=1_800_000, b=1_800_000)
-    assert first_hours([source], 1, option="hours") == (source,)
-    with pytest.raises(InputError, match=r"hours=1\.5\b.*\b1 hours"):
-        first_hours([source], 1.5, option="hours")
-    with pytest.raises(InputError, match=r"hours=1\.8\b.*\b1\.7999 hours"):
-        first_hours([manifest(a=6_479_900)], 1.8, option="hours")
+    assert first_hours([source], 1) == (source,)
+    with pytest.raises(InputError, match=r"^hours is 1\.5\b.*\b1 hours"):
+        first_hours([source], 1.5)
+    with pytest.raises(InputError, match=r"^hours is 1\.8\b.*\b1\.7999 hours"):
+        first_hours([manifest(a=6_479_900)], 1.8)
 
 
 def test_known_files_are_left_out() -> None:

@@ -25,7 +25,7 @@ from wordless.base.errors import InputError
 
 def read(place: Path, columns: ColumnConfig | None = None) -> list[Part]:
     data_set = open_data_set(str(place), columns or ColumnConfig())
-    return [part for file in data_set.files for part in data_set.read(file)]
+    return [part for file in data_set.files for part in file.read()]
 
 
 def sounds(parts: Sequence[Part]) -> dict[str, bytes]:
@@ -75,7 +75,7 @@ def test_datasets_writes_what_is_read_here(tmp_path: Path, monkeypatch: pytest.M
         assert [each["label"] for each in facts(parts)] == [features["label"].int2str(row["label"]) for row in wanted]
         assert {each["tags"] for each in facts(parts)} == {"b;a"}
     data_set = open_data_set(str(tmp_path / "splits"), ColumnConfig())
-    assert [(known_split(file.split or ""), len(sounds(list(data_set.read(file))))) for file in data_set.files] == [
+    assert [(known_split(file.split or ""), len(sounds(list(file.read())))) for file in data_set.files] == [
         ("train", 12),
         ("test", 2),
     ]
@@ -135,9 +135,9 @@ def test_a_column_of_plain_bytes_holds_sound(tmp_path: Path) -> None:
     ("columns", "wanted", "told"),
     [
         ({"x": [1]}, None, r"no column.* x\b"),
-        ({"a": [b"1"], "b": [b"2"]}, None, r"a, b\b.*corpus\.columns\.audio"),
-        ({"a": [b"1"]}, "b", r"corpus\.columns\.audio=b\b.* a\b"),
-        ({"a": [b"1"], "b": [[0.5]]}, "b", r"corpus\.columns\.audio=b\b.* bytes"),
+        ({"a": [b"1"], "b": [b"2"]}, None, r"a, b\b.*columns\.audio"),
+        ({"a": [b"1"]}, "b", r"columns\.audio is b\b.* a\b"),
+        ({"a": [b"1"], "b": [[0.5]]}, "b", r"columns\.audio is b\b.* bytes"),
     ],
 )
 def test_the_column_with_sound_is_found_or_asked_for(
@@ -150,7 +150,7 @@ def test_the_column_with_sound_is_found_or_asked_for(
 
 def test_a_missing_column_is_refused_with_those_that_are_there(tmp_path: Path) -> None:
     write_parquet(tmp_path / "p.parquet", takes(2))
-    with pytest.raises(InputError, match=r"corpus\.columns\.group=speakr\b.*\bspeaker\?.*label, speaker\b"):
+    with pytest.raises(InputError, match=r"columns\.group is speakr\b.*\bspeaker\?.*label, speaker\b"):
         open_data_set(str(tmp_path / "p.parquet"), ColumnConfig(label="label", group="speakr"))
 
 

@@ -21,7 +21,7 @@ class Read:
         self.facts: dict[str, dict[str, str]] = {}
         self.broken: dict[str, str] = {}
         data_set = open_shards(str(path))
-        for part in data_set.read(data_set.files[0]):
+        for part in data_set.files[0].read():
             match part:
                 case Sound():
                     try:
@@ -105,7 +105,7 @@ def test_unsafe_members_are_set_aside(member: str | tarfile.TarInfo, told: str, 
 )
 def test_broken_facts_are_set_aside_with_their_sample(name: str, content: bytes, told: str, tmp_path: Path) -> None:
     path = write_tar(tmp_path / "a.tar", [("a.wav", sound(0)), (name, content), ("b.wav", sound(1))])
-    parts = [part for part in open_shards(str(path)).read(open_shards(str(path)).files[0]) if isinstance(part, Broken)]
+    parts = [part for part in open_shards(str(path)).files[0].read() if isinstance(part, Broken)]
     assert [(part.name, told in part.reason, part.key) for part in parts] == [(name, True, name[0])]
 
 
@@ -116,7 +116,7 @@ def test_hidden_members_are_left_alone_and_those_of_other_kinds_are_counted(tmp_
     assert (list(read.sounds), read.facts, set(read.broken)) == (["a.wav"], {}, {"*.pyd", "*"})
     assert all(each in read.broken["*.pyd"] for each in ("2 members", "a.pyd"))
     data_set = open_shards(str(path))
-    assert not any(part.key for part in data_set.read(data_set.files[0]) if isinstance(part, Broken))
+    assert not any(part.key for part in data_set.files[0].read() if isinstance(part, Broken))
 
 
 def test_a_thousand_kinds_of_members_are_few_lines(tmp_path: Path) -> None:
