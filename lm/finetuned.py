@@ -64,7 +64,7 @@ def create_network(body: Body, network: BodyNetwork, task: Task, *, seed: int) -
     """Put a head on the network of a body; the head's weights follow from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = task.create(body.dim, states_per_second=body.reading.states_per_second)
+        head = task.create(body.reading.dim, states_per_second=body.reading.states_per_second)
     return FineTunedNetwork(network, head, body.reading)
 
 
@@ -235,7 +235,7 @@ class FineTunedModel:
         """Compute the outputs ``(steps, width)`` of each clip."""
         found: dict[int, FloatArray] = {}
         reading = self.body.reading
-        of_states = self.body.dim * reading.states_per_second / reading.inputs_per_second  # values for each input
+        of_states = reading.dim * reading.states_per_second / reading.inputs_per_second  # values for each input
         most = int(VALUES_AT_ONCE / max(clips.width, of_states))
         for rows, inputs, lengths in batches_by_length(clips, batch_size=CLIPS_AT_ONCE, most_inputs=most):
             values, steps = self.network(inputs.to(self.device), lengths.to(self.device))

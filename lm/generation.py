@@ -18,7 +18,7 @@ from lm.gpt import GPT, CachedGPT
 from lm.windows import window_start
 from tokenizer.codes import IntArray
 from wordless.base.devices import copy_to
-from wordless.base.ranges import require
+from wordless.base.options import Options, option
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
@@ -28,21 +28,14 @@ LONGEST_LOOP = 16  # time steps: the longest block that the guard checks for rep
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling:
+class Sampling(Options):
     """Options of sampling; the defaults leave the model's probabilities unchanged."""
 
-    temperature: float = 1.0  # logits are divided by it; 0 takes the most probable code
-    top_k: int = 0  # only the k most probable codes; 0 is all
-    top_p: float = 1.0  # only the most probable codes that together reach this probability (Holtzman et al., 2020)
-    max_repeats: int = 0  # most repetitions in a row of any block of 1 to 16 time steps; 0 is no limit
-
-    def __post_init__(self) -> None:
-        rule = "choose 0 (the most probable code) or more, 1 as learned"
-        require(0 <= self.temperature < float("inf"), "temperature", self.temperature, rule)
-        require(self.top_k >= 0, "top_k", self.top_k, "choose how many codes to draw from, or 0 for all")
-        require(0 < self.top_p <= 1, "top_p", self.top_p, "choose a probability above 0, up to 1 for all codes")
-        rule = "choose how often a block may sound in a row, or 0 for no limit"
-        require(self.max_repeats >= 0, "max_repeats", self.max_repeats, rule)
+    temperature: float = option(1.0, "logits are divided by it; 0 takes the most probable code", least=0)
+    top_k: int = option(0, "only the k most probable codes; 0: all", least=0)
+    # Holtzman et al., 2020
+    top_p: float = option(1.0, "only the most probable codes that together reach this probability", above=0, most=1)
+    max_repeats: int = option(0, "most repetitions in a row of any block of 1 to 16 time steps; 0: no limit", least=0)
 
 
 def probabilities(logits: FloatArray, sampling: Sampling, refused: MaskArray | None = None) -> FloatArray:

@@ -19,9 +19,8 @@ from torch.nn.functional import conv1d, pad
 from transformers import PreTrainedModel
 
 from tokenizer.tokenizer import Tokenizer
-from vocoder.filters import CODED_OFF, STRONGEST, UNVOICED, VOICED, VoiceHead
+from vocoder.filters import CODED_OFF, STRONGEST, UNVOICED, VOICED, VoiceHead, analyse, hann, synthesise
 from vocoder.generation import GenerationInput
-from vocoder.short_time import analyse, hann, synthesise
 from vocoder.unlearned import linear_power
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet
@@ -209,7 +208,7 @@ def similarities_of_masked_frames(predicted: Tensor, targets: Tensor, masked: Te
 def gated_layer(
     hidden: Tensor, condition: Tensor, dilated: Tensor, residual: Tensor | None, dilation: int
 ) -> tuple[Tensor, Tensor]:
-    """A layer by PyTorch's own convolution and gradients: see `vocoder.wavenet.gated_layer`."""
+    """A layer by PyTorch's own convolution and gradients: see `vocoder.wavenet.network`."""
     channels = hidden.shape[2]
     taps = dilated.shape[1] // channels
     kernel = dilated.view(len(dilated), taps, channels).transpose(1, 2)  # (G, K * R) -> (G, R, K)

@@ -1,7 +1,13 @@
-"""A sample and a trained autoencoder or decoder -> a tokenizer: codebooks ordered by loudness, and their gain."""
+"""Training data of autoencoder and codebook, and the tokenizer that they give.
+
+The data are statistics of all frames, and a bounded, seeded sample of patches. With a trained autoencoder or decoder
+they give a tokenizer: codebooks ordered by loudness, and their gain.
+"""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
@@ -9,15 +15,232 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenizer.autoencoder import Autoencoder, StateDecoder
+from tokenizer.autoencoder import Autoencoder, PatchBatch, StateDecoder, to_patches
 from tokenizer.codebook import KMeansReport, fit_residual_codebooks
 from tokenizer.config import TokenizerConfig
 from tokenizer.speech_layer import SpeechLayer
 from tokenizer.tokenizer import MOST_GAIN, Tokenizer
-from wordless.audio.spectrogram import mel_power
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.reading import read_blocks
+from wordless.audio.recordings.inspection import require_finite
+from wordless.audio.recordings.manifest import Clip
+from wordless.audio.spectrogram import LogMel, log_mel_stream, mel_power, warp
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import allocate
+from wordless.base.pools import Pool, in_order
+from wordless.base.seeds import named_seed
 from wordless.base.threads import one_thread
+
+WHOLE_BYTES = 2**20  # of log-mel that a worker may send back: that of a clip of 40 s by default
+
+
+class Reservoir:
+    """A uniform sample of at most ``capacity`` rows of a stream of unknown length (Vitter 1985, algorithm R)."""
+
+    def __init__(self, capacity: int, width: int, seed: int) -> None:
+        self.rows: FloatArray = np.zeros((capacity, width), dtype=np.float32)
+        self.seen = 0
+        self._random = np.random.default_rng(seed)
+
+    def add(self, rows: FloatArray) -> None:
+        """Offer rows ``(n, ...)`` of ``width`` values, in order; only those that are kept are copied."""
+        room = max(len(self.rows) - self.seen, 0)
+        first = rows[:room]
+        self.rows[self.seen : self.seen + len(first)] = first.reshape(len(first), self.rows.shape[1])
+        late = rows[room:]
+        if len(late):
+            order = self.seen + room + np.arange(len(late))
+            place = self._random.integers(0, order + 1)
+            kept = place < len(self.rows)
+            chosen = late[kept]
+            self.rows[place[kept]] = chosen.reshape(len(chosen), self.rows.shape[1])
+        self.seen += len(rows)
+
+    @property
+    def sample(self) -> FloatArray:
+        """Return the rows kept so far, ``(n, width)``."""
+        return self.rows[: min(self.seen, len(self.rows))]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FrameSample:
+    """Statistics of every frame, and a sample of short runs of frames."""
+
+    mean: Tensor  # (mels,) of log-mel
+    std: Tensor  # (mels,)
+    columns: Tensor  # (n, frames, mels) log-mel; a column is a run of frames as long as a patch
+    seen: int  # number of columns the sample was drawn from
+    states: Tensor | None = None  # (n, width) of a speech layer, for the same time as the columns
+
+
+class _Statistics:
+    """Mean and standard deviation of each mel band over all frames."""
+
+    def __init__(self, n_mels: int) -> None:
+        self._total, self._squares, self._count = np.zeros(n_mels), np.zeros(n_mels), 0
+
+    def add(self, spectrogram: Tensor) -> None:
+        """Add frames ``(time, mels)``."""
+        values = spectrogram.numpy().astype(np.float64)
+        self._total += values.sum(0)
+        self._squares += (values**2).sum(0)
+        self._count += len(values)
+
+    @property
+    def found(self) -> dict[str, Tensor]:
+        """``mean`` and ``std`` ``(mels,)``."""
+        mean = self._total / max(self._count, 1)
+        # A constant band (above the recordings' own bandwidth) must not be amplified to noise.
+        std = np.sqrt(np.maximum(self._squares / max(self._count, 1) - mean**2, 1e-2))
+        return {"mean": torch.from_numpy(mean).float(), "std": torch.from_numpy(std).float()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogMelReader:
+    """Reads the log-mel of clips below ``root``; a worker reads a short clip as a whole.
+
+    With ``ranges``, in dB, each clip has a dynamic range drawn from them, the same whatever other clips there are.
+    """
+
+    root: Path
+    audio: SpectrogramConfig
+    ranges: tuple[float, float] | None
+    seed: int
+    whole_bytes: int = WHOLE_BYTES  # longer clips are not sent from process to process
+
+    def pieces(self, clip: Clip) -> Iterator[Tensor]:
+        """Give the log-mel ``(time, mels)`` of a clip, piece by piece as `log_mel_stream` does."""
+        rng = np.random.default_rng([self.seed, named_seed(clip.name)])
+        dynamic_range = float(rng.uniform(*self.ranges)) if self.ranges else None
+        blocks = read_blocks(self.root / clip.path, self.audio.sample_rate, part=clip.part)
+        for piece in log_mel_stream(_log_mel(self.audio), blocks, dynamic_range=dynamic_range):
+            require_finite(piece.numpy(), clip, "log-mel frames")
+            yield piece
+
+    def __call__(self, clip: Clip) -> list[FloatArray] | None:
+        """Return all pieces of a clip; None if they are more than ``whole_bytes``."""
+        frames = clip.seconds * self.audio.sample_rate / self.audio.hop_length
+        if 4 * frames * self.audio.n_mels > self.whole_bytes:
+            return None
+        return [piece.numpy() for piece in self.pieces(clip)]
+
+
+@lru_cache(maxsize=1)
+def _log_mel(audio: SpectrogramConfig) -> LogMel:
+    return LogMel(audio)
+
+
+def read_log_mel(
+    reader: LogMelReader, clips: Sequence[Clip], pool: Pool, *, progress: Callable[[int], None]
+) -> Iterator[Tensor]:
+    """Read the log-mel ``(time, mels)`` of clips in order, piece by piece; ``progress`` counts finished clips.
+
+    The pool reads short clips, and this process long ones. The pieces do not depend on the pool.
+    """
+    for done, (clip, whole) in enumerate(zip(clips, in_order(reader, clips, pool, large=True), strict=True), 1):
+        yield from reader.pieces(clip) if whole is None else map(torch.tensor, whole)
+        progress(done)
+
+
+def read_speech_states(
+    root: Path,
+    clips: Sequence[Clip],
+    audio: SpectrogramConfig,
+    layer: SpeechLayer,
+    *,
+    progress: Callable[[int], None],
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Read states and log-mel of clips below ``root``, as `draw_states` takes them; a clip is in memory as a whole."""
+    log_mel = LogMel(audio)
+    for done, clip in enumerate(clips, 1):
+        samples = np.concatenate([*read_blocks(root / clip.path, audio.sample_rate, part=clip.part)])
+        frames = torch.cat([torch.zeros(0, audio.n_mels), *log_mel_stream(log_mel, [samples])])
+        states = layer.states(samples)[: len(samples) // layer.stride].cpu()
+        require_finite(frames.numpy(), clip, "log-mel frames")
+        require_finite(states.numpy(), clip, "states of a speech model")
+        yield states, frames
+        progress(done)
+
+
+def draw_sample(spectrograms: Iterable[Tensor], *, frames: int, n_mels: int, capacity: int, seed: int) -> FrameSample:
+    """Compute statistics and draw a seeded sample of columns at every frame offset, in one pass and bounded memory.
+
+    ``spectrograms`` are log-mel ``(time, mels)``, in a fixed order.
+    """
+    statistics, reservoir = _Statistics(n_mels), Reservoir(capacity, frames * n_mels, seed)
+    for spectrogram in spectrograms:
+        statistics.add(spectrogram)
+        if len(spectrogram) >= frames:
+            windows = spectrogram.unfold(0, frames, 1).transpose(1, 2)  # (T, M) -> (T', F, M)
+            reservoir.add(windows.numpy())
+    columns = torch.from_numpy(reservoir.sample).reshape(-1, frames, n_mels)
+    return FrameSample(columns=columns, seen=reservoir.seen, **statistics.found)
+
+
+def draw_states(
+    recordings: Iterable[tuple[Tensor, Tensor]], *, frames: int, n_mels: int, width: int, capacity: int, seed: int
+) -> FrameSample:
+    """Compute statistics and draw a seeded sample of codes' states and columns, in one pass and bounded memory.
+
+    ``recordings`` are the states ``(steps, width)`` of each recording's whole patches, and its log-mel
+    ``(time, mels)``, of which ``frames`` belong to a state::
+
+        states    [      s0       ][      s1       ]
+        log-mel   [  f0  ][  f1   ][  f2  ][  f3   ]  f4      2 frames for each state; a rest belongs to none
+    """
+    statistics, reservoir = _Statistics(n_mels), Reservoir(capacity, width + frames * n_mels, seed)
+    for states, spectrogram in recordings:
+        statistics.add(spectrogram)
+        columns = spectrogram[: len(states) * frames].reshape(len(states), frames * n_mels)  # (T, M) -> (S, F * M)
+        reservoir.add(torch.cat([states, columns], dim=1).numpy())
+    drawn = torch.from_numpy(reservoir.sample)
+    return FrameSample(
+        states=drawn[:, :width].contiguous(),
+        columns=drawn[:, width:].reshape(-1, frames, n_mels),
+        seen=reservoir.seen,
+        **statistics.found,
+    )
+
+
+def normalised_patches(columns: Tensor, mean: Tensor, std: Tensor, *, height: int) -> Tensor:
+    """Cut columns ``(n, frames, mels)`` into patches ``(n * streams, frames * height)`` of normalised log-mel."""
+    frames = columns.shape[1]
+    return to_patches((columns - mean) / std, frames=frames, height=height).reshape(-1, frames * height)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PatchBatches:
+    """Batches of sampled patches; the batch of a step depends on the seed and the step alone.
+
+    With ``max_formants`` the autoencoder is a denoising autoencoder (Vincent et al., 2008) against the speaker's voice:
+    its input is a patch with shifted mel bands, its target the original patch. All patches of a step share one shift,
+    up to that ratio in either direction.
+    """
+
+    patches: Tensor  # (n, frames * height)
+    batch_size: int
+    seed: int
+    frames: int = 1  # of a patch
+    max_formants: float = 0.0
+    inputs: Tensor | None = None  # noisier versions of the patches, row by row, to be used as input
+
+    def batch(self, step: int, part: int, parts: int) -> PatchBatch:
+        """Return part ``part`` of ``parts`` of the batch of ``step``."""
+        rng = np.random.default_rng([self.seed, step])
+        chosen = rng.integers(0, len(self.patches), self.batch_size)
+        rows = torch.from_numpy(chosen[part::parts])
+        patches = self.patches[rows]
+        inputs = None if self.inputs is None else self.inputs[rows]
+        if self.max_formants:
+            inputs = self._shift_formants(patches if inputs is None else inputs, rng)
+        return PatchBatch(patches=patches, inputs=inputs)
+
+    def _shift_formants(self, patches: Tensor, rng: np.random.Generator) -> Tensor:
+        together = patches.reshape(1, len(patches) * self.frames, -1)  # (N, F * H) -> (1, N * F, H): one shift for all
+        formants = float(np.exp(rng.uniform(-1, 1) * np.log1p(self.max_formants)))
+        lengths, one = torch.tensor([together.shape[1]]), torch.ones(1)
+        return warp(together, lengths, speeds=one, formants=one * formants)[0].reshape(patches.shape)
+
 
 TOGETHER = 8192  # patches that are encoded in one call; their number decides how products are rounded
 PATCHES = 16_384  # whose power is measured

@@ -74,7 +74,8 @@ class Tokenizer(nn.Module):
         coarser: Sequence["Tokenizer"] = (),
     ) -> None:
         super().__init__()
-        require_gain(gain)
+        rule = f"it must be between {-MOST_GAIN:g} and {MOST_GAIN:g} dB"
+        require(abs(gain) <= MOST_GAIN, "gain", f"{gain} dB", rule)
         if speech_layer is not None:
             speech_layer.require(samples_per_code=config.samples_per_code, width=config.autoencoder.bottleneck)
         self.config, self.gain = config, gain
@@ -162,7 +163,8 @@ class Tokenizer(nn.Module):
         Recordings are waveforms, or samples that have one rate in Hz. An array or tensor is ``(batch, samples)``, or
         ``(batch, channels, samples)``.
         """
-        sounds, rate = sounds_for(self.front_end, recordings, sample_rate), self.front_end.sample_rate
+        named, rate = each_recording(recordings), self.front_end.sample_rate  # errors have the number of a recording
+        sounds = (sound_for(self.front_end, each, sample_rate, name=name) for each, name in named)
         return self.encode_recordings([resample_blocks([each.samples], each.sample_rate, rate) for each in sounds])
 
     def encode_recordings(self, recordings: Sequence[Iterable[FloatArray]]) -> list[Codes]:
@@ -485,19 +487,6 @@ def sound_for(audio: SpectrogramConfig, given: Waveform | Samples, sample_rate: 
     """
     require_sound(given, name)
     return as_waveform(given, sample_rate, channel=audio.channel, name=name)
-
-
-def sounds_for(
-    audio: SpectrogramConfig, recordings: Sequence[Waveform | Samples] | Samples, sample_rate: int | None
-) -> Iterator[Waveform]:
-    """Give each recording of a batch as `sound_for` does; errors have its number."""
-    for each, name in each_recording(recordings):
-        yield sound_for(audio, each, sample_rate, name=name)
-
-
-def require_gain(gain: float) -> None:
-    """Refuse a make-up gain that no codebook needs."""
-    require(abs(gain) <= MOST_GAIN, "gain", f"{gain} dB", f"it must be between {-MOST_GAIN:g} and {MOST_GAIN:g} dB")
 
 
 def _noting(pieces: Iterable[tuple[int, Tensor, int]], sizes: deque[int]) -> Iterator[Tensor]:

@@ -150,21 +150,31 @@ def read_units(path: Path, format: CodesFormat, *, codes_per_unit: int | None = 
     require_room(BYTES_PER_CODE * path.stat().st_size // 2, path)  # a unit has at least one digit and a space
     beside = {suffix: _numbers_beside(file) for suffix in (DURATIONS, LENGTHS) if (file := _found(path, suffix))}
     clips: list[CodedClip] = []
-    codes, merged = 0, _MergedRepeats()
+    codes = neighbours = repeats = 0  # neighbouring units, and equal ones, in lines that do not say how long they are
     for number, text in enumerate(_lines(path), 1):
         if text.strip():
             line = _completed(_parse(text, path, number), beside)
-            merged.add(line)
             if codes_per_unit is not None:
-                line = _with_durations(line, codes_per_unit)
+                if line.durations is not None:
+                    problem = f"codes_per_unit={codes_per_unit}, and {line.durations_where} gives durations"
+                    raise InputError(f"{problem}; leave codes_per_unit out")
+                durations = [codes_per_unit] * len(line.units)
+                line = replace(line, durations=durations, durations_where=line.where)
+            elif line.durations is None and line.num_samples is None:
+                neighbours += max(len(line.units) - 1, 0)
+                repeats += sum(first == second for first, second in pairwise(line.units))
             _require_durations(line, format)
             codes += len(line.units) if line.durations is None else sum(line.durations)
             require_room(BYTES_PER_CODE * codes, path)
             clips.append(_coded(line, format))
     for own in (own for numbers in beside.values() for own in numbers.values()):
         raise InputError(f"{own.where}: the units have no such line; write both files again")
-    if codes_per_unit is None:
-        merged.require_lengths(path)
+    if neighbours and not repeats:  # the sound would be shortened without a word
+        raise InputError(
+            f"{path} has no durations, and no unit in it follows itself, so its repeats were merged and the length "
+            f"of the sound is not known; write durations beside it ({path.name}{DURATIONS}, or duration in JSON "
+            "lines), or choose a number of codes for each unit, such as codes_per_unit=1"
+        )
     return clips
 
 
@@ -226,36 +236,6 @@ def _completed(line: _Line, beside: Mapping[str, dict[int, _Numbers]]) -> _Line:
         else:
             line = replace(line, num_samples=own.values[0])
     return line
-
-
-class _MergedRepeats:
-    """Evidence that the repeats of units were merged, from lines that do not say how long their sound is."""
-
-    def __init__(self) -> None:
-        self._neighbours = self._repeats = 0
-
-    def add(self, line: _Line) -> None:
-        """Compare each unit of a line with the next one."""
-        if line.durations is None and line.num_samples is None:
-            self._neighbours += max(len(line.units) - 1, 0)
-            self._repeats += sum(first == second for first, second in pairwise(line.units))
-
-    def require_lengths(self, path: Path) -> None:
-        """Refuse a file in which no unit follows itself: its sound would be shortened without a word."""
-        if self._neighbours and not self._repeats:
-            raise InputError(
-                f"{path} has no durations, and no unit in it follows itself, so its repeats were merged and the length "
-                f"of the sound is not known; write durations beside it ({path.name}{DURATIONS}, or duration in JSON "
-                "lines), or choose a number of codes for each unit, such as codes_per_unit=1"
-            )
-
-
-def _with_durations(line: _Line, codes_per_unit: int) -> _Line:
-    """Let each unit last for the same number of codes."""
-    if line.durations is not None:
-        problem = f"codes_per_unit={codes_per_unit}, and {line.durations_where} gives durations"
-        raise InputError(f"{problem}; leave codes_per_unit out")
-    return replace(line, durations=[codes_per_unit] * len(line.units), durations_where=line.where)
 
 
 def _require_durations(line: _Line, format: CodesFormat) -> None:

@@ -20,6 +20,12 @@ between harmonics.
 A pass returns samples ``left_context`` later than it takes them, and the next one waits for whole frames of them. With
 windows of 25 ms and hops of 10 ms, one pass delays a stream by 15 ms, two by 35 ms, and each more by 20 ms. The comb
 adds no delay. For a second of sound at 16 kHz, a pass takes about 1 ms of one core, and the comb 10 to 30 ms.
+
+Short-time spectra have the frames of `wordless.audio.spectrogram`: not centred, so nothing is shifted in time::
+
+    left_context zeros | signal
+    [------ window 0 -----]
+               [------ window 1 -----]
 """
 
 import math
@@ -30,13 +36,48 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.functional import fold, pad
 
-from vocoder.short_time import LEAST_WEIGHT, hann, overlap_add, windows
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import HIGHEST, LOWEST, peak_offset, resolves_pitch
 from wordless.audio.spectrogram import LogMel, mel_filters
 from wordless.base.errors import InputError
 from wordless.base.threads import one_thread
+
+LEAST_WEIGHT = 0.1  # limit for the last samples, which only the fading end of one window covers
+
+
+def hann(config: SpectrogramConfig) -> Tensor:
+    """Return the window ``(window_length,)``."""
+    return torch.hann_window(config.window_length)
+
+
+def windows(sound: Tensor, config: SpectrogramConfig) -> Tensor:
+    """Cut ``(left_context + frames * hop_length,)`` into ``(frames, window_length)``, without the Hann factors."""
+    return sound.unfold(0, config.window_length, config.hop_length)
+
+
+def overlap_add(pieces: Tensor, config: SpectrogramConfig) -> Tensor:
+    """Add frames ``(frames, window_length)`` up to ``(left_context + frames * hop_length,)``."""
+    length = config.left_context + len(pieces) * config.hop_length
+    columns = pieces.T.unsqueeze(0)
+    total: Tensor = fold(columns, (1, length), kernel_size=(1, config.window_length), stride=(1, config.hop_length))
+    return total.flatten()
+
+
+def analyse(samples: Tensor, config: SpectrogramConfig) -> Tensor:
+    """Compute spectra: ``(frames * hop_length,)`` -> ``(frames, bins)``."""
+    spectrum: Tensor = torch.fft.rfft(windows(pad(samples, (config.left_context, 0)), config) * hann(config))
+    return spectrum
+
+
+def synthesise(spectrum: Tensor, config: SpectrogramConfig) -> Tensor:
+    """Compute ``(frames * hop_length,)``, the signal with the closest frames ``(frames, bins)`` (overlap-add)."""
+    window = hann(config)
+    pieces = torch.fft.irfft(spectrum, n=config.window_length) * window
+    weight = overlap_add((window**2).expand_as(pieces), config)
+    return (overlap_add(pieces, config) / weight.clamp(min=LEAST_WEIGHT))[config.left_context :]
+
 
 ENVELOPE = 160.0  # Hz from the peak to the end of the triangle that smooths the gains of the last pass
 BOUND = 20 * math.log(10) / 10  # limit of the difference of log powers: 20 dB, up or down

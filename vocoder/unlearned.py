@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 from tokenizer.codes import CodeMeanings, Codes, require_same_codebook
-from vocoder.filters import limited
+from vocoder.filters import analyse, hann, limited, synthesise
 from vocoder.frames import log_mel_of
-from vocoder.short_time import analyse, hann, synthesise
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import mel_filters
 

@@ -34,7 +34,7 @@ with the method ``audio_transformer``, which learned them with the labels of its
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, cast, get_args
 
@@ -43,13 +43,12 @@ from torch import Tensor, nn
 
 from lm.bodies.augmentation import augment_waveforms
 from lm.bodies.body import Body, BodyNetwork, Reading, Source, waveform_reading
-from lm.bodies.convolutional import Classifier, attach_head, pool_blocks
+from lm.bodies.convolutional import Classifier, Frames, LayerReader, attach_head, loaded, pool_blocks
 from lm.bodies.finetuning import RANDOM, AudioTransformerOptions
 from lm.bodies.options import AudioTransformerConfig, HeadConfig, Variant
-from lm.options import ONE_HEARING, VectorConfig
-from lm.probing.vectors import average, pooling_parts
+from lm.probing.vectors import pooling_parts
 from wordless.audio.padding import inside
-from wordless.audio.recordings.hearings import Hearing, hearings
+from wordless.audio.recordings.hearings import Hearing
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.waveform import FloatArray, equal_blocks
 from wordless.base.devices import copy_to
@@ -90,7 +89,6 @@ def _window_means(states: Tensor, lengths: Tensor, window: int) -> Tensor:
 
 
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
-States = tuple[Tensor, Tensor]  # (batch, time, width), and the number of steps of each clip (batch,)
 KIND = ModelKind(name="Audio Transformer", part="audio_transformer", key="audio_transformer")
 FIRST_FILTERS = 0.3  # share of PyTorch's initial weights: noise of full size would hide what filters learn
 REMEDY = "make it again"  # in messages about damaged files
@@ -136,11 +134,11 @@ class AudioTransformer(nn.Module):
         """Dimensions of a state."""
         return self.config.width
 
-    def forward(self, samples: Tensor, lengths: Tensor) -> States:
+    def forward(self, samples: Tensor, lengths: Tensor) -> Frames:
         """Compute the states of the last layer."""
         return self.blocks(samples, lengths)[-1]
 
-    def blocks(self, samples: Tensor, lengths: Tensor) -> list[States]:
+    def blocks(self, samples: Tensor, lengths: Tensor) -> list[Frames]:
         """Compute the states of each layer; one of hop h has ``ceil(length / h)`` states of a clip, then zeros."""
         states, steps = self._embed(samples, lengths)
         found = []
@@ -153,7 +151,7 @@ class AudioTransformer(nn.Module):
             found.append(((self.norm(states) if last else states) * own[:, :, None], steps))
         return found
 
-    def _embed(self, samples: Tensor, lengths: Tensor) -> States:
+    def _embed(self, samples: Tensor, lengths: Tensor) -> Frames:
         """Read patches ``(batch, samples)`` -> ``(batch, patches, width)``."""
         normalised = normalise(samples, lengths)
         padded = nn.functional.pad(normalised, (0, -normalised.shape[1] % self.patch))
@@ -162,7 +160,7 @@ class AudioTransformer(nn.Module):
         places = copy_to(sinusoids(patches.shape[1], self.config.width).to(embeddings.dtype), embeddings.device)
         return self.dropout(embeddings + places), -(-lengths // self.patch)
 
-    def _between(self, states: Tensor, steps: Tensor, number: int) -> States:
+    def _between(self, states: Tensor, steps: Tensor, number: int) -> Frames:
         """Change the rates of the states before layer ``number``, counted from 0."""
         match self.config.variant:
             case "plain":
@@ -258,45 +256,33 @@ def load_encoder(folder: Path, *, device: str = "cpu") -> AudioTransformer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaveformReader:
-    """An Audio Transformer that any process can create or load, and the recordings that it reads."""
+class WaveformReader(LayerReader):
+    """An Audio Transformer, whose layers are pooled. Pieces of a recording do not attend to each other."""
 
-    root: Path
     config: AudioTransformerConfig
     sample_rate: int
     classifier: Path | None  # folder of a trained model; None: the untrained model of the config
     seed: int
-    device: str
-    vectors: VectorConfig = ONE_HEARING
 
-    def pieces(self, clip: Clip, hearing: Hearing) -> Iterator[Tensor]:
-        """Give the samples of a hearing of a clip, ``config.patches`` patches at a time."""
-        size = self.config.patches * self.config.patch(self.sample_rate)
-        blocks = hearing.blocks(self.root, clip, self.sample_rate)
-        return (torch.from_numpy(piece) for piece in equal_blocks(blocks, size))
+    def load(self) -> AudioTransformer:
+        """Create or load the encoder."""
+        if self.classifier is None:
+            return create_audio_transformer(self.config, self.sample_rate, seed=self.seed).eval().to(self.device)
+        return load_encoder(self.classifier, device=self.device)
 
+    def pooled(self, clip: Clip, heard: Sequence[Hearing]) -> Iterator[dict[str, FloatArray]]:
+        """Give each layer's states under each pooling, ``layer_1:mean`` and so on, and all layers together."""
+        encoder, own, size = loaded(self), self.vectors, self.config.patches * self.config.patch(self.sample_rate)
+        lengths = [hearing.num_samples(clip, self.sample_rate) for hearing in heard]
+        sources = [
+            map(torch.from_numpy, equal_blocks(hearing.blocks(self.root, clip, self.sample_rate), size))
+            for hearing in heard
+        ]
+        yield from pool_blocks(encoder, lengths, sources, own.poolings, layer="layer", device=self.device)
 
-@lru_cache(maxsize=1)
-def _load(reader: WaveformReader) -> AudioTransformer:
-    """Load the encoder, once in each process."""
-    if reader.classifier is None:
-        encoder = create_audio_transformer(reader.config, reader.sample_rate, seed=reader.seed)
-        return encoder.eval().to(reader.device)
-    return load_encoder(reader.classifier, device=reader.device)
-
-
-@torch.inference_mode()
-def waveform_features(reader: WaveformReader, clip: Clip) -> dict[str, FloatArray]:
-    """Compute each layer's states of a clip under each pooling, ``layer_1:mean`` and so on, and all layers together.
-
-    The vectors are averaged over the hearings. Pieces of a recording do not attend to each other.
-    """
-    encoder, own = _load(reader), reader.vectors
-    heard = hearings(own.hearings, spread=own.hearing_rates)
-    lengths = [hearing.num_samples(clip, reader.sample_rate) for hearing in heard]
-    sources = [reader.pieces(clip, hearing) for hearing in heard]
-    pooled = average(pool_blocks(encoder, lengths, sources, own.poolings, layer="layer", device=reader.device))
-    return own.select(pooled, len(encoder.hops), layer="layer", together="all_layers")
+    def __call__(self, clip: Clip) -> dict[str, FloatArray]:
+        """Average the layers over the hearings, and lay all of them side by side."""
+        return self.vectors.select(super().__call__(clip), self.config.layers, layer="layer", together="all_layers")
 
 
 class AudioTransformerNetwork(BodyNetwork):
@@ -347,13 +333,14 @@ class AudioTransformerBody(Body):
         """The last patches of a recording are filled up with silence."""
         own = self.audio_transformer
         samples = own.patch(self.sample_rate) * own.reduction
-        least, window = own.patch(self.sample_rate), own.patches // own.reduction
-        return waveform_reading(self.sample_rate, samples, window=window, least_samples=least, rounded_up=True)
-
-    @property
-    def dim(self) -> int:
-        """Width of a state."""
-        return self.audio_transformer.width
+        return waveform_reading(
+            self.sample_rate,
+            samples,
+            dim=own.width,
+            window=own.patches // own.reduction,
+            least_samples=own.patch(self.sample_rate),
+            rounded_up=True,
+        )
 
     @property
     def parameters(self) -> int:

@@ -40,9 +40,10 @@ Network = Callable[[Tensor, Tensor], Tensor]  # inputs (batch, time, ...) and le
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How a body reads sound."""
+    """How a body reads sound, and how wide its states are."""
 
     sample_rate: int  # Hz
+    dim: int  # width of a state
     samples_per_state: int
     window: int  # states that are read at once
     inputs_per_state: int = 1
@@ -140,11 +141,6 @@ class Body(ABC):
 
     @property
     @abstractmethod
-    def dim(self) -> int:
-        """Width of a state."""
-
-    @property
-    @abstractmethod
     def parameters(self) -> int:
         """Number of weights."""
 
@@ -167,11 +163,19 @@ def samples_in_16_bits(blocks: Iterable[FloatArray]) -> Array:
 
 
 def waveform_reading(
-    sample_rate: int, samples_per_state: int, *, window: int, least_samples: int, shared: int = 0, rounded_up: bool
+    sample_rate: int,
+    samples_per_state: int,
+    *,
+    dim: int,
+    window: int,
+    least_samples: int,
+    shared: int = 0,
+    rounded_up: bool,
 ) -> Reading:
     """Describe a body whose inputs are samples, ``shared`` of which two neighbouring states read."""
     return Reading(
         sample_rate=sample_rate,
+        dim=dim,
         samples_per_state=samples_per_state,
         window=window,
         inputs_per_state=samples_per_state,

@@ -9,13 +9,14 @@ read piece by piece, in any process.
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, islice, zip_longest
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ from lm.probing.vectors import FloatArray, RunningPools, average
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.reading import read_blocks, resampled_length
-from wordless.audio.recordings.hearings import HeardFrames
+from wordless.audio.recordings.hearings import HeardFrames, Hearing, hearings
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, log_mel_stream, subtract_mean
 from wordless.base.devices import copy_to
@@ -80,6 +81,35 @@ def statistics(sample: Path) -> tuple[Tensor, Tensor]:
 
 Frames = tuple[Tensor, Tensor]  # (batch, time, dim), and the number of frames of each clip (batch,)
 CLIPS_AT_ONCE = 24  # in one convolution on a CPU; a larger number pads short clips with more silence
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerReader(ABC):
+    """A network that any process can create or load, and the recordings of which it pools the layers."""
+
+    root: Path  # of the recordings
+    device: str
+    vectors: VectorConfig = ONE_HEARING
+
+    @abstractmethod
+    def load(self) -> Any:
+        """Create or load the network on its device, in evaluation mode; `loaded` calls this once in each process."""
+
+    @abstractmethod
+    def pooled(self, clip: Clip, heard: Sequence[Hearing]) -> Iterator[Mapping[str, FloatArray]]:
+        """Give the pooled layers of a clip in each hearing, and `CLASS_SCORES` if the network has a head."""
+
+    @torch.inference_mode()
+    def __call__(self, clip: Clip) -> dict[str, FloatArray]:
+        """Average what `pooled` gives over the hearings."""
+        heard = hearings(self.vectors.hearings, spread=self.vectors.hearing_rates)
+        return average(self.pooled(clip, heard))
+
+
+@lru_cache(maxsize=1)
+def loaded(reader: LayerReader) -> Any:
+    """Load the network of a reader, once in each process."""
+    return reader.load()
 
 
 class BlockEncoder(Protocol):

@@ -94,6 +94,7 @@ class GptBody(Body):
         """A state for each time step of the codes; a window is the GPT's context."""
         return Reading(
             sample_rate=self.codes.sample_rate,
+            dim=self.gpt.model_dim,
             samples_per_state=self.codes.samples_per_code,
             window=(self.gpt.context - 1) // self.gpt.positions_per_step(self.codes.streams),
             least_samples=self.codes.samples_per_code,
@@ -101,11 +102,6 @@ class GptBody(Body):
             input_width=(self.codes.streams,),
             key=self.codes.codebook,
         )
-
-    @property
-    def dim(self) -> int:
-        """Width of a state."""
-        return self.gpt.model_dim
 
     @property
     def parameters(self) -> int:

@@ -26,7 +26,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -37,14 +37,14 @@ from torchaudio.compliance import kaldi
 
 from lm.bodies.augmentation import augment
 from lm.bodies.body import Body, BodyNetwork, FrontEnd, Reading, Source
+from lm.bodies.convolutional import LayerReader, loaded
 from lm.bodies.finetuning import RANDOM, AstOptions
 from lm.bodies.options import HEADS, LAYERS, AstConfig, Size
 from lm.heads.classification import class_scores
-from lm.options import ONE_HEARING, VectorConfig
-from lm.probing.vectors import CLASS_SCORES, RunningPools, average
+from lm.probing.vectors import CLASS_SCORES, RunningPools
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.reading import read_blocks
-from wordless.audio.recordings.hearings import AS_RECORDED, Hearing, hearings
+from wordless.audio.recordings.hearings import AS_RECORDED, Hearing
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import Array
@@ -215,11 +215,6 @@ def pretrained_weights(folder: Path, size: Size, *, grid: tuple[int, int], optio
         fitted = _adapt(tensors, tokens=LEADING_TOKENS[kind], stored=_stored_grid(config, kind), grid=grid)
         epsilon = _number(config, "layer_norm_eps", 1e-12)
         return PretrainedWeights(tensors=fitted, epsilon=epsilon, statistics=_statistics(folder, kind, option))
-
-
-def layer_norm_epsilon(folder: Path, size: Size, *, option: str = OPTION) -> float:
-    """Read the epsilon of the layer normalisations of weights for a transformer of the given size."""
-    return _number(require_weights(folder, size, option=option), "layer_norm_eps", 1e-12)
 
 
 def require_weights(folder: Path, size: Size, *, option: str = OPTION) -> dict[str, object]:
@@ -534,53 +529,39 @@ def _require_frames(filter_banks: Tensor, lengths: Tensor) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AstReader:
-    """An AST that any process can create or load, and the recordings that it reads."""
+class AstReader(LayerReader):
+    """An AST, whose layers and clip vector are pooled."""
 
-    root: Path
     config: AstConfig
     classifier: Path | None  # folder of a fine-tuned model; None: the model that the config describes
     frames: int  # length that position embeddings are fitted to, if the model is not fine-tuned
     seed: int
-    device: str
-    vectors: VectorConfig = ONE_HEARING
 
+    def load(self) -> tuple[AstEncoder, AstClassifier | None]:
+        """Load the encoder and, if it was fine-tuned, the whole model."""
+        if self.classifier is None:
+            return create_ast(self.config, self.frames, seed=self.seed).eval().to(self.device), None
+        model = load_classifier(self.classifier, device=self.device)
+        return model.encoder, model
 
-@lru_cache(maxsize=1)
-def _load(reader: AstReader) -> tuple[AstEncoder, AstClassifier | None]:
-    """Load the encoder and, if it was fine-tuned, the whole model; once in each process."""
-    if reader.classifier is None:
-        return create_ast(reader.config, reader.frames, seed=reader.seed).eval().to(reader.device), None
-    model = load_classifier(reader.classifier, device=reader.device)
-    return model.encoder, model
-
-
-def ast_layers(reader: AstReader, clip: Clip) -> dict[str, FloatArray]:
-    """Compute each pooling of each layer of a clip, its clip vector, and `CLASS_SCORES` if the model was fine-tuned.
-
-    Each is the average over the hearings.
-    """
-    heard = hearings(reader.vectors.hearings, spread=reader.vectors.hearing_rates)
-    return average(_layers(reader, clip, hearing) for hearing in heard)
-
-
-@torch.inference_mode()
-def _layers(reader: AstReader, clip: Clip, hearing: Hearing) -> dict[str, FloatArray]:
-    encoder, model = _load(reader)
-    layers, patches = reader.config.layers, patches_along(clip, hearing)
-    pools = RunningPools({f"layer_{layer}": patches for layer in layers}, reader.vectors.poolings)
-    vector = torch.zeros(encoder.width, device=reader.device)
-    blocks = hearing.blocks(reader.root, clip, SAMPLE_RATE)
-    for piece in filter_bank_stream(blocks, patches=reader.config.patches):
-        lengths = torch.tensor([len(piece)], device=reader.device)
-        states = encoder.states(piece[None].to(reader.device), lengths, layers=layers)
-        vector += states.clip[0] * (int(states.patches) / patches)
-        for layer, kept in states.layers.items():
-            pools.add(f"layer_{layer}", kept[0].cpu().numpy())
-    features = {**pools.pooled, "class_token:mean": vector.cpu().numpy()}
-    if model is not None:
-        features[CLASS_SCORES] = class_scores(model.head(vector), multi_label=model.multi_label).cpu().numpy()
-    return features
+    def pooled(self, clip: Clip, heard: Sequence[Hearing]) -> Iterator[dict[str, FloatArray]]:
+        """Give each pooling of each layer, the clip vector, and `CLASS_SCORES` if the model was fine-tuned."""
+        encoder, model = loaded(self)
+        for hearing in heard:
+            layers, patches = self.config.layers, patches_along(clip, hearing)
+            pools = RunningPools({f"layer_{layer}": patches for layer in layers}, self.vectors.poolings)
+            vector = torch.zeros(encoder.width, device=self.device)
+            blocks = hearing.blocks(self.root, clip, SAMPLE_RATE)
+            for piece in filter_bank_stream(blocks, patches=self.config.patches):
+                lengths = torch.tensor([len(piece)], device=self.device)
+                states = encoder.states(piece[None].to(self.device), lengths, layers=layers)
+                vector += states.clip[0] * (int(states.patches) / patches)
+                for layer, kept in states.layers.items():
+                    pools.add(f"layer_{layer}", kept[0].cpu().numpy())
+            features = {**pools.pooled, "class_token:mean": vector.cpu().numpy()}
+            if model is not None:
+                features[CLASS_SCORES] = class_scores(model.head(vector), multi_label=model.multi_label).cpu().numpy()
+            yield features
 
 
 BODY_OPTION = "body.weights"  # names the folder of a body's weights in messages
@@ -636,6 +617,7 @@ class AstBody(Body):
         """Patches of 16 frames begin every 10 frames; the last one is padded with silence."""
         return Reading(
             sample_rate=SAMPLE_RATE,
+            dim=self.ast.width,
             samples_per_state=_STEP,
             window=self.ast.patches,
             inputs_per_state=STRIDE,
@@ -645,11 +627,6 @@ class AstBody(Body):
             input_width=(N_MELS,),
             key="filter bank",
         )
-
-    @property
-    def dim(self) -> int:
-        """Width of a state."""
-        return self.ast.width
 
     @property
     def parameters(self) -> int:
@@ -675,7 +652,8 @@ class AstBody(Body):
 def open_ast(options: AstOptions) -> Source:
     """Describe AST with the weights of a local Hugging Face folder of an AST, DeiT or ViT, or with random ones."""
     folder = None if options.weights == RANDOM else Path(options.weights).expanduser()
-    epsilon = DEFAULT_EPSILON if folder is None else layer_norm_epsilon(folder, options.model.size, option=BODY_OPTION)
+    config = {} if folder is None else require_weights(folder, options.model.size, option=BODY_OPTION)
+    epsilon = _number(config, "layer_norm_eps", DEFAULT_EPSILON if folder is None else 1e-12)
     return Source(
         body=AstBody(ast=options.model, epsilon=epsilon),
         weights=folder,

@@ -23,10 +23,10 @@ Hugging Face folder, or of a run that pre-trained wav2vec 2.0. Without weights, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -38,14 +38,14 @@ from torch import Tensor, nn
 from lm.bodies.augmentation import augment_waveforms
 from lm.bodies.body import Body, BodyNetwork, Reading, Source, waveform_reading
 from lm.bodies.clips import ClipViews, StoredClips, trim_rows
+from lm.bodies.convolutional import LayerReader, loaded
 from lm.bodies.finetuning import RANDOM, Wav2vec2Options
 from lm.bodies.options import GROUPS, ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config
 from lm.heads.classification import class_scores
-from lm.options import ONE_HEARING, VectorConfig
-from lm.probing.vectors import CLASS_SCORES, RunningPools, average, pool_batch
+from lm.probing.vectors import CLASS_SCORES, RunningPools, pool_batch
 from wordless.audio.options import Convolutions
 from wordless.audio.padding import ConvolutionsByLength, inside
-from wordless.audio.recordings.hearings import Hearing, hearings
+from wordless.audio.recordings.hearings import Hearing
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.speech_models.description import describe_speech_model
@@ -97,14 +97,6 @@ def draw_masks(
             min_masks=least,
         )
     return np.asarray(masked & inside.numpy())
-
-
-def training_masks(frames: Tensor, config: MaskConfig) -> Tensor | None:
-    """Draw masked frames ``(batch, longest)`` from PyTorch's generator, as dropout is; None: no frame is masked."""
-    if not config.share:
-        return None
-    seed = int(torch.randint(MAX_SEED, (1,)))
-    return torch.from_numpy(draw_masks(frames.cpu().numpy(), config, seed=seed)).to(frames.device)
 
 
 def draw_negatives(masked: Masks, count: int, *, seed: int) -> npt.NDArray[np.int64]:
@@ -381,8 +373,14 @@ HEAD = ("projector.", "classifier.")  # beginnings of the names of the head's we
 
 
 def last_states(encoder: SpeechEncoder, samples: Tensor, lengths: Tensor, masking: MaskConfig) -> Tensor:
-    """Compute the last states ``(batch, frames, width)``, with masked spans of frames if there are to be some."""
-    masked = training_masks(encoder.convolutions.frames_of(lengths), masking)
+    """Compute the last states ``(batch, frames, width)``, with masked spans of frames if there are to be some.
+
+    They are drawn from PyTorch's generator, as dropout is.
+    """
+    if not masking.share:
+        return encoder.states(samples, lengths)[0]
+    frames, seed = encoder.convolutions.frames_of(lengths), int(torch.randint(MAX_SEED, (1,)))
+    masked = torch.from_numpy(draw_masks(frames.cpu().numpy(), masking, seed=seed)).to(frames.device)
     return encoder.states(samples, lengths, masked=masked)[0]
 
 
@@ -502,54 +500,40 @@ def load_speech_classifier(folder: Path, *, device: str) -> SpeechClassifier:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeechReader:
-    """A speech model that any process can load, and the recordings that it reads."""
+class SpeechReader(LayerReader):
+    """A speech model, whose layers are pooled."""
 
-    root: Path  # of the recordings
     model: Path  # folder of the model
     classifier: bool  # whether it has a classification head
     sample_rate: int  # Hz
-    device: str
     option: str  # names the folder of the model in messages
-    vectors: VectorConfig = ONE_HEARING
 
+    def load(self) -> tuple[SpeechEncoder, SpeechClassifier | None]:
+        """Load the encoder and, if it was fine-tuned, the whole model."""
+        if self.classifier:
+            model = load_speech_classifier(self.model, device=self.device)
+            return model.encoder, model
+        return load_speech_encoder(self.model, option=self.option, device=self.device), None
 
-@lru_cache(maxsize=1)
-def _load(reader: SpeechReader) -> tuple[SpeechEncoder, SpeechClassifier | None]:
-    """Load the encoder and, if it was fine-tuned, the whole model; once in each process."""
-    if reader.classifier:
-        model = load_speech_classifier(reader.model, device=reader.device)
-        return model.encoder, model
-    return load_speech_encoder(reader.model, option=reader.option, device=reader.device), None
-
-
-def speech_layers(reader: SpeechReader, clip: Clip) -> dict[str, FloatArray]:
-    """Compute the wanted poolings of the layers of a clip, and `CLASS_SCORES` if the model was fine-tuned.
-
-    Each is the average over the hearings.
-    """
-    heard = hearings(reader.vectors.hearings, spread=reader.vectors.hearing_rates)
-    return average(_layers(reader, clip, hearing) for hearing in heard)
-
-
-@torch.inference_mode()
-def _layers(reader: SpeechReader, clip: Clip, hearing: Hearing) -> dict[str, FloatArray]:
-    encoder, model = _load(reader)
-    samples = hearing.samples(reader.root, clip, reader.sample_rate)
-    frames, numbers = encoder.convolutions.frames(len(samples)), range(1, encoder.layers + 1)
-    pools = RunningPools({f"layer_{number}": frames for number in numbers}, reader.vectors.poolings)
-    total = torch.zeros(encoder.width, device=reader.device)
-    for piece in encoder.pieces(samples, numbers, frames=frames):
-        total += piece[-1].sum(0)
-        for number, states in zip(numbers, piece, strict=True):
-            pools.add(f"layer_{number}", states.cpu().numpy())
-    features = reader.vectors.select(pools.pooled, encoder.layers, layer="layer", together="all_layers")
-    if model is not None:
-        scores = class_scores(model.logits(total[None] / frames), multi_label=model.multi_label)
-        features[CLASS_SCORES] = scores[0].cpu().numpy()
-    for vector in features.values():
-        require_finite(vector, clip, "states of a speech model")
-    return features
+    def pooled(self, clip: Clip, heard: Sequence[Hearing]) -> Iterator[dict[str, FloatArray]]:
+        """Give the wanted poolings of the layers, and `CLASS_SCORES` if the model was fine-tuned."""
+        encoder, model = loaded(self)
+        for hearing in heard:
+            samples = hearing.samples(self.root, clip, self.sample_rate)
+            frames, numbers = encoder.convolutions.frames(len(samples)), range(1, encoder.layers + 1)
+            pools = RunningPools({f"layer_{number}": frames for number in numbers}, self.vectors.poolings)
+            total = torch.zeros(encoder.width, device=self.device)
+            for piece in encoder.pieces(samples, numbers, frames=frames):
+                total += piece[-1].sum(0)
+                for number, states in zip(numbers, piece, strict=True):
+                    pools.add(f"layer_{number}", states.cpu().numpy())
+            features = self.vectors.select(pools.pooled, encoder.layers, layer="layer", together="all_layers")
+            if model is not None:
+                scores = class_scores(model.logits(total[None] / frames), multi_label=model.multi_label)
+                features[CLASS_SCORES] = scores[0].cpu().numpy()
+            for vector in features.values():
+                require_finite(vector, clip, "states of a speech model")
+            yield features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -565,21 +549,17 @@ class Wav2vec2Body(Body):
     @property
     def reading(self) -> Reading:
         """A frame needs all samples of its receptive field."""
-        convolutions = self.architecture.described.convolutions
+        convolutions, dim = self.architecture.described.convolutions, self.architecture.described.width
         stride, field = convolutions.stride, convolutions.receptive_field
         return waveform_reading(
             self.architecture.sample_rate,
             stride,
+            dim=dim,
             window=PIECE_FRAMES,
             least_samples=field,
             shared=field - stride,
             rounded_up=False,
         )
-
-    @property
-    def dim(self) -> int:
-        """Width of a state."""
-        return self.architecture.described.width
 
     @cached_property
     def parameters(self) -> int:

@@ -11,7 +11,7 @@ methods:
 2. The chosen candidate is tried with more penalties, by the wanted classifier.
 
 In both steps cross-validation over whole groups of training and validation clips judges, or validation clips do
-(`lm.probing.cross_validation`). The winner is fitted on train, and test is measured once. Test results of the
+(`lm.probing.task`). The winner is fitted on train, and test is measured once. Test results of the
 candidates of the first step are computed for charts by layer, and choose nothing.
 
 The probes of one method as ``probe.json`` holds them.
@@ -35,7 +35,6 @@ from sklearn.metrics import f1_score
 
 from lm.options import FEWEST_RESAMPLES, ProbeConfig
 from lm.probing.comparison import Hits, Outcome, Rankings, bootstrap, measure, outcome_interval
-from lm.probing.cross_validation import Rows, over_divisions
 from lm.probing.logistic import (
     TOLERANCE_OF_FOLDS,
     LogisticProbe,
@@ -46,7 +45,7 @@ from lm.probing.logistic import (
     tolerance_of,
 )
 from lm.probing.ridge import RidgeProbe
-from lm.probing.task import BoolArray, ProbeTask, RowArray, penalty_grid
+from lm.probing.task import BoolArray, ProbeTask, RowArray, Rows, divisions, penalty_grid
 from wordless.base.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]
@@ -144,7 +143,8 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
     standard = standardise(features, task.rows)
     if task.parts is None:
         return fit_penalties(standard, targets, task, config, of=of, penalties=penalties)
-    reached = over_divisions(task, partial(_accuracies, features, task, config, penalties), threads=threads)
+    fit = partial(_accuracies, features, task, config, penalties)
+    reached = np.array(side_by_side(fit, divisions(task), threads=threads), np.float64)  # (parts, penalties)
     tried = tuple(
         Try(of=of, penalty=penalty, validation_accuracy=float(mean))
         for penalty, mean in zip(penalties, reached.mean(0), strict=True)

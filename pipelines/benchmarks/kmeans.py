@@ -12,8 +12,8 @@ from rich.console import Console
 
 from pipelines.benchmarks.measurement import table, timed
 from tokenizer.codebook import fit_codebook
+from tokenizer.fitting import Reservoir
 from tokenizer.options import AutoencoderConfig
-from tokenizer.sample import Reservoir
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import allocate
 

@@ -12,7 +12,7 @@ from pipelines.benchmarks.measurement import table, timed
 from pipelines.benchmarks.trainings import TRAININGS
 from wordless.base.devices import Batch
 from wordless.base.errors import InputError
-from wordless.training.steps import Batches
+from wordless.training.fit import Batches
 
 BATCHES = 3  # that are timed together
 

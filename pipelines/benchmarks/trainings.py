@@ -43,13 +43,13 @@ from pipelines.stages.options import (
     Wav2vec2Settings,
 )
 from tokenizer.autoencoder import Autoencoder, reconstruction_loss
-from tokenizer.sample import PatchBatches
+from tokenizer.fitting import PatchBatches
 from vocoder.crops import Crops, VocoderClips
 from vocoder.crops import loss as level_loss
 from vocoder.wavenet.network import create_wavenet
 from wordless.audio.options import SpectrogramConfig
+from wordless.training.fit import Batches, LossFunction
 from wordless.training.options import FitConfig
-from wordless.training.steps import Batches, LossFunction
 
 CLIPS = 200
 CLASSES = 10

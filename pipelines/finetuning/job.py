@@ -1,34 +1,48 @@
-"""The work of ``wordless finetune``: from recordings and labels to a fine-tuned model and its figures."""
+"""The work of ``wordless finetune``: from recordings and labels to a fine-tuned model and its figures.
+
+The model, its predictions, and its figures as JSON, Markdown and a table are written at the end.
+"""
 
 import json
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-from lm.bodies.body import Body, Source, freeze
+import numpy as np
+from rich.table import Table
+
+from lm.bodies.body import Source, freeze
 from lm.bodies.finetuning import RANDOM
-from lm.heads.head import Task
-from pipelines.chain.corpus import Corpus, find_corpus, read_corpus
+from lm.finetuned import FineTunedModel
+from lm.heads.head import Figure, Task
+from lm.probing.comparison import t_interval
+from pipelines.chain.corpus import REJECTED, Corpus, find_corpus, read_corpus
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.finetuning.clips import LabelledClips, channel_of, labelled_clips, require_unseen_labels, with_room
 from pipelines.finetuning.options import FinetuneConfig, finetune_settings
-from pipelines.finetuning.results import write_results
-from pipelines.finetuning.trials import Study, body_inputs, trials
-from pipelines.results.provenance import tracked_run
+from pipelines.finetuning.trials import Study, Trial, body_inputs, trials
+from pipelines.results.provenance import provenance, tracked_run
+from pipelines.results.tables import print_table
 from pipelines.settings.run import choose_workers
 from pipelines.store.run_folder import FINETUNED, part_of
 from pipelines.store.session import Session
-from pipelines.store.store import Store, text_hash
+from pipelines.store.store import Store, text_hash, write_json
 from pipelines.store.work_folder import work_folder
-from pipelines.tracking.tracking import NO_TRACKING, Tracking, open_trackers, tracked
-from wordless.audio.recordings.manifest import Manifest, recordings_hash
+from pipelines.tracking.tracker import Outcome
+from pipelines.tracking.tracking import NO_TRACKING, open_trackers, tracked
+from wordless.audio.recordings.manifest import SPLITS, recordings_hash, write_rejected
+from wordless.base.arrays import write_table
 from wordless.base.devices import choose_device
 from wordless.base.errors import InputError
+from wordless.base.files import write_aside
 from wordless.base.hub import local_weights
 from wordless.base.progress import Terminal
+from wordless.base.text import counted
 from wordless.base.threads import use_threads
 from wordless.training.gangs import Gang, open_gang
 from wordless.training.precision import with_precision
@@ -45,7 +59,11 @@ def finetune_body(config: dict[str, object]) -> None:
     with open_gang(choose_device(settings.device)) as gang:
         settings = with_precision(settings, gang)
         corpus = _read(settings, pretrained, gang, terminal)
-        clips, task = _learnable(settings, pretrained.body, corpus.manifest)
+        head, seconds = settings.head, settings.body.batches.max_seconds
+        clips = labelled_clips(corpus.manifest, pretrained.body, head, max_seconds=seconds, upsample=settings.upsample)
+        train, validation, test = (clips.labels_of(rows) for rows in clips.rows.values())
+        task = head.task(train, [*validation, *test])
+        clips = with_room(clips, pretrained.body, task)
         notices = [*clips.notices, *require_unseen_labels(settings, pretrained, clips.manifest)]
         for notice in notices:
             terminal.say(f"finetune  {notice}")
@@ -53,7 +71,19 @@ def finetune_body(config: dict[str, object]) -> None:
         folder = settings.output or _folder(settings, corpus.name, job)
         run = tracked_run(folder, command_line("finetune"), config)
         tracking = NO_TRACKING if gang.rank else open_trackers(settings.tracking, run, terminal.say)
-        session = _session(settings, pretrained, corpus, folder, gang, terminal, tracking)
+        inside = settings.model is not None and folder.absolute().is_relative_to(settings.model.absolute())
+        models = [pretrained.folder / part for part in pretrained.body.parts]
+        session = Session(
+            store=Store(settings.store.root),
+            gang=gang,
+            terminal=terminal,
+            folder=folder,
+            user=settings.model if inside else None,  # `wordless runs --delete` deletes both
+            workers=choose_workers(settings.workers, settings.engine, seconds=corpus.manifest.seconds),
+            engine=settings.engine,
+            shared=(*corpus.shared, *models, *([pretrained.weights] if pretrained.weights else [])),
+            tracking=tracking,
+        )
         # Rank 0 locks the folder of the results, which must be new, empty, or begun by the same job.
         with nullcontext() if gang.rank else work_folder(folder, job), tracked(tracking):
             inputs = body_inputs(session, clips.manifest, pretrained)
@@ -105,15 +135,6 @@ def _read(settings: FinetuneConfig, source: Source, gang: Gang, terminal: Termin
     )
 
 
-def _learnable(settings: FinetuneConfig, body: Body, manifest: Manifest) -> tuple[LabelledClips, Task]:
-    """Return the clips that can be used, and the task that their labels give."""
-    head, seconds = settings.head, settings.body.batches.max_seconds
-    clips = labelled_clips(manifest, body, head, max_seconds=seconds, upsample=settings.upsample)
-    train, validation, test = (clips.labels_of(rows) for rows in clips.rows.values())
-    task = head.task(train, [*validation, *test])
-    return with_room(clips, body, task), task
-
-
 def _job(settings: FinetuneConfig, source: Source, clips: LabelledClips, task: Task) -> dict[str, object]:
     """Describe the work, by which the folder of the results knows it again."""
     body, own = settings.body, settings.body.own
@@ -138,25 +159,157 @@ def _folder(settings: FinetuneConfig, corpus: str, job: dict[str, object]) -> Pa
     return settings.model / FINETUNED / f"{name}_{settings.head.name}_{text_hash(json.dumps(job))[:8]}"
 
 
-def _session(
-    settings: FinetuneConfig,
-    source: Source,
+BASELINE = "the same answer for every clip"
+
+
+def summary(trials: Sequence[Trial], constant: Sequence[Figure], *, confidence: float) -> list[dict[str, Any]]:
+    """Average the figures of each opponent and share over the seeds, with t intervals; the constant answer is last.
+
+    With a single seed the interval is the bootstrap interval over test clips, or over their groups. With several seeds,
+    the differences between the fine-tuned body and each opponent follow, paired by seed: trials of one seed have the
+    same labels.
+    """
+    by_share: dict[float, dict[str, list[Trial]]] = {}
+    for trial in sorted(trials, key=lambda each: each.share):
+        by_share.setdefault(trial.share, {}).setdefault(trial.title, []).append(trial)
+    rows = [_row(of, several, confidence) for arms in by_share.values() for of, several in arms.items()]
+    for arms in by_share.values():
+        finetuned, *others = arms.values()
+        if len(finetuned) > 1:
+            rows += [_difference_row(finetuned, other, confidence) for other in others]
+    return [*rows, {"of": BASELINE, "share": None, "clips": None, "seeds": 1, "figures": [_plain(f) for f in constant]}]
+
+
+def _row(of: str, trials: Sequence[Trial], confidence: float) -> dict[str, Any]:
+    figures = [
+        _over_seeds([trial.figures[number] for trial in trials], confidence) for number in range(len(trials[0].figures))
+    ]
+    return {**_described(of, trials), "figures": figures}
+
+
+def _described(of: str, trials: Sequence[Trial]) -> dict[str, Any]:
+    """Return what a row is of: an opponent, its share of the labels, and the number of seeds."""
+    clips = round(float(np.mean([trial.clips for trial in trials])))
+    return {"of": of, "share": trials[0].share, "clips": clips, "seeds": len(trials)}
+
+
+def _over_seeds(figures: Sequence[Figure], confidence: float) -> dict[str, Any]:
+    first = figures[0]
+    if len(figures) == 1:
+        return _plain(first)
+    values = np.array([each.value for each in figures])
+    low, high = t_interval(values, confidence=confidence)
+    mean = Figure(name=first.name, value=float(values.mean()), low=low or 0.0, high=high or 0.0, percent=first.percent)
+    return _plain(mean)
+
+
+def _difference_row(finetuned: Sequence[Trial], other: Sequence[Trial], confidence: float) -> dict[str, Any]:
+    """Compare the fine-tuned body with an opponent: the mean of the differences of each seed, with a t interval."""
+    against, figures = {trial.seed: trial for trial in other}, []
+    for number, first in enumerate(finetuned[0].figures):
+        values = np.array([each.figures[number].value - against[each.seed].figures[number].value for each in finetuned])
+        low, high = t_interval(values, confidence=confidence)
+        found = Figure(name=first.name, value=float(values.mean()), low=low or 0.0, high=high or 0.0)
+        mean, *ends = (_signed(value, percent=first.percent) for value in (found.value, found.low, found.high))
+        text = f"{mean}{' points' if first.percent else ''} ({' to '.join(ends)})"
+        figures.append({**found.plain, "text": text if math.isfinite(found.value) else "–"})
+    title = f"{finetuned[0].title} minus {other[0].title}"
+    return {**_described(title, finetuned), "figures": figures}
+
+
+def _signed(value: float, *, percent: bool) -> str:
+    return f"{100 * value:+.1f}" if percent else f"{value:+.3f}"
+
+
+def _plain(one: Figure) -> dict[str, Any]:
+    """Return a figure as plain values, with its text; None where it is not known, such as R2 of equal numbers."""
+    text = f"{one.show(one.value)} ({one.show(one.low)} to {one.show(one.high)})" if math.isfinite(one.value) else "–"
+    return {**one.plain, "text": text}
+
+
+def _percent(share: float) -> str:
+    """Write a share with all of its digits: two shares never have the same text."""
+    return f"{100 * share:.12g}%"
+
+
+def named_figures(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Name the figures of the summary as ``opponent/figure``, of smaller shares as ``opponent, 10%/figure``."""
+    return {
+        f"{row['of']}{', ' + _percent(row['share']) if (row['share'] or 1) < 1 else ''}/{figure['name']}": value
+        for row in rows
+        for figure in row["figures"]
+        if (value := figure["value"]) is not None
+    }
+
+
+def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """Write the summary as a Markdown table."""
+    head = _heading(rows)
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *_cells(rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def as_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Build a terminal table of the summary."""
+    table = Table(box=None, pad_edge=False)
+    for name in _heading(rows):
+        table.add_column(name, no_wrap=True)
+    for cells in _cells(rows):
+        table.add_row(*cells)
+    return table
+
+
+def _heading(rows: Sequence[dict[str, Any]]) -> list[str]:
+    return ["", "labels", *(figure["name"] for figure in rows[0]["figures"])]
+
+
+def _cells(rows: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
+    for row in rows:
+        labels = "" if row["share"] is None else f"{_percent(row['share'])}: {counted(row['clips'], 'clip')}"
+        yield [row["of"], labels, *(figure["text"] for figure in row["figures"])]
+
+
+FIGURES, TABLE, PREDICTIONS = "figures.json", "figures.md", "predictions.tsv"
+
+
+def write_results(
+    session: Session,
+    study: Study,
+    trials: Sequence[Trial],
+    *,
     corpus: Corpus,
-    folder: Path,
-    gang: Gang,
-    terminal: Terminal,
-    tracking: Tracking,
-) -> Session:
-    inside = settings.model is not None and folder.absolute().is_relative_to(settings.model.absolute())
-    models = [source.folder / part for part in source.body.parts] + ([source.weights] if source.weights else [])
-    return Session(
-        store=Store(settings.store.root),
-        gang=gang,
-        terminal=terminal,
-        folder=folder,
-        user=settings.model if inside else None,  # `wordless runs --delete` deletes both
-        workers=choose_workers(settings.workers, settings.engine, seconds=corpus.manifest.seconds),
-        engine=settings.engine,
-        shared=(*corpus.shared, *models),
-        tracking=tracking,
+    notices: Sequence[str],
+    config: Mapping[str, object],
+) -> None:
+    """Write the folder of the session, the model last, and print the table."""
+    folder, settings = session.folder, study.settings
+    labels, rows = study.clips.labels_of, study.clips.rows
+    baseline = [study.task.constant(labels(rows["train"]))] * len(rows["test"])
+    constant = study.task.figures(baseline, labels(rows["test"]), settings.figures, study.clips.test_groups)
+    table = summary(trials, constant, confidence=settings.figures.confidence)
+    saved = next(trial for trial in trials if trial.arm == "finetuned" and trial.share == settings.shares[-1])
+    source = provenance(command_line("finetune"), config, session.gang, {saved.entry.stage: saved.entry})
+    facts = {
+        "corpus": corpus.name,
+        "clips": {split: len(rows[split]) for split in SPLITS},
+        "notices": [*corpus.notices, *notices],
+        "resampled": "clip" if study.clips.test_groups is None else "group",  # by the intervals of a single seed
+        "head": study.settings.head.name,
+        "body": study.settings.body.name,
+        "summary": saved.task.summary,
+    }
+    write_json(folder / FIGURES, {**facts, "table": table, "trials": [t.record for t in trials], "provenance": source})
+    write_aside(folder / TABLE, as_markdown(table))
+    write_rejected([*corpus.rejected, *study.clips.set_aside], folder / REJECTED)
+    described = zip(
+        study.clips.names_of(rows["test"]), labels(rows["test"]), saved.task.rows(saved.outputs), strict=True
     )
+    write_table(folder / PREDICTIONS, [{"path": name, "truth": label, **row} for name, label, row in described])
+    model = FineTunedModel.from_pretrained(saved.entry.folder)
+    model.trim_db = study.clips.manifest.effective_trim_db(settings.corpus.inspection.trim_db)
+    model.channel = channel_of(study.settings, study.source)
+    model.save_pretrained(folder, front_end=study.source.folder)
+    files = [folder / name for name in (FIGURES, TABLE, PREDICTIONS)]
+    session.tracking.conclude(Outcome(figures=named_figures(table), files=files, pictures={}))
+    print_table(as_table(table))
+    session.terminal.say(f"model     {folder}; the figures are in {FIGURES} and {TABLE}")

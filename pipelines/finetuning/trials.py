@@ -305,6 +305,6 @@ def _pooled_layers(
     values, lengths = clips.read(np.array([row]), at_most=int(clips.lengths[row]))
     states, _ = read_states(layers, body.reading, values.to(device), lengths.to(device))
     frames = states[0].cpu().numpy()  # (states, layers * dim)
-    each = dict(enumerate(np.split(frames, frames.shape[1] // body.dim, axis=1), 1))
+    each = dict(enumerate(np.split(frames, frames.shape[1] // body.reading.dim, axis=1), 1))
     named = {**{f"layer_{number}": layer for number, layer in each.items()}, "all_layers": frames}
     return {f"{name}:{pooling}": pool(own, pooling) for name, own in named.items() for pooling in POOLINGS}

@@ -49,7 +49,7 @@ from pipelines.store.run_folder import REPORT
 from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.base.files import write_aside
-from wordless.training.record import TrainingRecord
+from wordless.training.options import TrainingRecord
 
 MAX_PICTURES = 6  # clips
 RECONSTRUCTION_HEIGHT = 330  # CSS pixels

@@ -11,7 +11,7 @@ from lm.probing.comparison import MANY_GROUPS
 from pipelines.methods.method import PictureRecord
 from pipelines.results.figures import OF_LAYER, Figure, Figures
 from pipelines.store.stored_features import GPT
-from wordless.training.record import TrainingRecord
+from wordless.training.options import TrainingRecord
 
 
 @dataclass(frozen=True, kw_only=True)

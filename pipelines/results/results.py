@@ -29,7 +29,7 @@ from wordless.audio.recordings.manifest import SPLITS, Manifest, Rejected
 from wordless.base.files import write_aside
 from wordless.base.json_values import read_object
 from wordless.base.saved_models import CONFIG
-from wordless.training.record import TrainingRecord
+from wordless.training.options import TrainingRecord
 
 KMEANS = "kmeans.json"
 FoldSeed = tuple[str, int]  # the test fold, and the seed

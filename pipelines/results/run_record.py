@@ -17,7 +17,7 @@ from pipelines.results.figures import Figure, Figures
 from wordless.base.configuration import describe_type, kind_of
 from wordless.base.errors import InputError, written
 from wordless.base.text import escape_values
-from wordless.training.record import TrainingRecord
+from wordless.training.options import TrainingRecord
 
 RESULTS = "results.json"
 RESAMPLES = "resamples.safetensors"  # resampled test figures of each method, which pair the runs of a sweep

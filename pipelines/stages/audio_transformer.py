@@ -12,7 +12,6 @@ from lm.bodies.audio_transformer import (
     WaveformReader,
     create_classifier,
     save_classifier,
-    waveform_features,
 )
 from lm.bodies.augmentation import augment_waveforms
 from lm.bodies.convolutional import head_scores
@@ -106,7 +105,7 @@ def audio_transformer_features(
     )
 
     def make(folder: Path) -> None:
-        rows = stacked_rows(session.each(method, partial(waveform_features, reader), manifest.clips))
+        rows = stacked_rows(session.each(method, reader, manifest.clips))
         scores = head_scores(trained.folder, rows, last=f"layer_{model.layers}") if trained else None
         wanted = vectors.keys(model.layers, layer="layer", together="all_layers")
         write_features(folder, {key: rows[key] for key in wanted}, of=method, scores=scores)

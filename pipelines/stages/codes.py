@@ -11,8 +11,8 @@ import numpy as np
 
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, is_finished, note_finished, write_json
-from tokenizer.code_table import CodeTable, Information, chance, information, label_counts
 from tokenizer.encoder import Encoder, Job, encode_clips, encode_hearings, encode_views
+from tokenizer.health import CodeTable, Information, chance, information, label_counts
 from tokenizer.options import View, ViewsConfig
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, shard_path, write_shard
 from tokenizer.tokenizer import Tokenizer

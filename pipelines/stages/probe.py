@@ -11,11 +11,10 @@ from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
 
 from lm.options import ProbeConfig
-from lm.probing.cross_validation import with_parts
 from lm.probing.logistic import tolerance_options
 from lm.probing.probe import learning_curve, method_record, noise_points, probe_method, scored_method
 from lm.probing.ridge import RIDGE_VERSION
-from lm.probing.task import ProbeTask, require_equal_counts
+from lm.probing.task import ProbeTask, require_equal_counts, with_parts
 from lm.probing.vectors import CLASS_SCORES, FloatArray
 from pipelines.store.session import Session
 from pipelines.store.store import METHOD, Entry, Recipe, other_options, text_hash, write_json

@@ -14,7 +14,6 @@ from lm.bodies.spectrogram_transformer import (
     AstClassifier,
     AstEncoder,
     AstReader,
-    ast_layers,
     create_classifier,
     frames_of,
     is_audio_model,
@@ -108,8 +107,7 @@ def ast_features(
         vectors=vectors,
     )
 
-    read = partial(ast_layers, reader)
-    return network_features(session, recipe, manifest, read, method=method, has_head=ast_entry is not None)
+    return network_features(session, recipe, manifest, reader, method=method, has_head=ast_entry is not None)
 
 
 def _sizes(config: AstConfig) -> dict[str, object]:

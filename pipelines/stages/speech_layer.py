@@ -15,7 +15,7 @@ from pipelines.stages.tokenizer import AUTOENCODER, SAMPLE, STATES, columns_conf
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Entry, Recipe, some_options, write_json
 from tokenizer.autoencoder import PatchBatch, reconstruction_loss
-from tokenizer.sample import FrameSample, PatchBatches, draw_states, read_speech_states
+from tokenizer.fitting import FrameSample, PatchBatches, draw_states, read_speech_states
 from tokenizer.speech_layer import ChosenLayer, SpeechLayer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Manifest, Split, audio_hash

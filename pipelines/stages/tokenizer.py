@@ -20,11 +20,21 @@ from pipelines.store.session import Session
 from pipelines.store.store import CURVE, MODEL, Entry, Recipe, some_options, write_json
 from tokenizer.autoencoder import Autoencoder, PatchBatch, reconstruction_loss
 from tokenizer.codebook import kmeans_summary
-from tokenizer.fitting import TOGETHER, fit_codebooks, measure_gain, write_bottlenecks
+from tokenizer.fitting import (
+    TOGETHER,
+    FrameSample,
+    LogMelReader,
+    PatchBatches,
+    draw_sample,
+    fit_codebooks,
+    measure_gain,
+    normalised_patches,
+    read_log_mel,
+    write_bottlenecks,
+)
 from tokenizer.health import measure_health
 from tokenizer.options import HealthConfig
 from tokenizer.parquet import read_codes
-from tokenizer.sample import FrameSample, LogMelReader, PatchBatches, draw_sample, normalised_patches, read_log_mel
 from tokenizer.speech_layer import FOLDER, ChosenLayer
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig

@@ -5,7 +5,6 @@ A model is a folder in the layout of Hugging Face: the user's, or an entry of th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from lm.bodies.clips import StoredClips
@@ -20,7 +19,6 @@ from lm.bodies.wav2vec2 import (
     measure_targets,
     save_pretrained,
     save_speech_classifier,
-    speech_layers,
     validation_batches,
 )
 from lm.options import ONE_HEARING, VectorConfig
@@ -242,5 +240,4 @@ def speech_features(
         vectors=vectors,
     )
 
-    read = partial(speech_layers, reader)
-    return network_features(session, recipe, manifest, read, method=method, has_head=classifier)
+    return network_features(session, recipe, manifest, reader, method=method, has_head=classifier)

@@ -21,10 +21,9 @@ from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
 from wordless.base.pools import Pool, in_order, open_pool
 from wordless.base.progress import Terminal
-from wordless.training.fit import fit
+from wordless.training.fit import B, Batches, LossFunction, fit
 from wordless.training.gangs import Alone, Gang
 from wordless.training.options import FitConfig, Sharding
-from wordless.training.steps import B, Batches, LossFunction
 
 J = TypeVar("J")
 R = TypeVar("R")

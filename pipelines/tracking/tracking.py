@@ -20,8 +20,7 @@ from pipelines.tracking.wandb import Wandb
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.text import suggestion
-from wordless.training.options import FitConfig
-from wordless.training.record import Point
+from wordless.training.options import FitConfig, Point
 
 TRACKERS: dict[str, type[Tracker]] = {kind.name: kind for kind in (TensorBoard, Mlflow, Wandb)}
 LONGEST_REASON = 200  # characters

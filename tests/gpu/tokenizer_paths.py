@@ -10,8 +10,8 @@ from tests.gpu.finding import CPU, Finding, Scale, missing, relative, seconds_of
 from tests.gpu.lloyd import lloyd
 from tests.gpu.training import trained
 from tokenizer.autoencoder import Autoencoder, PatchBatch, reconstruction_loss
+from tokenizer.fitting import PatchBatches
 from tokenizer.options import AutoencoderConfig
-from tokenizer.sample import PatchBatches
 from tokenizer.tokenizer import Tokenizer
 from wordless.training.options import FitConfig
 

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from wordless.base.progress import Progress
-from wordless.training.fit import fit
+from wordless.training.fit import B, Batches, LossFunction, fit
 from wordless.training.gangs import Alone
 from wordless.training.options import FitConfig
-from wordless.training.steps import B, Batches, LossFunction
 
 
 def trained(

@@ -7,8 +7,8 @@ import torch
 from tokenizer.autoencoder import Autoencoder, reconstruction_loss
 from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.config import TokenizerConfig
+from tokenizer.fitting import PatchBatches, draw_sample, normalised_patches
 from tokenizer.options import AutoencoderConfig, PatchConfig
-from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel

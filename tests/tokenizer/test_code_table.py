@@ -10,7 +10,7 @@ from sklearn.metrics import mutual_info_score
 
 from tests.reference import nearest_patches
 from tests.tokenizer.conftest import sound
-from tokenizer.code_table import CodeTable, chance, information, label_counts
+from tokenizer.health import CodeTable, chance, information, label_counts
 from tokenizer.tokenizer import Tokenizer
 
 

@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from tokenizer.autoencoder import PatchBatch, reconstruction_loss
-from tokenizer.sample import (
+from tokenizer.fitting import (
     LogMelReader,
     PatchBatches,
     Reservoir,

@@ -14,7 +14,7 @@ from pipelines.publishing.hub import linked, model_files
 from tests.reference import nearest_by_level, states_by_window
 from tests.tokenizer.speech import CODES, RATE, speech, speech_tokenizer
 from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
-from tokenizer.sample import draw_states
+from tokenizer.fitting import draw_states
 from tokenizer.signals import quantised_vectors
 from tokenizer.speech_layer import FOLDER, SpeechLayerConfig
 from tokenizer.tokenizer import Tokenizer

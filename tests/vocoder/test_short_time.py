@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.vocoder.sounds import SPECTROGRAM
-from vocoder.short_time import analyse, overlap_add, synthesise, windows
+from vocoder.filters import analyse, overlap_add, synthesise, windows
 
 
 @pytest.mark.parametrize("window", [160, 200, 250])

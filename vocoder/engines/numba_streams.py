@@ -18,10 +18,10 @@ from vocoder.engines.kernels import (
     go_on,
     target_features,
 )
+from vocoder.engines.torch_streams import filled, matrices
 from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet
-from vocoder.wavenet.stepper import matrices
 from wordless.base.devices import multiplies_bf16
 
 NEVER = -1e30  # the logit of padding levels
@@ -126,7 +126,7 @@ def kernel_weights(model: WaveNet, *, bf16: bool = False) -> KernelWeights:
     lengths = [1 << ((taps - 1) * dilation - 1).bit_length() for dilation in config.dilations]
     dilated = [_gates(tap, half) for layer in matrices(model.dilated) for tap in torch.split(layer, channels)]
     (skip,) = matrices([model.skip])
-    skip = torch.cat([_filled(each, _padded(half), each.shape[1]) for each in torch.split(skip, half)])
+    skip = torch.cat([filled(each, _padded(half), each.shape[1]) for each in torch.split(skip, half)])
     return KernelWeights(
         embedding=_laid([model.embedding.weight.detach()]),
         past=lay([tap for number, tap in enumerate(dilated) if number % taps < taps - 1]),
@@ -150,17 +150,12 @@ def _padded(size: int) -> int:
 
 def _gates(tap: Tensor, half: int) -> Tensor:
     """Pad the halves of tanh and sigmoid in ``(inputs, gates)`` separately."""
-    return torch.cat([_filled(each, len(tap), _padded(half)) for each in torch.split(tap, half, dim=1)], dim=1)
-
-
-def _filled(matrix: Tensor, rows: int, columns: int) -> Tensor:
-    """Pad a matrix with zeros after its rows and columns."""
-    return nn.functional.pad(matrix, (0, columns - matrix.shape[1], 0, rows - matrix.shape[0]))
+    return torch.cat([filled(each, len(tap), _padded(half)) for each in torch.split(tap, half, dim=1)], dim=1)
 
 
 def _laid(blocks: Sequence[Tensor]) -> FloatArray:
     """Concatenate padded matrices into a flat array."""
-    whole = [_filled(each, _padded(each.shape[0]), _padded(each.shape[1])).reshape(-1) for each in blocks]
+    whole = [filled(each, _padded(each.shape[0]), _padded(each.shape[1])).reshape(-1) for each in blocks]
     flat: FloatArray = torch.cat([*whole, torch.zeros(0)]).numpy()
     return flat
 

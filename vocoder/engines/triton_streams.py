@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from vocoder.engines.torch_streams import filled, matrices
 from vocoder.engines.triton_kernel import GREEDY, NUCLEUS, WHOLE, go_on
 from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
@@ -130,24 +131,24 @@ def kernel_weights(model: WaveNet, dtype: torch.dtype) -> KernelWeights:
     h = _power(half)
 
     def tap(matrix: Tensor) -> Tensor:  # (2 gates, R) -> (H, 2, R)
-        return torch.stack([_filled(each, h, r) for each in torch.split(matrix, half)], dim=1)
+        return torch.stack([filled(each, h, r) for each in torch.split(matrix, half)], dim=1)
 
     def bias(layer: nn.Linear, size: int, fill: float = 0.0) -> Tensor:
         return nn.functional.pad(layer.bias.detach(), (0, size - layer.out_features), value=fill)
 
-    taps = [torch.split(layer.weight.detach(), config.residual_channels, 1) for layer in _linear(model.dilated)]
-    residual = [_filled(layer.weight.detach(), r, h) for layer in _linear(model.residual)]
+    taps = [torch.split(each.T, config.residual_channels, 1) for each in matrices(model.dilated)]
+    residual = [filled(each.T, r, h) for each in matrices(model.residual)]
     lengths = _ring_lengths(model)
     device = model.embedding.weight.device
     return KernelWeights(
-        embedding=_filled(model.embedding.weight.detach(), k, r),
+        embedding=filled(model.embedding.weight.detach(), k, r),
         dilated=torch.stack([torch.cat([*map(tap, layer)], dim=2) for layer in taps]).to(dtype),
         residual=torch.stack([*residual, torch.zeros(r, h, device=device)]).to(dtype),
-        skip=torch.stack([_filled(each, s, h) for each in torch.split(model.skip.weight.detach(), half, 1)]).to(dtype),
+        skip=torch.stack([filled(each, s, h) for each in torch.split(model.skip.weight.detach(), half, 1)]).to(dtype),
         skip_bias=bias(model.skip, s),
-        hidden=_filled(model.hidden.weight.detach(), s, s).to(dtype),
+        hidden=filled(model.hidden.weight.detach(), s, s).to(dtype),
         hidden_bias=bias(model.hidden, s),
-        output=_filled(model.output.weight.detach(), k, s).to(dtype),
+        output=filled(model.output.weight.detach(), k, s).to(dtype),
         output_bias=bias(model.output, k, NEVER),
         ring_starts=torch.tensor([0, *accumulate(lengths[:-1])], dtype=torch.int32, device=device),
         dilations=torch.tensor(config.dilations, dtype=torch.int32, device=device),
@@ -156,15 +157,6 @@ def kernel_weights(model: WaveNet, dtype: torch.dtype) -> KernelWeights:
 
 def _ring_lengths(model: WaveNet) -> list[int]:
     return [(model.config.kernel_size - 1) * dilation + 1 for dilation in model.config.dilations]
-
-
-def _linear(layers: nn.ModuleList) -> list[nn.Linear]:
-    return [layer for layer in layers if isinstance(layer, nn.Linear)]
-
-
-def _filled(matrix: Tensor, rows: int, columns: int) -> Tensor:
-    """Pad a matrix with zeros after its rows and columns."""
-    return nn.functional.pad(matrix, (0, columns - matrix.shape[1], 0, rows - matrix.shape[0]))
 
 
 def _power(size: int) -> int:

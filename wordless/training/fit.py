@@ -1,4 +1,4 @@
-"""The training loop of every stage.
+"""The training loop of every stage, and its steps: forward, backward, update, and figures that are read a step later.
 
 It owns precision, accumulation, clipping, schedule, averaging, validation, checkpoints, distribution and progress. A
 batch is a pure function of the step, and dropout is seeded by step and rank. So a killed run continues from its last
@@ -8,23 +8,183 @@ checkpoint as if it had never stopped, and two processes together see the batche
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from wordless.base.devices import Batch
+from wordless.base.errors import InputError
 from wordless.base.memory import keep_freed_memory
 from wordless.base.progress import Progress
-from wordless.training.gangs import Gang, Together, agreed, gather
-from wordless.training.options import FitConfig, Sharding
+from wordless.training.gangs import Gang, Together, agreed, gather, share
+from wordless.training.options import FitConfig, Point, Sharding, TrainingRecord
 from wordless.training.precision import fast_products, require_right_in_bfloat16, with_precision
-from wordless.training.record import Point, TrainingRecord
-from wordless.training.resuming import Checkpoints
-from wordless.training.state import Training
-from wordless.training.steps import B, Batches, LossFunction, Steps, add_figures, autocast, require_finite
+from wordless.training.state import Checkpoints, Training
+
+
+class Figures:
+    """A few numbers on their way from the device to the host.
+
+    On a GPU the copy is queued behind the step that computes them. `read` waits for this copy alone, so the host can
+    queue the next step first, and the GPU always has work.
+    """
+
+    def __init__(self, values: Tensor) -> None:
+        self._values = values.to("cpu", non_blocking=True)  # in pinned memory
+        self._copied = torch.cuda.Event() if values.device.type == "cuda" else None  # type: ignore[no-untyped-call]  # torch's own
+        if self._copied is not None:
+            self._copied.record(torch.cuda.current_stream(values.device))  # type: ignore[no-untyped-call]  # as above
+
+    def read(self) -> list[float]:
+        """Return the numbers, as soon as they are there."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        return [float(value) for value in self._values.tolist()]
+
+
+B = TypeVar("B", bound=Batch)
+B_co = TypeVar("B_co", bound=Batch, covariant=True)
+LossFunction = Callable[[nn.Module, B], tuple[Tensor, int]]  # summed loss, number of items
+
+
+class Batches(Protocol[B_co]):
+    """Training data; the batch of a step depends on the step alone."""
+
+    def batch(self, step: int, part: int, parts: int) -> B_co:
+        """Return part ``part`` of ``parts`` equal shares of the batch of ``step``."""
+
+
+class Steps(Generic[B]):
+    """The steps of a training, and the figures of the last step, which the host reads while the device takes the next.
+
+    Reading them at once would make a GPU wait for the host in each step.
+    """
+
+    def __init__(
+        self, training: Training, wrapped: nn.Module, batches: Batches[B], loss: LossFunction[B], gang: Gang
+    ) -> None:
+        self._training = training
+        self._wrapped = wrapped
+        self._batches = batches
+        self._loss = loss
+        self._gang = gang
+        self._unread: tuple[int, Figures] | None = None  # a step, its summed loss and number of items
+
+    def take(self) -> None:
+        """Take one step, and read the figures of the step before it.
+
+        Raises:
+            InputError: the loss of the step before is not finite.
+        """
+        step = self._training.step
+        figures = self._take()
+        self.settle()
+        self._unread = step, figures
+
+    def settle(self) -> None:
+        """Read the figures of the last step.
+
+        Raises:
+            InputError: its loss is not finite.
+        """
+        if self._unread is None:
+            return
+        step, figures = self._unread
+        self._unread = None
+        total, items = figures.read()
+        require_finite(total, "loss", step, self._training, self._gang, self._parts(step))
+        running = self._training.running
+        self._training.running = [running[0] + total, running[1] + items]
+
+    @property
+    def finite(self) -> bool:
+        """Whether the loss of the last step is finite. This process alone can ask: no other one has to take part."""
+        return self._unread is None or math.isfinite(self._unread[1].read()[0])
+
+    def _take(self) -> Figures:
+        training, gang = self._training, self._gang
+        training.model.train()
+        # Dropout is a function of seed, step and rank, so no generator state is saved or restored.
+        torch.manual_seed(((training.config.seed * 1_000_003) + training.step) * 1_009 + gang.rank)
+        sums = torch.zeros(2, dtype=torch.float64, device=gang.device)  # summed loss, items
+        micros = training.config.accumulation
+        for micro, batch in enumerate(self._parts(training.step), 1):
+            with nullcontext() if micro == micros else gang.unsynchronised(self._wrapped):
+                with autocast(training.config, gang.device):
+                    summed, count = self._loss(self._wrapped, batch.to(gang.device))
+                summed.backward()  # type: ignore[no-untyped-call]  # torch's own
+            add_figures(sums, summed, count)
+        gang.all_sum(sums)
+        gang.share_statistics(training.model)
+        _update(training, scale=gang.size / sums[1].clamp(min=1))  # gangs average over ranks; the mean is over items
+        return Figures(sums)
+
+    def _parts(self, step: int) -> Iterator[B]:
+        """Give this process's parts of the batch of a step, one for each micro-step."""
+        micros = self._training.config.accumulation
+        for micro in range(micros):
+            yield self._batches.batch(step, self._gang.rank * micros + micro, self._gang.size * micros)
+
+
+def require_finite(
+    total: float, name: str, step: int, training: Training, gang: Gang, batches: Iterable[Batch]
+) -> None:
+    """Refuse a loss that is not finite, and say whether the data are to blame.
+
+    ``batches`` are those that this process computed the loss of. The stages that write the data refuse values that are
+    not finite and name their clip, so these can only come from a file that changed afterwards.
+    """
+    if math.isfinite(total):
+        return
+    problem, config = f"the {name} at step {step} is {total}", training.config
+    if values := round(gang.sum([float(sum(map(_count_not_finite, batches)))])[0]):
+        raise InputError(
+            f"{problem}: {values} values of its batch are not finite, though they were when they were written; a file "
+            "of the store has changed since: remove the entries that this stage is made from, and run again"
+        )
+    raise InputError(
+        f"{problem}: training diverged; lower {training.option}.lr (now {config.lr}) or raise "
+        f"{training.option}.warmup_steps (now {config.warmup_steps}). All values of its batch are finite, so no "
+        "recording is to blame"
+    )
+
+
+def add_figures(sums: Tensor, loss: Tensor, items: int) -> None:
+    """Add a summed loss and its number of items to ``sums (2,)``, on the device."""
+    sums[0] += loss.detach()
+    sums[1] += items
+
+
+def autocast(config: FitConfig, device: torch.device) -> AbstractContextManager[None]:
+    """Return the context in which losses are computed: with ``bf16``, matrix products in bfloat16."""
+    return torch.autocast(device.type, dtype=torch.bfloat16) if config.precision == "bf16" else nullcontext()
+
+
+def _count_not_finite(batch: Batch) -> int:
+    tensors = (value for value in vars(batch).values() if isinstance(value, Tensor) and value.is_floating_point())
+    return sum(int((~tensor.isfinite()).sum()) for tensor in tensors)
+
+
+def _update(training: Training, *, scale: Tensor) -> None:
+    """Scale and clip the gradients, and change the weights: a few operators for all weights together.
+
+    ``scale`` gets the gradients' type, because PyTorch's operators of many tensors take each by itself otherwise.
+    """
+    gradients = [share(each.grad) for each in training.model.parameters() if each.grad is not None]
+    torch._foreach_mul_(gradients, scale.to(torch.float32))
+    nn.utils.clip_grad_norm_(training.model.parameters(), training.config.clip_norm)
+    for group in training.optimizer.param_groups:
+        group["lr"] = training.config.learning_rate(training.step)
+    training.optimizer.step()
+    training.optimizer.zero_grad(set_to_none=True)
+    training.step += 1
+    if training.config.ema_decay:
+        training.update_average()
 
 
 def fit(
@@ -65,7 +225,11 @@ def fit(
         _set_determinism(config.deterministic)
     if gang.device.type == "cpu" and config.precision == "bf16" and sharding == "none":
         require_right_in_bfloat16(model, option)
-    trained = _sharded(model, config, gang) if sharding == "fsdp" else model.to(gang.device)
+    if sharding == "fsdp":
+        assert isinstance(gang, Together), "a single process has nobody to share weights with"
+        trained = gang.shard(model, dtype=torch.bfloat16 if config.precision == "bf16" else torch.float32)
+    else:
+        trained = model.to(gang.device)
     training = Training(trained, config, option)
     minutes, sharded = config.checkpoint_minutes, sharding == "fsdp"
     checkpoints = Checkpoints(path=checkpoint, gang=gang, sharded=sharded, minutes=minutes, say=say)
@@ -115,7 +279,8 @@ def _take_all(
     while training.step < config.steps and not training.cut_short:
         steps.take()
         training.seconds = time.monotonic() - started
-        training.cut_short = _exceeds_time(training, gang)
+        if (minutes := config.max_minutes) is not None:  # all processes get the same answer
+            training.cut_short = agreed(training.seconds > 60 * minutes, gang, training.step)
         ended = training.step == config.steps or training.cut_short
         if training.step % config.validate_every == 0 or ended:
             steps.settle()
@@ -131,27 +296,9 @@ def _take_all(
             checkpoints.save(training)
 
 
-def _sharded(model: nn.Module, config: FitConfig, gang: Gang) -> nn.Module:
-    assert isinstance(gang, Together), "a single process has nobody to share weights with"
-    return gang.shard(model, dtype=torch.bfloat16 if config.precision == "bf16" else torch.float32)
-
-
 @torch.no_grad()
 def _measure(training: Training, validation: Sequence[B], loss: LossFunction[B], gang: Gang) -> Point:
-    """Measure the point of the curve at this step; the gang's processes share the validation batches."""
-    total, items = _validation_sums(training, validation, loss, gang)
-    require_finite(total, "validation loss", training.step, training, gang, validation[gang.rank :: gang.size])
-    return Point(
-        step=training.step,
-        train_loss=training.running[0] / max(training.running[1], 1),
-        validation_loss=total / items if items else math.nan,
-    )
-
-
-def _validation_sums(
-    training: Training, validation: Sequence[B], loss: LossFunction[B], gang: Gang
-) -> tuple[float, float]:
-    """Return the summed validation loss of the evaluated weights, and the number of items."""
+    """Measure the evaluated weights at this step; the gang's processes share the validation batches."""
     training.model.eval()
     sums = torch.zeros(2, dtype=torch.float64, device=gang.device)
     with training.evaluated():
@@ -164,13 +311,12 @@ def _validation_sums(
             if place < len(validation):
                 add_figures(sums, summed, count)
     total, items = gang.all_sum(sums).tolist()
-    return total, items
-
-
-def _exceeds_time(training: Training, gang: Gang) -> bool:
-    """Return whether any process has trained longer than ``max_minutes``; all processes get the same answer."""
-    minutes = training.config.max_minutes
-    return minutes is not None and agreed(training.seconds > 60 * minutes, gang, training.step)
+    require_finite(total, "validation loss", training.step, training, gang, validation[gang.rank :: gang.size])
+    return Point(
+        step=training.step,
+        train_loss=training.running[0] / max(training.running[1], 1),
+        validation_loss=total / items if items else math.nan,
+    )
 
 
 def _set_determinism(wanted: bool) -> None:

@@ -1,8 +1,8 @@
-"""Options of training."""
+"""Options of training, and the record of a training, which ``curve.json`` holds and the report draws."""
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
@@ -88,3 +88,20 @@ class StartableFitConfig(FitConfig):
     @property
     def least_steps(self) -> int:
         return 0
+
+
+class Point(TypedDict):
+    """One point of a training curve; losses per item."""
+
+    step: int
+    train_loss: float  # mean since the previous point
+    validation_loss: float
+
+
+class TrainingRecord(TypedDict):
+    """Result of one training."""
+
+    curve: list[Point]
+    steps: int
+    kept_step: int  # step of the weights that were kept
+    cut_short: bool  # by max_minutes

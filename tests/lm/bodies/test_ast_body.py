@@ -46,7 +46,7 @@ def test_states_are_the_normalised_means_over_frequency(network: AstNetwork) -> 
         layers = network.layer_states(inputs, lengths)
         own = network.encoder.states(_log_energies(clips[0][None]), lengths[:1], layers=(LAYERS,))
     assert counts.tolist() == [3, 4]
-    assert layers.shape == (LAYERS, 2, 4, BODY.dim)
+    assert layers.shape == (LAYERS, 2, 4, BODY.reading.dim)
     torch.testing.assert_close(layers[-1, 0, :3], own.layers[LAYERS][0], atol=1e-4, rtol=1e-3)
     expected = network.encoder.transformer.layernorm(own.layers[LAYERS][0])
     torch.testing.assert_close(states[0, :3], expected, atol=1e-4, rtol=1e-3)

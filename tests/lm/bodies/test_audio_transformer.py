@@ -242,7 +242,7 @@ def test_every_variant_has_states_over_time(variant: Variant, patches: int) -> N
         alone = network(inputs[1:, :880], lengths[1:])
     assert counts.tolist() == [-(-8 // patches), -(-5 // patches)]
     assert body.reading.states_per_second == 40 / patches
-    assert states.shape == (2, counts[0], body.dim)
+    assert states.shape == (2, counts[0], body.reading.dim)
     assert layers.shape == (3, *states.shape)
     torch.testing.assert_close(layers[-1], states)
     torch.testing.assert_close(states[1, : counts[1]], alone[0], atol=1e-5, rtol=1e-4)

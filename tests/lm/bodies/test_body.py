@@ -12,6 +12,7 @@ from lm.bodies.body import Reading, read_states
 def reading(samples_per_state: int, *, inputs: int = 1, shared: int = 0, rounded_up: bool = True) -> Reading:
     return Reading(
         sample_rate=8000,
+        dim=1,
         samples_per_state=samples_per_state,
         window=8,
         inputs_per_state=inputs,

@@ -218,7 +218,7 @@ def test_all_that_feeds_a_frozen_layer_is_frozen(kind: str, tmp_path: Path) -> N
 def test_options_give_the_sizes_of_random_weights() -> None:
     source = Wav2vec2Options(model=SIZES, sample_rate=8000, weights="none").open({})
     assert source.body.reading.sample_rate == 8000
-    assert source.body.dim == 16
+    assert source.body.reading.dim == 16
     one, other, again = (source.create(seed=seed).state_dict() for seed in (1, 2, 1))
     assert all(torch.equal(value, again[name]) for name, value in one.items())
     assert not all(torch.equal(value, other[name]) for name, value in one.items())

@@ -14,10 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from lm.options import ProbeConfig
-from lm.probing.cross_validation import FOLDS, divisions, with_parts
 from lm.probing.probe import probe
 from lm.probing.ridge import RidgeProbe
-from lm.probing.task import ProbeTask, penalty_grid
+from lm.probing.task import FOLDS, ProbeTask, divisions, penalty_grid, with_parts
 from wordless.base.errors import InputError
 
 GROUPS = ("ann", "bob", "cem", "dee", "eve")

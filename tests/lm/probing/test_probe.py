@@ -11,7 +11,6 @@ from sklearn.linear_model import LogisticRegression
 
 from lm.options import ProbeConfig
 from lm.probing.comparison import MANY_GROUPS
-from lm.probing.cross_validation import with_parts
 from lm.probing.logistic import rotate_to_row_space
 from lm.probing.probe import (
     MethodResult,
@@ -26,7 +25,7 @@ from lm.probing.probe import (
     scored_method,
     scores_of_others,
 )
-from lm.probing.task import ProbeTask, penalty_grid, require_equal_counts
+from lm.probing.task import ProbeTask, penalty_grid, require_equal_counts, with_parts
 from tests.reference import divided, two_steps
 from wordless.base.errors import InputError
 

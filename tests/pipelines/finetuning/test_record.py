@@ -6,7 +6,7 @@ import math
 import pytest
 
 from lm.heads.head import Figure
-from pipelines.finetuning.results import as_markdown, named_figures, summary
+from pipelines.finetuning.job import as_markdown, named_figures, summary
 
 
 def test_shares_below_a_percent_have_names_of_their_own() -> None:

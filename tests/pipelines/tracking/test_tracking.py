@@ -22,8 +22,7 @@ from wordless.base.devices import Batch
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone
-from wordless.training.options import FitConfig
-from wordless.training.record import Point
+from wordless.training.options import FitConfig, Point
 
 FIT = FitConfig(steps=8, lr=0.02, warmup_steps=2, validate_every=2, checkpoint_minutes=0)
 STEPS = [2, 4, 6, 8]

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from tests import reference
-from vocoder.wavenet.gated_layer import gated_layer
+from vocoder.wavenet.network import gated_layer
 
 BATCH, FRAMES, HOP, RESIDUAL, GATES = 2, 3, 5, 4, 6
 

@@ -22,18 +22,16 @@ from lm.options import BatchConfig
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.vocoder.sounds import clips_of_own_meaning, recordings, tiny_config
 from tokenizer.autoencoder import Autoencoder, reconstruction_loss
+from tokenizer.fitting import PatchBatches
 from tokenizer.options import AutoencoderConfig
-from tokenizer.sample import PatchBatches
 from vocoder.crops import Crops
 from vocoder.crops import loss as cross_entropy
 from vocoder.options import CropsConfig
 from vocoder.wavenet.network import create_wavenet
 from wordless.base.progress import Progress
-from wordless.training.fit import fit
+from wordless.training.fit import B, Batches, LossFunction, fit
 from wordless.training.gangs import Gang, open_gang
-from wordless.training.options import FitConfig, Sharding
-from wordless.training.record import TrainingRecord
-from wordless.training.steps import B, Batches, LossFunction
+from wordless.training.options import FitConfig, Sharding, TrainingRecord
 
 FIT = FitConfig(steps=6, lr=0.01, warmup_steps=2, validate_every=1, ema_decay=0.5, checkpoint_minutes=0)
 BF16 = replace(FIT, precision="bf16")

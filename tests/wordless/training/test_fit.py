@@ -22,8 +22,7 @@ from wordless.base.errors import InputError
 from wordless.base.progress import Progress
 from wordless.training.fit import fit
 from wordless.training.gangs import Alone
-from wordless.training.options import FitConfig
-from wordless.training.record import Point, TrainingRecord
+from wordless.training.options import FitConfig, Point, TrainingRecord
 from wordless.training.state import CheckpointError, read_checkpoint, write_checkpoint
 
 CONFIG = FitConfig(steps=12, lr=0.05, warmup_steps=4, validate_every=4, clip_norm=1.0, weight_decay=0.1)

@@ -10,9 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.wordless.training.test_fit import CONFIG, Slope, network, squared_error, trained
 from wordless.base.errors import InputError
+from wordless.training.fit import Steps
 from wordless.training.gangs import Alone
 from wordless.training.state import Training
-from wordless.training.steps import Steps
 
 READ = torch.ops.aten._local_scalar_dense.default  # what .item(), float(), int() and bool() of a tensor call
 
