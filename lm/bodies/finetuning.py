@@ -51,7 +51,7 @@ class BodyOptions(Options, ABC):
         distinct=True,
     )
     batches: WaveformBatchConfig = option(WaveformBatchConfig(max_seconds=10.0), BATCHES)
-    fit: FitConfig = option(FitConfig(precision="auto_gpu"), "training")
+    fit: FitConfig = option(FitConfig(), "training")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,9 +98,7 @@ class GptOptions(BodyOptions):
         below=1,
     )
     random_inputs: float = option(0.1, "share of the training clips' codes that random codes replace", least=0, below=1)
-    fit: FitConfig = option(
-        FitConfig(steps=400, warmup_steps=40, weight_decay=0.05, validate_every=50, precision="auto_gpu"), "training"
-    )
+    fit: FitConfig = option(FitConfig(steps=400, warmup_steps=40, weight_decay=0.05, validate_every=50), "training")
 
     @property
     def needs(self) -> tuple[RunPart, ...]:
@@ -130,7 +128,7 @@ class AstOptions(BodyOptions):
     )
     batches: WaveformBatchConfig = option(WaveformBatchConfig(batch_size=16, max_seconds=10.0), BATCHES)
     fit: FitConfig = option(
-        FitConfig(lr=1e-4, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50, precision="auto_gpu"),
+        FitConfig(lr=1e-4, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50),
         "training; with pre-trained weights use a fit.lr of about 1e-5",
     )
 
@@ -177,7 +175,7 @@ class Wav2vec2Options(BodyOptions):
     )
     batches: WaveformBatchConfig = option(WaveformBatchConfig(batch_size=16, max_seconds=10.0), BATCHES)
     fit: FitConfig = option(
-        FitConfig(lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, validate_every=50, precision="auto_gpu"),
+        FitConfig(lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, validate_every=50),
         "training; with a large model use a fit.lr of about 3e-5",
     )
 
@@ -206,7 +204,7 @@ class AudioTransformerOptions(BodyOptions):
         "recordings, if labels do not depend on speed or pitch",
     )
     fit: FitConfig = option(
-        FitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50, precision="auto_gpu"),
+        FitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50),
         "training; with pre-trained weights use a smaller fit.lr",
     )
 

@@ -87,9 +87,7 @@ class TokenizerSettings(Options):
         least=0,
         below=1,
     )
-    fit: FitConfig = option(
-        FitConfig(steps=2000, warmup_steps=100, weight_decay=0.0, validate_every=500, precision="auto_gpu"), "training"
-    )
+    fit: FitConfig = option(FitConfig(steps=2000, warmup_steps=100, weight_decay=0.0, validate_every=500), "training")
     health: HealthConfig = option(HealthConfig(), "measures of the codebook on validation clips")
     dynamic_ranges: tuple[float, float] | None = option(
         None,
@@ -207,10 +205,7 @@ class LanguageModelSettings(Options):
     )
     gpt: GPTConfig = option(GPTConfig(context=256, dropout=0.2), "the language model")
     batches: BatchConfig = option(BatchConfig(), "the batch of one training step")
-    fit: ShardableFitConfig = option(
-        ShardableFitConfig(steps=300, warmup_steps=100, weight_decay=0.1, ema_decay=0.99, precision="auto_gpu"),
-        "training",
-    )
+    fit: ShardableFitConfig = option(ShardableFitConfig(warmup_steps=100, weight_decay=0.1, ema_decay=0.99), "training")
     start: str | None = option(
         None,
         "folder of a run or hf://user/name: training begins with the weights of its language model, of the same sizes "
@@ -253,16 +248,7 @@ class SimclrSettings(Options):
     augmentation: AugmentationConfig = option(AugmentationConfig(), "random changes that turn a clip into a view")
     batches: ClipBatchConfig = option(ClipBatchConfig(), "the batch of one training step")
     fit: FitConfig = option(
-        FitConfig(
-            steps=250,
-            lr=2e-3,
-            warmup_steps=30,
-            final_lr_ratio=0.02,
-            weight_decay=0.01,
-            validate_every=50,
-            precision="auto_gpu",
-        ),
-        "training",
+        FitConfig(steps=250, lr=2e-3, warmup_steps=30, final_lr_ratio=0.02, validate_every=50), "training"
     )
 
 
@@ -277,18 +263,7 @@ class SupervisedSettings(Options):
     head: HeadConfig = option(HeadConfig(), "the classifier behind the network")
     augmentation: AugmentationConfig = option(LABELLED, "random changes of the clips")
     batches: ClipBatchConfig = option(ClipBatchConfig(batch_size=64), "the batch of one training step")
-    fit: FitConfig = option(
-        FitConfig(
-            steps=300,
-            lr=1e-3,
-            warmup_steps=50,
-            final_lr_ratio=0.02,
-            weight_decay=0.05,
-            validate_every=50,
-            precision="auto_gpu",
-        ),
-        "training",
-    )
+    fit: FitConfig = option(FitConfig(final_lr_ratio=0.02, weight_decay=0.05, validate_every=50), "training")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,18 +290,7 @@ class AstSettings(Options):
     augmentation: AugmentationConfig = option(LABELLED, "random changes of the clips")
     batches: ClipBatchConfig = option(ClipBatchConfig(batch_size=16), "the batch of one training step")
     label_smoothing: float = option(0.1, "share of the target that all classes divide", least=0, below=1)
-    fit: FitConfig = option(
-        FitConfig(
-            steps=300,
-            lr=1e-4,
-            warmup_steps=50,
-            final_lr_ratio=0.02,
-            weight_decay=0.05,
-            validate_every=50,
-            precision="auto_gpu",
-        ),
-        "training",
-    )
+    fit: FitConfig = option(FitConfig(lr=1e-4, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50), "training")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -337,18 +301,7 @@ class AudioTransformerSettings(Options):
     head: HeadConfig = option(HeadConfig(pooling="mean", dropout=0.1), "the classifier behind the network")
     augmentation: WaveformAugmentationConfig = option(WaveformAugmentationConfig(), "random changes of the clips")
     batches: WaveformBatchConfig = option(WaveformBatchConfig(), "the batch of one training step")
-    fit: FitConfig = option(
-        FitConfig(
-            steps=600,
-            lr=1e-3,
-            warmup_steps=50,
-            final_lr_ratio=0.02,
-            weight_decay=0.05,
-            validate_every=50,
-            precision="auto_gpu",
-        ),
-        "training",
-    )
+    fit: FitConfig = option(FitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50), "training")
 
 
 # Augmentation that does not crop; the codes after a change of speed are those of the same sounds.
@@ -374,16 +327,7 @@ class SoundGPTSettings(Options):
     )
     batches: ClipBatchConfig = option(ClipBatchConfig(batch_size=64), "the batch of one training step")
     fit: FitConfig = option(
-        FitConfig(
-            steps=1500,
-            lr=2e-3,
-            warmup_steps=100,
-            final_lr_ratio=0.02,
-            weight_decay=0.01,
-            validate_every=250,
-            precision="auto_gpu",
-        ),
-        "training",
+        FitConfig(steps=1500, lr=2e-3, warmup_steps=100, final_lr_ratio=0.02, validate_every=250), "training"
     )
 
     def __post_init__(self) -> None:
@@ -407,9 +351,7 @@ class PretrainingSettings(Options):
 
     targets: TargetConfig = option(TargetConfig(), "the frames that are masked, and what is predicted")
     batches: WaveformBatchConfig = option(WaveformBatchConfig(), "the batch of one training step")
-    fit: FitConfig = option(
-        FitConfig(steps=400, lr=2e-3, warmup_steps=100, keep="last", precision="auto_gpu"), "training"
-    )
+    fit: FitConfig = option(FitConfig(steps=400, lr=2e-3, warmup_steps=100, keep="last"), "training")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -420,18 +362,7 @@ class FinetuningSettings(Options):
     freeze_convolutions: bool = option(True, "whether the convolutions stay as they were pre-trained")
     label_smoothing: float = option(0.1, "share of the target that all classes divide", least=0, below=1)
     batches: WaveformBatchConfig = option(WaveformBatchConfig(batch_size=16), "the batch of one training step")
-    fit: FitConfig = option(
-        FitConfig(
-            steps=300,
-            lr=2e-4,
-            warmup_steps=30,
-            final_lr_ratio=0.02,
-            weight_decay=0.01,
-            validate_every=50,
-            precision="auto_gpu",
-        ),
-        "training",
-    )
+    fit: FitConfig = option(FitConfig(lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, validate_every=50), "training")
 
 
 @dataclass(frozen=True, kw_only=True)

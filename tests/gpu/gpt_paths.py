@@ -70,7 +70,7 @@ def _losses(model: nn.Module, device: torch.device) -> list[Tensor]:
             if each.dim() > 1:
                 nn.init.normal_(each, std=0.05)
     batches = _batches(SMALL, COMPARED_WINDOWS)
-    fit = FitConfig(steps=COMPARED_STEPS, lr=1e-3)
+    fit = FitConfig(steps=COMPARED_STEPS, lr=1e-3, precision="fp32")
     return trained(model, batches, [batches.batch(0, 0, 1)], loss, fit, device)
 
 

@@ -28,8 +28,8 @@ def tokenizer_training(device: torch.device, scale: Scale) -> Finding:
     model, patches = Autoencoder(AutoencoderConfig(), PATCH), torch.randn(20_000, PATCH)
     batches = PatchBatches(patches=patches, batch_size=512, seed=0)
     train = partial(trained, model, batches, [PatchBatch(patches=patches[:512])], reconstruction_loss)
-    short = FitConfig(steps=COMPARED_STEPS, lr=1e-3)
-    seconds = seconds_of(lambda: train(FitConfig(steps=10 * scale.steps, lr=1e-3), device), device)
+    short = FitConfig(steps=COMPARED_STEPS, lr=1e-3, precision="fp32")
+    seconds = seconds_of(lambda: train(FitConfig(steps=10 * scale.steps, lr=1e-3, precision="fp32"), device), device)
     return Finding(
         difference=relative(train(short, device), train(short, CPU)),
         allowed=1e-3,

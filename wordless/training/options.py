@@ -23,7 +23,7 @@ class FitConfig(Options):
     clip_norm: float = option(1.0, "largest norm of the gradient; a larger gradient is scaled down to it", above=0)
     accumulation: int = option(1, "micro-steps per step; more micro-steps need less memory", least=1)
     precision: Literal["auto", "auto_gpu", "fp32", "bf16"] = option(
-        "fp32",
+        "auto_gpu",
         "of products; weights stay fp32. auto: bf16 on GPUs since Ampere and on CPUs with AVX512_BF16, else fp32. "
         "auto_gpu: the same on GPUs, fp32 on CPUs, where small models are not faster in bf16",
     )

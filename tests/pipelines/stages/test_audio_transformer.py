@@ -40,7 +40,7 @@ SETTINGS = AudioTransformerSettings(
     head=HeadConfig(pooling="mean", dropout=0.0, label_smoothing=0.0),
     augmentation=WaveformAugmentationConfig(rate=0.1, noise=0.05, time_masks=0),
     batches=WaveformBatchConfig(batch_size=6, max_seconds=0.4),
-    fit=FitConfig(steps=25, lr=3e-3, warmup_steps=4, validate_every=5),
+    fit=FitConfig(steps=25, lr=3e-3, warmup_steps=4, validate_every=5, precision="fp32"),
 )
 SHORT = replace(SETTINGS, fit=replace(SETTINGS.fit, steps=2))
 SPLITS: tuple[Split, ...] = ("train", "train", "train", "validation", "test")

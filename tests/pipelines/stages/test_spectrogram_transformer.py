@@ -32,7 +32,7 @@ SETTINGS = AstSettings(
     augmentation=AugmentationConfig(crop=0.9, speed=0.1, formant=0.1, mix=0.0, noise=0.05, time_masks=0, mel_masks=0),
     batches=ClipBatchConfig(batch_size=6, max_frames=60),
     label_smoothing=0.0,
-    fit=FitConfig(steps=20, lr=5e-5, warmup_steps=4, validate_every=4),
+    fit=FitConfig(steps=20, lr=5e-5, warmup_steps=4, validate_every=4, precision="fp32"),
 )
 SPLITS: tuple[Split, ...] = ("train", "train", "train", "validation", "test")
 

@@ -37,13 +37,15 @@ BATCHES = WaveformBatchConfig(batch_size=4, max_seconds=0.5)
 SETTINGS = Wav2vec2Settings(
     model=SMALL,
     pretraining=PretrainingSettings(
-        targets=TARGETS, batches=BATCHES, fit=FitConfig(steps=4, lr=1e-3, validate_every=2, keep="last")
+        targets=TARGETS,
+        batches=BATCHES,
+        fit=FitConfig(steps=4, lr=1e-3, validate_every=2, keep="last", precision="fp32"),
     ),
     finetuning=FinetuningSettings(
         masking=MaskConfig(share=0.1, length=3),
         label_smoothing=0.0,
         batches=BATCHES,
-        fit=FitConfig(steps=30, lr=3e-3, warmup_steps=4, validate_every=5),
+        fit=FitConfig(steps=30, lr=3e-3, warmup_steps=4, validate_every=5, precision="fp32"),
     ),
 )
 SPLITS: tuple[Split, ...] = ("train", "train", "train", "validation", "validation", "test")
