@@ -1,18 +1,158 @@
 """``wordless finetune``: a head on a pre-trained body, trained on labels."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from lm.bodies.finetuning import BODY_OPTIONS, BodyOptions, GptOptions
+from lm.heads.options import HEAD_OPTIONS, ClassificationOptions, FigureConfig, HeadOptions
+from lm.options import ProbeConfig
 from pipelines.commandline.command import command
+from pipelines.commandline.inputs import MODEL
+from pipelines.commandline.outputs import require_kind
+from pipelines.settings.completed import EMBEDDED, require_recordings
+from pipelines.settings.parallel import MAX_THREADS, require_equal_share
+from pipelines.settings.run import TRACKING, CorpusCommand, own_options
+from pipelines.store.run_folder import require_output
+from pipelines.tracking.tracking import require_trackers
+from wordless.audio.decoding import Channel, require_choice
+from wordless.base.configuration import build
+from wordless.base.errors import InputError
+from wordless.base.options import Options, option
+from wordless.base.ranges import require
+from wordless.base.seeds import MAX_SEED, require_seeds
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),
     *("body.weights", "body.frozen_layers", "body.fit.steps", "body.fit.lr", "store.root"),
 )
+Opponent = Literal["scratch", "probe"]
+NUMBERS = ("speed", "pitch")  # labels of the embedded corpus that are numbers
+LINEAR = ProbeConfig(choose_by="validation", learning_curve=())
+UNUSED: Mapping[str, str] = {  # options of probes that have no effect here, and what has
+    "label_separator": ", and set head.label_separator",
+    "learning_curve": ", and set shares",
+    "resamples": ", and set figures.resamples",
+    "confidence": ", and set figures.confidence",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelConfig(Options):
+    """How recordings are read, where their body does not say it."""
+
+    channel: Channel | None = option(
+        None,
+        "mean | loudest | 0 | 1 | ...: the mean of a recording's channels, the channel with the highest power, or a "
+        "channel by its number; null: as the run",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.channel is not None:
+            require_choice(self.channel, "audio.channel")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig(CorpusCommand):
+    """Options of ``wordless finetune``.
+
+    examples: wordless finetune model=runs/x head=classification corpus.root=recordings
+              wordless finetune model=runs/x study=label_shares corpus=fsdd corpus.root=fsdd/recordings
+    """
+
+    own_seeds: ClassVar[tuple[str, ...]] = (*CorpusCommand.own_seeds, "figures.seed")
+    presets: ClassVar[Mapping[str, tuple[str, str]]] = {"study": ("none", "ready-made comparisons")}
+
+    model: Path | None = option(None, f"{MODEL}; body=gpt takes its tokenizer and its GPT")
+    output: Path | None = option(
+        None, "folder of the fine-tuned model and its figures; null: a folder in the folder of the run"
+    )
+    upsample: bool = option(
+        False, "true: recordings may have a lower sample rate than the body; it then reads bands that are empty"
+    )
+    audio: ChannelConfig = option(ChannelConfig(), "how recordings are read")
+    shares: tuple[float, ...] = option(
+        (1.0,), "shares of the training labels, ascending; the model of the largest share is saved"
+    )
+    seeds: int = option(
+        1, "number of seeds: trains everything once with each of seed, seed + 1, ...", least=1, most=MAX_SEED
+    )
+    beside: tuple[Opponent, ...] = option(
+        ("scratch", "probe"),
+        "what the fine-tuned body is compared with: scratch (the same body with random weights), probe (a linear probe "
+        "of the frozen body)",
+        distinct=True,
+    )
+    threads: int | None = option(None, "number of computing threads; null: all", least=1, most=MAX_THREADS)
+    tracking: tuple[str, ...] = option(("tensorboard",), TRACKING)
+    probe: ProbeConfig = option(LINEAR, "the linear probe; validation clips choose it, nothing else is possible")
+    figures: FigureConfig = option(FigureConfig(), "the figures on test clips")
+    body: BodyOptions = option(
+        GptOptions(),
+        "the network that gives states over time, pre-trained or not, and its training",
+        group=GptOptions.name,
+        variants=BODY_OPTIONS,
+    )
+    head: HeadOptions = option(
+        ClassificationOptions(),
+        "what is predicted from the states",
+        group=ClassificationOptions.name,
+        variants=HEAD_OPTIONS,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_trackers(self.tracking)
+        if self.output is not None:
+            require_kind(self.output, (), possible="a folder")
+        require_output(self.model, self.output, example="output=FOLDER")
+        shares = list(self.shares)
+        rule = "list shares of the labels above 0, up to 1, ascending: [0.01, 0.1, 1]"
+        fitting = shares == sorted({*shares}) and shares and all(0 < share <= 1 for share in shares)
+        require(bool(fitting), "shares", shares, rule)
+        rule = "the probe is compared with a network whose weights the validation clips choose: leave it at validation"
+        require(self.probe.choose_by == "validation", "probe.choose_by", self.probe.choose_by, rule)
+        for name, instead in UNUSED.items():
+            value = getattr(self.probe, name)
+            changes = value != getattr(LINEAR, name)
+            require(not changes, f"probe.{name}", value, f"it changes nothing here; leave it out{instead}")
+        require_seeds(self.seed, self.seeds)
+        self._require_labels()
+        require_equal_share("body.batches", self.body.batches.batch_size, accumulation=self.body.fit.accumulation)
+
+    def _require_labels(self) -> None:
+        """Refuse a corpus whose labels are not those of the head."""
+        wanted, corpus = self.head.label_type, self.corpus
+        if corpus.label_type not in ("class", wanted):
+            raise InputError(
+                f"corpus.label_type={corpus.label_type}, but head={self.head.name} learns labels of the type {wanted}: "
+                "leave corpus.label_type out, or choose another head"
+            )
+        if corpus.root == EMBEDDED and wanted == "number" and self.embedded.label not in NUMBERS:
+            raise InputError(
+                f"head={self.head.name} learns numbers, and embedded.label is {self.embedded.label}; choose "
+                f"{' or '.join(NUMBERS)}, or recordings of your own: corpus.table=FILE"
+            )
+        if self.head.reads_whole_clips and corpus.segment_seconds is not None:
+            raise InputError(
+                f"corpus.segment_seconds is {corpus.segment_seconds:g}, but head={self.head.name} learns the whole "
+                "text of a clip, and each segment would have the text of its recording: leave it out, or give a "
+                "corpus.table with the columns start and end, and the text of each part"
+            )
+
+
+def finetune_settings(config: Mapping[str, object]) -> FinetuneConfig:
+    """Build the settings from a composed config; the head decides the type of the labels."""
+    values = own_options(config, {field.name for field in fields(FinetuneConfig)})
+    if isinstance(audio := values.get("audio"), Mapping):  # a corpus may suggest the front end of a run
+        values["audio"] = {"channel": audio.get("channel")}
+    return build(FinetuneConfig, values, name="")
 
 
 def finetune(config: dict[str, object]) -> None:
     """Fine-tune a body on the corpus that a composed config describes."""
-    from pipelines.finetuning.options import finetune_settings
-    from pipelines.settings.completed import require_recordings
-
     finetune_settings(config)
     require_recordings(config)
     from pipelines.finetuning.job import finetune_body  # seconds of imports, which a mistake need not wait for

@@ -1,6 +1,19 @@
 """``wordless probe``: what do the representations of a trained run know of labelled recordings?"""
 
+from dataclasses import dataclass
+from pathlib import Path
+
+from lm.options import ProbeConfig
 from pipelines.commandline.command import command
+from pipelines.commandline.inputs import MODEL
+from pipelines.commandline.outputs import require_kind
+from pipelines.settings.comparison import ReadingConfig
+from pipelines.settings.completed import require_recordings
+from pipelines.settings.run import CorpusCommand
+from pipelines.store.run_folder import require_output
+from wordless.base.errors import InputError
+from wordless.base.hub import is_on_hub
+from wordless.base.options import REQUIRED, option
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),
@@ -8,10 +21,38 @@ OFTEN = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ProbeRunConfig(CorpusCommand):
+    """Options of ``wordless probe``.
+
+    example: wordless probe model=runs/x corpus.root=recordings
+    """
+
+    model: Path = option(REQUIRED, MODEL)
+    output: Path | None = option(
+        None,
+        "JSON file of the figures, next to which a table is written; null: a file in the folder probes of the run",
+    )
+    compare: ReadingConfig = option(ReadingConfig(), "the feature vectors that probes read")
+    probe: ProbeConfig = option(ProbeConfig(), "the linear probes")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.output is not None:
+            require_kind(self.output, (".json",), possible="a file ending in .json")
+        require_output(self.model, self.output, example="output=FILE.json")
+        if self.corpus.label_type != "class":
+            rule = "probes predict classes: leave it out, or call wordless finetune"
+            raise InputError(option="corpus.label_type", value=self.corpus.label_type, rule=rule)
+
+    @property
+    def folder(self) -> Path:
+        """The folder on whose behalf entries of the store are kept: that of the run, unless the run is on the hub."""
+        return self.output.parent if self.output is not None and is_on_hub(self.model) else self.model
+
+
 def probe(config: dict[str, object]) -> None:
     """Probe the models of a run on the corpus that a composed config describes."""
-    from pipelines.settings.completed import require_recordings
-
     require_recordings(config)
     from pipelines.chain.probe_job import probe_run  # seconds of imports, which a mistake need not wait for
 

@@ -11,7 +11,6 @@ from pipelines.chain.pairs import Pair, make_pairs, reused_in_order
 from pipelines.chain.representations import compare_methods, probe_some
 from pipelines.chain.run_output import conclude, open_tracking, require_own_parts, write_run_folder
 from pipelines.chain.sounds import (
-    add_sample_sounds,
     known_speech,
     make_continuations,
     make_sounds,
@@ -22,9 +21,9 @@ from pipelines.chain.sounds import (
 )
 from pipelines.chain.unlabelled import (
     find_sources,
-    noted,
-    noted_starts,
-    noted_weights,
+    notices_of_starts,
+    notices_of_unlabelled,
+    notices_of_weights,
     read_unlabelled,
     shared_paths,
     voice_notices,
@@ -35,15 +34,15 @@ from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_log import LOG
 from pipelines.methods.run_entries import RunEntries
 from pipelines.rates.continuations import require_long_enough
-from pipelines.rates.models import make_codebook, rate_corpora, rate_models, rate_tokenizer
+from pipelines.rates.models import Codebook, coded_clips, make_codebook, rate_models, rate_tokenizer
 from pipelines.results.provenance import provenance
 from pipelines.results.results import FoldSeed
 from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
-from pipelines.stages.codes import code_table, codes, views
-from pipelines.stages.language_model import CodedCorpus, language_model, learn_merges
-from pipelines.stages.next_sample import NEXT_SAMPLE
+from pipelines.stages.codes import code_table
+from pipelines.stages.language_model import CodedClips, language_model, learn_merges
+from pipelines.stages.next_sample import NEXT_SAMPLE, generate_sample_sounds
 from pipelines.stages.probe import require_probeable
 from pipelines.stages.zerospeech import ERRORS, Subject, abx, consistency, spoken_pairs
 from pipelines.store.session import Session
@@ -93,7 +92,13 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             audio=settings.audio,
         )
         unlabelled = read_unlabelled(settings, corpus.manifest, sources, gang=gang, terminal=terminal, folder=folder)
-        corpus = noted_starts(noted_weights(noted(corpus, unlabelled, settings), settings), settings, folder)
+        noticed = [
+            *corpus.notices,
+            *notices_of_unlabelled(corpus.manifest, unlabelled, settings),
+            *notices_of_weights(corpus.manifest, settings),
+            *notices_of_starts(corpus.manifest, settings, folder),
+        ]
+        corpus = replace(corpus, notices=tuple(noticed))
         terminal.say(f"audio     {rates(settings)}")
         if settings.corpus.root == EMBEDDED and not named and (why := without_test(config)):
             terminal.say(f"notice    word order is not tested: {why}")
@@ -177,7 +182,9 @@ def make_folds(
     made = make_pairs(several, pairs, make_pair, parallel=parallel)
     if NEXT_SAMPLE in settings.stages:
         first = next(iter(pairs))
-        made[first] = add_sample_sounds(session, pairs[first], made[first])
+        options, models, rate = settings.next_sample.sounds, made[first].sample_models, settings.audio.sample_rate
+        sounds = generate_sample_sounds(session, pairs[first].manifest, models, options, sample_rate=rate)
+        made[first] = replace(made[first], sample_sounds=sounds)
     return reused_in_order(made, before)
 
 
@@ -269,19 +276,23 @@ def _make_codes(session: Session, manifest: Manifest, settings: RunSettings) -> 
 
 def _train_language(session: Session, pair: Pair, entries: RunEntries, *, tested: bool = True) -> RunEntries:
     """Train the language models of codes, and if ``tested`` judge them by the run's tests of words and sentences."""
-    settings, codebook = pair.settings, entries.finest
+    # A flat GPT beside models of several rates has their views.
+    settings, coarsest = pair.settings, entries.codebooks[0].patch_frames
+
+    def coded(codebook: Codebook) -> CodedClips:
+        config = settings.lm.views
+        return coded_clips(session, pair.manifest, codebook, pair.unlabelled, config, coarsest=coarsest)
+
     if settings.trains_rates:
-        corpora = rate_corpora(session, pair.manifest, entries.codebooks, pair.unlabelled, settings.lm.views)
-        entries = replace(entries, rates=rate_models(session, corpora, settings.lm))
+        entries = replace(entries, rates=rate_models(session, [*map(coded, entries.codebooks)], settings.lm))
     if not settings.trains_lm:
         return entries
-    own = _coded(session, pair.manifest, codebook.tokenizer, settings, codebook.codes)
-    others = tuple(_coded(session, each, codebook.tokenizer, settings) for each in pair.unlabelled)
-    model = language_model(session, own, settings.lm, unlabelled=others, merges=entries.merges)
-    entries = replace(entries, views=own.views, unlabelled=others, lm=model)
+    clips = coded(entries.finest)
+    model = language_model(session, [clips], settings.lm, merges=entries.merges)
+    entries = replace(entries, views=clips.own.views, unlabelled=tuple(clips.unlabelled), lm=model)
     if tested and "zerospeech" in settings.stages:
-        trained_on = [own.codes, *(each.codes for each in others)]
-        entries = judge_language_model(session, settings, codebook.tokenizer, trained_on, model, entries)
+        trained_on = [each.codes for each in (clips.own, *clips.unlabelled)]
+        entries = judge_language_model(session, settings, entries.finest.tokenizer, trained_on, model, entries)
     return entries
 
 
@@ -291,17 +302,6 @@ def _describe_codes(session: Session, manifest: Manifest, settings: RunSettings,
         return entries
     tokenizer, separator = entries.finest.tokenizer, settings.probe.label_separator
     return replace(entries, code_table=code_table(session, manifest, tokenizer, separator=separator))
-
-
-def _coded(
-    session: Session, manifest: Manifest, tokens: Entry, settings: RunSettings, coded: Entry | None = None
-) -> CodedCorpus:
-    coarsest, *_ = settings.tokenizer.by_rate  # a flat GPT beside models of several rates has their views
-    frames, config = settings.tokenizer.patch.frames, settings.lm.views
-    return CodedCorpus(
-        codes=coded or codes(session, manifest, tokens),
-        views=views(session, manifest, tokens, config, patch_frames=frames, coarsest=coarsest.patch.frames),
-    )
 
 
 def _require_clips(manifest: Manifest, settings: RunSettings) -> None:

@@ -15,17 +15,16 @@ from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.signals import LOG_MEL, SIGNALS
 from pipelines.methods.table import METHODS, inputs_of
 from pipelines.pages.phrasing import sentences
+from pipelines.probe import ProbeRunConfig
 from pipelines.results.comparison import Comparison
 from pipelines.results.probed_folds import ProbedFolds, compare
 from pipelines.results.tables import PREDICTIONS, as_markdown, as_table, print_table, write_predictions
 from pipelines.settings.comparison import ReadingConfig
-from pipelines.settings.probe import ProbeRunConfig
 from pipelines.settings.run import choose_workers, own_options
-from pipelines.stages.codes import codes, heard_codes
-from pipelines.stages.features import BAG_OF_CODES, HeardCodes, code_features, gpt_features, signal_features
+from pipelines.stages.codes import codes
+from pipelines.stages.features import BAG_OF_CODES, HeardCodes, Reading, code_features, gpt_features, signal_features
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
 from pipelines.stages.soft_codes import HeardSoftCodes
-from pipelines.stages.stored_arrays import heard_frames, open_heard
 from pipelines.store.run_folder import part_of
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json
@@ -123,22 +122,19 @@ def pooled_features(
     session: Session, manifest: Manifest, rates: Sequence[RateModels], reading: ReadingConfig
 ) -> list[Entry]:
     """Pool the representations of all clips, averaged over their hearings; codes and states of each rate."""
-    vectors, finest = reading.vectors, rates[-1].tokenizer
+    finest = rates[-1].tokenizer
     config = Tokenizer.from_pretrained(finest.folder).config
-    heard = open_heard(heard_frames(session, manifest, config.audio, vectors), vectors)
+    read = Reading(session=session, manifest=manifest, audio=config.audio, vectors=reading.vectors)
     signals = SIGNALS if config.speech_layer is None else {LOG_MEL.name}  # a speech model has no bottleneck
-    made = [signal_features(session, manifest, finest, finest.key, signals, vectors, heard)]
+    made = [signal_features(read, finest, finest.key, signals)]
     if reading.assignments == "soft":  # soft codes, and the states of the GPT that reads them
         [rate] = rates
-        soft = HeardSoftCodes(
-            session=session, manifest=manifest, tokenizer=rate.tokenizer, heard=heard, vectors=vectors
-        )
+        soft = HeardSoftCodes(reading=read, tokenizer=rate.tokenizer)
         states = gpt_features(session, soft, rate.model, states=reading.states, of=rate.gpt)
         return [*made, code_features(session, soft, of=rate.bag), states]
     coarser: list[HeardCodes] = []
     for rate in rates:
-        others = heard_codes(session, manifest, rate.tokenizer, heard) if heard else None
-        coded = HeardCodes(codes=codes(session, manifest, rate.tokenizer), heard=others, vectors=vectors)
+        coded = read.coded_in(rate.tokenizer, codes(session, manifest, rate.tokenizer))
         joined = replace(coded, coarser=tuple(coarser))
         made.append(code_features(session, coded, of=rate.bag))
         made.append(gpt_features(session, joined, rate.model, states=reading.states, of=rate.gpt))

@@ -79,6 +79,8 @@ def _make_methods(
     study = Study(
         session=session,
         manifest=pair.manifest,
+        audio=pair.settings.audio,
+        vectors=pair.settings.compare.vectors,
         options=pair.settings,
         wanted=frozenset(method.name for method in methods),
         entries=entries,

@@ -21,10 +21,10 @@ from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.run import RunSettings
 from pipelines.stages.baselines import supervised
 from pipelines.stages.codes import codes
-from pipelines.stages.features import HeardCodes, code_features, signal_features
+from pipelines.stages.features import HeardCodes, Reading, code_features, signal_features
 from pipelines.stages.labels import Labels
 from pipelines.stages.listening import listening
-from pipelines.stages.next_sample import generate_sample_sounds, score_sample_models, train_sample_model
+from pipelines.stages.next_sample import score_sample_models, train_sample_model
 from pipelines.stages.options import ModelName
 from pipelines.stages.playback import Playback, decode_clips, measure_clips
 from pipelines.stages.probe import probe_methods
@@ -38,7 +38,7 @@ from pipelines.stages.recognition import (
     recognise_labels,
 )
 from pipelines.stages.speech_judging import Spoken, judge_speech
-from pipelines.stages.stored_arrays import spectrograms, waveforms, waveforms_for_test
+from pipelines.stages.stored_arrays import spectrograms, waveforms
 from pipelines.stages.tokenizer import codebook
 from pipelines.stages.vocoder import CodedIn, vocoder
 from pipelines.store.session import Session
@@ -169,7 +169,8 @@ def _judge(
         features = code_features(session, HeardCodes(codes=own.codes))
     else:
         methods = (SIGNALS & {*settings.compare.methods}) | {LOG_MEL}
-        features = signal_features(session, manifest, own.tokenizer, own.autoencoder.key, methods)
+        reading = Reading(session=session, manifest=manifest, audio=settings.audio)
+        features = signal_features(reading, own.tokenizer, own.autoencoder.key, methods)
     # Of one hearing, features and probe are those of the comparison, and computed once.
     method, _ = PROBED[name]
     probe = probe_methods(session, manifest, [features], settings.probe, labelled=(), only=[method])[method]
@@ -207,20 +208,13 @@ def _train_one(sounds: Entry, session: Session, pair: Pair) -> RunEntries:
 def train_on_samples(session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries) -> RunEntries:
     """Train every wanted model on the same crops, and score all of them on the same test crops."""
     rate, options = settings.audio.sample_rate, settings.next_sample
-    sounds = waveforms(session, manifest, rate), waveforms_for_test(session, manifest, rate)
+    sounds = waveforms(session, manifest, rate), waveforms(session, manifest, rate, test=True)
     models: dict[str, Entry] = {
         name: train_sample_model(session, manifest, sounds[0], options, name) for name in options.models
     }
     scores = score_sample_models(session, manifest, sounds, models, options)
     training, test = sounds
     return replace(entries, waveforms=training, test_waveforms=test, sample_models=models, sample_scores=scores)
-
-
-def add_sample_sounds(session: Session, pair: Pair, entries: RunEntries) -> RunEntries:
-    """Add sounds to listen to, by the language models of samples."""
-    options, rate = pair.settings.next_sample.sounds, pair.settings.audio.sample_rate
-    sounds = generate_sample_sounds(session, pair.manifest, entries.sample_models, options, sample_rate=rate)
-    return replace(entries, sample_sounds=sounds)
 
 
 def measure_speed(settings: RunSettings, entries: RunEntries, device: torch.device) -> dict[str, Speed]:

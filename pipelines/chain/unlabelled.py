@@ -160,29 +160,27 @@ def unlabelled_of_run(folder: Path, root: Path) -> tuple[Clip, ...]:
     return tuple(clip for listed in lists if listed.is_file() for clip in read_manifest(listed, root).clips)
 
 
-def noted_starts(corpus: Corpus, settings: RunSettings, folder: Path) -> Corpus:
-    """Return the corpus with notices for the report about the models that the run began with, and what they know.
+def notices_of_starts(manifest: Manifest, settings: RunSettings, folder: Path) -> Iterator[str]:
+    """Give notices for the report about the models that the run began with, and what they know.
 
     Raises:
         InputError: they lie in the ``folder`` of this run, which would replace them.
     """
-    notices: list[str] = []
     for start in _starts(settings):
         if start.owner.resolve() == folder.resolve():
             raise InputError(
                 f"{start.option}={start.given} is in the folder of this run, which would replace it; name another run"
             )
-        notices.append(start.notice)
+        yield start.notice
         if start.is_run:
-            notices += _overlaps(corpus.manifest, settings, start.owner, start.readers)
+            yield from _overlaps(manifest, settings, start.owner, start.readers)
         else:
-            notices.append(
+            yield (
                 f"no {MANIFEST} beside {start.option}={start.given} lists the recordings that it was trained on: "
                 "figures on test clips mean nothing if these are among them"
             )
     if (voice := settings.vocoder.start) is None or is_shipped(voice):
-        notices += voice_notices(settings)
-    return replace(corpus, notices=(*corpus.notices, *notices))
+        yield from voice_notices(settings)
 
 
 def voice_notices(settings: RunSettings) -> tuple[str, ...]:
@@ -248,24 +246,20 @@ def _overlaps(manifest: Manifest, settings: RunSettings, owner: Path, readers: s
     yield from (named(each, "corpus") for each in found)
 
 
-def noted_weights(corpus: Corpus, settings: RunSettings) -> Corpus:
-    """Return the corpus with notices for the report about what the weights of a speech model have learned.
+def notices_of_weights(manifest: Manifest, settings: RunSettings) -> Iterator[str]:
+    """Give notices for the report about what the weights of a speech model have learned.
 
     A classifier or a CTC model was trained with labels, so its layers are not self-supervised. A run may have made the
-    weights from test clips; with folds, every clip counts as a test clip.
+    weights from test clips.
     """
-    weights, manifest = settings.wav2vec2.weights, corpus.manifest
-    if weights is None:
-        return corpus
-    folder, notices = Path(weights).expanduser(), []
+    if settings.wav2vec2.weights is None:
+        return
+    folder = Path(settings.wav2vec2.weights).expanduser()
     if learned_labels(folder):
-        notices.append(
-            f"the weights of wav2vec2.weights={folder} learned labels, so their layers are not self-supervised"
-        )
+        yield f"the weights of wav2vec2.weights={folder} learned labels, so their layers are not self-supervised"
     owner = folder.parent
     if (owner / RESULTS).is_file() and (owner / MANIFEST).is_file():  # a run made them
-        notices += _overlaps(manifest, settings, owner, "the weights of wav2vec 2.0")
-    return replace(corpus, notices=(*corpus.notices, *notices))
+        yield from _overlaps(manifest, settings, owner, "the weights of wav2vec 2.0")
 
 
 def shared_paths(settings: RunSettings, unlabelled: Sequence[Manifest]) -> tuple[Path, ...]:
@@ -275,8 +269,8 @@ def shared_paths(settings: RunSettings, unlabelled: Sequence[Manifest]) -> tuple
     return *recordings, *(Path(folder).expanduser() for folder in weights)
 
 
-def noted(corpus: Corpus, unlabelled: Sequence[Manifest], settings: RunSettings) -> Corpus:
-    """Return the corpus with a notice for the report: how much sound pre-training has beside it."""
+def notices_of_unlabelled(manifest: Manifest, unlabelled: Sequence[Manifest], settings: RunSettings) -> Iterator[str]:
+    """Say for the report how much sound pre-training has beside the corpus, and which groups may be in it."""
     learners = {
         "the GPT": settings.trains_lm,
         "SimCLR": settings.probes("simclr"),
@@ -284,14 +278,19 @@ def noted(corpus: Corpus, unlabelled: Sequence[Manifest], settings: RunSettings)
     }
     trained = [name for name, learns in learners.items() if learns]
     if not unlabelled or not trained:
-        return corpus
+        return
     clips = counted(sum(len(each.clips) for each in unlabelled), "other clip")
     hours = sum(each.seconds for each in unlabelled) / SECONDS_PER_HOUR
     were = "were" if len(trained) > 1 else "was"
     names = listed(trained)
-    notice = f"{names[0].upper()}{names[1:]} {were} also trained on {clips} without labels ({hours:.3g} hours)"
-    unknown = _unknown_groups(corpus.manifest, unlabelled, settings)
-    return replace(corpus, notices=(*corpus.notices, notice, *unknown))
+    yield f"{names[0].upper()}{names[1:]} {were} also trained on {clips} without labels ({hours:.3g} hours)"
+    own = [each for each in unlabelled if each.root.parent != settings.store.root / SYNTHESISED]
+    unknown = [clip for each in own for clip in each.clips if group_in_name(clip, settings.corpus.pattern) is None]
+    if unknown and _held_out_groups(manifest, settings):
+        yield (
+            f"The names of {counted(len(unknown), 'unlabelled clip')} give no group, so a held-out group may be among "
+            "them: name the files so that corpus.pattern finds {group} in them, and its clips are left out"
+        )
 
 
 def _held_out_groups(corpus: Manifest, settings: RunSettings) -> frozenset[str]:
@@ -318,17 +317,6 @@ def _without_held_out(
             f"unlabelled={source}: all of its recordings are of groups that are held out in this run; name others"
         )
     return replace(read, manifest=kept)
-
-
-def _unknown_groups(corpus: Manifest, unlabelled: Sequence[Manifest], settings: RunSettings) -> Iterator[str]:
-    """Say that held-out groups may be among recordings whose names give no group."""
-    own = [each for each in unlabelled if each.root.parent != settings.store.root / SYNTHESISED]
-    unknown = [clip for each in own for clip in each.clips if group_in_name(clip, settings.corpus.pattern) is None]
-    if unknown and _held_out_groups(corpus, settings):
-        yield (
-            f"The names of {counted(len(unknown), 'unlabelled clip')} give no group, so a held-out group may be among "
-            "them: name the files so that corpus.pattern finds {group} in them, and its clips are left out"
-        )
 
 
 def _own_clips(source: str, read: Corpus, known: set[str], terminal: Terminal) -> Manifest:

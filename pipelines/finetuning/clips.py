@@ -19,7 +19,7 @@ from lm.heads.options import HeadOptions
 from lm.probing.comparison import whole_groups
 from pipelines.chain.corpus import MANIFEST
 from pipelines.chain.unlabelled import unlabelled_of_run
-from pipelines.finetuning.options import FinetuneConfig
+from pipelines.finetune import FinetuneConfig
 from pipelines.store.store import text_hash
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.decoding import Channel
@@ -159,9 +159,14 @@ def require_unseen_labels(settings: FinetuneConfig, source: Source, manifest: Ma
         InputError: weights that learned labels have learned those of test clips, or those of training clips of which
             only a share has a label in the fine-tuning.
     """
-    owner = _owner(settings, source)
-    if owner is None:
-        return _unknown(settings) if source.learned_labels else ()
+    # The folder of the run that made what the body uses, if it lists its recordings.
+    owner = settings.model if settings.body.needs else source.weights and source.weights.parent
+    if owner is None or not (owner / MANIFEST).is_file():
+        unknown = (
+            f"the weights of body={settings.body.name} learned labels, and no {MANIFEST} beside them lists the "
+            "recordings: test clips and small shares of labels mean nothing if these recordings are among them"
+        )
+        return (unknown,) if source.learned_labels else ()
     trained = read_manifest(owner / MANIFEST, manifest.root)
     if source.learned_labels:
         _require_unseen(settings, manifest, trained, owner)
@@ -169,12 +174,6 @@ def require_unseen_labels(settings: FinetuneConfig, source: Source, manifest: Ma
     unlabelled = () if source.learned_labels else unlabelled_of_run(owner, manifest.root)
     found = overlap_notices(manifest, trained, owner=owner, readers=readers, unlabelled=unlabelled)
     return tuple(named(each, "corpus") for each in found)
-
-
-def _owner(settings: FinetuneConfig, source: Source) -> Path | None:
-    """Return the folder of the run that made what the body uses; None if there is no list of its recordings."""
-    folder = settings.model if settings.body.needs else source.weights and source.weights.parent
-    return folder if folder is not None and (folder / MANIFEST).is_file() else None
 
 
 def _require_unseen(settings: FinetuneConfig, manifest: Manifest, trained: Manifest, owner: Path) -> None:
@@ -191,13 +190,6 @@ def _require_unseen(settings: FinetuneConfig, manifest: Manifest, trained: Manif
             f"shares={list(settings.shares)}, but {weights} of {known} of {len(train)} training clips, and with them "
             "more labels than the share: choose shares=[1.0], name other recordings, or choose body.weights=none"
         )
-
-
-def _unknown(settings: FinetuneConfig) -> tuple[str, ...]:
-    return (
-        f"the weights of body={settings.body.name} learned labels, and no {MANIFEST} beside them lists the recordings: "
-        "test clips and small shares of labels mean nothing if these recordings are among them",
-    )
 
 
 def channel_of(settings: FinetuneConfig, source: Source) -> Channel:

@@ -23,8 +23,8 @@ from lm.probing.comparison import t_interval
 from pipelines.chain.corpus import REJECTED, Corpus, find_corpus, read_corpus
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
+from pipelines.finetune import FinetuneConfig, finetune_settings
 from pipelines.finetuning.clips import LabelledClips, channel_of, labelled_clips, require_unseen_labels, with_room
-from pipelines.finetuning.options import FinetuneConfig, finetune_settings
 from pipelines.finetuning.trials import Study, Trial, body_inputs, trials
 from pipelines.results.provenance import provenance, tracked_run
 from pipelines.results.tables import print_table

@@ -21,8 +21,8 @@ from lm.probing.logistic import tolerance_options
 from lm.probing.probe import label_order
 from lm.probing.ridge import RIDGE_VERSION
 from lm.probing.vectors import FloatArray, pool
+from pipelines.finetune import FinetuneConfig
 from pipelines.finetuning.clips import LabelledClips, labels_key, num_inputs
-from pipelines.finetuning.options import FinetuneConfig
 from pipelines.stages.stored_arrays import read_clips, write_clips
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Entry, Recipe, text_hash, write_json

@@ -9,55 +9,39 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipelines.methods.method import Line, Made, Method, Network, PictureRecord, Row, Training, refuse_input
+from pipelines.methods.method import Line, Made, Method, PictureRecord, Row, Training, refuse_input
 
 if TYPE_CHECKING:
     from lm.bodies.options import Variant
-    from pipelines.methods.study import Options, Study
-    from pipelines.stages.options import AudioTransformerSettings
+    from pipelines.methods.study import Study
+    from pipelines.settings.run import RunSettings
     from pipelines.store.store import Entry
 
 NAME, TITLE = "audio_transformer", "Audio Transformer"
 
 
-def _settings(options: Options, variant: Variant | None = None) -> AudioTransformerSettings:
-    """Return the options, with another variant if one is named."""
-    from pipelines.stages.options import AudioTransformerSettings
-
-    own = options.group(AudioTransformerSettings)
-    return own if variant is None else replace(own, model=replace(own.model, variant=variant))
-
-
-def _network(options: Options) -> Network:
-    model = _settings(options).model
-    parameters = model.parameters(options.audio.sample_rate)
-    return Network(what=f"the {TITLE}", option=f"{NAME}.model", config=model, parameters=parameters)
-
-
-def _shortest(options: Options) -> float:
+def _shortest(options: RunSettings) -> float:
     """Return the seconds of a patch."""
-    return _settings(options).model.patch_ms / 1000
+    return options.audio_transformer.model.patch_ms / 1000
 
 
 def _features(name: str, variant: Variant | None, study: Study) -> Made:
     from pipelines.stages.audio_transformer import audio_transformer, audio_transformer_features
-    from pipelines.stages.stored_arrays import waveforms
+    from pipelines.stages.stored_arrays import Sound
 
-    session, manifest, rate = study.session, study.manifest, study.options.audio.sample_rate
-    own, sounds = _settings(study.options, variant), waveforms(session, manifest, rate)
-    trained = audio_transformer(session, manifest, sounds, rate, study.labels, own, method=name)
-    features = audio_transformer_features(session, manifest, name, trained, own, rate, study.vectors)
+    own, sound = study.options.audio_transformer, Sound.of(study.session, study.manifest, study.audio.sample_rate)
+    own = own if variant is None else replace(own, model=replace(own.model, variant=variant))
+    trained = audio_transformer(study.session, sound, study.labels, own, method=name)
+    features = audio_transformer_features(study, name, trained, own)
     # methods of one variant share the entry of their training
-    return Made(trained=(sounds, replace(trained, stage=name)), features=features)
+    return Made(trained=(sound.waveforms, replace(trained, stage=name)), features=features)
 
 
 def _untrained_features(study: Study) -> Made:
     from pipelines.stages.audio_transformer import audio_transformer_features
 
-    own, rate = _settings(study.options), study.options.audio.sample_rate
-    name, vectors = RANDOM_AUDIO_TRANSFORMER.name, study.vectors
-    entry = audio_transformer_features(study.session, study.manifest, name, None, own, rate, vectors)
-    return Made(features=entry)
+    name, own = RANDOM_AUDIO_TRANSFORMER.name, study.options.audio_transformer
+    return Made(features=audio_transformer_features(study, name, None, own))
 
 
 def _pictures(title: str, trained: Entry) -> list[PictureRecord]:
@@ -82,7 +66,13 @@ def _describe(variant: Variant | None, line: Line) -> Method:
         head=Row(name=f"{name}_head", kind="supervised", title=f"{title}, own head", places=("summary",)),
         labels="train",
         features=partial(_features, name, variant),
-        training=Training(option=NAME, options=_settings, loss="nats per clip", network=_network),
+        training=Training(
+            option=NAME,
+            loss="nats per clip",
+            network=f"{NAME}.model",
+            what=f"the {TITLE}",
+            parameters=lambda options: options.audio_transformer.model.parameters(options.audio.sample_rate),
+        ),
         shortest=_shortest,
         require_options=partial(refuse_input, name),
         pictures=partial(_pictures, title),

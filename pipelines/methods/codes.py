@@ -8,7 +8,8 @@ from pipelines.methods.method import Line, Made, Method, Row
 
 if TYPE_CHECKING:
     from lm.options import GPTConfig
-    from pipelines.methods.study import Options, Study
+    from pipelines.methods.study import Study
+    from pipelines.settings.run import RunSettings
 
 
 def _bags(study: Study) -> Made:
@@ -38,19 +39,16 @@ def _untrained_states(study: Study) -> Made:
     return Made(trained=(*study.heard_entries, *study.coded_entries), features=entry)
 
 
-def size_of_states(options: Options, gpt: GPTConfig | None = None) -> int:
+def size_of_states(options: RunSettings, gpt: GPTConfig | None = None) -> int:
     """Return the size of the vectors of a GPT's states; by default of the run's own GPT."""
     own, gpt = options.compare, gpt or options.lm.gpt
     width = sum(gpt.ffn_dim if states == "inner" else gpt.model_dim for states in own.states)
     return own.vectors.network_size(gpt.layers, width * (1 + gpt.backward))
 
 
-def size_of_codes(options: Options) -> int:
+def size_of_codes(options: RunSettings) -> int:
     """Return the size of pooled codes."""
-    from pipelines.stages.options import TokenizerSettings
-
-    config = options.group(TokenizerSettings).config(options.audio)
-    return options.compare.vectors.size(config.one_hot_size)
+    return options.compare.vectors.size(options.tokenizer.config(options.audio).one_hot_size)
 
 
 BAG_OF_CODES = Method(

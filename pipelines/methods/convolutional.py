@@ -8,23 +8,16 @@ from pipelines.methods.method import Line, Made, Method, Row, Training
 from wordless.base.errors import InputError
 
 if TYPE_CHECKING:
-    from pipelines.methods.study import Options, Study
-    from pipelines.stages.options import BaselineSettings
+    from pipelines.methods.study import Study
     from pipelines.store.store import Entry
     from wordless.audio.recordings.manifest import Manifest
-
-
-def _settings(options: Options) -> BaselineSettings:
-    from pipelines.stages.options import BaselineSettings
-
-    return options.group(BaselineSettings)
 
 
 def _simclr(study: Study) -> Made:
     from pipelines.stages.baselines import simclr
 
     extra = study.unlabelled_spectrograms
-    trained = simclr(study.session, study.spectrograms, extra, _settings(study.options))
+    trained = simclr(study.session, study.spectrograms, extra, study.options.baselines)
     features, data = _encoded(study, SIMCLR.name, trained), (study.spectrograms, trained, *study.heard_entries)
     return Made(trained=data, unlabelled=tuple((each,) for each in extra), features=features)
 
@@ -32,7 +25,7 @@ def _simclr(study: Study) -> Made:
 def _supervised(study: Study) -> Made:
     from pipelines.stages.baselines import supervised
 
-    trained = supervised(study.session, study.spectrograms, study.labels, _settings(study.options))
+    trained = supervised(study.session, study.spectrograms, study.labels, study.options.baselines)
     return Made(
         trained=(study.spectrograms, trained, *study.heard_entries), features=_encoded(study, SUPERVISED.name, trained)
     )
@@ -45,18 +38,7 @@ def _untrained(study: Study) -> Made:
 def _encoded(study: Study, method: str, encoder: Entry | None) -> Entry:
     from pipelines.stages.baselines import baseline_features
 
-    own = study.options
-    return baseline_features(
-        study.session,
-        study.manifest,
-        own.audio,
-        study.entries.finest.sample,
-        method,
-        encoder,
-        _settings(own),
-        study.vectors,
-        study.heard,
-    )
+    return baseline_features(study, study.entries.finest.sample, method, encoder, study.options.baselines)
 
 
 def _require_two(manifest: Manifest) -> None:
@@ -82,7 +64,6 @@ SIMCLR = Method(
     features=_simclr,
     training=Training(
         option="baselines.simclr",
-        options=lambda options: _settings(options).simclr,
         loss="nats per view, among all of its batch",
     ),
     require_clips=_require_two,
@@ -106,9 +87,7 @@ SUPERVISED = Method(
     labels="train",
     input="log_mel",
     features=_supervised,
-    training=Training(
-        option="baselines.supervised", options=lambda options: _settings(options).supervised, loss="nats per clip"
-    ),
+    training=Training(option="baselines.supervised", loss="nats per clip"),
 )
 RANDOM_CONV = Method(
     row=Row(

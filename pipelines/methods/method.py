@@ -15,7 +15,8 @@ from pipelines.store.store import Entry
 from wordless.base.errors import InputError
 
 if TYPE_CHECKING:
-    from pipelines.methods.study import Options, Study, TrainingOptions
+    from pipelines.methods.study import Study
+    from pipelines.settings.run import RunSettings
     from pipelines.stages.features import Frames
     from wordless.audio.options import SpectrogramConfig
     from wordless.audio.recordings.manifest import Manifest
@@ -84,23 +85,14 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
-    """The size of a network, which must fit into the machine's memory."""
-
-    what: str  # in messages
-    option: str  # the group of its sizes
-    config: object  # that group
-    parameters: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Training:
     """The training of a method's own model, in a stage that is named after the method."""
 
-    option: str  # the group of its options
-    options: Callable[[Options], TrainingOptions]
+    option: str  # the group of its options, which has `batches` and `fit`
     loss: str  # title of its training curve, with the unit
-    network: Callable[[Options], Network] | None = None  # the trained network, if options set its size
+    network: str = ""  # group of options with the sizes of the network, which must fit into memory; "": they are fixed
+    what: str = ""  # the network in messages
+    parameters: Callable[[RunSettings], int] = lambda options: 0  # of the network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,14 +116,14 @@ class Method:
     reads_rates: bool = False  # whether they are made by the language models of several rates
     labels: Literal["none", "train"] = "none"  # labels used in its training; with "train" no learning curve
     # about how many numbers of 32 bits it stores for a clip; the default is that of convolutional encoders, as measured
-    vector_size: Callable[[Options], int] = lambda options: options.compare.vectors.size(ENCODER_WIDTH)
+    vector_size: Callable[[RunSettings], int] = lambda options: options.compare.vectors.size(ENCODER_WIDTH)
     features: Callable[[Study], Made]  # methods with the same function are made by one call
     training: Training | None = None
     # seconds of the shortest recording that it can read; shorter ones are set aside for all methods
-    shortest: Callable[[Options], float] = lambda options: 0.0
+    shortest: Callable[[RunSettings], float] = lambda options: 0.0
     # pictures of what the trained model has learned, from the entry of its training
     pictures: Callable[[Entry], list[PictureRecord]] | None = None
-    require_options: Callable[[Options], None] = lambda options: None  # refuses options before anything is read
+    require_options: Callable[[RunSettings], None] = lambda options: None  # refuses options before anything is read
     require_clips: Callable[[Manifest], None] = lambda manifest: None  # refuses clips before anything is trained
 
     @property
@@ -140,7 +132,7 @@ class Method:
         return self.row.name
 
 
-def refuse_input(name: str, options: Options) -> None:
+def refuse_input(name: str, options: RunSettings) -> None:
     """Refuse ``compare.input`` for a network without an input that can stand beside its layers, as others have."""
     if options.compare.input:
         raise InputError(
@@ -165,9 +157,4 @@ def describe_frame_method(row: Row, frames: Callable[[SpectrogramConfig], Frames
 def _pool_frames(row: Row, frames: Callable[[SpectrogramConfig], Frames], study: Study) -> Made:
     from pipelines.stages.features import frame_features
 
-    audio = study.options.audio
-    rate = audio.sample_rate
-    entry = frame_features(
-        study.session, study.manifest, frames(audio), method=row.name, sample_rate=rate, vectors=study.vectors
-    )
-    return Made(features=entry)
+    return Made(features=frame_features(study, frames(study.audio), method=row.name))

@@ -14,7 +14,8 @@ from pipelines.methods.method import Line, Made, Method, Row
 from wordless.base.errors import InputError
 
 if TYPE_CHECKING:
-    from pipelines.methods.study import Options, Study
+    from pipelines.methods.study import Study
+    from pipelines.settings.run import RunSettings
 
 MOST_RATES = 4  # that `tokenizer.rates` may have
 MARKERS = ("o", "^", "s", "D")  # of matplotlib
@@ -38,11 +39,9 @@ def _states(number: int, study: Study) -> Made:
     return Made(trained=(*study.heard_entries, *coded.entries), features=features)
 
 
-def _require_rate(name: str, number: int, options: Options) -> tuple[int, ...]:
+def _require_rate(name: str, number: int, options: RunSettings) -> tuple[int, ...]:
     """Return the rates of the run, and refuse a method of a rate that it does not have."""
-    from pipelines.stages.options import TokenizerSettings
-
-    rates = options.group(TokenizerSettings).rates or ()
+    rates = options.tokenizer.rates or ()
     if number > len(rates):
         raise InputError(
             f"compare.methods has {name}, and tokenizer.rates is {list(rates) or 'null'}: name rates, such as "
@@ -51,12 +50,12 @@ def _require_rate(name: str, number: int, options: Options) -> tuple[int, ...]:
     return rates
 
 
-def _size(name: str, number: int, options: Options) -> int:
+def _size(name: str, number: int, options: RunSettings) -> int:
     rates = _require_rate(name, number, options)
     return size_of_states(options, options.lm.divided(len(rates))[number - 1].gpt)
 
 
-def _require_options(name: str, number: int, options: Options) -> None:
+def _require_options(name: str, number: int, options: RunSettings) -> None:
     _require_rate(name, number, options)
 
 

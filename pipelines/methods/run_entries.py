@@ -79,8 +79,8 @@ class RunEntries:
             add(rate_prefix(number), *coarser.entries)
         add("", self.rate_tokenizer)
         if self.rates is not None:
-            for number, (corpora, model) in enumerate(zip(self.rates.corpora, self.rates.models, strict=True), 1):
-                add(rate_prefix(number), corpora.own.views, model)
+            for number, (clips, model) in enumerate(zip(self.rates.coded, self.rates.models, strict=True), 1):
+                add(rate_prefix(number), clips.own.views, model)
             add("", self.rates.together)
         add("", self.views)
         add_unlabelled((each.codes, each.views) for each in self.unlabelled)

@@ -13,17 +13,16 @@ from wordless.base.compiling import importing
 
 if TYPE_CHECKING:
     from lm.probing.vectors import FloatArray
-    from pipelines.methods.study import Options, Study
+    from pipelines.methods.study import Study
+    from pipelines.settings.run import RunSettings
 
 
-def _log_mel_size(options: Options) -> int:
+def _log_mel_size(options: RunSettings) -> int:
     return options.compare.vectors.size(options.audio.n_mels) * (1 if options.audio.remove_mean == "none" else 2)
 
 
-def _bottleneck_size(options: Options) -> int:
-    from pipelines.stages.options import TokenizerSettings
-
-    config = options.group(TokenizerSettings).config(options.audio)
+def _bottleneck_size(options: RunSettings) -> int:
+    config = options.tokenizer.config(options.audio)
     return options.compare.vectors.size(config.bands * config.autoencoder.bottleneck)
 
 
@@ -32,18 +31,8 @@ def _features(study: Study) -> Made:
     from pipelines.stages.features import signal_features
 
     codebook, methods = study.entries.finest, study.wanted & SIGNALS
-    return Made(
-        trained=study.heard_entries,
-        features=signal_features(
-            study.session,
-            study.manifest,
-            codebook.tokenizer,
-            codebook.autoencoder.key,
-            methods,
-            study.vectors,
-            study.heard,
-        ),
-    )
+    features = signal_features(study, codebook.tokenizer, codebook.autoencoder.key, methods)
+    return Made(trained=study.heard_entries, features=features)
 
 
 LOG_MEL = Method(

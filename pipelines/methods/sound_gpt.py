@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING
 from pipelines.methods.method import Line, Made, Method, Row, Training
 
 if TYPE_CHECKING:
-    from pipelines.methods.study import Options, Study
-    from pipelines.stages.options import SoundGPTSettings
+    from pipelines.methods.study import Study
+    from pipelines.settings.run import RunSettings
     from pipelines.store.store import Entry
-
-
-def _settings(options: Options) -> SoundGPTSettings:
-    from pipelines.stages.options import SoundGPTSettings
-
-    return options.group(SoundGPTSettings)
 
 
 def _features(study: Study) -> Made:
@@ -34,27 +28,24 @@ def _untrained(study: Study) -> Made:
 
 
 def _made(study: Study, method: str, coded: tuple[tuple[Entry, Entry], ...], *, untrained: bool = False) -> Made:
-    from pipelines.stages.options import TokenizerSettings
     from pipelines.stages.sound_gpt import sound_gpt, sound_gpt_features
 
-    session, options, finest, own = study.session, study.options, study.entries.finest, _settings(study.options)
+    session, options, finest, own = study.session, study.options, study.entries.finest, study.options.gpt_sound
     trained = sound_gpt(
         session,
         (study.spectrograms, finest.codes),
         coded,
         own,
-        patch_frames=options.group(TokenizerSettings).patch.frames,
+        patch_frames=options.tokenizer.patch.frames,
         frame_rate=options.audio.sample_rate / options.audio.hop_length,
         untrained=untrained,
     )
-    features = sound_gpt_features(
-        session, study.manifest, options.audio, finest.sample, method, trained, own, study.vectors, study.heard
-    )
+    features = sound_gpt_features(study, finest.sample, method, trained, own)
     return Made(trained=(study.spectrograms, trained, *study.heard_entries), features=features)
 
 
-def _vector_size(options: Options) -> int:
-    model = _settings(options).model
+def _vector_size(options: RunSettings) -> int:
+    model = options.gpt_sound.model
     return options.compare.vectors.network_size(model.layers, model.ffn_dim)
 
 
@@ -71,7 +62,7 @@ GPT_SOUND = Method(
     input="log_mel",
     vector_size=_vector_size,
     features=_features,
-    training=Training(option="gpt_sound", options=_settings, loss="nats per code"),
+    training=Training(option="gpt_sound", loss="nats per code"),
 )
 RANDOM_GPT_SOUND = Method(
     row=Row(

@@ -10,43 +10,33 @@ from typing import TYPE_CHECKING
 from pipelines.methods.method import Line, Made, Method, Row, Training, refuse_input
 
 if TYPE_CHECKING:
-    from pipelines.methods.study import Options, Study
-    from pipelines.stages.options import AstSettings
-
-
-def _settings(options: Options) -> AstSettings:
-    from pipelines.stages.options import AstSettings
-
-    return options.group(AstSettings)
+    from pipelines.methods.study import Study
+    from pipelines.settings.run import RunSettings
 
 
 def _features(study: Study) -> Made:
     from pipelines.stages.spectrogram_transformer import ast, ast_features
     from pipelines.stages.stored_arrays import filter_banks
 
-    session, manifest, own = study.session, study.manifest, _settings(study.options)
+    session, manifest, own = study.session, study.manifest, study.options.ast
     banks = filter_banks(session, manifest)
     trained = ast(session, manifest, banks, study.labels, own)
-    return Made(
-        trained=(banks, trained), features=ast_features(session, manifest, trained, own.model, vectors=study.vectors)
-    )
+    return Made(trained=(banks, trained), features=ast_features(study, trained, own.model))
 
 
 def _untrained_features(study: Study) -> Made:
     from pipelines.stages.spectrogram_transformer import ast_features
 
-    own = _settings(study.options)
-    untrained = replace(own.model, weights=None)
-    entry = ast_features(study.session, study.manifest, None, untrained, seed=own.fit.seed, vectors=study.vectors)
-    return Made(features=entry)
+    own = study.options.ast
+    return Made(features=ast_features(study, None, replace(own.model, weights=None), seed=own.fit.seed))
 
 
-def _require_weights(options: Options) -> None:
+def _require_weights(options: RunSettings) -> None:
     """Refuse a folder of weights that do not fit, where one is given, and the input beside the layers."""
     from lm.bodies.spectrogram_transformer import require_weights
 
     refuse_input("ast", options)
-    own = _settings(options).model
+    own = options.ast.model
     if own.weights is not None:
         require_weights(Path(own.weights), own.size)
 
@@ -63,7 +53,7 @@ AST = Method(
     head=Row(name="ast_head", kind="supervised", title="AST, own head"),
     labels="train",
     features=_features,
-    training=Training(option="ast", options=_settings, loss="nats per clip"),
+    training=Training(option="ast", loss="nats per clip"),
     require_options=_require_weights,
 )
 RANDOM_AST = Method(

@@ -94,7 +94,7 @@ def continuations(
             excerpt.waveform.write(folder / f"{number}_original.wav")
         prompts = [Prompt.of_excerpt(each, models.tokenizer) for each in excerpts]
         rows: list[dict[str, object]] = []
-        finest = {RECORDINGS: _test_codes(coded)}
+        finest = {RECORDINGS: [clip.codes.values for clip in read_codes(coded.folder)[1] if clip.split == "test"]}
         for of in MODELS:
             with session.terminal.working(f"continuing by {of}", len(prompts), "clips") as progress:
                 codes = _continued(models, of, prompts, config)
@@ -108,7 +108,7 @@ def continuations(
             "said": rows,
             "coded": _write_coded(folder, models.tokenizer, clips, excerpts, config),
             "diversity": diversities(finest, seed=config.seed),
-            "frames": _frames(models.tokenizer),
+            "frames": [each.patch_frames for each in models.tokenizer.rates],
         }
         write_json(folder / CONTINUATIONS, content)
 
@@ -134,10 +134,6 @@ def _long_enough(manifest: Manifest, shortest: float) -> list[Clip]:
     return [clip for clip in manifest.of("test") if clip.seconds >= shortest]
 
 
-def _frames(tokenizer: Tokenizer) -> list[int]:
-    return [each.patch_frames for each in tokenizer.rates]
-
-
 def _excerpt(manifest: Manifest, clip: Clip, tokenizer: Tokenizer, config: RatesConfig) -> Excerpt:
     """Read a clip, or the loudest part of a longer one; `Prompt.of_excerpt` takes half of it."""
     whole, rate = 2 * config.prompt_seconds, tokenizer.format.sample_rate
@@ -155,11 +151,6 @@ def _continued(models: _Models, of: str, prompts: Sequence[Prompt], config: Rate
     whole = [prompt.codes for prompt in wanted]
     made = models.rates.generate_batch(whole, seconds=config.seconds, sampling=sampling, seed=config.seed)
     return [each.finest for each in made]
-
-
-def _test_codes(coded: Entry) -> list[IntArray]:
-    """Read the codes of all test clips."""
-    return [clip.codes.values for clip in read_codes(coded.folder)[1] if clip.split == "test"]
 
 
 def diversities(codes: Mapping[str, Sequence[IntArray]], *, seed: int) -> list[dict[str, object]]:

@@ -8,23 +8,12 @@ this position, as `lm.tokens` draws it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
 from pathlib import Path
 
 from lm.model import LanguageModel
 from pipelines.stages.codes import codes, views
-from pipelines.stages.language_model import (
-    FILES,
-    CodedCorpus,
-    TrainingClips,
-    config_of,
-    inputs_of,
-    language_model,
-    read_views,
-    train_model,
-)
+from pipelines.stages.language_model import CodedClips, CodedCorpus, language_model
 from pipelines.stages.options import LanguageModelSettings, TokenizerSettings
-from pipelines.stages.speech_layer import state_decoder, state_sample
 from pipelines.stages.tokenizer import (
     autoencoder,
     codebook,
@@ -36,7 +25,6 @@ from pipelines.stages.tokenizer import (
 )
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe
-from tokenizer.codes import Codes, join_rates
 from tokenizer.options import ViewsConfig
 from tokenizer.rates import Savable
 from tokenizer.speech_layer import ChosenLayer
@@ -85,14 +73,10 @@ def make_codebook(
     if settings.start is not None:
         sample = frame_sample(session, manifest, audio, settings)
         trained = tokens = started_tokenizer(session, settings.start)
-    elif layer is None:
-        sample = frame_sample(session, manifest, audio, settings)
-        inputs = input_sample(session, manifest, audio, settings)
-        trained = autoencoder(session, sample, audio, settings, inputs)
-        tokens = codebook(session, sample, trained, audio, settings, layer, pitched)
     else:
-        sample = state_sample(session, manifest, audio, settings, layer)
-        trained = state_decoder(session, sample, audio, settings, layer)
+        sample = frame_sample(session, manifest, audio, settings, layer)
+        inputs = input_sample(session, manifest, audio, settings) if layer is None else None
+        trained = autoencoder(session, sample, audio, settings, inputs, layer)
         tokens = codebook(session, sample, trained, audio, settings, layer, pitched)
     coded = codes(session, manifest, tokens)
     healthy = health(session, manifest, tokens, coded, settings.health, seed=seed)
@@ -132,91 +116,47 @@ def _together(
 
 
 @dataclass(frozen=True, kw_only=True)
-class RateCorpora:
-    """The codes of one rate."""
-
-    own: CodedCorpus
-    unlabelled: tuple[CodedCorpus, ...]  # of each source of clips without labels
-
-
-@dataclass(frozen=True, kw_only=True)
 class RateModels:
     """The language models of several rates."""
 
-    corpora: tuple[RateCorpora, ...]  # of each rate, coarse to fine
+    coded: tuple[CodedClips, ...]  # of each rate, coarse to fine
     models: tuple[Entry, ...]  # of each rate
     together: Entry  # a folder for `LanguageModel`
 
 
-def rate_corpora(
+def coded_clips(
     session: Session,
     manifest: Manifest,
-    codebooks: Sequence[Codebook],
+    codebook: Codebook,
     unlabelled: Sequence[Manifest],
     config: ViewsConfig,
-) -> list[RateCorpora]:
-    """Encode the views of the training clips and the clips of each unlabelled source at each rate, coarse to fine."""
-    made, coarsest = [], codebooks[0].patch_frames
-    for each in codebooks:
-        coded = partial(views, session, tokenizer_entry=each.tokenizer, config=config, patch_frames=each.patch_frames)
-        own = CodedCorpus(codes=each.codes, views=coded(manifest=manifest, coarsest=coarsest))
-        others = (
-            CodedCorpus(codes=codes(session, other, each.tokenizer), views=coded(manifest=other, coarsest=coarsest))
-            for other in unlabelled
+    *,
+    coarsest: int,
+) -> CodedClips:
+    """Encode the views of the training clips, and the clips of each unlabelled source with their views.
+
+    The views are those of a tokenizer with ``coarsest`` frames per patch, the same at all rates.
+    """
+
+    def coded(clips: Manifest, own: Entry | None = None) -> CodedCorpus:
+        tokens, frames = codebook.tokenizer, codebook.patch_frames
+        own = own or codes(session, clips, tokens)
+        return CodedCorpus(
+            codes=own, views=views(session, clips, tokens, config, patch_frames=frames, coarsest=coarsest)
         )
-        made.append(RateCorpora(own=own, unlabelled=tuple(others)))
-    return made
+
+    return CodedClips(own=coded(manifest, codebook.codes), unlabelled=tuple(map(coded, unlabelled)))
 
 
-def rate_models(session: Session, corpora: Sequence[RateCorpora], settings: LanguageModelSettings) -> RateModels:
+def rate_models(session: Session, coded: Sequence[CodedClips], settings: LanguageModelSettings) -> RateModels:
     """Train the model of each rate, coarse to fine; the layers of ``settings`` are divided among them."""
-    first, *finer = settings.divided(len(corpora))
-    coarsest = corpora[0]
-    models = [language_model(session.at_rate(1), coarsest.own, first, unlabelled=coarsest.unlabelled)]
-    models += [upsampler(session.at_rate(number), corpora[:number], own) for number, own in enumerate(finer, 2)]
-    return RateModels(
-        corpora=tuple(corpora),
-        models=tuple(models),
-        together=_together(session, "rate_lm", models, _read_language_models, "language models"),
-    )
+    models = [
+        language_model(session.at_rate(number), coded[:number], own)
+        for number, own in enumerate(settings.divided(len(coded)), 1)
+    ]
 
+    def read(folders: Sequence[Path]) -> LanguageModel:
+        return LanguageModel.of_rates([LanguageModel.from_pretrained(folder) for folder in folders])
 
-def upsampler(session: Session, corpora: Sequence[RateCorpora], settings: LanguageModelSettings) -> Entry:
-    """Train a model of the last of some rates that reads the codes of the others; the entry is its folder."""
-    config = {"lm": {**config_of(settings), "look_ahead": settings.look_ahead}}
-    inputs = {
-        f"{name} of rate {number}": read
-        for number, each in enumerate(corpora, 1)
-        for name, read in inputs_of(each.own, each.unlabelled).items()
-    }
-    recipe = Recipe("upsampler", 1, config=config, inputs=inputs)
-
-    def make(folder: Path) -> None:
-        clips = joined_views([each.own for each in corpora])
-        sources = zip(*(each.unlabelled for each in corpora), strict=True)
-        more = [each for source in sources for each in joined_views(source).train]
-        codes_format = clips.train[0][0].format
-        model = LanguageModel.create(settings.gpt, codes_format, seed=settings.fit.seed, look_ahead=settings.look_ahead)
-        train_model(session, folder, model, clips, settings, more=more, stage=recipe.stage)
-
-    return session.obtain(
-        recipe, f"upsampler to rate {len(corpora)}, {settings.fit.summary}", make, files=FILES, together=True
-    )
-
-
-def joined_views(rates: Sequence[CodedCorpus]) -> TrainingClips:
-    """Read the codes of each clip and view at all rates."""
-    clips = [read_views(each) for each in rates]
-    return TrainingClips(
-        train=[_joined(views) for views in zip(*(each.train for each in clips), strict=True)],
-        validation=_joined([each.validation for each in clips]),
-    )
-
-
-def _joined(rates: Sequence[Sequence[Codes]]) -> list[Codes]:
-    """Join the codes of some recordings at each rate."""
-    return [join_rates(parts) for parts in zip(*rates, strict=True)]
-
-
-def _read_language_models(folders: Sequence[Path]) -> LanguageModel:
-    return LanguageModel.of_rates([LanguageModel.from_pretrained(folder) for folder in folders])
+    together = _together(session, "rate_lm", models, read, "language models")
+    return RateModels(coded=tuple(coded), models=tuple(models), together=together)

@@ -1,26 +1,23 @@
 """Memory that the settings of a run need, checked against this machine's before anything is built."""
 
-from collections.abc import Iterable, Iterator
+from __future__ import annotations
+
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from itertools import chain
-from typing import Any, cast
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from lm.tokens import Vocabulary
-from pipelines.methods.method import Network
-from pipelines.stages.options import (
-    BaselineSettings,
-    LanguageModelSettings,
-    NextSampleSettings,
-    TokenizerSettings,
-    VocoderSettings,
-)
+from pipelines.stages.options import NextSampleSettings
 from vocoder.options import LEVELS
-from wordless.audio.options import SpectrogramConfig
-from wordless.base.devices import Device
 from wordless.base.errors import InputError
 from wordless.base.memory import machine_memory
+
+if TYPE_CHECKING:
+    from pipelines.settings.run import RunSettings
 
 BYTES = 4  # of a float32 number
 TRAINED = 4  # numbers for each weight: itself, its gradient and two moments of AdamW
@@ -37,42 +34,33 @@ class Demand:
     default: object = None  # of the option
 
 
-def require_memory(
-    device: Device,
-    audio: SpectrogramConfig,
-    tokenizer: TokenizerSettings,
-    lm: LanguageModelSettings,
-    vocoder: VocoderSettings,
-    baselines: BaselineSettings,
-    samples: NextSampleSettings,
-    networks: Iterable[Network] = (),
-) -> None:
+def require_memory(settings: RunSettings) -> None:
     """Refuse models, batches and samples of which one alone exceeds this machine's memory.
 
-    ``networks`` are those of the compared methods. If training is on a GPU, only the weights are counted, because they
-    are created in main memory.
+    If training is on a GPU, only the weights are counted, because they are created in main memory.
     """
-    described = tokenizer.config(audio)
+    described, lm, samples = settings.tokenizer.config(settings.audio), settings.lm, settings.next_sample
     streams, codes = described.code_shape
     vocabulary = Vocabulary(per_stream=codes + (lm.bpe or 0), streams=streams, backward=lm.gpt.backward)
-    encoder = baselines.encoder
-    for_each_weight = 1 if device != "cpu" and torch.cuda.is_available() else TRAINED
+    for_each_weight = 1 if settings.device != "cpu" and torch.cuda.is_available() else TRAINED
+    trainings = (method.training for method in settings.probed_methods if method.training)
+    counts = {  # parameters by the group of options with the sizes
+        "tokenizer.autoencoder": ("the autoencoder", described.parameters),
+        "lm.gpt": ("the language model", lm.gpt.parameters(vocabulary)),
+        "vocoder.wavenet": ("the vocoder", settings.vocoder.wavenet.parameters),
+        "baselines.encoder": ("the encoder of the baselines", settings.baselines.encoder.parameters),
+        **{each.network: (each.what, each.parameters(settings)) for each in trainings if each.network},
+        **{
+            f"next_sample.{name}": (f"the {name} over samples", samples.config(name).parameters)
+            for name in samples.models
+        },
+    }
     models = (
-        Demand(f"training {what}", parameters * for_each_weight, *_largest(group, config))
-        for what, group, config, parameters in (
-            ("the autoencoder", "tokenizer.autoencoder", tokenizer.autoencoder, described.parameters),
-            ("the language model", "lm.gpt", lm.gpt, lm.gpt.parameters(vocabulary)),
-            ("the vocoder", "vocoder.wavenet", vocoder.wavenet, vocoder.wavenet.parameters),
-            ("the encoder of the baselines", "baselines.encoder", encoder, encoder.parameters),
-            *((each.what, each.option, each.config, each.parameters) for each in networks),
-            *(
-                (f"the {name} over samples", f"next_sample.{name}", config, config.parameters)
-                for name, config in ((name, samples.config(name)) for name in samples.models)
-            ),
-        )
+        Demand(f"training {what}", parameters * for_each_weight, *_largest(group, attrgetter(group)(settings)))
+        for group, (what, parameters) in counts.items()
     )
     there = machine_memory()
-    for demand in chain(models, _data(audio, tokenizer, lm, vocoder), _crops(samples)):
+    for demand in chain(models, _data(settings), _crops(samples)):
         if (needed := demand.numbers * BYTES) > there:
             such = f", such as {demand.default}" if demand.default is not None else ""
             raise InputError(
@@ -99,10 +87,9 @@ def _ratios(group: str, config: object) -> Iterator[tuple[float, str, int, objec
             yield value / max(default, 1), option, value, default
 
 
-def _data(
-    audio: SpectrogramConfig, tokenizer: TokenizerSettings, lm: LanguageModelSettings, vocoder: VocoderSettings
-) -> Iterator[Demand]:
-    column = tokenizer.patch.frames * audio.n_mels
+def _data(settings: RunSettings) -> Iterator[Demand]:
+    tokenizer, lm, vocoder = settings.tokenizer, settings.lm, settings.vocoder
+    column = tokenizer.patch.frames * settings.audio.n_mels
     patches, batch = tokenizer.sample_patches, tokenizer.batch_size
     yield Demand("the sample of patches", patches * column, "tokenizer.sample_patches", patches)
     yield Demand("a batch of patches", min(batch, patches) * column, "tokenizer.batch_size", batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from lm.options import ProbeConfig
 from pipelines.settings.comparison import ComparisonConfig
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from tokenizer.speech_layer import ChosenLayer
 
 
-T = TypeVar("T")
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "rates", "next_sample", "report"]
 # groups of options of trainings and of their data
 SEEDED = (
@@ -55,9 +54,6 @@ SEEDED = (
 
 
 TRACKING = "tensorboard, mlflow or wandb: what records curves, figures and report; []: none"
-# The seeds of a run follow `seed`, but for those of the built-in corpus and its tests, whose recordings are shared.
-OWN_SEEDS = ("embedded.seed", "zerospeech.seed")
-EMBEDDED_TYPED = {f"embedded.{name}": Typed(None) for name in ("voices", "sentences", "words", "takes")}
 TYPED: dict[str, Typed] = {
     "stages": Typed(None),
     "lm.fit.lr": Typed(None, "null: 2e-3 with the built-in sentences, else 1e-3"),
@@ -77,12 +73,31 @@ TYPED: dict[str, Typed] = {
         f"next_sample.transformer_context.{name}": Typed(f"${{next_sample.transformer.{name}}}")
         for name in ("context_ms", "model_dim", "layers", "heads")
     },
-    **EMBEDDED_TYPED,
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSettings(Options):
+class CorpusCommand(Options):
+    """Options of all commands that read a labelled corpus."""
+
+    typed: ClassVar[Mapping[str, Typed]] = {
+        f"embedded.{name}": Typed(None) for name in ("voices", "sentences", "words", "takes")
+    }
+    # Seeds of a command follow `seed`, but for those of the built-in corpus and its tests, whose recordings are shared.
+    own_seeds: ClassVar[tuple[str, ...]] = ("embedded.seed", "zerospeech.seed")
+
+    seed: int = option(0, "seed of everything random; a group may set a seed of its own", least=0, most=MAX_SEED)
+    device: Device = option("auto", "auto uses a GPU if there is one")
+    workers: int = option(0, "processes that read and encode; 0: all cores if the corpus is large", least=0)
+    engine: EngineConfig = option(LOCAL, "what reads and encodes: processes of this machine, or a Ray cluster")
+    store: StoreConfig = option(StoreConfig(), "the results of finished stages, which later runs reuse")
+    embedded: EmbeddedConfig = option(EmbeddedConfig(), "the built-in corpus of spoken sentences or words")
+    # After all sizes, because the file of a data set may set other lengths of training.
+    corpus: CorpusConfig = option(REQUIRED, CORPUS, given_as=CorpusConfig, group="embedded")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(CorpusCommand):
     """All options of ``wordless run``.
 
     examples: wordless run experiment=smoke
@@ -90,8 +105,7 @@ class RunSettings(Options):
               wordless run -m tokenizer.codebook_size=64,256
     """
 
-    typed: ClassVar[Mapping[str, Typed]] = TYPED
-    own_seeds: ClassVar[tuple[str, ...]] = OWN_SEEDS
+    typed: ClassVar[Mapping[str, Typed]] = {**TYPED, **CorpusCommand.typed}
     presets: ClassVar[Mapping[str, tuple[str, str]]] = {
         "experiment": ("default", "ready-made settings of several groups, such as those of a comparison"),
         "ablation": ("none", "changes one part of an experiment, which shows what this part is worth"),
@@ -104,12 +118,10 @@ class RunSettings(Options):
         "zerospeech; others: next_sample, rates",
         filled=True,
     )
-    seed: int = option(0, "seed of everything random; a group may set a seed of its own", least=0, most=MAX_SEED)
     seeds: int = option(
         1, "number of seeds: trains everything once with each of seed, seed + 1, ...", least=1, most=MAX_SEED
     )
     quick: bool = option(False, "true: uses only two of the folds of compare.folds")
-    device: Device = option("auto", "auto uses a GPU if there is one")
     threads: int | None = option(
         None,
         "number of computing threads; null: all, and half of them each for vocoder and language model on a CPU. "
@@ -123,11 +135,7 @@ class RunSettings(Options):
         "methods or models of samples as fit; 1: one after the other. It changes no result",
         least=1,
     )
-    workers: int = option(0, "processes that read and encode; 0: all cores if the corpus is large", least=0)
-    engine: EngineConfig = option(LOCAL, "what reads and encodes: processes of this machine, or a Ray cluster")
     tracking: tuple[str, ...] = option(("tensorboard",), TRACKING)
-    store: StoreConfig = option(StoreConfig(), "the results of finished stages, which later runs reuse")
-    embedded: EmbeddedConfig = option(EmbeddedConfig(), "the built-in corpus of spoken sentences or words")
     audio: SpectrogramConfig = option(SpectrogramConfig(), "the log-mel front end", given_as=AudioSettings)
     unlabelled: tuple[str, ...] | None = option(None, "such as [embedded,FOLDER]: more recordings for pre-training")
     unlabelled_hours: float | None = option(
@@ -173,8 +181,6 @@ class RunSettings(Options):
         "language models of samples: WaveNets and transformers that are compared",
         group="small",
     )
-    # After the sizes, because the file of a data set may set other lengths of training.
-    corpus: CorpusConfig = option(REQUIRED, CORPUS, given_as=CorpusConfig, group="embedded")
 
     def __post_init__(self) -> None:
         from pipelines.settings.run_rules import require_run  # PyTorch, which checks of single options do without
@@ -189,10 +195,6 @@ class RunSettings(Options):
         """
         moved = {name: move_seeds(getattr(self, name), number, name=name) for name in SEEDED}
         return replace(self, seed=self.seed + number, seeds=1, **moved)
-
-    def group(self, kind: type[T]) -> T:
-        """Return the group of options of a type, which a method asks for its own options."""
-        return next(value for value in vars(self).values() if isinstance(value, kind))
 
     @property
     def reads_codes(self) -> bool:

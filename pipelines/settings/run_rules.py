@@ -1,6 +1,7 @@
 """Refusals of options of a run that contradict each other. A single group of options cannot see them."""
 
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from pipelines.methods.table import METHODS
@@ -32,9 +33,7 @@ def require_run(settings: "RunSettings") -> None:
     tokenizer, lm, vocoder, samples = settings.tokenizer, settings.lm, settings.vocoder, settings.next_sample
     with within("tokenizer"):
         streams = tokenizer.config(settings.audio).streams
-    probed = [each.training for each in settings.probed_methods if each.training]
-    networks = [each.network(settings) for each in probed if each.network]
-    require_memory(settings.device, settings.audio, tokenizer, lm, vocoder, settings.baselines, samples, networks)
+    require_memory(settings)
     with within("next_sample"):
         samples.require_rate(settings.audio.sample_rate)
         if "next_sample" in settings.stages:
@@ -195,7 +194,10 @@ def _require_equal_shares(settings: "RunSettings") -> None:
     judge = [METHODS["supervised"]] if settings.trains_supervised else []
     trainings = [each.training for each in dict.fromkeys([*settings.probed_methods, *judge]) if each.training]
     lm, vocoder, samples = settings.lm, settings.vocoder, settings.next_sample
-    shares = [(f"{one.option}.batches", one.options(settings).batches, one.options(settings).fit) for one in trainings]
+    shares = [
+        (f"{one.option}.batches", *attrgetter(f"{one.option}.batches", f"{one.option}.fit")(settings))
+        for one in trainings
+    ]
     if settings.trains_lm or settings.trains_rates:
         shares.append(("lm.batches", lm.batches, lm.fit))
     if "vocoder" in settings.stages:
@@ -214,14 +216,20 @@ def _require_pitch(settings: "RunSettings") -> None:
     if not resolves_pitch(rate):
         least = f"{round(LEAST_LAG * HIGHEST):,} Hz"
         raise InputError(f"{name}, and audio.sample_rate={rate} resolves no pitch of a voice: choose {least} or more")
+    _require_samples(f"{name} reads samples", settings)
+
+
+def _require_samples(what: str, settings: "RunSettings", *others: tuple[bool, str, str]) -> None:
+    """Refuse options that read spectrograms beside codes of samples; ``others`` say whether they are refused, too."""
     probed, compare, warps = bool(settings.probed_methods), settings.compare, settings.lm.views.warps
     impossible = (
+        *others,
         (warps > 0, f"lm.views.warps={warps}", "use 0: warped copies are spectrograms"),
         (probed and compare.hearings > 1, f"compare.hearings={compare.hearings}", "use 1: others are spectrograms"),
         (probed and compare.assignments == "soft", "compare.assignments=soft", "use hard"),
     )
-    if others := [f"{option} ({remedy})" for refused, option, remedy in impossible if refused]:
-        raise InputError(f"{name} reads samples, so these options do not work: {listed(others)}")
+    if refused := [f"{option} ({remedy})" for refused, option, remedy in impossible if refused]:
+        raise InputError(f"{what}, so these options do not work: {listed(refused)}")
 
 
 def choose_layer(tokenizer: TokenizerSettings, wav2vec2: Wav2vec2Settings) -> ChosenLayer:
@@ -265,16 +273,12 @@ def _require_speech_layer(settings: "RunSettings") -> None:
             f"{own.patch.frames} frames of {hop} samples); set {remedy}tokenizer.patch.frames="
             f"{stride // hop if whole else 2}"
         )
-    probed, compare, warps = bool(settings.probed_methods), settings.compare, settings.lm.views.warps
-    impossible = (
+    _require_samples(
+        f"{FEATURES} makes codes from samples",
+        settings,
         (own.rates is not None, f"tokenizer.rates={list(own.rates or ())}", "use null: a model has states at one rate"),
         (own.patch.mels is not None, f"tokenizer.patch.mels={own.patch.mels}", "use null: a state is of all mel bands"),
         (own.max_formants > 0, f"tokenizer.max_formants={own.max_formants}", "use 0"),
         (own.dynamic_ranges is not None, "tokenizer.dynamic_ranges", "use null"),
-        (warps > 0, f"lm.views.warps={warps}", "use 0: warped copies are spectrograms"),
-        (probed and compare.hearings > 1, f"compare.hearings={compare.hearings}", "use 1: others are spectrograms"),
-        (probed and compare.assignments == "soft", "compare.assignments=soft", "use hard"),
         (settings.probes("bottleneck"), "compare.methods with bottleneck", "leave it out; wav2vec2 probes the states"),
     )
-    if others := [f"{option} ({remedy})" for refused, option, remedy in impossible if refused]:
-        raise InputError(f"{FEATURES} makes codes from samples, so these options do not work: {listed(others)}")

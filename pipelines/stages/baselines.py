@@ -20,20 +20,16 @@ from lm.bodies.convolutional import (
 )
 from lm.bodies.options import ConvEncoderConfig
 from lm.bodies.simclr import PairBatches, create_simclr, validation_pairs
-from lm.options import ONE_HEARING, VectorConfig
 from lm.probing.vectors import FloatArray
+from pipelines.stages.features import Reading, network_features
 from pipelines.stages.labels import LabelledTraining, Labels, train_classifier
 from pipelines.stages.options import BaselineSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms, stored_std
 from pipelines.store.session import Session
-from pipelines.store.store import CURVE, METHOD, Entry, Recipe, some_options, write_json
-from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
+from pipelines.store.store import TRAINED, Entry, Recipe, some_options, write_json
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.hearings import HeardFrames
-from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash
+from wordless.audio.recordings.manifest import Clip
 from wordless.base.saved_models import CONFIG, WEIGHTS, write_tensors
-
-TRAINED = (WEIGHTS, CONFIG, CURVE)  # files of a trained encoder
 
 
 def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settings: BaselineSettings) -> Entry:
@@ -83,7 +79,6 @@ def supervised(session: Session, spectrograms: Entry, labels: Labels, settings: 
         ),
         create=lambda _: create_classifier(settings.encoder, len(labels.classes), own.head, seed=own.fit.seed),
         save=lambda model, folder: save_network(model, folder, about),
-        files=TRAINED,
     )
 
 
@@ -94,40 +89,29 @@ def save_network(model: nn.Module, folder: Path, about: Mapping[str, object]) ->
 
 
 def baseline_features(
-    session: Session,
-    manifest: Manifest,
-    audio: SpectrogramConfig,
-    sample: Entry,
-    method: str,
-    encoder: Entry | None,
-    settings: BaselineSettings,
-    vectors: VectorConfig = ONE_HEARING,
-    heard: HeardFrames | None = None,
+    reading: Reading, sample: Entry, method: str, encoder: Entry | None, settings: BaselineSettings
 ) -> Entry:
     """Compute the pooled features of every block of an encoder, and of all blocks side by side, from the recordings.
 
     A supervised encoder also gives its class probabilities: ``scores (clips, classes)``.
     """
-    network = some_options(settings, "encoder", *([] if encoder else ["seed"]))
-    config = {METHOD: method, "compare": vectors.network_key, "audio": audio, "baselines": network}
-    recordings = {"recordings": audio_hash(manifest), "hearings": heard and heard.key}
-    inputs = {"encoder": encoder, "sample": sample, **recordings}
-    recipe = Recipe(f"{method}_features", 2, config=config, inputs=inputs)
-    device, classifier = str(session.gang.device), encoder if method == "supervised" else None
-    reader = SpectrogramReader(root=manifest.root, audio=audio, sample=sample.folder)
-    loader = _loader(settings.encoder, encoder, seed=settings.seed, device=device)
+    session, vectors = reading.session, reading.vectors
+    classifier = encoder if method == "supervised" else None
+    reader = SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=sample.folder)
+    loader = _loader(settings.encoder, encoder, seed=settings.seed, device=str(session.gang.device))
     pooled = settings.supervised.head.reads(vectors) if classifier else vectors
-    work = partial(block_features, loader, reader, vectors=pooled, heard=heard)
-
-    def make(folder: Path) -> None:
-        groups = clips_together(reader, manifest.clips, pooled)
-        rows = stacked_rows(session.each_together(method, work, groups))
-        scores = score_last_block(classifier, settings.encoder, rows) if classifier else None
-        wanted = vectors.keys(len(settings.encoder.channels), layer="block", together="all_blocks")
-        write_features(folder, {key: rows[key] for key in wanted}, of=method, scores=scores)
-
-    files = [FEATURES, SCORES] if classifier else [FEATURES]
-    return session.obtain(recipe, f"{method} representations of {len(manifest.clips)} clips", make, files=files)
+    work = partial(block_features, loader, reader, vectors=pooled, heard=reading.heard)
+    network = some_options(settings, "encoder", *([] if encoder else ["seed"]))
+    return network_features(
+        reading,
+        method,
+        2,
+        {"compare": vectors.network_key, "audio": reading.audio, "baselines": network},
+        {"encoder": encoder, "sample": sample, **reading.frames},
+        lambda: session.each_together(method, work, clips_together(reader, reading.manifest.clips, pooled)),
+        keys=vectors.keys(len(settings.encoder.channels), layer="block", together="all_blocks"),
+        head=partial(score_last_block, classifier, settings.encoder) if classifier else None,
+    )
 
 
 def create_block_reader(

@@ -9,7 +9,7 @@ import inspect
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +23,9 @@ from lm.embeddings import layer_features
 from lm.model import LanguageModel
 from lm.options import ONE_HEARING, POOLINGS, RESIDUAL, GPTConfig, Pooling, States, VectorConfig
 from lm.probing.vectors import CLASS_SCORES, FloatArray, RunningPools, average, bags_of_codes, pool
+from pipelines.stages.codes import heard_codes
 from pipelines.stages.language_model import MERGES, read_merges
+from pipelines.stages.stored_arrays import heard_frames
 from pipelines.store.session import Session
 from pipelines.store.store import METHOD, Entry, Recipe, text_hash
 from pipelines.store.stored_features import (
@@ -40,6 +42,7 @@ from tokenizer.encoder import Encoder, encode_clips
 from tokenizer.parquet import read_codes
 from tokenizer.signals import PATCHES_AT_ONCE, log_mel_pieces, signals, whole_patches
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.hearings import HeardFrames, Hearing, hearings
 from wordless.audio.recordings.inspection import require_finite
@@ -49,35 +52,71 @@ from wordless.base.threads import one_thread
 BAG_OF_CODES = "bag_of_codes"  # the method
 CLIPS_AT_ONCE = 1 << 15  # whose codes are in memory; batches of a GPT do not reach across them, so it decides last bits
 CodesVectors = Callable[[Sequence[Codes | SoftCodes]], Mapping[str, FloatArray]]  # a row for each recording
-ReadClip = Callable[[Clip], dict[str, FloatArray]]  # vectors (dim,) by layer and pooling
+Scores = Callable[[dict[str, FloatArray]], FloatArray]  # vectors (clips, dim) -> (clips, classes); may take some out
 Frames = partial[FloatArray]  # of a function of a module: samples (num_samples,) -> (time, dims)
 
 
-def signal_features(
-    session: Session,
-    manifest: Manifest,
-    tokenizer_entry: Entry,
-    autoencoder: str,
-    methods: Collection[str],
-    vectors: VectorConfig = ONE_HEARING,
-    heard: HeardFrames | None = None,
-) -> Entry:
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The recordings that methods describe, the front end, and how clips become vectors."""
+
+    session: Session
+    manifest: Manifest
+    audio: SpectrogramConfig
+    vectors: VectorConfig = ONE_HEARING
+
+    @cached_property
+    def heard_entries(self) -> tuple[Entry, ...]:
+        """The entry with log-mel of the clips in all hearings but the first; none for one hearing."""
+        entry = heard_frames(self.session, self.manifest, self.audio, self.vectors)
+        return (entry,) if entry else ()
+
+    @property
+    def heard(self) -> HeardFrames | None:
+        """The frames of `heard_entries`; None for one hearing."""
+        found = (
+            HeardFrames(folder=each.folder, hearings=self.vectors.hearings, key=each.key) for each in self.heard_entries
+        )
+        return next(found, None)
+
+    @property
+    def frames(self) -> dict[str, str | None]:
+        """The inputs of a recipe of a method that reads frames of the recordings and of their stored hearings."""
+        return {"recordings": audio_hash(self.manifest), "hearings": self.heard.key if self.heard else None}
+
+    @property
+    def sound(self) -> dict[str, str | None]:
+        """The inputs of a recipe of a method that reads samples; `VectorConfig.key` does not say what hearings are."""
+        several = self.vectors.hearings > 1
+        heard = repr(hearings(self.vectors.hearings, spread=self.vectors.hearing_rates))
+        return {"recordings": recordings_hash(self.manifest), "hearings": text_hash(heard) if several else None}
+
+    def coded_in(self, tokenizer: Entry, codes: Entry) -> "HeardCodes":
+        """Return the codes of the clips by a tokenizer, and those of their other hearings."""
+        heard = heard_codes(self.session, self.manifest, tokenizer, self.heard) if self.heard else None
+        return HeardCodes(codes=codes, heard=heard, vectors=self.vectors)
+
+    def encoder(self, tokenizer: Entry) -> Encoder:
+        """Return what converts the recordings to codes, in any process."""
+        return Encoder(folder=tokenizer.folder, root=self.manifest.root, device=str(self.session.gang.device))
+
+
+def signal_features(reading: Reading, tokenizer_entry: Entry, autoencoder: str, methods: Collection[str]) -> Entry:
     """Compute log-mel, which needs only a learned normalisation, and the autoencoder's bottlenecks, pooled.
 
     They are the same for every codebook of an autoencoder; ``autoencoder`` is its key or fingerprint.
     """
-    inputs = {"autoencoder": autoencoder, "recordings": audio_hash(manifest), "hearings": heard and heard.key}
+    session, clips, vectors = reading.session, reading.manifest.clips, reading.vectors
     config = {"compare": {**vectors.key, "methods": sorted(methods)}}
-    recipe = Recipe("signal_features", 3, config=config, inputs=inputs)
+    recipe = Recipe("signal_features", 3, config=config, inputs={"autoencoder": autoencoder, **reading.frames})
 
     def make(folder: Path) -> None:
-        encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
-        work = partial(audio_vectors, encoder, heard, vectors.poolings)
-        rows = session.each("log-mel and bottlenecks", work, manifest.clips)
+        work = partial(audio_vectors, reading.encoder(tokenizer_entry), reading.heard, vectors.poolings)
+        rows = session.each("log-mel and bottlenecks", work, clips)
         wanted = ({key: vector for key, vector in row.items() if method_of_key(key) in methods} for row in rows)
         write_features(folder, stacked_rows(wanted))
 
-    return session.obtain(recipe, f"log-mel and bottlenecks of {len(manifest.clips)} clips", make, files=[FEATURES])
+    return session.obtain(recipe, f"log-mel and bottlenecks of {len(clips)} clips", make, files=[FEATURES])
 
 
 def audio_vectors(
@@ -266,46 +305,61 @@ def random_gpt_features(
 
 
 def network_features(
-    session: Session, recipe: Recipe, manifest: Manifest, read: ReadClip, *, method: str, has_head: bool
+    reading: Reading,
+    method: str,
+    version: int,
+    config: Mapping[str, object],
+    inputs: Mapping[str, object],
+    compute: Callable[[], Iterable[Mapping[str, FloatArray]]],
+    *,
+    keys: Sequence[str] | None = None,
+    head: Scores | None = None,
 ) -> Entry:
     """Compute the vectors of each clip by a network, under the keys ``method/layer:pooling``.
 
-    A network that ``has_head`` also gives class probabilities: ``scores (clips, classes)``.
+    Args:
+        reading: the recordings.
+        method: the row of the comparison.
+        version: of the stage's code, in its recipe.
+        config: options of the recipe, beside the method.
+        inputs: of the recipe.
+        compute: gives the vectors ``(dim,)`` of each clip by ``layer:pooling``.
+        keys: the vectors that are candidates; None: all.
+        head: of a classifier: class probabilities ``(clips, classes)`` from the vectors ``(clips, dim)``, which the
+            entry has as well.
     """
+    recipe = Recipe(f"{method}_features", version, config={METHOD: method, **config}, inputs=inputs)
 
     def make(folder: Path) -> None:
-        rows = stacked_rows(session.each(method, read, manifest.clips))
-        scores = rows.pop(CLASS_SCORES, None)
-        write_features(folder, rows, of=method, scores=scores)
+        pooled = stacked_rows(compute())
+        scores = head(pooled) if head else None
+        write_features(folder, {key: pooled[key] for key in keys or pooled}, of=method, scores=scores)
 
-    files = [FEATURES, SCORES] if has_head else [FEATURES]
-    return session.obtain(recipe, f"{method} on {len(manifest.clips)} clips", make, files=files)
+    title, files = f"{method} of {len(reading.manifest.clips)} clips", [FEATURES, SCORES] if head else [FEATURES]
+    return reading.session.obtain(recipe, title, make, files=files)
 
 
-def frame_features(
-    session: Session,
-    manifest: Manifest,
-    frames: Frames,
-    *,
-    method: str,
-    sample_rate: int,
-    vectors: VectorConfig = ONE_HEARING,
-) -> Entry:
+def own_scores(pooled: dict[str, FloatArray]) -> FloatArray:
+    """Take the class probabilities out of the vectors of a network that gives both."""
+    return pooled.pop(CLASS_SCORES)
+
+
+def frame_features(reading: Reading, frames: Frames, *, method: str) -> Entry:
     """Compute the frames of each clip, and pool them under the keys ``method:pooling``.
 
     A clip is in memory as a whole. All folds share the entry. The key contains the options and the source code of the
     function, so that a changed function is computed again; it does not contain the code of functions that it calls.
     """
-    config = {"compare": vectors.key, **frames.keywords, "audio": {"sample_rate": sample_rate}}
+    session, clips, rate = reading.session, reading.manifest.clips, reading.audio.sample_rate
+    config = {"compare": reading.vectors.key, **frames.keywords, "audio": {"sample_rate": rate}}
     function = text_hash(inspect.getsource(frames.func))
-    inputs = {"recordings": recordings_hash(manifest), "hearings": hearings_hash(vectors), "function": function}
-    recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)
-    work = partial(_pooled, frames, method, sample_rate, manifest.root, vectors)
+    recipe = Recipe(f"{method}_features", 1, config=config, inputs={**reading.sound, "function": function})
+    work = partial(_pooled, frames, method, rate, reading.manifest.root, reading.vectors)
 
     def make(folder: Path) -> None:
-        write_features(folder, stacked_rows(session.each(method, work, manifest.clips)))
+        write_features(folder, stacked_rows(session.each(method, work, clips)))
 
-    return session.obtain(recipe, f"{method} of {len(manifest.clips)} clips", make, files=[FEATURES])
+    return session.obtain(recipe, f"{method} of {len(clips)} clips", make, files=[FEATURES])
 
 
 def _pooled(
@@ -318,13 +372,3 @@ def _pooled(
 
     with threadpool_limits(1):  # more threads round sums in another way
         return average(map(hear, hearings(vectors.hearings, spread=vectors.hearing_rates)))
-
-
-def hearings_hash(vectors: VectorConfig) -> str | None:
-    """Return the input of a recipe of a method that reads recordings; None for a single hearing.
-
-    The numbers of `VectorConfig.key` do not say what the hearings are.
-    """
-    if vectors.hearings == 1:
-        return None
-    return text_hash(repr(hearings(vectors.hearings, spread=vectors.hearing_rates)))

@@ -15,7 +15,7 @@ from lm.bodies.options import ClipBatchConfig
 from lm.heads.classification import ClassLoss, Label, class_targets
 from lm.probing.task import ProbeTask
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, text_hash
+from pipelines.store.store import TRAINED, Entry, Recipe, text_hash
 from wordless.audio.recordings.manifest import Manifest
 from wordless.training.options import FitConfig
 
@@ -91,7 +91,7 @@ def train_classifier(
     *,
     create: Callable[[StoredClips], M],
     save: Callable[[M, Path], None],
-    files: Sequence[str],
+    files: Sequence[str] = TRAINED,
     method: str | None = None,
 ) -> Entry:
     """Train a network end to end on the labelled clips of ``clips``, those of the training and the validation split.

@@ -12,14 +12,13 @@ from pipelines.stages.options import LanguageModelSettings
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, MODEL, Entry, Recipe, other_options, write_json
-from tokenizer.codes import Codes, CodesFormat
+from tokenizer.codes import Codes, CodesFormat, join_rates
 from tokenizer.parquet import read_codes
 from wordless.base.errors import InputError
 from wordless.base.saved_models import LANGUAGE_MODEL
 
 MERGES, MERGES_FILE = "merges", "merges.json"
 PERPLEXITY = "perplexity.json"
-FILES = (*MODEL, CURVE, PERPLEXITY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,35 +29,65 @@ class CodedCorpus:
     views: Entry | None  # of the training clips
 
 
+@dataclass(frozen=True, kw_only=True)
+class CodedClips:
+    """The codes at one rate that a language model is trained on."""
+
+    own: CodedCorpus
+    unlabelled: Sequence[CodedCorpus] = ()  # of each source of clips without labels, which are all for training
+
+    @property
+    def inputs(self) -> dict[str, object]:
+        """The inputs of a recipe."""
+        named = {"": self.own, **{unlabelled_prefix(place): source for place, source in enumerate(self.unlabelled)}}
+        return {
+            f"{prefix}{name}": entry
+            for prefix, each in named.items()
+            for name, entry in (("codes", each.codes), ("views", each.views))
+        }
+
+
 def language_model(
-    session: Session,
-    corpus: CodedCorpus,
-    settings: LanguageModelSettings,
-    *,
-    unlabelled: Sequence[CodedCorpus] = (),
-    merges: Entry | None = None,
+    session: Session, rates: Sequence[CodedClips], settings: LanguageModelSettings, *, merges: Entry | None = None
 ) -> Entry:
     """Train a GPT on the codes of the training clips, in all their views; the entry is a language model folder.
 
-    The codes of each source of ``unlabelled`` clips are used for training as well; validation uses only the corpus.
-    With ``merges``, an entry of `learn_merges`, the GPT reads runs of codes as one token.
+    Of several ``rates``, coarse to fine, the model predicts the codes of the last, and reads those of the others: an
+    upsampler. Clips without labels are used for training as well; validation uses only the corpus. With ``merges``, an
+    entry of `learn_merges`, the GPT reads runs of codes as one token.
     """
-    fit = settings.fit
-    start = None if settings.start is None else gpt_hash(settings.start)
-    merged = {} if merges is None else {MERGES: merges}
-    inputs = {**inputs_of(corpus, unlabelled), LM: start, **merged}
-    recipe = Recipe("lm", 1, config={"lm": config_of(settings)}, inputs=inputs)
+    fit, config = settings.fit, other_options(settings, "views", "look_ahead", "start", "bpe")
+    if len(rates) == 1:
+        start = None if settings.start is None else gpt_hash(settings.start)
+        merged = {} if merges is None else {MERGES: merges}
+        stage, title, inputs = "lm", "GPT", {**rates[0].inputs, LM: start, **merged}
+    else:
+        stage, title = "upsampler", f"upsampler to rate {len(rates)}"
+        config |= {"look_ahead": settings.look_ahead}
+        numbered = enumerate((each.inputs for each in rates), 1)
+        inputs = {f"{name} of rate {number}": read for number, each in numbered for name, read in each.items()}
+    recipe = Recipe(stage, 1, config={"lm": config}, inputs=inputs)
 
     def make(folder: Path) -> None:
-        codes_format = read_codes(corpus.codes.folder)[0]
+        own, validation = _joined_views([each.own for each in rates])
+        sources = zip(*(each.unlabelled for each in rates), strict=True)
+        train = [*own, *(views for source in sources for views in _joined_views(source)[0])]
+        codes_format = own[0][0].format
         joined = read_merges(merges, codes_format)
-        model = LanguageModel.create(settings.gpt, codes_format, seed=fit.seed, merges=joined)
-        if settings.start is not None:
+        model = LanguageModel.create(
+            settings.gpt, codes_format, seed=fit.seed, look_ahead=settings.look_ahead, merges=joined
+        )
+        if settings.start is not None and len(rates) == 1:
             begin_at(model, settings.start)
-        clips, more = read_views(corpus), [views for source in unlabelled for views in read_views(source).train]
-        train_model(session, folder, model, clips, settings, more=more, stage=recipe.stage)
+        batches = _training_batches(model, train, settings, processes=session.gang.size)
+        held_out = _validation_batches(model, validation, settings)
+        session.train(stage, "lm.fit", model.gpt, batches, held_out, loss, fit, folder, sharding=fit.sharding)
+        if session.gang.rank == 0:
+            model.save_pretrained(folder)
+            write_json(folder / PERPLEXITY, perplexities(model, [views[0] for views in own], validation))
 
-    return session.obtain(recipe, f"GPT, {fit.summary}", make, files=FILES, together=True)
+    files = (*MODEL, CURVE, PERPLEXITY)
+    return session.obtain(recipe, f"{title}, {fit.summary}", make, files=files, together=True)
 
 
 def learn_merges(session: Session, codes: Entry, count: int) -> Entry:
@@ -97,55 +126,27 @@ def begin_at(model: LanguageModel, start: str) -> None:
     model.began_at = gpt_hash(start)
 
 
-def train_model(
-    session: Session,
-    folder: Path,
-    model: LanguageModel,
-    clips: "TrainingClips",
-    settings: LanguageModelSettings,
-    *,
-    more: Sequence[Sequence[Codes]],
-    stage: str,
-) -> None:
-    """Train a model on all views of the clips, and of ``more`` clips; write the model and its perplexities."""
-    batches = _training_batches(model, [*clips.train, *more], settings, processes=session.gang.size)
-    held_out = _validation_batches(model, clips.validation, settings)
-    fit = settings.fit
-    session.train(stage, "lm.fit", model.gpt, batches, held_out, loss, fit, folder, sharding=fit.sharding)
-    if session.gang.rank == 0:
-        model.save_pretrained(folder)
-        write_json(folder / PERPLEXITY, perplexities(model, [views[0] for views in clips.train], clips.validation))
-
-
 def unlabelled_prefix(place: int) -> str:
     """Return the prefix of names of the unlabelled source at a place, from 0; the first source has no number."""
     return f"unlabelled_{place + 1}_" if place else "unlabelled_"
 
 
-def config_of(settings: LanguageModelSettings) -> dict[str, object]:
-    """Return the options that decide the weights."""
-    return other_options(settings, "views", "look_ahead", "start", "bpe")
+def _joined_views(rates: Sequence[CodedCorpus]) -> tuple[list[list[Codes]], list[Codes]]:
+    """Read all views of each training clip, the plain one first, and the validation clips, with the codes of all rates.
+
+    Clips without a code are left out.
+    """
+    read = [_read_views(each) for each in rates]
+    train = [_joined(views) for views in zip(*(train for train, _ in read), strict=True)]
+    return train, _joined([validation for _, validation in read])
 
 
-def inputs_of(corpus: CodedCorpus, unlabelled: Sequence[CodedCorpus]) -> dict[str, object]:
-    """Return the inputs of a recipe."""
-    named = {"": corpus, **{unlabelled_prefix(place): source for place, source in enumerate(unlabelled)}}
-    return {
-        f"{prefix}{name}": entry
-        for prefix, each in named.items()
-        for name, entry in (("codes", each.codes), ("views", each.views))
-    }
+def _joined(rates: Sequence[Sequence[Codes]]) -> list[Codes]:
+    """Join the codes of some recordings at each rate."""
+    return [join_rates(parts) for parts in zip(*rates, strict=True)]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TrainingClips:
-    """The codes of the clips that a language model is trained on, and chosen by; none is empty."""
-
-    train: Sequence[Sequence[Codes]]  # all views of each clip, the plain one first
-    validation: Sequence[Codes]
-
-
-def read_views(corpus: CodedCorpus) -> TrainingClips:
+def _read_views(corpus: CodedCorpus) -> tuple[list[list[Codes]], list[Codes]]:
     """Read all views of the training clips, and the validation clips."""
     views: dict[str, list[Codes]] = {}
     validation: list[Codes] = []
@@ -157,7 +158,7 @@ def read_views(corpus: CodedCorpus) -> TrainingClips:
     for other in read_codes(corpus.views.folder)[1] if corpus.views else ():
         if len(other.codes.values) and other.name in views:
             views[other.name].append(other.codes)
-    return TrainingClips(train=list(views.values()), validation=validation)
+    return list(views.values()), validation
 
 
 def _training_batches(

@@ -17,7 +17,7 @@ from lm.samples.crops import (
 from lm.samples.model import SampleLanguageModel
 from lm.samples.networks import create_sample_model
 from pipelines.stages.options import ModelName, NextSampleSettings, SampleSoundsConfig
-from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
+from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, read_clips, split_samples
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, MODEL, Entry, Recipe, some_options, write_json
 from vocoder.continuing import joined_sound
@@ -25,7 +25,7 @@ from vocoder.engines.choice import choose_engine, precision
 from vocoder.judging import sound_levels
 from vocoder.sampling import Sampling
 from wordless.audio.excerpts import read_loudest
-from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
+from wordless.audio.recordings.manifest import Manifest, Split, audio_hash
 from wordless.audio.recordings.selection import choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.seeds import sound_seed
@@ -79,7 +79,8 @@ def score_sample_models(
 
     @one_thread()
     def make(folder: Path) -> None:
-        clips = _all_samples(test)
+        samples, offsets = read_clips(test.folder / SAMPLES)
+        clips = SampleClips(samples=samples, offsets=offsets)
         rows: dict[str, dict[str, object]] = {}
         for name, entry in models.items():
             loaded = SampleLanguageModel.from_pretrained(entry.folder, device=str(session.gang.device))
@@ -107,14 +108,7 @@ def score_sample_models(
 
 def stored_samples(entry: Entry, manifest: Manifest, split: Split) -> SampleClips:
     """Return the samples of a split's clips in an entry of `waveforms`, read in place."""
-    samples, offsets = read_clips(entry.folder / SAMPLES)
-    rows = kept_rows(manifest, split)
-    here = offsets[rows.start : rows.stop + 1]
-    return SampleClips(samples=samples[here[0] : here[-1]], offsets=here - here[0])
-
-
-def _all_samples(entry: Entry) -> SampleClips:
-    samples, offsets = read_clips(entry.folder / SAMPLES)
+    samples, offsets = split_samples(entry, manifest, split)
     return SampleClips(samples=samples, offsets=offsets)
 
 
@@ -138,27 +132,25 @@ def generate_sample_sounds(
     recipe = Recipe("next_sample_sounds", 3, config=options, inputs=inputs)
 
     def make(folder: Path) -> None:
-        excerpts = [_excerpt(manifest, clip, sample_rate, config.prompt_seconds) for clip in clips]
+        step = max(sample_rate // 100, 1)
+        places = [(manifest.root / clip.path, clip.part) for clip in clips]
+        found = (
+            read_loudest(path, sample_rate, 2 * config.prompt_seconds, step=step, part=part) for path, part in places
+        )
+        excerpts = [each.waveform for each in found]
         rows = [_write(folder, ORIGINAL, sound, clip=number) for number, sound in enumerate(excerpts)]
+        halves = [each.samples[: max(len(each.samples) // 2, 1)] for each in excerpts]
+        prompts = [
+            (clip.name, Waveform(samples=half, sample_rate=sample_rate))
+            for clip, half in zip(clips, halves, strict=True)
+        ]
         for name, entry in models.items():
-            prompts = [(clip.name, _first_half(each)) for clip, each in zip(clips, excerpts, strict=True)]
             rows += _generate(session, folder, name, entry, prompts, config)
         # Without labels and groups, which can change while the sound stays: the results take them from the manifest.
         write_json(folder / SAMPLE_SOUNDS, {"sounds": rows, "clips": [{"path": clip.name} for clip in clips]})
 
     title = f"{config.seconds:g} s of sound by each of {len(models)} models"
     return session.obtain(recipe, title, make, files=["*.wav", SAMPLE_SOUNDS])
-
-
-def _excerpt(manifest: Manifest, clip: Clip, sample_rate: int, prompt_seconds: float) -> Waveform:
-    """Return the loudest part of a clip that is twice as long as a prompt, or all of a shorter clip."""
-    path, step = manifest.root / clip.path, max(sample_rate // 100, 1)
-    return read_loudest(path, sample_rate, 2 * prompt_seconds, step=step, part=clip.part).waveform
-
-
-def _first_half(sound: Waveform) -> Waveform:
-    samples = sound.samples[: max(len(sound.samples) // 2, 1)]
-    return Waveform(samples=samples, sample_rate=sound.sample_rate)
 
 
 def _generate(

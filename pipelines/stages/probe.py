@@ -159,15 +159,9 @@ def _describe(task: ProbeTask, manifest: Manifest, config: ProbeConfig) -> dict[
         "validation_truth": task.names(task.targets[validation]),
         "unlabelled": task.unlabelled,
         "notices": task.notices,
-        "choose_by": _chosen_by(task, config),
+        # what `auto` has become
+        "choose_by": "validation" if task.parts is None else "fold" if config.choose_by == "fold" else "group",
     }
-
-
-def _chosen_by(task: ProbeTask, config: ProbeConfig) -> str:
-    """Say what chose among candidates and penalties: what ``auto`` has become."""
-    if task.parts is None:
-        return "validation"
-    return "fold" if config.choose_by == "fold" else "group"
 
 
 def probe_task(manifest: Manifest, config: ProbeConfig, *, folds_by: str | None = None) -> ProbeTask:

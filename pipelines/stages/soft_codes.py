@@ -12,8 +12,7 @@ import torch
 
 from lm.options import VectorConfig
 from lm.probing.vectors import FloatArray, average
-from pipelines.stages.features import CodesVectors
-from pipelines.store.session import Session
+from pipelines.stages.features import CodesVectors, Reading
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import joined_rows
 from tokenizer.codes import CodesFormat, SoftCodes
@@ -22,7 +21,7 @@ from tokenizer.signals import bottlenecks_of_frames, log_mel_pieces, signals, so
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.inspection import require_finite
-from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash
+from wordless.audio.recordings.manifest import Clip
 
 SOFT = "soft, 2"  # with the version of soft codes, in the keys of their readers; raise it when their values change
 BOTTLENECKS_AT_ONCE = 1 << 16  # whose bottlenecks are in memory; batches of a GPT do not reach across them
@@ -35,26 +34,23 @@ class HeardSoftCodes:
     Each method that reads them computes the bottlenecks again, which costs less time than the GPT and no disk.
     """
 
-    session: Session
-    manifest: Manifest
+    reading: Reading
     tokenizer: Entry
-    heard: HeardFrames | None
-    vectors: VectorConfig
+
+    @property
+    def vectors(self) -> VectorConfig:
+        """How clips become vectors."""
+        return self.reading.vectors
 
     @property
     def inputs(self) -> Mapping[str, object]:
         """The inputs of a recipe."""
-        return _inputs(self.manifest, self.tokenizer, self.heard)
+        return {"tokenizer": self.tokenizer, **self.reading.frames, "soft codes": SOFT}
 
     @property
     def format(self) -> CodesFormat:
         """Meaning of the codes."""
-        return self._encoder.tokenizer.format
-
-    @property
-    def _encoder(self) -> Encoder:
-        device = str(self.session.gang.device)
-        return Encoder(folder=self.tokenizer.folder, root=self.manifest.root, device=device)
+        return self.reading.encoder(self.tokenizer).tokenizer.format
 
     def pooled(self, pool_clips: CodesVectors) -> dict[str, FloatArray]:
         """Pool the codes of all clips, `BOTTLENECKS_AT_ONCE` at a time, and average the vectors over the hearings."""
@@ -62,22 +58,17 @@ class HeardSoftCodes:
 
     def _blocks(self) -> Iterator[list[list[SoftCodes]]]:
         """Give the hearings of each clip, clips after clips until they have many time steps."""
-        tokenizer = self._encoder.tokenizer
-        work = partial(bottlenecks_of_hearings, self._encoder, self.heard)
+        encoder, reading = self.reading.encoder(self.tokenizer), self.reading
+        work = partial(bottlenecks_of_hearings, encoder, reading.heard)
         block, steps = list[list[SoftCodes]](), 0
-        for found in self.session.each("soft codes", work, self.manifest.clips):
-            block.append([soft_codes(tokenizer, torch.from_numpy(bottlenecks)) for bottlenecks in found])
+        for found in reading.session.each("soft codes", work, reading.manifest.clips):
+            block.append([soft_codes(encoder.tokenizer, torch.from_numpy(bottlenecks)) for bottlenecks in found])
             steps += sum(map(len, found))
             if steps >= BOTTLENECKS_AT_ONCE:
                 yield block
                 block, steps = [], 0
         if block:
             yield block
-
-
-def _inputs(manifest: Manifest, tokenizer: Entry, heard: HeardFrames | None) -> dict[str, object]:
-    recordings = audio_hash(manifest)
-    return {"tokenizer": tokenizer, "recordings": recordings, "hearings": heard and heard.key, "soft codes": SOFT}
 
 
 @torch.inference_mode()

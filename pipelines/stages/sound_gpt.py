@@ -21,17 +21,14 @@ from lm.bodies.sound_gpt import (
     sound_features,
     validation_batches,
 )
-from lm.options import ONE_HEARING, VectorConfig
-from pipelines.stages.baselines import TRAINED, save_network
+from pipelines.stages.baselines import save_network
+from pipelines.stages.features import Reading, network_features
 from pipelines.stages.options import SoundGPTSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms, stored_std
 from pipelines.store.session import Session
-from pipelines.store.store import METHOD, Entry, Recipe
-from pipelines.store.stored_features import FEATURES, stacked_rows, write_features
+from pipelines.store.store import TRAINED, Entry, Recipe
 from tokenizer.parquet import read_codes
-from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.hearings import HeardFrames
-from wordless.audio.recordings.manifest import Manifest, Split, audio_hash
+from wordless.audio.recordings.manifest import Split
 from wordless.base.errors import InputError
 from wordless.base.saved_models import CONFIG, WEIGHTS
 
@@ -117,29 +114,22 @@ def _joined(first: CodedClips, second: CodedClips) -> CodedClips:
 
 
 def sound_gpt_features(
-    session: Session,
-    manifest: Manifest,
-    audio: SpectrogramConfig,
-    sample: Entry,
-    method: str,
-    trained: Entry,
-    settings: SoundGPTSettings,
-    vectors: VectorConfig = ONE_HEARING,
-    heard: HeardFrames | None = None,
+    reading: Reading, sample: Entry, method: str, trained: Entry, settings: SoundGPTSettings
 ) -> Entry:
     """Compute the pooled inner activations of every layer, and of all layers side by side, from the recordings.
 
     ``method`` is gpt_sound, or the method of a model that took no step.
     """
-    config = {METHOD: method, "compare": vectors.network_key, "audio": audio}
-    inputs = {"encoder": trained, "sample": sample, "recordings": audio_hash(manifest)}
-    recipe = Recipe(f"{method}_features", 1, config=config, inputs={**inputs, "hearings": heard and heard.key})
-    reader = SpectrogramReader(root=manifest.root, audio=audio, sample=sample.folder)
-    work = partial(sound_features, trained.folder, str(session.gang.device), reader, vectors=vectors, heard=heard)
-
-    def make(folder: Path) -> None:
-        rows = stacked_rows(session.each_together(method, work, clips_together(reader, manifest.clips, vectors)))
-        wanted = vectors.keys(settings.model.layers, layer=LAYER, together=TOGETHER)
-        write_features(folder, {key: rows[key] for key in wanted}, of=method)
-
-    return session.obtain(recipe, f"{method} representations of {len(manifest.clips)} clips", make, files=[FEATURES])
+    session, vectors = reading.session, reading.vectors
+    reader = SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=sample.folder)
+    device, heard = str(session.gang.device), reading.heard
+    work = partial(sound_features, trained.folder, device, reader, vectors=vectors, heard=heard)
+    return network_features(
+        reading,
+        method,
+        1,
+        {"compare": vectors.network_key, "audio": reading.audio},
+        {"encoder": trained, "sample": sample, **reading.frames},
+        lambda: session.each_together(method, work, clips_together(reader, reading.manifest.clips, vectors)),
+        keys=vectors.keys(settings.model.layers, layer=LAYER, together=TOGETHER),
+    )

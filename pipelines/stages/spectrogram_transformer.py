@@ -22,14 +22,13 @@ from lm.bodies.spectrogram_transformer import (
     stored_deviation,
     weights_hash,
 )
-from lm.options import ONE_HEARING, VectorConfig
-from pipelines.stages.features import hearings_hash, network_features
+from pipelines.stages.features import Reading, network_features, own_scores
 from pipelines.stages.labels import LabelledTraining, Labels, train_classifier
 from pipelines.stages.options import AstSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, split_filter_banks
 from pipelines.store.session import Session
-from pipelines.store.store import CURVE, METHOD, Entry, Recipe, other_options
-from wordless.audio.recordings.manifest import Manifest, recordings_hash
+from pipelines.store.store import Entry, Recipe, other_options
+from wordless.audio.recordings.manifest import Manifest
 
 
 def ast(session: Session, manifest: Manifest, banks: Entry, labels: Labels, settings: AstSettings) -> Entry:
@@ -62,7 +61,6 @@ def ast(session: Session, manifest: Manifest, banks: Entry, labels: Labels, sett
         ),
         create=create,
         save=lambda model, folder: save_classifier(model, config, classes, folder),
-        files=["config.json", "model.safetensors", CURVE],
     )
 
 
@@ -74,15 +72,7 @@ def _normalise(encoder: AstEncoder, config: AstConfig, banks: Entry) -> None:
         encoder.std.fill_(measured.std)
 
 
-def ast_features(
-    session: Session,
-    manifest: Manifest,
-    ast_entry: Entry | None,
-    config: AstConfig,
-    *,
-    seed: int = 0,
-    vectors: VectorConfig = ONE_HEARING,
-) -> Entry:
+def ast_features(reading: Reading, ast_entry: Entry | None, config: AstConfig, *, seed: int = 0) -> Entry:
     """Compute pooled states of some layers and the clip vector of every clip, under the keys of `features`.
 
     The method is ``ast``, with the fine-tuned model of ``ast_entry`` or the weights of ``config``, or ``random_ast``
@@ -93,21 +83,25 @@ def ast_features(
     multiples of ``config.patches`` times 100 ms.
     """
     method = "ast" if ast_entry or config.weights else "random_ast"
-    options = {METHOD: method, "ast": {"model": _sizes(config), "fit": {"seed": seed}}, "compare": vectors.key}
-    recordings = {"recordings": recordings_hash(manifest), "hearings": hearings_hash(vectors)}
-    inputs = {**recordings, "weights": ast_entry or weights_hash(config.weights)}
-    recipe = Recipe(f"{method}_features", 1, config=options, inputs=inputs)
+    clips, vectors = reading.manifest.clips, reading.vectors
     reader = AstReader(
-        root=manifest.root,
+        root=reading.manifest.root,
         config=config,
         classifier=ast_entry.folder if ast_entry else None,
-        frames=frames_of(min(max(map(patches_along, manifest.clips), default=1), config.patches)),
+        frames=frames_of(min(max(map(patches_along, clips), default=1), config.patches)),
         seed=seed,
-        device=str(session.gang.device),
+        device=str(reading.session.gang.device),
         vectors=vectors,
     )
-
-    return network_features(session, recipe, manifest, reader, method=method, has_head=ast_entry is not None)
+    return network_features(
+        reading,
+        method,
+        1,
+        {"ast": {"model": _sizes(config), "fit": {"seed": seed}}, "compare": vectors.key},
+        {**reading.sound, "weights": ast_entry or weights_hash(config.weights)},
+        lambda: reading.session.each(method, reader, clips),
+        head=own_scores if ast_entry else None,
+    )
 
 
 def _sizes(config: AstConfig) -> dict[str, object]:

@@ -8,7 +8,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
@@ -34,7 +34,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resampled_length
-from wordless.audio.recordings.hearings import CLIPS, FRAMES, OFFSETS, HeardFrames, Hearing, hearings
+from wordless.audio.recordings.hearings import CLIPS, FRAMES, OFFSETS, Hearing, hearings
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash, recordings_hash
 from wordless.audio.spectrogram import LogMel, log_mel_stream
@@ -96,21 +96,12 @@ def read_clips(file: Path) -> tuple[Array, npt.NDArray[np.int64]]:
     return np.load(file, mmap_mode="r"), np.load(file.with_name(OFFSETS))
 
 
-def waveforms(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
-    """Write sound at one rate, 16 bits, for the vocoder and for encoders of waveforms."""
-    return _write_waveforms(session, manifest, "waveforms", TRAINED_ON, sample_rate)
-
-
-def waveforms_for_test(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
-    """Write the sound of the test clips, as `waveforms` writes that of the others."""
-    return _write_waveforms(session, manifest, "test_waveforms", ("test",), sample_rate)
-
-
-def _write_waveforms(
-    session: Session, manifest: Manifest, stage: str, splits: Sequence[Split], sample_rate: int
-) -> Entry:
+def waveforms(session: Session, manifest: Manifest, sample_rate: int, *, test: bool = False) -> Entry:
+    """Write sound at one rate, 16 bits, for the vocoder and for encoders of waveforms; with ``test``, of test clips."""
+    splits: tuple[Split, ...] = ("test",) if test else TRAINED_ON
     inputs = {"recordings": audio_hash(manifest, splits)}
-    recipe = Recipe(stage, 1, config={"audio": {"sample_rate": sample_rate}}, inputs=inputs)
+    config = {"audio": {"sample_rate": sample_rate}}
+    recipe = Recipe("test_waveforms" if test else "waveforms", 1, config=config, inputs=inputs)
     clips = [clip for split in splits for clip in manifest.of(split)]
 
     def make(folder: Path) -> None:
@@ -124,6 +115,37 @@ def _write_waveforms(
 def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) -> None:
     blocks = read_blocks(root / clip.path, sample_rate, part=clip.part)
     fill(samples, (in_16_bits(block) for block in blocks))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sound:
+    """The stored samples of the training and validation clips of a corpus."""
+
+    manifest: Manifest
+    waveforms: Entry  # of `waveforms`
+    sample_rate: int
+
+    @classmethod
+    def of(cls, session: Session, manifest: Manifest, sample_rate: int) -> "Sound":
+        """Store the samples of a corpus, or find them."""
+        return cls(manifest=manifest, waveforms=waveforms(session, manifest, sample_rate), sample_rate=sample_rate)
+
+    @property
+    def audio(self) -> dict[str, dict[str, int]]:
+        """The options of a recipe of what is trained on them."""
+        return {"audio": {"sample_rate": self.sample_rate}}
+
+    def of_split(self, split: Split) -> tuple[StoredClips, list[str]]:
+        """Return the samples of a split's clips, read in place, and their names."""
+        return _split_clips(self.waveforms.folder / SAMPLES, self.manifest, split)
+
+
+def split_samples(entry: Entry, manifest: Manifest, split: Split) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Return the samples of a split's clips in an entry of `waveforms`, read in place, and their offsets."""
+    samples, offsets = read_clips(entry.folder / SAMPLES)
+    rows = kept_rows(manifest, split)
+    here = offsets[rows.start : rows.stop + 1]
+    return samples[here[0] : here[-1]], here - here[0]
 
 
 def spectrograms(session: Session, manifest: Manifest, audio: SpectrogramConfig, sample: Entry) -> Entry:
@@ -172,11 +194,6 @@ def heard_frames(session: Session, manifest: Manifest, audio: SpectrogramConfig,
     title = f"log-mel of {len(manifest.clips)} clips in {len(others)} other hearings"
     files = [CLIPS, *(f"{name}/{file}" for name in folders for file in (FRAMES, OFFSETS))]
     return session.obtain(recipe, title, make, files=files)
-
-
-def open_heard(entry: Entry | None, vectors: VectorConfig) -> HeardFrames | None:
-    """Open what `heard_frames` made for these vectors."""
-    return HeardFrames(folder=entry.folder, hearings=vectors.hearings, key=entry.key) if entry else None
 
 
 def _write_hearing(root: Path, audio: SpectrogramConfig, hearing: Hearing, frames: Array, clip: Clip) -> None:
@@ -236,11 +253,6 @@ def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, fl
 def split_filter_banks(entry: Entry, manifest: Manifest, split: Split) -> tuple[StoredClips, list[str]]:
     """Return the clips of a split in an entry of `filter_banks`, read in place, and their names."""
     return _split_clips(entry.folder / FRAMES, manifest, split)
-
-
-def split_waveforms(entry: Entry, manifest: Manifest, split: Split) -> tuple[StoredClips, list[str]]:
-    """Return the samples of a split's clips in an entry of `waveforms`, read in place, and their names."""
-    return _split_clips(entry.folder / SAMPLES, manifest, split)
 
 
 def _split_clips(file: Path, manifest: Manifest, split: Split) -> tuple[StoredClips, list[str]]:

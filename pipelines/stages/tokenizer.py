@@ -3,8 +3,10 @@
 Nothing is fitted on validation or test clips; validation clips only choose the kept weights.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -26,16 +28,18 @@ from tokenizer.fitting import (
     LogMelReader,
     PatchBatches,
     draw_sample,
+    draw_states,
     fit_codebooks,
     measure_gain,
     normalised_patches,
     read_log_mel,
+    read_speech_states,
     write_bottlenecks,
 )
 from tokenizer.health import measure_health
 from tokenizer.options import HealthConfig
 from tokenizer.parquet import read_codes
-from tokenizer.speech_layer import FOLDER, ChosenLayer
+from tokenizer.speech_layer import FOLDER, ChosenLayer, SpeechLayer
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import track_pitch
@@ -47,32 +51,50 @@ from wordless.base.devices import local_gpus
 from wordless.base.errors import InputError, within
 from wordless.base.pools import Pool, in_order
 from wordless.base.saved_models import TOKENIZER, write_tensors
+from wordless.base.text import counted
 from wordless.base.threads import one_thread
 
 SAMPLE, AUTOENCODER = "sample.safetensors", "autoencoder.safetensors"
+TOGETHER_JUDGED = 4096  # validation patches of a batch
 STATES = {"train": "train_states", "validation": "validation_states"}  # tensors of the sample, with a speech layer
 
 
-def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry:
-    """Compute statistics of all training frames, and sample training and validation columns."""
-    inputs = {"recordings": audio_hash(manifest, TRAINED_ON)}
-    recipe = Recipe("sample", 1, config=columns_config(audio, settings), inputs=inputs)
+def frame_sample(
+    session: Session,
+    manifest: Manifest,
+    audio: SpectrogramConfig,
+    settings: TokenizerSettings,
+    layer: ChosenLayer | None = None,
+) -> Entry:
+    """Compute statistics of all training frames, and sample training and validation columns.
+
+    With the ``layer`` of a speech model, columns of its states are sampled, and its states with them.
+    """
+    config = columns_config(audio, settings) | ({} if layer is None else {"layer": layer.layer})
+    model = None if layer is None else layer.config
+    inputs = {"recordings": audio_hash(manifest, TRAINED_ON), "speech model": None if model is None else model.files}
+    recipe = Recipe("sample", 1, config=config, inputs=inputs)
 
     @one_thread()
     def make(folder: Path) -> None:
-        with session.pool(gpu=False) as pool:
-            train = _draw(session, manifest, "train", audio, settings, pool)
+        opened = None if layer is None else layer.open(str(session.gang.device))
+        with session.pool(gpu=False) if opened is None else nullcontext() as pool:
+            train = _draw(session, manifest, "train", audio, settings, pool, layer=opened)
             if not train.seen:
-                raise InputError(
-                    f"no training recording is as long as one patch ({settings.patch.frames} frames of "
-                    f"{audio.hop_length} samples); choose smaller patches or longer recordings"
-                )
-            held_out = _draw(session, manifest, "validation", audio, settings, pool)
-        tensors = {"mean": train.mean, "std": train.std, "train": train.columns, "validation": held_out.columns}
+                patch = f"one patch ({settings.patch.frames} frames of {audio.hop_length} samples)"
+                remedy = "choose smaller patches or longer recordings"
+                if opened is not None and model is not None:
+                    patch, remedy = f"one state of {model.model} ({opened.stride} samples)", "choose longer recordings"
+                raise InputError(f"no training recording is as long as {patch}; {remedy}")
+            held_out = _draw(session, manifest, "validation", audio, settings, pool, layer=opened)
+        tensors = {"mean": train.mean, "std": train.std}
+        for split, drawn in zip(TRAINED_ON, (train, held_out), strict=True):
+            tensors |= {split: drawn.columns} | ({} if drawn.states is None else {STATES[split]: drawn.states})
         write_tensors(folder / SAMPLE, tensors)
         write_json(folder / "sample.json", {"columns": len(train.columns), "drawn_from": train.seen})
 
-    title = f"statistics and a sample of {len(manifest.of('train'))} training clips"
+    what = "statistics and a sample" if model is None else f"states of layer {model.layer} of {model.model},"
+    title = f"{what} of {counted(len(manifest.of('train')), 'training clip')}"
     return session.obtain(recipe, title, make, files=[SAMPLE, "sample.json"])
 
 
@@ -104,17 +126,26 @@ def _draw(
     split: Split,
     audio: SpectrogramConfig,
     settings: TokenizerSettings,
-    pool: Pool,
+    pool: Pool | None,
     *,
     ranges: tuple[float, float] | None = None,
+    layer: SpeechLayer | None = None,
 ) -> FrameSample:
-    """Draw columns of a split; with ``ranges`` each clip gets a random dynamic range between them."""
-    clips, seed = manifest.of(split), settings.seed
-    columns = settings.sample_size(split)
-    reader = LogMelReader(root=manifest.root, audio=audio, ranges=ranges, seed=seed)
+    """Draw columns of a split, with states of a ``layer`` if there is one.
+
+    With ``ranges`` each clip gets a random dynamic range between them.
+    """
+    clips, frames, seed = manifest.of(split), settings.patch.frames, settings.seed
+    capacity, n_mels = settings.sample_size(split), audio.n_mels
     with session.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
+        if layer is not None:
+            read = read_speech_states(manifest.root, clips, audio, layer, progress=progress.advance_to)
+            width = layer.width
+            return draw_states(read, frames=frames, n_mels=n_mels, width=width, capacity=capacity, seed=seed)
+        assert pool is not None, "a pool reads log-mel"
+        reader = LogMelReader(root=manifest.root, audio=audio, ranges=ranges, seed=seed)
         pieces = read_log_mel(reader, clips, pool, progress=progress.advance_to)
-        return draw_sample(pieces, frames=settings.patch.frames, n_mels=audio.n_mels, capacity=columns, seed=seed)
+        return draw_sample(pieces, frames=frames, n_mels=n_mels, capacity=capacity, seed=seed)
 
 
 def columns_config(audio: SpectrogramConfig, settings: TokenizerSettings, *names: str) -> dict[str, object]:
@@ -124,35 +155,50 @@ def columns_config(audio: SpectrogramConfig, settings: TokenizerSettings, *names
 
 
 def autoencoder(
-    session: Session, sample: Entry, audio: SpectrogramConfig, settings: TokenizerSettings, inputs: Entry | None = None
+    session: Session,
+    sample: Entry,
+    audio: SpectrogramConfig,
+    settings: TokenizerSettings,
+    inputs: Entry | None = None,
+    layer: ChosenLayer | None = None,
 ) -> Entry:
     """Train the autoencoder on the sample, in one process and thread; more would change last bits, and so codes.
 
-    Its inputs are the columns of ``inputs``, its targets those of ``sample``.
+    Its inputs are the columns of ``inputs``, its targets those of ``sample``. With the ``layer`` of a speech model, the
+    decoder of its states to log-mel is trained.
     """
-    height, fit = settings.patch.height(audio.n_mels), settings.fit
-    config = some_options(settings, "patch", "autoencoder", "batch_size", "max_formants", "fit")
+    described, fit = settings.config(audio, layer), settings.fit
+    if layer is None:
+        config = some_options(settings, "patch", "autoencoder", "batch_size", "max_formants", "fit")
+    else:
+        decoder = {"autoencoder": some_options(settings.autoencoder, "hidden")}
+        config = {**decoder, **some_options(settings, "patch", "batch_size", "fit")}
     recipe = Recipe("autoencoder", 1, config={"tokenizer": config}, inputs={"sample": sample, "other ranges": inputs})
 
     def make(folder: Path) -> None:
-        train, held_out = (patches_of(sample, split, height) for split in TRAINED_ON)
+        train, held_out = (patches_of(sample, split, described.height) for split in TRAINED_ON)
         torch.manual_seed(fit.seed)
-        model = Autoencoder(settings.autoencoder, train.shape[1])
+        model, drawn = described.create_autoencoder(), {} if layer is None else load_file(sample.folder / SAMPLE)
+        read = patches_of(sample, "train", described.height, columns_of=inputs) if inputs else None
         batches = PatchBatches(
             patches=train,
             batch_size=settings.batch_size,
             seed=fit.seed,
             frames=settings.patch.frames,
             max_formants=settings.max_formants,
-            inputs=patches_of(sample, "train", height, columns_of=inputs) if inputs else None,
+            inputs=drawn.get(STATES["train"], read),
         )
-        validation = [PatchBatch(patches=part) for part in torch.split(held_out, 4096)]
-        loss, alone = reconstruction_loss, session.alone()
+        states = torch.split(drawn[STATES["validation"]], TOGETHER_JUDGED) if drawn else repeat(None)
+        parts = zip(torch.split(held_out, TOGETHER_JUDGED), states, strict=False)
+        validation = [PatchBatch(patches=patches, inputs=own) for patches, own in parts]
         with one_thread():
-            alone.train("autoencoder", "tokenizer.fit", model, batches, validation, loss, fit, folder)
+            session.alone().train(
+                "autoencoder", "tokenizer.fit", model, batches, validation, reconstruction_loss, fit, folder
+            )
         write_tensors(folder / AUTOENCODER, model.state_dict())
 
-    return session.obtain(recipe, f"autoencoder, {fit.summary}", make, files=[AUTOENCODER, CURVE])
+    title = f"{'autoencoder' if layer is None else 'decoder of states'}, {fit.summary}"
+    return session.obtain(recipe, title, make, files=[AUTOENCODER, CURVE])
 
 
 PITCHES = "pitches.json"
@@ -304,7 +350,11 @@ def health(
         held_out = (clip.codes for clip in read_codes(codes_entry.folder)[1] if clip.split == "validation")
         chosen = choose_evenly(manifest.of("validation"), config.max_clips)
         rate = tokenizer.config.audio.sample_rate
-        beginnings = partial(_beginnings, manifest, chosen, rate, config.max_seconds)
+
+        def beginnings() -> Iterator[FloatArray]:
+            for clip in chosen:
+                yield read_beginning(manifest.root / clip.path, rate, config.max_seconds, part=clip.part).samples
+
         write_json(folder / HEALTH, measure_health(tokenizer, held_out, beginnings, config, seed=seed))
 
     entry = session.obtain(recipe, "codebook health on validation clips", make, files=[HEALTH])
@@ -313,8 +363,3 @@ def health(
             raise InputError(str(verdict))
         session.terminal.say(f"WARNING   {verdict}")
     return entry
-
-
-def _beginnings(manifest: Manifest, clips: Sequence[Clip], sample_rate: int, seconds: float) -> Iterator[FloatArray]:
-    for clip in clips:
-        yield read_beginning(manifest.root / clip.path, sample_rate, seconds, part=clip.part).samples

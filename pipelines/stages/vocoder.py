@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipelines.stages.options import VocoderSettings
 from pipelines.stages.start import VOICE, saved_vocoder, start_folder, statistics_of
-from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
+from pipelines.stages.stored_arrays import TRAINED_ON, split_samples
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, MODEL, Entry, Recipe, some_options, text_hash
 from tokenizer.codes import IntArray
@@ -26,7 +26,7 @@ from vocoder.runaway import LoudnessRange
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, create_wavenet
 from vocoder.wavenet.transfer import transferred
-from wordless.audio.recordings.manifest import Clip, Manifest, Split
+from wordless.audio.recordings.manifest import Manifest, Split
 from wordless.base.saved_models import VOCODER
 
 VALIDATION_CROPS = 64
@@ -140,14 +140,10 @@ def _crops(
     other_codes = [
         OtherCodes(codes=np.concatenate(each), meanings=tokenizer) for each, tokenizer in zip(more, others, strict=True)
     ]
-    turns = _turns(manifest.of(split)) if split == "validation" else None
-    return Crops(clips, first, config, crops, others=other_codes, turns=turns, device=device)
-
-
-def _turns(clips: Sequence[Clip]) -> npt.NDArray[np.int64] | None:
-    """Return the index of each clip's group, those without a group being one; None if all are of one group."""
-    names, turns = np.unique([clip.group or "" for clip in clips], return_inverse=True)
-    return turns if len(names) > 1 else None
+    # Validation crops come from groups in turn; clips without a group are one.
+    names, turns = np.unique([clip.group or "" for clip in manifest.of(split)], return_inverse=True)
+    in_turn = turns if split == "validation" and len(names) > 1 else None
+    return Crops(clips, first, config, crops, others=other_codes, turns=in_turn, device=device)
 
 
 def _values(manifest: Manifest, split: Split, codes_entry: Entry) -> list[IntArray]:
@@ -159,13 +155,11 @@ def _values(manifest: Manifest, split: Split, codes_entry: Entry) -> list[IntArr
 def _clips(
     manifest: Manifest, split: Split, values: Sequence[IntArray], waveforms_entry: Entry, config: WaveNetConfig
 ) -> VocoderClips:
-    samples, offsets = read_clips(waveforms_entry.folder / SAMPLES)
-    rows = kept_rows(manifest, split)
-    here = offsets[rows.start : rows.stop + 1]
+    samples, offsets = split_samples(waveforms_entry, manifest, split)
     known = {group: index for index, group in enumerate(config.groups)}
     return VocoderClips(
-        samples=samples[here[0] : here[-1]],
-        sample_offsets=here - here[0],
+        samples=samples,
+        sample_offsets=offsets,
         codes=np.concatenate(values),
         code_offsets=np.cumsum([0] + [len(each) for each in values]),
         groups=np.array([known.get(clip.group or "", UNKNOWN_GROUP) for clip in manifest.of(split)]),

@@ -21,14 +21,13 @@ from lm.bodies.wav2vec2 import (
     save_speech_classifier,
     validation_batches,
 )
-from lm.options import ONE_HEARING, VectorConfig
-from pipelines.stages.features import hearings_hash, network_features
+from pipelines.stages.features import Reading, network_features, own_scores
 from pipelines.stages.labels import LabelledTraining, Labels, train_classifier
 from pipelines.stages.options import OPTION, FinetuningSettings, Wav2vec2Settings
-from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveforms
+from pipelines.stages.stored_arrays import TRAINED_ON, Sound
 from pipelines.store.session import Session
-from pipelines.store.store import CURVE, METHOD, Entry, Recipe, some_options, write_json
-from wordless.audio.recordings.manifest import Manifest, recordings_hash
+from pipelines.store.store import TRAINED, Entry, Recipe, some_options, write_json
+from wordless.audio.recordings.manifest import Manifest
 from wordless.base.errors import InputError
 from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_hash
 from wordless.base.text import counted
@@ -65,57 +64,36 @@ class TrainedBody:
     unlabelled: tuple[tuple[Entry, ...], ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sound:
-    """The stored samples of a corpus."""
-
-    manifest: Manifest
-    waveforms: Entry  # of `stages.stored_arrays.waveforms`
-
-    @classmethod
-    def of(cls, session: Session, manifest: Manifest, sample_rate: int) -> "Sound":
-        """Store the samples of a corpus, or find them."""
-        return cls(manifest=manifest, waveforms=waveforms(session, manifest, sample_rate))
-
-
-def speech_body(
-    session: Session,
-    manifest: Manifest,
-    unlabelled: Sequence[Manifest],
-    settings: Wav2vec2Settings,
-    *,
-    sample_rate: int,
-) -> TrainedBody:
+def speech_body(reading: Reading, unlabelled: Sequence[Manifest], settings: Wav2vec2Settings) -> TrainedBody:
     """Return the model of the user's folder, or one that is pre-trained, with the entries that it is made from."""
+    session, rate = reading.session, reading.audio.sample_rate
     if settings.weights is not None:
         found = settings.described
         session.terminal.say(f"wav2vec2  {OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions")
         return TrainedBody(model=Body.of_weights(found.folder))
-    sound, *extra = (Sound.of(session, each, sample_rate) for each in (manifest, *unlabelled))
-    trained = wav2vec2(session, sound, extra, settings, sample_rate=sample_rate)
+    sound, *extra = (Sound.of(session, each, rate) for each in (reading.manifest, *unlabelled))
+    trained = wav2vec2(session, sound, extra, settings)
     data = tuple((each.waveforms,) for each in extra)
     return TrainedBody(model=Body.of_entry(trained), trained=(sound.waveforms, trained), unlabelled=data)
 
 
-def wav2vec2(
-    session: Session, sound: Sound, extra: Sequence[Sound], settings: Wav2vec2Settings, *, sample_rate: int
-) -> Entry:
+def wav2vec2(session: Session, sound: Sound, extra: Sequence[Sound], settings: Wav2vec2Settings) -> Entry:
     """Pre-train wav2vec 2.0 on the training clips and on each ``extra`` source of clips.
 
     The entry is a folder of `wordless.audio.speech_models`. Clips in which no span of frames can be hidden are left
     out, and counted in the log.
     """
     own, sizes = settings.pretraining, settings.model
-    config = {"wav2vec2": some_options(settings, "model", "pretraining"), "audio": {"sample_rate": sample_rate}}
+    config = {"wav2vec2": some_options(settings, "model", "pretraining"), **sound.audio}
     inputs = {"waveforms": sound.waveforms, "unlabelled": [each.waveforms for each in extra]}
     recipe = Recipe("wav2vec2", 3, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
-        train, held_out = (split_waveforms(sound.waveforms, sound.manifest, split)[0] for split in TRAINED_ON)
+        train, held_out = (sound.of_split(split)[0] for split in TRAINED_ON)
         for source in extra:
-            train = train.followed_by(split_waveforms(source.waveforms, source.manifest, "train")[0])
+            train = train.followed_by(source.of_split("train")[0])
         train, held_out = (_maskable(session, clips, settings) for clips in (train, held_out))
-        batch_config = own.batches.at_rate(sample_rate)
+        batch_config = own.batches.at_rate(sound.sample_rate)
         batches = masked_batches(train, batch_config, sizes.convolutions, own.targets, steps=own.fit.steps)
         validation = validation_batches(held_out, batch_config, sizes.convolutions, own.targets)
         weight = own.targets.diversity_weight
@@ -128,9 +106,9 @@ def wav2vec2(
             write_json(folder / TARGETS, used)
             if used["perplexity"] < COLLAPSED * used["codes"]:
                 session.terminal.say(_collapse(used))
-            save_pretrained(model, folder, sample_rate=sample_rate)
+            save_pretrained(model, folder, sample_rate=sound.sample_rate)
 
-    files = [CONFIG, WEIGHTS, PREPROCESSOR, TARGETS, CURVE]
+    files = [*TRAINED, PREPROCESSOR, TARGETS]
     return session.obtain(recipe, f"wav2vec 2.0, {own.fit.summary}", make, files=files, together=True)
 
 
@@ -176,7 +154,7 @@ def _collapse(used: dict[str, float]) -> str:
 
 
 def wav2vec2_finetuned(
-    session: Session, sound: Sound, labels: Labels, body: Body, settings: FinetuningSettings, *, sample_rate: int
+    session: Session, sound: Sound, labels: Labels, body: Body, settings: FinetuningSettings
 ) -> Entry:
     """Fine-tune a speech model on the training clips that have a label; the entry is a folder of transformers."""
     fit = settings.fit
@@ -186,18 +164,18 @@ def wav2vec2_finetuned(
         Recipe(
             "wav2vec2_finetuned",
             5,
-            config={"wav2vec2": {"finetuning": settings}, "audio": {"sample_rate": sample_rate}},
+            config={"wav2vec2": {"finetuning": settings}, **sound.audio},
             inputs={"waveforms": sound.waveforms, "body": body.key},
         ),
         labels,
-        [split_waveforms(sound.waveforms, sound.manifest, split) for split in TRAINED_ON],
+        [sound.of_split(split) for split in TRAINED_ON],
         LabelledTraining(
             option="wav2vec2.finetuning.fit",
-            batches=settings.batches.at_rate(sample_rate),
+            batches=settings.batches.at_rate(sound.sample_rate),
             make_view=as_read,
             label_smoothing=settings.label_smoothing,
             fit=fit,
-            at_most=round(VALIDATION_SECONDS * sample_rate),
+            at_most=round(VALIDATION_SECONDS * sound.sample_rate),
         ),
         create=lambda _: create_speech_classifier(
             body.folder,
@@ -209,35 +187,31 @@ def wav2vec2_finetuned(
             seed=fit.seed,
         ),
         save=lambda model, folder: save_speech_classifier(model, folder, inputs=body.folder),
-        files=[CONFIG, WEIGHTS, "preprocessor*.json", CURVE],
+        files=[*TRAINED, "preprocessor*.json"],
     )
 
 
-def speech_features(
-    session: Session,
-    manifest: Manifest,
-    body: Body,
-    *,
-    method: str,
-    classifier: bool = False,
-    sample_rate: int,
-    vectors: VectorConfig = ONE_HEARING,
-) -> Entry:
+def speech_features(reading: Reading, body: Body, *, method: str, classifier: bool = False) -> Entry:
     """Compute pooled states of the layers of a speech model for every clip; with a head also its class ``scores``.
 
     A clip is in memory as a whole. Models that were trained on no clip of the corpus give all folds the same entry.
     """
-    config = {METHOD: method, "compare": vectors.network_key, "audio": {"sample_rate": sample_rate}}
-    inputs = {"recordings": recordings_hash(manifest), "hearings": hearings_hash(vectors), "body": body.key}
-    recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)
+    vectors, rate = reading.vectors, reading.audio.sample_rate
     reader = SpeechReader(
-        root=manifest.root,
+        root=reading.manifest.root,
         model=body.folder,
         classifier=classifier,
-        sample_rate=sample_rate,
-        device=str(session.gang.device),
+        sample_rate=rate,
+        device=str(reading.session.gang.device),
         option=OPTION,
         vectors=vectors,
     )
-
-    return network_features(session, recipe, manifest, reader, method=method, has_head=classifier)
+    return network_features(
+        reading,
+        method,
+        1,
+        {"compare": vectors.network_key, "audio": {"sample_rate": rate}},
+        {**reading.sound, "body": body.key},
+        lambda: reading.session.each(method, reader, reading.manifest.clips),
+        head=own_scores if classifier else None,
+    )

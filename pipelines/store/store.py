@@ -368,6 +368,7 @@ def measured(checkpoints: Path) -> Iterator[dict[str, float]]:
 
 
 CURVE = "curve.json"
+TRAINED = ("config.json", "model.safetensors", CURVE)  # the files of a trained network
 NAMES = {
     "lm": "language model",
     "simclr": "SimCLR",

@@ -11,8 +11,8 @@ from pipelines.chain.probe_job import probe_settings
 from pipelines.decode import decode
 from pipelines.demonstration.models import DemoModels
 from pipelines.encode import encode
+from pipelines.finetune import finetune_settings
 from pipelines.finetuning.job import _open as open_body
-from pipelines.finetuning.options import finetune_settings
 from pipelines.generate import generate
 from pipelines.hear import load_model
 from pipelines.score import score

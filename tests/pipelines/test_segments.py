@@ -16,7 +16,7 @@ from pipelines.stages.features import signal_features
 from pipelines.stages.playback import decode_clips
 from pipelines.stages.stored_arrays import filter_banks, waveforms
 from pipelines.store.store import TIMINGS, Entry
-from tests.pipelines.tiny import AUDIO, LISTENING, corpus_of, playback_of, silent_session, sweep
+from tests.pipelines.tiny import AUDIO, LISTENING, corpus_of, playback_of, reading_of, silent_session, sweep
 from tests.pipelines.tiny_chain import OWN, called_at_once
 from tokenizer.parquet import CodedClip, read_codes
 from vocoder.kinds import ORIGINAL
@@ -79,7 +79,7 @@ def made(manifest: Manifest, run: Path, place: Path) -> dict[str, bytes]:
     vocoder = Entry(stage="vocoder", key="b", folder=run / "vocoder", reused=True)
     heard = replace(LISTENING, judged_clips=3, seconds=0.3)
     entries = [
-        signal_features(session, manifest, tokenizer, autoencoder="a", methods=("log_mel", "bottleneck")),
+        signal_features(reading_of(session, manifest), tokenizer, autoencoder="a", methods=("log_mel", "bottleneck")),
         filter_banks(session, manifest),
         waveforms(session, manifest, AUDIO.sample_rate),
         decode_clips(playback_of(session, manifest, tokenizer, vocoder, config=heard)),

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from lm.model import LanguageModel
-from pipelines.chain.corpus import MANIFEST, Corpus
-from pipelines.chain.unlabelled import STARTED, noted_starts, unlabelled_of_run, voice_notices, write_started
+from pipelines.chain.corpus import MANIFEST
+from pipelines.chain.unlabelled import STARTED, notices_of_starts, unlabelled_of_run, voice_notices, write_started
 from pipelines.publish import publish
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings, run_settings
@@ -142,25 +142,23 @@ def test_what_the_first_model_has_heard_is_known_of_the_second(finished_run: Fin
     manifest = read_manifest(start / MANIFEST, tmp_path)
     turned = replace(manifest, clips=tuple(replace(each, split="test") for each in manifest.of("train")))
     settings = settings_of(tmp_path, f"lm.start='{start}'")
-    notices = noted_starts(Corpus(name="own", manifest=turned, rejected=()), settings, own).notices
+    notices = [*notices_of_starts(turned, settings, own)]
     assert str(start) in notices[0]
     assert str(len(turned.clips)) in notices[1]
     with pytest.raises(InputError, match=LM):
-        noted_starts(Corpus(name="own", manifest=turned, rejected=()), settings, start)
+        [*notices_of_starts(turned, settings, start)]
     write_manifest(Manifest(root=tmp_path, clips=()), own / MANIFEST)
     write_started(settings, tmp_path, own)
     heard = {clip.sha256 for clip in unlabelled_of_run(own, tmp_path)}
     assert heard == {clip.sha256 for clip in manifest.of("train")}
     again = settings_of(tmp_path, f"lm.start='{own}'")  # which has its own clips, and those of the first run
-    (_, *known) = noted_starts(Corpus(name="own", manifest=turned, rejected=()), again, tmp_path).notices
+    (_, *known) = [*notices_of_starts(turned, again, tmp_path)]
     assert any(str(len(turned.clips)) in each for each in known)
     write_started(settings_of(tmp_path), tmp_path, own)
     assert not (own / STARTED).exists()
     shutil.rmtree(own / "vocoder")
     (own / MANIFEST).unlink()
-    assert any(
-        MANIFEST in each for each in noted_starts(Corpus(name="o", manifest=turned, rejected=()), again, start).notices
-    )
+    assert any(MANIFEST in each for each in [*notices_of_starts(turned, again, start)])
 
 
 @pytest.fixture(scope="module")
@@ -357,11 +355,8 @@ def test_the_number_of_steps_follows_from_the_weights(finished_run: FinishedRun,
         run_settings(composed(tmp_path, *SOUND, "vocoder.fit.steps=0", "vocoder.start=universal"))
     settings = settings_of(tmp_path, null)  # without a vocoder
     assert settings.vocoder.start is None
-    notices = noted_starts(
-        Corpus(name="own", manifest=Manifest(root=tmp_path, clips=()), rejected=()),
-        run_settings(composed(tmp_path, *SOUND)),
-        tmp_path,
-    ).notices
+    nothing, settings = Manifest(root=tmp_path, clips=()), run_settings(composed(tmp_path, *SOUND))
+    notices = [*notices_of_starts(nothing, settings, tmp_path)]
     assert any("random" in each and "vocoder.start=universal" in each for each in notices)
 
 

@@ -19,7 +19,17 @@ from pipelines.stages.spectrogram_transformer import ast_features
 from pipelines.stages.stored_arrays import filter_banks, spectrograms, waveforms
 from pipelines.stages.tokenizer import frame_sample, health, input_sample
 from pipelines.store.store import TIMINGS, Entry
-from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, corpus_of, playback_of, session_of, silent_session, sweep
+from tests.pipelines.tiny import (
+    AUDIO,
+    LISTENING,
+    PATCH,
+    corpus_of,
+    playback_of,
+    reading_of,
+    session_of,
+    silent_session,
+    sweep,
+)
 from tests.pipelines.tiny_chain import OWN, called_at_once, composed
 from tokenizer.options import HealthConfig, ViewsConfig
 from wordless.audio.recordings.corpus import CorpusConfig
@@ -91,10 +101,10 @@ def made(manifest: Manifest, run: Path, place: Path) -> dict[str, dict[str, byte
         coded,
         views(session, manifest, tokenizer, view, patch_frames=PATCH.frames),
         health(session, manifest, tokenizer, coded, HealthConfig(max_seconds=0.3), seed=0),
-        signal_features(session, manifest, tokenizer, autoencoder="a", methods=("log_mel", "bottleneck")),
+        signal_features(reading_of(session, manifest), tokenizer, autoencoder="a", methods=("log_mel", "bottleneck")),
         spectrograms(session, manifest, AUDIO, sample),
         filter_banks(session, manifest),
-        ast_features(session, manifest, None, AstConfig(layers=(1,), patches=4)),
+        ast_features(reading_of(session, manifest), None, AstConfig(layers=(1,), patches=4)),
         waveforms(session, manifest, AUDIO.sample_rate),
         listening(playback, None),
         decode_clips(playback),

@@ -1,5 +1,6 @@
 """Run folders of tiny models with random weights: enough to see that the commands do their work."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import numpy as np
 import torch
 
 from lm.model import LanguageModel
-from lm.options import GPTConfig
+from lm.options import ONE_HEARING, GPTConfig, VectorConfig
 from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
+from pipelines.stages.features import Reading
 from pipelines.stages.options import ListeningConfig
 from pipelines.stages.playback import Playback
 from pipelines.store.session import Session
@@ -43,6 +45,13 @@ LISTENING = ListeningConfig(
     vocoder_temperature=1.0,
     seed=0,
 )
+
+
+def reading_of(
+    session: Session, manifest: Manifest, vectors: VectorConfig = ONE_HEARING, *, sample_rate: int = AUDIO.sample_rate
+) -> Reading:
+    """What describes the recordings of a manifest."""
+    return Reading(session=session, manifest=manifest, audio=replace(AUDIO, sample_rate=sample_rate), vectors=vectors)
 
 
 def playback_of(

@@ -80,7 +80,7 @@ def _samples(samples: FloatArray) -> FloatArray:
 
 def _copied(study: Study) -> Made:
     """Make features under the name that the file had from which this one was copied."""
-    entry = frame_features(study.session, study.manifest, partial(_samples), method="mfcc", sample_rate=4000)
+    entry = frame_features(study, partial(_samples), method="mfcc")
     return Made(features=entry)
 
 

@@ -15,8 +15,8 @@ from pipelines.chain.corpus import MANIFEST, REJECTED, Corpus
 from pipelines.chain.unlabelled import (
     REJECTED_UNLABELLED,
     find_sources,
-    noted,
-    noted_weights,
+    notices_of_unlabelled,
+    notices_of_weights,
     read_unlabelled,
     shared_paths,
     unlabelled_of_run,
@@ -108,33 +108,32 @@ def test_clips_that_a_run_heard_without_labels_are_known(tmp_path: Path) -> None
     every = replace(trained, clips=tuple(replace(each, split="test") for each in (*trained.clips, *unlabelled.clips)))
     corpus = Corpus(name="own", manifest=every, rejected=(), notices=())
     weights = settings_of(tmp_path, f"wav2vec2.weights={folder / 'wav2vec2'}")
-    assert noted_weights(corpus, weights).notices == ()  # the folder is no run
+    assert [*notices_of_weights(corpus.manifest, weights)] == []  # the folder is no run
     (folder / "results.json").write_text("{}")
-    labelled, without = noted_weights(corpus, weights).notices
+    labelled, without = [*notices_of_weights(corpus.manifest, weights)]
     assert re.match(rf"2 of 5 test clips\b.*{folder}\b.*\btrained\b", labelled)
     assert re.match(rf"3 of 5 test clips\b.*\bunlabelled\b.*{folder}\b", without)
     alone = replace(corpus, manifest=unlabelled)  # clips for training
-    assert noted_weights(alone, weights).notices == ()
+    assert [*notices_of_weights(alone.manifest, weights)] == []
     words = ("compare.folds=group", "stages=[tokenizer,lm,probe,report]")
     folds = settings_of(tmp_path, f"wav2vec2.weights={folder / 'wav2vec2'}", *words)
-    assert len(noted_weights(alone, folds).notices) == 1  # each is tested in one fold
-    assert noted_weights(corpus, settings_of(tmp_path)) == corpus
+    assert len([*notices_of_weights(alone.manifest, folds)]) == 1  # each is tested in one fold
+    assert [*notices_of_weights(corpus.manifest, settings_of(tmp_path))] == []
     write_unlabelled([], folder)
     assert unlabelled_of_run(folder, own) == ()
     validation = tuple(replace(each, split="validation") for each in trained.clips)
     write_manifest(replace(trained, clips=validation), folder / MANIFEST)
-    (chosen,) = noted_weights(corpus, weights).notices
+    (chosen,) = [*notices_of_weights(corpus.manifest, weights)]
     assert re.match(rf"2 of 5 test clips\b.*\bvalidation\b.*{folder}\b", chosen)
 
 
 def test_weights_that_learned_labels_are_noted(tmp_path: Path) -> None:
-    corpus = Corpus(name="own", manifest=Manifest(root=tmp_path, clips=()), rejected=(), notices=("first",))
+    corpus = Manifest(root=tmp_path, clips=())
     settings = settings_of(tmp_path, f"wav2vec2.weights={tmp_path / 'theirs'}")
     (tmp_path / "theirs").mkdir()
     for name, learned in (("Wav2Vec2ForCTC", True), ("HubertForSequenceClassification", True), ("HubertModel", False)):
         (tmp_path / "theirs" / "config.json").write_text(json.dumps({"architectures": [name]}))
-        first, *others = noted_weights(corpus, settings).notices
-        assert first == "first"
+        others = [*notices_of_weights(corpus, settings)]
         assert len(others) == learned
         assert all(f"wav2vec2.weights={tmp_path / 'theirs'} learned labels" in each for each in others)
 
@@ -205,8 +204,7 @@ def test_other_recordings_of_held_out_speakers_are_left_out(tmp_path: Path) -> N
     (found,) = read(settings, tmp_path, corpus)
     assert {clip.path.split("_")[1] for clip in found.clips if "_" in clip.path} == {"ann"}
     assert len(found.clips) == 5  # and the noise, of which nothing is known
-    own = Corpus(name="own", manifest=corpus, rejected=(), notices=())
-    (_, unknown) = noted(own, [found], settings).notices
+    (_, unknown) = notices_of_unlabelled(corpus, [found], settings)
     assert re.search(r"\b1 unlabelled clip\b.*\bgroup\b", unknown)
     folds = ("compare.folds=group", "stages=[tokenizer,lm,probe,report]")
     (rest,) = read(settings_of(tmp_path, f"unlabelled={source}", *GROUPED, *folds), tmp_path, corpus)
@@ -222,7 +220,7 @@ def test_recordings_of_all_speakers_stay_where_no_speaker_is_held_out(tmp_path: 
     settings = settings_of(tmp_path, f"unlabelled={source}", *GROUPED, "corpus.split.shared_groups=true")
     (found,) = read(settings, tmp_path, corpus)
     assert len(found.clips) == 2
-    assert len(noted(Corpus(name="own", manifest=corpus, rejected=()), [found], settings).notices) == 1
+    assert len([*notices_of_unlabelled(corpus, [found], settings)]) == 1
 
 
 def test_hours_limit_all_folders_together(tmp_path: Path) -> None:
@@ -238,15 +236,13 @@ def test_hours_limit_all_folders_together(tmp_path: Path) -> None:
 
 
 def test_the_report_says_how_much_is_unlabelled(tmp_path: Path) -> None:
-    corpus = Corpus(name="own", manifest=NO_CORPUS, rejected=(), notices=("uneven",))
     found = read(settings_of(tmp_path, f"unlabelled={sounds(tmp_path / 'one', 'a.wav', 'b.wav', seconds=9)}"), tmp_path)
-    uneven, alone = noted(corpus, found, settings_of(tmp_path)).notices
-    assert uneven == "uneven"
+    (alone,) = notices_of_unlabelled(NO_CORPUS, found, settings_of(tmp_path))
     assert re.search(r"\bGPT\b.*\b2 other clips\b.*\b0\.005 hours\b", alone)
-    both = noted(corpus, found, settings_of(tmp_path, "compare.methods=[gpt,simclr]"))
-    assert re.search(r"\bGPT and SimCLR\b.*\b2 other clips\b", both.notices[1])
-    assert noted(corpus, found, settings_of(tmp_path, "stages=[tokenizer]")) == corpus
-    assert noted(corpus, (), settings_of(tmp_path)) == corpus
+    (both,) = notices_of_unlabelled(NO_CORPUS, found, settings_of(tmp_path, "compare.methods=[gpt,simclr]"))
+    assert re.search(r"\bGPT and SimCLR\b.*\b2 other clips\b", both)
+    assert [*notices_of_unlabelled(NO_CORPUS, found, settings_of(tmp_path, "stages=[tokenizer]"))] == []
+    assert [*notices_of_unlabelled(NO_CORPUS, (), settings_of(tmp_path))] == []
 
 
 def test_nothing_is_unlabelled_unless_asked_for(tmp_path: Path) -> None:

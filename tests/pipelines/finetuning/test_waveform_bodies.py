@@ -14,8 +14,8 @@ from lm.bodies.audio_transformer import SavedAudioTransformer, create_classifier
 from lm.bodies.options import AudioTransformerConfig, HeadConfig
 from lm.bodies.wav2vec2 import NO_MASKS, create_speech_classifier, save_speech_classifier
 from lm.finetuned import FineTunedModel
+from pipelines.finetune import finetune_settings
 from pipelines.finetuning.job import finetune_body
-from pipelines.finetuning.options import finetune_settings
 from pipelines.predict import PredictConfig
 from pipelines.store.run_folder import is_finetuned
 from tests.killing import Kill

@@ -21,11 +21,11 @@ from lm.probing.vectors import pool
 from pipelines.stages.audio_transformer import audio_transformer, audio_transformer_features
 from pipelines.stages.labels import LabelledTraining, Labels
 from pipelines.stages.options import AudioTransformerSettings
-from pipelines.stages.stored_arrays import split_waveforms, waveforms
+from pipelines.stages.stored_arrays import Sound
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tests.pipelines.stages.tones import RATE, labels_of, tone_corpus
-from tests.pipelines.tiny import silent_session
+from tests.pipelines.tiny import reading_of, silent_session
 from wordless.audio.recordings.hearings import hearings
 from wordless.audio.recordings.manifest import Manifest, Split
 from wordless.audio.waveform import FloatArray
@@ -61,13 +61,14 @@ def trained(
     multi_label: bool = False,
 ) -> Entry:
     known = Labels(by_clip=labels or labels_of(manifest), classes=classes, multi_label=multi_label)
-    return audio_transformer(session, manifest, waveforms(session, manifest, RATE), RATE, known, settings)
+    return audio_transformer(session, Sound.of(session, manifest, RATE), known, settings)
 
 
 def features_of(session: Session, manifest: Manifest, entry: Entry | None, **changes: object) -> Path:
     vectors = VectorConfig(**changes)  # type: ignore[arg-type]  # its own options
     name = "audio_transformer" if entry else "random_audio_transformer"
-    return audio_transformer_features(session, manifest, name, entry, SETTINGS, RATE, vectors).folder
+    reading = reading_of(session, manifest, vectors, sample_rate=RATE)
+    return audio_transformer_features(reading, name, entry, SETTINGS).folder
 
 
 @torch.no_grad()
@@ -121,14 +122,15 @@ def test_it_learns_to_tell_tones_apart_and_again_the_same(session: Session, corp
 def test_every_variant_is_trained_and_read(variant: str, session: Session, corpus: Manifest) -> None:
     settings = replace(SHORT, model=replace(MODEL, variant=variant))  # type: ignore[arg-type]  # one of them
     entry = trained(session, corpus, settings)
-    features = audio_transformer_features(session, corpus, "audio_transformer", entry, settings, RATE)
+    reading = reading_of(session, corpus, sample_rate=RATE)
+    features = audio_transformer_features(reading, "audio_transformer", entry, settings)
     assert load_file(features.folder / "features.safetensors")["audio_transformer/layer_2:thirds"].shape == (10, 48)
 
 
 def test_shares_of_a_batch_have_the_gradient_of_the_whole(session: Session, corpus: Manifest) -> None:
     """What two processes sum is what one process computes."""
-    sounds, known = waveforms(session, corpus, RATE), labels_of(corpus)
-    labels, clips = Labels(by_clip=known, classes=("high", "low")), split_waveforms(sounds, corpus, "train")
+    sound, known = Sound.of(session, corpus, RATE), labels_of(corpus)
+    labels, clips = Labels(by_clip=known, classes=("high", "low")), sound.of_split("train")
     training = LabelledTraining(
         option="",
         batches=SHORT.batches.at_rate(RATE),

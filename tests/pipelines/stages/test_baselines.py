@@ -20,12 +20,12 @@ from pipelines.settings.run import RunSettings
 from pipelines.stages.baselines import baseline_features, simclr, supervised
 from pipelines.stages.labels import Labels
 from pipelines.stages.options import BaselineSettings, TokenizerSettings
-from pipelines.stages.stored_arrays import heard_frames, open_heard, spectrograms, stored_spectrograms
+from pipelines.stages.stored_arrays import spectrograms, stored_spectrograms
 from pipelines.stages.tokenizer import frame_sample
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tests.pipelines.stages.tones import write_clip
-from tests.pipelines.tiny import AUDIO, silent_session, sweep
+from tests.pipelines.tiny import AUDIO, reading_of, silent_session, sweep
 from tests.test_configs import CONF
 from wordless.audio.reading import read
 from wordless.audio.recordings.hearings import Hearing, hearings
@@ -205,7 +205,7 @@ def test_several_labels_are_predicted_each_by_itself(
     several = {clip.path: (clip.label, "sounds") for clip in manifest.clips if clip.label}
     labels = Labels(by_clip=several, classes=(*CLASSES, "sounds"), multi_label=True)
     entry = supervised(session, stored, labels, SETTINGS)
-    features = baseline_features(session, manifest, AUDIO, sample, "supervised", entry, SETTINGS)
+    features = baseline_features(reading_of(session, manifest), sample, "supervised", entry, SETTINGS)
     scores = load_file(features.folder / "scores.safetensors")["scores"]
     assert scores.shape == (20, 3)
     assert (scores[:, 2] > 0.5).all()
@@ -214,7 +214,7 @@ def test_several_labels_are_predicted_each_by_itself(
 def test_features_are_the_pools_of_the_blocks(
     session: Session, manifest: Manifest, sample: Entry, contrasted: Entry
 ) -> None:
-    entry = baseline_features(session, manifest, AUDIO, sample, "random_conv", None, SETTINGS)
+    entry = baseline_features(reading_of(session, manifest), sample, "random_conv", None, SETTINGS)
     features = load_file(entry.folder / "features.safetensors")
     wanted = {f"random_conv/{of}:{pooling}" for of in ("block_1", "block_2", "all_blocks") for pooling in POOLINGS}
     assert set(features) == wanted
@@ -229,7 +229,7 @@ def test_features_are_the_pools_of_the_blocks(
                 np.testing.assert_allclose(features[f"random_conv/block_{number}:{pooling}"][row], pooled, atol=1e-4)
             together = features[f"random_conv/all_blocks:{pooling}"][row]
             np.testing.assert_allclose(together, np.concatenate(pools), atol=1e-4)
-    trained = baseline_features(session, manifest, AUDIO, sample, "simclr", contrasted, SETTINGS)
+    trained = baseline_features(reading_of(session, manifest), sample, "simclr", contrasted, SETTINGS)
     learned = load_file(trained.folder / "features.safetensors")
     assert {name.replace("simclr", "random_conv") for name in learned} == set(features)
     assert not np.allclose(learned["simclr/block_2:mean"], features["random_conv/block_2:mean"])
@@ -266,7 +266,7 @@ def test_a_recording_of_several_pieces_shares_no_batch(manifest: Manifest, sampl
 def test_the_head_knows_what_it_was_taught(
     session: Session, manifest: Manifest, sample: Entry, labelled: Entry
 ) -> None:
-    entry = baseline_features(session, manifest, AUDIO, sample, "supervised", labelled, SETTINGS)
+    entry = baseline_features(reading_of(session, manifest), sample, "supervised", labelled, SETTINGS)
     scores = load_file(entry.folder / "scores.safetensors")["scores"]
     np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
     truth = np.array([CLASSES.index(clip.label or "") for clip in manifest.clips])
@@ -277,7 +277,7 @@ def test_a_long_recording_is_heard_in_pieces(session: Session, sample: Entry, tm
     """All but the frames beside a border between pieces are those of the whole; so the mean nearly is."""
     samples = sweep((2.5 * PIECE_FRAMES) * AUDIO.hop_length / AUDIO.sample_rate, AUDIO.sample_rate)
     manifest = Manifest(root=tmp_path, clips=(_clip(tmp_path, "long.wav", samples, None, "test"),))
-    entry = baseline_features(session, manifest, AUDIO, sample, "random_conv", None, SETTINGS)
+    entry = baseline_features(reading_of(session, manifest), sample, "random_conv", None, SETTINGS)
     heard = _normalised(manifest, "long.wav", sample)
     encoder = create_encoder(SETTINGS.encoder, seed=SETTINGS.seed).eval()
     with torch.inference_mode():
@@ -292,8 +292,7 @@ def test_features_of_several_hearings_are_the_average_of_each(
     session: Session, manifest: Manifest, sample: Entry
 ) -> None:
     vectors = VectorConfig(hearings=3, poolings=("thirds_max", "max"), layers=("last", "together"))
-    stored = open_heard(heard_frames(session, manifest, AUDIO, vectors), vectors)
-    entry = baseline_features(session, manifest, AUDIO, sample, "random_conv", None, SETTINGS, vectors, stored)
+    entry = baseline_features(reading_of(session, manifest, vectors), sample, "random_conv", None, SETTINGS)
     features = load_file(entry.folder / "features.safetensors")
     encoder = create_encoder(SETTINGS.encoder, seed=SETTINGS.seed).eval()
     for row, clip in enumerate(manifest.clips[:5]):
@@ -322,7 +321,7 @@ def test_a_head_reads_the_last_block_whatever_is_probed(
 ) -> None:
     vectors = VectorConfig(poolings=("max",), layers=("together",))
     plain, other = (
-        baseline_features(session, manifest, AUDIO, sample, "supervised", labelled, SETTINGS, each)
+        baseline_features(reading_of(session, manifest, each), sample, "supervised", labelled, SETTINGS)
         for each in (ONE_HEARING, vectors)
     )
     np.testing.assert_array_equal(*(load_file(each.folder / "scores.safetensors")["scores"] for each in (plain, other)))

@@ -15,7 +15,7 @@ from lm.options import ONE_HEARING, POOLINGS, VectorConfig
 from lm.probing.vectors import FloatArray, pool
 from pipelines.stages.features import audio_features, frame_features
 from pipelines.store.store import Entry
-from tests.pipelines.tiny import AUDIO, save_tokenizer, silent_session, sweep, tiny_tokenizer
+from tests.pipelines.tiny import AUDIO, reading_of, save_tokenizer, silent_session, sweep, tiny_tokenizer
 from tokenizer.encoder import Encoder
 from tokenizer.signals import PATCHES_AT_ONCE
 from tokenizer.tokenizer import Tokenizer
@@ -99,7 +99,7 @@ def manifest(tmp_path: Path) -> Manifest:
 
 def made(manifest: Manifest, store: Path, frames: partial[FloatArray], vectors: VectorConfig = ONE_HEARING) -> Entry:
     session = silent_session(store.parent)
-    return frame_features(session, manifest, frames, method="levels", sample_rate=4000, vectors=vectors)
+    return frame_features(reading_of(session, manifest, vectors, sample_rate=4000), frames, method="levels")
 
 
 def test_frames_of_each_clip_are_pooled(manifest: Manifest, tmp_path: Path) -> None:

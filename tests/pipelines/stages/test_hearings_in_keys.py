@@ -12,12 +12,11 @@ from lm.options import VectorConfig
 from pipelines.settings.run import run_settings
 from pipelines.stages.audio_transformer import audio_transformer_features
 from pipelines.stages.features import frame_features
-from pipelines.stages.options import AudioTransformerSettings
 from pipelines.stages.spectrogram_transformer import ast_features
 from pipelines.stages.wav2vec2 import Body, speech_features
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
-from tests.pipelines.tiny import session_of, sweep
+from tests.pipelines.tiny import reading_of, session_of, sweep
 from tests.pipelines.tiny_chain import composed
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.audio.waveform import FloatArray
@@ -39,21 +38,21 @@ def _frames(samples: FloatArray) -> FloatArray:
 
 
 def _of_frames(session: Session, manifest: Manifest, vectors: VectorConfig, folder: Path) -> object:
-    return frame_features(session, manifest, partial(_frames), method="mfcc", sample_rate=RATE, vectors=vectors)
+    return frame_features(reading_of(session, manifest, vectors), partial(_frames), method="mfcc")
 
 
 def _of_a_speech_model(session: Session, manifest: Manifest, vectors: VectorConfig, folder: Path) -> object:
     body = Body(folder=folder, key="body")
-    return speech_features(session, manifest, body, method="wav2vec2", sample_rate=RATE, vectors=vectors)
+    return speech_features(reading_of(session, manifest, vectors), body, method="wav2vec2")
 
 
 def _of_ast(session: Session, manifest: Manifest, vectors: VectorConfig, folder: Path) -> object:
-    return ast_features(session, manifest, None, AstConfig(layers=(1,), patches=4), vectors=vectors)
+    return ast_features(reading_of(session, manifest, vectors), None, AstConfig(layers=(1,), patches=4))
 
 
 def _of_audio_transformer(session: Session, manifest: Manifest, vectors: VectorConfig, folder: Path) -> object:
-    own = run_settings(composed(folder)).group(AudioTransformerSettings)
-    return audio_transformer_features(session, manifest, "random", None, own, RATE, vectors)
+    own = run_settings(composed(folder)).audio_transformer
+    return audio_transformer_features(reading_of(session, manifest, vectors), "random", None, own)
 
 
 @pytest.mark.parametrize("features", [_of_frames, _of_a_speech_model, _of_ast, _of_audio_transformer])

@@ -16,10 +16,9 @@ from lm.options import GPTConfig, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.stages.features import code_features, gpt_features
 from pipelines.stages.soft_codes import HeardSoftCodes, bottlenecks_of_hearings
-from pipelines.stages.stored_arrays import heard_frames, open_heard
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES
-from tests.pipelines.tiny import save_tokenizer, session_of, sweep
+from tests.pipelines.tiny import reading_of, save_tokenizer, session_of, sweep
 from tokenizer.codes import soft_assignments, spacings_of
 from tokenizer.encoder import Encoder
 from tokenizer.signals import quantised_vectors, signals, soft_codes, whole_patches
@@ -46,9 +45,10 @@ def test_bags_of_soft_codes_are_means_over_the_hearings(
     monkeypatch.setattr("pipelines.stages.soft_codes.BOTTLENECKS_AT_ONCE", at_once)
     tokenizer, manifest = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)
     session, vectors = session_of(tmp_path / "store"), VectorConfig(hearings=hearings, poolings=("thirds_max",))
-    heard = open_heard(heard_frames(session, manifest, tokenizer.config.audio, vectors), vectors)
+    reading = reading_of(session, manifest, vectors)
+    heard = reading.heard
     entry = Entry(stage="tokenizer", key="own", folder=tmp_path / "tokenizer", reused=True)
-    coded = HeardSoftCodes(session=session, manifest=manifest, tokenizer=entry, heard=heard, vectors=vectors)
+    coded = HeardSoftCodes(reading=reading, tokenizer=entry)
     assert coded.format == tokenizer.format
     found = read_features(code_features(session, coded).folder / FEATURES)["bag_of_codes:thirds_max"]
     assert found.shape == (4, 4 * 2 * 8)
@@ -71,9 +71,10 @@ def test_a_gpt_reads_soft_codes_of_all_hearings(tmp_path: Path) -> None:
     model = LanguageModel.create(config, tokenizer.format, seed=0)
     model.save_pretrained(tmp_path / "lm")
     session, vectors = session_of(tmp_path / "store"), VectorConfig(hearings=2, poolings=("mean",), layers=("last",))
-    heard = open_heard(heard_frames(session, manifest, tokenizer.config.audio, vectors), vectors)
+    reading = reading_of(session, manifest, vectors)
+    heard = reading.heard
     made = [Entry(stage=name, key="own", folder=tmp_path / name, reused=True) for name in ("tokenizer", "lm")]
-    coded = HeardSoftCodes(session=session, manifest=manifest, tokenizer=made[0], heard=heard, vectors=vectors)
+    coded = HeardSoftCodes(reading=reading, tokenizer=made[0])
     features = read_features(gpt_features(session, coded, made[1], states=("inner",)).folder / FEATURES)
     encoder = Encoder(folder=tmp_path / "tokenizer", root=tmp_path)
     for row, clip in zip(features["gpt/inner_1:mean"], manifest.clips, strict=True):
@@ -88,7 +89,7 @@ def test_workers_hand_over_arrays_that_keep_no_file_open(tmp_path: Path) -> None
     manifest = replace(recordings, clips=recordings.clips * 60)
     session = replace(session_of(tmp_path / "store"), workers=2)
     entry = Entry(stage="tokenizer", key="own", folder=tmp_path / "tokenizer", reused=True)
-    coded = HeardSoftCodes(session=session, manifest=manifest, tokenizer=entry, heard=None, vectors=VectorConfig())
+    coded = HeardSoftCodes(reading=reading_of(session, manifest), tokenizer=entry)
     opened = len([*Path("/proc/self/fd").iterdir()])
     (block,) = coded._blocks()
     assert len(block) == 240
@@ -102,9 +103,7 @@ def test_bags_of_soft_codes_are_the_same_bytes_on_any_number_of_threads(tmp_path
     found = []
     for threads in (1, 2):
         session = session_of(tmp_path / str(threads))
-        coded = HeardSoftCodes(
-            session=session, manifest=_recordings(tmp_path), tokenizer=entry, heard=None, vectors=VectorConfig()
-        )
+        coded = HeardSoftCodes(reading=reading_of(session, _recordings(tmp_path)), tokenizer=entry)
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         found.append((code_features(session, coded).folder / FEATURES).read_bytes())

@@ -21,7 +21,7 @@ from pipelines.stages.stored_arrays import filter_banks
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tests.pipelines.stages.tones import labels_of, tone_corpus
-from tests.pipelines.tiny import silent_session
+from tests.pipelines.tiny import reading_of, silent_session
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Manifest, Split
 from wordless.training.options import FitConfig
@@ -76,7 +76,7 @@ def test_filter_banks_lie_on_disk_train_first(session: Session, corpus: Manifest
 
 
 def test_random_features_are_the_pools_of_the_layers(session: Session, corpus: Manifest) -> None:
-    entry = ast_features(session, corpus, None, CONFIG)
+    entry = ast_features(reading_of(session, corpus), None, CONFIG)
     features = load_file(entry.folder / "features.safetensors")
     assert set(features) == {
         *(f"random_ast/layer_{layer}:{pooling}" for layer in (2, 12) for pooling in POOLINGS),
@@ -100,10 +100,10 @@ def test_random_features_are_the_pools_of_the_layers(session: Session, corpus: M
 
 def test_folds_share_features_of_which_nothing_is_fitted(session: Session, corpus: Manifest) -> None:
     other = replace(corpus, clips=tuple(replace(clip, split="test") for clip in corpus.clips))
-    entry = ast_features(session, corpus, None, CONFIG)
-    assert ast_features(session, other, None, CONFIG).key == entry.key
+    entry = ast_features(reading_of(session, corpus), None, CONFIG)
+    assert ast_features(reading_of(session, other), None, CONFIG).key == entry.key
     fewer = replace(corpus, clips=corpus.clips[1:])
-    assert ast_features(session, fewer, None, CONFIG).key != entry.key
+    assert ast_features(reading_of(session, fewer), None, CONFIG).key != entry.key
 
 
 @pytest.mark.slow
@@ -112,7 +112,7 @@ def test_it_learns_to_tell_tones_apart_and_again_the_same(session: Session, corp
     curve = trained.read_json("curve.json")["curve"]
     assert isinstance(curve, list)
     assert min(point["validation_loss"] for point in curve) < 0.4  # nats; chance is 0.69
-    entry = ast_features(session, corpus, trained, CONFIG)
+    entry = ast_features(reading_of(session, corpus), trained, CONFIG)
     scores = load_file(entry.folder / "scores.safetensors")["scores"]
     assert [("high", "low")[best] for best in scores.argmax(1)] == [clip.label for clip in corpus.clips]
     assert all(name.startswith("ast/") for name in load_file(entry.folder / "features.safetensors"))
@@ -129,7 +129,7 @@ def test_clips_may_be_of_several_classes(session: Session, corpus: Manifest) -> 
     short = replace(SETTINGS, fit=replace(SETTINGS.fit, steps=1))
     both = {path: (label, "tone") for path, label in labels_of(corpus).items() if label}
     trained = fine_tuned(session, corpus, both, short, classes=("high", "low", "tone"), multi_label=True)
-    entry = ast_features(session, corpus, trained, CONFIG)
+    entry = ast_features(reading_of(session, corpus), trained, CONFIG)
     scores = load_file(entry.folder / "scores.safetensors")["scores"]
     assert scores.shape == (len(corpus.clips), 3)
     assert ((scores > 0) & (scores < 1)).all()

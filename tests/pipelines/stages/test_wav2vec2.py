@@ -14,17 +14,17 @@ from safetensors.numpy import load_file
 from lm.bodies.options import MaskConfig, WaveformBatchConfig
 from lm.bodies.wav2vec2 import load_speech_classifier
 from lm.heads.classification import Label
-from lm.options import POOLINGS, VectorConfig
+from lm.options import ONE_HEARING, POOLINGS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.stages.labels import Labels
 from pipelines.stages.options import FinetuningSettings, PretrainingSettings, Wav2vec2Settings
-from pipelines.stages.stored_arrays import split_waveforms, waveforms
-from pipelines.stages.wav2vec2 import Body, Sound, random_wav2vec2, speech_features, wav2vec2, wav2vec2_finetuned
+from pipelines.stages.stored_arrays import Sound
+from pipelines.stages.wav2vec2 import Body, random_wav2vec2, speech_features, wav2vec2, wav2vec2_finetuned
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tests.lm.bodies.speech import RATE, SMALL, TARGETS
 from tests.pipelines.stages.tones import labels_of, write_clip
-from tests.pipelines.tiny import silent_session
+from tests.pipelines.tiny import reading_of, silent_session
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.recordings.hearings import hearings
 from wordless.audio.recordings.manifest import Manifest, Split
@@ -65,16 +65,29 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 def sound_of(session: Session, manifest: Manifest) -> Sound:
-    return Sound(manifest=manifest, waveforms=waveforms(session, manifest, RATE))
+    return Sound.of(session, manifest, RATE)
+
+
+def features_of(
+    session: Session,
+    manifest: Manifest,
+    body: Body,
+    vectors: VectorConfig = ONE_HEARING,
+    *,
+    method: str = "wav2vec2",
+    classifier: bool = False,
+) -> Entry:
+    reading = reading_of(session, manifest, vectors, sample_rate=RATE)
+    return speech_features(reading, body, method=method, classifier=classifier)
 
 
 def pretrained(session: Session, manifest: Manifest, settings: Wav2vec2Settings = SETTINGS) -> Entry:
-    return wav2vec2(session, sound_of(session, manifest), [], settings, sample_rate=RATE)
+    return wav2vec2(session, sound_of(session, manifest), [], settings)
 
 
 def finetuned(session: Session, manifest: Manifest, labels: Mapping[str, Label | None], body: Body) -> Entry:
     own = Labels(by_clip=labels, classes=("high", "low"))
-    return wav2vec2_finetuned(session, sound_of(session, manifest), own, body, SETTINGS.finetuning, sample_rate=RATE)
+    return wav2vec2_finetuned(session, sound_of(session, manifest), own, body, SETTINGS.finetuning)
 
 
 def bytes_of(entry: Entry) -> dict[str, bytes]:
@@ -83,7 +96,7 @@ def bytes_of(entry: Entry) -> dict[str, bytes]:
 
 
 def test_waveforms_of_a_split_are_the_samples_of_its_clips(session: Session, corpus: Manifest) -> None:
-    clips, names = split_waveforms(waveforms(session, corpus, RATE), corpus, "validation")
+    clips, names = sound_of(session, corpus).of_split("validation")
     assert names == ["high_3.wav", "high_4.wav", "low_3.wav", "low_4.wav"]
     read, lengths = clips.read(np.array([1]), at_most=10_000)
     wanted, _ = soundfile.read(corpus.root / "high_4.wav", dtype="float32")
@@ -94,7 +107,7 @@ def test_features_are_the_pools_of_the_layers_over_the_hearings(session: Session
     trained = pretrained(session, corpus)
     vectors = VectorConfig(poolings=("mean", "thirds_max"), hearings=2)
     body = Body.of_entry(trained)
-    entry = speech_features(session, corpus, body, method="wav2vec2", sample_rate=RATE, vectors=vectors)
+    entry = features_of(session, corpus, body, vectors)
     features = load_file(entry.folder / "features.safetensors")
     layers = ("layer_1", "layer_2", "all_layers")
     assert set(features) == {f"wav2vec2/{layer}:{pooling}" for layer in layers for pooling in vectors.poolings}
@@ -114,7 +127,7 @@ def test_features_are_the_pools_of_the_layers_over_the_hearings(session: Session
 
 def test_only_the_wanted_layers_are_candidates(session: Session, corpus: Manifest) -> None:
     body, last = Body.of_entry(pretrained(session, corpus)), VectorConfig(layers=("last",))
-    entry = speech_features(session, corpus, body, method="wav2vec2", sample_rate=RATE, vectors=last)
+    entry = features_of(session, corpus, body, last)
     found = set(load_file(entry.folder / "features.safetensors"))
     assert found == {f"wav2vec2/layer_2:{pooling}" for pooling in POOLINGS}
 
@@ -127,7 +140,7 @@ def test_the_same_again_with_any_number_of_workers(
     made = []
     for each in (session, other):
         trained = pretrained(each, corpus)
-        made.append((trained, speech_features(each, corpus, Body.of_entry(trained), method="w", sample_rate=RATE)))
+        made.append((trained, features_of(each, corpus, Body.of_entry(trained), method="w")))
     for one, again in zip(*made, strict=True):
         assert one.key == again.key
         assert bytes_of(one) == bytes_of(again)
@@ -149,7 +162,7 @@ def test_the_untrained_network_is_the_one_that_pre_training_begins_with(session:
 def test_other_sound_without_labels_is_a_part_of_pre_training(session: Session, corpus: Manifest) -> None:
     more = replace(corpus, clips=tuple(replace(clip, split="train") for clip in corpus.of("test")))
     sound = sound_of(session, corpus)
-    both = wav2vec2(session, sound, [sound_of(session, more)], SETTINGS, sample_rate=RATE)
+    both = wav2vec2(session, sound, [sound_of(session, more)], SETTINGS)
     assert both.key != pretrained(session, corpus).key
     assert bytes_of(both)["model.safetensors"] != bytes_of(pretrained(session, corpus))["model.safetensors"]
 
@@ -158,10 +171,10 @@ def test_weights_of_a_folder_are_shared_by_all_folds(session: Session, corpus: M
     save_checkpoint(tmp_path, "hubert-base", sample_rate=RATE)
     other = replace(corpus, clips=tuple(replace(clip, split="test") for clip in corpus.clips))
     body = Body.of_weights(tmp_path)
-    entries = [speech_features(session, each, body, method="wav2vec2", sample_rate=RATE) for each in (corpus, other)]
+    entries = [features_of(session, each, body) for each in (corpus, other)]
     assert entries[0].key == entries[1].key
     fewer = replace(corpus, clips=corpus.clips[1:])
-    assert speech_features(session, fewer, body, method="wav2vec2", sample_rate=RATE).key != entries[0].key
+    assert features_of(session, fewer, body).key != entries[0].key
 
 
 def test_fine_tuning_learns_to_tell_tones_apart(session: Session, corpus: Manifest, tmp_path: Path) -> None:
@@ -171,7 +184,7 @@ def test_fine_tuning_learns_to_tell_tones_apart(session: Session, corpus: Manife
     assert isinstance(curve, list)
     assert min(point["validation_loss"] for point in curve) < 0.5  # nats; chance is 0.69
     body, vectors = Body.of_entry(tuned), VectorConfig(hearings=2)
-    entry = speech_features(session, corpus, body, method="tuned", classifier=True, sample_rate=RATE, vectors=vectors)
+    entry = features_of(session, corpus, body, vectors, method="tuned", classifier=True)
     scores = load_file(entry.folder / "scores.safetensors")["scores"]
     right = [("high", "low")[best] == clip.label for best, clip in zip(scores.argmax(1), corpus.clips, strict=True)]
     assert sum(right) >= 10  # of 12
