@@ -6,8 +6,7 @@ from pathlib import Path
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions
-from pipelines.commandline.outputs import require_kind, require_space
-from pipelines.jobs.outputs import rejected_list
+from pipelines.commandline.outputs import rejected_list, require_space, require_table
 from pipelines.store.run_folder import part_of, run_of
 from pipelines.store.work_folder import partial_folder, require_new
 from wordless.audio.recordings.annotations import kind_of
@@ -16,9 +15,7 @@ from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.options import REQUIRED, option
-from wordless.base.ranges import require
 
-WRITTEN = (".npz", ".parquet", ".safetensors")
 TABLES = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".ndjson")
 ALL = "all"  # layer: every candidate
 
@@ -59,9 +56,7 @@ class EmbedConfig(InputOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        possible = "a file ending in .npz, .parquet or .safetensors"
-        require_kind(self.output, WRITTEN, possible=possible)
-        require(self.output.suffix in WRITTEN, "output", self.output, f"name {possible}")
+        require_table(self.output, ".npz", ".parquet", ".safetensors")
 
     @property
     def is_table(self) -> bool:

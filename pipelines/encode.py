@@ -7,8 +7,7 @@ from typing import Literal
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions
-from pipelines.commandline.outputs import require_kind
-from pipelines.jobs.outputs import rejected_list
+from pipelines.commandline.outputs import rejected_list, require_kind
 from pipelines.store.run_folder import part_of
 from pipelines.store.work_folder import JOB, partial_folder, require_new
 from wordless.audio.recordings.recording_paths import recordings_at

@@ -6,8 +6,7 @@ from typing import Literal
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions, require_writable_folders
-from pipelines.commandline.outputs import require_kind
-from pipelines.jobs.outputs import prepare_output, rejected_list
+from pipelines.commandline.outputs import prepare_output, rejected_list, require_table
 from pipelines.store.run_folder import part_of
 from pipelines.store.work_folder import partial_folder, require_new
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
@@ -15,9 +14,7 @@ from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.options import REQUIRED, option
-from wordless.base.ranges import require
 
-TABLES = (".tsv", ".json", ".parquet")
 Features = Literal["log_mel", "mfcc", "bottleneck", "soft_codes", "states"]
 
 
@@ -62,9 +59,7 @@ class FindConfig(InputOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        possible = "a file ending in .tsv, .json or .parquet"
-        require_kind(self.output, TABLES, possible=possible)
-        require(self.output.suffix.lower() in TABLES, "output", self.output, f"name {possible}")
+        require_table(self.output, ".tsv", ".json", ".parquet")
         if self.layer is not None and self.features != "states":
             raise InputError(f"layer={self.layer} has no effect with features={self.features}; choose features=states")
 

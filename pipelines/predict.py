@@ -5,16 +5,12 @@ from pathlib import Path
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import InputOptions, recordings_of, require_writable_folders
-from pipelines.commandline.outputs import require_kind
-from pipelines.jobs.outputs import prepare_output, rejected_list
+from pipelines.commandline.outputs import prepare_output, rejected_list, require_table
 from pipelines.store.run_folder import is_finetuned
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.hub import fetch, hub_address, is_on_hub
 from wordless.base.options import REQUIRED, option
-from wordless.base.ranges import require
-
-TABLES = (".tsv", ".json", ".parquet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +30,7 @@ class PredictConfig(InputOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.output is not None:
-            possible = "a file ending in .tsv, .json or .parquet"
-            require_kind(self.output, TABLES, possible=possible)
-            require(self.output.suffix.lower() in TABLES, "output", self.output, f"name {possible}")
+            require_table(self.output, ".tsv", ".json", ".parquet")
         self._require_model()
 
     def _require_model(self) -> None:

@@ -8,8 +8,7 @@ from typing import Literal
 
 from pipelines.commandline.claims import is_held
 from pipelines.commandline.command import command
-from pipelines.commandline.outputs import require_kind
-from pipelines.jobs.outputs import prepare_output
+from pipelines.commandline.outputs import prepare_output, require_kind
 from pipelines.store.run_folder import is_finetuned
 from wordless.base.configuration import build
 from wordless.base.errors import InputError

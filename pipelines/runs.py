@@ -74,8 +74,8 @@ def runs(config: dict[str, object]) -> None:
 
 def print_runs(root: Path) -> None:
     """Print a row for each run and write ``index.html``; refuse runs that cannot be read after all others."""
-    from pipelines.pages.runs import HEADS, cells, write_runs_page  # imports that a misspelt option need not wait for
-    from pipelines.results.run_listing import run_rows
+    # imports that a misspelt option need not wait for
+    from pipelines.pages.runs import HEADS, cells, run_rows, write_runs_page
 
     rows = run_rows(root)
     print_table(HEADS, [[row.name, *cells(row)] for row in rows])
@@ -105,8 +105,7 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def delete_run(root: Path, name: str, *, question: bool) -> None:
     """Delete the folder of a run after a question; its entries stay in the store."""
-    from pipelines.pages.runs import write_runs_page
-    from pipelines.results.run_listing import is_run
+    from pipelines.pages.runs import is_run, write_runs_page
 
     folder = root / name
     if not is_run(folder):

@@ -7,16 +7,12 @@ from pathlib import Path, PurePosixPath
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions, recordings_of, require_writable_folders
-from pipelines.commandline.outputs import require_kind
-from pipelines.jobs.outputs import prepare_output, rejected_list
+from pipelines.commandline.outputs import prepare_output, rejected_list, require_table
 from pipelines.store.run_folder import part_of
 from wordless.audio.recordings.recording_paths import Recordings
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.options import REQUIRED, option
-from wordless.base.ranges import require
-
-TABLES = (".tsv", ".json", ".parquet", ".txt")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +32,8 @@ class ScoreConfig(InputOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.output is None:
-            return
-        possible = "a file ending in .tsv, .json, .parquet or .txt"
-        require_kind(self.output, TABLES, possible=possible)
-        require(self.output.suffix.lower() in TABLES, "output", self.output, f"name {possible}")
+        if self.output is not None:
+            require_table(self.output, ".tsv", ".json", ".parquet", ".txt")
 
     @property
     def rejected(self) -> Path | None:

@@ -66,7 +66,7 @@ class FeaturesFile:
 
 def read_features(file: Path) -> FeaturesFile:
     """Read a file of features whole, and refuse a file that is not as the module describes."""
-    read = READERS.get(file.suffix)
+    read = READERS.get(file.suffix.lower())
     if read is None:
         raise InputError(f"{file} is no file of features that can be read; give one that ends in {', '.join(READERS)}")
     if not file.is_file():
@@ -92,7 +92,7 @@ def write_vectors(file: Path, paths: Sequence[str], arrays: Mapping[str, FloatAr
     ``paths`` name the clips of the rows. The suffix of the file decides its format.
     """
     with aside(file) as beside:
-        match file.suffix:
+        match file.suffix.lower():
             case ".npz":
                 with beside.open("wb") as handle:  # NumPy would add its suffix to a name
                     np.savez(handle, allow_pickle=False, **{PATHS: np.array(paths, np.str_), **arrays})

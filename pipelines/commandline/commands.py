@@ -1,6 +1,6 @@
 """The table of the commands of ``wordless``. Their modules are named, because each takes a while to import."""
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -8,7 +8,6 @@ class Command:
     """A command of the table."""
 
     purpose: str
-    _: KW_ONLY
     options: str  # module and name of the dataclass with its options
     module: str = ""  # of `pipelines`, if it has another name than the command
 
@@ -16,57 +15,53 @@ class Command:
 COMMANDS = {
     "run": Command(
         "the whole chain: recordings -> codes -> language model -> vocoder -> report.html",
-        options="pipelines.settings.run:RunSettings",
+        "pipelines.settings.run:RunSettings",
     ),
     "encode": Command(
-        "recordings -> codes (Parquet, or text units that other tools read)", options="pipelines.encode:EncodeConfig"
+        "recordings -> codes (Parquet, or text units that other tools read)", "pipelines.encode:EncodeConfig"
     ),
     "embed": Command(
         "recordings -> feature vectors, such as those that the run's probe reads (NumPy, Parquet)",
-        options="pipelines.embed:EmbedConfig",
+        "pipelines.embed:EmbedConfig",
     ),
     "generate": Command(
-        "a language model continues a prompt, or speaks from silence", options="pipelines.generate:GenerateConfig"
+        "a language model continues a prompt, or speaks from silence", "pipelines.generate:GenerateConfig"
     ),
-    "decode": Command("codes -> sound", options="pipelines.decode:DecodeConfig"),
+    "decode": Command("codes -> sound", "pipelines.decode:DecodeConfig"),
     "find": Command(
         "the places in recordings that sound like a query: a table, and a page with players",
-        options="pipelines.find:FindConfig",
+        "pipelines.find:FindConfig",
     ),
     "score": Command(
         "how probable does the language model find recordings? nats, bits per second, perplexity",
-        options="pipelines.score:ScoreConfig",
+        "pipelines.score:ScoreConfig",
     ),
-    "probe": Command(
-        "what do the representations know? linear probes on labels", options="pipelines.settings.probe:ProbeRunConfig"
-    ),
+    "probe": Command("what do the representations know? linear probes on labels", "pipelines.probe:ProbeRunConfig"),
     "finetune": Command(
         "train a body, pre-trained or not, to predict classes, numbers or text from labelled recordings",
-        options="pipelines.finetuning.options:FinetuneConfig",
+        "pipelines.finetune:FinetuneConfig",
     ),
-    "predict": Command("what a fine-tuned model predicts for recordings", options="pipelines.predict:PredictConfig"),
+    "predict": Command("what a fine-tuned model predicts for recordings", "pipelines.predict:PredictConfig"),
     "demo": Command(
         "a page in the browser with the spectrogram, codes, predicted label and continuation of your sounds",
-        options="pipelines.demo:DemoConfig",
+        "pipelines.demo:DemoConfig",
     ),
     "publish": Command(
         "the models of a run on the Hugging Face hub, with a model card, or as ONNX files",
-        options="pipelines.publish:PublishConfig",
+        "pipelines.publish:PublishConfig",
     ),
-    "report": Command("draw report.html from the results of a run", options="pipelines.report:ReportConfig"),
+    "report": Command("draw report.html from the results of a run", "pipelines.report:ReportConfig"),
     "runs": Command(
-        "the runs so far with their options and figures; --delete NAME, --prune", options="pipelines.runs:RunsConfig"
+        "the runs so far with their options and figures; --delete NAME, --prune", "pipelines.runs:RunsConfig"
     ),
     "store": Command(
         "what a store holds, and whether it is as it was written: wordless store --verify",
-        options="pipelines.store_listing:ListingConfig",
+        "pipelines.store_listing:ListingConfig",
         module="store_listing",
     ),
     "doctor": Command(
         "what is installed, and what to do about what is missing; model=RUN: what is wrong with its sound",
-        options="pipelines.doctor:DoctorConfig",
+        "pipelines.doctor:DoctorConfig",
     ),
-    "bench": Command(
-        "speed and memory of a stage, such as: wordless bench encode", options="pipelines.bench:BenchConfig"
-    ),
+    "bench": Command("speed and memory of a stage, such as: wordless bench encode", "pipelines.bench:BenchConfig"),
 }

@@ -121,7 +121,8 @@ def _collect(found: Index, root: type, cls: type, values: Mapping[str, object], 
         if meaning is None:
             continue
         name = f"{prefix}.{each.name}".lstrip(".")
-        default = values.get(each.name, _default(each))
+        made = each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
+        default = values.get(each.name, made)
         inner = meaning.given_as or (type(default) if dataclasses.is_dataclass(default) else None)
         if meaning.variants is not None:
             _collect_variants(found, root, name, meaning)
@@ -167,10 +168,6 @@ def _option(root: type, name: str, default: object, meaning: Meaning, kind: obje
     values = ("true", "false") if kind is bool else tuple(map(str, meaning.choices or _names(kind)))
     verbatim = is_verbatim(kind)
     return Option(name=name, default=plain_value(default), explanation=explanation, values=values, verbatim=verbatim)
-
-
-def _default(each: "dataclasses.Field[Any]") -> object:
-    return each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
 
 
 def plain_value(value: object) -> object:
@@ -223,6 +220,16 @@ def nested(options: Iterable[Option]) -> dict[str, object]:
             inner = inner.setdefault(place, {})
         inner[last] = MISSING if each.default is REQUIRED else each.default
     return values
+
+
+def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Give dotted name and value of each option in nested mappings; an empty mapping is a value."""
+    for key, value in values.items():
+        name = f"{prefix}.{key}".lstrip(".")
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, name)
+        else:
+            yield name, value
 
 
 def group_by_section(names: Iterable[str]) -> dict[str, list[str]]:

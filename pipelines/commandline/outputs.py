@@ -5,9 +5,11 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+from pipelines.store.work_folder import require_new
 from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.base.errors import InputError
 from wordless.base.files import existing
+from wordless.base.ranges import require
 
 # Size of a small run's store, and of waveforms, codes and spectrograms per second of sound, both generously rounded.
 BASE_BYTES = 500 * 2**20
@@ -30,6 +32,24 @@ def require_kind(output: Path, written: Collection[str], *, possible: str) -> No
     suffix = output.suffix.lower()
     if suffix in FILES and suffix not in written:
         raise InputError(f"output={output} looks like a {suffix} file, which is not written here; name {possible}")
+
+
+def require_table(output: Path, *suffixes: str) -> None:
+    """Refuse an output whose suffix is not one of ``suffixes``."""
+    rule = f"name a file ending in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
+    require(output.suffix.lower() in suffixes, "output", output, rule)
+
+
+def rejected_list(output: Path) -> Path:
+    """Return the file beside an output that lists the recordings that were set aside, with reasons."""
+    return output.with_name(f"{output.name}.rejected.tsv")
+
+
+def prepare_output(output: Path) -> None:
+    """Refuse an output that exists, or a disk without space or permission; create the folder above the output."""
+    require_new(output)
+    require_space(output.parent, "output=PATH")
+    output.parent.mkdir(parents=True, exist_ok=True)
 
 
 def require_space(folder: Path, option: str, *, seconds: float = 0.0, arrays: int = 0, reused: bool = False) -> None:

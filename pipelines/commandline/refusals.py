@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.commandline.composition import compose
-from pipelines.commandline.options import index
+from pipelines.commandline.options import index, leaves
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, NO_SPACE, causes, existing, is_full, os_number
 from wordless.base.text import suggestion
@@ -43,7 +43,8 @@ def explain(error: Exception, *, name: str, words: Sequence[str]) -> InputError:
         case ConfigCompositionException() if find_rejected_key(error, words):
             return unknown_option(find_rejected_key(error, words), name=name, words=words)
         case _:
-            return InputError(join_cause(error))
+            cause = first_line(error.__cause__) if error.__cause__ is not None else ""
+            return InputError(f"{first_line(error)}: {cause}" if cause else first_line(error))
 
 
 def missing_option(error: MissingConfigException) -> InputError:
@@ -89,22 +90,6 @@ def options(name: str, words: Sequence[str], *, without: str) -> list[str]:
 def plain(config: DictConfig, *, resolve: bool = False) -> dict[str, object]:
     """Return a config as dictionaries, lists and values."""
     return cast(dict[str, object], OmegaConf.to_container(config, resolve=resolve))
-
-
-def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Give dotted name and value of each option in nested dictionaries."""
-    for key, value in values.items():
-        name = f"{prefix}.{key}".lstrip(".")
-        if isinstance(value, dict) and value:
-            yield from leaves(value, name)
-        else:
-            yield name, value
-
-
-def join_cause(error: BaseException) -> str:
-    """Return the first lines of an error and of its cause."""
-    cause = error.__cause__
-    return f"{first_line(error)}: {first_line(cause)}" if cause is not None and first_line(cause) else first_line(error)
 
 
 def first_line(error: BaseException) -> str:

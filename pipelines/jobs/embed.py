@@ -157,8 +157,9 @@ def wanted_vectors(settings: EmbedConfig, run: Path) -> Wanted:
     if settings.pooling is not None:
         match_choice(ALL_POOLINGS, settings.pooling, option="pooling")
     layer, pooling = settings.layer, settings.pooling
+    last = next((name for name in reversed(layers) if name.startswith("layer_")), "")  # whose states are read
     if layer != ALL:
-        layer = layer or (layer_of(chosen) if chosen else _last(layers))
+        layer = layer or (layer_of(chosen) if chosen else last)
         pooling = pooling or (pooling_of(chosen) if chosen else "mean")
     if layer == ALL:
         reading = replace(_with(reading, "", pooling), input=WITH_INPUT in (chosen or ""))
@@ -208,11 +209,6 @@ def _layers(rate: RateModels) -> tuple[str, ...]:
     each = [f"{name}_{number}" for name in ("layer", "inner") for number in range(1, count + 1)]
     together = ["all_layers", "all_inner"]
     return (*each, *together, *(layer_of(f"/{with_input(f'{name}:')}") for name in together))
-
-
-def _last(layers: Sequence[str]) -> str:
-    """Return the last of the layers whose states are read one by one."""
-    return next((name for name in reversed(layers) if name.startswith("layer_")), "")
 
 
 def _probe_of(run: Path) -> ProbeDescription | None:

@@ -65,7 +65,12 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Recordings], to
         scored.append(ScoredRecording(path=path, score=score(model, clip.codes)))
         print(scored[-1].line, flush=True)
     if settings.output is not None:
-        write_scores(settings.output, scored)
+        if settings.output.suffix.lower() == ".txt":  # as ZeroSpeech 2021 reads it
+            # The log-probability is divided by the number of codes, so that long recordings are not less probable.
+            lines = (f"{submitted_name(each.path)} {-each.score.nats_per_code}\n" for each in scored)
+            write_aside(settings.output, "".join(lines))
+        else:
+            write_table(settings.output, [each.row for each in scored])
     terminal.say(_summary(scored, settings.output))
 
 
@@ -76,19 +81,3 @@ def _summary(scored: Sequence[ScoredRecording], output: Path | None) -> str:
     written = f": {output}" if output else ""
     figures = f"{nats / codes:.3f} nats per code, {nats / seconds / math.log(2):.1f} bits per second"
     return f"{counted(len(scored), 'recording')}, {seconds:.1f} s of sound, {figures}{written}"
-
-
-def write_scores(output: Path, scored: Sequence[ScoredRecording]) -> None:
-    """Write the table, whole or not at all; the suffix of the name decides its format."""
-    if output.suffix.lower() == ".txt":
-        write_aside(output, zerospeech_lines(scored))
-    else:
-        write_table(output, [each.row for each in scored])
-
-
-def zerospeech_lines(scored: Sequence[ScoredRecording]) -> str:
-    """Write each name and log-probability, as ZeroSpeech 2021 reads its tasks' submissions.
-
-    The log-probability is divided by the number of codes, so that long recordings are not less probable.
-    """
-    return "".join(f"{submitted_name(each.path)} {-each.score.nats_per_code}\n" for each in scored)

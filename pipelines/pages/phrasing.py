@@ -13,6 +13,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from pipelines.commandline.options import leaves
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import ROWS, shown_in
 from pipelines.results.comparison import Comparison
@@ -159,13 +160,10 @@ def differing(comparison: Comparison) -> list[str]:
     return sorted(apart, key=lambda of: (ranks.get(of, len(ranks)), -abs(gaps[of].value)))
 
 
-def option_lines(config: Mapping[str, object], prefix: str = "") -> Iterator[str]:
+def option_lines(config: Mapping[str, object]) -> Iterator[str]:
     """Write each option as the command line takes it: ``audio.n_mels=80``."""
-    for name, value in config.items():
-        if isinstance(value, Mapping) and value:
-            yield from option_lines(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+    for name, value in leaves(config):
+        yield f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
 
 
 # What templates may call, as filters and as functions.

@@ -1,17 +1,141 @@
-"""``runs/index.html``: the runs of a folder beside each other, with links to their reports."""
+"""``runs/index.html``: the runs of a folder beside each other, with key figures and links to their reports."""
 
 import os
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import quote
 
+from pipelines.commandline.claims import RUN_LOCK, is_held
+from pipelines.commandline.options import HYDRA, index
+from pipelines.commandline.run_names import ELSEWHERE, WORDS, option_of, read_words
 from pipelines.pages.phrasing import draw, quantity
-from pipelines.results.run_listing import KEY_COLUMNS, RunRow, run_rows
+from pipelines.results.run_record import RESULTS, Results, read_results
 from pipelines.store.run_folder import REPORT
+from pipelines.store.stored_features import GPT
+from pipelines.store.unused import folder_size
+from vocoder.kinds import WAVENET
+from wordless.base.errors import InputError
+from wordless.base.text import escape_line
 
 RUNS: Final = "runs"  # folder in which commands put the folders of runs
 INDEX: Final = "index.html"
+State = Literal["finished", "running", "unfinished", "damaged"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyColumn:
+    """A key figure of the table of runs."""
+
+    heading: str
+    unit: str
+    read: Callable[[Results], float | None]
+
+
+def _probe(results: Results) -> float | None:
+    comparison = results.get("comparison")
+    return comparison.value(GPT) if comparison else None
+
+
+KEY_COLUMNS = (
+    KeyColumn(heading="LM perplexity", unit="", read=lambda results: results["figures"].value("lm", "perplexity")),
+    KeyColumn(heading="LM bit/s", unit="", read=lambda results: results["figures"].value("lm", "bits_per_second")),
+    KeyColumn(heading="GPT, probe", unit="ratio", read=_probe),
+    KeyColumn(
+        heading="WaveNet, recognised",
+        unit="ratio",
+        read=lambda results: results["figures"].value("vocoder", "label_accuracy", WAVENET.key),
+    ),
+)
 HEADS = ("run", "date (UTC)", "corpus", "options", *(column.heading for column in KEY_COLUMNS), "MB")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """A run folder."""
+
+    folder: Path
+    state: State
+    date: str  # UTC, to the minute: of the results, or of the beginning
+    corpus: str = ""
+    options: tuple[str, ...] = ()  # as they were typed, without those at their default
+    figures: tuple[float | None, ...] = (None,) * len(KEY_COLUMNS)
+    size: int = 0  # bytes
+    problem: str | None = None  # why the results cannot be read
+
+    @property
+    def name(self) -> str:
+        """The name of the folder, for people."""
+        return escape_line(self.folder.name)
+
+
+def run_rows(root: Path, *, finished: Path | None = None) -> list[RunRow]:
+    """List the run folders directly below a folder, newest first; folders of other things and links are left out.
+
+    ``finished`` is the folder of a run that this process has finished, and still holds the lock of.
+    """
+    if not root.is_dir():
+        raise InputError(f"root={root} is no folder; name the folder of your runs, such as root=runs")
+    rows = [
+        run_row(folder, running=folder != finished and is_held(folder)) for folder in root.iterdir() if is_run(folder)
+    ]
+    return sorted(rows, key=lambda row: (row.date, row.folder.name), reverse=True)
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a folder is that of a run."""
+    marks = (RESULTS, str(WORDS), RUN_LOCK)
+    hidden = folder.name.startswith(".") or folder.is_symlink()
+    return not hidden and folder.is_dir() and any((folder / mark).is_file() for mark in marks)
+
+
+def run_row(folder: Path, *, running: bool) -> RunRow:
+    """Read one run folder; a damaged one has its problem in the row."""
+    row = RunRow(folder=folder, state="running" if running else "unfinished", date="")
+    try:
+        begun = datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc).isoformat()
+        options = differing_options(read_words(folder) or [])
+        row = replace(row, date=_minute(begun), size=folder_size(folder), options=options)
+        return _with_results(row, read_results(folder)) if (folder / RESULTS).exists() else row
+    except InputError as error:
+        return replace(row, state="damaged", problem=str(error))
+    except OSError as error:
+        return replace(row, state="damaged", problem=f"{error.filename or folder} cannot be read: {error.strerror}")
+
+
+def differing_options(words: list[str]) -> tuple[str, ...]:
+    """Return the options of a command that are not at their default, without Hydra's own and those of `ELSEWHERE`."""
+    known = index("run")
+    defaults = {name: option.value for name, option in known.options.items()}
+    defaults |= {name: group.chosen for name, group in known.groups.items()}
+    return tuple(
+        escape_line(word)
+        for word in words
+        if (name := option_of(word)) not in ELSEWHERE
+        and not name.startswith(f"{HYDRA}.")
+        and word.partition("=")[2] != defaults.get(name)
+    )
+
+
+def _with_results(row: RunRow, results: Results) -> RunRow:
+    corpus, source = results.get("corpus"), results.get("provenance")
+    typed = differing_options(shlex.split(results.get("command", ""))[2:])  # wordless run OPTION...
+    return replace(
+        row,
+        state="finished" if row.state == "unfinished" else row.state,
+        date=_minute(source["date"]) if source else row.date,
+        corpus=corpus["name"] if corpus else "",
+        options=row.options or tuple(word for word in typed if not word.startswith("-")),
+        figures=tuple(column.read(results) for column in KEY_COLUMNS),
+    )
+
+
+def _minute(date: str) -> str:
+    """Write an ISO date to the minute."""
+    return date.replace("T", " ")[:16]
 
 
 def write_runs_page(root: Path, *, finished: Path | None = None) -> Path:

@@ -64,8 +64,11 @@ class Figure:
 
     @property
     def unit(self) -> str:
-        """The unit of the value."""
-        return unit_of(self.name)
+        """The unit of the value; a difference has that of its figure, and what is not in the table is a ratio."""
+        if self.name.endswith("_difference_clips"):
+            return "clips"
+        measure = MEASURES.get(self.name.removesuffix("_difference"))
+        return measure.unit if measure else "ratio"
 
     @property
     def is_overall(self) -> bool:
@@ -247,11 +250,3 @@ _OTHERS = (
     Measure(name="samples_per_second", unit="samples/s"),
 )
 MEASURES = {measure.name: measure for measure in (*CODEBOOK, *SOUND, *_OTHERS)}
-
-
-def unit_of(name: str) -> str:
-    """Return the unit of a figure; a difference has that of its figure, and what is not in the table is a ratio."""
-    if name.endswith("_difference_clips"):
-        return "clips"
-    measure = MEASURES.get(name.removesuffix("_difference"))
-    return measure.unit if measure else "ratio"

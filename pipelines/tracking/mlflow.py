@@ -8,12 +8,13 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pipelines.commandline.options import leaves
 from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, Tracker
 
 ID = "wordless.id"  # tag of a run
@@ -72,7 +73,7 @@ class Mlflow(Tracker):
         }
         known = {name: value for name, value in tags.items() if value}
         self._id = client.create_run(experiment, run_name=run.name, tags=known).info.run_id
-        params = (Param(FORBIDDEN.sub("_", name), str(value)) for name, value in options(run.config))
+        params = (Param(FORBIDDEN.sub("_", name), str(value)) for name, value in leaves(run.config))
         while batch := list(islice(params, MOST_PARAMETERS)):
             client.log_batch(self._id, params=batch)
 
@@ -108,12 +109,3 @@ class Mlflow(Tracker):
         each = (Metric(FORBIDDEN.sub("_", name), value, now, step) for name, value, step in metrics)
         while batch := list(islice(each, MOST_METRICS)):
             self._client.log_batch(self._id, metrics=batch)
-
-
-def options(config: Mapping[str, object], place: str = "") -> Iterator[tuple[str, object]]:
-    """Give every option of a nested config by its dotted name, as on the command line."""
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            yield from options(value, f"{place}{name}.")
-        else:
-            yield f"{place}{name}", value

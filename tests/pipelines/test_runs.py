@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.results.run_listing import KEY_COLUMNS, differing_options, run_rows
+from pipelines.pages.runs import KEY_COLUMNS, differing_options, run_rows
 from pipelines.store.unused import USERS, note_user, read_users, stored_entries
 from tests.calling import Command
 from tests.pipelines.conftest import FinishedRun

@@ -5,8 +5,8 @@ from hydra import initialize_config_module
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.composition import compose
-from pipelines.commandline.options import index
-from pipelines.commandline.refusals import leaves, plain
+from pipelines.commandline.options import index, leaves
+from pipelines.commandline.refusals import plain
 
 
 def composed(command: str, *words: str) -> list[str]:
