@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions
-from pipelines.commandline.outputs import rejected_list, require_space, require_table
+from pipelines.commandline.outputs import require_space, require_table
 from pipelines.store.run_folder import part_of, run_of
 from pipelines.store.work_folder import partial_folder, require_new
 from wordless.audio.recordings.annotations import kind_of
@@ -70,11 +70,6 @@ class EmbedConfig(InputOptions):
     def work(self) -> Path:
         """The folder of what is computed on the way; a killed command continues with it."""
         return partial_folder(self.output)
-
-    @property
-    def rejected(self) -> Path:
-        """The list of files that were set aside."""
-        return rejected_list(self.output)
 
 
 def embed(config: dict[str, object]) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions
-from pipelines.commandline.outputs import rejected_list, require_kind
+from pipelines.commandline.outputs import require_kind
 from pipelines.store.run_folder import part_of
 from pipelines.store.work_folder import JOB, partial_folder, require_new
 from wordless.audio.recordings.recording_paths import recordings_at
@@ -81,11 +81,6 @@ class EncodeConfig(InputOptions):
     def shards(self) -> Path:
         """The folder of the shards: the output itself, or a folder beside the file into which they are joined."""
         return self.output if self.in_shards else partial_folder(self.output)
-
-    @property
-    def rejected(self) -> Path:
-        """The list of files that were set aside."""
-        return rejected_list(self.output)
 
 
 def encode(config: dict[str, object]) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions, require_writable_folders
-from pipelines.commandline.outputs import prepare_output, rejected_list, require_table
+from pipelines.commandline.outputs import prepare_output, require_table
 from pipelines.store.run_folder import part_of
 from pipelines.store.work_folder import partial_folder, require_new
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
@@ -72,11 +72,6 @@ class FindConfig(InputOptions):
     def work(self) -> Path:
         """The folder of finished recordings; a killed command continues with it."""
         return partial_folder(self.output)
-
-    @property
-    def rejected(self) -> Path:
-        """The list of files that were set aside."""
-        return rejected_list(self.output)
 
 
 def find(config: dict[str, object]) -> None:

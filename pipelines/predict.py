@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import InputOptions, recordings_of, require_writable_folders
-from pipelines.commandline.outputs import prepare_output, rejected_list, require_table
+from pipelines.commandline.outputs import prepare_output, require_table
 from pipelines.store.run_folder import is_finetuned
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
@@ -45,11 +45,6 @@ class PredictConfig(InputOptions):
                 f"model={self.model} holds no fine-tuned model; name a folder that wordless finetune wrote, such as "
                 "one in the folder finetuned of a run"
             )
-
-    @property
-    def rejected(self) -> Path | None:
-        """The list of files that were set aside; None without an output."""
-        return None if self.output is None else rejected_list(self.output)
 
 
 def predict(config: dict[str, object]) -> None:

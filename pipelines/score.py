@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions, recordings_of, require_writable_folders
-from pipelines.commandline.outputs import prepare_output, rejected_list, require_table
+from pipelines.commandline.outputs import prepare_output, require_table
 from pipelines.store.run_folder import part_of
 from wordless.audio.recordings.recording_paths import Recordings
 from wordless.base.configuration import build
@@ -34,11 +34,6 @@ class ScoreConfig(InputOptions):
         super().__post_init__()
         if self.output is not None:
             require_table(self.output, ".tsv", ".json", ".parquet", ".txt")
-
-    @property
-    def rejected(self) -> Path | None:
-        """The list of files that were set aside; None without an output."""
-        return None if self.output is None else rejected_list(self.output)
 
     def recordings(self) -> tuple[Recordings, ...]:
         """Find the recordings of each named place."""

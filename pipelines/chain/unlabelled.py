@@ -109,9 +109,16 @@ def read_unlabelled(
             audio=settings.audio,
         )
         rejected += [replace(each, path=f"{source}/{each.path}") for each in read.rejected]
-        unheard = _without_held_out(source, read, held_out, settings.corpus, terminal)
-        found.append(_own_clips(source, unheard, known, terminal))
-        known |= {each for clip in found[-1].clips for each in clip.hashes}
+        if source != EMBEDDED_SOURCE and held_out:  # groups are known as far as names fit the pattern of the corpus
+            kept, reason = without_groups(read.manifest, held_out, settings.corpus.pattern), "are held out in this run"
+            every = f"all of its recordings are of groups that {reason}"
+            kept = _left(source, read, kept, terminal, why=f"their groups {reason}", every=every)
+            read = replace(read, manifest=kept)
+        why = "the corpus or an earlier folder has the same sound"
+        every = "the corpus or an earlier folder has all of its files as well"
+        own = _left(source, read, without_copies(read.manifest, known), terminal, why=why, every=every)
+        found.append(replace(own, clips=tuple(replace(clip, label=None, split="train") for clip in own.clips)))
+        known |= {each for clip in own.clips for each in clip.hashes}
     if folder is not None and not gang.rank:
         write_rejected(rejected, folder / REJECTED_UNLABELLED)
     if settings.unlabelled_hours is not None:
@@ -302,33 +309,11 @@ def _held_out_groups(corpus: Manifest, settings: RunSettings) -> frozenset[str]:
     return frozenset(clip.group for clip in clips if clip.group is not None)
 
 
-def _without_held_out(
-    source: str, read: Corpus, held_out: frozenset[str], own: CorpusConfig, terminal: Terminal
-) -> Corpus:
-    """Leave out the recordings of held-out groups, as far as their names fit the pattern of the corpus."""
-    if source == EMBEDDED_SOURCE or not held_out:
-        return read
-    kept = without_groups(read.manifest, held_out, own.pattern)
+def _left(source: str, read: Corpus, kept: Manifest, terminal: Terminal, *, why: str, every: str) -> Manifest:
+    """Return what is ``kept`` of a source; print how many clips are left out and ``why``, and refuse to keep none."""
     if left_out := len(read.manifest.clips) - len(kept.clips):
         clips = f"{left_out:,} of {counted(len(read.manifest.clips), 'clip')}"
-        terminal.say(f"corpus    {read.name}: {clips} left out, because their groups are held out in this run")
+        terminal.say(f"corpus    {read.name}: {clips} left out, because {why}")
     if not kept.clips:
-        raise InputError(
-            f"unlabelled={source}: all of its recordings are of groups that are held out in this run; name others"
-        )
-    return replace(read, manifest=kept)
-
-
-def _own_clips(source: str, read: Corpus, known: set[str], terminal: Terminal) -> Manifest:
-    """Return the clips that no earlier source has, for training and without labels."""
-    own = without_copies(read.manifest, known)
-    if copies := len(read.manifest.clips) - len(own.clips):
-        clips = f"{copies:,} of {counted(len(read.manifest.clips), 'clip')}"
-        terminal.say(
-            f"corpus    {read.name}: {clips} left out, because the corpus or an earlier folder has the same sound"
-        )
-    if not own.clips:
-        raise InputError(
-            f"unlabelled={source}: the corpus or an earlier folder has all of its files as well; name other recordings"
-        )
-    return replace(own, clips=tuple(replace(clip, label=None, split="train") for clip in own.clips))
+        raise InputError(f"unlabelled={source}: {every}; name others")
+    return kept

@@ -40,11 +40,6 @@ def require_table(output: Path, *suffixes: str) -> None:
     require(output.suffix.lower() in suffixes, "output", output, rule)
 
 
-def rejected_list(output: Path) -> Path:
-    """Return the file beside an output that lists the recordings that were set aside, with reasons."""
-    return output.with_name(f"{output.name}.rejected.tsv")
-
-
 def prepare_output(output: Path) -> None:
     """Refuse an output that exists, or a disk without space or permission; create the folder above the output."""
     require_new(output)

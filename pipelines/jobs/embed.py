@@ -16,6 +16,7 @@ from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, FloatArray
 from pipelines.chain.probe_job import RateModels, models_of_run, pooled_features
 from pipelines.embed import ALL, EmbedConfig
+from pipelines.jobs.recordings import list_rejected, rejected_list, tell_rejected
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
 from pipelines.results.run_record import RESULTS, read_results
 from pipelines.settings.comparison import ReadingConfig
@@ -35,8 +36,8 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
 from wordless.audio.recordings.description import Description, Found, Span
-from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
-from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
+from wordless.audio.recordings.inspection import InspectionConfig
+from wordless.audio.recordings.manifest import Manifest, Rejected
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.configuration import match_choice
@@ -88,8 +89,7 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Recordings | 
             raise
         write_vectors(settings.output, [clip.name for clip in manifest.clips], arrays)
     remove_work_folder(settings.work)
-    if rejected:
-        terminal.say(f"{len(rejected)} set aside ({frequent_reasons(rejected)}): {settings.rejected}")
+    tell_rejected(rejected, rejected_list(settings.output), terminal)
     for key, array in arrays.items():
         terminal.say(f"{key}: {counted(len(array), 'row')} of {array.shape[1]:,} numbers")
     terminal.say(f"{settings.output}")
@@ -239,7 +239,7 @@ def _recordings(
     trim_db = None if probe is None else probe.trim_db
     inspection = InspectionConfig(min_seconds=0, silence_peak=-1, trim_db=trim_db)
     unfit: list[Rejected] = []
-    settings.rejected.unlink(missing_ok=True)  # of an earlier call
+    list_rejected((), listed := rejected_list(settings.output))
     try:
         with within("", root="input"), terminal.working("inspecting", 0, "files") as progress:
             manifest, rejected = build_manifest(
@@ -256,10 +256,9 @@ def _recordings(
     except InputError as error:
         if not unfit:
             raise
-        write_rejected(sorted(unfit, key=lambda each: each.path), settings.rejected)
-        raise error.also(f"each file and its reason stand in {settings.rejected}") from error
-    if rejected:
-        write_rejected(rejected, settings.rejected)
+        list_rejected(sorted(unfit, key=lambda each: each.path), listed)
+        raise error.also(f"each file and its reason stand in {listed}") from error
+    list_rejected(rejected, listed)
     return manifest, rejected
 
 

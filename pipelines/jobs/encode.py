@@ -12,7 +12,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from pipelines.encode import EncodeConfig
-from pipelines.jobs.recordings import Notices, ReadSound, each_recording
+from pipelines.jobs.recordings import (
+    Notices,
+    ReadSound,
+    each_recording,
+    list_rejected,
+    rejected_list,
+    tell_rejected,
+)
 from pipelines.store.work_folder import remove_work_folder, require_own, work_folder
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.encoder import Encoder
@@ -21,7 +28,7 @@ from tokenizer.units import write_units
 from wordless.audio.decoding import count_samples, open_recording
 from wordless.audio.reading import resampled_length
 from wordless.audio.recordings.inspection import frequent_reasons
-from wordless.audio.recordings.manifest import UNWRITABLE, Rejected, read_rejected, writable, write_rejected
+from wordless.audio.recordings.manifest import Rejected, read_rejected
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.base.devices import choose_device
 from wordless.base.errors import InputError
@@ -78,9 +85,7 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
     with work_folder(settings.shards, job):
         encoded = _encode_shards(settings, recordings, encoder, terminal)
         _finish(settings, recordings, encoded)
-    if encoded.rejected:
-        reasons = frequent_reasons(encoded.rejected)
-        terminal.say(f"{len(encoded.rejected)} set aside ({reasons}): {settings.rejected}")
+    tell_rejected(encoded.rejected, rejected_list(settings.output), terminal)
     clips = counted(encoded.clips, "part" if recordings.parts else "recording")
     terminal.say(f"{clips}, {encoded.seconds:.1f} s of sound: {settings.output}")
 
@@ -132,15 +137,10 @@ def _encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Enco
 def encode_recording(encoder: Encoder, passage: Passage) -> CodedClip | Rejected:
     """Encode one recording or part of one, or say why it is set aside."""
     path, part = passage.path, passage.part
-    if not writable(path):
-        return Rejected(path=path, reason=UNWRITABLE)
     tokenizer, rate = encoder.tokenizer, encoder.format.sample_rate
     audio = tokenizer.front_end
     sound = ReadSound(channel=audio.channel, sample_rate=rate, highest=audio.highest)
-    try:
-        codes = tokenizer.encode_blocks(sound.blocks(encoder.root / path, part=part), rate)
-    except InputError as error:
-        return Rejected.by(passage.name, error)
+    codes = tokenizer.encode_blocks(sound.blocks(encoder.root / path, part=part), rate)
     if part is not None and passage.sample_rate:
         whole = resampled_length(part.num_samples, passage.sample_rate, rate)
         if codes.num_samples < whole:
@@ -156,9 +156,7 @@ def encode_recording(encoder: Encoder, passage: Passage) -> CodedClip | Rejected
 def _write(shard: Path, results: Sequence[CodedClip | Rejected], codes_format: CodesFormat, *, segments: bool) -> None:
     """Write the rejections before the shard, so that an existing shard always has them."""
     rejected = [result for result in results if isinstance(result, Rejected)]
-    _rejected_path(shard).unlink(missing_ok=True)
-    if rejected:
-        write_rejected(rejected, _rejected_path(shard))
+    list_rejected(rejected, _rejected_path(shard))
     write_shard(shard, [result for result in results if isinstance(result, CodedClip)], codes_format, segments=segments)
 
 
@@ -167,14 +165,12 @@ def _rejected_path(shard: Path) -> Path:
 
 
 def _finish(settings: EncodeConfig, recordings: Recordings, encoded: Encoded) -> None:
-    settings.rejected.unlink(missing_ok=True)
-    if encoded.rejected:
-        write_rejected(encoded.rejected, settings.rejected)
+    list_rejected(encoded.rejected, listed := rejected_list(settings.output))
     if not encoded.clips:
         remove_work_folder(settings.shards)
         raise InputError(
             f"input={settings.input}: none of its {counted(len(recordings.paths), 'recording')} can be read "
-            f"({frequent_reasons(encoded.rejected)}); see {settings.rejected}"
+            f"({frequent_reasons(encoded.rejected)}); see {listed}"
         )
     if settings.in_shards:
         mark_complete(settings.output, shards=len(encoded.shards), clips=encoded.clips)

@@ -16,7 +16,14 @@ from torch import Tensor
 
 from lm.model import LanguageModel
 from pipelines.find import Features, FindConfig
-from pipelines.jobs.recordings import Notices, ReadSound, each_recording
+from pipelines.jobs.recordings import (
+    Notices,
+    ReadSound,
+    each_recording,
+    list_rejected,
+    rejected_list,
+    tell_rejected,
+)
 from pipelines.methods.signals import mfcc_frames
 from pipelines.pages.hits import Hit, write_hits_page
 from pipelines.store.store import write_json
@@ -29,7 +36,7 @@ from wordless.audio.decoding import RecordingError
 from wordless.audio.levels import trim_ends
 from wordless.audio.matching import find_matches, unit_frames
 from wordless.audio.recordings.inspection import frequent_reasons
-from wordless.audio.recordings.manifest import UNWRITABLE, Rejected, writable, write_rejected
+from wordless.audio.recordings.manifest import UNWRITABLE, Rejected, writable
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.waveform import FloatArray, Waveform, join_blocks
 from wordless.base.arrays import write_table
@@ -206,13 +213,11 @@ def find_in_recordings(
         _search_missing(settings, searcher, recordings, terminal)
         hits, set_aside = _best_hits(settings, read, recordings)
         rejected += set_aside
-        settings.rejected.unlink(missing_ok=True)
-        if rejected:
-            write_rejected(rejected, settings.rejected)
+        list_rejected(rejected, listed := rejected_list(settings.output))
         if not hits:
             remove_work_folder(settings.work)
             problem = f"input={settings.input}: no recording can be searched ({frequent_reasons(set_aside)})"
-            raise InputError(f"{problem}; see {settings.rejected}")
+            raise InputError(f"{problem}; see {listed}")
         front_end = reader.tokenizer.front_end
         write_hits_page(
             settings.page,
@@ -224,8 +229,7 @@ def find_in_recordings(
         )
         write_table(settings.output, [asdict(hit) | {"path": str(recordings.root / hit.path)} for hit in hits])
     remove_work_folder(settings.work)
-    if rejected:
-        terminal.say(f"{len(rejected)} set aside ({frequent_reasons(rejected)}): {settings.rejected}")
+    tell_rejected(rejected, listed, terminal)
     found = f"{counted(len(hits), 'place')} of {counted(len(read), 'query', 'queries')}"
     terminal.say(f"{found}: {settings.output}, to listen: {settings.page}")
 
@@ -286,16 +290,10 @@ def _sound(reader: FrameReader) -> ReadSound:
 
 def search_recording(searcher: Searcher, passage: Passage) -> Searched | Rejected:
     """Search one recording, or say why it is set aside."""
-    path, reader = passage.path, searcher.reader
-    if not writable(path):
-        return Rejected(path=path, reason=UNWRITABLE)
-    sound, queries = _sound(reader), searcher.queries
-    try:
-        matches, length = find_matches(
-            queries, reader.frames(sound.blocks(searcher.root / path, part=passage.part)), most=searcher.most
-        )
-    except InputError as error:
-        return Rejected.by(passage.name, error)
+    reader, queries = searcher.reader, searcher.queries
+    sound = _sound(reader)
+    blocks = sound.blocks(searcher.root / passage.path, part=passage.part)
+    matches, length = find_matches(queries, reader.frames(blocks), most=searcher.most)
     seconds = reader.step / sound.sample_rate
     shorter = tuple(number for number, query in enumerate(queries) if len(query) > length)
     if not length:

@@ -12,14 +12,13 @@ from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
 from lm.heads.head import Row
 from pipelines.jobs.recordings import ReadSound, read_all
 from pipelines.predict import PredictConfig
-from wordless.audio.decoding import Channel, RecordingError, open_recording
+from wordless.audio.decoding import Channel, open_recording
 from wordless.audio.recordings.inspection import measure
-from wordless.audio.recordings.manifest import UNWRITABLE, Rejected, writable
+from wordless.audio.recordings.manifest import Rejected
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import Array, write_table
 from wordless.base.devices import choose_device
-from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
 from wordless.base.text import counted, escape
 
@@ -55,7 +54,7 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Recordings]
         option=f"input={settings.input}",
         workers=settings.workers,
         title="predicting",
-        listed=settings.rejected,
+        output=settings.output,
         terminal=terminal,
     )
     while several := list(islice(read, CLIPS_AT_ONCE)):
@@ -87,15 +86,9 @@ def _reader(model: FineTunedModel, root: Path, *, upsample: bool) -> InputReader
 
 def read_recording(reader: InputReader, passage: Passage) -> ReadRecording | Rejected:
     """Convert one recording or part of one to inputs, or say why it is set aside."""
-    path = passage.path
-    if not writable(path):
-        return Rejected(path=path, reason=UNWRITABLE)
-    samples, part = [0], passage.part
-    try:
-        with open_recording(reader.root / path) as recording:
-            own_rate = recording.samplerate
-    except RecordingError as error:
-        return Rejected.by(path, error)
+    samples, path, part = [0], passage.path, passage.part
+    with open_recording(reader.root / path) as recording:
+        own_rate = recording.samplerate
     if own_rate < reader.reading.sample_rate and not reader.upsample:
         lower = "a lower sample rate than the model's, which upsample=true allows"
         return Rejected(path=path, reason=f"{lower}: {own_rate} Hz, and not {reader.reading.sample_rate} Hz")
@@ -107,10 +100,7 @@ def read_recording(reader: InputReader, passage: Passage) -> ReadRecording | Rej
         if isinstance(found, Rejected):
             return found
         part, sound.louder = found.part(reader.trim_db), found.louder
-    try:
-        inputs = reader.front_end(_counted(sound.blocks(reader.root / path, part=part), samples))
-    except InputError as error:
-        return Rejected.by(path, error)
+    inputs = reader.front_end(_counted(sound.blocks(reader.root / path, part=part), samples))
     if samples[0] < reader.reading.least_samples:
         milliseconds = 1000 * reader.reading.least_samples / reader.reading.sample_rate
         return Rejected(path=path, reason=f"shorter than the {milliseconds:g} ms of a state")

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -11,7 +12,7 @@ import numpy as np
 from wordless.audio.decoding import Channel, ChannelPowers, cancelled
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
-from wordless.audio.recordings.manifest import Rejected, write_rejected
+from wordless.audio.recordings.manifest import UNWRITABLE, Rejected, writable, write_rejected
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.waveform import FloatArray, Part
 from wordless.base.engine import LOCAL, EngineConfig
@@ -26,7 +27,7 @@ BYTES_FOR_WORKERS = 100e6  # 16-bit sound that one process encodes while a worke
 
 
 def each_recording(
-    work: Callable[[Passage], T],
+    work: Callable[[Passage], T | Rejected],
     place: Recordings,
     passages: Sequence[Passage],
     terminal: Terminal,
@@ -37,8 +38,10 @@ def each_recording(
     shared: Sequence[Path] = (),
     gpu: bool = False,
     remedy: str = "call the same command with workers=1, which reads all recordings again",
-) -> Iterator[tuple[Passage, T]]:
+) -> Iterator[tuple[Passage, T | Rejected]]:
     """Give the ``passages`` of a place that are still to be read, in order, each with the result of ``work``.
+
+    A passage that cannot be read is set aside, with the reason.
 
     ``workers`` is a number of processes, 0 for as many as cores if there is enough work; ``shared`` are files that each
     of them reads beside the recordings. ``remedy`` says what to do where memory runs out.
@@ -52,8 +55,17 @@ def each_recording(
         open_pool(engine, max(fitting, 1), shared=shared, gpu=gpu) as pool,
         terminal.working(title, total, "recordings") as progress,
     ):
-        results = progress.each(in_order(work, passages, pool, remedy=remedy), done=total - left)
+        results = progress.each(in_order(partial(_attempted, work), passages, pool, remedy=remedy), done=total - left)
         yield from zip(passages, results, strict=True)
+
+
+def _attempted(work: Callable[[Passage], T | Rejected], passage: Passage) -> T | Rejected:
+    if not writable(passage.path):
+        return Rejected(path=passage.path, reason=UNWRITABLE)
+    try:
+        return work(passage)
+    except InputError as error:
+        return Rejected.by(passage.name, error)
 
 
 class Read(Protocol):
@@ -71,13 +83,13 @@ def read_all(
     option: str,
     workers: int,
     title: str,
-    listed: Path | None,
+    output: Path | None,
     terminal: Terminal,
 ) -> Iterator[tuple[str, R]]:
     """Give the path of each recording that can be read, as the user can open it, with what ``reader`` makes of it.
 
-    At the end, print a line for each notice, and each recording that was set aside with its reason, or list them in
-    the file ``listed``. ``option`` is the option that names the recordings, with its value.
+    At the end, print a line for each notice, and each recording that was set aside with its reason, or list them
+    beside the ``output``. ``option`` is the option that names the recordings, with its value.
 
     Raises:
         InputError: no recording can be read.
@@ -96,21 +108,32 @@ def read_all(
             notices.add(path, read.notices)
             yield path, read
     notices.tell(terminal)
-    tell_rejected(rejected, listed, terminal)
+    if output is None:
+        for each in rejected:
+            terminal.say(f"set aside: {each.path}: {each.reason}")
+    else:
+        list_rejected(rejected, listed := rejected_list(output))
+        tell_rejected(rejected, listed, terminal)
     if not count:
         raise InputError(f"{option}: no recording can be read ({frequent_reasons(rejected)})")
 
 
-def tell_rejected(rejected: Sequence[Rejected], listed: Path | None, terminal: Terminal) -> None:
-    """Print each file that was set aside with its reason, or write the list into a file."""
-    if listed is not None:
-        listed.unlink(missing_ok=True)  # of an earlier call
-    if listed is None or not rejected:
-        for each in rejected:
-            terminal.say(f"set aside: {each.path}: {each.reason}")
-        return
-    write_rejected(rejected, listed)
-    terminal.say(f"{len(rejected)} set aside ({frequent_reasons(rejected)}): {listed}")
+def rejected_list(output: Path) -> Path:
+    """Return the file beside an output that lists the recordings that were set aside, with reasons."""
+    return output.with_name(f"{output.name}.rejected.tsv")
+
+
+def list_rejected(rejected: Sequence[Rejected], listed: Path) -> None:
+    """Write the list of what was set aside, if anything was; a list of an earlier call goes."""
+    listed.unlink(missing_ok=True)
+    if rejected:
+        write_rejected(rejected, listed)
+
+
+def tell_rejected(rejected: Sequence[Rejected], listed: Path, terminal: Terminal) -> None:
+    """Print how many recordings were set aside, and which file lists them."""
+    if rejected:
+        terminal.say(f"{len(rejected)} set aside ({frequent_reasons(rejected)}): {listed}")
 
 
 @dataclass(kw_only=True)

@@ -58,7 +58,7 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Recordings], to
         option=f"input={settings.input}",
         workers=settings.workers,
         title="scoring",
-        listed=settings.rejected,
+        output=settings.output,
         terminal=terminal,
     )
     for path, clip in clips:
