@@ -6,9 +6,8 @@ from typing import Literal
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import DEVICE, MODEL
-from pipelines.commandline.outputs import require_kind
+from pipelines.commandline.outputs import require_kind, require_new
 from pipelines.store.run_folder import part_of, vocoder_of
-from pipelines.store.work_folder import require_new
 from vocoder.kinds import BY_KEY, CHOICES, Kind
 from vocoder.sampling import TEMPERATURE, VOCODER_TEMPERATURE, VOCODER_TOP_P, Sampling, SoundOptions
 from wordless.base.configuration import build

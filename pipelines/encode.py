@@ -7,9 +7,9 @@ from typing import Literal
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL, InputOptions
-from pipelines.commandline.outputs import require_kind
+from pipelines.commandline.outputs import require_kind, require_new
 from pipelines.store.run_folder import part_of
-from pipelines.store.work_folder import JOB, partial_folder, require_new
+from pipelines.store.work_folder import JOB, partial_folder
 from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.base.configuration import build
 from wordless.base.engine import LOCAL, EngineConfig

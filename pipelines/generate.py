@@ -5,10 +5,9 @@ from pathlib import Path
 
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import MODEL
-from pipelines.commandline.outputs import require_kind
+from pipelines.commandline.outputs import require_kind, require_new
 from pipelines.decode import SoundCommand
 from pipelines.store.run_folder import part_of, vocoder_of
-from pipelines.store.work_folder import require_new
 from vocoder.kinds import BY_KEY, CHOICES, Kind
 from vocoder.sampling import (
     TEMPERATURE,

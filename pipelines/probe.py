@@ -54,7 +54,7 @@ class ProbeRunConfig(CorpusCommand):
 def probe(config: dict[str, object]) -> None:
     """Probe the models of a run on the corpus that a composed config describes."""
     require_recordings(config)
-    from pipelines.chain.probe_job import probe_run  # seconds of imports, which a mistake need not wait for
+    from pipelines.jobs.probe import probe_run  # seconds of imports, which a mistake need not wait for
 
     probe_run(config)
 

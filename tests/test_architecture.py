@@ -28,16 +28,17 @@ _COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS 
 FOLDERS: dict[str, tuple[str, ...]] = {
     "commandline": (),
     "tracking": (),
-    "store": (_TRACKING, "pipelines.commandline.claims"),  # its entries belong to folders that a command claims
+    # its entries belong to folders that a command claims
+    "store": (_TRACKING, "pipelines.commandline.claims", "pipelines.commandline.outputs"),
     "stages": (_STORE,),
     "rates": (_STORE, _STAGES),
     "methods": (_STORE, _STAGES, _RATES),
     "settings": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS),
     "results": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS),
-    "pages": (_STORE, _METHODS, _RESULTS),
+    "pages": (_COMMANDLINE, _STORE, _METHODS, _RESULTS),
     "chain": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
     "finetuning": (*(_COMMANDLINE, _TRACKING, _STORE), *(_STAGES, _SETTINGS, _RESULTS, "pipelines.chain")),
-    "jobs": (_COMMANDLINE, _STORE, _METHODS, _SETTINGS, _RESULTS, "pipelines.chain", "pipelines.pages"),
+    "jobs": (*(_COMMANDLINE, _STORE, _STAGES, _METHODS, _SETTINGS, _RESULTS), "pipelines.chain", "pipelines.pages"),
     # options of stages are the defaults of all trainings
     "benchmarks": (_STORE, _STAGES, "pipelines.jobs"),
     "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.pages", "pipelines.jobs"),
@@ -67,8 +68,10 @@ ARROWS = {
     **{f"pipelines/{folder}": (*BELOW, "conf", f"pipelines.{folder}", *below) for folder, below in FOLDERS.items()},
     **{
         f"pipelines/{folder}": (*BELOW, f"pipelines.{folder}", *FOLDERS[folder], *COMMAND_FILES)
-        for folder in ("jobs", "benchmarks", "demonstration", "publishing")
+        for folder in ("finetuning", "jobs", "benchmarks", "demonstration", "publishing")
     },
+    # the type of the options that methods read
+    "pipelines/methods": (*BELOW, "pipelines.methods", *FOLDERS["methods"], "pipelines.settings.run"),
     "conf": (),
     # the models, for users of Python: no command
     "wordless": ("wordless", "tokenizer", "lm", "vocoder"),

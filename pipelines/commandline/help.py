@@ -13,10 +13,11 @@ from omegaconf import open_dict
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import HELP
 from pipelines.commandline.composition import compose
-from pipelines.commandline.options import HYDRA, Group, Index, group_by_section, index, leaves
+from pipelines.commandline.options import HYDRA, Group, Index, group_by_section, index
 from pipelines.commandline.overrides import quote, separate
 from pipelines.commandline.refusals import plain
 from wordless.base.errors import InputError
+from wordless.base.json_values import leaves
 from wordless.base.text import suggestion
 
 ALL = "all"  # the topic of every option

@@ -222,16 +222,6 @@ def nested(options: Iterable[Option]) -> dict[str, object]:
     return values
 
 
-def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Give dotted name and value of each option in nested mappings; an empty mapping is a value."""
-    for key, value in values.items():
-        name = f"{prefix}.{key}".lstrip(".")
-        if isinstance(value, Mapping) and value:
-            yield from leaves(value, name)
-        else:
-            yield name, value
-
-
 def group_by_section(names: Iterable[str]) -> dict[str, list[str]]:
     """Group dotted names by what stands before their last dot."""
     sections: dict[str, list[str]] = {}

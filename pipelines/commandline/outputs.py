@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from pipelines.store.work_folder import require_new
 from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.base.errors import InputError
 from wordless.base.files import existing
@@ -15,6 +14,7 @@ from wordless.base.ranges import require
 BASE_BYTES = 500 * 2**20
 BYTES_PER_SECOND = 60_000
 
+REMEDY = "choose another output=..., or delete it"
 # Suffixes of files. An output with any other suffix, such as "codes.v2", is taken for a folder.
 ARRAYS = ("npz", "npy", "pt", "pth", "bin", "ckpt", "pkl", "pickle", "h5", "hdf5", "mat", "onnx", "safetensors")
 TABLES = ("parquet", "arrow", "feather", "csv", "tsv", "json", "jsonl", "ndjson", "txt", "km", "xlsx", "yaml", "yml")
@@ -32,6 +32,12 @@ def require_kind(output: Path, written: Collection[str], *, possible: str) -> No
     suffix = output.suffix.lower()
     if suffix in FILES and suffix not in written:
         raise InputError(f"output={output} looks like a {suffix} file, which is not written here; name {possible}")
+
+
+def require_new(output: Path) -> None:
+    """Refuse an output that exists."""
+    if output.exists():
+        raise InputError(f"output={output} exists already; {REMEDY}")
 
 
 def require_table(output: Path, *suffixes: str) -> None:

@@ -13,9 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.commandline.composition import compose
-from pipelines.commandline.options import index, leaves
+from pipelines.commandline.options import index
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, NO_SPACE, causes, existing, is_full, os_number
+from wordless.base.json_values import leaves
 from wordless.base.text import suggestion
 
 RUN_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")

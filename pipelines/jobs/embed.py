@@ -14,8 +14,8 @@ from lm.options import ONE_HEARING, Pooling, States
 from lm.probing.features_file import write_vectors
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, FloatArray
-from pipelines.chain.probe_job import RateModels, models_of_run, pooled_features
 from pipelines.embed import ALL, EmbedConfig
+from pipelines.jobs.probe import RateModels, models_of_run, pooled_features
 from pipelines.jobs.recordings import list_rejected, rejected_list, tell_rejected
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
 from pipelines.results.run_record import RESULTS, read_results

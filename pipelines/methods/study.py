@@ -1,17 +1,22 @@
 """The inputs of methods: recordings, options, and the tokenizer and language model of a run."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from lm.probing.task import ProbeTask
 from pipelines.methods.run_entries import RunEntries
-from pipelines.settings.run import RunSettings
 from pipelines.stages.features import CodesOfClips, HeardCodes, Reading
 from pipelines.stages.labels import Labels
 from pipelines.stages.soft_codes import HeardSoftCodes
 from pipelines.stages.stored_arrays import spectrograms
 from pipelines.store.store import Entry
 from wordless.audio.recordings.manifest import Manifest
+
+if TYPE_CHECKING:
+    from pipelines.settings.run import RunSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipelines.commandline.options import leaves
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import ROWS, shown_in
 from pipelines.results.comparison import Comparison
@@ -21,6 +20,7 @@ from pipelines.results.figures import MEASURES, Figure, Figures
 from pipelines.results.run_record import Results
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import KINDS, ORIGINAL, UNLEARNED, WAVENET
+from wordless.base.json_values import leaves
 from wordless.base.text import escape_markdown, listed, plural
 
 NAMES = {

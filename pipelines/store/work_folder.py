@@ -9,19 +9,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pipelines.commandline.outputs import REMEDY, require_new
 from pipelines.store.store import write_json
 from wordless.base.errors import InputError
 from wordless.base.files import take_lock
 from wordless.base.json_values import find_object
 
 JOB = "job.json"
-REMEDY = "choose another output=..., or delete it"
-
-
-def require_new(output: Path) -> None:
-    """Refuse an output that exists."""
-    if output.exists():
-        raise InputError(f"output={output} exists already; {REMEDY}")
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipelines.commandline.options import leaves
 from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, Tracker
+from wordless.base.json_values import leaves
 
 ID = "wordless.id"  # tag of a run
 STATES: dict[State, str] = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.chain.probe_job import probe_settings
 from pipelines.decode import decode
 from pipelines.demonstration.models import DemoModels
 from pipelines.encode import encode
@@ -15,6 +14,7 @@ from pipelines.finetune import finetune_settings
 from pipelines.finetuning.job import _open as open_body
 from pipelines.generate import generate
 from pipelines.hear import load_model
+from pipelines.jobs.probe import probe_settings
 from pipelines.score import score
 from pipelines.settings.run import run_settings
 from pipelines.store.run_folder import part_of

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -114,3 +114,13 @@ def shortened(value: object, most: int = 60) -> str:
     except (ValueError, RecursionError):  # a number of thousands of digits, or deep nesting
         text = f"a {type(value).__name__}"
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Give dotted name and value of each option in nested mappings; an empty mapping is a value."""
+    for key, value in values.items():
+        name = f"{prefix}.{key}".lstrip(".")
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, name)
+        else:
+            yield name, value

@@ -15,9 +15,9 @@ from sklearn.preprocessing import StandardScaler
 from lm.probing.features_file import FeaturesFile, read_features
 from lm.probing.fitted import FittedProbe
 from pipelines.chain.corpus import find_corpus
-from pipelines.chain.probe_job import probe_settings
 from pipelines.commandline.composition import compose
 from pipelines.embed import embed
+from pipelines.jobs.probe import probe_settings
 from pipelines.store.store import SYNTHESISED
 from pipelines.store.stored_features import FEATURES, features_by_method
 from pipelines.store.work_folder import work_folder

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from lm.model import LanguageModel
-from pipelines.chain.probe_job import probe_run
 from pipelines.hear import load_model
+from pipelines.jobs.probe import probe_run
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from tests.killing import Kill
