@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from wordless.base.engine import EngineConfig
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, within
 from wordless.base.parent import end_with_parent
 from wordless.base.threads import one_thread, use_threads
 
@@ -103,7 +103,9 @@ def open_pool(engine: EngineConfig, workers: int, *, shared: Sequence[Path] = ()
     if engine.name == "ray":
         from wordless.base.ray_pool import ray_pool  # seconds of imports, and an extra
 
-        yield ray_pool(engine.address, workers, shared=shared, gpu=gpu)
+        with within("engine"):
+            pool = ray_pool(engine.address, workers, shared=shared, gpu=gpu)
+        yield pool
     elif workers <= 1:
         yield THIS_PROCESS
     else:

@@ -38,7 +38,8 @@ def ray_pool(address: str | None, workers: int, *, shared: Sequence[Path], gpu: 
     kind = "GPU" if gpu else "CPU"
     there = int(ray.cluster_resources().get(kind, 0))
     if there < 1:
-        raise InputError(f"engine.name=ray: the cluster has no {kind}; start nodes with one, or choose device=cpu")
+        rule = f"the cluster has no {kind}: start nodes with one, or compute on CPUs"
+        raise InputError(option="name", value="ray", rule=rule)
     remote = ray.remote(num_cpus=1, num_gpus=1 if gpu else 0, max_retries=ATTEMPTS - 1)(_compute)
 
     def submit(work: Callable[[T], R], jobs: Sequence[T]) -> Task[R]:
@@ -64,10 +65,8 @@ class _RayTask(Generic[R]):
         except RayTaskError as error:
             raise error.cause from error
         except RayError as error:
-            raise InputError(
-                f"engine.name=ray lost a task {ATTEMPTS} times ({type(error).__name__}), most likely for lack of "
-                "memory or nodes; nothing finished is lost: go on with the same command"
-            ) from error
+            lost = f"Ray lost a task {ATTEMPTS} times ({type(error).__name__}), most likely for lack of memory or nodes"
+            raise InputError(lost, remedy="nothing finished is lost: go on with the same command") from error
 
     def cancel(self) -> None:
         """Give up the task if no node has begun it."""
@@ -82,51 +81,37 @@ def _compute(work: Callable[[T], R], jobs: Sequence[T], shared: Sequence[Path], 
     if folder.is_dir():
         os.chdir(folder)
     if missing := _unseen(shared):
-        raise InputError(_unseen_by(ray.util.get_node_ip_address(), missing[0]))
+        raise _unseen_by(ray.util.get_node_ip_address(), missing[0])
     return compute(work, jobs)
 
 
 def _connect(address: str | None, workers: int) -> None:
-    """Connect to the cluster, or start one."""
+    """Connect to the cluster, or start one on this machine."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would send statistics of its use to its makers
-    quiet = partial(ray.init, log_to_driver=False, logging_level="ERROR")
-    if address is None:
-        return _start(quiet, workers or cores())
-    _require_open(address)
+    connect = partial(ray.init, log_to_driver=False, logging_level="ERROR")
+    host, _, port = (address or "").rpartition(":")
     try:
-        quiet(address=address)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(
-            f"engine.address={address} cannot be used ({reason}); this machine must be a node of the cluster: call "
-            f"`ray start --address={address}` here, or leave engine.address out"
-        ) from error
-
-
-def _start(quiet: Callable[..., object], processors: int) -> None:
-    """Start a cluster on this machine."""
-    try:
-        quiet(address="local", num_cpus=processors, include_dashboard=False)
+        if address is None:
+            connect(address="local", num_cpus=workers or cores(), include_dashboard=False)
+            return
+        if host:  # where nothing answers, Ray itself would try for a minute
+            socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_CONNECT).close()
+        connect(address=address)
     except Exception as error:  # Ray raises a plain Exception where its processes take too long
         reason = str(error).strip().partition("\n")[0]
-        raise InputError(
-            f"engine.name=ray cannot start a cluster on this machine ({reason}); call `ray start --head`, add "
-            "engine.address=auto, or leave engine.name=ray out"
-        ) from error
-
-
-def _require_open(address: str) -> None:
-    """Refuse an address where nothing answers; Ray itself would try for a minute."""
-    host, _, port = address.rpartition(":")
-    if not host:
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_CONNECT).close()
-    except (OSError, OverflowError) as error:
-        raise InputError(
-            f"engine.address={address} does not answer ({error}); start the cluster with `ray start --head`, name the "
-            "address that it prints, or leave engine.address out"
-        ) from error
+        if address is None:
+            rule, remedy = f"no cluster can be started on this machine ({reason})", "call `ray start --head`"
+            raise InputError(
+                option="name", value="ray", rule=rule, remedy=f"{remedy}, and add `address`=auto"
+            ) from error
+        if not isinstance(error, OSError | RuntimeError | ValueError | OverflowError):
+            raise
+        rule = f"it cannot be used ({reason})"
+        remedy = (
+            "start the cluster with `ray start --head`, name the address that it prints, and make this machine a node "
+            f"of it with `ray start --address={address}`, or leave the address out"
+        )
+        raise InputError(option="address", value=address, rule=rule, remedy=remedy) from error
 
 
 def _require_everywhere(shared: Sequence[Path]) -> None:
@@ -142,16 +127,16 @@ def _require_everywhere(shared: Sequence[Path]) -> None:
             missing = ray.get(found, timeout=SECONDS_TO_LOOK)
         except (RayError, GetTimeoutError) as error:
             reason = str(error).strip().rpartition("\n")[2]
-            raise InputError(
-                f"engine.name=ray: node {host} cannot run Wordless ({reason}); install the same version there"
-            ) from error
+            rule = f"node {host} cannot run Wordless ({reason}): install the same version there"
+            raise InputError(option="name", value="ray", rule=rule) from error
         if missing:
-            raise InputError(_unseen_by(host, missing[0]))
+            raise _unseen_by(host, missing[0])
 
 
 def _unseen(shared: Sequence[Path]) -> list[Path]:
     return [path for path in shared if not path.exists()]
 
 
-def _unseen_by(host: str, path: Path) -> str:
-    return f"engine.name=ray: node {host} does not see {path}; mount the folder there under the same path"
+def _unseen_by(host: str, path: Path) -> InputError:
+    rule = f"node {host} does not see {path}: mount the folder there under the same path"
+    return InputError(option="name", value="ray", rule=rule)

@@ -58,7 +58,7 @@ def test_an_address_where_nothing_answers_is_refused() -> None:
         unused.bind(("127.0.0.1", 0))  # and nothing listens
         address = f"127.0.0.1:{unused.getsockname()[1]}"
         engine = EngineConfig(name="ray", address=address)
-        with pytest.raises(InputError, match=f"engine.address={address}"), open_pool(engine, 0):
+        with pytest.raises(InputError, match=f"engine.address is {address}"), open_pool(engine, 0):
             pytest.fail("there is no cluster")
 
 
