@@ -5,8 +5,9 @@ from hydra import initialize_config_module
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.composition import compose
-from pipelines.commandline.options import index, leaves
+from pipelines.commandline.options import index
 from pipelines.commandline.refusals import plain
+from wordless.base.json_values import leaves
 
 
 def composed(command: str, *words: str) -> list[str]:
