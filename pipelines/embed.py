@@ -43,11 +43,14 @@ class EmbedConfig(InputOptions):
         None,
         "folder of the recordings that a table lists; null: the folder of the table, or the one that it names",
     )
-    method: str = option("gpt", "gpt, bag_of_codes, log_mel or bottleneck; of several rates, such as gpt_of_rate_1")
+    method: str = option(
+        "gpt", "gpt, gpt_sound, bag_of_codes, log_mel or bottleneck; of several rates, such as gpt_of_rate_1"
+    )
     layer: str | None = option(
         None,
         "layer_1, ... (states after a layer), inner_1, ... (inside it), all_layers, all_inner, both also with "
-        "_with_input (the bag of codes), all (every candidate); null: what the run's probe reads, else the last layer",
+        "_with_input (the bag of codes, or log-mel), all (every candidate); null: what the run's probe reads, else the "
+        "last layer",
     )
     pooling: str | None = option(
         None,
@@ -75,7 +78,7 @@ class EmbedConfig(InputOptions):
 def embed(config: dict[str, object]) -> None:
     """Compute the vectors of all recordings; files that cannot be read are set aside."""
     settings = build(EmbedConfig, config, name="")
-    part_of(settings.model, "lm")
+    part_of(settings.model, "gpt_sound" if settings.method == "gpt_sound" else "lm")
     run = run_of(settings.model)
     require_new(settings.output)
     require_space(settings.output.parent, "output=PATH")

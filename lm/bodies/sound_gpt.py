@@ -334,6 +334,11 @@ def _collate(frames: Tensor, targets: Sequence[IntArray]) -> SoundBatch:
     return SoundBatch(spectrograms=frames, targets=padded, codes=int((padded != UNCOUNTED).sum()))
 
 
+def saved_layers(folder: Path) -> int:
+    """Return the number of layers of a saved model."""
+    return int(json.loads((folder / CONFIG).read_text())["gpt_sound"]["layers"])
+
+
 @lru_cache(maxsize=1)
 def _load(folder: Path, device: str) -> SoundGPT:
     """Load a trained model in evaluation mode; once in each process."""

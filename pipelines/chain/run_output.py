@@ -54,6 +54,7 @@ COMPARISON = "comparison.md"
 PARTS = {
     "tokenizer": ("rate_tokenizer", "tokenizer"),
     "lm": ("rate_lm", "lm"),
+    "gpt_sound": ("gpt_sound",),
     "wav2vec2": ("wav2vec2",),
     "audio_transformer": ("audio_transformer",),
     "vocoder": ("vocoder",),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
+from lm.bodies.sound_gpt import LAYER, TOGETHER, saved_layers
 from lm.model import LanguageModel
 from lm.options import ONE_HEARING, Pooling, States
 from lm.probing.features_file import write_vectors
@@ -18,11 +19,14 @@ from pipelines.embed import ALL, EmbedConfig
 from pipelines.jobs.probe import RateModels, models_of_run, pooled_features
 from pipelines.jobs.recordings import list_rejected, rejected_list, tell_rejected
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
+from pipelines.methods.sound_gpt import GPT_SOUND
 from pipelines.results.run_record import RESULTS, read_results
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers
+from pipelines.stages.features import Reading, signal_features
+from pipelines.stages.sound_gpt import sound_gpt_features
 from pipelines.store.session import Session
-from pipelines.store.store import Store
+from pipelines.store.store import Entry, Store
 from pipelines.store.stored_features import (
     FEATURES,
     WITH_INPUT,
@@ -44,8 +48,9 @@ from wordless.base.configuration import match_choice
 from wordless.base.devices import choose_device
 from wordless.base.engine import LOCAL
 from wordless.base.errors import InputError, within
+from wordless.base.files import file_hash
 from wordless.base.progress import Terminal
-from wordless.base.saved_models import CONFIG
+from wordless.base.saved_models import CONFIG, WEIGHTS
 from wordless.base.saved_models import PROBE as PROBE_KIND
 from wordless.base.text import counted
 from wordless.training.gangs import Alone
@@ -71,10 +76,10 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Recordings | 
     terminal = Terminal()
     found = find_inputs(settings, recordings, terminal.say)
     wanted = wanted_vectors(settings, run)
-    rates = models_of_run(run, wanted.reading)
+    rates = models_of_run(run, wanted.reading) if settings.method != GPT_SOUND.name else ()
     with work_folder(settings.work, {"command": "embed"}):
         try:
-            front_end = Tokenizer.from_pretrained(rates[-1].tokenizer.folder).front_end
+            front_end = Tokenizer.from_pretrained(rates[-1].tokenizer.folder if rates else run / "tokenizer").front_end
             manifest, rejected = _recordings(settings, found, front_end, _probe_of(run), terminal)
             session = Session(
                 store=Store(settings.work / "store"),
@@ -83,7 +88,12 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Recordings | 
                 folder=settings.work / "run",
                 workers=choose_workers(settings.workers, LOCAL, seconds=manifest.seconds),
             )
-            arrays = _vectors(session, manifest, rates, settings, wanted)
+            made = (
+                pooled_features(session, manifest, rates, wanted.reading)
+                if rates
+                else sound_features_of_run(session, manifest, run, wanted.reading)
+            )
+            arrays = _vectors(made, rates, settings, wanted)
         except InputError:
             remove_work_folder(settings.work)
             raise
@@ -143,23 +153,26 @@ def wanted_vectors(settings: EmbedConfig, run: Path) -> Wanted:
     """Complete the options by what the run's probe reads; refuse what its models do not compute."""
     probe = _probe_of(run)
     reading = _reading_of(VectorRecipe() if probe is None else probe.recipe)
-    rates = models_of_run(run, reading)
-    by_method = {name: rate for rate in rates for name in (rate.gpt, rate.bag)}
-    match_choice((*by_method, LOG_MEL.name, BOTTLENECK.name), settings.method, option="method")
-    rate = by_method.get(settings.method)
-    layers = _layers(rate) if rate is not None and rate.gpt == settings.method else ()
+    if settings.method == GPT_SOUND.name:
+        layers = _layers_of_sound(saved_layers(run / GPT_SOUND.name))
+    else:
+        rates = models_of_run(run, reading)
+        by_method = {name: rate for rate in rates for name in (rate.gpt, rate.bag)}
+        known = (*by_method, GPT_SOUND.name, LOG_MEL.name, BOTTLENECK.name)
+        match_choice(known, settings.method, option="method")
+        rate = by_method.get(settings.method)
+        layers = _layers(rate) if rate is not None and rate.gpt == settings.method else ()
     chosen = _chosen(settings.method, run, probe)
     if settings.layer is not None:
         if not layers and settings.layer != ALL:
-            remedy = "leave layer out, or choose the method of a language model, such as method="
-            raise InputError(f"layer={settings.layer}, but {settings.method} has no layers; {remedy}{rates[-1].gpt}")
+            remedy = "leave layer out, or choose the method of a language model, such as method=gpt"
+            raise InputError(f"layer={settings.layer}, but {settings.method} has no layers; {remedy}")
         match_choice((ALL, *layers), settings.layer, option="layer")
     if settings.pooling is not None:
         match_choice(ALL_POOLINGS, settings.pooling, option="pooling")
     layer, pooling = settings.layer, settings.pooling
-    last = next((name for name in reversed(layers) if name.startswith("layer_")), "")  # whose states are read
     if layer != ALL:
-        layer = layer or (layer_of(chosen) if chosen else last)
+        layer = layer or (layer_of(chosen) if chosen else _last(layers))
         pooling = pooling or (pooling_of(chosen) if chosen else "mean")
     if layer == ALL:
         reading = replace(_with(reading, "", pooling), input=WITH_INPUT in (chosen or ""))
@@ -209,6 +222,17 @@ def _layers(rate: RateModels) -> tuple[str, ...]:
     each = [f"{name}_{number}" for name in ("layer", "inner") for number in range(1, count + 1)]
     together = ["all_layers", "all_inner"]
     return (*each, *together, *(layer_of(f"/{with_input(f'{name}:')}") for name in together))
+
+
+def _layers_of_sound(count: int) -> tuple[str, ...]:
+    """Name the layers of a GPT that reads sound, and those that lie side by side."""
+    return (*(f"{LAYER}_{number}" for number in range(1, count + 1)), TOGETHER, f"{TOGETHER}{WITH_INPUT}")
+
+
+def _last(layers: Sequence[str]) -> str:
+    """Return the last of the layers that are read one by one: of the GPT over codes, its states."""
+    alone = [name for name in layers if not name.startswith("all_")]
+    return next((name for name in reversed(alone) if name.startswith("layer_")), alone[-1] if alone else "")
 
 
 def _probe_of(run: Path) -> ProbeDescription | None:
@@ -262,16 +286,28 @@ def _recordings(
     return manifest, rejected
 
 
+def sound_features_of_run(session: Session, manifest: Manifest, run: Path, reading: ReadingConfig) -> list[Entry]:
+    """Pool the layers of the GPT of a run that reads sound, and log-mel, which is its input."""
+    folder = run / "tokenizer"
+    tokenizer = Tokenizer.from_pretrained(folder)
+    tokens = Entry(stage="tokenizer", key=tokenizer.format.codebook, folder=folder, reused=True)
+    weights = file_hash(run / GPT_SOUND.name / WEIGHTS)[:16]
+    model = Entry(stage=GPT_SOUND.name, key=weights, folder=run / GPT_SOUND.name, reused=True)
+    read = Reading(session=session, manifest=manifest, audio=tokenizer.front_end, vectors=reading.vectors)
+    log_mel = signal_features(read, tokens, tokens.key, {LOG_MEL.name})
+    features = sound_gpt_features(read, tokens, GPT_SOUND.name, model)
+    return [log_mel, features]
+
+
 def _vectors(
-    session: Session, manifest: Manifest, rates: Sequence[RateModels], settings: EmbedConfig, wanted: Wanted
+    made: Sequence[Entry], rates: Sequence[RateModels], settings: EmbedConfig, wanted: Wanted
 ) -> dict[str, FloatArray]:
-    """Compute the wanted arrays ``(clips, dims)``, named as `lm.probing.features_file` describes."""
-    made = pooled_features(session, manifest, rates, wanted.reading)
+    """Return the wanted arrays ``(clips, dims)``, named as `lm.probing.features_file` describes."""
     by_method = features_by_method([entry.folder / FEATURES for entry in made])
     candidates = by_method[settings.method]
-    bags = {rate.gpt: rate.bag for rate in rates}
-    if wanted.reading.input and settings.method in bags:
-        candidates = candidates.with_input(by_method[bags[settings.method]])
+    inputs = {**{rate.gpt: rate.bag for rate in rates}, GPT_SOUND.name: LOG_MEL.name}
+    if wanted.reading.input and settings.method in inputs:
+        candidates = candidates.with_input(by_method[inputs[settings.method]])
     found = {key.partition("/")[2] or key: candidates[key] for key in candidates if wanted.holds(key)}
     if not found:
         raise InputError(

@@ -40,7 +40,7 @@ def _made(study: Study, method: str, coded: tuple[tuple[Entry, Entry], ...], *, 
         frame_rate=options.audio.sample_rate / options.audio.hop_length,
         untrained=untrained,
     )
-    features = sound_gpt_features(study, finest.sample, method, trained, own)
+    features = sound_gpt_features(study, finest.sample, method, trained)
     return Made(trained=(study.spectrograms, trained, *study.heard_entries), features=features)
 
 

@@ -18,6 +18,7 @@ from lm.bodies.sound_gpt import (
     create_sound_gpt,
     fit_window_codebook,
     loss,
+    saved_layers,
     sound_features,
     validation_batches,
 )
@@ -113,12 +114,10 @@ def _joined(first: CodedClips, second: CodedClips) -> CodedClips:
     )
 
 
-def sound_gpt_features(
-    reading: Reading, sample: Entry, method: str, trained: Entry, settings: SoundGPTSettings
-) -> Entry:
+def sound_gpt_features(reading: Reading, sample: Entry, method: str, trained: Entry) -> Entry:
     """Compute the pooled inner activations of every layer, and of all layers side by side, from the recordings.
 
-    ``method`` is gpt_sound, or the method of a model that took no step.
+    ``method`` is gpt_sound, or the method of a model that took no step. ``sample`` may also be the tokenizer.
     """
     session, vectors = reading.session, reading.vectors
     reader = SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=sample.folder)
@@ -131,5 +130,5 @@ def sound_gpt_features(
         {"compare": vectors.network_key, "audio": reading.audio},
         {"encoder": trained, "sample": sample, **reading.frames},
         lambda: session.each_together(method, work, clips_together(reader, reading.manifest.clips, vectors)),
-        keys=vectors.keys(settings.model.layers, layer=LAYER, together=TOGETHER),
+        keys=vectors.keys(saved_layers(trained.folder), layer=LAYER, together=TOGETHER),
     )

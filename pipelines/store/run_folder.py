@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 FINETUNED = "finetuned"  # folder of the fine-tuned models of a run
 # folders, and the stages or methods of `wordless run` that make them
-Part = Literal["tokenizer", "lm", "vocoder", "wav2vec2", "audio_transformer"]
+Part = Literal["tokenizer", "lm", "gpt_sound", "vocoder", "wav2vec2", "audio_transformer"]
 
 
 def is_finetuned(folder: Path) -> bool:

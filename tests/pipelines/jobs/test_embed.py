@@ -23,7 +23,7 @@ from pipelines.store.stored_features import FEATURES, features_by_method
 from pipelines.store.work_folder import work_folder
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import save_rates_run
-from tests.pipelines.tiny_chain import called, config_of, entries
+from tests.pipelines.tiny_chain import called, config_of, entries, run
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, elan, textgrid_text, write_recording
 from wordless.audio.recordings.corpus import build_manifest
 from wordless.audio.recordings.manifest import read_manifest, read_rejected
@@ -321,3 +321,38 @@ def test_a_killed_command_goes_on(run_folder: Path, recordings: Path, tmp_path: 
     call(*words, f"output={tmp_path / 'x.npz'}")
     assert (tmp_path / "x.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
     assert not place.exists()
+
+
+# The GPT that reads sound
+
+
+@pytest.fixture(scope="module")
+def sound_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place with the folder ``run``, of a run that has no language model of codes, and its ``store``."""
+    place = tmp_path_factory.mktemp("sound")
+    words = ("stages=[tokenizer,probe]", "compare.methods=[log_mel,bag_of_codes,gpt_sound]", "compare.hearings=2")
+    sound = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
+    reading = ("compare.input=true", "compare.layers=[last,together]")
+    assert run(place / "store", place / "run", *words, *sound, *reading) == 0
+    return place
+
+
+@pytest.mark.parametrize("layer", ["inner_2", "all_inner_with_input"])
+def test_the_gpt_of_a_run_that_reads_sound_embeds_as_its_probes_read(
+    layer: str, sound_run: Path, tmp_path: Path
+) -> None:
+    (corpus,) = (path for path in (sound_run / "store" / SYNTHESISED).iterdir() if path.is_dir())
+    more = ("method=gpt_sound", f"layer={layer}", "pooling=thirds", f"output={tmp_path / 'x.npz'}")
+    call(f"model={sound_run / 'run'}", f"input={sound_run / 'run/manifest.tsv'}", f"root={corpus}", *more)
+    found = read_features(tmp_path / "x.npz")
+    stages = ("gpt_sound_features", "signal_features")
+    files = [folder / FEATURES for folder in entries(sound_run / "store") if folder.parent.name in stages]
+    of = features_by_method(files)
+    stored = of["gpt_sound"].with_input(of["log_mel"])[f"gpt_sound/{layer}:thirds"]
+    names = [clip.name for clip in read_manifest(sound_run / "run/manifest.tsv", corpus).clips]
+    np.testing.assert_allclose(found.ordered(names)[f"{layer}:thirds"], stored, rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_without_a_gpt_that_reads_sound_says_what_makes_one(finished_run: FinishedRun, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="gpt_sound"):
+        call(f"model={finished_run.folder}", "input=x", "method=gpt_sound", f"output={tmp_path / 'x.npz'}")
