@@ -245,7 +245,7 @@ def test_noisy_test_clips_are_probed_and_change_no_other_figure(tmp_path: Path) 
         (("compare.folds=fold", "stages=[lm,probe]"), "no fold"),
         (("compare.folds=group", "embedded.voices=2", "stages=[lm,probe]"), r"\b3\b"),
         (("unlabelled=embedded",), "unlabelled=embedded"),
-        (("unlabelled=[nowhere]",), r"unlabelled: nowhere\b"),
+        (("unlabelled=[nowhere]",), r"unlabelled is nowhere\b"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
