@@ -52,7 +52,7 @@ class InputError(ValueError):
 
     def within(self, place: str, **names: str) -> "InputError":
         """Return the error with the dotted ``place`` of the config before its options; ``names`` has those of some."""
-        if not self.option and "`" not in f"{self.message}{self.remedy}":
+        if not self.option and "`" not in f"{self.message}{self.rule}{self.remedy}":
             return self
         option = names.get(self.option) or _dotted(place, self.option) if self.option else ""
         texts = (

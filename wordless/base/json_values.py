@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from wordless.base.configuration import build
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, named
 
 T = TypeVar("T")
 MAX_BYTES = 64 << 20  # of a JSON file; its Python values take about ten times as much memory as its text
@@ -91,7 +91,7 @@ def read_object(cls: type[T], path: Path) -> T:
     try:
         return build(cls, values, name="")
     except InputError as error:
-        told = InputError(f"{path.name}: {error.problem}", rule=error.rule)  # remedies are for the command line
+        told = InputError(named(f"{path.name}: {error.problem}"), rule=named(error.rule))  # remedies are for commands
         raise told from error
 
 
