@@ -42,8 +42,9 @@ def require_new(output: Path) -> None:
 
 def require_table(output: Path, *suffixes: str) -> None:
     """Refuse an output whose suffix is not one of ``suffixes``."""
-    rule = f"name a file ending in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
-    require(output.suffix.lower() in suffixes, "output", output, rule)
+    possible = f"a file ending in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
+    require_kind(output, suffixes, possible=possible)
+    require(output.suffix.lower() in suffixes, "output", output, f"name {possible}")
 
 
 def prepare_output(output: Path) -> None:

@@ -67,7 +67,7 @@ def write_results(
     if only:
         content |= _of_one_run(only, manifest)
         of_sounds = sound_figures(only, manifest, settings.probe, protocol=protocol)
-        figures = [*_on_validation(only, settings, protocol), *of_sounds, *figures]
+        figures = [*_on_validation(only, protocol), *of_sounds, *figures]
         rates, of_rates = rates_of_run(only, manifest, settings.rates, settings.probe, protocol=protocol)
         content |= {"rates": rates} if rates else {}
         figures = [*of_rates, *figures]
@@ -121,7 +121,7 @@ def _of_one_run(entries: RunEntries, manifest: Manifest) -> dict[str, object]:
     return content
 
 
-def _on_validation(entries: RunEntries, settings: RunSettings, protocol: str) -> Iterator[Figure]:
+def _on_validation(entries: RunEntries, protocol: str) -> Iterator[Figure]:
     """Collect the figures of a run's parts on validation clips, and the codes per second."""
     shared: dict[str, Any] = {"protocol": protocol, "split": "validation"}
     # Validation clips of a vocoder for several codebooks use a mix of them, not the run's own.
