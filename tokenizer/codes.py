@@ -444,10 +444,5 @@ class SoftCodes:
 
 def spacings_of(codebooks: Tensor) -> tuple[float, ...]:
     """Return each level's median squared distance of a centroid to its nearest neighbour."""
-    return tuple(map(_spacing, codebooks))
-
-
-def _spacing(centroids: Tensor) -> float:
-    squares = torch.cdist(centroids, centroids).square()
-    squares.fill_diagonal_(torch.inf)
-    return float(squares.amin(-1).median().clamp(min=1e-12))
+    squares = (torch.cdist(each, each).square().fill_diagonal_(torch.inf) for each in codebooks)
+    return tuple(float(each.amin(-1).median().clamp(min=1e-12)) for each in squares)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, islice, zip_longest
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -108,7 +108,7 @@ class LayerReader(ABC):
 
 
 @lru_cache(maxsize=1)
-def loaded(reader: LayerReader) -> Any:
+def loaded(reader: "LayerReader | SpectrogramLayers") -> Any:
     """Load the network of a reader, once in each process."""
     return reader.load()
 
@@ -267,32 +267,13 @@ def _inside(images: Tensor, lengths: Tensor) -> Tensor:
 FRAMES_AT_ONCE = 8192  # of the clips that share a batch, in all of their hearings, padding included
 
 
-@dataclass(frozen=True, kw_only=True)
-class EncoderLoader:
-    """An encoder that any process can load: from an entry's folder, or untrained from its config."""
-
-    folder: Path | None
-    config: ConvEncoderConfig
-    seed: int
-    device: str = "cpu"
-
-
-@lru_cache(maxsize=1)
-def _load(loader: EncoderLoader) -> ConvEncoder:
-    """Load the encoder onto its device, in evaluation mode; once in each process."""
-    encoder = create_encoder(loader.config, seed=loader.seed)
-    if loader.folder is not None:
-        encoder.load_state_dict(_part(loader.folder, "encoder"))
-    return encoder.eval().to(loader.device)
-
-
 def _part(folder: Path, name: str) -> dict[str, Tensor]:
     weights = load_file(folder / WEIGHTS)
     return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
 
 
 def clips_together(reader: SpectrogramReader, clips: Sequence[Clip], vectors: VectorConfig) -> list[list[Clip]]:
-    """Divide clips into groups of neighbours, which `block_features` computes at once.
+    """Divide clips into groups of neighbours, which a reader of layers computes at once.
 
     All hearings of a group, padded to its longest, have at most `FRAMES_AT_ONCE` frames, unless it is a single clip. A
     recording that is read in several pieces is a group of its own: several long recordings at once take more memory,
@@ -311,52 +292,65 @@ def clips_together(reader: SpectrogramReader, clips: Sequence[Clip], vectors: Ve
     return groups
 
 
-def block_features(
-    loader: EncoderLoader,
-    reader: SpectrogramReader,
-    clips: Sequence[Clip],
-    vectors: VectorConfig = ONE_HEARING,
-    heard: HeardFrames | None = None,
-) -> list[dict[str, FloatArray]]:
-    """Compute `layer_vectors` of each block, ``block_1:mean`` and so on, and of all blocks side by side."""
-    encoder = _load(loader)
-    return layer_vectors(
-        encoder, reader, clips, vectors, heard, layer="block", together="all_blocks", device=loader.device
-    )
+@dataclass(frozen=True, kw_only=True)
+class SpectrogramLayers(ABC):
+    """A network of spectrograms that any process can load, and the recordings of which it pools the layers."""
+
+    layer: ClassVar[str]  # names of the vectors of a layer, and of all layers side by side
+    together: ClassVar[str]
+
+    frames: SpectrogramReader
+    device: str
+    vectors: VectorConfig = ONE_HEARING
+    heard: HeardFrames | None = None
+
+    @abstractmethod
+    def load(self) -> Any:
+        """Create or load the network, as `LayerReader.load` does."""
+
+    @torch.inference_mode()
+    def __call__(self, clips: Sequence[Clip]) -> list[dict[str, FloatArray]]:
+        """Compute each layer's frames of clips under each pooling, ``block_1:mean`` and so on, and of all side by side.
+
+        The result has a dict for each clip. A recording is read in pieces of `PIECE_FRAMES` frames from its start, so
+        memory does not grow with its length; the log-mel of its stored hearings is in memory as a whole. The encoder
+        does not see the previous piece: some frames at each border see silence instead. The clips and their stored
+        hearings share a batch, and the vectors of a clip are averaged.
+        """
+        encoder, reader, heard = loaded(self), self.frames, self.heard
+        poolings, layer = self.vectors.poolings, self.layer
+        lengths, sources, counts = list[int](), list[Iterable[Tensor]](), list[int]()
+        whole = math.lcm(*encoder.hops)
+        size = max(PIECE_FRAMES // whole, 1) * whole
+        for clip in clips:
+            others = [] if heard is None else [reader.normalised(each) for each in heard.of(clip)]
+            lengths += [reader.num_frames(clip), *map(len, others)]
+            pieces = reader.pieces(clip)
+            sources += [pieces if size == PIECE_FRAMES else _cut_again(pieces, size)]
+            sources += [torch.split(each, size) for each in others]
+            counts.append(1 + len(others))
+        pooled = iter(pool_blocks(encoder, lengths, sources, poolings, layer=layer, device=self.device))
+        averages = [average(islice(pooled, count)) for count in counts]
+        return [self.vectors.select(each, len(encoder.hops), layer=layer, together=self.together) for each in averages]
 
 
-@torch.inference_mode()
-def layer_vectors(
-    encoder: BlockEncoder,
-    reader: SpectrogramReader,
-    clips: Sequence[Clip],
-    vectors: VectorConfig,
-    heard: HeardFrames | None,
-    *,
-    layer: str,
-    together: str,
-    device: str,
-) -> list[dict[str, FloatArray]]:
-    """Compute each layer's frames under each pooling, ``layer_1:mean`` and so on, and those of all layers side by side.
+@dataclass(frozen=True, kw_only=True)
+class BlockReader(SpectrogramLayers):
+    """A convolutional encoder, from an entry's folder or untrained from its config, whose blocks are pooled."""
 
-    The result has a dict for each clip. A recording is read in pieces of `PIECE_FRAMES` frames from its start, so
-    memory does not grow with its length; the log-mel of its stored hearings is in memory as a whole. The encoder does
-    not see the previous piece: some frames at each border see silence instead. The clips and their stored hearings
-    share a batch, and the vectors of a clip are averaged.
-    """
-    lengths, sources, counts = list[int](), list[Iterable[Tensor]](), list[int]()
-    whole = math.lcm(*encoder.hops)
-    size = max(PIECE_FRAMES // whole, 1) * whole
-    for clip in clips:
-        others = [] if heard is None else [reader.normalised(each) for each in heard.of(clip)]
-        lengths += [reader.num_frames(clip), *map(len, others)]
-        pieces = reader.pieces(clip)
-        sources += [pieces if size == PIECE_FRAMES else _cut_again(pieces, size)]
-        sources += [torch.split(each, size) for each in others]
-        counts.append(1 + len(others))
-    pooled = iter(pool_blocks(encoder, lengths, sources, vectors.poolings, layer=layer, device=device))
-    averages = [average(islice(pooled, count)) for count in counts]
-    return [vectors.select(each, len(encoder.hops), layer=layer, together=together) for each in averages]
+    layer = "block"
+    together = "all_blocks"
+
+    folder: Path | None
+    config: ConvEncoderConfig
+    seed: int
+
+    def load(self) -> ConvEncoder:
+        """Create or load the encoder."""
+        encoder = create_encoder(self.config, seed=self.seed)
+        if self.folder is not None:
+            encoder.load_state_dict(_part(self.folder, "encoder"))
+        return encoder.eval().to(self.device)
 
 
 def _cut_again(pieces: Iterable[Tensor], size: int) -> Iterator[Tensor]:

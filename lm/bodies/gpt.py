@@ -5,7 +5,7 @@ Time steps of several streams have one state, the mean over their codes, as in `
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +19,7 @@ from lm.model import TIED, LanguageModel
 from lm.options import GPTConfig
 from lm.probing.vectors import FloatArray
 from tokenizer.codes import CodesFormat, require_same_codebook
+from tokenizer.encoder import load_tokenizer
 from tokenizer.tokenizer import Tokenizer
 from wordless.base.arrays import Array
 from wordless.base.errors import InputError
@@ -69,13 +70,8 @@ def _over_streams(states: Tensor, streams: int) -> Tensor:
 
 def _encode(blocks: Iterable[FloatArray], *, folder: Path, device: str) -> Array:
     """Convert blocks of samples to codes ``(time, streams)`` by the tokenizer in a folder."""
-    tokenizer = _load(folder, device)
+    tokenizer = load_tokenizer(folder, device)
     return tokenizer.encode_blocks(blocks, tokenizer.format.sample_rate).values
-
-
-@lru_cache(maxsize=1)
-def _load(folder: Path, device: str) -> Tokenizer:
-    return Tokenizer.from_pretrained(folder, device=device)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,26 +28,23 @@ Spectrograms are ``(batch, time, mels)``, normalised as for SimCLR.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lm.batches import UNCOUNTED, IndexArray, cross_entropy
 from lm.bodies.augmentation import augment, draw_crops, draw_ratios
 from lm.bodies.clips import CPU, FrameArray, Order, StoredClips, batches_by_length, trim_rows
-from lm.bodies.convolutional import Frames, SpectrogramReader, layer_vectors
+from lm.bodies.convolutional import Frames, SpectrogramLayers
 from lm.bodies.options import PIECE_FRAMES, AugmentationConfig, ClipBatchConfig, SoundGPTConfig
-from lm.options import ONE_HEARING, VectorConfig
 from lm.probing.vectors import FloatArray
 from tokenizer.codebook import fit_codebook, nearest
 from tokenizer.codes import IntArray
-from wordless.audio.recordings.hearings import HeardFrames
-from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import warp
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
 from wordless.base.devices import Batch, copy_to
@@ -339,26 +336,20 @@ def saved_layers(folder: Path) -> int:
     return int(json.loads((folder / CONFIG).read_text())["gpt_sound"]["layers"])
 
 
-@lru_cache(maxsize=1)
-def _load(folder: Path, device: str) -> SoundGPT:
-    """Load a trained model in evaluation mode; once in each process."""
-    from safetensors.torch import load_file
+@dataclass(frozen=True, kw_only=True)
+class SoundReader(SpectrogramLayers):
+    """A model that was trained, or took no step, whose inner activations are pooled."""
 
-    about = json.loads((folder / CONFIG).read_text())
-    config = SoundGPTConfig(**{**about["gpt_sound"], "ahead": tuple(about["gpt_sound"]["ahead"])})
-    model = create_sound_gpt(config, SoundShape(**about["shape"]), seed=0)
-    model.load_state_dict(load_file(folder / WEIGHTS))
-    return model.eval().to(device)
+    layer = LAYER
+    together = TOGETHER
 
+    folder: Path
 
-def sound_features(
-    folder: Path,
-    device: str,
-    reader: SpectrogramReader,
-    clips: Sequence[Clip],
-    vectors: VectorConfig = ONE_HEARING,
-    heard: HeardFrames | None = None,
-) -> list[dict[str, FloatArray]]:
-    """Compute `layer_vectors` of the inner activations: ``inner_1:mean`` and so on, and of all layers side by side."""
-    model = _load(folder, device)
-    return layer_vectors(model, reader, clips, vectors, heard, layer=LAYER, together=TOGETHER, device=device)
+    def load(self) -> SoundGPT:
+        """Load the model."""
+
+        about = json.loads((self.folder / CONFIG).read_text())
+        config = SoundGPTConfig(**{**about["gpt_sound"], "ahead": tuple(about["gpt_sound"]["ahead"])})
+        model = create_sound_gpt(config, SoundShape(**about["shape"]), seed=0)
+        model.load_state_dict(load_file(self.folder / WEIGHTS))
+        return model.eval().to(self.device)

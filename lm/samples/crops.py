@@ -26,12 +26,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
 from lm.samples.options import SampleCropsConfig
+from vocoder.crops import NOT_COUNTED
 from vocoder.options import LEVELS
 from vocoder.wavenet.mu_law import encode, silence
 from wordless.base.devices import Batch, copy_to
 from wordless.base.errors import InputError
 
-NOT_COUNTED = -100  # target that the loss ignores
 PIECE = 1 << 20  # samples of long clips that are read together
 
 

@@ -11,9 +11,8 @@ from lm.bodies import simclr as contrasting
 from lm.bodies.augmentation import augment
 from lm.bodies.clips import ClipViews
 from lm.bodies.convolutional import (
-    EncoderLoader,
+    BlockReader,
     SpectrogramReader,
-    block_features,
     clips_together,
     create_classifier,
     head_scores,
@@ -98,9 +97,16 @@ def baseline_features(
     session, vectors = reading.session, reading.vectors
     classifier = encoder if method == "supervised" else None
     reader = SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=sample.folder)
-    loader = _loader(settings.encoder, encoder, seed=settings.seed, device=str(session.gang.device))
     pooled = settings.supervised.head.reads(vectors) if classifier else vectors
-    work = partial(block_features, loader, reader, vectors=pooled, heard=reading.heard)
+    work = BlockReader(
+        frames=reader,
+        device=str(session.gang.device),
+        vectors=pooled,
+        heard=reading.heard,
+        folder=encoder.folder if encoder else None,
+        config=settings.encoder,
+        seed=settings.seed,
+    )
     network = some_options(settings, "encoder", *([] if encoder else ["seed"]))
     return network_features(
         reading,
@@ -119,16 +125,13 @@ def create_block_reader(
 ) -> Callable[[Clip], dict[str, FloatArray]]:
     """Return a function that pools the blocks of an encoder for a clip below ``root``, in any process."""
     reader = SpectrogramReader(root=root, audio=audio, sample=sample.folder)
-    return partial(_features_of_clip, _loader(config, encoder, device=device), reader)
+    blocks = BlockReader(frames=reader, device=device, folder=encoder.folder, config=config, seed=0)
+    return partial(_features_of_clip, blocks)
 
 
-def _features_of_clip(loader: EncoderLoader, reader: SpectrogramReader, clip: Clip) -> dict[str, FloatArray]:
-    [features] = block_features(loader, reader, [clip])
+def _features_of_clip(blocks: BlockReader, clip: Clip) -> dict[str, FloatArray]:
+    [features] = blocks([clip])
     return features
-
-
-def _loader(config: ConvEncoderConfig, encoder: Entry | None, *, seed: int = 0, device: str) -> EncoderLoader:
-    return EncoderLoader(folder=encoder.folder if encoder else None, config=config, seed=seed, device=device)
 
 
 def score_last_block(classifier: Entry, config: ConvEncoderConfig, pooled: Mapping[str, FloatArray]) -> FloatArray:

@@ -14,12 +14,12 @@ from lm.bodies.sound_gpt import (
     TOGETHER,
     CodedClips,
     SoundBatches,
+    SoundReader,
     SoundShape,
     create_sound_gpt,
     fit_window_codebook,
     loss,
     saved_layers,
-    sound_features,
     validation_batches,
 )
 from pipelines.stages.baselines import save_network
@@ -121,8 +121,8 @@ def sound_gpt_features(reading: Reading, sample: Entry, method: str, trained: En
     """
     session, vectors = reading.session, reading.vectors
     reader = SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=sample.folder)
-    device, heard = str(session.gang.device), reading.heard
-    work = partial(sound_features, trained.folder, device, reader, vectors=vectors, heard=heard)
+    device = str(session.gang.device)
+    work = SoundReader(frames=reader, device=device, vectors=vectors, heard=reading.heard, folder=trained.folder)
     return network_features(
         reading,
         method,

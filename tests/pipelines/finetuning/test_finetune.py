@@ -175,7 +175,7 @@ def split_of(path: Path) -> str:
         (("model=null",), r"model=null\b.*body=gpt\b.*\btokenizer and lm\b"),
         (("body.frozen_layers=7",), r"body\.frozen_layers\b.*\b7\b.*\b1 layer\b.*\b0\b.*\b1\b.*\ball\b"),
         (("probe.choose_by=group",), r"probe\.choose_by\b.*\bgroup\b"),
-        (("body.weights=here",), r"body\.weights=here\b.*\brun\b"),
+        (("body.weights=here",), r"body\.weights is here\b.*\brun\b"),
         (("shares=[0.5,0.1]",), r"shares\b.*\b0\b.*\b1\b.*\bascending\b"),
         (("shares=[0.0,0.1]",), r"shares\b.*\b0\b.*\b1\b.*\bascending\b"),
         (("beside=[probe,probe]",), r"beside\b.*\bonce\b"),

@@ -225,7 +225,7 @@ def test_what_cannot_be_read_is_listed_beside_the_table(classifier: Finetuned, t
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"output": Path("table.wav")}, r"output=table\.wav .*\.wav\b"),
+        ({"output": Path("table.wav")}, r"output is table\.wav; .*\.tsv\b"),
         ({"output": Path("table")}, r"output\b.*\btable\b.*\.tsv\b"),
         ({"workers": -1}, r"workers\b.*-1\b.*\b0\b"),
         ({"model": Path("nowhere")}, r"model=nowhere\b.*wordless finetune\b"),
@@ -244,5 +244,5 @@ def test_options_are_refused_before_anything_is_read(
 def test_a_missing_folder_of_recordings_is_told_in_one_line(classifier: Finetuned) -> None:
     done = called(f"model={classifier.folder}", "input=nowhere", command="predict")
     assert done.returncode == 2
-    assert done.stderr.startswith("wordless predict: input=nowhere ")
+    assert done.stderr.startswith("wordless predict: input is nowhere; ")
     assert done.stderr.count("\n") == 1
