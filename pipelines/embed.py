@@ -14,6 +14,7 @@ from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.base.configuration import build
 from wordless.base.errors import InputError
+from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
 
 TABLES = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".ndjson")
@@ -78,6 +79,9 @@ class EmbedConfig(InputOptions):
 def embed(config: dict[str, object]) -> None:
     """Compute the vectors of all recordings; files that cannot be read are set aside."""
     settings = build(EmbedConfig, config, name="")
+    if settings.method == "gpt_sound" and is_on_hub(settings.model):
+        rule = "wordless publish does not publish this model: name the folder of the run"
+        raise InputError(option="model", value=settings.model, rule=rule)
     part_of(settings.model, "gpt_sound" if settings.method == "gpt_sound" else "lm")
     run = run_of(settings.model)
     require_new(settings.output)

@@ -44,7 +44,7 @@ class SpectrogramReader:
 
     root: Path  # of the recordings
     audio: SpectrogramConfig
-    sample: Path  # folder of the statistics: a sample of patches, or the tokenizer that was trained on it
+    sample: Path  # folder of the statistics
 
     def num_frames(self, clip: Clip) -> int:
         """Count the frames of a recording: the last hop is padded with silence, so there is at least one."""
@@ -73,10 +73,12 @@ def _front_end(audio: SpectrogramConfig, sample: Path) -> tuple[LogMel, Tensor, 
     return LogMel(audio), *statistics(sample)
 
 
+SAMPLE = "sample.safetensors"
+
+
 def statistics(sample: Path) -> tuple[Tensor, Tensor]:
-    """Load mean and standard deviation ``(mels,)`` of the training frames' log-mel, of a sample or its tokenizer."""
-    own = sample / "sample.safetensors"
-    tensors = load_file(own if own.is_file() else sample / WEIGHTS)
+    """Load mean and standard deviation ``(mels,)`` of the training frames' log-mel from the folder of a sample."""
+    tensors = load_file(sample / SAMPLE)
     return tensors["mean"], tensors["std"]
 
 

@@ -8,13 +8,14 @@ the same, with as many dimensions as there are training clips.
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 import sklearn
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -36,8 +37,11 @@ TOLERANCE, TOLERANCE_OF_MANY = 1e-4, 1e-3
 TOLERANCE_OF_FOLDS = 1e-3
 ROTATED = 2_000  # see `rotate_to_row_space`; from the numbers of operations of about 200 iterations for 30 classes
 
-# Since this version scikit-learn fits tensors of PyTorch, wherever they are.
-COMPUTES_WITH_TENSORS = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 9)
+# Since these versions scikit-learn fits tensors of PyTorch, wherever they are.
+COMPUTES_WITH_TENSORS = all(
+    tuple(map(int, version.split(".")[:2])) >= least
+    for version, least in ((sklearn.__version__, (1, 9)), (scipy.__version__, (1, 14)))
+)
 
 # Directions in which training clips vary by less than a millionth of their largest deviation are rounding errors.
 SMALLEST_VARIANCE = 1e-12
@@ -178,11 +182,21 @@ class LogisticProbe:
 
     def _dispatch(self) -> AbstractContextManager[object]:
         """Let scikit-learn compute with PyTorch's tensors, if there is a device."""
-        if self._device is None:
-            return nullcontext()
-        os.environ.setdefault("SCIPY_ARRAY_API", "1")  # scikit-learn asks for it; SciPy has been imported without it
-        tensors: AbstractContextManager[object] = sklearn.config_context(array_api_dispatch=True)
-        return tensors
+        return nullcontext() if self._device is None else _with_tensors()
+
+
+@contextmanager
+def _with_tensors() -> Iterator[None]:
+    before = os.environ.get("SCIPY_ARRAY_API")
+    os.environ["SCIPY_ARRAY_API"] = "1"  # scikit-learn asks for it, though SciPy has been imported without it
+    try:
+        with sklearn.config_context(array_api_dispatch=True):
+            yield
+    finally:
+        if before is None:
+            del os.environ["SCIPY_ARRAY_API"]
+        else:
+            os.environ["SCIPY_ARRAY_API"] = before
 
 
 def _on_host(values: npt.NDArray[Any] | torch.Tensor) -> npt.NDArray[Any]:

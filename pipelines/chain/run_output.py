@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
+import torch
 from threadpoolctl import threadpool_limits
 
 from lm.probing.fitted import FittedProbe, VectorRecipe
@@ -107,7 +108,7 @@ def write_run_folder(
     if probed := {place: entries.probe.read_json(PROBE) for place, entries in made.items() if entries.probe}:
         by, separator = settings.compare.folds or "split", settings.probe.label_separator
         write_predictions(folder / PREDICTIONS, probed, corpus.manifest, by=by, separator=separator)
-    write_probe(folder, only, corpus.manifest, settings)
+    write_probe(folder, only, corpus.manifest, settings, session.gang.device)
     write_results(
         folder,
         manifest=corpus.manifest,
@@ -136,7 +137,9 @@ def write_run_folder(
         write_runs_page(folder.absolute().parent, finished=folder.absolute())
 
 
-def write_probe(folder: Path, entries: RunEntries, manifest: Manifest, settings: RunSettings) -> None:
+def write_probe(
+    folder: Path, entries: RunEntries, manifest: Manifest, settings: RunSettings, device: torch.device
+) -> None:
     """Fit the probe again that the comparison chose, and save it; the store keeps its figures and not its weights.
 
     A run without the stage ``probe``, or without a method whose vectors the run's own models make, has no such folder.
@@ -156,7 +159,7 @@ def write_probe(folder: Path, entries: RunEntries, manifest: Manifest, settings:
     candidates = methods[method].with_input(methods[BAG_OF_CODES]) if with_codes else methods[method]
     row = rows[method]
     config, compare, chosen = settings.probe, settings.compare, str(row["chosen"])
-    task = probe_task(manifest, config)
+    task = probe_task(manifest, config, device=device)
     with threadpool_limits(1):  # more threads round sums in another way
         probe = FittedProbe.fit(
             candidates[chosen],

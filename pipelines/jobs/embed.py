@@ -5,9 +5,9 @@ command, or until a killed command is called again. So the vectors of the clips 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from lm.bodies.sound_gpt import LAYER, TOGETHER, saved_layers
 from lm.model import LanguageModel
@@ -15,6 +15,7 @@ from lm.options import ONE_HEARING, Pooling, States
 from lm.probing.features_file import write_vectors
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, FloatArray
+from pipelines.chain.corpus import MANIFEST
 from pipelines.embed import ALL, EmbedConfig
 from pipelines.jobs.probe import RateModels, models_of_run, pooled_features
 from pipelines.jobs.recordings import list_rejected, rejected_list, tell_rejected
@@ -41,16 +42,16 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
 from wordless.audio.recordings.description import Description, Found, Span
 from wordless.audio.recordings.inspection import InspectionConfig
-from wordless.audio.recordings.manifest import Manifest, Rejected
+from wordless.audio.recordings.manifest import Manifest, Rejected, read_manifest
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.base.configuration import match_choice
+from wordless.base.configuration import build, match_choice
 from wordless.base.devices import choose_device
 from wordless.base.engine import LOCAL
 from wordless.base.errors import InputError, within
 from wordless.base.files import file_hash
 from wordless.base.progress import Terminal
-from wordless.base.saved_models import CONFIG, WEIGHTS
+from wordless.base.saved_models import CONFIG, WEIGHTS, rate_folder
 from wordless.base.saved_models import PROBE as PROBE_KIND
 from wordless.base.text import counted
 from wordless.training.gangs import Alone
@@ -79,8 +80,8 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Recordings | 
     rates = models_of_run(run, wanted.reading) if settings.method != GPT_SOUND.name else ()
     with work_folder(settings.work, {"command": "embed"}):
         try:
-            front_end = Tokenizer.from_pretrained(rates[-1].tokenizer.folder if rates else run / "tokenizer").front_end
-            manifest, rejected = _recordings(settings, found, front_end, _probe_of(run), terminal)
+            front_end = Tokenizer.from_pretrained(rates[-1].tokenizer.folder if rates else _finest(run)).front_end
+            manifest, rejected = _recordings(settings, found, front_end, _trim_db(settings, run), terminal)
             session = Session(
                 store=Store(settings.work / "store"),
                 gang=Alone(choose_device(settings.device)),
@@ -154,6 +155,10 @@ def wanted_vectors(settings: EmbedConfig, run: Path) -> Wanted:
     probe = _probe_of(run)
     reading = _reading_of(VectorRecipe() if probe is None else probe.recipe)
     if settings.method == GPT_SOUND.name:
+        if probe is None and (compare := _options_of(run).get("compare")):
+            names = {field.name for field in fields(ReadingConfig)}
+            own = {name: value for name, value in compare.items() if name in names}
+            reading = build(ReadingConfig, own, name="compare")
         layers = _layers_of_sound(saved_layers(run / GPT_SOUND.name))
     else:
         rates = models_of_run(run, reading)
@@ -253,14 +258,13 @@ def _recordings(
     settings: EmbedConfig,
     found: Found,
     audio: SpectrogramConfig,
-    probe: ProbeDescription | None,
+    trim_db: float | None,
     terminal: Terminal,
 ) -> tuple[Manifest, tuple[Rejected, ...]]:
     """Inspect the recordings, and write the list of those that cannot be read.
 
     Nothing is trained on them, so copies, silent and short recordings have their rows, too.
     """
-    trim_db = None if probe is None else probe.trim_db
     inspection = InspectionConfig(min_seconds=0, silence_peak=-1, trim_db=trim_db)
     unfit: list[Rejected] = []
     list_rejected((), listed := rejected_list(settings.output))
@@ -286,16 +290,38 @@ def _recordings(
     return manifest, rejected
 
 
+def _finest(run: Path) -> Path:
+    """Return the folder of the tokenizer of a run; of several rates, of the finest."""
+    rates = Tokenizer.from_pretrained(run / "tokenizer").format.formats
+    return rate_folder(run / "tokenizer", len(rates)) if len(rates) > 1 else run / "tokenizer"
+
+
+def _options_of(run: Path) -> dict[str, Any]:
+    """Return the options that a run records; none if there is no record."""
+    return dict(read_results(run)["provenance"]["config"]) if (run / RESULTS).is_file() else {}
+
+
+def _trim_db(settings: EmbedConfig, run: Path) -> float | None:
+    """Return how far the ends of the recordings are cut off, as in the run; None: not at all."""
+    if (probe := _probe_of(run)) is not None:
+        return probe.trim_db
+    options = _options_of(run) if settings.method == GPT_SOUND.name else {}
+    if not options or not (run / MANIFEST).is_file():
+        return None
+    trim_db = options["corpus"]["inspection"]["trim_db"]
+    return read_manifest(run / MANIFEST, run).effective_trim_db(None if trim_db is None else float(trim_db))
+
+
 def sound_features_of_run(session: Session, manifest: Manifest, run: Path, reading: ReadingConfig) -> list[Entry]:
     """Pool the layers of the GPT of a run that reads sound, and log-mel, which is its input."""
-    folder = run / "tokenizer"
+    folder = _finest(run)
     tokenizer = Tokenizer.from_pretrained(folder)
     tokens = Entry(stage="tokenizer", key=tokenizer.format.codebook, folder=folder, reused=True)
     weights = file_hash(run / GPT_SOUND.name / WEIGHTS)[:16]
     model = Entry(stage=GPT_SOUND.name, key=weights, folder=run / GPT_SOUND.name, reused=True)
     read = Reading(session=session, manifest=manifest, audio=tokenizer.front_end, vectors=reading.vectors)
     log_mel = signal_features(read, tokens, tokens.key, {LOG_MEL.name})
-    features = sound_gpt_features(read, tokens, GPT_SOUND.name, model)
+    features = sound_gpt_features(read, GPT_SOUND.name, model)
     return [log_mel, features]
 
 

@@ -346,14 +346,14 @@ def _best_hits(
         found = json.loads(_result(settings, number).read_text(encoding="utf-8"))
         path = str(recordings.root / passage.name)
         if "reason" in found:
-            rejected.append(Rejected(path=path, reason=found["reason"]))
+            rejected.append(Rejected(path=path, reason=found["reason"], kind=found["kind"]))
             continue
         for of, places in zip(best, found["places"], strict=True):
             rows = ((-score, passage.path, start, end) for start, end, score in places)
             of[:] = heapq.nsmallest(settings.hits, [*of, *rows])
         if found["shorter"]:
             reason = f"shorter than {len(found['shorter'])} of {counted(len(queries), 'query', 'queries')}"
-            rejected.append(Rejected(path=path, reason=reason))
+            rejected.append(Rejected(path=path, reason=reason, kind="shorter than a query"))
     hits = [
         Hit(query=query.name, path=path, start=start, end=end, score=-negative)
         for query, of in zip(queries, best, strict=True)

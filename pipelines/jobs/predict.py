@@ -91,7 +91,8 @@ def read_recording(reader: InputReader, passage: Passage) -> ReadRecording | Rej
         own_rate = recording.samplerate
     if own_rate < reader.reading.sample_rate and not reader.upsample:
         lower = "a lower sample rate than the model's, which upsample=true allows"
-        return Rejected(path=path, reason=f"{lower}: {own_rate} Hz, and not {reader.reading.sample_rate} Hz")
+        reason = f"{lower}: {own_rate} Hz, and not {reader.reading.sample_rate} Hz"
+        return Rejected(path=path, reason=reason, kind=lower)
     rate = reader.reading.sample_rate
     sound = ReadSound(channel=reader.channel, sample_rate=rate, highest=rate / 2, own_rate=own_rate)
     if reader.trim_db is not None and part is None:

@@ -36,11 +36,12 @@ def _made(study: Study, method: str, coded: tuple[tuple[Entry, Entry], ...], *, 
         (study.spectrograms, finest.codes),
         coded,
         own,
+        sample=finest.sample.folder,
         patch_frames=options.tokenizer.patch.frames,
         frame_rate=options.audio.sample_rate / options.audio.hop_length,
         untrained=untrained,
     )
-    features = sound_gpt_features(study, finest.sample, method, trained)
+    features = sound_gpt_features(study, method, trained)
     return Made(trained=(study.spectrograms, trained, *study.heard_entries), features=features)
 
 

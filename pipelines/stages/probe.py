@@ -49,8 +49,7 @@ def probe_methods(
         inputs: by method, the one whose features are the input of its network; all layers side by side include it.
         folds_by: the basis of the folds, if the clips are divided into folds.
     """
-    device = session.gang.device
-    task = replace(probe_task(manifest, config, folds_by=folds_by), device=device if device.type == "cuda" else None)
+    task = probe_task(manifest, config, folds_by=folds_by, device=session.gang.device)
     entry_of = {entry.folder / FEATURES: entry for entry in feature_entries}
     entries, by_method = dict[str, Entry](), features_by_method(list(entry_of))
     for of, found in by_method.items():
@@ -77,13 +76,13 @@ def _probe(
     """Probe one method, with a learning curve over shares of the labels."""
     # Ridge regression chooses the candidate, whatever the classifier.
     solver = tolerance_options(len(task.rows["train"]), logistic=config.classifier == "logistic")
-    solver |= {"version of ridge regression": RIDGE_VERSION}
+    solver |= {"version of ridge regression": RIDGE_VERSION, **({"device": "cuda"} if task.device else {})}
     recipe = Recipe("probed", 5, config={**_options(config, task), **solver, METHOD: of}, inputs=inputs)
 
     def make(folder: Path) -> None:
         # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
         # times as slow. Several fits run side by side.
-        threads = torch.get_num_threads()
+        threads = torch.get_num_threads() if task.device is None else 1  # a GPU has memory for one fit
         with threadpool_limits(1):
             result = probe_method(candidates, task, config, of=of, threads=threads)
             winner, of_curve = result.winner, replace(config, learning_curve=shares)
@@ -164,8 +163,12 @@ def _describe(task: ProbeTask, manifest: Manifest, config: ProbeConfig) -> dict[
     }
 
 
-def probe_task(manifest: Manifest, config: ProbeConfig, *, folds_by: str | None = None) -> ProbeTask:
+def probe_task(
+    manifest: Manifest, config: ProbeConfig, *, folds_by: str | None = None, device: torch.device | None = None
+) -> ProbeTask:
     """Build the task of the probes; ``folds_by`` names the basis of the folds, if the clips are divided into folds.
+
+    Large fits are computed on the ``device``, if it is a GPU.
 
     As in the comparison of methods, intervals are over groups on a single split alone. The parts of cross-validation
     are those that ``config.choose_by`` asks for.
@@ -178,7 +181,8 @@ def probe_task(manifest: Manifest, config: ProbeConfig, *, folds_by: str | None 
         remedy = f"record clips with these labels in at least 3 {folds_by}s, of which two are held out at once"
     noise = [clip.noise_snr for clip in manifest.clips]
     task = ProbeTask.of(labels, splits, label_separator=separator, remedy=remedy, groups=resampled, noise=noise)
-    return with_parts(task, config, groups=groups, folds=folds)
+    fitted = replace(task, device=device if device is not None and device.type == "cuda" else None)
+    return with_parts(fitted, config, groups=groups, folds=folds)
 
 
 def require_probeable(folds: Sequence[Fold], config: ProbeConfig, *, by: str | None) -> list[str]:

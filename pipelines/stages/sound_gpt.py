@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from safetensors.torch import save_file
 
 from lm.bodies.clips import StoredClips
-from lm.bodies.convolutional import SpectrogramReader, clips_together
+from lm.bodies.convolutional import SAMPLE, SpectrogramReader, clips_together, statistics
 from lm.bodies.sound_gpt import (
     LAYER,
     TOGETHER,
@@ -43,19 +44,21 @@ def sound_gpt(
     extra: Sequence[Coded],
     settings: SoundGPTSettings,
     *,
+    sample: Path,
     patch_frames: int,
     frame_rate: float,
     untrained: bool = False,
 ) -> Entry:
     """Train on the training clips and on each ``extra`` source of clips; the entry holds the weights.
 
+    It also holds mean and standard deviation of the log-mel, which follow from the folder ``sample``.
     ``patch_frames`` are those of the tokenizer, and ``frame_rate`` are the frames of log-mel in a second. ``untrained``
     writes the initial weights.
     """
     inputs = {"spectrograms": corpus[0], "codes": corpus[1], "unlabelled": [entry for each in extra for entry in each]}
     config = {NAME: settings, "patch_frames": patch_frames}
-    recipe = Recipe(f"random_{NAME}" if untrained else NAME, 1, config=config, inputs=inputs)
-    files = (WEIGHTS, CONFIG) if untrained else TRAINED  # a model that took no step has no curve
+    recipe = Recipe(f"random_{NAME}" if untrained else NAME, 2, config=config, inputs=inputs)
+    files = (*((WEIGHTS, CONFIG) if untrained else TRAINED), SAMPLE)  # a model that took no step has no curve
 
     def make(folder: Path) -> None:
         format = read_codes(corpus[1].folder)[0]
@@ -88,6 +91,8 @@ def sound_gpt(
         if not untrained:
             session.train(NAME, f"{NAME}.fit", model, batches, fixed, loss, settings.fit, folder)
         if session.gang.rank == 0:
+            mean, deviation = statistics(sample)
+            save_file({"mean": mean, "std": deviation}, folder / SAMPLE)
             save_network(model, folder, {NAME: asdict(model.config), "shape": asdict(model.shape)})
 
     title = f"GPT of sound, {'untrained' if untrained else settings.fit.summary}"
@@ -114,21 +119,21 @@ def _joined(first: CodedClips, second: CodedClips) -> CodedClips:
     )
 
 
-def sound_gpt_features(reading: Reading, sample: Entry, method: str, trained: Entry) -> Entry:
+def sound_gpt_features(reading: Reading, method: str, trained: Entry) -> Entry:
     """Compute the pooled inner activations of every layer, and of all layers side by side, from the recordings.
 
-    ``method`` is gpt_sound, or the method of a model that took no step. ``sample`` may also be the tokenizer.
+    ``method`` is gpt_sound, or the method of a model that took no step.
     """
     session, vectors = reading.session, reading.vectors
-    reader = SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=sample.folder)
+    reader = SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=trained.folder)
     device = str(session.gang.device)
     work = SoundReader(frames=reader, device=device, vectors=vectors, heard=reading.heard, folder=trained.folder)
     return network_features(
         reading,
         method,
-        1,
+        2,
         {"compare": vectors.network_key, "audio": reading.audio},
-        {"encoder": trained, "sample": sample, **reading.frames},
+        {"encoder": trained, **reading.frames},
         lambda: session.each_together(method, work, clips_together(reader, reading.manifest.clips, vectors)),
         keys=vectors.keys(saved_layers(trained.folder), layer=LAYER, together=TOGETHER),
     )

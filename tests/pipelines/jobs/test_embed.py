@@ -330,7 +330,7 @@ def test_a_killed_command_goes_on(run_folder: Path, recordings: Path, tmp_path: 
 def sound_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A place with the folder ``run``, of a run that has no language model of codes, and its ``store``."""
     place = tmp_path_factory.mktemp("sound")
-    words = ("stages=[tokenizer,probe]", "compare.methods=[log_mel,bag_of_codes,gpt_sound]", "compare.hearings=2")
+    words = ("stages=[tokenizer,probe]", "compare.methods=[log_mel,gpt_sound]", "compare.hearings=2")
     sound = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
     reading = ("compare.input=true", "compare.layers=[last,together]")
     assert run(place / "store", place / "run", *words, *sound, *reading) == 0

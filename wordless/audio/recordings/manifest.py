@@ -102,6 +102,9 @@ class Rejected:
         return cls(path=path, reason=error.reason, kind=error.kind)
 
 
+OUTSIDE = "outside the recording"  # kind of the reasons of parts that reach beyond their recording
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """A corpus: its root folder and its clips, sorted by path and start."""
@@ -198,15 +201,19 @@ def read_manifest(path: Path, root: Path) -> Manifest:
 
 
 def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
-    """Write ``rejected.tsv``: path and reason of each file that was set aside; unprintable characters are escaped."""
-    lines = ("\t".join(printable(cell) for cell in (each.path, each.reason)) + "\n" for each in rejected)
+    """Write ``rejected.tsv``: path, reason and kind of reason of each file; unprintable characters are escaped."""
+    lines = ("\t".join(printable(cell) for cell in (each.path, each.reason, each.kind)) + "\n" for each in rejected)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_aside(path, "path\treason\n" + "".join(lines))
+    write_aside(path, "\t".join(_REJECTED) + "\n" + "".join(lines))
 
 
 def read_rejected(path: Path) -> tuple[Rejected, ...]:
     """Read a file that `write_rejected` wrote."""
-    return tuple(Rejected(path=row["path"], reason=row["reason"]) for row, _ in _rows(path, ("path", "reason")))
+    rows = (row for row, _ in _rows(path, _REJECTED))
+    return tuple(Rejected(path=row["path"], reason=row["reason"], kind=row["kind"]) for row in rows)
+
+
+_REJECTED = ("path", "reason", "kind")
 
 
 def whole_number(text: str) -> int | None:

@@ -10,7 +10,7 @@ from wordless.audio.recordings.annotation_formats import AnnotationConfig
 from wordless.audio.recordings.annotations import annotations_below, annotations_in, kind_of
 from wordless.audio.recordings.description import Description, Found, Span
 from wordless.audio.recordings.folders import EXTENSIONS, Folder, is_missing
-from wordless.audio.recordings.manifest import Rejected, clip_name
+from wordless.audio.recordings.manifest import OUTSIDE, Rejected, clip_name
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError, within
 
@@ -141,7 +141,7 @@ def _with_parts(recordings: Recordings, found: Found | None) -> Recordings:
             try:
                 parts.append(_passage(path, known, length, rate))
             except InputError as error:
-                rejected.append(Rejected(path=path, reason=f"{error} ({known.where})", segments=1))
+                rejected.append(Rejected(path=path, reason=f"{error} ({known.where})", segments=1, kind=OUTSIDE))
     described = found.described
     paths = tuple(sorted({*recordings.paths, *described})) if found.root == recordings.root else tuple(described)
     return Recordings(root=found.root, paths=paths, parts=tuple(parts), rejected=tuple(rejected), notices=found.notices)

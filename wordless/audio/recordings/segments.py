@@ -19,7 +19,7 @@ from fractions import Fraction
 from wordless.audio.levels import Levels, loudest, of_text
 from wordless.audio.recordings.description import Description, Span
 from wordless.audio.recordings.inspection import InspectionConfig, Measurement
-from wordless.audio.recordings.manifest import Clip, Rejected, clip_name
+from wordless.audio.recordings.manifest import OUTSIDE, Clip, Rejected, clip_name
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
 
@@ -80,7 +80,7 @@ def clips_of(
             base = _base(known, found, inspection)
         except InputError as error:
             reason = f"{error} ({known.where})" if known.where else str(error)
-            rejected.append(Rejected(path=clip_name(path, span_seconds(known.span)), reason=reason, kind="outside"))
+            rejected.append(Rejected(path=clip_name(path, span_seconds(known.span)), reason=reason, kind=OUTSIDE))
             continue
         kept, left_out = _cut_into_usable(path, base, found, levels, config, inspection)
         pieces += kept

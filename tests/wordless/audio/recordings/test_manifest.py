@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from wordless.audio.recordings.inspection import frequent_reasons
 from wordless.audio.recordings.manifest import (
     SPLITS,
     Clip,
@@ -114,6 +115,12 @@ def test_rejected_files_are_read_as_they_were_written(tmp_path: Path) -> None:
     rejected = (Rejected(path="a.wav", reason="empty"), Rejected(path="b c.wav", reason="too short: 0.01 s"))
     write_rejected(rejected, tmp_path / "rejected.tsv")
     assert read_rejected(tmp_path / "rejected.tsv") == rejected
+
+
+def test_reasons_of_one_kind_are_counted_together_after_they_were_written(tmp_path: Path) -> None:
+    rejected = [Rejected(path=f"{n}.wav", reason=f"damaged: {n} of 9 samples", kind="damaged") for n in range(3)]
+    write_rejected(rejected, tmp_path / "rejected.tsv")
+    assert frequent_reasons(read_rejected(tmp_path / "rejected.tsv")) == "3 damaged"
 
 
 def test_odd_names_of_rejected_files_are_escaped(tmp_path: Path) -> None:
