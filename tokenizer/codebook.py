@@ -1,16 +1,21 @@
 """FAISS k-means over bottlenecks: the codebook, and residual codebooks of further levels.
 
-Points may be a `numpy.memmap`: FAISS reads them in place, block after block, so they need not fit into memory.
+Points may be a `numpy.memmap`: FAISS reads them in place, block after block, so they need not fit into memory. It is
+imported by those who cluster alone: autoencoders are trained on machines that lack it.
 """
 
-from collections.abc import Sequence
-from typing import TypedDict, cast
+from __future__ import annotations
 
-import faiss
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypedDict, cast
+
 import numpy as np
 import numpy.typing as npt
 
 from wordless.base.errors import InputError
+
+if TYPE_CHECKING:
+    import faiss
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -95,6 +100,8 @@ def _cluster(
     points: FloatArray, *, size: int, iterations: int, seed: int, gpus: Sequence[int]
 ) -> tuple[FloatArray, KMeansReport, faiss.Index]:
     """Do `fit_codebook`; the index finds the nearest centroids of points, on the same devices."""
+    import faiss
+
     if len(points) < size:
         rule = f"each code needs a patch, and the training recordings give {len(points)} patches"
         raise InputError(option="codebook_size", value=size, rule=rule, remedy="choose fewer codes or add recordings")
@@ -135,6 +142,8 @@ def _used(points: FloatArray, index: faiss.Index) -> npt.NDArray[np.bool_]:
 
 def nearest(points: FloatArray, centroids: FloatArray) -> npt.NDArray[np.int64]:
     """Find the index of each point's nearest centroid, ``(n,)``."""
+    import faiss
+
     index = faiss.IndexFlatL2(centroids.shape[1])
     index.add(centroids)
     found: npt.NDArray[np.int64] = index.search(points, 1)[1][:, 0]

@@ -264,7 +264,7 @@ class WaveformReader(LayerReader):
     classifier: Path | None  # folder of a trained model; None: the untrained model of the config
     seed: int
 
-    def load(self) -> AudioTransformer:
+    def network(self) -> AudioTransformer:
         """Create or load the encoder."""
         if self.classifier is None:
             return create_audio_transformer(self.config, self.sample_rate, seed=self.seed).eval().to(self.device)

@@ -95,7 +95,7 @@ class LayerReader(ABC):
     vectors: VectorConfig = ONE_HEARING
 
     @abstractmethod
-    def load(self) -> Any:
+    def network(self) -> Any:
         """Create or load the network on its device, in evaluation mode; `loaded` calls this once in each process."""
 
     @abstractmethod
@@ -112,7 +112,7 @@ class LayerReader(ABC):
 @lru_cache(maxsize=1)
 def loaded(reader: "LayerReader | SpectrogramLayers") -> Any:
     """Load the network of a reader, once in each process."""
-    return reader.load()
+    return reader.network()
 
 
 class BlockEncoder(Protocol):
@@ -307,8 +307,8 @@ class SpectrogramLayers(ABC):
     heard: HeardFrames | None = None
 
     @abstractmethod
-    def load(self) -> Any:
-        """Create or load the network, as `LayerReader.load` does."""
+    def network(self) -> Any:
+        """Create or load the network, as `LayerReader.network` does."""
 
     @torch.inference_mode()
     def __call__(self, clips: Sequence[Clip]) -> list[dict[str, FloatArray]]:
@@ -347,7 +347,7 @@ class BlockReader(SpectrogramLayers):
     config: ConvEncoderConfig
     seed: int
 
-    def load(self) -> ConvEncoder:
+    def network(self) -> ConvEncoder:
         """Create or load the encoder."""
         encoder = create_encoder(self.config, seed=self.seed)
         if self.folder is not None:

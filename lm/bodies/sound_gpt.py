@@ -345,7 +345,7 @@ class SoundReader(SpectrogramLayers):
 
     folder: Path
 
-    def load(self) -> SoundGPT:
+    def network(self) -> SoundGPT:
         """Load the model."""
 
         about = json.loads((self.folder / CONFIG).read_text())

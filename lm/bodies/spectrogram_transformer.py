@@ -537,7 +537,7 @@ class AstReader(LayerReader):
     frames: int  # length that position embeddings are fitted to, if the model is not fine-tuned
     seed: int
 
-    def load(self) -> tuple[AstEncoder, AstClassifier | None]:
+    def network(self) -> tuple[AstEncoder, AstClassifier | None]:
         """Load the encoder and, if it was fine-tuned, the whole model."""
         if self.classifier is None:
             return create_ast(self.config, self.frames, seed=self.seed).eval().to(self.device), None

@@ -508,7 +508,7 @@ class SpeechReader(LayerReader):
     sample_rate: int  # Hz
     option: str  # names the folder of the model in messages
 
-    def load(self) -> tuple[SpeechEncoder, SpeechClassifier | None]:
+    def network(self) -> tuple[SpeechEncoder, SpeechClassifier | None]:
         """Load the encoder and, if it was fine-tuned, the whole model."""
         if self.classifier:
             model = load_speech_classifier(self.model, device=self.device)

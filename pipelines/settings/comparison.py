@@ -123,7 +123,7 @@ class ComparisonConfig(ReadingConfig):
             raise InputError(option="noise_snr", value=self.noise_snr, rule=rule)
         rows = [row.name for method in self.all_methods for row in (method.row, method.head) if row]
         for place, name in enumerate(self.references or ()):
-            match_choice(tuple(rows), name, option=f"compare.references[{place}]")
+            match_choice(tuple(rows), name, option=f"references[{place}]")
 
     @property
     def all_methods(self) -> tuple[Method, ...]:

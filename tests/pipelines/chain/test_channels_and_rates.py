@@ -19,6 +19,7 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig, upsampling_notices
 from wordless.audio.recordings.manifest import read_manifest, read_rejected
 from wordless.audio.recordings.splits import SplitConfig
+from wordless.base.errors import named
 
 
 def heard_by(audio: SpectrogramConfig, folder: Path) -> Corpus:
@@ -43,7 +44,8 @@ def test_recordings_of_a_lower_rate_than_the_front_end_are_noticed_once(tmp_path
     assert not upsampling_notices(clips, SpectrogramConfig(sample_rate=4_000, n_mels=20))
     assert not upsampling_notices(clips, SpectrogramConfig(sample_rate=16_000, f_max=2_000.0))  # no band is empty
     segments = tuple(replace(clip, segment=number) for clip in clips for number in range(3))
-    assert upsampling_notices(segments, SpectrogramConfig(sample_rate=16_000)) == (notice,)  # recordings are counted
+    (counted,) = upsampling_notices(segments, SpectrogramConfig(sample_rate=16_000))
+    assert named(counted, "audio") == notice  # recordings are counted
 
 
 def test_the_channel_of_the_front_end_is_that_of_the_corpus(tmp_path: Path) -> None:

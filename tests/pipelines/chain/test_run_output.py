@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from lm.probing.fitted import FittedProbe
 from pipelines.chain.run_output import require_own_parts, write_probe
@@ -80,7 +81,7 @@ def test_a_probe_says_how_its_clips_were_trimmed(
         clips = tuple(map(change, clips))
     word = "null" if trim_db is None else str(trim_db)
     settings = run_settings(composed(tmp_path, f"corpus.inspection.trim_db={word}"))
-    write_probe(tmp_path, made, Manifest(root=tmp_path, clips=clips), settings)
+    write_probe(tmp_path, made, Manifest(root=tmp_path, clips=clips), settings, torch.device("cpu"))
     probe = FittedProbe.from_pretrained(tmp_path / "probe")
     own = FittedProbe.from_pretrained(finished_run.folder / "probe")
     assert probe.description == replace(own.description, trim_db=wanted)

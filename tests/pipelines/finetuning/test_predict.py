@@ -225,7 +225,7 @@ def test_what_cannot_be_read_is_listed_beside_the_table(classifier: Finetuned, t
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"output": Path("table.wav")}, r"output is table\.wav; .*\.tsv\b"),
+        ({"output": Path("table.wav")}, r"output\b.*table\.wav\b.*\.tsv\b"),
         ({"output": Path("table")}, r"output\b.*\btable\b.*\.tsv\b"),
         ({"workers": -1}, r"workers\b.*-1\b.*\b0\b"),
         ({"model": Path("nowhere")}, r"model=nowhere\b.*wordless finetune\b"),

@@ -131,7 +131,7 @@ def test_the_shortest_recording_is_that_of_the_options_unless_a_method_needs_mor
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("audio_transformer.model.variant=waves",), r"audio_transformer\.model\.variant=waves\b"),
+        (("audio_transformer.model.variant=waves",), r"audio_transformer\.model\.variant is waves\b"),
         (("audio_transformer.model.heads=5",), r"audio_transformer\.model\.width\b.*\b16\b.*\b10\b"),
         (("audio_transformer.batches.max_seconds=0",), r"audio_transformer\.batches\.max_seconds\b.*\b0\b"),
         (
@@ -143,7 +143,7 @@ def test_the_shortest_recording_is_that_of_the_options_unless_a_method_needs_mor
             ("audio_transformer.model.front_end=1000000000000",),
             r"model\.front_end\b.*\b1000000000000\b.*Audio Transformer",
         ),
-        (("compare.references=[gpt]",), r"compare\.references\[0\]=gpt\b.*\baudio_transformer\b"),
+        (("compare.references=[gpt]",), r"^compare\.references\[0\] is gpt\b.*\baudio_transformer\b"),
     ],
 )
 def test_options_that_cannot_be_are_refused_in_one_line(words: tuple[str, ...], told: str, tmp_path: Path) -> None:

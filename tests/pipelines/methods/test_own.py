@@ -64,7 +64,7 @@ def test_missing_clips_are_refused_before_anything_is_trained(finished_run: Fini
         ("{a b: x.npz}", r"compare\.features\b.*'a b'"),
         ("{mine: gone.npz}", r"gone\.npz\b"),
         ("{mine: setup.py}", r"setup\.py\b"),
-        ("[x.npz]", r"compare\.features=.*\bgroup\b"),
+        ("[x.npz]", r"compare\.features\b.*\bgroup\b"),
     ],
 )
 def test_what_is_no_features_is_refused_with_the_options(tmp_path: Path, features: str, message: str) -> None:

@@ -24,7 +24,7 @@ from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone
 from wordless.training.options import FitConfig, Point
 
-FIT = FitConfig(steps=8, lr=0.02, warmup_steps=2, validate_every=2, checkpoint_minutes=0)
+FIT = FitConfig(precision="fp32", steps=8, lr=0.02, warmup_steps=2, validate_every=2, checkpoint_minutes=0)
 STEPS = [2, 4, 6, 8]
 TRAINING = "language model"
 FIGURES = {"lm/perplexity": 12.5, "probe/accuracy/gpt - log_mel": -0.25, "vocoder/rms/continuation@0.7": -29.0}
