@@ -2,11 +2,11 @@
 
 import dataclasses
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 from hydra import initialize_config_module
 from omegaconf import OmegaConf
 
@@ -49,7 +49,17 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("corpus", "experiment"), list(product(choices("corpus"), choices("experiment"))))
+def pairs() -> list[ParameterSet]:
+    """All corpora with all experiments; quick: each experiment once, so that every corpus has its turn."""
+    corpora, experiments = choices("corpus"), choices("experiment")
+    return [
+        pytest.param(corpus, experiment, marks=() if (place - turn) % len(corpora) == 0 else pytest.mark.slow)
+        for turn, corpus in enumerate(corpora)
+        for place, experiment in enumerate(experiments)
+    ]
+
+
+@pytest.mark.parametrize(("corpus", "experiment"), pairs())
 def test_every_corpus_goes_with_every_experiment(corpus: str, experiment: str, weights: Path) -> None:
     words = [f"corpus={corpus}", f"experiment={experiment}", *([place(corpus)] if corpus != "embedded" else [])]
     words += [f"wav2vec2.weights='{weights}'"] if experiment == "speech_layer" else []

@@ -66,6 +66,7 @@ def watched(use: Callable[[], None], answer: Connection) -> None:
     answer.send(json.dumps([sorted(locked), sorted(unlocked)]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("use", "function"),
     [

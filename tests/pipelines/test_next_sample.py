@@ -92,6 +92,7 @@ def test_a_page_refuses_sounds_that_are_not_its_own(place: Path) -> None:
         results.write_text(content)
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_with_the_same_bytes(place: Path, tmp_path: Path) -> None:
     store, words = tmp_path / "store", (*SAMPLES, *ONE, "next_sample.fit.checkpoint_minutes=0")
     for kill in (
@@ -143,6 +144,7 @@ def test_models_stopped_at_the_same_time_resume_to_the_same_bytes(
     assert sum(name.startswith("next_sample_") and name.endswith("/model.safetensors") for name in found) == len(MODELS)
 
 
+@pytest.mark.slow
 def test_one_seed_trains_its_models_at_the_same_time(place: Path, tmp_path: Path) -> None:
     store, folder = tmp_path / "store", tmp_path / "run"
     assert run(store, folder, *SAMPLES, "next_sample.models=[wavenet,transformer]", "parallel=2") == 0

@@ -207,6 +207,7 @@ def test_onnx_files_give_the_codes_and_logits_of_a_run(finished_run: FinishedRun
             np.testing.assert_allclose(logits, model.gpt(tokens).numpy(), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"remove_mean": "clip"}, {"remove_mean": "running"}, {"dynamic_range": 40.0}])
 def test_onnx_of_other_front_ends(changes: dict[str, Any], run: Path, tmp_path: Path) -> None:
     """A dynamic range is relative to a recording's loud values, which the file does not look for: it reads log-mel."""
@@ -222,6 +223,7 @@ def test_onnx_of_other_front_ends(changes: dict[str, Any], run: Path, tmp_path: 
     assert {name: card["front_end"][name] for name in changes} == changes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interleaving", ["flattening", "parallel"])
 def test_onnx_of_several_streams(interleaving: Literal["flattening", "parallel"], tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="needs pip install 'wordless[onnx]'")

@@ -62,6 +62,7 @@ def test_every_part_is_made_and_reported(speaking: Place) -> None:
     assert {path.name for path in (speaking.folder / "tokenizer/speech_model").iterdir()} >= {"config.json"}
 
 
+@pytest.mark.slow
 def test_killed_in_each_stage_and_resumed_gives_the_same_bytes(speaking: Place, tmp_path: Path) -> None:
     words = (*CODES, f"wav2vec2.weights={speaking.weights}", METHODS, "stages=[tokenizer]", *CHECKPOINTS)
     for number, kill in enumerate(KILLS):

@@ -427,6 +427,7 @@ def test_a_voice_of_the_hub_comes_with_its_tokenizer(
         require_same_voice("hf://anna/alone", config, AUDIO)
 
 
+@pytest.mark.slow
 def test_keys_name_the_voice_and_only_where_there_is_one(
     finished_run: FinishedRun, store: Path, tmp_path: Path
 ) -> None:

@@ -212,6 +212,7 @@ def test_an_interval_has_a_width_where_all_clips_are_right_or_all_are_wrong() ->
     assert outcome_interval([ranked], draws, 0.95) == (1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_intervals_of_average_precision_cover_as_often_as_they_say() -> None:
     """The mutation: percentiles of the raw resamples miss, because a clip that is drawn twice supports its own rank."""
     rng = np.random.default_rng(0)
@@ -341,6 +342,7 @@ def test_one_pair_has_the_interval_of_a_paired_difference() -> None:
     assert pair.difference.high - pair.difference.low == pytest.approx(2 * 1.96 * error, rel=0.1)
 
 
+@pytest.mark.slow
 def test_equal_settings_are_seldom_told_apart_however_many_pairs_there_are() -> None:
     """Without a correction, one of 28 pairs would differ in half of all sweeps."""
     told = 0

@@ -147,6 +147,7 @@ def test_label_accuracy_has_an_interval(finished_run: FinishedRun) -> None:
     assert {sum(row["classes"].values()) for row in heard["recognised"] if row["of"] == "unconditional"} == {2}
 
 
+@pytest.mark.slow
 def test_a_probe_of_codes_may_name_the_labels_of_sounds(finished_run: FinishedRun, tmp_path: Path) -> None:
     shutil.copytree(finished_run.store, tmp_path / "store")
     words = (*TINY, f"store.root={tmp_path / 'store'}", "listening.judge=codes")
@@ -218,6 +219,7 @@ def test_a_second_run_reuses_everything(finished_run: FinishedRun, tmp_path: Pat
     assert {path.name for path in (tmp_path / "second/tensorboard").iterdir()} == trainings
 
 
+@pytest.mark.slow
 def test_a_part_of_the_chain_makes_the_same_entries(whole_store: Path, tmp_path: Path) -> None:
     assert run(tmp_path / "store", tmp_path / "run", "stages=[tokenizer]", "workers=2") == 0
     made = stored(tmp_path / "store")
@@ -241,6 +243,7 @@ def counts(store: Path) -> dict[str, int]:
     return dict(Counter(entry.parent.name for entry in entries(store)))
 
 
+@pytest.mark.slow
 def test_what_is_said_of_a_clip_makes_no_sound_anew(finished_run: FinishedRun, tmp_path: Path) -> None:
     store = shutil.copytree(finished_run.store, tmp_path / "store")
     (root,) = (store / "embedded").glob("embedded-*/")
@@ -266,6 +269,7 @@ def test_an_option_of_the_language_model_trains_no_vocoder(whole_store: Path, tm
     assert counts(store) == {**before, "lm": 2, "listening": 2, "recognised": 2}
 
 
+@pytest.mark.slow
 def test_one_vocoder_serves_several_codebook_sizes(whole_store: Path, tmp_path: Path) -> None:
     store = shutil.copytree(whole_store, tmp_path / "store")
     for size in (8, 6):
@@ -278,6 +282,7 @@ def test_one_vocoder_serves_several_codebook_sizes(whole_store: Path, tmp_path: 
     assert keys[0] == keys[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["vocoder.condition_on_groups=false", "vocoder.wavenet.condition=embedding"])
 def test_a_vocoder_that_is_told_something_else_is_trained_anew(word: str, whole_store: Path, tmp_path: Path) -> None:
     store = shutil.copytree(whole_store, tmp_path / "store")

@@ -590,6 +590,7 @@ def test_a_sweep_may_have_jobs_that_do_not_read_an_option(project: Path, mode: s
     assert (alone.returncode, "compare.hearing_rates" in alone.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_sweep_of_the_same_name_grows(project: Path) -> None:
     """Its folders and its table hold the jobs of all commands, whichever way an option is written."""
     (project / "conf/try.yaml").write_text(NAMED)
@@ -619,6 +620,7 @@ def test_a_sweep_of_the_same_name_grows(project: Path) -> None:
     assert swept("seed=0.001", "tokenizer.codebook_size=range(5,7)")[0] == 0  # what failed is not among them
 
 
+@pytest.mark.slow
 def test_a_mistyped_value_leaves_a_named_sweep(project: Path) -> None:
     """A failed job stays until a command does not repeat it; finished jobs stay always."""
     (project / "conf/try.yaml").write_text(NAMED)

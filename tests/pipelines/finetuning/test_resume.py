@@ -41,6 +41,7 @@ def ended(config: dict[str, object], store: Path, kill: Kill | None = None) -> i
     return process.exitcode
 
 
+@pytest.mark.slow
 def test_killed_once_in_each_stage(classifier: Finetuned, tmp_path: Path) -> None:
     store, words = tmp_path / "store", (*classifier.words, "body.fit.checkpoint_minutes=0")
     config = composed(*words, f"output={tmp_path / 'model'}", f"store.root={store}")

@@ -64,6 +64,7 @@ def test_the_vectors_are_those_that_the_probe_of_the_run_read(
     np.testing.assert_array_equal(own, stored)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classifier", ["logistic", "ridge"])
 def test_scikit_learn_gives_the_accuracy_of_the_tool(
     classifier: Literal["logistic", "ridge"], finished_run: FinishedRun, tmp_path: Path

@@ -65,6 +65,7 @@ def test_variants_are_compared_side_by_side(store: Path, tmp_path: Path) -> None
     assert "Audio Transformer, wavelet, own head against" in page
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_bytes(store: Path, tmp_path: Path) -> None:
     words = (*SMALL, ONE, "audio_transformer.fit.checkpoint_minutes=0")
     assert run(store, tmp_path / "whole", *words) == 0

@@ -99,6 +99,7 @@ def test_results_and_sweeps_have_the_same_names(folder: Path) -> None:
     assert {*figures.columns} <= {*pandas.read_csv(folder / "sweep.csv").columns}
 
 
+@pytest.mark.slow
 def test_lines_of_onnx_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime", reason="needs pip install 'wordless[onnx]'")
     done = called(f"run={folder}", "format=onnx", f"output={folder / 'onnx'}", command="publish")

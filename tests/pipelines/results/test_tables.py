@@ -46,6 +46,7 @@ def test_seeds_on_a_single_split_have_no_fold(finished_run: FinishedRun, tmp_pat
     assert {(row["fold"], row["seed"]) for row in table} == {(None, 0), (None, 1)}
 
 
+@pytest.mark.slow
 def test_ridge_has_no_probabilities(finished_run: FinishedRun, tmp_path: Path) -> None:
     """Nor are its values passed off as such; another corpus gets its table beside its figures."""
     corpus = ["embedded.voices=5", "embedded.words=2", "embedded.takes=2", f"store.root={tmp_path / 'store'}"]

@@ -83,6 +83,7 @@ def test_a_gpt_reads_soft_codes_of_all_hearings(tmp_path: Path) -> None:
         np.testing.assert_allclose(row, wanted, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_workers_hand_over_arrays_that_keep_no_file_open(tmp_path: Path) -> None:
     """Tensors of other processes would: a limit of few files is reached by hearings of few clips."""
     tokenizer, recordings = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)

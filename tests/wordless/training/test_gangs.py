@@ -159,6 +159,7 @@ def test_the_smoke_experiment_learns_the_same_in_one_process_and_in_two(tmp_path
     assert before_models(two) == before_models(one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", ["0", "1", "01"])
 def test_what_one_process_refuses_ends_all_and_is_told_once(ranks: str, tmp_path: Path) -> None:
     (tmp_path / "refusing.py").write_text(textwrap.dedent(REFUSING))
