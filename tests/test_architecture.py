@@ -24,7 +24,8 @@ _COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS 
     f"pipelines.{name}"
     for name in ("commandline", "tracking", "store", "stages", "rates", "methods", "settings", "results")
 )
-# folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up: no circle is possible
+# folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up. The one arrow upwards
+# is in ARROWS: methods name the type of a run's settings.
 FOLDERS: dict[str, tuple[str, ...]] = {
     "commandline": (),
     "tracking": (),

@@ -159,19 +159,19 @@ def wanted_vectors(settings: EmbedConfig, run: Path) -> Wanted:
             names = {field.name for field in fields(ReadingConfig)}
             own = {name: value for name, value in compare.items() if name in names}
             reading = build(ReadingConfig, own, name="compare")
-        layers = _layers_of_sound(saved_layers(run / GPT_SOUND.name))
+        layers, gpt = _layers_of_sound(saved_layers(run / GPT_SOUND.name)), GPT_SOUND.name
     else:
         rates = models_of_run(run, reading)
         by_method = {name: rate for rate in rates for name in (rate.gpt, rate.bag)}
         known = (*by_method, GPT_SOUND.name, LOG_MEL.name, BOTTLENECK.name)
         match_choice(known, settings.method, option="method")
-        rate = by_method.get(settings.method)
+        rate, gpt = by_method.get(settings.method), rates[-1].gpt
         layers = _layers(rate) if rate is not None and rate.gpt == settings.method else ()
     chosen = _chosen(settings.method, run, probe)
     if settings.layer is not None:
         if not layers and settings.layer != ALL:
-            remedy = "leave layer out, or choose the method of a language model, such as method=gpt"
-            raise InputError(f"layer={settings.layer}, but {settings.method} has no layers; {remedy}")
+            remedy = "leave layer out, or choose the method of a language model, such as method="
+            raise InputError(f"layer={settings.layer}, but {settings.method} has no layers; {remedy}{gpt}")
         match_choice((ALL, *layers), settings.layer, option="layer")
     if settings.pooling is not None:
         match_choice(ALL_POOLINGS, settings.pooling, option="pooling")

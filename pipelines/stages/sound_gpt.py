@@ -26,7 +26,7 @@ from lm.bodies.sound_gpt import (
 from pipelines.stages.baselines import save_network
 from pipelines.stages.features import Reading, network_features
 from pipelines.stages.options import SoundGPTSettings
-from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms, stored_std
+from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms
 from pipelines.store.session import Session
 from pipelines.store.store import TRAINED, Entry, Recipe
 from tokenizer.parquet import read_codes
@@ -81,7 +81,7 @@ def sound_gpt(
         )
         model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed)
         ahead, size = settings.model.ahead, settings.batches.batch_size
-        std = stored_std(corpus[0])
+        mean, std = statistics(sample)
         device = session.gang.device
         batches = SoundBatches(train, settings.batches, settings.augmentation, ahead=ahead, std=std, device=device)
         fixed = validation_batches(held_out, ahead=ahead, batch_size=size, at_most=settings.batches.max_frames)
@@ -91,8 +91,7 @@ def sound_gpt(
         if not untrained:
             session.train(NAME, f"{NAME}.fit", model, batches, fixed, loss, settings.fit, folder)
         if session.gang.rank == 0:
-            mean, deviation = statistics(sample)
-            save_file({"mean": mean, "std": deviation}, folder / SAMPLE)
+            save_file({"mean": mean, "std": std}, folder / SAMPLE)
             save_network(model, folder, {NAME: asdict(model.config), "shape": asdict(model.shape)})
 
     title = f"GPT of sound, {'untrained' if untrained else settings.fit.summary}"

@@ -232,6 +232,8 @@ def test_codes_of_several_rates_have_a_method_for_each(recordings: Path, tmp_pat
     assert array.shape == (6, 8)
     with pytest.raises(InputError, match=r"method.*gpt_of_rate_1"):
         call(f"model={run}", f"input={recordings}", f"output={tmp_path / 'y.npz'}", "method=gpt")
+    with pytest.raises(InputError, match=r"layer=.*method=gpt_of_rate_\d"):  # a method that this run has
+        call(f"model={run}", f"input={recordings}", f"output={tmp_path / 'y.npz'}", "method=log_mel", "layer=layer_1")
 
 
 def test_broken_files_are_listed_and_cost_nothing_else(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
