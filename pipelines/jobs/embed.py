@@ -21,7 +21,7 @@ from pipelines.jobs.probe import RateModels, models_of_run, pooled_features
 from pipelines.jobs.recordings import list_rejected, rejected_list, tell_rejected
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
 from pipelines.methods.sound_gpt import GPT_SOUND
-from pipelines.results.run_record import RESULTS, read_results
+from pipelines.results.run_record import RESULTS, read_results, recorded_options
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers
 from pipelines.stages.features import Reading, signal_features
@@ -298,7 +298,7 @@ def _finest(run: Path) -> Path:
 
 def _options_of(run: Path) -> dict[str, Any]:
     """Return the options that a run records; none if there is no record."""
-    return dict(read_results(run)["provenance"]["config"]) if (run / RESULTS).is_file() else {}
+    return recorded_options(read_results(run)) if (run / RESULTS).is_file() else {}
 
 
 def _trim_db(settings: EmbedConfig, run: Path) -> float | None:

@@ -19,7 +19,7 @@ from pipelines.demonstration.models import DemoModels
 from pipelines.pages.phrasing import draw, key_figures
 from pipelines.publish import Part, PublishConfig, find_repository
 from pipelines.results.figures import COSTS
-from pipelines.results.run_record import read_results
+from pipelines.results.run_record import read_results, recorded_options
 from pipelines.results.tables import as_markdown
 from pipelines.store.run_folder import REPORT, is_finetuned
 from vocoder.sampling import Sampling
@@ -90,7 +90,7 @@ def linked(files: Mapping[str, Path]) -> Iterator[Path]:
 def _whole_run(settings: PublishConfig) -> tuple[Files, list[str]]:
     """Load the models as others will, and give the files of the repository and what should be known of them."""
     run, results = settings.run, read_results(settings.run)
-    parts = choose_parts(run, settings.parts, results["provenance"]["config"] if "provenance" in results else {})
+    parts = choose_parts(run, settings.parts, recorded_options(results))
     files = model_files(run, parts)
     with linked(files) as folder:
         try:

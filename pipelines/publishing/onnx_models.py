@@ -12,7 +12,7 @@ from lm.exports import CodesToLogits
 from lm.model import LanguageModel
 from pipelines.publish import ONNX_PARTS, PublishConfig
 from pipelines.publishing.hub import choose_parts
-from pipelines.results.run_record import read_results
+from pipelines.results.run_record import read_results, recorded_options
 from pipelines.store.work_folder import new_folder
 from tokenizer.codes import require_same_codebook
 from tokenizer.onnx import LogMelToCodes, SoundToCodes, reads_sound, require_expressible
@@ -48,7 +48,7 @@ def write_onnx_models(settings: PublishConfig) -> None:
         raise InputError(f"run={run} has codes at several rates, which are not written as ONNX")
     require_expressible(tokenizer)
     results = read_results(run)
-    there = choose_parts(run, settings.parts, results["provenance"]["config"] if "provenance" in results else {})
+    there = choose_parts(run, settings.parts, recorded_options(results))
     with new_folder(output) as folder:
         card: dict[str, object] = {"tokenizer": _write_tokenizer(tokenizer, folder / "tokenizer.onnx", run)}
         if "lm" in there:

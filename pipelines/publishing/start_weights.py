@@ -13,7 +13,7 @@ from pipelines.commandline.idle_options import PLACES
 from pipelines.pages.phrasing import draw
 from pipelines.publish import PublishConfig
 from pipelines.publishing.hub import choose_parts
-from pipelines.results.run_record import read_results
+from pipelines.results.run_record import read_results, recorded_options
 from pipelines.stages.start import VOICE, require_absolute, start_folder, statistics_of
 from pipelines.store.work_folder import new_folder
 from vocoder.vocoder import Vocoder
@@ -38,7 +38,7 @@ def write_start_weights(settings: PublishConfig) -> None:
         )
     for_all = replace(config, groups=())  # of a start with groups: their average
     model = transferred(vocoder.model, for_all, known=known, new=as_it_is(config.n_mels), seed=0)
-    place = results["provenance"]["config"].get("corpus") if "provenance" in results else None
+    place = recorded_options(results).get("corpus")
     spoken = isinstance(place, Mapping) and not any(place.get(name) for name in PLACES)
     data = ModelCardData(library_name="wordless", license=settings.licence, tags=["audio", "vocoder", "wavenet"])
     with new_folder(output) as folder:

@@ -91,6 +91,11 @@ def count_codes(results: Results) -> int | None:
     return len(results["codebook"]["counts"]) if "codebook" in results else None
 
 
+def recorded_options(results: Results) -> dict[str, Any]:
+    """Return every option of a run with its value; none if its results do not say what made them."""
+    return results["provenance"]["config"] if "provenance" in results else {}
+
+
 def read_results(folder: Path) -> Results:
     """Read the results of a run; unprintable characters in names are escaped.
 
