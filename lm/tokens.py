@@ -52,7 +52,7 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         rule = "a language model needs at least 2 codes to choose from and 1 stream"
-        require(self.per_stream >= 2, "codebook_size", self.per_stream, rule)
+        require(self.per_stream >= 2, "per_stream", self.per_stream, rule)
         require(self.streams >= 1, "streams", self.streams, rule)
 
     @classmethod
@@ -152,10 +152,10 @@ class CoarserRate:
 class Conditions:
     """The columns that an upsampler reads at each time step: codes of coarser rates, and the place within the coarsest.
 
-    A column of codes holds ``codebook_size`` where there is no code, beyond the recording.
+    A column of codes holds ``no_code`` beyond the recording.
     """
 
-    codebook_size: int
+    no_code: int  # one more than the largest code
     coarser: tuple[CoarserRate, ...]  # coarse to fine
     look_ahead: int  # codes of each rate after the covering one
 
@@ -172,13 +172,13 @@ class Conditions:
         ]
         if not rates:
             return None
-        return cls(codebook_size=codes_format.codebook_size, coarser=tuple(rates), look_ahead=look_ahead)
+        return cls(no_code=codes_format.largest + 1, coarser=tuple(rates), look_ahead=look_ahead)
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Number of different values of each column."""
         codes = sum(rate.streams for rate in self.coarser) * (1 + self.look_ahead)
-        return (*[self.codebook_size + 1] * codes, self.coarser[0].share)
+        return (*[self.no_code + 1] * codes, self.coarser[0].share)
 
     def align(self, coarser: Sequence[IntArray], steps: int) -> IntArray:
         """Return what is read at each of ``steps`` time steps ``(steps, columns)``.
@@ -188,7 +188,7 @@ class Conditions:
         time = np.arange(steps)
         columns: list[IntArray] = []
         for rate, codes in zip(self.coarser, coarser, strict=True):
-            nothing = np.full((1, rate.streams), self.codebook_size, np.int32)
+            nothing = np.full((1, rate.streams), self.no_code, np.int32)
             known = np.concatenate([codes, nothing])
             places = (np.minimum(time // rate.share + ahead, len(codes)) for ahead in range(1 + self.look_ahead))
             columns += [known[each] for each in places]

@@ -4,19 +4,21 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tokenizer.autoencoder import Autoencoder, StateDecoder
-from tokenizer.codes import FINGERPRINT_LENGTH, PitchFormat
+from tokenizer.codes import FINGERPRINT_LENGTH, CodesFormat, PitchFormat
 from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.speech_layer import SpeechLayerConfig
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import InputError, within
 from wordless.base.options import Options, option
+
+CENTROIDS = "centroids"  # the tensor of the codebook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +96,22 @@ class TokenizerConfig(Options):
         """Samples per time step."""
         return self.patch.frames * self.audio.hop_length
 
+    def codes_format(self, learned: Mapping[str, Tensor]) -> CodesFormat:
+        """Return the format of the codes of a tokenizer that has ``learned`` the tensors of `weight_shapes`."""
+        # The fingerprint of front end and autoencoder is the same for codebooks of any size and number of levels.
+        config = stored_config(replace(self, codebook_size=0, levels=1, pitch=None))
+        tokenizer = fingerprint(config, {name: tensor for name, tensor in learned.items() if name != CENTROIDS})
+        sized = tokenizer if self.pitch is None else [tokenizer, asdict(self.pitch)]
+        return CodesFormat(
+            codebook_size=self.codebook_size,
+            streams=self.streams,
+            samples_per_code=self.samples_per_code,
+            sample_rate=self.audio.sample_rate,
+            tokenizer=tokenizer,
+            codebook=fingerprint(sized, {CENTROIDS: learned[CENTROIDS]}),
+            pitch=self.pitch,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fingerprints:
@@ -131,7 +149,7 @@ def weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
         statistics = torch.empty(config.audio.n_mels)
     weights = {f"autoencoder.{name}": tensor for name, tensor in autoencoder.state_dict().items()}
     centroids = centroids[0] if config.levels == 1 else centroids
-    return {"mean": statistics, "std": statistics, "centroids": centroids, **weights}
+    return {"mean": statistics, "std": statistics, CENTROIDS: centroids, **weights}
 
 
 def stored_config(config: TokenizerConfig) -> dict[str, Any]:

@@ -11,7 +11,6 @@ layer of a speech model for its samples. Codes with a stream of pitch wait for 0
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
 from functools import cached_property, partial
 from itertools import groupby, islice, tee
 from operator import itemgetter
@@ -25,7 +24,7 @@ from torch import Tensor, nn
 
 from tokenizer.autoencoder import Autoencoder, StateDecoder, from_patches, to_patches
 from tokenizer.codes import Codes, CodesFormat, GatheredCodes, join_rates, require_sound, spacings_of
-from tokenizer.config import SavedTokenizer, TokenizerConfig, fingerprint, stored_config, weight_shapes
+from tokenizer.config import SavedTokenizer, TokenizerConfig, stored_config, weight_shapes
 from tokenizer.model_card import LEVELS, MODEL_CARD, SPEECH_LAYER, rates_card
 from tokenizer.pitch import PitchReader
 from tokenizer.rates import load_rates, save_rates
@@ -52,7 +51,7 @@ class Tokenizer(nn.Module):
     other respects: it decodes the finest codes.
 
     Inputs may be on any device. Outputs are returned on the input's device. ``mean`` and ``std`` ``(mels,)`` are of the
-    training frames' log-mel, ``centroids`` are the codebook ``([levels,] codebook_size, bottleneck)``. With a
+    training frames' log-mel, ``centroids`` are the codebook ``([levels,] codes, bottleneck)``. With a
     ``speech_layer``, bottlenecks are its states, and ``autoencoder`` is their decoder alone. Sound of the codes needs a
     ``gain`` in dB: see `tokenizer.fitting.measure_gain`.
     """
@@ -87,7 +86,8 @@ class Tokenizer(nn.Module):
         # A single level has no level axis, so that its file and fingerprint are those of older versions.
         self.register_buffer("centroids", centroids[0] if centroids.ndim == 3 and len(centroids) == 1 else centroids)
         self.coarser = tuple(coarser)  # of coarser rates, coarse to fine
-        self.format: CodesFormat = CodesFormat.of_rates([*(each.format for each in coarser), self._format()])
+        formats = [*(each.format for each in coarser), config.codes_format(self._weights())]
+        self.format: CodesFormat = CodesFormat.of_rates(formats)
         self.eval()
 
     @classmethod
@@ -132,7 +132,7 @@ class Tokenizer(nn.Module):
 
     @property
     def codebooks(self) -> Tensor:
-        """Centroids of each level, coarse to fine ``(levels, codebook_size, bottleneck)``."""
+        """Centroids of each level, coarse to fine ``(levels, codes, bottleneck)``."""
         return self.centroids if self.centroids.ndim == 3 else self.centroids[None]
 
     @cached_property
@@ -432,8 +432,8 @@ class Tokenizer(nn.Module):
             saved_models.require_finite(tokenizer._weights())
             if not bool((tokenizer.std > 0).all()):
                 raise InputError("the tensor 'std' holds numbers that are not above 0")
-        named = _describe(saved.fingerprints.codebook, config.levels, config.codebook_size)
-        found = _describe(tokenizer.format.codebook, *tokenizer.codebooks.shape[:2])
+        named = _describe(saved.fingerprints.codebook, config.codebook_shape)
+        found = _describe(tokenizer.format.codebook, tokenizer.codebooks.shape)
         if named != found or saved.fingerprints.tokenizer != tokenizer.format.tokenizer:
             problem = f"{folder} names codebook {named}, its weights are of {found}: the files do not belong together"
             raise InputError(f"{problem}; copy the whole folder again from the run that made it")
@@ -442,23 +442,6 @@ class Tokenizer(nn.Module):
     def _weights(self) -> dict[str, Tensor]:
         state = self.state_dict()
         return {name: value for name, value in state.items() if not name.startswith(("log_mel.", "speech_layer."))}
-
-    def _format(self) -> CodesFormat:
-        """Return the format of the finest codes alone."""
-        # The fingerprint of front end and autoencoder is the same for codebooks of any size and number of levels.
-        config = stored_config(replace(self.config, codebook_size=0, levels=1, pitch=None))
-        learned = self._weights()
-        centroids = learned.pop("centroids")
-        tokenizer, pitch = fingerprint(config, learned), self.config.pitch
-        return CodesFormat(
-            codebook_size=self.config.codebook_size,
-            streams=self.config.streams,
-            samples_per_code=self.config.samples_per_code,
-            sample_rate=self.config.audio.sample_rate,
-            tokenizer=tokenizer,
-            codebook=fingerprint(tokenizer if pitch is None else [tokenizer, asdict(pitch)], {"centroids": centroids}),
-            pitch=pitch,
-        )
 
     def _gather(self, samples: Iterable[FloatArray]) -> Codes:
         """Encode samples at each rate, side by side, block after block of the coarsest.
@@ -496,5 +479,7 @@ def _noting(pieces: Iterable[tuple[int, Tensor, int]], sizes: deque[int]) -> Ite
         yield frames
 
 
-def _describe(codebook: str, levels: int, codebook_size: int) -> str:
-    return f"{codebook} of {f'{levels} levels of ' if levels != 1 else ''}{codebook_size} codes"
+def _describe(codebook: str, shape: Sequence[int]) -> str:
+    """Write the fingerprint and the sizes of centroids ``(levels, codes, bottleneck)``."""
+    levels, codes, _ = shape
+    return f"{codebook} of {f'{levels} levels of ' if levels != 1 else ''}{codes} codes"

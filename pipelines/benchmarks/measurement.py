@@ -10,13 +10,12 @@ import numpy as np
 import torch
 from rich.table import Table
 
-from tokenizer.autoencoder import Autoencoder
-from tokenizer.config import TokenizerConfig
-from tokenizer.options import AutoencoderConfig, PatchConfig
+from pipelines.stages.options import TokenizerSettings
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 
-CODEBOOK_SIZE = 256
+TOKENIZER = TokenizerSettings().config(SpectrogramConfig())  # of the default size
+_, CODEBOOK_SIZE = TOKENIZER.code_shape
 SYLLABLES_PER_SECOND = 4
 
 
@@ -50,15 +49,14 @@ def table(*columns: str, title: str | None = None) -> Table:
 
 def random_tokenizer() -> Tokenizer:
     """Create a tokenizer of the default size with random weights, which do not change its speed."""
-    audio, patch, sizes = SpectrogramConfig(), PatchConfig(), AutoencoderConfig()
-    config = TokenizerConfig(audio=audio, patch=patch, autoencoder=sizes, codebook_size=CODEBOOK_SIZE)
+    mels = TOKENIZER.audio.n_mels
     torch.manual_seed(0)
     return Tokenizer(
-        config,
-        torch.full((audio.n_mels,), -6.0),
-        torch.full((audio.n_mels,), 3.0),
-        Autoencoder(sizes, patch.frames * config.height),
-        torch.randn(CODEBOOK_SIZE, sizes.bottleneck),
+        TOKENIZER,
+        torch.full((mels,), -6.0),
+        torch.full((mels,), 3.0),
+        TOKENIZER.create_autoencoder(),
+        torch.randn(TOKENIZER.codebook_shape),
     )
 
 

@@ -43,7 +43,6 @@ from pipelines.stages.tokenizer import codebook
 from pipelines.stages.vocoder import CodedIn, vocoder
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
-from tokenizer.options import PitchConfig
 from vocoder.filters import in_force
 from vocoder.sampling import Sampling
 from vocoder.speech_judges import SPEECH_JUDGES
@@ -134,7 +133,7 @@ def make_continuations(session: Session, manifest: Manifest, settings: RunSettin
 
 def _coded(session: Session, manifest: Manifest, settings: RunSettings, entries: RunEntries, size: int) -> CodedIn:
     """Make the codes of another codebook of the run's tokenizer, without pitch, which the vocoder does not read."""
-    sized, own = replace(settings.tokenizer, codebook_size=size, pitch=PitchConfig()), entries.finest
+    sized, own = settings.tokenizer.with_codebook(size), entries.finest
     tokens = codebook(session, own.sample, own.autoencoder, settings.audio, sized, settings.speech_layer)
     return CodedIn(tokens, codes(session, manifest, tokens))
 

@@ -15,7 +15,7 @@ FOLDERS = {
     "run": {"dir": f"runs/{TIME}"},
     "sweep": {
         "dir": f"multirun/{TIME}",
-        # The folder of a job has the name of its values, such as codebook_size=64. OmegaConf takes no number for a key.
+        # The folder of a job has the name of its values, such as seed=1. OmegaConf takes no number for a key.
         "subdir": "${oc.select:'hydra.callbacks.sweep.folders[${hydra.job.num}]'}",
     },
     "job": {"chdir": False},

@@ -129,6 +129,10 @@ class TokenizerSettings(Options):
         frames = self.rates or (self.patch.frames,)
         return tuple(replace(own, patch=replace(self.patch, frames=each)) for each in frames)
 
+    def with_codebook(self, size: int) -> TokenizerSettings:
+        """Return the settings of the same tokenizer with a codebook of another size, and without a stream of pitch."""
+        return replace(self, codebook_size=size, pitch=PitchConfig())
+
     def config(
         self,
         audio: SpectrogramConfig,

@@ -35,7 +35,7 @@ def test_a_model_that_reads_both_ways_has_one_token_more() -> None:
 
 
 def test_a_vocabulary_of_one_code_is_refused() -> None:
-    with pytest.raises(InputError, match=r"codebook_size\b.*\b1\b"):
+    with pytest.raises(InputError, match=r"per_stream\b.*\b1\b"):
         Vocabulary(per_stream=1, streams=1)
 
 
@@ -56,7 +56,7 @@ NAMES = {f"{rate}{number}": number for rate in "abc" for number in range(8)} | {
 @pytest.mark.parametrize("look_ahead", [0, 1, 2])
 def test_alignment_is_that_of_the_drawing(drawing: str, look_ahead: int) -> None:
     conditions = Conditions(
-        codebook_size=7,
+        no_code=7,
         coarser=(CoarserRate(share=4, streams=1), CoarserRate(share=2, streams=1)),
         look_ahead=look_ahead,
     )
@@ -76,7 +76,7 @@ def test_alignment_is_that_of_the_drawing(drawing: str, look_ahead: int) -> None
 )
 def test_every_code_is_read_where_it_sounds(shares: tuple[int, ...], streams: int, steps: int, look_ahead: int) -> None:
     rates = tuple(CoarserRate(share=share, streams=streams) for share in shares)
-    conditions = Conditions(codebook_size=7, coarser=rates, look_ahead=look_ahead)
+    conditions = Conditions(no_code=7, coarser=rates, look_ahead=look_ahead)
     rng = np.random.default_rng(steps)
     coarser = [rng.integers(7, size=(-(-steps // share), streams), dtype=np.int32) for share in shares]
     rows = conditions.align(coarser, steps)
@@ -102,7 +102,7 @@ def test_columns_are_those_of_the_rates() -> None:
 
 
 def test_embeddings_of_all_columns_are_summed() -> None:
-    conditions = Conditions(codebook_size=2, coarser=(CoarserRate(share=2, streams=1),), look_ahead=0)
+    conditions = Conditions(no_code=2, coarser=(CoarserRate(share=2, streams=1),), look_ahead=0)
     embedding = ConditionEmbedding(conditions, 4, std=1.0)
     table = embedding.embed.weight  # rows: codes 0 and 1, none, places 0 and 1
     found = embedding(torch.tensor([[1, 0], [2, 1]]))
