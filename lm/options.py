@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -138,6 +138,8 @@ class GPTConfig(Options):
                       next step independently of each other; sequences are shorter by the number of streams
     """
 
+    only_in_training: ClassVar = ("dropout", "init_std")  # weights fit a GPT that differs in these options
+
     model_dim: int = option(192, "width of the GPT", least=1)
     layers: int = option(6, "layers of the GPT", least=1)
     heads: int = option(6, "attention heads", least=1)
@@ -165,6 +167,11 @@ class GPTConfig(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_pairs(self.model_dim, self.heads)
+
+    @property
+    def architecture(self) -> dict[str, object]:
+        """The options in which two models are equal if one of them can have the weights of the other."""
+        return {name: value for name, value in asdict(self).items() if name not in self.only_in_training}
 
     def vocabulary(self, codes_format: CodesFormat, *, merges: int = 0) -> Vocabulary:
         """Return the tokens of a model of this config over the codes of one codebook, and ``merges`` runs of them."""

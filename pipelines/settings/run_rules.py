@@ -109,7 +109,7 @@ def _require_same_starts(settings: "RunSettings") -> None:
     if tokenizer.start is not None:
         require_same_tokenizer(tokenizer.start, tokenizer.config(settings.audio))
     if lm.start is not None:
-        require_same_gpt(lm.start, lm.gpt, codebook_size=tokenizer.codebook_size)
+        require_same_gpt(lm.start, lm.gpt, tokenizer)
     if vocoder.start is not None:
         require_same_voice(vocoder.start, vocoder.wavenet, settings.audio)
 

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from lm.options import GPTConfig
+from pipelines.stages.options import TokenizerSettings
 from tokenizer.config import SavedTokenizer, TokenizerConfig
 from tokenizer.tokenizer import Tokenizer
 from vocoder.options import WaveNetConfig
@@ -26,9 +27,8 @@ from wordless.base.saved_models import HASH, LANGUAGE_MODEL, TOKENIZER, VOCODER,
 from wordless.base.text import listed
 
 LM, TOKENS, VOICE = "lm.start", "tokenizer.start", "vocoder.start"
-FREE = ("dropout", "init_std")  # options of a GPT that its weights do not depend on
-# What decides a log-mel, beside its highest frequency.
-HEARD = ("sample_rate", "window_length", "hop_length", "n_mels", "f_min", "floor", "remove_mean", "dynamic_range")
+# Options that decide a log-mel, beside its highest frequency.
+LOG_MEL = ("sample_rate", "window_length", "hop_length", "n_mels", "f_min", "floor", "remove_mean", "dynamic_range")
 # What a WaveNet has of its front end, compared above, and of its codes and groups, which may differ from the start's.
 FILLED_IN = ("sample_rate", "hop_length", "n_mels", "codebook", "codebook_size", "streams", "groups", "group_channels")
 UNIVERSAL, NONE = "universal", "none"  # values of vocoder.start: weights that ship with the package, and random ones
@@ -112,8 +112,8 @@ def statistics_of(start: str) -> Statistics:
     return tokenizer.mean, tokenizer.std
 
 
-def require_same_gpt(start: str, wanted: GPTConfig, *, codebook_size: int) -> None:
-    """Refuse a language model of another architecture, or of a codebook of another size.
+def require_same_gpt(start: str, wanted: GPTConfig, tokenizer: TokenizerSettings) -> None:
+    """Refuse a language model of another architecture, or of a codebook of another size than that of the run.
 
     Codebooks of one size can be different: `stages.language_model` compares them when there is one.
 
@@ -127,10 +127,9 @@ def require_same_gpt(start: str, wanted: GPTConfig, *, codebook_size: int) -> No
         found = build(GPTConfig, gpt if isinstance(gpt, dict) else {}, name="lm.gpt")
     except InputError as error:
         raise InputError(f"{LM}={start}: {folder / CONFIG} is damaged: {error}; copy it again from its run") from error
-    own, other = ({name: value for name, value in asdict(each).items() if name not in FREE} for each in (wanted, found))
-    values = {f"lm.gpt.{name}": (value, other[name]) for name, value in own.items()}
+    values = {f"lm.gpt.{name}": (value, found.architecture[name]) for name, value in wanted.architecture.items()}
     if isinstance(codes, dict) and isinstance(size := codes.get("codebook_size"), int):
-        values["tokenizer.codebook_size"] = codebook_size, size
+        values["tokenizer.codebook_size"] = tokenizer.codebook_size, size
     _require_equal(LM, start, values)
 
 
@@ -205,7 +204,7 @@ def _other_options(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig) 
     """Return what a vocoder to begin with must share with that of a run: both values of each option."""
     found, heard = require_absolute(start)
     values: dict[str, tuple[object, object]]
-    values = {f"audio.{name}": (getattr(audio, name), getattr(heard, name)) for name in HEARD}
+    values = {f"audio.{name}": (getattr(audio, name), getattr(heard, name)) for name in LOG_MEL}
     values["audio.f_max"] = audio.highest, heard.highest
     own, other = asdict(wanted), asdict(found)
     free = {*FILLED_IN, *(() if wanted.code_position else ("patch_frames",))}

@@ -17,6 +17,7 @@ from pipelines.publish import publish
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings, run_settings
 from pipelines.stages.language_model import begin_at
+from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.start import (
     LM,
     SHIPPED,
@@ -65,11 +66,12 @@ def test_folders_without_the_model_are_refused(run_folder: Path, tmp_path: Path)
 
 
 def test_other_sizes_are_refused_with_the_options_that_mend_them(run_folder: Path) -> None:
-    require_same_gpt(str(run_folder), replace(GPT, dropout=0.5), codebook_size=8)
+    tokenizer = TokenizerSettings(codebook_size=8)
+    require_same_gpt(str(run_folder), replace(GPT, dropout=0.5), tokenizer)
     with pytest.raises(InputError, match=r"lm\.gpt\.layers=3\b.*lm\.gpt\.layers=1\b"):
-        require_same_gpt(str(run_folder), replace(GPT, layers=3), codebook_size=8)
+        require_same_gpt(str(run_folder), replace(GPT, layers=3), tokenizer)
     with pytest.raises(InputError, match=r"tokenizer\.codebook_size=16\b.*tokenizer\.codebook_size=8\b"):
-        require_same_gpt(str(run_folder), GPT, codebook_size=16)
+        require_same_gpt(str(run_folder), GPT, replace(tokenizer, codebook_size=16))
     config = tiny_tokenizer(0).config
     require_same_tokenizer(str(run_folder), config)
     other = replace(config, codebook_size=9, audio=replace(AUDIO, f_min=20.0))
@@ -78,7 +80,7 @@ def test_other_sizes_are_refused_with_the_options_that_mend_them(run_folder: Pat
         require_same_tokenizer(str(run_folder), other)
     damaged = json.loads((run_folder / "lm/config.json").read_text()) | {"gpt": {"layers": "many"}}
     with pytest.raises(InputError, match=r"lm\.gpt\.layers"):
-        require_same_gpt(str(_copied(run_folder, damaged)), GPT, codebook_size=8)
+        require_same_gpt(str(_copied(run_folder, damaged)), GPT, tokenizer)
 
 
 def test_weights_without_a_hash_are_refused(run_folder: Path) -> None:
