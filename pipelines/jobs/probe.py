@@ -16,8 +16,7 @@ from pipelines.methods.signals import LOG_MEL, SIGNALS
 from pipelines.methods.table import METHODS, inputs_of
 from pipelines.pages.phrasing import sentences
 from pipelines.probe import ProbeRunConfig
-from pipelines.results.comparison import Comparison
-from pipelines.results.probed_folds import ProbedFolds, compare
+from pipelines.results.comparison import Comparison, ProbedFolds, compare
 from pipelines.results.tables import PREDICTIONS, as_markdown, as_table, print_table, write_predictions
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers, own_options

@@ -1,17 +1,56 @@
-"""A comparison of methods as pages and tables read it: its protocol, and the rows of its figures."""
+"""The comparison of methods: how its rows of ``results.json`` follow from the probes, and how pages read these rows.
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+``compare`` makes a `Comparison` of the probes of every fold and seed. Every fold has the same weight. Intervals and p
+values come from `lm.probing.comparison`: a bootstrap of clips within the folds, and Student's t over the folds and over
+the seeds. On a single split whose test clips have enough groups, whole groups are drawn. With several seeds, a clip
+counts as right by the share of seeds that answer it right.
+
+Beside each test figure stands the validation figure that chose the method's candidate, and the gap: validation minus
+test, with an interval that holds for all methods at once (Bonferroni). Where it excludes 0, the two sets of clips
+differ by more than chance.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from typing import TypeVar
+from itertools import product
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
-from lm.probing.comparison import MANY_GROUPS
+from lm.options import ProbeConfig
+from lm.probing.comparison import (
+    MANY_GROUPS,
+    Estimate,
+    FloatArray,
+    Hits,
+    IndexArray,
+    Outcome,
+    Rankings,
+    bootstrap,
+    by_fold,
+    difference,
+    independent_difference,
+    measure,
+    outcome_interval,
+    t_interval,
+    whole_groups,
+)
+from lm.probing.task import require_equal_counts
 from pipelines.methods.method import PictureRecord
 from pipelines.results.figures import OF_LAYER, Figure, Figures
-from pipelines.store.stored_features import GPT
+from pipelines.store.stored_features import GPT, parts_of_key
+from wordless.base.errors import InputError
+from wordless.base.json_values import list_hash
 from wordless.training.options import TrainingRecord
+
+By = Literal["group", "fold", "split"]
+Step = Literal["layer_penalties", "penalties"]  # of the choice: the candidate, then the penalty
+STEPS: tuple[Step, ...] = get_args(Step)
+Probed = Mapping[str, Any]  # the content of probe.json
+PROTOCOLS: dict[By, str] = {"group": "leave one group out", "fold": "given folds", "split": "one split"}
+PAIRED_SEED = 0  # of the resamples that pair runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,3 +227,405 @@ def _by_method(rows: Iterable[Figure]) -> dict[str, list[Figure]]:
     for row in rows:
         methods.setdefault(row.of or "", []).append(row)
     return methods
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ProbedFolds:
+    """The probes of every fold and seed, and what their methods reach."""
+
+    probes: Mapping[tuple[str, int], Probed]
+    config: ProbeConfig
+    by: By  # basis of the folds; "split" for a single division
+    keys: Mapping[tuple[str, int], str] = field(default_factory=dict)  # of the entries of the probes
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The folds, in the order given."""
+        return list(dict.fromkeys(name for name, _ in self.probes))
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        return sorted({seed for _, seed in self.probes})
+
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """Each fold with each seed, folds first."""
+        return list(product(self.names, self.seeds))
+
+    @cached_property
+    def methods(self) -> list[str]:
+        return [row["of"] for row in self.first["methods"]]
+
+    @property
+    def first(self) -> Probed:
+        """The probes of the first fold and seed."""
+        return self.of_fold(self.names[0])[0]
+
+    def of_fold(self, name: str) -> list[Probed]:
+        """Return the probes of one fold with each seed."""
+        return [self.probes[name, seed] for seed in self.seeds]
+
+    def rows(self, of: str) -> dict[tuple[str, int], Mapping[str, Any]]:
+        """Return the results of one method for each fold and seed."""
+        return {place: next(row for row in self.probes[place]["methods"] if row["of"] == of) for place in self.places}
+
+    @property
+    def metric(self) -> str:
+        """Name of the figure by which methods are compared."""
+        return "mean_average_precision" if self.first["multi_label"] else "accuracy"
+
+    @property
+    def clips(self) -> int:
+        """Number of labelled test clips."""
+        return sum(outcome.clips for outcome in self.outcomes)
+
+    @cached_property
+    def outcomes(self) -> list[Outcome]:
+        """The outcomes of every method on the test clips of each fold, over the seeds."""
+        return [_outcome(self, name, self.methods) for name in self.names]
+
+    @cached_property
+    def values(self) -> FloatArray:
+        """The values of the methods, ``(folds, methods)``."""
+        return by_fold(self.outcomes)
+
+    def by_seed(self, of: str) -> dict[str, float]:
+        """Return the values of one method with each seed, means over the folds."""
+        rows = self.rows(of)
+        return {
+            str(seed): float(np.mean([rows[name, seed]["test_accuracy"] for name in self.names])) for seed in self.seeds
+        }
+
+    @cached_property
+    def draws(self) -> FloatArray:
+        """Bootstrapped values of the methods, ``(resamples, methods)``."""
+        return bootstrap(self.outcomes, resamples=self.config.resamples, seed=self.config.seed, groups=self.groups)
+
+    @cached_property
+    def paired_draws(self) -> FloatArray:
+        """As `draws`, on resamples that do not depend on a seed: runs on the same clips are paired by them.
+
+        Fewer resamples are the first of more.
+        """
+        if self.config.seed == PAIRED_SEED:
+            return self.draws
+        return bootstrap(self.outcomes, resamples=self.config.resamples, seed=PAIRED_SEED, groups=self.groups)
+
+    @cached_property
+    def groups(self) -> list[IndexArray] | None:
+        """The number of each test clip's group if whole groups are resampled: folds have their t interval for that."""
+        return whole_groups(self.first["groups"]) if self.by == "split" else None
+
+    @property
+    def clips_key(self) -> str:
+        """Hash of the test clips with their labels, groups and folds: runs of one key are paired."""
+        tested = [[name, *(self.of_fold(name)[0][key] for key in ("clips", "truth", "groups"))] for name in self.names]
+        return list_hash([self.by, *tested])[:16]
+
+    def validation_value(self, of: str) -> float:
+        """Return the figure that chose a method's candidates: its mean over folds and seeds."""
+        rows = self.rows(of)
+        return float(np.mean([[rows[name, seed]["validation_accuracy"] for seed in self.seeds] for name in self.names]))
+
+    def validation_clips(self, of: str) -> int:
+        """Count the clips that chose a method's candidates, over all folds."""
+        return sum(self.rows(of)[name, self.seeds[0]]["validation_clips"] for name in self.names)
+
+    def validation(self, of: str, *, confidence: float) -> Estimate | None:
+        """Return the figure that chose a method's candidates, with its interval; None where it has none.
+
+        Validation clips are resampled like test clips. Cross-validation has Student's interval over its parts; the
+        parts of several folds share clips, and give none.
+        """
+        value, rows = self.validation_value(of), self.rows(of)
+        if of in self._on_validation:
+            draws = self._validation_draws[:, self._on_validation.index(of)]
+            low, high = outcome_interval(self._validation_outcomes, draws, confidence, groups=self._validation_groups)
+            return Estimate(value=value, low=low, high=high)
+        if len(self.names) > 1:
+            return None
+        parts = np.mean([rows[self.names[0], seed]["parts"] for seed in self.seeds], axis=0)
+        ends = t_interval(parts, confidence=confidence)
+        return None if ends[0] is None else Estimate(value=value, low=ends[0], high=ends[1])
+
+    @cached_property
+    def _on_validation(self) -> list[str]:
+        """The methods whose candidates validation clips chose, and not cross-validation."""
+        return [of for of in self.methods if all("validation_predictions" in row for row in self.rows(of).values())]
+
+    @cached_property
+    def _validation_outcomes(self) -> list[Outcome]:
+        return [_outcome(self, name, self._on_validation, "validation_") for name in self.names]
+
+    @cached_property
+    def _validation_groups(self) -> list[IndexArray] | None:
+        return whole_groups(self.first["validation_groups"]) if self.by == "split" else None
+
+    @cached_property
+    def _validation_draws(self) -> FloatArray:
+        resamples, seed = self.config.resamples, self.config.seed
+        return bootstrap(self._validation_outcomes, resamples=resamples, seed=seed, groups=self._validation_groups)
+
+
+def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Comparison:
+    """Compare the methods of all folds and seeds. ``references`` are compared with every other method, where probed.
+
+    Raises:
+        InputError: the probes are not comparable: they differ in methods, candidates, classes or numbers of penalties,
+            a seed of a fold is missing, or folds by group test a group twice.
+    """
+    require_alike(folds)
+    first, chosen_by = folds.first, {probed["choose_by"] for probed in folds.probes.values()}
+    known = [of for of in dict.fromkeys(references) if of in folds.methods]
+    return Comparison(
+        protocol=PROTOCOLS[folds.by],
+        by=folds.by,
+        metric=folds.metric,
+        folds=folds.names,
+        seeds=folds.seeds,
+        classes=list(first["classes"]),
+        clips=folds.clips,
+        unlabelled=first["unlabelled"],
+        split_groups={
+            split: sorted({group for group in first[key] if group is not None})
+            for split, key in (("validation", "validation_groups"), ("test", "groups"))
+            if folds.by == "split"
+        },
+        clips_key=folds.clips_key,
+        notices=sorted({notice for one in folds.probes.values() for notice in one["notices"]}),
+        layer_penalties=max(penalties_by_method(first, "layer_penalties").values()),
+        penalties=max(penalties_by_method(first, "penalties").values()),
+        classifier=folds.config.classifier,
+        choose_by=chosen_by.pop() if len(chosen_by) == 1 else "auto",  # it differs between folds
+        confidence=folds.config.confidence,
+        resampled="clip" if folds.groups is None else "group",
+        references=known,
+        confusion={} if first["multi_label"] else {of: _confusion(folds, of) for of in known},
+        figures=Figures(_figures(folds, known)),
+    )
+
+
+def _figures(folds: ProbedFolds, references: Sequence[str]) -> Iterator[Figure]:
+    """Give all rows of the comparison, the best method first."""
+    shared = Figure(
+        stage="probe",
+        name=folds.metric,
+        value=math.nan,
+        artifact=" ".join(folds.keys.values()),
+        protocol=PROTOCOLS[folds.by],
+        split="test",
+        seeds=len(folds.seeds),
+    )
+    values = folds.values.mean(0)
+    ranked = sorted(range(len(folds.methods)), key=lambda number: -values[number])
+    rows = [(number, replace(shared, of=folds.methods[number])) for number in ranked]
+    for number, row in rows:
+        yield from _on_test(folds, number, row)
+    for number, row in rows:
+        yield from _on_validation(folds, number, row)
+    for of in references:
+        yield from _differences(folds, replace(shared, of=of, name="difference", count=folds.clips))
+    for each in (_probes, _layers, _learning_curve, _noise, _groups):
+        for _, row in rows:
+            yield from each(folds, row)
+
+
+def _on_test(folds: ProbedFolds, number: int, row: Figure) -> Iterator[Figure]:
+    """Give a method's figures on test, means over the folds; of a single probe also what was chosen."""
+    row, probed = replace(row, count=folds.clips), [*folds.rows(str(row.of)).values()]
+    draws, confidence = folds.draws[:, number], folds.config.confidence
+    low, high = outcome_interval(folds.outcomes, draws, confidence, groups=folds.groups)
+    chosen = _chosen(probed[0]) if len(probed) == 1 else {}
+    yield replace(row, value=float(folds.values[:, number].mean()), low=low, high=high, **chosen)
+    for name in ("macro_f1", "mean_average_precision"):
+        if name != row.name:
+            yield replace(row, name=name, value=float(np.mean([each[name] for each in probed])))
+
+
+def _chosen(probed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return layer, pooling and penalty that were chosen; empty for scores that no probe made."""
+    if not probed["penalties"]:
+        return {}
+    layer, pooling = parts_of_key(probed["chosen"])
+    return {"layer": layer, "pooling": pooling, "penalty": probed["penalty"]}
+
+
+def _on_validation(folds: ProbedFolds, number: int, row: Figure) -> Iterator[Figure]:
+    """Give the figure that chose a method's candidate, and the gap to test."""
+    of, confidence = folds.methods[number], folds.config.confidence
+    found, value = folds.validation(of, confidence=confidence), folds.validation_value(of)
+    low, high = (found.low, found.high) if found else (None, None)
+    yield replace(row, value=value, low=low, high=high, split="validation", count=folds.validation_clips(of))
+    together = 1 - (1 - confidence) / len(folds.methods)
+    if judged := folds.validation(of, confidence=together):
+        low, high = outcome_interval(folds.outcomes, folds.draws[:, number], together, groups=folds.groups)
+        gap = independent_difference(judged, Estimate(value=float(folds.values[:, number].mean()), low=low, high=high))
+        yield replace(row, name="gap", value=gap.value, low=gap.low, high=gap.high, split="validation - test")
+
+
+def _differences(folds: ProbedFolds, row: Figure) -> list[Figure]:
+    """Compare one method with every other, the strongest first."""
+    of, rows = str(row.of), []
+    one, own_seeds = folds.methods.index(of), folds.by_seed(of)
+    for other, against in enumerate(folds.methods):
+        if other != one:
+            found = difference(folds.values, folds.draws, one, other, confidence=folds.config.confidence)
+            seeds = [own_seeds[seed] - value for seed, value in folds.by_seed(against).items()]
+            low, high = t_interval(np.array(seeds), confidence=folds.config.confidence)
+            rows.append(replace(row, against=against, seed_low=low, seed_high=high, **asdict(found)))
+    return sorted(rows, key=lambda row: row.value)
+
+
+def _probes(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
+    """Give what each of several probes of a method chose, and its figures."""
+    rows = folds.rows(str(row.of))
+    for (fold, seed), probed in rows.items() if len(rows) > 1 else ():
+        key, place = folds.keys.get((fold, seed), ""), None if folds.by == "split" else fold
+        own = replace(row, fold=place, seed=seed, seeds=1, artifact=key)
+        clips, ends = len(folds.probes[fold, seed]["clips"]), {"low": probed["low"], "high": probed["high"]}
+        yield replace(own, value=probed["test_accuracy"], **ends, count=clips, **_chosen(probed))
+        judged, count = probed["validation_accuracy"], probed["validation_clips"]
+        yield replace(own, value=judged, split="validation", count=count)
+
+
+def _layers(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
+    """Give the figures of each layer with the pooling that is best on validation; layers side by side come last."""
+    best: list[dict[str | None, Mapping[str, Any]]] = []  # by probe and layer
+    for probed in folds.rows(str(row.of)).values():
+        best.append({})
+        for candidate in probed["candidates"]:
+            layer, _ = parts_of_key(candidate["of"])
+            earlier = best[-1].get(layer)
+            if earlier is None or candidate["validation_accuracy"] > earlier["validation_accuracy"]:
+                best[-1][layer] = candidate
+    single = best[0] if len(best) == 1 else {}
+    for name in sorted(filter(None, best[0]), key=lambda name: name.startswith("all_")):
+        own = replace(row, name=f"{OF_LAYER}{row.name}", layer=name)
+        means = {
+            split: float(np.mean([each[name][f"{split}_accuracy"] for each in best]))
+            for split in ("validation", "test")
+        }
+        judged = folds.validation_clips(str(row.of))
+        yield replace(own, value=means["validation"], split="validation", count=judged)
+        if found := single.get(name):
+            own = replace(own, low=found["low"], high=found["high"])
+        yield replace(own, value=means["test"], count=folds.clips)
+
+
+def _learning_curve(folds: ProbedFolds, row: Figure) -> list[Figure]:
+    """Average a method's learning curve over the folds.
+
+    Shares too small for one clip per class give a single point; a share is the ratio of labelled clips.
+    """
+    row, rows = replace(row, count=folds.clips), folds.rows(str(row.of))
+    curves = [[rows[name, seed]["learning_curve"] for seed in folds.seeds] for name in folds.names]
+    points = list[Figure]()
+    for place, first in enumerate(curves[0][0]):
+        at_place = [[curve[place] for curve in seeds] for seeds in curves]
+        labels = float(np.mean([[point["clips"] for point in seeds] for seeds in at_place]))
+        points.append(_mean_point(at_place, replace(row, share=first["share"], labels=labels)))
+    whole = next((point.labels for point in points if point.share == 1), None)
+    shares = [replace(point, share=point.labels / whole) if whole and point.labels else point for point in points]
+    return [*{point.labels: point for point in shares}.values()]
+
+
+def _mean_point(folds: Sequence[Sequence[Mapping[str, float]]], row: Figure) -> Figure:
+    """Average the test accuracies of points over folds and seeds.
+
+    The folds have different test clips, so their deviations add in squares; the seeds of a fold share theirs.
+    """
+
+    def mean(name: str) -> FloatArray:
+        return np.array([np.mean([point[name] for point in seeds]) for seeds in folds])
+
+    values = mean("test_accuracy")
+    below, above = (float(np.linalg.norm(values - mean(name)) / len(folds)) for name in ("low", "high"))
+    value = float(values.mean())
+    return replace(row, value=value, low=value - below, high=value + above)
+
+
+def _noise(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
+    """Average a method's accuracy with each noise over folds and seeds."""
+    row, rows = replace(row, count=folds.clips), folds.rows(str(row.of))
+    points = [[rows[name, seed].get("noise", []) for seed in folds.seeds] for name in folds.names]
+    for place, first in enumerate(points[0][0]):
+        yield _mean_point([[own[place] for own in seeds] for seeds in points], replace(row, noise_snr=first["snr"]))
+
+
+def _groups(folds: ProbedFolds, row: Figure) -> Iterator[Figure]:
+    """Measure one method on the test clips of each group; folds of a group are weighted by its clips there."""
+    number = folds.methods.index(str(row.of))
+    parts: dict[str, list[tuple[float, int]]] = {}
+    for name, outcome in zip(folds.names, folds.outcomes, strict=True):
+        groups = np.array([group or "" for group in folds.of_fold(name)[0]["groups"]])
+        for group in {*groups.tolist()} - {""}:
+            members = (groups == group).astype(np.float64)
+            parts.setdefault(group, []).append((float(measure(outcome, members[None])[0, number]), int(members.sum())))
+    for group, several in sorted(parts.items()):
+        clips = sum(clips for _, clips in several)
+        yield replace(row, group=group, count=clips, value=sum(value * clips for value, clips in several) / clips)
+
+
+def _confusion(folds: ProbedFolds, of: str) -> list[list[float]]:
+    """Count test clips of each true class (rows) by answer (columns), over all folds; mean over the seeds."""
+    number = {name: place for place, name in enumerate(folds.first["classes"])}
+    counts = np.zeros((len(number), len(number)))
+    for place, row in folds.rows(of).items():
+        for truth, answer in zip(folds.probes[place]["truth"], row["predictions"], strict=True):
+            counts[number[truth], number[answer]] += 1
+    means: list[list[float]] = (counts / len(folds.seeds)).tolist()
+    return means
+
+
+def require_alike(folds: ProbedFolds) -> None:
+    """Refuse different classes, methods, candidates or penalties, and different test clips of the seeds of a fold."""
+    missing = [f"{name!r} with seed {seed}" for name, seed in folds.places if (name, seed) not in folds.probes]
+    if missing or not folds.probes:
+        raise InputError(f"a comparison lacks the probes of {', '.join(missing) or 'any fold'}; run them first")
+    for (name, seed), probed in folds.probes.items():
+        for what, one, other in (
+            ("classes", probed["classes"], folds.first["classes"]),
+            ("methods or candidates", _offered(probed), _offered(folds.first)),
+            *(
+                ("numbers of penalties", penalties_by_method(probed, step), penalties_by_method(folds.first, step))
+                for step in STEPS
+            ),
+            *(("test clips", probed[key], folds.of_fold(name)[0][key]) for key in ("clips", "truth")),
+            ("validation clips", probed["validation_truth"], folds.of_fold(name)[0]["validation_truth"]),
+        ):
+            if one != other:
+                raise InputError(
+                    f"fold {name!r} with seed {seed} has other {what} than what it is compared with; probe all alike"
+                )
+    for step in STEPS:
+        require_equal_counts(penalties_by_method(folds.first, step))
+    tested: dict[str, str] = {}
+    for name in folds.names if folds.by == "group" else ():
+        for group in folds.of_fold(name)[0]["groups"]:
+            if tested.setdefault(group, name) != name:
+                raise InputError(
+                    f"group {group!r} is tested in the folds {tested[group]!r} and {name!r}, which are made by group, "
+                    "so one of them was trained on it; make the folds again"
+                )
+
+
+def _offered(probed: Probed) -> dict[str, list[str]]:
+    return {row["of"]: [each["of"] for each in row["candidates"]] for row in probed["methods"]}
+
+
+def penalties_by_method(probed: Probed, step: Step) -> dict[str, int]:
+    """Return with how many penalties each candidate, or the chosen candidate, of each method was tried."""
+    return {row["of"]: row[step] for row in probed["methods"]}
+
+
+def _outcome(folds: ProbedFolds, name: str, methods: Sequence[str], split: Literal["", "validation_"] = "") -> Outcome:
+    """Build the outcome of some methods on the test clips, or the validation clips, of one fold."""
+    first = folds.of_fold(name)[0]
+    rows = [[folds.rows(of)[name, seed] for seed in folds.seeds] for of in methods]  # (methods, seeds)
+    if first["multi_label"]:
+        several = np.array([[name in names for name in first["classes"]] for names in first[f"{split}truth"]], bool)
+        scores = np.array([[row[f"{split}scores"] for row in seeds] for seeds in rows], np.float64)
+        return Rankings(truth=several, scores=scores)
+    truth = np.array(first[f"{split}truth"])
+    right = [np.mean([np.array(row[f"{split}predictions"]) == truth for row in seeds], 0) for seeds in rows]
+    return Hits(hits=np.array(right))

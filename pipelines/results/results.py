@@ -13,10 +13,9 @@ from safetensors.numpy import save
 from pipelines.methods.method import PictureRecord
 from pipelines.methods.run_entries import RunEntries
 from pipelines.methods.table import METHODS
-from pipelines.results.comparison import Comparison
+from pipelines.results.comparison import Comparison, ProbedFolds, compare
 from pipelines.results.figures import CODEBOOK, Figure
 from pipelines.results.language_figures import Speed, language_tests, rates_of_run, sample_models
-from pipelines.results.probed_folds import ProbedFolds, compare
 from pipelines.results.run_record import RESAMPLES, RESULTS, Provenance, Resamples
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.settings.run import RunSettings

@@ -14,8 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from pipelines.methods.table import row_of
-from pipelines.results.comparison import Comparison
-from pipelines.results.probed_folds import By, Probed
+from pipelines.results.comparison import By, Comparison, Probed
 from pipelines.store.stored_features import GPT
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.base.files import aside

@@ -14,9 +14,8 @@ from lm.options import ProbeConfig
 from lm.probing.comparison import Estimate, independent_difference
 from pipelines.methods.table import row_of
 from pipelines.pages.phrasing import sentences
-from pipelines.results.comparison import Comparison
+from pipelines.results.comparison import By, Comparison, Probed, ProbedFolds, compare
 from pipelines.results.figures import Figure
-from pipelines.results.probed_folds import By, Probed, ProbedFolds, compare
 from pipelines.results.tables import as_markdown, as_table
 from wordless.base.errors import InputError
 

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from lm.options import ProbeConfig
 from lm.probing.task import require_labels
 from pipelines.methods.table import METHODS
-from pipelines.results.probed_folds import ProbedFolds, compare
+from pipelines.results.comparison import ProbedFolds, compare
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
