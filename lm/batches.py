@@ -96,8 +96,8 @@ ORDER, EXAMPLE = 0, 1  # second words of the seeds: the purpose of a generator
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Row:
-    """A window of a recording."""
+class TokenRow:
+    """A window of a recording: a row of a `TokenBatch`."""
 
     first: int  # the input before the first code
     tokens: IndexArray  # one per code
@@ -200,7 +200,7 @@ class TrainingBatches:
         rows = [self._example(*divmod(place, len(self._clips))) for place in places]
         return _collate(rows, self._vocabulary, self._lengths)
 
-    def _example(self, epoch: int, place: int) -> Row:
+    def _example(self, epoch: int, place: int) -> TokenRow:
         """Return a window of one of a clip's views."""
         example = int(self._order(epoch)[place])
         rng = np.random.default_rng([self._config.seed, EXAMPLE, epoch, example])
@@ -210,7 +210,7 @@ class TrainingBatches:
         backward = self._vocabulary.backward and bool(rng.random() < BACKWARD)
         return self._row(codes, start, rng, backward=backward)
 
-    def _row(self, codes: IntArray, start: int, rng: np.random.Generator, *, backward: bool) -> Row:
+    def _row(self, codes: IntArray, start: int, rng: np.random.Generator, *, backward: bool) -> TokenRow:
         """Return the window that begins at a time step, or the last whole window; some inputs are random codes."""
         start = min(start, max(len(codes) - self._capacity, 0))
         crop, conditions = _divided(codes[start : start + self._capacity], self._vocabulary)
@@ -219,7 +219,7 @@ class TrainingBatches:
         others = self._vocabulary.random_codes(rng, crop.shape)
         tokens, targets = self._vocabulary.tokens(np.where(replaced, others, crop)), crop.reshape(-1).astype(np.int64)
         first = self._vocabulary.end if backward else self._vocabulary.bos
-        return Row(first=first, tokens=tokens, targets=targets, conditions=conditions)
+        return TokenRow(first=first, tokens=tokens, targets=targets, conditions=conditions)
 
     def _shuffle(self, epoch: int) -> IndexArray:
         """Return the order of the examples in an epoch ``(examples,)``."""
@@ -261,12 +261,13 @@ def validation_batches(
         yield _collate([_row(sequences.view(clip), window, vocabulary) for clip, window in rows], vocabulary, lengths)
 
 
-def _row(codes: IntArray, window: Window, vocabulary: Vocabulary) -> Row:
+def _row(codes: IntArray, window: Window, vocabulary: Vocabulary) -> TokenRow:
     """Return a window of ``codes (time, streams)``; its uncounted codes are no targets."""
     read, conditions = _divided(codes[window.start : window.stop], vocabulary)
     targets = read.astype(np.int64)
     targets[: window.counted - window.start] = UNCOUNTED
-    return Row(first=vocabulary.bos, tokens=vocabulary.tokens(read), targets=targets.reshape(-1), conditions=conditions)
+    tokens = vocabulary.tokens(read)
+    return TokenRow(first=vocabulary.bos, tokens=tokens, targets=targets.reshape(-1), conditions=conditions)
 
 
 def _divided(steps: IntArray, vocabulary: Vocabulary) -> tuple[IntArray, IndexArray | None]:
@@ -277,7 +278,7 @@ def _divided(steps: IntArray, vocabulary: Vocabulary) -> tuple[IntArray, IndexAr
     return codes, np.repeat(conditions, vocabulary.streams, axis=0).astype(np.int64)
 
 
-def _collate(rows: list[Row], vocabulary: Vocabulary, lengths: IndexArray | None) -> TokenBatch:
+def _collate(rows: list[TokenRow], vocabulary: Vocabulary, lengths: IndexArray | None) -> TokenBatch:
     """Collate windows; every row begins with begin-of-sequence, or with the end if it is read backwards."""
     width = max(len(row.tokens) for row in rows)
     inputs = np.full((len(rows), width), vocabulary.pad, np.int64)

@@ -36,7 +36,7 @@ from wordless.base.saved_models import rate_folder
 
 @dataclass(frozen=True, kw_only=True)
 class Codebook:
-    """The entries of one rate."""
+    """The entries of one rate: those that make its tokenizer, the codes of the corpus, and the codebook's health."""
 
     patch_frames: int
     sample: Entry

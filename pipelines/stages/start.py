@@ -202,10 +202,10 @@ def shipped_voice(wanted: WaveNetConfig, audio: SpectrogramConfig, *, shipped: P
 
 def _other_options(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig) -> dict[str, tuple[object, object]]:
     """Return what a vocoder to begin with must share with that of a run: both values of each option."""
-    found, heard = require_absolute(start)
+    found, front_end = require_absolute(start)
     values: dict[str, tuple[object, object]]
-    values = {f"audio.{name}": (getattr(audio, name), getattr(heard, name)) for name in LOG_MEL}
-    values["audio.f_max"] = audio.highest, heard.highest
+    values = {f"audio.{name}": (getattr(audio, name), getattr(front_end, name)) for name in LOG_MEL}
+    values["audio.f_max"] = audio.highest, front_end.highest
     own, other = asdict(wanted), asdict(found)
     free = {*FILLED_IN, *(() if wanted.code_position else ("patch_frames",))}
     return values | {f"vocoder.wavenet.{name}": (own[name], other[name]) for name in own if name not in free}
@@ -217,19 +217,19 @@ def require_absolute(start: str) -> tuple[WaveNetConfig, SpectrogramConfig]:
     Raises:
         InputError: it reads learned vectors of codes, or log-mel relative to each recording; or it is damaged.
     """
-    found, heard = saved_vocoder(start).wavenet, front_end_of(start)
+    found, front_end = saved_vocoder(start).wavenet, front_end_of(start)
     if found.condition != "meaning":
         raise InputError(
             f"{VOICE}={start} has vocoder.wavenet.condition={found.condition}, whose inputs are the codes of one "
             "codebook; name a vocoder with the condition meaning"
         )
     for name, none in (("remove_mean", "none"), ("dynamic_range", None)):
-        if getattr(heard, name) != none:
+        if getattr(front_end, name) != none:
             raise InputError(
-                f"{VOICE}={start} was made with audio.{name}={getattr(heard, name)}: its log-mel says nothing of the "
-                f"absolute level; name one with audio.{name}={written(none)}"
+                f"{VOICE}={start} was made with audio.{name}={getattr(front_end, name)}: its log-mel says nothing of "
+                f"the absolute level; name one with audio.{name}={written(none)}"
             )
-    return found, heard
+    return found, front_end
 
 
 def _saved_tokenizer(start: str) -> SavedTokenizer:

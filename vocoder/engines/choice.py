@@ -176,7 +176,7 @@ _known: dict[tuple[str, WaveNetConfig], tuple[bool, str]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class EngineComparison:
     """A candidate beside the reference engine."""
 
     difference: float  # largest of all logits, given the same levels before, over the largest logit
@@ -213,7 +213,7 @@ def compared(model: WaveNet, candidate: Engine, reference: Engine, device: str) 
 
 
 @torch.inference_mode()
-def compare(model: WaveNet, candidate: Engine, reference: Engine) -> Comparison:
+def compare(model: WaveNet, candidate: Engine, reference: Engine) -> EngineComparison:
     """Compute the logits of random levels by both engines, and time both while they draw."""
     config, differences, rates = model.config, [], []
     frames = -(-SAMPLES // config.hop_length)
@@ -234,4 +234,4 @@ def compare(model: WaveNet, candidate: Engine, reference: Engine) -> Comparison:
             speeds.append(clips * steps / (perf_counter() - began))
         differences.append(float((both[0] - both[1]).abs().max() / both[1].abs().max().clamp(min=1e-9)))
         rates.append((speeds[0], speeds[1]))
-    return Comparison(difference=max(differences), rates=tuple(rates))
+    return EngineComparison(difference=max(differences), rates=tuple(rates))

@@ -131,9 +131,9 @@ def test_the_engine_is_confirmed_where_it_is_right_and_faster(monkeypatch: pytes
     found = choice.compare(model, "triton", "torch")
     assert found.difference < 1e-5
     speedy, slow = ((2.0, 1.0), (3.0, 2.0)), ((2.0, 1.0), (2.0, 3.0))
-    assert choice.Comparison(difference=found.difference, rates=speedy).chooses
-    assert not choice.Comparison(difference=found.difference, rates=slow).chooses
-    assert not choice.Comparison(difference=0.01, rates=speedy).chooses
+    assert choice.EngineComparison(difference=found.difference, rates=speedy).chooses
+    assert not choice.EngineComparison(difference=found.difference, rates=slow).chooses
+    assert not choice.EngineComparison(difference=0.01, rates=speedy).chooses
     chosen, line = choice.compared(model, "triton", "torch", "this device")
     assert line.startswith(f"engine on this device: {'triton' if chosen else 'torch'};")
     monkeypatch.setattr(triton_streams, "go_on", None)
