@@ -1,16 +1,22 @@
 """Recordings inside other files: rows of Parquet and Arrow files, and tar shards of WebDataset.
 
 ``data-{000..009}.tar`` and ``{train,test}.parquet`` are expanded as in bash and in WebDataset, ``*`` as in a shell.
-A reader gives each file's recordings and facts as parts.
+A reader gives the recordings of a file with what is known of them. A file that cannot be read to its end is damaged,
+and is set aside as a whole.
 
 **Rows.** pyarrow alone reads them. `datasets` would open the same bytes, but it decodes sound by yet another library,
 and knows how to download. One column holds sound; the others become text.
 
-**Shards.** Members of a sample share the name before a dot: ``a/0001.flac`` is the recording, ``a/0001.cls``,
-``a/0001.txt`` and ``a/0001.json`` are its facts, in any order. The ending is what follows the last dot:
-``008 Track 2.0.json`` is about ``008 Track 2.0.flac``. WebDataset itself divides names at the first dot: ``a.json`` is
-about ``a.left.flac`` and ``a.right.flac``, too. The standard library reads shards: `webdataset` would decode members by
-their endings, and some of its endings are pickles.
+**Shards.** The standard library reads shards: `webdataset` would decode members by their endings, and some of its
+endings are pickles. The ending is what follows the last dot. The facts of a recording are members with its name before
+the ending, and, as in WebDataset, those whose name ends at an earlier dot of this name. If several say a value, the
+longest name counts::
+
+    008 Track 2.0.flac   008 Track 2.0.json, 008 Track 2.0.cls
+    a.left.flac          a.left.json, then a.json
+
+Where the longest name has facts, a shorter one that is the name of another recording counts no longer: with
+``Track 2.flac`` and ``Track 2.0.flac``, each has the facts of its own name.
 """
 
 import json
@@ -19,7 +25,7 @@ import os
 import re
 import tarfile
 import zlib
-from collections import Counter
+from collections import ChainMap, Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,47 +47,20 @@ from wordless.base.text import counted
 
 
 class DamageError(Exception):
-    """A part of a packed file cannot be read; the message is the reason, for lists of files that were set aside."""
+    """A packed file, or a member of it, cannot be read; the message is the reason, for lists of files set aside."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sound:
-    """The bytes of one recording, which are written as they are."""
+class PackedRow:
+    """A recording of a packed file, or a part that was set aside."""
 
-    name: str  # of the file to write, below the folder of the packed file; "/" between folders
-    # of its sample: `Facts` with this key are about this recording, and so are those with a key that ends at an earlier
-    # dot of the file's name: see `wordless.audio.recordings.unpacking`
-    key: str
-    blocks: Iterable[bytes]  # raises `DamageError` where they cannot be read
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
-    """Values of a sample by their names, as text; values that are not known are left out."""
-
-    key: str
-    fields: Mapping[str, str]
+    path: str  # below the folder of the packed file; "/" between folders
+    fields: dict[str, str] = field(default_factory=dict)  # what is known of it, as text
+    reason: str = ""  # why it was set aside; empty: it was not
+    size: int = 0  # bytes, once it is unpacked
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Broken:
-    """A part that is set aside; ``key`` also sets aside the sounds of its sample."""
-
-    name: str
-    reason: str
-    key: str | None = None
-
-
-Part = Sound | Facts | Broken
-Parts = Iterator[Part]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileColumns:
-    """The columns of a file: the one with sound, and those that can be read as text with the names of their classes."""
-
-    audio: str
-    classes: Mapping[str, Sequence[str] | None] = field(default_factory=dict)  # None: the values are text themselves
+Rows = Iterator[tuple[PackedRow, Iterable[bytes]]]  # with the bytes of each recording, which are written as they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,30 +70,21 @@ class PackedFile:
     path: Path
     name: str  # of the folder that its recordings are written to, unique among the files of a data set
     split: str | None  # the data set's own name of its split, such as "test.clean"; None: unknown
-    columns: FileColumns | None = None  # of an Arrow or Parquet file; None: a tar shard, or a damaged file
+    audio: str | None = None  # column with sound of an Arrow or Parquet file; None: a tar shard, or a damaged file
+    # other columns that can be read as text, with the names of their classes; None: the values are text themselves
+    classes: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
     damage: str = ""
 
-    def read(self) -> Parts:
-        """Give the recordings and facts of the file."""
-        if self.damage:
-            yield Broken(name="the file", reason=self.damage)
-        elif self.columns is None:
-            yield from _read_shard(self.path)
-        else:
-            yield from _read_rows(self.path, self.columns)
+    def read(self) -> Rows:
+        """Give the recordings of the file, and its parts that are set aside.
 
-    @property
-    def size(self) -> int:
-        """About how many bytes its recordings take once they are unpacked; those of compressed shards take more."""
-        if self.damage:
-            return 0
-        if self.columns is None or self.path.suffix != PARQUET:
-            return self.path.stat().st_size
-        found = pq.ParquetFile(self.path).metadata
-        groups = [found.row_group(number) for number in range(found.num_row_groups)]
-        chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
-        sounds = [each for each in chunks if each.path_in_schema.partition(".")[0] == self.columns.audio]
-        return sum(each.total_uncompressed_size for each in sounds)
+        Raises:
+            DamageError: the file is damaged, which may show after some of its recordings.
+        """
+        with _damage():
+            if self.damage:
+                raise DamageError(self.damage)
+            yield from _read_shard(self.path) if self.audio is None else _read_rows(self.path, self.audio, self.classes)
 
 
 ARROW, PARQUET = ".arrow", ".parquet"
@@ -133,21 +103,21 @@ def data_set_files(place: str) -> list[PackedFile]:
     root = expand_home(place, "dataset")
     if (dictionary := root / "dataset_dict.json").is_file():
         names = read_json(dictionary).get("splits")
-        if not isinstance(names, list) or not names or not all(isinstance(each, str) for each in names):
-            raise InputError(f"{dictionary} has no list of splits; save the data set again")
-        if bad := [name for name in names if not re.fullmatch(r"[\w][\w.-]*", name)]:
-            raise InputError(f"{dictionary} names the split {bad[0]!r:.80}; use letters, digits, . and _")
+        if not isinstance(names, list) or not all(
+            isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name) for name in names
+        ):
+            raise InputError(f"{dictionary} has no list of splits with names of letters and digits; save it again")
         return [file for name in names for file in _saved_files(root / name, name)]
     if (root / "state.json").is_file():
         return _saved_files(root, None)
     if not root.is_dir():
         return _packed(_named_files(place, option="dataset", kinds=(PARQUET, ARROW)))
-    found = [
+    found = sorted(
         root / name  # without the caches of `map`
         for name in files_below(root)
         if name.endswith((ARROW, PARQUET)) and not PurePosixPath(name).name.startswith("cache-")
-    ]
-    found = sorted(path for path in found if path.is_file())
+    )
+    found = [path for path in found if path.is_file()]
     if not found:
         rule = "it holds no Parquet and no Arrow files: name a folder that save_to_disk wrote, or Parquet files"
         remedy = "a folder of recordings is `root`=FOLDER, tar shards are `shards`=FILES"
@@ -204,22 +174,16 @@ def expand_braces(pattern: str) -> Iterator[str]:
 
 def _saved_files(folder: Path, split: str | None) -> list[PackedFile]:
     """List the files that the ``state.json`` of a folder of ``save_to_disk`` names, in its order."""
-    state_file = folder / "state.json"
-    if not state_file.is_file():
-        raise InputError(f"{state_file} is missing; save the data set again with save_to_disk")
-    state = read_json(state_file)
-    if state.get("_indices_data_files") or state.get("_indices_files"):
-        raise InputError(
-            f"{state_file} selects rows by indices; save the data set again by a newer version of datasets"
-        )
-    listed = state.get("_data_files")
-    names = [each.get("filename") for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-    files = []
-    for number, name in enumerate(names):
+    state = read_json(folder / "state.json")
+    listed, files = state.get("_data_files"), []
+    for number, each in enumerate(listed if isinstance(listed, list) else ()):
+        name = each.get("filename") if isinstance(each, dict) else None
         if not isinstance(name, str) or name != PurePosixPath(name).name or not (folder / name).is_file():
-            raise InputError(f"{state_file} names the file {name!r:.80}, which is not there; save the data set again")
+            raise InputError(f"{folder} names the file {name!r:.80}, which is not there; save the data set again")
         own = f"{number:05d}" if split is None else f"{split}/{number:05d}"
         files.append(PackedFile(path=folder / name, name=own, split=split))
+    if state.get("_indices_data_files") or state.get("_indices_files"):
+        raise InputError(f"{folder} selects rows by indices; save the data set again by a newer version of datasets")
     return files
 
 
@@ -229,13 +193,13 @@ def _packed(paths: Sequence[Path]) -> list[PackedFile]:
     root = Path(os.path.commonpath([path.parent for path in absolute]))
     ending = re.compile(r"\.(?:parquet|arrow|tar|tgz|tar\.\w+)$")
     names = [ending.sub("", path.relative_to(root).as_posix()) for path in absolute]
-    if twice := [name for name, times in Counter(name.casefold() for name in names).items() if times > 1]:
-        raise InputError(f"several files below {root} have the name {twice[0]}; rename one")
+    times = Counter(name.casefold() for name in names)
     folders = {parent.as_posix() for name in names for parent in PurePosixPath(name).parents}
-    if both := [name for name in names if name in folders]:
-        raise InputError(f"{root} has files and a folder of the name {both[0]}; rename one")
-    if bad := [name for name in names if not writable(name)]:
-        raise InputError(f"{root / bad[0]!r} holds a tab, a line break or bytes that are not UTF-8; rename it")
+    for name in names:
+        if not writable(name):
+            raise InputError(f"{root / name!r} holds a tab, a line break or bytes that are not UTF-8; rename it")
+        if times[name.casefold()] > 1 or name in folders:
+            raise InputError(f"several files, or a file and a folder, below {root} have the name {name}; rename one")
     files = []
     for path, name in zip(paths, names, strict=True):
         # the split stands in the name of the file or of a folder, before the number of the shard
@@ -251,6 +215,26 @@ def known_split(name: str) -> Split | None:
     return next((known[word] for word in re.split(r"[^a-z]+", name.lower()) if word in known), None)
 
 
+@contextmanager
+def _damage() -> Iterator[None]:
+    """Name the damage that a library finds while it reads a packed file."""
+    try:
+        yield
+    except InputError:  # a ValueError as well
+        raise
+    except (
+        tarfile.TarError,
+        EOFError,
+        zlib.error,
+        LZMAError,
+        pa.ArrowException,
+        OSError,
+        ValueError,
+        OverflowError,
+    ) as error:
+        raise DamageError(f"cannot be read: {' '.join(str(error).split()):.200}") from error
+
+
 # Rows of Parquet and Arrow files
 
 METADATA = b"huggingface"  # key of the features in the metadata of an Arrow schema
@@ -264,14 +248,14 @@ _FORMATS = {  # first bytes of a file -> its usual ending
 }
 
 
-def table_columns(path: Path, wanted: str | None) -> FileColumns:
+def table_columns(path: Path, wanted: str | None) -> tuple[str, dict[str, Sequence[str] | None]]:
     """Find the column with sound, ``wanted`` or the only one, and all columns of text, numbers, classes or lists.
 
     Raises:
         InputError: no column holds sound, several do, or the wanted one does not.
         DamageError: the file is damaged, or of another kind.
     """
-    with _open(path) as (schema, _):
+    with _damage(), _open(path) as (schema, _):
         sounds = [each.name for each in schema if _holds_sound(each.type)]
         there = f"its columns are {', '.join(schema.names)}"
         if wanted is not None and wanted not in sounds:
@@ -290,10 +274,10 @@ def table_columns(path: Path, wanted: str | None) -> FileColumns:
             features = json.loads((schema.metadata or {}).get(METADATA, b"{}"))["info"]["features"]
         except (ValueError, KeyError, TypeError, RecursionError):
             features = (find_object(path.parent / "dataset_info.json") or {}).get("features")
-        described = features if isinstance(features, dict) else {}
+        known = features if isinstance(features, dict) else {}
         audio = wanted or sounds[0]
         read = [each.name for each in schema if each.name != audio and _is_readable(each.type)]
-        return FileColumns(audio=audio, classes={name: _class_names(described.get(name)) for name in read})
+        return audio, {name: _class_names(known.get(name)) for name in read}
 
 
 def _class_names(feature: object) -> Sequence[str] | None:
@@ -309,9 +293,8 @@ def _class_names(feature: object) -> Sequence[str] | None:
 
 def _holds_sound(kind: pa.DataType) -> bool:
     """Return whether values are bytes, or a struct with bytes as `datasets` and its kin write audio."""
-    if pa.types.is_struct(kind):
-        place = kind.get_field_index("bytes")
-        return place >= 0 and not pa.types.is_struct(kind.field(place).type) and _holds_sound(kind.field(place).type)
+    if pa.types.is_struct(kind) and (place := kind.get_field_index("bytes")) >= 0:
+        kind = kind.field(place).type
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
@@ -338,31 +321,29 @@ def as_text(value: object, names: Sequence[str] | None) -> str:
     return " ".join(str(value).split())
 
 
-def _read_rows(path: Path, columns: FileColumns) -> Parts:
-    """Give the sound and the facts of each row, in order. A damaged part ends the file."""
-    number, names = 0, [columns.audio, *columns.classes]
+def _read_rows(path: Path, audio: str, classes: Mapping[str, Sequence[str] | None]) -> Rows:
+    """Give the sound and the facts of each row, in order."""
     taken: set[str] = set()  # names in the folder
-    try:
-        with _open(path, names) as (_, batches):
-            for row in (row for batch in batches for row in batch.select(names).to_pylist()):
-                if number % ROWS_IN_A_FOLDER == 0:
-                    taken.clear()
-                yield from _row(row, number, columns, taken)
-                number += 1
-    except DamageError as error:
-        yield Broken(name=f"from row {number} on", reason=str(error))
+    with _open(path, [audio, *classes]) as (_, batches):
+        rows = (row for batch in batches for row in batch.to_pylist())
+        for number, row in enumerate(rows):
+            if number % ROWS_IN_A_FOLDER == 0:
+                taken.clear()
+            folder, sound = f"{number // ROWS_IN_A_FOLDER:04d}", row[audio]
+            content, place = (sound.get("bytes"), sound.get("path")) if isinstance(sound, dict) else (sound, None)
+            if not isinstance(content, bytes):
+                elsewhere = f": it names the file {place!r:.200}, which `table` can list" if place else ""
+                yield PackedRow(path=f"{folder}/{number:07d}", reason=f"no sound in the data set{elsewhere}"), ()
+                continue
+            texts = {column: as_text(row[column], names) for column, names in classes.items()}
+            fields = {column: text for column, text in texts.items() if text}
+            path_of_row = f"{folder}/{_row_name(place, content, number, taken)}"
+            yield PackedRow(path=path_of_row, fields=fields), [content]
 
 
-def _row(row: dict[str, object], number: int, columns: FileColumns, taken: set[str]) -> Parts:
-    sound = row[columns.audio]
-    content, path = (sound.get("bytes"), sound.get("path")) if isinstance(sound, dict) else (sound, None)
-    folder, key = f"{number // ROWS_IN_A_FOLDER:04d}", str(number)
-    if not isinstance(content, bytes):
-        elsewhere = f"no sound in the data set: it names the file {path!r:.200}, which `table` can list"
-        yield Broken(name=f"{folder}/{number:07d}", reason=elsewhere if path else "no sound in the data set")
-        return
-    # the name of the file that the recording once was, without folders; else the number of the row
-    name = PurePosixPath(path.replace("\\", "/") if isinstance(path, str) else "")
+def _row_name(place: object, content: bytes, number: int, taken: set[str]) -> str:
+    """Return the name of the file that a recording once was, without folders; else the number of its row."""
+    name = PurePosixPath(place.replace("\\", "/") if isinstance(place, str) else "")
     fitting = name.name.isprintable() and writable(name.name) and len(name.name.encode()) <= MAX_PART_BYTES
     if not fitting or name.name.startswith(".") or name.suffix.lower().lstrip(".") not in EXTENSIONS:
         mp3 = content[:1] == b"\xff" and content[1:2] >= b"\xe0"
@@ -371,40 +352,25 @@ def _row(row: dict[str, object], number: int, columns: FileColumns, taken: set[s
     if name.name.casefold() in taken:
         name = name.with_name(f"{name.stem}~{number}{name.suffix}")
     taken.add(name.name.casefold())
-    yield Sound(name=f"{folder}/{name.name}", key=key, blocks=[content])
-    texts = {column: as_text(row[column], classes) for column, classes in columns.classes.items()}
-    yield Facts(key=key, fields={column: text for column, text in texts.items() if text})
+    return name.name
 
 
 @contextmanager
 def _open(path: Path, columns: list[str] | None = None) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
-    """Open a file by its suffix: its schema, and its rows in small batches.
-
-    Raises:
-        DamageError: it is damaged, also while the batches are read.
-    """
-
-    def of_groups(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
-        for group in range(file.num_row_groups):  # a damaged group does not take rows of the one before
-            yield from file.iter_batches(batch_size=ROWS_AT_ONCE, row_groups=[group], columns=columns)
+    """Open a file by its suffix: its schema, and its rows in small batches."""
 
     def of_stream(stream: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         for batch in stream:
             batch.validate(full=True)  # Arrow trusts offsets, and a stranger may have written them
             for start in range(0, batch.num_rows, ROWS_AT_ONCE):
-                yield batch.slice(start, ROWS_AT_ONCE)
+                yield batch.select(columns).slice(start, ROWS_AT_ONCE)
 
-    try:
-        if path.suffix == PARQUET:
-            with pq.ParquetFile(path) as file:
-                yield file.schema_arrow, of_groups(file)
-        else:
-            with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
-                yield stream.schema, of_stream(stream)
-    except InputError:  # a ValueError as well
-        raise
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise DamageError(f"cannot be read: {' '.join(str(error).split()):.200}") from error
+    if path.suffix == PARQUET:
+        with pq.ParquetFile(path) as file:
+            yield file.schema_arrow, file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns)
+    else:
+        with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
+            yield stream.schema, of_stream(stream)
 
 
 # Members of tar shards
@@ -420,118 +386,116 @@ _HIDDEN = re.compile(r"(?:.*/)?\.[^/]*", re.DOTALL)
 _COMPRESSED = (b"\x1f\x8b", b"BZ", b"\xfd7")  # first bytes of gzip, bzip2 and xz
 
 
-def _read_shard(path: Path) -> Parts:
-    """Give the sounds and facts of a shard in its order, and its members with unsafe names as broken."""
-    # first and number of the members of unknown endings, which somebody may have meant as sounds or facts
-    others: dict[str, tuple[str, int]] = {}
-    seen: set[str] = set()
-    try:
-        with (
-            open_regular(path) as handle,
-            _damage(),
-            os.fdopen(os.dup(handle), "rb") as source,
-            tarfile.open(fileobj=source, mode="r:*") as archive,
-        ):
-            while member := archive.next():
-                yield from _member(archive, member, seen, others)
-                archive.members = []  # type: ignore[attr-defined]  # a list that grows with the shard otherwise
-            # `tarfile` takes a header that it does not understand for the end; compression has checksums of its own
-            compressed = os.pread(handle, 2, 0) in _COMPRESSED
-            if not compressed and os.pread(handle, 512, archive.offset) != bytes(512):
-                raise DamageError("its end mark is not there: the shard is cut off, or damaged from here on")
-    except DamageError as error:
-        yield Broken(name="the rest of the shard", reason=str(error))
-    except OSError as error:
-        yield Broken(name="the shard", reason=f"cannot be read: {error.strerror or error}")
-    for kind, (first, count) in others.items():
-        such = f"such as {first}" if count > 1 else first
-        reason = f"not read, because the ending is not one of sound or facts: {counted(count, 'member')}, {such}"
-        yield Broken(name=kind, reason=reason)
+def _read_shard(path: Path) -> Rows:
+    """Give the recordings of a shard with their facts, and its members that cannot be used as set aside."""
+    with (
+        open_regular(path) as handle,
+        os.fdopen(os.dup(handle), "rb") as source,
+        tarfile.open(fileobj=source, mode="r:*") as archive,
+    ):
+        members = archive.getmembers()
+        # `tarfile` takes a header that it does not understand for the end; compression has checksums of its own
+        if os.pread(handle, 2, 0) not in _COMPRESSED and os.pread(handle, 512, archive.offset) != bytes(512):
+            raise DamageError("its end mark is not there: the shard is cut off, or damaged")
+        sounds: list[tuple[str, tarfile.TarInfo]] = []  # with the key, the name before the ending
+        facts: dict[str, dict[str, str]] = defaultdict(dict)  # of each key
+        faults: set[str] = set()  # keys with a member that cannot be used
+        others: dict[
+            str, list[str]
+        ] = {}  # members of unknown endings, which somebody may have meant as sounds or facts
+        seen: set[str] = set()
+        for member in members:
+            name = member.name
+            sample = _SAMPLE.fullmatch(name)
+            key, ending = (sample[1], sample[2].lower()) if sample else (name, "")
+            reason = "" if member.isdir() else _fault(member)
+            if not reason and (member.isdir() or _HIDDEN.fullmatch(name)):
+                continue
+            if reason:
+                key = None
+            elif ending not in (*EXTENSIONS, *TEXTS, JSON):
+                kind = f"*.{ending}" if ending else "*"
+                others.setdefault(kind if kind in others or len(others) < MOST_KINDS else "others", []).append(name)
+                continue
+            elif name.casefold() in seen:
+                reason = "another member of the shard has the same name"
+            elif ending in EXTENSIONS:
+                sounds.append((key, member))
+            else:
+                try:
+                    facts[key].update(_facts(archive, member, ending))
+                except InputError as error:
+                    reason = f"it {error}"
+            seen.add(name.casefold())
+            if reason:
+                faults |= {key} if key is not None else set()
+                yield PackedRow(path=name, reason=reason), ()
+        for kind, names in others.items():
+            such = f"such as {names[0]}" if len(names) > 1 else names[0]
+            reason = (
+                f"not read, because the ending is not one of sound or facts: {counted(len(names), 'member')}, {such}"
+            )
+            yield PackedRow(path=kind, reason=reason), ()
+
+        named, described = {key for key, _ in sounds}, facts.keys() | faults
+        told: set[str] = set()  # keys of facts about recordings
+        for key, member in sounds:
+            folder, slash, base = key.rpartition("/")
+            words = base.split(".")
+            shorter = [f"{folder}{slash}{'.'.join(words[:count])}" for count in range(len(words) - 1, 0, -1)]
+            keys = [key, *(each for each in shorter if key not in described or each not in named)]
+            told.update(keys)
+            if faults.isdisjoint(keys):  # a fault is a row of its own
+                fields = dict(ChainMap(*(facts.get(each, {}) for each in keys)))
+                yield PackedRow(path=member.name, fields=fields), _blocks(archive, member)
+        if alone := [key for key in facts if key not in told]:
+            such = f"no recording has their names: facts of {counted(len(alone), 'sample')}, such as {alone[0]}"
+            yield PackedRow(path=alone[0], reason=such), ()
 
 
-def _member(
-    archive: tarfile.TarFile, member: tarfile.TarInfo, seen: set[str], others: dict[str, tuple[str, int]]
-) -> Parts:
-    name = member.name
-    if member.isdir():
-        return
-    if reason := _fault(member):
-        yield Broken(name=name, reason=reason)
-        return
-    if _HIDDEN.fullmatch(name):
-        return
-    sample = _SAMPLE.fullmatch(name)
-    key, ending = (sample[1], sample[2].lower()) if sample else (name, "")
-    if ending not in (*EXTENSIONS, *TEXTS, JSON):
-        kind = f"*.{ending}" if ending else "*"
-        kind = kind if kind in others or len(others) < MOST_KINDS else "others"
-        first, count = others.get(kind, (name, 0))
-        others[kind] = (first, count + 1)
-    elif name.casefold() in seen:
-        yield Broken(name=name, reason="another member of the shard has the same name", key=key)
-    else:
-        seen.add(name.casefold())
-        if ending in (*TEXTS, JSON):
-            yield _facts(archive, member, key, ending)
-        else:
-            yield Sound(name=name, key=key, blocks=_blocks(archive, member))
-
-
-def _fault(member: tarfile.TarInfo) -> str | None:
+def _fault(member: tarfile.TarInfo) -> str:
     """Return why a member must not be unpacked: it is no regular file, or its name is no place in a folder."""
-    parts = member.name.split("/")
+    name, parts = member.name, member.name.split("/")
     if member.issym() or member.islnk():
         return f"it is a link to {member.linkname!r:.100}"
     if not member.isreg() or member.issparse():
         return "it is not a regular file"
-    if not writable(member.name) or not member.name.isprintable():
+    if not writable(name) or not name.isprintable():
         return "its name holds control characters or bytes that are not UTF-8"
-    if member.name.startswith("/") or PurePosixPath(member.name).is_absolute():
-        return "its name is absolute"
-    if ".." in parts or "\\" in member.name or re.match(r"[A-Za-z]:", member.name):
+    if name.startswith("/") or ".." in parts or "\\" in name or re.match(r"[A-Za-z]:", name):
         return "its name leads out of the shard"
-    longest = max(len(part.encode()) for part in parts)
-    if len(parts) > MAX_PARTS or len(member.name.encode()) > MAX_BYTES or longest > MAX_PART_BYTES:
+    if (
+        len(parts) > MAX_PARTS
+        or len(name.encode()) > MAX_BYTES
+        or max(map(len, map(str.encode, parts))) > MAX_PART_BYTES
+    ):
         return "its name is too long"
-    return None
+    return ""
 
 
-def _facts(archive: tarfile.TarFile, member: tarfile.TarInfo, key: str, ending: str) -> Facts | Broken:
+def _facts(archive: tarfile.TarFile, member: tarfile.TarInfo, ending: str) -> dict[str, str]:
+    """Return the values of a member as text by their names; values that are not known are left out."""
     if member.size > MAX_FACT_BYTES:
-        return Broken(name=member.name, reason=f"it has {member.size} bytes, more than {MAX_FACT_BYTES}", key=key)
+        raise InputError(f"has {member.size} bytes, more than {MAX_FACT_BYTES}")
     content = b"".join(_blocks(archive, member))
-    try:
-        values = {ending: content.decode("utf-8-sig")} if ending != JSON else parse_json(content)
-    except (InputError, UnicodeDecodeError) as error:
-        told = str(error) if isinstance(error, InputError) else "is not text in UTF-8"
-        return Broken(name=member.name, reason=f"it {told}", key=key)
-    if not isinstance(values, dict):
-        return Broken(name=member.name, reason="it is not a JSON object", key=key)
-    texts = {str(name): as_text(value, None) for name, value in values.items() if not isinstance(value, dict)}
-    known = {name: text for name, text in texts.items() if text and (ending != JSON or name not in TEXTS)}
-    return Facts(key=key, fields=known)
+    if ending == JSON:
+        values = parse_json(content)
+        if not isinstance(values, dict):
+            raise InputError("is not a JSON object")
+        given = {
+            str(name): value for name, value in values.items() if name not in TEXTS and not isinstance(value, dict)
+        }
+    else:
+        try:
+            given = {ending: content.decode("utf-8-sig")}
+        except UnicodeDecodeError as error:
+            raise InputError("is not text in UTF-8") from error
+    return {name: text for name, value in given.items() if (text := as_text(value, None))}
 
 
 def _blocks(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
-    """Give the bytes of a member.
-
-    Raises:
-        DamageError: the shard ends within the member, or its compression is damaged.
-    """
+    """Give the bytes of a member; raises `DamageError` where they cannot be read."""
     with _damage():
         file = archive.extractfile(member)
-        left = member.size
-        while left:
-            block = file.read(min(left, BLOCK)) if file else b""
-            if not block:
-                raise DamageError("the shard ends within it")
-            left -= len(block)
+        while file and (block := file.read(BLOCK)):
             yield block
-
-
-@contextmanager
-def _damage() -> Iterator[None]:
-    try:
-        yield
-    except (tarfile.TarError, EOFError, zlib.error, LZMAError, OSError, ValueError, OverflowError) as error:
-        raise DamageError(f"cannot be read: {' '.join(str(error).split()):.200}") from error

@@ -8,35 +8,20 @@
 The key is a hash of the packed files' names, sizes and times of change, and of the columns that are read. The folder
 appears complete or not at all; until then it ends in ``.partial``. A packed file whose rows are there is finished, so a
 killed run unpacks the others alone.
-
-The facts of a recording are those whose key is its name before the ending, and those whose key ends at an earlier dot
-of this name, as in WebDataset. If several say a value, the longest key counts::
-
-    008 Track 2.0.flac   008 Track 2.0.json
-    a.left.flac          a.left.json, then a.json
-
-Where the longest key has facts, a shorter one that is the name of another recording counts no longer: with
-``Track 2.flac`` and ``Track 2.0.flac``, each has the facts of its own name.
-
-A table beside the folder has labels, groups, folds and splits of its recordings, from chosen columns.
 """
 
 import json
 import os
-from collections import ChainMap
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from wordless.audio.recordings.description import SEPARATOR, ColumnConfig, Description, Found
-from wordless.audio.recordings.inspection import frequent_reasons
+from wordless.audio.recordings.description import SEPARATOR, ColumnConfig, Description, Found, describe
 from wordless.audio.recordings.manifest import Rejected, Split
 from wordless.audio.recordings.packed_files import (
-    Broken,
     DamageError,
-    Facts,
     PackedFile,
-    Sound,
+    PackedRow,
     data_set_files,
     known_split,
     shard_files,
@@ -47,7 +32,7 @@ from wordless.base.files import flush_folder, locked, named_write_errors, remove
 from wordless.base.json_values import list_hash
 from wordless.base.text import counted, listed, nearest, suggestion
 
-VERSION = 3  # of the layout: raise it when the same files are unpacked in another way
+VERSION = 4  # of the layout: raise it when the same files are unpacked in another way
 SOUNDS, ROWS = "sounds", "rows"
 Progress = Callable[[int], None]  # bytes that were written since the last call
 
@@ -70,15 +55,15 @@ def open_data_set(place: str, columns: ColumnConfig) -> PackedDataSet:
     files: list[PackedFile] = []
     for file in data_set_files(place):
         try:
-            files.append(replace(file, columns=table_columns(file.path, columns.audio)))
+            audio, classes = table_columns(file.path, columns.audio)
+            files.append(replace(file, audio=audio, classes=classes))
         except DamageError as error:
             files.append(replace(file, damage=str(error)))
-    readable = [file.columns for file in files if file.columns is not None]
-    if not readable:
+    if all(file.damage for file in files):
         rule = f"{files[0].path} {files[0].damage}"
         remedy = "name Parquet files, or Arrow files of save_to_disk"
         raise InputError(option="dataset", value=place, rule=rule, remedy=remedy)
-    _require_columns({name for each in readable for name in each.classes}, columns, place)
+    _require_columns({name for file in files for name in file.classes}, columns, place)
     return PackedDataSet(option="dataset", name=Path(place).resolve().name, files=tuple(files))
 
 
@@ -103,16 +88,6 @@ def _require_columns(there: Collection[str], columns: ColumnConfig, place: str) 
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnpackedRow:
-    """A recording below the folder of sounds, or a part that was set aside."""
-
-    path: str  # below the folder of sounds; of a part that was set aside, its packed file and its name
-    size: int = 0  # bytes
-    reason: str = ""  # why it was set aside; empty: it was not
-    fields: dict[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Unpacked:
     """The folder of an unpacked data set."""
 
@@ -123,10 +98,10 @@ class Unpacked:
         """The folder of the recordings."""
         return self.folder / SOUNDS
 
-    def rows(self, number: int) -> Iterator[UnpackedRow]:
-        """Give the rows of a packed file by its number, in its order."""
+    def rows(self, number: int) -> Iterator[PackedRow]:
+        """Give the rows of a packed file by its number, in its order; their paths are below the folder of sounds."""
         with (self.folder / ROWS / f"{number:05d}.jsonl").open(encoding="utf-8") as lines:
-            yield from (UnpackedRow(**json.loads(line)) for line in lines)
+            yield from (PackedRow(**json.loads(line)) for line in lines)
 
     def missing(self, data_set: PackedDataSet) -> list[int]:
         """List the numbers of the packed files whose recordings are not all there, with their sizes."""
@@ -148,11 +123,7 @@ class Unpacked:
 
 def unpacked_place(data_set: PackedDataSet, cache: Path) -> Unpacked:
     """Return where a data set is, or will be, unpacked."""
-    columns = [
-        [file.name, *([file.damage] if file.columns is None else [file.columns.audio, dict(file.columns.classes)])]
-        for file in data_set.files
-        if file.damage or file.columns is not None
-    ]
+    columns = [[file.name, file.damage, file.audio, dict(file.classes)] for file in data_set.files]
     try:
         states = [(file.name, file.path.stat()) for file in data_set.files]
     except OSError as error:
@@ -169,7 +140,7 @@ def is_unpacked(data_set: PackedDataSet, place: Unpacked) -> bool:
 def missing_bytes(data_set: PackedDataSet, place: Unpacked) -> int:
     """Return about how many bytes `unpack` will write, without those that a killed process has finished."""
     begun = place if place.folder.is_dir() else place.partial
-    return sum(data_set.files[number].size for number in begun.missing(data_set))
+    return sum(data_set.files[number].path.stat().st_size for number in begun.missing(data_set))
 
 
 def unpack(data_set: PackedDataSet, place: Unpacked, progress: Progress | None = None) -> None:
@@ -189,7 +160,13 @@ def unpack(data_set: PackedDataSet, place: Unpacked, progress: Progress | None =
         for name in (SOUNDS, ROWS):
             (partial.folder / name).mkdir(parents=True, exist_ok=True)
         for number in partial.missing(data_set):
-            rows = _unpack_file(data_set.files[number], partial.sounds, progress)
+            file = data_set.files[number]
+            remove(partial.sounds / file.name)
+            try:
+                rows = [_unpacked_row(file.name, *each, partial.sounds, progress) for each in file.read()]
+            except DamageError as error:
+                remove(partial.sounds / file.name)
+                rows = [PackedRow(path=file.name, reason=f"the file is damaged: {error}")]
             os.sync()  # one call for all recordings; flushing each by itself took 8 ms a file
             lines = "".join(f"{json.dumps(asdict(row))}\n" for row in rows)
             write_aside(partial.folder / ROWS / f"{number:05d}.jsonl", lines)
@@ -201,69 +178,25 @@ def unpack(data_set: PackedDataSet, place: Unpacked, progress: Progress | None =
         flush_folder(place.folder.parent)
 
 
-def _unpack_file(file: PackedFile, sounds: Path, progress: Progress | None) -> list[UnpackedRow]:
-    """Write the recordings of one packed file; return its rows, which say that it is finished."""
-    remove(sounds / file.name)
-    rows: list[tuple[str | None, UnpackedRow]] = []  # key of each sound, none of broken parts
-    facts: dict[str, dict[str, str]] = {}
-    faults: set[str] = set()  # keys of broken parts
-    for part in file.read():
-        if isinstance(part, Facts):
-            facts.setdefault(part.key, {}).update(part.fields)
-            continue
-        path = f"{file.name}/{part.name}"
-        if isinstance(part, Broken):
-            faults |= {part.key} if part.key is not None else set()
-            rows.append((None, UnpackedRow(path=path, reason=part.reason, fields={})))
-            continue
-        try:
-            size, reason = _write(sounds / path, part), ""
-        except DamageError as error:
-            size, reason = 0, str(error)
-        rows.append((part.key, UnpackedRow(path=path, size=size, reason=reason, fields={})))
-        if progress:
-            progress(size)
-
-    named, described = {key for key, _ in rows}, facts.keys() | faults
-    told: set[str] = set()  # keys of facts about recordings
-    finished = []
-    for key, row in rows:
-        keys: list[str] = []  # whose facts are about the recording, the longest first
-        if key is not None:
-            folder, slash, base = key.rpartition("/")
-            words = base.split(".")
-            shorter = [f"{folder}{slash}{'.'.join(words[:count])}" for count in range(len(words) - 1, 0, -1)]
-            keys = [key, *(each for each in shorter if key not in described or each not in named)]
-        told.update(keys)
-        if faults.isdisjoint(keys):
-            finished.append(replace(row, fields=dict(ChainMap(*(facts.get(each, {}) for each in keys)))))
-        elif not row.reason:  # the fault is a row of its own; with a reason, the path may be that of another part
-            remove(sounds / row.path)
-    if alone := [key for key in facts if key not in told]:
-        such = f"no recording has their names: facts of {counted(len(alone), 'sample')}, such as {alone[0]}"
-        finished.append(UnpackedRow(path=f"{file.name}/{alone[0]}", reason=such, fields={}))
-    return finished
-
-
-def _write(path: Path, sound: Sound) -> int:
-    """Write a recording; return its size in bytes.
-
-    Raises:
-        DamageError: it cannot be read, or its name is that of another part; nothing of it is left.
-    """
-    size = 0
+def _unpacked_row(
+    file: str, row: PackedRow, blocks: Iterable[bytes], sounds: Path, progress: Progress | None
+) -> PackedRow:
+    """Write a recording of a packed file; return its row with the path below ``sounds`` and the size in bytes."""
+    row = replace(row, path=f"{file}/{row.path}")
+    if row.reason:
+        return row
+    size, path = 0, sounds / row.path
     try:
         with named_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as written:
-                for block in sound.blocks:
+                for block in blocks:
                     size += written.write(block)
-    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise DamageError("another part of the file has the same name") from error
-    except DamageError:
-        path.unlink(missing_ok=True)
-        raise
-    return size
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        return replace(row, reason="another part of the file has the same name", fields={})
+    if progress:
+        progress(size)
+    return replace(row, size=size)
 
 
 def described(data_set: PackedDataSet, place: Unpacked, columns: ColumnConfig, *, own_splits: bool) -> Found:
@@ -277,13 +210,8 @@ def described(data_set: PackedDataSet, place: Unpacked, columns: ColumnConfig, *
     """
     rows = [(row, file.split) for number, file in enumerate(data_set.files) for row in place.rows(number)]
     usable = [row for row, _ in rows if not row.reason]
-    if not usable:
-        first = "; ".join(f"{row.path}: {row.reason}" for row, _ in rows[:3])
-        problem = f"none of its {counted(len(rows), 'part')} can be used ({first})" if rows else "it is empty"
-        remedy = "check the files, and convert recordings of other kinds to WAV or FLAC"
-        raise InputError(option=data_set.option, value=data_set.name, rule=problem, remedy=remedy)
-    _require_columns({name for row, _ in rows for name in row.fields}, columns, data_set.name)
-
+    if usable:
+        _require_columns({name for row in usable for name in row.fields}, columns, data_set.name)
     named = [(row, row.fields.get(columns.split) if columns.split else split) for row, split in rows]
     names = {name or "" for row, name in named if not row.reason}
     divided = own_splits and len(names) > 1 and any(map(known_split, names))
@@ -292,28 +220,29 @@ def described(data_set: PackedDataSet, place: Unpacked, columns: ColumnConfig, *
     rejected: list[Rejected] = []
     for row, name in named:
         fields = {
-            "label": SEPARATOR.join(text for column in columns.labels if (text := row.fields.get(column))) or None,
-            "group": row.fields.get(columns.group or ""),
-            "fold": row.fields.get(columns.fold or ""),
+            "label": SEPARATOR.join(text for column in columns.labels if (text := row.fields.get(column))),
+            "group": row.fields.get(columns.group or "", ""),
+            "fold": row.fields.get(columns.fold or "", ""),
         }
+        for field in (field for field in without if not row.reason and not fields[field]):
+            without[field].append(row.path)
         split: Split | None = known_split(name or "") if divided else "train"
         reason = row.reason
-        if unprintable := [field for field, text in fields.items() if text and not text.isprintable()]:
-            reason = reason or f"its {unprintable[0]} holds control characters"
         if not split:
             reason = reason or f"in no split: {name or 'nothing'} of the data set is neither train, validation nor test"
+        try:
+            known = describe(fields, "what is known of it")
+        except InputError as error:
+            reason = reason or str(error)
         if reason:
             rejected.append(Rejected(path=row.path, reason=reason))
         else:
-            label, group, fold = fields.values()
-            known = Description(label=label, group=group, fold=fold, split=split if own_splits else None)
-            found[PurePosixPath(row.path).as_posix()] = (known,)
-        for field in (field for field in without if not row.reason and not fields[field]):
-            without[field].append(row.path)
+            found[row.path] = (replace(known, split=split if own_splits else None),)
     if not found:
-        rule = f"none of its {counted(len(rows), 'part')} can be used ({frequent_reasons(rejected)})"
-        raise InputError(option=data_set.option, value=data_set.name, rule=rule)
+        first = "; ".join(f"{each.path}: {each.reason}" for each in rejected[:3])
+        rule = f"none of its {counted(len(rows), 'part')} can be used ({first})" if rows else "it is empty"
+        remedy = "check the files, and convert recordings of other kinds to WAV or FLAC"
+        raise InputError(option=data_set.option, value=data_set.name, rule=rule, remedy=remedy)
     counts = [f"{len(paths)} have no {name} (such as {paths[0]})" for name, paths in without.items() if paths]
     notices = (f"of {counted(len(usable), 'recording')} in it, {listed(counts)}",) if counts else ()
-    ordered = dict(sorted(found.items()))
-    return Found(root=place.sounds, described=ordered, rejected=tuple(rejected), notices=notices)
+    return Found(root=place.sounds, described=dict(sorted(found.items())), rejected=tuple(rejected), notices=notices)

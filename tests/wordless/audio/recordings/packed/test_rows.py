@@ -18,26 +18,34 @@ from tests.wordless.audio.recordings.packed.packed_files import (
     write_parquet,
 )
 from wordless.audio.recordings.description import ColumnConfig
-from wordless.audio.recordings.packed_files import Broken, Facts, Part, Sound, known_split
-from wordless.audio.recordings.unpacking import open_data_set
+from wordless.audio.recordings.packed_files import DamageError, PackedRow, known_split
+from wordless.audio.recordings.unpacking import open_data_set, unpack, unpacked_place
 from wordless.base.errors import InputError
+
+Part = tuple[PackedRow, bytes]
 
 
 def read(place: Path, columns: ColumnConfig | None = None) -> list[Part]:
-    data_set = open_data_set(str(place), columns or ColumnConfig())
-    return [part for file in data_set.files for part in file.read()]
+    """The rows of all files with their bytes; those of a damaged file are none."""
+    data_set, parts = open_data_set(str(place), columns or ColumnConfig()), list[Part]()
+    for file in data_set.files:
+        try:
+            parts += [(row, b"".join(blocks)) for row, blocks in file.read()]
+        except DamageError as error:
+            parts.append((PackedRow(path=file.name, reason=str(error)), b""))
+    return parts
 
 
 def sounds(parts: Sequence[Part]) -> dict[str, bytes]:
-    return {part.name: b"".join(part.blocks) for part in parts if isinstance(part, Sound)}
+    return {row.path: content for row, content in parts if not row.reason}
 
 
 def facts(parts: Sequence[Part]) -> list[dict[str, str]]:
-    return [dict(part.fields) for part in parts if isinstance(part, Facts)]
+    return [row.fields for row, _ in parts if not row.reason]
 
 
 def broken(parts: Sequence[Part]) -> dict[str, str]:
-    return {part.name: part.reason for part in parts if isinstance(part, Broken)}
+    return {row.path: row.reason for row, _ in parts if row.reason}
 
 
 def test_a_parquet_file_and_a_saved_data_set_hold_the_same(tmp_path: Path) -> None:
@@ -75,7 +83,7 @@ def test_datasets_writes_what_is_read_here(tmp_path: Path, monkeypatch: pytest.M
         assert [each["label"] for each in facts(parts)] == [features["label"].int2str(row["label"]) for row in wanted]
         assert {each["tags"] for each in facts(parts)} == {"b;a"}
     data_set = open_data_set(str(tmp_path / "splits"), ColumnConfig())
-    assert [(known_split(file.split or ""), len(sounds(list(file.read())))) for file in data_set.files] == [
+    assert [(known_split(file.split or ""), len(list(file.read()))) for file in data_set.files] == [
         ("train", 12),
         ("test", 2),
     ]
@@ -154,7 +162,7 @@ def test_a_missing_column_is_refused_with_those_that_are_there(tmp_path: Path) -
         open_data_set(str(tmp_path / "p.parquet"), ColumnConfig(label="label", group="speakr"))
 
 
-def test_a_damaged_file_is_broken_from_the_damage_on(tmp_path: Path) -> None:
+def test_a_damaged_file_is_set_aside_as_a_whole(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "d/a.parquet", takes(12))
     place = pq.ParquetFile(path).metadata.row_group(2).column(0).data_page_offset  # of the last four rows
     content = bytearray(path.read_bytes())
@@ -162,22 +170,23 @@ def test_a_damaged_file_is_broken_from_the_damage_on(tmp_path: Path) -> None:
     path.write_bytes(content)
     write_parquet(tmp_path / "d/b.parquet", takes(2, first=20))
     (tmp_path / "d/c.parquet").write_bytes(b"PAR1 is how it begins")
-    parts = read(tmp_path / "d")
-    assert list(sounds(parts).values()) == [each.content for each in (*takes(8), *takes(2, first=20))]
-    assert list(broken(parts)) == ["from row 8 on", "the file"]
+    assert list(broken(read(tmp_path / "d"))) == ["a", "c"]
+    data_set = open_data_set(str(tmp_path / "d"), ColumnConfig())
+    unpack(data_set, unpacked := unpacked_place(data_set, tmp_path / "cache"))
+    assert [row.path for row in unpacked.rows(0)] == ["a"]
+    assert "damaged" in next(unpacked.rows(0)).reason
+    assert {file.name for file in unpacked.sounds.rglob("*.wav")} == {"clip_20.wav", "clip_21.wav"}
     (tmp_path / "d/a.parquet").unlink()
     (tmp_path / "d/b.parquet").unlink()
     with pytest.raises(InputError, match=r"c\.parquet"):
         read(tmp_path / "d")
 
 
-def test_a_truncated_arrow_file_keeps_its_first_rows(tmp_path: Path) -> None:
+def test_a_truncated_arrow_file_is_damaged(tmp_path: Path) -> None:
     folder = save(tmp_path / "saved", [table(takes(12))])
     (path,) = folder.glob("*.arrow")
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    parts = read(folder)
-    assert 4 <= len(sounds(parts)) < 12
-    assert broken(parts)
+    assert broken(read(folder))
 
 
 @pytest.mark.parametrize("seed", range(12))

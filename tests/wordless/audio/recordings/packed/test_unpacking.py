@@ -150,7 +150,7 @@ def test_finished_files_are_not_unpacked_again(parquet: Path, tmp_path: Path) ->
     process.start()
     process.join(60)
     place = unpacked_place(data_set, tmp_path / "cache")
-    assert missing_bytes(data_set, place) == data_set.files[1].size
+    assert missing_bytes(data_set, place) == data_set.files[1].path.stat().st_size
     (finished,) = (tmp_path / "cache").glob("*.partial/sounds/*/*/clip_06.wav")
     before = finished.stat()
     unpack(data_set, place)
