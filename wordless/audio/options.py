@@ -1,5 +1,6 @@
 """Options of the log-mel front end."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from wordless.audio.decoding import Channel, require_choice
 from wordless.base.errors import InputError
-from wordless.base.options import Options, option
+from wordless.base.options import Options, option, shared
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,14 +102,9 @@ LONGEST_MS = 10_000.0
 
 @dataclass(frozen=True, kw_only=True)
 class AudioSettings(Options):
-    """Options of the front end: window and hop in milliseconds, or else in samples.
+    """Options of the front end: window and hop in milliseconds, or else in samples."""
 
-    Fields of the same name mean the same as those of `SpectrogramConfig`.
-    """
-
-    sample_rate: int = option(
-        16_000, "Hz; recordings of other rates are resampled", least=MIN_RATE, most=MAX_RATE, unit="Hz"
-    )
+    sample_rate: int = shared(SpectrogramConfig, "sample_rate")
     window_ms: float | None = option(
         DEFAULT_WINDOW_MS,
         "length of the analysis window in milliseconds, rounded to whole samples",
@@ -125,30 +121,25 @@ class AudioSettings(Options):
     )
     window_length: int | None = option(None, "length of the window in samples, instead of window_ms")
     hop_length: int | None = option(None, "hop in samples, instead of hop_ms")
-    n_mels: int = option(80, "mel bands", least=1, most=MAX_MELS)
-    f_min: float = option(0.0, "Hz; lower edge of the lowest band", least=0)
-    f_max: float | None = option(None, "Hz; upper edge of the highest band; null: half the sample rate", above=0)
-    # 80 dB below a full-scale tone in a window of 400 samples; at 0 the logarithm of digital silence is not finite
-    floor: float = option(
-        1e-4,
-        "constant added to the mel power; a lower floor keeps more of the noise between sounds",
-        least=SMALLEST_FLOOR,
-    )
-    dynamic_range: float | None = option(
-        None,
-        "such as 40: puts each recording's floor 40 dB below its loud values; needs the whole recording",
-        above=0,
-        unit="dB",
-    )
-    channel: Channel = option("mean", CHANNEL)
-    remove_mean: MeanRemoval = option(
-        "none", "subtracts each mel band's mean over the whole clip, or over the frames so far"
-    )
+    n_mels: int = shared(SpectrogramConfig, "n_mels")
+    f_min: float = shared(SpectrogramConfig, "f_min")
+    f_max: float | None = shared(SpectrogramConfig, "f_max")
+    floor: float = shared(SpectrogramConfig, "floor")
+    dynamic_range: float | None = shared(SpectrogramConfig, "dynamic_range")
+    channel: Channel = shared(SpectrogramConfig, "channel")
+    remove_mean: MeanRemoval = shared(SpectrogramConfig, "remove_mean")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_one_length("window_ms", self.window_ms, DEFAULT_WINDOW_MS, "window_length", self.window_length)
-        _require_one_length("hop_ms", self.hop_ms, DEFAULT_HOP_MS, "hop_length", self.hop_length)
+        for name, default in (("window", DEFAULT_WINDOW_MS), ("hop", DEFAULT_HOP_MS)):
+            ms, other = f"{name}_ms", f"{name}_length"
+            milliseconds, samples = getattr(self, ms), getattr(self, other)
+            if samples is not None and milliseconds not in (None, default):  # a value in samples replaces the default
+                rule = f"{other} is {samples}, and only one may be given: set one of them to null"
+                raise InputError(option=ms, value=milliseconds, rule=rule)
+            if samples is None and milliseconds is None:
+                rule = f"{other} is null, too: give one of them, such as {ms}={default:g}"
+                raise InputError(option=ms, value=None, rule=rule)
 
     def spectrogram(self) -> SpectrogramConfig:
         """Return the front end, with window and hop rounded to whole samples."""
@@ -161,16 +152,6 @@ class AudioSettings(Options):
 
     def _samples(self, milliseconds: float | None, samples: int | None) -> int:
         return samples if samples is not None else round(self.sample_rate * (milliseconds or 0.0) / 1000)
-
-
-def _require_one_length(name: str, milliseconds: float | None, default: float, other: str, samples: int | None) -> None:
-    """Refuse a length that is given in both units, or in none. A value in samples replaces the default."""
-    if samples is not None and milliseconds not in (None, default):
-        rule = f"{other} is {samples}, and only one may be given: set one of them to null"
-        raise InputError(option=name, value=milliseconds, rule=rule)
-    if samples is None and milliseconds is None:
-        rule = f"{other} is null, too: give one of them, such as {name}={default:g}"
-        raise InputError(option=name, value=None, rule=rule)
 
 
 def empty_bands(config: SpectrogramConfig) -> int:
@@ -220,10 +201,7 @@ class Convolutions:
     @property
     def stride(self) -> int:
         """Samples from one frame to the next."""
-        stride = 1
-        for own in self.strides:
-            stride *= own
-        return stride
+        return math.prod(self.strides)
 
     @property
     def receptive_field(self) -> int:
