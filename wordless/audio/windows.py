@@ -147,7 +147,6 @@ def without_tags(file: Window) -> int:
             return max(stop, 0)
 
 
-_LFS = b"version https://git-lfs.github.com/spec/"
 _HTML = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
 _COMPRESSED_SPHERE = re.compile(rb"^sample_coding -s\d+ .*embedded-(shorten|shortpack|wavpack)", re.MULTILINE)
 HEADERLESS = ("raw", "pcm", "vox", "sln", "gsm", "g722")  # kinds of files that hold samples alone
@@ -179,19 +178,23 @@ def compressed_sphere(file: Window) -> UnreadableError | None:
     return UnreadableError(kind, "convert it by sph2pipe -f wav IN.sph OUT.wav")
 
 
+def foreign_kind(head: bytes) -> str | None:
+    """Say by its first bytes what a file is that is named like a recording or a text, and what to do."""
+    if head.startswith(b"version https://git-lfs.github.com/spec/"):
+        return "is a Git LFS pointer, and not the file: run git lfs pull"
+    if _HTML.match(head[:_HEAD].removeprefix(b"\xef\xbb\xbf")):
+        return "is an HTML page, and not the file: download it again"
+    return next((f"is {kind}" for magic, kind in _MAGIC if head.startswith(magic)), None)
+
+
 def foreign_content(file: Window, suffix: str) -> UnreadableError | None:
     """Say what a file is that no decoder recognises; None if it may be a damaged recording."""
     if suffix in HEADERLESS:
         kind = "holds samples without a header, whose rate and kind only you know"
         return UnreadableError(kind, "convert it to WAV, such as by sox")
     head = file.at(0, _HEAD)
-    if head.startswith(_LFS):
-        return UnreadableError("is a Git LFS pointer, and not the recording", "run git lfs pull")
-    if _HTML.match(head.removeprefix(b"\xef\xbb\xbf")):
-        return UnreadableError("is an HTML page, and not a recording", "download it again")
-    for magic, kind in _MAGIC:
-        if head.startswith(magic):
-            return UnreadableError(f"is {kind}")
+    if kind := foreign_kind(head):
+        return UnreadableError(*kind.split(": ", 1))
     if head and not head.strip(b"\0") and _only_zeros(file):
         return UnreadableError(f"holds {file.size} zero bytes, and nothing else", "copy or download it again")
     text = head.removeprefix(b"\xef\xbb\xbf")

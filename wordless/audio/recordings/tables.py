@@ -25,7 +25,6 @@ import csv
 import io
 import json
 import re
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -66,8 +65,8 @@ _FIRST_LINES = 50  # show which delimiter gives each line as many cells
 _OF_A_RUN = {"start", "num_samples", "sample_rate"}  # columns of a run's manifest, where a start is a sample
 _FAIRSEQ_ROW = re.compile(r"[^\t]*\t\s*\d+\s*")
 _SPACE_AFTER_QUOTE = re.compile(r"""(?<=[^\s",;|])"[ ]+(?=[,;|\t\r\n]|$)""")  # which strict CSV does not allow
+_SPACE = re.compile(r"\s*")
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
-_BETWEEN = re.compile(r"[\s:,]*")  # values of a JSON document
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +75,7 @@ class Row:
 
     path: str
     description: Description
-    where: str  # "file:line"
+    where: str  # "file:line", or "file: row number" of one JSON document
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,60 +318,60 @@ def _json_cells(text: str, path: Path, names: Sequence[str]) -> Iterator[_Cells]
 
     ``names`` are the keys that may name a recording.
     """
-    ends = [found.start() for found in re.finditer("\n", text)]
-    values = list(_json_values(text, path, ends))
-    alone = values[0] if len(values) == 1 else None
-    for value, place in values if alone is None else _document_rows(text, *alone, names):
-        where = f"{path}:{bisect_left(ends, place) + 1}"
-        if isinstance(value, str) and alone is not None and isinstance(alone[0], list):  # a list of paths
-            value = {PATH: value}
+    values = list(_json_values(text, path))
+    if len(values) == 1 and (rows := _document_rows(values[0][0], names)) is not None:
+        values = [(row, f"{path}: row {number}") for number, row in enumerate(rows, start=1)]
+    for value, where in values:
         if not isinstance(value, dict):
             raise InputError(f"{where}: {json.dumps(value):.80}; write one JSON object for each recording")
         yield value, where
 
 
-def _json_values(text: str, path: Path, ends: Sequence[int]) -> Iterator[tuple[object, int]]:
-    """Give each JSON value of a text and its place."""
-    decoder = json.JSONDecoder()
-    place = 0
-    while (start := _skip(text, place, r"\s*")) < len(text):
+def _json_values(text: str, path: Path) -> Iterator[tuple[object, str]]:
+    """Give each JSON value of a text and its "file:line"."""
+    decoder, place, line = json.JSONDecoder(), 0, 1
+    while (start := next(_SPACE.finditer(text, place)).end()) < len(text):
+        line, before = line + text.count("\n", place, start), place
         try:
             value, place = decoder.raw_decode(text, start)
         except (ValueError, RecursionError) as error:
             cause = "too deeply nested" if isinstance(error, RecursionError) else error
-            at = error.pos if isinstance(error, json.JSONDecodeError) and not place else start
-            line = bisect_left(ends, min(at, len(text.rstrip()))) + 1
+            if isinstance(error, json.JSONDecodeError) and not before:
+                line = text.count("\n", 0, min(error.pos, len(text.rstrip()))) + 1
             raise InputError(f"{path}:{line}: not JSON ({cause}); write one object per line, or one list") from error
-        yield value, start
+        yield value, f"{path}:{line}"
+        line += text.count("\n", start, place)
 
 
-def _document_rows(text: str, whole: object, start: int, names: Sequence[str]) -> Iterator[tuple[object, int]]:
-    """Give the rows of one JSON document and their places: a list, an object with lists, or an object of rows."""
+def _document_rows(whole: object, names: Sequence[str]) -> list[object] | None:
+    """Return the rows of one JSON document: of a list, of an object with lists or columns, or of an object of rows."""
     if isinstance(whole, list):
-        yield from ((value, place) for _, value, place in _members(text, start))
-        return
-    if isinstance(whole, dict) and (column := _column_of_recordings(whole, names)):
-        yield from _column_rows(text, whole, column, start)
-        return
-    if not isinstance(whole, dict) or not whole or _names_recording(whole, names):
-        yield whole, start
-        return
+        return [{PATH: each} if isinstance(each, str) else each for each in whole]
+    if not isinstance(whole, dict):
+        return None
+    if (column := _column_of_recordings(whole, names)) is not None:
+        keys = list(whole[column]) if isinstance(whole[column], dict) else range(len(whole[column]))
+        columns = {name: values for name, values in whole.items() if isinstance(values, list | dict)}
+        return [
+            {
+                name: values.get(key) if isinstance(values, dict) else values[number]
+                for name, values in columns.items()
+                if isinstance(values, dict) or number < len(values)
+            }
+            for number, key in enumerate(keys)
+        ]
+    if not whole or _names_recording(whole, names):
+        return None
     lists = {key: value for key, value in whole.items() if _is_list_of_rows(value)}
     lists = {key: rows for key, rows in lists.items() if any(_names_recording(row, names) for row in rows)} or lists
-    splits = {key: split for key in lists if (split := split_named(key))}
+    splits = {key: {"split": split} for key in lists if (split := split_named(key))}
     if len(lists) == 1 or (lists and len(splits) == len(lists)):
-        for key, value, place in _members(text, start):
-            own = {"split": splits[key]} if key in splits and isinstance(value, list) else {}
-            rows = _members(text, place) if key in lists else ()
-            yield from ((own | row if isinstance(row, dict) else row, at) for _, row, at in rows)
-    elif not lists and all(isinstance(value, dict) for value in whole.values()):
-        for key, value, place in _members(text, start):
-            row = value if isinstance(value, dict) else {}
-            yield (row if _names_recording(row, names) else {PATH: key, **row}), place
-    elif not lists and all(PurePosixPath(key).suffix.lower().lstrip(".") in EXTENSIONS for key in whole):
-        yield from (({PATH: key, "label": value}, place) for key, value, place in _members(text, start))
-    else:
-        yield whole, start
+        return [splits.get(key, {}) | row for key, rows in lists.items() for row in rows]
+    if not lists and all(isinstance(value, dict) for value in whole.values()):
+        return [row if _names_recording(row, names) else {PATH: key, **row} for key, row in whole.items()]
+    if not lists and all(PurePosixPath(key).suffix.lower().lstrip(".") in EXTENSIONS for key in whole):
+        return [{PATH: key, "label": value} for key, value in whole.items()]
+    return None
 
 
 def _column_of_recordings(whole: Mapping[str, object], names: Sequence[str]) -> str | None:
@@ -382,38 +381,6 @@ def _column_of_recordings(whole: Mapping[str, object], names: Sequence[str]) -> 
     rows = columns.get(found or "")
     inner = rows.values() if isinstance(rows, dict) else rows if isinstance(rows, list) else ()
     return found if found and inner and not any(isinstance(each, list | dict) for each in inner) else None
-
-
-def _column_rows(text: str, whole: Mapping[str, object], column: str, start: int) -> Iterator[tuple[object, int]]:
-    """Give the rows of an object of columns, each with the place of its recording."""
-    begin = next(place for name, _, place in _members(text, start) if name == column)
-    for number, (key, _, place) in enumerate(_members(text, begin)):
-        row = {}
-        for name, values in whole.items():
-            match values:
-                case dict():
-                    row[name] = values.get(key)
-                case [*several] if number < len(several):
-                    row[name] = several[number]
-        yield row, place
-
-
-def _members(text: str, start: int) -> Iterator[tuple[str, object, int]]:
-    """Give key, value and place of each member of the JSON list (without keys) or object that begins at ``start``."""
-    decoder = json.JSONDecoder()
-    keyed, place, key = text[start] == "{", start + 1, ""
-    while text[place := _skip(text, place)] not in "]}":
-        if keyed:
-            key, place = decoder.raw_decode(text, place)
-            place = _skip(text, place)
-        value, end = decoder.raw_decode(text, place)
-        yield key, value, place
-        place = end
-
-
-def _skip(text: str, place: int, between: str | re.Pattern[str] = _BETWEEN) -> int:
-    found = re.compile(between).match(text, place)
-    return found.end() if found else place
 
 
 def _names_recording(row: Mapping[str, object], names: Sequence[str]) -> bool:

@@ -2,22 +2,16 @@
 
 from pathlib import Path
 
+from wordless.audio.windows import foreign_kind
 from wordless.base.errors import InputError
 
 MAX_BYTES = 1 << 28  # of a file of annotations
 _MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _OTHERS = (  # first bytes -> what the file is, and what to do
-    (
-        b"version https://git-lfs.github.com/spec/",
-        "a Git LFS pointer, not the file itself",
-        "fetch the file by git lfs pull",
-    ),
-    (b"\x1f\x8b", "compressed by gzip", "unpack it by gunzip"),
-    (b"PK\x03\x04", "a ZIP archive or an Excel workbook", "save the table as CSV"),
-    (b"\xd0\xcf\x11\xe0", "an Excel workbook", "save the table as CSV"),
-    (b"PAR1", "a Parquet file", "give it as `dataset` if it holds sound, or save the table as CSV"),
+    (b"PK\x03\x04", "is a ZIP archive or an Excel workbook: save the table as CSV"),
+    (b"\xd0\xcf\x11\xe0", "is an Excel workbook: save the table as CSV"),
+    (b"PAR1", "is a Parquet file: give it as `dataset` if it holds sound, or save the table as CSV"),
 )
-_PAGES = (b"<!doctype html", b"<html", b"<head")
 _XML = (b"<!doctype", b"<!--", b"<?xml")
 _LOOKED_AT = 400  # bytes
 
@@ -84,13 +78,12 @@ def decode(content: bytes) -> str:
 
 def _require_text(content: bytes, shown: str, *, xml: bool = False) -> None:
     """Refuse the content of files of other kinds; ``shown`` names the file, which may be an XML document."""
-    for start, kind, remedy in _OTHERS:
-        if content.startswith(start):
-            raise InputError(f"{shown}:1: it is {kind}; {remedy}")
     begin = content[:_LOOKED_AT].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if begin.startswith(_PAGES if xml else (*_PAGES, *_XML)):
-        other = "" if xml else " or an XML document"
-        raise InputError(f"{shown}:1: it is a web page{other}, not the text; download the file itself")
+    kind = next((kind for start, kind in _OTHERS if content.startswith(start)), None) or foreign_kind(content)
+    if kind is None and not xml and begin.startswith(_XML):
+        kind = "is a web page or an XML document: download the text itself"
+    if kind:
+        raise InputError(f"{shown}:1: it {kind}")
 
 
 def _encoding(content: bytes) -> str:

@@ -98,10 +98,10 @@ def test_empty_cells_say_nothing(tmp_path: Path) -> None:
         ("t.tsv", "/root\na.wav\tlong\n", 2, "fairseq"),
         ("t.jsonl", '{"audio_filepath": "a"}\n{"audio_filepath": \n', 2, "JSON"),
         ("t.jsonl", '{"path": "a"}\n[1]\n', 2, "object"),
-        ("t.jsonl", "[1]\n", 1, "object"),
-        ("t.json", '[\n{"path": "a"},\n1]\n', 3, "object"),
-        ("t.json", '[\n{"path": "a"},\n{"path": "b", "index": -1}]\n', 3, "index"),
-        ("t.json", '{\n"data": [{"path": "a"},\n\n{"path": "b", "split": "x"}]}', 4, "split"),
+        ("t.jsonl", "[1]\n", " row 1", "object"),
+        ("t.json", '[\n{"path": "a"},\n1]\n', " row 2", "object"),
+        ("t.json", '[\n{"path": "a"},\n{"path": "b", "index": -1}]\n', " row 2", "index"),
+        ("t.json", '{\n"data": [{"path": "a"},\n\n{"path": "b", "split": "x"}]}', " row 2", "split"),
         ("t.json", '[\n{"path": "a"},\n{"path" "b"}\n]', 3, "JSON"),
         ("t.jsonl", '{"label": "up"}\n', 1, "columns.audio"),
         ("t.csv", b"path\na.wav\n\xff.wav\n", 3, "UTF-8"),
@@ -111,8 +111,8 @@ def test_empty_cells_say_nothing(tmp_path: Path) -> None:
         ("t.jsonl", "[" * 100_000, 1, "nested"),
         ("t.jsonl", '{"path": "a", "label": ' + '{"a": ' * 100_000 + "1", 1, "nested"),
         ("t.jsonl", '{"path": {"of": "a"}}\n{"path": "b"}', 1, "path"),
-        ("t.json", '{"path": {"of": 3}}', 1, "path is 3"),
-        ("t.json", '{"path": [\n"a",\n"b"], "index": [0, "x"]}', 3, "index is 'x'"),
+        ("t.json", '{"path": {"of": 3}}', " row 1", "path is 3"),
+        ("t.json", '{"path": [\n"a",\n"b"], "index": [0, "x"]}', " row 2", "index is 'x'"),
         ("t.jsonl", '{"path": 3}', 1, "path is 3"),
         ("t.jsonl", '{"path": "a", "label": ["up"]}', 1, 'label is ["up"]'),
         ("t.jsonl", '{"path": "a", "index": ' + "9" * 5000 + "}", 1, "JSON"),
@@ -124,7 +124,7 @@ def test_empty_cells_say_nothing(tmp_path: Path) -> None:
         ("t.csv", b"\xff\xfep\x00a\x00\x00\xd8", 1, "UTF-16"),
     ],
 )
-def test_problems_name_the_line(tmp_path: Path, name: str, text: str | bytes, line: int, names: str) -> None:
+def test_problems_name_the_line(tmp_path: Path, name: str, text: str | bytes, line: int | str, names: str) -> None:
     with pytest.raises(InputError) as caught:
         rows(tmp_path, name, text)
     assert f"{name}:{line}: " in str(caught.value)
@@ -200,7 +200,7 @@ def test_json_without_recordings_advises_keys(tmp_path: Path) -> None:
 def test_a_json_document_may_give_labels_by_file_or_rows_by_split(tmp_path: Path) -> None:
     labels = rows(tmp_path, "t.json", '{"a.wav": "up",\n "b.wav": 3}')
     assert [(row.path, row.description.label) for row in labels] == [("a.wav", "up"), ("b.wav", "3")]
-    assert labels[1].where.endswith("t.json:2")
+    assert labels[1].where.endswith("t.json: row 2")
     splits = rows(tmp_path, "t.json", '{"train": [{"path": "a.wav"}], "dev": [{"path": "b.wav"}]}')
     assert [(row.path, row.description.split) for row in splits] == [("a.wav", "train"), ("b.wav", "validation")]
     assert [row.path for row in rows(tmp_path, "t.json", '["a.wav", "b.wav"]')] == ["a.wav", "b.wav"]

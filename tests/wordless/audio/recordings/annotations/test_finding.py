@@ -562,7 +562,7 @@ def test_a_column_of_labels_is_refused_where_annotations_have_no_columns(folder:
     ("content", "told"),
     [
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "LFS"),
-        ("<!DOCTYPE html>\n<html><body>404</body></html>\n", "web page"),
+        ("<!DOCTYPE html>\n<html><body>404</body></html>\n", "page"),
     ],
 )
 def test_pointers_and_pages_are_told_from_annotations(folder: Path, suffix: str, content: str, told: str) -> None:
