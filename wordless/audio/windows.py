@@ -58,9 +58,10 @@ class Window:
             return front
         return front + os.pread(self._file, rest, self._start + place + len(front) - len(self._header))
 
-    def part(self, start: int, stop: int) -> Window:
-        """Return a window on a stretch of this one, which has no header of its own."""
-        return Window(self._file, Stream(start=self._start + start, stop=min(self._start + stop, self._stop)))
+    def part(self, start: int, stop: int, *, header: bytes = b"") -> Window:
+        """Return a window on a stretch of this one, which has no header of its own, below another ``header``."""
+        stop = min(self._start + stop, self._stop)
+        return Window(self._file, Stream(start=self._start + start, stop=stop, header=header))
 
     def find(self, pattern: bytes, place: int) -> int | None:
         """Find the next place of a pattern, by reading on."""
@@ -193,8 +194,8 @@ def foreign_content(file: Window, suffix: str) -> UnreadableError | None:
         kind = "holds samples without a header, whose rate and kind only you know"
         return UnreadableError(kind, "convert it to WAV, such as by sox")
     head = file.at(0, _HEAD)
-    if kind := foreign_kind(head):
-        return UnreadableError(*kind.split(": ", 1))
+    if known := foreign_kind(head):
+        return UnreadableError(*known.split(": ", 1))
     if head and not head.strip(b"\0") and _only_zeros(file):
         return UnreadableError(f"holds {file.size} zero bytes, and nothing else", "copy or download it again")
     text = head.removeprefix(b"\xef\xbb\xbf")
