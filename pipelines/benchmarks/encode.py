@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from pipelines.benchmarks.measurement import Timing, random_tokenizer, table, timed, write_noise
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
-from wordless.audio.decoding import mono_blocks, open_recording
+from wordless.audio.decoding import Recording, mono_blocks
 from wordless.audio.reading import resample_blocks
 from wordless.audio.recordings.recording_paths import Recordings
 from wordless.audio.waveform import FloatArray, equal_blocks
@@ -54,7 +54,7 @@ def _measure(source: str, files: Sequence[Path], tokenizer: Tokenizer, repeats: 
 
     def read(file: Path) -> tuple[list[FloatArray], int]:
         """Decode and mix in blocks of 2 s, as `read_blocks` does."""
-        with open_recording(file) as recording:
+        with Recording(file) as recording:
             return list(mono_blocks(recording, 2 * recording.samplerate)), recording.samplerate
 
     parts["reading"] = timed(lambda: [read(file) for file in files], repeats)

@@ -12,19 +12,13 @@ from pipelines.settings.completed import EMBEDDED
 from pipelines.store.store import SYNTHESISED, UNPACKED
 from wordless.audio.decoding import Channel
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.corpus import (
-    CorpusConfig,
-    build_manifest,
-    find_recordings,
-    length_notices,
-    upsampling_notices,
-)
+from wordless.audio.recordings.clips import build_manifest, length_notices, upsampling_notices
+from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.description import Found
 from wordless.audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
 from wordless.audio.recordings.inspection import CONFLICTING
 from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
-from wordless.audio.recordings.splits import division_notices
-from wordless.audio.recordings.unpacking import (
+from wordless.audio.recordings.packed import (
     described,
     is_unpacked,
     missing_bytes,
@@ -33,6 +27,7 @@ from wordless.audio.recordings.unpacking import (
     unpack,
     unpacked_place,
 )
+from wordless.audio.recordings.splits import division_notices
 from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError, named, within
 from wordless.base.progress import Terminal

@@ -25,7 +25,7 @@ from tokenizer.codes import Codes, CodesFormat
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, read_codes, read_num_samples, shard_path, write_shard
 from tokenizer.units import write_units
-from wordless.audio.decoding import count_samples, open_recording
+from wordless.audio.decoding import Recording, count_samples
 from wordless.audio.reading import resampled_length
 from wordless.audio.recordings.inspection import frequent_reasons
 from wordless.audio.recordings.manifest import Rejected, read_rejected
@@ -208,7 +208,7 @@ def _write_fairseq_manifest(file: Path, recordings: Recordings, encoded: Encoded
 
 def _count_samples(path: Path, codes: Codes) -> int:
     """Count the samples of a recording at its own rate: those of its header, if as many were encoded."""
-    with open_recording(path) as recording:
+    with Recording(path) as recording:
         declared, rate = recording.declared, recording.samplerate
     if declared is not None and resampled_length(declared, rate, codes.format.sample_rate) == codes.num_samples:
         return declared

@@ -12,7 +12,7 @@ from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
 from lm.heads.head import Row
 from pipelines.jobs.recordings import ReadSound, read_all
 from pipelines.predict import PredictConfig
-from wordless.audio.decoding import Channel, open_recording
+from wordless.audio.decoding import Channel, Recording
 from wordless.audio.recordings.inspection import measure
 from wordless.audio.recordings.manifest import Rejected
 from wordless.audio.recordings.recording_paths import Passage, Recordings
@@ -87,7 +87,7 @@ def _reader(model: FineTunedModel, root: Path, *, upsample: bool) -> InputReader
 def read_recording(reader: InputReader, passage: Passage) -> ReadRecording | Rejected:
     """Convert one recording or part of one to inputs, or say why it is set aside."""
     samples, path, part = [0], passage.path, passage.part
-    with open_recording(reader.root / path) as recording:
+    with Recording(reader.root / path) as recording:
         own_rate = recording.samplerate
     if own_rate < reader.reading.sample_rate and not reader.upsample:
         lower = "a lower sample rate than the model's, which upsample=true allows"

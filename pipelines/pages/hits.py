@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines.pages.phrasing import draw
 from pipelines.pages.sounds import MAX_BYTES, embedded_waveform
-from wordless.audio.decoding import Channel, open_recording
+from wordless.audio.decoding import Channel, Recording
 from wordless.audio.reading import read_blocks
 from wordless.audio.waveform import Part, Waveform, join_blocks
 from wordless.base.files import write_aside
@@ -54,7 +54,7 @@ def write_hits_page(
 
 def _place(path: Path, hit: Hit, sample_rate: int, channel: Channel) -> Waveform:
     """Read the sound of a place, and a little around it."""
-    with open_recording(path) as recording:
+    with Recording(path) as recording:
         rate = recording.samplerate
     start = max(round((hit.start - AROUND) * rate), 0)
     part = Part(start=start, num_samples=round((hit.end + AROUND) * rate) - start)

@@ -6,7 +6,8 @@ import json
 import random
 from pathlib import Path
 
-from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
+from wordless.audio.recordings.clips import build_manifest
+from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 

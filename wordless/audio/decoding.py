@@ -16,7 +16,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from numbers import Real
 from pathlib import Path
@@ -124,31 +124,55 @@ class RecordingError(InputError):
 
 
 class Recording:
-    """An open recording, read from start to end: all its streams, one after the other."""
+    """An open recording, read from start to end: all its streams, one after the other. Errors name the file."""
 
-    def __init__(self, path: Path, file: int) -> None:
+    def __init__(self, path: Path) -> None:
         """Open the first stream of a file, and look at the others.
 
         Raises:
-            UnreadableError: no decoder reads a stream, or a stream has another rate or number of channels than the
-                first.
+            RecordingError: the file is missing, unreadable, not a regular file, of an unknown format or damaged,
+                declares a rate or a number of channels out of range, or a stream has others than the first.
         """
-        self._path, self._file = path, file
-        self._streams = streams_of(file)
-        self._current = 0  # number of the open stream
-        self._position = 0  # in the open stream, in samples
-        self._sound, self._window = self._open(self._streams[0])
-        self.samplerate: int = self._sound.samplerate  # Hz
-        self.channels: int = self._sound.channels
-        self.format: str = self._sound.format  # as libsndfile names it
-        self.subtype: str = self._sound.subtype
-        self._lengths: list[int | None] = []  # that the headers of several streams declare, in samples
+        self.path = path
+        self._opened = ExitStack()
+        with self._named_errors():
+            self._file = self._opened.enter_context(open_regular(path))
+            if not os.pread(self._file, 1, 0):
+                raise RecordingError(path, "empty", remedy="record it again, or leave it out")
+            self._streams = streams_of(self._file)
+            self._current = 0  # number of the open stream
+            self._position = 0  # in the open stream, in samples
+            self._sound, self._window = self._open(self._streams[0])
+            self._opened.callback(lambda: self._sound.close())
+            self.samplerate: int = self._sound.samplerate  # Hz
+            self.channels: int = self._sound.channels
+            self.format: str = self._sound.format  # as libsndfile names it
+            self.subtype: str = self._sound.subtype
+            _require_plausible(self)
+            # samples that the headers of several streams declare
+            further = list(map(self._look_at, self._streams[1:]))
+            self._lengths = [_declared(self._sound), *further] if further else []
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the decoder and the file."""
+        self._opened.close()
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """Close the recording at an error, and name the file in the error."""
         try:
-            if self.is_joined:
-                self._lengths = [_declared(self._sound), *map(self._look_at, self._streams[1:])]
-        except BaseException:
+            yield
+        except BaseException as error:
             self.close()
-            raise
+            if (named := _named_error(self.path, error)) is None:
+                raise
+            raise named from error
 
     @property
     def is_joined(self) -> bool:
@@ -166,27 +190,25 @@ class Recording:
 
         The arguments are those of soundfile, and ``dtype`` is "float32".
         """
-        while True:
-            # libFLAC takes whatever follows the last sample for damage
-            left = self._sound.frames - self._position if self._sound.format == "FLAC" else frames
-            block: npt.NDArray[np.float32] = self._sound.read(min(frames, left), dtype=dtype, always_2d=always_2d)
-            self._position += len(block)
-            if self._window is not None and self._window.failure is not None:
-                raise self._window.failure
-            if len(block) or self._current + 1 == len(self._streams):
-                return block
-            self._sound.close()
-            self._current, self._position = self._current + 1, 0
-            self._sound, self._window = self._open(self._streams[self._current])
+        with self._named_errors():
+            while True:
+                # libFLAC takes whatever follows the last sample for damage
+                left = self._sound.frames - self._position if self._sound.format == "FLAC" else frames
+                block: npt.NDArray[np.float32] = self._sound.read(min(frames, left), dtype=dtype, always_2d=always_2d)
+                self._position += len(block)
+                if self._window is not None and self._window.failure is not None:
+                    raise self._window.failure
+                if len(block) or self._current + 1 == len(self._streams):
+                    return block
+                self._sound.close()
+                self._current, self._position = self._current + 1, 0
+                self._sound, self._window = self._open(self._streams[self._current])
 
     def seek(self, sample: int) -> None:
         """Go to a sample of a recording that is not joined, in a format with exact seeking."""
-        self._sound.seek(sample)
+        with self._named_errors():
+            self._sound.seek(sample)
         self._position = sample
-
-    def close(self) -> None:
-        """Close the decoder; the file stays open."""
-        self._sound.close()
 
     def _open(self, stream: Stream) -> tuple[Any, Window | None]:
         """Open a stream: by libsndfile, or by FFmpeg what libsndfile does not read."""
@@ -201,7 +223,7 @@ class Recording:
             try:
                 return _open_forward(self._file if whole else window), None if whole else window
             except LibsndfileError:
-                suffix = self._path.suffix.lower().lstrip(".")
+                suffix = self.path.suffix.lower().lstrip(".")
                 if fault := foreign_content(window, suffix):
                     raise fault from None
                 kind = second_chance(window, suffix)
@@ -210,7 +232,7 @@ class Recording:
                 window.seek(0)
         sound = FFmpegSound(window, kind)
         if sound.choices > 1:
-            text = f"{self._path} has {sound.choices} audio streams: the first, or the one marked as default, is read"
+            text = f"{self.path} has {sound.choices} audio streams: the first, or the one marked as default, is read"
             warnings.warn(text, stacklevel=2)
         return sound, window
 
@@ -234,48 +256,35 @@ class Recording:
             return _declared(sound)
 
 
-@contextmanager
-def open_recording(path: Path) -> Iterator[Recording]:
-    """Open a recording; errors inside the block, including those of decoding, name the file.
-
-    Raises:
-        RecordingError: the file is missing, unreadable, not a regular file, of an unknown format or damaged, or
-            declares a rate or a number of channels out of range.
-    """
+def _named_error(path: Path, error: BaseException) -> RecordingError | None:
+    """Return an error of opening or decoding a file with the file's name; None: it is another error."""
     from soundfile import LibsndfileError
 
-    try:
-        with open_regular(path) as file:
-            if not os.pread(file, 1, 0):
-                raise RecordingError(path, "empty", remedy="record it again, or leave it out")
-            with closing(Recording(path, file)) as recording:
-                _require_plausible(recording, path)
-                yield recording
-    except UnreadableError as error:
-        raise RecordingError(path, str(error), kind=error.kind, remedy="replace it, or leave it out") from error
-    except OSError as error:
-        kind, remedy = "cannot be read", "check path and permissions"
-        raise RecordingError(path, f"{kind}: {error.strerror or error}", kind=kind, remedy=remedy) from error
-    except LibsndfileError as error:
-        cause, kind = str(error.error_string).strip().rstrip("."), "cannot be decoded"
-        remedy = "replace it or convert it to WAV or FLAC"
-        raise RecordingError(path, f"{kind}: {cause}", kind=kind, remedy=remedy) from error
+    match error:
+        case UnreadableError():
+            return RecordingError(path, str(error), kind=error.kind, remedy="replace it, or leave it out")
+        case OSError():
+            kind, remedy = "cannot be read", "check path and permissions"
+            return RecordingError(path, f"{kind}: {error.strerror or error}", kind=kind, remedy=remedy)
+        case LibsndfileError():
+            cause, kind = str(error.error_string).strip().rstrip("."), "cannot be decoded"
+            return RecordingError(path, f"{kind}: {cause}", kind=kind, remedy="replace it or convert it to WAV or FLAC")
+    return None
 
 
-def _require_plausible(recording: Recording, path: Path) -> None:
+def _require_plausible(recording: Recording) -> None:
     """Refuse a header whose rate or channels would cause filters or blocks of an unreasonable size."""
     rate, channels = recording.samplerate, recording.channels
+    kind, reason = "declares too many channels", f"declares {channels} channels, more than {MAX_CHANNELS}"
     if not MIN_RATE <= rate <= MAX_RATE:
         kind = "declares an unusual sample rate"
         reason = f"declares a sample rate of {rate} Hz, which is not within {MIN_RATE} to {MAX_RATE}"
-    elif channels > MAX_CHANNELS:
-        kind, reason = "declares too many channels", f"declares {channels} channels, more than {MAX_CHANNELS}"
-    else:
+    elif channels <= MAX_CHANNELS:
         return
-    raise RecordingError(path, reason, kind=kind, remedy="mend its header, or leave it out")
+    raise RecordingError(recording.path, reason, kind=kind, remedy="mend its header, or leave it out")
 
 
-def require_channel(recording: Recording, channel: int | None, path: Path) -> None:
+def require_channel(recording: Recording, channel: int | None) -> None:
     """Refuse a recording without the channel that is to be read; None is the mean of all.
 
     Raises:
@@ -285,7 +294,7 @@ def require_channel(recording: Recording, channel: int | None, path: Path) -> No
         has = f"has {recording.channels} channel{'s' if recording.channels > 1 else ''}, which count from 0"
         reason = f"{has}, and audio.channel={channel} chooses another"
         remedy = "leave it out, or choose mean or loudest"
-        raise RecordingError(path, reason, kind="lacks the chosen channel", remedy=remedy)
+        raise RecordingError(recording.path, reason, kind="lacks the chosen channel", remedy=remedy)
 
 
 def mono_blocks(
@@ -345,7 +354,7 @@ _UNKNOWN_LENGTH = (1 << 63) - 1  # samples: SF_COUNT_MAX of libsndfile
 
 def count_samples(path: Path) -> int:
     """Count the samples of a recording at its own rate by decoding it: the header of a cut-off file counts more."""
-    with open_recording(path) as recording:
+    with Recording(path) as recording:
         return sum(map(len, mono_blocks(recording, BLOCK_VALUES)))
 
 

@@ -8,14 +8,12 @@ Several parts of a recording are read in order of time without decoding from its
 """
 
 import os
-import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +22,10 @@ from wordless.audio.decoding import (
     BLOCK_VALUES,
     Channel,
     ChannelPowers,
+    Recording,
     RecordingError,
     mix_channels,
     mono_blocks,
-    open_recording,
     require_channel,
     require_choice,
     whole_rate,
@@ -35,8 +33,6 @@ from wordless.audio.decoding import (
 from wordless.audio.waveform import FloatArray, Part, Waveform, equal_blocks, first_samples, join_blocks, unusable_peak
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
-
-R = TypeVar("R")
 
 # Formats and encodings in which libsndfile seeks to the exact sample; tests compare the bits.
 _EXACT_FORMATS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC"})
@@ -58,9 +54,8 @@ class Cursor:
 
     def __init__(self, path: Path, state: tuple[object, ...], channel: int | None = None) -> None:
         self.state = state  # of the file and the process; the cursor serves only this state
-        self._stack = ExitStack()
-        self._recording = self._stack.enter_context(open_recording(path))
-        self._name_errors(lambda: require_channel(self._recording, channel, path))
+        self._recording = Recording(path)
+        require_channel(self._recording, channel)
         self._channel = channel
         exact = self._recording.format in _EXACT_FORMATS and self._recording.subtype in _EXACT_ENCODINGS
         self._exact = exact and not self._recording.is_joined
@@ -94,7 +89,7 @@ class Cursor:
 
     def _blocks_of_all_channels(self, part: Part, size: int) -> Iterator[npt.NDArray[np.float32]]:
         if self._exact and part.start != self._position:
-            self._name_errors(lambda: self._recording.seek(part.start))
+            self._recording.seek(part.start)
             self._position, self._ended = part.start, False
         while part.start > self._position:
             if not len(self._read(min(part.start - self._position, size))):
@@ -111,11 +106,11 @@ class Cursor:
 
     def close(self) -> None:
         """Close the file."""
-        self._stack.close()
+        self._recording.close()
 
     def _read(self, count: int) -> npt.NDArray[np.float32]:
         at_once = min(count, max(BLOCK_VALUES // self._recording.channels, 1))
-        block = self._name_errors(lambda: self._recording.read(at_once, dtype="float32", always_2d=True))
+        block = self._recording.read(at_once, dtype="float32", always_2d=True)
         self._position += len(block)
         self._ended = not len(block)
         if not self._exact:
@@ -123,14 +118,6 @@ class Cursor:
             while sum(each.size for each in self._recent) - self._recent[0].size >= _RECENT_VALUES:
                 self._recent.popleft()
         return block
-
-    def _name_errors(self, work: Callable[[], R]) -> R:
-        """Call ``work``, and name the file in its errors, as `open_recording` does."""
-        try:
-            return work()
-        except BaseException:
-            self._stack.__exit__(*sys.exc_info())
-            raise
 
 
 _cursors: list[Cursor] = []  # the last cursor, if any; it is removed while in use, so that no two readers share it
@@ -223,8 +210,8 @@ def chosen_channel(path: Path, channel: Channel) -> int | None:
     if channel == "mean":
         return None
     if channel != "loudest":
-        with open_recording(path) as recording:
-            require_channel(recording, channel, path)
+        with Recording(path) as recording:
+            require_channel(recording, channel)
         return channel
     return _loudest(path, file_state(path))
 
@@ -233,7 +220,7 @@ def chosen_channel(path: Path, channel: Channel) -> int | None:
 def _loudest(path: Path, state: tuple[object, ...]) -> int:
     """Return the loudest channel of a file in this state; a file with many annotated parts is decoded once."""
     powers = ChannelPowers()
-    with open_recording(path) as recording:
+    with Recording(path) as recording:
         if recording.channels > 1:
             for _ in mono_blocks(recording, BLOCK_VALUES, powers=powers):
                 pass
@@ -289,7 +276,7 @@ def read_blocks(
             yield from resample_blocks(usable, cursor.sample_rate, sample_rate)
         return
     number = chosen_channel(path, channel)
-    with open_recording(path) as recording:
+    with Recording(path) as recording:
         _require_near(path, recording.samplerate, sample_rate)
         if powers is not None:
             powers.sample_rate = recording.samplerate
@@ -365,5 +352,5 @@ def resample_blocks(blocks: Iterable[FloatArray], from_rate: int, to_rate: int) 
 
 def _own_rate(path: Path) -> int:
     """Return the sample rate that a recording declares."""
-    with open_recording(path) as recording:
+    with Recording(path) as recording:
         return int(recording.samplerate)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.benchmarks.many_clips import CLIP_SAMPLES, CLIPS_PER_RECORDING, SAMPLE_RATE, write_corpus
-from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
+from wordless.audio.recordings.clips import build_manifest
+from wordless.audio.recordings.corpus import CorpusConfig
 
 
 @pytest.mark.parametrize("files", [False, True])

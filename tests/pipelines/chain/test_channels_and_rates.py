@@ -16,7 +16,8 @@ from tests.pipelines.tiny_chain import PROCESSES, TINY, config_of
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.corpus import CorpusConfig, upsampling_notices
+from wordless.audio.recordings.clips import upsampling_notices
+from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.manifest import read_manifest, read_rejected
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import named

@@ -26,7 +26,7 @@ from tests.pipelines.tiny_chain import stored
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tests.wordless.training.test_gangs import together
 from wordless.audio.reading import read
-from wordless.audio.recordings.corpus import build_manifest
+from wordless.audio.recordings.clips import build_manifest
 from wordless.audio.recordings.manifest import write_manifest
 from wordless.base.errors import InputError
 

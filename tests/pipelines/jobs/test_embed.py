@@ -25,7 +25,7 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import save_rates_run
 from tests.pipelines.tiny_chain import called, config_of, entries, run
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, elan, textgrid_text, write_recording
-from wordless.audio.recordings.corpus import build_manifest
+from wordless.audio.recordings.clips import build_manifest
 from wordless.audio.recordings.manifest import read_manifest, read_rejected
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal

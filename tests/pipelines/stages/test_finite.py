@@ -12,7 +12,8 @@ from pipelines.stages.stored_arrays import waveforms, write_clips
 from pipelines.stages.tokenizer import frame_sample
 from tests.pipelines.tiny import silent_session, sweep
 from tests.pipelines.tiny_chain import composed
-from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
+from wordless.audio.recordings.clips import build_manifest
+from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.arrays import Array

@@ -9,7 +9,8 @@ import soundfile
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.decoding import Channel, ChannelPowers, RecordingError
 from wordless.audio.reading import MOST_TIMES, read, read_beginning, read_blocks, resample_blocks
-from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
+from wordless.audio.recordings.clips import build_manifest
+from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import audio_hash, read_manifest, write_manifest
 from wordless.audio.recordings.splits import SplitConfig

@@ -22,7 +22,7 @@ from tests.wordless.audio.formats import (
     mp3_in_wav,
     without_header,
 )
-from wordless.audio.decoding import RecordingError, count_samples, open_recording
+from wordless.audio.decoding import Recording, RecordingError, count_samples
 from wordless.audio.reading import Cursor, read, read_beginning, read_blocks
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.streams import streams_of
@@ -63,7 +63,7 @@ def test_an_mp3_without_a_header_of_its_length_is_read_to_its_end(
         assert count_samples(path) == length(path)
         estimated = decoded(tmp_path / "estimated.mp3", tagged + without_header(mp3)).mean(axis=1)
         assert same(read(path).samples[: len(estimated)], estimated)
-        with open_recording(path) as recording:
+        with Recording(path) as recording:
             assert recording.declared is None
 
 
@@ -310,7 +310,7 @@ def test_a_length_above_4_gib_wraps_and_is_known(tmp_path: Path, tail: bytes) ->
         file.truncate(44 + size)
         file.seek(44 + size)
         file.write(tail)
-    with open_recording(path) as recording:
+    with Recording(path) as recording:
         assert recording.declared == size // 4
     part = Part(start=size // 4 - 100, num_samples=200)
     assert sum(map(len, read_blocks(path, RATE, part=part))) == 100

@@ -15,18 +15,23 @@ lhotse    ``.jsonl``, ``.jsonl.gz``: cuts, or recordings + supervisions   ``cust
 ========  ==============================================================  ==========================================
 
 The readers are our own, because each has few lines: ``praatio`` reads no Latin-1 and ``textgrid`` no UTF-8 with a mark,
-``pympi-ling`` accepts a document type with entities, and ``crowsetta`` brings pandas, pandera and SciPy. Kaldi and
-lhotse are read by `wordless.audio.recordings.speech_manifests`.
+``pympi-ling`` accepts a document type with entities, and ``crowsetta`` brings pandas, pandera and SciPy.
 """
 
+import gzip
+import json
 import re
+import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
-from typing import Any, Literal, NoReturn
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Literal, NoReturn, cast
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
+from wordless.audio.recordings.description import PATH_COLUMNS
+from wordless.audio.recordings.text_files import read_annotation_text
 from wordless.base.errors import InputError
 
 Kind = Literal["raven", "elan", "textgrid", "audacity", "kaldi", "lhotse", "rttm", "ctm", "lab"]
@@ -65,14 +70,6 @@ class Annotation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Medium:
-    """A recording that an ELAN document names."""
-
-    urls: tuple[str, ...]  # as the document writes them
-    origin: float  # seconds of the recording at which the document's time begins: media are aligned by these
-
-
-@dataclass(frozen=True, kw_only=True)
 class Tier:
     """Annotations of one kind in a file: a tier, a column of labels, or all there are."""
 
@@ -80,7 +77,9 @@ class Tier:
     annotations: Sequence[Annotation] = ()
     gaps: int = 0  # empty intervals between the annotations, which are no parts
     points: int = 0  # times without a length
-    media: tuple[Medium, ...] = ()  # that the file names
+    # of an ELAN document: the address of each recording that it names, and the second of the recording at which the
+    # document's time begins
+    media: Mapping[str, float] = field(default_factory=dict)
 
 
 def seconds(text: str) -> str:
@@ -369,15 +368,14 @@ def elan(content: bytes, shown: str) -> list[Tier]:
         raise InputError(f"{shown}:1: an XML document of {root.tag!r:.40}, and not an ANNOTATION_DOCUMENT of ELAN")
     if (unit := next((each.get("TIME_UNITS") for each in root.iter("HEADER")), None)) not in (None, "milliseconds"):
         raise InputError(f"{shown}:1: its times are {unit!r:.40}, and only milliseconds are read; save it in ELAN")
-    media = []
+    media: dict[str, float] = {}
     for each in root.iter("MEDIA_DESCRIPTOR"):
-        urls = [each.get(name, "") for name in ("RELATIVE_MEDIA_URL", "MEDIA_URL")]
         origin = each.get("TIME_ORIGIN", "").strip() or "0"
         if re.fullmatch(r"[-+]?\d{1,15}", origin) is None:
             where = f"{shown}:{each.get('line')}"
             raise InputError(f"{where}: TIME_ORIGIN is {origin!r:.40}; it must be a whole number of milliseconds")
-        plain = tuple(re.sub(r"^file:/{0,2}(?=/|\.)", "", url) for url in urls if url)
-        media.append(Medium(urls=plain, origin=int(origin) / 1000))
+        for url in filter(None, (each.get(name, "") for name in ("RELATIVE_MEDIA_URL", "MEDIA_URL"))):
+            media[re.sub(r"^file:/{0,2}(?=/|\.)", "", url)] = int(origin) / 1000
     slots = {slot.get("TIME_SLOT_ID"): slot.get("TIME_VALUE") for slot in root.iter("TIME_SLOT")}
     by_id = {each.get("ANNOTATION_ID"): each for each in root.iter() if each.tag in _ANNOTATIONS}
     by_name = {tier.get("TIER_ID"): tier for tier in root.iter("TIER")}
@@ -391,8 +389,8 @@ def elan(content: bytes, shown: str) -> list[Tier]:
         found = list(_aligned(tier, by_id, slots, speaker, shown))
         filled = [each for each in found if each]
         name = one_line(tier.get("TIER_ID", ""))
-        tiers.append(Tier(name=name, annotations=filled, gaps=len(found) - len(filled), media=tuple(media)))
-    return tiers or [Tier(media=tuple(media))]
+        tiers.append(Tier(name=name, annotations=filled, gaps=len(found) - len(filled), media=media))
+    return tiers or [Tier(media=media)]
 
 
 def _aligned(
@@ -412,12 +410,12 @@ def _aligned(
         if alignable is None or alignable.tag != "ALIGNABLE_ANNOTATION":
             yield Annotation(where=where, fault="refers to no annotation that has a time")
             continue
-        times = [slots.get(alignable.get(f"TIME_SLOT_REF{number}")) for number in (1, 2)]
-        if None in times:
-            yield Annotation(where=where, fault="one of its time slots has no time; align it in ELAN")
+        times = [slots.get(alignable.get(f"TIME_SLOT_REF{number}")) or "" for number in (1, 2)]
+        if not all(time.isdecimal() and len(time) < 16 for time in times):
+            fault = f"the times of its slots are {times!r:.60}, and not whole milliseconds; align it in ELAN"
+            yield Annotation(where=where, fault=fault)
             continue
-        texts = [str(time) for time in times]
-        start, end = (repr(int(text) / 1000) if text.isdecimal() and len(text) < 16 else text for text in texts)
+        start, end = (repr(int(time) / 1000) for time in times)
         yield Annotation(where=where, fields={"start": start, "end": end, "label": label, "group": speaker})
 
 
@@ -447,3 +445,201 @@ def _parsed(content: bytes, shown: str) -> Element:
         raise InputError(f"{shown}:{error.lineno}: not XML ({expat.ErrorString(error.code)}); save it again") from error
     except (ValueError, LookupError) as error:  # of an encoding that is not known
         raise InputError(f"{shown}:1: not XML ({error}); save it again in UTF-8") from error
+
+
+# Manifests of speech toolkits
+
+WAV_SCP = "wav.scp"
+KALDI_FILES = (WAV_SCP, "segments", "utt2spk", "text", "utt2label")
+LHOTSE = (".jsonl", ".jsonl.gz")
+MAX_LINE = 1 << 26  # bytes of a line of JSON
+_HARMLESS = ("Resample",)  # transforms after which the times are the same, and the sound as well
+Role = Literal["recordings", "supervisions", "cuts"]
+
+
+def kaldi(folder: Path, shown: str) -> list[Tier]:
+    """Read a Kaldi data folder; ``shown`` is its name in messages.
+
+    A recording that a command makes is left out: nobody's commands are run.
+    """
+    if not (folder / WAV_SCP).is_file():
+        raise InputError(f"{shown}: no {WAV_SCP}, which names the recordings; put it beside the other files")
+    files: dict[str, list[tuple[str, str, str]]] = {}  # first word of each line, the rest, and the line's place
+    for name in (name for name in KALDI_FILES if (folder / name).is_file()):
+        files[name] = []
+        for number, line in enumerate(read_annotation_text(folder / name).split("\n"), start=1):
+            if line.strip():
+                first, rest = (*line.split(maxsplit=1), "")[:2]
+                rest = rest.strip() if name == WAV_SCP else one_line(rest)
+                files[name].append((first, rest, f"{shown}/{name}:{number}"))
+    label_file = "utt2label" if "utt2label" in files else "text"
+    labels, groups = ({key: value for key, value, _ in files.get(name, ())} for name in (label_file, "utt2spk"))
+    recordings = {key: (value, where) for key, value, where in files[WAV_SCP]}
+    segments = files.get("segments", [(name, f"{name} 0 -1", where) for name, (_, where) in recordings.items()])
+    found: list[Annotation] = []
+
+    def set_aside(where: str, recording: str, fault: str) -> None:
+        found.append(Annotation(where=where, recording=recording, fault=fault))
+
+    unusable: Counter[str] = Counter()
+    for utterance, text, where in segments:
+        name, start, end, channel = (text.split() + [""] * 4)[:4]
+        whole = (start, end) == ("0", "-1")
+        if name not in recordings:
+            set_aside(where, utterance, f"{name!r:.60} is not in {WAV_SCP}")
+        elif _scp_fault(place := recordings[name][0]):
+            unusable[name] += 1
+        elif not end:
+            set_aside(where, place, "no end; write utterance, recording, start and end")
+        else:
+            times = {} if whole else {"start": start, "end": "" if end == "-1" else end}
+            described = {"label": labels.get(utterance, ""), "group": groups.get(utterance, "")}
+            fields = {**times, **described, "annotated_channel": channel}
+            found.append(Annotation(where=where, fields=fields, recording=place))
+    cut = {text.split(maxsplit=1)[0] for _, text, _ in segments if text}
+    for name, (place, where) in recordings.items():
+        if unusual := _scp_fault(place):
+            set_aside(where, name, f"{unusual} ({unusable[name]} of the parts)")
+        elif name not in cut:
+            set_aside(where, place, "no line of segments names the recording")
+    return [Tier(annotations=found)]
+
+
+def _scp_fault(place: str) -> str | None:
+    """Return why an entry of ``wav.scp`` names no recording that is read."""
+    if place.endswith("|"):
+        return f"a command makes it ({place!r:.80}), and commands are not run; write the sound into a file, and name it"
+    if not place or place == "-":
+        return "no file is named"
+    archive, colon, offset = place.rpartition(":")
+    if colon and offset.isdecimal() and archive.endswith(".ark"):
+        return f"it lies in an archive of Kaldi ({place!r:.80}); write it into a file (wav-copy), and name it"
+    return None
+
+
+def lhotse_role(path: Path) -> Role | None:
+    """Return the kind of lhotse manifest that a file is, by its first line that is not empty; None: another file."""
+    try:
+        with _opened(path) as file:
+            first = next((line for _ in range(8) if (line := file.readline(MAX_LINE).strip())), b"")
+        value = json.loads(first.decode())
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict) or "id" not in value:
+        return None
+    if any(isinstance(text, str) and name.lower() in PATH_COLUMNS for name, text in value.items()):
+        return None  # a row of a table, which names its recording itself
+    if "sources" in value and "sampling_rate" in value:
+        return "recordings"
+    if "recording_id" in value and "start" in value and "duration" in value:
+        return "supervisions"
+    return "cuts" if str(value.get("type", "")).endswith("Cut") or ("recording" in value and "start" in value) else None
+
+
+def lhotse(path: Path, shown: str) -> list[Tier]:
+    """Read cuts, supervisions with the recordings in the files beside them, or recordings alone."""
+    role = lhotse_role(path)
+    recordings: dict[str, Mapping[str, object]] = {}
+    if role == "supervisions":
+        for other in sorted(path.parent.iterdir()):
+            if other.name.endswith(LHOTSE) and lhotse_role(other) == "recordings":
+                recordings |= {str(value["id"]): value for value, *_ in _objects(other, other.name) if "id" in value}
+        if not recordings:
+            raise InputError(f"{shown}: the manifest of the recordings is not beside the supervisions; put it there")
+    found: list[Annotation] = []
+    for value, where, fault in _objects(path, shown):
+        if fault:
+            found.append(Annotation(where=where, fault=fault))
+            continue
+        try:
+            found += _of_line(value, where, role, recordings)
+        except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
+            problem = f"not as lhotse writes it ({type(error).__name__}: {error})"
+            found.append(Annotation(where=where, fault=f"{problem:.120}", recording=str(value.get("id"))))
+    return [Tier(annotations=found)]
+
+
+def _of_line(
+    value: Mapping[str, Any], where: str, role: Role | None, recordings: Mapping[str, Mapping[str, object]]
+) -> Iterator[Annotation]:
+    """Give the parts that a cut, a supervision or a recording stands for."""
+    name = str(value["id"])
+    if role == "recordings":
+        place, fault = _source(value)
+        yield Annotation(where=where, recording=place or name, fault=fault)
+        return
+    if role == "supervisions":
+        recording = recordings.get(str(value["recording_id"]))
+        place, fault = _source(recording) if recording else ("", "its recording is in no manifest beside it")
+        start, most, supervisions = 0.0, float("inf"), [value]
+    elif value.get("type", "MonoCut") not in ("MonoCut", "MultiCut") or "recording" not in value:
+        kind = value.get("type", "cut without a recording")
+        yield Annotation(where=where, recording=name, fault=f"a {kind}, which is no part of one recording")
+        return
+    else:
+        place, fault = _source(value["recording"])
+        start, most = float(value["start"]), float(value["start"]) + float(value["duration"])
+        supervisions = value.get("supervisions") or []
+    if not supervisions:
+        fields = {"start": repr(start), "end": repr(most), "annotated_channel": _channel(value)}
+        yield Annotation(where=where, fields=fields, recording=place or name, fault=fault)
+    for each in supervisions:  # in a cut, times count from the cut's start, and a supervision ends with the cut
+        begin = start + float(each["start"])
+        end = begin + float(each["duration"])
+        if role != "supervisions":
+            begin, end = max(begin, start), min(end, most)
+        label = (each.get("custom") or {}).get("label", each.get("text"))
+        fields = {
+            "start": repr(round(begin, 9)),
+            "end": repr(round(end, 9)),
+            "label": "" if label is None else one_line(str(label)),
+            "group": str(each.get("speaker") or ""),
+            "annotated_channel": _channel(each),
+        }
+        yield Annotation(where=where, fields=fields, recording=place or name, fault=fault)
+
+
+def _channel(value: Mapping[str, Any]) -> str:
+    channel = value.get("channel", "")
+    return ",".join(map(str, channel)) if isinstance(channel, list) else str(channel)
+
+
+def _source(recording: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return a recording's path, or why it has none."""
+    sources = recording["sources"]
+    if len(sources) != 1:
+        return "", f"its recording has {len(sources)} files; join them into one"
+    kind, place = str(sources[0]["type"]), str(sources[0]["source"])
+    if kind != "file":
+        return "", f"its recording is of the type {kind!r:.20} ({place!r:.60}), and only files are read"
+    transforms = recording.get("transforms") or ()
+    names = [str(each["name"] if isinstance(each, dict) and "name" in each else each) for each in transforms]
+    if changes := ", ".join(name for name in names if name not in _HARMLESS):
+        remedy = "and files are read as they are; save its sound"
+        return "", f"its recording is changed when it is read ({changes:.60}), {remedy}"
+    return place, None
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path)) if path.name.endswith(".gz") else path.open("rb")
+
+
+def _objects(path: Path, shown: str) -> Iterator[tuple[dict[str, Any], str, str | None]]:
+    """Give the object of each line of a manifest, the line's place, and its fault."""
+    number = 0
+    try:
+        with _opened(path) as file:
+            while line := file.readline(MAX_LINE):
+                number += 1
+                if not line.strip():
+                    continue
+                where = f"{shown}:{number}"
+                try:
+                    value = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    yield {}, where, f"not JSON ({error}); write one object in each line"
+                    continue
+                is_object = isinstance(value, dict)
+                yield value if is_object else {}, where, None if is_object else f"{line!r:.60} is no JSON object"
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{shown}:{number + 1}: the file is damaged ({error}); write it again") from error

@@ -8,23 +8,28 @@ files name their recordings themselves. Each recording may have annotations of o
 import os
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from wordless.audio.recordings import annotation_formats as formats
 from wordless.audio.recordings.annotation_formats import (
+    KALDI_FILES,
+    LHOTSE,
+    WAV_SCP,
     Annotation,
     AnnotationConfig,
     AnnotationKind,
     Kind,
-    Medium,
     Tier,
+    kaldi,
+    lhotse,
+    lhotse_role,
 )
 from wordless.audio.recordings.description import SPAN_FIELDS, Description, Found, Span, describe
 from wordless.audio.recordings.folders import Folder
 from wordless.audio.recordings.manifest import Rejected
-from wordless.audio.recordings.speech_manifests import KALDI_FILES, LHOTSE, WAV_SCP, kaldi, lhotse, lhotse_role
 from wordless.audio.recordings.text_files import decode, read_annotation_bytes, read_annotation_text
 from wordless.base.errors import InputError
 from wordless.base.text import counted
@@ -311,25 +316,17 @@ class Reading:
         reason = f"{kind}: {why}"
         self.rejected += [Rejected(path=path, reason=reason, kind=kind, segments=parts) for path in recordings]
 
-    def add(self, each: Annotation, own: Sequence[str], file: str, places: Places, *, renamed: bool) -> None:
-        """Add a part to its recordings, or the reason why it is left out.
-
-        The only file that a table names may have another name now, which is that of the table: ``renamed``.
-        """
-        recordings, fault, known = own, each.fault, None
-        if each.recording is not None:
+    def add(self, each: Annotation, recordings: Sequence[str], tier: Tier, file: str) -> None:
+        """Add a part to its recordings, or the reason why it is left out."""
+        fault = each.fault or (None if recordings else "it names no recording")
+        for recording in recordings or [each.recording or file]:
             try:
-                recordings = [places.named(each.recording, file)]
+                if fault:
+                    raise InputError(fault)
+                known = describe(_moved(each.fields, _origin(tier.media, recording)), each.where)
             except InputError as error:
-                fault = fault or (None if own and renamed else str(error))
-        try:
-            known = None if fault else describe(each.fields, each.where)
-        except InputError as error:
-            fault = str(error).removeprefix(f"{each.where}: ")
-        if known is None:
-            named = recordings or [each.recording or file]
-            return self.set_aside(named[:1], _LEFT_OUT, f"{each.where}: {fault}", parts=1)
-        for recording in recordings:
+                reason = f"{each.where}: {str(error).removeprefix(f'{each.where}: ')}"
+                return self.set_aside([recording], _LEFT_OUT, reason, parts=1)
             span = known.span
             key = (recording, span.start if span else 0.0, span.end if span else None)
             first = self.seen.setdefault(key, known)
@@ -367,11 +364,9 @@ def _read(kind: Kind, files: Sequence[str], places: Places, config: AnnotationCo
         reading.files += 1
         reading.gaps += tier.gaps
         reading.points += tier.points
-        for url in (url for medium in tier.media for url in medium.urls):  # an ELAN document names its recording
-            try:
+        for url in tier.media:  # an ELAN document names its recording
+            with suppress(InputError):
                 own = own or [places.named(url, name)]
-            except InputError:
-                continue
         named = {each.recording for each in tier.annotations if each.recording is not None}
         if not own and not named and not form.names_recordings:
             same = next((found for found in places.named_like(name) if found), [])
@@ -380,13 +375,14 @@ def _read(kind: Kind, files: Sequence[str], places: Places, config: AnnotationCo
             continue
         points = f" ({tier.points} points, which have no length)" if tier.points else ""
         reading.empty |= {each: f"{name}{points}" for each in own if not tier.annotations}
-        # ELAN can move the second at which the time of a document begins in each of its recordings.
-        by_origin: dict[float, list[str]] = defaultdict(list)
-        for recording in own:
-            by_origin[_origin(tier.media, recording)].append(recording)
-        for origin, recordings in (by_origin or {0.0: []}).items():
-            for each in tier.annotations:
-                reading.add(_later(each, origin), recordings, name, places, renamed=len(named) == 1)
+        for each in tier.annotations:
+            recordings = own
+            if each.recording is not None:
+                try:
+                    recordings = [places.named(each.recording, name)]
+                except InputError as error:  # the only recording that a file names may now have the name of the file
+                    each = each if each.fault or (own and len(named) == 1) else replace(each, fault=str(error))
+            reading.add(each, recordings, tier, name)
     return reading
 
 
@@ -404,7 +400,7 @@ def _chosen(tiers: Sequence[Tier], shown: str, config: AnnotationConfig) -> Tier
         remedy = f"choose one, such as `tier`={filled[0].name}, or `annotations`=none for whole recordings"
         raise InputError(problem, remedy=remedy)
     gaps, points = sum(tier.gaps for tier in tiers), sum(tier.points for tier in tiers)
-    media = tiers[0].media if tiers else ()
+    media = tiers[0].media if tiers else {}
     return filled[0] if filled else Tier(gaps=gaps, points=points, media=media)
 
 
@@ -413,28 +409,19 @@ def _names(tiers: Sequence[Tier], most: int = 8) -> str:
     return (", ".join(names) or "none") + (f" and {len(tiers) - most} more" if len(tiers) > most else "")
 
 
-def _origin(media: Sequence[Medium], recording: str) -> float:
+def _origin(media: Mapping[str, float], recording: str) -> float:
     """Return the second of a recording at which the time of a document begins: of the medium of its name."""
-
-    def same(each: Medium, *, stems: bool) -> bool:
-        files = [PurePosixPath(url.replace("\\", "/")) for url in (*each.urls, PurePosixPath(recording).name)]
-        *known, own = (_fold(file.stem if stems else file.name) for file in files)
-        return own in known
-
-    fitting = [each for stems in (False, True) for each in media if same(each, stems=stems)]
-    fitting += media if len(media) == 1 else ()
-    return fitting[0].origin if fitting else 0.0
+    names = {PurePosixPath(url.replace("\\", "/")): origin for url, origin in media.items()}
+    own = PurePosixPath(recording)
+    fitting = [origin for each, origin in names.items() if _fold(each.name) == _fold(own.name)]
+    fitting += [origin for each, origin in names.items() if _fold(each.stem) == _fold(own.stem)]
+    fitting += {*media.values()} if len({*media.values()}) == 1 else ()
+    return fitting[0] if fitting else 0.0
 
 
-def _later(each: Annotation, seconds: float) -> Annotation:
-    """Return a part that begins later in its recording."""
-    if not seconds or each.fault:
-        return each
-    try:
-        times = {name: repr(round(float(each.fields[name]) + seconds, 9)) for name in SPAN_FIELDS}
-    except ValueError:  # reported when the part is described
-        return each
-    return replace(each, fields={**each.fields, **times})
+def _moved(fields: Mapping[str, str], seconds: float) -> Mapping[str, str]:
+    """Return the fields of a part that begins later by ``seconds``; only ELAN, whose times are numbers, moves parts."""
+    return {**fields, **{name: repr(round(float(fields[name]) + seconds, 9)) for name in SPAN_FIELDS if seconds}}
 
 
 def _joined(root: Path, readings: Sequence[Reading], config: AnnotationConfig) -> Found | None:

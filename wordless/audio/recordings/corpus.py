@@ -1,14 +1,12 @@
-"""Building of a corpus from a folder or table of recordings: find the files, describe, inspect and split them."""
+"""Options of a corpus, and its recordings before any is decoded: of a folder, a table, annotations or packed files."""
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
-from wordless.audio.decoding import Channel
-from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.annotation_formats import AnnotationConfig, AnnotationKind
 from wordless.audio.recordings.annotations import annotations_below, annotations_in, kind_of
 from wordless.audio.recordings.description import (
@@ -31,25 +29,18 @@ from wordless.audio.recordings.folders import (
     require_folder,
 )
 from wordless.audio.recordings.inspection import (
-    CONFLICTING,
     InspectionConfig,
-    Progress,
-    conflicts,
-    frequent_reasons,
-    inspect,
 )
-from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected, clip_name, number_of
-from wordless.audio.recordings.segments import MAX_OVERLAP, SegmentConfig, clips_of, span_seconds
-from wordless.audio.recordings.splits import SplitConfig, split_by_lists, split_clips
+from wordless.audio.recordings.manifest import Rejected, number_of
+from wordless.audio.recordings.splits import SplitConfig, split_by_lists
 from wordless.audio.recordings.tables import Row, folder_of, read_table, spelling_of
-from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.text import counted
 
-LONG_SECONDS = 60.0  # of a clip; a corpus of longer clips learns more from segments
 QUIETEST_DBFS = -120.0
-FEW = 20  # recordings; so few are inspected in moments, even long ones
+MAX_OVERLAP = 0.9  # of a segment
+IN_TABLES = ("index", "start", "end", "duration")  # columns of tables alone
 CORPUS = "the recordings, their labels, and their division into splits"
 
 
@@ -120,15 +111,6 @@ class CorpusConfig(Options):
     split: SplitConfig = option(SplitConfig(), "the division into training, validation and test clips")
 
     @property
-    def segments(self) -> SegmentConfig:
-        """How recordings are cut into segments."""
-        return SegmentConfig(
-            seconds=self.segment_seconds,
-            overlap_seconds=self.segment_overlap_seconds,
-            silence_dbfs=self.segment_silence_dbfs,
-        )
-
-    @property
     def is_packed(self) -> bool:
         """Whether the recordings are inside other files, which are unpacked first."""
         return bool(self.dataset or self.shards)
@@ -154,49 +136,41 @@ class CorpusConfig(Options):
 
     def _contradictions(self) -> Iterator[tuple[str, object, str]]:
         """Give option, value and rule of each option that another one contradicts."""
-        no_effect, leave = "it has no effect", "leave one of them out"
-        for name, value in (("dataset", self.dataset), ("shards", self.shards)):
-            if value == "":
-                yield (
-                    name,
-                    value,
-                    (
-                        "name a folder that save_to_disk wrote, or Parquet files, `dataset`=PATH, or tar shards, "
-                        "`shards`=data-{000..009}.tar"
-                    ),
-                )
+        described = self.table or self.is_packed  # by more than file names
         if self.dataset and self.shards:
             yield "dataset", self.dataset, f"`shards` is {self.shards}, and a corpus has one source: choose one of them"
-        described = self.table or self.is_packed  # by more than file names
+        for name, value, example in (
+            ("dataset", self.dataset, "FOLDER"),
+            ("shards", self.shards, "data-{000..009}.tar"),
+        ):
+            if value == "":
+                yield name, value, f"name the files, such as `{name}`={example}"
         if not (self.root or described):
             rule = "name the folder of your recordings, `root`=PATH, or a table that lists them, `table`=FILE"
             yield "root", self.root, rule
-        if self.missing == "list" and not self.table:
-            yield "missing", "list", f"{no_effect} without a table: leave it out"
-        label = None if self.is_packed else self.columns.label  # that of a data set is a preset's
-        for name, given in (("columns.label", label), ("label_names", self.label_names)):
-            if given and self.labels == "none":
-                yield name, given, f"{no_effect} with `labels`=none: {leave}"
         if self.labels == "pattern" and not described and "label" not in self.fields:
             yield "labels", "pattern", f"`pattern` is {self.pattern!r}: put {{label}} into it"
-        for name in ("index", "start", "end", "duration"):
-            if self.is_packed and (column := getattr(self.columns, name)):
-                yield f"columns.{name}", column, f"{no_effect} on data sets and shards, only on a table: leave it out"
-        if self.shards and self.columns.audio is not None:
-            yield "columns.audio", self.columns.audio, "recordings in shards are known by their endings: leave it out"
-        for name, chosen in (("annotations", self.annotations), ("tier", self.tier)):
-            if chosen not in ("auto", "none", None) and self.is_packed:
-                yield name, chosen, f"{no_effect} on a data set or on shards: leave it out"
-        if self.tier is not None and self.annotations == "none":
-            yield "tier", self.tier, f"{no_effect} with `annotations`=none: {leave}"
-        overlap, silence = self.segment_overlap_seconds, self.segment_silence_dbfs
-        if self.segment_seconds is None:
-            rule = "without a length of segments nothing is cut: give `segment_seconds`, too, such as 10"
-            for name, number in (("segment_overlap_seconds", overlap or None), ("segment_silence_dbfs", silence)):
-                if number is not None:
-                    yield name, number, rule
-        elif overlap > (most := MAX_OVERLAP * self.segment_seconds):
-            yield "segment_overlap_seconds", overlap, f"choose 0 to {most:g} seconds, {MAX_OVERLAP:.0%} of a segment"
+        packed, unlabelled, columns = self.is_packed, self.labels == "none", self.columns
+        uncut, cuts = self.segment_seconds is None, "without a length of segments, `segment_seconds`=10"
+        for name, value, idle, where in (
+            ("missing", "list", self.missing == "list" and not self.table, "without a table"),
+            # that of a data set is a preset's
+            ("columns.label", columns.label, unlabelled and not packed, "with `labels`=none"),
+            ("label_names", self.label_names, unlabelled, "with `labels`=none"),
+            *((f"columns.{name}", getattr(columns, name), packed, "without a table") for name in IN_TABLES),
+            ("columns.audio", columns.audio, self.shards, "on shards, whose recordings are known by their endings"),
+            ("annotations", self.annotations, packed and self.annotations not in ("auto", "none"), "on packed files"),
+            ("tier", self.tier, packed, "on packed files"),
+            ("tier", self.tier, self.annotations == "none", "with `annotations`=none"),
+            ("segment_overlap_seconds", self.segment_overlap_seconds or None, uncut, cuts),
+            ("segment_silence_dbfs", self.segment_silence_dbfs, uncut, cuts),
+        ):
+            if idle and value is not None and value != {}:
+                yield name, value, f"it has no effect {where}: leave one of them out"
+        most = MAX_OVERLAP * (self.segment_seconds or math.inf)
+        if self.segment_overlap_seconds > most:
+            rule = f"choose 0 to {most:g} seconds, {MAX_OVERLAP:.0%} of a segment"
+            yield "segment_overlap_seconds", self.segment_overlap_seconds, rule
 
     def require_split_values(self) -> None:
         """Refuse a split by values that neither names nor tables of recordings can have."""
@@ -208,147 +182,9 @@ class CorpusConfig(Options):
             raise InputError(option="split.by", value=self.split.by, rule=rule, remedy=remedy)
 
 
-def build_manifest(
-    config: CorpusConfig,
-    *,
-    found: Found | None = None,
-    workers: int = 1,
-    engine: EngineConfig = LOCAL,
-    cache: Path | None = None,
-    progress: Progress | None = None,
-    set_aside: Callable[[Sequence[Rejected]], None] | None = None,
-    channel: Channel = "mean",
-    sample_rate: int | None = None,
-    notice: Callable[[str], None] | None = None,
-    duplicates: bool = False,
-) -> tuple[Manifest, tuple[Rejected, ...]]:
-    """Build the corpus of a config; also return the files that were set aside with the reasons; both sorted by path.
-
-    Args:
-        found: what `find_recordings` returned for the config; None: it is called now.
-        workers: threads that decode, or tasks of the engine that decode at the same time.
-        cache: JSONL file with the measurements of inspection, so that unchanged files are not decoded again.
-        progress: called with the number of files done and in all.
-        set_aside: called after inspection with the unusable files, also if the rest is not enough for a corpus.
-        channel: of each recording that is read.
-        sample_rate: of the front end, in Hz; None: it is not known.
-        notice: called with a sentence about recordings that lose most of their sound, as channels cancel.
-        duplicates: whether files with the samples of another file are used, too.
-
-    Raises:
-        InputError: no recording is found or usable, a table names a missing file, or the splits cannot be made.
-    """
-    found = found or find_recordings(config)
-    root, described, unmatched = found.root, found.described, found.rejected
-    # A split that cannot be made is refused before inspection takes hours. Whether a few recordings suffice is checked
-    # after inspection, which finds the usable ones.
-    unheard = [clip for path, several in described.items() for clip in _placeholder_clips(path, several, config)]
-    few = replace(config, split=replace(config.split, validation_fraction=0, test_fraction=0))
-    _split_by_type(unheard, few if len(described) <= FEW else config)
-    # Labels and groups of parts of equal files may rightly differ: only whole recordings contradict each other.
-    whole = {path: each[0] for path, each in described.items() if len(each) == 1 and each[0].span is None}
-    fit, unfit = inspect(
-        root,
-        list(described),
-        config.inspection,
-        workers=workers,
-        engine=engine,
-        cache=cache,
-        progress=progress,
-        known={path: _names(description) for path, description in whole.items()},
-        channel=channel,
-        sample_rate=sample_rate,
-        duplicates=duplicates,
-    )
-    merged, unfit = _with_parts_of_twins(described, unfit)
-    softer = {path: each.louder for path, each in fit.items() if each.louder is not None}
-    if notice and softer:
-        path, louder = next(iter(softer.items()))
-        notice(
-            f"{counted(len(softer), 'recording')} such as {path} lose most of their sound, since channels cancel in "
-            f"their mean or another channel was chosen: `channel`={louder} or `channel`=loudest reads it"
-        )
-    if set_aside:
-        set_aside((*unmatched, *unfit))
-    clips: list[Clip] = []
-    unused = [*unfit]
-    for path, measured in fit.items():
-        own, left_out = clips_of(path, merged[path], measured, config.segments, config.inspection)
-        clips += own
-        unused += left_out
-    if not clips:
-        rule = f"none of its {counted(len(described), 'recording')} can be used ({frequent_reasons(unused)})"
-        loosen = "" if duplicates else ", or loosen `inspection`"
-        remedy = f"check the files{loosen}"
-        if fit:
-            remedy = f"check start and end in the table, choose a lower `segment_silence_dbfs`{loosen}"
-        raise InputError(option="root", value=root, rule=rule, remedy=remedy)
-    try:
-        divided, undivided = _split_by_type(clips, config)
-    except InputError as error:
-        if not unused:
-            raise
-        raise error.also(f"set aside before: {frequent_reasons(unused)}") from error
-    rejected = sorted((*unmatched, *unused, *undivided), key=lambda each: each.path)
-    return Manifest(root=root, clips=divided), tuple(rejected)
-
-
-def _names(known: Description) -> dict[str, str]:
-    """Return the label, group and split of a description, if they are known."""
-    return {name: value for name in ("label", "group", "split") if (value := getattr(known, name)) is not None}
-
-
-def _with_parts_of_twins(
-    described: Described, unfit: Sequence[Rejected]
-) -> tuple[dict[str, tuple[Description, ...]], tuple[Rejected, ...]]:
-    """Give the parts of files with the same samples to the first of them; only equal parts are set aside."""
-    merged, rejected = {path: tuple(each) for path, each in described.items()}, list[Rejected]()
-    for each in unfit:
-        original, own = each.original, described[each.path]
-        if original is None or all(known.span is None for known in (*merged[original], *own)):
-            rejected.append(each)
-            continue
-        group, its_group = _group_of(each.path), _group_of(original)
-        named = [replace(known, group=its_group) if known.group == group else known for known in own]
-        there = {known.span: known for known in merged[original]}
-        moved = tuple(known for known in named if known.span not in there)
-        merged[original] += moved
-        used = f"; parts of it that are used as parts of that file: {len(moved)}" if moved else ""
-        rejected.append(replace(each, reason=f"{each.reason}{used}"))
-        for known in named:
-            if (first := there.get(known.span)) and (different := conflicts(_names(first), _names(known))):
-                path, other = (clip_name(name, span_seconds(known.span)) for name in (each.path, original))
-                rejected.append(Rejected(path=path, reason=f"duplicate of {other}{different}", kind=CONFLICTING))
-    return merged, tuple(rejected)
-
-
-def _group_of(path: str) -> str:
+def group_of(path: str) -> str:
     """Return the group of the parts of a recording, if annotations give no other: all of them stay in one split."""
     return str(PurePosixPath(path).with_suffix(""))
-
-
-def _split_by_type(clips: Sequence[Clip], config: CorpusConfig) -> tuple[tuple[Clip, ...], tuple[Rejected, ...]]:
-    """Call `split_clips`; numbers and texts are too many to be spread evenly over the splits, as classes are."""
-    if config.label_type == "class":
-        return split_clips(clips, config.split)
-    divided, undivided = split_clips([replace(clip, label=None) for clip in clips], config.split)
-    labels = {clip.name: clip.label for clip in clips}
-    return tuple(replace(clip, label=labels[clip.name]) for clip in divided), undivided
-
-
-def _placeholder_clips(path: str, described: Sequence[Description], config: CorpusConfig) -> Iterator[Clip]:
-    """Give a recording's clips as far as they are known before inspection, with placeholder lengths in microseconds.
-
-    A recording that may be cut stands for as many segments as there are splits.
-    """
-    pieces = 1 if config.segment_seconds is None else len(SPLITS)
-    for number, known in enumerate(described):
-        begin = 0 if known.span is None else round(known.span.start * 1_000_000)
-        whole = known.span is None and pieces == 1
-        for piece in range(pieces):
-            segment, start = None if whole else pieces * number + piece, begin + piece
-            sound: dict[str, Any] = {"num_samples": 0, "sample_rate": 1_000_000, "size": 0, "sha256": ""}
-            yield Clip(path=path, segment=segment, start=start, **sound, **known.clip_fields())
 
 
 def find_recordings(config: CorpusConfig, *, unpacked: Found | None = None) -> Found:
@@ -408,7 +244,7 @@ def find_recordings(config: CorpusConfig, *, unpacked: Found | None = None) -> F
             replace(
                 known,
                 label=None if config.labels == "none" else known.label or (label if from_folder else None),
-                group=known.group or (_group_of(path) if has_parts else None),
+                group=known.group or (group_of(path) if has_parts else None),
             )
             for known in several
         )
@@ -544,32 +380,3 @@ def _with_label_names(described: Described, config: CorpusConfig, notices: list[
                 remedy = "write a finite number, such as 3.5, or leave recordings without a number unlabelled"
                 raise InputError(option="label_type", value="number", rule=rule, remedy=remedy)
     return described
-
-
-def length_notices(clips: Collection[Clip], segment_seconds: float | None) -> tuple[str, ...]:
-    """Return a notice about clips that should be cut into segments; none if they are cut already."""
-    lengths = [clip.seconds for clip in clips]
-    long = sum(length > LONG_SECONDS for length in lengths)
-    if not long or segment_seconds is not None:
-        return ()
-    return (
-        f"{counted(long, 'clip is', 'clips are')} longer than {LONG_SECONDS:g} s (the longest: "
-        f"{max(lengths) / 60:.1f} minutes): `segment_seconds`=10 cuts them into clips of 10 s, each of which is "
-        "probed and listened to",
-    )
-
-
-def upsampling_notices(clips: Collection[Clip], audio: SpectrogramConfig) -> tuple[str, ...]:
-    """Return a notice about recordings that are resampled to a higher rate, and hold nothing in the upper bands."""
-    rates = {clip.path: clip.sample_rate for clip in clips}
-    lower = Counter(rate for rate in rates.values() if rate / 2 < audio.highest)
-    if not lower:
-        return ()
-    (frequent, _), lowest = lower.most_common(1)[0], min(lower)
-    which = f"{lower.total()} of {counted(len(rates), 'recording')}" if lower.total() < len(rates) else "all recordings"
-    and_lower = f", down to {lowest} Hz" if lowest < frequent else ""
-    return (
-        f"{which} have a lower sample rate than the {audio.sample_rate} Hz of the front end (mostly {frequent} Hz"
-        f"{and_lower}), so their bands above {frequent / 2:g} Hz are empty: a model with `sample_rate`={frequent}, "
-        f"or `f_max`={frequent / 2:g}, has no empty bands",
-    )

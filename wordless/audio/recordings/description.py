@@ -18,7 +18,7 @@ grows with the length of the pattern times that of the name.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ from wordless.audio.recordings.manifest import Rejected, Split, number_of, whole
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError, named
 from wordless.base.options import Options, option
+from wordless.base.text import nearest, suggestion
 
 FIELDS = ("label", "group", "index", "fold", "split")
 SPAN_FIELDS = ("start", "end")  # of a part of a recording, in seconds; only in tables
@@ -285,3 +286,10 @@ class ColumnConfig(Options):
     def wanted(self) -> dict[str, str]:
         """Each column that is read as text, and the option that names it."""
         return {column: f"columns.{name}" for name, each in self.named.items() for column in each if name != "audio"}
+
+
+def no_such_column(option: str, column: str, there: Sequence[str], place: object) -> InputError:
+    """Refuse a column that a table or a data set has not, and suggest one that it has."""
+    meant = f"{suggestion(column, there)} " if nearest(column, there) else ""
+    rule = f"{place} has no such column: {meant}its columns are {', '.join(there[:40]) or '(none)':.800}"
+    return InputError(option=option, value=column, rule=rule)

@@ -22,10 +22,10 @@ from wordless.audio.decoding import (
     BLOCK_VALUES,
     Channel,
     ChannelPowers,
+    Recording,
     RecordingError,
     cancelled,
     mono_blocks,
-    open_recording,
 )
 from wordless.audio.ffmpeg import decoder_version
 from wordless.audio.levels import (
@@ -92,7 +92,7 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
     peaks, of_channels = [], ChannelPowers()
     try:
         number = chosen_channel(root / path, channel)
-        with open_recording(root / path) as recording:
+        with Recording(root / path) as recording:
             heard = hashlib.sha256(f"{recording.samplerate} Hz".encode())
             step = level_samples(recording.samplerate)
             at_once = max(BLOCK_VALUES // (recording.channels * step), 1) * step  # whole blocks of 100 ms

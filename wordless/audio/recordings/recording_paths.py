@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from wordless.audio.decoding import RecordingError, count_samples, open_recording
+from wordless.audio.decoding import Recording, RecordingError, count_samples
 from wordless.audio.recordings.annotation_formats import AnnotationConfig
 from wordless.audio.recordings.annotations import annotations_below, annotations_in, kind_of
 from wordless.audio.recordings.description import Description, Found, Span
@@ -131,7 +131,7 @@ def _with_parts(recordings: Recordings, found: Found | None) -> Recordings:
     rejected = list(found.rejected)
     for path, several in sorted(found.described.items()):
         try:
-            with open_recording(found.root / path) as recording:
+            with Recording(found.root / path) as recording:
                 rate, length = recording.samplerate, recording.declared
             length = count_samples(found.root / path) if length is None else length
         except RecordingError as error:

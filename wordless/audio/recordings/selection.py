@@ -51,21 +51,16 @@ def overlap_notices(
     ``readers`` names, in the plural, the models of the run that are used. ``unlabelled`` are the clips that the run was
     pre-trained on beside its corpus, itself or before it began.
     """
-    test = tested.of("test")
-    notices = []
-    if shared := trained_on(test, trained.of("train")):
-        notices.append(
-            f"{shared} of {len(test)} test clips are among those that {owner} was trained on: {readers} have heard them"
+    test, heard = tested.of("test"), "the models that it pre-trained have heard them"
+    notices = [
+        f"{shared} of {len(test)} test clips are among {those}: {so}"
+        for clips, those, so in (
+            (trained.of("train"), f"those that {owner} was trained on", f"{readers} have heard them"),
+            (trained.of("validation"), f"the validation clips of {owner}", "it chose weights by them"),
+            (unlabelled, f"the unlabelled recordings of {owner}, or those of the models that it began with", heard),
         )
-    if shared := trained_on(test, trained.of("validation")):
-        notices.append(
-            f"{shared} of {len(test)} test clips are among the validation clips of {owner}: it chose weights by them"
-        )
-    if shared := trained_on(test, unlabelled):
-        notices.append(
-            f"{shared} of {len(test)} test clips are among the unlabelled recordings of {owner}, or those of the "
-            "models that it began with: the models that it pre-trained have heard them"
-        )
+        if (shared := trained_on(test, clips))
+    ]
     if bool(trained.trimmed_seconds) != bool(tested.trimmed_seconds):
         where = f"of {owner}" if trained.trimmed_seconds else "that are probed"
         notices.append(

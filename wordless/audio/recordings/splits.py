@@ -35,6 +35,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from wordless.audio.recordings.description import SPLIT_NAMES, Described
 from wordless.audio.recordings.folders import listed_path
 from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Manifest, Rejected, Split, whole_number
@@ -122,8 +124,10 @@ class SplitConfig(Options):
         return {"train": 0.0, "validation": self.validation_fraction, "test": self.test_fraction}[split]
 
 
-def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip, ...], tuple[Rejected, ...]]:
-    """Give the clips their splits; also return those that are in none.
+def split_clips(
+    clips: Sequence[Clip], config: SplitConfig, *, by_label: bool = True
+) -> tuple[tuple[Clip, ...], tuple[Rejected, ...]]:
+    """Give the clips their splits; also return those that are in none. Each label is drawn separately if ``by_label``.
 
     Raises:
         InputError: a split would be empty, a name fits no clip, a clip lacks the value it is split by, or a group is
@@ -137,10 +141,10 @@ def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip,
     ]
     unfilled, segmented = len(_unfilled_splits(kept, config)), any(clip.segment is not None for clip in kept)
     if config.by == "hash" and segmented and len({clip.path for clip in kept}) <= unfilled:  # fewer than splits to fill
-        drawn = _divide_in_time(kept, config)
+        drawn = _divide_in_time(kept, config, by_label=by_label)
         divided = [_in_split(clip, drawn.get(clip.name, clip.split)) for clip in kept]
     else:
-        drawn = _draw(kept, config)
+        drawn = _draw(kept, config, by_label=by_label)
         divided = [
             _in_split(clip, drawn.get(_unit(clip, config), "train")) if clip.split == "train" else clip for clip in kept
         ]
@@ -214,13 +218,13 @@ def _unfilled_splits(clips: Collection[Clip], config: SplitConfig) -> list[Split
     return [split for split in SPLITS if split not in filled and config.fraction(split) > 0]
 
 
-def _draw(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split]:
-    """Draw units from train (unit -> split) for the splits that have no clip yet, from each label by itself."""
+def _draw(clips: Sequence[Clip], config: SplitConfig, *, by_label: bool) -> dict[str, Split]:
+    """Draw units from train (unit -> split) for the splits that have no clip yet, from each label or from all."""
     wanted = _unfilled_splits(clips, config)
     units = _units([clip for clip in clips if clip.split == "train"], config)
     strata: dict[str | None, list[str]] = defaultdict(list)  # by the label of all clips of a unit
     for unit, own in units.items():
-        labels = {clip.label for clip in own}
+        labels = {clip.label if by_label else None for clip in own}
         strata[labels.pop() if len(labels) == 1 else None].append(unit)
     # a label with too few units trains only; if all are like that, they are drawn together
     enough = [names for names in strata.values() if len(names) > len(wanted)] or [list(units)]
@@ -237,36 +241,30 @@ def _draw(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split]:
     return drawn
 
 
-def _units(clips: Iterable[Clip], config: SplitConfig) -> dict[str, list[Clip]]:
+def _units(clips: Collection[Clip], config: SplitConfig) -> dict[str, list[Clip]]:
     """Return the clips of each unit that must stay together.
 
     Groups that share a recording are one unit, whose name is the first of theirs in sorted order. Folds are not joined:
     who gives a fold to each part of a recording has divided it.
     """
     units: dict[str, list[Clip]] = defaultdict(list)
-    of_recording: dict[str, str] = {}  # a unit of each recording
-    joined: dict[str, str] = {}  # unit -> the unit that it is a part of
-
-    def whole(unit: str) -> str:
-        """Follow a unit to the one that it is a part of in the end; the way is shortened for the next time."""
-        way = []
-        while unit in joined:
-            way.append(unit)
-            unit = joined[unit]
-        joined.update(dict.fromkeys(way, unit))
-        return unit
-
     for clip in clips:
-        unit = _unit(clip, config)
-        units[unit].append(clip)
-        if config.by != "fold":
-            first, second = sorted((whole(unit), whole(of_recording.setdefault(clip.path, unit))))
-            if first != second:
-                joined[second] = first
-    found: dict[str, list[Clip]] = defaultdict(list)
-    for unit, own in units.items():
-        found[whole(unit)] += own
-    return found
+        units[_unit(clip, config)].append(clip)
+    if config.by == "fold":
+        return units
+    from scipy.sparse import coo_array  # slow to import
+    from scipy.sparse.csgraph import connected_components
+
+    names = sorted(units)
+    recordings = {path: number for number, path in enumerate({clip.path for clip in clips}, start=len(names))}
+    edges = np.array([(unit, recordings[clip.path]) for unit, name in enumerate(names) for clip in units[name]])
+    size = len(names) + len(recordings)
+    shared = coo_array((np.ones(len(edges)), edges.reshape(-1, 2).T), shape=(size, size))
+    first: dict[int, str] = {}
+    joined: dict[str, list[Clip]] = defaultdict(list)
+    for name, part in zip(names, connected_components(shared, directed=False)[1], strict=False):
+        joined[first.setdefault(int(part), name)] += units[name]
+    return joined
 
 
 def _unit(clip: Clip, config: SplitConfig) -> str:
@@ -286,19 +284,19 @@ def _counts(total: int, wanted: Sequence[Split], config: SplitConfig) -> dict[Sp
     return counts
 
 
-def _divide_in_time(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split]:
+def _divide_in_time(clips: Sequence[Clip], config: SplitConfig, *, by_label: bool) -> dict[str, Split]:
     """Divide each recording in time (clip -> split): each label by itself, while there are clips enough.
 
     Sequences with too few clips train only. If all are like that, labels are merged, and then recordings.
     """
     wanted = _unfilled_splits(clips, config)
     ordered = sorted(clips, key=lambda clip: (clip.path, clip.start))
-    by_label: dict[tuple[str, str | None], list[Clip]] = defaultdict(list)
     by_recording: dict[str, list[Clip]] = defaultdict(list)
+    of_a_label: dict[tuple[str, str | None], list[Clip]] = defaultdict(list)
     for clip in ordered:
-        by_label[clip.path, clip.label].append(clip)
         by_recording[clip.path].append(clip)
-    choices = ([*by_label.values()], [*by_recording.values()], [ordered])
+        of_a_label[clip.path, clip.label if by_label else None].append(clip)
+    choices = ([*of_a_label.values()], [*by_recording.values()], [ordered])
     long_enough = ([sequence for sequence in each if len(sequence) > len(wanted)] for each in choices)
     splits: dict[str, Split] = {}
     for sequence in next(filter(None, long_enough), []):
@@ -357,13 +355,11 @@ def _check_filled(clips: Sequence[Clip], config: SplitConfig) -> None:
         raise InputError(option="split.by", value=config.by, rule=rule)
     for split in ("validation", "test"):
         if split not in filled and config.fraction(split) > 0:
-            groups = {clip.group for clip in clips if clip.group is not None} if not config.shared_groups else set()
+            groups = {clip.group for clip in clips if clip.group is not None and not config.shared_groups}
             whole = f" in {len(groups)} groups, which stay whole" if groups else ""
             if groups and (units := len(_units(clips, config))) < len(groups):
                 whole += f", {units} without those that share recordings"
-            more = "add recordings, cut long ones up (`segment_seconds`=10)"
-            if any(clip.segment is not None for clip in clips):
-                more = "add recordings, cut long ones into shorter segments (`segment_seconds`)"
+            more = "add recordings, cut long ones into segments (`segment_seconds`=10 or less)"
             if groups:
                 more = "add groups, let groups be divided (`split.by`=hash `split.shared_groups`=true)"
             problem = f"{split} split: too few clips to draw it from ({len(clips)}{whole})"

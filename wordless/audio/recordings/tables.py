@@ -41,13 +41,13 @@ from wordless.audio.recordings.description import (
     Description,
     LabelType,
     describe,
+    no_such_column,
     split_named,
 )
 from wordless.audio.recordings.folders import EXTENSIONS, on_disk
 from wordless.audio.recordings.manifest import whole_number
 from wordless.audio.recordings.text_files import read_text
 from wordless.base.errors import InputError
-from wordless.base.text import nearest, suggestion
 
 PATH = "path"  # the column of recordings, whatever its name in the table
 TEXTS = ("text", "sentence", "transcript", "transcription", "normalized_text", "normalized_transcription")
@@ -213,9 +213,7 @@ def _choose(
         found = []
         for name in names:
             if (column := _find(name, header)) is None:
-                meant = f"{suggestion(name, header)} " if nearest(name, header) else ""
-                rule = f"{path}:1 has no such column: {meant}its columns are {', '.join(header[:40]) or '(none)':.800}"
-                raise InputError(option=f"columns.{option}", value=name, rule=rule)
+                raise no_such_column(f"columns.{option}", name, header, f"{path}:1")
             found.append(column)
         chosen[PATH if option == "audio" else option] = tuple(found)
     guessed = {

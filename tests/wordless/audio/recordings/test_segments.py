@@ -11,10 +11,10 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
+from wordless.audio.recordings.clips import build_manifest, cut
+from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import SPLITS, Clip, write_manifest
-from wordless.audio.recordings.segments import SegmentConfig
 from wordless.audio.recordings.splits import SplitConfig, division_notices
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
@@ -46,17 +46,17 @@ def spans(clips: tuple[Clip, ...]) -> list[tuple[float, float] | None]:
 def test_segments_hold_every_sample_and_begin_where_their_seconds_say(
     start: int, count: int, rate: int, seconds: float, overlap: float
 ) -> None:
-    config = SegmentConfig(seconds=seconds, overlap_seconds=overlap * seconds)
-    if count > 50 * (seconds - config.overlap_seconds) * rate:
+    overlap *= seconds
+    if count > 50 * (seconds - overlap) * rate:
         return
-    parts = config.cut(Part(start=start, num_samples=count), rate)
+    parts = cut(Part(start=start, num_samples=count), rate, seconds=seconds, overlap=overlap)
     ends = [part.start + part.num_samples for part in parts]
     assert parts[0].start == start
     assert ends[-1] == start + count
     assert all(part.num_samples > 0 for part in parts)
     assert all(after.start <= end for after, end in zip(parts[1:], ends, strict=False))
     assert all(abs(part.num_samples - seconds * rate) <= 1 for part in parts[:-1])
-    step = (seconds - config.overlap_seconds) * rate
+    step = (seconds - overlap) * rate
     if step >= 1:
         assert all(abs(part.start - start - number * step) <= 0.5 for number, part in enumerate(parts))
     if overlap == 0:

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wordless.audio.conftest import Tone
-from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
+from wordless.audio.recordings.clips import build_manifest
+from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.manifest import SPLITS, Clip, Manifest, Split
 from wordless.audio.recordings.splits import (
     SplitConfig,

@@ -26,7 +26,8 @@ from tests.wordless.audio.recordings.annotations.annotated_files import (
 )
 from wordless.audio.recordings.annotation_formats import AnnotationConfig
 from wordless.audio.recordings.annotations import annotations_below
-from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
+from wordless.audio.recordings.clips import build_manifest
+from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.folders import Folder
 from wordless.audio.recordings.manifest import Clip, Rejected, read_manifest, write_manifest

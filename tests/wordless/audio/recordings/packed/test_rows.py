@@ -18,8 +18,7 @@ from tests.wordless.audio.recordings.packed.packed_files import (
     write_parquet,
 )
 from wordless.audio.recordings.description import ColumnConfig
-from wordless.audio.recordings.packed_files import DamageError, PackedRow, known_split
-from wordless.audio.recordings.unpacking import open_data_set, unpack, unpacked_place
+from wordless.audio.recordings.packed import DamageError, PackedRow, known_split, open_data_set, unpack, unpacked_place
 from wordless.base.errors import InputError
 
 Part = tuple[PackedRow, bytes]

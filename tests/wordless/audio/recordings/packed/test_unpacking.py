@@ -16,7 +16,7 @@ from tests.wordless.audio.recordings.packed.packed_files import (
     write_tar,
 )
 from wordless.audio.recordings.description import ColumnConfig
-from wordless.audio.recordings.unpacking import (
+from wordless.audio.recordings.packed import (
     PackedDataSet,
     Unpacked,
     is_unpacked,

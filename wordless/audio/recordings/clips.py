@@ -1,0 +1,310 @@
+"""Building of a corpus: recordings that were found are inspected, cut into clips, and divided into splits.
+
+Segments of ``segment_seconds`` with an overlap begin at multiples of ``seconds - overlap``, rounded to samples of the
+file, and never reach into another file::
+
+    file       |<---------------------- 34 s ---------------------->|
+    segments   [    0-10     ][   10-20     ][   20-30     ][ 30-34 ]        segment_seconds=10
+    segments   [    0-10     ]        [   16-26     ]                        segment_overlap_seconds=2
+                       [    8-18     ]         [   24-34     ]
+
+The last segment may be shorter. As with recordings, segments that are shorter than ``min_seconds`` or silent are left
+out.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from wordless.audio.decoding import Channel
+from wordless.audio.levels import Levels, loudest, of_text
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, group_of
+from wordless.audio.recordings.description import Described, Description, Found, Span
+from wordless.audio.recordings.inspection import (
+    CONFLICTING,
+    Measurement,
+    Progress,
+    conflicts,
+    frequent_reasons,
+    inspect,
+)
+from wordless.audio.recordings.manifest import OUTSIDE, SPLITS, Clip, Manifest, Rejected, clip_name
+from wordless.audio.recordings.splits import split_clips
+from wordless.audio.waveform import Part
+from wordless.base.engine import LOCAL, EngineConfig
+from wordless.base.errors import InputError
+from wordless.base.text import counted
+
+LONG_SECONDS = 60.0  # of a clip; a corpus of longer clips learns more from segments
+FEW = 20  # recordings; so few are inspected in moments, even long ones
+
+
+def build_manifest(
+    config: CorpusConfig,
+    *,
+    found: Found | None = None,
+    workers: int = 1,
+    engine: EngineConfig = LOCAL,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    set_aside: Callable[[Sequence[Rejected]], None] | None = None,
+    channel: Channel = "mean",
+    sample_rate: int | None = None,
+    notice: Callable[[str], None] | None = None,
+    duplicates: bool = False,
+) -> tuple[Manifest, tuple[Rejected, ...]]:
+    """Build the corpus of a config; also return the files that were set aside with the reasons; both sorted by path.
+
+    Args:
+        found: what `find_recordings` returned for the config; None: it is called now.
+        workers: threads that decode, or tasks of the engine that decode at the same time.
+        cache: JSONL file with the measurements of inspection, so that unchanged files are not decoded again.
+        progress: called with the number of files done and in all.
+        set_aside: called after inspection with the unusable files, also if the rest is not enough for a corpus.
+        channel: of each recording that is read.
+        sample_rate: of the front end, in Hz; None: it is not known.
+        notice: called with a sentence about recordings that lose most of their sound, as channels cancel.
+        duplicates: whether files with the samples of another file are used, too.
+
+    Raises:
+        InputError: no recording is found or usable, a table names a missing file, or the splits cannot be made.
+    """
+    found = found or find_recordings(config)
+    root, described, unmatched = found.root, found.described, found.rejected
+    # A split that cannot be made is refused before inspection takes hours. Whether a few recordings suffice is checked
+    # after inspection, which finds the usable ones.
+    unheard = [clip for path, several in described.items() for clip in _placeholder_clips(path, several, config)]
+    few = replace(config.split, validation_fraction=0, test_fraction=0)
+    by_label = config.label_type == "class"  # numbers and texts are too many to be spread evenly over the splits
+    split_clips(unheard, few if len(described) <= FEW else config.split, by_label=by_label)
+    # Labels and groups of parts of equal files may rightly differ: only whole recordings contradict each other.
+    whole = {path: each[0] for path, each in described.items() if len(each) == 1 and each[0].span is None}
+    fit, unfit = inspect(
+        root,
+        list(described),
+        config.inspection,
+        workers=workers,
+        engine=engine,
+        cache=cache,
+        progress=progress,
+        known={path: _names(description) for path, description in whole.items()},
+        channel=channel,
+        sample_rate=sample_rate,
+        duplicates=duplicates,
+    )
+    merged, unfit = _with_parts_of_twins(described, unfit)
+    softer = {path: each.louder for path, each in fit.items() if each.louder is not None}
+    if notice and softer:
+        path, louder = next(iter(softer.items()))
+        notice(
+            f"{counted(len(softer), 'recording')} such as {path} lose most of their sound, since channels cancel in "
+            f"their mean or another channel was chosen: `channel`={louder} or `channel`=loudest reads it"
+        )
+    if set_aside:
+        set_aside((*unmatched, *unfit))
+    clips: list[Clip] = []
+    unused = [*unfit]
+    for path, measured in fit.items():
+        own, left_out = clips_of(path, merged[path], measured, config)
+        clips += own
+        unused += left_out
+    if not clips:
+        rule = f"none of its {counted(len(described), 'recording')} can be used ({frequent_reasons(unused)})"
+        loosen = "" if duplicates else ", or loosen `inspection`"
+        remedy = f"check the files{loosen}"
+        if fit:
+            remedy = f"check start and end in the table, choose a lower `segment_silence_dbfs`{loosen}"
+        raise InputError(option="root", value=root, rule=rule, remedy=remedy)
+    try:
+        divided, undivided = split_clips(clips, config.split, by_label=by_label)
+    except InputError as error:
+        if not unused:
+            raise
+        raise error.also(f"set aside before: {frequent_reasons(unused)}") from error
+    rejected = sorted((*unmatched, *unused, *undivided), key=lambda each: each.path)
+    return Manifest(root=root, clips=divided), tuple(rejected)
+
+
+def _names(known: Description) -> dict[str, str]:
+    """Return the label, group and split of a description, if they are known."""
+    return {name: value for name in ("label", "group", "split") if (value := getattr(known, name)) is not None}
+
+
+def _with_parts_of_twins(
+    described: Described, unfit: Sequence[Rejected]
+) -> tuple[dict[str, tuple[Description, ...]], tuple[Rejected, ...]]:
+    """Give the parts of files with the same samples to the first of them; only equal parts are set aside."""
+    merged, rejected = {path: tuple(each) for path, each in described.items()}, list[Rejected]()
+    for each in unfit:
+        original, own = each.original, described[each.path]
+        if original is None or all(known.span is None for known in (*merged[original], *own)):
+            rejected.append(each)
+            continue
+        group, its_group = group_of(each.path), group_of(original)
+        named = [replace(known, group=its_group) if known.group == group else known for known in own]
+        there = {known.span: known for known in merged[original]}
+        moved = tuple(known for known in named if known.span not in there)
+        merged[original] += moved
+        used = f"; parts of it that are used as parts of that file: {len(moved)}" if moved else ""
+        rejected.append(replace(each, reason=f"{each.reason}{used}"))
+        for known in named:
+            if (first := there.get(known.span)) and (different := conflicts(_names(first), _names(known))):
+                path, other = (clip_name(name, span_seconds(known.span)) for name in (each.path, original))
+                rejected.append(Rejected(path=path, reason=f"duplicate of {other}{different}", kind=CONFLICTING))
+    return merged, tuple(rejected)
+
+
+def _placeholder_clips(path: str, described: Sequence[Description], config: CorpusConfig) -> Iterator[Clip]:
+    """Give a recording's clips as far as they are known before inspection, with placeholder lengths in microseconds.
+
+    A recording that may be cut stands for as many segments as there are splits.
+    """
+    pieces = 1 if config.segment_seconds is None else len(SPLITS)
+    for number, known in enumerate(described):
+        begin = 0 if known.span is None else round(known.span.start * 1_000_000)
+        whole = known.span is None and pieces == 1
+        for piece in range(pieces):
+            segment, start = None if whole else pieces * number + piece, begin + piece
+            sound: dict[str, Any] = {"num_samples": 0, "sample_rate": 1_000_000, "size": 0, "sha256": ""}
+            yield Clip(path=path, segment=segment, start=start, **sound, **known.clip_fields())
+
+
+def cut(part: Part, sample_rate: int, *, seconds: float | None, overlap: float) -> list[Part]:
+    """Cut a part of a recording into segments, in order of time; a part no longer than one segment stays whole."""
+    if seconds is None or part.num_samples <= max(round(seconds * sample_rate), 1):
+        return [part]
+    size = Fraction(seconds) * sample_rate
+    step, parts, end = max(size - Fraction(overlap) * sample_rate, Fraction(1)), list[Part](), 0
+    while end < part.num_samples:  # each border is rounded separately, so no error adds up
+        place = len(parts) * step
+        end = min(max(round(place + size), round(place) + 1), part.num_samples)
+        parts.append(Part(start=part.start + round(place), num_samples=end - round(place)))
+    return parts
+
+
+def clips_of(
+    path: str, described: Sequence[Description], found: Measurement, config: CorpusConfig
+) -> tuple[list[Clip], list[Rejected]]:
+    """Return the clips of one recording in order of time, and what was left out, with the reasons.
+
+    ``described`` has a description of the recording, or of each part of it that a table names.
+    """
+    levels = of_text(found.levels)
+    pieces: list[Clip] = []  # segments have the number 0 until all are there
+    rejected: list[Rejected] = []
+    for known in described:
+        try:
+            base = _clip(path, known, found, config.inspection.trim_db)
+        except InputError as error:
+            reason = f"{error} ({known.where})" if known.where else str(error)
+            rejected.append(Rejected(path=clip_name(path, span_seconds(known.span)), reason=reason, kind=OUTSIDE))
+            continue
+        seconds, overlap = config.segment_seconds, config.segment_overlap_seconds
+        parts = cut(base.part, found.sample_rate, seconds=seconds, overlap=overlap)
+        if len(parts) == 1 and base.segment is None:  # inspection has already checked the whole
+            pieces.append(base)
+            continue
+        left_out: dict[tuple[str, str], list[Part]] = defaultdict(list)  # by fault and rule
+        trimmed = base.trimmed  # counts once
+        for part in parts:
+            if fault := _fault(part, found.sample_rate, levels, config):
+                left_out[fault].append(part)
+            else:
+                start, num_samples = part.start, part.num_samples
+                pieces.append(replace(base, segment=0, start=start, num_samples=num_samples, trimmed=trimmed))
+                trimmed = 0
+        name = path if known.span is None else clip_name(path, base.part.span(found.sample_rate))
+        rejected += (_summarise(name, each, len(parts), fault, found.sample_rate) for fault, each in left_out.items())
+    clips: dict[str, Clip] = {}
+    for number, piece in enumerate(sorted(pieces, key=lambda piece: (piece.start, piece.num_samples))):
+        clip = piece if piece.segment is None else replace(piece, segment=number)
+        if clip.name in clips:
+            rejected.append(Rejected(path=clip.name, reason="named by two rows of the table"))
+        clips.setdefault(clip.name, clip)
+    return list(clips.values()), rejected
+
+
+def _clip(path: str, known: Description, found: Measurement, trim_db: float | None) -> Clip:
+    """Return the recording without its silent ends, or, untrimmed, the part of it that a table names, as segment 0."""
+    if known.span is None:
+        part = found.part(trim_db)
+        segment, trimmed = None, found.num_samples - part.num_samples
+    else:
+        part = known.span.part(found.num_samples, found.sample_rate)
+        segment, trimmed = None if part.num_samples == found.num_samples else 0, 0
+    return Clip(
+        path=path,
+        segment=segment,
+        start=part.start,
+        num_samples=part.num_samples,
+        trimmed=trimmed,
+        sample_rate=found.sample_rate,
+        channel=found.channel,
+        size=found.size,
+        sha256=found.sha256,
+        samples_sha256=found.samples_sha256,
+        **known.clip_fields(),
+    )
+
+
+def span_seconds(span: Span | None) -> tuple[float, float] | None:
+    """Return begin and end for a name; an open end counts as the begin."""
+    return None if span is None else (span.start, span.start if span.end is None else span.end)
+
+
+def _fault(part: Part, sample_rate: int, levels: Levels, config: CorpusConfig) -> tuple[str, str] | None:
+    """Return a segment's fault and the violated rule, or None; peaks are rounded, and segments in doubt are kept."""
+    inspection, dbfs = config.inspection, config.segment_silence_dbfs
+    if part.num_samples < inspection.min_seconds * sample_rate:
+        return "too short", f"less than {inspection.min_seconds:g} s"
+    peak, level = inspection.silence_peak, f"{inspection.silence_peak:g} of full scale"
+    if dbfs is not None and (wanted := 10 ** (dbfs / 20)) > peak:
+        peak, level = wanted, f"{dbfs:g} dBFS"
+    if loudest(levels, part, sample_rate) <= peak:
+        return "silent", f"no sample exceeds {level}"
+    return None
+
+
+def _summarise(name: str, parts: Sequence[Part], total: int, fault: tuple[str, str], sample_rate: int) -> Rejected:
+    """Summarise in one line all segments of a piece that are left out for one reason."""
+    what, rule = fault
+    if total == 1:
+        return Rejected(path=name, reason=f"{what}: {rule}", kind=what)
+    seconds = sum(part.num_samples for part in parts) / sample_rate
+    first = parts[0].start / sample_rate
+    kind = f"{what} segments"
+    reason = f"{kind}: {len(parts)} of {total} ({seconds:.1f} s; the first at {first:.1f} s), {rule}"
+    return Rejected(path=name, reason=reason, segments=len(parts), kind=kind)
+
+
+def length_notices(clips: Collection[Clip], segment_seconds: float | None) -> tuple[str, ...]:
+    """Return a notice about clips that should be cut into segments; none if they are cut already."""
+    lengths = [clip.seconds for clip in clips]
+    long = sum(length > LONG_SECONDS for length in lengths)
+    if not long or segment_seconds is not None:
+        return ()
+    return (
+        f"{counted(long, 'clip is', 'clips are')} longer than {LONG_SECONDS:g} s (the longest: "
+        f"{max(lengths) / 60:.1f} minutes): `segment_seconds`=10 cuts them into clips of 10 s, each of which is "
+        "probed and listened to",
+    )
+
+
+def upsampling_notices(clips: Collection[Clip], audio: SpectrogramConfig) -> tuple[str, ...]:
+    """Return a notice about recordings that are resampled to a higher rate, and hold nothing in the upper bands."""
+    rates = {clip.path: clip.sample_rate for clip in clips}
+    lower = Counter(rate for rate in rates.values() if rate / 2 < audio.highest)
+    if not lower:
+        return ()
+    (frequent, _), lowest = lower.most_common(1)[0], min(lower)
+    which = f"{lower.total()} of {counted(len(rates), 'recording')}" if lower.total() < len(rates) else "all recordings"
+    and_lower = f", down to {lowest} Hz" if lowest < frequent else ""
+    return (
+        f"{which} have a lower sample rate than the {audio.sample_rate} Hz of the front end (mostly {frequent} Hz"
+        f"{and_lower}), so their bands above {frequent / 2:g} Hz are empty: a model with `sample_rate`={frequent}, "
+        f"or `f_max`={frequent / 2:g}, has no empty bands",
+    )
