@@ -4,13 +4,16 @@ import importlib.util
 import re
 import sys
 import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
+from lm.options import GPTConfig
 from pipelines.commandline.options import defaults
 from pipelines.methods.method import Method
 from pipelines.tracking.tracker import CurvePoint, Outcome, TrackedRun, TrackedTraining
@@ -22,6 +25,7 @@ from vocoder.synthesis import create_synthesis
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
+from wordless.base.options import option
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/adding.md").read_text(encoding="utf-8")
@@ -85,6 +89,17 @@ def test_the_tracker_writes_each_step_once(imported: dict[str, ModuleType], tmp_
     lines = (tmp_path / "tsv" / "lm.tsv").read_text().splitlines()
     assert [line.split("\t")[0] for line in lines] == ["step", "1", "2"]
     assert "lm/perplexity\t7.5" in (tmp_path / "tsv" / "figures.tsv").read_text()
+
+
+def test_the_option_has_a_range() -> None:
+    field = re.search(r"^ *(embedding_dropout: .*)$", PAGE, re.MULTILINE)
+    assert field
+    names: dict[str, Any] = {"dataclass": dataclass, "GPTConfig": GPTConfig, "option": option}
+    exec(f"@dataclass(frozen=True, kw_only=True)\nclass Config(GPTConfig):\n    {field[1]}", names)
+    assert names["Config"]().architecture == GPTConfig().architecture | {"embedding_dropout": 0.0}
+    with pytest.raises(InputError) as refused:
+        names["Config"](embedding_dropout=1.0)
+    assert refused.value.option == "embedding_dropout"
 
 
 def test_the_command_refuses_what_is_out_of_range(imported: dict[str, ModuleType]) -> None:

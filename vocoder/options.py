@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from wordless.base.errors import InputError
@@ -109,6 +109,16 @@ class WaveNetConfig(Options):
         if self.groups:
             numbers += (len(self.groups) + channels) * self.group_channels
         return numbers + (3 * inputs + 1) * channels + (self.condition_layers - 1) * (3 * channels + 1) * channels
+
+    @property
+    def architecture(self) -> dict[str, object]:
+        """The options in which a network must equal the one whose weights it begins with; codes and groups may differ.
+
+        Front ends are compared by their own options.
+        """
+        free = {"sample_rate", "hop_length", "n_mels"} | (set() if self.code_position else {"patch_frames"})
+        free |= {"codebook", "codebook_size", "streams", "groups", "group_channels"}
+        return {name: value for name, value in asdict(self).items() if name not in free}
 
     def with_codebook(self, codes: CodesFormat) -> WaveNetConfig:
         """Fill in the codebook of an embedding."""

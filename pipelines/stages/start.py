@@ -29,8 +29,6 @@ from wordless.base.text import listed
 LM, TOKENS, VOICE = "lm.start", "tokenizer.start", "vocoder.start"
 # Options that decide a log-mel, beside its highest frequency.
 LOG_MEL = ("sample_rate", "window_length", "hop_length", "n_mels", "f_min", "floor", "remove_mean", "dynamic_range")
-# What a WaveNet has of its front end, compared above, and of its codes and groups, which may differ from the start's.
-FILLED_IN = ("sample_rate", "hop_length", "n_mels", "codebook", "codebook_size", "streams", "groups", "group_channels")
 UNIVERSAL, NONE = "universal", "none"  # values of vocoder.start: weights that ship with the package, and random ones
 SHIPPED = Path(str(files("vocoder"))) / UNIVERSAL  # a folder of start weights for each sample rate
 T = TypeVar("T")
@@ -206,9 +204,8 @@ def _other_options(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig) 
     values: dict[str, tuple[object, object]]
     values = {f"audio.{name}": (getattr(audio, name), getattr(front_end, name)) for name in LOG_MEL}
     values["audio.f_max"] = audio.highest, front_end.highest
-    own, other = asdict(wanted), asdict(found)
-    free = {*FILLED_IN, *(() if wanted.code_position else ("patch_frames",))}
-    return values | {f"vocoder.wavenet.{name}": (own[name], other[name]) for name in own if name not in free}
+    other = asdict(found)
+    return values | {f"vocoder.wavenet.{name}": (value, other[name]) for name, value in wanted.architecture.items()}
 
 
 def require_absolute(start: str) -> tuple[WaveNetConfig, SpectrogramConfig]:
