@@ -66,7 +66,8 @@ class GPT(nn.Module):
         Position ``p`` of the result predicts code ``p`` of the window from tokens 0 to ``p``; with parallel streams,
         from the time steps before its own.
         """
-        return self.logits(self.decoded(tokens, conditions))[:, : tokens.shape[1]]
+        decoded = self.decoded(tokens, conditions)  # by itself: else `torch.compile` compiles the rest in each step
+        return self.logits(decoded)[:, : tokens.shape[1]]
 
     def decoded(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Compute the normalised last states, from which the logits follow: ``(batch, positions, model_dim)``.

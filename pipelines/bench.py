@@ -60,6 +60,9 @@ class BenchConfig(Options):
     trainings: tuple[str, ...] | None = option(
         None, "steps: names of trainings, such as [gpt,simclr]; null: all", filled=True, distinct=True
     )
+    compiled: bool = option(
+        False, "steps: count the operators of compiled steps as well (fit.compile), which takes minutes to compile"
+    )
     points: tuple[float, ...] = option((1.0, 4.0), "kmeans: millions of points", above=0, filled=True, distinct=True)
     codes: int = option(256, "kmeans: number of codes", least=2)
     iterations: int = option(10, "kmeans: number of iterations", least=1)
@@ -105,7 +108,7 @@ def bench(config: dict[str, object]) -> None:
         case "steps":
             from pipelines.benchmarks.steps import measure_steps
 
-            measured = measure_steps(settings.trainings, repeats=settings.repeats)
+            measured = measure_steps(settings.trainings, repeats=settings.repeats, compiled=settings.compiled)
         case "find":
             from pipelines.benchmarks.find import measure_finding
 

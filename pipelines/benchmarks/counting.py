@@ -6,7 +6,7 @@ whose tensors have shapes and no values; it stands for a GPU.
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,11 @@ COPIES = (aten._to_copy.default, aten.copy_.default, aten._foreach_copy_.default
 MASKED = (aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default)
 # They make no new values: they rename, or reserve memory.
 NO_KERNEL = ("detach", "lift_fresh", "_unsafe_view", "empty", "empty_like", "empty_strided", "new_empty", "alias")
+# Those that the profiler names, and that make no new values either; `to` of the same type returns what it is given.
+VIEWS = (
+    *("_conj", "as_strided", "reshape", "select", "set_", "slice", "t", "to", "transpose", "unsqueeze", "view"),
+    *("view_as_complex", "view_as_real"),
+)
 
 
 class PlacementError(Exception):
@@ -135,6 +140,47 @@ class StepCounts:
     copies_to_device: int
     copies_to_host: int
     bytes_to_device: int
+
+
+def count_compiled(kind: TrainingKind) -> tuple[int, int]:
+    """Count the operators of a compiled training step, and those that compute.
+
+    They are the kernels that the compiler wrote, and PyTorch's operators beside them; the profiler sees both on a CPU.
+    An operator that another one calls is not counted.
+
+    Raises:
+        Exception: PyTorch cannot compile it, or would compile it anew in each step.
+    """
+    made = kind.make(COUNTED, CPU)
+    options: dict[str, str | int | bool | Callable[..., Any]] = {
+        "fallback_random": True,
+        "cpp.enable_kernel_profile": True,
+    }
+    loss = torch.compile(made.loss, dynamic=False, options=options)
+    training = Training(made.model, replace(made.config, precision="fp32"), "fit")
+    steps = Steps(training, made.model, SameBatch(made.batches.batch(0, 0, 1)), loss, Alone(CPU))
+    steps.take()
+    with torch.profiler.profile() as profile, torch._dynamo.config.patch(error_on_recompile=True):
+        steps.take()
+    names = [event.name for event in profile.events() if _is_operator(event)]
+    return len(names), sum(name.removeprefix("aten::") not in (*NO_KERNEL, *VIEWS) for name in names)
+
+
+@dataclass(frozen=True)
+class SameBatch:
+    """One batch for all steps, so that its shape is compiled once."""
+
+    only: Any
+
+    def batch(self, step: int, part: int, parts: int) -> Any:
+        """Return it."""
+        return self.only
+
+
+def _is_operator(event: Any) -> bool:
+    if event.name.startswith("graph_"):  # written by the compiler
+        return True
+    return event.name.startswith("aten::") and not (event.cpu_parent and event.cpu_parent.name.startswith("aten::"))
 
 
 def count_step(kind: TrainingKind) -> StepCounts:

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from rich.console import Console
 
-from pipelines.benchmarks.counting import CPU, META, HostWork, Placement, count_step
+from pipelines.benchmarks.counting import CPU, META, HostWork, Placement, count_compiled, count_step
 from pipelines.benchmarks.measurement import table, timed
 from pipelines.benchmarks.trainings import TRAININGS
 from wordless.base.devices import Batch
@@ -17,7 +17,7 @@ from wordless.training.fit import Batches
 BATCHES = 3  # that are timed together
 
 
-def measure_steps(names: Sequence[str] | None, *, repeats: int) -> dict[str, object]:
+def measure_steps(names: Sequence[str] | None, *, repeats: int, compiled: bool) -> dict[str, object]:
     """Count the operators of a step with a batch of two, and time the host for a batch of the default size.
 
     Beside a GPU, the host reads clips and draws numbers, and queues the rest.
@@ -30,7 +30,8 @@ def measure_steps(names: Sequence[str] | None, *, repeats: int) -> dict[str, obj
     torch.set_num_threads(1)
     title = "operators and kernels (without views) of a step; kB, and ms of the host, of a batch of the default size"
     columns = ("operators", "kernels", "allowed", "waits", "copies", "kB", "host", "beside a GPU", "queued")
-    rows, found = table("training", *columns, title=title), dict[str, object]()
+    of_compiled = ("compiled operators", "compiled kernels") if compiled else ()
+    rows, found = table("training", *columns, *of_compiled, title=title), dict[str, object]()
     for name in names or TRAININGS:
         kind = TRAININGS[name]
         counts = count_step(kind)
@@ -45,9 +46,11 @@ def measure_steps(names: Sequence[str] | None, *, repeats: int) -> dict[str, obj
         copies = counts.copies_to_device + counts.copies_to_host
         numbers = (counts.operators, counts.kernels, kind.most_kernels, counts.waits, copies)
         of_batch = (f"{sent / 1000:,.0f}", f"{host:,.1f}", f"{beside:,.1f}", str(work.queued))
-        rows.add_row(name, *map(str, numbers), *of_batch)
+        together = count_compiled(kind) if compiled else ()
+        rows.add_row(name, *map(str, numbers), *of_batch, *map(str, together))
         figures = {**asdict(counts), "batch_bytes": sent, "host_milliseconds": host}
         figures |= {"host_milliseconds_beside_gpu": beside, "operators_queued_for_batch": work.queued}
+        figures |= dict(zip(("compiled_operators", "compiled_kernels"), together, strict=False))
         within = counts.kernels <= kind.most_kernels and counts.waits <= kind.waits
         found[name] = {**figures, "allowed_kernels": kind.most_kernels, "allowed_waits": kind.waits, "within": within}
     Console().print(rows)

@@ -34,8 +34,8 @@ TIMINGS = "timings.json"
 SYNTHESISED, UNPACKED = "embedded", "datasets"  # folders of recordings: the built-in corpus, unpacked data sets
 MODEL = ("README.md", "config.json", "model.safetensors")  # the files of a tokenizer, a language model or a vocoder
 # Options that decide no result: how often checkpoints are written, what a collapse of the codebook does, which program
-# computes the same sound, how a GPU rounds.
-NO_RESULT = ("checkpoint_minutes", "gate", "engine", "deterministic")
+# computes the same sound or step, how a GPU rounds.
+NO_RESULT = ("checkpoint_minutes", "gate", "engine", "deterministic", "compile")
 LIBRARIES = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "scikit-learn", "numpy", "soundfile", "soxr")
 
 

@@ -1,4 +1,4 @@
-"""The GPT's CUDA paths: training with its share of the card's arithmetic, and hidden states."""
+"""The GPT's CUDA paths: training with its share of the card's arithmetic, the compiled step, and hidden states."""
 
 from dataclasses import replace
 from functools import partial
@@ -14,6 +14,7 @@ from lm.tokens import Vocabulary
 from tests.gpu.finding import CPU, Finding, Scale, missing, relative, seconds_of
 from tests.gpu.plain_gpt import PlainGPT
 from tests.gpu.training import trained
+from wordless.training.compilation import MOST_DIFFERENT, compare
 from wordless.training.options import FitConfig
 
 VOCABULARY = Vocabulary(per_stream=256, streams=1)
@@ -49,6 +50,26 @@ def gpt_training(device: torch.device, scale: Scale) -> Finding:
             rates[f"{name}mfu"] = operations / peak
     both = [_losses(PlainGPT(SMALL, VOCABULARY.size) if absent else _project(SMALL), place) for place in (device, CPU)]
     return Finding(difference=relative(both[0], both[1]), allowed=0.01, rates=rates, left_out=tuple(left_out))
+
+
+def gpt_compiled(device: torch.device, scale: Scale) -> Finding:
+    """Compile the step of the GPT, in the scale's size and in the default size, whose plain step is bound by launches.
+
+    The difference is that of the gradients. It needs a GPU, because compiling for a CPU says nothing about it.
+    """
+    if device.type == "cpu":
+        return Finding(difference=0.0, allowed=0.0, left_out=("everything: compile=auto is for GPUs",))
+    absent, rates, difference = missing("fairseq2"), dict[str, float](), 0.0
+    fit = FitConfig(precision="bf16", deterministic=False)
+    for name, config in (("default", GPTConfig()), ("large", scale.gpt)):
+        model = (PlainGPT(config, VOCABULARY.size) if absent else _project(config)).to(device)
+        batch = _batches(config, scale.windows).batch(0, 0, 1).to(device)
+        found = compare(loss, torch.compile(loss, options={"fallback_random": True}), model, batch, fit, device)
+        difference = max(difference, found.difference)
+        rates[f"{name}_steps_per_second"] = 1 / found.plain_seconds
+        rates[f"{name}_compiled_steps_per_second"] = 1 / found.compiled_seconds
+    left_out = (f"the project's GPT: {absent} is not installed; the plain one was timed",) if absent else ()
+    return Finding(difference=difference, allowed=MOST_DIFFERENT, rates=rates, left_out=left_out)
 
 
 def _project(config: GPTConfig) -> GPT:

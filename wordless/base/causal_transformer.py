@@ -78,9 +78,12 @@ def full_rows(rows: Tensor) -> BatchLayout:
 
     fairseq2 makes a layout row by row, which takes two operators for each row of a batch; so the last ones are kept.
     """
-    return _full_rows(*rows.shape[:2], rows.device)
+    layout: BatchLayout = _full_rows(*rows.shape[:2], rows.device)
+    return layout
 
 
+# fairseq2 asks the compiler about a new layout, which it does not allow while it compiles.
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch's own
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)  # a kept layout may be made in inference and read in training
 def _full_rows(batch: int, positions: int, device: torch.device) -> BatchLayout:

@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -21,9 +21,10 @@ from wordless.base.devices import Batch
 from wordless.base.errors import InputError
 from wordless.base.memory import keep_freed_memory
 from wordless.base.progress import Progress
+from wordless.training.compilation import choose_loss
 from wordless.training.gangs import Gang, Together, agreed, gather, share
 from wordless.training.options import FitConfig, Point, Sharding, TrainingRecord
-from wordless.training.precision import fast_products, require_right_in_bfloat16, with_precision
+from wordless.training.precision import autocast, fast_products, require_right_in_bfloat16, with_precision
 from wordless.training.state import Checkpoints, Training
 
 
@@ -160,11 +161,6 @@ def add_figures(sums: Tensor, loss: Tensor, items: int) -> None:
     sums[1] += items
 
 
-def autocast(config: FitConfig, device: torch.device) -> AbstractContextManager[None]:
-    """Return the context in which losses are computed: with ``bf16``, matrix products in bfloat16."""
-    return torch.autocast(device.type, dtype=torch.bfloat16) if config.precision == "bf16" else nullcontext()
-
-
 def _count_not_finite(batch: Batch) -> int:
     tensors = (value for value in vars(batch).values() if isinstance(value, Tensor) and value.is_floating_point())
     return sum(int((~tensor.isfinite()).sum()) for tensor in tensors)
@@ -237,7 +233,13 @@ def fit(
     if training.curve:
         resumed(training.curve)
     progress.resume_at(training.step)
-    steps = Steps(training, trained if sharded else gang.wrap(trained), batches, loss, gang)
+    wrapped, stepped = trained if sharded else gang.wrap(trained), loss
+    if not sharded:
+        micros = config.accumulation
+        first = partial(batches.batch, training.step, gang.rank * micros, gang.size * micros)
+        left = config.steps - training.step
+        stepped = choose_loss(loss, wrapped, first, config, steps=left, gang=gang, option=option, say=say)
+    steps = Steps(training, wrapped, batches, stepped, gang)
     # Gathered layers come and go: kept memory would take the place that divided weights save.
     with nullcontext() if sharded else keep_freed_memory(), fast_products(gang.device):
         measure = partial(_measure, training, validation, loss, gang)

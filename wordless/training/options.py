@@ -31,6 +31,11 @@ class FitConfig(Options):
         True,
         "false: GPUs may take faster algorithms, which round otherwise in each run; CPUs ignore it",
     )
+    compile: Literal["auto", "always", "never"] = option(
+        "auto",
+        "joins a step's operators by torch.compile, which takes a minute or two. auto: on GPUs, with 10,000 steps or "
+        "more, and only if the compiled step is right and faster; fsdp ignores it",
+    )
     ema_decay: float = option(
         0.0,
         "decay of the moving average of the weights, which is saved instead of the weights; 0: no average",

@@ -10,7 +10,7 @@ them and say nothing.
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal, TypeVar, cast
 
 import torch
@@ -91,6 +91,11 @@ def fast_products(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def autocast(config: FitConfig, device: torch.device) -> AbstractContextManager[None]:
+    """Return the context in which losses are computed: with ``bf16``, matrix products in bfloat16."""
+    return torch.autocast(device.type, dtype=torch.bfloat16) if config.precision == "bf16" else nullcontext()
 
 
 def choose_precision(gang: Gang, *, gpus_only: bool = False) -> Precision:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipelines.benchmarks.counting import CPU, META, Operators, Placement, PlacementError, count_step
+from pipelines.benchmarks.counting import CPU, META, Operators, Placement, PlacementError, count_compiled, count_step
 from pipelines.benchmarks.trainings import TRAININGS
 
 QUICK = ("autoencoder", "gpt", "simclr", "supervised", "gpt_sound")
@@ -19,6 +19,14 @@ def test_a_step_keeps_its_bounds_and_its_tensors_on_one_device(name: str) -> Non
     assert counts.kernels <= kind.most_kernels
     assert counts.waits <= kind.waits
     assert counts.copies_to_host == 1  # the loss and its items
+
+
+@pytest.mark.slow  # compiles for a minute
+def test_a_compiled_step_of_the_gpt_has_a_third_of_the_operators() -> None:
+    operators, kernels = count_compiled(TRAININGS["gpt"])
+    plain = count_step(TRAININGS["gpt"])
+    assert operators <= plain.operators / 3
+    assert kernels <= plain.kernels / 2
 
 
 def test_operators_that_compute_are_told_from_views() -> None:
