@@ -27,8 +27,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Literal, NoReturn, cast
-from xml.etree.ElementTree import Element, TreeBuilder
-from xml.parsers import expat
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 
 from wordless.audio.recordings.description import PATH_COLUMNS
 from wordless.audio.recordings.text_files import read_annotation_text
@@ -63,7 +62,7 @@ class AnnotationConfig:
 class Annotation:
     """A part of a recording, as a file names it."""
 
-    where: str  # "file:line"
+    where: str  # "file:line", of an ELAN document "file: name of the annotation"
     fields: Mapping[str, str] = field(default_factory=dict)  # as `recordings.description.describe` reads them
     recording: str | None = None  # its path or name, as the file gives it; None: the recording of the file's name
     fault: str | None = None  # why the part cannot be used
@@ -304,54 +303,46 @@ def textgrid(text: str, shown: str) -> list[Tier]:
     """
     if text.startswith("ooBinaryFile"):
         raise InputError(f"{shown}:1: a binary TextGrid; open it in Praat, and choose Save as text file")
-    tokens = _Tokens(text, shown)
-    kind, name = tokens.text(), tokens.text()
+    found, line, place = (match for match in _TOKEN.finditer(text) if match.lastindex), 1, 0
+
+    def take(group: int, wanted: str) -> str:
+        """Return the next value, which must be of this group of the expression."""
+        nonlocal line, place
+        match = next(found, None)
+        if match is None:
+            raise InputError(f"{shown}:{line}: the TextGrid ends here, and {wanted} must follow")
+        line, place = line + text.count("\n", place, match.start()), match.start()
+        if match.lastindex != group:
+            raise InputError(f"{shown}:{line}: {match.group()!r:.40} stands where {wanted} must stand")
+        return match[group]
+
+    def a_text() -> str:
+        return take(1, "a text in quotation marks").replace('""', '"')
+
+    def a_number() -> float:
+        return float(take(3, "a number").replace("--undefined--", "nan"))
+
+    kind, name = a_text(), a_text()
     if not kind.startswith("ooTextFile") or name != "TextGrid":
         raise InputError(f"{shown}:1: not a TextGrid but {kind!r:.40} {name!r:.40}; in Praat choose Save as text file")
-    _ = tokens.number(), tokens.number()  # begin and end, as of each tier
-    count = tokens.number() if tokens.next(2, "<exists> or <absent>") == "exists" else 0.0
+    _ = a_number(), a_number()  # begin and end, as of each tier
+    count = a_number() if take(2, "<exists> or <absent>") == "exists" else 0.0
     tiers: list[Tier] = []
     while len(tiers) < count:  # a count that is too large ends with the file
-        kind, name = tokens.text(), one_line(tokens.text())
-        _ = tokens.number(), tokens.number()
-        size, number, gaps, found = tokens.number(), 0, 0, list[Annotation]()
+        kind, name = a_text(), one_line(a_text())
+        _ = a_number(), a_number()
+        size, number, gaps, parts = a_number(), 0, 0, list[Annotation]()
         while number < size:
             number += 1
-            start = tokens.number()
-            where = f"{shown}:{tokens.line}"
-            end = tokens.number() if kind == "IntervalTier" else start
-            label = one_line(tokens.text())
+            start, where = a_number(), f"{shown}:{line}"
+            end = a_number() if kind == "IntervalTier" else start
+            label = one_line(a_text())
             gaps += not label
             if label and kind == "IntervalTier":
-                found.append(Annotation(where=where, fields={"start": repr(start), "end": repr(end), "label": label}))
+                parts.append(Annotation(where=where, fields={"start": repr(start), "end": repr(end), "label": label}))
         points = 0 if kind == "IntervalTier" else number
-        tiers.append(Tier(name=name, annotations=found, gaps=0 if points else gaps, points=points))
+        tiers.append(Tier(name=name, annotations=parts, gaps=0 if points else gaps, points=points))
     return tiers
-
-
-class _Tokens:
-    """The values of a TextGrid in their order, with their lines."""
-
-    def __init__(self, text: str, shown: str) -> None:
-        self.line, self._shown, self._at, self._text = 1, shown, 0, text
-        self._found = (match for match in _TOKEN.finditer(text) if match.lastindex)
-
-    def text(self) -> str:
-        return self.next(1, "a text in quotation marks").replace('""', '"')
-
-    def number(self) -> float:
-        return float(self.next(3, "a number").replace("--undefined--", "nan"))
-
-    def next(self, group: int, wanted: str) -> str:
-        """Return the next value, which must be of this group of the expression."""
-        match = next(self._found, None)
-        if match is None:
-            raise InputError(f"{self._shown}:{self.line}: the TextGrid ends here, and {wanted} must follow")
-        self.line += self._text.count("\n", self._at, match.start())
-        self._at = match.start()
-        if match.lastindex != group:
-            raise InputError(f"{self._shown}:{self.line}: {match.group()!r:.40} stands where {wanted} must stand")
-        return match[group]
 
 
 _ANNOTATIONS = ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION")
@@ -372,8 +363,7 @@ def elan(content: bytes, shown: str) -> list[Tier]:
     for each in root.iter("MEDIA_DESCRIPTOR"):
         origin = each.get("TIME_ORIGIN", "").strip() or "0"
         if re.fullmatch(r"[-+]?\d{1,15}", origin) is None:
-            where = f"{shown}:{each.get('line')}"
-            raise InputError(f"{where}: TIME_ORIGIN is {origin!r:.40}; it must be a whole number of milliseconds")
+            raise InputError(f"{shown}: TIME_ORIGIN is {origin!r:.40}; it must be a whole number of milliseconds")
         for url in filter(None, (each.get(name, "") for name in ("RELATIVE_MEDIA_URL", "MEDIA_URL"))):
             media[re.sub(r"^file:/{0,2}(?=/|\.)", "", url)] = int(origin) / 1000
     slots = {slot.get("TIME_SLOT_ID"): slot.get("TIME_VALUE") for slot in root.iter("TIME_SLOT")}
@@ -398,7 +388,7 @@ def _aligned(
 ) -> Iterator[Annotation | None]:
     """Give the annotations of a tier; None for one without a text."""
     for each in (each for each in tier.iter() if each.tag in _ANNOTATIONS):
-        where, label = f"{shown}:{each.get('line')}", one_line("".join(each.itertext()))
+        where, label = f"{shown}: {each.get('ANNOTATION_ID')}", one_line("".join(each.itertext()))
         if not label:
             yield None
             continue
@@ -419,30 +409,22 @@ def _aligned(
         yield Annotation(where=where, fields={"start": start, "end": end, "label": label, "group": speaker})
 
 
+class _WithoutType(TreeBuilder):
+    """Refuses a document type, so that no entity can expand."""
+
+    def doctype(self, *_: object) -> NoReturn:
+        raise InputError("the document declares a type (DOCTYPE), whose entities may expand without limit; remove it")
+
+
 def _parsed(content: bytes, shown: str) -> Element:
-    """Parse XML without a document type, so that no entity can expand; each element gets its line."""
-    builder = TreeBuilder()
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-
-    def start(tag: str, attributes: dict[str, Any]) -> None:
-        builder.start(tag, {**attributes, "line": str(parser.CurrentLineNumber)})
-
-    def refuse(*_: object) -> NoReturn:
-        problem = f"{shown}:{parser.CurrentLineNumber}: the document declares a type (DOCTYPE)"
-        raise InputError(f"{problem}, whose entities may expand without limit; remove the declaration")
-
-    parser.StartDoctypeDeclHandler = refuse
-    parser.StartElementHandler = start
-    parser.EndElementHandler = builder.end
-    parser.CharacterDataHandler = builder.data
+    parser = XMLParser(target=_WithoutType())
     try:
-        parser.Parse(content, True)
-        return builder.close()
-    except InputError:
-        raise
-    except expat.ExpatError as error:
-        raise InputError(f"{shown}:{error.lineno}: not XML ({expat.ErrorString(error.code)}); save it again") from error
+        parser.feed(content)
+        return parser.close()
+    except InputError as error:
+        raise InputError(f"{shown}: {error}") from error
+    except ParseError as error:
+        raise InputError(f"{shown}:{error.position[0]}: not XML ({error}); save it again") from error
     except (ValueError, LookupError) as error:  # of an encoding that is not known
         raise InputError(f"{shown}:1: not XML ({error}); save it again in UTF-8") from error
 

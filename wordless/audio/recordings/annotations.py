@@ -30,7 +30,7 @@ from wordless.audio.recordings.annotation_formats import (
 from wordless.audio.recordings.description import SPAN_FIELDS, Description, Found, Span, describe
 from wordless.audio.recordings.folders import Folder
 from wordless.audio.recordings.manifest import Rejected
-from wordless.audio.recordings.text_files import decode, read_annotation_bytes, read_annotation_text
+from wordless.audio.recordings.text_files import read_annotation_bytes, read_annotation_text
 from wordless.base.errors import InputError
 from wordless.base.text import counted
 
@@ -78,7 +78,6 @@ FORMATS: dict[Kind, Format] = {  # of several kinds that agree, the first is use
 _TEXTS = (".txt", ".tsv", ".selections", ".lab")
 _SUFFIXES: dict[str, Kind] = {each.suffix: kind for kind, each in FORMATS.items() if each.suffix}
 _LOOKED_INTO = (*_TEXTS, *_SUFFIXES, ".scp", ".jsonl", ".gz")
-_HEAD = 1 << 16  # bytes that show whether a text may hold annotations
 # Other annotations that people have beside recordings: what they are, and what makes a file of them that is read.
 _IMPORT = "import it into ELAN (File > Import), and save it as .eaf"
 _TIMIT = ("TIMIT transcription", """awk -v OFS='\\t' '{{print $1/16000, $2/16000, $3}}' a.{0} > a.txt""")
@@ -136,21 +135,15 @@ def kind_in_folder(path: Path, wanted: AnnotationKind = "auto") -> Kind | None:
     if suffix not in _TEXTS:
         return None
     try:
-        with path.open("rb") as file:
-            head = decode(file.read(_HEAD)).replace("\r", "\n")
-        if formats.is_raven(head.partition("\n")[0]):
-            return "raven"
-        if suffix == ".lab":
-            fits = formats.has_line(head, "lab") if wanted == "lab" else formats.is_lab(read_annotation_text(path))
-            return "lab" if fits else None
-        if suffix == ".txt" and wanted == "audacity":
-            return "audacity" if formats.has_line(head, "audacity") else None
-        # The last line of the head may be cut off.
-        beginning = head.rpartition("\n")[0] if len(head) >= _HEAD // 4 else head
-        may_be = suffix == ".txt" and formats.is_label_track(beginning)
-        return "audacity" if may_be and formats.is_label_track(read_annotation_text(path)) else None
+        text = read_annotation_text(path)
     except (OSError, InputError):
         return None
+    if formats.is_raven(text.partition("\n")[0]):
+        return "raven"
+    if suffix == ".lab":
+        return "lab" if (formats.has_line(text, "lab") if wanted == "lab" else formats.is_lab(text)) else None
+    is_track = formats.has_line(text, "audacity") if wanted == "audacity" else formats.is_label_track(text)
+    return "audacity" if suffix == ".txt" and is_track else None
 
 
 def _is_file(path: Path) -> bool:

@@ -45,8 +45,14 @@ def read_text(path: Path, *, option: str) -> str:
 
 
 def read_annotation_text(path: Path) -> str:
-    r"""Return the text of a file of annotations, which may be in Latin-1, with ``\n`` at the ends of its lines."""
-    return decode(read_annotation_bytes(path)).replace("\r\n", "\n").replace("\r", "\n")
+    r"""Return the text of a file of annotations with ``\n`` at the ends of its lines; what is no Unicode is Latin-1."""
+    content = read_annotation_bytes(path)
+    encoding = _encoding(content)
+    try:
+        text = content.decode(encoding, errors="strict" if encoding == "utf-8" else "replace")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_annotation_bytes(path: Path, *, xml: bool = False) -> bytes:
@@ -61,19 +67,6 @@ def read_annotation_bytes(path: Path, *, xml: bool = False) -> bytes:
         raise InputError(f"{path.name}:1: more than {MAX_BYTES >> 20} MiB of text; divide the file")
     _require_text(content, path.name, xml=xml)
     return content
-
-
-def decode(content: bytes) -> str:
-    """Decode the bytes of a text, which may end within a character; what is no Unicode is Latin-1."""
-    encoding = _encoding(content)
-    if encoding != "utf-8":
-        return content.decode(encoding, errors="replace").removeprefix("\ufeff")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if len(content) - error.start < 4:  # cut off within a character
-            return content[: error.start].decode("utf-8-sig")
-        return content.decode("latin-1")
 
 
 def _require_text(content: bytes, shown: str, *, xml: bool = False) -> None:
