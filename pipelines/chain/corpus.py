@@ -12,11 +12,10 @@ from pipelines.settings.completed import EMBEDDED
 from pipelines.store.store import SYNTHESISED, UNPACKED
 from wordless.audio.decoding import Channel
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.clips import build_manifest, length_notices, upsampling_notices
+from wordless.audio.recordings.clips import CONFLICTING, build_manifest, length_notices, upsampling_notices
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.description import Found
 from wordless.audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
-from wordless.audio.recordings.inspection import CONFLICTING
 from wordless.audio.recordings.manifest import Manifest, Rejected, write_rejected
 from wordless.audio.recordings.packed import (
     described,

@@ -13,7 +13,7 @@ out.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -25,10 +25,8 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, group_of
 from wordless.audio.recordings.description import Described, Description, Found, Span
 from wordless.audio.recordings.inspection import (
-    CONFLICTING,
     Measurement,
     Progress,
-    conflicts,
     frequent_reasons,
     inspect,
 )
@@ -39,6 +37,8 @@ from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
 from wordless.base.text import counted
 
+DUPLICATE = "duplicate of another file"  # kinds of reasons
+CONFLICTING = "duplicate of another file or part, with another label, group or split"
 LONG_SECONDS = 60.0  # of a clip; a corpus of longer clips learns more from segments
 FEW = 20  # recordings; so few are inspected in moments, even long ones
 
@@ -81,8 +81,6 @@ def build_manifest(
     few = replace(config.split, validation_fraction=0, test_fraction=0)
     by_label = config.label_type == "class"  # numbers and texts are too many to be spread evenly over the splits
     split_clips(unheard, few if len(described) <= FEW else config.split, by_label=by_label)
-    # Labels and groups of parts of equal files may rightly differ: only whole recordings contradict each other.
-    whole = {path: each[0] for path, each in described.items() if len(each) == 1 and each[0].span is None}
     fit, unfit = inspect(
         root,
         list(described),
@@ -91,13 +89,12 @@ def build_manifest(
         engine=engine,
         cache=cache,
         progress=progress,
-        known={path: _names(description) for path, description in whole.items()},
         channel=channel,
         sample_rate=sample_rate,
-        duplicates=duplicates,
     )
-    merged, unfit = _with_parts_of_twins(described, unfit)
-    softer = {path: each.louder for path, each in fit.items() if each.louder is not None}
+    kept, copies = (described, ()) if duplicates else without_duplicates(described, fit)
+    unfit = (*unfit, *copies)
+    softer = {path: each.louder for path, each in fit.items() if path in kept and each.louder is not None}
     if notice and softer:
         path, louder = next(iter(softer.items()))
         notice(
@@ -109,7 +106,7 @@ def build_manifest(
     clips: list[Clip] = []
     unused = [*unfit]
     for path, measured in fit.items():
-        own, left_out = clips_of(path, merged[path], measured, config)
+        own, left_out = clips_of(path, kept.get(path, ()), measured, config)
         clips += own
         unused += left_out
     if not clips:
@@ -129,33 +126,44 @@ def build_manifest(
     return Manifest(root=root, clips=divided), tuple(rejected)
 
 
-def _names(known: Description) -> dict[str, str]:
-    """Return the label, group and split of a description, if they are known."""
-    return {name: value for name in ("label", "group", "split") if (value := getattr(known, name)) is not None}
+def without_duplicates(described: Described, fit: Mapping[str, Measurement]) -> tuple[Described, tuple[Rejected, ...]]:
+    """Keep the first of files with the same samples; it also gets those parts of the others that it lacks.
 
-
-def _with_parts_of_twins(
-    described: Described, unfit: Sequence[Rejected]
-) -> tuple[dict[str, tuple[Description, ...]], tuple[Rejected, ...]]:
-    """Give the parts of files with the same samples to the first of them; only equal parts are set aside."""
-    merged, rejected = {path: tuple(each) for path, each in described.items()}, list[Rejected]()
-    for each in unfit:
-        original, own = each.original, described[each.path]
-        if original is None or all(known.span is None for known in (*merged[original], *own)):
-            rejected.append(each)
+    A reason against a file or a part names the labels, groups and splits in which it differs from the first.
+    """
+    kept: Described = {}
+    rejected: list[Rejected] = []
+    first: dict[str, str] = {}  # hash of samples -> path of the first file
+    for path, found in fit.items():
+        original, own = first.setdefault(found.samples_sha256, path), described[path]
+        if original == path:
+            kept[path] = own
             continue
-        group, its_group = group_of(each.path), group_of(original)
-        named = [replace(known, group=its_group) if known.group == group else known for known in own]
-        there = {known.span: known for known in merged[original]}
-        moved = tuple(known for known in named if known.span not in there)
-        merged[original] += moved
+        has_parts = any(known.span is not None for known in (*kept[original], *own))
+        if has_parts:
+            groups = {group_of(path): group_of(original)}
+            own = tuple(replace(known, group=groups.get(known.group or "", known.group)) for known in own)
+        there = {known.span: known for known in kept[original]}
+        moved = tuple(known for known in own if known.span not in there)
+        kept[original] += moved
+        different = {known.span: _conflict(there[known.span], known) for known in own if known.span in there}
+        same = "" if found.sha256 == fit[original].sha256 else " (the same samples in other bytes)"
         used = f"; parts of it that are used as parts of that file: {len(moved)}" if moved else ""
-        rejected.append(replace(each, reason=f"{each.reason}{used}"))
-        for known in named:
-            if (first := there.get(known.span)) and (different := conflicts(_names(first), _names(known))):
-                path, other = (clip_name(name, span_seconds(known.span)) for name in (each.path, original))
-                rejected.append(Rejected(path=path, reason=f"duplicate of {other}{different}", kind=CONFLICTING))
-    return merged, tuple(rejected)
+        other = "" if has_parts else "".join(different.values())
+        reason, kind = f"duplicate of {original}{same}{other}{used}", CONFLICTING if other else DUPLICATE
+        rejected.append(Rejected(path=path, reason=reason, kind=kind))
+        for span, conflict in different.items() if has_parts else ():
+            name, of = (clip_name(each, span_seconds(span)) for each in (path, original))
+            if conflict:
+                rejected.append(Rejected(path=name, reason=f"duplicate of {of}{conflict}", kind=CONFLICTING))
+    return kept, tuple(rejected)
+
+
+def _conflict(kept: Description, dropped: Description) -> str:
+    """Say in which of label, group and split the descriptions of the same sound differ, where both are known."""
+    pairs = [(name, getattr(kept, name), getattr(dropped, name)) for name in ("label", "group", "split")]
+    differing = [(name, there, here) for name, there, here in pairs if None not in (there, here) and there != here]
+    return "".join(f", with another {name}: here {here}, there {there}" for name, there, here in differing)
 
 
 def _placeholder_clips(path: str, described: Sequence[Description], config: CorpusConfig) -> Iterator[Clip]:

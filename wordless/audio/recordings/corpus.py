@@ -23,7 +23,6 @@ from wordless.audio.recordings.description import (
 from wordless.audio.recordings.folders import (
     EXTENSIONS,
     Folder,
-    MissingRecordingError,
     expand_home,
     listed_path,
     require_folder,
@@ -206,13 +205,16 @@ def find_recordings(config: CorpusConfig, *, unpacked: Found | None = None) -> F
         notices += found.notices
     else:
         config.require_split_values()
-        for name, columns in config.columns.named.items():
-            rule = f"it has no effect on {folder.root}, which has no table"
-            remedy = "give the table with this column as `table`=FILE, or leave the column out"
-            raise InputError(option=f"columns.{name}", value=columns[0], rule=rule, remedy=remedy)
         paths = folder.require_recordings(config.extensions or EXTENSIONS, remedy=", or set `extensions`")
         found = Found(root=folder.root, described=dict.fromkeys(paths, (Description(),)))
     root, listed, left_out = found.root, found.described, found.rejected
+    if folder is not None or has_parts:
+        columns = {"group", *(() if config.tier else ("label",))} if has_parts else {*()}
+        for name, value in config.columns.named.items():
+            if name not in columns:
+                beside = f"`tier`={config.tier}" if config.tier else root
+                rule = f"it has no effect beside {beside}: leave it out, or give the table that has it, `table`=FILE"
+                raise InputError(option=f"columns.{name}", value=",".join(value), rule=rule)
 
     if config.pattern is not None:
         template = Template(config.pattern)
@@ -279,14 +281,6 @@ def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Found | No
         found = annotations_below(folder, recordings, config.annotated)
     if found is None or not found.described:
         return found
-    for name, columns in config.columns.named.items():
-        rule = ""
-        if name not in ("label", "group"):
-            rule = "it has no effect on annotations, of which only selection tables have columns, for label and group"
-        elif name == "label" and config.tier:
-            rule = f"it has no effect beside `tier`={config.tier}, which names the labels of the annotations"
-        if rule:
-            raise InputError(option=f"columns.{name}", value=",".join(columns), rule=rule, remedy="leave it out")
     if folder is None or found.root != folder.root:
         return found
     listed = {each.path for each in found.rejected} | found.described.keys()
@@ -312,19 +306,17 @@ def _find_in_table(config: CorpusConfig) -> Found:
         notices.append(f"{path.name}: its recordings are in {root} (`root` names another folder)")
 
     described: dict[str, list[Description]] = {}
-    relatives: dict[tuple[str, str | None], str] = {}  # of each path as it is written, which many rows may share
+    relatives: dict[tuple[str, str | None], str | None] = {}  # of each path as it is written, which many rows may share
     missing: dict[str, Row] = {}  # the first row of each path that is not there
     listed: set[tuple[str, Span | None]] = set()
     for row in table.rows:
         known, place = row.description, (row.path, row.description.fold)
         if place not in relatives:
             spelt = spelling_of(row, root) or row.path
-            try:
-                relatives[place] = listed_path(root, spelt, row.where, remedy="fix the row, or set `root`")
-            except MissingRecordingError:
-                missing.setdefault(row.path, row)
-                continue
-        relative = relatives[place]
+            relatives[place] = listed_path(root, spelt, row.where, remedy="fix the row, or set `root`")
+        if (relative := relatives[place]) is None:
+            missing.setdefault(row.path, row)
+            continue
         rows = described.setdefault(relative, [])
         if (relative, known.span) in listed:
             remedy = "give each recording one row, or each of its parts another start and end"

@@ -24,10 +24,6 @@ EXTENSIONS = (
 MOST_NAMED = 20  # file types in a message
 
 
-class MissingRecordingError(InputError):
-    """A table or a list names a recording that is not there."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Folder:
     """A folder and all that is below it; the disk is asked once."""
@@ -129,23 +125,21 @@ def require_folder(text: str, *, option: str = "root", by: str = "") -> Path:
     raise InputError(option=option, value=text if text.isprintable() else repr(text), rule=rule, remedy=remedy)
 
 
-def listed_path(root: Path, listed: str, where: str, *, remedy: str) -> str:
-    """Return a listed path relative to the root, "/" between folders, "." and ".." resolved.
+def listed_path(root: Path, listed: str, where: str, *, remedy: str) -> str | None:
+    """Return a listed path relative to the root, "/" between folders, "." and ".." resolved; None: it is not there.
 
     An absolute path may name the root as given, or with its links resolved. A path that no file can have (too long, or
     with a null character) is returned as well: inspection sets it aside with its reason.
 
     Raises:
-        InputError: the path lies outside the root, or is not there; the message begins with ``where``.
+        InputError: the path lies outside the root; the message begins with ``where``.
     """
     path = Path(os.path.normpath(root.absolute() / (on_disk(root, listed) or listed)))
     roots = [Path(os.path.normpath(root.absolute())), root.resolve()]
     found = [path.relative_to(own).as_posix() for own in roots if path.is_relative_to(own)]
     if not found:
         raise InputError(f"{where}: {listed} lies outside {root}; {remedy}")
-    if is_missing(path):
-        raise MissingRecordingError(f"{where}: {listed} is not there (looked in {root}); {remedy}")
-    return found[0]
+    return None if is_missing(path) else found[0]
 
 
 def is_missing(path: Path) -> bool:

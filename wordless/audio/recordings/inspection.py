@@ -197,9 +197,6 @@ def _hash(key: str, found: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps([key, found], sort_keys=True).encode()).hexdigest()[:16]
 
 
-DUPLICATE = "duplicate of another file"  # kinds of reasons
-CONFLICTING = "duplicate of another file or part, with another label, group or split"
-NOTHING_KNOWN: Mapping[str, Mapping[str, str]] = {}
 Progress = Callable[[int, int], None]  # files done, files in all
 
 
@@ -238,16 +235,11 @@ def inspect(
     engine: EngineConfig = LOCAL,
     cache: Path | None = None,
     progress: Progress | None = None,
-    known: Mapping[str, Mapping[str, str]] = NOTHING_KNOWN,
     channel: Channel = "mean",
     sample_rate: int | None = None,
-    duplicates: bool = False,
 ) -> tuple[dict[str, Measurement], tuple[Rejected, ...]]:
     """Inspect ``paths`` below ``root``: measurements of the usable ones, reasons against the others, both sorted.
 
-    Of files with the same samples the first is usable, in whichever format it is; the others are duplicates, which are
-    usable, too, only with ``duplicates``. ``known``
-    has the label, group or split of some paths; where two such files have different ones, both are named.
     ``sample_rate`` in Hz is that of the front end, which much lower rates do not reach; None: it is not known.
     Local workers are threads, because decoding, hashing and summing all release Python's lock.
     """
@@ -265,26 +257,14 @@ def inspect(
                 progress(done, len(paths))
     fit: dict[str, Measurement] = {}
     rejected: list[Rejected] = []
-    first: dict[str, str] = {}  # hash of samples -> path of the first file that is usable so far
     for path, found in measured.items():
         if isinstance(found, Rejected):
             rejected.append(found)
         elif fault := _fault(found, config, sample_rate):
             rejected.append(Rejected(path=path, reason=fault[0], kind=fault[1]))
-        elif not duplicates and (original := first.setdefault(found.samples_sha256, path)) != path:
-            same = "" if found.sha256 == fit[original].sha256 else " (the same samples in other bytes)"
-            other = conflicts(known.get(original, {}), known.get(path, {}))
-            reason, kind = f"duplicate of {original}{same}{other}", CONFLICTING if other else DUPLICATE
-            rejected.append(Rejected(path=path, reason=reason, kind=kind, original=original))
         else:
             fit[path] = found
     return fit, tuple(rejected)
-
-
-def conflicts(kept: Mapping[str, str], dropped: Mapping[str, str]) -> str:
-    """Say in what the descriptions of two files of the same sound differ; the first counts."""
-    differing = [name for name, value in kept.items() if dropped.get(name, value) != value]
-    return "".join(f", with another {name}: here {dropped[name]}, there {kept[name]}" for name in differing)
 
 
 def _fault(found: Measurement, config: InspectionConfig, sample_rate: int | None) -> tuple[str, str] | None:

@@ -94,7 +94,6 @@ class Rejected:
     # number of the file's segments that are left out; 0: the whole file, or one part that a table names
     segments: int = 0
     kind: str = field(default="", compare=False)  # what reasons of this kind have in common, for counts; "": nothing
-    original: str | None = field(default=None, compare=False)  # path of the first file with the same samples
 
     @classmethod
     def by(cls, path: str, error: InputError) -> "Rejected":

@@ -429,7 +429,10 @@ def split_by_lists(root: Path, described: Described, config: SplitConfig) -> tup
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
                 where = f"{file}:{number}"
-                path = listed_path(root, line.strip(), where, remedy="remove the line, or add the file")
+                remedy = "remove the line, or add the file"
+                path = listed_path(root, line.strip(), where, remedy=remedy)
+                if path is None:
+                    raise InputError(f"{where}: {line.strip()} is not there (looked in {root})", remedy=remedy)
                 known, before = named.setdefault(path, (split, where))
                 if known != split:
                     problem = f"{where}: {path} is named for {split}, and for {known} in {before}"

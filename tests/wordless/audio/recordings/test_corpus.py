@@ -10,9 +10,8 @@ import pytest
 import soundfile
 
 from tests.wordless.audio.conftest import Tone
-from wordless.audio.recordings.clips import build_manifest
+from wordless.audio.recordings.clips import CONFLICTING, build_manifest
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
-from wordless.audio.recordings.inspection import CONFLICTING
 from wordless.audio.recordings.manifest import Rejected
 from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.audio.recordings.splits import SplitConfig

@@ -22,9 +22,11 @@ from tests.hostile.tables import hostile_tables, outcome
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.decoding import count_samples
 from wordless.audio.mono import mono
+from wordless.audio.recordings.clips import CONFLICTING, without_duplicates
+from wordless.audio.recordings.description import Description
 from wordless.audio.recordings.inspection import (
-    CONFLICTING,
     InspectionConfig,
+    Measurement,
     MeasurementCache,
     file_key,
     frequent_reasons,
@@ -59,8 +61,15 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.suffix in (".wav", ".flac"))
 
 
+def usable(folder: Path, paths: list[str]) -> tuple[dict[str, Measurement], tuple[Rejected, ...]]:
+    """Measurements of the files that make clips, and the reasons against the others."""
+    fit, rejected = inspect(folder, paths, InspectionConfig())
+    kept, copies = without_duplicates(dict.fromkeys(paths, (Description(),)), fit)
+    return {path: fit[path] for path in kept}, (*rejected, *copies)
+
+
 def test_each_unfit_file_has_its_reason(folder: Path) -> None:
-    fit, rejected = inspect(folder, names(folder), InspectionConfig())
+    fit, rejected = usable(folder, names(folder))
     assert list(fit) == ["good.wav"]
     assert (fit["good.wav"].num_samples, fit["good.wav"].sample_rate) == (1_600, 8_000)
     assert fit["good.wav"].size == (folder / "good.wav").stat().st_size
@@ -116,7 +125,7 @@ def test_the_same_samples_in_other_files_are_duplicates(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "other rate.wav", samples, 16_000)
     soundfile.write(tmp_path / "other end.wav", samples[:-1], 8_000)
     paths = [path.name for path in tmp_path.iterdir()]
-    fit, rejected = inspect(tmp_path, paths, InspectionConfig())
+    fit, rejected = usable(tmp_path, paths)
     assert set(fit) == {"a.flac", "other rate.wav", "other end.wav"}
     assert len(rejected) == len(TWINS) + 2
     assert all("a.flac" in each.reason for each in rejected)
@@ -129,7 +138,7 @@ def test_few_bits_are_the_same_sound_as_the_sixteen_that_they_decode_to(subtype:
     soundfile.write(tmp_path / file, samples, 8_000, subtype=subtype, format="NIST" if file == "z.sph" else None)
     decoded, _ = soundfile.read(tmp_path / file, dtype="int16")
     soundfile.write(tmp_path / "a.flac", decoded, 8_000)
-    fit, _ = inspect(tmp_path, ["a.flac", file], InspectionConfig())
+    fit, _ = usable(tmp_path, ["a.flac", file])
     assert set(fit) == {"a.flac"}
 
 
@@ -138,7 +147,7 @@ def test_long_recordings_are_hashed_alike_in_blocks_of_any_size(tmp_path: Path) 
     mono = np.random.default_rng(0).integers(-20_000, 20_000, (100_003, 1)).astype(np.int16)
     soundfile.write(tmp_path / "a.wav", mono, 8_000)
     soundfile.write(tmp_path / "b.wav", mono.repeat(8, axis=1), 8_000)
-    fit, _ = inspect(tmp_path, ["a.wav", "b.wav"], InspectionConfig())
+    fit, _ = usable(tmp_path, ["a.wav", "b.wav"])
     assert set(fit) == {"a.wav"}
 
 
@@ -146,21 +155,20 @@ def test_minus_zero_is_zero(tmp_path: Path) -> None:
     samples = np.tile(np.array([0.5, -0.0, 0.0], np.float32), 1_000)
     soundfile.write(tmp_path / "a.wav", samples, 8_000, subtype="FLOAT")
     soundfile.write(tmp_path / "b.flac", samples, 8_000)
-    fit, _ = inspect(tmp_path, ["a.wav", "b.flac"], InspectionConfig())
+    fit, _ = usable(tmp_path, ["a.wav", "b.flac"])
     assert set(fit) == {"a.wav"}
 
 
 def test_equal_samples_of_different_labels_groups_and_splits_are_told(tmp_path: Path) -> None:
     write_twins(tmp_path, {"a.flac": {}, "b.wav": {}})
-    known = {
-        "a.flac": {"label": "cat", "group": "ann", "split": "train"},
-        "b.wav": {"label": "dog", "group": "ann", "split": "test"},
-    }
-    _, (found,) = inspect(tmp_path, list(known), InspectionConfig(), known=known)
+    fit, _ = inspect(tmp_path, ["a.flac", "b.wav"], InspectionConfig())
+    cat = Description(label="cat", group="ann", split="train")
+    dog = Description(label="dog", group="ann", split="test")
+    _, (found,) = without_duplicates({"a.flac": (cat,), "b.wav": (dog,)}, fit)
     assert all(each in found.reason for each in ("cat", "dog", "train", "test", "a.flac"))
     assert found.kind == CONFLICTING
     assert "ann" not in found.reason
-    _, (unknown,) = inspect(tmp_path, list(known), InspectionConfig(), known={"b.wav": {"group": "ann"}})
+    _, (unknown,) = without_duplicates({"a.flac": (Description(),), "b.wav": (Description(group="ann"),)}, fit)
     assert unknown.kind != CONFLICTING
 
 
@@ -347,7 +355,7 @@ def test_other_thresholds_judge_the_kept_measurements(folder: Path, tmp_path: Pa
     inspect(folder, names(folder), InspectionConfig(), cache=cache)
     length = cache.stat().st_size
     fit, _ = inspect(folder, names(folder), InspectionConfig(min_seconds=0.01), cache=cache)
-    assert list(fit) == ["good.wav", "short.wav"]
+    assert list(fit) == ["good.wav", "same.wav", "short.wav"]
     assert cache.stat().st_size == length
 
 
