@@ -211,21 +211,35 @@ def is_label_track(text: str) -> bool:
     return 3 * len(found) >= 2 * len(lines) and not decimals
 
 
+def _by_columns(
+    text: str, shown: str, names: Sequence[str], *, separator: str | None = None, least: int, kind: str | None = None
+) -> list[Annotation]:
+    """Read a part in each line: ``names`` are the fields of its columns, "" of one that is left out.
+
+    The last column has the rest of the line. Comments, and lines with another first column than ``kind``, are left out.
+    """
+    found = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        cells, where = line.split(separator, len(names) - 1), f"{shown}:{number}"
+        if not line.strip() or line.startswith(";;") or (kind is not None and cells[0] != kind):
+            continue
+        fields = {name: one_line(cell) for name, cell in zip(names, cells, strict=False) if name}
+        fields |= {name: seconds(fields[name]) for name in ("start", "end", "duration") if name in fields}
+        fault = None if len(cells) >= least else f"{line!r:.60} has not the {least} columns that are needed"
+        found.append(Annotation(where=where, fields=fields, recording=fields.pop("recording", None), fault=fault))
+    return found
+
+
 def audacity(text: str, shown: str) -> list[Tier]:
     """Read a label track; a line that begins with a backslash has the frequency bounds of the label before it."""
     found: list[Annotation] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        where = f"{shown}:{number}"
-        if bounds := _BOUNDS.fullmatch(line):
-            known = dict(zip(("low_hz", "high_hz"), map(seconds, bounds.groups()), strict=True))
-            known = {name: hz for name, hz in known.items() if not hz.startswith("-")}
-            found[-1:] = [replace(last, fields={**last.fields, **known}) for last in found[-1:]]
-        elif match := _TRACK.fullmatch(line):
-            fields = {"start": seconds(match[1]), "end": seconds(match[2]), "label": one_line(match[3] or "")}
-            found.append(Annotation(where=where, fields=fields))
-        elif line.strip():
-            fault = f"{line!r:.60} is no start<TAB>end<TAB>label with times in seconds"
-            found.append(Annotation(where=where, fault=fault))
+    for each in _by_columns(text, shown, ("start", "end", "label"), separator="\t", least=2):
+        if each.fields["start"] == "\\" and found:
+            bounds = {"low_hz": each.fields.get("end", ""), "high_hz": seconds(each.fields.get("label", ""))}
+            known = {name: hz for name, hz in bounds.items() if re.fullmatch(NUMBER, hz) and not hz.startswith("-")}
+            found[-1] = replace(found[-1], fields={**found[-1].fields, **known})
+        else:
+            found.append(each)
     return [Tier(annotations=found)]
 
 
@@ -243,49 +257,26 @@ def _is_htk(text: str) -> bool:
 
 
 def lab(text: str, shown: str) -> list[Tier]:
-    """Read a ``.lab``: times are seconds, or, if all are whole numbers, 100 ns."""
-    unit = HTK_UNITS if _is_htk(text) else 1.0
-    found = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        where = f"{shown}:{number}"
-        if match := _LAB.fullmatch(line):
-            start, end = (repr(float(seconds(each)) / unit) for each in match.groups()[:2])
-            label = match[3].split()[0] if unit != 1.0 else one_line(match[3])  # HTK has scores behind the label
-            found.append(Annotation(where=where, fields={"start": start, "end": end, "label": label}))
-        elif line.strip():
-            found.append(Annotation(where=where, fault=f"{line!r:.60} is no start, end and label"))
+    """Read a ``.lab``: times are seconds, or, if all are whole numbers, 100 ns, with scores behind the label."""
+    found = _by_columns(text, shown, ("start", "end", "label"), least=3)
+    for number, each in enumerate(found if _is_htk(text) else ()):
+        times = {name: each.fields.get(name, "") for name in ("start", "end")}
+        times = {name: repr(float(time) / HTK_UNITS) for name, time in times.items() if time.isdecimal()}
+        label = each.fields.get("label", "").partition(" ")[0]
+        found[number] = replace(each, fields={**each.fields, **times, "label": label})
     return [Tier(annotations=found)]
 
 
 def rttm(text: str, shown: str) -> list[Tier]:
     """Read the lines SPEAKER of an RTTM: the speaker is the label."""
-    return _timed_words(text, shown, kind="SPEAKER", first=1, least=8, label=7)
+    names = ("", "recording", "annotated_channel", "start", "duration", "", "", "label", "")
+    return [Tier(annotations=_by_columns(text, shown, names, least=8, kind="SPEAKER"))]
 
 
 def ctm(text: str, shown: str) -> list[Tier]:
     """Read a CTM: a word in each line."""
-    return _timed_words(text, shown, kind=None, first=0, least=5, label=4)
-
-
-def _timed_words(text: str, shown: str, *, kind: str | None, first: int, least: int, label: int) -> list[Tier]:
-    """Read file, channel, start and duration from column ``first`` on."""
-    found = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        cells, where = line.split(), f"{shown}:{number}"
-        if not cells or line.startswith(";;") or (kind is not None and cells[0] != kind):
-            continue
-        if len(cells) < least:
-            fault = f"{len(cells)} columns, and at least {least} are needed"
-            found.append(Annotation(where=where, fault=fault))
-            continue
-        name, channel, start, duration = cells[first : first + 4]
-        try:
-            end = repr(float(start) + float(duration))
-        except ValueError:  # reported when the part is described
-            end = duration
-        fields = {"start": start, "end": end, "label": cells[label], "annotated_channel": channel}
-        found.append(Annotation(where=where, fields=fields, recording=name))
-    return [Tier(annotations=found)]
+    names = ("recording", "annotated_channel", "start", "duration", "label", "")
+    return [Tier(annotations=_by_columns(text, shown, names, least=5))]
 
 
 # Praat reads free-standing numbers, texts and flags, and skips the rest. So the long text, which has names before the

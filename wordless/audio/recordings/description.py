@@ -39,7 +39,7 @@ PATH_COLUMNS = (  # well-known names of the column of recordings, the first one 
     *("wav", "wav_path", "wav_filename", "slice_file_name", "audio", "file"),
 )
 LabelType = Literal["class", "number", "text"]  # a name of a class, a measured number, or what is said
-LONGEST_SECONDS = 1e9  # thirty years
+MOST = 1e9  # seconds, thirty years; or Hz
 END_TOLERANCE_SECONDS = 0.1  # an end so close to the end of the file counts as the end: decoders differ, tables round
 
 SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
@@ -109,11 +109,14 @@ class Found:
         return replace(self, rejected=rejected, notices=tuple(named(each, place, **names) for each in self.notices))
 
 
-_READ = (*FIELDS, *SPAN_FIELDS, *BAND_FIELDS)
+_READ = (*FIELDS, *SPAN_FIELDS, "duration", *BAND_FIELDS)
 
 
 def describe(fields: Mapping[str, str], where: str) -> Description:
-    """Parse the fields of a description; empty text means unknown. Errors begin with ``where`` ("table.tsv:3")."""
+    """Parse the fields of a description; empty text means unknown. Errors begin with ``where`` ("table.tsv:3").
+
+    A ``duration`` stands for an end that is not known.
+    """
     given = {name: text.strip() for name in _READ if (text := fields.get(name, "")).strip()}
     for name, text in given.items():
         if not text.isprintable():
@@ -124,7 +127,7 @@ def describe(fields: Mapping[str, str], where: str) -> Description:
     if split is not None and split_named(split) is None:
         known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
         raise InputError(f"{where}: split is {split!r:.40}; write one of {known}")
-    span, hertz = _span(given, where), "a number of Hz, 0 or more, such as 2000"
+    span = _span(given, where)
     return Description(
         label=given.get("label"),
         group=given.get("group"),
@@ -132,8 +135,8 @@ def describe(fields: Mapping[str, str], where: str) -> Description:
         fold=given.get("fold"),
         split=None if split is None else split_named(split),
         span=span,
-        low_hz=_number(given, "low_hz", where, hertz),
-        high_hz=_number(given, "high_hz", where, hertz),
+        low_hz=_number(given, "low_hz", where),
+        high_hz=_number(given, "high_hz", where),
         annotated_channel=given.get("annotated_channel"),
         where=where if span else None,
     )
@@ -145,20 +148,22 @@ def split_named(name: str) -> Split | None:
 
 
 def _span(given: Mapping[str, str], where: str) -> Span | None:
-    times = {name: _number(given, name, where, "a number of seconds, 0 or more, such as 12.5") for name in SPAN_FIELDS}
-    start, end = times["start"] or 0.0, times["end"]
+    start, end = (_number(given, name, where) for name in SPAN_FIELDS)
+    start = start or 0.0
+    if end is None and (duration := _number(given, "duration", where)) is not None:
+        end = start + duration
     if end is not None and end <= start:
         raise InputError(f"{where}: end is {end:g} and start {start:g}; a part of a recording ends after it begins")
     return Span(start=start, end=end) if start or end is not None else None
 
 
-def _number(given: Mapping[str, str], name: str, where: str, wanted: str) -> float | None:
-    """Parse a number of 0 or more; None where it is not known."""
+def _number(given: Mapping[str, str], name: str, where: str) -> float | None:
+    """Parse a number of seconds or Hz; None where it is not known."""
     if name not in given:
         return None
     number = number_of(given[name])
-    if number is None or number < 0 or (name in SPAN_FIELDS and number > LONGEST_SECONDS):
-        raise InputError(f"{where}: {name} is {given[name]!r:.40}; it must be {wanted}")
+    if number is None or not 0 <= number <= MOST:
+        raise InputError(f"{where}: {name} is {given[name]!r:.40}; it must be a number, 0 or more, such as 12.5")
     return number
 
 

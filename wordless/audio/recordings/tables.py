@@ -403,12 +403,6 @@ def _row(
         fields |= {name: fields[name].replace(",", ".") for name in (*SPAN_FIELDS, "duration") if name in fields}
     if samples:
         fields = _in_seconds(fields, values)
-    duration = fields.pop("duration", "").strip()
-    if duration and not fields.get("end", "").strip():
-        try:
-            fields["end"] = repr(float(fields.get("start") or 0) + float(duration))
-        except ValueError:  # reported when the row is described
-            fields["end"] = duration
     if not fields.get(PATH, "").strip():
         raise InputError(f"{where}: no path; each row names a recording (`columns.audio` names the column)")
     return Row(path=fields[PATH], description=describe(fields, where), where=where)

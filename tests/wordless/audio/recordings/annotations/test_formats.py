@@ -39,7 +39,7 @@ def test_any_text_is_read_or_refused(reader: str, rows: Sequence[Sequence[str]])
             continue
         for each in (each for tier in tiers for each in tier.annotations):
             assert each.where.startswith("a:")
-            assert each.fault or {"start", "end"} <= each.fields.keys()
+            assert each.fault or "start" in each.fields
         lines.is_label_track(text)
         lines.is_lab(text)
 
