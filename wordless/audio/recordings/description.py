@@ -13,8 +13,8 @@ File-name patterns: ``{label}_{group}_{index}.wav``.
 A pattern with ``/`` is matched with the path below the corpus root, one without only with the file's name. The
 extension may be omitted.
 
-Regular expressions with several fields take hours for some names, such as 4,000 underscores. The time of this matching
-grows with the length of the pattern times that of the name.
+Python's regular expressions take hours for some patterns and names, such as 4,000 underscores. The time of those of
+Arrow (RE2) grows with the length of the pattern times that of the name.
 """
 
 import re
@@ -168,8 +168,8 @@ def _number(given: Mapping[str, str], name: str, where: str) -> float | None:
 
 
 _MOST_GAPS = 100
-_EXTENSION = re.compile(r"(?:\.[^./]+)?")
 _TOKEN = re.compile(r"\{[^{}]*\}|\*\*|\*|[^*{}]+|[{}]")
+_GAPS = {"*": "[^/]*?", "**": "(?s:.*?)", "{index}": r"(?P<index>\p{Nd}+)"}
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Template:
             rule = f"it has the field {{{unknown[0]}}}; the fields are {fields}"
         elif len({*self.fields}) < len(self.fields):
             rule = "it has a field twice: name each field once"
-        elif sum(map(_is_gap, self._tokens)) > _MOST_GAPS:
+        elif sum(token[0] in "*{" for token in self._tokens) > _MOST_GAPS:
             rule = f"use at most {_MOST_GAPS} fields and asterisks"
         elif "{" in rest or "}" in rest or not self.text:
             rule = f"write fields as {fields}, closing each brace"
@@ -198,50 +198,31 @@ class Template:
         """Names of the fields, in order."""
         return tuple(re.findall(r"\{([^{}]*)\}", self.text))
 
-    @cached_property
+    @property
     def _tokens(self) -> list[str]:
         return _TOKEN.findall(self.text)
+
+    @cached_property
+    def _expression(self) -> str:
+        parts = {token: f"(?P<{token[1:-1]}>[^/]+?)" for token in self._tokens if token[0] == "{"} | _GAPS
+        whole = "".join(parts.get(token) or re.escape(token) for token in self._tokens)
+        return rf"^(?P<all>{_unicode(whole)})(?:\.[^./]+)?$"
 
     def match(self, path: str) -> dict[str, str] | None:
         """Match a path below the corpus root ("/" between folders); return its fields, or None if it does not fit.
 
         Each field and asterisk is as short as possible, an index as long as possible.
         """
-        name = path if "/" in self.text else path.rpartition("/")[2]
-        places = range(len(name) + 1)
-        fits = [[_EXTENSION.fullmatch(name, place) is not None for place in places]]  # places of the ends of tokens
-        for token in reversed(self._tokens):
-            after, begins, goes_on = fits[0], [False for _ in places], False
-            for place in reversed(places):
-                if _is_gap(token):
-                    goes_on = goes_on and _may_hold(token, name[place])
-                    begins[place] = goes_on or (after[place] and token[0] == "*")
-                    goes_on = goes_on or after[place]
-                else:
-                    begins[place] = name.startswith(token, place) and after[place + len(token)]
-            fits.insert(0, begins)
-        if not fits[0][0]:
-            return None
-        found, start = dict[str, str](), 0
-        for token, after in zip(self._tokens, fits[1:], strict=True):
-            end = start + len(token)
-            if _is_gap(token):
-                first = start + (token[0] == "{")
-                last = next((each for each in places[start:-1] if not _may_hold(token, name[each])), len(name))
-                ends = [each for each in places[first : last + 1] if after[each]]
-                end = ends[-1 if token == "{index}" else 0]
-            if token[0] == "{":
-                found[token[1:-1]] = name[start:end]
-            start = end
-        return found
+        from pyarrow import array, compute  # slow to import
+
+        name = _unicode(path if "/" in self.text else path.rpartition("/")[2])
+        found: dict[str, str] | None = compute.extract_regex(array([name]), pattern=self._expression)[0].as_py()
+        return found and {field: text for field, text in found.items() if field != "all"}
 
 
-def _is_gap(token: str) -> bool:
-    return token[0] in "*{"
-
-
-def _may_hold(gap: str, character: str) -> bool:
-    return character.isdecimal() if gap == "{index}" else gap == "**" or character != "/"
+def _unicode(text: str) -> str:
+    """Return a text without the bytes of a name that are not UTF-8."""
+    return text.encode(errors="replace").decode()
 
 
 SEPARATOR = ";"  # between several labels of a recording, as a probe separates them

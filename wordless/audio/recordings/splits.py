@@ -115,13 +115,12 @@ class SplitConfig(Options):
 
     def names(self, split: Split) -> tuple[str, ...]:
         """Return the names given for a split; for folders the default is the usual names."""
-        if self.by == "folder" and not self.all_names:
-            return SPLIT_NAMES[split]
-        return tuple(map(str, {"train": self.train, "validation": self.validation, "test": self.test}[split]))
+        usual = self.by == "folder" and not self.all_names
+        return SPLIT_NAMES[split] if usual else tuple(map(str, getattr(self, split)))
 
     def fraction(self, split: Split) -> float:
         """Return the share of clips to draw for a split; 0 for train, which gets the rest."""
-        return {"train": 0.0, "validation": self.validation_fraction, "test": self.test_fraction}[split]
+        return 0.0 if split == "train" else float(getattr(self, f"{split}_fraction"))
 
 
 def split_clips(
@@ -135,10 +134,8 @@ def split_clips(
     """
     named = _named_splits(clips, config)
     kept = [_in_split(clip, split) for clip, split in zip(clips, named, strict=True) if split]
-    reason = f"in no split: no split names its {config.by}"
-    rejected = [
-        Rejected(path=clip.name, reason=reason) for clip, split in zip(clips, named, strict=True) if split is None
-    ]
+    without = [clip.name for clip, split in zip(clips, named, strict=True) if not split]
+    rejected = [Rejected(path=name, reason=f"in no split: no split names its {config.by}") for name in without]
     unfilled, segmented = len(_unfilled_splits(kept, config)), any(clip.segment is not None for clip in kept)
     if config.by == "hash" and segmented and len({clip.path for clip in kept}) <= unfilled:  # fewer than splits to fill
         drawn = _divide_in_time(kept, config, by_label=by_label)
@@ -485,13 +482,12 @@ def folds(
         raise InputError(f"at most {at_most} folds are to be taken; choose 1 or more, or all")
     first: dict[str, Clip] = {}
     for clip in clips if by == "group" else ():
-        other = first.setdefault(clip.path, clip)
-        if other.group != clip.group:
-            raise InputError(
-                f"{clip.path} holds parts of the groups {other.group!r} and {clip.group!r}, and folds by group would "
-                "have one in training and the other in test: give both groups one name in the table, or measure on "
-                "one split (`folds`=null)"
+        if (other := first.setdefault(clip.path, clip)).group != clip.group:
+            problem = (
+                f"{clip.path} holds parts of the groups {other.group!r} and {clip.group!r}, of which one would train"
             )
+            remedy = "give both groups one name in the table, or measure on one split (`folds`=null)"
+            raise InputError(f"{problem} and the other test", remedy=remedy)
     count = min(at_most or len(values), len(values))
     made = []
     for place in (number * len(values) // count for number in range(count)):
@@ -503,9 +499,7 @@ def folds(
         if not shared_groups:
             require_whole_groups(divided)
         if by == "fold" and (overlap := sorted(overlapping_clips(divided))):
-            raise InputError(
-                f"{overlap[0]} overlaps a part of its recording in another fold, so that fold {fold.name!r} would test "
-                "what it is trained on: give both parts the same fold, or shorten one of them"
-            )
+            problem = f"{overlap[0]} overlaps a part of its recording in another fold than {fold.name!r}"
+            raise InputError(problem, remedy="give both parts the same fold, or shorten one of them")
         made.append(fold)
     return tuple(made)
