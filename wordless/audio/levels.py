@@ -26,7 +26,7 @@ decoding the recording again::
 
 import base64
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -38,40 +38,21 @@ MAX_TRIM_DB = 120.0  # 16 bits span 96
 _BLOCK_SECONDS = 0.02
 
 Powers = npt.NDArray[np.float64]
-Steps = tuple[tuple[int, int], ...]  # (block, tenths of a decibel below the loudest block)
+# (block, tenths of a decibel below the loudest block) of each rise and fall in order of time, less than `MAX_TRIM_DB`
+# below; a recording that is silent or not finite has none, and never are there more than 2400
+Edges = tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Edges:
-    """The rises and falls of a recording in order of time, less than `MAX_TRIM_DB` below its loudest block.
+def loud_part(edges: Edges, trim_db: float, num_samples: int, sample_rate: int) -> Part:
+    """Return the part from the first to the last block less than ``trim_db`` below the loudest (in tenths of dB).
 
-    A recording that is silent or not finite has none. There are never more than 1200 of either.
+    Without edges the part is all ``num_samples``.
     """
-
-    rises: Steps
-    falls: Steps
-
-    @classmethod
-    def of(cls, rises: Iterable[Iterable[int]], falls: Iterable[Iterable[int]]) -> "Edges":
-        """Build edges from lists of pairs, as JSON gives them. Other lists raise `ValueError`."""
-        pairs = [tuple((block, depth) for block, depth in steps) for steps in (rises, falls)]
-        return cls(rises=pairs[0], falls=pairs[1])
-
-    def part(self, trim_db: float, num_samples: int, sample_rate: int) -> Part:
-        """Return the part from the first to the last block less than ``trim_db`` below the loudest (in tenths of dB).
-
-        Without edges the part is all ``num_samples``.
-        """
-        threshold = round(10 * trim_db)
-        loud = [block for block, depth in (*self.rises, *self.falls) if depth < threshold]
-        if not loud:
-            return Part(start=0, num_samples=num_samples)
-        size = block_samples(sample_rate)
-        start = min(loud) * size
-        return Part(start=start, num_samples=min((max(loud) + 1) * size, num_samples) - start)
-
-
-NO_EDGES = Edges(rises=(), falls=())
+    loud = [block for block, depth in edges if depth < round(10 * trim_db)]
+    if not loud:
+        return Part(start=0, num_samples=num_samples)
+    size = block_samples(sample_rate)
+    return Part(start=loud[0] * size, num_samples=min((loud[-1] + 1) * size, num_samples) - loud[0] * size)
 
 
 def block_samples(sample_rate: int) -> int:
@@ -93,27 +74,23 @@ def find_edges(powers: Powers) -> Edges:
     """Find the edges of a recording from its blocks' powers ``(blocks,)``."""
     loudest = float(powers.max(initial=0.0))
     if not 0 < loudest < np.inf:
-        return NO_EDGES
+        return ()
     with np.errstate(divide="ignore"):  # for silent blocks
         decibels = 10 * np.log10(loudest / powers)
     depths = np.floor(10 * np.minimum(decibels, MAX_TRIM_DB)).astype(np.int64)
-    last = len(depths) - 1
-    falls = tuple((last - block, depth) for block, depth in _steps(depths[::-1]))
-    return Edges(rises=_steps(depths), falls=falls[::-1])
+    rises, falls = _louder_than_before(depths), _louder_than_before(depths[::-1])[::-1]
+    return tuple((int(block), int(depths[block])) for block in np.flatnonzero(rises | falls))
+
+
+def _louder_than_before(depths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    return depths < np.minimum.accumulate(np.append(round(10 * MAX_TRIM_DB), depths[:-1]))
 
 
 def trim_ends(waveform: Waveform, trim_db: float) -> Waveform:
     """Return a recording at its own rate without the ends that ``corpus.inspection.trim_db`` cuts off."""
     edges = find_edges(block_powers(waveform.samples, waveform.sample_rate))
-    part = edges.part(trim_db, len(waveform.samples), waveform.sample_rate)
+    part = loud_part(edges, trim_db, len(waveform.samples), waveform.sample_rate)
     return replace(waveform, samples=waveform.samples[part.start : part.start + part.num_samples])
-
-
-def _steps(depths: npt.NDArray[np.int64]) -> Steps:
-    """Find the blocks that are louder than all before them, and less than `MAX_TRIM_DB` below the loudest."""
-    quietest = round(10 * MAX_TRIM_DB)
-    before = np.minimum.accumulate(np.append(quietest, depths[:-1]))
-    return tuple((int(block), int(depths[block])) for block in np.flatnonzero(depths < before))
 
 
 _BLOCKS = 5  # of 20 ms

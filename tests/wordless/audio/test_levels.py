@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.levels import (
-    Edges,
     as_text,
     block_peaks,
     block_powers,
     find_edges,
     join_levels,
     level_samples,
+    loud_part,
     loudest,
     of_text,
     trim_ends,
@@ -70,7 +70,7 @@ def test_the_part_reaches_from_the_first_to_the_last_loud_block(
     samples = at_levels(levels, rest)
     power = [float(np.mean(np.square(samples[at : at + 160], dtype=float))) for at in range(0, len(samples), 160)]
     edges = find_edges(block_powers(samples, RATE))
-    part = edges.part(tenths / 10, len(samples), RATE)
+    part = loud_part(edges, tenths / 10, len(samples), RATE)
     depths = [-10 * np.log10(each / max(power)) if each else np.inf for each in power] if max(power) else []
     loud = [block for block, depth in enumerate(depths) if depth < tenths / 10 - 1e-3]
     barely = [block for block, depth in enumerate(depths) if depth < tenths / 10 + 1e-3]
@@ -84,7 +84,7 @@ def test_the_part_reaches_from_the_first_to_the_last_loud_block(
 def test_the_loudness_of_the_whole_changes_nothing() -> None:
     samples = at_levels([-60.05, -35.05, -20.05, 0, -30.05, -50.05])
     edges = find_edges(block_powers(samples, RATE))
-    assert edges == Edges(rises=((0, 600), (1, 350), (2, 200), (3, 0)), falls=((3, 0), (4, 300), (5, 500)))
+    assert edges == ((0, 600), (1, 350), (2, 200), (3, 0), (4, 300), (5, 500))
     assert find_edges(block_powers(samples / np.float32(1024), RATE)) == edges
 
 
@@ -133,8 +133,8 @@ def test_blocks_of_the_file_do_not_depend_on_how_much_is_decoded_at_once(tmp_pat
 
 def test_a_slow_fade_takes_no_more_than_a_step_for_each_tenth_of_a_decibel() -> None:
     edges = find_edges(np.geomspace(1e-16, 1, 100_000))
-    assert len(edges.rises) == 1200
-    assert edges.falls == ((99_999, 0),)
+    assert len(edges) == 1200 + 1  # rises, and the fall at the end
+    assert edges[-1] == (99_999, 0)
 
 
 def test_the_shortest_length_is_that_without_the_ends(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from wordless.audio.levels import (
     find_edges,
     join_levels,
     level_samples,
+    loud_part,
 )
 from wordless.audio.reading import chosen_channel, upsampling_fault
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Rejected, printable, writable
@@ -49,7 +50,7 @@ from wordless.base.options import Options, option
 from wordless.base.pools import THIS_PROCESS, in_order, open_threads
 
 # Version of a measurement's meaning; the cache ignores other versions.
-_VERSION = 7
+_VERSION = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,8 @@ class Measurement:
         """Return the part without ends more than ``trim_db`` below the loudest 20 ms; None trims nothing."""
         if trim_db is None:
             return Part(start=0, num_samples=self.num_samples, channel=self.channel)
-        return replace(self.edges.part(trim_db, self.num_samples, self.sample_rate), channel=self.channel)
+        part = loud_part(self.edges, trim_db, self.num_samples, self.sample_rate)
+        return replace(part, channel=self.channel)
 
 
 def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | Rejected:
@@ -146,26 +148,21 @@ class MeasurementCache:
         Failures are not cached, because the disk or libsndfile may have been at fault. Neither is a file without a key:
         it was out of reach, and all such files would share one line.
         """
-        if key and isinstance(found, Measurement):
-            content = asdict(found)
-            self._append(json.dumps({"key": key, "found": content, "hash": _hash(key, content)}))
-        return found
-
-    def _append(self, line: str) -> None:
-        if self._path is None:
-            return
+        if self._path is None or not key or isinstance(found, Rejected):
+            return found
+        content = asdict(found)
+        line = json.dumps({"key": key, "found": content, "hash": _hash(key, content)})
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o644)
         except OSError as error:
             if error.errno in NO_PERMISSION:  # a read-only store: the file is measured again next time
-                return
+                return found
             raise
-        try:
+        with os.fdopen(file, "wb", buffering=0) as lines:
             # the first line break ends a line that a killed process left incomplete
-            os.write(file, f"\n{line}\n".encode())
-        finally:
-            os.close(file)
+            lines.write(f"\n{line}\n".encode())
+        return found
 
 
 def file_key(path: Path, channel: Channel = "mean") -> str:
@@ -187,7 +184,7 @@ def _entry(line: bytes) -> tuple[str, Measurement] | None:
         key, found = str(value["key"]), value["found"]
         if value["hash"] != _hash(key, found):
             return None
-        return key, Measurement(**{**found, "edges": Edges.of(**found["edges"])})
+        return key, Measurement(**{**found, "edges": tuple(map(tuple, found["edges"]))})
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 

@@ -567,7 +567,7 @@ def _require_columns(there: Collection[str], columns: ColumnConfig, place: str) 
     """Refuse columns that no file has."""
     for column, option in columns.wanted.items():
         if column not in there:
-            raise no_such_column(option, column, sorted(there), place)
+            raise no_such_column(option, column, sorted(there), place).also(f"`{option}`=null reads none")
 
 
 @dataclass(frozen=True, kw_only=True)
