@@ -493,12 +493,10 @@ def _scp_fault(place: str) -> str | None:
 def lhotse_role(path: Path) -> Role | None:
     """Return the kind of lhotse manifest that a file is, by its first line that is not empty; None: another file."""
     try:
-        with _opened(path) as file:
-            first = next((line for _ in range(8) if (line := file.readline(MAX_LINE).strip())), b"")
-        value = json.loads(first.decode())
-    except (OSError, EOFError, zlib.error, ValueError, RecursionError):
+        value, *_ = next(_objects(path, path.name), ({}, "", None))
+    except InputError:
         return None
-    if not isinstance(value, dict) or "id" not in value:
+    if "id" not in value:
         return None
     if any(isinstance(text, str) and name.lower() in PATH_COLUMNS for name, text in value.items()):
         return None  # a row of a table, which names its recording itself
