@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lm.model import LanguageModel, Reading
+from lm.model import GPTInput, LanguageModel
 from lm.options import ONE_HEARING, POOLINGS, RESIDUAL, Means, Pooling, States, VectorConfig
 from lm.probing.vectors import FloatArray, assemble, means_of, pooling_weights, takes_max
 from lm.windows import Window, windows
@@ -88,7 +88,7 @@ def _by_layer(
 
 def _pool(
     model: LanguageModel,
-    clips: Sequence[Reading],
+    clips: Sequence[GPTInput],
     weights: Sequence[FloatArray],
     batch_tokens: int,
     *,
@@ -173,7 +173,7 @@ def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) 
     return by_step.mean(2).transpose(0, 1).flatten(1)
 
 
-def _weights(reading: Reading, means: Sequence[Means], per_step: int) -> FloatArray:
+def _weights(reading: GPTInput, means: Sequence[Means], per_step: int) -> FloatArray:
     """Return the weight of each position of a recording in each part of all means ``(parts, positions)``.
 
     The weight of a token of merged codes is the sum of those of its codes.
@@ -190,7 +190,7 @@ def _positions_per_step(model: LanguageModel) -> int:
     return model.gpt.config.positions_per_step(model.predicted.streams)
 
 
-def _batches(clips: Sequence[Reading], capacity: int, batch_tokens: int) -> Iterator[list[Passage]]:
+def _batches(clips: Sequence[GPTInput], capacity: int, batch_tokens: int) -> Iterator[list[Passage]]:
     passages = [(index, window) for index, clip in enumerate(clips) for window in windows(len(clip.values), capacity)]
     passages.sort(key=lambda passage: passage[1].stop - passage[1].start)
     batch: list[Passage] = []

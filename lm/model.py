@@ -74,7 +74,7 @@ class _Saved:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Reading:
+class GPTInput:
     """A recording as a language model reads it."""
 
     values: IntArray  # (time, streams) codes that the model predicts; with merges (tokens, 1)
@@ -90,7 +90,7 @@ class Reading:
         return self.values if self.conditions is None else np.concatenate([self.values, self.conditions[:-1]], axis=1)
 
     @property
-    def backwards(self) -> "Reading":
+    def backwards(self) -> "GPTInput":
         """The recording from its end to its beginning; the codes of a time step, or of a token, stay in their order."""
         lengths = None if self.lengths is None else self.lengths[::-1]
         return replace(
@@ -327,7 +327,7 @@ class LanguageModel:
         return self._log_probabilities(self.reading(codes))
 
     @torch.no_grad()
-    def _log_probabilities(self, reading: Reading) -> FloatArray:
+    def _log_probabilities(self, reading: GPTInput) -> FloatArray:
         read = windows(len(reading.values), self.gpt.capacity)
         parts = [self._window_log_probabilities(reading, window) for window in read]
         found = np.concatenate(parts) if parts else np.zeros(reading.values.shape, np.float32)
@@ -390,7 +390,7 @@ class LanguageModel:
         require_codes(codes, "codes")
         require_same_codebook(self.format, codes.format, owner=self.name)
 
-    def reading(self, recording: Codes | SoftCodes) -> Reading:
+    def reading(self, recording: Codes | SoftCodes) -> GPTInput:
         """Divide codes into those that the model predicts, and what it reads of coarser rates.
 
         Raises:
@@ -402,20 +402,20 @@ class LanguageModel:
                 raise InputError(f"{self.name} reads codes of several rates, which are hard: compare.assignments=hard")
             if self.merges is not None:
                 raise InputError(f"{self.name} reads merged codes, which are hard: choose compare.assignments=hard")
-            return Reading(values=recording.codes.values, soft=recording)
+            return GPTInput(values=recording.codes.values, soft=recording)
         self.require_own(recording)
         *coarser, own = recording.by_rate
         if self.merges is not None:
             return self._tokens_read(self.merges.tokens(own.values))
         if self.gpt.conditions is None:
-            return Reading(values=own.values)
+            return GPTInput(values=own.values)
         conditions = self.gpt.conditions.align([each.values for each in coarser], len(own.values) + 1)
-        return Reading(values=own.values, conditions=conditions)
+        return GPTInput(values=own.values, conditions=conditions)
 
-    def _tokens_read(self, tokens: IntArray) -> Reading:
+    def _tokens_read(self, tokens: IntArray) -> GPTInput:
         """Return the reading of a recording that is merged into tokens ``(tokens, 1)``."""
         assert self.token_lengths is not None, "only merged codes are tokens"
-        return Reading(values=tokens, lengths=self.token_lengths[tokens[:, 0]])
+        return GPTInput(values=tokens, lengths=self.token_lengths[tokens[:, 0]])
 
     @property
     def token_lengths(self) -> IndexArray | None:
@@ -430,7 +430,7 @@ class LanguageModel:
         """Return the codes ``(time, streams)`` of what the GPT reads."""
         return values if self.merges is None else self.merges.codes(values)
 
-    def inputs(self, reading: Reading, window: Window) -> tuple[Tensor, Tensor | None]:
+    def inputs(self, reading: GPTInput, window: Window) -> tuple[Tensor, Tensor | None]:
         """Return a window's tokens ``(1 + codes,)``, and the conditions of an upsampler ``(1 + codes, columns)``."""
         tokens = self.tokens(reading.values[window.start : window.stop], backward=reading.backward)
         if reading.conditions is None:
@@ -439,7 +439,7 @@ class LanguageModel:
         repeated = np.repeat(steps, self.predicted.streams, axis=0)[: len(tokens)].astype(np.int64)
         return tokens, copy_to(torch.from_numpy(repeated), self.gpt.device)
 
-    def shares(self, reading: Reading, window: Window) -> Tensor | None:
+    def shares(self, reading: GPTInput, window: Window) -> Tensor | None:
         """Return the soft assignments of a window's codes ``(positions, codes)``; None for hard codes."""
         if reading.soft is None:
             return None
@@ -484,7 +484,7 @@ class LanguageModel:
         whole = prompt.crop(0, prompt.num_samples // self.format.samples_per_code)
         return [part.values for part in whole.by_rate]
 
-    def _window_log_probabilities(self, reading: Reading, window: Window) -> FloatArray:
+    def _window_log_probabilities(self, reading: GPTInput, window: Window) -> FloatArray:
         read, (tokens, conditions) = reading.values[window.start : window.stop], self.inputs(reading, window)
         # logits (time * streams, codes)
         logits = self.gpt(tokens[None, :-1], None if conditions is None else conditions[None, :-1])[0]

@@ -102,7 +102,7 @@ class RunSettings(CorpusCommand):
 
     examples: wordless run experiment=smoke
               wordless run corpus.root=recordings lm.fit.steps=5000
-              wordless run -m tokenizer.codebook_size=64,256
+              wordless run -m tokenizer.patch.frames=2,4
     """
 
     typed: ClassVar[Mapping[str, Typed]] = {**TYPED, **CorpusCommand.typed}
