@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.body import Body, BodyNetwork, FrontEnd, Reading, read_states
 from lm.bodies.clips import LabelledBatch, StoredClips, batches_by_length
+from lm.bodies.convolutional import ConvBody
 from lm.bodies.gpt import GptBody
 from lm.bodies.spectrogram_transformer import AstBody
 from lm.bodies.wav2vec2 import Wav2vec2Body
@@ -23,13 +24,14 @@ from wordless.audio.decoding import Channel
 from wordless.audio.levels import trim_ends
 from wordless.audio.waveform import Waveform
 from wordless.base.configuration import build
-from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder
 from wordless.base.saved_models import FINE_TUNED, WEIGHTS, load_weights, model_folder, reading, write_model
 from wordless.base.text import escape_markdown, suggestion
 
-BODIES: dict[str, type[Body]] = {each.name: each for each in (GptBody, AstBody, Wav2vec2Body, AudioTransformerBody)}
+BODIES: dict[str, type[Body]] = {
+    each.name: each for each in (GptBody, AstBody, Wav2vec2Body, AudioTransformerBody, ConvBody)
+}
 HEADS: dict[str, type[Task]] = {
     "classification": ClassificationTask,
     "regression": RegressionTask,
@@ -54,7 +56,7 @@ class FineTunedNetwork(nn.Module):
     def train(self, mode: bool = True) -> "FineTunedNetwork":
         """Change between training and evaluation."""
         super().train(mode)
-        for part in (self.body, *self.body.layers):
+        for part in (self.body, *self.body.stack):
             if not any(parameter.requires_grad for parameter in part.parameters()):
                 part.eval()
         return self
@@ -76,7 +78,7 @@ class TaskLoss:
 
     def __call__(self, model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
         """Sum the loss over the items of the batch; also return their number."""
-        outputs, steps = model(batch.inputs, copy_to(batch.lengths, batch.inputs.device))
+        outputs, steps = model(batch.inputs, batch.lengths)
         return self.task.loss(outputs.float(), steps, batch.targets, training=model.training)
 
 
@@ -139,7 +141,7 @@ class _Saved:
     task: dict[str, object]
     weights_sha256: str
     trim_db: float | None = None  # at which silent ends of its clips were cut off; None: they were not
-    channel: Channel = "mean"
+    channel: Channel | None = None
 
 
 class FineTunedModel:
@@ -153,7 +155,7 @@ class FineTunedModel:
         self.head = head  # its name in the table
         self.task = task
         self.trim_db = trim_db  # corpus.inspection.trim_db of its clips; None: their ends were not trimmed
-        self.channel: Channel = "mean"  # of the recordings that it was trained on
+        self.channel: Channel | None = None  # of the recordings that it was trained on; None: an entry of the store
         self.folder: Path | None = None  # that the model was loaded from; it holds what the front end reads
 
     @classmethod
@@ -187,14 +189,14 @@ class FineTunedModel:
 
     def write(self, folder: Path) -> None:
         """Write model.safetensors, README.md and, last, config.json."""
-        config = {
+        config: dict[str, object] = {
             "body": self.body.name,
             "body_config": asdict(self.body),
             "head": self.head,
             "task": asdict(self.task),
-            "trim_db": self.trim_db,
-            "channel": self.channel,
         }
+        if self.channel is not None:
+            config |= {"trim_db": self.trim_db, "channel": self.channel}
         card = model_card(self.network, self.body, self.head, self.task, trim_db=self.trim_db)
         write_model(folder, self.network, config, card=card)
 
@@ -238,7 +240,7 @@ class FineTunedModel:
         of_states = reading.dim * reading.states_per_second / reading.inputs_per_second  # values for each input
         most = int(VALUES_AT_ONCE / max(clips.width, of_states))
         for rows, inputs, lengths in batches_by_length(clips, batch_size=CLIPS_AT_ONCE, most_inputs=most):
-            values, steps = self.network(inputs.to(self.device), lengths.to(self.device))
+            values, steps = self.network(inputs.to(self.device), lengths)
             for row, own, count in zip(rows.tolist(), values.float().cpu().numpy(), steps.tolist(), strict=True):
                 found[row] = own[:count]
         return [found[row] for row in range(len(clips))]

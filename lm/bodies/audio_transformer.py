@@ -32,8 +32,8 @@ with the method ``audio_transformer``, which learned them with the labels of its
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, cast, get_args
@@ -42,20 +42,15 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.augmentation import augment_waveforms
-from lm.bodies.body import Body, BodyNetwork, Reading, Source, waveform_reading
-from lm.bodies.convolutional import Classifier, Frames, LayerReader, attach_head, loaded, pool_blocks
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, Frames, Reading, Source, waveform_reading
 from lm.bodies.finetuning import RANDOM, AudioTransformerOptions
-from lm.bodies.options import AudioTransformerConfig, HeadConfig, Variant
-from lm.probing.vectors import pooling_parts
+from lm.bodies.options import AudioTransformerConfig, Variant
 from wordless.audio.padding import inside
-from wordless.audio.recordings.hearings import Hearing
-from wordless.audio.recordings.manifest import Clip
-from wordless.audio.waveform import FloatArray, equal_blocks
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 from wordless.base.ranges import require
-from wordless.base.saved_models import WEIGHTS, ModelKind, load_weights, reading, require_size, write_model
+from wordless.base.saved_models import WEIGHTS
 
 
 def pool_pairs(states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,13 +84,11 @@ def _window_means(states: Tensor, lengths: Tensor, window: int) -> Tensor:
 
 
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
-KIND = ModelKind(name="Audio Transformer", part="audio_transformer", key="audio_transformer")
 FIRST_FILTERS = 0.3  # share of PyTorch's initial weights: noise of full size would hide what filters learn
-REMEDY = "make it again"  # in messages about damaged files
 QUIETEST = 1e-4  # root mean square, of full scale: a softer clip is amplified as one of this level
 
 
-class AudioTransformer(nn.Module):
+class AudioTransformer(BodyNetwork):
     """An encoder of waveforms ``(batch, samples)``; every layer can be probed.
 
     Each clip is brought to mean 0 and the same level. Neither the other clips of a batch nor samples beyond a clip's
@@ -130,17 +123,17 @@ class AudioTransformer(nn.Module):
         return tuple(self.patch * reduction for reduction in self.config.reductions)
 
     @property
-    def dim(self) -> int:
-        """Dimensions of a state."""
-        return self.config.width
+    def stack(self) -> Sequence[nn.Module]:
+        """The front end, then each layer."""
+        return [nn.ModuleList([self.front_end, self.scale, self.dropout]), *self.layers]
 
-    def forward(self, samples: Tensor, lengths: Tensor) -> Frames:
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
         """Compute the states of the last layer."""
-        return self.blocks(samples, lengths)[-1]
+        return self.blocks(inputs, lengths)[-1]
 
-    def blocks(self, samples: Tensor, lengths: Tensor) -> list[Frames]:
+    def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
         """Compute the states of each layer; one of hop h has ``ceil(length / h)`` states of a clip, then zeros."""
-        states, steps = self._embed(samples, lengths)
+        states, steps = self._embed(inputs, lengths)
         found = []
         for number, layer in enumerate(self.layers):
             if number:
@@ -150,6 +143,17 @@ class AudioTransformer(nn.Module):
             last = number == len(self.layers) - 1
             found.append(((self.norm(states) if last else states) * own[:, :, None], steps))
         return found
+
+    @torch.no_grad()
+    def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Compute the states of each layer ``(layers, batch, states, width)``, averaged to the rate of the last one."""
+        found = self.blocks(inputs, lengths)
+        last, layers = found[-1][0].shape[1], list[Tensor]()
+        for states, steps in found:
+            while states.shape[1] > last:
+                states, steps = pool_pairs(states, steps)
+            layers.append(states)
+        return torch.stack(layers)
 
     def _embed(self, samples: Tensor, lengths: Tensor) -> Frames:
         """Read patches ``(batch, samples)`` -> ``(batch, patches, width)``."""
@@ -198,124 +202,6 @@ def create_audio_transformer(config: AudioTransformerConfig, sample_rate: int, *
 
 
 @dataclass(frozen=True, kw_only=True)
-class SavedAudioTransformer:
-    """The content of ``config.json``: an encoder, its head, and the classes in the order of the scores."""
-
-    audio_transformer: AudioTransformerConfig
-    sample_rate: int
-    head: HeadConfig
-    classes: tuple[str, ...]
-    multi_label: bool  # whether a clip may have several classes
-    weights_sha256: str = ""
-
-    def __post_init__(self) -> None:
-        require(self.sample_rate > 0, "sample_rate", self.sample_rate, "it must be a positive number of Hz")
-        if not self.classes:
-            raise InputError("classes is empty; there must be some")
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights of the encoder and its head."""
-        own = self.audio_transformer
-        features = own.width * len(pooling_parts(1, self.head.pooling))
-        return own.parameters(self.sample_rate) + (features + 1) * len(self.classes)
-
-
-def create_classifier(saved: SavedAudioTransformer, *, seed: int) -> Classifier:
-    """Create an encoder and a head whose weights follow from the seed."""
-    encoder = create_audio_transformer(saved.audio_transformer, saved.sample_rate, seed=seed)
-    return attach_head(encoder, len(saved.classes), saved.head, seed=seed)
-
-
-def save_classifier(model: Classifier, saved: SavedAudioTransformer, folder: Path) -> None:
-    """Write model.safetensors and, last, config.json: a folder with a config.json is complete."""
-    about = asdict(saved)
-    del about["weights_sha256"]
-    write_model(folder, model, about)
-
-
-def read_description(folder: Path) -> SavedAudioTransformer:
-    """Read the config.json of a folder that `save_classifier` wrote, and compare it with the size of the weights."""
-    with reading(folder, KIND, SavedAudioTransformer, remedy=REMEDY) as saved:
-        require_size(folder / WEIGHTS, saved.parameters)
-        return saved
-
-
-def load_classifier(folder: Path, *, device: str = "cpu") -> Classifier:
-    """Load a model that `save_classifier` wrote; its ``encoder`` is an `AudioTransformer`."""
-    saved = read_description(folder)
-    with reading(folder, KIND, SavedAudioTransformer, remedy=REMEDY):
-        model = create_classifier(saved, seed=0)
-        load_weights(model, folder, saved.weights_sha256)
-    return model.eval().to(device)
-
-
-def load_encoder(folder: Path, *, device: str = "cpu") -> AudioTransformer:
-    """Load a model that `save_classifier` wrote, without its head."""
-    return cast(AudioTransformer, load_classifier(folder, device=device).encoder)
-
-
-@dataclass(frozen=True, kw_only=True)
-class WaveformReader(LayerReader):
-    """An Audio Transformer, whose layers are pooled. Pieces of a recording do not attend to each other."""
-
-    config: AudioTransformerConfig
-    sample_rate: int
-    classifier: Path | None  # folder of a trained model; None: the untrained model of the config
-    seed: int
-
-    def network(self) -> AudioTransformer:
-        """Create or load the encoder."""
-        if self.classifier is None:
-            return create_audio_transformer(self.config, self.sample_rate, seed=self.seed).eval().to(self.device)
-        return load_encoder(self.classifier, device=self.device)
-
-    def pooled(self, clip: Clip, heard: Sequence[Hearing]) -> Iterator[dict[str, FloatArray]]:
-        """Give each layer's states under each pooling, ``layer_1:mean`` and so on, and all layers together."""
-        encoder, own, size = loaded(self), self.vectors, self.config.patches * self.config.patch(self.sample_rate)
-        lengths = [hearing.num_samples(clip, self.sample_rate) for hearing in heard]
-        sources = [
-            map(torch.from_numpy, equal_blocks(hearing.blocks(self.root, clip, self.sample_rate), size))
-            for hearing in heard
-        ]
-        yield from pool_blocks(encoder, lengths, sources, own.poolings, layer="layer", device=self.device)
-
-    def __call__(self, clip: Clip) -> dict[str, FloatArray]:
-        """Average the layers over the hearings, and lay all of them side by side."""
-        return self.vectors.select(super().__call__(clip), self.config.layers, layer="layer", together="all_layers")
-
-
-class AudioTransformerNetwork(BodyNetwork):
-    """An Audio Transformer that gives the normalised states of its last layer."""
-
-    def __init__(self, encoder: AudioTransformer) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """Map samples ``(batch, time)`` to states ``(batch, states, width)``."""
-        states, _ = self.encoder.forward(inputs, lengths)
-        return states
-
-    @torch.no_grad()
-    def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """Compute the states of each layer ``(layers, batch, states, width)``, averaged to the rate of the last one."""
-        found = self.encoder.blocks(inputs, lengths)
-        last, layers = found[-1][0].shape[1], list[Tensor]()
-        for states, steps in found:
-            while states.shape[1] > last:
-                states, steps = pool_pairs(states, steps)
-            layers.append(states)
-        return torch.stack(layers)
-
-    @property
-    def layers(self) -> Sequence[nn.Module]:
-        """The front end, then each layer."""
-        encoder = self.encoder
-        return [nn.ModuleList([encoder.front_end, encoder.scale, encoder.dropout]), *encoder.layers]
-
-
-@dataclass(frozen=True, kw_only=True)
 class AudioTransformerBody(Body):
     """The sizes of an Audio Transformer, and the rate of its samples."""
 
@@ -347,21 +233,25 @@ class AudioTransformerBody(Body):
         """Number of weights."""
         return self.audio_transformer.parameters(self.sample_rate)
 
-    def create(self, *, seed: int, weights: Path | None = None) -> AudioTransformerNetwork:
-        """Create the network with the weights of a trained model's folder, or with random ones."""
-        if weights is not None:
-            return AudioTransformerNetwork(load_encoder(weights))
-        return AudioTransformerNetwork(create_audio_transformer(self.audio_transformer, self.sample_rate, seed=seed))
+    def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> AudioTransformer:
+        """Create the network with the weights of a model that was trained on labels, or with random ones."""
+        if weights is None:
+            return create_audio_transformer(self.audio_transformer, self.sample_rate, seed=seed)
+        from lm.finetuned import FineTunedModel  # which knows all bodies
+
+        return cast(AudioTransformer, FineTunedModel.from_pretrained(weights).network.body)
 
 
 def open_audio_transformer(options: AudioTransformerOptions, run: Mapping[str, Path]) -> Source:
-    """Describe the model of a run, of its folder, or of the options."""
+    """Describe the model of a run, of the folder of a model that was trained on labels, or of the options."""
+    from lm.finetuned import FineTunedModel  # which knows all bodies
+
     folder = None if options.weights == RANDOM else run.get("audio_transformer", Path(options.weights).expanduser())
-    if folder is None:
-        body = AudioTransformerBody(audio_transformer=options.model, sample_rate=options.sample_rate)
-    else:
-        saved = read_description(folder)
-        body = AudioTransformerBody(audio_transformer=saved.audio_transformer, sample_rate=saved.sample_rate)
+    body: Body = AudioTransformerBody(audio_transformer=options.model, sample_rate=options.sample_rate)
+    if folder is not None:
+        body = FineTunedModel.from_pretrained(folder).body
+        if not isinstance(body, AudioTransformerBody):
+            raise InputError(f"body.weights={folder} holds a {body.title}; name the folder audio_transformer of a run")
     return Source(
         body=body,
         weights=folder,

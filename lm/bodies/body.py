@@ -32,10 +32,13 @@ from lm.probing.vectors import FloatArray
 from lm.windows import windows
 from wordless.audio.waveform import in_16_bits
 from wordless.base.arrays import Array
+from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 from wordless.base.text import counted
 
-Network = Callable[[Tensor, Tensor], Tensor]  # inputs (batch, time, ...) and lengths (batch,) -> (batch, states, dim)
+Frames = tuple[Tensor, Tensor]  # states (batch, states, dim), and the number of states of each clip (batch,)
+WEIGHTS_OPTION = "body.weights"  # names the folder of a body's weights in messages
+Network = Callable[[Tensor, Tensor], Frames]  # of inputs (batch, time, ...) and their lengths (batch,), on the host
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +81,7 @@ class Reading:
         return torch.tensor([self.num_states(length) for length in lengths.tolist()], device=lengths.device)
 
 
-def read_states(network: Network, reading: Reading, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+def read_states(network: Network, reading: Reading, inputs: Tensor, lengths: Tensor) -> Frames:
     """Compute the states ``(batch, states, dim)`` of whole clips, and the number of states of each ``(batch,)``.
 
     Clips of more states than a window are read in windows; each state is computed once, with at least half a window
@@ -87,13 +90,14 @@ def read_states(network: Network, reading: Reading, inputs: Tensor, lengths: Ten
     counts = reading.states_of(lengths)
     longest = int(counts.max())
     if longest <= reading.window:
-        return network(inputs, lengths), counts
+        return network(inputs, lengths)
     parts: list[Tensor] = []
     for window in windows(longest, reading.window):
         rows = (counts > window.counted).nonzero()[:, 0]  # clips that end earlier have no state here
         first, end = window.start * reading.inputs_per_state, reading.num_inputs(window.stop)
         ends = (lengths[rows] - first).clamp(max=end - first)
-        found = network(inputs[rows, first:end], ends)[:, window.counted - window.start :]
+        rows = copy_to(rows, inputs.device)
+        found = network(inputs[rows, first:end], ends)[0][:, window.counted - window.start :]
         empty = found.new_zeros(len(inputs), window.stop - window.counted, found.shape[2])
         padded = nn.functional.pad(found, (0, 0, 0, empty.shape[1] - found.shape[1]))
         parts.append(empty.index_copy(0, rows, padded))
@@ -104,22 +108,27 @@ class BodyNetwork(nn.Module, ABC):
     """The network of a body."""
 
     @abstractmethod
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """Map inputs ``(batch, time, ...)``, at most a window, of lengths ``(batch,)`` to ``(batch, states, dim)``."""
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
+        """Map inputs ``(batch, time, ...)`` of lengths ``(batch,)``, at most a window, to their states."""
 
     @abstractmethod
-    def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """Compute the states of each layer ``(layers, batch, states, dim)`` for probes, without gradients."""
+    def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
+        """Compute the states of each layer, for probes."""
 
     @property
     @abstractmethod
-    def layers(self) -> Sequence[nn.Module]:
+    def stack(self) -> Sequence[nn.Module]:
         """The parts that can be frozen, from the inputs on: what embeds the inputs, then each layer."""
 
     @property
     def tied(self) -> Sequence[str]:
         """Names of weights that are one tensor; a file of weights holds one of them."""
         return ()
+
+    @torch.no_grad()
+    def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Compute the states of all layers at the rate of the last one ``(layers, batch, states, dim)``."""
+        return torch.stack([states for states, _ in self.blocks(inputs, lengths)])
 
 
 # Blocks of samples at the body's rate -> the inputs (time, ...) of a recording. Any process can receive a copy.
@@ -149,8 +158,11 @@ class Body(ABC):
         return num_samples
 
     @abstractmethod
-    def create(self, *, seed: int, weights: Path | None = None) -> BodyNetwork:
-        """Create the network with the weights of a folder, or with random ones that follow from the seed."""
+    def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> BodyNetwork:
+        """Create the network with the weights of a folder, or with random ones that follow from the seed.
+
+        ``option`` names the folder in messages.
+        """
 
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
         """Return the front end, which reads the `parts` of a model folder; by default the samples are the inputs."""
@@ -195,7 +207,9 @@ class Source:
     folder: Path = Path()  # that holds the parts of the front end
     weights: Path | None  # folder of the pre-trained weights; None: random weights
     fingerprint: str  # of the weights; empty where they are random
+    option: str = WEIGHTS_OPTION  # names the folder of the weights in messages
     change: MakeView  # of the inputs of training clips
+    changes_on_device: bool = False  # whether `change` computes on a GPU
     learned_labels: bool = False  # whether the weights learned labels of the recordings that they were trained on
 
     @property
@@ -205,7 +219,7 @@ class Source:
 
     def create(self, *, seed: int) -> BodyNetwork:
         """Create the network."""
-        return self.body.create(seed=seed, weights=self.weights)
+        return self.body.create(seed=seed, weights=self.weights, option=self.option)
 
 
 def freeze(network: BodyNetwork, count: FrozenLayers) -> None:
@@ -216,15 +230,15 @@ def freeze(network: BodyNetwork, count: FrozenLayers) -> None:
     Raises:
         InputError: there are fewer layers.
     """
-    layers = len(network.layers) - 1
+    layers = len(network.stack) - 1
     if count == "all":
         network.requires_grad_(False)
     elif count == "inputs":
-        network.layers[0].requires_grad_(False)
+        network.stack[0].requires_grad_(False)
     elif count > layers:
         raise InputError(
             f"body.frozen_layers is {count}, and the body has {counted(layers, 'layer')}; choose 0 to {layers}, or all"
         )
     elif count:
-        for layer in network.layers[: 1 + count]:
+        for layer in network.stack[: 1 + count]:
             layer.requires_grad_(False)

@@ -3,39 +3,32 @@
 Blocks of two 3 x 3 convolutions, as in VGG (Simonyan and Zisserman, arXiv:1409.1556) and in the CNNs of PANNs (Kong et
 al., arXiv:1912.10211). Frames beyond a clip's end are set to zero before each convolution and left out of the batch
 statistics, so a clip's frames do not depend on the other clips of the batch. Lengths on the host save a GPU from being
-asked for them in each block. Recordings are
-read piece by piece, in any process.
+asked for them in each block.
 """
 
-import json
-import math
-from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, islice, zip_longest
+from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lm.bodies.options import PIECE_FRAMES, ConvEncoderConfig, HeadConfig
-from lm.heads.classification import class_scores
-from lm.heads.head import ClipHead
-from lm.options import ONE_HEARING, Pooling, VectorConfig
-from lm.probing.vectors import FloatArray, RunningPools, average
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, Frames, FrontEnd, Reading
+from lm.bodies.options import PIECE_FRAMES, ConvEncoderConfig
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.reading import read_blocks, resampled_length
-from wordless.audio.recordings.hearings import HeardFrames, Hearing, hearings
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, log_mel_stream, subtract_mean
 from wordless.base.devices import copy_to
-from wordless.base.saved_models import CONFIG, WEIGHTS
+from wordless.base.errors import InputError
+from wordless.base.saved_models import WEIGHTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,58 +75,10 @@ def statistics(sample: Path) -> tuple[Tensor, Tensor]:
     return tensors["mean"], tensors["std"]
 
 
-Frames = tuple[Tensor, Tensor]  # (batch, time, dim), and the number of frames of each clip (batch,)
 CLIPS_AT_ONCE = 24  # in one convolution on a CPU; a larger number pads short clips with more silence
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayerReader(ABC):
-    """A network that any process can create or load, and the recordings of which it pools the layers."""
-
-    root: Path  # of the recordings
-    device: str
-    vectors: VectorConfig = ONE_HEARING
-
-    @abstractmethod
-    def network(self) -> Any:
-        """Create or load the network on its device, in evaluation mode; `loaded` calls this once in each process."""
-
-    @abstractmethod
-    def pooled(self, clip: Clip, heard: Sequence[Hearing]) -> Iterator[Mapping[str, FloatArray]]:
-        """Give the pooled layers of a clip in each hearing, and `CLASS_SCORES` if the network has a head."""
-
-    @torch.inference_mode()
-    def __call__(self, clip: Clip) -> dict[str, FloatArray]:
-        """Average what `pooled` gives over the hearings."""
-        heard = hearings(self.vectors.hearings, spread=self.vectors.hearing_rates)
-        return average(self.pooled(clip, heard))
-
-
-@lru_cache(maxsize=1)
-def loaded(reader: "LayerReader | SpectrogramLayers") -> Any:
-    """Load the network of a reader, once in each process."""
-    return reader.network()
-
-
-class BlockEncoder(Protocol):
-    """An encoder of spectrograms or waveforms, each of whose blocks or layers can be probed."""
-
-    @property
-    def hops(self) -> tuple[int, ...]:
-        """Input frames, or samples, between two frames of each block."""
-
-    @property
-    def dim(self) -> int:
-        """Features per frame of the last block."""
-
-    def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
-        """Compute the frames of each block: ``ceil(length / hop)`` of a clip, followed by zeros."""
-
-    def __call__(self, inputs: Tensor, lengths: Tensor) -> Frames:
-        """Compute the frames of the last block."""
-
-
-class ConvEncoder(nn.Module):
+class ConvEncoder(BodyNetwork):
     """A convolutional encoder: ``(batch, time, mels)`` -> frames of each block."""
 
     def __init__(self, config: ConvEncoderConfig) -> None:
@@ -152,22 +97,22 @@ class ConvEncoder(nn.Module):
         return self.config.hops
 
     @property
-    def dim(self) -> int:
-        """Features per frame of the last block."""
-        return self.config.dim
+    def stack(self) -> Sequence[nn.Module]:
+        """Nothing that embeds the inputs, then each block."""
+        return [nn.Identity(), *self.stages]
 
-    def blocks(self, spectrograms: Tensor, lengths: Tensor) -> list[Frames]:
+    def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
         """Compute the frames ``(batch, time, channels * bands)`` of each block: means over parts of the mel axis.
 
         A block of hop h has ``ceil(length / h)`` frames of a clip, followed by zeros.
         """
         order = _shortest_first(lengths)
-        return [self._frames(images, order) for images in self._images(spectrograms, lengths, order)]
+        return [self._frames(images, order) for images in self._images(inputs, lengths, order)]
 
-    def forward(self, spectrograms: Tensor, lengths: Tensor) -> Frames:
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
         """Compute the frames of the last block."""
         order = _shortest_first(lengths)
-        [last] = deque(self._images(spectrograms, lengths, order), maxlen=1)
+        [last] = deque(self._images(inputs, lengths, order), maxlen=1)
         return self._frames(last, order)
 
     def _images(self, spectrograms: Tensor, lengths: Tensor, order: Tensor) -> Iterator[list[Frames]]:
@@ -266,171 +211,47 @@ def _inside(images: Tensor, lengths: Tensor) -> Tensor:
     return inside(images[:, 0], lengths)[:, None, :, None]
 
 
-FRAMES_AT_ONCE = 8192  # of the clips that share a batch, in all of their hearings, padding included
-
-
-def _part(folder: Path, name: str) -> dict[str, Tensor]:
-    weights = load_file(folder / WEIGHTS)
-    return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
-
-
-def clips_together(reader: SpectrogramReader, clips: Sequence[Clip], vectors: VectorConfig) -> list[list[Clip]]:
-    """Divide clips into groups of neighbours, which a reader of layers computes at once.
-
-    All hearings of a group, padded to its longest, have at most `FRAMES_AT_ONCE` frames, unless it is a single clip. A
-    recording that is read in several pieces is a group of its own: several long recordings at once take more memory,
-    and several parts of one compressed file decode the file from its beginning again and again.
-    """
-    groups, longest = list[list[Clip]](), 0
-    slowest = 1 + vectors.hearing_rates * (vectors.hearings > 1)
-    for clip in clips:
-        frames = math.ceil(slowest * reader.num_frames(clip))
-        longest = max(longest, frames)
-        alone = longest > PIECE_FRAMES or not groups
-        if alone or vectors.hearings * longest * (len(groups[-1]) + 1) > FRAMES_AT_ONCE:
-            groups.append([])
-            longest = frames
-        groups[-1].append(clip)
-    return groups
-
-
 @dataclass(frozen=True, kw_only=True)
-class SpectrogramLayers(ABC):
-    """A network of spectrograms that any process can load, and the recordings of which it pools the layers."""
+class ConvBody(Body):
+    """The sizes of an encoder, and the log-mel that it reads."""
 
-    layer: ClassVar[str]  # names of the vectors of a layer, and of all layers side by side
-    together: ClassVar[str]
+    encoder: ConvEncoderConfig
+    audio: SpectrogramConfig
 
-    frames: SpectrogramReader
-    device: str
-    vectors: VectorConfig = ONE_HEARING
-    heard: HeardFrames | None = None
+    name: ClassVar[str] = "convolutional"
+    title: ClassVar[str] = "convolutional network"
 
-    @abstractmethod
-    def network(self) -> Any:
-        """Create or load the network, as `LayerReader.network` does."""
+    @property
+    def reading(self) -> Reading:
+        """A frame of the last block for several frames of log-mel."""
+        hop = self.encoder.hops[-1]
+        return Reading(
+            sample_rate=self.audio.sample_rate,
+            dim=self.encoder.dim,
+            samples_per_state=hop * self.audio.hop_length,
+            window=PIECE_FRAMES // hop,
+            inputs_per_state=hop,
+            least_samples=1,
+            input_type="float16",
+            input_width=(self.audio.n_mels,),
+            key="log-mel of a run",
+        )
 
-    @torch.inference_mode()
-    def __call__(self, clips: Sequence[Clip]) -> list[dict[str, FloatArray]]:
-        """Compute each layer's frames of clips under each pooling, ``block_1:mean`` and so on, and of all side by side.
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return self.encoder.parameters
 
-        The result has a dict for each clip. A recording is read in pieces of `PIECE_FRAMES` frames from its start, so
-        memory does not grow with its length; the log-mel of its stored hearings is in memory as a whole. The encoder
-        does not see the previous piece: some frames at each border see silence instead. The clips and their stored
-        hearings share a batch, and the vectors of a clip are averaged.
-        """
-        encoder, reader, heard = loaded(self), self.frames, self.heard
-        poolings, layer = self.vectors.poolings, self.layer
-        lengths, sources, counts = list[int](), list[Iterable[Tensor]](), list[int]()
-        whole = math.lcm(*encoder.hops)
-        size = max(PIECE_FRAMES // whole, 1) * whole
-        for clip in clips:
-            others = [] if heard is None else [reader.normalised(each) for each in heard.of(clip)]
-            lengths += [reader.num_frames(clip), *map(len, others)]
-            pieces = reader.pieces(clip)
-            sources += [pieces if size == PIECE_FRAMES else _cut_again(pieces, size)]
-            sources += [torch.split(each, size) for each in others]
-            counts.append(1 + len(others))
-        pooled = iter(pool_blocks(encoder, lengths, sources, poolings, layer=layer, device=self.device))
-        averages = [average(islice(pooled, count)) for count in counts]
-        return [self.vectors.select(each, len(encoder.hops), layer=layer, together=self.together) for each in averages]
+    def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> ConvEncoder:
+        """Create the network with the weights of a folder of SimCLR, or with random ones."""
+        encoder = create_encoder(self.encoder, seed=seed)
+        if weights is not None:
+            found = load_file(weights / WEIGHTS)
+            beginning = "encoder."
+            own = {name.removeprefix(beginning): found[name] for name in found if name.startswith(beginning)}
+            encoder.load_state_dict(own)
+        return encoder
 
-
-@dataclass(frozen=True, kw_only=True)
-class BlockReader(SpectrogramLayers):
-    """A convolutional encoder, from an entry's folder or untrained from its config, whose blocks are pooled."""
-
-    layer = "block"
-    together = "all_blocks"
-
-    folder: Path | None
-    config: ConvEncoderConfig
-    seed: int
-
-    def network(self) -> ConvEncoder:
-        """Create or load the encoder."""
-        encoder = create_encoder(self.config, seed=self.seed)
-        if self.folder is not None:
-            encoder.load_state_dict(_part(self.folder, "encoder"))
-        return encoder.eval().to(self.device)
-
-
-def _cut_again(pieces: Iterable[Tensor], size: int) -> Iterator[Tensor]:
-    """Give the frames of pieces ``(time, mels)`` in pieces of ``size`` frames; the last one may be shorter."""
-    rest = list[Tensor]()
-    for piece in pieces:
-        *full, last = torch.split(torch.cat([*rest, piece]), size)
-        yield from full
-        rest = [last]
-    yield from rest
-
-
-def pool_blocks(
-    encoder: BlockEncoder,
-    lengths: Sequence[int],
-    sources: Sequence[Iterable[Tensor]],
-    poolings: Sequence[Pooling],
-    *,
-    layer: str,
-    device: str,
-) -> list[dict[str, FloatArray]]:
-    """Pool every block over the pieces of each source: ``layer_1:mean`` and so on.
-
-    ``lengths`` are the frames, or samples, of the sources, which give their pieces ``(time, ...)``. Pieces are
-    multiples of the encoder's hops, except for the last one of a source. The sources share a batch.
-    """
-    names = [f"{layer}_{number}" for number in range(1, len(encoder.hops) + 1)]
-    steps = [{name: -(-length // hop) for name, hop in zip(names, encoder.hops, strict=True)} for length in lengths]
-    pools = [RunningPools(each, poolings) for each in steps]
-    for pieces in zip_longest(*sources):
-        present = [number for number, piece in enumerate(pieces) if piece is not None]
-        for name, number, states in _blocks(encoder, names, [pieces[number] for number in present], device):
-            pools[present[number]].add(name, states)
-    return [each.pooled for each in pools]
-
-
-def _blocks(
-    encoder: BlockEncoder, names: Sequence[str], pieces: Sequence[Tensor], device: str
-) -> Iterator[tuple[str, int, FloatArray]]:
-    """Give the frames of each block ``(time, features)`` of each piece ``(time, ...)``, by its number."""
-    lengths = torch.tensor([len(piece) for piece in pieces])  # on the host, where it is used
-    batch = copy_to(nn.utils.rnn.pad_sequence(list(pieces), batch_first=True), torch.device(device))
-    for name, (states, ends) in zip(names, encoder.blocks(batch, lengths), strict=True):
-        for number, (frames, end) in enumerate(zip(states.cpu().numpy(), ends.tolist(), strict=True)):
-            yield name, number, frames[:end]
-
-
-def head_scores(folder: Path, pooled: Mapping[str, FloatArray], *, last: str) -> FloatArray:
-    """Compute probabilities ``(clips, classes)`` with a supervised head, from pooled frames of the block ``last``."""
-    about = json.loads((folder / CONFIG).read_text())
-    head, features = _part(folder, "head"), pooled[f"{last}:{about['head']['pooling']}"]
-    logits = nn.functional.linear(torch.from_numpy(features), head["linear.weight"], head["linear.bias"])
-    scores: FloatArray = class_scores(logits, multi_label=about["multi_label"]).numpy()
-    return scores
-
-
-class Classifier(nn.Module):
-    """An encoder and a head that reads a clip as a whole."""
-
-    def __init__(self, encoder: BlockEncoder, classes: int, config: HeadConfig) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = ClipHead(encoder.dim, classes, pooling=config.pooling, dropout=config.dropout)
-
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """Map the encoder's inputs ``(batch, time, ...)`` to logits ``(batch, classes)``."""
-        outputs, _ = self.head(*self.encoder(inputs, lengths))  # (batch, 1, classes)
-        logits: Tensor = outputs.squeeze(1)
-        return logits
-
-
-def create_classifier(encoder: ConvEncoderConfig, classes: int, config: HeadConfig, *, seed: int) -> Classifier:
-    """Create a convolutional model whose weights follow from the seed."""
-    return attach_head(create_encoder(encoder, seed=seed), classes, config, seed=seed)
-
-
-def attach_head(encoder: BlockEncoder, classes: int, config: HeadConfig, *, seed: int) -> Classifier:
-    """Put a head, whose weights follow from the seed, behind an encoder."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Classifier(encoder, classes, config)
+    def front_end(self, folder: Path, *, device: str) -> FrontEnd:
+        """Refuse to read sound: the statistics of log-mel are those of a run."""
+        raise InputError("a network of a run's log-mel is no model for recordings; fine-tune one: wordless finetune")

@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.body import Body, BodyNetwork, FrontEnd, Reading, Source
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, Frames, FrontEnd, Reading, Source
 from lm.bodies.finetuning import RUN, GptOptions
 from lm.gpt import GPT, create_gpt
 from lm.model import TIED, LanguageModel
@@ -34,19 +34,17 @@ class GptNetwork(BodyNetwork):
         super().__init__()
         self.gpt = gpt
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
         """Map codes ``(batch, time, streams)`` to states ``(batch, time, model_dim)``; attention is causal."""
-        decoded = self.gpt.decoded(self._tokens(inputs))[:, 1:]
-        return decoded if self.gpt.by_step else _over_streams(decoded, inputs.shape[2])
+        return self._over_streams(self.gpt.decoded(self._tokens(inputs))[:, 1:], inputs), lengths
 
-    @torch.no_grad()
-    def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """Compute the states of each layer ``(layers, batch, time, model_dim)``."""
+    def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
+        """Compute the states of each layer."""
         states = self.gpt.hidden_states(self._tokens(inputs))[1:, :, 1:]
-        return states if self.gpt.by_step else _over_streams(states, inputs.shape[2])
+        return [(layer, lengths) for layer in self._over_streams(states, inputs)]
 
     @property
-    def layers(self) -> Sequence[nn.Module]:
+    def stack(self) -> Sequence[nn.Module]:
         """The embedding of codes, then each layer."""
         transformer = self.gpt.transformer
         return [transformer.decoder_frontend, *transformer.decoder.layers]
@@ -62,10 +60,11 @@ class GptNetwork(BodyNetwork):
         first = vocabulary.first_tokens.to(codes.device)
         return nn.functional.pad((codes + first).flatten(1), (1, 0), value=vocabulary.bos)  # (N, T, S) -> (N, 1 + T*S)
 
-
-def _over_streams(states: Tensor, streams: int) -> Tensor:
-    """Average states of codes ``(..., time * streams, dim)`` over the codes of a time step ``(..., time, dim)``."""
-    return states.reshape(*states.shape[:-2], -1, streams, states.shape[-1]).mean(-2)
+    def _over_streams(self, states: Tensor, codes: Tensor) -> Tensor:
+        """Average states of codes ``(..., time * streams, dim)`` over the codes of a time step ``(..., time, dim)``."""
+        if self.gpt.by_step:
+            return states
+        return states.reshape(*states.shape[:-2], -1, codes.shape[2], states.shape[-1]).mean(-2)
 
 
 def _encode(blocks: Iterable[FloatArray], *, folder: Path, device: str) -> Array:
@@ -108,7 +107,7 @@ class GptBody(Body):
         """Count the time steps of a recording."""
         return self.codes.steps(num_samples)
 
-    def create(self, *, seed: int, weights: Path | None = None) -> GptNetwork:
+    def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> GptNetwork:
         """Create the network with the weights of a language model's folder, or with random ones."""
         gpt = create_gpt(self.gpt, self.gpt.vocabulary(self.codes), seed=seed)
         if weights is not None:

@@ -39,8 +39,8 @@ from torch import Tensor, nn
 
 from lm.batches import UNCOUNTED, IndexArray, cross_entropy
 from lm.bodies.augmentation import augment, draw_crops, draw_ratios
+from lm.bodies.body import Frames
 from lm.bodies.clips import CPU, FrameArray, Order, StoredClips, batches_by_length, trim_rows
-from lm.bodies.convolutional import Frames, SpectrogramLayers
 from lm.bodies.options import PIECE_FRAMES, AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.probing.vectors import FloatArray
 from tokenizer.codebook import fit_codebook, nearest
@@ -336,20 +336,10 @@ def saved_layers(folder: Path) -> int:
     return int(json.loads((folder / CONFIG).read_text())["gpt_sound"]["layers"])
 
 
-@dataclass(frozen=True, kw_only=True)
-class SoundReader(SpectrogramLayers):
-    """A model that was trained, or took no step, whose inner activations are pooled."""
-
-    layer = LAYER
-    together = TOGETHER
-
-    folder: Path
-
-    def network(self) -> SoundGPT:
-        """Load the model."""
-
-        about = json.loads((self.folder / CONFIG).read_text())
-        config = SoundGPTConfig(**{**about["gpt_sound"], "ahead": tuple(about["gpt_sound"]["ahead"])})
-        model = create_sound_gpt(config, SoundShape(**about["shape"]), seed=0)
-        model.load_state_dict(load_file(self.folder / WEIGHTS))
-        return model.eval().to(self.device)
+def load_sound_gpt(folder: Path) -> SoundGPT:
+    """Load a saved model."""
+    about = json.loads((folder / CONFIG).read_text())
+    config = SoundGPTConfig(**{**about["gpt_sound"], "ahead": tuple(about["gpt_sound"]["ahead"])})
+    model = create_sound_gpt(config, SoundShape(**about["shape"]), seed=0)
+    model.load_state_dict(load_file(folder / WEIGHTS))
+    return model

@@ -25,10 +25,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -36,12 +36,9 @@ from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 
 from lm.bodies.augmentation import augment
-from lm.bodies.body import Body, BodyNetwork, FrontEnd, Reading, Source
-from lm.bodies.convolutional import LayerReader, loaded
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, Frames, FrontEnd, Reading, Source
 from lm.bodies.finetuning import RANDOM, AstOptions
-from lm.bodies.options import HEADS, LAYERS, AstConfig, Size
-from lm.heads.classification import class_scores
-from lm.probing.vectors import CLASS_SCORES, RunningPools
+from lm.bodies.options import HEADS, LAYERS, AstConfig, AugmentationConfig, Size
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.hearings import AS_RECORDED, Hearing
@@ -54,19 +51,15 @@ from wordless.base.json_values import read_json
 from wordless.base.ranges import require
 from wordless.base.saved_models import (
     CONFIG,
-    FINE_TUNED_AST,
     INDEX,
     PREPROCESSOR,
     WEIGHTS,
     hugging_face_hash,
     learned_labels,
-    load_weights,
     read_weights,
-    reading,
     require_finite,
     weight_files,
     whole,
-    write_model,
 )
 
 if TYPE_CHECKING:
@@ -322,6 +315,8 @@ def weights_hash(folder: str | None) -> str:
     return "" if folder is None else hugging_face_hash(Path(folder))
 
 
+ALL_LAYERS = tuple(range(1, LAYERS + 1))
+DEFAULT_EPSILON = 1e-6  # of layer normalisations with random weights
 TOKENS = 2  # class and distillation token, before the patches
 
 
@@ -334,8 +329,8 @@ class AstStates:
     layers: Mapping[int, Tensor]  # layer -> (batch, patches, width), mean over frequency; zeros after a clip's end
 
 
-class AstEncoder(nn.Module):
-    """An encoder of filter banks: one vector per clip, and the states of its layers over time.
+class AstEncoder(BodyNetwork):
+    """An encoder of filter banks: states over time, or one for a clip, as AST is fine-tuned: its clip vector.
 
     Clips with the same number of patches are read together, each padded to whole patches with the mean. So neither the
     other clips of a batch nor frames beyond a clip's end change anything.
@@ -344,20 +339,43 @@ class AstEncoder(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, transformer: ASTModel, statistics: Statistics) -> None:
+    def __init__(
+        self, transformer: ASTModel, statistics: Statistics, *, layers: Sequence[int] = (), clip_vector: bool = False
+    ) -> None:
+        """Create the encoder; with a clip vector, some ``layers`` are probed beside it, otherwise all."""
         super().__init__()
         self.transformer = transformer
+        self.probed = tuple(layers) if clip_vector else ALL_LAYERS
+        self.clip_vector = clip_vector
         self.register_buffer("mean", torch.tensor(statistics.mean))
         self.register_buffer("std", torch.tensor(statistics.std))
 
-    @property
-    def width(self) -> int:
-        """Dimensions of a token."""
-        return int(self.transformer.config.hidden_size)
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
+        """Map stored filter banks ``(batch, time, 128)`` to states ``(batch, patches, width)``, or one for a clip."""
+        found = self.states(_log_energies(inputs), lengths, layers=() if self.clip_vector else (LAYERS,))
+        if self.clip_vector:
+            return found.clip[:, None], torch.ones_like(lengths)
+        return self.transformer.layernorm(found.layers[LAYERS]), found.patches
 
-    def forward(self, filter_banks: Tensor, lengths: Tensor) -> Tensor:
-        """Map filter banks ``(batch, time, 128)`` of lengths ``(batch,)`` in frames to ``(batch, width)``."""
-        return self.states(filter_banks, lengths).clip
+    def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
+        """Compute the states of each layer for filter banks as `filter_bank_stream` gives them.
+
+        The clip vector follows, at each patch.
+        """
+        found = self.states(inputs, lengths, layers=self.probed)
+        layers = [found.layers[layer] for layer in self.probed]
+        if self.clip_vector:
+            layers.append(found.clip[:, None].expand(-1, int(found.patches.max()), -1))
+        return [(layer, found.patches) for layer in layers]
+
+    def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Compute the states of each layer ``(layers, batch, patches, width)`` for stored filter banks."""
+        return super().layer_states(_log_energies(inputs), lengths)
+
+    @property
+    def stack(self) -> Sequence[nn.Module]:
+        """The embedding of patches, then each layer."""
+        return [self.transformer.embeddings, *self.transformer.encoder.layer]
 
     def states(self, filter_banks: Tensor, lengths: Tensor, *, layers: Sequence[int] = ()) -> AstStates:
         """Compute the clip vectors, and the states after some layers (1 to 12)."""
@@ -395,38 +413,48 @@ class AstEncoder(nn.Module):
                 patches = tokens[:, TOKENS:].reshape(len(tokens), BANDS, count, -1)  # (N, F * T, D) -> (N, F, T, D)
                 kept[number] = patches.mean(1)
         clip = self.transformer.layernorm(tokens)[:, :TOKENS].mean(1)
-        nothing = tokens.new_zeros(len(tokens), 0, count, self.width)
+        nothing = tokens.new_zeros(len(tokens), 0, count, clip.shape[1])
         return clip, torch.stack([kept[number] for number in layers], dim=1) if layers else nothing
 
     def _positions(self, count: int) -> Tensor:
         """Return positions of both tokens and of ``(12, count)`` patches, interpolated from those of the training."""
         stored = self.transformer.embeddings.position_embeddings  # (1, 2 + F * T, D)
-        grid = stored[:, TOKENS:].reshape(1, BANDS, -1, self.width)
+        grid = stored[:, TOKENS:].reshape(1, BANDS, -1, stored.shape[2])
         if grid.shape[2] == count:
             return stored
         resized = nn.functional.interpolate(grid.permute(0, 3, 1, 2), size=(BANDS, count), mode="bilinear")
         return torch.cat([stored[:, :TOKENS], resized.flatten(2).transpose(1, 2)], dim=1)
 
 
-def create_ast(config: AstConfig, frames: int, *, seed: int, epsilon: float = 1e-6, option: str = OPTION) -> AstEncoder:
+def create_ast(
+    config: AstConfig,
+    frames: int,
+    *,
+    seed: int,
+    epsilon: float = DEFAULT_EPSILON,
+    clip_vector: bool = False,
+    option: str = OPTION,
+) -> AstEncoder:
     """Create an encoder for clips of ``frames`` frames; its weights follow from the seed, or come from ``weights``.
 
     ``epsilon`` is that of the layer normalisations without ``weights``. ``option`` names the weights in messages.
     """
-    if config.weights is None:
-        return AstEncoder(_transformer(config, frames, seed=seed, epsilon=epsilon), AUDIOSET_STATISTICS)
-    count = (max(frames, PATCH) - PATCH) // STRIDE + 1
-    found = pretrained_weights(Path(config.weights), config.size, grid=(BANDS, count), option=option)
-    transformer = _transformer(config, frames, seed=seed, epsilon=found.epsilon)
-    try:
-        transformer.load_state_dict(found.tensors)
-    except RuntimeError as error:
-        problem = f"{option}={config.weights} does not fit ({' '.join(str(error).split()):.200})"
-        raise InputError(f"{problem}; give other weights") from error
-    return AstEncoder(transformer, found.statistics)
+    found = None
+    if config.weights is not None:
+        count = (max(frames, PATCH) - PATCH) // STRIDE + 1
+        found = pretrained_weights(Path(config.weights), config.size, grid=(BANDS, count), option=option)
+    transformer = _transformer(config, frames, seed=seed, epsilon=found.epsilon if found else epsilon)
+    if found is not None:
+        try:
+            transformer.load_state_dict(found.tensors)
+        except RuntimeError as error:
+            problem = f"{option}={config.weights} does not fit ({' '.join(str(error).split()):.200})"
+            raise InputError(f"{problem}; give other weights") from error
+    statistics = found.statistics if found else AUDIOSET_STATISTICS
+    return AstEncoder(transformer, statistics, layers=config.layers, clip_vector=clip_vector)
 
 
-def _transformer(config: AstConfig, frames: int, *, seed: int, epsilon: float = 1e-6) -> ASTModel:
+def _transformer(config: AstConfig, frames: int, *, seed: int, epsilon: float) -> ASTModel:
     from transformers import ASTConfig, ASTModel
 
     sizes = ASTConfig(  # type: ignore[no-untyped-call]  # transformers' own
@@ -453,72 +481,6 @@ def _transformer(config: AstConfig, frames: int, *, seed: int, epsilon: float = 
     return model
 
 
-class AstClassifier(nn.Module):
-    """An encoder and a linear head on its clip vector, as AST is fine-tuned."""
-
-    def __init__(self, encoder: AstEncoder, classes: int, *, multi_label: bool) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = nn.Sequential(nn.LayerNorm(encoder.width), nn.Linear(encoder.width, classes))
-        self.multi_label = multi_label  # whether a clip may have several classes
-
-    def forward(self, spectrograms: Tensor, lengths: Tensor) -> Tensor:
-        """Map filter banks of `stored_filter_bank` ``(batch, time, 128)`` to logits ``(batch, classes)``."""
-        logits: Tensor = self.head(self.encoder(_log_energies(spectrograms), lengths))
-        return logits
-
-
-def create_classifier(config: AstConfig, frames: int, classes: int, *, multi_label: bool, seed: int) -> AstClassifier:
-    """Create an encoder of `create_ast` with a head whose weights follow from the seed."""
-    encoder = create_ast(config, frames, seed=seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return AstClassifier(encoder, classes, multi_label=multi_label)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Saved:
-    """The content of ``config.json`` of a fine-tuned AST."""
-
-    ast: AstConfig
-    frames: int  # of the longest clip
-    epsilon: float
-    classes: tuple[str, ...]
-    multi_label: bool
-    weights_sha256: str
-
-    def __post_init__(self) -> None:
-        if self.frames < 1 or not self.classes:
-            raise InputError(f"frames is {self.frames} and classes {len(self.classes)}; there must be some of both")
-
-
-def save_classifier(model: AstClassifier, config: AstConfig, classes: Sequence[str], folder: Path) -> None:
-    """Write model.safetensors and, last, config.json: a folder with a config.json is complete."""
-    sizes = model.encoder.transformer.config
-    saved = {
-        "ast": asdict(replace(config, weights=None)),
-        "frames": sizes.max_length,
-        "epsilon": sizes.layer_norm_eps,
-        "classes": list(classes),
-        "multi_label": model.multi_label,
-    }
-    write_model(folder, model, saved)
-
-
-def load_classifier(folder: Path, *, device: str = "cpu") -> AstClassifier:
-    """Load a model that `save_classifier` wrote."""
-    with reading(folder, FINE_TUNED_AST, _Saved, remedy="make it again") as saved:
-        # The position embedding grows with the longest clip.
-        positions = BANDS * max((saved.frames - PATCH) // STRIDE + 1, 1) * saved.ast.width
-        if 4 * positions > (folder / WEIGHTS).stat().st_size:
-            raise InputError(f"{CONFIG} describes more positions than {WEIGHTS} has numbers")
-        transformer = _transformer(saved.ast, saved.frames, seed=0, epsilon=saved.epsilon)
-        encoder = AstEncoder(transformer, AUDIOSET_STATISTICS)  # the encoder's own statistics are among the weights
-        model = AstClassifier(encoder, len(saved.classes), multi_label=saved.multi_label)
-        load_weights(model, folder, saved.weights_sha256)
-    return model.eval().to(device)
-
-
 def _require_frames(filter_banks: Tensor, lengths: Tensor) -> None:
     if filter_banks.ndim != 3 or filter_banks.shape[2] != N_MELS:
         raise InputError(f"filter banks have shape {tuple(filter_banks.shape)}; they must be (batch, time, {N_MELS})")
@@ -526,72 +488,6 @@ def _require_frames(filter_banks: Tensor, lengths: Tensor) -> None:
     if shortest < 1 or longest > filter_banks.shape[1]:
         problem = f"lengths are {shortest} to {longest} frames of {filter_banks.shape[1]}"
         raise InputError(f"{problem}; each must be at least 1 and end within the batch")
-
-
-@dataclass(frozen=True, kw_only=True)
-class AstReader(LayerReader):
-    """An AST, whose layers and clip vector are pooled."""
-
-    config: AstConfig
-    classifier: Path | None  # folder of a fine-tuned model; None: the model that the config describes
-    frames: int  # length that position embeddings are fitted to, if the model is not fine-tuned
-    seed: int
-
-    def network(self) -> tuple[AstEncoder, AstClassifier | None]:
-        """Load the encoder and, if it was fine-tuned, the whole model."""
-        if self.classifier is None:
-            return create_ast(self.config, self.frames, seed=self.seed).eval().to(self.device), None
-        model = load_classifier(self.classifier, device=self.device)
-        return model.encoder, model
-
-    def pooled(self, clip: Clip, heard: Sequence[Hearing]) -> Iterator[dict[str, FloatArray]]:
-        """Give each pooling of each layer, the clip vector, and `CLASS_SCORES` if the model was fine-tuned."""
-        encoder, model = loaded(self)
-        for hearing in heard:
-            layers, patches = self.config.layers, patches_along(clip, hearing)
-            pools = RunningPools({f"layer_{layer}": patches for layer in layers}, self.vectors.poolings)
-            vector = torch.zeros(encoder.width, device=self.device)
-            blocks = hearing.blocks(self.root, clip, SAMPLE_RATE)
-            for piece in filter_bank_stream(blocks, patches=self.config.patches):
-                lengths = torch.tensor([len(piece)], device=self.device)
-                states = encoder.states(piece[None].to(self.device), lengths, layers=layers)
-                vector += states.clip[0] * (int(states.patches) / patches)
-                for layer, kept in states.layers.items():
-                    pools.add(f"layer_{layer}", kept[0].cpu().numpy())
-            features = {**pools.pooled, "class_token:mean": vector.cpu().numpy()}
-            if model is not None:
-                features[CLASS_SCORES] = class_scores(model.head(vector), multi_label=model.multi_label).cpu().numpy()
-            yield features
-
-
-BODY_OPTION = "body.weights"  # names the folder of a body's weights in messages
-ALL_LAYERS = tuple(range(1, LAYERS + 1))
-DEFAULT_EPSILON = 1e-6  # of layer normalisations with random weights
-
-
-class AstNetwork(BodyNetwork):
-    """AST, with its states over time."""
-
-    def __init__(self, encoder: AstEncoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """Map filter banks ``(batch, time, 128)`` to states ``(batch, patches, width)``."""
-        states = self.encoder.states(_log_energies(inputs), lengths, layers=(LAYERS,)).layers[LAYERS]
-        normalised: Tensor = self.encoder.transformer.layernorm(states)
-        return normalised
-
-    @torch.no_grad()
-    def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """Compute the states of each layer ``(layers, batch, patches, width)``."""
-        found = self.encoder.states(_log_energies(inputs), lengths, layers=ALL_LAYERS).layers
-        return torch.stack([found[layer] for layer in ALL_LAYERS])
-
-    @property
-    def layers(self) -> Sequence[nn.Module]:
-        """The embedding of patches, then each layer."""
-        return [self.encoder.transformer.embeddings, *self.encoder.transformer.encoder.layer]
 
 
 def _filter_banks(blocks: Iterable[FloatArray]) -> Array:
@@ -605,22 +501,34 @@ class AstBody(Body):
 
     ast: AstConfig  # without weights
     epsilon: float = DEFAULT_EPSILON  # of the layer normalisations
+    clip_vector: bool = False  # whether there is one state for each piece of `ast.patches`, and not one for each patch
+    positions: int | None = None  # patches along time that positions are learned for; None: `ast.patches`
+    statistics: Statistics | None = None  # of the training filter banks; None: those of the weights, or of AudioSet
 
     name: ClassVar[str] = "ast"
     title: ClassVar[str] = "Audio Spectrogram Transformer"
 
     def __post_init__(self) -> None:
         require(self.epsilon > 0, "epsilon", self.epsilon, "it must be above 0")
+        require((self.positions or 1) > 0, "positions", self.positions, "it must be above 0")
+
+    @classmethod
+    def of(cls, config: AstConfig, *, option: str, **others: Any) -> AstBody:
+        """Describe the model of a config, whose weights may be a local Hugging Face folder."""
+        found = {} if config.weights is None else require_weights(Path(config.weights), config.size, option=option)
+        epsilon = _number(found, "layer_norm_eps", DEFAULT_EPSILON if config.weights is None else 1e-12)
+        return cls(ast=replace(config, weights=None), epsilon=epsilon, **others)
 
     @property
     def reading(self) -> Reading:
         """Patches of 16 frames begin every 10 frames; the last one is padded with silence."""
+        patches = self.ast.patches if self.clip_vector else 1
         return Reading(
             sample_rate=SAMPLE_RATE,
             dim=self.ast.width,
-            samples_per_state=_STEP,
-            window=self.ast.patches,
-            inputs_per_state=STRIDE,
+            samples_per_state=patches * _STEP,
+            window=self.ast.patches // patches,
+            inputs_per_state=patches * STRIDE,
             shared_inputs=PATCH - STRIDE,
             least_samples=_WINDOW,  # the rest of a patch is silence
             input_type="float16",
@@ -631,18 +539,24 @@ class AstBody(Body):
     @property
     def parameters(self) -> int:
         """Number of weights of the positions and of the matrices of all layers; biases come on top."""
-        positions = (2 + BANDS * self.ast.patches) * self.ast.width
+        positions = (2 + BANDS * (self.positions or self.ast.patches)) * self.ast.width
         return positions + LAYERS * 12 * self.ast.width**2
 
     def num_inputs(self, num_samples: int) -> int:
         """Count the frames of a recording, padded to whole patches."""
         return frames_of(patches_of(num_samples))
 
-    def create(self, *, seed: int, weights: Path | None = None) -> AstNetwork:
+    def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> AstEncoder:
         """Create the network with the weights of a local Hugging Face folder, or with random ones."""
         config = replace(self.ast, weights=None if weights is None else str(weights))
-        frames = frames_of(self.ast.patches)
-        return AstNetwork(create_ast(config, frames, seed=seed, epsilon=self.epsilon, option=BODY_OPTION))
+        frames = frames_of(self.positions or self.ast.patches)
+        encoder = create_ast(
+            config, frames, seed=seed, epsilon=self.epsilon, clip_vector=self.clip_vector, option=option
+        )
+        if self.statistics is not None:
+            encoder.mean.fill_(self.statistics.mean)
+            encoder.std.fill_(self.statistics.std)
+        return encoder
 
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
         """Create the conversion of sound to filter banks, which needs no folder."""
@@ -652,12 +566,18 @@ class AstBody(Body):
 def open_ast(options: AstOptions) -> Source:
     """Describe AST with the weights of a local Hugging Face folder of an AST, DeiT or ViT, or with random ones."""
     folder = None if options.weights == RANDOM else Path(options.weights).expanduser()
-    config = {} if folder is None else require_weights(folder, options.model.size, option=BODY_OPTION)
-    epsilon = _number(config, "layer_norm_eps", DEFAULT_EPSILON if folder is None else 1e-12)
+    weights = None if folder is None else str(folder)
+    body = AstBody.of(replace(options.model, weights=weights), option=WEIGHTS_OPTION)
+    return ast_source(body, folder, options.augmentation)
+
+
+def ast_source(body: AstBody, folder: Path | None, augmentation: AugmentationConfig) -> Source:
+    """Describe AST with the weights of a folder, or with random ones."""
     return Source(
-        body=AstBody(ast=options.model, epsilon=epsilon),
+        body=body,
         weights=folder,
         fingerprint="" if folder is None else weights_hash(str(folder))[:16],
-        change=partial(augment, config=options.augmentation, std=stored_deviation()),
+        change=partial(augment, config=augmentation, std=stored_deviation()),
+        changes_on_device=True,
         learned_labels=folder is not None and is_audio_model(folder) and learned_labels(folder),
     )

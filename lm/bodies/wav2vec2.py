@@ -23,12 +23,12 @@ Hugging Face folder, or of a run that pre-trained wav2vec 2.0. Without weights, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -36,19 +36,12 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.augmentation import augment_waveforms
-from lm.bodies.body import Body, BodyNetwork, Reading, Source, waveform_reading
-from lm.bodies.clips import ClipViews, StoredClips, trim_rows
-from lm.bodies.convolutional import LayerReader, loaded
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, Frames, Reading, Source, waveform_reading
+from lm.bodies.clips import ClipViews, MakeView, StoredClips, trim_rows
 from lm.bodies.finetuning import RANDOM, Wav2vec2Options
 from lm.bodies.options import GROUPS, ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config
-from lm.heads.classification import class_scores
-from lm.probing.vectors import CLASS_SCORES, RunningPools, pool_batch
 from wordless.audio.options import Convolutions
 from wordless.audio.padding import ConvolutionsByLength, inside
-from wordless.audio.recordings.hearings import Hearing
-from wordless.audio.recordings.inspection import require_finite
-from wordless.audio.recordings.manifest import Clip
-from wordless.audio.speech_models.description import describe_speech_model
 from wordless.audio.speech_models.encoder import (
     MASK_EMBEDDING,
     PIECE_FRAMES,
@@ -56,18 +49,15 @@ from wordless.audio.speech_models.encoder import (
     SpeechEncoder,
     compute_time_first,
     load_speech_encoder,
-    load_transformer,
     normalise,
 )
-from wordless.audio.waveform import FloatArray
 from wordless.base.devices import Batch
-from wordless.base.files import write_aside
-from wordless.base.saved_models import PREPROCESSOR, hugging_face_hash, learned_labels
+from wordless.base.saved_models import hugging_face_hash, learned_labels
 from wordless.base.seeds import MAX_SEED, numpy_seed
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, Wav2Vec2ForPreTraining
     from transformers import Wav2Vec2Config as TransformersConfig
+    from transformers import Wav2Vec2ForPreTraining
 
 
 Masks = npt.NDArray[np.bool_]  # (batch, frames)
@@ -368,49 +358,44 @@ def save_pretrained(model: MaskedPrediction, folder: Path, *, sample_rate: int) 
     model.model.save_pretrained(folder)
 
 
-OPTION = "body.weights"  # names the folder of a body's weights in messages
-HEAD = ("projector.", "classifier.")  # beginnings of the names of the head's weights
-
-
-def last_states(encoder: SpeechEncoder, samples: Tensor, lengths: Tensor, masking: MaskConfig) -> Tensor:
-    """Compute the last states ``(batch, frames, width)``, with masked spans of frames if there are to be some.
-
-    They are drawn from PyTorch's generator, as dropout is.
-    """
-    if not masking.share:
-        return encoder.states(samples, lengths)[0]
-    frames, seed = encoder.convolutions.frames_of(lengths), int(torch.randint(MAX_SEED, (1,)))
-    masked = torch.from_numpy(draw_masks(frames.cpu().numpy(), masking, seed=seed)).to(frames.device)
-    return encoder.states(samples, lengths, masked=masked)[0]
-
-
-def freeze_mask_embedding(transformer: nn.Module) -> None:
-    """Keep the embedding of masked frames as it is, because a batch may have no masked frame."""
-    if (embedding := getattr(transformer, MASK_EMBEDDING, None)) is not None:
-        embedding.requires_grad_(False)
-
-
 class SpeechNetwork(BodyNetwork):
-    """A speech model that gives the states of its last layer; `last_states` masks frames in training."""
+    """A speech model that gives the states of its last layer, in training with masked spans of frames."""
 
     def __init__(self, encoder: SpeechEncoder, masking: MaskConfig) -> None:
         super().__init__()
         self.transformer: nn.Module = encoder.transformer
         self.encoder = encoder
         self.masking = masking
-        freeze_mask_embedding(self.transformer)
+        if (embedding := getattr(self.transformer, MASK_EMBEDDING, None)) is not None:
+            embedding.requires_grad_(False)  # because a batch may have no masked frame
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """Map samples ``(batch, time)`` to states ``(batch, frames, width)``."""
-        return last_states(self.encoder, inputs, lengths, self.masking if self.training else NO_MASKS)
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
+        """Map samples ``(batch, time)`` to states ``(batch, frames, width)``.
+
+        Masked spans are drawn from PyTorch's generator, as dropout is.
+        """
+        frames, masked = self.encoder.convolutions.frames_of(lengths), None
+        if self.training and self.masking.share:
+            seed = int(torch.randint(MAX_SEED, (1,)))
+            masked = torch.from_numpy(draw_masks(frames.cpu().numpy(), self.masking, seed=seed)).to(inputs.device)
+        return self.encoder.states(inputs, lengths, masked=masked)[0], frames
+
+    def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
+        """Compute the states of each layer for samples that `SpeechEncoder.prepare` prepared."""
+        frames = self.encoder.convolutions.frames_of(lengths)
+        return [(states, frames) for states in self.encoder.read(inputs, lengths, layers=self._numbers)]
 
     @torch.no_grad()
     def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Compute the states of each layer ``(layers, batch, frames, width)``."""
-        return self.encoder.states(inputs, lengths, layers=range(1, self.encoder.layers + 1))
+        return self.encoder.states(inputs, lengths, layers=self._numbers)
 
     @property
-    def layers(self) -> Sequence[nn.Module]:
+    def _numbers(self) -> range:
+        return range(1, self.encoder.layers + 1)
+
+    @property
+    def stack(self) -> Sequence[nn.Module]:
         """The convolutions, then each layer; the first layer with all parts between the convolutions and itself."""
         model, transformer = self.transformer, self.transformer.get_submodule("encoder")
         first, *others = transformer.get_submodule("layers").children()
@@ -419,121 +404,6 @@ class SpeechNetwork(BodyNetwork):
         if not getattr(model.config, "do_stable_layer_norm", False):  # there, the norm comes after the last layer
             before.append(transformer.get_submodule("layer_norm"))
         return [model.get_submodule("feature_extractor"), nn.ModuleList([*before, first]), *others]
-
-
-class SpeechClassifier(nn.Module):
-    """A speech model, a projection, the mean over time, and a linear layer; `last_states` masks frames in training."""
-
-    def __init__(self, model: PreTrainedModel, *, normalises: bool, masking: MaskConfig = NO_MASKS) -> None:
-        super().__init__()
-        self.model = model
-        self.encoder = SpeechEncoder(cast("PreTrainedModel", model.base_model), normalises=normalises)
-        self.masking = masking
-        freeze_mask_embedding(model.base_model)
-
-    @property
-    def multi_label(self) -> bool:
-        """Whether a clip may have several classes."""
-        return bool(self.model.config.problem_type == "multi_label_classification")
-
-    def forward(self, samples: Tensor, lengths: Tensor) -> Tensor:
-        """Map samples ``(batch, time)`` of clips of ``lengths (batch,)`` to logits ``(batch, classes)``."""
-        states = last_states(self.encoder, samples, lengths, self.masking if self.training else NO_MASKS)
-        return self.logits(pool_batch(states, self.encoder.convolutions.frames_of(lengths), "mean"))
-
-    def logits(self, means: Tensor) -> Tensor:
-        """Map the mean of each clip's last states ``(batch, width)`` to logits ``(batch, classes)``.
-
-        The projection is linear, so the mean of projected states is the projection of their mean.
-        """
-        projected = self.model.get_submodule("projector")(means)
-        logits: Tensor = self.model.get_submodule("classifier")(projected)
-        return logits
-
-
-def create_speech_classifier(
-    folder: Path,
-    classes: Sequence[str],
-    *,
-    multi_label: bool,
-    masking: MaskConfig,
-    freeze_convolutions: bool,
-    option: str,
-    seed: int,
-) -> SpeechClassifier:
-    """Put a head, whose weights follow from the seed, on the model of a folder; ``option`` names it in messages."""
-    from transformers import AutoModelForAudioClassification
-
-    problem = "multi_label_classification" if multi_label else "single_label_classification"
-    names = dict(enumerate(classes))
-    model = load_transformer(
-        AutoModelForAudioClassification,
-        folder,
-        option=option,
-        new=HEAD,
-        seed=seed,
-        id2label=names,
-        label2id={name: number for number, name in names.items()},
-        problem_type=problem,
-        mask_time_prob=0.5,  # above 0, so that there is an embedding of masked frames
-    )
-    if freeze_convolutions:
-        cast(Any, model).freeze_feature_encoder()
-    normalises = describe_speech_model(folder, option=option).normalises
-    return SpeechClassifier(model, normalises=normalises, masking=masking)
-
-
-def save_speech_classifier(model: SpeechClassifier, folder: Path, *, inputs: Path) -> None:
-    """Write a folder in the layout of Hugging Face; the description of inputs is that of the folder ``inputs``."""
-    model.model.save_pretrained(folder)
-    if (inputs / PREPROCESSOR).is_file():
-        write_aside(folder / PREPROCESSOR, (inputs / PREPROCESSOR).read_bytes())
-
-
-def load_speech_classifier(folder: Path, *, device: str) -> SpeechClassifier:
-    """Load a folder that `save_speech_classifier` wrote."""
-    from transformers import AutoModelForAudioClassification
-
-    model = load_transformer(AutoModelForAudioClassification, folder, option="folder")
-    normalises = describe_speech_model(folder, option="folder").normalises
-    return SpeechClassifier(model, normalises=normalises).eval().to(device)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpeechReader(LayerReader):
-    """A speech model, whose layers are pooled."""
-
-    model: Path  # folder of the model
-    classifier: bool  # whether it has a classification head
-    sample_rate: int  # Hz
-    option: str  # names the folder of the model in messages
-
-    def network(self) -> tuple[SpeechEncoder, SpeechClassifier | None]:
-        """Load the encoder and, if it was fine-tuned, the whole model."""
-        if self.classifier:
-            model = load_speech_classifier(self.model, device=self.device)
-            return model.encoder, model
-        return load_speech_encoder(self.model, option=self.option, device=self.device), None
-
-    def pooled(self, clip: Clip, heard: Sequence[Hearing]) -> Iterator[dict[str, FloatArray]]:
-        """Give the wanted poolings of the layers, and `CLASS_SCORES` if the model was fine-tuned."""
-        encoder, model = loaded(self)
-        for hearing in heard:
-            samples = hearing.samples(self.root, clip, self.sample_rate)
-            frames, numbers = encoder.convolutions.frames(len(samples)), range(1, encoder.layers + 1)
-            pools = RunningPools({f"layer_{number}": frames for number in numbers}, self.vectors.poolings)
-            total = torch.zeros(encoder.width, device=self.device)
-            for piece in encoder.pieces(samples, numbers, frames=frames):
-                total += piece[-1].sum(0)
-                for number, states in zip(numbers, piece, strict=True):
-                    pools.add(f"layer_{number}", states.cpu().numpy())
-            features = self.vectors.select(pools.pooled, encoder.layers, layer="layer", together="all_layers")
-            if model is not None:
-                scores = class_scores(model.logits(total[None] / frames), multi_label=model.multi_label)
-                features[CLASS_SCORES] = scores[0].cpu().numpy()
-            for vector in features.values():
-                require_finite(vector, clip, "states of a speech model")
-            yield features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -566,25 +436,40 @@ class Wav2vec2Body(Body):
         """Number of weights."""
         return self.architecture.parameters
 
-    def create(self, *, seed: int, weights: Path | None = None) -> SpeechNetwork:
+    def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> SpeechNetwork:
         """Create the network with the weights of a local Hugging Face folder, or with random ones."""
+        if weights is not None:
+            return SpeechNetwork(load_speech_encoder(weights, option=option), self.masking)
         own = self.architecture
-        transformer = own.create(seed=seed) if weights is None else own.load_network(weights, option=OPTION)
-        return SpeechNetwork(SpeechEncoder(transformer, normalises=own.normalises), self.masking)
+        return SpeechNetwork(SpeechEncoder(own.create(seed=seed), normalises=own.normalises), self.masking)
 
 
 def open_wav2vec2(options: Wav2vec2Options, run: Mapping[str, Path]) -> Source:
     """Describe the model of a run, of a local Hugging Face folder, or of the options."""
-    folder = None if options.weights == RANDOM else run.get("wav2vec2", Path(options.weights).expanduser())
-    if folder is None:
-        config = transformers_config(options.model)
-        architecture = Architecture.of_config(config, sample_rate=options.sample_rate)
-    else:
-        architecture = Architecture.of_folder(folder, option=OPTION)
+    change = partial(augment_waveforms, config=options.augmentation)
+    if options.weights != RANDOM:
+        folder = run.get("wav2vec2", Path(options.weights).expanduser())
+        return speech_source(folder, masking=options.masking, change=change)
+    config = transformers_config(options.model)
+    architecture = Architecture.of_config(config, sample_rate=options.sample_rate)
+    body = Wav2vec2Body(architecture=architecture, masking=options.masking)
+    return Source(body=body, weights=None, fingerprint="", change=change)
+
+
+def speech_source(
+    folder: Path,
+    *,
+    key: str | None = None,
+    masking: MaskConfig = NO_MASKS,
+    change: MakeView = as_read,
+    option: str = WEIGHTS_OPTION,
+) -> Source:
+    """Describe the model of a local Hugging Face folder; ``key`` is its fingerprint, by default that of its files."""
     return Source(
-        body=Wav2vec2Body(architecture=architecture, masking=options.masking),
+        body=Wav2vec2Body(architecture=Architecture.of_folder(folder, option=option), masking=masking),
         weights=folder,
-        fingerprint="" if folder is None else hugging_face_hash(folder)[:16],
-        change=partial(augment_waveforms, config=options.augmentation),
-        learned_labels=folder is not None and learned_labels(folder),
+        fingerprint=hugging_face_hash(folder)[:16] if key is None else key,
+        option=option,
+        change=change,
+        learned_labels=learned_labels(folder),
     )

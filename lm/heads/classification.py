@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from lm.batches import IndexArray
-from lm.bodies.clips import LabelledBatch
 from lm.heads.head import ClipHead, Figure, Groups, PooledTask, Probed, Row, figure
 from lm.heads.options import ClassificationOptions, FigureConfig
 from lm.options import FEWEST_RESAMPLES, ProbeConfig
@@ -16,54 +15,7 @@ from lm.probing.comparison import Decisions, Hits, Rankings
 from lm.probing.probe import probe_method
 from lm.probing.task import BoolArray, ProbeTask
 from lm.probing.vectors import FloatArray
-from wordless.base.errors import InputError
 from wordless.base.ranges import require
-
-Label = str | Sequence[str]  # a class, or any number of classes
-
-
-def class_targets(labels: Sequence[Label], classes: Sequence[str], *, multi_label: bool) -> Tensor:
-    """Convert labels to targets: ``(clips,)`` int64, or ``(clips, classes)`` of 0 and 1 if several are allowed."""
-    number = {name: index for index, name in enumerate(classes)}
-    names = [(label,) if isinstance(label, str) else tuple(label) for label in labels]
-    for unknown in sorted({name for each in names for name in each} - set(number)):
-        raise InputError(f"the label {unknown!r} is none of {len(number)} classes; name it among the classes")
-    targets = torch.zeros(len(names), max(len(classes), 1))
-    for row, each in enumerate(names):
-        if len(each) != 1 and not multi_label:
-            raise InputError(f"a clip has {len(each)} labels; give each exactly one, or set multi_label")
-        targets[row, [number[name] for name in each]] = 1
-    return targets if multi_label else targets.argmax(1)
-
-
-def class_scores(logits: Tensor, *, multi_label: bool) -> Tensor:
-    """Convert logits to probabilities: of exclusive classes, or of each class separately."""
-    return logits.sigmoid() if multi_label else logits.softmax(-1)
-
-
-def class_loss(logits: Tensor, targets: Tensor, *, label_smoothing: float) -> Tensor:
-    """Sum the cross entropy in nats over the clips; with several labels, that of a clip is the mean over the classes.
-
-    ``label_smoothing`` is the share of the target that is spread over all classes; only for single labels.
-    """
-    if targets.ndim == 2:
-        each = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-        return each.mean(1).sum()
-    return nn.functional.cross_entropy(logits, targets, label_smoothing=label_smoothing, reduction="sum")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassLoss:
-    """The loss of a classifier for the training loop."""
-
-    label_smoothing: float  # in training alone
-
-    def __call__(self, model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
-        """Sum the loss over the clips of the batch; also return the number of clips."""
-        logits = model(batch.inputs, batch.lengths).float()
-        smoothing = self.label_smoothing if model.training else 0.0
-        return class_loss(logits, batch.targets, label_smoothing=smoothing), len(logits)
-
 
 SHOWN = 10  # classes in a summary
 LEAST_SHARE = 1e-6  # of a class, whose logarithm must be finite
@@ -75,6 +27,8 @@ class ClassificationTask(PooledTask):
 
     options: ClassificationOptions
     classes: tuple[str, ...]  # sorted
+    normalised: bool = False  # whether the head normalises pooled states, as that of AST does
+    projected: int | None = None  # width to which the head projects pooled states, as those of speech models; None: not
 
     def __post_init__(self) -> None:
         require(len({*self.classes}) >= 2, "classes", list(self.classes), "there must be at least 2 different ones")
@@ -92,18 +46,29 @@ class ClassificationTask(PooledTask):
 
     def create(self, dim: int, *, states_per_second: float) -> nn.Module:
         """Create the module."""
-        return ClipHead(dim, len(self.classes), pooling=self.options.pooling, dropout=self.options.dropout)
+        return ClipHead(
+            dim,
+            len(self.classes),
+            pooling=self.options.pooling,
+            dropout=self.options.dropout,
+            normalised=self.normalised,
+            projected=self.projected,
+        )
 
     def targets(self, labels: Sequence[str]) -> Tensor:
         """Convert labels to classes ``(clips,)``, or to 0 and 1 ``(clips, classes)`` if several are allowed."""
-        names = [self.options.names(label) for label in labels]
-        return class_targets(names, self.classes, multi_label=self.multi_label)
+        truth = torch.from_numpy(self._truth(labels)).float()
+        return truth if self.multi_label else truth.argmax(1)
 
     def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor, *, training: bool) -> tuple[Tensor, int]:
         """Sum the cross entropy in nats over the clips of a batch; for several labels, their mean over the classes."""
         logits = outputs.float().squeeze(1)
+        if self.multi_label:
+            each = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+            return each.mean(1).sum(), len(logits)
         smoothing = self.options.label_smoothing if training else 0.0
-        return class_loss(logits, targets, label_smoothing=smoothing), len(logits)
+        loss = nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
+        return loss, len(logits)
 
     def strata(self, labels: Sequence[str]) -> BoolArray:
         """Return the classes of each clip."""
@@ -165,15 +130,18 @@ class ClassificationTask(PooledTask):
         shares = scores.clip(LEAST_SHARE, 1 - LEAST_SHARE)
         return np.asarray(np.log(shares) - (np.log1p(-shares) if self.multi_label else 0), np.float32)
 
+    def scores(self, logits: Tensor) -> FloatArray:
+        """Convert logits to probabilities ``(clips, classes)``: of exclusive classes, or of each class separately."""
+        return np.asarray(logits.sigmoid() if self.multi_label else logits.softmax(-1), np.float32)
+
     def _scores(self, outputs: Sequence[FloatArray]) -> FloatArray:
-        """Return the probability of each class ``(clips, classes)``."""
-        logits = torch.from_numpy(np.concatenate(outputs))
-        return np.asarray(class_scores(logits, multi_label=self.multi_label), np.float32)
+        return self.scores(torch.from_numpy(np.concatenate(outputs)))
 
     def _truth(self, labels: Sequence[str]) -> BoolArray:
         """Return the classes of each clip ``(clips, classes)``; classes that were not learned are left out."""
         named = [{*self.options.names(label)} for label in labels]
-        return np.array([[name in names for name in self.classes] for names in named], bool)
+        truth = np.array([[name in names for name in self.classes] for names in named], bool)
+        return truth.reshape(len(labels), len(self.classes))
 
     def _row(self, scores: FloatArray) -> Row:
         best = int(scores.argmax())

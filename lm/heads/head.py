@@ -10,10 +10,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from lm.heads.options import FigureConfig
 from lm.options import Means, ProbeConfig
@@ -140,16 +142,43 @@ class Probed:
     chosen: str  # layer and pooling
 
 
-class ClipHead(nn.Module):
-    """One step of outputs for each clip."""
+def _projecting(dim: int, width: int) -> nn.Linear:
+    """Create a linear layer with the initial weights that transformers gives to heads of speech models."""
+    layer = cast(nn.Linear, skip_init(nn.Linear, dim, width))  # type: ignore[no-untyped-call]  # torch's own
+    nn.init.normal_(layer.weight, std=0.02)
+    nn.init.zeros_(layer.bias)
+    return layer
 
-    def __init__(self, dim: int, width: int, *, pooling: Means, dropout: float) -> None:
+
+class ClipHead(nn.Module):
+    """One step of outputs for each clip: a linear layer behind pooled states."""
+
+    def __init__(
+        self,
+        dim: int,
+        width: int,
+        *,
+        pooling: Means,
+        dropout: float,
+        normalised: bool = False,
+        projected: int | None = None,
+    ) -> None:
+        """Create the layer; before it, pooled states may be normalised, and projected to another width."""
         super().__init__()
         self.pooling = pooling
+        features = len(pooling_parts(1, pooling)) * dim
+        if projected is not None:  # transformers draws the embedding of masked frames before the heads of speech models
+            torch.rand(dim)
+        self.norm = nn.LayerNorm(features) if normalised else nn.Identity()
+        self.projection = nn.Identity() if projected is None else _projecting(features, projected)
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(len(pooling_parts(1, pooling)) * dim, width)
+        self.linear = nn.Linear(features, width) if projected is None else _projecting(projected, width)
 
     def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Map states ``(batch, time, dim)`` of lengths ``(batch,)`` to ``(batch, 1, width)``, and lengths of 1."""
-        pooled = pool_batch(states, lengths, self.pooling)
-        return self.linear(self.dropout(pooled)).unsqueeze(1), torch.ones_like(lengths)
+        return self.of_pooled(pool_batch(states, lengths, self.pooling)).unsqueeze(1), torch.ones_like(lengths)
+
+    def of_pooled(self, pooled: Tensor) -> Tensor:
+        """Map pooled states ``(batch, features)`` to outputs ``(batch, width)``."""
+        outputs: Tensor = self.linear(self.dropout(self.projection(self.norm(pooled))))
+        return outputs

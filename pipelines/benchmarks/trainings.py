@@ -12,24 +12,25 @@ from torch import nn
 from lm.batches import CodeSequences, TrainingBatches
 from lm.batches import loss as code_loss
 from lm.bodies import simclr
-from lm.bodies.audio_transformer import SavedAudioTransformer
-from lm.bodies.audio_transformer import create_classifier as create_audio_transformer
+from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.augmentation import augment, augment_waveforms
+from lm.bodies.body import Body
 from lm.bodies.clips import CPU, ClipViews, FrameArray, LabelledBatches, MakeView, StoredClips
-from lm.bodies.convolutional import create_classifier
-from lm.bodies.options import AugmentationConfig, ClipBatchConfig
+from lm.bodies.convolutional import ConvBody
+from lm.bodies.options import AugmentationConfig, ClipBatchConfig, HeadConfig
 from lm.bodies.sound_gpt import CodedClips, SoundBatches, SoundShape, create_sound_gpt
 from lm.bodies.sound_gpt import loss as sound_loss
-from lm.bodies.spectrogram_transformer import N_MELS
-from lm.bodies.spectrogram_transformer import create_classifier as create_ast
+from lm.bodies.spectrogram_transformer import N_MELS, STRIDE, AstBody
 from lm.bodies.wav2vec2 import MaskedLoss, create_masked_prediction, masked_batches
+from lm.finetuned import TaskLoss, create_network
 from lm.gpt import create_gpt
-from lm.heads.classification import ClassLoss
+from lm.heads.classification import ClassificationTask
 from lm.samples.crops import SampleClips, SampleCrops
 from lm.samples.crops import loss as sample_loss
 from lm.samples.networks import create_sample_model
 from lm.tokens import Vocabulary
 from pipelines.benchmarks.measurement import CODEBOOK_SIZE, random_tokenizer
+from pipelines.stages.labels import Labels
 from pipelines.stages.options import (
     AstSettings,
     AudioTransformerSettings,
@@ -54,6 +55,7 @@ from wordless.training.options import FitConfig
 CLIPS = 200
 CLASSES = 10
 RATE = 16_000  # Hz
+LABELS = Labels(by_clip={}, classes=tuple(map(str, range(CLASSES))))
 CODES_PER_CLIP = 50  # one second
 MELS = SpectrogramConfig().n_mels
 
@@ -110,42 +112,24 @@ def _simclr(size: int | None, device: torch.device) -> TrainingExample:
 def _supervised(size: int | None, device: torch.device) -> TrainingExample:
     settings = BaselineSettings()
     own = settings.supervised
-    return TrainingExample(
-        model=create_classifier(settings.encoder, CLASSES, own.head, seed=0),
-        batches=_labelled(_views(_spectrograms(), own.batches, size, _augmenting(own.augmentation, MELS), device)),
-        loss=ClassLoss(label_smoothing=own.head.label_smoothing),
-        config=own.fit,
-    )
+    body = ConvBody(encoder=settings.encoder, audio=SpectrogramConfig())
+    views = _views(_spectrograms(), own.batches, size, _augmenting(own.augmentation, MELS), device)
+    return _labelled(body, LABELS.task(own.head), views, own.fit)
 
 
 def _ast(size: int | None, device: torch.device) -> TrainingExample:
     settings, clips = AstSettings(), _spectrograms(N_MELS)
-    longest = min(int(clips.lengths.max()), settings.batches.max_frames)
-    return TrainingExample(
-        model=create_ast(settings.model, longest, CLASSES, multi_label=False, seed=0),
-        batches=_labelled(_views(clips, settings.batches, size, _augmenting(settings.augmentation, N_MELS), device)),
-        loss=ClassLoss(label_smoothing=settings.label_smoothing),
-        config=settings.fit,
-    )
+    body = AstBody(ast=settings.model, clip_vector=True, positions=int(clips.lengths.max()) // STRIDE)
+    views = _views(clips, settings.batches, size, _augmenting(settings.augmentation, N_MELS), device)
+    return _labelled(body, LABELS.task(HeadConfig(pooling="mean", dropout=0.0), normalised=True), views, settings.fit)
 
 
 def _audio_transformer(size: int | None, device: torch.device) -> TrainingExample:
     settings = AudioTransformerSettings()
-    saved = SavedAudioTransformer(
-        audio_transformer=settings.model,
-        sample_rate=RATE,
-        head=settings.head,
-        classes=tuple(map(str, range(CLASSES))),
-        multi_label=False,
-    )
+    body = AudioTransformerBody(audio_transformer=settings.model, sample_rate=RATE)
     make_view = partial(augment_waveforms, config=settings.augmentation)
     views = _views(_waveforms(), settings.batches.at_rate(RATE), size, make_view, CPU)
-    return TrainingExample(
-        model=create_audio_transformer(saved, seed=0),
-        batches=_labelled(views),
-        loss=ClassLoss(label_smoothing=settings.head.label_smoothing),
-        config=settings.fit,
-    )
+    return _labelled(body, LABELS.task(settings.head), views, settings.fit)
 
 
 def _sound_gpt(size: int | None, device: torch.device) -> TrainingExample:
@@ -280,5 +264,11 @@ def _views(
     return ClipViews(clips, _sized(config, size), make_view, device=device)
 
 
-def _labelled(views: ClipViews) -> LabelledBatches:
-    return LabelledBatches(views=views, targets=torch.arange(len(views.clips)) % CLASSES)
+def _labelled(body: Body, task: ClassificationTask, views: ClipViews, config: FitConfig) -> TrainingExample:
+    labels = [task.classes[clip % CLASSES] for clip in range(len(views.clips))]
+    return TrainingExample(
+        model=create_network(body, body.create(seed=0), task, seed=0),
+        batches=LabelledBatches(views=views, targets=task.targets(labels)),
+        loss=TaskLoss(task=task),
+        config=config,
+    )

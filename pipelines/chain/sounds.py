@@ -19,11 +19,11 @@ from pipelines.results.results import FoldSeed
 from pipelines.results.sound_figures import fair_classifier, unreliable_classifier
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.run import RunSettings
-from pipelines.stages.baselines import supervised
 from pipelines.stages.codes import codes
 from pipelines.stages.features import HeardCodes, Reading, code_features, signal_features
 from pipelines.stages.labels import Labels
 from pipelines.stages.listening import listening
+from pipelines.stages.networks import convolutional
 from pipelines.stages.next_sample import score_sample_models, train_sample_model
 from pipelines.stages.options import ModelName
 from pipelines.stages.playback import Playback, decode_clips, measure_clips
@@ -159,16 +159,17 @@ def _judge(
 ) -> tuple[Judge, dict[str, Entry]]:
     """Return the classifier of labels and the entries it is made from, which the comparison may have made."""
     name, own = settings.listening.judge, entries.finest
+    reading = Reading(session=session, manifest=manifest, audio=settings.audio)
     if name == "supervised":
         shown = spectrograms(session, manifest, settings.audio, own.sample)
-        classifier = supervised(session, shown, Labels.of(manifest, task), settings.baselines)
-        judge = create_network_judge(classifier, own.sample, settings.audio, settings.baselines.encoder)
+        network = convolutional(reading, own.sample, settings.baselines)
+        classifier = network.train(reading, shown, Labels.of(manifest, task.classes))
+        judge = create_network_judge(network, classifier, own.sample)
         return judge, {entry.stage: entry for entry in (shown, classifier)}
     if name == "codes":
         features = code_features(session, HeardCodes(codes=own.codes))
     else:
         methods = (SIGNALS & {*settings.compare.methods}) | {LOG_MEL}
-        reading = Reading(session=session, manifest=manifest, audio=settings.audio)
         features = signal_features(reading, own.tokenizer, own.autoencoder.key, methods)
     # Of one hearing, features and probe are those of the comparison, and computed once.
     method, _ = PROBED[name]

@@ -14,13 +14,14 @@ import numpy as np
 
 from lm.batches import IndexArray
 from lm.bodies.body import Body, Source
+from lm.bodies.clips import StoredClips
 from lm.heads.head import Groups, Task
 from lm.heads.options import HeadOptions
 from lm.probing.comparison import whole_groups
 from pipelines.chain.corpus import MANIFEST
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.finetune import FinetuneConfig
-from pipelines.store.store import text_hash
+from pipelines.stages.labels import LabelledInputs
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.decoding import Channel
 from wordless.audio.reading import resampled_length
@@ -57,6 +58,10 @@ class LabelledClips:
     def labels_of(self, rows: IndexArray) -> list[str]:
         """Return the labels of some clips."""
         return [self.labels[row] for row in rows]
+
+    def inputs_of(self, rows: IndexArray, stored: StoredClips) -> LabelledInputs:
+        """Return the inputs of some clips with their labels."""
+        return LabelledInputs(clips=stored.of_rows(rows), names=self.names_of(rows), labels=self.labels_of(rows))
 
     def names_of(self, rows: IndexArray) -> list[str]:
         """Return the names of some clips."""
@@ -106,12 +111,6 @@ def with_room(clips: LabelledClips, body: Body, task: Task) -> LabelledClips:
     fit = clips.without(short)
     _require_filled(fit)
     return fit
-
-
-def labels_key(clips: LabelledClips, rows: IndexArray) -> str:
-    """Hash the names and labels of some clips."""
-    described = zip(clips.names_of(rows), clips.labels_of(rows), strict=True)
-    return text_hash("\n".join(f"{name}\t{label}" for name, label in described))
 
 
 def num_inputs(clip: Clip, body: Body) -> int:

@@ -11,10 +11,10 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from lm.batches import IndexArray
-from lm.bodies.body import Body, BodyNetwork, FrontEnd, Source, freeze, read_states
-from lm.bodies.clips import ClipViews, LabelledBatches, StoredClips, validation_batches
+from lm.bodies.body import Body, BodyNetwork, Frames, FrontEnd, Source, read_states
+from lm.bodies.clips import StoredClips
 from lm.bodies.finetuning import FrozenLayers
-from lm.finetuned import FineTunedModel, TaskLoss, create_network
+from lm.finetuned import FineTunedModel
 from lm.heads.head import Figure, PooledTask, Task
 from lm.options import ONE_HEARING, POOLINGS
 from lm.probing.logistic import tolerance_options
@@ -22,7 +22,8 @@ from lm.probing.probe import label_order
 from lm.probing.ridge import RIDGE_VERSION
 from lm.probing.vectors import FloatArray, pool
 from pipelines.finetune import FinetuneConfig
-from pipelines.finetuning.clips import LabelledClips, labels_key, num_inputs
+from pipelines.finetuning.clips import LabelledClips, num_inputs
+from pipelines.stages.labels import LabelTraining, train_on_labels
 from pipelines.stages.stored_arrays import read_clips, write_clips
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Entry, Recipe, text_hash, write_json
@@ -32,7 +33,6 @@ from wordless.audio.recordings.manifest import Clip, Manifest, recordings_hash
 from wordless.base.arrays import Array, write_array
 from wordless.base.configuration import move_seeds
 from wordless.base.errors import InputError
-from wordless.base.saved_models import CARD, CONFIG, WEIGHTS
 from wordless.base.text import counted
 
 INPUTS, OFFSETS = "inputs.npy", "offsets.npy"
@@ -197,62 +197,54 @@ def _least_loss(entry: Entry) -> float:
 
 def _finetuned(session: Session, study: Study, draw: Draw, arm: Arm, rate: float) -> Entry:
     """Train body and head on the drawn clips; the entry is the model and its outputs for the other splits."""
-    head, task, clips = study.settings.head.name, draw.task, study.clips
+    clips, stored = study.clips, study.stored
     options = move_seeds(study.settings.body, draw.number, name="body")
     fit = replace(options.fit, lr=rate)
     frozen: dict[Arm, FrozenLayers] = {"finetuned": options.frozen_layers, "scratch": 0, "probe": "all"}
     source = study.source.untrained if arm == "scratch" else study.source
-    batch_config = options.batches.at_rate(source.body.reading.inputs_per_second)  # counted in inputs
     held_out, test = clips.rows["validation"], clips.rows["test"]
-    recipe = Recipe(
-        "finetuned",
-        5,
-        config={
-            "body": asdict(source.body),
-            "name": source.body.name,
-            "body_options": options.own,
-            "frozen_layers": frozen[arm],
-            "head": head,
-            "task": asdict(task),
-            "batches": asdict(options.batches),
-            "fit": fit,
-        },
-        inputs={
-            "inputs": study.inputs.key,
-            "train": labels_key(clips, draw.rows),
-            "validation": labels_key(clips, held_out),
-            "test": text_hash("\n".join(clips.names_of(test))),
-            "weights": source.fingerprint,
-        },
+    config = {
+        "body": asdict(source.body),
+        "name": source.body.name,
+        "body_options": options.own,
+        "frozen_layers": frozen[arm],
+        "batches": asdict(options.batches),
+        "fit": fit,
+    }
+    inputs = {"inputs": study.inputs.key, "test": text_hash("\n".join(clips.names_of(test)))}
+
+    def write(model: FineTunedModel, folder: Path) -> None:
+        _write_outputs(folder, model.outputs(stored.of_rows(np.concatenate([held_out, test]))))
+
+    return train_on_labels(
+        session,
+        Recipe("finetuned", 6, config=config, inputs=inputs),
+        source,
+        draw.task,
+        clips.inputs_of(draw.rows, stored),
+        clips.inputs_of(held_out, stored),
+        LabelTraining(
+            option="body.fit",
+            batches=options.batches.at_rate(source.body.reading.inputs_per_second),
+            fit=fit,
+            frozen=frozen[arm],
+        ),
+        title=study.settings.head.name,
+        head=study.settings.head.name,
+        write=write,
+        files=[OUTPUTS, STEPS],
     )
-
-    def make(folder: Path) -> None:
-        stored = study.stored
-        network = create_network(source.body, source.create(seed=fit.seed), task, seed=fit.seed)
-        freeze(network.body, frozen[arm])
-        views = ClipViews(stored.of_rows(draw.rows), batch_config, source.change)
-        batches = LabelledBatches(views=views, targets=task.targets(clips.labels_of(draw.rows)))
-        targets, size = task.targets(clips.labels_of(held_out)), batch_config.batch_size
-        most = size // fit.accumulation * batch_config.max_frames  # no more than a part of a training batch
-        validation = validation_batches(stored.of_rows(held_out), targets, batch_size=size, most_inputs=most)
-        session.train("finetuned", "body.fit", network, batches, validation, TaskLoss(task=task), fit, folder)
-        if session.gang.rank == 0:
-            model = FineTunedModel(network, source.body, head, task)
-            model.write(folder)
-            _write_outputs(folder, model.outputs(stored.of_rows(np.concatenate([held_out, test]))))
-
-    files = [CONFIG, WEIGHTS, CARD, CURVE, OUTPUTS, STEPS]
-    return session.obtain(recipe, f"{head}, {fit.summary}", make, files=files, together=True)
 
 
 def _probed(session: Session, study: Study, train: IndexArray, task: PooledTask, *, seed: int) -> Entry:
     """Probe the pooled states of the body; the entry is the outputs of the chosen probe for the test clips."""
     clips, config, features = study.clips, study.settings.probe, _body_features(session, study, seed=seed)
     rows: dict[str, IndexArray] = {str(split): own for split, own in clips.rows.items()} | {"train": train}
-    inputs = {"features": features.key, **{split: labels_key(clips, own) for split, own in rows.items()}}
+    labels = {split: clips.inputs_of(own, study.stored).key for split, own in rows.items()}
+    inputs = {"features": features.key, **labels}
     solver = tolerance_options(len(train), logistic=config.classifier == "logistic")
     solver |= {"ridge": RIDGE_VERSION}  # regression heads have ridge regression with either classifier
-    recipe = Recipe("body_probed", 3, config={"task": asdict(task), **asdict(config), **solver}, inputs=inputs)
+    recipe = Recipe("body_probed", 4, config={"task": asdict(task), **asdict(config), **solver}, inputs=inputs)
 
     def make(folder: Path) -> None:
         (candidates,) = features_by_method([features.folder / FEATURES]).values()
@@ -298,12 +290,12 @@ def _pooled_layers(
     """Pool the states of each layer of a clip over time, and those of all layers side by side."""
     network, clips = _load(body, weights, seed, device, inputs)
 
-    def layers(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    def layers(values: torch.Tensor, lengths: torch.Tensor) -> Frames:
         """Lay the states of all layers side by side ``(batch, states, layers * dim)``."""
-        return network.layer_states(values, lengths).permute(1, 2, 0, 3).flatten(2)
+        return network.layer_states(values, lengths).permute(1, 2, 0, 3).flatten(2), body.reading.states_of(lengths)
 
     values, lengths = clips.read(np.array([row]), at_most=int(clips.lengths[row]))
-    states, _ = read_states(layers, body.reading, values.to(device), lengths.to(device))
+    states, _ = read_states(layers, body.reading, values.to(device), lengths)
     frames = states[0].cpu().numpy()  # (states, layers * dim)
     each = dict(enumerate(np.split(frames, frames.shape[1] // body.reading.dim, axis=1), 1))
     named = {**{f"layer_{number}": layer for number, layer in each.items()}, "all_layers": frames}

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from pipelines.methods.method import Line, Made, Method, PictureRecord, Row, Training, refuse_input
+from pipelines.methods.method import Line, Made, Method, PictureRecord, Row, Training, refuse_input, taught
 
 if TYPE_CHECKING:
     from lm.bodies.options import Variant
@@ -26,29 +26,26 @@ def _shortest(options: RunSettings) -> float:
 
 
 def _features(name: str, variant: Variant | None, study: Study) -> Made:
-    from pipelines.stages.audio_transformer import audio_transformer, audio_transformer_features
+    from pipelines.stages.networks import audio_transformer
     from pipelines.stages.stored_arrays import Sound
 
     own, sound = study.options.audio_transformer, Sound.of(study.session, study.manifest, study.audio.sample_rate)
     own = own if variant is None else replace(own, model=replace(own.model, variant=variant))
-    trained = audio_transformer(study.session, sound, study.labels, own, method=name)
-    features = audio_transformer_features(study, name, trained, own)
-    # methods of one variant share the entry of their training
-    return Made(trained=(sound.waveforms, replace(trained, stage=name)), features=features)
+    return taught(study, name, audio_transformer(study, own), sound.waveforms)
 
 
 def _untrained_features(study: Study) -> Made:
-    from pipelines.stages.audio_transformer import audio_transformer_features
+    from pipelines.stages.networks import audio_transformer
 
-    name, own = RANDOM_AUDIO_TRANSFORMER.name, study.options.audio_transformer
-    return Made(features=audio_transformer_features(study, name, None, own))
+    network = audio_transformer(study, study.options.audio_transformer)
+    return Made(features=network.features(study, RANDOM_AUDIO_TRANSFORMER.name))
 
 
 def _pictures(title: str, trained: Entry) -> list[PictureRecord]:
     from pipelines.methods.front_end_pictures import front_end_pictures
 
-    rate = trained.read_json("config.json")["sample_rate"]
-    return front_end_pictures(trained.folder, "encoder.front_end.0.weight", int(str(rate)), title=title)
+    body = cast(dict[str, int], trained.read_json("config.json")["body_config"])
+    return front_end_pictures(trained.folder, "body.front_end.0.weight", body["sample_rate"], title=title)
 
 
 def _describe(variant: Variant | None, line: Line) -> Method:

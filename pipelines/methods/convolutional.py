@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipelines.methods.method import Line, Made, Method, Row, Training
+from pipelines.methods.method import Line, Made, Method, Row, Training, taught
 from wordless.base.errors import InputError
 
 if TYPE_CHECKING:
     from pipelines.methods.study import Study
+    from pipelines.stages.networks import Network
     from pipelines.store.store import Entry
     from wordless.audio.recordings.manifest import Manifest
 
 
 def _simclr(study: Study) -> Made:
-    from pipelines.stages.baselines import simclr
+    from pipelines.stages.simclr import simclr
 
     extra = study.unlabelled_spectrograms
     trained = simclr(study.session, study.spectrograms, extra, study.options.baselines)
-    features, data = _encoded(study, SIMCLR.name, trained), (study.spectrograms, trained, *study.heard_entries)
+    features = _network(study, trained).features(study, SIMCLR.name)
+    data = (study.spectrograms, trained, *study.heard_entries)
     return Made(trained=data, unlabelled=tuple((each,) for each in extra), features=features)
 
 
 def _supervised(study: Study) -> Made:
-    from pipelines.stages.baselines import supervised
-
-    trained = supervised(study.session, study.spectrograms, study.labels, study.options.baselines)
-    return Made(
-        trained=(study.spectrograms, trained, *study.heard_entries), features=_encoded(study, SUPERVISED.name, trained)
-    )
+    made = taught(study, SUPERVISED.name, _network(study), study.spectrograms)
+    return replace(made, trained=(*made.trained, *study.heard_entries))
 
 
 def _untrained(study: Study) -> Made:
-    return Made(trained=study.heard_entries, features=_encoded(study, RANDOM_CONV.name, None))
+    return Made(trained=study.heard_entries, features=_network(study).features(study, RANDOM_CONV.name))
 
 
-def _encoded(study: Study, method: str, encoder: Entry | None) -> Entry:
-    from pipelines.stages.baselines import baseline_features
+def _network(study: Study, simclr: Entry | None = None) -> Network:
+    from pipelines.stages.networks import convolutional
 
-    return baseline_features(study, study.entries.finest.sample, method, encoder, study.options.baselines)
+    return convolutional(study, study.entries.finest.sample, study.options.baselines, simclr=simclr)
 
 
 def _require_two(manifest: Manifest) -> None:

@@ -7,7 +7,7 @@ Pictures of what a method has learned are plain values in ``results.json``, whic
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypedDict, get_args
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipelines.methods.study import Study
     from pipelines.settings.run import RunSettings
     from pipelines.stages.features import Frames
+    from pipelines.stages.networks import Network
     from wordless.audio.options import SpectrogramConfig
     from wordless.audio.recordings.manifest import Manifest
 
@@ -130,6 +131,13 @@ class Method:
     def name(self) -> str:
         """The name of its row."""
         return self.row.name
+
+
+def taught(study: Study, name: str, network: Network, data: Entry) -> Made:
+    """Train a network on the labels of the clips, whose stored inputs are ``data``, and read its layers."""
+    trained = network.train(study, data, study.labels, method=name)
+    # methods of one network may share the entry of their training
+    return Made(trained=(data, replace(trained, stage=name)), features=network.features(study, name, trained))
 
 
 def refuse_input(name: str, options: RunSettings) -> None:

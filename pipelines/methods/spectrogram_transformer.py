@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.methods.method import Line, Made, Method, Row, Training, refuse_input
+from pipelines.methods.method import Line, Made, Method, Row, Training, refuse_input, taught
 
 if TYPE_CHECKING:
     from pipelines.methods.study import Study
@@ -15,20 +14,17 @@ if TYPE_CHECKING:
 
 
 def _features(study: Study) -> Made:
-    from pipelines.stages.spectrogram_transformer import ast, ast_features
+    from pipelines.stages.networks import ast
     from pipelines.stages.stored_arrays import filter_banks
 
-    session, manifest, own = study.session, study.manifest, study.options.ast
-    banks = filter_banks(session, manifest)
-    trained = ast(session, manifest, banks, study.labels, own)
-    return Made(trained=(banks, trained), features=ast_features(study, trained, own.model))
+    banks = filter_banks(study.session, study.manifest)
+    return taught(study, AST.name, ast(study, study.options.ast), banks)
 
 
 def _untrained_features(study: Study) -> Made:
-    from pipelines.stages.spectrogram_transformer import ast_features
+    from pipelines.stages.networks import ast
 
-    own = study.options.ast
-    return Made(features=ast_features(study, None, replace(own.model, weights=None), seed=own.fit.seed))
+    return Made(features=ast(study, study.options.ast).features(study, RANDOM_AST.name))
 
 
 def _require_weights(options: RunSettings) -> None:

@@ -67,4 +67,4 @@ class Study(Reading):
     @property
     def labels(self) -> Labels:
         """The labels of the clips."""
-        return Labels.of(self.manifest, self.task)
+        return Labels.of(self.manifest, self.task.classes, self.options.probe.label_separator)

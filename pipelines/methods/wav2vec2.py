@@ -6,11 +6,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipelines.methods.method import Line, Made, Method, Row, Training, refuse_input
+from pipelines.methods.method import Line, Made, Method, Row, Training, refuse_input, taught
 
 if TYPE_CHECKING:
+    from lm.bodies.body import Source
     from pipelines.methods.study import Study
     from pipelines.settings.run import RunSettings
+    from pipelines.stages.networks import Network
     from pipelines.stages.options import Wav2vec2Settings
 
 
@@ -36,30 +38,35 @@ def _shortest(options: RunSettings, *, untrained: bool = False) -> float:
 
 
 def _features(study: Study) -> Made:
-    from pipelines.stages.wav2vec2 import speech_body, speech_features
+    from pipelines.stages.wav2vec2 import speech_body
 
     body = speech_body(study, study.unlabelled, study.options.wav2vec2)
-    entry = speech_features(study, body.model, method=WAV2VEC2.name)
-    return Made(trained=body.trained, unlabelled=body.unlabelled, features=entry)
+    features = _network(study, body.model).features(study, WAV2VEC2.name)
+    return Made(trained=body.trained, unlabelled=body.unlabelled, features=features)
 
 
 def _finetuned_features(study: Study) -> Made:
     from pipelines.stages.stored_arrays import Sound
-    from pipelines.stages.wav2vec2 import Body, speech_body, speech_features, wav2vec2_finetuned
+    from pipelines.stages.wav2vec2 import speech_body
 
     body = speech_body(study, study.unlabelled, study.options.wav2vec2)
     sound = Sound.of(study.session, study.manifest, study.audio.sample_rate)
-    tuned = wav2vec2_finetuned(study.session, sound, study.labels, body.model, study.options.wav2vec2.finetuning)
-    entry = speech_features(study, Body.of_entry(tuned), method=FINETUNED.name, classifier=True)
-    return Made(trained=(*body.trained, sound.waveforms, tuned), unlabelled=body.unlabelled, features=entry)
+    made = taught(study, FINETUNED.name, _network(study, body.model), sound.waveforms)
+    return replace(made, trained=(*body.trained, *made.trained), unlabelled=body.unlabelled)
 
 
 def _untrained_features(study: Study) -> Made:
-    from pipelines.stages.wav2vec2 import Body, random_wav2vec2, speech_features
+    from pipelines.stages.wav2vec2 import entry_source, random_wav2vec2
 
     model = random_wav2vec2(study.session, study.options.wav2vec2, sample_rate=study.audio.sample_rate)
-    entry = speech_features(study, Body.of_entry(model), method=RANDOM_WAV2VEC2.name)
-    return Made(trained=(model,), features=entry)
+    features = _network(study, entry_source(model)).features(study, RANDOM_WAV2VEC2.name)
+    return Made(trained=(model,), features=features)
+
+
+def _network(study: Study, model: Source) -> Network:
+    from pipelines.stages.networks import speech
+
+    return speech(study, model, study.options.wav2vec2.finetuning)
 
 
 PRETRAINING = Training(

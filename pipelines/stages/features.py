@@ -20,9 +20,10 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from lm.embeddings import layer_features
+from lm.layers import LayerReader, head_scores
 from lm.model import LanguageModel
 from lm.options import ONE_HEARING, POOLINGS, RESIDUAL, GPTConfig, Pooling, States, VectorConfig
-from lm.probing.vectors import CLASS_SCORES, FloatArray, RunningPools, average, bags_of_codes, pool
+from lm.probing.vectors import FloatArray, RunningPools, average, bags_of_codes, pool
 from pipelines.stages.codes import heard_codes
 from pipelines.stages.language_model import MERGES, read_merges
 from pipelines.stages.stored_arrays import heard_frames
@@ -52,7 +53,6 @@ from wordless.base.threads import one_thread
 BAG_OF_CODES = "bag_of_codes"  # the method
 CLIPS_AT_ONCE = 1 << 15  # whose codes are in memory; batches of a GPT do not reach across them, so it decides last bits
 CodesVectors = Callable[[Sequence[Codes | SoftCodes]], Mapping[str, FloatArray]]  # a row for each recording
-Scores = Callable[[dict[str, FloatArray]], FloatArray]  # vectors (clips, dim) -> (clips, classes); may take some out
 Frames = partial[FloatArray]  # of a function of a module: samples (num_samples,) -> (time, dims)
 
 
@@ -308,12 +308,12 @@ def network_features(
     reading: Reading,
     method: str,
     version: int,
+    reader: LayerReader,
+    *,
+    layers: int,
     config: Mapping[str, object],
     inputs: Mapping[str, object],
-    compute: Callable[[], Iterable[Mapping[str, FloatArray]]],
-    *,
-    keys: Sequence[str] | None = None,
-    head: Scores | None = None,
+    classifier: Entry | None = None,
 ) -> Entry:
     """Compute the vectors of each clip by a network, under the keys ``method/layer:pooling``.
 
@@ -321,27 +321,24 @@ def network_features(
         reading: the recordings.
         method: the row of the comparison.
         version: of the stage's code, in its recipe.
+        reader: of the recordings and the network.
+        layers: of the network.
         config: options of the recipe, beside the method.
         inputs: of the recipe.
-        compute: gives the vectors ``(dim,)`` of each clip by ``layer:pooling``.
-        keys: the vectors that are candidates; None: all.
-        head: of a classifier: class probabilities ``(clips, classes)`` from the vectors ``(clips, dim)``, which the
-            entry has as well.
+        classifier: the network with its head; the entry then also has the class probabilities that the head finds in
+            the vectors of the last layer: ``scores (clips, classes)``.
     """
+    session, clips, vectors = reading.session, reading.manifest.clips, reading.vectors
     recipe = Recipe(f"{method}_features", version, config={METHOD: method, **config}, inputs=inputs)
 
     def make(folder: Path) -> None:
-        pooled = stacked_rows(compute())
-        scores = head(pooled) if head else None
-        write_features(folder, {key: pooled[key] for key in keys or pooled}, of=method, scores=scores)
+        pooled = stacked_rows(session.each_together(method, reader, reader.groups(clips)))
+        scores = head_scores(classifier.folder, pooled, last=reader.names(layers)[-1]) if classifier else None
+        candidates = {key: pooled[key] for key in reader.keys(vectors, layers)}
+        write_features(folder, candidates, of=method, scores=scores)
 
-    title, files = f"{method} of {len(reading.manifest.clips)} clips", [FEATURES, SCORES] if head else [FEATURES]
-    return reading.session.obtain(recipe, title, make, files=files)
-
-
-def own_scores(pooled: dict[str, FloatArray]) -> FloatArray:
-    """Take the class probabilities out of the vectors of a network that gives both."""
-    return pooled.pop(CLASS_SCORES)
+    files = [FEATURES, SCORES] if classifier else [FEATURES]
+    return session.obtain(recipe, f"{method} of {len(clips)} clips", make, files=files)
 
 
 def frame_features(reading: Reading, frames: Frames, *, method: str) -> Entry:

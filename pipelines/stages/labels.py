@@ -1,115 +1,126 @@
-"""Training on labels: the labels of clips, and the stage that trains a network end to end to name them."""
+"""Training on labels: the labels of clips, and the stage that trains a body and a head to name them."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
-import torch
-from torch import Tensor, nn
-
-from lm.bodies.clips import CPU, ClipViews, LabelledBatch, LabelledBatches, MakeView, StoredClips, validation_batches
-from lm.bodies.options import ClipBatchConfig
-from lm.heads.classification import ClassLoss, Label, class_targets
-from lm.probing.task import ProbeTask
+from lm.bodies.body import Source, freeze
+from lm.bodies.clips import CPU, ClipViews, LabelledBatch, LabelledBatches, StoredClips, validation_batches
+from lm.bodies.finetuning import FrozenLayers
+from lm.bodies.options import ClipBatchConfig, HeadConfig
+from lm.finetuned import FineTunedModel, TaskLoss, create_network
+from lm.heads.classification import ClassificationTask
+from lm.heads.head import Task
+from lm.heads.options import ClassificationOptions
 from pipelines.store.session import Session
 from pipelines.store.store import TRAINED, Entry, Recipe, text_hash
 from wordless.audio.recordings.manifest import Manifest
+from wordless.base.saved_models import CARD
 from wordless.training.options import FitConfig
 
-VALIDATION_FRAMES = 3000  # of a clip, from its beginning, at most
-M = TypeVar("M", bound=nn.Module)
-Clips = tuple[StoredClips, Sequence[str]]  # of a split, and their names
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelledInputs:
+    """The inputs of clips that have a label."""
+
+    clips: StoredClips
+    names: Sequence[str]
+    labels: Sequence[str]
+
+    @property
+    def key(self) -> str:
+        """Hash of the names and labels."""
+        return text_hash(json.dumps([*zip(self.names, self.labels, strict=True)]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """The labels of clips."""
+    """The labels of the clips of a comparison."""
 
-    by_clip: Mapping[str, Label | None]  # a class, or several with `multi_label`; None: unknown
-    classes: Sequence[str]
-    multi_label: bool = False
+    by_clip: Mapping[str, str | None]  # None: unknown
+    classes: tuple[str, ...]  # sorted
+    separator: str | None = None  # of several labels of one clip; None: each clip has one label
 
     @classmethod
-    def of(cls, manifest: Manifest, task: ProbeTask) -> "Labels":
-        """Return the labels of a probe's task."""
-        several = [tuple(task.classes[number] for number in np.flatnonzero(targets)) for targets in task.targets]
-        by_clip = {
-            clip.name: (names if task.multi_label else names[0]) if names else None
-            for clip, names in zip(manifest.clips, several, strict=True)
-        }
-        return cls(by_clip=by_clip, classes=task.classes, multi_label=task.multi_label)
+    def of(cls, manifest: Manifest, classes: Sequence[str], separator: str | None = None) -> "Labels":
+        """Return the labels of clips."""
+        by_clip = {clip.name: clip.label for clip in manifest.clips}
+        return cls(by_clip=by_clip, classes=tuple(classes), separator=separator)
 
-    @property
-    def options(self) -> dict[str, object]:
-        """The classes, and whether a clip may have several: part of a recipe and of a saved model."""
-        return {"classes": list(self.classes), "multi_label": self.multi_label}
+    def task(self, head: HeadConfig, *, normalised: bool = False, projected: int | None = None) -> ClassificationTask:
+        """Make the task of a head: of one class for each clip, or several."""
+        options = ClassificationOptions(**asdict(head), label_separator=self.separator)
+        return ClassificationTask(options=options, classes=self.classes, normalised=normalised, projected=projected)
 
-    def known(self, names: Sequence[str]) -> dict[str, Label]:
-        """Return the labels of the clips that have one."""
-        return {name: label for name in names if (label := self.by_clip.get(name)) is not None}
-
-    def labelled(self, clips: StoredClips, names: Sequence[str]) -> tuple[StoredClips, Tensor]:
-        """Select the clips that have a label, and convert their labels to targets."""
-        known = self.known(names)
-        targets = class_targets(list(known.values()), self.classes, multi_label=self.multi_label)
-        return clips.of_rows([row for row, name in enumerate(names) if name in known]), targets
+    def of_clips(self, clips: StoredClips, names: Sequence[str]) -> LabelledInputs:
+        """Select the clips that have a label."""
+        options = ClassificationOptions(label_separator=self.separator)
+        labels = [self.by_clip.get(name) or "" for name in names]
+        rows = [row for row, label in enumerate(labels) if label and options.names(label)]
+        return LabelledInputs(
+            clips=clips.of_rows(rows), names=[names[row] for row in rows], labels=[labels[row] for row in rows]
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledTraining:
-    """How a network learns labels, beside the network itself."""
+class LabelTraining:
+    """How a body and a head learn labels."""
 
     option: str  # the group of the fit's options
-    batches: ClipBatchConfig
-    make_view: MakeView  # of training clips
-    label_smoothing: float
+    batches: ClipBatchConfig  # counted in inputs
     fit: FitConfig
-    device: torch.device = CPU  # on which `make_view` makes views
-    at_most: int = VALIDATION_FRAMES  # frames, or samples, of a validation clip, from its beginning
+    frozen: FrozenLayers = 0
 
     def batches_of(
-        self, labels: Labels, train: Clips, validation: Clips
+        self, session: Session, source: Source, task: Task, train: LabelledInputs, validation: LabelledInputs
     ) -> tuple[LabelledBatches, list[LabelledBatch]]:
-        """Return batches of views of the labelled training clips, and all labelled validation clips as they are."""
-        clips, targets = labels.labelled(*train)
-        views = ClipViews(clips, self.batches, self.make_view, device=self.device)
-        batches = LabelledBatches(views=views, targets=targets)
-        size = self.batches.batch_size
-        return batches, validation_batches(*labels.labelled(*validation), batch_size=size, at_most=self.at_most)
+        """Return batches of changed training clips, and all validation clips as they are."""
+        device = session.gang.device if source.changes_on_device else CPU
+        views = ClipViews(train.clips, self.batches, source.change, device=device)
+        batches, size = LabelledBatches(views=views, targets=task.targets(train.labels)), self.batches.batch_size
+        most = size // self.fit.accumulation * self.batches.max_frames  # no more than a part of a training batch
+        targets = task.targets(validation.labels)
+        return batches, validation_batches(validation.clips, targets, batch_size=size, most_inputs=most)
 
 
-def train_classifier(
+def train_on_labels(
     session: Session,
-    title: str,
     recipe: Recipe,
-    labels: Labels,
-    clips: Sequence[Clips],
-    training: LabelledTraining,
+    source: Source,
+    task: Task,
+    train: LabelledInputs,
+    validation: LabelledInputs,
+    training: LabelTraining,
     *,
-    create: Callable[[StoredClips], M],
-    save: Callable[[M, Path], None],
-    files: Sequence[str] = TRAINED,
+    title: str,
+    head: str = "classification",
     method: str | None = None,
+    write: Callable[[FineTunedModel, Path], None] = lambda model, folder: None,
+    files: Sequence[str] = (),
 ) -> Entry:
-    """Train a network end to end on the labelled clips of ``clips``, those of the training and the validation split.
+    """Train a body with a head; the entry is a folder of `FineTunedModel`.
 
-    ``recipe`` gets the classes and the known labels. ``create`` makes the network for the
-    training clips, and ``save`` writes it into a folder. ``method`` names the training on the terminal, if it is not
-    the recipe's stage.
+    ``recipe`` gets the task, the labels and the weights that the training begins with. ``method`` names the training on
+    the terminal, if it is not the recipe's stage. ``write`` writes other ``files`` into the entry.
     """
-    fit, hashed = training.fit, text_hash(json.dumps([labels.known(names) for _, names in clips]))
-    config, inputs = {**recipe.config, **labels.options}, {**recipe.inputs, "labels": hashed}
-    recipe = replace(recipe, config=config, inputs=inputs)
+    fit = training.fit
+    recipe = replace(
+        recipe,
+        config={**recipe.config, "head": head, "task": asdict(task)},
+        inputs={**recipe.inputs, "train": train.key, "validation": validation.key, "weights": source.fingerprint},
+    )
 
     def make(folder: Path) -> None:
-        train, validation = clips
-        batches, held_out = training.batches_of(labels, train, validation)
-        model, loss = create(batches.views.clips), ClassLoss(label_smoothing=training.label_smoothing)
-        session.train(method or recipe.stage, training.option, model, batches, held_out, loss, fit, folder)
+        batches, held_out = training.batches_of(session, source, task, train, validation)
+        network = create_network(source.body, source.create(seed=fit.seed), task, seed=fit.seed)
+        freeze(network.body, training.frozen)
+        stage = method or recipe.stage
+        session.train(stage, training.option, network, batches, held_out, TaskLoss(task=task), fit, folder)
         if session.gang.rank == 0:
-            save(model, folder)
+            model = FineTunedModel(network, source.body, head, task)
+            model.write(folder)
+            write(model, folder)
 
-    return session.obtain(recipe, f"{title}, {fit.summary}", make, files=files, together=True, training=method)
+    made = [*TRAINED, CARD, *files]
+    return session.obtain(recipe, f"{title}, {fit.summary}", make, files=made, together=True, training=method)

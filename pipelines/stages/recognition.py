@@ -10,20 +10,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import soundfile
 from threadpoolctl import threadpool_limits
 
-from lm.bodies.options import ConvEncoderConfig
-from lm.options import ProbeConfig
+from lm.layers import ConvReader, head_scores
+from lm.options import ONE_HEARING, ProbeConfig
 from lm.probing.probe import fitted_penalties, scores_of_others
 from lm.probing.task import ProbeTask
 from lm.probing.vectors import FloatArray
-from pipelines.stages.baselines import create_block_reader, score_last_block
 from pipelines.stages.features import BAG_OF_CODES, audio_features, bag_features
 from pipelines.stages.listening import LISTENING
+from pipelines.stages.networks import Network
 from pipelines.stages.options import JudgeName
 from pipelines.stages.playback import JUDGES, decoded_paths, wav_name
 from pipelines.stages.probe import probe_task
@@ -32,7 +32,6 @@ from pipelines.store.store import Entry, Recipe, write_json
 from pipelines.store.stored_features import FEATURES, PROBE, features_by_method, stacked_rows
 from tokenizer.encoder import Encoder
 from vocoder.kinds import JUDGED_KINDS
-from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.base.errors import InputError
 
@@ -80,20 +79,24 @@ def create_probe_judge(
     return Judge(name=name, inputs={"probe": probe}, describe=describe, scores=scores)
 
 
-def create_network_judge(
-    classifier: Entry, sample: Entry, audio: SpectrogramConfig, encoder: ConvEncoderConfig
-) -> Judge:
+def create_network_judge(network: Network, classifier: Entry, sample: Entry) -> Judge:
     """Return the supervised encoder with its own head; the sample's statistics normalise its inputs."""
+    reader = cast(ConvReader, network.reader_of(classifier, ONE_HEARING))
 
     def describe(root: Path, device: str) -> Describe:
-        return create_block_reader(root, audio, sample, encoder, classifier, device=device)
+        return partial(_features_of_clip, replace(reader, frames=replace(reader.frames, root=root), device=device))
 
     return Judge(
         name="supervised",
         inputs={"classifier": classifier, "sample": sample},
         describe=describe,
-        scores=partial(score_last_block, classifier, encoder),
+        scores=partial(head_scores, classifier.folder, last=reader.names(network.layers)[-1]),
     )
+
+
+def _features_of_clip(reader: ConvReader, clip: Clip) -> dict[str, FloatArray]:
+    [features] = reader([clip])
+    return features
 
 
 def label_task(session: Session, manifest: Manifest, config: ProbeConfig) -> ProbeTask | None:

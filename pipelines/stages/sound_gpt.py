@@ -9,13 +9,10 @@ import numpy as np
 from safetensors.torch import save_file
 
 from lm.bodies.clips import StoredClips
-from lm.bodies.convolutional import SAMPLE, SpectrogramReader, clips_together, statistics
+from lm.bodies.convolutional import SAMPLE, SpectrogramReader, statistics
 from lm.bodies.sound_gpt import (
-    LAYER,
-    TOGETHER,
     CodedClips,
     SoundBatches,
-    SoundReader,
     SoundShape,
     create_sound_gpt,
     fit_window_codebook,
@@ -23,7 +20,7 @@ from lm.bodies.sound_gpt import (
     saved_layers,
     validation_batches,
 )
-from pipelines.stages.baselines import save_network
+from lm.layers import SoundReader
 from pipelines.stages.features import Reading, network_features
 from pipelines.stages.options import SoundGPTSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms
@@ -32,7 +29,7 @@ from pipelines.store.store import TRAINED, Entry, Recipe
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Split
 from wordless.base.errors import InputError
-from wordless.base.saved_models import CONFIG, WEIGHTS
+from wordless.base.saved_models import CONFIG, WEIGHTS, write_model
 
 NAME = "gpt_sound"
 Coded = tuple[Entry, Entry]  # of `spectrograms`, and of the codes of the same clips
@@ -92,7 +89,7 @@ def sound_gpt(
             session.train(NAME, f"{NAME}.fit", model, batches, fixed, loss, settings.fit, folder)
         if session.gang.rank == 0:
             save_file({"mean": mean, "std": std}, folder / SAMPLE)
-            save_network(model, folder, {NAME: asdict(model.config), "shape": asdict(model.shape)})
+            write_model(folder, model, {NAME: asdict(model.config), "shape": asdict(model.shape)})
 
     title = f"GPT of sound, {'untrained' if untrained else settings.fit.summary}"
     return session.obtain(recipe, title, make, files=files, together=True)
@@ -123,16 +120,19 @@ def sound_gpt_features(reading: Reading, method: str, trained: Entry) -> Entry:
 
     ``method`` is gpt_sound, or the method of a model that took no step.
     """
-    session, vectors = reading.session, reading.vectors
-    reader = SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=trained.folder)
-    device = str(session.gang.device)
-    work = SoundReader(frames=reader, device=device, vectors=vectors, heard=reading.heard, folder=trained.folder)
+    reader = SoundReader(
+        frames=SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=trained.folder),
+        device=str(reading.session.gang.device),
+        vectors=reading.vectors,
+        stored=reading.heard,
+        folder=trained.folder,
+    )
     return network_features(
         reading,
         method,
-        2,
-        {"compare": vectors.network_key, "audio": reading.audio},
-        {"encoder": trained, **reading.frames},
-        lambda: session.each_together(method, work, clips_together(reader, reading.manifest.clips, vectors)),
-        keys=vectors.keys(saved_layers(trained.folder), layer=LAYER, together=TOGETHER),
+        3,
+        reader,
+        layers=saved_layers(trained.folder),
+        config={"compare": reading.vectors.network_key, "audio": reading.audio},
+        inputs={"encoder": trained, **reading.frames},
     )

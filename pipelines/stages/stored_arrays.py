@@ -137,7 +137,7 @@ class Sound:
 
     def of_split(self, split: Split) -> tuple[StoredClips, list[str]]:
         """Return the samples of a split's clips, read in place, and their names."""
-        return _split_clips(self.waveforms.folder / SAMPLES, self.manifest, split)
+        return split_clips(self.waveforms, self.manifest, split)
 
 
 def split_samples(entry: Entry, manifest: Manifest, split: Split) -> tuple[Array, npt.NDArray[np.int64]]:
@@ -250,14 +250,11 @@ def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, fl
     return float(sums[0]), float(sums[1]), written * N_MELS
 
 
-def split_filter_banks(entry: Entry, manifest: Manifest, split: Split) -> tuple[StoredClips, list[str]]:
-    """Return the clips of a split in an entry of `filter_banks`, read in place, and their names."""
-    return _split_clips(entry.folder / FRAMES, manifest, split)
-
-
-def _split_clips(file: Path, manifest: Manifest, split: Split) -> tuple[StoredClips, list[str]]:
-    rows = kept_rows(manifest, split)
-    return StoredClips.of(*read_clips(file)).of_rows(rows), [clip.name for clip in manifest.of(split)]
+def split_clips(entry: Entry, manifest: Manifest, split: Split) -> tuple[StoredClips, list[str]]:
+    """Return the clips of a split in an entry of this module, read in place, and their names."""
+    file, rows = entry.folder / FRAMES, kept_rows(manifest, split)
+    clips = StoredClips.of(*read_clips(file if file.exists() else entry.folder / SAMPLES))
+    return clips.of_rows(rows), [clip.name for clip in manifest.of(split)]
 
 
 def measured_statistics(entry: Entry) -> Statistics:

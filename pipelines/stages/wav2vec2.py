@@ -1,65 +1,43 @@
-"""wav2vec 2.0 and its kin: pre-training on the corpus's own clips, fine-tuning, and features of the layers.
+"""wav2vec 2.0 and its kin: pre-training on the corpus's own clips.
 
-A model is a folder in the layout of Hugging Face: the user's, or an entry of the store.
+A pre-trained model is a folder in the layout of Hugging Face: the user's, or an entry of the store.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lm.bodies.body import Source
 from lm.bodies.clips import StoredClips
 from lm.bodies.wav2vec2 import (
     MaskedLoss,
-    SpeechReader,
-    as_read,
     create_masked_prediction,
-    create_speech_classifier,
     long_enough,
     masked_batches,
     measure_targets,
     save_pretrained,
-    save_speech_classifier,
+    speech_source,
     validation_batches,
 )
-from pipelines.stages.features import Reading, network_features, own_scores
-from pipelines.stages.labels import LabelledTraining, Labels, train_classifier
-from pipelines.stages.options import OPTION, FinetuningSettings, Wav2vec2Settings
+from pipelines.stages.features import Reading
+from pipelines.stages.options import OPTION, Wav2vec2Settings
 from pipelines.stages.stored_arrays import TRAINED_ON, Sound
 from pipelines.store.session import Session
 from pipelines.store.store import TRAINED, Entry, Recipe, some_options, write_json
 from wordless.audio.recordings.manifest import Manifest
 from wordless.base.errors import InputError
-from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_hash
+from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS
 from wordless.base.text import counted
 
 TARGETS = "targets.json"  # use of the codes of targets, on validation clips
 COLLAPSED = 0.05  # perplexity of the codes of targets, as a share of their number: below it few are used
-VALIDATION_SECONDS = 30.0  # of a clip, from its beginning, at most
-
-
-@dataclass(frozen=True, kw_only=True)
-class Body:
-    """A speech model, pre-trained here or elsewhere."""
-
-    folder: Path
-    key: str  # of what it holds
-
-    @classmethod
-    def of_weights(cls, folder: Path) -> "Body":
-        """Return the model of the user's folder."""
-        return cls(folder=folder, key=hugging_face_hash(folder))
-
-    @classmethod
-    def of_entry(cls, entry: Entry) -> "Body":
-        """Return a model of the store."""
-        return cls(folder=entry.folder, key=entry.key)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedBody:
     """A speech model with the entries of its pre-training; none if it was pre-trained elsewhere."""
 
-    model: Body
+    model: Source
     trained: tuple[Entry, ...] = ()
     unlabelled: tuple[tuple[Entry, ...], ...] = ()
 
@@ -70,11 +48,16 @@ def speech_body(reading: Reading, unlabelled: Sequence[Manifest], settings: Wav2
     if settings.weights is not None:
         found = settings.described
         session.terminal.say(f"wav2vec2  {OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions")
-        return TrainedBody(model=Body.of_weights(found.folder))
+        return TrainedBody(model=speech_source(found.folder, option=OPTION))
     sound, *extra = (Sound.of(session, each, rate) for each in (reading.manifest, *unlabelled))
     trained = wav2vec2(session, sound, extra, settings)
     data = tuple((each.waveforms,) for each in extra)
-    return TrainedBody(model=Body.of_entry(trained), trained=(sound.waveforms, trained), unlabelled=data)
+    return TrainedBody(model=entry_source(trained), trained=(sound.waveforms, trained), unlabelled=data)
+
+
+def entry_source(entry: Entry) -> Source:
+    """Describe a pre-trained model of the store."""
+    return speech_source(entry.folder, key=entry.key, option=OPTION)
 
 
 def wav2vec2(session: Session, sound: Sound, extra: Sequence[Sound], settings: Wav2vec2Settings) -> Entry:
@@ -150,68 +133,4 @@ def _collapse(used: dict[str, float]) -> str:
         f"WARNING   wav2vec 2.0 uses few of its targets (perplexity {used['perplexity']:.1f} of {used['codes']:.0f} "
         "codes), and learned little: raise wav2vec2.pretraining.targets.diversity_weight, or lower "
         "wav2vec2.pretraining.fit.lr"
-    )
-
-
-def wav2vec2_finetuned(
-    session: Session, sound: Sound, labels: Labels, body: Body, settings: FinetuningSettings
-) -> Entry:
-    """Fine-tune a speech model on the training clips that have a label; the entry is a folder of transformers."""
-    fit = settings.fit
-    return train_classifier(
-        session,
-        "wav2vec 2.0 fine-tuned",
-        Recipe(
-            "wav2vec2_finetuned",
-            5,
-            config={"wav2vec2": {"finetuning": settings}, **sound.audio},
-            inputs={"waveforms": sound.waveforms, "body": body.key},
-        ),
-        labels,
-        [sound.of_split(split) for split in TRAINED_ON],
-        LabelledTraining(
-            option="wav2vec2.finetuning.fit",
-            batches=settings.batches.at_rate(sound.sample_rate),
-            make_view=as_read,
-            label_smoothing=settings.label_smoothing,
-            fit=fit,
-            at_most=round(VALIDATION_SECONDS * sound.sample_rate),
-        ),
-        create=lambda _: create_speech_classifier(
-            body.folder,
-            labels.classes,
-            multi_label=labels.multi_label,
-            masking=settings.masking,
-            freeze_convolutions=settings.freeze_convolutions,
-            option=OPTION,
-            seed=fit.seed,
-        ),
-        save=lambda model, folder: save_speech_classifier(model, folder, inputs=body.folder),
-        files=[*TRAINED, "preprocessor*.json"],
-    )
-
-
-def speech_features(reading: Reading, body: Body, *, method: str, classifier: bool = False) -> Entry:
-    """Compute pooled states of the layers of a speech model for every clip; with a head also its class ``scores``.
-
-    A clip is in memory as a whole. Models that were trained on no clip of the corpus give all folds the same entry.
-    """
-    vectors, rate = reading.vectors, reading.audio.sample_rate
-    reader = SpeechReader(
-        root=reading.manifest.root,
-        model=body.folder,
-        classifier=classifier,
-        sample_rate=rate,
-        device=str(reading.session.gang.device),
-        option=OPTION,
-        vectors=vectors,
-    )
-    return network_features(
-        reading,
-        method,
-        1,
-        {"compare": vectors.network_key, "audio": {"sample_rate": rate}},
-        {**reading.sound, "body": body.key},
-        lambda: reading.session.each(method, reader, reading.manifest.clips),
-        head=own_scores if classifier else None,
     )

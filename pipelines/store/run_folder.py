@@ -26,8 +26,8 @@ Part = Literal["tokenizer", "lm", "gpt_sound", "vocoder", "wav2vec2", "audio_tra
 
 
 def is_finetuned(folder: Path) -> bool:
-    """Return whether a folder is a fine-tuned model, whose config.json is written last."""
-    return {"body", "head"} <= {*(find_object(folder / "config.json") or {})}
+    """Return whether a folder is a fine-tuned model, whose config.json is written last; entries name no channel."""
+    return {"body", "head", "channel"} <= {*(find_object(folder / "config.json") or {})}
 
 
 def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:

@@ -14,8 +14,9 @@ from pipelines.settings.run import run_settings
 from pipelines.stages.codes import codes, views
 from pipelines.stages.features import signal_features
 from pipelines.stages.listening import listening
+from pipelines.stages.networks import ast
+from pipelines.stages.options import AstSettings
 from pipelines.stages.playback import decode_clips
-from pipelines.stages.spectrogram_transformer import ast_features
 from pipelines.stages.stored_arrays import filter_banks, spectrograms, waveforms
 from pipelines.stages.tokenizer import frame_sample, health, input_sample
 from pipelines.store.store import TIMINGS, Entry
@@ -96,15 +97,16 @@ def made(manifest: Manifest, run: Path, place: Path) -> dict[str, dict[str, byte
     playback = playback_of(session, manifest, tokenizer, vocoder, config=heard)
     sample = frame_sample(session, manifest, AUDIO, settings)
     coded = codes(session, manifest, tokenizer)
+    reading = reading_of(session, manifest)
     entries = [
         sample,
         coded,
         views(session, manifest, tokenizer, view, patch_frames=PATCH.frames),
         health(session, manifest, tokenizer, coded, HealthConfig(max_seconds=0.3), seed=0),
-        signal_features(reading_of(session, manifest), tokenizer, autoencoder="a", methods=("log_mel", "bottleneck")),
+        signal_features(reading, tokenizer, autoencoder="a", methods=("log_mel", "bottleneck")),
         spectrograms(session, manifest, AUDIO, sample),
         filter_banks(session, manifest),
-        ast_features(reading_of(session, manifest), None, AstConfig(layers=(1,), patches=4)),
+        ast(reading, AstSettings(model=AstConfig(layers=(1,), patches=4))).features(reading, "random_ast"),
         waveforms(session, manifest, AUDIO.sample_rate),
         listening(playback, None),
         decode_clips(playback),

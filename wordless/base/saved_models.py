@@ -52,7 +52,6 @@ class ModelKind:
 TOKENIZER = ModelKind(name="tokenizer", part="tokenizer", key="autoencoder")
 LANGUAGE_MODEL = ModelKind(name="language model", part="lm", key="gpt")
 VOCODER = ModelKind(name="vocoder", part="vocoder", key="wavenet")
-FINE_TUNED_AST = ModelKind(name="fine-tuned AST", part="ast", key="ast")
 SAMPLE_MODEL = ModelKind(name="language model of samples", part="next_sample_transformer", key="sample_model")
 FINE_TUNED = ModelKind(name="fine-tuned model", part="finetuned", key="head")
 PROBE = ModelKind(name="probe", part="probe", key="probe")
@@ -60,7 +59,6 @@ KINDS = (
     TOKENIZER,
     LANGUAGE_MODEL,
     VOCODER,
-    FINE_TUNED_AST,
     SAMPLE_MODEL,
     FINE_TUNED,
     PROBE,
@@ -299,11 +297,6 @@ def read_weights(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, Te
             names = [name for name in file.keys() if not name.startswith(without)]  # noqa: SIM118  it is no mapping
             weights |= {name: file.get_tensor(name) for name in names}
     return weights
-
-
-def weight_names(folder: Path) -> list[str]:
-    """List the names of the weights of a Hugging Face folder; no tensor is read."""
-    return [name for path in weight_files(folder) for name in read_header(path)]
 
 
 def learned_labels(folder: Path) -> bool:

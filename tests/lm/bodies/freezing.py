@@ -14,9 +14,9 @@ def require_frozen_before(count: int, body: Body, network: BodyNetwork, inputs: 
     before: list[nn.Module] = []
     for module in network.modules():
         module.register_forward_hook(lambda module, *_: done.append(module))
-    network.layers[1 + count].register_forward_pre_hook(lambda *_: before.extend(done))
+    network.stack[1 + count].register_forward_pre_hook(lambda *_: before.extend(done))
     network(inputs, lengths)
     assert before
     assert not [module for module in before if module.training]
     assert not [module for module in before if any(weight.requires_grad for weight in module.parameters())]
-    assert all(weight.requires_grad for layer in network.layers[1 + count :] for weight in layer.parameters())
+    assert all(weight.requires_grad for layer in network.stack[1 + count :] for weight in layer.parameters())

@@ -15,19 +15,16 @@ from lm.bodies.audio_transformer import (
     VARIANTS,
     AudioTransformer,
     AudioTransformerBody,
-    SavedAudioTransformer,
     create_audio_transformer,
-    create_classifier,
     decompose,
-    load_classifier,
     pool_pairs,
-    save_classifier,
     sinusoids,
 )
 from lm.bodies.body import freeze, read_states
 from lm.bodies.finetuning import AudioTransformerOptions
-from lm.bodies.options import AudioTransformerConfig, HeadConfig, Variant
-from lm.options import Means
+from lm.bodies.options import AudioTransformerConfig, Variant
+from lm.finetuned import FineTunedModel, create_network
+from lm.heads.options import ClassificationOptions
 from tests.lm.bodies.freezing import require_frozen_before
 from tests.lm.reference import decomposed_by_loops, window_means_by_loops
 from tests.pipelines.tiny import sweep
@@ -181,27 +178,6 @@ def test_sizes_that_cannot_be_are_refused(values: dict[str, object], told: str) 
         AudioTransformerConfig(**values)  # type: ignore[arg-type]  # what a user may give
 
 
-@torch.no_grad()
-@pytest.mark.parametrize("pooling", ["mean", "thirds"])
-def test_a_saved_classifier_scores_as_before(pooling: Means, tmp_path: Path) -> None:
-    saved = SavedAudioTransformer(
-        audio_transformer=TINY,
-        sample_rate=RATE,
-        head=HeadConfig(pooling=pooling),
-        classes=("a", "b", "c"),
-        multi_label=True,
-    )
-    model = create_classifier(saved, seed=0).eval()
-    assert sum(parameter.numel() for parameter in model.parameters()) == saved.parameters
-    save_classifier(model, saved, tmp_path)
-    assert torch.equal(load_classifier(tmp_path)(noise(), LENGTHS), model(noise(), LENGTHS))
-    with (tmp_path / "model.safetensors").open("r+b") as file:
-        file.seek(-4, 2)
-        file.write(b"1234")
-    with pytest.raises(InputError, match=r"damaged Audio Transformer"):
-        load_classifier(tmp_path)
-
-
 BODY_RATE, BODY_PATCH = 8000, 200
 
 
@@ -239,7 +215,7 @@ def test_every_variant_has_states_over_time(variant: Variant, patches: int) -> N
     with torch.no_grad():
         states, counts = read_states(network, body.reading, inputs, lengths)
         layers = network.layer_states(inputs, lengths)
-        alone = network(inputs[1:, :880], lengths[1:])
+        alone, _ = network(inputs[1:, :880], lengths[1:])
     assert counts.tolist() == [-(-8 // patches), -(-5 // patches)]
     assert body.reading.states_per_second == 40 / patches
     assert states.shape == (2, counts[0], body.reading.dim)
@@ -253,7 +229,7 @@ def test_layers_are_averaged_to_the_rate_of_the_last_one() -> None:
     inputs, lengths = read(0.2)
     layers = network.layer_states(inputs, lengths)
     with torch.no_grad():
-        first, _ = network.encoder.blocks(inputs, lengths)[0]
+        first, _ = network.blocks(inputs, lengths)[0]
     torch.testing.assert_close(layers[0, 0], first[0].reshape(2, 4, -1).mean(1))
 
 
@@ -264,8 +240,8 @@ def test_long_recordings_are_read_in_windows(variant: Variant) -> None:
     inputs, lengths = read(0.5)
     with torch.no_grad():
         states, counts = read_states(network, body.reading, inputs, lengths)
-        first = network(inputs[:, : 8 * BODY_PATCH], torch.tensor([8 * BODY_PATCH]))
-        second = network(inputs[:, 4 * BODY_PATCH : 12 * BODY_PATCH], torch.tensor([8 * BODY_PATCH]))
+        first = network(inputs[:, : 8 * BODY_PATCH], torch.tensor([8 * BODY_PATCH]))[0]
+        second = network(inputs[:, 4 * BODY_PATCH : 12 * BODY_PATCH], torch.tensor([8 * BODY_PATCH]))[0]
     window = body.reading.window
     assert states.shape[1] == counts[0] > window
     torch.testing.assert_close(states[0, :window], first[0])
@@ -274,9 +250,9 @@ def test_long_recordings_are_read_in_windows(variant: Variant) -> None:
 
 def test_the_front_end_is_frozen_before_layers() -> None:
     network = body_of("wavelet").create(seed=0)
-    assert len(network.layers) == 4
+    assert len(network.stack) == 4
     freeze(network, "inputs")
-    free = {name.split(".")[1] for name, weight in network.named_parameters() if weight.requires_grad}
+    free = {name.split(".")[0] for name, weight in network.named_parameters() if weight.requires_grad}
     assert free == {"layers", "norm"}
     assert body_of("wavelet").parameters == sum(weight.numel() for weight in network.parameters())
 
@@ -288,23 +264,16 @@ def test_all_that_feeds_a_frozen_layer_is_frozen(variant: Variant) -> None:
 
 
 def test_the_weights_of_a_run_are_loaded_with_their_sizes(tmp_path: Path) -> None:
-    saved = SavedAudioTransformer(
-        audio_transformer=sizes("pooling"),
-        sample_rate=BODY_RATE,
-        head=HeadConfig(),
-        classes=("a", "b"),
-        multi_label=False,
-    )
-    model = create_classifier(saved, seed=5)
-    save_classifier(model, saved, tmp_path)
+    body, task = body_of("pooling"), ClassificationOptions().task(["a", "b"], [])
+    model = create_network(body, body.create(seed=5), task, seed=5)
+    FineTunedModel(model, body, "classification", task).write(tmp_path)
     for source in (
         AudioTransformerOptions(weights="run").open({"audio_transformer": tmp_path}),
         AudioTransformerOptions(weights=str(tmp_path)).open({}),
     ):
-        assert source.body == body_of("pooling")
+        assert source.body == body
         loaded = source.create(seed=0).state_dict()
-        own = model.encoder.state_dict()
-        assert all(torch.equal(value, loaded[f"encoder.{name}"]) for name, value in own.items())
+        assert all(torch.equal(value, loaded[name]) for name, value in model.body.state_dict().items())
         assert source.fingerprint
         assert not source.untrained.fingerprint
 

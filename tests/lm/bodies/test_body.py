@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lm.bodies.body import Reading, read_states
+from lm.bodies.body import Frames, Reading, read_states
 
 
 def reading(samples_per_state: int, *, inputs: int = 1, shared: int = 0, rounded_up: bool = True) -> Reading:
@@ -31,13 +31,13 @@ SAMPLES = reading(4, inputs=4, shared=2, rounded_up=False)
 def sums(reading: Reading) -> object:
     """A network of which each state is the sum of its own inputs, beside the sum of those of the state before."""
 
-    def network(inputs: Tensor, lengths: Tensor) -> Tensor:
+    def network(inputs: Tensor, lengths: Tensor) -> Frames:
         longest = int(reading.states_of(lengths).max())
         padded = torch.nn.functional.pad(inputs, (0, reading.num_inputs(longest)))
         inside = torch.arange(padded.shape[1]) < lengths[:, None]
         own = (padded * inside).unfold(1, reading.num_inputs(1), reading.inputs_per_state).sum(2)[:, :longest]
         before = torch.nn.functional.pad(own, (1, 0))[:, :-1]
-        return torch.stack([own, before], dim=2)
+        return torch.stack([own, before], dim=2), reading.states_of(lengths)
 
     return network
 
@@ -48,7 +48,7 @@ def test_windows_give_the_states_of_whole_clips(reading: Reading, lengths: list[
     inputs = torch.randn(len(lengths), max(lengths), generator=torch.Generator().manual_seed(sum(lengths)))
     sizes = torch.tensor(lengths)
     states, counts = read_states(sums(reading), reading, inputs, sizes)  # type: ignore[arg-type]  # a network
-    whole = sums(reading)(inputs, sizes)  # type: ignore[operator]
+    whole, _ = sums(reading)(inputs, sizes)  # type: ignore[operator]
     assert counts.tolist() == [reading.num_states(length) for length in lengths]
     for clip, count in enumerate(counts.tolist()):
         torch.testing.assert_close(states[clip, :count], whole[clip, :count])

@@ -54,7 +54,7 @@ def test_layers_for_probes_are_the_hidden_states(model: LanguageModel) -> None:
 def test_layers_are_frozen_from_the_inputs_on(model: LanguageModel, count: int, trainable: int) -> None:
     network = GptNetwork(LanguageModel.create(model.gpt.config, model.format, seed=0).gpt)
     freeze(network, count)
-    free = [layer for layer in network.layers if any(weight.requires_grad for weight in layer.parameters())]
+    free = [layer for layer in network.stack if any(weight.requires_grad for weight in layer.parameters())]
     assert len(free) == trainable
     assert any(weight.requires_grad for weight in network.parameters()) == (count != "all")  # the last norm
     with pytest.raises(InputError, match=r"body\.frozen_layers\b.*\b3\b.*\b2 layers\b.*\b0\b.*\b2\b.*\ball\b"):

@@ -8,7 +8,6 @@ import torch
 
 from lm.batches import UNCOUNTED
 from lm.bodies.clips import StoredClips
-from lm.bodies.convolutional import _cut_again
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.bodies.sound_gpt import (
     CodedClips,
@@ -19,6 +18,7 @@ from lm.bodies.sound_gpt import (
     loss,
     validation_batches,
 )
+from lm.layers import _cut_again
 from tokenizer.codes import IntArray
 from wordless.audio.spectrogram import warp
 

@@ -11,20 +11,24 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import ASTConfig, ASTModel, DeiTConfig, DeiTModel, ViTConfig, ViTForImageClassification
 
+from lm.bodies.body import read_states
+from lm.bodies.clips import StoredClips
 from lm.bodies.options import AstConfig
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
+    AstBody,
     AstEncoder,
+    Statistics,
     create_ast,
-    create_classifier,
     filter_bank,
     filter_bank_stream,
     frames_of,
-    load_classifier,
     patches_of,
     resize_positions,
-    save_classifier,
 )
+from lm.finetuned import FineTunedModel, create_network
+from lm.heads.classification import ClassificationTask
+from lm.heads.options import ClassificationOptions
 from tests.wordless.audio.speech_models.checkpoints import split_weights
 from wordless.base.errors import InputError
 
@@ -81,7 +85,7 @@ def test_padding_and_company_change_nothing(encoder: AstEncoder) -> None:
 def test_it_hears_the_order_of_patches(encoder: AstEncoder) -> None:
     sound = filter_banks(frames_of(8))
     length = torch.tensor([frames_of(8)])
-    assert (encoder(sound, length) - encoder(sound.flip(1), length)).abs().max() > 1e-3
+    assert (encoder.states(sound, length).clip - encoder.states(sound.flip(1), length).clip).abs().max() > 1e-3
 
 
 def test_base_has_as_many_parameters_as_the_paper_says() -> None:
@@ -112,7 +116,9 @@ def test_weights_of_an_ast_are_its_own(frames: int, tmp_path: Path) -> None:
     torch.testing.assert_close(found, positions[:, :, 2:10] if frames == 86 else positions)
     if frames == 126:
         sound = filter_banks(126)
-        torch.testing.assert_close(encoder(sound, torch.tensor([126])), saved((sound + 6) / 10).pooler_output)
+        torch.testing.assert_close(
+            encoder.states(sound, torch.tensor([126])).clip, saved((sound + 6) / 10).pooler_output
+        )
 
 
 def test_weights_of_an_ast_may_be_in_shards(tmp_path: Path) -> None:
@@ -174,25 +180,33 @@ def test_folders_that_do_not_fit_are_refused(config: dict[str, object] | None, t
 
 def test_what_cannot_be_read_is_refused(encoder: AstEncoder) -> None:
     with pytest.raises(InputError, match=r"lengths\b.*\b0\b.*\b40\b.*\b1\b"):
-        encoder(filter_banks(40), torch.tensor([0]))
+        encoder.states(filter_banks(40), torch.tensor([0]))
     with pytest.raises(InputError, match=r"\(batch, time, 128\)"):
-        encoder(filter_banks(40)[0], torch.tensor([40]))
+        encoder.states(filter_banks(40)[0], torch.tensor([40]))
 
 
-@torch.no_grad()
 def test_a_saved_classifier_scores_as_before(tmp_path: Path) -> None:
-    model = create_classifier(AstConfig(), 96, 3, multi_label=True, seed=0).eval()
-    model.encoder.mean.fill_(-7.0)
-    save_classifier(model, AstConfig(weights="gone"), ["a", "b", "c"], tmp_path)
-    sound, length = filter_banks(70), torch.tensor([70])
-    again = load_classifier(tmp_path)
-    assert torch.equal(again(sound, length), model(sound, length))
-    assert again.multi_label
+    task = ClassificationTask(options=ClassificationOptions(), classes=("a", "b", "c"), normalised=True)
+    statistics = Statistics(mean=-7.0, std=4.0)
+    body = AstBody(ast=AstConfig(), clip_vector=True, positions=9, statistics=statistics)
+    model = FineTunedModel(create_network(body, body.create(seed=0), task, seed=0), body, "classification", task)
+    model.write(tmp_path)
+    clips = StoredClips.together([filter_banks(frames, seed=frames)[0].numpy() for frames in (70, 1200)])
+    again = FineTunedModel.from_pretrained(tmp_path)
+    assert all(np.array_equal(*pair) for pair in zip(again.outputs(clips), model.outputs(clips), strict=True))
+    assert float(again.network.body.mean) == -7
+    pieces = [clips.of_rows([1]).clip(0)[start:end] for start, end in ((0, 1016), (1010, 1200))]
+    with torch.no_grad():
+        vectors = [model.network.body(torch.from_numpy(each)[None], torch.tensor([len(each)]))[0] for each in pieces]
+        states, _ = read_states(
+            model.network.body, body.reading, torch.from_numpy(clips.clip(1))[None], torch.tensor([1200])
+        )
+    torch.testing.assert_close(states, torch.cat(vectors, dim=1), rtol=1e-4, atol=1e-4)
     with (tmp_path / "model.safetensors").open("r+b") as file:
         file.seek(-4, 2)
         file.write(b"1234")
     with pytest.raises(InputError, match=r"model\.safetensors"):
-        load_classifier(tmp_path)
+        FineTunedModel.from_pretrained(tmp_path)
 
 
 @pytest.mark.parametrize("num_samples", [0, 1, 2800, 2801, 16_000, 33_333, 1200 + 1600 * 10])

@@ -5,22 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForAudioClassification, Wav2Vec2FeatureExtractor
+from transformers import AutoModelForAudioClassification
 
 from lm.bodies.body import freeze, read_states
 from lm.bodies.clips import ClipViews, LabelledBatches
 from lm.bodies.finetuning import Wav2vec2Options
 from lm.bodies.options import ClipBatchConfig, MaskConfig, Wav2vec2Config, WaveformAugmentationConfig
-from lm.bodies.wav2vec2 import (
-    SpeechClassifier,
-    SpeechNetwork,
-    Wav2vec2Body,
-    as_read,
-    create_speech_classifier,
-    load_speech_classifier,
-    save_speech_classifier,
-)
-from lm.heads.classification import ClassLoss, class_targets
+from lm.bodies.wav2vec2 import SpeechNetwork, Wav2vec2Body, as_read, speech_source
+from lm.finetuned import FineTunedModel, TaskLoss, create_network
+from lm.heads.classification import ClassificationTask
+from lm.heads.options import ClassificationOptions
 from tests.lm.bodies.freezing import require_frozen_before
 from tests.lm.bodies.speech import tones
 from tests.pipelines.tiny import sweep
@@ -31,48 +25,35 @@ from wordless.base.errors import InputError
 CLASSES = ("high", "low")
 
 
-def _classifier(
-    folder: Path, *, multi_label: bool = False, share: float = 0.2, freeze: bool = True, seed: int = 0
-) -> SpeechClassifier:
-    return create_speech_classifier(
-        folder,
-        CLASSES,
-        multi_label=multi_label,
-        masking=MaskConfig(share=share, length=3),
-        freeze_convolutions=freeze,
-        option="weights",
-        seed=seed,
-    )
+def _classifier(folder: Path, *, share: float = 0.2, freeze_inputs: bool = True, seed: int = 0) -> FineTunedModel:
+    source = speech_source(folder, masking=MaskConfig(share=share, length=3))
+    options = ClassificationOptions(pooling="mean", dropout=0.0, label_smoothing=0.0)
+    task = ClassificationTask(options=options, classes=CLASSES, projected=24)
+    network = create_network(source.body, source.create(seed=seed), task, seed=seed)
+    freeze(network.body, "inputs" if freeze_inputs else 0)
+    return FineTunedModel(network, source.body, "classification", task)
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "hubert-base"])
-def test_it_learns_to_tell_tones_apart_and_leaves_a_folder_of_transformers(kind: str, tmp_path: Path) -> None:
+def test_it_learns_to_tell_tones_apart_and_the_folder_knows_them(kind: str, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "body", kind)
-    model = _classifier(tmp_path / "body").train()
+    tuned = _classifier(tmp_path / "body")
+    model = tuned.network.train()
     clips, names = tones(16)
     views = ClipViews(clips, ClipBatchConfig(batch_size=8, max_frames=1000), as_read)
-    targets = class_targets(names, CLASSES, multi_label=False)
-    batches = LabelledBatches(views=views, targets=targets)
+    batches = LabelledBatches(views=views, targets=tuned.task.targets(names))
     optimiser = torch.optim.Adam([each for each in model.parameters() if each.requires_grad], lr=3e-3)
     for step in range(25):
         torch.manual_seed(step)
-        total, count = ClassLoss(label_smoothing=0.0)(model, batches.batch(step, 0, 1))
+        total, count = TaskLoss(task=tuned.task)(model, batches.batch(step, 0, 1))
         optimiser.zero_grad()
         (total / count).backward()
         optimiser.step()
-    save_speech_classifier(model, tmp_path / "tuned", inputs=tmp_path / "body")
-    again = load_speech_classifier(tmp_path / "tuned", device="cpu")
-    samples, lengths = tones(8, seed=1)[0].read(torch.arange(8).numpy(), at_most=2000)
-    with torch.no_grad():
-        logits = again(samples, lengths)
-        torch.testing.assert_close(logits, model.eval()(samples, lengths))
-    assert logits.argmax(1).tolist() == [0, 1] * 4
-    theirs = AutoModelForAudioClassification.from_pretrained(tmp_path / "tuned").eval()
-    assert theirs.config.id2label == {0: "high", 1: "low"}
-    inputs = Wav2Vec2FeatureExtractor.from_pretrained(tmp_path / "tuned")
-    alone = inputs(samples[0, : lengths[0]].numpy(), sampling_rate=16_000, return_tensors="pt").input_values
-    with torch.no_grad():
-        torch.testing.assert_close(theirs(alone).logits[0], logits[0], atol=1e-4, rtol=1e-3)
+    tuned.write(tmp_path / "tuned")
+    again, new = FineTunedModel.from_pretrained(tmp_path / "tuned"), tones(8, seed=1)[0]
+    model.eval()
+    assert all(np.allclose(*pair, atol=1e-5) for pair in zip(again.outputs(new), tuned.outputs(new), strict=True))
+    assert [row["label"] for row in again.task.rows(again.outputs(new))] == ["high", "low"] * 4
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -81,56 +62,24 @@ def test_every_parameter_that_is_trained_gets_a_gradient(kind: str, tmp_path: Pa
     save_checkpoint(tmp_path, kind)
     samples, lengths = torch.randn(2, 1200), torch.tensor([1200, 700])
     for frozen in (True, False):
-        model = _classifier(tmp_path, freeze=frozen).train()
+        model = _classifier(tmp_path, freeze_inputs=frozen).network.train()
         torch.manual_seed(0)
-        model(samples, lengths).sum().backward()
+        model(samples, lengths)[0].sum().backward()
         without = [name for name, each in model.named_parameters() if each.requires_grad and each.grad is None]
         assert not without
         kept = {name.split(".")[2] for name, each in model.named_parameters() if not each.requires_grad}
         assert kept == ({"feature_extractor", "masked_spec_embed"} if frozen else {"masked_spec_embed"})
 
 
-def test_hidden_frames_follow_from_pytorchs_seed(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, "wav2vec2")
-    model = _classifier(tmp_path, share=0.6).train()
-    samples, lengths = torch.randn(2, 1500), torch.tensor([1500, 900])
-    found = []
-    for seed in (0, 0, 1):
-        torch.manual_seed(seed)
-        found.append(model(samples, lengths).detach())
-    assert torch.equal(found[0], found[1])
-    assert not torch.allclose(found[0], found[2])
-    model.eval()
-    torch.testing.assert_close(model(samples, lengths), model(samples, lengths))
-
-
-def test_the_heads_weights_follow_from_the_seed(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path)
-    one, again, other = (_classifier(tmp_path, seed=seed, multi_label=True) for seed in (0, 0, 1))
-    assert one.multi_label
-    means = torch.ones(1, 32)
-    assert torch.equal(one.logits(means), again.logits(means))
-    assert not torch.allclose(one.logits(means), other.logits(means))
-
-
-def test_a_folder_with_a_head_gets_a_new_one(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "body", "wav2vec2")
-    first = _classifier(tmp_path / "body", seed=1)
-    save_speech_classifier(first, tmp_path / "tuned", inputs=tmp_path / "body")
-    for seed in (1, 2):
-        own = _classifier(tmp_path / "body", seed=seed).state_dict()
-        for name, values in _classifier(tmp_path / "tuned", seed=seed).state_dict().items():
-            assert torch.equal(values, own[name]), name
-    three = create_speech_classifier(
-        tmp_path / "tuned",
-        ("a", "b", "c"),
-        multi_label=False,
-        masking=MaskConfig(),
-        freeze_convolutions=True,
-        option="weights",
-        seed=0,
-    )
-    assert three.logits(torch.zeros(1, three.encoder.width)).shape == (1, 3)
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert"])
+def test_the_head_begins_as_that_of_transformers(kind: str, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, kind)
+    torch.manual_seed(3)
+    theirs = AutoModelForAudioClassification.from_pretrained(tmp_path, classifier_proj_size=24, mask_time_prob=0.5)
+    head = _classifier(tmp_path, seed=3).network.head.state_dict()
+    for name, layer in (("projection", theirs.projector), ("linear", theirs.classifier)):
+        assert torch.equal(head[f"{name}.weight"], layer.weight)
+        assert torch.equal(head[f"{name}.bias"], layer.bias)
 
 
 RATE = 16_000
@@ -178,8 +127,8 @@ def test_long_recordings_are_read_in_windows(tmp_path: Path, monkeypatch: pytest
     with torch.no_grad():
         states, counts = read_states(network, body.reading, inputs, lengths)
         samples = body.reading.num_inputs(8)
-        first = network(inputs[:, :samples], torch.tensor([samples]))
-        second = network(inputs[:, 4 * STRIDE : 4 * STRIDE + samples], torch.tensor([samples]))
+        first, _ = network(inputs[:, :samples], torch.tensor([samples]))
+        second, _ = network(inputs[:, 4 * STRIDE : 4 * STRIDE + samples], torch.tensor([samples]))
     assert states.shape[1] == counts[0] == 20
     torch.testing.assert_close(states[0, :8], first[0])
     torch.testing.assert_close(states[0, 8:12], second[0, 4:])
@@ -191,12 +140,12 @@ def test_frames_are_masked_in_training_alone(tmp_path: Path) -> None:
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     inputs, lengths = read(body, 0.2, 0.3)
-    whole = network(inputs, lengths)
+    whole, _ = network(inputs, lengths)
     network.train()
     torch.manual_seed(0)
-    masked = network(inputs, lengths)
+    masked, _ = network(inputs, lengths)
     torch.manual_seed(0)
-    torch.testing.assert_close(network(inputs, lengths), masked)
+    torch.testing.assert_close(network(inputs, lengths)[0], masked)
     assert not torch.allclose(masked, whole, atol=1e-3)
 
 
@@ -204,7 +153,7 @@ def test_frames_are_masked_in_training_alone(tmp_path: Path) -> None:
 def test_convolutions_are_frozen_before_layers(count: int, trainable: list[int], tmp_path: Path) -> None:
     _, network = opened(tmp_path)
     freeze(network, count)
-    free = [any(weight.requires_grad for weight in layer.parameters()) for layer in network.layers]
+    free = [any(weight.requires_grad for weight in layer.parameters()) for layer in network.stack]
     assert [number for number, own in enumerate(free) if own] == trainable
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from transformers import AutoModelForAudioClassification
 
-from lm.bodies.audio_transformer import SavedAudioTransformer, create_classifier, save_classifier
-from lm.bodies.options import AudioTransformerConfig, HeadConfig
-from lm.bodies.wav2vec2 import NO_MASKS, create_speech_classifier, save_speech_classifier
-from lm.finetuned import FineTunedModel
+from lm.bodies.audio_transformer import AudioTransformerBody
+from lm.bodies.options import AudioTransformerConfig
+from lm.finetuned import FineTunedModel, create_network
+from lm.heads.options import ClassificationOptions
 from pipelines.finetune import finetune_settings
 from pipelines.finetuning.job import finetune_body
 from pipelines.predict import PredictConfig
@@ -146,10 +147,10 @@ def learned_run(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest, _ = build_manifest(settings.corpus)
     write_manifest(manifest, run / "manifest.tsv")
     sizes = AudioTransformerConfig(front_end=16, width=16, heads=2, layers=2, ffn_dim=16, wavelet_levels=3)
-    saved = SavedAudioTransformer(
-        audio_transformer=sizes, sample_rate=RATE, head=HeadConfig(), classes=("low", "high"), multi_label=False
-    )
-    save_classifier(create_classifier(saved, seed=0), saved, run / "audio_transformer")
+    body = AudioTransformerBody(audio_transformer=sizes, sample_rate=RATE)
+    task = ClassificationOptions().task(["low", "high"], [])
+    network = create_network(body, body.create(seed=0), task, seed=0)
+    FineTunedModel(network, body, "classification", task).write(run / "audio_transformer")
     return run
 
 
@@ -186,16 +187,9 @@ def test_all_labels_may_be_used_again(learned_run: Path, tones: Path, tmp_path: 
 
 def test_weights_of_a_classifier_have_learned_labels(tones: Path, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "body", "wav2vec2", sample_rate=RATE)
-    made = create_speech_classifier(
-        tmp_path / "body",
-        ("high", "low"),
-        multi_label=False,
-        masking=NO_MASKS,
-        freeze_convolutions=True,
-        option="weights",
-        seed=0,
-    )
-    save_speech_classifier(made, tmp_path / "tuned", inputs=tmp_path / "body")
+    AutoModelForAudioClassification.from_pretrained(tmp_path / "body").save_pretrained(tmp_path / "tuned")
+    for file in (tmp_path / "body").glob("preprocessor*"):
+        shutil.copy(file, tmp_path / "tuned")
     for folder, told in (("body", 0), ("tuned", 1)):
         words = ("body=wav2vec2", f"body.weights={tmp_path / folder}", "body.fit.steps=1", "beside=[]")
         place = (f"corpus.root={tones}", f"store.root={tmp_path / 's'}", f"output={tmp_path / f'of_{folder}'}")

@@ -1,8 +1,6 @@
 """The Audio Transformer's stages: a short training on waveforms, and its layers as features of every clip."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +10,15 @@ import torch
 from safetensors.numpy import load_file
 from torch import Tensor
 
-from lm.bodies.audio_transformer import VARIANTS, create_audio_transformer, load_classifier
-from lm.bodies.augmentation import augment_waveforms
+from lm.bodies.audio_transformer import VARIANTS, create_audio_transformer
 from lm.bodies.options import AudioTransformerConfig, HeadConfig, WaveformAugmentationConfig, WaveformBatchConfig
-from lm.heads.classification import ClassLoss, Label
+from lm.finetuned import FineTunedModel, TaskLoss
 from lm.options import POOLINGS, VectorConfig
 from lm.probing.vectors import pool
-from pipelines.stages.audio_transformer import audio_transformer, audio_transformer_features
-from pipelines.stages.labels import LabelledTraining, Labels
+from pipelines.stages.labels import Labels
+from pipelines.stages.networks import audio_transformer
 from pipelines.stages.options import AudioTransformerSettings
-from pipelines.stages.stored_arrays import Sound
+from pipelines.stages.stored_arrays import split_clips, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tests.pipelines.stages.tones import RATE, labels_of, tone_corpus
@@ -55,20 +52,17 @@ def trained(
     session: Session,
     manifest: Manifest,
     settings: AudioTransformerSettings,
-    labels: Mapping[str, Label | None] | None = None,
-    *,
-    classes: tuple[str, ...] = ("high", "low"),
-    multi_label: bool = False,
 ) -> Entry:
-    known = Labels(by_clip=labels or labels_of(manifest), classes=classes, multi_label=multi_label)
-    return audio_transformer(session, Sound.of(session, manifest, RATE), known, settings)
+    reading = reading_of(session, manifest, sample_rate=RATE)
+    labels = Labels(by_clip=labels_of(manifest), classes=("high", "low"))
+    return audio_transformer(reading, settings).train(reading, waveforms(session, manifest, RATE), labels)
 
 
 def features_of(session: Session, manifest: Manifest, entry: Entry | None, **changes: object) -> Path:
     vectors = VectorConfig(**changes)  # type: ignore[arg-type]  # its own options
     name = "audio_transformer" if entry else "random_audio_transformer"
     reading = reading_of(session, manifest, vectors, sample_rate=RATE)
-    return audio_transformer_features(reading, name, entry, SETTINGS).folder
+    return audio_transformer(reading, SETTINGS).features(reading, name, entry).folder
 
 
 @torch.no_grad()
@@ -107,10 +101,11 @@ def test_it_learns_to_tell_tones_apart_and_again_the_same(session: Session, corp
     assert set(load_file(folder / "features.safetensors")) == {"audio_transformer/layer_2:max"}
     scores = load_file(folder / "scores.safetensors")["scores"]
     assert [("high", "low")[best] for best in scores.argmax(1)] == [clip.label for clip in corpus.clips]
-    model = load_classifier(entry.folder)
+    model = FineTunedModel.from_pretrained(entry.folder)
     samples = soundfile.read(corpus.root / "low_1.wav", dtype="float32")[0]  # one piece
     with torch.no_grad():
-        wanted = model(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))[0].softmax(0)
+        outputs, _ = model.network(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
+        wanted = outputs[0, 0].softmax(0)
     np.testing.assert_allclose(scores[6], wanted, atol=1e-4)
     again = trained(silent_session(tmp_path), corpus, SETTINGS)
     assert not again.reused
@@ -123,28 +118,22 @@ def test_every_variant_is_trained_and_read(variant: str, session: Session, corpu
     settings = replace(SHORT, model=replace(MODEL, variant=variant))  # type: ignore[arg-type]  # one of them
     entry = trained(session, corpus, settings)
     reading = reading_of(session, corpus, sample_rate=RATE)
-    features = audio_transformer_features(reading, "audio_transformer", entry, settings)
+    features = audio_transformer(reading, settings).features(reading, "audio_transformer", entry)
     assert load_file(features.folder / "features.safetensors")["audio_transformer/layer_2:thirds"].shape == (10, 48)
 
 
 def test_shares_of_a_batch_have_the_gradient_of_the_whole(session: Session, corpus: Manifest) -> None:
     """What two processes sum is what one process computes."""
-    sound, known = Sound.of(session, corpus, RATE), labels_of(corpus)
-    labels, clips = Labels(by_clip=known, classes=("high", "low")), sound.of_split("train")
-    training = LabelledTraining(
-        option="",
-        batches=SHORT.batches.at_rate(RATE),
-        make_view=partial(augment_waveforms, config=SHORT.augmentation),
-        label_smoothing=0.0,
-        fit=SHORT.fit,
-    )
-    batches, _ = training.batches_of(labels, clips, clips)
-    model = load_classifier(trained(session, corpus, SHORT).folder)
+    network = audio_transformer(reading_of(session, corpus, sample_rate=RATE), SHORT)
+    data, labels = waveforms(session, corpus, RATE), Labels(by_clip=labels_of(corpus), classes=("high", "low"))
+    clips, task = labels.of_clips(*split_clips(data, corpus, "train")), labels.task(SHORT.head)
+    batches, _ = network.training.batches_of(session, network.source(data, 1), task, clips, clips)
+    model = FineTunedModel.from_pretrained(trained(session, corpus, SHORT).folder).network
 
     def gradient(parts: int) -> Tensor:
         model.zero_grad()
         for part in range(parts):
-            ClassLoss(label_smoothing=0.0)(model, batches.batch(1, part, parts))[0].backward()
+            TaskLoss(task=task)(model, batches.batch(1, part, parts))[0].backward()
         weight = next(model.parameters()).grad
         assert weight is not None
         return weight.clone()

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -10,16 +11,18 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
-from lm.bodies.convolutional import SpectrogramReader, clips_together, create_encoder, statistics
+from lm.bodies.convolutional import create_encoder, statistics
 from lm.bodies.options import PIECE_FRAMES
+from lm.layers import ConvReader
 from lm.options import ONE_HEARING, POOLINGS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.commandline.options import defaults
 from pipelines.commandline.refusals import resolved
 from pipelines.settings.run import RunSettings
-from pipelines.stages.baselines import baseline_features, simclr, supervised
 from pipelines.stages.labels import Labels
+from pipelines.stages.networks import convolutional
 from pipelines.stages.options import BaselineSettings, TokenizerSettings
+from pipelines.stages.simclr import simclr
 from pipelines.stages.stored_arrays import spectrograms, stored_spectrograms
 from pipelines.stages.tokenizer import frame_sample
 from pipelines.store.session import Session
@@ -102,6 +105,21 @@ def _labels(manifest: Manifest, **others: str | None) -> Labels:
     return Labels(by_clip={**by_clip, **{f"{name}.wav": label for name, label in others.items()}}, classes=CLASSES)
 
 
+def _supervised(session: Session, manifest: Manifest, sample: Entry, stored: Entry, labels: Labels) -> Entry:
+    reading = reading_of(session, manifest)
+    return convolutional(reading, sample, SETTINGS).train(reading, stored, labels)
+
+
+def _features(
+    session: Session, manifest: Manifest, sample: Entry, method: str, vectors: VectorConfig = ONE_HEARING, **made: Entry
+) -> Entry:
+    """Features of a network of the manifest, ``trained`` on labels or of ``simclr``."""
+    reading = reading_of(session, manifest, vectors)
+    return convolutional(reading, sample, SETTINGS, simclr=made.get("simclr")).features(
+        reading, method, made.get("trained")
+    )
+
+
 def _normalised(manifest: Manifest, path: str, sample: Entry) -> torch.Tensor:
     """Log-mel of a whole recording, its last hop filled up."""
     samples = read(manifest.root / path, AUDIO.sample_rate).samples
@@ -145,14 +163,18 @@ def contrasted(session: Session, stored: Entry) -> Entry:
 
 
 @pytest.fixture(scope="module")
-def labelled(session: Session, manifest: Manifest, stored: Entry) -> Entry:
-    return supervised(session, stored, _labels(manifest), SETTINGS)
+def labelled(session: Session, manifest: Manifest, sample: Entry, stored: Entry) -> Entry:
+    return _supervised(session, manifest, sample, stored, _labels(manifest))
 
 
 def test_one_seed_gives_the_same_bytes(manifest: Manifest, contrasted: Entry, labelled: Entry, tmp_path: Path) -> None:
     session = silent_session(tmp_path)
-    stored = spectrograms(session, manifest, AUDIO, _sample(session, manifest))
-    again = simclr(session, stored, (), SETTINGS), supervised(session, stored, _labels(manifest), SETTINGS)
+    sample = _sample(session, manifest)
+    stored = spectrograms(session, manifest, AUDIO, sample)
+    again = (
+        simclr(session, stored, (), SETTINGS),
+        _supervised(session, manifest, sample, stored, _labels(manifest)),
+    )
     for entry, other in zip((contrasted, labelled), again, strict=True):
         assert not other.reused
         assert {"model.safetensors", "config.json"} <= set(_hashes(entry))
@@ -180,32 +202,37 @@ def test_simclr_hears_clips_that_nothing_is_known_of(
 
 
 def test_labels_of_test_clips_and_clips_without_label_are_not_used(
-    session: Session, manifest: Manifest, stored: Entry, labelled: Entry
+    session: Session, manifest: Manifest, sample: Entry, stored: Entry, labelled: Entry
 ) -> None:
+    def key(hidden: dict[str, None]) -> str:
+        return _supervised(session, manifest, sample, stored, _labels(manifest, **hidden)).key
+
     hidden = dict.fromkeys((Path(clip.path).stem for clip in manifest.of("test")), None)
-    assert supervised(session, stored, _labels(manifest, **hidden), SETTINGS).key == labelled.key
+    assert key(hidden) == labelled.key
     hidden[Path(manifest.of("train")[0].path).stem] = None
-    assert supervised(session, stored, _labels(manifest, **hidden), SETTINGS).key != labelled.key
+    assert key(hidden) != labelled.key
     hidden = dict.fromkeys((Path(clip.path).stem for clip in manifest.clips), None)
     with pytest.raises(InputError, match=r"\b0 train clips"):
-        supervised(session, stored, _labels(manifest, **hidden), SETTINGS)
+        key(hidden)
 
 
-def test_which_clips_have_no_label_decides_the_entry(session: Session, manifest: Manifest, stored: Entry) -> None:
+def test_which_clips_have_no_label_decides_the_entry(
+    session: Session, manifest: Manifest, sample: Entry, stored: Entry
+) -> None:
     """The same labels in the same order, of other clips."""
     rises, other = manifest.of("train")[-2:]
     hidden = [_labels(manifest, **{Path(clip.path).stem: None}) for clip in (rises, other)]
     assert rises.label == other.label
-    assert len({supervised(session, stored, labels, SETTINGS).key for labels in hidden}) == 2
+    assert len({_supervised(session, manifest, sample, stored, labels).key for labels in hidden}) == 2
 
 
 def test_several_labels_are_predicted_each_by_itself(
     session: Session, manifest: Manifest, sample: Entry, stored: Entry
 ) -> None:
-    several = {clip.path: (clip.label, "sounds") for clip in manifest.clips if clip.label}
-    labels = Labels(by_clip=several, classes=(*CLASSES, "sounds"), multi_label=True)
-    entry = supervised(session, stored, labels, SETTINGS)
-    features = baseline_features(reading_of(session, manifest), sample, "supervised", entry, SETTINGS)
+    several: dict[str, str | None] = {clip.path: f"{clip.label};sounds" for clip in manifest.clips if clip.label}
+    labels = Labels(by_clip=several, classes=(*CLASSES, "sounds"), separator=";")
+    entry = _supervised(session, manifest, sample, stored, labels)
+    features = _features(session, manifest, sample, "supervised", trained=entry)
     scores = load_file(features.folder / "scores.safetensors")["scores"]
     assert scores.shape == (20, 3)
     assert (scores[:, 2] > 0.5).all()
@@ -214,7 +241,7 @@ def test_several_labels_are_predicted_each_by_itself(
 def test_features_are_the_pools_of_the_blocks(
     session: Session, manifest: Manifest, sample: Entry, contrasted: Entry
 ) -> None:
-    entry = baseline_features(reading_of(session, manifest), sample, "random_conv", None, SETTINGS)
+    entry = _features(session, manifest, sample, "random_conv")
     features = load_file(entry.folder / "features.safetensors")
     wanted = {f"random_conv/{of}:{pooling}" for of in ("block_1", "block_2", "all_blocks") for pooling in POOLINGS}
     assert set(features) == wanted
@@ -229,7 +256,7 @@ def test_features_are_the_pools_of_the_blocks(
                 np.testing.assert_allclose(features[f"random_conv/block_{number}:{pooling}"][row], pooled, atol=1e-4)
             together = features[f"random_conv/all_blocks:{pooling}"][row]
             np.testing.assert_allclose(together, np.concatenate(pools), atol=1e-4)
-    trained = baseline_features(reading_of(session, manifest), sample, "simclr", contrasted, SETTINGS)
+    trained = _features(session, manifest, sample, "simclr", simclr=contrasted)
     learned = load_file(trained.folder / "features.safetensors")
     assert {name.replace("simclr", "random_conv") for name in learned} == set(features)
     assert not np.allclose(learned["simclr/block_2:mean"], features["random_conv/block_2:mean"])
@@ -237,27 +264,27 @@ def test_features_are_the_pools_of_the_blocks(
 
 
 def test_clips_share_batches_of_limited_size(
-    manifest: Manifest, sample: Entry, monkeypatch: pytest.MonkeyPatch
+    session: Session, manifest: Manifest, sample: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader = SpectrogramReader(root=manifest.root, audio=AUDIO, sample=sample.folder)
-    frames = [reader.num_frames(clip) for clip in manifest.clips]
-    monkeypatch.setattr("lm.bodies.convolutional.FRAMES_AT_ONCE", 3 * max(frames))
-    groups = clips_together(reader, manifest.clips, VectorConfig())
+    reader = cast(ConvReader, convolutional(reading_of(session, manifest), sample, SETTINGS).reader)
+    frames = [reader.frames.num_frames(clip) for clip in manifest.clips]
+    monkeypatch.setattr("lm.layers.FRAMES_AT_ONCE", 3 * max(frames))
+    groups = reader.groups(manifest.clips)
     assert [clip for group in groups for clip in group] == [*manifest.clips]
     assert len(groups) < len(manifest.clips)
-    assert all(len(group) * max(map(reader.num_frames, group)) <= 3 * max(frames) for group in groups)
-    heard = clips_together(reader, manifest.clips, VectorConfig(hearings=4))
+    assert all(len(group) * max(map(reader.frames.num_frames, group)) <= 3 * max(frames) for group in groups)
+    heard = replace(reader, vectors=VectorConfig(hearings=4)).groups(manifest.clips)
     assert [*map(len, heard)] == [1] * len(frames)  # each clip fills a batch
 
 
-def test_a_recording_of_several_pieces_shares_no_batch(manifest: Manifest, sample: Entry) -> None:
-    reader, short = SpectrogramReader(root=manifest.root, audio=AUDIO, sample=sample.folder), manifest.clips[0]
+def test_a_recording_of_several_pieces_shares_no_batch(session: Session, manifest: Manifest, sample: Entry) -> None:
+    reader, short = convolutional(reading_of(session, manifest), sample, SETTINGS).reader, manifest.clips[0]
     most = PIECE_FRAMES * AUDIO.hop_length * short.sample_rate // AUDIO.sample_rate
     whole, long = (replace(short, num_samples=most + samples) for samples in (0, short.sample_rate))
     clips = [short, short, long, short, whole, short]
     alone = [[short, short], [long], [short, whole, short]]
-    assert clips_together(reader, clips, VectorConfig()) == alone
-    assert clips_together(reader, clips, VectorConfig(hearings=2, hearing_rates=0.1)) == [
+    assert reader.groups(clips) == alone
+    assert replace(reader, vectors=VectorConfig(hearings=2, hearing_rates=0.1)).groups(clips) == [
         *alone[:2],
         *([each] for each in alone[2]),
     ]
@@ -266,7 +293,7 @@ def test_a_recording_of_several_pieces_shares_no_batch(manifest: Manifest, sampl
 def test_the_head_knows_what_it_was_taught(
     session: Session, manifest: Manifest, sample: Entry, labelled: Entry
 ) -> None:
-    entry = baseline_features(reading_of(session, manifest), sample, "supervised", labelled, SETTINGS)
+    entry = _features(session, manifest, sample, "supervised", trained=labelled)
     scores = load_file(entry.folder / "scores.safetensors")["scores"]
     np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
     truth = np.array([CLASSES.index(clip.label or "") for clip in manifest.clips])
@@ -277,7 +304,7 @@ def test_a_long_recording_is_heard_in_pieces(session: Session, sample: Entry, tm
     """All but the frames beside a border between pieces are those of the whole; so the mean nearly is."""
     samples = sweep((2.5 * PIECE_FRAMES) * AUDIO.hop_length / AUDIO.sample_rate, AUDIO.sample_rate)
     manifest = Manifest(root=tmp_path, clips=(_clip(tmp_path, "long.wav", samples, None, "test"),))
-    entry = baseline_features(reading_of(session, manifest), sample, "random_conv", None, SETTINGS)
+    entry = _features(session, manifest, sample, "random_conv")
     heard = _normalised(manifest, "long.wav", sample)
     encoder = create_encoder(SETTINGS.encoder, seed=SETTINGS.seed).eval()
     with torch.inference_mode():
@@ -292,7 +319,7 @@ def test_features_of_several_hearings_are_the_average_of_each(
     session: Session, manifest: Manifest, sample: Entry
 ) -> None:
     vectors = VectorConfig(hearings=3, poolings=("thirds_max", "max"), layers=("last", "together"))
-    entry = baseline_features(reading_of(session, manifest, vectors), sample, "random_conv", None, SETTINGS)
+    entry = _features(session, manifest, sample, "random_conv", vectors)
     features = load_file(entry.folder / "features.safetensors")
     encoder = create_encoder(SETTINGS.encoder, seed=SETTINGS.seed).eval()
     for row, clip in enumerate(manifest.clips[:5]):
@@ -321,8 +348,7 @@ def test_a_head_reads_the_last_block_whatever_is_probed(
 ) -> None:
     vectors = VectorConfig(poolings=("max",), layers=("together",))
     plain, other = (
-        baseline_features(reading_of(session, manifest, each), sample, "supervised", labelled, SETTINGS)
-        for each in (ONE_HEARING, vectors)
+        _features(session, manifest, sample, "supervised", each, trained=labelled) for each in (ONE_HEARING, vectors)
     )
     np.testing.assert_array_equal(*(load_file(each.folder / "scores.safetensors")["scores"] for each in (plain, other)))
     assert set(load_file(other.folder / "features.safetensors")) == {"supervised/all_blocks:max"}

@@ -7,18 +7,20 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from lm.bodies.options import AstConfig
+from lm.bodies.body import Source
+from lm.bodies.options import AstConfig, Wav2vec2Config
+from lm.bodies.wav2vec2 import Wav2vec2Body, as_read, transformers_config
 from lm.options import VectorConfig
 from pipelines.settings.run import run_settings
-from pipelines.stages.audio_transformer import audio_transformer_features
 from pipelines.stages.features import frame_features
-from pipelines.stages.spectrogram_transformer import ast_features
-from pipelines.stages.wav2vec2 import Body, speech_features
+from pipelines.stages.networks import ast, audio_transformer, speech
+from pipelines.stages.options import AstSettings, FinetuningSettings
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
 from tests.pipelines.tiny import reading_of, session_of, sweep
 from tests.pipelines.tiny_chain import composed
 from wordless.audio.recordings.manifest import Clip, Manifest
+from wordless.audio.speech_models.encoder import Architecture
 from wordless.audio.waveform import FloatArray
 
 RATE = 4000
@@ -42,17 +44,21 @@ def _of_frames(session: Session, manifest: Manifest, vectors: VectorConfig, fold
 
 
 def _of_a_speech_model(session: Session, manifest: Manifest, vectors: VectorConfig, folder: Path) -> object:
-    body = Body(folder=folder, key="body")
-    return speech_features(reading_of(session, manifest, vectors), body, method="wav2vec2")
+    architecture = Architecture.of_config(transformers_config(Wav2vec2Config()), sample_rate=RATE)
+    body = Wav2vec2Body(architecture=architecture)
+    source = Source(body=body, weights=folder, fingerprint="body", change=as_read)
+    reading = reading_of(session, manifest, vectors)
+    return speech(reading, source, FinetuningSettings()).features(reading, "wav2vec2")
 
 
 def _of_ast(session: Session, manifest: Manifest, vectors: VectorConfig, folder: Path) -> object:
-    return ast_features(reading_of(session, manifest, vectors), None, AstConfig(layers=(1,), patches=4))
+    reading, settings = reading_of(session, manifest, vectors), AstSettings(model=AstConfig(layers=(1,), patches=4))
+    return ast(reading, settings).features(reading, "random_ast")
 
 
 def _of_audio_transformer(session: Session, manifest: Manifest, vectors: VectorConfig, folder: Path) -> object:
-    own = run_settings(composed(folder)).audio_transformer
-    return audio_transformer_features(reading_of(session, manifest, vectors), "random", None, own)
+    reading, own = reading_of(session, manifest, vectors), run_settings(composed(folder)).audio_transformer
+    return audio_transformer(reading, own).features(reading, "random")
 
 
 @pytest.mark.parametrize("features", [_of_frames, _of_a_speech_model, _of_ast, _of_audio_transformer])

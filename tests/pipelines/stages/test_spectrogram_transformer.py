@@ -10,13 +10,13 @@ import torch
 from safetensors.numpy import load_file
 
 from lm.bodies.options import AstConfig, AugmentationConfig, ClipBatchConfig
-from lm.bodies.spectrogram_transformer import create_ast, filter_bank, frames_of, load_classifier, stored_filter_bank
-from lm.heads.classification import Label
+from lm.bodies.spectrogram_transformer import create_ast, filter_bank, frames_of, stored_filter_bank
+from lm.finetuned import FineTunedModel
 from lm.options import POOLINGS
 from lm.probing.vectors import pool
 from pipelines.stages.labels import Labels
+from pipelines.stages.networks import ast
 from pipelines.stages.options import AstSettings
-from pipelines.stages.spectrogram_transformer import ast, ast_features
 from pipelines.stages.stored_arrays import filter_banks
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
@@ -45,15 +45,20 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 def fine_tuned(
     session: Session,
     manifest: Manifest,
-    labels: Mapping[str, Label | None],
+    labels: Mapping[str, str | None],
     settings: AstSettings,
     *,
     classes: tuple[str, ...] = ("high", "low"),
-    multi_label: bool = False,
+    separator: str | None = None,
 ) -> Entry:
     """AST, fine-tuned on filter banks of the manifest."""
-    banks = filter_banks(session, manifest)
-    return ast(session, manifest, banks, Labels(by_clip=labels, classes=classes, multi_label=multi_label), settings)
+    reading, known = reading_of(session, manifest), Labels(by_clip=labels, classes=classes, separator=separator)
+    return ast(reading, settings).train(reading, filter_banks(session, manifest), known)
+
+
+def features_of(session: Session, manifest: Manifest, trained: Entry | None = None) -> Entry:
+    reading = reading_of(session, manifest)
+    return ast(reading, SETTINGS).features(reading, "ast" if trained else "random_ast", trained)
 
 
 def whole(manifest: Manifest, path: str) -> torch.Tensor:
@@ -76,7 +81,7 @@ def test_filter_banks_lie_on_disk_train_first(session: Session, corpus: Manifest
 
 
 def test_random_features_are_the_pools_of_the_layers(session: Session, corpus: Manifest) -> None:
-    entry = ast_features(reading_of(session, corpus), None, CONFIG)
+    entry = features_of(session, corpus)
     features = load_file(entry.folder / "features.safetensors")
     assert set(features) == {
         *(f"random_ast/layer_{layer}:{pooling}" for layer in (2, 12) for pooling in POOLINGS),
@@ -100,10 +105,10 @@ def test_random_features_are_the_pools_of_the_layers(session: Session, corpus: M
 
 def test_folds_share_features_of_which_nothing_is_fitted(session: Session, corpus: Manifest) -> None:
     other = replace(corpus, clips=tuple(replace(clip, split="test") for clip in corpus.clips))
-    entry = ast_features(reading_of(session, corpus), None, CONFIG)
-    assert ast_features(reading_of(session, other), None, CONFIG).key == entry.key
+    entry = features_of(session, corpus)
+    assert features_of(session, other).key == entry.key
     fewer = replace(corpus, clips=corpus.clips[1:])
-    assert ast_features(reading_of(session, fewer), None, CONFIG).key != entry.key
+    assert features_of(session, fewer).key != entry.key
 
 
 @pytest.mark.slow
@@ -112,14 +117,15 @@ def test_it_learns_to_tell_tones_apart_and_again_the_same(session: Session, corp
     curve = trained.read_json("curve.json")["curve"]
     assert isinstance(curve, list)
     assert min(point["validation_loss"] for point in curve) < 0.4  # nats; chance is 0.69
-    entry = ast_features(reading_of(session, corpus), trained, CONFIG)
+    entry = features_of(session, corpus, trained)
     scores = load_file(entry.folder / "scores.safetensors")["scores"]
     assert [("high", "low")[best] for best in scores.argmax(1)] == [clip.label for clip in corpus.clips]
     assert all(name.startswith("ast/") for name in load_file(entry.folder / "features.safetensors"))
-    model = load_classifier(trained.folder)
+    model = FineTunedModel.from_pretrained(trained.folder).network
     with torch.no_grad():
         frames = whole(corpus, "low_1.wav")  # one piece
-        expected = model(stored_filter_bank(frames)[None], torch.tensor([len(frames)]))[0].softmax(0)
+        outputs, _ = model(stored_filter_bank(frames)[None], torch.tensor([len(frames)]))
+        expected = outputs[0, 0].softmax(0)
     np.testing.assert_allclose(scores[6], expected, atol=1e-3)
     again = fine_tuned(silent_session(tmp_path), corpus, labels_of(corpus), SETTINGS)
     assert (again.folder / "model.safetensors").read_bytes() == (trained.folder / "model.safetensors").read_bytes()
@@ -127,9 +133,9 @@ def test_it_learns_to_tell_tones_apart_and_again_the_same(session: Session, corp
 
 def test_clips_may_be_of_several_classes(session: Session, corpus: Manifest) -> None:
     short = replace(SETTINGS, fit=replace(SETTINGS.fit, steps=1))
-    both = {path: (label, "tone") for path, label in labels_of(corpus).items() if label}
-    trained = fine_tuned(session, corpus, both, short, classes=("high", "low", "tone"), multi_label=True)
-    entry = ast_features(reading_of(session, corpus), trained, CONFIG)
+    both = {path: f"{label};tone" for path, label in labels_of(corpus).items() if label}
+    trained = fine_tuned(session, corpus, both, short, classes=("high", "low", "tone"), separator=";")
+    entry = features_of(session, corpus, trained)
     scores = load_file(entry.folder / "scores.safetensors")["scores"]
     assert scores.shape == (len(corpus.clips), 3)
     assert ((scores > 0) & (scores < 1)).all()

@@ -11,15 +11,17 @@ import soundfile
 import torch
 from safetensors.numpy import load_file
 
+from lm.bodies.body import Source
 from lm.bodies.options import MaskConfig, WaveformBatchConfig
-from lm.bodies.wav2vec2 import load_speech_classifier
-from lm.heads.classification import Label
+from lm.bodies.wav2vec2 import speech_source
+from lm.finetuned import FineTunedModel
 from lm.options import ONE_HEARING, POOLINGS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.stages.labels import Labels
+from pipelines.stages.networks import speech
 from pipelines.stages.options import FinetuningSettings, PretrainingSettings, Wav2vec2Settings
 from pipelines.stages.stored_arrays import Sound
-from pipelines.stages.wav2vec2 import Body, random_wav2vec2, speech_features, wav2vec2, wav2vec2_finetuned
+from pipelines.stages.wav2vec2 import entry_source, random_wav2vec2, wav2vec2
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tests.lm.bodies.speech import RATE, SMALL, TARGETS
@@ -71,23 +73,24 @@ def sound_of(session: Session, manifest: Manifest) -> Sound:
 def features_of(
     session: Session,
     manifest: Manifest,
-    body: Body,
+    source: Source,
     vectors: VectorConfig = ONE_HEARING,
     *,
     method: str = "wav2vec2",
-    classifier: bool = False,
+    trained: Entry | None = None,
 ) -> Entry:
     reading = reading_of(session, manifest, vectors, sample_rate=RATE)
-    return speech_features(reading, body, method=method, classifier=classifier)
+    return speech(reading, source, SETTINGS.finetuning).features(reading, method, trained)
 
 
 def pretrained(session: Session, manifest: Manifest, settings: Wav2vec2Settings = SETTINGS) -> Entry:
     return wav2vec2(session, sound_of(session, manifest), [], settings)
 
 
-def finetuned(session: Session, manifest: Manifest, labels: Mapping[str, Label | None], body: Body) -> Entry:
-    own = Labels(by_clip=labels, classes=("high", "low"))
-    return wav2vec2_finetuned(session, sound_of(session, manifest), own, body, SETTINGS.finetuning)
+def finetuned(session: Session, manifest: Manifest, labels: Mapping[str, str | None], source: Source) -> Entry:
+    reading, own = reading_of(session, manifest, sample_rate=RATE), Labels(by_clip=labels, classes=("high", "low"))
+    network = speech(reading, source, SETTINGS.finetuning)
+    return network.train(reading, sound_of(session, manifest).waveforms, own)
 
 
 def bytes_of(entry: Entry) -> dict[str, bytes]:
@@ -106,7 +109,7 @@ def test_waveforms_of_a_split_are_the_samples_of_its_clips(session: Session, cor
 def test_features_are_the_pools_of_the_layers_over_the_hearings(session: Session, corpus: Manifest) -> None:
     trained = pretrained(session, corpus)
     vectors = VectorConfig(poolings=("mean", "thirds_max"), hearings=2)
-    body = Body.of_entry(trained)
+    body = entry_source(trained)
     entry = features_of(session, corpus, body, vectors)
     features = load_file(entry.folder / "features.safetensors")
     layers = ("layer_1", "layer_2", "all_layers")
@@ -126,7 +129,7 @@ def test_features_are_the_pools_of_the_layers_over_the_hearings(session: Session
 
 
 def test_only_the_wanted_layers_are_candidates(session: Session, corpus: Manifest) -> None:
-    body, last = Body.of_entry(pretrained(session, corpus)), VectorConfig(layers=("last",))
+    body, last = entry_source(pretrained(session, corpus)), VectorConfig(layers=("last",))
     entry = features_of(session, corpus, body, last)
     found = set(load_file(entry.folder / "features.safetensors"))
     assert found == {f"wav2vec2/layer_2:{pooling}" for pooling in POOLINGS}
@@ -140,7 +143,7 @@ def test_the_same_again_with_any_number_of_workers(
     made = []
     for each in (session, other):
         trained = pretrained(each, corpus)
-        made.append((trained, features_of(each, corpus, Body.of_entry(trained), method="w")))
+        made.append((trained, features_of(each, corpus, entry_source(trained), method="w")))
     for one, again in zip(*made, strict=True):
         assert one.key == again.key
         assert bytes_of(one) == bytes_of(again)
@@ -170,7 +173,7 @@ def test_other_sound_without_labels_is_a_part_of_pre_training(session: Session, 
 def test_weights_of_a_folder_are_shared_by_all_folds(session: Session, corpus: Manifest, tmp_path: Path) -> None:
     save_checkpoint(tmp_path, "hubert-base", sample_rate=RATE)
     other = replace(corpus, clips=tuple(replace(clip, split="test") for clip in corpus.clips))
-    body = Body.of_weights(tmp_path)
+    body = speech_source(tmp_path)
     entries = [features_of(session, each, body) for each in (corpus, other)]
     assert entries[0].key == entries[1].key
     fewer = replace(corpus, clips=corpus.clips[1:])
@@ -179,21 +182,19 @@ def test_weights_of_a_folder_are_shared_by_all_folds(session: Session, corpus: M
 
 def test_fine_tuning_learns_to_tell_tones_apart(session: Session, corpus: Manifest, tmp_path: Path) -> None:
     save_checkpoint(tmp_path, "wav2vec2", sample_rate=RATE)
-    tuned = finetuned(session, corpus, labels_of(corpus), Body.of_weights(tmp_path))
+    tuned = finetuned(session, corpus, labels_of(corpus), speech_source(tmp_path))
     curve = tuned.read_json("curve.json")["curve"]
     assert isinstance(curve, list)
     assert min(point["validation_loss"] for point in curve) < 0.5  # nats; chance is 0.69
-    body, vectors = Body.of_entry(tuned), VectorConfig(hearings=2)
-    entry = features_of(session, corpus, body, vectors, method="tuned", classifier=True)
+    entry = features_of(session, corpus, speech_source(tmp_path), method="tuned", trained=tuned)
     scores = load_file(entry.folder / "scores.safetensors")["scores"]
     right = [("high", "low")[best] == clip.label for best, clip in zip(scores.argmax(1), corpus.clips, strict=True)]
     assert sum(right) >= 10  # of 12
-    model, heard = load_speech_classifier(tuned.folder, device="cpu"), []
-    for hearing in hearings(2, spread=vectors.hearing_rates):
-        samples = torch.from_numpy(hearing.samples(corpus.root, corpus.clips[0], RATE))
-        with torch.no_grad():
-            heard.append(model(samples[None], torch.tensor([len(samples)]))[0].softmax(0).numpy())
-    np.testing.assert_allclose(scores[0], np.mean(heard, axis=0), atol=1e-5)
+    model, (hearing,) = FineTunedModel.from_pretrained(tuned.folder).network, hearings(1, spread=0)
+    samples = torch.from_numpy(hearing.samples(corpus.root, corpus.clips[0], RATE))
+    with torch.no_grad():
+        outputs, _ = model(samples[None], torch.tensor([len(samples)]))
+    np.testing.assert_allclose(scores[0], outputs[0, 0].softmax(0), atol=1e-5)
 
 
 def test_clips_that_are_too_short_to_hide_a_span_are_counted(

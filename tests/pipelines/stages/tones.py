@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from lm.heads.classification import Label
 from wordless.audio.recordings.manifest import Clip, Manifest, Split
 from wordless.audio.waveform import FloatArray
 from wordless.base.files import file_hash
@@ -41,6 +40,6 @@ def tone_corpus(root: Path, splits: Sequence[Split], *, first: float, step: floa
     return Manifest(root=root, clips=tuple(clips))
 
 
-def labels_of(manifest: Manifest) -> dict[str, Label | None]:
+def labels_of(manifest: Manifest) -> dict[str, str | None]:
     """The label of each clip."""
     return {clip.path: clip.label for clip in manifest.clips}

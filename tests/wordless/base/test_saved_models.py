@@ -9,8 +9,6 @@ import torch
 from torch import nn
 
 from lm.bodies.finetuning import GptOptions
-from lm.bodies.options import AstConfig
-from lm.bodies.spectrogram_transformer import create_classifier, load_classifier, save_classifier
 from lm.finetuned import FineTunedModel, create_network
 from lm.heads.options import ClassificationOptions
 from lm.model import LanguageModel
@@ -28,7 +26,6 @@ LOADERS: dict[str, Callable[[Path], object]] = {
     "tokenizer": Tokenizer.from_pretrained,
     "lm": LanguageModel.from_pretrained,
     "vocoder": Vocoder.from_pretrained,
-    "ast": load_classifier,
     "next_sample_transformer": SampleLanguageModel.from_pretrained,
     "finetuned": FineTunedModel.from_pretrained,
     "probe": FittedProbe.from_pretrained,
@@ -39,10 +36,7 @@ LOADERS: dict[str, Callable[[Path], object]] = {
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with a model of each kind."""
     folder = save_run(tmp_path_factory.mktemp("kinds") / "run", seed=0)
-    config = AstConfig(size="tiny")
-    classifier = create_classifier(config, 16, 2, multi_label=False, seed=0)
     SampleLanguageModel(create_sample_model(TRANSFORMER, seed=0)).save_pretrained(folder / "next_sample_transformer")
-    save_classifier(classifier, config, ["one", "two"], folder / "ast")
     source = GptOptions().open({part: folder / part for part in ("tokenizer", "lm")})
     task = ClassificationOptions().task(["one", "two"], [])
     network = create_network(source.body, source.create(seed=0), task, seed=0)

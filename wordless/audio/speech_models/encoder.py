@@ -18,20 +18,16 @@ the seven convolutions of `lm.bodies.wav2vec2` took 0.6 of the time in fp32 and 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from logging import ERROR
 from pathlib import Path
-from shutil import copy
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from wordless.audio.options import Convolutions
@@ -41,7 +37,7 @@ from wordless.audio.waveform import FloatArray
 from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
 from wordless.base.ranges import require
-from wordless.base.saved_models import CONFIG, WEIGHTS, read_weights, require_finite, weight_names, whole
+from wordless.base.saved_models import WEIGHTS, require_finite, whole
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -139,19 +135,22 @@ class SpeechEncoder:
         return states.masked_fill(~own[:, None, :, None], 0.0)
 
     def pieces(self, samples: FloatArray, layers: Sequence[int], *, frames: int) -> Iterator[Tensor]:
-        """Give the states ``(layers, frames, width)`` of one recording ``(num_samples,)``, piece by piece.
+        """Give the states ``(layers, frames, width)`` of one recording ``(num_samples,)``, piece by piece."""
+        for piece in self.prepared_pieces(samples, frames):
+            yield self.read(piece[None], torch.tensor([len(piece)]), layers=layers)[:, 0]
+
+    def prepared_pieces(self, samples: FloatArray, frames: int) -> Iterator[Tensor]:
+        """Give the samples of one recording ``(num_samples,)`` for `read`, piece by piece.
 
         Samples are normalised over the whole recording, which is in memory. Silence follows it where ``frames`` need
         more samples than it has.
         """
         device = self.transformer.device
-        prepared = self.prepare(copy_to(torch.from_numpy(samples)[None], device), torch.tensor([len(samples)]))
-        missing = self.convolutions.samples(frames) - len(samples)
-        prepared = nn.functional.pad(prepared, (0, max(missing, 0)))
+        prepared = self.prepare(copy_to(torch.from_numpy(samples)[None], device), torch.tensor([len(samples)]))[0]
+        prepared = nn.functional.pad(prepared, (0, max(self.convolutions.samples(frames) - len(samples), 0)))
         for part in np.array_split(np.arange(frames), math.ceil(frames / PIECE_FRAMES)):
             begin, last = int(part[0]) * self.convolutions.stride, int(part[-1]) == frames - 1
-            piece = prepared[:, begin:] if last else prepared[:, begin : begin + self.convolutions.samples(len(part))]
-            yield self.read(piece, torch.tensor([piece.shape[1]]), layers=layers)[:, 0]
+            yield prepared[begin:] if last else prepared[begin : begin + self.convolutions.samples(len(part))]
 
 
 def normalise(samples: Tensor, lengths: Tensor) -> Tensor:
@@ -162,91 +161,38 @@ def normalise(samples: Tensor, lengths: Tensor) -> Tensor:
     return centred / (centred.square().sum(1) / counts + LEAST_VARIANCE).sqrt()[:, None]
 
 
-def load_transformer(
-    auto: Any, folder: Path, *, option: str, new: Collection[str] = (), seed: int = 0, **changes: object
-) -> PreTrainedModel:
-    """Load a model of transformers from a folder that `describe_speech_model` accepts, in evaluation mode.
+def load_speech_encoder(
+    folder: Path, *, option: str, device: str = "cpu", last_layer: int | None = None
+) -> SpeechEncoder:
+    """Load the encoder of a folder that `describe_speech_model` accepts, in evaluation mode.
 
-    Args:
-        auto: the class of transformers that loads such models, such as `AutoModel`.
-        folder: of the model.
-        option: names the folder in messages.
-        new: beginnings of the names of weights that follow from the seed, whether the folder has such weights or not.
-        seed: of those weights.
-        changes: to the model's config.
+    ``option`` names the folder in messages. With ``last_layer``, layers far above it are left out, so that its states
+    take less time and memory.
 
     Raises:
         InputError: the files are damaged, or do not belong together.
     """
-    from transformers import AutoConfig
+    from transformers import AutoConfig, AutoModel
 
-    given = Path(f"{option}={folder}")
+    described = describe_speech_model(folder, option=option)
+    # One layer more is kept: some models normalise the states of their last layer, and of no other.
+    layers = described.layers if last_layer is None else min(last_layer + 1, described.layers)
+    own = {"local_files_only": True, "trust_remote_code": False}
     with (
-        _without(folder, new, given) as place,
-        whole(given, "speech model", remedy=REMEDY),
+        whole(Path(f"{option}={folder}"), "speech model", remedy=REMEDY),
         _quiet(),
         torch.random.fork_rng(devices=[]),
     ):
-        torch.manual_seed(seed)
-        config = AutoConfig.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, layerdrop=0.0, mask_feature_prob=0.0, **changes
+        torch.manual_seed(0)  # of an embedding of masked frames that the folder lacks
+        config = AutoConfig.from_pretrained(folder, **own, **CHANGES, num_hidden_layers=layers)
+        model, found = AutoModel.from_pretrained(
+            folder, **own, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
         )
-        model, found = auto.from_pretrained(
-            place,
-            config=config,
-            dtype=torch.float32,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-        lacking = [name for name in found["missing_keys"] if not name.startswith((*new, MASK_EMBEDDING))]
+        lacking = [name for name in found["missing_keys"] if not name.startswith(MASK_EMBEDDING)]
         if lacking:
             raise InputError(f"{WEIGHTS} has no tensor {min(lacking)!r}")
         require_finite(model.state_dict())
-    return cast("PreTrainedModel", model.eval())
-
-
-@contextmanager
-def _without(folder: Path, beginnings: Collection[str], given: Path) -> Iterator[Path]:
-    """Give a folder without the weights whose names begin with ``beginnings``: a copy, if there are such weights.
-
-    ``given`` names the folder in messages.
-    """
-    unwanted = tuple(beginnings)
-    with whole(given, "speech model", remedy=REMEDY):
-        copied = any(name.startswith(unwanted) for name in weight_names(folder))
-        weights = read_weights(folder, without=unwanted) if copied else {}
-    if not copied:
-        yield folder
-        return
-    with TemporaryDirectory() as place:
-        try:
-            copy(folder / CONFIG, place)
-            save_file(weights, Path(place) / WEIGHTS, metadata={"format": "pt"})
-        except (OSError, SafetensorError) as error:
-            raise InputError(
-                f"{given} holds a classification head, and a copy without it cannot be written to {place} ({error}); "
-                "free disk space there, or name another folder by TMPDIR"
-            ) from error
-        yield Path(place)
-
-
-def load_speech_encoder(
-    folder: Path, *, option: str, device: str = "cpu", last_layer: int | None = None
-) -> SpeechEncoder:
-    """Load the encoder of a folder that `describe_speech_model` accepts.
-
-    With ``last_layer``, layers far above it are left out, so that its states take less time and memory.
-    """
-    from transformers import AutoModel
-
-    found = describe_speech_model(folder, option=option)
-    # One layer more is kept: some models normalise the states of their last layer, and of no other.
-    layers = found.layers if last_layer is None else min(last_layer + 1, found.layers)
-    transformer = load_transformer(AutoModel, folder, option=option, num_hidden_layers=layers)
-    nn.Module.to(transformer, device)
-    return SpeechEncoder(transformer, normalises=found.normalises)
+    return SpeechEncoder(cast("PreTrainedModel", model.eval().to(device)), normalises=described.normalises)
 
 
 @contextmanager
@@ -358,13 +304,6 @@ class Architecture:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self._create()
-
-    def load_network(self, folder: Path, *, option: str) -> PreTrainedModel:
-        """Load the network of the folder that this architecture was read from; it has the weights of `create`."""
-        from transformers import AutoModel
-
-        changes = {name: CHANGES[name] for name in ("mask_time_prob", "add_adapter")}
-        return load_transformer(AutoModel, folder, option=option, **changes)
 
     def _create(self) -> PreTrainedModel:
         from transformers import AutoConfig, AutoModel

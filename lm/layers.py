@@ -1,0 +1,296 @@
+"""Layers of networks as vectors of recordings, for probes.
+
+Any process creates or loads the network, reads recordings piece by piece, and pools the states of each layer over time,
+so memory does not grow with the length of a recording. A network does not see the previous piece. The hearings of a
+clip share a batch, and their vectors are averaged.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from lm.bodies.audio_transformer import AudioTransformerBody
+from lm.bodies.body import Body, Frames
+from lm.bodies.convolutional import SpectrogramReader
+from lm.bodies.options import PIECE_FRAMES
+from lm.bodies.sound_gpt import LAYER, TOGETHER, load_sound_gpt
+from lm.bodies.spectrogram_transformer import (
+    SAMPLE_RATE,
+    AstBody,
+    filter_bank_stream,
+    patches_along,
+)
+from lm.bodies.wav2vec2 import SpeechNetwork, Wav2vec2Body
+from lm.finetuned import FineTunedModel
+from lm.heads.classification import ClassificationTask
+from lm.heads.head import ClipHead
+from lm.options import ONE_HEARING, Pooling, VectorConfig
+from lm.probing.vectors import FloatArray, RunningPools, average
+from wordless.audio.recordings.hearings import HeardFrames, Hearing, hearings
+from wordless.audio.recordings.inspection import require_finite
+from wordless.audio.recordings.manifest import Clip
+from wordless.audio.waveform import equal_blocks
+from wordless.base.devices import copy_to
+
+FRAMES_AT_ONCE = 8192  # of the clips that share a batch, in all of their hearings, padding included
+
+
+class LayerNetwork(Protocol):
+    """A network whose layers can be probed: a body, or one that is none."""
+
+    def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
+        """Compute the states of each layer, zeros after a clip's end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """A clip in one hearing."""
+
+    steps: Sequence[int]  # states of each layer
+    pieces: Iterable[Tensor]  # inputs of the network (time, ...)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerReader(ABC):
+    """A network that any process can create or load, and the recordings of which it pools the layers."""
+
+    layer: ClassVar[str] = "layer"  # names of the vectors of a layer, and of all layers side by side
+    together: ClassVar[str] = "all_layers"
+
+    device: str
+    vectors: VectorConfig = ONE_HEARING
+
+    @abstractmethod
+    def network(self) -> Any:
+        """Create or load the network on its device, in evaluation mode; `loaded` calls this once in each process."""
+
+    @abstractmethod
+    def heard(self, clip: Clip) -> list[Heard]:
+        """Return a clip in each hearing, the recording first."""
+
+    def groups(self, clips: Sequence[Clip]) -> list[list[Clip]]:
+        """Divide clips into groups, each of which is computed at once."""
+        return [[clip] for clip in clips]
+
+    def names(self, count: int) -> list[str]:
+        """Name what the network gives for each piece: ``layer_1`` and so on."""
+        return [f"{self.layer}_{number}" for number in range(1, count + 1)]
+
+    def keys(self, vectors: VectorConfig, count: int) -> list[str]:
+        """Name the vectors that are candidates of probes with the options ``vectors``."""
+        return vectors.keys(count, layer=self.layer, together=self.together)
+
+    def select(self, pooled: Mapping[str, FloatArray], count: int) -> dict[str, FloatArray]:
+        """Select the vectors that are wanted from those of each layer, and join all layers."""
+        return self.vectors.select(pooled, count, layer=self.layer, together=self.together)
+
+    @torch.inference_mode()
+    def __call__(self, clips: Sequence[Clip]) -> list[dict[str, FloatArray]]:
+        """Compute each layer's states of clips under each pooling, ``layer_1:mean`` and so on, and all side by side."""
+        heard = [self.heard(clip) for clip in clips]
+        together, count = [each for own in heard for each in own], len(heard[0][0].steps)
+        pooled = iter(pool_layers(loaded(self), together, self.names(count), self.vectors.poolings, device=self.device))
+        found = [self.select(average(islice(pooled, len(own))), count) for own in heard]
+        for clip, vectors in zip(clips, found, strict=True):
+            for vector in vectors.values():
+                require_finite(vector, clip, "states of a network")
+        return found
+
+
+def pool_layers(
+    network: LayerNetwork, heard: Sequence[Heard], names: Sequence[str], poolings: Sequence[Pooling], *, device: str
+) -> list[dict[str, FloatArray]]:
+    """Pool every layer over the pieces of each hearing: ``layer_1:mean`` and so on. The hearings share a batch."""
+    pools = [RunningPools(dict(zip(names, each.steps, strict=True)), poolings) for each in heard]
+    for pieces in zip_longest(*(each.pieces for each in heard)):
+        present = {number: piece for number, piece in enumerate(pieces) if piece is not None}
+        lengths = torch.tensor([*map(len, present.values())])  # on the host, where it is used
+        batch = copy_to(nn.utils.rnn.pad_sequence([*present.values()], batch_first=True), torch.device(device))
+        for name, (states, ends) in zip(names, network.blocks(batch, lengths), strict=True):
+            for number, own, end in zip(present, states.cpu().numpy(), ends.tolist(), strict=True):
+                pools[number].add(name, own[:end])
+    return [each.pooled for each in pools]
+
+
+@lru_cache(maxsize=1)
+def loaded(reader: LayerReader) -> Any:
+    """Load the network of a reader, once in each process."""
+    return reader.network()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrogramLayers(LayerReader):
+    """A network of normalised log-mel."""
+
+    frames: SpectrogramReader
+    stored: HeardFrames | None = None  # of the hearings but the first; their log-mel is in memory as a whole
+
+    def heard(self, clip: Clip) -> list[Heard]:
+        """Return pieces of about `PIECE_FRAMES` frames; some frames at each border see silence instead."""
+        hops = loaded(self).hops
+        whole = math.lcm(*hops)
+        size = max(PIECE_FRAMES // whole, 1) * whole
+        others = [] if self.stored is None else [self.frames.normalised(each) for each in self.stored.of(clip)]
+        pieces = self.frames.pieces(clip)
+        lengths = [self.frames.num_frames(clip), *map(len, others)]
+        sources = [pieces if size == PIECE_FRAMES else _cut_again(pieces, size)]
+        sources += [iter(torch.split(each, size)) for each in others]
+        return [
+            Heard(steps=[-(-length // hop) for hop in hops], pieces=each)
+            for length, each in zip(lengths, sources, strict=True)
+        ]
+
+    def groups(self, clips: Sequence[Clip]) -> list[list[Clip]]:
+        """Divide clips into groups of neighbours.
+
+        All hearings of a group, padded to its longest, have at most `FRAMES_AT_ONCE` frames, unless it is a single
+        clip. A recording that is read in several pieces is a group of its own: several long recordings at once take
+        more memory, and several parts of one compressed file decode the file from its beginning again and again.
+        """
+        groups, longest = list[list[Clip]](), 0
+        slowest = 1 + self.vectors.hearing_rates * (self.vectors.hearings > 1)
+        for clip in clips:
+            frames = math.ceil(slowest * self.frames.num_frames(clip))
+            longest = max(longest, frames)
+            alone = longest > PIECE_FRAMES or not groups
+            if alone or self.vectors.hearings * longest * (len(groups[-1]) + 1) > FRAMES_AT_ONCE:
+                groups.append([])
+                longest = frames
+            groups[-1].append(clip)
+        return groups
+
+
+def _cut_again(pieces: Iterable[Tensor], size: int) -> Iterator[Tensor]:
+    """Give the frames of pieces ``(time, mels)`` in pieces of ``size`` frames; the last one may be shorter."""
+    rest = list[Tensor]()
+    for piece in pieces:
+        *full, last = torch.split(torch.cat([*rest, piece]), size)
+        yield from full
+        rest = [last]
+    yield from rest
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyReader(LayerReader):
+    """A body: trained on labels, or as it was before."""
+
+    body: Body
+    trained: Path | None = None  # folder of a model that was trained on labels
+    weights: Path | None = None  # pre-trained ones otherwise; None: random ones
+    seed: int = 0  # of random weights
+
+    def network(self) -> Any:
+        """Create or load the network of the body."""
+        if self.trained is not None:
+            return FineTunedModel.from_pretrained(self.trained, device=self.device).network.body
+        return self.body.create(seed=self.seed, weights=self.weights).eval().to(self.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvReader(SpectrogramLayers, BodyReader):
+    """A convolutional encoder."""
+
+    layer: ClassVar[str] = "block"
+    together: ClassVar[str] = "all_blocks"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundReader(SpectrogramLayers):
+    """A GPT that reads sound, trained or not, whose inner activations are pooled."""
+
+    layer: ClassVar[str] = LAYER
+    together: ClassVar[str] = TOGETHER
+
+    folder: Path
+
+    def network(self) -> Any:
+        """Load the model."""
+        return load_sound_gpt(self.folder).eval().to(self.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveformReader(BodyReader):
+    """A body that reads samples, or filter banks at a rate of its own."""
+
+    root: Path  # of the recordings
+
+    def heard(self, clip: Clip) -> list[Heard]:
+        """Return a clip in each hearing."""
+        return [self.of(clip, each) for each in hearings(self.vectors.hearings, spread=self.vectors.hearing_rates)]
+
+    @abstractmethod
+    def of(self, clip: Clip, hearing: Hearing) -> Heard:
+        """Return a clip in one hearing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioTransformerReader(WaveformReader):
+    """An Audio Transformer."""
+
+    body: AudioTransformerBody
+
+    def of(self, clip: Clip, hearing: Hearing) -> Heard:
+        """Return pieces of ``patches`` patches."""
+        rate, sizes = self.body.sample_rate, self.body.audio_transformer
+        blocks = equal_blocks(hearing.blocks(self.root, clip, rate), sizes.patches * sizes.patch(rate))
+        samples = hearing.num_samples(clip, rate)
+        return Heard(steps=[-(-samples // hop) for hop in loaded(self).hops], pieces=map(torch.from_numpy, blocks))
+
+
+TOKEN = "class_token"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AstReader(WaveformReader):
+    """An AST, of which some layers are read, and the clip vector: its mean over the patches of all pieces."""
+
+    body: AstBody
+
+    def of(self, clip: Clip, hearing: Hearing) -> Heard:
+        """Return pieces of ``patches`` patches."""
+        banks = filter_bank_stream(hearing.blocks(self.root, clip, SAMPLE_RATE), patches=self.body.ast.patches)
+        steps = [patches_along(clip, hearing)] * (len(self.body.ast.layers) + 1)
+        return Heard(steps=steps, pieces=banks)
+
+    def names(self, count: int) -> list[str]:
+        """Name the layers that are read, and the clip vector."""
+        return [*(f"{self.layer}_{number}" for number in self.body.ast.layers), TOKEN]
+
+    def keys(self, vectors: VectorConfig, count: int) -> list[str]:
+        """Name each pooling of each layer, and the clip vector."""
+        *layers, token = self.names(count)
+        return [*(f"{layer}:{pooling}" for layer in layers for pooling in vectors.poolings), f"{token}:mean"]
+
+    def select(self, pooled: Mapping[str, FloatArray], count: int) -> dict[str, FloatArray]:
+        """Select the same."""
+        return {key: pooled[key] for key in self.keys(self.vectors, count)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechReader(WaveformReader):
+    """A speech model. A clip is in memory as a whole, and its samples are normalised as a whole."""
+
+    body: Wav2vec2Body
+
+    def of(self, clip: Clip, hearing: Hearing) -> Heard:
+        """Return the samples in pieces."""
+        network: SpeechNetwork = loaded(self)
+        samples = hearing.samples(self.root, clip, self.body.architecture.sample_rate)
+        frames = network.encoder.convolutions.frames(len(samples))
+        return Heard(steps=[frames] * network.encoder.layers, pieces=network.encoder.prepared_pieces(samples, frames))
+
+
+def head_scores(folder: Path, pooled: Mapping[str, FloatArray], *, last: str) -> FloatArray:
+    """Compute class probabilities ``(clips, classes)`` with a head, from the pooled states of the layer ``last``."""
+    model = FineTunedModel.from_pretrained(folder)
+    head, task = cast(ClipHead, model.network.head), cast(ClassificationTask, model.task)
+    with torch.inference_mode():
+        return task.scores(head.of_pooled(torch.from_numpy(pooled[f"{last}:{head.pooling}"])))

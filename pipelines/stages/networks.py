@@ -1,0 +1,215 @@
+"""Networks of the comparison: each is a body, whose layers are probed, and a head if the network learns labels.
+
+SimCLR and wav2vec 2.0 train their bodies without labels before: `stages.simclr`, `stages.wav2vec2`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+from lm.bodies.audio_transformer import AudioTransformerBody
+from lm.bodies.augmentation import augment, augment_waveforms
+from lm.bodies.body import Source
+from lm.bodies.convolutional import ConvBody, SpectrogramReader
+from lm.bodies.options import HeadConfig
+from lm.bodies.spectrogram_transformer import (
+    OPTION,
+    PATCH,
+    STRIDE,
+    AstBody,
+    ast_source,
+    is_audio_model,
+    patches_along,
+)
+from lm.bodies.wav2vec2 import Wav2vec2Body
+from lm.layers import AstReader, AudioTransformerReader, BodyReader, ConvReader, SpeechReader
+from lm.options import VectorConfig
+from pipelines.stages.features import Reading, network_features
+from pipelines.stages.labels import Labels, LabelTraining, train_on_labels
+from pipelines.stages.options import AstSettings, AudioTransformerSettings, BaselineSettings, FinetuningSettings
+from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, split_clips, stored_std
+from pipelines.store.store import Entry, Recipe, other_options, some_options
+
+PROJECTED = 256  # width to which heads of speech models project the mean over time, as in transformers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A network of the comparison, and how it learns labels."""
+
+    reader: BodyReader  # of recordings and layers, with the weights that the network has before it learns labels
+    layers: int  # that are read
+    sizes: Mapping[str, object]  # options that decide the body
+    inputs: Mapping[str, object]  # of a recipe of features: the recordings, and the weights
+    stage: str  # of the training
+    version: int  # of the stage
+    options: Mapping[str, object]  # of the training
+    source: Callable[[Entry, int], Source]  # of the stored inputs of the clips, and the longest training clip
+    training: LabelTraining
+    head: HeadConfig
+    normalised: bool = False  # see `ClassificationTask`
+    projected: int | None = None
+
+    def train(self, reading: Reading, data: Entry, labels: Labels, *, method: str | None = None) -> Entry:
+        """Train body and head on the training clips that have a label, and choose the step by those of validation.
+
+        ``data`` are the stored inputs of the clips. ``method`` names the training on the terminal.
+        """
+        train, validation = (labels.of_clips(*split_clips(data, reading.manifest, split)) for split in TRAINED_ON)
+        longest = min(int(train.clips.lengths.max(initial=1)), self.training.batches.max_frames)
+        return train_on_labels(
+            reading.session,
+            Recipe(self.stage, self.version, config=self.options, inputs={"data": data}),
+            self.source(data, longest),
+            labels.task(self.head, normalised=self.normalised, projected=self.projected),
+            train,
+            validation,
+            self.training,
+            title=self.stage.replace("_", " "),
+            method=method,
+        )
+
+    def features(self, reading: Reading, method: str, trained: Entry | None = None) -> Entry:
+        """Compute pooled states of the layers, and of all layers side by side, from the recordings.
+
+        A network that was ``trained`` on labels also gives its class probabilities: ``scores (clips, classes)``.
+        """
+        reader = self.reader if trained is None else self.reader_of(trained, reading.vectors)
+        return network_features(
+            reading,
+            method,
+            3,
+            reader,
+            layers=self.layers,
+            config={"compare": reading.vectors.network_key, **self.sizes},
+            inputs=self.inputs if trained is None else {**self.inputs, "weights": trained},
+            classifier=trained,
+        )
+
+    def reader_of(self, trained: Entry, vectors: VectorConfig) -> BodyReader:
+        """Return the reader of the trained network, which also gives the vectors that its head reads."""
+        return replace(self.reader, trained=trained.folder, vectors=self.head.reads(vectors))
+
+
+def _read_by(reading: Reading) -> dict[str, Any]:
+    """Return the options that all readers of samples have."""
+    device = str(reading.session.gang.device)
+    return {"root": reading.manifest.root, "device": device, "vectors": reading.vectors}
+
+
+def convolutional(
+    reading: Reading, sample: Entry, settings: BaselineSettings, *, simclr: Entry | None = None
+) -> Network:
+    """Describe the convolutional encoder of log-mel, which the statistics of ``sample`` normalise."""
+    own, body = settings.supervised, ConvBody(encoder=settings.encoder, audio=reading.audio)
+
+    def source(data: Entry, longest: int) -> Source:
+        change = partial(augment, config=own.augmentation, std=stored_std(data))
+        return Source(body=body, weights=None, fingerprint="", change=change, changes_on_device=True)
+
+    return Network(
+        reader=ConvReader(
+            frames=SpectrogramReader(root=reading.manifest.root, audio=reading.audio, sample=sample.folder),
+            body=body,
+            weights=simclr.folder if simclr else None,
+            seed=settings.seed,
+            device=str(reading.session.gang.device),
+            vectors=reading.vectors,
+            stored=reading.heard,
+        ),
+        layers=len(settings.encoder.channels),
+        sizes={"baselines": some_options(settings, "encoder"), "audio": reading.audio},
+        inputs={**reading.frames, "sample": sample, "weights": simclr or f"random {settings.seed}"},
+        stage="supervised",
+        version=5,
+        options={"baselines": some_options(settings, "encoder", "supervised")},
+        source=source,
+        training=LabelTraining(option="baselines.supervised.fit", batches=own.batches, fit=own.fit),
+        head=own.head,
+    )
+
+
+def ast(reading: Reading, settings: AstSettings) -> Network:
+    """Describe AST as it is fine-tuned (Gong, Chung and Glass, 2021): the head reads its normalised clip vector.
+
+    Without AST's own weights, filter banks are normalised with the statistics of the training clips. A clip is read in
+    pieces of ``patches`` patches, which do not attend to each other. Until AST is trained it has random weights.
+    """
+    config, sizes = settings.model, other_options(settings.model, "weights")
+    folder = None if config.weights is None else Path(config.weights)
+    head = HeadConfig(pooling="mean", dropout=0.0, label_smoothing=settings.label_smoothing)
+
+    def source(data: Entry, longest: int) -> Source:
+        body = AstBody.of(
+            config,
+            option=OPTION,
+            clip_vector=True,
+            positions=max(longest - PATCH, 0) // STRIDE + 1,
+            statistics=None if folder is not None and is_audio_model(folder) else measured_statistics(data),
+        )
+        return replace(ast_source(body, folder, settings.augmentation), option=OPTION)
+
+    longest = max(map(patches_along, reading.manifest.clips), default=1)
+    body = AstBody(ast=replace(config, weights=None), clip_vector=True, positions=min(longest, config.patches))
+    return Network(
+        reader=AstReader(body=body, seed=settings.fit.seed, **_read_by(reading)),
+        layers=len(config.layers),
+        sizes={"ast": {"model": sizes}},
+        inputs={**reading.sound, "weights": f"random {settings.fit.seed}"},
+        stage="ast",
+        version=3,
+        options={"ast": {**other_options(settings), "model": sizes}},
+        source=source,
+        training=LabelTraining(option="ast.fit", batches=settings.batches, fit=settings.fit),
+        head=head,
+        normalised=True,
+    )
+
+
+def audio_transformer(reading: Reading, settings: AudioTransformerSettings) -> Network:
+    """Describe the Audio Transformer of waveforms (Verma and Berger, 2021): see `lm.bodies.audio_transformer`."""
+    rate = reading.audio.sample_rate
+    body, of_rate = AudioTransformerBody(audio_transformer=settings.model, sample_rate=rate), {"sample_rate": rate}
+    change = partial(augment_waveforms, config=settings.augmentation)
+    return Network(
+        reader=AudioTransformerReader(body=body, seed=settings.fit.seed, **_read_by(reading)),
+        layers=settings.model.layers,
+        sizes={"audio_transformer": {"model": settings.model}, "audio": of_rate},
+        inputs={**reading.sound, "weights": f"random {settings.fit.seed}"},
+        stage="audio_transformer",
+        version=3,
+        options={"audio_transformer": settings, "audio": of_rate},
+        source=lambda data, longest: Source(body=body, weights=None, fingerprint="", change=change),
+        training=LabelTraining(
+            option="audio_transformer.fit", batches=settings.batches.at_rate(rate), fit=settings.fit
+        ),
+        head=settings.head,
+    )
+
+
+def speech(reading: Reading, pretrained: Source, settings: FinetuningSettings) -> Network:
+    """Describe a pre-trained speech model. A clip is in memory as a whole.
+
+    Models that were trained on no clip of the corpus give all folds the same entry.
+    """
+    rate, body = reading.audio.sample_rate, cast(Wav2vec2Body, pretrained.body)
+    return Network(
+        reader=SpeechReader(body=body, weights=pretrained.weights, **_read_by(reading)),
+        layers=body.architecture.described.layers,
+        sizes={"audio": {"sample_rate": rate}},
+        inputs={**reading.sound, "weights": pretrained.fingerprint},
+        stage="wav2vec2_finetuned",
+        version=6,
+        options={"wav2vec2": {"finetuning": settings}, "audio": {"sample_rate": rate}},
+        source=lambda data, longest: replace(pretrained, body=replace(body, masking=settings.masking)),
+        training=LabelTraining(
+            option="wav2vec2.finetuning.fit",
+            batches=settings.batches.at_rate(rate),
+            fit=settings.fit,
+            frozen="inputs" if settings.freeze_convolutions else 0,
+        ),
+        head=HeadConfig(pooling="mean", dropout=0.0, label_smoothing=settings.label_smoothing),
+        projected=PROJECTED,
+    )
