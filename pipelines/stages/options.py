@@ -79,6 +79,13 @@ class TokenizerSettings(Options):
         least=1,
     )
     sample_patches: int = option(200_000, "largest number of training patches for autoencoder and codebook", least=1)
+    sample_hours: float = option(
+        100.0,
+        "most hours of training clips that are read for it and for the mean and deviation of log-mel; of more, and the "
+        "log says so, clips are drawn by the seed",
+        above=0,
+        unit="hours",
+    )
     kmeans_iterations: int = option(30, "iterations of k-means", least=1)
     batch_size: int = option(512, "patches per training step", least=1, most=MAX_BATCH)
     max_formants: float = option(

@@ -5,6 +5,7 @@ Nothing is fitted on validation or test clips; validation clips only choose the 
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -70,6 +71,7 @@ def frame_sample(
 
     With the ``layer`` of a speech model, columns of its states are sampled, and its states with them.
     """
+    every, manifest = len(manifest.of("train")), sampled_clips(manifest, settings)
     config = columns_config(audio, settings) | ({} if layer is None else {"layer": layer.layer})
     model = None if layer is None else layer.config
     inputs = {"recordings": audio_hash(manifest, TRAINED_ON), "speech model": None if model is None else model.files}
@@ -94,8 +96,24 @@ def frame_sample(
         write_json(folder / "sample.json", {"columns": len(train.columns), "drawn_from": train.seen})
 
     what = "statistics and a sample" if model is None else f"states of layer {model.layer} of {model.model},"
-    title = f"{what} of {counted(len(manifest.of('train')), 'training clip')}"
+    read = len(manifest.of("train"))
+    some = "" if read == every else f"{read:,} (tokenizer.sample_hours={settings.sample_hours:g}) of "
+    title = f"{what} of {some}{counted(every, 'training clip')}"
     return session.obtain(recipe, title, make, files=[SAMPLE, "sample.json"])
+
+
+def sampled_clips(manifest: Manifest, settings: TokenizerSettings) -> Manifest:
+    """Return the clips that the sample is drawn from: at most ``sample_hours`` of training and of validation clips.
+
+    Of more, clips are drawn until the hours are full.
+    """
+    left_out = set[Clip]()
+    for number, split in enumerate(TRAINED_ON):
+        clips = manifest.of(split)
+        order = np.random.default_rng([settings.seed, number]).permutation(len(clips))
+        ends = np.cumsum([clips[place].seconds for place in order])
+        left_out.update(clips[place] for place in order[1 + np.sum(ends < 3600 * settings.sample_hours) :])
+    return replace(manifest, clips=tuple(each for each in manifest.clips if each not in left_out))
 
 
 def input_sample(
@@ -108,7 +126,7 @@ def input_sample(
     ranges = settings.dynamic_ranges
     if ranges is None:
         return None
-    config = columns_config(audio, settings, "dynamic_ranges")
+    config, manifest = columns_config(audio, settings, "dynamic_ranges"), sampled_clips(manifest, settings)
     recipe = Recipe("heard_sample", 1, config=config, inputs={"recordings": audio_hash(manifest, ["train"])})
 
     @one_thread()

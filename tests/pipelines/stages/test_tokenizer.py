@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipelines.settings.run import run_settings
-from pipelines.stages.tokenizer import frame_sample, input_sample
+from pipelines.stages.tokenizer import frame_sample, input_sample, sampled_clips
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import session_of
 from tests.pipelines.tiny_chain import composed
@@ -34,3 +34,24 @@ def test_what_is_heard_are_the_same_columns_in_another_range(
     assert torch.equal(heard, plain) == alike
     assert bool((heard >= plain - 1e-5).all())
     assert input_sample(session, manifest, settings.audio, settings.tokenizer) is None
+
+
+def test_of_many_hours_only_some_are_read(
+    finished_run: FinishedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root,) = (finished_run.store / "embedded").glob("embedded-*/")
+    manifest = read_manifest(finished_run.folder / "manifest.tsv", root)
+    settings = run_settings(composed(tmp_path, "tokenizer.sample_patches=50"))
+    assert sampled_clips(manifest, settings.tokenizer) == manifest
+    train = manifest.of("train")
+    third, longest = sum(clip.seconds for clip in train) / 3, max(clip.seconds for clip in train)
+    options = [replace(settings.tokenizer, sample_hours=third / 3600, seed=seed) for seed in (0, 1)]
+    first, second = (sampled_clips(manifest, each).of("train") for each in options)
+    for clips in (first, second):
+        assert third <= sum(clip.seconds for clip in clips) < third + longest
+        assert list(clips) == [clip for clip in train if clip in clips]
+    assert first != second
+    drawn = frame_sample(session_of(tmp_path), manifest, settings.audio, options[0])
+    assert f"{len(first)} (tokenizer.sample_hours=" in capsys.readouterr().err
+    alone = replace(manifest, clips=sampled_clips(manifest, options[0]).clips)
+    assert frame_sample(session_of(tmp_path), alone, settings.audio, settings.tokenizer).key == drawn.key
