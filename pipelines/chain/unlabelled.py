@@ -17,7 +17,7 @@ from wordless.audio.recordings.manifest import Clip, Manifest, read_manifest, wr
 from wordless.audio.recordings.selection import (
     SECONDS_PER_HOUR,
     first_hours,
-    group_in_name,
+    groups_in_names,
     overlap_notices,
     without_copies,
     without_groups,
@@ -292,10 +292,10 @@ def notices_of_unlabelled(manifest: Manifest, unlabelled: Sequence[Manifest], se
     names = listed(trained)
     yield f"{names[0].upper()}{names[1:]} {were} also trained on {clips} without labels ({hours:.3g} hours)"
     own = [each for each in unlabelled if each.root.parent != settings.store.root / SYNTHESISED]
-    unknown = [clip for each in own for clip in each.clips if group_in_name(clip, settings.corpus.pattern) is None]
+    unknown = sum(groups_in_names(each.clips, settings.corpus.pattern).count(None) for each in own)
     if unknown and _held_out_groups(manifest, settings):
         yield (
-            f"The names of {counted(len(unknown), 'unlabelled clip')} give no group, so a held-out group may be among "
+            f"The names of {counted(unknown, 'unlabelled clip')} give no group, so a held-out group may be among "
             "them: name the files so that corpus.pattern finds {group} in them, and its clips are left out"
         )
 

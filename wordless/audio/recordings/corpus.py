@@ -218,7 +218,8 @@ def find_recordings(config: CorpusConfig, *, unpacked: Found | None = None) -> F
 
     if config.pattern is not None:
         template = Template(config.pattern)
-        matched = {path: fields for path in listed if (fields := template.match(path)) is not None}
+        found_fields = zip(listed, template.match_all(listed), strict=True)
+        matched = {path: fields for path, fields in found_fields if fields is not None}
         if not matched:
             fits = f"it fits none of {counted(len(listed), 'file')} below {root}, such as {min(listed)!r}"
             raise InputError(option="pattern", value=config.pattern, rule=fits, remedy="write it after such a name")

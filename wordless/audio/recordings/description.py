@@ -18,7 +18,7 @@ Arrow (RE2) grows with the length of the pattern times that of the name.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -213,11 +213,15 @@ class Template:
 
         Each field and asterisk is as short as possible, an index as long as possible.
         """
-        from pyarrow import array, compute  # slow to import
+        return self.match_all([path])[0]
 
-        name = _unicode(path if "/" in self.text else path.rpartition("/")[2])
-        found: dict[str, str] | None = compute.extract_regex(array([name]), pattern=self._expression)[0].as_py()
-        return found and {field: text for field, text in found.items() if field != "all"}
+    def match_all(self, paths: Iterable[str]) -> list[dict[str, str] | None]:
+        """Match several paths, as `match` does, in less time."""
+        from pyarrow import array, compute, string  # slow to import
+
+        names = [_unicode(path if "/" in self.text else path.rpartition("/")[2]) for path in paths]
+        found = compute.extract_regex(array(names, string()), pattern=self._expression).to_pylist()
+        return [each and {field: text for field, text in each.items() if field != "all"} for each in found]
 
 
 def _unicode(text: str) -> str:

@@ -70,15 +70,16 @@ def overlap_notices(
     return tuple(notices)
 
 
-def group_in_name(clip: Clip, pattern: str | None) -> str | None:
-    """Return the group (speaker, site...) that a clip's file name gives by a pattern; None if it gives none."""
-    fields = None if pattern is None else Template(pattern).match(clip.path)
-    return (fields or {}).get("group")
+def groups_in_names(clips: Collection[Clip], pattern: str | None) -> list[str | None]:
+    """Return the group (speaker, site...) that each clip's file name gives by a pattern; None if it gives none."""
+    found = [None] * len(clips) if pattern is None else Template(pattern).match_all(clip.path for clip in clips)
+    return [(fields or {}).get("group") for fields in found]
 
 
 def without_groups(manifest: Manifest, groups: Collection[str], pattern: str | None) -> Manifest:
     """Leave out the clips whose file names give one of these groups by a pattern."""
-    return replace(manifest, clips=tuple(clip for clip in manifest.clips if group_in_name(clip, pattern) not in groups))
+    named = zip(manifest.clips, groups_in_names(manifest.clips, pattern), strict=True)
+    return replace(manifest, clips=tuple(clip for clip, group in named if group not in groups))
 
 
 def first_hours(manifests: Sequence[Manifest], hours: float) -> tuple[Manifest, ...]:
