@@ -193,7 +193,7 @@ def _unpacked(config: CorpusConfig, store: Path, terminal: Terminal) -> Found:
         needed = missing_bytes(data_set, place)
         require_space(store, "store.root=PATH", arrays=needed)
         files, size = counted(len(data_set.files), "file"), f"{-(-needed // MEGABYTE):,} MB"
-        terminal.say(f"corpus    {data_set.name}: {files}, unpacked once; about {size} more in {place.folder}")
+        terminal.say(f"corpus    {data_set.name}: {files}, unpacked once; about {size} more in {place}")
         with _megabytes(terminal, "unpacking", needed) as add:
             unpack(data_set, place, add)
     found = described(data_set, place, config.columns, own_splits=config.split.by == "table")

@@ -8,6 +8,7 @@ Several parts of a recording are read in order of time without decoding from its
 """
 
 import os
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ _EXACT_ENCODINGS = frozenset(
     # samples that do not depend on other samples
     {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"}
 )
+WHOLE = Part(start=0, num_samples=sys.maxsize)
 _RECENT_VALUES = 1 << 22  # kept by a cursor, 16 MB: the last 95 s of mono at 44.1 kHz are read again without decoding
 
 
@@ -263,26 +265,16 @@ def read_blocks(
         InputError: on the first block, when the file cannot be opened, or the part names another channel; later, when
             it proves damaged, or holds a sample that `unusable_peak` refuses.
     """
-    if part is not None:
-        part = _with_channel(part, path, channel)
-        with cursor_before(path, part) as cursor:
-            if powers is not None:
-                powers.sample_rate = cursor.sample_rate
-            blocks = cursor.blocks(part, max(round(block_seconds * cursor.sample_rate), 1), powers)
-            _require_near(path, cursor.sample_rate, sample_rate)
-            usable = _require_usable(blocks, path)
-            if part.noise_snr is not None:
-                usable = _with_noise(usable, part, _power(path, part))
-            yield from resample_blocks(usable, cursor.sample_rate, sample_rate)
-        return
-    number = chosen_channel(path, channel)
-    with Recording(path) as recording:
-        _require_near(path, recording.samplerate, sample_rate)
+    part = _with_channel(WHOLE if part is None else part, path, channel)
+    with cursor_before(path, part) as cursor:
         if powers is not None:
-            powers.sample_rate = recording.samplerate
-        size = max(round(block_seconds * recording.samplerate), 1)
-        blocks = mono_blocks(recording, size, channel=number, powers=powers)
-        yield from resample_blocks(_require_usable(blocks, path), recording.samplerate, sample_rate)
+            powers.sample_rate = cursor.sample_rate
+        _require_near(path, cursor.sample_rate, sample_rate)
+        blocks = cursor.blocks(part, max(round(block_seconds * cursor.sample_rate), 1), powers)
+        usable = _require_usable(blocks, path)
+        if part.noise_snr is not None:
+            usable = _with_noise(usable, part, _power(path, part))
+        yield from resample_blocks(usable, cursor.sample_rate, sample_rate)
 
 
 def read_beginning(

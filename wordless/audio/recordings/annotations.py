@@ -221,6 +221,7 @@ def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
+_WHOLE = Span(start=0.0, end=None)
 _SAME_SECONDS = 0.002  # tools round to milliseconds
 # kinds of reasons against annotations; strays may be something else
 _STRAY, _EMPTY = "annotations without a recording", "annotations name no part of it"
@@ -296,13 +297,12 @@ class Reading:
 
     kind: Kind
     files: int = 0  # that were read, and have the wanted tier
-    parts: dict[str, list[Description]] = field(default_factory=lambda: defaultdict(list))  # by recording
+    parts: dict[str, dict[Span, Description]] = field(default_factory=lambda: defaultdict(dict))  # by recording
     empty: dict[str, str] = field(default_factory=dict)  # recordings whose annotations name no part -> the file
     rejected: list[Rejected] = field(default_factory=list)
     gaps: int = 0
     points: int = 0
     without_tier: str = ""  # an example, in words
-    seen: dict[tuple[str, float, float | None], Description] = field(default_factory=dict)
 
     def set_aside(self, recordings: Iterable[str], kind: str, why: str, *, parts: int = 0) -> None:
         """Set recordings aside whose annotations, or some parts of them, cannot be used."""
@@ -320,12 +320,8 @@ class Reading:
             except InputError as error:
                 reason = f"{each.where}: {str(error).removeprefix(f'{each.where}: ')}"
                 return self.set_aside([recording], _LEFT_OUT, reason, parts=1)
-            span = known.span
-            key = (recording, span.start if span else 0.0, span.end if span else None)
-            first = self.seen.setdefault(key, known)
-            if first is known:
-                self.parts[recording].append(known)
-            elif first.label != known.label:
+            first = self.parts[recording].setdefault(known.span or _WHOLE, known)
+            if first.label != known.label:
                 problem = f"{each.where}: the same start and end as {first.where}, with another label"
                 if known.annotated_channel != first.annotated_channel:  # one clip would have two labels
                     problem += " for another channel, and a part has the sound of all channels; write one file for each"
@@ -426,8 +422,9 @@ def _joined(root: Path, readings: Sequence[Reading], config: AnnotationConfig) -
     agreeing: Counter[tuple[Kind, ...]] = Counter()
     parts: dict[str, Sequence[Description]] = {}
     for recording, several in sorted(kinds.items()):
-        parts[recording] = several[0].parts[recording]
-        if not all(_agree(parts[recording], other.parts[recording]) for other in several[1:]):
+        first, *others = ([*each.parts[recording].values()] for each in several)
+        parts[recording] = first
+        if not all(_agree(first, other) for other in others):
             differing = ", ".join(f"{each.kind} with {counted(len(each.parts[recording]), 'part')}" for each in several)
             problem = f"{root / recording} has annotations of {len(several)} kinds that differ ({differing})"
             remedy = f"choose one, such as `annotations`={several[0].kind}, or `annotations`=none for whole recordings"
@@ -489,7 +486,7 @@ def _agree(one: Sequence[Description], other: Sequence[Description]) -> bool:
     """Return whether two files name the same parts with the same labels."""
 
     def keys(several: Sequence[Description]) -> list[tuple[float, float, str]]:
-        spans = [(known.span or Span(start=0.0, end=None), known.label or "") for known in several]
+        spans = [(known.span or _WHOLE, known.label or "") for known in several]
         return sorted((span.start, float("inf") if span.end is None else span.end, label) for span, label in spans)
 
     return len(one) == len(other) and all(

@@ -22,8 +22,8 @@ from typing import Any
 from wordless.audio.decoding import Channel
 from wordless.audio.levels import Levels, loudest, of_text
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings, group_of
-from wordless.audio.recordings.description import Described, Description, Found, Span
+from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from wordless.audio.recordings.description import Described, Description, Found, Span, group_of
 from wordless.audio.recordings.inspection import (
     Measurement,
     Progress,

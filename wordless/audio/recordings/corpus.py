@@ -19,6 +19,7 @@ from wordless.audio.recordings.description import (
     Span,
     Template,
     describe,
+    group_of,
 )
 from wordless.audio.recordings.folders import (
     EXTENSIONS,
@@ -179,11 +180,6 @@ class CorpusConfig(Options):
             rule = f"nothing says which {wanted} a recording has"
             remedy = f"put {{{wanted}}} into `pattern`, or give a `table` with a column {wanted}"
             raise InputError(option="split.by", value=self.split.by, rule=rule, remedy=remedy)
-
-
-def group_of(path: str) -> str:
-    """Return the group of the parts of a recording, if annotations give no other: all of them stay in one split."""
-    return str(PurePosixPath(path).with_suffix(""))
 
 
 def find_recordings(config: CorpusConfig, *, unpacked: Found | None = None) -> Found:

@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from wordless.audio.recordings.manifest import Rejected, Split, number_of, whole_number
@@ -140,6 +140,11 @@ def describe(fields: Mapping[str, str], where: str) -> Description:
         annotated_channel=given.get("annotated_channel"),
         where=where if span else None,
     )
+
+
+def group_of(path: str) -> str:
+    """Return the group of the parts of a recording, if annotations give no other: all of them stay in one split."""
+    return str(PurePosixPath(path).with_suffix(""))
 
 
 def split_named(name: str) -> Split | None:

@@ -420,37 +420,36 @@ def _read_shard(path: Path) -> Rows:
             str, list[str]
         ] = {}  # members of unknown endings, which somebody may have meant as sounds or facts
         seen: set[str] = set()
-        for member in members:
+        for member in (each for each in members if not each.isdir()):
             name = member.name
+            if reason := _fault(member):
+                yield PackedRow(path=name, reason=reason), ()
+                continue
+            if _HIDDEN.fullmatch(name):
+                continue
             sample = _SAMPLE.fullmatch(name)
             key, ending = (sample[1], sample[2].lower()) if sample else (name, "")
-            reason = "" if member.isdir() else _fault(member)
-            if not reason and (member.isdir() or _HIDDEN.fullmatch(name)):
-                continue
-            if reason:
-                key = None
-            elif ending not in (*EXTENSIONS, *TEXTS, JSON):
+            if ending not in (*EXTENSIONS, *TEXTS, JSON):
                 kind = f"*.{ending}" if ending else "*"
                 others.setdefault(kind if kind in others or len(others) < MOST_KINDS else "others", []).append(name)
                 continue
-            elif name.casefold() in seen:
+            if name.casefold() in seen:
                 reason = "another member of the shard has the same name"
             elif ending in EXTENSIONS:
                 sounds.append((key, member))
             else:
                 try:
-                    facts[key].update(_facts(archive, member, ending))
+                    fields = _facts(archive, member, ending)
+                    facts[key].update(fields)
                 except InputError as error:
                     reason = f"it {error}"
             seen.add(name.casefold())
             if reason:
-                faults |= {key} if key is not None else set()
+                faults.add(key)
                 yield PackedRow(path=name, reason=reason), ()
         for kind, names in others.items():
-            such = f"such as {names[0]}" if len(names) > 1 else names[0]
-            reason = (
-                f"not read, because the ending is not one of sound or facts: {counted(len(names), 'member')}, {such}"
-            )
+            such = f"{counted(len(names), 'member')}, {'such as ' if len(names) > 1 else ''}{names[0]}"
+            reason = f"not read, because the ending is not one of sound or facts: {such}"
             yield PackedRow(path=kind, reason=reason), ()
 
         named, described = {key for key, _ in sounds}, facts.keys() | faults
@@ -520,7 +519,7 @@ def _blocks(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes
 # The folder
 
 VERSION = 4  # of the layout: raise it when the same files are unpacked in another way
-SOUNDS, ROWS = "sounds", "rows"
+SOUNDS, ROWS, PARTIAL = "sounds", "rows", ".partial"
 Progress = Callable[[int], None]  # bytes that were written since the last call
 
 
@@ -570,95 +569,80 @@ def _require_columns(there: Collection[str], columns: ColumnConfig, place: str) 
             raise no_such_column(option, column, sorted(there), place).also(f"`{option}`=null reads none")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Unpacked:
-    """The folder of an unpacked data set."""
-
-    folder: Path
-
-    @property
-    def sounds(self) -> Path:
-        """The folder of the recordings."""
-        return self.folder / SOUNDS
-
-    def rows(self, number: int) -> Iterator[PackedRow]:
-        """Give the rows of a packed file by its number, in its order; their paths are below the folder of sounds."""
-        with (self.folder / ROWS / f"{number:05d}.jsonl").open(encoding="utf-8") as lines:
-            yield from (PackedRow(**json.loads(line)) for line in lines)
-
-    def missing(self, data_set: PackedDataSet) -> list[int]:
-        """List the numbers of the packed files whose recordings are not all there, with their sizes."""
-
-        def is_whole(number: int) -> bool:
-            try:
-                rows = self.rows(number)
-                return all(row.reason or (self.sounds / row.path).stat().st_size == row.size for row in rows)
-            except (OSError, ValueError, TypeError):  # a recording is missing, or the rows are missing or damaged
-                return False
-
-        return [number for number in range(len(data_set.files)) if not is_whole(number)]
-
-    @property
-    def partial(self) -> "Unpacked":
-        """The folder while the data set is unpacked."""
-        return Unpacked(folder=self.folder.with_suffix(".partial"))
+def rows_of(folder: Path, number: int) -> Iterator[PackedRow]:
+    """Give the rows of an unpacked file by its number, in its order; their paths are below the folder of sounds."""
+    with (folder / ROWS / f"{number:05d}.jsonl").open(encoding="utf-8") as lines:
+        yield from (PackedRow(**json.loads(line)) for line in lines)
 
 
-def unpacked_place(data_set: PackedDataSet, cache: Path) -> Unpacked:
-    """Return where a data set is, or will be, unpacked."""
+def _missing(data_set: PackedDataSet, folder: Path) -> list[int]:
+    """List the numbers of the packed files whose recordings are not all there, with their sizes."""
+
+    def is_whole(number: int) -> bool:
+        try:
+            sizes = [(folder / SOUNDS / row.path, row.size) for row in rows_of(folder, number) if not row.reason]
+            return all(path.stat().st_size == size for path, size in sizes)
+        except (OSError, ValueError, TypeError):  # a recording is missing, or the rows are missing or damaged
+            return False
+
+    return [number for number in range(len(data_set.files)) if not is_whole(number)]
+
+
+def unpacked_place(data_set: PackedDataSet, cache: Path) -> Path:
+    """Return the folder that a data set is, or will be, unpacked into; until it is complete it ends in ``.partial``."""
     columns = [[file.name, file.damage, file.audio, dict(file.classes)] for file in data_set.files]
     try:
         states = [(file.name, file.path.stat()) for file in data_set.files]
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read: {error.strerror}; check path and permissions") from error
     files = [[name, status.st_size, status.st_mtime_ns] for name, status in states]
-    return Unpacked(folder=cache / f"dataset-{list_hash([VERSION, columns, *files])[:16]}")
+    return cache / f"dataset-{list_hash([VERSION, columns, *files])[:16]}"
 
 
-def is_unpacked(data_set: PackedDataSet, place: Unpacked) -> bool:
+def is_unpacked(data_set: PackedDataSet, place: Path) -> bool:
     """Return whether the data set is unpacked, and all of its recordings are still there."""
-    return place.folder.is_dir() and not place.missing(data_set)
+    return place.is_dir() and not _missing(data_set, place)
 
 
-def missing_bytes(data_set: PackedDataSet, place: Unpacked) -> int:
+def missing_bytes(data_set: PackedDataSet, place: Path) -> int:
     """Return about how many bytes `unpack` will write, without those that a killed process has finished."""
-    begun = place if place.folder.is_dir() else place.partial
-    return sum(data_set.files[number].path.stat().st_size for number in begun.missing(data_set))
+    begun = place if place.is_dir() else place.with_suffix(PARTIAL)
+    return sum(data_set.files[number].path.stat().st_size for number in _missing(data_set, begun))
 
 
-def unpack(data_set: PackedDataSet, place: Unpacked, progress: Progress | None = None) -> None:
+def unpack(data_set: PackedDataSet, place: Path, progress: Progress | None = None) -> None:
     """Unpack a data set, unless another process has done so meanwhile; what a killed process has finished is kept.
 
     Raises:
         InputError: the folder cannot be written, or a file of the data set changes meanwhile.
         OSError: the disk is full.
     """
-    partial = place.partial
-    with locked(place.folder.with_suffix(".lock")):
+    partial = place.with_suffix(PARTIAL)
+    with locked(place.with_suffix(".lock")):
         if is_unpacked(data_set, place):
             return
-        if place.folder.is_dir():  # somebody removed or changed recordings: the others are kept
-            remove(partial.folder)
-            place.folder.rename(partial.folder)
+        if place.is_dir():  # somebody removed or changed recordings: the others are kept
+            remove(partial)
+            place.rename(partial)
         for name in (SOUNDS, ROWS):
-            (partial.folder / name).mkdir(parents=True, exist_ok=True)
-        for number in partial.missing(data_set):
+            (partial / name).mkdir(parents=True, exist_ok=True)
+        for number in _missing(data_set, partial):
             file = data_set.files[number]
-            remove(partial.sounds / file.name)
+            remove(partial / SOUNDS / file.name)
             try:
-                rows = [_unpacked_row(file.name, *each, partial.sounds, progress) for each in file.read()]
+                rows = [_unpacked_row(file.name, *each, partial / SOUNDS, progress) for each in file.read()]
             except DamageError as error:
-                remove(partial.sounds / file.name)
+                remove(partial / SOUNDS / file.name)
                 rows = [PackedRow(path=file.name, reason=f"the file is damaged: {error}")]
             os.sync()  # one call for all recordings; flushing each by itself took 8 ms a file
             lines = "".join(f"{json.dumps(asdict(row))}\n" for row in rows)
-            write_aside(partial.folder / ROWS / f"{number:05d}.jsonl", lines)
-        if unpacked_place(data_set, place.folder.parent) != place:
-            remove(partial.folder)  # nobody knows which of its recordings are of which version
+            write_aside(partial / ROWS / f"{number:05d}.jsonl", lines)
+        if unpacked_place(data_set, place.parent) != place:
+            remove(partial)  # nobody knows which of its recordings are of which version
             rule = "one of its files changed while it was read: run it again"
             raise InputError(option=data_set.option, value=data_set.name, rule=rule)
-        partial.folder.rename(place.folder)
-        flush_folder(place.folder.parent)
+        partial.rename(place)
+        flush_folder(place.parent)
 
 
 def _unpacked_row(
@@ -682,7 +666,7 @@ def _unpacked_row(
     return replace(row, size=size)
 
 
-def described(data_set: PackedDataSet, place: Unpacked, columns: ColumnConfig, *, own_splits: bool) -> Found:
+def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, own_splits: bool) -> Found:
     """Describe the recordings of an unpacked data set by chosen columns.
 
     With ``own_splits`` each recording has the data set's own split. A data set with a single split has none: all
@@ -691,7 +675,7 @@ def described(data_set: PackedDataSet, place: Unpacked, columns: ColumnConfig, *
     Raises:
         InputError: no recording can be used, or none has a value of a column.
     """
-    rows = [(row, file.split) for number, file in enumerate(data_set.files) for row in place.rows(number)]
+    rows = [(row, file.split) for number, file in enumerate(data_set.files) for row in rows_of(place, number)]
     usable = [row for row, _ in rows if not row.reason]
     if usable:
         _require_columns({name for row in usable for name in row.fields}, columns, data_set.name)
@@ -728,4 +712,4 @@ def described(data_set: PackedDataSet, place: Unpacked, columns: ColumnConfig, *
         raise InputError(option=data_set.option, value=data_set.name, rule=rule, remedy=remedy)
     counts = [f"{len(paths)} have no {name} (such as {paths[0]})" for name, paths in without.items() if paths]
     notices = (f"of {counted(len(usable), 'recording')} in it, {listed(counts)}",) if counts else ()
-    return Found(root=place.sounds, described=dict(sorted(found.items())), rejected=tuple(rejected), notices=notices)
+    return Found(root=place / SOUNDS, described=dict(sorted(found.items())), rejected=tuple(rejected), notices=notices)

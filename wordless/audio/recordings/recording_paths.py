@@ -3,12 +3,12 @@
 import hashlib
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from wordless.audio.decoding import Recording, RecordingError, count_samples
 from wordless.audio.recordings.annotation_formats import AnnotationConfig
 from wordless.audio.recordings.annotations import annotations_below, annotations_in, kind_of
-from wordless.audio.recordings.description import Description, Found, Span
+from wordless.audio.recordings.description import Found, group_of
 from wordless.audio.recordings.folders import EXTENSIONS, Folder, is_missing
 from wordless.audio.recordings.manifest import OUTSIDE, Rejected, clip_name
 from wordless.audio.waveform import Part
@@ -137,24 +137,18 @@ def _with_parts(recordings: Recordings, found: Found | None) -> Recordings:
         except RecordingError as error:
             rejected.append(Rejected.by(path, error))
             continue
-        for known in sorted(several, key=lambda each: (each.span or _WHOLE).start):
+        for known in sorted(several, key=lambda each: each.span.start if each.span else 0.0):
             try:
-                parts.append(_passage(path, known, length, rate))
+                part = known.span.part(length, rate) if known.span else None
             except InputError as error:
                 rejected.append(Rejected(path=path, reason=f"{error} ({known.where})", segments=1, kind=OUTSIDE))
+                continue
+            whole, group = part is None or part.num_samples == length, known.group or group_of(path)
+            part = None if whole else part
+            parts.append(Passage(path=path, part=part, sample_rate=rate, label=known.label, group=group))
     described = found.described
     paths = tuple(sorted({*recordings.paths, *described})) if found.root == recordings.root else tuple(described)
     return Recordings(root=found.root, paths=paths, parts=tuple(parts), rejected=tuple(rejected), notices=found.notices)
 
 
-_WHOLE = Span(start=0.0, end=None)
 _ENDINGS = tuple(f".{each}" for each in EXTENSIONS)
-
-
-def _passage(path: str, known: Description, num_samples: int, sample_rate: int) -> Passage:
-    group = known.group or str(PurePosixPath(path).with_suffix(""))
-    if known.span is None:
-        return Passage(path=path, label=known.label, group=group)
-    part = known.span.part(num_samples, sample_rate)
-    whole = part.num_samples == num_samples
-    return Passage(path=path, part=None if whole else part, sample_rate=sample_rate, label=known.label, group=group)

@@ -18,7 +18,15 @@ from tests.wordless.audio.recordings.packed.packed_files import (
     write_parquet,
 )
 from wordless.audio.recordings.description import ColumnConfig
-from wordless.audio.recordings.packed import DamageError, PackedRow, known_split, open_data_set, unpack, unpacked_place
+from wordless.audio.recordings.packed import (
+    DamageError,
+    PackedRow,
+    known_split,
+    open_data_set,
+    rows_of,
+    unpack,
+    unpacked_place,
+)
 from wordless.base.errors import InputError
 
 Part = tuple[PackedRow, bytes]
@@ -172,9 +180,9 @@ def test_a_damaged_file_is_set_aside_as_a_whole(tmp_path: Path) -> None:
     assert list(broken(read(tmp_path / "d"))) == ["a", "c"]
     data_set = open_data_set(str(tmp_path / "d"), ColumnConfig())
     unpack(data_set, unpacked := unpacked_place(data_set, tmp_path / "cache"))
-    assert [row.path for row in unpacked.rows(0)] == ["a"]
-    assert "damaged" in next(unpacked.rows(0)).reason
-    assert {file.name for file in unpacked.sounds.rglob("*.wav")} == {"clip_20.wav", "clip_21.wav"}
+    assert [row.path for row in rows_of(unpacked, 0)] == ["a"]
+    assert "damaged" in next(rows_of(unpacked, 0)).reason
+    assert {file.name for file in (unpacked / "sounds").rglob("*.wav")} == {"clip_20.wav", "clip_21.wav"}
     (tmp_path / "d/a.parquet").unlink()
     (tmp_path / "d/b.parquet").unlink()
     with pytest.raises(InputError, match=r"c\.parquet"):

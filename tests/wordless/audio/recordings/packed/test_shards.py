@@ -90,6 +90,11 @@ def test_unsafe_members_are_set_aside(member: str | tarfile.TarInfo, told: str, 
     assert [told in reason for reason in read.broken.values()] == [True]
 
 
+def test_an_unsafe_member_takes_no_other_of_its_name_with_it(tmp_path: Path) -> None:
+    link = linked("a.wav", tarfile.SYMTYPE)
+    assert Read(write_tar(tmp_path / "a.tar", [(link, b""), ("a.wav", sound(1))])).sounds == {"a.wav": sound(1)}
+
+
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [

@@ -18,11 +18,11 @@ from tests.wordless.audio.recordings.packed.packed_files import (
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.packed import (
     PackedDataSet,
-    Unpacked,
     is_unpacked,
     missing_bytes,
     open_data_set,
     open_shards,
+    rows_of,
     unpack,
     unpacked_place,
 )
@@ -30,7 +30,7 @@ from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 
 
-def unpacked(data_set: PackedDataSet, cache: Path) -> Unpacked:
+def unpacked(data_set: PackedDataSet, cache: Path) -> Path:
     place = unpacked_place(data_set, cache)
     unpack(data_set, place)
     return place
@@ -54,8 +54,8 @@ def parquet(tmp_path: Path) -> Path:
 
 def test_sounds_are_written_byte_by_byte(parquet: Path, tmp_path: Path) -> None:
     place = unpacked(opened(parquet), tmp_path / "cache")
-    rows = [row for number in range(2) for row in place.rows(number)]
-    found = {Path(row.path).name: (place.sounds / row.path).read_bytes() for row in rows}
+    rows = [row for number in range(2) for row in rows_of(place, number)]
+    found = {Path(row.path).name: ((place / "sounds") / row.path).read_bytes() for row in rows}
     assert found == {each.path: each.content for each in takes(9)}
     assert rows[0].path == "test-00000-of-00001/0000/clip_06.wav"
     assert rows[0].fields == {"label": "low", "speaker": "s0"}
@@ -84,7 +84,7 @@ def test_other_names_of_classes_are_other_contents(tmp_path: Path) -> None:
     info = folder / "dataset_info.json"
     info.write_text(info.read_text().replace('"low"', '"deep"'))
     second = unpacked(opened(folder), tmp_path / "cache")
-    assert [[row.fields["label"] for row in place.rows(0)][:2] for place in (first, second)] == [
+    assert [[row.fields["label"] for row in rows_of(place, 0)][:2] for place in (first, second)] == [
         ["low", "high"],
         ["deep", "high"],
     ]
@@ -92,12 +92,12 @@ def test_other_names_of_classes_are_other_contents(tmp_path: Path) -> None:
 
 def test_recordings_that_somebody_removed_or_cut_are_unpacked_again(parquet: Path, tmp_path: Path) -> None:
     place = unpacked(opened(parquet), tmp_path / "cache")
-    before, (first, second, *_) = files(place.folder), sorted(place.sounds.rglob("*.wav"))
+    before, (first, second, *_) = files(place), sorted((place / "sounds").rglob("*.wav"))
     first.unlink()
     second.write_bytes(b"short")
     assert not is_unpacked(opened(parquet), place)
     assert missing_bytes(opened(parquet), place) > 0
-    assert files(unpacked(opened(parquet), tmp_path / "cache").folder) == before
+    assert files(unpacked(opened(parquet), tmp_path / "cache")) == before
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_recordings_that_somebody_removed_or_cut_are_unpacked_again(parquet: Pat
     ],
 )
 def test_a_killed_unpacking_resumes_to_the_same_bytes(kill: Kill, parquet: Path, tmp_path: Path) -> None:
-    wanted = files(unpacked(opened(parquet), tmp_path / "other").folder)
+    wanted = files(unpacked(opened(parquet), tmp_path / "other"))
     process = PROCESSES.Process(target=_killed, args=(parquet, tmp_path, kill))
     process.start()
     process.join(60)
@@ -119,7 +119,7 @@ def test_a_killed_unpacking_resumes_to_the_same_bytes(kill: Kill, parquet: Path,
     assert kill.ended(process.exitcode)
     assert not is_unpacked(opened(parquet), unpacked_place(opened(parquet), tmp_path / "cache"))
     place = unpacked(opened(parquet), tmp_path / "cache")
-    assert files(place.folder) == wanted
+    assert files(place) == wanted
     assert not list((tmp_path / "cache").glob("*.partial"))
 
 
@@ -136,7 +136,7 @@ def test_two_processes_unpack_once(parquet: Path, tmp_path: Path) -> None:
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0]
     found = files(tmp_path / "cache")
-    assert files(unpacked(opened(parquet), tmp_path / "cache").folder.parent) == found
+    assert files(unpacked(opened(parquet), tmp_path / "cache").parent) == found
     assert len([name for name in found if name.endswith(".wav")]) == 9
 
 
@@ -154,7 +154,7 @@ def test_finished_files_are_not_unpacked_again(parquet: Path, tmp_path: Path) ->
     (finished,) = (tmp_path / "cache").glob("*.partial/sounds/*/*/clip_06.wav")
     before = finished.stat()
     unpack(data_set, place)
-    (after,) = place.sounds.rglob("clip_06.wav")
+    (after,) = (place / "sounds").rglob("clip_06.wav")
     assert (after.stat().st_mtime_ns, after.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
@@ -170,16 +170,16 @@ def test_a_full_disk_is_named_and_the_rest_resumes(parquet: Path, small_disk: Pa
 
 def test_a_data_set_that_changes_meanwhile_is_refused(parquet: Path, tmp_path: Path) -> None:
     data_set, file = opened(parquet), parquet / "test-00000-of-00001.parquet"
-    wanted = files(unpacked(data_set, tmp_path / "other").folder)
+    wanted = files(unpacked(data_set, tmp_path / "other"))
     place = unpacked_place(data_set, tmp_path / "cache")
     file.rename(tmp_path / "before")
     write_parquet(file, takes(3, first=20))
     with pytest.raises(InputError, match="changed"):
         unpack(data_set, place)
-    assert not place.folder.exists()
+    assert not place.exists()
     assert unpacked(opened(parquet), tmp_path / "cache") != place
     (tmp_path / "before").replace(file)
-    assert files(unpacked(opened(parquet), tmp_path / "cache").folder) == wanted
+    assert files(unpacked(opened(parquet), tmp_path / "cache")) == wanted
 
 
 def test_a_part_that_is_set_aside_takes_no_other_with_it(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_part_that_is_set_aside_takes_no_other_with_it(tmp_path: Path) -> None
     data_set = open_shards(str(write_tar(tmp_path / "a.tar", members)))
     place = unpacked(data_set, tmp_path / "cache")
     assert is_unpacked(data_set, place)
-    assert [row.path for row in place.rows(0) if not row.reason] == ["a/y.wav/z.wav"]
+    assert [row.path for row in rows_of(place, 0) if not row.reason] == ["a/y.wav/z.wav"]
 
 
 def test_broken_parts_are_rows_with_their_reasons(tmp_path: Path) -> None:
@@ -200,21 +200,23 @@ def test_broken_parts_are_rows_with_their_reasons(tmp_path: Path) -> None:
     ]
     path = write_tar(tmp_path / "a.tar", [*members, ("y.wav", sound(7))])
     place = unpacked(open_shards(str(path)), tmp_path / "cache")
-    rows = {row.path: row.reason for row in place.rows(0)}
+    rows = {row.path: row.reason for row in rows_of(place, 0)}
     assert {name for name, reason in rows.items() if not reason} == {
         *("a/clip_00.wav", "a/clip_01.wav", "a/y.wav/z.wav")
     }
     assert "name" in rows["a/../up.wav"]
     assert "JSON" in rows["a/x.json"]
     assert "same name" in rows["a/y.wav"]
-    assert len(list(place.sounds.rglob("*.wav"))) == 4  # with the folder y.wav
+    assert len(list((place / "sounds").rglob("*.wav"))) == 4  # with the folder y.wav
     assert not (tmp_path / "up.wav").exists()
 
 
 def facts_of(folder: Path, *members: tuple[str, bytes]) -> dict[str, dict[str, str]]:
     """The facts of each recording of a shard by the name of its file; of other rows those that are set aside."""
     place = unpacked(open_shards(str(write_tar(folder / "a.tar", members))), folder / "cache")
-    return {row.path.partition("/")[2]: row.fields if not row.reason else {"set aside": ""} for row in place.rows(0)}
+    return {
+        row.path.partition("/")[2]: row.fields if not row.reason else {"set aside": ""} for row in rows_of(place, 0)
+    }
 
 
 def test_names_of_members_may_hold_dots(tmp_path: Path) -> None:
