@@ -20,9 +20,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("tokenizer", "lm", "vocoder", "pipelines", "conf", "wordless")
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
-_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS = (
-    f"pipelines.{name}"
-    for name in ("commandline", "tracking", "store", "stages", "rates", "methods", "settings", "results")
+_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS, _SETTINGS, _RESULTS = (
+    f"pipelines.{name}" for name in ("commandline", "tracking", "store", "stages", "methods", "settings", "results")
 )
 # folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up. The one arrow upwards
 # is in ARROWS: methods name the type of a run's settings.
@@ -32,12 +31,11 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     # its entries belong to folders that a command claims
     "store": (_TRACKING, "pipelines.commandline.claims", "pipelines.commandline.outputs"),
     "stages": (_STORE,),
-    "rates": (_STORE, _STAGES),
-    "methods": (_STORE, _STAGES, _RATES),
-    "settings": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS),
-    "results": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS),
+    "methods": (_STORE, _STAGES),
+    "settings": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS),
+    "results": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS, _SETTINGS),
     "pages": (_COMMANDLINE, _STORE, _METHODS, _RESULTS),
-    "chain": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
+    "chain": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
     "finetuning": (*(_COMMANDLINE, _TRACKING, _STORE), *(_STAGES, _SETTINGS, _RESULTS, "pipelines.chain")),
     "jobs": (*(_COMMANDLINE, _STORE, _STAGES, _METHODS, _SETTINGS, _RESULTS), "pipelines.chain", "pipelines.pages"),
     # options of stages are the defaults of all trainings

@@ -33,8 +33,6 @@ from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_log import LOG
 from pipelines.methods.run_entries import RunEntries
-from pipelines.rates.continuations import require_long_enough
-from pipelines.rates.models import Codebook, coded_clips, make_codebook, rate_models, rate_tokenizer
 from pipelines.results.provenance import provenance
 from pipelines.results.results import FoldSeed
 from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
@@ -44,6 +42,8 @@ from pipelines.stages.codes import code_table
 from pipelines.stages.language_model import CodedClips, language_model, learn_merges
 from pipelines.stages.next_sample import NEXT_SAMPLE, generate_sample_sounds
 from pipelines.stages.probe import require_probeable
+from pipelines.stages.rate_continuations import require_long_enough
+from pipelines.stages.rates import TokenizedCorpus, coded_clips, rate_models, rate_tokenizer, tokenize_corpus
 from pipelines.stages.zerospeech import ERRORS, Subject, abx, consistency, spoken_pairs
 from pipelines.store.session import Session
 from pipelines.store.store import SYNTHESISED, Entry, Store
@@ -262,9 +262,9 @@ def _make_codes(session: Session, manifest: Manifest, settings: RunSettings) -> 
     """Make the codes of all rates, and learn the merges of codes."""
     audio, layer, seed = settings.audio, settings.speech_layer, settings.seed
     *coarser, finest = settings.tokenizer.by_rate
-    own = make_codebook(session, manifest, audio, finest, layer, seed=seed)
+    own = tokenize_corpus(session, manifest, audio, finest, layer, seed=seed)
     others = [
-        make_codebook(session.at_rate(number), manifest, audio, each, layer, seed=seed)
+        tokenize_corpus(session.at_rate(number), manifest, audio, each, layer, seed=seed)
         for number, each in enumerate(coarser, 1)
     ]
     codebooks = (*others, own)
@@ -279,7 +279,7 @@ def _train_language(session: Session, pair: Pair, entries: RunEntries, *, tested
     # A flat GPT beside models of several rates has their views.
     settings, coarsest = pair.settings, entries.codebooks[0].patch_frames
 
-    def coded(codebook: Codebook) -> CodedClips:
+    def coded(codebook: TokenizedCorpus) -> CodedClips:
         config = settings.lm.views
         return coded_clips(session, pair.manifest, codebook, pair.unlabelled, config, coarsest=coarsest)
 

@@ -13,7 +13,6 @@ from lm.samples.model import SampleLanguageModel
 from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.methods.run_entries import RunEntries
 from pipelines.methods.signals import SIGNALS
-from pipelines.rates.continuations import continuations, window_labels
 from pipelines.results.language_figures import Speed
 from pipelines.results.results import FoldSeed
 from pipelines.results.sound_figures import fair_classifier, unreliable_classifier
@@ -28,6 +27,7 @@ from pipelines.stages.next_sample import score_sample_models, train_sample_model
 from pipelines.stages.options import ModelName
 from pipelines.stages.playback import Playback, decode_clips, measure_clips
 from pipelines.stages.probe import probe_methods
+from pipelines.stages.rate_continuations import continuations, window_labels
 from pipelines.stages.recognition import (
     LOG_MEL,
     PROBED,

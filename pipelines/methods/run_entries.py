@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pipelines.methods.method import Made
-from pipelines.rates.models import Codebook, RateModels
 from pipelines.stages.language_model import CodedCorpus, unlabelled_prefix
+from pipelines.stages.rates import RateModels, TokenizedCorpus
 from pipelines.stages.vocoder import CodedIn
 from pipelines.store.session import rate_prefix
 from pipelines.store.store import Entry
@@ -20,7 +20,7 @@ class RunEntries:
     Each step of the chain takes what was made before it, and returns it with its own entries.
     """
 
-    codebooks: tuple[Codebook, ...] = ()  # of each rate, coarse to fine; the vocoder and most methods read the finest
+    codebooks: tuple[TokenizedCorpus, ...] = ()  # of each rate, coarse to fine; the vocoder reads the finest
     rate_tokenizer: Entry | None = None  # of several rates
     rates: RateModels | None = None  # the language models of several rates
     views: Entry | None = None  # of the training clips
@@ -52,7 +52,7 @@ class RunEntries:
     new: frozenset[str] | None = None  # names of the entries that count as made here; None: those that were not found
 
     @property
-    def finest(self) -> Codebook:
+    def finest(self) -> TokenizedCorpus:
         """The codebook that the vocoder and most methods read."""
         return self.codebooks[-1]
 

@@ -21,8 +21,6 @@ from lm.probing.comparison import (
 )
 from lm.samples.crops import BASELINES
 from pipelines.methods.run_entries import RunEntries
-from pipelines.rates.continuations import CONTINUATIONS, FLAT, LABELS, RATES
-from pipelines.rates.models import Codebook
 from pipelines.results.figures import Figure
 from pipelines.results.provenance import parameters
 from pipelines.results.run_record import Section
@@ -30,6 +28,8 @@ from pipelines.settings.run import RunSettings
 from pipelines.stages.next_sample import NEXT_SAMPLE, SAMPLE_SOUNDS, SCORES
 from pipelines.stages.options import JudgeName, RatesConfig
 from pipelines.stages.playback import JUDGES
+from pipelines.stages.rate_continuations import CONTINUATIONS, FLAT, LABELS, RATES
+from pipelines.stages.rates import TokenizedCorpus
 from pipelines.stages.zerospeech import CONSISTENCY, ERRORS, MODELS, PAIRS
 from pipelines.store.store import CURVE, Entry
 from tokenizer.parquet import read_codes
@@ -253,7 +253,7 @@ def _share_of(truth: Sequence[str | None], named: Sequence[Sequence[str | None]]
     return sum(shares) / len(shares) if shares else 0.0
 
 
-def _of_rate(row: Figure, codebook: Codebook, model: Entry) -> Iterator[Figure]:
+def _of_rate(row: Figure, codebook: TokenizedCorpus, model: Entry) -> Iterator[Figure]:
     """Give the figures of the codes of a rate, and of the model that predicts them.
 
     Bits per second are those of all codes of the validation clips for each second of these clips, not those of the

@@ -14,16 +14,16 @@ from safetensors.numpy import load_file
 from lm.generation import Sampling
 from lm.model import LanguageModel
 from pipelines.pages.report import write_report
-from pipelines.rates.continuations import (
+from pipelines.results.language_figures import stabilities
+from pipelines.results.run_record import read_results
+from pipelines.settings.run import run_settings
+from pipelines.stages.rate_continuations import (
     continued_clips,
     require_long_enough,
     window_levels,
     windows_of,
     windows_of_coded,
 )
-from pipelines.results.language_figures import stabilities
-from pipelines.results.run_record import read_results
-from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run, stored
 from tokenizer.tokenizer import Tokenizer

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.rates.continuations import diversities
+from pipelines.stages.rate_continuations import diversities
 
 
 def codes(*values: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:

@@ -35,7 +35,7 @@ from wordless.base.saved_models import rate_folder
 
 
 @dataclass(frozen=True, kw_only=True)
-class Codebook:
+class TokenizedCorpus:
     """The entries of one rate: those that make its tokenizer, the codes of the corpus, and the codebook's health."""
 
     patch_frames: int
@@ -53,7 +53,7 @@ class Codebook:
         return tuple(entry for entry in found if isinstance(entry, Entry))
 
 
-def make_codebook(
+def tokenize_corpus(
     session: Session,
     manifest: Manifest,
     audio: SpectrogramConfig,
@@ -61,7 +61,7 @@ def make_codebook(
     layer: ChosenLayer | None = None,
     *,
     seed: int,
-) -> Codebook:
+) -> TokenizedCorpus:
     """Train the autoencoder and the codebook of one rate, encode the corpus, and measure the codebook's health.
 
     With the ``layer`` of a speech model, codes are clusters of its states, whose decoder is trained. With
@@ -80,7 +80,7 @@ def make_codebook(
         tokens = codebook(session, sample, trained, audio, settings, layer, pitched)
     coded = codes(session, manifest, tokens)
     healthy = health(session, manifest, tokens, coded, settings.health, seed=seed)
-    return Codebook(
+    return TokenizedCorpus(
         patch_frames=settings.patch.frames,
         sample=sample,
         inputs=inputs,
@@ -127,7 +127,7 @@ class RateModels:
 def coded_clips(
     session: Session,
     manifest: Manifest,
-    codebook: Codebook,
+    codebook: TokenizedCorpus,
     unlabelled: Sequence[Manifest],
     config: ViewsConfig,
     *,
