@@ -141,7 +141,7 @@ class _Saved:
     task: dict[str, object]
     weights_sha256: str
     trim_db: float | None = None  # at which silent ends of its clips were cut off; None: they were not
-    channel: Channel | None = None
+    channel: Channel = "mean"
 
 
 class FineTunedModel:
@@ -155,7 +155,7 @@ class FineTunedModel:
         self.head = head  # its name in the table
         self.task = task
         self.trim_db = trim_db  # corpus.inspection.trim_db of its clips; None: their ends were not trimmed
-        self.channel: Channel | None = None  # of the recordings that it was trained on; None: an entry of the store
+        self.channel: Channel = "mean"  # of the recordings that it was trained on
         self.folder: Path | None = None  # that the model was loaded from; it holds what the front end reads
 
     @classmethod
@@ -185,19 +185,18 @@ class FineTunedModel:
         folder.mkdir(parents=True, exist_ok=True)
         for part in self.body.parts:
             replace_folder(folder / part, front_end / part)
-        self.write(folder)
+        card = model_card(self.network, self.body, self.head, self.task, trim_db=self.trim_db)
+        self.write(folder, card=card, trim_db=self.trim_db, channel=self.channel)
 
-    def write(self, folder: Path) -> None:
-        """Write model.safetensors, README.md and, last, config.json."""
-        config: dict[str, object] = {
+    def write(self, folder: Path, *, card: str | None = None, **recordings: object) -> None:
+        """Write model.safetensors and, last, config.json, with what is said of the ``recordings`` that can be read."""
+        config = {
             "body": self.body.name,
             "body_config": asdict(self.body),
             "head": self.head,
             "task": asdict(self.task),
+            **recordings,
         }
-        if self.channel is not None:
-            config |= {"trim_db": self.trim_db, "channel": self.channel}
-        card = model_card(self.network, self.body, self.head, self.task, trim_db=self.trim_db)
         write_model(folder, self.network, config, card=card)
 
     def predict(self, sounds: Sequence[Waveform]) -> list[Row]:

@@ -191,16 +191,6 @@ def sinusoids(steps: int, width: int) -> Tensor:
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)
 
 
-def create_audio_transformer(config: AudioTransformerConfig, sample_rate: int, *, seed: int) -> AudioTransformer:
-    """Create an encoder whose weights follow from the seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        encoder = AudioTransformer(config, sample_rate)
-        with torch.no_grad():
-            cast(nn.Linear, encoder.front_end[0]).weight.mul_(FIRST_FILTERS)
-        return encoder
-
-
 @dataclass(frozen=True, kw_only=True)
 class AudioTransformerBody(Body):
     """The sizes of an Audio Transformer, and the rate of its samples."""
@@ -235,11 +225,16 @@ class AudioTransformerBody(Body):
 
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> AudioTransformer:
         """Create the network with the weights of a model that was trained on labels, or with random ones."""
-        if weights is None:
-            return create_audio_transformer(self.audio_transformer, self.sample_rate, seed=seed)
-        from lm.finetuned import FineTunedModel  # which knows all bodies
+        if weights is not None:
+            from lm.finetuned import FineTunedModel  # which knows all bodies
 
-        return cast(AudioTransformer, FineTunedModel.from_pretrained(weights).network.body)
+            return cast(AudioTransformer, FineTunedModel.from_pretrained(weights).network.body)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            encoder = AudioTransformer(self.audio_transformer, self.sample_rate)
+            with torch.no_grad():
+                cast(nn.Linear, encoder.front_end[0]).weight.mul_(FIRST_FILTERS)
+            return encoder
 
 
 def open_audio_transformer(options: AudioTransformerOptions, run: Mapping[str, Path]) -> Source:

@@ -179,22 +179,18 @@ _PREFIX = re.compile(r"^(audio_spectrogram_transformer|deit|vit)\.")  # of model
 _HEADS = ("pooler.", "classifier.", "cls_classifier.", "distillation_classifier.", "embeddings.mask_token")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PretrainedWeights:
-    """The adapted weights of a folder."""
-
-    tensors: Mapping[str, Tensor]  # with the names of transformers' ASTModel
-    epsilon: float  # of the layer normalisations
-    statistics: Statistics
-
-
 def is_audio_model(folder: Path) -> bool:
     """Return whether the weights are AST's own, which come with the statistics of their filter banks."""
     return _kind(f"{OPTION}={folder}", _json(folder, CONFIG, OPTION)) == AST
 
 
-def pretrained_weights(folder: Path, size: Size, *, grid: tuple[int, int], option: str = OPTION) -> PretrainedWeights:
-    """Load weights for a transformer of the given size over a grid of ``(frequency, time)`` patches."""
+def pretrained_weights(
+    folder: Path, size: Size, *, grid: tuple[int, int], option: str = OPTION
+) -> tuple[dict[str, Tensor], Statistics]:
+    """Load weights, with the names of transformers' ASTModel, for a grid of ``(frequency, time)`` patches.
+
+    The statistics are those of the filter banks that the weights have read.
+    """
     config = require_weights(folder, size, option=option)
     kind = _kind(f"{option}={folder}", config)
     with whole(Path(f"{option}={folder}"), "AST, DeiT or ViT", remedy=REMEDY):
@@ -206,8 +202,7 @@ def pretrained_weights(folder: Path, size: Size, *, grid: tuple[int, int], optio
         tensors = {name: tensor for name, tensor in renamed.items() if not name.startswith(_HEADS)}
         require_finite(tensors)
         fitted = _adapt(tensors, tokens=LEADING_TOKENS[kind], stored=_stored_grid(config, kind), grid=grid)
-        epsilon = _number(config, "layer_norm_eps", 1e-12)
-        return PretrainedWeights(tensors=fitted, epsilon=epsilon, statistics=_statistics(folder, kind, option))
+        return fitted, _statistics(folder, kind, option)
 
 
 def require_weights(folder: Path, size: Size, *, option: str = OPTION) -> dict[str, object]:
@@ -426,35 +421,7 @@ class AstEncoder(BodyNetwork):
         return torch.cat([stored[:, :TOKENS], resized.flatten(2).transpose(1, 2)], dim=1)
 
 
-def create_ast(
-    config: AstConfig,
-    frames: int,
-    *,
-    seed: int,
-    epsilon: float = DEFAULT_EPSILON,
-    clip_vector: bool = False,
-    option: str = OPTION,
-) -> AstEncoder:
-    """Create an encoder for clips of ``frames`` frames; its weights follow from the seed, or come from ``weights``.
-
-    ``epsilon`` is that of the layer normalisations without ``weights``. ``option`` names the weights in messages.
-    """
-    found = None
-    if config.weights is not None:
-        count = (max(frames, PATCH) - PATCH) // STRIDE + 1
-        found = pretrained_weights(Path(config.weights), config.size, grid=(BANDS, count), option=option)
-    transformer = _transformer(config, frames, seed=seed, epsilon=found.epsilon if found else epsilon)
-    if found is not None:
-        try:
-            transformer.load_state_dict(found.tensors)
-        except RuntimeError as error:
-            problem = f"{option}={config.weights} does not fit ({' '.join(str(error).split()):.200})"
-            raise InputError(f"{problem}; give other weights") from error
-    statistics = found.statistics if found else AUDIOSET_STATISTICS
-    return AstEncoder(transformer, statistics, layers=config.layers, clip_vector=clip_vector)
-
-
-def _transformer(config: AstConfig, frames: int, *, seed: int, epsilon: float) -> ASTModel:
+def _transformer(config: AstConfig, patches: int, *, seed: int, epsilon: float) -> ASTModel:
     from transformers import ASTConfig, ASTModel
 
     sizes = ASTConfig(  # type: ignore[no-untyped-call]  # transformers' own
@@ -468,7 +435,7 @@ def _transformer(config: AstConfig, frames: int, *, seed: int, epsilon: float) -
         patch_size=PATCH,
         frequency_stride=STRIDE,
         time_stride=STRIDE,
-        max_length=max(frames, PATCH),
+        max_length=frames_of(patches),
         num_mel_bins=N_MELS,
     )
     with torch.random.fork_rng(devices=[]):
@@ -548,15 +515,18 @@ class AstBody(Body):
 
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> AstEncoder:
         """Create the network with the weights of a local Hugging Face folder, or with random ones."""
-        config = replace(self.ast, weights=None if weights is None else str(weights))
-        frames = frames_of(self.positions or self.ast.patches)
-        encoder = create_ast(
-            config, frames, seed=seed, epsilon=self.epsilon, clip_vector=self.clip_vector, option=option
+        patches, statistics = self.positions or self.ast.patches, AUDIOSET_STATISTICS
+        transformer = _transformer(self.ast, patches, seed=seed, epsilon=self.epsilon)
+        if weights is not None:
+            tensors, statistics = pretrained_weights(weights, self.ast.size, grid=(BANDS, patches), option=option)
+            try:
+                transformer.load_state_dict(tensors)
+            except RuntimeError as error:
+                problem = f"{option}={weights} does not fit ({' '.join(str(error).split()):.200})"
+                raise InputError(f"{problem}; give other weights") from error
+        return AstEncoder(
+            transformer, self.statistics or statistics, layers=self.ast.layers, clip_vector=self.clip_vector
         )
-        if self.statistics is not None:
-            encoder.mean.fill_(self.statistics.mean)
-            encoder.std.fill_(self.statistics.std)
-        return encoder
 
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
         """Create the conversion of sound to filter banks, which needs no folder."""

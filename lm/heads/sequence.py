@@ -25,6 +25,7 @@ from lm.heads.head import Figure, Groups, Row, Task, figure
 from lm.heads.options import FigureConfig, SequenceOptions, require_decoder
 from lm.probing.comparison import Hits, Ratios
 from lm.probing.vectors import FloatArray
+from wordless.base.devices import copy_to
 from wordless.base.ranges import require
 
 SPACE, SILENCE = " ", "<silence>"  # the decoder wants a token for silence; a space is one
@@ -111,7 +112,7 @@ class SequenceTask(Task):
         sizes = (targets != BLANK).sum(1)
         scores = outputs.log_softmax(-1).transpose(0, 1)  # (N, T, C) -> (T, N, C)
         loss = nn.CTCLoss(blank=BLANK, reduction="sum", zero_infinity=True)
-        return loss(scores, targets, lengths, sizes), int(sizes.sum())
+        return loss(scores, targets, copy_to(lengths, scores.device), sizes), int(sizes.sum())
 
     def fits(self, label: str, states: int, *, states_per_second: float) -> bool:
         """Return whether the steps of a clip have room for its text, and for a blank between equal characters."""

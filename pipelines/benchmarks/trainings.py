@@ -1,7 +1,7 @@
 """Every kind of training with the default network and random data, so that its steps can be counted without a run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,12 +25,12 @@ from lm.bodies.wav2vec2 import MaskedLoss, create_masked_prediction, masked_batc
 from lm.finetuned import TaskLoss, create_network
 from lm.gpt import create_gpt
 from lm.heads.classification import ClassificationTask
+from lm.heads.options import ClassificationOptions
 from lm.samples.crops import SampleClips, SampleCrops
 from lm.samples.crops import loss as sample_loss
 from lm.samples.networks import create_sample_model
 from lm.tokens import Vocabulary
 from pipelines.benchmarks.measurement import CODEBOOK_SIZE, random_tokenizer
-from pipelines.stages.labels import Labels
 from pipelines.stages.options import (
     AstSettings,
     AudioTransformerSettings,
@@ -55,7 +55,6 @@ from wordless.training.options import FitConfig
 CLIPS = 200
 CLASSES = 10
 RATE = 16_000  # Hz
-LABELS = Labels(by_clip={}, classes=tuple(map(str, range(CLASSES))))
 CODES_PER_CLIP = 50  # one second
 MELS = SpectrogramConfig().n_mels
 
@@ -114,14 +113,14 @@ def _supervised(size: int | None, device: torch.device) -> TrainingExample:
     own = settings.supervised
     body = ConvBody(encoder=settings.encoder, audio=SpectrogramConfig())
     views = _views(_spectrograms(), own.batches, size, _augmenting(own.augmentation, MELS), device)
-    return _labelled(body, LABELS.task(own.head), views, own.fit)
+    return _labelled(body, own.head, views, own.fit)
 
 
 def _ast(size: int | None, device: torch.device) -> TrainingExample:
     settings, clips = AstSettings(), _spectrograms(N_MELS)
     body = AstBody(ast=settings.model, clip_vector=True, positions=int(clips.lengths.max()) // STRIDE)
     views = _views(clips, settings.batches, size, _augmenting(settings.augmentation, N_MELS), device)
-    return _labelled(body, LABELS.task(HeadConfig(pooling="mean", dropout=0.0), normalised=True), views, settings.fit)
+    return _labelled(body, HeadConfig(pooling="mean", dropout=0.0), views, settings.fit, normalised=True)
 
 
 def _audio_transformer(size: int | None, device: torch.device) -> TrainingExample:
@@ -129,7 +128,7 @@ def _audio_transformer(size: int | None, device: torch.device) -> TrainingExampl
     body = AudioTransformerBody(audio_transformer=settings.model, sample_rate=RATE)
     make_view = partial(augment_waveforms, config=settings.augmentation)
     views = _views(_waveforms(), settings.batches.at_rate(RATE), size, make_view, CPU)
-    return _labelled(body, LABELS.task(settings.head), views, settings.fit)
+    return _labelled(body, settings.head, views, settings.fit)
 
 
 def _sound_gpt(size: int | None, device: torch.device) -> TrainingExample:
@@ -264,7 +263,11 @@ def _views(
     return ClipViews(clips, _sized(config, size), make_view, device=device)
 
 
-def _labelled(body: Body, task: ClassificationTask, views: ClipViews, config: FitConfig) -> TrainingExample:
+def _labelled(
+    body: Body, head: HeadConfig, views: ClipViews, config: FitConfig, *, normalised: bool = False
+) -> TrainingExample:
+    options, classes = ClassificationOptions(**asdict(head)), tuple(map(str, range(CLASSES)))
+    task = ClassificationTask(options=options, classes=classes, normalised=normalised)
     labels = [task.classes[clip % CLASSES] for clip in range(len(views.clips))]
     return TrainingExample(
         model=create_network(body, body.create(seed=0), task, seed=0),

@@ -20,7 +20,6 @@ from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.run import RunSettings
 from pipelines.stages.codes import codes
 from pipelines.stages.features import HeardCodes, Reading, code_features, signal_features
-from pipelines.stages.labels import Labels
 from pipelines.stages.listening import listening
 from pipelines.stages.networks import convolutional
 from pipelines.stages.next_sample import score_sample_models, train_sample_model
@@ -163,7 +162,7 @@ def _judge(
     if name == "supervised":
         shown = spectrograms(session, manifest, settings.audio, own.sample)
         network = convolutional(reading, own.sample, settings.baselines)
-        classifier = network.train(reading, shown, Labels.of(manifest, task.classes))
+        classifier = network.train(reading, shown, task.classes)
         judge = create_network_judge(network, classifier, own.sample)
         return judge, {entry.stage: entry for entry in (shown, classifier)}
     if name == "codes":

@@ -79,7 +79,7 @@ def _reader(model: FineTunedModel, root: Path, *, upsample: bool) -> InputReader
         front_end=model.front_end(),
         reading=model.body.reading,
         trim_db=model.trim_db,
-        channel=model.channel or "mean",
+        channel=model.channel,
         upsample=upsample,
     )
 

@@ -27,11 +27,11 @@ def _shortest(options: RunSettings) -> float:
 
 def _features(name: str, variant: Variant | None, study: Study) -> Made:
     from pipelines.stages.networks import audio_transformer
-    from pipelines.stages.stored_arrays import Sound
+    from pipelines.stages.stored_arrays import waveforms
 
-    own, sound = study.options.audio_transformer, Sound.of(study.session, study.manifest, study.audio.sample_rate)
+    own, sound = study.options.audio_transformer, waveforms(study.session, study.manifest, study.audio.sample_rate)
     own = own if variant is None else replace(own, model=replace(own.model, variant=variant))
-    return taught(study, name, audio_transformer(study, own), sound.waveforms)
+    return taught(study, name, audio_transformer(study, own), sound)
 
 
 def _untrained_features(study: Study) -> Made:

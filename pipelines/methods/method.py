@@ -135,7 +135,7 @@ class Method:
 
 def taught(study: Study, name: str, network: Network, data: Entry) -> Made:
     """Train a network on the labels of the clips, whose stored inputs are ``data``, and read its layers."""
-    trained = network.train(study, data, study.labels, method=name)
+    trained = network.train(study, data, study.task.classes, study.options.probe.label_separator, method=name)
     # methods of one network may share the entry of their training
     return Made(trained=(data, replace(trained, stage=name)), features=network.features(study, name, trained))
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from lm.probing.task import ProbeTask
 from pipelines.methods.run_entries import RunEntries
 from pipelines.stages.features import CodesOfClips, HeardCodes, Reading
-from pipelines.stages.labels import Labels
 from pipelines.stages.soft_codes import HeardSoftCodes
 from pipelines.stages.stored_arrays import spectrograms
 from pipelines.store.store import Entry
@@ -63,8 +62,3 @@ class Study(Reading):
         read = (self.coded_in(each.tokenizer, each.codes) for each in self.entries.codebooks[:number])
         *coarser, own = read
         return own if alone else replace(own, coarser=tuple(coarser))
-
-    @property
-    def labels(self) -> Labels:
-        """The labels of the clips."""
-        return Labels.of(self.manifest, self.task.classes, self.options.probe.label_separator)

@@ -46,12 +46,12 @@ def _features(study: Study) -> Made:
 
 
 def _finetuned_features(study: Study) -> Made:
-    from pipelines.stages.stored_arrays import Sound
+    from pipelines.stages.stored_arrays import waveforms
     from pipelines.stages.wav2vec2 import speech_body
 
     body = speech_body(study, study.unlabelled, study.options.wav2vec2)
-    sound = Sound.of(study.session, study.manifest, study.audio.sample_rate)
-    made = taught(study, FINETUNED.name, _network(study, body.model), sound.waveforms)
+    sound = waveforms(study.session, study.manifest, study.audio.sample_rate)
+    made = taught(study, FINETUNED.name, _network(study, body.model), sound)
     return replace(made, trained=(*body.trained, *made.trained), unlabelled=body.unlabelled)
 
 

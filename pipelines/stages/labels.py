@@ -1,22 +1,18 @@
-"""Training on labels: the labels of clips, and the stage that trains a body and a head to name them."""
+"""Training on labels: the stage that trains a body and a head, for the comparison and for ``wordless finetune``."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lm.bodies.body import Source, freeze
 from lm.bodies.clips import CPU, ClipViews, LabelledBatch, LabelledBatches, StoredClips, validation_batches
 from lm.bodies.finetuning import FrozenLayers
-from lm.bodies.options import ClipBatchConfig, HeadConfig
+from lm.bodies.options import ClipBatchConfig
 from lm.finetuned import FineTunedModel, TaskLoss, create_network
-from lm.heads.classification import ClassificationTask
 from lm.heads.head import Task
-from lm.heads.options import ClassificationOptions
 from pipelines.store.session import Session
 from pipelines.store.store import TRAINED, Entry, Recipe, text_hash
-from wordless.audio.recordings.manifest import Manifest
-from wordless.base.saved_models import CARD
 from wordless.training.options import FitConfig
 
 
@@ -32,35 +28,6 @@ class LabelledInputs:
     def key(self) -> str:
         """Hash of the names and labels."""
         return text_hash(json.dumps([*zip(self.names, self.labels, strict=True)]))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Labels:
-    """The labels of the clips of a comparison."""
-
-    by_clip: Mapping[str, str | None]  # None: unknown
-    classes: tuple[str, ...]  # sorted
-    separator: str | None = None  # of several labels of one clip; None: each clip has one label
-
-    @classmethod
-    def of(cls, manifest: Manifest, classes: Sequence[str], separator: str | None = None) -> "Labels":
-        """Return the labels of clips."""
-        by_clip = {clip.name: clip.label for clip in manifest.clips}
-        return cls(by_clip=by_clip, classes=tuple(classes), separator=separator)
-
-    def task(self, head: HeadConfig, *, normalised: bool = False, projected: int | None = None) -> ClassificationTask:
-        """Make the task of a head: of one class for each clip, or several."""
-        options = ClassificationOptions(**asdict(head), label_separator=self.separator)
-        return ClassificationTask(options=options, classes=self.classes, normalised=normalised, projected=projected)
-
-    def of_clips(self, clips: StoredClips, names: Sequence[str]) -> LabelledInputs:
-        """Select the clips that have a label."""
-        options = ClassificationOptions(label_separator=self.separator)
-        labels = [self.by_clip.get(name) or "" for name in names]
-        rows = [row for row, label in enumerate(labels) if label and options.names(label)]
-        return LabelledInputs(
-            clips=clips.of_rows(rows), names=[names[row] for row in rows], labels=[labels[row] for row in rows]
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,5 +89,5 @@ def train_on_labels(
             model.write(folder)
             write(model, folder)
 
-    made = [*TRAINED, CARD, *files]
-    return session.obtain(recipe, f"{title}, {fit.summary}", make, files=made, together=True, training=method)
+    files = [*TRAINED, *files]
+    return session.obtain(recipe, f"{title}, {fit.summary}", make, files=files, together=True, training=method)

@@ -3,8 +3,8 @@
 SimCLR and wav2vec 2.0 train their bodies without labels before: `stages.simclr`, `stages.wav2vec2`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -24,13 +24,16 @@ from lm.bodies.spectrogram_transformer import (
     patches_along,
 )
 from lm.bodies.wav2vec2 import Wav2vec2Body
+from lm.heads.classification import ClassificationTask
+from lm.heads.options import ClassificationOptions
 from lm.layers import AstReader, AudioTransformerReader, BodyReader, ConvReader, SpeechReader
 from lm.options import VectorConfig
 from pipelines.stages.features import Reading, network_features
-from pipelines.stages.labels import Labels, LabelTraining, train_on_labels
+from pipelines.stages.labels import LabelledInputs, LabelTraining, train_on_labels
 from pipelines.stages.options import AstSettings, AudioTransformerSettings, BaselineSettings, FinetuningSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, split_clips, stored_std
 from pipelines.store.store import Entry, Recipe, other_options, some_options
+from wordless.audio.recordings.manifest import Manifest, Split
 
 PROJECTED = 256  # width to which heads of speech models project the mean over time, as in transformers
 
@@ -52,24 +55,40 @@ class Network:
     normalised: bool = False  # see `ClassificationTask`
     projected: int | None = None
 
-    def train(self, reading: Reading, data: Entry, labels: Labels, *, method: str | None = None) -> Entry:
+    def train(
+        self,
+        reading: Reading,
+        data: Entry,
+        classes: Sequence[str],
+        separator: str | None = None,
+        *,
+        method: str | None = None,
+    ) -> Entry:
         """Train body and head on the training clips that have a label, and choose the step by those of validation.
 
-        ``data`` are the stored inputs of the clips. ``method`` names the training on the terminal.
+        ``data`` are the stored inputs of the clips. ``separator`` stands between several classes of one clip; None:
+        each clip has one. ``method`` names the training on the terminal.
         """
-        train, validation = (labels.of_clips(*split_clips(data, reading.manifest, split)) for split in TRAINED_ON)
+        task = self.task(classes, separator)
+        train, validation = (_labelled(data, reading.manifest, split, task.options) for split in TRAINED_ON)
         longest = min(int(train.clips.lengths.max(initial=1)), self.training.batches.max_frames)
         return train_on_labels(
             reading.session,
             Recipe(self.stage, self.version, config=self.options, inputs={"data": data}),
             self.source(data, longest),
-            labels.task(self.head, normalised=self.normalised, projected=self.projected),
+            task,
             train,
             validation,
             self.training,
             title=self.stage.replace("_", " "),
             method=method,
         )
+
+    def task(self, classes: Sequence[str], separator: str | None = None) -> ClassificationTask:
+        """Make the task of the head: one of the classes for each clip, or several."""
+        options = ClassificationOptions(**asdict(self.head), label_separator=separator)
+        normalised, projected = self.normalised, self.projected
+        return ClassificationTask(options=options, classes=tuple(classes), normalised=normalised, projected=projected)
 
     def features(self, reading: Reading, method: str, trained: Entry | None = None) -> Entry:
         """Compute pooled states of the layers, and of all layers side by side, from the recordings.
@@ -91,6 +110,17 @@ class Network:
     def reader_of(self, trained: Entry, vectors: VectorConfig) -> BodyReader:
         """Return the reader of the trained network, which also gives the vectors that its head reads."""
         return replace(self.reader, trained=trained.folder, vectors=self.head.reads(vectors))
+
+
+def _labelled(data: Entry, manifest: Manifest, split: Split, options: ClassificationOptions) -> LabelledInputs:
+    """Return the stored inputs of the clips of a split that have a label."""
+    clips = manifest.of(split)
+    rows = [row for row, clip in enumerate(clips) if clip.label and options.names(clip.label)]
+    return LabelledInputs(
+        clips=split_clips(data, manifest, split).of_rows(rows),
+        names=[clips[row].name for row in rows],
+        labels=[clips[row].label or "" for row in rows],
+    )
 
 
 def _read_by(reading: Reading) -> dict[str, Any]:

@@ -8,7 +8,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
@@ -115,29 +115,6 @@ def waveforms(session: Session, manifest: Manifest, sample_rate: int, *, test: b
 def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) -> None:
     blocks = read_blocks(root / clip.path, sample_rate, part=clip.part)
     fill(samples, (in_16_bits(block) for block in blocks))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sound:
-    """The stored samples of the training and validation clips of a corpus."""
-
-    manifest: Manifest
-    waveforms: Entry  # of `waveforms`
-    sample_rate: int
-
-    @classmethod
-    def of(cls, session: Session, manifest: Manifest, sample_rate: int) -> "Sound":
-        """Store the samples of a corpus, or find them."""
-        return cls(manifest=manifest, waveforms=waveforms(session, manifest, sample_rate), sample_rate=sample_rate)
-
-    @property
-    def audio(self) -> dict[str, dict[str, int]]:
-        """The options of a recipe of what is trained on them."""
-        return {"audio": {"sample_rate": self.sample_rate}}
-
-    def of_split(self, split: Split) -> tuple[StoredClips, list[str]]:
-        """Return the samples of a split's clips, read in place, and their names."""
-        return split_clips(self.waveforms, self.manifest, split)
 
 
 def split_samples(entry: Entry, manifest: Manifest, split: Split) -> tuple[Array, npt.NDArray[np.int64]]:
@@ -250,11 +227,10 @@ def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, fl
     return float(sums[0]), float(sums[1]), written * N_MELS
 
 
-def split_clips(entry: Entry, manifest: Manifest, split: Split) -> tuple[StoredClips, list[str]]:
-    """Return the clips of a split in an entry of this module, read in place, and their names."""
+def split_clips(entry: Entry, manifest: Manifest, split: Split) -> StoredClips:
+    """Return the clips of a split in an entry of this module, read in place."""
     file, rows = entry.folder / FRAMES, kept_rows(manifest, split)
-    clips = StoredClips.of(*read_clips(file if file.exists() else entry.folder / SAMPLES))
-    return clips.of_rows(rows), [clip.name for clip in manifest.of(split)]
+    return StoredClips.of(*read_clips(file if file.exists() else entry.folder / SAMPLES)).of_rows(rows)
 
 
 def measured_statistics(entry: Entry) -> Statistics:

@@ -21,7 +21,7 @@ from lm.bodies.wav2vec2 import (
 )
 from pipelines.stages.features import Reading
 from pipelines.stages.options import OPTION, Wav2vec2Settings
-from pipelines.stages.stored_arrays import TRAINED_ON, Sound
+from pipelines.stages.stored_arrays import TRAINED_ON, split_clips, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import TRAINED, Entry, Recipe, some_options, write_json
 from wordless.audio.recordings.manifest import Manifest
@@ -49,10 +49,11 @@ def speech_body(reading: Reading, unlabelled: Sequence[Manifest], settings: Wav2
         found = settings.described
         session.terminal.say(f"wav2vec2  {OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions")
         return TrainedBody(model=speech_source(found.folder, option=OPTION))
-    sound, *extra = (Sound.of(session, each, rate) for each in (reading.manifest, *unlabelled))
-    trained = wav2vec2(session, sound, extra, settings)
-    data = tuple((each.waveforms,) for each in extra)
-    return TrainedBody(model=entry_source(trained), trained=(sound.waveforms, trained), unlabelled=data)
+    corpora = (reading.manifest, *unlabelled)
+    own, *extra = (waveforms(session, each, rate) for each in corpora)
+    trained = wav2vec2(session, [*zip((own, *extra), corpora, strict=True)], settings, sample_rate=rate)
+    data = tuple((each,) for each in extra)
+    return TrainedBody(model=entry_source(trained), trained=(own, trained), unlabelled=data)
 
 
 def entry_source(entry: Entry) -> Source:
@@ -60,23 +61,26 @@ def entry_source(entry: Entry) -> Source:
     return speech_source(entry.folder, key=entry.key, option=OPTION)
 
 
-def wav2vec2(session: Session, sound: Sound, extra: Sequence[Sound], settings: Wav2vec2Settings) -> Entry:
-    """Pre-train wav2vec 2.0 on the training clips and on each ``extra`` source of clips.
+def wav2vec2(
+    session: Session, data: Sequence[tuple[Entry, Manifest]], settings: Wav2vec2Settings, *, sample_rate: int
+) -> Entry:
+    """Pre-train wav2vec 2.0 on the training clips of all ``data``: waveforms of the corpus, and of other sources.
 
     The entry is a folder of `wordless.audio.speech_models`. Clips in which no span of frames can be hidden are left
     out, and counted in the log.
     """
     own, sizes = settings.pretraining, settings.model
-    config = {"wav2vec2": some_options(settings, "model", "pretraining"), **sound.audio}
-    inputs = {"waveforms": sound.waveforms, "unlabelled": [each.waveforms for each in extra]}
+    config = {"wav2vec2": some_options(settings, "model", "pretraining"), "audio": {"sample_rate": sample_rate}}
+    (entry, manifest), *extra = data
+    inputs = {"waveforms": entry, "unlabelled": [each for each, _ in extra]}
     recipe = Recipe("wav2vec2", 3, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
-        train, held_out = (sound.of_split(split)[0] for split in TRAINED_ON)
-        for source in extra:
-            train = train.followed_by(source.of_split("train")[0])
+        train, held_out = (split_clips(entry, manifest, split) for split in TRAINED_ON)
+        for more, recordings in extra:
+            train = train.followed_by(split_clips(more, recordings, "train"))
         train, held_out = (_maskable(session, clips, settings) for clips in (train, held_out))
-        batch_config = own.batches.at_rate(sound.sample_rate)
+        batch_config = own.batches.at_rate(sample_rate)
         batches = masked_batches(train, batch_config, sizes.convolutions, own.targets, steps=own.fit.steps)
         validation = validation_batches(held_out, batch_config, sizes.convolutions, own.targets)
         weight = own.targets.diversity_weight
@@ -89,7 +93,7 @@ def wav2vec2(session: Session, sound: Sound, extra: Sequence[Sound], settings: W
             write_json(folder / TARGETS, used)
             if used["perplexity"] < COLLAPSED * used["codes"]:
                 session.terminal.say(_collapse(used))
-            save_pretrained(model, folder, sample_rate=sound.sample_rate)
+            save_pretrained(model, folder, sample_rate=sample_rate)
 
     files = [*TRAINED, PREPROCESSOR, TARGETS]
     return session.obtain(recipe, f"wav2vec 2.0, {own.fit.summary}", make, files=files, together=True)

@@ -15,7 +15,6 @@ from lm.bodies.audio_transformer import (
     VARIANTS,
     AudioTransformer,
     AudioTransformerBody,
-    create_audio_transformer,
     decompose,
     pool_pairs,
     sinusoids,
@@ -94,7 +93,8 @@ def noise(lengths: Tensor = LENGTHS, seed: int = 0) -> Tensor:
 
 
 def encoder_of(variant: Variant, seed: int = 0) -> AudioTransformer:
-    return create_audio_transformer(replace(TINY, variant=variant), RATE, seed=seed).eval()
+    body = AudioTransformerBody(audio_transformer=replace(TINY, variant=variant), sample_rate=RATE)
+    return body.create(seed=seed).eval()
 
 
 @torch.no_grad()

@@ -16,10 +16,10 @@ from lm.bodies.clips import StoredClips
 from lm.bodies.options import AstConfig
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
+    OPTION,
     AstBody,
     AstEncoder,
     Statistics,
-    create_ast,
     filter_bank,
     filter_bank_stream,
     frames_of,
@@ -37,6 +37,12 @@ TINY_SIZES = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size":
 
 def filter_banks(frames: int, batch: int = 1, seed: int = 0) -> Tensor:
     return -4 + 4 * torch.randn(batch, frames, 128, generator=torch.Generator().manual_seed(seed))
+
+
+def create_ast(config: AstConfig, frames: int, *, seed: int) -> AstEncoder:
+    """An encoder with positions for so many frames."""
+    body = AstBody.of(config, option=OPTION, positions=max(frames - 16, 0) // 10 + 1)
+    return body.create(seed=seed, weights=None if config.weights is None else Path(config.weights), option=OPTION)
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def bodies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, ...
     """Options of each body."""
     folder = tmp_path_factory.mktemp("weights")
     save_checkpoint(folder, "hubert", sample_rate=RATE)
-    speech = ("body=wav2vec2", f"body.weights={folder}", "body.frozen_layers=inputs", "probe.penalties=3")
+    speech = ("body=wav2vec2", f"body.weights={folder}", "body.frozen_layers=inputs")
     return {"wav2vec2": speech, "audio_transformer": AUDIO_TRANSFORMER}
 
 

@@ -10,18 +10,18 @@ import torch
 from safetensors.numpy import load_file
 from torch import Tensor
 
-from lm.bodies.audio_transformer import VARIANTS, create_audio_transformer
+from lm.bodies.audio_transformer import VARIANTS, AudioTransformerBody
 from lm.bodies.options import AudioTransformerConfig, HeadConfig, WaveformAugmentationConfig, WaveformBatchConfig
 from lm.finetuned import FineTunedModel, TaskLoss
 from lm.options import POOLINGS, VectorConfig
 from lm.probing.vectors import pool
-from pipelines.stages.labels import Labels
+from pipelines.stages.labels import LabelledInputs
 from pipelines.stages.networks import audio_transformer
 from pipelines.stages.options import AudioTransformerSettings
 from pipelines.stages.stored_arrays import split_clips, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
-from tests.pipelines.stages.tones import RATE, labels_of, tone_corpus
+from tests.pipelines.stages.tones import RATE, tone_corpus
 from tests.pipelines.tiny import reading_of, silent_session
 from wordless.audio.recordings.hearings import hearings
 from wordless.audio.recordings.manifest import Manifest, Split
@@ -54,8 +54,7 @@ def trained(
     settings: AudioTransformerSettings,
 ) -> Entry:
     reading = reading_of(session, manifest, sample_rate=RATE)
-    labels = Labels(by_clip=labels_of(manifest), classes=("high", "low"))
-    return audio_transformer(reading, settings).train(reading, waveforms(session, manifest, RATE), labels)
+    return audio_transformer(reading, settings).train(reading, waveforms(session, manifest, RATE), ("high", "low"))
 
 
 def features_of(session: Session, manifest: Manifest, entry: Entry | None, **changes: object) -> Path:
@@ -81,7 +80,7 @@ def test_features_are_the_pools_of_the_layers_over_all_hearings(session: Session
     names = ("layer_1", "layer_2", "all_layers")
     assert set(features) == {f"random_audio_transformer/{name}:{each}" for name in names for each in POOLINGS}
     assert not (folder / "scores.safetensors").exists()
-    encoder = create_audio_transformer(MODEL, RATE, seed=0).eval()
+    encoder = AudioTransformerBody(audio_transformer=MODEL, sample_rate=RATE).create(seed=0).eval()
     for row, clip in enumerate(corpus.clips):
         heard = [np.concatenate([*hearing.blocks(corpus.root, clip, RATE)]) for hearing in hearings(3, spread=0.25)]
         states = [layers(encoder, samples) for samples in heard]
@@ -125,8 +124,12 @@ def test_every_variant_is_trained_and_read(variant: str, session: Session, corpu
 def test_shares_of_a_batch_have_the_gradient_of_the_whole(session: Session, corpus: Manifest) -> None:
     """What two processes sum is what one process computes."""
     network = audio_transformer(reading_of(session, corpus, sample_rate=RATE), SHORT)
-    data, labels = waveforms(session, corpus, RATE), Labels(by_clip=labels_of(corpus), classes=("high", "low"))
-    clips, task = labels.of_clips(*split_clips(data, corpus, "train")), labels.task(SHORT.head)
+    data, task, train = waveforms(session, corpus, RATE), network.task(("high", "low")), corpus.of("train")
+    clips = LabelledInputs(
+        clips=split_clips(data, corpus, "train"),
+        names=[clip.name for clip in train],
+        labels=[clip.label or "" for clip in train],
+    )
     batches, _ = network.training.batches_of(session, network.source(data, 1), task, clips, clips)
     model = FineTunedModel.from_pretrained(trained(session, corpus, SHORT).folder).network
 

@@ -19,7 +19,6 @@ from lm.probing.vectors import pool
 from pipelines.commandline.options import defaults
 from pipelines.commandline.refusals import resolved
 from pipelines.settings.run import RunSettings
-from pipelines.stages.labels import Labels
 from pipelines.stages.networks import convolutional
 from pipelines.stages.options import BaselineSettings, TokenizerSettings
 from pipelines.stages.simclr import simclr
@@ -99,15 +98,15 @@ def stored(session: Session, manifest: Manifest, sample: Entry) -> Entry:
     return spectrograms(session, manifest, AUDIO, sample)
 
 
-def _labels(manifest: Manifest, **others: str | None) -> Labels:
-    """Each clip's own label; ``others`` by the clip's name without its suffix."""
-    by_clip = {clip.path: clip.label for clip in manifest.clips}
-    return Labels(by_clip={**by_clip, **{f"{name}.wav": label for name, label in others.items()}}, classes=CLASSES)
+def _relabelled(manifest: Manifest, **others: str | None) -> Manifest:
+    """The clips with other labels, by the clip's name without its suffix."""
+    clips = (replace(clip, label=others.get(Path(clip.path).stem, clip.label)) for clip in manifest.clips)
+    return replace(manifest, clips=tuple(clips))
 
 
-def _supervised(session: Session, manifest: Manifest, sample: Entry, stored: Entry, labels: Labels) -> Entry:
+def _supervised(session: Session, manifest: Manifest, sample: Entry, stored: Entry) -> Entry:
     reading = reading_of(session, manifest)
-    return convolutional(reading, sample, SETTINGS).train(reading, stored, labels)
+    return convolutional(reading, sample, SETTINGS).train(reading, stored, CLASSES)
 
 
 def _features(
@@ -164,7 +163,7 @@ def contrasted(session: Session, stored: Entry) -> Entry:
 
 @pytest.fixture(scope="module")
 def labelled(session: Session, manifest: Manifest, sample: Entry, stored: Entry) -> Entry:
-    return _supervised(session, manifest, sample, stored, _labels(manifest))
+    return _supervised(session, manifest, sample, stored)
 
 
 def test_one_seed_gives_the_same_bytes(manifest: Manifest, contrasted: Entry, labelled: Entry, tmp_path: Path) -> None:
@@ -173,7 +172,7 @@ def test_one_seed_gives_the_same_bytes(manifest: Manifest, contrasted: Entry, la
     stored = spectrograms(session, manifest, AUDIO, sample)
     again = (
         simclr(session, stored, (), SETTINGS),
-        _supervised(session, manifest, sample, stored, _labels(manifest)),
+        _supervised(session, manifest, sample, stored),
     )
     for entry, other in zip((contrasted, labelled), again, strict=True):
         assert not other.reused
@@ -205,7 +204,7 @@ def test_labels_of_test_clips_and_clips_without_label_are_not_used(
     session: Session, manifest: Manifest, sample: Entry, stored: Entry, labelled: Entry
 ) -> None:
     def key(hidden: dict[str, None]) -> str:
-        return _supervised(session, manifest, sample, stored, _labels(manifest, **hidden)).key
+        return _supervised(session, _relabelled(manifest, **hidden), sample, stored).key
 
     hidden = dict.fromkeys((Path(clip.path).stem for clip in manifest.of("test")), None)
     assert key(hidden) == labelled.key
@@ -221,17 +220,17 @@ def test_which_clips_have_no_label_decides_the_entry(
 ) -> None:
     """The same labels in the same order, of other clips."""
     rises, other = manifest.of("train")[-2:]
-    hidden = [_labels(manifest, **{Path(clip.path).stem: None}) for clip in (rises, other)]
+    hidden = [_relabelled(manifest, **{Path(clip.path).stem: None}) for clip in (rises, other)]
     assert rises.label == other.label
-    assert len({_supervised(session, manifest, sample, stored, labels).key for labels in hidden}) == 2
+    assert len({_supervised(session, each, sample, stored).key for each in hidden}) == 2
 
 
 def test_several_labels_are_predicted_each_by_itself(
     session: Session, manifest: Manifest, sample: Entry, stored: Entry
 ) -> None:
-    several: dict[str, str | None] = {clip.path: f"{clip.label};sounds" for clip in manifest.clips if clip.label}
-    labels = Labels(by_clip=several, classes=(*CLASSES, "sounds"), separator=";")
-    entry = _supervised(session, manifest, sample, stored, labels)
+    several = _relabelled(manifest, **{Path(clip.path).stem: f"{clip.label};sounds" for clip in manifest.clips})
+    reading = reading_of(session, several)
+    entry = convolutional(reading, sample, SETTINGS).train(reading, stored, (*CLASSES, "sounds"), ";")
     features = _features(session, manifest, sample, "supervised", trained=entry)
     scores = load_file(features.folder / "scores.safetensors")["scores"]
     assert scores.shape == (20, 3)

@@ -1,6 +1,5 @@
 """AST's stages: filter banks on disk, a short fine-tuning, and its layers as features of every clip."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,17 +9,16 @@ import torch
 from safetensors.numpy import load_file
 
 from lm.bodies.options import AstConfig, AugmentationConfig, ClipBatchConfig
-from lm.bodies.spectrogram_transformer import create_ast, filter_bank, frames_of, stored_filter_bank
+from lm.bodies.spectrogram_transformer import AstBody, filter_bank, frames_of, stored_filter_bank
 from lm.finetuned import FineTunedModel
 from lm.options import POOLINGS
 from lm.probing.vectors import pool
-from pipelines.stages.labels import Labels
 from pipelines.stages.networks import ast
 from pipelines.stages.options import AstSettings
 from pipelines.stages.stored_arrays import filter_banks
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
-from tests.pipelines.stages.tones import labels_of, tone_corpus
+from tests.pipelines.stages.tones import tone_corpus
 from tests.pipelines.tiny import reading_of, silent_session
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Manifest, Split
@@ -42,18 +40,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return tone_corpus(tmp_path_factory.mktemp("corpus"), SPLITS, first=0.1, step=0.15)
 
 
-def fine_tuned(
-    session: Session,
-    manifest: Manifest,
-    labels: Mapping[str, str | None],
-    settings: AstSettings,
-    *,
-    classes: tuple[str, ...] = ("high", "low"),
-    separator: str | None = None,
-) -> Entry:
+def fine_tuned(session: Session, manifest: Manifest) -> Entry:
     """AST, fine-tuned on filter banks of the manifest."""
-    reading, known = reading_of(session, manifest), Labels(by_clip=labels, classes=classes, separator=separator)
-    return ast(reading, settings).train(reading, filter_banks(session, manifest), known)
+    reading = reading_of(session, manifest)
+    return ast(reading, SETTINGS).train(reading, filter_banks(session, manifest), ("high", "low"))
 
 
 def features_of(session: Session, manifest: Manifest, trained: Entry | None = None) -> Entry:
@@ -87,7 +77,7 @@ def test_random_features_are_the_pools_of_the_layers(session: Session, corpus: M
         *(f"random_ast/layer_{layer}:{pooling}" for layer in (2, 12) for pooling in POOLINGS),
         "random_ast/class_token:mean",
     }
-    encoder = create_ast(CONFIG, frames_of(4), seed=0).eval()
+    encoder = AstBody(ast=CONFIG).create(seed=0).eval()
     for row, clip in enumerate(corpus.clips):
         frames = whole(corpus, clip.path)
         pieces = [frames[first : first + frames_of(4)] for first in range(0, len(frames) - 6, 40)]
@@ -113,7 +103,7 @@ def test_folds_share_features_of_which_nothing_is_fitted(session: Session, corpu
 
 @pytest.mark.slow
 def test_it_learns_to_tell_tones_apart_and_again_the_same(session: Session, corpus: Manifest, tmp_path: Path) -> None:
-    trained = fine_tuned(session, corpus, labels_of(corpus), SETTINGS)
+    trained = fine_tuned(session, corpus)
     curve = trained.read_json("curve.json")["curve"]
     assert isinstance(curve, list)
     assert min(point["validation_loss"] for point in curve) < 0.4  # nats; chance is 0.69
@@ -127,16 +117,5 @@ def test_it_learns_to_tell_tones_apart_and_again_the_same(session: Session, corp
         outputs, _ = model(stored_filter_bank(frames)[None], torch.tensor([len(frames)]))
         expected = outputs[0, 0].softmax(0)
     np.testing.assert_allclose(scores[6], expected, atol=1e-3)
-    again = fine_tuned(silent_session(tmp_path), corpus, labels_of(corpus), SETTINGS)
+    again = fine_tuned(silent_session(tmp_path), corpus)
     assert (again.folder / "model.safetensors").read_bytes() == (trained.folder / "model.safetensors").read_bytes()
-
-
-def test_clips_may_be_of_several_classes(session: Session, corpus: Manifest) -> None:
-    short = replace(SETTINGS, fit=replace(SETTINGS.fit, steps=1))
-    both = {path: f"{label};tone" for path, label in labels_of(corpus).items() if label}
-    trained = fine_tuned(session, corpus, both, short, classes=("high", "low", "tone"), separator=";")
-    entry = features_of(session, corpus, trained)
-    scores = load_file(entry.folder / "scores.safetensors")["scores"]
-    assert scores.shape == (len(corpus.clips), 3)
-    assert ((scores > 0) & (scores < 1)).all()
-    assert abs(scores.sum(1) - 1).max() > 0.01  # each class by itself

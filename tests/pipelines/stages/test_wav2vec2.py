@@ -1,7 +1,6 @@
 """wav2vec 2.0's stages: a short pre-training, a short fine-tuning, and layers as features of every clip."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,15 +16,14 @@ from lm.bodies.wav2vec2 import speech_source
 from lm.finetuned import FineTunedModel
 from lm.options import ONE_HEARING, POOLINGS, VectorConfig
 from lm.probing.vectors import pool
-from pipelines.stages.labels import Labels
 from pipelines.stages.networks import speech
 from pipelines.stages.options import FinetuningSettings, PretrainingSettings, Wav2vec2Settings
-from pipelines.stages.stored_arrays import Sound
+from pipelines.stages.stored_arrays import split_clips, waveforms
 from pipelines.stages.wav2vec2 import entry_source, random_wav2vec2, wav2vec2
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tests.lm.bodies.speech import RATE, SMALL, TARGETS
-from tests.pipelines.stages.tones import labels_of, write_clip
+from tests.pipelines.stages.tones import write_clip
 from tests.pipelines.tiny import reading_of, silent_session
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.recordings.hearings import hearings
@@ -66,10 +64,6 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return Manifest(root=root, clips=tuple(clips))
 
 
-def sound_of(session: Session, manifest: Manifest) -> Sound:
-    return Sound.of(session, manifest, RATE)
-
-
 def features_of(
     session: Session,
     manifest: Manifest,
@@ -84,13 +78,13 @@ def features_of(
 
 
 def pretrained(session: Session, manifest: Manifest, settings: Wav2vec2Settings = SETTINGS) -> Entry:
-    return wav2vec2(session, sound_of(session, manifest), [], settings)
+    return wav2vec2(session, [(waveforms(session, manifest, RATE), manifest)], settings, sample_rate=RATE)
 
 
-def finetuned(session: Session, manifest: Manifest, labels: Mapping[str, str | None], source: Source) -> Entry:
-    reading, own = reading_of(session, manifest, sample_rate=RATE), Labels(by_clip=labels, classes=("high", "low"))
+def finetuned(session: Session, manifest: Manifest, source: Source) -> Entry:
+    reading = reading_of(session, manifest, sample_rate=RATE)
     network = speech(reading, source, SETTINGS.finetuning)
-    return network.train(reading, sound_of(session, manifest).waveforms, own)
+    return network.train(reading, waveforms(session, manifest, RATE), ("high", "low"))
 
 
 def bytes_of(entry: Entry) -> dict[str, bytes]:
@@ -99,9 +93,9 @@ def bytes_of(entry: Entry) -> dict[str, bytes]:
 
 
 def test_waveforms_of_a_split_are_the_samples_of_its_clips(session: Session, corpus: Manifest) -> None:
-    clips, names = sound_of(session, corpus).of_split("validation")
-    assert names == ["high_3.wav", "high_4.wav", "low_3.wav", "low_4.wav"]
-    read, lengths = clips.read(np.array([1]), at_most=10_000)
+    read, lengths = split_clips(waveforms(session, corpus, RATE), corpus, "validation").read(
+        np.array([1]), at_most=10_000
+    )
     wanted, _ = soundfile.read(corpus.root / "high_4.wav", dtype="float32")
     np.testing.assert_allclose(read[0, : int(lengths[0])], wanted, atol=1 / 32768)
 
@@ -164,8 +158,8 @@ def test_the_untrained_network_is_the_one_that_pre_training_begins_with(session:
 
 def test_other_sound_without_labels_is_a_part_of_pre_training(session: Session, corpus: Manifest) -> None:
     more = replace(corpus, clips=tuple(replace(clip, split="train") for clip in corpus.of("test")))
-    sound = sound_of(session, corpus)
-    both = wav2vec2(session, sound, [sound_of(session, more)], SETTINGS)
+    data = [(waveforms(session, each, RATE), each) for each in (corpus, more)]
+    both = wav2vec2(session, data, SETTINGS, sample_rate=RATE)
     assert both.key != pretrained(session, corpus).key
     assert bytes_of(both)["model.safetensors"] != bytes_of(pretrained(session, corpus))["model.safetensors"]
 
@@ -182,7 +176,7 @@ def test_weights_of_a_folder_are_shared_by_all_folds(session: Session, corpus: M
 
 def test_fine_tuning_learns_to_tell_tones_apart(session: Session, corpus: Manifest, tmp_path: Path) -> None:
     save_checkpoint(tmp_path, "wav2vec2", sample_rate=RATE)
-    tuned = finetuned(session, corpus, labels_of(corpus), speech_source(tmp_path))
+    tuned = finetuned(session, corpus, speech_source(tmp_path))
     curve = tuned.read_json("curve.json")["curve"]
     assert isinstance(curve, list)
     assert min(point["validation_loss"] for point in curve) < 0.5  # nats; chance is 0.69

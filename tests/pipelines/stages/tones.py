@@ -38,8 +38,3 @@ def tone_corpus(root: Path, splits: Sequence[Split], *, first: float, step: floa
             samples = (0.3 * np.sin(2 * np.pi * pitch * time) + noise).astype(np.float32)
             clips.append(write_clip(root, f"{label}_{number}.wav", samples, label, split))
     return Manifest(root=root, clips=tuple(clips))
-
-
-def labels_of(manifest: Manifest) -> dict[str, str | None]:
-    """The label of each clip."""
-    return {clip.path: clip.label for clip in manifest.clips}

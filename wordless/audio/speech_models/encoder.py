@@ -177,16 +177,23 @@ def load_speech_encoder(
     described = describe_speech_model(folder, option=option)
     # One layer more is kept: some models normalise the states of their last layer, and of no other.
     layers = described.layers if last_layer is None else min(last_layer + 1, described.layers)
-    own = {"local_files_only": True, "trust_remote_code": False}
     with (
         whole(Path(f"{option}={folder}"), "speech model", remedy=REMEDY),
         _quiet(),
         torch.random.fork_rng(devices=[]),
     ):
         torch.manual_seed(0)  # of an embedding of masked frames that the folder lacks
-        config = AutoConfig.from_pretrained(folder, **own, **CHANGES, num_hidden_layers=layers)
+        config = AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, **CHANGES, num_hidden_layers=layers
+        )
         model, found = AutoModel.from_pretrained(
-            folder, **own, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+            folder,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
         )
         lacking = [name for name in found["missing_keys"] if not name.startswith(MASK_EMBEDDING)]
         if lacking:
