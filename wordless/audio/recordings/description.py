@@ -168,7 +168,8 @@ def _number(given: Mapping[str, str], name: str, where: str) -> float | None:
         return None
     number = number_of(given[name])
     if number is None or not 0 <= number <= MOST:
-        raise InputError(f"{where}: {name} is {given[name]!r:.40}; it must be a number, 0 or more, such as 12.5")
+        unit = "Hz" if name.endswith("hz") else "seconds"
+        raise InputError(f"{where}: {name} is {given[name]!r:.40}; it must be a number of {unit}, 0 or more")
     return number
 
 
@@ -184,19 +185,12 @@ class Template:
     text: str
 
     def __post_init__(self) -> None:
-        fields = ", ".join(f"{{{name}}}" for name in FIELDS)
-        rest = re.sub(r"\{[^{}]*\}", "", self.text)
-        if unknown := [name for name in self.fields if name not in FIELDS]:
-            rule = f"it has the field {{{unknown[0]}}}; the fields are {fields}"
-        elif len({*self.fields}) < len(self.fields):
-            rule = "it has a field twice: name each field once"
-        elif sum(token[0] in "*{" for token in self._tokens) > _MOST_GAPS:
-            rule = f"use at most {_MOST_GAPS} fields and asterisks"
-        elif "{" in rest or "}" in rest or not self.text:
-            rule = f"write fields as {fields}, closing each brace"
-        else:
-            return
-        raise InputError(option="pattern", value=self.text, rule=rule)
+        rest, gaps = re.sub(r"\{[^{}]*\}", "", self.text), sum(token[0] in "*{" for token in self._tokens)
+        known = {*self.fields} <= {*FIELDS} and len({*self.fields}) == len(self.fields)
+        if not self.text or not known or {*"{}"} & {*rest} or gaps > _MOST_GAPS:
+            fields = ", ".join(f"{{{name}}}" for name in FIELDS)
+            rule = f"write at most {_MOST_GAPS} of the fields {fields}, each once, and of asterisks"
+            raise InputError(option="pattern", value=self.text, rule=rule)
 
     @property
     def fields(self) -> tuple[str, ...]:

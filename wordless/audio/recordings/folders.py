@@ -109,19 +109,15 @@ def require_folder(text: str, *, option: str = "root", by: str = "") -> Path:
 
     ``option`` names it, or could name another one if the folder is named ``by`` a table.
     """
-    path, remedy = expand_home(text, option), "name the folder of your recordings"
+    path, rule = expand_home(text, option), "it is a file"
     try:
         if stat.S_ISDIR(path.stat().st_mode):
             return path
-        rule, remedy = "it is a file", "name the folder that holds it"
-    except (FileNotFoundError, NotADirectoryError):
-        rule = "it does not exist"
+    except OSError as error:
+        rule = f"it cannot be read ({error.strerror})"
     except ValueError:  # the path has a null character, or a character that UTF-8 cannot encode
         rule = "it is not a path"
-    except OSError as error:
-        rule, remedy = f"it cannot be read: {error.strerror}", "check its permissions"
-    if by:
-        rule, remedy = f"{rule}, and {by} names it", f"{remedy} as `{option}`"
+    rule, remedy = f"{rule}, and {by} names it" if by else rule, f"name the folder of your recordings as `{option}`"
     raise InputError(option=option, value=text if text.isprintable() else repr(text), rule=rule, remedy=remedy)
 
 

@@ -258,18 +258,13 @@ def _clip(cells: Mapping[str, str], where: str) -> Clip:
             row[name] = None
             continue
         value: object = text
-        if int in kinds:
-            value = whole_number(text)
-        elif float in kinds:
-            value = number_of(text)
-        if value is None:
-            what = "a whole number" if int in kinds else "a number"
-            raise InputError(f"{where}: {name} is {text!r:.40}; it must be {what}: write the manifest again")
+        if int in kinds or float in kinds:
+            value = whole_number(text) if int in kinds else number_of(text)
+        if value is None or (name == "sample_rate" and value == 0) or (name == "split" and value not in SPLITS):
+            rules = {"split": f"one of {', '.join(SPLITS)}", "sample_rate": "a positive number of Hz"}
+            rule = rules.get(name, "a whole number" if int in kinds else "a number")
+            raise InputError(f"{where}: {name} is {text!r:.40}; it must be {rule}: write the manifest again")
         row[name] = value
-    if row["sample_rate"] == 0:
-        raise InputError(f"{where}: sample_rate is 0; it must be a positive number of Hz: write the manifest again")
-    if row["split"] not in SPLITS:
-        raise InputError(f"{where}: split is {row['split']!r:.40}; it must be one of {', '.join(SPLITS)}")
     return Clip(**row)
 
 
