@@ -16,7 +16,6 @@ from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import OWN, TINY, Kill, called_at_once, composed, run, stored
-from tests.wordless.training.test_gangs import losses, together
 from wordless.base.errors import InputError
 
 SMALL = (
@@ -84,20 +83,6 @@ def test_a_killed_training_goes_on_to_the_same_bytes(store: Path, tmp_path: Path
         found = of_stage(killed, stage)
         assert found
         assert found.items() <= wanted.items()
-
-
-@pytest.mark.slow
-def test_two_processes_train_as_one_does(store: Path, tmp_path: Path) -> None:
-    words = (*SMALL, ONE, "audio_transformer.model.dropout=0", "audio_transformer.head.dropout=0")
-    stores = [tmp_path / "one", tmp_path / "two"]
-    for each in stores:
-        shutil.copytree(store, each, ignore=shutil.ignore_patterns("audio_transformer*", "probe*"))
-    assert run(stores[0], tmp_path / "alone", *words) == 0
-    done = together("-m", "pipelines.run", *TINY, *words, f"store.root={stores[1]}", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    first, second = (losses(each, "audio_transformer") for each in stores)
-    assert len(first) == 6
-    np.testing.assert_allclose(second, first, atol=1e-4)
 
 
 def test_recordings_that_are_shorter_than_a_patch_are_set_aside_and_counted(tmp_path: Path) -> None:
