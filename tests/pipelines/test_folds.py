@@ -39,16 +39,8 @@ FOLDS = (
     *SOUND,
 )
 METHODS = {
-    "log_mel",
-    "bag_of_codes",
-    "gpt",
-    "gpt_sound",
-    "simclr",
-    "supervised",
-    "supervised_head",
-    "random_gpt_sound",
-    "random_conv",
-    "mfcc",
+    *("log_mel", "bag_of_codes", "gpt", "gpt_sound", "simclr", "supervised", "supervised_head"),
+    *("random_gpt_sound", "random_conv", "mfcc"),
 }
 
 

@@ -13,10 +13,8 @@ from lm.samples.model import SampleLanguageModel
 from pipelines.pages.report import write_report
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
-from tests.killing import Call, call
 from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored
 from tests.pipelines.tiny_samples import SAMPLES
-from tests.wordless.training.test_gangs import losses, together
 from wordless.base.errors import InputError
 
 MODELS = ["wavenet", "wavenet_large", "transformer", "transformer_context"]
@@ -122,51 +120,6 @@ def test_models_trained_at_the_same_time_are_those_of_one_after_the_other(place:
     assert log.index("finished  8 of 8 models of samples") < log.index("finished  1 of 2 folds and seeds")
     curves = [{path.name for path in (each / "tensorboard").iterdir()} for each in (folder, place / "run")]
     assert curves[0] == curves[1]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_models_stopped_at_the_same_time_resume_to_the_same_bytes(
-    number: signal.Signals, place: Path, tmp_path: Path
-) -> None:
-    own = ("next_sample.fit.checkpoint_minutes=0", "parallel=2", "tracking=[]", "store.root=store", "hydra.run.dir=run")
-    words = (*TINY, *SAMPLES, *own)
-    running = Call("run", *words, place=tmp_path)
-    while not list(tmp_path.glob("store/next_sample_*/*.checkpoints/fit.safetensors")):
-        assert not running.ended_within(0.01), running.told
-    running.end(number)
-    done = running.wait()  # it waits for all processes of the run
-    assert done.code == (130 if number is signal.SIGINT else -number), done.told
-    assert (tmp_path / "run/log.txt").is_file()  # entries name the folder as their user
-    assert call("run", *words, place=tmp_path).code == 0
-    found = stored(tmp_path / "store")
-    assert found.items() <= stored(place / "store").items()
-    assert sum(name.startswith("next_sample_") and name.endswith("/model.safetensors") for name in found) == len(MODELS)
-
-
-@pytest.mark.slow
-def test_one_seed_trains_its_models_at_the_same_time(place: Path, tmp_path: Path) -> None:
-    store, folder = tmp_path / "store", tmp_path / "run"
-    assert run(store, folder, *SAMPLES, "next_sample.models=[wavenet,transformer]", "parallel=2") == 0
-    models = ("next_sample_wavenet/", "next_sample_transformer/")  # with a slash: wavenet_large is not trained
-    trained = {name: digest for name, digest in stored(store).items() if name.startswith(models)}
-    assert len({name.split("/")[0] for name in trained}) == len(models)
-    assert trained.items() <= stored(place / "store").items()
-    log = (folder / "log.txt").read_text()
-    assert all(f"{name}  finished  next_sample_{name} " in log for name in ("wavenet", "transformer"))
-    assert "finished  2 of 2 models of samples" in log
-    assert all(not row["reused"] for row in json.loads((folder / "results.json").read_text())["stages"])
-
-
-@pytest.mark.slow
-def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    words = ("stages=[next_sample]", "next_sample.fit.precision=fp32", "next_sample.fit.validate_every=1")
-    assert run(one, tmp_path / "alone", *SAMPLES, *words) == 0
-    done = together("-m", "pipelines.run", *TINY, *SAMPLES, *words, f"store.root={two}", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    for name in MODELS:
-        np.testing.assert_allclose(losses(two, f"next_sample_{name}"), losses(one, f"next_sample_{name}"), atol=1e-4)
 
 
 @pytest.mark.parametrize(

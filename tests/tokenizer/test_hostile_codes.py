@@ -252,6 +252,14 @@ def test_text_units_may_be_anything(tmp_path_factory: pytest.TempPathFactory, li
         ("a|1_0", "'1_0'"),
         ("a|-1", "'-1'"),
         ("[1]", "'[1]'"),
+        *(
+            ("a|1 x", "'x'"),
+            ("a|16", "16"),
+            ('{"file_name": "a"}', ""),
+            ("{", ""),
+            ('{"file_name": 1, "units": [1]}', ""),
+        ),
+        *((f'{{"file_name": "a", "units": {units}}}', "") for units in ("null", "[1.5]", '"12"')),
     ],
 )
 def test_odd_lines_of_units_are_named(tmp_path: Path, line: str, told: str) -> None:

@@ -14,13 +14,10 @@ from lm.probing.comparison import MANY_GROUPS
 from lm.probing.logistic import rotate_to_row_space
 from lm.probing.probe import (
     MethodResult,
-    ProbeResult,
     accuracy,
-    best_candidate,
     fitted_penalties,
     noise_points,
     probe,
-    probe_candidate,
     probe_method,
     scored_method,
     scores_of_others,
@@ -121,13 +118,6 @@ def test_rotated_features_give_the_same_classifier(dims: int) -> None:
             for x in (features, rotated)
         )
         np.testing.assert_allclose(plain, other, atol=1e-3)
-
-
-def test_few_features_are_left_as_they_are() -> None:
-    features = {"train": np.ones((5, 5), np.float32), "test": np.zeros((2, 5), np.float32)}
-    same, rotation = rotate_to_row_space(features)
-    assert same["train"] is features["train"]
-    assert rotation is None
 
 
 # Several labels
@@ -238,14 +228,6 @@ def test_validation_chooses_and_test_does_not() -> None:
     result = probe_method({"lucky": lucky, "honest": honest}, task, CONFIG, of="x")
     assert result.candidates[0].test_accuracy > result.candidates[1].test_accuracy
     assert result.winner.of == "honest"
-
-
-def test_the_best_on_validation_is_chosen_and_the_first_among_equals() -> None:
-    task = _task()
-    good = _separable(task)
-    candidates = {"layer_0": _noise(task, 5), "layer_1": good, "layer_2": good.copy()}
-    assert probe_method(candidates, task, CONFIG, of="x").winner.of == "layer_1"
-    assert best_candidate([probe_candidate(x, task, CONFIG, of=of) for of, x in candidates.items()]).of == "layer_1"
 
 
 def _result_of_shuffled_labels(features: np.ndarray, clips: int, seed: int) -> MethodResult:
@@ -387,12 +369,6 @@ def test_features_of_other_clips_or_no_number_are_refused() -> None:
 def test_options_that_contradict_each_other_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         ProbeConfig(**values)  # type: ignore[arg-type]  # of several types
-
-
-def test_one_seed_gives_one_result() -> None:
-    task = _task()
-    results: list[ProbeResult] = [probe(_noise(task), task, CONFIG, of="x") for _ in range(2)]
-    assert (results[0].low, results[0].high, results[0].tries) == (results[1].low, results[1].high, results[1].tries)
 
 
 # Noise

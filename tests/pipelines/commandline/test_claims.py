@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.commandline.claims import make_new
-from tests.pipelines.tiny_chain import ROOT, TINY
+from tests.pipelines.tiny_chain import ROOT
 
 CONFIG = """
 defaults: [override hydra/job_logging: none, override hydra/hydra_logging: none, _self_]
@@ -169,13 +169,6 @@ def test_a_run_that_fails_after_its_work_began_keeps_its_folder(project: Path) -
     assert len([*(project / "runs").iterdir()]) == 1
 
 
-def test_a_refused_run_leaves_a_named_folder_that_was_there(project: Path) -> None:
-    (project / "one").mkdir()
-    (project / "one/mine.txt").touch()
-    assert ended(begin(project, "wish=refused", "hydra.run.dir=one"))[0] == 2
-    assert (project / "one/mine.txt").exists()
-
-
 def test_a_name_is_a_folder_in_which_the_same_command_resumes(project: Path) -> None:
     (project / "go").touch()
     for words in (["name=1e5", "wish=a"], ["wish=a", "name=1e5"]):
@@ -222,19 +215,3 @@ def test_a_named_run_that_is_going_on_is_not_joined(project: Path) -> None:
     assert re.search(r"name=wake: .*\bwriting runs/wake\b", told)
     (project / "go").touch()
     assert ended(first)[0] == 0
-
-
-@pytest.mark.slow
-def test_four_runs_of_one_moment_leave_four_results(tmp_path: Path) -> None:
-    """They share a store, so that each waits for what another one computes."""
-    words = (*TINY, f"store.root={tmp_path / 'store'}", f"hydra.run.dir={tmp_path}/runs/${{now:%Y}}")
-    runs = [
-        subprocess.Popen([sys.executable, "-m", "pipelines.run", *words], cwd=ROOT, stderr=subprocess.DEVNULL)
-        for _ in range(4)
-    ]
-    assert [run.wait(600) for run in runs] == [0] * 4
-    folders = sorted((tmp_path / "runs").iterdir())
-    assert len(folders) == 4
-    figures = [json.loads((folder / "results.json").read_text())["figures"] for folder in folders]
-    assert all(each == figures[0] for each in figures)
-    assert all((folder / "report.html").is_file() and (folder / "lm/config.json").is_file() for folder in folders)

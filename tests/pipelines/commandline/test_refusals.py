@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import soundfile
 from pipelines.commandline.refusals import os_problem
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny import sweep
-from tests.pipelines.tiny_chain import OWN, ROOT, TINY, called_at_once, composed, refusal, stored
+from tests.pipelines.tiny_chain import OWN, TINY, called_at_once, composed, refusal, stored
 
 
 def write(path: Path, *, low: float = 200, seconds: float = 0.4) -> None:
@@ -138,6 +137,7 @@ def test_an_option_that_will_not_do(word: str, told: str, tmp_path: Path) -> Non
         (("compare.methods=[simclr]", "baselines.simclr.fit.accumulation=5"), "baselines.simclr.batches.batch_size"),
         (("tokenizer.rates=[4,2]", "compare.assignments=soft"), r"\brates\b.*\bhard\b"),
         (("tokenizer.max_formants=0.2", "tokenizer.patch.mels=8"), r"tokenizer\.max_formants\b.*\bmels=null\b"),
+        (("tokenizer.patch.mels=4", "lm.gpt.context=10"), r"lm\.gpt\.context\b.*\b10\b.*\b10 positions\b"),
     ],
 )
 def test_options_that_do_not_go_together(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
@@ -150,12 +150,6 @@ def test_what_is_not_compared_is_not_judged(tmp_path: Path) -> None:
     words = ("compare.methods=[gpt]", "ast.fit.accumulation=3", "baselines.simclr.fit.accumulation=5")
     settings = run_settings(composed(tmp_path, *words, "ast.model.weights=nowhere"))
     assert settings.ast.fit.accumulation == 3
-
-
-def test_too_short_a_context_for_the_streams_is_refused(tmp_path: Path) -> None:
-    words = (*TINY, f"store.root={tmp_path / 'store'}", "tokenizer.patch.mels=4", "lm.gpt.context=10")
-    assert re.search(r"lm\.gpt\.context\b.*\b10\b.*\b10 positions\b", refusal(called_at_once(tmp_path, *words)))
-    assert not (tmp_path / "store").exists()
 
 
 def test_a_traceback_shows_on_demand(tmp_path: Path) -> None:
@@ -224,37 +218,3 @@ def test_an_unexplained_error_on_a_full_disk_is_told_as_such(small_disk: Path) -
 def test_a_file_that_may_not_grow_is_named_with_the_limit() -> None:
     told = str(os_problem(OSError(errno.EFBIG, "File too large", "store/x"), ["."]))
     assert re.match(r"store/x: .*ulimit -f", told)
-
-
-FULL_DISK = """
-set -e
-mount -t tmpfs -o size=20m none "$1"
-"${@:2}" store.root="$1/store" && exit 3
-umount "$1"
-mount -t tmpfs -o size=1g,nr_inodes=60 none "$1"
-"${@:2}" store.root="$1/store" && exit 3
-mount -o remount,nr_inodes=100000 "$1"
-"${@:2}" store.root="$1/store"
-cp -r "$1/store" "$1.saved"
-"""
-
-
-@pytest.mark.slow
-def test_a_full_disk(whole_store: Path, tmp_path: Path) -> None:
-    """A file system without room, then one that fills up (with files) in the middle; then there is room again."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", disk], capture_output=True).returncode:
-        pytest.skip("needs the right to mount a file system of its own")
-    run = [sys.executable, "-m", "pipelines.run", *TINY, "stages=[lm]", f"hydra.run.dir={tmp_path / 'run'}"]
-    script = ["unshare", "-m", "bash", "-c", FULL_DISK, "bash", disk, *run]
-    done = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ})
-    assert done.returncode == 0, done.stderr
-    refused = [line for line in done.stderr.splitlines() if line.startswith("wordless run: ")]
-    assert len(refused) == 2
-    assert re.search(r"store\b.*\b0\.0 GiB\b.*\b0\.5 GiB\b", refused[0])
-    assert "full" in refused[1]
-    assert "Traceback" not in done.stderr
-    saved = stored(tmp_path / "disk.saved")
-    assert {name.partition("/")[0] for name in saved} >= {"codes", "lm"}
-    assert saved.items() <= stored(whole_store).items()

@@ -214,14 +214,6 @@ def test_pieces_are_the_sound_that_generate_makes(answers: DemoAnswers, original
     assert np.abs(whole[start:] / 32768 - np.clip(sound.samples, -1, 1)).max() < 1e-4
 
 
-def test_the_seed_and_the_temperature_decide(answers: DemoAnswers, original: Path) -> None:
-    analysis = answers.show(original)
-    asked: list[dict[str, object]] = [{}, {}, {"seed": 4}, {"temperature": 2.0}]
-    first, again, other, hot = (continued(answers, analysis, kind="griffin_lim", **each)[-1][1] for each in asked)
-    assert first == again
-    assert len({first, other, hot}) == 3
-
-
 def test_users_take_turns(answers: DemoAnswers, original: Path) -> None:
     """A second user is answered while the first one's sound is still being made."""
     analysis = answers.show(original)

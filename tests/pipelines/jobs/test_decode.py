@@ -1,6 +1,5 @@
 """``wordless decode``, on codes of a tiny tokenizer."""
 
-import json
 import os
 import re
 import signal
@@ -24,7 +23,6 @@ from tests.pipelines.tiny import sweep
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import write_units
-from vocoder import unlearned
 from vocoder.engines import numba_streams
 from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.sound_names import partial_name, sound_names
@@ -116,12 +114,6 @@ def test_a_sound_follows_from_its_name_and_not_from_the_other_clips(
     assert len({*made.values()}) == 3  # one recording under three names
     assert sounds(tmp_path / "turned") == made
     assert sounds(tmp_path / "alone") == {"b.wav": made["b.wav"]} == {"b.wav": (tmp_path / "one.wav").read_bytes()}
-
-
-def test_another_seed_gives_other_sounds(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
-    decode(options(run_folder, parquet, tmp_path / "one"))
-    decode(options(run_folder, parquet, tmp_path / "other", seed=1))
-    assert sounds(tmp_path / "one") != sounds(tmp_path / "other")
 
 
 def test_finished_files_are_kept(
@@ -252,13 +244,6 @@ def test_what_cannot_be_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"a|1 x\n", b"a|1 99\n", b"\xff\xfe\x00"])
-def test_text_that_is_no_units_is_refused(content: bytes, run_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "units.txt").write_bytes(content)
-    with pytest.raises(InputError, match=r"units\.txt"):
-        decode(options(run_folder, tmp_path / "units.txt", tmp_path / "out"))
-
-
 @given(st.lists(st.text(alphabet="ab./_2", max_size=6) | st.sampled_from(["a.wav", "a.ogg", "../a.wav", "/x/a.wav"])))
 def test_names_are_distinct_and_stay_inside(paths: list[str]) -> None:
     names = sound_names(paths)
@@ -301,21 +286,6 @@ def test_a_long_clip_is_written_as_it_is_made_and_sounds_as_it_does_beside_other
     decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "apart"))
     assert soundfile.info(tmp_path / "apart/long.wav").frames == several[1].codes.num_samples
     assert sounds(tmp_path / "apart") == sounds(tmp_path / "together")
-
-
-def test_a_long_clip_by_griffin_lim_is_made_in_blocks(
-    run_folder: Path, clips: list[CodedClip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    several = [long_clip(clips[0], 2.0), replace(long_clip(clips[1], 3.1), path="long.wav")]
-    write_shard(tmp_path / "codes.parquet", several, clips[0].codes.format)
-    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
-    whole = np.concatenate(
-        [piece.numpy() for piece in unlearned.griffin_lim(several[1].codes, tokenizer, seed=sound_seed(2, "long.wav"))]
-    )
-    monkeypatch.setattr(unlearned, "BLOCK_FRAMES", 71)
-    decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "out", synthesis="griffin_lim", seed=2))
-    decoded, _ = soundfile.read(tmp_path / "out/long.wav", dtype="float32")
-    assert np.abs(decoded - np.clip(whole, -1, 1)).max() < 2e-5 + 2**-15  # blocks against the whole, and 16 bits
 
 
 @pytest.mark.slow
@@ -371,13 +341,6 @@ def test_a_voice_that_was_not_heard_in_training_is_told(
     assert (tmp_path / "out/a.wav").read_bytes() == (tmp_path / "average.wav").read_bytes()
 
 
-def test_an_engine_that_is_not_here_is_told(
-    run_folder: Path, parquet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    decode(options(run_folder, parquet, tmp_path / "out", engine="cuda_graph"))
-    assert re.search(r"engine=cuda_graph\b.*\bnumba", " ".join(capsys.readouterr().err.split()))
-
-
 def test_segments_of_a_recording_lie_in_order_of_time() -> None:
     names = sound_names(["a/b.ogg#t=0,10", "a/b.ogg#t=100,110.25", "a/b.wav#t=0,10", "a/b.ogg", "take.1#t=3.5,4"])
     assert names == [
@@ -394,15 +357,6 @@ def test_a_damaged_job_file_is_refused_in_one_line(
     job.parent.mkdir()
     os.mkfifo(job) if content == b"pipe" else job.write_bytes(content)
     with at_most_seconds(30), pytest.raises(InputError, match=r"other (things|values)"):
-        decode(options(run_folder, parquet, tmp_path / "out"))
-
-
-def test_a_job_file_without_an_engine_is_refused_in_one_line(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
-    decode(options(run_folder, parquet, tmp_path / "out"))
-    job = json.loads((tmp_path / "out" / JOB).read_text())
-    del job["engine"]
-    (tmp_path / "out" / JOB).write_text(json.dumps(job))
-    with pytest.raises(InputError, match=r"other values\b.*\bengine\b"):
         decode(options(run_folder, parquet, tmp_path / "out"))
 
 

@@ -3,32 +3,25 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
 import soundfile
 from hydra import initialize_config_module
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
-from sklearn.preprocessing import StandardScaler
 
 from lm.probing.features_file import FeaturesFile, read_features
 from lm.probing.fitted import FittedProbe
-from pipelines.chain.corpus import find_corpus
 from pipelines.commandline.composition import compose
 from pipelines.embed import embed
-from pipelines.jobs.probe import probe_settings
 from pipelines.store.store import SYNTHESISED
 from pipelines.store.stored_features import FEATURES, features_by_method
 from pipelines.store.work_folder import work_folder
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import save_rates_run
-from tests.pipelines.tiny_chain import called, config_of, entries, run
-from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, elan, textgrid_text, write_recording
-from wordless.audio.recordings.clips import build_manifest
+from tests.pipelines.tiny_chain import entries, run
+from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, textgrid_text, write_recording
 from wordless.audio.recordings.manifest import read_manifest, read_rejected
 from wordless.base.errors import InputError
-from wordless.base.progress import Terminal
 
 
 def call(*words: str) -> None:
@@ -62,44 +55,6 @@ def test_the_vectors_are_those_that_the_probe_of_the_run_read(
     (own,) = embedded.ordered([clip.name for clip in clips]).values()
     assert [*embedded.arrays] == [chosen.removeprefix("gpt/")]
     np.testing.assert_array_equal(own, stored)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("classifier", ["logistic", "ridge"])
-def test_scikit_learn_gives_the_accuracy_of_the_tool(
-    classifier: Literal["logistic", "ridge"], finished_run: FinishedRun, tmp_path: Path
-) -> None:
-    """As docs/figures.md describes it: vectors, standardised on train, the chosen penalty, and test."""
-    sounds = ["embedded.voices=8", "embedded.words=6", "embedded.takes=2", f"store.root={tmp_path / 'store'}"]
-    words = [f"model={finished_run.folder}", *sounds, f"output={tmp_path / 'probe.json'}"]
-    fast = ["probe.penalties=3", "probe.resamples=10", "probe.learning_curve=[]"]
-    done = called(*words, *fast, f"probe.classifier={classifier}", command="probe")
-    assert done.returncode == 0, done.stderr
-    probed = json.loads((tmp_path / "probe.json").read_text())
-    found = next(row for row in probed["methods"] if row["of"] == "gpt")
-    layer, pooling = found["chosen"].removeprefix("gpt/").split(":")
-    (root,) = (path for path in (tmp_path / "store" / SYNTHESISED).iterdir() if path.is_dir())
-    output = tmp_path / "x.parquet"
-    call(f"model={finished_run.folder}", f"input={root}", f"output={output}", f"layer={layer}", f"pooling={pooling}")
-    embedded = read_features(output)
-
-    settings = probe_settings(config_of("probe", *words))
-    described = find_corpus(settings.corpus, settings.embedded, settings.store.root, require=None, terminal=Terminal())
-    clips = build_manifest(described.config)[0].clips
-    (vectors,) = embedded.ordered([clip.name for clip in clips]).values()
-    rows = {split: [row for row, clip in enumerate(clips) if clip.split == split] for split in ("train", "test")}
-    labels = np.array([clip.label for clip in clips])
-
-    scaler = StandardScaler().fit(vectors[rows["train"]])
-    train, test = (scaler.transform(vectors[rows[split]]) for split in ("train", "test"))
-    match classifier:
-        case "logistic":
-            model = LogisticRegression(C=found["penalty"], max_iter=1000).fit(train, labels[rows["train"]])
-        case "ridge":
-            model = RidgeClassifier(alpha=1 / found["penalty"]).fit(train, labels[rows["train"]])
-    assert 0.2 < found["test_accuracy"] < 1  # some answers are wrong, or equality would say little
-    assert model.score(test, labels[rows["test"]]) == found["test_accuracy"]
-    assert model.predict(test).tolist() == found["predictions"]
 
 
 @pytest.mark.parametrize("suffix", ["npz", "parquet", "safetensors"])
@@ -179,13 +134,6 @@ def test_a_tier_is_chosen_and_annotations_are_left_out(
     assert read_features(tmp_path / "x.npz").paths == paths
 
 
-def test_annotations_of_another_tool(run_folder: Path, tmp_path: Path) -> None:
-    write_recording(tmp_path / "in" / "field.wav")
-    elan(tmp_path / "in", "field", PARTS[:3])
-    call(f"model='{run_folder}'", f"input={tmp_path / 'in'}", f"output={tmp_path / 'x.npz'}")
-    assert len(read_features(tmp_path / "x.npz").paths) == 3
-
-
 @pytest.mark.parametrize(
     ("place", "words", "named"),
     [
@@ -215,14 +163,6 @@ def test_missing_files_of_a_table(run_folder: Path, recordings: Path, tmp_path: 
     with pytest.raises(InputError, match=r"\broot\b") as refused:
         call(f"model='{run_folder}'", f"input={table}", f"output={tmp_path / 'y.npz'}")
     assert "corpus." not in str(refused.value)
-
-
-def test_a_recording_has_the_same_vector_beside_others(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    for name, place in (("one.npz", recordings / "b.flac"), ("all.npz", recordings)):
-        call(f"model='{run_folder}'", f"input={place}", f"output={tmp_path / name}")
-    (one,) = read_features(tmp_path / "one.npz").ordered(["b.flac"]).values()
-    (beside,) = read_features(tmp_path / "all.npz").ordered(["b.flac"]).values()
-    np.testing.assert_allclose(one, beside, atol=1e-6)
 
 
 def test_codes_of_several_rates_have_a_method_for_each(recordings: Path, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """``wordless encode``, on recordings of several formats."""
 
 import csv
-import json
 import multiprocessing
 import shutil
 import time
@@ -242,18 +241,6 @@ def test_lengths_for_fairseq_are_those_that_are_decoded(run_folder: Path, tmp_pa
     assert (tmp_path / "units.tsv").read_text().split()[-1] == str(len(read(path, rate).samples))
 
 
-def test_lengths_for_fairseq_of_a_recording_that_was_cut_off(
-    run_folder: Path, recordings: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "in").mkdir()
-    content = (recordings / "a.wav").read_bytes()
-    (tmp_path / "in/a.wav").write_bytes(content[: len(content) // 2])
-    encode(options(run_folder, tmp_path / "in", tmp_path / "units.km", format="fairseq"))
-    there = len(read(tmp_path / "in/a.wav", soundfile.info(recordings / "a.wav").samplerate).samples)
-    assert (tmp_path / "units.tsv").read_text().split()[-1] == str(there)
-    assert there < soundfile.info(recordings / "a.wav").frames
-
-
 def test_nothing_but_broken_files_is_refused_and_leaves_nothing(run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.wav").write_bytes(b"no sound")
@@ -284,14 +271,6 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_finished_folder_is_left_as_it_is(
-    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for _ in range(2):
-        encode(options(run_folder, recordings, tmp_path / "codes"))
-    assert "whole" in capsys.readouterr().err
-
-
 def test_text_units_are_those_of_the_parquet_file(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
     encode(options(run_folder, recordings, tmp_path / "codes.parquet"))
     expected = codes_at(tmp_path / "codes.parquet")
@@ -302,13 +281,6 @@ def test_text_units_are_those_of_the_parquet_file(run_folder: Path, recordings: 
         for clip, codes in zip(found, expected.values(), strict=True):
             np.testing.assert_array_equal(clip.codes.values, codes.values)
             assert clip.codes.num_samples == codes.num_samples
-
-
-def test_deduplicated_units_never_repeat(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    encode(options(run_folder, recordings, tmp_path / "units", format="jsonl", deduplicate=True))
-    for line in (tmp_path / "units").read_text().splitlines():
-        units = json.loads(line)["units"]
-        assert all(one != other for one, other in pairwise(units))
 
 
 def test_fairseq_units_come_with_a_manifest_of_the_same_order(
@@ -394,13 +366,6 @@ def test_the_command_takes_awkward_paths_and_leaves_no_run_folder(
     assert [path.name for path in tmp_path.iterdir()] == ["all, (2)"]
 
 
-def test_real_recordings_keep_their_length(run_folder: Path, esc10: Path, tmp_path: Path) -> None:
-    recording = sorted(esc10.rglob("*.ogg"))[0]
-    encode(options(run_folder, recording, tmp_path / "one.parquet"))
-    (codes,) = codes_at(tmp_path / "one.parquet").values()
-    assert codes.seconds == pytest.approx(soundfile.info(recording).duration, abs=1 / 4000)
-
-
 def opposed(folder: Path, rate: int) -> Path:
     """Recordings whose channels cancel, almost cancel, or are silent; and two of a lower rate."""
     folder.mkdir()
@@ -448,34 +413,6 @@ def test_a_model_of_another_channel_encodes_that_channel(run_folder: Path, tmp_p
     left_out = read_rejected(tmp_path / "codes.parquet.rejected.tsv")
     assert {each.path for each in left_out} == {"silent.wav", "low_1.wav", "low_2.wav"}
     assert all("audio.channel=1" in each.reason for each in left_out)
-
-
-def test_annotated_parts_are_of_the_channel_of_the_model(
-    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    own = Tokenizer.from_pretrained(run_folder / "tokenizer")
-    rate = own.format.sample_rate
-    (tmp_path / "in").mkdir()
-    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 3 * rate).astype(np.float32)
-    soundfile.write(tmp_path / "in/a.wav", np.stack([noise, -noise], axis=1), rate, subtype="FLOAT")
-    (tmp_path / "in/a.txt").write_text("0.5\t1.5\tcall\n1\t2\tsong\n")
-    for channel, sound in ((0, noise), (1, -noise), ("loudest", noise), ("mean", 0 * noise)):
-        config = replace(own.config, audio=replace(own.config.audio, channel=channel))
-        folder = tmp_path / str(channel)
-        Tokenizer(config, own.mean, own.std, own.autoencoder, own.centroids).save_pretrained(folder / "run/tokenizer")
-        encode(options(folder / "run", tmp_path / "in", folder / "codes.parquet", annotations="audacity"))
-        parts = list(read_codes(folder / "codes.parquet")[1])
-        assert [clip.label for clip in parts] == ["call", "song"]
-        for clip, start in zip(parts, (rate // 2, rate), strict=True):
-            np.testing.assert_array_equal(clip.codes.values, own.encode(sound[start : start + rate], rate).values)
-        told = capsys.readouterr().err
-        assert " Hz" not in told
-        assert ("silent" in told) == (channel == "mean")
-
-
-def test_recordings_of_no_corpus_have_no_split(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    encode(options(run_folder, recordings, tmp_path / "codes.parquet"))
-    assert {clip.split for clip in read_codes(tmp_path / "codes.parquet")[1]} == {None}
 
 
 @pytest.mark.parametrize("rates", [False, True])

@@ -70,15 +70,6 @@ def test_goes_on_from_the_whole_codes_of_a_prompt(run_folder: Path, recordings: 
     np.testing.assert_array_equal(heard[steps * STEP :], samples(tmp_path / "without/sample_0.wav"))
 
 
-def test_the_engine_is_the_one_that_was_asked_for_or_another_is_named(
-    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    generate(options(run_folder, tmp_path / "torch", engine="torch", seconds=0.05))
-    assert "engine=" not in capsys.readouterr().err
-    generate(options(run_folder, tmp_path / "graph", engine="cuda_graph", seconds=0.05))
-    assert "engine=cuda_graph" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("synthesis", ["wavenet", "griffin_lim"])
 def test_decoding_the_generated_codes_gives_their_sounds_again(
     run_folder: Path, tmp_path: Path, synthesis: str
@@ -94,23 +85,6 @@ def test_decoding_the_generated_codes_gives_their_sounds_again(
         made, again = (tmp_path / folder / f"sample_{number}.wav" for folder in ("out", "again"))
         assert made.read_bytes() == again.read_bytes()
     assert (tmp_path / "sound.wav").read_bytes() == (tmp_path / "out/sample_0.wav").read_bytes()
-
-
-def test_the_same_seed_makes_the_same_files(run_folder: Path, tmp_path: Path) -> None:
-    for name, seed in (("one", 5), ("two", 5), ("three", 6)):
-        generate(options(run_folder, tmp_path / name, seed=seed, synthesis="griffin_lim"))
-    contents = [
-        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two", "three")
-    ]
-    assert contents[0] == contents[1] != contents[2]
-
-
-def test_the_post_filter_changes_new_sound_alone(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    for name, strength in (("own", 0), ("filtered", 1)):
-        generate(options(run_folder, tmp_path / name, prompt=str(recordings / "c.ogg"), postfilter=strength))
-    own, filtered = (samples(tmp_path / name / "sample_0.wav") for name in ("own", "filtered"))
-    np.testing.assert_array_equal(own[:-840], filtered[:-840])
-    assert np.abs(own[-840:] - filtered[-840:]).max() > 100
 
 
 def test_codes_alone_need_no_vocoder(run_folder: Path, tmp_path: Path) -> None:

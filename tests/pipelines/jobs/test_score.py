@@ -3,10 +3,8 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import soundfile
 
 from lm.model import LanguageModel
 from pipelines.score import score
@@ -50,14 +48,6 @@ def test_lines_and_tables_hold_the_models_probabilities(
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 3 * (1 + len(rows)) + 2
     assert printed[1].split()[0] == f"{rows[0]['log_probability']:.1f}"
-
-
-def test_several_places_are_named_in_brackets(
-    run_folder: Path, recordings: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    score(options(run_folder, f"[{recordings / 'a.wav'}, {recordings / 'more of them'}]"))
-    paths = [line.split("  ")[-1] for line in capsys.readouterr().out.splitlines()[1:]]
-    assert paths == [str(recordings / name) for name in ("a.wav", "more of them/a.wav", "more of them/e.wav")]
 
 
 def test_annotated_parts_have_lines(run_folder: Path, tmp_path: Path) -> None:
@@ -151,14 +141,3 @@ def test_the_command_line_takes_brackets(run_folder: Path, recordings: Path) -> 
     assert [line.split("  ")[-1] for line in done.stdout.splitlines()[1:]] == [
         str(recordings / name) for name in ("a.wav", "b.flac")
     ]
-
-
-def test_the_log_says_why_there_is_silence(
-    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 8_000)
-    soundfile.write(tmp_path / "cancel.wav", np.stack([noise, -noise], axis=1), 8_000)
-    score(options(run_folder, tmp_path))
-    told = " ".join(capsys.readouterr().err.split())
-    assert "cancel.wav: silent" in told
-    assert "audio.channel=0" in told

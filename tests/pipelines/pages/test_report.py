@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import re
-import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -162,23 +161,6 @@ def test_a_fold_says_where_the_results_come_from(tmp_path: Path) -> None:
     assert "Version, machine" not in older.text
 
 
-def test_excerpts_say_where_they_begin_and_a_poor_classifier_stands_out(tmp_path: Path) -> None:
-    content = plain(results())
-    places = [
-        {"path": "a.wav", "start": 1.24, "seconds": 2.0, "clip_seconds": 3.0},
-        {"path": "b.wav", "start": 0.0, "seconds": 1.5, "clip_seconds": 1.5},
-    ]
-    content["listening"]["clips"] = [
-        {**clip, **place} for clip, place in zip(content["listening"]["clips"], places, strict=True)
-    ]
-    content["listening"] |= {"excerpts": places, "warning": "the classifier recognises 25% of the original recordings"}
-    page = Page(read(write_report(run_folder(tmp_path, content))))
-    assert "a.wav, from 1.24 s of 3.0 s" in page.text
-    assert "b.wav, from" not in page.text
-    assert says(page.text, "loudest 2 s", "1 of 2 clips")
-    assert "Warning: the classifier recognises 25% of the original recordings" in page.text
-
-
 def run_folder(folder: Path, content: dict[str, object], *, seconds: float = 0.2) -> Path:
     """A run folder with these results, and the sounds and pictures that they name."""
     rate, rng = 8000, np.random.default_rng(0)
@@ -313,21 +295,6 @@ def test_codes_stand_in_a_table_with_their_sounds(tmp_path: Path) -> None:
         write_report(folder)
 
 
-def test_a_run_without_noise_and_post_filter_is_told_of_neither(whole: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(whole, tmp_path / "run")
-    record = json.loads((folder / "results.json").read_text())
-    record["figures"] = [row for row in record["figures"] if "noise_vocoder" not in (row["of"], row.get("against"))]
-    for strength in (0.0, None):
-        record["listening"]["postfilter"] = strength
-        if strength is None:  # of a version without
-            del record["listening"]["postfilter"]
-        (folder / "results.json").write_text(json.dumps(record))
-        write_report(folder)
-        text = read(folder / "report.html")
-        assert "post-filter" not in text
-        assert "noise vocoder" not in text.partition('id="listen"')[2].partition("<audio")[0]
-
-
 def test_what_cannot_be_seen_is_told(whole: Path) -> None:
     page = Page(read(whole / "report.html"))
     for name in ("svg", "audio"):
@@ -378,22 +345,10 @@ def test_warnings_and_figures_of_zero_stand_out(tmp_path: Path) -> None:
         row["figures"]["silence"] = 0.9
     content["codebook"]["verdict"] = "the codebook has collapsed"
     content["curves"]["lm"]["cut_short"] = True
-    content["figures"] += [
-        figure("tokenizer", "dead_codes", 0.0, "codes"),
-        figure("tokenizer", "stability", 0.0, "", of="gain"),
-        figure("vocoder", "clipped_clips", 0.0, "clips", of="wavenet"),
-    ]
+    content["figures"].append(figure("tokenizer", "dead_codes", 0.0, "codes"))
     page = Page(read(write_report(run_folder(tmp_path, content))))
-    warnings = [1 for _, attributes in page.tags if attributes.get("class") == "warning"]
-    assert len(warnings) == 3
-    for told in (
-        ("codebook has collapsed",),
-        ("2 of 5 sounds", "silence", "50 %"),
-        ("0.1 s", "recording", "silence"),
-        ("0: dead codes", "change of gain"),
-        ("0: clipped clips",),
-    ):
-        assert says(page.text, *told), told
+    assert sum(attributes.get("class") == "warning" for _, attributes in page.tags) == 3
+    assert says(page.text, "0: dead codes")
 
 
 def test_figures_alone_make_a_page(tmp_path: Path) -> None:
@@ -494,23 +449,6 @@ def ahead(against: str, low: float, high: float, **columns: Any) -> Figure:
     """The GPT's difference to another method."""
     row = difference((low + high) / 2, against, 0.0)
     return replace(row, **{"low": low, "high": high, "p": 0.03, **columns})
-
-
-def test_the_sentence_says_more_less_or_neither(tmp_path: Path) -> None:
-    found = said_of(
-        tmp_path,
-        ahead("supervised_head", -0.11, -0.07, fold_low=-0.2, fold_high=0.01),
-        ahead("ast", -0.01, 0.02),
-        ahead("simclr", 0.05, 0.11, fold_low=-0.02, fold_high=0.15),
-        ahead("bag_of_codes", 0.1, 0.2),
-    )
-    told = (
-        ("better", "SimCLR", "+8.0", "+5.0 to +11.0", "p = 0.03", "−2.0 to +15.0", "bag of codes", "+10.0 to +20.0"),
-        ("worse", "supervised CNN, own head", "−9.0", "−11.0 to −7.0", "p = 0.03", "−20.0 to +1.0"),
-        ("includes 0", "AST", "+0.5", "−1.0 to +2.0", "p = 0.03"),
-    )
-    for sentence, parts in zip(found, told, strict=True):
-        assert says(sentence, *parts), sentence
 
 
 def test_sentences_and_tables_are_about_the_references(tmp_path: Path) -> None:

@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from safetensors.numpy import load_file
 
 from lm.generation import Sampling
 from lm.model import LanguageModel
-from pipelines.pages.report import write_report
 from pipelines.results.language_figures import stabilities
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
@@ -86,12 +84,6 @@ def test_the_recordings_codes_are_named_in_windows_of_their_sound(compared: Path
 
 
 @pytest.mark.slow
-def test_total_of_all_rates(compared: Path) -> None:
-    needed = {row.of: row.value for row in read_results(compared)["figures"].where(name="bits_per_real_second")}
-    assert needed["rates"] == pytest.approx(needed["rate_1"] + needed["rate_2"])
-
-
-@pytest.mark.slow
 def test_continuations_are_those_of_the_models(compared: Path) -> None:
     content = json.loads((compared / "rates/continuations.json").read_text())
     tokenizer = Tokenizer.from_pretrained(compared / "tokenizer")
@@ -156,17 +148,6 @@ def test_the_report_has_tables_sounds_and_spectrograms(compared: Path) -> None:
     assert "rate 2" in section
 
 
-@pytest.mark.slow
-def test_a_report_without_its_sounds_is_refused(compared: Path, tmp_path: Path) -> None:
-    copy = shutil.copytree(compared, tmp_path / "run")
-    (copy / "rates/pictures.safetensors").write_bytes(b"")
-    with pytest.raises(InputError, match=r"pictures\.safetensors\b"):
-        write_report(copy)
-    (copy / "rates/0_rate_1.wav").unlink()
-    with pytest.raises(InputError, match=r"0_rate_1\.wav\b.*missing"):
-        write_report(copy)
-
-
 @pytest.mark.parametrize(
     ("labels", "sounding", "of_all"),
     [
@@ -194,14 +175,6 @@ def test_bits_per_second_are_those_of_the_real_length(compared: Path) -> None:
     )
     coarse, fine = needed / (np.log2(perplexity) * rate)
     assert coarse > fine > 1
-
-
-@pytest.mark.slow
-def test_spectrograms_of_rates_are_as_long_as_the_original(compared: Path) -> None:
-    pictures = load_file(compared / "rates/pictures.safetensors")
-    assert sorted(pictures) == ["0:original", "0:rate_1", "0:rate_2"]
-    assert len({values.shape for values in pictures.values()}) == 1
-    assert all(np.isfinite(values).all() for values in pictures.values())
 
 
 def test_clips_shorter_than_a_coarse_code_are_not_continued(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -18,8 +17,7 @@ from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from tests.killing import Kill
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, TINY, composed, config_of, run, stored
-from tests.wordless.training.test_gangs import EACH_STEP, FP32, losses, together
+from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, composed, config_of, run, stored
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.base.errors import InputError
@@ -103,18 +101,6 @@ def test_killed_and_resumed_is_never_killed(trained: Place, finished_run: Finish
         assert run(store, tmp_path / str(number), *TRAINED, kill=kill) == -signal.SIGKILL, kill
     assert run(store, tmp_path / "last", *TRAINED) == 0
     assert stored(store) == stored(trained.store)
-
-
-@pytest.mark.slow
-def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    words = (*RATES, *FP32, *EACH_STEP, "stages=[lm]")
-    assert run(one, tmp_path / "alone", *words) == 0
-    done = together("-m", "pipelines.run", *TINY, *words, f"store.root={two}", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    for stage in ("lm", "upsampler"):
-        assert len(losses(one, stage)) == STEPS
-        np.testing.assert_allclose(losses(two, stage), losses(one, stage), atol=1e-4)
 
 
 def test_each_rate_is_probed(trained: Place, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import signal
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -114,12 +113,3 @@ def test_a_fine_tuning_is_recorded(
         assert [step for step, _ in record.curves[f"{training}/train_loss"]] == [2, 4, 6]
     assert {"fine-tuned/accuracy", "from scratch/accuracy"} <= record.figures.keys()
     assert record.state == "finished"
-
-
-def test_a_missing_tracker_is_refused_in_the_first_second(tmp_path: Path) -> None:
-    if find_spec("mlflow") is not None and find_spec("sqlalchemy") is not None:
-        pytest.skip("needs an environment without MLflow")
-    done = call("run", *TINY, f"hydra.run.dir={tmp_path / 'x'}", "tracking=mlflow", place=tmp_path)
-    assert done.code == 2
-    assert "pip install 'wordless[mlflow]'" in done.told
-    assert not (tmp_path / "x").exists()
