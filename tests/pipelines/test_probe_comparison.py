@@ -12,7 +12,6 @@ from rich.console import Console
 
 from lm.options import ProbeConfig
 from lm.probing.comparison import Estimate, independent_difference
-from pipelines.methods.table import row_of
 from pipelines.pages.phrasing import sentences
 from pipelines.results.comparison import By, Comparison, Probed, ProbedFolds, compare
 from pipelines.results.figures import Figure
@@ -303,13 +302,6 @@ def test_a_speaker_may_be_unknown() -> None:
     assert compared({("test", 0): probed}).resampled == "clip"
 
 
-def test_without_a_gpt_nothing_is_compared_with_it() -> None:
-    probed = drawn("ann", 0)
-    probed["methods"] = [row for row in probed["methods"] if row["of"] != "gpt"]
-    found = compared({("test", 0): probed})
-    assert (len(found.figures.where(name="difference")), found.confusion) == (0, {})
-
-
 def more_penalties(found: Any) -> None:
     for name in FOLDS:
         found[name, 0]["methods"][1]["penalties"] = 72
@@ -351,14 +343,6 @@ def test_what_is_not_alike_is_not_compared(spoil: Callable[[Any], None], message
     spoil(found)
     with pytest.raises(InputError, match=message):
         compared(found, by="group")
-
-
-def test_a_head_is_of_the_kind_of_its_labels_and_an_untrained_network_of_none() -> None:
-    assert [row_of(of).kind for of in ("supervised_head", "ast", "random_ast")] == [
-        "supervised",
-        "supervised",
-        "untrained",
-    ]
 
 
 def test_tables_hold_every_method() -> None:

@@ -14,8 +14,6 @@ from tests.vocoder.sounds import (
     SAMPLES_PER_CODE,
     SPECTROGRAM,
     Table,
-    clips_of_own_meaning,
-    recordings,
     tiny_config,
 )
 from vocoder.crops import NOT_COUNTED, Crops, OtherCodes, VocoderClips, loss
@@ -216,33 +214,6 @@ def test_noise_is_added_to_the_samples_that_are_heard_and_not_to_those_to_learn(
     assert noisy.previous.max() < levels
     with pytest.raises(InputError, match=r"input_noise\b.*-1\b"):
         CropsConfig(input_noise=-1)
-
-
-def test_reads_from_a_memmap(tmp_path: object) -> None:
-    clips, table = numbered([5000])
-    file = np.memmap(f"{tmp_path}/samples", dtype=np.int16, mode="w+", shape=(5000,))
-    file[:] = clips.samples
-    mapped = VocoderClips(**{**vars(clips), "samples": file})
-    from_disk, from_memory = (
-        Crops(c, table, tiny_config(), CropsConfig(crop_codes=6)).batch(0) for c in (mapped, clips)
-    )
-    assert torch.equal(from_disk.targets, from_memory.targets)
-
-
-def test_training_brings_the_loss_down() -> None:
-    clips, table = clips_of_own_meaning(recordings(4))
-    model = create_wavenet(tiny_config(groups=("a", "b"), residual_channels=16, gate_channels=32), seed=0)
-    crops = Crops(clips, table, model.config, CropsConfig(batch_size=4, crop_codes=8))
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
-    losses = []
-    for step in range(50):
-        total, count = loss(model, crops.batch(step))
-        optimiser.zero_grad()
-        (total / count).backward()
-        optimiser.step()
-        losses.append(float(total.detach()) / count)
-    assert losses[0] == pytest.approx(np.log(256), abs=0.1)
-    assert np.mean(losses[-5:]) < losses[0] - 1
 
 
 def test_refuses_codes_that_do_not_cover_the_samples() -> None:

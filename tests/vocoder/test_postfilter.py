@@ -10,16 +10,13 @@ from torch import Tensor
 
 from tests.reference import postfiltered
 from tests.vocoder.sounds import (
-    SAMPLES_PER_CODE,
     SPECTROGRAM,
-    clips_of_own_meaning,
     random_table,
-    recordings,
     tiny_config,
 )
 from tokenizer.codes import Codes
 from vocoder.filters import PostFilter, in_force
-from vocoder.judging import FULL_SCALE, log_mel_distance
+from vocoder.judging import FULL_SCALE
 from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
@@ -122,21 +119,6 @@ def test_sound_that_is_as_meant_stays_as_it_is() -> None:
     samples, _ = drawn(12, SPECTROGRAM)
     meant = LogMel(SPECTROGRAM)(samples.unsqueeze(0))[0]
     torch.testing.assert_close(filtered(samples, meant, SPECTROGRAM), samples, rtol=0, atol=1e-6)
-
-
-def test_noise_takes_on_the_spectrum_of_speech() -> None:
-    """The level of each band in each frame comes back, and what is meant to be silent nearly is."""
-    clips, table = clips_of_own_meaning(recordings(1))
-    codes = table.codes(list(range(len(clips.codes))), len(clips.codes) * SAMPLES_PER_CODE)
-    meant = table.denormalise(table.spectrogram(torch.from_numpy(codes.values).long()[None])[0])
-    generator = torch.Generator().manual_seed(0)
-    noise = 0.02 * torch.randn(codes.num_samples, generator=generator)
-    padded = np.pad(clips.samples / 32768, (0, codes.num_samples - len(clips.samples))).astype(np.float32)
-    speech, before, after = (
-        Waveform(samples=samples, sample_rate=8000)
-        for samples in (padded, noise.numpy(), filtered(noise, meant, SPECTROGRAM).numpy())
-    )
-    assert log_mel_distance(speech, after, SPECTROGRAM) < 0.5 * log_mel_distance(speech, before, SPECTROGRAM)
 
 
 @pytest.mark.parametrize("window", [200, 240, 400])

@@ -14,11 +14,10 @@ from tests.pipelines.jobs.test_encode import options
 from tests.pipelines.tiny import corpus_of
 from tests.pipelines.tiny_chain import PROCESSES, TINY, config_of
 from tokenizer.parquet import read_codes
-from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.clips import upsampling_notices
 from wordless.audio.recordings.corpus import CorpusConfig
-from wordless.audio.recordings.manifest import read_manifest, read_rejected
+from wordless.audio.recordings.manifest import read_manifest
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import named
 
@@ -81,7 +80,7 @@ def _run(words: list[str], folder: Path) -> None:
     run_chain(config, folder)
 
 
-def write_calls(folder: Path, rate: int, seconds: float, *, opposed: bool = False) -> Path:
+def write_calls(folder: Path, rate: int, seconds: float) -> Path:
     """Rising and falling calls of five animals, with a period of a tenth to a third of the rate."""
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -90,8 +89,7 @@ def write_calls(folder: Path, rate: int, seconds: float, *, opposed: bool = Fals
         for number in range(20):
             phase = 2 * np.pi * rate * (first + change * time / seconds) * time
             call = 0.3 * np.sin(phase) * np.hanning(len(time)) + rng.normal(0, 0.01, len(time))
-            samples = np.stack([call, -call], axis=1) if opposed else call
-            soundfile.write(folder / f"{label}_g{number % 5}_{number}.wav", samples, rate)
+            soundfile.write(folder / f"{label}_g{number % 5}_{number}.wav", call, rate)
     return folder
 
 
@@ -103,21 +101,3 @@ def test_recordings_of_200_hz_go_through_the_chain(tmp_path: Path) -> None:
     assert {clip.sample_rate for clip in manifest.clips} == {200}
     encode(options(tmp_path / "run", calls, tmp_path / "codes.parquet"))
     assert {clip.codes.num_samples for clip in read_codes(tmp_path / "codes.parquet")[1]} == {2_400}
-
-
-@pytest.mark.slow
-def test_a_chosen_channel_goes_through_the_chain(tmp_path: Path) -> None:
-    calls = write_calls(tmp_path / "in", 8_000, 0.5, opposed=True)
-    soundfile.write(calls / "up_g0_99.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 4_000), 8_000)
-    run_on(calls, tmp_path, "audio.sample_rate=8000", "audio.channel=1")
-    manifest = read_manifest(tmp_path / "run/manifest.tsv", calls)
-    assert {clip.channel for clip in manifest.clips} == {1}
-    (rejected,) = read_rejected(tmp_path / "run/rejected.tsv")
-    assert rejected.path == "up_g0_99.wav"
-    tokenizer = Tokenizer.from_pretrained(tmp_path / "run/tokenizer")
-    assert tokenizer.front_end.channel == 1
-    encode(options(tmp_path / "run", calls, tmp_path / "codes.parquet"))
-    found = {clip.path: clip.codes.values for clip in read_codes(tmp_path / "codes.parquet")[1]}
-    assert len(found) == 40
-    samples = soundfile.read(calls / "up_g0_0.wav", dtype="float32")[0]
-    assert np.array_equal(found["up_g0_0.wav"], tokenizer.encode(samples[:, 1], 8_000).values)

@@ -235,21 +235,6 @@ def test_hours_limit_all_folders_together(tmp_path: Path) -> None:
         read(settings_of(tmp_path, words, "unlabelled_hours=1"), tmp_path)
 
 
-def test_the_report_says_how_much_is_unlabelled(tmp_path: Path) -> None:
-    found = read(settings_of(tmp_path, f"unlabelled={sounds(tmp_path / 'one', 'a.wav', 'b.wav', seconds=9)}"), tmp_path)
-    (alone,) = notices_of_unlabelled(NO_CORPUS, found, settings_of(tmp_path))
-    assert re.search(r"\bGPT\b.*\b2 other clips\b.*\b0\.005 hours\b", alone)
-    (both,) = notices_of_unlabelled(NO_CORPUS, found, settings_of(tmp_path, "compare.methods=[gpt,simclr]"))
-    assert re.search(r"\bGPT and SimCLR\b.*\b2 other clips\b", both)
-    assert [*notices_of_unlabelled(NO_CORPUS, found, settings_of(tmp_path, "stages=[tokenizer]"))] == []
-    assert [*notices_of_unlabelled(NO_CORPUS, (), settings_of(tmp_path))] == []
-
-
-def test_nothing_is_unlabelled_unless_asked_for(tmp_path: Path) -> None:
-    assert read(settings_of(tmp_path), tmp_path) == ()
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -120,15 +120,6 @@ def test_methods_that_are_added_are_named_as_such(tmp_path: Path) -> None:
     assert "scores" in why_anew(store.root, probe("gpt", "log_mel", scores="ast:0123456789abcdef"))
 
 
-def test_vectors_name_the_options_of_the_comparison(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    vectors = Recipe("gpt_features", 2, config={"compare": {"poolings": ["mean"]}}, inputs={})
-    made(store, vectors)
-    why = why_anew(store.root, replace(vectors, config={"compare": {"poolings": ["mean"], "layers": ["last"]}}))
-    assert "compare.layers=" in why
-    assert "gpt_features" not in why
-
-
 def test_the_nearest_entry_is_the_one_that_is_named(store: Store) -> None:
     near = lm_of(store, config=lm(fit={"steps": 7}))
     far = lm_of(store, recordings="b", config={**lm(gpt={"layers": 3}), "threads": 9})

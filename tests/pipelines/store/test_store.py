@@ -105,15 +105,6 @@ def test_what_was_made_is_found(store: Store) -> None:
     assert recorded["inputs"] == RECIPE.inputs
 
 
-def test_two_stores_hold_the_same_bytes_but_for_timings(tmp_path: Path) -> None:
-    first, second = (made(Store(tmp_path / name)) for name in ("first", "second"))
-    files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-    assert files == sorted(path.relative_to(second) for path in second.rglob("*") if path.is_file())
-    assert Path(TIMINGS) in files
-    assert all((first / file).read_bytes() == (second / file).read_bytes() for file in files if file.name != TIMINGS)
-    assert json.loads((first / TIMINGS).read_text()).keys() == {"seconds", "peak_memory", "files"}
-
-
 def interrupted(store: Store) -> None:
     with store.making(RECIPE, FILES) as folder:
         (checkpoints_of(folder) / "fit.safetensors").write_text("step 5")

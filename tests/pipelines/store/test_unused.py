@@ -1,7 +1,6 @@
 """Users of store entries: an entry is unused only if all its users are known, and none of them exists any more."""
 
 import fcntl
-import json
 import shutil
 import socket
 from pathlib import Path
@@ -12,7 +11,6 @@ from pipelines.store.store import Recipe, Store
 from pipelines.store.unused import (
     USERS,
     StoredEntry,
-    User,
     delete_unused,
     note_user,
     read_users,
@@ -175,11 +173,3 @@ def test_a_run_that_came_between_list_and_deletion_keeps_its_entry(store: Store,
     assert is_unused(listed, store.root)
     use(store, tmp_path / "project/runs/b")
     assert not delete_unused([listed], store.root)
-
-
-def test_the_record_is_plain_json(store: Store, tmp_path: Path) -> None:
-    run = tmp_path / "project/runs/a"
-    names = [f"sums/{use(store, run).name}"]
-    user = {"path": str(run), "relative": "../runs/a", "host": socket.gethostname(), "entries": names}
-    assert json.loads(record_of(store).read_text()) == user
-    assert read_users(store.root) == [User(**{**user, "entries": tuple(names)})]  # type: ignore[arg-type]

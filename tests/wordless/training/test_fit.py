@@ -154,17 +154,6 @@ def test_interrupted_and_resumed_is_never_interrupted(keep: str, stop_at: int, t
         assert torch.equal(value, other.state_dict()[name]), name
 
 
-def test_a_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
-    config = replace(CONFIG, checkpoint_minutes=0.0)
-    whole, resumed = network(), network()
-    report = trained(whole, config, tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        trained(resumed, config, tmp_path / "killed", Slope(stop_at=5))
-    (tmp_path / "killed" / "fit.safetensors.aside").write_bytes(b"half of a checkpoint")
-    assert trained(resumed, config, tmp_path / "killed") == report
-    assert all(map(torch.equal, whole.state_dict().values(), resumed.state_dict().values()))
-
-
 class Trap:
     """Unpickling it leaves a file."""
 
