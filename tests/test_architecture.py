@@ -104,7 +104,6 @@ KEEPERS = {
     "tensorboard": ("pipelines/tracking/tensorboard.py",),
     "rich": ("pipelines", "wordless/base/progress.py"),
 }
-VAGUE = {"utils", "util", "helpers", "helper", "manager", "misc", "common"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,17 +155,6 @@ def test_packages_import_only_what_the_table_allows() -> None:
     assert not told([found for found in ours if not any(found.within(name) for name in allowed(found.file))])
 
 
-def test_no_folder_of_pipelines_imports_one_above_it() -> None:
-    order = [f"pipelines.{folder}" for folder in FOLDERS]
-    assert not [
-        (folder, one)
-        for folder, below in FOLDERS.items()
-        for one in below
-        if order.index(".".join(one.split(".")[:2])) >= order.index(f"pipelines.{folder}")
-    ]
-    assert {path.parts[1] for path in SOURCES if path.parts[0] == "pipelines" and len(path.parts) > 2} == set(FOLDERS)
-
-
 def test_libraries_stay_where_they_are_kept() -> None:
     kept = [found for found in ALL if found.package in KEEPERS]
     assert not told(
@@ -192,17 +180,6 @@ def test_commands_refuse_before_anything_heavy_is_imported(command: str) -> None
     )
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
-
-
-def test_names_say_what_a_module_is() -> None:
-    stems = {path: path.stem for path in SOURCES if path.stem not in ("__init__", "__main__")}
-    assert not [path for path, stem in stems.items() if stem in VAGUE or stem in sys.stdlib_module_names]
-    assert not [package for package in PACKAGES if package in sys.stdlib_module_names]
-
-
-def test_every_folder_with_modules_is_a_package() -> None:
-    folders = {path.parent for path in SOURCES}
-    assert not [folder for folder in folders if not (ROOT / folder / "__init__.py").exists()]
 
 
 def require_build_tools() -> None:

@@ -9,10 +9,9 @@ import pytest
 from pipelines.bench import bench
 from pipelines.benchmarks import vocoder
 from pipelines.benchmarks.memory import measure_memory
-from pipelines.benchmarks.vocoder import device_of, engines_here, measure, times_by_cpu
+from pipelines.benchmarks.vocoder import device_of, engines_here, measure
 from tests.calling import python
 from tests.hostile.special_files import at_most_seconds
-from tests.pipelines.tiny_chain import config_of
 from tests.tokenizer.speech import speech_tokenizer
 from tests.vocoder.sounds import tiny_config
 from vocoder.engines import numba_streams
@@ -95,16 +94,6 @@ def test_every_engine_is_measured_beside_the_machine(
     assert "codes to sound" in capsys.readouterr().out
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("quick")
-def test_the_default_voice_is_measured_where_no_run_is_named(tmp_path: Path) -> None:
-    bench(options(what="vocoder", output=str(tmp_path / "vocoder.json")))
-    config = json.loads((tmp_path / "vocoder.json").read_text())["vocoder"]["config"]
-    default = config_of("run")["vocoder"]["wavenet"]  # type: ignore[index]
-    for name in ("sample_rate", "layers", "residual_channels", "gate_channels", "skip_channels"):
-        assert config[name] == default[name]
-
-
 def test_each_engine_is_measured_where_it_runs_and_none_stands_in_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numba_streams, "numba_multiplies_bf16", lambda: False)
     assert engines_here(gpu=False) == ["torch", "numba"]
@@ -115,11 +104,6 @@ def test_each_engine_is_measured_where_it_runs_and_none_stands_in_for_another(mo
     assert engines_here(gpu=True) == ["torch", "numba", "numba_bf16", *of_gpu]
     with pytest.raises(InputError, match=r"cuda_graph\b.*\bcpu\b.*\bnumba"):
         measure(create_wavenet(tiny_config(), seed=0), "cuda_graph", 1, 1)
-
-
-def test_processor_time_says_nothing_of_a_gpu() -> None:
-    assert times_by_cpu("torch", 4, 1, 500.0, 16_000) == 500 / 16_000
-    assert times_by_cpu("cuda_graph", 4, 1, 500.0, 16_000) is None
 
 
 @pytest.mark.parametrize(

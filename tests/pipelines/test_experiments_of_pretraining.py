@@ -51,27 +51,6 @@ def test_the_plain_conditions(digits: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_plain_conditions_on_sounds_by_fold(tmp_path: Path) -> None:
-    time = np.arange(RATE) / RATE
-    for name, pitch in (("001 - Dog bark", 300), ("002 - Rain", 900)):
-        (tmp_path / "sounds" / name).mkdir(parents=True)
-        for clip in range(8):
-            noise = np.random.default_rng([clip, pitch]).normal(0, 0.02, RATE)
-            file = tmp_path / "sounds" / name / f"{clip // 2 + 1}-{clip}-A.ogg"
-            soundfile.write(file, 0.3 * np.sin(2 * np.pi * pitch * time) + noise, RATE)
-    words = (
-        "experiment=paper_conditions_esc10",
-        f"corpus.root={tmp_path / 'sounds'}",
-        f"store.root={tmp_path / 'store'}",
-    )
-    done = called(*words, *SMALL, f"hydra.run.dir={tmp_path / 'run'}")
-    assert done.returncode == 0, done.stderr
-    comparison = read_results(tmp_path / "run")["comparison"]
-    assert comparison.folds == ["1", "3"]
-    assert {"gpt", "simclr", "supervised_head", "bag_of_codes"} <= {*comparison.methods}
-
-
-@pytest.mark.slow
 def test_hours_of_pretraining_are_swept_over(digits: Path, tmp_path: Path) -> None:
     others = tmp_path / "others"
     others.mkdir()

@@ -97,26 +97,6 @@ def test_the_options_of_the_published_recipe_fit_together(commands: Path, weight
     assert "wav2vec2_finetuned_head" in read_results(tmp_path / "run")["comparison"].methods
 
 
-@pytest.mark.slow
-def test_all_methods_of_the_experiment_stand_side_by_side(commands: Path, tmp_path: Path) -> None:
-    methods = [*("mfcc", "log_mel", "chroma", "bag_of_codes", "gpt", "supervised", "ast", "audio_transformer")]
-    methods += ["wav2vec2", "wav2vec2_finetuned", "random_wav2vec2"]
-    small = (
-        *("stages=[tokenizer,lm,probe,report]", f"compare.methods=[{','.join(methods)}]"),
-        *("audio_transformer=tiny", "baselines=tiny", "lm.fit.steps=4", "lm.fit.warmup_steps=1"),
-        *("ast.fit.steps=2", "ast.fit.warmup_steps=1", "audio_transformer.fit.steps=2"),
-        *("audio_transformer.fit.warmup_steps=1", "baselines.supervised.fit.steps=2"),
-        *("wav2vec2.pretraining.fit.steps=2", "probe.penalties=3"),
-    )
-    words = (f"corpus.root={commands}", f"store.root={tmp_path / 'store'}", *small)
-    done = called_at_once(tmp_path, *WORDS_OF_THE_RUN, *words)
-    assert done.returncode == 0, done.stderr
-    rows = {*read_results(tmp_path / "run")["comparison"].methods}
-    heads = {"wav2vec2_finetuned_head", "ast_head", "audio_transformer_head", "supervised_head"}
-    assert rows == {*methods, *heads}
-    assert (tmp_path / "run/report.html").is_file()
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -3,7 +3,6 @@
 import io
 import pickle
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import torch
 from lm.model import LanguageModel
 from pipelines.results.run_record import read_results
 from pipelines.store.store import faults
-from tests.pipelines.tiny_chain import TINY, called_at_once, entries, refusal, run, stored
+from tests.pipelines.tiny_chain import entries, run, stored
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 from wordless.base.errors import InputError
@@ -44,17 +43,6 @@ def traps(marker: Path) -> Iterator[bytes]:
         stream = io.BytesIO()
         save(Trap(marker), stream)
         yield stream.getvalue()
-
-
-def test_the_traps_would_work(tmp_path: Path) -> None:
-    plain, archive, array = traps(tmp_path / "marker")
-    for load in (
-        lambda: pickle.loads(plain),
-        lambda: torch.load(io.BytesIO(archive), weights_only=False),
-        lambda: np.load(io.BytesIO(array), allow_pickle=True),
-    ):
-        load()
-        (tmp_path / "marker").unlink()
 
 
 def test_no_model_folder_runs_code(run_folder: Path, tmp_path: Path) -> None:
@@ -112,21 +100,3 @@ def test_whatever_a_killed_run_left_runs_no_code(whole_store: Path, tmp_path: Pa
     assert run(store, tmp_path / "run", NO_REPORT) == 0
     assert stored(store) == stored(whole_store)
     assert not marker.exists()
-
-
-def test_a_run_reuses_a_store_that_can_only_be_read(whole_store: Path, tmp_path: Path) -> None:
-    place = tmp_path / "store"
-    place.mkdir()
-    if subprocess.run(["mount", "--bind", whole_store, place], capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount a folder that can only be read")
-    try:
-        subprocess.run(["mount", "-o", "remount,bind,ro", place], check=True)
-        words = (*TINY, f"store.root={place}")
-        done = called_at_once(tmp_path / "whole", *words)
-        assert done.returncode == 0, done.stderr
-        assert "computing" not in done.stderr
-        line = refusal(called_at_once(tmp_path / "more", *words, "seed=1"))
-        assert "Read-only file system" in line
-        assert "store.root=PATH" in line
-    finally:
-        subprocess.run(["umount", "-l", place], check=True)

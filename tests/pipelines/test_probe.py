@@ -14,20 +14,6 @@ from wordless.audio.recordings.manifest import read_manifest
 EMBEDDED = ("embedded.voices=5", "embedded.words=2", "embedded.takes=2", "probe.resamples=10")
 
 
-@pytest.mark.slow
-def test_a_run_is_probed_on_its_own_corpus_again(finished_run: FinishedRun, tmp_path: Path) -> None:
-    words = (f"model={finished_run.folder}", f"store.root={tmp_path / 'store'}", f"output={tmp_path / 'probe.json'}")
-    done = called(*words, *EMBEDDED, command="probe")
-    assert done.returncode == 0, done.stderr
-    assert "bag_of_codes" in done.stdout
-    assert "test clips are among" not in " ".join(done.stderr.split())  # the run has the same split
-    assert "silent ends" not in done.stderr
-    rows = json.loads((tmp_path / "probe.json").read_text())["methods"]
-    assert {row["of"] for row in rows} >= {"log_mel", "bottleneck", "bag_of_codes", "gpt"}
-    assert {(row["layer_penalties"], row["penalties"]) for row in rows} == {(2, 5)}
-    assert "GPT ahead by" in " ".join(done.stdout.split())
-
-
 @pytest.mark.parametrize("assignments", ["hard", "soft"])
 @pytest.mark.slow
 def test_recordings_are_probed_in_several_hearings(assignments: str, finished_run: FinishedRun, tmp_path: Path) -> None:

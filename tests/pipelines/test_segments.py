@@ -159,16 +159,3 @@ def test_one_recording_runs_through_the_whole_chain(tmp_path: Path) -> None:
     assert "26 clips of 1 recording" in page
     assert "other recordings" in page
     assert re.search(r"field\.ogg#t=30,32\t.*\bend\b", (tmp_path / "run" / "rejected.tsv").read_text())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("files", [("a.wav",), ("a.ogg",), ("a.wav", "b.wav"), ("a.ogg", "b.ogg")])
-def test_half_an_hour_in_one_or_two_recordings_runs_through_the_chain(tmp_path: Path, files: tuple[str, ...]) -> None:
-    for name in files:
-        record(tmp_path / "in" / name, 1800.0 / len(files), 16_000)
-    words = [*OWN, "corpus=folder", f"corpus.root={tmp_path / 'in'}", "corpus.segment_seconds=10"]
-    stages = "stages=[tokenizer,lm,vocoder,report]"
-    done = called_at_once(tmp_path, *words, f"store.root={tmp_path / 'store'}", stages)
-    assert done.returncode == 0, done.stderr
-    assert re.search(rf"\b180 clips\b.*\b180\b.*\bsegments\b.*\b{len(files)} recording", done.stderr)
-    assert (tmp_path / "run" / "report.html").is_file()

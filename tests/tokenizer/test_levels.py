@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,15 +13,11 @@ from torch import Tensor
 from tests.reference import decode_whole
 from tests.tokenizer.conftest import RATE, sound
 from tokenizer.autoencoder import Autoencoder
-from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.config import TokenizerConfig
 from tokenizer.health import measure_fidelity
 from tokenizer.options import AutoencoderConfig, PatchConfig
-from tokenizer.parquet import CodedClip
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
-from tokenizer.units import write_units
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.spectrogram import LogMel
 from wordless.base.errors import InputError
 
 LONG = sound(PATCHES_PER_BLOCK * 2.5 * 160 / RATE)  # two blocks and a half
@@ -133,45 +128,7 @@ def test_front_end_and_autoencoder_are_the_same_with_any_levels(layered: Tokeniz
     assert np.array_equal(coarse.encode(LONG, RATE).values[:, 0], layered.encode(LONG, RATE).values[:, 0])
 
 
-def test_levels_have_no_text(layered: Tokenizer, tmp_path: Path) -> None:
-    clip = CodedClip(path="a.wav", codes=layered.encode(LONG, RATE))
-    with pytest.raises(InputError, match="2 streams"):
-        write_units(tmp_path / "a.txt", [clip], "name_units")
-
-
 # What they gain
-
-
-def test_each_level_brings_codes_nearer_to_speech(fsdd: Path) -> None:
-    """Clips that the codebooks were not fitted on; the autoencoder has random weights, which levels do not mind."""
-    audio = SpectrogramConfig(sample_rate=RATE, window_length=200, hop_length=80, n_mels=24)
-    patch, sizes = PatchConfig(frames=2), AutoencoderConfig(hidden=32, bottleneck=8)
-    fitted_on, held_out = (
-        [soundfile.read(fsdd / f"{digit}_george_{take}.wav", dtype="float32")[0] for digit in range(10)]
-        for take in (10, 0)
-    )
-    frames = LogMel(audio)(torch.from_numpy(np.concatenate(fitted_on))[None])[0]
-    torch.manual_seed(0)
-    autoencoder = Autoencoder(sizes, 2 * 24)
-    errors = []
-    for levels in (1, 2, 3):
-        config = TokenizerConfig(audio=audio, patch=patch, autoencoder=sizes, codebook_size=16, levels=levels)
-        blank = Tokenizer(config, frames.mean(0), frames.std(0), autoencoder, torch.zeros(levels, 16, 8))
-        with torch.inference_mode():
-            points = blank.bottlenecks(blank.normalise(frames)[None]).flatten(0, 2).numpy()
-            codebooks, _ = fit_residual_codebooks(points, levels=levels, size=16, iterations=10, seed=0)
-            tokenizer = Tokenizer(config, blank.mean, blank.std, autoencoder, torch.from_numpy(codebooks))
-            errors.append(_residual_error(tokenizer, held_out))
-    assert errors[0] > 1.2 * errors[1] > 1.2**2 * errors[2]
-
-
-def _residual_error(tokenizer: Tokenizer, clips: list[np.ndarray]) -> float:
-    """Mean squared distance of bottlenecks from what their codes stand for."""
-    squares = []
-    for clip in clips:
-        bottlenecks = tokenizer.bottlenecks(tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(clip)[None])))
-        squares.append((bottlenecks - tokenizer.quantised(tokenizer.nearest(bottlenecks))).square().flatten())
-    return float(torch.cat(squares).mean())
 
 
 def test_levels_keep_more_of_the_sound(layered: Tokenizer) -> None:

@@ -74,12 +74,6 @@ def test_long_recordings_are_written_and_read_a_few_at_a_time(tmp_path: Path) ->
     assert peak < 40_000_000  # bytes; a list of one clip's numbers takes 16 million, the shard's codes 64 million
 
 
-def test_same_codes_same_bytes(tmp_path: Path) -> None:
-    for name in ("a.parquet", "b.parquet"):
-        write_shard(tmp_path / name, CLIPS, FORMAT)
-    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
-
-
 def test_a_folder_that_is_not_whole_is_refused(tmp_path: Path) -> None:
     write_shard(shard_path(tmp_path, 0), CLIPS, FORMAT)
     with pytest.raises(InputError, match="not whole"):

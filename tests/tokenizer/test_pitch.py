@@ -1,6 +1,5 @@
 """The stream of pitch: its codes, and that it goes through files, fingerprints and streams."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,11 +113,6 @@ def test_files_keep_the_stream(pitched: Tokenizer, tmp_path: Path) -> None:
     again = Tokenizer.from_pretrained(tmp_path / "tokenizer")
     assert again.format == pitched.format
     np.testing.assert_array_equal(again.encode(voice(0.3), RATE).values, codes.values)
-
-
-def test_a_tokenizer_without_pitch_is_saved_as_before(plain: Tokenizer, tmp_path: Path) -> None:
-    plain.save_pretrained(tmp_path)
-    assert "pitch" not in json.loads((tmp_path / "config.json").read_text())
 
 
 def test_formats_that_cannot_be_are_refused(pitched: Tokenizer) -> None:

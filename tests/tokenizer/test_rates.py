@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from tests.tokenizer.conftest import RATE, fitted, sound
 from tokenizer.codes import Codes, CodesFormat, join_codes, join_rates
 from tokenizer.options import PatchConfig
-from tokenizer.parquet import CodedClip, read_codes, write_shard
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.waveform import Waveform
@@ -198,15 +197,6 @@ def test_tokenizers_of_different_front_ends_are_refused(rate_tokenizer: Tokenize
 
 
 # Files of codes
-
-
-def test_parquet_holds_all_rates(rate_tokenizer: Tokenizer, tmp_path: Path) -> None:
-    codes = rate_tokenizer.encode(LONG[:5000], RATE)
-    write_shard(tmp_path / "a.parquet", [CodedClip(path="a.wav", codes=codes)], codes.format)
-    codes_format, clips = read_codes(tmp_path / "a.parquet")
-    (clip,) = clips
-    assert codes_format == clip.codes.format == rate_tokenizer.format
-    assert np.array_equal(clip.codes.values, codes.values)
 
 
 def test_a_continuation_joins_a_prompt_of_whole_time_steps(rate_tokenizer: Tokenizer) -> None:

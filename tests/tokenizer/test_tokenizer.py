@@ -77,13 +77,6 @@ def test_bands_are_put_back_in_place(banded: Tokenizer) -> None:
         assert torch.equal(band, alone[:, code * 8 : (code + 1) * 8])
 
 
-def test_saving_twice_gives_the_same_bytes(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        tokenizer.save_pretrained(tmp_path / name)
-    for file in ("config.json", "model.safetensors", "README.md"):
-        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
-
-
 def test_fingerprints_tell_codebook_and_tokenizer_apart(tokenizer: Tokenizer) -> None:
     other = Tokenizer(tokenizer.config, tokenizer.mean, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids * 2)
     assert other.format.tokenizer == tokenizer.format.tokenizer
@@ -100,22 +93,6 @@ def test_a_damaged_folder_is_refused(tokenizer: Tokenizer, tmp_path: Path) -> No
     config["fingerprints"]["codebook"] = "other"
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match=r"\bother\b.*\b32 codes"):
-        Tokenizer.from_pretrained(tmp_path)
-
-
-@pytest.mark.parametrize("change", [{"codebook_size": 16}, {"audio": {}}, {"autoencoder": {"width": 1}}])
-def test_a_changed_config_is_refused(tokenizer: Tokenizer, tmp_path: Path, change: dict[str, object]) -> None:
-    tokenizer.save_pretrained(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | change))
-    with pytest.raises(InputError, match=r"together|damaged"):
-        Tokenizer.from_pretrained(tmp_path)
-
-
-def test_damaged_weights_are_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    tokenizer.save_pretrained(tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(b"cut")
-    with pytest.raises(InputError, match="damaged"):
         Tokenizer.from_pretrained(tmp_path)
 
 

@@ -11,11 +11,9 @@ import pytest
 from pipelines.methods.method import Method, Row
 from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.table import METHODS, ROWS, shown_in
-from pipelines.pages.comparison_charts import KINDS, line_look
-from pipelines.pages.phrasing import full_name
+from pipelines.pages.comparison_charts import line_look
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.run import run_settings
-from tests.calling import python
 from tests.pipelines.tiny_chain import composed
 from wordless.base.errors import InputError
 
@@ -30,13 +28,6 @@ def test_each_method_is_an_option(method: Method, tmp_path: Path) -> None:
     assert (method.head is not None) <= (method.labels == "train")  # a head was trained with labels
     if method.training:
         assert attrgetter(method.training.option)(settings).batches.batch_size > 0
-
-
-@pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))
-def test_each_row_has_a_name_and_a_look_on_pages(row: Row) -> None:
-    assert full_name(row.name) == row.title
-    assert row.kind in KINDS
-    assert line_look(row.name).marker == row.line.marker
 
 
 @pytest.mark.parametrize("place", ["learning curves", "groups"])
@@ -64,16 +55,6 @@ def test_rows_of_a_place_are_shown_in_the_order_of_the_table_and_own_features_la
 def test_a_method_that_the_table_lacks_is_refused() -> None:
     with pytest.raises(InputError, match=r"methods\b.*\bwav2vec\b.*\bgpt, gpt_sound, simclr\b"):
         ComparisonConfig(methods=("gpt", "wav2vec"), folds=None, states=("residual",))
-
-
-def test_the_table_is_read_without_heavy_libraries() -> None:
-    code = (
-        "import sys; import pipelines.methods.table\n"
-        "heavy = {'torch', 'numpy', 'transformers', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
-        "sys.exit(f'imports {heavy}' if heavy else 0)"
-    )
-    done = python("-c", code)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -624,3 +624,4 @@ def test_numbers_keep_three_digits(value: float) -> None:
 )
 def test_durations_are_spoken(seconds: float, told: str) -> None:
     assert phrasing.duration(seconds) == told
+    assert (phrasing.milliseconds(1597, 16_000), phrasing.milliseconds(1, 8000)) == ("99.8 ms", "0.125 ms")

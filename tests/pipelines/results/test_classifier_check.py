@@ -7,12 +7,10 @@ from pathlib import Path
 import pytest
 
 from pipelines.results.sound_figures import fair_classifier, originals_recognised, unreliable_classifier
-from pipelines.settings.run import run_settings
 from pipelines.stages.options import JudgeName
 from pipelines.stages.playback import CLIPS
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry, write_json
-from tests.pipelines.tiny_chain import composed
 from wordless.audio.recordings.manifest import Clip, Manifest, Split
 
 JUDGED = 20
@@ -69,17 +67,6 @@ def test_the_warning_blames_the_classifier_and_names_what_helps(tmp_path: Path) 
     assert "judged_clips" not in warning  # all are judged
 
 
-def test_a_probe_that_fails_gives_way_to_a_network(tmp_path: Path) -> None:
-    manifest = manifest_of(["yes"] * 12 + ["no"] * 8)
-    (tmp_path / "fails").mkdir()
-    warning = unreliable_classifier(*judged(tmp_path / "fails", manifest, wrong=15, judge="probe"), manifest)
-    assert warning is not None
-    assert re.search(r"linear probe of log-mel\b.* 25%.*listening\.judge=supervised$", warning)
-    notice = fair_classifier(judged(tmp_path, manifest, wrong=2, judge="probe")[0], manifest)
-    assert notice is not None
-    assert notice.endswith("listening.judge=supervised")
-
-
 def test_advice_that_is_used_up_is_not_given(tmp_path: Path) -> None:
     manifest = manifest_of(["yes", "no"] * (JUDGED // 2))
     trimmed = replace(manifest, clips=tuple(replace(each, trimmed=100) for each in manifest.clips))
@@ -87,17 +74,6 @@ def test_advice_that_is_used_up_is_not_given(tmp_path: Path) -> None:
     assert warning is not None
     assert "listening.seconds" not in warning
     assert "trim_db" not in warning
-
-
-def test_the_options_that_are_advised_exist(tmp_path: Path) -> None:
-    words = (
-        "listening.seconds=3",
-        "listening.judge=supervised",
-        "corpus.inspection.trim_db=40",
-        "listening.judged_clips=99",
-    )
-    settings = run_settings(composed(tmp_path, *words, "baselines.supervised.fit.steps=999"))
-    assert (settings.listening.seconds, settings.baselines.supervised.fit.steps) == (3, 999)
 
 
 def test_few_clips_that_guessing_gets_right_as_often_are_not_enough(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pipelines.results.run_record import read_results
 from pipelines.results.tables import write_predictions
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import called, run
+from tests.pipelines.tiny_chain import run
 from wordless.audio.recordings.manifest import Clip, Manifest, read_manifest
 from wordless.base.json_values import find_object
 
@@ -44,19 +44,6 @@ def test_seeds_on_a_single_split_have_no_fold(finished_run: FinishedRun, tmp_pat
     single = [row for row in figures if row["stage"] == "probe" and row["seed"] is not None]
     assert {(row["fold"], row["seed"]) for row in single} == {(None, 0), (None, 1)}
     assert {(row["fold"], row["seed"]) for row in table} == {(None, 0), (None, 1)}
-
-
-@pytest.mark.slow
-def test_ridge_has_no_probabilities(finished_run: FinishedRun, tmp_path: Path) -> None:
-    """Nor are its values passed off as such; another corpus gets its table beside its figures."""
-    corpus = ["embedded.voices=5", "embedded.words=2", "embedded.takes=2", f"store.root={tmp_path / 'store'}"]
-    fast = ["probe.penalties=3", "probe.resamples=10", "probe.learning_curve=[]", "probe.classifier=ridge"]
-    output = tmp_path / "x.json"
-    done = called(f"model={finished_run.folder}", f"output={output}", *corpus, *fast, command="probe")
-    assert done.returncode == 0, done.stderr
-    rows = pq.read_table(tmp_path / "x.predictions.parquet").to_pylist()
-    assert len(rows) == 4 * 4  # test clips, methods
-    assert {row["probability"] for row in rows} == {None}
 
 
 def test_folds_seeds_parts_and_several_labels(tmp_path: Path) -> None:
