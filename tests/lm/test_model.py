@@ -165,14 +165,6 @@ def test_a_length_of_no_code_is_refused(model: LanguageModel, seconds: float) ->
         model.generate(seconds=seconds)
 
 
-def test_the_weights_of_another_model_are_refused(tmp_path: Path) -> None:
-    for seed in (0, 1):
-        LanguageModel.create(TINY, codes_format(), seed=seed).save_pretrained(tmp_path / str(seed))
-    (tmp_path / "1" / "model.safetensors").replace(tmp_path / "0" / "model.safetensors")
-    with pytest.raises(InputError, match=r"model\.safetensors\b.*config\.json\b"):
-        LanguageModel.from_pretrained(tmp_path / "0")
-
-
 def test_a_folder_without_a_whole_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"config\.json\b.*language model"):
         LanguageModel.from_pretrained(tmp_path)

@@ -10,7 +10,6 @@ from pipelines.bench import bench
 from pipelines.benchmarks import vocoder
 from pipelines.benchmarks.memory import measure_memory
 from pipelines.benchmarks.vocoder import device_of, engines_here, measure
-from tests.calling import python
 from tests.hostile.special_files import at_most_seconds
 from tests.tokenizer.speech import speech_tokenizer
 from tests.vocoder.sounds import tiny_config
@@ -51,17 +50,6 @@ def test_k_means_is_measured_beside_bare_faiss(tmp_path: Path, capsys: pytest.Ca
     assert row["points"] == 2000
     assert row["ratio"] == pytest.approx(row["own"]["cpu_seconds"] / row["bare"]["cpu_seconds"])
     assert "bare FAISS" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_memory_is_that_of_fresh_processes(tmp_path: Path) -> None:
-    done = python("-m", "pipelines.cli", "bench", "memory", "hours=0.25", f"output={tmp_path / 'm.json'}", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    measured = json.loads((tmp_path / "m.json").read_text())
-    lengths = [(peak["work"], peak["seconds"]) for peak in measured["memory"]]
-    assert lengths == [("encode", 60.0), ("encode", 900.0), ("decode", 60.0), ("decode", 90.0)]
-    assert measured["allowed_bytes"] == 100e6
-    assert measured["within"], measured  # a quarter of an hour of samples is 58 MB
 
 
 @pytest.mark.slow

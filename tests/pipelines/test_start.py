@@ -1,7 +1,6 @@
 """Runs that begin with models of an earlier run: its tokenizer, and the weights of its language model and vocoder."""
 
 import json
-import re
 import shutil
 import signal
 from dataclasses import replace
@@ -368,16 +367,6 @@ FRONT_END = {8_000: "audio.n_mels=64", 16_000: "audio.n_mels=80"}  # of corpus=f
 
 
 @pytest.mark.parametrize("rate", SHIPPED_RATES)
-def test_shipped_weights_are_whole_and_small(rate: int) -> None:
-    folder = SHIPPED / f"{rate}"
-    assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors", "README.md"}
-    assert (folder / "model.safetensors").stat().st_size <= 3_000_000
-    card = (folder / "README.md").read_text()
-    for word in (saved_vocoder(str(folder)).weights_sha256, "license: apache-2.0", "experiment=universal_vocoder"):
-        assert word in card
-
-
-@pytest.mark.parametrize("rate", SHIPPED_RATES)
 def test_the_default_sizes_begin_with_shipped_weights(rate: int, tmp_path: Path) -> None:
     words = (*SOUND, *DEFAULT, f"audio.sample_rate={rate}", FRONT_END[rate])
     settings = run_settings(composed(tmp_path, *words))
@@ -427,41 +416,6 @@ def test_a_voice_of_the_hub_comes_with_its_tokenizer(
     require_same_voice(address, config, AUDIO)
     with pytest.raises(InputError, match="tokenizer"):
         require_same_voice("hf://anna/alone", config, AUDIO)
-
-
-@pytest.mark.slow
-def test_keys_name_the_voice_and_only_where_there_is_one(
-    finished_run: FinishedRun, store: Path, tmp_path: Path
-) -> None:
-    """No step is needed: the weights serve a codebook of another size, of codes of another length."""
-    start = f"vocoder.start='{finished_run.folder / 'vocoder'}'"
-    words = (*SOUND, "tokenizer.patch.frames=4", "vocoder.crops.crop_codes=6", "vocoder.fit.steps=0")
-    assert run(store, tmp_path / "run", *words, start) == 0
-    made = tmp_path / "run"
-    began_at = file_hash(finished_run.folder / "vocoder/model.safetensors")
-    assert json.loads((made / "vocoder/config.json").read_text())["began_at"] == began_at
-    assert began_at in json.loads((made / "vocoder/entry.json").read_text())["inputs"]["vocoder.start"]
-    assert "vocoder.start" not in json.loads((finished_run.folder / "vocoder/entry.json").read_text())["inputs"]
-    for text in (made / "vocoder/README.md", made / "report.html"):
-        assert began_at[:16] in text.read_text()
-    results = read_results(made)
-    assert "vocoder" not in results["curves"]
-    assert ["pitch comb" in notice for notice in results["corpus"]["notices"]].count(True) == 1
-    heard = {clip.sha256 for clip in unlabelled_of_run(made, tmp_path)}
-    assert heard == {clip.sha256 for clip in read_manifest(finished_run.folder / MANIFEST, tmp_path).of("train")}
-    tokenizer, vocoder = (Tokenizer.from_pretrained(made / "tokenizer"), Vocoder.from_pretrained(made / "vocoder"))
-    codes = tokenizer.encode(Waveform(samples=sweep(0.3, 8000), sample_rate=8000))
-    assert len(vocoder.decode(codes, tokenizer).samples) == codes.num_samples
-    trained = Vocoder.from_pretrained(finished_run.folder / "vocoder").model.config.groups
-    assert trained
-    assert not vocoder.model.config.groups  # without a step all groups would sound alike
-    assert not any(group in (made / "vocoder/README.md").read_text() for group in trained)
-    with pytest.raises(InputError, match=rf"^group\b.*{re.escape(trained[0])}"):
-        vocoder.decode(codes, tokenizer, group=trained[0])
-    before = {entry for entry in entries(store) if entry.parent.name == "vocoder"}
-    assert run(store, tmp_path / "more", *words, start, "vocoder.fit.steps=8") == 0
-    assert run(store, tmp_path / "none", *words, "vocoder.fit.steps=8") == 0
-    assert len({entry for entry in entries(store) if entry.parent.name == "vocoder"} - before) == 2
 
 
 @pytest.mark.slow

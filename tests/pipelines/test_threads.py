@@ -13,23 +13,11 @@ from pipelines.stages.features import HeardCodes, random_gpt_features
 from pipelines.store.store import Entry, Recipe
 from pipelines.store.stored_features import FEATURES
 from tests.pipelines.tiny import session_of, tiny_tokenizer
-from tests.pipelines.tiny_chain import entries, run, stored
 from tokenizer.codebook import fit_codebook
 from tokenizer.codes import Codes
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
 from wordless.base.files import file_hash
 from wordless.base.threads import limited_threads, use_threads
-
-INDEPENDENT = {  # of the number of threads, byte for byte
-    *("sample", "autoencoder", "tokenizer", "codes", "views", "health", "waveforms", "spectrograms"),
-    *("signal_features", "code_features", "random_gpt_features", "random_conv_features"),
-}
-METHODS = "compare.methods=[log_mel,bottleneck,bag_of_codes,gpt,random_gpt,simclr,random_conv]"
-
-
-def by_key(store: Path) -> dict[str, str]:
-    """Entry -> its stage."""
-    return {f"{path.parent.name}/{path.name}": path.parent.name for path in entries(store)}
 
 
 def test_only_what_is_made_together_depends_on_the_threads(tmp_path: Path) -> None:
@@ -81,27 +69,6 @@ def test_untrained_states_and_centroids_depend_on_no_number_of_threads(tmp_path:
 
 def _sum(folder: Path) -> None:
     (folder / "sum.txt").write_text("6")
-
-
-@pytest.mark.slow
-def test_what_is_trained_on_other_threads_is_another_entry(tmp_path: Path) -> None:
-    store, other = tmp_path / "store", tmp_path / "other"
-    words = ("stages=[tokenizer,lm,probe,vocoder]", METHODS)
-    assert run(store, tmp_path / "one", *words, "threads=1") == 0
-    assert run(other, tmp_path / "two", *words, "threads=2") == 0
-    one, two = by_key(store), by_key(other)
-    shared = one.keys() & two.keys()
-    assert {one[key] for key in shared} >= INDEPENDENT
-    trained = {"lm", "simclr", "supervised", "vocoder"}
-    made_of_them = {"gpt_features", "simclr_features", "listening", "decoded", "judged", "recognised", "probe"}
-    assert (trained | made_of_them).isdisjoint(one[key] for key in shared)
-    first, second = stored(store), stored(other)
-    assert {name: digest for name, digest in first.items() if name.rpartition("/")[0] in shared} == {
-        name: digest for name, digest in second.items() if name.rpartition("/")[0] in shared
-    }
-    # The number that another machine had lets its store be reused here.
-    assert run(store, tmp_path / "three", *words, "threads=2") == 0
-    assert stored(store).items() >= second.items()
 
 
 def test_without_a_number_the_process_decides(whole_store: Path) -> None:

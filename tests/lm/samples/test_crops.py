@@ -122,19 +122,6 @@ def test_baselines_are_the_last_level_and_frequencies() -> None:
     assert [table_size(kind) for kind in BASELINES] == [0, 256, 65_536]
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"samples": 0}, r"samples\b.*\b0\b"),
-        ({"batch_size": 0}, r"batch_size\b.*\b0\b"),
-        ({"seed": -1}, r"seed\b.*-1\b"),
-    ],
-)
-def test_refuses_empty_crops(values: dict[str, int], message: str) -> None:
-    with pytest.raises(InputError, match=rf"^{message}"):
-        SampleCropsConfig(**values)
-
-
 def test_refuses_a_split_without_sound() -> None:
     with pytest.raises(InputError, match="no sound"):
         SampleCrops(clips_of(()), CONFIG, history=1)

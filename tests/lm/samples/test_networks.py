@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lm.samples.networks import ContextNetwork, create_sample_model
-from lm.samples.options import ContextConfig, SampleWaveNetConfig, TransformerConfig
+from lm.samples.options import ContextConfig
 from tests.lm.samples.reference import linear_multiply_adds
 from tests.lm.samples.tiny import CONFIGS, CONTEXT, CONTEXTUAL, TRANSFORMER, WAVENET, lively, random_levels
 from vocoder.wavenet.mu_law import companded_scale
@@ -119,13 +119,6 @@ def test_both_transformers_begin_with_the_same_weights() -> None:
     plain, contextual = (create_sample_model(config, seed=3) for config in (TRANSFORMER, CONTEXTUAL))
     same = contextual.state_dict()
     assert all(torch.equal(weights, same[name]) for name, weights in plain.state_dict().items())
-
-
-def test_the_context_of_the_default_sizes() -> None:
-    config = TransformerConfig(sample_rate=16_000)
-    assert (config.window, config.receptive_field) == (400, 1597)  # 100 ms in four layers
-    assert ContextConfig().past == 8192
-    assert SampleWaveNetConfig(sample_rate=16_000).receptive_field == 2047
 
 
 def test_refuses_heads_that_do_not_divide_the_states() -> None:

@@ -282,17 +282,6 @@ def test_one_vocoder_serves_several_codebook_sizes(whole_store: Path, tmp_path: 
     assert keys[0] == keys[1]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("word", ["vocoder.condition_on_groups=false", "vocoder.wavenet.condition=embedding"])
-def test_a_vocoder_that_is_told_something_else_is_trained_anew(word: str, whole_store: Path, tmp_path: Path) -> None:
-    store = shutil.copytree(whole_store, tmp_path / "store")
-    assert run(store, tmp_path / "run", word, "stages=[tokenizer,vocoder]") == 0
-    config = Vocoder.from_pretrained(tmp_path / "run/vocoder").model.config
-    told = (bool(config.groups), config.condition)
-    assert told == ((False, "meaning") if "groups" in word else (True, "embedding"))
-    assert counts(store)["vocoder"] == 2
-
-
 def test_a_collapsed_codebook_stops_a_run_that_reuses_it(whole_store: Path, tmp_path: Path) -> None:
     store = shutil.copytree(whole_store, tmp_path / "store")
     ratio = "tokenizer.health.min_perplexity_ratio=1"

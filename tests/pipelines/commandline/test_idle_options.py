@@ -26,7 +26,9 @@ def check(command: str, words: Sequence[str]) -> None:
 FOLDS = "compare.folds=group"
 STARTED = ("tokenizer.start=x",)
 INDICES = ("corpus.split.test=['0-4']", "corpus.split.validation=['5-9']")
-BY_GROUP = ("corpus.root=x", "corpus.split.by=group")
+BY_INDEX = ("corpus.root=x", "corpus.split.by=index")
+HELD_OUT = ("corpus.root=x", "corpus.split.by=group", "corpus.split.test=[a]")
+UNTRAINED = ("vocoder.start=y", "vocoder.fit.steps=0")
 
 
 @pytest.mark.parametrize(
@@ -40,18 +42,8 @@ BY_GROUP = ("corpus.root=x", "corpus.split.by=group")
         ("run", ("corpus.shards=a.tar", "corpus.extensions=[wav]"), "corpus.extensions", "corpus.shards=a.tar"),
         ("run", ("corpus.root=x", FOLDS, "corpus.split.test=[a]"), "corpus.split.test", FOLDS),
         ("run", ("corpus.root=x", FOLDS, "corpus.split.test_fraction=0.3"), "corpus.split.test_fraction", FOLDS),
-        (
-            "run",
-            (*BY_GROUP, "corpus.split.test=[a]", "corpus.split.test_fraction=0.3"),
-            "corpus.split.test_fraction",
-            "corpus.split.test ",
-        ),
-        (
-            "run",
-            (*BY_GROUP, "corpus.split.test=[a]", "corpus.split.validation=[b]", "corpus.split.seed=3"),
-            "corpus.split.seed",
-            "drawn",
-        ),
+        ("run", (*HELD_OUT, "corpus.split.test_fraction=0.3"), "corpus.split.test_fraction", "corpus.split.test "),
+        ("run", (*HELD_OUT, "corpus.split.validation=[b]", "corpus.split.seed=3"), "corpus.split.seed", "drawn"),
         ("run", ("compare.hearing_rates=0.1",), "compare.hearing_rates", "compare.hearings"),
         ("run", ("probe.classifier=ridge", "probe.max_iterations=9"), "probe.max_iterations", "probe.classifier"),
         ("run", ("embedded.words=9", "zerospeech.rounds=2"), "zerospeech.rounds", "stages"),
@@ -65,24 +57,12 @@ BY_GROUP = ("corpus.root=x", "corpus.split.by=group")
         ("run", ("vocoder.fit.keep=last",), "vocoder.fit.keep", "vocoder.fit.steps=300"),
         ("run", ("vocoder.crops.batch_size=4", "stages=vocoder"), "vocoder.crops.batch_size", "vocoder.fit.steps=300"),
         ("run", ("vocoder.codebook_sizes=[32,64]",), "vocoder.codebook_sizes", "vocoder.fit.steps=300"),
-        (
-            "run",
-            ("corpus.root=x", "vocoder.start=y", "vocoder.fit.steps=0", "vocoder.crops.seed=4"),
-            "vocoder.crops.seed",
-            "vocoder.fit.steps=300",
-        ),
+        ("run", ("corpus.root=x", *UNTRAINED, "vocoder.crops.seed=4"), "vocoder.crops.seed", "vocoder.fit.steps=300"),
         ("run", ("zerospeech.voices=20", "embedded.voices=50"), "zerospeech.voices", "embedded.voices=50"),
         ("run", (*STARTED, "tokenizer.fit.steps=5"), "tokenizer.fit.steps", "tokenizer.start=x"),
         ("run", (*STARTED, "tokenizer.kmeans_iterations=5"), "tokenizer.kmeans_iterations", "tokenizer.start=x"),
-        ("run", (*STARTED, "tokenizer.batch_size=5"), "tokenizer.batch_size", "tokenizer.start=x"),
-        ("run", (*STARTED, "tokenizer.max_formants=0.2"), "tokenizer.max_formants", "tokenizer.start=x"),
         ("run", (*STARTED, "tokenizer.dynamic_ranges=[22,50]"), "tokenizer.dynamic_ranges", "tokenizer.start=x"),
-        (
-            "run",
-            ("corpus.root=x", "corpus.split.by=index", *INDICES, "corpus.split.seed=3"),
-            "corpus.split.seed",
-            "drawn",
-        ),
+        ("run", (*BY_INDEX, *INDICES, "corpus.split.seed=3"), "corpus.split.seed", "drawn"),
         ("finetune", ("beside=[scratch]", "probe.penalties=9"), "probe.penalties", "beside"),
         ("decode", ("synthesis=griffin_lim", "temperature=0.5"), "temperature", "griffin_lim"),
         ("decode", ("temperature=0", "top_p=0.5"), "top_p", "temperature=0"),
@@ -122,7 +102,7 @@ def test_an_option_without_an_effect_is_refused(command: str, words: tuple[str, 
         ("run", ("corpus.root=x", "embedded.voices=4", "unlabelled=[embedded]")),
         ("run", ("corpus.root=x", "corpus.extensions=[wav]")),
         ("run", ("corpus.table=t.csv", "corpus.extensions=[wav]", "unlabelled=[more]")),
-        ("run", (*BY_GROUP, "corpus.split.test=[a]", "corpus.split.validation_fraction=0.3", "corpus.split.seed=3")),
+        ("run", (*HELD_OUT, "corpus.split.validation_fraction=0.3", "corpus.split.seed=3")),
         ("run", ("corpus=fsdd", "corpus.root=x", FOLDS)),
         ("run", ("corpus.root=x", FOLDS, "corpus.split.shared_groups=true")),
         ("run", ("stages=[zerospeech]", "zerospeech.rounds=2")),

@@ -17,8 +17,6 @@ from pipelines.settings.run import run_settings
 from tests.pipelines.tiny_chain import composed
 from wordless.base.errors import InputError
 
-ROOT = Path(__file__).parents[3]
-
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
 def test_each_method_is_an_option(method: Method, tmp_path: Path) -> None:

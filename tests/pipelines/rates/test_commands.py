@@ -1,6 +1,5 @@
 """Commands on a run of three rates."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +10,10 @@ from lm.model import LanguageModel
 from pipelines.decode import decode
 from pipelines.encode import encode
 from pipelines.generate import generate
-from pipelines.score import score
 from tests.pipelines.jobs.test_decode import options as decoding
 from tests.pipelines.jobs.test_encode import options as encoding
 from tests.pipelines.jobs.test_generate import codes_at, samples
 from tests.pipelines.jobs.test_generate import options as generating
-from tests.pipelines.jobs.test_score import options as scoring
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
@@ -29,14 +26,6 @@ def codes(rates_run: Path, recordings: Path, tmp_path_factory: pytest.TempPathFa
     path = tmp_path_factory.mktemp("codes") / "codes.parquet"
     encode(encoding(rates_run, recordings, path))
     return path
-
-
-def test_encode_writes_the_codes_of_all_rates(rates_run: Path, recordings: Path, codes: Path) -> None:
-    tokenizer = Tokenizer.from_pretrained(rates_run / "tokenizer")
-    codes_format, clips = read_codes(codes)
-    assert codes_format == tokenizer.format
-    for clip in clips:
-        assert np.array_equal(clip.codes.values, tokenizer.encode_file(recordings / clip.path).values)
 
 
 def test_text_holds_one_rate(rates_run: Path, recordings: Path, tmp_path: Path) -> None:
@@ -103,15 +92,3 @@ def test_a_prompt_shorter_than_a_coarse_code_is_refused(rates_run: Path, tmp_pat
     soundfile.write(tmp_path / "short.wav", np.full(300, 0.1, np.float32), 4000)
     with pytest.raises(InputError, match=r"\b0\.075 s\b.*\b0\.080 s\b"):
         generate(generating(rates_run, tmp_path / "out", prompt=str(tmp_path / "short.wav")))
-
-
-def test_score_counts_all_rates(rates_run: Path, recordings: Path, tmp_path: Path) -> None:
-    score(scoring(rates_run, recordings / "a.wav", output=str(tmp_path / "scores.json")))
-    (row,) = json.loads((tmp_path / "scores.json").read_text())
-    codes = Tokenizer.from_pretrained(rates_run / "tokenizer").encode_file(recordings / "a.wav")
-    model = LanguageModel.from_pretrained(rates_run / "lm")
-    found = np.concatenate([each.ravel() for each in model.log_probabilities_of_rates(codes)])
-    assert row["codes"] == len(found)
-    assert row["log_probability"] == pytest.approx(float(found.sum()), rel=1e-5)
-    bits = -found.sum() / np.log(2) / len(found) * codes.format.codes_per_second * codes.format.streams
-    assert row["bits_per_second"] == pytest.approx(float(bits), rel=1e-5)

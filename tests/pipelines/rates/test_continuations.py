@@ -72,18 +72,6 @@ def test_figures_of_all_rates_stand_beside_the_flat_gpt(compared: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_recordings_codes_are_named_in_windows_of_their_sound(compared: Path) -> None:
-    content = json.loads((compared / "rates/continuations.json").read_text())
-    own = run_settings(composed(compared, *WORDS)).rates
-    for number, row in enumerate(content["coded"]):
-        sound = soundfile.info(compared / "rates" / row["file"])
-        windows = windows_of_coded(compared / "rates", row, own)
-        assert row["file"] == f"{number}_coded.wav"
-        assert len(windows) == len(row["levels"]) == int(sound.duration / 0.1 + 1e-9)
-        assert [window.start for window in windows] == [round(0.1 * sound.samplerate) * n for n in range(len(windows))]
-
-
-@pytest.mark.slow
 def test_continuations_are_those_of_the_models(compared: Path) -> None:
     content = json.loads((compared / "rates/continuations.json").read_text())
     tokenizer = Tokenizer.from_pretrained(compared / "tokenizer")

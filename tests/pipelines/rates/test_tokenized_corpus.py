@@ -1,44 +1,13 @@
 """The codebooks of several rates in a run."""
 
-import shutil
-from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pipelines.chain.chain import rates
 from pipelines.settings.run import run_settings
-from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import composed, run, stored
-from tokenizer.parquet import read_codes
-from tokenizer.tokenizer import Tokenizer
+from tests.pipelines.tiny_chain import composed
 from wordless.base.errors import InputError
-from wordless.base.files import file_hash
-
-ONE_RATE = ("sample", "autoencoder", "tokenizer", "codes", "health")
-
-
-@pytest.mark.slow
-def test_codebooks_of_all_rates(finished_run: FinishedRun, tmp_path: Path) -> None:
-    store = shutil.copytree(finished_run.store, tmp_path / "store")
-    before = stored(store)
-    assert run(store, tmp_path / "run", "stages=[tokenizer]", "tokenizer.rates=[8,4,2]") == 0
-    made = Counter(path.split("/")[0] for path in stored(store) if path.endswith("entry.json"))
-    assert {stage: made[stage] for stage in ONE_RATE} == dict.fromkeys(ONE_RATE, 3)  # the finest was there
-    assert {path: digest for path, digest in stored(store).items() if path in before} == before
-    whole = Tokenizer.from_pretrained(tmp_path / "run/tokenizer")
-    assert [each.patch_frames for each in whole.rates] == [8, 4, 2]
-    own, shared = tmp_path / "run/tokenizer/rate_3", finished_run.folder / "tokenizer"
-    for name in ("config.json", "model.safetensors", "README.md"):
-        assert file_hash(own / name) == file_hash(shared / name)
-    assert Tokenizer.from_pretrained(shared).format == whole.finest.format
-    (root,) = store.glob("embedded/embedded-*/")
-    for path in store.glob("codes/*/"):
-        codes_format, clips = read_codes(path)
-        (tokenizer,) = (each for each in whole.rates if each.format == codes_format)
-        clip = next(clips)
-        assert np.array_equal(tokenizer.encode_file(root / clip.path).values, clip.codes.values)
 
 
 def test_the_front_end_is_described_with_all_rates(tmp_path: Path) -> None:

@@ -156,17 +156,3 @@ def test_layers_are_divided_among_the_rates(tmp_path: Path) -> None:
     settings = run_settings(composed(tmp_path, "tokenizer.rates=[8,4,2]", "lm.gpt.layers=5")).lm
     assert [each.gpt.layers for each in settings.divided(3)] == [2, 2, 1]
     assert settings.divided(1) == (settings,)
-
-
-@pytest.mark.slow
-def test_the_vocoder_of_the_finest_rate_makes_the_sound_of_all_rates(trained: Place, tmp_path: Path) -> None:
-    store = shutil.copytree(trained.store, tmp_path / "store")
-    assert run(store, tmp_path / "run", *RATES, "stages=[lm,vocoder]") == 0
-    made = Counter(path.split("/")[0] for path in stored(store) if path.endswith("entry.json"))
-    assert made["vocoder"] == 1  # the finished run's: it knows the finest codes alone
-    said = json.loads((tmp_path / "run/listening/listening.json").read_text())["said"]
-    tokenizer = Tokenizer.from_pretrained(tmp_path / "run/tokenizer")
-    step, rate = tokenizer.format.samples_per_code, tokenizer.format.sample_rate
-    prompts = [row["figures"]["prompt_seconds"] * rate for row in said if row["kind"] == "continuation"]
-    assert prompts
-    assert all(round(samples) % step == 0 for samples in prompts)

@@ -1,4 +1,4 @@
-"""What each process of `test_gangs` does: python gang_worker.py FOLDER [compiled], alone or under torchrun."""
+"""What each process of `test_gangs` does: python gang_worker.py FOLDER, alone or under torchrun."""
 
 import json
 import sys
@@ -45,7 +45,7 @@ def squared_error(model: nn.Module, batch: Rows) -> tuple[Tensor, int]:
     return (errors * batch.counted).sum(), int(batch.counted.sum())
 
 
-def main(folder: Path, *, compiled: bool) -> None:
+def main(folder: Path) -> None:
     with open_gang(torch.device("cpu")) as gang:
         terminal = Terminal(silent=gang.rank != 0)
         run = TrackedRun(name="", folder=folder / "run", command="", config={}, version="", commit=None)
@@ -57,8 +57,7 @@ def main(folder: Path, *, compiled: bool) -> None:
             workers=1,
             tracking=open_trackers(["tensorboard"], run, terminal.say),
         )
-        for name, plain in CONFIGS.items():
-            config = replace(plain, compile="always" if compiled else "never")
+        for name, config in CONFIGS.items():
             recipe = Recipe(stage=name, version=1, config=asdict(config), inputs={})
             session.obtain(recipe, name, partial(train, session, config, network()), files=[CURVE], together=True)
         recipe = Recipe(stage="normalised", version=1, config=asdict(CONFIG), inputs={})
@@ -89,4 +88,4 @@ def sign(rank: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), compiled=sys.argv[2:] == ["compiled"])
+    main(Path(sys.argv[1]))

@@ -4,13 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from tests.wordless.training.test_fit import CONFIG, Pairs, Slope, squared_error, trained
-from tests.wordless.training.test_gangs import WORKER, losses, together
 from wordless.base.errors import InputError
 
 
@@ -80,13 +78,3 @@ def test_a_killed_compiled_training_resumes_to_the_same_bytes(tmp_path: Path) ->
     trained(resumed, config, tmp_path / "killed")
     for name, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value)
-
-
-@pytest.mark.slow
-def test_two_processes_compile_as_one_trains(tmp_path: Path) -> None:
-    for folder, words in (("plain", ()), ("compiled", ("compiled",))):
-        done = together(str(WORKER), str(tmp_path / folder), *words)
-        assert done.returncode == 0, done.stderr
-    for name in ("plain", "accumulated"):
-        compiled, plain = (losses(tmp_path / folder / "store", name) for folder in ("compiled", "plain"))
-        np.testing.assert_allclose(compiled, plain, atol=1e-4)

@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from lm.samples.networks import ContextNetwork
-from lm.samples.options import ContextConfig
 from tests.wordless.training.test_fit import CONFIG, trained
 from wordless.base.errors import InputError
 from wordless.training.precision import require_right_in_bfloat16
@@ -67,7 +65,3 @@ def test_right_convolutions_pass_and_nothing_of_theirs_changes() -> None:
     assert torch.equal(torch.get_rng_state(), before)
     assert all(parameter.grad is None for parameter in network.parameters())
     assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
-
-
-def test_the_context_network_may_be_trained_in_bfloat16() -> None:
-    require_right_in_bfloat16(ContextNetwork(ContextConfig(), model_dim=16), "fit")  # 24 channels, stride 4
