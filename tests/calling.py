@@ -29,7 +29,6 @@ class Command:
         self.name, self.monkeypatch, self.capsys = name, monkeypatch, capsys
 
     def __call__(self, *words: str, answer: str = "") -> tuple[object, str, str]:
-        """Exit code, stdout and stderr."""
         self.monkeypatch.setattr(sys, "argv", ["wordless", self.name, *words])
         self.monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
         code: object = 0

@@ -78,7 +78,6 @@ def wake_words() -> Path:
 
 
 def present(folder: Path) -> Path:
-    """The folder, or a skipped test."""
     if not folder.is_dir():
         pytest.skip(f"needs real recordings in {folder.relative_to(ROOT)}")
     return folder.resolve()

@@ -58,7 +58,6 @@ class HubServer(ThreadingHTTPServer):
 
     @property
     def endpoint(self) -> str:
-        """The address of the hub."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
 

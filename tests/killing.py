@@ -90,8 +90,6 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """What a call came to."""
-
     code: int  # exit code; negative: the signal that ended the process
     told: str  # what it and its processes wrote on stdout and stderr
     seconds: float
@@ -114,7 +112,6 @@ class Call:
 
     @property
     def pid(self) -> int:
-        """Process id."""
         return self._process.pid or 0
 
     def end(self, number: int) -> None:

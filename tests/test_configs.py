@@ -27,7 +27,6 @@ SIZED = ("tokenizer", "lm", "vocoder", "baselines", "ast", "audio_transformer", 
 
 
 def choices(group: str) -> list[str]:
-    """The presets of a group."""
     return sorted(index("run").groups[group].choices)
 
 
@@ -138,7 +137,6 @@ def test_every_command_composes(command: str) -> None:
 
 
 def options(values: dict[str, object], name: str = "") -> Iterator[str]:
-    """Dotted names of the leaves."""
     for key, value in values.items():
         place = f"{name}.{key}".lstrip(".")
         if isinstance(value, dict) and value:
@@ -162,7 +160,6 @@ ABLATED = ("fsdd_ablations", "fsdd_readings", "vocoder_ablations")  # experiment
 
 
 def ablations(experiment: str) -> list[str]:
-    """What an experiment sweeps over."""
     swept: str = OmegaConf.load(CONF / "experiment" / f"{experiment}.yaml").hydra.sweeper.params.ablation
     return swept.split(",")
 

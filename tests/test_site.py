@@ -13,7 +13,6 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site."""
     for package in ("material", "mkdocstrings"):
         pytest.importorskip(package, reason="needs pip install 'wordless[docs]'")
     place = tmp_path_factory.mktemp("site")

@@ -87,8 +87,6 @@ SCALES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Agreement with the CPU, and rates."""
-
     difference: float  # from the CPU's result, as the check's docstring defines it
     allowed: float
     rates: dict[str, float] = field(default_factory=dict)
@@ -96,7 +94,6 @@ class Finding:
 
     @property
     def agrees(self) -> bool:
-        """Whether the difference is allowed."""
         return self.difference <= self.allowed
 
 

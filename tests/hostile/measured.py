@@ -16,8 +16,6 @@ MEMORY_LIMIT = 6 << 30  # bytes that a process may allocate: what a header decla
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What a command came to."""
-
     returncode: int
     stderr: str
     peak: int  # bytes of memory held at once, at most

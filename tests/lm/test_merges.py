@@ -45,7 +45,6 @@ def column(values: list[int]) -> IntArray:
 
 
 def some_codes(steps: int, *, seed: int = 0) -> Codes:
-    """Codes with runs that are merged."""
     draws = np.random.default_rng(seed)
     runs = [[0, 0], [0, 0, 1], [2, 3], [2, 3, 0, 0, 1], [4], [5], [6], [1]]
     values = [code for place in draws.integers(len(runs), size=steps) for code in runs[place]][:steps]

@@ -27,7 +27,6 @@ def rates_format(*shares: int, streams: int = 1) -> CodesFormat:
 
 
 def random_codes(steps: int, *, streams: int = 1, seed: int = 0, codebook: str = "c1") -> Codes:
-    """A recording that nothing can predict."""
     values = np.random.default_rng(seed).integers(7, size=(steps, streams), dtype=np.int32)
     return Codes(values=values, num_samples=steps * 320, format=codes_format(streams, codebook))
 

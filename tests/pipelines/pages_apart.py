@@ -38,12 +38,10 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        """All text outside of tags."""
         return " ".join(" ".join(self.texts).split())
 
 
 def figure(stage: str, name: str, value: float, unit: str, of: str | None = None) -> dict[str, object]:
-    """A row of results.json."""
     row: dict[str, object] = {
         "stage": stage,
         "name": name,

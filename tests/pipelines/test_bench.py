@@ -19,7 +19,6 @@ from wordless.base.errors import InputError
 
 
 def options(**others: object) -> dict[str, object]:
-    """Options in place of the defaults."""
     small = {"seconds": 4.0, "hours": 0.02, "clips": [1], "repeats": 1, "points": [0.001], "codes": 8, "iterations": 2}
     return {**small, **others}
 
@@ -60,7 +59,6 @@ def test_ten_hours_take_little_more_memory_than_a_minute() -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure badly, but soon."""
     monkeypatch.setattr(vocoder, "SECONDS_EACH", 0.01)
     monkeypatch.setattr(vocoder, "PEER_STEPS", 3)
 

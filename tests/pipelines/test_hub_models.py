@@ -42,7 +42,6 @@ DECODING = {
 
 @pytest.fixture(scope="module")
 def home(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache with the run."""
     place = tmp_path_factory.mktemp("home")
     store_in_cache(place, "user/tiny", run_folder)
     return place

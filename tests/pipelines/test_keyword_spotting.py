@@ -28,7 +28,6 @@ WORDS_OF_THE_RUN = (
 
 
 def word(pitch: float, seconds: float, seed: int) -> FloatArray:
-    """A tone in noise."""
     time = np.arange(round(seconds * RATE)) / RATE
     noise = np.random.default_rng(seed).normal(0, 0.02, len(time))
     return (0.3 * np.sin(2 * np.pi * pitch * time) + noise).astype(np.float32)

@@ -26,7 +26,6 @@ KILLS = {
 
 @pytest.fixture(scope="module")
 def inputs(run_folder: Path, recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, ...]]:
-    """What each command is called with."""
     codes = tmp_path_factory.mktemp("codes") / "codes.parquet"
     tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
     values = [tokenizer.encode(sweep(0.11 + 0.05 * number, 4000), 4000) for number in range(4)]

@@ -27,8 +27,6 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 
 class Trap:
-    """Unpickling it leaves a file."""
-
     def __init__(self, marker: Path) -> None:
         self.marker = str(marker)
 

@@ -32,7 +32,6 @@ MODELS = {f"{part}/{name}" for part in PARTS for name in ("config.json", "model.
 
 
 def options(run: Path, **changes: object) -> dict[str, object]:
-    """Options in place of the defaults."""
     return {"run": str(run), "repo": "user/name", **changes}
 
 

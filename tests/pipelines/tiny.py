@@ -111,7 +111,6 @@ def save_rates_run(folder: Path, *, seed: int) -> Path:
 
 
 def save_vocoder(folder: Path, tokenizer: Tokenizer, *, seed: int) -> None:
-    """A vocoder of a tokenizer."""
     wavenet = WaveNetConfig(
         sample_rate=AUDIO.sample_rate,
         hop_length=AUDIO.hop_length,

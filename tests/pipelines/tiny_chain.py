@@ -114,7 +114,6 @@ def _run(config: dict[str, object], store: Path, folder: Path, kill: Kill | None
 
 
 def entries(store: Path) -> Iterator[Path]:
-    """Folders of the whole entries."""
     yield from sorted(path.parent for path in store.glob("*/*/entry.json") if path.parent.suffix != ".partial")
 
 

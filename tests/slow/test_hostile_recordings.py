@@ -21,7 +21,6 @@ QUICK = ("corpus=folder", "stages=[lm]", "workers=1", "device=cpu")
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve honest recordings."""
     root = tmp_path_factory.mktemp("honest")
     write_honest_files(root)
     return root

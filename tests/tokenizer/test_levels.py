@@ -25,7 +25,6 @@ LAYERED = ["layered", "banded_layered"]
 
 
 def counted(*shape: int) -> Tensor:
-    """Values that every machine holds exactly."""
     return (torch.arange(int(np.prod(shape))) % 7 - 3).reshape(shape) / 8
 
 

@@ -23,7 +23,6 @@ PITCH = PitchFormat(levels=8, lowest=100.0, highest=200.0)
 
 
 def voice(seconds: float, hertz: float = 150.0) -> FloatArray:
-    """A voice between two noises."""
     time = np.arange(round(seconds * RATE)) / RATE
     tone = sum(0.1 / n * np.sin(2 * np.pi * n * hertz * time) for n in range(1, 9))
     noise = np.random.default_rng(0).normal(0, 0.05, (2, RATE // 10))

@@ -35,7 +35,6 @@ TEXTS = ("seven", "water", "Peter got two large desks.")
 
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Waveform]:
-    """Each text in each voice."""
     asked = [
         Utterance(file=f"{place}_{number}.wav", text=text, voice=name, speed=150, pitch=50)
         for number, name in enumerate(VOICES)

@@ -55,7 +55,6 @@ def test_the_import_loads_no_library() -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with tiny models."""
     return save_run(tmp_path_factory.mktemp("run"), seed=0)
 
 

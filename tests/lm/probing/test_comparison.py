@@ -34,7 +34,6 @@ from lm.probing.comparison import (
 
 
 def hits(*, folds: int = 3, methods: int = 3, seed: int = 0) -> list[Outcome]:
-    """Folds of different sizes."""
     rng = np.random.default_rng(seed)
     return [
         Hits(hits=(rng.random((methods, 10 + 7 * fold)) < np.linspace(0.3, 0.9, methods)[:, None]).astype(float))

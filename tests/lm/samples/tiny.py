@@ -19,7 +19,6 @@ CONFIGS = {"wavenet": WAVENET, "transformer": TRANSFORMER, "contextual": CONTEXT
 
 
 def lively(config: SampleConfig, seed: int = 0) -> SampleModel:
-    """A network with large weights."""
     model = create_sample_model(config, seed=seed).eval()
     with torch.no_grad():
         for weights in model.parameters():

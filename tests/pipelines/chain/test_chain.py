@@ -239,7 +239,6 @@ def test_another_codebook_size_shares_sample_and_autoencoder(whole_store: Path, 
 
 
 def counts(store: Path) -> dict[str, int]:
-    """Entries of each stage."""
     return dict(Counter(entry.parent.name for entry in entries(store)))
 
 

@@ -139,7 +139,6 @@ def words(place: Path, *more: str) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def one_after_the_other(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two folds with trainings."""
     place = tmp_path_factory.mktemp("folds")
     assert call("run", *words(place), place=place).code == 0
     return place

@@ -50,7 +50,6 @@ def made(finished_run: FinishedRun, store: Path) -> dict[str, Entry]:
 
 
 def probed(made: dict[str, Entry]) -> dict[str, dict[str, Any]]:
-    """Rows of probe.json by method."""
     rows: Any = made["probe"].read_json("probe.json")["methods"]
     return {row["of"]: row for row in rows}
 

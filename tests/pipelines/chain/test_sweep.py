@@ -109,7 +109,6 @@ def add(
 
 
 def sizes(sweep: Path, tried: tuple[int, ...] = SIZES) -> Path:
-    """A sweep over codebook sizes."""
     for number, size in enumerate(tried):
         words = {"tokenizer.codebook_size": str(size), "lm": "tiny"}
         add(sweep, number, words, at(size), size)
@@ -171,39 +170,11 @@ def test_the_page_says_which_pairs_differ_and_that_no_size_is_best(tmp_path: Pat
     assert f"+{100 * 0.011 * 16:.1f} points" in text
 
 
-def test_the_figure_that_chose_stands_beside_that_of_test(tmp_path: Path) -> None:
-    _, rows, made = written(sizes(tmp_path))
-    assert best(made) == {"tokenizer.codebook_size": "256", "lm": "tiny"}
-    chosen = top(made).partition("Validation chooses")[2][:200]
-    assert all(part in chosen for part in ("tokenizer.codebook_size=256", "74.0", "100 clips", "bea", "72.0"))
-    for of in ("gpt", "bag_of_codes", "log_mel"):
-        found = {split: [row for row in rows if (row["of"], row["name"]) == (of, "accuracy") and row["split"] == split]
-                 for split in ("validation", "test")}  # fmt: skip
-        assert {split: {row["count"] for row in each} for split, each in found.items()} == {
-            "validation": {"100"},
-            "test": {"300"},
-        }
-        for judged, tested in zip(found["validation"], found["test"], strict=True):
-            assert float(judged["value"]) == pytest.approx(float(tested["value"]) + GAP)
-            assert float(judged["low"]) < float(judged["value"]) < float(judged["high"])
-
-
 def test_a_size_that_beats_each_other_is_best(tmp_path: Path) -> None:
     _, _, made = written(sizes(tmp_path, (16, 64, 256)))
     winner = runs_of(made).winner
     assert winner is not None
     assert count_codes(winner.results) == 256
-
-
-@pytest.mark.parametrize(("gap", "shown"), [(0.02, False), (0.3, True), (-0.3, True)])
-def test_a_gap_of_validation_and_test_is_told_with_the_speakers(tmp_path: Path, gap: float, shown: bool) -> None:
-    for number, size in enumerate((16, 64, 256)):
-        content = at(size)
-        content["figures"] = probed("gpt", 0.5, gap=gap)
-        add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, content, size)
-    _, found, warning = top(written(tmp_path)[2]).partition("Warning:")
-    assert bool(found) == shown
-    assert all(part in warning for part in ("bea", "cem", "compare.folds=group", "3 of 3") if shown)
 
 
 def test_runs_on_other_test_clips_are_not_paired(tmp_path: Path) -> None:

@@ -34,7 +34,6 @@ from wordless.audio.recordings.manifest import (
     read_rejected,
     write_manifest,
 )
-from wordless.audio.recordings.selection import trained_on
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone
@@ -166,22 +165,6 @@ def test_files_of_the_corpus_are_known_in_other_formats(tmp_path: Path) -> None:
     assert [clip.path for clip in first.clips] == ["b.flac", "d.wav"]
     _, second = read(settings_of(tmp_path, f"unlabelled=[{one},{two}]"), tmp_path, corpus)
     assert [clip.path for clip in second.clips] == ["d.wav"]
-
-
-def test_recordings_that_a_run_was_trained_on_are_known_in_other_formats(tmp_path: Path) -> None:
-    own, flac = sounds(tmp_path / "own", "a.wav", "b.wav"), tmp_path / "flac"
-    flac.mkdir()
-    samples, rate = soundfile.read(own / "b.wav", dtype="int16")
-    soundfile.write(flac / "other.flac", samples, rate)
-    sounds(flac, "new.wav")
-    (trained,), (tested,) = (read(settings_of(tmp_path, f"unlabelled=[{each}]"), tmp_path) for each in (own, flac))
-    assert trained_on(tested.clips, trained.clips) == 1
-    write_manifest(trained, tmp_path / MANIFEST)
-    assert trained_on(tested.clips, read_manifest(tmp_path / MANIFEST, own).clips) == 1
-    part = trained.clips[1].num_samples // 2
-    heard = replace(trained.clips[1], num_samples=part, segment=0)
-    later = replace(tested.clips[1], start=part, num_samples=part, segment=1)
-    assert trained_on([later], [heard]) == 0
 
 
 GROUPED = ("corpus.pattern='{label}_{group}_*.wav'", "corpus.labels=pattern")

@@ -78,7 +78,6 @@ def begin(project: Path, *words: str, **environment: str) -> subprocess.Popen[st
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int | None, str]:
-    """Exit code and stderr."""
     _, told = process.communicate(timeout=60)
     return process.returncode, told
 
@@ -89,7 +88,6 @@ def wishes(folder: Path) -> dict[str, str]:
 
 
 def wait_for(folder: Path, pattern: str) -> None:
-    """Until something of this name exists."""
     until = time.monotonic() + 60
     while not list(folder.glob(pattern)):
         assert time.monotonic() < until, f"{folder} holds no {pattern}"

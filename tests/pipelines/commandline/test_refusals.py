@@ -93,20 +93,15 @@ def test_a_corpus_that_will_not_do(
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("sede=1", r"\bsede\b.*\bseed\b"),
-        ("lm.gpt.layer=3", r"\blm\.gpt\.layer\b.*\blm\.gpt\.layers\b"),
         ("experiment=smok", r"experiment=smok\b.*\bsmoke\b"),
         ("seed=many", r"seed is many\b.*text.*whole number.*\bseed=\d"),
-        ("lm.fit.steps=1.5", r"lm\.fit\.steps is 1\.5\b.*whole number"),
         ("stages=[tokenizer,gpt]", r"stages\[1\] is gpt\b.*\btokenizer, lm, probe, vocoder\b"),
         ("corpus=/a/b", r"corpus=/a/b\b.*corpus\.root=/a/b\b"),
         ("stages=[]", r"stages\b.*\bone or more\b"),
         ("tokenizer.codebook_size=501", r"tokenizer\.codebook_size\b.*\b501\b.*sample_patches\b.*\b500\b"),
-        ("lm.gpt.heads=3", "heads"),
         ("tokenizer.patch.mels=7", "mels"),
         ("vocoder.crops.context_codes=10", r"context_codes\b.*\bcrop_codes\b"),
         ("lm.fit.lr=0", r"\blm\.fit\.lr\b.*\b0\b"),
-        ("workers=-1", r"workers\b.*-1\b.*\b0\b"),
         ("audio.f_max=9000", "f_max"),
         ("vocoder.crops.crop_codes=3", r"look-ahead\b.*\b4\b"),
         ("lm.fit.accumulation=3", r"lm\.batches\.batch_size\b.*\b4\b.*\b3\b"),
@@ -117,10 +112,7 @@ def test_a_corpus_that_will_not_do(
         ("corpus.columns.group=speaker", "corpus.columns.group=speaker"),
         ("corpus.missing=list", r"corpus\.missing\b.*\blist\b"),
         ("corpus.extensions=[wav]", r"corpus\.extensions=\['wav'\].*corpus\.root\b.*corpus\.table\b"),
-        ("listening.seconds=inf", r"listening\.seconds is inf\b"),
         ("corpus=fsdd", r"corpus\.root\b.*\btable\b"),
-        ("corpus=esc10", r"corpus\.root\b.*\btable\b"),
-        ("corpus=folder", r"corpus\.root\b.*\btable\b"),
     ],
 )
 def test_an_option_that_will_not_do(word: str, told: str, tmp_path: Path) -> None:

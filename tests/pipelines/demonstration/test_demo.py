@@ -109,7 +109,6 @@ def test_requests_of_other_sites_are_refused(url: str) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium, which logs what it requests."""
     pytest.importorskip("selenium", reason="needs pip install selenium")
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         pytest.skip("needs chromium and chromedriver, such as Debian's")

@@ -32,7 +32,6 @@ from wordless.base.seeds import sound_seed
 
 
 def options(model: Path, codes: Path, output: Path, **others: object) -> dict[str, object]:
-    """Options in place of the defaults."""
     return {
         "model": str(model),
         "input": str(codes),

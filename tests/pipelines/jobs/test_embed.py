@@ -31,7 +31,6 @@ def call(*words: str) -> None:
 
 
 def recordings_of_run(finished_run: FinishedRun) -> Path:
-    """The folder of the built-in corpus."""
     (root,) = (path for path in (finished_run.store / SYNTHESISED).iterdir() if path.is_dir())
     return root
 
@@ -176,16 +175,6 @@ def test_codes_of_several_rates_have_a_method_for_each(recordings: Path, tmp_pat
         call(f"model={run}", f"input={recordings}", f"output={tmp_path / 'y.npz'}", "method=log_mel", "layer=layer_1")
 
 
-def test_broken_files_are_listed_and_cost_nothing_else(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    shutil.copytree(recordings, tmp_path / "some")
-    (tmp_path / "some" / "broken.wav").write_bytes(b"no sound")
-    call(f"model='{run_folder}'", f"input={tmp_path / 'some'}", f"output={tmp_path / 'x.npz'}")
-    assert len(read_features(tmp_path / "x.npz").paths) == 6
-    (rejected,) = read_rejected(tmp_path / "x.npz.rejected.tsv")
-    assert rejected.path == "broken.wav"
-    assert {path.name for path in tmp_path.iterdir()} == {"some", "x.npz", "x.npz.rejected.tsv"}
-
-
 @pytest.mark.parametrize("method", ["gpt", "bottleneck", "log_mel"])
 @pytest.mark.parametrize("layer", ["null", "all"])
 def test_copies_silence_and_short_recordings_have_a_row_each(
@@ -222,14 +211,6 @@ def test_silent_ends_of_nothing_but_silence(finished_run: FinishedRun, recording
     soundfile.write(tmp_path / "some" / "silent.wav", np.zeros(8000), 8000)
     call(f"model={run}", f"input={tmp_path / 'some'}", f"output={tmp_path / 'x.npz'}")
     assert read_features(tmp_path / "x.npz").paths == ("a.wav", "silent.wav")
-
-
-def test_nothing_but_broken_files(run_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "broken.wav").write_bytes(b"no sound")
-    with pytest.raises(InputError, match="input"):
-        call(f"model='{run_folder}'", f"input={tmp_path / 'broken.wav'}", f"output={tmp_path / 'x.npz'}")
-    assert [each.path for each in read_rejected(tmp_path / "x.npz.rejected.tsv")] == ["broken.wav"]
-    assert not (tmp_path / "x.npz").exists()
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from pipelines.encode import encode
 from tests.calling import python
 from tests.hostile.audio_headers import mp3_of_estimated_length
 from tests.hostile.special_files import at_most_seconds, write_special_files
-from tests.pipelines.tiny import save_rates_run, save_tokenizer
-from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, raven, textgrid, write_recording
+from tests.pipelines.tiny import save_rates_run
+from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, raven, write_recording
 from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes, shard_path
 from tokenizer.tokenizer import Tokenizer
@@ -30,7 +30,6 @@ from wordless.base.errors import InputError
 
 
 def options(model: Path, recordings: Path, output: Path, **others: object) -> dict[str, object]:
-    """Options in place of the defaults."""
     return {
         "model": str(model),
         "input": str(recordings),
@@ -93,26 +92,6 @@ def test_annotated_parts_are_rows(run_folder: Path, tmp_path: Path) -> None:
     assert [clip.name for clip in read_codes(tmp_path / "whole")[1]] == ["field.wav", "whole.wav"]
     with pytest.raises(InputError, match="annotations=none"):
         encode(options(run_folder, folder, tmp_path / "u.km", format="fairseq"))
-
-
-def test_a_tier_of_a_single_recording_is_read_or_refused(run_folder: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "in"
-    write_recording(folder / "field.wav")
-    write_recording(folder / "other.wav", seed=1, seconds=1)
-    textgrid(folder, "field", PARTS)
-    (folder / "unknown.bin").write_bytes((folder / "other.wav").read_bytes())
-    encode(options(run_folder, folder / "field.wav", tmp_path / "codes", tier="birds"))
-    assert [clip.label for clip in read_codes(tmp_path / "codes")[1]] == [label for *_, label in PARTS]
-    for name in ("other.wav", "unknown.bin"):
-        with pytest.raises(InputError, match="tier is birds"):
-            encode(options(run_folder, folder / name, tmp_path / "x", tier="birds"))
-    with pytest.raises(InputError, match="tier is nobody"):
-        encode(options(run_folder, folder / "field.wav", tmp_path / "x", tier="nobody"))
-    for place in (folder, folder / "field.wav"):
-        with pytest.raises(InputError, match="tier is birds"):
-            encode(options(run_folder, place, tmp_path / "x", tier="birds", annotations="none"))
-    with pytest.raises(InputError, match="annotations is raven"):
-        encode(options(run_folder, folder / "field.wav", tmp_path / "x", annotations="raven"))
 
 
 def test_another_label_or_part_is_another_job(run_folder: Path, tmp_path: Path) -> None:
@@ -345,14 +324,6 @@ def test_a_folder_without_recordings_is_named(run_folder: Path, tmp_path: Path) 
     (tmp_path / "notes.txt").touch()
     with pytest.raises(InputError, match=f"^input is {tmp_path};"):
         encode(options(run_folder, tmp_path, tmp_path / "codes"))
-
-
-def test_text_holds_one_stream(recordings: Path, tmp_path: Path) -> None:
-    save_tokenizer(tmp_path / "run", seed=0, mels=8)
-    with pytest.raises(InputError, match=r"format=jsonl\b.*stream"):
-        encode(options(tmp_path / "run", recordings, tmp_path / "units", format="jsonl"))
-    encode(options(tmp_path / "run", recordings, tmp_path / "codes.parquet"))
-    assert codes_at(tmp_path / "codes.parquet")["a.wav"].values.shape[1] == 2
 
 
 def test_the_command_takes_awkward_paths_and_leaves_no_run_folder(

@@ -20,7 +20,6 @@ STEP = 80  # samples per code of the tiny tokenizer
 
 
 def options(model: Path, output: Path, **others: object) -> dict[str, object]:
-    """Options in place of the defaults."""
     return {
         "model": str(model),
         "output": str(output),

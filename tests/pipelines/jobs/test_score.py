@@ -9,14 +9,12 @@ import pytest
 from lm.model import LanguageModel
 from pipelines.score import score
 from tests.pipelines.tiny_chain import called
-from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, audacity, write_recording
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.recordings.manifest import read_rejected
 from wordless.base.errors import InputError
 
 
 def options(model: Path, recordings: Path | str, **others: object) -> dict[str, object]:
-    """Options in place of the defaults."""
     return {"model": str(model), "input": str(recordings), "device": "cpu", "workers": 1, **others}
 
 
@@ -48,24 +46,6 @@ def test_lines_and_tables_hold_the_models_probabilities(
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 3 * (1 + len(rows)) + 2
     assert printed[1].split()[0] == f"{rows[0]['log_probability']:.1f}"
-
-
-def test_annotated_parts_have_lines(run_folder: Path, tmp_path: Path) -> None:
-    write_recording(tmp_path / "in/field.wav")
-    audacity(tmp_path / "in", "field", PARTS)
-    track = tmp_path / "in/field.txt"
-    track.write_text(track.read_text() + "3\t2\towl\n")
-    score(options(run_folder, tmp_path / "in", output=str(tmp_path / "scores.json")))
-    rows = json.loads((tmp_path / "scores.json").read_text())
-    assert [row["path"] for row in rows] == [
-        str(tmp_path / f"in/field.wav#t={start:g},{end:g}") for start, end, _ in PARTS
-    ]
-    assert [row["seconds"] for row in rows] == pytest.approx([1.2] * len(PARTS))
-    (rejected,) = read_rejected(tmp_path / "scores.json.rejected.tsv")
-    assert rejected.path == str(tmp_path / "in/field.wav")
-    assert "field.txt:17" in rejected.reason
-    score(options(run_folder, tmp_path / "in", output=str(tmp_path / "whole.json"), annotations="none"))
-    assert len(json.loads((tmp_path / "whole.json").read_text())) == 1
 
 
 def test_files_that_cannot_be_read_are_set_aside(

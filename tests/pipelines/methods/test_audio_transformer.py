@@ -38,7 +38,6 @@ def store(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def of_stage(store: Path, stage: str) -> dict[str, str]:
-    """The files of a stage's entries."""
     return {path: digest for path, digest in stored(store).items() if path.startswith(f"{stage}/")}
 
 

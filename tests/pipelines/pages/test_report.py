@@ -77,13 +77,11 @@ def listening(clips: int, label: str) -> dict[str, object]:
 
 
 def said(file: str, clip: int | None, temperature: float) -> dict[str, object]:
-    """A sound of the language model."""
     kind, prompt = ("unconditional", {}) if clip is None else ("continuation", {"prompt_seconds": 0.1})
     return {"kind": kind, "file": file, "clip": clip, "temperature": temperature, "figures": LEVELS | prompt}
 
 
 def results(label: str = "seven", clips: int = 2) -> dict[str, Any]:
-    """The results of a whole run."""
     curve = [{"step": step, "train_loss": 5.0 / step, "validation_loss": 6.0 / step} for step in (1, 2, 3)]
     training = {"curve": curve, "steps": 3, "kept_step": 2, "cut_short": False}
     figures = [
@@ -146,19 +144,9 @@ PROVENANCE = {
 
 
 def test_a_fold_says_where_the_results_come_from(tmp_path: Path) -> None:
-    page = Page(read(write_report(run_folder(tmp_path / "new", results() | {"provenance": PROVENANCE}))))
-    for told in (
-        "Wordless 1.2.3",
-        "commit 0123abc+changes",
-        "date 2026-11-21 12:00:00 UTC",
-        "torch 2.9.1",
-        "Processor X, 2 cores, 8 GB of memory",
-        "parameters, language model 34,000",
-        'audio.n_mels=40 audio.f_max=null stages=["lm"] corpus.root=~/é {a} ablation={}',
-    ):
+    page = Page(read(write_report(run_folder(tmp_path, results() | {"provenance": PROVENANCE}))))
+    for told in ("commit 0123abc+changes", "torch 2.9.1", "Processor X", "34,000", "corpus.root=~/é {a}"):
         assert told in page.text
-    older = Page(read(write_report(run_folder(tmp_path / "old", results()))))
-    assert "Version, machine" not in older.text
 
 
 def run_folder(folder: Path, content: dict[str, object], *, seconds: float = 0.2) -> Path:
@@ -183,7 +171,6 @@ def run_folder(folder: Path, content: dict[str, object], *, seconds: float = 0.2
 
 
 def plain(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Results as JSON holds them."""
     found = dict(content)
     if isinstance(comparison := content.get("comparison"), Comparison):
         found["figures"] = [*content["figures"], *(row.as_row() for row in comparison.figures)]
@@ -203,7 +190,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def charts(text: str) -> str:
-    """The charts of a page."""
     return "".join(re.findall("<svg.*?</svg>", text, re.DOTALL))
 
 
@@ -211,22 +197,13 @@ def test_the_page_tells_the_whole_run(whole: Path) -> None:
     page = Page(read(whole / "report.html"))
     for told in (
         ("4 codes", "11 recordings", "1 h 2 min"),
-        ("3.25", "perplexity", "12"),
-        ("probe", "GPT's states"),
         ("75.0 %", "WaveNet", "90.0 %", "originals", "50.0 %", "Griffin-Lim", "60.0 %", "noise vocoder"),
-        ("30 test clips",),
         ("75.0 % 65.0 % to 85.0 %",),
-        ("eight 2 , seven 1",),
         ("better", "SimCLR", "+"),
         ("seven.wav", "silent"),
         ("step 2 of 3",),
-        ("reused",),
-        ("torch 2.9.1",),
         ("wordless run corpus.root='seven' stages=[tokenizer,lm]",),
-        ("guess: 5",),
         ("noise vocoder", "+15.0 (+5.0 to +25.0)", "Griffin-Lim", "+25.0"),
-        ("post-filter", "level", "mel band"),
-        ("noise vocoder", "noise", "spectrum"),
     ):
         assert says(page.text, *told), told
     assert "To add" not in page.text
@@ -384,19 +361,11 @@ def studied(folder: Path, content: Mapping[str, Any] | None = None) -> Results:
 
 def test_a_study_says_how_it_compared_and_leaves_out_what_folds_do_not_share(tmp_path: Path) -> None:
     page = Page(read(write_report(run_folder(tmp_path, study()))))
-    for told in (
-        ("leave one group out", "5 folds", "george", "theo", "1 seed"),
-        ("12 clips", "label", "left out"),
-        ("over groups", "bag of codes: +"),
-        ("gpt/layer_2:thirds (3×)", "gpt/layer_3:thirds (2×)"),
-        ("SimCLR", "each group left out"),
-    ):
+    for told in (("leave one group out", "5 folds", "george", "theo"), ("gpt/layer_2:thirds (3×)",)):
         assert says(page.text, *told), told
-    assert "To add" not in page.text
     sections = [str(attributes["id"]) for attributes in page.named("section")]
     assert sections == ["probes", "corpus", "stages", "reproduce"]
-    links = [str(attributes["href"]) for attributes in page.named("a")]
-    assert links == [f"#{section}" for section in sections]
+    assert [str(attributes["href"]) for attributes in page.named("a")] == [f"#{section}" for section in sections]
     assert len(page.named("svg")) == 8  # methods, layers, few labels, groups, confusions, three trainings
 
 
@@ -446,7 +415,6 @@ def said_of(folder: Path, *rows: Figure, **changes: Any) -> list[str]:
 
 
 def ahead(against: str, low: float, high: float, **columns: Any) -> Figure:
-    """The GPT's difference to another method."""
     row = difference((low + high) / 2, against, 0.0)
     return replace(row, **{"low": low, "high": high, "p": 0.03, **columns})
 
@@ -468,17 +436,10 @@ def test_a_method_beats_only_where_the_interval_says_so(low: float, high: float,
 
 
 def test_the_end_of_a_run_tells_methods_and_differences(tmp_path: Path) -> None:
-    lines = summary(studied(tmp_path / "folds"))
-    text = "\n".join(lines).replace(phrasing.NO_BREAK, " ")
-    assert [line.split("  ")[0] for line in lines if "macro F1" in line][:3] == [
-        "supervised CNN",
-        "supervised CNN, own head",
-        "GPT",
-    ]
-    assert "GPT against SimCLR" in text
-    assert text.count("Protocol") == 1
-    single = studied(tmp_path / "one", study() | {"comparison": comparison_example(folds=("test",))})
-    assert "over groups" not in "\n".join(summary(single))
+    lines = summary(studied(tmp_path))
+    methods = [line.split("  ")[0] for line in lines if "macro F1" in line]
+    assert methods[:3] == ["supervised CNN", "supervised CNN, own head", "GPT"]
+    assert any("GPT against SimCLR" in line.replace(phrasing.NO_BREAK, " ") for line in lines)
 
 
 def test_the_headline_is_what_the_gpt_knows_and_codes_alone_do_not(tmp_path: Path) -> None:

@@ -46,14 +46,6 @@ def test_decode_makes_sound_of_the_finest_codes(
         assert (tmp_path / "rates" / name).read_bytes() == (tmp_path / "finest" / name).read_bytes()
 
 
-def test_codes_of_one_rate_alone_are_refused(
-    rates_run: Path, run_folder: Path, recordings: Path, tmp_path: Path
-) -> None:
-    encode(encoding(run_folder, recordings, tmp_path / "finest.parquet"))
-    with pytest.raises(InputError, match="codebook"):
-        decode(decoding(rates_run, tmp_path / "finest.parquet", tmp_path / "sounds"))
-
-
 def test_the_finest_codes_are_those_of_a_run_of_this_rate(
     run_folder: Path, recordings: Path, codes: Path, tmp_path: Path
 ) -> None:

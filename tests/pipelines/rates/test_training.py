@@ -29,8 +29,6 @@ TRAINED = (*RATES, "stages=[lm]", *CHECKPOINTS)
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a run lies."""
-
     store: Path
     folder: Path
 

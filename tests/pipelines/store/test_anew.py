@@ -20,12 +20,10 @@ LM = {"lm": {"gpt": {"layers": 6, "dims": (1, 2)}, "fit": {"steps": 500}}, "thre
 
 
 def lm(**options: object) -> dict[str, object]:
-    """Other options of the language model."""
     return {**LM, "lm": {**LM["lm"], **options}}  # type: ignore[dict-item]  # its options are a dictionary
 
 
 def made(store: Store, recipe: Recipe) -> str:
-    """The key of a new entry."""
     with store.making(recipe, ["done"]) as folder:
         (folder / "done").write_text(recipe.stage)
     return recipe.key

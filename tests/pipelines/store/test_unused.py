@@ -48,7 +48,6 @@ def use(store: Store, run: Path) -> Path:
 
 
 def begin(store: Store) -> None:
-    """A stage that is killed."""
     with store.making(RECIPE, ["sum.txt"]) as folder:
         (folder / "half.txt").write_text("3")
         raise KeyboardInterrupt

@@ -26,8 +26,6 @@ WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4  # parts of a record
 
 @dataclass
 class Record:
-    """A tracked run."""
-
     name: str = ""
     state: str = ""
     curves: dict[str, Curve] = field(default_factory=dict)  # by "<training>/<value>"
@@ -107,7 +105,6 @@ def read_mlflow(folder: Path) -> Record:
 
 
 def client_config(run_id: str) -> dict[str, Any]:
-    """The artifact with the options."""
     from mlflow.artifacts import load_dict
 
     config: dict[str, Any] = load_dict(f"runs:/{run_id}/config.json")

@@ -50,7 +50,6 @@ def test_a_run_that_reuses_everything_is_recorded_whole(
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow", "wandb"])
 @pytest.mark.parametrize("parallel", [1, 2])
 def test_every_fold_is_recorded(parallel: int, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Folds that other processes train, too."""
     prepare(name, tmp_path, monkeypatch)
     words = (*TINY, *FOLDS, *TRAINED, f"store.root={tmp_path / 'store'}", f"hydra.run.dir={tmp_path / 'x'}")
     done = call("run", *words, "lm.fit.steps=8", f"parallel={parallel}", f"tracking={name}", place=tmp_path)

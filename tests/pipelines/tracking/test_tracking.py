@@ -35,8 +35,6 @@ FIGURE_NAMES = {"mlflow": {name.replace("@", "_"): value for name, value in FIGU
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Numbers(Batch):
-    """A batch."""
-
     x: Tensor  # (batch, 4)
 
 
@@ -52,8 +50,6 @@ def loss(model: nn.Module, batch: Numbers) -> tuple[Tensor, int]:
 
 
 class Killed(Noise):
-    """A power failure before a step."""
-
     def __init__(self, at: int, error: type[BaseException]) -> None:
         self.at = at
         self.error = error
@@ -66,8 +62,6 @@ class Killed(Noise):
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A run folder beside a store."""
-
     root: Path
     name: str = "x"
 

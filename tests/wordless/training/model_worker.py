@@ -84,7 +84,6 @@ def fitted(
 
 
 def autoencoder(config: FitConfig, folder: Path, gang: Gang, killed_at: int) -> TrainingRecord:
-    """Train on noise."""
     patches = torch.randn(100, 12, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
     model = Autoencoder(AutoencoderConfig(hidden=8, bottleneck=3), 12)

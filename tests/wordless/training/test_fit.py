@@ -155,8 +155,6 @@ def test_interrupted_and_resumed_is_never_interrupted(keep: str, stop_at: int, t
 
 
 class Trap:
-    """Unpickling it leaves a file."""
-
     def __init__(self, marker: Path) -> None:
         self.marker = marker
 

@@ -33,8 +33,6 @@ class Stage:
 
 @dataclass(frozen=True)
 class Run:
-    """Options of a run."""
-
     first: Stage
     second: Stage
     fit: FitConfig

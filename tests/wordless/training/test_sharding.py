@@ -34,7 +34,6 @@ def losses(folder: Path, name: str) -> list[tuple[float, float]]:
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The trainings by two processes."""
     folder = tmp_path_factory.mktemp("two")
     names = ("autoencoder", "wavenet", "gpt", "gpt_accumulated", *SHARDED, "sharded_bf16")
     done = together(WORKER, str(folder), str(NEVER), *names)
