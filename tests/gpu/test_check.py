@@ -10,10 +10,8 @@ import torch
 from tests.calling import python
 from tests.gpu.check import CHECKS
 from tests.gpu.finding import CPU, SCALES
-from tests.gpu.lloyd import lloyd
 from wordless.base.devices import copy_to, local_gpus
 
-ROOT = Path(__file__).parents[2]
 ABSENT = ("fairseq2", "fairseq2n", "faiss", "hydra", "omegaconf", "soundfile", "soxr", "espeakng_loader", "librosa")
 
 
@@ -49,15 +47,6 @@ def test_parts_that_need_fairseq2_and_faiss_run_where_these_are(name: str) -> No
     found = CHECKS[name](CPU, SCALES["tiny"])
     assert found.agrees
     assert not found.left_out
-
-
-def test_lloyd_never_raises_its_objective_and_finds_clusters() -> None:
-    generator = torch.Generator().manual_seed(0)
-    points = torch.randint(4, (2000, 1), generator=generator) * 10 + torch.randn(2000, 3, generator=generator) / 10
-    centroids, objective = lloyd(points, codes=8, iterations=10, seed=1)
-    assert bool((objective.diff() <= 1e-4).all())
-    distances = torch.cdist(points, centroids).amin(1).square()
-    assert objective[-1] == pytest.approx(float(distances.mean()), rel=0.1)
 
 
 def test_copies_stay_on_a_cpu_and_gpus_are_those_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:

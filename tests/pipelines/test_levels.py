@@ -1,8 +1,7 @@
 """The whole chain with two residual levels: what passes between its stages, and what it shares with a run of one."""
 
-import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import torch
 
 from lm.model import LanguageModel
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import save_run
 from tests.pipelines.tiny_chain import run
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
@@ -20,7 +18,6 @@ from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder import Vocoder
 from wordless.audio.reading import read
-from wordless.base.errors import InputError
 
 STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health")
 
@@ -54,13 +51,6 @@ def test_the_coarse_level_is_the_codebook_of_one_level(layered: Place, finished_
     assert two.format.tokenizer == one.format.tokenizer
 
 
-def test_k_means_is_told_level_by_level(layered: Place) -> None:
-    kmeans = json.loads((layered.folder / "tokenizer/kmeans.json").read_text())
-    assert [len(level["objective"]) for level in kmeans["levels"]] == [10, 10]
-    assert len(kmeans["objective"]) == 20
-    assert kmeans["levels"][1]["objective"][-1] < kmeans["levels"][0]["objective"][-1]
-
-
 def test_codes_have_a_stream_for_each_level(layered: Place) -> None:
     (folder,) = (path for path in layered.store.glob("codes/*/") if read_codes(path)[0].streams == 2)
     tokenizer = Tokenizer.from_pretrained(layered.folder / "tokenizer")
@@ -81,22 +71,3 @@ def test_the_models_work_from_the_run_folder(layered: Place) -> None:
     for made in (sound, *create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).sounds([more], [None], names=["more"])):
         assert len(made.samples) == more.num_samples == 800
         assert np.isfinite(made.samples).all()
-
-
-def test_a_vocoder_serves_codebooks_of_any_levels(tmp_path: Path) -> None:
-    run_folder = save_run(tmp_path / "run", seed=0)
-    one, vocoder = Tokenizer.from_pretrained(run_folder / "tokenizer"), Vocoder.from_pretrained(run_folder / "vocoder")
-    two = with_a_second_level(one)
-    codes = two.encode(np.sin(np.arange(2000, dtype=np.float32)), 4000)
-    coarse = one.encode(np.sin(np.arange(2000, dtype=np.float32)), 4000)
-    assert len(vocoder.decode(codes, two).samples) == 2000
-    with pytest.raises(InputError, match=r"tokenizer\b.*codebook\b"):
-        vocoder.decode(coarse, two)
-
-
-def with_a_second_level(tokenizer: Tokenizer) -> Tokenizer:
-    """The same tokenizer with a finer codebook below its own."""
-    fine = 0.1 * torch.randn(tokenizer.centroids.shape, generator=torch.Generator().manual_seed(0))
-    codebooks = torch.stack([tokenizer.centroids, fine])
-    config = replace(tokenizer.config, levels=2)
-    return Tokenizer(config, tokenizer.mean, tokenizer.std, tokenizer.autoencoder, codebooks)

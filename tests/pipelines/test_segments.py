@@ -111,15 +111,6 @@ def test_every_stage_hears_of_a_segment_what_it_hears_of_a_file_cut_to_it(
     assert made(segments, run_folder, tmp_path / "1") == made(files, run_folder, tmp_path / "2")
 
 
-def test_a_table_in_the_current_folder_gives_the_corpus_the_name_of_the_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record(tmp_path / "field days" / "a.wav", 2.0, 8_000)
-    (tmp_path / "field days" / "clips.csv").write_text("path\na.wav\n")
-    monkeypatch.chdir(tmp_path / "field days")
-    assert corpus_of(CorpusConfig(table="clips.csv", split=ALL_TRAIN), tmp_path / "store").name == "field days"
-
-
 def test_long_clips_are_advised_to_be_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record(tmp_path / "in" / "a.wav", 61.0, 1_000)
     for seconds, advised in ((None, True), (10.0, False)):

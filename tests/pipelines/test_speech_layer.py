@@ -20,8 +20,6 @@ from vocoder.kinds import GRIFFIN_LIM
 from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder import Vocoder
-from wordless.audio.reading import read
-from wordless.base.errors import InputError
 
 CODES = ("tokenizer.features=wav2vec2", "tokenizer.feature_layer=2", "tokenizer.patch.frames=1")
 KILLS = (
@@ -88,14 +86,3 @@ def test_commands_read_the_codes_of_the_run(speaking: Place, tmp_path: Path) -> 
     for made in (sound, *create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).sounds([more], [None], names=["more"])):
         assert len(made.samples) == more.num_samples == 800
         assert np.isfinite(made.samples).all()
-
-
-def test_models_of_other_codes_are_refused(speaking: Place, run_folder: Path) -> None:
-    tokenizer = Tokenizer.from_pretrained(speaking.folder / "tokenizer")
-    recording = next((speaking.store / "embedded").rglob("*.wav"))
-    codes = tokenizer.encode_file(recording)
-    assert len(read(recording, 8000).samples) == codes.num_samples
-    with pytest.raises(InputError, match="codebook"):
-        LanguageModel.from_pretrained(run_folder / "lm").generate(codes, seconds=0.1)
-    with pytest.raises(InputError, match=r"vocoder\b.*tokenizer\b"):
-        Vocoder.from_pretrained(run_folder / "vocoder").decode(codes, tokenizer)

@@ -41,16 +41,7 @@ def test_without_warps_and_offsets_there_is_no_other_view() -> None:
     assert config(offsets=False, warps=0).of("a.wav", 4) == ()
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"warps": -1},
-        {"max_speed": 1.0},
-        {"max_formants": -0.1},
-        {"max_speed": 0.0, "max_formants": 0.0},
-        {"dynamic_ranges": (50.0, 22.0)},
-    ],
-)
+@pytest.mark.parametrize("changes", [{"max_speed": 0.0, "max_formants": 0.0}, {"dynamic_ranges": (50.0, 22.0)}])
 def test_what_is_no_warp_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"^(warps|max_speed|max_formants|dynamic_ranges)\b"):
         config(**changes)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 from pathlib import Path
@@ -56,31 +55,6 @@ def test_folds_at_the_same_time_give_the_bytes_of_one_after_the_other(
     first, second = stages(tmp_path / "run_one"), stages(tmp_path / "run_two")
     assert second == first
     assert {row["reused"] for row in first} == {False, True}
-    assert comparison(tmp_path / "run_two") == comparison(tmp_path / "run_one")
-
-
-@pytest.mark.slow
-def test_methods_at_the_same_time_give_the_bytes_of_one_after_the_other(
-    finished_run: FinishedRun, tmp_path: Path
-) -> None:
-    sizes = ("ast.model.layers=[1,12]", "ast.model.patches=3", "ast.batches.max_frames=40", "ast.fit.steps=2")
-    words = ("stages=[probe]", "compare.methods=[ast,log_mel,supervised,simclr]", "threads=1", *sizes)
-    for name, more in (("one", ()), ("two", ("parallel=2",))):
-        shutil.copytree(finished_run.store / "embedded", tmp_path / name / "embedded")
-        assert run(tmp_path / name, tmp_path / f"run_{name}", *words, *more) == 0
-    log = (tmp_path / "run_two/log.txt").read_text()
-    assert re.search(r"parallel  2 \D*\b2 \D*\b1 thread", log)
-    assert "finished  2 of 2 " in log
-    assert stored(tmp_path / "two") == stored(tmp_path / "one")
-    first, second = (
-        [
-            (row["stage"], row["key"], row["reused"])
-            for row in json.loads((tmp_path / name / "results.json").read_text())["stages"]
-        ]
-        for name in ("run_one", "run_two")
-    )
-    assert second == first
-    assert not any(reused for _, _, reused in first)
     assert comparison(tmp_path / "run_two") == comparison(tmp_path / "run_one")
 
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 import torch
 
 from pipelines.settings.run import run_settings
-from tests.killing import Call, call
+from tests.killing import call
 from tests.pipelines.tiny_chain import TINY, composed, stored
 from wordless.base.threads import limited_threads
 
@@ -33,15 +32,6 @@ def one_after_the_other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("parts")
     assert call("run", *words(place), place=place).code == 0
     return place
-
-
-def without(place: Path, folder: Path, *made: str) -> Path:
-    """Copy the store of a finished run without the entries of some stages, and of those that read them."""
-    shutil.copytree(place / "store", folder / "store")
-    later = ("decoded", "judged", "listening", "recognised", "gpt_features")
-    for stage in (*made, *later):
-        shutil.rmtree(folder / "store" / stage)
-    return folder
 
 
 @pytest.mark.slow
@@ -74,34 +64,6 @@ def test_tests_of_the_language_model_go_on_beside_its_probes(tmp_path: Path) -> 
     assert where["spoken_pairs"] != where["gpt_features"] == where["lm"]
     assert stored(tmp_path / "two/store") == stored(tmp_path / "one/store")
     assert stages(tmp_path / "two") == stages(tmp_path / "one")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_run_leaves_no_process_and_resumes_to_the_same_bytes(
-    number: signal.Signals, one_after_the_other: Path, tmp_path: Path
-) -> None:
-    without(one_after_the_other, tmp_path, "lm", "vocoder")
-    running = Call("run", *words(tmp_path, AT_ONCE, "tracking=[]"), place=tmp_path)
-    while not list(tmp_path.glob("store/vocoder/*.checkpoints/fit.safetensors")):
-        assert not running.ended_within(0.05), running.told
-    running.end(number)
-    done = running.wait()  # it waits for all processes of the run
-    assert done.code == (130 if number is signal.SIGINT else -number), done.told
-    assert "Traceback" not in done.told
-    assert call("run", *words(tmp_path, AT_ONCE), place=tmp_path).code == 0
-    assert stored(tmp_path / "store") == stored(one_after_the_other / "store")
-
-
-@pytest.mark.slow
-def test_an_error_of_the_vocoder_ends_the_run_in_one_line(one_after_the_other: Path, tmp_path: Path) -> None:
-    without(one_after_the_other, tmp_path, "lm", "vocoder")
-    (damaged,) = tmp_path.glob("store/waveforms/*/samples.npy")
-    damaged.write_bytes(b"damaged")
-    done = call("run", *words(tmp_path, AT_ONCE), place=tmp_path)
-    assert done.code == 2, done.told
-    assert f"wordless run: {damaged} " in done.told
-    assert "Traceback" not in done.told
 
 
 @pytest.fixture

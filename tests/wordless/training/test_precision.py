@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 import torch
 
-from tests.wordless.training.test_fit import CONFIG, network, trained
+from tests.wordless.training.test_fit import CONFIG
 from wordless.training.gangs import Alone
 from wordless.training.options import FitConfig
 from wordless.training.precision import Precision, choose_precision, fast_products, with_precision
@@ -52,20 +51,6 @@ def test_auto_is_replaced_at_every_depth_and_nothing_else_is(
     settings = Run(first=Stage(fit=AUTO), second=Stage(fit=named[0]), fit=named[1])
     expected = replace(settings, first=Stage(fit=replace(CONFIG, precision=precision)))
     assert with_precision(settings, alone()) == expected
-
-
-@MEANINGS
-def test_auto_trains_the_weights_of_the_precision_that_it_stands_for(
-    supported: bool, precision: Precision, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("wordless.training.precision.multiplies_bf16", lambda device: supported)
-    chosen, named, other = network(), network(), network()
-    trained(chosen, AUTO, tmp_path / "auto")
-    trained(named, replace(CONFIG, precision=precision), tmp_path / "named")
-    trained(other, replace(CONFIG, precision="fp32" if supported else "bf16"), tmp_path / "other")
-    for name, weights in named.state_dict().items():
-        assert torch.equal(chosen.state_dict()[name], weights), name
-    assert not torch.equal(chosen.state_dict()["0.weight"], other.state_dict()["0.weight"])
 
 
 def test_one_processor_without_the_instructions_decides_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
