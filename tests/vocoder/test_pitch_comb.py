@@ -91,14 +91,6 @@ def test_the_pitch_of_codes_equals_the_reference() -> None:
     np.testing.assert_allclose(comb.filter(torch.from_numpy(samples)).numpy(), wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize("hertz", [100.0, 180.0])
-def test_a_voice_gets_the_pitch_of_its_codes(hertz: float) -> None:
-    hoarse = buzz(140) + noise()
-    comb = PitchComb(SPECTROGRAM, None)
-    comb.expect(meaning(60), np.full(60, np.log2(hertz)))
-    assert period(comb.filter(torch.from_numpy(hoarse)).numpy()) == pytest.approx(hertz, rel=0.03)
-
-
 def test_a_vocoder_without_a_head_has_the_pitch_of_its_codes() -> None:
     table = random_table()
     table.format = replace(table.format, streams=2, pitch=PitchFormat(levels=5, lowest=100.0, highest=200.0))
@@ -140,11 +132,6 @@ def test_a_voice_keeps_its_pitch(hertz: float) -> None:
     voice = combed(hoarse, says(1.0, hertz * 2**0.25))
     assert period(voice) == pytest.approx(hertz, rel=0.02)
     assert share_of_voice(voice) > share_of_voice(hoarse) + 0.05
-
-
-def test_the_pitch_of_a_prompt_goes_on() -> None:
-    samples = np.concatenate([buzz(140, 40), noise(40)])
-    assert period(combed(samples, says(1.0, 110), prompt=40 * HOP)) > 125
 
 
 def test_what_has_no_voice_stays_as_it_is() -> None:

@@ -15,7 +15,6 @@ from pipelines.chain.corpus import Corpus, find_corpus, read_corpus
 from tests.pipelines.tiny import corpus_of
 from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called_at_once, entries, refusal
 from tests.wordless.audio.recordings.packed.packed_files import (
-    Take,
     samples,
     save_splits,
     sound,
@@ -84,24 +83,6 @@ def test_a_saved_data_set_keeps_its_splits_labels_and_groups(tmp_path: Path) -> 
         "high",
         "s0",
     )
-
-
-def test_a_data_set_of_real_recordings_gives_the_clips_of_their_folder(fsdd: Path, tmp_path: Path) -> None:
-    paths = sorted(fsdd.glob("*_1?.wav"))[::5]
-    rows = [
-        Take(path=path.name, content=path.read_bytes(), label=int(path.name[0]) % 2, speaker=path.name.split("_")[1])
-        for path in paths
-    ]
-    write_parquet(tmp_path / "data/train-00000-of-00001.parquet", rows)
-    (tmp_path / "folder").mkdir()
-    for path in paths:
-        (tmp_path / "folder" / path.name).symlink_to(path)
-    folder = read(CorpusConfig(root=str(tmp_path / "folder")), tmp_path / "store").manifest.clips
-    packed = read(CorpusConfig(dataset=str(tmp_path / "data"), columns=LABEL), tmp_path / "store").manifest.clips
-    assert len(folder) == len(paths) > 50
-    heard = [[(Path(clip.path).name, clip.sha256, clip.num_samples) for clip in clips] for clips in (folder, packed)]
-    assert heard[0] == heard[1]
-    assert {clip.group for clip in packed} == {row.speaker for row in rows}
 
 
 def test_one_split_is_divided_as_any_corpus(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import csv
 import multiprocessing
 import shutil
 import time
-from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 from threading import Thread
@@ -366,24 +365,6 @@ def test_the_log_says_why_there_is_silence_and_which_bands_are_empty(
         assert told.count("low_1.wav and 1 other") == 1
         assert f"audio.sample_rate={rate // 2}" in told
         assert told.count("audio.channel=0") == 2
-
-
-def test_a_model_of_another_channel_encodes_that_channel(run_folder: Path, tmp_path: Path) -> None:
-    own = Tokenizer.from_pretrained(run_folder / "tokenizer")
-    rate = own.format.sample_rate
-    recordings = opposed(tmp_path / "in", rate)
-    config = replace(own.config, audio=replace(own.config.audio, channel=1))
-    chosen = Tokenizer(config, own.mean, own.std, own.autoencoder, own.centroids)
-    chosen.save_pretrained(tmp_path / "run/tokenizer")
-    encode(options(tmp_path / "run", recordings, tmp_path / "codes.parquet"))
-    found = codes_at(tmp_path / "codes.parquet")
-    assert set(found) == {"cancel.wav", "almost.wav", "fine.wav"}
-    for name, codes in found.items():
-        channel = soundfile.read(recordings / name, dtype="float32")[0][:, 1]
-        np.testing.assert_array_equal(codes.values, own.encode(channel, rate).values)
-    left_out = read_rejected(tmp_path / "codes.parquet.rejected.tsv")
-    assert {each.path for each in left_out} == {"silent.wav", "low_1.wav", "low_2.wav"}
-    assert all("audio.channel=1" in each.reason for each in left_out)
 
 
 @pytest.mark.parametrize("rates", [False, True])

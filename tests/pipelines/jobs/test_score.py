@@ -48,24 +48,15 @@ def test_lines_and_tables_hold_the_models_probabilities(
     assert printed[1].split()[0] == f"{rows[0]['log_probability']:.1f}"
 
 
-def test_files_that_cannot_be_read_are_set_aside(
-    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_files_that_cannot_be_read_are_set_aside(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.wav").write_bytes((recordings / "a.wav").read_bytes())
     (tmp_path / "in/broken.wav").write_bytes(b"RIFF")
     score(options(run_folder, tmp_path / "in", output=str(tmp_path / "scores.tsv")))
-    assert [each.path for each in read_rejected(tmp_path / "scores.tsv.rejected.tsv")] == [
-        str(tmp_path / "in/broken.wav")
-    ]
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    (rejected,) = read_rejected(tmp_path / "scores.tsv.rejected.tsv")
+    assert rejected.path == str(tmp_path / "in/broken.wav")
     with pytest.raises(InputError, match=r"no recording"):
         score(options(run_folder, tmp_path / "in/broken.wav"))
-    assert "broken.wav" in capsys.readouterr().err
-    for name in ("in/broken.wav", "scores.tsv"):
-        (tmp_path / name).unlink()
-    score(options(run_folder, tmp_path / "in", output=str(tmp_path / "scores.tsv")))
-    assert not (tmp_path / "scores.tsv.rejected.tsv").exists()  # the list of the first call is gone
 
 
 @pytest.mark.parametrize(
