@@ -1,6 +1,5 @@
 """Recordings of several channels, of lower rates than the front end, and of very low rates, through the chain."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from pipelines.chain.corpus import Corpus
 from pipelines.encode import encode
 from tests.pipelines.jobs.test_encode import options
 from tests.pipelines.tiny import corpus_of
-from tests.pipelines.tiny_chain import PROCESSES, TINY, config_of
+from tests.pipelines.tiny_chain import OWN, called_at_once
 from tokenizer.parquet import read_codes
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.clips import upsampling_notices
@@ -56,30 +55,6 @@ def test_the_channel_of_the_front_end_is_that_of_the_corpus(tmp_path: Path) -> N
     assert "audio.channel=1" in corpus.rejected[0].reason
 
 
-def run_on(folder: Path, place: Path, *words: str) -> dict[str, object]:
-    """The figures of a tiny run on the recordings of a folder."""
-    tiny = [word for word in TINY if not word.startswith("embedded.")]
-    corpus = (
-        f"corpus.root='{folder}'",
-        "corpus.pattern='{label}_{group}_{index}.wav'",
-        f"store.root='{place / 'store'}'",
-    )
-    process = PROCESSES.Process(target=_run, args=([*tiny, *corpus, "threads=1", *words], place / "run"))
-    process.start()
-    process.join(300)
-    assert process.exitcode == 0
-    results: dict[str, object] = json.loads((place / "run/results.json").read_text())
-    return results
-
-
-def _run(words: list[str], folder: Path) -> None:
-    from pipelines.chain.chain import run_chain
-
-    config = config_of("run", *words)
-    folder.mkdir(parents=True)
-    run_chain(config, folder)
-
-
 def write_calls(folder: Path, rate: int, seconds: float) -> Path:
     """Rising and falling calls of five animals, with a period of a tenth to a third of the rate."""
     folder.mkdir()
@@ -96,7 +71,10 @@ def write_calls(folder: Path, rate: int, seconds: float) -> Path:
 @pytest.mark.slow
 def test_recordings_of_200_hz_go_through_the_chain(tmp_path: Path) -> None:
     calls = write_calls(tmp_path / "in", 200, 12.0)
-    run_on(calls, tmp_path, "audio.sample_rate=200", "audio.window_ms=640", "audio.hop_ms=80")
+    corpus = (f"corpus.root='{calls}'", "corpus.pattern='{label}_{group}_{index}.wav'")
+    front_end = ("audio.sample_rate=200", "audio.window_ms=640", "audio.hop_ms=80")
+    done = called_at_once(tmp_path, *OWN, *corpus, *front_end)
+    assert done.returncode == 0, done.stderr
     manifest = read_manifest(tmp_path / "run/manifest.tsv", calls)
     assert {clip.sample_rate for clip in manifest.clips} == {200}
     encode(options(tmp_path / "run", calls, tmp_path / "codes.parquet"))
