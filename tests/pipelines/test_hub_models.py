@@ -1,7 +1,5 @@
 """Commands with ``model=hf://user/name``: a run in the local cache of the Hugging Face hub, without a network."""
 
-import re
-import time
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +21,7 @@ from tests.pipelines.demonstration.test_answers import options as demonstrating
 from tests.pipelines.finetuning.tiny_finetuning import composed
 from tests.pipelines.jobs.test_generate import options as generating
 from tests.pipelines.jobs.test_score import options as scoring
-from tests.pipelines.tiny_chain import called, config_of
+from tests.pipelines.tiny_chain import config_of
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.base.errors import InputError
 
@@ -115,16 +113,3 @@ def test_weights_of_other_models_come_from_the_hub(
     assert sources[1].weights == snapshot
     config = config_of("run", "experiment=smoke", "wav2vec2.weights='hf://user/hubert'")
     assert run_settings(config).wav2vec2.described.folder == snapshot
-
-
-def test_as_a_user_calls_them(home: Path, recordings: Path, tmp_path: Path) -> None:
-    environment = {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
-    words = (f"input={recordings / 'a.wav'}", f"output={tmp_path / 'codes.parquet'}", "workers=1", "device=cpu")
-    done = called(f"model={RUN}", *words, command="encode", **environment)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "codes.parquet").is_file()
-    began = time.monotonic()
-    done = called("model=hf://user/other", *words, command="encode", **environment)
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
-    assert re.search(r"hf://user/other\b.*\bHF_HUB_OFFLINE\b.*unset HF_HUB_OFFLINE\b", done.stderr)
-    assert time.monotonic() - began < 30

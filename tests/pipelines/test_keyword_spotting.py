@@ -78,24 +78,6 @@ def test_a_model_of_a_folder_is_probed_and_fine_tuned_on_its_lists(
     assert found.layers("wav2vec2")
 
 
-@pytest.mark.slow
-def test_the_options_of_the_published_recipe_fit_together(commands: Path, weights: Path, tmp_path: Path) -> None:
-    """Those of the command in docs/guide.md, with small numbers: the halves of a batch, 16 bits, frozen layers."""
-    words = (f"corpus.root={commands}", f"wav2vec2.weights={weights}", f"store.root={tmp_path / 'store'}")
-    fit = ("accumulation=2", "steps=4", "lr=3e-5", "warmup_steps=1", "precision=bf16")
-    published = (
-        *("compare.methods=[wav2vec2_finetuned]", "compare.layers=[last]", "compare.poolings=[mean]"),
-        *("corpus.split.test=[validation_list.txt]", "corpus.split.validation=[testing_list.txt]"),
-        *("stages=[tokenizer,probe,report]", "wav2vec2.finetuning.freeze_convolutions=true"),
-        *(f"wav2vec2.finetuning.fit.{option}" for option in fit),
-    )
-    done = called_at_once(tmp_path, *WORDS_OF_THE_RUN, *words, *published)
-    assert done.returncode == 0, done.stderr
-    results = json.loads((tmp_path / "run/results.json").read_text())
-    assert results["corpus"]["clips"] == {"train": 6, "validation": 4, "test": 2}
-    assert "wav2vec2_finetuned_head" in read_results(tmp_path / "run")["comparison"].methods
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -58,13 +58,6 @@ def combed(
     return torch.cat([*(comb.filter(piece) for piece in pieces), comb.finish()]).numpy()
 
 
-def period(samples: np.ndarray) -> float:
-    """Frequency of the highest autocorrelation of the second half, in Hz."""
-    half = samples[len(samples) // 2 :].astype(np.float64)
-    lags = range(RATE // 400, RATE // 70)
-    return RATE / max(lags, key=lambda lag: float(np.corrcoef(half[lag:], half[:-lag])[0, 1]))
-
-
 def share_of_voice(samples: np.ndarray) -> float:
     sound = Waveform(samples=samples, sample_rate=RATE)
     found = periodicity(sound, sound)
@@ -115,23 +108,6 @@ def test_pieces_give_the_whole(frames: int, together: int, prompt: int, seed: in
     assert len(whole) == len(samples)
     assert np.array_equal(whole[:prompt], samples[:prompt])
     assert np.array_equal(combed(samples, head, meant=meant, prompt=prompt, together=together), whole)
-
-
-def test_noise_gets_the_voice_that_the_codes_suggest() -> None:
-    whisper = noise()
-    voice = combed(whisper, says(1.0, 125))
-    assert share_of_voice(whisper) < 0.35
-    assert share_of_voice(voice) > 0.65
-    assert period(voice) == pytest.approx(125, rel=0.06)
-
-
-@pytest.mark.parametrize("hertz", [90.0, 160.0, 240.0])
-def test_a_voice_keeps_its_pitch(hertz: float) -> None:
-    """The codes suggest a pitch that is wrong by three semitones."""
-    hoarse = buzz(hertz) + noise()
-    voice = combed(hoarse, says(1.0, hertz * 2**0.25))
-    assert period(voice) == pytest.approx(hertz, rel=0.02)
-    assert share_of_voice(voice) > share_of_voice(hoarse) + 0.05
 
 
 def test_what_has_no_voice_stays_as_it_is() -> None:

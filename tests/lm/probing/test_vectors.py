@@ -7,24 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm.options import ONE_HEARING, PARTS, POOLINGS, Means, Pooling, VectorConfig
-from lm.probing.vectors import ALL_POOLINGS, RunningPools, average, bags_of_codes, pool, pool_batch, pooling_weights
+from lm.probing.vectors import ALL_POOLINGS, RunningPools, average, bags_of_codes, pool, pool_batch
 from tests.lm.reference import pooled_by_loops
 from tests.lm.tiny import random_codes
 from tokenizer.codes import SoftCodes, soft_assignments, spacings_of
 from wordless.base.errors import InputError
-
-
-def test_mean_and_thirds_of_nine_steps() -> None:
-    frames = np.arange(18, dtype=np.float32).reshape(9, 2)
-    np.testing.assert_allclose(pool(frames, "mean"), [8, 9])
-    np.testing.assert_allclose(pool(frames, "thirds"), [2, 3, 8, 9, 14, 15])
-
-
-@given(steps=st.integers(1, 100), pooling=st.sampled_from(POOLINGS))
-def test_parts_are_means_and_together_see_every_step(steps: int, pooling: Means) -> None:
-    weights = pooling_weights(steps, pooling)
-    np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-5)
-    assert (weights.sum(axis=0) > 0).all()
 
 
 @given(steps=st.integers(1, 40), streams=st.integers(1, 3), pooling=st.sampled_from(ALL_POOLINGS))

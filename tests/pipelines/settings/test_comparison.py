@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.methods.table import METHODS, inputs_of
+from pipelines.methods.table import METHODS
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny_chain import composed
@@ -88,11 +88,3 @@ def test_an_input_that_a_network_does_not_have_is_refused(name: str, tmp_path: P
     run_settings(composed(tmp_path, *words))
     with pytest.raises(InputError, match=rf"\b{name}\b.*compare\.input=false\b"):
         run_settings(composed(tmp_path, *words, "compare.input=true"))
-
-
-def test_inputs_of_networks_are_methods() -> None:
-    inputs = inputs_of(METHODS.values())
-    assert {*inputs.values()} <= {*METHODS}
-    assert inputs["gpt"] == inputs["random_gpt"] == "bag_of_codes"
-    assert inputs["gpt_of_rate_2"] == "bag_of_rate_2"
-    assert inputs["simclr"] == inputs["supervised"] == inputs["random_conv"] == "log_mel"

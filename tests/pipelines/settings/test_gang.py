@@ -68,9 +68,3 @@ def test_a_batch_that_processes_and_accumulation_cannot_share_is_refused(tmp_pat
     words = ("lm.batches.batch_size=9", "lm.fit.accumulation=2", "stages=[lm,report]")
     with pytest.raises(InputError, match=r"batch_size\b.*\b9\b.*\b6\b.*\b6\b"):
         run_settings(composed(tmp_path, *words))
-
-
-@pytest.mark.parametrize("value", ["fdsp", "true"])
-def test_an_unknown_sharding_is_refused(value: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"lm\.fit\.sharding.*none.*fsdp"):
-        run_settings(composed(tmp_path, f"lm.fit.sharding={value}"))

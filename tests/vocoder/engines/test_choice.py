@@ -254,15 +254,3 @@ def test_groups_cost_least(lengths: list[int], name: Engine, wide: int) -> None:
     assert all(1 <= len(group) <= wide for group in groups)
     cost = sum(group[-1] * step_cost(name, len(group)) for group in own)
     assert cost == pytest.approx(cheapest_groups(sorted(lengths), wide, partial(step_cost, name)))
-
-
-def test_a_long_clip_stands_alone_and_short_ones_together() -> None:
-    groups = side_by_side([50] * 10 + [2000] + [60] * 10, "numba")
-    assert groups[-1][-1] == 10
-    assert len(groups[-1]) <= torch.get_num_threads()  # another core may as well make another clip
-    assert max(len(group) for group in groups) >= 10
-
-
-@pytest.mark.parametrize("name", ["torch", "numba"])
-def test_equal_clips_fill_an_engine(name: Engine) -> None:
-    assert [len(group) for group in side_by_side([7] * engines.width(name), name)] == [engines.width(name)]
