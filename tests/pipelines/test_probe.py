@@ -50,19 +50,14 @@ def test_what_the_run_was_trained_on_is_said(finished_run: FinishedRun, tmp_path
     assert re.search(r"[1-9]\d* of \d+ test clips are among", " ".join(done.stderr.split()))
 
 
-@pytest.mark.parametrize("corpus", ["fsdd", pytest.param("folder", marks=pytest.mark.slow)])
 @pytest.mark.slow
-def test_a_known_data_set_and_a_pattern_need_no_quotes(
-    corpus: str, finished_run: FinishedRun, fsdd: Path, tmp_path: Path
-) -> None:
-    """A data set's YAML suggests a front end and lengths of training, which a finished run does not take."""
+def test_a_known_data_set_sets_no_front_end(finished_run: FinishedRun, fsdd: Path, tmp_path: Path) -> None:
+    """Its YAML suggests one, and lengths of training, which a finished run does not take."""
     root = tmp_path / "digits (some)"
     root.mkdir()
-    for index in ("0", "5", "10", "11"):
-        for path in fsdd.glob(f"[01]_*_{index}.wav"):
-            shutil.copy(path, root)
-    pattern = ("corpus.pattern={label}_{group}_{index}.wav", "corpus.labels=pattern") if corpus == "folder" else ()
+    for path in (path for index in (0, 5, 10, 11) for path in fsdd.glob(f"[01]_*_{index}.wav")):
+        shutil.copy(path, root)
     words = (f"model={finished_run.folder}", f"store.root={tmp_path / 'store'}", "probe.resamples=10")
-    done = called(*words, f"corpus={corpus}", f"corpus.root={root}", *pattern, command="probe")
+    done = called(*words, "corpus=fsdd", f"corpus.root={root}", command="probe")
     assert done.returncode == 0, done.stderr
     assert "40 clips" in done.stderr
