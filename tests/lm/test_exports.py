@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors import safe_open
 
 from lm.exports import export_huggingface
 from lm.model import LanguageModel
@@ -44,12 +43,6 @@ def test_its_generate_draws_no_token_that_is_no_sound(model: LanguageModel, tmp_
     torch.manual_seed(0)
     tokens = loaded.generate(max_new_tokens=20, do_sample=True, num_return_sequences=8)
     assert int(tokens[:, 1:].max()) < model.gpt.vocabulary.codes
-
-
-def test_the_weights_carry_one_metadata_key(model: LanguageModel, tmp_path: Path) -> None:
-    export_huggingface(model, tmp_path)
-    with safe_open(tmp_path / "model.safetensors", framework="pt") as weights:
-        assert weights.metadata() == {"format": "pt"}
 
 
 def test_a_model_of_several_codes_at_a_position_is_refused(tmp_path: Path) -> None:

@@ -187,12 +187,9 @@ def test_a_name_is_a_folder_in_which_the_same_command_resumes(project: Path) -> 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["name=a/b"], "name=a/b "),
-        (["name="], "name= "),
         (["name=latest"], "name=latest "),
         (["name=a,b"], "name=a,b "),
         (["name=a", "hydra.run.dir=b"], "name=a and hydra.run.dir=b"),
-        (["name=mine"], "name=mine: runs/mine "),
     ],
 )
 def test_a_name_that_names_no_folder_of_a_run_is_refused(project: Path, words: list[str], told: str) -> None:
@@ -203,13 +200,3 @@ def test_a_name_that_names_no_folder_of_a_run_is_refused(project: Path, words: l
     assert (code, error.count("\n")) == (2, 1)
     assert told in error
     assert sorted(path.name for path in project.rglob("runs/*")) == ["mine"]
-
-
-def test_a_named_run_that_is_going_on_is_not_joined(project: Path) -> None:
-    first = begin(project, "name=wake", f"begin={project / 'go'}")
-    wait_for(project, "runs/wake/begun_by_*")
-    code, told = ended(begin(project, "name=wake"))
-    assert code == 2
-    assert re.search(r"name=wake: .*\bwriting runs/wake\b", told)
-    (project / "go").touch()
-    assert ended(first)[0] == 0

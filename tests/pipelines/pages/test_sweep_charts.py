@@ -58,10 +58,6 @@ def test_each_source_has_panels_of_its_own() -> None:
         assert f"GPT ahead by, points, {source}, SimCLR" in drawn
 
 
-def test_methods_stand_in_the_order_of_their_table() -> None:
-    assert runs(ACCURACY).methods == ["gpt", "simclr", "bag_of_codes"]
-
-
 def test_nothing_is_drawn_where_only_the_gpt_and_its_codes_differ() -> None:
     constant = {"gpt": ACCURACY["gpt"], "bag_of_codes": ACCURACY["simclr"], "log_mel": (0.5,) * 4}
     assert methods_chart(runs(constant)) is None

@@ -57,17 +57,6 @@ def test_a_gpt_of_the_coarsest_rate_and_an_upsampler(trained: Place) -> None:
     }
 
 
-def test_the_weights_are_trained(trained: Place) -> None:
-    model = LanguageModel.from_pretrained(trained.folder / "lm").rates[1]
-    untrained = LanguageModel.create(model.gpt.config, model.format, seed=0)
-    assert model.gpt.embed_conditions is not None
-    assert untrained.gpt.embed_conditions is not None
-    difference = model.gpt.embed_conditions.embed.weight - untrained.gpt.embed_conditions.embed.weight
-    codes, places = difference[: model.format.codebook_size], difference[-4:]
-    assert codes.abs().max() > 1e-3
-    assert places.abs().min() > 0
-
-
 def test_views_of_all_rates_are_of_the_same_sound(trained: Place) -> None:
     tokenizer = Tokenizer.from_pretrained(trained.folder / "tokenizer")
     by_format = {}
