@@ -47,26 +47,6 @@ def test_distances_are_those_of_a_path_that_is_walked_back(distance: Distance, m
     np.testing.assert_allclose(token_distances(frames, distance), whole, atol=1e-7)
 
 
-def test_phones_that_differ_are_told_apart_and_noise_is_not() -> None:
-    rng = np.random.default_rng(0)
-    plain = [(phone, speaker) for phone in "pb" for speaker in "uvwxyz" for _ in range(4)]
-    apart = [
-        Token(
-            phone=phone,
-            context=("#", "a"),
-            speaker=speaker,
-            frames=rng.normal(size=(3, 4)) / 10 + (phone == "p") * 2 - 1,
-        )
-        for phone, speaker in plain
-    ]
-    noise = [
-        Token(phone=phone, context=("#", "a"), speaker=speaker, frames=rng.normal(size=(3, 4)))
-        for phone, speaker in plain
-    ]
-    assert max(abx_errors(apart, "angular").values()) == 0
-    assert np.mean(list(abx_errors(noise, "angular").values())) == pytest.approx(0.5, abs=0.1)
-
-
 def test_tokens_without_a_rival_give_no_pairs() -> None:
     alone = [Token(phone="p", context=("#", "a"), speaker=name, frames=np.ones((1, 2))) for name in "xy"]
     assert abx_errors(alone, "angular") == {}

@@ -20,14 +20,6 @@ def test_models_give_what_counting_gives(streams: int) -> None:
     assert bigram.log_probabilities(codes).sum() == pytest.approx(bigram_log_probability(train, codes, 2.5))
 
 
-def test_probabilities_sum_to_one() -> None:
-    train = [random_codes(40)]
-    ends = [np.array([[3], [code]], np.int32) for code in range(7)]
-    pairs = [Codes(values=values, num_samples=640, format=codes_format()) for values in ends]
-    assert sum(np.exp(Bigram(train).log_probabilities(codes)[1, 0]) for codes in pairs) == pytest.approx(1)
-    assert Unigram(train).shares.sum() == pytest.approx(1)
-
-
 def test_the_prior_is_chosen_on_validation() -> None:
     cycle = np.arange(70, dtype=np.int32)[:, None] % 7
     ordered = Codes(values=cycle, num_samples=70 * 320, format=codes_format())
