@@ -81,8 +81,9 @@ class TokenizerSettings(Options):
     sample_patches: int = option(200_000, "largest number of training patches for autoencoder and codebook", least=1)
     sample_hours: float = option(
         100.0,
-        "most hours of training clips that are read for it and for the mean and deviation of log-mel; of more, and the "
-        "log says so, clips are drawn by the seed",
+        "hours of training clips, and as many of validation, that are read for the sample of patches and for the mean "
+        "and deviation of log-mel; of a longer corpus clips are drawn by the seed until the hours are full, which the "
+        "log says",
         above=0,
         unit="hours",
     )

@@ -67,7 +67,7 @@ def frame_sample(
     settings: TokenizerSettings,
     layer: ChosenLayer | None = None,
 ) -> Entry:
-    """Compute statistics of all training frames, and sample training and validation columns.
+    """Compute statistics of training frames, and sample training and validation columns: see `sampled_clips`.
 
     With the ``layer`` of a speech model, columns of its states are sampled, and its states with them.
     """
@@ -103,9 +103,9 @@ def frame_sample(
 
 
 def sampled_clips(manifest: Manifest, settings: TokenizerSettings) -> Manifest:
-    """Return the clips that the sample is drawn from: at most ``sample_hours`` of training and of validation clips.
+    """Return the clips that the sample is drawn from: of more than ``sample_hours`` of a split, some.
 
-    Of more, clips are drawn until the hours are full.
+    Clips are drawn until the hours are full, so the last one may exceed them.
     """
     left_out = set[Clip]()
     for number, split in enumerate(TRAINED_ON):

@@ -34,8 +34,8 @@ TIMINGS = "timings.json"
 SYNTHESISED, UNPACKED = "embedded", "datasets"  # folders of recordings: the built-in corpus, unpacked data sets
 MODEL = ("README.md", "config.json", "model.safetensors")  # the files of a tokenizer, a language model or a vocoder
 # Options that decide no result: how often checkpoints are written, what a collapse of the codebook does, which program
-# computes the same sound or step, how a GPU rounds.
-NO_RESULT = ("checkpoint_minutes", "gate", "engine", "deterministic", "compile")
+# computes the same sound, how a GPU rounds.
+NO_RESULT = ("checkpoint_minutes", "gate", "engine", "deterministic")
 LIBRARIES = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "scikit-learn", "numpy", "soundfile", "soxr")
 
 
@@ -120,7 +120,9 @@ def _plain(value: object) -> object:
         raise TypeError(f"a key cannot have a {type(value).__name__}")
     if (choice := getattr(value, "precision", None)) in ("auto", "auto_gpu"):
         raise ValueError(f"a key needs the meaning of precision={choice}: call with_precision on the settings first")
-    return _plain(other_options(value, *NO_RESULT))
+    # On a GPU `auto` may round otherwise, as `deterministic`; `always` does so on each device.
+    rounds = () if getattr(value, "compile", None) == "always" else ("compile",)
+    return _plain(other_options(value, *NO_RESULT, *rounds))
 
 
 def _input_key(read: object) -> str:

@@ -1,13 +1,13 @@
-"""Losses and gradients as compiled kernels, chosen where the device shows that they are right and faster.
+"""Training steps as compiled kernels, where the device shows that their gradients are right.
 
 `torch.compile` joins the operators between the products of a network: a GPU launches half as many kernels for a step of
-the GPT (``wordless bench steps compiled=true``). Dropout draws the numbers that it draws otherwise, so only rounding
-differs.
+the GPT (``wordless bench steps compiled=true``). Dropout draws the same random numbers as in the plain step, so only
+rounding differs.
 """
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,92 +20,124 @@ from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig
 from wordless.training.precision import autocast
 
-LONG = 10_000  # steps of a training that may gain more than the minute or two that compiling takes
+LONG = 10_000  # steps of a training that may gain more than the minutes that compiling takes
 MOST_DIFFERENT = 0.05  # norm of the difference of the gradients, over their norm; bfloat16 makes about 0.01 of it
 TIMED = 3  # steps, of which the fastest counts
 B = TypeVar("B", bound=Batch)
+Loss = Callable[[nn.Module, B], tuple[Tensor, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """A compiled loss beside the plain one: gradients for one batch, and their seconds."""
+class CompiledComparison:
+    """A compiled loss beside the plain one: gradients for batches, and the seconds of the last batch."""
 
-    difference: float  # norm of the difference of the gradients, over the norm of the plain ones
+    difference: float  # norm of the difference of the gradients, over the norm of the plain ones; of the worst batch
     plain_seconds: float
     compiled_seconds: float
 
 
-def choose_loss(
-    loss: Callable[[nn.Module, B], tuple[Tensor, int]],
+def compile_loss(loss: Loss[B]) -> Loss[B]:
+    """Return the compiled form of a loss; it is compiled when it is first called, and for a second shape again."""
+    return torch.compile(loss, options={"fallback_random": True})
+
+
+def may_compile(model: nn.Module, config: FitConfig, gang: Gang) -> bool:
+    """Return whether the compiled step is tried at all: ``auto`` tries it in long trainings on a GPU.
+
+    On several GPUs batch normalisation waits for the other processes in the middle of a step, so it is not tried there.
+    """
+    normalised = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules())
+    if normalised and gang.size > 1 and gang.device.type == "cuda":
+        return False
+    return config.compile == "always" or (
+        config.compile == "auto" and gang.device.type == "cuda" and config.steps >= LONG
+    )
+
+
+def is_right(
+    loss: Loss[B],
     model: nn.Module,
-    batch: Callable[[], B],
+    batches: Sequence[B],
     config: FitConfig,
     *,
-    steps: int,
     gang: Gang,
     option: str,
     say: Callable[[str], None],
-) -> Callable[[nn.Module, B], tuple[Tensor, int]]:
-    """Return ``loss``, or its compiled form, as ``config.compile`` says for the ``steps`` that are left.
+) -> bool:
+    """Return whether the compiled form of ``loss`` has the gradients of the plain one, on each process.
 
-    ``auto`` compares both on a GPU, and takes the compiled form only if it is right and faster on each process.
+    The time decides nothing, so that the same training takes the same steps each time; the log names it. ``model`` is
+    not wrapped: no process waits for another before all have an answer.
 
     Raises:
-        InputError: ``always``, and PyTorch cannot compile the loss, or its gradients are wrong.
+        InputError: ``compile`` is ``always``, and a process cannot compile the loss, or its gradients are wrong.
     """
-    wanted = config.compile == "always"
-    if not (wanted or (config.compile == "auto" and gang.device.type == "cuda" and steps >= LONG)):
-        return loss
-    compiled, taken = torch.compile(loss, options={"fallback_random": True}), wanted
+    plain = gradients_of(loss, model, batches, config, gang.device)
+    problem = ""
     try:
-        found = compare(loss, compiled, model, batch().to(gang.device), config, gang.device)
-        problem = "" if found.difference <= MOST_DIFFERENT else f"its gradients differ by {found.difference:.0%}"
-        taken = taken or found.compiled_seconds < found.plain_seconds
-        times = f"{1000 * found.compiled_seconds:.1f} ms a step, {1000 * found.plain_seconds:.1f} ms otherwise"
+        found = compare(plain, gradients_of(compile_loss(loss), model, batches, config, gang.device))
     except Exception as error:  # of many types: tracing, writing code, the compiler of the machine
-        problem, times = f"PyTorch cannot compile it ({type(error).__name__}: {str(error).partition(chr(10))[0]})", ""
-    if wanted and problem:
-        raise InputError(option=f"{option}.compile", value="always", rule=problem, remedy="choose never")
-    taken = not gang.sum([float(bool(problem) or not taken)])[0]
-    say(f"compile   {option}: {problem or times}; {'compiled' if taken else 'not compiled'}")
-    return compiled if taken else loss
+        problem = f"PyTorch cannot compile it ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+    else:
+        if not found.difference <= MOST_DIFFERENT:
+            problem = f"its compiled gradients differ by {found.difference:.0%}"
+        times = f"{1000 * found.compiled_seconds:.1f} ms instead of {1000 * found.plain_seconds:.1f} ms"
+    wrong = gang.sum([float(bool(problem))])[0]
+    if wrong and config.compile == "always":
+        rule = problem or "another process cannot compile it"
+        raise InputError(option=f"{option}.compile", value="always", rule=rule, remedy="choose never")
+    if wrong:
+        say(f"compile   {option}: {problem or 'another process cannot compile it'}; steps are not compiled")
+    else:
+        slower = f"; {option}.compile=never is faster" if found.compiled_seconds > found.plain_seconds else ""
+        say(f"compile   {option}: a compiled step takes {times}{slower}")
+    return not wrong
 
 
-def compare(
-    loss: Callable[[nn.Module, B], tuple[Tensor, int]],
-    compiled: Callable[[nn.Module, B], tuple[Tensor, int]],
-    model: nn.Module,
-    batch: B,
-    config: FitConfig,
-    device: torch.device,
-) -> Comparison:
-    """Compute the gradients for a batch by both, several times; the first time, which compiles, is not counted.
+@dataclass(frozen=True, kw_only=True)
+class Gradients:
+    """Gradients of all weights for each of several batches, and the seconds of the last batch."""
+
+    of_batches: list[list[Tensor]]
+    seconds: float
+
+
+def gradients_of(
+    loss: Loss[B], model: nn.Module, batches: Sequence[B], config: FitConfig, device: torch.device
+) -> Gradients:
+    """Compute the gradients for batches as a training step does, with the same dropout each time.
 
     The model is as before at the end, also its running statistics.
     """
     kept = {name: each.clone() for name, each in model.named_buffers()}
-    gradients, seconds = [], []
+    of_batches, fastest = list[list[Tensor]](), math.inf
     model.train()
     try:
-        for function in (loss, compiled):
-            times = [_step(function, model, batch, config, device) for _ in range(1 + TIMED)][1:]
-            gradients.append([each.grad for each in model.parameters() if each.grad is not None])
-            seconds.append(min(times))
+        for batch in batches:
+            given = batch.to(device)
+            fastest = min(
+                [_step(loss, model, given, config, device) for _ in range(1 + TIMED)][1:]
+            )  # the first compiles
+            of_batches.append([each.grad for each in model.parameters() if each.grad is not None])
     finally:
         model.zero_grad(set_to_none=True)
         for name, each in model.named_buffers():
             each.copy_(kept[name])
-    return Comparison(difference=_difference(*gradients), plain_seconds=seconds[0], compiled_seconds=seconds[1])
+    return Gradients(of_batches=of_batches, seconds=fastest)
 
 
-def _step(
-    loss: Callable[[nn.Module, B], tuple[Tensor, int]],
-    model: nn.Module,
-    batch: B,
-    config: FitConfig,
-    device: torch.device,
-) -> float:
-    """Compute the gradients anew, with the same dropout each time; return the seconds that it takes."""
+def compare(plain: Gradients, compiled: Gradients) -> CompiledComparison:
+    """Compare the gradients of the same batches."""
+    pairs = zip(plain.of_batches, compiled.of_batches, strict=True)
+    return CompiledComparison(
+        difference=max(_difference(one, other) for one, other in pairs),
+        plain_seconds=plain.seconds,
+        compiled_seconds=compiled.seconds,
+    )
+
+
+def _step(loss: Loss[B], model: nn.Module, batch: B, config: FitConfig, device: torch.device) -> float:
+    """Compute the gradients anew; return the seconds that it takes."""
     model.zero_grad(set_to_none=True)
     torch.manual_seed(config.seed)
     began = _now(device)

@@ -21,7 +21,7 @@ from wordless.base.devices import Batch
 from wordless.base.errors import InputError
 from wordless.base.memory import keep_freed_memory
 from wordless.base.progress import Progress
-from wordless.training.compilation import choose_loss
+from wordless.training.compilation import compile_loss, is_right, may_compile
 from wordless.training.gangs import Gang, Together, agreed, gather, share
 from wordless.training.options import FitConfig, Point, Sharding, TrainingRecord
 from wordless.training.precision import autocast, fast_products, require_right_in_bfloat16, with_precision
@@ -233,15 +233,10 @@ def fit(
     if training.curve:
         resumed(training.curve)
     progress.resume_at(training.step)
-    wrapped, stepped = trained if sharded else gang.wrap(trained), loss
-    if not sharded:
-        micros = config.accumulation
-        first = partial(batches.batch, training.step, gang.rank * micros, gang.size * micros)
-        left = config.steps - training.step
-        stepped = choose_loss(loss, wrapped, first, config, steps=left, gang=gang, option=option, say=say)
-    steps = Steps(training, wrapped, batches, stepped, gang)
     # Gathered layers come and go: kept memory would take the place that divided weights save.
     with nullcontext() if sharded else keep_freed_memory(), fast_products(gang.device):
+        stepped = loss if sharded else _chosen_loss(training, batches, loss, gang, say)
+        steps = Steps(training, trained if sharded else gang.wrap(trained), batches, stepped, gang)
         measure = partial(_measure, training, validation, loss, gang)
         _take_all(steps, training, checkpoints, measure, gang, progress, track)
     record, weights = _kept(training)
@@ -252,6 +247,19 @@ def fit(
         model.load_state_dict(weights)
     model.eval()
     return record
+
+
+def _chosen_loss(
+    training: Training, batches: Batches[B], loss: LossFunction[B], gang: Gang, say: Callable[[str], None]
+) -> LossFunction[B]:
+    """Return the loss or its compiled form; a training that is resumed keeps to what it began with."""
+    if training.compiled is None:
+        micros = training.config.accumulation
+        first = (batches.batch(step, gang.rank * micros, gang.size * micros) for step in (0, 1))
+        training.compiled = may_compile(training.model, training.config, gang) and is_right(
+            loss, training.model, [*first], training.config, gang=gang, option=training.option, say=say
+        )
+    return compile_loss(loss) if training.compiled else loss
 
 
 def _kept(training: Training) -> tuple[TrainingRecord, dict[str, Tensor]]:

@@ -33,8 +33,8 @@ class FitConfig(Options):
     )
     compile: Literal["auto", "always", "never"] = option(
         "auto",
-        "joins a step's operators by torch.compile, which takes a minute or two. auto: on GPUs, with 10,000 steps or "
-        "more, and only if the compiled step is right and faster; fsdp ignores it",
+        "joins the operators of a step by torch.compile, which takes minutes. auto: on GPUs, for trainings of 10,000 "
+        "steps or more, and only if the compiled step is right; fsdp ignores it",
     )
     ema_decay: float = option(
         0.0,

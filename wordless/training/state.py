@@ -30,7 +30,7 @@ from wordless.training.gangs import Gang, agreed, share
 from wordless.training.options import FitConfig, Point
 
 STEP = "step"
-PROGRESS = ("step", "seconds", "curve", "running", "best_loss", "best_step", "cut_short")  # saved attributes
+PROGRESS = ("step", "seconds", "curve", "running", "best_loss", "best_step", "cut_short", "compiled")
 MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # the optimizer state of a parameter in AdamW
 VALUES, HASH = "values", "hash"  # in the header
 
@@ -124,6 +124,7 @@ class Training:
         self.best_step = 0
         self.best = self._weights()
         self.cut_short = False  # by max_minutes
+        self.compiled: bool | None = None  # whether steps are compiled; None: not decided yet
 
     def save(self, path: Path) -> None:
         """Write a checkpoint atomically; of sharded weights, the shares of this process."""
@@ -242,6 +243,7 @@ def _progress(values: Mapping[str, Any]) -> dict[str, object]:
             "best_loss": float(values["best_loss"]),
             "best_step": int(values["best_step"]),
             "cut_short": bool(values["cut_short"]),
+            "compiled": bool(values["compiled"]),
         }
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError("it does not say how far the training came") from error

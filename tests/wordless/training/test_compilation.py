@@ -32,7 +32,7 @@ def test_a_compiled_training_is_the_same_but_for_rounding(tmp_path: Path) -> Non
     for name, value in plain.state_dict().items():  # running statistics too, which the comparison must not change
         torch.testing.assert_close(compiled.state_dict()[name], value, rtol=1e-3, atol=1e-4)
     assert "lm.fit" in lines[0]
-    assert "otherwise; compiled" in lines[0]
+    assert "instead of" in lines[0]
 
 
 def test_auto_compiles_nothing_on_a_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,6 +66,15 @@ def test_a_wrong_or_failing_compilation_is_refused(
     message = str(refused.value)
     assert all(part in message for part in ("lm.fit.compile", reason, "never"))
     assert "and more" not in message
+
+
+def test_a_resumed_training_keeps_to_what_it_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether steps are compiled stands in the checkpoint: nothing is compared again, and nothing else is chosen."""
+    config = replace(CONFIG, checkpoint_minutes=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        trained(network(), config, tmp_path, Slope(stop_at=7))
+    monkeypatch.setattr(torch, "compile", _never)
+    trained(network(), replace(config, compile="always"), tmp_path)
 
 
 @pytest.mark.slow
