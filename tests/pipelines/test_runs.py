@@ -11,8 +11,7 @@ from pipelines.pages.runs import KEY_COLUMNS, differing_options, run_rows
 from pipelines.store.unused import USERS, note_user, read_users, stored_entries
 from tests.calling import Command
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import TINY, entries, stored
-from tests.pipelines.tiny_chain import called as called_apart
+from tests.pipelines.tiny_chain import TINY, called_at_once, entries, stored
 
 
 @pytest.fixture
@@ -198,10 +197,10 @@ def test_every_entry_of_a_run_knows_its_run(finished_run: FinishedRun) -> None:
 
 def test_a_run_in_runs_is_the_latest_and_on_the_page(finished_run: FinishedRun, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    done = called_apart(*TINY, f"store.root={finished_run.store}", f"hydra.run.dir={runs / 'wake'}")
+    done = called_at_once(runs, *TINY, f"store.root={finished_run.store}")
     assert done.returncode == 0, done.stderr
-    assert (runs / "latest").resolve() == (runs / "wake").resolve()
+    assert (runs / "latest").resolve() == (runs / "run").resolve()
     assert (runs / "latest/tokenizer/config.json").is_file()
     page = (runs / "index.html").read_text()
-    assert 'href="wake/report.html"' in page
+    assert 'href="run/report.html"' in page
     assert "(running)" not in page

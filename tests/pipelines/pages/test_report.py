@@ -295,9 +295,7 @@ def test_names_from_data_are_text_and_nothing_else(tmp_path: Path) -> None:
     assert HOSTILE[:20] in Page(charts(text)).text
 
 
-@pytest.mark.parametrize(
-    "name", ["\x1b[31mred", r"$\frac{x$ a^1", "\ud800", "‮gpj.wav", "日本語", "a\nb", "", "{{ 7 * 7 }}", "#00000a"]
-)
+@pytest.mark.parametrize("name", ["\x1b[31mred \ud800 \u202egpj.wav a\nb", r"$\frac{x$ a^1 {{ 7 * 7 }} 日本語", ""])
 def test_any_name_can_be_shown(tmp_path: Path, name: str) -> None:
     page = Page(read(write_report(run_folder(tmp_path, results(name, clips=1)))))
     assert not {*"\x1b\u202e"} & {*page.text}
@@ -464,7 +462,7 @@ def test_the_headline_is_what_the_gpt_knows_and_codes_alone_do_not(tmp_path: Pat
     assert sum("720 pairs" in line for line in lines) == 1
 
 
-@pytest.mark.parametrize(("clips", "warned"), [(3, True), (49, True), (50, False)])
+@pytest.mark.parametrize(("clips", "warned"), [(49, True), (50, False)])
 def test_too_few_test_clips_are_warned_of(clips: int, warned: bool, tmp_path: Path) -> None:
     few = study(clips=clips)
     page = Page(read(write_report(run_folder(tmp_path, few))))
