@@ -28,6 +28,7 @@ appears complete or not at all; until then it ends in ``.partial``. A packed fil
 killed run unpacks the others alone.
 """
 
+import errno
 import json
 import math
 import os
@@ -98,8 +99,9 @@ class PackedFile:
 
         Raises:
             DamageError: the file is damaged, which may show after some of its recordings.
+            InputError: the file cannot be read now, such as for its permissions; later it may be read.
         """
-        with _damage():
+        with _damage(self.path):
             if self.damage:
                 raise DamageError(self.damage)
             yield from _read_shard(self.path) if self.audio is None else _read_rows(self.path, self.audio, self.classes)
@@ -234,8 +236,12 @@ def known_split(name: str) -> Split | None:
 
 
 @contextmanager
-def _damage() -> Iterator[None]:
-    """Name the damage that a library finds while it reads a packed file."""
+def _damage(path: Path) -> Iterator[None]:
+    """Name the damage that a library finds while it reads a packed file.
+
+    An error of the disk or of permissions is no damage: `InputError` ends the run, and nothing is recorded. A damaged
+    header may name a position that no file can have (EINVAL).
+    """
     try:
         yield
     except InputError:  # a ValueError as well
@@ -250,6 +256,9 @@ def _damage() -> Iterator[None]:
         ValueError,
         OverflowError,
     ) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            problem = f"{path} cannot be read: {error.strerror}"
+            raise InputError(problem, remedy="check the path and its permissions") from error
         raise DamageError(f"cannot be read: {' '.join(str(error).split()):.200}") from error
 
 
@@ -272,7 +281,7 @@ def table_columns(path: Path, wanted: str | None) -> tuple[str, dict[str, Sequen
         InputError: no column holds sound, several do, or the wanted one does not.
         DamageError: the file is damaged, or of another kind.
     """
-    with _damage(), _open(path) as (schema, _):
+    with _damage(path), _open(path) as (schema, _):
         sounds = [each.name for each in schema if _holds_sound(each.type)]
         there = f"its columns are {', '.join(schema.names)}"
         if wanted is not None and wanted not in sounds:
@@ -409,19 +418,17 @@ def _read_shard(path: Path) -> Rows:
         os.fdopen(os.dup(handle), "rb") as source,
         tarfile.open(fileobj=source, mode="r:*") as archive,
     ):
-        members = archive.getmembers()
-        # `tarfile` takes a header that it does not understand for the end; compression has checksums of its own
-        if os.pread(handle, 2, 0) not in _COMPRESSED and os.pread(handle, 512, archive.offset) != bytes(512):
-            raise DamageError("its end mark is not there: the shard is cut off, or damaged")
-        sounds: list[tuple[str, tarfile.TarInfo]] = []  # with the key, the name before the ending
-        facts: dict[str, dict[str, str]] = defaultdict(dict)  # of each key
+        sounds: list[tuple[str, int, int]] = []  # name, place of the first byte, bytes
+        facts: dict[str, dict[str, str]] = defaultdict(dict)  # of each key, the name before the ending
         faults: set[str] = set()  # keys with a member that cannot be used
-        others: dict[
-            str, list[str]
-        ] = {}  # members of unknown endings, which somebody may have meant as sounds or facts
+        others: Counter[str] = Counter()  # unknown endings, which somebody may have meant as sounds or facts
+        examples: dict[str, str] = {}  # a member of each
         seen: set[str] = set()
-        for member in (each for each in members if not each.isdir()):
+        while (member := archive.next()) is not None:
+            archive.members = []  # type: ignore[attr-defined]  # a list that grows with the shard otherwise
             name = member.name
+            if member.isdir():
+                continue
             if reason := _fault(member):
                 yield PackedRow(path=name, reason=reason), ()
                 continue
@@ -431,30 +438,37 @@ def _read_shard(path: Path) -> Rows:
             key, ending = (sample[1], sample[2].lower()) if sample else (name, "")
             if ending not in (*EXTENSIONS, *TEXTS, JSON):
                 kind = f"*.{ending}" if ending else "*"
-                others.setdefault(kind if kind in others or len(others) < MOST_KINDS else "others", []).append(name)
+                kind = kind if kind in others or len(others) < MOST_KINDS else "others"
+                others[kind] += 1
+                examples.setdefault(kind, name)
                 continue
-            if name.casefold() in seen:
-                reason = "another member of the shard has the same name"
-            elif ending in EXTENSIONS:
-                sounds.append((key, member))
-            else:
-                try:
-                    fields = _facts(archive, member, ending)
-                    facts[key].update(fields)
-                except InputError as error:
-                    reason = f"it {error}"
+            if name.casefold() in seen:  # the first one is kept
+                yield PackedRow(path=name, reason="another member of the shard has the same name"), ()
+                continue
             seen.add(name.casefold())
-            if reason:
+            if ending in EXTENSIONS:
+                sounds.append((name, member.offset_data, member.size))
+                continue
+            # one byte more shows that a member is too long
+            content = b"".join(_blocks(path, archive, name, member.offset_data, min(member.size, MAX_FACT_BYTES + 1)))
+            try:
+                fields = _facts(content, ending)
+                facts[key].update(fields)
+            except InputError as error:
                 faults.add(key)
-                yield PackedRow(path=name, reason=reason), ()
-        for kind, names in others.items():
-            such = f"{counted(len(names), 'member')}, {'such as ' if len(names) > 1 else ''}{names[0]}"
+                yield PackedRow(path=name, reason=f"it {error}"), ()
+        # `tarfile` takes a header that it does not understand for the end; compression has checksums of its own
+        if os.pread(handle, 2, 0) not in _COMPRESSED and os.pread(handle, 512, archive.offset) != bytes(512):
+            raise DamageError("its end mark is not there: the shard is cut off, or damaged")
+        for kind, count in others.items():
+            such = f"{counted(count, 'member')}, {'such as ' if count > 1 else ''}{examples[kind]}"
             reason = f"not read, because the ending is not one of sound or facts: {such}"
             yield PackedRow(path=kind, reason=reason), ()
 
-        named, described = {key for key, _ in sounds}, facts.keys() | faults
+        named, described = {name.rpartition(".")[0] for name, _, _ in sounds}, facts.keys() | faults
         told: set[str] = set()  # keys of facts about recordings
-        for key, member in sounds:
+        for name, place, size in sounds:
+            key = name.rpartition(".")[0]
             folder, slash, base = key.rpartition("/")
             words = base.split(".")
             shorter = [f"{folder}{slash}{'.'.join(words[:count])}" for count in range(len(words) - 1, 0, -1)]
@@ -462,7 +476,7 @@ def _read_shard(path: Path) -> Rows:
             told.update(keys)
             if faults.isdisjoint(keys):  # a fault is a row of its own
                 fields = dict(ChainMap(*(facts.get(each, {}) for each in keys)))
-                yield PackedRow(path=member.name, fields=fields), _blocks(archive, member)
+                yield PackedRow(path=name, fields=fields), _blocks(path, archive, name, place, size)
         if alone := [key for key in facts if key not in told]:
             such = f"no recording has their names: facts of {counted(len(alone), 'sample')}, such as {alone[0]}"
             yield PackedRow(path=alone[0], reason=such), ()
@@ -488,11 +502,10 @@ def _fault(member: tarfile.TarInfo) -> str:
     return ""
 
 
-def _facts(archive: tarfile.TarFile, member: tarfile.TarInfo, ending: str) -> dict[str, str]:
+def _facts(content: bytes, ending: str) -> dict[str, str]:
     """Return the values of a member as text by their names; values that are not known are left out."""
-    if member.size > MAX_FACT_BYTES:
-        raise InputError(f"has {member.size} bytes, more than {MAX_FACT_BYTES}")
-    content = b"".join(_blocks(archive, member))
+    if len(content) > MAX_FACT_BYTES:
+        raise InputError(f"has more than {MAX_FACT_BYTES} bytes")
     if ending == JSON:
         values = parse_json(content)
         if not isinstance(values, dict):
@@ -508,9 +521,11 @@ def _facts(archive: tarfile.TarFile, member: tarfile.TarInfo, ending: str) -> di
     return {name: text for name, value in given.items() if (text := as_text(value, None))}
 
 
-def _blocks(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+def _blocks(path: Path, archive: tarfile.TarFile, name: str, place: int, size: int) -> Iterator[bytes]:
     """Give the bytes of a member; raises `DamageError` where they cannot be read."""
-    with _damage():
+    member = tarfile.TarInfo(name)
+    member.offset_data, member.size = place, size
+    with _damage(path):
         file = archive.extractfile(member)
         while file and (block := file.read(BLOCK)):
             yield block
@@ -607,7 +622,19 @@ def is_unpacked(data_set: PackedDataSet, place: Path) -> bool:
 def missing_bytes(data_set: PackedDataSet, place: Path) -> int:
     """Return about how many bytes `unpack` will write, without those that a killed process has finished."""
     begun = place if place.is_dir() else place.with_suffix(PARTIAL)
-    return sum(data_set.files[number].path.stat().st_size for number in _missing(data_set, begun))
+    return sum(_unpacked_bytes(data_set.files[number]) for number in _missing(data_set, begun))
+
+
+def _unpacked_bytes(file: PackedFile) -> int:
+    """Return about how many bytes the recordings of a packed file take: Parquet may compress the column of sound."""
+    if file.path.suffix != PARQUET or file.damage:
+        return file.path.stat().st_size
+    with _damage(file.path):
+        found = pq.read_metadata(file.path)
+    groups = [found.row_group(number) for number in range(found.num_row_groups)]
+    chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
+    sizes = [each.total_uncompressed_size for each in chunks if each.path_in_schema.partition(".")[0] == file.audio]
+    return int(sum(sizes))
 
 
 def unpack(data_set: PackedDataSet, place: Path, progress: Progress | None = None) -> None:

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,7 @@ def test_an_unsafe_member_takes_no_other_of_its_name_with_it(tmp_path: Path) -> 
         ("a.json", b"{no json", "JSON"),
         ("a.json", b"[1]", "object"),
         ("a.txt", b"\xff\xfe", "UTF-8"),
-        ("a.txt", b"x" * (1 << 21), "2097152 bytes"),
+        ("a.txt", b"x" * (1 << 21), "bytes"),
         ("A.wav", sound(2), "same name"),
     ],
 )
@@ -110,6 +111,24 @@ def test_broken_facts_are_set_aside_with_their_sample(name: str, content: bytes,
     read = Read(path)
     assert list(read.sounds) == ["a.wav", "b.wav"] if name == "A.wav" else ["b.wav"]
     assert [(broken, told in reason) for broken, reason in read.broken.items()] == [(name, True)]
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.wav", sound(2)), ("a.cls", b"2")])
+def test_of_two_members_of_one_name_the_first_is_kept(name: str, content: bytes, tmp_path: Path) -> None:
+    members = [("a.wav", sound(0)), ("a.cls", b"1"), (name, content)]
+    read = Read(write_tar(tmp_path / "a.tar", members))
+    assert (read.sounds, read.facts) == ({"a.wav": sound(0)}, {"a.wav": {"cls": "1"}})
+    assert list(read.broken) == [name]
+
+
+def test_members_that_are_not_read_take_no_memory(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar", [(f"{number}.npy", b"") for number in range(3_000)])
+    tracemalloc.start()
+    try:
+        assert list(Read(path).broken) == ["*.npy"]
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_hidden_members_are_left_alone_and_those_of_other_kinds_are_counted(tmp_path: Path) -> None:

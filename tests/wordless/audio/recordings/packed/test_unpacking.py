@@ -1,6 +1,7 @@
 """Unpacking: once, whole or not at all, and resumed where a killed process left it."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,33 @@ def test_a_copy_with_the_same_times_is_not_unpacked_again(parquet: Path, tmp_pat
     copy = opened(tmp_path / "copy")
     assert unpacked_place(copy, tmp_path / "cache") == place
     assert is_unpacked(copy, place)
+
+
+def test_the_disk_that_is_asked_for_holds_the_sounds_of_compressed_files(tmp_path: Path) -> None:
+    silent = [replace(each, content=bytes([each.label]) * 50_000) for each in takes(3)]
+    silent[2] = replace(silent[2], content=b"2" * 50_000)  # dictionaries of Parquet store equal values once
+    file = write_parquet(tmp_path / "data/a.parquet", silent)
+    data_set = opened(file)
+    needed = missing_bytes(data_set, tmp_path / "nothing")
+    assert needed >= 150_000 > file.stat().st_size
+    place = unpacked(data_set, tmp_path / "cache")
+    assert missing_bytes(data_set, place) == 0
+
+
+@pytest.mark.parametrize("kind", ["parquet", "tar"])
+def test_a_file_that_cannot_be_read_now_is_not_damaged(kind: str, tmp_path: Path) -> None:
+    """As a folder that is not mounted, or permissions that are missing: nothing is recorded."""
+    if kind == "tar":
+        data_set = open_shards(str(write_tar(tmp_path / "a.tar", samples(takes(2)))))
+    else:
+        data_set = opened(write_parquet(tmp_path / "a.parquet", takes(2)))
+    place, file = unpacked_place(data_set, tmp_path / "cache"), tmp_path / f"a.{kind}"
+    file.rename(tmp_path / "away")
+    with pytest.raises(InputError, match="permissions"):
+        unpack(data_set, place)
+    (tmp_path / "away").rename(file)
+    unpack(data_set, place)
+    assert [row.reason for row in rows_of(place, 0)] == ["", ""]
 
 
 def test_other_contents_are_unpacked_beside(parquet: Path, tmp_path: Path) -> None:
@@ -150,7 +178,7 @@ def test_finished_files_are_not_unpacked_again(parquet: Path, tmp_path: Path) ->
     process.start()
     process.join(60)
     place = unpacked_place(data_set, tmp_path / "cache")
-    assert missing_bytes(data_set, place) == data_set.files[1].path.stat().st_size
+    assert 0 < missing_bytes(data_set, place) < missing_bytes(data_set, tmp_path / "nothing")
     (finished,) = (tmp_path / "cache").glob("*.partial/sounds/*/*/clip_06.wav")
     before = finished.stat()
     unpack(data_set, place)
