@@ -44,7 +44,7 @@ FRAMES_AT_ONCE = 8192  # of the clips that share a batch, in all of their hearin
 
 
 class LayerNetwork(Protocol):
-    """A network whose layers can be probed: a body, or one that is none."""
+    """A network whose layers can be probed: of a `Body`, or a GPT that reads sound."""
 
     def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
         """Compute the states of each layer, zeros after a clip's end."""
@@ -250,7 +250,10 @@ TOKEN = "class_token"
 
 @dataclass(frozen=True, kw_only=True)
 class AstReader(WaveformReader):
-    """An AST, of which some layers are read, and the clip vector: its mean over the patches of all pieces."""
+    """An AST, of which some layers are read, and the clip vector: its mean over the patches of all pieces.
+
+    A short last piece counts less in this mean than in training, where each piece counts once.
+    """
 
     body: AstBody
 

@@ -208,11 +208,11 @@ def batches_by_length(
 
 
 def validation_batches(
-    clips: StoredClips, targets: Tensor, *, batch_size: int, most_inputs: int | None = None
+    clips: StoredClips, targets: Tensor, *, batch_size: int, at_most: int | None = None, most_inputs: int | None = None
 ) -> list[LabelledBatch]:
     """Return batches of every clip once and unchanged; the other options are those of `batches_by_length`."""
     _require_targets(clips, targets, "validation")
-    batches = batches_by_length(clips, batch_size=batch_size, most_inputs=most_inputs)
+    batches = batches_by_length(clips, batch_size=batch_size, at_most=at_most, most_inputs=most_inputs)
     return [
         LabelledBatch(inputs=inputs, lengths=lengths, targets=targets[torch.from_numpy(rows)])
         for rows, inputs, lengths in batches

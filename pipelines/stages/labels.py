@@ -38,17 +38,21 @@ class LabelTraining:
     batches: ClipBatchConfig  # counted in inputs
     fit: FitConfig
     frozen: FrozenLayers = 0
+    at_most: int | None = None  # inputs of a validation clip, from its beginning; None: all
 
     def batches_of(
         self, session: Session, source: Source, task: Task, train: LabelledInputs, validation: LabelledInputs
     ) -> tuple[LabelledBatches, list[LabelledBatch]]:
-        """Return batches of changed training clips, and all validation clips as they are."""
+        """Return batches of changed training clips, and all validation clips, whose ends alone may be cut off."""
         device = session.gang.device if source.changes_on_device else CPU
         views = ClipViews(train.clips, self.batches, source.change, device=device)
         batches, size = LabelledBatches(views=views, targets=task.targets(train.labels)), self.batches.batch_size
         most = size // self.fit.accumulation * self.batches.max_frames  # no more than a part of a training batch
         targets = task.targets(validation.labels)
-        return batches, validation_batches(validation.clips, targets, batch_size=size, most_inputs=most)
+        held_out = validation_batches(
+            validation.clips, targets, batch_size=size, at_most=self.at_most, most_inputs=most
+        )
+        return batches, held_out
 
 
 def train_on_labels(

@@ -35,6 +35,7 @@ from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, spli
 from pipelines.store.store import Entry, Recipe, other_options, some_options
 from wordless.audio.recordings.manifest import Manifest, Split
 
+VALIDATION_FRAMES, VALIDATION_SECONDS = 3000, 30  # of a validation clip, from its beginning, at most
 PROJECTED = 256  # width to which heads of speech models project the mean over time, as in transformers
 
 
@@ -156,7 +157,9 @@ def convolutional(
         version=5,
         options={"baselines": some_options(settings, "encoder", "supervised")},
         source=source,
-        training=LabelTraining(option="baselines.supervised.fit", batches=own.batches, fit=own.fit),
+        training=LabelTraining(
+            option="baselines.supervised.fit", batches=own.batches, fit=own.fit, at_most=VALIDATION_FRAMES
+        ),
         head=own.head,
     )
 
@@ -176,7 +179,7 @@ def ast(reading: Reading, settings: AstSettings) -> Network:
             config,
             option=OPTION,
             clip_vector=True,
-            positions=max(longest - PATCH, 0) // STRIDE + 1,
+            positions=min(max(longest - PATCH, 0) // STRIDE + 1, config.patches),
             statistics=None if folder is not None and is_audio_model(folder) else measured_statistics(data),
         )
         return replace(ast_source(body, folder, settings.augmentation), option=OPTION)
@@ -192,7 +195,7 @@ def ast(reading: Reading, settings: AstSettings) -> Network:
         version=3,
         options={"ast": {**other_options(settings), "model": sizes}},
         source=source,
-        training=LabelTraining(option="ast.fit", batches=settings.batches, fit=settings.fit),
+        training=LabelTraining(option="ast.fit", batches=settings.batches, fit=settings.fit, at_most=VALIDATION_FRAMES),
         head=head,
         normalised=True,
     )
@@ -213,7 +216,10 @@ def audio_transformer(reading: Reading, settings: AudioTransformerSettings) -> N
         options={"audio_transformer": settings, "audio": of_rate},
         source=lambda data, longest: Source(body=body, weights=None, fingerprint="", change=change),
         training=LabelTraining(
-            option="audio_transformer.fit", batches=settings.batches.at_rate(rate), fit=settings.fit
+            option="audio_transformer.fit",
+            batches=settings.batches.at_rate(rate),
+            fit=settings.fit,
+            at_most=VALIDATION_SECONDS * rate,
         ),
         head=settings.head,
     )
@@ -239,6 +245,7 @@ def speech(reading: Reading, pretrained: Source, settings: FinetuningSettings) -
             batches=settings.batches.at_rate(rate),
             fit=settings.fit,
             frozen="inputs" if settings.freeze_convolutions else 0,
+            at_most=VALIDATION_SECONDS * rate,
         ),
         head=HeadConfig(pooling="mean", dropout=0.0, label_smoothing=settings.label_smoothing),
         projected=PROJECTED,

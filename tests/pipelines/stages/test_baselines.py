@@ -11,6 +11,7 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
+from lm.bodies.clips import StoredClips
 from lm.bodies.convolutional import create_encoder, statistics
 from lm.bodies.options import PIECE_FRAMES
 from lm.layers import ConvReader
@@ -19,6 +20,7 @@ from lm.probing.vectors import pool
 from pipelines.commandline.options import defaults
 from pipelines.commandline.refusals import resolved
 from pipelines.settings.run import RunSettings
+from pipelines.stages.labels import LabelledInputs
 from pipelines.stages.networks import convolutional
 from pipelines.stages.options import BaselineSettings, TokenizerSettings
 from pipelines.stages.simclr import simclr
@@ -312,6 +314,17 @@ def test_a_long_recording_is_heard_in_pieces(session: Session, sample: Entry, tm
     found = load_file(entry.folder / "features.safetensors")["random_conv/block_2:mean"][0]
     np.testing.assert_allclose(found, pool(torch.cat(pieces).numpy(), "mean"), atol=1e-4)
     np.testing.assert_allclose(found, pool(frames[0].numpy(), "mean"), rtol=0.02, atol=0.02)
+
+
+def test_the_ends_of_long_validation_clips_are_not_read(
+    session: Session, manifest: Manifest, sample: Entry, stored: Entry
+) -> None:
+    clips = StoredClips.together([np.zeros((length, AUDIO.n_mels), np.float16) for length in (20, 3_100)])
+    inputs = LabelledInputs(clips=clips, names=["a", "b"], labels=CLASSES)
+    network = convolutional(reading_of(session, manifest), sample, SETTINGS)
+    task, source = network.task(CLASSES), network.source(stored, 20)
+    _, batches = network.training.batches_of(session, source, task, inputs, inputs)
+    assert [each.lengths.tolist() for each in batches] == [[20], [3_000]]
 
 
 def test_features_of_several_hearings_are_the_average_of_each(

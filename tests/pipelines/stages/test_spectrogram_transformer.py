@@ -101,6 +101,12 @@ def test_folds_share_features_of_which_nothing_is_fitted(session: Session, corpu
     assert features_of(session, fewer).key != entry.key
 
 
+def test_positions_are_learned_for_no_more_patches_than_a_piece_has(session: Session, corpus: Manifest) -> None:
+    network = ast(reading_of(session, corpus), SETTINGS)
+    bodies = [network.source(filter_banks(session, corpus), longest).body for longest in (30, 1_000)]
+    assert [body.positions for body in bodies if isinstance(body, AstBody)] == [2, CONFIG.patches]
+
+
 @pytest.mark.slow
 def test_it_learns_to_tell_tones_apart_and_again_the_same(session: Session, corpus: Manifest, tmp_path: Path) -> None:
     trained = fine_tuned(session, corpus)
