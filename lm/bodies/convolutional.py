@@ -254,4 +254,5 @@ class ConvBody(Body):
 
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
         """Refuse to read sound: the statistics of log-mel are those of a run."""
-        raise InputError("a network of a run's log-mel is no model for recordings; fine-tune one: wordless finetune")
+        problem = "this network reads log-mel with the statistics of its run"
+        raise InputError(problem, remedy="choose another body: wordless finetune body=ast")

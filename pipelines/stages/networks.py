@@ -49,6 +49,7 @@ class Network:
     inputs: Mapping[str, object]  # of a recipe of features: the recordings, and the weights
     stage: str  # of the training
     version: int  # of the stage
+    title: str  # of the training, on the terminal
     options: Mapping[str, object]  # of the training
     source: Callable[[Entry, int], Source]  # of the stored inputs of the clips, and the longest training clip
     training: LabelTraining
@@ -81,7 +82,7 @@ class Network:
             train,
             validation,
             self.training,
-            title=self.stage.replace("_", " "),
+            title=self.title,
             method=method,
         )
 
@@ -155,6 +156,7 @@ def convolutional(
         inputs={**reading.frames, "sample": sample, "weights": simclr or f"random {settings.seed}"},
         stage="supervised",
         version=5,
+        title="supervised encoder",
         options={"baselines": some_options(settings, "encoder", "supervised")},
         source=source,
         training=LabelTraining(
@@ -193,6 +195,7 @@ def ast(reading: Reading, settings: AstSettings) -> Network:
         inputs={**reading.sound, "weights": f"random {settings.fit.seed}"},
         stage="ast",
         version=3,
+        title=f"AST {config.size}",
         options={"ast": {**other_options(settings), "model": sizes}},
         source=source,
         training=LabelTraining(option="ast.fit", batches=settings.batches, fit=settings.fit, at_most=VALIDATION_FRAMES),
@@ -213,6 +216,7 @@ def audio_transformer(reading: Reading, settings: AudioTransformerSettings) -> N
         inputs={**reading.sound, "weights": f"random {settings.fit.seed}"},
         stage="audio_transformer",
         version=3,
+        title=f"Audio Transformer, {settings.model.variant}",
         options={"audio_transformer": settings, "audio": of_rate},
         source=lambda data, longest: Source(body=body, weights=None, fingerprint="", change=change),
         training=LabelTraining(
@@ -238,6 +242,7 @@ def speech(reading: Reading, pretrained: Source, settings: FinetuningSettings) -
         inputs={**reading.sound, "weights": pretrained.fingerprint},
         stage="wav2vec2_finetuned",
         version=6,
+        title="wav2vec 2.0 fine-tuned",
         options={"wav2vec2": {"finetuning": settings}, "audio": {"sample_rate": rate}},
         source=lambda data, longest: replace(pretrained, body=replace(body, masking=settings.masking)),
         training=LabelTraining(

@@ -40,6 +40,7 @@ from wordless.base.text import counted
 
 QUIETEST_DBFS = -120.0
 MAX_OVERLAP = 0.9  # of a segment
+_ON_PACKED = "on recordings of `dataset` or `shards`"
 IN_TABLES = ("index", "start", "end", "duration")  # columns of tables alone
 CORPUS = "the recordings, their labels, and their division into splits"
 
@@ -151,22 +152,27 @@ class CorpusConfig(Options):
         if self.labels == "pattern" and not described and "label" not in self.fields:
             yield "labels", "pattern", f"`pattern` is {self.pattern!r}: put {{label}} into it"
         packed, unlabelled, columns = self.is_packed, self.labels == "none", self.columns
-        uncut, cuts = self.segment_seconds is None, "without a length of segments, `segment_seconds`=10"
-        for name, value, idle, where in (
-            ("missing", "list", self.missing == "list" and not self.table, "without a table"),
+        annotations = None if self.annotations in ("auto", "none") else self.annotations
+        uncut, cuts = self.segment_seconds is None, "on whole recordings: give `segment_seconds`, too, such as 10"
+        listed, labelled = (
+            "without a table: name it, `table`=FILE",
+            "with `labels`=none: leave it out, or choose labels",
+        )
+        for name, value, idle, rule in (
+            ("missing", "list", self.missing == "list" and not self.table, listed),
             # that of a data set is a preset's
-            ("columns.label", columns.label, unlabelled and not packed, "with `labels`=none"),
-            ("label_names", self.label_names, unlabelled, "with `labels`=none"),
-            *((f"columns.{name}", getattr(columns, name), packed, "without a table") for name in IN_TABLES),
-            ("columns.audio", columns.audio, self.shards, "on shards, whose recordings are known by their endings"),
-            ("annotations", self.annotations, packed and self.annotations not in ("auto", "none"), "on packed files"),
-            ("tier", self.tier, packed, "on packed files"),
-            ("tier", self.tier, self.annotations == "none", "with `annotations`=none"),
+            ("columns.label", columns.label, unlabelled and not packed, labelled),
+            ("label_names", self.label_names, unlabelled, labelled),
+            *((f"columns.{name}", getattr(columns, name), packed, f"{_ON_PACKED}: leave it out") for name in IN_TABLES),
+            ("columns.audio", columns.audio, self.shards, "on shards, whose sounds have known endings: leave it out"),
+            ("annotations", annotations, packed, f"{_ON_PACKED}: leave it out"),
+            ("tier", self.tier, packed, f"{_ON_PACKED}: leave it out"),
+            ("tier", self.tier, self.annotations == "none", "with `annotations`=none: choose other annotations"),
             ("segment_overlap_seconds", self.segment_overlap_seconds or None, uncut, cuts),
             ("segment_silence_dbfs", self.segment_silence_dbfs, uncut, cuts),
         ):
             if idle and value is not None and value != {}:
-                yield name, value, f"it has no effect {where}: leave one of them out"
+                yield name, value, f"it has no effect {rule}"
         most = MAX_OVERLAP * (self.segment_seconds or math.inf)
         if self.segment_overlap_seconds > most:
             rule = f"choose 0 to {most:g} seconds, {MAX_OVERLAP:.0%} of a segment"

@@ -76,7 +76,7 @@ def _require_text(content: bytes, shown: str, *, xml: bool = False) -> None:
     if kind is None and not xml and begin.startswith(_XML):
         kind = "is a web page or an XML document: download the text itself"
     if kind:
-        raise InputError(f"{shown}:1: it {kind}")
+        raise InputError(f"{shown}:1: it {kind}{'' if ': ' in kind else ': give the text file itself'}")
 
 
 def _encoding(content: bytes) -> str:
