@@ -120,7 +120,7 @@ def test_empty_cells_say_nothing(tmp_path: Path) -> None:
         ("t.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", 1, "git lfs pull"),
         ("t.tsv", "\n <!DOCTYPE html>\n<html></html>", 1, "page"),
         ("t.csv", b"PK\x03\x04\x14\x00", 1, "Excel"),
-        ("t.csv", b"\x89PNG\r\n\x1a\n", 1, "picture.*give"),
+        ("t.csv", b"\x89PNG\r\n\x1a\n", 1, "picture: give"),
         ("t.tsv", b"\x1f\x8b\x08\x00", 1, "gzip"),
         ("t.csv", b"\xff\xfep\x00a\x00\x00\xd8", 1, "UTF-16"),
     ],
