@@ -135,15 +135,21 @@ def kind_in_folder(path: Path, wanted: AnnotationKind = "auto") -> Kind | None:
     if suffix not in _TEXTS:
         return None
     try:
-        text = read_annotation_text(path)
+        head = read_annotation_text(path, head=True)
+        if formats.is_raven(head.partition("\n")[0]):
+            return "raven"
+        match suffix, wanted:
+            case ".lab", "lab":
+                return "lab" if formats.has_line(head, "lab") else None
+            case ".txt", "audacity":
+                return "audacity" if formats.has_line(head, "audacity") else None
+            case ".lab", _:
+                return "lab" if formats.is_lab(head) and formats.is_lab(read_annotation_text(path)) else None
+            case ".txt", _ if formats.is_label_track(head):
+                return "audacity" if formats.is_label_track(read_annotation_text(path)) else None
     except (OSError, InputError):
-        return None
-    if formats.is_raven(text.partition("\n")[0]):
-        return "raven"
-    if suffix == ".lab":
-        return "lab" if (formats.has_line(text, "lab") if wanted == "lab" else formats.is_lab(text)) else None
-    is_track = formats.has_line(text, "audacity") if wanted == "audacity" else formats.is_label_track(text)
-    return "audacity" if suffix == ".txt" and is_track else None
+        pass
+    return None
 
 
 def _is_file(path: Path) -> bool:

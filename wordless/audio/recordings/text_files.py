@@ -1,11 +1,13 @@
 """The text of tables, lists and annotations as programs write them: UTF-8 or UTF-16, with any line ends."""
 
+from codecs import getincrementaldecoder
 from pathlib import Path
 
 from wordless.audio.windows import foreign_kind
 from wordless.base.errors import InputError
 
 MAX_BYTES = 1 << 28  # of a file of annotations
+_HEAD = 1 << 16  # bytes that show whether a text may hold annotations
 _MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _OTHERS = (  # first bytes -> what the file is, and what to do
     (b"PK\x03\x04", "is a ZIP archive or an Excel workbook: save the table as CSV"),
@@ -44,25 +46,31 @@ def read_text(path: Path, *, option: str) -> str:
     return text if "\n" in text else text.replace("\r", "\n")
 
 
-def read_annotation_text(path: Path) -> str:
-    r"""Return the text of a file of annotations with ``\n`` at the ends of its lines; what is no Unicode is Latin-1."""
-    content = read_annotation_bytes(path)
+def read_annotation_text(path: Path, *, head: bool = False) -> str:
+    r"""Return the text of a file of annotations with ``\n`` at the ends of its lines; what is no Unicode is Latin-1.
+
+    With ``head``, of a file of more than 64 KB only the first lines are read.
+    """
+    content = read_annotation_bytes(path, head=head)
+    cut = head and len(content) == _HEAD
     encoding = _encoding(content)
+    decoder = getincrementaldecoder(encoding)("strict" if encoding == "utf-8" else "replace")
     try:
-        text = content.decode(encoding, errors="strict" if encoding == "utf-8" else "replace")
+        text = decoder.decode(content, final=not cut)  # the last character of the head may be cut off
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return text.rpartition("\n")[0] if cut else text
 
 
-def read_annotation_bytes(path: Path, *, xml: bool = False) -> bytes:
-    """Read the bytes of a file of annotations, which may be an XML document.
+def read_annotation_bytes(path: Path, *, xml: bool = False, head: bool = False) -> bytes:
+    """Read the bytes of a file of annotations, which may be an XML document, or its ``head`` alone.
 
     Raises:
         InputError: the file is too long, or of another kind: a Git LFS pointer, a web page...
     """
     with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
+        content = file.read(_HEAD if head else MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise InputError(f"{path.name}:1: more than {MAX_BYTES >> 20} MiB of text; divide the file")
     _require_text(content, path.name, xml=xml)

@@ -25,7 +25,7 @@ from tests.wordless.audio.recordings.annotations.annotated_files import (
     write_recording,
 )
 from wordless.audio.recordings.annotation_formats import AnnotationConfig
-from wordless.audio.recordings.annotations import annotations_below
+from wordless.audio.recordings.annotations import annotations_below, kind_in_folder
 from wordless.audio.recordings.clips import build_manifest
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
@@ -33,6 +33,7 @@ from wordless.audio.recordings.folders import Folder
 from wordless.audio.recordings.manifest import Clip, Rejected, read_manifest, write_manifest
 from wordless.audio.recordings.recording_paths import recordings_at
 from wordless.audio.recordings.splits import SplitConfig
+from wordless.audio.recordings.text_files import MAX_BYTES
 from wordless.base.errors import InputError
 
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
@@ -159,6 +160,32 @@ def test_a_file_without_the_tier_is_set_aside_by_name(folder: Path) -> None:
     assert {clip.path for clip in clips} == {"field.wav"}
     assert "frogs" in reasons(rejected)
     assert [each.path for each in rejected] == ["marsh.wav"]
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "kind"),
+    [
+        ("a.tsv", "Begin Time (s)\tEnd Time (s)\n", "raven"),
+        ("a.tsv", "0.0\t1.0\t\xe9\n" * 10_000, None),
+        ("a.txt", "0.0\t1.0\t\xe9\u20ac\n" * 10_000, "audacity"),
+        ("a.txt", "0.0\t1.0\t\xe9\u20ac\n" * 10_000 + "other text\n", None),
+        ("a.lab", "0.0 1.0 \xe9\u20ac\n" * 10_000, "lab"),
+        ("a.lab", "0.0 1.0 \xe9\u20ac\n" * 10_000 + "text\n", None),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_the_first_lines_and_then_all_lines_show_the_kind(
+    name: str, lines: str, kind: str | None, encoding: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(lines, encoding=encoding)
+    assert kind_in_folder(tmp_path / name) == kind
+
+
+def test_a_selection_table_of_any_length_is_known_by_its_first_line(tmp_path: Path) -> None:
+    with (tmp_path / "a.tsv").open("wb") as file:  # sparse
+        file.write(b"Begin Time (s)\tEnd Time (s)\n")
+        file.truncate(MAX_BYTES + 1)
+    assert kind_in_folder(tmp_path / "a.tsv") == "raven"
 
 
 def test_a_tier_chooses_among_the_kinds(folder: Path) -> None:
