@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.audio_transformer import AudioTransformerBody
-from lm.bodies.body import Body, BodyNetwork, FrontEnd, Reading, read_states
+from lm.bodies.body import Body, BodyNetwork, BodyReading, FrontEnd, read_states
 from lm.bodies.clips import LabelledBatch, StoredClips, batches_by_length
 from lm.bodies.convolutional import ConvBody
 from lm.bodies.gpt import GptBody
@@ -42,7 +42,7 @@ HEADS: dict[str, type[Task]] = {
 class FineTunedNetwork(nn.Module):
     """A body and a head. Frozen layers stay in evaluation mode: they have no dropout in training either."""
 
-    def __init__(self, body: BodyNetwork, head: nn.Module, reading: Reading) -> None:
+    def __init__(self, body: BodyNetwork, head: nn.Module, reading: BodyReading) -> None:
         super().__init__()
         self.body = body
         self.head = head

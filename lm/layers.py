@@ -73,7 +73,7 @@ class LayerReader(ABC):
         """Create or load the network on its device, in evaluation mode; `loaded` calls this once in each process."""
 
     @abstractmethod
-    def heard(self, clip: Clip) -> list[Heard]:
+    def pieces_of(self, clip: Clip) -> list[Heard]:
         """Return a clip in each hearing, the recording first."""
 
     def groups(self, clips: Sequence[Clip]) -> list[list[Clip]]:
@@ -95,7 +95,7 @@ class LayerReader(ABC):
     @torch.inference_mode()
     def __call__(self, clips: Sequence[Clip]) -> list[dict[str, FloatArray]]:
         """Compute each layer's states of clips under each pooling, ``layer_1:mean`` and so on, and all side by side."""
-        heard = [self.heard(clip) for clip in clips]
+        heard = [self.pieces_of(clip) for clip in clips]
         together, count = [each for own in heard for each in own], len(heard[0][0].steps)
         pooled = iter(pool_layers(loaded(self), together, self.names(count), self.vectors.poolings, device=self.device))
         found = [self.select(average(islice(pooled, len(own))), count) for own in heard]
@@ -133,7 +133,7 @@ class SpectrogramLayers(LayerReader):
     frames: SpectrogramReader
     stored: HeardFrames | None = None  # of the hearings but the first; their log-mel is in memory as a whole
 
-    def heard(self, clip: Clip) -> list[Heard]:
+    def pieces_of(self, clip: Clip) -> list[Heard]:
         """Return pieces of about `PIECE_FRAMES` frames; some frames at each border see silence instead."""
         hops = loaded(self).hops
         whole = math.lcm(*hops)
@@ -222,7 +222,7 @@ class WaveformReader(BodyReader):
 
     root: Path  # of the recordings
 
-    def heard(self, clip: Clip) -> list[Heard]:
+    def pieces_of(self, clip: Clip) -> list[Heard]:
         """Return a clip in each hearing."""
         return [self.of(clip, each) for each in hearings(self.vectors.hearings, spread=self.vectors.hearing_rates)]
 

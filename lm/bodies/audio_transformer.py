@@ -42,7 +42,7 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.augmentation import augment_waveforms
-from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, Frames, Reading, Source, waveform_reading
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, Source, waveform_reading
 from lm.bodies.finetuning import RANDOM, AudioTransformerOptions
 from lm.bodies.options import AudioTransformerConfig, Variant
 from wordless.audio.padding import inside
@@ -205,7 +205,7 @@ class AudioTransformerBody(Body):
         require(self.sample_rate > 0, "sample_rate", self.sample_rate, "it must be a positive number of Hz")
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> BodyReading:
         """The last patches of a recording are filled up with silence."""
         own = self.audio_transformer
         samples = own.patch(self.sample_rate) * own.reduction

@@ -42,7 +42,7 @@ Network = Callable[[Tensor, Tensor], Frames]  # of inputs (batch, time, ...) and
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class BodyReading:
     """How a body reads sound, and how wide its states are."""
 
     sample_rate: int  # Hz
@@ -81,7 +81,7 @@ class Reading:
         return torch.tensor([self.num_states(length) for length in lengths.tolist()], device=lengths.device)
 
 
-def read_states(network: Network, reading: Reading, inputs: Tensor, lengths: Tensor) -> Frames:
+def read_states(network: Network, reading: BodyReading, inputs: Tensor, lengths: Tensor) -> Frames:
     """Compute the states ``(batch, states, dim)`` of whole clips, and the number of states of each ``(batch,)``.
 
     Clips of more states than a window are read in windows; each state is computed once, with at least half a window
@@ -145,7 +145,7 @@ class Body(ABC):
 
     @property
     @abstractmethod
-    def reading(self) -> Reading:
+    def reading(self) -> BodyReading:
         """How the body reads sound."""
 
     @property
@@ -183,9 +183,9 @@ def waveform_reading(
     least_samples: int,
     shared: int = 0,
     rounded_up: bool,
-) -> Reading:
+) -> BodyReading:
     """Describe a body whose inputs are samples, ``shared`` of which two neighbouring states read."""
-    return Reading(
+    return BodyReading(
         sample_rate=sample_rate,
         dim=dim,
         samples_per_state=samples_per_state,

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, Frames, FrontEnd, Reading
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, FrontEnd
 from lm.bodies.options import PIECE_FRAMES, ConvEncoderConfig
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.padding import inside, join_groups
@@ -222,10 +222,10 @@ class ConvBody(Body):
     title: ClassVar[str] = "convolutional network"
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> BodyReading:
         """A frame of the last block for several frames of log-mel."""
         hop = self.encoder.hops[-1]
-        return Reading(
+        return BodyReading(
             sample_rate=self.audio.sample_rate,
             dim=self.encoder.dim,
             samples_per_state=hop * self.audio.hop_length,

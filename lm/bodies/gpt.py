@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, Frames, FrontEnd, Reading, Source
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, FrontEnd, Source
 from lm.bodies.finetuning import RUN, GptOptions
 from lm.gpt import GPT, create_gpt
 from lm.model import TIED, LanguageModel
@@ -85,9 +85,9 @@ class GptBody(Body):
     parts: ClassVar[tuple[str, ...]] = ("tokenizer",)
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> BodyReading:
         """A state for each time step of the codes; a window is the GPT's context."""
-        return Reading(
+        return BodyReading(
             sample_rate=self.codes.sample_rate,
             dim=self.gpt.model_dim,
             samples_per_state=self.codes.samples_per_code,

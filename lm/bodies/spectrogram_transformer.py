@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 
 from lm.bodies.augmentation import augment
-from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, Frames, FrontEnd, Reading, Source
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, FrontEnd, Source
 from lm.bodies.finetuning import RANDOM, AstOptions
 from lm.bodies.options import HEADS, LAYERS, AstConfig, AugmentationConfig, Size
 from wordless.audio.padding import inside, join_groups
@@ -487,10 +487,10 @@ class AstBody(Body):
         return cls(ast=replace(config, weights=None), epsilon=epsilon, **others)
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> BodyReading:
         """Patches of 16 frames begin every 10 frames; the last one is padded with silence."""
         patches = self.ast.patches if self.clip_vector else 1
-        return Reading(
+        return BodyReading(
             sample_rate=SAMPLE_RATE,
             dim=self.ast.width,
             samples_per_state=patches * _STEP,

@@ -36,7 +36,7 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.augmentation import augment_waveforms
-from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, Frames, Reading, Source, waveform_reading
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frames, Source, waveform_reading
 from lm.bodies.clips import ClipViews, MakeView, StoredClips, trim_rows
 from lm.bodies.finetuning import RANDOM, Wav2vec2Options
 from lm.bodies.options import GROUPS, ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config
@@ -417,7 +417,7 @@ class Wav2vec2Body(Body):
     title: ClassVar[str] = "wav2vec 2.0 and its kin"
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> BodyReading:
         """A frame needs all samples of its receptive field."""
         convolutions, dim = self.architecture.described.convolutions, self.architecture.described.width
         stride, field = convolutions.stride, convolutions.receptive_field

@@ -19,7 +19,7 @@ from pipelines.results.sound_figures import fair_classifier, unreliable_classifi
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.run import RunSettings
 from pipelines.stages.codes import codes
-from pipelines.stages.features import HeardCodes, Reading, code_features, signal_features
+from pipelines.stages.features import ClipReading, HeardCodes, code_features, signal_features
 from pipelines.stages.listening import listening
 from pipelines.stages.networks import convolutional
 from pipelines.stages.next_sample import score_sample_models, train_sample_model
@@ -158,7 +158,7 @@ def _judge(
 ) -> tuple[Judge, dict[str, Entry]]:
     """Return the classifier of labels and the entries it is made from, which the comparison may have made."""
     name, own = settings.listening.judge, entries.finest
-    reading = Reading(session=session, manifest=manifest, audio=settings.audio)
+    reading = ClipReading(session=session, manifest=manifest, audio=settings.audio)
     if name == "supervised":
         shown = spectrograms(session, manifest, settings.audio, own.sample)
         network = convolutional(reading, own.sample, settings.baselines)

@@ -24,7 +24,7 @@ from pipelines.methods.sound_gpt import GPT_SOUND
 from pipelines.results.run_record import RESULTS, read_results, recorded_options
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers
-from pipelines.stages.features import Reading, signal_features
+from pipelines.stages.features import ClipReading, signal_features
 from pipelines.stages.sound_gpt import sound_gpt_features
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
@@ -320,7 +320,7 @@ def sound_features_of_run(session: Session, manifest: Manifest, run: Path, readi
     tokens = Entry(stage="tokenizer", key=tokenizer.format.codebook, folder=folder, reused=True)
     weights = file_hash(run / GPT_SOUND.name / WEIGHTS)[:16]
     model = Entry(stage=GPT_SOUND.name, key=weights, folder=run / GPT_SOUND.name, reused=True)
-    read = Reading(session=session, manifest=manifest, audio=tokenizer.front_end, vectors=reading.vectors)
+    read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end, vectors=reading.vectors)
     log_mel = signal_features(read, tokens, tokens.key, {LOG_MEL.name})
     features = sound_gpt_features(read, GPT_SOUND.name, model)
     return [log_mel, features]

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from lm.bodies.body import FrontEnd, Reading
+from lm.bodies.body import BodyReading, FrontEnd
 from lm.bodies.clips import StoredClips
 from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
 from lm.heads.head import Row
@@ -29,7 +29,7 @@ class InputReader:
 
     root: Path
     front_end: FrontEnd
-    reading: Reading
+    reading: BodyReading
     trim_db: float | None
     channel: Channel
     upsample: bool

@@ -21,7 +21,14 @@ from pipelines.results.tables import PREDICTIONS, as_markdown, as_table, print_t
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers, own_options
 from pipelines.stages.codes import codes
-from pipelines.stages.features import BAG_OF_CODES, HeardCodes, Reading, code_features, gpt_features, signal_features
+from pipelines.stages.features import (
+    BAG_OF_CODES,
+    ClipReading,
+    HeardCodes,
+    code_features,
+    gpt_features,
+    signal_features,
+)
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
 from pipelines.stages.soft_codes import HeardSoftCodes
 from pipelines.store.run_folder import part_of
@@ -123,7 +130,7 @@ def pooled_features(
     """Pool the representations of all clips, averaged over their hearings; codes and states of each rate."""
     finest = rates[-1].tokenizer
     config = Tokenizer.from_pretrained(finest.folder).config
-    read = Reading(session=session, manifest=manifest, audio=config.audio, vectors=reading.vectors)
+    read = ClipReading(session=session, manifest=manifest, audio=config.audio, vectors=reading.vectors)
     signals = SIGNALS if config.speech_layer is None else {LOG_MEL.name}  # a speech model has no bottleneck
     made = [signal_features(read, finest, finest.key, signals)]
     if reading.assignments == "soft":  # soft codes, and the states of the GPT that reads them

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from pipelines.methods.method import Line, Made, Method, PictureRecord, Row, Training, refuse_input, taught
+from pipelines.methods.method import Line, Made, Method, PictureRecord, Row, Training, refuse_input, train_and_read
 
 if TYPE_CHECKING:
     from lm.bodies.options import Variant
@@ -31,7 +31,7 @@ def _features(name: str, variant: Variant | None, study: Study) -> Made:
 
     own, sound = study.options.audio_transformer, waveforms(study.session, study.manifest, study.audio.sample_rate)
     own = own if variant is None else replace(own, model=replace(own.model, variant=variant))
-    return taught(study, name, audio_transformer(study, own), sound)
+    return train_and_read(study, name, audio_transformer(study, own), sound)
 
 
 def _untrained_features(study: Study) -> Made:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipelines.methods.method import Line, Made, Method, Row, Training, taught
+from pipelines.methods.method import Line, Made, Method, Row, Training, train_and_read
 from wordless.base.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def _simclr(study: Study) -> Made:
 
 
 def _supervised(study: Study) -> Made:
-    made = taught(study, SUPERVISED.name, _network(study), study.spectrograms)
+    made = train_and_read(study, SUPERVISED.name, _network(study), study.spectrograms)
     return replace(made, trained=(*made.trained, *study.heard_entries))
 
 

@@ -133,7 +133,7 @@ class Method:
         return self.row.name
 
 
-def taught(study: Study, name: str, network: Network, data: Entry) -> Made:
+def train_and_read(study: Study, name: str, network: Network, data: Entry) -> Made:
     """Train a network on the labels of the clips, whose stored inputs are ``data``, and read its layers."""
     trained = network.train(study, data, study.task.classes, study.options.probe.label_separator, method=name)
     # methods of one network may share the entry of their training

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.methods.method import Line, Made, Method, Row, Training, refuse_input, taught
+from pipelines.methods.method import Line, Made, Method, Row, Training, refuse_input, train_and_read
 
 if TYPE_CHECKING:
     from pipelines.methods.study import Study
@@ -18,7 +18,7 @@ def _features(study: Study) -> Made:
     from pipelines.stages.stored_arrays import filter_banks
 
     banks = filter_banks(study.session, study.manifest)
-    return taught(study, AST.name, ast(study, study.options.ast), banks)
+    return train_and_read(study, AST.name, ast(study, study.options.ast), banks)
 
 
 def _untrained_features(study: Study) -> Made:

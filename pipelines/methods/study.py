@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lm.probing.task import ProbeTask
 from pipelines.methods.run_entries import RunEntries
-from pipelines.stages.features import CodesOfClips, HeardCodes, Reading
+from pipelines.stages.features import ClipReading, CodesOfClips, HeardCodes
 from pipelines.stages.soft_codes import HeardSoftCodes
 from pipelines.stages.stored_arrays import spectrograms
 from pipelines.store.store import Entry
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study(Reading):
+class Study(ClipReading):
     """The inputs of the methods of a comparison."""
 
     options: RunSettings

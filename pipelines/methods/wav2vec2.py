@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipelines.methods.method import Line, Made, Method, Row, Training, refuse_input, taught
+from pipelines.methods.method import Line, Made, Method, Row, Training, refuse_input, train_and_read
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source
@@ -51,7 +51,7 @@ def _finetuned_features(study: Study) -> Made:
 
     body = speech_body(study, study.unlabelled, study.options.wav2vec2)
     sound = waveforms(study.session, study.manifest, study.audio.sample_rate)
-    made = taught(study, FINETUNED.name, _network(study, body.model), sound)
+    made = train_and_read(study, FINETUNED.name, _network(study, body.model), sound)
     return replace(made, trained=(*body.trained, *made.trained), unlabelled=body.unlabelled)
 
 

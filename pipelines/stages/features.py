@@ -57,7 +57,7 @@ Frames = partial[FloatArray]  # of a function of a module: samples (num_samples,
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class ClipReading:
     """The recordings that methods describe, the front end, and how clips become vectors."""
 
     session: Session
@@ -101,7 +101,7 @@ class Reading:
         return Encoder(folder=tokenizer.folder, root=self.manifest.root, device=str(self.session.gang.device))
 
 
-def signal_features(reading: Reading, tokenizer_entry: Entry, autoencoder: str, methods: Collection[str]) -> Entry:
+def signal_features(reading: ClipReading, tokenizer_entry: Entry, autoencoder: str, methods: Collection[str]) -> Entry:
     """Compute log-mel, which needs only a learned normalisation, and the autoencoder's bottlenecks, pooled.
 
     They are the same for every codebook of an autoencoder; ``autoencoder`` is its key or fingerprint.
@@ -305,7 +305,7 @@ def random_gpt_features(
 
 
 def network_features(
-    reading: Reading,
+    reading: ClipReading,
     method: str,
     version: int,
     reader: LayerReader,
@@ -341,7 +341,7 @@ def network_features(
     return session.obtain(recipe, f"{method} of {len(clips)} clips", make, files=files)
 
 
-def frame_features(reading: Reading, frames: Frames, *, method: str) -> Entry:
+def frame_features(reading: ClipReading, frames: Frames, *, method: str) -> Entry:
     """Compute the frames of each clip, and pool them under the keys ``method:pooling``.
 
     A clip is in memory as a whole. All folds share the entry. The key contains the options and the source code of the

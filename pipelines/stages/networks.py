@@ -28,10 +28,10 @@ from lm.heads.classification import ClassificationTask
 from lm.heads.options import ClassificationOptions
 from lm.layers import AstReader, AudioTransformerReader, BodyReader, ConvReader, SpeechReader
 from lm.options import VectorConfig
-from pipelines.stages.features import Reading, network_features
+from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.labels import LabelledInputs, LabelTraining, train_on_labels
 from pipelines.stages.options import AstSettings, AudioTransformerSettings, BaselineSettings, FinetuningSettings
-from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, split_clips, stored_std
+from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, stored_clips, stored_std
 from pipelines.store.store import Entry, Recipe, other_options, some_options
 from wordless.audio.recordings.manifest import Manifest, Split
 
@@ -59,7 +59,7 @@ class Network:
 
     def train(
         self,
-        reading: Reading,
+        reading: ClipReading,
         data: Entry,
         classes: Sequence[str],
         separator: str | None = None,
@@ -92,7 +92,7 @@ class Network:
         normalised, projected = self.normalised, self.projected
         return ClassificationTask(options=options, classes=tuple(classes), normalised=normalised, projected=projected)
 
-    def features(self, reading: Reading, method: str, trained: Entry | None = None) -> Entry:
+    def features(self, reading: ClipReading, method: str, trained: Entry | None = None) -> Entry:
         """Compute pooled states of the layers, and of all layers side by side, from the recordings.
 
         A network that was ``trained`` on labels also gives its class probabilities: ``scores (clips, classes)``.
@@ -119,20 +119,20 @@ def _labelled(data: Entry, manifest: Manifest, split: Split, options: Classifica
     clips = manifest.of(split)
     rows = [row for row, clip in enumerate(clips) if clip.label and options.names(clip.label)]
     return LabelledInputs(
-        clips=split_clips(data, manifest, split).of_rows(rows),
+        clips=stored_clips(data, manifest, split).of_rows(rows),
         names=[clips[row].name for row in rows],
         labels=[clips[row].label or "" for row in rows],
     )
 
 
-def _read_by(reading: Reading) -> dict[str, Any]:
+def _read_by(reading: ClipReading) -> dict[str, Any]:
     """Return the options that all readers of samples have."""
     device = str(reading.session.gang.device)
     return {"root": reading.manifest.root, "device": device, "vectors": reading.vectors}
 
 
 def convolutional(
-    reading: Reading, sample: Entry, settings: BaselineSettings, *, simclr: Entry | None = None
+    reading: ClipReading, sample: Entry, settings: BaselineSettings, *, simclr: Entry | None = None
 ) -> Network:
     """Describe the convolutional encoder of log-mel, which the statistics of ``sample`` normalise."""
     own, body = settings.supervised, ConvBody(encoder=settings.encoder, audio=reading.audio)
@@ -166,7 +166,7 @@ def convolutional(
     )
 
 
-def ast(reading: Reading, settings: AstSettings) -> Network:
+def ast(reading: ClipReading, settings: AstSettings) -> Network:
     """Describe AST as it is fine-tuned (Gong, Chung and Glass, 2021): the head reads its normalised clip vector.
 
     Without AST's own weights, filter banks are normalised with the statistics of the training clips. A clip is read in
@@ -204,7 +204,7 @@ def ast(reading: Reading, settings: AstSettings) -> Network:
     )
 
 
-def audio_transformer(reading: Reading, settings: AudioTransformerSettings) -> Network:
+def audio_transformer(reading: ClipReading, settings: AudioTransformerSettings) -> Network:
     """Describe the Audio Transformer of waveforms (Verma and Berger, 2021): see `lm.bodies.audio_transformer`."""
     rate = reading.audio.sample_rate
     body, of_rate = AudioTransformerBody(audio_transformer=settings.model, sample_rate=rate), {"sample_rate": rate}
@@ -229,7 +229,7 @@ def audio_transformer(reading: Reading, settings: AudioTransformerSettings) -> N
     )
 
 
-def speech(reading: Reading, pretrained: Source, settings: FinetuningSettings) -> Network:
+def speech(reading: ClipReading, pretrained: Source, settings: FinetuningSettings) -> Network:
     """Describe a pre-trained speech model. A clip is in memory as a whole.
 
     Models that were trained on no clip of the corpus give all folds the same entry.

@@ -12,7 +12,7 @@ import torch
 
 from lm.options import VectorConfig
 from lm.probing.vectors import FloatArray, average
-from pipelines.stages.features import CodesVectors, Reading
+from pipelines.stages.features import ClipReading, CodesVectors
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import joined_rows
 from tokenizer.codes import CodesFormat, SoftCodes
@@ -34,7 +34,7 @@ class HeardSoftCodes:
     Each method that reads them computes the bottlenecks again, which costs less time than the GPT and no disk.
     """
 
-    reading: Reading
+    reading: ClipReading
     tokenizer: Entry
 
     @property

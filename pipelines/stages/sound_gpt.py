@@ -21,7 +21,7 @@ from lm.bodies.sound_gpt import (
     validation_batches,
 )
 from lm.layers import SoundReader
-from pipelines.stages.features import Reading, network_features
+from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.options import SoundGPTSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms
 from pipelines.store.session import Session
@@ -115,7 +115,7 @@ def _joined(first: CodedClips, second: CodedClips) -> CodedClips:
     )
 
 
-def sound_gpt_features(reading: Reading, method: str, trained: Entry) -> Entry:
+def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Entry:
     """Compute the pooled inner activations of every layer, and of all layers side by side, from the recordings.
 
     ``method`` is gpt_sound, or the method of a model that took no step.

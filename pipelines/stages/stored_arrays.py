@@ -227,7 +227,7 @@ def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, fl
     return float(sums[0]), float(sums[1]), written * N_MELS
 
 
-def split_clips(entry: Entry, manifest: Manifest, split: Split) -> StoredClips:
+def stored_clips(entry: Entry, manifest: Manifest, split: Split) -> StoredClips:
     """Return the clips of a split in an entry of this module, read in place."""
     file, rows = entry.folder / FRAMES, kept_rows(manifest, split)
     return StoredClips.of(*read_clips(file if file.exists() else entry.folder / SAMPLES)).of_rows(rows)

@@ -19,9 +19,9 @@ from lm.bodies.wav2vec2 import (
     speech_source,
     validation_batches,
 )
-from pipelines.stages.features import Reading
+from pipelines.stages.features import ClipReading
 from pipelines.stages.options import OPTION, Wav2vec2Settings
-from pipelines.stages.stored_arrays import TRAINED_ON, split_clips, waveforms
+from pipelines.stages.stored_arrays import TRAINED_ON, stored_clips, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import TRAINED, Entry, Recipe, some_options, write_json
 from wordless.audio.recordings.manifest import Manifest
@@ -42,7 +42,7 @@ class TrainedBody:
     unlabelled: tuple[tuple[Entry, ...], ...] = ()
 
 
-def speech_body(reading: Reading, unlabelled: Sequence[Manifest], settings: Wav2vec2Settings) -> TrainedBody:
+def speech_body(reading: ClipReading, unlabelled: Sequence[Manifest], settings: Wav2vec2Settings) -> TrainedBody:
     """Return the model of the user's folder, or one that is pre-trained, with the entries that it is made from."""
     session, rate = reading.session, reading.audio.sample_rate
     if settings.weights is not None:
@@ -76,9 +76,9 @@ def wav2vec2(
     recipe = Recipe("wav2vec2", 3, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
-        train, held_out = (split_clips(entry, manifest, split) for split in TRAINED_ON)
+        train, held_out = (stored_clips(entry, manifest, split) for split in TRAINED_ON)
         for more, recordings in extra:
-            train = train.followed_by(split_clips(more, recordings, "train"))
+            train = train.followed_by(stored_clips(more, recordings, "train"))
         train, held_out = (_maskable(session, clips, settings) for clips in (train, held_out))
         batch_config = own.batches.at_rate(sample_rate)
         batches = masked_batches(train, batch_config, sizes.convolutions, own.targets, steps=own.fit.steps)

@@ -10,7 +10,7 @@ import torch
 from lm.model import LanguageModel
 from lm.options import ONE_HEARING, GPTConfig, VectorConfig
 from pipelines.chain.corpus import Corpus, FoundCorpus, read_corpus
-from pipelines.stages.features import Reading
+from pipelines.stages.features import ClipReading
 from pipelines.stages.options import ListeningConfig
 from pipelines.stages.playback import Playback
 from pipelines.store.session import Session
@@ -49,9 +49,11 @@ LISTENING = ListeningConfig(
 
 def reading_of(
     session: Session, manifest: Manifest, vectors: VectorConfig = ONE_HEARING, *, sample_rate: int = AUDIO.sample_rate
-) -> Reading:
+) -> ClipReading:
     """What describes the recordings of a manifest."""
-    return Reading(session=session, manifest=manifest, audio=replace(AUDIO, sample_rate=sample_rate), vectors=vectors)
+    return ClipReading(
+        session=session, manifest=manifest, audio=replace(AUDIO, sample_rate=sample_rate), vectors=vectors
+    )
 
 
 def playback_of(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from wordless.audio.decoding import Channel, require_choice
 from wordless.base.errors import InputError
-from wordless.base.options import Options, option, shared
+from wordless.base.options import Options, option, same_option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,7 +104,7 @@ LONGEST_MS = 10_000.0
 class AudioSettings(Options):
     """Options of the front end: window and hop in milliseconds, or else in samples."""
 
-    sample_rate: int = shared(SpectrogramConfig, "sample_rate")
+    sample_rate: int = same_option(SpectrogramConfig, "sample_rate")
     window_ms: float | None = option(
         DEFAULT_WINDOW_MS,
         "length of the analysis window in milliseconds, rounded to whole samples",
@@ -121,13 +121,13 @@ class AudioSettings(Options):
     )
     window_length: int | None = option(None, "length of the window in samples, instead of window_ms")
     hop_length: int | None = option(None, "hop in samples, instead of hop_ms")
-    n_mels: int = shared(SpectrogramConfig, "n_mels")
-    f_min: float = shared(SpectrogramConfig, "f_min")
-    f_max: float | None = shared(SpectrogramConfig, "f_max")
-    floor: float = shared(SpectrogramConfig, "floor")
-    dynamic_range: float | None = shared(SpectrogramConfig, "dynamic_range")
-    channel: Channel = shared(SpectrogramConfig, "channel")
-    remove_mean: MeanRemoval = shared(SpectrogramConfig, "remove_mean")
+    n_mels: int = same_option(SpectrogramConfig, "n_mels")
+    f_min: float = same_option(SpectrogramConfig, "f_min")
+    f_max: float | None = same_option(SpectrogramConfig, "f_max")
+    floor: float = same_option(SpectrogramConfig, "floor")
+    dynamic_range: float | None = same_option(SpectrogramConfig, "dynamic_range")
+    channel: Channel = same_option(SpectrogramConfig, "channel")
+    remove_mean: MeanRemoval = same_option(SpectrogramConfig, "remove_mean")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -112,7 +112,7 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def shared(cls: type, name: str) -> Any:
+def same_option(cls: type, name: str) -> Any:
     """Describe a field that means the same as the field ``name`` of another dataclass."""
     known = next(field for field in dataclasses.fields(cls) if field.name == name)
     return dataclasses.field(default=known.default, metadata=known.metadata)

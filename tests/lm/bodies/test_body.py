@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lm.bodies.body import Frames, Reading, read_states
+from lm.bodies.body import BodyReading, Frames, read_states
 
 
-def reading(samples_per_state: int, *, inputs: int = 1, shared: int = 0, rounded_up: bool = True) -> Reading:
-    return Reading(
+def reading(samples_per_state: int, *, inputs: int = 1, shared: int = 0, rounded_up: bool = True) -> BodyReading:
+    return BodyReading(
         sample_rate=8000,
         dim=1,
         samples_per_state=samples_per_state,
@@ -28,7 +28,7 @@ CODES, PATCHES = reading(160), reading(80, inputs=5, shared=3)
 SAMPLES = reading(4, inputs=4, shared=2, rounded_up=False)
 
 
-def sums(reading: Reading) -> object:
+def sums(reading: BodyReading) -> object:
     """A network of which each state is the sum of its own inputs, beside the sum of those of the state before."""
 
     def network(inputs: Tensor, lengths: Tensor) -> Frames:
@@ -44,7 +44,7 @@ def sums(reading: Reading) -> object:
 
 @pytest.mark.parametrize("reading", [CODES, PATCHES, SAMPLES])
 @given(lengths=st.lists(st.integers(6, 150), min_size=1, max_size=4))
-def test_windows_give_the_states_of_whole_clips(reading: Reading, lengths: list[int]) -> None:
+def test_windows_give_the_states_of_whole_clips(reading: BodyReading, lengths: list[int]) -> None:
     inputs = torch.randn(len(lengths), max(lengths), generator=torch.Generator().manual_seed(sum(lengths)))
     sizes = torch.tensor(lengths)
     states, counts = read_states(sums(reading), reading, inputs, sizes)  # type: ignore[arg-type]  # a network

@@ -18,7 +18,7 @@ from lm.probing.vectors import pool
 from pipelines.stages.labels import LabelledInputs
 from pipelines.stages.networks import audio_transformer
 from pipelines.stages.options import AudioTransformerSettings
-from pipelines.stages.stored_arrays import split_clips, waveforms
+from pipelines.stages.stored_arrays import stored_clips, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tests.pipelines.stages.tones import RATE, tone_corpus
@@ -126,7 +126,7 @@ def test_shares_of_a_batch_have_the_gradient_of_the_whole(session: Session, corp
     network = audio_transformer(reading_of(session, corpus, sample_rate=RATE), SHORT)
     data, task, train = waveforms(session, corpus, RATE), network.task(("high", "low")), corpus.of("train")
     clips = LabelledInputs(
-        clips=split_clips(data, corpus, "train"),
+        clips=stored_clips(data, corpus, "train"),
         names=[clip.name for clip in train],
         labels=[clip.label or "" for clip in train],
     )

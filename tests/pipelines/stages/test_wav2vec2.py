@@ -18,7 +18,7 @@ from lm.options import ONE_HEARING, POOLINGS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.stages.networks import speech
 from pipelines.stages.options import FinetuningSettings, PretrainingSettings, Wav2vec2Settings
-from pipelines.stages.stored_arrays import split_clips, waveforms
+from pipelines.stages.stored_arrays import stored_clips, waveforms
 from pipelines.stages.wav2vec2 import entry_source, random_wav2vec2, wav2vec2
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
@@ -93,7 +93,7 @@ def bytes_of(entry: Entry) -> dict[str, bytes]:
 
 
 def test_waveforms_of_a_split_are_the_samples_of_its_clips(session: Session, corpus: Manifest) -> None:
-    read, lengths = split_clips(waveforms(session, corpus, RATE), corpus, "validation").read(
+    read, lengths = stored_clips(waveforms(session, corpus, RATE), corpus, "validation").read(
         np.array([1]), at_most=10_000
     )
     wanted, _ = soundfile.read(corpus.root / "high_4.wav", dtype="float32")

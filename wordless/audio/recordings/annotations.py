@@ -280,7 +280,7 @@ def annotations_in(path: Path, kind: Kind, root: Path, recordings: Sequence[str]
     return annotated
 
 
-def _require_effect(readings: Sequence["Reading"], config: AnnotationConfig) -> None:
+def _require_effect(readings: Sequence["AnnotationReading"], config: AnnotationConfig) -> None:
     """Refuse a tier that no file has, and a column for groups where there are no columns."""
     if config.labels is not None:
         with_tiers = [reading for reading in readings if FORMATS[reading.kind].has_tiers]
@@ -298,7 +298,7 @@ def _require_effect(readings: Sequence["Reading"], config: AnnotationConfig) -> 
 
 
 @dataclass(kw_only=True)
-class Reading:
+class AnnotationReading:
     """What the files of one kind say, filled file by file."""
 
     kind: Kind
@@ -334,13 +334,13 @@ class Reading:
                 self.set_aside([recording], _LEFT_OUT, f"{problem} ({known.label}, and there {first.label})", parts=1)
 
 
-def _read(kind: Kind, files: Sequence[str], places: Places, config: AnnotationConfig) -> Reading:
+def _read(kind: Kind, files: Sequence[str], places: Places, config: AnnotationConfig) -> AnnotationReading:
     """Read all files of a kind. A faulty file is set aside.
 
     Raises:
         InputError: a file has several tiers, and no option chooses.
     """
-    reading, form = Reading(kind=kind), FORMATS[kind]
+    reading, form = AnnotationReading(kind=kind), FORMATS[kind]
     for name in files:
         own = [] if form.names_recordings else places.of_file(name)
         try:
@@ -419,9 +419,9 @@ def _moved(fields: Mapping[str, str], seconds: float) -> Mapping[str, str]:
     return {**fields, **{name: repr(round(float(fields[name]) + seconds, 9)) for name in SPAN_FIELDS if seconds}}
 
 
-def _joined(root: Path, readings: Sequence[Reading], config: AnnotationConfig) -> Found | None:
+def _joined(root: Path, readings: Sequence[AnnotationReading], config: AnnotationConfig) -> Found | None:
     """Join the kinds, of which each recording may have one, or several that agree."""
-    kinds: dict[str, list[Reading]] = defaultdict(list)
+    kinds: dict[str, list[AnnotationReading]] = defaultdict(list)
     for reading in readings:
         for recording in reading.parts:
             kinds[recording].append(reading)
