@@ -14,7 +14,7 @@ import torch
 from pipelines.chain.corpus import Corpus, find_corpus, read_corpus
 from tests.pipelines.tiny import corpus_of
 from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called_at_once, entries, refusal
-from tests.wordless.audio.recordings.packed.packed_files import (
+from tests.wordless.audio.recordings.packed_files import (
     samples,
     save_splits,
     sound,

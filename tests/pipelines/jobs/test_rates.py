@@ -14,10 +14,17 @@ from tests.pipelines.jobs.test_decode import options as decoding
 from tests.pipelines.jobs.test_encode import options as encoding
 from tests.pipelines.jobs.test_generate import codes_at, samples
 from tests.pipelines.jobs.test_generate import options as generating
+from tests.pipelines.tiny import save_rates_run
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.base.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def rates_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Codes of 8, 4 and 2 frames; the finest are those of the fixture ``run_folder``."""
+    return save_rates_run(tmp_path_factory.mktemp("rates") / "run", seed=0)
 
 
 @pytest.fixture(scope="module")

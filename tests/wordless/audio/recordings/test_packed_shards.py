@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.wordless.audio.recordings.packed.packed_files import samples, sound, takes, write_tar
+from tests.wordless.audio.recordings.packed_files import samples, sound, takes, write_tar
 from wordless.audio.recordings.packed import DamageError, open_shards
 
 

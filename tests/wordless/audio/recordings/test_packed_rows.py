@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.wordless.audio.recordings.packed.packed_files import (
+from tests.wordless.audio.recordings.packed_files import (
     AUDIO,
     save,
     save_splits,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.wordless.audio.recordings.packed.packed_files import save, save_splits, table, takes
+from tests.wordless.audio.recordings.packed_files import save, save_splits, table, takes
 from wordless.audio.recordings.packed import data_set_files, expand_braces, known_split, shard_files
 from wordless.base.errors import InputError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.killing import PROCESSES, Kill, arm
-from tests.wordless.audio.recordings.packed.packed_files import (
+from tests.wordless.audio.recordings.packed_files import (
     samples,
     save,
     sound,
