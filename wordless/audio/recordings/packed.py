@@ -641,7 +641,7 @@ def unpack(data_set: PackedDataSet, place: Path, progress: Progress | None = Non
     """Unpack a data set, unless another process has done so meanwhile; what a killed process has finished is kept.
 
     Raises:
-        InputError: the folder cannot be written, or a file of the data set changes meanwhile.
+        InputError: the folder cannot be written, or a file of the data set cannot be read or changes meanwhile.
         OSError: the disk is full.
     """
     partial = place.with_suffix(PARTIAL)
