@@ -51,7 +51,7 @@ class LayerNetwork(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Heard:
+class HearingPieces:
     """A clip in one hearing."""
 
     steps: Sequence[int]  # states of each layer
@@ -73,7 +73,7 @@ class LayerReader(ABC):
         """Create or load the network on its device, in evaluation mode; `loaded` calls this once in each process."""
 
     @abstractmethod
-    def pieces_of(self, clip: Clip) -> list[Heard]:
+    def pieces_of(self, clip: Clip) -> list[HearingPieces]:
         """Return a clip in each hearing, the recording first."""
 
     def groups(self, clips: Sequence[Clip]) -> list[list[Clip]]:
@@ -106,7 +106,12 @@ class LayerReader(ABC):
 
 
 def pool_layers(
-    network: LayerNetwork, heard: Sequence[Heard], names: Sequence[str], poolings: Sequence[Pooling], *, device: str
+    network: LayerNetwork,
+    heard: Sequence[HearingPieces],
+    names: Sequence[str],
+    poolings: Sequence[Pooling],
+    *,
+    device: str,
 ) -> list[dict[str, FloatArray]]:
     """Pool every layer over the pieces of each hearing: ``layer_1:mean`` and so on. The hearings share a batch."""
     pools = [RunningPools(dict(zip(names, each.steps, strict=True)), poolings) for each in heard]
@@ -133,7 +138,7 @@ class SpectrogramLayers(LayerReader):
     frames: SpectrogramReader
     stored: HeardFrames | None = None  # of the hearings but the first; their log-mel is in memory as a whole
 
-    def pieces_of(self, clip: Clip) -> list[Heard]:
+    def pieces_of(self, clip: Clip) -> list[HearingPieces]:
         """Return pieces of about `PIECE_FRAMES` frames; some frames at each border see silence instead."""
         hops = loaded(self).hops
         whole = math.lcm(*hops)
@@ -144,7 +149,7 @@ class SpectrogramLayers(LayerReader):
         sources = [pieces if size == PIECE_FRAMES else _cut_again(pieces, size)]
         sources += [iter(torch.split(each, size)) for each in others]
         return [
-            Heard(steps=[-(-length // hop) for hop in hops], pieces=each)
+            HearingPieces(steps=[-(-length // hop) for hop in hops], pieces=each)
             for length, each in zip(lengths, sources, strict=True)
         ]
 
@@ -222,12 +227,12 @@ class WaveformReader(BodyReader):
 
     root: Path  # of the recordings
 
-    def pieces_of(self, clip: Clip) -> list[Heard]:
+    def pieces_of(self, clip: Clip) -> list[HearingPieces]:
         """Return a clip in each hearing."""
         return [self.of(clip, each) for each in hearings(self.vectors.hearings, spread=self.vectors.hearing_rates)]
 
     @abstractmethod
-    def of(self, clip: Clip, hearing: Hearing) -> Heard:
+    def of(self, clip: Clip, hearing: Hearing) -> HearingPieces:
         """Return a clip in one hearing."""
 
 
@@ -237,12 +242,14 @@ class AudioTransformerReader(WaveformReader):
 
     body: AudioTransformerBody
 
-    def of(self, clip: Clip, hearing: Hearing) -> Heard:
+    def of(self, clip: Clip, hearing: Hearing) -> HearingPieces:
         """Return pieces of ``patches`` patches."""
         rate, sizes = self.body.sample_rate, self.body.audio_transformer
         blocks = equal_blocks(hearing.blocks(self.root, clip, rate), sizes.patches * sizes.patch(rate))
         samples = hearing.num_samples(clip, rate)
-        return Heard(steps=[-(-samples // hop) for hop in loaded(self).hops], pieces=map(torch.from_numpy, blocks))
+        return HearingPieces(
+            steps=[-(-samples // hop) for hop in loaded(self).hops], pieces=map(torch.from_numpy, blocks)
+        )
 
 
 TOKEN = "class_token"
@@ -257,11 +264,11 @@ class AstReader(WaveformReader):
 
     body: AstBody
 
-    def of(self, clip: Clip, hearing: Hearing) -> Heard:
+    def of(self, clip: Clip, hearing: Hearing) -> HearingPieces:
         """Return pieces of ``patches`` patches."""
         banks = filter_bank_stream(hearing.blocks(self.root, clip, SAMPLE_RATE), patches=self.body.ast.patches)
         steps = [patches_along(clip, hearing)] * (len(self.body.ast.layers) + 1)
-        return Heard(steps=steps, pieces=banks)
+        return HearingPieces(steps=steps, pieces=banks)
 
     def names(self, count: int) -> list[str]:
         """Name the layers that are read, and the clip vector."""
@@ -283,12 +290,14 @@ class SpeechReader(WaveformReader):
 
     body: Wav2vec2Body
 
-    def of(self, clip: Clip, hearing: Hearing) -> Heard:
+    def of(self, clip: Clip, hearing: Hearing) -> HearingPieces:
         """Return the samples in pieces."""
         network: SpeechNetwork = loaded(self)
         samples = hearing.samples(self.root, clip, self.body.architecture.sample_rate)
         frames = network.encoder.convolutions.frames(len(samples))
-        return Heard(steps=[frames] * network.encoder.layers, pieces=network.encoder.prepared_pieces(samples, frames))
+        return HearingPieces(
+            steps=[frames] * network.encoder.layers, pieces=network.encoder.prepared_pieces(samples, frames)
+        )
 
 
 def head_scores(folder: Path, pooled: Mapping[str, FloatArray], *, last: str) -> FloatArray:

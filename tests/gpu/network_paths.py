@@ -11,7 +11,7 @@ from lm.bodies.clips import ClipViews, StoredClips
 from lm.bodies.convolutional import ConvEncoder, create_encoder
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
 from lm.bodies.simclr import PairBatches, create_simclr, loss, validation_pairs
-from lm.layers import Heard, pool_layers
+from lm.layers import HearingPieces, pool_layers
 from lm.options import POOLINGS
 from tests.gpu.finding import CPU, Finding, Scale, relative, seconds_of
 from tests.gpu.training import trained
@@ -62,7 +62,7 @@ def encoder_features(device: torch.device, scale: Scale) -> Finding:
     @torch.inference_mode()
     def pooled(model: ConvEncoder, on: torch.device, together: list[torch.Tensor]) -> list[torch.Tensor]:
         names = [f"block_{number}" for number in range(1, len(model.hops) + 1)]
-        heard = [Heard(steps=[-(-len(clip) // hop) for hop in model.hops], pieces=[clip]) for clip in together]
+        heard = [HearingPieces(steps=[-(-len(clip) // hop) for hop in model.hops], pieces=[clip]) for clip in together]
         rows = pool_layers(model, heard, names, POOLINGS, device=str(on))
         return [torch.from_numpy(vector) for row in rows for vector in row.values()]
 
