@@ -141,7 +141,7 @@ def test_a_few_steps_learn_the_codes() -> None:
         optimiser.zero_grad()
         (total / count).backward()
         optimiser.step()
-        losses.append(float(total / count))
+        losses.append(float(total.detach() / count))
     assert losses[-1] < 0.5 * losses[0]
 
 
