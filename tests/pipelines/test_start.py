@@ -190,6 +190,7 @@ def test_more_steps_begin_with_the_weights_of_the_run(finished_run: FinishedRun,
     assert began_at[:16] in (tmp_path / "run/report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_model_is_trained_further_on_other_recordings(finished_run: FinishedRun, store: Path, tmp_path: Path) -> None:
     """With the tokenizer of its run, which no k-means of this run made."""
     start = finished_run.folder

@@ -144,6 +144,7 @@ def test_what_is_heard_in_other_ranges_is_cut_off_alike(trimmed: Manifest, cut: 
     assert len(contents) == 1
 
 
+@pytest.mark.slow
 def test_a_run_says_how_much_it_cut_off_and_another_cuts_differently_without_listening(
     root: Path, tmp_path: Path
 ) -> None:

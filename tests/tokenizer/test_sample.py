@@ -123,7 +123,7 @@ def test_the_loss_is_of_what_was_wanted() -> None:
     assert reconstruction_loss(torch.nn.Identity(), PatchBatch(patches=torch.ones(4, 6)))[0].item() == 0
 
 
-@pytest.mark.parametrize("ranges", [None, (20.0, 50.0)])
+@pytest.mark.parametrize("ranges", [pytest.param(None, marks=pytest.mark.slow), (20.0, 50.0)])
 def test_a_pool_reads_the_frames_that_one_process_reads(ranges: tuple[float, float] | None, tmp_path: Path) -> None:
     rng, rate = np.random.default_rng(0), 11_025
     clips = []

@@ -502,7 +502,9 @@ def test_a_sweep_goes_on_after_a_failure(project: Path, launcher: str) -> None:
     assert "1 of 2 jobs failed" in again.stderr  # the jobs of the first sweep are no part of the second
 
 
-@pytest.mark.parametrize("mode", ["-m", "hydra.mode=MULTIRUN"])  # an experiment sets the latter
+@pytest.mark.parametrize(
+    "mode", [pytest.param("-m", marks=pytest.mark.slow), "hydra.mode=MULTIRUN"]
+)  # an experiment sets the latter
 def test_a_sweep_may_have_jobs_that_do_not_read_an_option(project: Path, mode: str) -> None:
     words = ("compare.hearing_rates=0.1", "tokenizer.codebook_size=5")
     done = tried(project, mode, "compare.hearings=1,2", *words)

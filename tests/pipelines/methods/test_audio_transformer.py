@@ -41,6 +41,7 @@ def of_stage(store: Path, stage: str) -> dict[str, str]:
     return {path: digest for path, digest in stored(store).items() if path.startswith(f"{stage}/")}
 
 
+@pytest.mark.slow
 def test_variants_are_compared_side_by_side(store: Path, tmp_path: Path) -> None:
     done = called_at_once(tmp_path, *TINY, *SMALL, *COMPARED, f"store.root={store}", "stages=[probe,report]")
     assert done.returncode == 0, done.stderr

@@ -76,6 +76,7 @@ def test_views_of_all_rates_are_of_the_same_sound(trained: Place) -> None:
     }
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_never_killed(trained: Place, finished_run: FinishedRun, tmp_path: Path) -> None:
     store = shutil.copytree(finished_run.store, tmp_path / "store")
     for number, kill in enumerate(
