@@ -66,7 +66,8 @@ class GPT(nn.Module):
         Position ``p`` of the result predicts code ``p`` of the window from tokens 0 to ``p``; with parallel streams,
         from the time steps before its own.
         """
-        decoded = self.decoded(tokens, conditions)  # by itself: else `torch.compile` compiles the rest in each step
+        # A statement of its own: `torch.compile` would otherwise compile the next line anew in each step.
+        decoded = self.decoded(tokens, conditions)
         return self.logits(decoded)[:, : tokens.shape[1]]
 
     def decoded(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:

@@ -6,7 +6,7 @@ whose tensors have shapes and no values; it stands for a GPU.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from pipelines.benchmarks.trainings import COUNTED, TrainingKind
+from wordless.training.compilation import compile_loss
 from wordless.training.fit import Steps
 from wordless.training.gangs import Alone
 from wordless.training.state import Training
@@ -152,14 +153,11 @@ def count_compiled(kind: TrainingKind) -> tuple[int, int]:
         Exception: PyTorch cannot compile it, or would compile it anew in each step.
     """
     made = kind.make(COUNTED, CPU)
-    options: dict[str, str | int | bool | Callable[..., Any]] = {
-        "fallback_random": True,
-        "cpp.enable_kernel_profile": True,
-    }
-    loss = torch.compile(made.loss, dynamic=False, options=options)
     training = Training(made.model, replace(made.config, precision="fp32"), "fit")
-    steps = Steps(training, made.model, SameBatch(made.batches.batch(0, 0, 1)), loss, Alone(CPU))
-    steps.take()
+    batches = SameBatch(made.batches.batch(0, 0, 1))
+    steps = Steps(training, made.model, batches, compile_loss(made.loss), Alone(CPU))
+    with torch._inductor.config.patch({"cpp.enable_kernel_profile": True}):
+        steps.take()
     with torch.profiler.profile() as profile, torch._dynamo.config.patch(error_on_recompile=True):
         steps.take()
     names = [event.name for event in profile.events() if _is_operator(event)]

@@ -46,25 +46,25 @@ def measure_steps(names: Sequence[str] | None, *, repeats: int, compiled: bool) 
         copies = counts.copies_to_device + counts.copies_to_host
         numbers = (counts.operators, counts.kernels, kind.most_kernels, counts.waits, copies)
         of_batch = (f"{sent / 1000:,.0f}", f"{host:,.1f}", f"{beside:,.1f}", str(work.queued))
-        together = _compiled(kind) if compiled else ()
-        rows.add_row(
-            name, *map(str, numbers), *of_batch, *map(str, together or ["cannot be compiled", ""][: len(of_compiled)])
-        )
+        together = _compiled(kind) if compiled else {}
+        cells = [*map(str, together.values())] or ["cannot be compiled"] * compiled
+        rows.add_row(name, *map(str, numbers), *of_batch, *cells)
         figures = {**asdict(counts), "batch_bytes": sent, "host_milliseconds": host}
         figures |= {"host_milliseconds_beside_gpu": beside, "operators_queued_for_batch": work.queued}
-        figures |= dict(zip(("compiled_operators", "compiled_kernels"), together, strict=True)) if together else {}
+        figures |= together
         within = counts.kernels <= kind.most_kernels and counts.waits <= kind.waits
         found[name] = {**figures, "allowed_kernels": kind.most_kernels, "allowed_waits": kind.waits, "within": within}
     Console().print(rows)
     return {"steps": found}
 
 
-def _compiled(kind: TrainingKind) -> tuple[int, ...]:
+def _compiled(kind: TrainingKind) -> dict[str, int]:
     """Count the operators of a compiled step, and those that compute; nothing where PyTorch cannot compile it."""
     try:
-        return count_compiled(kind)
+        operators, kernels = count_compiled(kind)
     except Exception:  # of many types: tracing, writing code, compiling anew in each step
-        return ()
+        return {}
+    return {"compiled_operators": operators, "compiled_kernels": kernels}
 
 
 def _make_batches(batches: Batches[Batch]) -> None:

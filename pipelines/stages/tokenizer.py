@@ -109,10 +109,14 @@ def sampled_clips(manifest: Manifest, settings: TokenizerSettings) -> Manifest:
     """
     left_out = set[Clip]()
     for number, split in enumerate(TRAINED_ON):
-        clips = manifest.of(split)
+        clips, most = manifest.of(split), 3600 * settings.sample_hours
+        if sum(clip.seconds for clip in clips) <= most:
+            continue
         order = np.random.default_rng([settings.seed, number]).permutation(len(clips))
         ends = np.cumsum([clips[place].seconds for place in order])
-        left_out.update(clips[place] for place in order[1 + np.sum(ends < 3600 * settings.sample_hours) :])
+        left_out.update(clips[place] for place in order[1 + np.sum(ends < most) :])
+    if not left_out:  # a million clips need not be hashed
+        return manifest
     return replace(manifest, clips=tuple(each for each in manifest.clips if each not in left_out))
 
 

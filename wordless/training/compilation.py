@@ -28,12 +28,16 @@ Loss = Callable[[nn.Module, B], tuple[Tensor, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompiledComparison:
-    """A compiled loss beside the plain one: gradients for batches, and the seconds of the last batch."""
+class Gradients:
+    """Gradients of all weights for each of several batches, and the seconds of the last batch."""
 
-    difference: float  # norm of the difference of the gradients, over the norm of the plain ones; of the worst batch
-    plain_seconds: float
-    compiled_seconds: float
+    of_batches: list[list[Tensor]]
+    seconds: float
+
+    def difference(self, plain: "Gradients") -> float:
+        """Return the norm of the difference from others, over the norm of the others; of the worst batch."""
+        pairs = zip(plain.of_batches, self.of_batches, strict=True)
+        return max(_difference(one, other) for one, other in pairs)
 
 
 def compile_loss(loss: Loss[B]) -> Loss[B]:
@@ -75,13 +79,12 @@ def is_right(
     plain = gradients_of(loss, model, batches, config, gang.device)
     problem = ""
     try:
-        found = compare(plain, gradients_of(compile_loss(loss), model, batches, config, gang.device))
+        found = gradients_of(compile_loss(loss), model, batches, config, gang.device)
     except Exception as error:  # of many types: tracing, writing code, the compiler of the machine
         problem = f"PyTorch cannot compile it ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
     else:
-        if not found.difference <= MOST_DIFFERENT:
-            problem = f"its compiled gradients differ by {found.difference:.0%}"
-        times = f"{1000 * found.compiled_seconds:.1f} ms instead of {1000 * found.plain_seconds:.1f} ms"
+        if not (difference := found.difference(plain)) <= MOST_DIFFERENT:
+            problem = f"its compiled gradients differ by {difference:.0%}"
     wrong = gang.sum([float(bool(problem))])[0]
     if wrong and config.compile == "always":
         rule = problem or "another process cannot compile it"
@@ -89,17 +92,10 @@ def is_right(
     if wrong:
         say(f"compile   {option}: {problem or 'another process cannot compile it'}; steps are not compiled")
     else:
-        slower = f"; {option}.compile=never is faster" if found.compiled_seconds > found.plain_seconds else ""
+        times = f"{1000 * found.seconds:.1f} ms instead of {1000 * plain.seconds:.1f} ms"
+        slower = f"; {option}.compile=never is faster" if found.seconds > plain.seconds else ""
         say(f"compile   {option}: a compiled step takes {times}{slower}")
     return not wrong
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gradients:
-    """Gradients of all weights for each of several batches, and the seconds of the last batch."""
-
-    of_batches: list[list[Tensor]]
-    seconds: float
 
 
 def gradients_of(
@@ -115,25 +111,14 @@ def gradients_of(
     try:
         for batch in batches:
             given = batch.to(device)
-            fastest = min(
-                [_step(loss, model, given, config, device) for _ in range(1 + TIMED)][1:]
-            )  # the first compiles
+            _step(loss, model, given, config, device)  # may compile
+            fastest = min(_step(loss, model, given, config, device) for _ in range(TIMED))
             of_batches.append([each.grad for each in model.parameters() if each.grad is not None])
     finally:
         model.zero_grad(set_to_none=True)
         for name, each in model.named_buffers():
             each.copy_(kept[name])
     return Gradients(of_batches=of_batches, seconds=fastest)
-
-
-def compare(plain: Gradients, compiled: Gradients) -> CompiledComparison:
-    """Compare the gradients of the same batches."""
-    pairs = zip(plain.of_batches, compiled.of_batches, strict=True)
-    return CompiledComparison(
-        difference=max(_difference(one, other) for one, other in pairs),
-        plain_seconds=plain.seconds,
-        compiled_seconds=compiled.seconds,
-    )
 
 
 def _step(loss: Loss[B], model: nn.Module, batch: B, config: FitConfig, device: torch.device) -> float:

@@ -214,7 +214,8 @@ def fit(
     asked for deterministic algorithms and warns where it has none, unless ``deterministic`` is False.
 
     Raises:
-        InputError: the loss is no longer finite, or this CPU computes the model's convolutions in bfloat16 wrongly.
+        InputError: the loss is no longer finite, this CPU computes the model's convolutions in bfloat16 wrongly, or
+            ``compile`` is ``always`` and PyTorch cannot compile the loss.
     """
     config = with_precision(config, gang)
     if gang.device.type == "cuda":

@@ -30,7 +30,7 @@ from wordless.training.gangs import Gang, agreed, share
 from wordless.training.options import FitConfig, Point
 
 STEP = "step"
-PROGRESS = ("step", "seconds", "curve", "running", "best_loss", "best_step", "cut_short", "compiled")
+PROGRESS = ("step", "seconds", "curve", "running", "best_loss", "best_step", "cut_short", "compiled")  # attributes
 MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # the optimizer state of a parameter in AdamW
 VALUES, HASH = "values", "hash"  # in the header
 
