@@ -18,8 +18,8 @@ from lm.options import BatchConfig
 from lm.tokens import Vocabulary
 from lm.windows import Window, windows
 from tokenizer.codes import IntArray
-from wordless.base.devices import Batch
 from wordless.base.errors import InputError
+from wordless.base.machine import Batch
 
 IndexArray = npt.NDArray[np.int64]
 

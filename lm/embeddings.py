@@ -13,7 +13,7 @@ from lm.options import ONE_HEARING, POOLINGS, RESIDUAL, Means, Pooling, States, 
 from lm.probing.vectors import FloatArray, assemble, means_of, pooling_weights, takes_max
 from lm.windows import Window, windows
 from tokenizer.codes import Codes, SoftCodes
-from wordless.base.devices import copy_to
+from wordless.base.machine import copy_to
 
 Passage = tuple[int, Window]  # the index of a clip, and one of its windows
 

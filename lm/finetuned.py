@@ -23,11 +23,11 @@ from lm.probing.vectors import FloatArray
 from wordless.audio.decoding import Channel
 from wordless.audio.levels import trim_ends
 from wordless.audio.waveform import Waveform
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder
 from wordless.base.saved_models import FINE_TUNED, WEIGHTS, load_weights, model_folder, reading, write_model
 from wordless.base.text import escape_markdown, suggestion
+from wordless.base.values import build
 
 BODIES: dict[str, type[Body]] = {
     each.name: each for each in (GptBody, AstBody, Wav2vec2Body, AudioTransformerBody, ConvBody)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from lm.gpt import GPT, CachedGPT
 from lm.windows import window_start
 from tokenizer.codes import IntArray
-from wordless.base.devices import copy_to
+from wordless.base.machine import copy_to
 from wordless.base.options import Options, option
 
 FloatArray = npt.NDArray[np.float64]

@@ -38,7 +38,7 @@ from wordless.audio.recordings.hearings import HeardFrames, Hearing, hearings
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.waveform import equal_blocks
-from wordless.base.devices import copy_to
+from wordless.base.machine import copy_to
 
 FRAMES_AT_ONCE = 8192  # of the clips that share a batch, in all of their hearings, padding included
 

@@ -19,8 +19,7 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
 from tokenizer.codes import CodesFormat, IntArray
-from wordless.base.errors import InputError
-from wordless.base.ranges import require
+from wordless.base.errors import InputError, require
 
 LONGEST = 64  # codes of a token: one silence of an hour shall not become a token
 FEWEST = 2  # times that a pair is found in training clips; the library stops at fewer

@@ -40,9 +40,8 @@ from tokenizer.codes import (
     require_same_codebook,
 )
 from tokenizer.rates import load_rates, save_rates
-from wordless.base.devices import copy_to
-from wordless.base.errors import InputError
-from wordless.base.ranges import require, samples_to_generate
+from wordless.base.errors import InputError, require, samples_to_generate
+from wordless.base.machine import copy_to
 from wordless.base.saved_models import (
     LANGUAGE_MODEL,
     WEIGHTS,

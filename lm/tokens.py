@@ -35,8 +35,7 @@ from torch.nn.functional import pad
 
 from lm.options import MOST_AHEAD
 from tokenizer.codes import CodesFormat, IntArray
-from wordless.base.errors import InputError
-from wordless.base.ranges import require
+from wordless.base.errors import InputError, require
 
 TokenArray = npt.NDArray[np.int64]
 

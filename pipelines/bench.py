@@ -9,9 +9,9 @@ from pipelines.commandline.outputs import require_kind
 from pipelines.store.run_folder import part_of
 from pipelines.store.store import write_json
 from wordless.audio.recordings.recording_paths import recordings_at
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
+from wordless.base.values import build
 
 MILLION = 1_000_000
 DEFAULT_RATE = "16000"  # Hz; of the voice that a default run begins with

@@ -8,8 +8,8 @@ import sys
 from importlib import import_module
 
 from pipelines.commandline.commands import COMMANDS
+from wordless.base.machine import installed_version
 from wordless.base.text import suggestion
-from wordless.base.versions import installed_version
 
 EXAMPLES = """\
   wordless run                                              the built-in corpus; some minutes on a laptop

@@ -10,11 +10,11 @@ from pipelines.commandline.outputs import require_kind, require_new
 from pipelines.store.run_folder import part_of, vocoder_of
 from vocoder.kinds import BY_KEY, CHOICES, Kind
 from vocoder.sampling import TEMPERATURE, VOCODER_TEMPERATURE, VOCODER_TOP_P, Sampling, SoundOptions
-from wordless.base.configuration import build
-from wordless.base.devices import Device
 from wordless.base.errors import InputError
+from wordless.base.machine import Device
 from wordless.base.options import REQUIRED, option
 from wordless.base.seeds import MAX_SEED
+from wordless.base.values import build
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,10 @@ from pipelines.commandline.inputs import MODEL
 from pipelines.decode import SoundCommand
 from pipelines.store.run_folder import part_of, run_of
 from vocoder.sampling import TEMPERATURE, VOCODER_TEMPERATURE, Sampling
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
+from wordless.base.values import build
 
 FIRST_PORT = 1024  # that a user may open
 LONGEST = 600.0  # seconds of a sound: the page draws it whole, and keeps it in memory

@@ -23,13 +23,11 @@ from rich.markup import escape
 from pipelines.commandline.command import command
 from pipelines.commandline.outputs import BASE_BYTES
 from pipelines.store.store import StoreConfig
-from wordless.base.configuration import build
-from wordless.base.devices import cores, multiplies_bf16
 from wordless.base.errors import InputError
 from wordless.base.files import existing
-from wordless.base.memory import machine_memory
+from wordless.base.machine import cores, machine_memory, multiplies_bf16, version_of
 from wordless.base.options import Options, option
-from wordless.base.versions import version_of
+from wordless.base.values import build
 
 State = Literal["ok", "optional", "missing", "symptom"]
 

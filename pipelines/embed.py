@@ -12,10 +12,10 @@ from pipelines.store.work_folder import partial_folder
 from wordless.audio.recordings.annotations import kind_of
 from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.audio.recordings.recording_paths import recordings_at
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
+from wordless.base.values import build
 
 TABLES = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".ndjson")
 ALL = "all"  # layer: every candidate

@@ -11,11 +11,10 @@ from pipelines.commandline.outputs import require_kind, require_new
 from pipelines.store.run_folder import part_of
 from pipelines.store.work_folder import JOB, partial_folder
 from wordless.audio.recordings.recording_paths import recordings_at
-from wordless.base.configuration import build
-from wordless.base.engine import LOCAL, EngineConfig
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, require
 from wordless.base.options import REQUIRED, option
-from wordless.base.ranges import require
+from wordless.base.pools import LOCAL, EngineConfig
+from wordless.base.values import build
 
 UNITS = (".txt", ".units", ".km", ".jsonl", ".ndjson", ".json", ".tsv", ".csv")  # usual suffixes of text units
 

@@ -11,9 +11,9 @@ from pipelines.store.run_folder import part_of
 from pipelines.store.work_folder import partial_folder
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
 from wordless.audio.recordings.recording_paths import recordings_at
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.options import REQUIRED, option
+from wordless.base.values import build
 
 Features = Literal["log_mel", "mfcc", "bottleneck", "soft_codes", "states"]
 

@@ -17,11 +17,10 @@ from pipelines.settings.run import TRACKING, CorpusCommand, own_options
 from pipelines.store.run_folder import require_output
 from pipelines.tracking.tracking import require_trackers
 from wordless.audio.decoding import Channel, require_choice
-from wordless.base.configuration import build
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, require
 from wordless.base.options import Options, option
-from wordless.base.ranges import require
 from wordless.base.seeds import MAX_SEED, require_seeds
+from wordless.base.values import build
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),

@@ -14,10 +14,10 @@ from vocoder.sampling import (
     VOCODER_TEMPERATURE,
     Sampling,
 )
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.options import REQUIRED, option
 from wordless.base.seeds import MAX_SEED
+from wordless.base.values import build
 
 NONE = "none"  # in place of a kind of sound: only codes
 

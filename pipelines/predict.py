@@ -7,10 +7,10 @@ from pipelines.commandline.command import command
 from pipelines.commandline.inputs import InputOptions, recordings_of, require_writable_folders
 from pipelines.commandline.outputs import prepare_output, require_table
 from pipelines.store.run_folder import is_finetuned
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.hub import fetch, hub_address, is_on_hub
 from wordless.base.options import REQUIRED, option
+from wordless.base.values import build
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,10 @@ from pipelines.commandline.claims import is_held
 from pipelines.commandline.command import command
 from pipelines.commandline.outputs import prepare_output, require_kind
 from pipelines.store.run_folder import is_finetuned
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.hub import CONFIG, OFFLINE, SECONDS_TO_ANSWER, HubAddress, hub_errors, require_repo
 from wordless.base.options import REQUIRED, Options, option
+from wordless.base.values import build
 
 Part = Literal["tokenizer", "lm", "vocoder", "probe"]  # folders of a run that may be published
 ONNX_PARTS: tuple[Part, ...] = ("tokenizer", "lm")

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.commandline.command import command
-from wordless.base.configuration import build
 from wordless.base.options import REQUIRED, Options, option
+from wordless.base.values import build
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,11 +25,11 @@ from pipelines.store.unused import (
     unused_names,
 )
 from pipelines.store.work_folder import JOB
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.files import remove
 from wordless.base.options import Options, option
 from wordless.base.text import counted, escape, escape_line
+from wordless.base.values import build
 
 SWITCHES = {"--prune": "prune=true", "--yes": "ask=false"}
 

@@ -10,9 +10,9 @@ from pipelines.commandline.inputs import MODEL, InputOptions, recordings_of, req
 from pipelines.commandline.outputs import prepare_output, require_table
 from pipelines.store.run_folder import part_of
 from wordless.audio.recordings.recording_paths import Recordings
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.options import REQUIRED, option
+from wordless.base.values import build
 
 
 @dataclass(frozen=True, kw_only=True)

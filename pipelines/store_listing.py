@@ -8,10 +8,10 @@ from pathlib import Path
 from pipelines.commandline.command import command
 from pipelines.store.store import ENTRY, SYNTHESISED, UNPACKED, StoreConfig, faults
 from pipelines.store.unused import folder_size
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.text import escape
+from wordless.base.values import build
 
 KEY = re.compile("[0-9a-f]{16}")  # the final name of an entry's folder
 

@@ -1,4 +1,4 @@
-"""Whatever reads or writes numba's cache on the disk holds the lock of `wordless.base.compiling`."""
+"""Whatever reads or writes numba's cache on the disk holds the lock of `wordless.base.files`."""
 
 import fcntl
 import json

@@ -1,10 +1,10 @@
-"""Work in another thread that waits for the lock of `wordless.base.compiling`."""
+"""Work in another thread that waits for the lock of `wordless.base.files`."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from wordless.base.compiling import compiling
+from wordless.base.files import compiling
 
 SOON = 60.0  # seconds
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from tokenizer.options import AutoencoderConfig
-from wordless.base.devices import Batch
+from wordless.base.machine import Batch
 
 
 def to_patches(spectrogram: Tensor, *, frames: int, height: int) -> Tensor:

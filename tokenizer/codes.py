@@ -28,8 +28,7 @@ import torch
 from torch import Tensor
 
 from wordless.audio.options import SpectrogramConfig
-from wordless.base.errors import InputError
-from wordless.base.ranges import require
+from wordless.base.errors import InputError, require
 
 IntArray = npt.NDArray[np.int32]
 FINGERPRINT_LENGTH = 16  # hexadecimal digits: 64 bits

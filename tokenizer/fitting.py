@@ -27,9 +27,9 @@ from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, log_mel_stream, mel_power, warp
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import allocate
+from wordless.base.machine import one_thread
 from wordless.base.pools import Pool, in_order
 from wordless.base.seeds import named_seed
-from wordless.base.threads import one_thread
 
 WHOLE_BYTES = 2**20  # of log-mel that a worker may send back: that of a clip of 40 s by default
 

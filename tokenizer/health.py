@@ -17,8 +17,8 @@ from tokenizer.codes import Codes
 from tokenizer.options import HealthConfig
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.waveform import FloatArray
-from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
+from wordless.base.machine import copy_to
 
 
 @dataclass(frozen=True, kw_only=True)

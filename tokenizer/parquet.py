@@ -21,12 +21,11 @@ import pyarrow.parquet as pq
 from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
 from tokenizer.parquet_layout import RowGroup, row_groups
 from wordless.audio.recordings.manifest import clip_name
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.files import aside, write_aside
-from wordless.base.json_values import parse_json, read_json, shortened
-from wordless.base.memory import machine_memory
+from wordless.base.machine import machine_memory
 from wordless.base.saved_models import first_line
+from wordless.base.values import build, parse_json, read_json, shortened
 
 # Errors of pyarrow for damaged files.
 UNREADABLE = (pa.ArrowException, OSError, UnicodeError, LookupError, OverflowError, MemoryError)

@@ -9,8 +9,8 @@ from typing import Protocol, TypeVar
 from tokenizer.codes import CodesFormat
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
-from wordless.base.json_values import read_object
 from wordless.base.saved_models import CARD, CONFIG, rate_folder, whole
+from wordless.base.values import read_object
 
 
 class Savable(Protocol):

@@ -24,12 +24,11 @@ from torch import Tensor, nn
 from wordless.audio.speech_models.description import describe_speech_model
 from wordless.audio.speech_models.encoder import load_speech_encoder
 from wordless.audio.waveform import FloatArray
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, require
 from wordless.base.files import aside
+from wordless.base.machine import one_thread
 from wordless.base.options import REQUIRED, Options, option
-from wordless.base.ranges import require
 from wordless.base.saved_models import hugging_face_files, hugging_face_hash
-from wordless.base.threads import one_thread
 
 FOLDER = "speech_model"  # of the model's copy, in the folder of a tokenizer
 

@@ -35,9 +35,8 @@ from wordless.audio.reading import read_blocks, resample_blocks
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import FloatArray, Waveform, equal_blocks, join_blocks
 from wordless.base import saved_models
-from wordless.base.devices import copy_to
-from wordless.base.errors import InputError
-from wordless.base.ranges import require
+from wordless.base.errors import InputError, require
+from wordless.base.machine import copy_to
 
 MOST_GAIN = 20.0  # dB: more is no mean of logarithms, but damage
 PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste more padding on short ones

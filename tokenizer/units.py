@@ -28,8 +28,8 @@ from tokenizer.parquet import BYTES_PER_CODE, CodedClip, require_clip_path, requ
 from wordless.audio.recordings.sound_names import without_span
 from wordless.base.errors import InputError
 from wordless.base.files import aside
-from wordless.base.json_values import parse_json, shortened
 from wordless.base.saved_models import first_line
+from wordless.base.values import parse_json, shortened
 
 UnitsFormat = Literal["name_units", "fairseq", "jsonl", "times"]
 TIMES = ("path", "start", "end", "code", "stream", "rate")  # columns of "times"

@@ -27,8 +27,8 @@ from vocoder.frames import code_frames
 from vocoder.options import CropsConfig, WaveNetConfig
 from vocoder.wavenet.mu_law import encode, silence
 from vocoder.wavenet.network import UNKNOWN_GROUP
-from wordless.base.devices import Batch, copy_to
 from wordless.base.errors import InputError
+from wordless.base.machine import Batch, copy_to
 
 CPU = torch.device("cpu")
 NOT_COUNTED = -100  # target of a sample that the loss ignores

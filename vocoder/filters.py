@@ -42,7 +42,7 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import HIGHEST, LOWEST, peak_offset, resolves_pitch
 from wordless.audio.spectrogram import LogMel, mel_filters
 from wordless.base.errors import InputError
-from wordless.base.threads import one_thread
+from wordless.base.machine import one_thread
 
 LEAST_WEIGHT = 0.1  # limit for the last samples, which only the fading end of one window covers
 

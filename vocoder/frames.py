@@ -21,7 +21,7 @@ from tokenizer.codes import CodeMeanings, IntArray
 from vocoder.options import WaveNetConfig
 from wordless.audio.spectrogram import mel_power
 from wordless.base.errors import InputError
-from wordless.base.threads import one_thread
+from wordless.base.machine import one_thread
 
 PitchArray = npt.NDArray[np.float64]
 

@@ -23,10 +23,9 @@ from vocoder.runaway import ATTEMPTS, Fault, RunawayGuard, history, retry_seed, 
 from vocoder.sampling import EngineChoice, Sampling
 from vocoder.wavenet.mu_law import decode
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet
-from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
+from wordless.base.machine import copy_to, one_thread
 from wordless.base.seeds import require_seed
-from wordless.base.threads import one_thread
 
 CHUNK_FRAMES = 64  # frames whose conditions and random numbers are made together
 TO_DRAW = -1  # marks a level that is to be drawn

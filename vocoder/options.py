@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, require
 from wordless.base.options import Options, option
-from wordless.base.ranges import require
 from wordless.base.seeds import MAX_SEED
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from wordless.base.compiling import importing
 from wordless.base.errors import InputError
+from wordless.base.files import importing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -106,7 +106,7 @@ def at_rate(sound: Waveform) -> FloatArray:
 
 def dnsmos(sound: Waveform) -> dict[str, float] | None:
     """Predict four mean opinion scores, 1 to 5; a sound shorter than 9 s is repeated. None of a silent sound."""
-    from wordless.base.threads import one_thread
+    from wordless.base.machine import one_thread
 
     samples = at_rate(sound)
     if not samples.any():
@@ -136,7 +136,7 @@ def distillmos(sound: Waveform) -> dict[str, float] | None:
     """Predict the mean opinion score, 1 to 5; None of a silent sound."""
     import torch
 
-    from wordless.base.threads import one_thread
+    from wordless.base.machine import one_thread
 
     samples = at_rate(sound)
     if not samples.any():
@@ -229,7 +229,7 @@ def voice(sound: Waveform) -> FloatArray | None:
     """Embed a voice ``(256,)`` with length 1; None of a silent sound. A sound shorter than 1.6 s is repeated."""
     import torch
 
-    from wordless.base.threads import one_thread
+    from wordless.base.machine import one_thread
 
     samples = at_rate(sound)
     if not samples.any():

@@ -40,8 +40,7 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import resolves_pitch
 from wordless.audio.reading import resampled
 from wordless.audio.waveform import Waveform
-from wordless.base.errors import InputError
-from wordless.base.ranges import require
+from wordless.base.errors import InputError, require
 from wordless.base.saved_models import VOCODER, WEIGHTS, load_weights, model_folder, reading, require_size, write_model
 
 CODES_TOGETHER = 32  # codes that are looked up in one call

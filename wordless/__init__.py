@@ -52,7 +52,7 @@ _HOMES = {
 def _import(name: str) -> object:
     """Import a name at its first use, and keep it."""
     if name == "__version__":
-        value: object = import_module("wordless.base.versions").installed_version()
+        value: object = import_module("wordless.base.machine").installed_version()
     elif name in _HOMES:
         value = getattr(import_module(_HOMES[name]), name)
     else:

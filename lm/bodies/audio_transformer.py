@@ -46,10 +46,9 @@ from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Frame
 from lm.bodies.finetuning import RANDOM, AudioTransformerOptions
 from lm.bodies.options import AudioTransformerConfig, Variant
 from wordless.audio.padding import inside
-from wordless.base.devices import copy_to
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, require
 from wordless.base.files import file_hash
-from wordless.base.ranges import require
+from wordless.base.machine import copy_to
 from wordless.base.saved_models import WEIGHTS
 
 

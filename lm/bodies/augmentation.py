@@ -25,7 +25,7 @@ from lm.bodies.options import AugmentationConfig, WaveformAugmentationConfig
 from wordless.audio.padding import inside
 from wordless.audio.reading import resample_blocks
 from wordless.audio.spectrogram import warp
-from wordless.base.devices import copy_to
+from wordless.base.machine import copy_to
 from wordless.base.seeds import MAX_SEED
 
 REACH = 3.0  # standard deviations after which a Gaussian is cut

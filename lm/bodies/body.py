@@ -32,8 +32,8 @@ from lm.probing.vectors import FloatArray
 from lm.windows import windows
 from wordless.audio.waveform import in_16_bits
 from wordless.base.arrays import Array
-from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
+from wordless.base.machine import copy_to
 from wordless.base.text import counted
 
 Frames = tuple[Tensor, Tensor]  # states (batch, states, dim), and the number of states of each clip (batch,)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from lm.batches import IndexArray, shuffled_batches
 from lm.bodies.options import ClipBatchConfig
-from wordless.base.devices import Batch, copy_to
 from wordless.base.errors import InputError
+from wordless.base.machine import Batch, copy_to
 
 FrameArray = npt.NDArray[np.float16 | np.float32 | np.int16 | np.int32]
 # frames of clips (batch, time, ...), their lengths (batch,), and a generator of all random choices -> a view of each

@@ -26,8 +26,8 @@ from wordless.audio.padding import inside, join_groups
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, log_mel_stream, subtract_mean
-from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
+from wordless.base.machine import copy_to
 from wordless.base.saved_models import WEIGHTS
 
 

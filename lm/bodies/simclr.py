@@ -14,8 +14,8 @@ from lm.bodies.clips import ClipViews, MakeView, StoredClips
 from lm.bodies.convolutional import ConvEncoder, create_encoder
 from lm.bodies.options import ClipBatchConfig, ContrastConfig, ConvEncoderConfig
 from lm.probing.vectors import pool_batch, pooling_parts
-from wordless.base.devices import Batch
 from wordless.base.errors import InputError
+from wordless.base.machine import Batch
 
 
 def nt_xent(vectors: Tensor, clips: Tensor, *, temperature: float) -> tuple[Tensor, int]:

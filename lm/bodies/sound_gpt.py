@@ -47,7 +47,7 @@ from tokenizer.codebook import fit_codebook, nearest
 from tokenizer.codes import IntArray
 from wordless.audio.spectrogram import warp
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
-from wordless.base.devices import Batch, copy_to
+from wordless.base.machine import Batch, copy_to
 from wordless.base.saved_models import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:

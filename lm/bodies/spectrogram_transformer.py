@@ -45,10 +45,8 @@ from wordless.audio.recordings.hearings import AS_RECORDED, Hearing
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import Array
-from wordless.base.devices import copy_to
-from wordless.base.errors import InputError, written
-from wordless.base.json_values import read_json
-from wordless.base.ranges import require
+from wordless.base.errors import InputError, require, written
+from wordless.base.machine import copy_to
 from wordless.base.saved_models import (
     CONFIG,
     INDEX,
@@ -61,6 +59,7 @@ from wordless.base.saved_models import (
     weight_files,
     whole,
 )
+from wordless.base.values import read_json
 
 if TYPE_CHECKING:
     from transformers import ASTModel

@@ -51,7 +51,7 @@ from wordless.audio.speech_models.encoder import (
     load_speech_encoder,
     normalise,
 )
-from wordless.base.devices import Batch
+from wordless.base.machine import Batch
 from wordless.base.saved_models import hugging_face_hash, learned_labels
 from wordless.base.seeds import MAX_SEED, numpy_seed
 

@@ -15,7 +15,7 @@ from lm.probing.comparison import Decisions, Hits, Rankings
 from lm.probing.probe import probe_method
 from lm.probing.task import BoolArray, ProbeTask
 from lm.probing.vectors import FloatArray
-from wordless.base.ranges import require
+from wordless.base.errors import require
 
 SHOWN = 10  # classes in a summary
 LEAST_SHARE = 1e-6  # of a class, whose logarithm must be finite

@@ -15,7 +15,7 @@ from lm.probing.comparison import Predictions, Ratios
 from lm.probing.ridge import probe_numbers
 from lm.probing.vectors import FloatArray
 from wordless.audio.recordings.manifest import number_of
-from wordless.base.ranges import require
+from wordless.base.errors import require
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
 

@@ -25,8 +25,8 @@ from lm.heads.head import Figure, Groups, Row, Task, figure
 from lm.heads.options import FigureConfig, SequenceOptions, require_decoder
 from lm.probing.comparison import Hits, Ratios
 from lm.probing.vectors import FloatArray
-from wordless.base.devices import copy_to
-from wordless.base.ranges import require
+from wordless.base.errors import require
+from wordless.base.machine import copy_to
 
 SPACE, SILENCE = " ", "<silence>"  # the decoder wants a token for silence; a space is one
 BLANK_TOKEN = "<blank>"

@@ -25,9 +25,8 @@ import numpy.typing as npt
 
 from lm.model import LanguageModel
 from tokenizer.codes import Codes, CodesFormat, IntArray, join_codes, require_same_codebook
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, require
 from wordless.base.options import REQUIRED, column
-from wordless.base.ranges import require
 
 DoubleArray = npt.NDArray[np.float64]
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # of the bigram's prior, in counts

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from lm.options import PARTS, POOLINGS, Means, Pooling
 from tokenizer.codes import Codes, SoftCodes
-from wordless.base.devices import copy_to
 from wordless.base.errors import InputError
+from wordless.base.machine import copy_to
 
 FloatArray = npt.NDArray[np.float32]
 F = TypeVar("F", bound=np.floating)

@@ -29,8 +29,8 @@ from lm.samples.options import SampleCropsConfig
 from vocoder.crops import NOT_COUNTED
 from vocoder.options import LEVELS
 from vocoder.wavenet.mu_law import encode, silence
-from wordless.base.devices import Batch, copy_to
 from wordless.base.errors import InputError
+from wordless.base.machine import Batch, copy_to
 
 PIECE = 1 << 20  # samples of long clips that are read together
 

@@ -27,10 +27,9 @@ from vocoder.sampling import EngineChoice, Sampling
 from vocoder.wavenet.mu_law import decode, encode, silence
 from wordless.audio.waveform import Waveform
 from wordless.base.causal_transformer import full_rows
-from wordless.base.errors import InputError
-from wordless.base.ranges import require, samples_to_generate
+from wordless.base.errors import InputError, require, samples_to_generate
+from wordless.base.machine import one_thread
 from wordless.base.saved_models import SAMPLE_MODEL, WEIGHTS, load_weights, reading, require_size, write_model
-from wordless.base.threads import one_thread
 
 CACHED = "fairseq2, cached"  # what generates the transformer's samples
 _CARD = """---

@@ -23,7 +23,7 @@ from vocoder.sampling import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.waveform import wav_file
 from wordless.base.errors import InputError
-from wordless.base.memory import peak_memory
+from wordless.base.machine import peak_memory
 
 SAMPLE_RATE = 16_000  # Hz, of 2 bytes for a sample
 SHORT_SECONDS = 60.0

@@ -10,8 +10,8 @@ from rich.console import Console
 from pipelines.benchmarks.counting import CPU, META, HostWork, Placement, count_compiled, count_step
 from pipelines.benchmarks.measurement import table, timed
 from pipelines.benchmarks.trainings import TRAININGS, TrainingKind
-from wordless.base.devices import Batch
 from wordless.base.errors import InputError
+from wordless.base.machine import Batch
 from wordless.training.fit import Batches
 
 BATCHES = 3  # that are timed together

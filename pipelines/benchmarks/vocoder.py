@@ -17,8 +17,8 @@ from vocoder.generation import GenerationInput, generate
 from vocoder.options import WaveNetConfig
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import WaveNet
-from wordless.base.devices import cores as cores_here
 from wordless.base.errors import InputError
+from wordless.base.machine import cores as cores_here
 
 SECONDS_EACH = 1.0  # of work that one try measures, about
 FIRST_FRAMES = 2  # to estimate the speed

@@ -50,11 +50,10 @@ from pipelines.store.store import SYNTHESISED, Entry, Store
 from pipelines.tracking.tracking import NO_TRACKING, tracked
 from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.base.devices import choose_device
 from wordless.base.errors import InputError
+from wordless.base.machine import choose_device, limited_threads, use_threads
 from wordless.base.progress import Terminal
 from wordless.base.text import listed
-from wordless.base.threads import limited_threads, use_threads
 from wordless.training.gangs import open_gang
 from wordless.training.precision import with_precision
 

@@ -27,8 +27,8 @@ from wordless.audio.recordings.packed import (
     unpacked_place,
 )
 from wordless.audio.recordings.splits import division_notices
-from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError, named, within
+from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
 from wordless.training.gangs import Gang

@@ -20,8 +20,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.tracking.tracking import Say, Tracking
 from wordless.audio.recordings.manifest import Manifest
-from wordless.base.engine import EngineConfig
-from wordless.base.pools import as_finished
+from wordless.base.pools import EngineConfig, as_finished
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
 from wordless.training.gangs import Alone

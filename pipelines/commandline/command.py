@@ -28,7 +28,7 @@ from pipelines.commandline.idle_options import Idle, require_effect
 from pipelines.commandline.overrides import prepare, quote, remember, typed_words
 from pipelines.commandline.refusals import explain, options_of, os_problem, resolved
 from wordless.base.errors import InputError
-from wordless.base.parent import end_with_parent, is_started_by_another
+from wordless.base.pools import end_with_parent, is_started_by_another
 from wordless.base.text import escape
 
 Task = Callable[[dict[str, object]], None]

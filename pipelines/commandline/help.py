@@ -17,8 +17,8 @@ from pipelines.commandline.options import HYDRA, Group, Index, group_by_section,
 from pipelines.commandline.overrides import quote, separate
 from pipelines.commandline.refusals import plain
 from wordless.base.errors import InputError
-from wordless.base.json_values import leaves
 from wordless.base.text import suggestion
+from wordless.base.values import leaves
 
 ALL = "all"  # the topic of every option
 CONFIG_DIR = ("-cd", "--config-dir")

@@ -9,8 +9,8 @@ from wordless.audio.recordings.annotation_formats import AnnotationConfig, Annot
 from wordless.audio.recordings.folders import expand_home
 from wordless.audio.recordings.manifest import writable
 from wordless.audio.recordings.recording_paths import Recordings, recordings_at
-from wordless.base.devices import Device
 from wordless.base.errors import InputError
+from wordless.base.machine import Device
 from wordless.base.options import Options, option
 
 MODEL = "folder of a run, or hf://user/name"

@@ -6,9 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from wordless.audio.recordings.folders import EXTENSIONS
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, require
 from wordless.base.files import existing
-from wordless.base.ranges import require
 
 # Size of a small run's store, and of waveforms, codes and spectrograms per second of sound, both generously rounded.
 BASE_BYTES = 500 * 2**20

@@ -16,8 +16,8 @@ from pipelines.commandline.composition import compose
 from pipelines.commandline.options import index
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, NO_SPACE, causes, existing, is_full, os_number
-from wordless.base.json_values import leaves
 from wordless.base.text import suggestion
+from wordless.base.values import leaves
 
 RUN_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
 

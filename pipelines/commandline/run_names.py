@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from pipelines.commandline.claims import NOTES
 from pipelines.commandline.overrides import parse_values
 from wordless.base.errors import InputError
-from wordless.base.json_values import find_object
+from wordless.base.values import find_object
 
 LATEST: Final = "latest"  # a link beside run folders to the run that finished last
 WORDS: Final = Path(".hydra/overrides.yaml")  # in the folder of a run

@@ -28,8 +28,7 @@ from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read, read_beginning, resampled
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.waveform import FloatArray, Waveform
-from wordless.base.errors import InputError
-from wordless.base.ranges import require
+from wordless.base.errors import InputError, require
 from wordless.base.seeds import require_seed
 
 SILENT = InspectionConfig().silence_peak  # of full scale

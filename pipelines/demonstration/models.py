@@ -22,8 +22,8 @@ from vocoder.sampling import Sampling
 from vocoder.synthesis import Synthesis, Trained, Unlearned, load_vocoder
 from vocoder.vocoder import Vocoder
 from wordless.audio.waveform import FloatArray
-from wordless.base.devices import choose_device
 from wordless.base.errors import InputError
+from wordless.base.machine import choose_device
 from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as PROBE_KIND
 

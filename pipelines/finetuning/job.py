@@ -37,13 +37,12 @@ from pipelines.tracking.tracker import Outcome
 from pipelines.tracking.tracking import NO_TRACKING, open_trackers, tracked
 from wordless.audio.recordings.manifest import SPLITS, recordings_hash, write_rejected
 from wordless.base.arrays import write_table
-from wordless.base.devices import choose_device
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
 from wordless.base.hub import local_weights
+from wordless.base.machine import choose_device, use_threads
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
-from wordless.base.threads import use_threads
 from wordless.training.gangs import Gang, open_gang
 from wordless.training.precision import with_precision
 

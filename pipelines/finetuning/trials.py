@@ -31,9 +31,9 @@ from pipelines.store.stored_features import FEATURES, features_by_method, stacke
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.manifest import Clip, Manifest, recordings_hash
 from wordless.base.arrays import Array, write_array
-from wordless.base.configuration import move_seeds
 from wordless.base.errors import InputError
 from wordless.base.text import counted
+from wordless.base.values import move_seeds
 
 INPUTS, OFFSETS = "inputs.npy", "offsets.npy"
 OUTPUTS, STEPS = "outputs.npy", "steps.npy"  # of validation and test clips: (sum of steps, width), steps of each

@@ -19,12 +19,12 @@ from vocoder.filters import in_force
 from vocoder.synthesis import Synthesis, speaking, unknown_groups
 from wordless.audio.recordings.sound_names import partial_name, sound_names
 from wordless.audio.waveform import wav_file
-from wordless.base.devices import choose_device
 from wordless.base.errors import InputError
 from wordless.base.files import aside, file_hash
-from wordless.base.json_values import find_object
+from wordless.base.machine import choose_device
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
+from wordless.base.values import find_object
 
 LONG_SECONDS = 60.0  # a clip from this length on is made alone, and written as it is made
 

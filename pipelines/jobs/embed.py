@@ -46,15 +46,15 @@ from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import Manifest, Rejected, read_manifest
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.base.configuration import build, match_choice
-from wordless.base.devices import choose_device
-from wordless.base.engine import LOCAL
 from wordless.base.errors import InputError, within
 from wordless.base.files import file_hash
+from wordless.base.machine import choose_device
+from wordless.base.pools import LOCAL
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG, WEIGHTS, rate_folder
 from wordless.base.saved_models import PROBE as PROBE_KIND
 from wordless.base.text import counted
+from wordless.base.values import build, match_choice
 from wordless.training.gangs import Alone
 
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # no clip is held out

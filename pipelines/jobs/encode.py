@@ -30,9 +30,9 @@ from wordless.audio.reading import resampled_length
 from wordless.audio.recordings.inspection import frequent_reasons
 from wordless.audio.recordings.manifest import Rejected, read_rejected
 from wordless.audio.recordings.recording_paths import Passage, Recordings
-from wordless.base.devices import choose_device
 from wordless.base.errors import InputError
 from wordless.base.files import aside, write_aside
+from wordless.base.machine import choose_device
 from wordless.base.pools import RESUME
 from wordless.base.progress import Terminal
 from wordless.base.text import counted

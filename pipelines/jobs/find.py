@@ -40,11 +40,10 @@ from wordless.audio.recordings.manifest import UNWRITABLE, Rejected, writable
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.waveform import FloatArray, Waveform, join_blocks
 from wordless.base.arrays import write_table
-from wordless.base.devices import choose_device
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, require
 from wordless.base.files import file_hash
+from wordless.base.machine import choose_device
 from wordless.base.progress import Terminal
-from wordless.base.ranges import require
 from wordless.base.text import counted
 
 VERSION = 1  # of the scores; raise it when they change

@@ -14,8 +14,8 @@ from vocoder.continuing import Prompt, joined_sound
 from vocoder.synthesis import Synthesis, speaking
 from wordless.audio.reading import read
 from wordless.audio.waveform import Waveform
-from wordless.base.devices import choose_device
 from wordless.base.errors import InputError
+from wordless.base.machine import choose_device
 from wordless.base.progress import Terminal
 
 

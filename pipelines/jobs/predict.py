@@ -18,7 +18,7 @@ from wordless.audio.recordings.manifest import Rejected
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.waveform import FloatArray
 from wordless.base.arrays import Array, write_table
-from wordless.base.devices import choose_device
+from wordless.base.machine import choose_device
 from wordless.base.progress import Terminal
 from wordless.base.text import counted, escape
 

@@ -40,13 +40,12 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.recordings.manifest import Manifest, read_manifest
 from wordless.audio.recordings.selection import overlap_notices
 from wordless.audio.recordings.splits import Fold
-from wordless.base.configuration import build
-from wordless.base.devices import choose_device
-from wordless.base.errors import named
+from wordless.base.errors import named, require
 from wordless.base.files import NO_PERMISSION, file_hash, write_aside
+from wordless.base.machine import choose_device
 from wordless.base.progress import Terminal
-from wordless.base.ranges import require
 from wordless.base.saved_models import rate_folder
+from wordless.base.values import build
 from wordless.training.gangs import open_gang
 
 PROBES = "probes"  # folder for the figures of other corpora

@@ -15,9 +15,8 @@ from wordless.audio.recordings.inspection import InspectionConfig, frequent_reas
 from wordless.audio.recordings.manifest import UNWRITABLE, Rejected, writable, write_rejected
 from wordless.audio.recordings.recording_paths import Passage, Recordings
 from wordless.audio.waveform import FloatArray, Part
-from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
-from wordless.base.pools import in_order, open_pool
+from wordless.base.pools import LOCAL, EngineConfig, in_order, open_pool
 from wordless.base.progress import Terminal
 from wordless.base.text import counted
 

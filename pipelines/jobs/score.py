@@ -15,8 +15,8 @@ from tokenizer.codes import require_same_codebook
 from tokenizer.encoder import Encoder
 from wordless.audio.recordings.recording_paths import Recordings
 from wordless.base.arrays import write_table
-from wordless.base.devices import choose_device
 from wordless.base.files import write_aside
+from wordless.base.machine import choose_device
 from wordless.base.progress import Terminal
 from wordless.base.text import counted, escape
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pipelines.methods.method import Line, Made, Method, Row, describe_frame_method
-from wordless.base.compiling import importing
+from wordless.base.files import importing
 
 if TYPE_CHECKING:
     from lm.probing.vectors import FloatArray

@@ -20,8 +20,8 @@ from pipelines.results.figures import MEASURES, Figure, Figures
 from pipelines.results.run_record import Results
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import KINDS, ORIGINAL, UNLEARNED, WAVENET
-from wordless.base.json_values import leaves
 from wordless.base.text import escape_markdown, listed, plural
+from wordless.base.values import leaves
 
 NAMES = {
     **{name: row.title for name, row in ROWS.items()},

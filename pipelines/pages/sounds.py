@@ -31,7 +31,7 @@ from wordless.audio.excerpts import equally_loud
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.files import open_regular
-from wordless.base.json_values import shortened
+from wordless.base.values import shortened
 
 TITLES = {ORIGINAL: "Original", **{kind.key: kind.heading for kind in KINDS}, "prompt": "Prompt"}
 LAST = tuple(kind.key for kind in KINDS if not kind.played_first)  # whose players are the first to be left out

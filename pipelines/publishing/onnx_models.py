@@ -21,7 +21,7 @@ from wordless.audio.reading import read
 from wordless.audio.waveform import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
-from wordless.base.onnx_files import run_onnx, write_onnx
+from wordless.base.saved_models import run_onnx, write_onnx
 
 CARD = "onnx.json"
 CLOSE = 1e-4  # largest difference of logits

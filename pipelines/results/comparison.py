@@ -42,7 +42,7 @@ from pipelines.methods.method import PictureRecord
 from pipelines.results.figures import OF_LAYER, Figure, Figures
 from pipelines.store.stored_features import GPT, parts_of_key
 from wordless.base.errors import InputError
-from wordless.base.json_values import list_hash
+from wordless.base.values import list_hash
 from wordless.training.options import TrainingRecord
 
 By = Literal["group", "fold", "split"]

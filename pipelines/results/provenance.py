@@ -15,10 +15,8 @@ from pathlib import Path
 from pipelines.results.run_record import Provenance
 from pipelines.store.store import CURVE, Entry, library_versions
 from pipelines.tracking.tracker import TrackedRun
-from wordless.base.devices import cores
-from wordless.base.memory import machine_memory
+from wordless.base.machine import cores, installed_version, machine_memory
 from wordless.base.saved_models import read_header
-from wordless.base.versions import installed_version
 from wordless.training.gangs import Gang
 
 CHECKOUT = Path(__file__).parents[2]

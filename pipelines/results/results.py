@@ -26,8 +26,8 @@ from tokenizer.config import SavedTokenizer
 from vocoder.kinds import WAVENET
 from wordless.audio.recordings.manifest import SPLITS, Manifest, Rejected
 from wordless.base.files import write_aside
-from wordless.base.json_values import read_object
 from wordless.base.saved_models import CONFIG
+from wordless.base.values import read_object
 from wordless.training.options import TrainingRecord
 
 KMEANS = "kmeans.json"

@@ -14,9 +14,9 @@ from safetensors.numpy import load_file
 
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
-from wordless.base.configuration import describe_type, kind_of
 from wordless.base.errors import InputError, written
 from wordless.base.text import escape_values
+from wordless.base.values import describe_type, kind_of
 from wordless.training.options import TrainingRecord
 
 RESULTS = "results.json"

@@ -14,9 +14,9 @@ from pipelines.methods.table import METHODS, ROWS
 from tokenizer.options import Assignments
 from wordless.audio.recordings.manifest import Manifest, with_noise
 from wordless.audio.recordings.splits import Fold, folds
-from wordless.base.configuration import match_choice
 from wordless.base.errors import InputError, within
 from wordless.base.options import Options, option
+from wordless.base.values import match_choice
 
 QUICK_FOLDS = 2  # of a quick comparison
 MOST_NOISE = 100.0  # dB, of either sign

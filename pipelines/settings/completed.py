@@ -8,8 +8,8 @@ from wordless.audio.options import AudioSettings
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.embedded import PATTERN
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.base.configuration import build
 from wordless.base.errors import InputError, within
+from wordless.base.values import build
 
 EMBEDDED = "<embedded corpus>"  # stands for the root, which is known after the synthesis
 EMBEDDED_SOURCE = "embedded"  # in `unlabelled`, for the embedded corpus

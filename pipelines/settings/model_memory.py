@@ -14,7 +14,7 @@ from lm.tokens import Vocabulary
 from pipelines.stages.options import NextSampleSettings
 from vocoder.options import LEVELS
 from wordless.base.errors import InputError
-from wordless.base.memory import machine_memory
+from wordless.base.machine import machine_memory
 
 if TYPE_CHECKING:
     from pipelines.settings.run import RunSettings

@@ -6,12 +6,9 @@ language models of samples.
 
 import os
 
-from wordless.base.devices import Device, choose_device, cores
-from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
-from wordless.base.memory import machine_memory
-from wordless.base.parent import is_started_by_another
-from wordless.base.threads import use_threads
+from wordless.base.machine import Device, choose_device, cores, machine_memory, use_threads
+from wordless.base.pools import LOCAL, EngineConfig, is_started_by_another
 
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
 PROCESS_BYTES = 2 * 2**30  # of main memory for each process, generously rounded

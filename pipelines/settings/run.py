@@ -33,12 +33,12 @@ from vocoder.options import WaveNetConfig
 from wordless.audio.options import AudioSettings, SpectrogramConfig
 from wordless.audio.recordings.corpus import CORPUS, CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
-from wordless.base.configuration import build, move_seeds
-from wordless.base.devices import Device
-from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.hub import local_weights
+from wordless.base.machine import Device
 from wordless.base.options import REQUIRED, Options, Typed, option
+from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.seeds import MAX_SEED
+from wordless.base.values import build, move_seeds
 
 if TYPE_CHECKING:
     from pipelines.methods.method import Method

@@ -13,8 +13,7 @@ from pipelines.stages.start import LM, TOKENS, VOICE, require_same_gpt, require_
 from pipelines.tracking.tracking import require_trackers
 from tokenizer.speech_layer import ChosenLayer
 from wordless.audio.pitch import HIGHEST, LEAST_LAG, resolves_pitch
-from wordless.base.errors import InputError, within
-from wordless.base.ranges import require
+from wordless.base.errors import InputError, require, within
 from wordless.base.seeds import require_seeds
 from wordless.base.text import listed
 

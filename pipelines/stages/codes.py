@@ -21,8 +21,8 @@ from wordless.audio.recordings.hearings import HeardFrames
 from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash
 from wordless.audio.recordings.selection import choose_evenly
 from wordless.audio.waveform import FloatArray, Waveform
+from wordless.base.machine import one_thread
 from wordless.base.pools import in_order
-from wordless.base.threads import one_thread
 
 CLIPS_PER_SHARD = 500
 CLIPS_TOGETHER = 50  # that a GPU encodes at once

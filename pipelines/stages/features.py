@@ -48,7 +48,7 @@ from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.hearings import HeardFrames, Hearing, hearings
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip, Manifest, audio_hash, recordings_hash
-from wordless.base.threads import one_thread
+from wordless.base.machine import one_thread
 
 BAG_OF_CODES = "bag_of_codes"  # the method
 CLIPS_AT_ONCE = 1 << 15  # whose codes are in memory; batches of a GPT do not reach across them, so it decides last bits

@@ -28,8 +28,8 @@ from wordless.audio.excerpts import read_loudest
 from wordless.audio.recordings.manifest import Manifest, Split, audio_hash
 from wordless.audio.recordings.selection import choose_randomly
 from wordless.audio.waveform import Waveform
+from wordless.base.machine import one_thread
 from wordless.base.seeds import sound_seed
-from wordless.base.threads import one_thread
 
 NEXT_SAMPLE = "next_sample"  # the stage; its entries of models are next_sample_<model>
 SCORES = "scores.json"

@@ -22,8 +22,8 @@ from pipelines.store.stored_features import FEATURES, PROBE, SCORES, features_by
 from wordless.audio.recordings.manifest import Manifest
 from wordless.audio.recordings.splits import Fold
 from wordless.base.errors import InputError
-from wordless.base.json_values import list_hash
 from wordless.base.text import counted
+from wordless.base.values import list_hash
 
 
 def probe_methods(

@@ -31,8 +31,8 @@ from vocoder.speech_judges import (
 from wordless.audio.recordings.embedded import EmbeddedConfig, utterances
 from wordless.audio.recordings.manifest import Manifest
 from wordless.base.errors import InputError
+from wordless.base.machine import version_of
 from wordless.base.text import listed
-from wordless.base.versions import version_of
 
 MOST_ERRORS = 0.5  # word error rate of recordings above which the recogniser does not understand them
 LEAST_OPINION = 2.0  # "poor": mean opinion score of recordings below which they are no speech, or too noisy

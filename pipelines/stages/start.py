@@ -19,12 +19,11 @@ from vocoder.options import WaveNetConfig
 from vocoder.vocoder import SavedVocoder, Vocoder
 from vocoder.wavenet.transfer import Statistics, as_it_is
 from wordless.audio.options import SpectrogramConfig
-from wordless.base.configuration import build
 from wordless.base.errors import InputError, written
 from wordless.base.hub import CONFIG, fetch, hub_address
-from wordless.base.json_values import find_object, read_object
 from wordless.base.saved_models import HASH, LANGUAGE_MODEL, TOKENIZER, VOCODER, ModelKind
 from wordless.base.text import listed
+from wordless.base.values import build, find_object, read_object
 
 LM, TOKENS, VOICE = "lm.start", "tokenizer.start", "vocoder.start"
 # Options that decide a log-mel, beside its highest frequency.

@@ -48,12 +48,11 @@ from wordless.audio.reading import read_beginning
 from wordless.audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from wordless.audio.recordings.selection import choose_evenly
 from wordless.audio.waveform import FloatArray
-from wordless.base.devices import local_gpus
 from wordless.base.errors import InputError, within
+from wordless.base.machine import local_gpus, one_thread
 from wordless.base.pools import Pool, in_order
 from wordless.base.saved_models import TOKENIZER, write_tensors
 from wordless.base.text import counted
-from wordless.base.threads import one_thread
 
 SAMPLE, AUTOENCODER = "sample.safetensors", "autoencoder.safetensors"
 TOGETHER_JUDGED = 4096  # validation patches of a batch

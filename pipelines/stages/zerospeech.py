@@ -34,8 +34,8 @@ from wordless.audio.recordings.spoken_pairs import (
     consistency_pairs,
     joined_sound,
 )
+from wordless.base.machine import one_thread
 from wordless.base.text import counted
-from wordless.base.threads import one_thread
 
 PAIRS = "pairs.json"
 MODELS = ("gpt", "bigram", "unigram", "random_gpt")

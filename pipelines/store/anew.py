@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipelines.store.store import ENTRY, METHOD, Recipe
-from wordless.base.json_values import find_object
+from wordless.base.values import find_object
 
 NEWEST: Final = 50  # entries of the stage that are read
 LISTED: Final = 10_000  # entries of the stage that are looked at

@@ -13,7 +13,7 @@ from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
 from vocoder.sampling import Sampling
 from wordless.base.errors import InputError
 from wordless.base.hub import HubAddress, fetch, fetch_run, hub_address, is_on_hub
-from wordless.base.json_values import find_object
+from wordless.base.values import find_object
 
 if TYPE_CHECKING:
     from tokenizer.tokenizer import Tokenizer

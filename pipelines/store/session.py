@@ -16,10 +16,9 @@ from pipelines.store.store import CURVE, ENTRY, Entry, Recipe, Store, checkpoint
 from pipelines.store.unused import note_user
 from pipelines.tracking.tracker import TrackedTraining
 from pipelines.tracking.tracking import NO_TRACKING, LiveCurve, Tracking, stored_points
-from wordless.base.devices import cores
-from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
-from wordless.base.pools import Pool, in_order, open_pool
+from wordless.base.machine import cores
+from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool
 from wordless.base.progress import Terminal
 from wordless.training.fit import B, Batches, LossFunction, fit
 from wordless.training.gangs import Alone, Gang

@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, file_hash, flush_folder, remove, take_lock, write_aside
-from wordless.base.json_values import find_object
-from wordless.base.memory import peak_memory
+from wordless.base.machine import peak_memory, version_of
 from wordless.base.options import Options, option
-from wordless.base.versions import version_of
+from wordless.base.values import find_object
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import Final
 
 from pipelines.store.store import text_hash
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, remove, take_lock, write_aside
-from wordless.base.json_values import find_object
+from wordless.base.values import build, find_object
 
 KEY = re.compile("[0-9a-f]{16}")  # the name of an entry's folder
 DELETED: Final = ".deleted"  # an entry whose deletion has begun

@@ -13,7 +13,7 @@ from pipelines.commandline.outputs import REMEDY, require_new
 from pipelines.store.store import write_json
 from wordless.base.errors import InputError
 from wordless.base.files import take_lock
-from wordless.base.json_values import find_object
+from wordless.base.values import find_object
 
 JOB = "job.json"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, Tracker
-from wordless.base.json_values import leaves
+from wordless.base.values import leaves
 
 ID = "wordless.id"  # tag of a run
 STATES: dict[State, str] = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}

@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Literal
 from uuid import uuid4
 
 from wordless.base.files import write_aside
-from wordless.base.json_values import find_object
+from wordless.base.values import find_object
 
 State = Literal["finished", "failed", "killed"]
 FOLDER: Final = "tracking"  # in a run folder

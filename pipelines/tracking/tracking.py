@@ -17,9 +17,9 @@ from pipelines.tracking.mlflow import Mlflow
 from pipelines.tracking.tensorboard import TensorBoard
 from pipelines.tracking.tracker import CurvePoint, Outcome, State, TrackedRun, TrackedTraining, Tracker
 from pipelines.tracking.wandb import Wandb
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.text import suggestion
+from wordless.base.values import build
 from wordless.training.options import FitConfig, Point
 
 TRACKERS: dict[str, type[Tracker]] = {kind.name: kind for kind in (TensorBoard, Mlflow, Wandb)}

@@ -10,7 +10,7 @@ import torch
 from tests.calling import python
 from tests.gpu.check import CHECKS
 from tests.gpu.finding import CPU, SCALES
-from wordless.base.devices import copy_to, local_gpus
+from wordless.base.machine import copy_to, local_gpus
 
 ABSENT = ("fairseq2", "fairseq2n", "faiss", "hydra", "omegaconf", "soundfile", "soxr", "espeakng_loader", "librosa")
 

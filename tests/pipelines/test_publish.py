@@ -21,9 +21,9 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_rates_run, sweep, tiny_tokenizer
 from tests.pipelines.tiny_chain import called
 from tokenizer.tokenizer import Tokenizer
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
-from wordless.base.onnx_files import run_onnx, write_onnx
+from wordless.base.saved_models import run_onnx, write_onnx
+from wordless.base.values import build
 
 PARTS = ("tokenizer", "lm", "vocoder", "probe")
 MODELS = {f"{part}/{name}" for part in PARTS for name in ("config.json", "model.safetensors", "README.md")} - {

@@ -17,7 +17,7 @@ from tokenizer.codebook import fit_codebook
 from tokenizer.codes import Codes
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
 from wordless.base.files import file_hash
-from wordless.base.threads import limited_threads, use_threads
+from wordless.base.machine import limited_threads, use_threads
 
 
 def test_only_what_is_made_together_depends_on_the_threads(tmp_path: Path) -> None:

@@ -20,8 +20,7 @@ from tokenizer.fitting import (
 )
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip
-from wordless.base.engine import LOCAL
-from wordless.base.pools import THIS_PROCESS, open_pool
+from wordless.base.pools import LOCAL, THIS_PROCESS, open_pool
 
 
 def test_a_short_stream_is_kept_whole() -> None:

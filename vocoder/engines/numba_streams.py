@@ -22,7 +22,7 @@ from vocoder.engines.torch_streams import filled, matrices
 from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet
-from wordless.base.devices import multiplies_bf16
+from wordless.base.machine import multiplies_bf16
 
 NEVER = -1e30  # the logit of padding levels
 TOGETHER = 16  # clips at most that share a reading of the weights; more are no faster, and exceed the caches

@@ -20,8 +20,7 @@ from torch.nn.functional import pad
 from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet
-from wordless.base.devices import copy_to
-from wordless.base.threads import one_thread
+from wordless.base.machine import copy_to, one_thread
 
 
 class StepWeights:

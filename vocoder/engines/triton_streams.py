@@ -16,7 +16,7 @@ from vocoder.engines.triton_kernel import GREEDY, NUCLEUS, WHOLE, go_on
 from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet
-from wordless.base.devices import copy_to
+from wordless.base.machine import copy_to
 
 NEVER = -1e30  # the logit of levels that only fill
 LEAST = 16  # inputs of a product on tensor cores

@@ -29,9 +29,8 @@ from wordless.audio.ffmpeg import FFmpegSound, kind_of, second_chance
 from wordless.audio.streams import streams_of
 from wordless.audio.waveform import FloatArray
 from wordless.audio.windows import Stream, UnreadableError, Window, compressed_sphere, foreign_content
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, require
 from wordless.base.files import open_regular
-from wordless.base.ranges import require
 
 if TYPE_CHECKING:
     from soundfile import SoundFile

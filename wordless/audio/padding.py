@@ -21,7 +21,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from wordless.base.devices import copy_to
+from wordless.base.machine import copy_to
 
 
 def inside(values: Tensor, lengths: Tensor) -> Tensor:

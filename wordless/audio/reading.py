@@ -32,8 +32,7 @@ from wordless.audio.decoding import (
     whole_rate,
 )
 from wordless.audio.waveform import FloatArray, Part, Waveform, equal_blocks, first_samples, join_blocks, unusable_peak
-from wordless.base.errors import InputError
-from wordless.base.ranges import require
+from wordless.base.errors import InputError, require
 
 # Formats and encodings in which libsndfile seeks to the exact sample; tests compare the bits.
 _EXACT_FORMATS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC"})

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from wordless.audio.options import MeanRemoval, SpectrogramConfig
 from wordless.audio.waveform import FloatArray, equal_blocks
-from wordless.base.devices import copy_to
+from wordless.base.machine import copy_to
 
 LOUD = 0.99  # share of a recording's values below its loud values
 

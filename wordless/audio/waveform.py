@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, require
 from wordless.base.files import aside
-from wordless.base.ranges import require
 
 # Suffixes of other sound formats. Most players would refuse a WAV file with such a name.
 OTHER_SOUNDS = frozenset(

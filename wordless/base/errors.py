@@ -1,5 +1,6 @@
-"""The exception for errors that a user can correct."""
+"""The exception for errors that a user can correct, and checks of values that raise it."""
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,3 +106,20 @@ def written(value: object, *, most: int | None = MOST_CHARACTERS) -> str:
         case _:
             text = str(value)
     return text if most is None or len(text) <= most else f"{text[:most]}..."
+
+
+def require(holds: bool, option: str, value: object, rule: str) -> None:
+    """Refuse a value unless a condition holds; ``rule`` tells the user what to choose."""
+    if not holds:
+        raise InputError(f"{option} is {value}", remedy=rule)
+
+
+def samples_to_generate(seconds: float, sample_rate: int) -> int:
+    """Return the number of samples of a length that is to be generated.
+
+    Raises:
+        InputError: the length is not finite, or shorter than a sample.
+    """
+    num_samples = round(seconds * sample_rate) if math.isfinite(seconds) else 0
+    require(num_samples >= 1, "seconds", seconds, "ask for more than 0 seconds")
+    return num_samples

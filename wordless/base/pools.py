@@ -1,25 +1,95 @@
 """Pools that compute a function of many clips: this process, processes or threads of this machine, or tasks of Ray.
 
 The results are the same, in the same order, whatever the pool is. `as_finished` gives those of long trainings.
+`EngineConfig` chooses between this machine and a Ray cluster. Child processes end when their parent has ended.
 """
 
+import os
+import re
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import active_children, get_context
+from functools import cache, partial
+from importlib.util import find_spec
+from multiprocessing import active_children, current_process, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from threading import Thread
+from typing import Any, Literal, Protocol, TypeVar
 
-from wordless.base.engine import EngineConfig
 from wordless.base.errors import InputError, within
-from wordless.base.parent import end_with_parent
-from wordless.base.threads import one_thread, use_threads
+from wordless.base.machine import cores, one_thread, use_threads
+from wordless.base.options import Options, option
+
+ADDRESS = re.compile(r"auto|[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig(Options):
+    """Options of the engine."""
+
+    name: Literal["local", "ray"] = option(
+        "local", "processes of this machine, or tasks of a Ray cluster (docs/scale.md)"
+    )
+    address: str | None = option(
+        None,
+        "host:port of the head of a Ray cluster, or auto for this machine's cluster; null: starts a cluster here, "
+        "which ends with the command",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.name == "local" and self.address is not None:
+            raise InputError(option="address", value=self.address, rule="only name=ray has an address")
+        if self.name == "ray" and find_spec("ray") is None:
+            rule, remedy = "it needs Ray, which is not installed", "pip install 'wordless[ray]'"
+            raise InputError(option="name", value=self.name, rule=rule, remedy=remedy)
+        if self.address is not None and ADDRESS.fullmatch(self.address) is None:
+            rule = "name host:port of the cluster's head, auto (this machine's cluster), or null (start a cluster here)"
+            raise InputError(option="address", value=self.address, rule=rule)
+
+    def workers(self, wanted: int, *, enough: bool) -> int:
+        """Return the number of workers: the wanted one, or for 0 one per core if there is ``enough`` to do.
+
+        For Ray, 0 stays 0, which means all processors of the cluster.
+        """
+        return wanted if wanted or self.name == "ray" else cores() if enough else 1
+
+
+LOCAL = EngineConfig()
+
+
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def is_started_by_another() -> bool:
+    """Return whether this process was started by torchrun or by a pool of processes, such as that of a sweep."""
+    return "TORCHELASTIC_RUN_ID" in os.environ or current_process().name != "MainProcess"
+
+
+@cache
+def end_with_parent() -> None:
+    """Watch the parent process, and end this process at once when the parent is gone.
+
+    A killed torchrun, or a killed parent of a pool, does not notify its child processes. They would go on, or wait for
+    ever, and hold their locks and memory.
+    """
+    Thread(target=_watch, args=[os.getppid()], daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    if (known := parent_process()) is not None:
+        known.join()
+    else:
+        while os.getppid() == parent:  # on Linux and macOS, a process whose parent is gone gets another parent
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+    os._exit(1)  # no cleanup: it could wait for other processes that are gone
+
 
 K = TypeVar("K")
 T = TypeVar("T")

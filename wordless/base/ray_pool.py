@@ -11,8 +11,8 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from wordless.base.devices import cores
 from wordless.base.errors import InputError
+from wordless.base.machine import cores
 from wordless.base.pools import Pool, Task, compute
 
 T = TypeVar("T")

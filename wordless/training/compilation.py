@@ -14,8 +14,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from wordless.base.devices import Batch
 from wordless.base.errors import InputError
+from wordless.base.machine import Batch
 from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig
 from wordless.training.precision import autocast

@@ -17,9 +17,8 @@ from typing import Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from wordless.base.devices import Batch
 from wordless.base.errors import InputError
-from wordless.base.memory import keep_freed_memory
+from wordless.base.machine import Batch, keep_freed_memory
 from wordless.base.progress import Progress
 from wordless.training.compilation import compile_loss, is_right, may_compile
 from wordless.training.gangs import Gang, Together, agreed, gather, share

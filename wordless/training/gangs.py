@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from wordless.base.parent import end_with_parent
+from wordless.base.pools import end_with_parent
 
 if TYPE_CHECKING:
     from fairseq2.gang import Gangs

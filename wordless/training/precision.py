@@ -16,8 +16,8 @@ from typing import Any, Literal, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from wordless.base.devices import multiplies_bf16
 from wordless.base.errors import InputError
+from wordless.base.machine import multiplies_bf16
 from wordless.training.gangs import Gang
 from wordless.training.options import FitConfig
 

@@ -32,8 +32,8 @@ from tests import reference
 from tests.lm.bodies.speech import BATCHES, RATE, SMALL, TARGETS, tones
 from wordless.audio.speech_models.description import describe_speech_model
 from wordless.audio.speech_models.encoder import load_speech_encoder, normalise
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
+from wordless.base.values import build
 
 FRAMES = np.array([40, 12, 25])
 CONFIG = MaskConfig(share=0.5, length=5)

@@ -19,8 +19,8 @@ from tests.killing import Call, call
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import TINY, composed, run, stored
 from wordless.audio.recordings.manifest import read_manifest
-from wordless.base.engine import EngineConfig
 from wordless.base.errors import InputError
+from wordless.base.pools import EngineConfig
 
 FOLDS = ("stages=[tokenizer,probe]", "compare.folds=group", "quick=true", "threads=1")
 TRAINED = ("compare.methods=[bag_of_codes,gpt,simclr]", "lm.fit.steps=400", "lm.fit.checkpoint_minutes=0")

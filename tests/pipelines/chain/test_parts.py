@@ -11,7 +11,7 @@ import torch
 from pipelines.settings.run import run_settings
 from tests.killing import call
 from tests.pipelines.tiny_chain import TINY, composed, stored
-from wordless.base.threads import limited_threads
+from wordless.base.machine import limited_threads
 
 PARTS = ("threads=1", "vocoder.fit.steps=24", "compare.methods=[log_mel,bag_of_codes,gpt]")
 SAVED = ("lm.fit.checkpoint_minutes=0", "vocoder.fit.checkpoint_minutes=0")

@@ -7,7 +7,7 @@ from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.composition import compose
 from pipelines.commandline.options import index
 from pipelines.commandline.refusals import plain
-from wordless.base.json_values import leaves
+from wordless.base.values import leaves
 
 
 def composed(command: str, *words: str) -> list[str]:

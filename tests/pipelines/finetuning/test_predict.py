@@ -22,8 +22,8 @@ from tests.pipelines.finetuning.tiny_finetuning import composed, write_tone
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import called
 from wordless.audio.reading import read
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
+from wordless.base.values import build
 
 
 def predicted(model: Path, source: str, output: Path, workers: int = 1) -> Path:

@@ -12,7 +12,7 @@ from pipelines.results.tables import write_predictions
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import run
 from wordless.audio.recordings.manifest import Clip, Manifest, read_manifest
-from wordless.base.json_values import find_object
+from wordless.base.values import find_object
 
 
 def test_a_run_writes_the_answer_of_each_probe_for_each_test_clip(finished_run: FinishedRun) -> None:

@@ -36,8 +36,8 @@ from wordless.audio.recordings.hearings import Hearing, hearings
 from wordless.audio.recordings.manifest import Clip, Manifest, Split
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import FloatArray
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
+from wordless.base.values import build
 
 SPLITS: tuple[Split, ...] = (*["train"] * 6, *["validation"] * 2, *["test"] * 2)
 CLASSES = ("falls", "rises")

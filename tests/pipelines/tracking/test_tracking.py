@@ -18,8 +18,8 @@ from pipelines.store.store import CURVE, Entry, Recipe, Store
 from pipelines.tracking.tracker import Outcome, TrackedRun, TrackedTraining
 from pipelines.tracking.tracking import TRACKERS, Tracking, open_trackers, require_trackers, tracked
 from tests.pipelines.tracking.records import READERS, Record, prepare
-from wordless.base.devices import Batch
 from wordless.base.errors import InputError
+from wordless.base.machine import Batch
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Alone
 from wordless.training.options import FitConfig, Point

@@ -5,8 +5,8 @@ from numba import njit
 
 from tests.waiting import SOON, assert_waits, beside
 from vocoder.engines import kernels
-from wordless.base import compiling as locks
-from wordless.base.compiling import compiling
+from wordless.base import files as locks
+from wordless.base.files import compiling
 
 
 def test_the_kernel_is_compiled_by_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

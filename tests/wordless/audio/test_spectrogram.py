@@ -15,8 +15,8 @@ from tests.reference import log_mel_frame
 from wordless.audio.options import SMALLEST_FLOOR, AudioSettings, MeanRemoval, SpectrogramConfig, empty_bands
 from wordless.audio.spectrogram import LogMel, limit_range, subtract_mean, warp
 from wordless.audio.waveform import LOUDEST
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
+from wordless.base.values import build
 
 CONFIG = SpectrogramConfig(sample_rate=8_000, window_length=200, hop_length=80, n_mels=20)
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from tests.waiting import SOON, assert_waits, beside
-from wordless.base import compiling as module
-from wordless.base.compiling import compiling, importing, lock_paths
+from wordless.base import files as module
+from wordless.base.files import compiling, importing, lock_paths
 
 QUICK = "colorsys"  # a module of Python that nothing else imports here
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordless.audio.options import SpectrogramConfig
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
+from wordless.base.values import build
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from wordless.base.devices import multiplies_bf16
+from wordless.base.machine import multiplies_bf16
 
 CPU_FLAGS = Path("/proc/cpuinfo")
 

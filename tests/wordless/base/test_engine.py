@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from wordless.base.devices import cores
-from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
+from wordless.base.machine import cores
+from wordless.base.pools import LOCAL, EngineConfig
 
 
 def test_an_address_belongs_to_ray() -> None:

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from wordless.base.json_values import list_hash
+from wordless.base.values import list_hash
 
 
 @pytest.mark.parametrize("values", [[], [1], [["a", 2, None], ["ä\n", 3.5, "x"], []]])

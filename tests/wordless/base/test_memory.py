@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from wordless.base.memory import keep_freed_memory
+from wordless.base.machine import keep_freed_memory
 
 MEGABYTE = 2**20
 

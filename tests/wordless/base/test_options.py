@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import pytest
 
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.options import REQUIRED, Options, option
+from wordless.base.values import build
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordless.base.engine import LOCAL
 from wordless.base.errors import InputError
-from wordless.base.pools import THIS_PROCESS, Pool, in_order, open_pool, open_threads
+from wordless.base.pools import LOCAL, THIS_PROCESS, Pool, in_order, open_pool, open_threads
 
 
 def negative(number: int) -> int:

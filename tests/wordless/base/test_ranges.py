@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from wordless.base.errors import InputError
-from wordless.base.ranges import samples_to_generate
+from wordless.base.errors import InputError, samples_to_generate
 
 
 def test_the_length_of_one_sample_is_a_sample_at_every_rate() -> None:

@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from wordless.base.engine import EngineConfig
 from wordless.base.errors import InputError
-from wordless.base.pools import in_order, open_pool
+from wordless.base.pools import EngineConfig, in_order, open_pool
 
 CLIPS = 60
 

@@ -14,7 +14,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Recipe, Store
 from pipelines.tracking.tracker import TrackedRun
 from pipelines.tracking.tracking import open_trackers
-from wordless.base.devices import Batch
+from wordless.base.machine import Batch
 from wordless.base.progress import Terminal
 from wordless.training.gangs import open_gang
 from wordless.training.options import FitConfig

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.reference import regression_by_adamw
-from wordless.base.devices import Batch
 from wordless.base.errors import InputError
+from wordless.base.machine import Batch
 from wordless.base.progress import Progress
 from wordless.training.fit import fit
 from wordless.training.gangs import Alone

@@ -33,8 +33,8 @@ from wordless.audio.recordings.inspection import (
 from wordless.audio.recordings.manifest import OUTSIDE, SPLITS, Clip, Manifest, Rejected, clip_name
 from wordless.audio.recordings.splits import split_clips
 from wordless.audio.waveform import Part
-from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
+from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.text import counted
 
 DUPLICATE = "duplicate of another file"  # kinds of reasons

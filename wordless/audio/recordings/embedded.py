@@ -30,9 +30,9 @@ import numpy as np
 
 from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, os_number, write_aside
+from wordless.base.machine import version_of
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED
-from wordless.base.versions import version_of
 
 # The ten digits, then common commands, then words that differ in length and sounds: the corpus of `embedded.words=30`.
 DEFAULT = (

@@ -43,11 +43,10 @@ from wordless.audio.levels import (
 from wordless.audio.reading import chosen_channel, upsampling_fault
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Rejected, printable, writable
 from wordless.audio.waveform import Part, equal_blocks, unusable_peak
-from wordless.base.engine import LOCAL, EngineConfig
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, file_hash
 from wordless.base.options import Options, option
-from wordless.base.pools import THIS_PROCESS, in_order, open_threads
+from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_threads
 
 # Version of a measurement's meaning; the cache ignores other versions.
 _VERSION = 8

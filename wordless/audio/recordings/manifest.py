@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args, get_type_hints
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
 from wordless.base.files import aside, write_aside
-from wordless.base.json_values import list_hash
+from wordless.base.values import list_hash
 
 Split = Literal["train", "validation", "test", "noisy"]  # noisy: copies of test clips with noise, which no user names
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

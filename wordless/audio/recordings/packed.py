@@ -61,8 +61,8 @@ from wordless.audio.recordings.manifest import Rejected, Split, writable
 from wordless.audio.recordings.sound_names import MAX_BYTES, MAX_PART_BYTES, MAX_PARTS
 from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, open_regular, remove, write_aside
-from wordless.base.json_values import find_object, list_hash, parse_json, read_json
 from wordless.base.text import counted, listed
+from wordless.base.values import find_object, list_hash, parse_json, read_json
 
 
 class DamageError(Exception):

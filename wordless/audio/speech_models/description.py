@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wordless.audio.options import Convolutions
-from wordless.base.errors import InputError, written
-from wordless.base.json_values import read_json
-from wordless.base.ranges import require
+from wordless.base.errors import InputError, require, written
 from wordless.base.saved_models import CONFIG, INDEX, PREPROCESSOR, WEIGHTS, weight_files
+from wordless.base.values import read_json
 
 NAMES = {"wav2vec2": "wav2vec 2.0", "hubert": "HuBERT", "wavlm": "WavLM", "data2vec-audio": "data2vec"}
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")

@@ -34,9 +34,8 @@ from wordless.audio.options import Convolutions
 from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length, similar_ratio
 from wordless.audio.speech_models.description import REMEDY, SpeechModel, describe_speech_model, describe_values
 from wordless.audio.waveform import FloatArray
-from wordless.base.devices import copy_to
-from wordless.base.errors import InputError
-from wordless.base.ranges import require
+from wordless.base.errors import InputError, require
+from wordless.base.machine import copy_to
 from wordless.base.saved_models import WEIGHTS, require_finite, whole
 
 if TYPE_CHECKING:

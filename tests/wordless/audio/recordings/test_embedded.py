@@ -39,8 +39,8 @@ from wordless.audio.recordings.embedded import (
     utterances,
 )
 from wordless.audio.recordings.spoken_pairs import exchange, held_out_voices, made_up_words, sentence_pairs, word_pairs
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
+from wordless.base.values import build
 
 SMALL = EmbeddedConfig(voices=4, words=3, takes=2)
 

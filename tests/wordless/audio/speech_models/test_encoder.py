@@ -29,9 +29,9 @@ from wordless.audio.speech_models.encoder import (
     compute_time_first,
     load_speech_encoder,
 )
-from wordless.base.configuration import build
 from wordless.base.errors import InputError
 from wordless.base.saved_models import hugging_face_hash
+from wordless.base.values import build
 from wordless.training.precision import require_right_in_bfloat16
 
 LENGTHS = (2000, 900, 1333, 7)

@@ -1,0 +1,201 @@
+"""The machine: the device that training, encoding and generation run on, threads, memory and installed libraries.
+
+PyTorch is imported inside functions, after the options are checked.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+
+from threadpoolctl import threadpool_limits
+
+from wordless.base.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+Device = Literal["auto", "cpu", "cuda"]
+B = TypeVar("B", bound="Batch")
+
+
+def choose_device(wanted: Device) -> torch.device:
+    """Return the device of that name; ``auto`` means the GPU if there is one."""
+    import torch
+
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        rule, remedy = "PyTorch sees no GPU", "choose cpu, or see wordless doctor"
+        raise InputError(option="device", value=wanted, rule=rule, remedy=remedy)
+    return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+
+
+def local_gpus(device: torch.device) -> range:
+    """Return the GPUs that this process and its neighbours on this machine were given: one each under torchrun."""
+    if device.type != "cuda":
+        return range(0)
+    if "LOCAL_WORLD_SIZE" in os.environ:  # torchrun's processes have the first GPUs, and wait while one of them works
+        return range(int(os.environ["LOCAL_WORLD_SIZE"]))
+    first = device.index or 0
+    return range(first, first + 1)
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    """Return whether a GPU (since Ampere), or the processor (AVX512_BF16), has instructions for products in bfloat16.
+
+    Without them PyTorch takes other instructions, and such a product can take nine times as long as one in float32.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported())  # PyTorch 2.9 has no public function for it
+
+
+def copy_to(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return the tensor on a device; a copy to a GPU goes through pinned memory, and nothing waits for its end.
+
+    The GPU finishes the copy before it reads the result, and PyTorch keeps the pinned memory until then.
+    """
+    if device.type == tensor.device.type or tensor.device.type != "cpu":
+        return tensor.to(device)
+    pinned = tensor.pin_memory() if device.type == "cuda" else tensor
+    return pinned.to(device, non_blocking=True)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch:
+    """The tensors of a training step, and numbers that are known on the host."""
+
+    on_host: ClassVar[tuple[str, ...]] = ()  # tensors that stay there, because they are used there
+
+    def to(self: B, device: torch.device) -> B:
+        """Return the same batch on a device."""
+        from torch import Tensor
+
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        moved = {name: copy_to(value, device) for name, value in tensors.items() if name not in self.on_host}
+        return replace(self, **moved)
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def use_threads(count: int | None) -> int:
+    """Set the threads of PyTorch, FAISS and BLAS; None keeps each library's own number. Return PyTorch's number."""
+    import torch  # options of threads are checked before
+
+    if count is not None:
+        os.environ["OMP_NUM_THREADS"] = str(count)  # for libraries that are loaded later
+        torch.set_num_threads(count)
+        threadpool_limits(count)  # for libraries that are loaded already; the limit stays until another one is set
+    return torch.get_num_threads()
+
+
+@contextmanager
+def limited_threads(count: int | None) -> Iterator[None]:
+    """Set the threads of PyTorch, FAISS and BLAS as `use_threads` does, until the block ends."""
+    if count is None:
+        yield
+        return
+    import torch
+
+    before, variable = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+    with threadpool_limits(count):  # remembers the numbers of BLAS and sets them again at the end
+        use_threads(count)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+            del os.environ["OMP_NUM_THREADS"]
+            if variable is not None:
+                os.environ["OMP_NUM_THREADS"] = variable
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Limit PyTorch to one thread; a step of WaveNet took three times as long on two threads as on one."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # versions 2 and 1
+
+# Parameters of glibc's mallopt(3).
+TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
+MAPPINGS = 65_536  # glibc's own limit of blocks with a mapping each
+LARGEST_THRESHOLD = 32 * 2**20  # bytes; glibc raises its threshold to this by itself
+
+
+def machine_memory() -> int:
+    """Return the bytes of main memory: the machine's, or the limit of this process's container if it is lower."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in CGROUP_LIMITS:
+        try:
+            limits.append(int(Path(path).read_text()))
+        except (OSError, ValueError):  # there is no limit: the file is missing or says "max"
+            continue
+    return min(limits)
+
+
+def peak_memory() -> float:
+    """Return the most resident memory of this process, in bytes."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return float(line.split()[1]) * 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1024 if sys.platform == "linux" else 1)
+
+
+@contextmanager
+def keep_freed_memory() -> Iterator[None]:
+    """Let the C library keep the memory that is freed, for a loop that needs as much again at once.
+
+    Otherwise glibc returns large blocks to the system, and the next step of a training gets them anew, page by page: on
+    two cores that took a sixth of a step of WaveNet. Other C libraries are left as they are.
+    """
+    library = ctypes.CDLL(None)
+    set_option, trim = (getattr(library, name, None) for name in ("mallopt", "malloc_trim"))
+    if set_option is None or trim is None:
+        yield
+        return
+    set_option(MMAP_MAX, 0)
+    set_option(TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        set_option(MMAP_MAX, MAPPINGS)
+        set_option(MMAP_THRESHOLD, LARGEST_THRESHOLD)
+        set_option(TRIM_THRESHOLD, 2 * LARGEST_THRESHOLD)
+        trim(0)
+
+
+def installed_version() -> str:
+    """Return the version of the installed distribution, or "(not installed)" in a bare checkout."""
+    return version_of("wordless") or "(not installed)"
+
+
+def version_of(distribution: str) -> str | None:
+    """Return the installed version, or None."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
