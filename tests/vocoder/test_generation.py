@@ -1,15 +1,23 @@
+"""Samples that a network draws, and blocks that are drawn again."""
+
 import gc
+import tracemalloc
 from collections.abc import Iterator
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.reference import generated_by_the_parallel_model
 from tests.vocoder.sounds import SPECTROGRAM, tiny_config
 from vocoder import generation
 from vocoder.generation import GenerationInput, generate, generate_blocks
+from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.sampling import Sampling
+from vocoder.wavenet.mu_law import decode, encode
 from vocoder.wavenet.network import WaveNet, create_wavenet
 from wordless.base.errors import InputError
 
@@ -121,3 +129,181 @@ def test_refuses_a_negative_seed_before_anything_sounds() -> None:
         generate(lively(), [GenerationInput(spectrogram=clip(1, 0).spectrogram, seed=-1)])
     with pytest.raises(InputError, match=r"seed\b.*-1\b.*\b0\b.*\b4294967295\b"):
         next(generate_blocks(lively(), [clip(1, 0).spectrogram], sampling=Sampling(seed=-1)))
+
+
+RATE = SPECTROGRAM.sample_rate
+
+
+def noise(seconds: float, rms: float) -> np.ndarray:
+    return rms * np.random.default_rng(0).standard_normal(round(seconds * RATE))
+
+
+def as_int16(samples: np.ndarray) -> np.ndarray:
+    return (samples * 32768).astype(np.int16)
+
+
+def test_the_range_is_that_of_the_recordings() -> None:
+    found = LoudnessRange.of([as_int16(noise(3, 0.1)), as_int16(noise(0.2, 0.01)), as_int16(noise(0, 1))], RATE)
+    assert found is not None
+    assert found.lowest == pytest.approx(-40, abs=3)
+    assert found.highest == pytest.approx(-20, abs=0.5)
+    assert LoudnessRange.of([], RATE) is None
+
+
+@settings(max_examples=50, deadline=None)
+@given(samples=st.integers(1, 3 * 64 * RATE // 8), rate=st.sampled_from([RATE, 11_025]))
+def test_the_range_of_a_long_recording_is_that_of_its_windows(samples: int, rate: int) -> None:
+    sound = as_int16(np.random.default_rng(samples).standard_normal(samples) * np.linspace(0.001, 0.2, samples))
+    step = round(rate / 8)
+    starts = range(0, max(samples - 4 * step, 0) + 1, step)
+    powers = [np.mean((sound[start : start + 4 * step] / 32768) ** 2) for start in starts]
+    low, high = np.quantile(10 * np.log10(np.maximum(powers, 1e-12)), [0.005, 0.995])
+    found = LoudnessRange.of([sound], rate)
+    assert found is not None
+    assert (found.lowest, found.highest) == (pytest.approx(low, abs=0.01), pytest.approx(high, abs=0.01))
+
+
+def test_memory_of_the_range_does_not_grow_with_a_recording() -> None:
+    sound = np.zeros(300 * RATE, np.int16)
+    tracemalloc.start()
+    LoudnessRange.of([sound], RATE)
+    peak = tracemalloc.get_traced_memory()[1]  # of numpy's arrays, which hold the samples as float64
+    tracemalloc.stop()
+    assert peak < 2 * 64 * RATE // 8 * 8
+
+
+@pytest.mark.parametrize(
+    ("rms", "meant", "fault"),
+    [(0.1, 1.0, None), (0.3, 1.0, "loud"), (0.3, -1.0, "loud"), (1e-4, 1.0, "silent"), (1e-4, -1.0, None)],
+)
+def test_half_a_second_too_loud_or_silent_is_a_fault(rms: float, meant: float, fault: str | None) -> None:
+    guard = RunawayGuard(LoudnessRange(lowest=-40, highest=-18))
+    samples = np.concatenate([noise(1, 0.1), noise(0.5, rms)])
+    assert guard.fault(torch.from_numpy(samples), RATE, meant=meant) == fault
+
+
+def of_two_minds(loud: float) -> WaveNet:
+    """Draws silence, or with some probability full scale."""
+    model = create_wavenet(tiny_config(levels=16), seed=0).eval()
+    torch.nn.init.zeros_(model.output.weight)
+    levels = encode(torch.tensor([0.0, 0.99]), levels=16)
+    model.output.bias.data.fill_(-20.0)
+    model.output.bias.data[levels] = torch.tensor([1 - loud, loud]).log()
+    return model
+
+
+def flat_clip(frames: int, seed: int, prompt: torch.Tensor | None = None) -> GenerationInput:
+    return GenerationInput(spectrogram=torch.zeros(frames, SPECTROGRAM.n_mels), seed=seed, prompt=prompt)
+
+
+@pytest.mark.parametrize("engine", [pytest.param("torch", marks=pytest.mark.slow), "numba"])
+def test_a_block_that_runs_away_is_drawn_again_cooler(engine: Literal["torch", "numba"]) -> None:
+    model, inputs = of_two_minds(0.25), [flat_clip(100, seed) for seed in range(3)]
+    before = generate(model, inputs, engine=engine)
+    heard = [decode(levels, levels=16).square().mean().log10() * 10 for levels in before]
+    guard = RunawayGuard(LoudnessRange(lowest=-100, highest=float(min(heard)) - 6.5))  # all are louder, by little
+    after = generate(model, inputs, engine=engine, guard=guard)
+    assert guard.found == 6  # three clips of two chunks
+    assert guard.left == 0
+    assert ": 6;" in str(guard.notice())
+    for loud, levels in zip(before, after, strict=True):
+        assert (levels != loud).any()
+        assert decode(levels, levels=16).square().mean() < decode(loud, levels=16).square().mean()
+    again = generate(model, inputs, engine=engine, guard=RunawayGuard(guard.loudness))
+    assert all(torch.equal(one, other) for one, other in zip(after, again, strict=True))
+    alone = generate(model, inputs[1:2], engine=engine, guard=RunawayGuard(guard.loudness))
+    assert torch.equal(alone[0], after[1])
+
+
+def drawn_again(model: WaveNet, clip: GenerationInput, guard: RunawayGuard) -> torch.Tensor:
+    """One block of a network without memory, attempt after attempt: what `generate` should give."""
+    steps, temperature, seed, levels = len(clip.spectrogram) * HOP, 1.0, clip.seed, torch.zeros(0)
+    for attempt in range(3):
+        draws = torch.rand(steps, generator=torch.Generator().manual_seed(seed))
+        cumulative = torch.softmax(model.output.bias.detach() / temperature, dim=0).cumsum(0)
+        levels = torch.searchsorted(cumulative, draws * cumulative[-1], right=True)
+        fault = guard.fault(decode(levels, levels=16), RATE, meant=float(clip.spectrogram.mean()))
+        if fault is None:
+            break
+        temperature *= {"loud": 0.8, "silent": 1 / 0.8}[fault]
+        seed = int(np.random.SeedSequence([clip.seed, 0, attempt + 1]).generate_state(1)[0])
+    return levels.to(torch.int32)
+
+
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+@pytest.mark.parametrize(
+    ("loud", "lowest", "highest", "found"),
+    [
+        (1e-4, -23, 0, 5),  # all are silent first, then one after the other comes right at a higher temperature
+        (1e-3, -31, -31, 2),  # one is loud and one is silent, of five in one batch
+    ],
+)
+def test_silent_blocks_are_drawn_again_warmer_and_loud_ones_cooler(
+    engine: Literal["torch", "numba"], loud: float, lowest: float, highest: float, found: int
+) -> None:
+    model, loudness = of_two_minds(loud), LoudnessRange(lowest=lowest, highest=highest)
+    audible = torch.ones(20, SPECTROGRAM.n_mels)  # means more than the average level, so silence is wrong
+    inputs = [GenerationInput(spectrogram=audible, seed=seed) for seed in range(5)]
+    guard = RunawayGuard(loudness)
+    drawn = generate(model, inputs, engine=engine, guard=guard)
+    expected = [drawn_again(model, each, RunawayGuard(loudness)) for each in inputs]
+    assert all(torch.equal(*pair) for pair in zip(drawn, expected, strict=True))
+    assert (guard.found, guard.left) == (found, 0)
+    before = generate(model, inputs, engine=engine)
+    assert sum(not torch.equal(*pair) for pair in zip(drawn, before, strict=True)) == found
+    backwards = generate(model, inputs[::-1], engine=engine, guard=RunawayGuard(loudness))
+    assert all(torch.equal(*pair) for pair in zip(drawn, backwards[::-1], strict=True))
+
+
+def test_sound_within_the_range_stays_as_it_is() -> None:
+    model, guard = of_two_minds(0.25), RunawayGuard(LoudnessRange(lowest=-100, highest=0))
+    assert torch.equal(generate(model, [flat_clip(20, 0)], guard=guard)[0], generate(model, [flat_clip(20, 0)])[0])
+    assert guard.notice() is None
+
+
+def test_a_prompt_is_never_drawn_again() -> None:
+    loud = torch.full((64 * HOP,), 15)
+    guard = RunawayGuard(LoudnessRange(lowest=-100, highest=-60))
+    levels = generate(of_two_minds(0.9), [flat_clip(64, 0, prompt=loud)], guard=guard)[0]
+    assert torch.equal(levels, loud.to(torch.int32))
+    assert guard.found == 0
+
+
+def test_good_sound_after_a_loud_prompt_is_not_blamed_for_it() -> None:
+    loud, quiet = torch.full((64 * HOP,), 15), of_two_minds(1e-9)
+    guard = RunawayGuard(LoudnessRange(lowest=-100, highest=-20))
+    levels = generate(quiet, [flat_clip(128, 0, prompt=loud)], guard=guard)[0]
+    assert torch.equal(levels, generate(quiet, [flat_clip(128, 0, prompt=loud)])[0])
+    assert guard.found == 0
+    within = RunawayGuard(guard.loudness)  # a prompt that ends within a chunk
+    generate(quiet, [flat_clip(128, 0, prompt=loud[: 30 * HOP])], guard=within)
+    assert within.found == 0
+    after = RunawayGuard(guard.loudness)  # and what runs away after a loud prompt is found all the same
+    generate(of_two_minds(0.9), [flat_clip(128, 0, prompt=loud)], guard=after)
+    assert (after.found, after.left) == (1, 1)
+
+
+def test_each_block_that_stays_odd_counts_once() -> None:
+    guard = RunawayGuard(LoudnessRange(lowest=-100, highest=-60))
+    generate(of_two_minds(0.9), [flat_clip(2 * 64, 0)], guard=guard)
+    assert (guard.found, guard.left) == (2, 2)
+
+
+@pytest.mark.parametrize("before", [0, 1000, 2999])
+@pytest.mark.parametrize(("first", "second", "odd"), [(0.1, 0.1, False), (0.3, 0.1, False), (0.1, 0.3, True)])
+def test_only_what_is_in_question_is_judged(first: float, second: float, odd: bool, before: int) -> None:
+    guard = RunawayGuard(LoudnessRange(lowest=-40, highest=-18))
+    samples = torch.from_numpy(np.concatenate([noise(before / RATE, first), noise(1, second)]))
+    assert guard.fault(samples, RATE, meant=1.0, before=before) == ("loud" if odd else None)
+
+
+def test_good_sound_after_a_silent_past_is_not_blamed_for_it() -> None:
+    guard = RunawayGuard(LoudnessRange(lowest=-40, highest=-18))
+    silent = np.zeros(3000)
+    assert not guard.fault(torch.from_numpy(np.concatenate([silent, noise(0.2, 0.1)])), RATE, meant=1.0, before=3000)
+    assert guard.fault(torch.from_numpy(np.concatenate([silent, noise(0.2, 1e-4)])), RATE, meant=1.0, before=3000)
+
+
+def test_refuses_an_empty_range() -> None:
+    with pytest.raises(InputError, match=r"loudness\b.*\[0, -10\]"):
+        LoudnessRange(lowest=0, highest=-10)

@@ -2,6 +2,7 @@
 
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,15 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from numba import njit
 from torch import Tensor
 
 from tests.calling import python
 from tests.reference import cheapest_groups
 from tests.vocoder.sounds import tiny_config
+from tests.waiting import SOON, assert_waits, beside
 from vocoder.engines import choice as engines
-from vocoder.engines import numba_streams
+from vocoder.engines import kernels, numba_streams
 from vocoder.engines.choice import Engine, Streams, choose_engine, side_by_side, step_cost
 from vocoder.engines.kernels import exponential, gate
 from vocoder.engines.numba_streams import NumbaStreams, numba_multiplies_bf16
@@ -25,6 +28,8 @@ from vocoder.options import WaveNetConfig
 from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet, create_wavenet
+from wordless.base import files as locks
+from wordless.base.files import compiling
 
 LOGIT_TOLERANCE = 1e-4
 BF16_TOLERANCE = 0.03  # of the largest logit; bfloat16 has 8 bits
@@ -254,3 +259,13 @@ def test_groups_cost_least(lengths: list[int], name: Engine, wide: int) -> None:
     assert all(1 <= len(group) <= wide for group in groups)
     cost = sum(group[-1] * step_cost(name, len(group)) for group in own)
     assert cost == pytest.approx(cheapest_groups(sorted(lengths), wide, partial(step_cost, name)))
+
+
+def test_the_kernel_is_compiled_by_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "lock_paths", lambda: [tmp_path / "lock"])
+    njit(lambda number: number)(1)  # the first function of a process takes longest
+    compiled = njit(lambda number: number)
+    monkeypatch.setattr(kernels, "go_on", compiled)
+    assert_waits(lambda: kernels.compile_for((1,)), lambda: compiled.overloads)
+    with compiling(), beside(lambda: kernels.compile_for((2,))) as ended:  # it is there, so nothing waits
+        assert ended.wait(SOON)

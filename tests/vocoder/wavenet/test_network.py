@@ -1,9 +1,16 @@
+"""WaveNet: what it hears, a layer's own backward pass against PyTorch's, and the levels of its samples."""
+
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
+from tests import reference
 from tests.vocoder.sounds import SPECTROGRAM, tiny_config
-from vocoder.wavenet.network import WaveNet, create_wavenet
+from vocoder.wavenet import mu_law
+from vocoder.wavenet.network import WaveNet, create_wavenet, gated_layer
 from wordless.base.errors import InputError
 
 HOP = SPECTROGRAM.hop_length
@@ -128,3 +135,80 @@ def test_begins_with_all_levels_about_equally_probable() -> None:
 def test_refuses_contradictions(changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         tiny_config(**changes)
+
+
+BATCH, FRAMES, SAMPLES, RESIDUAL, GATES = 2, 3, 5, 4, 6
+
+
+def weights(*shape: int, seed: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64, requires_grad=True)
+
+
+@pytest.mark.parametrize("taps", [2, 3])
+@pytest.mark.parametrize("dilation", [1, 4, 7, 15, 100])  # the longest reach beyond the beginning, or as far as it
+@pytest.mark.parametrize("last", [False, True])
+def test_values_and_gradients_are_those_of_the_convolution(taps: int, dilation: int, last: bool) -> None:
+    inputs = [weights(BATCH, FRAMES * SAMPLES, RESIDUAL, seed=0), weights(BATCH, FRAMES, GATES, seed=1)]
+    inputs.append(weights(GATES, taps * RESIDUAL, seed=2))
+    residual = None if last else weights(RESIDUAL, GATES // 2, seed=3)
+    fast = gated_layer(*inputs, residual, dilation=dilation)
+    slow = reference.gated_layer(*inputs, residual, dilation=dilation)
+    torch.testing.assert_close(fast, slow)
+    learned = inputs if residual is None else [*inputs, residual]
+    upstream = [weights(*each.shape, seed=4 + number).detach() for number, each in enumerate(slow)]
+    gradients = [torch.autograd.grad(each, learned, upstream) for each in (fast, slow)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_under_autocast_it_computes_in_bfloat16_and_gives_gradients_in_float32() -> None:
+    inputs = [weights(BATCH, FRAMES * SAMPLES, RESIDUAL, seed=0), weights(BATCH, FRAMES, GATES, seed=1)]
+    inputs += [weights(GATES, 2 * RESIDUAL, seed=2), weights(RESIDUAL, GATES // 2, seed=3)]
+    hidden, condition, *learned = (each.detach().float() for each in inputs)
+    dilated, residual = (each.requires_grad_() for each in learned)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        fast = gated_layer(hidden.bfloat16(), condition.bfloat16(), dilated, residual, dilation=4)
+    slow = reference.gated_layer(hidden, condition, dilated, residual, dilation=4)
+    assert {each.dtype for each in fast} == {torch.bfloat16}
+    for one, other in zip(fast, slow, strict=True):
+        torch.testing.assert_close(one.float(), other, atol=0.05, rtol=0.05)
+    gradients = [torch.autograd.grad(each[0].float().sum() + each[1].float().sum(), learned) for each in (fast, slow)]
+    assert {each.dtype for each in gradients[0]} == {torch.float32}
+    torch.testing.assert_close(*gradients, atol=0.3, rtol=0.05)
+
+
+@given(st.lists(st.floats(-1, 1, width=32), min_size=1), st.sampled_from([16, 255, 256, 1024]))
+def test_round_trip_stays_within_half_a_level(samples: list[float], levels: int) -> None:
+    given_ = torch.tensor(samples)
+    values = mu_law.encode(given_, levels=levels)
+    low = mu_law.decode((values - 1).clamp(min=0), levels=levels)
+    high = mu_law.decode((values + 1).clamp(max=levels - 1), levels=levels)
+    assert values.dtype == torch.int64
+    assert bool(((low <= given_ + 1e-6) & (given_ <= high + 1e-6)).all())
+
+
+@pytest.mark.parametrize("levels", [2, 16, 255, 256, 4096])
+def test_every_level_comes_back(levels: int) -> None:
+    values = torch.arange(levels)
+    samples = mu_law.decode(values, levels=levels)
+    assert samples.dtype == torch.float32
+    assert torch.equal(mu_law.encode(samples, levels=levels), values)
+
+
+def test_formula_of_g711() -> None:
+    x = np.array([-1.0, -0.3, -1e-3, 0.02, 0.5, 1.0])
+    companded = np.sign(x) * np.log(1 + 255 * np.abs(x)) / np.log(256)
+    values = mu_law.encode(torch.from_numpy(x))
+    assert values.tolist() == np.floor((companded + 1) / 2 * 255 + 0.5).astype(int).tolist()
+
+
+def test_clips_what_lies_outside() -> None:
+    assert mu_law.encode(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]
+
+
+def test_silence_is_inaudible() -> None:
+    assert abs(float(mu_law.decode(torch.tensor([mu_law.silence()])))) < 1e-4
+
+
+def test_refuses_too_few_levels() -> None:
+    with pytest.raises(InputError, match=r"levels\b.*\b1\b"):
+        tiny_config(levels=1)

@@ -1,0 +1,379 @@
+"""The post-filter, the pitch comb and short-time spectra, against their references."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tests.reference import pitch_combed, postfiltered
+from tests.vocoder.sounds import (
+    SAMPLES_PER_CODE,
+    SPECTROGRAM,
+    random_table,
+    tiny_config,
+)
+from tokenizer.codes import Codes, PitchFormat
+from vocoder.filters import (
+    PitchComb,
+    PostFilter,
+    VoiceHead,
+    analyse,
+    fit_head,
+    in_force,
+    overlap_add,
+    synthesise,
+    windows,
+)
+from vocoder.judging import FULL_SCALE, periodicity
+from vocoder.sampling import Sampling
+from vocoder.vocoder import Vocoder
+from vocoder.wavenet.network import create_wavenet
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.spectrogram import LogMel
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
+
+HOP = SPECTROGRAM.hop_length
+
+
+def filtered(
+    samples: Tensor,
+    meant: Tensor,
+    config: SpectrogramConfig,
+    *,
+    frames: int = 64,
+    strength: float = 1.0,
+    passes: int = 1,
+    prompt: int = 0,
+) -> Tensor:
+    own = PostFilter(config, strength=strength, passes=passes, prompt=prompt)
+    own.expect(meant)
+    pieces = torch.split(samples, frames * config.hop_length)
+    return torch.cat([*(own.filter(piece) for piece in pieces), own.finish()])
+
+
+def drawn(frames: int, config: SpectrogramConfig, *, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Noise, and what it might have been meant to be."""
+    generator = torch.Generator().manual_seed(seed)
+    samples = 0.2 * torch.randn(frames * config.hop_length, generator=generator)
+    return samples, -4 + 3 * torch.randn(frames, config.n_mels, generator=generator)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SPECTROGRAM,
+        replace(SPECTROGRAM, f_min=300.0, f_max=2500.0),  # bins of no band below and above
+        replace(SPECTROGRAM, n_mels=64),  # bands between two bins
+        replace(SPECTROGRAM, hop_length=200),  # windows that do not overlap
+        replace(SPECTROGRAM, window_length=82, hop_length=33),
+    ],
+)
+@pytest.mark.parametrize(
+    ("strength", "passes", "prompt"), [(1.0, 1, 0), (0.4, 1, 0), (1.0, 1, 333), (1.0, 2, 0), (0.6, 3, 0), (1.0, 2, 333)]
+)
+def test_equals_the_reference(config: SpectrogramConfig, strength: float, passes: int, prompt: int) -> None:
+    samples, meant = drawn(9, config)
+    own = {"strength": strength, "passes": passes, "prompt": prompt}
+    found = filtered(samples, meant, config, frames=2, **own)  # type: ignore[arg-type]  # a prompt ends in some piece
+    wanted = postfiltered(samples.numpy(), meant.numpy(), config, **own)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found, wanted, atol=5e-5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    total=st.integers(1, 40),
+    together=st.integers(1, 40),
+    window=st.sampled_from([80, 120, 200, 500]),
+    prompt=st.integers(0, 3000),
+    passes=st.integers(1, 3),
+    seed=st.integers(0, 99),
+)
+def test_pieces_give_the_whole(total: int, together: int, window: int, prompt: int, passes: int, seed: int) -> None:
+    config = replace(SPECTROGRAM, window_length=window)
+    samples, meant = drawn(total, config, seed=seed)
+    whole = filtered(samples, meant, config, passes=passes, prompt=prompt)
+    assert len(whole) == len(samples)
+    assert torch.equal(whole[:prompt], samples[:prompt])
+    pieces = filtered(samples, meant, config, frames=together, passes=passes, prompt=prompt)
+    torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-5)
+
+
+def test_what_is_made_louder_does_not_clip() -> None:
+    samples, _ = drawn(12, SPECTROGRAM)
+    meant = LogMel(SPECTROGRAM)(samples.unsqueeze(0))[0] + math.log(30)
+    sound = filtered(samples, meant, SPECTROGRAM)
+    assert float(samples.abs().max()) < 1
+    assert 0.95 < float(sound.abs().max()) < FULL_SCALE
+    kept = filtered(torch.ones(12 * HOP), meant, SPECTROGRAM, prompt=500)[:500]
+    assert torch.equal(kept, torch.ones(500))  # a recording may
+
+
+def test_a_prompt_stays_as_it_was_and_nothing_clicks() -> None:
+    """Half a second of a steady tone, then the same tone 20 dB too quiet: the gain rises, and does not jump."""
+    times = torch.arange(100 * HOP) / SPECTROGRAM.sample_rate
+    tone = 0.3 * torch.sin(2 * torch.pi * 440 * times)
+    prompt = 4000
+    meant = LogMel(SPECTROGRAM)(tone.unsqueeze(0))[0]
+    sound = filtered(torch.cat([tone[:prompt], 0.1 * tone[prompt:]]), meant, SPECTROGRAM, prompt=prompt)
+    assert torch.equal(sound[:prompt], tone[:prompt])
+    added = sound[prompt:] - 0.1 * tone[prompt:]
+    assert float(added[:10].abs().max()) < 0.01  # nothing at first
+    assert float(added[SPECTROGRAM.window_length :].abs().max()) > 0.2  # and then all of it
+    assert float(added.diff().abs().max()) < 1.2 * float((0.9 * tone).diff().abs().max())
+
+
+def test_a_vocoder_filters_what_it_says_and_not_what_it_heard() -> None:
+    table, model = random_table(), create_wavenet(tiny_config(), seed=0)
+    codes = table.codes([code % 12 for code in range(40)])
+    plain, own = Vocoder(model, "tok-1", postfilter=0), Vocoder(model, "tok-1", postfilter=0.7)
+    raw = plain.decode(codes, table, seed=5)
+    meant = table.denormalise(table.spectrogram(torch.from_numpy(codes.values).long()[None])[0])
+    wanted = postfiltered(raw.samples, meant.numpy(), SPECTROGRAM, strength=0.7, passes=2)
+    np.testing.assert_allclose(own.decode(codes, table, seed=5).samples, wanted, atol=2e-5)
+    heard = Waveform(samples=raw.samples[:1001], sample_rate=8000)
+    more = own.continue_from(heard, codes, table, seed=5)
+    wanted = postfiltered(raw.samples, meant.numpy(), SPECTROGRAM, strength=0.7, passes=2, prompt=1001)
+    np.testing.assert_allclose(more.samples, wanted[1001:], atol=2e-5)
+
+
+def test_a_stream_goes_on_from_a_prompt_as_the_whole_does() -> None:
+    table, own = random_table(), Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1")
+    codes = table.codes([code % 12 for code in range(70)])
+    heard = Waveform(samples=own.decode(codes, table, seed=5).samples[:6001], sample_rate=8000)
+    blocks: list[Codes] = [codes.crop(start, start + 9) for start in range(0, 70, 9)]
+    pieces = [piece.samples for piece in own.stream(blocks, table, Sampling(seed=5), prompt=heard)]
+    assert np.array_equal(np.concatenate(pieces)[6001:], own.continue_from(heard, codes, table, seed=5).samples)
+
+
+def test_refuses_what_it_cannot_filter() -> None:
+    own = PostFilter(SPECTROGRAM, strength=1.0, passes=2)
+    own.expect(torch.zeros(2, SPECTROGRAM.n_mels))
+    with pytest.raises(InputError, match=r"\b240 samples\b.*\b2 frames"):
+        own.filter(torch.zeros(3 * HOP))
+    with pytest.raises(InputError, match=r"\b81 samples\b.*\b80 samples"):
+        own.filter(torch.zeros(HOP + 1))
+    with pytest.raises(InputError, match=r"postfilter\b.*\b1\.5\b.*\b0\b.*\b1\b"):
+        Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1", postfilter=1.5)
+    for passes in (0, -1, 9):
+        with pytest.raises(InputError, match=rf"postfilter_passes\b.*{passes}\b"):
+            Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1", postfilter_passes=passes)
+
+
+def test_levels_are_known_where_nothing_is_taken_off() -> None:
+    assert in_force(0.5, SPECTROGRAM) == 0.5
+    assert in_force(0.5, replace(SPECTROGRAM, remove_mean="running")) == 0
+    assert in_force(0.5, replace(SPECTROGRAM, dynamic_range=40.0)) == 0
+
+
+def test_a_stream_says_nothing_empty() -> None:
+    config = replace(SPECTROGRAM, window_length=4000)
+    table, own = random_table(), Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1")
+    table.front_end = config
+    codes = table.codes([1] * 60)
+    pieces = [piece.samples for piece in own.stream([codes], table)]
+    assert all(len(piece) for piece in pieces)
+    assert np.array_equal(np.concatenate(pieces), own.decode(codes, table).samples)
+
+
+def test_the_filter_makes_sound_as_loud_as_the_gain_of_the_codes_says() -> None:
+    table, own = random_table(), Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1")
+    codes = table.codes([code % 12 for code in range(40)])
+    powers = []
+    for gain in (0.0, 3.0):
+        table.gain = gain
+        powers.append(float(np.mean(own.decode(codes, table, seed=5).samples ** 2)))
+    assert 10 * math.log10(powers[1] / powers[0]) == pytest.approx(3, abs=0.5)
+    blocks = [codes.crop(start, start + 9) for start in range(0, 40, 9)]
+    pieces = [piece.samples for piece in own.stream(blocks, table, Sampling(seed=5))]
+    assert np.array_equal(np.concatenate(pieces), own.decode(codes, table, seed=5).samples)
+
+
+RATE, MELS = SPECTROGRAM.sample_rate, SPECTROGRAM.n_mels
+
+
+def says(voicing: float, hertz: float) -> VoiceHead:
+    """A head that predicts the same for every frame."""
+    nothing = (0.0,) * (2 * MELS)
+    return VoiceHead(voicing=(voicing, *nothing), octaves=(float(np.log2(hertz)), *nothing))
+
+
+def drawn_head(seed: int) -> VoiceHead:
+    draw = np.random.default_rng(seed)
+    voicing, octaves = 0.02 * draw.standard_normal((2, 2 * MELS))
+    return VoiceHead(voicing=(0.6, *map(float, voicing)), octaves=(7.0, *map(float, octaves)))
+
+
+def buzz(hertz: float, frames: int = 60) -> np.ndarray:
+    """A tone with overtones, as a voice has."""
+    times = np.arange(frames * HOP) / RATE
+    return sum(0.15 / n * np.sin(2 * np.pi * n * hertz * times + n) for n in range(1, 9)).astype(np.float32)
+
+
+def noise(frames: int = 60, seed: int = 0, level: float = 0.1) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, level, frames * HOP).astype(np.float32)
+
+
+def meaning(frames: int, seed: int = 0) -> Tensor:
+    return -4 + 3 * torch.randn(frames, MELS, generator=torch.Generator().manual_seed(seed))
+
+
+def combed(
+    samples: np.ndarray, head: VoiceHead, *, meant: Tensor | None = None, prompt: int = 0, together: int = 10**9
+) -> np.ndarray:
+    comb = PitchComb(SPECTROGRAM, head, prompt=prompt)
+    comb.expect(meaning(len(samples) // HOP) if meant is None else meant)
+    pieces = torch.split(torch.from_numpy(samples), together)
+    return torch.cat([*(comb.filter(piece) for piece in pieces), comb.finish()]).numpy()
+
+
+def share_of_voice(samples: np.ndarray) -> float:
+    sound = Waveform(samples=samples, sample_rate=RATE)
+    found = periodicity(sound, sound)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("prompt", [0, 100])
+def test_the_comb_equals_the_reference(prompt: int) -> None:
+    meant, head = meaning(8), drawn_head(0)
+    samples = noise(8) + np.concatenate([buzz(150, 4), buzz(260, 4)])
+    found = combed(samples, head, meant=meant, prompt=prompt)
+    wanted = pitch_combed(samples, meant.numpy(), head, SPECTROGRAM, prompt=prompt)
+    assert np.abs(wanted - samples).max() > 0.05
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_the_pitch_of_codes_equals_the_reference() -> None:
+    samples, meant = noise(8) + buzz(150, 8), meaning(8)
+    coded = np.log2([np.nan, 140, 140, 145, 200, 200, np.nan, 200])
+    comb = PitchComb(SPECTROGRAM, None)
+    comb.expect(meant, coded)
+    wanted = pitch_combed(samples, meant.numpy(), drawn_head(0), SPECTROGRAM, coded=coded.tolist())
+    np.testing.assert_allclose(comb.filter(torch.from_numpy(samples)).numpy(), wanted, atol=1e-5)
+
+
+def test_a_vocoder_without_a_head_has_the_pitch_of_its_codes() -> None:
+    table = random_table()
+    table.format = replace(table.format, streams=2, pitch=PitchFormat(levels=5, lowest=100.0, highest=200.0))
+    vocoder = Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1")
+    values = np.array([[number % 12, 3 * (number % 40 > 9)] for number in range(70)], np.int32)
+    codes = Codes(values=values, num_samples=70 * SAMPLES_PER_CODE - 37, format=table.format)
+    sound = vocoder.decode(codes, table, seed=3)
+    blocks = [codes.crop(start, start + 9) for start in range(0, 70, 9)]
+    pieces = [piece.samples for piece in vocoder.stream(blocks, table, Sampling(seed=3))]
+    assert np.array_equal(np.concatenate(pieces), sound.samples)
+    shifted = vocoder.decode_batch([codes], table, Sampling(seed=3, shift=-7.0))[0]
+    assert not np.allclose(shifted.samples, sound.samples, atol=0.01)
+    vocoder.pitch_comb = False
+    assert not np.allclose(vocoder.decode(codes, table, seed=3).samples, sound.samples, atol=0.01)
+
+
+@settings(deadline=None, max_examples=8)
+@given(frames=st.integers(1, 20), together=st.integers(1, 700), prompt=st.integers(0, 900), seed=st.integers(0, 99))
+def test_pieces_combed_give_the_whole(frames: int, together: int, prompt: int, seed: int) -> None:
+    samples, meant, head = noise(frames, seed), meaning(frames, seed), drawn_head(seed)
+    whole = combed(samples, head, meant=meant, prompt=prompt)
+    assert len(whole) == len(samples)
+    assert np.array_equal(whole[:prompt], samples[:prompt])
+    assert np.array_equal(combed(samples, head, meant=meant, prompt=prompt, together=together), whole)
+
+
+def test_what_has_no_voice_stays_as_it_is() -> None:
+    samples = noise()
+    assert np.array_equal(combed(samples, says(0.25, 120)), samples)
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-30, 1.0])
+def test_silence_and_full_scale_are_no_danger(level: float) -> None:
+    samples = np.clip(noise(level=level), -1, 1)
+    voice = combed(samples, says(5.0, 1e4))
+    assert np.abs(voice).max() <= np.abs(samples).max()
+
+
+def clips(count: int) -> list[tuple[np.ndarray, Tensor]]:
+    """Voices of several pitches, each with noise in the middle, and their log-mel."""
+    made = []
+    for number in range(count):
+        hertz = 90 + 150 * number / count
+        samples = np.concatenate([buzz(hertz, 40), noise(40, number), buzz(hertz, 40)])
+        made.append((samples, LogMel(SPECTROGRAM)(torch.from_numpy(samples).unsqueeze(0))[0]))
+    return made
+
+
+def test_learns_voicing_and_pitch_from_recordings() -> None:
+    head = fit_head(clips(24), SPECTROGRAM)
+    assert head is not None
+    hoarse = fit_head([], SPECTROGRAM)
+    assert hoarse is None
+    (_, meant), *_ = clips(1)
+    kept = combed(noise(120), head, meant=meant)
+    assert share_of_voice(kept[: 40 * HOP]) > 0.6
+    unchanged = np.isclose(kept, noise(120)).reshape(3, -1).mean(axis=1)
+    assert unchanged[1] > 0.8 > 0.2 > unchanged[0]
+
+
+def test_recordings_without_a_voice_teach_none() -> None:
+    silent = np.zeros(60 * HOP, np.float32)
+    sounds = [noise(60, seed) for seed in range(30)] + [silent]
+    assert fit_head(((each, meaning(60)) for each in sounds), SPECTROGRAM) is None
+    low = SpectrogramConfig(sample_rate=2000, window_length=50, hop_length=20, n_mels=10)
+    assert fit_head(((each, meaning(60)[:, :10]) for each in sounds), low) is None
+
+
+def test_streams_batches_and_saved_vocoders_have_it(tmp_path: Path) -> None:
+    table = random_table()
+    vocoder = Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1", voice=says(1.0, 120))
+    codes = table.codes([number % 12 for number in range(70)], 70 * SAMPLES_PER_CODE - 37)
+    sound = vocoder.decode(codes, table, seed=3)
+    blocks = [codes.crop(start, start + 9) for start in range(0, 70, 9)]
+    pieces = [piece.samples for piece in vocoder.stream(blocks, table, Sampling(seed=3))]
+    assert np.array_equal(np.concatenate(pieces), sound.samples)
+    (other, again) = vocoder.decode_batch([table.codes([1, 2]), codes], table, Sampling(seed=3))
+    assert len(other.samples) == 2 * SAMPLES_PER_CODE
+    assert np.array_equal(again.samples, sound.samples)
+    vocoder.save_pretrained(tmp_path)
+    loaded = Vocoder.from_pretrained(tmp_path)
+    assert loaded.voice == vocoder.voice
+    assert np.array_equal(loaded.decode(codes, table, seed=3).samples, sound.samples)
+    vocoder.voice = None
+    plain = vocoder.decode(codes, table, seed=3)
+    assert not np.allclose(plain.samples, sound.samples, atol=0.01)
+    without = Vocoder.from_pretrained(tmp_path, pitch_comb=False)
+    assert np.array_equal(without.decode(codes, table, seed=3).samples, plain.samples)
+    vocoder.postfilter = 0
+    vocoder.voice = says(1.0, 120)
+    raw = vocoder.decode(codes, table, seed=3)
+    vocoder.voice = None
+    assert np.array_equal(vocoder.decode(codes, table, seed=3).samples, raw.samples)  # no filter, no comb
+
+
+@pytest.mark.parametrize("window", [160, 200, 250])
+def test_what_was_analysed_comes_back_but_for_the_fading_end(window: int) -> None:
+    config = replace(SPECTROGRAM, window_length=window)
+    samples = torch.randn(30 * config.hop_length, generator=torch.Generator().manual_seed(0))
+    again = synthesise(analyse(samples, config), config)
+    assert len(again) == len(samples)
+    kept = len(samples) - config.left_context
+    torch.testing.assert_close(again[:kept], samples[:kept], rtol=0, atol=1e-5)
+
+
+def test_frames_stand_where_the_front_end_puts_them() -> None:
+    """Frame t ends with sample (t + 1) * hop_length, and nothing before the beginning sounds."""
+    sound = torch.arange(SPECTROGRAM.left_context + 3 * SPECTROGRAM.hop_length).float()
+    cut = windows(sound, SPECTROGRAM)
+    starts = SPECTROGRAM.hop_length * np.arange(3)
+    assert cut[:, 0].tolist() == starts.tolist()
+    assert cut[:, -1].tolist() == (starts + SPECTROGRAM.window_length - 1).tolist()
+
+
+def test_overlapping_pieces_are_added() -> None:
+    config = replace(SPECTROGRAM, window_length=3, hop_length=2, n_mels=1)
+    total = overlap_add(torch.tensor([[1.0, 2, 3], [10, 20, 30]]), config)
+    assert total.tolist() == [1, 2, 13, 20, 30]

@@ -1,0 +1,275 @@
+"""Levels, distances, intelligibility, periodicity and pitch of sounds."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.reference import periodicity_by_lag
+from tests.vocoder.sounds import SPECTROGRAM, random_table
+from vocoder.judging import (
+    code_agreement,
+    has_pesq,
+    has_pitch,
+    log_mel_distance,
+    median_pitch,
+    mel_cepstral_distortion,
+    periodicity,
+    pesq,
+    pitch,
+    pitch_distances,
+    pitch_error,
+    sound_levels,
+    stoi,
+    voicing_error,
+)
+from wordless.audio.spectrogram import LogMel
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
+
+RATE = 8000
+
+
+def sound(samples: object, rate: int = RATE) -> Waveform:
+    return Waveform(samples=np.asarray(samples, dtype=np.float32), sample_rate=rate)
+
+
+def noise(count: int = 4000, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 0.1, count)
+
+
+def test_levels_of_a_square_wave() -> None:
+    levels = sound_levels(sound([0.5, -0.5] * 500))
+    assert levels.peak == 0.5
+    assert levels.rms == pytest.approx(-6.02, abs=0.01)
+    assert (levels.dc, levels.clipping, levels.silence) == (0, 0, 0)
+
+
+def test_counts_clipped_samples_and_silent_frames() -> None:
+    levels = sound_levels(sound([1.0] * 100 + [-1.0] * 100 + [1e-4] * 600))
+    assert levels.clipping == 0.25
+    assert levels.silence == 0.75
+    assert levels.dc == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("count", [0, 1, 500])
+def test_digital_silence(count: int) -> None:
+    levels = sound_levels(sound(np.zeros(count)))
+    assert (levels.peak, levels.rms, levels.silence) == (0, -120, 1)
+
+
+@given(st.floats(0.1, 1))
+def test_distance_of_a_gain_is_the_gain(gain: float) -> None:
+    distance = log_mel_distance(sound(noise()), sound(noise() * gain), SPECTROGRAM)
+    assert distance == pytest.approx(-20 * np.log10(gain), abs=0.1)
+
+
+def test_distance_compares_the_length_of_the_shorter() -> None:
+    assert log_mel_distance(sound(noise()), sound(noise()[:3000]), SPECTROGRAM) == 0
+
+
+def test_distance_refuses_what_cannot_be_compared() -> None:
+    with pytest.raises(InputError, match=r"sample_rate\b.*\b16000\b"):
+        log_mel_distance(sound(noise(), 16_000), sound(noise()), SPECTROGRAM)
+    for compare in (log_mel_distance, mel_cepstral_distortion):
+        with pytest.raises(InputError, match="79 samples"):
+            compare(sound(noise(79)), sound(noise()), SPECTROGRAM)
+
+
+def filtered(samples: np.ndarray) -> np.ndarray:
+    """Brighter: each sample less most of the one before."""
+    return samples - 0.7 * np.append(0, samples[:-1])
+
+
+def loud_log_mel(samples: np.ndarray) -> np.ndarray:
+    frames = LogMel(SPECTROGRAM)(torch.from_numpy(np.float32(samples)).unsqueeze(0))[0]
+    return 10 / np.log(10) * frames.numpy()
+
+
+def test_distortion_of_all_cepstra_is_what_is_left_of_the_difference_without_its_mean() -> None:
+    difference = loud_log_mel(noise()) - loud_log_mel(filtered(noise()))
+    every = SPECTROGRAM.n_mels - 1
+    distortion = mel_cepstral_distortion(sound(noise()), sound(filtered(noise())), SPECTROGRAM, cepstra=every)
+    assert distortion == pytest.approx(float(difference.std(axis=1).mean()), rel=1e-4)
+    fewer = mel_cepstral_distortion(sound(noise()), sound(filtered(noise())), SPECTROGRAM)
+    assert 0.5 * distortion < fewer < distortion
+
+
+def test_code_agreement() -> None:
+    table = random_table()
+    assert code_agreement(table.codes([1, 2, 3, 4]), table.codes([1, 0, 3])) == pytest.approx(2 / 3)
+
+
+def test_code_agreement_refuses_what_cannot_be_compared() -> None:
+    table = random_table()
+    with pytest.raises(InputError, match="book-2"):
+        code_agreement(table.codes([1]), random_table(codebook="book-2").codes([1]))
+    with pytest.raises(InputError, match="no codes"):
+        code_agreement(table.codes([]), table.codes([1]))
+
+
+def speech(seconds: float = 1.5) -> np.ndarray:
+    """Syllables of a buzz: something that is loud and soft in turn, in many bands."""
+    times = np.arange(round(seconds * RATE)) / RATE
+    buzz = sum(np.sin(2 * np.pi * n * 120 * times) / n for n in range(1, 30))
+    return 0.1 * buzz * (0.1 + np.sin(2 * np.pi * 3 * times) ** 2)
+
+
+def test_a_copy_is_understood_and_noise_is_not() -> None:
+    clear = speech()
+    assert stoi(sound(clear), sound(clear)) == pytest.approx(1)
+    little, much = (stoi(sound(clear), sound(clear + share * noise(len(clear)))) for share in (0.2, 2))
+    assert little is not None
+    assert much is not None
+    assert 0.5 < little < 1
+    assert much < little - 0.1
+
+
+@pytest.mark.parametrize("samples", [np.zeros(0), np.zeros(8000), speech(0.2), speech(0.01)])
+def test_of_too_little_speech_there_is_no_figure(samples: np.ndarray) -> None:
+    assert stoi(sound(samples), sound(samples)) is None
+    if has_pesq():
+        assert pesq(sound(samples), sound(samples)) is None
+
+
+def test_sounds_of_other_rates_are_refused() -> None:
+    with pytest.raises(InputError, match=r"\b8000\b.*\b16000 Hz"):
+        stoi(sound(speech()), sound(speech(), 16_000))
+
+
+@pytest.mark.skipif(not has_pesq(), reason="pesq needs a compiler and is an extra")
+@pytest.mark.parametrize("rate", [8000, 11_025, 16_000])
+def test_pesq_of_a_copy_is_the_best(rate: int) -> None:
+    clear = speech(2)
+    best = pesq(sound(clear, rate), sound(clear, rate))
+    worse = pesq(sound(clear, rate), sound(clear + noise(len(clear)), rate))
+    assert best is not None
+    assert worse is not None
+    assert best > 4.4
+    assert 1 <= worse < best - 0.5
+
+
+@pytest.mark.skipif(has_pesq(), reason="pesq is installed")
+def test_without_pesq_the_message_says_how_to_get_it() -> None:
+    with pytest.raises(InputError, match=r"wordless\[pesq\]"):
+        pesq(sound(speech()), sound(speech()))
+
+
+def buzz(frequency: float, count: int = 4000, sample_rate: int = 8000) -> np.ndarray:
+    """A tone with overtones, as a voice has."""
+    times = np.arange(count) / sample_rate
+    return sum(0.2 / n * np.sin(2 * np.pi * n * frequency * times) for n in (1, 2, 3, 4))
+
+
+@pytest.mark.parametrize("frequency", [80.0, 130.0, 250.0])
+def test_a_voice_has_it_and_noise_has_little(frequency: float) -> None:
+    voice = sound(buzz(frequency))
+    clean = periodicity(voice, voice)
+    hoarse = periodicity(sound(buzz(frequency) + noise()), voice)
+    whisper = periodicity(sound(noise()), voice)
+    assert clean is not None
+    assert hoarse is not None
+    assert whisper is not None
+    assert 1.0 >= clean > 0.97 > 0.9 > hoarse > whisper + 0.2
+    assert whisper < 0.3
+
+
+@settings(deadline=None, max_examples=20)
+@given(rate=st.sampled_from([4000, 8000, 11025]), seconds=st.floats(0.0, 0.25), seed=st.integers(0, 99))
+def test_periodicity_equals_the_reference(rate: int, seconds: float, seed: int) -> None:
+    count = round(rate * seconds)
+    draw = np.random.default_rng(seed)
+    original = buzz(draw.uniform(60, 300), count, rate) * np.geomspace(1, draw.choice([1.0, 1e-4]), count)
+    other = (noise(count, seed) + original) * (np.arange(count) < draw.integers(1, 2000))  # silent at the end
+    wanted = periodicity_by_lag(other.astype(np.float32), original.astype(np.float32), rate)
+    assert periodicity(sound(other, rate), sound(original, rate)) == (wanted and pytest.approx(wanted, abs=1e-6))
+
+
+def test_long_sounds_are_measured_in_blocks() -> None:
+    whole = sound(buzz(120, 8000 * 12))
+    part = sound(whole.samples[:8000])
+    assert periodicity(whole, whole) == pytest.approx(periodicity(part, part))
+
+
+def test_what_has_no_voice_to_compare_has_no_figure() -> None:
+    silence, short = sound(np.zeros(4000)), sound(buzz(120, 200))
+    assert periodicity(sound(buzz(120)), silence) is None
+    assert periodicity(short, short) is None
+    assert periodicity(sound(np.zeros(0)), sound(np.zeros(0))) is None
+    low = sound(buzz(120, 4000, 1000), 1000)
+    assert periodicity(low, low) is None
+    assert periodicity(silence, sound(buzz(120))) == 0
+
+
+def test_periodicity_refuses_another_rate() -> None:
+    with pytest.raises(InputError, match=r"\b8000\b.*\b16000\b"):
+        periodicity(sound(buzz(120), 16000), sound(buzz(120)))
+
+
+@pytest.mark.parametrize("frequency", [110.0, 220.0, 440.0])
+def test_pitch_of_a_tone(frequency: float) -> None:
+    found = pitch(sound(buzz(frequency, 3200)))
+    inner = found[4:-4]
+    assert len(found) == 41
+    assert np.isfinite(inner).all()
+    assert np.abs(1200 * np.log2(inner / frequency)).max() < 15
+
+
+def test_noise_and_silence_have_none() -> None:
+    assert np.isnan(pitch(sound(noise(3200)))).mean() > 0.8
+    assert np.isnan(pitch(sound(np.zeros(3200)))).all()
+    assert len(pitch(sound(np.zeros(3200)))) == len(pitch(sound(noise(3200))))
+    assert np.isnan(pitch(sound(np.zeros(0)))).all()
+
+
+def test_errors_of_a_tone_a_semitone_higher() -> None:
+    low, high = pitch(sound(buzz(200, 3200))), pitch(sound(buzz(200 * 2 ** (1 / 12), 3200)))
+    assert pitch_error(low, high) == pytest.approx(100, abs=12)
+    assert pitch_error(low, low) == 0
+    assert voicing_error(low, low) == 0
+
+
+def test_errors_of_a_sound_that_loses_its_voice() -> None:
+    whole = buzz(200, 6400)
+    halved = whole.copy()
+    halved[len(whole) // 2 :] = noise(len(whole) // 2)
+    voiced, partly = pitch(sound(whole)), pitch(sound(halved))
+    assert voicing_error(voiced, partly) == pytest.approx(0.5, abs=0.1)
+    error = pitch_error(voiced, partly)
+    assert error is not None
+    assert error < 30
+
+
+@pytest.mark.parametrize("missing", ["librosa", "librosa.core.pitch"])
+def test_without_its_libraries_there_is_no_pitch(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert has_pitch()
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert not has_pitch()
+    with pytest.raises(InputError, match="pip install librosa numba"):
+        pitch(sound(buzz(200, 3200)))
+
+
+def test_no_error_of_pitch_where_none_has_any() -> None:
+    nothing = np.full(5, np.nan)
+    assert pitch_error(nothing, np.full(5, 100.0)) is None
+    assert voicing_error(nothing, np.full(5, 100.0)) == 1
+
+
+def test_the_median_pitch_leaves_out_what_has_none() -> None:
+    low, octave = (median_pitch(sound([*0.1 * noise(3200), *buzz(each, 3200)])) for each in (110, 220))
+    assert low is not None
+    assert octave is not None
+    assert octave - low == pytest.approx(12, abs=0.2)
+    assert median_pitch(sound(np.zeros(3200))) is None
+
+
+def test_a_continuation_is_compared_with_its_prompt_and_with_the_others() -> None:
+    prompts = [40.0, 52.0, None, 44.0]
+    assert pitch_distances(41.0, prompts, 0) == {"pitch_from_prompt": 1, "pitch_from_others": 7, "pitch_kept": 6}
+    assert pitch_distances(41.0, prompts, 1)["pitch_kept"] == 2 - 11
+    for found, own in ((None, 0), (41.0, 2), (41.0, None)):  # nothing is voiced, or there is no prompt
+        assert pitch_distances(found, prompts, own) == {}
+    assert pitch_distances(41.0, [40.0, None], 0) == {}
