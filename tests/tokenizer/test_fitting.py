@@ -1,17 +1,47 @@
-"""Codebooks of patches that arrive in blocks."""
+"""Samples of patches, their statistics, codebooks that are fitted to them, and the make-up gain."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
+import soundfile
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
 
-from tokenizer.autoencoder import Autoencoder
-from tokenizer.codebook import fit_residual_codebooks
+from tests.reference import gain_of_patches, nearest_by_distance, nearest_by_level
+from tests.tokenizer.conftest import RATE, fitted, sound
+from tokenizer.autoencoder import Autoencoder, PatchBatch, from_patches, reconstruction_loss, to_patches
+from tokenizer.codebook import fit_codebook, fit_residual_codebooks, kmeans_summary, nearest
 from tokenizer.config import TokenizerConfig
-from tokenizer.fitting import fit_codebooks, write_bottlenecks
+from tokenizer.fitting import (
+    PATCHES,
+    LogMelReader,
+    PatchBatches,
+    Reservoir,
+    draw_sample,
+    draw_states,
+    fit_codebooks,
+    measure_gain,
+    normalised_patches,
+    read_log_mel,
+    write_bottlenecks,
+)
 from tokenizer.options import AutoencoderConfig, PatchConfig
+from tokenizer.tokenizer import Tokenizer
+from vocoder.judging import sound_levels
+from vocoder.kinds import UNLEARNED
+from vocoder.sampling import Sampling
+from vocoder.synthesis import create_synthesis
 from wordless.audio.options import SpectrogramConfig
+from wordless.audio.recordings.manifest import Clip
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
+from wordless.base.pools import LOCAL, THIS_PROCESS, open_pool
 
 SIZES = AutoencoderConfig(hidden=8, bottleneck=4)
 CONFIG = TokenizerConfig(
@@ -47,3 +77,286 @@ def test_all_bottlenecks_have_their_place_on_disk_before_they_are_written(tmp_pa
         yield torch.randn(9_000, 12)
 
     assert write_bottlenecks(model, blocks(), path, (9_000, 4)).shape == (9_000, 4)
+
+
+def clusters(points: int, centres: int) -> np.ndarray:
+    random = np.random.default_rng(0)
+    return (random.integers(0, centres, points)[:, None] * 10 + random.normal(0, 0.1, (points, 4))).astype(np.float32)
+
+
+def test_all_points_are_used_and_the_objective_is_theirs() -> None:
+    points = clusters(6000, 4)  # more than the 256 points per centroid that FAISS draws by default
+    centroids, report = fit_codebook(points, size=4, iterations=20, seed=0)
+    distances = ((points - centroids[nearest_by_distance(points, centroids)]) ** 2).sum(1)
+    assert report["points"] == 6000
+    assert report["dead"] == report["duplicates"] == 0
+    assert not report["gpu"]
+    assert np.isclose(report["objective"][-1], distances.mean(), rtol=0.01)
+
+
+def test_same_seed_same_bytes() -> None:
+    points = np.random.default_rng(1).normal(size=(2000, 8)).astype(np.float32)
+    first, second = (fit_codebook(points, size=16, iterations=5, seed=3)[0] for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+
+
+def test_dead_and_duplicate_centroids_are_counted() -> None:
+    points = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
+    _, report = fit_codebook(points, size=8, iterations=5, seed=0)
+    assert report["dead"] >= 5  # three places, eight centroids
+
+
+def test_too_few_points_are_refused() -> None:
+    with pytest.raises(InputError, match=r"^codebook_size\b.*\b64\b.*\b10 patches"):
+        fit_codebook(clusters(10, 2), size=64, iterations=5, seed=0)
+
+
+def test_nearest_is_the_nearest() -> None:
+    random = np.random.default_rng(0)
+    points, centroids = (random.normal(size=(n, 6)).astype(np.float32) for n in (200, 20))
+    assert np.array_equal(nearest(points, centroids), nearest_by_distance(points, centroids))
+
+
+# Residual levels
+
+
+def test_the_first_level_is_the_codebook_alone() -> None:
+    points = np.random.default_rng(1).normal(size=(500, 6)).astype(np.float32)
+    alone, report = fit_codebook(points, size=8, iterations=5, seed=3)
+    for levels in (1, 2):
+        codebooks, reports = fit_residual_codebooks(points, levels=levels, size=8, iterations=5, seed=3)
+        assert codebooks.shape == (levels, 8, 6)
+        assert codebooks[0].tobytes() == alone.tobytes()
+        assert reports[0] == report
+
+
+def test_each_level_is_fitted_to_what_is_left_over() -> None:
+    points = np.random.default_rng(1).normal(size=(500, 6)).astype(np.float32)
+    codebooks, reports = fit_residual_codebooks(points, levels=3, size=8, iterations=20, seed=0)
+    codes = np.array([nearest_by_level(point, codebooks) for point in points])
+    errors = [
+        float(((points - sum(codebooks[each][codes[:, each]] for each in range(used))) ** 2).sum(1).mean())
+        for used in (1, 2, 3)
+    ]
+    assert errors[0] > errors[1] > errors[2]
+    assert np.allclose([report["objective"][-1] for report in reports], errors, rtol=0.01)
+
+
+def test_points_that_leave_nothing_over() -> None:
+    points = np.repeat(np.eye(4, dtype=np.float32), 10, axis=0)
+    codebooks, reports = fit_residual_codebooks(points, levels=2, size=4, iterations=20, seed=0)
+    if not reports[0]["dead"]:  # each place has a centroid of its own
+        assert not codebooks[1].any()
+        assert reports[1]["dead"] == reports[1]["duplicates"] == 3
+    assert np.isfinite(codebooks).all()
+
+
+def test_the_record_of_levels_says_what_they_come_to() -> None:
+    points = np.random.default_rng(1).normal(size=(500, 6)).astype(np.float32)
+    _, (coarse, fine) = fit_residual_codebooks(points, levels=2, size=8, iterations=4, seed=0)
+    assert kmeans_summary([coarse]) == coarse
+    both = kmeans_summary([coarse, {**fine, "dead": 2, "duplicates": 1}])
+    assert both["objective"] == coarse["objective"] + fine["objective"]
+    assert (both["points"], both["dead"], both["duplicates"]) == (500, coarse["dead"] + 2, coarse["duplicates"] + 1)
+    assert both["levels"] == [coarse, {**fine, "dead": 2, "duplicates": 1}]
+
+
+def test_a_short_stream_is_kept_whole() -> None:
+    rows = np.arange(12, dtype=np.float32).reshape(6, 2)
+    reservoir = Reservoir(10, 2, seed=0)
+    reservoir.add(rows[:1])
+    reservoir.add(rows[1:])
+    assert np.array_equal(reservoir.sample, rows)
+
+
+def test_rows_of_any_shape_are_kept_as_one_row() -> None:
+    frames = np.arange(200, dtype=np.float32).reshape(100, 2)
+    windows = np.lib.stride_tricks.sliding_window_view(frames, 3, axis=0)  # (98, 2, 3), a view
+    one, other = (Reservoir(7, 6, seed=1) for _ in range(2))
+    one.add(windows)
+    other.add(windows.reshape(98, 6))
+    assert np.array_equal(one.sample, other.sample)
+
+
+def test_every_row_has_the_same_chance() -> None:
+    counts = np.zeros(200)
+    for seed in range(400):
+        reservoir = Reservoir(20, 1, seed=seed)
+        for start in range(0, 200, 30):
+            reservoir.add(np.arange(start, min(start + 30, 200), dtype=np.float32)[:, None])
+        counts[reservoir.sample[:, 0].astype(int)] += 1
+    assert counts.sum() == 400 * 20
+    # 40 expected, standard deviation 6: neither the beginning nor the end of the stream is favoured
+    assert abs(counts[:50].mean() - 40) < 4
+    assert abs(counts[-50:].mean() - 40) < 4
+    assert counts.min() > 12
+
+
+def test_statistics_are_those_of_all_frames() -> None:
+    parts = [torch.randn(n, 5) * 3 + 2 for n in (40, 1, 17)]
+    sample = draw_sample(parts, frames=2, n_mels=5, capacity=10, seed=0)
+    frames = torch.cat(parts)
+    assert torch.allclose(sample.mean, frames.mean(0), atol=1e-5)
+    assert torch.allclose(sample.std, frames.std(0, unbiased=False), atol=1e-4)
+    assert sample.columns.shape == (10, 2, 5)
+    assert sample.seen == 39 + 0 + 16
+
+
+def test_columns_are_runs_of_frames_within_one_recording() -> None:
+    first, second = torch.arange(10.0).reshape(5, 2), torch.arange(100.0, 106.0).reshape(3, 2)
+    columns = draw_sample([first, second], frames=2, n_mels=2, capacity=100, seed=0).columns
+    assert torch.equal(columns[0], first[:2])
+    assert torch.equal(columns[-1], second[1:3])
+    assert len(columns) == 4 + 2
+
+
+def test_a_recording_shorter_than_a_state_gives_frames_alone() -> None:
+    short, long = (torch.zeros(0, 5), torch.ones(1, 3)), (torch.ones(2, 5), torch.zeros(5, 3))
+    found = draw_states([short, long], frames=2, n_mels=3, width=5, capacity=4, seed=0)
+    assert (found.seen, found.columns.shape) == (2, (2, 2, 3))
+    torch.testing.assert_close(found.mean, torch.full((3,), 1 / 6))
+
+
+def test_a_silent_band_is_not_blown_up() -> None:
+    sample = draw_sample([torch.zeros(50, 3)], frames=1, n_mels=3, capacity=10, seed=0)
+    assert torch.equal(sample.std, torch.full((3,), 0.1))
+
+
+def test_patches_are_normalised_per_mel() -> None:
+    columns = torch.randn(500, 2, 4) * torch.tensor([1.0, 2.0, 3.0, 4.0]) + 5
+    patches = normalised_patches(columns, columns.mean((0, 1)), columns.std((0, 1)), height=2)
+    assert patches.shape == (1000, 4)
+    assert patches.mean().abs() < 1e-5
+    assert patches.std() == pytest.approx(1, abs=1e-3)
+
+
+def test_parts_together_are_the_batch() -> None:
+    batches = PatchBatches(patches=torch.arange(50.0)[:, None], batch_size=8, seed=3)
+    whole = batches.batch(7, 0, 1).patches
+    parts = torch.cat([batches.batch(7, part, 2).patches for part in range(2)])
+    assert torch.equal(whole.sort(0).values, parts.sort(0).values)
+    assert not torch.equal(whole, batches.batch(8, 0, 1).patches)
+
+
+def test_patches_are_heard_shifted_and_wanted_as_they_are() -> None:
+    patches = torch.randn(100, 3 * 20)
+    batches = PatchBatches(patches=patches, batch_size=8, seed=3, frames=3, max_formants=0.3)
+    batch, plain = batches.batch(7, 0, 1), PatchBatches(patches=patches, batch_size=8, seed=3).batch(7, 0, 1)
+    assert torch.equal(batch.patches, plain.patches)
+    assert plain.inputs is None
+    assert batch.inputs is not None
+    heard, wanted = batch.inputs.reshape(8, 3, 20), batch.patches.reshape(8, 3, 20)
+    assert not torch.equal(heard, wanted)
+    edges = wanted.amin(2) <= heard.amin(2) + 1e-6, heard.amax(2) <= wanted.amax(2) + 1e-6
+    assert all(bool(each.all()) for each in edges)  # between bands, never beyond them
+    assert torch.equal(batch.inputs, batches.batch(7, 0, 1).inputs)  # type: ignore[arg-type]  # it has inputs
+    parts = [batches.batch(7, part, 2).inputs for part in range(2)]
+    assert torch.equal(torch.stack(parts, 1).reshape(8, -1), batch.inputs)  # type: ignore[arg-type]  # all have inputs
+
+
+def test_the_loss_is_of_what_was_wanted() -> None:
+    batch = PatchBatch(patches=torch.ones(4, 6), inputs=torch.zeros(4, 6))
+    assert reconstruction_loss(torch.nn.Identity(), batch)[0].item() == 24
+    assert reconstruction_loss(torch.nn.Identity(), PatchBatch(patches=torch.ones(4, 6)))[0].item() == 0
+
+
+@pytest.mark.parametrize("ranges", [pytest.param(None, marks=pytest.mark.slow), (20.0, 50.0)])
+def test_a_pool_reads_the_frames_that_one_process_reads(ranges: tuple[float, float] | None, tmp_path: Path) -> None:
+    rng, rate = np.random.default_rng(0), 11_025
+    clips = []
+    for number, length in enumerate((3_000, 9_000, 20_000, 400, 5_000)):
+        soundfile.write(tmp_path / f"{number}.wav", rng.uniform(-0.5, 0.5, length), rate)
+        clips.append(Clip(path=f"{number}.wav", num_samples=length, sample_rate=rate, size=0, sha256=""))
+    audio = SpectrogramConfig(sample_rate=8_000, n_mels=24)
+    reader = LogMelReader(root=tmp_path, audio=audio, ranges=ranges, seed=3)
+    few = replace(reader, whole_bytes=5_000)  # less than the log-mel of a clip of 1.8 s
+    assert [few(clip) is None for clip in clips] == [False, False, True, False, False]
+    one_by_one = [piece for clip in clips for piece in reader.pieces(clip)]
+    with open_pool(LOCAL, 2) as processes:
+        for each in (reader, few):
+            for pool in (THIS_PROCESS, processes):
+                done: list[int] = []
+                found = list(read_log_mel(each, clips, pool, progress=done.append))
+                assert done == [1, 2, 3, 4, 5]
+                assert all(torch.equal(one, other) for one, other in zip(found, one_by_one, strict=True))
+
+
+@given(steps=st.integers(0, 4), frames=st.integers(1, 4), streams=st.integers(1, 3), height=st.integers(1, 4))
+def test_round_trip(steps: int, frames: int, streams: int, height: int) -> None:
+    spectrogram = torch.arange(2.0 * steps * frames * streams * height).reshape(2, steps * frames, streams * height)
+    patches = to_patches(spectrogram, frames=frames, height=height)
+    assert patches.shape == (2, steps, streams, frames * height)
+    assert torch.equal(from_patches(patches, frames=frames, height=height), spectrogram)
+
+
+def test_a_patch_is_frames_of_one_band() -> None:
+    spectrogram = torch.arange(12.0).reshape(1, 3, 4)  # frame f, mel m: 4 f + m
+    patches = to_patches(spectrogram, frames=2, height=2)
+    assert patches.tolist() == [[[[0, 1, 4, 5], [2, 3, 6, 7]]]]  # the third frame fills no patch
+
+
+def test_bands_must_divide_the_mels() -> None:
+    with pytest.raises(InputError, match=r"\bmels\b.*\b3\b.*\b8\b"):
+        PatchConfig(mels=3).height(8)
+    assert PatchConfig().height(8) == 8
+
+
+def columns_of(tokenizer: Tokenizer, samples: np.ndarray) -> Tensor:
+    """Patches of all bands ``(n, frames, mels)``."""
+    frames = tokenizer.log_mel(torch.from_numpy(np.float32(samples))[None])[0]
+    whole = len(frames) // tokenizer.patch_frames * tokenizer.patch_frames
+    return frames[:whole].unflatten(0, (-1, tokenizer.patch_frames))
+
+
+@pytest.mark.parametrize(("patch", "levels"), [(PatchConfig(frames=2), 1), (PatchConfig(frames=4, mels=8), 2)])
+def test_gain_is_the_power_that_decoded_patches_lack(patch: PatchConfig, levels: int) -> None:
+    tokenizer = fitted(patch, 16, levels)
+    columns = columns_of(tokenizer, sound(3.0, seed=1))
+    gain = measure_gain(tokenizer, columns)
+    assert gain == pytest.approx(gain_of_patches(tokenizer, columns), abs=0.01)
+    assert gain > 0.2  # a mean of logarithms is below the logarithm of a mean
+
+
+def test_sound_of_codes_has_the_level_of_the_recording() -> None:
+    """Of few codes, which mean far too little power."""
+    tokenizer = fitted(PatchConfig(frames=2), 16)
+    recording = Waveform(samples=sound(6.0), sample_rate=RATE)
+    codes = tokenizer.encode(recording)
+    quiet = tokenizer.gain
+    tokenizer.gain = measure_gain(tokenizer, columns_of(tokenizer, recording.samples))
+    wanted = sound_levels(recording).rms
+    for kind in UNLEARNED:
+        (made,) = create_synthesis(kind, tokenizer, Sampling()).sounds([codes], [None], names=["a"])
+        assert sound_levels(made).rms == pytest.approx(wanted, abs=1.5)
+        assert sound_levels(made).clipping == 0
+    assert quiet == 0
+
+
+def test_a_large_sample_is_measured_in_part(tokenizer: Tokenizer) -> None:
+    columns = columns_of(tokenizer, sound(2.0))
+    many = columns.repeat(-(-3 * PATCHES // len(columns)), 1, 1)
+    assert measure_gain(tokenizer, many) == pytest.approx(measure_gain(tokenizer, columns), abs=0.1)
+
+
+def test_where_levels_are_unknown_there_is_none(tokenizer: Tokenizer) -> None:
+    columns = columns_of(tokenizer, sound(1.0))
+    parts = (tokenizer.mean, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids)
+    for changes in ({"remove_mean": "clip"}, {"dynamic_range": 40.0}):
+        audio = replace(tokenizer.config.audio, **changes)
+        relative = Tokenizer(replace(tokenizer.config, audio=audio), *parts)
+        assert measure_gain(relative, columns) == 0
+    assert measure_gain(tokenizer, columns_of(tokenizer, np.zeros(RATE))) == 0  # silence
+    assert measure_gain(tokenizer, columns[:0]) == 0
+
+
+def test_is_saved_with_the_codebook_and_changes_no_code(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    parts = (tokenizer.mean, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids)
+    louder = Tokenizer(tokenizer.config, *parts, gain=3.25)
+    assert louder.format == tokenizer.format
+    louder.save_pretrained(tmp_path)
+    assert Tokenizer.from_pretrained(tmp_path).gain == 3.25
+    config = json.loads((tmp_path / "config.json").read_text())
+    for damaged in (1e9, -21.0, float("nan"), "loud"):
+        (tmp_path / "config.json").write_text(json.dumps(config | {"gain": damaged}))
+        with pytest.raises(InputError, match="gain"):
+            Tokenizer.from_pretrained(tmp_path)

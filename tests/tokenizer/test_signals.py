@@ -1,7 +1,8 @@
-"""Codes of stored log-mel."""
+"""Codes of stored log-mel, and which views of a clip there are."""
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ import torch
 
 from tests.pipelines.tiny import AUDIO, sweep, tiny_tokenizer
 from tokenizer.encoder import Encoder, encode_clips
+from tokenizer.options import View, ViewsConfig
 from tokenizer.signals import bottlenecks_of_frames, codes_of_frames, log_mel_pieces, signals, whole_patches
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import MeanRemoval
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel
+from wordless.base.errors import InputError
 
 
 def _encoder(folder: Path, remove_mean: MeanRemoval) -> Encoder:
@@ -76,3 +79,41 @@ def _clip(folder: Path) -> Clip:
     samples = sweep(0.5, AUDIO.sample_rate)
     soundfile.write(folder / "a.wav", samples, AUDIO.sample_rate)
     return Clip(path="a.wav", num_samples=len(samples), sample_rate=AUDIO.sample_rate, size=0, sha256="")
+
+
+def config(**changes: Any) -> ViewsConfig:
+    return ViewsConfig(**{"offsets": True, "warps": 3, "max_speed": 0.2, "max_formants": 0.1, "seed": 0, **changes})
+
+
+def test_views_are_every_other_offset_and_so_many_warps() -> None:
+    views = config().of("a.wav", patch_frames=4)
+    assert views[:3] == tuple(View(offset_frames=offset) for offset in (1, 2, 3))
+    assert len(views) == 6
+    for view in views[3:]:
+        assert 1 / 1.2 <= view.speed <= 1.2
+        assert 1 / 1.1 <= view.formants <= 1.1
+
+
+def test_a_clip_is_warped_alike_whatever_else_there_is() -> None:
+    assert config().of("a.wav", 2) == config().of("a.wav", 2)
+    assert len({config().of("a.wav", 2), config().of("b.wav", 2), config(seed=1).of("a.wav", 2)}) == 3
+
+
+def test_warps_draw_dynamic_ranges_where_there_are_any() -> None:
+    views = config(dynamic_ranges=(22.0, 50.0)).of("a.wav", 4)
+    assert [view.dynamic_range for view in views[:3]] == [None] * 3
+    drawn = [view.dynamic_range for view in views[3:]]
+    assert len(set(drawn)) == 3
+    assert all(each is not None and 22 <= each <= 50 for each in drawn)
+    plain = config().of("a.wav", 4)
+    assert [replace(view, dynamic_range=None) for view in views] == list(plain)
+
+
+def test_without_warps_and_offsets_there_is_no_other_view() -> None:
+    assert config(offsets=False, warps=0).of("a.wav", 4) == ()
+
+
+@pytest.mark.parametrize("changes", [{"max_speed": 0.0, "max_formants": 0.0}, {"dynamic_ranges": (50.0, 22.0)}])
+def test_what_is_no_warp_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"^(warps|max_speed|max_formants|dynamic_ranges)\b"):
+        config(**changes)

@@ -24,7 +24,7 @@ from lm.bodies.finetuning import AudioTransformerOptions
 from lm.bodies.options import AudioTransformerConfig, Variant
 from lm.finetuned import FineTunedModel, create_network
 from lm.heads.options import ClassificationOptions
-from tests.lm.bodies.freezing import require_frozen_before
+from tests.lm.bodies.sounds import require_frozen_before
 from tests.lm.reference import decomposed_by_loops, window_means_by_loops
 from tests.pipelines.tiny import sweep
 from wordless.base.errors import InputError

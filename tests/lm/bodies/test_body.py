@@ -1,12 +1,23 @@
-"""Reading of clips in windows."""
+"""Reading of clips in windows, and the GPT as a body."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lm.bodies.body import BodyReading, Frames, read_states
+from lm.bodies.body import BodyReading, Frames, freeze, read_states
+from lm.bodies.finetuning import RANDOM, RUN, GptOptions
+from lm.bodies.gpt import GptBody, GptNetwork, replace_codes
+from lm.embeddings import states_over_time
+from lm.model import LanguageModel
+from tests.lm.tiny import random_codes
+from tests.pipelines.tiny import AUDIO, save_run, sweep
+from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError
 
 
 def reading(samples_per_state: int, *, inputs: int = 1, shared: int = 0, rounded_up: bool = True) -> BodyReading:
@@ -68,3 +79,91 @@ def test_gradients_flow_through_windows() -> None:
     assert inputs.grad is not None
     assert (inputs.grad[0] != 0).all()
     assert (inputs.grad[1, 12:] == 0).all()
+
+
+def batch(model: LanguageModel, *steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Codes of several lengths."""
+    clips = [torch.from_numpy(random_codes(n, streams=model.format.streams, seed=n).values).long() for n in steps]
+    return torch.nn.utils.rnn.pad_sequence(clips, batch_first=True), torch.tensor(steps)
+
+
+def test_states_are_those_of_the_language_model(model: LanguageModel) -> None:
+    body, network = GptBody(gpt=model.gpt.config, codes=model.format), GptNetwork(model.gpt)
+    steps = (5, 60, 1, 8)  # 60 are several windows
+    inputs, lengths = batch(model, *steps)
+    layers = model.gpt.config.layers
+    with torch.no_grad():
+        states, counts = read_states(network, body.reading, inputs, lengths)
+    assert counts.tolist() == list(steps)
+    for clip, count in enumerate(steps):
+        codes = random_codes(count, streams=model.format.streams, seed=count)
+        last = states_over_time(model, codes, [layers])
+        expected = model.gpt.transformer.decoder.layer_norm(last)
+        if model.format.streams > 1 and not model.gpt.by_step:  # the norm comes before the mean over streams
+            own = model.hidden_states(codes, [layers])[0]
+            expected = model.gpt.transformer.decoder.layer_norm(own).reshape(count, -1, own.shape[1]).mean(1)
+        torch.testing.assert_close(states[clip, :count], expected, atol=1e-4, rtol=1e-3)
+
+
+def test_layers_for_probes_are_the_hidden_states(model: LanguageModel) -> None:
+    inputs, lengths = batch(model, 6)
+    found = GptNetwork(model.gpt).layer_states(inputs, lengths)
+    codes = random_codes(6, streams=model.format.streams, seed=6)
+    assert len(found) == model.gpt.config.layers
+    for number, states in enumerate(found, 1):
+        torch.testing.assert_close(states[0], states_over_time(model, codes, [number]))
+
+
+@pytest.mark.parametrize(("count", "trainable"), [(0, 3), (1, 1), (2, 0), ("all", 0)])
+def test_layers_are_frozen_from_the_inputs_on(model: LanguageModel, count: int, trainable: int) -> None:
+    network = GptNetwork(LanguageModel.create(model.gpt.config, model.format, seed=0).gpt)
+    freeze(network, count)
+    free = [layer for layer in network.stack if any(weight.requires_grad for weight in layer.parameters())]
+    assert len(free) == trainable
+    assert any(weight.requires_grad for weight in network.parameters()) == (count != "all")  # the last norm
+    with pytest.raises(InputError, match=r"body\.frozen_layers\b.*\b3\b.*\b2 layers\b.*\b0\b.*\b2\b.*\ball\b"):
+        freeze(network, 3)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_run(tmp_path_factory.mktemp("gpt") / "run", seed=3)
+
+
+def test_a_run_is_opened_with_its_weights_or_without(run: Path) -> None:
+    parts = {part: run / part for part in ("tokenizer", "lm")}
+    pretrained, scratch = (GptOptions(dropout=0.5, weights=weights).open(parts) for weights in (RUN, RANDOM))
+    assert pretrained.body == scratch.body
+    assert pretrained.body.create(seed=0).gpt.config.dropout == 0.5  # type: ignore[attr-defined]  # a GptNetwork
+    own = LanguageModel.from_pretrained(run / "lm").gpt.state_dict()
+    loaded, random = (source.create(seed=7).state_dict() for source in (pretrained, scratch))
+    assert all(torch.equal(value, loaded[f"gpt.{name}"]) for name, value in own.items())
+    assert not all(torch.equal(value, random[f"gpt.{name}"]) for name, value in own.items())
+    assert pretrained.fingerprint
+    assert not scratch.fingerprint
+    numbers = sum(weight.numel() for weight in pretrained.create(seed=0).parameters())
+    assert pretrained.body.parameters == numbers
+    with pytest.raises(InputError, match=r"weights.*folder\b.*\brun\b"):
+        GptOptions(weights="folder")  # type: ignore[arg-type]
+
+
+def test_the_front_end_is_the_tokenizer(run: Path) -> None:
+    parts = {part: run / part for part in ("tokenizer", "lm")}
+    source = GptOptions().open(parts)
+    sound = Waveform(samples=sweep(0.33, AUDIO.sample_rate), sample_rate=AUDIO.sample_rate)
+    inputs = source.body.front_end(source.folder, device="cpu")([sound.samples])
+    assert len(inputs) == source.body.num_inputs(len(sound.samples))
+    assert inputs.dtype == source.body.reading.input_type
+    assert source.body.reading.least_samples == 80
+
+
+def test_a_share_of_the_codes_is_replaced() -> None:
+    codes = torch.full((50, 40, 2), 9)
+    changed, lengths = replace_codes(
+        codes, torch.full((50,), 40), torch.Generator().manual_seed(0), share=0.2, largest=3
+    )
+    replaced = changed != 9
+    assert abs(float(replaced.float().mean()) - 0.2) < 0.02
+    assert {*changed[replaced].tolist()} == {0, 1, 2, 3}
+    assert lengths.tolist() == [40] * 50
+    assert np.array_equal(codes, np.full((50, 40, 2), 9))

@@ -1,6 +1,7 @@
 """The GPT that reads sound: which codes it is to predict, and that it reads nothing from the future."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,13 +11,18 @@ from lm.batches import UNCOUNTED
 from lm.bodies.clips import StoredClips
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.bodies.sound_gpt import (
+    BANDS,
+    BINS,
     CodedClips,
     SoundBatches,
     SoundShape,
     covered_patches,
     create_sound_gpt,
+    fit_window_codebook,
     loss,
     validation_batches,
+    window_vectors,
+    with_window_codes,
 )
 from lm.layers import _cut_again
 from tokenizer.codes import IntArray
@@ -150,3 +156,51 @@ def test_pieces_of_a_long_recording_are_whole_patches() -> None:
     cut = [*_cut_again(torch.split(frames, 16), 15)]
     assert [len(piece) for piece in cut] == [15, 15, 15, 5]
     assert torch.equal(torch.cat(cut), frames)
+
+
+PATCH, WINDOW_MELS = 2, 40
+
+
+def slow_vectors(log_mel: np.ndarray, frames: int) -> np.ndarray:
+    """Average each window frame by frame."""
+    bands = log_mel.reshape(len(log_mel), BANDS, -1).mean(2)
+    rows = []
+    for patch in range(-(-len(log_mel) // PATCH)):
+        first = patch * PATCH + PATCH // 2 - frames // 2
+        window = [
+            bands[t] if 0 <= t < len(bands) else np.full(BANDS, bands.min()) for t in range(first, first + frames)
+        ]
+        bins = min(BINS, frames)
+        borders = [number * frames // bins for number in range(bins + 1)]
+        rows.append(np.concatenate([np.mean(window[a:b], 0) for a, b in pairwise(borders)]))
+    return np.stack(rows)
+
+
+@pytest.mark.parametrize("frames", [3, 8, 21, 64])
+@pytest.mark.parametrize("length", [1, 2, 31])
+def test_windows_equal_the_slow_oracle(frames: int, length: int) -> None:
+    log_mel = np.random.default_rng(0).standard_normal((length, WINDOW_MELS)).astype(np.float32)
+    found = window_vectors(log_mel, frames=frames, patch_frames=PATCH)
+    np.testing.assert_allclose(found, slow_vectors(log_mel, frames), atol=1e-5)
+
+
+def test_a_window_code_tells_what_surrounds_a_patch() -> None:
+    """Clips of two kinds have equal patches at their middle, and other surroundings: the windows' codes differ."""
+    rng = np.random.default_rng(0)
+
+    def clip(kind: int) -> np.ndarray:
+        frames = rng.standard_normal((40, WINDOW_MELS)) * 0.05
+        frames[:12] += 3.0 * kind
+        return frames.astype(np.float16)
+
+    kinds = [number % 2 for number in range(30)]
+    log_mel = StoredClips.together([clip(kind) for kind in kinds])
+    codes = StoredClips.together([np.zeros((20, 3), np.int32)] * 30)
+    codebook = fit_window_codebook(log_mel, frames=32, patch_frames=PATCH, size=16, seed=0)
+    together = with_window_codes(log_mel, codes, [codebook])
+    assert together.width == 4
+    assert (together.sources[0][:, :3] == 0).all()
+    middles = [{int(together.clip(row)[10, 3]) for row in range(30) if kinds[row] == kind} for kind in (0, 1)]
+    assert not middles[0] & middles[1]
+    again = fit_window_codebook(log_mel, frames=32, patch_frames=PATCH, size=16, seed=0)
+    assert np.array_equal(again.centroids, codebook.centroids)

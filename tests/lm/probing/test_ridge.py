@@ -1,14 +1,25 @@
-"""Ridge regression beside scikit-learn's."""
+"""Ridge regression, and choice by cross-validation over whole groups, against scikit-learn's own."""
 
 import tracemalloc
+from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.linalg import LinAlgError, cho_factor
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import accuracy_score, average_precision_score, make_scorer
+from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from lm.options import ProbeConfig
+from lm.probing.probe import probe
 from lm.probing.ridge import RidgeProbe, normal_equations
+from lm.probing.task import FOLDS, ProbeTask, divisions, penalty_grid, with_parts
 from wordless.base.errors import InputError
 
 
@@ -118,3 +129,212 @@ def test_hardly_any_penalty_on_repeated_features_fits_the_clips(
     assert refused
     found = ridge.scores(np.tile(few, dim // 10))
     np.testing.assert_allclose(found, Ridge(alpha=1e-6).fit(few, targets.astype(float)).predict(few), atol=1e-3)
+
+
+GROUPS = ("ann", "bob", "cem", "dee", "eve")
+SPLIT = {"ann": "train", "bob": "train", "cem": "train", "dee": "validation", "eve": "test"}
+CONFIG = ProbeConfig(penalties=5, resamples=10, classifier="ridge", choose_by="group", penalty_high=1.0)
+
+
+def _task(clips: int = 200, *, parts: bool = True) -> ProbeTask:
+    groups = [GROUPS[clip % 5] for clip in range(clips)]
+    labels = ["abc"[clip // 5 % 3] for clip in range(clips)]
+    return replace(ProbeTask.of(labels, [SPLIT[group] for group in groups]), parts=groups if parts else None)
+
+
+def _features(task: ProbeTask, dim: int) -> np.ndarray:
+    rng = np.random.default_rng(dim)
+    return (rng.normal(size=(len(task.targets), dim)) + task.targets @ rng.normal(0, 0.8, (3, dim))).astype(np.float32)
+
+
+@pytest.mark.parametrize("dim", [4, 300])
+@pytest.mark.parametrize("power", [1.0, 0.5])
+def test_the_choice_is_that_of_scikit_learn(dim: int, power: float) -> None:
+    task = _task()
+    features, config = _features(task, dim), replace(CONFIG, power=power)
+    found = probe(features, task, config, of="x")
+    known = np.concatenate([task.rows["train"], task.rows["validation"]])
+    right = make_scorer(lambda truth, scores: accuracy_score(truth.argmax(1), scores.argmax(1)))
+    for tried, penalty in zip(found.tries, penalty_grid(5, config), strict=True):
+        rooted = FunctionTransformer(lambda values: np.sign(values) * np.abs(values) ** power)
+        model = make_pipeline(rooted, StandardScaler(), Ridge(alpha=1 / penalty))
+        groups = [task.parts[row] for row in known]  # type: ignore[index]  # there are parts
+        wanted, by = task.targets[known].astype(float), LeaveOneGroupOut()
+        own = cross_val_score(model, features[known], wanted, groups=groups, cv=by, scoring=right).mean()
+        assert tried.validation_accuracy == pytest.approx(own, abs=0.011), penalty  # a clip may lie on the border
+    assert found.penalty == max(found.tries, key=lambda each: each.validation_accuracy).penalty
+    assert len(found.parts) == len({*groups})
+    assert np.mean(found.parts) == pytest.approx(found.validation_accuracy)
+    assert (found.validation_clips, found.validation_scores) == (len(known), None)
+
+
+def test_the_accuracies_of_logistic_regression_are_scikit_learns() -> None:
+    task = _task()
+    config = replace(CONFIG, classifier="logistic", power=1.0, max_iterations=2000)
+    features = _features(task, 6)
+    found = probe(features, task, config, of="x")
+    known = np.concatenate([task.rows["train"], task.rows["validation"]])
+    groups = [task.parts[row] for row in known]  # type: ignore[index]  # there are parts
+    for tried, penalty in zip(found.tries, penalty_grid(config.penalties, config), strict=True):
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=2000, tol=1e-6))
+        classes = task.targets[known].argmax(1)
+        own = cross_val_score(model, features[known], classes, groups=groups, cv=LeaveOneGroupOut()).mean()
+        assert tried.validation_accuracy == pytest.approx(own, abs=0.011), penalty  # a clip may lie on the border
+
+
+def test_several_labels_are_chosen_by_mean_average_precision() -> None:
+    rng = np.random.default_rng(0)
+    groups = [GROUPS[clip % 5] for clip in range(200)]
+    names = [";".join(name for name in "abc" if rng.random() < 0.4) or "a" for _ in groups]
+    task = replace(ProbeTask.of(names, [SPLIT[group] for group in groups], label_separator=";"), parts=groups)
+    features, config = _features(task, 30), replace(CONFIG, classifier="ridge")
+    found = probe(features, task, config, of="x")
+    known = np.concatenate([task.rows["train"], task.rows["validation"]])
+    by_group = np.array([groups[row] for row in known])
+    for tried, penalty in zip(found.tries, penalty_grid(config.penalties, config), strict=True):
+        each = []
+        for group in sorted({*by_group}):
+            fitted, held_out = known[by_group != group], known[by_group == group]
+            model = make_pipeline(StandardScaler(), Ridge(alpha=1 / penalty))
+            scores = model.fit(features[fitted], task.targets[fitted].astype(float)).predict(features[held_out])
+            each.append(average_precision_score(task.targets[held_out], scores, average="macro"))
+        assert tried.validation_accuracy == pytest.approx(np.mean(each), abs=0.002), penalty
+
+
+def test_ridge_is_scikit_learns_with_an_intercept() -> None:
+    task = _task()
+    train, test = task.rows["train"], task.rows["test"]
+    for dim in (4, 300):
+        features = _features(task, dim) + 1  # the mean of a share of the clips is not 0
+        own = Ridge(alpha=2.0).fit(features[train], task.targets[train].astype(float))
+        probe_of = RidgeProbe(features[train], task.targets[train])
+        probe_of.fit(0.5)
+        np.testing.assert_allclose(probe_of.scores(features[test]), own.predict(features[test]), atol=1e-3)
+
+
+@pytest.mark.parametrize("classifier", ["logistic", "ridge"])
+def test_the_winner_is_fitted_on_train_alone(classifier: str) -> None:
+    task = _task()
+    config = replace(CONFIG, classifier=classifier)  # type: ignore[arg-type]  # any text
+    features = _features(task, 20)
+    found = probe(features, task, config, of="x")
+    penalty = found.penalty or 0.0
+    alone = replace(config, penalties=1, penalty_low=penalty, penalty_high=penalty)
+    validated = probe(features, replace(task, parts=None), alone, of="x")
+    np.testing.assert_allclose(found.scores, validated.scores, atol=0.02)
+
+
+def test_each_part_of_train_and_validation_is_held_out_once_and_test_never() -> None:
+    task = _task()
+    test = {*task.rows["test"].tolist()}
+    found = list(divisions(task))
+    assert len(found) == 4
+    for rows, name in zip(found, GROUPS, strict=False):
+        assert {task.parts[row] for row in rows["validation"]} == {name}  # type: ignore[index]  # there are parts
+        assert not test & {*rows["train"].tolist(), *rows["validation"].tolist()}
+        assert len(rows["train"]) + len(rows["validation"]) == 160
+
+
+# Parts
+
+
+def _spoken(sizes: dict[str, int], labels: str = "ab", *, splits: str = "train") -> tuple[ProbeTask, list[str | None]]:
+    """Clips of speakers, each with all labels in turn; one more speaker is tested."""
+    groups = [name for name, count in {**sizes, "tested": 4}.items() for _ in range(count)]
+    named = [labels[number % len(labels)] for number in range(len(groups))]
+    first = next(iter(sizes))
+    places = ["test" if name == "tested" else "validation" if name == first else splits for name in groups]
+    return ProbeTask.of(named, places), [*groups]
+
+
+def _folds(task: ProbeTask) -> list[list[int]]:
+    return [rows["validation"].tolist() for rows in divisions(task)]
+
+
+@given(st.lists(st.integers(2, 9), min_size=5, max_size=30), st.integers(0, 3))
+@settings(max_examples=40, deadline=None)
+def test_folds_hold_whole_groups_of_about_the_same_number_of_clips(sizes: list[int], seed: int) -> None:
+    task, groups = _spoken({f"speaker {number}": count for number, count in enumerate(sizes)})
+    config = ProbeConfig(seed=seed)
+    folded = with_parts(task, config, groups=groups, folds=[])
+    folds = _folds(folded)
+    assert len(folds) == FOLDS
+    assert sorted(chain(*folds)) == sorted([*task.rows["train"], *task.rows["validation"]])
+    members = [{groups[row] for row in fold} for fold in folds]
+    assert sum(map(len, members)) == len(set().union(*members)) == len(sizes)
+    assert max(map(len, folds)) - min(map(len, folds)) <= max(sizes) + 1
+    assert not {*task.rows["test"]} & {*chain(*folds)}
+    again = with_parts(task, config, groups=groups, folds=[])
+    assert again.parts == folded.parts
+
+
+def test_another_seed_makes_other_folds() -> None:
+    task, groups = _spoken({f"speaker {number}": 4 for number in range(20)})
+    made = [with_parts(task, ProbeConfig(seed=seed), groups=groups, folds=[]) for seed in (0, 1)]
+    assert {frozenset(fold) for fold in _folds(made[0])} != {frozenset(fold) for fold in _folds(made[1])}
+
+
+def test_folds_share_classes_where_each_group_has_one() -> None:
+    """As in recordings of single sources: five dogs and five bells give a dog and a bell to each fold."""
+    groups: list[str | None] = [f"{kind} {clip // 2}" for kind in ("dog", "bell") for clip in range(12)]
+    labels = [str(group).split()[0] for group in groups]
+    splits = [
+        "test" if str(group).endswith(" 5") else "validation" if clip == 0 else "train"
+        for clip, group in enumerate(groups)
+    ]
+    task = with_parts(ProbeTask.of(labels, splits), ProbeConfig(), groups=groups, folds=[])
+    for fold in _folds(task):
+        assert sorted(labels[row] for row in fold) == ["bell", "bell", "dog", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("speakers", "unnamed", "labels", "wanted"),
+    [(5, False, "ab", True), (4, False, "ab", False), (5, True, "ab", False), (30, False, "ab", True)],
+)
+def test_groups_are_held_out_where_there_are_enough(speakers: int, unnamed: bool, labels: str, wanted: bool) -> None:
+    task, groups = _spoken({f"speaker {number}": 4 for number in range(speakers)}, labels)
+    if unnamed:
+        groups[7] = None
+    found = with_parts(task, ProbeConfig(choose_by="auto"), groups=groups, folds=[])
+    assert (found.parts is not None) == wanted
+
+
+def test_groups_that_the_test_has_too_are_not_held_out() -> None:
+    """The official split of FSDD: all speakers are in all splits, so held-out speakers say little of the test."""
+    task, groups = _spoken({f"speaker {number}": 4 for number in range(6)})
+    assert with_parts(task, ProbeConfig(), groups=groups, folds=[]).parts is not None
+    groups[task.rows["test"][0]] = groups[task.rows["train"][0]]
+    assert with_parts(task, ProbeConfig(), groups=groups, folds=[]).parts is None
+
+
+def test_a_class_of_one_group_leaves_the_choice_to_validation_clips() -> None:
+    labels = [*"abab" * 6, "c", "c", "c"]
+    groups: list[str | None] = [*(f"speaker {clip // 4}" for clip in range(24)), "speaker 0", "speaker 0", "speaker 5"]
+    splits = [*(["train"] * 16), *(["validation"] * 4), *(["test"] * 4), "train", "train", "test"]
+    task = ProbeTask.of(labels, splits)
+    assert with_parts(task, ProbeConfig(), groups=groups, folds=[]).parts is None
+    with pytest.raises(InputError, match=r"'c'.*speaker 0"):
+        with_parts(task, ProbeConfig(choose_by="group"), groups=groups, folds=[])
+
+
+@pytest.mark.parametrize("by", ["group", "fold"])
+def test_what_cannot_be_held_out_is_refused(by: str) -> None:
+    config = ProbeConfig(choose_by=by)  # type: ignore[arg-type]  # any text
+    task = _task(parts=False)
+    none: list[str | None] = [None] * 200
+    with pytest.raises(InputError, match=rf"\b160 of 160\b.*clips\b.*{by}"):
+        with_parts(task, config, groups=none, folds=none)
+    alike: list[str | None] = ["x"] * 200
+    with pytest.raises(InputError, match=r"\b1 \(x\)"):
+        with_parts(task, config, groups=alike, folds=alike)
+    many: list[str | None] = [f"{clip // 2}" for clip in range(200)]
+    if by == "fold":
+        with pytest.raises(InputError, match=r"\b100\b.*\b50\b"):
+            with_parts(task, config, groups=many, folds=many)
+
+
+def test_a_given_fold_with_all_clips_of_a_class_is_refused() -> None:
+    labels, splits = ["a", "b", "c"] * 4, [*["train"] * 6, *["validation"] * 3, *["test"] * 3]
+    parts: list[str | None] = ["c" if label == "c" else "ab"[clip % 2] for clip, label in enumerate(labels)]
+    with pytest.raises(InputError, match=r"'c'.*'c'"):
+        with_parts(ProbeTask.of(labels, splits), ProbeConfig(choose_by="fold"), groups=parts, folds=parts)

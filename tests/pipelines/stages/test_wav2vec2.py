@@ -22,7 +22,7 @@ from pipelines.stages.stored_arrays import stored_clips, waveforms
 from pipelines.stages.wav2vec2 import entry_source, random_wav2vec2, wav2vec2
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
-from tests.lm.bodies.speech import RATE, SMALL, TARGETS
+from tests.lm.bodies.sounds import RATE, SMALL, TARGETS
 from tests.pipelines.stages.tones import write_clip
 from tests.pipelines.tiny import reading_of, silent_session
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint

@@ -1,4 +1,4 @@
-"""The log-mel front end: exact frames without look-ahead, as a slow reference has them; its options and warps."""
+"""The log-mel front end against a slow reference, its options and warps, and the pitch of a voice."""
 
 import math
 import re
@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.lm.reference import warped_by_loops
-from tests.reference import log_mel_frame
+from tests.reference import log_mel_frame, tracked_pitch
 from wordless.audio.options import SMALLEST_FLOOR, AudioSettings, MeanRemoval, SpectrogramConfig, empty_bands
+from wordless.audio.pitch import HOPS_TOGETHER, PitchTracker, resolves_pitch, track_pitch
 from wordless.audio.spectrogram import LogMel, limit_range, subtract_mean, warp
-from wordless.audio.waveform import LOUDEST
+from wordless.audio.waveform import LOUDEST, FloatArray
 from wordless.base.errors import InputError
 from wordless.base.values import build
 
@@ -272,3 +273,55 @@ def test_twice_as_fast_is_half_as_long_and_a_formant_above_one_lowers() -> None:
     found, lengths = warp(ramp, torch.tensor([10]), speeds=torch.tensor([2.0]), formants=torch.tensor([2.0]))
     assert lengths.tolist() == [5]
     assert found[0, 0].tolist() == [0.5, 2.5, 4.5, 6.5, 7, 7, 7, 7]
+
+
+RATE, HOP = 8_000, 80
+
+
+def voice(hertz: float, seconds: float, rate: int = RATE) -> FloatArray:
+    """A tone with overtones, as a voice has."""
+    time = np.arange(round(seconds * rate)) / rate
+    return np.asarray(sum(0.1 / n * np.sin(2 * np.pi * n * hertz * time + n) for n in range(1, 9)), np.float32)
+
+
+def white_noise(seconds: float, rate: int = RATE) -> FloatArray:
+    return np.random.default_rng(0).normal(0, 0.05, round(seconds * rate)).astype(np.float32)
+
+
+MIXED = np.concatenate([white_noise(0.1), voice(130, 0.15), voice(210, 0.1), white_noise(0.05), voice(95, 0.121)])
+
+
+@pytest.mark.parametrize(("samples", "hop"), [(MIXED, HOP), (MIXED[:3000], 97), (np.zeros(500, np.float32), HOP)])
+def test_equals_the_reference(samples: FloatArray, hop: int) -> None:
+    found = track_pitch(samples, RATE, hop)
+    assert len(found) == -(-len(samples) // hop)
+    np.testing.assert_allclose(found, tracked_pitch(samples, RATE, hop), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "cuts", [[1, 79, 80], [HOPS_TOGETHER * HOP, 2 * HOPS_TOGETHER * HOP + 300], [5000, 5000, 8123]]
+)
+def test_pieces_of_any_size_give_the_pitch_of_the_whole(cuts: list[int]) -> None:
+    whole = np.tile(MIXED, 3)
+    tracker = PitchTracker(RATE, HOP)
+    pieces = [tracker.add(piece) for piece in np.split(whole, cuts)]
+    np.testing.assert_array_equal(np.concatenate([*pieces, tracker.finish()]), track_pitch(whole, RATE, HOP))
+
+
+@pytest.mark.parametrize("rate", [4_000, 16_000, 44_100])
+@pytest.mark.parametrize("hertz", [75.0, 180.0, 333.0])
+def test_tones_have_their_pitch(rate: int, hertz: float) -> None:
+    found = track_pitch(voice(hertz, 0.5, rate), rate, rate // 100)
+    inner = found[5:-5]
+    assert np.abs(1200 * (inner - np.log2(hertz))).max() < 20  # cents
+
+
+def test_noise_and_silence_have_none() -> None:
+    assert np.isnan(track_pitch(white_noise(0.6), RATE, HOP)).mean() > 0.9
+    assert np.isnan(track_pitch(np.zeros(4000, np.float32), RATE, HOP)).all()
+    assert not len(track_pitch(np.zeros(0, np.float32), RATE, HOP))
+
+
+def test_low_rates_resolve_no_pitch() -> None:
+    assert resolves_pitch(4_000)
+    assert not resolves_pitch(2_000)

@@ -1,17 +1,35 @@
-"""Waveforms: checked when made, and written so that they read back, whole and in pieces."""
+"""Waveforms: checked when made, from samples as callers have them, written so that they read back, and in batches."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from torch import Tensor, nn
+from transformers import Wav2Vec2Model
 
+from lm.bodies.wav2vec2 import create_masked_prediction
+from tests.lm.bodies.sounds import SMALL
+from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
+from wordless.audio.mono import as_waveform, mono
+from wordless.audio.padding import (
+    EQUAL_RATIO,
+    SIMILAR_RATIO,
+    ConvolutionsByLength,
+    group_by_length,
+    inside,
+    join_groups,
+    read_by_length,
+)
 from wordless.audio.reading import read
+from wordless.audio.speech_models.encoder import load_speech_encoder
 from wordless.audio.waveform import Waveform, wav_file
 from wordless.base.errors import InputError
 
@@ -74,3 +92,214 @@ def test_pieces_give_the_file_that_libsndfile_writes(
     assert path.read_bytes() == expected.getvalue()
     Waveform(samples=samples, sample_rate=rate).write(path)
     assert path.read_bytes() == expected.getvalue()
+
+
+SOUND = (np.arange(-16, 16) / 32).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        SOUND,
+        SOUND.astype(np.float64),
+        SOUND.astype(np.float16),
+        (SOUND * 2**15).astype(np.int16),
+        (SOUND.astype(np.float64) * 2**31).astype(np.int32),
+        SOUND.tolist(),
+        tuple(SOUND),
+        torch.from_numpy(SOUND),
+        torch.from_numpy(SOUND).double().requires_grad_(),
+        torch.from_numpy(SOUND).bfloat16(),
+        SOUND[None],
+        SOUND[:, None],
+        np.stack([SOUND, SOUND]),
+        np.stack([SOUND * 2, SOUND * 0], axis=1),
+        SOUND[::-1][::-1],
+    ],
+    ids=str,
+)
+def test_all_ways_to_write_a_sound_are_the_same(given: object) -> None:
+    found = mono(given)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, SOUND)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (SOUND + 1j, "complex64"),
+        (["a", "b"], "<U1|str"),
+        ([1, 2, 3], "int64"),
+        (SOUND > 0, "bool"),
+        (None, "object"),
+        ([[1.0, 2.0], [1.0]], "array"),
+        (np.array([0.0, np.nan]), "not finite"),
+        (np.array([0.0, 1e300]), "not finite"),
+        (np.array([0.0, -32768.0]), "3.28e\\+04"),
+        (SOUND * 8000, "4e\\+03"),
+        (Waveform(samples=SOUND * 8000, sample_rate=8_000), "4e\\+03"),
+        (np.zeros((4, 5)), r"\(4, 5\)"),
+        (np.zeros((40, 50)), r"\(40, 50\)"),
+        (np.zeros((2, 2, 9)), "encode_batch"),
+        *((np.zeros((rows, 900)), "encode_batch") for rows in range(3, 9)),
+        (torch.zeros(4, 16_000), "encode_batch"),
+        ([[0.0] * 90] * 3, "encode_batch"),
+        (0.5, r"\(\)"),
+    ],
+    ids=str,
+)
+def test_what_could_be_meant_in_two_ways_is_refused(given: object, told: str) -> None:
+    with pytest.raises(InputError, match=told) as error:
+        as_waveform(given, None if isinstance(given, Waveform) else 8_000)  # type: ignore[arg-type]  # wrong types, too
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("empty", [lambda: np.zeros(0), list, lambda: torch.zeros(0)])
+def test_nothing_is_no_sound_and_no_error(empty: Callable[[], object]) -> None:
+    assert mono(empty()).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "rate", [44_100, 44_100.0, np.float32(44_100), np.int64(44_100), np.array(44_100), torch.tensor(44_100.0)]
+)
+def test_a_whole_rate_of_any_type_is_the_rate(rate: int) -> None:
+    waveform = as_waveform(SOUND, rate)
+    assert (waveform.sample_rate, type(waveform.sample_rate)) == (44_100, int)
+    assert as_waveform(waveform, None) is waveform
+    assert isinstance(waveform, Waveform)
+    assert as_waveform(waveform, rate) is waveform
+    with pytest.raises(InputError, match=r"sample_rate\b.*\b16000 Hz\b.*\b44100 Hz\b"):
+        as_waveform(waveform, 16_000)
+
+
+@pytest.mark.parametrize(
+    "rate", ["44100", 44_100.5, 0, 0.5, -8000, float("nan"), float("inf"), 2_000_000, True, [44_100], np.array([1])]
+)
+def test_other_rates_are_refused(rate: int) -> None:
+    with pytest.raises(InputError, match="sample_rate") as error:
+        as_waveform(SOUND, rate)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("channels", range(2, 9))
+def test_channels_last_are_channels(channels: int) -> None:
+    stacked = np.stack([SOUND * number for number in range(channels)], axis=1)
+    np.testing.assert_allclose(mono(stacked), SOUND * (channels - 1) / 2, atol=1e-6)
+    assert np.array_equal(mono(stacked, channel=1), SOUND)
+    assert np.array_equal(mono(stacked, channel="loudest"), SOUND * (channels - 1))
+    with pytest.raises(InputError, match=rf"{channels} channels"):
+        mono(stacked, channel=channels)
+
+
+def test_the_only_channel_is_the_chosen_one() -> None:
+    for one in (SOUND, SOUND[None], SOUND[:, None]):
+        for channel in ("mean", 0, 1, "loudest"):
+            assert np.array_equal(mono(one, channel=channel), SOUND)  # type: ignore[arg-type]  # plain text
+
+
+def test_stereo_of_either_library_has_its_channels() -> None:
+    first = np.stack([SOUND, -SOUND])
+    for stereo in (first, first.T, torch.from_numpy(first)):
+        assert not mono(stereo).any()
+        assert np.array_equal(mono(stereo, channel=1), -SOUND)
+
+
+@pytest.mark.parametrize("rate", [1, 10, 200, 999])
+def test_low_rates_are_rates(rate: int) -> None:
+    assert as_waveform(SOUND, rate).sample_rate == rate
+
+
+def test_frames_before_the_end_of_a_clip_are_its_own() -> None:
+    found = inside(torch.zeros(3, 4, 2), torch.tensor([4, 0, 2]))
+    assert found.tolist() == [[True] * 4, [False] * 4, [True, True, False, False]]
+
+
+def test_groups_become_one_batch_in_its_order() -> None:
+    """Clips 2 and 0 are one group of a single frame; clip 1 has two frames and is the other group."""
+    short, long = torch.tensor([[[2.0]], [[5.0]]]), torch.tensor([[[3.0], [4.0]]])
+    joined = join_groups([short, long], torch.tensor([2, 0, 1]))
+    assert joined.tolist() == [[[5.0], [0.0]], [[3.0], [4.0]], [[2.0], [0.0]]]
+
+
+def test_time_is_the_last_axis_but_one() -> None:
+    groups = [torch.ones(1, 3, 2, 5), torch.ones(2, 3, 4, 5)]
+    assert join_groups(groups, torch.tensor([0, 1, 2])).sum((1, 3)).tolist() == [[15.0, 15.0, 0.0, 0.0]] + 2 * [
+        [15.0] * 4
+    ]
+    assert join_groups([each[:, :0] for each in groups], torch.tensor([0, 1, 2])).shape == (3, 0, 4, 5)
+
+
+LENGTHS = torch.tensor([2000, 900, 1333, 1300])
+GROUPS = [(3, 1333), (1, 2000)]  # clips and samples
+SAMPLES = torch.randn(4, 2000, generator=torch.Generator().manual_seed(0)) * (torch.arange(2000) < LENGTHS[:, None])
+
+
+def shapes_read(convolutions: nn.Module) -> list[tuple[int, int]]:
+    """Return a list that receives the shape of each batch of samples that the first convolution reads."""
+    seen = list[tuple[int, int]]()
+    first = convolutions.get_submodule("conv_layers.0")
+    first.register_forward_pre_hook(lambda module, inputs: seen.append((len(inputs[0]), inputs[0].shape[2])))
+    return seen
+
+
+def test_a_drawn_example_of_groups() -> None:
+    lengths = torch.tensor([30, 10, 16, 15, 10, 31])
+    assert [rows.tolist() for rows in group_by_length(lengths, ratio=1.5)] == [[1, 4, 3], [2], [0, 5]]
+    assert [rows.tolist() for rows in group_by_length(lengths, ratio=EQUAL_RATIO)] == [[1, 4], [3], [2], [0], [5]]
+    assert [rows.tolist() for rows in group_by_length(lengths, ratio=torch.inf)] == [[1, 4, 3, 2, 0, 5]]
+
+
+@pytest.mark.parametrize("ratio", [EQUAL_RATIO, SIMILAR_RATIO, torch.inf])
+def test_values_come_back_in_the_order_of_the_batch(ratio: float) -> None:
+    lengths = torch.tensor([30, 10, 16, 15, 10, 31])
+    calls = list[int]()
+
+    def read(rows: Tensor, longest: int) -> Tensor:
+        calls.extend(rows.tolist())
+        assert longest == int(lengths[rows].max())
+        return torch.where(torch.arange(longest) < lengths[rows, None], rows[:, None] + 1, 0)[:, None, :, None]
+
+    found = read_by_length(read, lengths, ratio=ratio)
+    assert found.shape == (6, 1, 31, 1)
+    for row, length in enumerate(lengths.tolist()):
+        assert (found[row, 0, :length] == row + 1).all()
+        assert not found[row, 0, length:].any()
+    assert sorted(calls) == [0, 1, 2, 3, 4, 5]
+
+
+def test_convolutions_by_length_have_the_frames_and_gradients_of_one_padded_batch(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path)
+    plain, own = (Wav2Vec2Model.from_pretrained(tmp_path) for _ in range(2))
+    grouped = ConvolutionsByLength(own.feature_extractor)
+    assert [*grouped.state_dict()] == [*plain.feature_extractor.state_dict()]
+    wanted, seen = plain.feature_extractor(SAMPLES), shapes_read(grouped)
+    with grouped.reading(LENGTHS):
+        found = grouped(SAMPLES)
+    assert seen == GROUPS
+    frames = plain._get_feat_extract_output_lengths(LENGTHS)
+    counted = torch.arange(wanted.shape[2]) < frames[:, None]
+    weights = torch.randn_like(wanted) * counted[:, None]
+    torch.testing.assert_close(found * counted[:, None], wanted * counted[:, None])
+    for each in (found, wanted):
+        (each * weights).sum().backward()
+    for name, parameter in plain.feature_extractor.named_parameters():
+        torch.testing.assert_close(grouped.get_parameter(name).grad, parameter.grad, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(grouped(SAMPLES), wanted)  # without lengths, all samples count
+
+
+def test_encoders_and_the_pre_training_read_clips_by_length(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "layer")
+    save_checkpoint(tmp_path / "group", "hubert-base")
+    for name, groups in (("layer", GROUPS), ("group", [(1, 900), (1, 1300), (1, 1333), (1, 2000)])):
+        encoder = load_speech_encoder(tmp_path / name, option="weights")
+        seen = shapes_read(encoder.transformer.get_submodule("feature_extractor"))
+        encoder.states(SAMPLES, LENGTHS)
+        assert seen == groups
+    model = create_masked_prediction(SMALL, diversity_weight=0.5, seed=0)
+    seen = shapes_read(model.model.wav2vec2.feature_extractor)
+    frames = int(SMALL.convolutions.frames_of(LENGTHS).max())
+    masked = torch.zeros(4, frames, dtype=torch.bool)
+    masked[:, :4] = True
+    places = masked.flatten().nonzero()[:, 0]
+    model(SAMPLES, LENGTHS, masked, places, torch.zeros(len(places), 2, dtype=torch.long), 1.0)
+    assert seen == GROUPS

@@ -1,5 +1,7 @@
 """Typed configs from plain values."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import InputError
-from wordless.base.values import build
+from wordless.base.values import build, list_hash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,3 +134,8 @@ def test_junk_is_built_or_refused_in_one_line(values: dict[str, object]) -> None
     except InputError as refused:
         outcome = str(refused)
     assert isinstance(outcome, Outer) or "\n" not in str(outcome)
+
+
+@pytest.mark.parametrize("values", [[], [1], [["a", 2, None], ["ä\n", 3.5, "x"], []]])
+def test_the_hash_of_a_list_is_that_of_its_json(values: list[object]) -> None:
+    assert list_hash(iter(values)) == hashlib.sha256(json.dumps(values).encode()).hexdigest()

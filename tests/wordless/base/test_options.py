@@ -1,12 +1,13 @@
 """Ranges of options hold in Python and on the command line, and an error names the option where it stands."""
 
+import math
 import pickle
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
 
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, samples_to_generate
 from wordless.base.options import REQUIRED, Options, option
 from wordless.base.values import build
 
@@ -60,3 +61,13 @@ def test_values_at_the_ends_of_a_range_are_accepted() -> None:
     assert Outer(root="here").inner.size == 2
     with pytest.raises(TypeError):
         Outer()
+
+
+def test_the_length_of_one_sample_is_a_sample_at_every_rate() -> None:
+    assert all(samples_to_generate(1 / rate, rate) == 1 for rate in range(1000, 48_001, 100))
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 1e-9, math.inf, math.nan])
+def test_no_length_is_refused(seconds: float) -> None:
+    with pytest.raises(InputError, match=r"seconds\b.*\b0 seconds"):
+        samples_to_generate(seconds, 16_000)

@@ -1,7 +1,9 @@
 """Functions of clips in pools: results in order, work that is not begun too early, and work that is given up."""
 
+import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordless.base.errors import InputError
-from wordless.base.pools import LOCAL, THIS_PROCESS, Pool, in_order, open_pool, open_threads
+from wordless.base.machine import cores
+from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, Pool, as_finished, in_order, open_pool, open_threads
 
 
 def negative(number: int) -> int:
@@ -112,3 +115,49 @@ def test_results_that_nobody_takes_end_the_work(two_threads: Pool) -> None:
     taker.join()
     results.close()  # type: ignore[attr-defined]  # a generator
     assert len(begun) < 1000
+
+
+def test_an_address_belongs_to_ray() -> None:
+    with pytest.raises(InputError, match=r"^address\b.*10\.0\.0\.1:6379\b.*\bname=ray\b"):
+        EngineConfig(address="10.0.0.1:6379")
+
+
+def test_without_ray_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"pip install 'wordless\[ray\]'"):
+        EngineConfig(name="ray")
+
+
+@pytest.mark.parametrize("address", ["", "head", "ray://head:10001", "head:port", "head:6379/x"])
+def test_other_addresses_are_refused(address: str) -> None:
+    pytest.importorskip("ray", reason="needs pip install 'wordless[ray]'")
+    with pytest.raises(InputError, match=r"^address\b.*host:port"):
+        EngineConfig(name="ray", address=address)
+
+
+@pytest.mark.parametrize("address", [None, "auto", "head:6379", "10.0.0.1:6379", "[::1]:6379"])
+def test_usual_addresses_are_taken(address: str | None) -> None:
+    pytest.importorskip("ray", reason="needs pip install 'wordless[ray]'")
+    assert EngineConfig(name="ray", address=address).address == address
+
+
+def test_zero_workers_are_all_that_pay() -> None:
+    assert (LOCAL.workers(3, enough=False), LOCAL.workers(0, enough=False)) == (3, 1)
+    assert LOCAL.workers(0, enough=True) == cores()
+
+
+def wait(seconds: float) -> int:
+    """The number of threads, after a while; a negative time is refused at once."""
+    if seconds < 0:
+        raise InputError("seconds is -1; choose 0 or more")
+    time.sleep(seconds)
+    return torch.get_num_threads()
+
+
+def test_results_come_as_they_are_finished_and_an_error_stops_all_other_jobs() -> None:
+    jobs = {"endless": 3600.0, "short": 0.0, "wrong": -1.0}
+    results = as_finished(wait, jobs, processes=2, threads=3, remedy="processes=1")
+    assert next(results) == ("short", 3)
+    with pytest.raises(InputError, match=r"seconds.*-1"):
+        next(results)
+    assert not multiprocessing.active_children()

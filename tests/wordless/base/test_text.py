@@ -1,6 +1,18 @@
-"""Text for people and terminals."""
+"""Text for people, terminals and model cards."""
 
-from wordless.base.text import counted, escape
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lm.gpt import create_gpt
+from lm.model_card import export_card, model_card
+from lm.tokens import Vocabulary
+from tests.lm.tiny import TINY, codes_format
+from vocoder.model_card import model_card as vocoder_card
+from vocoder.options import WaveNetConfig
+from vocoder.wavenet.network import create_wavenet
+from wordless.base.text import counted, escape, escape_markdown
 
 
 def test_only_one_is_singular() -> None:
@@ -11,3 +23,31 @@ def test_only_one_is_singular() -> None:
 def test_control_characters_are_escaped_and_no_break_spaces_are_not() -> None:
     assert escape("a\x1b[2Jb\u202ec\nd") == "a\\x1b[2Jb\\u202ec\nd"
     assert escape("100.0\N{NO-BREAK SPACE}%") == "100.0\N{NO-BREAK SPACE}%"
+
+
+NASTY = "a_b](x)\n---\n<script>`*"
+
+
+@given(st.text())
+def test_nothing_that_markdown_reads_remains(text: str) -> None:
+    assert not set('\n\r\t`*[]<>|\\"{}:!$~@=') & set(escape_markdown(text))
+
+
+def test_common_names_stay_as_they_are() -> None:
+    assert escape_markdown("anna_b-2 d'Été.x") == "anna_b-2 d'Été.x"
+
+
+def test_cards_hold_names_of_groups_and_codebooks_as_text_alone() -> None:
+    wavenet = WaveNetConfig(
+        residual_channels=4, gate_channels=8, skip_channels=8, layers=2, cycles=1, groups=(NASTY, "b")
+    )
+    gpt = create_gpt(TINY, Vocabulary.of(codes_format()), seed=0)
+    strange = replace(codes_format(), codebook=NASTY, tokenizer=NASTY)
+    for card in (
+        vocoder_card(create_wavenet(wavenet, seed=0), NASTY),
+        model_card(gpt, strange),
+        export_card(gpt, strange),
+    ):
+        assert "a_b&#93;" in card
+        assert "<script>" not in card
+        assert card.count("\n---\n") == 1

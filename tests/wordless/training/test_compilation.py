@@ -1,18 +1,23 @@
-"""Compiled steps: the same training but for rounding, and never one that is wrong."""
+"""Steps: nothing is read from the device before the next is queued, and compiled ones are the same but for rounding."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.wordless.training.test_fit import CONFIG, Pairs, Slope, squared_error, trained
+from tests.wordless.training.test_fit import CONFIG, Pairs, Slope, network, squared_error, trained
 from wordless.base.errors import InputError
+from wordless.training.fit import Steps
+from wordless.training.gangs import Alone
+from wordless.training.state import Training
 
 
-def network() -> nn.Sequential:
+def normalised_network() -> nn.Sequential:
     """With dropout and running statistics; each weight has a gradient, because AdamW makes steps of rounding errors."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(3, 8, bias=False), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1))
@@ -24,7 +29,7 @@ COMPILED = replace(CONFIG, compile="always")
 @pytest.mark.slow  # the compiler takes ten seconds
 def test_a_compiled_training_is_the_same_but_for_rounding(tmp_path: Path) -> None:
     lines: list[str] = []
-    plain, compiled = network(), network()
+    plain, compiled = normalised_network(), normalised_network()
     one = trained(plain, CONFIG, tmp_path / "plain")
     other = trained(compiled, COMPILED, tmp_path / "compiled", say=lines.append)
     for first, second in zip(one["curve"], other["curve"], strict=True):
@@ -37,7 +42,7 @@ def test_a_compiled_training_is_the_same_but_for_rounding(tmp_path: Path) -> Non
 
 def test_auto_compiles_nothing_on_a_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", _never)
-    trained(network(), CONFIG, tmp_path)
+    trained(normalised_network(), CONFIG, tmp_path)
 
 
 def _never(loss: object, **options: object) -> object:
@@ -62,7 +67,7 @@ def test_a_wrong_or_failing_compilation_is_refused(
 ) -> None:
     monkeypatch.setattr(torch, "compile", lambda given, **options: loss)
     with pytest.raises(InputError) as refused:
-        trained(network(), COMPILED, tmp_path)
+        trained(normalised_network(), COMPILED, tmp_path)
     message = str(refused.value)
     assert all(part in message for part in ("lm.fit.compile", reason, "never"))
     assert "and more" not in message
@@ -72,18 +77,78 @@ def test_a_resumed_training_keeps_to_what_it_began_with(tmp_path: Path, monkeypa
     """Whether steps are compiled stands in the checkpoint: nothing is compared again, and nothing else is chosen."""
     config = replace(CONFIG, checkpoint_minutes=0.0)
     with pytest.raises(KeyboardInterrupt):
-        trained(network(), config, tmp_path, Slope(stop_at=7))
+        trained(normalised_network(), config, tmp_path, Slope(stop_at=7))
     monkeypatch.setattr(torch, "compile", _never)
-    trained(network(), replace(config, compile="always"), tmp_path)
+    trained(normalised_network(), replace(config, compile="always"), tmp_path)
 
 
 @pytest.mark.slow
 def test_a_killed_compiled_training_resumes_to_the_same_bytes(tmp_path: Path) -> None:
-    config, whole, killed = replace(COMPILED, checkpoint_minutes=0.0), network(), network()
+    config, whole, killed = replace(COMPILED, checkpoint_minutes=0.0), normalised_network(), normalised_network()
     trained(whole, config, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         trained(killed, config, tmp_path / "killed", Slope(stop_at=7))
-    resumed = network()
+    resumed = normalised_network()
     trained(resumed, config, tmp_path / "killed")
     for name, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value)
+
+
+READ = torch.ops.aten._local_scalar_dense.default  # what .item(), float(), int() and bool() of a tensor call
+
+
+class Reads(TorchDispatchMode):
+    """Counts the numbers that the host reads from tensors, each of which a GPU would have to finish first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is READ
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("accumulation", [1, 4])
+def test_no_number_is_read_during_a_step(accumulation: int) -> None:
+    config = replace(CONFIG, accumulation=accumulation, ema_decay=0.9)
+    model = network()
+    steps = Steps(Training(model, config, "fit"), model, Slope(), squared_error, Alone(torch.device("cpu")))
+    with Reads() as reads:
+        steps.take()
+        steps.take()
+    assert reads.count == 0
+
+
+def test_the_figures_of_a_step_are_read_after_the_next_step() -> None:
+    model = network()
+    training = Training(model, CONFIG, "fit")
+    steps = Steps(training, model, Slope(), squared_error, Alone(torch.device("cpu")))
+    steps.take()
+    assert training.running == [0.0, 0.0]
+    steps.take()
+    first, items = training.running
+    assert (first > 0, items) == (True, 8.0)
+    steps.settle()
+    assert training.running[1] == 16.0
+
+
+def test_a_loss_that_is_not_finite_is_refused_with_the_next_step() -> None:
+    """Rank 0 asks before a checkpoint, and all processes refuse the loss after the next step."""
+    model = network()
+    steps = Steps(Training(model, CONFIG, "fit"), model, Slope(), squared_error, Alone(torch.device("cpu")))
+    assert steps.finite
+    steps.take()
+    assert steps.finite
+    with torch.no_grad():
+        next(model.parameters()).fill_(torch.nan)
+    steps.take()
+    assert not steps.finite
+    with pytest.raises(InputError, match=r"step 1\b.*\bnan\b"):
+        steps.take()
+
+
+def test_all_figures_are_in_the_curve_and_in_checkpoints(tmp_path: Path) -> None:
+    """Points and checkpoints wait for the last step, whatever their order."""
+    often = replace(CONFIG, checkpoint_minutes=0.0)
+    assert trained(network(), often, tmp_path / "often") == trained(network(), CONFIG, tmp_path / "seldom")

@@ -1,4 +1,4 @@
-"""Memory of the process."""
+"""Devices and memory of the process."""
 
 import os
 import platform
@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from wordless.base.machine import keep_freed_memory
+from wordless.base.machine import keep_freed_memory, multiplies_bf16
+
+CPU_FLAGS = Path("/proc/cpuinfo")
+
+
+@pytest.mark.skipif(not CPU_FLAGS.is_file(), reason="needs Linux, which lists the instructions of the processor")
+def test_bfloat16_instructions_are_those_that_the_system_lists() -> None:
+    assert multiplies_bf16(torch.device("cpu")) == ("avx512_bf16" in CPU_FLAGS.read_text().split())
+
 
 MEGABYTE = 2**20
 
