@@ -15,13 +15,12 @@ from pipelines.encode import encode
 from pipelines.find import find
 from pipelines.generate import generate
 from pipelines.score import score
-from pipelines.settings.run import run_settings
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.tokenizer import PITCHES, pitches
 from pipelines.store.store import Entry
 from pipelines.store.work_folder import JOB
 from tests.pipelines.tiny import AUDIO, GPT, save_run, session_of
-from tests.pipelines.tiny_chain import composed, run
+from tests.pipelines.tiny_chain import run
 from tokenizer.codes import PitchFormat
 from tokenizer.options import PitchConfig
 from tokenizer.parquet import CodedClip, read_codes, write_shard
@@ -162,20 +161,3 @@ def test_decode_gives_codes_another_melody(model: Path, voice: Path, tmp_path: P
     for wrong in ({"pitch": "copied"}, {"pitch_of": str(voice)}, {"shift": 25.0}, {"shift": 1.0, "pitch_comb": False}):
         with pytest.raises(InputError, match=r"pitch|shift"):
             decode({**given, **wrong, "output": str(tmp_path / "wrong")})
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("tokenizer.rates=[4,2]",),
-        ("audio.sample_rate=2000", "audio.n_mels=20"),
-        ("lm.views.warps=1",),
-        ("compare.hearings=2",),
-        ("compare.assignments=soft",),
-        ("tokenizer.pitch.levels=9",),
-        ("lm.bpe=20",),
-    ],
-)
-def test_options_that_have_no_samples_with_pitch_are_refused(words: tuple[str, ...], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"pitch\.levels"):
-        run_settings(composed(tmp_path, LEVELS, *words))

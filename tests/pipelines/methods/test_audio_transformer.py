@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from pipelines.methods.audio_transformer import AUDIO_TRANSFORMER
+from pipelines.methods.front_end_pictures import FilterBank, fourier_centres, mel_centres, untrained_filters
 from pipelines.pages.comparison_charts import method_pictures
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
@@ -127,3 +128,68 @@ def test_the_shortest_recording_is_that_of_the_options_unless_a_method_needs_mor
 def test_options_that_cannot_be_are_refused_in_one_line(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=told):
         run_settings(composed(tmp_path, *SMALL, ONE, *words))
+
+
+RATE, SAMPLES = 8000, 200
+TIME = np.arange(SAMPLES) / RATE
+
+
+def sine(hertz: float) -> np.ndarray:
+    wave: np.ndarray = np.hanning(SAMPLES) * np.sin(2 * np.pi * hertz * TIME)
+    return wave
+
+
+def burst(start: int) -> np.ndarray:
+    wave = np.zeros(SAMPLES)
+    wave[start : start + 10] = [1, -1] * 5
+    return wave
+
+
+def test_filters_are_sorted_by_the_frequency_of_their_largest_energy() -> None:
+    bank = FilterBank.of(np.stack([sine(2000), sine(400), sine(3200)]), RATE)
+    assert bank.centres.tolist() == [400, 2000, 3200]
+    np.testing.assert_allclose(bank.filters[0], sine(400))
+    assert bank.decibels.max(1).tolist() == [0, 0, 0]
+    assert bank.decibels[0].argmax() * 40 == 400
+
+
+def test_a_windowed_sine_has_a_narrow_band_and_a_burst_a_short_passage() -> None:
+    bank = FilterBank.of(np.stack([sine(400), burst(60), np.random.default_rng(0).normal(size=SAMPLES)]), RATE)
+    names = [["sine", "burst", "noise"][{400.0: 0, 4000.0: 1}.get(centre, 2)] for centre in bank.centres.tolist()]
+    bands = dict(zip(names, bank.band_shares.tolist(), strict=True))
+    passages = dict(zip(names, bank.passages[0].tolist(), strict=True))
+    assert bands["sine"] > 0.99 > 0.3 > bands["noise"]
+    assert passages["burst"] == pytest.approx(1)
+    assert passages["noise"] < 0.3
+    (place,) = bank.onsets(1)
+    assert names[place] == "burst"
+    assert 45 <= bank.passages[1][place] <= 60  # the passage of 25 samples holds the whole burst
+
+
+def test_the_best_sine_of_each_range_is_chosen() -> None:
+    rng = np.random.default_rng(1)
+    spoilt = [sine(hertz) + 0.3 * rng.normal(size=SAMPLES) for hertz in range(400, 3600, 400)]
+    bank = FilterBank.of(np.stack([*spoilt, sine(800), sine(3000)]), RATE)
+    assert [bank.centres[place] for place in bank.sines(2)] == [800, 3000]
+    assert bank.sines(100) == list(range(10))
+
+
+def test_curves_begin_at_zero_and_end_at_half_the_rate() -> None:
+    straight, mel = fourier_centres(100, RATE), mel_centres(100, RATE)
+    for curve in (straight, mel):
+        assert (curve[0], curve[-1]) == pytest.approx((0, 4000))
+        assert (np.diff(curve) > 0).all()
+    assert (mel[1:-1] < straight[1:-1]).all()
+    assert mel_centres(3, 2 * 1000)[1] == pytest.approx(390, abs=1)  # 500 mel
+
+
+def test_noise_lies_on_the_line_of_the_fourier_basis() -> None:
+    bank = untrained_filters(2048, SAMPLES, RATE)
+    straight, mel = (curve(2048, RATE) for curve in (fourier_centres, mel_centres))
+    assert bank.distance(straight) < 100 < 500 < bank.distance(mel)
+
+
+def test_a_filter_of_zeros_has_no_share() -> None:
+    bank = FilterBank.of(np.zeros((2, SAMPLES)), RATE)
+    assert bank.band_shares.tolist() == bank.passages[0].tolist() == [0, 0]
+    assert np.isfinite(bank.decibels).all()

@@ -1,5 +1,6 @@
 """The table of methods: every row is complete, and whatever reads it knows every method."""
 
+from collections import Counter
 from dataclasses import replace
 from itertools import combinations
 from operator import attrgetter
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 from pipelines.methods.method import Method, Row
 from pipelines.methods.rates import BAGS, STATES
@@ -14,6 +16,7 @@ from pipelines.methods.table import METHODS, ROWS, shown_in
 from pipelines.pages.comparison_charts import line_look
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.run import run_settings
+from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed
 from wordless.base.errors import InputError
 
@@ -65,3 +68,15 @@ def test_a_method_that_the_table_lacks_is_refused() -> None:
 def test_a_row_of_an_unknown_kind_or_place_is_refused_where_it_is_written(row: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         Row(name="mine", title="mine", **row)
+
+
+def test_vectors_are_as_large_as_was_estimated_before_the_run(finished_run: FinishedRun) -> None:
+    settings = run_settings(composed(finished_run.store))
+    stored = Counter[str]()
+    for path in finished_run.store.glob("*_features/*/features.safetensors"):
+        for key, vectors in load_file(path).items():
+            stored[key.partition(":")[0].partition("/")[0]] += vectors.shape[1]
+    estimated = {method.name: method.vector_size(settings) for method in settings.compare.all_methods}
+    exact = {name: count for name, count in estimated.items() if count != Method.vector_size(settings)}
+    assert {"log_mel", "bottleneck", "bag_of_codes", "gpt", "random_gpt"} <= {*exact}
+    assert exact == {name: stored[name] for name in exact}

@@ -1,14 +1,24 @@
-"""The settings of a run, one seed after another."""
+"""The settings of a run: one seed after another, folds, processes, and codes of a speech model."""
 
+import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipelines.commandline.choices import with_choices
+from pipelines.commandline.composition import verbatim_options
+from pipelines.commandline.overrides import prepare
+from pipelines.methods.table import METHODS
+from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.run import RunSettings, run_settings
-from tests.pipelines.tiny_chain import composed, config_of
+from tests.pipelines.tiny_chain import ROOT, called_at_once, composed, config_of, refusal
+from tests.test_configs import composed as full_config
+from tests.wordless.audio.speech_models.checkpoints import STRIDE, save_checkpoint
+from wordless.audio.recordings.manifest import Clip, Manifest
 from wordless.base.errors import InputError
 from wordless.base.seeds import MAX_SEED
 
@@ -134,3 +144,202 @@ def test_built_in_voices_alone_need_no_training_of_the_voice_that_ships(words: t
 
 def test_named_stages_are_the_stages(tmp_path: Path) -> None:
     assert run_settings(composed(tmp_path, *UNHEARD, "stages=[lm]")).stages == ("lm",)
+
+
+GROUPS = ("a", "b", "c", "d")
+
+
+def clip(group: str, number: int, fold: str | None = None) -> Clip:
+    path = f"{group}{number}.wav"
+    return Clip(path=path, num_samples=100, sample_rate=100, size=200, sha256="", label="x", group=group, fold=fold)
+
+
+MANIFEST = Manifest(root=Path("here"), clips=tuple(clip(group, number) for group in GROUPS for number in range(2)))
+
+
+PLAIN: dict[str, Any] = {"methods": ("gpt",), "folds": "group", "states": ("residual",)}
+
+
+def config(**changes: Any) -> ComparisonConfig:
+    return ComparisonConfig(**{**PLAIN, **changes})
+
+
+def test_each_group_is_held_out_once() -> None:
+    folds = config().divide(MANIFEST, quick=False)
+    assert [fold.name for fold in folds] == list(GROUPS)
+    for fold in folds:
+        assert {each.group for each in fold.manifest.of("test")} == {fold.name}
+
+
+def test_a_quick_comparison_takes_two_folds_as_they_are() -> None:
+    assert all(fold in config().divide(MANIFEST, quick=False) for fold in config().divide(MANIFEST, quick=True))
+    assert len(config().divide(MANIFEST, quick=True)) == 2
+
+
+def test_without_folds_there_is_the_split_of_the_corpus() -> None:
+    (fold,) = config(folds=None).divide(MANIFEST, quick=False)
+    assert fold.manifest == MANIFEST
+
+
+def test_a_group_that_given_folds_cut_is_refused_unless_allowed() -> None:
+    clips = tuple(clip(group, number, fold=str(number)) for group in GROUPS for number in range(3))
+    cut = Manifest(root=Path("here"), clips=clips)
+    with pytest.raises(InputError, match=r"group 'a'.*\bsplits\b.*corpus\.split\.shared_groups=true\b"):
+        config(folds="fold").divide(cut, quick=False)
+    allowed = config(folds="fold").divide(cut, quick=False, shared_groups=True)
+    assert [fold.name for fold in allowed] == ["0", "1", "2"]
+    whole = Manifest(root=cut.root, clips=tuple(clip(group, 0, fold=group) for group in GROUPS))
+    assert [fold.name for fold in config(folds="fold").divide(whole, quick=False)] == list(GROUPS)
+
+
+def test_a_comparison_of_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match=r"methods"):
+        config(methods=())
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"states": ()}, r"^states\b.*\[\]"), ({"states": ("inner", "inner")}, r"^states\b.*\[inner, inner\]")],
+)
+def test_states_that_will_not_do(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        config(**changes)
+
+
+def test_an_input_beside_no_candidate_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^input\b.*\btogether\b.*\blayers\b"):
+        config(layers=("last",), input=True)
+    assert config(layers=("last", "together"), input=True).input
+
+
+WITHOUT_INPUT = [name for name in METHODS if re.search("wav2vec2|ast$|audio_transformer", name)]
+
+
+@pytest.mark.parametrize("name", WITHOUT_INPUT)
+def test_an_input_that_a_network_does_not_have_is_refused(name: str, tmp_path: Path) -> None:
+    words = (f"compare.methods=[log_mel,{name}]", "compare.layers=[last,together]")
+    run_settings(composed(tmp_path, *words))
+    with pytest.raises(InputError, match=rf"\b{name}\b.*compare\.input=false\b"):
+        run_settings(composed(tmp_path, *words, "compare.input=true"))
+
+
+MACHINES = 2  # in the script for Slurm
+
+
+def documented() -> list[tuple[int, list[str]]]:
+    """The processes and the options of each line with torchrun in the documents."""
+    pages = [ROOT / "docs" / name for name in ("training_processes.md", "guide.md")]
+    text = "\n".join(page.read_text() for page in pages).replace("\\\n", " ").replace('"$SLURM_NNODES"', str(MACHINES))
+    lines = re.findall(r"^(?:srun )?torchrun .*-m pipelines\.run.*", text, re.MULTILINE)
+    found = []
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        launcher, options = words[: words.index("pipelines.run")], words[words.index("pipelines.run") + 1 :]
+        counts = dict(word.lstrip("-").split("=", 1) for word in launcher if "=" in word)
+        found.append((int(counts.get("nnodes", 1)) * int(counts["nproc-per-node"]), options))
+    return found
+
+
+@pytest.mark.parametrize(("processes", "options"), documented())
+def test_lines_of_the_documents_suit_their_number_of_processes(
+    processes: int, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    settings = run_settings(config_of("run", *prepare(options, verbatim_options("run"))))
+    assert settings.trains_lm
+
+
+def test_the_documents_train_on_one_machine_and_on_several() -> None:
+    assert {8, 16} <= {processes for processes, _ in documented()}
+
+
+@pytest.fixture
+def three(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment that torchrun gives to each of three processes."""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+
+
+def test_one_process_cannot_divide_the_weights(tmp_path: Path) -> None:
+    told = refusal(called_at_once(tmp_path, "experiment=smoke", "lm.fit.sharding=fsdp"))
+    assert re.search(r"lm\.fit\.sharding\b.*\bfsdp\b", told)
+    assert "torchrun --nproc-per-node=2 -m pipelines.run" in told
+
+
+@pytest.mark.usefixtures("three")
+def test_several_processes_can(tmp_path: Path) -> None:
+    words = ("lm.batches.batch_size=6", "stages=[lm,report]", "lm.fit.sharding=fsdp")
+    settings = run_settings(composed(tmp_path, *words))
+    assert settings.lm.fit.sharding == "fsdp"
+
+
+@pytest.mark.usefixtures("three")
+def test_a_batch_that_processes_and_accumulation_cannot_share_is_refused(tmp_path: Path) -> None:
+    words = ("lm.batches.batch_size=9", "lm.fit.accumulation=2", "stages=[lm,report]")
+    with pytest.raises(InputError, match=r"batch_size\b.*\b9\b.*\b6\b.*\b6\b"):
+        run_settings(composed(tmp_path, *words))
+
+
+OF_SPEECH = "compare.methods=[log_mel,bag_of_codes,gpt,wav2vec2]"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights")
+    save_checkpoint(folder, "hubert")
+    return folder
+
+
+def speech_settings(weights: Path | str, *words: str) -> RunSettings:
+    step = ("audio.hop_length=40", "tokenizer.patch.frames=2", OF_SPEECH)
+    return run_settings(full_config("tokenizer.features=wav2vec2", f"wav2vec2.weights='{weights}'", *step, *words))
+
+
+def test_the_middle_layer_is_the_default(weights: Path) -> None:
+    found = speech_settings(weights).speech_layer
+    assert found is not None
+    assert (found.layer, found.width, found.folder) == (1, 32, weights)
+    third = speech_settings(weights, "tokenizer.feature_layer=3").speech_layer
+    assert third is not None
+    assert third.layer == 3
+
+
+def test_the_autoencoder_has_no_layer() -> None:
+    assert run_settings(full_config()).speech_layer is None
+    with pytest.raises(InputError, match=r"feature_layer\b.*\b6\b.*autoencoder"):
+        run_settings(full_config("tokenizer.feature_layer=6"))
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["wav2vec2.weights=null"], r"wav2vec2\.weights\b.*\bnull\b.*tokenizer\.features=wav2vec2\b"),
+        (["tokenizer.feature_layer=4"], r"tokenizer\.feature_layer\b.*\b4\b.*HuBERT\b.*\b1\b.*\b3\b"),
+        (["tokenizer.feature_layer=0"], r"tokenizer\.feature_layer\b.*\b0\b"),
+        (["audio.sample_rate=8000", "audio.n_mels=40"], r"\b16000 Hz\b.*audio\.sample_rate\b.*\b8000\b"),
+        (["tokenizer.patch.frames=4"], rf"\b{STRIDE} samples\b.*\b160\b.*patch\.frames=2\b"),
+        (["audio.hop_length=64"], r"audio\.hop_length=40\b.*tokenizer\.patch\.frames=2\b"),
+        (["tokenizer.rates=[4,2]"], r"tokenizer\.rates=\[4, 2\].*\bnull\b"),
+        (["tokenizer.patch.mels=40"], "tokenizer.patch.mels=40"),
+        (["tokenizer.max_formants=0.2"], "tokenizer.max_formants=0.2"),
+        (["tokenizer.dynamic_ranges=[22,50]"], "tokenizer.dynamic_ranges"),
+        (["lm.views.warps=2"], "lm.views.warps=2"),
+        (["compare.hearings=3"], "compare.hearings=3"),
+        (["compare.assignments=soft"], r"compare\.assignments=soft\b.*\bhard\b"),
+        (["compare.methods=[gpt,bottleneck]"], r"compare\.methods\b.*\bbottleneck\b"),
+        (["lm.views.warps=2", "compare.hearings=3"], r"lm\.views\.warps=2\b.*compare\.hearings=3\b"),
+    ],
+)
+def test_what_cannot_be_is_refused(words: list[str], line: str, weights: Path) -> None:
+    with pytest.raises(InputError, match=line):
+        speech_settings(weights, *words)
+
+
+def test_a_folder_without_a_model_is_refused(weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"config\.json\b"):
+        speech_settings(tmp_path)
+    (tmp_path / "config.json").write_bytes((weights / "config.json").read_bytes())
+    (tmp_path / "pytorch_model.bin").touch()
+    with pytest.raises(InputError, match="pickle"):
+        speech_settings(tmp_path)

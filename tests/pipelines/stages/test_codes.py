@@ -1,4 +1,4 @@
-"""Codes of the views of a clip of a finished run."""
+"""Codes of the views of a clip, what the autoencoder hears, and batches of the language model."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,14 +8,19 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.torch import load_file
 
+from lm.batches import CodeSequences
 from lm.options import VectorConfig
 from lm.probing.vectors import FloatArray, bags_of_codes
+from pipelines.settings.run import run_settings
 from pipelines.stages import features
 from pipelines.stages.features import HeardCodes
+from pipelines.stages.tokenizer import frame_sample, input_sample, sampled_clips
 from pipelines.store.store import Entry
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import tiny_tokenizer
+from tests.pipelines.tiny import session_of, tiny_tokenizer
+from tests.pipelines.tiny_chain import composed
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder, encode_clips, encode_views
 from tokenizer.options import View
@@ -23,6 +28,7 @@ from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.manifest import Clip, read_manifest
 from wordless.audio.spectrogram import log_mel_stream, warp
+from wordless.base.errors import InputError
 
 
 @pytest.fixture
@@ -120,3 +126,66 @@ def test_blocks_of_any_size_give_the_mean_over_the_hearings(
 
     wanted = [np.mean([bags_of_codes(codes, ["mean"])["mean"] for codes in hearings], axis=0) for hearings in heard]
     np.testing.assert_allclose(coded.pooled(bags)["bag:mean"], wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize(("ranges", "alike"), [((40.0, 40.0), True), ((10.0, 20.0), False)])
+def test_what_is_heard_are_the_same_columns_in_another_range(
+    finished_run: FinishedRun, tmp_path: Path, ranges: tuple[float, float], alike: bool
+) -> None:
+    """In the front end's own range they are the sample itself; in a narrower one nothing is softer than before."""
+    (root,) = (finished_run.store / "embedded").glob("embedded-*/")
+    manifest = read_manifest(finished_run.folder / "manifest.tsv", root)
+    settings = run_settings(composed(tmp_path, "audio.dynamic_range=40", "tokenizer.sample_patches=50"))
+    session = session_of(tmp_path)
+    options = replace(settings.tokenizer, dynamic_ranges=ranges)
+    entry = input_sample(session, manifest, settings.audio, options)
+    assert entry is not None
+    heard = load_file(entry.folder / "sample.safetensors")["train"]
+    sample = frame_sample(session, manifest, settings.audio, options)
+    plain = load_file(sample.folder / "sample.safetensors")["train"]
+    assert heard.shape == plain.shape == (50, settings.tokenizer.patch.frames, settings.audio.n_mels)
+    assert torch.equal(heard, plain) == alike
+    assert bool((heard >= plain - 1e-5).all())
+    assert input_sample(session, manifest, settings.audio, settings.tokenizer) is None
+
+
+def test_of_many_hours_only_some_are_read(
+    finished_run: FinishedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root,) = (finished_run.store / "embedded").glob("embedded-*/")
+    manifest = read_manifest(finished_run.folder / "manifest.tsv", root)
+    settings = run_settings(composed(tmp_path, "tokenizer.sample_patches=50"))
+    assert sampled_clips(manifest, settings.tokenizer) == manifest
+    train = manifest.of("train")
+    third, longest = sum(clip.seconds for clip in train) / 3, max(clip.seconds for clip in train)
+    options = [replace(settings.tokenizer, sample_hours=third / 3600, seed=seed) for seed in (0, 1)]
+    first, second = (sampled_clips(manifest, each).of("train") for each in options)
+    for clips in (first, second):
+        assert third <= sum(clip.seconds for clip in clips) < third + longest
+        assert list(clips) == [clip for clip in train if clip in clips]
+    assert first != second
+    drawn = frame_sample(session_of(tmp_path), manifest, settings.audio, options[0])
+    assert f"{len(first)} (tokenizer.sample_hours=" in capsys.readouterr().err
+    alone = replace(manifest, clips=sampled_clips(manifest, options[0]).clips)
+    assert frame_sample(session_of(tmp_path), alone, settings.audio, settings.tokenizer).key == drawn.key
+
+
+SEQUENCES = CodeSequences.of([[np.zeros((100, 1), np.int32)] for _ in range(5)])
+
+
+@pytest.mark.parametrize(
+    ("batch_tokens", "accumulation", "processes", "windows"),
+    [(100_000, 1, 3, 48), (1000, 1, 1, 8), (1000, 1, 2, 8), (1000, 3, 1, 6), (1000, 3, 2, 6), (1, 1, 4, 4)],
+)
+def test_windows_of_a_step_can_be_shared(
+    batch_tokens: int, accumulation: int, processes: int, windows: int, tmp_path: Path
+) -> None:
+    settings = run_settings(composed(tmp_path, "lm.batches.batch_size=48")).lm
+    settings = replace(settings, batch_tokens=batch_tokens, fit=replace(settings.fit, accumulation=accumulation))
+    assert settings.fitting(SEQUENCES, 100, streams=1, processes=processes).batch_size == windows
+
+
+def test_processes_that_cannot_share_so_few_windows_are_told_what_to_change(tmp_path: Path) -> None:
+    settings = replace(run_settings(composed(tmp_path, "lm.batches.batch_size=48")).lm, batch_tokens=1000)
+    with pytest.raises(InputError, match=r"lm\.batch_tokens\b.*\b1000\b.*\b3 processes\b.*\b4800\b"):
+        settings.fitting(SEQUENCES, 100, streams=1, processes=3)

@@ -1,0 +1,344 @@
+"""The whole chain with other codes: residual levels, a speech model's layer, merged codes, several rates."""
+
+import json
+import shutil
+import signal
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from lm.model import LanguageModel
+from pipelines.chain.chain import rates
+from pipelines.embed import embed
+from pipelines.encode import encode
+from pipelines.generate import generate
+from pipelines.hear import load_model
+from pipelines.jobs.probe import probe_run
+from pipelines.results.run_record import read_results
+from pipelines.score import score
+from pipelines.settings.run import run_settings
+from tests.killing import Kill
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.jobs.test_encode import options
+from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, composed, config_of, run, stored
+from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
+from tokenizer.codes import Codes
+from tokenizer.parquet import read_codes
+from tokenizer.tokenizer import Tokenizer
+from vocoder.kinds import GRIFFIN_LIM
+from vocoder.sampling import Sampling
+from vocoder.synthesis import create_synthesis
+from vocoder.vocoder import Vocoder
+from wordless.audio.reading import read
+from wordless.base.errors import InputError
+
+STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run lies, and the speech model that made its codes."""
+
+    store: Path
+    folder: Path
+    weights: Path = Path()
+
+
+@pytest.fixture(scope="module")
+def layered(whole_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = tmp_path_factory.mktemp("levels")
+    store = shutil.copytree(whole_store, place / "store")
+    assert run(store, place / "run", "tokenizer.levels=2") == 0
+    return Place(store=store, folder=place / "run")
+
+
+def test_sample_and_autoencoder_are_shared(layered: Place) -> None:
+    counts = {stage: len(list((layered.store / stage).glob("*/entry.json"))) for stage in STAGES}
+    assert counts == {"sample": 1, "autoencoder": 1, "tokenizer": 2, "codes": 2, "health": 2}
+
+
+def test_the_coarse_level_is_the_codebook_of_one_level(layered: Place, finished_run: FinishedRun) -> None:
+    runs = (layered.folder, finished_run.folder)
+    two, one = (Tokenizer.from_pretrained(folder / "tokenizer") for folder in runs)
+    assert (len(two.codebooks), len(one.codebooks)) == (2, 1)
+    assert torch.equal(two.codebooks[0], one.codebooks[0])
+    assert two.format.tokenizer == one.format.tokenizer
+
+
+def test_codes_have_a_stream_for_each_level(layered: Place) -> None:
+    (folder,) = (path for path in layered.store.glob("codes/*/") if read_codes(path)[0].streams == 2)
+    tokenizer = Tokenizer.from_pretrained(layered.folder / "tokenizer")
+    codes_format, clips = read_codes(folder)
+    assert codes_format == tokenizer.format
+    (root,) = layered.store.glob("embedded/embedded-*/")
+    clip = next(clips)
+    assert np.array_equal(tokenizer.encode_file(root / clip.path).values, clip.codes.values)
+
+
+def require_sound(folder: Path, codes: Codes, tokenizer: Tokenizer, *, streams: int = 1) -> None:
+    """The models of a run go on with codes, and every kind of sound can be made of what they add."""
+    more = LanguageModel.from_pretrained(folder / "lm").generate(codes, seconds=0.1)
+    assert more.values.shape[1] == streams
+    sound = Vocoder.from_pretrained(folder / "vocoder").decode(more, tokenizer)
+    for made in (sound, *create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).sounds([more], [None], names=["more"])):
+        assert len(made.samples) == more.num_samples == 800
+        assert np.isfinite(made.samples).all()
+
+
+def test_the_models_work_from_the_run_folder(layered: Place) -> None:
+    samples = read(next((layered.store / "embedded").rglob("*.wav")), 22_050)
+    tokenizer = Tokenizer.from_pretrained(layered.folder / "tokenizer")
+    codes = tokenizer.encode(samples.samples, samples.sample_rate)
+    require_sound(layered.folder, codes, tokenizer, streams=2)
+
+
+CODES = ("tokenizer.features=wav2vec2", "tokenizer.feature_layer=2", "tokenizer.patch.frames=1")
+KILLS = (
+    Kill(path="sample/*.partial/sample.safetensors*"),
+    Kill(path="autoencoder/*.checkpoints/fit.safetensors", count=STEPS // 2),  # of the decoder of states
+    Kill(path="tokenizer/*.partial/speech_model/*"),
+    Kill(path="codes/*.partial/codes-00000.parquet"),
+)
+METHODS = "compare.methods=[log_mel,bag_of_codes,gpt,wav2vec2]"
+
+
+@pytest.fixture(scope="module")
+def speaking(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = tmp_path_factory.mktemp("speech_layer")
+    weights = place / "weights"
+    save_checkpoint(weights, "hubert", sample_rate=8000)  # a state for each 80 samples, 10 ms
+    words = (*CODES, f"wav2vec2.weights={weights}", "vocoder.wavenet.condition=embedding", METHODS)
+    assert run(place / "store", place / "run", *words) == 0
+    return Place(store=place / "store", folder=place / "run", weights=weights)
+
+
+def test_every_part_is_made_and_reported(speaking: Place) -> None:
+    results = json.loads((speaking.folder / "results.json").read_text())
+    assert {*read_results(speaking.folder)["comparison"].methods} == {"log_mel", "bag_of_codes", "gpt", "wav2vec2"}
+    figures = {figure["name"]: figure["value"] for figure in results["figures"] if figure["stage"] == "tokenizer"}
+    assert figures["codes_per_second"] == 100
+    assert 0 < figures["reconstruction_mse"] < figures["quantised_mse"] + 0.5
+    assert (speaking.folder / "report.html").stat().st_size > 100_000
+    assert {path.name for path in (speaking.folder / "tokenizer/speech_model").iterdir()} >= {"config.json"}
+
+
+@pytest.mark.slow
+def test_killed_in_each_stage_and_resumed_gives_the_same_bytes(speaking: Place, tmp_path: Path) -> None:
+    words = (*CODES, f"wav2vec2.weights={speaking.weights}", METHODS, "stages=[tokenizer]", *CHECKPOINTS)
+    for number, kill in enumerate(KILLS):
+        assert run(tmp_path / "store", tmp_path / str(number), *words, kill=kill) == -signal.SIGKILL, kill
+    assert run(tmp_path / "store", tmp_path / "last", *words) == 0
+    again, before = stored(tmp_path / "store"), stored(speaking.store)
+    for name in ("sample/", "autoencoder/", "tokenizer/", "codes/", "health/"):
+        own = {path: found for path, found in again.items() if path.startswith(name)}
+        assert own
+        assert own.items() <= before.items()
+
+
+def test_commands_read_the_codes_of_the_run(speaking: Place, tmp_path: Path) -> None:
+    recordings = next((speaking.store / "embedded").glob("embedded-*/"))
+    encode(options(speaking.folder, recordings, tmp_path / "codes.parquet"))
+    codes_format, clips = read_codes(tmp_path / "codes.parquet")
+    tokenizer = Tokenizer.from_pretrained(speaking.folder / "tokenizer")
+    assert codes_format == tokenizer.format
+    clip = next(clips)
+    assert np.array_equal(tokenizer.encode_file(recordings / clip.path).values, clip.codes.values)
+    require_sound(speaking.folder, clip.codes, tokenizer)
+
+
+PITCH = "tokenizer.pitch.levels=8"
+WORDS = ("lm.bpe=10", "stages=[tokenizer,lm]", *CHECKPOINTS)
+
+
+@pytest.fixture(scope="module")
+def merged_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place with the folder ``run`` and its ``store``."""
+    place = tmp_path_factory.mktemp("merged")
+    assert run(place / "store", place / "run", *WORDS) == 0
+    return place
+
+
+def test_the_merges_travel_with_the_model(merged_run: Path) -> None:
+    (entry,) = (merged_run / "store/merges").glob("*/merges.json")
+    model = LanguageModel.from_pretrained(merged_run / "run/lm")
+    assert model.merges is not None
+    assert [list(pair) for pair in model.merges.pairs] == json.loads(entry.read_text())["merges"]
+    figures = json.loads((merged_run / "run/results.json").read_text())["figures"]
+    of_lm = {row["name"]: row["value"] for row in figures if row["stage"] == "lm"}
+    (codes,) = (path.parent for path in (merged_run / "store/codes").glob("*/entry.json"))
+    held_out = [clip.codes for clip in read_codes(codes)[1] if clip.split == "validation"]
+    assert of_lm["perplexity"] == pytest.approx(model.perplexity(held_out), rel=1e-4)
+    assert of_lm["codes_per_token"] > 1
+
+
+def test_commands_read_merged_codes(merged_run: Path, tmp_path: Path) -> None:
+    folder = merged_run / "run"
+    recording = str(next((merged_run / "store/embedded").rglob("*.wav")))
+    codes = Tokenizer.from_pretrained(folder / "tokenizer").encode_file(recording)
+    model, own = LanguageModel.from_pretrained(folder / "lm"), {"model": str(folder), "device": "cpu"}
+    score({**own, "input": recording, "workers": 1, "output": str(tmp_path / "scores.json")})
+    (row,) = json.loads((tmp_path / "scores.json").read_text())
+    assert row["log_probability"] == pytest.approx(model.log_probabilities(codes).astype(float).sum(), rel=1e-6)
+    embed({**own, "input": recording, "workers": 1, "output": str(tmp_path / "states.safetensors")})
+    assert all(np.isfinite(each).all() for each in load_file(tmp_path / "states.safetensors").values())
+    made = tmp_path / "made"
+    generate({**own, "prompt": recording, "seconds": 0.5, "num_samples": 2, "synthesis": "none", "output": str(made)})
+    assert [clip.codes.seconds > 0.5 for clip in read_codes(made / "codes.parquet")[1]] == [True, True]
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_bytes(merged_run: Path, tmp_path: Path) -> None:
+    for number, path in enumerate(("merges/*.partial/merges.json.aside", "lm/*.checkpoints/fit.safetensors")):
+        assert run(tmp_path / "store", tmp_path / str(number), *WORDS, kill=Kill(path=path)) == -signal.SIGKILL, path
+    assert run(tmp_path / "store", tmp_path / "last", *WORDS) == 0
+    assert stored(tmp_path / "store") == stored(merged_run / "store")
+
+
+RATES = ("tokenizer.rates=[8,2]", "lm.gpt.layers=3", "lm.views.warps=1")
+LAYERS = ("all_layers", "layer_1", "layer_2")
+TRAINED = (*RATES, "stages=[lm]", *CHECKPOINTS)
+
+
+@pytest.fixture(scope="module")
+def trained(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A run of two rates, in a store that has one of a single rate."""
+    place = tmp_path_factory.mktemp("rates")
+    store = shutil.copytree(finished_run.store, place / "store")
+    assert run(store, place / "run", *TRAINED) == 0
+    return Place(store=store, folder=place / "run")
+
+
+def test_a_gpt_of_the_coarsest_rate_and_an_upsampler(trained: Place) -> None:
+    model = LanguageModel.from_pretrained(trained.folder / "lm")
+    tokenizer = Tokenizer.from_pretrained(trained.folder / "tokenizer")
+    assert model.format == tokenizer.format
+    assert [each.gpt.config.layers for each in model.rates] == [2, 1]
+    assert [each.gpt.conditions is None for each in model.rates] == [True, False]
+    made = Counter(path.split("/")[0] for path in stored(trained.store) if path.endswith("entry.json"))
+    assert {stage: made[stage] for stage in ("lm", "upsampler", "rate_lm", "views")} == {
+        "lm": 2,  # the other is the finished run's
+        "upsampler": 1,
+        "rate_lm": 1,
+        "views": 3,
+    }
+
+
+def test_views_of_all_rates_are_of_the_same_sound(trained: Place) -> None:
+    tokenizer = Tokenizer.from_pretrained(trained.folder / "tokenizer")
+    by_format = {}
+    for path in trained.store.glob("views/*/"):
+        codes_format, clips = read_codes(path)
+        by_format.setdefault(codes_format.codebook, []).append(list(clips))
+    coarse, fine = (by_format[each.format.codebook] for each in tokenizer.rates)
+    (coarse_clips,), fine_clips = coarse, max(fine, key=len)
+    for one, other in zip(coarse_clips, fine_clips, strict=True):
+        assert (one.name, one.offset_frames, one.codes.num_samples) == (
+            other.name,
+            other.offset_frames,
+            other.codes.num_samples,
+        )
+    assert {clip.offset_frames for clip in coarse_clips} == set(range(1, 8)) | {
+        clip.offset_frames for clip in coarse_clips if clip.offset_frames < 8
+    }
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_is_never_killed(trained: Place, finished_run: FinishedRun, tmp_path: Path) -> None:
+    store = shutil.copytree(finished_run.store, tmp_path / "store")
+    for number, kill in enumerate(
+        (
+            Kill(path="upsampler/*.checkpoints/fit.safetensors", count=STEPS - 2),
+            Kill(path="upsampler/*.partial/perplexity.json.aside"),
+            Kill(path="rate_lm/*.partial/rate_2/config.json"),
+        )
+    ):
+        assert run(store, tmp_path / str(number), *TRAINED, kill=kill) == -signal.SIGKILL, kill
+    assert run(store, tmp_path / "last", *TRAINED) == 0
+    assert stored(store) == stored(trained.store)
+
+
+def test_each_rate_is_probed(trained: Place, tmp_path: Path) -> None:
+    store = shutil.copytree(trained.store, tmp_path / "store")
+    methods = [f"{kind}_of_rate_{number}" for kind in ("bag", "gpt") for number in (1, 2)]
+    words = (
+        "stages=[probe]",
+        f"compare.methods=[{','.join(methods)}]",
+        "compare.hearings=2",
+        "probe.learning_curve=[]",
+    )
+    assert run(store, tmp_path / "run", *RATES, *words) == 0
+    found = read_results(tmp_path / "run")["comparison"]
+    assert sorted(found.methods) == methods
+    assert sorted(found.layers("gpt_of_rate_1")) == sorted(LAYERS)
+    made = Counter(path.split("/")[0] for path in stored(store) if path.endswith("entry.json"))
+    assert (made["heard_codes"], made["upsampler"]) == (2, 1)
+
+
+def test_a_finished_run_is_probed_at_each_rate(trained: Place, tmp_path: Path) -> None:
+    place = [f"model={trained.folder}", f"store.root={tmp_path / 'store'}", f"output={tmp_path / 'probe.json'}"]
+    corpus = ["embedded.voices=5", "embedded.words=2", "embedded.takes=2"]
+    probing = ["probe.resamples=10", "probe.learning_curve=[]", "device=cpu", "workers=1"]
+    probe_run(config_of("probe", *place, *corpus, *probing))
+    rows = json.loads((tmp_path / "probe.json").read_text())["methods"]
+    known = {"log_mel", "bottleneck", *(f"{kind}_of_rate_{number}" for kind in ("bag", "gpt") for number in (1, 2))}
+    assert {row["of"] for row in rows} == known
+    with pytest.raises(InputError, match="HEAR"):
+        load_model(str(trained.folder))
+
+
+@torch.no_grad()
+def test_the_models_of_several_rates_work_from_the_run_folder(trained: Place) -> None:
+    tokenizer = Tokenizer.from_pretrained(trained.folder / "tokenizer")
+    codes = tokenizer.encode_file(next((trained.store / "embedded").rglob("*.wav")))
+    more = LanguageModel.from_pretrained(trained.folder / "lm").generate(codes, seconds=0.2)
+    assert [len(part.values) for part in more.by_rate] == [3, 10]
+
+
+def test_layers_are_divided_among_the_rates(tmp_path: Path) -> None:
+    settings = run_settings(composed(tmp_path, "tokenizer.rates=[8,4,2]", "lm.gpt.layers=5")).lm
+    assert [each.gpt.layers for each in settings.divided(3)] == [2, 2, 1]
+    assert settings.divided(1) == (settings,)
+
+
+def test_the_front_end_is_described_with_all_rates(tmp_path: Path) -> None:
+    settings = run_settings(composed(tmp_path, "stages=[tokenizer]", "tokenizer.rates=[8,4,2]"))
+    assert "12.5, 25 and 50 codes per second in 1 stream" in rates(settings)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tokenizer.rates=[8,3,2]"], r"tokenizer\.rates\b.*\[8, 3, 2\].*\b2\b.*\b4\b"),
+        (["tokenizer.rates=[2]"], r"tokenizer\.rates\b.*\[2\].*\b2\b.*\b4\b"),
+        (["tokenizer.rates=[32,16,8,4,2]"], r"tokenizer\.rates\b.*\[32, 16, 8, 4, 2\].*\b2\b.*\b4\b"),
+        (["tokenizer.rates=[2,4]"], r"tokenizer\.rates\b.*multiple"),
+        (["tokenizer.rates=[2,0]"], r"tokenizer\.rates\b.*\[2, 0\].*\b1\b"),
+        (["tokenizer.rates=[8,4]"], r"tokenizer\.patch\.frames\b.*\b2\b.*tokenizer\.patch\.frames=4\b"),
+        (["tokenizer.rates=[8,4,2]", "lm.gpt.layers=2"], r"lm\.gpt\.layers\b.*\b2\b.*\b3 rates\b"),
+        (
+            ["tokenizer.rates=[8,4,2]", "lm.gpt.layers=3", "lm.look_ahead=-1"],
+            r"lm\.look_ahead\b.*-1\b.*\b0\b",
+        ),
+        (["lm.bpe=10", "tokenizer.levels=2"], r"lm\.bpe=10"),
+        (["lm.bpe=10", "tokenizer.rates=[4,2]", "tokenizer.patch.frames=2"], r"lm\.bpe=10"),
+        (["lm.bpe=10", "compare.assignments=soft"], r"lm\.bpe=10"),
+        ([PITCH, "tokenizer.rates=[4,2]"], r"pitch\.levels"),
+        ([PITCH, "audio.sample_rate=2000", "audio.n_mels=20"], r"pitch\.levels"),
+        ([PITCH, "lm.views.warps=1"], r"pitch\.levels"),
+        ([PITCH, "compare.hearings=2"], r"pitch\.levels"),
+        ([PITCH, "compare.assignments=soft"], r"pitch\.levels"),
+        (["tokenizer.pitch.levels=9"], r"pitch\.levels"),
+        ([PITCH, "lm.bpe=20"], r"pitch\.levels"),
+    ],
+)
+def test_codes_and_models_that_there_cannot_be_are_refused_in_one_line(
+    words: list[str], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message) as refused:
+        run_settings(composed(tmp_path, *words))
+    assert "\n" not in str(refused.value)
